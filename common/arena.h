@@ -1,0 +1,30 @@
+/* Memory that is given back all at once, with a hard maximum. */
+#ifndef COMMON_ARENA_H
+#define COMMON_ARENA_H
+
+#include "common/slice.h"
+#include "common/status.h"
+
+struct arena_block;
+
+struct arena {
+    struct arena_block *blocks; /* newest first */
+    size_t used;                /* bytes handed out since the last reset */
+    size_t size_max;
+};
+
+void arena_init(struct arena *arena, size_t size_max);
+void arena_done(struct arena *arena);
+
+/** Give all memory back but keep the largest block for the next round. */
+void arena_reset(struct arena *arena);
+
+/** @return zeroed memory aligned for any type, valid until the next reset; NULL past the maximum or
+ * without memory. */
+void *arena_alloc(struct arena *arena, size_t size) MUST_CHECK;
+
+/** Copy bytes and put a NUL behind them.
+ * @return a slice with data NULL where there is no memory. */
+struct slice arena_copy(struct arena *arena, struct slice source) MUST_CHECK;
+
+#endif

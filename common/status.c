@@ -1,0 +1,100 @@
+/* Verdicts and the caller-owned error. */
+#include "common/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+void error_clear(struct error *err)
+{
+    *err = (struct error)ERROR_INIT;
+}
+
+static enum status error_fill(struct error *err, enum status status, const char *format,
+                              va_list args)
+{
+    if (err == NULL)
+        return status;
+    if (err->status != STATUS_OK)
+        return err->status;
+    err->status = status;
+    (void)vsnprintf(err->text, sizeof err->text, format, args);
+    return status;
+}
+
+enum status error_set(struct error *err, enum status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    status = error_fill(err, status, format, args);
+    va_end(args);
+    return status;
+}
+
+enum status error_set_native(struct error *err, enum status status, int native_code,
+                             const char *format, ...)
+{
+    if (err != NULL && err->status == STATUS_OK)
+        err->native_code = native_code;
+    va_list args;
+    va_start(args, format);
+    status = error_fill(err, status, format, args);
+    va_end(args);
+    return status;
+}
+
+void error_prefix(struct error *err, const char *format, ...)
+{
+    char place[ERROR_TEXT_SIZE];
+    char text[ERROR_TEXT_SIZE];
+
+    if (err == NULL)
+        return;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(place, sizeof place, format, args);
+    va_end(args);
+    memcpy(text, err->text, sizeof text);
+    size_t used = (size_t)snprintf(err->text, sizeof err->text, "%s: ", place);
+    if (used < sizeof err->text)
+        (void)snprintf(err->text + used, sizeof err->text - used, "%s", text);
+}
+
+const char *status_name(enum status status)
+{
+    switch (status) {
+    case STATUS_OK:
+        return "ok";
+    case STATUS_RETRY:
+        return "retry";
+    case STATUS_ABORT:
+        return "abort";
+    case STATUS_REJECT:
+        return "reject";
+    case STATUS_STOP:
+        return "stop";
+    case STATUS_FATAL:
+        return "fatal";
+    }
+    return "unknown";
+}
+
+int error_exit_code(const struct error *err)
+{
+    if (err->exit_code != 0)
+        return err->exit_code;
+    switch (err->status) {
+    case STATUS_OK:
+        return EX_OK;
+    case STATUS_RETRY:
+    case STATUS_ABORT:
+        return EX_TEMPFAIL;
+    case STATUS_REJECT:
+        return EX_DATAERR;
+    case STATUS_STOP:
+    case STATUS_FATAL:
+        break;
+    }
+    return EX_SOFTWARE;
+}

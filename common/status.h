@@ -1,0 +1,61 @@
+/* What went wrong and what the caller does next. */
+#ifndef COMMON_STATUS_H
+#define COMMON_STATUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MUST_CHECK            __attribute__((warn_unused_result))
+#define PRINTF_LIKE(fmt, arg) __attribute__((format(printf, fmt, arg)))
+
+/** The verdict of every fallible function: it names the next step, not the cause. */
+enum status {
+    STATUS_OK = 0, /* done */
+    STATUS_RETRY,  /* the same call may succeed later: roll back, back off, try again */
+    STATUS_ABORT,  /* the work is void (fenced, partition lost): roll back, load the state anew */
+    STATUS_REJECT, /* this one event cannot be applied: it is parked */
+    STATUS_STOP,   /* this partition must not go on (gap, fork, unknown column or protocol) */
+    STATUS_FATAL,  /* bug, bad configuration, anything unclassified: the process ends */
+};
+
+/** How a rejected event is parked. */
+enum reject_kind {
+    REJECT_HELD,    /* needs a hand */
+    REJECT_WAITING, /* another event may cure it: the agent retries by itself */
+};
+
+#define ERROR_TEXT_SIZE 512
+
+/** Owned by the caller; the first error that is set stays until error_clear(). */
+struct error {
+    enum status status;
+    enum reject_kind reject;
+    int native_code; /* of the library that failed: an SQLite result code, a Kafka error */
+    int exit_code;   /* sysexits code the process should end with; 0: chosen from status */
+    char text[ERROR_TEXT_SIZE];
+};
+
+#define ERROR_INIT {.status = STATUS_OK}
+
+/** Forget what was set. */
+void error_clear(struct error *err);
+
+/** Set status and text unless something was set before.
+ * @return the status now in `err` (the first one), or `status` where `err` is NULL. */
+enum status error_set(struct error *err, enum status status, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+/** As error_set(), and also keep the code of the library that failed. */
+enum status error_set_native(struct error *err, enum status status, int native_code,
+                             const char *format, ...) PRINTF_LIKE(4, 5);
+
+/** Put a place in front of the text that is already set: "PLACE: text". */
+void error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/** @return "ok", "retry", … for logs. */
+const char *status_name(enum status status);
+
+/** @return the sysexits code for a process that ends with `err`. */
+int error_exit_code(const struct error *err);
+
+#endif
