@@ -1,0 +1,38 @@
+/* The only door to librdkafka: configuration with pass-through properties, and its log in ours. */
+#ifndef COMMON_KAFKA_CLIENT_H
+#define COMMON_KAFKA_CLIENT_H
+
+#include "common/status.h"
+
+#include <librdkafka/rdkafka.h>
+
+struct kafka_property {
+    const char *name;
+    const char *value;
+};
+
+/** A configuration with Keepstep's own settings, then the user's, then `fixed` ones that win.
+ * A setting of the user's that would break a rule (enable.auto.commit, isolation.level, acks, …) is
+ * refused by config_load(), not here. The log callback and `client.id` are set.
+ * @param user  pairs of name and value, user_count of them.
+ * @return OK with a conf the caller owns until rd_kafka_new() takes it; FATAL naming the property. */
+enum status kafka_conf_new(const struct kafka_property *user, size_t user_count,
+                           const struct kafka_property *fixed, size_t fixed_count,
+                           rd_kafka_conf_t **ret_conf, struct error *err) MUST_CHECK;
+
+/** rd_kafka_new() with our error; takes `conf` in every case. */
+enum status kafka_handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret_handle,
+                             struct error *err) MUST_CHECK;
+
+/** What an error code of the client means for the caller: transient → RETRY, fenced → ABORT,
+ * unknown topic, log truncated → STOP, authorization → RETRY (rule 22), other → FATAL. */
+enum status kafka_error_status(rd_kafka_resp_err_t code);
+
+/** Cluster id and partition count of a topic, waiting at most timeout_ms.
+ * @param ret_cluster_id  size bytes; "" where the broker does not tell.
+ * @return OK with *ret_partitions 0 where the topic does not exist; RETRY. */
+enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int timeout_ms,
+                                 char *ret_cluster_id, size_t size, int32_t *ret_partitions,
+                                 struct error *err) MUST_CHECK;
+
+#endif

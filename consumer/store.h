@@ -1,0 +1,244 @@
+/* The seam between the applier and a peer's database: one const function table a back end.
+ *
+ * A back end never logs, retries or decides policy. All slots are called by one thread. Between
+ * begin and commit or rollback nothing but these slots is called. Where a slot fails with RETRY,
+ * ABORT or FATAL the caller rolls back; with REJECT it may go back to the savepoint. */
+#ifndef CONSUMER_STORE_H
+#define CONSUMER_STORE_H
+
+#include "schemas/change.h"
+#include "schemas/config.h"
+
+#define STORE_TOKEN_SIZE  37 /* a UUID and its NUL */
+#define STORE_ID_SIZE     64 /* longest event id that is remembered, with its NUL */
+#define STORE_NAME_SIZE   256
+#define SEQUENCE_WINDOW   256
+
+struct store;
+
+struct store_options {
+    const char *path;           /* the database without its scheme */
+    const char *service;        /* own source, for the look (rule 18) */
+    bool install;               /* init: create Keepstep's tables */
+    bool read_only;             /* operate: only the reading slots are called */
+};
+
+/** How one entity type is kept in a table. Borrowed; outlives the store. */
+struct mapping {
+    const struct entity_schema *schema;
+    const struct config_entry *entry;
+    bool published_here; /* the service publishes it too: the look and the trigger's flag apply */
+};
+
+/** The range of applied sequences of one (source, incarnation) in a topic's partition. */
+struct sequence_state {
+    char source[STORE_NAME_SIZE];
+    char incarnation[STORE_TOKEN_SIZE];
+    uint64_t base; /* first sequence that counts; 1 unless the copy started in the middle */
+    uint64_t last;
+    char last_id[STORE_ID_SIZE];
+    uint32_t digests[SEQUENCE_WINDOW]; /* short digests of the last ids, at sequence % window */
+};
+
+struct blocked_entity {
+    char *entity_type; /* "" where the record's entity could not be read */
+    char *entity_key;  /* then the record key */
+};
+
+/** Everything the database knows of one partition. Owned by the caller; free with
+ * partition_state_done(). */
+struct partition_state {
+    char topic[STORE_NAME_SIZE];
+    int32_t partition;
+    bool exists; /* a position row was there before taking */
+    int64_t next_offset;
+    int64_t epoch;
+    int64_t revision;
+    char token[STORE_TOKEN_SIZE];
+    int64_t anchor_offset; /* -1: none */
+    char anchor_id[STORE_ID_SIZE];
+    char cluster_id[STORE_NAME_SIZE];
+    int32_t partition_count;
+    bool partial; /* started in the middle on request */
+    char stopped[ERROR_TEXT_SIZE]; /* why it stands still; "" while it goes on */
+    struct sequence_state *sequences;
+    size_t sequence_count;
+    struct blocked_entity *blocked; /* entities with parked records of this partition */
+    size_t blocked_count;
+    int64_t parked_count;
+    int64_t waiting_count; /* heads that the agent itself retries */
+};
+
+/** One partition's part of a transaction: the compare-and-set of rule 3 and what it writes. */
+struct fence {
+    const char *topic;
+    int32_t partition;
+    int64_t old_offset;
+    int64_t new_offset;
+    int64_t epoch;
+    int64_t revision;
+    bool by_epoch_alone; /* rule 4: after an unknown COMMIT */
+    int64_t anchor_offset; /* -1: keep the stored anchor */
+    const char *anchor_id;
+    const char *stopped; /* NULL: clear it */
+};
+
+enum key_verdict { KEY_NEW, KEY_DUPLICATE, KEY_CONFLICT /* same key, other digest */ };
+
+struct key_claim {
+    struct slice source;
+    struct slice id;
+    uint64_t digest;
+    enum key_verdict verdict; /* set by the store */
+};
+
+/** An own change that the agent has not read back: an unclaimed, set-aside or numbered outbox row. */
+struct own_change {
+    struct slice entity_type;
+    struct slice entity_key;
+    uint64_t sequence; /* UINT64_MAX: none yet */
+};
+
+/** What the look covers: own numbered rows of a topic's partition above the own range. */
+struct look_range {
+    const char *entity_type;
+    int32_t partition;
+    uint64_t above;
+};
+
+enum parked_state { PARKED_HELD, PARKED_WAITING, PARKED_BEHIND, PARKED_SKIPPED };
+
+struct parked_record {
+    int64_t parked_id; /* set by the store */
+    struct record record;
+    struct slice entity_type;
+    struct slice entity_key; /* what it blocks */
+    enum parked_state state;
+    struct slice reason;
+    int code;
+    int attempts;
+    int64_t parked_at_us;
+    int64_t next_attempt_us; /* waiting: not before */
+};
+
+/** Whom to read or change; NULL or 0 leaves a field out. */
+struct parked_filter {
+    const char *topic;
+    int32_t partition; /* -1: any */
+    const char *entity_type;
+    const char *entity_key;
+    int64_t parked_id;
+    bool heads_only; /* the oldest of each entity, without the skipped */
+    int64_t due_us;  /* waiting heads whose time has come */
+    size_t limit;    /* 0: all */
+};
+
+enum parked_edit {
+    PARKED_DELETE,   /* it was applied; the next of its entity is not touched */
+    PARKED_ATTEMPT,  /* failed again: state, reason, code, attempts and next_attempt_us are written */
+    PARKED_SET_SKIPPED,
+    PARKED_SET_WAITING, /* retry now */
+};
+
+/** The last superseded image of an entity (rule 18). */
+struct superseded_image {
+    struct slice entity_type;
+    struct slice entity_key;
+    struct record record;
+};
+enum superseded_edit { SUPERSEDED_KEEP, SUPERSEDED_READ, SUPERSEDED_DROP };
+
+struct store_meta {
+    char copy_id[STORE_TOKEN_SIZE];
+    int schema_version;
+};
+
+struct store_ops {
+    const char *scheme; /* "sqlite", "memory" */
+
+    /** Open or create the connection. @return OK, RETRY (cannot be reached), FATAL (not initialised,
+     * newer schema version: text names `keepstep init`). */
+    enum status (*open)(const struct store_options *options, struct store **ret_store,
+                        struct error *err);
+    /** NULL is a no-op; rolls back what is open. */
+    void (*close)(struct store *store);
+    /** Create or widen the local table of a mapping (DDL, own transaction), check it against the
+     * catalogue and prepare its statements. @return OK, RETRY, FATAL (cannot be kept exactly). */
+    enum status (*prepare)(struct store *store, const struct mapping *mapping, struct error *err);
+    /** Identity of the copy. */
+    enum status (*meta)(struct store *store, struct store_meta *ret_meta, struct error *err);
+    /** Read one partition without owning it; exists is false where there is no row. */
+    enum status (*read)(struct store *store, const char *topic, int32_t partition,
+                        struct partition_state *ret_state, struct error *err);
+    /** List all positions (topic and partition filled; the rest by read()). Caller frees the array. */
+    enum status (*list)(struct store *store, struct partition_state **ret_states,
+                        size_t *ret_count, struct error *err);
+    /** In one durable transaction: raise the epoch, store `state`'s token, cluster id, partition
+     * count, partial flag, and where there was no row next_offset; then load all into `state`. */
+    enum status (*take)(struct store *store, struct partition_state *state, struct error *err);
+    /** BEGIN; the fences in the given order, which is (topic, partition); then a savepoint.
+     * @return OK; RETRY (locked); ABORT (a fence matched nothing; native_code 1: own epoch stands, so
+     * reload and go on; 0: another owner). */
+    enum status (*begin)(struct store *store, const struct fence *fences, size_t count,
+                         struct error *err);
+    /** undo false: set the savepoint here (releasing the last); true: go back to it. */
+    enum status (*savepoint)(struct store *store, bool undo, struct error *err);
+    /** Own changes not read back of the given types: rows without sequence (set aside included) and
+     * rows above each range. @param limit past it *ret_complete is false and the caller asks with
+     * `entity` set for one entity alone. Slices live in `arena`. */
+    enum status (*look)(struct store *store, const struct look_range *ranges, size_t count,
+                        const struct own_change *entity, size_t limit, struct arena *arena,
+                        struct own_change **ret_changes, size_t *ret_count, bool *ret_complete,
+                        struct error *err);
+    /** Claim single idempotency keys; sets each verdict; a new one is stored. */
+    enum status (*claim_keys)(struct store *store, struct key_claim *claims, size_t count,
+                              struct error *err);
+    /** Write a run of changes of one entity type in the given order. Updates that lack columns keep
+     * the old values. @return OK; REJECT (held or waiting in err->reject) naming the first that
+     * failed in *ret_failed, everything before it written; RETRY; STOP; FATAL. */
+    enum status (*apply)(struct store *store, const struct mapping *mapping,
+                         const struct change *const *changes, size_t count, size_t *ret_failed,
+                         struct error *err);
+    /** Write ranges; only the `digests` slots of sequences from `last` backwards matter. */
+    enum status (*record_sequences)(struct store *store, const char *topic, int32_t partition,
+                                    const struct sequence_state *sequences, size_t count,
+                                    struct error *err);
+    /** Park records, each blocking its entity. */
+    enum status (*park)(struct store *store, struct parked_record *records, size_t count,
+                        struct error *err);
+    /** Read parked records, oldest first per entity ((topic, partition, offset) order); legal outside
+     * a transaction. Everything lives in `arena`. */
+    enum status (*read_parked)(struct store *store, const struct parked_filter *filter,
+                               struct arena *arena, struct parked_record **ret_records,
+                               size_t *ret_count, struct error *err);
+    /** Change one parked record inside a transaction. */
+    enum status (*edit_parked)(struct store *store, const struct parked_record *record,
+                               enum parked_edit edit, struct error *err);
+    /** Keep, read (ret_image->record.topic NULL: none) or drop the superseded image of an entity. */
+    enum status (*superseded)(struct store *store, enum superseded_edit edit,
+                              const struct superseded_image *image, struct arena *arena,
+                              struct superseded_image *ret_image, struct error *err);
+    /** COMMIT; durable: not before the disk has it. @return OK; RETRY with the outcome unknown: the
+     * caller takes the fence by epoch alone (rule 4). */
+    enum status (*commit)(struct store *store, bool durable, struct error *err);
+    /** Legal in any state, cannot fail. */
+    void (*rollback)(struct store *store);
+    /** Delete at most `limit` single keys older than before_us. */
+    enum status (*prune)(struct store *store, int64_t before_us, size_t limit, size_t *ret_pruned,
+                         struct error *err);
+};
+
+/** First member of each back end. */
+struct store {
+    const struct store_ops *ops;
+};
+
+extern const struct store_ops store_sqlite_ops;
+extern const struct store_ops store_memory_ops;
+
+/** @return the back end for "sqlite:…" or "memory:", NULL for another scheme. */
+const struct store_ops *store_find(const char *url);
+
+void partition_state_done(struct partition_state *state);
+
+#endif

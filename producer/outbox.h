@@ -1,0 +1,132 @@
+/* The seam between the relay and a service's database. Slots are called by one thread. */
+#ifndef PRODUCER_OUTBOX_H
+#define PRODUCER_OUTBOX_H
+
+#include "schemas/change.h"
+#include "schemas/config.h"
+
+#define OUTBOX_UUID_SIZE 37
+#define OUTBOX_ID_SIZE   64
+#define OUTBOX_NAME_SIZE 256
+
+struct outbox;
+
+struct outbox_options {
+    const char *path;     /* the database without its scheme */
+    const char *service;  /* origin */
+    const char *instance; /* who holds the lease */
+    bool read_only;
+};
+
+/** The lease of rule 10. */
+struct lease {
+    char origin[OUTBOX_NAME_SIZE];
+    char incarnation[OUTBOX_UUID_SIZE];
+    char holder[OUTBOX_NAME_SIZE];
+    int64_t epoch;
+    int64_t until_us; /* wall clock */
+};
+
+struct relay_partition {
+    char topic[OUTBOX_NAME_SIZE];
+    int32_t partition;
+    uint64_t last_sequence;
+    char last_id[OUTBOX_ID_SIZE];
+    uint64_t acknowledged_sequence;
+    int64_t acknowledged_offset; /* -1: none */
+    char acknowledged_id[OUTBOX_ID_SIZE];
+};
+
+/** A row of the outbox. Slices live in the arena it was loaded into. */
+struct outbox_row {
+    int64_t position;
+    struct slice id;
+    struct slice entity_type; /* aggregatetype */
+    struct slice entity_key;  /* aggregateid as written, canonical after the claim */
+    struct slice type;        /* "order.updated" */
+    struct slice payload;
+    struct slice created_at;
+    struct slice traceparent;
+    struct slice partition_key;
+    const char *topic;        /* set by the relay before the claim */
+    int32_t partition;
+    uint64_t sequence;
+    struct slice previous_id; /* id at sequence - 1 */
+    struct slice set_aside;   /* reason */
+};
+
+enum outbox_filter { OUTBOX_WAITING, OUTBOX_SET_ASIDE, OUTBOX_ALL };
+
+struct outbox_counts {
+    int64_t waiting;
+    int64_t claimed;
+    int64_t set_aside;
+    int64_t oldest_waiting_us; /* wall clock; 0: none waits */
+};
+
+struct outbox_ops {
+    const char *scheme;
+    enum status (*open)(const struct outbox_options *options, struct outbox **ret_outbox,
+                        struct error *err);
+    void (*close)(struct outbox *outbox);
+    /** Take the lease where it is free, expired or already this instance's: raises the epoch.
+     * @return OK; RETRY with the holder in the text while another one has it. */
+    enum status (*take_lease)(struct outbox *outbox, int64_t duration_us, struct lease *ret_lease,
+                              struct error *err);
+    /** Per-partition state, all topics. Caller frees the array. */
+    enum status (*load_partitions)(struct outbox *outbox, struct relay_partition **ret_partitions,
+                                   size_t *ret_count, struct error *err);
+    /** Read unclaimed rows in position order without those set aside and without later rows of an
+     * entity that has one set aside. */
+    enum status (*load_waiting)(struct outbox *outbox, size_t limit, struct arena *arena,
+                                struct outbox_row **ret_rows, size_t *ret_count,
+                                struct error *err);
+    /** In one durable transaction that begins with the UPDATE of the lease row (epoch): store each
+     * row's canonical key, partition and sequence (all set by the caller) and the partitions' last
+     * sequence and id; renew the lease. @return OK; RETRY; ABORT (lease lost). */
+    enum status (*claim)(struct outbox *outbox, const struct lease *lease,
+                         const struct outbox_row *rows, size_t row_count,
+                         const struct relay_partition *partitions, size_t partition_count,
+                         struct error *err);
+    /** Claimed rows of one topic's partition above `above`, by sequence. */
+    enum status (*load_claimed)(struct outbox *outbox, const struct relay_partition *partition,
+                                const char *const *entity_types, size_t entity_type_count,
+                                uint64_t above, struct arena *arena, struct outbox_row **ret_rows,
+                                size_t *ret_count, struct error *err);
+    /** Durable, begins with the lease row: store acknowledged sequence, offset and id. */
+    enum status (*acknowledge)(struct outbox *outbox, const struct lease *lease,
+                               const struct relay_partition *partitions, size_t count,
+                               struct error *err);
+    /** Set a waiting row aside with a reason; also begins with the lease row. */
+    enum status (*set_aside)(struct outbox *outbox, const struct lease *lease, int64_t position,
+                             const char *reason, struct error *err);
+    /** Find a row by its event id. @return OK with position 0 where it is not there. */
+    enum status (*find)(struct outbox *outbox, struct slice id, struct arena *arena,
+                        struct outbox_row *ret_row, struct error *err);
+    /** Delete at most `limit` rows that are acknowledged, older than before_us and, where the service
+     * applies types itself, read back by its own agent (rule 12). */
+    enum status (*purge)(struct outbox *outbox, const struct lease *lease, int64_t before_us,
+                         size_t limit, size_t *ret_purged, struct error *err);
+    /** True where another connection has committed since the last call (cheap; may say true too
+     * often, never false wrongly). */
+    bool (*changed)(struct outbox *outbox);
+    /** For people. */
+    enum status (*list)(struct outbox *outbox, enum outbox_filter filter, size_t limit,
+                        struct arena *arena, struct outbox_row **ret_rows, size_t *ret_count,
+                        struct error *err);
+    enum status (*count)(struct outbox *outbox, struct outbox_counts *ret_counts,
+                         struct error *err);
+    /** Operator: clear set_aside (retry) or delete the set-aside row (drop). */
+    enum status (*release)(struct outbox *outbox, int64_t position, bool drop, struct error *err);
+    /** Read the lease row without taking it. */
+    enum status (*read_lease)(struct outbox *outbox, struct lease *ret_lease, struct error *err);
+};
+
+struct outbox {
+    const struct outbox_ops *ops;
+};
+
+extern const struct outbox_ops outbox_sqlite_ops;
+const struct outbox_ops *outbox_find(const char *url);
+
+#endif

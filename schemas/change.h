@@ -1,0 +1,95 @@
+/* A change event in memory: plain values that live in the batch's arena. */
+#ifndef SCHEMAS_CHANGE_H
+#define SCHEMAS_CHANGE_H
+
+#include "common/arena.h"
+#include "schemas/entity_schema.h"
+
+enum value_kind { VALUE_ABSENT, VALUE_NULL, VALUE_INTEGER, VALUE_DOUBLE, VALUE_BOOLEAN, VALUE_TEXT };
+
+/** VALUE_TEXT serves every column type whose wire form is a string; COLUMN_BYTES is already decoded
+ * to its bytes. */
+struct value {
+    enum value_kind kind;
+    union {
+        int64_t integer;
+        double number;
+        bool boolean;
+        struct slice text;
+    };
+};
+
+enum change_op { CHANGE_CREATE, CHANGE_UPDATE, CHANGE_DELETE, CHANGE_READ };
+enum change_kind { KIND_CHANGE, KIND_BARRIER, KIND_HEARTBEAT, KIND_VOID };
+
+struct header {
+    struct slice name;
+    struct slice value;
+};
+
+/** One Kafka record as it was read, all borrowed. */
+struct record {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+    struct slice key;   /* data NULL: no key */
+    struct slice value; /* data NULL: null value */
+    const struct header *headers;
+    size_t header_count;
+};
+
+/** What a record says. Slices live in the arena given to record_decode() or in the record. */
+struct change {
+    struct record record; /* deep-copied into the arena: it is parked whole */
+    size_t partition_index; /* set by the reader: which of its partitions; else 0 */
+    enum change_kind kind;
+    enum change_op op;
+    struct slice id;          /* ce_id; empty: not deduplicated beyond the position */
+    struct slice source;      /* ce_source */
+    struct slice incarnation; /* ce_incarnation; empty: not sequenced */
+    struct slice previous_id; /* ce_previousid; empty at sequence 1 */
+    uint64_t sequence;        /* 0: not sequenced */
+    struct slice entity_type;
+    struct slice entity_key; /* canonical */
+    int64_t time_us;         /* ce_time, 0 where absent */
+    uint64_t digest;         /* XXH3-64 of the raw value */
+    const struct entity_schema *schema; /* NULL for kinds other than change, unknown or ignored types */
+    struct value *values; /* schema->column_count of them: `after`; for a delete only the key */
+};
+
+/** Finds the schema of an entity type; returns NULL where none is configured. */
+typedef const struct entity_schema *schema_lookup(void *context, struct slice entity_type);
+
+/** Decode one record and validate it; `ret_change` is always filled as far as it could be read, with
+ * its record copied, so that what is rejected can be parked with its entity (or, without one, its
+ * record key).
+ * An unknown entity type is OK with schema NULL: the caller decides (ignored or stopped).
+ * @return OK; REJECT (malformed or invalid, with the reason); STOP (protocol or kind not spoken,
+ * column not in the schema); RETRY (arena full). */
+enum status record_decode(const struct record *record, schema_lookup *lookup, void *context,
+                          struct arena *arena, struct change *ret_change, struct error *err)
+    MUST_CHECK;
+
+/** Pack headers into one blob and back (for keepstep_parked). Unpacked slices borrow the blob. */
+struct slice headers_pack(const struct header *headers, size_t count, struct arena *arena)
+    MUST_CHECK;
+enum status headers_unpack(struct slice blob, struct arena *arena, struct header **ret_headers,
+                           size_t *ret_count, struct error *err) MUST_CHECK;
+
+/** Check a record value (`payload` of the outbox) against the schema, as the reader will.
+ * @return OK; REJECT with the field and the reason. */
+enum status payload_validate(const struct entity_schema *schema, struct slice payload,
+                             struct slice entity_key, struct error *err) MUST_CHECK;
+
+/** Make `aggregateid` canonical: an object of the key columns stays (members sorted, shortest
+ * escapes), a bare scalar becomes {"<the one key column>":scalar}.
+ * @return OK; REJECT where it does not name the entity's key. */
+enum status canonical_key(const struct entity_schema *schema, struct slice text,
+                          struct arena *arena, struct slice *ret_key, struct error *err) MUST_CHECK;
+
+/** Partition as Java clients compute it: murmur2 of the record key. */
+int32_t partition_of(struct slice record_key, int32_t partition_count);
+
+const char *change_op_name(enum change_op op); /* "created", "updated", "deleted", "read" */
+
+#endif

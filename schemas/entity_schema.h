@@ -1,0 +1,57 @@
+/* An entity type: its columns, its key and the JSON Schema that its rows must satisfy. */
+#ifndef SCHEMAS_ENTITY_SCHEMA_H
+#define SCHEMAS_ENTITY_SCHEMA_H
+
+#include "common/slice.h"
+#include "common/status.h"
+
+#include <stdint.h>
+
+#define ENTITY_COLUMNS_MAX 256
+
+/** The form of a column's values on the wire, and in the batch, follows its type, never the value. */
+enum column_type {
+    COLUMN_INTEGER,   /* JSON integer, int64 */
+    COLUMN_DECIMAL,   /* JSON string, "-12.50" */
+    COLUMN_DOUBLE,    /* JSON number */
+    COLUMN_TEXT,      /* JSON string */
+    COLUMN_BYTES,     /* JSON string, hexadecimal in upper case */
+    COLUMN_BOOLEAN,   /* JSON true or false */
+    COLUMN_DATE_TIME, /* JSON string, UTC with six digits: 2026-11-23T09:42:00.123456Z */
+    COLUMN_JSON,      /* JSON string that holds a JSON text */
+};
+
+struct column {
+    char *name;
+    enum column_type type;
+    bool nullable;
+    bool is_key;
+    uint32_t length_max; /* code points; 0: no limit */
+};
+
+struct json_schema;
+
+struct entity_schema {
+    char *entity_type;
+    struct column *columns; /* in the order of the schema's `properties` */
+    size_t column_count;
+    size_t *key_columns; /* indexes into columns, by the bytes of their names */
+    size_t key_count;
+    struct json_schema *row; /* judges one whole row image */
+};
+
+/** Read `<folder>/<entity type>.schema.json`: strict draft-07, top-level `properties` with
+ * `x-keepstep-type`, key in `x-keepstep-key` (array of column names).
+ * @return OK; FATAL naming the file, the place and what to do. */
+enum status entity_schema_new(const char *folder, const char *entity_type,
+                              struct entity_schema **ret_schema, struct error *err) MUST_CHECK;
+void entity_schema_free(struct entity_schema *schema);
+
+/** @return the column's index, or -1. */
+int entity_schema_find(const struct entity_schema *schema, struct slice name);
+
+/** @return "integer", "decimal", …: the words of `x-keepstep-type`. */
+const char *column_type_name(enum column_type type);
+bool column_type_parse(const char *name, enum column_type *ret_type);
+
+#endif
