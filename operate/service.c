@@ -1,0 +1,117 @@
+/* From the flags to a configured service. */
+#include "operate/service.h"
+
+#include "common/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+static enum status service_configure_log(const struct config *config, struct error *err)
+{
+    enum log_level level;
+    if (!log_level_parse(config->log_level, &level)) {
+        err->exit_code = EX_CONFIG;
+        return error_set(err, STATUS_FATAL, "log level \"%s\" is unknown; use debug, info, warning "
+                         "or error", config->log_level);
+    }
+    enum log_format format = LOG_FORMAT_AUTO;
+    if (strcmp(config->log_format, "json") == 0)
+        format = LOG_FORMAT_JSON;
+    else if (strcmp(config->log_format, "logfmt") == 0)
+        format = LOG_FORMAT_LOGFMT;
+    log_configure(level, format);
+    return STATUS_OK;
+}
+
+static enum status service_load_schemas(const struct config *config,
+                                        const struct config_entry *entries, size_t count,
+                                        struct entity_schema ***ret_schemas, struct error *err)
+{
+    struct entity_schema **schemas = calloc(count + 1, sizeof *schemas);
+    if (schemas == NULL)
+        return error_set(err, STATUS_FATAL, "out of memory");
+    *ret_schemas = schemas;
+    for (size_t i = 0; i < count; i++) {
+        enum status status =
+            entity_schema_new(config->schemas, entries[i].entity_type, &schemas[i], err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+enum status service_open(const struct command_line *line, struct service *ret_service,
+                         struct error *err)
+{
+    *ret_service = (struct service){0};
+    enum status status = config_load(line->config_path, line->overrides, line->override_count,
+                                     &ret_service->config, err);
+    if (status != STATUS_OK)
+        return status;
+    const struct config *config = ret_service->config;
+    status = service_configure_log(config, err);
+    if (status == STATUS_OK)
+        status = service_load_schemas(config, config->publish, config->publish_count,
+                                      &ret_service->published, err);
+    if (status == STATUS_OK)
+        status = service_load_schemas(config, config->apply, config->apply_count,
+                                      &ret_service->applied, err);
+    if (status != STATUS_OK)
+        return status;
+    ret_service->mappings = calloc(config->apply_count + 1, sizeof *ret_service->mappings);
+    if (ret_service->mappings == NULL)
+        return error_set(err, STATUS_FATAL, "out of memory");
+    for (size_t i = 0; i < config->apply_count; i++) {
+        const char *type = config->apply[i].entity_type;
+        ret_service->mappings[i] = (struct mapping){
+            .schema = ret_service->applied[i],
+            .entry = &config->apply[i],
+            .published_here =
+                config_find(config->publish, config->publish_count, type, strlen(type)) != NULL,
+        };
+    }
+    return STATUS_OK;
+}
+
+void service_close(struct service *service)
+{
+    const struct config *config = service->config;
+    for (size_t i = 0; service->published != NULL && i < config->publish_count; i++)
+        entity_schema_free(service->published[i]);
+    for (size_t i = 0; service->applied != NULL && i < config->apply_count; i++)
+        entity_schema_free(service->applied[i]);
+    free(service->published);
+    free(service->applied);
+    free(service->mappings);
+    config_free(service->config);
+    *service = (struct service){0};
+}
+
+enum status service_open_store(const struct service *service, bool read_only,
+                               struct store **ret_store, struct error *err)
+{
+    const struct config *config = service->config;
+    const struct store_ops *ops = store_find(config->database);
+    if (ops == NULL)
+        return error_set(err, STATUS_FATAL, "database \"%s\" has an unknown scheme; use sqlite:FILE",
+                         config->database);
+    const struct store_options options = {
+        .path = config->database_path, .service = config->service, .read_only = read_only};
+    return ops->open(&options, ret_store, err);
+}
+
+enum status service_open_outbox(const struct service *service, bool read_only,
+                                struct outbox **ret_outbox, struct error *err)
+{
+    const struct config *config = service->config;
+    const struct outbox_ops *ops = outbox_find(config->database);
+    if (ops == NULL)
+        return error_set(err, STATUS_FATAL, "database \"%s\" has an unknown scheme; use sqlite:FILE",
+                         config->database);
+    const struct outbox_options options = {.path = config->database_path,
+                                           .service = config->service,
+                                           .instance = config->instance,
+                                           .read_only = read_only};
+    return ops->open(&options, ret_outbox, err);
+}

@@ -1,0 +1,29 @@
+/* One configured service: its configuration, the schemas of its entity types and its mappings. */
+#ifndef OPERATE_SERVICE_H
+#define OPERATE_SERVICE_H
+
+#include "consumer/store.h"
+#include "operate/command.h"
+#include "producer/outbox.h"
+#include "schemas/config.h"
+
+struct service {
+    struct config *config;
+    struct entity_schema **published; /* parallel to config->publish */
+    struct entity_schema **applied;   /* parallel to config->apply */
+    struct mapping *mappings;         /* parallel to config->apply */
+};
+
+/** Load the configuration the flags name, its log settings and all schemas.
+ * @return OK; FATAL. service_close() is legal after either. */
+enum status service_open(const struct command_line *line, struct service *ret_service,
+                         struct error *err) MUST_CHECK;
+void service_close(struct service *service);
+
+/** Open the service's database as a peer (store) or as an origin (outbox). */
+enum status service_open_store(const struct service *service, bool read_only,
+                               struct store **ret_store, struct error *err) MUST_CHECK;
+enum status service_open_outbox(const struct service *service, bool read_only,
+                                struct outbox **ret_outbox, struct error *err) MUST_CHECK;
+
+#endif
