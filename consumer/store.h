@@ -155,6 +155,7 @@ struct store_meta {
 
 struct store_ops {
     const char *scheme; /* "sqlite", "memory" */
+    const char *install_sql; /* what open() with `install` runs; for `init --print-sql` */
 
     /** Open or create the connection. @return OK, RETRY (cannot be reached), FATAL (not initialised,
      * newer schema version: text names `keepstep init`). */

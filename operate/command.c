@@ -127,8 +127,8 @@ int command_parse(const struct command *command, const struct command_flag *flag
         if (code > 0)
             return code;
         if (code == 0) {
-            fprintf(stderr, "keepstep %s: unknown flag %s; see keepstep %s --help\n",
-                    command->name, argv[i], command->name);
+            fprintf(stderr, "keepstep %s: unknown flag %s; see keepstep %s --help\n", command->name,
+                    argv[i], command->name);
             return EX_USAGE;
         }
     }

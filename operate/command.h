@@ -17,13 +17,13 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv);
 };
 
-/** A flag of one subcommand's own; the common ones (--config, --set, --json, --help, --log-level) are
- * always there. */
+/** A flag of one subcommand's own; the common ones (--config, --set, --json, --help, --log-level)
+ * are always there. */
 struct command_flag {
-    const char *name;        /* without the dashes */
-    const char *value;       /* "SECONDS"; NULL: takes none */
+    const char *name;  /* without the dashes */
+    const char *value; /* "SECONDS"; NULL: takes none */
     const char *description;
-    const char **ret_value;  /* set to the value, or to "" for a flag without one */
+    const char **ret_value; /* set to the value, or to "" for a flag without one */
 };
 
 /** The common flags, filled by command_parse(). */

@@ -12,8 +12,10 @@ static enum status service_configure_log(const struct config *config, struct err
     enum log_level level;
     if (!log_level_parse(config->log_level, &level)) {
         err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL, "log level \"%s\" is unknown; use debug, info, warning "
-                         "or error", config->log_level);
+        return error_set(err, STATUS_FATAL,
+                         "log level \"%s\" is unknown; use debug, info, warning "
+                         "or error",
+                         config->log_level);
     }
     enum log_format format = LOG_FORMAT_AUTO;
     if (strcmp(config->log_format, "json") == 0)
@@ -33,8 +35,8 @@ static enum status service_load_schemas(const struct config *config,
         return error_set(err, STATUS_FATAL, "out of memory");
     *ret_schemas = schemas;
     for (size_t i = 0; i < count; i++) {
-        enum status status =
-            entity_schema_new(config->schemas, entries[i].entity_type, &schemas[i], err);
+        enum status status = entity_schema_new(config->schemas, entries[i].entity_type, &schemas[i],
+                                               err);
         if (status != STATUS_OK)
             return status;
     }
@@ -67,8 +69,8 @@ enum status service_open(const struct command_line *line, struct service *ret_se
         ret_service->mappings[i] = (struct mapping){
             .schema = ret_service->applied[i],
             .entry = &config->apply[i],
-            .published_here =
-                config_find(config->publish, config->publish_count, type, strlen(type)) != NULL,
+            .published_here = config_find(config->publish, config->publish_count, type,
+                                          strlen(type)) != NULL,
         };
     }
     return STATUS_OK;
@@ -94,7 +96,8 @@ enum status service_open_store(const struct service *service, bool read_only,
     const struct config *config = service->config;
     const struct store_ops *ops = store_find(config->database);
     if (ops == NULL)
-        return error_set(err, STATUS_FATAL, "database \"%s\" has an unknown scheme; use sqlite:FILE",
+        return error_set(err, STATUS_FATAL,
+                         "database \"%s\" has an unknown scheme; use sqlite:FILE",
                          config->database);
     const struct store_options options = {
         .path = config->database_path, .service = config->service, .read_only = read_only};
@@ -107,7 +110,8 @@ enum status service_open_outbox(const struct service *service, bool read_only,
     const struct config *config = service->config;
     const struct outbox_ops *ops = outbox_find(config->database);
     if (ops == NULL)
-        return error_set(err, STATUS_FATAL, "database \"%s\" has an unknown scheme; use sqlite:FILE",
+        return error_set(err, STATUS_FATAL,
+                         "database \"%s\" has an unknown scheme; use sqlite:FILE",
                          config->database);
     const struct outbox_options options = {.path = config->database_path,
                                            .service = config->service,

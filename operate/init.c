@@ -1,0 +1,87 @@
+/* `keepstep init`: prepare a service's database for both sides. */
+#include "operate/command.h"
+#include "operate/service.h"
+#include "producer/init.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+
+static enum status init_copy(const struct service *service, const struct init_options *options,
+                             struct error *err)
+{
+    const struct config *config = service->config;
+    const struct store_ops *ops = store_find(config->database);
+    if (ops == NULL)
+        return error_set(err, STATUS_FATAL,
+                         "database \"%s\" has an unknown scheme; use sqlite:FILE",
+                         config->database);
+    if (options->print_sql) {
+        fputs(ops->install_sql, options->out);
+        return STATUS_OK;
+    }
+    const struct store_options store_options = {
+        .path = config->database_path, .service = config->service, .install = true};
+    struct store *store = NULL;
+    struct store_meta meta;
+    enum status status = ops->open(&store_options, &store, err);
+    if (status != STATUS_OK)
+        return status;
+    status = ops->meta(store, &meta, err);
+    for (size_t i = 0; status == STATUS_OK && i < config->apply_count; i++) {
+        status = ops->prepare(store, &service->mappings[i], err);
+        if (status == STATUS_OK)
+            fprintf(options->out, "ready    local copy %s in table %s\n",
+                    config->apply[i].entity_type,
+                    config->apply[i].table == NULL ? config->apply[i].entity_type
+                                                   : config->apply[i].table);
+    }
+    if (status == STATUS_OK)
+        fprintf(options->out, "ready    tables of the applying side, copy id %s\n", meta.copy_id);
+    ops->close(store);
+    return status;
+}
+
+static int init_run(const struct command *command, int argc, char **argv)
+{
+    const char *print_sql = NULL;
+    const char *existing_rows = NULL;
+    const char *no_existing_rows = NULL;
+    const char *new_incarnation = NULL;
+    const struct command_flag flags[] = {
+        {"print-sql", NULL, "only print the statements", &print_sql},
+        {"existing-rows", NULL, "publish present rows also of types that are applied here",
+         &existing_rows},
+        {"no-existing-rows", NULL, "do not publish the rows that are already there",
+         &no_existing_rows},
+        {"new-incarnation", NULL, "after a restore or a clone: start a new history",
+         &new_incarnation},
+    };
+    struct command_line line;
+    int code = command_parse(command, flags, sizeof flags / sizeof *flags, argc, argv, &line);
+    if (code >= 0)
+        return code;
+    const struct init_options options = {.print_sql = print_sql != NULL,
+                                         .existing_rows = existing_rows != NULL,
+                                         .no_existing_rows = no_existing_rows != NULL,
+                                         .new_incarnation = new_incarnation != NULL,
+                                         .out = stdout};
+    struct error err = ERROR_INIT;
+    struct service service;
+    enum status status = service_open(&line, &service, &err);
+    if (status == STATUS_OK)
+        status = init_copy(&service, &options, &err);
+    if (status == STATUS_OK)
+        status = init_service(
+            service.config, (const struct entity_schema *const *)service.published, &options, &err);
+    code = status == STATUS_OK ? EX_OK : command_fail(&err);
+    service_close(&service);
+    return code;
+}
+
+const struct command command_init = {
+    .name = "init",
+    .arguments = "",
+    .summary = "Prepare a service's database: outbox, triggers, copy tables, present rows.",
+    .examples = "  keepstep init -c shop.yaml\n  keepstep init -c shop.yaml --print-sql\n",
+    .run = init_run,
+};

@@ -1,0 +1,53 @@
+/* The program `keepstep`: finds the subcommand and hands over. */
+#include "operate/broker.h"
+#include "operate/command.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+static const struct command *const commands[] = {
+    &command_init,   &command_run,         &command_relay,  &command_agent,   &command_status,
+    &command_lag,    &command_parked,      &command_outbox, &command_publish, &command_schema,
+    &command_config, &command_healthcheck, &command_broker, &command_demo,
+};
+#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+
+static int main_version(void)
+{
+    char versions[128];
+    broker_library_versions(versions, sizeof versions);
+    printf("keepstep %s (%s)\n", KEEPSTEP_VERSION, versions);
+    return EX_OK;
+}
+
+static int main_help(FILE *out, int code)
+{
+    fprintf(out, "keepstep keeps every service's copy of another service's data in step.\n\n"
+                 "  keepstep demo                      three services in step, on this machine\n"
+                 "  keepstep init -c shop.yaml         prepare a service's database, once\n"
+                 "  keepstep run -c shop.yaml          publish and apply: the sidecar\n"
+                 "  keepstep status -c shop.yaml       what goes on, and what to type next\n\n"
+                 "Commands:\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(out, "\nkeepstep COMMAND --help tells more; keepstep --version names the libraries.\n");
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2)
+        return main_help(stderr, EX_USAGE);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0)
+        return main_help(stdout, EX_OK);
+    if (strcmp(argv[1], "--version") == 0)
+        return main_version();
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(argv[1], commands[i]->name) == 0)
+            return commands[i]->run(commands[i], argc - 1, argv + 1);
+    }
+    fprintf(stderr, "keepstep: there is no command \"%s\"; see keepstep --help\n", argv[1]);
+    return EX_USAGE;
+}

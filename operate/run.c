@@ -1,0 +1,185 @@
+/* `keepstep run`, `keepstep agent` and `keepstep relay`: the loops of a service's sidecar. */
+#include "common/log.h"
+#include "consumer/agent.h"
+#include "operate/command.h"
+#include "operate/http.h"
+#include "operate/metrics.h"
+#include "operate/service.h"
+#include "producer/relay.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+enum run_part { RUN_RELAY = 1, RUN_AGENT = 2 };
+
+/* One loop in its own thread, with its own database connection. */
+struct run_loop {
+    const struct service *service;
+    pthread_t thread;
+    bool started;
+    enum status status;
+    struct error err;
+    struct agent_metrics *agent_metrics;
+    struct relay_metrics *relay_metrics;
+};
+
+static enum status run_relay(struct run_loop *loop)
+{
+    const struct relay_options options = {
+        .config = loop->service->config,
+        .schemas = (const struct entity_schema *const *)loop->service->published,
+        .metrics = loop->relay_metrics,
+    };
+    struct relay *relay = NULL;
+    enum status status = relay_new(&options, &relay, &loop->err);
+    if (status == STATUS_OK)
+        status = relay_run(relay, &command_stop, &loop->err);
+    relay_free(relay);
+    return status;
+}
+
+static enum status run_agent(struct run_loop *loop)
+{
+    const struct agent_options options = {
+        .config = loop->service->config,
+        .mappings = loop->service->mappings,
+        .mapping_count = loop->service->config->apply_count,
+        .metrics = loop->agent_metrics,
+    };
+    struct agent *agent = NULL;
+    enum status status = agent_new(&options, &agent, &loop->err);
+    if (status == STATUS_OK)
+        status = agent_run(agent, &command_stop, &loop->err);
+    agent_free(agent);
+    return status;
+}
+
+/* Whichever loop ends, for whatever reason, ends the process: half a sidecar helps nobody. */
+static void *run_relay_thread(void *context)
+{
+    struct run_loop *loop = context;
+    loop->status = run_relay(loop);
+    atomic_store(&command_stop, true);
+    return NULL;
+}
+
+static void *run_agent_thread(void *context)
+{
+    struct run_loop *loop = context;
+    loop->status = run_agent(loop);
+    atomic_store(&command_stop, true);
+    return NULL;
+}
+
+static int run_finish(struct run_loop *loop, const char *name)
+{
+    if (!loop->started)
+        return EX_OK;
+    (void)pthread_join(loop->thread, NULL);
+    if (loop->status == STATUS_OK)
+        return EX_OK;
+    log_error(name, "%s", loop->err.text);
+    return error_exit_code(&loop->err);
+}
+
+static int run_loops(const struct service *service, unsigned parts, struct metrics_sources *sources)
+{
+    struct run_loop relay = {.service = service, .relay_metrics = sources->relay};
+    struct run_loop agent = {.service = service, .agent_metrics = sources->agent};
+
+    if ((parts & RUN_RELAY) != 0)
+        relay.started = pthread_create(&relay.thread, NULL, run_relay_thread, &relay) == 0;
+    if ((parts & RUN_AGENT) != 0)
+        agent.started = pthread_create(&agent.thread, NULL, run_agent_thread, &agent) == 0;
+    if (relay.started != ((parts & RUN_RELAY) != 0) ||
+        agent.started != ((parts & RUN_AGENT) != 0)) {
+        log_error("run", "could not start a thread");
+        atomic_store(&command_stop, true);
+    }
+    int agent_code = run_finish(&agent, "agent");
+    int relay_code = run_finish(&relay, "relay");
+    return agent_code != EX_OK ? agent_code : relay_code;
+}
+
+static int run_service(const struct service *service, unsigned parts)
+{
+    static struct agent_metrics agent_metrics;
+    static struct relay_metrics relay_metrics;
+    struct error err = ERROR_INIT;
+    struct metrics_sources sources = {
+        .config = service->config,
+        .agent = (parts & RUN_AGENT) != 0 ? &agent_metrics : NULL,
+        .relay = (parts & RUN_RELAY) != 0 ? &relay_metrics : NULL,
+    };
+    struct http *http = NULL;
+    if (service->config->listen[0] != '\0' &&
+        http_open(service->config->listen, metrics_render, metrics_ready, &sources, &http, &err) !=
+            STATUS_OK)
+        return command_fail(&err);
+    log_info("run", "keepstep %s for service %s starts: publishes %zu, applies %zu entity types",
+             KEEPSTEP_VERSION, service->config->service, service->config->publish_count,
+             service->config->apply_count);
+    int code = run_loops(service, parts, &sources);
+    http_close(http);
+    log_info("run", "stopped");
+    return code;
+}
+
+static unsigned run_parts(const struct command *command, const struct config *config)
+{
+    unsigned parts = 0;
+    if (command != &command_agent && config->publish_count > 0)
+        parts |= RUN_RELAY;
+    if (command != &command_relay && config->apply_count > 0)
+        parts |= RUN_AGENT;
+    return parts;
+}
+
+static int run_run(const struct command *command, int argc, char **argv)
+{
+    struct command_line line;
+    int code = command_parse(command, NULL, 0, argc, argv, &line);
+    if (code >= 0)
+        return code;
+    command_catch_signals();
+    struct error err = ERROR_INIT;
+    struct service service;
+    if (service_open(&line, &service, &err) != STATUS_OK) {
+        code = command_fail(&err);
+    } else if (run_parts(command, service.config) == 0) {
+        fprintf(stderr,
+                "keepstep: %s has nothing for `keepstep %s` to do: add publish: or apply:\n",
+                line.config_path, command->name);
+        code = EX_CONFIG;
+    } else {
+        code = run_service(&service, run_parts(command, service.config));
+    }
+    service_close(&service);
+    return code;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .arguments = "",
+    .summary = "Publish and apply: the sidecar of one service.",
+    .examples = "  keepstep run -c shop.yaml\n",
+    .run = run_run,
+};
+
+const struct command command_relay = {
+    .name = "relay",
+    .arguments = "",
+    .summary = "Only publish: read the outbox, write to Kafka.",
+    .examples = "  keepstep relay -c shop.yaml\n",
+    .run = run_run,
+};
+
+const struct command command_agent = {
+    .name = "agent",
+    .arguments = "",
+    .summary = "Only apply: read Kafka, write the local copies.",
+    .examples = "  keepstep agent -c billing.yaml\n",
+    .run = run_run,
+};
