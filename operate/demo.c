@@ -1,0 +1,296 @@
+/* `keepstep demo`: three services kept in step, with a crash, a duplicate and a poisoned event. */
+#include "operate/demo.h"
+
+#include "common/clock.h"
+#include "operate/command.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define DEMO_TICK_US       150000
+#define DEMO_VICTIM        1 /* billing */
+#define DEMO_START_WAIT_US (20 * (int64_t)1000000)
+#define DEMO_SETTLE_US     (15 * (int64_t)1000000)
+
+/* Rounds of writing at which something happens. */
+enum demo_moment {
+    DEMO_KILL = 15,
+    DEMO_RESTART = 22,
+    DEMO_TWICE = 28,
+    DEMO_POISON = 32,
+    DEMO_ROUNDS = 45,
+};
+
+static int demo_remove_entry(const char *path, const struct stat *stat, int type, struct FTW *walk)
+{
+    (void)stat;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+/* Only a folder that a demo made, by the mark in it, is ever removed. */
+static enum status demo_clean(const struct demo *demo, struct error *err)
+{
+    char mark[DEMO_PATH_SIZE + 64];
+    (void)snprintf(mark, sizeof mark, "%s/keepstep-demo", demo->directory);
+    if (access(demo->directory, F_OK) != 0)
+        return STATUS_OK;
+    if (access(mark, F_OK) != 0) {
+        err->exit_code = EX_CANTCREAT;
+        return error_set(
+            err, STATUS_FATAL,
+            "\"%s\" is there and was not made by keepstep demo; name another folder with "
+            "--directory",
+            demo->directory);
+    }
+    if (nftw(demo->directory, demo_remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0)
+        return error_set(err, STATUS_FATAL, "could not remove \"%s\": %s", demo->directory,
+                         strerror(errno));
+    return STATUS_OK;
+}
+
+static enum status demo_start_broker(struct demo *demo, struct error *err)
+{
+    char path[DEMO_PATH_SIZE + 64];
+    (void)snprintf(path, sizeof path, "%s/broker.address", demo->directory);
+    const char *const arguments[] = {"broker",    "--address-file", path,     "order:3",
+                                     "invoice:3", "shipment:3",     "note:3", NULL};
+    enum status status = demo_start(demo, "broker.log", arguments, &demo->broker, err);
+    if (status != STATUS_OK)
+        return status;
+    int64_t deadline = clock_monotonic_us() + DEMO_START_WAIT_US;
+    FILE *file = NULL;
+    while ((file = fopen(path, "r")) == NULL && clock_monotonic_us() < deadline)
+        clock_sleep_us(20000);
+    if (file == NULL || fgets(demo->bootstrap, sizeof demo->bootstrap, file) == NULL)
+        status = error_set(err, STATUS_FATAL, "the broker did not start, see %s/broker.log",
+                           demo->directory);
+    if (file != NULL)
+        (void)fclose(file);
+    demo->bootstrap[strcspn(demo->bootstrap, "\n")] = '\0';
+    return status;
+}
+
+static enum status demo_start_sidecar(struct demo *demo, int service, struct error *err)
+{
+    char config[DEMO_PATH_SIZE + 64];
+    char log[64];
+    (void)snprintf(config, sizeof config, "%s/%s.yaml", demo->directory, demo_services[service]);
+    (void)snprintf(log, sizeof log, "%s.log", demo_services[service]);
+    const char *const arguments[] = {"run", "--config", config, NULL};
+    return demo_start(demo, log, arguments, &demo->sidecars[service], err);
+}
+
+static enum status demo_start_all(struct demo *demo, struct error *err)
+{
+    enum status status = demo_clean(demo, err);
+    if (status == STATUS_OK)
+        status = demo_lay_out(demo, err);
+    if (status == STATUS_OK && demo->own_broker)
+        status = demo_start_broker(demo, err);
+    if (status == STATUS_OK)
+        status = demo_write_configurations(demo, err);
+    for (int service = 0; status == STATUS_OK && service < DEMO_SERVICES; service++) {
+        char config[DEMO_PATH_SIZE + 64];
+        (void)snprintf(config, sizeof config, "%s/%s.yaml", demo->directory,
+                       demo_services[service]);
+        const char *const arguments[] = {"init", "--config", config, NULL};
+        status = demo_call(demo, "init.log", arguments, err);
+        if (status == STATUS_OK)
+            status = demo_start_sidecar(demo, service, err);
+    }
+    return status;
+}
+
+static void demo_show(const struct demo *demo, const char *event, bool first)
+{
+    if (!demo->terminal) {
+        if (event != NULL)
+            printf("* %s\n", event);
+        for (int i = 0; event == NULL && i < DEMO_SERVICES; i++)
+            printf("%s%s lag=%" PRId64 " rows=%" PRId64, i == 0 ? "  " : "  |  ", demo_services[i],
+                   demo_lag(demo, i),
+                   demo_rows(demo, i, 0) + demo_rows(demo, i, 1) + demo_rows(demo, i, 2) +
+                       demo_rows(demo, i, 3));
+        if (event == NULL)
+            printf("\n");
+        (void)fflush(stdout);
+        return;
+    }
+    if (!first)
+        printf("\033[%dA", DEMO_SERVICES + 1);
+    if (event != NULL)
+        printf("\033[K\033[1m*\033[0m %s\n", event);
+    printf("\033[K%-10s %8s %8s %9s %8s %6s %8s\n", "service", "orders", "invoices", "shipments",
+           "notes", "lag", "parked");
+    for (int i = 0; i < DEMO_SERVICES; i++)
+        printf("\033[K%-10s %8" PRId64 " %8" PRId64 " %9" PRId64 " %8" PRId64 " %6" PRId64
+               " %8" PRId64 "\n",
+               demo_services[i], demo_rows(demo, i, 0), demo_rows(demo, i, 1),
+               demo_rows(demo, i, 2), demo_rows(demo, i, 3), demo_lag(demo, i),
+               demo_parked(demo, i));
+    (void)fflush(stdout);
+}
+
+static enum status demo_moment(struct demo *demo, int64_t round, struct error *err)
+{
+    enum status status = STATUS_OK;
+    switch (round) {
+    case DEMO_KILL:
+        demo_stop(&demo->sidecars[DEMO_VICTIM], SIGKILL);
+        demo_show(demo, "billing's sidecar was killed with SIGKILL; the services write on", false);
+        break;
+    case DEMO_RESTART:
+        status = demo_start_sidecar(demo, DEMO_VICTIM, err);
+        demo_show(demo, "billing's sidecar is started again", false);
+        break;
+    case DEMO_TWICE:
+        status = demo_publish_twice(demo, err);
+        demo_show(demo, "one of shop's events was published a second time, at another offset",
+                  false);
+        break;
+    case DEMO_POISON:
+        status = demo_publish_poison(demo, err);
+        demo_show(demo, "a foreign client published a poisoned event (author is a number)", false);
+        break;
+    default:
+        break;
+    }
+    return status;
+}
+
+static enum status demo_play(struct demo *demo, struct error *err)
+{
+    demo_show(demo, NULL, true);
+    for (int64_t round = 1; round <= DEMO_ROUNDS && !atomic_load(&command_stop); round++) {
+        int64_t started = clock_monotonic_us();
+        enum status status = STATUS_OK;
+        for (int service = 0; status == STATUS_OK && service < DEMO_SERVICES; service++)
+            status = demo_write(demo, service, round, err);
+        if (status == STATUS_OK)
+            status = demo_moment(demo, round, err);
+        if (status != STATUS_OK)
+            return status;
+        if (demo->terminal || round % 6 == 0)
+            demo_show(demo, NULL, false);
+        int64_t rest = started + DEMO_TICK_US - clock_monotonic_us();
+        if (rest > 0)
+            clock_sleep_us(rest);
+    }
+    return STATUS_OK;
+}
+
+static int64_t demo_all_differences(const struct demo *demo)
+{
+    int64_t differences = 0;
+    for (int service = 0; service < DEMO_SERVICES; service++) {
+        for (int type = 0; type < DEMO_TYPES; type++) {
+            int64_t here = demo_differences(demo, service, type);
+            differences += here < 0 ? 1 : here;
+        }
+    }
+    return differences;
+}
+
+/* Wait until nothing is under way; the comparison itself comes after it. */
+static void demo_settle(const struct demo *demo)
+{
+    int64_t deadline = clock_monotonic_us() + DEMO_SETTLE_US;
+    for (;;) {
+        int64_t waiting = demo_all_differences(demo);
+        for (int service = 0; service < DEMO_SERVICES; service++)
+            waiting += demo_lag(demo, service) + (demo_parked(demo, service) > 0 ? 0 : 1);
+        if (waiting == 0 || clock_monotonic_us() > deadline || atomic_load(&command_stop))
+            return;
+        clock_sleep_us(100000);
+    }
+}
+
+static int demo_report(const struct demo *demo)
+{
+    int64_t total = 0;
+    printf("\nThe copies, row by row against the service that owns the table:\n");
+    for (int type = 0; type < DEMO_TYPES; type++) {
+        int64_t differences = 0;
+        for (int service = 0; service < DEMO_SERVICES; service++) {
+            int64_t here = demo_differences(demo, service, type);
+            differences += here < 0 ? 1 : here;
+        }
+        printf("  %-10s %5" PRId64 " rows in each of 3 databases: %s\n", demo_tables[type],
+               demo_rows(demo, type < DEMO_SERVICES ? type : 0, type),
+               differences == 0 ? "equal" : "NOT EQUAL");
+        total += differences;
+    }
+    printf("Parked, waiting for a hand: %" PRId64
+           " event in each copy (the poisoned one); the event "
+           "that came twice was applied once.\n",
+           demo_parked(demo, 0));
+    printf("\nEverything is in %s. Try:\n"
+           "  keepstep parked list -c %s/shop.yaml\n"
+           "  sqlite3 %s/billing.db 'SELECT * FROM orders LIMIT 5'\n"
+           "  keepstep status -c %s/billing.yaml\n"
+           "  keepstep demo --clean\n",
+           demo->directory, demo->directory, demo->directory, demo->directory);
+    return total == 0 ? EX_OK : EX_SOFTWARE;
+}
+
+static int demo_all(struct demo *demo)
+{
+    struct error err = ERROR_INIT;
+    int code = EX_OK;
+    if (demo_start_all(demo, &err) != STATUS_OK || demo_play(demo, &err) != STATUS_OK) {
+        code = command_fail(&err);
+    } else {
+        demo_settle(demo);
+        demo_show(demo, NULL, false);
+        code = demo_report(demo);
+    }
+    for (int service = 0; service < DEMO_SERVICES; service++)
+        demo_stop(&demo->sidecars[service], SIGTERM);
+    demo_stop(&demo->broker, SIGTERM);
+    return code;
+}
+
+static int demo_run(const struct command *command, int argc, char **argv)
+{
+    const char *directory = "keepstep-demo";
+    const char *bootstrap = NULL;
+    const char *clean = NULL;
+    const struct command_flag flags[] = {
+        {"directory", "DIR", "where everything goes (keepstep-demo)", &directory},
+        {"bootstrap", "HOST:PORT", "use this Kafka, not the broker in memory", &bootstrap},
+        {"clean", NULL, "only remove what an earlier demo made", &clean},
+    };
+    struct command_line line;
+    int code = command_parse(command, flags, 3, argc, argv, &line);
+    if (code >= 0)
+        return code;
+    command_catch_signals();
+    struct error err = ERROR_INIT;
+    struct demo demo = {.own_broker = bootstrap == NULL,
+                        .terminal = isatty(STDOUT_FILENO) == 1,
+                        .random = (uint32_t)clock_wall_us()};
+    (void)snprintf(demo.directory, sizeof demo.directory, "%s", directory);
+    if (bootstrap != NULL)
+        (void)snprintf(demo.bootstrap, sizeof demo.bootstrap, "%s", bootstrap);
+    if (clean == NULL)
+        return demo_all(&demo);
+    return demo_clean(&demo, &err) == STATUS_OK ? EX_OK : command_fail(&err);
+}
+
+const struct command command_demo = {
+    .name = "demo",
+    .arguments = "",
+    .summary = "Three services kept in step on this machine, with a crash and a poisoned event.",
+    .examples = "  keepstep demo\n  keepstep demo --bootstrap localhost:9092\n"
+                "  keepstep demo --clean\n",
+    .run = demo_run,
+};
