@@ -1,0 +1,46 @@
+/* Crash points, counted and raised. */
+#include "common/failpoint.h"
+
+#define FAILPOINT_NAME(constant, name) name,
+const char *const failpoint_names[] = {FAILPOINT_LIST(FAILPOINT_NAME)};
+
+#ifdef KEEPSTEP_FAILPOINTS
+#include "common/log.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+static pthread_once_t failpoint_once = PTHREAD_ONCE_INIT;
+static int failpoint_chosen = -1;
+static long failpoint_left;
+
+static void failpoint_load(void)
+{
+    const char *text = getenv("KEEPSTEP_FAILPOINT");
+    if (text == NULL || *text == '\0')
+        return;
+    size_t length = strcspn(text, ":");
+    for (int i = 0; i < FAILPOINT_COUNT; i++) {
+        if (strlen(failpoint_names[i]) == length && memcmp(failpoint_names[i], text, length) == 0)
+            failpoint_chosen = i;
+    }
+    char *end = NULL;
+    failpoint_left = text[length] == ':' ? strtol(text + length + 1, &end, 10) : 1;
+    if (failpoint_chosen < 0 || failpoint_left < 1 || (end != NULL && *end != '\0')) {
+        log_error("failpoint", "KEEPSTEP_FAILPOINT=%s: no such crash point", text);
+        exit(EX_CONFIG);
+    }
+}
+
+void failpoint(enum failpoint_point point)
+{
+    (void)pthread_once(&failpoint_once, failpoint_load);
+    if ((int)point != failpoint_chosen)
+        return;
+    if (__atomic_sub_fetch(&failpoint_left, 1, __ATOMIC_SEQ_CST) == 0)
+        (void)raise(SIGKILL);
+}
+#endif

@@ -1,0 +1,43 @@
+/* Crash points for tests: the process kills itself where KEEPSTEP_FAILPOINT says so. */
+#ifndef COMMON_FAILPOINT_H
+#define COMMON_FAILPOINT_H
+
+#include <stddef.h>
+
+/* clang-format off */
+#define FAILPOINT_LIST(X)                                                                          \
+    X(RELAY_BEFORE_CLAIM, "relay_before_claim")                                                    \
+    X(RELAY_AFTER_CLAIM, "relay_after_claim")                                                      \
+    X(RELAY_AFTER_PUBLISH, "relay_after_publish")                                                  \
+    X(RELAY_BEFORE_ACKNOWLEDGE, "relay_before_acknowledge")                                        \
+    X(RELAY_AFTER_ACKNOWLEDGE, "relay_after_acknowledge")                                          \
+    X(RELAY_AFTER_PURGE, "relay_after_purge")                                                      \
+    X(AGENT_AFTER_TAKE, "agent_after_take")                                                        \
+    X(AGENT_BEFORE_BEGIN, "agent_before_begin")                                                    \
+    X(AGENT_AFTER_BEGIN, "agent_after_begin")                                                      \
+    X(AGENT_AFTER_APPLY, "agent_after_apply")                                                      \
+    X(AGENT_BEFORE_COMMIT, "agent_before_commit")                                                  \
+    X(AGENT_AFTER_COMMIT, "agent_after_commit")                                                    \
+    X(AGENT_BEFORE_HINT, "agent_before_hint")                                                      \
+    X(AGENT_AFTER_HINT, "agent_after_hint")                                                        \
+    X(AGENT_PARKED_BEFORE_COMMIT, "agent_parked_before_commit")                                    \
+    X(AGENT_STOP_RECORDED, "agent_stop_recorded")
+/* clang-format on */
+
+#define FAILPOINT_MEMBER(constant, name) FAILPOINT_##constant,
+enum failpoint_point { FAILPOINT_LIST(FAILPOINT_MEMBER) FAILPOINT_COUNT };
+#undef FAILPOINT_MEMBER
+
+/** All names, in the order of the enum; FAILPOINT_COUNT of them, in every build. */
+extern const char *const failpoint_names[];
+
+#ifdef KEEPSTEP_FAILPOINTS
+/** Pass a crash point: KEEPSTEP_FAILPOINT="name[:nth]" raises SIGKILL at the nth pass (default 1).
+ * An unknown name or number there ends the process at the first pass, so that no test passes by a
+ * misspelt name. @thread any. */
+void failpoint(enum failpoint_point point);
+#else
+#define failpoint(point) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,189 @@
+/* librdkafka: configuration, errors by what they mean for the caller, and its log in ours. */
+#include "common/kafka_client.h"
+
+#include "common/log.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define KAFKA_TEXT_SIZE 512
+
+/* Keepstep's own settings; the user's may replace them. */
+static const struct kafka_property kafka_defaults[] = {
+    {"client.id", "keepstep"},
+    {"log.connection.close", "false"},
+    {"socket.keepalive.enable", "true"},
+};
+
+static void kafka_log(const rd_kafka_t *handle, int level, const char *facility, const char *text)
+{
+    (void)handle;
+    enum log_level to = LOG_LEVEL_DEBUG;
+    if (level <= 3) /* syslog: up to LOG_ERR */
+        to = LOG_LEVEL_ERROR;
+    else if (level == 4)
+        to = LOG_LEVEL_WARNING;
+    else if (level <= 6)
+        to = LOG_LEVEL_INFO;
+    log_write(to, "kafka", "%s: %s", facility, text);
+}
+
+static enum status kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_property *properties,
+                                  size_t count, struct error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        char text[KAFKA_TEXT_SIZE];
+        const struct kafka_property *property = &properties[i];
+        if (rd_kafka_conf_set(conf, property->name, property->value, text, sizeof text) ==
+            RD_KAFKA_CONF_OK)
+            continue;
+        if (err != NULL && err->status == STATUS_OK)
+            err->exit_code = EX_CONFIG;
+        return error_set(err, STATUS_FATAL, "kafka property \"%s\": %s", property->name, text);
+    }
+    return STATUS_OK;
+}
+
+enum status kafka_conf_new(const struct kafka_property *user, size_t user_count,
+                           const struct kafka_property *fixed, size_t fixed_count,
+                           rd_kafka_conf_t **ret_conf, struct error *err)
+{
+    enum status status;
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+    rd_kafka_conf_set_log_cb(conf, kafka_log);
+    status = kafka_conf_set(conf, kafka_defaults, sizeof kafka_defaults / sizeof *kafka_defaults,
+                            err);
+    if (status != STATUS_OK)
+        goto out;
+    status = kafka_conf_set(conf, user, user_count, err);
+    if (status != STATUS_OK)
+        goto out;
+    status = kafka_conf_set(conf, fixed, fixed_count, err);
+    if (status != STATUS_OK)
+        goto out;
+    *ret_conf = conf;
+    conf = NULL;
+out:
+    if (conf != NULL)
+        rd_kafka_conf_destroy(conf);
+    return status;
+}
+
+enum status kafka_handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret_handle,
+                             struct error *err)
+{
+    char text[KAFKA_TEXT_SIZE];
+    rd_kafka_t *handle = rd_kafka_new(type, conf, text, sizeof text);
+    if (handle == NULL) {
+        rd_kafka_resp_err_t code = rd_kafka_last_error();
+        rd_kafka_conf_destroy(conf);
+        return error_set_native(err, STATUS_FATAL, (int)code, "kafka client: %s", text);
+    }
+    *ret_handle = handle;
+    return STATUS_OK;
+}
+
+enum status kafka_error_status(rd_kafka_resp_err_t code)
+{
+    switch ((int)code) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        return STATUS_OK;
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
+    case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+    case RD_KAFKA_RESP_ERR__ISR_INSUFF:
+    case RD_KAFKA_RESP_ERR__WAIT_COORD:
+    case RD_KAFKA_RESP_ERR__WAIT_CACHE:
+    case RD_KAFKA_RESP_ERR__IN_PROGRESS:
+    case RD_KAFKA_RESP_ERR__RETRY:
+    case RD_KAFKA_RESP_ERR__INTR:
+    case RD_KAFKA_RESP_ERR__SSL:
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+    case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
+    case RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_STALE_CTRL_EPOCH:
+    case RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION:
+    case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
+    case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
+    case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS:
+    case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND:
+    case RD_KAFKA_RESP_ERR_NOT_CONTROLLER:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+    case RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR:
+    case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
+    case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_PREFERRED_LEADER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT:
+    case RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED:
+        return STATUS_RETRY;
+    case RD_KAFKA_RESP_ERR__FENCED:
+    case RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST:
+    case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
+    case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
+    case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+        return STATUS_ABORT;
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR__NO_OFFSET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+        return STATUS_STOP;
+    default:
+        return STATUS_FATAL;
+    }
+}
+
+enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int timeout_ms,
+                                 char *ret_cluster_id, size_t size, int32_t *ret_partitions,
+                                 struct error *err)
+{
+    enum status status = STATUS_OK;
+    const struct rd_kafka_metadata *metadata = NULL;
+    char *cluster_id = NULL;
+    rd_kafka_resp_err_t code;
+    rd_kafka_topic_t *named = rd_kafka_topic_new(handle, topic, NULL);
+
+    if (named == NULL) {
+        code = rd_kafka_last_error();
+        return error_set_native(err, STATUS_FATAL, (int)code, "topic \"%s\": %s", topic,
+                                rd_kafka_err2str(code));
+    }
+    code = rd_kafka_metadata(handle, 0, named, &metadata, timeout_ms);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1)
+        code = metadata->topics[0].err;
+    bool absent = code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                  code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !absent) {
+        status = kafka_error_status(code) == STATUS_RETRY ? STATUS_RETRY : STATUS_FATAL;
+        status = error_set_native(err, status, (int)code, "describe topic \"%s\": %s", topic,
+                                  rd_kafka_err2str(code));
+        goto out;
+    }
+    *ret_partitions = absent || metadata->topic_cnt != 1 ? 0 : metadata->topics[0].partition_cnt;
+    cluster_id = rd_kafka_clusterid(handle, timeout_ms);
+    (void)snprintf(ret_cluster_id, size, "%s", cluster_id == NULL ? "" : cluster_id);
+out:
+    if (cluster_id != NULL)
+        rd_kafka_mem_free(handle, cluster_id);
+    if (metadata != NULL)
+        rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(named);
+    return status;
+}

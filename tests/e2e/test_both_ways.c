@@ -1,0 +1,87 @@
+/* Several services write the same entities: all copies end equal and no echo runs in circles. */
+#include "tests/support/sidecar.h"
+
+#include <stdio.h>
+
+#define BOTH_WAYS                                                                                  \
+    "publish:\n  item: {table: items, partitions: 2}\n"                                            \
+    "apply:\n  item: {table: items, partitions: 2}\n"
+
+static void three_services_writing_the_same_keys_end_equal(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar services[3];
+    const char *const names[] = {"one", "two", "three"};
+
+    for (int i = 0; i < 3; i++) {
+        services[i] = sidecar_make(kafka, names[i], SIDECAR_ITEM_DDL, BOTH_WAYS);
+        sidecar_init(&services[i], NULL);
+        sidecar_start(&services[i], NULL);
+    }
+    unsigned random = 4711;
+    for (int round = 0; round < 120; round++) {
+        random = random * 1664525u + 1013904223u;
+        const struct sidecar *writer = &services[(random >> 8) % 3];
+        int id = (int)((random >> 12) % 6);
+        if ((random >> 20) % 6 == 0)
+            (void)sqlite_format(writer->database, "DELETE FROM items WHERE id=%d", id);
+        else
+            (void)sqlite_format(writer->database,
+                                "INSERT INTO items VALUES(%d,'%s',%d) ON CONFLICT(id) DO UPDATE "
+                                "SET name=excluded.name, amount=excluded.amount",
+                                id, writer->name, round);
+    }
+    (void)sqlite_text(services[0].database, "INSERT INTO items VALUES(99,'last',1)");
+    for (int i = 1; i < 3; i++) {
+        if (!sqlite_wait_for(services[i].database, "SELECT name FROM items WHERE id=99", "last\n",
+                             60000))
+            test_fail("%s: %s", services[i].name, process_errors(services[i].process));
+    }
+    sidecar_assert_equal(&services[0], &services[1], "items", 30000);
+    sidecar_assert_equal(&services[0], &services[2], "items", 30000);
+    int64_t records = kafka_consume_all(kafka, sidecar_topic("item"), NULL, NULL);
+    int64_t written = 0;
+    for (int i = 0; i < 3; i++)
+        written += sqlite_number(services[i].database, "SELECT count(*) FROM outbox");
+    assert_int_equal(records, written);
+    for (int i = 0; i < 3; i++)
+        sidecar_stop(&services[i]);
+}
+
+static void a_counter_that_the_service_also_applies_loses_no_increment(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar writer = sidecar_make(kafka, "writer", SIDECAR_ITEM_DDL, BOTH_WAYS);
+    struct sidecar reader = sidecar_make(kafka, "reader", SIDECAR_ITEM_DDL, BOTH_WAYS);
+
+    sidecar_init(&writer, NULL);
+    sidecar_init(&reader, NULL);
+    sidecar_start(&writer, NULL);
+    sidecar_start(&reader, NULL);
+    (void)sqlite_text(writer.database, "INSERT INTO items VALUES(1,'counter',0)");
+    for (int i = 1; i <= 150; i++) {
+        int64_t before = sqlite_number(writer.database, "SELECT amount FROM items WHERE id=1");
+        assert_int_equal(before, i - 1); /* never replaced by an older value of its own */
+        (void)sqlite_text(writer.database, "UPDATE items SET amount=amount+1 WHERE id=1");
+        if (i == 50 || i == 100) {
+            process_kill(writer.process);
+            sidecar_start(&writer, NULL);
+        }
+    }
+    if (!sqlite_wait_for(reader.database, "SELECT amount FROM items WHERE id=1", "150\n", 60000))
+        test_fail("reader: %s", process_errors(reader.process));
+    assert_int_equal(sqlite_number(writer.database, "SELECT amount FROM items WHERE id=1"), 150);
+    sidecar_stop(&writer);
+    sidecar_stop(&reader);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(three_services_writing_the_same_keys_end_equal, 180),
+        TEST_WITH_LIMIT(a_counter_that_the_service_also_applies_loses_no_increment, 180),
+    };
+    return TEST_RUN(tests);
+}

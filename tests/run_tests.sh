@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Runs the test programs of one build folder and counts their tests.
+#
+#   tests/run_tests.sh [--label LABEL] [--totals FILE] [--name NAME]... BUILD TIER...
+#
+# TIER: unit, conformance, tidy, e2e, fuzz. A program whose source says "labels: LABEL" in a
+# comment has that label. With --totals the counts are added to FILE and the last line is left to
+# the caller; without it the last line is "N passed, N failed, N skipped".
+set -uo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+label=
+totals=
+names=()
+while [[ ${1:-} == --* ]]; do
+    case $1 in
+    --label) label=$2 ;;
+    --totals) totals=$2 ;;
+    --name) names+=("$2") ;;
+    *) echo "run_tests.sh: unknown option $1" >&2 && exit 64 ;;
+    esac
+    shift 2
+done
+build=${1:?build folder}
+shift
+
+logs=$(mktemp -d "${TMPDIR:-/tmp}/keepstep-logs-XXXXXX")
+trap 'rm -rf "$logs"' EXIT
+all_passed=0 all_failed=0 all_skipped=0
+
+limit_of() { # TIER: seconds for one program
+    case $1 in
+    unit) echo "${KEEPSTEP_LIMIT_UNIT:-120}" ;;
+    conformance) echo "${KEEPSTEP_LIMIT_CONFORMANCE:-300}" ;;
+    e2e) echo "${KEEPSTEP_LIMIT_E2E:-900}" ;;
+    *) echo 120 ;;
+    esac
+}
+
+programs_of() { # TIER: one line "NAME PROGRAM" each
+    local source name
+    case $1 in
+    tidy) set -- "$root"/tests/tidy/check*.sh ;;
+    fuzz) set -- "$root"/tests/fuzz/fuzz_*.c ;;
+    *) set -- "$root/tests/$1"/test_*.c ;;
+    esac
+    for source in "$@"; do
+        [ -e "$source" ] || continue
+        [ -z "$label" ] || grep -q "labels:.*\b$label\b" "$source" || continue
+        name=$(basename "${source%.*}")
+        [ "${#names[@]}" -eq 0 ] || [[ " ${names[*]} " == *" $name "* ]] || continue
+        case $source in
+        *.sh) echo "$name $source" ;;
+        *) echo "$name $build/tests/$(basename "$(dirname "$source")")/$name" ;;
+        esac
+    done
+}
+
+run_fuzz() { # NAME PROGRAM: speaks like a test program
+    local corpus=$logs/$1.corpus
+    mkdir -p "$corpus"
+    [ ! -d "$root/tests/fuzz/corpus/$1" ] || cp -r "$root/tests/fuzz/corpus/$1/." "$corpus"
+    if (cd "$logs" && timeout -k 5 60 "$2" -max_total_time="${KEEPSTEP_FUZZ_SECONDS:-10}" \
+        -timeout=5 -verbosity=0 "$corpus"); then
+        echo "[       OK ] $1"
+    else
+        echo "[  FAILED  ] $1"
+    fi
+    echo "[==========] 1 test(s) run."
+}
+
+run_program() { # TIER NAME PROGRAM
+    if [ ! -x "$3" ]; then
+        echo "no program $3"
+        return 127
+    fi
+    if [ "$1" = fuzz ]; then
+        run_fuzz "$2" "$3"
+    else
+        timeout -k 5 "$(limit_of "$1")" "$3"
+    fi
+}
+
+# Prints "PASSED FAILED SKIPPED FINISHED"; the summary that repeats the failures is not counted.
+count() {
+    awk '/^\[=+\] [0-9]+ test\(s\) run/ { finished = 1 }
+        finished { next }
+        /^\[ +OK \] / { passed++ }
+        /^\[ +FAILED +\] / { failed++ }
+        /^\[ +SKIPPED +\] / { skipped++ }
+        END { print passed + 0, failed + 0, skipped + 0, finished + 0 }' "$1"
+}
+
+run_tier() { # TIER
+    local tier=$1 passed=0 failed=0 skipped=0 name program code p f s finished
+    : >"$logs/skipped"
+    while read -r name program; do
+        run_program "$tier" "$name" "$program" >"$logs/$name.log" 2>&1 </dev/null
+        code=$?
+        read -r p f s finished < <(count "$logs/$name.log")
+        # A crash, the program's time limit, a leak at its exit: no test says so, yet it failed.
+        if [ "$finished" = 0 ]; then
+            grep -q '^\[  FAILED  \] .*(over its time limit)$' "$logs/$name.log" || f=$((f + 1))
+        elif [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then
+            f=1
+        fi
+        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+        sed -n "s/^skip: /$name: /p" "$logs/$name.log" >>"$logs/skipped"
+        if [ "$f" -gt 0 ]; then
+            echo "--- $tier/$name failed (exit code $code):"
+            cat "$logs/$name.log"
+            echo "--- end of $tier/$name"
+        fi
+    done < <(programs_of "$tier")
+    if [ $((passed + failed + skipped)) -gt 0 ]; then
+        echo "$tier: $passed passed, $failed failed, $skipped skipped"
+        sed 's/^/  skipped: /' "$logs/skipped"
+    fi
+    all_passed=$((all_passed + passed))
+    all_failed=$((all_failed + failed))
+    all_skipped=$((all_skipped + skipped))
+}
+
+for tier in "$@"; do
+    run_tier "$tier"
+done
+if [ -n "$totals" ]; then
+    echo "$all_passed $all_failed $all_skipped" >>"$totals"
+else
+    echo "$all_passed passed, $all_failed failed, $all_skipped skipped"
+fi
+[ "$all_failed" -eq 0 ]

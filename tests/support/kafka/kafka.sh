@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# A real Apache Kafka of one node on the loopback: fetched by Maven, data in a directory.
+#
+#   kafka.sh fetch            get the jars into the cache; print their directory
+#   kafka.sh run DIR PORT     run in the foreground (the process itself becomes Java)
+#   kafka.sh start DIR PORT   run in the background and wait until it listens
+#   kafka.sh stop DIR         end it cleanly; the data stays
+#   kafka.sh kill DIR         end it by SIGKILL; the data stays
+#   kafka.sh admin CLASS ...  run a tool: topics, configs, groups, acls
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${KEEPSTEP_KAFKA_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/keepstep/kafka}
+version=$(sha256sum "$here/pom.xml" | cut -c 1-12)
+libs=$cache/$version
+
+die() {
+    echo "kafka.sh: $*" >&2
+    exit 69
+}
+
+fetch() {
+    [ -e "$libs/complete" ] && return
+    command -v java >/dev/null || die "no java"
+    command -v mvn >/dev/null || die "no mvn"
+    mkdir -p "$cache"
+    exec 9>"$cache/lock"
+    flock 9
+    [ -e "$libs/complete" ] && return
+    rm -rf "$libs"
+    if ! timeout 600 mvn -q -B -f "$here/pom.xml" \
+        org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+        -DincludeScope=runtime -DoutputDirectory="$libs" >"$cache/fetch.log" 2>&1; then
+        die "the jars cannot be had from Maven: $(grep -m 1 ERROR "$cache/fetch.log")"
+    fi
+    touch "$libs/complete"
+    exec 9>&-
+}
+
+java_options=(-Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto
+    -Djava.awt.headless=true "-Dlog4j2.configurationFile=file:$here/log4j2.xml")
+
+free_port() {
+    local port
+    while :; do
+        port=$((20000 + RANDOM % 10000))
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+    done
+    echo "$port"
+}
+
+configure() { # DIR PORT
+    local controller
+    mkdir -p "$1"
+    controller=$(sed -n 's/^controller.quorum.voters=.*://p' "$1/server.properties" 2>/dev/null || true)
+    [ -n "$controller" ] || controller=$(free_port)
+    cat >"$1/server.properties" <<END
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$controller
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:$2,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://127.0.0.1:$2
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs=$1/data
+num.partitions=1
+num.io.threads=2
+num.network.threads=2
+log.cleaner.dedupe.buffer.size=16777216
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+min.insync.replicas=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+auto.create.topics.enable=false
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+${KEEPSTEP_KAFKA_CONFIG:-}
+END
+    [ -e "$1/data/meta.properties" ] && return
+    # A fixed id spares one start of Java for making a random one.
+    java "${java_options[@]}" -cp "$libs/*" kafka.tools.StorageTool format --ignore-formatted \
+        -t a2VlcHN0ZXAtdGVzdHMtMQ -c "$1/server.properties" >"$1/format.log" 2>&1 ||
+        die "format failed: $(tail -n 3 "$1/format.log")"
+}
+
+run() { # DIR PORT
+    fetch
+    configure "$1" "$2"
+    echo $$ >"$1/pid"
+    exec java "${java_options[@]}" -cp "$libs/*" kafka.Kafka "$1/server.properties"
+}
+
+start() { # DIR PORT
+    fetch
+    mkdir -p "$1"
+    setsid "${BASH_SOURCE[0]}" run "$1" "$2" >>"$1/kafka.log" 2>&1 </dev/null &
+    local process=$!
+    for _ in $(seq 600); do
+        kill -0 "$process" 2>/dev/null || die "it ended: $(tail -n 5 "$1/kafka.log")"
+        grep -q 'Kafka Server started' "$1/kafka.log" && return
+        sleep 0.1
+    done
+    die "it does not answer after 60 s: $(tail -n 5 "$1/kafka.log")"
+}
+
+finish() { # DIR SIGNAL
+    local process
+    process=$(cat "$1/pid" 2>/dev/null) || return 0
+    kill "-$2" "$process" 2>/dev/null || true
+    for _ in $(seq 300); do
+        kill -0 "$process" 2>/dev/null || break
+        sleep 0.1
+    done
+    kill -KILL "$process" 2>/dev/null || true
+    rm -f "$1/pid"
+    # The next start waits for its own "started" line.
+    [ ! -e "$1/kafka.log" ] || mv "$1/kafka.log" "$1/kafka.log.before"
+}
+
+admin() {
+    fetch
+    local class=$1
+    shift
+    case $class in
+    topics) class=org.apache.kafka.tools.TopicCommand ;;
+    configs) class=kafka.admin.ConfigCommand ;;
+    groups) class=org.apache.kafka.tools.consumer.group.ConsumerGroupCommand ;;
+    acls) class=kafka.admin.AclCommand ;;
+    esac
+    exec java "${java_options[@]}" -cp "$libs/*" "$class" "$@"
+}
+
+case ${1:-} in
+fetch) fetch && echo "$libs" ;;
+run | start | admin) "$@" ;;
+stop) finish "$2" TERM ;;
+kill) finish "$2" KILL ;;
+*) die "usage: kafka.sh fetch | run DIR PORT | start DIR PORT | stop DIR | kill DIR | admin ..." ;;
+esac

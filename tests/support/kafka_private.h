@@ -1,0 +1,21 @@
+/* What kafka.c and kafka_records.c share. */
+#ifndef TESTS_SUPPORT_KAFKA_PRIVATE_H
+#define TESTS_SUPPORT_KAFKA_PRIVATE_H
+
+#include "tests/support/kafka.h"
+
+#include <librdkafka/rdkafka.h>
+#include <sys/types.h>
+
+struct process;
+
+struct kafka {
+    struct process *process;
+    const char *directory;
+    const char *bootstrap;
+    int port;
+    pid_t owner;
+    rd_kafka_t *client; /* producer and admin, made at the first use */
+};
+
+#endif

@@ -1,0 +1,220 @@
+/* Starting, watching and ending programs for a test. */
+#include "tests/support/process.h"
+
+#include "common/clock.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXIT_CODE_TIME_LIMIT 124
+#define EXIT_CODE_NO_PROGRAM 127
+
+struct process {
+    struct process *next;
+    pid_t id;
+    bool ended;
+    int exit_code;
+    const char *name;
+    const char *output_path;
+    const char *errors_path;
+};
+
+static struct process *processes;
+static pid_t processes_owner;
+
+static void process_kill_all(void)
+{
+    if (getpid() != processes_owner)
+        return;
+    while (processes != NULL) {
+        struct process *process = processes;
+        processes = process->next;
+        process_kill(process);
+        free(process);
+    }
+}
+
+static void process_redirect(const char *path, int descriptor)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (file < 0 || dup2(file, descriptor) < 0)
+        _exit(EXIT_CODE_NO_PROGRAM);
+}
+
+/* The child after fork(): never returns. */
+static void process_become(const struct process *process, const char *const argv[],
+                           const char *const environment[], pid_t parent)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(EXIT_CODE_NO_PROGRAM);
+    (void)signal(SIGALRM, SIG_DFL);
+    for (size_t i = 0; environment != NULL && environment[i] != NULL; i++)
+        (void)putenv((char *)(uintptr_t)environment[i]);
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing < 0 || dup2(nothing, STDIN_FILENO) < 0)
+        _exit(EXIT_CODE_NO_PROGRAM);
+    process_redirect(process->output_path, STDOUT_FILENO);
+    process_redirect(process->errors_path, STDERR_FILENO);
+    (void)execvp(argv[0], (char *const *)(uintptr_t)argv);
+    (void)dprintf(STDERR_FILENO, "cannot start %s: %s\n", argv[0], strerror(errno));
+    _exit(EXIT_CODE_NO_PROGRAM);
+}
+
+struct process *process_start(const char *name, const char *const argv[],
+                              const char *const environment[])
+{
+    static unsigned int started;
+    struct process *process = calloc(1, sizeof *process);
+    if (process == NULL)
+        abort();
+    started++;
+    process->name = name;
+    process->output_path = test_path("%s.%u.stdout", name, started);
+    process->errors_path = test_path("%s.%u.stderr", name, started);
+    if (processes_owner == 0) {
+        processes_owner = getpid();
+        (void)atexit(process_kill_all);
+    }
+    process->next = processes;
+    processes = process;
+    (void)fflush(NULL);
+    pid_t parent = getpid();
+    process->id = fork();
+    if (process->id == 0)
+        process_become(process, argv, environment, parent);
+    if (process->id < 0) {
+        process->ended = true;
+        test_fail("fork: %s", strerror(errno));
+    }
+    return process;
+}
+
+static bool process_ended(void *context)
+{
+    struct process *process = context;
+    if (process->ended)
+        return true;
+    int status = 0;
+    if (waitpid(process->id, &status, WNOHANG) != process->id)
+        return false;
+    process->ended = true;
+    process->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return true;
+}
+
+int process_wait(struct process *process, int64_t limit_ms)
+{
+    return test_wait(process_ended, process, limit_ms) ? process->exit_code : -1;
+}
+
+bool process_running(struct process *process)
+{
+    return !process_ended(process);
+}
+
+int process_id(const struct process *process)
+{
+    return process->id;
+}
+
+void process_signal(struct process *process, int signal_number)
+{
+    if (process_running(process))
+        (void)kill(process->id, signal_number);
+}
+
+void process_kill(struct process *process)
+{
+    process_signal(process, SIGKILL);
+    (void)process_wait(process, 10000);
+}
+
+int process_stop(struct process *process, int64_t limit_ms)
+{
+    process_signal(process, SIGTERM);
+    if (process_wait(process, limit_ms) < 0)
+        process_kill(process);
+    return process->exit_code;
+}
+
+const char *process_output(const struct process *process)
+{
+    const char *text = test_read_file(process->output_path);
+    return text == NULL ? "" : text;
+}
+
+const char *process_errors(const struct process *process)
+{
+    const char *text = test_read_file(process->errors_path);
+    return text == NULL ? "" : text;
+}
+
+struct process_search {
+    struct process *process;
+    regex_t expression;
+    bool found;
+};
+
+static bool process_matches(const regex_t *expression, const char *path)
+{
+    char *text = test_load_file(path);
+    bool matches = text != NULL && regexec(expression, text, 0, NULL, 0) == 0;
+    free(text);
+    return matches;
+}
+
+static bool process_search(void *context)
+{
+    struct process_search *search = context;
+    bool ended = process_ended(search->process);
+    search->found = process_matches(&search->expression, search->process->output_path) ||
+                    process_matches(&search->expression, search->process->errors_path);
+    return search->found || ended;
+}
+
+bool process_wait_for(struct process *process, const char *expression, int64_t limit_ms)
+{
+    struct process_search search = {.process = process};
+    int flags = REG_EXTENDED | REG_NOSUB | REG_NEWLINE;
+    if (regcomp(&search.expression, expression, flags) != 0)
+        test_fail("not a regular expression: %s", expression);
+    (void)test_wait(process_search, &search, limit_ms);
+    regfree(&search.expression);
+    return search.found;
+}
+
+struct process_result process_run(const char *const argv[], const char *const environment[],
+                                  int64_t limit_ms)
+{
+    struct process *process = process_start("run", argv, environment);
+    int exit_code = process_wait(process, limit_ms);
+    if (exit_code < 0) {
+        process_kill(process);
+        exit_code = EXIT_CODE_TIME_LIMIT;
+    }
+    return (struct process_result){.exit_code = exit_code,
+                                   .output = process_output(process),
+                                   .errors = process_errors(process)};
+}
+
+int process_free_port(void)
+{
+    int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    if (descriptor < 0 || bind(descriptor, (struct sockaddr *)&address, length) != 0 ||
+        getsockname(descriptor, (struct sockaddr *)&address, &length) != 0)
+        test_fail("no free port: %s", strerror(errno));
+    (void)close(descriptor);
+    return ntohs(address.sin_port);
+}

@@ -1,0 +1,116 @@
+/* Services for end-to-end tests, each with its own files in the directory of the test. */
+#include "tests/support/sidecar.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SIDECAR_STOP_MS 20000
+
+static void sidecar_schemas(void)
+{
+    static const char schema[] =
+        "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","
+        "\"x-keepstep-key\":[\"id\"],\"properties\":{"
+        "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"},"
+        "\"name\":{\"type\":\"string\",\"maxLength\":100,\"x-keepstep-type\":\"text\"},"
+        "\"amount\":{\"type\":[\"integer\",\"null\"],\"x-keepstep-type\":\"integer\"}},"
+        "\"required\":[\"id\",\"name\"]}";
+    if (mkdir(test_path("schemas"), 0755) != 0)
+        return;
+    test_write_file(test_path("schemas/item.schema.json"), schema);
+    test_write_file(test_path("schemas/extra.schema.json"), schema);
+}
+
+struct sidecar sidecar_make(struct kafka *kafka, const char *name, const char *ddl,
+                            const char *entries)
+{
+    struct sidecar sidecar = {
+        .name = name,
+        .database = test_path("%s.db", name),
+        .config = test_path("%s.yaml", name),
+    };
+    sidecar_schemas();
+    test_write_file(sidecar.config,
+                    test_format("service: %s\ndatabase: sqlite:%s.db\nlisten: \"\"\n"
+                                "log: {level: debug, format: logfmt}\n"
+                                "kafka: {bootstrap.servers: \"%s\"}\n"
+                                "topic_prefix: \"%s.\"\n%s",
+                                name, name, kafka_bootstrap(kafka), test_name(), entries));
+    if (ddl != NULL)
+        (void)sqlite_text(sidecar.database, ddl);
+    return sidecar;
+}
+
+void sidecar_init(const struct sidecar *sidecar, const char *argument)
+{
+    struct process_result result = argument == NULL
+                                       ? PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", sidecar->config)
+                                       : PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", sidecar->config,
+                                                     argument);
+    if (result.exit_code != 0)
+        test_fail("keepstep init of %s ended with %d: %s", sidecar->name, result.exit_code,
+                  result.errors);
+}
+
+void sidecar_start(struct sidecar *sidecar, const char *failpoint)
+{
+    const char *const argv[] = {KEEPSTEP_BINARY, "run", "-c", sidecar->config, NULL};
+    const char *const environment[] = {
+        failpoint == NULL ? NULL : test_format("KEEPSTEP_FAILPOINT=%s", failpoint), NULL};
+    sidecar->starts++;
+    sidecar->process = process_start(test_format("%s-%d", sidecar->name, sidecar->starts), argv,
+                                     environment);
+}
+
+void sidecar_stop(struct sidecar *sidecar)
+{
+    int code = process_stop(sidecar->process, SIDECAR_STOP_MS);
+    if (code != 0)
+        test_fail("%s ended with %d: %s", sidecar->name, code, process_errors(sidecar->process));
+}
+
+struct process_result sidecar_run(const struct sidecar *sidecar, const char *command,
+                                  const char *first, const char *second)
+{
+    const char *const argv[] = {KEEPSTEP_BINARY,
+                                command,
+                                "-c",
+                                sidecar->config,
+                                first,
+                                first == NULL ? NULL : second,
+                                NULL};
+    return process_run(argv, NULL, 30000);
+}
+
+const char *sidecar_topic(const char *entity_type)
+{
+    return test_format("%s.%s", test_name(), entity_type);
+}
+
+struct sidecar_pair {
+    const struct sidecar *left;
+    const struct sidecar *right;
+    const char *table;
+};
+
+static bool sidecar_equal(void *context)
+{
+    const struct sidecar_pair *pair = context;
+    const char *sql = test_format("SELECT * FROM \"%s\" ORDER BY 1", pair->table);
+    return strcmp(sqlite_text(pair->left->database, sql),
+                  sqlite_text(pair->right->database, sql)) == 0;
+}
+
+void sidecar_assert_equal(const struct sidecar *left, const struct sidecar *right,
+                          const char *table, int64_t limit_ms)
+{
+    struct sidecar_pair pair = {.left = left, .right = right, .table = table};
+    if (test_wait(sidecar_equal, &pair, limit_ms))
+        return;
+    const char *sql = test_format("SELECT count(*), sum(id), sum(amount) FROM \"%s\"", table);
+    test_fail("%s: %s has %s and %s has %s; log of %s: %s", table, left->name,
+              sqlite_text(left->database, sql), right->name, sqlite_text(right->database, sql),
+              right->name, right->process == NULL ? "" : process_errors(right->process));
+}

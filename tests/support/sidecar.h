@@ -1,0 +1,46 @@
+/* Services for end-to-end tests: a database, a configuration, and a real keepstep beside it. */
+#ifndef TESTS_SUPPORT_SIDECAR_H
+#define TESTS_SUPPORT_SIDECAR_H
+
+#include "tests/support/kafka.h"
+#include "tests/support/process.h"
+#include "tests/support/sql.h"
+
+#define SIDECAR_ITEM_COLUMNS "id INTEGER PRIMARY KEY, name TEXT NOT NULL, amount INTEGER"
+#define SIDECAR_ITEM_DDL     "CREATE TABLE items(" SIDECAR_ITEM_COLUMNS ");"
+
+struct sidecar {
+    const char *name;
+    const char *database; /* path */
+    const char *config;   /* path */
+    struct process *process;
+    int starts;
+};
+
+/** Make `name`.db with `ddl` and `name`.yaml in the directory of the test. `entries` is YAML with
+ * publish: and apply:. Schemas of the types "item" and "extra" (id, name, amount) lie in schemas/.
+ * Topics begin with the name of the test. */
+struct sidecar sidecar_make(struct kafka *kafka, const char *name, const char *ddl,
+                            const char *entries);
+
+/** Run `keepstep init` with further arguments; the test fails where it fails. */
+void sidecar_init(const struct sidecar *sidecar, const char *argument);
+
+/** Start `keepstep run`, with KEEPSTEP_FAILPOINT where `failpoint` is not NULL. */
+void sidecar_start(struct sidecar *sidecar, const char *failpoint);
+
+/** Stop with SIGTERM; the test fails where that takes over 20 s or ends badly. */
+void sidecar_stop(struct sidecar *sidecar);
+
+/** Run another subcommand with this configuration; up to three words. */
+struct process_result sidecar_run(const struct sidecar *sidecar, const char *command,
+                                  const char *first, const char *second);
+
+/** @return "TEST.item": the topic of an entity type. */
+const char *sidecar_topic(const char *entity_type);
+
+/** The test fails where the two tables do not become equal. */
+void sidecar_assert_equal(const struct sidecar *left, const struct sidecar *right,
+                          const char *table, int64_t limit_ms);
+
+#endif

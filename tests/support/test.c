@@ -1,0 +1,232 @@
+/* The frame of every test program: time limits, skips, directories. */
+#include "tests/support/test.h"
+
+#include "common/clock.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STATUS_TIME_LIMIT 124
+
+/* Everything that lives until the program ends; also keeps the leak checker content. */
+struct test_kept {
+    struct test_kept *next;
+    bool is_directory;
+    char text[];
+};
+
+static struct test_kept *kept;
+static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
+static const struct test_case *running;
+static const char *running_directory;
+static bool any_failed = true; /* until test_run() knows better */
+static pid_t owner;
+
+static char *test_keep(size_t length, bool is_directory)
+{
+    struct test_kept *entry = malloc(sizeof *entry + length + 1);
+    if (entry == NULL)
+        abort();
+    entry->is_directory = is_directory;
+    memset(entry->text, 0, length + 1);
+    (void)pthread_mutex_lock(&kept_lock);
+    entry->next = kept;
+    kept = entry;
+    (void)pthread_mutex_unlock(&kept_lock);
+    return entry->text;
+}
+
+static int test_remove_entry(const char *path, const struct stat *status, int type,
+                             struct FTW *place)
+{
+    (void)status, (void)type, (void)place;
+    return remove(path);
+}
+
+static void test_remove_kept(void)
+{
+    if (getpid() != owner)
+        return;
+    while (kept != NULL) {
+        struct test_kept *entry = kept;
+        kept = entry->next;
+        if (entry->is_directory && any_failed)
+            (void)fprintf(stderr, "kept for a look: %s\n", entry->text);
+        else if (entry->is_directory)
+            (void)nftw(entry->text, test_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        free(entry);
+    }
+}
+
+static void test_on_alarm(int signal_number)
+{
+    static const char start[] = "[  FAILED  ] ";
+    static const char end[] = " (over its time limit)\n";
+    const char *name = test_name();
+    (void)signal_number;
+    if (write(STDOUT_FILENO, start, sizeof start - 1) < 0 ||
+        write(STDOUT_FILENO, name, strlen(name)) < 0 ||
+        write(STDOUT_FILENO, end, sizeof end - 1) < 0)
+        _exit(STATUS_TIME_LIMIT);
+    _exit(STATUS_TIME_LIMIT);
+}
+
+int test_run(const struct CMUnitTest *tests, size_t count)
+{
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    owner = getpid();
+    (void)atexit(test_remove_kept);
+    struct sigaction action = {.sa_handler = test_on_alarm};
+    (void)sigaction(SIGALRM, &action, NULL);
+    int failed = _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
+    any_failed = failed != 0;
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int test_begin(void **state)
+{
+    running = *state;
+    running_directory = NULL;
+    (void)alarm(running->limit_seconds);
+    return 0;
+}
+
+int test_end(void **state)
+{
+    (void)state;
+    (void)alarm(0);
+    return 0;
+}
+
+const char *test_name(void)
+{
+    return running == NULL ? "" : running->name;
+}
+
+void test_skip(const char *format, ...)
+{
+    char reason[512];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    (void)printf("skip: %s: %s\n", test_name(), reason);
+    skip();
+    abort();
+}
+
+void test_fail(const char *format, ...)
+{
+    char reason[8192];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    print_error("%s\n", reason);
+    fail();
+    abort();
+}
+
+const char *test_directory_shared(void)
+{
+    const char *base = getenv("TMPDIR");
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/keepstep-test-XXXXXX", base == NULL ? "/tmp" : base);
+    if (mkdtemp(path) == NULL)
+        test_fail("mkdtemp %s: %s", path, strerror(errno));
+    return strcpy(test_keep(strlen(path), true), path);
+}
+
+const char *test_directory(void)
+{
+    if (running_directory == NULL)
+        running_directory = test_directory_shared();
+    return running_directory;
+}
+
+static const char *test_format_list(const char *before, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    if (length < 0)
+        abort();
+    size_t start = strlen(before);
+    char *text = test_keep(start + (size_t)length, false);
+    memcpy(text, before, start);
+    (void)vsnprintf(text + start, (size_t)length + 1, format, args);
+    return text;
+}
+
+const char *test_format(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const char *text = test_format_list("", format, args);
+    va_end(args);
+    return text;
+}
+
+const char *test_path(const char *format, ...)
+{
+    const char *directory = test_format("%s/", test_directory());
+    va_list args;
+    va_start(args, format);
+    const char *path = test_format_list(directory, format, args);
+    va_end(args);
+    return path;
+}
+
+char *test_load_file(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return NULL;
+    struct stat status;
+    if (fstat(fileno(file), &status) != 0)
+        status.st_size = 0;
+    char *text = malloc((size_t)status.st_size + 1);
+    if (text == NULL)
+        abort();
+    size_t length = fread(text, 1, (size_t)status.st_size, file);
+    text[length] = '\0';
+    (void)fclose(file);
+    return text;
+}
+
+const char *test_read_file(const char *path)
+{
+    char *text = test_load_file(path);
+    if (text == NULL)
+        return NULL;
+    size_t length = strlen(text);
+    char *kept_text = test_keep(length, false);
+    memcpy(kept_text, text, length);
+    free(text);
+    return kept_text;
+}
+
+void test_write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "wb");
+    if (file == NULL || fputs(text, file) < 0 || fclose(file) != 0)
+        test_fail("write %s: %s", path, strerror(errno));
+}
+
+bool test_wait(bool (*holds)(void *context), void *context, int64_t limit_ms)
+{
+    int64_t end = clock_monotonic_us() + limit_ms * 1000;
+    while (!holds(context)) {
+        if (clock_monotonic_us() > end)
+            return false;
+        clock_sleep_us(20000);
+    }
+    return true;
+}

@@ -1,0 +1,150 @@
+/* Clocks and RFC 3339: what is read, what is refused, that text and number agree. */
+#include "common/clock.h"
+
+#include "tests/support/test.h"
+
+static bool parse(const char *text, int64_t *ret_wall_us)
+{
+    return clock_parse_rfc3339(text, strlen(text), ret_wall_us);
+}
+
+static void known_times_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t wall_us;
+    } cases[] = {
+        {"1970-01-01T00:00:00Z", 0},
+        {"1970-01-01T00:00:00.000001Z", 1},
+        {"1969-12-31T23:59:59.999999Z", -1},
+        {"2000-02-29T12:00:00Z", 951825600000000},
+        {"2001-09-09T01:46:40Z", 1000000000000000},
+        {"2001-09-09t01:46:40z", 1000000000000000},
+        {"2001-09-09 01:46:40Z", 1000000000000000},
+        {"2001-09-09T03:46:40+02:00", 1000000000000000},
+        {"2001-09-08T20:16:40-05:30", 1000000000000000},
+        {"2001-09-09T01:46:40.5Z", 1000000000500000},
+        {"2001-09-09T01:46:40.123456789Z", 1000000000123456},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t wall_us = -77;
+        if (!parse(cases[i].text, &wall_us))
+            test_fail("refused: %s", cases[i].text);
+        assert_int_equal(wall_us, cases[i].wall_us);
+    }
+}
+
+static void what_is_no_time_is_refused(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {"",
+                                        "2001",
+                                        "2001-09-09",
+                                        "2001-09-09T01:46:40",
+                                        "2001-9-09T01:46:40Z",
+                                        "2001-13-09T01:46:40Z",
+                                        "2001-00-09T01:46:40Z",
+                                        "2001-09-31T01:46:40Z",
+                                        "2001-09-00T01:46:40Z",
+                                        "2001-02-29T01:46:40Z",
+                                        "1900-02-29T01:46:40Z",
+                                        "2001-09-09T24:00:00Z",
+                                        "2001-09-09T01:60:40Z",
+                                        "2001-09-09T01:46:61Z",
+                                        "2001-09-09T01:46:40.Z",
+                                        "2001-09-09T01:46:40.1234567890Z",
+                                        "2001-09-09T01:46:40+2:00",
+                                        "2001-09-09T01:46:40+02",
+                                        "2001-09-09T01:46:40+24:00",
+                                        "2001-09-09T01:46:40+02:60",
+                                        "2001-09-09T01:46:40ZZ",
+                                        " 2001-09-09T01:46:40Z",
+                                        "2001-09-09T01:46:40Z ",
+                                        "-001-09-09T01:46:40Z",
+                                        "2001-09-09X01:46:40Z",
+                                        "2001/09/09T01:46:40Z"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t wall_us = -77;
+        if (parse(cases[i], &wall_us))
+            test_fail("accepted: \"%s\"", cases[i]);
+        assert_int_equal(wall_us, -77);
+    }
+}
+
+static void every_cut_of_a_time_is_refused(void **state)
+{
+    (void)state;
+    static const char text[] = "2001-09-09T01:46:40.5+02:00";
+    int64_t wall_us = 0;
+    assert_true(clock_parse_rfc3339(text, sizeof text - 1, &wall_us));
+    for (size_t length = 0; length < sizeof text - 1; length++)
+        assert_false(clock_parse_rfc3339(text, length, &wall_us));
+}
+
+static void a_nul_stands_for_nothing(void **state)
+{
+    (void)state;
+    static const char in_place_of_z[] = "2001-09-09T01:46:40\0";
+    static const char in_place_of_dash[] = "2001\0"
+                                           "09-09T01:46:40Z";
+    int64_t wall_us = 0;
+    assert_false(clock_parse_rfc3339(in_place_of_z, sizeof in_place_of_z - 1, &wall_us));
+    assert_false(clock_parse_rfc3339(in_place_of_dash, sizeof in_place_of_dash - 1, &wall_us));
+}
+
+static void text_and_number_agree(void **state)
+{
+    (void)state;
+    static const int64_t cases[] = {0,
+                                    1,
+                                    -1,
+                                    999999,
+                                    1000000,
+                                    -1000000,
+                                    1000000000123456,
+                                    253402300799999999,
+                                    -62135596800000000};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[CLOCK_TEXT_SIZE];
+        int64_t wall_us = 0;
+        clock_format_utc(cases[i], text);
+        if (!parse(text, &wall_us))
+            test_fail("refused: %s", text);
+        assert_int_equal(wall_us, cases[i]);
+    }
+}
+
+static void a_time_is_written_with_six_digits(void **state)
+{
+    (void)state;
+    char text[CLOCK_TEXT_SIZE];
+    clock_format_utc(1000000000000007, text);
+    assert_string_equal(text, "2001-09-09T01:46:40.000007Z");
+    clock_format_utc(-1, text);
+    assert_string_equal(text, "1969-12-31T23:59:59.999999Z");
+}
+
+static void the_monotonic_clock_counts_a_sleep(void **state)
+{
+    (void)state;
+    int64_t before = clock_monotonic_us();
+    clock_sleep_us(20000);
+    int64_t passed = clock_monotonic_us() - before;
+    assert_true(passed >= 20000);
+    assert_true(clock_wall_us() > 1600000000000000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(known_times_are_read),
+        TEST(what_is_no_time_is_refused),
+        TEST(every_cut_of_a_time_is_refused),
+        TEST(a_nul_stands_for_nothing),
+        TEST(text_and_number_agree),
+        TEST(a_time_is_written_with_six_digits),
+        TEST(the_monotonic_clock_counts_a_sleep),
+    };
+    return TEST_RUN(tests);
+}

@@ -1,0 +1,105 @@
+/* The caller-owned error: the first one stays, the text is bounded, the exit code follows. */
+#include "common/status.h"
+
+#include <sysexits.h>
+
+#include "tests/support/test.h"
+
+static void the_first_error_stays(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    assert_int_equal(error_set(&err, STATUS_RETRY, "first %d", 1), STATUS_RETRY);
+    assert_int_equal(error_set(&err, STATUS_FATAL, "second"), STATUS_RETRY);
+    assert_int_equal(error_set_native(&err, STATUS_STOP, 7, "third"), STATUS_RETRY);
+    assert_int_equal(err.status, STATUS_RETRY);
+    assert_int_equal(err.native_code, 0);
+    assert_string_equal(err.text, "first 1");
+}
+
+static void a_cleared_error_can_be_set_again(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    (void)error_set_native(&err, STATUS_RETRY, 5, "busy");
+    assert_int_equal(err.native_code, 5);
+    error_clear(&err);
+    assert_int_equal(err.status, STATUS_OK);
+    assert_int_equal(err.native_code, 0);
+    assert_string_equal(err.text, "");
+    assert_int_equal(error_set(&err, STATUS_STOP, "gap"), STATUS_STOP);
+}
+
+static void without_an_error_to_fill_the_status_is_returned(void **state)
+{
+    (void)state;
+    assert_int_equal(error_set(NULL, STATUS_ABORT, "nobody reads"), STATUS_ABORT);
+    assert_int_equal(error_set_native(NULL, STATUS_REJECT, 1, "nobody reads"), STATUS_REJECT);
+    error_prefix(NULL, "nowhere");
+}
+
+static void a_prefix_stands_in_front(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    (void)error_set(&err, STATUS_STOP, "gap");
+    error_prefix(&err, "line %d", 3);
+    error_prefix(&err, "file");
+    assert_string_equal(err.text, "file: line 3: gap");
+}
+
+static void long_texts_are_cut_and_end_with_a_nul(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    (void)error_set(&err, STATUS_STOP, "%2000s", "x");
+    assert_int_equal(strlen(err.text), ERROR_TEXT_SIZE - 1);
+    error_prefix(&err, "place");
+    assert_int_equal(strlen(err.text), ERROR_TEXT_SIZE - 1);
+    assert_memory_equal(err.text, "place: ", 7);
+    error_prefix(&err, "%2000s", "y");
+    assert_int_equal(strlen(err.text), ERROR_TEXT_SIZE - 1);
+}
+
+static void the_exit_code_follows_the_status(void **state)
+{
+    (void)state;
+    static const struct {
+        enum status status;
+        int exit_code;
+        const char *name;
+    } cases[] = {
+        {STATUS_OK, EX_OK, "ok"},
+        {STATUS_RETRY, EX_TEMPFAIL, "retry"},
+        {STATUS_ABORT, EX_TEMPFAIL, "abort"},
+        {STATUS_REJECT, EX_DATAERR, "reject"},
+        {STATUS_STOP, EX_SOFTWARE, "stop"},
+        {STATUS_FATAL, EX_SOFTWARE, "fatal"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct error err = {.status = cases[i].status};
+        assert_int_equal(error_exit_code(&err), cases[i].exit_code);
+        assert_string_equal(status_name(cases[i].status), cases[i].name);
+    }
+}
+
+static void a_chosen_exit_code_wins(void **state)
+{
+    (void)state;
+    struct error err = {.status = STATUS_FATAL, .exit_code = EX_CONFIG};
+    assert_int_equal(error_exit_code(&err), EX_CONFIG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_first_error_stays),
+        TEST(a_cleared_error_can_be_set_again),
+        TEST(without_an_error_to_fill_the_status_is_returned),
+        TEST(a_prefix_stands_in_front),
+        TEST(long_texts_are_cut_and_end_with_a_nul),
+        TEST(the_exit_code_follows_the_status),
+        TEST(a_chosen_exit_code_wins),
+    };
+    return TEST_RUN(tests);
+}

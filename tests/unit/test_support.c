@@ -1,0 +1,78 @@
+/* The support of the tests itself: programs, SQL, directories. */
+#include "tests/support/process.h"
+#include "tests/support/sql.h"
+#include "tests/support/test.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+static void a_finished_program_leaves_its_exit_code_and_output(void **state)
+{
+    (void)state;
+    struct process_result result = PROCESS_RUN("sh", "-c", "echo out; echo err >&2; exit 3");
+    assert_int_equal(result.exit_code, 3);
+    assert_string_equal(result.output, "out\n");
+    assert_string_equal(result.errors, "err\n");
+}
+
+static void a_program_that_is_not_there_ends_with_127(void **state)
+{
+    (void)state;
+    assert_int_equal(PROCESS_RUN("/nonexistent/program").exit_code, 127);
+}
+
+static void a_program_past_its_limit_is_killed(void **state)
+{
+    (void)state;
+    const char *const argv[] = {"sleep", "100", NULL};
+    assert_int_equal(process_run(argv, NULL, 50).exit_code, 124);
+}
+
+static void a_line_of_a_running_program_is_waited_for(void **state)
+{
+    (void)state;
+    const char *const argv[] = {"sh", "-c", "echo \"port $PORT\"; exec sleep 100", NULL};
+    const char *const environment[] = {"PORT=12", NULL};
+    struct process *process = process_start("shell", argv, environment);
+    assert_true(process_wait_for(process, "^port [0-9]+$", 10000));
+    assert_false(process_wait_for(process, "^never$", 50));
+    assert_true(process_running(process));
+    assert_int_equal(process_stop(process, 5000), 128 + SIGTERM);
+    assert_false(process_running(process));
+    process_kill(process); /* again does no harm */
+}
+
+static void rows_are_text(void **state)
+{
+    (void)state;
+    const char *path = test_path("rows.db");
+    const char *rows = sqlite_text(path, "CREATE TABLE t (a, b);"
+                                         "INSERT INTO t VALUES (1, NULL), ('x', x'00ff');"
+                                         "SELECT * FROM t; -- end");
+    assert_string_equal(rows, "1|NULL\nx|x'00ff'\n");
+    assert_int_equal(sqlite_number(path, "SELECT count(*) FROM t"), 2);
+    assert_string_equal(sqlite_format(path, "SELECT %d + 1", 41), "42\n");
+    assert_true(sqlite_wait_for(path, "SELECT count(*) FROM t", "2\n", 1000));
+}
+
+static void a_test_has_a_directory_of_its_own(void **state)
+{
+    (void)state;
+    assert_int_equal(access(test_directory(), W_OK), 0);
+    assert_null(test_read_file(test_path("rows.db")));
+    test_write_file(test_path("%s.txt", "a"), "text");
+    assert_string_equal(test_read_file(test_path("a.txt")), "text");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_finished_program_leaves_its_exit_code_and_output),
+        TEST(a_program_that_is_not_there_ends_with_127),
+        TEST(a_program_past_its_limit_is_killed),
+        TEST(a_line_of_a_running_program_is_waited_for),
+        TEST(rows_are_text),
+        TEST(a_test_has_a_directory_of_its_own),
+    };
+    return TEST_RUN(tests);
+}
