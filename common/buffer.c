@@ -30,14 +30,16 @@ static bool buffer_reserve(struct buffer *buffer, size_t more)
 {
     if (buffer->failed)
         return false;
+    if (more > buffer->size_max || buffer->length > buffer->size_max - more) {
+        buffer->failed = true;
+        return false;
+    }
     if (more < buffer->size - buffer->length)
         return true;
     size_t size = buffer->size == 0 ? BUFFER_FIRST_SIZE : buffer->size;
-    while (size - buffer->length <= more && size <= buffer->size_max)
+    while (size - buffer->length <= more)
         size *= 2;
-    char *data = NULL;
-    if (more <= buffer->size_max && buffer->length + more <= buffer->size_max)
-        data = realloc(buffer->data, size);
+    char *data = realloc(buffer->data, size);
     if (data == NULL) {
         buffer->failed = true;
         return false;
@@ -101,7 +103,8 @@ void buffer_append_json(struct buffer *buffer, struct slice text)
         buffer_append_json_char(buffer, text.data[i]);
         start = i + 1;
     }
-    buffer_append(buffer, text.data + start, text.length - start);
+    if (start < text.length)
+        buffer_append(buffer, text.data + start, text.length - start);
     buffer_append(buffer, "\"", 1);
 }
 

@@ -35,9 +35,10 @@ void clock_format_utc(int64_t wall_us, char ret_text[static CLOCK_TEXT_SIZE])
     time_t time = (time_t)seconds;
     struct tm utc;
     (void)gmtime_r(&time, &utc);
-    char date[sizeof "-2147483648-12-31T23:59:59"];
-    (void)strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
-    (void)snprintf(ret_text, CLOCK_TEXT_SIZE, "%.19s.%06dZ", date, (int)fraction);
+    char rest[sizeof "-12-31T23:59:59"];
+    (void)strftime(rest, sizeof rest, "-%m-%dT%H:%M:%S", &utc);
+    (void)snprintf(ret_text, CLOCK_TEXT_SIZE, "%04d%s.%06dZ", (utc.tm_year + 1900) % 10000, rest,
+                   (int)fraction);
 }
 
 /* Reads exactly `digits` digits and moves `text` past them; -1 where there are fewer. */
@@ -54,7 +55,7 @@ static int clock_digits(const char **text, const char *end, int digits)
 
 static bool clock_literal(const char **text, const char *end, const char *any)
 {
-    if (*text >= end || strchr(any, **text) == NULL)
+    if (*text >= end || **text == '\0' || strchr(any, **text) == NULL)
         return false;
     (*text)++;
     return true;

@@ -15,7 +15,8 @@ struct kafka_property {
  * A setting of the user's that would break a rule (enable.auto.commit, isolation.level, acks, …) is
  * refused by config_load(), not here. The log callback and `client.id` are set.
  * @param user  pairs of name and value, user_count of them.
- * @return OK with a conf the caller owns until rd_kafka_new() takes it; FATAL naming the property. */
+ * @return OK with a conf the caller owns until rd_kafka_new() takes it; FATAL naming the property.
+ */
 enum status kafka_conf_new(const struct kafka_property *user, size_t user_count,
                            const struct kafka_property *fixed, size_t fixed_count,
                            rd_kafka_conf_t **ret_conf, struct error *err) MUST_CHECK;

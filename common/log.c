@@ -73,12 +73,13 @@ void log_write(enum log_level level, const char *component, const char *format, 
     (void)log_escape(quoted, sizeof quoted, text);
     clock_format_utc(clock_wall_us(), time);
 
-    bool json =
-        log_form == LOG_FORMAT_JSON || (log_form == LOG_FORMAT_AUTO && isatty(STDERR_FILENO) == 0);
+    bool json = log_form == LOG_FORMAT_JSON ||
+                (log_form == LOG_FORMAT_AUTO && isatty(STDERR_FILENO) == 0);
     const char *shape = json ? "{\"time\":\"%s\",\"level\":\"%s\",\"component\":\"%s\","
                                "\"message\":\"%s\"}\n"
                              : "time=%s level=%s component=%s message=\"%s\"\n";
-    int length = snprintf(line, sizeof line, shape, time, log_level_names[level], component, quoted);
+    int length = snprintf(line, sizeof line, shape, time, log_level_names[level], component,
+                          quoted);
     if (length > 0)
         (void)!write(STDERR_FILENO, line, (size_t)length);
 }

@@ -35,7 +35,10 @@ struct error {
     char text[ERROR_TEXT_SIZE];
 };
 
-#define ERROR_INIT {.status = STATUS_OK}
+#define ERROR_INIT                                                                                 \
+    {                                                                                              \
+        .status = STATUS_OK                                                                        \
+    }
 
 /** Forget what was set. */
 void error_clear(struct error *err);

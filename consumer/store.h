@@ -9,18 +9,18 @@
 #include "schemas/change.h"
 #include "schemas/config.h"
 
-#define STORE_TOKEN_SIZE  37 /* a UUID and its NUL */
-#define STORE_ID_SIZE     64 /* longest event id that is remembered, with its NUL */
-#define STORE_NAME_SIZE   256
-#define SEQUENCE_WINDOW   256
+#define STORE_TOKEN_SIZE 37 /* a UUID and its NUL */
+#define STORE_ID_SIZE    64 /* longest event id that is remembered, with its NUL */
+#define STORE_NAME_SIZE  256
+#define SEQUENCE_WINDOW  256
 
 struct store;
 
 struct store_options {
-    const char *path;           /* the database without its scheme */
-    const char *service;        /* own source, for the look (rule 18) */
-    bool install;               /* init: create Keepstep's tables */
-    bool read_only;             /* operate: only the reading slots are called */
+    const char *path;    /* the database without its scheme */
+    const char *service; /* own source, for the look (rule 18) */
+    bool install;        /* init: create Keepstep's tables */
+    bool read_only;      /* operate: only the reading slots are called */
 };
 
 /** How one entity type is kept in a table. Borrowed; outlives the store. */
@@ -59,7 +59,7 @@ struct partition_state {
     char anchor_id[STORE_ID_SIZE];
     char cluster_id[STORE_NAME_SIZE];
     int32_t partition_count;
-    bool partial; /* started in the middle on request */
+    bool partial;                  /* started in the middle on request */
     char stopped[ERROR_TEXT_SIZE]; /* why it stands still; "" while it goes on */
     struct sequence_state *sequences;
     size_t sequence_count;
@@ -77,7 +77,7 @@ struct fence {
     int64_t new_offset;
     int64_t epoch;
     int64_t revision;
-    bool by_epoch_alone; /* rule 4: after an unknown COMMIT */
+    bool by_epoch_alone;   /* rule 4: after an unknown COMMIT */
     int64_t anchor_offset; /* -1: keep the stored anchor */
     const char *anchor_id;
     const char *stopped; /* NULL: clear it */
@@ -92,7 +92,8 @@ struct key_claim {
     enum key_verdict verdict; /* set by the store */
 };
 
-/** An own change that the agent has not read back: an unclaimed, set-aside or numbered outbox row. */
+/** An own change that the agent has not read back: an unclaimed, set-aside or numbered outbox row.
+ */
 struct own_change {
     struct slice entity_type;
     struct slice entity_key;
@@ -134,8 +135,9 @@ struct parked_filter {
 };
 
 enum parked_edit {
-    PARKED_DELETE,   /* it was applied; the next of its entity is not touched */
-    PARKED_ATTEMPT,  /* failed again: state, reason, code, attempts and next_attempt_us are written */
+    PARKED_DELETE,  /* it was applied; the next of its entity is not touched */
+    PARKED_ATTEMPT, /* failed again: state, reason, code, attempts and next_attempt_us are written
+                     */
     PARKED_SET_SKIPPED,
     PARKED_SET_WAITING, /* retry now */
 };
@@ -154,11 +156,11 @@ struct store_meta {
 };
 
 struct store_ops {
-    const char *scheme; /* "sqlite", "memory" */
+    const char *scheme;      /* "sqlite", "memory" */
     const char *install_sql; /* what open() with `install` runs; for `init --print-sql` */
 
-    /** Open or create the connection. @return OK, RETRY (cannot be reached), FATAL (not initialised,
-     * newer schema version: text names `keepstep init`). */
+    /** Open or create the connection. @return OK, RETRY (cannot be reached), FATAL (not
+     * initialised, newer schema version: text names `keepstep init`). */
     enum status (*open)(const struct store_options *options, struct store **ret_store,
                         struct error *err);
     /** NULL is a no-op; rolls back what is open. */
@@ -171,15 +173,16 @@ struct store_ops {
     /** Read one partition without owning it; exists is false where there is no row. */
     enum status (*read)(struct store *store, const char *topic, int32_t partition,
                         struct partition_state *ret_state, struct error *err);
-    /** List all positions (topic and partition filled; the rest by read()). Caller frees the array. */
-    enum status (*list)(struct store *store, struct partition_state **ret_states,
-                        size_t *ret_count, struct error *err);
+    /** List all positions (topic and partition filled; the rest by read()). Caller frees the array.
+     */
+    enum status (*list)(struct store *store, struct partition_state **ret_states, size_t *ret_count,
+                        struct error *err);
     /** In one durable transaction: raise the epoch, store `state`'s token, cluster id, partition
      * count, partial flag, and where there was no row next_offset; then load all into `state`. */
     enum status (*take)(struct store *store, struct partition_state *state, struct error *err);
     /** BEGIN; the fences in the given order, which is (topic, partition); then a savepoint.
-     * @return OK; RETRY (locked); ABORT (a fence matched nothing; native_code 1: own epoch stands, so
-     * reload and go on; 0: another owner). */
+     * @return OK; RETRY (locked); ABORT (a fence matched nothing; native_code 1: own epoch stands,
+     * so reload and go on; 0: another owner). */
     enum status (*begin)(struct store *store, const struct fence *fences, size_t count,
                          struct error *err);
     /** undo false: set the savepoint here (releasing the last); true: go back to it. */
@@ -207,15 +210,16 @@ struct store_ops {
     /** Park records, each blocking its entity. */
     enum status (*park)(struct store *store, struct parked_record *records, size_t count,
                         struct error *err);
-    /** Read parked records, oldest first per entity ((topic, partition, offset) order); legal outside
-     * a transaction. Everything lives in `arena`. */
+    /** Read parked records, oldest first per entity ((topic, partition, offset) order); legal
+     * outside a transaction. Everything lives in `arena`. */
     enum status (*read_parked)(struct store *store, const struct parked_filter *filter,
                                struct arena *arena, struct parked_record **ret_records,
                                size_t *ret_count, struct error *err);
     /** Change one parked record inside a transaction. */
     enum status (*edit_parked)(struct store *store, const struct parked_record *record,
                                enum parked_edit edit, struct error *err);
-    /** Keep, read (ret_image->record.topic NULL: none) or drop the superseded image of an entity. */
+    /** Keep, read (ret_image->record.topic NULL: none) or drop the superseded image of an entity.
+     */
     enum status (*superseded)(struct store *store, enum superseded_edit edit,
                               const struct superseded_image *image, struct arena *arena,
                               struct superseded_image *ret_image, struct error *err);

@@ -48,7 +48,7 @@ struct outbox_row {
     struct slice created_at;
     struct slice traceparent;
     struct slice partition_key;
-    const char *topic;        /* set by the relay before the claim */
+    const char *topic; /* set by the relay before the claim */
     int32_t partition;
     uint64_t sequence;
     struct slice previous_id; /* id at sequence - 1 */
@@ -79,8 +79,7 @@ struct outbox_ops {
     /** Read unclaimed rows in position order without those set aside and without later rows of an
      * entity that has one set aside. */
     enum status (*load_waiting)(struct outbox *outbox, size_t limit, struct arena *arena,
-                                struct outbox_row **ret_rows, size_t *ret_count,
-                                struct error *err);
+                                struct outbox_row **ret_rows, size_t *ret_count, struct error *err);
     /** In one durable transaction that begins with the UPDATE of the lease row (epoch): store each
      * row's canonical key, partition and sequence (all set by the caller) and the partitions' last
      * sequence and id; renew the lease. @return OK; RETRY; ABORT (lease lost). */
@@ -103,8 +102,8 @@ struct outbox_ops {
     /** Find a row by its event id. @return OK with position 0 where it is not there. */
     enum status (*find)(struct outbox *outbox, struct slice id, struct arena *arena,
                         struct outbox_row *ret_row, struct error *err);
-    /** Delete at most `limit` rows that are acknowledged, older than before_us and, where the service
-     * applies types itself, read back by its own agent (rule 12). */
+    /** Delete at most `limit` rows that are acknowledged, older than before_us and, where the
+     * service applies types itself, read back by its own agent (rule 12). */
     enum status (*purge)(struct outbox *outbox, const struct lease *lease, int64_t before_us,
                          size_t limit, size_t *ret_purged, struct error *err);
     /** True where another connection has committed since the last call (cheap; may say true too

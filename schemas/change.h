@@ -5,7 +5,14 @@
 #include "common/arena.h"
 #include "schemas/entity_schema.h"
 
-enum value_kind { VALUE_ABSENT, VALUE_NULL, VALUE_INTEGER, VALUE_DOUBLE, VALUE_BOOLEAN, VALUE_TEXT };
+enum value_kind {
+    VALUE_ABSENT,
+    VALUE_NULL,
+    VALUE_INTEGER,
+    VALUE_DOUBLE,
+    VALUE_BOOLEAN,
+    VALUE_TEXT
+};
 
 /** VALUE_TEXT serves every column type whose wire form is a string; COLUMN_BYTES is already decoded
  * to its bytes. */
@@ -40,7 +47,7 @@ struct record {
 
 /** What a record says. Slices live in the arena given to record_decode() or in the record. */
 struct change {
-    struct record record; /* deep-copied into the arena: it is parked whole */
+    struct record record;   /* deep-copied into the arena: it is parked whole */
     size_t partition_index; /* set by the reader: which of its partitions; else 0 */
     enum change_kind kind;
     enum change_op op;
@@ -53,26 +60,27 @@ struct change {
     struct slice entity_key; /* canonical */
     int64_t time_us;         /* ce_time, 0 where absent */
     uint64_t digest;         /* XXH3-64 of the raw value */
-    const struct entity_schema *schema; /* NULL for kinds other than change, unknown or ignored types */
+    const struct entity_schema
+        *schema;          /* NULL for kinds other than change, unknown or ignored types */
     struct value *values; /* schema->column_count of them: `after`; for a delete only the key */
 };
 
 /** Finds the schema of an entity type; returns NULL where none is configured. */
 typedef const struct entity_schema *schema_lookup(void *context, struct slice entity_type);
 
-/** Decode one record and validate it; `ret_change` is always filled as far as it could be read, with
- * its record copied, so that what is rejected can be parked with its entity (or, without one, its
- * record key).
- * An unknown entity type is OK with schema NULL: the caller decides (ignored or stopped).
+/** Decode one record and validate it; `ret_change` is always filled as far as it could be read,
+ * with its record copied, so that what is rejected can be parked with its entity (or, without one,
+ * its record key). An unknown entity type is OK with schema NULL: the caller decides (ignored or
+ * stopped).
  * @return OK; REJECT (malformed or invalid, with the reason); STOP (protocol or kind not spoken,
  * column not in the schema); RETRY (arena full). */
 enum status record_decode(const struct record *record, schema_lookup *lookup, void *context,
-                          struct arena *arena, struct change *ret_change, struct error *err)
-    MUST_CHECK;
+                          struct arena *arena, struct change *ret_change,
+                          struct error *err) MUST_CHECK;
 
 /** Pack headers into one blob and back (for keepstep_parked). Unpacked slices borrow the blob. */
-struct slice headers_pack(const struct header *headers, size_t count, struct arena *arena)
-    MUST_CHECK;
+struct slice headers_pack(const struct header *headers, size_t count,
+                          struct arena *arena) MUST_CHECK;
 enum status headers_unpack(struct slice blob, struct arena *arena, struct header **ret_headers,
                            size_t *ret_count, struct error *err) MUST_CHECK;
 

@@ -28,25 +28,25 @@ struct config_entry {
 };
 
 struct config_limits {
-    int64_t batch_events;          /* default 5000 */
-    int64_t batch_bytes;           /* default 4 MiB */
-    int64_t batch_time_ms;         /* beside an outbox; default 10 */
-    int64_t message_bytes;         /* default 1,000,000 */
-    int64_t parked_entities;       /* an entity type; default 1000 */
-    int64_t parked_records;        /* default 10000 */
-    int64_t outbox_retention_s;    /* default 86400 */
-    int64_t idempotency_window_s;  /* 0: keep single keys for ever (default) */
+    int64_t batch_events;         /* default 5000 */
+    int64_t batch_bytes;          /* default 4 MiB */
+    int64_t batch_time_ms;        /* beside an outbox; default 10 */
+    int64_t message_bytes;        /* default 1,000,000 */
+    int64_t parked_entities;      /* an entity type; default 1000 */
+    int64_t parked_records;       /* default 10000 */
+    int64_t outbox_retention_s;   /* default 86400 */
+    int64_t idempotency_window_s; /* 0: keep single keys for ever (default) */
 };
 
 struct config {
-    char *path;       /* of the file */
-    char *service;    /* becomes ce_source */
-    char *database;   /* URL, with a path made absolute: "sqlite:/…/shop.db" */
+    char *path;          /* of the file */
+    char *service;       /* becomes ce_source */
+    char *database;      /* URL, with a path made absolute: "sqlite:/…/shop.db" */
     char *database_path; /* the same without its scheme */
-    char *topic_prefix; /* "" unless given */
-    char *schemas;    /* folder, absolute; default "schemas" beside the file */
-    char *instance;   /* default "1" */
-    char *listen;     /* default "127.0.0.1:9464"; "" switches HTTP off */
+    char *topic_prefix;  /* "" unless given */
+    char *schemas;       /* folder, absolute; default "schemas" beside the file */
+    char *instance;      /* default "1" */
+    char *listen;        /* default "127.0.0.1:9464"; "" switches HTTP off */
     char *log_level;
     char *log_format;
     struct config_pair *kafka; /* librdkafka properties */
@@ -60,8 +60,8 @@ struct config {
     struct config_limits limits;
 };
 
-/** Flags as "key=value" with dotted keys ("listen=…", "kafka.bootstrap.servers=…"), strongest first.
- * Precedence: overrides > environment (KEEPSTEP_…) > file > default.
+/** Flags as "key=value" with dotted keys ("listen=…", "kafka.bootstrap.servers=…"), strongest
+ * first. Precedence: overrides > environment (KEEPSTEP_…) > file > default.
  * @return OK; FATAL with exit code 78 and text "FILE:LINE:COLUMN: what is wrong; what to do". */
 enum status config_load(const char *path, const char *const *overrides, size_t override_count,
                         struct config **ret_config, struct error *err) MUST_CHECK;

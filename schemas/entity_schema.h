@@ -9,7 +9,8 @@
 
 #define ENTITY_COLUMNS_MAX 256
 
-/** The form of a column's values on the wire, and in the batch, follows its type, never the value. */
+/** The form of a column's values on the wire, and in the batch, follows its type, never the value.
+ */
 enum column_type {
     COLUMN_INTEGER,   /* JSON integer, int64 */
     COLUMN_DECIMAL,   /* JSON string, "-12.50" */
@@ -37,7 +38,8 @@ struct entity_schema {
     size_t column_count;
     size_t *key_columns; /* indexes into columns, by the bytes of their names */
     size_t key_count;
-    struct json_schema *row; /* judges one whole row image */
+    struct json_schema *row;        /* judges one whole row image */
+    struct json_schema *sparse_row; /* judges the columns that an update does carry */
 };
 
 /** Read `<folder>/<entity type>.schema.json`: strict draft-07, top-level `properties` with

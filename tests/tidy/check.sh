@@ -61,7 +61,7 @@ door sqlite3.h 'producer/*sqlite*' 'consumer/*sqlite*' 'operate/*sqlite*'
 door 'librdkafka/rdkafka\.h' common/kafka_client.h
 door 'librdkafka/rdkafka_mock\.h' operate/broker.c
 door common/kafka_client.h 'common/kafka_client.*' 'producer/kafka_*.c' 'consumer/feed*.c' \
-    operate/broker.c operate/offsets.c
+    operate/broker.c operate/demo_kafka.c operate/offsets.c
 door yaml.h 'schemas/*yaml*'
 door pcre2.h 'schemas/json_schema*'
 door microhttpd.h operate/http.c

@@ -1,0 +1,59 @@
+/* Numbers that the agent's thread writes and any other thread may read. */
+#ifndef CONSUMER_AGENT_METRICS_H
+#define CONSUMER_AGENT_METRICS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define AGENT_METRICS_PARTITIONS 1024
+#define AGENT_METRICS_TOPIC_SIZE 256
+
+enum agent_state {
+    AGENT_CONNECTING,
+    AGENT_ASSIGNING,
+    AGENT_APPLYING,
+    AGENT_WAITING_DATABASE,
+    AGENT_DRAINING,
+    AGENT_STOPPED,
+};
+
+/** One row a partition that was ever assigned. Topic and partition are written once, before
+ * `partition_count` is raised past the row. */
+struct agent_partition_metrics {
+    char topic[AGENT_METRICS_TOPIC_SIZE];
+    int32_t partition;
+    atomic_bool owned;
+    atomic_bool stopped;
+    atomic_llong applied_offset;      /* next offset after the last commit */
+    atomic_llong durable_offset;      /* the same, after the last commit that waited */
+    atomic_llong log_end;             /* last stable offset; -1: not known yet */
+    atomic_llong oldest_unapplied_us; /* wall clock; 0: caught up */
+    atomic_llong parked;
+};
+
+struct agent_metrics {
+    atomic_ullong events_applied;
+    atomic_ullong events_duplicate;
+    atomic_ullong events_unverified; /* duplicates too old to compare */
+    atomic_ullong events_superseded;
+    atomic_ullong events_parked;
+    atomic_ullong events_rejected; /* of the parked: those held */
+    atomic_ullong entities_diverged;
+    atomic_ullong commits;
+    atomic_ullong commits_durable;
+    atomic_llong last_progress_us; /* wall clock */
+    atomic_int state;              /* enum agent_state */
+    atomic_bool ready;
+    atomic_size_t partition_count;
+    struct agent_partition_metrics partitions[AGENT_METRICS_PARTITIONS];
+};
+
+/** @return "connecting", "applying", … */
+const char *agent_state_name(enum agent_state state);
+
+/** @return the partition's row, made where it is new; NULL where the table is full.
+ * @thread the agent's only. */
+struct agent_partition_metrics *agent_metrics_partition(struct agent_metrics *metrics,
+                                                        const char *topic, int32_t partition);
+
+#endif

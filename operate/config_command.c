@@ -1,0 +1,139 @@
+/* `keepstep config`: check a configuration, print what holds in the end, document every key. */
+#include "common/buffer.h"
+#include "operate/command.h"
+#include "operate/service.h"
+#include "schemas/config_describe.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+static void config_command_entries(const char *name, const struct config_entry *entries,
+                                   size_t count, struct buffer *out)
+{
+    buffer_append_format(out, "\"%s\":{", name);
+    for (size_t i = 0; i < count; i++) {
+        const struct config_entry *entry = &entries[i];
+        buffer_append_text(out, i == 0 ? "" : ",");
+        buffer_append_json(out, slice_of(entry->entity_type));
+        buffer_append_text(out, ":{\"topic\":");
+        buffer_append_json(out, slice_of(entry->topic));
+        if (entry->table != NULL) {
+            buffer_append_text(out, ",\"table\":");
+            buffer_append_json(out, slice_of(entry->table));
+        }
+        buffer_append_format(out, ",\"partitions\":%d}", (int)entry->partitions);
+    }
+    buffer_append_text(out, "}");
+}
+
+/* Secrets stay secrets: whatever could be one is shown as stars. */
+static bool config_command_is_secret(const char *name)
+{
+    return strstr(name, "password") != NULL || strstr(name, "secret") != NULL ||
+           strstr(name, "sasl.oauthbearer") != NULL || strstr(name, ".pem") != NULL;
+}
+
+static void config_command_field(const char *name, const char *value, struct buffer *out)
+{
+    buffer_append_format(out, "\"%s\":", name);
+    buffer_append_json(out, slice_of(value));
+    buffer_append_text(out, ",\n");
+}
+
+static void config_command_render(const struct config *config, struct buffer *out)
+{
+    buffer_append_text(out, "{");
+    config_command_field("service", config->service, out);
+    config_command_field("database", config->database, out);
+    config_command_field("topic_prefix", config->topic_prefix, out);
+    config_command_field("schemas", config->schemas, out);
+    config_command_field("instance", config->instance, out);
+    config_command_field("listen", config->listen, out);
+    buffer_append_text(out, "\"kafka\":{");
+    for (size_t i = 0; i < config->kafka_count; i++) {
+        const char *name = config->kafka[i].name;
+        buffer_append_text(out, i == 0 ? "" : ",");
+        buffer_append_json(out, slice_of(name));
+        buffer_append_text(out, ":");
+        buffer_append_json(
+            out, slice_of(config_command_is_secret(name) ? "***" : config->kafka[i].value));
+    }
+    buffer_append_text(out, "},\n");
+    config_command_entries("publish", config->publish, config->publish_count, out);
+    buffer_append_text(out, ",\n");
+    config_command_entries("apply", config->apply, config->apply_count, out);
+    buffer_append_text(out, ",\n\"ignore\":[");
+    for (size_t i = 0; i < config->ignore_count; i++) {
+        buffer_append_text(out, i == 0 ? "" : ",");
+        buffer_append_json(out, slice_of(config->ignore[i]));
+    }
+    const struct config_limits *limits = &config->limits;
+    buffer_append_format(
+        out,
+        "],\n\"limits\":{\"batch_events\":%lld,\"batch_bytes\":%lld,\"batch_time_ms\":%lld,"
+        "\"message_bytes\":%lld,\"parked_entities\":%lld,\"parked_records\":%lld,"
+        "\"outbox_retention_s\":%lld,\"idempotency_window_s\":%lld}}\n",
+        (long long)limits->batch_events, (long long)limits->batch_bytes,
+        (long long)limits->batch_time_ms, (long long)limits->message_bytes,
+        (long long)limits->parked_entities, (long long)limits->parked_records,
+        (long long)limits->outbox_retention_s, (long long)limits->idempotency_window_s);
+}
+
+static int config_command_show(const struct command_line *line, bool print)
+{
+    struct error err = ERROR_INIT;
+    struct service service;
+    struct buffer out;
+    buffer_init(&out, 1 << 20);
+    int code = EX_OK;
+    if (service_open(line, &service, &err) != STATUS_OK) {
+        code = command_fail(&err);
+    } else if (print) {
+        config_command_render(service.config, &out);
+        fputs(buffer_text(&out), stdout);
+    } else {
+        printf("%s is good: service %s publishes %zu and applies %zu entity types\n",
+               line->config_path, service.config->service, service.config->publish_count,
+               service.config->apply_count);
+    }
+    service_close(&service);
+    buffer_done(&out);
+    return code;
+}
+
+static int config_command_docs(void)
+{
+    struct buffer out;
+    buffer_init(&out, 1 << 20);
+    config_describe(&out);
+    fputs(buffer_text(&out), stdout);
+    int code = out.failed ? EX_OSERR : EX_OK;
+    buffer_done(&out);
+    return code;
+}
+
+static int config_command_run(const struct command *command, int argc, char **argv)
+{
+    struct command_line line;
+    int code = command_parse(command, NULL, 0, argc, argv, &line);
+    if (code >= 0)
+        return code;
+    const char *verb = line.argument_count == 1 ? line.arguments[0] : "";
+    if (strcmp(verb, "docs") == 0)
+        return config_command_docs();
+    if (strcmp(verb, "check") == 0 || strcmp(verb, "print") == 0)
+        return config_command_show(&line, verb[0] == 'p');
+    fprintf(stderr, "keepstep config: wants check, print or docs; see keepstep config --help\n");
+    return EX_USAGE;
+}
+
+const struct command command_config = {
+    .name = "config",
+    .arguments = "check|print|docs",
+    .summary = "Check a configuration, print what holds, or document every key.",
+    .examples = "  keepstep config check -c shop.yaml\n"
+                "  keepstep config print -c shop.yaml -s listen=0.0.0.0:9464\n"
+                "  keepstep config docs > docs/CONFIGURATION.md\n",
+    .run = config_command_run,
+};

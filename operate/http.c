@@ -1,0 +1,165 @@
+/* The only door to libmicrohttpd: three pages, one thread. */
+#include "operate/http.h"
+
+#include <microhttpd.h>
+
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define HTTP_TEXT_MAX        ((size_t)4 * 1024 * 1024)
+#define HTTP_CONNECTIONS_MAX 32U
+#define HTTP_TIMEOUT_SECONDS 10U
+
+struct http {
+    struct MHD_Daemon *daemon;
+    http_metrics *metrics;
+    http_ready *ready;
+    void *context;
+};
+
+bool http_parse_listen(const char *listen, char ret_host[static HTTP_HOST_SIZE],
+                       char ret_port[static 8])
+{
+    const char *colon = strrchr(listen, ':');
+    if (colon == NULL || colon[1] == '\0' || strlen(colon + 1) > 5 ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return false;
+    if (strtol(colon + 1, NULL, 10) > 65535)
+        return false;
+    size_t length = (size_t)(colon - listen);
+    const char *host = listen;
+    if (length >= 2 && host[0] == '[' && host[length - 1] == ']') {
+        host++;
+        length -= 2;
+    }
+    if (length >= HTTP_HOST_SIZE)
+        return false;
+    if (length == 0)
+        (void)snprintf(ret_host, HTTP_HOST_SIZE, "127.0.0.1");
+    else
+        (void)snprintf(ret_host, HTTP_HOST_SIZE, "%.*s", (int)length, host);
+    (void)snprintf(ret_port, 8, "%s", colon + 1);
+    return true;
+}
+
+static enum MHD_Result http_answer(struct MHD_Connection *connection, unsigned code,
+                                   const char *content_type, struct slice body)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        body.length, (void *)(uintptr_t)body.data, MHD_RESPMEM_MUST_COPY);
+    if (response == NULL)
+        return MHD_NO;
+    enum MHD_Result result = MHD_add_response_header(response, "Content-Type", content_type);
+    if (result == MHD_YES && code == MHD_HTTP_METHOD_NOT_ALLOWED)
+        result = MHD_add_response_header(response, "Allow", "GET, HEAD");
+    if (result == MHD_YES)
+        result = MHD_queue_response(connection, code, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result http_text(struct MHD_Connection *connection, unsigned code, const char *text)
+{
+    return http_answer(connection, code, "text/plain; charset=utf-8", slice_of(text));
+}
+
+static enum MHD_Result http_handle(void *context, struct MHD_Connection *connection,
+                                   const char *url, const char *method, const char *version,
+                                   const char *upload, size_t *upload_size, void **request)
+{
+    struct http *http = context;
+    (void)version;
+    (void)upload;
+    (void)upload_size;
+    (void)request;
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+        return http_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    if (strcmp(url, "/healthz") == 0)
+        return http_text(connection, MHD_HTTP_OK, "ok\n");
+    bool is_metrics = strcmp(url, "/metrics") == 0;
+    if (!is_metrics && strcmp(url, "/readyz") != 0)
+        return http_text(connection, MHD_HTTP_NOT_FOUND, "try /metrics, /healthz or /readyz\n");
+
+    struct buffer text;
+    enum MHD_Result result;
+    buffer_init(&text, HTTP_TEXT_MAX);
+    if (is_metrics) {
+        http->metrics(http->context, &text);
+        result = http_answer(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
+                             buffer_slice(&text));
+    } else {
+        bool ready = http->ready(http->context, &text);
+        if (text.length == 0)
+            buffer_append_text(&text, ready ? "ready" : "no progress");
+        buffer_append_text(&text, "\n");
+        result = http_answer(connection, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
+                             "text/plain; charset=utf-8", buffer_slice(&text));
+    }
+    if (text.failed && result == MHD_YES)
+        result = MHD_NO; /* a cut text is worse than none */
+    buffer_done(&text);
+    return result;
+}
+
+static enum status http_start(struct http *http, const char *listen, const struct addrinfo *address,
+                              struct error *err)
+{
+    unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD;
+    if (address->ai_family == AF_INET6)
+        flags |= MHD_USE_IPv6;
+    http->daemon = MHD_start_daemon(flags, 0, NULL, NULL, http_handle, http, MHD_OPTION_SOCK_ADDR,
+                                    address->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
+                                    HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                                    HTTP_TIMEOUT_SECONDS, MHD_OPTION_END);
+    if (http->daemon != NULL)
+        return STATUS_OK;
+    err->exit_code = EX_UNAVAILABLE;
+    return error_set(err, STATUS_FATAL,
+                     "cannot listen on %s: the address is taken or not of this machine; choose "
+                     "another with listen: HOST:PORT, or listen: \"\" for none",
+                     listen);
+}
+
+enum status http_open(const char *listen, http_metrics *metrics, http_ready *ready, void *context,
+                      struct http **ret_http, struct error *err)
+{
+    char host[HTTP_HOST_SIZE];
+    char port[8];
+    struct addrinfo *address = NULL;
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    if (!http_parse_listen(listen, host, port) || getaddrinfo(host, port, &hints, &address) != 0) {
+        err->exit_code = EX_CONFIG;
+        return error_set(err, STATUS_FATAL, "listen: \"%s\" is not HOST:PORT; use 127.0.0.1:9464",
+                         listen);
+    }
+    struct http *http = calloc(1, sizeof *http);
+    enum status status = http == NULL ? error_set(err, STATUS_FATAL, "out of memory") : STATUS_OK;
+    if (status == STATUS_OK) {
+        *http = (struct http){.metrics = metrics, .ready = ready, .context = context};
+        status = http_start(http, listen, address, err);
+    }
+    freeaddrinfo(address);
+    if (status != STATUS_OK) {
+        free(http);
+        return status;
+    }
+    *ret_http = http;
+    return STATUS_OK;
+}
+
+void http_close(struct http *http)
+{
+    if (http == NULL)
+        return;
+    MHD_stop_daemon(http->daemon);
+    free(http);
+}
+
+unsigned http_port(const struct http *http)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_BIND_PORT);
+    return info == NULL ? 0 : info->port;
+}

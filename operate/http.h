@@ -1,0 +1,34 @@
+/* The page for machines: /metrics, /healthz and /readyz on the configured address. */
+#ifndef OPERATE_HTTP_H
+#define OPERATE_HTTP_H
+
+#include "common/buffer.h"
+#include "common/status.h"
+
+struct http;
+
+/** Append the whole metrics text. @thread the server's own, so it only reads atomics. */
+typedef void http_metrics(void *context, struct buffer *text);
+
+/** @return whether there is progress; says why not in `reason`. @thread as http_metrics. */
+typedef bool http_ready(void *context, struct buffer *reason);
+
+#define HTTP_HOST_SIZE 128
+
+/** Split "HOST:PORT" or "[HOST]:PORT"; an empty host is 127.0.0.1.
+ * @return false where it is not that. */
+bool http_parse_listen(const char *listen, char ret_host[static HTTP_HOST_SIZE],
+                       char ret_port[static 8]) MUST_CHECK;
+
+/** Serve on `listen` until http_close(), in a thread of its own. Port 0 takes any free port.
+ * @return OK; FATAL naming the address. */
+enum status http_open(const char *listen, http_metrics *metrics, http_ready *ready, void *context,
+                      struct http **ret_http, struct error *err) MUST_CHECK;
+
+/** NULL is a no-op. */
+void http_close(struct http *http);
+
+/** @return the port that is really listened on. */
+unsigned http_port(const struct http *http);
+
+#endif

@@ -1,0 +1,188 @@
+/* `keepstep lag`: how far each partition of the local copy is behind the log. */
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "operate/command.h"
+#include "operate/offsets.h"
+#include "operate/service.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define LAG_OUTPUT_MAX ((size_t)16 * 1024 * 1024)
+
+struct lag_row {
+    const char *group;
+    const char *topic;
+    int32_t partition;
+    int64_t current; /* -1: no position yet */
+    int64_t end;
+    int64_t committed; /* -1: none */
+    int64_t lag;
+    double seconds; /* negative: unknown */
+    struct offsets_owner owner;
+};
+
+static enum status lag_read(struct store *store, struct offsets *offsets, struct lag_row *row,
+                            struct error *err)
+{
+    struct partition_state state = {0};
+    int64_t first = 0;
+    int64_t time_us = 0;
+    enum status status = store->ops->read(store, row->topic, row->partition, &state, err);
+    if (status != STATUS_OK)
+        return status;
+    row->current = state.exists ? state.next_offset : -1;
+    partition_state_done(&state);
+    status = offsets_ends(offsets, row->topic, row->partition, &first, &row->end, err);
+    if (status == STATUS_OK)
+        status = offsets_committed(offsets, row->topic, row->partition, &row->committed, err);
+    if (status != STATUS_OK)
+        return status;
+    int64_t from = row->current < first ? first : row->current;
+    row->lag = row->end > from ? row->end - from : 0;
+    if (row->lag > 0) {
+        status = offsets_record_time(offsets, row->topic, row->partition, from, &time_us, err);
+        double age = (double)(clock_wall_us() - time_us) / 1e6;
+        row->seconds = time_us == 0 ? -1 : age < 0 ? 0 : age;
+    }
+    offsets_owner(offsets, row->topic, row->partition, &row->owner);
+    return status;
+}
+
+static void lag_number(struct buffer *out, int64_t number, int width, const char *absent)
+{
+    if (number < 0)
+        buffer_append_format(out, "%-*s", width, absent);
+    else
+        buffer_append_format(out, "%-*" PRId64, width, number);
+}
+
+static void lag_render_text(const struct lag_row *row, struct buffer *out)
+{
+    buffer_append_format(out, "%-30s %-20s %-10" PRId32 " ", row->group, row->topic,
+                         row->partition);
+    lag_number(out, row->current, 15, "-");
+    buffer_append_format(out, " %-15" PRId64 " %-10" PRId64 " ", row->end, row->lag);
+    if (row->seconds < 0)
+        buffer_append_format(out, "%-10s", "?");
+    else
+        buffer_append_format(out, "%-10.1f", row->seconds);
+    buffer_append_format(out, " %-40s %-16s %s\n", row->owner.consumer_id, row->owner.host,
+                         row->owner.client_id);
+}
+
+static void lag_text_member(struct buffer *out, const char *name, const char *text)
+{
+    buffer_append_format(out, ",\"%s\":", name);
+    if (strcmp(text, "-") == 0)
+        buffer_append_text(out, "null");
+    else
+        buffer_append_json(out, slice_of(text));
+}
+
+static void lag_render_json(const struct lag_row *row, struct buffer *out)
+{
+    buffer_append_text(out, "{\"group\":");
+    buffer_append_json(out, slice_of(row->group));
+    lag_text_member(out, "topic", row->topic);
+    buffer_append_format(out, ",\"partition\":%" PRId32 ",\"current_offset\":", row->partition);
+    lag_number(out, row->current, 0, "null");
+    buffer_append_format(out, ",\"log_end_offset\":%" PRId64 ",\"lag\":%" PRId64 ",\"seconds\":",
+                         row->end, row->lag);
+    if (row->seconds < 0)
+        buffer_append_text(out, "null");
+    else
+        buffer_append_format(out, "%.3f", row->seconds);
+    buffer_append_text(out, ",\"committed_offset\":");
+    lag_number(out, row->committed, 0, "null");
+    lag_text_member(out, "consumer_id", row->owner.consumer_id);
+    lag_text_member(out, "host", row->owner.host);
+    lag_text_member(out, "client_id", row->owner.client_id);
+    buffer_append_text(out, "}\n");
+}
+
+static enum status lag_topic(const char *topic, const char *group, struct store *store,
+                             struct offsets *offsets, bool json, struct buffer *out,
+                             struct error *err)
+{
+    int32_t count = 0;
+    enum status status = offsets_partition_count(offsets, topic, &count, err);
+    if (status == STATUS_OK && count == 0)
+        fprintf(stderr, "keepstep: topic %s does not exist yet\n", topic);
+    for (int32_t i = 0; status == STATUS_OK && i < count; i++) {
+        struct lag_row row = {.group = group, .topic = topic, .partition = i};
+        status = lag_read(store, offsets, &row, err);
+        if (status == STATUS_OK)
+            (json ? lag_render_json : lag_render_text)(&row, out);
+    }
+    return status;
+}
+
+static bool lag_seen(const struct config *config, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(config->apply[i].topic, config->apply[index].topic) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum status lag_print(const struct service *service, bool json, struct error *err)
+{
+    const struct config *config = service->config;
+    char group[OFFSETS_GROUP_SIZE];
+    struct store *store = NULL;
+    struct store_meta meta;
+    struct offsets *offsets = NULL;
+    struct buffer out;
+    buffer_init(&out, LAG_OUTPUT_MAX);
+    enum status status = service_open_store(service, true, &store, err);
+    if (status == STATUS_OK)
+        status = store->ops->meta(store, &meta, err);
+    if (status != STATUS_OK)
+        goto out;
+    offsets_group_name(config, meta.copy_id, group);
+    if (!json)
+        buffer_append_format(&out, "%-30s %-20s %-10s %-15s %-15s %-10s %-10s %-40s %-16s %s\n",
+                             "GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-END-OFFSET",
+                             "LAG", "SECONDS", "CONSUMER-ID", "HOST", "CLIENT-ID");
+    status = offsets_open(config, group, &offsets, err);
+    for (size_t i = 0; status == STATUS_OK && i < config->apply_count; i++) {
+        if (!lag_seen(config, i))
+            status = lag_topic(config->apply[i].topic, group, store, offsets, json, &out, err);
+    }
+    if (status == STATUS_OK)
+        fputs(buffer_text(&out), stdout);
+out:
+    offsets_close(offsets);
+    if (store != NULL)
+        store->ops->close(store);
+    buffer_done(&out);
+    return status;
+}
+
+static int lag_run(const struct command *command, int argc, char **argv)
+{
+    struct command_line line;
+    int code = command_parse(command, NULL, 0, argc, argv, &line);
+    if (code >= 0)
+        return code;
+    struct error err = ERROR_INIT;
+    struct service service;
+    enum status status = service_open(&line, &service, &err);
+    if (status == STATUS_OK)
+        status = lag_print(&service, line.json, &err);
+    code = status == STATUS_OK ? EX_OK : command_fail(&err);
+    service_close(&service);
+    return code;
+}
+
+const struct command command_lag = {
+    .name = "lag",
+    .arguments = "",
+    .summary = "How far the local copy is behind the log, in records and seconds.",
+    .examples = "  keepstep lag -c billing.yaml\n  keepstep lag --json -c billing.yaml\n",
+    .run = lag_run,
+};

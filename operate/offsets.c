@@ -1,0 +1,222 @@
+/* Operate's reading of Kafka; everything waits at most a few seconds. */
+#include "operate/offsets.h"
+
+#include "common/clock.h"
+#include "common/kafka_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OFFSETS_TIMEOUT_MS 5000
+#define OFFSETS_RECORD_MS  2000
+
+struct offsets {
+    rd_kafka_t *handle;
+    char *group;
+    const struct rd_kafka_group_list *groups; /* asked once, at the first owner */
+    bool groups_asked;
+};
+
+void offsets_group_name(const struct config *config, const char *copy_id,
+                        char ret_group[static OFFSETS_GROUP_SIZE])
+{
+    (void)snprintf(ret_group, OFFSETS_GROUP_SIZE, "keepstep-%s-%s", config->service, copy_id);
+    for (size_t i = 0; i < config->kafka_count; i++) {
+        if (strcmp(config->kafka[i].name, "group.id") == 0)
+            (void)snprintf(ret_group, OFFSETS_GROUP_SIZE, "%s", config->kafka[i].value);
+    }
+}
+
+static enum status offsets_fail(rd_kafka_resp_err_t code, const char *what, struct error *err)
+{
+    return error_set_native(err, kafka_error_status(code), (int)code, "%s: %s", what,
+                            rd_kafka_err2str(code));
+}
+
+enum status offsets_open(const struct config *config, const char *group,
+                         struct offsets **ret_offsets, struct error *err)
+{
+    const struct kafka_property fixed[] = {{"group.id", group},
+                                           {"isolation.level", "read_committed"},
+                                           {"enable.auto.commit", "false"},
+                                           {"enable.auto.offset.store", "false"},
+                                           {"auto.offset.reset", "error"},
+                                           {"enable.partition.eof", "true"},
+                                           {"fetch.wait.max.ms", "50"}};
+    rd_kafka_conf_t *conf = NULL;
+    struct offsets *offsets = calloc(1, sizeof *offsets);
+    struct kafka_property *user = calloc(config->kafka_count + 1, sizeof *user);
+    char *name = strdup(group);
+    enum status status = STATUS_OK;
+    if (offsets == NULL || user == NULL || name == NULL) {
+        status = error_set(err, STATUS_FATAL, "out of memory");
+        goto out;
+    }
+    for (size_t i = 0; i < config->kafka_count; i++)
+        user[i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
+    status = kafka_conf_new(user, config->kafka_count, fixed, sizeof fixed / sizeof *fixed, &conf,
+                            err);
+    if (status == STATUS_OK)
+        status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &offsets->handle, err);
+    if (status != STATUS_OK)
+        goto out;
+    (void)rd_kafka_poll_set_consumer(offsets->handle);
+    offsets->group = name;
+    *ret_offsets = offsets;
+    name = NULL;
+    offsets = NULL;
+out:
+    free(name);
+    free(offsets);
+    free(user);
+    return status;
+}
+
+void offsets_close(struct offsets *offsets)
+{
+    if (offsets == NULL)
+        return;
+    if (offsets->groups != NULL)
+        rd_kafka_group_list_destroy(offsets->groups);
+    rd_kafka_destroy_flags(offsets->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    free(offsets->group);
+    free(offsets);
+}
+
+enum status offsets_partition_count(struct offsets *offsets, const char *topic, int32_t *ret_count,
+                                    struct error *err)
+{
+    char cluster_id[256];
+    return kafka_topic_describe(offsets->handle, topic, OFFSETS_TIMEOUT_MS, cluster_id,
+                                sizeof cluster_id, ret_count, err);
+}
+
+enum status offsets_ends(struct offsets *offsets, const char *topic, int32_t partition,
+                         int64_t *ret_first, int64_t *ret_end, struct error *err)
+{
+    /* With read_committed the high one of the two is the last stable offset. */
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+        offsets->handle, topic, partition, ret_first, ret_end, OFFSETS_TIMEOUT_MS);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : offsets_fail(code, topic, err);
+}
+
+enum status offsets_committed(struct offsets *offsets, const char *topic, int32_t partition,
+                              int64_t *ret_offset, struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    (void)rd_kafka_topic_partition_list_add(list, topic, partition);
+    rd_kafka_resp_err_t code = rd_kafka_committed(offsets->handle, list, OFFSETS_TIMEOUT_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        *ret_offset = list->elems[0].offset < 0 ? -1 : list->elems[0].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : offsets_fail(code, topic, err);
+}
+
+static int64_t offsets_message_time(const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *headers = NULL;
+    const void *value = NULL;
+    size_t size = 0;
+    int64_t time_us = 0;
+    if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        rd_kafka_header_get_last(headers, "ce_time", &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        value != NULL && clock_parse_rfc3339(value, size, &time_us))
+        return time_us;
+    rd_kafka_timestamp_type_t type;
+    int64_t timestamp_ms = rd_kafka_message_timestamp(message, &type);
+    return timestamp_ms < 0 ? 0 : timestamp_ms * 1000;
+}
+
+enum status offsets_record_time(struct offsets *offsets, const char *topic, int32_t partition,
+                                int64_t offset, int64_t *ret_time_us, struct error *err)
+{
+    *ret_time_us = 0;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+    rd_kafka_resp_err_t code = rd_kafka_assign(offsets->handle, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return offsets_fail(code, topic, err);
+    int64_t until = clock_monotonic_us() + (int64_t)OFFSETS_RECORD_MS * 1000;
+    while (code == RD_KAFKA_RESP_ERR_NO_ERROR && *ret_time_us == 0 &&
+           clock_monotonic_us() < until) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(offsets->handle, 100);
+        if (message == NULL)
+            continue;
+        if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+            *ret_time_us = offsets_message_time(message);
+        else if (message->rkt != NULL)
+            code = message->err; /* its end, or an offset that is gone */
+        rd_kafka_message_destroy(message);
+    }
+    (void)rd_kafka_assign(offsets->handle, NULL);
+    return STATUS_OK; /* without a record the age is unknown, which is no failure */
+}
+
+/* Bytes of the group protocol's member assignment, big-endian. */
+struct offsets_reader {
+    const unsigned char *data;
+    size_t left;
+};
+
+static uint32_t offsets_take(struct offsets_reader *reader, size_t size)
+{
+    uint32_t number = 0;
+    if (reader->left < size) {
+        reader->left = 0;
+        return 0;
+    }
+    for (size_t i = 0; i < size; i++)
+        number = number << 8 | reader->data[i];
+    reader->data += size;
+    reader->left -= size;
+    return number;
+}
+
+static bool offsets_assigned(const void *data, int size, const char *topic, int32_t partition)
+{
+    struct offsets_reader reader = {data, size < 0 ? 0 : (size_t)size};
+    (void)offsets_take(&reader, 2); /* version */
+    uint32_t topics = offsets_take(&reader, 4);
+    for (uint32_t i = 0; i < topics && reader.left > 0; i++) {
+        uint32_t length = offsets_take(&reader, 2);
+        if (length > reader.left)
+            return false;
+        bool same = length == strlen(topic) && memcmp(reader.data, topic, length) == 0;
+        reader.data += length;
+        reader.left -= length;
+        uint32_t count = offsets_take(&reader, 4);
+        for (uint32_t j = 0; j < count && reader.left > 0; j++) {
+            if (offsets_take(&reader, 4) == (uint32_t)partition && same)
+                return true;
+        }
+    }
+    return false;
+}
+
+void offsets_owner(struct offsets *offsets, const char *topic, int32_t partition,
+                   struct offsets_owner *ret_owner)
+{
+    *ret_owner = (struct offsets_owner){"-", "-", "-"};
+    if (!offsets->groups_asked) {
+        offsets->groups_asked = true;
+        if (rd_kafka_list_groups(offsets->handle, offsets->group, &offsets->groups,
+                                 OFFSETS_RECORD_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+            offsets->groups = NULL;
+    }
+    if (offsets->groups == NULL || offsets->groups->group_cnt == 0)
+        return;
+    const struct rd_kafka_group_info *group = &offsets->groups->groups[0];
+    for (int i = 0; i < group->member_cnt; i++) {
+        const struct rd_kafka_group_member_info *member = &group->members[i];
+        if (!offsets_assigned(member->member_assignment, member->member_assignment_size, topic,
+                              partition))
+            continue;
+        (void)snprintf(ret_owner->consumer_id, sizeof ret_owner->consumer_id, "%s",
+                       member->member_id);
+        (void)snprintf(ret_owner->host, sizeof ret_owner->host, "%s", member->client_host);
+        (void)snprintf(ret_owner->client_id, sizeof ret_owner->client_id, "%s", member->client_id);
+        return;
+    }
+}

@@ -1,0 +1,53 @@
+/* What a person wants to know of the log: its end, the group's hint, the age of a record. */
+#ifndef OPERATE_OFFSETS_H
+#define OPERATE_OFFSETS_H
+
+#include "common/status.h"
+#include "schemas/config.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct offsets;
+
+#define OFFSETS_GROUP_SIZE 512
+
+/** The consumer group of a copy's agent: `group.id` where configured, else by service and copy. */
+void offsets_group_name(const struct config *config, const char *copy_id,
+                        char ret_group[static OFFSETS_GROUP_SIZE]);
+
+/** A reading handle; changes nothing at the broker, not even the group it asks about.
+ * @param group  the consumer group whose committed offsets are read. */
+enum status offsets_open(const struct config *config, const char *group,
+                         struct offsets **ret_offsets, struct error *err) MUST_CHECK;
+/** NULL is a no-op. */
+void offsets_close(struct offsets *offsets);
+
+/** @return OK with *ret_count 0 where the topic does not exist; RETRY: the broker is not reached.
+ */
+enum status offsets_partition_count(struct offsets *offsets, const char *topic, int32_t *ret_count,
+                                    struct error *err) MUST_CHECK;
+
+/** First offset and last stable offset of a partition. @return OK; RETRY. */
+enum status offsets_ends(struct offsets *offsets, const char *topic, int32_t partition,
+                         int64_t *ret_first, int64_t *ret_end, struct error *err) MUST_CHECK;
+
+/** The offset that the group committed as a hint; -1: none. */
+enum status offsets_committed(struct offsets *offsets, const char *topic, int32_t partition,
+                              int64_t *ret_offset, struct error *err) MUST_CHECK;
+
+/** Time of the first record at or above `offset`: its ce_time, else the log's; 0 where there is
+ * none within two seconds. */
+enum status offsets_record_time(struct offsets *offsets, const char *topic, int32_t partition,
+                                int64_t offset, int64_t *ret_time_us, struct error *err) MUST_CHECK;
+
+/** Who of the group owns a partition; "-" each where nobody does or the broker does not tell. */
+struct offsets_owner {
+    char consumer_id[128];
+    char host[64];
+    char client_id[128];
+};
+void offsets_owner(struct offsets *offsets, const char *topic, int32_t partition,
+                   struct offsets_owner *ret_owner);
+
+#endif

@@ -1,0 +1,163 @@
+/* `keepstep outbox`: what waits to be published, and what was set aside with its reason. */
+#include "common/buffer.h"
+#include "operate/command.h"
+#include "operate/service.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define OUTBOX_LIST_MAX   1000
+#define OUTBOX_ARENA_MAX  ((size_t)64 * 1024 * 1024)
+#define OUTBOX_OUTPUT_MAX ((size_t)64 * 1024 * 1024)
+
+static const char *outbox_state(const struct outbox_row *row)
+{
+    if (row->set_aside.data != NULL)
+        return "set aside";
+    return row->sequence == 0 ? "waiting" : "claimed";
+}
+
+static void outbox_member(struct buffer *out, const char *name, struct slice value)
+{
+    buffer_append_format(out, ",\"%s\":", name);
+    if (value.data == NULL)
+        buffer_append_text(out, "null");
+    else
+        buffer_append_json(out, value);
+}
+
+static void outbox_render_json(const struct outbox_row *row, bool whole, struct buffer *out)
+{
+    buffer_append_format(out, "{\"position\":%lld", (long long)row->position);
+    outbox_member(out, "state", slice_of(outbox_state(row)));
+    outbox_member(out, "id", row->id);
+    outbox_member(out, "type", row->type);
+    outbox_member(out, "entity_key", row->entity_key);
+    outbox_member(out, "created_at", row->created_at);
+    outbox_member(out, "reason", row->set_aside);
+    if (row->sequence != 0)
+        buffer_append_format(out, ",\"partition\":%d,\"sequence\":%llu", (int)row->partition,
+                             (unsigned long long)row->sequence);
+    if (whole)
+        outbox_member(out, "payload", row->payload);
+    buffer_append_text(out, "}\n");
+}
+
+static void outbox_render_text(const struct outbox_row *row, bool whole, struct buffer *out)
+{
+    buffer_append_format(out, "%-10lld %-10s %-24.*s %-24.*s %.*s\n", (long long)row->position,
+                         outbox_state(row), SLICE_ARGS(row->type), SLICE_ARGS(row->entity_key),
+                         SLICE_ARGS(row->set_aside));
+    if (whole)
+        buffer_append_format(out,
+                             "id          %.*s\ncreated at  %.*s\nsequence    %llu\npayload     "
+                             "%.*s\n",
+                             SLICE_ARGS(row->id), SLICE_ARGS(row->created_at),
+                             (unsigned long long)row->sequence, SLICE_ARGS(row->payload));
+}
+
+/* position 0: all that wait or are set aside. */
+static enum status outbox_print(struct outbox *outbox, int64_t position, bool json,
+                                struct error *err)
+{
+    struct arena arena;
+    struct buffer out;
+    struct outbox_row *rows = NULL;
+    size_t count = 0;
+    size_t shown = 0;
+    arena_init(&arena, OUTBOX_ARENA_MAX);
+    buffer_init(&out, OUTBOX_OUTPUT_MAX);
+    if (!json && position == 0)
+        buffer_append_format(&out, "%-10s %-10s %-24s %-24s %s\n", "POSITION", "STATE", "TYPE",
+                             "KEY", "REASON");
+    static const enum outbox_filter filters[] = {OUTBOX_SET_ASIDE, OUTBOX_WAITING, OUTBOX_ALL};
+    enum status status = STATUS_OK;
+    for (size_t f = position == 0 ? 0 : 2; status == STATUS_OK && f < (position == 0 ? 2U : 3U);
+         f++) {
+        status = outbox->ops->list(outbox, filters[f],
+                                   position == 0 ? OUTBOX_LIST_MAX : (size_t)SIZE_MAX / 2, &arena,
+                                   &rows, &count, err);
+        for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+            if (position != 0 && rows[i].position != position)
+                continue;
+            (json ? outbox_render_json : outbox_render_text)(&rows[i], position != 0, &out);
+            shown++;
+        }
+    }
+    if (status == STATUS_OK && position != 0 && shown == 0) {
+        err->exit_code = EX_DATAERR;
+        status = error_set(err, STATUS_FATAL, "the outbox has no row at position %lld",
+                           (long long)position);
+    }
+    if (status == STATUS_OK)
+        fputs(buffer_text(&out), stdout);
+    buffer_done(&out);
+    arena_done(&arena);
+    return status;
+}
+
+static enum status outbox_do(struct outbox *outbox, const char *verb, int64_t position, bool json,
+                             struct error *err)
+{
+    if (strcmp(verb, "list") == 0 || strcmp(verb, "show") == 0)
+        return outbox_print(outbox, position, json, err);
+    bool drop = strcmp(verb, "drop") == 0;
+    enum status status = outbox->ops->release(outbox, position, drop, err);
+    if (status == STATUS_OK)
+        fprintf(stderr, "position %lld: %s\n", (long long)position,
+                drop ? "dropped; it will not be published" : "the relay tries it again");
+    return status;
+}
+
+static bool outbox_position(const char *text, int64_t *ret_position)
+{
+    char *end = NULL;
+    errno = 0;
+    *ret_position = strtoll(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && *ret_position > 0;
+}
+
+static int outbox_run(const struct command *command, int argc, char **argv)
+{
+    struct command_line line;
+    int code = command_parse(command, NULL, 0, argc, argv, &line);
+    if (code >= 0)
+        return code;
+    const char *verb = line.argument_count > 0 ? line.arguments[0] : "list";
+    bool is_list = strcmp(verb, "list") == 0;
+    int64_t position = 0;
+    if ((!is_list && strcmp(verb, "show") != 0 && strcmp(verb, "retry") != 0 &&
+         strcmp(verb, "drop") != 0) ||
+        (!is_list &&
+         (line.argument_count != 2 || !outbox_position(line.arguments[1], &position)))) {
+        fprintf(stderr, "keepstep outbox: wants list, or show, retry or drop and a POSITION\n");
+        return EX_USAGE;
+    }
+    bool read_only = is_list || strcmp(verb, "show") == 0;
+    struct error err = ERROR_INIT;
+    struct service service;
+    struct outbox *outbox = NULL;
+    enum status status = service_open(&line, &service, &err);
+    if (status == STATUS_OK)
+        status = service_open_outbox(&service, read_only, &outbox, &err);
+    if (status == STATUS_OK)
+        status = outbox_do(outbox, verb, position, line.json, &err);
+    code = status == STATUS_OK ? EX_OK : command_fail(&err);
+    if (outbox != NULL)
+        outbox->ops->close(outbox);
+    service_close(&service);
+    return code;
+}
+
+const struct command command_outbox = {
+    .name = "outbox",
+    .arguments = "list|show POSITION|retry POSITION|drop POSITION",
+    .summary = "Look at what waits to be published; retry or drop what was set aside.",
+    .examples = "  keepstep outbox list -c shop.yaml\n"
+                "  keepstep outbox show 42\n"
+                "  keepstep outbox retry 42        after the schema or the row was repaired\n",
+    .run = outbox_run,
+};

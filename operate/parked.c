@@ -1,0 +1,351 @@
+/* `keepstep parked`: look at the events that were set aside, retry or skip them, in order. */
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "operate/command.h"
+#include "operate/service.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define PARKED_ARENA_MAX  ((size_t)256 * 1024 * 1024)
+#define PARKED_OUTPUT_MAX ((size_t)256 * 1024 * 1024)
+#define PARKED_WAIT_US    (INT64_C(10) * 1000 * 1000)
+#define PARKED_LOOK_US    (INT64_C(200) * 1000)
+
+struct parked_request {
+    const char *verb;
+    struct parked_filter filter;
+    bool dry_run;
+    bool json;
+};
+
+struct parked_list {
+    struct arena arena;
+    struct parked_record *records;
+    size_t count;
+};
+
+static const char *parked_state_name(enum parked_state state)
+{
+    static const char *const names[] = {"held", "waiting", "behind", "skipped"};
+    return names[state];
+}
+
+static enum status parked_read(struct store *store, const struct parked_filter *filter,
+                               struct parked_list *list, struct error *err)
+{
+    arena_reset(&list->arena);
+    list->count = 0;
+    return store->ops->read_parked(store, filter, &list->arena, &list->records, &list->count, err);
+}
+
+static void parked_member(struct buffer *out, const char *name, struct slice value)
+{
+    buffer_append_format(out, ",\"%s\":", name);
+    if (value.data == NULL)
+        buffer_append_text(out, "null");
+    else
+        buffer_append_json(out, value);
+}
+
+static void parked_render_json(const struct parked_record *parked, bool whole, struct buffer *out)
+{
+    char time[CLOCK_TEXT_SIZE];
+    clock_format_utc(parked->parked_at_us, time);
+    buffer_append_format(out, "{\"id\":%lld,\"state\":\"%s\"", (long long)parked->parked_id,
+                         parked_state_name(parked->state));
+    parked_member(out, "entity_type", parked->entity_type);
+    parked_member(out, "entity_key", parked->entity_key);
+    parked_member(out, "topic", slice_of(parked->record.topic));
+    buffer_append_format(out, ",\"partition\":%d,\"offset\":%lld,\"code\":%d,\"attempts\":%d",
+                         (int)parked->record.partition, (long long)parked->record.offset,
+                         parked->code, parked->attempts);
+    parked_member(out, "parked_at", slice_of(time));
+    parked_member(out, "reason", parked->reason);
+    if (whole) {
+        parked_member(out, "key", parked->record.key);
+        parked_member(out, "value", parked->record.value);
+        buffer_append_text(out, ",\"headers\":{");
+        for (size_t i = 0; i < parked->record.header_count; i++) {
+            buffer_append_text(out, i == 0 ? "" : ",");
+            buffer_append_json(out, parked->record.headers[i].name);
+            buffer_append_text(out, ":");
+            buffer_append_json(out, parked->record.headers[i].value);
+        }
+        buffer_append_text(out, "}");
+    }
+    buffer_append_text(out, "}\n");
+}
+
+static void parked_render_text(const struct parked_record *parked, bool whole, struct buffer *out)
+{
+    char time[CLOCK_TEXT_SIZE];
+    clock_format_utc(parked->parked_at_us, time);
+    buffer_append_format(out, "%-8lld %-8s %-16.*s %-24.*s %-8d %.*s\n",
+                         (long long)parked->parked_id, parked_state_name(parked->state),
+                         SLICE_ARGS(parked->entity_type), SLICE_ARGS(parked->entity_key),
+                         parked->attempts, SLICE_ARGS(parked->reason));
+    if (!whole)
+        return;
+    buffer_append_format(out, "record    %s [%d] at offset %lld\nparked    %s\ncode      %d\n",
+                         parked->record.topic, (int)parked->record.partition,
+                         (long long)parked->record.offset, time, parked->code);
+    for (size_t i = 0; i < parked->record.header_count; i++)
+        buffer_append_format(out, "header    %.*s: %.*s\n",
+                             SLICE_ARGS(parked->record.headers[i].name),
+                             SLICE_ARGS(parked->record.headers[i].value));
+    buffer_append_format(out, "key       %.*s\nvalue     %.*s\n", SLICE_ARGS(parked->record.key),
+                         SLICE_ARGS(parked->record.value));
+}
+
+static enum status parked_print(const struct parked_list *list,
+                                const struct parked_request *request)
+{
+    bool whole = strcmp(request->verb, "show") == 0;
+    struct buffer out;
+    buffer_init(&out, PARKED_OUTPUT_MAX);
+    if (!request->json)
+        buffer_append_format(&out, "%-8s %-8s %-16s %-24s %-8s %s\n", "ID", "STATE", "TYPE", "KEY",
+                             "ATTEMPTS", "REASON");
+    for (size_t i = 0; i < list->count; i++)
+        (request->json ? parked_render_json : parked_render_text)(&list->records[i], whole, &out);
+    fputs(buffer_text(&out), stdout);
+    buffer_done(&out);
+    return STATUS_OK;
+}
+
+/* One transaction for all: their order is the order in which the agent takes them. */
+static enum status parked_edit_all(struct store *store, const struct parked_list *list,
+                                   enum parked_edit edit, struct error *err)
+{
+    enum status status = store->ops->begin(store, NULL, 0, err);
+    for (size_t i = 0; status == STATUS_OK && i < list->count; i++)
+        status = store->ops->edit_parked(store, &list->records[i], edit, err);
+    if (status == STATUS_OK)
+        status = store->ops->commit(store, true, err);
+    if (status != STATUS_OK)
+        store->ops->rollback(store);
+    return status;
+}
+
+static void parked_say(const struct parked_record *parked, const char *outcome)
+{
+    fprintf(stderr, "%lld %.*s %.*s: %s\n", (long long)parked->parked_id,
+            SLICE_ARGS(parked->entity_type), SLICE_ARGS(parked->entity_key), outcome);
+}
+
+/* 0: not tried yet; 1: applied; 2: failed again, with its reason said. */
+static enum status parked_outcome(struct store *store, const struct parked_record *parked,
+                                  struct parked_list *now, int *ret_outcome, struct error *err)
+{
+    const struct parked_filter filter = {.partition = -1, .parked_id = parked->parked_id};
+    char text[ERROR_TEXT_SIZE];
+    enum status status = parked_read(store, &filter, now, err);
+    *ret_outcome = 0;
+    if (status != STATUS_OK)
+        return status;
+    if (now->count == 0) {
+        *ret_outcome = 1;
+        parked_say(parked, "applied");
+    } else if (now->records[0].attempts != parked->attempts) {
+        *ret_outcome = 2;
+        (void)snprintf(text, sizeof text, "failed again: %.*s", SLICE_ARGS(now->records[0].reason));
+        parked_say(parked, text);
+    }
+    return STATUS_OK;
+}
+
+/* Watch all until each has an outcome. @return OK with the number that was not applied. */
+static enum status parked_wait(struct store *store, const struct parked_list *list,
+                               size_t *ret_left, struct error *err)
+{
+    struct parked_list now = {0};
+    arena_init(&now.arena, PARKED_ARENA_MAX);
+    int64_t until = clock_monotonic_us() + PARKED_WAIT_US;
+    size_t next = 0;
+    size_t failed = 0;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && next < list->count) {
+        int outcome = 0;
+        status = parked_outcome(store, &list->records[next], &now, &outcome, err);
+        if (outcome == 2)
+            failed++;
+        if (outcome != 0) {
+            next++;
+            continue;
+        }
+        if (clock_monotonic_us() > until || atomic_load(&command_stop))
+            break;
+        clock_sleep_us(PARKED_LOOK_US);
+    }
+    if (status == STATUS_OK && next < list->count)
+        fprintf(stderr,
+                "%zu not tried within 10 s: no agent seems to run; they are tried as soon as one "
+                "does: keepstep run\n",
+                list->count - next);
+    *ret_left = failed + list->count - next;
+    arena_done(&now.arena);
+    return status;
+}
+
+static enum status parked_change(struct store *store, const struct parked_list *list,
+                                 const struct parked_request *request, struct error *err)
+{
+    bool skip = strcmp(request->verb, "skip") == 0;
+    size_t left = 0;
+    if (request->dry_run) {
+        for (size_t i = 0; i < list->count; i++)
+            parked_say(&list->records[i], skip ? "would be skipped: the row stays as it is and "
+                                                 "what waits behind it goes on"
+                                               : "would be tried again, then what waits behind it");
+        return STATUS_OK;
+    }
+    enum status status = parked_edit_all(store, list,
+                                         skip ? PARKED_SET_SKIPPED : PARKED_SET_WAITING, err);
+    if (status != STATUS_OK)
+        return status;
+    if (!skip)
+        status = parked_wait(store, list, &left, err);
+    for (size_t i = 0; skip && i < list->count; i++)
+        parked_say(&list->records[i], "skipped; what waits behind it goes on");
+    if (status == STATUS_OK && left > 0) {
+        err->exit_code = EX_TEMPFAIL;
+        status = error_set(err, STATUS_FATAL, "%zu of %zu still parked; see keepstep parked list",
+                           left, list->count);
+    }
+    return status;
+}
+
+/* An event in the middle of its entity's queue cannot go first: its head is taken instead. */
+static enum status parked_find_head(struct store *store, struct parked_list *list,
+                                    const struct parked_record *asked, struct error *err)
+{
+    char *type = strndup(asked->entity_type.data == NULL ? "" : asked->entity_type.data,
+                         asked->entity_type.length);
+    char *key = strndup(asked->entity_key.data == NULL ? "" : asked->entity_key.data,
+                        asked->entity_key.length);
+    int64_t parked_id = asked->parked_id;
+    enum status status = STATUS_OK;
+    if (type == NULL || key == NULL) {
+        status = error_set(err, STATUS_FATAL, "out of memory");
+        goto out;
+    }
+    const struct parked_filter filter = {
+        .partition = -1, .entity_type = type, .entity_key = key, .heads_only = true};
+    status = parked_read(store, &filter, list, err);
+    if (status == STATUS_OK && list->count > 0 && list->records[0].parked_id != parked_id)
+        fprintf(stderr, "%lld waits behind %lld of the same entity; that one goes first\n",
+                (long long)parked_id, (long long)list->records[0].parked_id);
+out:
+    free(type);
+    free(key);
+    return status;
+}
+
+static enum status parked_do(struct store *store, const struct parked_request *request,
+                             struct error *err)
+{
+    struct parked_list list = {0};
+    arena_init(&list.arena, PARKED_ARENA_MAX);
+    enum status status = parked_read(store, &request->filter, &list, err);
+    if (status == STATUS_OK && request->filter.parked_id != 0 && list.count == 0) {
+        err->exit_code = EX_DATAERR;
+        status = error_set(err, STATUS_FATAL,
+                           "nothing is parked under %lld; see keepstep parked "
+                           "list",
+                           (long long)request->filter.parked_id);
+    }
+    if (status == STATUS_OK && strcmp(request->verb, "retry") == 0 &&
+        request->filter.parked_id != 0)
+        status = parked_find_head(store, &list, &list.records[0], err);
+    if (status == STATUS_OK) {
+        bool change = strcmp(request->verb, "retry") == 0 || strcmp(request->verb, "skip") == 0;
+        if (change && list.count == 0)
+            fprintf(stderr, "nothing is parked\n");
+        else
+            status = change ? parked_change(store, &list, request, err)
+                            : parked_print(&list, request);
+    }
+    arena_done(&list.arena);
+    return status;
+}
+
+/* @return false where the arguments make no sense. */
+static bool parked_arguments(const struct command_line *line, bool all, bool entity,
+                             struct parked_request *request)
+{
+    int count = line->argument_count;
+    request->verb = count == 0 ? "list" : line->arguments[0];
+    request->json = line->json;
+    request->filter = (struct parked_filter){.partition = -1};
+    if (strcmp(request->verb, "list") == 0)
+        return count <= 1 && !all && !entity;
+    bool retry = strcmp(request->verb, "retry") == 0;
+    if (retry && (all || entity)) {
+        request->filter.heads_only = true;
+        if (entity && !all && count == 3) {
+            request->filter.entity_type = line->arguments[1];
+            request->filter.entity_key = line->arguments[2];
+            return true;
+        }
+        return all && !entity && count == 1;
+    }
+    if (count != 2 ||
+        (!retry && strcmp(request->verb, "show") != 0 && strcmp(request->verb, "skip") != 0))
+        return false;
+    char *end = NULL;
+    errno = 0;
+    request->filter.parked_id = strtoll(line->arguments[1], &end, 10);
+    return errno == 0 && *end == '\0' && request->filter.parked_id > 0;
+}
+
+static int parked_run(const struct command *command, int argc, char **argv)
+{
+    const char *all = NULL;
+    const char *entity = NULL;
+    const char *dry_run = NULL;
+    const struct command_flag flags[] = {
+        {"all", NULL, "retry every entity's oldest event", &all},
+        {"entity", NULL, "retry by TYPE and KEY instead of an ID", &entity},
+        {"dry-run", NULL, "only say what would happen", &dry_run}};
+    struct command_line line;
+    int code = command_parse(command, flags, sizeof flags / sizeof *flags, argc, argv, &line);
+    if (code >= 0)
+        return code;
+    struct parked_request request = {.dry_run = dry_run != NULL};
+    if (!parked_arguments(&line, all != NULL, entity != NULL, &request)) {
+        fprintf(stderr, "keepstep parked: wants %s\n", command->arguments);
+        return EX_USAGE;
+    }
+    bool change = strcmp(request.verb, "retry") == 0 || strcmp(request.verb, "skip") == 0;
+    struct error err = ERROR_INIT;
+    struct service service;
+    struct store *store = NULL;
+    command_catch_signals();
+    enum status status = service_open(&line, &service, &err);
+    if (status == STATUS_OK)
+        status = service_open_store(&service, !change || request.dry_run, &store, &err);
+    if (status == STATUS_OK)
+        status = parked_do(store, &request, &err);
+    code = status == STATUS_OK ? EX_OK : command_fail(&err);
+    if (store != NULL)
+        store->ops->close(store);
+    service_close(&service);
+    return code;
+}
+
+const struct command command_parked = {
+    .name = "parked",
+    .arguments = "list | show ID | retry ID|--all|--entity TYPE KEY | skip ID",
+    .summary = "Look at the events that were set aside; retry or skip them.",
+    .examples = "  keepstep parked list -c billing.yaml\n"
+                "  keepstep parked show 7\n"
+                "  keepstep parked retry 7\n"
+                "  keepstep parked retry --entity order '{\"id\":42}' --dry-run\n"
+                "  keepstep parked skip 7          its change is lost here, and only here\n",
+    .run = parked_run,
+};

@@ -1,0 +1,14 @@
+/* Finds the outbox back end of a database URL. */
+#include "producer/outbox.h"
+
+const struct outbox_ops *outbox_find(const char *url)
+{
+    static const struct outbox_ops *const back_ends[] = {&outbox_sqlite_ops};
+
+    for (size_t i = 0; i < sizeof back_ends / sizeof back_ends[0]; i++) {
+        size_t length = strlen(back_ends[i]->scheme);
+        if (strncmp(url, back_ends[i]->scheme, length) == 0 && url[length] == ':')
+            return back_ends[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,76 @@
+/* What the two halves of the SQLite outbox share. */
+#ifndef PRODUCER_OUTBOX_SQLITE_INTERNAL_H
+#define PRODUCER_OUTBOX_SQLITE_INTERNAL_H
+
+#include "producer/outbox.h"
+#include "producer/sqlite_session.h"
+#include "producer_sqlite_sql.h"
+
+enum outbox_statement {
+    READ_LEASE,
+    TAKE_LEASE,
+    RENEW_LEASE,
+    HOLD_LEASE,
+    LOAD_PARTITIONS,
+    LOAD_WAITING,
+    CLAIM_ROW,
+    CLAIM_PARTITION,
+    CLAIM_TYPE,
+    LOAD_CLAIMED,
+    FIND_CLAIMED_ID,
+    ACKNOWLEDGE,
+    SET_ASIDE,
+    FIND_ROW,
+    DATA_VERSION,
+    LIST_ROWS,
+    COUNT_ROWS,
+    RETRY_ROW,
+    DROP_ROW,
+    SQL_COUNT
+};
+
+struct outbox_sqlite {
+    struct outbox base;
+    sqlite3 *db;
+    char *origin;
+    char *instance;
+    int64_t lease_us;
+    int64_t data_version;
+    sqlite3_stmt *statements[SQL_COUNT];
+};
+
+struct outbox_sqlite *outbox_sqlite_of(struct outbox *outbox);
+enum status outbox_sqlite_begin(struct outbox_sqlite *self, struct error *err) MUST_CHECK;
+
+/** COMMIT where `status` is OK, else roll back; @return the status now. */
+enum status outbox_sqlite_end(struct outbox_sqlite *self, enum status status,
+                              struct error *err) MUST_CHECK;
+
+/** BEGIN, then renew the lease row of this epoch. @return OK; RETRY; ABORT (lease lost). */
+enum status outbox_sqlite_begin_fenced(struct outbox_sqlite *self, const struct lease *lease,
+                                       struct error *err) MUST_CHECK;
+
+/* The reading slots: outbox.h says what each one does. */
+enum status outbox_sqlite_load_waiting(struct outbox *outbox, size_t limit, struct arena *arena,
+                                       struct outbox_row **ret_rows, size_t *ret_count,
+                                       struct error *err);
+enum status outbox_sqlite_load_claimed(struct outbox *outbox,
+                                       const struct relay_partition *partition,
+                                       const char *const *entity_types, size_t entity_type_count,
+                                       uint64_t above, struct arena *arena,
+                                       struct outbox_row **ret_rows, size_t *ret_count,
+                                       struct error *err);
+enum status outbox_sqlite_find(struct outbox *outbox, struct slice id, struct arena *arena,
+                               struct outbox_row *ret_row, struct error *err);
+enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease, int64_t before_us,
+                                size_t limit, size_t *ret_purged, struct error *err);
+bool outbox_sqlite_changed(struct outbox *outbox);
+enum status outbox_sqlite_list(struct outbox *outbox, enum outbox_filter filter, size_t limit,
+                               struct arena *arena, struct outbox_row **ret_rows, size_t *ret_count,
+                               struct error *err);
+enum status outbox_sqlite_count(struct outbox *outbox, struct outbox_counts *ret_counts,
+                                struct error *err);
+enum status outbox_sqlite_release(struct outbox *outbox, int64_t position, bool drop,
+                                  struct error *err);
+
+#endif

@@ -1,0 +1,264 @@
+/* The SQLite outbox's other half: reading rows, purging them, and what an operator does. */
+#include "producer/outbox_sqlite_internal.h"
+#include "common/buffer.h"
+#include "common/clock.h"
+
+#include <inttypes.h>
+
+#define TYPES_SIZE_MAX ((size_t)1024 * 1024)
+
+static struct slice outbox_sqlite_slice(sqlite3_stmt *statement, int column, struct arena *arena,
+                                        bool *complete)
+{
+    if (sqlite3_column_type(statement, column) == SQLITE_NULL)
+        return (struct slice){0};
+    struct slice copy = arena_copy(arena, sqlite_session_text(statement, column));
+    *complete = *complete && copy.data != NULL;
+    return copy;
+}
+
+/* @return false where the arena is full. */
+static bool outbox_sqlite_row(sqlite3_stmt *statement, struct arena *arena,
+                              struct outbox_row *ret_row)
+{
+    bool complete = true;
+    *ret_row = (struct outbox_row){
+        .position = sqlite3_column_int64(statement, 0),
+        .id = outbox_sqlite_slice(statement, 1, arena, &complete),
+        .entity_type = outbox_sqlite_slice(statement, 2, arena, &complete),
+        .entity_key = outbox_sqlite_slice(statement, 3, arena, &complete),
+        .type = outbox_sqlite_slice(statement, 4, arena, &complete),
+        .payload = outbox_sqlite_slice(statement, 5, arena, &complete),
+        .created_at = outbox_sqlite_slice(statement, 6, arena, &complete),
+        .traceparent = outbox_sqlite_slice(statement, 7, arena, &complete),
+        .partition_key = outbox_sqlite_slice(statement, 8, arena, &complete),
+        .partition = sqlite3_column_int(statement, 9),
+        .sequence = (uint64_t)sqlite3_column_int64(statement, 10),
+        .set_aside = outbox_sqlite_slice(statement, 11, arena, &complete),
+    };
+    return complete;
+}
+
+/* Collects the statement's rows into the arena. Where it is full the rows so far are returned; with
+ * none at all that is an error, unless `all` are asked for. */
+static enum status outbox_sqlite_rows(struct outbox_sqlite *self, sqlite3_stmt *statement,
+                                      bool all, struct arena *arena, struct outbox_row **ret_rows,
+                                      size_t *ret_count, struct error *err)
+{
+    enum status status = STATUS_OK;
+    struct outbox_row *rows = NULL;
+    size_t count = 0;
+    size_t size = 0;
+    bool full = false;
+    int code = sqlite3_step(statement);
+    for (; code == SQLITE_ROW && !full; code = full ? code : sqlite3_step(statement)) {
+        if (count == size) {
+            size_t larger = size == 0 ? 64 : size * 2;
+            struct outbox_row *more = arena_alloc(arena, larger * sizeof *more);
+            full = more == NULL;
+            if (full)
+                break;
+            if (count > 0)
+                memcpy(more, rows, count * sizeof *rows);
+            rows = more;
+            size = larger;
+        }
+        full = !outbox_sqlite_row(statement, arena, &rows[count]);
+        if (!full)
+            count++;
+    }
+    if (full && (all || count == 0))
+        status = error_set(err, STATUS_FATAL, "outbox rows do not fit into %zu bytes",
+                           arena->size_max);
+    else if (!full && code != SQLITE_DONE)
+        status = sqlite_session_error(self->db, "outbox", err);
+    (void)sqlite3_reset(statement);
+    *ret_rows = rows;
+    *ret_count = count;
+    return status;
+}
+
+enum status outbox_sqlite_load_waiting(struct outbox *outbox, size_t limit, struct arena *arena,
+                                       struct outbox_row **ret_rows, size_t *ret_count,
+                                       struct error *err)
+{
+    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    sqlite3_stmt *statement = self->statements[LOAD_WAITING];
+    (void)sqlite3_bind_int64(statement, 1, (int64_t)limit);
+    return outbox_sqlite_rows(self, statement, false, arena, ret_rows, ret_count, err);
+}
+
+/* The id before the first loaded row, as its predecessor. */
+static enum status outbox_sqlite_previous(struct outbox_sqlite *self,
+                                          const struct relay_partition *partition,
+                                          uint64_t sequence, struct slice types,
+                                          struct arena *arena, struct slice *ret_id,
+                                          struct error *err)
+{
+    if (sequence == partition->acknowledged_sequence) {
+        *ret_id = arena_copy(arena, slice_of(partition->acknowledged_id));
+        return STATUS_OK;
+    }
+    bool complete = true;
+    sqlite3_stmt *statement = self->statements[FIND_CLAIMED_ID];
+    (void)sqlite3_bind_int(statement, 1, partition->partition);
+    (void)sqlite3_bind_int64(statement, 2, (int64_t)sequence);
+    sqlite_session_bind(statement, 3, types);
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        *ret_id = outbox_sqlite_slice(statement, 0, arena, &complete);
+    (void)sqlite3_reset(statement);
+    if (ret_id->data == NULL)
+        return error_set(err, STATUS_FATAL, "outbox row of %s [%d] sequence %" PRIu64 " is gone",
+                         partition->topic, (int)partition->partition, sequence);
+    return STATUS_OK;
+}
+
+enum status outbox_sqlite_load_claimed(struct outbox *outbox,
+                                       const struct relay_partition *partition,
+                                       const char *const *entity_types, size_t entity_type_count,
+                                       uint64_t above, struct arena *arena,
+                                       struct outbox_row **ret_rows, size_t *ret_count,
+                                       struct error *err)
+{
+    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    sqlite3_stmt *statement = self->statements[LOAD_CLAIMED];
+    struct buffer types;
+    buffer_init(&types, TYPES_SIZE_MAX);
+    buffer_append_text(&types, "[");
+    for (size_t i = 0; i < entity_type_count; i++) {
+        buffer_append_text(&types, i == 0 ? "" : ",");
+        buffer_append_json(&types, slice_of(entity_types[i]));
+    }
+    buffer_append_text(&types, "]");
+    (void)sqlite3_bind_int(statement, 1, partition->partition);
+    (void)sqlite3_bind_int64(statement, 2, (int64_t)above);
+    sqlite_session_bind(statement, 3, buffer_slice(&types));
+    enum status status =
+        outbox_sqlite_rows(self, statement, true, arena, ret_rows, ret_count, err);
+    struct slice previous = {0};
+    if (status == STATUS_OK && *ret_count > 0)
+        status = outbox_sqlite_previous(self, partition, above, buffer_slice(&types), arena,
+                                        &previous, err);
+    for (size_t i = 0; status == STATUS_OK && i < *ret_count; i++) {
+        struct outbox_row *row = &(*ret_rows)[i];
+        row->topic = partition->topic;
+        row->previous_id = previous;
+        previous = row->id;
+        if (row->sequence != above + i + 1)
+            status = error_set(err, STATUS_FATAL,
+                               "outbox row of %s [%d] sequence %" PRIu64
+                               " is gone: rows were deleted by hand",
+                               partition->topic, (int)partition->partition, above + i + 1);
+    }
+    (void)sqlite3_clear_bindings(statement);
+    buffer_done(&types);
+    return status;
+}
+
+enum status outbox_sqlite_find(struct outbox *outbox, struct slice id, struct arena *arena,
+                               struct outbox_row *ret_row, struct error *err)
+{
+    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    sqlite3_stmt *statement = self->statements[FIND_ROW];
+    enum status status = STATUS_OK;
+    *ret_row = (struct outbox_row){0};
+    sqlite_session_bind(statement, 1, id);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW && !outbox_sqlite_row(statement, arena, ret_row))
+        status = error_set(err, STATUS_RETRY, "no memory for an outbox row");
+    else if (code != SQLITE_ROW && code != SQLITE_DONE)
+        status = sqlite_session_error(self->db, "outbox", err);
+    (void)sqlite3_reset(statement);
+    return status;
+}
+
+enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease,
+                                int64_t before_us, size_t limit, size_t *ret_purged,
+                                struct error *err)
+{
+    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    sqlite3_stmt *look = NULL;
+    sqlite3_stmt *statement = NULL;
+    int changes = 0;
+    char before[CLOCK_TEXT_SIZE];
+    clock_format_utc(before_us, before);
+    enum status status = outbox_sqlite_begin_fenced(self, lease, err);
+    if (status == STATUS_OK)
+        status = sqlite_session_prepare(self->db, SQL_HAS_POSITION_TABLE, &look, err);
+    if (status != STATUS_OK)
+        goto out;
+    bool applies = sqlite3_step(look) == SQLITE_ROW;
+    (void)sqlite3_reset(look);
+    status = sqlite_session_prepare(self->db, applies ? SQL_PURGE_APPLIED : SQL_PURGE, &statement,
+                                    err);
+    if (status != STATUS_OK)
+        goto out;
+    sqlite_session_bind(statement, 1, slice_of(before));
+    (void)sqlite3_bind_int64(statement, 2, (int64_t)limit);
+    status = sqlite_session_run(self->db, statement, &changes, err);
+    *ret_purged = (size_t)changes;
+out:
+    (void)sqlite3_finalize(look);
+    (void)sqlite3_finalize(statement);
+    return outbox_sqlite_end(self, status, err);
+}
+
+bool outbox_sqlite_changed(struct outbox *outbox)
+{
+    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    sqlite3_stmt *statement = self->statements[DATA_VERSION];
+    bool changed = true;
+    if (sqlite3_step(statement) == SQLITE_ROW) {
+        int64_t version = sqlite3_column_int64(statement, 0);
+        changed = version != self->data_version;
+        self->data_version = version;
+    }
+    (void)sqlite3_reset(statement);
+    return changed;
+}
+
+enum status outbox_sqlite_list(struct outbox *outbox, enum outbox_filter filter, size_t limit,
+                               struct arena *arena, struct outbox_row **ret_rows,
+                               size_t *ret_count, struct error *err)
+{
+    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    sqlite3_stmt *statement = self->statements[LIST_ROWS];
+    (void)sqlite3_bind_int64(statement, 1, limit == 0 ? -1 : (int64_t)limit);
+    (void)sqlite3_bind_int(statement, 2, (int)filter);
+    return outbox_sqlite_rows(self, statement, false, arena, ret_rows, ret_count, err);
+}
+
+enum status outbox_sqlite_count(struct outbox *outbox, struct outbox_counts *ret_counts,
+                                struct error *err)
+{
+    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    sqlite3_stmt *statement = self->statements[COUNT_ROWS];
+    enum status status = STATUS_OK;
+    *ret_counts = (struct outbox_counts){0};
+    if (sqlite3_step(statement) == SQLITE_ROW) {
+        ret_counts->waiting = sqlite3_column_int64(statement, 0);
+        ret_counts->set_aside = sqlite3_column_int64(statement, 1);
+        ret_counts->claimed = sqlite3_column_int64(statement, 2);
+        struct slice oldest = sqlite_session_text(statement, 3);
+        if (oldest.data != NULL)
+            (void)clock_parse_rfc3339(oldest.data, oldest.length, &ret_counts->oldest_waiting_us);
+    } else {
+        status = sqlite_session_error(self->db, "outbox", err);
+    }
+    (void)sqlite3_reset(statement);
+    return status;
+}
+
+enum status outbox_sqlite_release(struct outbox *outbox, int64_t position, bool drop,
+                                  struct error *err)
+{
+    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    sqlite3_stmt *statement = self->statements[drop ? DROP_ROW : RETRY_ROW];
+    int changes = 0;
+    (void)sqlite3_bind_int64(statement, 1, position);
+    enum status status = sqlite_session_run(self->db, statement, &changes, err);
+    if (status == STATUS_OK && changes == 0)
+        status = error_set(err, STATUS_REJECT, "no row at position %" PRId64 " is set aside",
+                           position);
+    return status;
+}

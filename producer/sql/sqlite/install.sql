@@ -1,0 +1,98 @@
+-- What `keepstep init` creates in a service's SQLite database.
+
+-- The event id is a UUIDv7: 48 bits of milliseconds, then random bits.
+-- name: create_outbox
+CREATE TABLE outbox (
+  position INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE DEFAULT (
+    substr(printf('%012x', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)), 1, 8)
+    || '-' || substr(printf('%012x', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)), 9)
+    || '-7' || substr(lower(hex(randomblob(2))), 2)
+    || '-' || substr('89ab', 1 + (random() & 3), 1) || substr(lower(hex(randomblob(2))), 2)
+    || '-' || lower(hex(randomblob(6)))),
+  aggregatetype TEXT NOT NULL,
+  aggregateid TEXT NOT NULL,
+  type TEXT NOT NULL,
+  payload TEXT NOT NULL,
+  created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f', 'now') || '000Z'),
+  traceparent TEXT,
+  partition_key TEXT,
+  changeset TEXT,
+  kafka_partition INTEGER,
+  sequence INTEGER,
+  set_aside TEXT)
+
+-- name: create_outbox_waiting
+CREATE INDEX outbox_waiting ON outbox (position) WHERE sequence IS NULL
+
+-- name: create_outbox_claimed
+CREATE INDEX outbox_claimed ON outbox (kafka_partition, sequence) WHERE sequence IS NOT NULL
+
+-- name: create_outbox_set_aside
+CREATE INDEX outbox_set_aside ON outbox (aggregatetype, aggregateid, position)
+  WHERE set_aside IS NOT NULL
+
+-- name: create_relay
+CREATE TABLE keepstep_relay (
+  single INTEGER PRIMARY KEY CHECK (single = 1),
+  origin TEXT NOT NULL,
+  incarnation TEXT NOT NULL,
+  holder TEXT NOT NULL DEFAULT '',
+  epoch INTEGER NOT NULL DEFAULT 0,
+  lease_until_us INTEGER NOT NULL DEFAULT 0)
+
+-- name: create_relay_partition
+CREATE TABLE keepstep_relay_partition (
+  topic TEXT NOT NULL,
+  partition INTEGER NOT NULL,
+  last_sequence INTEGER NOT NULL,
+  last_id TEXT NOT NULL,
+  acknowledged_sequence INTEGER NOT NULL,
+  acknowledged_offset INTEGER NOT NULL,
+  acknowledged_id TEXT NOT NULL,
+  PRIMARY KEY (topic, partition)) WITHOUT ROWID
+
+-- Into which topic the rows of an entity type were numbered; the purge needs it.
+-- name: create_relay_type
+CREATE TABLE keepstep_relay_type (entity_type TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID
+
+-- The triggers of a table are silent while its name stands here, in the agent's transaction.
+-- name: create_applying
+CREATE TABLE keepstep_applying (table_name TEXT PRIMARY KEY) WITHOUT ROWID
+
+-- How far the rows that were there before `init` have been published.
+-- name: create_existing
+CREATE TABLE keepstep_existing (
+  entity_type TEXT PRIMARY KEY, rows INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0)
+
+-- name: create_existing_key
+CREATE TABLE keepstep_existing_key (
+  entity_type TEXT NOT NULL, ordinal INTEGER NOT NULL, value,
+  PRIMARY KEY (entity_type, ordinal)) WITHOUT ROWID
+
+-- name: insert_relay
+INSERT INTO keepstep_relay (single, origin, incarnation) VALUES (1, ?1, ?2)
+  ON CONFLICT (single) DO NOTHING
+
+-- A new incarnation starts its sequences again: what was acknowledged is dropped, the rest waits.
+-- name: restart_relay
+UPDATE keepstep_relay SET origin = ?1, incarnation = ?2, epoch = epoch + 1, holder = '',
+  lease_until_us = 0
+
+-- name: restart_drop_acknowledged
+DELETE FROM outbox WHERE sequence IS NOT NULL AND sequence <= coalesce((
+  SELECT p.acknowledged_sequence FROM keepstep_relay_partition p
+  JOIN keepstep_relay_type t ON t.topic = p.topic
+  WHERE t.entity_type = outbox.aggregatetype AND p.partition = outbox.kafka_partition), 0)
+
+-- name: restart_unclaim
+UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT NULL
+
+-- name: restart_partitions
+DELETE FROM keepstep_relay_partition
+
+-- name: restart_existing
+DELETE FROM keepstep_existing
+
+-- name: restart_existing_key
+DELETE FROM keepstep_existing_key

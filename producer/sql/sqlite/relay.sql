@@ -1,0 +1,107 @@
+-- What the relay asks of a service's SQLite outbox.
+
+-- name: read_lease
+SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay
+
+-- name: take_lease
+UPDATE keepstep_relay SET holder = ?1, lease_until_us = ?2, epoch = epoch + 1
+
+-- name: renew_lease
+UPDATE keepstep_relay SET lease_until_us = ?2 WHERE epoch = ?1
+
+-- name: hold_lease
+UPDATE keepstep_relay SET epoch = epoch WHERE epoch = ?1
+
+-- name: load_partitions
+SELECT topic, partition, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
+  acknowledged_id FROM keepstep_relay_partition ORDER BY topic, partition
+
+-- name: load_waiting
+SELECT position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
+  partition_key, kafka_partition, sequence, set_aside
+FROM outbox AS o INDEXED BY outbox_waiting
+WHERE sequence IS NULL AND set_aside IS NULL AND NOT EXISTS (
+  SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL AND s.aggregatetype = o.aggregatetype
+  AND s.aggregateid = o.aggregateid AND s.position < o.position)
+ORDER BY position LIMIT ?1
+
+-- name: claim_row
+UPDATE outbox SET aggregateid = ?2, kafka_partition = ?3, sequence = ?4
+WHERE position = ?1 AND sequence IS NULL AND set_aside IS NULL
+
+-- name: claim_partition
+INSERT INTO keepstep_relay_partition VALUES (?1, ?2, ?3, ?4, 0, -1, '')
+ON CONFLICT (topic, partition) DO UPDATE SET last_sequence = ?3, last_id = ?4
+
+-- name: claim_type
+INSERT INTO keepstep_relay_type VALUES (?1, ?2)
+ON CONFLICT (entity_type) DO UPDATE SET topic = excluded.topic WHERE topic <> excluded.topic
+
+-- name: load_claimed
+SELECT position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
+  partition_key, kafka_partition, sequence, set_aside
+FROM outbox INDEXED BY outbox_claimed
+WHERE sequence IS NOT NULL AND kafka_partition = ?1 AND sequence > ?2
+  AND aggregatetype IN (SELECT value FROM json_each(?3)) ORDER BY sequence
+
+-- name: find_claimed_id
+SELECT id FROM outbox INDEXED BY outbox_claimed
+WHERE sequence IS NOT NULL AND kafka_partition = ?1 AND sequence = ?2
+  AND aggregatetype IN (SELECT value FROM json_each(?3))
+
+-- name: acknowledge
+INSERT INTO keepstep_relay_partition VALUES (?1, ?2, ?3, ?5, ?3, ?4, ?5)
+ON CONFLICT (topic, partition) DO UPDATE SET acknowledged_sequence = ?3,
+  acknowledged_offset = ?4, acknowledged_id = ?5
+
+-- name: set_aside
+UPDATE outbox SET set_aside = ?2 WHERE position = ?1 AND sequence IS NULL
+
+-- name: find_row
+SELECT position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
+  partition_key, kafka_partition, sequence, set_aside FROM outbox WHERE id = ?1
+
+-- Where the service's own agent reads the topic it must have read the row back (rule 12).
+-- name: purge_applied
+DELETE FROM outbox WHERE position IN (
+  SELECT o.position FROM outbox AS o
+  JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
+  JOIN keepstep_relay_partition AS p ON p.topic = t.topic AND p.partition = o.kafka_partition
+  WHERE o.sequence IS NOT NULL AND o.sequence <= p.acknowledged_sequence AND o.created_at < ?1
+  AND (NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = t.topic)
+    OR o.sequence <= (SELECT max(s.last) FROM keepstep_sequence AS s, keepstep_relay AS r
+      WHERE s.topic = t.topic AND s.partition = o.kafka_partition AND s.source = r.origin
+      AND s.incarnation = r.incarnation))
+  ORDER BY o.position LIMIT ?2)
+
+-- name: purge
+DELETE FROM outbox WHERE position IN (
+  SELECT o.position FROM outbox AS o
+  JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
+  JOIN keepstep_relay_partition AS p ON p.topic = t.topic AND p.partition = o.kafka_partition
+  WHERE o.sequence IS NOT NULL AND o.sequence <= p.acknowledged_sequence AND o.created_at < ?1
+  ORDER BY o.position LIMIT ?2)
+
+-- name: has_position_table
+SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'keepstep_position'
+
+-- name: data_version
+PRAGMA data_version
+
+-- name: list_rows
+SELECT position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
+  partition_key, kafka_partition, sequence, set_aside FROM outbox
+WHERE CASE ?2 WHEN 0 THEN sequence IS NULL AND set_aside IS NULL
+  WHEN 1 THEN set_aside IS NOT NULL ELSE 1 END ORDER BY position LIMIT ?1
+
+-- name: count_rows
+SELECT coalesce(sum(set_aside IS NULL), 0), coalesce(sum(set_aside IS NOT NULL), 0),
+  (SELECT coalesce(sum(last_sequence - acknowledged_sequence), 0) FROM keepstep_relay_partition),
+  min(CASE WHEN set_aside IS NULL THEN created_at END)
+FROM outbox INDEXED BY outbox_waiting WHERE sequence IS NULL
+
+-- name: retry_row
+UPDATE outbox SET set_aside = NULL WHERE position = ?1 AND set_aside IS NOT NULL
+
+-- name: drop_row
+DELETE FROM outbox WHERE position = ?1 AND set_aside IS NOT NULL

@@ -1,0 +1,74 @@
+/* The one spelling of an entity key: members by bytes, shortest escapes, integers and strings. */
+#include "schemas/record_value.h"
+
+static enum status canonical_key_object(const struct entity_schema *schema, const json_t *object,
+                                        struct arena *arena, struct value *values,
+                                        struct error *err)
+{
+    const char *name;
+    json_t *member;
+    json_object_foreach((json_t *)(uintptr_t)object, name, member)
+    {
+        int index = entity_schema_find(schema, slice_of(name));
+        if (index < 0 || !schema->columns[index].is_key)
+            return error_set(err, STATUS_REJECT, "\"%s\" is not a key column of \"%s\"", name,
+                             schema->entity_type);
+        enum status status = record_value_decode(&schema->columns[index], member, arena,
+                                                 &values[index], err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+/* A bare scalar: JSON where it is JSON of the column's form, otherwise the text itself. */
+static enum status canonical_key_scalar(const struct entity_schema *schema, struct slice text,
+                                        const json_t *json, struct arena *arena,
+                                        struct value *values, struct error *err)
+{
+    enum status status;
+    json_t *bare = NULL;
+
+    if (schema->key_count != 1)
+        return error_set(err, STATUS_REJECT, "the key of \"%s\" has %zu columns: name each",
+                         schema->entity_type, schema->key_count);
+    const struct column *column = &schema->columns[schema->key_columns[0]];
+    if (column->type != COLUMN_INTEGER && !json_is_string(json)) {
+        bare = json_stringn(text.data, text.length);
+        json = bare;
+    }
+    if (json == NULL)
+        return error_set(err, STATUS_REJECT, "the entity key is neither JSON nor valid UTF-8");
+    status = record_value_decode(column, json, arena, &values[schema->key_columns[0]], err);
+    json_decref(bare);
+    return status;
+}
+
+enum status canonical_key_values(const struct entity_schema *schema, struct slice text,
+                                 struct arena *arena, struct value *values, struct slice *ret_key,
+                                 struct error *err)
+{
+    enum status status;
+    json_t *json = NULL;
+
+    if (text.data == NULL || text.length == 0)
+        return error_set(err, STATUS_REJECT, "no entity key");
+    json = json_loadb(text.data, text.length, JSON_LOAD_FLAGS, NULL);
+    if (json_is_object(json))
+        status = canonical_key_object(schema, json, arena, values, err);
+    else
+        status = canonical_key_scalar(schema, text, json, arena, values, err);
+    if (status == STATUS_OK)
+        status = record_value_key(schema, values, arena, ret_key, err);
+    json_decref(json);
+    return status;
+}
+
+enum status canonical_key(const struct entity_schema *schema, struct slice text,
+                          struct arena *arena, struct slice *ret_key, struct error *err)
+{
+    struct value *values = arena_alloc(arena, schema->column_count * sizeof *values);
+    if (values == NULL)
+        return error_set(err, STATUS_RETRY, "batch arena full");
+    return canonical_key_values(schema, text, arena, values, ret_key, err);
+}

@@ -1,0 +1,209 @@
+/* Record in, change out: the only reader of the wire form. */
+#include "common/clock.h"
+#include "common/digest.h"
+#include "schemas/record_value.h"
+
+#define RECORD_PROTOCOL      "1"
+#define RECORD_SEQUENCE_SIZE 20
+
+/* The headers that are read; data NULL where one is absent. */
+struct record_names {
+    struct slice specversion, id, source, type, time, subject;
+    struct slice sequence, incarnation, previous_id, protocol, kind;
+};
+
+static bool record_copy_slice(struct arena *arena, struct slice *slice)
+{
+    if (slice->data == NULL)
+        return true;
+    *slice = arena_copy(arena, *slice);
+    return slice->data != NULL;
+}
+
+static enum status record_copy(const struct record *record, struct arena *arena,
+                               struct record *ret_record, struct error *err)
+{
+    struct record copy = *record;
+    struct slice topic = slice_of(record->topic);
+    size_t size = (record->header_count + 1) * sizeof *record->headers;
+    struct header *headers = arena_alloc(arena, size);
+    bool ok = headers != NULL && record_copy_slice(arena, &topic) &&
+              record_copy_slice(arena, &copy.key) && record_copy_slice(arena, &copy.value);
+    for (size_t i = 0; ok && i < record->header_count; i++) {
+        headers[i] = record->headers[i];
+        ok = record_copy_slice(arena, &headers[i].name) &&
+             record_copy_slice(arena, &headers[i].value);
+    }
+    if (!ok)
+        return error_set(err, STATUS_RETRY, "batch arena full");
+    copy.topic = topic.data;
+    copy.headers = headers;
+    *ret_record = copy;
+    return STATUS_OK;
+}
+
+static void record_read_names(const struct record *record, struct record_names *names)
+{
+    const struct {
+        const char *name;
+        struct slice *slice;
+    } known[] = {
+        {"ce_specversion", &names->specversion},
+        {"ce_id", &names->id},
+        {"ce_source", &names->source},
+        {"ce_type", &names->type},
+        {"ce_time", &names->time},
+        {"ce_subject", &names->subject},
+        {"ce_sequence", &names->sequence},
+        {"ce_incarnation", &names->incarnation},
+        {"ce_previousid", &names->previous_id},
+        {"ce_protocol", &names->protocol},
+        {"ce_kind", &names->kind},
+    };
+    for (size_t i = 0; i < record->header_count; i++) {
+        for (size_t j = 0; j < sizeof known / sizeof *known; j++) {
+            if (known[j].slice->data == NULL && slice_is(record->headers[i].name, known[j].name))
+                *known[j].slice = record->headers[i].value;
+        }
+    }
+}
+
+static enum status record_read_kind(const struct record_names *names, enum change_kind *ret_kind,
+                                    struct error *err)
+{
+    if (names->protocol.data == NULL && names->incarnation.data != NULL)
+        return error_set(err, STATUS_STOP, "header ce_incarnation without ce_protocol");
+    if (names->protocol.data != NULL && !slice_is(names->protocol, RECORD_PROTOCOL))
+        return error_set(err, STATUS_STOP,
+                         "protocol version %.*s is not spoken here: upgrade this agent",
+                         SLICE_ARGS(names->protocol));
+    *ret_kind = KIND_CHANGE;
+    if (names->kind.data == NULL)
+        return STATUS_OK;
+    if (slice_is(names->kind, "barrier"))
+        *ret_kind = KIND_BARRIER;
+    else if (slice_is(names->kind, "heartbeat"))
+        *ret_kind = KIND_HEARTBEAT;
+    else if (slice_is(names->kind, "void"))
+        *ret_kind = KIND_VOID;
+    else
+        return error_set(err, STATUS_STOP,
+                         "record kind \"%.*s\" is not known here: upgrade this agent",
+                         SLICE_ARGS(names->kind));
+    return STATUS_OK;
+}
+
+static enum status record_read_sequence(const struct record_names *names, struct change *change,
+                                        struct error *err)
+{
+    if (names->incarnation.data == NULL)
+        return STATUS_OK;
+    uint64_t sequence = 0;
+    bool ok = names->sequence.length == RECORD_SEQUENCE_SIZE;
+    for (size_t i = 0; ok && i < names->sequence.length; i++) {
+        char c = names->sequence.data[i];
+        ok = c >= '0' && c <= '9' && !__builtin_mul_overflow(sequence, 10, &sequence) &&
+             !__builtin_add_overflow(sequence, (uint64_t)(c - '0'), &sequence);
+    }
+    if (!ok || sequence == 0)
+        return error_set(err, STATUS_STOP, "header ce_sequence is not a number of 20 digits");
+    if (names->id.length == 0 || names->source.length == 0)
+        return error_set(err, STATUS_STOP, "sequenced record without ce_id or ce_source");
+    if (sequence > 1 && names->previous_id.length == 0)
+        return error_set(err, STATUS_STOP, "sequenced record without ce_previousid");
+    change->incarnation = names->incarnation;
+    change->previous_id = names->previous_id;
+    change->sequence = sequence;
+    return STATUS_OK;
+}
+
+static struct slice record_entity_type(struct slice type)
+{
+    size_t length = type.length;
+    while (length > 0 && type.data[length - 1] != '.')
+        length--;
+    return (struct slice){.data = type.data, .length = length > 0 ? length - 1 : 0};
+}
+
+static enum status record_read_identity(const struct record_names *names, struct change *change,
+                                        struct error *err)
+{
+    if (names->specversion.data != NULL && !slice_is(names->specversion, "1.0"))
+        return error_set(err, STATUS_REJECT, "header ce_specversion is not 1.0");
+    if (names->time.data != NULL &&
+        !clock_parse_rfc3339(names->time.data, names->time.length, &change->time_us))
+        return error_set(err, STATUS_REJECT, "header ce_time is not an RFC 3339 time");
+    if (change->kind != KIND_CHANGE)
+        return STATUS_OK;
+    if (names->type.data == NULL)
+        return error_set(err, STATUS_REJECT, "no header ce_type");
+    if (change->entity_type.length == 0)
+        return error_set(err, STATUS_REJECT, "header ce_type is not \"<entity type>.<what>\"");
+    return STATUS_OK;
+}
+
+/* The key of a barrier or heartbeat is not looked at; a void names its entity where it can. */
+static enum status record_read_entity(struct change *change, struct slice key, struct arena *arena,
+                                      struct error *err)
+{
+    const struct entity_schema *schema = change->schema;
+    struct value *values = arena_alloc(arena, schema->column_count * sizeof *values);
+    if (values == NULL)
+        return error_set(err, STATUS_RETRY, "batch arena full");
+    enum status status = canonical_key_values(schema, key, arena, values, &change->entity_key, err);
+    if (status != STATUS_OK || change->kind != KIND_CHANGE)
+        return status;
+    change->op = CHANGE_DELETE;
+    change->values = values;
+    if (change->record.value.data == NULL)
+        return STATUS_OK;
+    struct value *after = arena_alloc(arena, schema->column_count * sizeof *after);
+    if (after == NULL)
+        return error_set(err, STATUS_RETRY, "batch arena full");
+    status = record_payload_decode(schema, change->record.value, change->entity_key, arena,
+                                   &change->op, after, err);
+    if (status == STATUS_OK && change->op != CHANGE_DELETE)
+        change->values = after;
+    return status;
+}
+
+enum status record_decode(const struct record *record, schema_lookup *lookup, void *context,
+                          struct arena *arena, struct change *ret_change, struct error *err)
+{
+    struct record_names names = {0};
+
+    *ret_change = (struct change){.kind = KIND_CHANGE};
+    enum status status = record_copy(record, arena, &ret_change->record, err);
+    if (status != STATUS_OK)
+        return status;
+    record_read_names(&ret_change->record, &names);
+    ret_change->id = names.id;
+    ret_change->source = names.source;
+    ret_change->entity_type = record_entity_type(names.type);
+    ret_change->digest = digest_64(ret_change->record.value);
+    status = record_read_kind(&names, &ret_change->kind, err);
+    if (status == STATUS_OK)
+        status = record_read_sequence(&names, ret_change, err);
+    if (status != STATUS_OK)
+        return status;
+    /* The entity comes before the rest is judged, so that a rejected event blocks only its own. */
+    if (ret_change->kind == KIND_BARRIER || ret_change->kind == KIND_HEARTBEAT)
+        return record_read_identity(&names, ret_change, err);
+    if (ret_change->entity_type.length > 0)
+        ret_change->schema = lookup(context, ret_change->entity_type);
+    struct slice key = names.subject.data != NULL ? names.subject : ret_change->record.key;
+    enum status identity = record_read_identity(&names, ret_change, err);
+    if (ret_change->schema == NULL) {
+        ret_change->entity_key = key;
+        return identity;
+    }
+    status = record_read_entity(ret_change, key, arena, err);
+    if (status == STATUS_REJECT && ret_change->kind == KIND_VOID) {
+        ret_change->entity_key = key;
+        error_clear(err);
+        status = STATUS_OK;
+    }
+    if (ret_change->kind != KIND_CHANGE)
+        ret_change->schema = NULL;
+    return identity != STATUS_OK && status != STATUS_RETRY ? identity : status;
+}

@@ -1,0 +1,203 @@
+/* Values of columns: their forms on the wire, checked and decoded. */
+#include "schemas/record_value.h"
+
+#include "common/buffer.h"
+#include "common/clock.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#define RECORD_KEY_SIZE_MAX ((size_t)64 * 1024)
+
+static enum status record_value_refuse(const struct column *column, const char *wanted,
+                                       struct error *err)
+{
+    return error_set(err, STATUS_REJECT, "column \"%s\": not %s (type %s)", column->name, wanted,
+                     column_type_name(column->type));
+}
+
+static bool record_value_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* -?(0|[1-9][0-9]*)(\.[0-9]+)? */
+static bool record_value_is_decimal(struct slice text)
+{
+    const char *at = text.data;
+    const char *end = text.data + text.length;
+    if (at < end && *at == '-')
+        at++;
+    if (at == end || !record_value_is_digit(*at))
+        return false;
+    if (*at == '0' && at + 1 < end && record_value_is_digit(at[1]))
+        return false;
+    while (at < end && record_value_is_digit(*at))
+        at++;
+    if (at == end)
+        return true;
+    if (*at++ != '.' || at == end)
+        return false;
+    while (at < end && record_value_is_digit(*at))
+        at++;
+    return at == end;
+}
+
+static int record_value_nibble(char c)
+{
+    if (record_value_is_digit(c))
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+static enum status record_value_bytes(const struct column *column, struct slice text,
+                                      struct arena *arena, struct slice *ret, struct error *err)
+{
+    if (text.length % 2 != 0)
+        return record_value_refuse(column, "hexadecimal", err);
+    char *bytes = arena_alloc(arena, text.length / 2 + 1);
+    if (bytes == NULL)
+        return error_set(err, STATUS_RETRY, "batch arena full");
+    for (size_t i = 0; i < text.length; i += 2) {
+        int high = record_value_nibble(text.data[i]);
+        int low = record_value_nibble(text.data[i + 1]);
+        if (high < 0 || low < 0)
+            return record_value_refuse(column, "hexadecimal", err);
+        bytes[i / 2] = (char)(high * 16 + low);
+    }
+    *ret = (struct slice){.data = bytes, .length = text.length / 2};
+    return STATUS_OK;
+}
+
+static size_t record_value_code_points(struct slice text)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text.length; i++)
+        count += ((unsigned char)text.data[i] & 0xc0) != 0x80;
+    return count;
+}
+
+static enum status record_value_text(const struct column *column, struct slice text,
+                                     struct arena *arena, struct value *ret_value,
+                                     struct error *err)
+{
+    char time[CLOCK_TEXT_SIZE];
+    int64_t time_us = 0;
+
+    ret_value->kind = VALUE_TEXT;
+    if (column->type == COLUMN_BYTES)
+        return record_value_bytes(column, text, arena, &ret_value->text, err);
+    if (column->type == COLUMN_DECIMAL && !record_value_is_decimal(text))
+        return record_value_refuse(column, "a decimal number", err);
+    if (column->type == COLUMN_JSON) {
+        json_t *json = json_loadb(text.data, text.length, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        if (json == NULL)
+            return record_value_refuse(column, "a JSON text", err);
+        json_decref(json);
+    }
+    if (column->type == COLUMN_DATE_TIME) {
+        if (!clock_parse_rfc3339(text.data, text.length, &time_us))
+            return record_value_refuse(column, "an RFC 3339 time", err);
+        clock_format_utc(time_us, time);
+        text = slice_of(time);
+    }
+    if (column->type == COLUMN_TEXT && column->length_max > 0 &&
+        record_value_code_points(text) > column->length_max)
+        return error_set(err, STATUS_REJECT, "column \"%s\": longer than %" PRIu32 " characters",
+                         column->name, column->length_max);
+    ret_value->text = arena_copy(arena, text);
+    if (ret_value->text.data == NULL)
+        return error_set(err, STATUS_RETRY, "batch arena full");
+    return STATUS_OK;
+}
+
+enum status record_value_decode(const struct column *column, const json_t *json,
+                                struct arena *arena, struct value *ret_value, struct error *err)
+{
+    if (json_is_null(json)) {
+        ret_value->kind = VALUE_NULL;
+        if (!column->nullable || column->is_key)
+            return error_set(err, STATUS_REJECT, "column \"%s\": null is not allowed",
+                             column->name);
+        return STATUS_OK;
+    }
+    switch (column->type) {
+    case COLUMN_INTEGER:
+        if (!json_is_integer(json))
+            return record_value_refuse(column, "an integer", err);
+        *ret_value = (struct value){.kind = VALUE_INTEGER, .integer = json_integer_value(json)};
+        return STATUS_OK;
+    case COLUMN_DOUBLE:
+        if (!json_is_number(json) || !isfinite(json_number_value(json)))
+            return record_value_refuse(column, "a number", err);
+        *ret_value = (struct value){.kind = VALUE_DOUBLE, .number = json_number_value(json)};
+        return STATUS_OK;
+    case COLUMN_BOOLEAN:
+        if (!json_is_boolean(json))
+            return record_value_refuse(column, "true or false", err);
+        *ret_value = (struct value){.kind = VALUE_BOOLEAN, .boolean = json_is_true(json)};
+        return STATUS_OK;
+    case COLUMN_DECIMAL:
+    case COLUMN_TEXT:
+    case COLUMN_BYTES:
+    case COLUMN_DATE_TIME:
+    case COLUMN_JSON:
+        break;
+    }
+    if (!json_is_string(json))
+        return record_value_refuse(column, "a string", err);
+    struct slice text = {.data = json_string_value(json), .length = json_string_length(json)};
+    return record_value_text(column, text, arena, ret_value, err);
+}
+
+static void record_value_key_member(struct buffer *key, const struct column *column,
+                                    const struct value *value)
+{
+    buffer_append_json(key, slice_of(column->name));
+    buffer_append_text(key, ":");
+    if (value->kind == VALUE_INTEGER) {
+        buffer_append_format(key, "%" PRId64, value->integer);
+    } else if (column->type == COLUMN_BYTES) {
+        buffer_append_text(key, "\"");
+        for (size_t i = 0; i < value->text.length; i++)
+            buffer_append_format(key, "%02X", (unsigned char)value->text.data[i]);
+        buffer_append_text(key, "\"");
+    } else {
+        buffer_append_json(key, value->text);
+    }
+}
+
+enum status record_value_key(const struct entity_schema *schema, const struct value *values,
+                             struct arena *arena, struct slice *ret_key, struct error *err)
+{
+    enum status status = STATUS_OK;
+    struct buffer key;
+
+    buffer_init(&key, RECORD_KEY_SIZE_MAX);
+    for (size_t i = 0; i < schema->key_count; i++) {
+        const struct column *column = &schema->columns[schema->key_columns[i]];
+        const struct value *value = &values[schema->key_columns[i]];
+        if (value->kind != VALUE_INTEGER && value->kind != VALUE_TEXT) {
+            status = error_set(err, STATUS_REJECT, "key column \"%s\" has no value", column->name);
+            goto out;
+        }
+        buffer_append_text(&key, i == 0 ? "{" : ",");
+        record_value_key_member(&key, column, value);
+    }
+    buffer_append_text(&key, "}");
+    if (key.failed) {
+        status = error_set(err, STATUS_REJECT, "entity key longer than %zu bytes",
+                           RECORD_KEY_SIZE_MAX);
+        goto out;
+    }
+    *ret_key = arena_copy(arena, buffer_slice(&key));
+    if (ret_key->data == NULL)
+        status = error_set(err, STATUS_RETRY, "batch arena full");
+out:
+    buffer_done(&key);
+    return status;
+}
