@@ -7,7 +7,7 @@
 
 static uint32_t sequence_digest(struct slice id)
 {
-    return (uint32_t)(digest_of(id) & UINT32_MAX);
+    return (uint32_t)(digest_64(id) & UINT32_MAX);
 }
 
 static enum sequence_verdict sequence_judge_covered(const struct sequence_state *state,

@@ -52,6 +52,7 @@ struct partition_state {
     int32_t partition;
     bool exists; /* a position row was there before taking */
     int64_t next_offset;
+    int64_t durable_offset; /* next_offset as of the last durable commit */
     int64_t epoch;
     int64_t revision;
     char token[STORE_TOKEN_SIZE];
@@ -65,7 +66,7 @@ struct partition_state {
     size_t sequence_count;
     struct blocked_entity *blocked; /* entities with parked records of this partition */
     size_t blocked_count;
-    int64_t parked_count;
+    int64_t parked_count; /* without the skipped */
     int64_t waiting_count; /* heads that the agent itself retries */
 };
 
@@ -138,8 +139,8 @@ enum parked_edit {
     PARKED_DELETE,  /* it was applied; the next of its entity is not touched */
     PARKED_ATTEMPT, /* failed again: state, reason, code, attempts and next_attempt_us are written
                      */
-    PARKED_SET_SKIPPED,
-    PARKED_SET_WAITING, /* retry now */
+    PARKED_SET_SKIPPED, /* an operator's: raises the revision; the next as for PARKED_DELETE */
+    PARKED_SET_WAITING, /* retry now; an operator's: raises the revision */
 };
 
 /** The last superseded image of an entity (rule 18). */
@@ -178,7 +179,8 @@ struct store_ops {
     enum status (*list)(struct store *store, struct partition_state **ret_states, size_t *ret_count,
                         struct error *err);
     /** In one durable transaction: raise the epoch, store `state`'s token, cluster id, partition
-     * count, partial flag, and where there was no row next_offset; then load all into `state`. */
+     * count, partial flag, and where there was no row next_offset; then load all into `state`, whose
+     * lists from an earlier call are freed. */
     enum status (*take)(struct store *store, struct partition_state *state, struct error *err);
     /** BEGIN; the fences in the given order, which is (topic, partition); then a savepoint.
      * @return OK; RETRY (locked); ABORT (a fence matched nothing; native_code 1: own epoch stands,
@@ -215,7 +217,8 @@ struct store_ops {
     enum status (*read_parked)(struct store *store, const struct parked_filter *filter,
                                struct arena *arena, struct parked_record **ret_records,
                                size_t *ret_count, struct error *err);
-    /** Change one parked record inside a transaction. */
+    /** Change one parked record (by its parked_id) inside a transaction.
+     * @return OK; RETRY; ABORT (it is not there any more). */
     enum status (*edit_parked)(struct store *store, const struct parked_record *record,
                                enum parked_edit edit, struct error *err);
     /** Keep, read (ret_image->record.topic NULL: none) or drop the superseded image of an entity.

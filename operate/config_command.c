@@ -2,7 +2,7 @@
 #include "common/buffer.h"
 #include "operate/command.h"
 #include "operate/service.h"
-#include "schemas/config_describe.h"
+#include "schemas/config.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -73,7 +73,7 @@ static enum status demo_write_file(const struct demo *demo, const char *name, co
 static enum status demo_sql(const struct demo *demo, int service, const char *sql,
                             struct error *err)
 {
-    char command[2 * DEMO_PATH_SIZE];
+    char command[3 * DEMO_PATH_SIZE];
     (void)snprintf(command, sizeof command,
                    "exec sqlite3 -bail -cmd '.timeout 5000' '%s/%s.db' 2>>'%s/sqlite3.log'",
                    demo->directory, demo_services[service], demo->directory);

@@ -75,17 +75,21 @@ static enum status outbox_print(struct outbox *outbox, int64_t position, bool js
                              "KEY", "REASON");
     static const enum outbox_filter filters[] = {OUTBOX_SET_ASIDE, OUTBOX_WAITING, OUTBOX_ALL};
     enum status status = STATUS_OK;
-    for (size_t f = position == 0 ? 0 : 2; status == STATUS_OK && f < (position == 0 ? 2U : 3U);
-         f++) {
-        status = outbox->ops->list(outbox, filters[f],
-                                   position == 0 ? OUTBOX_LIST_MAX : (size_t)SIZE_MAX / 2, &arena,
-                                   &rows, &count, err);
+    size_t filter_count = position == 0 ? 2 : 3;
+    size_t limit = position == 0 ? OUTBOX_LIST_MAX : 0;
+    for (size_t f = 0; status == STATUS_OK && f < filter_count; f++) {
+        if (position != 0 && shown > 0)
+            break;
+        arena_reset(&arena);
+        status = outbox->ops->list(outbox, filters[f], limit, &arena, &rows, &count, err);
         for (size_t i = 0; status == STATUS_OK && i < count; i++) {
             if (position != 0 && rows[i].position != position)
                 continue;
             (json ? outbox_render_json : outbox_render_text)(&rows[i], position != 0, &out);
             shown++;
         }
+        if (status == STATUS_OK && limit != 0 && count == limit)
+            fprintf(stderr, "keepstep: only the first %zu rows of a kind are listed\n", limit);
     }
     if (status == STATUS_OK && position != 0 && shown == 0) {
         err->exit_code = EX_DATAERR;

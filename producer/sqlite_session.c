@@ -1,8 +1,6 @@
 /* SQLite sessions of the producing side. */
 #include "producer/sqlite_session.h"
 
-#include <sysexits.h>
-
 #define BUSY_TIMEOUT_MS 5000
 
 static enum status sqlite_session_status(int code)

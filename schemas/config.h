@@ -2,6 +2,7 @@
 #ifndef SCHEMAS_CONFIG_H
 #define SCHEMAS_CONFIG_H
 
+#include "common/buffer.h"
 #include "common/status.h"
 
 #include <stdint.h>
@@ -66,6 +67,9 @@ struct config {
 enum status config_load(const char *path, const char *const *overrides, size_t override_count,
                         struct config **ret_config, struct error *err) MUST_CHECK;
 void config_free(struct config *config);
+
+/** Append the text of docs/CONFIGURATION.md. */
+void config_describe(struct buffer *out);
 
 /** @return the entry or NULL. */
 const struct config_entry *config_find(const struct config_entry *entries, size_t count,

@@ -1,0 +1,129 @@
+/* What the applier's files share; included by them only. */
+#ifndef CONSUMER_APPLIER_INTERNAL_H
+#define CONSUMER_APPLIER_INTERNAL_H
+
+#include "consumer/applier.h"
+
+#define APPLIER_LOOK_LIMIT  10000
+#define APPLIER_DURABLE_US  800000 /* "within a second" less the time a commit takes */
+#define APPLIER_BACKOFF_US  1000000
+#define APPLIER_BACKOFF_MAX 60000000
+
+/** An owned partition: its state as committed, and what the running transaction makes of it. */
+struct owned {
+    struct partition_state state;
+    int64_t durable_offset;
+    bool reloaded;
+    int64_t end_offset;  /* noted end of the log, 0: none */
+    int64_t retry_at_us; /* no earlier look for waiting records */
+
+    int64_t stop_offset; /* events from here on are not applied; INT64_MAX: none */
+    char stop_reason[ERROR_TEXT_SIZE];
+
+    /* The running transaction. */
+    bool touched;
+    struct sequence_state *sequences;
+    size_t sequence_count;
+    size_t sequence_size;
+    int64_t next_offset;
+    int64_t anchor_offset;
+    const char *anchor_id;
+    size_t parked;
+};
+
+/** Entities that this transaction blocks. */
+struct blocked_now {
+    size_t partition_index;
+    struct slice entity_type;
+    struct slice entity_key;
+};
+
+struct applier {
+    const struct store_ops *ops;
+    const struct config *config;
+    const struct mapping *mappings;
+    size_t mapping_count;
+    struct agent_metrics *metrics;
+    struct store *store;
+    struct store_meta meta;
+    struct owned *owned;
+    size_t owned_count;
+    struct arena arena; /* of one transaction or repair */
+    int64_t undurable_since_us; /* monotonic; 0: all commits waited */
+    bool reload_needed;         /* a commit's outcome is unknown */
+    bool publishes;             /* some mapping is published here: rule 18 applies */
+
+    /* The running transaction. */
+    struct own_change *own_changes; /* sorted by entity */
+    size_t own_change_count;
+    bool own_complete;
+    struct look_range *ranges;
+    size_t range_count;
+    struct blocked_now *blocked;
+    size_t blocked_count;
+    size_t blocked_size;
+};
+
+const struct mapping *applier_mapping(const struct applier *applier, struct slice entity_type);
+bool applier_is_own(const struct applier *applier, const struct change *change);
+
+/** Memory for one transaction. */
+enum status applier_no_memory(struct error *err);
+
+/** Reset what a transaction has made of the owned partitions. */
+void applier_begin_work(struct applier *applier);
+
+/** Outcome of every event that needs no statement; a partition that must stop gets stop_offset. */
+enum status applier_judge(struct applier *applier, struct batch *batch, struct error *err)
+    MUST_CHECK;
+
+/** Inside the transaction: idempotency keys, the look, kept images. */
+enum status applier_judge_keys(struct applier *applier, struct batch *batch, struct error *err)
+    MUST_CHECK;
+enum status applier_look(struct applier *applier, const struct batch *batch, struct error *err)
+    MUST_CHECK;
+enum status applier_judge_own(struct applier *applier, struct batch *batch, struct error *err)
+    MUST_CHECK;
+
+/** @return OK with whether an own change above `own_last` of this entity is under way. */
+enum status applier_is_pending(struct applier *applier, const struct change *change,
+                               uint64_t own_last, bool *ret_pending, struct error *err) MUST_CHECK;
+
+/** The last applied sequence of the service's own events in a partition. */
+uint64_t applier_own_last(const struct applier *applier, const struct owned *owned);
+
+/** Mark an event as parked and its entity as blocked. */
+enum status applier_park_event(struct applier *applier, struct batch_event *event,
+                               enum reject_kind kind, int code, const char *reason,
+                               struct error *err) MUST_CHECK;
+bool applier_is_blocked(const struct applier *applier, const struct change *change);
+
+/** Write the images of a batch: reduced and in bulk, else one by one in log order. */
+enum status applier_write(struct applier *applier, struct batch *batch, struct error *err)
+    MUST_CHECK;
+
+/** Park, keep superseded images and record sequences. */
+enum status applier_write_evidence(struct applier *applier, const struct batch *batch,
+                                   struct error *err) MUST_CHECK;
+
+/** Let an event stop its partition at the next attempt. */
+void applier_stop_at(struct applier *applier, const struct change *change, const char *reason);
+
+/** Decode a kept record again. @return what record_decode() says. */
+enum status applier_decode(struct applier *applier, const struct record *record,
+                           struct change **ret_change, struct error *err) MUST_CHECK;
+
+/** A fence of a partition as it stands. */
+struct fence applier_fence(const struct owned *owned);
+
+/** After a failure of a transaction: roll back and, where it is this agent's still, reload. */
+enum status applier_recover(struct applier *applier, enum status status, struct error *err)
+    MUST_CHECK;
+
+/** Commit; notes a commit whose outcome is unknown and what is durable. */
+enum status applier_commit(struct applier *applier, bool durable, struct error *err) MUST_CHECK;
+
+/** Show a partition's numbers to other threads. */
+void applier_publish_metrics(struct applier *applier, const struct owned *owned);
+
+#endif

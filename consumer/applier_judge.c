@@ -1,0 +1,298 @@
+/* Decides what becomes of each event of a batch before anything is written. */
+#include "consumer/applier_internal.h"
+#include "consumer/sequence.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/** What an event blocks: its entity, or its record key where the entity cannot be read (rule 23). */
+static void applier_block_key(const struct change *change, struct slice *ret_type,
+                              struct slice *ret_key)
+{
+    bool readable = change->entity_type.length > 0 && change->entity_key.length > 0;
+    *ret_type = readable ? change->entity_type : slice_of("");
+    *ret_key = readable ? change->entity_key : change->record.key;
+}
+
+bool applier_is_blocked(const struct applier *applier, const struct change *change)
+{
+    const struct partition_state *state = &applier->owned[change->partition_index].state;
+    for (size_t i = 0; i < state->blocked_count; i++) {
+        const struct blocked_entity *blocked = &state->blocked[i];
+        bool raw = blocked->entity_type[0] == '\0';
+        struct slice key = raw ? change->record.key : change->entity_key;
+        if ((raw || slice_is(change->entity_type, blocked->entity_type)) &&
+            slice_is(key, blocked->entity_key))
+            return true;
+    }
+    for (size_t i = 0; i < applier->blocked_count; i++) {
+        const struct blocked_now *blocked = &applier->blocked[i];
+        bool raw = blocked->entity_type.length == 0;
+        struct slice key = raw ? change->record.key : change->entity_key;
+        if (blocked->partition_index == change->partition_index &&
+            (raw || slice_equal(change->entity_type, blocked->entity_type)) &&
+            slice_equal(key, blocked->entity_key))
+            return true;
+    }
+    return false;
+}
+
+enum status applier_park_event(struct applier *applier, struct batch_event *event,
+                               enum reject_kind kind, int code, const char *reason,
+                               struct error *err)
+{
+    event->parked_behind = applier_is_blocked(applier, &event->change);
+    event->outcome = EVENT_PARKED;
+    event->parked_held = kind == REJECT_HELD;
+    event->parked_code = code;
+    event->parked_reason = arena_copy(&applier->arena, slice_of(reason));
+    if (event->parked_reason.data == NULL)
+        return applier_no_memory(err);
+    struct owned *owned = &applier->owned[event->change.partition_index];
+    owned->parked++;
+    if (owned->state.parked_count + (int64_t)owned->parked > applier->config->limits.parked_records) {
+        applier_stop_at(applier, &event->change,
+                        "too many parked records (limits.parked_records); see `keepstep parked`");
+        return STATUS_STOP;
+    }
+    if (event->parked_behind)
+        return STATUS_OK;
+    if (owned->state.blocked_count + applier->blocked_count >=
+        (size_t)applier->config->limits.parked_entities) {
+        applier_stop_at(applier, &event->change,
+                        "too many parked entities (limits.parked_entities); see `keepstep parked`");
+        return STATUS_STOP;
+    }
+    if (applier->blocked_count == applier->blocked_size) {
+        size_t size = applier->blocked_size == 0 ? 64 : 2 * applier->blocked_size;
+        struct blocked_now *grown = realloc(applier->blocked, size * sizeof *grown);
+        if (grown == NULL)
+            return applier_no_memory(err);
+        applier->blocked = grown;
+        applier->blocked_size = size;
+    }
+    struct blocked_now *blocked = &applier->blocked[applier->blocked_count++];
+    blocked->partition_index = event->change.partition_index;
+    applier_block_key(&event->change, &blocked->entity_type, &blocked->entity_key);
+    return STATUS_OK;
+}
+
+uint64_t applier_own_last(const struct applier *applier, const struct owned *owned)
+{
+    uint64_t last = 0; /* of the newest incarnation, which is the last that was added */
+    for (size_t i = 0; i < owned->sequence_count; i++) {
+        if (strcmp(owned->sequences[i].source, applier->config->service) == 0)
+            last = owned->sequences[i].last;
+    }
+    return last;
+}
+
+static enum status applier_start_sequence(struct owned *owned, const struct change *change,
+                                          struct error *err)
+{
+    if (change->source.length >= STORE_NAME_SIZE || change->incarnation.length >= STORE_TOKEN_SIZE)
+        return error_set(err, STATUS_STOP, "ce_source or ce_incarnation is too long");
+    if (owned->sequence_count == owned->sequence_size) {
+        size_t size = owned->sequence_size == 0 ? 4 : 2 * owned->sequence_size;
+        struct sequence_state *grown = realloc(owned->sequences, size * sizeof *grown);
+        if (grown == NULL)
+            return applier_no_memory(err);
+        owned->sequences = grown;
+        owned->sequence_size = size;
+    }
+    sequence_start(&owned->sequences[owned->sequence_count++], change);
+    return STATUS_OK;
+}
+
+static enum status applier_stop_sequence(const struct change *change,
+                                         const struct sequence_state *state, bool gap,
+                                         struct error *err)
+{
+    unsigned long long last = state == NULL ? 0 : state->last;
+    if (gap)
+        return error_set(err, STATUS_STOP,
+                         "sequence %llu of %.*s (incarnation %.*s) follows %llu: events are "
+                         "missing; bring them back or take a new copy",
+                         (unsigned long long)change->sequence, SLICE_ARGS(change->source),
+                         SLICE_ARGS(change->incarnation), last);
+    return error_set(err, STATUS_STOP,
+                     "event %.*s at sequence %llu of %.*s (incarnation %.*s) does not continue "
+                     "the history that was applied up to %llu: two histories under one "
+                     "incarnation (a cloned or restored origin)",
+                     SLICE_ARGS(change->id), (unsigned long long)change->sequence,
+                     SLICE_ARGS(change->source), SLICE_ARGS(change->incarnation), last);
+}
+
+/** @return OK with EVENT_DUPLICATE or EVENT_APPLY; STOP. */
+static enum status applier_judge_sequence(struct applier *applier, struct owned *owned,
+                                          struct batch_event *event, struct error *err)
+{
+    const struct change *change = &event->change;
+    event->outcome = EVENT_APPLY;
+    if (change->sequence == 0)
+        return STATUS_OK;
+    if (change->id.length == 0 || change->id.length >= STORE_ID_SIZE)
+        return error_set(err, STATUS_STOP, "a sequenced event needs an id of 1 to %d bytes",
+                         STORE_ID_SIZE - 1);
+    struct sequence_state *state = sequence_find(owned->sequences, owned->sequence_count,
+                                                 change->source, change->incarnation);
+    switch (sequence_judge(state, change, owned->state.partial)) {
+    case SEQUENCE_FIRST:
+        return applier_start_sequence(owned, change, err);
+    case SEQUENCE_NEXT:
+        sequence_advance(state, change);
+        return STATUS_OK;
+    case SEQUENCE_UNVERIFIED_DUPLICATE:
+        if (applier->metrics != NULL)
+            atomic_fetch_add(&applier->metrics->events_unverified, 1);
+        event->outcome = EVENT_DUPLICATE;
+        return STATUS_OK;
+    case SEQUENCE_DUPLICATE:
+        event->outcome = EVENT_DUPLICATE;
+        return STATUS_OK;
+    case SEQUENCE_GAP:
+        return applier_stop_sequence(change, state, true, err);
+    case SEQUENCE_FORK:
+        return applier_stop_sequence(change, state, false, err);
+    }
+    return error_set(err, STATUS_FATAL, "unknown verdict on a sequence");
+}
+
+static bool applier_is_ignored(const struct applier *applier, struct slice entity_type)
+{
+    for (size_t i = 0; i < applier->config->ignore_count; i++) {
+        if (slice_is(entity_type, applier->config->ignore[i]))
+            return true;
+    }
+    return false;
+}
+
+static enum status applier_judge_change(struct applier *applier, struct owned *owned,
+                                        struct batch_event *event, struct error *err)
+{
+    const struct change *change = &event->change;
+    event->image = change;
+    const struct mapping *mapping = applier_mapping(applier, change->entity_type);
+    if (event->decoded == STATUS_REJECT)
+        return applier_park_event(applier, event, event->reject, 0,
+                                  event->decode_error.data == NULL ? "malformed"
+                                                                   : event->decode_error.data,
+                                  err);
+    if (mapping == NULL || change->schema == NULL) {
+        if (!applier_is_ignored(applier, change->entity_type))
+            return error_set(err, STATUS_STOP,
+                             "entity type '%.*s' is configured neither under apply: nor ignore:",
+                             SLICE_ARGS(change->entity_type));
+        event->outcome = EVENT_PASSED;
+        return STATUS_OK;
+    }
+    if (!mapping->entry->foreign && change->record.key.data != NULL &&
+        partition_of(change->record.key, owned->state.partition_count) != change->record.partition)
+        return applier_park_event(applier, event, REJECT_HELD, 0,
+                                  "the record is not in the partition of its key; declare the "
+                                  "topic foreign: true if its writer partitions otherwise",
+                                  err);
+    if (applier_is_blocked(applier, change))
+        return applier_park_event(applier, event, REJECT_WAITING, 0, "behind a parked event", err);
+    return STATUS_OK;
+}
+
+static enum status applier_judge_event(struct applier *applier, struct batch_event *event,
+                                       struct error *err)
+{
+    struct owned *owned = &applier->owned[event->change.partition_index];
+    const struct change *change = &event->change;
+    if (change->record.offset < owned->next_offset) {
+        event->outcome = EVENT_COVERED;
+        return STATUS_OK;
+    }
+    event->outcome = EVENT_DROPPED;
+    if (change->record.offset >= owned->stop_offset)
+        return STATUS_OK;
+    if (event->decoded == STATUS_STOP)
+        return error_set(err, STATUS_STOP, "%s", event->decode_error.data);
+    enum status status = applier_judge_sequence(applier, owned, event, err);
+    if (status == STATUS_OK && event->outcome == EVENT_APPLY) {
+        if (change->kind == KIND_CHANGE)
+            status = applier_judge_change(applier, owned, event, err);
+        else
+            event->outcome = EVENT_PASSED;
+    }
+    if (status != STATUS_OK)
+        return status;
+    owned->touched = true;
+    owned->next_offset = change->record.offset + 1;
+    event->own_last = applier->publishes ? applier_own_last(applier, owned) : 0;
+    if (change->id.length > 0 && change->id.length < STORE_ID_SIZE) {
+        owned->anchor_offset = change->record.offset;
+        owned->anchor_id = change->id.data;
+    }
+    return STATUS_OK;
+}
+
+enum status applier_judge(struct applier *applier, struct batch *batch, struct error *err)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch_event *event = &batch->events[i];
+        struct error stop = ERROR_INIT;
+        event->parked_held = false;
+        event->parked_behind = false;
+        event->image = NULL;
+        enum status status = applier_judge_event(applier, event, &stop);
+        if (status == STATUS_STOP) {
+            applier_stop_at(applier, &event->change, stop.text);
+            return STATUS_STOP;
+        }
+        if (status != STATUS_OK)
+            return error_set(err, status, "%s", stop.text);
+    }
+    return STATUS_OK;
+}
+
+static enum status applier_judge_claims(struct applier *applier, struct batch *batch,
+                                        const struct key_claim *claims, struct error *err)
+{
+    size_t next = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch_event *event = &batch->events[i];
+        bool counted = event->outcome == EVENT_APPLY || event->outcome == EVENT_PARKED;
+        if (!counted || event->change.sequence != 0 || event->change.id.length == 0)
+            continue;
+        enum key_verdict verdict = claims[next++].verdict;
+        enum status status = STATUS_OK;
+        if (verdict == KEY_DUPLICATE)
+            event->outcome = EVENT_DUPLICATE;
+        else if (verdict == KEY_CONFLICT && event->outcome == EVENT_APPLY)
+            status = applier_park_event(applier, event, REJECT_HELD, 0,
+                                        "another value was applied under the same event id", err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+enum status applier_judge_keys(struct applier *applier, struct batch *batch, struct error *err)
+{
+    size_t count = 0;
+    if (batch->count == 0)
+        return STATUS_OK;
+    struct key_claim *claims = arena_alloc(&applier->arena, batch->count * sizeof *claims);
+    if (claims == NULL)
+        return applier_no_memory(err);
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct batch_event *event = &batch->events[i];
+        bool counted = event->outcome == EVENT_APPLY || event->outcome == EVENT_PARKED;
+        if (counted && event->change.sequence == 0 && event->change.id.length > 0)
+            claims[count++] = (struct key_claim){.source = event->change.source,
+                                                 .id = event->change.id,
+                                                 .digest = event->change.digest};
+    }
+    if (count == 0)
+        return STATUS_OK;
+    enum status status = applier->ops->claim_keys(applier->store, claims, count, err);
+    if (status == STATUS_OK)
+        status = applier_judge_claims(applier, batch, claims, err);
+    /* From here on a rejected write is undone without the claims. */
+    return status == STATUS_OK ? applier->ops->savepoint(applier->store, false, err) : status;
+}

@@ -1,0 +1,241 @@
+/* Writes a batch: reduced to one image an entity and in bulk; when the database rejects that, one
+ * event at a time in log order, and only what fails there is parked (rule 21). */
+#include "consumer/applier_internal.h"
+
+#include "common/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct write {
+    struct batch_event *event;
+    const struct change *image;
+    const struct mapping *mapping;
+    size_t order;
+};
+
+static int applier_compare_entity(const struct write *left, const struct write *right)
+{
+    if (left->mapping != right->mapping)
+        return left->mapping < right->mapping ? -1 : 1;
+    return slice_compare(left->image->entity_key, right->image->entity_key);
+}
+
+static int applier_compare_write(const void *a, const void *b)
+{
+    const struct write *left = a;
+    const struct write *right = b;
+    int order = applier_compare_entity(left, right);
+    return order != 0 ? order : (left->order > right->order) - (left->order < right->order);
+}
+
+/** A full image or a delete replaces whatever was there before. */
+static bool applier_is_sparse(const struct change *change)
+{
+    if (change->op == CHANGE_DELETE || change->schema == NULL)
+        return false;
+    for (size_t i = 0; i < change->schema->column_count; i++) {
+        if (change->values[i].kind == VALUE_ABSENT)
+            return true;
+    }
+    return false;
+}
+
+/** Keep of each entity's run only what is behind its last replacing image.
+ * @return how many writes are left. */
+static size_t applier_reduce(struct write *writes, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count;) {
+        size_t end = i + 1;
+        while (end < count && applier_compare_entity(&writes[i], &writes[end]) == 0)
+            end++;
+        size_t first = end - 1;
+        while (first > i && applier_is_sparse(writes[first].image))
+            first--;
+        for (size_t j = first; j < end; j++)
+            writes[kept++] = writes[j];
+        i = end;
+    }
+    return kept;
+}
+
+static enum status applier_write_run(struct applier *applier, const struct write *writes,
+                                     size_t count, struct error *err)
+{
+    const struct change **changes = arena_alloc(&applier->arena, count * sizeof *changes);
+    if (changes == NULL)
+        return applier_no_memory(err);
+    for (size_t i = 0; i < count; i++)
+        changes[i] = writes[i].image;
+    size_t failed = 0;
+    return applier->ops->apply(applier->store, writes[0].mapping, changes, count, &failed, err);
+}
+
+static enum status applier_write_reduced(struct applier *applier, const struct write *all,
+                                         size_t count, struct error *err)
+{
+    struct write *writes = arena_alloc(&applier->arena, count * sizeof *writes);
+    if (writes == NULL)
+        return applier_no_memory(err);
+    memcpy(writes, all, count * sizeof *writes);
+    qsort(writes, count, sizeof *writes, applier_compare_write);
+    count = applier_reduce(writes, count);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK;) {
+        size_t end = i + 1;
+        while (end < count && writes[end].mapping == writes[i].mapping)
+            end++;
+        status = applier_write_run(applier, &writes[i], end - i, err);
+        i = end;
+    }
+    return status;
+}
+
+/** One event behind its own savepoint. */
+static enum status applier_write_single(struct applier *applier, const struct write *write,
+                                        struct error *err)
+{
+    struct error reject = ERROR_INIT;
+    if (applier_is_blocked(applier, write->image))
+        return applier_park_event(applier, write->event, REJECT_WAITING, 0,
+                                  "behind a parked event", err);
+    enum status status = applier->ops->savepoint(applier->store, false, err);
+    if (status != STATUS_OK)
+        return status;
+    status = applier_write_run(applier, write, 1, &reject);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    if (status == STATUS_STOP) {
+        applier_stop_at(applier, &write->event->change, reject.text);
+        return STATUS_STOP;
+    }
+    if (status != STATUS_REJECT) {
+        *err = reject;
+        return status;
+    }
+    status = applier->ops->savepoint(applier->store, true, err);
+    if (status != STATUS_OK)
+        return status;
+    return applier_park_event(applier, write->event, reject.reject, reject.native_code,
+                              reject.text, err);
+}
+
+enum status applier_write(struct applier *applier, struct batch *batch, struct error *err)
+{
+    size_t count = 0;
+    if (batch->count == 0)
+        return STATUS_OK;
+    struct write *writes = arena_alloc(&applier->arena, batch->count * sizeof *writes);
+    if (writes == NULL)
+        return applier_no_memory(err);
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch_event *event = &batch->events[i];
+        if (event->outcome == EVENT_APPLY)
+            writes[count++] =
+                (struct write){.event = event,
+                               .image = event->image,
+                               .mapping = applier_mapping(applier, event->image->entity_type),
+                               .order = i};
+    }
+    if (count == 0)
+        return STATUS_OK;
+    struct error bulk = ERROR_INIT;
+    enum status status = applier_write_reduced(applier, writes, count, &bulk);
+    if (status != STATUS_REJECT && status != STATUS_STOP) {
+        if (status != STATUS_OK)
+            *err = bulk;
+        return status;
+    }
+    status = applier->ops->savepoint(applier->store, true, err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = applier_write_single(applier, &writes[i], err);
+    return status;
+}
+
+static enum status applier_write_parked(struct applier *applier, const struct batch *batch,
+                                        struct error *err)
+{
+    size_t count = 0;
+    int64_t now = clock_wall_us();
+    for (size_t i = 0; i < batch->count; i++)
+        count += batch->events[i].outcome == EVENT_PARKED;
+    if (count == 0)
+        return STATUS_OK;
+    struct parked_record *records = arena_alloc(&applier->arena, count * sizeof *records);
+    if (records == NULL)
+        return applier_no_memory(err);
+    count = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct batch_event *event = &batch->events[i];
+        const struct change *change = &event->change;
+        if (event->outcome != EVENT_PARKED)
+            continue;
+        bool readable = change->entity_type.length > 0 && change->entity_key.length > 0;
+        enum parked_state state = event->parked_held ? PARKED_HELD : PARKED_WAITING;
+        records[count++] = (struct parked_record){
+            .record = change->record,
+            .entity_type = readable ? change->entity_type : slice_of(""),
+            .entity_key = readable ? change->entity_key : change->record.key,
+            .state = event->parked_behind ? PARKED_BEHIND : state,
+            .reason = event->parked_reason,
+            .code = event->parked_code,
+            .attempts = 1,
+            .parked_at_us = now,
+            .next_attempt_us = now + APPLIER_BACKOFF_US};
+    }
+    return applier->ops->park(applier->store, records, count, err);
+}
+
+/** Keep the last superseded image of an entity; drop it once an own change of it was read back. */
+static enum status applier_write_superseded(struct applier *applier, const struct batch *batch,
+                                            struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (!applier->publishes)
+        return STATUS_OK;
+    for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
+        const struct batch_event *event = &batch->events[i];
+        const struct change *change = &event->change;
+        struct superseded_image image = {.entity_type = change->entity_type,
+                                         .entity_key = change->entity_key,
+                                         .record = change->record};
+        struct superseded_image none = {0};
+        bool own = applier_is_own(applier, change);
+        bool written = event->outcome == EVENT_APPLY;
+        if (event->outcome == EVENT_SUPERSEDED)
+            status = applier->ops->superseded(applier->store, SUPERSEDED_KEEP, &image,
+                                              &applier->arena, &none, err);
+        else if (written && own)
+            status = applier->ops->superseded(applier->store, SUPERSEDED_DROP, &image,
+                                              &applier->arena, &none, err);
+    }
+    return status;
+}
+
+static enum status applier_write_sequences(struct applier *applier, const struct owned *owned,
+                                           struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < owned->sequence_count && status == STATUS_OK; i++) {
+        const struct sequence_state *sequence = &owned->sequences[i];
+        bool known = i < owned->state.sequence_count;
+        if (!known || owned->state.sequences[i].last != sequence->last)
+            status = applier->ops->record_sequences(applier->store, owned->state.topic,
+                                                    owned->state.partition, sequence, 1, err);
+    }
+    return status;
+}
+
+enum status applier_write_evidence(struct applier *applier, const struct batch *batch,
+                                   struct error *err)
+{
+    enum status status = applier_write_parked(applier, batch, err);
+    if (status == STATUS_OK)
+        status = applier_write_superseded(applier, batch, err);
+    for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
+        if (applier->owned[i].touched)
+            status = applier_write_sequences(applier, &applier->owned[i], err);
+    }
+    return status;
+}

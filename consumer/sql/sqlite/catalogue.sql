@@ -1,0 +1,32 @@
+-- What the catalogue says of a table that an entity type is mapped to.
+-- name: catalogue_table
+SELECT type FROM sqlite_master
+WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')
+-- name: catalogue_outbox
+SELECT count(*) FROM pragma_table_info('outbox')
+WHERE name IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
+-- name: catalogue_strict
+SELECT strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE
+-- name: catalogue_deferred
+SELECT 1 FROM sqlite_master WHERE sql LIKE '%DEFERRED%' LIMIT 1
+-- name: catalogue_column
+SELECT type, hidden FROM pragma_table_xinfo(?1) WHERE name = ?2 COLLATE NOCASE
+-- name: catalogue_needed
+SELECT name FROM pragma_table_xinfo(?1)
+WHERE "notnull" = 1 AND dflt_value IS NULL AND hidden = 0
+    AND NOT (pk > 0 AND upper(type) = 'INTEGER')
+    AND lower(name) NOT IN (SELECT lower(value) FROM json_each(?2)) LIMIT 1
+-- ?2 the mapped key as a JSON array, ?3 its length. A rowid alias has no index of its own.
+-- name: catalogue_key
+SELECT 1 FROM pragma_index_list(?1) il
+WHERE il."unique" = 1 AND il.partial = 0
+    AND (SELECT count(*) FROM pragma_index_xinfo(il.name) x WHERE x.key = 1) = ?3
+    AND (SELECT count(*) FROM pragma_index_xinfo(il.name) x
+         WHERE x.key = 1 AND upper(x.coll) = 'BINARY'
+             AND lower(x.name) IN (SELECT lower(value) FROM json_each(?2))) = ?3
+UNION ALL
+SELECT 1 FROM pragma_table_xinfo(?1) c
+WHERE c.pk = 1 AND upper(c.type) = 'INTEGER' AND ?3 = 1
+    AND (SELECT count(*) FROM pragma_table_xinfo(?1) WHERE pk > 0) = 1
+    AND lower(c.name) IN (SELECT lower(value) FROM json_each(?2))
+LIMIT 1

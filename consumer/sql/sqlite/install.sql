@@ -1,0 +1,83 @@
+-- Keepstep's tables beside a local copy. Safe to run again.
+-- name: install
+CREATE TABLE IF NOT EXISTS keepstep_meta(
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS keepstep_position(
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    next_offset INTEGER NOT NULL,
+    durable_offset INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    token TEXT NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0,
+    anchor_offset INTEGER NOT NULL DEFAULT -1,
+    anchor_id TEXT NOT NULL DEFAULT '',
+    cluster_id TEXT NOT NULL DEFAULT '',
+    partition_count INTEGER NOT NULL DEFAULT 0,
+    partial INTEGER NOT NULL DEFAULT 0 CHECK (partial IN (0, 1)),
+    stopped TEXT NOT NULL DEFAULT '',
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition)
+);
+CREATE TABLE IF NOT EXISTS keepstep_sequence(
+    source TEXT NOT NULL,
+    incarnation TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    base INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    last_id TEXT NOT NULL,
+    digests BLOB NOT NULL,
+    PRIMARY KEY (source, incarnation, topic, partition)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS keepstep_idempotency_key(
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    digest INTEGER NOT NULL,
+    applied_at INTEGER NOT NULL,
+    PRIMARY KEY (source, id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS keepstep_idempotency_key_applied_at
+    ON keepstep_idempotency_key(applied_at);
+CREATE TABLE IF NOT EXISTS keepstep_superseded(
+    entity_type TEXT NOT NULL,
+    entity_key TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    record_key BLOB,
+    record_value BLOB,
+    headers BLOB,
+    PRIMARY KEY (entity_type, entity_key)
+) WITHOUT ROWID;
+-- state: 0 held, 1 waiting, 2 behind, 3 skipped
+CREATE TABLE IF NOT EXISTS keepstep_parked(
+    parked_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    record_key BLOB,
+    record_value BLOB,
+    headers BLOB,
+    state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3),
+    reason TEXT NOT NULL,
+    code INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    parked_at INTEGER NOT NULL,
+    next_attempt_at INTEGER NOT NULL,
+    UNIQUE (topic, partition, offset)
+);
+CREATE TABLE IF NOT EXISTS keepstep_blocked(
+    entity_type TEXT NOT NULL,
+    entity_key TEXT NOT NULL,
+    parked_id INTEGER NOT NULL,
+    PRIMARY KEY (entity_type, entity_key, parked_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS keepstep_blocked_parked_id ON keepstep_blocked(parked_id);
+CREATE TABLE IF NOT EXISTS keepstep_applying(
+    table_name TEXT PRIMARY KEY
+);
+INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '1') ON CONFLICT(key) DO NOTHING;
+INSERT INTO keepstep_meta(key, value) VALUES ('durable_commits', '0') ON CONFLICT(key) DO NOTHING;

@@ -1,0 +1,196 @@
+/* Renders atomics as metrics; names and units follow Prometheus' conventions. */
+#include "operate/metrics.h"
+
+#include "common/clock.h"
+
+#include <stdatomic.h>
+
+static void metrics_head(struct buffer *text, const char *name, const char *type, const char *help)
+{
+    buffer_append_format(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* Label values escape backslash, quote and line end. */
+static void metrics_label(struct buffer *text, const char *value)
+{
+    for (; *value != '\0'; value++) {
+        if (*value == '\n') {
+            buffer_append_text(text, "\\n");
+            continue;
+        }
+        if (*value == '"' || *value == '\\')
+            buffer_append_text(text, "\\");
+        buffer_append(text, value, 1);
+    }
+}
+
+static void metrics_one(struct buffer *text, const struct metrics_sources *sources,
+                        const char *name, const char *type, const char *help, double value)
+{
+    metrics_head(text, name, type, help);
+    buffer_append_format(text, "%s{service=\"", name);
+    metrics_label(text, sources->config->service);
+    buffer_append_format(text, "\"} %.17g\n", value);
+}
+
+enum metrics_partition_value {
+    METRICS_LAG_RECORDS,
+    METRICS_LAG_SECONDS,
+    METRICS_APPLIED_OFFSET,
+    METRICS_DURABLE_OFFSET,
+    METRICS_LOG_END,
+    METRICS_PARKED,
+    METRICS_STOPPED,
+};
+
+/* @return false where the value is not known, so that no false zero is told. */
+static bool metrics_partition_value(const struct agent_partition_metrics *partition,
+                                    enum metrics_partition_value which, double *ret_value)
+{
+    long long applied = atomic_load(&partition->applied_offset);
+    long long end = atomic_load(&partition->log_end);
+    long long oldest = atomic_load(&partition->oldest_unapplied_us);
+    double age = oldest == 0 ? 0 : (double)(clock_wall_us() - oldest) / 1e6;
+    switch (which) {
+    case METRICS_LAG_RECORDS:
+        *ret_value = end > applied ? (double)(end - applied) : 0;
+        return end >= 0;
+    case METRICS_LAG_SECONDS:
+        *ret_value = age < 0 ? 0 : age;
+        return true;
+    case METRICS_APPLIED_OFFSET:
+        *ret_value = (double)applied;
+        return true;
+    case METRICS_DURABLE_OFFSET:
+        *ret_value = (double)atomic_load(&partition->durable_offset);
+        return true;
+    case METRICS_LOG_END:
+        *ret_value = (double)end;
+        return end >= 0;
+    case METRICS_PARKED:
+        *ret_value = (double)atomic_load(&partition->parked);
+        return true;
+    case METRICS_STOPPED:
+        *ret_value = atomic_load(&partition->stopped) ? 1 : 0;
+        return true;
+    }
+    return false;
+}
+
+static void metrics_partitions(struct buffer *text, struct agent_metrics *agent, const char *name,
+                               const char *help, enum metrics_partition_value which)
+{
+    double value;
+    metrics_head(text, name, "gauge", help);
+    size_t count = atomic_load(&agent->partition_count);
+    for (size_t i = 0; i < count && i < AGENT_METRICS_PARTITIONS; i++) {
+        const struct agent_partition_metrics *partition = &agent->partitions[i];
+        /* What another agent owns now, that one tells. */
+        if (!atomic_load(&partition->owned) || !metrics_partition_value(partition, which, &value))
+            continue;
+        buffer_append_format(text, "%s{topic=\"", name);
+        metrics_label(text, partition->topic);
+        buffer_append_format(text, "\",partition=\"%d\"} %.17g\n", (int)partition->partition,
+                             value);
+    }
+}
+
+static void metrics_agent_counters(const struct metrics_sources *sources, struct buffer *text)
+{
+    struct agent_metrics *agent = sources->agent;
+    const struct {
+        const char *name;
+        const char *help;
+        atomic_ullong *value;
+    } counters[] = {
+        {"keepstep_events_applied_total", "Events written to the local copy.",
+         &agent->events_applied},
+        {"keepstep_events_duplicate_total", "Events that had been applied before.",
+         &agent->events_duplicate},
+        {"keepstep_events_duplicate_unverified_total",
+         "Duplicates too old for their id to be compared.", &agent->events_unverified},
+        {"keepstep_events_superseded_total",
+         "Events not written because a later own change is under way.", &agent->events_superseded},
+        {"keepstep_events_parked_total", "Events set aside, held or waiting.",
+         &agent->events_parked},
+        {"keepstep_events_rejected_total", "Events set aside that need a hand.",
+         &agent->events_rejected},
+        {"keepstep_entities_diverged_total", "Entities whose superseded image could not be kept.",
+         &agent->entities_diverged},
+        {"keepstep_consumer_commits_total", "Transactions of the agent.", &agent->commits},
+        {"keepstep_consumer_commits_durable_total", "Transactions that waited for the disk.",
+         &agent->commits_durable},
+    };
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+        metrics_one(text, sources, counters[i].name, "counter", counters[i].help,
+                    (double)atomic_load(counters[i].value));
+}
+
+static void metrics_agent(const struct metrics_sources *sources, struct buffer *text)
+{
+    struct agent_metrics *agent = sources->agent;
+    metrics_agent_counters(sources, text);
+    metrics_one(text, sources, "keepstep_consumer_last_progress_timestamp_seconds", "gauge",
+                "When the agent last made progress.",
+                (double)atomic_load(&agent->last_progress_us) / 1e6);
+    metrics_one(text, sources, "keepstep_consumer_ready", "gauge",
+                "1 while the agent makes progress.", atomic_load(&agent->ready) ? 1 : 0);
+    metrics_partitions(text, agent, "keepstep_consumer_lag_records",
+                       "Records between the position and the last stable offset.",
+                       METRICS_LAG_RECORDS);
+    metrics_partitions(text, agent, "keepstep_consumer_lag_seconds",
+                       "Age of the oldest event not applied; 0 when caught up.",
+                       METRICS_LAG_SECONDS);
+    metrics_partitions(text, agent, "keepstep_consumer_applied_offset",
+                       "Next offset after the last transaction.", METRICS_APPLIED_OFFSET);
+    metrics_partitions(text, agent, "keepstep_consumer_durable_offset",
+                       "Next offset that the disk has.", METRICS_DURABLE_OFFSET);
+    metrics_partitions(text, agent, "keepstep_consumer_log_end_offset", "Last stable offset.",
+                       METRICS_LOG_END);
+    metrics_partitions(text, agent, "keepstep_consumer_parked_records",
+                       "Records set aside at present.", METRICS_PARKED);
+    metrics_partitions(text, agent, "keepstep_consumer_partition_stopped",
+                       "1 where the partition stands still and needs a hand.", METRICS_STOPPED);
+}
+
+static void metrics_relay(const struct metrics_sources *sources, struct buffer *text)
+{
+    struct relay_metrics *relay = sources->relay;
+    metrics_one(text, sources, "keepstep_events_published_total", "counter",
+                "Events that Kafka acknowledged.", (double)atomic_load(&relay->events_published));
+    metrics_one(text, sources, "keepstep_events_set_aside_total", "counter",
+                "Outbox rows that could not be published.",
+                (double)atomic_load(&relay->events_set_aside));
+    metrics_one(text, sources, "keepstep_outbox_pending_events", "gauge",
+                "Outbox rows that wait to be published.",
+                (double)atomic_load(&relay->outbox_pending));
+}
+
+void metrics_render(void *context, struct buffer *text)
+{
+    const struct metrics_sources *sources = context;
+    metrics_head(text, "keepstep_build_info", "gauge", "Always 1; version and service as labels.");
+    buffer_append_text(text, "keepstep_build_info{version=\"" KEEPSTEP_VERSION "\",service=\"");
+    metrics_label(text, sources->config->service);
+    buffer_append_text(text, "\"} 1\n");
+    if (sources->agent != NULL)
+        metrics_agent(sources, text);
+    if (sources->relay != NULL)
+        metrics_relay(sources, text);
+}
+
+bool metrics_ready(void *context, struct buffer *reason)
+{
+    const struct metrics_sources *sources = context;
+    bool ready = true;
+    if (sources->agent != NULL && !atomic_load(&sources->agent->ready)) {
+        enum agent_state state = (enum agent_state)atomic_load(&sources->agent->state);
+        buffer_append_format(reason, "agent: %s", agent_state_name(state));
+        ready = false;
+    }
+    if (sources->relay != NULL && !atomic_load(&sources->relay->ready)) {
+        buffer_append_text(reason, ready ? "relay: no progress" : "; relay: no progress");
+        ready = false;
+    }
+    return ready;
+}

@@ -1,0 +1,23 @@
+/* The metrics page: counters of the agent and the relay in Prometheus' text format 0.0.4. */
+#ifndef OPERATE_METRICS_H
+#define OPERATE_METRICS_H
+
+#include "common/buffer.h"
+#include "consumer/agent_metrics.h"
+#include "producer/relay.h"
+#include "schemas/config.h"
+
+/** Where the numbers come from; NULL: that loop does not run in this process. Borrowed. */
+struct metrics_sources {
+    const struct config *config;
+    struct agent_metrics *agent;
+    struct relay_metrics *relay;
+};
+
+/** Append the whole page. @param context  struct metrics_sources. @thread any. */
+void metrics_render(void *context, struct buffer *text);
+
+/** @return whether every loop of this process makes progress; the reason otherwise. */
+bool metrics_ready(void *context, struct buffer *reason);
+
+#endif

@@ -1,0 +1,76 @@
+/* `keepstep schema`: judge rows by a schema, or write the schema of a table that is there. */
+#include "common/buffer.h"
+#include "consumer/schema_sqlite.h"
+#include "operate/command.h"
+#include "operate/service.h"
+#include "schemas/schema_lines.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+static int schema_validate(const char *path)
+{
+    struct error err = ERROR_INIT;
+    size_t invalid = 0;
+    if (schema_lines_validate(path, stdin, stderr, &invalid, &err) != STATUS_OK)
+        return command_fail(&err);
+    return invalid == 0 ? EX_OK : EX_DATAERR;
+}
+
+static int schema_table(const struct command_line *line, const char *database)
+{
+    struct error err = ERROR_INIT;
+    struct config *config = NULL;
+    struct buffer out;
+    const char *path = database;
+    enum status status = STATUS_OK;
+    buffer_init(&out, 1 << 20);
+    if (database == NULL)
+        status = config_load(line->config_path, line->overrides, line->override_count, &config,
+                             &err);
+    if (status == STATUS_OK && database == NULL)
+        path = config->database;
+    if (status == STATUS_OK && strncmp(path, "sqlite:", 7) != 0) {
+        err.exit_code = EX_USAGE;
+        status = error_set(&err, STATUS_FATAL,
+                           "database \"%s\" has an unknown scheme; use "
+                           "sqlite:FILE",
+                           path);
+    }
+    if (status == STATUS_OK)
+        status = schema_sqlite_describe(path + 7, line->arguments[1], &out, &err);
+    if (status == STATUS_OK)
+        fputs(buffer_text(&out), stdout);
+    buffer_done(&out);
+    if (config != NULL)
+        config_free(config);
+    return status == STATUS_OK ? EX_OK : command_fail(&err);
+}
+
+static int schema_run(const struct command *command, int argc, char **argv)
+{
+    const char *database = NULL;
+    const struct command_flag flags[] = {
+        {"database", "URL", "look there instead of in the configured database", &database}};
+    struct command_line line;
+    int code = command_parse(command, flags, 1, argc, argv, &line);
+    if (code >= 0)
+        return code;
+    if (line.argument_count == 2 && strcmp(line.arguments[0], "validate") == 0)
+        return schema_validate(line.arguments[1]);
+    if (line.argument_count == 2 && strcmp(line.arguments[0], "table") == 0)
+        return schema_table(&line, database);
+    fprintf(stderr, "keepstep schema: wants validate SCHEMA or table TABLE\n");
+    return EX_USAGE;
+}
+
+const struct command command_schema = {
+    .name = "schema",
+    .arguments = "validate SCHEMA | table TABLE",
+    .summary = "Judge rows (one JSON text a line) by a schema; write the schema of a table.",
+    .examples = "  keepstep schema table orders --database sqlite:shop.db > "
+                "schemas/order.schema.json\n"
+                "  keepstep schema validate schemas/order.schema.json < rows.ndjson\n",
+    .run = schema_run,
+};

@@ -1,0 +1,106 @@
+/* Refuses the tables whose changes triggers cannot capture whole (rules 25, 26). */
+#include "producer/capture_sqlite.h"
+
+#include <sysexits.h>
+
+static enum status capture_refuse(struct error *err, const struct config_entry *entry,
+                                  const char *what, const char *name)
+{
+    enum status status = error_set(err, STATUS_FATAL, "publish.%s: table %s %s%s",
+                                   entry->entity_type, entry->table, what, name);
+    if (err != NULL)
+        err->exit_code = EX_CONFIG;
+    return status;
+}
+
+/* Position of a column in the table's primary key, 0 where it is none of it, -1 where it is not
+ * there. */
+static enum status capture_key_place(sqlite3 *db, const char *table, const char *column,
+                                     int *ret_place, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_session_prepare(
+        db, "SELECT pk FROM pragma_table_xinfo(?1) WHERE name = ?2 COLLATE NOCASE", &statement,
+        err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite_session_bind(statement, 1, slice_of(table));
+    sqlite_session_bind(statement, 2, slice_of(column));
+    *ret_place = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int(statement, 0) : -1;
+    (void)sqlite3_finalize(statement);
+    return STATUS_OK;
+}
+
+static enum status capture_number(sqlite3 *db, const char *sql, const char *table,
+                                  int *ret_number, char *ret_name, size_t size, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_session_prepare(db, sql, &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite_session_bind(statement, 1, slice_of(table));
+    *ret_number = 0;
+    if (sqlite3_step(statement) == SQLITE_ROW) {
+        *ret_number = sqlite3_column_int(statement, 0);
+        (void)sqlite3_snprintf((int)size, ret_name, "%s", sqlite3_column_text(statement, 1));
+    }
+    (void)sqlite3_finalize(statement);
+    return STATUS_OK;
+}
+
+static enum status capture_check_columns(sqlite3 *db, const struct config_entry *entry,
+                                         const struct entity_schema *schema, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < schema->column_count; i++) {
+        const struct column *column = &schema->columns[i];
+        const char *name = config_column(entry, column->name);
+        int place = 0;
+        status = capture_key_place(db, entry->table, name, &place, err);
+        if (status != STATUS_OK)
+            return status;
+        if (place < 0)
+            return capture_refuse(err, entry, "has no column ", name);
+        if (column->is_key && place == 0)
+            return capture_refuse(err, entry,
+                                  "has another primary key than x-keepstep-key, which names ",
+                                  name);
+        if (column->is_key && column->type != COLUMN_INTEGER && column->type != COLUMN_TEXT)
+            return capture_refuse(err, entry, "needs an integer or text key; it is neither: ",
+                                  name);
+    }
+    return STATUS_OK;
+}
+
+enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
+                                 const struct entity_schema *schema, struct error *err)
+{
+    char name[256] = "";
+    int number = 0;
+    enum status status =
+        capture_number(db, "SELECT count(*), '' FROM sqlite_schema WHERE type = 'table' "
+                           "AND name = ?1 COLLATE NOCASE",
+                       entry->table, &number, name, sizeof name, err);
+    if (status == STATUS_OK && number == 0)
+        return capture_refuse(err, entry, "does not exist; create it first", name);
+    if (status == STATUS_OK)
+        status = capture_number(db, "SELECT count(*), '' FROM pragma_table_xinfo(?1) WHERE pk > 0",
+                                entry->table, &number, name, sizeof name, err);
+    if (status == STATUS_OK && number == 0)
+        return capture_refuse(err, entry, "has no primary key; give it one", name);
+    if (status == STATUS_OK)
+        status = capture_check_columns(db, entry, schema, err);
+    if (status == STATUS_OK && (size_t)number != schema->key_count)
+        return capture_refuse(err, entry, "has more key columns than x-keepstep-key; name all",
+                              "");
+    if (status == STATUS_OK)
+        status = capture_number(db, "SELECT count(*), max(name) FROM pragma_index_list(?1) "
+                                    "WHERE \"unique\" AND origin <> 'pk'",
+                                entry->table, &number, name, sizeof name, err);
+    if (status == STATUS_OK && number > 0)
+        return capture_refuse(err, entry,
+                              "has a second unique index, through which REPLACE removes rows "
+                              "without a trigger; drop it or make it a plain index: ",
+                              name);
+    return status;
+}

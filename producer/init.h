@@ -1,0 +1,25 @@
+/* The publishing side of `keepstep init`: outbox, triggers, and the rows that are there already. */
+#ifndef PRODUCER_INIT_H
+#define PRODUCER_INIT_H
+
+#include "schemas/config.h"
+#include "schemas/entity_schema.h"
+
+#include <stdio.h>
+
+struct init_options {
+    bool print_sql;        /* only print what would be run */
+    bool existing_rows;    /* publish them also for types that the service applies itself */
+    bool no_existing_rows; /* publish none */
+    bool new_incarnation;  /* start a new history: sequences from 1, rows published again */
+    FILE *out;
+};
+
+/** Make a service's database ready to publish; may be called again at any time, also after a kill.
+ * Prints each object as created, kept or changed.
+ * @param schemas  parallel to config->publish.
+ * @return OK; RETRY (locked, full); FATAL (not ours, or cannot be captured) with exit code 78. */
+enum status init_service(const struct config *config, const struct entity_schema *const *schemas,
+                         const struct init_options *options, struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,168 @@
+/* What a configuration must not say: unknown keys, wrong values, properties that break a rule. */
+#include "schemas/config_internal.h"
+
+#include "schemas/json_schema.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define CONFIG_NAME_SIZE 64
+
+/* Properties that Keepstep sets itself, and what to use instead. */
+static const struct {
+    const char *name;
+    const char *instead;
+} config_refused[] = {
+    {"enable.auto.commit", "positions are kept in the database"},
+    {"enable.auto.offset.store", "positions are kept in the database"},
+    {"auto.offset.reset", "use `start:` in the entry"},
+    {"isolation.level", "only committed records are read"},
+    {"acks", "it is always all"},
+    {"request.required.acks", "it is always all"},
+    {"enable.idempotence", "it is always on"},
+    {"enable.gapless.guarantee", "it is always on"},
+    {"message.timeout.ms", "delivery is tried without end"},
+    {"delivery.timeout.ms", "delivery is tried without end"},
+    {"group.instance.id", "use `instance:`"},
+    {"transactional.id", "Keepstep does not use Kafka's transactions"},
+};
+
+static void config_place(const struct config_marks *marks, const char *pointer, struct error *err)
+{
+    const struct config_mark *mark = config_marks_find(marks, pointer);
+    if (mark != NULL)
+        error_prefix(err, "%zu:%zu", mark->line, mark->column);
+}
+
+/* Levenshtein distance; large where a name is too long to compare. */
+static size_t config_distance(const char *a, const char *b)
+{
+    size_t row[CONFIG_NAME_SIZE];
+    size_t length = strlen(b);
+    if (length >= CONFIG_NAME_SIZE)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= length; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= length; j++) {
+            size_t above = row[j];
+            size_t best = corner + (a[i - 1] != b[j - 1]);
+            best = above + 1 < best ? above + 1 : best;
+            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            corner = above;
+        }
+    }
+    return row[length];
+}
+
+static enum status config_unknown(const json_t *properties, const char *name, const char *pointer,
+                                  const struct config_marks *marks, struct error *err)
+{
+    const char *nearest = NULL;
+    size_t least = 4;
+    const char *known;
+    json_t *ignored;
+    json_object_foreach((json_t *)(uintptr_t)properties, known, ignored)
+    {
+        size_t distance = config_distance(name, known);
+        if (distance < least && distance < strlen(known)) {
+            least = distance;
+            nearest = known;
+        }
+    }
+    (void)ignored;
+    if (nearest != NULL)
+        (void)error_set(err, STATUS_FATAL, "unknown key \"%s\"; did you mean \"%s\"?", name,
+                        nearest);
+    else
+        (void)error_set(err, STATUS_FATAL, "unknown key \"%s\"; see docs/CONFIGURATION.md", name);
+    config_place(marks, pointer, err);
+    return STATUS_FATAL;
+}
+
+static const json_t *config_resolve(const json_t *root, const json_t *schema)
+{
+    const char *reference = json_string_value(json_object_get(schema, "$ref"));
+    const char *prefix = "#/definitions/";
+    if (reference == NULL || strncmp(reference, prefix, strlen(prefix)) != 0)
+        return schema;
+    return json_object_get(json_object_get(root, "definitions"), reference + strlen(prefix));
+}
+
+/* Walk tree and schema together: unknown keys get their own words. */
+static enum status config_check_keys(const json_t *root, const json_t *schema, const json_t *tree,
+                                     const char *pointer, const struct config_marks *marks,
+                                     struct error *err)
+{
+    const char *name;
+    json_t *value;
+    schema = config_resolve(root, schema);
+    const json_t *properties = json_object_get(schema, "properties");
+    const json_t *others = json_object_get(schema, "additionalProperties");
+    json_object_foreach((json_t *)(uintptr_t)tree, name, value)
+    {
+        char child[CONFIG_NAME_SIZE * 8];
+        (void)snprintf(child, sizeof child, "%s/%s", pointer, name);
+        const json_t *below = json_object_get(properties, name);
+        if (below == NULL && json_is_false(others))
+            return config_unknown(properties, name, child, marks, err);
+        if (below == NULL)
+            below = others;
+        enum status status = config_check_keys(root, below, value, child, marks, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+static enum status config_check_kafka(const json_t *tree, const struct config_marks *marks,
+                                      struct error *err)
+{
+    char pointer[CONFIG_NAME_SIZE * 2];
+    const json_t *kafka = json_object_get(tree, "kafka");
+    for (size_t i = 0; i < sizeof config_refused / sizeof *config_refused; i++) {
+        if (json_object_get(kafka, config_refused[i].name) == NULL)
+            continue;
+        (void)snprintf(pointer, sizeof pointer, "/kafka/%s", config_refused[i].name);
+        (void)error_set(err, STATUS_FATAL,
+                        "kafka property \"%s\" is not yours to set: %s; remove it",
+                        config_refused[i].name, config_refused[i].instead);
+        config_place(marks, pointer, err);
+        return STATUS_FATAL;
+    }
+    return STATUS_OK;
+}
+
+static enum status config_check_schema(const json_t *schema, const json_t *tree,
+                                       const struct config_marks *marks, struct error *err)
+{
+    struct json_schema *compiled = NULL;
+    struct error own = ERROR_INIT;
+    char pointer[ERROR_TEXT_SIZE];
+    enum status status = json_schema_new(schema, NULL, &compiled, err);
+    if (status != STATUS_OK)
+        return status;
+    if (json_schema_validate(compiled, tree, &own) != STATUS_OK) {
+        (void)snprintf(pointer, sizeof pointer, "%.*s", (int)strcspn(own.text, ":"), own.text);
+        status = error_set(err, STATUS_FATAL, "%s; see docs/CONFIGURATION.md", own.text);
+        config_place(marks, pointer, err);
+    }
+    json_schema_free(compiled);
+    return status;
+}
+
+enum status config_check(const json_t *tree, const struct config_marks *marks, struct error *err)
+{
+    json_t *schema = json_loads(config_schema_json, JSON_LOAD_FLAGS, NULL);
+    if (schema == NULL)
+        return error_set(err, STATUS_FATAL, "the built-in configuration schema is not JSON");
+    enum status status = config_check_keys(schema, schema, tree, "", marks, err);
+    if (status == STATUS_OK)
+        status = config_check_kafka(tree, marks, err);
+    if (status == STATUS_OK)
+        status = config_check_schema(schema, tree, marks, err);
+    json_decref(schema);
+    return status;
+}

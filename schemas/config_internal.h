@@ -1,0 +1,50 @@
+/* Inside schemas/: the parts of reading a configuration. */
+#ifndef SCHEMAS_CONFIG_INTERNAL_H
+#define SCHEMAS_CONFIG_INTERNAL_H
+
+#include "schemas/config.h"
+#include "schemas/json.h"
+
+/** Where each node of the YAML file stands, by its JSON pointer. */
+struct config_mark {
+    char *pointer;
+    size_t line;
+    size_t column;
+};
+struct config_marks {
+    struct config_mark *items;
+    size_t count;
+    size_t size;
+};
+
+/** One option that is a plain value. */
+struct config_option {
+    const char *key; /* dotted */
+    const char *default_text;
+    bool is_integer;
+    const char *description;
+};
+extern const struct config_option config_options[];
+extern const size_t config_option_count;
+
+extern const char config_schema_json[];
+
+/** YAML 1.2 text to a JSON tree, with the core schema's scalars; no anchors, aliases or tags.
+ * @return OK with a tree and marks the caller owns; FATAL "LINE:COLUMN: …". */
+enum status config_yaml_parse(const char *text, size_t length, json_t **ret_tree,
+                              struct config_marks *marks, struct error *err) MUST_CHECK;
+void config_marks_done(struct config_marks *marks);
+
+/** @return the mark of the pointer or of its nearest parent; NULL where there is none. */
+const struct config_mark *config_marks_find(const struct config_marks *marks, const char *pointer);
+
+/** Judge the tree by config.schema.json and the rules: unknown keys, refused kafka properties.
+ * @return OK; FATAL "LINE:COLUMN: what is wrong; what to do". */
+enum status config_check(const json_t *tree, const struct config_marks *marks,
+                         struct error *err) MUST_CHECK;
+
+/** Fill `config`, whose path is set, from a judged tree.
+ * @return false without memory. */
+bool config_build(const json_t *tree, struct config *config) MUST_CHECK;
+
+#endif

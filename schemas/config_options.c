@@ -1,0 +1,72 @@
+/* The table of plain options: defaults, environment and documentation come from it. */
+#include "schemas/config_internal.h"
+
+#include <ctype.h>
+
+const struct config_option config_options[] = {
+    {"service", NULL, false, "Name of this service; becomes `ce_source` of its events. Required."},
+    {"database", NULL, false,
+     "The service's own database, for example `sqlite:shop.db`. Required."},
+    {"topic_prefix", "", false, "Put before the entity type to name a topic."},
+    {"schemas", "schemas", false, "Folder of `<entity type>.schema.json`."},
+    {"instance", "1", false, "Name of this agent or relay among those of one copy."},
+    {"listen", "127.0.0.1:9464", false, "Address of metrics and health; empty switches HTTP off."},
+    {"log.level", "info", false, "Least level: `debug`, `info`, `warning` or `error`."},
+    {"log.format", "auto", false, "`auto` (logfmt on a terminal, else JSON), `logfmt` or `json`."},
+    {"limits.batch_events", "5000", true, "Events that one agent transaction applies at most."},
+    {"limits.batch_bytes", "4194304", true, "Bytes of those events at most."},
+    {"limits.batch_time_ms", "10", true, "Time of a transaction beside an outbox."},
+    {"limits.message_bytes", "1000000", true, "Largest record, uncompressed."},
+    {"limits.parked_entities", "1000", true, "Parked entities of a type before it pauses."},
+    {"limits.parked_records", "10000", true, "Parked records before the partition pauses."},
+    {"limits.outbox_retention_s", "86400", true, "How long acknowledged outbox rows stay."},
+    {"limits.idempotency_window_s", "0", true, "How long single keys stay; 0: for ever."},
+};
+const size_t config_option_count = sizeof config_options / sizeof *config_options;
+
+static void config_describe_option(struct buffer *out, const struct config_option *option)
+{
+    const char *default_text = option->default_text == NULL    ? "-"
+                               : *option->default_text == '\0' ? "(empty)"
+                                                               : option->default_text;
+    buffer_append_format(out, "| `%s` | `KEEPSTEP_", option->key);
+    for (const char *c = option->key; *c != '\0'; c++) {
+        char upper = *c == '.' ? '_' : (char)toupper((unsigned char)*c);
+        buffer_append(out, &upper, 1);
+    }
+    buffer_append_format(out, "` | %s | %s | %s |\n", option->is_integer ? "integer" : "text",
+                         default_text, option->description);
+}
+
+void config_describe(struct buffer *out)
+{
+    buffer_append_text(
+        out, "# Configuration\n\n"
+             "<!-- Written by config_describe(); change schemas/config_options.c instead. -->\n\n"
+             "One YAML file a service. Flags win over the environment, the environment over the\n"
+             "file, the file over the default. Paths are relative to the file.\n\n"
+             "| key | environment | type | default | meaning |\n"
+             "| --- | --- | --- | --- | --- |\n");
+    for (size_t i = 0; i < config_option_count; i++)
+        config_describe_option(out, &config_options[i]);
+    buffer_append_text(
+        out, "\n`database_file` and any `kafka:` property with `_file` behind its name\n"
+             "(`sasl.password_file`) name a file that holds the value.\n\n"
+             "## kafka\n\n"
+             "librdkafka properties, passed on; `KEEPSTEP_KAFKA_BOOTSTRAP_SERVERS` sets\n"
+             "`bootstrap.servers`. Those that would break a rule are refused.\n\n"
+             "## publish and apply\n\n"
+             "Each maps an entity type to an entry; an entry may be empty.\n\n"
+             "| key | default | meaning |\n"
+             "| --- | --- | --- |\n"
+             "| `table` | - | Table in the database. |\n"
+             "| `topic` | `topic_prefix` + entity type | Kafka topic. |\n"
+             "| `partitions` | 6 | Partitions of a topic that the relay creates. |\n"
+             "| `partition_key` | the entity key | Column whose value is the record key. |\n"
+             "| `columns` | same names | Schema column to table column, the renamed ones. |\n"
+             "| `start` | - | `earliest` or `latest`: start without a position. |\n"
+             "| `before` | false | Publish the old row too. |\n"
+             "| `foreign` | false | Another program writes this topic. |\n"
+             "| `format` | keepstep | Form of the records. |\n\n"
+             "## ignore\n\nA list of entity types that are read past.\n");
+}

@@ -1,0 +1,27 @@
+/* The headers of a record that the relay publishes. */
+#ifndef SCHEMAS_RECORD_WRITE_H
+#define SCHEMAS_RECORD_WRITE_H
+
+#include "schemas/change.h"
+
+/** What the headers say; a slice with data NULL leaves its header out. */
+struct record_head {
+    struct slice origin;
+    struct slice incarnation;
+    uint64_t sequence;
+    struct slice id;
+    struct slice previous_id; /* absent at sequence 1 */
+    struct slice type;        /* "order.updated" */
+    struct slice created_at;  /* RFC 3339 */
+    enum change_kind kind;
+    struct slice subject; /* only where it differs from the record key */
+    struct slice traceparent;
+};
+
+/** Build the headers; names are constants, values borrow from `head` or live in `arena`.
+ * @return OK; RETRY (arena full). */
+enum status record_headers_build(const struct record_head *head, struct arena *arena,
+                                 struct header **ret_headers, size_t *ret_count,
+                                 struct error *err) MUST_CHECK;
+
+#endif

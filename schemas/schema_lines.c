@@ -1,0 +1,77 @@
+/* Newline-delimited JSON against one schema, line by line, so that memory stays bounded. */
+#include "schemas/schema_lines.h"
+
+#include "schemas/json_schema.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+static enum status schema_lines_load(const char *path, struct json_schema **ret_schema,
+                                     struct error *err)
+{
+    char *folder = strdup(path);
+    if (folder == NULL)
+        return error_set(err, STATUS_FATAL, "out of memory");
+    char *slash = strrchr(folder, '/');
+    if (slash != NULL)
+        slash[slash == folder ? 1 : 0] = '\0';
+    const struct json_schema_options options = {
+        .folder = slash == NULL ? "." : folder, .strict = true, .assert_formats = true};
+    enum status status = json_schema_new_from_file(path, &options, ret_schema, err);
+    free(folder);
+    return status;
+}
+
+static bool schema_lines_blank(const char *line, size_t length)
+{
+    return strspn(line, " \t\r\n") >= length;
+}
+
+/* @return whether the line is valid; its error is said otherwise. */
+static bool schema_lines_judge(const struct json_schema *schema, const char *line, size_t length,
+                               unsigned long number, FILE *report)
+{
+    json_error_t syntax;
+    struct error err = ERROR_INIT;
+    json_t *document = json_loadb(line, length, JSON_LOAD_FLAGS, &syntax);
+    if (document == NULL) {
+        fprintf(report, "line %lu: column %d: %s\n", number, syntax.column, syntax.text);
+        return false;
+    }
+    bool valid = json_schema_validate(schema, document, &err) == STATUS_OK;
+    if (!valid)
+        fprintf(report, "line %lu: %s\n", number, err.text);
+    json_decref(document);
+    return valid;
+}
+
+enum status schema_lines_validate(const char *schema_path, FILE *in, FILE *report,
+                                  size_t *ret_invalid, struct error *err)
+{
+    struct json_schema *schema = NULL;
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t length;
+    unsigned long number = 0;
+    *ret_invalid = 0;
+    enum status status = schema_lines_load(schema_path, &schema, err);
+    if (status != STATUS_OK) {
+        err->exit_code = EX_CONFIG;
+        return status;
+    }
+    while ((length = getline(&line, &size, in)) >= 0) {
+        number++;
+        if (!schema_lines_blank(line, (size_t)length) &&
+            !schema_lines_judge(schema, line, (size_t)length, number, report))
+            (*ret_invalid)++;
+    }
+    if (ferror(in)) {
+        err->exit_code = EX_IOERR;
+        status = error_set(err, STATUS_FATAL, "cannot read the lines: %s", strerror(errno));
+    }
+    free(line);
+    json_schema_free(schema);
+    return status;
+}

@@ -1,0 +1,90 @@
+/* The three pages, their codes and types, asked as `keepstep healthcheck` asks them. */
+#include "tests/support/test.h"
+
+#include "operate/command.h"
+#include "operate/http.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+
+static bool is_ready;
+
+static void give_metrics(void *context, struct buffer *text)
+{
+    buffer_append_text(text, context);
+}
+
+static bool give_ready(void *context, struct buffer *reason)
+{
+    (void)context;
+    if (!is_ready)
+        buffer_append_text(reason, "agent: waiting");
+    return is_ready;
+}
+
+static int ask(const struct http *http, const char *path)
+{
+    char *url = (char *)(uintptr_t)test_format("http://127.0.0.1:%u%s", http_port(http), path);
+    char name[] = "healthcheck";
+    char flag[] = "--url";
+    char *argv[] = {name, flag, url, NULL};
+    return command_healthcheck.run(&command_healthcheck, 3, argv);
+}
+
+static void a_listen_address_is_host_and_port(void **state)
+{
+    char host[HTTP_HOST_SIZE];
+    char port[8];
+    (void)state;
+    assert_true(http_parse_listen("[::1]:80", host, port));
+    assert_string_equal(host, "::1");
+    assert_true(http_parse_listen(":9464", host, port));
+    assert_string_equal(host, "127.0.0.1");
+    assert_false(http_parse_listen("localhost", host, port));
+    assert_false(http_parse_listen("localhost:70000", host, port));
+    assert_false(http_parse_listen("localhost:", host, port));
+}
+
+static void the_pages_answer_and_readiness_follows_progress(void **state)
+{
+    char text[] = "keepstep_build_info 1\n";
+    struct http *http = NULL;
+    struct error err = ERROR_INIT;
+    (void)state;
+    assert_int_equal(http_open("127.0.0.1:0", give_metrics, give_ready, text, &http, &err),
+                     STATUS_OK);
+    assert_int_not_equal(http_port(http), 0);
+    is_ready = false;
+    assert_int_equal(ask(http, "/readyz"), 1);
+    is_ready = true;
+    assert_int_equal(ask(http, "/readyz"), EX_OK);
+    assert_int_equal(ask(http, "/healthz"), EX_OK);
+    assert_int_equal(ask(http, "/metrics"), EX_OK);
+    assert_int_equal(ask(http, "/elsewhere"), 1);
+    http_close(http);
+}
+
+static void an_address_that_is_taken_is_named(void **state)
+{
+    struct http *first = NULL;
+    struct http *second = NULL;
+    struct error err = ERROR_INIT;
+    (void)state;
+    assert_int_equal(http_open("127.0.0.1:0", give_metrics, give_ready, NULL, &first, &err),
+                     STATUS_OK);
+    const char *listen = test_format("127.0.0.1:%u", http_port(first));
+    assert_int_equal(http_open(listen, give_metrics, give_ready, NULL, &second, &err),
+                     STATUS_FATAL);
+    assert_non_null(strstr(err.text, listen));
+    http_close(first);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_listen_address_is_host_and_port),
+        TEST(the_pages_answer_and_readiness_follows_progress),
+        TEST(an_address_that_is_taken_is_named),
+    };
+    return TEST_RUN(tests);
+}
