@@ -16,6 +16,7 @@ struct owned {
     bool reloaded;
     int64_t end_offset;  /* noted end of the log, 0: none */
     int64_t retry_at_us; /* no earlier look for waiting records */
+    bool cure;           /* a commit may have cured waiting records: look at once */
 
     int64_t stop_offset; /* events from here on are not applied; INT64_MAX: none */
     char stop_reason[ERROR_TEXT_SIZE];
@@ -122,6 +123,10 @@ enum status applier_recover(struct applier *applier, enum status status, struct 
 
 /** Commit; notes a commit whose outcome is unknown and what is durable. */
 enum status applier_commit(struct applier *applier, bool durable, struct error *err) MUST_CHECK;
+
+/** Memory takes over what was committed. */
+enum status applier_advance(struct applier *applier, const struct batch *batch, struct error *err)
+    MUST_CHECK;
 
 /** Show a partition's numbers to other threads. */
 void applier_publish_metrics(struct applier *applier, const struct owned *owned);

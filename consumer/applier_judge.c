@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** What an event blocks: its entity, or its record key where the entity cannot be read (rule 23). */
+/** What an event blocks: its entity, or its record key where the entity cannot be read (rule 23).
+ */
 static void applier_block_key(const struct change *change, struct slice *ret_type,
                               struct slice *ret_key)
 {
@@ -51,7 +52,8 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
         return applier_no_memory(err);
     struct owned *owned = &applier->owned[event->change.partition_index];
     owned->parked++;
-    if (owned->state.parked_count + (int64_t)owned->parked > applier->config->limits.parked_records) {
+    if (owned->state.parked_count + (int64_t)owned->parked >
+        applier->config->limits.parked_records) {
         applier_stop_at(applier, &event->change,
                         "too many parked records (limits.parked_records); see `keepstep parked`");
         return STATUS_STOP;
@@ -112,16 +114,17 @@ static enum status applier_stop_sequence(const struct change *change,
     unsigned long long last = state == NULL ? 0 : state->last;
     if (gap)
         return error_set(err, STATUS_STOP,
-                         "sequence %llu of %.*s (incarnation %.*s) follows %llu: events are "
+                         "gap: sequence %llu of %.*s (incarnation %.*s) follows %llu: events are "
                          "missing; bring them back or take a new copy",
                          (unsigned long long)change->sequence, SLICE_ARGS(change->source),
                          SLICE_ARGS(change->incarnation), last);
-    return error_set(err, STATUS_STOP,
-                     "event %.*s at sequence %llu of %.*s (incarnation %.*s) does not continue "
-                     "the history that was applied up to %llu: two histories under one "
-                     "incarnation (a cloned or restored origin)",
-                     SLICE_ARGS(change->id), (unsigned long long)change->sequence,
-                     SLICE_ARGS(change->source), SLICE_ARGS(change->incarnation), last);
+    return error_set(
+        err, STATUS_STOP,
+        "fork: event %.*s at sequence %llu of %.*s (incarnation %.*s) does not continue "
+        "the history that was applied up to %llu: two histories under one "
+        "incarnation (a cloned or restored origin)",
+        SLICE_ARGS(change->id), (unsigned long long)change->sequence, SLICE_ARGS(change->source),
+        SLICE_ARGS(change->incarnation), last);
 }
 
 /** @return OK with EVENT_DUPLICATE or EVENT_APPLY; STOP. */
@@ -175,10 +178,9 @@ static enum status applier_judge_change(struct applier *applier, struct owned *o
     event->image = change;
     const struct mapping *mapping = applier_mapping(applier, change->entity_type);
     if (event->decoded == STATUS_REJECT)
-        return applier_park_event(applier, event, event->reject, 0,
-                                  event->decode_error.data == NULL ? "malformed"
-                                                                   : event->decode_error.data,
-                                  err);
+        return applier_park_event(
+            applier, event, event->reject, 0,
+            event->decode_error.data == NULL ? "malformed" : event->decode_error.data, err);
     if (mapping == NULL || change->schema == NULL) {
         if (!applier_is_ignored(applier, change->entity_type))
             return error_set(err, STATUS_STOP,

@@ -39,8 +39,8 @@ static enum status applier_attempt(struct applier *applier, const struct parked_
     bool superseded = false;
     if (mapping->published_here)
         superseded = applier_parked_superseded(applier, records, count, index);
-    if (mapping->published_here && !superseded)
-        status = applier_is_pending(applier, change, UINT64_MAX - 1, &superseded, err);
+    if (mapping->published_here && !superseded && applier->range_count > 0)
+        status = applier_is_pending(applier, change, applier->ranges[0].above, &superseded, err);
     if (status != STATUS_OK)
         return status;
     if (superseded) {
@@ -211,7 +211,9 @@ enum status applier_retry_parked(struct applier *applier, int64_t now_us, struct
         if (owned->state.waiting_count == 0 || now < owned->retry_at_us)
             continue;
         owned->retry_at_us = now + PARKED_PAUSE_US;
-        enum status status = applier_retry_partition(applier, owned, now_us, err);
+        int64_t due = owned->cure ? INT64_MAX : now_us;
+        owned->cure = false;
+        enum status status = applier_retry_partition(applier, owned, due, err);
         if (status != STATUS_OK)
             return status;
     }

@@ -31,8 +31,8 @@ static enum status capture_key_place(sqlite3 *db, const char *table, const char 
     return STATUS_OK;
 }
 
-static enum status capture_number(sqlite3 *db, const char *sql, const char *table,
-                                  int *ret_number, char *ret_name, size_t size, struct error *err)
+static enum status capture_number(sqlite3 *db, const char *sql, const char *table, int *ret_number,
+                                  char *ret_name, size_t size, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_session_prepare(db, sql, &statement, err);
@@ -62,12 +62,11 @@ static enum status capture_check_columns(sqlite3 *db, const struct config_entry 
         if (place < 0)
             return capture_refuse(err, entry, "has no column ", name);
         if (column->is_key && place == 0)
-            return capture_refuse(err, entry,
-                                  "has another primary key than x-keepstep-key, which names ",
-                                  name);
+            return capture_refuse(
+                err, entry, "has another primary key than x-keepstep-key, which names ", name);
         if (column->is_key && column->type != COLUMN_INTEGER && column->type != COLUMN_TEXT)
-            return capture_refuse(err, entry, "needs an integer or text key; it is neither: ",
-                                  name);
+            return capture_refuse(err, entry,
+                                  "needs an integer or text key; it is neither: ", name);
     }
     return STATUS_OK;
 }
@@ -77,10 +76,11 @@ enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
 {
     char name[256] = "";
     int number = 0;
-    enum status status =
-        capture_number(db, "SELECT count(*), '' FROM sqlite_schema WHERE type = 'table' "
-                           "AND name = ?1 COLLATE NOCASE",
-                       entry->table, &number, name, sizeof name, err);
+    enum status status = capture_number(
+        db,
+        "SELECT count(*), '' FROM sqlite_schema WHERE type = 'table' "
+        "AND name = ?1 COLLATE NOCASE",
+        entry->table, &number, name, sizeof name, err);
     if (status == STATUS_OK && number == 0)
         return capture_refuse(err, entry, "does not exist; create it first", name);
     if (status == STATUS_OK)
@@ -91,11 +91,11 @@ enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
     if (status == STATUS_OK)
         status = capture_check_columns(db, entry, schema, err);
     if (status == STATUS_OK && (size_t)number != schema->key_count)
-        return capture_refuse(err, entry, "has more key columns than x-keepstep-key; name all",
-                              "");
+        return capture_refuse(err, entry, "has more key columns than x-keepstep-key; name all", "");
     if (status == STATUS_OK)
-        status = capture_number(db, "SELECT count(*), max(name) FROM pragma_index_list(?1) "
-                                    "WHERE \"unique\" AND origin <> 'pk'",
+        status = capture_number(db,
+                                "SELECT count(*), max(name) FROM pragma_index_list(?1) "
+                                "WHERE \"unique\" AND origin <> 'pk'",
                                 entry->table, &number, name, sizeof name, err);
     if (status == STATUS_OK && number > 0)
         return capture_refuse(err, entry,

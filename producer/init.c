@@ -13,6 +13,6 @@ enum status init_service(const struct config *config, const struct entity_schema
         return init_sqlite(config, schemas, options, err);
     if (err != NULL)
         err->exit_code = EX_CONFIG;
-    return error_set(err, STATUS_FATAL, "database: %s has no outbox back end; use sqlite:",
-                     config->database);
+    return error_set(err, STATUS_FATAL,
+                     "database: %s has no outbox back end; use sqlite:", config->database);
 }

@@ -149,8 +149,7 @@ static enum status init_identity(struct init *init, struct error *err)
     uuid_v7(incarnation);
     if (init->options->print_sql)
         return STATUS_OK;
-    enum status status =
-        init_run(init, SQL_INSERT_RELAY, init->config->service, incarnation, err);
+    enum status status = init_run(init, SQL_INSERT_RELAY, init->config->service, incarnation, err);
     if (status != STATUS_OK || !init->options->new_incarnation)
         return status;
     status = init_run(init, SQL_RESTART_RELAY, init->config->service, incarnation, err);
@@ -204,9 +203,9 @@ static enum status init_progress(struct init *init, const char *entity_type,
 }
 
 /* Writes one row's `r` event, and its key as the place to go on from. */
-static enum status init_emit(struct init *init, const struct config_entry *entry,
-                             sqlite3_stmt *row, sqlite3_stmt *insert, sqlite3_stmt *place,
-                             size_t key_count, struct error *err)
+static enum status init_emit(struct init *init, const struct config_entry *entry, sqlite3_stmt *row,
+                             sqlite3_stmt *insert, sqlite3_stmt *place, size_t key_count,
+                             struct error *err)
 {
     sqlite_session_bind(insert, 1, slice_of(entry->entity_type));
     for (int column = 0; column < 3; column++)
@@ -304,8 +303,9 @@ static enum status init_existing(struct init *init, const struct config_entry *e
     bool applied = config_find(init->config->apply, init->config->apply_count, entry->entity_type,
                                strlen(entry->entity_type)) != NULL;
     if (!progress.done && applied && !init->options->existing_rows) {
-        (void)fprintf(out, "%-8s rows    %s: the service applies this type itself; "
-                           "--existing-rows publishes them\n",
+        (void)fprintf(out,
+                      "%-8s rows    %s: the service applies this type itself; "
+                      "--existing-rows publishes them\n",
                       "skipped", entry->entity_type);
         return STATUS_OK;
     }

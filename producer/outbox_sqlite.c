@@ -74,15 +74,14 @@ static enum status outbox_sqlite_open(const struct outbox_options *options,
         status = error_set(err, STATUS_RETRY, "no memory");
         goto out;
     }
-    status = sqlite_session_open(
-        options->path, options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE,
-        &self->db, err);
+    status = sqlite_session_open(options->path,
+                                 options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE,
+                                 &self->db, err);
     for (size_t i = 0; status == STATUS_OK && i < SQL_COUNT; i++) {
         status = sqlite_session_prepare(self->db, OUTBOX_SQL[i], &self->statements[i], err);
         if (status == STATUS_FATAL) {
             err->exit_code = EX_CONFIG;
-            error_prefix(err, "%s has no outbox of Keepstep's; run `keepstep init`",
-                         options->path);
+            error_prefix(err, "%s has no outbox of Keepstep's; run `keepstep init`", options->path);
         }
     }
 out:
@@ -219,8 +218,8 @@ out:
     return status;
 }
 
-static enum status outbox_sqlite_claim_row(struct outbox_sqlite *self,
-                                           const struct outbox_row *row, struct error *err)
+static enum status outbox_sqlite_claim_row(struct outbox_sqlite *self, const struct outbox_row *row,
+                                           struct error *err)
 {
     int changes = 0;
     sqlite3_stmt *statement = self->statements[CLAIM_ROW];
@@ -275,8 +274,8 @@ static enum status outbox_sqlite_claim(struct outbox *outbox, const struct lease
 }
 
 static enum status outbox_sqlite_acknowledge(struct outbox *outbox, const struct lease *lease,
-                                             const struct relay_partition *partitions,
-                                             size_t count, struct error *err)
+                                             const struct relay_partition *partitions, size_t count,
+                                             struct error *err)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);
     sqlite3_stmt *statement = self->statements[ACKNOWLEDGE];
@@ -294,8 +293,7 @@ static enum status outbox_sqlite_acknowledge(struct outbox *outbox, const struct
 }
 
 static enum status outbox_sqlite_set_aside(struct outbox *outbox, const struct lease *lease,
-                                           int64_t position, const char *reason,
-                                           struct error *err)
+                                           int64_t position, const char *reason, struct error *err)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);
     sqlite3_stmt *statement = self->statements[SET_ASIDE];

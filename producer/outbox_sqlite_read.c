@@ -41,8 +41,8 @@ static bool outbox_sqlite_row(sqlite3_stmt *statement, struct arena *arena,
 
 /* Collects the statement's rows into the arena. Where it is full the rows so far are returned; with
  * none at all that is an error, unless `all` are asked for. */
-static enum status outbox_sqlite_rows(struct outbox_sqlite *self, sqlite3_stmt *statement,
-                                      bool all, struct arena *arena, struct outbox_row **ret_rows,
+static enum status outbox_sqlite_rows(struct outbox_sqlite *self, sqlite3_stmt *statement, bool all,
+                                      struct arena *arena, struct outbox_row **ret_rows,
                                       size_t *ret_count, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -133,8 +133,7 @@ enum status outbox_sqlite_load_claimed(struct outbox *outbox,
     (void)sqlite3_bind_int(statement, 1, partition->partition);
     (void)sqlite3_bind_int64(statement, 2, (int64_t)above);
     sqlite_session_bind(statement, 3, buffer_slice(&types));
-    enum status status =
-        outbox_sqlite_rows(self, statement, true, arena, ret_rows, ret_count, err);
+    enum status status = outbox_sqlite_rows(self, statement, true, arena, ret_rows, ret_count, err);
     struct slice previous = {0};
     if (status == STATUS_OK && *ret_count > 0)
         status = outbox_sqlite_previous(self, partition, above, buffer_slice(&types), arena,
@@ -172,9 +171,8 @@ enum status outbox_sqlite_find(struct outbox *outbox, struct slice id, struct ar
     return status;
 }
 
-enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease,
-                                int64_t before_us, size_t limit, size_t *ret_purged,
-                                struct error *err)
+enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease, int64_t before_us,
+                                size_t limit, size_t *ret_purged, struct error *err)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);
     sqlite3_stmt *look = NULL;
@@ -218,8 +216,8 @@ bool outbox_sqlite_changed(struct outbox *outbox)
 }
 
 enum status outbox_sqlite_list(struct outbox *outbox, enum outbox_filter filter, size_t limit,
-                               struct arena *arena, struct outbox_row **ret_rows,
-                               size_t *ret_count, struct error *err)
+                               struct arena *arena, struct outbox_row **ret_rows, size_t *ret_count,
+                               struct error *err)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);
     sqlite3_stmt *statement = self->statements[LIST_ROWS];

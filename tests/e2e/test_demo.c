@@ -39,8 +39,8 @@ static void clean_leaves_a_foreign_folder_alone(void **state)
     (void)state;
     const char *file = test_path("precious.txt");
     test_write_file(file, "mine");
-    struct process_result result =
-        PROCESS_RUN(KEEPSTEP_BINARY, "demo", "--clean", "--directory", test_directory());
+    struct process_result result = PROCESS_RUN(KEEPSTEP_BINARY, "demo", "--clean", "--directory",
+                                               test_directory());
     assert_int_not_equal(result.exit_code, 0);
     assert_non_null(strstr(result.errors, "was not made by keepstep demo"));
     assert_string_equal(test_read_file(file), "mine");

@@ -51,8 +51,8 @@ static const char *clients_or_skip(void)
 static const char *run_client(const char *node_path, const char *script, struct kafka *kafka,
                               const char *topic, const char *count)
 {
-    const char *const argv[] = {"node", test_format("%s/%s", CLIENTS, script),
-                                kafka_bootstrap(kafka), topic, count, NULL};
+    const char *const argv[] = {
+        "node", test_format("%s/%s", CLIENTS, script), kafka_bootstrap(kafka), topic, count, NULL};
     const char *const environment[] = {node_path, NULL};
     struct process_result result = process_run(argv, environment, KAFKAJS_LIMIT);
     if (result.exit_code != 0)
@@ -94,13 +94,13 @@ static void produce_by_kcat(struct kafka *kafka, const char *event_id, const cha
                             const char *value)
 {
     const char *key = test_format("{\"id\":%d}", id);
-    uint32_t hash = murmur2(key, strlen(key)) & 0x7fffffff;
+    int partition = murmur2_partition(slice_of(key), PARTITIONS);
     const char *file = test_path("%s.json", event_id);
     test_write_file(file, value);
     struct process_result result = PROCESS_RUN(
         "kcat", "-P", "-b", kafka_bootstrap(kafka), "-t", sidecar_topic("item"), "-p",
-        test_format("%u", hash % PARTITIONS), "-k", key, "-X", "acks=all", "-H",
-        "ce_specversion=1.0", "-H", test_format("ce_id=%s", event_id), "-H", "ce_source=kcat", "-H",
+        test_format("%d", partition), "-k", key, "-X", "acks=all", "-H", "ce_specversion=1.0", "-H",
+        test_format("ce_id=%s", event_id), "-H", "ce_source=kcat", "-H",
         test_format("ce_type=item.%s", type), "-H", "ce_time=2026-11-23T09:42:00.5+02:00", "-H",
         "content-type=application/json", file);
     if (result.exit_code != 0)
@@ -152,12 +152,12 @@ static void the_cloudevents_sdk_reads_our_records(void **state)
                                 "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition",
                                 "4\n", 30000));
     const char *lines = run_client(node_path, "read.js", kafka, sidecar_topic("item"), "4");
-    assert_string_equal(
-        lines, test_format("1.0 item.read %s1 follows application/json r before\n"
-                           "1.0 item.updated %s2 follows application/json u ü\"\n"
-                           "1.0 item.deleted %s3 follows application/json d -\n"
-                           "1.0 item.created %s4 follows application/json c again\n",
-                           common, common, common, common));
+    assert_string_equal(lines,
+                        test_format("1.0 item.read %s1 follows application/json r before\n"
+                                    "1.0 item.updated %s2 follows application/json u ü\"\n"
+                                    "1.0 item.deleted %s3 follows application/json d -\n"
+                                    "1.0 item.created %s4 follows application/json c again\n",
+                                    common, common, common, common));
     sidecar_stop(&shop);
 }
 

@@ -54,9 +54,9 @@ static int listen_on_free_port(const struct sidecar *sidecar)
     const char *place = strstr(config, NO_LISTEN);
     assert_non_null(place);
     int port = process_free_port();
-    test_write_file(sidecar->config, test_format("%.*slisten: 127.0.0.1:%d\n%s",
-                                                 (int)(place - config), config, port,
-                                                 place + strlen(NO_LISTEN)));
+    test_write_file(sidecar->config,
+                    test_format("%.*slisten: 127.0.0.1:%d\n%s", (int)(place - config), config, port,
+                                place + strlen(NO_LISTEN)));
     return port;
 }
 
@@ -64,8 +64,8 @@ static void check_by_promtool(const char *metrics)
 {
     const char *file = test_path("metrics.txt");
     test_write_file(file, metrics);
-    struct process_result result =
-        PROCESS_RUN("sh", "-c", test_format("promtool check metrics <'%s'", file));
+    struct process_result result = PROCESS_RUN("sh", "-c",
+                                               test_format("promtool check metrics <'%s'", file));
     if (result.exit_code != 0)
         test_fail("promtool ended with %d: %s%s", result.exit_code, result.output, result.errors);
     assert_string_equal(result.errors, "");

@@ -1,0 +1,102 @@
+/* What the benchmark programs share. */
+#include "bench.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int64_t bench_now_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void bench_sleep_us(int64_t duration)
+{
+    struct timespec rest = {.tv_sec = duration / 1000000, .tv_nsec = duration % 1000000 * 1000};
+    if (duration > 0)
+        (void)nanosleep(&rest, NULL);
+}
+
+void bench_fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)fputs("bench: ", stderr);
+    (void)vfprintf(stderr, format, args);
+    (void)fputc('\n', stderr);
+    va_end(args);
+    exit(1);
+}
+
+void *bench_allocate(size_t size)
+{
+    void *memory = malloc(size == 0 ? 1 : size);
+    if (memory == NULL)
+        bench_fail("out of memory");
+    return memory;
+}
+
+sqlite3 *bench_open(const char *path, int flags)
+{
+    sqlite3 *database = NULL;
+    if (sqlite3_open_v2(path, &database, flags, NULL) != SQLITE_OK)
+        bench_fail("%s: %s", path, sqlite3_errmsg(database));
+    (void)sqlite3_busy_timeout(database, 10000);
+    return database;
+}
+
+void bench_execute(sqlite3 *database, const char *sql)
+{
+    if (sqlite3_exec(database, sql, NULL, NULL, NULL) != SQLITE_OK)
+        bench_fail("%s: %s", sql, sqlite3_errmsg(database));
+}
+
+sqlite3_stmt *bench_prepare(sqlite3 *database, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    if (sqlite3_prepare_v2(database, sql, -1, &statement, NULL) != SQLITE_OK)
+        bench_fail("%s: %s", sql, sqlite3_errmsg(database));
+    return statement;
+}
+
+void bench_pragmas(sqlite3 *database)
+{
+    bench_execute(database, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+                            "PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-16384;");
+}
+
+int64_t bench_number(const char *path, const char *sql)
+{
+    sqlite3 *database = NULL;
+    sqlite3_stmt *statement = NULL;
+    int64_t number = 0;
+    if (sqlite3_open_v2(path, &database, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
+        (void)sqlite3_busy_timeout(database, 1000);
+        if (sqlite3_prepare_v2(database, sql, -1, &statement, NULL) == SQLITE_OK &&
+            sqlite3_step(statement) == SQLITE_ROW)
+            number = sqlite3_column_int64(statement, 0);
+    }
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(database);
+    return number;
+}
+
+int64_t bench_memory_kib(int process, const char *field)
+{
+    char path[64];
+    char line[256];
+    int64_t kib = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", process);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return 0;
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, field, strlen(field)) == 0 && line[strlen(field)] == ':')
+            kib = strtoll(line + strlen(field) + 1, NULL, 10);
+    (void)fclose(file);
+    return kib;
+}

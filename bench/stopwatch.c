@@ -1,0 +1,87 @@
+/* Starts a program and takes the time until a number in a database reaches its target.
+ *
+ *   stopwatch DATABASE SQL TARGET LIMIT_SECONDS PROGRAM ARGUMENT...
+ *
+ * Prints the whole time from the program's start, and the rate between the first tenth and the end,
+ * in which neither start nor the joining of a group is; also what memory it took. The program's
+ * output goes to stderr. It is ended by SIGTERM. */
+#include "bench.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define POLL_US 10000
+
+static pid_t start(char **argv)
+{
+    pid_t process = fork();
+    if (process < 0)
+        bench_fail("fork: %s", strerror(errno));
+    if (process == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)dup2(STDERR_FILENO, STDOUT_FILENO);
+        (void)execvp(argv[0], argv);
+        _exit(127);
+    }
+    return process;
+}
+
+struct course {
+    int64_t started;
+    int64_t tenth_at;
+    int64_t tenth;
+    int64_t ended;
+    int64_t reached;
+};
+
+static void watch(struct course *course, pid_t process, char **argv)
+{
+    int64_t target = strtoll(argv[3], NULL, 10);
+    int64_t deadline = course->started + strtoll(argv[4], NULL, 10) * 1000000;
+    while (course->reached < target) {
+        bench_sleep_us(POLL_US);
+        course->reached = bench_number(argv[1], argv[2]);
+        course->ended = bench_now_us();
+        if (course->tenth_at == 0 && course->reached * 10 >= target) {
+            course->tenth_at = course->ended;
+            course->tenth = course->reached;
+        }
+        if (waitpid(process, NULL, WNOHANG) != 0)
+            bench_fail("%s ended at %" PRId64 " of %" PRId64, argv[5], course->reached, target);
+        if (course->ended > deadline) {
+            (void)kill(process, SIGKILL);
+            bench_fail("%s has done %" PRId64 " of %" PRId64 " in %s s", argv[5], course->reached,
+                       target, argv[4]);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 6)
+        bench_fail("stopwatch DATABASE SQL TARGET LIMIT_SECONDS PROGRAM ARGUMENT...");
+    struct course course = {.started = bench_now_us()};
+    pid_t process = start(argv + 5);
+    watch(&course, process, argv);
+    int64_t peak = bench_memory_kib(process, "VmHWM");
+    (void)kill(process, SIGTERM);
+    (void)waitpid(process, NULL, 0);
+
+    double seconds = (double)(course.ended - course.started) / 1e6;
+    double rate = (double)course.reached / seconds;
+    int64_t steady_us = course.ended - course.tenth_at;
+    double steady = rate;
+    if (steady_us > 0)
+        steady = (double)(course.reached - course.tenth) * 1e6 / (double)steady_us;
+    printf("{\"events\": %" PRId64 ", \"seconds\": %.3f, \"events_per_second_with_start\": %.0f, "
+           "\"events_per_second\": %.0f, \"peak_kib\": %" PRId64 "}\n",
+           course.reached, seconds, rate, steady, peak);
+    return 0;
+}

@@ -1,0 +1,456 @@
+/* The memory of owned partitions: taken, advanced after a commit, reloaded, made durable. */
+#include "consumer/applier_internal.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/uuid.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define APPLIER_RELOAD_TRIES 5
+#define APPLIER_PRUNE_LIMIT  1000
+
+enum status applier_no_memory(struct error *err)
+{
+    return error_set(err, STATUS_FATAL, "no memory for a transaction");
+}
+
+const struct mapping *applier_mapping(const struct applier *applier, struct slice entity_type)
+{
+    for (size_t i = 0; i < applier->mapping_count; i++) {
+        if (slice_is(entity_type, applier->mappings[i].schema->entity_type))
+            return &applier->mappings[i];
+    }
+    return NULL;
+}
+
+const struct entity_schema *applier_lookup(void *context, struct slice entity_type)
+{
+    const struct mapping *mapping = applier_mapping(context, entity_type);
+    return mapping == NULL ? NULL : mapping->schema;
+}
+
+bool applier_is_own(const struct applier *applier, const struct change *change)
+{
+    return slice_is(change->source, applier->config->service);
+}
+
+enum status applier_decode(struct applier *applier, const struct record *record,
+                           struct change **ret_change, struct error *err)
+{
+    *ret_change = arena_alloc(&applier->arena, sizeof **ret_change);
+    if (*ret_change == NULL)
+        return applier_no_memory(err);
+    return record_decode(record, applier_lookup, applier, &applier->arena, *ret_change, err);
+}
+
+enum status applier_new(const struct applier_options *options, struct applier **ret_applier,
+                        struct error *err)
+{
+    const struct config *config = options->config;
+    struct applier *applier = calloc(1, sizeof *applier);
+    if (applier == NULL)
+        return applier_no_memory(err);
+    *applier = (struct applier){.ops = options->ops,
+                                .config = config,
+                                .mappings = options->mappings,
+                                .mapping_count = options->mapping_count,
+                                .metrics = options->metrics};
+    size_t bytes = (size_t)config->limits.batch_bytes + (size_t)config->limits.message_bytes;
+    arena_init(&applier->arena, 16 * bytes + ((size_t)64 << 20));
+    struct store_options store = {.path = config->database_path, .service = config->service};
+    enum status status = applier->ops->open(&store, &applier->store, err);
+    if (status == STATUS_OK)
+        status = applier->ops->meta(applier->store, &applier->meta, err);
+    for (size_t i = 0; i < applier->mapping_count && status == STATUS_OK; i++) {
+        applier->publishes = applier->publishes || applier->mappings[i].published_here;
+        status = applier->ops->prepare(applier->store, &applier->mappings[i], err);
+    }
+    if (status != STATUS_OK) {
+        applier_free(applier);
+        return status;
+    }
+    *ret_applier = applier;
+    return STATUS_OK;
+}
+
+static void applier_forget(struct applier *applier)
+{
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        struct owned *owned = &applier->owned[i];
+        struct agent_partition_metrics *row = NULL;
+        if (applier->metrics != NULL)
+            row = agent_metrics_partition(applier->metrics, owned->state.topic,
+                                          owned->state.partition);
+        if (row != NULL)
+            atomic_store(&row->owned, false);
+        partition_state_done(&owned->state);
+        free(owned->sequences);
+    }
+    free(applier->owned);
+    applier->owned = NULL;
+    applier->owned_count = 0;
+    applier->undurable_since_us = 0;
+    applier->reload_needed = false;
+}
+
+void applier_free(struct applier *applier)
+{
+    if (applier == NULL)
+        return;
+    applier_drop_all(applier);
+    if (applier->store != NULL)
+        applier->ops->close(applier->store);
+    free(applier->blocked);
+    arena_done(&applier->arena);
+    free(applier);
+}
+
+const char *applier_copy_id(const struct applier *applier)
+{
+    return applier->meta.copy_id;
+}
+
+enum status applier_read(struct applier *applier, const char *topic, int32_t partition,
+                         struct partition_state *ret_state, struct error *err)
+{
+    return applier->ops->read(applier->store, topic, partition, ret_state, err);
+}
+
+enum status applier_take(struct applier *applier, struct partition_state *state, size_t *ret_index,
+                         struct error *err)
+{
+    size_t count = applier->owned_count;
+    if (count == APPLIER_PARTITIONS_MAX)
+        return error_set(err, STATUS_FATAL, "more than %d partitions", APPLIER_PARTITIONS_MAX);
+    struct owned *grown = realloc(applier->owned, (count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return applier_no_memory(err);
+    applier->owned = grown;
+    uuid_v7(state->token);
+    enum status status = applier->ops->take(applier->store, state, err);
+    if (status != STATUS_OK) {
+        applier->ops->rollback(applier->store);
+        return status;
+    }
+    state->stopped[0] = '\0'; /* a restart tries again; the reason is written anew if it stands */
+    applier->owned[count] = (struct owned){.state = *state,
+                                           .stop_offset = INT64_MAX,
+                                           .durable_offset = state->next_offset};
+    applier->owned_count = count + 1;
+    *ret_index = count;
+    *state = (struct partition_state){0};
+    applier_publish_metrics(applier, &applier->owned[count]);
+    return STATUS_OK;
+}
+
+void applier_drop_all(struct applier *applier)
+{
+    struct error ignored = ERROR_INIT;
+    if (applier->undurable_since_us != 0 && !applier->reload_needed)
+        if (applier_make_durable(applier, true, &ignored) != STATUS_OK)
+            log_warning("agent", "last commits not made durable: %s", ignored.text);
+    if (applier->store != NULL)
+        applier->ops->rollback(applier->store);
+    applier_forget(applier);
+}
+
+bool applier_partition(const struct applier *applier, size_t index,
+                       struct applier_partition *ret_partition)
+{
+    if (index >= applier->owned_count)
+        return false;
+    const struct owned *owned = &applier->owned[index];
+    *ret_partition = (struct applier_partition){.topic = owned->state.topic,
+                                                .partition = owned->state.partition,
+                                                .next_offset = owned->state.next_offset,
+                                                .durable_offset = owned->durable_offset,
+                                                .epoch = owned->state.epoch,
+                                                .token = owned->state.token,
+                                                .stopped = owned->state.stopped,
+                                                .reloaded = owned->reloaded};
+    return true;
+}
+
+size_t applier_find(const struct applier *applier, const char *topic, int32_t partition)
+{
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        const struct partition_state *state = &applier->owned[i].state;
+        if (state->partition == partition && strcmp(state->topic, topic) == 0)
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+size_t applier_count(const struct applier *applier)
+{
+    return applier->owned_count;
+}
+
+void applier_seen_reload(struct applier *applier, size_t index)
+{
+    applier->owned[index].reloaded = false;
+}
+
+void applier_note_end(struct applier *applier, size_t index, int64_t next_offset)
+{
+    applier->owned[index].end_offset = next_offset;
+}
+
+bool applier_has_ends(const struct applier *applier)
+{
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        const struct owned *owned = &applier->owned[i];
+        if (owned->stop_offset == INT64_MAX && owned->end_offset > owned->state.next_offset)
+            return true;
+    }
+    return false;
+}
+
+void applier_begin_work(struct applier *applier)
+{
+    applier->blocked_count = 0;
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        struct owned *owned = &applier->owned[i];
+        size_t count = owned->state.sequence_count;
+        owned->touched = false;
+        owned->parked = 0;
+        owned->next_offset = owned->state.next_offset;
+        owned->anchor_offset = -1;
+        if (owned->sequence_size < count) {
+            free(owned->sequences);
+            owned->sequences = calloc(count, sizeof *owned->sequences);
+            owned->sequence_size = owned->sequences == NULL ? 0 : count;
+        }
+        owned->sequence_count = owned->sequence_size < count ? 0 : count;
+        if (owned->sequence_count > 0)
+            memcpy(owned->sequences, owned->state.sequences, count * sizeof *owned->sequences);
+    }
+}
+
+/** Remember what this transaction blocked. */
+static enum status applier_advance_blocked(struct applier *applier, struct error *err)
+{
+    for (size_t i = 0; i < applier->blocked_count; i++) {
+        const struct blocked_now *now = &applier->blocked[i];
+        struct partition_state *state = &applier->owned[now->partition_index].state;
+        struct blocked_entity *grown =
+            realloc(state->blocked, (state->blocked_count + 1) * sizeof *grown);
+        if (grown == NULL)
+            return applier_no_memory(err);
+        state->blocked = grown;
+        struct slice type = now->entity_type;
+        char *type_text = strndup(type.data == NULL ? "" : type.data, type.length);
+        struct slice key = now->entity_key;
+        char *key_text = strndup(key.data == NULL ? "" : key.data, key.length);
+        grown[state->blocked_count++] =
+            (struct blocked_entity){.entity_type = type_text, .entity_key = key_text};
+        if (type_text == NULL || key_text == NULL)
+            return applier_no_memory(err);
+    }
+    return STATUS_OK;
+}
+
+static void applier_advance_partition(struct applier *applier, struct owned *owned)
+{
+    struct partition_state *state = &owned->state;
+    struct sequence_state *old = state->sequences;
+    size_t old_count = state->sequence_count;
+    state->sequences = owned->sequences;
+    state->sequence_count = owned->sequence_count;
+    owned->sequences = old;
+    owned->sequence_size = old_count;
+    state->next_offset = owned->next_offset;
+    if (owned->anchor_offset >= 0) {
+        state->anchor_offset = owned->anchor_offset;
+        (void)snprintf(state->anchor_id, sizeof state->anchor_id, "%s", owned->anchor_id);
+    }
+    state->parked_count += (int64_t)owned->parked;
+    bool stops = owned->stop_offset != INT64_MAX && state->stopped[0] == '\0';
+    if (stops) {
+        memcpy(state->stopped, owned->stop_reason, sizeof state->stopped);
+        log_error("agent", "%s/%d stands still at %s. Mend the cause, then `keepstep parked "
+                  "resume` or restart the agent",
+                  state->topic, state->partition, state->stopped);
+    }
+    applier_publish_metrics(applier, owned);
+}
+
+enum status applier_advance(struct applier *applier, const struct batch *batch, struct error *err)
+{
+    bool cures = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct batch_event *event = &batch->events[i];
+        struct owned *owned = &applier->owned[event->change.partition_index];
+        cures = cures || event->outcome == EVENT_APPLY;
+        if (event->outcome == EVENT_PARKED && !event->parked_held && !event->parked_behind)
+            owned->state.waiting_count++;
+    }
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        struct owned *owned = &applier->owned[i];
+        if (owned->touched)
+            applier_advance_partition(applier, owned);
+        if (applier->undurable_since_us == 0)
+            owned->durable_offset = owned->state.next_offset;
+        if (cures)
+            owned->cure = owned->state.waiting_count > 0;
+    }
+    return applier_advance_blocked(applier, err);
+}
+
+void applier_publish_metrics(struct applier *applier, const struct owned *owned)
+{
+    struct agent_partition_metrics *row = NULL;
+    if (applier->metrics != NULL)
+        row =
+            agent_metrics_partition(applier->metrics, owned->state.topic, owned->state.partition);
+    if (row == NULL)
+        return;
+    atomic_store(&row->owned, true);
+    atomic_store(&row->stopped, owned->state.stopped[0] != '\0');
+    atomic_store(&row->applied_offset, owned->state.next_offset);
+    if (applier->undurable_since_us == 0)
+        atomic_store(&row->durable_offset, owned->state.next_offset);
+    atomic_store(&row->parked, owned->state.parked_count);
+}
+
+static void applier_reload_swap(struct applier *applier, struct owned *owned,
+                                struct partition_state *fresh)
+{
+    bool revised = fresh->revision != owned->state.revision;
+    owned->reloaded = owned->reloaded || revised || applier->reload_needed ||
+                      fresh->next_offset != owned->state.next_offset;
+    partition_state_done(&owned->state);
+    owned->state = *fresh;
+    if (revised) { /* an operator's command: try again what stood still */
+        owned->state.stopped[0] = '\0';
+        owned->stop_offset = INT64_MAX;
+    }
+    owned->end_offset = 0;
+    owned->retry_at_us = 0;
+    applier_publish_metrics(applier, owned);
+}
+
+/** Take the fence at what stands there now, and read all again behind it (rule 4). */
+static enum status applier_reload_owned(struct applier *applier, struct owned *owned,
+                                        struct error *err)
+{
+    struct partition_state seen = {0};
+    struct partition_state fresh = {0};
+    const char *topic = owned->state.topic;
+    int32_t partition = owned->state.partition;
+    const struct store_ops *ops = applier->ops;
+    enum status status = ops->read(applier->store, topic, partition, &seen, err);
+    if (status == STATUS_OK && (!seen.exists || seen.epoch != owned->state.epoch))
+        status = error_set_native(err, STATUS_ABORT, 0, "%s/%d belongs to another agent", topic,
+                                  partition);
+    if (status != STATUS_OK)
+        goto out;
+    struct owned now = {.state = seen};
+    struct fence fence = applier_fence(&now);
+    status = ops->begin(applier->store, &fence, 1, err);
+    if (status == STATUS_OK)
+        status = ops->read(applier->store, topic, partition, &fresh, err);
+    if (status == STATUS_OK)
+        status = ops->commit(applier->store, true, err);
+    if (status == STATUS_OK) {
+        applier_reload_swap(applier, owned, &fresh);
+        fresh = (struct partition_state){0};
+    } else {
+        ops->rollback(applier->store);
+    }
+out:
+    partition_state_done(&seen);
+    partition_state_done(&fresh);
+    return status;
+}
+
+static enum status applier_reload(struct applier *applier, struct error *err)
+{
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        enum status status = STATUS_ABORT;
+        for (int tries = 0; tries < APPLIER_RELOAD_TRIES && status == STATUS_ABORT; tries++) {
+            error_clear(err);
+            status = applier_reload_owned(applier, &applier->owned[i], err);
+            if (status == STATUS_ABORT && err->native_code == 0)
+                return status;
+        }
+        if (status != STATUS_OK)
+            return status == STATUS_ABORT ? STATUS_RETRY : status;
+    }
+    applier->reload_needed = false;
+    applier->undurable_since_us = 0; /* the reload's commits waited */
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        applier->owned[i].durable_offset = applier->owned[i].state.next_offset;
+        applier_publish_metrics(applier, &applier->owned[i]);
+    }
+    return STATUS_OK;
+}
+
+enum status applier_recover(struct applier *applier, enum status status, struct error *err)
+{
+    applier->ops->rollback(applier->store);
+    bool own = status == STATUS_ABORT && err->native_code == 1;
+    if (!own && status != STATUS_OK)
+        return status;
+    struct error reload = ERROR_INIT;
+    enum status reloaded = applier_reload(applier, &reload);
+    if (reloaded == STATUS_OK)
+        return status;
+    *err = reload;
+    err->status = reloaded;
+    return reloaded;
+}
+
+enum status applier_make_durable(struct applier *applier, bool now, struct error *err)
+{
+    int64_t since = applier->undurable_since_us;
+    if (applier->reload_needed)
+        return applier_recover(applier, STATUS_OK, err);
+    if (since == 0 || applier->owned_count == 0 ||
+        (!now && clock_monotonic_us() - since < APPLIER_DURABLE_US))
+        return STATUS_OK;
+    struct fence fence = applier_fence(&applier->owned[0]);
+    enum status status = applier->ops->begin(applier->store, &fence, 1, err);
+    if (status == STATUS_OK)
+        status = applier_commit(applier, true, err);
+    if (status != STATUS_OK)
+        return applier_recover(applier, status, err);
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        applier->owned[i].durable_offset = applier->owned[i].state.next_offset;
+        applier_publish_metrics(applier, &applier->owned[i]);
+    }
+    return STATUS_OK;
+}
+
+enum status applier_refresh(struct applier *applier, struct error *err)
+{
+    if (applier->reload_needed)
+        return applier_recover(applier, STATUS_OK, err);
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        struct owned *owned = &applier->owned[i];
+        struct partition_state seen = {0};
+        enum status status = applier->ops->read(applier->store, owned->state.topic,
+                                                owned->state.partition, &seen, err);
+        bool changed = status == STATUS_OK && (seen.epoch != owned->state.epoch ||
+                                               seen.revision != owned->state.revision);
+        partition_state_done(&seen);
+        if (changed)
+            status = applier_reload_owned(applier, owned, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+enum status applier_prune(struct applier *applier, struct error *err)
+{
+    int64_t window_s = applier->config->limits.idempotency_window_s;
+    size_t pruned = 0;
+    if (window_s == 0)
+        return STATUS_OK;
+    return applier->ops->prune(applier->store, clock_wall_us() - window_s * 1000000,
+                               APPLIER_PRUNE_LIMIT, &pruned, err);
+}

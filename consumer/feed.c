@@ -1,0 +1,272 @@
+/* A librdkafka consumer: opened, polled message by message (rule 31), closed. */
+#include "consumer/feed_internal.h"
+
+#include "common/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define FEED_PROPERTIES_MAX 24
+#define FEED_DESCRIBE_MS    10000
+
+struct feed_settings {
+    struct kafka_property list[FEED_PROPERTIES_MAX];
+    size_t count;
+};
+
+static const char *feed_user_property(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->kafka_count; i++) {
+        if (strcmp(config->kafka[i].name, name) == 0)
+            return config->kafka[i].value;
+    }
+    return NULL;
+}
+
+static void feed_set(struct feed_settings *settings, const char *name, const char *value)
+{
+    settings->list[settings->count++] = (struct kafka_property){name, value};
+}
+
+/** What the user may replace. */
+static void feed_set_default(struct feed_settings *settings, const struct config *config,
+                             const char *name, const char *value)
+{
+    if (feed_user_property(config, name) == NULL)
+        feed_set(settings, name, value);
+}
+
+static enum status feed_conf(const struct config *config, const struct feed_settings *settings,
+                             rd_kafka_conf_t **ret_conf, struct error *err)
+{
+    struct kafka_property *user = calloc(config->kafka_count + 1, sizeof *user);
+    if (user == NULL)
+        return error_set(err, STATUS_FATAL, "no memory for the kafka settings");
+    for (size_t i = 0; i < config->kafka_count; i++)
+        user[i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
+    enum status status = kafka_conf_new(user, config->kafka_count, settings->list,
+                                        settings->count, ret_conf, err);
+    free(user);
+    return status;
+}
+
+/** Ask for cluster id and partition counts with a handle of its own: whether the member may be
+ * static depends on the answer. */
+static enum status feed_describe(struct feed *feed, const struct feed_options *options,
+                                 struct error *err)
+{
+    struct feed_settings settings = {.count = 0};
+    rd_kafka_conf_t *conf = NULL;
+    rd_kafka_t *probe = NULL;
+    feed_set(&settings, "group.id", feed->group);
+    enum status status = feed_conf(options->config, &settings, &conf, err);
+    if (status == STATUS_OK)
+        status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &probe, err);
+    for (size_t i = 0; i < options->topic_count && status == STATUS_OK; i++) {
+        struct feed_topic *topic = &feed->described[i];
+        topic->name = options->topics[i];
+        status = kafka_topic_describe(probe, topic->name, FEED_DESCRIBE_MS, feed->cluster_id,
+                                      sizeof feed->cluster_id, &topic->partitions, err);
+        if (status == STATUS_OK && topic->partitions == 0)
+            status = error_set(err, STATUS_STOP,
+                               "topic '%s' does not exist yet; the relay of its service creates it",
+                               topic->name);
+    }
+    if (probe != NULL)
+        rd_kafka_destroy(probe);
+    return status;
+}
+
+static enum status feed_create(struct feed *feed, const struct config *config, struct error *err)
+{
+    struct feed_settings settings = {.count = 0};
+    char instance[STORE_NAME_SIZE];
+    bool mock = strncmp(feed->cluster_id, "mockCluster", strlen("mockCluster")) == 0;
+    (void)snprintf(instance, sizeof instance, "%.200s-%.40s", feed->group, config->instance);
+    feed_set(&settings, "group.id", feed->group);
+    feed_set(&settings, "enable.auto.commit", "false");
+    feed_set(&settings, "enable.auto.offset.store", "false");
+    feed_set(&settings, "auto.offset.reset", "error");
+    feed_set(&settings, "isolation.level", "read_committed");
+    feed_set(&settings, "enable.partition.eof", "true");
+    feed_set(&settings, "partition.assignment.strategy", "range");
+    feed_set_default(&settings, config, "fetch.wait.max.ms", "50");
+    feed_set_default(&settings, config, "queued.max.messages.kbytes", "16384");
+    feed_set_default(&settings, config, "session.timeout.ms", mock ? "6000" : "10000");
+    if (!mock)
+        feed_set(&settings, "group.instance.id", instance);
+    rd_kafka_conf_t *conf = NULL;
+    enum status status = feed_conf(config, &settings, &conf, err);
+    if (status != STATUS_OK)
+        return status;
+    rd_kafka_conf_set_opaque(conf, feed);
+    rd_kafka_conf_set_rebalance_cb(conf, feed_rebalanced);
+    status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &feed->handle, err);
+    if (status == STATUS_OK)
+        (void)rd_kafka_poll_set_consumer(feed->handle);
+    return status;
+}
+
+enum status feed_open(const struct feed_options *options, struct feed **ret_feed,
+                      struct error *err)
+{
+    const struct config *config = options->config;
+    const char *group = feed_user_property(config, "group.id");
+    struct feed *feed = calloc(1, sizeof *feed);
+    if (feed == NULL)
+        return error_set(err, STATUS_FATAL, "no memory for the feed");
+    enum status status = STATUS_OK;
+    feed->topic_count = options->topic_count;
+    feed->described = calloc(options->topic_count + 1, sizeof *feed->described);
+    feed->topics = rd_kafka_topic_partition_list_new((int)options->topic_count);
+    if (group != NULL)
+        (void)snprintf(feed->group, sizeof feed->group, "%s", group);
+    else
+        (void)snprintf(feed->group, sizeof feed->group, "keepstep-%.200s-%.8s", config->service,
+                       options->copy_id);
+    if (feed->described == NULL)
+        status = error_set(err, STATUS_FATAL, "no memory for the feed");
+    for (size_t i = 0; i < options->topic_count; i++)
+        (void)rd_kafka_topic_partition_list_add(feed->topics, options->topics[i],
+                                                RD_KAFKA_PARTITION_UA);
+    if (status == STATUS_OK)
+        status = feed_describe(feed, options, err);
+    if (status == STATUS_OK)
+        status = feed_create(feed, config, err);
+    if (status == STATUS_OK)
+        status = feed_subscribe(feed, err);
+    if (status != STATUS_OK) {
+        feed_close(feed);
+        return status;
+    }
+    *ret_feed = feed;
+    return STATUS_OK;
+}
+
+void feed_close(struct feed *feed)
+{
+    if (feed == NULL)
+        return;
+    feed->closing = true;
+    if (feed->message != NULL)
+        rd_kafka_message_destroy(feed->message);
+    if (feed->handle != NULL) {
+        if (feed->pending != FEED_NONE)
+            (void)rd_kafka_assign(feed->handle, NULL);
+        (void)rd_kafka_consumer_close(feed->handle);
+        rd_kafka_destroy(feed->handle);
+    }
+    rd_kafka_topic_partition_list_destroy(feed->topics);
+    free(feed->described);
+    free(feed->partitions);
+    free(feed);
+}
+
+/** A record with too many headers is passed on with the first ones: its decoding rejects it where it
+ * needs another. */
+static void feed_read_headers(struct feed *feed, struct record *record)
+{
+    rd_kafka_headers_t *headers = NULL;
+    record->headers = feed->headers;
+    if (rd_kafka_message_headers(feed->message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    for (size_t i = 0; i < FEED_HEADERS_MAX; i++) {
+        const char *name = NULL;
+        const void *value = NULL;
+        size_t size = 0;
+        if (rd_kafka_header_get_all(headers, i, &name, &value, &size) !=
+            RD_KAFKA_RESP_ERR_NO_ERROR)
+            break;
+        feed->headers[record->header_count++] = (struct header){
+            .name = slice_of(name), .value = {.data = value, .length = size}};
+    }
+}
+
+static void feed_read_record(struct feed *feed, struct feed_event *event)
+{
+    const rd_kafka_message_t *message = feed->message;
+    event->type = FEED_RECORD;
+    event->record = (struct record){
+        .topic = rd_kafka_topic_name(message->rkt),
+        .partition = message->partition,
+        .offset = message->offset,
+        .key = {.data = message->key, .length = message->key == NULL ? 0 : message->key_len},
+        .value = {.data = message->payload, .length = message->payload == NULL ? 0 : message->len},
+    };
+    event->topic = event->record.topic;
+    event->partition = message->partition;
+    event->offset = message->offset;
+    feed_read_headers(feed, &event->record);
+}
+
+static enum status feed_fatal(struct feed *feed, rd_kafka_resp_err_t code, const char *text,
+                              struct error *err)
+{
+    char native[ERROR_TEXT_SIZE];
+    if (code == RD_KAFKA_RESP_ERR__FATAL)
+        code = rd_kafka_fatal_error(feed->handle, native, sizeof native);
+    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
+        (void)error_set_native(err, STATUS_FATAL, (int)code,
+                               "another agent of group '%s' runs under the same instance name; "
+                               "give each its own `instance:`",
+                               feed->group);
+        err->exit_code = EX_CONFIG;
+        return STATUS_FATAL;
+    }
+    return error_set_native(err, STATUS_FATAL, (int)code, "kafka: %s", text);
+}
+
+static enum status feed_read_error(struct feed *feed, struct feed_event *event, struct error *err)
+{
+    const rd_kafka_message_t *message = feed->message;
+    const char *text = rd_kafka_message_errstr(message);
+    if (message->rkt != NULL) {
+        event->topic = rd_kafka_topic_name(message->rkt);
+        event->partition = message->partition;
+        event->offset = message->offset;
+    }
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        event->type = FEED_END;
+        return STATUS_OK;
+    }
+    if (message->err == RD_KAFKA_RESP_ERR__FATAL ||
+        message->err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        return feed_fatal(feed, message->err, text, err);
+    enum status status = kafka_error_status(message->err);
+    if (status == STATUS_STOP && message->rkt != NULL && message->partition >= 0) {
+        (void)snprintf(feed->reason, sizeof feed->reason,
+                       "%.300s: the log does not hold the next offset (truncated, recreated or "
+                       "past its retention)",
+                       text);
+        event->reason = feed->reason;
+        event->type = FEED_STOPPED;
+        return STATUS_OK;
+    }
+    if (status == STATUS_FATAL)
+        return feed_fatal(feed, message->err, text, err);
+    log_warning("agent", "kafka: %s", text);
+    return STATUS_OK;
+}
+
+enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_event,
+                      struct error *err)
+{
+    *ret_event = (struct feed_event){.type = FEED_NONE};
+    if (feed->message != NULL)
+        rd_kafka_message_destroy(feed->message);
+    feed->message = NULL;
+    if (feed->pending == FEED_NONE)
+        feed->message = rd_kafka_consumer_poll(feed->handle, timeout_ms);
+    if (feed->message != NULL) {
+        if (feed->message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return feed_read_error(feed, ret_event, err);
+        feed_read_record(feed, ret_event);
+    } else if (feed->pending != FEED_NONE) {
+        ret_event->type = feed->pending;
+        ret_event->partitions = feed->partitions;
+        ret_event->partition_count = feed->partition_count;
+    }
+    return STATUS_OK;
+}

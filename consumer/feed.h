@@ -1,0 +1,93 @@
+/* Kafka in: a group member whose offsets are given by the caller, one record at a time. */
+#ifndef CONSUMER_FEED_H
+#define CONSUMER_FEED_H
+
+#include "consumer/store.h"
+
+#define FEED_HEADERS_MAX   64
+#define FEED_METADATA_SIZE 256
+#define FEED_OFFSET_NONE   (-1)
+
+struct feed;
+
+struct feed_options {
+    const struct config *config;
+    const char *copy_id;
+    const char *const *topics;
+    size_t topic_count;
+};
+
+struct feed_partition {
+    char topic[STORE_NAME_SIZE];
+    int32_t partition;
+    int64_t offset;
+};
+
+enum feed_event_type {
+    FEED_NONE,
+    FEED_RECORD,  /* `record` is borrowed until the next feed_poll() */
+    FEED_END,     /* the partition is read up to `offset` */
+    FEED_ASSIGN,  /* answer with feed_assign() */
+    FEED_REVOKE,  /* answer with feed_unassign() */
+    FEED_STOPPED, /* `topic` and `partition` cannot be read on: `reason` */
+};
+
+struct feed_event {
+    enum feed_event_type type;
+    struct record record;
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+    const char *reason;
+    const struct feed_partition *partitions; /* sorted by (topic, partition) */
+    size_t partition_count;
+};
+
+/** Connect, describe the topics and join the group.
+ * @return OK; RETRY (no broker answers); STOP (a topic does not exist yet); FATAL. */
+enum status feed_open(const struct feed_options *options, struct feed **ret_feed,
+                      struct error *err) MUST_CHECK;
+
+/** Leave the group (a static member stays in it). NULL is a no-op. */
+void feed_close(struct feed *feed);
+
+/** @return OK with the next event, FEED_NONE after the timeout; FATAL with exit code 78 where another
+ * process has this instance's name. Transient errors of the brokers are not errors here. */
+enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_event,
+                      struct error *err) MUST_CHECK;
+
+const char *feed_group(const struct feed *feed);
+const char *feed_cluster_id(const struct feed *feed);
+
+/** @return partitions of a topic when the feed was opened, 0 for an unknown topic. */
+int32_t feed_partition_count(const struct feed *feed, const char *topic);
+
+enum status feed_assign(struct feed *feed, const struct feed_partition *partitions, size_t count,
+                        struct error *err) MUST_CHECK;
+enum status feed_unassign(struct feed *feed, struct error *err) MUST_CHECK;
+
+/** Stop or go on reading; the group membership stays. */
+enum status feed_pause(struct feed *feed, const char *topic, int32_t partition, bool pause,
+                       struct error *err) MUST_CHECK;
+enum status feed_pause_all(struct feed *feed, bool pause, struct error *err) MUST_CHECK;
+enum status feed_seek(struct feed *feed, const char *topic, int32_t partition, int64_t offset,
+                      struct error *err) MUST_CHECK;
+
+/** Tell the group how far a partition is, for lag tools only; never waits. */
+void feed_commit_hint(struct feed *feed, const struct feed_partition *partition,
+                      const char *metadata);
+
+/** Read the group's hint. @return OK with *ret_offset FEED_OFFSET_NONE where there is none; RETRY. */
+enum status feed_committed(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
+                           int64_t *ret_offset, char ret_metadata[static FEED_METADATA_SIZE],
+                           struct error *err) MUST_CHECK;
+
+/** Ask the broker for the first offset and the last stable one. */
+enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition,
+                            int timeout_ms, int64_t *ret_low, int64_t *ret_stable,
+                            struct error *err) MUST_CHECK;
+
+/** Give all partitions up and ask for them again. */
+enum status feed_rejoin(struct feed *feed, struct error *err) MUST_CHECK;
+
+#endif

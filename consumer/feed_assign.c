@@ -1,0 +1,192 @@
+/* The feed's partitions: rebalances, offsets, pauses, hints, watermarks. */
+#include "consumer/feed_internal.h"
+
+#include "common/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int feed_compare(const void *a, const void *b)
+{
+    const struct feed_partition *left = a;
+    const struct feed_partition *right = b;
+    int order = strcmp(left->topic, right->topic);
+    return order != 0 ? order
+                      : (left->partition > right->partition) - (left->partition < right->partition);
+}
+
+void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
+                     rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    struct feed *feed = opaque;
+    size_t count = (size_t)list->cnt;
+    bool assign = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    free(feed->partitions);
+    feed->partitions = calloc(count + 1, sizeof *feed->partitions);
+    if (feed->closing || !assign || feed->partitions == NULL)
+        count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct feed_partition *partition = &feed->partitions[i];
+        (void)snprintf(partition->topic, sizeof partition->topic, "%s", list->elems[i].topic);
+        partition->partition = list->elems[i].partition;
+    }
+    feed->partition_count = count;
+    if (count > 1)
+        qsort(feed->partitions, count, sizeof *feed->partitions, feed_compare);
+    if (feed->closing) {
+        (void)rd_kafka_assign(handle, NULL);
+        return;
+    }
+    feed->pending = assign ? FEED_ASSIGN : FEED_REVOKE;
+    rd_kafka_yield(handle);
+}
+
+static enum status feed_check(rd_kafka_resp_err_t code, const char *what, struct error *err)
+{
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return STATUS_OK;
+    return error_set_native(err, kafka_error_status(code), (int)code, "kafka: %s: %s", what,
+                            rd_kafka_err2str(code));
+}
+
+enum status feed_subscribe(struct feed *feed, struct error *err)
+{
+    return feed_check(rd_kafka_subscribe(feed->handle, feed->topics), "subscribe", err);
+}
+
+enum status feed_rejoin(struct feed *feed, struct error *err)
+{
+    enum status status = feed_check(rd_kafka_unsubscribe(feed->handle), "unsubscribe", err);
+    return status == STATUS_OK ? feed_subscribe(feed, err) : status;
+}
+
+const char *feed_group(const struct feed *feed)
+{
+    return feed->group;
+}
+
+const char *feed_cluster_id(const struct feed *feed)
+{
+    return feed->cluster_id;
+}
+
+int32_t feed_partition_count(const struct feed *feed, const char *topic)
+{
+    for (size_t i = 0; i < feed->topic_count; i++) {
+        if (strcmp(feed->described[i].name, topic) == 0)
+            return feed->described[i].partitions;
+    }
+    return 0;
+}
+
+enum status feed_assign(struct feed *feed, const struct feed_partition *partitions, size_t count,
+                        struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++)
+        rd_kafka_topic_partition_list_add(list, partitions[i].topic, partitions[i].partition)
+            ->offset = partitions[i].offset;
+    enum status status = feed_check(rd_kafka_assign(feed->handle, list), "assign", err);
+    rd_kafka_topic_partition_list_destroy(list);
+    feed->pending = FEED_NONE;
+    return status;
+}
+
+enum status feed_unassign(struct feed *feed, struct error *err)
+{
+    feed->pending = FEED_NONE;
+    return feed_check(rd_kafka_assign(feed->handle, NULL), "unassign", err);
+}
+
+static enum status feed_pause_list(struct feed *feed, rd_kafka_topic_partition_list_t *list,
+                                   bool pause, struct error *err)
+{
+    rd_kafka_resp_err_t code = pause ? rd_kafka_pause_partitions(feed->handle, list)
+                                     : rd_kafka_resume_partitions(feed->handle, list);
+    return feed_check(code, pause ? "pause" : "resume", err);
+}
+
+enum status feed_pause(struct feed *feed, const char *topic, int32_t partition, bool pause,
+                       struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    (void)rd_kafka_topic_partition_list_add(list, topic, partition);
+    enum status status = feed_pause_list(feed, list, pause, err);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+enum status feed_pause_all(struct feed *feed, bool pause, struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    enum status status =
+        feed_check(rd_kafka_assignment(feed->handle, &list), "assignment", err);
+    if (status != STATUS_OK)
+        return status;
+    if (list->cnt > 0)
+        status = feed_pause_list(feed, list, pause, err);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+enum status feed_seek(struct feed *feed, const char *topic, int32_t partition, int64_t offset,
+                      struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+    rd_kafka_error_t *failed = rd_kafka_seek_partitions(feed->handle, list, 5000);
+    rd_kafka_resp_err_t code = failed == NULL ? list->elems[0].err : rd_kafka_error_code(failed);
+    enum status status = feed_check(code, "seek", err);
+    if (failed != NULL)
+        rd_kafka_error_destroy(failed);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+void feed_commit_hint(struct feed *feed, const struct feed_partition *partition,
+                      const char *metadata)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *element =
+        rd_kafka_topic_partition_list_add(list, partition->topic, partition->partition);
+    element->offset = partition->offset;
+    element->metadata = strdup(metadata);
+    element->metadata_size = element->metadata == NULL ? 0 : strlen(metadata);
+    rd_kafka_resp_err_t code = rd_kafka_commit(feed->handle, list, 1);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        log_debug("agent", "hint of %s/%d: %s", partition->topic, partition->partition,
+                  rd_kafka_err2str(code));
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+enum status feed_committed(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
+                           int64_t *ret_offset, char ret_metadata[static FEED_METADATA_SIZE],
+                           struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add(list, topic, partition);
+    enum status status =
+        feed_check(rd_kafka_committed(feed->handle, list, timeout_ms), "committed offset", err);
+    if (status == STATUS_OK)
+        status = feed_check(element->err, "committed offset", err);
+    if (status == STATUS_OK) {
+        *ret_offset = element->offset < 0 ? FEED_OFFSET_NONE : element->offset;
+        size_t size = element->metadata_size < FEED_METADATA_SIZE ? element->metadata_size
+                                                                  : FEED_METADATA_SIZE - 1;
+        if (size > 0)
+            memcpy(ret_metadata, element->metadata, size);
+        ret_metadata[size] = '\0';
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition,
+                            int timeout_ms, int64_t *ret_low, int64_t *ret_stable,
+                            struct error *err)
+{
+    return feed_check(rd_kafka_query_watermark_offsets(feed->handle, topic, partition, ret_low,
+                                                       ret_stable, timeout_ms),
+                      "watermarks", err);
+}

@@ -1,0 +1,36 @@
+/* What feed.c and feed_assign.c share. */
+#ifndef CONSUMER_FEED_INTERNAL_H
+#define CONSUMER_FEED_INTERNAL_H
+
+#include "common/kafka_client.h"
+#include "consumer/feed.h"
+
+struct feed_topic {
+    const char *name;
+    int32_t partitions;
+};
+
+struct feed {
+    rd_kafka_t *handle;
+    rd_kafka_message_t *message; /* the one that the last poll gave out */
+    rd_kafka_topic_partition_list_t *topics;
+    struct feed_topic *described;
+    size_t topic_count;
+    char group[STORE_NAME_SIZE];
+    char cluster_id[STORE_NAME_SIZE];
+    enum feed_event_type pending; /* a rebalance that waits for its answer */
+    struct feed_partition *partitions;
+    size_t partition_count;
+    bool closing;
+    char reason[ERROR_TEXT_SIZE];
+    char reason_topic[STORE_NAME_SIZE];
+    struct header headers[FEED_HEADERS_MAX];
+};
+
+/** librdkafka's rebalance callback: notes the list and leaves the poll. */
+void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
+                     rd_kafka_topic_partition_list_t *list, void *opaque);
+
+enum status feed_subscribe(struct feed *feed, struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,177 @@
+/* A consumer without a group: it only calls assign(). */
+#include "producer/kafka_log_reader.h"
+#include "common/kafka_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define HEADERS_MAX      64
+#define QUERY_TIMEOUT_MS 10000
+#define POLL_MS          100
+#define IDLE_POLLS_MAX   300
+
+struct log_reader {
+    rd_kafka_t *handle;
+    struct log_range *ranges;
+    size_t count;
+    bool *open; /* ranges that have not reached their end */
+    size_t open_count;
+    log_visit *visit;
+    void *context;
+};
+
+static enum status log_reader_new(struct log_reader *reader, const struct config *config,
+                                  struct error *err)
+{
+    char group[512];
+    rd_kafka_conf_t *conf = NULL;
+    (void)snprintf(group, sizeof group, "keepstep-relay-%s", config->service);
+    const struct kafka_property fixed[] = {
+        {"group.id", group},
+        {"enable.auto.commit", "false"},
+        {"fetch.wait.max.ms", "20"},
+        {"enable.partition.eof", "true"},
+        {"auto.offset.reset", "error"},
+        {"isolation.level", "read_uncommitted"},
+    };
+    struct kafka_property *user = calloc(config->kafka_count + 1, sizeof *user);
+    if (user == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    for (size_t i = 0; i < config->kafka_count; i++)
+        user[i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
+    enum status status = kafka_conf_new(user, config->kafka_count, fixed,
+                                        sizeof fixed / sizeof *fixed, &conf, err);
+    if (status == STATUS_OK)
+        status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &reader->handle, err);
+    if (status == STATUS_OK)
+        (void)rd_kafka_poll_set_consumer(reader->handle);
+    free(user);
+    return status;
+}
+
+static enum status log_reader_range(struct log_reader *reader, size_t index,
+                                    rd_kafka_topic_partition_list_t *list, struct error *err)
+{
+    struct log_range *range = &reader->ranges[index];
+    int64_t low = 0;
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+        reader->handle, range->topic, range->partition, &low, &range->end, QUERY_TIMEOUT_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return error_set_native(err, STATUS_RETRY, (int)code, "%s [%d]: %s", range->topic,
+                                (int)range->partition, rd_kafka_err2str(code));
+    if (range->from >= range->end && range->from >= 0) {
+        if (err != NULL)
+            err->exit_code = EX_CONFIG;
+        return error_set(err, STATUS_FATAL,
+                         "%s [%d] ends at %lld, before what this outbox published: the topic was "
+                         "made anew or cut; `keepstep init --new-incarnation` starts a new history",
+                         range->topic, (int)range->partition, (long long)range->end);
+    }
+    int64_t from = range->from < low ? low : range->from;
+    if (from >= range->end)
+        return STATUS_OK;
+    rd_kafka_topic_partition_list_add(list, range->topic, range->partition)->offset = from;
+    reader->open[index] = true;
+    reader->open_count++;
+    return STATUS_OK;
+}
+
+static enum status log_reader_assign(struct log_reader *reader, struct error *err)
+{
+    enum status status = STATUS_OK;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)reader->count);
+    for (size_t i = 0; status == STATUS_OK && i < reader->count; i++)
+        status = log_reader_range(reader, i, list, err);
+    if (status == STATUS_OK && list->cnt > 0) {
+        rd_kafka_resp_err_t code = rd_kafka_assign(reader->handle, list);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+            status = error_set_native(err, STATUS_RETRY, (int)code, "reading the log: %s",
+                                      rd_kafka_err2str(code));
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+static enum status log_reader_visit(struct log_reader *reader, struct log_range *range,
+                                    const rd_kafka_message_t *message, struct error *err)
+{
+    struct header headers[HEADERS_MAX];
+    rd_kafka_headers_t *source = NULL;
+    struct record record = {
+        .topic = range->topic,
+        .partition = range->partition,
+        .offset = message->offset,
+        .key = {.data = message->key, .length = message->key_len},
+        .value = {.data = message->payload, .length = message->len},
+        .headers = headers,
+    };
+    if (rd_kafka_message_headers(message, &source) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        const char *name = NULL;
+        const void *value = NULL;
+        size_t length = 0;
+        while (record.header_count < HEADERS_MAX &&
+               rd_kafka_header_get_all(source, record.header_count, &name, &value, &length) ==
+                   RD_KAFKA_RESP_ERR_NO_ERROR) {
+            headers[record.header_count++] = (struct header){
+                .name = slice_of(name), .value = {.data = value, .length = length}};
+        }
+    }
+    return reader->visit(reader->context, range, &record, err);
+}
+
+static enum status log_reader_take(struct log_reader *reader, const rd_kafka_message_t *message,
+                                   struct error *err)
+{
+    enum status status = STATUS_OK;
+    bool eof = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && !eof)
+        return error_set_native(err, STATUS_RETRY, (int)message->err, "reading the log: %s",
+                                rd_kafka_message_errstr(message));
+    const char *topic = rd_kafka_topic_name(message->rkt);
+    for (size_t i = 0; i < reader->count; i++) {
+        struct log_range *range = &reader->ranges[i];
+        if (!reader->open[i] || range->partition != message->partition ||
+            strcmp(range->topic, topic) != 0)
+            continue;
+        if (!eof && message->offset < range->end)
+            status = log_reader_visit(reader, range, message, err);
+        if (eof || message->offset + 1 >= range->end) {
+            reader->open[i] = false;
+            reader->open_count--;
+        }
+        break;
+    }
+    return status;
+}
+
+enum status kafka_log_read(const struct config *config, struct log_range *ranges, size_t count,
+                           log_visit *visit, void *context, const atomic_bool *stop,
+                           struct error *err)
+{
+    struct log_reader reader = {
+        .ranges = ranges, .count = count, .visit = visit, .context = context};
+    int idle = 0;
+    enum status status = log_reader_new(&reader, config, err);
+    reader.open = calloc(count + 1, sizeof *reader.open);
+    if (status == STATUS_OK && reader.open == NULL)
+        status = error_set(err, STATUS_RETRY, "no memory");
+    if (status == STATUS_OK)
+        status = log_reader_assign(&reader, err);
+    while (status == STATUS_OK && reader.open_count > 0) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(reader.handle, POLL_MS);
+        idle = message == NULL ? idle + 1 : 0;
+        if (message != NULL) {
+            status = log_reader_take(&reader, message, err);
+            rd_kafka_message_destroy(message);
+        } else if (atomic_load(stop) || idle > IDLE_POLLS_MAX) {
+            status = error_set(err, STATUS_RETRY, "reading the log did not end");
+        }
+    }
+    if (reader.handle != NULL) {
+        (void)rd_kafka_assign(reader.handle, NULL);
+        rd_kafka_destroy_flags(reader.handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    }
+    free(reader.open);
+    return status;
+}

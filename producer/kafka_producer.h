@@ -1,0 +1,51 @@
+/* The relay's Kafka producer: idempotent, gapless, without a deadline (rule 11). */
+#ifndef PRODUCER_KAFKA_PRODUCER_H
+#define PRODUCER_KAFKA_PRODUCER_H
+
+#include "schemas/change.h"
+#include "schemas/config.h"
+
+struct kafka_producer;
+
+/** What became of one record. */
+enum delivery {
+    DELIVERY_DONE,
+    DELIVERY_REFUSED, /* the broker will never take this record */
+    DELIVERY_FAILED,  /* not sent, or unknown: the producer must be rebuilt */
+};
+
+/** Called by kafka_producer_poll(), for each partition in the order of sending. */
+typedef void delivery_report(void *record, enum delivery delivery, int64_t offset,
+                             const char *text);
+
+struct kafka_message {
+    const char *topic;
+    int32_t partition;
+    struct slice key;
+    struct slice value;
+    const struct header *headers;
+    size_t header_count;
+    void *record; /* handed to the delivery report */
+};
+
+enum status kafka_producer_new(const struct config *config, delivery_report *report,
+                               struct kafka_producer **ret_producer, struct error *err) MUST_CHECK;
+
+/** Drops what is queued without any report; NULL is a no-op. */
+void kafka_producer_free(struct kafka_producer *producer);
+
+/** Copy a record into the queue.
+ * @return OK; RETRY (queue full: poll); REJECT (larger than the client sends); FATAL. */
+enum status kafka_producer_send(struct kafka_producer *producer,
+                                const struct kafka_message *message, struct error *err) MUST_CHECK;
+
+/** Serve delivery reports, waiting at most timeout_ms. @return how many events were served. */
+int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms);
+
+/** Make sure that an entry's topic is there as configured (rule 17), creating it where it is
+ * missing. @param ret_size_max  what the topic takes, 0 where it does not tell.
+ * @return OK; RETRY; FATAL with exit code 78 where it differs. */
+enum status kafka_producer_topic(struct kafka_producer *producer, const struct config_entry *entry,
+                                 int64_t *ret_size_max, struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,159 @@
+/* Creating and checking topics by the admin API. */
+#include "producer/kafka_topics.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define ADMIN_TIMEOUT_MS 10000
+#define TEXT_SIZE        512
+
+static enum status kafka_topics_refuse(struct error *err, const struct config_entry *entry,
+                                       const char *what)
+{
+    if (err != NULL && err->status == STATUS_OK)
+        err->exit_code = EX_CONFIG;
+    return error_set(err, STATUS_FATAL, "topic %s of publish.%s %s", entry->topic,
+                     entry->entity_type, what);
+}
+
+static enum status kafka_topics_created(const rd_kafka_event_t *event,
+                                        const struct config_entry *entry, struct error *err)
+{
+    if (event == NULL)
+        return error_set(err, STATUS_RETRY, "topic %s: creating it took too long", entry->topic);
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    const char *text = rd_kafka_event_error_string(event);
+    const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(event);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && result != NULL) {
+        size_t count = 0;
+        const rd_kafka_topic_result_t **topics = rd_kafka_CreateTopics_result_topics(result,
+                                                                                     &count);
+        if (count == 1) {
+            code = rd_kafka_topic_result_error(topics[0]);
+            text = rd_kafka_topic_result_error_string(topics[0]);
+        }
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+        return STATUS_OK;
+    return error_set_native(err, kafka_error_status(code), (int)code, "topic %s: %s", entry->topic,
+                            text == NULL ? rd_kafka_err2str(code) : text);
+}
+
+static enum status kafka_topics_create(rd_kafka_t *handle, const struct config_entry *entry,
+                                       struct error *err)
+{
+    static const char *const settings[][2] = {{"retention.ms", "-1"},
+                                              {"cleanup.policy", "delete"},
+                                              {"message.timestamp.type", "LogAppendTime"}};
+    char text[TEXT_SIZE];
+    enum status status = STATUS_OK;
+    rd_kafka_event_t *event = NULL;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(handle,
+                                                                 RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(entry->topic, entry->partitions, -1, text,
+                                                       sizeof text);
+    if (topic == NULL) {
+        status = kafka_topics_refuse(err, entry, text);
+        goto out;
+    }
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        (void)rd_kafka_NewTopic_set_config(topic, settings[i][0], settings[i][1]);
+    (void)rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_TIMEOUT_MS, text, sizeof text);
+    rd_kafka_CreateTopics(handle, &topic, 1, options, queue);
+    event = rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS);
+    status = kafka_topics_created(event, entry, err);
+out:
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    if (topic != NULL)
+        rd_kafka_NewTopic_destroy(topic);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+    return status;
+}
+
+static enum status kafka_topics_judge(const rd_kafka_event_t *event,
+                                      const struct config_entry *entry, int64_t *ret_size_max,
+                                      struct error *err)
+{
+    size_t count = 0;
+    const rd_kafka_DescribeConfigs_result_t *result = event == NULL
+                                                          ? NULL
+                                                          : rd_kafka_event_DescribeConfigs_result(
+                                                                event);
+    const rd_kafka_ConfigResource_t **resources = result == NULL
+                                                      ? NULL
+                                                      : rd_kafka_DescribeConfigs_result_resources(
+                                                            result, &count);
+    if (count != 1 || rd_kafka_ConfigResource_error(resources[0]) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return error_set(err, STATUS_RETRY, "topic %s: its settings cannot be read", entry->topic);
+    size_t entries = 0;
+    const rd_kafka_ConfigEntry_t **settings = rd_kafka_ConfigResource_configs(resources[0],
+                                                                              &entries);
+    for (size_t i = 0; i < entries; i++) {
+        const char *name = rd_kafka_ConfigEntry_name(settings[i]);
+        const char *value = rd_kafka_ConfigEntry_value(settings[i]);
+        if (value == NULL)
+            continue;
+        if (strcmp(name, "cleanup.policy") == 0 && strstr(value, "compact") != NULL)
+            return kafka_topics_refuse(err, entry,
+                                       "is compacted, which makes gaps: set "
+                                       "cleanup.policy=delete");
+        if (strcmp(name, "max.message.bytes") == 0)
+            *ret_size_max = strtoll(value, NULL, 10);
+    }
+    return STATUS_OK;
+}
+
+static enum status kafka_topics_check(rd_kafka_t *handle, const struct config_entry *entry,
+                                      int64_t *ret_size_max, struct error *err)
+{
+    char text[TEXT_SIZE];
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(handle,
+                                                                 RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC,
+                                                                      entry->topic);
+    (void)rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_TIMEOUT_MS, text, sizeof text);
+    rd_kafka_DescribeConfigs(handle, &resource, 1, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS);
+    enum status status = kafka_topics_judge(event, entry, ret_size_max, err);
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_ConfigResource_destroy(resource);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+    return status;
+}
+
+enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *entry,
+                                int64_t *ret_size_max, struct error *err)
+{
+    static const char mock[] = "mockCluster";
+    char cluster[TEXT_SIZE] = "";
+    int32_t partitions = 0;
+    *ret_size_max = 0;
+    enum status status = kafka_topic_describe(handle, entry->topic, ADMIN_TIMEOUT_MS, cluster,
+                                              sizeof cluster, &partitions, err);
+    if (status != STATUS_OK)
+        return status;
+    bool is_mock = strncmp(cluster, mock, sizeof mock - 1) == 0;
+    if (partitions == 0) {
+        if (!is_mock)
+            status = kafka_topics_create(handle, entry, err);
+        if (status == STATUS_OK)
+            status = error_set(err, STATUS_RETRY, "topic %s is not there yet", entry->topic);
+        return status;
+    }
+    if (partitions != entry->partitions) {
+        char what[TEXT_SIZE];
+        (void)snprintf(what, sizeof what,
+                       "has %d partitions, not %d: an entity would change its partition; set "
+                       "partitions: %d",
+                       (int)partitions, (int)entry->partitions, (int)partitions);
+        return kafka_topics_refuse(err, entry, what);
+    }
+    return is_mock ? STATUS_OK : kafka_topics_check(handle, entry, ret_size_max, err);
+}

@@ -1,0 +1,142 @@
+/* Loading a configuration. */
+#include "tests/support/test.h"
+
+#include "schemas/config_internal.h"
+
+static struct error err;
+static struct config *config;
+
+static enum status load(const char *text, const char *const *overrides, size_t count)
+{
+    error_clear(&err);
+    config = NULL;
+    test_write_file(test_path("k.yaml"), text);
+    return config_load(test_path("k.yaml"), overrides, count, &config, &err);
+}
+
+static void the_smallest_file_gets_all_defaults(void **state)
+{
+    (void)state;
+    if (load("service: shop\ndatabase: sqlite:shop.db\nkafka: {bootstrap.servers: kafka:9092}\n"
+             "publish:\n  order: {table: orders}\napply:\n  parcel:\nignore: [x]\n",
+             NULL, 0) != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_string_equal(config->service, "shop");
+    assert_string_equal(config->instance, "1");
+    assert_string_equal(config->listen, "127.0.0.1:9464");
+    assert_int_equal(config->limits.batch_events, 5000);
+    assert_int_equal(config->limits.batch_bytes, 4194304);
+    assert_string_equal(config->kafka[0].value, "kafka:9092");
+    assert_string_equal(config->publish[0].table, "orders");
+    assert_string_equal(config->publish[0].topic, "order");
+    assert_int_equal(config->publish[0].partitions, 6);
+    assert_null(config->apply[0].table);
+    assert_string_equal(config->ignore[0], "x");
+    assert_int_equal(config->database_path[0], '/');
+    assert_non_null(strstr(config->schemas, "/schemas"));
+    assert_ptr_equal(config_find(config->publish, 1, "order", 5), &config->publish[0]);
+    config_free(config);
+}
+
+static void an_unknown_key_is_placed_and_a_near_one_named(void **state)
+{
+    (void)state;
+    assert_int_equal(load("service: a\ndatabase: sqlite:x\npublsh: {}\n", NULL, 0), STATUS_FATAL);
+    assert_int_equal(err.exit_code, 78);
+    assert_non_null(
+        strstr(err.text, "k.yaml:3:1: unknown key \"publsh\"; did you mean \"publish\"?"));
+}
+
+static void wrong_files_are_refused_with_their_place(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *wanted;
+    } bad[] = {
+        {"", ":1:1: "},
+        {"service: a\n", "database"},
+        {"service: [a\n", ":2:1: "},
+        {"service: &x a\ndatabase: *x\n", ":1:10: anchors"},
+        {"service: yes\ndatabase: sqlite:x\nservice: b\n", ":3:1: this key is there twice"},
+        {"service: 1\ndatabase: sqlite:x\n", ":1:1: "},
+        {"service: a\ndatabase: sqlite:x\nlimits:\n  batch_events: 0\n", ":4:3: "},
+        {"service: a\ndatabase: sqlite:x\napply:\n  o: {before: yes}\n", ":4:7: "},
+        {"service: a\ndatabase: sqlite:x\nkafka:\n  acks: 1\n", ":4:3: kafka property \"acks\""},
+        {"service: a\ndatabase: sqlite:x\napply:\n  o: {tabel: t}\n", "did you mean \"table\"?"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (load(bad[i].text, NULL, 0) != STATUS_FATAL || strstr(err.text, bad[i].wanted) == NULL)
+            test_fail("%s: %s", bad[i].text, err.text);
+    }
+}
+
+static void flags_win_over_environment_and_file(void **state)
+{
+    (void)state;
+    const char *flags[] = {"listen=x:1", "listen=y:2", "limits.batch_events=7"};
+    setenv("KEEPSTEP_LISTEN", "z:3", 1);
+    setenv("KEEPSTEP_INSTANCE", "2", 1);
+    setenv("KEEPSTEP_LIMITS_BATCH_BYTES", "2048", 1);
+    setenv("KEEPSTEP_KAFKA_BOOTSTRAP_SERVERS", "b:9", 1);
+    setenv("KEEPSTEP_FAILPOINT", "no option", 1);
+    test_write_file(test_path("secret"), "hush\n");
+    enum status status = load("service: a\ndatabase: sqlite:/x\ninstance: '9'\n"
+                              "kafka: {sasl.password_file: secret}\n",
+                              flags, 3);
+    unsetenv("KEEPSTEP_LISTEN");
+    unsetenv("KEEPSTEP_INSTANCE");
+    unsetenv("KEEPSTEP_LIMITS_BATCH_BYTES");
+    unsetenv("KEEPSTEP_KAFKA_BOOTSTRAP_SERVERS");
+    unsetenv("KEEPSTEP_FAILPOINT");
+    if (status != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_string_equal(config->listen, "x:1");
+    assert_string_equal(config->instance, "2");
+    assert_int_equal(config->limits.batch_events, 7);
+    assert_int_equal(config->limits.batch_bytes, 2048);
+    assert_string_equal(config->database, "sqlite:/x");
+    assert_int_equal(config->kafka_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        bool password = strcmp(config->kafka[i].name, "sasl.password") == 0;
+        assert_string_equal(config->kafka[i].value, password ? "hush" : "b:9");
+    }
+    config_free(config);
+    assert_int_equal(load("service: a\ndatabase: sqlite:x\n", (const char *[]){"nonsense=1"}, 1),
+                     STATUS_FATAL);
+}
+
+static void the_built_in_schema_is_the_file(void **state)
+{
+    (void)state;
+    assert_string_equal(test_read_file(KEEPSTEP_SOURCE_DIR "/schemas/config.schema.json"),
+                        config_schema_json);
+}
+
+static void the_documentation_is_current(void **state)
+{
+    (void)state;
+    struct buffer text;
+    buffer_init(&text, 65536);
+    config_describe(&text);
+    const char *path = KEEPSTEP_SOURCE_DIR "/docs/CONFIGURATION.md";
+    if (getenv("KEEPSTEP_WRITE_DOCS") != NULL)
+        test_write_file(path, buffer_text(&text));
+    const char *file = test_read_file(path);
+    if (file == NULL || strcmp(file, buffer_text(&text)) != 0)
+        test_fail("run this test with KEEPSTEP_WRITE_DOCS=1");
+    buffer_done(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_smallest_file_gets_all_defaults),
+        TEST(an_unknown_key_is_placed_and_a_near_one_named),
+        TEST(wrong_files_are_refused_with_their_place),
+        TEST(flags_win_over_environment_and_file),
+        TEST(the_built_in_schema_is_the_file),
+        TEST(the_documentation_is_current),
+    };
+    return TEST_RUN(tests);
+}

@@ -1,0 +1,269 @@
+/* Reading and writing the wire form. */
+#include "tests/support/test.h"
+
+#include "schemas/change.h"
+#include "schemas/json_schema.h"
+#include "schemas/record_write.h"
+
+#include <glob.h>
+
+#define ROW                                                                                        \
+    "{\"type\":\"object\",\"x-keepstep-key\":[\"id\"],\"required\":[\"id\",\"total\"],"            \
+    "\"additionalProperties\":false,\"properties\":{"                                              \
+    "\"id\":{\"type\":\"integer\"},"                                                               \
+    "\"total\":{\"type\":\"string\",\"x-keepstep-type\":\"decimal\"},"                             \
+    "\"note\":{\"type\":[\"string\",\"null\"],\"maxLength\":5},"                                   \
+    "\"raw\":{\"type\":\"string\",\"x-keepstep-type\":\"bytes\"},"                                 \
+    "\"at\":{\"type\":\"string\",\"x-keepstep-type\":\"date-time\"},"                              \
+    "\"extra\":{\"type\":\"string\",\"x-keepstep-type\":\"json\"}}}"
+
+enum { ID, TOTAL, NOTE, RAW, AT, EXTRA };
+
+static struct entity_schema *order;
+static struct arena arena;
+static struct change change;
+static struct error err;
+
+static const struct entity_schema *find_order(void *context, struct slice entity_type)
+{
+    (void)context;
+    return slice_is(entity_type, "order") ? order : NULL;
+}
+
+static void load_order(void)
+{
+    if (order != NULL)
+        return;
+    const char *folder = test_directory_shared();
+    test_write_file(test_format("%s/order.schema.json", folder), ROW);
+    error_clear(&err);
+    if (entity_schema_new(folder, "order", &order, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    arena_init(&arena, (size_t)1024 * 1024);
+}
+
+static enum status decode(const struct header *headers, size_t count, const char *key,
+                          const char *value)
+{
+    load_order();
+    arena_reset(&arena);
+    error_clear(&err);
+    struct record record = {.topic = "order",
+                            .key = slice_of(key),
+                            .value = slice_of(value),
+                            .headers = headers,
+                            .header_count = count};
+    return record_decode(&record, find_order, NULL, &arena, &change, &err);
+}
+
+static enum status decode_plain(const char *key, const char *value)
+{
+    struct header type = {slice_of("ce_type"), slice_of("order.updated")};
+    return decode(&type, 1, key, value);
+}
+
+static void a_create_is_decoded_to_plain_values(void **state)
+{
+    (void)state;
+    assert_int_equal(decode_plain("{\"id\":42}",
+                                  "{\"op\":\"c\",\"after\":{\"id\":42,\"total\":\"1.50\","
+                                  "\"raw\":\"00fF\",\"at\":\"2026-01-01T01:00:00+01:00\","
+                                  "\"extra\":\"[1]\"}}"),
+                     STATUS_OK);
+    assert_int_equal(change.op, CHANGE_CREATE);
+    assert_int_equal(change.values[ID].integer, 42);
+    assert_int_equal(change.values[NOTE].kind, VALUE_NULL);
+    assert_true(slice_equal(change.values[RAW].text, (struct slice){"\0\xff", 2}));
+    assert_true(slice_is(change.values[AT].text, "2026-01-01T00:00:00.000000Z"));
+    assert_true(slice_is(change.entity_key, "{\"id\":42}"));
+}
+
+static void an_update_may_lack_columns(void **state)
+{
+    (void)state;
+    assert_int_equal(decode_plain("42", "{\"op\":\"u\",\"after\":{\"id\":42,\"note\":\"x\"}}"),
+                     STATUS_OK);
+    assert_int_equal(change.values[TOTAL].kind, VALUE_ABSENT);
+    assert_int_equal(change.values[NOTE].kind, VALUE_TEXT);
+}
+
+static void a_create_that_lacks_a_required_column_is_rejected(void **state)
+{
+    (void)state;
+    assert_int_equal(decode_plain("42", "{\"op\":\"c\",\"after\":{\"id\":42}}"), STATUS_REJECT);
+    assert_true(slice_is(change.entity_key, "{\"id\":42}"));
+}
+
+static void a_null_value_deletes_by_key(void **state)
+{
+    (void)state;
+    assert_int_equal(decode_plain("{\"id\":7}", NULL), STATUS_OK);
+    assert_int_equal(change.op, CHANGE_DELETE);
+    assert_int_equal(change.values[ID].integer, 7);
+}
+
+static void an_unknown_column_stops_and_is_named(void **state)
+{
+    (void)state;
+    assert_int_equal(decode_plain("1", "{\"op\":\"u\",\"after\":{\"id\":1,\"colour\":\"red\"}}"),
+                     STATUS_STOP);
+    assert_non_null(strstr(err.text, "colour"));
+}
+
+static void bad_values_are_rejected(void **state)
+{
+    static const char *const bad[] = {
+        "{",
+        "[]",
+        "{\"op\":\"x\"}",
+        "{\"op\":\"u\",\"after\":null}",
+        "{\"op\":\"u\",\"after\":{\"id\":2}}",
+        "{\"op\":\"u\",\"after\":{\"id\":1,\"id\":1}}",
+        "{\"op\":\"u\",\"after\":{\"id\":1,\"total\":1}}",
+        "{\"op\":\"u\",\"after\":{\"id\":1,\"total\":\"01\"}}",
+        "{\"op\":\"u\",\"after\":{\"id\":1,\"total\":null}}",
+        "{\"op\":\"u\",\"after\":{\"id\":1,\"note\":\"123456\"}}",
+        "{\"op\":\"u\",\"after\":{\"id\":1,\"raw\":\"0\"}}",
+        "{\"op\":\"u\",\"after\":{\"id\":1,\"at\":\"today\"}}",
+        "{\"op\":\"u\",\"after\":{\"id\":1,\"extra\":\"{\"}}",
+        "{\"op\":\"u\",\"after\":{\"id\":99999999999999999999}}",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (decode_plain("1", bad[i]) != STATUS_REJECT)
+            test_fail("%s: %s %s", bad[i], status_name(err.status), err.text);
+    }
+}
+
+static void a_missing_type_and_a_wrong_key_are_rejected(void **state)
+{
+    (void)state;
+    assert_int_equal(decode(NULL, 0, "1", "{}"), STATUS_REJECT);
+    assert_int_equal(decode_plain("{\"no\":1}", NULL), STATUS_REJECT);
+    assert_int_equal(decode_plain(NULL, NULL), STATUS_REJECT);
+}
+
+static void what_the_relay_writes_is_read_back(void **state)
+{
+    (void)state;
+    struct header *headers = NULL;
+    size_t count = 0;
+    struct record_head head = {.origin = slice_of("shop"),
+                               .incarnation = slice_of("i"),
+                               .sequence = 12,
+                               .id = slice_of("b"),
+                               .previous_id = slice_of("a"),
+                               .type = slice_of("order.updated"),
+                               .created_at = slice_of("1970-01-01T00:00:01Z"),
+                               .kind = KIND_VOID};
+    struct arena own;
+    arena_init(&own, 65536);
+    error_clear(&err);
+    assert_int_equal(record_headers_build(&head, &own, &headers, &count, &err), STATUS_OK);
+    assert_int_equal(decode(headers, count, "{\"id\":1}", "not looked at"), STATUS_OK);
+    assert_int_equal(change.kind, KIND_VOID);
+    assert_int_equal(change.sequence, 12);
+    assert_int_equal(change.time_us, 1000000);
+    assert_true(slice_is(change.previous_id, "a"));
+    assert_true(slice_is(change.entity_key, "{\"id\":1}"));
+
+    struct header *back = NULL;
+    size_t back_count = 0;
+    struct slice blob = headers_pack(headers, count, &own);
+    assert_int_equal(headers_unpack(blob, &own, &back, &back_count, &err), STATUS_OK);
+    assert_int_equal(back_count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(slice_equal(back[i].name, headers[i].name));
+        assert_true(slice_equal(back[i].value, headers[i].value));
+    }
+    blob.length--;
+    assert_int_equal(headers_unpack(blob, &own, &back, &back_count, &err), STATUS_FATAL);
+    arena_done(&own);
+}
+
+static void another_protocol_or_kind_stops(void **state)
+{
+    (void)state;
+    struct header protocol[] = {{slice_of("ce_type"), slice_of("order.updated")},
+                                {slice_of("ce_protocol"), slice_of("2")}};
+    struct header kind[] = {{slice_of("ce_type"), slice_of("order.updated")},
+                            {slice_of("ce_kind"), slice_of("riddle")}};
+    assert_int_equal(decode(protocol, 2, "1", "{}"), STATUS_STOP);
+    assert_int_equal(decode(kind, 2, "1", "{}"), STATUS_STOP);
+}
+
+static void an_unknown_entity_type_is_left_to_the_caller(void **state)
+{
+    (void)state;
+    struct header type = {slice_of("ce_type"), slice_of("shop.parcel.created")};
+    assert_int_equal(decode(&type, 1, "k", "{}"), STATUS_OK);
+    assert_null(change.schema);
+    assert_true(slice_is(change.entity_type, "shop.parcel"));
+}
+
+static void a_payload_is_judged_as_the_reader_will(void **state)
+{
+    (void)state;
+    load_order();
+    error_clear(&err);
+    struct slice payload = slice_of("{\"op\":\"c\",\"after\":{\"id\":1,\"total\":\"1\"}}");
+    assert_int_equal(payload_validate(order, payload, slice_of("1"), &err), STATUS_OK);
+    assert_int_equal(payload_validate(order, payload, slice_of("2"), &err), STATUS_REJECT);
+    error_clear(&err);
+    payload = slice_of("{\"op\":\"c\",\"after\":{\"id\":1,\"zip\":1}}");
+    assert_int_equal(payload_validate(order, payload, slice_of("1"), &err), STATUS_REJECT);
+    assert_int_equal(err.status, STATUS_REJECT);
+}
+
+static void judge_examples(const char *folder, enum status wanted)
+{
+    glob_t found;
+    struct json_schema *schema = NULL;
+    error_clear(&err);
+    if (json_schema_new_from_file(KEEPSTEP_SOURCE_DIR "/schemas/change_event.schema.json", NULL,
+                                  &schema, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    const char *pattern = test_format(KEEPSTEP_SOURCE_DIR "/schemas/examples/%s/*.json", folder);
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        const char *text = test_read_file(found.gl_pathv[i]);
+        json_t *json = json_loads(text, JSON_LOAD_FLAGS, NULL);
+        error_clear(&err);
+        if (json_schema_validate(schema, json, &err) != wanted)
+            test_fail("%s: the schema differs: %s", found.gl_pathv[i], err.text);
+        if (decode_plain("42", text) != wanted)
+            test_fail("%s: the reader differs: %s", found.gl_pathv[i], err.text);
+        json_decref(json);
+    }
+    globfree(&found);
+    json_schema_free(schema);
+}
+
+static void the_examples_are_judged_alike_by_schema_and_reader(void **state)
+{
+    (void)state;
+    judge_examples("valid", STATUS_OK);
+    judge_examples("invalid", STATUS_REJECT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_create_is_decoded_to_plain_values),
+        TEST(an_update_may_lack_columns),
+        TEST(a_create_that_lacks_a_required_column_is_rejected),
+        TEST(a_null_value_deletes_by_key),
+        TEST(an_unknown_column_stops_and_is_named),
+        TEST(bad_values_are_rejected),
+        TEST(a_missing_type_and_a_wrong_key_are_rejected),
+        TEST(what_the_relay_writes_is_read_back),
+        TEST(another_protocol_or_kind_stops),
+        TEST(an_unknown_entity_type_is_left_to_the_caller),
+        TEST(a_payload_is_judged_as_the_reader_will),
+        TEST(the_examples_are_judged_alike_by_schema_and_reader),
+    };
+    int result = TEST_RUN(tests);
+    entity_schema_free(order);
+    arena_done(&arena);
+    return result;
+}
