@@ -6,6 +6,9 @@
 # KEEPSTEP_BENCH_EVENTS   events of the backlog (300000); 30000 makes a short run
 # KEEPSTEP_BINARY         the program (build/release/keepstep)
 #
+# The rates of Keepstep begin at the first tenth of the backlog: its start, and the joining of a
+# consumer group, are in "seconds" of the JSON only.
+#
 # All of one run is on one machine, so the ratios mean something and the rates only little. Results
 # are in build/bench/*.json; nothing passes or fails on the clock.
 set -euo pipefail
@@ -112,7 +115,7 @@ CREATE TABLE orders(id INTEGER PRIMARY KEY, customer TEXT NOT NULL, state TEXT N
 CREATE TABLE ticks(id INTEGER PRIMARY KEY, written_us INTEGER NOT NULL);
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<$events)
 INSERT INTO orders SELECT i, 'customer '||(i%5000), 'open', printf('%d.%02d', i%900, i%100),
-    lower(hex(randomblob(50)))||' to be left at the door where nobody answers the bell, twice',
+    lower(hex(randomblob(85)))||' to be left at the door where nobody answers the bell, twice',
     '2026-11-23T09:42:00.'||printf('%06d', i%1000000)||'Z' FROM n;
 END
 }
@@ -152,7 +155,7 @@ field() { # RESULT NAME
 
 ratio() { # RESULT BOUND
     awk -v a="$(field "$1" events_per_second)" -v b="$(field "$2" events_per_second)" \
-        'BEGIN { printf "%.2f", b > 0 ? a / b : 0 }'
+        'BEGIN { printf "%.2f", a / b }'
 }
 
 measure_backlog() {
@@ -174,11 +177,13 @@ measure_latency_and_memory() {
     start_sidecar shop && shop=${started[-1]}
     start_sidecar billing && billing=${started[-1]}
     sleep 5
-    idle="\"relay_idle_kib\": $(memory "$shop" VmRSS), \"agent_idle_kib\": $(memory "$billing" VmRSS)"
+    idle="\"relay_idle_kib\": $(memory "$shop" VmRSS),"
+    idle+=" \"agent_idle_kib\": $(memory "$billing" VmRSS)"
     "$out/latency" "$work/shop.db" "$work/billing.db" "$rate" "$seconds" >"$out/latency.json" ||
         die 70 "latency: $(tail -n 3 "$work/run-shop.log" "$work/run-billing.log")"
     cat >"$out/memory.json" <<END
-{$idle, "relay_steady_kib": $(memory "$shop" VmHWM), "agent_steady_kib": $(memory "$billing" VmHWM), \
+{$idle, "relay_steady_kib": $(memory "$shop" VmHWM), \
+"agent_steady_kib": $(memory "$billing" VmHWM), \
 "relay_peak_kib": $(field relay peak_kib), "agent_peak_kib": $(field agent peak_kib)}
 END
     stop_sidecars
@@ -195,9 +200,11 @@ mebibytes() { # NAME
 report() {
     local bytes
     bytes=$(field bare_producer mean_value_bytes)
-    printf '{"events": %s, "value_bytes": %s, "agent_of_bare_sqlite": %s, "relay_of_bare_producer": %s}\n' \
-        "$events" "$bytes" "$(ratio agent bare_sqlite)" "$(ratio relay bare_producer)" \
-        >"$out/ratios.json"
+    cat >"$out/ratios.json" <<END
+{"events": $events, "value_bytes": $bytes, \
+"agent_of_bare_sqlite": $(ratio agent bare_sqlite), \
+"relay_of_bare_producer": $(ratio relay bare_producer)}
+END
     row "backlog of $events events of $bytes bytes, events/s" Keepstep bare ratio
     row "agent into SQLite (bare: upserts, $transaction a transaction)" \
         "$(field agent events_per_second)" "$(field bare_sqlite events_per_second)" \

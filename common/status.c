@@ -46,7 +46,7 @@ enum status error_set_native(struct error *err, enum status status, int native_c
 
 void error_prefix(struct error *err, const char *format, ...)
 {
-    char place[ERROR_TEXT_SIZE];
+    char place[ERROR_TEXT_SIZE / 2];
     char text[ERROR_TEXT_SIZE];
 
     if (err == NULL)

@@ -41,8 +41,8 @@ static bool applier_is_stopping(const struct owned *owned)
 static enum status applier_begin(struct applier *applier, bool *ret_nothing, struct error *err)
 {
     size_t count = 0;
-    struct fence *fences =
-        arena_alloc(&applier->arena, (applier->owned_count + 1) * sizeof *fences);
+    struct fence *fences = arena_alloc(&applier->arena,
+                                       (applier->owned_count + 1) * sizeof *fences);
     if (fences == NULL)
         return applier_no_memory(err);
     for (size_t i = 0; i < applier->owned_count; i++) {

@@ -43,7 +43,8 @@ const char *applier_copy_id(const struct applier *applier);
 enum status applier_read(struct applier *applier, const char *topic, int32_t partition,
                          struct partition_state *ret_state, struct error *err) MUST_CHECK;
 
-/** Own a partition: `state` is filled with a new token and, where there is no row, the first offset.
+/** Own a partition: `state` is filled with a new token and, where there is no row, the first
+ * offset.
  * @param state  moved into the applier on OK, the caller's otherwise. */
 enum status applier_take(struct applier *applier, struct partition_state *state, size_t *ret_index,
                          struct error *err) MUST_CHECK;
@@ -72,18 +73,19 @@ const struct entity_schema *applier_lookup(void *context, struct slice entity_ty
  * @return OK (partitions may have stopped: see applier_partition()); RETRY (rolled back: the same
  * batch again, after a pause); ABORT with native_code 1 (reloaded: the same batch again) or 0
  * (another owner: drop everything and rejoin); FATAL. */
-enum status applier_apply(struct applier *applier, struct batch *batch, struct error *err)
-    MUST_CHECK;
+enum status applier_apply(struct applier *applier, struct batch *batch,
+                          struct error *err) MUST_CHECK;
 
 /** Stop a partition for a reason from outside the log, or NULL to let it go on. */
 enum status applier_stop(struct applier *applier, size_t index, const char *reason,
                          struct error *err) MUST_CHECK;
 
 /** Try waiting records that are due. Statuses as applier_apply(). */
-enum status applier_retry_parked(struct applier *applier, int64_t now_us, struct error *err)
-    MUST_CHECK;
+enum status applier_retry_parked(struct applier *applier, int64_t now_us,
+                                 struct error *err) MUST_CHECK;
 
-/** Commit durably where a commit did not wait for a second (or `now`). Statuses as applier_apply(). */
+/** Commit durably where a commit did not wait for a second (or `now`). Statuses as applier_apply().
+ */
 enum status applier_make_durable(struct applier *applier, bool now, struct error *err) MUST_CHECK;
 
 /** Look for an operator's revisions and reload what has one. Statuses as applier_apply(). */

@@ -49,7 +49,7 @@ struct applier {
     struct store_meta meta;
     struct owned *owned;
     size_t owned_count;
-    struct arena arena; /* of one transaction or repair */
+    struct arena arena;         /* of one transaction or repair */
     int64_t undurable_since_us; /* monotonic; 0: all commits waited */
     bool reload_needed;         /* a commit's outcome is unknown */
     bool publishes;             /* some mapping is published here: rule 18 applies */
@@ -75,16 +75,16 @@ enum status applier_no_memory(struct error *err);
 void applier_begin_work(struct applier *applier);
 
 /** Outcome of every event that needs no statement; a partition that must stop gets stop_offset. */
-enum status applier_judge(struct applier *applier, struct batch *batch, struct error *err)
-    MUST_CHECK;
+enum status applier_judge(struct applier *applier, struct batch *batch,
+                          struct error *err) MUST_CHECK;
 
 /** Inside the transaction: idempotency keys, the look, kept images. */
-enum status applier_judge_keys(struct applier *applier, struct batch *batch, struct error *err)
-    MUST_CHECK;
-enum status applier_look(struct applier *applier, const struct batch *batch, struct error *err)
-    MUST_CHECK;
-enum status applier_judge_own(struct applier *applier, struct batch *batch, struct error *err)
-    MUST_CHECK;
+enum status applier_judge_keys(struct applier *applier, struct batch *batch,
+                               struct error *err) MUST_CHECK;
+enum status applier_look(struct applier *applier, const struct batch *batch,
+                         struct error *err) MUST_CHECK;
+enum status applier_judge_own(struct applier *applier, struct batch *batch,
+                              struct error *err) MUST_CHECK;
 
 /** @return OK with whether an own change above `own_last` of this entity is under way. */
 enum status applier_is_pending(struct applier *applier, const struct change *change,
@@ -100,8 +100,8 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
 bool applier_is_blocked(const struct applier *applier, const struct change *change);
 
 /** Write the images of a batch: reduced and in bulk, else one by one in log order. */
-enum status applier_write(struct applier *applier, struct batch *batch, struct error *err)
-    MUST_CHECK;
+enum status applier_write(struct applier *applier, struct batch *batch,
+                          struct error *err) MUST_CHECK;
 
 /** Park, keep superseded images and record sequences. */
 enum status applier_write_evidence(struct applier *applier, const struct batch *batch,
@@ -118,15 +118,15 @@ enum status applier_decode(struct applier *applier, const struct record *record,
 struct fence applier_fence(const struct owned *owned);
 
 /** After a failure of a transaction: roll back and, where it is this agent's still, reload. */
-enum status applier_recover(struct applier *applier, enum status status, struct error *err)
-    MUST_CHECK;
+enum status applier_recover(struct applier *applier, enum status status,
+                            struct error *err) MUST_CHECK;
 
 /** Commit; notes a commit whose outcome is unknown and what is durable. */
 enum status applier_commit(struct applier *applier, bool durable, struct error *err) MUST_CHECK;
 
 /** Memory takes over what was committed. */
-enum status applier_advance(struct applier *applier, const struct batch *batch, struct error *err)
-    MUST_CHECK;
+enum status applier_advance(struct applier *applier, const struct batch *batch,
+                            struct error *err) MUST_CHECK;
 
 /** Show a partition's numbers to other threads. */
 void applier_publish_metrics(struct applier *applier, const struct owned *owned);

@@ -34,10 +34,10 @@ static void applier_add_range(struct applier *applier, const struct batch_event 
         return;
     struct owned before = {.sequences = owned->state.sequences,
                            .sequence_count = owned->state.sequence_count};
-    applier->ranges[applier->range_count++] =
-        (struct look_range){.entity_type = mapping->schema->entity_type,
-                            .partition = owned->state.partition,
-                            .above = applier_own_last(applier, &before)};
+    applier->ranges[applier->range_count++] = (struct look_range){
+        .entity_type = mapping->schema->entity_type,
+        .partition = owned->state.partition,
+        .above = applier_own_last(applier, &before)};
 }
 
 enum status applier_look(struct applier *applier, const struct batch *batch, struct error *err)
@@ -59,10 +59,10 @@ enum status applier_look(struct applier *applier, const struct batch *batch, str
     }
     if (applier->range_count == 0)
         return STATUS_OK;
-    enum status status = applier->ops->look(
-        applier->store, applier->ranges, applier->range_count, NULL, APPLIER_LOOK_LIMIT,
-        &applier->arena, &applier->own_changes, &applier->own_change_count, &applier->own_complete,
-        err);
+    enum status status = applier->ops->look(applier->store, applier->ranges, applier->range_count,
+                                            NULL, APPLIER_LOOK_LIMIT, &applier->arena,
+                                            &applier->own_changes, &applier->own_change_count,
+                                            &applier->own_complete, err);
     if (status == STATUS_OK && applier->own_complete && applier->own_change_count > 1)
         qsort(applier->own_changes, applier->own_change_count, sizeof *applier->own_changes,
               applier_compare_own);
@@ -105,9 +105,9 @@ enum status applier_is_pending(struct applier *applier, const struct change *cha
     struct own_change *found = NULL;
     size_t count = 0;
     bool complete = true;
-    enum status status =
-        applier->ops->look(applier->store, applier->ranges, applier->range_count, &wanted,
-                           APPLIER_LOOK_LIMIT, &applier->arena, &found, &count, &complete, err);
+    enum status status = applier->ops->look(applier->store, applier->ranges, applier->range_count,
+                                            &wanted, APPLIER_LOOK_LIMIT, &applier->arena, &found,
+                                            &count, &complete, err);
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
         *ret_pending = *ret_pending || found[i].sequence > own_last;
     return status;
@@ -142,8 +142,8 @@ static enum status applier_judge_void(struct applier *applier, struct batch *bat
         struct superseded_image wanted = {.entity_type = change->entity_type,
                                           .entity_key = change->entity_key};
         struct superseded_image kept = {0};
-        status = applier->ops->superseded(applier->store, SUPERSEDED_READ, &wanted,
-                                          &applier->arena, &kept, err);
+        status = applier->ops->superseded(applier->store, SUPERSEDED_READ, &wanted, &applier->arena,
+                                          &kept, err);
         if (status != STATUS_OK)
             return status;
         if (kept.record.topic == NULL) {
@@ -175,8 +175,7 @@ enum status applier_judge_own(struct applier *applier, struct batch *batch, stru
         enum status status = STATUS_OK;
         bool pending = false;
         if (event->outcome == EVENT_APPLY)
-            status =
-                applier_is_pending(applier, &event->change, event->own_last, &pending, err);
+            status = applier_is_pending(applier, &event->change, event->own_last, &pending, err);
         else if (event->outcome == EVENT_PASSED && event->change.kind == KIND_VOID &&
                  applier_is_own(applier, &event->change))
             status = applier_judge_void(applier, batch, i, err);

@@ -193,8 +193,8 @@ static enum status applier_retry_partition(struct applier *applier, struct owned
                                    .heads_only = true,
                                    .due_us = now_us,
                                    .limit = PARKED_HEAD_MAX};
-    enum status status =
-        applier->ops->read_parked(applier->store, &filter, &arena, &heads, &count, err);
+    enum status status = applier->ops->read_parked(applier->store, &filter, &arena, &heads, &count,
+                                                   err);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         arena_reset(&applier->arena);
         status = applier_retry_entity(applier, owned, &heads[i], err);

@@ -136,9 +136,8 @@ enum status applier_take(struct applier *applier, struct partition_state *state,
         return status;
     }
     state->stopped[0] = '\0'; /* a restart tries again; the reason is written anew if it stands */
-    applier->owned[count] = (struct owned){.state = *state,
-                                           .stop_offset = INT64_MAX,
-                                           .durable_offset = state->next_offset};
+    applier->owned[count] = (struct owned){
+        .state = *state, .stop_offset = INT64_MAX, .durable_offset = state->next_offset};
     applier->owned_count = count + 1;
     *ret_index = count;
     *state = (struct partition_state){0};
@@ -236,8 +235,8 @@ static enum status applier_advance_blocked(struct applier *applier, struct error
     for (size_t i = 0; i < applier->blocked_count; i++) {
         const struct blocked_now *now = &applier->blocked[i];
         struct partition_state *state = &applier->owned[now->partition_index].state;
-        struct blocked_entity *grown =
-            realloc(state->blocked, (state->blocked_count + 1) * sizeof *grown);
+        struct blocked_entity *grown = realloc(state->blocked,
+                                               (state->blocked_count + 1) * sizeof *grown);
         if (grown == NULL)
             return applier_no_memory(err);
         state->blocked = grown;
@@ -245,8 +244,8 @@ static enum status applier_advance_blocked(struct applier *applier, struct error
         char *type_text = strndup(type.data == NULL ? "" : type.data, type.length);
         struct slice key = now->entity_key;
         char *key_text = strndup(key.data == NULL ? "" : key.data, key.length);
-        grown[state->blocked_count++] =
-            (struct blocked_entity){.entity_type = type_text, .entity_key = key_text};
+        grown[state->blocked_count++] = (struct blocked_entity){.entity_type = type_text,
+                                                                .entity_key = key_text};
         if (type_text == NULL || key_text == NULL)
             return applier_no_memory(err);
     }
@@ -271,7 +270,8 @@ static void applier_advance_partition(struct applier *applier, struct owned *own
     bool stops = owned->stop_offset != INT64_MAX && state->stopped[0] == '\0';
     if (stops) {
         memcpy(state->stopped, owned->stop_reason, sizeof state->stopped);
-        log_error("agent", "%s/%d stands still at %s. Mend the cause, then `keepstep parked "
+        log_error("agent",
+                  "%s/%d stands still at %s. Mend the cause, then `keepstep parked "
                   "resume` or restart the agent",
                   state->topic, state->partition, state->stopped);
     }
@@ -304,8 +304,7 @@ void applier_publish_metrics(struct applier *applier, const struct owned *owned)
 {
     struct agent_partition_metrics *row = NULL;
     if (applier->metrics != NULL)
-        row =
-            agent_metrics_partition(applier->metrics, owned->state.topic, owned->state.partition);
+        row = agent_metrics_partition(applier->metrics, owned->state.topic, owned->state.partition);
     if (row == NULL)
         return;
     atomic_store(&row->owned, true);
@@ -434,8 +433,8 @@ enum status applier_refresh(struct applier *applier, struct error *err)
         struct partition_state seen = {0};
         enum status status = applier->ops->read(applier->store, owned->state.topic,
                                                 owned->state.partition, &seen, err);
-        bool changed = status == STATUS_OK && (seen.epoch != owned->state.epoch ||
-                                               seen.revision != owned->state.revision);
+        bool changed = status == STATUS_OK &&
+                       (seen.epoch != owned->state.epoch || seen.revision != owned->state.revision);
         partition_state_done(&seen);
         if (changed)
             status = applier_reload_owned(applier, owned, err);

@@ -98,8 +98,8 @@ static enum status applier_write_single(struct applier *applier, const struct wr
 {
     struct error reject = ERROR_INIT;
     if (applier_is_blocked(applier, write->image))
-        return applier_park_event(applier, write->event, REJECT_WAITING, 0,
-                                  "behind a parked event", err);
+        return applier_park_event(applier, write->event, REJECT_WAITING, 0, "behind a parked event",
+                                  err);
     enum status status = applier->ops->savepoint(applier->store, false, err);
     if (status != STATUS_OK)
         return status;
@@ -117,8 +117,8 @@ static enum status applier_write_single(struct applier *applier, const struct wr
     status = applier->ops->savepoint(applier->store, true, err);
     if (status != STATUS_OK)
         return status;
-    return applier_park_event(applier, write->event, reject.reject, reject.native_code,
-                              reject.text, err);
+    return applier_park_event(applier, write->event, reject.reject, reject.native_code, reject.text,
+                              err);
 }
 
 enum status applier_write(struct applier *applier, struct batch *batch, struct error *err)
@@ -132,11 +132,11 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_event *event = &batch->events[i];
         if (event->outcome == EVENT_APPLY)
-            writes[count++] =
-                (struct write){.event = event,
-                               .image = event->image,
-                               .mapping = applier_mapping(applier, event->image->entity_type),
-                               .order = i};
+            writes[count++] = (struct write){
+                .event = event,
+                .image = event->image,
+                .mapping = applier_mapping(applier, event->image->entity_type),
+                .order = i};
     }
     if (count == 0)
         return STATUS_OK;

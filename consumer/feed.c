@@ -46,8 +46,8 @@ static enum status feed_conf(const struct config *config, const struct feed_sett
         return error_set(err, STATUS_FATAL, "no memory for the kafka settings");
     for (size_t i = 0; i < config->kafka_count; i++)
         user[i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
-    enum status status = kafka_conf_new(user, config->kafka_count, settings->list,
-                                        settings->count, ret_conf, err);
+    enum status status = kafka_conf_new(user, config->kafka_count, settings->list, settings->count,
+                                        ret_conf, err);
     free(user);
     return status;
 }
@@ -109,8 +109,7 @@ static enum status feed_create(struct feed *feed, const struct config *config, s
     return status;
 }
 
-enum status feed_open(const struct feed_options *options, struct feed **ret_feed,
-                      struct error *err)
+enum status feed_open(const struct feed_options *options, struct feed **ret_feed, struct error *err)
 {
     const struct config *config = options->config;
     const char *group = feed_user_property(config, "group.id");
@@ -164,8 +163,8 @@ void feed_close(struct feed *feed)
     free(feed);
 }
 
-/** A record with too many headers is passed on with the first ones: its decoding rejects it where it
- * needs another. */
+/** A record with too many headers is passed on with the first ones: its decoding rejects it where
+ * it needs another. */
 static void feed_read_headers(struct feed *feed, struct record *record)
 {
     rd_kafka_headers_t *headers = NULL;
@@ -176,8 +175,7 @@ static void feed_read_headers(struct feed *feed, struct record *record)
         const char *name = NULL;
         const void *value = NULL;
         size_t size = 0;
-        if (rd_kafka_header_get_all(headers, i, &name, &value, &size) !=
-            RD_KAFKA_RESP_ERR_NO_ERROR)
+        if (rd_kafka_header_get_all(headers, i, &name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
             break;
         feed->headers[record->header_count++] = (struct header){
             .name = slice_of(name), .value = {.data = value, .length = size}};

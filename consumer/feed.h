@@ -51,8 +51,8 @@ enum status feed_open(const struct feed_options *options, struct feed **ret_feed
 /** Leave the group (a static member stays in it). NULL is a no-op. */
 void feed_close(struct feed *feed);
 
-/** @return OK with the next event, FEED_NONE after the timeout; FATAL with exit code 78 where another
- * process has this instance's name. Transient errors of the brokers are not errors here. */
+/** @return OK with the next event, FEED_NONE after the timeout; FATAL with exit code 78 where
+ * another process has this instance's name. Transient errors of the brokers are not errors here. */
 enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_event,
                       struct error *err) MUST_CHECK;
 
@@ -77,15 +77,15 @@ enum status feed_seek(struct feed *feed, const char *topic, int32_t partition, i
 void feed_commit_hint(struct feed *feed, const struct feed_partition *partition,
                       const char *metadata);
 
-/** Read the group's hint. @return OK with *ret_offset FEED_OFFSET_NONE where there is none; RETRY. */
+/** Read the group's hint. @return OK with *ret_offset FEED_OFFSET_NONE where there is none; RETRY.
+ */
 enum status feed_committed(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
                            int64_t *ret_offset, char ret_metadata[static FEED_METADATA_SIZE],
                            struct error *err) MUST_CHECK;
 
 /** Ask the broker for the first offset and the last stable one. */
-enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition,
-                            int timeout_ms, int64_t *ret_low, int64_t *ret_stable,
-                            struct error *err) MUST_CHECK;
+enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
+                            int64_t *ret_low, int64_t *ret_stable, struct error *err) MUST_CHECK;
 
 /** Give all partitions up and ask for them again. */
 enum status feed_rejoin(struct feed *feed, struct error *err) MUST_CHECK;

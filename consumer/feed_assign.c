@@ -120,8 +120,7 @@ enum status feed_pause(struct feed *feed, const char *topic, int32_t partition, 
 enum status feed_pause_all(struct feed *feed, bool pause, struct error *err)
 {
     rd_kafka_topic_partition_list_t *list = NULL;
-    enum status status =
-        feed_check(rd_kafka_assignment(feed->handle, &list), "assignment", err);
+    enum status status = feed_check(rd_kafka_assignment(feed->handle, &list), "assignment", err);
     if (status != STATUS_OK)
         return status;
     if (list->cnt > 0)
@@ -148,8 +147,8 @@ void feed_commit_hint(struct feed *feed, const struct feed_partition *partition,
                       const char *metadata)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *element =
-        rd_kafka_topic_partition_list_add(list, partition->topic, partition->partition);
+    rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add(list, partition->topic,
+                                                                            partition->partition);
     element->offset = partition->offset;
     element->metadata = strdup(metadata);
     element->metadata_size = element->metadata == NULL ? 0 : strlen(metadata);
@@ -166,8 +165,8 @@ enum status feed_committed(struct feed *feed, const char *topic, int32_t partiti
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add(list, topic, partition);
-    enum status status =
-        feed_check(rd_kafka_committed(feed->handle, list, timeout_ms), "committed offset", err);
+    enum status status = feed_check(rd_kafka_committed(feed->handle, list, timeout_ms),
+                                    "committed offset", err);
     if (status == STATUS_OK)
         status = feed_check(element->err, "committed offset", err);
     if (status == STATUS_OK) {
@@ -182,9 +181,8 @@ enum status feed_committed(struct feed *feed, const char *topic, int32_t partiti
     return status;
 }
 
-enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition,
-                            int timeout_ms, int64_t *ret_low, int64_t *ret_stable,
-                            struct error *err)
+enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
+                            int64_t *ret_low, int64_t *ret_stable, struct error *err)
 {
     return feed_check(rd_kafka_query_watermark_offsets(feed->handle, topic, partition, ret_low,
                                                        ret_stable, timeout_ms),

@@ -66,7 +66,7 @@ struct partition_state {
     size_t sequence_count;
     struct blocked_entity *blocked; /* entities with parked records of this partition */
     size_t blocked_count;
-    int64_t parked_count; /* without the skipped */
+    int64_t parked_count;  /* without the skipped */
     int64_t waiting_count; /* heads that the agent itself retries */
 };
 
@@ -179,8 +179,8 @@ struct store_ops {
     enum status (*list)(struct store *store, struct partition_state **ret_states, size_t *ret_count,
                         struct error *err);
     /** In one durable transaction: raise the epoch, store `state`'s token, cluster id, partition
-     * count, partial flag, and where there was no row next_offset; then load all into `state`, whose
-     * lists from an earlier call are freed. */
+     * count, partial flag, and where there was no row next_offset; then load all into `state`,
+     * whose lists from an earlier call are freed. */
     enum status (*take)(struct store *store, struct partition_state *state, struct error *err);
     /** BEGIN; the fences in the given order, which is (topic, partition); then a savepoint.
      * @return OK; RETRY (locked); ABORT (a fence matched nothing; native_code 1: own epoch stands,

@@ -135,7 +135,8 @@ enum status store_sqlite_fail(struct store_sqlite *self, int code, const char *d
 enum status store_sqlite_execute(struct store_sqlite *self, const char *sql,
                                  struct error *err) MUST_CHECK;
 
-/** Bind and step once; the caller ends it with sqlite3_reset(). What is bound is borrowed till then.
+/** Bind and step once; the caller ends it with sqlite3_reset(). What is bound is borrowed till
+ * then.
  * @return OK with *ret_row telling whether there is a row. */
 enum status store_sqlite_start(struct store_sqlite *self, enum statement_id id,
                                const struct parameter *parameters, size_t count,
@@ -148,8 +149,8 @@ enum status store_sqlite_next(struct store_sqlite *self, sqlite3_stmt *statement
 
 /** Run a statement to its end. @param ret_changes  rows that it changed; may be NULL. */
 enum status store_sqlite_run(struct store_sqlite *self, enum statement_id id,
-                             const struct parameter *parameters, size_t count,
-                             int64_t *ret_changes, struct error *err) MUST_CHECK;
+                             const struct parameter *parameters, size_t count, int64_t *ret_changes,
+                             struct error *err) MUST_CHECK;
 
 /** Read the first column of the first row as a number; `absent` where there is no row. */
 enum status store_sqlite_number(struct store_sqlite *self, enum statement_id id,
@@ -214,8 +215,7 @@ enum status store_sqlite_list(struct store *store, struct partition_state **ret_
                               size_t *ret_count, struct error *err);
 enum status store_sqlite_take(struct store *store, struct partition_state *state,
                               struct error *err);
-enum status store_sqlite_record_sequences(struct store *store, const char *topic,
-                                          int32_t partition,
+enum status store_sqlite_record_sequences(struct store *store, const char *topic, int32_t partition,
                                           const struct sequence_state *sequences, size_t count,
                                           struct error *err);
 /** Switch what COMMIT waits for: true the disk, false (WAL only) nothing. Not in a transaction. */

@@ -5,6 +5,8 @@
 
 #include <stdatomic.h>
 
+#define METRICS_PROGRESS_US (30 * (int64_t)1000000) /* a relay silent for longer is not ready */
+
 static void metrics_head(struct buffer *text, const char *name, const char *type, const char *help)
 {
     buffer_append_format(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -157,13 +159,11 @@ static void metrics_relay(const struct metrics_sources *sources, struct buffer *
 {
     struct relay_metrics *relay = sources->relay;
     metrics_one(text, sources, "keepstep_events_published_total", "counter",
-                "Events that Kafka acknowledged.", (double)atomic_load(&relay->events_published));
+                "Events that Kafka acknowledged.", (double)atomic_load(&relay->acknowledged));
     metrics_one(text, sources, "keepstep_events_set_aside_total", "counter",
-                "Outbox rows that could not be published.",
-                (double)atomic_load(&relay->events_set_aside));
+                "Outbox rows that could not be published.", (double)atomic_load(&relay->set_aside));
     metrics_one(text, sources, "keepstep_outbox_pending_events", "gauge",
-                "Outbox rows that wait to be published.",
-                (double)atomic_load(&relay->outbox_pending));
+                "Outbox rows that wait to be published.", (double)atomic_load(&relay->waiting));
 }
 
 void metrics_render(void *context, struct buffer *text)
@@ -188,7 +188,8 @@ bool metrics_ready(void *context, struct buffer *reason)
         buffer_append_format(reason, "agent: %s", agent_state_name(state));
         ready = false;
     }
-    if (sources->relay != NULL && !atomic_load(&sources->relay->ready)) {
+    if (sources->relay != NULL &&
+        clock_wall_us() - atomic_load(&sources->relay->progress_us) > METRICS_PROGRESS_US) {
         buffer_append_text(reason, ready ? "relay: no progress" : "; relay: no progress");
         ready = false;
     }

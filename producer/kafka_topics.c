@@ -17,8 +17,8 @@ static enum status kafka_topics_refuse(struct error *err, const struct config_en
                      entry->entity_type, what);
 }
 
-static enum status kafka_topics_created(const rd_kafka_event_t *event,
-                                        const struct config_entry *entry, struct error *err)
+static enum status kafka_topics_created(rd_kafka_event_t *event, const struct config_entry *entry,
+                                        struct error *err)
 {
     if (event == NULL)
         return error_set(err, STATUS_RETRY, "topic %s: creating it took too long", entry->topic);
@@ -74,9 +74,8 @@ out:
     return status;
 }
 
-static enum status kafka_topics_judge(const rd_kafka_event_t *event,
-                                      const struct config_entry *entry, int64_t *ret_size_max,
-                                      struct error *err)
+static enum status kafka_topics_judge(rd_kafka_event_t *event, const struct config_entry *entry,
+                                      int64_t *ret_size_max, struct error *err)
 {
     size_t count = 0;
     const rd_kafka_DescribeConfigs_result_t *result = event == NULL

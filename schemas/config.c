@@ -203,15 +203,17 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
 {
     enum status status;
     json_t *tree = NULL;
+    struct error own = ERROR_INIT; /* of one file: what it says begins with LINE:COLUMN, or not */
     struct config *config = calloc(1, sizeof *config);
 
     if (config == NULL) {
         status = error_set(err, STATUS_FATAL, "out of memory");
         goto out;
     }
-    status = config_load_tree(path, overrides, override_count, &tree, err);
+    status = config_load_tree(path, overrides, override_count, &tree, &own);
     if (status != STATUS_OK) {
-        error_prefix(err, "%s", path);
+        bool placed = isdigit((unsigned char)own.text[0]) != 0;
+        status = error_set(err, STATUS_FATAL, "%s:%s%s", path, placed ? "" : " ", own.text);
         if (err != NULL)
             err->exit_code = EX_CONFIG;
         goto out;

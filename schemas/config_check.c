@@ -14,6 +14,7 @@ static const struct {
     const char *instead;
 } config_refused[] = {
     {"enable.auto.commit", "positions are kept in the database"},
+    {"auto.commit.enable", "positions are kept in the database"},
     {"enable.auto.offset.store", "positions are kept in the database"},
     {"auto.offset.reset", "use `start:` in the entry"},
     {"isolation.level", "only committed records are read"},

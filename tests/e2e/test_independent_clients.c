@@ -2,7 +2,7 @@
 #include "common/murmur2.h"
 #include "tests/support/sidecar.h"
 
-#include <stdio.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #define CLIENTS        KEEPSTEP_SOURCE_DIR "/tests/e2e/clients"
@@ -20,7 +20,7 @@ static const char install_script[] =
     "set -eu\n"
     "command -v node >/dev/null || { echo 'no node' >&2; exit 69; }\n"
     "command -v npm >/dev/null || { echo 'no npm' >&2; exit 69; }\n"
-    "node -e 'process.exit(parseInt(process.versions.node) < 18)' ||\n"
+    "node -e 'process.exit(Number(parseInt(process.versions.node) < 18))' ||\n"
     "    { echo 'node is older than 18' >&2; exit 69; }\n"
     "folder=${XDG_CACHE_HOME:-$HOME/.cache}/keepstep/clients\n"
     "mkdir -p \"$folder\"\n"
@@ -43,8 +43,10 @@ static const char *clients_or_skip(void)
     unsigned int left = alarm(0); /* the download is not the test */
     struct process_result result = process_run(argv, NULL, INSTALL_MS);
     (void)alarm(left);
-    if (result.exit_code != 0)
+    if (result.exit_code == EX_UNAVAILABLE)
         test_skip("%.*s", (int)strcspn(result.errors, "\n"), result.errors);
+    if (result.exit_code != 0)
+        test_fail("the clients cannot be installed: %s", result.errors);
     return test_format("NODE_PATH=%s/node_modules", result.output);
 }
 

@@ -60,7 +60,7 @@ door jansson.h schemas/json.h
 door sqlite3.h 'producer/*sqlite*' 'consumer/*sqlite*' 'operate/*sqlite*'
 door 'librdkafka/rdkafka\.h' common/kafka_client.h
 door 'librdkafka/rdkafka_mock\.h' operate/broker.c
-door common/kafka_client.h 'common/kafka_client.*' 'producer/kafka_*.c' 'consumer/feed*.c' \
+door common/kafka_client.h 'common/kafka_client.*' 'producer/kafka_*' 'consumer/feed*' \
     operate/broker.c operate/demo_kafka.c operate/offsets.c
 door yaml.h 'schemas/*yaml*'
 door pcre2.h 'schemas/json_schema*'

@@ -1,0 +1,254 @@
+/* Assignment: may this copy go on in this log, and where? (rules 5 and 8) */
+#include "consumer/agent_internal.h"
+
+#include "common/failpoint.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define ASSIGN_TIMEOUT_MS 10000
+
+void agent_drop(struct agent *agent)
+{
+    batch_reset(&agent->batch);
+    applier_drop_all(agent->applier);
+    free(agent->partitions);
+    agent->partitions = NULL;
+    agent->partition_count = 0;
+    agent->retrying = false;
+}
+
+static enum status agent_refuse(struct error *err, const char *format, const char *topic,
+                                int32_t partition)
+{
+    (void)error_set(err, STATUS_FATAL, format, topic, partition);
+    err->exit_code = EX_CONFIG;
+    return STATUS_FATAL;
+}
+
+/** The hint tells of another copy, or of another life of this one. */
+static enum status agent_check_hint(struct agent *agent, const struct partition_state *state,
+                                    struct error *err)
+{
+    char metadata[FEED_METADATA_SIZE] = "";
+    char copy_id[STORE_TOKEN_SIZE] = "";
+    char token[STORE_TOKEN_SIZE] = "";
+    int64_t offset = FEED_OFFSET_NONE;
+    int64_t epoch = 0;
+    enum status status = feed_committed(agent->feed, state->topic, state->partition,
+                                        ASSIGN_TIMEOUT_MS, &offset, metadata, err);
+    if (status != STATUS_OK || offset == FEED_OFFSET_NONE)
+        return status;
+    if (sscanf(metadata, "%36s %" SCNd64 " %36s", copy_id, &epoch, token) != 3)
+        return STATUS_OK; /* not ours: an offset that somebody set by hand */
+    if (strcmp(copy_id, applier_copy_id(agent->applier)) != 0)
+        return agent_refuse(err,
+                            "%s/%d: this consumer group belongs to another copy; if this database "
+                            "is a clone, run `keepstep init --new-copy`",
+                            state->topic, state->partition);
+    if (epoch > state->epoch || (epoch == state->epoch && strcmp(token, state->token) != 0))
+        return agent_refuse(err,
+                            "%s/%d: this copy was further than its database says; if it was "
+                            "restored run `keepstep init --restored`, if it is a clone run "
+                            "`keepstep init --new-copy`",
+                            state->topic, state->partition);
+    return STATUS_OK;
+}
+
+static enum config_start agent_start_of(const struct agent *agent, const char *topic)
+{
+    for (size_t i = 0; i < agent->mapping_count; i++) {
+        if (strcmp(agent->mappings[i].entry->topic, topic) == 0 &&
+            agent->mappings[i].entry->start != CONFIG_START_NONE)
+            return agent->mappings[i].entry->start;
+    }
+    return CONFIG_START_NONE;
+}
+
+/** Where a copy without a position begins. */
+static enum status agent_first_offset(const struct agent *agent, struct partition_state *state,
+                                      int64_t low, int64_t stable, struct error *err)
+{
+    enum config_start start = agent_start_of(agent, state->topic);
+    state->anchor_offset = -1;
+    state->next_offset = low;
+    if (start == CONFIG_START_LATEST) {
+        state->next_offset = stable;
+        state->partial = stable > 0;
+        return STATUS_OK;
+    }
+    if (low == 0)
+        return STATUS_OK;
+    if (start == CONFIG_START_NONE)
+        return error_set(err, STATUS_STOP,
+                         "the log begins at offset %lld, so this copy would lack what was before; "
+                         "bring a copy of another peer, or set `start: earliest` (or latest) "
+                         "under apply: to accept a partial copy",
+                         (long long)low);
+    state->partial = true;
+    return STATUS_OK;
+}
+
+/** @return OK; STOP (this partition must not be read); FATAL; RETRY. */
+static enum status agent_check_log(struct agent *agent, struct partition_state *state, int64_t low,
+                                   int64_t stable, struct error *err)
+{
+    const char *cluster_id = feed_cluster_id(agent->feed);
+    int32_t count = feed_partition_count(agent->feed, state->topic);
+    enum status status = agent_check_hint(agent, state, err);
+    if (status != STATUS_OK)
+        return status;
+    if (!state->exists)
+        status = agent_first_offset(agent, state, low, stable, err);
+    else if (state->cluster_id[0] != '\0' && strcmp(state->cluster_id, cluster_id) != 0)
+        status = error_set(err, STATUS_STOP,
+                           "the copy was fed from cluster %.60s, this one is %.60s; go back to it, "
+                           "or take a new copy",
+                           state->cluster_id, cluster_id);
+    else if (state->partition_count != 0 && state->partition_count != count)
+        status = error_set(err, STATUS_STOP,
+                           "the topic had %d partitions and has %d now: the order of its entities "
+                           "is gone; restore the topic, or take a new copy",
+                           state->partition_count, count);
+    else if (state->next_offset < low)
+        status = error_set(err, STATUS_STOP,
+                           "the log begins at %lld and the copy is at %lld: events are gone; take "
+                           "a new copy",
+                           (long long)low, (long long)state->next_offset);
+    else if (state->next_offset > stable)
+        status = error_set(err, STATUS_STOP,
+                           "the log ends at %lld and the copy is at %lld: the topic was truncated "
+                           "or recreated; restore it, or take a new copy",
+                           (long long)stable, (long long)state->next_offset);
+    (void)snprintf(state->cluster_id, sizeof state->cluster_id, "%s", cluster_id);
+    state->partition_count = count;
+    return status;
+}
+
+static void agent_note_unread(struct agent *agent, const struct feed_partition *partition,
+                              const char *reason)
+{
+    log_error("agent", "%s/%d is not read: %s", partition->topic, partition->partition, reason);
+    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, partition->topic,
+                                                                  partition->partition);
+    if (row == NULL)
+        return;
+    atomic_store(&row->owned, true);
+    atomic_store(&row->stopped, true);
+}
+
+/** Where to read from: the anchor where it still exists, so that it can be compared. */
+static int64_t agent_start_offset(struct agent_partition *partition,
+                                  const struct partition_state *state, int64_t low)
+{
+    bool anchored = state->anchor_offset >= 0 && state->anchor_offset < state->next_offset;
+    partition->anchor_offset = -1;
+    if (!anchored)
+        return state->next_offset;
+    if (state->anchor_offset < low) {
+        log_warning("agent",
+                    "%s/%d: the anchor at offset %lld was trimmed: the log is not compared",
+                    state->topic, state->partition, (long long)state->anchor_offset);
+        return state->next_offset;
+    }
+    partition->anchor_offset = state->anchor_offset;
+    memcpy(partition->anchor_id, state->anchor_id, sizeof partition->anchor_id);
+    return state->anchor_offset;
+}
+
+/** Check and take one partition. @return OK with its offset; STOP where it must not be read. */
+static enum status agent_take(struct agent *agent, struct feed_partition *assigned,
+                              struct error *err)
+{
+    struct partition_state state = {0};
+    struct agent_partition *partition = &agent->partitions[agent->partition_count];
+    int64_t low = 0;
+    int64_t stable = 0;
+    size_t index = 0;
+    *partition = (struct agent_partition){.hinted_offset = -1};
+    enum status status = applier_read(agent->applier, assigned->topic, assigned->partition, &state,
+                                      err);
+    if (status != STATUS_OK)
+        goto out;
+    (void)snprintf(state.topic, sizeof state.topic, "%s", assigned->topic);
+    state.partition = assigned->partition;
+    status = feed_watermarks(agent->feed, assigned->topic, assigned->partition, ASSIGN_TIMEOUT_MS,
+                             &low, &stable, err);
+    if (status == STATUS_OK)
+        status = agent_check_log(agent, &state, low, stable, err);
+    if (status == STATUS_OK)
+        status = applier_take(agent->applier, &state, &index, err);
+    if (status != STATUS_OK)
+        goto out;
+    failpoint(FAILPOINT_AGENT_AFTER_TAKE);
+    struct applier_partition taken;
+    (void)applier_partition(agent->applier, index, &taken);
+    if (applier_read(agent->applier, assigned->topic, assigned->partition, &state, err) !=
+        STATUS_OK) {
+        status = err->status;
+        goto out;
+    }
+    assigned->offset = agent_start_offset(partition, &state, low);
+    agent->partition_count = index + 1;
+    log_info("agent", "%s/%d goes on at %lld of %lld", assigned->topic, assigned->partition,
+             (long long)taken.next_offset, (long long)stable);
+out:
+    partition_state_done(&state);
+    return status;
+}
+
+enum status agent_assign(struct agent *agent, const struct feed_event *event, struct error *err)
+{
+    size_t count = 0;
+    enum status status = STATUS_OK;
+    agent_drop(agent);
+    agent_set_state(agent, AGENT_ASSIGNING);
+    struct feed_partition *assigned = calloc(event->partition_count + 1, sizeof *assigned);
+    agent->partitions = calloc(event->partition_count + 1, sizeof *agent->partitions);
+    if (assigned == NULL || agent->partitions == NULL)
+        status = error_set(err, STATUS_FATAL, "no memory for the assignment");
+    for (size_t i = 0; i < event->partition_count && status == STATUS_OK; i++) {
+        assigned[count] = event->partitions[i];
+        status = agent_take(agent, &assigned[count], err);
+        if (status == STATUS_STOP) {
+            agent_note_unread(agent, &event->partitions[i], err->text);
+            error_clear(err);
+            status = STATUS_OK;
+        } else if (status == STATUS_OK) {
+            count++;
+        }
+    }
+    if (status == STATUS_OK)
+        status = feed_assign(agent->feed, assigned, count, err);
+    free(assigned);
+    if (status == STATUS_OK)
+        agent_set_state(agent, AGENT_APPLYING);
+    else
+        agent_drop(agent);
+    return status;
+}
+
+enum status agent_check_anchor(struct agent *agent, size_t index, const struct record *record,
+                               bool *ret_pass, struct error *err)
+{
+    struct agent_partition *partition = &agent->partitions[index];
+    int64_t anchor = partition->anchor_offset;
+    *ret_pass = true;
+    if (anchor < 0)
+        return STATUS_OK;
+    partition->anchor_offset = -1;
+    *ret_pass = record->offset != anchor;
+    for (size_t i = 0; i < record->header_count && record->offset == anchor; i++) {
+        if (slice_is(record->headers[i].name, "ce_id") &&
+            slice_is(record->headers[i].value, partition->anchor_id))
+            return STATUS_OK;
+    }
+    return error_set(err, STATUS_STOP,
+                     "offset %lld does not hold event %s, which this copy applied there: the topic "
+                     "was recreated or truncated; restore it, or take a new copy",
+                     (long long)anchor, partition->anchor_id);
+}

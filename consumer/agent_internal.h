@@ -1,0 +1,56 @@
+/* What agent.c and agent_assign.c share. */
+#ifndef CONSUMER_AGENT_INTERNAL_H
+#define CONSUMER_AGENT_INTERNAL_H
+
+#include "consumer/agent.h"
+#include "consumer/applier.h"
+#include "consumer/feed.h"
+
+/** What the agent notes of a partition beside the applier's slot of the same index. */
+struct agent_partition {
+    int64_t anchor_offset; /* to be compared when it is read; -1: nothing to compare */
+    char anchor_id[STORE_ID_SIZE];
+    int64_t hinted_offset;
+    bool paused; /* it has stopped */
+};
+
+struct agent {
+    const struct config *config;
+    const struct mapping *mappings;
+    size_t mapping_count;
+    struct agent_metrics *metrics;
+    const struct store_ops *ops;
+    const atomic_bool *stop;
+    enum agent_state state;
+    struct applier *applier;
+    struct feed *feed;
+    struct batch batch;
+    const char **topics;
+    size_t topic_count;
+    struct agent_partition *partitions;
+    size_t partition_count;
+    bool beside_outbox;
+    bool retrying;      /* the batch failed and is kept */
+    int64_t backoff_us; /* of the database; 0: it answers */
+    int64_t next_check_us;
+    int64_t next_prune_us;
+    int64_t next_end_us;
+    int64_t next_lag_us;
+    size_t next_lag_index;
+};
+
+void agent_set_state(struct agent *agent, enum agent_state state);
+
+/** Take the assigned partitions and start reading where the database says. */
+enum status agent_assign(struct agent *agent, const struct feed_event *event,
+                         struct error *err) MUST_CHECK;
+
+/** Give everything up without applying. */
+void agent_drop(struct agent *agent);
+
+/** Compare a record with the anchor of its partition (rule 5).
+ * @return OK with *ret_pass false where the record was the anchor itself; STOP. */
+enum status agent_check_anchor(struct agent *agent, size_t index, const struct record *record,
+                               bool *ret_pass, struct error *err) MUST_CHECK;
+
+#endif

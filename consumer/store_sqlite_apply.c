@@ -1,0 +1,285 @@
+/* The SQLite store's writing of changes, and the look at own changes not read back (rule 18). */
+#include "consumer/store_sqlite_internal.h"
+
+#include <math.h>
+
+static int value_bind(sqlite3_stmt *statement, int index, enum column_type type,
+                      const struct value *value)
+{
+    const char *data = value->text.data;
+    switch (value->kind) {
+    case VALUE_INTEGER:
+        return sqlite3_bind_int64(statement, index, value->integer);
+    case VALUE_DOUBLE:
+        return sqlite3_bind_double(statement, index, value->number);
+    case VALUE_BOOLEAN:
+        return sqlite3_bind_int(statement, index, value->boolean);
+    case VALUE_TEXT:
+        if (data == NULL || value->text.length == 0)
+            data = ""; /* a null pointer would bind NULL */
+        if (type == COLUMN_BYTES)
+            return sqlite3_bind_blob64(statement, index, data, value->text.length, SQLITE_STATIC);
+        return sqlite3_bind_text64(statement, index, data, value->text.length, SQLITE_STATIC,
+                                   SQLITE_UTF8);
+    case VALUE_ABSENT:
+    case VALUE_NULL:
+        break;
+    }
+    return sqlite3_bind_null(statement, index);
+}
+
+static enum status reject_held(struct error *err, const char *format, const struct change *change,
+                               const char *name)
+{
+    bool first = err != NULL && err->status == STATUS_OK;
+    char text[ERROR_TEXT_SIZE];
+    (void)sqlite3_snprintf(sizeof text, text, "%.*s %.*s", SLICE_ARGS(change->entity_type),
+                           SLICE_ARGS(change->entity_key));
+    enum status status = error_set(err, STATUS_REJECT, "%s: %s %s", text, format, name);
+    if (first)
+        err->reject = REJECT_HELD;
+    return status;
+}
+
+/* The statement for the columns that this change brings. */
+static enum status statement_for(struct store_sqlite *self, struct mapped_table *table,
+                                 const struct change *change, struct row_statement **ret_statement,
+                                 struct error *err)
+{
+    const struct entity_schema *schema = table->mapping->schema;
+    bool present[ENTITY_COLUMNS_MAX] = {false};
+    bool complete = true;
+
+    for (size_t i = 0; i < schema->key_count; i++) {
+        enum value_kind kind = change->values[schema->key_columns[i]].kind;
+        if (kind == VALUE_ABSENT || kind == VALUE_NULL)
+            return reject_held(err, "has no value for the key column", change,
+                               schema->columns[schema->key_columns[i]].name);
+    }
+    *ret_statement = &table->removal;
+    if (change->op == CHANGE_DELETE)
+        return STATUS_OK;
+    for (size_t i = 0; i < schema->column_count; i++) {
+        const struct value *value = &change->values[i];
+        present[i] = value->kind != VALUE_ABSENT;
+        complete = complete && present[i];
+        if (value->kind == VALUE_DOUBLE && !isfinite(value->number))
+            return reject_held(err, "has no finite number in", change, schema->columns[i].name);
+    }
+    *ret_statement = &table->full;
+    if (complete)
+        return STATUS_OK;
+    struct row_statement *sparse = &table->sparse;
+    enum row_form form = change->op == CHANGE_UPDATE ? ROW_UPDATE : ROW_UPSERT;
+    *ret_statement = sparse;
+    if (sparse->statement != NULL && sparse->form == form &&
+        memcmp(sparse->present, present, sizeof present) == 0)
+        return STATUS_OK;
+    sparse->form = form;
+    memcpy(sparse->present, present, sizeof present);
+    return store_sqlite_row_prepare(self, table, sparse, err);
+}
+
+static enum status write_row(struct store_sqlite *self, struct mapped_table *table,
+                             const struct change *change, struct error *err)
+{
+    const struct entity_schema *schema = table->mapping->schema;
+    size_t order[2 * ENTITY_COLUMNS_MAX];
+    struct row_statement *row = NULL;
+    int code = SQLITE_OK;
+    enum status status = statement_for(self, table, change, &row, err);
+    if (status != STATUS_OK)
+        return status;
+    size_t count = store_sqlite_order(schema, row->form, row->present, order);
+    for (size_t i = 0; code == SQLITE_OK && i < count; i++)
+        code = value_bind(row->statement, (int)i + 1, schema->columns[order[i]].type,
+                          &change->values[order[i]]);
+    if (code == SQLITE_OK)
+        while ((code = sqlite3_step(row->statement)) == SQLITE_ROW)
+            continue;
+    if (code != SQLITE_DONE)
+        status = store_sqlite_fail(self, code, table->name, err);
+    else if (row->form == ROW_UPDATE && sqlite3_changes64(self->database) == 0)
+        status = reject_held(err, "lacks columns, and there is no row to keep them from in", change,
+                             table->name);
+    (void)sqlite3_reset(row->statement);
+    (void)sqlite3_clear_bindings(row->statement);
+    return status;
+}
+
+/* A deferred foreign key is judged here, as if it were immediate: at COMMIT no event could be
+ * blamed. The row is undone, so that all before it stays as written. */
+static enum status write_row_deferred(struct store_sqlite *self, struct mapped_table *table,
+                                      const struct change *change, struct error *err)
+{
+    int violations = 0;
+    int highest = 0;
+    enum status status = store_sqlite_execute(self, "SAVEPOINT keepstep_row", err);
+    if (status != STATUS_OK)
+        return status;
+    status = write_row(self, table, change, err);
+    if (status == STATUS_OK) {
+        (void)sqlite3_db_status(self->database, SQLITE_DBSTATUS_DEFERRED_FKS, &violations, &highest,
+                                0);
+        if (violations != 0)
+            status = store_sqlite_fail(self, SQLITE_CONSTRAINT_FOREIGNKEY, table->name, err);
+    }
+    if (sqlite3_get_autocommit(self->database))
+        return status; /* the transaction is gone, and the savepoint with it */
+    enum status ended = store_sqlite_execute(self,
+                                             status == STATUS_OK
+                                                 ? "RELEASE keepstep_row"
+                                                 : "ROLLBACK TO keepstep_row; RELEASE keepstep_row",
+                                             err);
+    return status == STATUS_OK ? ended : status;
+}
+
+enum status store_sqlite_apply(struct store *store, const struct mapping *mapping,
+                               const struct change *const *changes, size_t count,
+                               size_t *ret_failed, struct error *err)
+{
+    struct store_sqlite *self = store_sqlite_of(store);
+    struct mapped_table *table = store_sqlite_table(self, slice_of(mapping->schema->entity_type));
+    enum status status = STATUS_OK;
+    size_t i = 0;
+
+    if (table == NULL)
+        return error_set(err, STATUS_FATAL, "\"%s\" was not prepared",
+                         mapping->schema->entity_type);
+    struct parameter name = parameter_text(table->name);
+    if (mapping
+            ->published_here) /* its trigger is silent for direct writes while the row is there */
+        status = store_sqlite_run(self, STATEMENT_APPLYING_SET, PARAMETERS(name), NULL, err);
+    while (status == STATUS_OK && i < count) {
+        status = self->has_deferred ? write_row_deferred(self, table, changes[i], err)
+                                    : write_row(self, table, changes[i], err);
+        if (status == STATUS_OK)
+            i++;
+    }
+    *ret_failed = i;
+    if (mapping->published_here && !sqlite3_get_autocommit(self->database)) {
+        struct error second = ERROR_INIT;
+        enum status cleared = store_sqlite_run(self, STATEMENT_APPLYING_CLEAR, PARAMETERS(name),
+                                               NULL, &second);
+        if (cleared != STATUS_OK && (status == STATUS_OK || status == STATUS_REJECT)) {
+            if (err != NULL)
+                *err = second;
+            status = cleared;
+        }
+    }
+    return status;
+}
+
+/* Changes found so far; past the limit it is not complete. */
+struct look {
+    struct store_sqlite *self;
+    struct arena *arena;
+    const struct own_change *entity;
+    struct own_change *changes;
+    size_t count;
+    size_t size;
+    size_t limit;
+    bool complete;
+};
+
+static enum status look_grow(struct look *look, struct error *err)
+{
+    if (look->count < look->size)
+        return STATUS_OK;
+    size_t size = look->size == 0 ? 64 : look->size * 2;
+    struct own_change *grown = arena_alloc(look->arena, size * sizeof *grown);
+    if (grown == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for own changes");
+    if (look->count > 0)
+        memcpy(grown, look->changes, look->count * sizeof *grown);
+    look->changes = grown;
+    look->size = size;
+    return STATUS_OK;
+}
+
+/* A waiting row's key may not be canonical yet: the relay makes it so with the claim. */
+static enum status look_add(struct look *look, const char *entity_type, sqlite3_stmt *statement,
+                            bool numbered, struct error *err)
+{
+    struct own_change change = {.entity_type = slice_of(entity_type), .sequence = UINT64_MAX};
+    struct slice canonical = {0};
+    struct mapped_table *table = store_sqlite_table(look->self, change.entity_type);
+
+    if (!store_sqlite_keep(statement, 0, look->arena, &change.entity_key))
+        return error_set(err, STATUS_RETRY, "no memory for own changes");
+    if (numbered) {
+        change.sequence = (uint64_t)sqlite3_column_int64(statement, 1);
+    } else if (table != NULL) {
+        struct error ignored = ERROR_INIT; /* the relay sets such a row aside, under this key */
+        if (canonical_key(table->mapping->schema, change.entity_key, look->arena, &canonical,
+                          &ignored) == STATUS_OK)
+            change.entity_key = canonical;
+    }
+    if (look->entity != NULL && !slice_equal(look->entity->entity_key, change.entity_key))
+        return STATUS_OK;
+    if (look->count >= look->limit) {
+        look->complete = false;
+        return STATUS_OK;
+    }
+    enum status status = look_grow(look, err);
+    if (status == STATUS_OK)
+        look->changes[look->count++] = change;
+    return status;
+}
+
+static enum status look_rows(struct look *look, const struct look_range *range, bool numbered,
+                             struct error *err)
+{
+    struct slice key = look->entity == NULL ? (struct slice){0} : look->entity->entity_key;
+    struct parameter type = parameter_text(range->entity_type);
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum status status;
+
+    if (numbered)
+        status = store_sqlite_start(look->self, STATEMENT_LOOK_NUMBERED,
+                                    PARAMETERS(parameter_integer(range->partition),
+                                               parameter_integer((int64_t)range->above), type,
+                                               parameter_slice(key)),
+                                    &statement, &row, err);
+    else
+        status = store_sqlite_start(look->self, STATEMENT_LOOK_WAITING, PARAMETERS(type),
+                                    &statement, &row, err);
+    while (status == STATUS_OK && row && look->complete) {
+        status = look_add(look, range->entity_type, statement, numbered, err);
+        if (status == STATUS_OK)
+            status = store_sqlite_next(look->self, statement, &row, err);
+    }
+    if (statement != NULL)
+        (void)sqlite3_reset(statement);
+    return status;
+}
+
+enum status store_sqlite_look(struct store *store, const struct look_range *ranges, size_t count,
+                              const struct own_change *entity, size_t limit, struct arena *arena,
+                              struct own_change **ret_changes, size_t *ret_count,
+                              bool *ret_complete, struct error *err)
+{
+    struct look look = {.self = store_sqlite_of(store),
+                        .arena = arena,
+                        .entity = entity,
+                        .limit = limit,
+                        .complete = true};
+    enum status status = STATUS_OK;
+
+    for (size_t i = 0; look.self->has_outbox && status == STATUS_OK && i < count; i++) {
+        if (entity != NULL && !slice_is(entity->entity_type, ranges[i].entity_type))
+            continue;
+        bool seen = false; /* a type's waiting rows are read once */
+        for (size_t j = 0; !seen && j < i; j++)
+            seen = strcmp(ranges[i].entity_type, ranges[j].entity_type) == 0;
+        if (!seen)
+            status = look_rows(&look, &ranges[i], false, err);
+        if (status == STATUS_OK && look.complete)
+            status = look_rows(&look, &ranges[i], true, err);
+    }
+    *ret_changes = look.changes;
+    *ret_count = look.count;
+    *ret_complete = look.complete;
+    return status;
+}

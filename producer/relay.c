@@ -1,0 +1,281 @@
+/* The relay's loop: hold the lease, recover, claim, publish, acknowledge, purge, wait. */
+#include "producer/relay_internal.h"
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define RENEW_US         (RELAY_LEASE_US / 3)
+#define ACKNOWLEDGE_US   (20 * 1000)
+#define ACKNOWLEDGE_ROWS 1000
+#define LOOK_ANYWAY_US   (1000 * 1000)
+#define PURGE_US         (10 * 1000 * 1000)
+#define PURGE_ROWS       1000
+#define LEASE_WAIT_US    (200 * 1000)
+#define BACKOFF_FIRST_US (50 * 1000)
+#define BACKOFF_MAX_US   (5 * 1000 * 1000)
+#define STOP_LIMIT_US    (5 * 1000 * 1000)
+#define BUSY_WAIT_MS     1
+#define IDLE_WAIT_MS     5
+#define HEADERS_SIZE     ((size_t)4 * 1024 * 1024)
+
+static enum status relay_add_entry(struct relay *relay, const struct config_entry *entry,
+                                   struct error *err)
+{
+    const struct config *config = relay->options.config;
+    struct relay_topic *topic = relay_find_topic(relay, entry->topic);
+    if (topic == NULL) {
+        topic = &relay->topics[relay->topic_count++];
+        *topic = (struct relay_topic){
+            .name = entry->topic, .entry = entry, .lane_count = entry->partitions};
+        topic->lanes = calloc((size_t)entry->partitions, sizeof *topic->lanes);
+        topic->entity_types = calloc(config->publish_count, sizeof *topic->entity_types);
+        if (topic->lanes == NULL || topic->entity_types == NULL)
+            return error_set(err, STATUS_RETRY, "no memory");
+        for (int32_t p = 0; p < entry->partitions; p++)
+            topic->lanes[p].relay = relay;
+    } else if (topic->lane_count != entry->partitions) {
+        err->exit_code = EX_CONFIG;
+        return error_set(err, STATUS_FATAL, "publish.%s: topic %s has other partitions elsewhere",
+                         entry->entity_type, entry->topic);
+    }
+    topic->entity_types[topic->entity_type_count++] = entry->entity_type;
+    topic->applied = topic->applied ||
+                     config_find(config->apply, config->apply_count, entry->entity_type,
+                                 strlen(entry->entity_type)) != NULL;
+    return STATUS_OK;
+}
+
+enum status relay_new(const struct relay_options *options, struct relay **ret_relay,
+                      struct error *err)
+{
+    const struct config *config = options->config;
+    enum status status = STATUS_OK;
+    const struct outbox_ops *ops = outbox_find(config->database);
+    struct relay *relay = calloc(1, sizeof *relay);
+    if (relay == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    relay->options = *options;
+    arena_init(&relay->arena, RELAY_ARENA_BYTES);
+    arena_init(&relay->headers, HEADERS_SIZE);
+    relay->topics = calloc(config->publish_count + 1, sizeof *relay->topics);
+    if (relay->topics == NULL)
+        status = error_set(err, STATUS_RETRY, "no memory");
+    else if (ops == NULL)
+        status = error_set(err, STATUS_FATAL, "database: %s has no outbox back end",
+                           config->database);
+    for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++)
+        status = relay_add_entry(relay, &config->publish[i], err);
+    if (status == STATUS_OK) {
+        const struct outbox_options outbox = {.path = config->database_path,
+                                              .service = config->service,
+                                              .instance = config->instance};
+        status = ops->open(&outbox, &relay->outbox, err);
+    }
+    if (status == STATUS_OK)
+        *ret_relay = relay;
+    else
+        relay_free(relay);
+    return status;
+}
+
+void relay_free(struct relay *relay)
+{
+    if (relay == NULL)
+        return;
+    relay_drop_producer(relay);
+    if (relay->outbox != NULL)
+        relay->outbox->ops->close(relay->outbox);
+    for (size_t i = 0; i < relay->topic_count; i++) {
+        free(relay->topics[i].lanes);
+        free(relay->topics[i].entity_types);
+    }
+    while (relay->spare != NULL) {
+        struct relay_flight *flight = relay->spare;
+        relay->spare = flight->next;
+        free(flight);
+    }
+    free(relay->topics);
+    arena_done(&relay->arena);
+    arena_done(&relay->headers);
+    free(relay);
+}
+
+static enum status relay_hold(struct relay *relay, struct error *err)
+{
+    struct error held = ERROR_INIT;
+    enum status status = relay->outbox->ops->take_lease(relay->outbox, RELAY_LEASE_US,
+                                                        &relay->lease, &held);
+    if (status == STATUS_RETRY) {
+        if (!relay->waiting_told)
+            log_warning("relay", "waiting for the lease: %s", held.text);
+        relay->waiting_told = true;
+        clock_sleep_us(LEASE_WAIT_US);
+        return STATUS_OK;
+    }
+    if (status != STATUS_OK) {
+        *err = held;
+        return status;
+    }
+    relay->waiting_told = false;
+    relay->recovered = false;
+    relay->renewed_at_us = clock_monotonic_us();
+    atomic_store(&relay->options.metrics->holds_lease, true);
+    log_info("relay", "holds the lease: origin %s, incarnation %s, epoch %lld", relay->lease.origin,
+             relay->lease.incarnation, (long long)relay->lease.epoch);
+    return STATUS_OK;
+}
+
+static bool relay_has_room(const struct relay *relay)
+{
+    return relay->in_flight + RELAY_BATCH_ROWS <= RELAY_FLIGHT_ROWS &&
+           relay->in_flight_bytes < RELAY_FLIGHT_BYTES;
+}
+
+/* Counting and purging, now and then; also keeps the lease while nothing is claimed. */
+static enum status relay_housekeeping(struct relay *relay, int64_t now, struct error *err)
+{
+    struct relay_metrics *metrics = relay->options.metrics;
+    const struct outbox_ops *ops = relay->outbox->ops;
+    struct outbox_counts counts = {0};
+    size_t purged = 0;
+    enum status status = STATUS_OK;
+    if (now - relay->renewed_at_us >= RENEW_US) {
+        status = ops->acknowledge(relay->outbox, &relay->lease, NULL, 0, err);
+        relay->renewed_at_us = now;
+    }
+    if (status != STATUS_OK || now - relay->purged_at_us < PURGE_US)
+        return status;
+    int64_t before = clock_wall_us() -
+                     relay->options.config->limits.outbox_retention_s * 1000 * 1000;
+    status = ops->purge(relay->outbox, &relay->lease, before, PURGE_ROWS, &purged, err);
+    failpoint(FAILPOINT_RELAY_AFTER_PURGE);
+    atomic_fetch_add(&metrics->purged, (int_fast64_t)purged);
+    relay->purged_at_us = purged == PURGE_ROWS ? now - PURGE_US + ACKNOWLEDGE_US : now;
+    if (status == STATUS_OK)
+        status = ops->count(relay->outbox, &counts, err);
+    if (status == STATUS_OK) {
+        atomic_store(&metrics->waiting, counts.waiting);
+        atomic_store(&metrics->oldest_waiting_us, counts.oldest_waiting_us);
+    }
+    return status;
+}
+
+static enum status relay_work(struct relay *relay, struct error *err)
+{
+    enum status status = STATUS_OK;
+    (void)kafka_producer_poll(relay->producer, 0);
+    if (relay->failed) {
+        atomic_fetch_add(&relay->options.metrics->rebuilt, 1);
+        relay->recovered = false;
+        if (relay->refused_id[0] != '\0')
+            return STATUS_OK; /* known which: at once again, with a void in its place */
+        return error_set(err, STATUS_RETRY, "the producer failed and is made anew: %s",
+                         relay->failed_text);
+    }
+    int64_t now = clock_monotonic_us();
+    bool all = relay->delivered > 0 && relay->delivered == relay->in_flight;
+    if (relay->delivered >= ACKNOWLEDGE_ROWS ||
+        (relay->delivered > 0 && now - relay->unacknowledged_since_us >= ACKNOWLEDGE_US) ||
+        (all && relay->draining))
+        status = relay_acknowledge(relay, err);
+    if (status != STATUS_OK)
+        return status;
+    if (relay->draining && relay->in_flight == 0) {
+        relay->draining = false;
+        relay->careful = false;
+        relay->refused_id[0] = '\0';
+    }
+    bool look = relay->outbox->ops->changed(relay->outbox) || relay->more ||
+                now - relay->loaded_at_us >= LOOK_ANYWAY_US;
+    if (look && (relay->draining || !relay_has_room(relay))) {
+        relay->more = true;
+        look = false;
+    }
+    if (look)
+        status = relay_claim(relay, err);
+    if (status == STATUS_OK)
+        status = relay_housekeeping(relay, now, err);
+    if (status == STATUS_OK && !look)
+        (void)kafka_producer_poll(relay->producer,
+                                  relay->in_flight > 0 ? BUSY_WAIT_MS : IDLE_WAIT_MS);
+    return status;
+}
+
+static enum status relay_cycle(struct relay *relay, const atomic_bool *stop, struct error *err)
+{
+    if (!atomic_load(&relay->options.metrics->holds_lease))
+        return relay_hold(relay, err);
+    enum status status = STATUS_OK;
+    if (!relay->recovered)
+        status = relay_recover(relay, stop, err);
+    if (status == STATUS_OK)
+        status = relay_work(relay, err);
+    if (status == STATUS_OK) {
+        relay->backoff_us = 0;
+        relay->last_text[0] = '\0';
+        atomic_store(&relay->options.metrics->progress_us, clock_wall_us());
+    }
+    atomic_store(&relay->options.metrics->in_flight, (int_fast64_t)relay->in_flight);
+    return status;
+}
+
+/* Transient trouble: told once, then waited out with growing pauses. */
+static void relay_back_off(struct relay *relay, const struct error *err, const atomic_bool *stop)
+{
+    atomic_fetch_add(&relay->options.metrics->failures, 1);
+    if (strcmp(relay->last_text, err->text) != 0)
+        log_warning("relay", "%s", err->text);
+    (void)snprintf(relay->last_text, sizeof relay->last_text, "%s", err->text);
+    relay->recovered = false;
+    relay->backoff_us = relay->backoff_us == 0 ? BACKOFF_FIRST_US : relay->backoff_us * 2;
+    if (relay->backoff_us > BACKOFF_MAX_US)
+        relay->backoff_us = BACKOFF_MAX_US;
+    int64_t until = clock_monotonic_us() + relay->backoff_us;
+    while (!atomic_load(stop) && clock_monotonic_us() < until)
+        clock_sleep_us(BACKOFF_FIRST_US);
+}
+
+/* Delivers what is under way; what is left is found again by the next relay. */
+static void relay_finish(struct relay *relay)
+{
+    struct error err = ERROR_INIT;
+    int64_t until = clock_monotonic_us() + STOP_LIMIT_US;
+    while (relay->recovered && relay->delivered < relay->in_flight && !relay->failed &&
+           clock_monotonic_us() < until)
+        (void)kafka_producer_poll(relay->producer, IDLE_WAIT_MS);
+    if (relay->recovered && relay_acknowledge(relay, &err) != STATUS_OK)
+        log_warning("relay", "at the end: %s", err.text);
+    relay_drop_producer(relay);
+}
+
+enum status relay_run(struct relay *relay, const atomic_bool *stop, struct error *err)
+{
+    enum status status = STATUS_OK;
+    while (!atomic_load(stop)) {
+        struct error cycle = ERROR_INIT;
+        status = relay_cycle(relay, stop, &cycle);
+        if (status == STATUS_OK)
+            continue;
+        if (status == STATUS_RETRY) {
+            relay_back_off(relay, &cycle, stop);
+        } else if (status == STATUS_ABORT) {
+            log_warning("relay", "%s", cycle.text);
+            atomic_store(&relay->options.metrics->holds_lease, false);
+            relay_drop_producer(relay);
+            clock_sleep_us(LEASE_WAIT_US);
+        } else {
+            *err = cycle;
+            goto out;
+        }
+        status = STATUS_OK;
+    }
+    relay_finish(relay);
+out:
+    relay_drop_producer(relay);
+    atomic_store(&relay->options.metrics->holds_lease, false);
+    return status;
+}

@@ -1,0 +1,44 @@
+/* The relay: claims the rows of a service's outbox, numbers and publishes them. */
+#ifndef PRODUCER_RELAY_H
+#define PRODUCER_RELAY_H
+
+#include "producer/outbox.h"
+
+#include <stdatomic.h>
+
+/** Written by the relay's thread, read by any. */
+struct relay_metrics {
+    atomic_int_fast64_t published;    /* records handed to Kafka, also again */
+    atomic_int_fast64_t acknowledged; /* records that Kafka confirmed and the outbox remembers */
+    atomic_int_fast64_t adopted;      /* found in the log when the lease was taken */
+    atomic_int_fast64_t set_aside;    /* rows that could not be numbered */
+    atomic_int_fast64_t voided;       /* numbered rows that went out without their value */
+    atomic_int_fast64_t rebuilt;      /* producers made anew after a failure */
+    atomic_int_fast64_t purged;
+    atomic_int_fast64_t in_flight;
+    atomic_int_fast64_t waiting;           /* rows, as of the last count */
+    atomic_int_fast64_t oldest_waiting_us; /* wall clock; 0: none waits */
+    atomic_int_fast64_t progress_us;       /* wall clock of the last cycle that worked */
+    atomic_int_fast64_t failures;          /* cycles that ended with an error */
+    atomic_bool holds_lease;
+};
+
+struct relay_options {
+    const struct config *config;
+    const struct entity_schema *const *schemas; /* parallel to config->publish */
+    struct relay_metrics *metrics;
+};
+
+struct relay;
+
+/** @return OK; RETRY; FATAL. Options and what they point to outlive the relay. */
+enum status relay_new(const struct relay_options *options, struct relay **ret_relay,
+                      struct error *err) MUST_CHECK;
+void relay_free(struct relay *relay);
+
+/** Publish until *stop; transient failures are logged once and retried for ever.
+ * @return OK after *stop, with what was under way delivered where that took less than 5 seconds;
+ * FATAL with the way out (rewound or cloned outbox, foreign writer, topic that differs). */
+enum status relay_run(struct relay *relay, const atomic_bool *stop, struct error *err) MUST_CHECK;
+
+#endif

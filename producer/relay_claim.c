@@ -1,0 +1,228 @@
+/* From waiting rows to numbered ones: checked first, numbered then, published last (rule 9). */
+#include "producer/relay_internal.h"
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+
+#include <stdio.h>
+
+#define EXCLUDED_MAX   64
+#define HEADER_FRAMING 8 /* lengths of a header's name and value, at most */
+
+/* Entities of this load that have a row set aside: their later rows wait. */
+struct excluded {
+    const struct outbox_row *rows[EXCLUDED_MAX];
+    struct slice keys[EXCLUDED_MAX]; /* as it was written */
+    size_t count;
+};
+
+struct relay_topic *relay_find_topic(struct relay *relay, const char *name)
+{
+    for (size_t i = 0; i < relay->topic_count; i++) {
+        if (strcmp(relay->topics[i].name, name) == 0)
+            return &relay->topics[i];
+    }
+    return NULL;
+}
+
+static bool relay_is_excluded(const struct excluded *excluded, const struct outbox_row *row,
+                              struct slice written)
+{
+    for (size_t i = 0; i < excluded->count; i++) {
+        const struct outbox_row *other = excluded->rows[i];
+        if (slice_equal(other->entity_type, row->entity_type) &&
+            (slice_equal(other->entity_key, row->entity_key) ||
+             slice_equal(excluded->keys[i], written)))
+            return true;
+    }
+    return false;
+}
+
+static enum status relay_check_size(struct relay *relay, const struct relay_topic *topic,
+                                    const struct outbox_row *row, struct error *err)
+{
+    /* The widest headers that it can get. */
+    struct outbox_row numbered = *row;
+    numbered.sequence = UINT64_MAX;
+    numbered.previous_id = row->id;
+    struct header *headers = NULL;
+    size_t count = 0;
+    enum status status = relay_head(relay, &numbered, KIND_VOID, &headers, &count, err);
+    if (status != STATUS_OK)
+        return status;
+    size_t size = relay_record_key(row).length + row->payload.length;
+    for (size_t i = 0; i < count; i++)
+        size += headers[i].name.length + headers[i].value.length + HEADER_FRAMING;
+    int64_t limit = relay->options.config->limits.message_bytes;
+    if (topic->size_max > 0 && topic->size_max < limit)
+        limit = topic->size_max;
+    if ((int64_t)size > limit)
+        return error_set(err, STATUS_REJECT,
+                         "the record has %zu bytes, topic %s takes %lld: raise "
+                         "limits.message_bytes and max.message.bytes",
+                         size, topic->name, (long long)limit);
+    return STATUS_OK;
+}
+
+static enum status relay_check_plain(const struct outbox_row *row, struct error *err)
+{
+    int64_t time_us = 0;
+    if (row->id.length == 0 || row->id.length >= OUTBOX_ID_SIZE)
+        return error_set(err, STATUS_REJECT, "id: must have 1 to %d bytes", OUTBOX_ID_SIZE - 1);
+    if (!clock_parse_rfc3339(row->created_at.data, row->created_at.length, &time_us))
+        return error_set(err, STATUS_REJECT, "created_at: is not a time as RFC 3339 has it");
+    size_t length = row->entity_type.length;
+    if (row->type.length <= length + 1 || row->type.data[length] != '.' ||
+        memcmp(row->type.data, row->entity_type.data, length) != 0)
+        return error_set(err, STATUS_REJECT, "type: must be %.*s.created, updated, deleted or read",
+                         SLICE_ARGS(row->entity_type));
+    return STATUS_OK;
+}
+
+/* Judges one row and fills its key, topic and partition. @return OK; REJECT; RETRY. */
+static enum status relay_check(struct relay *relay, struct outbox_row *row, struct error *err)
+{
+    const struct config *config = relay->options.config;
+    const struct config_entry *entry = config_find(config->publish, config->publish_count,
+                                                   row->entity_type.data, row->entity_type.length);
+    if (entry == NULL)
+        return error_set(err, STATUS_REJECT, "aggregatetype: publish: has no entry for %.*s",
+                         SLICE_ARGS(row->entity_type));
+    const struct entity_schema *schema = relay->options.schemas[entry - config->publish];
+    struct relay_topic *topic = relay_find_topic(relay, entry->topic);
+    enum status status = canonical_key(schema, row->entity_key, &relay->arena, &row->entity_key,
+                                       err);
+    if (status == STATUS_OK)
+        status = relay_check_plain(row, err);
+    if (status == STATUS_OK)
+        status = payload_validate(schema, row->payload, row->entity_key, err);
+    if (status == STATUS_OK)
+        status = relay_check_size(relay, topic, row, err);
+    if (status != STATUS_OK)
+        return status;
+    row->topic = topic->name;
+    row->partition = partition_of(relay_record_key(row), topic->lane_count);
+    return STATUS_OK;
+}
+
+static enum status relay_set_aside(struct relay *relay, const struct outbox_row *row,
+                                   const char *reason, struct error *err)
+{
+    log_error("relay", "outbox row %lld (%.*s %.*s) is set aside, its entity waits: %s",
+              (long long)row->position, SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key),
+              reason);
+    enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease, row->position,
+                                                       reason, err);
+    if (status == STATUS_OK)
+        atomic_fetch_add(&relay->options.metrics->set_aside, 1);
+    return status;
+}
+
+/* Keeps the rows that may be numbered, at the front and in order. */
+static enum status relay_select(struct relay *relay, struct outbox_row *rows, size_t count,
+                                size_t *ret_kept, struct error *err)
+{
+    struct excluded excluded = {.count = 0};
+    size_t kept = 0;
+    size_t bytes = 0;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count && excluded.count < EXCLUDED_MAX; i++) {
+        struct error reason = ERROR_INIT;
+        struct slice written = rows[i].entity_key;
+        enum status verdict = relay_check(relay, &rows[i], &reason);
+        if (relay_is_excluded(&excluded, &rows[i], written))
+            continue;
+        if (verdict == STATUS_REJECT) {
+            struct outbox_row *copy = arena_alloc(&relay->arena, sizeof *copy);
+            status = copy == NULL ? error_set(err, STATUS_RETRY, "no memory")
+                                  : relay_set_aside(relay, &rows[i], reason.text, err);
+            if (status != STATUS_OK)
+                return status;
+            *copy = rows[i];
+            excluded.rows[excluded.count] = copy;
+            excluded.keys[excluded.count++] = written;
+            continue;
+        }
+        if (verdict != STATUS_OK && kept == 0)
+            return error_set(err, verdict, "%s", reason.text);
+        if (verdict != STATUS_OK || bytes > RELAY_FLIGHT_BYTES)
+            break;
+        bytes += rows[i].payload.length;
+        rows[kept++] = rows[i];
+    }
+    relay->more = relay->more || kept < count;
+    *ret_kept = kept;
+    return STATUS_OK;
+}
+
+static struct relay_lane *relay_lane_of(struct relay *relay, const struct outbox_row *row)
+{
+    return &relay_find_topic(relay, row->topic)->lanes[row->partition];
+}
+
+/* Gives each row its sequence and predecessor. @return the partitions that this moved. */
+static enum status relay_number(struct relay *relay, struct outbox_row *rows, size_t count,
+                                struct relay_partition **ret_partitions, size_t *ret_count,
+                                struct error *err)
+{
+    size_t moved = 0;
+    struct relay_lane **lanes = arena_alloc(&relay->arena, count * sizeof(struct relay_lane *));
+    bool complete = lanes != NULL;
+    for (size_t i = 0; complete && i < count; i++) {
+        struct relay_lane *lane = relay_lane_of(relay, &rows[i]);
+        bool seen = false;
+        for (size_t j = 0; j < moved && !seen; j++)
+            seen = lanes[j] == lane;
+        if (!seen)
+            lanes[moved++] = lane;
+        rows[i].sequence = ++lane->state.last_sequence;
+        rows[i].previous_id = arena_copy(&relay->arena, slice_of(lane->state.last_id));
+        complete = rows[i].previous_id.data != NULL;
+        (void)snprintf(lane->state.last_id, sizeof lane->state.last_id, "%.*s",
+                       SLICE_ARGS(rows[i].id));
+    }
+    struct relay_partition *partitions = complete ? arena_alloc(&relay->arena,
+                                                                moved * sizeof *partitions)
+                                                  : NULL;
+    if (partitions == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    for (size_t i = 0; i < moved; i++)
+        partitions[i] = lanes[i]->state;
+    *ret_partitions = partitions;
+    *ret_count = moved;
+    return STATUS_OK;
+}
+
+enum status relay_claim(struct relay *relay, struct error *err)
+{
+    const struct outbox_ops *ops = relay->outbox->ops;
+    struct outbox_row *rows = NULL;
+    struct relay_partition *partitions = NULL;
+    size_t count = 0;
+    size_t partition_count = 0;
+    arena_reset(&relay->arena);
+    relay->loaded_at_us = clock_monotonic_us();
+    enum status status = ops->load_waiting(relay->outbox, RELAY_BATCH_ROWS, &relay->arena, &rows,
+                                           &count, err);
+    relay->more = count == RELAY_BATCH_ROWS;
+    if (status == STATUS_OK && count > 0)
+        status = relay_select(relay, rows, count, &count, err);
+    if (status != STATUS_OK || count == 0)
+        return status;
+    status = relay_number(relay, rows, count, &partitions, &partition_count, err);
+    failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
+    if (status == STATUS_OK)
+        status = ops->claim(relay->outbox, &relay->lease, rows, count, partitions, partition_count,
+                            err);
+    if (status != STATUS_OK) {
+        /* Numbers were given in memory, and the COMMIT may have gone through: begin anew. */
+        relay_drop_producer(relay);
+        return status;
+    }
+    failpoint(FAILPOINT_RELAY_AFTER_CLAIM);
+    relay->renewed_at_us = relay->loaded_at_us;
+    for (size_t i = 0; status == STATUS_OK && i < count && !relay->failed; i++)
+        status = relay_send(relay, relay_lane_of(relay, &rows[i]), &rows[i], err);
+    failpoint(FAILPOINT_RELAY_AFTER_PUBLISH);
+    return status;
+}

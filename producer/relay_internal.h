@@ -1,0 +1,107 @@
+/* What the relay's files share. */
+#ifndef PRODUCER_RELAY_INTERNAL_H
+#define PRODUCER_RELAY_INTERNAL_H
+
+#include "producer/kafka_producer.h"
+#include "producer/relay.h"
+
+#define RELAY_LEASE_US      (INT64_C(10) * 1000 * 1000)
+#define RELAY_BATCH_ROWS    2000
+#define RELAY_FLIGHT_ROWS   20000
+#define RELAY_FLIGHT_BYTES  ((size_t)32 * 1024 * 1024)
+#define RELAY_ARENA_BYTES   ((size_t)64 * 1024 * 1024)
+#define RELAY_RECOVER_BYTES ((size_t)512 * 1024 * 1024)
+
+struct relay_lane;
+
+/** A record that was handed to Kafka and is not acknowledged in the outbox yet. */
+struct relay_flight {
+    struct relay_flight *next;
+    struct relay_lane *lane;
+    uint64_t sequence;
+    int64_t offset;
+    size_t bytes;
+    bool delivered;
+    char id[OUTBOX_ID_SIZE];
+};
+
+/** One partition of a topic. */
+struct relay_lane {
+    struct relay *relay;
+    struct relay_partition state; /* as the outbox has it, plus what is being claimed */
+    struct relay_flight *first;   /* by sequence */
+    struct relay_flight *last;
+    size_t delivered; /* flights of this lane that are */
+    bool touched;     /* its state is to be written */
+};
+
+struct relay_topic {
+    const char *name;
+    const struct config_entry *entry; /* the first of those that share the topic */
+    const char **entity_types;
+    size_t entity_type_count;
+    struct relay_lane *lanes;
+    int32_t lane_count;
+    int64_t size_max;
+    bool applied; /* the service applies it too, so others may write here */
+};
+
+struct relay {
+    struct relay_options options;
+    struct outbox *outbox;
+    struct lease lease;
+    struct kafka_producer *producer;
+    struct relay_topic *topics;
+    size_t topic_count;
+    struct relay_flight *spare;
+    struct arena arena;
+    struct arena headers;
+    size_t in_flight;
+    size_t in_flight_bytes;
+    size_t delivered; /* of those in flight */
+    int64_t unacknowledged_since_us;
+    int64_t loaded_at_us;
+    int64_t purged_at_us;
+    int64_t renewed_at_us;
+    int64_t backoff_us;
+    bool recovered;
+    bool draining; /* claimed rows were sent again; no new ones before they are acknowledged */
+    bool more;     /* the last load was full */
+    bool failed;   /* a delivery failed: nothing more is sent with this producer */
+    bool careful;  /* send one by one, to find the record that the broker refuses */
+    bool waiting_told;
+    char failed_text[256];
+    char refused_id[OUTBOX_ID_SIZE]; /* goes out as a void */
+    char last_text[ERROR_TEXT_SIZE]; /* what was logged last */
+};
+
+/* relay_send.c */
+
+/** Hand one numbered row to Kafka, as a `void` where it is the refused one. */
+enum status relay_send(struct relay *relay, struct relay_lane *lane, const struct outbox_row *row,
+                       struct error *err) MUST_CHECK;
+/** The producer's delivery report. */
+delivery_report relay_delivered;
+/** Write what was delivered without a gap into the outbox. */
+enum status relay_acknowledge(struct relay *relay, struct error *err) MUST_CHECK;
+/** Let go of the producer and of everything under way. */
+void relay_drop_producer(struct relay *relay);
+/** @return the record's headers in relay->headers. */
+enum status relay_head(struct relay *relay, const struct outbox_row *row, enum change_kind kind,
+                       struct header **ret_headers, size_t *ret_count,
+                       struct error *err) MUST_CHECK;
+struct slice relay_record_key(const struct outbox_row *row);
+
+/* relay_claim.c */
+
+/** Load waiting rows, check them, number them durably and publish them. */
+enum status relay_claim(struct relay *relay, struct error *err) MUST_CHECK;
+struct relay_topic *relay_find_topic(struct relay *relay, const char *name);
+
+/* relay_recover.c */
+
+/** After the lease was taken or the producer failed: topics, log, adoption, claimed rows again. */
+enum status relay_recover(struct relay *relay, const atomic_bool *stop,
+                          struct error *err) MUST_CHECK;
+
+#endif
