@@ -176,7 +176,7 @@ static enum status agent_poll_paused(struct agent *agent, struct error *err)
         else if (status == STATUS_OK && event.type != FEED_ASSIGN && event.type != FEED_NONE)
             status = agent_on_event(agent, &event, err);
         else if (event.type == FEED_ASSIGN)
-            break; /* answered by the next round */
+            clock_sleep_us(AGENT_BACKOFF_US); /* answered by the next round */
     }
     if (status == STATUS_OK)
         status = feed_pause_all(agent->feed, false, err);

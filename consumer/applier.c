@@ -27,6 +27,7 @@ void applier_stop_at(struct applier *applier, const struct change *change, const
     struct owned *owned = &applier->owned[change->partition_index];
     if (change->record.offset >= owned->stop_offset)
         return;
+    applier->stops++;
     owned->stop_offset = change->record.offset;
     (void)snprintf(owned->stop_reason, sizeof owned->stop_reason, "offset %lld: %.400s",
                    (long long)change->record.offset, reason);
@@ -147,6 +148,7 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
     if (status != STATUS_OK)
         return status;
     do { /* each STOP cuts one partition's part; then again without it */
+        size_t stops = applier->stops;
         error_clear(err);
         arena_reset(&applier->arena);
         applier_begin_work(applier);
@@ -155,6 +157,10 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
             status = applier_transaction(applier, batch, &nothing, err);
         if (status == STATUS_STOP)
             applier->ops->rollback(applier->store);
+        if (status == STATUS_STOP && applier->stops == stops) {
+            err->status = STATUS_FATAL; /* no event to blame */
+            status = STATUS_FATAL;
+        }
     } while (status == STATUS_STOP);
     if (status != STATUS_OK)
         return applier_recover(applier, status, err);

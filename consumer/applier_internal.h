@@ -52,6 +52,7 @@ struct applier {
     struct arena arena;         /* of one transaction or repair */
     int64_t undurable_since_us; /* monotonic; 0: all commits waited */
     bool reload_needed;         /* a commit's outcome is unknown */
+    size_t stops;               /* partitions cut or duplicates found: the batch is judged anew */
     bool publishes;             /* some mapping is published here: rule 18 applies */
 
     /* The running transaction. */

@@ -215,6 +215,8 @@ static enum status applier_judge_event(struct applier *applier, struct batch_eve
     if (event->decoded == STATUS_STOP)
         return error_set(err, STATUS_STOP, "%s", event->decode_error.data);
     enum status status = applier_judge_sequence(applier, owned, event, err);
+    if (status == STATUS_OK && event->key_seen)
+        event->outcome = EVENT_DUPLICATE;
     if (status == STATUS_OK && event->outcome == EVENT_APPLY) {
         if (change->kind == KIND_CHANGE)
             status = applier_judge_change(applier, owned, event, err);
@@ -263,7 +265,11 @@ static enum status applier_judge_claims(struct applier *applier, struct batch *b
             continue;
         enum key_verdict verdict = claims[next++].verdict;
         enum status status = STATUS_OK;
-        if (verdict == KEY_DUPLICATE)
+        if (verdict == KEY_DUPLICATE && event->outcome == EVENT_PARKED) {
+            event->key_seen = true; /* it blocks nothing: judge the batch anew */
+            applier->stops++;
+            status = STATUS_STOP;
+        } else if (verdict == KEY_DUPLICATE)
             event->outcome = EVENT_DUPLICATE;
         else if (verdict == KEY_CONFLICT && event->outcome == EVENT_APPLY)
             status = applier_park_event(applier, event, REJECT_HELD, 0,

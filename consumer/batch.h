@@ -23,6 +23,8 @@ struct batch_event {
     enum reject_kind reject;   /* where decoded is REJECT */
     struct slice decode_error; /* text of a decode that failed */
 
+    bool key_seen; /* set by the applier: its idempotency key was claimed before */
+
     /* Set by the applier, anew at each attempt. */
     enum event_outcome outcome;
     const struct change *image; /* what is written: this change, or a kept image after a void */

@@ -24,7 +24,7 @@ struct demo {
     bool terminal;
     pid_t broker;
     pid_t sidecars[DEMO_SERVICES];
-    int64_t injected; /* records that no service wrote */
+    int64_t injected[DEMO_TYPES]; /* records that no service wrote */
     uint32_t random;
 };
 

@@ -85,7 +85,7 @@ enum status demo_publish_twice(struct demo *demo, struct error *err)
     else
         status = demo_copy(demo, message, err);
     if (status == STATUS_OK)
-        demo->injected++;
+        demo->injected[0]++;
     if (message != NULL)
         rd_kafka_message_destroy(message);
     rd_kafka_topic_partition_list_destroy(list);
@@ -112,6 +112,6 @@ enum status demo_publish_poison(struct demo *demo, struct error *err)
     enum status status = demo_produce(demo, demo_types[DEMO_TYPES - 1],
                                       partition_of(key, DEMO_PARTITIONS), key, value, headers, err);
     if (status == STATUS_OK)
-        demo->injected++;
+        demo->injected[DEMO_TYPES - 1]++;
     return status;
 }

@@ -122,8 +122,8 @@ enum status demo_write_configurations(const struct demo *demo, struct error *err
                              "  %s: {table: %s, partitions: 3}\n"
                              "  note: {table: notes, partitions: 3}\napply:\n",
                              demo_services[service], demo_services[service], demo->bootstrap,
-                             demo->own_broker ? ", session.timeout.ms: 1500, "
-                                                "heartbeat.interval.ms: 300"
+                             demo->own_broker ? ", session.timeout.ms: 4000, "
+                                                "heartbeat.interval.ms: 500"
                                               : "",
                              demo_types[service], demo_tables[service]);
         for (int type = 0; type < DEMO_TYPES; type++) {

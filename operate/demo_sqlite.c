@@ -51,6 +51,7 @@ int64_t demo_lag(const struct demo *demo, int service)
     for (int type = 0; type < DEMO_TYPES; type++) {
         if (type == service)
             continue;
+        lag += demo->injected[type];
         for (int origin = 0; origin < DEMO_SERVICES; origin++) {
             if (origin == type || type == DEMO_TYPES - 1)
                 lag += demo_published(demo, origin, type);
@@ -58,7 +59,7 @@ int64_t demo_lag(const struct demo *demo, int service)
     }
     int64_t applied = demo_query(demo, service, NULL,
                                  "SELECT coalesce(sum(next_offset),0) FROM keepstep_position");
-    lag += demo->injected - (applied < 0 ? 0 : applied);
+    lag -= applied < 0 ? 0 : applied;
     return lag < 0 ? 0 : lag;
 }
 

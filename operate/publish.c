@@ -14,14 +14,14 @@ static int publish_run(const struct command *command, int argc, char **argv)
         return code;
     struct error err = ERROR_INIT;
     struct service service;
-    size_t published = 0;
+    int64_t published = 0;
     enum status status = service_open(&line, &service, &err);
     if (status == STATUS_OK)
         status = publish_lines(service.config,
                                (const struct entity_schema *const *)service.published, stdin,
                                &published, &err);
     code = status == STATUS_OK ? EX_OK : command_fail(&err);
-    fprintf(stderr, "%zu events stand in the outbox\n", published);
+    fprintf(stderr, "%lld events stand in the outbox\n", (long long)published);
     service_close(&service);
     return code;
 }

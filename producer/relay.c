@@ -171,7 +171,7 @@ static enum status relay_work(struct relay *relay, struct error *err)
     if (relay->failed) {
         atomic_fetch_add(&relay->options.metrics->rebuilt, 1);
         relay->recovered = false;
-        if (relay->refused_id[0] != '\0')
+        if (relay->refused_id[0] != '\0' && !relay->void_refused)
             return STATUS_OK; /* known which: at once again, with a void in its place */
         return error_set(err, STATUS_RETRY, "the producer failed and is made anew: %s",
                          relay->failed_text);
@@ -188,6 +188,7 @@ static enum status relay_work(struct relay *relay, struct error *err)
         relay->draining = false;
         relay->careful = false;
         relay->refused_id[0] = '\0';
+        relay->void_refused = false;
     }
     bool look = relay->outbox->ops->changed(relay->outbox) || relay->more ||
                 now - relay->loaded_at_us >= LOOK_ANYWAY_US;

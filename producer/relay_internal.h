@@ -65,10 +65,11 @@ struct relay {
     int64_t renewed_at_us;
     int64_t backoff_us;
     bool recovered;
-    bool draining; /* claimed rows were sent again; no new ones before they are acknowledged */
-    bool more;     /* the last load was full */
-    bool failed;   /* a delivery failed: nothing more is sent with this producer */
-    bool careful;  /* send one by one, to find the record that the broker refuses */
+    bool draining;     /* claimed rows were sent again; no new ones before they are acknowledged */
+    bool more;         /* the last load was full */
+    bool failed;       /* a delivery failed: nothing more is sent with this producer */
+    bool careful;      /* send one by one, to find the record that the broker refuses */
+    bool void_refused; /* even the void was: wait before the next try */
     bool waiting_told;
     char failed_text[256];
     char refused_id[OUTBOX_ID_SIZE]; /* goes out as a void */

@@ -63,8 +63,10 @@ void relay_delivered(void *record, enum delivery delivery, int64_t offset, const
             relay->unacknowledged_since_us = clock_monotonic_us();
         return;
     }
-    if (delivery == DELIVERY_REFUSED && relay->careful)
+    if (delivery == DELIVERY_REFUSED && relay->careful) {
+        relay->void_refused = strcmp(relay->refused_id, flight->id) == 0;
         (void)snprintf(relay->refused_id, sizeof relay->refused_id, "%s", flight->id);
+    }
     if (!relay->failed || delivery == DELIVERY_REFUSED)
         (void)snprintf(relay->failed_text, sizeof relay->failed_text, "%s", text);
     relay->failed = true;

@@ -1,0 +1,58 @@
+/* libkeepstep for SQLite; it stands alone, without the rest of Keepstep. */
+#include "producer/keepstep.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+
+static const char PUBLISH[] =
+    "INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key) "
+    "VALUES (?1, ?2, ?1 || '.' || ?3, "
+    "'{\"op\":\"' || ?4 || '\",\"before\":' || coalesce(?5, 'null') || ',\"after\":' || "
+    "coalesce(?6, 'null') || '}', ?7, ?8) RETURNING id";
+
+static int publisher_refuse(char *ret_error, size_t size, int code, const char *text)
+{
+    if (ret_error != NULL && size > 0)
+        (void)snprintf(ret_error, size, "%s", text);
+    return code;
+}
+
+__attribute__((visibility("default"))) int keepstep_publish(struct sqlite3 *db,
+                                                            const struct keepstep_change *change,
+                                                            char ret_id[KEEPSTEP_ID_SIZE],
+                                                            char *ret_error, size_t error_size)
+{
+    static const char *const names[] = {"created", "updated", "deleted"};
+    static const char *const operations[] = {"c", "u", "d"};
+    sqlite3_stmt *statement = NULL;
+    const char *key = change->key;
+    size_t index = (size_t)change->operation;
+    if (index >= sizeof names / sizeof *names)
+        return publisher_refuse(ret_error, error_size, SQLITE_MISUSE, "unknown operation");
+    if (change->entity_type == NULL || change->entity_type[0] == '\0' || key == NULL ||
+        key[0] == '\0')
+        return publisher_refuse(ret_error, error_size, SQLITE_MISUSE,
+                                "entity_type and key must not be empty");
+    if ((change->operation == KEEPSTEP_DELETE) != (change->after == NULL))
+        return publisher_refuse(ret_error, error_size, SQLITE_MISUSE,
+                                "`after` is the row, and NULL for a delete only");
+    if (sqlite3_get_autocommit(db) != 0)
+        return publisher_refuse(ret_error, error_size, SQLITE_MISUSE,
+                                "no transaction is open: BEGIN, write the row, then publish");
+    const char *texts[] = {
+        change->entity_type, key,           names[index],        operations[index],
+        change->before,      change->after, change->traceparent, change->partition_key};
+    int code = sqlite3_prepare_v2(db, PUBLISH, -1, &statement, NULL);
+    for (int i = 0; code == SQLITE_OK && i < (int)(sizeof texts / sizeof *texts); i++)
+        code = sqlite3_bind_text(statement, i + 1, texts[i], -1, SQLITE_STATIC);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    if (code == SQLITE_ROW && ret_id != NULL)
+        (void)snprintf(ret_id, KEEPSTEP_ID_SIZE, "%s", sqlite3_column_text(statement, 0));
+    while (code == SQLITE_ROW)
+        code = sqlite3_step(statement);
+    if (code != SQLITE_DONE)
+        (void)publisher_refuse(ret_error, error_size, code, sqlite3_errmsg(db));
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
