@@ -92,7 +92,7 @@ configure() { # SERVICE ENTRIES
 service: $1
 database: sqlite:$1.db
 listen: ""
-log: {level: warn, format: logfmt}
+log: {level: warning, format: logfmt}
 kafka: {bootstrap.servers: "$bootstrap"}
 topic_prefix: "bench."
 $2:

@@ -271,8 +271,8 @@ static void applier_advance_partition(struct applier *applier, struct owned *own
     if (stops) {
         memcpy(state->stopped, owned->stop_reason, sizeof state->stopped);
         log_error("agent",
-                  "%s/%d stands still at %s. Mend the cause, then `keepstep parked "
-                  "resume` or restart the agent",
+                  "%s/%d stands still at %s. Mend the cause, then restart the "
+                  "agent: it tries again",
                   state->topic, state->partition, state->stopped);
     }
     applier_publish_metrics(applier, owned);

@@ -109,10 +109,21 @@ static enum status feed_create(struct feed *feed, const struct config *config, s
     return status;
 }
 
+void feed_group_name(const struct config *config, const char *copy_id,
+                     char ret_group[static FEED_GROUP_SIZE])
+{
+    const char *group = feed_user_property(config, "group.id");
+    const char *last_dash = strrchr(copy_id, '-');
+    const char *end = last_dash == NULL ? copy_id : last_dash + 1;
+    if (group != NULL)
+        (void)snprintf(ret_group, FEED_GROUP_SIZE, "%s", group);
+    else
+        (void)snprintf(ret_group, FEED_GROUP_SIZE, "keepstep-%.200s-%.12s", config->service, end);
+}
+
 enum status feed_open(const struct feed_options *options, struct feed **ret_feed, struct error *err)
 {
     const struct config *config = options->config;
-    const char *group = feed_user_property(config, "group.id");
     struct feed *feed = calloc(1, sizeof *feed);
     if (feed == NULL)
         return error_set(err, STATUS_FATAL, "no memory for the feed");
@@ -120,11 +131,7 @@ enum status feed_open(const struct feed_options *options, struct feed **ret_feed
     feed->topic_count = options->topic_count;
     feed->described = calloc(options->topic_count + 1, sizeof *feed->described);
     feed->topics = rd_kafka_topic_partition_list_new((int)options->topic_count);
-    if (group != NULL)
-        (void)snprintf(feed->group, sizeof feed->group, "%s", group);
-    else
-        (void)snprintf(feed->group, sizeof feed->group, "keepstep-%.200s-%.8s", config->service,
-                       options->copy_id);
+    feed_group_name(config, options->copy_id, feed->group);
     if (feed->described == NULL)
         status = error_set(err, STATUS_FATAL, "no memory for the feed");
     for (size_t i = 0; i < options->topic_count; i++)

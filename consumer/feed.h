@@ -43,6 +43,13 @@ struct feed_event {
     size_t partition_count;
 };
 
+#define FEED_GROUP_SIZE 256
+
+/** The consumer group of a copy's agent: `group.id` where configured, else the service and the
+ * random end of the copy id (its start is a time: copies made within a minute would share it). */
+void feed_group_name(const struct config *config, const char *copy_id,
+                     char ret_group[static FEED_GROUP_SIZE]);
+
 /** Connect, describe the topics and join the group.
  * @return OK; RETRY (no broker answers); STOP (a topic does not exist yet); FATAL. */
 enum status feed_open(const struct feed_options *options, struct feed **ret_feed,

@@ -16,7 +16,7 @@ struct feed {
     rd_kafka_topic_partition_list_t *topics;
     struct feed_topic *described;
     size_t topic_count;
-    char group[STORE_NAME_SIZE];
+    char group[FEED_GROUP_SIZE];
     char cluster_id[STORE_NAME_SIZE];
     enum feed_event_type pending; /* a rebalance that waits for its answer */
     struct feed_partition *partitions;

@@ -1,12 +1,11 @@
 /* The SQLite store's session: opening, statements, parameters, and the table of error codes. */
 #include "consumer/store_sqlite_internal.h"
 
+#include "common/uuid.h"
 #include "consumer_sqlite_sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #define SCHEMA_VERSION     1
@@ -198,18 +197,9 @@ bool store_sqlite_keep(sqlite3_stmt *statement, int column, struct arena *arena,
 
 static enum status store_sqlite_install(struct store_sqlite *self, struct error *err)
 {
-    unsigned char bytes[16];
-    char uuid[STORE_TOKEN_SIZE];
+    char uuid[UUID_TEXT_SIZE];
 
-    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
-        return error_set(err, STATUS_RETRY, "no random bytes for a copy id");
-    bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
-    bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
-    size_t used = 0;
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        const char *dash = i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "";
-        used += (size_t)snprintf(uuid + used, sizeof uuid - used, "%s%02x", dash, bytes[i]);
-    }
+    uuid_v7(uuid);
     enum status status = store_sqlite_execute(self, "PRAGMA journal_mode = WAL", err);
     if (status == STATUS_OK)
         status = store_sqlite_begin(self, err);

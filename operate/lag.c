@@ -2,6 +2,7 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "operate/command.h"
+#include "consumer/feed.h"
 #include "operate/offsets.h"
 #include "operate/service.h"
 
@@ -132,7 +133,7 @@ static bool lag_seen(const struct config *config, size_t index)
 static enum status lag_print(const struct service *service, bool json, struct error *err)
 {
     const struct config *config = service->config;
-    char group[OFFSETS_GROUP_SIZE];
+    char group[FEED_GROUP_SIZE];
     struct store *store = NULL;
     struct store_meta meta;
     struct offsets *offsets = NULL;
@@ -143,7 +144,7 @@ static enum status lag_print(const struct service *service, bool json, struct er
         status = store->ops->meta(store, &meta, err);
     if (status != STATUS_OK)
         goto out;
-    offsets_group_name(config, meta.copy_id, group);
+    feed_group_name(config, meta.copy_id, group);
     if (!json)
         buffer_append_format(&out, "%-30s %-20s %-10s %-15s %-15s %-10s %-10s %-40s %-16s %s\n",
                              "GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-END-OFFSET",

@@ -18,16 +18,6 @@ struct offsets {
     bool groups_asked;
 };
 
-void offsets_group_name(const struct config *config, const char *copy_id,
-                        char ret_group[static OFFSETS_GROUP_SIZE])
-{
-    (void)snprintf(ret_group, OFFSETS_GROUP_SIZE, "keepstep-%s-%s", config->service, copy_id);
-    for (size_t i = 0; i < config->kafka_count; i++) {
-        if (strcmp(config->kafka[i].name, "group.id") == 0)
-            (void)snprintf(ret_group, OFFSETS_GROUP_SIZE, "%s", config->kafka[i].value);
-    }
-}
-
 static enum status offsets_fail(rd_kafka_resp_err_t code, const char *what, struct error *err)
 {
     return error_set_native(err, kafka_error_status(code), (int)code, "%s: %s", what,

@@ -10,12 +10,6 @@
 
 struct offsets;
 
-#define OFFSETS_GROUP_SIZE 512
-
-/** The consumer group of a copy's agent: `group.id` where configured, else by service and copy. */
-void offsets_group_name(const struct config *config, const char *copy_id,
-                        char ret_group[static OFFSETS_GROUP_SIZE]);
-
 /** A reading handle; changes nothing at the broker, not even the group it asks about.
  * @param group  the consumer group whose committed offsets are read. */
 enum status offsets_open(const struct config *config, const char *group,

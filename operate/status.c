@@ -2,6 +2,7 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "operate/command.h"
+#include "consumer/feed.h"
 #include "operate/offsets.h"
 #include "operate/service.h"
 
@@ -132,7 +133,7 @@ static enum status status_applied(struct status_page *page, struct error *err)
     struct store_meta meta;
     struct partition_state *states = NULL;
     struct error broker = ERROR_INIT;
-    char group[OFFSETS_GROUP_SIZE];
+    char group[FEED_GROUP_SIZE];
     size_t count = 0;
     enum status status = service_open_store(page->service, true, &store, err);
     if (status == STATUS_OK)
@@ -141,7 +142,7 @@ static enum status status_applied(struct status_page *page, struct error *err)
         status = store->ops->list(store, &states, &count, err);
     if (status != STATUS_OK)
         goto out;
-    offsets_group_name(page->service->config, meta.copy_id, group);
+    feed_group_name(page->service->config, meta.copy_id, group);
     if (offsets_open(page->service->config, group, &page->offsets, &broker) != STATUS_OK) {
         page->offsets = NULL;
         (void)snprintf(page->broker_reason, sizeof page->broker_reason, "%s", broker.text);

@@ -360,6 +360,49 @@ static void test_state_survives_a_restart(void **test)
     finish(f);
 }
 
+static const char outbox_table[] =
+    "CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, aggregatetype TEXT,"
+    " aggregateid TEXT, type TEXT, payload TEXT, kafka_partition INTEGER, sequence INTEGER,"
+    " set_aside TEXT);"
+    "CREATE INDEX outbox_waiting ON outbox (position) WHERE sequence IS NULL;"
+    "CREATE INDEX outbox_claimed ON outbox (kafka_partition, sequence)"
+    " WHERE sequence IS NOT NULL;"
+    "CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT, b TEXT);"
+    "INSERT INTO orders VALUES (1, 'own', 'own');"
+    "INSERT INTO outbox(id, aggregatetype, aggregateid, type, payload)"
+    " VALUES ('o1', 'order', '{\"id\":1}', 'order.updated', '{}');";
+
+static void test_later_own_change_supersedes(void **test)
+{
+    (void)test;
+    struct fixture *f = begin(outbox_table, true);
+    add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    apply(f);
+    assert_string_equal(rows(f), "1|own|own\n");
+    assert_int_equal(where(f).next_offset, 1);
+    assert_int_equal(atomic_load(&f->metrics->events_superseded), 1);
+    (void)sqlite_text(f->database, "UPDATE outbox SET kafka_partition = 0, sequence = 1");
+    add_from(f, "billing", 1, "o1", "", NULL, 1,
+             "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"own\",\"b\":\"own\"}}");
+    add(f, 2, 1, "u", ",\"a\":\"later\",\"b\":\"later\"");
+    apply(f); /* the own range as of the event, not as of the batch */
+    assert_string_equal(rows(f), "1|later|later\n");
+    finish(f);
+}
+
+static void test_own_void_writes_the_kept_image(void **test)
+{
+    (void)test;
+    struct fixture *f = begin(outbox_table, true);
+    add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    apply(f);
+    (void)sqlite_text(f->database, "UPDATE outbox SET kafka_partition = 0, sequence = 1");
+    add_from(f, "billing", 1, "o1", "", "void", 1, "nothing that can be read");
+    apply(f);
+    assert_string_equal(rows(f), "1|theirs|theirs\n");
+    finish(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +418,8 @@ int main(void)
         TEST(test_lost_fence_is_an_abort),
         TEST(test_revision_reloads_and_goes_on),
         TEST(test_state_survives_a_restart),
+        TEST(test_later_own_change_supersedes),
+        TEST(test_own_void_writes_the_kept_image),
     };
     return TEST_RUN(tests);
 }
