@@ -140,8 +140,9 @@ static enum affinity affinity_of(const char *declared, bool strict)
 
 static bool column_fits(enum column_type type, const char *declared, bool strict)
 {
-    if (strict && strcasecmp(declared, "ANY") != 0 && strcasecmp(declared, "INT") != 0)
-        return strcasecmp(declared, column_declarations[type]) == 0;
+    if (strict && strcasecmp(declared, "ANY") != 0)
+        return strcasecmp(strcasecmp(declared, "INT") == 0 ? "INTEGER" : declared,
+                          column_declarations[type]) == 0;
     return (column_affinities[type] & BIT(affinity_of(declared, strict))) != 0;
 }
 

@@ -40,7 +40,7 @@ static void three_services_writing_the_same_keys_end_equal(void **state)
     }
     sidecar_assert_equal(&services[0], &services[1], "items", 30000);
     sidecar_assert_equal(&services[0], &services[2], "items", 30000);
-    int64_t records = kafka_consume_all(kafka, sidecar_topic("item"), NULL, NULL);
+    int64_t records = sidecar_records(kafka, "item");
     int64_t written = 0;
     for (int i = 0; i < 3; i++)
         written += sqlite_number(services[i].database, "SELECT count(*) FROM outbox");

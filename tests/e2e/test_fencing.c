@@ -97,7 +97,7 @@ static void of_two_relays_on_one_outbox_one_publishes(void **state)
     process_kill(victim->process);
     write_items(&shop, 101, 20); /* the second takes over when the lease of 10 s has run out */
     sidecar_assert_equal(&shop, &billing, "items", 60000);
-    int64_t records = kafka_consume_all(kafka, sidecar_topic("item"), NULL, NULL);
+    int64_t records = sidecar_records(kafka, "item");
     assert_int_equal(records, sqlite_number(shop.database, "SELECT count(*) FROM outbox"));
     sidecar_stop(&second);
     sidecar_stop(&billing);

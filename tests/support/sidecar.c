@@ -89,6 +89,17 @@ const char *sidecar_topic(const char *entity_type)
     return test_format("%s.%s", test_name(), entity_type);
 }
 
+static void sidecar_count(const struct kafka_record *record, void *context)
+{
+    (void)record;
+    (void)context;
+}
+
+int64_t sidecar_records(struct kafka *kafka, const char *entity_type)
+{
+    return kafka_consume_all(kafka, sidecar_topic(entity_type), sidecar_count, NULL);
+}
+
 struct sidecar_pair {
     const struct sidecar *left;
     const struct sidecar *right;

@@ -39,6 +39,9 @@ struct process_result sidecar_run(const struct sidecar *sidecar, const char *com
 /** @return "TEST.item": the topic of an entity type. */
 const char *sidecar_topic(const char *entity_type);
 
+/** @return how many committed records the topic of an entity type holds. */
+int64_t sidecar_records(struct kafka *kafka, const char *entity_type);
+
 /** The test fails where the two tables do not become equal. */
 void sidecar_assert_equal(const struct sidecar *left, const struct sidecar *right,
                           const char *table, int64_t limit_ms);
