@@ -50,6 +50,7 @@ compile() {
     local flags name
     flags="$(pkg-config --cflags --libs sqlite3 rdkafka) -lpthread"
     mkdir -p "$out"
+    rm -f "$out"/*.json # of an earlier run
     for name in bare_sqlite bare_producer stopwatch latency; do
         # shellcheck disable=SC2086 # flags are words
         gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -Ibench \
