@@ -64,7 +64,7 @@ static struct arena_block *arena_grow(struct arena *arena, size_t size)
 void *arena_alloc(struct arena *arena, size_t size)
 {
     size_t alignment = alignof(max_align_t);
-    if (size > arena->size_max || size > SIZE_MAX - alignment)
+    if (size > arena->size_max || size > SIZE_MAX / 2)
         return NULL;
     size = (size + alignment - 1) / alignment * alignment;
     if (size > arena->size_max - arena->used)

@@ -27,9 +27,9 @@ static enum status check_dialect(const struct json_schema *schema, const json_t 
     struct slice name = slice_of(dialect);
     if (name.length > 0 && dialect[name.length - 1] == '#')
         name.length--;
-    if (!slice_is(name, json_schema_draft07_uri) && !slice_is(name, SCHEMA_DRAFT07_ALT))
+    if (!slice_is(name, JSON_SCHEMA_DRAFT07_URI) && !slice_is(name, SCHEMA_DRAFT07_ALT))
         return error_set(err, STATUS_FATAL, "schema: $schema must be '%s#'",
-                         json_schema_draft07_uri);
+                         JSON_SCHEMA_DRAFT07_URI);
     return STATUS_OK;
 }
 

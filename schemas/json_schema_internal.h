@@ -232,7 +232,7 @@ const char *json_uri_resolve(struct arena *arena, const char *base, const char *
 
 /* json_schema_draft07.c */
 
-__attribute__((unused)) static const char json_schema_draft07_uri[] = "http://json-schema.org/draft-07/schema";
+#define JSON_SCHEMA_DRAFT07_URI "http://json-schema.org/draft-07/schema"
 extern const char json_schema_draft07_text[];
 
 #endif

@@ -98,7 +98,7 @@ static enum status load_uri(struct json_schema *schema, const char *uri, struct 
 
     json_t *root = NULL;
     enum status status = STATUS_OK;
-    if (strcmp(uri, json_schema_draft07_uri) == 0) {
+    if (strcmp(uri, JSON_SCHEMA_DRAFT07_URI) == 0) {
         root = json_loads(json_schema_draft07_text, JSON_LOAD_FLAGS, NULL);
         if (root == NULL)
             status = error_set(err, STATUS_FATAL, "no memory for the schema of draft-07");

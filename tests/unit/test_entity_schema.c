@@ -43,8 +43,7 @@ static void a_schema_that_cannot_be_kept_is_refused(void **state)
         "{\"x-keepstep-key\":[\"a\",\"a\"],\"properties\":{\"a\":{\"type\":\"integer\"}}}",
         "{\"x-keepstep-key\":[\"a\"],\"properties\":{\"a\":{\"type\":\"number\"}}}",
         "{\"x-keepstep-key\":[\"a\"],\"properties\":{\"a\":{\"type\":\"object\"}}}",
-        "{\"x-keepstep-key\":[\"a\"],\"propertys\":1,\"properties\":{\"a\":{\"type\":\"integer\"}}"
-        "}",
+        "{\"x-keepstep-key\":[\"a\"],\"odd\":1,\"properties\":{\"a\":{\"type\":\"integer\"}}}",
     };
     (void)state;
     struct entity_schema *schema = NULL;
