@@ -13,6 +13,7 @@
 #define AGENT_BACKOFF_US     50000
 #define AGENT_BACKOFF_MAX_US 5000000
 #define AGENT_CHECK_US       500000
+#define AGENT_HINT_US        200000
 #define AGENT_PRUNE_US       60000000
 #define AGENT_LAG_US         1000000
 #define AGENT_LAG_TIMEOUT_MS 1000
@@ -273,26 +274,43 @@ static enum status agent_apply(struct agent *agent, struct error *err)
     return agent_pause_stopped(agent, err);
 }
 
-static enum status agent_hint(struct agent *agent, struct error *err)
+/** One request for all partitions that moved. */
+static enum status agent_hint_now(struct agent *agent, struct error *err)
 {
-    (void)err;
+    size_t count = 0;
+    struct feed_hint *hints = calloc(agent->partition_count + 1, sizeof *hints);
+    if (hints == NULL)
+        return error_set(err, STATUS_FATAL, "no memory for the group's offsets");
     for (size_t i = 0; i < agent->partition_count; i++) {
         struct applier_partition partition;
         if (!applier_partition(agent->applier, i, &partition) ||
             partition.next_offset == agent->partitions[i].hinted_offset)
             continue;
-        char metadata[FEED_METADATA_SIZE];
-        struct feed_partition hint = {.partition = partition.partition,
-                                      .offset = partition.next_offset};
-        (void)snprintf(hint.topic, sizeof hint.topic, "%s", partition.topic);
-        (void)snprintf(metadata, sizeof metadata, "%s %lld %s", applier_copy_id(agent->applier),
-                       (long long)partition.epoch, partition.token);
-        failpoint(FAILPOINT_AGENT_BEFORE_HINT);
-        feed_commit_hint(agent->feed, &hint, metadata);
-        failpoint(FAILPOINT_AGENT_AFTER_HINT);
+        struct feed_hint *hint = &hints[count++];
+        hint->partition.partition = partition.partition;
+        hint->partition.offset = partition.next_offset;
+        (void)snprintf(hint->partition.topic, sizeof hint->partition.topic, "%s", partition.topic);
+        (void)snprintf(hint->metadata, sizeof hint->metadata, "%s %lld %s",
+                       applier_copy_id(agent->applier), (long long)partition.epoch,
+                       partition.token);
         agent->partitions[i].hinted_offset = partition.next_offset;
     }
+    if (count > 0) {
+        failpoint(FAILPOINT_AGENT_BEFORE_HINT);
+        feed_commit_hints(agent->feed, hints, count);
+        failpoint(FAILPOINT_AGENT_AFTER_HINT);
+    }
+    free(hints);
     return STATUS_OK;
+}
+
+static enum status agent_hint(struct agent *agent, struct error *err)
+{
+    int64_t now = clock_monotonic_us();
+    if (now < agent->next_hint_us)
+        return STATUS_OK;
+    agent->next_hint_us = now + AGENT_HINT_US;
+    return agent_hint_now(agent, err);
 }
 
 static enum status agent_retry_parked(struct agent *agent, struct error *err)
@@ -494,7 +512,7 @@ enum status agent_run(struct agent *agent, const atomic_bool *stop, struct error
         status = agent_round(agent, err);
     agent_set_state(agent, AGENT_DRAINING);
     if (status == STATUS_OK && agent->feed != NULL && agent_apply(agent, &last) == STATUS_OK)
-        (void)agent_hint(agent, &last);
+        (void)agent_hint_now(agent, &last);
     if (agent->applier != NULL)
         agent_drop(agent);
     feed_close(agent->feed);

@@ -36,6 +36,7 @@ struct agent {
     int64_t next_prune_us;
     int64_t next_end_us;
     int64_t next_lag_us;
+    int64_t next_hint_us;
     size_t next_lag_index;
 };
 

@@ -80,9 +80,15 @@ enum status feed_pause_all(struct feed *feed, bool pause, struct error *err) MUS
 enum status feed_seek(struct feed *feed, const char *topic, int32_t partition, int64_t offset,
                       struct error *err) MUST_CHECK;
 
-/** Tell the group how far a partition is, for lag tools only; never waits. */
-void feed_commit_hint(struct feed *feed, const struct feed_partition *partition,
-                      const char *metadata);
+/** How far a partition is, and what the copy says of itself with it. */
+struct feed_hint {
+    struct feed_partition partition;
+    char metadata[FEED_METADATA_SIZE];
+};
+
+/** Tell the group how far partitions are, for lag tools only; one request, never waits. A broker
+ * answers one request of a connection at a time, so that many of these would starve heartbeats. */
+void feed_commit_hints(struct feed *feed, const struct feed_hint *hints, size_t count);
 
 /** Read the group's hint. @return OK with *ret_offset FEED_OFFSET_NONE where there is none; RETRY.
  */

@@ -143,19 +143,19 @@ enum status feed_seek(struct feed *feed, const char *topic, int32_t partition, i
     return status;
 }
 
-void feed_commit_hint(struct feed *feed, const struct feed_partition *partition,
-                      const char *metadata)
+void feed_commit_hints(struct feed *feed, const struct feed_hint *hints, size_t count)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add(list, partition->topic,
-                                                                            partition->partition);
-    element->offset = partition->offset;
-    element->metadata = strdup(metadata);
-    element->metadata_size = element->metadata == NULL ? 0 : strlen(metadata);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add(
+            list, hints[i].partition.topic, hints[i].partition.partition);
+        element->offset = hints[i].partition.offset;
+        element->metadata = strdup(hints[i].metadata);
+        element->metadata_size = element->metadata == NULL ? 0 : strlen(hints[i].metadata);
+    }
     rd_kafka_resp_err_t code = rd_kafka_commit(feed->handle, list, 1);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        log_debug("agent", "hint of %s/%d: %s", partition->topic, partition->partition,
-                  rd_kafka_err2str(code));
+        log_debug("agent", "hint of %zu partitions: %s", count, rd_kafka_err2str(code));
     rd_kafka_topic_partition_list_destroy(list);
 }
 

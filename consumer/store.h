@@ -20,6 +20,7 @@ struct store_options {
     const char *path;    /* the database without its scheme */
     const char *service; /* own source, for the look (rule 18) */
     bool install;        /* init: create Keepstep's tables */
+    bool new_copy;       /* with install: another copy id, and so another consumer group (rule 8) */
     bool read_only;      /* operate: only the reading slots are called */
 };
 

@@ -170,6 +170,8 @@ static enum status store_memory_open(const struct store_options *options, struct
         arena_init(&database->arena, BYTES_MAX);
         database->next = databases;
         databases = database;
+    } else if (options->install && options->new_copy) {
+        uuid_v7(database->copy_id);
     }
     struct store_memory *self = must(calloc(1, sizeof *self));
     self->base.ops = &store_memory_ops;

@@ -10,6 +10,7 @@
 #define STORE_SQLITE_STATEMENTS(X)                                                                 \
     X(META_READ)                                                                                   \
     X(META_ADD)                                                                                    \
+    X(META_SET)                                                                                    \
     X(DURABLE_POSITION)                                                                            \
     X(DURABLE_COUNT)                                                                               \
     X(POSITION_TAKE)                                                                               \

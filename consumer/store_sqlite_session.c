@@ -195,7 +195,7 @@ bool store_sqlite_keep(sqlite3_stmt *statement, int column, struct arena *arena,
     return bytes.data == NULL || ret_bytes->data != NULL;
 }
 
-static enum status store_sqlite_install(struct store_sqlite *self, struct error *err)
+static enum status store_sqlite_install(struct store_sqlite *self, bool new_copy, struct error *err)
 {
     char uuid[UUID_TEXT_SIZE];
 
@@ -206,7 +206,7 @@ static enum status store_sqlite_install(struct store_sqlite *self, struct error 
     if (status == STATUS_OK)
         status = store_sqlite_execute(self, SQL_INSTALL, err);
     if (status == STATUS_OK)
-        status = store_sqlite_run(self, STATEMENT_META_ADD,
+        status = store_sqlite_run(self, new_copy ? STATEMENT_META_SET : STATEMENT_META_ADD,
                                   PARAMETERS(parameter_text("copy_id"), parameter_text(uuid)), NULL,
                                   err);
     if (status == STATUS_OK)
@@ -253,7 +253,7 @@ static enum status store_sqlite_configure(struct store_sqlite *self,
     (void)sqlite3_extended_result_codes(self->database, 1);
     (void)sqlite3_busy_timeout(self->database, BUSY_MS);
     if (options->install) {
-        enum status status = store_sqlite_install(self, err);
+        enum status status = store_sqlite_install(self, options->new_copy, err);
         if (status != STATUS_OK)
             return status;
     }

@@ -1,13 +1,30 @@
 /* `keepstep init`: prepare a service's database for both sides. */
+#include "consumer/feed.h"
 #include "operate/command.h"
 #include "operate/service.h"
 #include "producer/init.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 
+/* A group that the configuration names stays; its committed metadata names the old copy. */
+static void init_tell_new_copy(const struct config *config, const char *copy_id, FILE *out)
+{
+    char group[FEED_GROUP_SIZE];
+    feed_group_name(config, copy_id, group);
+    fprintf(out, "changed  copy id %s, consumer group %s; positions, sequences and keys stay\n",
+            copy_id, group);
+    for (size_t i = 0; i < config->kafka_count; i++) {
+        if (strcmp(config->kafka[i].name, "group.id") == 0)
+            fputs("note     the configuration sets kafka.group.id: choose another one, the old "
+                  "group belongs to the old copy\n",
+                  out);
+    }
+}
+
 static enum status init_copy(const struct service *service, const struct init_options *options,
-                             struct error *err)
+                             bool new_copy, struct error *err)
 {
     const struct config *config = service->config;
     const struct store_ops *ops = store_find(config->database);
@@ -19,8 +36,10 @@ static enum status init_copy(const struct service *service, const struct init_op
         fputs(ops->install_sql, options->out);
         return STATUS_OK;
     }
-    const struct store_options store_options = {
-        .path = config->database_path, .service = config->service, .install = true};
+    const struct store_options store_options = {.path = config->database_path,
+                                                .service = config->service,
+                                                .install = true,
+                                                .new_copy = new_copy};
     struct store *store = NULL;
     struct store_meta meta;
     enum status status = ops->open(&store_options, &store, err);
@@ -37,6 +56,8 @@ static enum status init_copy(const struct service *service, const struct init_op
     }
     if (status == STATUS_OK)
         fprintf(options->out, "ready    tables of the applying side, copy id %s\n", meta.copy_id);
+    if (status == STATUS_OK && new_copy)
+        init_tell_new_copy(config, meta.copy_id, options->out);
     ops->close(store);
     return status;
 }
@@ -47,6 +68,8 @@ static int init_run(const struct command *command, int argc, char **argv)
     const char *existing_rows = NULL;
     const char *no_existing_rows = NULL;
     const char *new_incarnation = NULL;
+    const char *new_copy = NULL;
+    const char *restored = NULL;
     const struct command_flag flags[] = {
         {"print-sql", NULL, "only print the statements", &print_sql},
         {"existing-rows", NULL, "publish present rows also of types that are applied here",
@@ -55,6 +78,9 @@ static int init_run(const struct command *command, int argc, char **argv)
          &no_existing_rows},
         {"new-incarnation", NULL, "after a restore or a clone: start a new history",
          &new_incarnation},
+        {"new-copy", NULL, "this database is a clone: give its copy an id of its own", &new_copy},
+        {"restored", NULL, "this database was restored: its copy goes on from where it was",
+         &restored},
     };
     struct command_line line;
     int code = command_parse(command, flags, sizeof flags / sizeof *flags, argc, argv, &line);
@@ -69,7 +95,7 @@ static int init_run(const struct command *command, int argc, char **argv)
     struct service service;
     enum status status = service_open(&line, &service, &err);
     if (status == STATUS_OK)
-        status = init_copy(&service, &options, &err);
+        status = init_copy(&service, &options, new_copy != NULL || restored != NULL, &err);
     if (status == STATUS_OK)
         status = init_service(
             service.config, (const struct entity_schema *const *)service.published, &options, &err);
@@ -82,6 +108,7 @@ const struct command command_init = {
     .name = "init",
     .arguments = "",
     .summary = "Prepare a service's database: outbox, triggers, copy tables, present rows.",
-    .examples = "  keepstep init -c shop.yaml\n  keepstep init -c shop.yaml --print-sql\n",
+    .examples = "  keepstep init -c shop.yaml\n  keepstep init -c shop.yaml --print-sql\n"
+                "  keepstep init -c shop.yaml --restored --new-incarnation\n",
     .run = init_run,
 };

@@ -11,7 +11,7 @@ struct init_options {
     bool print_sql;        /* only print what would be run */
     bool existing_rows;    /* publish them also for types that the service applies itself */
     bool no_existing_rows; /* publish none */
-    bool new_incarnation;  /* start a new history: sequences from 1, rows published again */
+    bool new_incarnation;  /* start a new history after a look at the log (rule 13) */
     FILE *out;
 };
 

@@ -2,6 +2,7 @@
 #include "producer/init_sqlite.h"
 #include "common/uuid.h"
 #include "producer/capture_sqlite.h"
+#include "producer/init_forward.h"
 #include "producer/sqlite_session.h"
 #include "producer_sqlite_sql.h"
 
@@ -31,6 +32,7 @@ static const struct init_object INIT_OBJECTS[] = {
     {"table", "keepstep_relay", SQL_CREATE_RELAY},
     {"table", "keepstep_relay_partition", SQL_CREATE_RELAY_PARTITION},
     {"table", "keepstep_relay_type", SQL_CREATE_RELAY_TYPE},
+    {"table", "keepstep_relay_wait", SQL_CREATE_RELAY_WAIT},
     {"table", "keepstep_applying", SQL_CREATE_APPLYING},
     {"table", "keepstep_existing", SQL_CREATE_EXISTING},
     {"table", "keepstep_existing_key", SQL_CREATE_EXISTING_KEY},
@@ -152,7 +154,9 @@ static enum status init_identity(struct init *init, struct error *err)
     enum status status = init_run(init, SQL_INSERT_RELAY, init->config->service, incarnation, err);
     if (status != STATUS_OK || !init->options->new_incarnation)
         return status;
-    status = init_run(init, SQL_RESTART_RELAY, init->config->service, incarnation, err);
+    status = init_forward_write(init->db, init->options->out, err);
+    if (status == STATUS_OK)
+        status = init_run(init, SQL_RESTART_RELAY, init->config->service, incarnation, err);
     for (size_t i = 0; status == STATUS_OK && i < sizeof restart / sizeof *restart; i++)
         status = init_run(init, restart[i], NULL, NULL, err);
     if (status == STATUS_OK)
@@ -302,6 +306,11 @@ static enum status init_existing(struct init *init, const struct config_entry *e
         return status;
     bool applied = config_find(init->config->apply, init->config->apply_count, entry->entity_type,
                                strlen(entry->entity_type)) != NULL;
+    if (!progress.done && applied && init->options->new_incarnation) {
+        (void)fprintf(out, "%-8s rows    %s: the log wins, the service's own agent reads it\n",
+                      "skipped", entry->entity_type);
+        return STATUS_OK;
+    }
     if (!progress.done && applied && !init->options->existing_rows) {
         (void)fprintf(out,
                       "%-8s rows    %s: the service applies this type itself; "
@@ -331,6 +340,8 @@ enum status init_sqlite(const struct config *config, const struct entity_schema 
     enum status status = sqlite_session_open(config->database_path, flags, &init.db, err);
     if (status == STATUS_OK && !options->print_sql)
         status = sqlite_session_execute(init.db, "PRAGMA journal_mode = WAL", err);
+    if (status == STATUS_OK && options->new_incarnation && !options->print_sql)
+        status = init_forward_read(init.db, config, options, err);
     if (status == STATUS_OK)
         status = init_schema(&init, schemas, err);
     for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++) {

@@ -106,6 +106,9 @@ struct outbox_ops {
      * service applies types itself, read back by its own agent (rule 12). */
     enum status (*purge)(struct outbox *outbox, const struct lease *lease, int64_t before_us,
                          size_t limit, size_t *ret_purged, struct error *err);
+    /** True while the service's own agent has not read what the log had when a new incarnation
+     * began (rule 13). */
+    enum status (*held_back)(struct outbox *outbox, bool *ret_held, struct error *err);
     /** True where another connection has committed since the last call (cheap; may say true too
      * often, never false wrongly). */
     bool (*changed)(struct outbox *outbox);

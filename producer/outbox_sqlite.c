@@ -319,6 +319,7 @@ const struct outbox_ops outbox_sqlite_ops = {
     .set_aside = outbox_sqlite_set_aside,
     .find = outbox_sqlite_find,
     .purge = outbox_sqlite_purge,
+    .held_back = outbox_sqlite_held_back,
     .changed = outbox_sqlite_changed,
     .list = outbox_sqlite_list,
     .count = outbox_sqlite_count,

@@ -64,6 +64,7 @@ enum status outbox_sqlite_find(struct outbox *outbox, struct slice id, struct ar
                                struct outbox_row *ret_row, struct error *err);
 enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease, int64_t before_us,
                                 size_t limit, size_t *ret_purged, struct error *err);
+enum status outbox_sqlite_held_back(struct outbox *outbox, bool *ret_held, struct error *err);
 bool outbox_sqlite_changed(struct outbox *outbox);
 enum status outbox_sqlite_list(struct outbox *outbox, enum outbox_filter filter, size_t limit,
                                struct arena *arena, struct outbox_row **ret_rows, size_t *ret_count,

@@ -201,6 +201,33 @@ out:
     return outbox_sqlite_end(self, status, err);
 }
 
+/* One statement whose first column is a truth; no row is false. */
+static enum status outbox_sqlite_asks(struct outbox_sqlite *self, const char *sql, bool *ret_true,
+                                      struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_session_prepare(self->db, sql, &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    int code = sqlite3_step(statement);
+    *ret_true = code == SQLITE_ROW && sqlite3_column_int(statement, 0) != 0;
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        status = sqlite_session_error(self->db, "the agent's positions", err);
+    (void)sqlite3_finalize(statement);
+    return status;
+}
+
+enum status outbox_sqlite_held_back(struct outbox *outbox, bool *ret_held, struct error *err)
+{
+    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    bool can_tell = false;
+    *ret_held = false;
+    enum status status = outbox_sqlite_asks(self, SQL_HAS_WAIT_TABLES, &can_tell, err);
+    if (status == STATUS_OK && can_tell)
+        status = outbox_sqlite_asks(self, SQL_HELD_BACK, ret_held, err);
+    return status;
+}
+
 bool outbox_sqlite_changed(struct outbox *outbox)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);

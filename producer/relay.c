@@ -122,6 +122,8 @@ static enum status relay_hold(struct relay *relay, struct error *err)
     }
     relay->waiting_told = false;
     relay->recovered = false;
+    relay->released = false;
+    relay->held_told = false;
     relay->renewed_at_us = clock_monotonic_us();
     atomic_store(&relay->options.metrics->holds_lease, true);
     log_info("relay", "holds the lease: origin %s, incarnation %s, epoch %lld", relay->lease.origin,

@@ -193,6 +193,21 @@ static enum status relay_number(struct relay *relay, struct outbox_row *rows, si
     return STATUS_OK;
 }
 
+/* Rule 13: a new incarnation first lets the own agent read the log. */
+static enum status relay_release(struct relay *relay, struct error *err)
+{
+    bool held = false;
+    enum status status = relay->outbox->ops->held_back(relay->outbox, &held, err);
+    if (status != STATUS_OK)
+        return status;
+    if (held && !relay->held_told)
+        log_info("relay", "a new incarnation: publishes when the service's own agent has read "
+                          "what the log had before");
+    relay->held_told = held;
+    relay->released = !held;
+    return STATUS_OK;
+}
+
 enum status relay_claim(struct relay *relay, struct error *err)
 {
     const struct outbox_ops *ops = relay->outbox->ops;
@@ -202,8 +217,12 @@ enum status relay_claim(struct relay *relay, struct error *err)
     size_t partition_count = 0;
     arena_reset(&relay->arena);
     relay->loaded_at_us = clock_monotonic_us();
-    enum status status = ops->load_waiting(relay->outbox, RELAY_BATCH_ROWS, &relay->arena, &rows,
-                                           &count, err);
+    enum status status = relay->released ? STATUS_OK : relay_release(relay, err);
+    if (status != STATUS_OK || !relay->released) {
+        relay->more = false;
+        return status;
+    }
+    status = ops->load_waiting(relay->outbox, RELAY_BATCH_ROWS, &relay->arena, &rows, &count, err);
     relay->more = count == RELAY_BATCH_ROWS;
     if (status == STATUS_OK && count > 0)
         status = relay_select(relay, rows, count, &count, err);

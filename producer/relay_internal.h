@@ -71,6 +71,8 @@ struct relay {
     bool careful;      /* send one by one, to find the record that the broker refuses */
     bool void_refused; /* even the void was: wait before the next try */
     bool waiting_told;
+    bool held_told;
+    bool released; /* the own agent has read what the log had as this incarnation began */
     char failed_text[256];
     char refused_id[OUTBOX_ID_SIZE]; /* goes out as a void */
     char last_text[ERROR_TEXT_SIZE]; /* what was logged last */

@@ -1,4 +1,5 @@
-/* Several services write the same entities: all copies end equal and no echo runs in circles. */
+/* Several services write the same entities: all copies end equal and no echo runs in circles.
+ * labels: threads */
 #include "tests/support/sidecar.h"
 
 #include <stdio.h>

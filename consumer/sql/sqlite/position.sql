@@ -3,6 +3,9 @@
 SELECT value FROM keepstep_meta WHERE key = ?1
 -- name: meta_add
 INSERT INTO keepstep_meta(key, value) VALUES (?1, ?2) ON CONFLICT(key) DO NOTHING
+-- name: meta_set
+INSERT INTO keepstep_meta(key, value) VALUES (?1, ?2)
+ON CONFLICT(key) DO UPDATE SET value = excluded.value
 -- name: durable_position
 UPDATE keepstep_position SET durable_offset = next_offset WHERE durable_offset <> next_offset
 -- name: durable_count

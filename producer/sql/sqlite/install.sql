@@ -70,6 +70,41 @@ CREATE TABLE keepstep_existing_key (
   entity_type TEXT NOT NULL, ordinal INTEGER NOT NULL, value,
   PRIMARY KEY (entity_type, ordinal)) WITHOUT ROWID
 
+-- A new incarnation publishes nothing before the service's own agent has read to here (rule 13).
+-- name: create_relay_wait
+CREATE TABLE keepstep_relay_wait (
+  topic TEXT NOT NULL, partition INTEGER NOT NULL, until_offset INTEGER NOT NULL,
+  PRIMARY KEY (topic, partition)) WITHOUT ROWID
+
+-- What the log has, while --new-incarnation reads it.
+-- name: create_in_log
+CREATE TEMP TABLE keepstep_in_log (id TEXT PRIMARY KEY) WITHOUT ROWID
+
+-- name: create_log_end
+CREATE TEMP TABLE keepstep_log_end (
+  topic TEXT NOT NULL, partition INTEGER NOT NULL, until_offset INTEGER NOT NULL)
+
+-- name: note_in_log
+INSERT OR IGNORE INTO temp.keepstep_in_log SELECT id FROM main.outbox WHERE id = ?1
+
+-- name: note_log_end
+INSERT INTO temp.keepstep_log_end VALUES (?1, ?2, ?3)
+
+-- name: read_holder
+SELECT holder, lease_until_us FROM keepstep_relay
+
+-- name: has_relay
+SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'keepstep_relay'
+
+-- name: forward_drop
+DELETE FROM outbox WHERE id IN (SELECT id FROM temp.keepstep_in_log)
+
+-- name: forward_forget
+DELETE FROM keepstep_relay_wait
+
+-- name: forward_wait
+INSERT INTO keepstep_relay_wait SELECT topic, partition, until_offset FROM temp.keepstep_log_end
+
 -- name: insert_relay
 INSERT INTO keepstep_relay (single, origin, incarnation) VALUES (1, ?1, ?2)
   ON CONFLICT (single) DO NOTHING

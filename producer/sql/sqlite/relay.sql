@@ -85,6 +85,15 @@ DELETE FROM outbox WHERE position IN (
 -- name: has_position_table
 SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'keepstep_position'
 
+-- name: has_wait_tables
+SELECT count(*) = 2 FROM sqlite_schema
+WHERE type = 'table' AND name IN ('keepstep_position', 'keepstep_relay_wait')
+
+-- name: held_back
+SELECT 1 FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
+  SELECT 1 FROM keepstep_position AS k WHERE k.topic = w.topic AND k.partition = w.partition
+  AND k.next_offset >= w.until_offset) LIMIT 1
+
 -- name: data_version
 PRAGMA data_version
 
