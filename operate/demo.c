@@ -229,16 +229,18 @@ static int demo_report(const struct demo *demo)
                differences == 0 ? "equal" : "NOT EQUAL");
         total += differences;
     }
-    printf("Parked, waiting for a hand: %" PRId64
-           " event in each copy (the poisoned one); the event "
-           "that came twice was applied once.\n",
-           demo_parked(demo, 0));
-    printf("\nEverything is in %s. Try:\n"
-           "  keepstep parked list -c %s/shop.yaml\n"
-           "  sqlite3 %s/billing.db 'SELECT * FROM orders LIMIT 5'\n"
-           "  keepstep status -c %s/billing.yaml\n"
-           "  keepstep demo --clean\n",
-           demo->directory, demo->directory, demo->directory, demo->directory);
+    for (int service = 0; service < DEMO_SERVICES; service++)
+        printf("  %-10s parked %" PRId64 " event (the poisoned one)%s\n", demo_services[service],
+               demo_parked(demo, service),
+               service == 0                          ? ""
+               : demo_duplicates(demo, service) == 1 ? ", recognised 1 duplicate"
+                                                     : ", DID NOT recognise the duplicate");
+    total += demo_duplicates(demo, 1) != 1 || demo_duplicates(demo, 2) != 1;
+    printf("\nEverything is in %s. Try:\n", demo->directory);
+    printf("  %s parked list -c %s/shop.yaml\n", program_invocation_name, demo->directory);
+    printf("  %s status -c %s/billing.yaml\n", program_invocation_name, demo->directory);
+    printf("  sqlite3 %s/billing.db 'SELECT * FROM orders LIMIT 5'\n", demo->directory);
+    printf("  %s demo --clean\n", program_invocation_name);
     return total == 0 ? EX_OK : EX_SOFTWARE;
 }
 

@@ -45,6 +45,8 @@ int64_t demo_rows(const struct demo *demo, int service, int type);
 /** Records that a service's agent has still to apply. */
 int64_t demo_lag(const struct demo *demo, int service);
 int64_t demo_parked(const struct demo *demo, int service);
+/** @return records of shop's events that a service read and did not apply, as duplicates. */
+int64_t demo_duplicates(const struct demo *demo, int service);
 /** @return rows that differ between a service's copy and the first service's table, both ways. */
 int64_t demo_differences(const struct demo *demo, int service, int type);
 

@@ -68,6 +68,13 @@ int64_t demo_parked(const struct demo *demo, int service)
     return demo_query(demo, service, NULL, "SELECT count(*) FROM keepstep_parked");
 }
 
+int64_t demo_duplicates(const struct demo *demo, int service)
+{
+    return demo_query(demo, service, NULL,
+                      "SELECT (SELECT sum(next_offset) FROM keepstep_position WHERE topic='order')"
+                      " - (SELECT sum(last) FROM keepstep_sequence WHERE topic='order')");
+}
+
 int64_t demo_differences(const struct demo *demo, int service, int type)
 {
     int origin = type < DEMO_SERVICES ? type : 0;

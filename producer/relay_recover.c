@@ -69,8 +69,8 @@ static enum status relay_adopt(struct relay *relay, struct relay_lane *lane,
 {
     static const char rewound[] =
         "an own record that the outbox does not know: the database was rewound or cloned. Stop "
-        "the other relay, or restore the newest backup; `keepstep init --new-incarnation` starts "
-        "a new history from the rows that are here";
+        "the other relay, or restore the newest backup; after a restore `keepstep init "
+        "--new-incarnation` starts a new history behind what the log has";
     struct outbox_row row = {0};
     struct relay_partition *state = &lane->state;
     enum status status = relay->outbox->ops->find(relay->outbox, change->id, &relay->arena, &row,

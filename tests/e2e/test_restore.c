@@ -2,6 +2,8 @@
  */
 #include "tests/support/sidecar.h"
 
+#include "common/clock.h"
+
 #define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 2}\n"
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 2}\n"
 
@@ -33,6 +35,19 @@ static void assert_init(const struct sidecar *sidecar, const char *first, const 
     struct process_result result = sidecar_run(sidecar, "init", first, second);
     if (result.exit_code != 0)
         test_fail("init ended with %d: %s", result.exit_code, result.errors);
+}
+
+/* Without the agent nobody reads the log, so the relay must not publish. */
+static void assert_relay_waits(struct kafka *kafka, const struct sidecar *shop)
+{
+    const char *const argv[] = {KEEPSTEP_BINARY, "relay", "-c", shop->config, NULL};
+    const char *const environment[] = {NULL};
+    int64_t records = sidecar_records(kafka, "item");
+    struct process *relay = process_start("relay-alone", argv, environment);
+    clock_sleep_us(INT64_C(3) * 1000 * 1000);
+    assert_int_equal(process_stop(relay, 20000), 0);
+    assert_non_null(strstr(process_errors(relay), "a new incarnation"));
+    assert_int_equal(sidecar_records(kafka, "item"), records);
 }
 
 static void a_copy_restored_from_a_backup_goes_on_after_init_restored(void **state)
@@ -109,6 +124,7 @@ static void a_restored_service_that_applies_its_type_goes_forward(void **state)
     assert_init(&shop, "--restored", "--new-incarnation");
     assert_int_equal(sqlite_number(shop.database, "SELECT count(*) FROM outbox"), 1);
     int64_t records = sidecar_records(kafka, "item");
+    assert_relay_waits(kafka, &shop);
     sidecar_start(&shop, NULL);
 
     const char *rows = "SELECT id, name FROM items ORDER BY id";
