@@ -1,0 +1,144 @@
+/* What people look at: lag, status, publish, and how soon a killed agent applies again. */
+#include "tests/support/sidecar.h"
+
+#include "common/clock.h"
+
+#include <stdio.h>
+
+#define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 1}\n"
+#define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 1}\n"
+
+struct committed {
+    struct kafka *kafka;
+    const char *group;
+    const char *topic;
+    int64_t expected;
+};
+
+static bool is_committed(void *context)
+{
+    const struct committed *wanted = context;
+    return kafka_committed(wanted->kafka, wanted->group, wanted->topic, 0) == wanted->expected;
+}
+
+/* The last words of "keepstep-billing-…" in the log of the agent. */
+static const char *group_of(const struct sidecar *sidecar)
+{
+    const char *found = strstr(process_errors(sidecar->process), "group keepstep-");
+    char group[128] = "";
+    if (found == NULL || sscanf(found, "group %127[^, ]", group) != 1)
+        test_fail("no group in the log: %s", process_errors(sidecar->process));
+    return test_format("%s", group);
+}
+
+static void lag_counts_from_the_database_and_agrees_with_the_group_when_idle(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+
+    sidecar_init(&shop, NULL);
+    sidecar_init(&billing, NULL);
+    sidecar_start(&shop, NULL);
+    sidecar_start(&billing, NULL);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES(1,'a',1),(2,'b',2),(3,'c',3)");
+    sidecar_assert_equal(&shop, &billing, "items", 20000);
+    struct committed wanted = {
+        .kafka = kafka, .group = group_of(&billing), .topic = sidecar_topic("item"), .expected = 3};
+    if (!test_wait(is_committed, &wanted, 15000))
+        test_fail("the group stands at %lld",
+                  (long long)kafka_committed(kafka, wanted.group, wanted.topic, 0));
+    sidecar_stop(&billing);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES(4,'d',4),(5,'e',5)");
+    assert_true(sqlite_wait_for(
+        shop.database, "SELECT acknowledged_sequence FROM keepstep_relay_partition", "5\n", 20000));
+    struct process_result lag = sidecar_run(&billing, "lag", NULL, NULL);
+    assert_int_equal(lag.exit_code, 0);
+    char group[128];
+    char topic[128];
+    long long partition = -1;
+    long long current = -1;
+    long long end = -1;
+    long long behind = -1;
+    const char *row = strstr(lag.output, "keepstep-billing-");
+    assert_non_null(row);
+    assert_int_equal(sscanf(row, "%127s %127s %lld %lld %lld %lld", group, topic, &partition,
+                            &current, &end, &behind),
+                     6);
+    assert_int_equal(partition, 0);
+    assert_int_equal(current, 3);
+    assert_int_equal(end, 5);
+    assert_int_equal(behind, 2);
+    sidecar_stop(&shop);
+}
+
+static void a_killed_agent_applies_again_before_its_session_would_have_timed_out(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+
+    sidecar_init(&shop, NULL);
+    sidecar_init(&billing, NULL);
+    sidecar_start(&shop, NULL);
+    sidecar_start(&billing, NULL);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES(1,'a',1)");
+    sidecar_assert_equal(&shop, &billing, "items", 20000);
+    process_kill(billing.process);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES(2,'b',2)");
+    int64_t begun = clock_monotonic_us();
+    sidecar_start(&billing, NULL);
+    sidecar_assert_equal(&shop, &billing, "items", 30000);
+    print_message("applied again after %lld ms\n",
+                  (long long)(clock_monotonic_us() - begun) / 1000);
+    assert_true(clock_monotonic_us() - begun < 9000000); /* the session lasts 10 s */
+    sidecar_stop(&billing);
+    sidecar_stop(&shop);
+}
+
+static void lines_published_by_hand_arrive_and_a_bad_line_is_named(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", NULL, "publish:\n  item: {partitions: 1}\n");
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+
+    sidecar_init(&shop, NULL);
+    sidecar_init(&billing, NULL);
+    sidecar_start(&shop, NULL);
+    sidecar_start(&billing, NULL);
+    const char *shell = test_format("'%s' publish -c '%s'", KEEPSTEP_BINARY, shop.config);
+    struct process_result good = PROCESS_RUN(
+        "sh", "-c",
+        test_format("echo '{\"type\":\"item.created\",\"key\":7,\"after\":{\"id\":7,\"name\":"
+                    "\"by hand\",\"amount\":null}}' | %s",
+                    shell));
+    assert_int_equal(good.exit_code, 0);
+    assert_true(
+        sqlite_wait_for(billing.database, "SELECT id, name FROM items", "7|by hand\n", 20000));
+    struct process_result bad = PROCESS_RUN(
+        "sh", "-c",
+        test_format("echo '{\"type\":\"item.created\",\"key\":8,\"after\":{\"id\":8,\"name\":9}}' "
+                    "| %s",
+                    shell));
+    assert_int_equal(bad.exit_code, 65);
+    assert_non_null(strstr(bad.errors, "line 1"));
+    assert_non_null(strstr(bad.errors, "name"));
+    struct process_result status = sidecar_run(&shop, "status", NULL, NULL);
+    assert_int_equal(status.exit_code, 0);
+    assert_non_null(strstr(status.output, sidecar_topic("item")));
+    sidecar_stop(&billing);
+    sidecar_stop(&shop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(lag_counts_from_the_database_and_agrees_with_the_group_when_idle, 120),
+        TEST_WITH_LIMIT(a_killed_agent_applies_again_before_its_session_would_have_timed_out, 120),
+        TEST_WITH_LIMIT(lines_published_by_hand_arrive_and_a_bad_line_is_named, 120),
+    };
+    return TEST_RUN(tests);
+}
