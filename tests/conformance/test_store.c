@@ -157,26 +157,6 @@ static void taking_a_partition_raises_its_epoch_and_keeps_its_position(void **st
     partition_state_done(&again);
 }
 
-static void a_new_copy_has_another_id_and_the_same_position(void **state)
-{
-    (void)state;
-    struct store_meta before;
-    struct store_meta after;
-    struct partition_state read = {0};
-    struct store *another = NULL;
-    struct store_options options = {
-        .path = test_path("copy.db"), .service = "billing", .install = true, .new_copy = true};
-    assert_ok(ops->meta(store, &before, &err));
-    assert_ok(ops->open(&options, &another, &err));
-    assert_ok(ops->meta(another, &after, &err));
-    assert_string_not_equal(before.copy_id, after.copy_id);
-    assert_ok(ops->read(another, TOPIC, 0, &read, &err));
-    assert_int_equal(read.next_offset, owned.next_offset);
-    assert_string_equal(read.token, owned.token);
-    partition_state_done(&read);
-    ops->close(another);
-}
-
 static void a_fence_moves_the_position_and_its_anchor(void **state)
 {
     (void)state;
@@ -581,7 +561,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(taking_a_partition_raises_its_epoch_and_keeps_its_position),
         CASE(a_fence_moves_the_position_and_its_anchor),
-        CASE(a_new_copy_has_another_id_and_the_same_position),
         CASE(a_fence_with_another_offset_or_revision_is_told_to_reload),
         CASE(a_fence_with_another_epoch_has_lost_the_partition),
         CASE(a_fence_by_epoch_alone_leaves_the_position_as_it_is),

@@ -319,6 +319,30 @@ static void the_look_finds_own_changes_that_were_not_read_back(void **state)
     arena_done(&arena);
 }
 
+static void a_new_copy_has_another_id_and_the_same_position(void **state)
+{
+    (void)state;
+    struct store *store = open_store();
+    struct store_meta before;
+    struct store_meta after;
+    struct partition_state taken = {.topic = "t", .next_offset = 7, .anchor_offset = -1};
+    struct partition_state read = {0};
+    assert_ok(ops->meta(store, &before, &err));
+    assert_ok(ops->take(store, &taken, &err));
+    ops->close(store);
+    struct store_options options = {
+        .path = path(), .service = "billing", .install = true, .new_copy = true};
+    assert_ok(ops->open(&options, &store, &err));
+    assert_ok(ops->meta(store, &after, &err));
+    assert_string_not_equal(before.copy_id, after.copy_id);
+    assert_ok(ops->read(store, "t", 0, &read, &err));
+    assert_int_equal(read.next_offset, 7);
+    assert_string_equal(read.token, taken.token);
+    partition_state_done(&read);
+    partition_state_done(&taken);
+    ops->close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +357,7 @@ int main(void)
         TEST(triggers_are_silent_for_direct_writes_only),
         TEST(a_full_disk_and_a_locked_database_are_tried_again),
         TEST(the_look_finds_own_changes_that_were_not_read_back),
+        TEST(a_new_copy_has_another_id_and_the_same_position),
     };
     return TEST_RUN(tests);
 }
