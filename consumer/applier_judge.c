@@ -82,12 +82,13 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
 
 uint64_t applier_own_last(const struct applier *applier, const struct owned *owned)
 {
-    uint64_t last = 0; /* of the newest incarnation, which is the last that was added */
+    /* Sequences of an earlier incarnation say nothing of what the outbox numbers now. */
     for (size_t i = 0; i < owned->sequence_count; i++) {
-        if (strcmp(owned->sequences[i].source, applier->config->service) == 0)
-            last = owned->sequences[i].last;
+        if (strcmp(owned->sequences[i].source, applier->config->service) == 0 &&
+            strcmp(owned->sequences[i].incarnation, applier->meta.incarnation) == 0)
+            return owned->sequences[i].last;
     }
-    return last;
+    return 0;
 }
 
 static enum status applier_start_sequence(struct owned *owned, const struct change *change,

@@ -154,6 +154,7 @@ enum superseded_edit { SUPERSEDED_KEEP, SUPERSEDED_READ, SUPERSEDED_DROP };
 
 struct store_meta {
     char copy_id[STORE_TOKEN_SIZE];
+    char incarnation[STORE_TOKEN_SIZE]; /* of the outbox beside the copy; "" without one */
     int schema_version;
 };
 

@@ -25,7 +25,14 @@ static enum status store_sqlite_meta(struct store *store, struct store_meta *ret
     if (row)
         store_sqlite_copy(statement, 0, ret_meta->copy_id, sizeof ret_meta->copy_id);
     (void)sqlite3_reset(statement);
-    return STATUS_OK;
+    if (!self->has_outbox)
+        return STATUS_OK;
+    status = store_sqlite_start(self, STATEMENT_LOOK_INCARNATION, NULL, 0, &statement, &row, err);
+    if (status == STATUS_OK && row)
+        store_sqlite_copy(statement, 0, ret_meta->incarnation, sizeof ret_meta->incarnation);
+    if (status == STATUS_OK)
+        (void)sqlite3_reset(statement);
+    return status;
 }
 
 static enum status store_sqlite_fence(struct store_sqlite *self, const struct fence *fence,

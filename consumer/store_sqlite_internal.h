@@ -26,6 +26,7 @@
     X(KEY_PRUNE)                                                                                   \
     X(APPLYING_SET)                                                                                \
     X(APPLYING_CLEAR)                                                                              \
+    X(LOOK_INCARNATION)                                                                            \
     X(LOOK_WAITING)                                                                                \
     X(LOOK_NUMBERED)                                                                               \
     X(BLOCKED_READ)                                                                                \

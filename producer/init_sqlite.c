@@ -2,7 +2,7 @@
 #include "producer/init_sqlite.h"
 #include "common/uuid.h"
 #include "producer/capture_sqlite.h"
-#include "producer/init_forward.h"
+#include "producer/init_forward_sqlite.h"
 #include "producer/sqlite_session.h"
 #include "producer_sqlite_sql.h"
 

@@ -367,6 +367,8 @@ static const char outbox_table[] =
     "CREATE INDEX outbox_waiting ON outbox (position) WHERE sequence IS NULL;"
     "CREATE INDEX outbox_claimed ON outbox (kafka_partition, sequence)"
     " WHERE sequence IS NOT NULL;"
+    "CREATE TABLE keepstep_relay(incarnation TEXT);"
+    "INSERT INTO keepstep_relay VALUES ('0193a7c0-0000-7000-8000-000000000001');"
     "CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT, b TEXT);"
     "INSERT INTO orders VALUES (1, 'own', 'own');"
     "INSERT INTO outbox(id, aggregatetype, aggregateid, type, payload)"

@@ -64,6 +64,8 @@ INSERT INTO keepstep_applying(table_name) VALUES (?1) ON CONFLICT(table_name) DO
 -- name: applying_clear
 DELETE FROM keepstep_applying WHERE table_name = ?1
 -- The look: two indexed ranges of the service's outbox.
+-- name: look_incarnation
+SELECT incarnation FROM keepstep_relay
 -- name: look_waiting
 SELECT aggregateid FROM outbox WHERE sequence IS NULL AND aggregatetype = ?1
 -- name: look_numbered

@@ -1,5 +1,5 @@
 /* Reads the log from its beginning and lets it win over an outbox from a backup (rule 13). */
-#include "producer/init_forward.h"
+#include "producer/init_forward_sqlite.h"
 #include "common/clock.h"
 #include "producer/kafka_log_reader.h"
 #include "producer/kafka_producer.h"

@@ -1,6 +1,6 @@
 /* Rule 13: a new incarnation begins behind what the log already has of this service. */
-#ifndef PRODUCER_INIT_FORWARD_H
-#define PRODUCER_INIT_FORWARD_H
+#ifndef PRODUCER_INIT_FORWARD_SQLITE_H
+#define PRODUCER_INIT_FORWARD_SQLITE_H
 
 #include "producer/init.h"
 
