@@ -2,6 +2,7 @@
 #include "tests/support/kafka.h"
 
 #include "common/buffer.h"
+#include "common/clock.h"
 #include "tests/support/kafka_private.h"
 
 #include <stdio.h>
@@ -101,6 +102,8 @@ static void kafka_configure_topic(rd_kafka_NewTopic_t *new_topic, const char *co
     }
 }
 
+static int kafka_partitions(rd_kafka_t *client, const char *topic);
+
 void kafka_create_topic(struct kafka *kafka, const char *topic, int partitions, const char *config)
 {
     char text[512];
@@ -118,6 +121,7 @@ void kafka_create_topic(struct kafka *kafka, const char *topic, int partitions, 
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_NewTopic_destroy(new_topic);
     kafka_finish_topic(queue, "create", topic);
+    (void)kafka_partitions(client, topic);
 }
 
 void kafka_delete_topic(struct kafka *kafka, const char *topic)
@@ -164,17 +168,30 @@ int64_t kafka_produce(struct kafka *kafka, const char *topic, int32_t partition,
     return delivery.offset;
 }
 
-static int kafka_partitions(rd_kafka_t *client, const char *topic)
+static rd_kafka_resp_err_t kafka_ask_partitions(rd_kafka_t *client, const char *topic,
+                                                int *ret_count)
 {
     rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t code = rd_kafka_metadata(client, 0, handle, &metadata, KAFKA_WAIT_MS);
     rd_kafka_topic_destroy(handle);
-    int count = 0;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         code = metadata->topics[0].err;
-        count = metadata->topics[0].partition_cnt;
+        *ret_count = metadata->topics[0].partition_cnt;
         rd_kafka_metadata_destroy(metadata);
+    }
+    return code;
+}
+
+/** A topic that was just created takes the broker a moment to show, more so under its old name. */
+static int kafka_partitions(rd_kafka_t *client, const char *topic)
+{
+    int count = 0;
+    rd_kafka_resp_err_t code = kafka_ask_partitions(client, topic, &count);
+    int64_t deadline = clock_monotonic_us() + (int64_t)KAFKA_WAIT_MS * 1000;
+    while (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && clock_monotonic_us() < deadline) {
+        clock_sleep_us(50000);
+        code = kafka_ask_partitions(client, topic, &count);
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         test_fail("topic %s: %s", topic, rd_kafka_err2str(code));
