@@ -78,6 +78,37 @@ static void the_same_instance_twice_ends_the_first_with_exit_code_78(void **stat
     sidecar_stop(&shop);
 }
 
+static void two_agents_of_one_group_share_the_partitions_through_rebalances(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+
+    sidecar_init(&shop, NULL);
+    sidecar_init(&billing, NULL);
+    (void)sqlite_text(billing.database,
+                      "CREATE TABLE seen(id); CREATE TRIGGER seen AFTER INSERT ON items "
+                      "BEGIN INSERT INTO seen VALUES(new.id); END;");
+    struct sidecar second = make_second(&billing);
+    sidecar_start(&shop, NULL);
+    sidecar_start(&billing, NULL);
+    sidecar_start(&second, NULL);
+    write_items(&shop, 1, 10);
+    sidecar_assert_equal(&shop, &billing, "items", 60000);
+    process_kill(second.process); /* its partition moves when its session has run out */
+    write_items(&shop, 101, 10);
+    sidecar_assert_equal(&shop, &billing, "items", 60000);
+    sidecar_start(&second, NULL);
+    write_items(&shop, 201, 10);
+    sidecar_assert_equal(&shop, &billing, "items", 60000);
+    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM seen"), 30);
+    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 0);
+    sidecar_stop(&second);
+    sidecar_stop(&billing);
+    sidecar_stop(&shop);
+}
+
 static void of_two_relays_on_one_outbox_one_publishes(void **state)
 {
     (void)state;
@@ -172,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_zombie_agent_changes_no_row_after_its_takeover, 200),
         TEST_WITH_LIMIT(the_same_instance_twice_ends_the_first_with_exit_code_78, 120),
+        TEST_WITH_LIMIT(two_agents_of_one_group_share_the_partitions_through_rebalances, 240),
         TEST_WITH_LIMIT(of_two_relays_on_one_outbox_one_publishes, 180),
         TEST_WITH_LIMIT(a_restored_service_database_is_noticed_before_it_publishes, 120),
         TEST_WITH_LIMIT(a_cloned_copy_beside_the_running_one_stops_loudly, 150),
