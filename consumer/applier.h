@@ -58,7 +58,6 @@ bool applier_partition(const struct applier *applier, size_t index,
 
 /** @return the slot of an owned partition, or SIZE_MAX. */
 size_t applier_find(const struct applier *applier, const char *topic, int32_t partition);
-size_t applier_count(const struct applier *applier);
 
 /** The log goes on at next_offset (rule 6): taken into the next transaction. */
 void applier_note_end(struct applier *applier, size_t index, int64_t next_offset);

@@ -183,11 +183,6 @@ size_t applier_find(const struct applier *applier, const char *topic, int32_t pa
     return SIZE_MAX;
 }
 
-size_t applier_count(const struct applier *applier)
-{
-    return applier->owned_count;
-}
-
 void applier_seen_reload(struct applier *applier, size_t index)
 {
     applier->owned[index].reloaded = false;
