@@ -57,10 +57,8 @@ static void a_counter_that_the_service_also_applies_loses_no_increment(void **st
     struct sidecar writer = sidecar_make(kafka, "writer", SIDECAR_ITEM_DDL, BOTH_WAYS);
     struct sidecar reader = sidecar_make(kafka, "reader", SIDECAR_ITEM_DDL, BOTH_WAYS);
 
-    sidecar_init(&writer, NULL);
-    sidecar_init(&reader, NULL);
-    sidecar_start(&writer, NULL);
-    sidecar_start(&reader, NULL);
+    sidecar_begin(&writer);
+    sidecar_begin(&reader);
     (void)sqlite_text(writer.database, "INSERT INTO items VALUES(1,'counter',0)");
     for (int i = 1; i <= 150; i++) {
         int64_t before = sqlite_number(writer.database, "SELECT amount FROM items WHERE id=1");

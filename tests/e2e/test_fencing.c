@@ -35,10 +35,8 @@ static void a_zombie_agent_changes_no_row_after_its_takeover(void **state)
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
 
-    sidecar_init(&shop, NULL);
-    sidecar_init(&billing, NULL);
-    sidecar_start(&shop, NULL);
-    sidecar_start(&billing, NULL);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
     write_items(&shop, 1, 5);
     sidecar_assert_equal(&shop, &billing, "items", 20000);
 
@@ -63,10 +61,8 @@ static void the_same_instance_twice_ends_the_first_with_exit_code_78(void **stat
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
 
-    sidecar_init(&shop, NULL);
-    sidecar_init(&billing, NULL);
-    sidecar_start(&shop, NULL);
-    sidecar_start(&billing, NULL);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
     write_items(&shop, 1, 2);
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     struct process *first = billing.process;
@@ -141,10 +137,8 @@ static void a_restored_service_database_is_noticed_before_it_publishes(void **st
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
 
-    sidecar_init(&shop, NULL);
-    sidecar_init(&billing, NULL);
-    sidecar_start(&shop, NULL);
-    sidecar_start(&billing, NULL);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
     write_items(&shop, 1, 2);
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     const char *backup = test_path("backup.db");
@@ -173,10 +167,8 @@ static void a_cloned_copy_beside_the_running_one_stops_loudly(void **state)
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
 
-    sidecar_init(&shop, NULL);
-    sidecar_init(&billing, NULL);
-    sidecar_start(&shop, NULL);
-    sidecar_start(&billing, NULL);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
     write_items(&shop, 1, 3);
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     const char *backup = test_path("backup.db");

@@ -33,10 +33,8 @@ static void updates_deletes_and_key_changes_arrive(void **state)
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
 
-    sidecar_init(&shop, NULL);
-    sidecar_init(&billing, NULL);
-    sidecar_start(&shop, NULL);
-    sidecar_start(&billing, NULL);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
     (void)sqlite_text(shop.database,
                       "INSERT INTO items VALUES(1,'a',1),(2,'b',2),(3,'c',3);"
                       "UPDATE items SET amount=20 WHERE id=2;"
@@ -120,10 +118,8 @@ static void a_broker_that_goes_and_comes_back_costs_nothing(void **state)
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
 
-    sidecar_init(&shop, NULL);
-    sidecar_init(&billing, NULL);
-    sidecar_start(&shop, NULL);
-    sidecar_start(&billing, NULL);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
     write_load(&shop, 30, 1);
     kafka_kill(kafka);
     write_load(&shop, 30, 101);
@@ -143,10 +139,8 @@ static void a_locked_database_is_waited_for(void **state)
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
 
-    sidecar_init(&shop, NULL);
-    sidecar_init(&billing, NULL);
-    sidecar_start(&shop, NULL);
-    sidecar_start(&billing, NULL);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
     write_load(&shop, 5, 1);
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     struct process *holder = process_start(

@@ -150,10 +150,8 @@ static void a_restored_service_that_only_publishes_is_told_what_to_do(void **sta
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
 
-    sidecar_init(&shop, NULL);
-    sidecar_init(&billing, NULL);
-    sidecar_start(&shop, NULL);
-    sidecar_start(&billing, NULL);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
     write_items(&shop, 1, 3);
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     const char *backup = back_up(&shop);

@@ -38,10 +38,8 @@ static void lag_counts_from_the_database_and_agrees_with_the_group_when_idle(voi
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
 
-    sidecar_init(&shop, NULL);
-    sidecar_init(&billing, NULL);
-    sidecar_start(&shop, NULL);
-    sidecar_start(&billing, NULL);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
     (void)sqlite_text(shop.database, "INSERT INTO items VALUES(1,'a',1),(2,'b',2),(3,'c',3)");
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     struct committed wanted = {
@@ -80,10 +78,8 @@ static void a_killed_agent_applies_again_before_its_session_would_have_timed_out
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
 
-    sidecar_init(&shop, NULL);
-    sidecar_init(&billing, NULL);
-    sidecar_start(&shop, NULL);
-    sidecar_start(&billing, NULL);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
     (void)sqlite_text(shop.database, "INSERT INTO items VALUES(1,'a',1)");
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     process_kill(billing.process);

@@ -64,6 +64,12 @@ void sidecar_start(struct sidecar *sidecar, const char *failpoint)
                                      environment);
 }
 
+void sidecar_begin(struct sidecar *sidecar)
+{
+    sidecar_init(sidecar, NULL);
+    sidecar_start(sidecar, NULL);
+}
+
 void sidecar_stop(struct sidecar *sidecar)
 {
     int code = process_stop(sidecar->process, SIDECAR_STOP_MS);

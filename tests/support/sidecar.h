@@ -29,6 +29,9 @@ void sidecar_init(const struct sidecar *sidecar, const char *argument);
 /** Start `keepstep run`, with KEEPSTEP_FAILPOINT where `failpoint` is not NULL. */
 void sidecar_start(struct sidecar *sidecar, const char *failpoint);
 
+/** Prepare its database and start it: sidecar_init() and sidecar_start() as they are by default. */
+void sidecar_begin(struct sidecar *sidecar);
+
 /** Stop with SIGTERM; the test fails where that takes over 20 s or ends badly. */
 void sidecar_stop(struct sidecar *sidecar);
 
