@@ -41,7 +41,8 @@ static void schema_sqlite_column(const char *name, const char *declared, enum co
     static const char *const json_types[] = {
         [COLUMN_INTEGER] = "integer", [COLUMN_DECIMAL] = "string",   [COLUMN_DOUBLE] = "number",
         [COLUMN_TEXT] = "string",     [COLUMN_BYTES] = "string",     [COLUMN_BOOLEAN] = "boolean",
-        [COLUMN_JSON] = "string",     [COLUMN_DATE_TIME] = "string",
+        [COLUMN_JSON] = "string",     [COLUMN_DATE_TIME] = "string", [COLUMN_DATE] = "string",
+        [COLUMN_TIME] = "string",     [COLUMN_TIMESTAMP] = "string", [COLUMN_UUID] = "string",
     };
     buffer_append_text(out, "    ");
     buffer_append_json(out, slice_of(name));

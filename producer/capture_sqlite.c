@@ -52,6 +52,10 @@ static const char *capture_value_form(enum column_type type, bool in_trigger)
     case COLUMN_DECIMAL:
     case COLUMN_TEXT:
     case COLUMN_JSON:
+    case COLUMN_DATE:
+    case COLUMN_TIME:
+    case COLUMN_TIMESTAMP:
+    case COLUMN_UUID:
         return "CASE WHEN $ IS NULL THEN 'null' ELSE json_quote(CAST($ AS TEXT)) END";
     case COLUMN_DOUBLE:
         if (in_trigger)

@@ -9,9 +9,12 @@
 #include <sysexits.h>
 
 static const char *const column_type_names[] = {
-    [COLUMN_INTEGER] = "integer",     [COLUMN_DECIMAL] = "decimal", [COLUMN_DOUBLE] = "double",
-    [COLUMN_TEXT] = "text",           [COLUMN_BYTES] = "bytes",     [COLUMN_BOOLEAN] = "boolean",
+    [COLUMN_INTEGER] = "integer",     [COLUMN_DECIMAL] = "decimal",
+    [COLUMN_DOUBLE] = "double",       [COLUMN_TEXT] = "text",
+    [COLUMN_BYTES] = "bytes",         [COLUMN_BOOLEAN] = "boolean",
     [COLUMN_DATE_TIME] = "date-time", [COLUMN_JSON] = "json",
+    [COLUMN_DATE] = "date",           [COLUMN_TIME] = "time",
+    [COLUMN_TIMESTAMP] = "timestamp", [COLUMN_UUID] = "uuid",
 };
 
 const char *column_type_name(enum column_type type)
@@ -71,10 +74,12 @@ static enum status entity_schema_column(const json_t *document, const char *name
                                         struct error *err)
 {
     if (!entity_schema_type(property, &column->type))
-        return error_set(err, STATUS_FATAL,
-                         "/properties/%s: its column type is not known; give \"x-keepstep-type\": "
-                         "integer, decimal, double, text, bytes, boolean, date-time or json",
-                         name);
+        return error_set(
+            err, STATUS_FATAL,
+            "/properties/%s: its column type is not known; give \"x-keepstep-type\": "
+            "integer, decimal, double, text, bytes, boolean, date-time, json, date, time, "
+            "timestamp or uuid",
+            name);
     column->name = strdup(name);
     if (column->name == NULL)
         return error_set(err, STATUS_FATAL, "out of memory");

@@ -20,6 +20,10 @@ enum column_type {
     COLUMN_BOOLEAN,   /* JSON true or false */
     COLUMN_DATE_TIME, /* JSON string, UTC with six digits: 2026-11-23T09:42:00.123456Z */
     COLUMN_JSON,      /* JSON string that holds a JSON text */
+    COLUMN_DATE,      /* JSON string: 2026-11-23 */
+    COLUMN_TIME,      /* JSON string, a time of day with six digits: 09:42:00.123456 */
+    COLUMN_TIMESTAMP, /* JSON string, without a zone: 2026-11-23T09:42:00.123456 */
+    COLUMN_UUID,      /* JSON string in lower case: 01942f6e-… */
 };
 
 struct column {

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #define RECORD_KEY_SIZE_MAX ((size_t)64 * 1024)
 
@@ -81,12 +82,65 @@ static size_t record_value_code_points(struct slice text)
     return count;
 }
 
+/* Dates and times are read as parts of one RFC 3339 time, and cut out of its canonical form. */
+struct record_time_form {
+    const char *before;
+    const char *after;
+    size_t from;
+    size_t length;
+    const char *wanted;
+};
+
+static const struct record_time_form record_time_forms[] = {
+    [COLUMN_DATE_TIME] = {"", "", 0, 27, "an RFC 3339 time"},
+    [COLUMN_TIMESTAMP] = {"", "Z", 0, 26, "a time without a zone, 2026-11-23T09:42:00.123456"},
+    [COLUMN_DATE] = {"", "T00:00:00Z", 0, 10, "a date, 2026-11-23"},
+    [COLUMN_TIME] = {"1970-01-01T", "Z", 11, 15, "a time of day, 09:42:00.123456"},
+};
+
+static enum status record_value_time(const struct column *column, struct slice text,
+                                     char canonical[static CLOCK_TEXT_SIZE], struct slice *ret,
+                                     struct error *err)
+{
+    const struct record_time_form *form = &record_time_forms[column->type];
+    char whole[2 * CLOCK_TEXT_SIZE];
+    int64_t time_us = 0;
+    int length = text.length > CLOCK_TEXT_SIZE + 4
+                     ? -1
+                     : snprintf(whole, sizeof whole, "%s%.*s%s", form->before, (int)text.length,
+                                text.data, form->after);
+    if (length < 0 || !clock_parse_rfc3339(whole, (size_t)length, &time_us))
+        return record_value_refuse(column, form->wanted, err);
+    clock_format_utc(time_us, canonical);
+    *ret = (struct slice){.data = canonical + form->from, .length = form->length};
+    return STATUS_OK;
+}
+
+static bool record_value_is_uuid(struct slice text)
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    if (text.length != sizeof form - 1)
+        return false;
+    for (size_t i = 0; i < text.length; i++) {
+        char c = text.data[i];
+        bool fits = form[i] == '-' ? c == '-' : record_value_is_digit(c) || (c >= 'a' && c <= 'f');
+        if (!fits)
+            return false;
+    }
+    return true;
+}
+
+static bool record_value_is_time(enum column_type type)
+{
+    return type == COLUMN_DATE_TIME || type == COLUMN_DATE || type == COLUMN_TIME ||
+           type == COLUMN_TIMESTAMP;
+}
+
 static enum status record_value_text(const struct column *column, struct slice text,
                                      struct arena *arena, struct value *ret_value,
                                      struct error *err)
 {
     char time[CLOCK_TEXT_SIZE];
-    int64_t time_us = 0;
 
     ret_value->kind = VALUE_TEXT;
     if (column->type == COLUMN_BYTES)
@@ -99,11 +153,12 @@ static enum status record_value_text(const struct column *column, struct slice t
             return record_value_refuse(column, "a JSON text", err);
         json_decref(json);
     }
-    if (column->type == COLUMN_DATE_TIME) {
-        if (!clock_parse_rfc3339(text.data, text.length, &time_us))
-            return record_value_refuse(column, "an RFC 3339 time", err);
-        clock_format_utc(time_us, time);
-        text = slice_of(time);
+    if (column->type == COLUMN_UUID && !record_value_is_uuid(text))
+        return record_value_refuse(column, "a UUID in lower case", err);
+    if (record_value_is_time(column->type)) {
+        enum status status = record_value_time(column, text, time, &text, err);
+        if (status != STATUS_OK)
+            return status;
     }
     if (column->type == COLUMN_TEXT && column->length_max > 0 &&
         record_value_code_points(text) > column->length_max)
@@ -146,6 +201,10 @@ enum status record_value_decode(const struct column *column, const json_t *json,
     case COLUMN_BYTES:
     case COLUMN_DATE_TIME:
     case COLUMN_JSON:
+    case COLUMN_DATE:
+    case COLUMN_TIME:
+    case COLUMN_TIMESTAMP:
+    case COLUMN_UUID:
         break;
     }
     if (!json_is_string(json))

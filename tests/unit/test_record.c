@@ -15,9 +15,13 @@
     "\"note\":{\"type\":[\"string\",\"null\"],\"maxLength\":5},"                                   \
     "\"raw\":{\"type\":\"string\",\"x-keepstep-type\":\"bytes\"},"                                 \
     "\"at\":{\"type\":\"string\",\"x-keepstep-type\":\"date-time\"},"                              \
-    "\"extra\":{\"type\":\"string\",\"x-keepstep-type\":\"json\"}}}"
+    "\"extra\":{\"type\":\"string\",\"x-keepstep-type\":\"json\"},"                                \
+    "\"day\":{\"type\":\"string\",\"x-keepstep-type\":\"date\"},"                                  \
+    "\"clock\":{\"type\":\"string\",\"x-keepstep-type\":\"time\"},"                                \
+    "\"local\":{\"type\":\"string\",\"x-keepstep-type\":\"timestamp\"},"                           \
+    "\"uuid\":{\"type\":\"string\",\"x-keepstep-type\":\"uuid\"}}}"
 
-enum { ID, TOTAL, NOTE, RAW, AT, EXTRA };
+enum { ID, TOTAL, NOTE, RAW, AT, EXTRA, DAY, CLOCK, LOCAL, UUID };
 
 static struct entity_schema *order;
 static struct arena arena;
@@ -76,6 +80,32 @@ static void a_create_is_decoded_to_plain_values(void **state)
     assert_true(slice_equal(change.values[RAW].text, (struct slice){"\0\xff", 2}));
     assert_true(slice_is(change.values[AT].text, "2026-01-01T00:00:00.000000Z"));
     assert_true(slice_is(change.entity_key, "{\"id\":42}"));
+}
+
+static enum status decode_column(const char *name, const char *text)
+{
+    return decode_plain(
+        "{\"id\":42}",
+        test_format("{\"op\":\"c\",\"after\":{\"id\":42,\"total\":\"1\",\"%s\":\"%s\"}}", name,
+                    text));
+}
+
+static void dates_times_and_uuids_have_one_canonical_form_and_nothing_else_is_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(decode_column("day", "1969-02-28"), STATUS_OK);
+    assert_true(slice_is(change.values[DAY].text, "1969-02-28"));
+    assert_int_equal(decode_column("day", "1969-02-29"), STATUS_REJECT);
+    assert_int_equal(decode_column("day", "1969-02-28T00:00:00Z"), STATUS_REJECT);
+    assert_int_equal(decode_column("clock", "23:59:59.5"), STATUS_OK);
+    assert_true(slice_is(change.values[CLOCK].text, "23:59:59.500000"));
+    assert_int_equal(decode_column("clock", "24:00:00"), STATUS_REJECT);
+    assert_int_equal(decode_column("clock", "10:00:00+01:00"), STATUS_REJECT);
+    assert_int_equal(decode_column("local", "2026-01-01 01:02:03"), STATUS_OK);
+    assert_true(slice_is(change.values[LOCAL].text, "2026-01-01T01:02:03.000000"));
+    assert_int_equal(decode_column("local", "2026-01-01T01:02:03Z"), STATUS_REJECT);
+    assert_int_equal(decode_column("uuid", "01942f6e-0000-7000-8000-00000000002a"), STATUS_OK);
+    assert_int_equal(decode_column("uuid", "01942F6E-0000-7000-8000-00000000002A"), STATUS_REJECT);
 }
 
 static void an_update_may_lack_columns(void **state)
@@ -250,6 +280,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_create_is_decoded_to_plain_values),
+        TEST(dates_times_and_uuids_have_one_canonical_form_and_nothing_else_is_taken),
         TEST(an_update_may_lack_columns),
         TEST(a_create_that_lacks_a_required_column_is_rejected),
         TEST(a_null_value_deletes_by_key),
