@@ -30,8 +30,9 @@ enum reject_kind {
 struct error {
     enum status status;
     enum reject_kind reject;
-    int native_code; /* of the library that failed: an SQLite result code, a Kafka error */
-    int exit_code;   /* sysexits code the process should end with; 0: chosen from status */
+    int native_code;      /* of the library that failed: an SQLite result code, a Kafka error */
+    int exit_code;        /* sysexits code the process should end with; 0: chosen from status */
+    bool connection_lost; /* with RETRY: this session is gone, open another one */
     char text[ERROR_TEXT_SIZE];
 };
 

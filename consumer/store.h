@@ -17,7 +17,7 @@
 struct store;
 
 struct store_options {
-    const char *path;    /* the database without its scheme */
+    const char *path;    /* of the database file; of a server the whole URL */
     const char *service; /* own source, for the look (rule 18) */
     bool install;        /* init: create Keepstep's tables */
     bool new_copy;       /* with install: another copy id, and so another consumer group (rule 8) */
@@ -161,6 +161,9 @@ struct store_meta {
 struct store_ops {
     const char *scheme;      /* "sqlite", "memory" */
     const char *install_sql; /* what open() with `install` runs; for `init --print-sql` */
+    /** Append the statements that give the roles keepstep_agent and keepstep_lag what each needs on
+     * the tables of this side and no more; nothing where the database has no roles. */
+    void (*grants)(const struct config *config, struct buffer *out);
 
     /** Open or create the connection. @return OK, RETRY (cannot be reached), FATAL (not
      * initialised, newer schema version: text names `keepstep init`). */
@@ -201,9 +204,11 @@ struct store_ops {
     /** Claim single idempotency keys; sets each verdict; a new one is stored. */
     enum status (*claim_keys)(struct store *store, struct key_claim *claims, size_t count,
                               struct error *err);
-    /** Write a run of changes of one entity type in the given order. Updates that lack columns keep
-     * the old values. @return OK; REJECT (held or waiting in err->reject) naming the first that
-     * failed in *ret_failed, everything before it written; RETRY; STOP; FATAL. */
+    /** Write a run of changes of one entity type in the given order. Where the mapping is
+     * published_here the table's triggers are silent for the run: a flag that names the table goes
+     * with it (rule 25). Updates that lack columns keep the old values. @return OK; REJECT (held or
+     * waiting in err->reject) naming the first that failed in *ret_failed, everything before it
+     * written; RETRY; STOP; FATAL. */
     enum status (*apply)(struct store *store, const struct mapping *mapping,
                          const struct change *const *changes, size_t count, size_t *ret_failed,
                          struct error *err);

@@ -430,8 +430,16 @@ static enum status store_memory_prune(struct store *store, int64_t before_us, si
     return STATUS_OK;
 }
 
+static void store_memory_grants(const struct config *config, struct buffer *out)
+{
+    (void)config;
+    (void)out;
+}
+
 const struct store_ops store_memory_ops = {
     .scheme = "memory",
+    .install_sql = "",
+    .grants = store_memory_grants,
     .open = store_memory_open,
     .close = store_memory_close,
     .prepare = store_memory_prepare,

@@ -2,6 +2,7 @@
 #include "consumer/store_sqlite_internal.h"
 
 #include "common/clock.h"
+#include "consumer_sqlite_sql.h"
 
 #include <stdio.h>
 
@@ -173,8 +174,17 @@ static enum status store_sqlite_prune(struct store *store, int64_t before_us, si
     return status;
 }
 
+/* A file has no roles. */
+static void store_sqlite_grants(const struct config *config, struct buffer *out)
+{
+    (void)config;
+    (void)out;
+}
+
 const struct store_ops store_sqlite_ops = {
     .scheme = "sqlite",
+    .install_sql = SQL_INSTALL,
+    .grants = store_sqlite_grants,
     .open = store_sqlite_open,
     .close = store_sqlite_close,
     .prepare = store_sqlite_prepare,

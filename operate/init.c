@@ -29,9 +29,7 @@ static enum status init_copy(const struct service *service, const struct init_op
     const struct config *config = service->config;
     const struct store_ops *ops = store_find(config->database);
     if (ops == NULL)
-        return error_set(err, STATUS_FATAL,
-                         "database \"%s\" has an unknown scheme; use sqlite:FILE",
-                         config->database);
+        return service_refuse_scheme(err);
     if (options->print_sql) {
         fputs(ops->install_sql, options->out);
         return STATUS_OK;

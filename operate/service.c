@@ -90,15 +90,22 @@ void service_close(struct service *service)
     *service = (struct service){0};
 }
 
+enum status service_refuse_scheme(struct error *err)
+{
+    if (err != NULL)
+        err->exit_code = EX_CONFIG;
+    return error_set(err, STATUS_FATAL,
+                     "database: its scheme is unknown; use sqlite:FILE, "
+                     "postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE");
+}
+
 enum status service_open_store(const struct service *service, bool read_only,
                                struct store **ret_store, struct error *err)
 {
     const struct config *config = service->config;
     const struct store_ops *ops = store_find(config->database);
     if (ops == NULL)
-        return error_set(err, STATUS_FATAL,
-                         "database \"%s\" has an unknown scheme; use sqlite:FILE",
-                         config->database);
+        return service_refuse_scheme(err);
     const struct store_options options = {
         .path = config->database_path, .service = config->service, .read_only = read_only};
     return ops->open(&options, ret_store, err);
@@ -110,9 +117,7 @@ enum status service_open_outbox(const struct service *service, bool read_only,
     const struct config *config = service->config;
     const struct outbox_ops *ops = outbox_find(config->database);
     if (ops == NULL)
-        return error_set(err, STATUS_FATAL,
-                         "database \"%s\" has an unknown scheme; use sqlite:FILE",
-                         config->database);
+        return service_refuse_scheme(err);
     const struct outbox_options options = {.path = config->database_path,
                                            .service = config->service,
                                            .instance = config->instance,

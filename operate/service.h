@@ -20,6 +20,9 @@ enum status service_open(const struct command_line *line, struct service *ret_se
                          struct error *err) MUST_CHECK;
 void service_close(struct service *service);
 
+/** The error of a database URL that no back end knows; never the URL, which may hold a password. */
+enum status service_refuse_scheme(struct error *err);
+
 /** Open the service's database as a peer (store) or as an origin (outbox). */
 enum status service_open_store(const struct service *service, bool read_only,
                                struct store **ret_store, struct error *err) MUST_CHECK;

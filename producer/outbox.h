@@ -12,7 +12,7 @@
 struct outbox;
 
 struct outbox_options {
-    const char *path;     /* the database without its scheme */
+    const char *path;     /* of the database file; of a server the whole URL */
     const char *service;  /* origin */
     const char *instance; /* who holds the lease */
     bool read_only;

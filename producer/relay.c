@@ -65,8 +65,7 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
     if (relay->topics == NULL)
         status = error_set(err, STATUS_RETRY, "no memory");
     else if (ops == NULL)
-        status = error_set(err, STATUS_FATAL, "database: %s has no outbox back end",
-                           config->database);
+        status = error_set(err, STATUS_FATAL, "database: its scheme has no outbox back end");
     for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++)
         status = relay_add_entry(relay, &config->publish[i], err);
     if (status == STATUS_OK) {

@@ -40,10 +40,10 @@ struct config_limits {
 };
 
 struct config {
-    char *path;          /* of the file */
-    char *service;       /* becomes ce_source */
-    char *database;      /* URL, with a path made absolute: "sqlite:/…/shop.db" */
-    char *database_path; /* the same without its scheme */
+    char *path;     /* of the file */
+    char *service;  /* becomes ce_source */
+    char *database; /* URL, with a path made absolute: "sqlite:/…/shop.db"; may hold a password */
+    char *database_path; /* of a file the path alone, else the whole URL */
     char *topic_prefix;  /* "" unless given */
     char *schemas;       /* folder, absolute; default "schemas" beside the file */
     char *instance;      /* default "1" */

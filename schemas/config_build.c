@@ -139,10 +139,12 @@ static bool config_database(struct config *config, const json_t *tree)
     if (rest == NULL)
         return false;
     bool is_path = strncmp(url, "sqlite:", strlen("sqlite:")) == 0;
-    config->database_path = is_path ? config_absolute(rest + 1, config->path) : strdup(rest + 1);
-    return config->database_path != NULL &&
-           asprintf(&config->database, "%.*s:%s", (int)(rest - url), url, config->database_path) >=
-               0;
+    config->database_path = is_path ? config_absolute(rest + 1, config->path) : strdup(url);
+    if (config->database_path == NULL)
+        return false;
+    if (!is_path)
+        return (config->database = strdup(url)) != NULL;
+    return asprintf(&config->database, "sqlite:%s", config->database_path) >= 0;
 }
 
 bool config_build(const json_t *tree, struct config *config)

@@ -1,0 +1,49 @@
+/* MariaDB sessions of both sides: opening by URL, and what its errors mean. */
+#ifndef COMMON_MARIADB_SESSION_H
+#define COMMON_MARIADB_SESSION_H
+
+#include "common/slice.h"
+#include "common/status.h"
+
+#include <mysql.h>
+#include <stdint.h>
+
+struct mariadb_session_options {
+    const char *url; /* mysql://USER@HOST:PORT/DATABASE?socket=…&ssl-ca=…&option-file=… */
+    const char *application; /* program_name of the connection's attributes */
+    bool read_only;
+};
+
+/** Open a session that no default of the server can bend: utf8mb4 with a binary collation, UTC,
+ * strict sql_mode, autocommit=0, READ COMMITTED, found rows, lock, statement and idle timeouts, TCP
+ * keepalive, no automatic reconnect. Options in the URL's query are the client library's own (TLS,
+ * option file with its group [keepstep], socket); a password may stand in the option file, in
+ * MYSQL_PWD or in the URL. No password in `err`.
+ * @return OK; RETRY (cannot be reached now, connection_lost set); FATAL (not MariaDB 10.11 or
+ * later, refused credentials, an unknown option; exit code 78). */
+enum status mariadb_session_open(const struct mariadb_session_options *options, MYSQL **ret_session,
+                                 struct error *err) MUST_CHECK;
+
+/** NULL is a no-op. */
+void mariadb_session_close(MYSQL *session);
+
+/** The status of an error number: one table, tested. Duplicate and foreign keys are REJECT
+ * (waiting), values that do not fit REJECT (held), what passes by itself RETRY, the rest FATAL.
+ * Deadlock and lock timeout void the whole transaction: RETRY.
+ * @param ret_reject  set where it is REJECT.
+ * @param ret_lost    set where the session is gone. */
+enum status mariadb_session_classify(unsigned int number, enum reject_kind *ret_reject,
+                                     bool *ret_lost);
+
+/** Set `err` from the session's or the statement's last error; the text names `what`. */
+enum status mariadb_session_error(MYSQL *session, const char *what, struct error *err);
+enum status mariadb_session_statement_error(MYSQL_STMT *statement, const char *what,
+                                            struct error *err);
+
+/** Run one statement without parameters; rows are thrown away. */
+enum status mariadb_session_execute(MYSQL *session, const char *sql, struct error *err) MUST_CHECK;
+
+/** Roll back what is open; legal in any state, cannot fail. */
+void mariadb_session_rollback(MYSQL *session);
+
+#endif
