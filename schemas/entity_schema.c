@@ -69,6 +69,15 @@ static bool entity_schema_type(const json_t *property, enum column_type *ret_typ
     return true;
 }
 
+/* A number of the property; 0 where there is none. */
+static uint32_t entity_schema_size(const json_t *property, const char *name)
+{
+    const json_t *size = json_object_get(property, name);
+    bool fits = json_is_integer(size) && json_integer_value(size) >= 0 &&
+                json_integer_value(size) <= INT32_MAX;
+    return fits ? (uint32_t)json_integer_value(size) : 0;
+}
+
 static enum status entity_schema_column(const json_t *document, const char *name,
                                         const json_t *property, struct column *column,
                                         struct error *err)
@@ -87,9 +96,12 @@ static enum status entity_schema_column(const json_t *document, const char *name
     column->nullable = !column->is_key &&
                        (entity_schema_lists(json_object_get(property, "type"), "null") ||
                         !entity_schema_lists(json_object_get(document, "required"), name));
-    const json_t *length = json_object_get(property, "maxLength");
-    if (json_is_integer(length) && json_integer_value(length) <= INT32_MAX)
-        column->length_max = (uint32_t)json_integer_value(length);
+    column->length_max = entity_schema_size(property, "maxLength");
+    column->precision = entity_schema_size(property, "x-keepstep-precision");
+    column->scale = entity_schema_size(property, "x-keepstep-scale");
+    if (column->scale > column->precision)
+        return error_set(err, STATUS_FATAL,
+                         "/properties/%s/x-keepstep-scale: larger than x-keepstep-precision", name);
     return STATUS_OK;
 }
 

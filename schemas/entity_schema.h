@@ -32,6 +32,8 @@ struct column {
     bool nullable;
     bool is_key;
     uint32_t length_max; /* code points; 0: no limit */
+    uint32_t precision;  /* of a decimal, digits in all; 0: no limit */
+    uint32_t scale;      /* those behind the point, where there is a precision */
 };
 
 struct json_schema;
@@ -47,7 +49,8 @@ struct entity_schema {
 };
 
 /** Read `<folder>/<entity type>.schema.json`: strict draft-07, top-level `properties` with
- * `x-keepstep-type`, key in `x-keepstep-key` (array of column names).
+ * `x-keepstep-type` (decimals: `x-keepstep-precision` and `x-keepstep-scale` too), key in
+ * `x-keepstep-key` (array of column names).
  * @return OK; FATAL naming the file, the place and what to do. */
 enum status entity_schema_new(const char *folder, const char *entity_type,
                               struct entity_schema **ret_schema, struct error *err) MUST_CHECK;

@@ -44,6 +44,22 @@ static bool record_value_is_decimal(struct slice text)
     return at == end;
 }
 
+/* Digits before and behind the point; a zero alone before it counts as none. */
+static bool record_value_fits(const struct column *column, struct slice decimal)
+{
+    size_t before = 0;
+    size_t behind = 0;
+    bool point = false;
+    for (size_t i = 0; i < decimal.length; i++) {
+        char c = decimal.data[i];
+        point = point || c == '.';
+        before += !point && record_value_is_digit(c) && !(before == 0 && c == '0');
+        behind += point && c != '.';
+    }
+    return column->precision == 0 ||
+           (before <= column->precision - column->scale && behind <= column->scale);
+}
+
 static int record_value_nibble(char c)
 {
     if (record_value_is_digit(c))
@@ -147,6 +163,11 @@ static enum status record_value_text(const struct column *column, struct slice t
         return record_value_bytes(column, text, arena, &ret_value->text, err);
     if (column->type == COLUMN_DECIMAL && !record_value_is_decimal(text))
         return record_value_refuse(column, "a decimal number", err);
+    if (column->type == COLUMN_DECIMAL && !record_value_fits(column, text))
+        return error_set(err, STATUS_REJECT,
+                         "column \"%s\": more digits than %" PRIu32 ", %" PRIu32
+                         " of them behind the point",
+                         column->name, column->precision, column->scale);
     if (column->type == COLUMN_JSON) {
         json_t *json = json_loadb(text.data, text.length, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
         if (json == NULL)

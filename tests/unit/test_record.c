@@ -19,9 +19,11 @@
     "\"day\":{\"type\":\"string\",\"x-keepstep-type\":\"date\"},"                                  \
     "\"clock\":{\"type\":\"string\",\"x-keepstep-type\":\"time\"},"                                \
     "\"local\":{\"type\":\"string\",\"x-keepstep-type\":\"timestamp\"},"                           \
+    "\"price\":{\"type\":\"string\",\"x-keepstep-type\":\"decimal\",\"x-keepstep-precision\":5,"   \
+    "\"x-keepstep-scale\":2},"                                                                     \
     "\"uuid\":{\"type\":\"string\",\"x-keepstep-type\":\"uuid\"}}}"
 
-enum { ID, TOTAL, NOTE, RAW, AT, EXTRA, DAY, CLOCK, LOCAL, UUID };
+enum { ID, TOTAL, NOTE, RAW, AT, EXTRA, DAY, CLOCK, LOCAL, PRICE, UUID };
 
 static struct entity_schema *order;
 static struct arena arena;
@@ -88,6 +90,16 @@ static enum status decode_column(const char *name, const char *text)
         "{\"id\":42}",
         test_format("{\"op\":\"c\",\"after\":{\"id\":42,\"total\":\"1\",\"%s\":\"%s\"}}", name,
                     text));
+}
+
+static void a_decimal_with_more_digits_than_its_column_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(decode_column("price", "-999.99"), STATUS_OK);
+    assert_int_equal(decode_column("price", "0.10"), STATUS_OK);
+    assert_int_equal(decode_column("price", "1000"), STATUS_REJECT);
+    assert_int_equal(decode_column("price", "0.105"), STATUS_REJECT);
+    assert_non_null(strstr(err.text, "more digits than 5, 2 of them behind the point"));
 }
 
 static void dates_times_and_uuids_have_one_canonical_form_and_nothing_else_is_taken(void **state)
@@ -280,6 +292,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_create_is_decoded_to_plain_values),
+        TEST(a_decimal_with_more_digits_than_its_column_is_refused),
         TEST(dates_times_and_uuids_have_one_canonical_form_and_nothing_else_is_taken),
         TEST(an_update_may_lack_columns),
         TEST(a_create_that_lacks_a_required_column_is_rejected),
