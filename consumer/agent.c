@@ -113,7 +113,9 @@ static enum status agent_on_record(struct agent *agent, const struct feed_event 
         return agent_stop_partition(agent, index, stop.text, err);
     if (!pass)
         return STATUS_OK;
-    return batch_add(&agent->batch, &event->record, index, applier_lookup, agent->applier, err);
+    struct record record = event->record;
+    record.form = applier_form(agent->applier, record.topic);
+    return batch_add(&agent->batch, &record, index, applier_lookup, agent->applier, err);
 }
 
 static void agent_on_end(struct agent *agent, const struct feed_event *event)

@@ -68,6 +68,9 @@ bool applier_has_ends(const struct applier *applier);
 /** The schema of a mapped entity type; `context` is the applier. */
 const struct entity_schema *applier_lookup(void *context, struct slice entity_type);
 
+/** @return how another program writes the topic's records, NULL where they are Keepstep's own. */
+const struct record_form *applier_form(const struct applier *applier, const char *topic);
+
 /** Apply a batch and the noted ends in one transaction. Memory moves only after the commit.
  * @return OK (partitions may have stopped: see applier_partition()); RETRY (rolled back: the same
  * batch again, after a pause); ABORT with native_code 1 (reloaded: the same batch again) or 0

@@ -32,6 +32,16 @@ const struct entity_schema *applier_lookup(void *context, struct slice entity_ty
     return mapping == NULL ? NULL : mapping->schema;
 }
 
+const struct record_form *applier_form(const struct applier *applier, const char *topic)
+{
+    for (size_t i = 0; i < applier->mapping_count; i++) {
+        const struct mapping *mapping = &applier->mappings[i];
+        if (mapping->entry->format != FORMAT_KEEPSTEP && strcmp(mapping->entry->topic, topic) == 0)
+            return &mapping->form;
+    }
+    return NULL;
+}
+
 bool applier_is_own(const struct applier *applier, const struct change *change)
 {
     return slice_is(change->source, applier->config->service);
@@ -43,7 +53,9 @@ enum status applier_decode(struct applier *applier, const struct record *record,
     *ret_change = arena_alloc(&applier->arena, sizeof **ret_change);
     if (*ret_change == NULL)
         return applier_no_memory(err);
-    return record_decode(record, applier_lookup, applier, &applier->arena, *ret_change, err);
+    struct record known = *record;
+    known.form = applier_form(applier, record->topic);
+    return record_decode(&known, applier_lookup, applier, &applier->arena, *ret_change, err);
 }
 
 enum status applier_new(const struct applier_options *options, struct applier **ret_applier,

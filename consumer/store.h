@@ -28,6 +28,7 @@ struct store_options {
 struct mapping {
     const struct entity_schema *schema;
     const struct config_entry *entry;
+    struct record_form form; /* for records of another program; used where entry->format says so */
     bool published_here; /* the service publishes it too: the look and the trigger's flag apply */
 };
 

@@ -4,6 +4,7 @@
 
 #include "common/arena.h"
 #include "schemas/entity_schema.h"
+#include "schemas/record_format.h"
 
 enum value_kind {
     VALUE_ABSENT,
@@ -34,8 +35,15 @@ struct header {
     struct slice value;
 };
 
+/** How another program writes the records of a topic. Borrowed; outlives what is read by it. */
+struct record_form {
+    enum record_format format;
+    const struct entity_schema *schema;
+};
+
 /** One Kafka record as it was read, all borrowed. */
 struct record {
+    const struct record_form *form; /* NULL: Keepstep's own */
     const char *topic;
     int32_t partition;
     int64_t offset;

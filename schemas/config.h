@@ -4,6 +4,7 @@
 
 #include "common/buffer.h"
 #include "common/status.h"
+#include "schemas/record_format.h"
 
 #include <stdint.h>
 
@@ -25,7 +26,8 @@ struct config_entry {
     int32_t partitions; /* 6 unless given */
     enum config_start start;
     bool before;
-    bool foreign;
+    bool foreign; /* another program writes the topic: its partitions are not checked */
+    enum record_format format;
 };
 
 struct config_limits {

@@ -95,8 +95,12 @@ static bool config_entry_read(const struct config *config, const char *entity_ty
     if (start != NULL)
         entry->start = strcmp(start, "earliest") == 0 ? CONFIG_START_EARLIEST : CONFIG_START_LATEST;
     entry->before = json_is_true(json_object_get(json, "before"));
-    entry->foreign = json_is_true(json_object_get(json, "foreign"));
-    return config_pairs(json_object_get(json, "columns"), &entry->columns, &entry->column_count) &&
+    const char *format = json_string_value(json_object_get(json, "format"));
+    bool known = format == NULL || record_format_parse(format, &entry->format);
+    entry->foreign = json_is_true(json_object_get(json, "foreign")) ||
+                     entry->format != FORMAT_KEEPSTEP;
+    return known &&
+           config_pairs(json_object_get(json, "columns"), &entry->columns, &entry->column_count) &&
            entry->entity_type != NULL && entry->topic != NULL &&
            (table == NULL || entry->table != NULL) && (key == NULL || entry->partition_key != NULL);
 }

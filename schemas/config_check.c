@@ -136,6 +136,51 @@ static enum status config_check_kafka(const json_t *tree, const struct config_ma
     return STATUS_OK;
 }
 
+static bool config_is_foreign(const json_t *entry)
+{
+    const char *format = json_string_value(json_object_get(entry, "format"));
+    return format != NULL && strcmp(format, "keepstep") != 0;
+}
+
+/* Foreign records do not say their entity type: the topic does, so it has one alone. */
+static enum status config_check_foreign(const json_t *tree, const struct config_marks *marks,
+                                        struct error *err)
+{
+    const char *name;
+    const char *other_name;
+    json_t *entry;
+    json_t *other;
+    char pointer[CONFIG_NAME_SIZE * 4];
+    json_object_foreach(json_object_get(tree, "publish"), name, entry)
+    {
+        if (!config_is_foreign(entry))
+            continue;
+        (void)snprintf(pointer, sizeof pointer, "/publish/%s/format", name);
+        (void)error_set(err, STATUS_FATAL, "format is for `apply:`; Keepstep publishes its own");
+        config_place(marks, pointer, err);
+        return STATUS_FATAL;
+    }
+    json_object_foreach(json_object_get(tree, "apply"), name, entry)
+    {
+        const char *topic = json_string_value(json_object_get(entry, "topic"));
+        json_object_foreach(json_object_get(tree, "apply"), other_name, other)
+        {
+            const char *shared = json_string_value(json_object_get(other, "topic"));
+            if (entry == other || topic == NULL || shared == NULL || !config_is_foreign(entry) ||
+                strcmp(topic, shared) != 0)
+                continue;
+            (void)snprintf(pointer, sizeof pointer, "/apply/%s/topic", name);
+            (void)error_set(err, STATUS_FATAL,
+                            "topic %s is applied as \"%s\" too; a foreign topic has one entity "
+                            "type",
+                            topic, other_name);
+            config_place(marks, pointer, err);
+            return STATUS_FATAL;
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status config_check_schema(const json_t *schema, const json_t *tree,
                                        const struct config_marks *marks, struct error *err)
 {
@@ -164,6 +209,8 @@ enum status config_check(const json_t *tree, const struct config_marks *marks, s
         status = config_check_kafka(tree, marks, err);
     if (status == STATUS_OK)
         status = config_check_schema(schema, tree, marks, err);
+    if (status == STATUS_OK)
+        status = config_check_foreign(tree, marks, err);
     json_decref(schema);
     return status;
 }

@@ -67,6 +67,7 @@ void config_describe(struct buffer *out)
              "| `start` | - | `earliest` or `latest`: start without a position. |\n"
              "| `before` | false | Publish the old row too. |\n"
              "| `foreign` | false | Another program writes this topic. |\n"
-             "| `format` | keepstep | Form of the records. |\n\n"
+             "| `format` | keepstep | Form of a foreign topic's records: `debezium`, `cloudevents` "
+             "(structured mode) or `json` (the row alone). |\n\n"
              "## ignore\n\nA list of entity types that are read past.\n");
 }

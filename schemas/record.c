@@ -1,6 +1,7 @@
 /* Record in, change out: the only reader of the wire form. */
 #include "common/clock.h"
 #include "common/digest.h"
+#include "schemas/record_foreign.h"
 #include "schemas/record_value.h"
 
 #define RECORD_PROTOCOL      "1"
@@ -176,6 +177,8 @@ enum status record_decode(const struct record *record, schema_lookup *lookup, vo
     enum status status = record_copy(record, arena, &ret_change->record, err);
     if (status != STATUS_OK)
         return status;
+    if (record->form != NULL)
+        return record_foreign_decode(ret_change, arena, err);
     record_read_names(&ret_change->record, &names);
     ret_change->id = names.id;
     ret_change->source = names.source;

@@ -69,9 +69,9 @@ static enum status record_payload_judge(const struct entity_schema *schema, enum
     return STATUS_OK;
 }
 
-static enum status record_payload_after(const struct entity_schema *schema, enum change_op op,
-                                        json_t *after, struct slice entity_key, struct arena *arena,
-                                        struct value *values, struct error *err)
+enum status record_row_decode(const struct entity_schema *schema, enum change_op op, json_t *after,
+                              struct slice entity_key, struct arena *arena, struct value *values,
+                              struct error *err)
 {
     if (!json_is_object(after))
         return error_set(err, STATUS_REJECT, "value: \"after\" is not an object");
@@ -103,8 +103,8 @@ enum status record_payload_decode(const struct entity_schema *schema, struct sli
     else
         status = record_payload_op(json, ret_op, err);
     if (status == STATUS_OK && *ret_op != CHANGE_DELETE)
-        status = record_payload_after(schema, *ret_op, json_object_get(json, "after"), entity_key,
-                                      arena, values, err);
+        status = record_row_decode(schema, *ret_op, json_object_get(json, "after"), entity_key,
+                                   arena, values, err);
     json_decref(json);
     return status;
 }

@@ -30,4 +30,9 @@ enum status record_payload_decode(const struct entity_schema *schema, struct sli
                                   enum change_op *ret_op, struct value *values,
                                   struct error *err) MUST_CHECK;
 
+/** The same from the row alone. */
+enum status record_row_decode(const struct entity_schema *schema, enum change_op op, json_t *after,
+                              struct slice entity_key, struct arena *arena, struct value *values,
+                              struct error *err) MUST_CHECK;
+
 #endif
