@@ -73,6 +73,10 @@ struct outbox_ops {
      * @return OK; RETRY with the holder in the text while another one has it. */
     enum status (*take_lease)(struct outbox *outbox, int64_t duration_us, struct lease *ret_lease,
                               struct error *err);
+    /** Durable: end the lease now, so that another instance can take it at once; the epoch stays.
+     * @return OK, also where another one has taken it; RETRY. */
+    enum status (*release_lease)(struct outbox *outbox, const struct lease *lease,
+                                 struct error *err);
     /** Per-partition state, all topics. Caller frees the array. */
     enum status (*load_partitions)(struct outbox *outbox, struct relay_partition **ret_partitions,
                                    size_t *ret_count, struct error *err);
@@ -109,9 +113,11 @@ struct outbox_ops {
     /** True while the service's own agent has not read what the log had when a new incarnation
      * began (rule 13). */
     enum status (*held_back)(struct outbox *outbox, bool *ret_held, struct error *err);
-    /** True where another connection has committed since the last call (cheap; may say true too
-     * often, never false wrongly). */
-    bool (*changed)(struct outbox *outbox);
+    /** Wait until another connection may have committed since the last call, at most timeout_us
+     * (0: only look); outside of a transaction. May say true too often, never false wrongly.
+     * @return OK; RETRY (the connection is lost or the database busy). */
+    enum status (*wait)(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
+                        struct error *err);
     /** For people. */
     enum status (*list)(struct outbox *outbox, enum outbox_filter filter, size_t limit,
                         struct arena *arena, struct outbox_row **ret_rows, size_t *ret_count,

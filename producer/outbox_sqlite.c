@@ -9,6 +9,7 @@
 static const char *const OUTBOX_SQL[SQL_COUNT] = {
     [READ_LEASE] = SQL_READ_LEASE,
     [TAKE_LEASE] = SQL_TAKE_LEASE,
+    [RELEASE_LEASE] = SQL_RELEASE_LEASE,
     [RENEW_LEASE] = SQL_RENEW_LEASE,
     [HOLD_LEASE] = SQL_HOLD_LEASE,
     [LOAD_PARTITIONS] = SQL_LOAD_PARTITIONS,
@@ -161,6 +162,15 @@ out:
     return status;
 }
 
+static enum status outbox_sqlite_release_lease(struct outbox *outbox, const struct lease *lease,
+                                               struct error *err)
+{
+    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    sqlite3_stmt *statement = self->statements[RELEASE_LEASE];
+    (void)sqlite3_bind_int64(statement, 1, lease->epoch);
+    return sqlite_session_run(self->db, statement, NULL, err);
+}
+
 enum status outbox_sqlite_begin_fenced(struct outbox_sqlite *self, const struct lease *lease,
                                        struct error *err)
 {
@@ -311,6 +321,7 @@ const struct outbox_ops outbox_sqlite_ops = {
     .open = outbox_sqlite_open,
     .close = outbox_sqlite_close,
     .take_lease = outbox_sqlite_take_lease,
+    .release_lease = outbox_sqlite_release_lease,
     .load_partitions = outbox_sqlite_load_partitions,
     .load_waiting = outbox_sqlite_load_waiting,
     .claim = outbox_sqlite_claim,
@@ -320,7 +331,7 @@ const struct outbox_ops outbox_sqlite_ops = {
     .find = outbox_sqlite_find,
     .purge = outbox_sqlite_purge,
     .held_back = outbox_sqlite_held_back,
-    .changed = outbox_sqlite_changed,
+    .wait = outbox_sqlite_wait,
     .list = outbox_sqlite_list,
     .count = outbox_sqlite_count,
     .release = outbox_sqlite_release,

@@ -9,6 +9,7 @@
 enum outbox_statement {
     READ_LEASE,
     TAKE_LEASE,
+    RELEASE_LEASE,
     RENEW_LEASE,
     HOLD_LEASE,
     LOAD_PARTITIONS,
@@ -36,6 +37,7 @@ struct outbox_sqlite {
     char *instance;
     int64_t lease_us;
     int64_t data_version;
+    int64_t changed_at_us; /* monotonic; when data_version was last another one */
     sqlite3_stmt *statements[SQL_COUNT];
 };
 
@@ -65,7 +67,8 @@ enum status outbox_sqlite_find(struct outbox *outbox, struct slice id, struct ar
 enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease, int64_t before_us,
                                 size_t limit, size_t *ret_purged, struct error *err);
 enum status outbox_sqlite_held_back(struct outbox *outbox, bool *ret_held, struct error *err);
-bool outbox_sqlite_changed(struct outbox *outbox);
+enum status outbox_sqlite_wait(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
+                               struct error *err);
 enum status outbox_sqlite_list(struct outbox *outbox, enum outbox_filter filter, size_t limit,
                                struct arena *arena, struct outbox_row **ret_rows, size_t *ret_count,
                                struct error *err);

@@ -6,6 +6,9 @@
 #include <inttypes.h>
 
 #define TYPES_SIZE_MAX ((size_t)1024 * 1024)
+#define PAUSE_MIN_US   1000
+#define PAUSE_MAX_US   (50 * 1000)
+#define PAUSE_DIVISOR  8
 
 static struct slice outbox_sqlite_slice(sqlite3_stmt *statement, int column, struct arena *arena,
                                         bool *complete)
@@ -228,18 +231,40 @@ enum status outbox_sqlite_held_back(struct outbox *outbox, bool *ret_held, struc
     return status;
 }
 
-bool outbox_sqlite_changed(struct outbox *outbox)
+/* Long enough to cost nothing, short against how long it has been quiet. */
+static int64_t outbox_sqlite_pause_us(const struct outbox_sqlite *self, int64_t now)
+{
+    int64_t pause = (now - self->changed_at_us) / PAUSE_DIVISOR;
+    if (pause < PAUSE_MIN_US)
+        return PAUSE_MIN_US;
+    return pause > PAUSE_MAX_US ? PAUSE_MAX_US : pause;
+}
+
+enum status outbox_sqlite_wait(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
+                               struct error *err)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);
     sqlite3_stmt *statement = self->statements[DATA_VERSION];
-    bool changed = true;
-    if (sqlite3_step(statement) == SQLITE_ROW) {
-        int64_t version = sqlite3_column_int64(statement, 0);
-        changed = version != self->data_version;
+    int64_t until = clock_monotonic_us() + timeout_us;
+    *ret_changed = false;
+    for (;;) {
+        int64_t version = self->data_version;
+        enum status status = STATUS_OK;
+        if (sqlite3_step(statement) == SQLITE_ROW)
+            version = sqlite3_column_int64(statement, 0);
+        else
+            status = sqlite_session_error(self->db, "outbox", err);
+        (void)sqlite3_reset(statement);
+        int64_t now = clock_monotonic_us();
+        *ret_changed = version != self->data_version;
+        if (*ret_changed)
+            self->changed_at_us = now;
         self->data_version = version;
+        if (status != STATUS_OK || *ret_changed || now >= until)
+            return status;
+        int64_t pause = outbox_sqlite_pause_us(self, now);
+        clock_sleep_us(pause < until - now ? pause : until - now);
     }
-    (void)sqlite3_reset(statement);
-    return changed;
 }
 
 enum status outbox_sqlite_list(struct outbox *outbox, enum outbox_filter filter, size_t limit,

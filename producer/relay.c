@@ -19,7 +19,7 @@
 #define BACKOFF_MAX_US   (5 * 1000 * 1000)
 #define STOP_LIMIT_US    (5 * 1000 * 1000)
 #define BUSY_WAIT_MS     1
-#define IDLE_WAIT_MS     5
+#define IDLE_WAIT_US     (200 * 1000)
 #define HEADERS_SIZE     ((size_t)4 * 1024 * 1024)
 
 static enum status relay_add_entry(struct relay *relay, const struct config_entry *entry,
@@ -191,8 +191,14 @@ static enum status relay_work(struct relay *relay, struct error *err)
         relay->refused_id[0] = '\0';
         relay->void_refused = false;
     }
-    bool look = relay->outbox->ops->changed(relay->outbox) || relay->more ||
-                now - relay->loaded_at_us >= LOOK_ANYWAY_US;
+    /* Nothing is served while it waits, so it waits only while nothing is under way. */
+    bool pressing = relay->more || relay->draining || relay->in_flight > 0;
+    bool look = false;
+    status = relay->outbox->ops->wait(relay->outbox, pressing ? 0 : IDLE_WAIT_US, &look, err);
+    if (status != STATUS_OK)
+        return status;
+    now = clock_monotonic_us();
+    look = look || relay->more || now - relay->loaded_at_us >= LOOK_ANYWAY_US;
     if (look && (relay->draining || !relay_has_room(relay))) {
         relay->more = true;
         look = false;
@@ -201,9 +207,8 @@ static enum status relay_work(struct relay *relay, struct error *err)
         status = relay_claim(relay, err);
     if (status == STATUS_OK)
         status = relay_housekeeping(relay, now, err);
-    if (status == STATUS_OK && !look)
-        (void)kafka_producer_poll(relay->producer,
-                                  relay->in_flight > 0 ? BUSY_WAIT_MS : IDLE_WAIT_MS);
+    if (status == STATUS_OK && !look && relay->in_flight > 0)
+        (void)kafka_producer_poll(relay->producer, BUSY_WAIT_MS);
     return status;
 }
 
@@ -248,10 +253,14 @@ static void relay_finish(struct relay *relay)
     int64_t until = clock_monotonic_us() + STOP_LIMIT_US;
     while (relay->recovered && relay->delivered < relay->in_flight && !relay->failed &&
            clock_monotonic_us() < until)
-        (void)kafka_producer_poll(relay->producer, IDLE_WAIT_MS);
+        (void)kafka_producer_poll(relay->producer, BUSY_WAIT_MS);
     if (relay->recovered && relay_acknowledge(relay, &err) != STATUS_OK)
         log_warning("relay", "at the end: %s", err.text);
     relay_drop_producer(relay);
+    error_clear(&err);
+    if (atomic_load(&relay->options.metrics->holds_lease) &&
+        relay->outbox->ops->release_lease(relay->outbox, &relay->lease, &err) != STATUS_OK)
+        log_warning("relay", "the lease runs out by itself: %s", err.text);
 }
 
 enum status relay_run(struct relay *relay, const atomic_bool *stop, struct error *err)

@@ -6,6 +6,9 @@ SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay
 -- name: take_lease
 UPDATE keepstep_relay SET holder = ?1, lease_until_us = ?2, epoch = epoch + 1
 
+-- name: release_lease
+UPDATE keepstep_relay SET lease_until_us = 0 WHERE epoch = ?1
+
 -- name: renew_lease
 UPDATE keepstep_relay SET lease_until_us = ?2 WHERE epoch = ?1
 
