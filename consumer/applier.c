@@ -33,7 +33,7 @@ void applier_stop_at(struct applier *applier, const struct change *change, const
                    (long long)change->record.offset, reason);
 }
 
-static bool applier_is_stopping(const struct owned *owned)
+bool applier_is_stopping(const struct owned *owned)
 {
     return owned->stop_offset != INT64_MAX && owned->state.stopped[0] == '\0';
 }
@@ -77,7 +77,7 @@ enum status applier_commit(struct applier *applier, bool durable, struct error *
     failpoint(FAILPOINT_AGENT_BEFORE_COMMIT);
     enum status status = applier->ops->commit(applier->store, durable, err);
     if (status != STATUS_OK) {
-        applier->reload_needed = status == STATUS_RETRY;
+        applier->reload_needed = applier->reload_needed || status == STATUS_RETRY;
         return status;
     }
     failpoint(FAILPOINT_AGENT_AFTER_COMMIT);
@@ -142,9 +142,10 @@ static void applier_report(struct applier *applier, const struct batch *batch)
 enum status applier_apply(struct applier *applier, struct batch *batch, struct error *err)
 {
     bool nothing = false;
-    enum status status = STATUS_OK;
-    if (applier->reload_needed)
-        status = applier_recover(applier, STATUS_OK, err);
+    bool unknown = applier->reload_needed;
+    enum status status = applier_ready(applier, err);
+    if (status == STATUS_OK && unknown) /* the batch may begin in front of or behind the position */
+        status = error_set_native(err, STATUS_ABORT, 1, "the position was read anew");
     if (status != STATUS_OK)
         return status;
     do { /* each STOP cuts one partition's part; then again without it */
@@ -174,18 +175,20 @@ enum status applier_stop(struct applier *applier, size_t index, const char *reas
                          struct error *err)
 {
     struct owned *owned = &applier->owned[index];
+    /* Known before it is recorded: where recording fails the next transaction does it. */
+    owned->stop_offset = owned->state.next_offset;
+    (void)snprintf(owned->stop_reason, sizeof owned->stop_reason, "%s", reason);
+    enum status status = applier_ready(applier, err);
+    if (status != STATUS_OK)
+        return status;
     struct fence fence = applier_fence(owned);
-    char text[ERROR_TEXT_SIZE];
-    (void)snprintf(text, sizeof text, "%s", reason == NULL ? "" : reason);
-    fence.stopped = reason == NULL ? NULL : text;
-    enum status status = applier->ops->begin(applier->store, &fence, 1, err);
+    fence.stopped = owned->stop_reason;
+    status = applier->ops->begin(applier->store, &fence, 1, err);
     if (status == STATUS_OK)
         status = applier_commit(applier, true, err);
     if (status != STATUS_OK)
         return applier_recover(applier, status, err);
-    memcpy(owned->state.stopped, text, sizeof text);
-    owned->stop_offset = reason == NULL ? INT64_MAX : owned->state.next_offset;
-    memcpy(owned->stop_reason, text, sizeof text);
+    memcpy(owned->state.stopped, owned->stop_reason, sizeof owned->state.stopped);
     failpoint(FAILPOINT_AGENT_STOP_RECORDED);
     applier_publish_metrics(applier, owned);
     return STATUS_OK;

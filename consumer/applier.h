@@ -62,7 +62,7 @@ size_t applier_find(const struct applier *applier, const char *topic, int32_t pa
 /** The log goes on at next_offset (rule 6): taken into the next transaction. */
 void applier_note_end(struct applier *applier, size_t index, int64_t next_offset);
 
-/** @return whether a noted end is ahead of a position. */
+/** @return whether a noted end is ahead of a position, or a stop is not recorded yet. */
 bool applier_has_ends(const struct applier *applier);
 
 /** The schema of a mapped entity type; `context` is the applier. */
@@ -72,13 +72,16 @@ const struct entity_schema *applier_lookup(void *context, struct slice entity_ty
 const struct record_form *applier_form(const struct applier *applier, const char *topic);
 
 /** Apply a batch and the noted ends in one transaction. Memory moves only after the commit.
+ * Events of a partition that was reloaded do not count until applier_seen_reload().
  * @return OK (partitions may have stopped: see applier_partition()); RETRY (rolled back: the same
- * batch again, after a pause); ABORT with native_code 1 (reloaded: the same batch again) or 0
- * (another owner: drop everything and rejoin); FATAL. */
+ * batch again, after a pause; a lost connection is opened anew then); ABORT with native_code 1
+ * (reloaded: go where `reloaded` says, then again) or 0 (another owner: drop everything and
+ * rejoin); FATAL. */
 enum status applier_apply(struct applier *applier, struct batch *batch,
                           struct error *err) MUST_CHECK;
 
-/** Stop a partition for a reason from outside the log, or NULL to let it go on. */
+/** Stop a partition for a reason from outside the log. Statuses as applier_apply(); where it is not
+ * recorded now applier_has_ends() is true, and applier_apply() records it. */
 enum status applier_stop(struct applier *applier, size_t index, const char *reason,
                          struct error *err) MUST_CHECK;
 

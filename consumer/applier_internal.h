@@ -52,6 +52,7 @@ struct applier {
     struct arena arena;         /* of one transaction or repair */
     int64_t undurable_since_us; /* monotonic; 0: all commits waited */
     bool reload_needed;         /* a commit's outcome is unknown */
+    bool connection_lost;       /* the store must be opened anew; then reload_needed too */
     size_t stops;               /* partitions cut or duplicates found: the batch is judged anew */
     bool publishes;             /* some mapping is published here: rule 18 applies */
 
@@ -115,8 +116,17 @@ void applier_stop_at(struct applier *applier, const struct change *change, const
 enum status applier_decode(struct applier *applier, const struct record *record,
                            struct change **ret_change, struct error *err) MUST_CHECK;
 
+/** @return whether it must stop, which is not recorded yet. */
+bool applier_is_stopping(const struct owned *owned);
+
 /** A fence of a partition as it stands. */
 struct fence applier_fence(const struct owned *owned);
+
+/** Before anything is asked of the store: open it anew and reload where that is needed. */
+enum status applier_ready(struct applier *applier, struct error *err) MUST_CHECK;
+
+/** Note a store's failure. @return `status`. */
+enum status applier_note(struct applier *applier, enum status status, const struct error *err);
 
 /** After a failure of a transaction: roll back and, where it is this agent's still, reload. */
 enum status applier_recover(struct applier *applier, enum status status,

@@ -206,11 +206,13 @@ static enum status applier_judge_event(struct applier *applier, struct batch_eve
 {
     struct owned *owned = &applier->owned[event->change.partition_index];
     const struct change *change = &event->change;
+    event->outcome = EVENT_DROPPED;
+    if (owned->reloaded) /* read from where the position does not stand any more */
+        return STATUS_OK;
     if (change->record.offset < owned->next_offset) {
         event->outcome = EVENT_COVERED;
         return STATUS_OK;
     }
-    event->outcome = EVENT_DROPPED;
     if (change->record.offset >= owned->stop_offset)
         return STATUS_OK;
     if (event->decoded == STATUS_STOP)

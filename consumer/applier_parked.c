@@ -187,14 +187,17 @@ static enum status applier_retry_partition(struct applier *applier, struct owned
     struct arena arena;
     struct parked_record *heads = NULL;
     size_t count = 0;
+    enum status status = applier_ready(applier, err);
+    if (status != STATUS_OK)
+        return status;
     arena_init(&arena, (size_t)256 << 20);
     struct parked_filter filter = {.topic = owned->state.topic,
                                    .partition = owned->state.partition,
                                    .heads_only = true,
                                    .due_us = now_us,
                                    .limit = PARKED_HEAD_MAX};
-    enum status status = applier->ops->read_parked(applier->store, &filter, &arena, &heads, &count,
-                                                   err);
+    status = applier->ops->read_parked(applier->store, &filter, &arena, &heads, &count, err);
+    (void)applier_note(applier, status, err);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         arena_reset(&applier->arena);
         status = applier_retry_entity(applier, owned, &heads[i], err);

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define APPLIER_RELOAD_TRIES 5
-#define APPLIER_PRUNE_LIMIT  1000
+#define APPLIER_PRUNE_LIMIT 1000
 
 enum status applier_no_memory(struct error *err)
 {
@@ -58,6 +57,19 @@ enum status applier_decode(struct applier *applier, const struct record *record,
     return record_decode(&known, applier_lookup, applier, &applier->arena, *ret_change, err);
 }
 
+/** Open the store, prepare every mapping and read whose copy it is. */
+static enum status applier_open(struct applier *applier, struct error *err)
+{
+    const struct config *config = applier->config;
+    struct store_options store = {.path = config->database_path, .service = config->service};
+    enum status status = applier->ops->open(&store, &applier->store, err);
+    if (status == STATUS_OK)
+        status = applier->ops->meta(applier->store, &applier->meta, err);
+    for (size_t i = 0; i < applier->mapping_count && status == STATUS_OK; i++)
+        status = applier->ops->prepare(applier->store, &applier->mappings[i], err);
+    return status;
+}
+
 enum status applier_new(const struct applier_options *options, struct applier **ret_applier,
                         struct error *err)
 {
@@ -70,16 +82,11 @@ enum status applier_new(const struct applier_options *options, struct applier **
                                 .mappings = options->mappings,
                                 .mapping_count = options->mapping_count,
                                 .metrics = options->metrics};
+    for (size_t i = 0; i < applier->mapping_count; i++)
+        applier->publishes = applier->publishes || applier->mappings[i].published_here;
     size_t bytes = (size_t)config->limits.batch_bytes + (size_t)config->limits.message_bytes;
     arena_init(&applier->arena, 16 * bytes + ((size_t)64 << 20));
-    struct store_options store = {.path = config->database_path, .service = config->service};
-    enum status status = applier->ops->open(&store, &applier->store, err);
-    if (status == STATUS_OK)
-        status = applier->ops->meta(applier->store, &applier->meta, err);
-    for (size_t i = 0; i < applier->mapping_count && status == STATUS_OK; i++) {
-        applier->publishes = applier->publishes || applier->mappings[i].published_here;
-        status = applier->ops->prepare(applier->store, &applier->mappings[i], err);
-    }
+    enum status status = applier_open(applier, err);
     if (status != STATUS_OK) {
         applier_free(applier);
         return status;
@@ -128,7 +135,10 @@ const char *applier_copy_id(const struct applier *applier)
 enum status applier_read(struct applier *applier, const char *topic, int32_t partition,
                          struct partition_state *ret_state, struct error *err)
 {
-    return applier->ops->read(applier->store, topic, partition, ret_state, err);
+    enum status status = applier_ready(applier, err);
+    if (status == STATUS_OK)
+        status = applier->ops->read(applier->store, topic, partition, ret_state, err);
+    return applier_note(applier, status, err);
 }
 
 enum status applier_take(struct applier *applier, struct partition_state *state, size_t *ret_index,
@@ -142,10 +152,13 @@ enum status applier_take(struct applier *applier, struct partition_state *state,
         return applier_no_memory(err);
     applier->owned = grown;
     uuid_v7(state->token);
-    enum status status = applier->ops->take(applier->store, state, err);
+    enum status status = applier_ready(applier, err);
+    if (status != STATUS_OK)
+        return status;
+    status = applier->ops->take(applier->store, state, err);
     if (status != STATUS_OK) {
         applier->ops->rollback(applier->store);
-        return status;
+        return applier_note(applier, status, err);
     }
     state->stopped[0] = '\0'; /* a restart tries again; the reason is written anew if it stands */
     applier->owned[count] = (struct owned){
@@ -202,14 +215,17 @@ void applier_seen_reload(struct applier *applier, size_t index)
 
 void applier_note_end(struct applier *applier, size_t index, int64_t next_offset)
 {
-    applier->owned[index].end_offset = next_offset;
+    if (!applier->owned[index].reloaded) /* else it is the end of what was read before */
+        applier->owned[index].end_offset = next_offset;
 }
 
 bool applier_has_ends(const struct applier *applier)
 {
     for (size_t i = 0; i < applier->owned_count; i++) {
         const struct owned *owned = &applier->owned[i];
-        if (owned->stop_offset == INT64_MAX && owned->end_offset > owned->state.next_offset)
+        bool ahead = owned->stop_offset == INT64_MAX &&
+                     owned->end_offset > owned->state.next_offset;
+        if (ahead || applier_is_stopping(owned))
             return true;
     }
     return false;
@@ -339,52 +355,37 @@ static void applier_reload_swap(struct applier *applier, struct owned *owned,
     applier_publish_metrics(applier, owned);
 }
 
-/** Take the fence at what stands there now, and read all again behind it (rule 4). */
+/** Take the fence by epoch alone, and read all again behind it: the position may have moved,
+ * forward by a commit that went through, back where the database lost what it need not have kept
+ * (rule 4).
+ */
 static enum status applier_reload_owned(struct applier *applier, struct owned *owned,
                                         struct error *err)
 {
-    struct partition_state seen = {0};
     struct partition_state fresh = {0};
-    const char *topic = owned->state.topic;
-    int32_t partition = owned->state.partition;
     const struct store_ops *ops = applier->ops;
-    enum status status = ops->read(applier->store, topic, partition, &seen, err);
-    if (status == STATUS_OK && (!seen.exists || seen.epoch != owned->state.epoch))
-        status = error_set_native(err, STATUS_ABORT, 0, "%s/%d belongs to another agent", topic,
-                                  partition);
-    if (status != STATUS_OK)
-        goto out;
-    struct owned now = {.state = seen};
-    struct fence fence = applier_fence(&now);
-    status = ops->begin(applier->store, &fence, 1, err);
+    struct fence fence = applier_fence(owned);
+    fence.by_epoch_alone = true;
+    enum status status = ops->begin(applier->store, &fence, 1, err);
     if (status == STATUS_OK)
-        status = ops->read(applier->store, topic, partition, &fresh, err);
+        status = ops->read(applier->store, owned->state.topic, owned->state.partition, &fresh, err);
     if (status == STATUS_OK)
         status = ops->commit(applier->store, true, err);
-    if (status == STATUS_OK) {
-        applier_reload_swap(applier, owned, &fresh);
-        fresh = (struct partition_state){0};
-    } else {
+    if (status != STATUS_OK) {
         ops->rollback(applier->store);
+        partition_state_done(&fresh);
+        return applier_note(applier, status, err);
     }
-out:
-    partition_state_done(&seen);
-    partition_state_done(&fresh);
-    return status;
+    applier_reload_swap(applier, owned, &fresh);
+    return STATUS_OK;
 }
 
 static enum status applier_reload(struct applier *applier, struct error *err)
 {
     for (size_t i = 0; i < applier->owned_count; i++) {
-        enum status status = STATUS_ABORT;
-        for (int tries = 0; tries < APPLIER_RELOAD_TRIES && status == STATUS_ABORT; tries++) {
-            error_clear(err);
-            status = applier_reload_owned(applier, &applier->owned[i], err);
-            if (status == STATUS_ABORT && err->native_code == 0)
-                return status;
-        }
+        enum status status = applier_reload_owned(applier, &applier->owned[i], err);
         if (status != STATUS_OK)
-            return status == STATUS_ABORT ? STATUS_RETRY : status;
+            return status;
     }
     applier->reload_needed = false;
     applier->undurable_since_us = 0; /* the reload's commits waited */
@@ -395,26 +396,66 @@ static enum status applier_reload(struct applier *applier, struct error *err)
     return STATUS_OK;
 }
 
+static enum status applier_reconnect(struct applier *applier, struct error *err)
+{
+    struct store_meta before = applier->meta;
+    if (applier->store != NULL)
+        applier->ops->close(applier->store);
+    applier->store = NULL;
+    enum status status = applier_open(applier, err);
+    if (status == STATUS_OK && strcmp(before.copy_id, applier->meta.copy_id) != 0)
+        status = error_set(err, STATUS_FATAL,
+                           "the database was copy %s and is copy %s now: start the agent anew",
+                           before.copy_id, applier->meta.copy_id);
+    if (status == STATUS_OK) {
+        log_info("agent", "the database answers again");
+        applier->connection_lost = false;
+        return STATUS_OK;
+    }
+    applier->meta = before;
+    if (applier->store != NULL)
+        applier->ops->close(applier->store);
+    applier->store = NULL;
+    return status;
+}
+
+enum status applier_note(struct applier *applier, enum status status, const struct error *err)
+{
+    if (status == STATUS_RETRY && err->connection_lost) {
+        applier->connection_lost = true;
+        applier->reload_needed = true;
+    }
+    return status;
+}
+
+enum status applier_ready(struct applier *applier, struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (applier->connection_lost)
+        status = applier_reconnect(applier, err);
+    if (status == STATUS_OK && applier->reload_needed)
+        status = applier_reload(applier, err);
+    return status;
+}
+
 enum status applier_recover(struct applier *applier, enum status status, struct error *err)
 {
     applier->ops->rollback(applier->store);
-    bool own = status == STATUS_ABORT && err->native_code == 1;
-    if (!own && status != STATUS_OK)
-        return status;
+    if (status != STATUS_ABORT || err->native_code != 1)
+        return applier_note(applier, status, err);
     struct error reload = ERROR_INIT;
     enum status reloaded = applier_reload(applier, &reload);
     if (reloaded == STATUS_OK)
         return status;
     *err = reload;
-    err->status = reloaded;
     return reloaded;
 }
 
 enum status applier_make_durable(struct applier *applier, bool now, struct error *err)
 {
     int64_t since = applier->undurable_since_us;
-    if (applier->reload_needed)
-        return applier_recover(applier, STATUS_OK, err);
+    if (applier->connection_lost || applier->reload_needed)
+        return applier_ready(applier, err); /* reloading commits durably */
     if (since == 0 || applier->owned_count == 0 ||
         (!now && clock_monotonic_us() - since < APPLIER_DURABLE_US))
         return STATUS_OK;
@@ -433,8 +474,9 @@ enum status applier_make_durable(struct applier *applier, bool now, struct error
 
 enum status applier_refresh(struct applier *applier, struct error *err)
 {
-    if (applier->reload_needed)
-        return applier_recover(applier, STATUS_OK, err);
+    enum status ready = applier_ready(applier, err);
+    if (ready != STATUS_OK)
+        return ready;
     for (size_t i = 0; i < applier->owned_count; i++) {
         struct owned *owned = &applier->owned[i];
         struct partition_state seen = {0};
@@ -446,7 +488,7 @@ enum status applier_refresh(struct applier *applier, struct error *err)
         if (changed)
             status = applier_reload_owned(applier, owned, err);
         if (status != STATUS_OK)
-            return status;
+            return applier_note(applier, status, err);
     }
     return STATUS_OK;
 }
@@ -457,6 +499,9 @@ enum status applier_prune(struct applier *applier, struct error *err)
     size_t pruned = 0;
     if (window_s == 0)
         return STATUS_OK;
-    return applier->ops->prune(applier->store, clock_wall_us() - window_s * 1000000,
-                               APPLIER_PRUNE_LIMIT, &pruned, err);
+    enum status status = applier_ready(applier, err);
+    if (status == STATUS_OK)
+        status = applier->ops->prune(applier->store, clock_wall_us() - window_s * 1000000,
+                                     APPLIER_PRUNE_LIMIT, &pruned, err);
+    return applier_note(applier, status, err);
 }

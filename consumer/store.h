@@ -2,7 +2,9 @@
  *
  * A back end never logs, retries or decides policy. All slots are called by one thread. Between
  * begin and commit or rollback nothing but these slots is called. Where a slot fails with RETRY,
- * ABORT or FATAL the caller rolls back; with REJECT it may go back to the savepoint. */
+ * ABORT or FATAL the caller rolls back; with REJECT it may go back to the savepoint. Where the
+ * connection is gone a slot fails with RETRY and sets err->connection_lost: the caller closes the
+ * store, opens it anew and takes its fences by epoch alone (rule 4). */
 #ifndef CONSUMER_STORE_H
 #define CONSUMER_STORE_H
 
