@@ -242,8 +242,7 @@ static void agent_note_times(struct agent *agent)
     }
 }
 
-/** Pause what has stopped. */
-static enum status agent_pause_stopped(struct agent *agent, struct error *err)
+enum status agent_pause_stopped(struct agent *agent, struct error *err)
 {
     enum status status = STATUS_OK;
     for (size_t i = 0; i < agent->partition_count && status == STATUS_OK; i++) {
@@ -334,26 +333,32 @@ static enum status agent_check_revisions(struct agent *agent, struct error *err)
     return applier_refresh(agent->applier, err);
 }
 
-/** Read again from where a reloaded position stands. */
+/** Read again from where a reloaded position stands. What stood still and may go on is assigned
+ * anew, with all the checks of an assignment: its cause may not be gone. */
 static enum status agent_follow_reload(struct agent *agent, struct error *err)
 {
     enum status status = STATUS_OK;
+    bool again = false;
     for (size_t i = 0; i < agent->partition_count && status == STATUS_OK; i++) {
         struct applier_partition partition;
         if (!applier_partition(agent->applier, i, &partition) || !partition.reloaded)
             continue;
-        batch_remove(&agent->batch, i);
-        agent->partitions[i].anchor_offset = -1;
-        status = feed_seek(agent->feed, partition.topic, partition.partition, partition.next_offset,
-                           err);
         bool stopped = partition.stopped[0] != '\0';
-        if (status == STATUS_OK && agent->partitions[i].paused && !stopped)
-            status = feed_pause(agent->feed, partition.topic, partition.partition, false, err);
-        if (status != STATUS_OK)
-            break;
-        agent->partitions[i].paused = stopped;
-        applier_seen_reload(agent->applier, i);
+        again = again || (agent->partitions[i].paused && !stopped);
+        batch_remove(&agent->batch, i);
+        int64_t anchor = agent->partitions[i].anchor_offset;
+        int64_t offset = partition.next_offset;
+        if (anchor >= 0 && anchor < offset)
+            offset = anchor; /* it is not compared yet */
+        else
+            agent->partitions[i].anchor_offset = -1;
+        if (!stopped)
+            status = feed_seek(agent->feed, partition.topic, partition.partition, offset, err);
+        if (status == STATUS_OK)
+            applier_seen_reload(agent->applier, i);
     }
+    if (status == STATUS_OK && again)
+        feed_assign_again(agent->feed);
     if (agent->batch.count == 0)
         agent->retrying = false;
     return status;

@@ -124,9 +124,11 @@ static enum status agent_check_log(struct agent *agent, struct partition_state *
                            "the log ends at %lld and the copy is at %lld: the topic was truncated "
                            "or recreated; restore it, or take a new copy",
                            (long long)stable, (long long)state->next_offset);
+    if (status != STATUS_OK)
+        return status;
     (void)snprintf(state->cluster_id, sizeof state->cluster_id, "%s", cluster_id);
     state->partition_count = count;
-    return status;
+    return STATUS_OK;
 }
 
 static void agent_note_unread(struct agent *agent, const struct feed_partition *partition,
@@ -160,7 +162,25 @@ static int64_t agent_start_offset(struct agent_partition *partition,
     return state->anchor_offset;
 }
 
-/** Check and take one partition. @return OK with its offset; STOP where it must not be read. */
+/** Own a partition that must not be read, so that its reason is in the database and an operator can
+ * let it go on. */
+static enum status agent_take_stopped(struct agent *agent, struct partition_state *state,
+                                      struct feed_partition *assigned, const char *reason,
+                                      struct error *err)
+{
+    size_t index = 0;
+    assigned->offset = state->next_offset;
+    enum status status = applier_take(agent->applier, state, &index, err);
+    if (status != STATUS_OK)
+        return status;
+    agent->partitions[index] = (struct agent_partition){.hinted_offset = -1, .anchor_offset = -1};
+    agent->partition_count = index + 1;
+    log_error("agent", "%s/%d stands still: %s", assigned->topic, assigned->partition, reason);
+    return applier_stop(agent->applier, index, reason, err);
+}
+
+/** Check and take one partition. @return OK with its offset; STOP where it is unknown here and must
+ * not be read. */
 static enum status agent_take(struct agent *agent, struct feed_partition *assigned,
                               struct error *err)
 {
@@ -180,6 +200,12 @@ static enum status agent_take(struct agent *agent, struct feed_partition *assign
                              &low, &stable, err);
     if (status == STATUS_OK)
         status = agent_check_log(agent, &state, low, stable, err);
+    if (status == STATUS_STOP && state.exists) {
+        struct error stop = *err;
+        error_clear(err);
+        status = agent_take_stopped(agent, &state, assigned, stop.text, err);
+        goto out;
+    }
     if (status == STATUS_OK)
         status = applier_take(agent->applier, &state, &index, err);
     if (status != STATUS_OK)
@@ -225,10 +251,16 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
     if (status == STATUS_OK)
         status = feed_assign(agent->feed, assigned, count, err);
     free(assigned);
+    if (status == STATUS_OK) /* what was paused before may go on now */
+        status = feed_pause_all(agent->feed, false, err);
+    if (status == STATUS_OK)
+        status = agent_pause_stopped(agent, err);
     if (status == STATUS_OK)
         agent_set_state(agent, AGENT_APPLYING);
-    else
+    if (status != STATUS_OK) {
         agent_drop(agent);
+        feed_assign_again(agent->feed);
+    }
     return status;
 }
 

@@ -46,6 +46,9 @@ void agent_set_state(struct agent *agent, enum agent_state state);
 enum status agent_assign(struct agent *agent, const struct feed_event *event,
                          struct error *err) MUST_CHECK;
 
+/** Pause what has stopped. */
+enum status agent_pause_stopped(struct agent *agent, struct error *err) MUST_CHECK;
+
 /** Give everything up without applying. */
 void agent_drop(struct agent *agent);
 

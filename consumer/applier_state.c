@@ -293,9 +293,7 @@ static void applier_advance_partition(struct applier *applier, struct owned *own
     bool stops = owned->stop_offset != INT64_MAX && state->stopped[0] == '\0';
     if (stops) {
         memcpy(state->stopped, owned->stop_reason, sizeof state->stopped);
-        log_error("agent",
-                  "%s/%d stands still at %s. Mend the cause, then restart the "
-                  "agent: it tries again",
+        log_error("agent", "%s/%d stands still at %s. Mend the cause, then: keepstep parked resume",
                   state->topic, state->partition, state->stopped);
     }
     applier_publish_metrics(applier, owned);

@@ -71,6 +71,9 @@ int32_t feed_partition_count(const struct feed *feed, const char *topic);
 
 enum status feed_assign(struct feed *feed, const struct feed_partition *partitions, size_t count,
                         struct error *err) MUST_CHECK;
+
+/** Let feed_poll() give the last FEED_ASSIGN once more. */
+void feed_assign_again(struct feed *feed);
 enum status feed_unassign(struct feed *feed, struct error *err) MUST_CHECK;
 
 /** Stop or go on reading; the group membership stays. */

@@ -93,6 +93,12 @@ enum status feed_assign(struct feed *feed, const struct feed_partition *partitio
     return status;
 }
 
+void feed_assign_again(struct feed *feed)
+{
+    if (feed->pending == FEED_NONE && feed->partition_count > 0)
+        feed->pending = FEED_ASSIGN;
+}
+
 enum status feed_unassign(struct feed *feed, struct error *err)
 {
     feed->pending = FEED_NONE;

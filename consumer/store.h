@@ -83,6 +83,7 @@ struct fence {
     int64_t epoch;
     int64_t revision;
     bool by_epoch_alone;   /* rule 4: after an unknown COMMIT */
+    bool revise;           /* an operator's: raises the revision too */
     int64_t anchor_offset; /* -1: keep the stored anchor */
     const char *anchor_id;
     const char *stopped; /* NULL: clear it */

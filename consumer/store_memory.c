@@ -305,6 +305,7 @@ static enum status store_memory_fence(struct model *model, const struct fence *f
     if (position->next_offset != fence->old_offset || position->revision != fence->revision)
         return error_set_native(err, STATUS_ABORT, 1, "the position has changed: load it anew");
     position->next_offset = fence->new_offset;
+    position->revision += fence->revise ? 1 : 0;
     if (fence->anchor_offset >= 0) {
         position->anchor_offset = fence->anchor_offset;
         (void)snprintf(position->anchor_id, sizeof position->anchor_id, "%s",

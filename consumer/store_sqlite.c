@@ -57,7 +57,8 @@ static enum status store_sqlite_fence(struct store_sqlite *self, const struct fe
                        parameter_integer(fence->new_offset), epoch,
                        parameter_integer(fence->revision), parameter_integer(fence->anchor_offset),
                        parameter_text(fence->anchor_id == NULL ? "" : fence->anchor_id),
-                       parameter_text(fence->stopped == NULL ? "" : fence->stopped), now),
+                       parameter_text(fence->stopped == NULL ? "" : fence->stopped), now,
+                       parameter_integer(fence->revise ? 1 : 0)),
             &changes, err);
     if (status != STATUS_OK || changes == 1)
         return status;

@@ -1,4 +1,5 @@
-/* `keepstep parked`: look at the events that were set aside, retry or skip them, in order. */
+/* `keepstep parked`: look at the events that were set aside, retry or skip them, in order; let a
+ * partition go on that stands still. */
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "operate/command.h"
@@ -18,7 +19,7 @@
 
 struct parked_request {
     const char *verb;
-    struct parked_filter filter;
+    struct parked_filter filter; /* resume: topic and partition */
     bool dry_run;
     bool json;
 };
@@ -274,6 +275,118 @@ static enum status parked_do(struct store *store, const struct parked_request *r
     return status;
 }
 
+/* Clear the recorded stop; the running agent sees the revision and checks the partition anew. */
+static enum status parked_clear_stop(struct store *store, const struct partition_state *state,
+                                     struct error *err)
+{
+    const struct fence fence = {.topic = state->topic,
+                                .partition = state->partition,
+                                .old_offset = state->next_offset,
+                                .new_offset = state->next_offset,
+                                .epoch = state->epoch,
+                                .revision = state->revision,
+                                .revise = true,
+                                .anchor_offset = -1};
+    enum status status = store->ops->begin(store, &fence, 1, err);
+    if (status == STATUS_OK)
+        status = store->ops->commit(store, true, err);
+    if (status != STATUS_OK)
+        store->ops->rollback(store);
+    if (status == STATUS_ABORT)
+        error_prefix(err, "%s [%d] is on the move, ask again", state->topic, (int)state->partition);
+    return status;
+}
+
+/* Watch what becomes of a partition. @return OK with whether it stands still again. */
+static enum status parked_watch(struct store *store, const struct partition_state *before,
+                                bool *ret_stopped, struct error *err)
+{
+    int64_t until = clock_monotonic_us() + PARKED_WAIT_US;
+    const char *outcome = "no agent seems to run; the next one takes it up: keepstep run";
+    char text[ERROR_TEXT_SIZE];
+    bool moved = false;
+    enum status status = STATUS_OK;
+    *ret_stopped = false;
+    while (status == STATUS_OK && !moved && !*ret_stopped && clock_monotonic_us() < until &&
+           !atomic_load(&command_stop)) {
+        struct partition_state now = {0};
+        clock_sleep_us(PARKED_LOOK_US);
+        status = store->ops->read(store, before->topic, before->partition, &now, err);
+        moved = now.next_offset != before->next_offset;
+        *ret_stopped = now.stopped[0] != '\0';
+        if (now.epoch != before->epoch)
+            outcome = "taken up again; nothing new to apply yet";
+        (void)snprintf(text, sizeof text, "stands still again: %.*s", ERROR_TEXT_SIZE - 32,
+                       now.stopped);
+        partition_state_done(&now);
+    }
+    if (moved)
+        outcome = "goes on";
+    if (status == STATUS_OK)
+        fprintf(stderr, "%s [%d]: %s\n", before->topic, (int)before->partition,
+                *ret_stopped ? text : outcome);
+    return status;
+}
+
+static bool parked_is_asked(const struct parked_filter *filter, const struct partition_state *state)
+{
+    return (filter->topic == NULL || strcmp(filter->topic, state->topic) == 0) &&
+           (filter->partition < 0 || filter->partition == state->partition);
+}
+
+static enum status parked_resume(struct store *store, const struct parked_request *request,
+                                 struct error *err)
+{
+    struct partition_state *states = NULL;
+    size_t count = 0;
+    size_t asked = 0;
+    size_t again = 0;
+    enum status status = store->ops->list(store, &states, &count, err);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        bool stopped = states[i].stopped[0] != '\0' &&
+                       parked_is_asked(&request->filter, &states[i]);
+        asked += stopped ? 1 : 0;
+        if (stopped && request->dry_run)
+            fprintf(stderr, "%s [%d] would be tried again; it stands still: %s\n", states[i].topic,
+                    (int)states[i].partition, states[i].stopped);
+        else if (stopped)
+            status = parked_clear_stop(store, &states[i], err);
+        else
+            states[i].topic[0] = '\0';
+    }
+    for (size_t i = 0; status == STATUS_OK && !request->dry_run && i < count; i++) {
+        bool stopped = false;
+        if (states[i].topic[0] != '\0')
+            status = parked_watch(store, &states[i], &stopped, err);
+        again += stopped ? 1 : 0;
+    }
+    free(states);
+    if (status == STATUS_OK && asked == 0)
+        fprintf(stderr, "nothing of that stands still\n");
+    if (status == STATUS_OK && again > 0) {
+        err->exit_code = EX_TEMPFAIL;
+        status = error_set(err, STATUS_FATAL, "%zu of %zu stand still again", again, asked);
+    }
+    return status;
+}
+
+/* @return false where the arguments make no sense. */
+static bool parked_resume_arguments(const struct command_line *line, const char *topic,
+                                    const char *partition, struct parked_request *request)
+{
+    char *end = NULL;
+    long number = -1;
+    errno = 0;
+    if (partition != NULL)
+        number = strtol(partition, &end, 10);
+    if (line->argument_count != 1 || (partition != NULL && (*partition == '\0' || *end != '\0')) ||
+        errno != 0 || number < -1 || number > INT32_MAX)
+        return false;
+    request->filter.topic = topic;
+    request->filter.partition = (int32_t)number;
+    return topic != NULL || partition == NULL;
+}
+
 /* @return false where the arguments make no sense. */
 static bool parked_arguments(const struct command_line *line, bool all, bool entity,
                              struct parked_request *request)
@@ -282,7 +395,7 @@ static bool parked_arguments(const struct command_line *line, bool all, bool ent
     request->verb = count == 0 ? "list" : line->arguments[0];
     request->json = line->json;
     request->filter = (struct parked_filter){.partition = -1};
-    if (strcmp(request->verb, "list") == 0)
+    if (strcmp(request->verb, "list") == 0 || strcmp(request->verb, "resume") == 0)
         return count <= 1 && !all && !entity;
     bool retry = strcmp(request->verb, "retry") == 0;
     if (retry && (all || entity)) {
@@ -307,21 +420,28 @@ static int parked_run(const struct command *command, int argc, char **argv)
 {
     const char *all = NULL;
     const char *entity = NULL;
+    const char *topic = NULL;
+    const char *partition = NULL;
     const char *dry_run = NULL;
     const struct command_flag flags[] = {
         {"all", NULL, "retry every entity's oldest event", &all},
         {"entity", NULL, "retry by TYPE and KEY instead of an ID", &entity},
+        {"topic", "TOPIC", "resume only this topic", &topic},
+        {"partition", "N", "resume only this partition of it", &partition},
         {"dry-run", NULL, "only say what would happen", &dry_run}};
     struct command_line line;
     int code = command_parse(command, flags, sizeof flags / sizeof *flags, argc, argv, &line);
     if (code >= 0)
         return code;
     struct parked_request request = {.dry_run = dry_run != NULL};
-    if (!parked_arguments(&line, all != NULL, entity != NULL, &request)) {
+    bool resume = line.argument_count > 0 && strcmp(line.arguments[0], "resume") == 0;
+    if (!parked_arguments(&line, all != NULL, entity != NULL, &request) ||
+        (resume ? !parked_resume_arguments(&line, topic, partition, &request)
+                : topic != NULL || partition != NULL)) {
         fprintf(stderr, "keepstep parked: wants %s\n", command->arguments);
         return EX_USAGE;
     }
-    bool change = strcmp(request.verb, "retry") == 0 || strcmp(request.verb, "skip") == 0;
+    bool change = resume || strcmp(request.verb, "retry") == 0 || strcmp(request.verb, "skip") == 0;
     struct error err = ERROR_INIT;
     struct service service;
     struct store *store = NULL;
@@ -330,7 +450,7 @@ static int parked_run(const struct command *command, int argc, char **argv)
     if (status == STATUS_OK)
         status = service_open_store(&service, !change || request.dry_run, &store, &err);
     if (status == STATUS_OK)
-        status = parked_do(store, &request, &err);
+        status = (resume ? parked_resume : parked_do)(store, &request, &err);
     code = status == STATUS_OK ? EX_OK : command_fail(&err);
     if (store != NULL)
         store->ops->close(store);
@@ -340,12 +460,15 @@ static int parked_run(const struct command *command, int argc, char **argv)
 
 const struct command command_parked = {
     .name = "parked",
-    .arguments = "list | show ID | retry ID|--all|--entity TYPE KEY | skip ID",
-    .summary = "Look at the events that were set aside; retry or skip them.",
-    .examples = "  keepstep parked list -c billing.yaml\n"
-                "  keepstep parked show 7\n"
-                "  keepstep parked retry 7\n"
-                "  keepstep parked retry --entity order '{\"id\":42}' --dry-run\n"
-                "  keepstep parked skip 7          its change is lost here, and only here\n",
+    .arguments = "list | show ID | retry ID|--all|--entity TYPE KEY | skip ID | "
+                 "resume [--topic TOPIC [--partition N]]",
+    .summary = "Look at what was set aside, retry or skip it; let a stopped partition go on.",
+    .examples =
+        "  keepstep parked list -c billing.yaml\n"
+        "  keepstep parked show 7\n"
+        "  keepstep parked retry 7\n"
+        "  keepstep parked retry --entity order '{\"id\":42}' --dry-run\n"
+        "  keepstep parked skip 7          its change is lost here, and only here\n"
+        "  keepstep parked resume          when the cause of a STOPPED partition is mended\n",
     .run = parked_run,
 };

@@ -171,7 +171,7 @@ out:
 static const char *status_next(const struct status_page *page)
 {
     if (page->stopped)
-        return "read the reason above, repair it, then restart: keepstep run";
+        return "read the reason above, mend its cause, then: keepstep parked resume";
     if (page->parked > 0)
         return "keepstep parked list";
     if (page->set_aside > 0)

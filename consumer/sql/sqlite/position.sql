@@ -35,7 +35,7 @@ FROM keepstep_position ORDER BY topic, partition
 UPDATE keepstep_position SET next_offset = ?4,
     anchor_offset = CASE WHEN ?7 < 0 THEN anchor_offset ELSE ?7 END,
     anchor_id = CASE WHEN ?7 < 0 THEN anchor_id ELSE ?8 END,
-    stopped = ?9, updated_at = ?10
+    stopped = ?9, updated_at = ?10, revision = revision + ?11
 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?3 AND epoch = ?5 AND revision = ?6
 -- name: position_fence_epoch
 UPDATE keepstep_position SET updated_at = ?4 WHERE topic = ?1 AND partition = ?2 AND epoch = ?3
