@@ -338,13 +338,15 @@ static enum status agent_check_revisions(struct agent *agent, struct error *err)
 static enum status agent_follow_reload(struct agent *agent, struct error *err)
 {
     enum status status = STATUS_OK;
-    bool again = false;
     for (size_t i = 0; i < agent->partition_count && status == STATUS_OK; i++) {
         struct applier_partition partition;
         if (!applier_partition(agent->applier, i, &partition) || !partition.reloaded)
             continue;
         bool stopped = partition.stopped[0] != '\0';
-        again = again || (agent->partitions[i].paused && !stopped);
+        if (agent->partitions[i].paused && !stopped) {
+            feed_assign_again(agent->feed);
+            return STATUS_OK;
+        }
         batch_remove(&agent->batch, i);
         int64_t anchor = agent->partitions[i].anchor_offset;
         int64_t offset = partition.next_offset;
@@ -357,8 +359,6 @@ static enum status agent_follow_reload(struct agent *agent, struct error *err)
         if (status == STATUS_OK)
             applier_seen_reload(agent->applier, i);
     }
-    if (status == STATUS_OK && again)
-        feed_assign_again(agent->feed);
     if (agent->batch.count == 0)
         agent->retrying = false;
     return status;

@@ -143,6 +143,8 @@ enum status feed_seek(struct feed *feed, const char *topic, int32_t partition, i
     rd_kafka_error_t *failed = rd_kafka_seek_partitions(feed->handle, list, 5000);
     rd_kafka_resp_err_t code = failed == NULL ? list->elems[0].err : rd_kafka_error_code(failed);
     enum status status = feed_check(code, "seek", err);
+    if (code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS)
+        status = err->status = STATUS_RETRY; /* reading has not begun yet */
     if (failed != NULL)
         rd_kafka_error_destroy(failed);
     rd_kafka_topic_partition_list_destroy(list);

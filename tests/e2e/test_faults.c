@@ -17,73 +17,17 @@ static struct sidecar make_billing(struct kafka *kafka)
     return billing;
 }
 
-/* An event of a foreign client: an id, but no sequence. */
-static void produce_item(struct kafka *kafka, const char *id, const char *type, int key,
-                         const char *after)
-{
-    const char *const headers[] = {"ce_specversion",
-                                   "1.0",
-                                   "ce_id",
-                                   id,
-                                   "ce_source",
-                                   "import",
-                                   "ce_type",
-                                   type,
-                                   "content-type",
-                                   "application/json",
-                                   NULL};
-    (void)kafka_produce(kafka, sidecar_topic("item"), 0, test_format("{\"id\":%d}", key),
-                        test_format("{\"op\":\"u\",\"before\":null,\"after\":%s}", after), headers);
-}
-
-/* A sequenced event of a relay that is not ours to run. */
-static void produce_sequenced(struct kafka *kafka, int sequence, const char *id,
-                              const char *previous)
-{
-    const char *const headers[] = {"ce_specversion",
-                                   "1.0",
-                                   "ce_id",
-                                   id,
-                                   "ce_source",
-                                   "shop",
-                                   "ce_type",
-                                   "item.created",
-                                   "content-type",
-                                   "application/json",
-                                   "ce_sequence",
-                                   test_format("%020d", sequence),
-                                   "ce_incarnation",
-                                   "0190aaaa-0000-7000-8000-000000000001",
-                                   "ce_protocol",
-                                   "1",
-                                   previous == NULL ? NULL : "ce_previousid",
-                                   previous,
-                                   NULL};
-    (void)kafka_produce(kafka, sidecar_topic("item"), 0, test_format("{\"id\":%d}", sequence),
-                        test_format("{\"op\":\"c\",\"before\":null,\"after\":{\"id\":%d,"
-                                    "\"name\":\"%s\",\"amount\":null}}",
-                                    sequence, id),
-                        headers);
-}
-
-static void expect_rows(const struct sidecar *service, const char *sql, const char *rows)
-{
-    if (!sqlite_wait_for(service->database, sql, rows, 20000))
-        test_fail("%s has %s: %s", service->name, sqlite_text(service->database, sql),
-                  process_errors(service->process));
-}
-
 static void events_of_foreign_clients_are_applied_and_deduplicated_by_id(void **state)
 {
     (void)state;
     struct kafka *kafka = kafka_start();
     struct sidecar billing = make_billing(kafka);
 
-    produce_item(kafka, "a-1", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
-    produce_item(kafka, "a-2", "item.updated", 1, "{\"id\":1,\"name\":\"two\",\"amount\":2}");
-    produce_item(kafka, "a-1", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
-    produce_item(kafka, "a-3", "item.created", 2, "{\"id\":2,\"name\":\"last\",\"amount\":3}");
-    expect_rows(&billing, "SELECT * FROM items ORDER BY id", "1|two|2\n2|last|3\n");
+    sidecar_produce(kafka, "a-1", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
+    sidecar_produce(kafka, "a-2", "item.updated", 1, "{\"id\":1,\"name\":\"two\",\"amount\":2}");
+    sidecar_produce(kafka, "a-1", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
+    sidecar_produce(kafka, "a-3", "item.created", 2, "{\"id\":2,\"name\":\"last\",\"amount\":3}");
+    sidecar_expect(&billing, "SELECT * FROM items ORDER BY id", "1|two|2\n2|last|3\n");
     sidecar_stop(&billing);
 }
 
@@ -93,17 +37,17 @@ static void a_poisoned_entity_parks_alone_and_is_retried_in_order(void **state)
     struct kafka *kafka = kafka_start();
     struct sidecar billing = make_billing(kafka);
 
-    produce_item(kafka, "p-1", "item.updated", 7, "{\"id\":7,\"amount\":5}"); /* no such row */
-    produce_item(kafka, "p-2", "item.updated", 7, "{\"id\":7,\"amount\":6}");
-    produce_item(kafka, "p-3", "item.created", 8, "{\"id\":8,\"name\":\"flows\",\"amount\":8}");
-    expect_rows(&billing, "SELECT * FROM items", "8|flows|8\n");
-    expect_rows(&billing, "SELECT count(*) FROM keepstep_parked", "2\n");
+    sidecar_produce(kafka, "p-1", "item.updated", 7, "{\"id\":7,\"amount\":5}"); /* no such row */
+    sidecar_produce(kafka, "p-2", "item.updated", 7, "{\"id\":7,\"amount\":6}");
+    sidecar_produce(kafka, "p-3", "item.created", 8, "{\"id\":8,\"name\":\"flows\",\"amount\":8}");
+    sidecar_expect(&billing, "SELECT * FROM items", "8|flows|8\n");
+    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "2\n");
 
     (void)sqlite_text(billing.database, "INSERT INTO items VALUES(7,'mended',0)");
     struct process_result result = sidecar_run(&billing, "parked", "retry", "--all");
     assert_int_equal(result.exit_code, 0);
-    expect_rows(&billing, "SELECT * FROM items ORDER BY id", "7|mended|6\n8|flows|8\n");
-    expect_rows(&billing, "SELECT count(*) FROM keepstep_parked", "0\n");
+    sidecar_expect(&billing, "SELECT * FROM items ORDER BY id", "7|mended|6\n8|flows|8\n");
+    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "0\n");
     sidecar_stop(&billing);
 }
 
@@ -120,9 +64,9 @@ static void a_kill_while_parked_events_are_retried_repeats_nothing(void **state)
     struct kafka *kafka = kafka_start();
     struct sidecar billing = make_billing(kafka);
 
-    produce_item(kafka, "k-1", "item.updated", 7, "{\"id\":7,\"amount\":5}"); /* no such row */
-    produce_item(kafka, "k-2", "item.updated", 7, "{\"id\":7,\"amount\":6}");
-    expect_rows(&billing, "SELECT count(*) FROM keepstep_parked", "2\n");
+    sidecar_produce(kafka, "k-1", "item.updated", 7, "{\"id\":7,\"amount\":5}"); /* no such row */
+    sidecar_produce(kafka, "k-2", "item.updated", 7, "{\"id\":7,\"amount\":6}");
+    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "2\n");
     sidecar_stop(&billing);
     (void)sqlite_text(billing.database,
                       "INSERT INTO items VALUES(7,'mended',0); CREATE TABLE seen(amount);"
@@ -133,8 +77,8 @@ static void a_kill_while_parked_events_are_retried_repeats_nothing(void **state)
     expect_killed(&billing);
     assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 2);
     sidecar_start(&billing, NULL);
-    expect_rows(&billing, "SELECT count(*) FROM keepstep_parked", "0\n");
-    expect_rows(&billing, "SELECT amount FROM seen ORDER BY rowid", "5\n6\n");
+    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "0\n");
+    sidecar_expect(&billing, "SELECT amount FROM seen ORDER BY rowid", "5\n6\n");
     sidecar_stop(&billing);
 }
 
@@ -144,19 +88,19 @@ static void a_kill_after_a_stop_was_recorded_leaves_it_recorded(void **state)
     struct kafka *kafka = kafka_start();
     struct sidecar billing = make_billing(kafka);
 
-    produce_item(kafka, "r-1", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
-    expect_rows(&billing, "SELECT id FROM items", "1\n");
+    sidecar_produce(kafka, "r-1", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
     sidecar_stop(&billing);
     kafka_delete_topic(kafka, sidecar_topic("item"));
     kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
-    produce_item(kafka, "n-1", "item.created", 2, "{\"id\":2,\"name\":\"two\",\"amount\":2}");
-    produce_item(kafka, "n-2", "item.created", 3, "{\"id\":3,\"name\":\"three\",\"amount\":3}");
+    sidecar_produce(kafka, "n-1", "item.created", 2, "{\"id\":2,\"name\":\"two\",\"amount\":2}");
+    sidecar_produce(kafka, "n-2", "item.created", 3, "{\"id\":3,\"name\":\"three\",\"amount\":3}");
     sidecar_start(&billing, "agent_stop_recorded");
     expect_killed(&billing);
-    expect_rows(&billing, "SELECT next_offset, stopped <> '' FROM keepstep_position", "1|1\n");
+    sidecar_expect(&billing, "SELECT next_offset, stopped <> '' FROM keepstep_position", "1|1\n");
     sidecar_start(&billing, NULL);
     assert_true(process_wait_for(billing.process, "stands still", 30000));
-    expect_rows(&billing, "SELECT id FROM items", "1\n");
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
     process_kill(billing.process);
 }
 
@@ -166,14 +110,14 @@ static void a_skipped_head_lets_the_rest_of_its_entity_go_on(void **state)
     struct kafka *kafka = kafka_start();
     struct sidecar billing = make_billing(kafka);
 
-    produce_item(kafka, "s-1", "item.created", 7, "{\"id\":7,\"name\":5,\"amount\":5}");
-    produce_item(kafka, "s-2", "item.updated", 7, "{\"id\":7,\"name\":\"good\",\"amount\":6}");
-    expect_rows(&billing, "SELECT count(*) FROM keepstep_parked", "2\n");
+    sidecar_produce(kafka, "s-1", "item.created", 7, "{\"id\":7,\"name\":5,\"amount\":5}");
+    sidecar_produce(kafka, "s-2", "item.updated", 7, "{\"id\":7,\"name\":\"good\",\"amount\":6}");
+    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "2\n");
     const char *head = sqlite_text(billing.database, "SELECT min(parked_id) FROM keepstep_parked");
     struct process_result result = sidecar_run(&billing, "parked", "skip",
                                                test_format("%d", atoi(head)));
     assert_int_equal(result.exit_code, 0);
-    expect_rows(&billing, "SELECT * FROM items", "7|good|6\n");
+    sidecar_expect(&billing, "SELECT * FROM items", "7|good|6\n");
     sidecar_stop(&billing);
 }
 
@@ -183,11 +127,11 @@ static void a_gap_stops_the_partition_and_says_what_is_missing(void **state)
     struct kafka *kafka = kafka_start();
     struct sidecar billing = make_billing(kafka);
 
-    produce_sequenced(kafka, 1, "e1", NULL);
-    produce_sequenced(kafka, 3, "e3", "e2");
-    expect_rows(&billing, "SELECT id FROM items", "1\n");
+    sidecar_produce_sequenced(kafka, 1, "e1", NULL);
+    sidecar_produce_sequenced(kafka, 3, "e3", "e2");
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
     assert_true(process_wait_for(billing.process, "gap", 15000));
-    expect_rows(&billing, "SELECT stopped LIKE '%gap%' FROM keepstep_position", "1\n");
+    sidecar_expect(&billing, "SELECT stopped LIKE '%gap%' FROM keepstep_position", "1\n");
     assert_int_equal(sqlite_number(billing.database, "SELECT next_offset FROM keepstep_position"),
                      1);
     process_kill(billing.process);
@@ -199,11 +143,11 @@ static void a_fork_stops_the_partition(void **state)
     struct kafka *kafka = kafka_start();
     struct sidecar billing = make_billing(kafka);
 
-    produce_sequenced(kafka, 1, "e1", NULL);
-    produce_sequenced(kafka, 2, "e2", "e1");
-    produce_sequenced(kafka, 2, "other", "e1");
-    expect_rows(&billing, "SELECT name FROM items ORDER BY id", "e1\ne2\n");
-    expect_rows(&billing, "SELECT stopped LIKE '%fork%' FROM keepstep_position", "1\n");
+    sidecar_produce_sequenced(kafka, 1, "e1", NULL);
+    sidecar_produce_sequenced(kafka, 2, "e2", "e1");
+    sidecar_produce_sequenced(kafka, 2, "other", "e1");
+    sidecar_expect(&billing, "SELECT name FROM items ORDER BY id", "e1\ne2\n");
+    sidecar_expect(&billing, "SELECT stopped LIKE '%fork%' FROM keepstep_position", "1\n");
     process_kill(billing.process);
 }
 
@@ -213,12 +157,12 @@ static void a_late_copy_of_a_sequenced_event_is_a_duplicate(void **state)
     struct kafka *kafka = kafka_start();
     struct sidecar billing = make_billing(kafka);
 
-    produce_sequenced(kafka, 1, "e1", NULL);
-    produce_sequenced(kafka, 2, "e2", "e1");
-    produce_sequenced(kafka, 1, "e1", NULL);
-    produce_sequenced(kafka, 3, "e3", "e2");
-    expect_rows(&billing, "SELECT name FROM items ORDER BY id", "e1\ne2\ne3\n");
-    expect_rows(&billing, "SELECT next_offset FROM keepstep_position", "4\n");
+    sidecar_produce_sequenced(kafka, 1, "e1", NULL);
+    sidecar_produce_sequenced(kafka, 2, "e2", "e1");
+    sidecar_produce_sequenced(kafka, 1, "e1", NULL);
+    sidecar_produce_sequenced(kafka, 3, "e3", "e2");
+    sidecar_expect(&billing, "SELECT name FROM items ORDER BY id", "e1\ne2\ne3\n");
+    sidecar_expect(&billing, "SELECT next_offset FROM keepstep_position", "4\n");
     sidecar_stop(&billing);
 }
 
@@ -228,14 +172,14 @@ static void a_topic_made_anew_stops_the_agent_even_when_it_is_longer(void **stat
     struct kafka *kafka = kafka_start();
     struct sidecar billing = make_billing(kafka);
 
-    produce_item(kafka, "t-1", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
-    expect_rows(&billing, "SELECT id FROM items", "1\n");
+    sidecar_produce(kafka, "t-1", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
     sidecar_stop(&billing);
     kafka_delete_topic(kafka, sidecar_topic("item"));
     kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
     for (int i = 0; i < 5; i++)
-        produce_item(kafka, test_format("n-%d", i), "item.created", 10 + i,
-                     test_format("{\"id\":%d,\"name\":\"new\",\"amount\":1}", 10 + i));
+        sidecar_produce(kafka, test_format("n-%d", i), "item.created", 10 + i,
+                        test_format("{\"id\":%d,\"name\":\"new\",\"amount\":1}", 10 + i));
     sidecar_start(&billing, NULL);
     assert_true(process_wait_for(billing.process, "anchor|recreated|another log", 30000));
     assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM items"), 1);
@@ -251,12 +195,12 @@ static void an_unknown_entity_type_stops_and_an_ignored_one_does_not(void **stat
     sidecar_init(&billing, NULL);
     sidecar_start(&billing, NULL);
 
-    produce_item(kafka, "i-1", "noise.created", 1, "{\"id\":1}");
-    produce_item(kafka, "i-2", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
-    expect_rows(&billing, "SELECT id FROM items", "1\n");
-    produce_item(kafka, "i-3", "stranger.created", 1, "{\"id\":1}");
-    produce_item(kafka, "i-4", "item.created", 2, "{\"id\":2,\"name\":\"two\",\"amount\":1}");
-    expect_rows(&billing, "SELECT stopped LIKE '%stranger%' FROM keepstep_position", "1\n");
+    sidecar_produce(kafka, "i-1", "noise.created", 1, "{\"id\":1}");
+    sidecar_produce(kafka, "i-2", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
+    sidecar_produce(kafka, "i-3", "stranger.created", 1, "{\"id\":1}");
+    sidecar_produce(kafka, "i-4", "item.created", 2, "{\"id\":2,\"name\":\"two\",\"amount\":1}");
+    sidecar_expect(&billing, "SELECT stopped LIKE '%stranger%' FROM keepstep_position", "1\n");
     assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM items"), 1);
     process_kill(billing.process);
 }

@@ -37,6 +37,9 @@ void kafka_continue(struct kafka *kafka);
 void kafka_create_topic(struct kafka *kafka, const char *topic, int partitions, const char *config);
 void kafka_delete_topic(struct kafka *kafka, const char *topic);
 
+/** Delete the records in front of `offset`, as retention does. */
+void kafka_trim(struct kafka *kafka, const char *topic, int32_t partition, int64_t offset);
+
 /** Produce one record and wait until it is acknowledged. `key` and `value` may be NULL; `headers`
  * is {"name", "value", …, NULL} or NULL. @return its offset. */
 int64_t kafka_produce(struct kafka *kafka, const char *topic, int32_t partition, const char *key,

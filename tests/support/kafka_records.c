@@ -134,6 +134,25 @@ void kafka_delete_topic(struct kafka *kafka, const char *topic)
     kafka_finish_topic(queue, "delete", topic);
 }
 
+void kafka_trim(struct kafka *kafka, const char *topic, int32_t partition, int64_t offset)
+{
+    rd_kafka_t *client = kafka_client(kafka);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+    rd_kafka_DeleteRecords_t *records = rd_kafka_DeleteRecords_new(list);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_DeleteRecords(client, &records, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, KAFKA_WAIT_MS);
+    bool done = event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_DeleteRecords_destroy(records);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (!done)
+        test_fail("%s [%d] cannot be trimmed", topic, (int)partition);
+}
+
 static rd_kafka_headers_t *kafka_headers(const char *const headers[])
 {
     rd_kafka_headers_t *list = rd_kafka_headers_new(8);

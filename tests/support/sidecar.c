@@ -131,3 +131,57 @@ void sidecar_assert_equal(const struct sidecar *left, const struct sidecar *righ
               sqlite_text(left->database, sql), right->name, sqlite_text(right->database, sql),
               right->name, right->process == NULL ? "" : process_errors(right->process));
 }
+
+void sidecar_produce(struct kafka *kafka, const char *id, const char *type, int key,
+                     const char *after)
+{
+    const char *const headers[] = {"ce_specversion",
+                                   "1.0",
+                                   "ce_id",
+                                   id,
+                                   "ce_source",
+                                   "import",
+                                   "ce_type",
+                                   type,
+                                   "content-type",
+                                   "application/json",
+                                   NULL};
+    (void)kafka_produce(kafka, sidecar_topic("item"), 0, test_format("{\"id\":%d}", key),
+                        test_format("{\"op\":\"u\",\"before\":null,\"after\":%s}", after), headers);
+}
+
+void sidecar_produce_sequenced(struct kafka *kafka, int sequence, const char *id,
+                               const char *previous)
+{
+    const char *const headers[] = {"ce_specversion",
+                                   "1.0",
+                                   "ce_id",
+                                   id,
+                                   "ce_source",
+                                   "shop",
+                                   "ce_type",
+                                   "item.created",
+                                   "content-type",
+                                   "application/json",
+                                   "ce_sequence",
+                                   test_format("%020d", sequence),
+                                   "ce_incarnation",
+                                   "0190aaaa-0000-7000-8000-000000000001",
+                                   "ce_protocol",
+                                   "1",
+                                   previous == NULL ? NULL : "ce_previousid",
+                                   previous,
+                                   NULL};
+    (void)kafka_produce(kafka, sidecar_topic("item"), 0, test_format("{\"id\":%d}", sequence),
+                        test_format("{\"op\":\"c\",\"before\":null,\"after\":{\"id\":%d,"
+                                    "\"name\":\"%s\",\"amount\":null}}",
+                                    sequence, id),
+                        headers);
+}
+
+void sidecar_expect(const struct sidecar *service, const char *sql, const char *rows)
+{
+    if (!sqlite_wait_for(service->database, sql, rows, 20000))
+        test_fail("%s has %s: %s", service->name, sqlite_text(service->database, sql),
+                  process_errors(service->process));
+}

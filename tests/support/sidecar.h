@@ -45,6 +45,17 @@ const char *sidecar_topic(const char *entity_type);
 /** @return how many committed records the topic of an entity type holds. */
 int64_t sidecar_records(struct kafka *kafka, const char *entity_type);
 
+/** Produce an event of a foreign client to partition 0 of "TEST.item": an id, but no sequence. */
+void sidecar_produce(struct kafka *kafka, const char *id, const char *type, int key,
+                     const char *after);
+
+/** Produce an event of "shop" there that creates item `sequence` with its id as name. */
+void sidecar_produce_sequenced(struct kafka *kafka, int sequence, const char *id,
+                               const char *previous);
+
+/** The test fails where a query does not give `rows` within 20 s. */
+void sidecar_expect(const struct sidecar *service, const char *sql, const char *rows);
+
 /** The test fails where the two tables do not become equal. */
 void sidecar_assert_equal(const struct sidecar *left, const struct sidecar *right,
                           const char *table, int64_t limit_ms);
