@@ -17,8 +17,8 @@ const struct config_option config_options[] = {
     {"limits.batch_bytes", "4194304", true, "Bytes of those events at most."},
     {"limits.batch_time_ms", "10", true, "Time of a transaction beside an outbox."},
     {"limits.message_bytes", "1000000", true, "Largest record, uncompressed."},
-    {"limits.parked_entities", "1000", true, "Parked entities of a type before it pauses."},
-    {"limits.parked_records", "10000", true, "Parked records before the partition pauses."},
+    {"limits.parked_entities", "1000", true, "Parked entities of a partition before it pauses."},
+    {"limits.parked_records", "10000", true, "Parked records of a partition before it pauses."},
     {"limits.outbox_retention_s", "86400", true, "How long acknowledged outbox rows stay."},
     {"limits.idempotency_window_s", "0", true, "How long single keys stay; 0: for ever."},
 };
