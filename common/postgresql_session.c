@@ -1,0 +1,332 @@
+/* A PostgreSQL session that nothing outside can bend, and the one table of what SQLSTATEs mean. */
+#include "common/postgresql_session.h"
+
+#include "common/buffer.h"
+
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define POSTGRESQL_VERSION_MIN     150000
+#define POSTGRESQL_PARAMETERS_MAX  64
+#define POSTGRESQL_PARAMETERS_SIZE ((size_t)256 * 1024 * 1024)
+#define SQLSTATE_LENGTH            5
+
+/* The first row whose beginning the SQLSTATE has counts; what is not here is FATAL. */
+static const struct {
+    const char *sqlstate;
+    enum status status;
+    enum reject_kind reject;
+    bool lost;
+} postgresql_verdicts[] = {
+    {"08", STATUS_RETRY, REJECT_HELD, true},     /* connection */
+    {"25006", STATUS_RETRY, REJECT_HELD, true},  /* read only: another server may have taken over */
+    {"25P03", STATUS_RETRY, REJECT_HELD, true},  /* idle in transaction for too long */
+    {"40001", STATUS_RETRY, REJECT_HELD, false}, /* serialization failure */
+    {"40003", STATUS_RETRY, REJECT_HELD, true},  /* statement completion unknown */
+    {"40P01", STATUS_RETRY, REJECT_HELD, false}, /* deadlock */
+    {"42501", STATUS_RETRY, REJECT_HELD, false}, /* permission */
+    {"53", STATUS_RETRY, REJECT_HELD, false},    /* disk full, memory, too many connections */
+    {"55P03", STATUS_RETRY, REJECT_HELD, false}, /* lock timeout */
+    {"55006", STATUS_RETRY, REJECT_HELD, false}, /* object in use */
+    {"57014", STATUS_RETRY, REJECT_HELD, false}, /* statement timeout, or cancelled by hand */
+    {"57P01", STATUS_RETRY, REJECT_HELD, true},  /* shutdown, or terminated by hand */
+    {"57P02", STATUS_RETRY, REJECT_HELD, true},  /* another backend crashed */
+    {"57P03", STATUS_RETRY, REJECT_HELD, true},  /* starting up or shutting down */
+    {"57P05", STATUS_RETRY, REJECT_HELD, true},  /* idle for too long */
+    {"58030", STATUS_RETRY, REJECT_HELD, false}, /* input or output */
+    {"23001", STATUS_REJECT, REJECT_WAITING, false}, /* a row is still referred to */
+    {"23503", STATUS_REJECT, REJECT_WAITING, false}, /* foreign key */
+    {"23505", STATUS_REJECT, REJECT_WAITING, false}, /* unique */
+    {"23P01", STATUS_REJECT, REJECT_WAITING, false}, /* exclusion */
+    {"23502", STATUS_REJECT, REJECT_HELD, false},    /* not null */
+    {"23514", STATUS_REJECT, REJECT_HELD, false},    /* check */
+    {"22001", STATUS_REJECT, REJECT_HELD, false},    /* text too long */
+    {"22003", STATUS_REJECT, REJECT_HELD, false},    /* number out of range */
+    {"22007", STATUS_REJECT, REJECT_HELD, false},    /* form of a time */
+    {"22008", STATUS_REJECT, REJECT_HELD, false},    /* time out of range */
+    {"22012", STATUS_REJECT, REJECT_HELD, false},    /* division by zero in a generated column */
+    {"22021", STATUS_REJECT, REJECT_HELD, false},    /* bytes that are no text */
+    {"22P02", STATUS_REJECT, REJECT_HELD, false},    /* form of a value */
+    {"22P05", STATUS_REJECT, REJECT_HELD, false},    /* character that jsonb cannot hold */
+    {"44000", STATUS_REJECT, REJECT_HELD, false},    /* check option of a view */
+    {"54000", STATUS_REJECT, REJECT_HELD, false},    /* key too large for its index */
+    {"P0001", STATUS_REJECT, REJECT_HELD, false},    /* a service's trigger refuses */
+};
+
+enum status postgresql_session_classify(const char *sqlstate, enum reject_kind *ret_reject,
+                                        bool *ret_lost)
+{
+    for (size_t i = 0; i < sizeof postgresql_verdicts / sizeof postgresql_verdicts[0]; i++) {
+        const char *known = postgresql_verdicts[i].sqlstate;
+        if (strncmp(sqlstate, known, strlen(known)) != 0)
+            continue;
+        *ret_reject = postgresql_verdicts[i].reject;
+        *ret_lost = postgresql_verdicts[i].lost;
+        return postgresql_verdicts[i].status;
+    }
+    *ret_lost = false;
+    return STATUS_FATAL;
+}
+
+/* libpq's texts end in a line feed and may have more lines. */
+static int postgresql_first_line(const char *text)
+{
+    return (int)strcspn(text, "\n");
+}
+
+enum status postgresql_session_error(PGconn *connection, const PGresult *result, const char *what,
+                                     struct error *err)
+{
+    const char *sqlstate = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    bool broken = PQstatus(connection) != CONNECTION_OK;
+    bool first = err != NULL && err->status == STATUS_OK;
+    enum reject_kind reject = REJECT_HELD;
+    bool lost = broken;
+    enum status status;
+
+    if (sqlstate == NULL) { /* libpq's own: without a broken connection there is no memory */
+        const char *text = PQerrorMessage(connection);
+        status = error_set(err, STATUS_RETRY, "%s: %.*s", what, postgresql_first_line(text), text);
+    } else {
+        const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+        bool gone = false;
+        status = postgresql_session_classify(sqlstate, &reject, &gone);
+        if (broken)
+            status = STATUS_RETRY;
+        lost = lost || gone;
+        status = error_set_native(err, status, (int)strtol(sqlstate, NULL, 36), "%s: %s (%s)", what,
+                                  text == NULL ? "failed" : text, sqlstate);
+    }
+    if (first) {
+        err->reject = reject;
+        err->connection_lost = lost;
+    }
+    return status;
+}
+
+/* The SQLSTATE in a verbose text of a refused connection: "FATAL:  28P01: …". */
+static bool postgresql_refused_state(const char *text, char sqlstate[static SQLSTATE_LENGTH + 1])
+{
+    for (const char *at = strstr(text, ":  "); at != NULL; at = strstr(at + 1, ":  ")) {
+        if (strspn(at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == SQLSTATE_LENGTH &&
+            at[3 + SQLSTATE_LENGTH] == ':') {
+            memcpy(sqlstate, at + 3, SQLSTATE_LENGTH);
+            sqlstate[SQLSTATE_LENGTH] = '\0';
+            return true;
+        }
+    }
+    return false;
+}
+
+/* libpq itself refuses an option's value, and has not tried to connect. */
+static bool postgresql_option_refused(PGconn *connection)
+{
+    return strncmp(PQerrorMessage(connection), "invalid ", 8) == 0;
+}
+
+/* What no waiting mends: credentials, a database that is not there, options libpq refuses. */
+static enum status postgresql_refused(PGconn *connection, struct error *err)
+{
+    const char *text = PQerrorMessage(connection);
+    char sqlstate[SQLSTATE_LENGTH + 1] = "";
+    bool first = err != NULL && err->status == STATUS_OK;
+    bool known = postgresql_refused_state(text, sqlstate);
+    bool final = postgresql_option_refused(connection) || PQconnectionNeedsPassword(connection) ||
+                 (known && (strncmp(sqlstate, "28", 2) == 0 || strcmp(sqlstate, "3D000") == 0));
+    enum status status = error_set_native(err, final ? STATUS_FATAL : STATUS_RETRY,
+                                          known ? (int)strtol(sqlstate, NULL, 36) : 0, "%.*s",
+                                          postgresql_first_line(text), text);
+    if (first && final)
+        err->exit_code = EX_CONFIG;
+    if (first && !final)
+        err->connection_lost = true;
+    return status;
+}
+
+/* Rows that a policy hides must be an error: the agent would take them for absent. */
+static const char postgresql_settings[] =
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;"
+    "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';"
+    "SET extra_float_digits = 1; SET bytea_output = 'hex'; SET standard_conforming_strings = on;"
+    "SET array_nulls = on; SET transform_null_equals = off; SET row_security = off;"
+    "SET default_transaction_deferrable = off; SET jit = off;"
+    "SET lock_timeout = '5s'; SET statement_timeout = '60s';"
+    "SET idle_in_transaction_session_timeout = '60s'; SET idle_session_timeout = 0;";
+
+/* An `on` that the role has stays, and so does what waits for more than the disk. */
+static const char postgresql_wait[] = "SELECT set_config('synchronous_commit', 'on', false) "
+                                      "WHERE current_setting('synchronous_commit') = 'off'";
+
+static void postgresql_ignore_notice(void *context, const PGresult *result)
+{
+    (void)context;
+    (void)result;
+}
+
+static enum status postgresql_configure(PGconn *connection,
+                                        const struct postgresql_session_options *options,
+                                        struct error *err)
+{
+    (void)PQsetNoticeReceiver(connection, postgresql_ignore_notice, NULL);
+    if (PQserverVersion(connection) < POSTGRESQL_VERSION_MIN) {
+        if (err != NULL && err->status == STATUS_OK)
+            err->exit_code = EX_CONFIG;
+        return error_set(err, STATUS_FATAL, "the server is PostgreSQL %s: 15 or later is needed",
+                         PQparameterStatus(connection, "server_version"));
+    }
+    enum status status = postgresql_session_execute(connection, postgresql_settings, err);
+    if (status == STATUS_OK)
+        status = postgresql_session_execute(connection,
+                                            options->read_only
+                                                ? "SET default_transaction_read_only = on"
+                                                : "SET default_transaction_read_only = off",
+                                            err);
+    if (status == STATUS_OK)
+        status = postgresql_session_execute(
+            connection, options->wait_for_disk ? postgresql_wait : "SET synchronous_commit = off",
+            err);
+    return status;
+}
+
+enum status postgresql_session_open(const struct postgresql_session_options *options,
+                                    PGconn **ret_connection, struct error *err)
+{
+    /* What stands before dbname the URL may override; what stands behind it, it may not. */
+    const char *const names[] = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
+                                 "keepalives_count", "tcp_user_timeout", "application_name",
+                                 "dbname",           "client_encoding",  NULL};
+    const char *const values[] = {"10",         "30",   "10", "3", "60000", options->application,
+                                  options->url, "UTF8", NULL};
+    char *problem = NULL;
+    PQconninfoOption *parsed = PQconninfoParse(options->url, &problem);
+    PQfreemem(problem); /* it repeats the URL, with its password */
+    if (parsed == NULL) {
+        if (err != NULL && err->status == STATUS_OK)
+            err->exit_code = EX_CONFIG;
+        return error_set(err, STATUS_FATAL,
+                         "the database's URL cannot be read: write "
+                         "postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE as libpq knows it");
+    }
+    PQconninfoFree(parsed);
+    PGconn *connection = PQconnectdbParams(names, values, 1);
+    if (connection == NULL)
+        return error_set(err, STATUS_RETRY, "out of memory");
+    enum status status = STATUS_OK;
+    if (PQstatus(connection) != CONNECTION_OK && !postgresql_option_refused(connection)) {
+        /* Once more, so that it tells the SQLSTATE. */
+        (void)PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
+        PQreset(connection);
+        (void)PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
+    }
+    if (PQstatus(connection) != CONNECTION_OK)
+        status = postgresql_refused(connection, err);
+    else
+        status = postgresql_configure(connection, options, err);
+    if (status != STATUS_OK) {
+        PQfinish(connection);
+        return status;
+    }
+    *ret_connection = connection;
+    return STATUS_OK;
+}
+
+void postgresql_session_close(PGconn *connection)
+{
+    PQfinish(connection);
+}
+
+/* Takes `result`. */
+static enum status postgresql_judge(PGconn *connection, PGresult *result, const char *sql,
+                                    PGresult **ret_result, struct error *err)
+{
+    enum status status = STATUS_OK;
+    ExecStatusType kind = PQresultStatus(result);
+    if (kind != PGRES_COMMAND_OK && kind != PGRES_TUPLES_OK && kind != PGRES_EMPTY_QUERY)
+        status = postgresql_session_error(connection, result, sql, err);
+    if (status == STATUS_OK && ret_result != NULL)
+        *ret_result = result;
+    else
+        PQclear(result);
+    return status;
+}
+
+enum status postgresql_session_execute(PGconn *connection, const char *sql, struct error *err)
+{
+    return postgresql_judge(connection, PQexec(connection, sql), sql, NULL, err);
+}
+
+enum status postgresql_session_query(PGconn *connection, const char *sql,
+                                     const struct slice *parameters, size_t count,
+                                     PGresult **ret_result, struct error *err)
+{
+    const char *values[POSTGRESQL_PARAMETERS_MAX] = {NULL};
+    size_t offsets[POSTGRESQL_PARAMETERS_MAX] = {0};
+    struct buffer texts;
+    enum status status = STATUS_OK;
+
+    if (count > POSTGRESQL_PARAMETERS_MAX)
+        return error_set(err, STATUS_FATAL, "%s: too many parameters", sql);
+    buffer_init(&texts, POSTGRESQL_PARAMETERS_SIZE);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        offsets[i] = texts.length;
+        if (parameters[i].length > 0 &&
+            memchr(parameters[i].data, '\0', parameters[i].length) != NULL)
+            status = error_set(err, STATUS_REJECT,
+                               "%s: parameter %zu holds a NUL character, which PostgreSQL has not",
+                               sql, i + 1);
+        buffer_append(&texts, parameters[i].data, parameters[i].length);
+        buffer_append(&texts, "", 1);
+    }
+    if (status == STATUS_OK && texts.failed)
+        status = error_set(err, STATUS_RETRY, "%s: no memory for its parameters", sql);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        values[i] = parameters[i].data == NULL ? NULL : texts.data + offsets[i];
+    if (status == STATUS_OK)
+        status = postgresql_judge(
+            connection, PQexecParams(connection, sql, (int)count, NULL, values, NULL, NULL, 0), sql,
+            ret_result, err);
+    buffer_done(&texts);
+    return status;
+}
+
+/* Read what is under way to its end, so that the session takes statements again. */
+static void postgresql_drain(PGconn *connection)
+{
+    bool pipeline = PQpipelineStatus(connection) != PQ_PIPELINE_OFF;
+    if (pipeline && PQpipelineSync(connection) != 1)
+        return;
+    for (int nothing = 0; nothing < 2 && PQstatus(connection) == CONNECTION_OK;) {
+        PGresult *result = PQgetResult(connection);
+        ExecStatusType kind = PQresultStatus(result);
+        nothing = result == NULL ? nothing + 1 : 0;
+        PQclear(result);
+        if (kind == PGRES_COPY_IN)
+            (void)PQputCopyEnd(connection, "rolled back");
+        if (result == NULL && !pipeline)
+            break;
+    }
+    if (pipeline)
+        (void)PQexitPipelineMode(connection);
+}
+
+void postgresql_session_rollback(PGconn *connection)
+{
+    if (connection == NULL || PQstatus(connection) != CONNECTION_OK)
+        return;
+    postgresql_drain(connection);
+    if (PQstatus(connection) == CONNECTION_OK && PQtransactionStatus(connection) != PQTRANS_IDLE)
+        PQclear(PQexec(connection, "ROLLBACK"));
+}
+
+struct slice postgresql_session_text(const PGresult *result, int row, int column)
+{
+    if (PQgetisnull(result, row, column) != 0)
+        return (struct slice){0};
+    return (struct slice){.data = PQgetvalue(result, row, column),
+                          .length = (size_t)PQgetlength(result, row, column)};
+}
+
+int64_t postgresql_session_integer(const PGresult *result, int row, int column)
+{
+    return (int64_t)strtoll(PQgetvalue(result, row, column), NULL, 10);
+}

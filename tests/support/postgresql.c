@@ -1,0 +1,194 @@
+/* Starts and stops a PostgreSQL server by its own initdb and pg_ctl. */
+#include "tests/support/postgresql.h"
+
+#include "common/buffer.h"
+#include "common/postgresql_session.h"
+
+#include <arpa/inet.h>
+#include <glob.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ROWS_MAX ((size_t)64 * 1024 * 1024)
+
+static const char *directory; /* of the server, short: a socket's path has 107 characters */
+static const char *programs;
+static const char *reason;
+static const char *server_url;
+static int port;
+static pid_t owner;
+
+/* As the server's own user where the tests run as root, which PostgreSQL refuses. */
+static int run(const char *command)
+{
+    const char *line = test_format("cd / && ( %s ) >>%s/log 2>&1", command, directory);
+    if (geteuid() == 0)
+        line = test_format("setpriv --reuid=postgres --regid=postgres --clear-groups sh -c '%s'",
+                           line);
+    return system(line);
+}
+
+static int free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &size) != 0)
+        test_fail("no free port");
+    (void)close(listener);
+    return ntohs(address.sin_port);
+}
+
+static bool find_programs(void)
+{
+    glob_t found;
+    if (glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &found) == 0) {
+        const char *last = found.gl_pathv[found.gl_pathc - 1];
+        programs = test_format("%.*s", (int)(strrchr(last, '/') - last), last);
+    }
+    globfree(&found);
+    return programs != NULL;
+}
+
+static void start(void)
+{
+    if (run(test_format("%s/pg_ctl -s -w -D %s/data -l %s/server.log start", programs, directory,
+                        directory)) != 0)
+        test_fail("PostgreSQL does not start: see %s/log and server.log", directory);
+}
+
+static void end_server(void)
+{
+    if (getpid() != owner)
+        return;
+    (void)run(test_format("%s/pg_ctl -s -m immediate -D %s/data stop", programs, directory));
+    (void)run(test_format("rm -rf %s", directory));
+}
+
+static void give_to_server_user(void)
+{
+    struct passwd *user = geteuid() == 0 ? getpwnam("postgres") : NULL;
+    if (user != NULL && chown(directory, user->pw_uid, user->pw_gid) != 0)
+        test_fail("chown %s", directory);
+}
+
+static void create_server(void)
+{
+    char path[] = "/tmp/keepstep-postgresql-XXXXXX";
+    if (mkdtemp(path) == NULL)
+        test_fail("mkdtemp %s", path);
+    directory = test_format("%s", path);
+    owner = getpid();
+    (void)atexit(end_server);
+    give_to_server_user();
+    port = free_port();
+    if (run(test_format("%s/initdb -D %s/data -U postgres -A trust -E UTF8 --locale=C.UTF-8",
+                        programs, directory)) != 0)
+        test_fail("initdb failed: see %s/log", directory);
+    if (run(test_format("printf \"listen_addresses = localhost\\nport = %d\\n"
+                        "unix_socket_directories = \\047%s\\047\\nmax_connections = 50\\n\" "
+                        ">>%s/data/postgresql.conf",
+                        port, directory, directory)) != 0)
+        test_fail("configure PostgreSQL");
+    start();
+    server_url = test_format("postgresql://postgres@localhost:%d/postgres", port);
+}
+
+const char *postgresql_skip_reason(void)
+{
+    if (reason == NULL && server_url == NULL) {
+        if (!find_programs())
+            reason = "PostgreSQL's server is not installed (apt install postgresql)";
+        else if (geteuid() == 0 && getpwnam("postgres") == NULL)
+            reason = "there is no user postgres to run the server as";
+        else
+            create_server();
+    }
+    return reason;
+}
+
+const char *postgresql_server_url(void)
+{
+    return postgresql_skip_reason() == NULL ? server_url : NULL;
+}
+
+const char *postgresql_directory(void)
+{
+    return directory;
+}
+
+const char *postgresql_database(const char *name)
+{
+    const char *server = postgresql_server_url();
+    if (server == NULL)
+        test_skip("%s", reason);
+    postgresql_execute(server, test_format("DROP DATABASE IF EXISTS \"%s\" WITH (FORCE)", name));
+    postgresql_execute(server, test_format("CREATE DATABASE \"%s\" TEMPLATE template0", name));
+    return test_format("postgresql://postgres@localhost:%d/%s", port, name);
+}
+
+/* The rows of one or more statements, the last one's; NULL on an error, which fails the test. */
+static const char *execute(const char *url, const char *sql)
+{
+    struct buffer rows;
+    PGconn *connection = PQconnectdb(url);
+    if (PQstatus(connection) != CONNECTION_OK)
+        test_fail("%s", PQerrorMessage(connection));
+    PGresult *result = PQexec(connection, "SET TimeZone = 'UTC'; SET extra_float_digits = 1;"
+                                          "SET client_min_messages = error");
+    PQclear(result);
+    result = PQexec(connection, sql);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK) {
+        const char *text = test_format("%s", PQerrorMessage(connection));
+        PQclear(result);
+        PQfinish(connection);
+        test_fail("%s\n%s", text, sql);
+    }
+    buffer_init(&rows, ROWS_MAX);
+    for (int row = 0; row < PQntuples(result); row++) {
+        for (int column = 0; column < PQnfields(result); column++) {
+            struct slice text = postgresql_session_text(result, row, column);
+            buffer_append_text(&rows, column == 0 ? "" : "|");
+            if (text.data == NULL)
+                text = slice_of("NULL");
+            buffer_append(&rows, text.data, text.length);
+        }
+        buffer_append_text(&rows, "\n");
+    }
+    PQclear(result);
+    PQfinish(connection);
+    const char *kept = test_format("%s", buffer_text(&rows));
+    buffer_done(&rows);
+    return kept;
+}
+
+const char *postgresql_text(const char *url, const char *sql)
+{
+    return execute(url, sql);
+}
+
+void postgresql_execute(const char *url, const char *sql)
+{
+    (void)execute(url, sql);
+}
+
+void postgresql_kill_backends(const char *url)
+{
+    (void)execute(url, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                       "WHERE datname = current_database() AND pid <> pg_backend_pid()");
+}
+
+void postgresql_stop(void)
+{
+    if (run(test_format("%s/pg_ctl -s -w -m immediate -D %s/data stop", programs, directory)) != 0)
+        test_fail("PostgreSQL does not stop: see %s/log", directory);
+}
+
+void postgresql_start(void)
+{
+    start();
+}

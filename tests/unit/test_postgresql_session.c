@@ -1,0 +1,226 @@
+/* PostgreSQL sessions: what each SQLSTATE means, what a session is set to, what opening refuses. */
+#include "common/postgresql_session.h"
+
+#include "tests/support/postgresql.h"
+#include "tests/support/test.h"
+
+#include <sysexits.h>
+
+static struct error err;
+
+static void each_sqlstate_has_one_verdict(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sqlstate;
+        enum status status;
+        enum reject_kind reject;
+        bool lost;
+    } expected[] = {
+        {"08006", STATUS_RETRY, REJECT_HELD, true},
+        {"08001", STATUS_RETRY, REJECT_HELD, true},
+        {"57P01", STATUS_RETRY, REJECT_HELD, true},
+        {"57P02", STATUS_RETRY, REJECT_HELD, true},
+        {"57P03", STATUS_RETRY, REJECT_HELD, true},
+        {"57P04", STATUS_FATAL, REJECT_HELD, false},
+        {"57P05", STATUS_RETRY, REJECT_HELD, true},
+        {"25006", STATUS_RETRY, REJECT_HELD, true},
+        {"25P03", STATUS_RETRY, REJECT_HELD, true},
+        {"40003", STATUS_RETRY, REJECT_HELD, true},
+        {"40001", STATUS_RETRY, REJECT_HELD, false},
+        {"40P01", STATUS_RETRY, REJECT_HELD, false},
+        {"42501", STATUS_RETRY, REJECT_HELD, false},
+        {"53100", STATUS_RETRY, REJECT_HELD, false},
+        {"53200", STATUS_RETRY, REJECT_HELD, false},
+        {"53300", STATUS_RETRY, REJECT_HELD, false},
+        {"55P03", STATUS_RETRY, REJECT_HELD, false},
+        {"55006", STATUS_RETRY, REJECT_HELD, false},
+        {"57014", STATUS_RETRY, REJECT_HELD, false},
+        {"58030", STATUS_RETRY, REJECT_HELD, false},
+        {"23505", STATUS_REJECT, REJECT_WAITING, false},
+        {"23503", STATUS_REJECT, REJECT_WAITING, false},
+        {"23001", STATUS_REJECT, REJECT_WAITING, false},
+        {"23P01", STATUS_REJECT, REJECT_WAITING, false},
+        {"23502", STATUS_REJECT, REJECT_HELD, false},
+        {"23514", STATUS_REJECT, REJECT_HELD, false},
+        {"22001", STATUS_REJECT, REJECT_HELD, false},
+        {"22003", STATUS_REJECT, REJECT_HELD, false},
+        {"22007", STATUS_REJECT, REJECT_HELD, false},
+        {"22008", STATUS_REJECT, REJECT_HELD, false},
+        {"22012", STATUS_REJECT, REJECT_HELD, false},
+        {"22021", STATUS_REJECT, REJECT_HELD, false},
+        {"22P02", STATUS_REJECT, REJECT_HELD, false},
+        {"22P05", STATUS_REJECT, REJECT_HELD, false},
+        {"44000", STATUS_REJECT, REJECT_HELD, false},
+        {"54000", STATUS_REJECT, REJECT_HELD, false},
+        {"P0001", STATUS_REJECT, REJECT_HELD, false},
+        {"22P03", STATUS_FATAL, REJECT_HELD, false}, /* our own binary form */
+        {"22023", STATUS_FATAL, REJECT_HELD, false},
+        {"42P01", STATUS_FATAL, REJECT_HELD, false},
+        {"42703", STATUS_FATAL, REJECT_HELD, false},
+        {"42601", STATUS_FATAL, REJECT_HELD, false},
+        {"0A000", STATUS_FATAL, REJECT_HELD, false},
+        {"25P02", STATUS_FATAL, REJECT_HELD, false},
+        {"26000", STATUS_FATAL, REJECT_HELD, false},
+        {"28P01", STATUS_FATAL, REJECT_HELD, false},
+        {"XX000", STATUS_FATAL, REJECT_HELD, false},
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        enum reject_kind reject = REJECT_HELD;
+        bool lost = !expected[i].lost;
+        enum status status = postgresql_session_classify(expected[i].sqlstate, &reject, &lost);
+        if (status != expected[i].status || reject != expected[i].reject ||
+            lost != expected[i].lost)
+            test_fail("%s is %s%s", expected[i].sqlstate, status_name(status),
+                      lost ? " and the session lost" : "");
+    }
+}
+
+static PGconn *open_session(const char *url, bool wait_for_disk)
+{
+    PGconn *connection = NULL;
+    struct postgresql_session_options options = {
+        .url = url, .application = "keepstep test", .wait_for_disk = wait_for_disk};
+    error_clear(&err);
+    if (postgresql_session_open(&options, &connection, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return connection;
+}
+
+static const char *setting(PGconn *connection, const char *name)
+{
+    PGresult *result = NULL;
+    struct slice parameter = slice_of(name);
+    if (postgresql_session_query(connection, "SELECT current_setting($1)", &parameter, 1, &result,
+                                 &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    const char *text = test_format("%s", PQgetvalue(result, 0, 0));
+    PQclear(result);
+    return text;
+}
+
+static void no_setting_of_the_database_bends_a_session(void **state)
+{
+    (void)state;
+    const char *url = postgresql_database("bent");
+    postgresql_execute(url, "ALTER DATABASE bent SET TimeZone = 'Asia/Tokyo'");
+    postgresql_execute(url, "ALTER DATABASE bent SET DateStyle = 'German'");
+    postgresql_execute(url, "ALTER DATABASE bent SET extra_float_digits = -15");
+    postgresql_execute(url, "ALTER DATABASE bent SET default_transaction_isolation = "
+                            "'serializable'");
+    postgresql_execute(url, "ALTER DATABASE bent SET bytea_output = 'escape'");
+    postgresql_execute(url, "ALTER DATABASE bent SET standard_conforming_strings = off");
+    postgresql_execute(url, "ALTER DATABASE bent SET client_encoding = 'LATIN1'");
+    postgresql_execute(url, "ALTER DATABASE bent SET synchronous_commit = off");
+    postgresql_execute(url, "ALTER DATABASE bent SET default_transaction_read_only = on");
+    PGconn *connection = open_session(test_format("%s?client_encoding=LATIN2", url), true);
+    assert_string_equal(setting(connection, "TimeZone"), "UTC");
+    assert_string_equal(setting(connection, "DateStyle"), "ISO, YMD");
+    assert_string_equal(setting(connection, "extra_float_digits"), "1");
+    assert_string_equal(setting(connection, "transaction_read_only"), "off");
+    assert_string_equal(setting(connection, "transaction_isolation"), "read committed");
+    assert_string_equal(setting(connection, "bytea_output"), "hex");
+    assert_string_equal(setting(connection, "standard_conforming_strings"), "on");
+    assert_string_equal(setting(connection, "client_encoding"), "UTF8");
+    assert_string_equal(setting(connection, "synchronous_commit"), "on");
+    assert_string_equal(setting(connection, "application_name"), "keepstep test");
+    postgresql_session_close(connection);
+    connection = open_session(url, false);
+    assert_string_equal(setting(connection, "synchronous_commit"), "off");
+    postgresql_session_close(connection);
+}
+
+static enum status try_open(const char *url)
+{
+    PGconn *connection = NULL;
+    struct postgresql_session_options options = {.url = url, .application = "keepstep test"};
+    error_clear(&err);
+    enum status status = postgresql_session_open(&options, &connection, &err);
+    if (status == STATUS_OK)
+        postgresql_session_close(connection);
+    return status;
+}
+
+static void a_url_that_cannot_be_read_is_refused_without_its_password(void **state)
+{
+    (void)state;
+    assert_int_equal(try_open("postgresql://me:secret@[::1/shop"), STATUS_FATAL);
+    assert_int_equal(err.exit_code, EX_CONFIG);
+    assert_null(strstr(err.text, "secret"));
+    assert_int_equal(try_open("postgresql://me:secret@localhost/shop?sslmode=perhaps"),
+                     STATUS_FATAL);
+    assert_null(strstr(err.text, "secret"));
+}
+
+static void a_server_that_cannot_be_reached_is_tried_again(void **state)
+{
+    (void)state;
+    assert_int_equal(try_open("postgresql://me:secret@localhost:1/shop"), STATUS_RETRY);
+    assert_true(err.connection_lost);
+    assert_null(strstr(err.text, "secret"));
+}
+
+static void what_waiting_does_not_mend_is_fatal(void **state)
+{
+    (void)state;
+    const char *url = postgresql_database("there");
+    assert_int_equal(try_open(test_format("%s_not", url)), STATUS_FATAL);
+    assert_int_equal(err.exit_code, EX_CONFIG);
+    const char *host = strchr(url, '@');
+    assert_int_equal(try_open(test_format("postgresql://nobody:secret%s", host)), STATUS_FATAL);
+    assert_int_equal(err.exit_code, EX_CONFIG);
+    assert_null(strstr(err.text, "secret"));
+}
+
+static void errors_carry_their_sqlstate_and_what_was_done(void **state)
+{
+    (void)state;
+    PGconn *connection = open_session(postgresql_database("errors"), true);
+    assert_int_equal(postgresql_session_execute(connection, "SELECT 1/0", &err), STATUS_REJECT);
+    assert_int_equal(err.native_code, strtol("22012", NULL, 36));
+    assert_string_equal(err.text, "SELECT 1/0: division by zero (22012)");
+    postgresql_session_close(connection);
+}
+
+static void rollback_is_legal_in_any_state(void **state)
+{
+    (void)state;
+    const char *url = postgresql_database("rolled");
+    PGconn *connection = open_session(url, true);
+    postgresql_session_rollback(NULL);
+    postgresql_session_rollback(connection);
+    assert_int_equal(postgresql_session_execute(connection, "BEGIN; CREATE TABLE t(a int)", &err),
+                     STATUS_OK);
+    postgresql_session_rollback(connection);
+    assert_int_equal(PQtransactionStatus(connection), PQTRANS_IDLE);
+    assert_int_equal(postgresql_session_execute(connection, "BEGIN; CREATE TABLE t(a int)", &err),
+                     STATUS_OK);
+    PQclear(PQexec(connection, "COPY t FROM STDIN"));
+    postgresql_session_rollback(connection);
+    assert_int_equal(PQtransactionStatus(connection), PQTRANS_IDLE);
+    assert_int_equal(PQenterPipelineMode(connection), 1);
+    assert_int_equal(PQsendQueryParams(connection, "BEGIN", 0, NULL, NULL, NULL, NULL, 0), 1);
+    assert_int_equal(PQsendQueryParams(connection, "SELECT 1/0", 0, NULL, NULL, NULL, NULL, 0), 1);
+    postgresql_session_rollback(connection);
+    assert_int_equal(PQtransactionStatus(connection), PQTRANS_IDLE);
+    assert_int_equal(PQpipelineStatus(connection), PQ_PIPELINE_OFF);
+    postgresql_kill_backends(url);
+    assert_int_equal(postgresql_session_execute(connection, "SELECT 1", &err), STATUS_RETRY);
+    assert_true(err.connection_lost);
+    postgresql_session_rollback(connection);
+    postgresql_session_close(connection);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(each_sqlstate_has_one_verdict),
+        TEST(no_setting_of_the_database_bends_a_session),
+        TEST(a_url_that_cannot_be_read_is_refused_without_its_password),
+        TEST(a_server_that_cannot_be_reached_is_tried_again),
+        TEST(what_waiting_does_not_mend_is_fatal),
+        TEST(errors_carry_their_sqlstate_and_what_was_done),
+        TEST(rollback_is_legal_in_any_state),
+    };
+    return TEST_RUN(tests);
+}
