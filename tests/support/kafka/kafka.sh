@@ -10,31 +10,16 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cache=${KEEPSTEP_KAFKA_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/keepstep/kafka}
-version=$(sha256sum "$here/pom.xml" | cut -c 1-12)
-libs=$cache/$version
-
 die() {
     echo "kafka.sh: $*" >&2
     exit 69
 }
 
+. "$here/../maven.sh"
+libs=$(maven_libs kafka "$here/pom.xml")
+
 fetch() {
-    [ -e "$libs/complete" ] && return
-    command -v java >/dev/null || die "no java"
-    command -v mvn >/dev/null || die "no mvn"
-    mkdir -p "$cache"
-    exec 9>"$cache/lock"
-    flock 9
-    [ -e "$libs/complete" ] && return
-    rm -rf "$libs"
-    if ! timeout 600 mvn -q -B -f "$here/pom.xml" \
-        org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
-        -DincludeScope=runtime -DoutputDirectory="$libs" >"$cache/fetch.log" 2>&1; then
-        die "the jars cannot be had from Maven: $(grep -m 1 ERROR "$cache/fetch.log")"
-    fi
-    touch "$libs/complete"
-    exec 9>&-
+    maven_fetch "$libs" "$here/pom.xml"
 }
 
 java_options=(-Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto

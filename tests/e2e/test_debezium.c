@@ -1,0 +1,164 @@
+/* A team that already runs Debezium: its PostgreSQL connector writes, our agent alone applies. */
+#include "tests/support/postgresql.h"
+#include "tests/support/sidecar.h"
+
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define SCRIPT     KEEPSTEP_SOURCE_DIR "/tests/support/debezium/debezium.sh"
+#define FETCH_MS   600000
+#define APPLIED_MS 120000
+
+static const char schema[] =
+    "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","
+    "\"x-keepstep-key\":[\"id\"],\"additionalProperties\":false,\"properties\":{"
+    "\"id\":{\"type\":\"integer\"},"
+    "\"email\":{\"type\":[\"string\",\"null\"]},"
+    "\"price\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"decimal\"},"
+    "\"wild\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"decimal\"},"
+    "\"photo\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"bytes\"},"
+    "\"born\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"date\"},"
+    "\"opens\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"time\"},"
+    "\"at\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"date-time\"},"
+    "\"local\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"timestamp\"},"
+    "\"active\":{\"type\":[\"boolean\",\"null\"]},"
+    "\"note\":{\"type\":[\"string\",\"null\"]}},\"required\":[\"id\"]}";
+
+static const char table[] =
+    "CREATE TABLE customers(id int PRIMARY KEY, email text, price numeric(10,2), wild numeric, "
+    "photo bytea, born date, opens time, at timestamptz, local timestamp, active boolean, "
+    "note text)";
+
+/* As SQLite keeps what the connector published. */
+static const char in_sqlite[] =
+    "SELECT id, email, price, wild, hex(photo), born, opens, at, local, active, length(note) "
+    "FROM customers ORDER BY id";
+static const char in_postgresql[] =
+    "SELECT id, email, price, wild, upper(encode(photo, 'hex')), born, "
+    "to_char(opens, 'HH24:MI:SS.US'), "
+    "to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
+    "to_char(local, 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), active::int, length(note) "
+    "FROM customers ORDER BY id";
+
+static void fetch_or_skip(void)
+{
+    const char *const argv[] = {SCRIPT, "fetch", NULL};
+    unsigned int left = alarm(0); /* the download is not the test */
+    struct process_result result = process_run(argv, NULL, FETCH_MS);
+    (void)alarm(left);
+    if (result.exit_code == EX_UNAVAILABLE)
+        test_skip("%.*s", (int)strcspn(result.errors, "\n"), result.errors);
+    if (result.exit_code != 0)
+        test_fail("Debezium cannot be fetched: %s", result.errors);
+}
+
+/* Its database, set to logical decoding. */
+static const char *source_or_skip(const char *database)
+{
+    const char *server = postgresql_server_url();
+    if (server == NULL)
+        test_skip("%s", postgresql_skip_reason());
+    if (strcmp(postgresql_text(server, "SHOW wal_level"), "logical\n") != 0) {
+        postgresql_execute(server, "ALTER SYSTEM SET wal_level = logical");
+        postgresql_stop();
+        postgresql_start();
+        postgresql_execute(server, "CREATE ROLE debezium SUPERUSER LOGIN");
+    }
+    const char *url = postgresql_database(database);
+    postgresql_execute(url, table);
+    return url;
+}
+
+static struct process *start_connect(struct kafka *kafka, const char *database, bool schemas)
+{
+    const char *worker = test_path("worker.properties");
+    const char *connector = test_path("connector.properties");
+    const char *enabled = schemas ? "true" : "false";
+    test_write_file(worker,
+                    test_format("bootstrap.servers=%s\n"
+                                "key.converter=org.apache.kafka.connect.json.JsonConverter\n"
+                                "value.converter=org.apache.kafka.connect.json.JsonConverter\n"
+                                "key.converter.schemas.enable=%s\n"
+                                "value.converter.schemas.enable=%s\n"
+                                "offset.storage.file.filename=%s\n"
+                                "offset.flush.interval.ms=1000\nplugin.discovery=only_scan\n"
+                                "listeners=http://127.0.0.1:%d\n",
+                                kafka_bootstrap(kafka), enabled, enabled, test_path("offsets"),
+                                process_free_port()));
+    test_write_file(
+        connector,
+        test_format("name=inventory\n"
+                    "connector.class=io.debezium.connector.postgresql.PostgresConnector\n"
+                    "plugin.name=pgoutput\ndatabase.hostname=127.0.0.1\ndatabase.port=%s\n"
+                    "database.user=debezium\ndatabase.password=none\ndatabase.dbname=%s\n"
+                    "topic.prefix=%s\ntable.include.list=public.customers\n"
+                    "slot.name=%s\npublication.name=%s%s",
+                    postgresql_text(postgresql_server_url(), "SHOW port"), database, test_name(),
+                    database, database,
+                    schemas ? "\n"
+                            : "\ndecimal.handling.mode=string\n"
+                              "time.precision.mode=isostring\n"));
+    const char *const argv[] = {SCRIPT, "run", worker, connector, NULL};
+    return process_start("connect", argv, NULL);
+}
+
+static void changes_of_debezium_are_applied(bool schemas)
+{
+    const char *database = schemas ? "described" : "bare";
+    fetch_or_skip();
+    struct kafka *kafka = kafka_start();
+    const char *source = source_or_skip(database);
+    const char *topic = test_format("%s.public.customers", test_name());
+    struct sidecar billing = sidecar_make(
+        kafka, "billing", NULL,
+        test_format("apply:\n  customer: {table: customers, topic: %s, partitions: 1, "
+                    "format: debezium}\n",
+                    topic));
+    test_write_file(test_path("schemas/customer.schema.json"), schema);
+    kafka_create_topic(kafka, topic, 1, "max.message.bytes=4000000");
+    postgresql_execute(source,
+                       "INSERT INTO customers VALUES (1, 'sally@acme.com', 12.50, "
+                       "123456789012345678901234567890.5, '\\x00ff', '2026-01-01', "
+                       "'09:59:59.999999', '2026-01-01 01:00+01', '1969-12-31 23:59:59.999999', "
+                       "true, repeat('x', 100000)), (2, '', -0.01, 0, '', '0001-01-01', '00:00', "
+                       "'9999-12-31 23:59:59.999999+00', '1970-01-01', false, NULL), "
+                       "(3, 'gone', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)");
+    struct process *connect = start_connect(kafka, database, schemas);
+    sidecar_begin(&billing);
+    if (!sqlite_wait_for(billing.database, "SELECT count(*) FROM customers", "3\n", APPLIED_MS))
+        test_fail("the snapshot does not arrive: %s\n%s", process_errors(billing.process),
+                  process_output(connect));
+    /* Row 1 keeps its note: the connector calls a large value that did not change unavailable. */
+    postgresql_execute(source, "UPDATE customers SET email = 'sally@noanswer.org' WHERE id = 1");
+    postgresql_execute(source, "UPDATE customers SET id = 4, active = NULL WHERE id = 2");
+    postgresql_execute(source, "DELETE FROM customers WHERE id = 3");
+    const char *expected = postgresql_text(source, in_postgresql);
+    if (!sqlite_wait_for(billing.database, in_sqlite, expected, APPLIED_MS))
+        test_fail("billing has\n%sinstead of\n%s%s", sqlite_text(billing.database, in_sqlite),
+                  expected, process_errors(billing.process));
+    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 0);
+    sidecar_stop(&billing);
+    (void)process_stop(connect, 30000);
+}
+
+static void its_records_with_schema_are_applied_value_by_value(void **state)
+{
+    (void)state;
+    changes_of_debezium_are_applied(true);
+}
+
+static void its_bare_records_are_applied_value_by_value(void **state)
+{
+    (void)state;
+    changes_of_debezium_are_applied(false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(its_records_with_schema_are_applied_value_by_value, 600),
+        TEST_WITH_LIMIT(its_bare_records_are_applied_value_by_value, 600),
+    };
+    return TEST_RUN(tests);
+}

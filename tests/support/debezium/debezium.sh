@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Debezium's PostgreSQL connector in Kafka Connect's own runtime, fetched by Maven.
+#
+#   debezium.sh fetch                  get the jars into the cache
+#   debezium.sh run WORKER CONNECTOR   run in the foreground with two properties files
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+die() {
+    echo "debezium.sh: $*" >&2
+    exit 69
+}
+
+. "$here/../maven.sh"
+libs=$(maven_libs debezium "$here/pom.xml")
+
+case ${1:-} in
+fetch) maven_fetch "$libs" "$here/pom.xml" ;;
+run)
+    maven_fetch "$libs" "$here/pom.xml"
+    exec java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$libs/*" \
+        org.apache.kafka.connect.cli.ConnectStandalone "$2" "$3"
+    ;;
+*) die "usage: debezium.sh fetch | run WORKER CONNECTOR" ;;
+esac
