@@ -64,6 +64,9 @@ struct outbox_counts {
     int64_t oldest_waiting_us; /* wall clock; 0: none waits */
 };
 
+/** A slot that returned RETRY may be called again at once: a back end that lost its connection
+ * makes a new one. Any fenced change may then be durable or not; the relay asks again where it
+ * matters. */
 struct outbox_ops {
     const char *scheme;
     enum status (*open)(const struct outbox_options *options, struct outbox **ret_outbox,

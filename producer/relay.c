@@ -169,8 +169,11 @@ static enum status relay_work(struct relay *relay, struct error *err)
 {
     enum status status = STATUS_OK;
     (void)kafka_producer_poll(relay->producer, 0);
+    if (relay->doubtful)
+        status = relay_settle(relay, err);
+    if (status != STATUS_OK || !relay->recovered)
+        return status;
     if (relay->failed) {
-        atomic_fetch_add(&relay->options.metrics->rebuilt, 1);
         relay->recovered = false;
         if (relay->refused_id[0] != '\0' && !relay->void_refused)
             return STATUS_OK; /* known which: at once again, with a void in its place */
@@ -230,20 +233,23 @@ static enum status relay_cycle(struct relay *relay, const atomic_bool *stop, str
     return status;
 }
 
-/* Transient trouble: told once, then waited out with growing pauses. */
+/* Transient trouble: told once, then waited out with growing pauses. What is under way goes on. */
 static void relay_back_off(struct relay *relay, const struct error *err, const atomic_bool *stop)
 {
     atomic_fetch_add(&relay->options.metrics->failures, 1);
     if (strcmp(relay->last_text, err->text) != 0)
         log_warning("relay", "%s", err->text);
     (void)snprintf(relay->last_text, sizeof relay->last_text, "%s", err->text);
-    relay->recovered = false;
     relay->backoff_us = relay->backoff_us == 0 ? BACKOFF_FIRST_US : relay->backoff_us * 2;
     if (relay->backoff_us > BACKOFF_MAX_US)
         relay->backoff_us = BACKOFF_MAX_US;
     int64_t until = clock_monotonic_us() + relay->backoff_us;
-    while (!atomic_load(stop) && clock_monotonic_us() < until)
-        clock_sleep_us(BACKOFF_FIRST_US);
+    while (!atomic_load(stop) && clock_monotonic_us() < until) {
+        if (relay->recovered)
+            (void)kafka_producer_poll(relay->producer, BACKOFF_FIRST_US / 1000);
+        else
+            clock_sleep_us(BACKOFF_FIRST_US);
+    }
 }
 
 /* Delivers what is under way; what is left is found again by the next relay. */

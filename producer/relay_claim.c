@@ -160,36 +160,38 @@ static struct relay_lane *relay_lane_of(struct relay *relay, const struct outbox
     return &relay_find_topic(relay, row->topic)->lanes[row->partition];
 }
 
-/* Gives each row its sequence and predecessor. @return the partitions that this moved. */
+/* Gives each row its sequence and predecessor; nothing is given where there is no memory. */
 static enum status relay_number(struct relay *relay, struct outbox_row *rows, size_t count,
-                                struct relay_partition **ret_partitions, size_t *ret_count,
                                 struct error *err)
 {
-    size_t moved = 0;
-    struct relay_lane **lanes = arena_alloc(&relay->arena, count * sizeof(struct relay_lane *));
-    bool complete = lanes != NULL;
-    for (size_t i = 0; complete && i < count; i++) {
-        struct relay_lane *lane = relay_lane_of(relay, &rows[i]);
-        bool seen = false;
-        for (size_t j = 0; j < moved && !seen; j++)
-            seen = lanes[j] == lane;
-        if (!seen)
-            lanes[moved++] = lane;
-        rows[i].sequence = ++lane->state.last_sequence;
-        rows[i].previous_id = arena_copy(&relay->arena, slice_of(lane->state.last_id));
-        complete = rows[i].previous_id.data != NULL;
-        (void)snprintf(lane->state.last_id, sizeof lane->state.last_id, "%.*s",
-                       SLICE_ARGS(rows[i].id));
-    }
-    struct relay_partition *partitions = complete ? arena_alloc(&relay->arena,
-                                                                moved * sizeof *partitions)
-                                                  : NULL;
-    if (partitions == NULL)
+    size_t size = 0;
+    for (size_t t = 0; t < relay->topic_count; t++)
+        size += (size_t)relay->topics[t].lane_count;
+    size = size < count ? size : count;
+    struct relay_lane **lanes = arena_alloc(&relay->arena, size * sizeof(struct relay_lane *));
+    struct relay_partition *partitions = arena_alloc(&relay->arena, size * sizeof *partitions);
+    if (lanes == NULL || partitions == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
-    for (size_t i = 0; i < moved; i++)
+    size_t moved = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct relay_lane *lane = relay_lane_of(relay, &rows[i]);
+        if (!lane->numbering) {
+            lane->numbering = true;
+            memcpy(lane->previous_id, lane->state.last_id, sizeof lane->previous_id);
+            lane->tail = slice_of(lane->previous_id);
+            lanes[moved++] = lane;
+        }
+        rows[i].sequence = ++lane->state.last_sequence;
+        rows[i].previous_id = lane->tail;
+        lane->tail = rows[i].id;
+    }
+    for (size_t i = 0; i < moved; i++) {
+        lanes[i]->numbering = false;
+        (void)snprintf(lanes[i]->state.last_id, sizeof lanes[i]->state.last_id, "%.*s",
+                       SLICE_ARGS(lanes[i]->tail));
         partitions[i] = lanes[i]->state;
-    *ret_partitions = partitions;
-    *ret_count = moved;
+    }
+    relay->batch = (struct relay_batch){rows, count, partitions, moved};
     return STATUS_OK;
 }
 
@@ -208,40 +210,47 @@ static enum status relay_release(struct relay *relay, struct error *err)
     return STATUS_OK;
 }
 
+enum status relay_send_batch(struct relay *relay, struct error *err)
+{
+    const struct relay_batch *batch = &relay->batch;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < batch->count && !relay->failed; i++)
+        status = relay_send(relay, relay_lane_of(relay, &batch->rows[i]), &batch->rows[i], err);
+    return status;
+}
+
 enum status relay_claim(struct relay *relay, struct error *err)
 {
     const struct outbox_ops *ops = relay->outbox->ops;
+    const struct relay_batch *batch = &relay->batch;
     struct outbox_row *rows = NULL;
-    struct relay_partition *partitions = NULL;
     size_t count = 0;
-    size_t partition_count = 0;
     arena_reset(&relay->arena);
     relay->loaded_at_us = clock_monotonic_us();
+    relay->more = true; /* until the outbox has said that there are none */
     enum status status = relay->released ? STATUS_OK : relay_release(relay, err);
-    if (status != STATUS_OK || !relay->released) {
+    if (status == STATUS_OK && !relay->released)
         relay->more = false;
+    if (status != STATUS_OK || !relay->released)
         return status;
-    }
     status = ops->load_waiting(relay->outbox, RELAY_BATCH_ROWS, &relay->arena, &rows, &count, err);
-    relay->more = count == RELAY_BATCH_ROWS;
+    if (status == STATUS_OK)
+        relay->more = count == RELAY_BATCH_ROWS;
     if (status == STATUS_OK && count > 0)
         status = relay_select(relay, rows, count, &count, err);
+    if (status == STATUS_OK && count > 0)
+        status = relay_number(relay, rows, count, err);
     if (status != STATUS_OK || count == 0)
         return status;
-    status = relay_number(relay, rows, count, &partitions, &partition_count, err);
     failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
-    if (status == STATUS_OK)
-        status = ops->claim(relay->outbox, &relay->lease, rows, count, partitions, partition_count,
-                            err);
-    if (status != STATUS_OK) {
-        /* Numbers were given in memory, and the COMMIT may have gone through: begin anew. */
-        relay_drop_producer(relay);
+    status = ops->claim(relay->outbox, &relay->lease, batch->rows, batch->count, batch->partitions,
+                        batch->partition_count, err);
+    relay->doubtful = status == STATUS_RETRY;
+    if (status != STATUS_OK)
         return status;
-    }
     failpoint(FAILPOINT_RELAY_AFTER_CLAIM);
     relay->renewed_at_us = relay->loaded_at_us;
-    for (size_t i = 0; status == STATUS_OK && i < count && !relay->failed; i++)
-        status = relay_send(relay, relay_lane_of(relay, &rows[i]), &rows[i], err);
+    status = relay_send_batch(relay, err);
     failpoint(FAILPOINT_RELAY_AFTER_PUBLISH);
     return status;
 }

@@ -31,8 +31,11 @@ struct relay_lane {
     struct relay_partition state; /* as the outbox has it, plus what is being claimed */
     struct relay_flight *first;   /* by sequence */
     struct relay_flight *last;
-    size_t delivered; /* flights of this lane that are */
-    bool touched;     /* its state is to be written */
+    size_t delivered;                 /* flights of this lane that are */
+    bool touched;                     /* its state is to be written */
+    bool numbering;                   /* among those that the batch under way moves */
+    char previous_id[OUTBOX_ID_SIZE]; /* last_id before that batch */
+    struct slice tail;                /* id of the batch's last row so far */
 };
 
 struct relay_topic {
@@ -44,6 +47,14 @@ struct relay_topic {
     int32_t lane_count;
     int64_t size_max;
     bool applied; /* the service applies it too, so others may write here */
+};
+
+/** Rows that were numbered together; in the relay's arena until they are sent. */
+struct relay_batch {
+    struct outbox_row *rows;
+    size_t count;
+    struct relay_partition *partitions; /* those it moves, as they are after it */
+    size_t partition_count;
 };
 
 struct relay {
@@ -64,6 +75,8 @@ struct relay {
     int64_t purged_at_us;
     int64_t renewed_at_us;
     int64_t backoff_us;
+    struct relay_batch batch;
+    bool doubtful; /* whether the batch's claim is durable is not known */
     bool recovered;
     bool draining;     /* claimed rows were sent again; no new ones before they are acknowledged */
     bool more;         /* the last load was full */
@@ -73,7 +86,7 @@ struct relay {
     bool waiting_told;
     bool held_told;
     bool released; /* the own agent has read what the log had as this incarnation began */
-    char failed_text[256];
+    char failed_text[ERROR_TEXT_SIZE];
     char refused_id[OUTBOX_ID_SIZE]; /* goes out as a void */
     char last_text[ERROR_TEXT_SIZE]; /* what was logged last */
 };
@@ -99,7 +112,15 @@ struct slice relay_record_key(const struct outbox_row *row);
 
 /** Load waiting rows, check them, number them durably and publish them. */
 enum status relay_claim(struct relay *relay, struct error *err) MUST_CHECK;
+/** Send the numbered batch, whose claim is durable. */
+enum status relay_send_batch(struct relay *relay, struct error *err) MUST_CHECK;
 struct relay_topic *relay_find_topic(struct relay *relay, const char *name);
+
+/* relay_doubt.c */
+
+/** Find out whether a claim that failed is durable after all: then its rows are sent, else they
+ * wait again. @return OK; RETRY (still not known); ABORT (lease lost); FATAL. */
+enum status relay_settle(struct relay *relay, struct error *err) MUST_CHECK;
 
 /* relay_recover.c */
 

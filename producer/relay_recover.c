@@ -199,6 +199,8 @@ static enum status relay_resend_lane(struct relay *relay, const struct relay_top
 
 enum status relay_recover(struct relay *relay, const atomic_bool *stop, struct error *err)
 {
+    if (relay->producer != NULL)
+        atomic_fetch_add(&relay->options.metrics->rebuilt, 1);
     relay_drop_producer(relay);
     arena_done(&relay->arena);
     arena_init(&relay->arena, RELAY_RECOVER_BYTES);

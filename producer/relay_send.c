@@ -114,8 +114,11 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
 {
     struct error refused = ERROR_INIT;
     struct relay_flight *flight = relay_flight_new(relay);
-    if (flight == NULL)
+    if (flight == NULL) {
+        relay->failed = true;
+        (void)snprintf(relay->failed_text, sizeof relay->failed_text, "no memory");
         return error_set(err, STATUS_RETRY, "no memory");
+    }
     flight->lane = lane;
     flight->sequence = row->sequence;
     flight->bytes = row->payload.length + row->entity_key.length + sizeof *flight;
@@ -142,6 +145,8 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
         return STATUS_OK;
     }
     /* It stays under way without a report, so that nothing later is acknowledged. */
+    if (!relay->failed)
+        (void)snprintf(relay->failed_text, sizeof relay->failed_text, "%s", refused.text);
     relay->failed = true;
     status = status == STATUS_REJECT ? STATUS_FATAL : status;
     return error_set_native(err, status, refused.native_code, "%s", refused.text);
@@ -227,4 +232,5 @@ void relay_drop_producer(struct relay *relay)
     relay->delivered = 0;
     relay->failed = false;
     relay->recovered = false;
+    relay->doubtful = false;
 }

@@ -1,0 +1,203 @@
+/* The relay beside a database that fails: what it has sent and numbered is neither lost nor sent
+ * again. labels: threads */
+#include "tests/support/sql.h"
+
+#include "common/clock.h"
+#include "producer/init.h"
+#include "producer/relay.h"
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <pthread.h>
+#include <sqlite3.h>
+
+#define SCHEMA                                                                                     \
+    "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","                \
+    "\"x-keepstep-key\":[\"id\"],\"properties\":{"                                                 \
+    "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"},"                               \
+    "\"name\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"text\"}}}"
+
+/* What the relay's COMMITs do: an SQLite that deletes its rollback journal is past the COMMIT. */
+enum fault { FAULT_NONE, FAULT_BEFORE_COMMIT, FAULT_AFTER_COMMIT };
+
+static atomic_int fault;
+static atomic_int faults_met;
+static _Thread_local bool in_relay;
+static sqlite3_vfs *real_files;
+
+static int delete_file(sqlite3_vfs *files, const char *path, int sync)
+{
+    const char *end = strrchr(path, '-');
+    if (!in_relay || end == NULL || strcmp(end, "-journal") != 0)
+        return real_files->xDelete(files, path, sync);
+    int now = atomic_exchange(&fault, FAULT_NONE);
+    if (now != FAULT_NONE)
+        atomic_fetch_add(&faults_met, 1);
+    if (now == FAULT_BEFORE_COMMIT)
+        return SQLITE_IOERR_DELETE;
+    int code = real_files->xDelete(files, path, sync);
+    return now == FAULT_AFTER_COMMIT ? SQLITE_IOERR_DELETE : code;
+}
+
+struct shop {
+    struct config config;
+    struct config_entry entry;
+    struct config_pair kafka;
+    struct entity_schema *schema;
+    const char *path;
+    rd_kafka_t *handle;
+    rd_kafka_mock_cluster_t *cluster;
+    struct relay_metrics metrics;
+    atomic_bool stop;
+    struct error err;
+    enum status status;
+    pthread_t thread;
+};
+
+static void *run_relay(void *context)
+{
+    struct shop *shop = context;
+    const struct entity_schema *schemas[] = {shop->schema};
+    struct relay_options options = {
+        .config = &shop->config, .schemas = schemas, .metrics = &shop->metrics};
+    struct relay *relay = NULL;
+    in_relay = true;
+    shop->status = relay_new(&options, &relay, &shop->err);
+    if (shop->status == STATUS_OK)
+        shop->status = relay_run(relay, &shop->stop, &shop->err);
+    relay_free(relay);
+    return NULL;
+}
+
+static void shop_make(struct shop *shop)
+{
+    char text[512];
+    FILE *out = fopen(test_path("init.txt"), "w");
+    struct init_options init = {.out = out};
+    if (real_files == NULL) {
+        static sqlite3_vfs files;
+        real_files = sqlite3_vfs_find(NULL);
+        files = *real_files;
+        files.zName = "failing";
+        files.xDelete = delete_file;
+        assert_int_equal(sqlite3_vfs_register(&files, 1), SQLITE_OK);
+    }
+    shop->handle = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof text);
+    shop->cluster = rd_kafka_mock_cluster_new(shop->handle, 1);
+    (void)rd_kafka_mock_topic_create(shop->cluster, "order", 3, 1);
+    shop->path = test_path("shop.db");
+    shop->kafka = (struct config_pair){
+        (char *)"bootstrap.servers",
+        (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(shop->cluster)};
+    shop->entry = (struct config_entry){
+        .entity_type = (char *)"order", .topic = (char *)"order", .partitions = 3};
+    shop->config = (struct config){
+        .service = (char *)"shop",
+        .database = (char *)(uintptr_t)test_format("sqlite:%s", shop->path),
+        .database_path = (char *)(uintptr_t)shop->path,
+        .instance = (char *)"1",
+        .publish = &shop->entry,
+        .publish_count = 1,
+        .kafka = &shop->kafka,
+        .kafka_count = 1,
+        .limits = {.message_bytes = 1000000, .outbox_retention_s = 86400}};
+    test_write_file(test_path("order.schema.json"), SCHEMA);
+    if (entity_schema_new(test_directory(), "order", &shop->schema, &shop->err) != STATUS_OK)
+        test_fail("%s", shop->err.text);
+    const struct entity_schema *schemas[] = {shop->schema};
+    if (init_service(&shop->config, schemas, &init, &shop->err) != STATUS_OK)
+        test_fail("%s", shop->err.text);
+    (void)fclose(out);
+    (void)sqlite_text(shop->path, "PRAGMA journal_mode = DELETE");
+}
+
+static void shop_start(struct shop *shop)
+{
+    atomic_store(&shop->stop, false);
+    assert_int_equal(pthread_create(&shop->thread, NULL, run_relay, shop), 0);
+}
+
+static void shop_stop(struct shop *shop)
+{
+    atomic_store(&shop->stop, true);
+    (void)pthread_join(shop->thread, NULL);
+    if (shop->status != STATUS_OK)
+        test_fail("the relay ended: %s", shop->err.text);
+}
+
+static void shop_done(struct shop *shop)
+{
+    rd_kafka_mock_cluster_destroy(shop->cluster);
+    rd_kafka_destroy(shop->handle);
+    entity_schema_free(shop->schema);
+}
+
+/* Keys as a service may write them: {"id":7} or the bare 7. */
+static void write_order(const struct shop *shop, int id, bool bare, const char *after)
+{
+    (void)sqlite_format(
+        shop->path,
+        "INSERT INTO outbox(aggregatetype,aggregateid,type,payload) VALUES('order',%s%d%s,"
+        "'order.updated','{\"op\":\"u\",\"before\":null,\"after\":%s}')",
+        bare ? "" : "'{\"id\":", id, bare ? "" : "}'", after);
+}
+
+static void expect(const struct shop *shop, const char *sql, const char *rows)
+{
+    if (!sqlite_wait_for(shop->path, sql, rows, 20000))
+        test_fail("%s is %s", sql, sqlite_text(shop->path, sql));
+}
+
+static void expect_acknowledged(const struct shop *shop, int count)
+{
+    expect(shop, "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition",
+           test_format("%d\n", count));
+}
+
+static void claims_meet(enum fault wanted)
+{
+    enum { ROUNDS = 12 };
+    struct shop shop = {0};
+    int met = atomic_load(&faults_met);
+    shop_make(&shop);
+    shop_start(&shop);
+    for (int id = 1; id <= ROUNDS; id++) {
+        write_order(&shop, id, false, test_format("{\"id\":%d,\"name\":\"x\"}", id));
+        expect_acknowledged(&shop, 2 * id - 1);
+        atomic_store(&fault, (int)wanted);
+        write_order(&shop, id, false, test_format("{\"id\":%d,\"name\":\"y\"}", id));
+        expect_acknowledged(&shop, 2 * id);
+    }
+    atomic_store(&fault, FAULT_NONE);
+    shop_stop(&shop);
+    assert_true(atomic_load(&faults_met) - met >= ROUNDS - 2);
+    assert_true(atomic_load(&shop.metrics.failures) >= ROUNDS - 2);
+    /* Now and then the fault meets a renewal of the lease, which raises nothing. */
+    assert_true(sqlite_number(shop.path, "SELECT epoch FROM keepstep_relay") >= ROUNDS / 2);
+    assert_int_equal(atomic_load(&shop.metrics.rebuilt), 0);
+    assert_int_equal(atomic_load(&shop.metrics.published), 2 * ROUNDS);
+    assert_int_equal(atomic_load(&shop.metrics.acknowledged), 2 * ROUNDS);
+    assert_int_equal(atomic_load(&shop.metrics.adopted), 0);
+    shop_done(&shop);
+}
+
+static void a_claim_that_failed_is_made_again_by_the_same_producer(void **state)
+{
+    (void)state;
+    claims_meet(FAULT_BEFORE_COMMIT);
+}
+
+static void a_claim_that_was_durable_although_its_commit_failed_is_sent_once(void **state)
+{
+    (void)state;
+    claims_meet(FAULT_AFTER_COMMIT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(a_claim_that_failed_is_made_again_by_the_same_producer, 120),
+        TEST_WITH_LIMIT(a_claim_that_was_durable_although_its_commit_failed_is_sent_once, 120),
+    };
+    return TEST_RUN(tests);
+}
