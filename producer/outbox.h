@@ -84,7 +84,8 @@ struct outbox_ops {
     enum status (*load_partitions)(struct outbox *outbox, struct relay_partition **ret_partitions,
                                    size_t *ret_count, struct error *err);
     /** Read unclaimed rows in position order without those set aside and without later rows of an
-     * entity that has one set aside. */
+     * entity (aggregatetype and aggregateid, bytewise) that has one set aside; in one statement, as
+     * an operator may release a row at any time. */
     enum status (*load_waiting)(struct outbox *outbox, size_t limit, struct arena *arena,
                                 struct outbox_row **ret_rows, size_t *ret_count, struct error *err);
     /** In one durable transaction that begins with the UPDATE of the lease row (epoch): store each
@@ -103,9 +104,14 @@ struct outbox_ops {
     enum status (*acknowledge)(struct outbox *outbox, const struct lease *lease,
                                const struct relay_partition *partitions, size_t count,
                                struct error *err);
-    /** Set a waiting row aside with a reason; also begins with the lease row. */
-    enum status (*set_aside)(struct outbox *outbox, const struct lease *lease, int64_t position,
-                             const char *reason, struct error *err);
+    /** Set a waiting row aside with a reason and store its entity_key, which the relay made
+     * canonical where it could; also begins with the lease row. */
+    enum status (*set_aside)(struct outbox *outbox, const struct lease *lease,
+                             const struct outbox_row *row, const char *reason, struct error *err);
+    /** Store the canonical entity_key of rows that still wait, so that load_waiting can compare
+     * them with those set aside; one transaction that begins with the lease row. */
+    enum status (*write_keys)(struct outbox *outbox, const struct lease *lease,
+                              const struct outbox_row *rows, size_t count, struct error *err);
     /** Find a row by its event id. @return OK with position 0 where it is not there. */
     enum status (*find)(struct outbox *outbox, struct slice id, struct arena *arena,
                         struct outbox_row *ret_row, struct error *err);

@@ -21,6 +21,7 @@ static const char *const OUTBOX_SQL[SQL_COUNT] = {
     [FIND_CLAIMED_ID] = SQL_FIND_CLAIMED_ID,
     [ACKNOWLEDGE] = SQL_ACKNOWLEDGE,
     [SET_ASIDE] = SQL_SET_ASIDE,
+    [WRITE_KEY] = SQL_WRITE_KEY,
     [FIND_ROW] = SQL_FIND_ROW,
     [DATA_VERSION] = SQL_DATA_VERSION,
     [LIST_ROWS] = SQL_LIST_ROWS,
@@ -303,14 +304,31 @@ static enum status outbox_sqlite_acknowledge(struct outbox *outbox, const struct
 }
 
 static enum status outbox_sqlite_set_aside(struct outbox *outbox, const struct lease *lease,
-                                           int64_t position, const char *reason, struct error *err)
+                                           const struct outbox_row *row, const char *reason,
+                                           struct error *err)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);
     sqlite3_stmt *statement = self->statements[SET_ASIDE];
     enum status status = outbox_sqlite_begin_fenced(self, lease, err);
     if (status == STATUS_OK) {
-        (void)sqlite3_bind_int64(statement, 1, position);
+        (void)sqlite3_bind_int64(statement, 1, row->position);
         sqlite_session_bind(statement, 2, slice_of(reason));
+        sqlite_session_bind(statement, 3, row->entity_key);
+        status = sqlite_session_run(self->db, statement, NULL, err);
+    }
+    return outbox_sqlite_end(self, status, err);
+}
+
+static enum status outbox_sqlite_write_keys(struct outbox *outbox, const struct lease *lease,
+                                            const struct outbox_row *rows, size_t count,
+                                            struct error *err)
+{
+    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    sqlite3_stmt *statement = self->statements[WRITE_KEY];
+    enum status status = outbox_sqlite_begin_fenced(self, lease, err);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        (void)sqlite3_bind_int64(statement, 1, rows[i].position);
+        sqlite_session_bind(statement, 2, rows[i].entity_key);
         status = sqlite_session_run(self->db, statement, NULL, err);
     }
     return outbox_sqlite_end(self, status, err);
@@ -328,6 +346,7 @@ const struct outbox_ops outbox_sqlite_ops = {
     .load_claimed = outbox_sqlite_load_claimed,
     .acknowledge = outbox_sqlite_acknowledge,
     .set_aside = outbox_sqlite_set_aside,
+    .write_keys = outbox_sqlite_write_keys,
     .find = outbox_sqlite_find,
     .purge = outbox_sqlite_purge,
     .held_back = outbox_sqlite_held_back,

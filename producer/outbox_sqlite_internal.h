@@ -21,6 +21,7 @@ enum outbox_statement {
     FIND_CLAIMED_ID,
     ACKNOWLEDGE,
     SET_ASIDE,
+    WRITE_KEY,
     FIND_ROW,
     DATA_VERSION,
     LIST_ROWS,

@@ -123,6 +123,7 @@ static enum status relay_hold(struct relay *relay, struct error *err)
     relay->recovered = false;
     relay->released = false;
     relay->held_told = false;
+    relay->blocking = true;
     relay->renewed_at_us = clock_monotonic_us();
     atomic_store(&relay->options.metrics->holds_lease, true);
     log_info("relay", "holds the lease: origin %s, incarnation %s, epoch %lld", relay->lease.origin,
@@ -159,6 +160,7 @@ static enum status relay_housekeeping(struct relay *relay, int64_t now, struct e
     if (status == STATUS_OK)
         status = ops->count(relay->outbox, &counts, err);
     if (status == STATUS_OK) {
+        relay->blocking = counts.set_aside > 0; /* only the relay sets aside */
         atomic_store(&metrics->waiting, counts.waiting);
         atomic_store(&metrics->oldest_waiting_us, counts.oldest_waiting_us);
     }

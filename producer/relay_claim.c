@@ -79,12 +79,19 @@ static enum status relay_check_plain(const struct outbox_row *row, struct error 
     return STATUS_OK;
 }
 
+static const struct config_entry *relay_find_entry(const struct relay *relay,
+                                                   const struct outbox_row *row)
+{
+    const struct config *config = relay->options.config;
+    return config_find(config->publish, config->publish_count, row->entity_type.data,
+                       row->entity_type.length);
+}
+
 /* Judges one row and fills its key, topic and partition. @return OK; REJECT; RETRY. */
 static enum status relay_check(struct relay *relay, struct outbox_row *row, struct error *err)
 {
     const struct config *config = relay->options.config;
-    const struct config_entry *entry = config_find(config->publish, config->publish_count,
-                                                   row->entity_type.data, row->entity_type.length);
+    const struct config_entry *entry = relay_find_entry(relay, row);
     if (entry == NULL)
         return error_set(err, STATUS_REJECT, "aggregatetype: publish: has no entry for %.*s",
                          SLICE_ARGS(row->entity_type));
@@ -111,14 +118,38 @@ static enum status relay_set_aside(struct relay *relay, const struct outbox_row 
     log_error("relay", "outbox row %lld (%.*s %.*s) is set aside, its entity waits: %s",
               (long long)row->position, SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key),
               reason);
-    enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease, row->position,
-                                                       reason, err);
+    relay->blocking = true;
+    enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease, row, reason,
+                                                       err);
     if (status == STATUS_OK)
         atomic_fetch_add(&relay->options.metrics->set_aside, 1);
     return status;
 }
 
-/* Keeps the rows that may be numbered, at the front and in order. */
+/* Makes keys canonical where they wait; a key that cannot be stays, its row is judged later. */
+static enum status relay_write_keys(struct relay *relay, struct outbox_row *rows, size_t count,
+                                    struct error *err)
+{
+    size_t changed = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct error reason = ERROR_INIT;
+        struct outbox_row row = rows[i];
+        const struct config_entry *entry = relay_find_entry(relay, &row);
+        if (entry == NULL)
+            continue;
+        enum status status = canonical_key(
+            relay->options.schemas[entry - relay->options.config->publish], row.entity_key,
+            &relay->arena, &row.entity_key, &reason);
+        if (status == STATUS_RETRY)
+            break;
+        if (status == STATUS_OK && !slice_equal(row.entity_key, rows[i].entity_key))
+            rows[changed++] = row;
+    }
+    return relay->outbox->ops->write_keys(relay->outbox, &relay->lease, rows, changed, err);
+}
+
+/* Keeps the rows that may be numbered, at the front and in order. Where rows may be set aside, one
+ * whose key is not canonical ends the load: the next one compares canonical keys only. */
 static enum status relay_select(struct relay *relay, struct outbox_row *rows, size_t count,
                                 size_t *ret_kept, struct error *err)
 {
@@ -126,10 +157,18 @@ static enum status relay_select(struct relay *relay, struct outbox_row *rows, si
     size_t kept = 0;
     size_t bytes = 0;
     enum status status = STATUS_OK;
+    bool blocking = relay->blocking;
     for (size_t i = 0; i < count && excluded.count < EXCLUDED_MAX; i++) {
         struct error reason = ERROR_INIT;
         struct slice written = rows[i].entity_key;
         enum status verdict = relay_check(relay, &rows[i], &reason);
+        if (blocking && verdict != STATUS_RETRY && !slice_equal(rows[i].entity_key, written)) {
+            rows[i].entity_key = written;
+            status = relay_write_keys(relay, &rows[i], count - i, err);
+            if (status != STATUS_OK)
+                return status;
+            break;
+        }
         if (relay_is_excluded(&excluded, &rows[i], written))
             continue;
         if (verdict == STATUS_REJECT) {

@@ -76,6 +76,7 @@ struct relay {
     int64_t renewed_at_us;
     int64_t backoff_us;
     struct relay_batch batch;
+    bool blocking; /* the outbox may have rows set aside */
     bool doubtful; /* whether the batch's claim is durable is not known */
     bool recovered;
     bool draining;     /* claimed rows were sent again; no new ones before they are acknowledged */

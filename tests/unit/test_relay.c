@@ -193,11 +193,49 @@ static void a_claim_that_was_durable_although_its_commit_failed_is_sent_once(voi
     claims_meet(FAULT_AFTER_COMMIT);
 }
 
+/* Rows 1 and 4 fail; what follows of their entities waits, however the key is written. */
+static void a_row_set_aside_blocks_its_entity_however_the_key_is_written(void **state)
+{
+    static const char published[] = "SELECT group_concat(position, ' ') FROM (SELECT position FROM "
+                                    "outbox WHERE sequence IS NOT NULL ORDER BY position)";
+    (void)state;
+    struct shop shop = {0};
+    shop_make(&shop);
+    shop_start(&shop);
+    write_order(&shop, 1, true, "{\"id\":1,\"name\":5}");
+    expect(&shop, "SELECT aggregateid FROM outbox WHERE set_aside IS NOT NULL", "{\"id\":1}\n");
+    write_order(&shop, 1, true, "{\"id\":1,\"name\":\"bare\"}");
+    write_order(&shop, 1, false, "{\"id\":1,\"name\":\"canonical\"}");
+    write_order(&shop, 2, false, "{\"id\":2,\"name\":5}");
+    write_order(&shop, 2, true, "{\"id\":2,\"name\":\"bare\"}");
+    write_order(&shop, 3, true, "{\"id\":3,\"name\":\"other\"}");
+    write_order(&shop, 1, true, "{\"id\":1,\"name\":\"last\"}");
+    expect(&shop, published, "6\n");
+    shop_stop(&shop);
+    shop_start(&shop); /* one that remembers nothing */
+    write_order(&shop, 2, true, "{\"id\":2,\"name\":\"later\"}");
+    write_order(&shop, 4, true, "{\"id\":4,\"name\":\"flows\"}");
+    expect(&shop, published, "6 9\n");
+
+    (void)sqlite_text(shop.path,
+                      "UPDATE outbox SET set_aside = NULL, payload = replace(payload, '5',"
+                      "'null') WHERE position = 1");
+    expect(&shop, published, "1 2 3 6 7 9\n");
+    assert_string_equal(
+        sqlite_text(shop.path,
+                    "SELECT group_concat(position, ' ') FROM (SELECT position FROM outbox "
+                    "WHERE aggregateid = '{\"id\":1}' ORDER BY sequence)"),
+        "1 2 3 7\n");
+    shop_stop(&shop);
+    shop_done(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_claim_that_failed_is_made_again_by_the_same_producer, 120),
         TEST_WITH_LIMIT(a_claim_that_was_durable_although_its_commit_failed_is_sent_once, 120),
+        TEST_WITH_LIMIT(a_row_set_aside_blocks_its_entity_however_the_key_is_written, 90),
     };
     return TEST_RUN(tests);
 }

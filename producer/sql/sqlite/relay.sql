@@ -58,7 +58,10 @@ ON CONFLICT (topic, partition) DO UPDATE SET acknowledged_sequence = ?3,
   acknowledged_offset = ?4, acknowledged_id = ?5
 
 -- name: set_aside
-UPDATE outbox SET set_aside = ?2 WHERE position = ?1 AND sequence IS NULL
+UPDATE outbox SET set_aside = ?2, aggregateid = ?3 WHERE position = ?1 AND sequence IS NULL
+
+-- name: write_key
+UPDATE outbox SET aggregateid = ?2 WHERE position = ?1 AND sequence IS NULL
 
 -- name: find_row
 SELECT position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
