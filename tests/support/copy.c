@@ -18,11 +18,11 @@ void copy_must(struct copy *copy, enum status status)
 
 static void copy_take(struct copy *copy, struct applier *applier)
 {
-    struct partition_state state = {.partition = 0, .partition_count = 1, .anchor_offset = -1};
+    struct partition_state state = {.partition = 0, .anchor_offset = -1};
     copy_must(copy, applier_read(applier, COPY_TOPIC, 0, &state, &copy->err));
     (void)snprintf(state.topic, sizeof state.topic, "%s", COPY_TOPIC);
     (void)snprintf(state.cluster_id, sizeof state.cluster_id, "c");
-    state.partition_count = 1;
+    state.partition_count = copy->partition_count;
     copy_must(copy, applier_take(applier, &state, &copy->index, &copy->err));
 }
 
@@ -44,6 +44,7 @@ struct copy *copy_begin(const char *table_sql, bool published_here)
     struct copy *copy = calloc(1, sizeof *copy);
     struct store *store = NULL;
     copy->ops = &store_sqlite_ops;
+    copy->partition_count = 1;
     copy->database = test_path("copy.db");
     test_write_file(test_path("order.schema.json"), schema_text);
     copy_must(copy, entity_schema_new(test_directory(), "order", &copy->schema, &copy->err));

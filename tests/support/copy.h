@@ -19,7 +19,8 @@ struct copy {
     struct applier *applier;
     struct batch batch;
     size_t index;
-    int64_t offset; /* of the next record */
+    int64_t offset;          /* of the next record */
+    int32_t partition_count; /* of the topic; 1 unless changed before copy_open() */
     struct error err;
 };
 
@@ -35,7 +36,7 @@ void copy_finish(struct copy *copy);
 /** Another applier that takes the partition. */
 struct applier *copy_open(struct copy *copy);
 
-/** Add a record to the batch; sequence 0: an unsequenced one. */
+/** Add a record to the batch; sequence 0: an unsequenced one; `kind` and `value` may be NULL. */
 void copy_add_from(struct copy *copy, const char *source, int sequence, const char *id,
                    const char *previous_id, const char *kind, int key, const char *value);
 

@@ -1,0 +1,367 @@
+/* Interleavings that broke earlier designs: zombies, operators, swaps, waiting, limits, ends. */
+#include "tests/support/copy.h"
+
+#include "common/clock.h"
+
+static const char unique_table[] =
+    "CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT UNIQUE, b TEXT)";
+
+static int64_t parked(const struct copy *copy)
+{
+    return sqlite_number(copy->database, "SELECT count(*) FROM keepstep_parked WHERE state <> 3");
+}
+
+/* What `keepstep parked` does beside a running agent. */
+static void operate(struct copy *copy, int64_t parked_id, enum parked_edit edit)
+{
+    const struct store_ops *ops = &store_sqlite_ops;
+    struct store_options options = {.path = copy->database, .service = "billing"};
+    struct store *store = NULL;
+    const struct parked_record record = {.parked_id = parked_id};
+    copy_must(copy, ops->open(&options, &store, &copy->err));
+    copy_must(copy, ops->begin(store, NULL, 0, &copy->err));
+    copy_must(copy, ops->edit_parked(store, &record, edit, &copy->err));
+    copy_must(copy, ops->commit(store, true, &copy->err));
+    ops->close(store);
+}
+
+/* The next transaction finds an operator's revision: as the agent, reload and go on. */
+static void apply_revised(struct copy *copy)
+{
+    assert_int_equal(applier_apply(copy->applier, &copy->batch, &copy->err), STATUS_ABORT);
+    assert_int_equal(copy->err.native_code, 1);
+    error_clear(&copy->err);
+    applier_seen_reload(copy->applier, copy->index);
+    copy_apply(copy);
+}
+
+static void retry(struct copy *copy, int64_t now_us)
+{
+    clock_sleep_us(210000); /* between two looks */
+    copy_must(copy, applier_retry_parked(copy->applier, now_us, &copy->err));
+}
+
+static void a_zombie_that_retries_a_parked_event_writes_nothing(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin(unique_table, false);
+    copy_add(copy, 1, 1, "c", ",\"a\":\"mail\",\"b\":null");
+    copy_add(copy, 2, 2, "c", ",\"a\":\"mail\",\"b\":\"five\"");
+    copy_apply(copy);
+    struct applier *zombie = copy->applier;
+    copy->applier = copy_open(copy); /* the partition has another owner now */
+    copy_add(copy, 3, 1, "d", "");
+    copy_apply(copy);
+    assert_int_equal(applier_retry_parked(zombie, INT64_MAX, &copy->err), STATUS_ABORT);
+    assert_int_equal(copy->err.native_code, 0);
+    error_clear(&copy->err);
+    assert_string_equal(copy_rows(copy), "");
+    assert_int_equal(parked(copy), 1);
+    retry(copy, INT64_MAX);
+    copy_add(copy, 4, 2, "u", ",\"a\":\"mail\",\"b\":\"nine\"");
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "2|mail|nine\n");
+    applier_free(zombie);
+    copy_finish(copy);
+}
+
+static void after_an_operators_skip_nothing_waits_behind_nothing(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin("", false);
+    copy_add(copy, 1, 1, "c", ",\"a\":7");
+    copy_apply(copy);
+    operate(copy, 1, PARKED_SET_SKIPPED);
+    copy_add(copy, 2, 1, "c", ",\"a\":\"2\",\"b\":\"2\"");
+    apply_revised(copy);
+    assert_string_equal(copy_rows(copy), "1|2|2\n");
+    assert_int_equal(parked(copy), 0);
+    copy_finish(copy);
+}
+
+static void an_event_read_before_an_operators_retry_does_not_overtake_it(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin("", false);
+    copy_add(copy, 1, 1, "u", ",\"a\":\"early\""); /* no such row: held */
+    copy_apply(copy);
+    (void)sqlite_text(copy->database, "INSERT INTO orders VALUES(1, 'x', 'x')");
+    copy_add(copy, 2, 1, "u", ",\"a\":\"late\"");
+    operate(copy, 1, PARKED_SET_WAITING);
+    apply_revised(copy);
+    assert_string_equal(copy_rows(copy), "1|x|x\n");
+    assert_int_equal(parked(copy), 2);
+    retry(copy, clock_wall_us());
+    assert_string_equal(copy_rows(copy), "1|late|x\n");
+    assert_int_equal(parked(copy), 0);
+    copy_finish(copy);
+}
+
+static void in_a_batch_with_a_swap_only_the_real_conflict_waits(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin(unique_table, false);
+    copy_add(copy, 1, 1, "c", ",\"a\":\"a\",\"b\":null");
+    copy_add(copy, 2, 2, "c", ",\"a\":\"b\",\"b\":null");
+    copy_apply(copy);
+    copy_add(copy, 3, 1, "u", ",\"a\":\"tmp\",\"b\":null");
+    copy_add(copy, 4, 2, "u", ",\"a\":\"a\",\"b\":null");
+    copy_add(copy, 5, 3, "c", ",\"a\":\"a\",\"b\":null");
+    copy_add(copy, 6, 1, "u", ",\"a\":\"b\",\"b\":null");
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "1|b|NULL\n2|a|NULL\n");
+    assert_string_equal(sqlite_text(copy->database,
+                                    "SELECT entity_key, state FROM keepstep_blocked "
+                                    "JOIN keepstep_parked USING (parked_id)"),
+                        "{\"id\":3}|1\n");
+    copy_finish(copy);
+}
+
+static void a_sparse_image_behind_a_delete_is_not_merged_with_what_was_before(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin("", false);
+    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 2, 1, "d", "");
+    copy_add(copy, 3, 1, "u", ",\"a\":\"3\"");
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "");
+    assert_int_equal(parked(copy), 1);
+    assert_int_equal(atomic_load(&copy->metrics->events_rejected), 1);
+    copy_finish(copy);
+}
+
+static void a_waiting_event_backs_off_and_its_entity_keeps_its_order(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin(
+        "CREATE TABLE parents(name TEXT PRIMARY KEY);"
+        "CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT REFERENCES parents(name)"
+        " DEFERRABLE INITIALLY DEFERRED, b TEXT);"
+        "CREATE TABLE seen(b TEXT);"
+        "CREATE TRIGGER seen_i AFTER INSERT ON orders BEGIN INSERT INTO seen VALUES(new.b); END;"
+        "CREATE TRIGGER seen_u AFTER UPDATE ON orders BEGIN INSERT INTO seen VALUES(new.b); END;",
+        false);
+    copy_add(copy, 1, 1, "c", ",\"a\":\"p\",\"b\":\"first\"");
+    copy_add(copy, 2, 1, "u", ",\"a\":\"p\",\"b\":\"second\"");
+    copy_apply(copy);
+    assert_string_equal(sqlite_text(copy->database, "SELECT state FROM keepstep_parked"), "1\n2\n");
+    retry(copy, clock_wall_us() - 1000000); /* its time has not come */
+    assert_int_equal(sqlite_number(copy->database, "SELECT max(attempts) FROM keepstep_parked"), 1);
+    int64_t last_wait_us = 0;
+    for (int attempt = 2; attempt <= 9; attempt++) {
+        int64_t begun_us = clock_wall_us();
+        retry(copy, INT64_MAX);
+        assert_int_equal(
+            sqlite_number(copy->database, "SELECT attempts FROM keepstep_parked WHERE state = 1"),
+            attempt);
+        int64_t wait_us = sqlite_number(copy->database, "SELECT next_attempt_at FROM "
+                                                        "keepstep_parked WHERE state = 1") -
+                          begun_us;
+        assert_true(wait_us > last_wait_us || wait_us >= 60000000);
+        assert_true(wait_us < 70000000);
+        last_wait_us = wait_us;
+    }
+    (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('p')");
+    retry(copy, INT64_MAX);
+    assert_string_equal(copy_rows(copy), "1|p|second\n");
+    assert_string_equal(sqlite_text(copy->database, "SELECT b FROM seen"), "first\nsecond\n");
+    assert_int_equal(parked(copy), 0);
+    copy_finish(copy);
+}
+
+static void a_limit_of_parked_entities_stops_in_front_of_the_event(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin("", false);
+    copy->config.limits.parked_entities = 2;
+    for (int i = 1; i <= 3; i++)
+        copy_add(copy, i, i, "c", ",\"a\":7");
+    copy_add(copy, 4, 4, "c", ",\"a\":\"4\",\"b\":\"4\"");
+    copy_apply(copy);
+    assert_int_equal(copy_where(copy).next_offset, 2);
+    assert_non_null(strstr(copy_where(copy).stopped, "parked_entities"));
+    assert_int_equal(parked(copy), 2);
+    assert_string_equal(copy_rows(copy), "");
+    operate(copy, 1, PARKED_SET_SKIPPED);
+    copy->offset = 2;
+    copy_add(copy, 3, 3, "c", ",\"a\":7");
+    copy_add(copy, 4, 4, "c", ",\"a\":\"4\",\"b\":\"4\"");
+    copy_must(copy, applier_refresh(copy->applier, &copy->err));
+    applier_seen_reload(copy->applier, copy->index);
+    copy_apply(copy);
+    assert_string_equal(copy_where(copy).stopped, "");
+    assert_string_equal(copy_rows(copy), "4|4|4\n");
+    assert_int_equal(parked(copy), 2);
+    copy_finish(copy);
+}
+
+static void a_limit_of_parked_records_counts_those_behind_and_those_from_before(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin("", false);
+    copy->config.limits.parked_records = 3;
+    copy_add(copy, 1, 1, "c", ",\"a\":7");
+    copy_add(copy, 2, 1, "u", ",\"a\":\"2\"");
+    copy_apply(copy);
+    applier_free(copy->applier);
+    copy->applier = copy_open(copy);
+    copy_add(copy, 3, 1, "u", ",\"a\":\"3\"");
+    copy_add(copy, 4, 1, "u", ",\"a\":\"4\"");
+    copy_apply(copy);
+    assert_int_equal(parked(copy), 3);
+    assert_int_equal(copy_where(copy).next_offset, 3);
+    assert_non_null(strstr(copy_where(copy).stopped, "parked_records"));
+    copy_finish(copy);
+}
+
+static void a_batch_ends_at_a_barrier_and_the_position_passes_it(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin("", false);
+    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add_from(copy, "shop", 2, "e2", "e1", "heartbeat", 1, NULL);
+    assert_false(batch_is_full(&copy->batch));
+    copy_add_from(copy, "shop", 3, "e3", "e2", "barrier", 1, "what nobody looks at");
+    assert_true(batch_is_full(&copy->batch));
+    copy_apply(copy);
+    assert_false(batch_is_full(&copy->batch));
+    assert_int_equal(copy_where(copy).next_offset, 3);
+    copy_add(copy, 4, 1, "u", ",\"a\":\"4\",\"b\":\"4\""); /* both have advanced the sequence */
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "1|4|4\n");
+    copy_finish(copy);
+}
+
+static void an_ignored_type_advances_position_and_sequence(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin("", false);
+    char ignored[] = "noise";
+    char *ignore[] = {ignored};
+    copy->config.ignore = ignore;
+    copy->config.ignore_count = 1;
+    struct header headers[] = {
+        {slice_of("ce_specversion"), slice_of("1.0")},
+        {slice_of("ce_id"), slice_of("e1")},
+        {slice_of("ce_source"), slice_of("shop")},
+        {slice_of("ce_type"), slice_of("noise.created")},
+        {slice_of("ce_protocol"), slice_of("1")},
+        {slice_of("ce_sequence"), slice_of("00000000000000000001")},
+        {slice_of("ce_incarnation"), slice_of("0193a7c0-0000-7000-8000-000000000001")}};
+    struct record record = {.topic = COPY_TOPIC,
+                            .offset = copy->offset++,
+                            .key = slice_of("{\"id\":1}"),
+                            .value = slice_of("not JSON"),
+                            .headers = headers,
+                            .header_count = sizeof headers / sizeof *headers};
+    copy_must(copy, batch_add(&copy->batch, &record, copy->index, applier_lookup, copy->applier,
+                              &copy->err));
+    copy_add(copy, 2, 1, "c", ",\"a\":\"2\",\"b\":\"2\"");
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "1|2|2\n");
+    assert_int_equal(copy_where(copy).next_offset, 2);
+    copy_finish(copy);
+}
+
+static void
+a_record_outside_the_partition_of_its_key_is_held_unless_its_topic_is_foreign(void **test)
+{
+    (void)test;
+    struct copy *copy = copy_begin("", false);
+    copy->partition_count = 2;
+    applier_free(copy->applier);
+    copy->applier = copy_open(copy);
+    int here = 0;
+    int elsewhere = 0;
+    for (int key = 1; here == 0 || elsewhere == 0; key++)
+        *(partition_of(slice_of(test_format("{\"id\":%d}", key)), 2) == 0 ? &here
+                                                                          : &elsewhere) = key;
+    copy_add(copy, 1, here, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 2, elsewhere, "c", ",\"a\":\"2\",\"b\":\"2\"");
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), test_format("%d|1|1\n", here));
+    assert_string_equal(
+        sqlite_text(copy->database,
+                    "SELECT state, reason LIKE '%partition of its key%' FROM keepstep_parked"),
+        "0|1\n");
+    copy->entry.foreign = true;
+    copy_add(copy, 3, elsewhere + 2 * here, "c", ",\"a\":\"3\",\"b\":\"3\"");
+    copy_apply(copy);
+    assert_int_equal(parked(copy), 1);
+    copy_finish(copy);
+}
+
+static void a_null_value_deletes_by_key(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin("", false);
+    copy->entry.foreign = true;
+    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 2, 2, "c", ",\"a\":\"2\",\"b\":\"2\"");
+    copy_apply(copy);
+    copy_add_from(copy, "tool", 0, "t1", "", NULL, 1, NULL);
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "2|2|2\n");
+    copy_finish(copy);
+}
+
+static void the_end_of_the_log_moves_the_position_but_never_past_a_stop(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin("", false);
+    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    applier_note_end(copy->applier, copy->index, 2); /* a control record follows */
+    copy_apply(copy);
+    assert_int_equal(copy_where(copy).next_offset, 2);
+    applier_note_end(copy->applier, copy->index, 4);
+    assert_true(applier_has_ends(copy->applier));
+    copy_apply(copy);
+    assert_int_equal(copy_where(copy).next_offset, 4);
+    assert_false(applier_has_ends(copy->applier));
+    copy->offset = 4;
+    copy_add(copy, 3, 1, "u", ",\"a\":\"3\",\"b\":\"3\"");
+    applier_note_end(copy->applier, copy->index, 6);
+    copy_apply(copy);
+    assert_int_equal(copy_where(copy).next_offset, 4);
+    assert_non_null(strstr(copy_where(copy).stopped, "gap"));
+    assert_false(applier_has_ends(copy->applier));
+    copy_finish(copy);
+}
+
+static void an_incarnation_seen_first_in_the_middle_is_a_gap_and_from_its_start_is_not(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin("", false);
+    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add_from(copy, "clone", 1, "x1", "", NULL, 1,
+                  "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"x\",\"b\":\"x\"}}");
+    copy_add_from(copy, "third", 9, "y9", "y8", NULL, 1,
+                  "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"y\",\"b\":\"y\"}}");
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "1|x|x\n");
+    assert_int_equal(copy_where(copy).next_offset, 2);
+    assert_non_null(strstr(copy_where(copy).stopped, "gap: sequence 9 of third"));
+    copy_finish(copy);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_zombie_that_retries_a_parked_event_writes_nothing),
+        TEST(after_an_operators_skip_nothing_waits_behind_nothing),
+        TEST(an_event_read_before_an_operators_retry_does_not_overtake_it),
+        TEST(in_a_batch_with_a_swap_only_the_real_conflict_waits),
+        TEST(a_sparse_image_behind_a_delete_is_not_merged_with_what_was_before),
+        TEST(a_waiting_event_backs_off_and_its_entity_keeps_its_order),
+        TEST(a_limit_of_parked_entities_stops_in_front_of_the_event),
+        TEST(a_limit_of_parked_records_counts_those_behind_and_those_from_before),
+        TEST(a_batch_ends_at_a_barrier_and_the_position_passes_it),
+        TEST(an_ignored_type_advances_position_and_sequence),
+        TEST(a_record_outside_the_partition_of_its_key_is_held_unless_its_topic_is_foreign),
+        TEST(a_null_value_deletes_by_key),
+        TEST(the_end_of_the_log_moves_the_position_but_never_past_a_stop),
+        TEST(an_incarnation_seen_first_in_the_middle_is_a_gap_and_from_its_start_is_not),
+    };
+    return TEST_RUN(tests);
+}
