@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sysexits.h>
 
 #define LAG_OUTPUT_MAX ((size_t)16 * 1024 * 1024)
 
@@ -166,18 +165,7 @@ out:
 
 static int lag_run(const struct command *command, int argc, char **argv)
 {
-    struct command_line line;
-    int code = command_parse(command, NULL, 0, argc, argv, &line);
-    if (code >= 0)
-        return code;
-    struct error err = ERROR_INIT;
-    struct service service;
-    enum status status = service_open(&line, &service, &err);
-    if (status == STATUS_OK)
-        status = lag_print(&service, line.json, &err);
-    code = status == STATUS_OK ? EX_OK : command_fail(&err);
-    service_close(&service);
-    return code;
+    return service_command(command, argc, argv, lag_print);
 }
 
 const struct command command_lag = {

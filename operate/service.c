@@ -100,6 +100,23 @@ enum status service_refuse_scheme(struct error *err)
                      "postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE");
 }
 
+int service_command(const struct command *command, int argc, char **argv,
+                    enum status (*run)(const struct service *service, bool json, struct error *err))
+{
+    struct command_line line;
+    int code = command_parse(command, NULL, 0, argc, argv, &line);
+    if (code >= 0)
+        return code;
+    struct error err = ERROR_INIT;
+    struct service service;
+    enum status status = service_open(&line, &service, &err);
+    if (status == STATUS_OK)
+        status = run(&service, line.json, &err);
+    code = status == STATUS_OK ? EX_OK : command_fail(&err);
+    service_close(&service);
+    return code;
+}
+
 enum status service_open_store(const struct service *service, bool read_only,
                                struct store **ret_store, struct error *err)
 {

@@ -20,6 +20,12 @@ enum status service_open(const struct command_line *line, struct service *ret_se
                          struct error *err) MUST_CHECK;
 void service_close(struct service *service);
 
+/** A whole subcommand without flags of its own: read the common ones, open the service, `run`.
+ * @return the exit code; the error was said. */
+int service_command(const struct command *command, int argc, char **argv,
+                    enum status (*run)(const struct service *service, bool json,
+                                       struct error *err));
+
 /** The error of a database URL that no back end knows; never the URL, which may hold a password. */
 enum status service_refuse_scheme(struct error *err);
 

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #define STATUS_OUTPUT_MAX ((size_t)16 * 1024 * 1024)
 
@@ -213,28 +212,23 @@ static enum status status_fill(struct status_page *page, struct error *err)
     return STATUS_OK;
 }
 
-static int status_run(const struct command *command, int argc, char **argv)
+static enum status status_print(const struct service *service, bool json, struct error *err)
 {
-    struct command_line line;
-    int code = command_parse(command, NULL, 0, argc, argv, &line);
-    if (code >= 0)
-        return code;
-    struct error err = ERROR_INIT;
-    struct service service;
-    struct status_page page = {.service = &service};
+    struct status_page page = {.service = service};
     buffer_init(&page.text, STATUS_OUTPUT_MAX);
     buffer_init(&page.json, STATUS_OUTPUT_MAX);
-    enum status status = service_open(&line, &service, &err);
+    enum status status = status_fill(&page, err);
     if (status == STATUS_OK)
-        status = status_fill(&page, &err);
-    if (status == STATUS_OK)
-        fputs(buffer_text(line.json ? &page.json : &page.text), stdout);
-    code = status == STATUS_OK ? EX_OK : command_fail(&err);
+        fputs(buffer_text(json ? &page.json : &page.text), stdout);
     offsets_close(page.offsets);
     buffer_done(&page.text);
     buffer_done(&page.json);
-    service_close(&service);
-    return code;
+    return status;
+}
+
+static int status_run(const struct command *command, int argc, char **argv)
+{
+    return service_command(command, argc, argv, status_print);
 }
 
 const struct command command_status = {
