@@ -1,0 +1,172 @@
+/* The store contract over every back end: parked records, and superseded images. */
+#include "tests/support/store_case.h"
+
+static int64_t park_at(int64_t offset, const char *key, enum parked_state state)
+{
+    struct header header = {.name = slice_of("ce_id"), .value = slice_of("e1")};
+    struct parked_record parked = {.record = {.topic = STORE_CASE_TOPIC,
+                                              .offset = offset,
+                                              .key = slice_of(key),
+                                              .headers = &header,
+                                              .header_count = 1},
+                                   .entity_type = slice_of("order"),
+                                   .entity_key = slice_of(key),
+                                   .state = state,
+                                   .reason = slice_of("because"),
+                                   .code = 7,
+                                   .next_attempt_us = 50};
+    assert_ok(store_case_ops->park(store_case_store, &parked, 1, &store_case_err));
+    return parked.parked_id;
+}
+
+static size_t read_parked(struct parked_filter filter, struct parked_record **ret_records)
+{
+    size_t count = 0;
+    filter.partition = -1;
+    assert_ok(store_case_ops->read_parked(store_case_store, &filter, &store_case_arena, ret_records,
+                                          &count, &store_case_err));
+    return count;
+}
+
+static void a_parked_record_is_read_back_whole_and_blocks_its_entity(void)
+{
+    struct parked_record *records = NULL;
+    store_case_begin();
+    int64_t id = park_at(5, "k", PARKED_HELD);
+    store_case_commit();
+    assert_int_equal(read_parked((struct parked_filter){.parked_id = id}, &records), 1);
+    assert_string_equal(records[0].record.topic, STORE_CASE_TOPIC);
+    assert_int_equal(records[0].record.offset, 5);
+    assert_true(slice_is(records[0].record.key, "k"));
+    assert_null(records[0].record.value.data);
+    assert_int_equal(records[0].record.header_count, 1);
+    assert_true(slice_is(records[0].record.headers[0].value, "e1"));
+    assert_true(slice_is(records[0].reason, "because"));
+    assert_int_equal(records[0].code, 7);
+    store_case_reload();
+    assert_int_equal(store_case_owned.parked_count, 1);
+    assert_int_equal(store_case_owned.waiting_count, 0);
+    assert_int_equal(store_case_owned.blocked_count, 1);
+    assert_string_equal(store_case_owned.blocked[0].entity_key, "k");
+}
+
+static void heads_and_due_records_are_the_oldest_of_each_entity(void)
+{
+    struct parked_record *records = NULL;
+    store_case_begin();
+    park_at(9, "a", PARKED_BEHIND);
+    park_at(7, "a", PARKED_WAITING);
+    park_at(8, "b", PARKED_HELD);
+    store_case_commit();
+    assert_int_equal(read_parked((struct parked_filter){.topic = STORE_CASE_TOPIC}, &records), 3);
+    assert_int_equal(records[0].record.offset, 7);
+    assert_int_equal(records[2].record.offset, 9);
+    assert_int_equal(read_parked((struct parked_filter){.heads_only = true}, &records), 2);
+    assert_int_equal(records[1].record.offset, 8);
+    assert_int_equal(read_parked((struct parked_filter){.due_us = 49}, &records), 0);
+    assert_int_equal(read_parked((struct parked_filter){.due_us = 50}, &records), 1);
+    assert_int_equal(records[0].record.offset, 7);
+    assert_int_equal(read_parked((struct parked_filter){.entity_key = "a", .limit = 1}, &records),
+                     1);
+    store_case_reload();
+    assert_int_equal(store_case_owned.parked_count, 3);
+    assert_int_equal(store_case_owned.waiting_count, 1);
+    assert_int_equal(store_case_owned.blocked_count, 2);
+}
+
+static void the_next_record_of_an_entity_waits_once_its_head_is_gone(void)
+{
+    struct parked_record *records = NULL;
+    store_case_begin();
+    struct parked_record first = {.parked_id = park_at(7, "a", PARKED_HELD)};
+    struct parked_record second = {.parked_id = park_at(8, "a", PARKED_BEHIND)};
+    park_at(9, "a", PARKED_BEHIND);
+    store_case_commit();
+    store_case_begin();
+    assert_ok(
+        store_case_ops->edit_parked(store_case_store, &first, PARKED_SET_SKIPPED, &store_case_err));
+    store_case_commit();
+    assert_int_equal(read_parked((struct parked_filter){.due_us = 1}, &records), 1);
+    assert_int_equal(records[0].parked_id, second.parked_id);
+    struct fence stale = store_case_fence(store_case_owned.next_offset);
+    store_case_assert_fence_lost(stale, 1);
+    store_case_reload();
+    assert_int_equal(store_case_owned.revision, 1);
+    assert_int_equal(store_case_owned.parked_count, 2);
+    store_case_begin();
+    assert_ok(
+        store_case_ops->edit_parked(store_case_store, &second, PARKED_DELETE, &store_case_err));
+    store_case_commit();
+    assert_int_equal(read_parked((struct parked_filter){.due_us = 1}, &records), 1);
+    assert_int_equal(records[0].record.offset, 9);
+    store_case_reload();
+    assert_int_equal(store_case_owned.revision, 1);
+    store_case_begin();
+    assert_int_equal(
+        store_case_ops->edit_parked(store_case_store, &second, PARKED_DELETE, &store_case_err),
+        STATUS_ABORT);
+    store_case_ops->rollback(store_case_store);
+    error_clear(&store_case_err);
+}
+
+static void a_failed_attempt_and_a_retry_are_written(void)
+{
+    struct parked_record *records = NULL;
+    store_case_begin();
+    struct parked_record attempt = {.parked_id = park_at(7, "a", PARKED_HELD),
+                                    .state = PARKED_WAITING,
+                                    .reason = slice_of("again"),
+                                    .attempts = 3,
+                                    .next_attempt_us = 900};
+    assert_ok(
+        store_case_ops->edit_parked(store_case_store, &attempt, PARKED_ATTEMPT, &store_case_err));
+    assert_int_equal(read_parked((struct parked_filter){0}, &records), 1);
+    assert_int_equal(records[0].state, PARKED_WAITING);
+    assert_int_equal(records[0].attempts, 3);
+    assert_int_equal(records[0].next_attempt_us, 900);
+    assert_true(slice_is(records[0].reason, "again"));
+    assert_ok(store_case_ops->edit_parked(store_case_store, &attempt, PARKED_SET_WAITING,
+                                          &store_case_err));
+    store_case_commit();
+    assert_int_equal(read_parked((struct parked_filter){.due_us = 1}, &records), 1);
+    store_case_reload();
+    assert_int_equal(store_case_owned.revision, 1);
+}
+
+static void the_last_superseded_image_is_kept_until_it_is_dropped(void)
+{
+    struct superseded_image image = {
+        .entity_type = slice_of("order"),
+        .entity_key = slice_of("k"),
+        .record = {.topic = STORE_CASE_TOPIC, .offset = 3, .value = slice_of("old")}};
+    struct superseded_image read;
+    store_case_begin();
+    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_KEEP, &image,
+                                         &store_case_arena, NULL, &store_case_err));
+    image.record.offset = 4;
+    image.record.value = slice_of("new");
+    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_KEEP, &image,
+                                         &store_case_arena, NULL, &store_case_err));
+    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_READ, &image,
+                                         &store_case_arena, &read, &store_case_err));
+    assert_int_equal(read.record.offset, 4);
+    assert_true(slice_is(read.record.value, "new"));
+    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_DROP, &image,
+                                         &store_case_arena, NULL, &store_case_err));
+    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_READ, &image,
+                                         &store_case_arena, &read, &store_case_err));
+    assert_null(read.record.topic);
+    store_case_commit();
+}
+
+int main(void)
+{
+    static struct store_case cases[] = {
+        STORE_CASE(a_parked_record_is_read_back_whole_and_blocks_its_entity),
+        STORE_CASE(heads_and_due_records_are_the_oldest_of_each_entity),
+        STORE_CASE(the_next_record_of_an_entity_waits_once_its_head_is_gone),
+        STORE_CASE(a_failed_attempt_and_a_retry_are_written),
+        STORE_CASE(the_last_superseded_image_is_kept_until_it_is_dropped),
+    };
+    return store_case_run(cases, sizeof cases / sizeof cases[0]);
+}

@@ -1,0 +1,238 @@
+/* The frame of the store contract's cases: back ends, one open store a case, the matrix. */
+#include "tests/support/store_case.h"
+
+#include "common/buffer.h"
+#include "consumer/store_memory.h"
+#include "tests/support/sql.h"
+
+#include <stdio.h>
+
+#define CASES_MAX 256
+
+static struct column columns[] = {
+    {.name = (char[]){"id"}, .type = COLUMN_INTEGER, .is_key = true},
+    {.name = (char[]){"name"}, .type = COLUMN_TEXT, .nullable = true},
+    {.name = (char[]){"price"}, .type = COLUMN_DECIMAL, .nullable = true},
+};
+static size_t key_columns[] = {0};
+static const struct entity_schema schema = {.entity_type = (char[]){"order"},
+                                            .columns = columns,
+                                            .column_count = 3,
+                                            .key_columns = key_columns,
+                                            .key_count = 1};
+static const struct config_entry entry = {.entity_type = (char[]){"order"},
+                                          .table = (char[]){"orders"}};
+const struct mapping store_case_mapping = {.schema = &schema, .entry = &entry};
+
+const struct store_back_end *store_case_back_end;
+const struct store_ops *store_case_ops;
+struct store *store_case_store;
+struct partition_state store_case_owned;
+struct error store_case_err;
+struct arena store_case_arena;
+static const char *database;
+
+static const char *runs_everywhere(void)
+{
+    return NULL;
+}
+
+static const char *file_database(void)
+{
+    return test_path("copy.db");
+}
+
+static const char *sqlite_rows(struct store *store, const char *path, const char *table)
+{
+    (void)store;
+    return sqlite_format(path, "SELECT * FROM \"%s\" ORDER BY 1", table);
+}
+
+static const char *memory_rows(struct store *store, const char *path, const char *table)
+{
+    struct buffer rows;
+    (void)path;
+    buffer_init(&rows, 65536);
+    store_memory_rows(store, strcmp(table, "orders") == 0 ? "order" : table, &rows);
+    const char *kept = test_format("%s", buffer_text(&rows));
+    buffer_done(&rows);
+    return kept;
+}
+
+static const struct store_back_end back_ends[] = {
+    {"memory:", false, runs_everywhere, file_database, memory_rows, NULL, NULL},
+    {"sqlite:", false, runs_everywhere, file_database, sqlite_rows, sqlite_text, NULL},
+};
+#define BACK_ENDS (sizeof back_ends / sizeof back_ends[0])
+_Static_assert(BACK_ENDS <= STORE_BACK_ENDS_MAX, "results of every back end");
+
+void store_case_check(enum status status, int line)
+{
+    if (status != STATUS_OK)
+        test_fail("line %d: %s: %s", line, status_name(status), store_case_err.text);
+}
+
+const char *store_case_database(void)
+{
+    return database;
+}
+
+struct store *store_case_open(void)
+{
+    struct store *another = NULL;
+    struct store_options options = {.path = database, .service = "billing", .install = true};
+    assert_ok(store_case_ops->open(&options, &another, &store_case_err));
+    return another;
+}
+
+struct fence store_case_fence(int64_t new_offset)
+{
+    return (struct fence){.topic = STORE_CASE_TOPIC,
+                          .partition = 0,
+                          .old_offset = store_case_owned.next_offset,
+                          .new_offset = new_offset,
+                          .epoch = store_case_owned.epoch,
+                          .revision = store_case_owned.revision,
+                          .anchor_offset = -1};
+}
+
+void store_case_begin(void)
+{
+    struct fence fence = store_case_fence(store_case_owned.next_offset);
+    assert_ok(store_case_ops->begin(store_case_store, &fence, 1, &store_case_err));
+}
+
+void store_case_commit(void)
+{
+    assert_ok(store_case_ops->commit(store_case_store, false, &store_case_err));
+}
+
+void store_case_reload(void)
+{
+    partition_state_done(&store_case_owned);
+    assert_ok(store_case_ops->read(store_case_store, STORE_CASE_TOPIC, 0, &store_case_owned,
+                                   &store_case_err));
+}
+
+enum status store_case_apply(enum change_op op, int64_t id, const char *name, const char *price)
+{
+    struct value values[3] = {{.kind = VALUE_INTEGER, .integer = id}};
+    struct change change = {
+        .op = op, .entity_type = slice_of("order"), .schema = &schema, .values = values};
+    const struct change *changes[] = {&change};
+    size_t failed = 99;
+    if (name != NULL)
+        values[1] = (struct value){.kind = VALUE_TEXT, .text = slice_of(name)};
+    if (price != NULL)
+        values[2] = (struct value){.kind = VALUE_TEXT, .text = slice_of(price)};
+    enum status status = store_case_ops->apply(store_case_store, &store_case_mapping, changes, 1,
+                                               &failed, &store_case_err);
+    assert_int_equal(failed, status == STATUS_OK ? 1 : 0);
+    return status;
+}
+
+void store_case_assert_rows(const char *expected)
+{
+    assert_string_equal(store_case_back_end->rows(store_case_store, database, "orders"), expected);
+}
+
+void store_case_assert_fence_lost(struct fence fence, int native_code)
+{
+    error_clear(&store_case_err);
+    assert_int_equal(store_case_ops->begin(store_case_store, &fence, 1, &store_case_err),
+                     STATUS_ABORT);
+    assert_int_equal(store_case_err.native_code, native_code);
+    store_case_ops->rollback(store_case_store);
+    error_clear(&store_case_err);
+}
+
+/* What cmocka hands to a test: the case on one back end. */
+struct case_run {
+    struct test_case base; /* first: test_begin() takes it */
+    struct store_case *run;
+    size_t back_end;
+};
+
+static void open_case(size_t index)
+{
+    store_case_back_end = &back_ends[index];
+    store_case_ops = store_find(back_ends[index].url);
+    if (store_case_ops == NULL)
+        test_fail("no back end for %s", back_ends[index].url);
+    database = store_case_back_end->database();
+    error_clear(&store_case_err);
+    arena_init(&store_case_arena, (size_t)1024 * 1024);
+    store_case_store = store_case_open();
+    assert_ok(store_case_ops->prepare(store_case_store, &store_case_mapping, &store_case_err));
+    store_case_owned = (struct partition_state){.topic = STORE_CASE_TOPIC,
+                                                .next_offset = 5,
+                                                .token = "t1",
+                                                .cluster_id = "cluster",
+                                                .partition_count = 6};
+    assert_ok(store_case_ops->take(store_case_store, &store_case_owned, &store_case_err));
+}
+
+static void run_case(void **state)
+{
+    struct case_run *running = *state;
+    enum store_case_result *result = &running->run->results[running->back_end];
+    const char *reason = back_ends[running->back_end].skip_reason();
+    *result = STORE_CASE_FAILED; /* a failed test never comes back here */
+    if (reason != NULL) {
+        *result = STORE_CASE_SKIPPED;
+        test_skip("%s", reason);
+    }
+    open_case(running->back_end);
+    running->run->function();
+    *result = STORE_CASE_OK;
+}
+
+static int end_case(void **state)
+{
+    if (store_case_store != NULL) {
+        store_case_ops->close(store_case_store);
+        partition_state_done(&store_case_owned);
+        arena_done(&store_case_arena);
+    }
+    store_case_store = NULL;
+    return test_end(state);
+}
+
+static void print_matrix(const struct store_case *cases, size_t count)
+{
+    static const char *const words[] = {[STORE_CASE_NOT_RUN] = "-",
+                                        [STORE_CASE_FAILED] = "FAILED",
+                                        [STORE_CASE_SKIPPED] = "skipped",
+                                        [STORE_CASE_OK] = "ok"};
+    (void)printf("%-76s", "# case");
+    for (size_t j = 0; j < BACK_ENDS; j++)
+        (void)printf(" %-11s", back_ends[j].url);
+    (void)printf("\n");
+    for (size_t i = 0; i < count; i++) {
+        (void)printf("# %-74s", cases[i].name);
+        for (size_t j = 0; j < BACK_ENDS; j++)
+            (void)printf(" %-11s", words[cases[i].results[j]]);
+        (void)printf("\n");
+    }
+}
+
+int store_case_run(struct store_case *cases, size_t count)
+{
+    static struct case_run runs[CASES_MAX];
+    static struct CMUnitTest tests[CASES_MAX];
+    size_t used = 0;
+    for (size_t j = 0; j < BACK_ENDS; j++) {
+        for (size_t i = 0; i < count; i++) {
+            if ((cases[i].servers_only && !back_ends[j].is_server) || used == CASES_MAX)
+                continue;
+            const char *name = test_format("%s%s", back_ends[j].url, cases[i].name);
+            runs[used] = (struct case_run){
+                .base = {name, 4 * TEST_LIMIT_SECONDS}, .run = &cases[i], .back_end = j};
+            tests[used] = (struct CMUnitTest){name, run_case, test_begin, end_case, &runs[used]};
+            used++;
+        }
+    }
+    int code = test_run(tests, used);
+    print_matrix(cases, count);
+    return code;
+}
