@@ -44,9 +44,9 @@ static enum status canonical_key_scalar(const struct entity_schema *schema, stru
     return status;
 }
 
-enum status canonical_key_values(const struct entity_schema *schema, struct slice text,
-                                 struct arena *arena, struct value *values, struct slice *ret_key,
-                                 struct error *err)
+enum status canonical_key_document(const struct entity_schema *schema, struct slice text,
+                                   struct arena *arena, struct value *values, struct slice *ret_key,
+                                   struct error *err)
 {
     enum status status;
     json_t *json = NULL;
@@ -64,11 +64,26 @@ enum status canonical_key_values(const struct entity_schema *schema, struct slic
     return status;
 }
 
+enum status canonical_key_values(const struct entity_schema *schema, struct slice text,
+                                 struct arena *arena, struct value *values, struct slice *ret_key,
+                                 struct error *err)
+{
+    if (!record_flat_key(schema, text, arena, values))
+        return canonical_key_document(schema, text, arena, values, ret_key, err);
+    *ret_key = text;
+    return STATUS_OK;
+}
+
 enum status canonical_key(const struct entity_schema *schema, struct slice text,
                           struct arena *arena, struct slice *ret_key, struct error *err)
 {
+    struct slice key = {0};
     struct value *values = arena_alloc(arena, schema->column_count * sizeof *values);
     if (values == NULL)
         return error_set(err, STATUS_RETRY, "batch arena full");
-    return canonical_key_values(schema, text, arena, values, ret_key, err);
+    enum status status = canonical_key_values(schema, text, arena, values, &key, err);
+    if (status != STATUS_OK)
+        return status;
+    *ret_key = arena_copy(arena, key);
+    return ret_key->data == NULL ? error_set(err, STATUS_RETRY, "batch arena full") : STATUS_OK;
 }

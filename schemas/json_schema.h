@@ -2,8 +2,11 @@
 #ifndef SCHEMAS_JSON_SCHEMA_H
 #define SCHEMAS_JSON_SCHEMA_H
 
+#include "common/slice.h"
 #include "common/status.h"
 #include "schemas/json.h"
+
+#include <stdint.h>
 
 struct json_schema;
 
@@ -34,5 +37,25 @@ enum status json_schema_validate(const struct json_schema *schema, const json_t 
                                  struct error *err) MUST_CHECK;
 
 void json_schema_free(struct json_schema *schema);
+
+/** A schema of an object whose members are judged one by one, which needs no document in memory. */
+struct json_flat;
+
+/** @return NULL where the schema is not flat; lives as long as the schema. */
+const struct json_flat *json_schema_flat(const struct json_schema *schema);
+
+/** @param guess  the property after the one that was found last: rows mostly keep the order.
+ * @return the place of a property in the schema's `properties`, SIZE_MAX where it is none. */
+size_t json_flat_find(const struct json_flat *flat, size_t guess, struct slice name);
+
+bool json_flat_is_required(const struct json_flat *flat, size_t index);
+
+/** @return whether the value is surely valid; false for an integer or real beside a limit that has
+ * the other form. */
+bool json_flat_allows_null(const struct json_flat *flat, size_t index);
+bool json_flat_allows_boolean(const struct json_flat *flat, size_t index);
+bool json_flat_allows_integer(const struct json_flat *flat, size_t index, int64_t integer);
+bool json_flat_allows_real(const struct json_flat *flat, size_t index, double real);
+bool json_flat_allows_text(const struct json_flat *flat, size_t index, struct slice text);
 
 #endif

@@ -55,9 +55,8 @@ static bool has_object_keywords(const struct json_node *node)
 static bool is_flat_property(const struct json_node *node)
 {
     return !has_combinations(node) && !has_array_keywords(node) && !has_object_keywords(node) &&
-           node->pattern == NULL && node->format == NULL && node->multiple_of == NULL &&
-           node->exclusive_maximum == NULL && node->exclusive_minimum == NULL &&
-           is_flat_enumeration(node->enumeration);
+           node->pattern == NULL && node->multiple_of == NULL && node->exclusive_maximum == NULL &&
+           node->exclusive_minimum == NULL && is_flat_enumeration(node->enumeration);
 }
 
 static bool is_flat_required(const struct json_node *node)
@@ -139,12 +138,13 @@ enum status json_flat_compile(struct json_schema *schema, struct error *err)
     return STATUS_OK;
 }
 
-static bool check_enumeration(const json_t *values, const json_t *value)
+/** @param text  data NULL for null. */
+static bool check_enumeration(const json_t *values, struct slice text)
 {
     for (size_t i = 0; i < json_array_size(values); i++) {
         const json_t *allowed = json_array_get(values, i);
-        if (json_typeof(allowed) == json_typeof(value) &&
-            (json_is_null(value) || slice_equal(json_text(allowed), json_text(value))))
+        if (json_is_null(allowed) ? text.data == NULL
+                                  : text.data != NULL && slice_equal(json_text(allowed), text))
             return true;
     }
     return false;
@@ -152,6 +152,8 @@ static bool check_enumeration(const json_t *values, const json_t *value)
 
 static bool check_string(const struct json_node *node, struct slice text)
 {
+    if (node->format != NULL && !node->format(text))
+        return false;
     /* no more code points than bytes: most texts need not be counted */
     bool may_be_long = node->max_length.is_set && text.length > node->max_length.value;
     if (!may_be_long && !node->min_length.is_set)
@@ -161,33 +163,50 @@ static bool check_string(const struct json_node *node, struct slice text)
            (!node->min_length.is_set || length >= node->min_length.value);
 }
 
+/** @param types  those that the value belongs to. */
+static bool check_types(const struct flat_property *property, unsigned types)
+{
+    return property->types == 0 || (property->types & types) != 0;
+}
+
+static bool check_text(const struct flat_property *property, struct slice text)
+{
+    return check_types(property, JSON_TYPE_STRING) &&
+           (property->enumeration == NULL || check_enumeration(property->enumeration, text)) &&
+           check_string(property->node, text);
+}
+
+static bool check_null(const struct flat_property *property)
+{
+    return check_types(property, JSON_TYPE_NULL) &&
+           (property->enumeration == NULL ||
+            check_enumeration(property->enumeration, (struct slice){0}));
+}
+
 static bool check_property(const struct flat_property *property, const json_t *value)
 {
     const struct json_node *node = property->node;
-    if (property->types != 0 && (property->types & json_value_types(value)) == 0)
-        return false;
-    if (property->enumeration != NULL && !check_enumeration(property->enumeration, value))
-        return false;
     if (json_is_string(value))
-        return check_string(node, json_text(value));
-    if (!json_is_number(value))
-        return true;
-    return (node->maximum == NULL || json_number_compare(value, node->maximum) <= 0) &&
-           (node->minimum == NULL || json_number_compare(value, node->minimum) >= 0);
+        return check_text(property, json_text(value));
+    if (json_is_null(value))
+        return check_null(property);
+    if (!check_types(property, json_value_types(value)) || property->enumeration != NULL)
+        return false;
+    return !json_is_number(value) ||
+           ((node->maximum == NULL || json_number_compare(value, node->maximum) <= 0) &&
+            (node->minimum == NULL || json_number_compare(value, node->minimum) >= 0));
 }
 
-/** @param guess  the property after the one that was found last: rows mostly keep the order. */
-static const struct flat_property *find_property(const struct json_flat *flat, size_t guess,
-                                                 struct slice name)
+size_t json_flat_find(const struct json_flat *flat, size_t guess, struct slice name)
 {
     if (guess < flat->count && slice_equal(flat->properties[guess].name, name))
-        return &flat->properties[guess];
+        return guess;
     struct flat_property key = {.name = name};
     const struct flat_property *pointer = &key;
     struct flat_property **found = NULL;
     if (flat->count > 0)
         found = bsearch(&pointer, flat->by_name, flat->count, sizeof pointer, compare_names);
-    return found == NULL ? NULL : *found;
+    return found == NULL ? SIZE_MAX : (size_t)(*found - flat->properties);
 }
 
 bool json_flat_check(const struct json_flat *flat, const json_t *instance)
@@ -200,16 +219,65 @@ bool json_flat_check(const struct json_flat *flat, const json_t *instance)
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)instance, name, value)
     {
-        const struct flat_property *property = find_property(flat, guess, slice_of(name));
-        if (property == NULL) {
+        size_t index = json_flat_find(flat, guess, slice_of(name));
+        if (index == SIZE_MAX) {
             if (flat->refuses_others)
                 return false;
             continue;
         }
-        guess = (size_t)(property - flat->properties) + 1;
-        if (!check_property(property, value))
+        guess = index + 1;
+        if (!check_property(&flat->properties[index], value))
             return false;
-        required_count += property->is_required;
+        required_count += flat->properties[index].is_required;
     }
     return required_count == flat->required_count;
+}
+
+const struct json_flat *json_schema_flat(const struct json_schema *schema)
+{
+    return schema->flat;
+}
+
+bool json_flat_is_required(const struct json_flat *flat, size_t index)
+{
+    return flat->properties[index].is_required;
+}
+
+bool json_flat_allows_null(const struct json_flat *flat, size_t index)
+{
+    return check_null(&flat->properties[index]);
+}
+
+bool json_flat_allows_boolean(const struct json_flat *flat, size_t index)
+{
+    const struct flat_property *property = &flat->properties[index];
+    return check_types(property, JSON_TYPE_BOOLEAN) && property->enumeration == NULL;
+}
+
+bool json_flat_allows_integer(const struct json_flat *flat, size_t index, int64_t integer)
+{
+    const struct flat_property *property = &flat->properties[index];
+    const json_t *maximum = property->node->maximum;
+    const json_t *minimum = property->node->minimum;
+    return check_types(property, JSON_TYPE_INTEGER | JSON_TYPE_NUMBER) &&
+           property->enumeration == NULL &&
+           (maximum == NULL ||
+            (json_is_integer(maximum) && integer <= json_integer_value(maximum))) &&
+           (minimum == NULL ||
+            (json_is_integer(minimum) && integer >= json_integer_value(minimum)));
+}
+
+bool json_flat_allows_real(const struct json_flat *flat, size_t index, double real)
+{
+    const struct flat_property *property = &flat->properties[index];
+    const json_t *maximum = property->node->maximum;
+    const json_t *minimum = property->node->minimum;
+    return check_types(property, JSON_TYPE_NUMBER) && property->enumeration == NULL &&
+           (maximum == NULL || (json_is_real(maximum) && real <= json_real_value(maximum))) &&
+           (minimum == NULL || (json_is_real(minimum) && real >= json_real_value(minimum)));
+}
+
+bool json_flat_allows_text(const struct json_flat *flat, size_t index, struct slice text)
+{
+    return check_text(&flat->properties[index], text);
 }

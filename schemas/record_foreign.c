@@ -148,9 +148,9 @@ static enum status foreign_key(const struct change *change, const struct entity_
     if (json_is_object(key)) {
         status = debezium_row(schema, debezium_fields(json, NULL), key, err);
         written = status == STATUS_OK ? json_dumps(key, JSON_COMPACT) : NULL;
-        if (status == STATUS_OK && written == NULL)
+        text = arena_copy(arena, slice_of(written)); /* the key may borrow it */
+        if (status == STATUS_OK && text.data == NULL)
             status = error_set(err, STATUS_RETRY, "no memory");
-        text = slice_of(written);
     }
     if (status == STATUS_OK)
         status = canonical_key_values(schema, text, arena, values, ret_key, err);

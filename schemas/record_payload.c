@@ -88,9 +88,9 @@ enum status record_row_decode(const struct entity_schema *schema, enum change_op
     return status;
 }
 
-enum status record_payload_decode(const struct entity_schema *schema, struct slice payload,
-                                  struct slice entity_key, struct arena *arena,
-                                  enum change_op *ret_op, struct value *values, struct error *err)
+enum status record_payload_document(const struct entity_schema *schema, struct slice payload,
+                                    struct slice entity_key, struct arena *arena,
+                                    enum change_op *ret_op, struct value *values, struct error *err)
 {
     json_error_t wrong;
     json_t *json = json_loadb(payload.data == NULL ? "" : payload.data, payload.length,
@@ -107,6 +107,15 @@ enum status record_payload_decode(const struct entity_schema *schema, struct sli
                                    arena, values, err);
     json_decref(json);
     return status;
+}
+
+enum status record_payload_decode(const struct entity_schema *schema, struct slice payload,
+                                  struct slice entity_key, struct arena *arena,
+                                  enum change_op *ret_op, struct value *values, struct error *err)
+{
+    if (record_flat_payload(schema, payload, entity_key, arena, ret_op, values))
+        return STATUS_OK;
+    return record_payload_document(schema, payload, entity_key, arena, ret_op, values, err);
 }
 
 enum status payload_validate(const struct entity_schema *schema, struct slice payload,

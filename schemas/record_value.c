@@ -6,7 +6,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 
 #define RECORD_KEY_SIZE_MAX ((size_t)64 * 1024)
 
@@ -104,15 +103,31 @@ struct record_time_form {
     const char *after;
     size_t from;
     size_t length;
+    const char *example;
     const char *wanted;
 };
 
 static const struct record_time_form record_time_forms[] = {
-    [COLUMN_DATE_TIME] = {"", "", 0, 27, "an RFC 3339 time"},
-    [COLUMN_TIMESTAMP] = {"", "Z", 0, 26, "a time without a zone, 2026-11-23T09:42:00.123456"},
-    [COLUMN_DATE] = {"", "T00:00:00Z", 0, 10, "a date, 2026-11-23"},
-    [COLUMN_TIME] = {"1970-01-01T", "Z", 11, 15, "a time of day, 09:42:00.123456"},
+    [COLUMN_DATE_TIME] = {"", "", 0, 27, "2026-11-23T09:42:00.123456Z", "an RFC 3339 time"},
+    [COLUMN_TIMESTAMP] = {"", "Z", 0, 26, "2026-11-23T09:42:00.123456",
+                          "a time without a zone, 2026-11-23T09:42:00.123456"},
+    [COLUMN_DATE] = {"", "T00:00:00Z", 0, 10, "2026-11-23", "a date, 2026-11-23"},
+    [COLUMN_TIME] = {"1970-01-01T", "Z", 11, 15, "09:42:00.123456",
+                     "a time of day, 09:42:00.123456"},
 };
+
+/** What was read as a time of this form is canonical where its marks are: lengths and digits are
+ * right then. */
+static bool record_value_is_canonical(const struct record_time_form *form, struct slice text)
+{
+    if (text.length != form->length)
+        return false;
+    for (size_t i = 0; i < text.length; i++) {
+        if (!record_value_is_digit(text.data[i]) && text.data[i] != form->example[i])
+            return false;
+    }
+    return true;
+}
 
 static enum status record_value_time(const struct column *column, struct slice text,
                                      char canonical[static CLOCK_TEXT_SIZE], struct slice *ret,
@@ -121,12 +136,19 @@ static enum status record_value_time(const struct column *column, struct slice t
     const struct record_time_form *form = &record_time_forms[column->type];
     char whole[2 * CLOCK_TEXT_SIZE];
     int64_t time_us = 0;
-    int length = text.length > CLOCK_TEXT_SIZE + 4
-                     ? -1
-                     : snprintf(whole, sizeof whole, "%s%.*s%s", form->before, (int)text.length,
-                                text.data, form->after);
-    if (length < 0 || !clock_parse_rfc3339(whole, (size_t)length, &time_us))
+    struct slice before = slice_of(form->before);
+    struct slice after = slice_of(form->after);
+    size_t length = before.length + text.length + after.length;
+    if (text.length > CLOCK_TEXT_SIZE + 4)
         return record_value_refuse(column, form->wanted, err);
+    memcpy(whole, before.data, before.length);
+    memcpy(whole + before.length, text.data, text.length);
+    memcpy(whole + before.length + text.length, after.data, after.length);
+    if (!clock_parse_rfc3339(whole, length, &time_us))
+        return record_value_refuse(column, form->wanted, err);
+    *ret = text;
+    if (record_value_is_canonical(form, text))
+        return STATUS_OK;
     clock_format_utc(time_us, canonical);
     *ret = (struct slice){.data = canonical + form->from, .length = form->length};
     return STATUS_OK;
@@ -152,9 +174,8 @@ static bool record_value_is_time(enum column_type type)
            type == COLUMN_TIMESTAMP;
 }
 
-static enum status record_value_text(const struct column *column, struct slice text,
-                                     struct arena *arena, struct value *ret_value,
-                                     struct error *err)
+enum status record_value_text(const struct column *column, struct slice text, struct arena *arena,
+                              struct value *ret_value, struct error *err)
 {
     char time[CLOCK_TEXT_SIZE];
 

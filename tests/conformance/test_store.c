@@ -46,7 +46,7 @@ static void a_fence_with_another_offset_or_revision_is_told_to_reload(void)
     fence = store_case_fence(8);
     fence.revision = 3;
     store_case_assert_fence_lost(fence, 1);
-    fence = store_case_fence_to(5);
+    fence = store_case_fence(5);
     fence.revise = true; /* an operator's, once */
     assert_ok(store_case_ops->begin(store_case_store, &fence, 1, &store_case_err));
     store_case_commit();

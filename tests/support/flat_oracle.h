@@ -1,0 +1,88 @@
+/* Compares the flat reader of keys and values with jansson, its oracle. */
+#ifndef TESTS_SUPPORT_FLAT_ORACLE_H
+#define TESTS_SUPPORT_FLAT_ORACLE_H
+
+#include "schemas/record_value.h"
+
+/** Every column type, limits of the row schema, a key of two columns. */
+#define FLAT_ORACLE_SCHEMA                                                                         \
+    "{\"type\":\"object\",\"x-keepstep-key\":[\"id\",\"part\"],\"required\":[\"id\",\"kind\"],"    \
+    "\"additionalProperties\":false,\"properties\":{"                                              \
+    "\"id\":{\"type\":\"integer\",\"minimum\":-9},"                                                \
+    "\"part\":{\"type\":\"string\",\"maxLength\":4},"                                              \
+    "\"kind\":{\"enum\":[\"new\",\"old\",null],\"type\":[\"string\",\"null\"]},"                   \
+    "\"note\":{\"type\":[\"string\",\"null\"],\"minLength\":1,\"maxLength\":6},"                   \
+    "\"share\":{\"type\":[\"number\",\"null\"],\"maximum\":2.5},"                                  \
+    "\"open\":{\"type\":\"boolean\"},"                                                             \
+    "\"total\":{\"type\":\"string\",\"x-keepstep-type\":\"decimal\",\"x-keepstep-precision\":5,"   \
+    "\"x-keepstep-scale\":2},"                                                                     \
+    "\"raw\":{\"type\":\"string\",\"x-keepstep-type\":\"bytes\"},"                                 \
+    "\"at\":{\"type\":\"string\",\"format\":\"date-time\"},"                                       \
+    "\"extra\":{\"type\":\"string\",\"x-keepstep-type\":\"json\"},"                                \
+    "\"day\":{\"type\":\"string\",\"x-keepstep-type\":\"date\"},"                                  \
+    "\"clock\":{\"type\":\"string\",\"x-keepstep-type\":\"time\"},"                                \
+    "\"local\":{\"type\":\"string\",\"x-keepstep-type\":\"timestamp\"},"                           \
+    "\"mark\":{\"type\":\"string\",\"x-keepstep-type\":\"uuid\"}}}"
+
+static inline bool flat_oracle_equal(const struct entity_schema *schema, const struct value *left,
+                                     const struct value *right)
+{
+    for (size_t i = 0; i < schema->column_count; i++) {
+        const struct value *a = &left[i];
+        const struct value *b = &right[i];
+        bool same = a->kind == b->kind;
+        if (same && a->kind == VALUE_INTEGER)
+            same = a->integer == b->integer;
+        else if (same && a->kind == VALUE_DOUBLE)
+            same = memcmp(&a->number, &b->number, sizeof a->number) == 0;
+        else if (same && a->kind == VALUE_BOOLEAN)
+            same = a->boolean == b->boolean;
+        else if (same && a->kind == VALUE_TEXT)
+            same = slice_equal(a->text, b->text);
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
+/** Read `key` and then `payload` in both ways.
+ * @param ret_taken  how many of the two the flat reader took.
+ * @return NULL where they agree, else in what not. */
+static inline const char *flat_oracle_compare(const struct entity_schema *schema, struct slice key,
+                                              struct slice payload, struct arena *arena,
+                                              int *ret_taken)
+{
+    static const struct value none[ENTITY_COLUMNS_MAX];
+    struct value flat[ENTITY_COLUMNS_MAX] = {0};
+    struct value document[ENTITY_COLUMNS_MAX] = {0};
+    struct error err = ERROR_INIT;
+    struct slice canonical = {0};
+    enum change_op flat_op = CHANGE_DELETE;
+    enum change_op op = CHANGE_DELETE;
+    bool taken = record_flat_key(schema, key, arena, flat);
+    enum status status = canonical_key_document(schema, key, arena, document, &canonical, &err);
+    *ret_taken = taken;
+    if (!taken && !flat_oracle_equal(schema, flat, none))
+        return "values of a key that was not taken";
+    if (taken && status != STATUS_OK)
+        return "a key that jansson refuses";
+    if (taken && (!slice_equal(key, canonical) || !flat_oracle_equal(schema, flat, document)))
+        return "another key";
+    if (status != STATUS_OK)
+        return NULL;
+    memset(flat, 0, sizeof flat);
+    memset(document, 0, sizeof document);
+    error_clear(&err);
+    taken = record_flat_payload(schema, payload, canonical, arena, &flat_op, flat);
+    status = record_payload_document(schema, payload, canonical, arena, &op, document, &err);
+    *ret_taken += taken;
+    if (!taken)
+        return flat_oracle_equal(schema, flat, none) ? NULL : "values of what was not taken";
+    if (status != STATUS_OK)
+        return "a value that jansson refuses";
+    if (flat_op != op)
+        return "another op";
+    return flat_oracle_equal(schema, flat, document) ? NULL : "other values";
+}
+
+#endif

@@ -1,0 +1,169 @@
+/* The flat reader of keys and values against jansson, its oracle. */
+#include "tests/support/flat_oracle.h"
+#include "tests/support/test.h"
+
+#define KEY "{\"id\":42,\"part\":\"a\"}"
+
+static struct entity_schema *schema;
+static struct arena arena;
+
+static void load(void)
+{
+    if (schema != NULL)
+        return;
+    struct error err = ERROR_INIT;
+    const char *folder = test_directory_shared();
+    test_write_file(test_format("%s/flat.schema.json", folder), FLAT_ORACLE_SCHEMA);
+    if (entity_schema_new(folder, "flat", &schema, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    arena_init(&arena, (size_t)1024 * 1024);
+}
+
+static int taken_of(struct slice key, struct slice payload)
+{
+    int taken = 0;
+    load();
+    arena_reset(&arena);
+    const char *difference = flat_oracle_compare(schema, key, payload, &arena, &taken);
+    if (difference != NULL)
+        test_fail("%s: %.*s %.*s", difference, SLICE_ARGS(key), SLICE_ARGS(payload));
+    return taken;
+}
+
+static const char *const taken_payloads[] = {
+    "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":42,\"part\":\"a\",\"kind\":\"new\"}}",
+    " { \"after\" : { \"kind\" : null , \"part\" : \"a\" ,\n\"id\" : 42 } ,\t\"op\" : \"r\" }\r\n",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"note\":\"\\\"\\\\\\/\\b\\f\\n\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"note\":\"\xc3\xa9\xe2\x82\xac"
+    "\xf0\x9f\x9a\x80\\t\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"note\":null,\"share\":-1.5e-3,"
+    "\"open\":true,\"total\":\"-12.50\",\"raw\":\"00fF\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"share\":2.5,\"open\":false,"
+    "\"at\":\"2026-01-01T01:00:00+01:00\",\"extra\":\"[1]\",\"day\":\"2026-11-23\","
+    "\"clock\":\"09:42:00.5\",\"local\":\"2026-11-23 09:42:00\","
+    "\"mark\":\"01942f6e-0000-7000-8000-00000000002a\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"at\":\"2026-01-01T01:00:00.123456Z\","
+    "\"clock\":\"09:42:00.123456\",\"local\":\"2026-11-23T09:42:00.123456\",\"raw\":\"\"}}",
+};
+
+static const char *const left_payloads[] = {
+    "",
+    "null",
+    "{}",
+    "{\"op\":\"d\",\"before\":null,\"after\":null}",
+    "{\"op\":\"c\",\"after\":{\"id\":42,\"part\":\"a\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":43,\"part\":\"a\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42}}",
+    "{\"op\":\"u\",\"before\":{},\"after\":{\"id\":42,\"part\":\"a\"}}",
+    "{\"op\":\"u\",\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"part\":\"a\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\"},\"more\":1}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"colour\":1}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"note\":\"\\u20ac\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"note\":\"\xed\xa0\x80\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"note\":\"\xc0\xaf\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"note\":\"\xf4\x90\x80\x80\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"note\":\"a\tb\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"note\":\"\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"note\":\"1234567\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"kind\":\"other\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"open\":null}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"open\":1}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"share\":2.6}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"share\":1e999}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"share\":1.}}",
+    "{\"op\":\"u\",\"after\":{\"id\":042,\"part\":\"a\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42.0,\"part\":\"a\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":9223372036854775808,\"part\":\"a\"}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\"}} x",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",}}",
+    "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\"}",
+};
+
+static void flat_rows_are_read_without_jansson_and_to_the_same_values(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof taken_payloads / sizeof *taken_payloads; i++) {
+        if (taken_of(slice_of(KEY), slice_of(taken_payloads[i])) != 2)
+            test_fail("not taken: %s", taken_payloads[i]);
+    }
+}
+
+static void whatever_is_not_plainly_right_is_left_to_jansson(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof left_payloads / sizeof *left_payloads; i++) {
+        if (taken_of(slice_of(KEY), slice_of(left_payloads[i])) != 1)
+            test_fail("taken: %s", left_payloads[i]);
+    }
+}
+
+static void only_a_canonical_key_is_taken_as_it_is(void **state)
+{
+    static const char *const taken[] = {"{\"id\":-7,\"part\":\"\"}", "{\"id\":0,\"part\":\"abcd\"}",
+                                        "{\"id\":1,\"part\":\"\xc3\xa9\"}"};
+    static const char *const left[] = {
+        "7",
+        "{\"id\":7}",
+        "{\"part\":\"a\",\"id\":7}",
+        "{\"id\": 7,\"part\":\"a\"}",
+        "{\"id\":-0,\"part\":\"a\"}",
+        "{\"id\":07,\"part\":\"a\"}",
+        "{\"id\":7,\"part\":\"\\/\"}",
+        "{\"id\":7,\"part\":\"abcde\"}",
+        "{\"id\":7,\"part\":\"a\"} ",
+        "{\"id\":7,\"part\":null}",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        assert_int_equal(taken_of(slice_of(taken[i]), slice_of("")), 1);
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+        assert_int_equal(taken_of(slice_of(left[i]), slice_of("")), 0);
+}
+
+/* The text of a\"b escaped is a\\\"b: compared byte by byte it could pass for the text a"b. */
+static void a_text_is_not_taken_for_the_escaped_form_of_another(void **state)
+{
+    static const char key[] = "{\"id\":42,\"part\":\"a\\\"b\"}";
+    (void)state;
+    assert_int_equal(taken_of(slice_of(key), slice_of("{\"op\":\"u\",\"after\":{\"id\":42,"
+                                                      "\"part\":\"a\\\\\\\"b\"}}")),
+                     0);
+    assert_int_equal(taken_of(slice_of(key), slice_of("{\"op\":\"u\",\"after\":{\"id\":42,"
+                                                      "\"part\":\"a\\\"b\"}}")),
+                     1);
+}
+
+static void one_changed_byte_anywhere_never_makes_the_readers_differ(void **state)
+{
+    static const char other[] = "\"\\{}[]:,0-.eEtn \n\x01\x7f\x80\xc3\xff";
+    char text[512];
+    (void)state;
+    for (size_t i = 0; i < sizeof taken_payloads / sizeof *taken_payloads; i++) {
+        struct slice payload = slice_of(taken_payloads[i]);
+        assert_true(payload.length < sizeof text);
+        for (size_t at = 0; at < payload.length; at++) {
+            for (size_t j = 0; j < sizeof other; j++) { /* its NUL too */
+                memcpy(text, payload.data, payload.length);
+                text[at] = other[j];
+                (void)taken_of(slice_of(KEY), (struct slice){text, payload.length});
+            }
+            (void)taken_of(slice_of(KEY), (struct slice){payload.data, at});
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(flat_rows_are_read_without_jansson_and_to_the_same_values),
+        TEST(whatever_is_not_plainly_right_is_left_to_jansson),
+        TEST(only_a_canonical_key_is_taken_as_it_is),
+        TEST(a_text_is_not_taken_for_the_escaped_form_of_another),
+        TEST(one_changed_byte_anywhere_never_makes_the_readers_differ),
+    };
+    int failed = TEST_RUN(tests);
+    entity_schema_free(schema);
+    arena_done(&arena);
+    return failed;
+}
