@@ -11,6 +11,13 @@
 #define FEED_PROPERTIES_MAX 24
 #define FEED_DESCRIBE_MS    10000
 
+/* What waits in memory to be polled: enough for the next batch while one is written. */
+#define FEED_QUEUE_COUNT  "10000"
+#define FEED_QUEUE_KIB    "8192"
+#define FEED_FETCH_BYTES  "2097152"
+#define FEED_REFILL_COUNT 2000
+#define FEED_REFILL_BYTES ((size_t)1 << 20)
+
 struct feed_settings {
     struct kafka_property list[FEED_PROPERTIES_MAX];
     size_t count;
@@ -93,7 +100,9 @@ static enum status feed_create(struct feed *feed, const struct config *config, s
     feed_set(&settings, "enable.partition.eof", "true");
     feed_set(&settings, "partition.assignment.strategy", "range");
     feed_set_default(&settings, config, "fetch.wait.max.ms", "50");
-    feed_set_default(&settings, config, "queued.max.messages.kbytes", "16384");
+    feed_set_default(&settings, config, "queued.min.messages", FEED_QUEUE_COUNT);
+    feed_set_default(&settings, config, "queued.max.messages.kbytes", FEED_QUEUE_KIB);
+    feed_set_default(&settings, config, "fetch.max.bytes", FEED_FETCH_BYTES);
     feed_set_default(&settings, config, "session.timeout.ms", mock ? "6000" : "10000");
     if (!mock)
         feed_set(&settings, "group.instance.id", instance);
@@ -204,6 +213,10 @@ static void feed_read_record(struct feed *feed, struct feed_event *event)
     event->partition = message->partition;
     event->offset = message->offset;
     feed_read_headers(feed, &event->record);
+    feed->taken_count++;
+    feed->taken_bytes += event->record.value.length;
+    if (feed->taken_count >= FEED_REFILL_COUNT || feed->taken_bytes >= FEED_REFILL_BYTES)
+        feed_refill(feed);
 }
 
 static enum status feed_fatal(struct feed *feed, rd_kafka_resp_err_t code, const char *text,

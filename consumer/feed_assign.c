@@ -189,6 +189,22 @@ enum status feed_committed(struct feed *feed, const char *topic, int32_t partiti
     return status;
 }
 
+/* A broker's thread that found the queue full sleeps for a second; a request for its broker wakes
+ * it, and no function of librdkafka 2.0.2 does that alone. The answer is not waited for. */
+void feed_refill(struct feed *feed)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    feed->taken_count = 0;
+    feed->taken_bytes = 0;
+    if (rd_kafka_assignment(feed->handle, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    for (int i = 0; i < list->cnt; i++)
+        list->elems[i].offset = RD_KAFKA_OFFSET_END;
+    if (list->cnt > 0)
+        (void)rd_kafka_offsets_for_times(feed->handle, list, 0);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
                             int64_t *ret_low, int64_t *ret_stable, struct error *err)
 {

@@ -13,6 +13,8 @@ struct feed_topic {
 struct feed {
     rd_kafka_t *handle;
     rd_kafka_message_t *message; /* the one that the last poll gave out */
+    size_t taken_count;          /* since the last feed_refill() */
+    size_t taken_bytes;
     rd_kafka_topic_partition_list_t *topics;
     struct feed_topic *described;
     size_t topic_count;
@@ -30,6 +32,9 @@ struct feed {
 /** librdkafka's rebalance callback: notes the list and leaves the poll. */
 void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
                      rd_kafka_topic_partition_list_t *list, void *opaque);
+
+/** Let librdkafka look at its queue again: where it was full it does so once a second only. */
+void feed_refill(struct feed *feed);
 
 enum status feed_subscribe(struct feed *feed, struct error *err) MUST_CHECK;
 
