@@ -22,6 +22,8 @@ limit=600             # seconds for one backlog
 rate=1000             # events a second for the latency
 seconds=20            # how long
 transaction=1000      # events a transaction of the bare loop
+published="SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition"
+applied="SELECT sum(next_offset) FROM keepstep_position"
 [ "$events" -ge 100000 ] || seconds=5
 
 die() { # EXIT_CODE TEXT
@@ -126,8 +128,8 @@ init() { # SERVICE
         die 70 "init of $1 failed: $(tail -n 3 "$work/init-$1.log")"
 }
 
-timed() { # RESULT SERVICE SQL
-    "$out/stopwatch" "$work/$2.db" "$3" "$events" "$limit" \
+timed() { # RESULT SERVICE SQL TARGET
+    "$out/stopwatch" "$work/$2.db" "$3" "$4" "$limit" \
         "$keepstep" run -c "$work/$2.yaml" >"$out/$1.json" 2>"$work/$1.log" ||
         die 70 "$1: $(tail -n 5 "$work/$1.log")"
 }
@@ -160,12 +162,12 @@ ratio() { # RESULT BOUND
 }
 
 measure_backlog() {
-    timed relay shop "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition"
+    timed relay shop "$published" "$events"
     "$kafka_script" admin topics --bootstrap-server "$bootstrap" --create --topic bench.bare \
         --partitions 6 --config message.timestamp.type=LogAppendTime >"$work/topic.log" 2>&1 ||
         die 70 "no topic: $(tail -n 3 "$work/topic.log")"
     "$out/bare_producer" "$bootstrap" bench.order bench.bare "$events" >"$out/bare_producer.json"
-    timed agent billing "SELECT sum(next_offset) FROM keepstep_position"
+    timed agent billing "$applied" "$events"
     [ "$(sqlite3 "$work/billing.db" 'SELECT count(*) FROM orders')" = "$events" ] ||
         die 70 "the agent has not applied all rows"
     "$out/bare_sqlite" "$work/shop.db" orders "$work/bare.db" "$transaction" \
@@ -188,6 +190,22 @@ measure_latency_and_memory() {
 "relay_peak_kib": $(field relay peak_kib), "agent_peak_kib": $(field agent peak_kib)}
 END
     stop_sidecars
+}
+
+# From the start of an agent that was caught up to the first event that came meanwhile.
+measure_cold_start() {
+    local before reached
+    before=$(sqlite3 "$work/shop.db" "$published")
+    start_sidecar shop
+    sqlite3 "$work/shop.db" "INSERT INTO ticks VALUES (-1, 0)"
+    for _ in {1..100}; do
+        reached=$(sqlite3 "$work/shop.db" "$published")
+        [ "$reached" = "$before" ] || break
+        sleep 0.1
+    done
+    stop_sidecars
+    before=$(sqlite3 "$work/billing.db" "$applied")
+    timed cold_start billing "$applied" $((before + 1))
 }
 
 row() {
@@ -217,6 +235,8 @@ END
     row "commit to applied at $(field latency events_per_second) events/s, ms" p50 p99 max
     row "" "$(field latency p50_ms)" "$(field latency p99_ms)" "$(field latency max_ms)"
     echo
+    row "start of an agent to the first event applied, s" "$(field cold_start first_seconds)" "" ""
+    echo
     row "memory of keepstep run, MiB" idle "$rate ev/s" backlog
     row "publishing" "$(mebibytes relay_idle_kib)" "$(mebibytes relay_steady_kib)" \
         "$(mebibytes relay_peak_kib)"
@@ -237,4 +257,5 @@ init shop
 init billing
 measure_backlog
 measure_latency_and_memory
+measure_cold_start
 report

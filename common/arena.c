@@ -19,44 +19,47 @@ void arena_init(struct arena *arena, size_t size_max)
     *arena = (struct arena){.size_max = size_max};
 }
 
-void arena_done(struct arena *arena)
+static void arena_free(struct arena_block **list)
 {
-    while (arena->blocks != NULL) {
-        struct arena_block *block = arena->blocks;
-        arena->blocks = block->next;
+    while (*list != NULL) {
+        struct arena_block *block = *list;
+        *list = block->next;
         free(block);
     }
+}
+
+void arena_done(struct arena *arena)
+{
+    arena_free(&arena->blocks);
+    arena_free(&arena->spare);
     arena->used = 0;
 }
 
 void arena_reset(struct arena *arena)
 {
-    struct arena_block *largest = arena->blocks;
-    for (struct arena_block *block = arena->blocks; block != NULL; block = block->next) {
-        if (block->size > largest->size)
-            largest = block;
-    }
-    while (arena->blocks != NULL) {
-        struct arena_block *block = arena->blocks;
-        arena->blocks = block->next;
-        if (block != largest)
-            free(block);
-    }
-    if (largest != NULL) {
-        largest->next = NULL;
-        largest->used = 0;
-        arena->blocks = largest;
-    }
+    arena_free(&arena->spare);
+    arena->spare = arena->blocks;
+    arena->blocks = NULL;
     arena->used = 0;
 }
 
 static struct arena_block *arena_grow(struct arena *arena, size_t size)
 {
     size_t block_size = size > ARENA_BLOCK_SIZE ? size : ARENA_BLOCK_SIZE;
-    struct arena_block *block = malloc(sizeof *block + block_size);
-    if (block == NULL)
-        return NULL;
-    *block = (struct arena_block){.next = arena->blocks, .size = block_size};
+    struct arena_block **spare = &arena->spare;
+    while (*spare != NULL && (*spare)->size < size)
+        spare = &(*spare)->next;
+    struct arena_block *block = *spare;
+    if (block != NULL) {
+        *spare = block->next;
+    } else {
+        block = malloc(sizeof *block + block_size);
+        if (block == NULL)
+            return NULL;
+        block->size = block_size;
+    }
+    block->next = arena->blocks;
+    block->used = 0;
     arena->blocks = block;
     return block;
 }

@@ -9,6 +9,7 @@ struct arena_block;
 
 struct arena {
     struct arena_block *blocks; /* newest first */
+    struct arena_block *spare;  /* of the last round, for this one */
     size_t used;                /* bytes handed out since the last reset */
     size_t size_max;
 };
@@ -16,7 +17,7 @@ struct arena {
 void arena_init(struct arena *arena, size_t size_max);
 void arena_done(struct arena *arena);
 
-/** Give all memory back but keep the largest block for the next round. */
+/** Give all memory back, but keep the blocks of this round for the next one. */
 void arena_reset(struct arena *arena);
 
 /** @return zeroed memory aligned for any type, valid until the next reset; NULL past the maximum or

@@ -2,10 +2,11 @@
 #include "common/clock.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
-#define US_PER_SECOND 1000000
+#define US_PER_SECOND   1000000
+#define SECONDS_PER_DAY 86400
+#define DAYS_TO_1970    719468 /* from the first of March of the year 0 */
 
 static int64_t clock_read_us(clockid_t clock)
 {
@@ -55,10 +56,13 @@ static int clock_digits(const char **text, const char *end, int digits)
 
 static bool clock_literal(const char **text, const char *end, const char *any)
 {
-    if (*text >= end || **text == '\0' || strchr(any, **text) == NULL)
-        return false;
-    (*text)++;
-    return true;
+    while (*text < end && *any != '\0') {
+        if (**text == *any++) {
+            (*text)++;
+            return true;
+        }
+    }
+    return false;
 }
 
 static int64_t clock_fraction_us(const char **text, const char *end)
@@ -100,6 +104,17 @@ static int clock_days_in_month(int year, int month)
     return month == 2 && leap ? 29 : days[month - 1];
 }
 
+/* Days since 1970-01-01. Years begin in March here, so that a leap day is the last of its year. */
+static int64_t clock_days(int year, int month, int day)
+{
+    int64_t years = month > 2 ? year : year - 1;
+    int64_t eras = (years >= 0 ? years : years - 399) / 400;
+    int64_t year_of_era = years - eras * 400;
+    int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    return eras * 146097 + day_of_era - DAYS_TO_1970;
+}
+
 bool clock_parse_rfc3339(const char *text, size_t length, int64_t *ret_wall_us)
 {
     const char *end = text + length;
@@ -122,13 +137,9 @@ bool clock_parse_rfc3339(const char *text, size_t length, int64_t *ret_wall_us)
     int offset = clock_offset(&text, end);
     if (fraction < 0 || offset == INT32_MIN || text != end)
         return false;
-    struct tm utc = {.tm_year = year - 1900,
-                     .tm_mon = month - 1,
-                     .tm_mday = day,
-                     .tm_hour = hour,
-                     .tm_min = minute,
-                     .tm_sec = second};
-    *ret_wall_us = ((int64_t)timegm(&utc) - offset) * US_PER_SECOND + fraction;
+    int64_t seconds = clock_days(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 +
+                      second - offset;
+    *ret_wall_us = seconds * US_PER_SECOND + fraction;
     return true;
 }
 

@@ -12,9 +12,11 @@
 #define FEED_DESCRIBE_MS    10000
 
 /* What waits in memory to be polled: enough for the next batch while one is written. */
-#define FEED_QUEUE_COUNT  "10000"
-#define FEED_QUEUE_KIB    "8192"
-#define FEED_FETCH_BYTES  "2097152"
+#define FEED_QUEUE_COUNT "7000"
+#define FEED_QUEUE_KIB   "8192"
+#define FEED_FETCH_BYTES "2097152"
+#define FEED_PART_BYTES                                                                            \
+    "262144" /* so that a batch has some of every partition: neighbouring rows */
 #define FEED_REFILL_COUNT 2000
 #define FEED_REFILL_BYTES ((size_t)1 << 20)
 
@@ -103,6 +105,7 @@ static enum status feed_create(struct feed *feed, const struct config *config, s
     feed_set_default(&settings, config, "queued.min.messages", FEED_QUEUE_COUNT);
     feed_set_default(&settings, config, "queued.max.messages.kbytes", FEED_QUEUE_KIB);
     feed_set_default(&settings, config, "fetch.max.bytes", FEED_FETCH_BYTES);
+    feed_set_default(&settings, config, "fetch.message.max.bytes", FEED_PART_BYTES);
     feed_set_default(&settings, config, "session.timeout.ms", mock ? "6000" : "10000");
     if (!mock)
         feed_set(&settings, "group.instance.id", instance);

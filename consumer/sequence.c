@@ -47,7 +47,11 @@ void sequence_start(struct sequence_state *state, const struct change *change)
 void sequence_advance(struct sequence_state *state, const struct change *change)
 {
     state->last = change->sequence;
-    (void)snprintf(state->last_id, sizeof state->last_id, "%.*s", SLICE_ARGS(change->id));
+    size_t length = change->id.length < sizeof state->last_id ? change->id.length
+                                                              : sizeof state->last_id - 1;
+    if (length > 0)
+        memcpy(state->last_id, change->id.data, length);
+    state->last_id[length] = '\0';
     state->digests[change->sequence % SEQUENCE_WINDOW] = sequence_digest(change->id);
 }
 

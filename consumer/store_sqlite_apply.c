@@ -84,16 +84,16 @@ static enum status write_row(struct store_sqlite *self, struct mapped_table *tab
                              const struct change *change, struct error *err)
 {
     const struct entity_schema *schema = table->mapping->schema;
-    size_t order[2 * ENTITY_COLUMNS_MAX];
     struct row_statement *row = NULL;
     int code = SQLITE_OK;
     enum status status = statement_for(self, table, change, &row, err);
     if (status != STATUS_OK)
         return status;
-    size_t count = store_sqlite_order(schema, row->form, row->present, order);
-    for (size_t i = 0; code == SQLITE_OK && i < count; i++)
-        code = value_bind(row->statement, (int)i + 1, schema->columns[order[i]].type,
-                          &change->values[order[i]]);
+    for (size_t i = 0; code == SQLITE_OK && i < row->count; i++) {
+        size_t column = row->order[i];
+        code = value_bind(row->statement, (int)i + 1, schema->columns[column].type,
+                          &change->values[column]);
+    }
     if (code == SQLITE_OK)
         while ((code = sqlite3_step(row->statement)) == SQLITE_ROW)
             continue;

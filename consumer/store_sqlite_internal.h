@@ -66,6 +66,8 @@ struct row_statement {
     sqlite3_stmt *statement; /* NULL: not prepared */
     enum row_form form;
     bool present[ENTITY_COLUMNS_MAX];
+    size_t order[2 * ENTITY_COLUMNS_MAX]; /* the columns that it binds */
+    size_t count;
 };
 
 /** A prepared mapping. */
@@ -176,10 +178,6 @@ bool store_sqlite_keep(sqlite3_stmt *statement, int column, struct arena *arena,
 struct mapped_table *store_sqlite_table(struct store_sqlite *self, struct slice entity_type);
 
 void mapped_table_free(struct mapped_table *table);
-
-/** The columns that a statement of this form binds, in order. @return their number. */
-size_t store_sqlite_order(const struct entity_schema *schema, enum row_form form,
-                          const bool *present, size_t order[static 2 * ENTITY_COLUMNS_MAX]);
 
 /** Prepare a row statement for the columns marked in statement->present. */
 enum status store_sqlite_row_prepare(struct store_sqlite *self, const struct mapped_table *table,

@@ -274,17 +274,17 @@ static enum status table_ensure(struct store_sqlite *self, const struct mapped_t
     return status == STATUS_OK ? key_check(self, table, err) : status;
 }
 
-size_t store_sqlite_order(const struct entity_schema *schema, enum row_form form,
-                          const bool *present, size_t order[static 2 * ENTITY_COLUMNS_MAX])
+/** Set the columns that a statement binds, in order. */
+static void statement_order(const struct entity_schema *schema, struct row_statement *statement)
 {
     size_t count = 0;
-    for (size_t i = 0; form != ROW_DELETE && i < schema->column_count; i++) {
-        if (present[i] && (form == ROW_UPSERT || !schema->columns[i].is_key))
-            order[count++] = i;
+    for (size_t i = 0; statement->form != ROW_DELETE && i < schema->column_count; i++) {
+        if (statement->present[i] && (statement->form == ROW_UPSERT || !schema->columns[i].is_key))
+            statement->order[count++] = i;
     }
-    for (size_t i = 0; form != ROW_UPSERT && i < schema->key_count; i++)
-        order[count++] = schema->key_columns[i];
-    return count;
+    for (size_t i = 0; statement->form != ROW_UPSERT && i < schema->key_count; i++)
+        statement->order[count++] = schema->key_columns[i];
+    statement->count = count;
 }
 
 static void append_upsert(struct buffer *sql, const struct mapped_table *table, const size_t *order,
@@ -340,16 +340,15 @@ enum status store_sqlite_row_prepare(struct store_sqlite *self, const struct map
                                      struct row_statement *statement, struct error *err)
 {
     const struct entity_schema *schema = table->mapping->schema;
-    size_t order[2 * ENTITY_COLUMNS_MAX];
-    size_t count = store_sqlite_order(schema, statement->form, statement->present, order);
     struct buffer sql;
     enum status status = STATUS_OK;
 
+    statement_order(schema, statement);
     buffer_init(&sql, SQL_SIZE_MAX);
     if (statement->form == ROW_UPSERT)
-        append_upsert(&sql, table, order, count);
+        append_upsert(&sql, table, statement->order, statement->count);
     else if (statement->form == ROW_UPDATE)
-        append_update(&sql, table, order, count);
+        append_update(&sql, table, statement->order, statement->count);
     if (statement->form == ROW_DELETE) {
         buffer_append_text(&sql, "DELETE FROM ");
         append_name(&sql, table->name);

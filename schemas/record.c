@@ -4,6 +4,8 @@
 #include "schemas/record_foreign.h"
 #include "schemas/record_value.h"
 
+#include <stddef.h>
+
 #define RECORD_PROTOCOL      "1"
 #define RECORD_SEQUENCE_SIZE 20
 
@@ -11,62 +13,102 @@
 struct record_names {
     struct slice specversion, id, source, type, time, subject;
     struct slice sequence, incarnation, previous_id, protocol, kind;
+    struct slice traceparent, content_type; /* not looked at: their names need no copy */
 };
 
-static bool record_copy_slice(struct arena *arena, struct slice *slice)
+struct record_known {
+    struct slice name;
+    size_t place; /* in struct record_names */
+};
+
+#define RECORD_KNOWN(text, member)                                                                 \
+    {                                                                                              \
+        {text, sizeof(text) - 1}, offsetof(struct record_names, member)                            \
+    }
+
+/* In the order in which the relay writes them. */
+static const struct record_known record_known[] = {
+    RECORD_KNOWN("ce_specversion", specversion),
+    RECORD_KNOWN("ce_id", id),
+    RECORD_KNOWN("ce_source", source),
+    RECORD_KNOWN("ce_type", type),
+    RECORD_KNOWN("ce_time", time),
+    RECORD_KNOWN("ce_subject", subject),
+    RECORD_KNOWN("ce_sequence", sequence),
+    RECORD_KNOWN("ce_incarnation", incarnation),
+    RECORD_KNOWN("ce_previousid", previous_id),
+    RECORD_KNOWN("ce_protocol", protocol),
+    RECORD_KNOWN("ce_kind", kind),
+    RECORD_KNOWN("traceparent", traceparent),
+    RECORD_KNOWN("content-type", content_type),
+};
+
+#define RECORD_KNOWN_COUNT (sizeof record_known / sizeof *record_known)
+
+/** @param guess  where the search begins: headers mostly keep the relay's order.
+ * @return the index of a known name, RECORD_KNOWN_COUNT for another. */
+static size_t record_find_known(struct slice name, size_t guess)
+{
+    for (size_t i = 0; i < RECORD_KNOWN_COUNT; i++) {
+        size_t index = (guess + i) % RECORD_KNOWN_COUNT;
+        if (slice_equal(record_known[index].name, name))
+            return index;
+    }
+    return RECORD_KNOWN_COUNT;
+}
+
+static size_t record_size(const struct record *record, size_t topic_length)
+{
+    size_t size = topic_length + record->key.length + record->value.length + 3;
+    for (size_t i = 0; i < record->header_count; i++)
+        size += record->headers[i].name.length + record->headers[i].value.length + 2;
+    return size;
+}
+
+/** Move `slice` to a copy at *at with a NUL behind it, and *at past that. */
+static void record_copy_slice(char **at, struct slice *slice)
 {
     if (slice->data == NULL)
-        return true;
-    *slice = arena_copy(arena, *slice);
-    return slice->data != NULL;
+        return;
+    if (slice->length > 0)
+        memcpy(*at, slice->data, slice->length);
+    slice->data = *at;
+    *at += slice->length;
+    *(*at)++ = '\0';
 }
 
+/** Copy a record into one piece of memory and note the headers that are read. */
 static enum status record_copy(const struct record *record, struct arena *arena,
-                               struct record *ret_record, struct error *err)
+                               struct record *ret_record, struct record_names *names,
+                               struct error *err)
 {
-    struct record copy = *record;
+    size_t guess = 0;
     struct slice topic = slice_of(record->topic);
-    size_t size = (record->header_count + 1) * sizeof *record->headers;
-    struct header *headers = arena_alloc(arena, size);
-    bool ok = headers != NULL && record_copy_slice(arena, &topic) &&
-              record_copy_slice(arena, &copy.key) && record_copy_slice(arena, &copy.value);
-    for (size_t i = 0; ok && i < record->header_count; i++) {
-        headers[i] = record->headers[i];
-        ok = record_copy_slice(arena, &headers[i].name) &&
-             record_copy_slice(arena, &headers[i].value);
-    }
-    if (!ok)
+    struct header *headers = arena_alloc(arena, (record->header_count + 1) * sizeof *headers);
+    char *at = arena_alloc(arena, record_size(record, topic.length));
+    *ret_record = *record;
+    if (headers == NULL || at == NULL)
         return error_set(err, STATUS_RETRY, "batch arena full");
-    copy.topic = topic.data;
-    copy.headers = headers;
-    *ret_record = copy;
-    return STATUS_OK;
-}
-
-static void record_read_names(const struct record *record, struct record_names *names)
-{
-    const struct {
-        const char *name;
-        struct slice *slice;
-    } known[] = {
-        {"ce_specversion", &names->specversion},
-        {"ce_id", &names->id},
-        {"ce_source", &names->source},
-        {"ce_type", &names->type},
-        {"ce_time", &names->time},
-        {"ce_subject", &names->subject},
-        {"ce_sequence", &names->sequence},
-        {"ce_incarnation", &names->incarnation},
-        {"ce_previousid", &names->previous_id},
-        {"ce_protocol", &names->protocol},
-        {"ce_kind", &names->kind},
-    };
+    record_copy_slice(&at, &topic);
+    record_copy_slice(&at, &ret_record->key);
+    record_copy_slice(&at, &ret_record->value);
     for (size_t i = 0; i < record->header_count; i++) {
-        for (size_t j = 0; j < sizeof known / sizeof *known; j++) {
-            if (known[j].slice->data == NULL && slice_is(record->headers[i].name, known[j].name))
-                *known[j].slice = record->headers[i].value;
+        headers[i] = record->headers[i];
+        record_copy_slice(&at, &headers[i].value);
+        size_t known = record_find_known(headers[i].name, guess);
+        if (known == RECORD_KNOWN_COUNT) {
+            record_copy_slice(&at, &headers[i].name);
+            continue;
         }
+        headers[i].name = record_known[known].name;
+        struct slice *slice = (void *)((char *)names + record_known[known].place);
+        if (slice->data == NULL)
+            *slice = headers[i].value;
+        guess = known + 1;
     }
+    ret_record->topic = topic.data;
+    ret_record->headers = headers;
+    return STATUS_OK;
 }
 
 static enum status record_read_kind(const struct record_names *names, enum change_kind *ret_kind,
@@ -174,12 +216,11 @@ enum status record_decode(const struct record *record, schema_lookup *lookup, vo
     struct record_names names = {0};
 
     *ret_change = (struct change){.kind = KIND_CHANGE};
-    enum status status = record_copy(record, arena, &ret_change->record, err);
+    enum status status = record_copy(record, arena, &ret_change->record, &names, err);
     if (status != STATUS_OK)
         return status;
     if (record->form != NULL)
         return record_foreign_decode(ret_change, arena, err);
-    record_read_names(&ret_change->record, &names);
     ret_change->id = names.id;
     ret_change->source = names.source;
     ret_change->entity_type = record_entity_type(names.type);

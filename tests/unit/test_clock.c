@@ -93,6 +93,19 @@ static void a_nul_stands_for_nothing(void **state)
     assert_false(clock_parse_rfc3339(in_place_of_dash, sizeof in_place_of_dash - 1, &wall_us));
 }
 
+/* The text comes from the C library's calendar, the number from our own. */
+static void the_calendar_is_that_of_the_c_library(void **state)
+{
+    (void)state;
+    for (int64_t day = -719527; day < 2932896; day += 13) { /* 0000-01-02 to 9999-12-31 */
+        char text[CLOCK_TEXT_SIZE];
+        int64_t wall_us = -77;
+        clock_format_utc(day * 86400000000, text);
+        assert_true(parse(text, &wall_us));
+        assert_int_equal(wall_us, day * 86400000000);
+    }
+}
+
 static void text_and_number_agree(void **state)
 {
     (void)state;
@@ -143,6 +156,7 @@ int main(void)
         TEST(every_cut_of_a_time_is_refused),
         TEST(a_nul_stands_for_nothing),
         TEST(text_and_number_agree),
+        TEST(the_calendar_is_that_of_the_c_library),
         TEST(a_time_is_written_with_six_digits),
         TEST(the_monotonic_clock_counts_a_sleep),
     };
