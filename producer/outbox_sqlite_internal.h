@@ -1,4 +1,4 @@
-/* What the two halves of the SQLite outbox share. */
+/* What the parts of the SQLite outbox share. */
 #ifndef PRODUCER_OUTBOX_SQLITE_INTERNAL_H
 #define PRODUCER_OUTBOX_SQLITE_INTERNAL_H
 
@@ -22,6 +22,7 @@ enum outbox_statement {
     ACKNOWLEDGE,
     SET_ASIDE,
     WRITE_KEY,
+    PURGE_ROW,
     FIND_ROW,
     DATA_VERSION,
     LIST_ROWS,
@@ -37,6 +38,7 @@ struct outbox_sqlite {
     char *origin;
     char *instance;
     int64_t lease_us;
+    int64_t purged_to; /* position that the next look for old rows begins behind */
     int64_t data_version;
     int64_t changed_at_us; /* monotonic; when data_version was last another one */
     sqlite3_stmt *statements[SQL_COUNT];
@@ -48,6 +50,10 @@ enum status outbox_sqlite_begin(struct outbox_sqlite *self, struct error *err) M
 /** COMMIT where `status` is OK, else roll back; @return the status now. */
 enum status outbox_sqlite_end(struct outbox_sqlite *self, enum status status,
                               struct error *err) MUST_CHECK;
+
+/** One statement whose first column is a truth; no row is false. */
+enum status outbox_sqlite_asks(struct outbox_sqlite *self, const char *sql, bool *ret_true,
+                               struct error *err) MUST_CHECK;
 
 /** BEGIN, then renew the lease row of this epoch. @return OK; RETRY; ABORT (lease lost). */
 enum status outbox_sqlite_begin_fenced(struct outbox_sqlite *self, const struct lease *lease,

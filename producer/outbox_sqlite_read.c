@@ -1,4 +1,4 @@
-/* The SQLite outbox's other half: reading rows, purging them, and what an operator does. */
+/* The SQLite outbox's other half: reading rows, waiting for them, and what an operator does. */
 #include "producer/outbox_sqlite_internal.h"
 #include "common/buffer.h"
 #include "common/clock.h"
@@ -174,39 +174,8 @@ enum status outbox_sqlite_find(struct outbox *outbox, struct slice id, struct ar
     return status;
 }
 
-enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease, int64_t before_us,
-                                size_t limit, size_t *ret_purged, struct error *err)
-{
-    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
-    sqlite3_stmt *look = NULL;
-    sqlite3_stmt *statement = NULL;
-    int changes = 0;
-    char before[CLOCK_TEXT_SIZE];
-    clock_format_utc(before_us, before);
-    enum status status = outbox_sqlite_begin_fenced(self, lease, err);
-    if (status == STATUS_OK)
-        status = sqlite_session_prepare(self->db, SQL_HAS_POSITION_TABLE, &look, err);
-    if (status != STATUS_OK)
-        goto out;
-    bool applies = sqlite3_step(look) == SQLITE_ROW;
-    (void)sqlite3_reset(look);
-    status = sqlite_session_prepare(self->db, applies ? SQL_PURGE_APPLIED : SQL_PURGE, &statement,
-                                    err);
-    if (status != STATUS_OK)
-        goto out;
-    sqlite_session_bind(statement, 1, slice_of(before));
-    (void)sqlite3_bind_int64(statement, 2, (int64_t)limit);
-    status = sqlite_session_run(self->db, statement, &changes, err);
-    *ret_purged = (size_t)changes;
-out:
-    (void)sqlite3_finalize(look);
-    (void)sqlite3_finalize(statement);
-    return outbox_sqlite_end(self, status, err);
-}
-
-/* One statement whose first column is a truth; no row is false. */
-static enum status outbox_sqlite_asks(struct outbox_sqlite *self, const char *sql, bool *ret_true,
-                                      struct error *err)
+enum status outbox_sqlite_asks(struct outbox_sqlite *self, const char *sql, bool *ret_true,
+                               struct error *err)
 {
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_session_prepare(self->db, sql, &statement, err);

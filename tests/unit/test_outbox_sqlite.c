@@ -6,6 +6,7 @@
 #include "producer/outbox.h"
 
 #include <pthread.h>
+#include <sqlite3.h>
 #include <time.h>
 
 #define LEASE_US (INT64_C(10) * 1000 * 1000)
@@ -123,6 +124,97 @@ static void a_released_lease_is_free_at_once_and_only_its_holder_releases_it(voi
     two->ops->close(two);
 }
 
+/* SQLite calls this for each connection, so that the outbox's own one can be watched. */
+static sqlite3 *opened;
+
+static int note_opened(sqlite3 *db, char **ret_text, const void *functions)
+{
+    (void)ret_text;
+    (void)functions;
+    opened = db;
+    return SQLITE_OK;
+}
+
+static int count_steps(void *context)
+{
+    ++*(int *)context;
+    return 0;
+}
+
+/* Acknowledged rows of one partition, an hour apart, the youngest now. */
+static void keep_rows(int count)
+{
+    (void)sqlite_format(
+        test_path("shop.db"),
+        "BEGIN; WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO "
+        "outbox(aggregatetype,aggregateid,type,payload,kafka_partition,sequence,created_at) SELECT "
+        "'order', i, 'order.created', printf('%%200d', i), 0, i, "
+        "strftime('%%Y-%%m-%%dT%%H:%%M:%%fZ', "
+        "'now', (i - %d) || ' hours') FROM n;"
+        "INSERT INTO keepstep_relay_type VALUES('order', 'order');"
+        "INSERT INTO keepstep_relay_partition VALUES('order', 0, %d, 'x', %d, %d, 'x'); COMMIT",
+        count, count, count, count, count);
+}
+
+static size_t purge(struct outbox *outbox, int64_t age_hours, size_t limit)
+{
+    struct error err = ERROR_INIT;
+    struct lease lease = {0};
+    size_t purged = 0;
+    int64_t before = clock_wall_us() - age_hours * 3600 * 1000 * 1000;
+    if (outbox->ops->take_lease(outbox, LEASE_US, &lease, &err) != STATUS_OK ||
+        outbox->ops->purge(outbox, &lease, before, limit, &purged, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return purged;
+}
+
+static void a_purge_of_nothing_reads_next_to_nothing_of_many_kept_rows(void **state)
+{
+    enum { KEPT = 200000 };
+    (void)state;
+    int steps = 0;
+    int pages = 0;
+    int peak = 0;
+    (void)sqlite3_auto_extension((void (*)(void))note_opened);
+    struct outbox *outbox = open_outbox("1");
+    sqlite3 *db = opened;
+    sqlite3_reset_auto_extension();
+    keep_rows(KEPT);
+    sqlite3_progress_handler(db, 100, count_steps, &steps);
+    (void)sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_MISS, &pages, &peak, 1);
+    assert_int_equal(purge(outbox, KEPT + 1, 1000), 0);
+    (void)sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_MISS, &pages, &peak, 1);
+    assert_in_range(steps, 0, 20); /* hundreds of steps of SQLite's machine */
+    assert_in_range(pages, 1, 60);
+
+    steps = 0;
+    assert_int_equal(purge(outbox, KEPT - 50, 1000), 50);
+    assert_in_range(steps, 0, 100);
+    assert_int_equal(sqlite_number(test_path("shop.db"), "SELECT min(position) FROM outbox"), 51);
+    outbox->ops->close(outbox);
+}
+
+static void a_purge_passes_over_what_waits_and_goes_on_behind_it(void **state)
+{
+    (void)state;
+    struct outbox *outbox = open_outbox("1");
+    const char *path = test_path("shop.db");
+    keep_rows(12000);
+    /* Set aside, not acknowledged, of a time to come, and more of them than one look reads. */
+    (void)sqlite_text(path,
+                      "UPDATE outbox SET sequence = NULL, set_aside = 'x' WHERE position <= 2;"
+                      "UPDATE outbox SET sequence = 99999 WHERE position BETWEEN 3 AND 10500;"
+                      "UPDATE outbox SET created_at = '2999-01-01T00:00:00Z' WHERE position "
+                      "BETWEEN 10501 AND 10600");
+    assert_int_equal(purge(outbox, 1000, 1000), 0);
+    assert_int_equal(purge(outbox, 1000, 1000), 12000 - 1000 - 10600);
+    assert_int_equal(sqlite_number(path, "SELECT count(*) FROM outbox WHERE position <= 10600"),
+                     10600);
+    assert_int_equal(sqlite_number(path, "SELECT min(position) FROM outbox WHERE position > 10600"),
+                     11001);
+    outbox->ops->close(outbox);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +222,8 @@ int main(void)
         TEST(waiting_ends_at_the_commit_and_at_the_limit),
         TEST(waiting_while_nothing_happens_costs_next_to_nothing),
         TEST(a_released_lease_is_free_at_once_and_only_its_holder_releases_it),
+        TEST(a_purge_of_nothing_reads_next_to_nothing_of_many_kept_rows),
+        TEST(a_purge_passes_over_what_waits_and_goes_on_behind_it),
     };
     return TEST_RUN(tests);
 }
