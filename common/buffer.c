@@ -22,6 +22,7 @@ void buffer_reset(struct buffer *buffer)
 {
     buffer->length = 0;
     buffer->failed = false;
+    buffer->no_memory = false;
     if (buffer->data != NULL)
         buffer->data[0] = '\0';
 }
@@ -42,6 +43,7 @@ static bool buffer_reserve(struct buffer *buffer, size_t more)
     char *data = realloc(buffer->data, size);
     if (data == NULL) {
         buffer->failed = true;
+        buffer->no_memory = true;
         return false;
     }
     buffer->data = data;

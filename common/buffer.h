@@ -13,6 +13,7 @@ struct buffer {
     size_t size;
     size_t size_max;
     bool failed;
+    bool no_memory; /* with failed: not for its maximum */
 };
 
 void buffer_init(struct buffer *buffer, size_t size_max);

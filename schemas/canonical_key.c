@@ -81,7 +81,8 @@ enum status canonical_key(const struct entity_schema *schema, struct slice text,
     struct value *values = arena_alloc(arena, schema->column_count * sizeof *values);
     if (values == NULL)
         return error_set(err, STATUS_RETRY, "batch arena full");
-    enum status status = canonical_key_values(schema, text, arena, values, &key, err);
+    enum status status = json_settle(canonical_key_values(schema, text, arena, values, &key, err),
+                                     err);
     if (status != STATUS_OK)
         return status;
     *ret_key = arena_copy(arena, key);

@@ -210,7 +210,7 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
         status = error_set(err, STATUS_FATAL, "out of memory");
         goto out;
     }
-    status = config_load_tree(path, overrides, override_count, &tree, &own);
+    status = json_settle(config_load_tree(path, overrides, override_count, &tree, &own), &own);
     if (status != STATUS_OK) {
         bool placed = isdigit((unsigned char)own.text[0]) != 0;
         status = error_set(err, STATUS_FATAL, "%s:%s%s", path, placed ? "" : " ", own.text);

@@ -210,8 +210,8 @@ static enum status record_read_entity(struct change *change, struct slice key, s
     return status;
 }
 
-enum status record_decode(const struct record *record, schema_lookup *lookup, void *context,
-                          struct arena *arena, struct change *ret_change, struct error *err)
+static enum status record_read(const struct record *record, schema_lookup *lookup, void *context,
+                               struct arena *arena, struct change *ret_change, struct error *err)
 {
     struct record_names names = {0};
 
@@ -250,4 +250,10 @@ enum status record_decode(const struct record *record, schema_lookup *lookup, vo
     if (ret_change->kind != KIND_CHANGE)
         ret_change->schema = NULL;
     return identity != STATUS_OK && status != STATUS_RETRY ? identity : status;
+}
+
+enum status record_decode(const struct record *record, schema_lookup *lookup, void *context,
+                          struct arena *arena, struct change *ret_change, struct error *err)
+{
+    return json_settle(record_read(record, lookup, context, arena, ret_change, err), err);
 }

@@ -135,6 +135,7 @@ enum status payload_validate(const struct entity_schema *schema, struct slice pa
     status = canonical_key(schema, entity_key, &arena, &key, err);
     if (status == STATUS_OK)
         status = record_payload_decode(schema, payload, key, &arena, &op, values, err);
+    status = json_settle(status, err);
     if (status == STATUS_STOP && err != NULL)
         err->status = STATUS_REJECT; /* here only this row is at fault */
     if (status == STATUS_STOP)

@@ -290,6 +290,10 @@ enum status record_value_key(const struct entity_schema *schema, const struct va
         record_value_key_member(&key, column, value);
     }
     buffer_append_text(&key, "}");
+    if (key.no_memory) {
+        status = error_set(err, STATUS_RETRY, "no memory for an entity key");
+        goto out;
+    }
     if (key.failed) {
         status = error_set(err, STATUS_REJECT, "entity key longer than %zu bytes",
                            RECORD_KEY_SIZE_MAX);
