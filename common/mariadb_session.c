@@ -1,0 +1,313 @@
+/* A MariaDB session that nothing outside can bend, and the one table of what error numbers mean. */
+#include "common/mariadb_session.h"
+
+#include "common/mariadb_url.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+
+#define MARIADB_VERSION_MIN       101100
+#define MARIADB_CONNECT_TIMEOUT_S 10
+#define MARIADB_NET_TIMEOUT_S     90 /* above max_statement_time: the server speaks first */
+#define MARIADB_KEEPALIVE_IDLE_S  30
+#define MARIADB_KEEPALIVE_S       10
+#define MARIADB_KEEPALIVE_COUNT   3
+#define MARIADB_UNSENT_MS         60000
+
+/* What is not here is FATAL. Whatever is RETRY voids the whole transaction: after a deadlock the
+ * server has rolled it back with its savepoints, and the next statement would begin another. */
+static const struct {
+    unsigned int number;
+    enum status status;
+    enum reject_kind reject;
+    bool lost;
+} mariadb_verdicts[] = {
+    {1062, STATUS_REJECT, REJECT_WAITING, false}, /* duplicate key */
+    {1586, STATUS_REJECT, REJECT_WAITING, false}, /* duplicate key, named */
+    {1022, STATUS_REJECT, REJECT_WAITING, false}, /* duplicate key on write */
+    {1859, STATUS_REJECT, REJECT_WAITING, false}, /* duplicate in an unknown index */
+    {1557, STATUS_REJECT, REJECT_WAITING, false}, /* duplicate in a table that refers */
+    {1761, STATUS_REJECT, REJECT_WAITING, false}, /* the same, named */
+    {1762, STATUS_REJECT, REJECT_WAITING, false}, /* the same, not named */
+    {1216, STATUS_REJECT, REJECT_WAITING, false}, /* no parent row */
+    {1217, STATUS_REJECT, REJECT_WAITING, false}, /* a row is still referred to */
+    {1451, STATUS_REJECT, REJECT_WAITING, false}, /* a row is still referred to, named */
+    {1452, STATUS_REJECT, REJECT_WAITING, false}, /* no parent row, named */
+    {1048, STATUS_REJECT, REJECT_HELD, false},    /* not null */
+    {1118, STATUS_REJECT, REJECT_HELD, false},    /* row too large */
+    {1263, STATUS_REJECT, REJECT_HELD, false},    /* null for a column that has none */
+    {1264, STATUS_REJECT, REJECT_HELD, false},    /* number out of range */
+    {1265, STATUS_REJECT, REJECT_HELD, false},    /* data cut */
+    {1292, STATUS_REJECT, REJECT_HELD, false},    /* wrong value for its type */
+    {1300, STATUS_REJECT, REJECT_HELD, false},    /* bytes that are no text */
+    {1364, STATUS_REJECT, REJECT_HELD, false},    /* no value and no default */
+    {1365, STATUS_REJECT, REJECT_HELD, false},    /* division by zero in a generated column */
+    {1366, STATUS_REJECT, REJECT_HELD, false},    /* incorrect value */
+    {1367, STATUS_REJECT, REJECT_HELD, false},    /* illegal value */
+    {1406, STATUS_REJECT, REJECT_HELD, false},    /* too long */
+    {1411, STATUS_REJECT, REJECT_HELD, false},    /* form of a time */
+    {1525, STATUS_REJECT, REJECT_HELD, false},    /* wrong value */
+    {1526, STATUS_REJECT, REJECT_HELD, false},    /* no partition for the value */
+    {1644, STATUS_REJECT, REJECT_HELD, false},    /* a service's trigger refuses */
+    {1690, STATUS_REJECT, REJECT_HELD, false},    /* out of range in an expression */
+    {1977, STATUS_REJECT, REJECT_HELD, false},    /* a character that the column has not */
+    {3140, STATUS_REJECT, REJECT_HELD, false},    /* no JSON */
+    {4025, STATUS_REJECT, REJECT_HELD, false},    /* check */
+    {1205, STATUS_RETRY, REJECT_HELD, false},     /* lock timeout */
+    {1213, STATUS_RETRY, REJECT_HELD, false},     /* deadlock */
+    {1305, STATUS_RETRY, REJECT_HELD, false},     /* the savepoint is gone, so the rest is too */
+    {1020, STATUS_RETRY, REJECT_HELD, false},     /* row changed since it was read */
+    {1021, STATUS_RETRY, REJECT_HELD, false},     /* disk full */
+    {1026, STATUS_RETRY, REJECT_HELD, false},     /* error on write */
+    {1030, STATUS_RETRY, REJECT_HELD, false},     /* the operating system's, such as no space */
+    {1114, STATUS_RETRY, REJECT_HELD, false},     /* table full */
+    {1037, STATUS_RETRY, REJECT_HELD, false},     /* memory */
+    {1038, STATUS_RETRY, REJECT_HELD, false},     /* memory to sort */
+    {1041, STATUS_RETRY, REJECT_HELD, false},     /* memory */
+    {1206, STATUS_RETRY, REJECT_HELD, false},     /* too many locks */
+    {1461, STATUS_RETRY, REJECT_HELD, false},     /* too many prepared statements */
+    {1637, STATUS_RETRY, REJECT_HELD, false},     /* too many transactions */
+    {1044, STATUS_RETRY, REJECT_HELD, false},     /* permission on the database */
+    {1142, STATUS_RETRY, REJECT_HELD, false},     /* permission on the table */
+    {1143, STATUS_RETRY, REJECT_HELD, false},     /* permission on the column */
+    {1227, STATUS_RETRY, REJECT_HELD, false},     /* permission */
+    {1370, STATUS_RETRY, REJECT_HELD, false},     /* permission on the routine */
+    {1223, STATUS_RETRY, REJECT_HELD, false},     /* a backup's read lock */
+    {1317, STATUS_RETRY, REJECT_HELD, false},     /* interrupted by hand */
+    {1412, STATUS_RETRY, REJECT_HELD, false},     /* table changed under the transaction */
+    {1615, STATUS_RETRY, REJECT_HELD, false},     /* statement to be prepared again */
+    {1689, STATUS_RETRY, REJECT_HELD, false},     /* lock taken away */
+    {1969, STATUS_RETRY, REJECT_HELD, false},     /* statement timeout */
+    {1040, STATUS_RETRY, REJECT_HELD, true},      /* too many connections */
+    {1047, STATUS_RETRY, REJECT_HELD, true},      /* a cluster's node is not ready */
+    {1053, STATUS_RETRY, REJECT_HELD, true},      /* shutdown */
+    {1080, STATUS_RETRY, REJECT_HELD, true},      /* forced close */
+    {1129, STATUS_RETRY, REJECT_HELD, true},      /* host blocked after errors */
+    {1152, STATUS_RETRY, REJECT_HELD, true},      /* connection aborted */
+    {1158, STATUS_RETRY, REJECT_HELD, true},      /* net read */
+    {1159, STATUS_RETRY, REJECT_HELD, true},      /* net read timeout */
+    {1160, STATUS_RETRY, REJECT_HELD, true},      /* net write */
+    {1161, STATUS_RETRY, REJECT_HELD, true},      /* net write timeout */
+    {1180, STATUS_RETRY, REJECT_HELD, true},      /* error during COMMIT: outcome unknown */
+    {1184, STATUS_RETRY, REJECT_HELD, true},      /* connection aborted */
+    {1203, STATUS_RETRY, REJECT_HELD, true},      /* too many connections of the user */
+    {1226, STATUS_RETRY, REJECT_HELD, true},      /* the user's limit */
+    {1290, STATUS_RETRY, REJECT_HELD, true}, /* read only: another server may have taken over */
+    {1836, STATUS_RETRY, REJECT_HELD, true}, /* read only */
+    {1927, STATUS_RETRY, REJECT_HELD, true}, /* connection killed */
+    {2002, STATUS_RETRY, REJECT_HELD, true}, /* cannot connect to the socket */
+    {2003, STATUS_RETRY, REJECT_HELD, true}, /* cannot connect to the host */
+    {2005, STATUS_RETRY, REJECT_HELD, true}, /* host not found */
+    {2006, STATUS_RETRY, REJECT_HELD, true}, /* server gone */
+    {2008, STATUS_RETRY, REJECT_HELD, true}, /* memory of the client */
+    {2012, STATUS_RETRY, REJECT_HELD, true}, /* handshake */
+    {2013, STATUS_RETRY, REJECT_HELD, true}, /* lost during a statement */
+    {2026, STATUS_RETRY, REJECT_HELD, true}, /* TLS */
+    {2027, STATUS_RETRY, REJECT_HELD, true}, /* malformed packet */
+    {2055, STATUS_RETRY, REJECT_HELD, true}, /* lost, with its cause */
+    {5013, STATUS_RETRY, REJECT_HELD, true}, /* net read of the client */
+    {5014, STATUS_RETRY, REJECT_HELD, true}, /* net write of the client */
+};
+
+enum status mariadb_session_classify(unsigned int number, enum reject_kind *ret_reject,
+                                     bool *ret_lost)
+{
+    *ret_reject = REJECT_HELD;
+    *ret_lost = false;
+    for (size_t i = 0; i < sizeof mariadb_verdicts / sizeof mariadb_verdicts[0]; i++) {
+        if (mariadb_verdicts[i].number != number)
+            continue;
+        *ret_reject = mariadb_verdicts[i].reject;
+        *ret_lost = mariadb_verdicts[i].lost;
+        return mariadb_verdicts[i].status;
+    }
+    return STATUS_FATAL;
+}
+
+static enum status mariadb_fail(unsigned int number, const char *text, const char *what,
+                                struct error *err)
+{
+    enum reject_kind reject = REJECT_HELD;
+    bool first = err != NULL && err->status == STATUS_OK;
+    bool lost = false;
+    enum status status = mariadb_session_classify(number, &reject, &lost);
+    status = error_set_native(err, status, (int)number, "%.160s: %s (%u)", what, text, number);
+    if (first) {
+        err->reject = reject;
+        err->connection_lost = lost;
+    }
+    return status;
+}
+
+enum status mariadb_session_error(MYSQL *session, const char *what, struct error *err)
+{
+    return mariadb_fail(mysql_errno(session), mysql_error(session), what, err);
+}
+
+enum status mariadb_session_statement_error(MYSQL_STMT *statement, const char *what,
+                                            struct error *err)
+{
+    return mariadb_fail(mysql_stmt_errno(statement), mysql_stmt_error(statement), what, err);
+}
+
+enum status mariadb_session_execute(MYSQL *session, const char *sql, struct error *err)
+{
+    if (mysql_real_query(session, sql, strlen(sql)) != 0)
+        return mariadb_session_error(session, sql, err);
+    MYSQL_RES *rows = mysql_store_result(session);
+    if (rows == NULL && mysql_errno(session) != 0)
+        return mariadb_session_error(session, sql, err);
+    mysql_free_result(rows);
+    return STATUS_OK;
+}
+
+void mariadb_session_rollback(MYSQL *session)
+{
+    if (session != NULL)
+        (void)mysql_rollback(session);
+}
+
+void mariadb_session_close(MYSQL *session)
+{
+    if (session != NULL)
+        mysql_close(session);
+}
+
+/* One statement each, so that a refused one is named. */
+static const char *const mariadb_settings[] = {
+    "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin",
+    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION'",
+    "SET SESSION time_zone = '+00:00', autocommit = 0, completion_type = NO_CHAIN, "
+    "foreign_key_checks = 1, unique_checks = 1, check_constraint_checks = 1, "
+    "sql_safe_updates = 0, sql_auto_is_null = 0, sql_big_selects = 1, "
+    "sql_select_limit = 18446744073709551615, group_concat_max_len = 1073741824",
+    "SET SESSION innodb_lock_wait_timeout = 5, lock_wait_timeout = 5, max_statement_time = 60, "
+    "idle_transaction_timeout = 60, idle_write_transaction_timeout = 60, wait_timeout = 31536000, "
+    "net_read_timeout = 60, net_write_timeout = 60",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+};
+
+static enum status mariadb_configure(MYSQL *session, const struct mariadb_session_options *options,
+                                     struct error *err)
+{
+    my_bool off = 0;
+    enum status status = STATUS_OK;
+    (void)mysql_optionsv(session, MYSQL_OPT_RECONNECT, &off); /* an option file may say otherwise */
+    if (!mariadb_connection(session) || mysql_get_server_version(session) < MARIADB_VERSION_MIN) {
+        if (err != NULL && err->status == STATUS_OK)
+            err->exit_code = EX_CONFIG;
+        return error_set(err, STATUS_FATAL, "the server is %s: MariaDB 10.11 or later is needed",
+                         mysql_get_server_info(session));
+    }
+    if (mysql_set_character_set(session, "utf8mb4") != 0)
+        return mariadb_session_error(session, "set the character set", err);
+    for (size_t i = 0;
+         status == STATUS_OK && i < sizeof mariadb_settings / sizeof mariadb_settings[0]; i++)
+        status = mariadb_session_execute(session, mariadb_settings[i], err);
+    if (status == STATUS_OK)
+        status = mariadb_session_execute(session,
+                                         options->read_only ? "SET SESSION TRANSACTION READ ONLY"
+                                                            : "SET SESSION TRANSACTION READ WRITE",
+                                         err);
+    return status;
+}
+
+/* On a socket of the file system these fail, and need not hold. */
+static void mariadb_keepalive(MYSQL *session)
+{
+    const struct {
+        int level;
+        int name;
+        int value;
+    } settings[] = {{SOL_SOCKET, SO_KEEPALIVE, 1},
+                    {IPPROTO_TCP, TCP_KEEPIDLE, MARIADB_KEEPALIVE_IDLE_S},
+                    {IPPROTO_TCP, TCP_KEEPINTVL, MARIADB_KEEPALIVE_S},
+                    {IPPROTO_TCP, TCP_KEEPCNT, MARIADB_KEEPALIVE_COUNT},
+                    {IPPROTO_TCP, TCP_USER_TIMEOUT, MARIADB_UNSENT_MS}};
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+        (void)setsockopt(mysql_get_socket(session), settings[i].level, settings[i].name,
+                         &settings[i].value, sizeof settings[i].value);
+}
+
+static void mariadb_options(MYSQL *session, const struct mariadb_session_options *options,
+                            const struct mariadb_url *url)
+{
+    unsigned int connect_timeout = MARIADB_CONNECT_TIMEOUT_S;
+    unsigned int net_timeout = MARIADB_NET_TIMEOUT_S;
+    unsigned int protocol = url->socket != NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
+    unsigned int no_files = 0;
+    my_bool on = 1;
+    my_bool off = 0;
+    my_bool verify = url->ssl_verify;
+
+    (void)mysql_optionsv(session, MYSQL_OPT_CONNECT_TIMEOUT, &connect_timeout);
+    (void)mysql_optionsv(session, MYSQL_OPT_READ_TIMEOUT, &net_timeout);
+    (void)mysql_optionsv(session, MYSQL_OPT_WRITE_TIMEOUT, &net_timeout);
+    (void)mysql_optionsv(session, MYSQL_OPT_RECONNECT, &off);
+    (void)mysql_optionsv(session, MYSQL_OPT_LOCAL_INFILE, &no_files);
+    (void)mysql_optionsv(session, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    (void)mysql_optionsv(session, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", options->application);
+    if (url->socket != NULL || url->host != NULL) /* "localhost" alone would leave TCP */
+        (void)mysql_optionsv(session, MYSQL_OPT_PROTOCOL, &protocol);
+    if (url->option_file != NULL)
+        (void)mysql_optionsv(session, MYSQL_READ_DEFAULT_FILE, url->option_file);
+    (void)mysql_optionsv(session, MYSQL_READ_DEFAULT_GROUP, "keepstep");
+    if (!url->ssl_asked)
+        return;
+    (void)mysql_optionsv(session, MYSQL_OPT_SSL_ENFORCE, &on);
+    (void)mysql_optionsv(session, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+    if (url->ssl_ca != NULL)
+        (void)mysql_optionsv(session, MYSQL_OPT_SSL_CA, url->ssl_ca);
+    if (url->ssl_cert != NULL)
+        (void)mysql_optionsv(session, MYSQL_OPT_SSL_CERT, url->ssl_cert);
+    if (url->ssl_key != NULL)
+        (void)mysql_optionsv(session, MYSQL_OPT_SSL_KEY, url->ssl_key);
+}
+
+/* What no waiting mends stays FATAL: credentials, a database that is not there, options. */
+static enum status mariadb_refused(MYSQL *session, struct error *err)
+{
+    bool first = err != NULL && err->status == STATUS_OK;
+    unsigned int number = mysql_errno(session);
+    enum status status;
+    if (number == 1044) { /* later a grant that is missing for a while, here the wrong database */
+        status = error_set_native(err, STATUS_FATAL, (int)number, "connect: %s (%u)",
+                                  mysql_error(session), number);
+    } else {
+        status = mariadb_session_error(session, "connect", err);
+        if (first && status == STATUS_RETRY)
+            err->connection_lost = true;
+    }
+    if (first && status == STATUS_FATAL)
+        err->exit_code = EX_CONFIG;
+    return status;
+}
+
+enum status mariadb_session_open(const struct mariadb_session_options *options, MYSQL **ret_session,
+                                 struct error *err)
+{
+    struct mariadb_url url;
+    enum status status = mariadb_url_parse(options->url, &url, err);
+    if (status != STATUS_OK)
+        return status;
+    MYSQL *session = mysql_init(NULL);
+    if (session == NULL)
+        return error_set(err, STATUS_RETRY, "out of memory");
+    mariadb_options(session, options, &url);
+    if (mysql_real_connect(session, url.socket != NULL ? NULL : url.host, url.user, url.password,
+                           url.database, url.port, url.socket, CLIENT_FOUND_ROWS) == NULL) {
+        status = mariadb_refused(session, err);
+    } else {
+        mariadb_keepalive(session);
+        status = mariadb_configure(session, options, err);
+    }
+    if (status != STATUS_OK) {
+        mysql_close(session);
+        return status;
+    }
+    *ret_session = session;
+    return STATUS_OK;
+}

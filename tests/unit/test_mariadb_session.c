@@ -1,0 +1,252 @@
+/* MariaDB sessions: what each error number means, the parts of a URL, what a session is set to. */
+#include "common/mariadb_session.h"
+
+#include "common/mariadb_url.h"
+#include "tests/support/mariadb.h"
+#include "tests/support/test.h"
+
+#include <sysexits.h>
+
+static struct error err;
+
+static void each_error_number_has_one_verdict(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned int number;
+        enum status status;
+        enum reject_kind reject;
+        bool lost;
+    } expected[] = {
+        {1062, STATUS_REJECT, REJECT_WAITING, false}, {1586, STATUS_REJECT, REJECT_WAITING, false},
+        {1451, STATUS_REJECT, REJECT_WAITING, false}, {1452, STATUS_REJECT, REJECT_WAITING, false},
+        {1216, STATUS_REJECT, REJECT_WAITING, false}, {1761, STATUS_REJECT, REJECT_WAITING, false},
+        {1048, STATUS_REJECT, REJECT_HELD, false},    {1264, STATUS_REJECT, REJECT_HELD, false},
+        {1265, STATUS_REJECT, REJECT_HELD, false},    {1292, STATUS_REJECT, REJECT_HELD, false},
+        {1364, STATUS_REJECT, REJECT_HELD, false},    {1366, STATUS_REJECT, REJECT_HELD, false},
+        {1406, STATUS_REJECT, REJECT_HELD, false},    {1644, STATUS_REJECT, REJECT_HELD, false},
+        {3140, STATUS_REJECT, REJECT_HELD, false},    {4025, STATUS_REJECT, REJECT_HELD, false},
+        {1205, STATUS_RETRY, REJECT_HELD, false},     {1213, STATUS_RETRY, REJECT_HELD, false},
+        {1305, STATUS_RETRY, REJECT_HELD, false},     {1020, STATUS_RETRY, REJECT_HELD, false},
+        {1021, STATUS_RETRY, REJECT_HELD, false},     {1114, STATUS_RETRY, REJECT_HELD, false},
+        {1044, STATUS_RETRY, REJECT_HELD, false},     {1142, STATUS_RETRY, REJECT_HELD, false},
+        {1317, STATUS_RETRY, REJECT_HELD, false},     {1969, STATUS_RETRY, REJECT_HELD, false},
+        {1290, STATUS_RETRY, REJECT_HELD, true},      {1836, STATUS_RETRY, REJECT_HELD, true},
+        {1053, STATUS_RETRY, REJECT_HELD, true},      {1180, STATUS_RETRY, REJECT_HELD, true},
+        {1927, STATUS_RETRY, REJECT_HELD, true},      {2002, STATUS_RETRY, REJECT_HELD, true},
+        {2006, STATUS_RETRY, REJECT_HELD, true},      {2013, STATUS_RETRY, REJECT_HELD, true},
+        {2026, STATUS_RETRY, REJECT_HELD, true},      {5013, STATUS_RETRY, REJECT_HELD, true},
+        {1045, STATUS_FATAL, REJECT_HELD, false}, /* credentials */
+        {1049, STATUS_FATAL, REJECT_HELD, false}, /* no such database */
+        {1054, STATUS_FATAL, REJECT_HELD, false}, /* no such column */
+        {1064, STATUS_FATAL, REJECT_HELD, false}, /* our own SQL */
+        {1146, STATUS_FATAL, REJECT_HELD, false}, /* no such table */
+        {2014, STATUS_FATAL, REJECT_HELD, false}, /* our own use of the library */
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        enum reject_kind reject = REJECT_WAITING;
+        bool lost = !expected[i].lost;
+        enum status status = mariadb_session_classify(expected[i].number, &reject, &lost);
+        if (status != expected[i].status || reject != expected[i].reject ||
+            lost != expected[i].lost)
+            test_fail("%u: %s, reject %d, lost %d", expected[i].number, status_name(status), reject,
+                      lost);
+    }
+}
+
+static void a_url_is_taken_apart_and_decoded(void **state)
+{
+    (void)state;
+    struct mariadb_url url;
+    error_clear(&err);
+    assert_int_equal(mariadb_url_parse("mysql://a%40b:p%3aw%25@db.example:3307/shop"
+                                       "?ssl-ca=/ca%20s/ca.pem&option-file=/etc/keepstep.cnf",
+                                       &url, &err),
+                     STATUS_OK);
+    assert_string_equal(url.user, "a@b");
+    assert_string_equal(url.password, "p:w%");
+    assert_string_equal(url.host, "db.example");
+    assert_int_equal(url.port, 3307);
+    assert_string_equal(url.database, "shop");
+    assert_string_equal(url.ssl_ca, "/ca s/ca.pem");
+    assert_string_equal(url.option_file, "/etc/keepstep.cnf");
+    assert_null(url.socket);
+    assert_true(url.ssl_asked);
+    assert_true(url.ssl_verify);
+    assert_int_equal(mariadb_url_parse("mysql://[::1]:3306/d?ssl-verify=off", &url, &err),
+                     STATUS_OK);
+    assert_string_equal(url.host, "::1");
+    assert_int_equal(url.port, 3306);
+    assert_null(url.user);
+    assert_true(url.ssl_asked);
+    assert_false(url.ssl_verify);
+    assert_int_equal(mariadb_url_parse("mysql:///d?socket=/run/s", &url, &err), STATUS_OK);
+    assert_null(url.host);
+    assert_string_equal(url.socket, "/run/s");
+    assert_false(url.ssl_asked);
+}
+
+static void a_wrong_url_is_refused_without_being_shown(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "mariadb://u:secret@h/d",      "mysql://u:secret@h",
+        "mysql://u:secret@h/",         "mysql://u:secret@h:0/d",
+        "mysql://u:secret@h:x/d",      "mysql://u:secret@h:99999/d",
+        "mysql://u:secret@[::1/d",     "mysql://u:secret@h/d?secret=1&ssl=secret",
+        "mysql://u:secret@h/d?ssl-ca", "mysql://u:secret@h/d?ssl-ca=",
+        "mysql://u:secret%2@h/d",      "mysql://u:secret%zz@h/d",
+        "mysql://u:secret%00@h/d",     "mysql://u:secret@h/d?ssl-verify=maybe",
+        "mysql://u:secret@h:3306x/d",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct mariadb_url url;
+        error_clear(&err);
+        if (mariadb_url_parse(wrong[i], &url, &err) != STATUS_FATAL)
+            test_fail("%s is taken", wrong[i]);
+        assert_int_equal(err.exit_code, EX_CONFIG);
+        assert_null(strstr(err.text, "u:"));
+    }
+}
+
+static const char *database_url(const char *name)
+{
+    const char *why = mariadb_skip_reason();
+    if (why != NULL)
+        test_skip("%s", why);
+    return mariadb_database(name);
+}
+
+static enum status open_url(const char *url, bool read_only, MYSQL **ret_session)
+{
+    struct mariadb_session_options options = {
+        .url = url, .application = "keepstep test", .read_only = read_only};
+    error_clear(&err);
+    return mariadb_session_open(&options, ret_session, &err);
+}
+
+static const char *first_value(MYSQL *session, const char *sql)
+{
+    if (mysql_query(session, sql) != 0)
+        test_fail("%s: %s", sql, mysql_error(session));
+    MYSQL_RES *result = mysql_store_result(session);
+    MYSQL_ROW row = mysql_fetch_row(result);
+    const char *text = test_format("%s", row == NULL || row[0] == NULL ? "NULL" : row[0]);
+    mysql_free_result(result);
+    return text;
+}
+
+static void a_session_sets_what_the_server_had_otherwise(void **state)
+{
+    (void)state;
+    const char *url = database_url("settings");
+    MYSQL *session = NULL;
+    mariadb_execute(url, "SET GLOBAL sql_mode = 'ANSI_QUOTES,PAD_CHAR_TO_FULL_LENGTH';"
+                         "SET GLOBAL time_zone = '+05:30'; SET GLOBAL foreign_key_checks = 0;"
+                         "SET GLOBAL tx_isolation = 'SERIALIZABLE'; SET GLOBAL autocommit = 1;"
+                         "SET GLOBAL max_statement_time = 1");
+    enum status status = open_url(url, false, &session);
+    mariadb_execute(url, "SET GLOBAL sql_mode = DEFAULT; SET GLOBAL time_zone = DEFAULT;"
+                         "SET GLOBAL foreign_key_checks = 1; SET GLOBAL tx_isolation = DEFAULT;"
+                         "SET GLOBAL max_statement_time = 0");
+    if (status != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_string_equal(
+        first_value(session,
+                    "SELECT concat_ws('|', @@autocommit, @@tx_isolation, @@time_zone, "
+                    "@@character_set_client, @@collation_connection, @@foreign_key_checks, "
+                    "@@max_statement_time, @@innodb_lock_wait_timeout, @@tx_read_only)"),
+        "OFF|READ-COMMITTED|+00:00|utf8mb4|utf8mb4_nopad_bin|ON|60.000000|5|OFF");
+    assert_string_equal(first_value(session, "SELECT @@sql_mode"),
+                        "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+                        "ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION");
+    mariadb_session_close(session);
+}
+
+static void rows_that_match_count_though_nothing_changes(void **state)
+{
+    (void)state;
+    const char *url = database_url("found");
+    MYSQL *session = NULL;
+    mariadb_execute(url, "CREATE TABLE t(a INT) ENGINE=InnoDB; INSERT INTO t VALUES (1), (1)");
+    assert_int_equal(open_url(url, false, &session), STATUS_OK);
+    assert_int_equal(mysql_query(session, "UPDATE t SET a = 1"), 0);
+    assert_int_equal(mysql_affected_rows(session), 2);
+    mariadb_session_rollback(session);
+    mariadb_session_rollback(session);
+    mariadb_session_rollback(NULL);
+    mariadb_session_close(session);
+    mariadb_session_close(NULL);
+}
+
+static void a_read_only_session_writes_nothing(void **state)
+{
+    (void)state;
+    const char *url = database_url("reading");
+    MYSQL *session = NULL;
+    mariadb_execute(url, "CREATE TABLE t(a INT) ENGINE=InnoDB");
+    assert_int_equal(open_url(url, true, &session), STATUS_OK);
+    assert_int_equal(mariadb_session_execute(session, "INSERT INTO t VALUES (1)", &err),
+                     STATUS_FATAL);
+    assert_int_equal(err.native_code, 1792);
+    mariadb_session_close(session);
+}
+
+static void a_killed_session_does_not_connect_again(void **state)
+{
+    (void)state;
+    const char *url = database_url("killed");
+    MYSQL *session = NULL;
+    assert_int_equal(open_url(url, false, &session), STATUS_OK);
+    mariadb_kill_backends(url);
+    assert_int_equal(mariadb_session_execute(session, "DO 1", &err), STATUS_RETRY);
+    assert_true(err.connection_lost);
+    error_clear(&err);
+    assert_int_equal(mariadb_session_execute(session, "DO 1", &err), STATUS_RETRY);
+    mariadb_session_rollback(session);
+    mariadb_session_close(session);
+}
+
+static void refused_credentials_are_fatal_and_an_absent_server_is_waited_for(void **state)
+{
+    (void)state;
+    const char *url = database_url("refused");
+    MYSQL *session = NULL;
+    mariadb_execute(url, "CREATE USER poor@'127.0.0.1' IDENTIFIED BY 'right'; "
+                         "CREATE USER poor@localhost IDENTIFIED BY 'right'; "
+                         "GRANT ALL ON refused.* TO poor@'127.0.0.1', poor@localhost");
+    const char *wrong = test_format("mysql://poor:wrong@127.0.0.1:%d/refused", mariadb_port());
+    assert_int_equal(open_url(wrong, false, &session), STATUS_FATAL);
+    assert_int_equal(err.exit_code, EX_CONFIG);
+    assert_null(strstr(err.text, "wrong"));
+    const char *other = test_format("mysql://poor:right@127.0.0.1:%d/mysql", mariadb_port());
+    assert_int_equal(open_url(other, false, &session), STATUS_FATAL);
+    assert_int_equal(open_url("mysql://poor@127.0.0.1:1/d", false, &session), STATUS_RETRY);
+    assert_true(err.connection_lost);
+
+    const char *bare = test_format("mysql://poor@localhost:%d/refused", mariadb_port());
+    assert_int_equal(setenv("MYSQL_PWD", "right", 1), 0);
+    enum status by_environment = open_url(bare, false, &session);
+    assert_int_equal(unsetenv("MYSQL_PWD"), 0);
+    assert_int_equal(by_environment, STATUS_OK);
+    mariadb_session_close(session);
+    test_write_file(test_path("my.cnf"), "[keepstep]\npassword=right\n");
+    const char *by_file = test_format("%s?option-file=%s", bare, test_path("my.cnf"));
+    assert_int_equal(open_url(by_file, false, &session), STATUS_OK);
+    mariadb_session_close(session);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(each_error_number_has_one_verdict),
+        TEST(a_url_is_taken_apart_and_decoded),
+        TEST(a_wrong_url_is_refused_without_being_shown),
+        TEST_WITH_LIMIT(a_session_sets_what_the_server_had_otherwise, 120),
+        TEST_WITH_LIMIT(rows_that_match_count_though_nothing_changes, 120),
+        TEST_WITH_LIMIT(a_read_only_session_writes_nothing, 120),
+        TEST_WITH_LIMIT(a_killed_session_does_not_connect_again, 120),
+        TEST_WITH_LIMIT(refused_credentials_are_fatal_and_an_absent_server_is_waited_for, 120),
+    };
+    return TEST_RUN(tests);
+}
