@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#define GRANTS_SIZE_MAX ((size_t)1024 * 1024)
+
 /* A group that the configuration names stays; its committed metadata names the old copy. */
 static void init_tell_new_copy(const struct config *config, const char *copy_id, FILE *out)
 {
@@ -23,6 +25,19 @@ static void init_tell_new_copy(const struct config *config, const char *copy_id,
     }
 }
 
+/* The local copies' tables follow from the schemas and from what is there: `init` makes them. */
+static enum status init_print_copy(const struct config *config, const struct store_ops *ops,
+                                   FILE *out, struct error *err)
+{
+    struct buffer grants;
+    buffer_init(&grants, GRANTS_SIZE_MAX);
+    ops->grants(config, &grants);
+    fprintf(out, "%s\n%s", ops->install_sql, buffer_text(&grants));
+    bool failed = grants.failed;
+    buffer_done(&grants);
+    return failed ? error_set(err, STATUS_FATAL, "the grants grow too large") : STATUS_OK;
+}
+
 static enum status init_copy(const struct service *service, const struct init_options *options,
                              bool new_copy, struct error *err)
 {
@@ -30,10 +45,8 @@ static enum status init_copy(const struct service *service, const struct init_op
     const struct store_ops *ops = store_find(config->database);
     if (ops == NULL)
         return service_refuse_scheme(err);
-    if (options->print_sql) {
-        fputs(ops->install_sql, options->out);
-        return STATUS_OK;
-    }
+    if (options->print_sql)
+        return init_print_copy(config, ops, options->out, err);
     const struct store_options store_options = {.path = config->database_path,
                                                 .service = config->service,
                                                 .install = true,

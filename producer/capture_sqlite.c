@@ -1,7 +1,14 @@
 /* Writes capture triggers: each column becomes JSON by its type (rule 28), never by its value. */
 #include "producer/capture_sqlite.h"
 
-#define CAPTURE_SQL_MAX ((size_t)4 * 1024 * 1024)
+#define CAPTURE_SQL_MAX       ((size_t)4 * 1024 * 1024)
+#define CAPTURE_TRIGGER_COUNT 4
+
+/* One trigger: its name, and the statement that creates it. */
+struct capture_trigger {
+    struct buffer name;
+    struct buffer sql;
+};
 
 /* The column in SQL: NEW."name". */
 struct reference {
@@ -207,19 +214,13 @@ static void capture_body(struct capture_trigger *trigger, const struct config_en
     buffer_append_text(&trigger->sql, "END");
 }
 
-enum status capture_sqlite_triggers(const struct config_entry *entry,
-                                    const struct entity_schema *schema,
-                                    struct capture_trigger triggers[CAPTURE_TRIGGER_COUNT],
-                                    struct error *err)
+static void capture_triggers(const struct config_entry *entry, const struct entity_schema *schema,
+                             struct capture_trigger triggers[CAPTURE_TRIGGER_COUNT])
 {
     static const struct image create = {"c", "created", NULL, "NEW"};
     static const struct image update = {"u", "updated", "OLD", "NEW"};
     static const struct image moved[] = {{"d", "deleted", "OLD", NULL},
                                          {"c", "created", NULL, "NEW"}};
-    for (size_t i = 0; i < CAPTURE_TRIGGER_COUNT; i++) {
-        buffer_init(&triggers[i].name, CAPTURE_SQL_MAX);
-        buffer_init(&triggers[i].sql, CAPTURE_SQL_MAX);
-    }
     capture_open(&triggers[0], entry, "insert", "INSERT");
     capture_body(&triggers[0], entry, schema, &create, 1);
     capture_open(&triggers[1], entry, "update", "UPDATE");
@@ -234,20 +235,40 @@ enum status capture_sqlite_triggers(const struct config_entry *entry,
     capture_body(&triggers[2], entry, schema, moved, 2);
     capture_open(&triggers[3], entry, "delete", "DELETE");
     capture_body(&triggers[3], entry, schema, moved, 1);
-    for (size_t i = 0; i < CAPTURE_TRIGGER_COUNT; i++) {
-        if (triggers[i].sql.failed || triggers[i].name.failed)
-            return error_set(err, STATUS_FATAL, "entity type %s: triggers grow too large",
-                             entry->entity_type);
-    }
-    return STATUS_OK;
 }
 
-void capture_sqlite_triggers_done(struct capture_trigger triggers[CAPTURE_TRIGGER_COUNT])
+enum status capture_sqlite_triggers(const struct config_entry *entry,
+                                    const struct entity_schema *schema, struct arena *arena,
+                                    struct source_object **ret_objects, size_t *ret_count,
+                                    struct error *err)
 {
+    struct capture_trigger triggers[CAPTURE_TRIGGER_COUNT];
+    struct source_object *objects = arena_alloc(arena, sizeof *objects * CAPTURE_TRIGGER_COUNT);
+    enum status status = STATUS_OK;
+    if (objects == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
     for (size_t i = 0; i < CAPTURE_TRIGGER_COUNT; i++) {
+        buffer_init(&triggers[i].name, CAPTURE_SQL_MAX);
+        buffer_init(&triggers[i].sql, CAPTURE_SQL_MAX);
+    }
+    capture_triggers(entry, schema, triggers);
+    for (size_t i = 0; i < CAPTURE_TRIGGER_COUNT; i++) {
+        objects[i] = (struct source_object){
+            .kind = "trigger",
+            .name = arena_copy(arena, buffer_slice(&triggers[i].name)).data,
+            .table = entry->table,
+            .sql = arena_copy(arena, buffer_slice(&triggers[i].sql)).data};
+        if (triggers[i].sql.failed || triggers[i].name.failed)
+            status = error_set(err, STATUS_FATAL, "entity type %s: triggers grow too large",
+                               entry->entity_type);
+        else if (objects[i].name == NULL || objects[i].sql == NULL)
+            status = error_set(err, STATUS_RETRY, "no memory");
         buffer_done(&triggers[i].name);
         buffer_done(&triggers[i].sql);
     }
+    *ret_objects = objects;
+    *ret_count = CAPTURE_TRIGGER_COUNT;
+    return status;
 }
 
 static void capture_key_list(struct buffer *sql, const struct config_entry *entry,

@@ -1,18 +1,291 @@
-/* Chooses the back end that makes a service's database ready to publish. */
+/* `keepstep init` on the publishing side: what is made, in which order, and what people read. */
 #include "producer/init.h"
-#include "producer/init_sqlite.h"
+#include "common/clock.h"
+#include "common/uuid.h"
+#include "producer/init_forward.h"
+#include "producer/source.h"
 
-#include <string.h>
+#include <inttypes.h>
 #include <sysexits.h>
+
+#define CHUNK_ROWS         1000
+#define CAPTURE_SIZE_MAX   ((size_t)64 * 1024 * 1024)
+#define GRANTS_SIZE_MAX    ((size_t)1024 * 1024)
+#define BUSY_MAX_US        (INT64_C(60) * 1000 * 1000)
+#define BUSY_PAUSE_US      (INT64_C(100) * 1000)
+#define BUSY_NOTE_AFTER_US (INT64_C(2) * 1000 * 1000)
+
+struct init {
+    struct source *source;
+    const struct config *config;
+    const struct entity_schema *const *schemas;
+    const struct init_options *options;
+    struct arena arena;
+    int64_t busy_since_us; /* 0: the last transaction went through */
+    bool busy_said;
+};
+
+/* A table that the service holds is tried again for a while; each try locks for a moment only. */
+static bool init_tries_again(struct init *init, const char *table, enum status status,
+                             struct error *err)
+{
+    init->source->ops->rollback(init->source);
+    if (status != STATUS_RETRY || err == NULL || err->connection_lost)
+        return false;
+    int64_t now = clock_monotonic_us();
+    if (init->busy_since_us == 0)
+        init->busy_since_us = now;
+    if (now - init->busy_since_us > BUSY_MAX_US)
+        return false;
+    if (!init->busy_said && now - init->busy_since_us > BUSY_NOTE_AFTER_US) {
+        (void)fprintf(init->options->out, "waiting  for table %s: %s\n", table, err->text);
+        (void)fflush(init->options->out);
+        init->busy_said = true;
+    }
+    error_clear(err);
+    clock_sleep_us(BUSY_PAUSE_US);
+    return true;
+}
+
+static void init_print(const struct init *init, const struct source_object *object)
+{
+    const char *delimiter = init->source->ops->delimiter;
+    FILE *out = init->options->out;
+    int length = (int)strlen(object->sql);
+    while (length > 0 && (object->sql[length - 1] == '\n' || object->sql[length - 1] == ' '))
+        length--;
+    if (delimiter != NULL && strcmp(object->kind, "trigger") == 0)
+        (void)fprintf(out, "DELIMITER %s\n%.*s%s\nDELIMITER ;\n\n", delimiter, length, object->sql,
+                      delimiter);
+    else
+        (void)fprintf(out, "%.*s;\n\n", length, object->sql);
+}
+
+static enum status init_object(struct init *init, const struct source_object *object,
+                               struct error *err)
+{
+    const struct source_ops *ops = init->source->ops;
+    enum source_found found = SOURCE_ABSENT;
+    if (init->options->print_sql) {
+        init_print(init, object);
+        return STATUS_OK;
+    }
+    enum status status = ops->look(init->source, object, &found, err);
+    if (status != STATUS_OK)
+        return status;
+    if (found == SOURCE_OTHER && strcmp(object->name, "outbox") == 0) {
+        if (err != NULL)
+            err->exit_code = EX_CONFIG;
+        return error_set(err, STATUS_FATAL,
+                         "the database has a table named outbox that Keepstep did not make: "
+                         "rename it");
+    }
+    bool kept = found == SOURCE_SAME ||
+                (found == SOURCE_OTHER &&
+                 (strcmp(object->kind, "table") == 0 || strcmp(object->kind, "index") == 0));
+    if (!kept)
+        status = ops->create(init->source, object, found == SOURCE_OTHER, err);
+    if (status == STATUS_OK)
+        (void)fprintf(init->options->out, "%-8s %-7s %s\n",
+                      found == SOURCE_ABSENT ? "created"
+                      : kept                 ? "kept"
+                                             : "changed",
+                      object->kind, object->name);
+    return status;
+}
+
+static enum status init_identity(struct init *init, struct error *err)
+{
+    const struct source_ops *ops = init->source->ops;
+    const char *service = init->config->service;
+    char incarnation[UUID_TEXT_SIZE];
+    int64_t dropped = 0;
+    uuid_v7(incarnation);
+    enum status status = ops->identify(init->source, service, incarnation, err);
+    if (status != STATUS_OK || !init->options->new_incarnation)
+        return status;
+    status = ops->restart(init->source, service, incarnation, &dropped, err);
+    if (status == STATUS_OK)
+        (void)fprintf(init->options->out,
+                      "dropped  %" PRId64 " outbox rows that the log already has\n"
+                      "new incarnation %s\n",
+                      dropped, incarnation);
+    return status;
+}
+
+static enum status init_outbox(struct init *init, struct error *err)
+{
+    const struct source_ops *ops = init->source->ops;
+    enum status status = ops->begin(init->source, err);
+    for (size_t i = 0; status == STATUS_OK && i < ops->object_count; i++)
+        status = init_object(init, &ops->objects[i], err);
+    if (status == STATUS_OK)
+        status = init_identity(init, err);
+    if (status == STATUS_OK)
+        status = ops->commit(init->source, err);
+    return status;
+}
+
+static enum status init_capture_once(struct init *init, const struct source_object *objects,
+                                     size_t count, struct error *err)
+{
+    const struct source_ops *ops = init->source->ops;
+    enum status status = ops->begin(init->source, err);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++)
+        status = init_object(init, &objects[i], err);
+    if (status == STATUS_OK)
+        status = ops->commit(init->source, err);
+    return status;
+}
+
+/* One table's triggers, in a transaction of their own, so that no two tables are locked at once. */
+static enum status init_capture(struct init *init, size_t index, struct error *err)
+{
+    const struct config_entry *entry = &init->config->publish[index];
+    struct source_object *objects = NULL;
+    size_t count = 0;
+    enum status status;
+    arena_reset(&init->arena);
+    init->busy_since_us = 0;
+    init->busy_said = false;
+    status = init->source->ops->capture(init->source, entry, init->schemas[index], &init->arena,
+                                        &objects, &count, err);
+    if (status != STATUS_OK)
+        return status;
+    if (init->options->print_sql) {
+        for (size_t i = 0; i < count; i++)
+            init_print(init, &objects[i]);
+        return STATUS_OK;
+    }
+    do
+        status = init_capture_once(init, objects, count, err);
+    while (status != STATUS_OK && init_tries_again(init, entry->table, status, err));
+    return status;
+}
+
+static enum status init_check(struct init *init, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < init->config->publish_count; i++) {
+        const struct config_entry *entry = &init->config->publish[i];
+        if (entry->table != NULL)
+            status = init->source->ops->check(init->source, entry, init->schemas[i], err);
+    }
+    return status;
+}
+
+static enum status init_chunks(struct init *init, const struct config_entry *entry,
+                               const struct entity_schema *schema, struct source_progress *progress,
+                               struct error *err)
+{
+    enum status status = STATUS_OK;
+    init->busy_since_us = 0;
+    init->busy_said = false;
+    while (status == STATUS_OK && !progress->done) {
+        status = init->source->ops->chunk(init->source, entry, schema, CHUNK_ROWS, progress, err);
+        if (status != STATUS_OK) {
+            if (init_tries_again(init, entry->table, status, err))
+                status = STATUS_OK;
+            continue;
+        }
+        init->busy_since_us = 0;
+        if (!progress->done)
+            (void)fprintf(init->options->out, "%-8s rows    %s: %" PRId64 " so far\n", "reading",
+                          entry->entity_type, progress->rows);
+    }
+    return status;
+}
+
+static enum status init_existing(struct init *init, const struct config_entry *entry,
+                                 const struct entity_schema *schema, struct error *err)
+{
+    FILE *out = init->options->out;
+    struct source_progress progress = {0};
+    enum status status = init->source->ops->progress(init->source, entry->entity_type, &progress,
+                                                     err);
+    if (status != STATUS_OK)
+        return status;
+    bool applied = config_find(init->config->apply, init->config->apply_count, entry->entity_type,
+                               strlen(entry->entity_type)) != NULL;
+    if (!progress.done && applied && init->options->new_incarnation) {
+        (void)fprintf(out, "%-8s rows    %s: the log wins, the service's own agent reads it\n",
+                      "skipped", entry->entity_type);
+        return STATUS_OK;
+    }
+    if (!progress.done && applied && !init->options->existing_rows) {
+        (void)fprintf(out,
+                      "%-8s rows    %s: the service applies this type itself; "
+                      "--existing-rows publishes them\n",
+                      "skipped", entry->entity_type);
+        return STATUS_OK;
+    }
+    bool kept = progress.done;
+    status = init_chunks(init, entry, schema, &progress, err);
+    if (status == STATUS_OK)
+        (void)fprintf(out, "%-8s rows    %s: %" PRId64 "\n", kept ? "kept" : "created",
+                      entry->entity_type, progress.rows);
+    return status;
+}
+
+static enum status init_run(struct init *init, struct error *err)
+{
+    const struct config *config = init->config;
+    enum status status = init_check(init, err);
+    if (status == STATUS_OK && init->options->new_incarnation)
+        status = init_forward_read(init->source, config, init->options, err);
+    if (status == STATUS_OK)
+        status = init_outbox(init, err);
+    for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++) {
+        if (config->publish[i].table != NULL)
+            status = init_capture(init, i, err);
+    }
+    for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++) {
+        if (config->publish[i].table != NULL && !init->options->no_existing_rows)
+            status = init_existing(init, &config->publish[i], init->schemas[i], err);
+    }
+    return status;
+}
+
+/* Everything that init_run() creates; identity and present rows are data, not objects. */
+static enum status init_print_all(struct init *init, struct error *err)
+{
+    const struct source_ops *ops = init->source->ops;
+    struct buffer grants;
+    enum status status = init_check(init, err);
+    for (size_t i = 0; status == STATUS_OK && i < ops->object_count; i++)
+        init_print(init, &ops->objects[i]);
+    for (size_t i = 0; status == STATUS_OK && i < init->config->publish_count; i++) {
+        if (init->config->publish[i].table != NULL)
+            status = init_capture(init, i, err);
+    }
+    if (status != STATUS_OK)
+        return status;
+    buffer_init(&grants, GRANTS_SIZE_MAX);
+    ops->grants(init->config, &grants);
+    (void)fputs(buffer_text(&grants), init->options->out);
+    if (grants.failed)
+        status = error_set(err, STATUS_FATAL, "the grants grow too large");
+    buffer_done(&grants);
+    return status;
+}
 
 enum status init_service(const struct config *config, const struct entity_schema *const *schemas,
                          const struct init_options *options, struct error *err)
 {
-    static const char scheme[] = "sqlite:";
-    if (strncmp(config->database, scheme, sizeof scheme - 1) == 0)
-        return init_sqlite(config, schemas, options, err);
-    if (err != NULL)
-        err->exit_code = EX_CONFIG;
-    return error_set(err, STATUS_FATAL,
-                     "database: %s has no outbox back end; use sqlite:", config->database);
+    struct init init = {.config = config, .schemas = schemas, .options = options};
+    const struct source_ops *ops = source_find(config->database);
+    if (ops == NULL) {
+        if (err != NULL)
+            err->exit_code = EX_CONFIG;
+        return error_set(err, STATUS_FATAL,
+                         "database: its scheme has no outbox back end; use sqlite:FILE");
+    }
+    arena_init(&init.arena, CAPTURE_SIZE_MAX);
+    enum status status = ops->open(config, options->print_sql ? SOURCE_READ : SOURCE_INSTALL,
+                                   &init.source, err);
+    if (status == STATUS_OK)
+        status = options->print_sql ? init_print_all(&init, err) : init_run(&init, err);
+    ops->close(init.source);
+    arena_done(&init.arena);
+    return status;
 }

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/** Write each line of `in` as one event, 1000 lines a transaction. A line is one JSON object:
+/** Write each line of `in` as one event, at most 1000 a transaction. A line is one JSON object:
  *
  *     {"type":"order.updated","key":{"id":42},"after":{"id":42,"name":"pen"}}
  *

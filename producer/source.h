@@ -13,13 +13,20 @@
 struct source;
 
 /** Something that `init` creates: a table, an index, a function, a trigger. Texts live as long as
- * the back end or the arena that they were written into. */
+ * the back end or the arena that they were written into. Tables and indexes are kept as they are
+ * found; anything else is replaced where it differs. */
 struct source_object {
-    const char *kind; /* "table", "trigger": what people read */
+    const char *kind; /* "table", "index", "trigger": what people read */
     const char *name;
-    const char *sql;
+    const char *table; /* whose trigger it is; NULL elsewhere */
+    const char *sql;   /* without a semicolon at its end */
 };
 
+enum source_mode {
+    SOURCE_READ,    /* changes nothing */
+    SOURCE_WRITE,   /* events into an outbox that is there */
+    SOURCE_INSTALL, /* an empty database file is made where none is */
+};
 enum source_found { SOURCE_ABSENT, SOURCE_SAME, SOURCE_OTHER };
 
 /** How far the rows that were there before `init` have been published. */
@@ -48,16 +55,20 @@ struct source_ops {
     const char *scheme;                  /* "sqlite" */
     const struct source_object *objects; /* the outbox and its like, in the order of creation */
     size_t object_count;
+    const char *delimiter; /* what the database's client needs around a trigger's body where that
+                              has semicolons, "//"; NULL: nothing */
 
     /** Open what `config->database` names. @return OK; RETRY; FATAL. */
-    enum status (*open)(const struct config *config, bool read_only, struct source **ret_source,
-                        struct error *err);
+    enum status (*open)(const struct config *config, enum source_mode mode,
+                        struct source **ret_source, struct error *err);
     /** NULL is a no-op; rolls back what is open. */
     void (*close)(struct source *source);
     /** A transaction over DDL where the database has such; where DDL commits by itself every object
      * is created so that a second `init` finishes what a first one began. */
     enum status (*begin)(struct source *source, struct error *err);
     enum status (*commit)(struct source *source, struct error *err);
+    /** Legal in any state, cannot fail. */
+    void (*rollback)(struct source *source);
 
     /** Compare an object with what the database has. */
     enum status (*look)(struct source *source, const struct source_object *object,
@@ -91,7 +102,7 @@ struct source_ops {
     /** @return OK with *ret_lease empty where the outbox is not there yet. */
     enum status (*lease)(struct source *source, bool *ret_initialised,
                          struct source_lease *ret_lease, struct error *err);
-    /** Remember, for this session, ids that the log has of this origin. */
+    /** Remember, for this session, an id that the log has of this origin. */
     enum status (*note_in_log)(struct source *source, struct slice id, struct error *err);
     /** Remember, for this session, the end of a topic's partition that the service applies. */
     enum status (*note_log_end)(struct source *source, const char *topic, int32_t partition,

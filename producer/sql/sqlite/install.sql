@@ -57,8 +57,9 @@ CREATE TABLE keepstep_relay_partition (
 CREATE TABLE keepstep_relay_type (entity_type TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID
 
 -- The triggers of a table are silent while its name stands here, in the agent's transaction.
+-- The applying side makes it too.
 -- name: create_applying
-CREATE TABLE keepstep_applying (table_name TEXT PRIMARY KEY) WITHOUT ROWID
+CREATE TABLE IF NOT EXISTS keepstep_applying (table_name TEXT PRIMARY KEY) WITHOUT ROWID
 
 -- How far the rows that were there before `init` have been published.
 -- name: create_existing
@@ -77,11 +78,9 @@ CREATE TABLE keepstep_relay_wait (
   PRIMARY KEY (topic, partition)) WITHOUT ROWID
 
 -- What the log has, while --new-incarnation reads it.
--- name: create_in_log
-CREATE TEMP TABLE keepstep_in_log (id TEXT PRIMARY KEY) WITHOUT ROWID
-
--- name: create_log_end
-CREATE TEMP TABLE keepstep_log_end (
+-- name: create_notes
+CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
   topic TEXT NOT NULL, partition INTEGER NOT NULL, until_offset INTEGER NOT NULL)
 
 -- name: note_in_log
@@ -131,3 +130,24 @@ DELETE FROM keepstep_existing
 
 -- name: restart_existing_key
 DELETE FROM keepstep_existing_key
+
+-- name: find_object
+SELECT sql FROM sqlite_schema WHERE name = ?1
+
+-- name: read_progress
+SELECT rows, done FROM keepstep_existing WHERE entity_type = ?1
+
+-- name: write_progress
+INSERT INTO keepstep_existing VALUES (?1, ?2, ?3)
+  ON CONFLICT (entity_type) DO UPDATE SET rows = rows + ?2, done = ?3
+
+-- name: write_place
+INSERT OR REPLACE INTO keepstep_existing_key VALUES (?1, ?2, ?3)
+
+-- name: write_event
+INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+
+-- name: write_existing
+INSERT INTO outbox (aggregatetype, type, aggregateid, payload, partition_key)
+VALUES (?1, ?1 || '.read', ?2, ?3, ?4)

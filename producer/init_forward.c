@@ -1,10 +1,8 @@
 /* Reads the log from its beginning and lets it win over an outbox from a backup (rule 13). */
-#include "producer/init_forward_sqlite.h"
+#include "producer/init_forward.h"
 #include "common/clock.h"
 #include "producer/kafka_log_reader.h"
 #include "producer/kafka_producer.h"
-#include "producer/sqlite_session.h"
-#include "producer_sqlite_sql.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +12,8 @@
 #define LEASE_SLACK_US    (50 * 1000)
 
 struct forward {
-    sqlite3 *db;
+    struct source *source;
     const struct config *config;
-    sqlite3_stmt *note;
 };
 
 static enum status forward_refuse(struct error *err)
@@ -59,39 +56,24 @@ static enum status forward_check_types(const struct config *config,
     return STATUS_OK;
 }
 
-static enum status forward_read_lease(sqlite3 *db, int64_t *ret_until_us, struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    enum status status = sqlite_session_prepare(db, SQL_READ_HOLDER, &statement, err);
-    if (status != STATUS_OK)
-        return status;
-    *ret_until_us = 0;
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW && sqlite_session_text(statement, 0).length > 0)
-        *ret_until_us = sqlite3_column_int64(statement, 1);
-    if (code != SQLITE_ROW && code != SQLITE_DONE)
-        status = sqlite_session_error(db, "lease", err);
-    (void)sqlite3_finalize(statement);
-    return status;
-}
-
 /* A relay that was stopped leaves its lease to run out; one that runs renews it. */
-static enum status forward_await_lease(sqlite3 *db, FILE *out, struct error *err)
+static enum status forward_await_lease(struct source *source, const struct source_lease *lease,
+                                       FILE *out, struct error *err)
 {
-    int64_t until = 0;
-    int64_t later = 0;
-    enum status status = forward_read_lease(db, &until, err);
-    int64_t left = until - clock_wall_us();
-    if (status != STATUS_OK || left <= 0)
-        return status;
+    struct source_lease later = *lease;
+    bool initialised = true;
+    int64_t left = lease->until_us - clock_wall_us();
+    enum status status = STATUS_OK;
+    if (lease->holder[0] == '\0' || left <= 0)
+        return STATUS_OK;
     (void)fprintf(out, "waiting  for the relay's lease to run out\n");
     (void)fflush(out);
     if (left <= LEASE_WAIT_MAX_US) {
         clock_sleep_us(left + LEASE_SLACK_US);
-        status = forward_read_lease(db, &later, err);
+        status = source->ops->lease(source, &initialised, &later, err);
+        if (status != STATUS_OK || later.holder[0] == '\0' || later.until_us == lease->until_us)
+            return status;
     }
-    if (status != STATUS_OK || later == until)
-        return status;
     (void)error_set(err, STATUS_FATAL,
                     "a relay holds the lease of this outbox: stop it, then run this again");
     return forward_refuse(err);
@@ -113,30 +95,24 @@ static enum status forward_visit(void *context, struct log_range *range,
     }
     if (!own || id.length == 0)
         return STATUS_OK;
-    sqlite_session_bind(forward->note, 1, id);
-    return sqlite_session_run(forward->db, forward->note, NULL, err);
+    return forward->source->ops->note_in_log(forward->source, id, err);
 }
 
 /* The relay waits only where the service's own agent reads the topic. */
-static enum status forward_note_ends(sqlite3 *db, const struct config *config,
+static enum status forward_note_ends(struct source *source, const struct config *config,
                                      const struct log_range *ranges, size_t count,
                                      struct error *err)
 {
-    sqlite3_stmt *statement = NULL;
-    enum status status = sqlite_session_prepare(db, SQL_NOTE_LOG_END, &statement, err);
+    enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         bool applied = false;
         for (size_t e = 0; e < config->publish_count; e++)
             applied = applied || (strcmp(config->publish[e].topic, ranges[i].topic) == 0 &&
                                   forward_applies(config, &config->publish[e]));
-        if (!applied || ranges[i].end <= 0)
-            continue;
-        sqlite_session_bind(statement, 1, slice_of(ranges[i].topic));
-        (void)sqlite3_bind_int(statement, 2, ranges[i].partition);
-        (void)sqlite3_bind_int64(statement, 3, ranges[i].end);
-        status = sqlite_session_run(db, statement, NULL, err);
+        if (applied && ranges[i].end > 0)
+            status = source->ops->note_log_end(source, ranges[i].topic, ranges[i].partition,
+                                               ranges[i].end, err);
     }
-    (void)sqlite3_finalize(statement);
     return status;
 }
 
@@ -188,59 +164,26 @@ static enum status forward_read_log(struct forward *forward, struct error *err)
     }
     enum status status = kafka_log_read(config, ranges, count, forward_visit, forward, &stop, err);
     if (status == STATUS_OK)
-        status = forward_note_ends(forward->db, config, ranges, count, err);
+        status = forward_note_ends(forward->source, config, ranges, count, err);
     free(ranges);
     return status;
 }
 
-static enum status forward_is_initialised(sqlite3 *db, bool *ret_is, struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    enum status status = sqlite_session_prepare(db, SQL_HAS_RELAY, &statement, err);
-    if (status == STATUS_OK)
-        *ret_is = sqlite3_step(statement) == SQLITE_ROW;
-    (void)sqlite3_finalize(statement);
-    return status;
-}
-
-enum status init_forward_read(sqlite3 *db, const struct config *config,
+enum status init_forward_read(struct source *source, const struct config *config,
                               const struct init_options *options, struct error *err)
 {
-    struct forward forward = {.db = db, .config = config};
+    struct forward forward = {.source = source, .config = config};
+    struct source_lease lease = {0};
     bool initialised = false;
-    enum status status = sqlite_session_execute(db, SQL_CREATE_IN_LOG, err);
-    if (status == STATUS_OK)
-        status = sqlite_session_execute(db, SQL_CREATE_LOG_END, err);
-    if (status == STATUS_OK)
-        status = forward_is_initialised(db, &initialised, err);
+    enum status status = source->ops->lease(source, &initialised, &lease, err);
     if (status != STATUS_OK || !initialised)
         return status;
     status = forward_check_types(config, options, err);
     if (status == STATUS_OK)
-        status = forward_await_lease(db, options->out, err);
+        status = forward_await_lease(source, &lease, options->out, err);
     if (status == STATUS_OK && config->publish_count > 0)
         status = forward_topics(config, err);
-    if (status == STATUS_OK)
-        status = sqlite_session_prepare(db, SQL_NOTE_IN_LOG, &forward.note, err);
     if (status == STATUS_OK && config->publish_count > 0)
         status = forward_read_log(&forward, err);
-    (void)sqlite3_finalize(forward.note);
-    return status;
-}
-
-enum status init_forward_write(sqlite3 *db, FILE *out, struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    int dropped = 0;
-    enum status status = sqlite_session_prepare(db, SQL_FORWARD_DROP, &statement, err);
-    if (status == STATUS_OK)
-        status = sqlite_session_run(db, statement, &dropped, err);
-    (void)sqlite3_finalize(statement);
-    if (status == STATUS_OK)
-        status = sqlite_session_execute(db, SQL_FORWARD_FORGET, err);
-    if (status == STATUS_OK)
-        status = sqlite_session_execute(db, SQL_FORWARD_WAIT, err);
-    if (status == STATUS_OK)
-        (void)fprintf(out, "dropped  %d outbox rows that the log already has\n", dropped);
     return status;
 }
