@@ -1,6 +1,8 @@
 /* Services for end-to-end tests, each with its own files in the directory of the test. */
 #include "tests/support/sidecar.h"
 
+#include "tests/support/database.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -23,21 +25,30 @@ static void sidecar_schemas(void)
     test_write_file(test_path("schemas/extra.schema.json"), schema);
 }
 
-struct sidecar sidecar_make(struct kafka *kafka, const char *name, const char *ddl,
-                            const char *entries)
+struct sidecar sidecar_make_on(struct kafka *kafka, const char *name, const char *url,
+                               const char *entries)
 {
     struct sidecar sidecar = {
         .name = name,
-        .database = test_path("%s.db", name),
+        .url = url,
+        .database = strncmp(url, "sqlite:", 7) == 0 ? url + 7 : NULL,
         .config = test_path("%s.yaml", name),
     };
     sidecar_schemas();
     test_write_file(sidecar.config,
-                    test_format("service: %s\ndatabase: sqlite:%s.db\nlisten: \"\"\n"
+                    test_format("service: %s\ndatabase: \"%s\"\nlisten: \"\"\n"
                                 "log: {level: debug, format: logfmt}\n"
                                 "kafka: {bootstrap.servers: \"%s\"}\n"
                                 "topic_prefix: \"%s.\"\n%s",
-                                name, name, kafka_bootstrap(kafka), test_name(), entries));
+                                name, url, kafka_bootstrap(kafka), test_name(), entries));
+    return sidecar;
+}
+
+struct sidecar sidecar_make(struct kafka *kafka, const char *name, const char *ddl,
+                            const char *entries)
+{
+    struct sidecar sidecar = sidecar_make_on(
+        kafka, name, test_format("sqlite:%s", test_path("%s.db", name)), entries);
     if (ddl != NULL)
         (void)sqlite_text(sidecar.database, ddl);
     return sidecar;
@@ -115,9 +126,8 @@ struct sidecar_pair {
 static bool sidecar_equal(void *context)
 {
     const struct sidecar_pair *pair = context;
-    const char *sql = test_format("SELECT * FROM \"%s\" ORDER BY 1", pair->table);
-    return strcmp(sqlite_text(pair->left->database, sql),
-                  sqlite_text(pair->right->database, sql)) == 0;
+    const char *sql = test_format("SELECT * FROM %s ORDER BY 1", pair->table);
+    return strcmp(database_text(pair->left->url, sql), database_text(pair->right->url, sql)) == 0;
 }
 
 void sidecar_assert_equal(const struct sidecar *left, const struct sidecar *right,
@@ -126,9 +136,9 @@ void sidecar_assert_equal(const struct sidecar *left, const struct sidecar *righ
     struct sidecar_pair pair = {.left = left, .right = right, .table = table};
     if (test_wait(sidecar_equal, &pair, limit_ms))
         return;
-    const char *sql = test_format("SELECT count(*), sum(id), sum(amount) FROM \"%s\"", table);
+    const char *sql = test_format("SELECT count(*), sum(id), sum(amount) FROM %s", table);
     test_fail("%s: %s has %s and %s has %s; log of %s: %s", table, left->name,
-              sqlite_text(left->database, sql), right->name, sqlite_text(right->database, sql),
+              database_text(left->url, sql), right->name, database_text(right->url, sql),
               right->name, right->process == NULL ? "" : process_errors(right->process));
 }
 

@@ -11,7 +11,8 @@
 
 struct sidecar {
     const char *name;
-    const char *database; /* path */
+    const char *url;      /* of its database */
+    const char *database; /* its path, where it is a file */
     const char *config;   /* path */
     struct process *process;
     int starts;
@@ -22,6 +23,10 @@ struct sidecar {
  * Topics begin with the name of the test. */
 struct sidecar sidecar_make(struct kafka *kafka, const char *name, const char *ddl,
                             const char *entries);
+
+/** The same on the database of a URL, made before. */
+struct sidecar sidecar_make_on(struct kafka *kafka, const char *name, const char *url,
+                               const char *entries);
 
 /** Run `keepstep init` with further arguments; the test fails where it fails. */
 void sidecar_init(const struct sidecar *sidecar, const char *argument);

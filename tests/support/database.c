@@ -1,0 +1,54 @@
+/* Picks the SQL helpers of a database by its URL. */
+#include "tests/support/database.h"
+
+#include "tests/support/mariadb.h"
+#include "tests/support/postgresql.h"
+#include "tests/support/sql.h"
+
+#include <string.h>
+
+#define SQLITE_SCHEME "sqlite:"
+
+const char *database_make(enum database_kind kind, const char *name)
+{
+    if (kind == DATABASE_POSTGRESQL) {
+        if (postgresql_server_url() == NULL)
+            test_skip("%s", postgresql_skip_reason());
+        return postgresql_database(name);
+    }
+    if (kind == DATABASE_MARIADB) {
+        if (mariadb_server_url() == NULL)
+            test_skip("%s", mariadb_skip_reason());
+        return mariadb_database(name);
+    }
+    const char *path = test_path("%s.db", name);
+    (void)sqlite_text(path, "PRAGMA journal_mode = WAL");
+    return test_format(SQLITE_SCHEME "%s", path);
+}
+
+const char *database_text(const char *url, const char *sql)
+{
+    if (strncmp(url, "postgresql:", strlen("postgresql:")) == 0)
+        return postgresql_text(url, sql);
+    if (strncmp(url, "mysql:", strlen("mysql:")) == 0)
+        return mariadb_text(url, sql);
+    return sqlite_text(url + strlen(SQLITE_SCHEME), sql);
+}
+
+struct database_wait {
+    const char *url;
+    const char *sql;
+    const char *expected;
+};
+
+static bool database_is(void *context)
+{
+    const struct database_wait *wait = context;
+    return strcmp(database_text(wait->url, wait->sql), wait->expected) == 0;
+}
+
+bool database_wait_for(const char *url, const char *sql, const char *expected, int64_t limit_ms)
+{
+    struct database_wait wait = {.url = url, .sql = sql, .expected = expected};
+    return test_wait(database_is, &wait, limit_ms);
+}
