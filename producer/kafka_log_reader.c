@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-#define HEADERS_MAX      64
 #define QUERY_TIMEOUT_MS 10000
 #define POLL_MS          100
 #define IDLE_POLLS_MAX   300
@@ -17,6 +16,8 @@ struct log_reader {
     size_t count;
     bool *open; /* ranges that have not reached their end */
     size_t open_count;
+    struct header *headers;
+    size_t header_size;
     log_visit *visit;
     void *context;
 };
@@ -93,10 +94,22 @@ static enum status log_reader_assign(struct log_reader *reader, struct error *er
     return status;
 }
 
+/* All of a record's headers are looked at: any of them may say whose it is. */
+static struct header *log_reader_headers(struct log_reader *reader, size_t count)
+{
+    if (count <= reader->header_size && reader->headers != NULL)
+        return reader->headers;
+    struct header *more = realloc(reader->headers, (count + 1) * sizeof *more);
+    if (more == NULL)
+        return NULL;
+    reader->headers = more;
+    reader->header_size = count;
+    return more;
+}
+
 static enum status log_reader_visit(struct log_reader *reader, struct log_range *range,
                                     const rd_kafka_message_t *message, struct error *err)
 {
-    struct header headers[HEADERS_MAX];
     rd_kafka_headers_t *source = NULL;
     struct record record = {
         .topic = range->topic,
@@ -104,18 +117,20 @@ static enum status log_reader_visit(struct log_reader *reader, struct log_range 
         .offset = message->offset,
         .key = {.data = message->key, .length = message->key_len},
         .value = {.data = message->payload, .length = message->len},
-        .headers = headers,
     };
     if (rd_kafka_message_headers(message, &source) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         const char *name = NULL;
         const void *value = NULL;
         size_t length = 0;
-        while (record.header_count < HEADERS_MAX &&
-               rd_kafka_header_get_all(source, record.header_count, &name, &value, &length) ==
-                   RD_KAFKA_RESP_ERR_NO_ERROR) {
+        struct header *headers = log_reader_headers(reader, rd_kafka_header_cnt(source));
+        if (headers == NULL)
+            return error_set(err, STATUS_RETRY, "no memory");
+        while (rd_kafka_header_get_all(source, record.header_count, &name, &value, &length) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR) {
             headers[record.header_count++] = (struct header){
                 .name = slice_of(name), .value = {.data = value, .length = length}};
         }
+        record.headers = headers;
     }
     return reader->visit(reader->context, range, &record, err);
 }
@@ -172,6 +187,7 @@ enum status kafka_log_read(const struct config *config, struct log_range *ranges
         (void)rd_kafka_assign(reader.handle, NULL);
         rd_kafka_destroy_flags(reader.handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
+    free(reader.headers);
     free(reader.open);
     return status;
 }

@@ -39,12 +39,15 @@ static void kafka_producer_report(rd_kafka_t *handle, const rd_kafka_message_t *
                      rd_kafka_err2str(message->err));
 }
 
-enum status kafka_producer_new(const struct config *config, delivery_report *report,
-                               struct kafka_producer **ret_producer, struct error *err)
+enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
+                               delivery_report *report, struct kafka_producer **ret_producer,
+                               struct error *err)
 {
     char size[32];
+    char batch[32];
     (void)snprintf(size, sizeof size, "%lld",
                    (long long)(config->limits.message_bytes + SIZE_SLACK));
+    (void)snprintf(batch, sizeof batch, "%lld", (long long)batch_bytes);
     const struct kafka_property fixed[] = {
         {"enable.idempotence", "true"},
         {"acks", "all"},
@@ -52,6 +55,7 @@ enum status kafka_producer_new(const struct config *config, delivery_report *rep
         {"message.timeout.ms", "0"},
         {"queue.buffering.max.messages", "100000"},
         {"message.max.bytes", size},
+        {"batch.size", batch}, /* the last, as it may be left out */
     };
     const struct kafka_property first[] = {{"compression.type", "lz4"}, {"linger.ms", "1"}};
     enum status status = STATUS_OK;
@@ -67,8 +71,8 @@ enum status kafka_producer_new(const struct config *config, delivery_report *rep
         user[i] = first[i];
     for (size_t i = 0; i < config->kafka_count; i++)
         user[own + i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
-    status = kafka_conf_new(user, config->kafka_count + own, fixed, sizeof fixed / sizeof *fixed,
-                            &conf, err);
+    status = kafka_conf_new(user, config->kafka_count + own, fixed,
+                            sizeof fixed / sizeof *fixed - (batch_bytes == 0 ? 1 : 0), &conf, err);
     if (status != STATUS_OK)
         goto out;
     producer->report = report;

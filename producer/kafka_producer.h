@@ -5,6 +5,8 @@
 #include "schemas/change.h"
 #include "schemas/config.h"
 
+#define KAFKA_BATCH_BYTES 1000000 /* librdkafka's default */
+
 struct kafka_producer;
 
 /** What became of one record. */
@@ -28,8 +30,11 @@ struct kafka_message {
     void *record; /* handed to the delivery report */
 };
 
-enum status kafka_producer_new(const struct config *config, delivery_report *report,
-                               struct kafka_producer **ret_producer, struct error *err) MUST_CHECK;
+/** @param batch_bytes  no batch is larger, or every record of it would be refused; 0: the default.
+ */
+enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
+                               delivery_report *report, struct kafka_producer **ret_producer,
+                               struct error *err) MUST_CHECK;
 
 /** Drops what is queued without any report; NULL is a no-op. */
 void kafka_producer_free(struct kafka_producer *producer);

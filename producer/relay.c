@@ -154,7 +154,8 @@ static enum status relay_housekeeping(struct relay *relay, int64_t now, struct e
     int64_t before = clock_wall_us() -
                      relay->options.config->limits.outbox_retention_s * 1000 * 1000;
     status = ops->purge(relay->outbox, &relay->lease, before, PURGE_ROWS, &purged, err);
-    failpoint(FAILPOINT_RELAY_AFTER_PURGE);
+    if (purged > 0)
+        failpoint(FAILPOINT_RELAY_AFTER_PURGE);
     atomic_fetch_add(&metrics->purged, (int_fast64_t)purged);
     relay->purged_at_us = purged == PURGE_ROWS ? now - PURGE_US + ACKNOWLEDGE_US : now;
     if (status == STATUS_OK)

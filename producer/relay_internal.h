@@ -22,6 +22,7 @@ struct relay_flight {
     int64_t offset;
     size_t bytes;
     bool delivered;
+    bool alone; /* nothing else was under way: what is refused is this record */
     char id[OUTBOX_ID_SIZE];
 };
 
@@ -75,6 +76,7 @@ struct relay {
     int64_t purged_at_us;
     int64_t renewed_at_us;
     int64_t backoff_us;
+    int64_t batch_bytes; /* what the smallest topic takes at once; 0: the client's default */
     struct relay_batch batch;
     bool blocking; /* the outbox may have rows set aside */
     bool doubtful; /* whether the batch's claim is durable is not known */

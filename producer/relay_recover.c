@@ -20,6 +20,31 @@ static enum status relay_topics(struct relay *relay, struct error *err)
     return status;
 }
 
+/* The producer, made again where a topic turns out to take less at once than it would send. */
+static enum status relay_new_producer(struct relay *relay, struct error *err)
+{
+    for (;;) {
+        int64_t smallest = relay->batch_bytes == 0 ? KAFKA_BATCH_BYTES : relay->batch_bytes;
+        enum status status = kafka_producer_new(relay->options.config, relay->batch_bytes,
+                                                relay_delivered, &relay->producer, err);
+        if (status == STATUS_OK)
+            status = relay_topics(relay, err);
+        if (status != STATUS_OK)
+            return status;
+        bool fits = true;
+        for (size_t i = 0; i < relay->topic_count; i++) {
+            int64_t size = relay->topics[i].size_max;
+            fits = fits && (size == 0 || size >= smallest);
+            smallest = size > 0 && size < smallest ? size : smallest;
+        }
+        if (fits)
+            return STATUS_OK;
+        relay->batch_bytes = smallest;
+        kafka_producer_free(relay->producer);
+        relay->producer = NULL;
+    }
+}
+
 static void relay_reset_lanes(struct relay *relay)
 {
     for (size_t t = 0; t < relay->topic_count; t++) {
@@ -204,10 +229,7 @@ enum status relay_recover(struct relay *relay, const atomic_bool *stop, struct e
     relay_drop_producer(relay);
     arena_done(&relay->arena);
     arena_init(&relay->arena, RELAY_RECOVER_BYTES);
-    enum status status = kafka_producer_new(relay->options.config, relay_delivered,
-                                            &relay->producer, err);
-    if (status == STATUS_OK)
-        status = relay_topics(relay, err);
+    enum status status = relay_new_producer(relay, err);
     if (status == STATUS_OK)
         status = relay_load_lanes(relay, err);
     if (status == STATUS_OK)
@@ -221,6 +243,8 @@ enum status relay_recover(struct relay *relay, const atomic_bool *stop, struct e
     }
     arena_done(&relay->arena);
     arena_init(&relay->arena, RELAY_ARENA_BYTES);
+    if (status != STATUS_OK)
+        relay_drop_producer(relay);
     relay->recovered = status == STATUS_OK;
     relay->draining = true;
     relay->more = true;

@@ -63,7 +63,7 @@ void relay_delivered(void *record, enum delivery delivery, int64_t offset, const
             relay->unacknowledged_since_us = clock_monotonic_us();
         return;
     }
-    if (delivery == DELIVERY_REFUSED && relay->careful) {
+    if (delivery == DELIVERY_REFUSED && flight->alone) {
         relay->void_refused = strcmp(relay->refused_id, flight->id) == 0;
         (void)snprintf(relay->refused_id, sizeof relay->refused_id, "%s", flight->id);
     }
@@ -121,6 +121,7 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
     }
     flight->lane = lane;
     flight->sequence = row->sequence;
+    flight->alone = relay->careful;
     flight->bytes = row->payload.length + row->entity_key.length + sizeof *flight;
     (void)snprintf(flight->id, sizeof flight->id, "%.*s", SLICE_ARGS(row->id));
     if (lane->last == NULL)
