@@ -1,4 +1,5 @@
-/* The main path on a real Kafka: a change made by plain SQL arrives in the peers' databases. */
+/* The main path on a real Kafka: a change made by plain SQL arrives in the peers' databases.
+ * labels: threads */
 #include "tests/support/sidecar.h"
 
 #include <signal.h>
