@@ -88,6 +88,16 @@ enum status applier_look(struct applier *applier, const struct batch *batch,
 enum status applier_judge_own(struct applier *applier, struct batch *batch,
                               struct error *err) MUST_CHECK;
 
+/** Where writers are not excluded: look again behind the writes of a batch. An own change that was
+ * committed meanwhile is one that they stand over; then the caller goes back and writes one by one.
+ */
+enum status applier_look_again(struct applier *applier, const struct batch *batch,
+                               bool *ret_pending, struct error *err) MUST_CHECK;
+
+/** The same behind one event's write, which is taken back to its savepoint. */
+enum status applier_look_behind(struct applier *applier, struct batch_event *event,
+                                struct error *err) MUST_CHECK;
+
 /** @return OK with whether an own change above `own_last` of this entity is under way. */
 enum status applier_is_pending(struct applier *applier, const struct change *change,
                                uint64_t own_last, bool *ret_pending, struct error *err) MUST_CHECK;

@@ -166,6 +166,36 @@ static enum status applier_judge_void(struct applier *applier, struct batch *bat
     return STATUS_OK;
 }
 
+enum status applier_look_again(struct applier *applier, const struct batch *batch,
+                               bool *ret_pending, struct error *err)
+{
+    *ret_pending = false;
+    if (applier->ops->excludes_writers || applier->range_count == 0)
+        return STATUS_OK;
+    enum status status = applier_look(applier, batch, err);
+    for (size_t i = 0; i < batch->count && status == STATUS_OK && !*ret_pending; i++) {
+        const struct batch_event *event = &batch->events[i];
+        if (event->outcome == EVENT_APPLY)
+            status = applier_is_pending(applier, &event->change, event->own_last, ret_pending, err);
+    }
+    return status;
+}
+
+enum status applier_look_behind(struct applier *applier, struct batch_event *event,
+                                struct error *err)
+{
+    bool pending = false;
+    if (applier->ops->excludes_writers)
+        return STATUS_OK;
+    applier->own_complete = false; /* asks for the one entity, in a statement of its own */
+    enum status status = applier_is_pending(applier, &event->change, event->own_last, &pending,
+                                            err);
+    if (status != STATUS_OK || !pending)
+        return status;
+    event->outcome = event->change.kind == KIND_VOID ? EVENT_PASSED : EVENT_SUPERSEDED;
+    return applier->ops->savepoint(applier->store, true, err);
+}
+
 enum status applier_judge_own(struct applier *applier, struct batch *batch, struct error *err)
 {
     if (applier->range_count == 0)

@@ -26,6 +26,22 @@ static bool applier_parked_superseded(struct applier *applier, const struct park
     return false;
 }
 
+/** Write, and take it back where the look behind it finds an own change. */
+static enum status applier_attempt_write(struct applier *applier, const struct mapping *mapping,
+                                         const struct change *change, bool *ret_superseded,
+                                         struct error *err)
+{
+    const struct change *const changes[] = {change};
+    size_t failed = 0;
+    enum status status = applier->ops->apply(applier->store, mapping, changes, 1, &failed, err);
+    if (status != STATUS_OK || applier->ops->excludes_writers || applier->range_count == 0)
+        return status;
+    status = applier_is_pending(applier, change, applier->ranges[0].above, ret_superseded, err);
+    if (status != STATUS_OK || !*ret_superseded)
+        return status;
+    return applier->ops->savepoint(applier->store, true, err);
+}
+
 static enum status applier_attempt(struct applier *applier, const struct parked_record *records,
                                    size_t count, size_t index, struct error *err)
 {
@@ -41,19 +57,16 @@ static enum status applier_attempt(struct applier *applier, const struct parked_
         superseded = applier_parked_superseded(applier, records, count, index);
     if (mapping->published_here && !superseded && applier->range_count > 0)
         status = applier_is_pending(applier, change, applier->ranges[0].above, &superseded, err);
-    if (status != STATUS_OK)
+    if (status == STATUS_OK && !superseded)
+        status = applier_attempt_write(applier, mapping, change, &superseded, err);
+    if (status != STATUS_OK || !superseded)
         return status;
-    if (superseded) {
-        struct superseded_image image = {.entity_type = change->entity_type,
-                                         .entity_key = change->entity_key,
-                                         .record = change->record};
-        struct superseded_image none = {0};
-        return applier->ops->superseded(applier->store, SUPERSEDED_KEEP, &image, &applier->arena,
-                                        &none, err);
-    }
-    const struct change *const changes[] = {change};
-    size_t failed = 0;
-    return applier->ops->apply(applier->store, mapping, changes, 1, &failed, err);
+    struct superseded_image image = {.entity_type = change->entity_type,
+                                     .entity_key = change->entity_key,
+                                     .record = change->record};
+    struct superseded_image none = {0};
+    return applier->ops->superseded(applier->store, SUPERSEDED_KEEP, &image, &applier->arena, &none,
+                                    err);
 }
 
 /** Write down a failed attempt. */

@@ -105,6 +105,17 @@ static enum status applier_write_reduced(struct applier *applier, const struct w
     return status;
 }
 
+/** Park what the database refused. */
+static enum status applier_write_rejected(struct applier *applier, const struct write *write,
+                                          const struct error *reject, struct error *err)
+{
+    enum status status = applier->ops->savepoint(applier->store, true, err);
+    if (status != STATUS_OK)
+        return status;
+    return applier_park_event(applier, write->event, reject->reject, reject->native_code,
+                              reject->text, err);
+}
+
 /** One event behind its own savepoint. */
 static enum status applier_write_single(struct applier *applier, const struct write *write,
                                         struct error *err)
@@ -118,7 +129,7 @@ static enum status applier_write_single(struct applier *applier, const struct wr
         return status;
     status = applier_write_run(applier, write, 1, &reject);
     if (status == STATUS_OK)
-        return STATUS_OK;
+        return applier_look_behind(applier, write->event, err);
     if (status == STATUS_STOP) {
         applier_stop_at(applier, &write->event->change, reject.text);
         return STATUS_STOP;
@@ -127,11 +138,7 @@ static enum status applier_write_single(struct applier *applier, const struct wr
         *err = reject;
         return status;
     }
-    status = applier->ops->savepoint(applier->store, true, err);
-    if (status != STATUS_OK)
-        return status;
-    return applier_park_event(applier, write->event, reject.reject, reject.native_code, reject.text,
-                              err);
+    return applier_write_rejected(applier, write, &reject, err);
 }
 
 enum status applier_write(struct applier *applier, struct batch *batch, struct error *err)
@@ -155,8 +162,11 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
     if (count == 0)
         return STATUS_OK;
     struct error bulk = ERROR_INIT;
+    bool pending = false;
     enum status status = applier_write_reduced(applier, writes, count, &bulk);
-    if (status != STATUS_REJECT && status != STATUS_STOP) {
+    if (status == STATUS_OK)
+        status = applier_look_again(applier, batch, &pending, &bulk);
+    if (status != STATUS_REJECT && status != STATUS_STOP && !pending) {
         if (status != STATUS_OK)
             *err = bulk;
         return status;

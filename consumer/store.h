@@ -164,6 +164,7 @@ struct store_meta {
 
 struct store_ops {
     const char *scheme;      /* "sqlite", "memory" */
+    bool excludes_writers;   /* between begin and commit no other session writes (rule 18) */
     const char *install_sql; /* what open() with `install` runs; for `init --print-sql` */
     /** Append the statements that give the roles keepstep_agent and keepstep_lag what each needs on
      * the tables of this side and no more; nothing where the database has no roles. */

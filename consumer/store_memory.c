@@ -439,6 +439,7 @@ static void store_memory_grants(const struct config *config, struct buffer *out)
 
 const struct store_ops store_memory_ops = {
     .scheme = "memory",
+    .excludes_writers = true,
     .install_sql = "",
     .grants = store_memory_grants,
     .open = store_memory_open,

@@ -184,6 +184,7 @@ static void store_sqlite_grants(const struct config *config, struct buffer *out)
 
 const struct store_ops store_sqlite_ops = {
     .scheme = "sqlite",
+    .excludes_writers = true,
     .install_sql = SQL_INSTALL,
     .grants = store_sqlite_grants,
     .open = store_sqlite_open,

@@ -1,0 +1,104 @@
+/* Databases whose writers are not excluded: the look is repeated behind the writes (rule 18). */
+#include "tests/support/copy.h"
+#include "tests/support/test.h"
+
+/* As in a database where the service's transaction commits while the agent's one writes. */
+static const char table[] =
+    "CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, aggregatetype TEXT,"
+    " aggregateid TEXT, type TEXT, payload TEXT, kafka_partition INTEGER, sequence INTEGER,"
+    " set_aside TEXT);"
+    "CREATE INDEX outbox_waiting ON outbox (position) WHERE sequence IS NULL;"
+    "CREATE INDEX outbox_claimed ON outbox (kafka_partition, sequence)"
+    " WHERE sequence IS NOT NULL;"
+    "CREATE TABLE keepstep_relay(incarnation TEXT);"
+    "INSERT INTO keepstep_relay VALUES ('0193a7c0-0000-7000-8000-000000000001');"
+    "CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT, b TEXT);"
+    "INSERT INTO orders VALUES (1, 'own', 'own');";
+
+static struct {
+    bool commits;        /* the service does, while the first run is written */
+    struct slice entity; /* which it then has changed; data NULL: none yet */
+    int runs;
+} writer;
+
+static struct store_ops open_ops;
+
+static enum status open_apply(struct store *store, const struct mapping *mapping,
+                              const struct change *const *changes, size_t count, size_t *ret_failed,
+                              struct error *err)
+{
+    writer.runs++;
+    if (writer.commits)
+        writer.entity = slice_of("{\"id\":1}");
+    return store_sqlite_ops.apply(store, mapping, changes, count, ret_failed, err);
+}
+
+static enum status open_look(struct store *store, const struct look_range *ranges, size_t count,
+                             const struct own_change *entity, size_t limit, struct arena *arena,
+                             struct own_change **ret_changes, size_t *ret_count, bool *ret_complete,
+                             struct error *err)
+{
+    static struct own_change own;
+    if (writer.entity.data == NULL)
+        return store_sqlite_ops.look(store, ranges, count, entity, limit, arena, ret_changes,
+                                     ret_count, ret_complete, err);
+    own = (struct own_change){
+        .entity_type = slice_of("order"), .entity_key = writer.entity, .sequence = UINT64_MAX};
+    *ret_changes = &own;
+    *ret_count = entity == NULL || slice_equal(entity->entity_key, writer.entity);
+    *ret_complete = true;
+    return STATUS_OK;
+}
+
+static struct copy *begin(bool commits)
+{
+    struct copy *copy = copy_begin(table, true);
+    memset(&writer, 0, sizeof writer);
+    writer.commits = commits;
+    open_ops = store_sqlite_ops;
+    open_ops.excludes_writers = false;
+    open_ops.apply = open_apply;
+    open_ops.look = open_look;
+    applier_free(copy->applier);
+    copy->ops = &open_ops;
+    copy->applier = copy_open(copy);
+    return copy;
+}
+
+static void an_own_change_that_commits_during_the_write_is_not_written_over(void **state)
+{
+    (void)state;
+    struct copy *copy = begin(true);
+    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_add(copy, 2, 2, "c", ",\"a\":\"other\",\"b\":\"other\"");
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "1|own|own\n2|other|other\n");
+    assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
+    assert_int_equal(atomic_load(&copy->metrics->events_applied), 1);
+    assert_string_equal(
+        sqlite_text(copy->database, "SELECT entity_key, offset FROM keepstep_superseded"),
+        "{\"id\":1}|0\n");
+    assert_int_equal(copy_where(copy).next_offset, 2);
+    copy_finish(copy);
+}
+
+static void without_one_a_batch_is_written_in_one_run(void **state)
+{
+    (void)state;
+    struct copy *copy = begin(false);
+    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_add(copy, 2, 2, "c", ",\"a\":\"other\",\"b\":\"other\"");
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "1|theirs|theirs\n2|other|other\n");
+    assert_int_equal(writer.runs, 1);
+    copy_finish(copy);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_own_change_that_commits_during_the_write_is_not_written_over),
+        TEST(without_one_a_batch_is_written_in_one_run),
+    };
+    return TEST_RUN(tests);
+}
