@@ -1,0 +1,143 @@
+/* Driving docker/docker.sh: an engine, its images, one compose project. */
+#include "tests/support/docker.h"
+
+#include "common/clock.h"
+
+#include <sysexits.h>
+#include <unistd.h>
+
+#define DOCKER_SCRIPT    KEEPSTEP_SOURCE_DIR "/tests/support/docker/docker.sh"
+#define DOCKER_ARGUMENTS 32
+#define DOCKER_CALL_MS   120000
+#define DOCKER_BUILD_MS  900000
+#define DOCKER_LOOK_US   200000
+
+static const char *directory; /* NULL until an engine answers */
+static pid_t owner;
+
+static struct process_result docker_call(const char *command, const char *const arguments[],
+                                         int64_t limit_ms)
+{
+    const char *argv[DOCKER_ARGUMENTS + 1] = {DOCKER_SCRIPT, command, directory};
+    size_t count = 3;
+    for (size_t i = 0; arguments != NULL && arguments[i] != NULL; i++) {
+        assert_true(count < DOCKER_ARGUMENTS);
+        argv[count++] = arguments[i];
+    }
+    return process_run(argv, NULL, limit_ms);
+}
+
+static const char *docker_must(const char *command, const char *const arguments[], int64_t limit_ms)
+{
+    struct process_result result = docker_call(command, arguments, limit_ms);
+    if (result.exit_code != 0)
+        test_fail("docker.sh %s %s ended with %d: %s%s", command,
+                  arguments == NULL || arguments[0] == NULL ? "" : arguments[0], result.exit_code,
+                  result.output, result.errors);
+    size_t length = strlen(result.output);
+    if (length > 0 && result.output[length - 1] == '\n')
+        length--;
+    return test_format("%.*s", (int)length, result.output);
+}
+
+static void docker_end(void)
+{
+    if (getpid() == owner)
+        (void)docker_call("end", NULL, DOCKER_CALL_MS);
+}
+
+/* @return why there is no project, NULL where it runs. */
+static const char *docker_begin(void)
+{
+    directory = test_directory_shared();
+    struct process_result result = docker_call("begin", NULL, DOCKER_CALL_MS);
+    if (result.exit_code == 0) {
+        owner = getpid();
+        (void)atexit(docker_end);
+        result = docker_call("images", NULL, DOCKER_BUILD_MS);
+    }
+    if (result.exit_code == EX_UNAVAILABLE)
+        return result.errors;
+    if (result.exit_code != 0)
+        test_fail("docker.sh ended with %d: %s%s", result.exit_code, result.output, result.errors);
+    (void)docker_must("compose", (const char *const[]){"build", NULL}, DOCKER_BUILD_MS);
+    return NULL;
+}
+
+void docker_up(void)
+{
+    static bool done;
+    static const char *problem = "the project did not come up for an earlier test";
+    if (!done) {
+        done = true;
+        unsigned int left = alarm(0); /* downloads and builds are not the test */
+        problem = docker_begin();
+        (void)alarm(left);
+        if (problem == NULL)
+            (void)DOCKER_COMPOSE("up", "-d");
+    }
+    if (problem != NULL)
+        test_skip("%.*s", (int)strcspn(problem, "\n"), problem);
+}
+
+const char *docker_output(const char *const arguments[])
+{
+    return docker_must("docker", arguments, DOCKER_CALL_MS);
+}
+
+const char *docker_compose_output(const char *const arguments[])
+{
+    return docker_must("compose", arguments, DOCKER_CALL_MS);
+}
+
+struct process_result docker_exec(const char *service, const char *const arguments[])
+{
+    const char *all[DOCKER_ARGUMENTS] = {"exec", docker_container(service)};
+    size_t count = 2;
+    for (size_t i = 0; arguments[i] != NULL; i++) {
+        assert_true(count < DOCKER_ARGUMENTS - 1);
+        all[count++] = arguments[i];
+    }
+    return docker_call("docker", all, DOCKER_CALL_MS);
+}
+
+const char *docker_container(const char *service)
+{
+    const char *id = DOCKER_COMPOSE("ps", "-a", "-q", service);
+    if (*id == '\0' || strchr(id, '\n') != NULL)
+        test_fail("not one container of %s: \"%s\"", service, id);
+    return id;
+}
+
+const char *docker_inspect(const char *service, const char *template)
+{
+    return DOCKER("inspect", "-f", template, docker_container(service));
+}
+
+struct docker_health {
+    const char *container;
+    const char *status;
+    const char *last;
+};
+
+static bool docker_health_is(void *context)
+{
+    struct docker_health *health = context;
+    clock_sleep_us(DOCKER_LOOK_US); /* each look is a program of its own */
+    health->last = DOCKER("inspect", "-f", "{{.State.Health.Status}}", health->container);
+    return strcmp(health->last, health->status) == 0;
+}
+
+void docker_wait_health(const char *service, const char *status, int64_t limit_ms)
+{
+    struct docker_health health = {.container = docker_container(service), .status = status};
+    if (!test_wait(docker_health_is, &health, limit_ms))
+        test_fail("%s is %s, not %s: %s", service, health.last, status,
+                  DOCKER("logs", "--tail", "20", health.container));
+}
+
+const char *docker_project(void)
+{
+    return DOCKER("inspect", "-f", "{{index .Config.Labels \"com.docker.compose.project\"}}",
+                  docker_container("kafka"));
+}

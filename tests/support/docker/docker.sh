@@ -1,0 +1,198 @@
+#!/usr/bin/env bash
+# A Docker engine, the images and the project of docker-compose.yml, for a test.
+#
+#   docker.sh begin DIR         find an engine or start one; both end with whoever called this
+#   docker.sh images DIR        have the images that the project's files name
+#   docker.sh docker DIR ...    the client on that engine
+#   docker.sh compose DIR ...   compose on that engine: the plugin (v2), else docker-compose
+#   docker.sh end DIR           take everything down: project, images built here, own engine
+#
+# An engine is started only for root with KEEPSTEP_TEST_DOCKERD=1: Debian's dockerd with its data,
+# state and socket in DIR. It needs nothing unusual (cgroups v1 or v2, iptables, and overlayfs or
+# else vfs); what it changes in the host's network is put back at the end.
+#
+# An image that cannot be pulled gets a stand-in under its name: debian:bookworm-slim from
+# debootstrap with the apt settings of this machine, kept under build/docker, and apache/kafka from
+# that and the jars of tests/support/kafka. Exit code 69: cannot be had here, with the reason.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../../.." && pwd)
+cache=$root/build/docker
+
+die() { # TEXT
+    echo "docker.sh: $*" >&2
+    exit 69
+}
+
+compose() {
+    local -a program=(docker-compose)
+    ! docker compose version >/dev/null 2>&1 || program=(docker compose)
+    "${program[@]}" -f "$root/docker-compose.yml" -p "$(project)" "$@"
+}
+
+project() { # the last part of DIR, in the letters that a project's name may have
+    basename "$dir" | tr '[:upper:]' '[:lower:]' | tr -cd 'a-z0-9-'
+}
+
+# -- engine
+
+answers() {
+    timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1
+}
+
+mtu_of_default_route() {
+    local device
+    device=$(awk '$2 == "00000000" { print $1; exit }' /proc/net/route)
+    cat "/sys/class/net/${device:-lo}/mtu"
+}
+
+start_engine() {
+    [ "${KEEPSTEP_TEST_DOCKERD:-}" = 1 ] ||
+        die "no Docker engine answers, and KEEPSTEP_TEST_DOCKERD=1 does not allow to start one"
+    [ "$(id -u)" -eq 0 ] || die "no Docker engine answers, and starting one needs root"
+    command -v dockerd >/dev/null || die "no Docker engine answers, and there is no dockerd"
+    cat /proc/sys/net/ipv4/ip_forward >"$dir/ip_forward"
+    iptables -S FORWARD | grep '^-P' >"$dir/forward_policy" || die "iptables does not work here"
+    [ -e /sys/class/net/docker0 ] || touch "$dir/remove_bridge"
+    echo "unix://$dir/docker.sock" >"$dir/host"
+    setsid dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/dockerd.pid" \
+        --host "unix://$dir/docker.sock" --mtu "$(mtu_of_default_route)" \
+        >"$dir/dockerd.log" 2>&1 </dev/null &
+    local process=$!
+    export DOCKER_HOST=unix://$dir/docker.sock
+    for _ in $(seq 300); do
+        ! answers || return 0
+        kill -0 "$process" 2>/dev/null || break
+        sleep 0.2
+    done
+    stop_engine
+    die "dockerd does not run here: $(tail -n 1 "$dir/dockerd.log")"
+}
+
+stop_engine() {
+    local process
+    process=$(cat "$dir/dockerd.pid" 2>/dev/null) || process=
+    if [ -n "$process" ]; then
+        kill -TERM "$process" 2>/dev/null || true
+        for _ in $(seq 300); do
+            kill -0 "$process" 2>/dev/null || break
+            sleep 0.1
+        done
+        kill -KILL "$process" 2>/dev/null || true
+    fi
+    [ ! -e "$dir/remove_bridge" ] || ip link delete docker0 2>/dev/null || true
+    # shellcheck disable=SC2046 # "-P FORWARD ACCEPT" is three words
+    iptables $(cat "$dir/forward_policy") || true
+    cat "$dir/ip_forward" >/proc/sys/net/ipv4/ip_forward || true
+    rm -rf "$dir/data" "$dir/exec"
+}
+
+take_down() {
+    compose logs --no-color >"$dir/compose.log" 2>&1 || true
+    compose down --volumes --remove-orphans --rmi local --timeout 5 || true
+    if [ -e "$dir/host" ]; then
+        stop_engine
+    elif [ -e "$dir/stand_ins" ]; then
+        xargs docker rmi --force <"$dir/stand_ins" || true
+    fi
+    rm -f "$dir/watch.pid"
+}
+
+# The test may end in any way, by SIGKILL too: nothing of this is left behind.
+watch() { # OWNER
+    echo $$ >"$dir/watch.pid"
+    trap take_down EXIT
+    trap 'exit 0' TERM
+    while kill -0 "$1" 2>/dev/null; do
+        sleep 0.2
+    done
+}
+
+begin() {
+    command -v docker >/dev/null || die "no docker"
+    docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null ||
+        die "neither Compose v2 nor docker-compose"
+    answers || start_engine
+    setsid "${BASH_SOURCE[0]}" watch "$dir" "$PPID" >>"$dir/watch.log" 2>&1 </dev/null &
+    while [ ! -e "$dir/watch.pid" ]; do sleep 0.05; done
+}
+
+end() {
+    local process
+    process=$(cat "$dir/watch.pid")
+    kill -TERM "$process"
+    while [ -e "$dir/watch.pid" ]; do sleep 0.1; done
+}
+
+# -- images
+
+have() { # IMAGE BUILDER: there already, or pulled, or built by BUILDER
+    docker image inspect "$1" >/dev/null 2>&1 && return
+    timeout 300 docker pull -q "$1" 2>>"$dir/pull.log" && return
+    "$2" "$1"
+    echo "$1" >>"$dir/stand_ins"
+}
+
+# How this machine reaches its package mirror, for apt inside an image.
+apt_settings() {
+    apt-config dump | grep -E '^Acquire::(http|https|Check-|Retries)' || true
+    [ -z "${http_proxy:-}" ] || echo "Acquire::http::Proxy \"$http_proxy\";"
+    [ -z "${https_proxy:-}" ] || echo "Acquire::https::Proxy \"$https_proxy\";"
+}
+
+apt_mirror() {
+    apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
+        awk '$2 == "bookworm" && $1 ~ /^http/ { print $1; exit }'
+}
+
+build_debian() { # IMAGE
+    local mirror settings tar
+    mirror=$(apt_mirror)
+    settings=$(apt_settings)
+    tar=$cache/bookworm-$(sha256sum <<<"$mirror $settings" | cut -c 1-12).tar
+    if [ ! -e "$tar" ]; then
+        command -v debootstrap >/dev/null || die "$1 cannot be pulled, and there is no debootstrap"
+        [ "$(id -u)" -eq 0 ] || die "$1 cannot be pulled, and debootstrap needs root"
+        mkdir -p "$cache"
+        debootstrap --variant=minbase --include=ca-certificates bookworm "$dir/base" \
+            "${mirror:-http://deb.debian.org/debian}" >"$dir/debootstrap.log" 2>&1 ||
+            die "$1 cannot be pulled, and debootstrap failed: $(tail -n 1 "$dir/debootstrap.log")"
+        cp /etc/ssl/certs/ca-certificates.crt "$dir/base/etc/ssl/certs/" 2>/dev/null || true
+        echo "$settings" >"$dir/base/etc/apt/apt.conf.d/90test"
+        rm -rf "$dir/base/var/cache/apt" "$dir/base/var/lib/apt/lists"
+        tar -C "$dir/base" -c -f "$tar.$$" .
+        mv "$tar.$$" "$tar"
+        rm -rf "$dir/base"
+    fi
+    docker import "$tar" "$1"
+}
+
+build_kafka() { # IMAGE
+    local libs
+    grep -q "<version>${1#*:}</version>" "$root/tests/support/kafka/pom.xml" ||
+        die "$1 cannot be pulled, and tests/support/kafka has another version"
+    libs=$("$root/tests/support/kafka/kafka.sh" fetch)
+    tar -c --transform "s,^$(basename "$libs"),libs," -C "$here/kafka" . \
+        -C "$root/tests/support/kafka" log4j2.xml -C "$(dirname "$libs")" "$(basename "$libs")" |
+        docker build -t "$1" - || die "$1 cannot be pulled, and its stand-in cannot be built"
+}
+
+images() {
+    local kafka
+    kafka=$(sed -n 's/^ *image: *\(apache\/kafka:.*\)$/\1/p' "$root/docker-compose.yml")
+    have debian:bookworm-slim build_debian
+    have "$kafka" build_kafka
+}
+
+[ $# -ge 2 ] || die "usage: docker.sh begin | images | docker | compose | end DIR ..."
+command=$1
+dir=$2
+shift 2
+[ ! -e "$dir/host" ] || { DOCKER_HOST=$(cat "$dir/host") && export DOCKER_HOST; }
+
+case $command in
+docker) docker "$@" ;;
+begin | images | compose | watch | end) "$command" "$@" ;;
+*) die "unknown command $command" ;;
+esac
