@@ -92,23 +92,6 @@ static void containers_are_not_root_and_listen_on_the_loopback_only(void **state
     }
 }
 
-static void a_sidecar_without_a_broker_is_unhealthy_until_it_is_back(void **state)
-{
-    (void)state;
-    docker_up();
-    wait_until_healthy();
-    assert_int_equal(keepstep("shop", "healthcheck", NULL).exit_code, 0);
-    (void)DOCKER("kill", "-s", "KILL", docker_container("kafka"));
-    docker_wait_health("shop-keepstep", "unhealthy", HEALTHY_MS);
-    struct process_result asked = keepstep("shop", "healthcheck", NULL);
-    assert_int_equal(asked.exit_code, 1);
-    assert_string_not_equal(asked.output, "ready\n");
-    wait_for_new_rows("shop", "orders", 1); /* the service goes on */
-    (void)DOCKER("start", docker_container("kafka"));
-    wait_until_healthy();
-    assert_int_equal(keepstep("shop", "healthcheck", NULL).exit_code, 0);
-}
-
 static bool all_is_published_and_applied(void *context)
 {
     const char **last = context;
@@ -157,7 +140,7 @@ static void assert_copies_equal(const char *table, const char *columns, int64_t 
     }
 }
 
-static void kill_one_sidecar_and_the_broker(void)
+static void kill_a_sidecar(void)
 {
     const char *sidecar = docker_container("billing-keepstep");
     wait_for_new_rows("billing", "shipments", 3);
@@ -165,10 +148,34 @@ static void kill_one_sidecar_and_the_broker(void)
     wait_for_new_rows("shop", "orders", 3);
     (void)DOCKER("start", sidecar);
     wait_for_new_rows("billing", "orders", 3);
+}
+
+/* For so long that the sidecars say so; their services go on writing. */
+static void kill_the_broker(void)
+{
+    assert_int_equal(keepstep("shop", "healthcheck", NULL).exit_code, 0);
     (void)DOCKER("kill", "-s", "KILL", docker_container("kafka"));
+    docker_wait_health("shop-keepstep", "unhealthy", HEALTHY_MS);
+    struct process_result asked = keepstep("shop", "healthcheck", NULL);
+    assert_int_equal(asked.exit_code, 1);
+    assert_string_not_equal(asked.output, "ready\n");
     wait_for_new_rows("shop", "orders", 3);
     (void)DOCKER("start", docker_container("kafka"));
+    wait_until_healthy();
+    assert_int_equal(keepstep("shop", "healthcheck", NULL).exit_code, 0);
     wait_for_new_rows("billing", "shipments", 3);
+}
+
+/* After a broker was killed its coordinator may take an agent that joins again for a twin: that
+ * one ends, and its restart policy starts it. Nothing else ends a sidecar. */
+static void assert_ended_only_as_a_twin(const char *sidecar)
+{
+    const char *log = DOCKER_COMPOSE("logs", "--no-color", sidecar);
+    int twins = 0;
+    for (const char *at = log; (at = strstr(at, "runs under the same instance name")) != NULL; at++)
+        twins++;
+    if (strcmp(docker_inspect(sidecar, "{{.RestartCount}}"), test_format("%d", twins)) != 0)
+        test_fail("%s ended by itself: %s", sidecar, log);
 }
 
 static void copies_are_equal_after_a_sidecar_and_the_broker_were_killed(void **state)
@@ -176,17 +183,18 @@ static void copies_are_equal_after_a_sidecar_and_the_broker_were_killed(void **s
     (void)state;
     docker_up();
     wait_until_healthy();
-    kill_one_sidecar_and_the_broker();
-    wait_until_healthy();
+    kill_a_sidecar();
+    kill_the_broker();
     (void)DOCKER_COMPOSE("stop", "shop", "billing", "shipping");
     const char *last = "";
     if (!test_wait(all_is_published_and_applied, &last, 60000))
         test_fail("not everything is published and applied: %s", last);
     (void)DOCKER_COMPOSE("stop", "shop-keepstep", "billing-keepstep", "shipping-keepstep");
     for (size_t i = 0; i < SERVICE_COUNT; i++) {
+        const char *sidecar = sidecar_of(services[i]);
         /* 137 would be the end of the grace period. */
-        assert_string_equal(docker_inspect(sidecar_of(services[i]), "{{.State.ExitCode}}"), "0");
-        assert_string_equal(docker_inspect(sidecar_of(services[i]), "{{.RestartCount}}"), "0");
+        assert_string_equal(docker_inspect(sidecar, "{{.State.ExitCode}}"), "0");
+        assert_ended_only_as_a_twin(sidecar);
         const char *database = database_of(services[i]);
         assert_int_equal(sqlite_number(database, "SELECT count(*) FROM keepstep_parked"), 0);
         const char *log = DOCKER_COMPOSE("logs", "--no-color", services[i]);
@@ -218,8 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(containers_are_not_root_and_listen_on_the_loopback_only, 300),
-        TEST_WITH_LIMIT(a_sidecar_without_a_broker_is_unhealthy_until_it_is_back, 300),
-        TEST_WITH_LIMIT(copies_are_equal_after_a_sidecar_and_the_broker_were_killed, 400),
+        TEST_WITH_LIMIT(copies_are_equal_after_a_sidecar_and_the_broker_were_killed, 600),
         TEST_WITH_LIMIT(down_leaves_nothing_behind, 120),
     };
     return TEST_RUN(tests);

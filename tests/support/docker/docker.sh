@@ -90,11 +90,12 @@ stop_engine() {
 
 take_down() {
     compose logs --no-color >"$dir/compose.log" 2>&1 || true
-    compose down --volumes --remove-orphans --rmi local --timeout 5 || true
     if [ -e "$dir/host" ]; then
+        compose down --volumes --timeout 5 || true # with it go the networks of the host
         stop_engine
-    elif [ -e "$dir/stand_ins" ]; then
-        xargs docker rmi --force <"$dir/stand_ins" || true
+    else
+        compose down --volumes --remove-orphans --rmi local --timeout 5 || true
+        [ ! -e "$dir/stand_ins" ] || xargs docker rmi --force <"$dir/stand_ins" || true
     fi
     rm -f "$dir/watch.pid"
 }
