@@ -7,7 +7,9 @@
 #include <stdio.h>
 
 #define EXCLUDED_MAX   64
-#define HEADER_FRAMING 8 /* lengths of a header's name and value, at most */
+#define HEADER_FRAMING 8    /* lengths of a header's name and value, at most */
+#define HEADERS_PLAIN  1024 /* more than all headers have but for what the row brings */
+#define DIGITS_SURE    18   /* any integer of so many digits is an int64 */
 
 /* Entities of this load that have a row set aside: their later rows wait. */
 struct excluded {
@@ -41,6 +43,14 @@ static bool relay_is_excluded(const struct excluded *excluded, const struct outb
 static enum status relay_check_size(struct relay *relay, const struct relay_topic *topic,
                                     const struct outbox_row *row, struct error *err)
 {
+    int64_t limit = relay->options.config->limits.message_bytes;
+    if (topic->size_max > 0 && topic->size_max < limit)
+        limit = topic->size_max;
+    size_t bound = row->payload.length + row->partition_key.length + 2 * row->entity_key.length +
+                   row->type.length + row->created_at.length + row->traceparent.length +
+                   strlen(relay->lease.origin) + HEADERS_PLAIN;
+    if ((int64_t)bound <= limit)
+        return STATUS_OK;
     /* The widest headers that it can get. */
     struct outbox_row numbered = *row;
     numbered.sequence = UINT64_MAX;
@@ -53,15 +63,32 @@ static enum status relay_check_size(struct relay *relay, const struct relay_topi
     size_t size = relay_record_key(row).length + row->payload.length;
     for (size_t i = 0; i < count; i++)
         size += headers[i].name.length + headers[i].value.length + HEADER_FRAMING;
-    int64_t limit = relay->options.config->limits.message_bytes;
-    if (topic->size_max > 0 && topic->size_max < limit)
-        limit = topic->size_max;
     if ((int64_t)size > limit)
         return error_set(err, STATUS_REJECT,
                          "the record has %zu bytes, topic %s takes %lld: raise "
                          "limits.message_bytes and max.message.bytes",
                          size, topic->name, (long long)limit);
     return STATUS_OK;
+}
+
+/* Whether a key is sure to be canonical already, as triggers write it: {"id":42}. */
+static bool relay_is_canonical(const struct entity_schema *schema, struct slice key)
+{
+    const struct column *column = &schema->columns[schema->key_columns[0]];
+    size_t name = strlen(column->name);
+    if (schema->key_count != 1 || column->type != COLUMN_INTEGER || key.length < name + 6 ||
+        memcmp(key.data, "{\"", 2) != 0 || memcmp(key.data + 2, column->name, name) != 0 ||
+        memcmp(key.data + 2 + name, "\":", 2) != 0 || key.data[key.length - 1] != '}' ||
+        strpbrk(column->name, "\"\\\b\f\n\r\t") != NULL)
+        return false;
+    const char *digits = key.data + name + 4;
+    const char *end = key.data + key.length - 1;
+    digits += *digits == '-';
+    for (const char *at = digits; at < end; at++) {
+        if (*at < '0' || *at > '9')
+            return false;
+    }
+    return digits < end && *digits != '0' && end - digits <= DIGITS_SURE;
 }
 
 static enum status relay_check_plain(const struct outbox_row *row, struct error *err)
@@ -97,8 +124,9 @@ static enum status relay_check(struct relay *relay, struct outbox_row *row, stru
                          SLICE_ARGS(row->entity_type));
     const struct entity_schema *schema = relay->options.schemas[entry - config->publish];
     struct relay_topic *topic = relay_find_topic(relay, entry->topic);
-    enum status status = canonical_key(schema, row->entity_key, &relay->arena, &row->entity_key,
-                                       err);
+    enum status status = STATUS_OK;
+    if (!relay_is_canonical(schema, row->entity_key))
+        status = canonical_key(schema, row->entity_key, &relay->arena, &row->entity_key, err);
     if (status == STATUS_OK)
         status = relay_check_plain(row, err);
     if (status == STATUS_OK)

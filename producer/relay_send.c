@@ -123,7 +123,8 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
     flight->sequence = row->sequence;
     flight->alone = relay->careful;
     flight->bytes = row->payload.length + row->entity_key.length + sizeof *flight;
-    (void)snprintf(flight->id, sizeof flight->id, "%.*s", SLICE_ARGS(row->id));
+    size_t length = row->id.length < sizeof flight->id ? row->id.length : sizeof flight->id - 1;
+    memcpy(flight->id, row->id.data, length);
     if (lane->last == NULL)
         lane->first = flight;
     else
@@ -164,8 +165,7 @@ static bool relay_take_delivered(struct relay *relay, struct relay_lane *lane)
             lane->last = NULL;
         lane->state.acknowledged_sequence = flight->sequence;
         lane->state.acknowledged_offset = flight->offset;
-        (void)snprintf(lane->state.acknowledged_id, sizeof lane->state.acknowledged_id, "%s",
-                       flight->id);
+        memcpy(lane->state.acknowledged_id, flight->id, sizeof lane->state.acknowledged_id);
         lane->delivered--;
         relay->delivered--;
         atomic_fetch_add(&relay->options.metrics->acknowledged, 1);

@@ -230,12 +230,43 @@ static void a_row_set_aside_blocks_its_entity_however_the_key_is_written(void **
     shop_done(&shop);
 }
 
+static void a_key_that_only_looks_canonical_is_set_aside_or_made_so(void **state)
+{
+    static const char *const keys[] = {"{\"id\":-}",  "{\"id\":}",  "{\"id\":007}", "{\"id\":1.0}",
+                                       "{\"id\":-0}", "{\"ID\":1}", "{\"id\":1}}"};
+    (void)state;
+    struct shop shop = {0};
+    shop_make(&shop);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        (void)sqlite_format(shop.path,
+                            "INSERT INTO outbox(aggregatetype,aggregateid,type,payload) VALUES("
+                            "'order','%s','order.deleted','{\"op\":\"d\",\"before\":null,"
+                            "\"after\":null}')",
+                            keys[i]);
+    write_order(&shop, -12, false, "{\"id\":-12,\"name\":\"x\"}");
+    (void)sqlite_text(shop.path,
+                      "UPDATE outbox SET aggregateid = '{ \"id\": -12}' WHERE position = 8");
+    write_order(&shop, -12, false, "{\"id\":-12,\"name\":\"y\"}");
+    shop_start(&shop);
+    expect(&shop,
+           "SELECT count(*), count(DISTINCT aggregateid), count(DISTINCT kafka_partition) FROM "
+           "outbox WHERE position >= 8 AND sequence IS NOT NULL",
+           "2|1|1\n");
+    assert_string_equal(
+        sqlite_text(shop.path, "SELECT count(*) FROM outbox WHERE position < 8 AND sequence IS NOT "
+                               "NULL AND aggregateid <> '{\"id\":0}'"),
+        "0\n");
+    shop_stop(&shop);
+    shop_done(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_claim_that_failed_is_made_again_by_the_same_producer, 120),
         TEST_WITH_LIMIT(a_claim_that_was_durable_although_its_commit_failed_is_sent_once, 120),
         TEST_WITH_LIMIT(a_row_set_aside_blocks_its_entity_however_the_key_is_written, 90),
+        TEST_WITH_LIMIT(a_key_that_only_looks_canonical_is_set_aside_or_made_so, 90),
     };
     return TEST_RUN(tests);
 }
