@@ -255,8 +255,9 @@ struct store {
 
 extern const struct store_ops store_sqlite_ops;
 extern const struct store_ops store_memory_ops;
+extern const struct store_ops store_mariadb_ops;
 
-/** @return the back end for "sqlite:…" or "memory:", NULL for another scheme. */
+/** @return the back end for "sqlite:…", "mysql:…" or "memory:", NULL for another scheme. */
 const struct store_ops *store_find(const char *url);
 
 void partition_state_done(struct partition_state *state);

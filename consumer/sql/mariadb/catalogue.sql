@@ -1,0 +1,38 @@
+-- What the catalogue says of a table that an entity type is mapped to, and of the server.
+-- name: catalogue_server
+SELECT @@max_allowed_packet, count(*) FROM information_schema.columns
+WHERE table_schema = database() AND table_name = 'outbox'
+    AND column_name IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
+-- name: catalogue_version
+SELECT count(*) FROM information_schema.tables
+WHERE table_schema = database() AND table_name = 'keepstep_meta'
+-- name: catalogue_table
+SELECT table_type, coalesce(engine, '') FROM information_schema.tables
+WHERE table_schema = database() AND table_name = ?
+-- name: catalogue_column
+SELECT data_type, column_type, is_nullable = 'YES', coalesce(character_maximum_length, 0),
+    coalesce(character_octet_length, 0), coalesce(numeric_precision, 0), coalesce(numeric_scale, 0),
+    coalesce(datetime_precision, 0), coalesce(character_set_name, ''), coalesce(collation_name, ''),
+    lower(extra), is_generated = 'ALWAYS'
+FROM information_schema.columns
+WHERE table_schema = database() AND table_name = ? AND column_name = ?
+-- Columns, and whether an INSERT must give them.
+-- name: catalogue_needed
+SELECT column_name, is_nullable = 'NO' AND column_default IS NULL AND is_generated = 'NEVER'
+    AND extra NOT LIKE '%auto_increment%'
+FROM information_schema.columns WHERE table_schema = database() AND table_name = ?
+-- name: catalogue_indexes
+SELECT index_name, column_name, sub_part IS NOT NULL OR nullable = 'YES'
+FROM information_schema.statistics
+WHERE table_schema = database() AND table_name = ? AND non_unique = 0
+ORDER BY index_name, seq_in_index
+-- name: catalogue_cascade
+SELECT constraint_name, table_name, referenced_table_name
+FROM information_schema.referential_constraints
+WHERE constraint_schema = database() AND (table_name = ? OR referenced_table_name = ?)
+    AND (update_rule NOT IN ('RESTRICT', 'NO ACTION') OR delete_rule NOT IN ('RESTRICT', 'NO ACTION'))
+LIMIT 1
+-- name: catalogue_insert_triggers
+SELECT count(*) FROM information_schema.triggers
+WHERE event_object_schema = database() AND event_object_table = ? AND action_timing = 'BEFORE'
+    AND event_manipulation = 'INSERT'

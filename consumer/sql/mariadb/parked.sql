@@ -1,0 +1,66 @@
+-- Parked records, what they block, and superseded images. State 0 held, 1 waiting, 2 behind,
+-- 3 skipped: a skipped record is evidence and blocks nothing.
+-- name: blocked_read
+SELECT DISTINCT b.entity_type, b.entity_key
+FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
+WHERE p.topic = ? AND p.`partition` = ? AND p.state <> 3 ORDER BY 1, 2
+-- name: parked_count
+SELECT count(*), coalesce(sum(state = 1), 0) FROM keepstep_parked
+WHERE topic = ? AND `partition` = ? AND state <> 3
+-- name: parked_add
+INSERT INTO keepstep_parked(topic, `partition`, `offset`, record_key, record_value, headers, state,
+    reason, code, attempts, parked_at, next_attempt_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- name: blocked_add
+INSERT INTO keepstep_blocked(entity_digest, entity_type, entity_key, parked_id)
+VALUES (unhex(sha2(concat(?, '\n', ?), 256)), ?, ?, ?)
+-- name: parked_read
+SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key, p.record_value, p.headers,
+    b.entity_type, b.entity_key, p.state, p.reason, p.code, p.attempts, p.parked_at,
+    p.next_attempt_at
+FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
+WHERE (? = '' OR p.topic = ?) AND (? < 0 OR p.`partition` = ?)
+    AND (? = 0 OR b.entity_type = ?) AND (? = 0 OR b.entity_key = ?)
+    AND (? = 0 OR p.parked_id = ?)
+    AND (? = 0 OR (p.state = 1 AND p.next_attempt_at <= ?))
+    AND (? = 0 OR (p.state <> 3 AND NOT EXISTS (
+        SELECT 1 FROM keepstep_blocked older_blocked
+        JOIN keepstep_parked older ON older.parked_id = older_blocked.parked_id
+        WHERE older_blocked.entity_digest = b.entity_digest AND older.state <> 3
+            AND (older.topic < p.topic OR (older.topic = p.topic
+                AND (older.`partition` < p.`partition` OR (older.`partition` = p.`partition`
+                    AND older.`offset` < p.`offset`)))))))
+ORDER BY p.topic, p.`partition`, p.`offset` LIMIT ?
+-- name: parked_next
+SELECT other.parked_id FROM keepstep_blocked mine
+JOIN keepstep_blocked b ON b.entity_digest = mine.entity_digest
+JOIN keepstep_parked other ON other.parked_id = b.parked_id
+WHERE mine.parked_id = ? AND other.parked_id <> ? AND other.state <> 3
+ORDER BY other.topic, other.`partition`, other.`offset` LIMIT 1
+-- name: parked_promote
+UPDATE keepstep_parked SET state = 1, next_attempt_at = 0 WHERE state = 2 AND parked_id = ?
+-- name: parked_revise
+UPDATE keepstep_position q
+JOIN keepstep_parked p ON p.topic = q.topic AND p.`partition` = q.`partition`
+SET q.revision = q.revision + 1 WHERE p.parked_id = ?
+-- name: blocked_delete
+DELETE FROM keepstep_blocked WHERE parked_id = ?
+-- name: parked_delete
+DELETE FROM keepstep_parked WHERE parked_id = ?
+-- name: parked_attempt
+UPDATE keepstep_parked SET state = ?, reason = ?, code = ?, attempts = ?, next_attempt_at = ?
+WHERE parked_id = ?
+-- name: parked_state
+UPDATE keepstep_parked SET state = ?, next_attempt_at = 0 WHERE parked_id = ?
+-- name: superseded_keep
+INSERT INTO keepstep_superseded(entity_digest, entity_type, entity_key, topic, `partition`,
+    `offset`, record_key, record_value, headers)
+VALUES (unhex(sha2(concat(?, '\n', ?), 256)), ?, ?, ?, ?, ?, ?, ?, ?)
+ON DUPLICATE KEY UPDATE
+    topic = VALUES(topic), `partition` = VALUES(`partition`), `offset` = VALUES(`offset`),
+    record_key = VALUES(record_key), record_value = VALUES(record_value), headers = VALUES(headers)
+-- name: superseded_read
+SELECT topic, `partition`, `offset`, record_key, record_value, headers FROM keepstep_superseded
+WHERE entity_digest = unhex(sha2(concat(?, '\n', ?), 256))
+-- name: superseded_drop
+DELETE FROM keepstep_superseded WHERE entity_digest = unhex(sha2(concat(?, '\n', ?), 256))

@@ -1,0 +1,192 @@
+/* The MariaDB store's transactions: fences, savepoints, commit; its grants and function table. */
+#include "consumer/store_mariadb_internal.h"
+
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "consumer_mariadb_sql.h"
+
+static enum status store_mariadb_meta(struct store *store, struct store_meta *ret_meta,
+                                      struct error *err)
+{
+    struct store_mariadb *self = store_mariadb_of(store);
+    struct statement *statement = NULL;
+    int64_t version = 0;
+    bool row = false;
+
+    *ret_meta = (struct store_meta){0};
+    enum status status = store_mariadb_number(
+        self, STATEMENT_META_READ, PARAMETERS(parameter_text("schema_version")), 0, &version, err);
+    if (status == STATUS_OK)
+        status = store_mariadb_start(self, STATEMENT_META_READ,
+                                     PARAMETERS(parameter_text("copy_id")), &statement, &row, err);
+    if (status == STATUS_OK && row)
+        store_mariadb_copy(statement, 0, ret_meta->copy_id, sizeof ret_meta->copy_id);
+    ret_meta->schema_version = (int)version;
+    store_mariadb_end(statement);
+    if (status == STATUS_OK && self->has_outbox) {
+        status = store_mariadb_start(self, STATEMENT_LOOK_INCARNATION, NULL, 0, &statement, &row,
+                                     err);
+        if (status == STATUS_OK && row)
+            store_mariadb_copy(statement, 0, ret_meta->incarnation, sizeof ret_meta->incarnation);
+        if (status == STATUS_OK)
+            store_mariadb_end(statement);
+    }
+    store_mariadb_release(self);
+    return status;
+}
+
+static enum status fence_write(struct store_mariadb *self, const struct fence *fence,
+                               int64_t *ret_changes, struct error *err)
+{
+    struct parameter topic = parameter_text(fence->topic);
+    struct parameter partition = parameter_integer(fence->partition);
+    struct parameter epoch = parameter_integer(fence->epoch);
+    struct parameter revision = parameter_integer(fence->revision);
+    struct parameter old_offset = parameter_integer(fence->old_offset);
+    struct parameter new_offset = parameter_integer(fence->new_offset);
+    struct parameter stopped = parameter_text(fence->stopped == NULL ? "" : fence->stopped);
+    struct parameter now = parameter_integer(clock_wall_us());
+
+    if (fence->by_epoch_alone)
+        return store_mariadb_run(self, STATEMENT_POSITION_FENCE_EPOCH,
+                                 PARAMETERS(now, topic, partition, epoch), ret_changes, err);
+    if (fence->anchor_offset < 0)
+        return store_mariadb_run(self, STATEMENT_POSITION_FENCE_UNANCHORED,
+                                 PARAMETERS(new_offset, new_offset, stopped, now, topic, partition,
+                                            old_offset, epoch, revision),
+                                 ret_changes, err);
+    return store_mariadb_run(
+        self, STATEMENT_POSITION_FENCE,
+        PARAMETERS(new_offset, new_offset, parameter_integer(fence->anchor_offset),
+                   parameter_text(fence->anchor_id == NULL ? "" : fence->anchor_id), stopped, now,
+                   topic, partition, old_offset, epoch, revision),
+        ret_changes, err);
+}
+
+static enum status fence_take(struct store_mariadb *self, const struct fence *fence,
+                              struct error *err)
+{
+    int64_t changes = 0;
+    int64_t owned = 0;
+    enum status status = fence_write(self, fence, &changes, err);
+    if (status != STATUS_OK || changes == 1)
+        return status;
+    status = store_mariadb_number(self, STATEMENT_POSITION_OWNED,
+                                  PARAMETERS(parameter_text(fence->topic),
+                                             parameter_integer(fence->partition),
+                                             parameter_integer(fence->epoch)),
+                                  0, &owned, err);
+    if (status != STATUS_OK)
+        return status;
+    if (owned != 0)
+        return error_set_native(err, STATUS_ABORT, 1,
+                                "%s/%d: the position has changed: load it anew", fence->topic,
+                                fence->partition);
+    return error_set_native(err, STATUS_ABORT, 0, "%s/%d: another agent owns the partition",
+                            fence->topic, fence->partition);
+}
+
+/* With autocommit=0 the first fence begins the transaction. */
+static enum status store_mariadb_begin(struct store *store, const struct fence *fences,
+                                       size_t count, struct error *err)
+{
+    struct store_mariadb *self = store_mariadb_of(store);
+    enum status status = store_mariadb_ready(self, err);
+    self->in_transaction = status == STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < count; i++)
+        status = fence_take(self, &fences[i], err);
+    if (status == STATUS_OK)
+        status = store_mariadb_execute(self, "SAVEPOINT keepstep_batch", err);
+    return status;
+}
+
+static enum status store_mariadb_savepoint(struct store *store, bool undo, struct error *err)
+{
+    return store_mariadb_execute(
+        store_mariadb_of(store),
+        undo ? "ROLLBACK TO SAVEPOINT keepstep_batch" : "SAVEPOINT keepstep_batch", err);
+}
+
+/* Whatever goes wrong here leaves the outcome unknown: another session reads it back. */
+static enum status store_mariadb_commit(struct store *store, bool durable, struct error *err)
+{
+    struct store_mariadb *self = store_mariadb_of(store);
+    bool first = err != NULL && err->status == STATUS_OK;
+    (void)durable; /* every commit waits */
+    enum status status = store_mariadb_execute(self, "COMMIT", err);
+    self->in_transaction = status != STATUS_OK;
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    self->lost = true;
+    if (first) {
+        err->status = STATUS_RETRY;
+        err->connection_lost = true;
+    }
+    return STATUS_RETRY;
+}
+
+static enum status store_mariadb_prune(struct store *store, int64_t before_us, size_t limit,
+                                       size_t *ret_pruned, struct error *err)
+{
+    struct store_mariadb *self = store_mariadb_of(store);
+    int64_t changes = 0;
+    bool own = !self->in_transaction;
+    enum status status = store_mariadb_run(
+        self, STATEMENT_KEY_PRUNE,
+        PARAMETERS(parameter_integer(before_us), parameter_integer((int64_t)limit)), &changes, err);
+    if (status == STATUS_OK && own)
+        status = store_mariadb_execute(self, "COMMIT", err);
+    store_mariadb_release(self);
+    *ret_pruned = (size_t)changes;
+    return status;
+}
+
+static void store_mariadb_grants(const struct config *config, struct buffer *out)
+{
+    static const char *const written[] = {"keepstep_position",   "keepstep_sequence",
+                                          "keepstep_superseded", "keepstep_idempotency_key",
+                                          "keepstep_parked",     "keepstep_blocked"};
+    static const char *const seen[] = {"keepstep_meta", "keepstep_position", "keepstep_sequence",
+                                       "keepstep_parked", "keepstep_blocked"};
+    buffer_append_text(out, "GRANT SELECT ON keepstep_meta TO keepstep_agent;\n");
+    for (size_t i = 0; i < sizeof written / sizeof written[0]; i++)
+        buffer_append_format(out, "GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO keepstep_agent;\n",
+                             written[i]);
+    for (size_t i = 0; i < config->apply_count; i++) {
+        const struct config_entry *entry = &config->apply[i];
+        buffer_append_text(out, "GRANT SELECT, INSERT, UPDATE, DELETE ON ");
+        store_mariadb_append_name(out, entry->table == NULL ? entry->entity_type : entry->table);
+        buffer_append_text(out, " TO keepstep_agent;\n");
+    }
+    if (config->publish_count > 0)
+        buffer_append_text(out, "GRANT SELECT ON outbox TO keepstep_agent;\n"
+                                "GRANT SELECT ON keepstep_relay TO keepstep_agent;\n");
+    for (size_t i = 0; i < sizeof seen / sizeof seen[0]; i++)
+        buffer_append_format(out, "GRANT SELECT ON %s TO keepstep_lag;\n", seen[i]);
+}
+
+const struct store_ops store_mariadb_ops = {
+    .scheme = "mysql",
+    .install_sql = SQL_INSTALL,
+    .grants = store_mariadb_grants,
+    .open = store_mariadb_open,
+    .close = store_mariadb_close,
+    .prepare = store_mariadb_prepare,
+    .meta = store_mariadb_meta,
+    .read = store_mariadb_read,
+    .list = store_mariadb_list,
+    .take = store_mariadb_take,
+    .begin = store_mariadb_begin,
+    .savepoint = store_mariadb_savepoint,
+    .look = store_mariadb_look,
+    .claim_keys = store_mariadb_claim_keys,
+    .apply = store_mariadb_apply,
+    .record_sequences = store_mariadb_record_sequences,
+    .park = store_mariadb_park,
+    .read_parked = store_mariadb_read_parked,
+    .edit_parked = store_mariadb_edit_parked,
+    .superseded = store_mariadb_superseded,
+    .commit = store_mariadb_commit,
+    .rollback = store_mariadb_rollback,
+    .prune = store_mariadb_prune,
+};

@@ -1,0 +1,283 @@
+/* The MariaDB store's writing of changes: a run in bulk, and where that is rejected row by row. */
+#include "consumer/store_mariadb_internal.h"
+
+#include "common/buffer.h"
+#include "common/digest.h"
+
+#include <stdlib.h>
+
+#define KEYS_SIZE_MAX ((size_t)256 * 1024 * 1024)
+#define DUPLICATE_KEY 1062
+
+static bool is_complete(const struct entity_schema *schema, const struct change *change)
+{
+    for (size_t i = 0; i < schema->column_count; i++) {
+        if (change->values[i].kind == VALUE_ABSENT)
+            return false;
+    }
+    return true;
+}
+
+/* How the changes of a run are written; upserts in two steps where the table asks for it. */
+enum way { WAY_DELETE, WAY_SPARSE, WAY_UPSERT, WAY_TWO_STEPS, WAYS };
+
+static enum way way_of(const struct mapped_table *table, const struct change *change)
+{
+    bool complete = change->op == CHANGE_DELETE || is_complete(table->mapping->schema, change);
+    if (change->op == CHANGE_DELETE)
+        return WAY_DELETE;
+    if (!complete && change->op == CHANGE_UPDATE)
+        return WAY_SPARSE;
+    return complete && table->upserts ? WAY_UPSERT : WAY_TWO_STEPS;
+}
+
+static enum status no_row(const struct mapped_table *table, const struct change *change,
+                          struct error *err)
+{
+    bool first = err != NULL && err->status == STATUS_OK;
+    enum status status = error_set(
+        err, STATUS_REJECT, "%.*s %.*s: lacks columns, and there is no row to keep them from in %s",
+        SLICE_ARGS(change->entity_type), SLICE_ARGS(change->entity_key), table->name);
+    if (first)
+        err->reject = REJECT_HELD;
+    return status;
+}
+
+/* Nobody can lock a row that is not there: a duplicate after a missed UPDATE is the service's new
+ * row as long as an UPDATE finds it, and another unique index's affair otherwise. */
+static enum status write_two_steps(struct store_mariadb *self, struct mapped_table *table,
+                                   const struct change *change, struct error *err)
+{
+    struct error duplicate = ERROR_INIT;
+    uint64_t matched = 0;
+    uint64_t inserted = 0;
+    enum status status = store_mariadb_write(self, table, ROW_UPDATE, &change, 1, &matched, err);
+    if (status != STATUS_OK || matched > 0)
+        return status;
+    status = store_mariadb_write(self, table, ROW_INSERT, &change, 1, &inserted, &duplicate);
+    if (status == STATUS_REJECT && duplicate.native_code == DUPLICATE_KEY) {
+        status = store_mariadb_write(self, table, ROW_UPDATE, &change, 1, &matched, err);
+        if (status != STATUS_OK || matched > 0)
+            return status;
+        status = STATUS_REJECT;
+    }
+    if (status != STATUS_OK && err != NULL && err->status == STATUS_OK)
+        *err = duplicate;
+    return status;
+}
+
+static enum status write_one(struct store_mariadb *self, struct mapped_table *table,
+                             const struct change *change, struct error *err)
+{
+    uint64_t matched = 0;
+    enum status status = STATUS_OK;
+    switch (way_of(table, change)) {
+    case WAY_DELETE:
+        return store_mariadb_write(self, table, ROW_DELETE, &change, 1, &matched, err);
+    case WAY_SPARSE:
+        status = store_mariadb_write(self, table, ROW_UPDATE, &change, 1, &matched, err);
+        return status == STATUS_OK && matched == 0 ? no_row(table, change, err) : status;
+    case WAY_UPSERT:
+        return store_mariadb_write(self, table, ROW_UPSERT, &change, 1, &matched, err);
+    case WAY_TWO_STEPS:
+    case WAYS:
+        break;
+    }
+    return write_two_steps(self, table, change, err);
+}
+
+/* UPDATE what is there, INSERT what is not; asks which only where it is some of them. */
+static enum status write_two_steps_bulk(struct store_mariadb *self, struct mapped_table *table,
+                                        const struct change **changes, size_t count,
+                                        struct error *err)
+{
+    uint64_t matched = 0;
+    size_t absent = 0;
+    enum status status = store_mariadb_write(self, table, ROW_UPDATE, changes, count, &matched,
+                                             err);
+    if (status != STATUS_OK || matched == count)
+        return status;
+    if (matched == 0)
+        return store_mariadb_write(self, table, ROW_INSERT, changes, count, &matched, err);
+    bool *present = calloc(count, sizeof *present);
+    if (present == NULL)
+        return error_set(err, STATUS_RETRY, "out of memory");
+    status = store_mariadb_present(self, table, changes, count, present, err);
+    for (size_t i = 0; i < count; i++) {
+        if (!present[i])
+            changes[absent++] = changes[i];
+    }
+    free(present);
+    if (status == STATUS_OK && absent > 0)
+        status = store_mariadb_write(self, table, ROW_INSERT, changes, absent, &matched, err);
+    return status;
+}
+
+static enum status write_way(struct store_mariadb *self, struct mapped_table *table, enum way way,
+                             const struct change **changes, size_t count, struct error *err)
+{
+    static const enum row_form forms[] = {
+        [WAY_DELETE] = ROW_DELETE, [WAY_SPARSE] = ROW_UPDATE, [WAY_UPSERT] = ROW_UPSERT};
+    uint64_t matched = 0;
+    if (way == WAY_TWO_STEPS)
+        return write_two_steps_bulk(self, table, changes, count, err);
+    enum status status = store_mariadb_write(self, table, forms[way], changes, count, &matched,
+                                             err);
+    if (status == STATUS_OK && way == WAY_SPARSE && matched != count)
+        status = no_row(table, changes[0], err);
+    return status;
+}
+
+/* Entities differ, so only what happens between them tells one order from another: a rejected bulk
+ * is done again in the order given. Deletes first, as they make room. */
+static enum status write_bulk(struct store_mariadb *self, struct mapped_table *table,
+                              const struct change *const *changes, size_t count, struct error *err)
+{
+    enum status status = store_mariadb_execute(self, "SAVEPOINT keepstep_run", err);
+    const struct change **some = calloc(count, sizeof(const struct change *));
+    if (status == STATUS_OK && some == NULL)
+        status = error_set(err, STATUS_RETRY, "out of memory");
+    for (size_t way = 0; status == STATUS_OK && way < WAYS; way++) {
+        size_t used = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (way_of(table, changes[i]) == way)
+                some[used++] = changes[i];
+        }
+        if (used > 0)
+            status = write_way(self, table, (enum way)way, some, used, err);
+    }
+    free(some);
+    return status;
+}
+
+/* @param ret_written  how many were written before the first that failed. */
+static enum status write_segment(struct store_mariadb *self, struct mapped_table *table,
+                                 const struct change *const *changes, size_t count,
+                                 size_t *ret_written, struct error *err)
+{
+    struct error bulk = ERROR_INIT;
+    enum status status = STATUS_REJECT;
+    *ret_written = count;
+    if (count > 1) {
+        status = write_bulk(self, table, changes, count, &bulk);
+        if (status == STATUS_OK)
+            return STATUS_OK;
+        *ret_written = 0;
+        if (status != STATUS_REJECT) {
+            *err = bulk;
+            return status;
+        }
+        status = store_mariadb_execute(self, "ROLLBACK TO SAVEPOINT keepstep_run", err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    status = STATUS_OK;
+    for (*ret_written = 0; *ret_written < count; (*ret_written)++) {
+        status = write_one(self, table, changes[*ret_written], err);
+        if (status != STATUS_OK)
+            break;
+    }
+    return status;
+}
+
+/* Keys of the running segment, found by their digests. */
+struct key_set {
+    const struct mapped_table *table;
+    struct buffer key;
+    uint64_t *digests;
+    size_t *owners; /* index of the change plus one */
+    size_t size;    /* a power of two */
+};
+
+/* @return whether a change from `start` on has this key; it is then noted under `index`. Equal
+ * digests of different keys only end a segment early. */
+static bool key_set_add(struct key_set *set, const struct change *change, size_t index,
+                        size_t start)
+{
+    buffer_reset(&set->key);
+    store_mariadb_key(set->table, change, &set->key);
+    uint64_t digest = digest_64(buffer_slice(&set->key));
+    size_t at = (size_t)digest & (set->size - 1);
+    while (set->owners[at] != 0 && set->digests[at] != digest)
+        at = (at + 1) & (set->size - 1);
+    bool found = set->owners[at] > start;
+    set->owners[at] = index + 1;
+    set->digests[at] = digest;
+    return found;
+}
+
+/* Write runs within which no entity occurs twice. */
+static enum status write_segments(struct store_mariadb *self, struct mapped_table *table,
+                                  const struct change *const *changes, size_t count,
+                                  size_t *ret_written, struct error *err)
+{
+    struct key_set set = {.table = table, .size = 64};
+    enum status status = STATUS_OK;
+    size_t start = 0;
+
+    *ret_written = 0;
+    while (set.size < 2 * count)
+        set.size *= 2;
+    buffer_init(&set.key, KEYS_SIZE_MAX);
+    set.digests = calloc(set.size, sizeof *set.digests);
+    set.owners = calloc(set.size, sizeof *set.owners);
+    if (set.digests == NULL || set.owners == NULL)
+        status = error_set(err, STATUS_RETRY, "out of memory");
+    for (size_t i = 0; status == STATUS_OK && i <= count; i++) {
+        if (i < count && !key_set_add(&set, changes[i], i, start))
+            continue;
+        size_t written = 0;
+        status = write_segment(self, table, changes + start, i - start, &written, err);
+        *ret_written = start + written;
+        start = i;
+    }
+    free(set.digests);
+    free(set.owners);
+    buffer_done(&set.key);
+    return status;
+}
+
+/* The trigger of the table is silent while its name stands in the variable; a rollback to a
+ * savepoint does not clear it, the rollback of the whole does. */
+static enum status applying_set(struct store_mariadb *self, const char *name, struct error *err)
+{
+    enum status status = store_mariadb_run(self, STATEMENT_APPLYING,
+                                           PARAMETERS(parameter_text(name)), NULL, err);
+    self->applying = name != NULL || status != STATUS_OK;
+    return status;
+}
+
+enum status store_mariadb_apply(struct store *store, const struct mapping *mapping,
+                                const struct change *const *changes, size_t count,
+                                size_t *ret_failed, struct error *err)
+{
+    struct store_mariadb *self = store_mariadb_of(store);
+    struct mapped_table *table = store_mariadb_table(self, slice_of(mapping->schema->entity_type));
+    struct error judged = ERROR_INIT;
+    struct error cleared = ERROR_INIT;
+    enum status status = STATUS_OK;
+    size_t good = 0;
+
+    *ret_failed = 0;
+    if (table == NULL)
+        return error_set(err, STATUS_FATAL, "\"%s\" was not prepared",
+                         mapping->schema->entity_type);
+    while (good < count && store_mariadb_judge(self, table, changes[good], &judged) == STATUS_OK)
+        good++;
+    if (mapping->published_here)
+        status = applying_set(self, table->name, err);
+    if (status == STATUS_OK && good > 0)
+        status = write_segments(self, table, changes, good, ret_failed, err);
+    if (status == STATUS_OK && good < count) {
+        if (err != NULL)
+            *err = judged;
+        status = judged.status;
+    }
+    if (self->applying && (status == STATUS_OK || status == STATUS_REJECT) &&
+        applying_set(self, NULL, &cleared) != STATUS_OK) {
+        if (err != NULL)
+            *err = cleared;
+        status = cleared.status;
+    }
+    return status;
+}

@@ -1,0 +1,386 @@
+/* The MariaDB store's tables: create and widen, and the array statements that write them. */
+#include "consumer/store_mariadb_internal.h"
+
+#include "common/buffer.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#define SQL_SIZE_MAX       ((size_t)1024 * 1024)
+#define KEY_LENGTH_DEFAULT 255
+#define INLINE_LENGTH_MAX  255 /* of a VARCHAR: a row holds 65,535 bytes */
+#define INLINE_COLUMNS_MAX 60
+#define DECIMAL_DIGITS_MAX 65
+#define DECIMAL_SCALE_MAX  38
+#define COMMAND_DENIED     1142
+
+void store_mariadb_append_name(struct buffer *sql, const char *name)
+{
+    buffer_append(sql, "`", 1);
+    for (; *name != '\0'; name++)
+        buffer_append(sql, *name == '`' ? "``" : name, *name == '`' ? 2 : 1);
+    buffer_append(sql, "`", 1);
+}
+
+const char *store_mariadb_column_name(const struct mapping *mapping, size_t index)
+{
+    return config_column(mapping->entry, mapping->schema->columns[index].name);
+}
+
+static void append_column(struct buffer *sql, const struct mapping *mapping, size_t index)
+{
+    store_mariadb_append_name(sql, store_mariadb_column_name(mapping, index));
+}
+
+static void append_type(struct buffer *sql, const struct entity_schema *schema,
+                        const struct column *column)
+{
+    static const char *const types[] = {
+        [COLUMN_INTEGER] = "BIGINT",
+        [COLUMN_DECIMAL] = "DECIMAL(65, 30)",
+        [COLUMN_DOUBLE] = "DOUBLE",
+        [COLUMN_TEXT] = "LONGTEXT",
+        [COLUMN_BYTES] = "LONGBLOB",
+        [COLUMN_BOOLEAN] = "TINYINT(1)",
+        [COLUMN_DATE_TIME] = "DATETIME(6)",
+        [COLUMN_JSON] = "LONGTEXT",
+        [COLUMN_DATE] = "DATE",
+        [COLUMN_TIME] = "TIME(6)",
+        [COLUMN_TIMESTAMP] = "DATETIME(6)",
+        [COLUMN_UUID] = "CHAR(36) CHARACTER SET ascii "
+                        "COLLATE ascii_bin",
+    };
+    uint32_t length = column->length_max;
+    bool is_inline = length > 0 && length <= INLINE_LENGTH_MAX &&
+                     schema->column_count <= INLINE_COLUMNS_MAX;
+    if (column->is_key && length == 0)
+        length = KEY_LENGTH_DEFAULT;
+    if (column->type == COLUMN_TEXT && (column->is_key || is_inline))
+        buffer_append_format(sql, "VARCHAR(%u)", length);
+    else if (column->type == COLUMN_BYTES && column->is_key)
+        buffer_append_format(sql, "VARBINARY(%d)", KEY_LENGTH_DEFAULT);
+    else if (column->type == COLUMN_DECIMAL && column->precision > 0)
+        buffer_append_format(sql, "DECIMAL(%u, %u)", column->precision, column->scale);
+    else
+        buffer_append_text(sql, types[column->type]);
+    if (column->type == COLUMN_TEXT || column->type == COLUMN_JSON)
+        buffer_append_text(sql, " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin");
+}
+
+static enum status append_definition(struct buffer *sql, const struct mapping *mapping,
+                                     size_t index, struct error *err)
+{
+    const struct column *column = &mapping->schema->columns[index];
+    if (column->type == COLUMN_DECIMAL &&
+        (column->precision > DECIMAL_DIGITS_MAX || column->scale > DECIMAL_SCALE_MAX))
+        return error_set(err, STATUS_FATAL,
+                         "column \"%s\": MariaDB keeps decimals of at most %d digits, %d of them "
+                         "behind the point: make it a text",
+                         column->name, DECIMAL_DIGITS_MAX, DECIMAL_SCALE_MAX);
+    append_column(sql, mapping, index);
+    buffer_append_text(sql, " ");
+    append_type(sql, mapping->schema, column);
+    buffer_append_text(sql, column->is_key ? " NOT NULL" : " NULL");
+    return STATUS_OK;
+}
+
+static void append_key(struct buffer *sql, const struct mapping *mapping)
+{
+    for (size_t i = 0; i < mapping->schema->key_count; i++) {
+        buffer_append_text(sql, i == 0 ? "" : ", ");
+        append_column(sql, mapping, mapping->schema->key_columns[i]);
+    }
+}
+
+/* A role without the right to it needs somebody else's hand, not patience. */
+static enum status execute_ddl(struct store_mariadb *self, const struct buffer *sql,
+                               struct error *err)
+{
+    struct error ddl = ERROR_INIT;
+    if (sql->failed)
+        return error_set(err, STATUS_RETRY, "out of memory");
+    enum status status = store_mariadb_execute(self, buffer_text(sql), &ddl);
+    if (status == STATUS_RETRY && ddl.native_code != COMMAND_DENIED) {
+        *err = ddl;
+        return status;
+    }
+    if (status != STATUS_OK)
+        return error_set_native(err, STATUS_FATAL, ddl.native_code,
+                                "%.400s; let `keepstep init` "
+                                "do it with a role that may",
+                                ddl.text);
+    return STATUS_OK;
+}
+
+static enum status table_create(struct store_mariadb *self, const struct mapped_table *table,
+                                struct error *err)
+{
+    struct buffer sql;
+    enum status status = STATUS_OK;
+    buffer_init(&sql, SQL_SIZE_MAX);
+    buffer_append_text(&sql, "CREATE TABLE ");
+    store_mariadb_append_name(&sql, table->name);
+    buffer_append_text(&sql, "(");
+    for (size_t i = 0; status == STATUS_OK && i < table->mapping->schema->column_count; i++) {
+        status = append_definition(&sql, table->mapping, i, err);
+        buffer_append_text(&sql, ", ");
+    }
+    buffer_append_text(&sql, "PRIMARY KEY (");
+    append_key(&sql, table->mapping);
+    buffer_append_text(&sql, ")) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 "
+                             "COLLATE utf8mb4_nopad_bin");
+    if (status == STATUS_OK)
+        status = execute_ddl(self, &sql, err);
+    buffer_done(&sql);
+    return status;
+}
+
+static enum status table_widen(struct store_mariadb *self, const struct mapped_table *table,
+                               size_t index, struct error *err)
+{
+    struct buffer sql;
+    if (table->mapping->schema->columns[index].is_key)
+        return error_set(err, STATUS_FATAL,
+                         "table \"%s\" has no column \"%s\" for the key: add it, or map the "
+                         "entity type to another table",
+                         table->name, store_mariadb_column_name(table->mapping, index));
+    buffer_init(&sql, SQL_SIZE_MAX);
+    buffer_append_text(&sql, "ALTER TABLE ");
+    store_mariadb_append_name(&sql, table->name);
+    buffer_append_text(&sql, " ADD COLUMN ");
+    enum status status = append_definition(&sql, table->mapping, index, err);
+    if (status == STATUS_OK)
+        status = execute_ddl(self, &sql, err);
+    buffer_done(&sql);
+    return status;
+}
+
+static enum status table_exists(struct store_mariadb *self, const struct mapped_table *table,
+                                bool *ret_exists, struct error *err)
+{
+    struct statement *statement = NULL;
+    char type[64] = "";
+    char engine[64] = "";
+    enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_TABLE,
+                                             PARAMETERS(parameter_text(table->name)), &statement,
+                                             ret_exists, err);
+    if (status != STATUS_OK)
+        return status;
+    if (*ret_exists) {
+        store_mariadb_copy(statement, 0, type, sizeof type);
+        store_mariadb_copy(statement, 1, engine, sizeof engine);
+    }
+    store_mariadb_end(statement);
+    if (*ret_exists && strstr(type, "VIEW") != NULL)
+        return error_set(err, STATUS_FATAL, "\"%s\" is a view: map \"%s\" to a table", table->name,
+                         table->mapping->schema->entity_type);
+    if (*ret_exists && strcasecmp(engine, "InnoDB") != 0)
+        return error_set(err, STATUS_FATAL,
+                         "table \"%s\" has the engine %s, which has no transactions: ALTER TABLE "
+                         "it to ENGINE = InnoDB",
+                         table->name, engine);
+    return STATUS_OK;
+}
+
+/* DDL commits by itself, so each of its statements is safe to run again. */
+static enum status table_ensure(struct store_mariadb *self, struct mapped_table *table,
+                                struct error *err)
+{
+    bool missing[ENTITY_COLUMNS_MAX] = {false};
+    bool exists = false;
+    bool widened = false;
+    enum status status = table_exists(self, table, &exists, err);
+    if (status == STATUS_OK && !exists)
+        status = table_create(self, table, err);
+    if (status == STATUS_OK)
+        status = store_mariadb_check(self, table, missing, err);
+    for (size_t i = 0; status == STATUS_OK && i < table->mapping->schema->column_count; i++) {
+        if (missing[i]) {
+            status = table_widen(self, table, i, err);
+            widened = true;
+        }
+    }
+    if (status == STATUS_OK && widened)
+        status = store_mariadb_check(self, table, missing, err);
+    return status;
+}
+
+static void append_where_key(struct buffer *sql, const struct mapping *mapping)
+{
+    for (size_t i = 0; i < mapping->schema->key_count; i++) {
+        buffer_append_text(sql, i == 0 ? "" : " AND ");
+        append_column(sql, mapping, mapping->schema->key_columns[i]);
+        buffer_append_text(sql, " = ?");
+    }
+}
+
+static void append_insert(struct buffer *sql, const struct mapped_table *table, bool upsert)
+{
+    const struct entity_schema *schema = table->mapping->schema;
+    buffer_append_text(sql, "INSERT INTO ");
+    store_mariadb_append_name(sql, table->name);
+    for (size_t i = 0; i < schema->column_count; i++) {
+        buffer_append_text(sql, i == 0 ? "(" : ", ");
+        append_column(sql, table->mapping, i);
+    }
+    for (size_t i = 0; i < schema->column_count; i++)
+        buffer_append_text(sql, i == 0 ? ") VALUES (?" : ", ?");
+    buffer_append_text(sql, ")");
+    const char *start = upsert ? " ON DUPLICATE KEY UPDATE " : NULL;
+    bool only_key = schema->column_count == schema->key_count;
+    for (size_t i = 0; start != NULL && i < schema->column_count; i++) {
+        if (schema->columns[i].is_key && !(only_key && i == 0))
+            continue;
+        buffer_append_text(sql, start);
+        append_column(sql, table->mapping, i);
+        buffer_append_text(sql, " = VALUES(");
+        append_column(sql, table->mapping, i);
+        buffer_append_text(sql, ")");
+        start = ", ";
+    }
+}
+
+/* Without columns but the key it only asks whether the row is there. */
+static void append_update(struct buffer *sql, const struct mapped_table *table)
+{
+    const struct entity_schema *schema = table->mapping->schema;
+    const char *start = " SET ";
+    buffer_append_text(sql, "UPDATE ");
+    store_mariadb_append_name(sql, table->name);
+    for (size_t i = 0; i < schema->column_count; i++) {
+        if (schema->columns[i].is_key)
+            continue;
+        buffer_append_text(sql, start);
+        append_column(sql, table->mapping, i);
+        buffer_append_text(sql, " = ?");
+        start = ", ";
+    }
+    if (start[0] == ' ') {
+        buffer_append_text(sql, start);
+        append_column(sql, table->mapping, schema->key_columns[0]);
+        buffer_append_text(sql, " = ");
+        append_column(sql, table->mapping, schema->key_columns[0]);
+    }
+    buffer_append_text(sql, " WHERE ");
+    append_where_key(sql, table->mapping);
+}
+
+static void append_present(struct buffer *sql, const struct mapped_table *table)
+{
+    buffer_append_text(sql, "SELECT ");
+    append_key(sql, table->mapping);
+    buffer_append_text(sql, " FROM ");
+    store_mariadb_append_name(sql, table->name);
+    for (size_t i = 0; i < PRESENT_KEYS; i++) {
+        buffer_append_text(sql, i == 0 ? " WHERE (" : " OR (");
+        append_where_key(sql, table->mapping);
+        buffer_append_text(sql, ")");
+    }
+    buffer_append_text(sql, " FOR UPDATE");
+}
+
+enum status store_mariadb_row_prepare(struct store_mariadb *self, struct mapped_table *table,
+                                      enum row_form form, struct error *err)
+{
+    struct buffer sql;
+    enum status status = STATUS_OK;
+    if (table->rows[form].handle != NULL)
+        return STATUS_OK;
+    buffer_init(&sql, SQL_SIZE_MAX);
+    switch (form) {
+    case ROW_UPSERT:
+    case ROW_INSERT:
+        append_insert(&sql, table, form == ROW_UPSERT);
+        break;
+    case ROW_UPDATE:
+        append_update(&sql, table);
+        break;
+    case ROW_DELETE:
+        buffer_append_text(&sql, "DELETE FROM ");
+        store_mariadb_append_name(&sql, table->name);
+        buffer_append_text(&sql, " WHERE ");
+        append_where_key(&sql, table->mapping);
+        break;
+    case ROW_PRESENT:
+    case ROW_FORMS:
+        append_present(&sql, table);
+        break;
+    }
+    if (sql.failed)
+        status = error_set(err, STATUS_RETRY, "out of memory");
+    else
+        status = store_mariadb_statement(self, &table->rows[form], buffer_text(&sql), err);
+    buffer_done(&sql);
+    return status;
+}
+
+void store_mariadb_table_free(struct mapped_table *table)
+{
+    if (table == NULL)
+        return;
+    for (size_t form = 0; form < ROW_FORMS; form++)
+        store_mariadb_statement_free(&table->rows[form]);
+    free(table);
+}
+
+struct mapped_table *store_mariadb_table(struct store_mariadb *self, struct slice entity_type)
+{
+    for (size_t i = 0; i < self->table_count; i++) {
+        if (slice_is(entity_type, self->tables[i]->mapping->schema->entity_type))
+            return self->tables[i];
+    }
+    return NULL;
+}
+
+/* Takes `table`, in the place of an earlier one for the same entity type. */
+static enum status table_adopt(struct store_mariadb *self, struct mapped_table *table,
+                               struct error *err)
+{
+    struct slice entity_type = slice_of(table->mapping->schema->entity_type);
+    for (size_t i = 0; i < self->table_count; i++) {
+        if (!slice_is(entity_type, self->tables[i]->mapping->schema->entity_type))
+            continue;
+        store_mariadb_table_free(self->tables[i]);
+        self->tables[i] = table;
+        return STATUS_OK;
+    }
+    void *grown = realloc(self->tables, (self->table_count + 1) * sizeof(struct mapped_table *));
+    if (grown == NULL) {
+        store_mariadb_table_free(table);
+        return error_set(err, STATUS_RETRY, "out of memory");
+    }
+    self->tables = grown;
+    self->tables[self->table_count++] = table;
+    return STATUS_OK;
+}
+
+enum status store_mariadb_prepare(struct store *store, const struct mapping *mapping,
+                                  struct error *err)
+{
+    static const enum row_form forms[] = {ROW_UPSERT, ROW_UPDATE, ROW_DELETE};
+    struct store_mariadb *self = store_mariadb_of(store);
+    struct mapped_table *table = calloc(1, sizeof *table);
+    enum status status = STATUS_OK;
+
+    if (table == NULL)
+        return error_set(err, STATUS_RETRY, "out of memory");
+    table->mapping = mapping;
+    table->name = mapping->entry->table == NULL ? mapping->schema->entity_type
+                                                : mapping->entry->table;
+    if (strncasecmp(table->name, "keepstep_", 9) == 0 || strcasecmp(table->name, "outbox") == 0)
+        status = error_set(err, STATUS_FATAL, "table name \"%s\" is reserved: take another one",
+                           table->name);
+    if (status == STATUS_OK && mapping->schema->key_count > KEY_COLUMNS_MAX)
+        status = error_set(err, STATUS_FATAL, "the key of \"%s\" has more than %d columns",
+                           mapping->schema->entity_type, KEY_COLUMNS_MAX);
+    if (status == STATUS_OK)
+        status = table_ensure(self, table, err);
+    for (size_t i = 0; status == STATUS_OK && i < sizeof forms / sizeof forms[0]; i++)
+        status = store_mariadb_row_prepare(self, table, forms[i], err);
+    store_mariadb_release(self);
+    if (status != STATUS_OK) {
+        store_mariadb_table_free(table);
+        return status;
+    }
+    return table_adopt(self, table, err);
+}

@@ -1,0 +1,230 @@
+/* The MariaDB store's array binding: one command writes a chunk of rows. */
+#include "consumer/store_mariadb_internal.h"
+
+#include "common/buffer.h"
+
+#include <stdlib.h>
+
+#define CHUNK_ROWS_MAX 4096
+#define CHUNK_VALUES   ((size_t)64 * 1024) /* rows times columns */
+#define CHUNK_SIZE_MAX ((size_t)8 * 1024 * 1024)
+#define VALUE_SIZE     9 /* a number, or the length of a text, and its indicator */
+#define KEYS_SIZE_MAX  ((size_t)4 * 1024 * 1024)
+
+void store_mariadb_arrays_free(struct store_mariadb *self)
+{
+    for (size_t i = 0; i < ENTITY_COLUMNS_MAX; i++) {
+        free(self->arrays[i].values);
+        free(self->arrays[i].lengths);
+        free(self->arrays[i].indicators);
+        self->arrays[i] = (struct column_array){0};
+    }
+    self->array_columns = 0;
+    self->array_rows = 0;
+}
+
+static enum status arrays_grow(struct store_mariadb *self, size_t columns, size_t rows,
+                               struct error *err)
+{
+    if (columns <= self->array_columns && rows <= self->array_rows)
+        return STATUS_OK;
+    if (rows < self->array_rows)
+        rows = self->array_rows;
+    if (columns < self->array_columns)
+        columns = self->array_columns;
+    store_mariadb_arrays_free(self);
+    for (size_t i = 0; i < columns; i++) {
+        struct column_array *array = &self->arrays[i];
+        array->values = calloc(rows, sizeof *array->values);
+        array->lengths = calloc(rows, sizeof *array->lengths);
+        array->indicators = calloc(rows, sizeof *array->indicators);
+        if (array->values == NULL || array->lengths == NULL || array->indicators == NULL) {
+            store_mariadb_arrays_free(self);
+            return error_set(err, STATUS_RETRY, "out of memory");
+        }
+    }
+    self->array_columns = columns;
+    self->array_rows = rows;
+    return STATUS_OK;
+}
+
+/* The columns that a form binds, in order. @return their number. */
+static size_t row_order(const struct entity_schema *schema, enum row_form form,
+                        size_t order[static 2 * ENTITY_COLUMNS_MAX])
+{
+    bool all = form == ROW_UPSERT || form == ROW_INSERT;
+    size_t count = 0;
+    for (size_t i = 0; (all || form == ROW_UPDATE) && i < schema->column_count; i++) {
+        if (all || !schema->columns[i].is_key)
+            order[count++] = i;
+    }
+    for (size_t i = 0; !all && i < schema->key_count; i++)
+        order[count++] = schema->key_columns[i];
+    return count;
+}
+
+/* @return the bytes that the value takes. */
+static size_t value_set(const struct column *column, struct column_array *array, size_t row,
+                        const struct value *value, enum row_form form)
+{
+    struct slice text;
+    array->indicators[row] = STMT_INDICATOR_NONE;
+    array->lengths[row] = 0;
+    array->values[row].integer = 0;
+    switch (value->kind) {
+    case VALUE_INTEGER:
+        array->values[row].integer = value->integer;
+        break;
+    case VALUE_BOOLEAN:
+        array->values[row].integer = value->boolean;
+        break;
+    case VALUE_DOUBLE:
+        array->values[row].number = value->number;
+        break;
+    case VALUE_TEXT:
+        text = store_mariadb_text(column, value->text);
+        array->values[row].text = text.data;
+        array->lengths[row] = text.length;
+        break;
+    case VALUE_NULL:
+        array->indicators[row] = STMT_INDICATOR_NULL;
+        break;
+    case VALUE_ABSENT:
+        array->indicators[row] = form == ROW_INSERT ? STMT_INDICATOR_DEFAULT
+                                                    : STMT_INDICATOR_IGNORE;
+        break;
+    }
+    return array->lengths[row] + VALUE_SIZE;
+}
+
+static void array_bind(const struct column_array *array, enum bind_form form, MYSQL_BIND *bind)
+{
+    static const enum enum_field_types types[] = {[BIND_INTEGER] = MYSQL_TYPE_LONGLONG,
+                                                  [BIND_DOUBLE] = MYSQL_TYPE_DOUBLE,
+                                                  [BIND_TEXT] = MYSQL_TYPE_STRING,
+                                                  [BIND_BYTES] = MYSQL_TYPE_BLOB};
+    *bind = (MYSQL_BIND){.buffer_type = types[form], .buffer = array->values};
+    bind->u.indicator = array->indicators;
+    if (form == BIND_TEXT || form == BIND_BYTES)
+        bind->length = array->lengths;
+}
+
+static enum status chunk_execute(struct store_mariadb *self, struct mapped_table *table,
+                                 enum row_form form, const size_t *order, size_t order_count,
+                                 size_t rows, struct error *err)
+{
+    MYSQL_BIND binds[2 * ENTITY_COLUMNS_MAX];
+    MYSQL_STMT *handle = table->rows[form].handle;
+    unsigned int size = (unsigned int)rows;
+    for (size_t i = 0; i < order_count; i++)
+        array_bind(&self->arrays[i], table->limits[order[i]].form, &binds[i]);
+    if (mysql_stmt_attr_set(handle, STMT_ATTR_ARRAY_SIZE, &size) != 0 ||
+        mysql_stmt_bind_param(handle, binds) != 0 || mysql_stmt_execute(handle) != 0)
+        return store_mariadb_fail(self, handle, table->name, err);
+    return STATUS_OK;
+}
+
+enum status store_mariadb_write(struct store_mariadb *self, struct mapped_table *table,
+                                enum row_form form, const struct change *const *changes,
+                                size_t count, uint64_t *ret_matched, struct error *err)
+{
+    const struct entity_schema *schema = table->mapping->schema;
+    size_t order[2 * ENTITY_COLUMNS_MAX];
+    size_t order_count = row_order(schema, form, order);
+    size_t rows_max = CHUNK_VALUES / order_count < CHUNK_ROWS_MAX ? CHUNK_VALUES / order_count
+                                                                  : CHUNK_ROWS_MAX;
+    size_t size_max = self->packet_size / 2 < CHUNK_SIZE_MAX ? self->packet_size / 2
+                                                             : CHUNK_SIZE_MAX;
+    enum status status = store_mariadb_row_prepare(self, table, form, err);
+    if (status == STATUS_OK)
+        status = arrays_grow(self, order_count, count < rows_max ? count : rows_max, err);
+    *ret_matched = 0;
+    for (size_t i = 0; status == STATUS_OK && i < count;) {
+        size_t rows = 0;
+        size_t size = 0;
+        for (; i < count && rows < rows_max && size < size_max; i++, rows++) {
+            for (size_t j = 0; j < order_count; j++)
+                size += value_set(&schema->columns[order[j]], &self->arrays[j], rows,
+                                  &changes[i]->values[order[j]], form);
+        }
+        status = chunk_execute(self, table, form, order, order_count, rows, err);
+        if (status == STATUS_OK)
+            *ret_matched += mysql_stmt_affected_rows(table->rows[form].handle);
+    }
+    return status;
+}
+
+static struct parameter key_parameter(const struct column *column, const struct value *value)
+{
+    if (value->kind == VALUE_INTEGER || value->kind == VALUE_BOOLEAN)
+        return parameter_integer(value->kind == VALUE_INTEGER ? value->integer : value->boolean);
+    struct slice text = store_mariadb_text(column, value->text);
+    return column->type == COLUMN_BYTES ? parameter_blob(text) : parameter_slice(text);
+}
+
+/* Compare the current row's key with those that were asked for. */
+static void present_mark(const struct mapped_table *table, const struct buffer *keys,
+                         const size_t *ends, size_t count, struct buffer *key, bool *ret_present)
+{
+    const struct statement *statement = &table->rows[ROW_PRESENT];
+    buffer_reset(key);
+    for (size_t i = 0; i < table->mapping->schema->key_count; i++)
+        store_mariadb_key_part(key, store_mariadb_column(statement, i));
+    for (size_t i = 0; i < count; i++) {
+        size_t start = i == 0 ? 0 : ends[i - 1];
+        struct slice asked = {.data = keys->data + start, .length = ends[i] - start};
+        ret_present[i] = ret_present[i] || slice_equal(asked, buffer_slice(key));
+    }
+}
+
+static enum status present_some(struct store_mariadb *self, struct mapped_table *table,
+                                const struct change *const *changes, size_t count,
+                                struct buffer *keys, struct buffer *key, bool *ret_present,
+                                struct error *err)
+{
+    const struct entity_schema *schema = table->mapping->schema;
+    struct statement *statement = &table->rows[ROW_PRESENT];
+    struct parameter parameters[PARAMETERS_MAX];
+    size_t ends[PRESENT_KEYS] = {0};
+    size_t used = 0;
+    bool row = false;
+    buffer_reset(keys);
+    for (size_t i = 0; i < PRESENT_KEYS; i++) {
+        const struct change *change = changes[i < count ? i : count - 1];
+        for (size_t j = 0; j < schema->key_count; j++)
+            parameters[used++] = key_parameter(&schema->columns[schema->key_columns[j]],
+                                               &change->values[schema->key_columns[j]]);
+        if (i < count)
+            store_mariadb_key(table, change, keys);
+        ends[i] = keys->length;
+    }
+    if (keys->failed)
+        return error_set(err, STATUS_RETRY, "no memory for keys");
+    enum status status = store_mariadb_query(self, statement, parameters, used, table->name, &row,
+                                             err);
+    while (status == STATUS_OK && row) {
+        present_mark(table, keys, ends, count, key, ret_present);
+        status = store_mariadb_next(self, statement, &row, err);
+    }
+    store_mariadb_end(statement);
+    return status;
+}
+
+enum status store_mariadb_present(struct store_mariadb *self, struct mapped_table *table,
+                                  const struct change *const *changes, size_t count,
+                                  bool *ret_present, struct error *err)
+{
+    struct buffer keys;
+    struct buffer key;
+    buffer_init(&keys, KEYS_SIZE_MAX);
+    buffer_init(&key, KEYS_SIZE_MAX);
+    enum status status = store_mariadb_row_prepare(self, table, ROW_PRESENT, err);
+    for (size_t i = 0; status == STATUS_OK && i < count; i += PRESENT_KEYS) {
+        size_t some = count - i < PRESENT_KEYS ? count - i : PRESENT_KEYS;
+        memset(ret_present + i, 0, some * sizeof *ret_present);
+        status = present_some(self, table, changes + i, some, &keys, &key, ret_present + i, err);
+    }
+    buffer_done(&keys);
+    buffer_done(&key);
+    return status;
+}

@@ -1,0 +1,194 @@
+/* The MariaDB store's session: opening, installing, and opening again once it was lost. */
+#include "consumer/store_mariadb_internal.h"
+
+#include "common/uuid.h"
+#include "consumer_mariadb_sql.h"
+
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define SCHEMA_VERSION  1
+#define INIT_HINT       "run `keepstep init`"
+#define PACKET_SIZE_MIN ((int64_t)64 * 1024)
+#define TIMESTAMP_64    110500                                     /* first version */
+#define BESIDE_OUTBOX   "SET SESSION innodb_lock_wait_timeout = 1" /* the agent yields first */
+
+/* One statement at a time, parted by semicolons: the session takes no more than one. */
+static enum status install_tables(struct store_mariadb *self, struct error *err)
+{
+    char *sql = strdup(SQL_INSTALL);
+    char *rest = NULL;
+    enum status status = STATUS_OK;
+    if (sql == NULL)
+        return error_set(err, STATUS_RETRY, "out of memory");
+    for (char *one = strtok_r(sql, ";", &rest); one != NULL && status == STATUS_OK;
+         one = strtok_r(NULL, ";", &rest)) {
+        if (one[strspn(one, " \n")] != '\0')
+            status = store_mariadb_execute(self, one, err);
+    }
+    free(sql);
+    return status;
+}
+
+static enum status install(struct store_mariadb *self, bool new_copy, struct error *err)
+{
+    char uuid[UUID_TEXT_SIZE];
+    uuid_v7(uuid);
+    enum status status = install_tables(self, err);
+    if (status == STATUS_OK)
+        status = store_mariadb_run(self, new_copy ? STATEMENT_META_SET : STATEMENT_META_ADD,
+                                   PARAMETERS(parameter_text("copy_id"), parameter_text(uuid)),
+                                   NULL, err);
+    if (status == STATUS_OK)
+        status = store_mariadb_execute(self, "COMMIT", err);
+    return status;
+}
+
+static enum status check_version(struct store_mariadb *self, struct error *err)
+{
+    int64_t version = 0;
+    int64_t tables = 0;
+    enum status status = store_mariadb_number(self, STATEMENT_CATALOGUE_VERSION, NULL, 0, 0,
+                                              &tables, err);
+    if (status == STATUS_OK && tables > 0)
+        status = store_mariadb_number(self, STATEMENT_META_READ,
+                                      PARAMETERS(parameter_text("schema_version")), 0, &version,
+                                      err);
+    if (status != STATUS_OK)
+        return status;
+    if (version > SCHEMA_VERSION)
+        return error_set(err, STATUS_FATAL,
+                         "the database has schema version %lld, this program knows %d: use the "
+                         "newer program, whose `keepstep init` made it",
+                         (long long)version, SCHEMA_VERSION);
+    if (version < SCHEMA_VERSION)
+        return error_set(err, STATUS_FATAL, "the database has no Keepstep tables: " INIT_HINT);
+    return STATUS_OK;
+}
+
+static enum status read_server(struct store_mariadb *self, struct error *err)
+{
+    struct statement *statement = NULL;
+    bool row = false;
+    enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_SERVER, NULL, 0, &statement,
+                                             &row, err);
+    if (status != STATUS_OK)
+        return status;
+    int64_t packet = row ? store_mariadb_integer(statement, 0) : 0;
+    self->has_outbox = row && store_mariadb_integer(statement, 1) == 4;
+    store_mariadb_end(statement);
+    self->packet_size = (size_t)(packet < PACKET_SIZE_MIN ? PACKET_SIZE_MIN : packet);
+    self->timestamps_64 = mysql_get_server_version(self->session) >= TIMESTAMP_64;
+    return self->has_outbox ? store_mariadb_execute(self, BESIDE_OUTBOX, err) : STATUS_OK;
+}
+
+static enum status connect_session(struct store_mariadb *self, struct error *err)
+{
+    struct mariadb_session_options options = {
+        .url = self->url, .application = "keepstep agent", .read_only = self->read_only};
+    return mariadb_session_open(&options, &self->session, err);
+}
+
+/* Statements belong to the session. */
+static void disconnect(struct store_mariadb *self)
+{
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        store_mariadb_statement_close(&self->statements[i]);
+    store_mariadb_statement_close(&self->key_read);
+    store_mariadb_statement_close(&self->key_claim);
+    for (size_t i = 0; i < self->table_count; i++) {
+        for (size_t form = 0; form < ROW_FORMS; form++)
+            store_mariadb_statement_close(&self->tables[i]->rows[form]);
+    }
+    mariadb_session_close(self->session);
+    self->session = NULL;
+    self->applying = false;
+    self->lost = false;
+}
+
+enum status store_mariadb_ready(struct store_mariadb *self, struct error *err)
+{
+    if (self->session != NULL)
+        return STATUS_OK;
+    if (self->in_transaction) {
+        if (err != NULL && err->status == STATUS_OK)
+            err->connection_lost = true;
+        return error_set(err, STATUS_RETRY, "the connection was lost within the transaction");
+    }
+    enum status status = connect_session(self, err);
+    if (status == STATUS_OK)
+        status = read_server(self, err);
+    if (status != STATUS_OK)
+        disconnect(self);
+    return status;
+}
+
+enum status store_mariadb_open(const struct store_options *options, struct store **ret_store,
+                               struct error *err)
+{
+    struct store_mariadb *self = calloc(1, sizeof *self);
+    if (self == NULL)
+        return error_set(err, STATUS_RETRY, "out of memory");
+    self->base.ops = &store_mariadb_ops;
+    self->read_only = options->read_only && !options->install;
+    self->url = strdup(options->path);
+    enum status status = STATUS_OK;
+    if (self->url == NULL)
+        status = error_set(err, STATUS_RETRY, "out of memory");
+    if (status == STATUS_OK)
+        status = connect_session(self, err);
+    if (status == STATUS_OK && options->install)
+        status = install(self, options->new_copy, err);
+    if (status == STATUS_OK)
+        status = check_version(self, err);
+    if (status == STATUS_OK)
+        status = read_server(self, err);
+    if (status != STATUS_OK) {
+        store_mariadb_close(&self->base);
+        return status;
+    }
+    store_mariadb_release(self);
+    *ret_store = &self->base;
+    return STATUS_OK;
+}
+
+/* A session that does not take a ROLLBACK is given up: the server ends what was open. */
+void store_mariadb_rollback(struct store *store)
+{
+    struct store_mariadb *self = store_mariadb_of(store);
+    struct error ignored = ERROR_INIT;
+    self->in_transaction = false;
+    for (size_t i = 0; self->session != NULL && i < STATEMENT_COUNT; i++)
+        store_mariadb_end(&self->statements[i]);
+    if (self->session != NULL && (self->lost || mysql_rollback(self->session) != 0))
+        disconnect(self);
+    if (self->applying &&
+        store_mariadb_run(self, STATEMENT_APPLYING, PARAMETERS(parameter_text(NULL)), NULL,
+                          &ignored) != STATUS_OK)
+        disconnect(self);
+    self->applying = false;
+}
+
+void store_mariadb_release(struct store_mariadb *self)
+{
+    if (!self->in_transaction)
+        store_mariadb_rollback(&self->base);
+}
+
+void store_mariadb_close(struct store *store)
+{
+    if (store == NULL)
+        return;
+    struct store_mariadb *self = store_mariadb_of(store);
+    disconnect(self); /* the server rolls back what is open */
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        store_mariadb_statement_free(&self->statements[i]);
+    store_mariadb_statement_free(&self->key_read);
+    store_mariadb_statement_free(&self->key_claim);
+    for (size_t i = 0; i < self->table_count; i++)
+        store_mariadb_table_free(self->tables[i]);
+    free(self->tables);
+    store_mariadb_arrays_free(self);
+    free(self->url);
+    free(self);
+}
