@@ -91,19 +91,23 @@ static enum status store_mariadb_begin(struct store *store, const struct fence *
                                        size_t count, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    enum status status = store_mariadb_ready(self, err);
-    self->in_transaction = status == STATUS_OK;
+    enum status status = STATUS_OK;
+    if (self->applying) /* a rollback could not clear it */
+        status = store_mariadb_run(self, STATEMENT_APPLYING, PARAMETERS(parameter_text(NULL)), NULL,
+                                   err);
+    self->applying = status != STATUS_OK;
+    self->in_transaction = true;
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
         status = fence_take(self, &fences[i], err);
     if (status == STATUS_OK)
-        status = store_mariadb_execute(self, "SAVEPOINT keepstep_batch", err);
+        status = mariadb_session_execute(self->session, "SAVEPOINT keepstep_batch", err);
     return status;
 }
 
 static enum status store_mariadb_savepoint(struct store *store, bool undo, struct error *err)
 {
-    return store_mariadb_execute(
-        store_mariadb_of(store),
+    return mariadb_session_execute(
+        store_mariadb_of(store)->session,
         undo ? "ROLLBACK TO SAVEPOINT keepstep_batch" : "SAVEPOINT keepstep_batch", err);
 }
 
@@ -113,11 +117,10 @@ static enum status store_mariadb_commit(struct store *store, bool durable, struc
     struct store_mariadb *self = store_mariadb_of(store);
     bool first = err != NULL && err->status == STATUS_OK;
     (void)durable; /* every commit waits */
-    enum status status = store_mariadb_execute(self, "COMMIT", err);
+    enum status status = mariadb_session_execute(self->session, "COMMIT", err);
     self->in_transaction = status != STATUS_OK;
     if (status == STATUS_OK)
         return STATUS_OK;
-    self->lost = true;
     if (first) {
         err->status = STATUS_RETRY;
         err->connection_lost = true;
@@ -135,7 +138,7 @@ static enum status store_mariadb_prune(struct store *store, int64_t before_us, s
         self, STATEMENT_KEY_PRUNE,
         PARAMETERS(parameter_integer(before_us), parameter_integer((int64_t)limit)), &changes, err);
     if (status == STATUS_OK && own)
-        status = store_mariadb_execute(self, "COMMIT", err);
+        status = mariadb_session_execute(self->session, "COMMIT", err);
     store_mariadb_release(self);
     *ret_pruned = (size_t)changes;
     return status;

@@ -133,7 +133,7 @@ static enum status write_way(struct store_mariadb *self, struct mapped_table *ta
 static enum status write_bulk(struct store_mariadb *self, struct mapped_table *table,
                               const struct change *const *changes, size_t count, struct error *err)
 {
-    enum status status = store_mariadb_execute(self, "SAVEPOINT keepstep_run", err);
+    enum status status = mariadb_session_execute(self->session, "SAVEPOINT keepstep_run", err);
     const struct change **some = calloc(count, sizeof(const struct change *));
     if (status == STATUS_OK && some == NULL)
         status = error_set(err, STATUS_RETRY, "out of memory");
@@ -167,7 +167,7 @@ static enum status write_segment(struct store_mariadb *self, struct mapped_table
             *err = bulk;
             return status;
         }
-        status = store_mariadb_execute(self, "ROLLBACK TO SAVEPOINT keepstep_run", err);
+        status = mariadb_session_execute(self->session, "ROLLBACK TO SAVEPOINT keepstep_run", err);
         if (status != STATUS_OK)
             return status;
     }

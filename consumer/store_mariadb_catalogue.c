@@ -282,7 +282,7 @@ static enum status needed_check(struct store_mariadb *self, const struct mapped_
         store_mariadb_copy(statement, 0, name, sizeof name);
         if (store_mariadb_integer(statement, 1) != 0 && !is_mapped(table, name, false))
             memcpy(needed, name, sizeof needed);
-        status = store_mariadb_next(self, statement, &row, err);
+        status = store_mariadb_next(statement, &row, err);
     }
     store_mariadb_end(statement);
     if (status == STATUS_OK && needed[0] != '\0')
@@ -333,7 +333,7 @@ static enum status indexes_check(struct store_mariadb *self, struct mapped_table
         check.columns++;
         check.only_key = check.only_key && store_mariadb_integer(statement, 2) == 0 &&
                          is_mapped(table, name, true);
-        status = store_mariadb_next(self, statement, &row, err);
+        status = store_mariadb_next(statement, &row, err);
     }
     store_mariadb_end(statement);
     index_close(&check, key_count);

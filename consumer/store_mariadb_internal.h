@@ -129,11 +129,8 @@ struct mapped_table {
 
 struct store_mariadb {
     struct store base;
-    MYSQL *session; /* NULL: lost; opened again at the next statement outside a transaction */
-    char *url;
-    bool read_only;
+    MYSQL *session;
     bool in_transaction;
-    bool lost;     /* the session goes with the next rollback */
     bool applying; /* the user variable that silences triggers is set */
     bool has_outbox;
     bool timestamps_64; /* TIMESTAMP reaches 2106 */
@@ -187,17 +184,6 @@ static inline struct parameter parameter_blob(struct slice bytes)
 
 #define PARAMETERS_MAX (PRESENT_KEYS * KEY_COLUMNS_MAX)
 
-/** Run SQL without parameters and without rows that matter. */
-enum status store_mariadb_execute(struct store_mariadb *self, const char *sql,
-                                  struct error *err) MUST_CHECK;
-
-/** Set the error of a statement; a lost session is noted. @return its status. */
-enum status store_mariadb_fail(struct store_mariadb *self, MYSQL_STMT *handle, const char *doing,
-                               struct error *err);
-
-/** A session, opened again where it was lost. @return OK; RETRY (lost within a transaction). */
-enum status store_mariadb_ready(struct store_mariadb *self, struct error *err) MUST_CHECK;
-
 /** Prepare a statement that is none of the fixed ones; what was prepared in it is closed. */
 enum status store_mariadb_statement(struct store_mariadb *self, struct statement *statement,
                                     const char *sql, struct error *err) MUST_CHECK;
@@ -207,9 +193,9 @@ void store_mariadb_statement_close(struct statement *statement);
 void store_mariadb_statement_free(struct statement *statement);
 
 /** Bind, execute and read the first row. What is bound is borrowed till then. */
-enum status store_mariadb_query(struct store_mariadb *self, struct statement *statement,
-                                const struct parameter *parameters, size_t count, const char *doing,
-                                bool *ret_row, struct error *err) MUST_CHECK;
+enum status store_mariadb_query(struct statement *statement, const struct parameter *parameters,
+                                size_t count, const char *doing, bool *ret_row,
+                                struct error *err) MUST_CHECK;
 
 /** As store_mariadb_query() with a fixed statement; store_mariadb_end() before the next one.
  * @return OK with *ret_row telling whether there is a row. */
@@ -219,8 +205,8 @@ enum status store_mariadb_start(struct store_mariadb *self, enum statement_id id
                                 struct error *err) MUST_CHECK;
 
 /** Read the next row of a started statement. */
-enum status store_mariadb_next(struct store_mariadb *self, struct statement *statement,
-                               bool *ret_row, struct error *err) MUST_CHECK;
+enum status store_mariadb_next(struct statement *statement, bool *ret_row,
+                               struct error *err) MUST_CHECK;
 
 /** Drop the rows that were not read; NULL is a no-op. */
 void store_mariadb_end(struct statement *statement);

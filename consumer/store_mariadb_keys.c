@@ -43,7 +43,7 @@ static enum status keys_read(struct store_mariadb *self, struct key_claim *claim
         parameters[2 * i] = parameter_slice(claim->source);
         parameters[2 * i + 1] = parameter_slice(claim->id);
     }
-    enum status status = store_mariadb_query(self, &self->key_read, parameters, 2 * GROUP_SIZE,
+    enum status status = store_mariadb_query(&self->key_read, parameters, 2 * GROUP_SIZE,
                                              "read idempotency keys", &row, err);
     while (status == STATUS_OK && row) {
         struct key_claim stored = {.source = store_mariadb_column(&self->key_read, 0),
@@ -54,7 +54,7 @@ static enum status keys_read(struct store_mariadb *self, struct key_claim *claim
                 claims[i].verdict = claims[i].digest == stored.digest ? KEY_DUPLICATE
                                                                       : KEY_CONFLICT;
         }
-        status = store_mariadb_next(self, &self->key_read, &row, err);
+        status = store_mariadb_next(&self->key_read, &row, err);
     }
     store_mariadb_end(&self->key_read);
     return status;
@@ -94,7 +94,7 @@ static enum status keys_add(struct store_mariadb *self, const struct key_claim *
     if (mysql_stmt_attr_set(handle, STMT_ATTR_ARRAY_SIZE, &rows) == 0 &&
         mysql_stmt_bind_param(handle, binds) == 0 && mysql_stmt_execute(handle) == 0)
         return STATUS_OK;
-    enum status status = store_mariadb_fail(self, handle, "claim idempotency keys", err);
+    enum status status = mariadb_session_statement_error(handle, "claim idempotency keys", err);
     if (status == STATUS_REJECT && err != NULL)
         status = err->status = STATUS_RETRY;
     return status;
@@ -120,9 +120,7 @@ enum status store_mariadb_claim_keys(struct store *store, struct key_claim *clai
                                      struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    enum status status = count == 0 ? STATUS_OK : store_mariadb_ready(self, err);
-    if (count > 0 && status == STATUS_OK)
-        status = keys_prepare(self, err);
+    enum status status = count == 0 ? STATUS_OK : keys_prepare(self, err);
     for (size_t i = 0; status == STATUS_OK && i < count; i += GROUP_SIZE)
         status = claim_group(self, claims + i, count - i < GROUP_SIZE ? count - i : GROUP_SIZE,
                              err);

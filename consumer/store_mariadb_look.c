@@ -87,7 +87,7 @@ static enum status look_rows(struct look *look, const struct look_range *range, 
     while (status == STATUS_OK && row && look->complete) {
         status = look_add(look, range->entity_type, statement, numbered, err);
         if (status == STATUS_OK)
-            status = store_mariadb_next(look->self, statement, &row, err);
+            status = store_mariadb_next(statement, &row, err);
     }
     store_mariadb_end(statement);
     return status;

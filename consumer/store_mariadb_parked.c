@@ -151,7 +151,7 @@ enum status store_mariadb_read_parked(struct store *store, const struct parked_f
         status = parked == NULL ? out_of_memory(err) : parked_fill(statement, arena, parked, err);
         if (status == STATUS_OK) {
             count++;
-            status = store_mariadb_next(self, statement, &row, err);
+            status = store_mariadb_next(statement, &row, err);
         }
     }
     store_mariadb_end(statement);

@@ -62,7 +62,7 @@ static enum status load_sequences(struct store_mariadb *self, struct partition_s
         struct slice digests = store_mariadb_column(statement, 5);
         if (digests.length == sizeof sequence->digests)
             memcpy(sequence->digests, digests.data, sizeof sequence->digests);
-        status = store_mariadb_next(self, statement, &row, err);
+        status = store_mariadb_next(statement, &row, err);
     }
     store_mariadb_end(statement);
     return status;
@@ -92,7 +92,7 @@ static enum status load_blocked(struct store_mariadb *self, struct partition_sta
             store_mariadb_end(statement);
             return error_set(err, STATUS_RETRY, "out of memory");
         }
-        status = store_mariadb_next(self, statement, &row, err);
+        status = store_mariadb_next(statement, &row, err);
     }
     store_mariadb_end(statement);
     return status;
@@ -149,7 +149,7 @@ enum status store_mariadb_read(struct store *store, const char *topic, int32_t p
     *ret_state = (struct partition_state){.partition = partition, .anchor_offset = -1};
     (void)snprintf(ret_state->topic, sizeof ret_state->topic, "%s", topic);
     for (size_t i = 0; !self->in_transaction && status == STATUS_OK && i < 2; i++)
-        status = store_mariadb_execute(self, snapshot_sql[i], err);
+        status = mariadb_session_execute(self->session, snapshot_sql[i], err);
     if (status == STATUS_OK)
         status = position_read(self, topic, partition, ret_state, err);
     if (status == STATUS_OK)
@@ -178,7 +178,7 @@ enum status store_mariadb_list(struct store *store, struct partition_state **ret
         }
         position_fill(statement, state);
         count++;
-        status = store_mariadb_next(self, statement, &row, err);
+        status = store_mariadb_next(statement, &row, err);
     }
     store_mariadb_end(statement);
     store_mariadb_release(self);
@@ -207,7 +207,7 @@ static enum status position_take(struct store_mariadb *self, const struct partit
     if (status == STATUS_OK)
         status = load_state(self, stored, err);
     if (status == STATUS_OK)
-        status = store_mariadb_execute(self, "COMMIT", err);
+        status = mariadb_session_execute(self->session, "COMMIT", err);
     return status;
 }
 
@@ -217,10 +217,8 @@ enum status store_mariadb_take(struct store *store, struct partition_state *stat
     struct store_mariadb *self = store_mariadb_of(store);
     struct partition_state stored = {.partition = state->partition, .anchor_offset = -1};
     (void)snprintf(stored.topic, sizeof stored.topic, "%s", state->topic);
-    enum status status = store_mariadb_ready(self, err);
-    self->in_transaction = status == STATUS_OK;
-    if (status == STATUS_OK)
-        status = position_take(self, state, &stored, err);
+    self->in_transaction = true;
+    enum status status = position_take(self, state, &stored, err);
     store_mariadb_rollback(store);
     if (status != STATUS_OK) {
         partition_state_done(&stored);

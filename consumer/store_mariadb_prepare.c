@@ -99,7 +99,7 @@ static enum status execute_ddl(struct store_mariadb *self, const struct buffer *
     struct error ddl = ERROR_INIT;
     if (sql->failed)
         return error_set(err, STATUS_RETRY, "out of memory");
-    enum status status = store_mariadb_execute(self, buffer_text(sql), &ddl);
+    enum status status = mariadb_session_execute(self->session, buffer_text(sql), &ddl);
     if (status == STATUS_RETRY && ddl.native_code != COMMAND_DENIED) {
         *err = ddl;
         return status;

@@ -120,7 +120,7 @@ static enum status chunk_execute(struct store_mariadb *self, struct mapped_table
         array_bind(&self->arrays[i], table->limits[order[i]].form, &binds[i]);
     if (mysql_stmt_attr_set(handle, STMT_ATTR_ARRAY_SIZE, &size) != 0 ||
         mysql_stmt_bind_param(handle, binds) != 0 || mysql_stmt_execute(handle) != 0)
-        return store_mariadb_fail(self, handle, table->name, err);
+        return mariadb_session_statement_error(handle, table->name, err);
     return STATUS_OK;
 }
 
@@ -177,10 +177,9 @@ static void present_mark(const struct mapped_table *table, const struct buffer *
     }
 }
 
-static enum status present_some(struct store_mariadb *self, struct mapped_table *table,
-                                const struct change *const *changes, size_t count,
-                                struct buffer *keys, struct buffer *key, bool *ret_present,
-                                struct error *err)
+static enum status present_some(struct mapped_table *table, const struct change *const *changes,
+                                size_t count, struct buffer *keys, struct buffer *key,
+                                bool *ret_present, struct error *err)
 {
     const struct entity_schema *schema = table->mapping->schema;
     struct statement *statement = &table->rows[ROW_PRESENT];
@@ -200,11 +199,10 @@ static enum status present_some(struct store_mariadb *self, struct mapped_table 
     }
     if (keys->failed)
         return error_set(err, STATUS_RETRY, "no memory for keys");
-    enum status status = store_mariadb_query(self, statement, parameters, used, table->name, &row,
-                                             err);
+    enum status status = store_mariadb_query(statement, parameters, used, table->name, &row, err);
     while (status == STATUS_OK && row) {
         present_mark(table, keys, ends, count, key, ret_present);
-        status = store_mariadb_next(self, statement, &row, err);
+        status = store_mariadb_next(statement, &row, err);
     }
     store_mariadb_end(statement);
     return status;
@@ -222,7 +220,7 @@ enum status store_mariadb_present(struct store_mariadb *self, struct mapped_tabl
     for (size_t i = 0; status == STATUS_OK && i < count; i += PRESENT_KEYS) {
         size_t some = count - i < PRESENT_KEYS ? count - i : PRESENT_KEYS;
         memset(ret_present + i, 0, some * sizeof *ret_present);
-        status = present_some(self, table, changes + i, some, &keys, &key, ret_present + i, err);
+        status = present_some(table, changes + i, some, &keys, &key, ret_present + i, err);
     }
     buffer_done(&keys);
     buffer_done(&key);

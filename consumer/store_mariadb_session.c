@@ -24,7 +24,7 @@ static enum status install_tables(struct store_mariadb *self, struct error *err)
     for (char *one = strtok_r(sql, ";", &rest); one != NULL && status == STATUS_OK;
          one = strtok_r(NULL, ";", &rest)) {
         if (one[strspn(one, " \n")] != '\0')
-            status = store_mariadb_execute(self, one, err);
+            status = mariadb_session_execute(self->session, one, err);
     }
     free(sql);
     return status;
@@ -40,7 +40,7 @@ static enum status install(struct store_mariadb *self, bool new_copy, struct err
                                    PARAMETERS(parameter_text("copy_id"), parameter_text(uuid)),
                                    NULL, err);
     if (status == STATUS_OK)
-        status = store_mariadb_execute(self, "COMMIT", err);
+        status = mariadb_session_execute(self->session, "COMMIT", err);
     return status;
 }
 
@@ -79,48 +79,8 @@ static enum status read_server(struct store_mariadb *self, struct error *err)
     store_mariadb_end(statement);
     self->packet_size = (size_t)(packet < PACKET_SIZE_MIN ? PACKET_SIZE_MIN : packet);
     self->timestamps_64 = mysql_get_server_version(self->session) >= TIMESTAMP_64;
-    return self->has_outbox ? store_mariadb_execute(self, BESIDE_OUTBOX, err) : STATUS_OK;
-}
-
-static enum status connect_session(struct store_mariadb *self, struct error *err)
-{
-    struct mariadb_session_options options = {
-        .url = self->url, .application = "keepstep agent", .read_only = self->read_only};
-    return mariadb_session_open(&options, &self->session, err);
-}
-
-/* Statements belong to the session. */
-static void disconnect(struct store_mariadb *self)
-{
-    for (size_t i = 0; i < STATEMENT_COUNT; i++)
-        store_mariadb_statement_close(&self->statements[i]);
-    store_mariadb_statement_close(&self->key_read);
-    store_mariadb_statement_close(&self->key_claim);
-    for (size_t i = 0; i < self->table_count; i++) {
-        for (size_t form = 0; form < ROW_FORMS; form++)
-            store_mariadb_statement_close(&self->tables[i]->rows[form]);
-    }
-    mariadb_session_close(self->session);
-    self->session = NULL;
-    self->applying = false;
-    self->lost = false;
-}
-
-enum status store_mariadb_ready(struct store_mariadb *self, struct error *err)
-{
-    if (self->session != NULL)
-        return STATUS_OK;
-    if (self->in_transaction) {
-        if (err != NULL && err->status == STATUS_OK)
-            err->connection_lost = true;
-        return error_set(err, STATUS_RETRY, "the connection was lost within the transaction");
-    }
-    enum status status = connect_session(self, err);
-    if (status == STATUS_OK)
-        status = read_server(self, err);
-    if (status != STATUS_OK)
-        disconnect(self);
-    return status;
+    return self->has_outbox ? mariadb_session_execute(self->session, BESIDE_OUTBOX, err)
+                            : STATUS_OK;
 }
 
 enum status store_mariadb_open(const struct store_options *options, struct store **ret_store,
@@ -130,13 +90,10 @@ enum status store_mariadb_open(const struct store_options *options, struct store
     if (self == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
     self->base.ops = &store_mariadb_ops;
-    self->read_only = options->read_only && !options->install;
-    self->url = strdup(options->path);
-    enum status status = STATUS_OK;
-    if (self->url == NULL)
-        status = error_set(err, STATUS_RETRY, "out of memory");
-    if (status == STATUS_OK)
-        status = connect_session(self, err);
+    struct mariadb_session_options session = {.url = options->path,
+                                              .application = "keepstep agent",
+                                              .read_only = options->read_only && !options->install};
+    enum status status = mariadb_session_open(&session, &self->session, err);
     if (status == STATUS_OK && options->install)
         status = install(self, options->new_copy, err);
     if (status == STATUS_OK)
@@ -152,21 +109,18 @@ enum status store_mariadb_open(const struct store_options *options, struct store
     return STATUS_OK;
 }
 
-/* A session that does not take a ROLLBACK is given up: the server ends what was open. */
 void store_mariadb_rollback(struct store *store)
 {
     struct store_mariadb *self = store_mariadb_of(store);
     struct error ignored = ERROR_INIT;
     self->in_transaction = false;
-    for (size_t i = 0; self->session != NULL && i < STATEMENT_COUNT; i++)
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
         store_mariadb_end(&self->statements[i]);
-    if (self->session != NULL && (self->lost || mysql_rollback(self->session) != 0))
-        disconnect(self);
+    mariadb_session_rollback(self->session);
     if (self->applying &&
         store_mariadb_run(self, STATEMENT_APPLYING, PARAMETERS(parameter_text(NULL)), NULL,
-                          &ignored) != STATUS_OK)
-        disconnect(self);
-    self->applying = false;
+                          &ignored) == STATUS_OK)
+        self->applying = false;
 }
 
 void store_mariadb_release(struct store_mariadb *self)
@@ -180,7 +134,6 @@ void store_mariadb_close(struct store *store)
     if (store == NULL)
         return;
     struct store_mariadb *self = store_mariadb_of(store);
-    disconnect(self); /* the server rolls back what is open */
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         store_mariadb_statement_free(&self->statements[i]);
     store_mariadb_statement_free(&self->key_read);
@@ -189,6 +142,6 @@ void store_mariadb_close(struct store *store)
         store_mariadb_table_free(self->tables[i]);
     free(self->tables);
     store_mariadb_arrays_free(self);
-    free(self->url);
+    mariadb_session_close(self->session); /* the server rolls back what is open */
     free(self);
 }

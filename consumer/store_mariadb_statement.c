@@ -14,32 +14,6 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 #undef STATEMENT_TEXT
 };
 
-/* The session itself stays until the rollback: its statements are still in use. */
-static void note_lost(struct store_mariadb *self, unsigned int number)
-{
-    enum reject_kind reject;
-    bool lost = false;
-    (void)mariadb_session_classify(number, &reject, &lost);
-    self->lost = self->lost || lost;
-}
-
-enum status store_mariadb_fail(struct store_mariadb *self, MYSQL_STMT *handle, const char *doing,
-                               struct error *err)
-{
-    note_lost(self, mysql_stmt_errno(handle));
-    return mariadb_session_statement_error(handle, doing, err);
-}
-
-enum status store_mariadb_execute(struct store_mariadb *self, const char *sql, struct error *err)
-{
-    enum status status = store_mariadb_ready(self, err);
-    if (status == STATUS_OK)
-        status = mariadb_session_execute(self->session, sql, err);
-    if (status != STATUS_OK && self->session != NULL)
-        note_lost(self, mysql_errno(self->session));
-    return status;
-}
-
 void store_mariadb_statement_close(struct statement *statement)
 {
     if (statement->handle != NULL)
@@ -58,14 +32,11 @@ enum status store_mariadb_statement(struct store_mariadb *self, struct statement
                                     const char *sql, struct error *err)
 {
     store_mariadb_statement_close(statement);
-    enum status status = store_mariadb_ready(self, err);
-    if (status != STATUS_OK)
-        return status;
     statement->handle = mysql_stmt_init(self->session);
     if (statement->handle == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
     if (mysql_stmt_prepare(statement->handle, sql, strlen(sql)) != 0) {
-        status = store_mariadb_fail(self, statement->handle, sql, err);
+        enum status status = mariadb_session_statement_error(statement->handle, sql, err);
         store_mariadb_statement_close(statement);
         return status;
     }
@@ -98,8 +69,7 @@ static void result_bind(struct result_column *column, MYSQL_BIND *bind)
                          .is_null = &column->is_null};
 }
 
-static enum status results_bind(struct store_mariadb *self, struct statement *statement,
-                                const char *doing, struct error *err)
+static enum status results_bind(struct statement *statement, const char *doing, struct error *err)
 {
     MYSQL_BIND binds[RESULT_COLUMNS_MAX];
     for (unsigned int i = 0; i < statement->column_count; i++) {
@@ -109,13 +79,12 @@ static enum status results_bind(struct store_mariadb *self, struct statement *st
         binds[i].buffer_type = MYSQL_TYPE_STRING; /* numbers too are read as text */
     }
     if (mysql_stmt_bind_result(statement->handle, binds) != 0)
-        return store_mariadb_fail(self, statement->handle, doing, err);
+        return mariadb_session_statement_error(statement->handle, doing, err);
     return STATUS_OK;
 }
 
 /* What did not fit is read again into a larger buffer, which is bound for the rows to come. */
-static enum status columns_complete(struct store_mariadb *self, struct statement *statement,
-                                    struct error *err)
+static enum status columns_complete(struct statement *statement, struct error *err)
 {
     bool grown = false;
     for (unsigned int i = 0; i < statement->column_count; i++) {
@@ -128,22 +97,21 @@ static enum status columns_complete(struct store_mariadb *self, struct statement
         result_bind(column, &bind);
         bind.buffer_type = MYSQL_TYPE_STRING;
         if (mysql_stmt_fetch_column(statement->handle, &bind, i, 0) != 0)
-            return store_mariadb_fail(self, statement->handle, "read a column", err);
+            return mariadb_session_statement_error(statement->handle, "read a column", err);
         grown = true;
     }
-    return grown ? results_bind(self, statement, "read a column", err) : STATUS_OK;
+    return grown ? results_bind(statement, "read a column", err) : STATUS_OK;
 }
 
-enum status store_mariadb_next(struct store_mariadb *self, struct statement *statement,
-                               bool *ret_row, struct error *err)
+enum status store_mariadb_next(struct statement *statement, bool *ret_row, struct error *err)
 {
     int code = mysql_stmt_fetch(statement->handle);
     *ret_row = code == 0 || code == MYSQL_DATA_TRUNCATED;
     if (*ret_row)
-        return columns_complete(self, statement, err);
+        return columns_complete(statement, err);
     if (code == MYSQL_NO_DATA)
         return STATUS_OK;
-    return store_mariadb_fail(self, statement->handle, "read a row", err);
+    return mariadb_session_statement_error(statement->handle, "read a row", err);
 }
 
 void store_mariadb_end(struct statement *statement)
@@ -165,9 +133,8 @@ static void parameter_bind(const struct parameter *parameter, MYSQL_BIND *bind)
     }
 }
 
-enum status store_mariadb_query(struct store_mariadb *self, struct statement *statement,
-                                const struct parameter *parameters, size_t count, const char *doing,
-                                bool *ret_row, struct error *err)
+enum status store_mariadb_query(struct statement *statement, const struct parameter *parameters,
+                                size_t count, const char *doing, bool *ret_row, struct error *err)
 {
     MYSQL_BIND binds[PARAMETERS_MAX];
     *ret_row = false;
@@ -177,12 +144,12 @@ enum status store_mariadb_query(struct store_mariadb *self, struct statement *st
         parameter_bind(&parameters[i], &binds[i]);
     if ((count > 0 && mysql_stmt_bind_param(statement->handle, binds) != 0) ||
         mysql_stmt_execute(statement->handle) != 0)
-        return store_mariadb_fail(self, statement->handle, doing, err);
+        return mariadb_session_statement_error(statement->handle, doing, err);
     if (statement->column_count == 0)
         return STATUS_OK;
-    enum status status = results_bind(self, statement, doing, err);
+    enum status status = results_bind(statement, doing, err);
     if (status == STATUS_OK)
-        status = store_mariadb_next(self, statement, ret_row, err);
+        status = store_mariadb_next(statement, ret_row, err);
     if (status != STATUS_OK)
         store_mariadb_end(statement);
     return status;
@@ -193,14 +160,13 @@ enum status store_mariadb_start(struct store_mariadb *self, enum statement_id id
                                 struct statement **ret_statement, bool *ret_row, struct error *err)
 {
     struct statement *statement = &self->statements[id];
-    enum status status = store_mariadb_ready(self, err);
-    if (status == STATUS_OK && statement->handle == NULL)
+    enum status status = STATUS_OK;
+    if (statement->handle == NULL)
         status = store_mariadb_statement(self, statement, statement_texts[id], err);
     if (status != STATUS_OK)
         return status;
     *ret_statement = statement;
-    return store_mariadb_query(self, statement, parameters, count, statement_texts[id], ret_row,
-                               err);
+    return store_mariadb_query(statement, parameters, count, statement_texts[id], ret_row, err);
 }
 
 enum status store_mariadb_run(struct store_mariadb *self, enum statement_id id,
