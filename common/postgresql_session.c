@@ -40,6 +40,7 @@ static const struct {
     {"23P01", STATUS_REJECT, REJECT_WAITING, false}, /* exclusion */
     {"23502", STATUS_REJECT, REJECT_HELD, false},    /* not null */
     {"23514", STATUS_REJECT, REJECT_HELD, false},    /* check */
+    {"21000", STATUS_REJECT, REJECT_HELD, false},    /* two keys of a run are one to the table */
     {"22001", STATUS_REJECT, REJECT_HELD, false},    /* text too long */
     {"22003", STATUS_REJECT, REJECT_HELD, false},    /* number out of range */
     {"22007", STATUS_REJECT, REJECT_HELD, false},    /* form of a time */

@@ -2,9 +2,10 @@
  *
  * A back end never logs, retries or decides policy. All slots are called by one thread. Between
  * begin and commit or rollback nothing but these slots is called. Where a slot fails with RETRY,
- * ABORT or FATAL the caller rolls back; with REJECT it may go back to the savepoint. Where the
- * connection is gone a slot fails with RETRY and sets err->connection_lost: the caller closes the
- * store, opens it anew and takes its fences by epoch alone (rule 4). */
+ * ABORT or FATAL the caller rolls back; with REJECT it goes back to the savepoint. A back end that
+ * sends ahead says at the next slot that needs a verdict how it went, at the latest at commit.
+ * Where the connection is gone a slot fails with RETRY and sets err->connection_lost: the caller
+ * closes the store, opens it anew and takes its fences by epoch alone (rule 4). */
 #ifndef CONSUMER_STORE_H
 #define CONSUMER_STORE_H
 
@@ -212,8 +213,9 @@ struct store_ops {
     /** Write a run of changes of one entity type in the given order. Where the mapping is
      * published_here the table's triggers are silent for the run: a flag that names the table goes
      * with it (rule 25). Updates that lack columns keep the old values. @return OK; REJECT (held or
-     * waiting in err->reject) naming the first that failed in *ret_failed, everything before it
-     * written; RETRY; STOP; FATAL. */
+     * waiting in err->reject), of a run of one change that one: of a longer run nothing says which,
+     * and all of it is void; RETRY; STOP; FATAL.
+     * @param ret_failed  `count` on OK, else at most the first that failed. */
     enum status (*apply)(struct store *store, const struct mapping *mapping,
                          const struct change *const *changes, size_t count, size_t *ret_failed,
                          struct error *err);
@@ -255,9 +257,11 @@ struct store {
 
 extern const struct store_ops store_sqlite_ops;
 extern const struct store_ops store_memory_ops;
+extern const struct store_ops store_postgresql_ops;
 extern const struct store_ops store_mariadb_ops;
 
-/** @return the back end for "sqlite:…", "mysql:…" or "memory:", NULL for another scheme. */
+/** @return the back end for "sqlite:…", "postgresql:…", "mysql:…" or "memory:", NULL for another
+ * scheme. */
 const struct store_ops *store_find(const char *url);
 
 void partition_state_done(struct partition_state *state);

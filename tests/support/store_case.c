@@ -3,6 +3,7 @@
 
 #include "common/buffer.h"
 #include "consumer/store_memory.h"
+#include "tests/support/postgresql.h"
 #include "tests/support/sql.h"
 
 #include <stdio.h>
@@ -59,9 +60,22 @@ static const char *memory_rows(struct store *store, const char *path, const char
     return kept;
 }
 
+static const char *postgresql_new_database(void)
+{
+    return postgresql_database("copy");
+}
+
+static const char *postgresql_rows(struct store *store, const char *url, const char *table)
+{
+    (void)store;
+    return postgresql_text(url, test_format("SELECT * FROM \"%s\" ORDER BY 1", table));
+}
+
 static const struct store_back_end back_ends[] = {
     {"memory:", false, runs_everywhere, file_database, memory_rows, NULL, NULL},
     {"sqlite:", false, runs_everywhere, file_database, sqlite_rows, sqlite_text, NULL},
+    {"postgresql:", true, postgresql_skip_reason, postgresql_new_database, postgresql_rows,
+     postgresql_text, postgresql_kill_backends},
 };
 #define BACK_ENDS (sizeof back_ends / sizeof back_ends[0])
 _Static_assert(BACK_ENDS <= STORE_BACK_ENDS_MAX, "results of every back end");

@@ -43,6 +43,7 @@ static void each_sqlstate_has_one_verdict(void **state)
         {"23P01", STATUS_REJECT, REJECT_WAITING, false},
         {"23502", STATUS_REJECT, REJECT_HELD, false},
         {"23514", STATUS_REJECT, REJECT_HELD, false},
+        {"21000", STATUS_REJECT, REJECT_HELD, false},
         {"22001", STATUS_REJECT, REJECT_HELD, false},
         {"22003", STATUS_REJECT, REJECT_HELD, false},
         {"22007", STATUS_REJECT, REJECT_HELD, false},

@@ -1,0 +1,28 @@
+-- What the catalogue says of a table that an entity type is mapped to.
+-- name: catalogue_lock
+SELECT pg_advisory_xact_lock(7310310985321447211)
+-- name: catalogue_outbox
+SELECT count(*) FROM pg_attribute
+WHERE attrelid = to_regclass('outbox') AND NOT attisdropped
+    AND attname IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
+-- name: catalogue_table
+SELECT oid::bigint, relkind::text FROM pg_class WHERE oid = to_regclass(quote_ident($1))
+-- name: catalogue_columns
+SELECT a.attname::text, t.typname::text, a.atttypmod::bigint,
+    (a.attgenerated <> '')::int, coalesce(c.collisdeterministic, true)::int,
+    format_type(a.atttypid, a.atttypmod),
+    (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '')::int
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_collation c ON c.oid = a.attcollation
+WHERE a.attrelid = $1::bigint::oid AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+-- name: catalogue_key
+SELECT 1 FROM pg_index i
+WHERE i.indrelid = $1::bigint::oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+    AND i.indpred IS NULL AND i.indexprs IS NULL
+    AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text COLLATE "C")
+         FROM pg_attribute a WHERE a.attrelid = i.indrelid
+            AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
+        = (SELECT array_agg(name ORDER BY name COLLATE "C")
+           FROM jsonb_array_elements_text($2::text::jsonb) name)
+LIMIT 1

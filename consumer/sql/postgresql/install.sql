@@ -1,0 +1,91 @@
+-- Keepstep's tables beside a local copy. Safe to run again.
+-- name: install
+CREATE TABLE IF NOT EXISTS keepstep_meta(
+    key TEXT COLLATE "C" PRIMARY KEY,
+    value TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS keepstep_position(
+    topic TEXT COLLATE "C" NOT NULL,
+    partition BIGINT NOT NULL,
+    next_offset BIGINT NOT NULL,
+    durable_offset BIGINT NOT NULL,
+    epoch BIGINT NOT NULL,
+    token TEXT NOT NULL,
+    revision BIGINT NOT NULL DEFAULT 0,
+    anchor_offset BIGINT NOT NULL DEFAULT -1,
+    anchor_id TEXT NOT NULL DEFAULT '',
+    cluster_id TEXT NOT NULL DEFAULT '',
+    partition_count BIGINT NOT NULL DEFAULT 0,
+    partial BIGINT NOT NULL DEFAULT 0 CHECK (partial IN (0, 1)),
+    stopped TEXT NOT NULL DEFAULT '',
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (topic, partition)
+) WITH (fillfactor = 50);
+CREATE TABLE IF NOT EXISTS keepstep_sequence(
+    source TEXT COLLATE "C" NOT NULL,
+    incarnation TEXT COLLATE "C" NOT NULL,
+    topic TEXT COLLATE "C" NOT NULL,
+    partition BIGINT NOT NULL,
+    base BIGINT NOT NULL,
+    last BIGINT NOT NULL,
+    last_id TEXT NOT NULL,
+    digests BYTEA NOT NULL,
+    PRIMARY KEY (topic, partition, source, incarnation)
+) WITH (fillfactor = 50);
+CREATE TABLE IF NOT EXISTS keepstep_idempotency_key(
+    source TEXT COLLATE "C" NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    digest BIGINT NOT NULL,
+    applied_at BIGINT NOT NULL,
+    PRIMARY KEY (source, id)
+);
+CREATE INDEX IF NOT EXISTS keepstep_idempotency_key_applied_at
+    ON keepstep_idempotency_key(applied_at);
+CREATE TABLE IF NOT EXISTS keepstep_superseded(
+    entity_type TEXT COLLATE "C" NOT NULL,
+    entity_key TEXT COLLATE "C" NOT NULL,
+    topic TEXT NOT NULL,
+    partition BIGINT NOT NULL,
+    "offset" BIGINT NOT NULL,
+    record_key BYTEA,
+    record_value BYTEA,
+    headers BYTEA,
+    PRIMARY KEY (entity_type, entity_key)
+);
+-- state: 0 held, 1 waiting, 2 behind, 3 skipped
+CREATE TABLE IF NOT EXISTS keepstep_parked(
+    parked_id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    topic TEXT COLLATE "C" NOT NULL,
+    partition BIGINT NOT NULL,
+    "offset" BIGINT NOT NULL,
+    record_key BYTEA,
+    record_value BYTEA,
+    headers BYTEA,
+    state BIGINT NOT NULL CHECK (state BETWEEN 0 AND 3),
+    reason TEXT NOT NULL,
+    code BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    parked_at BIGINT NOT NULL,
+    next_attempt_at BIGINT NOT NULL,
+    UNIQUE (topic, partition, "offset")
+);
+CREATE TABLE IF NOT EXISTS keepstep_blocked(
+    entity_type TEXT COLLATE "C" NOT NULL,
+    entity_key TEXT COLLATE "C" NOT NULL,
+    parked_id BIGINT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS keepstep_blocked_entity
+    ON keepstep_blocked(hashtextextended(entity_key, 0), entity_type);
+CREATE INDEX IF NOT EXISTS keepstep_blocked_parked_id ON keepstep_blocked(parked_id);
+INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '1') ON CONFLICT(key) DO NOTHING;
+-- What each role needs on the tables of this side, and no more: lag reads no payload.
+-- name: grants
+GRANT SELECT ON keepstep_meta TO keepstep_agent, keepstep_lag;
+GRANT SELECT, INSERT, UPDATE ON keepstep_position, keepstep_sequence TO keepstep_agent;
+GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_idempotency_key, keepstep_superseded,
+    keepstep_parked, keepstep_blocked TO keepstep_agent;
+GRANT SELECT ON keepstep_position, keepstep_sequence, keepstep_blocked TO keepstep_lag;
+GRANT SELECT (parked_id, topic, partition, "offset", state) ON keepstep_parked TO keepstep_lag;
+-- name: grants_of_outbox
+GRANT SELECT ON keepstep_relay, outbox TO keepstep_agent;
+GRANT SELECT ON keepstep_relay TO keepstep_lag;

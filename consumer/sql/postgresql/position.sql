@@ -1,0 +1,95 @@
+-- Positions, sequences and keys of the agent's transactions.
+-- name: meta_read
+SELECT value FROM keepstep_meta WHERE key = $1
+-- name: meta_add
+INSERT INTO keepstep_meta(key, value) VALUES ($1, $2) ON CONFLICT(key) DO NOTHING
+-- name: meta_set
+INSERT INTO keepstep_meta(key, value) VALUES ($1, $2)
+ON CONFLICT(key) DO UPDATE SET value = excluded.value
+-- name: position_take
+INSERT INTO keepstep_position(topic, partition, next_offset, durable_offset, epoch, token,
+    cluster_id, partition_count, partial, updated_at)
+VALUES ($1, $2, $3, $3, 1, $4, $5, $6, $7, $8)
+ON CONFLICT(topic, partition) DO UPDATE SET
+    epoch = keepstep_position.epoch + 1,
+    token = excluded.token,
+    cluster_id = CASE excluded.cluster_id WHEN '' THEN keepstep_position.cluster_id
+                 ELSE excluded.cluster_id END,
+    partition_count = CASE excluded.partition_count WHEN 0 THEN keepstep_position.partition_count
+                      ELSE excluded.partition_count END,
+    partial = greatest(keepstep_position.partial, excluded.partial),
+    durable_offset = keepstep_position.next_offset,
+    updated_at = excluded.updated_at
+-- name: position_read
+SELECT topic, partition, next_offset, durable_offset, epoch, revision, token, anchor_offset,
+    anchor_id, cluster_id, partition_count, partial, stopped
+FROM keepstep_position WHERE topic = $1 AND partition = $2
+-- name: position_list
+SELECT topic, partition, next_offset, durable_offset, epoch, revision, token, anchor_offset,
+    anchor_id, cluster_id, partition_count, partial, stopped
+FROM keepstep_position ORDER BY topic, partition
+-- A lost fence must be an error, or the COMMIT behind it in the pipeline goes through (rule 3).
+-- name: position_fence
+WITH fence AS (
+    UPDATE keepstep_position SET next_offset = $4,
+        anchor_offset = CASE WHEN $7::bigint < 0 THEN anchor_offset ELSE $7 END,
+        anchor_id = CASE WHEN $7 < 0 THEN anchor_id ELSE $8 END,
+        stopped = $9, updated_at = $10
+    WHERE topic = $1 AND partition = $2 AND next_offset = $3 AND epoch = $5 AND revision = $6
+    RETURNING 1)
+SELECT 1 / count(*) FROM fence
+-- name: position_fence_epoch
+WITH fence AS (
+    UPDATE keepstep_position SET updated_at = $4
+    WHERE topic = $1 AND partition = $2 AND epoch = $3
+    RETURNING 1)
+SELECT 1 / count(*) FROM fence
+-- name: position_owned
+SELECT 1 FROM keepstep_position WHERE topic = $1 AND partition = $2 AND epoch = $3
+-- Only what this session took: another agent's rows would be waited for.
+-- name: position_durable
+UPDATE keepstep_position p SET durable_offset = next_offset
+FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS taken(topic, partition, epoch)
+WHERE p.topic = taken.topic AND p.partition = taken.partition AND p.epoch = taken.epoch
+    AND p.durable_offset <> p.next_offset
+-- name: sequence_read
+SELECT source, incarnation, base, last, last_id, digests FROM keepstep_sequence
+WHERE topic = $1 AND partition = $2 ORDER BY source, incarnation
+-- name: sequence_write
+INSERT INTO keepstep_sequence(source, incarnation, topic, partition, base, last, last_id, digests)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT(topic, partition, source, incarnation) DO UPDATE SET
+    base = excluded.base, last = excluded.last, last_id = excluded.last_id,
+    digests = excluded.digests
+-- In the order of the claims, so that the rows that come back are the first new one of each.
+-- name: key_claim
+INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at)
+SELECT source, id, digest, $4::bigint
+FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS claim(source, id, digest, n)
+ORDER BY n
+ON CONFLICT(source, id) DO NOTHING RETURNING source, id
+-- name: key_read
+SELECT claim.n, stored.digest
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS claim(source, id, n)
+JOIN keepstep_idempotency_key stored USING (source, id)
+-- name: key_prune
+DELETE FROM keepstep_idempotency_key WHERE (source, id) IN
+    (SELECT source, id FROM keepstep_idempotency_key WHERE applied_at < $1
+     ORDER BY applied_at LIMIT $2)
+-- name: applying_set
+SELECT set_config('keepstep.applying', $1, true)
+-- The look: two indexed ranges of the service's outbox. A waiting row's key may not be canonical
+-- yet: where one entity is asked for, what may be a form of its key comes too.
+-- name: look_incarnation
+SELECT incarnation FROM keepstep_relay
+-- name: look_waiting
+SELECT aggregateid FROM outbox
+WHERE sequence IS NULL AND aggregatetype = $1
+    AND ($2::text IS NULL OR aggregateid = $2 OR $3::bigint > 1 OR left(aggregateid, 1) <> '{'
+        OR aggregateid ~ '[[:space:]\\]')
+LIMIT $4
+-- name: look_numbered
+SELECT aggregateid, sequence::bigint FROM outbox
+WHERE kafka_partition = $1 AND sequence > $2 AND aggregatetype = $3
+    AND ($4::text IS NULL OR aggregateid = $4)
+LIMIT $5
