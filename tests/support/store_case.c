@@ -71,11 +71,17 @@ static const char *postgresql_rows(struct store *store, const char *url, const c
     return postgresql_text(url, test_format("SELECT * FROM \"%s\" ORDER BY 1", table));
 }
 
+static void postgresql_crash(void)
+{
+    postgresql_stop();
+    postgresql_start();
+}
+
 static const struct store_back_end back_ends[] = {
-    {"memory:", false, runs_everywhere, file_database, memory_rows, NULL, NULL},
-    {"sqlite:", false, runs_everywhere, file_database, sqlite_rows, sqlite_text, NULL},
+    {"memory:", false, runs_everywhere, file_database, memory_rows, NULL, NULL, NULL},
+    {"sqlite:", false, runs_everywhere, file_database, sqlite_rows, sqlite_text, NULL, NULL},
     {"postgresql:", true, postgresql_skip_reason, postgresql_new_database, postgresql_rows,
-     postgresql_text, postgresql_kill_backends},
+     postgresql_text, postgresql_kill_backends, postgresql_crash},
 };
 #define BACK_ENDS (sizeof back_ends / sizeof back_ends[0])
 _Static_assert(BACK_ENDS <= STORE_BACK_ENDS_MAX, "results of every back end");

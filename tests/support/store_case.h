@@ -19,6 +19,7 @@ struct store_back_end {
     /** Run SQL as its administrator. @return the rows. */
     const char *(*text)(const char *database, const char *sql);
     void (*kill_sessions)(const char *database);
+    void (*crash)(void); /* the server ends without a goodbye and starts again */
 };
 
 enum store_case_result { STORE_CASE_NOT_RUN, STORE_CASE_FAILED, STORE_CASE_SKIPPED, STORE_CASE_OK };
