@@ -243,8 +243,11 @@ int store_case_run(struct store_case *cases, size_t count)
     size_t used = 0;
     for (size_t j = 0; j < BACK_ENDS; j++) {
         for (size_t i = 0; i < count; i++) {
-            if ((cases[i].servers_only && !back_ends[j].is_server) || used == CASES_MAX)
+            if ((cases[i].servers_only && !back_ends[j].is_server) ||
+                (cases[i].sql_only && back_ends[j].text == NULL))
                 continue;
+            if (used == CASES_MAX)
+                abort();
             const char *name = test_format("%s%s", back_ends[j].url, cases[i].name);
             runs[used] = (struct case_run){
                 .base = {name, 4 * TEST_LIMIT_SECONDS}, .run = &cases[i], .back_end = j};

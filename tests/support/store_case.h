@@ -30,6 +30,7 @@ struct store_case {
     const char *name;
     void (*function)(void);
     bool servers_only;
+    bool sql_only;
     enum store_case_result results[STORE_BACK_ENDS_MAX];
 };
 
@@ -41,6 +42,11 @@ struct store_case {
 #define STORE_CASE_OF_SERVERS(case_function)                                                       \
     {                                                                                              \
         .name = #case_function, .function = (case_function), .servers_only = true                  \
+    }
+
+#define STORE_CASE_OF_SQL(case_function)                                                           \
+    {                                                                                              \
+        .name = #case_function, .function = (case_function), .sql_only = true                      \
     }
 
 /** Run all over all back ends and print the matrix; @return the exit code for main(). */

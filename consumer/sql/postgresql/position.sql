@@ -90,6 +90,6 @@ WHERE sequence IS NULL AND aggregatetype = $1
 LIMIT $4
 -- name: look_numbered
 SELECT aggregateid, sequence::bigint FROM outbox
-WHERE kafka_partition = $1 AND sequence > $2 AND aggregatetype = $3
+WHERE kafka_partition = $1::bigint AND sequence > $2::bigint AND aggregatetype = $3
     AND ($4::text IS NULL OR aggregateid = $4)
 LIMIT $5
