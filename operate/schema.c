@@ -1,5 +1,6 @@
 /* `keepstep schema`: judge rows by a schema, or write the schema of a table that is there. */
 #include "common/buffer.h"
+#include "consumer/schema_postgresql.h"
 #include "consumer/schema_sqlite.h"
 #include "operate/command.h"
 #include "operate/service.h"
@@ -18,6 +19,27 @@ static int schema_validate(const char *path)
     return invalid == 0 ? EX_OK : EX_DATAERR;
 }
 
+/* Which database reads its catalogue how; a file's path begins behind the scheme. */
+static const struct {
+    const char *scheme;
+    size_t skipped;
+    enum status (*describe)(const char *database, const char *table, struct buffer *out,
+                            struct error *err);
+} schema_databases[] = {
+    {"sqlite:", sizeof "sqlite:" - 1, schema_sqlite_describe},
+    {"postgresql:", 0, schema_postgresql_describe},
+};
+
+static enum status schema_describe(const char *url, const char *table, struct buffer *out,
+                                   struct error *err)
+{
+    for (size_t i = 0; i < sizeof schema_databases / sizeof schema_databases[0]; i++) {
+        if (strncmp(url, schema_databases[i].scheme, strlen(schema_databases[i].scheme)) == 0)
+            return schema_databases[i].describe(url + schema_databases[i].skipped, table, out, err);
+    }
+    return service_refuse_scheme(err);
+}
+
 static int schema_table(const struct command_line *line, const char *database)
 {
     struct error err = ERROR_INIT;
@@ -31,15 +53,8 @@ static int schema_table(const struct command_line *line, const char *database)
                              &err);
     if (status == STATUS_OK && database == NULL)
         path = config->database;
-    if (status == STATUS_OK && strncmp(path, "sqlite:", 7) != 0) {
-        err.exit_code = EX_USAGE;
-        status = error_set(&err, STATUS_FATAL,
-                           "database \"%s\" has an unknown scheme; use "
-                           "sqlite:FILE",
-                           path);
-    }
     if (status == STATUS_OK)
-        status = schema_sqlite_describe(path + 7, line->arguments[1], &out, &err);
+        status = schema_describe(path, line->arguments[1], &out, &err);
     if (status == STATUS_OK)
         fputs(buffer_text(&out), stdout);
     buffer_done(&out);
