@@ -25,19 +25,20 @@ static void init_tell_new_copy(const struct config *config, const char *copy_id,
     }
 }
 
-/* The local copies' tables follow from the schemas and from what is there: `init` makes them. */
-static enum status init_print_copy(const struct config *config, const struct store_ops *ops,
-                                   FILE *out, struct error *err)
+/* What the applying side's roles need, after the objects of both sides. */
+static enum status init_print_grants(const struct service *service, FILE *out, struct error *err)
 {
+    const struct store_ops *ops = store_find(service->config->database);
     struct buffer grants;
     buffer_init(&grants, GRANTS_SIZE_MAX);
-    ops->grants(config, &grants);
-    fprintf(out, "%s\n%s", ops->install_sql, buffer_text(&grants));
+    ops->grants(service->config, &grants);
+    fputs(buffer_text(&grants), out);
     bool failed = grants.failed;
     buffer_done(&grants);
     return failed ? error_set(err, STATUS_FATAL, "the grants grow too large") : STATUS_OK;
 }
 
+/* The local copies' tables follow from the schemas and from what is there: `init` makes them. */
 static enum status init_copy(const struct service *service, const struct init_options *options,
                              bool new_copy, struct error *err)
 {
@@ -45,8 +46,10 @@ static enum status init_copy(const struct service *service, const struct init_op
     const struct store_ops *ops = store_find(config->database);
     if (ops == NULL)
         return service_refuse_scheme(err);
-    if (options->print_sql)
-        return init_print_copy(config, ops, options->out, err);
+    if (options->print_sql) {
+        fprintf(options->out, "%s\n", ops->install_sql);
+        return STATUS_OK;
+    }
     const struct store_options store_options = {.path = config->database_path,
                                                 .service = config->service,
                                                 .install = true,
@@ -110,6 +113,8 @@ static int init_run(const struct command *command, int argc, char **argv)
     if (status == STATUS_OK)
         status = init_service(
             service.config, (const struct entity_schema *const *)service.published, &options, &err);
+    if (status == STATUS_OK && options.print_sql)
+        status = init_print_grants(&service, stdout, &err);
     code = status == STATUS_OK ? EX_OK : command_fail(&err);
     service_close(&service);
     return code;

@@ -1,0 +1,477 @@
+/* Writes capture functions: each column becomes JSON by its type (rule 28), never by its value. */
+#include "producer/capture_postgresql.h"
+#include "common/digest.h"
+
+#include <inttypes.h>
+
+#define CAPTURE_NAME_MAX  ((size_t)1024)
+#define IDENTIFIER_LENGTH 63
+#define NAME_LENGTH       40 /* of the entity type within an identifier */
+#define OUT_OF_RANGE                                                                               \
+    "CASE WHEN isfinite($) THEN '\"beyond the years 1 to 9999\"' ELSE '\"infinity\"' END"
+#define NOT_FINITE "('NaN', 'Infinity', '-Infinity')"
+
+/* The column in SQL: NEW."name". */
+struct reference {
+    const char *row;
+    const char *column;
+};
+
+static void capture_identifier(struct buffer *sql, struct slice name)
+{
+    buffer_append_text(sql, "\"");
+    for (size_t i = 0; i < name.length; i++)
+        buffer_append(sql, name.data[i] == '"' ? "\"\"" : &name.data[i],
+                      name.data[i] == '"' ? 2 : 1);
+    buffer_append_text(sql, "\"");
+}
+
+void capture_postgresql_table(struct buffer *sql, const char *table)
+{
+    size_t schema = strcspn(table, ".");
+    if (table[schema] == '.') {
+        capture_identifier(sql, (struct slice){table, schema});
+        buffer_append_text(sql, ".");
+        table += schema + 1;
+    }
+    capture_identifier(sql, slice_of(table));
+}
+
+/* An escape string means the same under every standard_conforming_strings. */
+static void capture_literal(struct buffer *sql, struct slice text)
+{
+    bool escapes = text.length > 0 && memchr(text.data, '\\', text.length) != NULL;
+    buffer_append_text(sql, escapes ? "E'" : "'");
+    for (size_t i = 0; i < text.length; i++) {
+        bool twice = text.data[i] == '\'' || text.data[i] == '\\';
+        buffer_append(sql, &text.data[i], 1);
+        buffer_append(sql, &text.data[i], twice ? 1 : 0);
+    }
+    buffer_append_text(sql, "'");
+}
+
+/* Writes `form` with every $ replaced by the column. */
+static void capture_form(struct buffer *sql, const char *form, struct reference of)
+{
+    for (; *form != '\0'; form++) {
+        if (*form != '$') {
+            buffer_append(sql, form, 1);
+            continue;
+        }
+        buffer_append_text(sql, of.row);
+        buffer_append_text(sql, ".");
+        capture_identifier(sql, slice_of(of.column));
+    }
+}
+
+/* What JSON or the calendar of RFC 3339 cannot hold is written as PostgreSQL writes it: the relay
+ * sets such a row aside, naming the field. */
+static const char *capture_value_form(enum column_type type)
+{
+    switch (type) {
+    case COLUMN_INTEGER:
+    case COLUMN_BOOLEAN:
+        return "coalesce($::text, 'null')";
+    case COLUMN_DECIMAL:
+    case COLUMN_UUID:
+        return "coalesce('\"' || $::text || '\"', 'null')";
+    case COLUMN_DOUBLE:
+        return "CASE WHEN $ IS NULL THEN 'null' WHEN $::text IN " NOT_FINITE
+               " THEN '\"' || $::text || '\"' WHEN $::text = '-0' THEN '-0.0' "
+               "ELSE $::float8::text END";
+    case COLUMN_TEXT:
+    case COLUMN_JSON:
+        return "coalesce(to_json($::text)::text, 'null')";
+    case COLUMN_BYTES:
+        return "coalesce('\"' || upper(encode($, 'hex')) || '\"', 'null')";
+    case COLUMN_DATE_TIME:
+        return "CASE WHEN $ IS NULL THEN 'null' WHEN $ >= '0001-01-01 00:00:00+00' AND "
+               "$ < '10000-01-01 00:00:00+00' THEN '\"' || to_char($ AT TIME ZONE 'UTC', "
+               "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') || '\"' ELSE " OUT_OF_RANGE " END";
+    case COLUMN_TIMESTAMP:
+        return "CASE WHEN $ IS NULL THEN 'null' WHEN $ >= '0001-01-01 00:00:00' AND "
+               "$ < '10000-01-01 00:00:00' THEN '\"' || to_char($, "
+               "'YYYY-MM-DD\"T\"HH24:MI:SS.US') || '\"' ELSE " OUT_OF_RANGE " END";
+    case COLUMN_DATE:
+        return "CASE WHEN $ IS NULL THEN 'null' WHEN $ >= '0001-01-01' AND $ < '10000-01-01' THEN "
+               "'\"' || to_char($, 'YYYY-MM-DD') || '\"' ELSE " OUT_OF_RANGE " END";
+    case COLUMN_TIME:
+        return "coalesce('\"' || to_char($, 'HH24:MI:SS.US') || '\"', 'null')";
+    }
+    return "'null'";
+}
+
+static void capture_member(struct buffer *sql, const char *separator, const char *name,
+                           enum column_type type, struct reference of)
+{
+    struct buffer text;
+    buffer_init(&text, CAPTURE_SQL_MAX);
+    buffer_append_text(&text, separator);
+    buffer_append_json(&text, slice_of(name));
+    buffer_append_text(&text, ":");
+    capture_literal(sql, buffer_slice(&text));
+    buffer_append_text(sql, " || ");
+    capture_form(sql, capture_value_form(type), of);
+    sql->failed = sql->failed || text.failed;
+    buffer_done(&text);
+}
+
+static void capture_object(struct buffer *sql, const struct config_entry *entry,
+                           const struct entity_schema *schema, bool key, const char *row)
+{
+    size_t count = key ? schema->key_count : schema->column_count;
+    buffer_append_text(sql, "(");
+    for (size_t i = 0; i < count; i++) {
+        const struct column *column = &schema->columns[key ? schema->key_columns[i] : i];
+        struct reference of = {row, config_column(entry, column->name)};
+        capture_member(sql, i == 0 ? "{" : ",", column->name, column->type, of);
+        buffer_append_text(sql, "\n      || ");
+    }
+    buffer_append_text(sql, "'}')");
+}
+
+/* What one change writes; a NULL row is JSON's null. */
+struct image {
+    const char *op;
+    const char *type; /* "created" */
+    const char *before;
+    const char *after;
+};
+
+static void capture_payload(struct buffer *sql, const struct config_entry *entry,
+                            const struct entity_schema *schema, const struct image *image)
+{
+    buffer_append_format(sql, "'{\"op\":\"%s\",\"before\":' || ", image->op);
+    if (entry->before && image->before != NULL)
+        capture_object(sql, entry, schema, false, image->before);
+    else
+        buffer_append_text(sql, "'null'");
+    buffer_append_text(sql, "\n      || ',\"after\":' || ");
+    if (image->after != NULL)
+        capture_object(sql, entry, schema, false, image->after);
+    else
+        buffer_append_text(sql, "'null'");
+    buffer_append_text(sql, " || '}'");
+}
+
+/* The six values of an outbox row. */
+static void capture_values(struct buffer *sql, const struct config_entry *entry,
+                           const struct entity_schema *schema, const struct image *image)
+{
+    const char *row = image->after != NULL ? image->after : image->before;
+    capture_literal(sql, slice_of(entry->entity_type));
+    buffer_append_text(sql, " AS entity_type, ");
+    capture_object(sql, entry, schema, true, row);
+    buffer_append_text(sql, " AS entity_key, ");
+    capture_literal(sql, slice_of(entry->entity_type));
+    buffer_append_format(sql, " || '.%s' AS type, ", image->type);
+    if (entry->partition_key == NULL)
+        buffer_append_text(sql, "NULL");
+    else
+        capture_form(sql, "$::text",
+                     (struct reference){row, config_column(entry, entry->partition_key)});
+    buffer_append_text(sql, " AS partition_key,\n      ");
+    capture_payload(sql, entry, schema, image);
+    buffer_append_text(sql, " AS payload");
+}
+
+static void capture_insert(struct buffer *sql, const char *outbox)
+{
+    buffer_append_text(sql, "INSERT INTO ");
+    if (outbox != NULL) {
+        capture_identifier(sql, slice_of(outbox));
+        buffer_append_text(sql, ".");
+    }
+    buffer_append_text(sql, "outbox (aggregatetype, aggregateid, type, partition_key, payload)\n"
+                            "    SELECT ");
+}
+
+/* The key's columns (or all mapped ones) of a row. */
+static void capture_record(struct buffer *sql, const struct config_entry *entry,
+                           const struct entity_schema *schema, bool key, const char *row)
+{
+    size_t count = key ? schema->key_count : schema->column_count;
+    buffer_append_text(sql, "ROW(");
+    for (size_t i = 0; i < count; i++) {
+        const struct column *column = &schema->columns[key ? schema->key_columns[i] : i];
+        buffer_append_text(sql, i == 0 ? "" : ", ");
+        capture_form(sql, "$", (struct reference){row, config_column(entry, column->name)});
+    }
+    buffer_append_text(sql, ")");
+}
+
+/* Bytewise; between two ROW() as they stand *<> would mean one operator a column. */
+static void capture_differs(struct buffer *sql, const struct config_entry *entry,
+                            const struct entity_schema *schema, bool key)
+{
+    capture_record(sql, entry, schema, key, "OLD");
+    buffer_append_text(sql, "::record *<> ");
+    capture_record(sql, entry, schema, key, "NEW");
+    buffer_append_text(sql, "::record");
+}
+
+/* No JSON number says NaN or infinity, and there is no row that could be set aside for it later. */
+static void capture_refusals(struct buffer *sql, const struct config_entry *entry,
+                             const struct entity_schema *schema)
+{
+    for (size_t i = 0; i < schema->column_count; i++) {
+        const struct column *column = &schema->columns[i];
+        if (column->type != COLUMN_DOUBLE && column->type != COLUMN_DECIMAL)
+            continue;
+        struct reference of = {"NEW", config_column(entry, column->name)};
+        capture_form(sql, "    IF $::text IN " NOT_FINITE " THEN\n", of);
+        buffer_append_text(sql, "      RAISE EXCEPTION USING ERRCODE = 'numeric_value_out_of_range'"
+                                ", MESSAGE =\n        ");
+        struct buffer text;
+        buffer_init(&text, CAPTURE_SQL_MAX);
+        buffer_append_format(&text,
+                             "keepstep: column %s of table %s is NaN or infinite, which cannot be "
+                             "published",
+                             of.column, entry->table);
+        capture_literal(sql, buffer_slice(&text));
+        buffer_done(&text);
+        buffer_append_text(sql, ";\n    END IF;\n");
+    }
+}
+
+static void capture_function(struct buffer *sql, const struct entity_schema *schema,
+                             const char *outbox, struct slice name)
+{
+    bool doubles = false;
+    for (size_t i = 0; i < schema->column_count; i++)
+        doubles = doubles || schema->columns[i].type == COLUMN_DOUBLE;
+    buffer_append_text(sql, "CREATE OR REPLACE FUNCTION ");
+    capture_identifier(sql, slice_of(outbox));
+    buffer_append_text(sql, ".");
+    capture_identifier(sql, name);
+    buffer_append_format(sql,
+                         "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"
+                         "SET search_path = pg_catalog, pg_temp%s AS $keepstep$\nBEGIN\n",
+                         doubles ? " SET extra_float_digits = 1" : "");
+}
+
+static void capture_row_body(struct buffer *sql, const struct config_entry *entry,
+                             const struct entity_schema *schema, const char *outbox)
+{
+    static const struct image create = {"c", "created", NULL, "NEW"};
+    static const struct image update = {"u", "updated", "OLD", "NEW"};
+    static const struct image delete = {"d", "deleted", "OLD", NULL};
+    buffer_append_text(sql, "  IF current_setting('keepstep.applying', true) = ");
+    capture_literal(sql, slice_of(entry->table));
+    buffer_append_text(sql, " AND pg_trigger_depth() = 1 THEN\n    RETURN NULL;\n  END IF;\n"
+                            "  IF TG_OP <> 'DELETE' THEN\n");
+    capture_refusals(sql, entry, schema);
+    buffer_append_text(sql, "    NULL;\n  END IF;\n  IF TG_OP = 'UPDATE' THEN\n    IF NOT (");
+    capture_differs(sql, entry, schema, false);
+    buffer_append_text(sql, ") THEN\n      RETURN NULL;\n    END IF;\n    IF NOT (");
+    capture_differs(sql, entry, schema, true);
+    buffer_append_text(sql, ") THEN\n    ");
+    capture_insert(sql, outbox);
+    capture_values(sql, entry, schema, &update);
+    buffer_append_text(sql, ";\n      RETURN NULL;\n    END IF;\n  END IF;\n"
+                            "  IF TG_OP <> 'INSERT' THEN\n    ");
+    capture_insert(sql, outbox);
+    capture_values(sql, entry, schema, &delete);
+    buffer_append_text(sql, ";\n  END IF;\n  IF TG_OP <> 'DELETE' THEN\n    ");
+    capture_insert(sql, outbox);
+    capture_values(sql, entry, schema, &create);
+    buffer_append_text(sql, ";\n  END IF;\n  RETURN NULL;\nEND\n$keepstep$");
+}
+
+static void capture_truncate_body(struct buffer *sql, const struct config_entry *entry,
+                                  const struct entity_schema *schema, const char *outbox)
+{
+    static const struct image delete = {"d", "deleted", "t", NULL};
+    buffer_append_text(sql, "  EXECUTE $truncate$");
+    capture_insert(sql, outbox);
+    capture_values(sql, entry, schema, &delete);
+    buffer_append_text(sql, "\n    FROM ONLY $truncate$ || TG_RELID::regclass || ' AS t';\n"
+                            "  RETURN NULL;\nEND\n$keepstep$");
+}
+
+/* An identifier of at most 63 bytes; a long entity type is told apart by its digest. */
+static struct slice capture_name(struct arena *arena, const char *before, const char *entity_type,
+                                 const char *after)
+{
+    struct buffer name;
+    buffer_init(&name, CAPTURE_NAME_MAX);
+    buffer_append_format(&name, "%s%s%s", before, entity_type, after);
+    if (name.length > IDENTIFIER_LENGTH) {
+        buffer_reset(&name);
+        buffer_append_format(&name, "%s%.*s_%08" PRIx32 "%s", before, NAME_LENGTH - 9, entity_type,
+                             (uint32_t)digest_64(slice_of(entity_type)), after);
+    }
+    struct slice copy = arena_copy(arena, buffer_slice(&name));
+    buffer_done(&name);
+    return copy;
+}
+
+/* The comment tells a later `init` whether the object is what it would write. */
+static struct slice capture_finish(struct buffer *sql, const char *kind, struct slice what,
+                                   struct arena *arena)
+{
+    uint64_t digest = digest_64(buffer_slice(sql));
+    buffer_append_format(sql, ";\nCOMMENT ON %s %.*s IS 'Keepstep %016" PRIx64 "'", kind,
+                         SLICE_ARGS(what), digest);
+    return sql->failed ? (struct slice){0} : arena_copy(arena, buffer_slice(sql));
+}
+
+struct capture {
+    const struct config_entry *entry;
+    const struct entity_schema *schema;
+    const char *outbox;
+    struct arena *arena;
+    struct source_object *objects;
+    size_t count;
+};
+
+static bool capture_add_function(struct capture *capture, const char *after,
+                                 void (*body)(struct buffer *sql, const struct config_entry *entry,
+                                              const struct entity_schema *schema,
+                                              const char *outbox))
+{
+    struct buffer sql;
+    struct buffer what;
+    buffer_init(&sql, CAPTURE_SQL_MAX);
+    buffer_init(&what, CAPTURE_NAME_MAX);
+    struct slice name = capture_name(capture->arena, "keepstep_", capture->entry->entity_type,
+                                     after);
+    capture_function(&sql, capture->schema, capture->outbox, name);
+    body(&sql, capture->entry, capture->schema, capture->outbox);
+    capture_identifier(&what, slice_of(capture->outbox));
+    buffer_append_text(&what, ".");
+    capture_identifier(&what, name);
+    buffer_append_text(&what, "()");
+    struct slice text = capture_finish(&sql, "FUNCTION", buffer_slice(&what), capture->arena);
+    capture->objects[capture->count++] = (struct source_object){
+        .kind = "function", .name = name.data, .sql = text.data};
+    buffer_done(&sql);
+    buffer_done(&what);
+    return name.data != NULL && text.data != NULL;
+}
+
+/* `00_`: triggers run by their names, and a service's own one may change the row again. */
+static bool capture_add_trigger(struct capture *capture, const char *after, const char *event,
+                                struct slice table)
+{
+    struct buffer sql;
+    struct buffer what;
+    buffer_init(&sql, CAPTURE_SQL_MAX);
+    buffer_init(&what, CAPTURE_NAME_MAX);
+    const char *type = capture->entry->entity_type;
+    struct slice name = capture_name(capture->arena, "00_keepstep_", type, after);
+    struct slice function = capture_name(capture->arena, "keepstep_", type, after);
+    capture_identifier(&what, name);
+    buffer_append_format(&sql, "CREATE OR REPLACE TRIGGER %s %s ON %.*s\n  %s EXECUTE FUNCTION ",
+                         buffer_text(&what), event, SLICE_ARGS(table),
+                         event[0] == 'A' ? "FOR EACH ROW" : "FOR EACH STATEMENT");
+    capture_identifier(&sql, slice_of(capture->outbox));
+    buffer_append_text(&sql, ".");
+    capture_identifier(&sql, function);
+    buffer_append_format(&sql, "();\nALTER TABLE %.*s ENABLE ALWAYS TRIGGER %s", SLICE_ARGS(table),
+                         buffer_text(&what));
+    buffer_append_format(&what, " ON %.*s", SLICE_ARGS(table));
+    struct slice text = capture_finish(&sql, "TRIGGER", buffer_slice(&what), capture->arena);
+    struct slice copy = arena_copy(capture->arena, table);
+    capture->objects[capture->count++] = (struct source_object){
+        .kind = "trigger", .name = name.data, .table = copy.data, .sql = text.data};
+    buffer_done(&sql);
+    buffer_done(&what);
+    return name.data != NULL && text.data != NULL && copy.data != NULL;
+}
+
+enum status capture_postgresql_objects(const struct config_entry *entry,
+                                       const struct entity_schema *schema, const char *outbox,
+                                       const PGresult *partitions, struct arena *arena,
+                                       struct source_object **ret_objects, size_t *ret_count,
+                                       struct error *err)
+{
+    struct capture capture = {.entry = entry, .schema = schema, .outbox = outbox, .arena = arena};
+    struct buffer table;
+    int leaves = PQntuples(partitions);
+    capture.objects = arena_alloc(arena, ((size_t)leaves + 3) * sizeof *capture.objects);
+    if (capture.objects == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    buffer_init(&table, CAPTURE_NAME_MAX);
+    capture_postgresql_table(&table, entry->table);
+    bool made = capture_add_function(&capture, "_row", capture_row_body) &&
+                capture_add_function(&capture, "_truncate", capture_truncate_body) &&
+                capture_add_trigger(&capture, "_row", "AFTER INSERT OR UPDATE OR DELETE",
+                                    buffer_slice(&table));
+    for (int i = 0; made && i < leaves; i++)
+        made = capture_add_trigger(&capture, "_truncate", "BEFORE TRUNCATE",
+                                   postgresql_session_text(partitions, i, 0));
+    buffer_done(&table);
+    *ret_objects = capture.objects;
+    *ret_count = capture.count;
+    return made ? STATUS_OK
+                : error_set(err, STATUS_FATAL, "entity type %s: triggers grow too large",
+                            entry->entity_type);
+}
+
+/* (key columns) > (noted key), the noted texts read as the columns' own types. */
+static void capture_behind(struct buffer *sql, const struct config_entry *entry,
+                           const struct entity_schema *schema)
+{
+    capture_record(sql, entry, schema, true, "t");
+    buffer_append_text(sql, " > ROW(");
+    for (size_t i = 0; i < schema->key_count; i++) {
+        const struct column *column = &schema->columns[schema->key_columns[i]];
+        buffer_append_text(sql, i == 0 ? "" : ", ");
+        buffer_append_text(sql, "(SELECT value FROM keepstep_existing_key WHERE entity_type = ");
+        capture_literal(sql, slice_of(entry->entity_type));
+        buffer_append_format(sql, " AND ordinal = %zu)::%s", i,
+                             column->type == COLUMN_INTEGER ? "bigint"
+                             : column->type == COLUMN_UUID  ? "uuid"
+                                                            : "text");
+    }
+    buffer_append_text(sql, ")");
+}
+
+void capture_postgresql_rest(struct buffer *sql, const struct config_entry *entry,
+                             const struct entity_schema *schema)
+{
+    buffer_append_text(sql, "SELECT EXISTS (SELECT 1 FROM ");
+    capture_postgresql_table(sql, entry->table);
+    buffer_append_text(sql, " AS t WHERE ");
+    capture_behind(sql, entry, schema);
+    buffer_append_text(sql, ")::integer");
+}
+
+void capture_postgresql_chunk(struct buffer *sql, const struct config_entry *entry,
+                              const struct entity_schema *schema, bool resumed, size_t limit)
+{
+    static const struct image read = {"r", "read", NULL, "t"};
+    buffer_append_text(sql, "WITH chunk AS MATERIALIZED (\n    SELECT ");
+    capture_values(sql, entry, schema, &read);
+    for (size_t i = 0; i < schema->key_count; i++) {
+        const char *name = config_column(entry, schema->columns[schema->key_columns[i]].name);
+        capture_form(sql, ", $::text", (struct reference){"t", name});
+        buffer_append_format(sql, " AS key_%zu", i);
+    }
+    buffer_append_text(sql, "\n    FROM ");
+    capture_postgresql_table(sql, entry->table);
+    buffer_append_text(sql, " AS t");
+    if (resumed) {
+        buffer_append_text(sql, " WHERE ");
+        capture_behind(sql, entry, schema);
+    }
+    for (size_t i = 0; i < schema->key_count; i++) {
+        const char *name = config_column(entry, schema->columns[schema->key_columns[i]].name);
+        capture_form(sql, i == 0 ? " ORDER BY $" : ", $", (struct reference){"t", name});
+    }
+    buffer_append_format(sql,
+                         "\n    LIMIT %zu FOR SHARE OF t\n"
+                         "), numbered AS (SELECT *, row_number() OVER () AS number FROM chunk)\n"
+                         ", written AS (",
+                         limit);
+    capture_insert(sql, NULL);
+    buffer_append_text(sql, "entity_type, entity_key, type, partition_key, payload FROM numbered "
+                            "ORDER BY number)\n, noted AS (INSERT INTO keepstep_existing_key AS k\n"
+                            "    SELECT l.entity_type, v.ordinal, v.value FROM (SELECT * FROM "
+                            "numbered ORDER BY number DESC LIMIT 1) AS l, LATERAL (VALUES ");
+    for (size_t i = 0; i < schema->key_count; i++)
+        buffer_append_format(sql, "%s(%zu, l.key_%zu)", i == 0 ? "" : ", ", i, i);
+    buffer_append_text(sql, ") AS v (ordinal, value)\n    ON CONFLICT (entity_type, ordinal) DO "
+                            "UPDATE SET value = excluded.value)\nSELECT count(*) FROM chunk");
+}

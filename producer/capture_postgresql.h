@@ -1,0 +1,41 @@
+/* Capture in PostgreSQL: the triggers that write a table's changes into the outbox. */
+#ifndef PRODUCER_CAPTURE_POSTGRESQL_H
+#define PRODUCER_CAPTURE_POSTGRESQL_H
+
+#include "common/postgresql_session.h"
+#include "producer/source.h"
+
+#define CAPTURE_SQL_MAX ((size_t)4 * 1024 * 1024)
+
+/** Write "name", or "schema"."name" where the configuration says schema.name. */
+void capture_postgresql_table(struct buffer *sql, const char *table);
+
+/** Check that every change of the table can be captured, and that its columns hold what the
+ * schema's types say (rules 25, 26, 28).
+ * @param applied  an agent of the service writes the table too.
+ * @return OK; RETRY; FATAL with exit code 78, naming what stands in the way and what to do. */
+enum status capture_postgresql_check(PGconn *connection, const struct config_entry *entry,
+                                     const struct entity_schema *schema, bool applied,
+                                     struct error *err) MUST_CHECK;
+
+/** Write functions and triggers of an entry's table into `arena`.
+ * @param outbox      the outbox's schema.
+ * @param partitions  first column: its leaf partitions, or the table itself, quoted.
+ * @return OK; RETRY (no memory); FATAL (they grow too large). */
+enum status capture_postgresql_objects(const struct config_entry *entry,
+                                       const struct entity_schema *schema, const char *outbox,
+                                       const PGresult *partitions, struct arena *arena,
+                                       struct source_object **ret_objects, size_t *ret_count,
+                                       struct error *err) MUST_CHECK;
+
+/** Write the statement of one chunk of present rows: it locks and reads at most `limit` rows behind
+ * the noted key, publishes them as `r` events, notes the last key and returns how many they were.
+ */
+void capture_postgresql_chunk(struct buffer *sql, const struct config_entry *entry,
+                              const struct entity_schema *schema, bool resumed, size_t limit);
+
+/** Write the statement that tells whether there are rows behind the noted key. */
+void capture_postgresql_rest(struct buffer *sql, const struct config_entry *entry,
+                             const struct entity_schema *schema);
+
+#endif

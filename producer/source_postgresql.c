@@ -1,0 +1,281 @@
+/* What `init` makes in PostgreSQL: outbox, relay state, triggers, and a new history. */
+#include "producer/capture_postgresql.h"
+#include "producer/source_postgresql_internal.h"
+#include "producer_postgresql_sql.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct source_object OBJECTS[] = {
+    {"table", "outbox", NULL, SQL_CREATE_OUTBOX},
+    {"index", "outbox_waiting", NULL, SQL_CREATE_OUTBOX_WAITING},
+    {"index", "outbox_claimed", NULL, SQL_CREATE_OUTBOX_CLAIMED},
+    {"index", "outbox_set_aside", NULL, SQL_CREATE_OUTBOX_SET_ASIDE},
+    {"function", "keepstep_outbox_wake", NULL, SQL_CREATE_WAKE},
+    {"trigger", "keepstep_outbox_wake", "outbox", SQL_CREATE_WAKE_TRIGGER},
+    {"table", "keepstep_relay", NULL, SQL_CREATE_RELAY},
+    {"table", "keepstep_relay_partition", NULL, SQL_CREATE_RELAY_PARTITION},
+    {"table", "keepstep_relay_type", NULL, SQL_CREATE_RELAY_TYPE},
+    {"table", "keepstep_relay_wait", NULL, SQL_CREATE_RELAY_WAIT},
+    {"table", "keepstep_existing", NULL, SQL_CREATE_EXISTING},
+    {"table", "keepstep_existing_key", NULL, SQL_CREATE_EXISTING_KEY},
+};
+
+static enum status source_postgresql_open(const struct config *config, enum source_mode mode,
+                                          struct source **ret_source, struct error *err)
+{
+    const struct postgresql_session_options options = {
+        .url = config->database_path,
+        .application = mode == SOURCE_WRITE ? "keepstep publish" : "keepstep init",
+        .wait_for_disk = true,
+        .read_only = mode == SOURCE_READ};
+    PGresult *result = NULL;
+    struct source_postgresql *source = calloc(1, sizeof *source);
+    if (source == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    source->base.ops = &source_postgresql_ops;
+    source->config = config;
+    *ret_source = &source->base;
+    enum status status = postgresql_session_open(&options, &source->connection, err);
+    if (status == STATUS_OK)
+        status = postgresql_session_query(source->connection, "SELECT current_schema()", NULL, 0,
+                                          &result, err);
+    if (status == STATUS_OK && PQgetisnull(result, 0, 0) != 0)
+        status = error_set(err, STATUS_FATAL,
+                           "the role's search_path names no schema that is there: set one");
+    if (status == STATUS_OK) {
+        source->schema = strdup(PQgetvalue(result, 0, 0));
+        if (source->schema == NULL)
+            status = error_set(err, STATUS_RETRY, "no memory");
+    }
+    PQclear(result);
+    return status;
+}
+
+static void source_postgresql_rollback(struct source *source)
+{
+    postgresql_session_rollback(source_postgresql_of(source)->connection);
+}
+
+static void source_postgresql_close(struct source *base)
+{
+    struct source_postgresql *source = source_postgresql_of(base);
+    if (source == NULL)
+        return;
+    postgresql_session_close(source->connection);
+    free(source->schema);
+    free(source);
+}
+
+static enum status source_postgresql_begin(struct source *source, struct error *err)
+{
+    return postgresql_session_execute(source_postgresql_of(source)->connection, SQL_BEGIN_INSTALL,
+                                      err);
+}
+
+static enum status source_postgresql_commit(struct source *source, struct error *err)
+{
+    return postgresql_session_execute(source_postgresql_of(source)->connection, "COMMIT", err);
+}
+
+enum status source_postgresql_end(PGconn *connection, enum status status, struct error *err)
+{
+    if (status == STATUS_OK)
+        status = postgresql_session_execute(connection, "COMMIT", err);
+    if (status != STATUS_OK)
+        postgresql_session_rollback(connection);
+    return status;
+}
+
+/* The comment that the object's statement ends in: '…'. */
+static struct slice source_postgresql_comment(const char *sql)
+{
+    const char *end = strrchr(sql, '\'');
+    const char *start = end;
+    while (start != NULL && start > sql && start[-1] != '\'')
+        start--;
+    return end == NULL ? (struct slice){0} : (struct slice){start, (size_t)(end - start)};
+}
+
+static enum status source_postgresql_look(struct source *source, const struct source_object *object,
+                                          enum source_found *ret_found, struct error *err)
+{
+    bool function = strcmp(object->kind, "function") == 0;
+    bool trigger = strcmp(object->kind, "trigger") == 0;
+    const struct slice parameters[] = {slice_of(object->name),
+                                       slice_of(trigger ? object->table : object->sql)};
+    PGresult *result = NULL;
+    enum status status = postgresql_session_query(source_postgresql_of(source)->connection,
+                                                  function  ? SQL_LOOK_FUNCTION
+                                                  : trigger ? SQL_LOOK_TRIGGER
+                                                            : SQL_LOOK_RELATION,
+                                                  parameters, function || trigger ? 2 : 1, &result,
+                                                  err);
+    if (status != STATUS_OK)
+        return status;
+    *ret_found = SOURCE_ABSENT;
+    if (PQntuples(result) > 0) {
+        struct slice found = postgresql_session_text(result, 0, 0);
+        bool same = function || trigger
+                        ? slice_equal(found, source_postgresql_comment(object->sql))
+                        : found.length >= 8 && memcmp(found.data, "Keepstep", 8) == 0;
+        *ret_found = same ? SOURCE_SAME : SOURCE_OTHER;
+    }
+    PQclear(result);
+    return status;
+}
+
+/* CREATE OR REPLACE does both. */
+static enum status source_postgresql_create(struct source *source,
+                                            const struct source_object *object, bool replace,
+                                            struct error *err)
+{
+    (void)replace;
+    enum status status = postgresql_session_execute(source_postgresql_of(source)->connection,
+                                                    object->sql, err);
+    if (status == STATUS_REJECT) { /* another one's object of that name */
+        err->status = STATUS_FATAL;
+        status = STATUS_FATAL;
+    }
+    return status;
+}
+
+static enum status source_postgresql_check(struct source *source, const struct config_entry *entry,
+                                           const struct entity_schema *schema, struct error *err)
+{
+    const struct config *config = source_postgresql_of(source)->config;
+    bool applied = config_find(config->apply, config->apply_count, entry->entity_type,
+                               strlen(entry->entity_type)) != NULL;
+    return capture_postgresql_check(source_postgresql_of(source)->connection, entry, schema,
+                                    applied, err);
+}
+
+static enum status source_postgresql_capture(struct source *base, const struct config_entry *entry,
+                                             const struct entity_schema *schema,
+                                             struct arena *arena,
+                                             struct source_object **ret_objects, size_t *ret_count,
+                                             struct error *err)
+{
+    struct source_postgresql *source = source_postgresql_of(base);
+    PGresult *partitions = NULL;
+    struct buffer name;
+    buffer_init(&name, CAPTURE_SQL_MAX);
+    capture_postgresql_table(&name, entry->table);
+    struct slice table = buffer_slice(&name);
+    enum status status = postgresql_session_query(source->connection, SQL_LIST_PARTITIONS, &table,
+                                                  1, &partitions, err);
+    if (status == STATUS_OK)
+        status = capture_postgresql_objects(entry, schema, source->schema, partitions, arena,
+                                            ret_objects, ret_count, err);
+    PQclear(partitions);
+    buffer_done(&name);
+    return status;
+}
+
+/* Only what the statements of the outbox need; a service's own role needs INSERT for rows that it
+ * writes itself, the triggers need nothing. */
+static void source_postgresql_grants(const struct config *config, struct buffer *out)
+{
+    (void)config;
+    buffer_append_text(out, SQL_GRANTS);
+    buffer_append_text(out, ";\n");
+}
+
+static enum status source_postgresql_identify(struct source *source, const char *service,
+                                              const char *incarnation, struct error *err)
+{
+    const struct slice parameters[] = {slice_of(service), slice_of(incarnation)};
+    return postgresql_session_query(source_postgresql_of(source)->connection, SQL_INSERT_RELAY,
+                                    parameters, 2, NULL, err);
+}
+
+static enum status source_postgresql_restart(struct source *source, const char *service,
+                                             const char *incarnation, int64_t *ret_dropped,
+                                             struct error *err)
+{
+    const struct slice parameters[] = {slice_of(service), slice_of(incarnation)};
+    PGconn *connection = source_postgresql_of(source)->connection;
+    PGresult *result = NULL;
+    enum status status = postgresql_session_execute(connection, SQL_CREATE_NOTES, err);
+    if (status == STATUS_OK)
+        status = postgresql_session_query(connection, SQL_FORWARD_DROP, NULL, 0, &result, err);
+    if (status == STATUS_OK)
+        *ret_dropped = strtoll(PQcmdTuples(result), NULL, 10);
+    PQclear(result);
+    if (status == STATUS_OK)
+        status = postgresql_session_query(connection, SQL_RESTART_RELAY, parameters, 2, NULL, err);
+    if (status == STATUS_OK)
+        status = postgresql_session_execute(connection, SQL_RESTART, err);
+    return status;
+}
+
+static enum status source_postgresql_lease(struct source *source, bool *ret_initialised,
+                                           struct source_lease *ret_lease, struct error *err)
+{
+    PGconn *connection = source_postgresql_of(source)->connection;
+    PGresult *result = NULL;
+    *ret_lease = (struct source_lease){0};
+    enum status status = postgresql_session_query(connection, SQL_HAS_RELAY, NULL, 0, &result, err);
+    if (status != STATUS_OK)
+        return status;
+    *ret_initialised = PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    result = NULL;
+    if (!*ret_initialised)
+        return STATUS_OK;
+    status = postgresql_session_query(connection, SQL_READ_HOLDER, NULL, 0, &result, err);
+    if (status == STATUS_OK && PQntuples(result) > 0) {
+        (void)snprintf(ret_lease->holder, sizeof ret_lease->holder, "%s", PQgetvalue(result, 0, 0));
+        ret_lease->until_us = postgresql_session_integer(result, 0, 1);
+    }
+    PQclear(result);
+    return status;
+}
+
+static enum status source_postgresql_note_in_log(struct source *source, struct slice id,
+                                                 struct error *err)
+{
+    PGconn *connection = source_postgresql_of(source)->connection;
+    enum status status = postgresql_session_execute(connection, SQL_CREATE_NOTES, err);
+    if (status == STATUS_OK)
+        status = postgresql_session_query(connection, SQL_NOTE_IN_LOG, &id, 1, NULL, err);
+    return status;
+}
+
+static enum status source_postgresql_note_log_end(struct source *source, const char *topic,
+                                                  int32_t partition, int64_t end, struct error *err)
+{
+    PGconn *connection = source_postgresql_of(source)->connection;
+    char numbers[2][32];
+    (void)snprintf(numbers[0], sizeof numbers[0], "%d", (int)partition);
+    (void)snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)end);
+    const struct slice parameters[] = {slice_of(topic), slice_of(numbers[0]), slice_of(numbers[1])};
+    enum status status = postgresql_session_execute(connection, SQL_CREATE_NOTES, err);
+    if (status == STATUS_OK)
+        status = postgresql_session_query(connection, SQL_NOTE_LOG_END, parameters, 3, NULL, err);
+    return status;
+}
+
+const struct source_ops source_postgresql_ops = {
+    .scheme = "postgresql",
+    .objects = OBJECTS,
+    .object_count = sizeof OBJECTS / sizeof *OBJECTS,
+    .open = source_postgresql_open,
+    .close = source_postgresql_close,
+    .begin = source_postgresql_begin,
+    .commit = source_postgresql_commit,
+    .rollback = source_postgresql_rollback,
+    .look = source_postgresql_look,
+    .create = source_postgresql_create,
+    .check = source_postgresql_check,
+    .capture = source_postgresql_capture,
+    .grants = source_postgresql_grants,
+    .identify = source_postgresql_identify,
+    .restart = source_postgresql_restart,
+    .lease = source_postgresql_lease,
+    .note_in_log = source_postgresql_note_in_log,
+    .note_log_end = source_postgresql_note_log_end,
+    .progress = source_postgresql_progress,
+    .chunk = source_postgresql_chunk,
+    .write = source_postgresql_write,
+};

@@ -1,0 +1,34 @@
+/* Inside the PostgreSQL source. */
+#ifndef PRODUCER_SOURCE_POSTGRESQL_INTERNAL_H
+#define PRODUCER_SOURCE_POSTGRESQL_INTERNAL_H
+
+#include "common/postgresql_session.h"
+#include "producer/source.h"
+
+struct source_postgresql {
+    struct source base;
+    const struct config *config;
+    PGconn *connection;
+    char *schema; /* where the outbox is, or will be */
+};
+
+static inline struct source_postgresql *source_postgresql_of(struct source *source)
+{
+    return (struct source_postgresql *)source;
+}
+
+/** COMMIT where `status` is OK, else roll back; @return the status now. */
+enum status source_postgresql_end(PGconn *connection, enum status status,
+                                  struct error *err) MUST_CHECK;
+
+enum status source_postgresql_progress(struct source *source, const char *entity_type,
+                                       struct source_progress *ret_progress,
+                                       struct error *err) MUST_CHECK;
+enum status source_postgresql_chunk(struct source *source, const struct config_entry *entry,
+                                    const struct entity_schema *schema, size_t limit,
+                                    struct source_progress *ret_progress,
+                                    struct error *err) MUST_CHECK;
+enum status source_postgresql_write(struct source *source, const struct source_event *events,
+                                    size_t count, struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,118 @@
+/* Rows into the PostgreSQL outbox: those from before `init`, and those of `publish`. */
+#include "producer/capture_postgresql.h"
+#include "producer/postgresql_array.h"
+#include "producer/source_postgresql_internal.h"
+#include "producer_postgresql_sql.h"
+
+#include <stdio.h>
+
+enum status source_postgresql_progress(struct source *source, const char *entity_type,
+                                       struct source_progress *ret_progress, struct error *err)
+{
+    struct slice type = slice_of(entity_type);
+    PGresult *result = NULL;
+    enum status status = postgresql_session_query(source_postgresql_of(source)->connection,
+                                                  SQL_READ_PROGRESS, &type, 1, &result, err);
+    if (status != STATUS_OK)
+        return status;
+    *ret_progress = (struct source_progress){0};
+    if (PQntuples(result) > 0)
+        *ret_progress = (struct source_progress){.rows = postgresql_session_integer(result, 0, 0),
+                                                 .done = postgresql_session_integer(result, 0, 1) !=
+                                                         0};
+    PQclear(result);
+    return status;
+}
+
+static enum status source_postgresql_number(PGconn *connection, const char *sql,
+                                            int64_t *ret_number, struct error *err)
+{
+    PGresult *result = NULL;
+    enum status status = postgresql_session_query(connection, sql, NULL, 0, &result, err);
+    if (status == STATUS_OK)
+        *ret_number = postgresql_session_integer(result, 0, 0);
+    PQclear(result);
+    return status;
+}
+
+/* Rows that vanish while their locks are waited for do not count, so a short chunk says nothing:
+ * whether there are more is asked by itself. */
+static enum status source_postgresql_read(PGconn *connection, const struct config_entry *entry,
+                                          const struct entity_schema *schema, size_t limit,
+                                          struct source_progress *progress, struct error *err)
+{
+    struct buffer sql;
+    char number[32];
+    int64_t rows = 0;
+    int64_t more = 0;
+    buffer_init(&sql, CAPTURE_SQL_MAX);
+    capture_postgresql_chunk(&sql, entry, schema, progress->rows > 0, limit);
+    enum status status = source_postgresql_number(connection, buffer_text(&sql), &rows, err);
+    progress->rows += rows;
+    buffer_reset(&sql);
+    capture_postgresql_rest(&sql, entry, schema);
+    if (status == STATUS_OK && progress->rows > 0)
+        status = source_postgresql_number(connection, buffer_text(&sql), &more, err);
+    progress->done = more == 0;
+    if (status == STATUS_OK && sql.failed)
+        status = error_set(err, STATUS_FATAL, "entity type %s: its statement grows too large",
+                           entry->entity_type);
+    (void)snprintf(number, sizeof number, "%lld", (long long)rows);
+    const struct slice written[] = {slice_of(entry->entity_type), slice_of(number),
+                                    slice_of(progress->done ? "true" : "false")};
+    if (status == STATUS_OK)
+        status = postgresql_session_query(connection, SQL_WRITE_PROGRESS, written, 3, NULL, err);
+    buffer_done(&sql);
+    return status;
+}
+
+enum status source_postgresql_chunk(struct source *source, const struct config_entry *entry,
+                                    const struct entity_schema *schema, size_t limit,
+                                    struct source_progress *ret_progress, struct error *err)
+{
+    PGconn *connection = source_postgresql_of(source)->connection;
+    struct slice type = slice_of(entry->entity_type);
+    struct source_progress progress = {0};
+    enum status status = postgresql_session_execute(connection, "BEGIN", err);
+    if (status == STATUS_OK)
+        status = postgresql_session_query(connection, SQL_HOLD_PROGRESS, &type, 1, NULL, err);
+    if (status == STATUS_OK)
+        status = source_postgresql_progress(source, entry->entity_type, &progress, err);
+    if (status == STATUS_OK && !progress.done)
+        status = source_postgresql_read(connection, entry, schema, limit, &progress, err);
+    status = source_postgresql_end(connection, status, err);
+    if (status == STATUS_OK)
+        *ret_progress = progress;
+    return status;
+}
+
+enum status source_postgresql_write(struct source *source, const struct source_event *events,
+                                    size_t count, struct error *err)
+{
+    enum { COLUMNS = 6 };
+    struct buffer arrays[COLUMNS];
+    struct slice parameters[COLUMNS];
+    bool failed = false;
+    for (size_t c = 0; c < COLUMNS; c++)
+        buffer_init(&arrays[c], POSTGRESQL_ARRAY_SIZE_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct slice texts[COLUMNS] = {events[i].entity_type, events[i].entity_key,
+                                             events[i].type,        events[i].payload,
+                                             events[i].traceparent, events[i].partition_key};
+        for (size_t c = 0; c < COLUMNS; c++)
+            postgresql_array_text(&arrays[c], texts[c]);
+    }
+    for (size_t c = 0; c < COLUMNS; c++) {
+        parameters[c] = postgresql_array_end(&arrays[c]);
+        failed = failed || arrays[c].failed;
+    }
+    enum status status = failed ? error_set(err, STATUS_RETRY, "no memory")
+                                : postgresql_session_query(source_postgresql_of(source)->connection,
+                                                           SQL_WRITE_EVENTS, parameters, COLUMNS,
+                                                           NULL, err);
+    if (status == STATUS_FATAL)
+        error_prefix(err, "run `keepstep init` first");
+    for (size_t c = 0; c < COLUMNS; c++)
+        buffer_done(&arrays[c]);
+    return status;
+}

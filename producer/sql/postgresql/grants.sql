@@ -1,0 +1,26 @@
+-- The least that each role needs on this side; the administrator gives the roles a login.
+
+-- name: grants
+DO $keepstep$
+DECLARE
+  name text;
+BEGIN
+  FOREACH name IN ARRAY ARRAY['keepstep_agent', 'keepstep_relay', 'keepstep_lag'] LOOP
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = name) THEN
+      EXECUTE format('CREATE ROLE %I', name);
+    END IF;
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), name);
+  END LOOP;
+END
+$keepstep$;
+GRANT SELECT, DELETE, UPDATE (aggregateid, kafka_partition, sequence, set_aside)
+  ON outbox TO keepstep_relay;
+GRANT SELECT, UPDATE (holder, epoch, lease_until_us) ON keepstep_relay TO keepstep_relay;
+GRANT SELECT, INSERT, UPDATE ON keepstep_relay_partition, keepstep_relay_type TO keepstep_relay;
+GRANT SELECT ON keepstep_relay_wait, keepstep_position, keepstep_sequence TO keepstep_relay;
+GRANT SELECT (id, position, aggregatetype, aggregateid, kafka_partition, sequence, set_aside)
+  ON outbox TO keepstep_agent;
+GRANT SELECT ON keepstep_relay, keepstep_relay_partition, keepstep_relay_type TO keepstep_agent;
+GRANT SELECT (position, aggregatetype, kafka_partition, sequence, set_aside, created_at)
+  ON outbox TO keepstep_lag;
+GRANT SELECT ON keepstep_relay, keepstep_relay_partition TO keepstep_lag

@@ -1,0 +1,209 @@
+-- What `keepstep init` creates in a service's PostgreSQL database. The comment on an object says
+-- that it is Keepstep's.
+
+-- The event id is a UUIDv7: a random one, 48 bits of milliseconds laid over it, two bits set.
+-- name: create_outbox
+CREATE TABLE outbox (
+  position bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
+  id text COLLATE "C" NOT NULL UNIQUE DEFAULT encode(set_bit(set_bit(overlay(
+    uuid_send(gen_random_uuid()) PLACING substring(int8send((
+      extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6),
+    52, 1), 53, 1), 'hex')::uuid::text,
+  aggregatetype text COLLATE "C" NOT NULL,
+  aggregateid text COLLATE "C" NOT NULL,
+  type text COLLATE "C" NOT NULL,
+  payload text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  traceparent text,
+  partition_key text,
+  changeset text,
+  kafka_partition integer,
+  sequence bigint,
+  set_aside text);
+COMMENT ON TABLE outbox IS 'Keepstep: changes that wait to be published'
+
+-- name: create_outbox_waiting
+CREATE INDEX outbox_waiting ON outbox (position) WHERE sequence IS NULL
+
+-- name: create_outbox_claimed
+CREATE INDEX outbox_claimed ON outbox (kafka_partition, sequence) WHERE sequence IS NOT NULL
+
+-- name: create_outbox_set_aside
+CREATE INDEX outbox_set_aside ON outbox (aggregatetype, aggregateid, position)
+  WHERE set_aside IS NOT NULL
+
+-- A relay that sleeps holds the advisory lock of the outbox's oid. Only then is a commit worth a
+-- NOTIFY, behind which all commits of the server queue.
+-- name: create_wake
+CREATE OR REPLACE FUNCTION keepstep_outbox_wake() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $keepstep$
+BEGIN
+  IF pg_try_advisory_lock_shared(1264941907, TG_RELID::integer) THEN
+    PERFORM pg_advisory_unlock_shared(1264941907, TG_RELID::integer);
+  ELSE
+    PERFORM pg_notify('keepstep_outbox', '');
+  END IF;
+  RETURN NULL;
+END
+$keepstep$;
+COMMENT ON FUNCTION keepstep_outbox_wake() IS 'Keepstep 1'
+
+-- name: create_wake_trigger
+CREATE OR REPLACE TRIGGER keepstep_outbox_wake AFTER INSERT ON outbox
+  FOR EACH STATEMENT EXECUTE FUNCTION keepstep_outbox_wake();
+ALTER TABLE outbox ENABLE ALWAYS TRIGGER keepstep_outbox_wake;
+COMMENT ON TRIGGER keepstep_outbox_wake ON outbox IS 'Keepstep 1'
+
+-- name: create_relay
+CREATE TABLE keepstep_relay (
+  single integer PRIMARY KEY CHECK (single = 1),
+  origin text NOT NULL,
+  incarnation text NOT NULL,
+  holder text NOT NULL DEFAULT '',
+  epoch bigint NOT NULL DEFAULT 0,
+  lease_until_us bigint NOT NULL DEFAULT 0)
+
+-- name: create_relay_partition
+CREATE TABLE keepstep_relay_partition (
+  topic text COLLATE "C" NOT NULL,
+  partition integer NOT NULL,
+  last_sequence bigint NOT NULL,
+  last_id text NOT NULL,
+  acknowledged_sequence bigint NOT NULL,
+  acknowledged_offset bigint NOT NULL,
+  acknowledged_id text NOT NULL,
+  PRIMARY KEY (topic, partition)) WITH (fillfactor = 50)
+
+-- Into which topic the rows of an entity type were numbered; the purge needs it.
+-- name: create_relay_type
+CREATE TABLE keepstep_relay_type (
+  entity_type text COLLATE "C" PRIMARY KEY, topic text COLLATE "C" NOT NULL)
+
+-- A new incarnation publishes nothing before the service's own agent has read to here (rule 13).
+-- name: create_relay_wait
+CREATE TABLE keepstep_relay_wait (
+  topic text COLLATE "C" NOT NULL, partition integer NOT NULL, until_offset bigint NOT NULL,
+  PRIMARY KEY (topic, partition))
+
+-- How far the rows that were there before `init` have been published.
+-- name: create_existing
+CREATE TABLE keepstep_existing (
+  entity_type text COLLATE "C" PRIMARY KEY, rows bigint NOT NULL DEFAULT 0,
+  done boolean NOT NULL DEFAULT false)
+
+-- name: create_existing_key
+CREATE TABLE keepstep_existing_key (
+  entity_type text COLLATE "C" NOT NULL, ordinal integer NOT NULL, value text,
+  PRIMARY KEY (entity_type, ordinal))
+
+-- What the log has, while --new-incarnation reads it.
+-- name: create_notes
+CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (id text COLLATE "C" PRIMARY KEY);
+CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
+  topic text NOT NULL, partition integer NOT NULL, until_offset bigint NOT NULL)
+
+-- name: note_in_log
+INSERT INTO pg_temp.keepstep_in_log SELECT id FROM outbox WHERE id = $1 ON CONFLICT DO NOTHING
+
+-- name: note_log_end
+INSERT INTO pg_temp.keepstep_log_end VALUES ($1, $2::integer, $3::bigint)
+
+-- name: read_holder
+SELECT holder, lease_until_us FROM keepstep_relay
+
+-- name: has_relay
+SELECT to_regclass('keepstep_relay') IS NOT NULL
+
+-- name: insert_relay
+INSERT INTO keepstep_relay (single, origin, incarnation) VALUES (1, $1, $2)
+  ON CONFLICT (single) DO NOTHING
+
+-- name: forward_drop
+DELETE FROM outbox WHERE id IN (SELECT id FROM pg_temp.keepstep_in_log)
+
+-- A new incarnation starts its sequences again: what was acknowledged is dropped, the rest waits.
+-- name: restart_relay
+UPDATE keepstep_relay SET origin = $1, incarnation = $2, epoch = epoch + 1, holder = '',
+  lease_until_us = 0
+
+-- name: restart
+DELETE FROM keepstep_relay_wait;
+INSERT INTO keepstep_relay_wait SELECT topic, partition, until_offset FROM pg_temp.keepstep_log_end;
+DELETE FROM outbox WHERE sequence IS NOT NULL AND sequence <= coalesce((
+  SELECT p.acknowledged_sequence FROM keepstep_relay_partition AS p
+  JOIN keepstep_relay_type AS t ON t.topic = p.topic
+  WHERE t.entity_type = outbox.aggregatetype AND p.partition = outbox.kafka_partition), 0);
+UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT NULL;
+DELETE FROM keepstep_relay_partition;
+DELETE FROM keepstep_existing;
+DELETE FROM keepstep_existing_key
+
+-- Two `init` at once take turns; a table that the service holds is not waited for while its own
+-- writers queue behind us.
+-- name: begin_install
+BEGIN;
+SET LOCAL lock_timeout = '200ms';
+SELECT pg_advisory_xact_lock(1264941908)
+
+-- name: look_relation
+SELECT obj_description(c.oid, 'pg_class') FROM pg_class AS c WHERE c.oid = to_regclass($1)
+
+-- name: look_function
+SELECT coalesce(obj_description(p.oid, 'pg_proc'), '') || CASE
+  WHEN strpos($2, p.prosrc) > 0 THEN '' ELSE ' (altered)' END
+FROM pg_proc AS p WHERE p.pronamespace = current_schema()::regnamespace AND p.proname = $1
+
+-- name: look_trigger
+SELECT coalesce(obj_description(t.oid, 'pg_trigger'), '') || CASE t.tgenabled
+  WHEN 'A' THEN '' ELSE ' (altered)' END
+FROM pg_trigger AS t WHERE t.tgname = $1 AND t.tgrelid = to_regclass($2)
+
+-- name: write_events
+INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key)
+SELECT t, k, n, p, r, q FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+  $6::text[]) WITH ORDINALITY AS e (t, k, n, p, r, q, ordinal) ORDER BY ordinal
+
+-- name: read_progress
+SELECT rows, done::integer FROM keepstep_existing WHERE entity_type = $1
+
+-- name: hold_progress
+SELECT pg_advisory_xact_lock(1264941909, hashtext($1))
+
+-- name: write_progress
+INSERT INTO keepstep_existing AS e VALUES ($1, $2::bigint, $3::boolean)
+  ON CONFLICT (entity_type) DO UPDATE SET rows = e.rows + excluded.rows, done = excluded.done
+
+-- name: check_table
+SELECT c.relkind, c.relpersistence,
+  EXISTS (SELECT 1 FROM pg_inherits AS i WHERE i.inhparent = c.oid) AND c.relkind <> 'p',
+  c.relispartition, current_setting('server_encoding'), c.relrowsecurity AND c.relforcerowsecurity
+FROM pg_class AS c WHERE c.oid = to_regclass($1)
+
+-- name: check_key
+SELECT i.indimmediate::integer, i.indnkeyatts FROM pg_index AS i
+WHERE i.indrelid = to_regclass($1) AND i.indisprimary
+
+-- A foreign key to the own table whose action writes other rows of it.
+-- name: check_cascade
+SELECT conname FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass($1)
+  AND confrelid = conrelid AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
+
+-- name: check_column
+SELECT coalesce(array_position(i.indkey::smallint[], a.attnum), -1), format_type(a.atttypid, NULL),
+  CASE WHEN b.typtype = 'e' THEN 'enum' WHEN b.typcategory = 'A' THEN 'array' ELSE b.typname END,
+  coalesce(l.collisdeterministic, true)::integer, a.attgenerated, b.typname = 'numeric' AND
+  a.atttypmod > 0, (a.atttypmod - 4) >> 16 & 65535, (a.atttypmod - 4) & 2047,
+  b.typname = 'varchar' AND a.atttypmod > 0, a.atttypmod - 4
+FROM pg_attribute AS a
+JOIN pg_type AS y ON y.oid = a.atttypid
+JOIN pg_type AS b ON b.oid = CASE WHEN y.typtype = 'd' THEN y.typbasetype ELSE y.oid END
+LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
+LEFT JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indisprimary
+WHERE a.attrelid = to_regclass($1) AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped
+
+-- The tables that TRUNCATE empties one by one: a partitioned table's leaves, or the table itself.
+-- name: list_partitions
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND (c.oid = to_regclass($1) OR c.oid IN (
+  SELECT relid FROM pg_partition_tree(to_regclass($1)))) ORDER BY 1

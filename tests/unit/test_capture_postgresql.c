@@ -1,0 +1,556 @@
+/* Capture in PostgreSQL: what its triggers write, what `init` refuses, and the rows from before. */
+#include "tests/support/postgresql.h"
+#include "tests/support/process.h"
+
+#include "common/clock.h"
+#include "common/postgresql_session.h"
+#include "producer/init.h"
+#include "producer/publish_lines.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define COLUMN(name, json, type)                                                                   \
+    ",\"" name "\":{\"type\":[\"" json "\",\"null\"],\"x-keepstep-type\":\"" type "\"}"
+#define SCHEMA(columns)                                                                            \
+    "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","                \
+    "\"x-keepstep-key\":[\"id\"],\"properties\":{"                                                 \
+    "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"}" columns "}}"
+#define ALL_COLUMNS                                                                                \
+    COLUMN("name", "string", "text")                                                               \
+    COLUMN("price", "string", "decimal")                                                           \
+    COLUMN("weight", "number", "double")                                                           \
+    COLUMN("image", "string", "bytes")                                                             \
+    COLUMN("paid", "boolean", "boolean")                                                           \
+    COLUMN("at", "string", "date-time")                                                            \
+    COLUMN("there", "string", "timestamp")                                                         \
+    COLUMN("day", "string", "date")                                                                \
+    COLUMN("hour", "string", "time")                                                               \
+    COLUMN("token", "string", "uuid")                                                              \
+    COLUMN("extra", "string", "json")
+#define ALL_TABLE                                                                                  \
+    "CREATE TABLE orders (id bigint PRIMARY KEY, name text, price numeric, weight float8, "        \
+    "image bytea, paid boolean, at timestamptz, there timestamp, day date, hour time, "            \
+    "token uuid, extra json, note text)"
+#define NAME_TABLE "CREATE TABLE orders (id bigint PRIMARY KEY, name text, note text)"
+
+static const char NAME_SCHEMA[] = SCHEMA(COLUMN("name", "string", "text"));
+
+struct shop {
+    struct config config;
+    struct config_entry entry;
+    const char *url;
+    struct entity_schema *schema;
+};
+
+static void shop_make(struct shop *shop, const char *schema, const char *table)
+{
+    struct error err = ERROR_INIT;
+    if (postgresql_server_url() == NULL)
+        test_skip("%s", postgresql_skip_reason());
+    *shop = (struct shop){.url = postgresql_database("shop")};
+    test_write_file(test_path("order.schema.json"), schema);
+    if (entity_schema_new(test_directory(), "order", &shop->schema, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    shop->entry = (struct config_entry){.entity_type = (char *)"order",
+                                        .table = (char *)"orders",
+                                        .topic = (char *)"order",
+                                        .partitions = 3};
+    shop->config = (struct config){.service = (char *)"shop",
+                                   .database = (char *)(uintptr_t)shop->url,
+                                   .database_path = (char *)(uintptr_t)shop->url,
+                                   .instance = (char *)"1",
+                                   .publish = &shop->entry,
+                                   .publish_count = 1};
+    postgresql_execute(shop->url, table);
+}
+
+static enum status shop_init(struct shop *shop, bool rows, struct error *err)
+{
+    const struct entity_schema *schemas[] = {shop->schema};
+    FILE *out = fopen(test_path("init.txt"), "w");
+    struct init_options options = {.no_existing_rows = !rows, .out = out};
+    enum status status = init_service(&shop->config, schemas, &options, err);
+    (void)fclose(out);
+    return status;
+}
+
+static void shop_ready(struct shop *shop, const char *schema, const char *table)
+{
+    struct error err = ERROR_INIT;
+    shop_make(shop, schema, table);
+    if (shop_init(shop, true, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+}
+
+static const char *shop_events(const struct shop *shop)
+{
+    return postgresql_text(shop->url, "SELECT aggregateid, type FROM outbox ORDER BY position");
+}
+
+static void every_value_is_written_in_the_form_of_its_type_under_any_session(void **state)
+{
+    static const char *const sessions[] = {
+        "SELECT 1",
+        "SET DateStyle = 'German'; SET TimeZone = 'Asia/Kathmandu'; SET extra_float_digits = -15; "
+        "SET bytea_output = 'escape'; SET IntervalStyle = 'iso_8601'; SET client_encoding = LATIN1;"
+        "SET standard_conforming_strings = off; SET escape_string_warning = off;"
+        "SET search_path = pg_temp; SET session_replication_role = replica"};
+    (void)state;
+    struct shop shop;
+    shop_ready(&shop, SCHEMA(ALL_COLUMNS), ALL_TABLE);
+    for (size_t i = 0; i < sizeof sessions / sizeof *sessions; i++) {
+        postgresql_execute(
+            shop.url,
+            test_format("%s; DELETE FROM public.outbox; DELETE FROM public.orders;"
+                        "DELETE FROM public.outbox; INSERT INTO public.orders VALUES ("
+                        "9007199254740993, 'a\"b' || chr(1) || chr(233), -0012.50, 0.1, "
+                        "decode('00ff', 'hex'), true, '1969-12-31 23:59:59.123456+00', "
+                        "'2026-11-23 09:42:00.5', '1582-10-04', '23:59:59.999999', "
+                        "'0F8FAD5B-D9CB-469F-A165-70867728950E', '{\"a\" : 1.0}', 'n'), "
+                        "(1, '', 1e-20, '-0', NULL, NULL, '0044-03-15 00:00+00 BC', 'infinity', "
+                        "NULL, NULL, NULL, NULL, NULL)",
+                        sessions[i]));
+        assert_string_equal(
+            postgresql_text(shop.url, "SELECT aggregateid, payload FROM outbox ORDER BY position"),
+            "{\"id\":9007199254740993}|{\"op\":\"c\",\"before\":null,\"after\":{\"id\":"
+            "9007199254740993,\"name\":\"a\\\"b\\u0001\xc3\xa9\",\"price\":\"-12.50\",\"weight\":"
+            "0.1,\"image\":\"00FF\",\"paid\":true,\"at\":\"1969-12-31T23:59:59.123456Z\","
+            "\"there\":\"2026-11-23T09:42:00.500000\",\"day\":\"1582-10-04\","
+            "\"hour\":\"23:59:59.999999\",\"token\":\"0f8fad5b-d9cb-469f-a165-70867728950e\","
+            "\"extra\":\"{\\\"a\\\" : 1.0}\"}}\n"
+            "{\"id\":1}|{\"op\":\"c\",\"before\":null,\"after\":{\"id\":1,\"name\":\"\","
+            "\"price\":\"0.00000000000000000001\",\"weight\":-0.0,\"image\":null,\"paid\":null,"
+            "\"at\":\"beyond the years 1 to 9999\",\"there\":\"infinity\",\"day\":null,"
+            "\"hour\":null,\"token\":null,\"extra\":null}}\n");
+    }
+    entity_schema_free(shop.schema);
+}
+
+static void a_number_that_json_does_not_have_is_refused_where_it_is_written(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_ready(&shop, SCHEMA(ALL_COLUMNS), ALL_TABLE);
+    postgresql_execute(shop.url, "CREATE TABLE refused (text text)");
+    static const char *const values[] = {"(1, 'NaN', NULL)", "(1, 'Infinity', NULL)",
+                                         "(1, NULL, 'NaN')", "(1, NULL, '-Infinity')"};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        postgresql_execute(
+            shop.url, test_format("DO $$BEGIN INSERT INTO orders (id, price, weight) VALUES %s; "
+                                  "EXCEPTION WHEN numeric_value_out_of_range THEN "
+                                  "INSERT INTO refused VALUES (SQLERRM); END$$",
+                                  values[i]));
+    assert_string_equal(postgresql_text(shop.url, "SELECT count(*), min(text), max(text) "
+                                                  "FROM refused"),
+                        "4|keepstep: column price of table orders is NaN or infinite, which cannot "
+                        "be published|keepstep: column weight of table orders is NaN or infinite, "
+                        "which cannot be published\n");
+    assert_string_equal(postgresql_text(shop.url, "SELECT count(*) FROM outbox"), "0\n");
+    entity_schema_free(shop.schema);
+}
+
+static void inserts_updates_key_changes_deletes_copy_and_conflicts_are_captured(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_ready(&shop, NAME_SCHEMA, NAME_TABLE);
+    postgresql_execute(shop.url, "INSERT INTO orders (id, name) VALUES (1, 'a');"
+                                 "UPDATE orders SET note = 'x'; UPDATE orders SET name = 'A';"
+                                 "UPDATE orders SET name = name; UPDATE orders SET id = 2;"
+                                 "INSERT INTO orders VALUES (2, 'b'), (3, 'c') "
+                                 "ON CONFLICT (id) DO UPDATE SET name = excluded.name;"
+                                 "INSERT INTO orders VALUES (3, 'd') ON CONFLICT DO NOTHING;"
+                                 "DELETE FROM orders WHERE id = 2;"
+                                 "COPY orders FROM PROGRAM 'printf \"7\\tcopied\\tn\\n\"';"
+                                 "MERGE INTO orders AS o USING (VALUES (7), (8)) AS v (id) "
+                                 "ON o.id = v.id WHEN MATCHED THEN DELETE "
+                                 "WHEN NOT MATCHED THEN INSERT VALUES (v.id)");
+    assert_string_equal(shop_events(&shop), "{\"id\":1}|order.created\n{\"id\":1}|order.updated\n"
+                                            "{\"id\":1}|order.deleted\n{\"id\":2}|order.created\n"
+                                            "{\"id\":2}|order.updated\n{\"id\":3}|order.created\n"
+                                            "{\"id\":2}|order.deleted\n{\"id\":7}|order.created\n"
+                                            "{\"id\":7}|order.deleted\n{\"id\":8}|order.created\n");
+    assert_string_equal(postgresql_text(shop.url, "SELECT count(*) FROM outbox WHERE id ~ "
+                                                  "'^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab]"
+                                                  "[0-9a-f]{3}-[0-9a-f]{12}$' AND abs(extract("
+                                                  "epoch FROM created_at) * 1000 - ('x0000' || "
+                                                  "left(replace(id, '-', ''), 12))::bit(64)"
+                                                  "::bigint) < 1000"),
+                        "10\n");
+    entity_schema_free(shop.schema);
+}
+
+static void truncate_is_captured_as_deletes(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_ready(&shop, NAME_SCHEMA, NAME_TABLE);
+    postgresql_execute(shop.url, "INSERT INTO orders VALUES (1), (2); DELETE FROM outbox;"
+                                 "TRUNCATE orders; INSERT INTO orders VALUES (1)");
+    assert_string_equal(shop_events(&shop), "{\"id\":1}|order.deleted\n{\"id\":2}|order.deleted\n"
+                                            "{\"id\":1}|order.created\n");
+    entity_schema_free(shop.schema);
+}
+
+static void partitions_are_captured_also_moves_between_them_and_their_truncate(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_ready(&shop, NAME_SCHEMA,
+               "CREATE TABLE orders (id bigint PRIMARY KEY, name text) PARTITION BY RANGE (id);"
+               "CREATE TABLE low PARTITION OF orders FOR VALUES FROM (0) TO (10);"
+               "CREATE TABLE high PARTITION OF orders FOR VALUES FROM (10) TO (20)");
+    postgresql_execute(shop.url,
+                       "CREATE TABLE late PARTITION OF orders FOR VALUES FROM (20) TO (30);"
+                       "INSERT INTO orders VALUES (1, 'a'), (11, 'b'), (21, 'c');"
+                       "UPDATE orders SET name = 'A' WHERE id = 1;"
+                       "UPDATE orders SET id = 12 WHERE id = 1; INSERT INTO low VALUES (2);"
+                       "TRUNCATE high");
+    assert_string_equal(
+        shop_events(&shop),
+        "{\"id\":1}|order.created\n{\"id\":11}|order.created\n{\"id\":21}|order.created\n"
+        "{\"id\":1}|order.updated\n{\"id\":1}|order.deleted\n{\"id\":12}|order.created\n"
+        "{\"id\":2}|order.created\n{\"id\":11}|order.deleted\n{\"id\":12}|order.deleted\n");
+    entity_schema_free(shop.schema);
+}
+
+static void only_the_agents_direct_writes_are_silent(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_ready(&shop, NAME_SCHEMA,
+               NAME_TABLE
+               ";CREATE TABLE customers (id bigint PRIMARY KEY);"
+               "ALTER TABLE orders ADD COLUMN customer bigint REFERENCES customers "
+               "ON DELETE CASCADE; CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$"
+               "BEGIN UPDATE orders SET name = 'own' WHERE id = NEW.id; RETURN NULL; END$$;"
+               "CREATE TRIGGER a_stamp AFTER INSERT ON orders FOR EACH ROW "
+               "WHEN (NEW.note = 'stamp') EXECUTE FUNCTION stamp()");
+    postgresql_execute(
+        shop.url, "INSERT INTO customers VALUES (1); BEGIN;"
+                  "SELECT set_config('keepstep.applying', 'orders', true);"
+                  "INSERT INTO orders VALUES (1, 'a'), (2, 'b'); DELETE FROM orders WHERE id = 2;"
+                  "INSERT INTO orders VALUES (3, 'a', 'stamp');"
+                  "SELECT set_config('keepstep.applying', 'customers', true);"
+                  "INSERT INTO orders VALUES (4, 'd', NULL, 1);"
+                  "DELETE FROM customers; COMMIT; INSERT INTO orders VALUES (5, 'e', 'stamp')");
+    /* The service's own trigger and the cascade are captured; ours runs before the service's. */
+    assert_string_equal(shop_events(&shop), "{\"id\":3}|order.updated\n{\"id\":4}|order.created\n"
+                                            "{\"id\":4}|order.deleted\n{\"id\":5}|order.created\n"
+                                            "{\"id\":5}|order.updated\n");
+    entity_schema_free(shop.schema);
+}
+
+static void tables_that_cannot_be_captured_whole_are_refused_with_the_way_out(void **state)
+{
+    static const struct {
+        const char *table;
+        const char *text;
+    } cases[] = {
+        {"SELECT 1", "does not exist"},
+        {"CREATE TABLE orders (id bigint, name text)", "no primary key"},
+        {"CREATE TABLE orders (id bigint, name text, PRIMARY KEY (id, name))", "more key columns"},
+        {"CREATE TABLE orders (id bigint, name text PRIMARY KEY)", "another primary key"},
+        {"CREATE TABLE orders (id bigint PRIMARY KEY DEFERRABLE, name text)", "DEFERRABLE"},
+        {"CREATE TABLE orders (id bigint PRIMARY KEY)", "no column name"},
+        {"CREATE UNLOGGED TABLE orders (id bigint PRIMARY KEY, name text)", "unlogged"},
+        {"CREATE VIEW orders AS SELECT 1 AS id, 'a' AS name", "view"},
+        {"CREATE TABLE orders (id bigint PRIMARY KEY, name text); CREATE TABLE o2 () INHERITS "
+         "(orders)",
+         "inherit"},
+        {"CREATE TABLE orders (id bigint PRIMARY KEY, name interval)", "interval"},
+        {"CREATE TABLE orders (id bigint PRIMARY KEY, name char(3))", "pads"},
+        {"CREATE TABLE orders (id bigint PRIMARY KEY, name text[])", "jsonb"},
+        {"CREATE TABLE orders (id bigint PRIMARY KEY, name bigint)", "x-keepstep-type text"},
+        {"CREATE TABLE orders (id numeric PRIMARY KEY, name text)", "x-keepstep-type integer"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct shop shop;
+        struct error err = ERROR_INIT;
+        shop_make(&shop, NAME_SCHEMA, cases[i].table);
+        assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
+        assert_int_equal(err.exit_code, 78);
+        if (strstr(err.text, cases[i].text) == NULL)
+            test_fail("%s: %s", cases[i].table, err.text);
+        assert_string_equal(postgresql_text(shop.url, "SELECT to_regclass('outbox')"), "NULL\n");
+        entity_schema_free(shop.schema);
+    }
+}
+
+static void a_cascade_within_a_table_that_is_also_applied_is_refused(void **state)
+{
+    (void)state;
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    shop_make(&shop, NAME_SCHEMA,
+              NAME_TABLE
+              ";ALTER TABLE orders ADD parent bigint REFERENCES orders ON DELETE CASCADE");
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
+    shop.config.apply = &shop.entry;
+    shop.config.apply_count = 1;
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
+    assert_non_null(strstr(err.text, "orders_parent_fkey"));
+    entity_schema_free(shop.schema);
+}
+
+static void a_foreign_outbox_table_is_never_adopted(void **state)
+{
+    (void)state;
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    shop_make(&shop, NAME_SCHEMA, NAME_TABLE ";CREATE TABLE outbox (id bigint)");
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
+    assert_non_null(strstr(err.text, "rename it"));
+    entity_schema_free(shop.schema);
+}
+
+static void a_second_init_keeps_all_and_mends_what_was_altered(void **state)
+{
+    (void)state;
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    shop_ready(&shop, NAME_SCHEMA,
+               NAME_TABLE ";INSERT INTO orders SELECT i FROM generate_series(1, 2500) AS i");
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
+    assert_null(strstr(test_read_file(test_path("init.txt")), "created"));
+    assert_null(strstr(test_read_file(test_path("init.txt")), "changed"));
+    assert_string_equal(postgresql_text(shop.url, "SELECT count(*), count(DISTINCT aggregateid), "
+                                                  "min(type), max(type) FROM outbox"),
+                        "2500|2500|order.read|order.read\n");
+    postgresql_execute(shop.url, "ALTER TABLE orders DISABLE TRIGGER \"00_keepstep_order_row\";"
+                                 "CREATE OR REPLACE FUNCTION keepstep_order_truncate() RETURNS "
+                                 "trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$");
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
+    const char *text = test_read_file(test_path("init.txt"));
+    assert_non_null(strstr(text, "changed  trigger 00_keepstep_order_row"));
+    assert_non_null(strstr(text, "changed  function keepstep_order_truncate"));
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
+    assert_null(strstr(test_read_file(test_path("init.txt")), "changed"));
+    entity_schema_free(shop.schema);
+}
+
+static void the_printed_sql_makes_what_init_makes(void **state)
+{
+    static const char catalogue[] =
+        "SELECT c.relname, obj_description(c.oid, 'pg_class'), (SELECT string_agg(a.attname || "
+        "format_type(a.atttypid, a.atttypmod), ',' ORDER BY attnum) FROM pg_attribute AS a WHERE "
+        "a.attrelid = c.oid AND a.attnum > 0) FROM pg_class AS c WHERE relnamespace = "
+        "'public'::regnamespace ORDER BY 1";
+    static const char triggers[] =
+        "SELECT tgrelid::regclass, tgname, tgenabled, pg_get_triggerdef(t.oid), p.prosrc, "
+        "p.proconfig, obj_description(p.oid, 'pg_proc') FROM pg_trigger AS t JOIN pg_proc AS p "
+        "ON p.oid = t.tgfoid ORDER BY 1, 2";
+    (void)state;
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    shop_ready(&shop, NAME_SCHEMA, NAME_TABLE);
+    const char *made = postgresql_text(shop.url, catalogue);
+    const char *made_triggers = postgresql_text(shop.url, triggers);
+    entity_schema_free(shop.schema);
+    shop_make(&shop, NAME_SCHEMA, NAME_TABLE);
+    const struct entity_schema *schemas[] = {shop.schema};
+    FILE *out = fopen(test_path("printed.sql"), "w");
+    struct init_options options = {.print_sql = true, .out = out};
+    /* What the applying side prints first, as far as the grants need it. */
+    fputs("CREATE TABLE keepstep_position(x int); CREATE TABLE keepstep_sequence(x int);\n", out);
+    assert_int_equal(init_service(&shop.config, schemas, &options, &err), STATUS_OK);
+    (void)fclose(out);
+    struct process_result psql = PROCESS_RUN("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d",
+                                             shop.url, "-f", test_path("printed.sql"));
+    if (psql.exit_code != 0)
+        test_fail("%s", psql.errors);
+    postgresql_execute(shop.url, "DROP TABLE keepstep_position, keepstep_sequence");
+    assert_string_equal(postgresql_text(shop.url, catalogue), made);
+    assert_string_equal(postgresql_text(shop.url, triggers), made_triggers);
+    entity_schema_free(shop.schema);
+}
+
+static void lines_are_written_in_their_order(void **state)
+{
+    (void)state;
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    int64_t written = 0;
+    shop_ready(&shop, NAME_SCHEMA, NAME_TABLE);
+    const struct entity_schema *schemas[] = {shop.schema};
+    char lines[] = "{\"type\":\"order.updated\",\"key\":42,\"after\":{\"id\":42,\"name\":"
+                   "\"{\\\"\\\\,NULL}\"}}\n"
+                   "{\"type\":\"order.deleted\",\"key\":{\"id\":42},\"traceparent\":\"t\"}\n";
+    FILE *in = fmemopen(lines, sizeof lines - 1, "r");
+    if (publish_lines(&shop.config, schemas, in, &written, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    (void)fclose(in);
+    assert_int_equal(written, 2);
+    assert_string_equal(postgresql_text(shop.url, "SELECT aggregatetype, aggregateid, type, "
+                                                  "payload, traceparent FROM outbox ORDER BY 1"),
+                        "order|{\"id\":42}|order.updated|{\"op\":\"u\",\"before\":null,\"after\":"
+                        "{\"id\":42,\"name\":\"{\\\"\\\\,NULL}\"}}|NULL\n"
+                        "order|{\"id\":42}|order.deleted|{\"op\":\"d\",\"before\":null,\"after\":"
+                        "null}|t\n");
+    entity_schema_free(shop.schema);
+}
+
+static PGconn *session(const struct shop *shop, const char *sql)
+{
+    PGconn *connection = PQconnectdb(shop->url);
+    PGresult *result = PQexec(connection, sql);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
+        test_fail("%s", PQerrorMessage(connection));
+    PQclear(result);
+    return connection;
+}
+
+static void run_in(PGconn *connection, const char *sql)
+{
+    PGresult *result = PQexec(connection, sql);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK)
+        test_fail("%s", PQerrorMessage(connection));
+    PQclear(result);
+}
+
+static void an_entitys_outbox_order_is_its_commit_order(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_ready(&shop, NAME_SCHEMA, NAME_TABLE ";INSERT INTO orders VALUES (1, 'a'), (2, 'a')");
+    postgresql_execute(shop.url, "DELETE FROM outbox");
+    /* The first takes an earlier position (for entity 2) and commits last; a third leaves a gap. */
+    PGconn *first = session(&shop, "BEGIN; UPDATE orders SET name = 'first' WHERE id = 2");
+    PGconn *gap = session(&shop, "BEGIN; INSERT INTO orders VALUES (9)");
+    PGconn *second = session(&shop, "BEGIN; UPDATE orders SET name = 'second' WHERE id = 1");
+    assert_int_equal(PQsendQuery(first, "UPDATE orders SET name = 'first' WHERE id = 1"), 1);
+    clock_sleep_us(200000); /* it waits for the row */
+    assert_int_equal(PQconsumeInput(first), 1);
+    assert_int_equal(PQisBusy(first), 1);
+    run_in(gap, "ROLLBACK");
+    run_in(second, "COMMIT");
+    const char *visible = postgresql_text(shop.url, "SELECT payload FROM outbox ORDER BY position");
+    assert_string_equal(visible, "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"name\":"
+                                 "\"second\"}}\n");
+    for (PGresult *result = PQgetResult(first); result != NULL; result = PQgetResult(first))
+        PQclear(result);
+    run_in(first, "COMMIT");
+    assert_string_equal(postgresql_text(shop.url, "SELECT aggregateid, payload::json #>> "
+                                                  "'{after,name}' FROM outbox ORDER BY position"),
+                        "{\"id\":2}|first\n{\"id\":1}|second\n{\"id\":1}|first\n");
+    PQfinish(first);
+    PQfinish(second);
+    PQfinish(gap);
+    entity_schema_free(shop.schema);
+}
+
+struct writer {
+    const char *url;
+    atomic_bool stop;
+    int64_t slowest_us;
+    int64_t count;
+};
+
+static void *write_rows(void *context)
+{
+    struct writer *writer = context;
+    PGconn *connection = PQconnectdb(writer->url);
+    for (int i = 0; !atomic_load(&writer->stop); i++) {
+        int64_t start = clock_monotonic_us();
+        PGresult *result = PQexec(
+            connection, test_format("UPDATE orders SET name = 'w%d' WHERE id = %d; DELETE FROM "
+                                    "orders WHERE id = %d; INSERT INTO orders VALUES (%d, 'n')",
+                                    i, i * 7919 % 20000, i * 31 % 20000, 30000 + i));
+        if (PQresultStatus(result) == PGRES_COMMAND_OK)
+            writer->count++;
+        PQclear(result);
+        int64_t took = clock_monotonic_us() - start;
+        writer->slowest_us = took > writer->slowest_us ? took : writer->slowest_us;
+    }
+    PQfinish(connection);
+    return NULL;
+}
+
+static void present_rows_are_read_while_the_service_writes_and_add_up(void **state)
+{
+    (void)state;
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    pthread_t thread;
+    shop_make(&shop, NAME_SCHEMA,
+              NAME_TABLE ";INSERT INTO orders SELECT i, 'x' FROM generate_series(1, 20000) AS i");
+    struct writer writer = {.url = shop.url};
+    assert_int_equal(pthread_create(&thread, NULL, write_rows, &writer), 0);
+    enum status status = shop_init(&shop, true, &err);
+    atomic_store(&writer.stop, true);
+    (void)pthread_join(thread, NULL);
+    if (status != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_true(writer.count > 0);
+    print_message("%lld transactions beside init, the slowest %lld ms\n", (long long)writer.count,
+                  (long long)writer.slowest_us / 1000);
+    /* Events played in outbox order give the table. */
+    assert_string_equal(
+        postgresql_text(
+            shop.url, "WITH last AS (SELECT DISTINCT ON (aggregateid) payload::json AS p FROM "
+                      "outbox ORDER BY aggregateid, position DESC), copy AS (SELECT "
+                      "(p #>> '{after,id}')::bigint AS id, p #>> '{after,name}' AS name FROM last "
+                      "WHERE p ->> 'op' <> 'd') SELECT (SELECT count(*) FROM copy FULL JOIN orders "
+                      "AS o ON o.id = copy.id AND o.name = copy.name WHERE o.id IS NULL OR "
+                      "copy.id IS NULL), (SELECT count(*) > 19000 FROM copy)"),
+        "0|t\n");
+    entity_schema_free(shop.schema);
+}
+
+static void *commit_later(void *connection)
+{
+    clock_sleep_us(1500000);
+    run_in(connection, "COMMIT");
+    return NULL;
+}
+
+static void a_table_that_the_service_holds_is_tried_again_and_not_queued_for(void **state)
+{
+    (void)state;
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    pthread_t threads[2];
+    shop_make(&shop, NAME_SCHEMA, NAME_TABLE ";INSERT INTO orders VALUES (-1, 'a')");
+    PGconn *holder = session(&shop, "BEGIN; UPDATE orders SET name = 'b' WHERE id = -1");
+    struct writer writer = {.url = shop.url};
+    int64_t start = clock_monotonic_us();
+    assert_int_equal(pthread_create(&threads[0], NULL, write_rows, &writer), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, commit_later, holder), 0);
+    enum status status = shop_init(&shop, false, &err);
+    int64_t took = clock_monotonic_us() - start;
+    (void)pthread_join(threads[1], NULL);
+    atomic_store(&writer.stop, true);
+    (void)pthread_join(threads[0], NULL);
+    if (status != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_true(took > 1000000);
+    print_message("init waited %lld ms, the service's writers at most %lld ms\n",
+                  (long long)took / 1000, (long long)writer.slowest_us / 1000);
+    assert_true(writer.slowest_us < took - 500000);
+    PQfinish(holder);
+    entity_schema_free(shop.schema);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_value_is_written_in_the_form_of_its_type_under_any_session),
+        TEST(a_number_that_json_does_not_have_is_refused_where_it_is_written),
+        TEST(inserts_updates_key_changes_deletes_copy_and_conflicts_are_captured),
+        TEST(truncate_is_captured_as_deletes),
+        TEST(partitions_are_captured_also_moves_between_them_and_their_truncate),
+        TEST(only_the_agents_direct_writes_are_silent),
+        TEST_WITH_LIMIT(tables_that_cannot_be_captured_whole_are_refused_with_the_way_out, 90),
+        TEST(a_cascade_within_a_table_that_is_also_applied_is_refused),
+        TEST(a_foreign_outbox_table_is_never_adopted),
+        TEST(a_second_init_keeps_all_and_mends_what_was_altered),
+        TEST(the_printed_sql_makes_what_init_makes),
+        TEST(lines_are_written_in_their_order),
+        TEST(an_entitys_outbox_order_is_its_commit_order),
+        TEST_WITH_LIMIT(present_rows_are_read_while_the_service_writes_and_add_up, 120),
+        TEST_WITH_LIMIT(a_table_that_the_service_holds_is_tried_again_and_not_queued_for, 60),
+    };
+    return TEST_RUN(tests);
+}
