@@ -144,6 +144,7 @@ struct outbox {
 };
 
 extern const struct outbox_ops outbox_sqlite_ops;
+extern const struct outbox_ops outbox_postgresql_ops;
 const struct outbox_ops *outbox_find(const char *url);
 
 #endif

@@ -1,0 +1,235 @@
+/* The PostgreSQL outbox's other half: reading rows, and what an operator does. */
+#include "producer/outbox_postgresql_internal.h"
+#include "common/clock.h"
+#include "producer/postgresql_array.h"
+#include "producer_postgresql_sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct slice outbox_postgresql_slice(const PGresult *result, int row, int column,
+                                            struct arena *arena, bool *complete)
+{
+    struct slice text = postgresql_session_text(result, row, column);
+    if (text.data == NULL)
+        return text;
+    text = arena_copy(arena, text);
+    *complete = *complete && text.data != NULL;
+    return text;
+}
+
+/* @return false where the arena is full. */
+static bool outbox_postgresql_row(const PGresult *result, int row, struct arena *arena,
+                                  struct outbox_row *ret_row)
+{
+    bool complete = true;
+    *ret_row = (struct outbox_row){
+        .position = postgresql_session_integer(result, row, 0),
+        .id = outbox_postgresql_slice(result, row, 1, arena, &complete),
+        .entity_type = outbox_postgresql_slice(result, row, 2, arena, &complete),
+        .entity_key = outbox_postgresql_slice(result, row, 3, arena, &complete),
+        .type = outbox_postgresql_slice(result, row, 4, arena, &complete),
+        .payload = outbox_postgresql_slice(result, row, 5, arena, &complete),
+        .created_at = outbox_postgresql_slice(result, row, 6, arena, &complete),
+        .traceparent = outbox_postgresql_slice(result, row, 7, arena, &complete),
+        .partition_key = outbox_postgresql_slice(result, row, 8, arena, &complete),
+        .partition = (int32_t)postgresql_session_integer(result, row, 9),
+        .sequence = (uint64_t)postgresql_session_integer(result, row, 10),
+        .set_aside = outbox_postgresql_slice(result, row, 11, arena, &complete),
+    };
+    return complete;
+}
+
+/* Copies rows into the arena. Where it is full the rows so far are returned; with none at all that
+ * is an error, unless `all` are asked for. */
+static enum status outbox_postgresql_rows(const PGresult *result, bool all, struct arena *arena,
+                                          struct outbox_row **ret_rows, size_t *ret_count,
+                                          struct error *err)
+{
+    size_t count = (size_t)PQntuples(result);
+    size_t read = 0;
+    *ret_rows = count == 0 ? NULL : arena_alloc(arena, count * sizeof **ret_rows);
+    while (*ret_rows != NULL && read < count &&
+           outbox_postgresql_row(result, (int)read, arena, &(*ret_rows)[read]))
+        read++;
+    *ret_count = read;
+    if (read < count && (all || read == 0))
+        return error_set(err, STATUS_FATAL, "outbox rows do not fit into %zu bytes",
+                         arena->size_max);
+    return STATUS_OK;
+}
+
+static enum status outbox_postgresql_load(struct outbox_postgresql *self, const char *sql,
+                                          const struct slice *parameters, size_t count, bool all,
+                                          struct arena *arena, struct outbox_row **ret_rows,
+                                          size_t *ret_count, struct error *err)
+{
+    PGresult *result = NULL;
+    enum status status = outbox_postgresql_query(self, sql, parameters, count, &result, err);
+    if (status == STATUS_OK)
+        status = outbox_postgresql_rows(result, all, arena, ret_rows, ret_count, err);
+    PQclear(result);
+    return status;
+}
+
+enum status outbox_postgresql_load_waiting(struct outbox *outbox, size_t limit, struct arena *arena,
+                                           struct outbox_row **ret_rows, size_t *ret_count,
+                                           struct error *err)
+{
+    struct outbox_postgresql *self = outbox_postgresql_of(outbox);
+    char number[OUTBOX_NUMBER_SIZE];
+    (void)snprintf(number, sizeof number, "%zu", limit);
+    struct slice parameter = slice_of(number);
+    enum status status = outbox_postgresql_load(self, SQL_LOAD_WAITING, &parameter, 1, false, arena,
+                                                ret_rows, ret_count, err);
+    if (status == STATUS_OK && *ret_count > 0)
+        self->found_at_us = clock_monotonic_us();
+    return status;
+}
+
+/* The id before the first row: the last acknowledged one where that is known. */
+static enum status outbox_postgresql_previous(struct outbox_postgresql *self,
+                                              const struct relay_partition *partition,
+                                              uint64_t sequence, struct slice types,
+                                              struct arena *arena, struct slice *ret_id,
+                                              struct error *err)
+{
+    char numbers[2][OUTBOX_NUMBER_SIZE];
+    PGresult *result = NULL;
+    bool complete = true;
+    if (sequence == partition->acknowledged_sequence) {
+        *ret_id = arena_copy(arena, slice_of(partition->acknowledged_id));
+        return ret_id->data == NULL ? error_set(err, STATUS_RETRY, "no memory") : STATUS_OK;
+    }
+    (void)snprintf(numbers[0], sizeof numbers[0], "%d", (int)partition->partition);
+    (void)snprintf(numbers[1], sizeof numbers[1], "%" PRIu64, sequence);
+    const struct slice parameters[] = {slice_of(numbers[0]), slice_of(numbers[1]), types};
+    enum status status = outbox_postgresql_query(self, SQL_FIND_CLAIMED_ID, parameters, 3, &result,
+                                                 err);
+    if (status != STATUS_OK)
+        return status;
+    if (PQntuples(result) > 0)
+        *ret_id = outbox_postgresql_slice(result, 0, 0, arena, &complete);
+    PQclear(result);
+    if (ret_id->data == NULL)
+        return error_set(err, STATUS_FATAL, "outbox row of %s [%d] sequence %" PRIu64 " is gone",
+                         partition->topic, (int)partition->partition, sequence);
+    return STATUS_OK;
+}
+
+enum status outbox_postgresql_load_claimed(struct outbox *outbox,
+                                           const struct relay_partition *partition,
+                                           const char *const *entity_types,
+                                           size_t entity_type_count, uint64_t above,
+                                           struct arena *arena, struct outbox_row **ret_rows,
+                                           size_t *ret_count, struct error *err)
+{
+    struct outbox_postgresql *self = outbox_postgresql_of(outbox);
+    char numbers[2][OUTBOX_NUMBER_SIZE];
+    struct slice previous = {0};
+    struct buffer types;
+    buffer_init(&types, POSTGRESQL_ARRAY_SIZE_MAX);
+    for (size_t i = 0; i < entity_type_count; i++)
+        postgresql_array_text(&types, slice_of(entity_types[i]));
+    (void)snprintf(numbers[0], sizeof numbers[0], "%d", (int)partition->partition);
+    (void)snprintf(numbers[1], sizeof numbers[1], "%" PRIu64, above);
+    const struct slice parameters[] = {slice_of(numbers[0]), slice_of(numbers[1]),
+                                       postgresql_array_end(&types)};
+    enum status status = outbox_postgresql_load(self, SQL_LOAD_CLAIMED, parameters, 3, true, arena,
+                                                ret_rows, ret_count, err);
+    if (status == STATUS_OK && *ret_count > 0)
+        status = outbox_postgresql_previous(self, partition, above, parameters[2], arena, &previous,
+                                            err);
+    for (size_t i = 0; status == STATUS_OK && i < *ret_count; i++) {
+        struct outbox_row *row = &(*ret_rows)[i];
+        row->topic = partition->topic;
+        row->previous_id = previous;
+        previous = row->id;
+        if (row->sequence != above + i + 1)
+            status = error_set(err, STATUS_FATAL,
+                               "outbox row of %s [%d] sequence %" PRIu64
+                               " is gone: rows were deleted by hand",
+                               partition->topic, (int)partition->partition, above + i + 1);
+    }
+    buffer_done(&types);
+    return status;
+}
+
+enum status outbox_postgresql_find(struct outbox *outbox, struct slice id, struct arena *arena,
+                                   struct outbox_row *ret_row, struct error *err)
+{
+    struct outbox_row *rows = NULL;
+    size_t count = 0;
+    *ret_row = (struct outbox_row){0};
+    enum status status = outbox_postgresql_load(outbox_postgresql_of(outbox), SQL_FIND_ROW, &id, 1,
+                                                true, arena, &rows, &count, err);
+    if (status == STATUS_OK && count > 0)
+        *ret_row = rows[0];
+    return status;
+}
+
+enum status outbox_postgresql_list(struct outbox *outbox, enum outbox_filter filter, size_t limit,
+                                   struct arena *arena, struct outbox_row **ret_rows,
+                                   size_t *ret_count, struct error *err)
+{
+    char numbers[2][OUTBOX_NUMBER_SIZE];
+    (void)snprintf(numbers[0], sizeof numbers[0], "%zu", limit);
+    (void)snprintf(numbers[1], sizeof numbers[1], "%d", (int)filter);
+    const struct slice parameters[] = {slice_of(numbers[0]), slice_of(numbers[1])};
+    return outbox_postgresql_load(outbox_postgresql_of(outbox), SQL_LIST_ROWS, parameters, 2, false,
+                                  arena, ret_rows, ret_count, err);
+}
+
+enum status outbox_postgresql_count(struct outbox *outbox, struct outbox_counts *ret_counts,
+                                    struct error *err)
+{
+    PGresult *result = NULL;
+    *ret_counts = (struct outbox_counts){0};
+    enum status status = outbox_postgresql_query(outbox_postgresql_of(outbox), SQL_COUNT_ROWS, NULL,
+                                                 0, &result, err);
+    if (status == STATUS_OK)
+        *ret_counts = (struct outbox_counts){
+            .waiting = postgresql_session_integer(result, 0, 0),
+            .set_aside = postgresql_session_integer(result, 0, 1),
+            .claimed = postgresql_session_integer(result, 0, 2),
+            .oldest_waiting_us = postgresql_session_integer(result, 0, 3)};
+    PQclear(result);
+    return status;
+}
+
+enum status outbox_postgresql_release(struct outbox *outbox, int64_t position, bool drop,
+                                      struct error *err)
+{
+    char number[OUTBOX_NUMBER_SIZE];
+    PGresult *result = NULL;
+    (void)snprintf(number, sizeof number, "%" PRId64, position);
+    struct slice parameter = slice_of(number);
+    enum status status = outbox_postgresql_query(outbox_postgresql_of(outbox),
+                                                 drop ? SQL_DROP_ROW : SQL_RETRY_ROW, &parameter, 1,
+                                                 &result, err);
+    if (status == STATUS_OK && strcmp(PQcmdTuples(result), "0") == 0)
+        status = error_set(err, STATUS_REJECT, "no row at position %" PRId64 " is set aside",
+                           position);
+    PQclear(result);
+    return status;
+}
+
+enum status outbox_postgresql_held_back(struct outbox *outbox, bool *ret_held, struct error *err)
+{
+    struct outbox_postgresql *self = outbox_postgresql_of(outbox);
+    PGresult *result = NULL;
+    *ret_held = false;
+    enum status status = outbox_postgresql_query(self, SQL_HAS_POSITION_TABLE, NULL, 0, &result,
+                                                 err);
+    bool can_tell = status == STATUS_OK && PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    result = NULL;
+    if (!can_tell)
+        return status;
+    status = outbox_postgresql_query(self, SQL_HELD_BACK, NULL, 0, &result, err);
+    if (status == STATUS_OK)
+        *ret_held = PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    return status;
+}

@@ -1,0 +1,151 @@
+-- What the relay asks of a service's PostgreSQL outbox.
+
+-- name: read_lease
+SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay
+
+-- name: hold_lease
+SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay FOR UPDATE
+
+-- name: take_lease
+UPDATE keepstep_relay SET holder = $1, lease_until_us = $2::bigint, epoch = epoch + 1
+
+-- name: release_lease
+UPDATE keepstep_relay SET lease_until_us = 0 WHERE epoch = $1::bigint
+
+-- A lost lease is an error, which ends the pipeline behind it (rule 3).
+-- name: fence
+WITH f AS (UPDATE keepstep_relay SET lease_until_us = $2::bigint WHERE epoch = $1::bigint
+  RETURNING 1) SELECT 1 / count(*) FROM f
+
+-- name: load_partitions
+SELECT topic, partition, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
+  acknowledged_id FROM keepstep_relay_partition ORDER BY topic, partition
+
+-- name: load_waiting
+SELECT position, id, aggregatetype, aggregateid, type, payload,
+  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
+  partition_key, kafka_partition, sequence, set_aside
+FROM outbox AS o
+WHERE sequence IS NULL AND set_aside IS NULL AND NOT EXISTS (
+  SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL AND s.aggregatetype = o.aggregatetype
+  AND s.aggregateid = o.aggregateid AND s.position < o.position)
+ORDER BY position LIMIT $1::bigint
+
+-- name: claim_rows
+WITH c AS (UPDATE outbox AS o SET aggregateid = r.entity_key, kafka_partition = r.partition,
+    sequence = r.sequence
+  FROM unnest($1::bigint[], $2::text[], $3::integer[], $4::bigint[])
+    AS r (position, entity_key, partition, sequence)
+  WHERE o.position = r.position AND o.sequence IS NULL AND o.set_aside IS NULL RETURNING 1)
+SELECT 1 / (count(*) = cardinality($1::bigint[]))::integer FROM c
+
+-- name: claim_types
+INSERT INTO keepstep_relay_type AS t SELECT DISTINCT e, p
+  FROM unnest($1::text[], $2::text[]) AS n (e, p)
+ON CONFLICT (entity_type) DO UPDATE SET topic = excluded.topic WHERE t.topic <> excluded.topic
+
+-- name: claim_partitions
+INSERT INTO keepstep_relay_partition SELECT t, p, s, i, 0, -1, ''
+  FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[]) AS n (t, p, s, i)
+ON CONFLICT (topic, partition) DO UPDATE
+  SET last_sequence = excluded.last_sequence, last_id = excluded.last_id
+
+-- name: acknowledge
+INSERT INTO keepstep_relay_partition SELECT t, p, s, i, s, o, i
+  FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::bigint[])
+    AS n (t, p, s, i, o)
+ON CONFLICT (topic, partition) DO UPDATE SET
+  acknowledged_sequence = excluded.acknowledged_sequence,
+  acknowledged_offset = excluded.acknowledged_offset, acknowledged_id = excluded.acknowledged_id
+
+-- name: load_claimed
+SELECT position, id, aggregatetype, aggregateid, type, payload,
+  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
+  partition_key, kafka_partition, sequence, set_aside
+FROM outbox WHERE sequence IS NOT NULL AND kafka_partition = $1::integer
+  AND sequence > $2::bigint AND aggregatetype = ANY ($3::text[]) ORDER BY sequence
+
+-- name: find_claimed_id
+SELECT id FROM outbox WHERE sequence IS NOT NULL AND kafka_partition = $1::integer
+  AND sequence = $2::bigint AND aggregatetype = ANY ($3::text[])
+
+-- name: set_aside
+UPDATE outbox SET set_aside = $2, aggregateid = $3
+WHERE position = $1::bigint AND sequence IS NULL
+
+-- name: write_keys
+UPDATE outbox AS o SET aggregateid = r.entity_key
+FROM unnest($1::bigint[], $2::text[]) AS r (position, entity_key)
+WHERE o.position = r.position AND o.sequence IS NULL
+
+-- name: find_row
+SELECT position, id, aggregatetype, aggregateid, type, payload,
+  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
+  partition_key, kafka_partition, sequence, set_aside FROM outbox WHERE id = $1
+
+-- Each partition's lowest sequences, so that only what may go, and little else, is read.
+-- name: purge
+DELETE FROM outbox WHERE position IN (
+  SELECT o.position FROM keepstep_relay_partition AS p
+  JOIN keepstep_relay_type AS t ON t.topic = p.topic
+  CROSS JOIN LATERAL (SELECT position, created_at FROM outbox WHERE sequence IS NOT NULL
+    AND kafka_partition = p.partition AND aggregatetype = t.entity_type
+    AND sequence <= p.acknowledged_sequence ORDER BY sequence LIMIT $2::bigint) AS o
+  WHERE o.created_at < $1::timestamptz LIMIT $2::bigint)
+
+-- Where the service's own agent reads the topic it must have read the row back (rule 12).
+-- name: purge_applied
+DELETE FROM outbox WHERE position IN (
+  SELECT o.position FROM keepstep_relay_partition AS p
+  JOIN keepstep_relay_type AS t ON t.topic = p.topic
+  CROSS JOIN LATERAL (SELECT CASE WHEN EXISTS (
+      SELECT 1 FROM keepstep_position AS k WHERE k.topic = p.topic)
+    THEN least(p.acknowledged_sequence, coalesce((SELECT max(s.last)
+      FROM keepstep_sequence AS s, keepstep_relay AS r WHERE s.topic = p.topic
+      AND s.partition = p.partition AND s.source = r.origin AND s.incarnation = r.incarnation), 0))
+    ELSE p.acknowledged_sequence END) AS b (bound)
+  CROSS JOIN LATERAL (SELECT position, created_at FROM outbox WHERE sequence IS NOT NULL
+    AND kafka_partition = p.partition AND aggregatetype = t.entity_type
+    AND sequence <= b.bound ORDER BY sequence LIMIT $2::bigint) AS o
+  WHERE o.created_at < $1::timestamptz LIMIT $2::bigint)
+
+-- name: has_position_table
+SELECT to_regclass('keepstep_position') IS NOT NULL
+
+-- name: held_back
+SELECT EXISTS (SELECT 1 FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
+  SELECT 1 FROM keepstep_position AS k WHERE k.topic = w.topic AND k.partition = w.partition
+  AND k.next_offset >= w.until_offset))
+
+-- A transaction that looked for a sleeping relay before this one slept gives no notice; those that
+-- are under way now end before pg_snapshot_xmin() passes what is returned here.
+-- name: sleep
+SELECT pg_try_advisory_lock(1264941907, 'outbox'::regclass::integer),
+  pg_snapshot_xmax(pg_current_snapshot())::text
+
+-- name: is_settled
+SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8
+
+-- name: awake
+SELECT pg_advisory_unlock(1264941907, 'outbox'::regclass::integer)
+
+-- name: list_rows
+SELECT position, id, aggregatetype, aggregateid, type, payload,
+  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
+  partition_key, kafka_partition, sequence, set_aside FROM outbox
+WHERE CASE $2::integer WHEN 0 THEN sequence IS NULL AND set_aside IS NULL
+  WHEN 1 THEN set_aside IS NOT NULL ELSE true END
+ORDER BY position LIMIT nullif($1::bigint, 0)
+
+-- name: count_rows
+SELECT count(*) FILTER (WHERE set_aside IS NULL), count(*) FILTER (WHERE set_aside IS NOT NULL),
+  (SELECT coalesce(sum(last_sequence - acknowledged_sequence), 0) FROM keepstep_relay_partition),
+  coalesce((extract(epoch FROM min(created_at) FILTER (WHERE set_aside IS NULL)) * 1000000)::bigint,
+    0)
+FROM outbox WHERE sequence IS NULL
+
+-- name: retry_row
+UPDATE outbox SET set_aside = NULL WHERE position = $1::bigint AND set_aside IS NOT NULL
+
+-- name: drop_row
+DELETE FROM outbox WHERE position = $1::bigint AND set_aside IS NOT NULL
