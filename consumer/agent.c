@@ -421,54 +421,6 @@ static void agent_back_off(struct agent *agent, const char *step, const struct e
     agent->backoff_us = next < AGENT_BACKOFF_MAX_US ? next : AGENT_BACKOFF_MAX_US;
 }
 
-/** What a step's failure means for the loop. @return OK to go on. */
-static enum status agent_settle(struct agent *agent, const char *step, enum status status,
-                                struct error *err)
-{
-    if (status == STATUS_OK)
-        return STATUS_OK;
-    if (status == STATUS_RETRY) {
-        agent_back_off(agent, step, err);
-        if (agent->state == AGENT_APPLYING)
-            agent_set_state(agent, AGENT_WAITING_DATABASE);
-        error_clear(err);
-        return STATUS_OK;
-    }
-    if (status == STATUS_ABORT) {
-        bool own = err->native_code == 1;
-        log_warning("agent", "%s: %s; %s", step, err->text, own ? "reloaded" : "joining again");
-        error_clear(err);
-        if (own)
-            return STATUS_OK;
-        agent_drop(agent);
-        agent_set_state(agent, AGENT_ASSIGNING);
-        return feed_rejoin(agent->feed, err);
-    }
-    if (status != STATUS_FATAL) {
-        err->status = STATUS_FATAL;
-        error_prefix(err, "%s", step);
-    }
-    return STATUS_FATAL;
-}
-
-static enum status agent_round(struct agent *agent, struct error *err)
-{
-    bool failed = false;
-    for (size_t i = 0; i < sizeof agent_steps / sizeof *agent_steps && !failed; i++) {
-        enum status status = agent_steps[i].run(agent, err);
-        failed = status != STATUS_OK;
-        status = agent_settle(agent, agent_steps[i].name, status, err);
-        if (status != STATUS_OK)
-            return status;
-    }
-    if (!failed) {
-        agent->backoff_us = 0;
-        if (agent->state == AGENT_WAITING_DATABASE)
-            agent_set_state(agent, AGENT_APPLYING);
-    }
-    return STATUS_OK;
-}
-
 /** Open the store and join the group. */
 static enum status agent_connect(struct agent *agent, struct error *err)
 {
@@ -507,6 +459,64 @@ static enum status agent_connect_patiently(struct agent *agent, struct error *er
         return status == STATUS_RETRY ? STATUS_OK : status;
     log_info("agent", "group %s, copy %s, cluster %s", feed_group(agent->feed),
              applier_copy_id(agent->applier), feed_cluster_id(agent->feed));
+    return STATUS_OK;
+}
+
+/** With another feed, as if the agent had been restarted. */
+static enum status agent_join_anew(struct agent *agent, struct error *err)
+{
+    feed_close(agent->feed);
+    agent->feed = NULL;
+    return agent_connect_patiently(agent, err);
+}
+
+/** What a step's failure means for the loop. @return OK to go on. */
+static enum status agent_settle(struct agent *agent, const char *step, enum status status,
+                                struct error *err)
+{
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    if (status == STATUS_RETRY) {
+        agent_back_off(agent, step, err);
+        if (agent->state == AGENT_APPLYING)
+            agent_set_state(agent, AGENT_WAITING_DATABASE);
+        error_clear(err);
+        return STATUS_OK;
+    }
+    if (status == STATUS_ABORT) {
+        bool own = err->native_code == 1;
+        log_warning("agent", "%s: %s; %s", step, err->text, own ? "reloaded" : "joining again");
+        error_clear(err);
+        if (own)
+            return STATUS_OK;
+        agent_drop(agent);
+        if (feed_is_fenced(agent->feed))
+            return agent_join_anew(agent, err);
+        agent_set_state(agent, AGENT_ASSIGNING);
+        return feed_rejoin(agent->feed, err);
+    }
+    if (status != STATUS_FATAL) {
+        err->status = STATUS_FATAL;
+        error_prefix(err, "%s", step);
+    }
+    return STATUS_FATAL;
+}
+
+static enum status agent_round(struct agent *agent, struct error *err)
+{
+    bool failed = false;
+    for (size_t i = 0; i < sizeof agent_steps / sizeof *agent_steps && !failed; i++) {
+        enum status status = agent_steps[i].run(agent, err);
+        failed = status != STATUS_OK;
+        status = agent_settle(agent, agent_steps[i].name, status, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    if (!failed) {
+        agent->backoff_us = 0;
+        if (agent->state == AGENT_WAITING_DATABASE)
+            agent_set_state(agent, AGENT_APPLYING);
+    }
     return STATUS_OK;
 }
 

@@ -1,6 +1,7 @@
 /* A librdkafka consumer: opened, polled message by message (rule 31), closed. */
 #include "consumer/feed_internal.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #define FEED_FETCH_BYTES "2097152"
 #define FEED_PART_BYTES                                                                            \
     "262144" /* so that a batch has some of every partition: neighbouring rows */
+#define FEED_CUT_OFF_US   (INT64_C(60) * 1000 * 1000)
 #define FEED_REFILL_COUNT 2000
 #define FEED_REFILL_BYTES ((size_t)1 << 20)
 
@@ -88,6 +90,17 @@ static enum status feed_describe(struct feed *feed, const struct feed_options *o
     return status;
 }
 
+/** librdkafka's error callback, within the poll. Fatal errors come as messages too. */
+static void feed_on_error(rd_kafka_t *handle, int code, const char *text, void *opaque)
+{
+    struct feed *feed = opaque;
+    (void)handle;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        feed->cut_off_until_us = clock_monotonic_us() + FEED_CUT_OFF_US;
+    if (code != RD_KAFKA_RESP_ERR__FATAL)
+        log_warning("agent", "kafka: %s", text);
+}
+
 static enum status feed_create(struct feed *feed, const struct config *config, struct error *err)
 {
     struct feed_settings settings = {.count = 0};
@@ -115,6 +128,7 @@ static enum status feed_create(struct feed *feed, const struct config *config, s
         return status;
     rd_kafka_conf_set_opaque(conf, feed);
     rd_kafka_conf_set_rebalance_cb(conf, feed_rebalanced);
+    rd_kafka_conf_set_error_cb(conf, feed_on_error);
     status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &feed->handle, err);
     if (status == STATUS_OK)
         (void)rd_kafka_poll_set_consumer(feed->handle);
@@ -222,21 +236,37 @@ static void feed_read_record(struct feed *feed, struct feed_event *event)
         feed_refill(feed);
 }
 
+/** A member whose session ran out while no broker answered may be fenced by its own earlier self:
+ * once it joins anew. Where there is a twin, that one or this one is fenced again, and ends. */
+static enum status feed_fenced(struct feed *feed, struct error *err)
+{
+    feed->fenced = true;
+    if (clock_monotonic_us() < feed->cut_off_until_us)
+        return error_set(
+            err, STATUS_ABORT,
+            "the group took this instance for an earlier one after no broker answered");
+    (void)error_set_native(err, STATUS_FATAL, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
+                           "another agent of group '%s' runs under the same instance name; "
+                           "give each its own `instance:`",
+                           feed->group);
+    err->exit_code = EX_CONFIG;
+    return STATUS_FATAL;
+}
+
 static enum status feed_fatal(struct feed *feed, rd_kafka_resp_err_t code, const char *text,
                               struct error *err)
 {
     char native[ERROR_TEXT_SIZE];
     if (code == RD_KAFKA_RESP_ERR__FATAL)
         code = rd_kafka_fatal_error(feed->handle, native, sizeof native);
-    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
-        (void)error_set_native(err, STATUS_FATAL, (int)code,
-                               "another agent of group '%s' runs under the same instance name; "
-                               "give each its own `instance:`",
-                               feed->group);
-        err->exit_code = EX_CONFIG;
-        return STATUS_FATAL;
-    }
+    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        return feed_fenced(feed, err);
     return error_set_native(err, STATUS_FATAL, (int)code, "kafka: %s", text);
+}
+
+bool feed_is_fenced(const struct feed *feed)
+{
+    return feed->fenced;
 }
 
 static enum status feed_read_error(struct feed *feed, struct feed_event *event, struct error *err)

@@ -59,9 +59,13 @@ enum status feed_open(const struct feed_options *options, struct feed **ret_feed
 void feed_close(struct feed *feed);
 
 /** @return OK with the next event, FEED_NONE after the timeout; FATAL with exit code 78 where
- * another process has this instance's name. Transient errors of the brokers are not errors here. */
+ * another process has this instance's name; ABORT where feed_is_fenced() for a cause that a new
+ * feed does not have. Transient errors of the brokers are not errors here. */
 enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_event,
                       struct error *err) MUST_CHECK;
+
+/** @return whether the group has put this member out for good: open another feed. */
+bool feed_is_fenced(const struct feed *feed);
 
 const char *feed_group(const struct feed *feed);
 const char *feed_cluster_id(const struct feed *feed);

@@ -24,6 +24,8 @@ struct feed {
     struct feed_partition *partitions;
     size_t partition_count;
     bool closing;
+    bool fenced;              /* the handle is dead; only feed_close() is left */
+    int64_t cut_off_until_us; /* no broker answered a short while ago */
     char reason[ERROR_TEXT_SIZE];
     char reason_topic[STORE_NAME_SIZE];
     struct header headers[FEED_HEADERS_MAX];

@@ -1,5 +1,6 @@
 /* The main path on a real Kafka: a change made by plain SQL arrives in the peers' databases.
  * labels: threads */
+#include "common/clock.h"
 #include "tests/support/sidecar.h"
 
 #include <signal.h>
@@ -133,6 +134,29 @@ static void a_broker_that_goes_and_comes_back_costs_nothing(void **state)
     sidecar_stop(&billing);
 }
 
+/* A short one behind it: the coordinator has just taken the members up again. */
+static void a_broker_killed_for_longer_than_a_session_ends_no_agent(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
+    write_load(&shop, 10, 1);
+    sidecar_assert_equal(&shop, &billing, "items", 60000);
+    for (int away_s = 15; away_s >= 3; away_s -= 12) {
+        kafka_kill(kafka);
+        clock_sleep_us(away_s * INT64_C(1000000));
+        kafka_start_again(kafka);
+        write_load(&shop, 10, 100 + away_s);
+        sidecar_assert_equal(&shop, &billing, "items", 60000);
+    }
+    sidecar_stop(&shop);
+    sidecar_stop(&billing);
+}
+
 static void a_locked_database_is_waited_for(void **state)
 {
     (void)state;
@@ -168,6 +192,7 @@ int main(void)
         TEST_WITH_LIMIT(a_restarted_pair_goes_on_where_it_stood, 120),
         TEST_WITH_LIMIT(a_killed_agent_and_a_killed_relay_lose_and_repeat_nothing, 180),
         TEST_WITH_LIMIT(a_broker_that_goes_and_comes_back_costs_nothing, 180),
+        TEST_WITH_LIMIT(a_broker_killed_for_longer_than_a_session_ends_no_agent, 240),
         TEST_WITH_LIMIT(a_locked_database_is_waited_for, 120),
     };
     return TEST_RUN(tests);
