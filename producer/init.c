@@ -11,8 +11,9 @@
 #define CHUNK_ROWS         1000
 #define CAPTURE_SIZE_MAX   ((size_t)64 * 1024 * 1024)
 #define GRANTS_SIZE_MAX    ((size_t)1024 * 1024)
-#define BUSY_MAX_US        (INT64_C(60) * 1000 * 1000)
+#define BUSY_MAX_US        (INT64_C(300) * 1000 * 1000)
 #define BUSY_PAUSE_US      (INT64_C(100) * 1000)
+#define BUSY_PAUSE_MAX_US  (INT64_C(2) * 1000 * 1000)
 #define BUSY_NOTE_AFTER_US (INT64_C(2) * 1000 * 1000)
 
 struct init {
@@ -43,7 +44,8 @@ static bool init_tries_again(struct init *init, const char *table, enum status s
         init->busy_said = true;
     }
     error_clear(err);
-    clock_sleep_us(BUSY_PAUSE_US);
+    int64_t pause = BUSY_PAUSE_US + (now - init->busy_since_us) / 4;
+    clock_sleep_us(pause < BUSY_PAUSE_MAX_US ? pause : BUSY_PAUSE_MAX_US);
     return true;
 }
 

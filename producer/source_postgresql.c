@@ -1,5 +1,6 @@
 /* What `init` makes in PostgreSQL: outbox, relay state, triggers, and a new history. */
 #include "producer/capture_postgresql.h"
+#include "producer/postgresql_array.h"
 #include "producer/source_postgresql_internal.h"
 #include "producer_postgresql_sql.h"
 
@@ -35,6 +36,7 @@ static enum status source_postgresql_open(const struct config *config, enum sour
         return error_set(err, STATUS_RETRY, "no memory");
     source->base.ops = &source_postgresql_ops;
     source->config = config;
+    buffer_init(&source->in_log, POSTGRESQL_ARRAY_SIZE_MAX);
     *ret_source = &source->base;
     enum status status = postgresql_session_open(&options, &source->connection, err);
     if (status == STATUS_OK)
@@ -63,6 +65,7 @@ static void source_postgresql_close(struct source *base)
     if (source == NULL)
         return;
     postgresql_session_close(source->connection);
+    buffer_done(&source->in_log);
     free(source->schema);
     free(source);
 }
@@ -189,6 +192,21 @@ static enum status source_postgresql_identify(struct source *source, const char 
                                     parameters, 2, NULL, err);
 }
 
+/* Sends the ids that were noted, in one statement. */
+static enum status source_postgresql_flush(struct source_postgresql *source, struct error *err)
+{
+    enum status status = postgresql_session_execute(source->connection, SQL_CREATE_NOTES, err);
+    if (status != STATUS_OK || source->in_log_count == 0)
+        return status;
+    struct slice ids = postgresql_array_end(&source->in_log);
+    status = source->in_log.failed ? error_set(err, STATUS_RETRY, "no memory")
+                                   : postgresql_session_query(source->connection, SQL_NOTE_IN_LOG,
+                                                              &ids, 1, NULL, err);
+    buffer_reset(&source->in_log);
+    source->in_log_count = 0;
+    return status;
+}
+
 static enum status source_postgresql_restart(struct source *source, const char *service,
                                              const char *incarnation, int64_t *ret_dropped,
                                              struct error *err)
@@ -196,7 +214,7 @@ static enum status source_postgresql_restart(struct source *source, const char *
     const struct slice parameters[] = {slice_of(service), slice_of(incarnation)};
     PGconn *connection = source_postgresql_of(source)->connection;
     PGresult *result = NULL;
-    enum status status = postgresql_session_execute(connection, SQL_CREATE_NOTES, err);
+    enum status status = source_postgresql_flush(source_postgresql_of(source), err);
     if (status == STATUS_OK)
         status = postgresql_session_query(connection, SQL_FORWARD_DROP, NULL, 0, &result, err);
     if (status == STATUS_OK)
@@ -232,14 +250,14 @@ static enum status source_postgresql_lease(struct source *source, bool *ret_init
     return status;
 }
 
-static enum status source_postgresql_note_in_log(struct source *source, struct slice id,
+static enum status source_postgresql_note_in_log(struct source *base, struct slice id,
                                                  struct error *err)
 {
-    PGconn *connection = source_postgresql_of(source)->connection;
-    enum status status = postgresql_session_execute(connection, SQL_CREATE_NOTES, err);
-    if (status == STATUS_OK)
-        status = postgresql_session_query(connection, SQL_NOTE_IN_LOG, &id, 1, NULL, err);
-    return status;
+    struct source_postgresql *source = source_postgresql_of(base);
+    postgresql_array_text(&source->in_log, id);
+    if (++source->in_log_count < SOURCE_NOTES_MAX)
+        return STATUS_OK;
+    return source_postgresql_flush(source, err);
 }
 
 static enum status source_postgresql_note_log_end(struct source *source, const char *topic,

@@ -5,11 +5,15 @@
 #include "common/postgresql_session.h"
 #include "producer/source.h"
 
+#define SOURCE_NOTES_MAX 1000
+
 struct source_postgresql {
     struct source base;
     const struct config *config;
     PGconn *connection;
-    char *schema; /* where the outbox is, or will be */
+    char *schema;         /* where the outbox is, or will be */
+    struct buffer in_log; /* an array of ids that are noted, but not sent yet */
+    size_t in_log_count;
 };
 
 static inline struct source_postgresql *source_postgresql_of(struct source *source)

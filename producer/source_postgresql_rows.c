@@ -73,7 +73,7 @@ enum status source_postgresql_chunk(struct source *source, const struct config_e
     PGconn *connection = source_postgresql_of(source)->connection;
     struct slice type = slice_of(entry->entity_type);
     struct source_progress progress = {0};
-    enum status status = postgresql_session_execute(connection, "BEGIN", err);
+    enum status status = postgresql_session_execute(connection, SQL_BEGIN_CHUNK, err);
     if (status == STATUS_OK)
         status = postgresql_session_query(connection, SQL_HOLD_PROGRESS, &type, 1, NULL, err);
     if (status == STATUS_OK)

@@ -6,6 +6,7 @@
 #include "common/postgresql_session.h"
 #include "producer/init.h"
 #include "producer/publish_lines.h"
+#include "producer/source.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -392,6 +393,48 @@ static void lines_are_written_in_their_order(void **state)
     entity_schema_free(shop.schema);
 }
 
+static void a_new_incarnation_drops_what_the_log_has_and_lets_the_rest_wait(void **state)
+{
+    (void)state;
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    struct source *source = NULL;
+    struct source_lease lease;
+    bool initialised = false;
+    int64_t dropped = 0;
+    shop_ready(&shop, NAME_SCHEMA, NAME_TABLE ";INSERT INTO orders SELECT generate_series(1, 5)");
+    postgresql_execute(shop.url,
+                       "UPDATE outbox SET id = 'e' || position, sequence = position, "
+                       "kafka_partition = 0 WHERE position <= 4;"
+                       "INSERT INTO keepstep_relay_type VALUES ('order', 'order');"
+                       "INSERT INTO keepstep_relay_partition VALUES ('order', 0, 4, 'e4', "
+                       "2, 1, 'e2'); UPDATE keepstep_relay SET holder = 'h'");
+    const struct source_ops *ops = source_find(shop.url);
+    assert_int_equal(ops->open(&shop.config, SOURCE_INSTALL, &source, &err), STATUS_OK);
+    assert_int_equal(ops->lease(source, &initialised, &lease, &err), STATUS_OK);
+    assert_true(initialised);
+    assert_string_equal(lease.holder, "h");
+    for (int i = 0; i < 2500; i++)
+        assert_int_equal(ops->note_in_log(source, slice_of(i == 2499 ? "e3" : "x"), &err),
+                         STATUS_OK);
+    assert_int_equal(ops->note_log_end(source, "order", 0, 77, &err), STATUS_OK);
+    assert_int_equal(ops->begin(source, &err), STATUS_OK);
+    if (ops->restart(source, "shop", "new", &dropped, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_int_equal(ops->commit(source, &err), STATUS_OK);
+    ops->close(source);
+    assert_int_equal(dropped, 1);
+    assert_string_equal(postgresql_text(shop.url, "SELECT position, sequence FROM outbox ORDER BY "
+                                                  "1"),
+                        "4|NULL\n5|NULL\n");
+    assert_string_equal(postgresql_text(shop.url, "SELECT incarnation, holder, epoch, (SELECT "
+                                                  "until_offset FROM keepstep_relay_wait), (SELECT "
+                                                  "count(*) FROM keepstep_existing) FROM "
+                                                  "keepstep_relay"),
+                        "new||1|77|0\n");
+    entity_schema_free(shop.schema);
+}
+
 static PGconn *session(const struct shop *shop, const char *sql)
 {
     PGconn *connection = PQconnectdb(shop->url);
@@ -548,6 +591,7 @@ int main(void)
         TEST(a_second_init_keeps_all_and_mends_what_was_altered),
         TEST(the_printed_sql_makes_what_init_makes),
         TEST(lines_are_written_in_their_order),
+        TEST(a_new_incarnation_drops_what_the_log_has_and_lets_the_rest_wait),
         TEST(an_entitys_outbox_order_is_its_commit_order),
         TEST_WITH_LIMIT(present_rows_are_read_while_the_service_writes_and_add_up, 120),
         TEST_WITH_LIMIT(a_table_that_the_service_holds_is_tried_again_and_not_queued_for, 60),

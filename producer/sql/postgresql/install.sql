@@ -103,7 +103,8 @@ CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
   topic text NOT NULL, partition integer NOT NULL, until_offset bigint NOT NULL)
 
 -- name: note_in_log
-INSERT INTO pg_temp.keepstep_in_log SELECT id FROM outbox WHERE id = $1 ON CONFLICT DO NOTHING
+INSERT INTO pg_temp.keepstep_in_log SELECT id FROM outbox WHERE id = ANY ($1::text[])
+  ON CONFLICT DO NOTHING
 
 -- name: note_log_end
 INSERT INTO pg_temp.keepstep_log_end VALUES ($1, $2::integer, $3::bigint)
@@ -165,6 +166,10 @@ SELECT t, k, n, p, r, q FROM unnest($1::text[], $2::text[], $3::text[], $4::text
 
 -- name: read_progress
 SELECT rows, done::integer FROM keepstep_existing WHERE entity_type = $1
+
+-- name: begin_chunk
+BEGIN;
+SET LOCAL lock_timeout = '100ms'
 
 -- name: hold_progress
 SELECT pg_advisory_xact_lock(1264941909, hashtext($1))
