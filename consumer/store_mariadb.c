@@ -45,6 +45,7 @@ static enum status fence_write(struct store_mariadb *self, const struct fence *f
     struct parameter old_offset = parameter_integer(fence->old_offset);
     struct parameter new_offset = parameter_integer(fence->new_offset);
     struct parameter stopped = parameter_text(fence->stopped == NULL ? "" : fence->stopped);
+    struct parameter revise = parameter_integer(fence->revise);
     struct parameter now = parameter_integer(clock_wall_us());
 
     if (fence->by_epoch_alone)
@@ -52,14 +53,14 @@ static enum status fence_write(struct store_mariadb *self, const struct fence *f
                                  PARAMETERS(now, topic, partition, epoch), ret_changes, err);
     if (fence->anchor_offset < 0)
         return store_mariadb_run(self, STATEMENT_POSITION_FENCE_UNANCHORED,
-                                 PARAMETERS(new_offset, new_offset, stopped, now, topic, partition,
-                                            old_offset, epoch, revision),
+                                 PARAMETERS(new_offset, new_offset, revise, stopped, now, topic,
+                                            partition, old_offset, epoch, revision),
                                  ret_changes, err);
     return store_mariadb_run(
         self, STATEMENT_POSITION_FENCE,
         PARAMETERS(new_offset, new_offset, parameter_integer(fence->anchor_offset),
-                   parameter_text(fence->anchor_id == NULL ? "" : fence->anchor_id), stopped, now,
-                   topic, partition, old_offset, epoch, revision),
+                   parameter_text(fence->anchor_id == NULL ? "" : fence->anchor_id), revise,
+                   stopped, now, topic, partition, old_offset, epoch, revision),
         ret_changes, err);
 }
 

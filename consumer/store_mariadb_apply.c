@@ -8,6 +8,7 @@
 
 #define KEYS_SIZE_MAX ((size_t)256 * 1024 * 1024)
 #define DUPLICATE_KEY 1062
+#define NULL_KEY      1048 /* what the upsert makes of another index's duplicate */
 
 static bool is_complete(const struct entity_schema *schema, const struct change *change)
 {
@@ -69,6 +70,7 @@ static enum status write_two_steps(struct store_mariadb *self, struct mapped_tab
 static enum status write_one(struct store_mariadb *self, struct mapped_table *table,
                              const struct change *change, struct error *err)
 {
+    struct error upsert = ERROR_INIT;
     uint64_t matched = 0;
     enum status status = STATUS_OK;
     switch (way_of(table, change)) {
@@ -78,7 +80,12 @@ static enum status write_one(struct store_mariadb *self, struct mapped_table *ta
         status = store_mariadb_write(self, table, ROW_UPDATE, &change, 1, &matched, err);
         return status == STATUS_OK && matched == 0 ? no_row(table, change, err) : status;
     case WAY_UPSERT:
-        return store_mariadb_write(self, table, ROW_UPSERT, &change, 1, &matched, err);
+        status = store_mariadb_write(self, table, ROW_UPSERT, &change, 1, &matched, &upsert);
+        if (status == STATUS_REJECT && upsert.native_code == NULL_KEY)
+            break;
+        if (status != STATUS_OK && err != NULL)
+            *err = upsert;
+        return status;
     case WAY_TWO_STEPS:
     case WAYS:
         break;
@@ -128,15 +135,15 @@ static enum status write_way(struct store_mariadb *self, struct mapped_table *ta
     return status;
 }
 
-/* Entities differ, so only what happens between them tells one order from another: a rejected bulk
- * is done again in the order given. Deletes first, as they make room. */
+/* Entities differ, so only what happens between them tells one order from another: what that makes
+ * fail, the applier does again one by one. Deletes first, as they make room. */
 static enum status write_bulk(struct store_mariadb *self, struct mapped_table *table,
                               const struct change *const *changes, size_t count, struct error *err)
 {
-    enum status status = mariadb_session_execute(self->session, "SAVEPOINT keepstep_run", err);
     const struct change **some = calloc(count, sizeof(const struct change *));
-    if (status == STATUS_OK && some == NULL)
-        status = error_set(err, STATUS_RETRY, "out of memory");
+    enum status status = STATUS_OK;
+    if (some == NULL)
+        return error_set(err, STATUS_RETRY, "out of memory");
     for (size_t way = 0; status == STATUS_OK && way < WAYS; way++) {
         size_t used = 0;
         for (size_t i = 0; i < count; i++) {
@@ -147,36 +154,6 @@ static enum status write_bulk(struct store_mariadb *self, struct mapped_table *t
             status = write_way(self, table, (enum way)way, some, used, err);
     }
     free(some);
-    return status;
-}
-
-/* @param ret_written  how many were written before the first that failed. */
-static enum status write_segment(struct store_mariadb *self, struct mapped_table *table,
-                                 const struct change *const *changes, size_t count,
-                                 size_t *ret_written, struct error *err)
-{
-    struct error bulk = ERROR_INIT;
-    enum status status = STATUS_REJECT;
-    *ret_written = count;
-    if (count > 1) {
-        status = write_bulk(self, table, changes, count, &bulk);
-        if (status == STATUS_OK)
-            return STATUS_OK;
-        *ret_written = 0;
-        if (status != STATUS_REJECT) {
-            *err = bulk;
-            return status;
-        }
-        status = mariadb_session_execute(self->session, "ROLLBACK TO SAVEPOINT keepstep_run", err);
-        if (status != STATUS_OK)
-            return status;
-    }
-    status = STATUS_OK;
-    for (*ret_written = 0; *ret_written < count; (*ret_written)++) {
-        status = write_one(self, table, changes[*ret_written], err);
-        if (status != STATUS_OK)
-            break;
-    }
     return status;
 }
 
@@ -209,13 +186,12 @@ static bool key_set_add(struct key_set *set, const struct change *change, size_t
 /* Write runs within which no entity occurs twice. */
 static enum status write_segments(struct store_mariadb *self, struct mapped_table *table,
                                   const struct change *const *changes, size_t count,
-                                  size_t *ret_written, struct error *err)
+                                  struct error *err)
 {
     struct key_set set = {.table = table, .size = 64};
     enum status status = STATUS_OK;
     size_t start = 0;
 
-    *ret_written = 0;
     while (set.size < 2 * count)
         set.size *= 2;
     buffer_init(&set.key, KEYS_SIZE_MAX);
@@ -226,9 +202,7 @@ static enum status write_segments(struct store_mariadb *self, struct mapped_tabl
     for (size_t i = 0; status == STATUS_OK && i <= count; i++) {
         if (i < count && !key_set_add(&set, changes[i], i, start))
             continue;
-        size_t written = 0;
-        status = write_segment(self, table, changes + start, i - start, &written, err);
-        *ret_written = start + written;
+        status = write_bulk(self, table, changes + start, i - start, err);
         start = i;
     }
     free(set.digests);
@@ -253,31 +227,30 @@ enum status store_mariadb_apply(struct store *store, const struct mapping *mappi
 {
     struct store_mariadb *self = store_mariadb_of(store);
     struct mapped_table *table = store_mariadb_table(self, slice_of(mapping->schema->entity_type));
-    struct error judged = ERROR_INIT;
     struct error cleared = ERROR_INIT;
     enum status status = STATUS_OK;
-    size_t good = 0;
 
     *ret_failed = 0;
     if (table == NULL)
         return error_set(err, STATUS_FATAL, "\"%s\" was not prepared",
                          mapping->schema->entity_type);
-    while (good < count && store_mariadb_judge(self, table, changes[good], &judged) == STATUS_OK)
-        good++;
+    for (size_t i = 0; status == STATUS_OK && i < count; i++)
+        status = store_mariadb_judge(self, table, changes[i], err);
+    if (status != STATUS_OK)
+        return status;
     if (mapping->published_here)
         status = applying_set(self, table->name, err);
-    if (status == STATUS_OK && good > 0)
-        status = write_segments(self, table, changes, good, ret_failed, err);
-    if (status == STATUS_OK && good < count) {
-        if (err != NULL)
-            *err = judged;
-        status = judged.status;
-    }
+    if (status == STATUS_OK && count == 1)
+        status = write_one(self, table, changes[0], err);
+    else if (status == STATUS_OK)
+        status = write_segments(self, table, changes, count, err);
     if (self->applying && (status == STATUS_OK || status == STATUS_REJECT) &&
         applying_set(self, NULL, &cleared) != STATUS_OK) {
         if (err != NULL)
             *err = cleared;
         status = cleared.status;
     }
+    if (status == STATUS_OK)
+        *ret_failed = count;
     return status;
 }

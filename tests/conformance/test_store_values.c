@@ -17,6 +17,9 @@ static const struct {
     {"postgresql:", COLUMN_TIMESTAMP, "to_char(v, 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"},
     {"postgresql:", COLUMN_DATE, "to_char(v, 'YYYY-MM-DD')"},
     {"postgresql:", COLUMN_TIME, "to_char(v, 'HH24:MI:SS.US')"},
+    {"mysql:", COLUMN_BYTES, "hex(v)"},
+    {"mysql:", COLUMN_DATE_TIME, "concat(replace(v, ' ', 'T'), 'Z')"},
+    {"mysql:", COLUMN_TIMESTAMP, "replace(v, ' ', 'T')"},
 };
 
 static const char *reader_of(enum column_type type)
@@ -53,6 +56,10 @@ static bool same(enum column_type type, const char *read, const char *wire)
     double b = strtod(wire, NULL);
     if (type == COLUMN_DOUBLE)
         return memcmp(&a, &b, sizeof a) == 0;
+    if (type == COLUMN_DECIMAL && strcmp(store_case_back_end->url, "mysql:") == 0) {
+        read = store_case_trim(read);
+        wire = store_case_trim(wire);
+    }
     size_t length = strlen(wire);
     return strncmp(read, wire, length) == 0 && strcmp(read + length, "\n") == 0;
 }
@@ -154,10 +161,21 @@ static void doubles(void)
                                      "4.9406564584124654e-324", "-9007199254740993", NULL});
 }
 
-/* SQLite keeps a whole number in a REAL column as an integer, and so loses the sign of zero. */
+/* SQLite keeps a whole number in a REAL column as an integer, and so loses the sign of zero.
+ * MariaDB loses it too. */
 static void a_negative_zero(void)
 {
-    round_trip(COLUMN_DOUBLE, 0, 0, (const char *const[]){"-0.0", NULL});
+    struct wide wide;
+    if (strcmp(store_case_back_end->url, "mysql:") != 0) {
+        round_trip(COLUMN_DOUBLE, 0, 0, (const char *const[]){"-0.0", NULL});
+        return;
+    }
+    prepare_wide(&wide, COLUMN_DOUBLE, 0, 0);
+    store_case_begin();
+    assert_ok(write_value(&wide, 1, value_of(COLUMN_DOUBLE, "-0.0")));
+    store_case_commit();
+    assert_string_equal(store_case_back_end->text(store_case_database(), "SELECT v FROM wide"),
+                        "0\n");
 }
 
 static void texts(void)
@@ -246,9 +264,9 @@ static void a_nul_character_is_kept_or_held_and_never_cut(void)
         assert_string_equal(
             store_case_back_end->text(store_case_database(), "SELECT count(*) FROM wide"), "0\n");
     else if (store_case_back_end->text != NULL)
-        assert_string_equal(store_case_back_end->text(store_case_database(),
-                                                      "SELECT length(CAST(v AS BLOB)) FROM wide"),
-                            "3\n");
+        assert_string_equal(
+            store_case_back_end->text(store_case_database(), "SELECT length(hex(v)) FROM wide"),
+            "6\n");
 }
 
 static void infinities_and_no_numbers_are_held(void)

@@ -110,7 +110,7 @@ static void create_server(void)
                            user_option(), directory, directory)) != 0)
         test_fail("mariadb-install-db failed: see %s/install.log", directory);
     start();
-    server_url = test_format("mysql://root@localhost/mysql?socket=%s/socket", directory);
+    server_url = test_format("mysql://root@localhost:%d/mysql", port);
 }
 
 const char *mariadb_skip_reason(void)
@@ -148,7 +148,7 @@ const char *mariadb_database(const char *name)
         test_skip("%s", reason);
     mariadb_execute(url,
                     test_format("DROP DATABASE IF EXISTS `%s`; CREATE DATABASE `%s`", name, name));
-    return test_format("mysql://root@localhost/%s?socket=%s/socket", name, directory);
+    return test_format("mysql://root@localhost:%d/%s", port, name);
 }
 
 static void append_rows(MYSQL_RES *result, struct buffer *rows)

@@ -83,6 +83,10 @@ void store_case_reload(void);
 /** Apply one change of an order; NULL leaves a column out. */
 enum status store_case_apply(enum change_op op, int64_t id, const char *name, const char *price);
 
+/** Rows with the zeros at the end of their decimals cut: a decimal without a precision is in
+ * MariaDB a column with thirty digits behind the point. */
+const char *store_case_trim(const char *rows);
+
 /** The rows of `orders`, columns parted by "|", each row ended by a line feed. */
 void store_case_assert_rows(const char *expected);
 

@@ -30,13 +30,15 @@ FROM keepstep_position ORDER BY topic, `partition`
 -- durable (rule 7).
 -- name: position_fence
 UPDATE keepstep_position SET next_offset = ?, durable_offset = ?, anchor_offset = ?, anchor_id = ?,
-    stopped = ?, updated_at = ?
+    revision = revision + ?, stopped = ?, updated_at = ?
 WHERE topic = ? AND `partition` = ? AND next_offset = ? AND epoch = ? AND revision = ?
 -- name: position_fence_unanchored
-UPDATE keepstep_position SET next_offset = ?, durable_offset = ?, stopped = ?, updated_at = ?
+UPDATE keepstep_position SET next_offset = ?, durable_offset = ?, revision = revision + ?,
+    stopped = ?, updated_at = ?
 WHERE topic = ? AND `partition` = ? AND next_offset = ? AND epoch = ? AND revision = ?
 -- name: position_fence_epoch
-UPDATE keepstep_position SET updated_at = ? WHERE topic = ? AND `partition` = ? AND epoch = ?
+UPDATE keepstep_position SET updated_at = ?
+WHERE topic = ? AND `partition` = ? AND epoch = ?
 -- name: position_owned
 SELECT 1 FROM keepstep_position WHERE topic = ? AND `partition` = ? AND epoch = ?
 -- name: sequence_read
