@@ -147,26 +147,15 @@ static enum status store_mariadb_prune(struct store *store, int64_t before_us, s
 
 static void store_mariadb_grants(const struct config *config, struct buffer *out)
 {
-    static const char *const written[] = {"keepstep_position",   "keepstep_sequence",
-                                          "keepstep_superseded", "keepstep_idempotency_key",
-                                          "keepstep_parked",     "keepstep_blocked"};
-    static const char *const seen[] = {"keepstep_meta", "keepstep_position", "keepstep_sequence",
-                                       "keepstep_parked", "keepstep_blocked"};
-    buffer_append_text(out, "GRANT SELECT ON keepstep_meta TO keepstep_agent;\n");
-    for (size_t i = 0; i < sizeof written / sizeof written[0]; i++)
-        buffer_append_format(out, "GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO keepstep_agent;\n",
-                             written[i]);
+    buffer_append_text(out, SQL_GRANTS);
+    if (config->publish_count > 0)
+        buffer_append_text(out, SQL_GRANTS_OF_OUTBOX);
     for (size_t i = 0; i < config->apply_count; i++) {
         const struct config_entry *entry = &config->apply[i];
         buffer_append_text(out, "GRANT SELECT, INSERT, UPDATE, DELETE ON ");
         store_mariadb_append_name(out, entry->table == NULL ? entry->entity_type : entry->table);
         buffer_append_text(out, " TO keepstep_agent;\n");
     }
-    if (config->publish_count > 0)
-        buffer_append_text(out, "GRANT SELECT ON outbox TO keepstep_agent;\n"
-                                "GRANT SELECT ON keepstep_relay TO keepstep_agent;\n");
-    for (size_t i = 0; i < sizeof seen / sizeof seen[0]; i++)
-        buffer_append_format(out, "GRANT SELECT ON %s TO keepstep_lag;\n", seen[i]);
 }
 
 const struct store_ops store_mariadb_ops = {

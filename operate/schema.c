@@ -1,5 +1,6 @@
 /* `keepstep schema`: judge rows by a schema, or write the schema of a table that is there. */
 #include "common/buffer.h"
+#include "consumer/schema_mariadb.h"
 #include "consumer/schema_postgresql.h"
 #include "consumer/schema_sqlite.h"
 #include "operate/command.h"
@@ -28,6 +29,7 @@ static const struct {
 } schema_databases[] = {
     {"sqlite:", sizeof "sqlite:" - 1, schema_sqlite_describe},
     {"postgresql:", 0, schema_postgresql_describe},
+    {"mysql:", 0, schema_mariadb_describe},
 };
 
 static enum status schema_describe(const char *url, const char *table, struct buffer *out,

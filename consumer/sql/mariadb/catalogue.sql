@@ -36,3 +36,12 @@ LIMIT 1
 SELECT count(*) FROM information_schema.triggers
 WHERE event_object_schema = database() AND event_object_table = ? AND action_timing = 'BEFORE'
     AND event_manipulation = 'INSERT'
+-- A table as a schema would have it; a JSON column is a text with a check.
+-- name: describe_columns
+SELECT c.column_name, c.data_type, c.column_type, coalesce(c.character_maximum_length, 0),
+    coalesce(c.numeric_precision, 0), coalesce(c.numeric_scale, 0), c.is_nullable = 'YES',
+    c.column_key = 'PRI', EXISTS (SELECT 1 FROM information_schema.check_constraints k
+        WHERE k.constraint_schema = c.table_schema AND k.table_name = c.table_name
+            AND k.check_clause = concat('json_valid(`', c.column_name, '`)'))
+FROM information_schema.columns c
+WHERE c.table_schema = database() AND c.table_name = ? ORDER BY c.ordinal_position

@@ -78,3 +78,21 @@ CREATE TABLE IF NOT EXISTS keepstep_blocked(
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 INSERT INTO keepstep_meta(`key`, value) VALUES ('schema_version', '1')
 ON DUPLICATE KEY UPDATE value = value;
+-- MariaDB grants on one table at a time.
+-- name: grants
+GRANT SELECT ON keepstep_meta TO keepstep_agent;
+GRANT SELECT, INSERT, UPDATE ON keepstep_position TO keepstep_agent;
+GRANT SELECT, INSERT, UPDATE ON keepstep_sequence TO keepstep_agent;
+GRANT SELECT, INSERT, DELETE ON keepstep_idempotency_key TO keepstep_agent;
+GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_superseded TO keepstep_agent;
+GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_parked TO keepstep_agent;
+GRANT SELECT, INSERT, DELETE ON keepstep_blocked TO keepstep_agent;
+GRANT SELECT ON keepstep_meta TO keepstep_lag;
+GRANT SELECT ON keepstep_position TO keepstep_lag;
+GRANT SELECT ON keepstep_sequence TO keepstep_lag;
+GRANT SELECT ON keepstep_blocked TO keepstep_lag;
+GRANT SELECT (parked_id, topic, `partition`, `offset`, state) ON keepstep_parked TO keepstep_lag;
+-- name: grants_of_outbox
+GRANT SELECT ON outbox TO keepstep_agent;
+GRANT SELECT ON keepstep_relay TO keepstep_agent;
+GRANT SELECT ON keepstep_relay TO keepstep_lag;
