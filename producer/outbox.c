@@ -3,8 +3,8 @@
 
 const struct outbox_ops *outbox_find(const char *url)
 {
-    static const struct outbox_ops *const back_ends[] = {&outbox_sqlite_ops,
-                                                         &outbox_postgresql_ops};
+    static const struct outbox_ops *const back_ends[] = {&outbox_sqlite_ops, &outbox_postgresql_ops,
+                                                         &outbox_mariadb_ops};
 
     for (size_t i = 0; i < sizeof back_ends / sizeof back_ends[0]; i++) {
         size_t length = strlen(back_ends[i]->scheme);

@@ -145,6 +145,7 @@ struct outbox {
 
 extern const struct outbox_ops outbox_sqlite_ops;
 extern const struct outbox_ops outbox_postgresql_ops;
+extern const struct outbox_ops outbox_mariadb_ops;
 const struct outbox_ops *outbox_find(const char *url);
 
 #endif

@@ -129,6 +129,7 @@ struct source {
 
 extern const struct source_ops source_sqlite_ops;
 extern const struct source_ops source_postgresql_ops;
+extern const struct source_ops source_mariadb_ops;
 
 /** @return the back end for "sqlite:…" and its like, NULL for another scheme. */
 const struct source_ops *source_find(const char *url);

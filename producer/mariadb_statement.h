@@ -1,0 +1,78 @@
+/* Prepared statements of the producing side: values in, one row or a whole array of rows at once,
+ * and rows out as text. */
+#ifndef PRODUCER_MARIADB_STATEMENT_H
+#define PRODUCER_MARIADB_STATEMENT_H
+
+#include "common/arena.h"
+#include "common/mariadb_session.h"
+
+enum mariadb_kind { MARIADB_NULL, MARIADB_INTEGER, MARIADB_TEXT, MARIADB_BYTES };
+
+/** A value to bind; borrowed until the statement has run. */
+struct mariadb_parameter {
+    enum mariadb_kind kind;
+    int64_t integer;
+    struct slice text;
+};
+
+static inline struct mariadb_parameter mariadb_integer(int64_t integer)
+{
+    return (struct mariadb_parameter){.kind = MARIADB_INTEGER, .integer = integer};
+}
+
+/** data NULL is SQL's NULL. */
+static inline struct mariadb_parameter mariadb_text(struct slice text)
+{
+    return (struct mariadb_parameter){.kind = text.data == NULL ? MARIADB_NULL : MARIADB_TEXT,
+                                      .text = text};
+}
+
+struct mariadb_statement;
+
+enum status mariadb_statement_new(MYSQL *session, const char *sql,
+                                  struct mariadb_statement **ret_statement,
+                                  struct error *err) MUST_CHECK;
+/** NULL is a no-op. */
+void mariadb_statement_free(struct mariadb_statement *statement);
+
+/** Execute with one value a parameter. Rows are fetched one by one from the connection, so that
+ * they need no memory: nothing else may run on it before mariadb_statement_end().
+ * @param ret_affected  rows found by an UPDATE or DELETE; may be NULL. */
+enum status mariadb_statement_run(struct mariadb_statement *statement,
+                                  const struct mariadb_parameter *values, size_t count,
+                                  uint64_t *ret_affected, struct error *err) MUST_CHECK;
+
+/** Execute once for each of `rows` rows by array binding, in one message; a column's values are all
+ * of one kind or NULL.
+ * @param values        row after row, `columns` each.
+ * @param ret_affected  sum over the rows; may be NULL. */
+enum status mariadb_statement_run_rows(struct mariadb_statement *statement,
+                                       const struct mariadb_parameter *values, size_t columns,
+                                       size_t rows, uint64_t *ret_affected,
+                                       struct error *err) MUST_CHECK;
+
+/** @return OK with *ret_row false at the end. */
+enum status mariadb_statement_next(struct mariadb_statement *statement, bool *ret_row,
+                                   struct error *err) MUST_CHECK;
+
+/** A column of the present row; 0 where it is NULL. */
+int64_t mariadb_statement_integer(struct mariadb_statement *statement, unsigned int column);
+
+/** Copy a column of the present row into `arena`; data NULL where it is NULL.
+ * @return false where the arena is full. */
+bool mariadb_statement_text(struct mariadb_statement *statement, unsigned int column,
+                            struct arena *arena, struct slice *ret_text) MUST_CHECK;
+
+/** Copy a column of the present row, cut to `size` - 1 bytes; "" where it is NULL. */
+void mariadb_statement_copy(struct mariadb_statement *statement, unsigned int column, char *target,
+                            size_t size);
+
+/** Drop the rows that were not fetched; NULL and a second call are no-ops. */
+void mariadb_statement_end(struct mariadb_statement *statement);
+
+/** Prepare, execute and free a statement without rows. */
+enum status mariadb_statement_once(MYSQL *session, const char *sql,
+                                   const struct mariadb_parameter *values, size_t count,
+                                   uint64_t *ret_affected, struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,295 @@
+/* What `init` makes in MariaDB: outbox, relay state, triggers, and a new history. */
+#include "producer/source_mariadb_internal.h"
+#include "producer/capture_mariadb.h"
+#include "producer_mariadb_sql.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define NO_TABLE         1146
+#define NEEDS_SUPER      1419
+#define TRIGGER_SIZE_MAX ((size_t)16 * 1024 * 1024)
+#define COMMENT_MAX      64
+
+static const char ROW_BODY[] = " FOR EACH ROW\n";
+
+static const struct source_object OBJECTS[] = {
+    {"table", "outbox", NULL, SQL_CREATE_OUTBOX},
+    {"table", "keepstep_relay", NULL, SQL_CREATE_RELAY},
+    {"table", "keepstep_relay_partition", NULL, SQL_CREATE_RELAY_PARTITION},
+    {"table", "keepstep_relay_type", NULL, SQL_CREATE_RELAY_TYPE},
+    {"table", "keepstep_relay_wait", NULL, SQL_CREATE_RELAY_WAIT},
+    {"table", "keepstep_existing", NULL, SQL_CREATE_EXISTING},
+    {"table", "keepstep_existing_key", NULL, SQL_CREATE_EXISTING_KEY},
+};
+
+void source_mariadb_rollback(struct source *source)
+{
+    mariadb_session_rollback(source_mariadb_of(source)->session);
+}
+
+static void source_mariadb_close(struct source *base)
+{
+    struct source_mariadb *source = source_mariadb_of(base);
+    if (source == NULL)
+        return;
+    mariadb_statement_free(source->note_in_log);
+    source_mariadb_rollback(base);
+    mariadb_session_close(source->session);
+    free(source);
+}
+
+/* A transaction that idles would be ended by the session's own limits, so that there is one only
+ * between begin and commit. A trigger waits a second for its table: behind it the service waits. */
+static enum status source_mariadb_open(const struct config *config, enum source_mode mode,
+                                       struct source **ret_source, struct error *err)
+{
+    struct source_mariadb *source = calloc(1, sizeof *source);
+    const struct mariadb_session_options options = {.url = config->database_path,
+                                                    .application = "keepstep init",
+                                                    .read_only = mode == SOURCE_READ};
+    if (source == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    source->base.ops = &source_mariadb_ops;
+    *ret_source = &source->base;
+    enum status status = mariadb_session_open(&options, &source->session, err);
+    if (status == STATUS_OK)
+        status = mariadb_session_execute(source->session,
+                                         "SET SESSION autocommit = 1, lock_wait_timeout = 1", err);
+    return status;
+}
+
+enum status source_mariadb_begin(struct source *source, struct error *err)
+{
+    return mariadb_session_execute(source_mariadb_of(source)->session, "START TRANSACTION", err);
+}
+
+enum status source_mariadb_commit(struct source *source, struct error *err)
+{
+    return mariadb_session_execute(source_mariadb_of(source)->session, "COMMIT", err);
+}
+
+static enum status source_mariadb_once(struct source *source, const char *sql, struct error *err)
+{
+    return mariadb_session_execute(source_mariadb_of(source)->session, sql, err);
+}
+
+/* Runs a query of one text and stops at its first row. @return the caller ends the statement. */
+static enum status source_mariadb_find(struct source *source, const char *sql, const char *name,
+                                       struct mariadb_statement **ret_statement, bool *ret_row,
+                                       struct error *err)
+{
+    struct mariadb_parameter value = mariadb_text(slice_of(name));
+    enum status status = mariadb_statement_new(source_mariadb_of(source)->session, sql,
+                                               ret_statement, err);
+    if (status == STATUS_OK)
+        status = mariadb_statement_run(*ret_statement, &value, name == NULL ? 0 : 1, NULL, err);
+    if (status == STATUS_OK)
+        status = mariadb_statement_next(*ret_statement, ret_row, err);
+    return status;
+}
+
+/* A table is known by its comment, a trigger by its text. */
+static enum status source_mariadb_compare(const struct source_object *object,
+                                          struct mariadb_statement *found, bool *ret_same,
+                                          struct error *err)
+{
+    struct arena arena;
+    struct slice body;
+    arena_init(&arena, TRIGGER_SIZE_MAX);
+    enum status status = STATUS_OK;
+    char table[SOURCE_NAME_SIZE];
+    mariadb_statement_copy(found, 0, table, sizeof table);
+    if (strcmp(object->kind, "table") == 0) {
+        char comment[COMMENT_MAX + 1];
+        (void)snprintf(comment, sizeof comment, "COMMENT = '%.48s'", table);
+        *ret_same = strstr(object->sql, comment) != NULL;
+    } else if (mariadb_statement_text(found, 1, &arena, &body)) {
+        const char *wanted = strstr(object->sql, ROW_BODY);
+        *ret_same = wanted != NULL && slice_is(body, wanted + sizeof ROW_BODY - 1) &&
+                    strcmp(table, object->table) == 0 && mariadb_statement_integer(found, 4) != 0;
+    } else {
+        status = error_set(err, STATUS_RETRY, "no memory");
+    }
+    arena_done(&arena);
+    return status;
+}
+
+static enum status source_mariadb_look(struct source *source, const struct source_object *object,
+                                       enum source_found *ret_found, struct error *err)
+{
+    struct mariadb_statement *statement = NULL;
+    bool is_table = strcmp(object->kind, "table") == 0;
+    bool row = false;
+    bool same = false;
+    enum status status = source_mariadb_find(source, is_table ? SQL_LOOK_TABLE : SQL_LOOK_TRIGGER,
+                                             object->name, &statement, &row, err);
+    if (status == STATUS_OK && row)
+        status = source_mariadb_compare(object, statement, &same, err);
+    *ret_found = !row ? SOURCE_ABSENT : same ? SOURCE_SAME : SOURCE_OTHER;
+    mariadb_statement_free(statement);
+    return status;
+}
+
+/* Each statement of this kind commits, so that a transaction begins anew behind it. */
+static enum status source_mariadb_create(struct source *source, const struct source_object *object,
+                                         bool replace, struct error *err)
+{
+    static const char create[] = "CREATE";
+    struct buffer sql;
+    buffer_init(&sql, TRIGGER_SIZE_MAX);
+    buffer_append_text(&sql, replace ? "CREATE OR REPLACE" : create);
+    buffer_append_text(&sql, object->sql + sizeof create - 1);
+    enum status status = sql.failed ? error_set(err, STATUS_RETRY, "no memory")
+                                    : source_mariadb_once(source, buffer_text(&sql), err);
+    buffer_done(&sql);
+    if (status == STATUS_FATAL && err != NULL && err->native_code == NEEDS_SUPER) {
+        err->exit_code = EX_CONFIG;
+        error_prefix(err, "with a binary log the server lets only SUPER create triggers, unless "
+                          "log_bin_trust_function_creators is on");
+    }
+    return status == STATUS_OK ? source_mariadb_begin(source, err) : status;
+}
+
+static enum status source_mariadb_check(struct source *source, const struct config_entry *entry,
+                                        const struct entity_schema *schema, struct error *err)
+{
+    struct capture_table table;
+    return capture_mariadb_check(source_mariadb_of(source)->session, entry, schema, &table, err);
+}
+
+static enum status source_mariadb_capture(struct source *source, const struct config_entry *entry,
+                                          const struct entity_schema *schema, struct arena *arena,
+                                          struct source_object **ret_objects, size_t *ret_count,
+                                          struct error *err)
+{
+    struct capture_table table;
+    enum status status = capture_mariadb_check(source_mariadb_of(source)->session, entry, schema,
+                                               &table, err);
+    if (status == STATUS_OK)
+        status = capture_mariadb_triggers(&table, arena, ret_objects, ret_count, err);
+    return status;
+}
+
+static void source_mariadb_grants(const struct config *config, struct buffer *out)
+{
+    (void)config;
+    buffer_append_text(out, SQL_GRANTS);
+}
+
+static enum status source_mariadb_identify(struct source *source, const char *service,
+                                           const char *incarnation, struct error *err)
+{
+    const struct mariadb_parameter values[] = {mariadb_text(slice_of(service)),
+                                               mariadb_text(slice_of(incarnation))};
+    return mariadb_statement_once(source_mariadb_of(source)->session, SQL_INSERT_RELAY, values, 2,
+                                  NULL, err);
+}
+
+/* Temporary tables are made before the transaction; they end with the session. */
+static enum status source_mariadb_create_notes(struct source *source, struct error *err)
+{
+    enum status status = source_mariadb_once(source, SQL_CREATE_IN_LOG, err);
+    return status == STATUS_OK ? source_mariadb_once(source, SQL_CREATE_LOG_END, err) : status;
+}
+
+static enum status source_mariadb_restart(struct source *source, const char *service,
+                                          const char *incarnation, int64_t *ret_dropped,
+                                          struct error *err)
+{
+    static const char *const forget[] = {
+        SQL_FORWARD_FORGET,      SQL_FORWARD_WAIT,       SQL_RESTART_DROP_ACKNOWLEDGED,
+        SQL_RESTART_UNCLAIM,     SQL_RESTART_PARTITIONS, SQL_RESTART_EXISTING,
+        SQL_RESTART_EXISTING_KEY};
+    const struct mariadb_parameter values[] = {mariadb_text(slice_of(service)),
+                                               mariadb_text(slice_of(incarnation))};
+    MYSQL *session = source_mariadb_of(source)->session;
+    uint64_t dropped = 0;
+    enum status status = source_mariadb_create_notes(source, err);
+    if (status == STATUS_OK)
+        status = mariadb_statement_once(session, SQL_FORWARD_DROP, NULL, 0, &dropped, err);
+    if (status == STATUS_OK)
+        status = mariadb_statement_once(session, SQL_RESTART_RELAY, values, 2, NULL, err);
+    for (size_t i = 0; status == STATUS_OK && i < sizeof forget / sizeof *forget; i++)
+        status = source_mariadb_once(source, forget[i], err);
+    *ret_dropped = (int64_t)dropped;
+    return status;
+}
+
+static enum status source_mariadb_lease(struct source *source, bool *ret_initialised,
+                                        struct source_lease *ret_lease, struct error *err)
+{
+    struct mariadb_statement *statement = NULL;
+    struct error absent = ERROR_INIT;
+    bool row = false;
+    *ret_lease = (struct source_lease){0};
+    *ret_initialised = false;
+    enum status status = source_mariadb_find(source, SQL_READ_HOLDER, NULL, &statement, &row,
+                                             &absent);
+    if (status == STATUS_OK && row) {
+        mariadb_statement_copy(statement, 0, ret_lease->holder, sizeof ret_lease->holder);
+        ret_lease->until_us = mariadb_statement_integer(statement, 1);
+    }
+    mariadb_statement_free(statement);
+    if (absent.native_code == NO_TABLE)
+        return STATUS_OK;
+    *ret_initialised = status == STATUS_OK;
+    if (status != STATUS_OK && err != NULL && err->status == STATUS_OK)
+        *err = absent;
+    return status;
+}
+
+static enum status source_mariadb_note_in_log(struct source *base, struct slice id,
+                                              struct error *err)
+{
+    struct source_mariadb *source = source_mariadb_of(base);
+    struct mariadb_parameter value = mariadb_text(id);
+    enum status status = STATUS_OK;
+    if (source->note_in_log == NULL) {
+        status = source_mariadb_create_notes(base, err);
+        if (status == STATUS_OK)
+            status = mariadb_statement_new(source->session, SQL_NOTE_IN_LOG, &source->note_in_log,
+                                           err);
+    }
+    if (status != STATUS_OK)
+        return status;
+    return mariadb_statement_run(source->note_in_log, &value, 1, NULL, err);
+}
+
+static enum status source_mariadb_note_log_end(struct source *source, const char *topic,
+                                               int32_t partition, int64_t end, struct error *err)
+{
+    const struct mariadb_parameter values[] = {mariadb_text(slice_of(topic)),
+                                               mariadb_integer(partition), mariadb_integer(end)};
+    enum status status = source_mariadb_create_notes(source, err);
+    if (status == STATUS_OK)
+        status = mariadb_statement_once(source_mariadb_of(source)->session, SQL_NOTE_LOG_END,
+                                        values, 3, NULL, err);
+    return status;
+}
+
+const struct source_ops source_mariadb_ops = {
+    .scheme = "mysql",
+    .objects = OBJECTS,
+    .object_count = sizeof OBJECTS / sizeof *OBJECTS,
+    .delimiter = "//",
+    .open = source_mariadb_open,
+    .close = source_mariadb_close,
+    .begin = source_mariadb_begin,
+    .commit = source_mariadb_commit,
+    .rollback = source_mariadb_rollback,
+    .look = source_mariadb_look,
+    .create = source_mariadb_create,
+    .check = source_mariadb_check,
+    .capture = source_mariadb_capture,
+    .grants = source_mariadb_grants,
+    .identify = source_mariadb_identify,
+    .restart = source_mariadb_restart,
+    .lease = source_mariadb_lease,
+    .note_in_log = source_mariadb_note_in_log,
+    .note_log_end = source_mariadb_note_log_end,
+    .progress = source_mariadb_progress,
+    .chunk = source_mariadb_chunk,
+    .write = source_mariadb_write,
+};

@@ -1,0 +1,33 @@
+/* Inside the MariaDB source. */
+#ifndef PRODUCER_SOURCE_MARIADB_INTERNAL_H
+#define PRODUCER_SOURCE_MARIADB_INTERNAL_H
+
+#include "producer/mariadb_statement.h"
+#include "producer/source.h"
+
+struct source_mariadb {
+    struct source base;
+    MYSQL *session;
+    struct mariadb_statement *note_in_log; /* prepared at its first use */
+};
+
+static inline struct source_mariadb *source_mariadb_of(struct source *source)
+{
+    return (struct source_mariadb *)source;
+}
+
+enum status source_mariadb_begin(struct source *source, struct error *err) MUST_CHECK;
+enum status source_mariadb_commit(struct source *source, struct error *err) MUST_CHECK;
+void source_mariadb_rollback(struct source *source);
+
+enum status source_mariadb_progress(struct source *source, const char *entity_type,
+                                    struct source_progress *ret_progress,
+                                    struct error *err) MUST_CHECK;
+enum status source_mariadb_chunk(struct source *source, const struct config_entry *entry,
+                                 const struct entity_schema *schema, size_t limit,
+                                 struct source_progress *ret_progress,
+                                 struct error *err) MUST_CHECK;
+enum status source_mariadb_write(struct source *source, const struct source_event *events,
+                                 size_t count, struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,215 @@
+-- What `keepstep init` creates in a service's MariaDB database. A table's comment says its version.
+
+-- The event id is a UUIDv7: 48 bits of milliseconds, then random bits. RANDOM_BYTES and UTC_TIMESTAMP
+-- make mixed replication log rows. `blocks` finds the entity that a row set aside holds back, and
+-- costs nothing for other rows. Writers insert by VALUES only: INSERT ... SELECT into an
+-- AUTO_INCREMENT table would lock it until the end of the statement.
+-- name: create_outbox
+CREATE TABLE outbox (
+  position BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT (
+    LOWER(INSERT(INSERT(INSERT(INSERT(CONCAT(
+      LPAD(HEX(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000), 12, '0'),
+      '7', SUBSTR(HEX(RANDOM_BYTES(2)), 2),
+      ELT(1 + (ASCII(RANDOM_BYTES(1)) & 3), '8', '9', 'a', 'b'), SUBSTR(HEX(RANDOM_BYTES(8)), 2)),
+      9, 0, '-'), 14, 0, '-'), 19, 0, '-'), 24, 0, '-'))),
+  aggregatetype VARCHAR(255) NOT NULL,
+  aggregateid TEXT NOT NULL,
+  type VARCHAR(270) NOT NULL,
+  payload LONGTEXT NOT NULL,
+  created_at DATETIME(6) NOT NULL DEFAULT UTC_TIMESTAMP(6),
+  traceparent VARCHAR(255),
+  partition_key TEXT,
+  changeset VARCHAR(255),
+  kafka_partition INT,
+  sequence BIGINT,
+  set_aside TEXT,
+  blocks BINARY(16) AS (IF(set_aside IS NULL, NULL,
+    UNHEX(MD5(CONCAT(aggregatetype, ' ', aggregateid))))) STORED,
+  UNIQUE KEY outbox_id (id),
+  KEY outbox_waiting (sequence, position),
+  KEY outbox_claimed (kafka_partition, sequence),
+  KEY outbox_set_aside (blocks, position)
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep outbox 1'
+
+-- name: create_relay
+CREATE TABLE keepstep_relay (
+  single TINYINT NOT NULL PRIMARY KEY CHECK (single = 1),
+  origin VARCHAR(255) NOT NULL,
+  incarnation CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  holder VARCHAR(255) NOT NULL DEFAULT '',
+  epoch BIGINT NOT NULL DEFAULT 0,
+  lease_until_us BIGINT NOT NULL DEFAULT 0
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep relay 1'
+
+-- name: create_relay_partition
+CREATE TABLE keepstep_relay_partition (
+  topic VARCHAR(255) NOT NULL,
+  `partition` INT NOT NULL,
+  last_sequence BIGINT NOT NULL,
+  last_id VARCHAR(63) NOT NULL,
+  acknowledged_sequence BIGINT NOT NULL,
+  acknowledged_offset BIGINT NOT NULL,
+  acknowledged_id VARCHAR(63) NOT NULL,
+  PRIMARY KEY (topic, `partition`)
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
+  COMMENT = 'keepstep relay partition 1'
+
+-- Into which topic the rows of an entity type were numbered; the purge needs it.
+-- name: create_relay_type
+CREATE TABLE keepstep_relay_type (
+  entity_type VARCHAR(255) NOT NULL PRIMARY KEY,
+  topic VARCHAR(255) NOT NULL
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep relay type 1'
+
+-- A new incarnation publishes nothing before the service's own agent has read to here (rule 13).
+-- name: create_relay_wait
+CREATE TABLE keepstep_relay_wait (
+  topic VARCHAR(255) NOT NULL,
+  `partition` INT NOT NULL,
+  until_offset BIGINT NOT NULL,
+  PRIMARY KEY (topic, `partition`)
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep relay wait 1'
+
+-- How far the rows that were there before `init` have been published.
+-- name: create_existing
+CREATE TABLE keepstep_existing (
+  entity_type VARCHAR(255) NOT NULL PRIMARY KEY,
+  `rows` BIGINT NOT NULL DEFAULT 0,
+  done TINYINT NOT NULL DEFAULT 0
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep existing 1'
+
+-- name: create_existing_key
+CREATE TABLE keepstep_existing_key (
+  entity_type VARCHAR(255) NOT NULL,
+  ordinal INT NOT NULL,
+  value LONGBLOB NOT NULL,
+  PRIMARY KEY (entity_type, ordinal)
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep existing key 1'
+
+-- What the log has, while --new-incarnation reads it.
+-- name: create_in_log
+CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_in_log (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY) ENGINE = InnoDB
+
+-- name: create_log_end
+CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_log_end (
+  topic VARCHAR(255) NOT NULL, `partition` INT NOT NULL, until_offset BIGINT NOT NULL
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
+
+-- name: note_in_log
+INSERT IGNORE INTO keepstep_in_log SELECT id FROM outbox WHERE id = ?
+
+-- name: note_log_end
+INSERT INTO keepstep_log_end VALUES (?, ?, ?)
+
+-- name: look_table
+SELECT table_comment FROM information_schema.tables
+WHERE table_schema = DATABASE() AND table_name = ?
+
+-- name: look_trigger
+SELECT event_object_table, action_statement, event_manipulation, action_timing,
+  sql_mode LIKE '%STRICT_%' AND sql_mode NOT LIKE '%PAD_CHAR%'
+FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND trigger_name = ?
+
+-- name: check_table
+SELECT table_type, COALESCE(engine, '') FROM information_schema.tables
+WHERE table_schema = DATABASE() AND table_name = ?
+
+-- name: check_columns
+SELECT c.column_name, c.data_type, COALESCE(k.seq_in_index, 0), k.sub_part IS NOT NULL
+FROM information_schema.columns AS c
+LEFT JOIN information_schema.statistics AS k ON k.table_schema = c.table_schema
+  AND k.table_name = c.table_name AND k.column_name = c.column_name AND k.index_name = 'PRIMARY'
+WHERE c.table_schema = DATABASE() AND c.table_name = ?
+
+-- Cascades run inside InnoDB and fire no trigger.
+-- name: check_cascade
+SELECT constraint_name, referenced_table_name FROM information_schema.referential_constraints
+WHERE constraint_schema = DATABASE() AND table_name = ?
+  AND (delete_rule NOT IN ('RESTRICT', 'NO ACTION') OR update_rule NOT IN ('RESTRICT', 'NO ACTION'))
+LIMIT 1
+
+-- A statement log runs the triggers again at the replica and gives positions in another order.
+-- name: check_binary_log
+SELECT @@GLOBAL.log_bin AND @@GLOBAL.binlog_format = 'STATEMENT'
+
+-- name: read_holder
+SELECT holder, lease_until_us FROM keepstep_relay
+
+-- name: insert_relay
+INSERT IGNORE INTO keepstep_relay (single, origin, incarnation) VALUES (1, ?, ?)
+
+-- name: forward_drop
+DELETE FROM outbox WHERE id IN (SELECT id FROM keepstep_in_log)
+
+-- name: forward_forget
+DELETE FROM keepstep_relay_wait
+
+-- name: forward_wait
+INSERT INTO keepstep_relay_wait SELECT topic, `partition`, until_offset FROM keepstep_log_end
+
+-- A new incarnation starts its sequences again: what was acknowledged is dropped, the rest waits.
+-- name: restart_relay
+UPDATE keepstep_relay SET origin = ?, incarnation = ?, epoch = epoch + 1, holder = '',
+  lease_until_us = 0
+
+-- name: restart_drop_acknowledged
+DELETE o FROM outbox AS o
+JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
+JOIN keepstep_relay_partition AS p ON p.topic = t.topic AND p.`partition` = o.kafka_partition
+WHERE o.sequence IS NOT NULL AND o.sequence <= p.acknowledged_sequence
+
+-- name: restart_unclaim
+UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT NULL
+
+-- name: restart_partitions
+DELETE FROM keepstep_relay_partition
+
+-- name: restart_existing
+DELETE FROM keepstep_existing
+
+-- name: restart_existing_key
+DELETE FROM keepstep_existing_key
+
+-- name: read_progress
+SELECT `rows`, done FROM keepstep_existing WHERE entity_type = ?
+
+-- The row is locked first, so that two inits take turns.
+-- name: hold_progress
+INSERT INTO keepstep_existing (entity_type) VALUES (?) ON DUPLICATE KEY UPDATE done = done
+
+-- name: write_progress
+UPDATE keepstep_existing SET `rows` = `rows` + ?, done = ? WHERE entity_type = ?
+
+-- name: read_place
+SELECT value FROM keepstep_existing_key WHERE entity_type = ? ORDER BY ordinal
+
+-- name: write_place
+INSERT INTO keepstep_existing_key (entity_type, ordinal, value) VALUES (?, ?, ?)
+ON DUPLICATE KEY UPDATE value = VALUES(value)
+
+-- name: write_event
+INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key)
+VALUES (?, ?, ?, ?, ?, ?)
+
+-- What the roles need on this side; the agent looks for own changes that it has not read back.
+-- name: grants
+CREATE ROLE IF NOT EXISTS keepstep_relay;
+CREATE ROLE IF NOT EXISTS keepstep_agent;
+CREATE ROLE IF NOT EXISTS keepstep_lag;
+GRANT SELECT, UPDATE, DELETE ON outbox TO keepstep_relay;
+GRANT SELECT, UPDATE ON keepstep_relay TO keepstep_relay;
+GRANT SELECT, INSERT, UPDATE ON keepstep_relay_partition TO keepstep_relay;
+GRANT SELECT, INSERT, UPDATE ON keepstep_relay_type TO keepstep_relay;
+GRANT SELECT ON keepstep_relay_wait TO keepstep_relay;
+GRANT SELECT ON keepstep_position TO keepstep_relay;
+GRANT SELECT ON keepstep_sequence TO keepstep_relay;
+GRANT SELECT (position, aggregatetype, aggregateid, kafka_partition, sequence, set_aside, id)
+  ON outbox TO keepstep_agent;
+GRANT SELECT ON keepstep_relay TO keepstep_agent;
+GRANT SELECT (position, aggregatetype, created_at, kafka_partition, sequence, set_aside)
+  ON outbox TO keepstep_lag;
+GRANT SELECT ON keepstep_relay TO keepstep_lag;
+GRANT SELECT ON keepstep_relay_partition TO keepstep_lag;
+GRANT SELECT ON keepstep_relay_type TO keepstep_lag;

@@ -1,0 +1,142 @@
+-- What the relay asks of a service's MariaDB outbox.
+
+-- name: read_lease
+SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay
+
+-- name: lock_lease
+SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay FOR UPDATE
+
+-- name: take_lease
+UPDATE keepstep_relay SET holder = ?, lease_until_us = ?, epoch = epoch + 1
+
+-- name: release_lease
+UPDATE keepstep_relay SET holder = '', lease_until_us = 0 WHERE epoch = ?
+
+-- name: renew_lease
+UPDATE keepstep_relay SET lease_until_us = ? WHERE epoch = ?
+
+-- name: load_partitions
+SELECT topic, `partition`, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
+  acknowledged_id FROM keepstep_relay_partition ORDER BY topic, `partition`
+
+-- A plain read, without locks: a long transaction of the service holds nobody up.
+-- name: load_waiting
+SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type, o.payload,
+  DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), o.traceparent, o.partition_key,
+  o.kafka_partition, o.sequence, o.set_aside
+FROM outbox AS o FORCE INDEX (outbox_waiting)
+WHERE o.sequence IS NULL AND o.set_aside IS NULL AND NOT EXISTS (
+  SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)
+  WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))
+  AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
+  AND s.position < o.position)
+ORDER BY o.position LIMIT ?
+
+-- By primary key only, so that it locks nothing else (research B4).
+-- name: claim_row
+UPDATE outbox SET aggregateid = ?, kafka_partition = ?, sequence = ?
+WHERE position = ? AND sequence IS NULL AND set_aside IS NULL
+
+-- name: claim_partition
+INSERT INTO keepstep_relay_partition VALUES (?, ?, ?, ?, 0, -1, '')
+ON DUPLICATE KEY UPDATE last_sequence = VALUES(last_sequence), last_id = VALUES(last_id)
+
+-- name: claim_type
+INSERT INTO keepstep_relay_type VALUES (?, ?) ON DUPLICATE KEY UPDATE topic = VALUES(topic)
+
+-- name: load_claimed
+SELECT position, id, aggregatetype, aggregateid, type, payload,
+  DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
+  sequence, set_aside
+FROM outbox FORCE INDEX (outbox_claimed)
+WHERE kafka_partition = ? AND sequence > ? AND JSON_CONTAINS(?, JSON_QUOTE(aggregatetype))
+ORDER BY sequence
+
+-- name: find_claimed_id
+SELECT id FROM outbox FORCE INDEX (outbox_claimed)
+WHERE kafka_partition = ? AND sequence = ? AND JSON_CONTAINS(?, JSON_QUOTE(aggregatetype))
+
+-- name: acknowledge
+INSERT INTO keepstep_relay_partition VALUES (?, ?, ?, ?, ?, ?, ?)
+ON DUPLICATE KEY UPDATE acknowledged_sequence = VALUES(acknowledged_sequence),
+  acknowledged_offset = VALUES(acknowledged_offset), acknowledged_id = VALUES(acknowledged_id)
+
+-- name: set_aside
+UPDATE outbox SET set_aside = ?, aggregateid = ? WHERE position = ? AND sequence IS NULL
+
+-- name: write_key
+UPDATE outbox SET aggregateid = ? WHERE position = ? AND sequence IS NULL
+
+-- name: find_row
+SELECT position, id, aggregatetype, aggregateid, type, payload,
+  DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
+  sequence, set_aside
+FROM outbox WHERE id = ?
+
+-- In the order of commits, so that reading can end at the first rows that are too young. Old?
+-- Acknowledged? Young (a time to come is neither)?
+-- name: purge_look
+SELECT o.position, o.created_at < ?, o.sequence <= p.acknowledged_sequence,
+  o.created_at BETWEEN ? AND ?
+FROM outbox AS o
+LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
+LEFT JOIN keepstep_relay_partition AS p ON p.topic = t.topic AND p.`partition` = o.kafka_partition
+WHERE o.position > ? ORDER BY o.position LIMIT ?
+
+-- Where the service's own agent reads the topic it must have read the row back (rule 12).
+-- name: purge_look_applied
+SELECT o.position, o.created_at < ?, o.sequence <= p.acknowledged_sequence
+  AND (NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = t.topic)
+    OR o.sequence <= (SELECT MAX(s.`last`) FROM keepstep_sequence AS s, keepstep_relay AS r
+      WHERE s.topic = t.topic AND s.`partition` = o.kafka_partition AND s.source = r.origin
+      AND s.incarnation = r.incarnation)), o.created_at BETWEEN ? AND ?
+FROM outbox AS o
+LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
+LEFT JOIN keepstep_relay_partition AS p ON p.topic = t.topic AND p.`partition` = o.kafka_partition
+WHERE o.position > ? ORDER BY o.position LIMIT ?
+
+-- name: purge_row
+DELETE FROM outbox WHERE position = ?
+
+-- name: held_back
+SELECT 1 FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
+  SELECT 1 FROM keepstep_position AS k WHERE k.topic = w.topic AND k.`partition` = w.`partition`
+  AND k.next_offset >= w.until_offset) LIMIT 1
+
+-- What changes when another session commits: numbers become visible out of order, so the largest
+-- alone would not tell.
+-- name: signature
+SELECT COUNT(*), COALESCE(SUM(position), 0), COUNT(set_aside),
+  (SELECT COALESCE(MAX(position), 0) FROM outbox)
+FROM (SELECT position, set_aside FROM outbox FORCE INDEX (outbox_waiting)
+  WHERE sequence IS NULL ORDER BY position LIMIT 1000) AS w
+
+-- name: list_waiting
+SELECT position, id, aggregatetype, aggregateid, type, payload,
+  DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
+  sequence, set_aside
+FROM outbox WHERE sequence IS NULL AND set_aside IS NULL ORDER BY position LIMIT ?
+
+-- name: list_set_aside
+SELECT position, id, aggregatetype, aggregateid, type, payload,
+  DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
+  sequence, set_aside
+FROM outbox WHERE blocks IS NOT NULL ORDER BY position LIMIT ?
+
+-- name: list_all
+SELECT position, id, aggregatetype, aggregateid, type, payload,
+  DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
+  sequence, set_aside
+FROM outbox ORDER BY position LIMIT ?
+
+-- name: count_rows
+SELECT COUNT(*) - COUNT(set_aside), COUNT(set_aside),
+  (SELECT COALESCE(SUM(last_sequence - acknowledged_sequence), 0) FROM keepstep_relay_partition),
+  DATE_FORMAT(MIN(IF(set_aside IS NULL, created_at, NULL)), '%Y-%m-%dT%H:%i:%s.%fZ')
+FROM outbox FORCE INDEX (outbox_waiting) WHERE sequence IS NULL
+
+-- name: retry_row
+UPDATE outbox SET set_aside = NULL WHERE position = ? AND set_aside IS NOT NULL
+
+-- name: drop_row
+DELETE FROM outbox WHERE position = ? AND set_aside IS NOT NULL
