@@ -9,18 +9,36 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-#define PROPERTY(name, json, type)                                                                 \
-    "\"" name "\":{\"type\":[" json ",\"null\"],\"x-keepstep-type\":\"" type "\"}"
-#define SCHEMA_OF(key, properties)                                                                 \
-    "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","                \
-    "\"x-keepstep-key\":[" key "],\"properties\":{" properties "}}"
-#define ORDER_SCHEMA                                                                               \
-    SCHEMA_OF("\"id\"", "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"}," PROPERTY( \
-                            "name", "\"string\"", "text"))
+#define ORDER_COLUMNS "name text"
 #define ORDER_TABLE                                                                                \
     "CREATE TABLE orders (id BIGINT PRIMARY KEY, name VARCHAR(200) COLLATE utf8mb4_general_ci, "   \
     "note INT) CHARACTER SET utf8mb4;"
 #define LOGGED "SELECT aggregateid, type FROM outbox ORDER BY position"
+
+/* A schema with the key `id` and further columns, "name text,price decimal"; a column named k is
+ * the key in place of `id`. */
+static const char *schema_of(const char *columns)
+{
+    bool own_key = strncmp(columns, "k ", 2) == 0;
+    const char *properties = own_key
+                                 ? ""
+                                 : "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"}";
+    for (const char *at = columns; *at != '\0';
+         at += strcspn(at, ",") + (strchr(at, ',') != NULL)) {
+        char name[16];
+        char type[16];
+        assert_int_equal(sscanf(at, "%15[a-z0-9] %15[a-z-]", name, type), 2);
+        const char *json = strcmp(type, "double") == 0 ? "number" : "string";
+        if (strcmp(type, "integer") == 0 || strcmp(type, "boolean") == 0)
+            json = type;
+        properties = test_format("%s%s\"%s\":{\"type\":[\"%s\"%s],\"x-keepstep-type\":\"%s\"}",
+                                 properties, properties[0] == '\0' ? "" : ",", name, json,
+                                 strcmp(name, "k") == 0 ? "" : ",\"null\"", type);
+    }
+    return test_format("{\"$schema\":\"http://json-schema.org/draft-07/schema#\","
+                       "\"type\":\"object\",\"x-keepstep-key\":[\"%s\"],\"properties\":{%s}}",
+                       own_key ? "k" : "id", properties);
+}
 
 struct shop {
     struct config config;
@@ -29,13 +47,13 @@ struct shop {
     struct entity_schema *schema;
 };
 
-static void shop_make(struct shop *shop, const char *schema, const char *tables)
+static void shop_make(struct shop *shop, const char *columns, const char *tables)
 {
     struct error err = ERROR_INIT;
     if (mariadb_server_url() == NULL)
         test_skip("%s", mariadb_skip_reason());
     shop->url = mariadb_database("shop");
-    test_write_file(test_path("order.schema.json"), schema);
+    test_write_file(test_path("order.schema.json"), schema_of(columns));
     if (entity_schema_new(test_directory(), "order", &shop->schema, &err) != STATUS_OK)
         test_fail("%s", err.text);
     shop->entry = (struct config_entry){.entity_type = (char *)"order",
@@ -60,10 +78,10 @@ static enum status shop_init(struct shop *shop, bool rows, struct error *err)
     return status;
 }
 
-static void shop_ready(struct shop *shop, const char *schema, const char *tables)
+static void shop_ready(struct shop *shop, const char *columns, const char *tables)
 {
     struct error err = ERROR_INIT;
-    shop_make(shop, schema, tables);
+    shop_make(shop, columns, tables);
     if (shop_init(shop, true, &err) != STATUS_OK)
         test_fail("%s", err.text);
 }
@@ -94,24 +112,10 @@ static void shop_validate(const struct shop *shop, int64_t rows)
     assert_int_equal(count, rows);
 }
 
-#define ALL_SCHEMA                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   \
-    SCHEMA_OF("\"id\"",                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              \
-              "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"}," PROPERTY("i1",                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                        \
-                                                                                        "\"intege"                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   \
-                                                                                        "r\"",                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       \
-                                                                                        "integer") "," PROPERTY("b64", "\"string\"", "decimal") "," PROPERTY("deci",                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 \
-                                                                                                                                                             "\"string\"", "decimal") "," PROPERTY("dbl", "\"number\"", "double") "," PROPERTY("flt", "\"number\"", "double") "," PROPERTY("txt", "\"string\"", "text") "," PROPERTY("lat",                                                                                                                                                                                                                                                                                                                                                                                                                          \
-                                                                                                                                                                                                                                                                                                                                     "\"string\"", "text") "," PROPERTY("enu",                                                                                                                                                                                                                                                                                                                                                                                       \
-                                                                                                                                                                                                                                                                                                                                                                        "\"string\"", "text") "," PROPERTY("byt", "\"string\"", "bytes") "," PROPERTY("boo", "\"boolean\"", "boolean") "," PROPERTY("bi1", "\"boolean\"", "boolean") "," PROPERTY("tsz",                                                                                                                                                                                                             \
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  "\"string\"", "date-time") "," PROPERTY("dtz",                                                                                                                                                                     \
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "\"string\"",                                                                                                                                                              \
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "date-time") "," PROPERTY("dtl",                                                                                                                                           \
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    "\"string\"",                                                                                                                                    \
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    "timestamp") "," PROPERTY("day", "\"string\"", "date") "," PROPERTY("tim", "\"string\"", "time") "," PROPERTY("uid",                             \
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  "\"string\"",                      \
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  "uuid") "," PROPERTY("jso",        \
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       "\"string\"", \
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       "json"))
+#define ALL_COLUMNS                                                                                \
+    "i1 integer,b64 decimal,deci decimal,dbl double,flt double,txt text,lat text,enu text,"        \
+    "byt bytes,boo boolean,bi1 boolean,tsz date-time,dtz date-time,dtl timestamp,day date,"        \
+    "tim time,uid uuid,jso json"
 #define ALL_TABLE                                                                                  \
     "CREATE TABLE orders (id BIGINT PRIMARY KEY, i1 INT ZEROFILL, b64 BIGINT UNSIGNED, "           \
     "deci DECIMAL(65,30), dbl DOUBLE, flt FLOAT, txt TEXT CHARACTER SET utf8mb4, "                 \
@@ -123,7 +127,7 @@ static void every_value_is_written_in_the_form_of_its_type(void **state)
 {
     (void)state;
     struct shop shop = {0};
-    shop_ready(&shop, ALL_SCHEMA, ALL_TABLE);
+    shop_ready(&shop, ALL_COLUMNS, ALL_TABLE);
     mariadb_execute(
         shop.url,
         "SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH'; "
@@ -161,20 +165,9 @@ static void values_that_no_reader_takes_are_written_so_that_the_relay_sets_them_
         "(3, NULL, NULL, NULL, NULL, '-838:59:59')", "(4, NULL, 2, NULL, NULL, NULL)",
         "(5, 18446744073709551615, NULL, NULL, NULL, NULL)"};
     struct shop shop = {0};
-    shop_ready(
-        &shop,
-        SCHEMA_OF(
-            "\"id\"",
-            "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"}"
-            "," PROPERTY("i1", "\"integer\"", "integer") "," PROPERTY(
-                "boo", "\"boolean\"",
-                "boolean") "," PROPERTY("tsz", "\"string\"",
-                                        "date-time") "," PROPERTY("day", "\"string\"",
-                                                                  "date") "," PROPERTY("tim",
-                                                                                       "\"string\"",
-                                                                                       "time")),
-        "CREATE TABLE orders (id BIGINT PRIMARY KEY, i1 BIGINT UNSIGNED, boo TINYINT, "
-        "tsz TIMESTAMP NULL, day DATE, tim TIME)");
+    shop_ready(&shop, "i1 integer,tsz date-time,day date,tim time",
+               "CREATE TABLE orders (id BIGINT PRIMARY KEY, i1 BIGINT UNSIGNED, boo TINYINT, "
+               "tsz TIMESTAMP NULL, day DATE, tim TIME)");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct error err = ERROR_INIT;
         mariadb_execute(shop.url, test_format("SET sql_mode=''; DELETE FROM outbox; "
@@ -245,12 +238,7 @@ static void doubles_and_floats_read_back_to_the_same_bits(void **state)
         for (int exponent = 0; i % 3 == 0 && exponent < i % 30; exponent++)
             numbers[i] = i % 2 == 0 ? numbers[i] * 10 : numbers[i] / 10;
     }
-    shop_ready(
-        &shop,
-        SCHEMA_OF("\"id\"",
-                  "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"}," PROPERTY(
-                      "d", "\"number\"", "double") "," PROPERTY("f", "\"number\"", "double")),
-        "CREATE TABLE orders (id INT PRIMARY KEY, d DOUBLE, f FLOAT)");
+    shop_ready(&shop, "f double", "CREATE TABLE orders (id INT PRIMARY KEY, d DOUBLE, f FLOAT)");
     insert_doubles(shop.url, numbers);
     shop_validate(&shop, DOUBLES);
     const char *text = mariadb_text(shop.url, "SELECT payload FROM outbox ORDER BY position");
@@ -273,11 +261,7 @@ static void a_moment_does_not_depend_on_the_hour_that_comes_twice(void **state)
 {
     (void)state;
     struct shop shop = {0};
-    shop_ready(&shop,
-               SCHEMA_OF("\"id\"",
-                         "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"}," PROPERTY(
-                             "at", "\"string\"", "date-time")),
-               "CREATE TABLE orders (id INT PRIMARY KEY, at TIMESTAMP NULL)");
+    shop_ready(&shop, "", "CREATE TABLE orders (id INT PRIMARY KEY, at TIMESTAMP NULL)");
     /* The server's zone, set by the test's environment, has summer time; both are 02:30 there. */
     mariadb_execute(shop.url, "SET time_zone = 'SYSTEM', timestamp = 1792888200;"
                               "INSERT INTO orders VALUES (1, NOW());"
@@ -295,12 +279,9 @@ static void all_of_unicode_survives_in_text_and_in_keys(void **state)
 {
     (void)state;
     struct shop shop = {0};
-    shop_ready(
-        &shop,
-        SCHEMA_OF("\"k\"", "\"k\":{\"type\":\"string\",\"x-keepstep-type\":\"text\"}," PROPERTY(
-                               "v", "\"string\"", "text")),
-        "CREATE TABLE orders (k VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin "
-        "PRIMARY KEY, v TEXT CHARACTER SET utf8mb4)");
+    shop_ready(&shop, "k text,",
+               "CREATE TABLE orders (k VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin "
+               "PRIMARY KEY, v TEXT CHARACTER SET utf8mb4)");
     mariadb_execute(shop.url,
                     "INSERT INTO orders SELECT c, CONCAT(c, 'x', c) FROM (SELECT CONVERT(UNHEX("
                     "LPAD(HEX(seq), 8, '0')) USING utf32) AS c FROM (SELECT seq FROM seq_1_to_2047 "
@@ -316,7 +297,7 @@ static void each_statement_is_captured_as_what_it_does(void **state)
 {
     (void)state;
     struct shop shop = {0};
-    shop_ready(&shop, ORDER_SCHEMA,
+    shop_ready(&shop, ORDER_COLUMNS,
                "CREATE TABLE orders (id BIGINT PRIMARY KEY, name VARCHAR(200) COLLATE "
                "utf8mb4_general_ci UNIQUE, note INT) CHARACTER SET utf8mb4");
     mariadb_execute(shop.url,
@@ -349,7 +330,7 @@ static void the_agents_own_writes_are_silent_and_no_others(void **state)
 {
     (void)state;
     struct shop shop = {0};
-    shop_ready(&shop, ORDER_SCHEMA,
+    shop_ready(&shop, ORDER_COLUMNS,
                ORDER_TABLE "CREATE TABLE other (id INT PRIMARY KEY);"
                            "CREATE TRIGGER other_orders AFTER INSERT ON other "
                            "FOR EACH ROW INSERT INTO orders (id) VALUES "
@@ -368,7 +349,7 @@ static void the_service_sees_nothing_of_it_and_needs_no_rights(void **state)
 {
     (void)state;
     struct shop shop = {0};
-    shop_ready(&shop, ORDER_SCHEMA,
+    shop_ready(&shop, ORDER_COLUMNS,
                ORDER_TABLE "ALTER TABLE orders MODIFY id BIGINT AUTO_INCREMENT;");
     mariadb_execute(shop.url, "CREATE OR REPLACE USER clerk@localhost;"
                               "GRANT SELECT, INSERT ON orders TO clerk@localhost");
@@ -396,7 +377,7 @@ static void a_change_whose_event_cannot_be_written_fails(void **state)
 {
     (void)state;
     struct shop shop = {0};
-    shop_ready(&shop, ORDER_SCHEMA, ORDER_TABLE "ALTER TABLE orders MODIFY name LONGTEXT;");
+    shop_ready(&shop, ORDER_COLUMNS, ORDER_TABLE "ALTER TABLE orders MODIFY name LONGTEXT;");
     const struct mariadb_session_options options = {.url = shop.url, .application = "test"};
     struct error err = ERROR_INIT;
     MYSQL *session = NULL;
@@ -449,7 +430,7 @@ static void tables_that_cannot_be_captured_whole_are_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct shop shop = {0};
         struct error err = ERROR_INIT;
-        shop_make(&shop, ORDER_SCHEMA, cases[i].tables);
+        shop_make(&shop, ORDER_COLUMNS, cases[i].tables);
         assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
         assert_int_equal(err.exit_code, EX_CONFIG);
         if (strstr(err.text, cases[i].text) == NULL)
@@ -463,7 +444,7 @@ static void a_second_init_keeps_all_and_repairs_what_was_changed(void **state)
     (void)state;
     struct shop shop = {0};
     struct error err = ERROR_INIT;
-    shop_ready(&shop, ORDER_SCHEMA, ORDER_TABLE);
+    shop_ready(&shop, ORDER_COLUMNS, ORDER_TABLE);
     const char *first = test_read_file(test_path("init.txt"));
     assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
     const char *second = test_read_file(test_path("init.txt"));
@@ -488,7 +469,7 @@ static void a_foreign_table_named_outbox_is_refused(void **state)
     (void)state;
     struct shop shop = {0};
     struct error err = ERROR_INIT;
-    shop_make(&shop, ORDER_SCHEMA, ORDER_TABLE "CREATE TABLE outbox (id INT PRIMARY KEY)");
+    shop_make(&shop, ORDER_COLUMNS, ORDER_TABLE "CREATE TABLE outbox (id INT PRIMARY KEY)");
     assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
     assert_non_null(strstr(err.text, "rename it"));
     entity_schema_free(shop.schema);
