@@ -165,7 +165,7 @@ static void values_that_no_reader_takes_are_written_so_that_the_relay_sets_them_
         "(3, NULL, NULL, NULL, NULL, '-838:59:59')", "(4, NULL, 2, NULL, NULL, NULL)",
         "(5, 18446744073709551615, NULL, NULL, NULL, NULL)"};
     struct shop shop = {0};
-    shop_ready(&shop, "i1 integer,tsz date-time,day date,tim time",
+    shop_ready(&shop, "i1 integer,boo boolean,tsz date-time,day date,tim time",
                "CREATE TABLE orders (id BIGINT PRIMARY KEY, i1 BIGINT UNSIGNED, boo TINYINT, "
                "tsz TIMESTAMP NULL, day DATE, tim TIME)");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -238,7 +238,8 @@ static void doubles_and_floats_read_back_to_the_same_bits(void **state)
         for (int exponent = 0; i % 3 == 0 && exponent < i % 30; exponent++)
             numbers[i] = i % 2 == 0 ? numbers[i] * 10 : numbers[i] / 10;
     }
-    shop_ready(&shop, "f double", "CREATE TABLE orders (id INT PRIMARY KEY, d DOUBLE, f FLOAT)");
+    shop_ready(&shop, "d double,f double",
+               "CREATE TABLE orders (id INT PRIMARY KEY, d DOUBLE, f FLOAT)");
     insert_doubles(shop.url, numbers);
     shop_validate(&shop, DOUBLES);
     const char *text = mariadb_text(shop.url, "SELECT payload FROM outbox ORDER BY position");
@@ -261,7 +262,8 @@ static void a_moment_does_not_depend_on_the_hour_that_comes_twice(void **state)
 {
     (void)state;
     struct shop shop = {0};
-    shop_ready(&shop, "", "CREATE TABLE orders (id INT PRIMARY KEY, at TIMESTAMP NULL)");
+    shop_ready(&shop, "at date-time",
+               "CREATE TABLE orders (id INT PRIMARY KEY, at TIMESTAMP NULL)");
     /* The server's zone, set by the test's environment, has summer time; both are 02:30 there. */
     mariadb_execute(shop.url, "SET time_zone = 'SYSTEM', timestamp = 1792888200;"
                               "INSERT INTO orders VALUES (1, NOW());"
@@ -279,7 +281,7 @@ static void all_of_unicode_survives_in_text_and_in_keys(void **state)
 {
     (void)state;
     struct shop shop = {0};
-    shop_ready(&shop, "k text,",
+    shop_ready(&shop, "k text,v text",
                "CREATE TABLE orders (k VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin "
                "PRIMARY KEY, v TEXT CHARACTER SET utf8mb4)");
     mariadb_execute(shop.url,
