@@ -1,4 +1,5 @@
 /* The outbox's contract (outbox.h), kept by every back end, under the role of a relay. */
+#include "tests/support/mariadb.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/sql.h"
 
@@ -19,6 +20,8 @@ struct product {
     const char *(*make)(void);          /* its URL as its owner; skips where there is none */
     const char *(*relay)(const char *); /* the URL of a relay's role, after init */
     const char *(*text)(const char *url, const char *sql);
+    void (*kill)(const char *url); /* ends the sessions of others; NULL where there are none */
+    const char *grants;            /* what init's grants begin with; NULL where there are none */
 };
 
 static const char *sqlite_make(void)
@@ -50,9 +53,35 @@ static const char *postgresql_relay(const char *url)
     return test_format("postgresql://keepstep_relay%s", at);
 }
 
+static const char *mariadb_make(void)
+{
+    if (mariadb_server_url() == NULL)
+        test_skip("%s", mariadb_skip_reason());
+    return mariadb_database("outbox");
+}
+
+static const char *mariadb_relay(const char *url)
+{
+    mariadb_execute(url, "CREATE USER IF NOT EXISTS relay@localhost;"
+                         "GRANT keepstep_relay TO relay@localhost;"
+                         "SET DEFAULT ROLE keepstep_relay FOR relay@localhost");
+    return test_format("mysql://relay%s", strchr(url, '@'));
+}
+
+/* The statements of these tests are standard SQL. */
+static const char *mariadb_ask(const char *url, const char *sql)
+{
+    return mariadb_text(url,
+                        test_format("SET sql_mode = 'ANSI,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES';"
+                                    "%s",
+                                    sql));
+}
+
 static const struct product products[] = {
-    {"sqlite", sqlite_make, sqlite_relay, sqlite_ask},
-    {"postgresql", postgresql_make, postgresql_relay, postgresql_text},
+    {"sqlite", sqlite_make, sqlite_relay, sqlite_ask, NULL, NULL},
+    {"postgresql", postgresql_make, postgresql_relay, postgresql_text, postgresql_kill_backends,
+     "DO $keepstep$"},
+    {"mariadb", mariadb_make, mariadb_relay, mariadb_ask, mariadb_kill_backends, "CREATE ROLE"},
 };
 static const struct product *product; /* of the running test */
 static const char *url;
@@ -90,9 +119,11 @@ static void run_grants(const struct config *config)
     assert_int_equal(init_service(config, NULL, &options, &err), STATUS_OK);
     (void)fclose(out);
     const char *printed = test_read_file(test_path("printed.sql"));
-    const char *grants = strstr(printed, "DO $keepstep$");
-    if (grants != NULL)
-        (void)ask(grants);
+    if (product->grants == NULL)
+        return;
+    const char *grants = strstr(printed, product->grants);
+    assert_non_null(grants);
+    (void)ask(grants);
 }
 
 static void make(void)
@@ -430,21 +461,16 @@ static void a_database_without_an_outbox_names_init(void)
     assert_non_null(strstr(err.text, "keepstep init"));
 }
 
-#define CASE(function)                                                                             \
-    static void function##_sqlite(void **state)                                                    \
+#define CASE_OF(function, index, product_name)                                                     \
+    static void function##_##product_name(void **state)                                            \
     {                                                                                              \
         (void)state;                                                                               \
-        product = &products[0];                                                                    \
-        function();                                                                                \
-        arena_done(&arena);                                                                        \
-    }                                                                                              \
-    static void function##_postgresql(void **state)                                                \
-    {                                                                                              \
-        (void)state;                                                                               \
-        product = &products[1];                                                                    \
+        product = &products[index];                                                                \
         function();                                                                                \
         arena_done(&arena);                                                                        \
     }
+#define CASE_OF_SERVERS(function) CASE_OF(function, 1, postgresql) CASE_OF(function, 2, mariadb)
+#define CASE(function)            CASE_OF(function, 0, sqlite) CASE_OF_SERVERS(function)
 
 CASE(a_lease_is_taken_kept_released_and_fences)
 CASE(rows_are_claimed_with_key_sequence_and_predecessor)
@@ -456,28 +482,26 @@ CASE(a_new_incarnation_is_held_back_until_the_agent_has_read)
 CASE(waiting_ends_soon_after_a_commit)
 CASE(a_database_without_an_outbox_names_init)
 
-static void a_lost_session_is_opened_again_by_the_next_call(void **state)
+static void a_lost_session_is_opened_again_by_the_next_call(void)
 {
-    (void)state;
     struct error err = ERROR_INIT;
     struct outbox_row *rows = NULL;
     size_t count = 0;
-    product = &products[1];
     make();
     struct outbox *outbox = opened("1");
     struct lease lease = leased(outbox);
     write_rows("order", 1, 1);
-    postgresql_kill_backends(url);
+    product->kill(url);
     assert_int_equal(outbox->ops->load_waiting(outbox, 10, &arena, &rows, &count, &err),
                      STATUS_RETRY);
     assert_true(err.connection_lost);
     error_clear(&err);
     claimed(outbox, &lease, 0);
-    postgresql_kill_backends(url);
+    product->kill(url);
     assert_int_equal(outbox->ops->acknowledge(outbox, &lease, NULL, 0, &err), STATUS_RETRY);
     acknowledged(outbox, &lease, 1);
     bool changed = false;
-    postgresql_kill_backends(url);
+    product->kill(url);
     error_clear(&err);
     int64_t start = clock_monotonic_us();
     enum status status = STATUS_OK;
@@ -488,24 +512,26 @@ static void a_lost_session_is_opened_again_by_the_next_call(void **state)
     write_rows("order", 2, 2);
     assert_true(wait_for_row(outbox) < 3000000);
     outbox->ops->close(outbox);
-    arena_done(&arena);
 }
 
-#define BOTH(function) TEST(function##_sqlite), TEST(function##_postgresql)
+CASE_OF_SERVERS(a_lost_session_is_opened_again_by_the_next_call)
+
+#define SERVERS(function) TEST(function##_postgresql), TEST(function##_mariadb)
+#define ALL(function)     TEST(function##_sqlite), SERVERS(function)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(a_lease_is_taken_kept_released_and_fences),
-        BOTH(rows_are_claimed_with_key_sequence_and_predecessor),
-        BOTH(a_fenced_claim_changes_nothing_and_no_row_is_claimed_twice),
-        BOTH(a_row_set_aside_blocks_its_entity_until_it_is_released),
-        BOTH(keys_are_written_and_rows_found_by_their_id),
-        BOTH(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back),
-        BOTH(a_new_incarnation_is_held_back_until_the_agent_has_read),
-        BOTH(waiting_ends_soon_after_a_commit),
-        BOTH(a_database_without_an_outbox_names_init),
-        TEST(a_lost_session_is_opened_again_by_the_next_call),
+        ALL(a_lease_is_taken_kept_released_and_fences),
+        ALL(rows_are_claimed_with_key_sequence_and_predecessor),
+        ALL(a_fenced_claim_changes_nothing_and_no_row_is_claimed_twice),
+        ALL(a_row_set_aside_blocks_its_entity_until_it_is_released),
+        ALL(keys_are_written_and_rows_found_by_their_id),
+        ALL(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back),
+        ALL(a_new_incarnation_is_held_back_until_the_agent_has_read),
+        ALL(waiting_ends_soon_after_a_commit),
+        ALL(a_database_without_an_outbox_names_init),
+        SERVERS(a_lost_session_is_opened_again_by_the_next_call),
     };
     return TEST_RUN(tests);
 }
