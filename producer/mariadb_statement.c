@@ -6,6 +6,7 @@
 #define STATEMENT_WHAT "outbox"
 
 struct mariadb_statement {
+    MYSQL *session;
     MYSQL_STMT *handle;
     unsigned int column_count;
     MYSQL_BIND *columns;
@@ -26,6 +27,15 @@ static enum status mariadb_statement_no_memory(struct error *err)
     return error_set(err, STATUS_RETRY, "no memory");
 }
 
+/* An error between two rows is kept by the session only. */
+static enum status mariadb_statement_fail(const struct mariadb_statement *statement,
+                                          struct error *err)
+{
+    if (mysql_stmt_errno(statement->handle) == 0)
+        return mariadb_session_error(statement->session, STATEMENT_WHAT, err);
+    return mariadb_session_statement_error(statement->handle, STATEMENT_WHAT, err);
+}
+
 /* Rows come as text with buffers of no length: each column is then fetched in its own size. */
 static enum status mariadb_statement_bind_columns(struct mariadb_statement *statement,
                                                   struct error *err)
@@ -42,7 +52,7 @@ static enum status mariadb_statement_bind_columns(struct mariadb_statement *stat
         statement->columns[i].is_null = &statement->nulls[i];
     }
     if (mysql_stmt_bind_result(statement->handle, statement->columns) != 0)
-        return mariadb_session_statement_error(statement->handle, STATEMENT_WHAT, err);
+        return mariadb_statement_fail(statement, err);
     return STATUS_OK;
 }
 
@@ -53,11 +63,12 @@ enum status mariadb_statement_new(MYSQL *session, const char *sql,
     struct mariadb_statement *statement = calloc(1, sizeof *statement);
     if (statement == NULL)
         return mariadb_statement_no_memory(err);
+    statement->session = session;
     statement->handle = mysql_stmt_init(session);
     if (statement->handle == NULL)
         status = mariadb_statement_no_memory(err);
     else if (mysql_stmt_prepare(statement->handle, sql, strlen(sql)) != 0)
-        status = mariadb_session_statement_error(statement->handle, STATEMENT_WHAT, err);
+        status = mariadb_statement_fail(statement, err);
     if (status != STATUS_OK)
         goto out;
     statement->column_count = mysql_stmt_field_count(statement->handle);
@@ -106,9 +117,9 @@ static enum status mariadb_statement_execute(struct mariadb_statement *statement
     mariadb_statement_end(statement);
     (void)mysql_stmt_attr_set(handle, STMT_ATTR_ARRAY_SIZE, &rows);
     if (binds != NULL && mysql_stmt_bind_param(handle, binds) != 0)
-        return mariadb_session_statement_error(handle, STATEMENT_WHAT, err);
+        return mariadb_statement_fail(statement, err);
     if (mysql_stmt_execute(handle) != 0)
-        return mariadb_session_statement_error(handle, STATEMENT_WHAT, err);
+        return mariadb_statement_fail(statement, err);
     if (ret_affected != NULL)
         *ret_affected = mysql_stmt_affected_rows(handle);
     return STATUS_OK;
@@ -200,7 +211,7 @@ enum status mariadb_statement_next(struct mariadb_statement *statement, bool *re
     *ret_row = code == 0 || code == MYSQL_DATA_TRUNCATED;
     if (*ret_row || code == MYSQL_NO_DATA)
         return STATUS_OK;
-    return mariadb_session_statement_error(statement->handle, STATEMENT_WHAT, err);
+    return mariadb_statement_fail(statement, err);
 }
 
 static void mariadb_statement_fetch(struct mariadb_statement *statement, unsigned int column,

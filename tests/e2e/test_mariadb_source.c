@@ -1,0 +1,136 @@
+/* A MariaDB service whose changes reach an SQLite copy through a real Kafka. */
+#include "tests/support/mariadb.h"
+#include "tests/support/sidecar.h"
+
+#define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 2}\n"
+#define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 2}\n"
+#define DDL                                                                                        \
+    "CREATE TABLE items (id BIGINT PRIMARY KEY, name VARCHAR(100) NOT NULL UNIQUE, amount INT) "   \
+    "CHARACTER SET utf8mb4;"
+
+struct pair {
+    struct sidecar shop;
+    struct sidecar billing;
+    const char *url; /* of the shop's database, as its owner */
+};
+
+static struct pair pair_make(const char *before)
+{
+    if (mariadb_server_url() == NULL)
+        test_skip("%s", mariadb_skip_reason());
+    struct kafka *kafka = kafka_start();
+    struct pair pair = {.url = mariadb_database("shop")};
+    pair.shop = sidecar_make_on(kafka, "shop", pair.url, PUBLISH_ITEMS);
+    pair.billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+    mariadb_execute(pair.url, DDL);
+    mariadb_execute(pair.url, before);
+    sidecar_init(&pair.shop, NULL);
+    sidecar_init(&pair.billing, NULL);
+    return pair;
+}
+
+static void pair_start(struct pair *pair)
+{
+    sidecar_start(&pair->shop, NULL);
+    sidecar_start(&pair->billing, NULL);
+}
+
+static void pair_assert_equal(const struct pair *pair, int64_t limit_ms)
+{
+    static const char rows[] = "SELECT id, name, amount FROM items ORDER BY id";
+    const char *expected = mariadb_text(pair->url, rows);
+    if (!sqlite_wait_for(pair->billing.database, rows, expected, limit_ms))
+        test_fail("billing has %.2000s\nshop says %s\nbilling says %s",
+                  sqlite_text(pair->billing.database, rows), process_errors(pair->shop.process),
+                  process_errors(pair->billing.process));
+}
+
+static void pair_stop(struct pair *pair)
+{
+    sidecar_stop(&pair->shop);
+    sidecar_stop(&pair->billing);
+}
+
+static void every_kind_of_change_arrives(void **state)
+{
+    (void)state;
+    struct pair pair = pair_make("INSERT INTO items SELECT seq, CONCAT('before ', seq), seq "
+                                 "FROM seq_1_to_2500");
+    pair_start(&pair);
+    pair_assert_equal(&pair, 30000);
+    mariadb_execute(pair.url,
+                    "INSERT INTO items VALUES (9001, 'a', 1), (9002, 'b', 2), (9003, 'ü \"c\"', "
+                    "NULL); UPDATE items SET amount = amount + 1 WHERE id <= 100;"
+                    "UPDATE items SET id = 9004 WHERE id = 9001;"
+                    "DELETE FROM items WHERE id BETWEEN 101 AND 200;"
+                    "INSERT INTO items VALUES (9002, 'x', 0) ON DUPLICATE KEY UPDATE name = 'y';"
+                    "REPLACE INTO items VALUES (9002, 'before 1', 7);"
+                    "REPLACE INTO items VALUES (300, 'replaced', 8);"
+                    "START TRANSACTION; DELETE FROM items; ROLLBACK");
+    pair_assert_equal(&pair, 30000);
+    mariadb_execute(pair.url, "UPDATE items SET id = id + 100000 ORDER BY id;"
+                              "DELETE FROM items WHERE id % 2 = 0");
+    pair_assert_equal(&pair, 30000);
+    assert_string_equal(mariadb_text(pair.url, "SELECT COUNT(*) FROM outbox WHERE set_aside IS NOT "
+                                               "NULL OR sequence IS NULL"),
+                        "0\n");
+    pair_stop(&pair);
+}
+
+static void a_crash_of_the_server_and_a_killed_relay_cost_nothing(void **state)
+{
+    (void)state;
+    struct pair pair = pair_make("INSERT INTO items VALUES (0, 'before', 0)");
+    pair_start(&pair);
+    for (int round = 1; round <= 4; round++) {
+        mariadb_execute(pair.url, test_format("INSERT INTO items SELECT %d + seq, CONCAT('load %d "
+                                              "', seq), seq FROM seq_1_to_500; UPDATE items SET "
+                                              "amount = amount + 1 WHERE id %% 7 = %d",
+                                              round * 1000, round, round));
+        if (round % 2 == 0) {
+            process_kill(pair.shop.process);
+            sidecar_start(&pair.shop, NULL);
+        } else {
+            mariadb_stop();
+            mariadb_start();
+        }
+    }
+    pair_assert_equal(&pair, 60000);
+    assert_true(process_running(pair.shop.process));
+    pair_stop(&pair);
+}
+
+/* The user that the relay connects as has the role of a relay, and nothing else. */
+static void a_relay_with_the_role_of_a_relay_publishes(void **state)
+{
+    (void)state;
+    struct pair pair = pair_make("INSERT INTO items VALUES (0, 'before', 0)");
+    struct process_result printed = sidecar_run(&pair.shop, "init", "--print-sql", NULL);
+    assert_int_equal(printed.exit_code, 0);
+    /* The relay's own grants stand before those of others, which may name tables made later. */
+    mariadb_execute(pair.url, strstr(printed.output, "CREATE ROLE IF NOT EXISTS keepstep_relay"));
+    mariadb_execute(pair.url, "CREATE OR REPLACE USER relay@localhost;"
+                              "GRANT keepstep_relay TO relay@localhost;"
+                              "SET DEFAULT ROLE keepstep_relay FOR relay@localhost");
+    const char *config = test_read_file(pair.shop.config);
+    const char *user = strstr(config, "mysql://") + strlen("mysql://");
+    test_write_file(pair.shop.config,
+                    test_format("%.*srelay%s", (int)(user - config), config, strchr(user, '@')));
+    const char *const relay[] = {KEEPSTEP_BINARY, "relay", "-c", pair.shop.config, NULL};
+    pair.shop.process = process_start("relay", relay, NULL);
+    sidecar_start(&pair.billing, NULL);
+    mariadb_execute(pair.url, "INSERT INTO items VALUES (1, 'a', 1)");
+    pair_assert_equal(&pair, 30000);
+    assert_int_equal(process_stop(pair.shop.process, 20000), 0);
+    sidecar_stop(&pair.billing);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(every_kind_of_change_arrives, 180),
+        TEST_WITH_LIMIT(a_crash_of_the_server_and_a_killed_relay_cost_nothing, 240),
+        TEST_WITH_LIMIT(a_relay_with_the_role_of_a_relay_publishes, 120),
+    };
+    return TEST_RUN(tests);
+}

@@ -1,0 +1,416 @@
+/* The MariaDB source: present rows under load, the order of commits, new histories, printed SQL. */
+#include "tests/support/mariadb.h"
+#include "tests/support/process.h"
+
+#include "common/clock.h"
+#include "common/mariadb_session.h"
+#include "consumer/store.h"
+#include "producer/init.h"
+#include "producer/outbox.h"
+#include "producer/source.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#define SCHEMA                                                                                     \
+    "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","                \
+    "\"x-keepstep-key\":[%s],\"properties\":{"                                                     \
+    "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"},"                               \
+    "\"name\":{\"type\":\"string\",\"x-keepstep-type\":\"text\"},"                                 \
+    "\"raw\":{\"type\":\"string\",\"x-keepstep-type\":\"bytes\"}},"                                \
+    "\"required\":[\"id\",\"name\",\"raw\"]}"
+#define TABLE(key)                                                                                 \
+    "CREATE TABLE orders (id BIGINT UNSIGNED, name VARCHAR(40) CHARACTER SET utf8mb4 COLLATE "     \
+    "utf8mb4_general_ci, raw VARBINARY(20), PRIMARY KEY (" key "));"
+#define LEASE_US (INT64_C(10) * 1000 * 1000)
+#define ARENA    ((size_t)16 * 1024 * 1024)
+
+struct shop {
+    struct config config;
+    struct config_entry entry;
+    struct entity_schema *schema;
+    struct source *source;
+    const char *url;
+};
+
+static struct shop shop_make(const char *key, const char *table)
+{
+    struct error err = ERROR_INIT;
+    struct shop shop = {0};
+    if (mariadb_server_url() == NULL)
+        test_skip("%s", mariadb_skip_reason());
+    shop.url = mariadb_database("shop");
+    test_write_file(test_path("order.schema.json"), test_format(SCHEMA, key));
+    if (entity_schema_new(test_directory(), "order", &shop.schema, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    shop.entry = (struct config_entry){.entity_type = (char *)"order",
+                                       .table = (char *)"orders",
+                                       .topic = (char *)"order",
+                                       .partitions = 3};
+    shop.config = (struct config){.service = (char *)"shop",
+                                  .instance = (char *)"1",
+                                  .database = (char *)(uintptr_t)shop.url,
+                                  .database_path = (char *)(uintptr_t)shop.url,
+                                  .publish_count = 1};
+    mariadb_execute(shop.url, table);
+    return shop;
+}
+
+static const char *shop_init(struct shop *shop, bool print_sql)
+{
+    struct error err = ERROR_INIT;
+    const struct entity_schema *schemas[] = {shop->schema};
+    FILE *out = fopen(test_path("init.txt"), "w");
+    struct init_options options = {.no_existing_rows = true, .print_sql = print_sql, .out = out};
+    shop->config.publish = &shop->entry;
+    if (init_service(&shop->config, schemas, &options, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    (void)fclose(out);
+    return test_read_file(test_path("init.txt"));
+}
+
+static void shop_open(struct shop *shop)
+{
+    struct error err = ERROR_INIT;
+    if (source_mariadb_ops.open(&shop->config, SOURCE_INSTALL, &shop->source, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+}
+
+static void shop_ready(struct shop *shop)
+{
+    (void)shop_init(shop, false);
+    shop_open(shop);
+}
+
+static void shop_done(struct shop *shop)
+{
+    source_mariadb_ops.close(shop->source);
+    entity_schema_free(shop->schema);
+}
+
+static MYSQL *clerk(const struct shop *shop)
+{
+    const struct mariadb_session_options options = {.url = shop->url, .application = "clerk"};
+    struct error err = ERROR_INIT;
+    MYSQL *session = NULL;
+    if (mariadb_session_open(&options, &session, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return session;
+}
+
+static void run(MYSQL *session, const char *sql)
+{
+    struct error err = ERROR_INIT;
+    if (mariadb_session_execute(session, sql, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+}
+
+static int64_t chunk(struct shop *shop, size_t limit, bool *ret_done)
+{
+    struct error err = ERROR_INIT;
+    struct source_progress progress = {0};
+    if (source_mariadb_ops.chunk(shop->source, &shop->entry, shop->schema, limit, &progress,
+                                 &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    *ret_done = progress.done;
+    return progress.rows;
+}
+
+static void rows_of_a_compound_key_are_read_once_each_also_after_a_kill(void **state)
+{
+    (void)state;
+    bool done = false;
+    struct shop shop = shop_make("\"id\",\"name\",\"raw\"", TABLE("raw, name, id"));
+    mariadb_execute(shop.url, "INSERT INTO orders SELECT IF(seq % 3 = 0, 18446744073709551615 - "
+                              "seq, seq), CONCAT('n\\'', seq % 7), UNHEX(LPAD(HEX(seq % 11), 4, "
+                              "'0')) FROM seq_1_to_1000");
+    shop_ready(&shop);
+    for (int64_t expected = 90; !done; expected = expected + 90 < 1000 ? expected + 90 : 1000) {
+        assert_int_equal(chunk(&shop, 90, &done), expected);
+        source_mariadb_ops.close(shop.source); /* as after a kill */
+        shop_open(&shop);
+    }
+    assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*), COUNT(DISTINCT aggregateid), "
+                                               "MIN(type), MAX(type) FROM outbox"),
+                        "1000|1000|order.read|order.read\n");
+    assert_int_equal(chunk(&shop, 90, &done), 1000);
+    assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*) FROM outbox"), "1000\n");
+    shop_done(&shop);
+}
+
+struct chunker {
+    struct shop *shop;
+    int64_t rows;
+    bool done;
+};
+
+static void *chunk_all(void *context)
+{
+    struct chunker *chunker = context;
+    while (!chunker->done)
+        chunker->rows = chunk(chunker->shop, 1000, &chunker->done);
+    return NULL;
+}
+
+/* The service holds row 700 and then wants row 10: whoever read all rows before 700 under locks and
+ * waited would be in a deadlock with it. */
+static void present_rows_wait_for_the_services_and_it_never_for_them(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    mariadb_execute(shop.url, "INSERT INTO orders SELECT seq, 'old', '' FROM seq_1_to_2000");
+    shop_ready(&shop);
+    struct chunker chunker = {.shop = &shop};
+    MYSQL *session = clerk(&shop);
+    run(session, "UPDATE orders SET name = 'new' WHERE id = 700");
+    assert_int_equal(pthread_create(&thread, NULL, chunk_all, &chunker), 0);
+    clock_sleep_us(1000 * 1000);
+    run(session, "UPDATE orders SET name = 'new' WHERE id = 10");
+    clock_sleep_us(500 * 1000);
+    run(session, "COMMIT");
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(chunker.rows, 2000);
+    /* What is read is the newest, and stands behind the change that it contains. */
+    assert_string_equal(mariadb_text(shop.url, "SELECT type, JSON_VALUE(payload, '$.after.name') "
+                                               "FROM outbox WHERE aggregateid = '{\"id\":700}' "
+                                               "ORDER BY position"),
+                        "order.updated|new\norder.read|new\n");
+    assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*) FROM outbox WHERE type = "
+                                               "'order.read'"),
+                        "2000\n");
+    mariadb_session_close(session);
+    shop_done(&shop);
+}
+
+static struct outbox *relay(const struct shop *shop, struct lease *ret_lease)
+{
+    struct error err = ERROR_INIT;
+    struct outbox *outbox = NULL;
+    const struct outbox_options options = {.path = shop->url, .service = "shop", .instance = "1"};
+    if (outbox_mariadb_ops.open(&options, &outbox, &err) != STATUS_OK ||
+        outbox_mariadb_ops.take_lease(outbox, LEASE_US, ret_lease, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return outbox;
+}
+
+/* Claims what waits. @return the keys in the order of their sequences, from `from` on. */
+static const char *claim(struct outbox *outbox, const struct lease *lease, uint64_t from)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_row *rows = NULL;
+    size_t count = 0;
+    struct arena arena;
+    const char *keys = "";
+    arena_init(&arena, ARENA);
+    if (outbox->ops->load_waiting(outbox, 100, &arena, &rows, &count, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    for (size_t i = 0; i < count; i++) {
+        rows[i].topic = "order";
+        rows[i].sequence = from + i;
+        keys = test_format("%s%.*s %.*s ", keys, SLICE_ARGS(rows[i].entity_key),
+                           SLICE_ARGS(rows[i].type));
+    }
+    if (outbox->ops->claim(outbox, lease, rows, count, NULL, 0, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    arena_done(&arena);
+    return keys;
+}
+
+static void *update_one(void *session)
+{
+    run(session, "UPDATE orders SET name = 'second' WHERE id = 1");
+    run(session, "COMMIT");
+    return NULL;
+}
+
+static void the_order_of_an_entity_is_its_order_of_commits(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    struct lease lease;
+    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    shop_ready(&shop);
+    struct outbox *outbox = relay(&shop, &lease);
+    MYSQL *first = clerk(&shop);
+    MYSQL *second = clerk(&shop);
+
+    /* Numbers become visible in another order than they were given, and nobody waits. */
+    run(first, "INSERT INTO orders VALUES (1, 'first', '')");
+    run(second, "INSERT INTO orders VALUES (2, 'x', '')");
+    run(second, "COMMIT");
+    assert_string_equal(claim(outbox, &lease, 1), "{\"id\":2} order.created ");
+    run(first, "COMMIT");
+    assert_string_equal(claim(outbox, &lease, 2), "{\"id\":1} order.created ");
+    assert_string_equal(mariadb_text(shop.url, "SELECT sequence FROM outbox ORDER BY position"),
+                        "2\n1\n");
+
+    /* One entity: the second change waits for the row, so its number comes later too. */
+    run(first, "UPDATE orders SET name = 'first' WHERE id = 1");
+    run(first, "UPDATE orders SET name = 'again' WHERE id = 1");
+    assert_int_equal(pthread_create(&thread, NULL, update_one, second), 0);
+    clock_sleep_us(300 * 1000);
+    assert_string_equal(claim(outbox, &lease, 3), "");
+    run(first, "COMMIT");
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    (void)claim(outbox, &lease, 3);
+    assert_string_equal(mariadb_text(shop.url, "SELECT JSON_VALUE(payload, '$.after.name') FROM "
+                                               "outbox WHERE sequence > 2 ORDER BY sequence"),
+                        "again\nsecond\n");
+
+    /* A rolled-back gap, and a long transaction that holds nobody up. */
+    run(first, "INSERT INTO orders VALUES (3, 'gone', '')");
+    run(second, "INSERT INTO orders VALUES (4, 'long', '')");
+    run(first, "ROLLBACK");
+    run(first, "INSERT INTO orders VALUES (5, 'x', '')");
+    run(first, "COMMIT");
+    assert_string_equal(claim(outbox, &lease, 5), "{\"id\":5} order.created ");
+    run(second, "COMMIT");
+    assert_string_equal(claim(outbox, &lease, 6), "{\"id\":4} order.created ");
+    mariadb_session_close(first);
+    mariadb_session_close(second);
+    outbox->ops->close(outbox);
+    shop_done(&shop);
+}
+
+static void a_new_history_drops_what_the_log_has_and_numbers_anew(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct lease lease;
+    struct source_lease held;
+    bool initialised = false;
+    bool done = false;
+    int64_t dropped = 0;
+    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    shop_open(&shop);
+    const struct source_ops *ops = shop.source->ops;
+    assert_int_equal(ops->lease(shop.source, &initialised, &held, &err), STATUS_OK);
+    assert_false(initialised);
+    (void)shop_init(&shop, false);
+    assert_int_equal(ops->lease(shop.source, &initialised, &held, &err), STATUS_OK);
+    assert_true(initialised);
+    mariadb_execute(shop.url, "INSERT INTO orders SELECT seq, 'x', '' FROM seq_1_to_3");
+    assert_int_equal(chunk(&shop, 10, &done), 3);
+    struct outbox *outbox = relay(&shop, &lease);
+    assert_int_equal(ops->lease(shop.source, &initialised, &held, &err), STATUS_OK);
+    assert_string_equal(held.holder, "1");
+    (void)claim(outbox, &lease, 1);
+    mariadb_execute(shop.url, "INSERT INTO keepstep_relay_partition VALUES ('order', 0, 6, 'x', 2, "
+                              "1, 'x'); UPDATE outbox SET kafka_partition = 0");
+    const char *id = mariadb_text(shop.url, "SELECT id FROM outbox WHERE sequence = 5");
+    assert_int_equal(ops->note_in_log(shop.source, (struct slice){id, 36}, &err), STATUS_OK);
+    assert_int_equal(ops->note_in_log(shop.source, (struct slice){id, 36}, &err), STATUS_OK);
+    assert_int_equal(ops->note_in_log(shop.source, slice_of("unknown"), &err), STATUS_OK);
+    assert_int_equal(ops->note_log_end(shop.source, "order", 2, 77, &err), STATUS_OK);
+    assert_int_equal(ops->begin(shop.source, &err), STATUS_OK);
+    assert_int_equal(
+        ops->restart(shop.source, "shop", "01942f6e-0000-7000-8000-00000000002a", &dropped, &err),
+        STATUS_OK);
+    assert_int_equal(ops->commit(shop.source, &err), STATUS_OK);
+    assert_int_equal(dropped, 1);
+    assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*), COUNT(sequence) FROM outbox;"
+                                               "SELECT incarnation, holder FROM keepstep_relay;"
+                                               "SELECT * FROM keepstep_relay_wait;"
+                                               "SELECT COUNT(*) FROM keepstep_relay_partition"),
+                        "3|0\n01942f6e-0000-7000-8000-00000000002a|\norder|2|77\n0\n");
+    assert_int_equal(outbox->ops->acknowledge(outbox, &lease, NULL, 0, &err), STATUS_ABORT);
+    assert_int_equal(chunk(&shop, 10, &done), 3);
+    outbox->ops->close(outbox);
+    shop_done(&shop);
+}
+
+static void events_are_written_all_or_none(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    shop_ready(&shop);
+    struct source_event events[] = {{slice_of("order"),
+                                     slice_of("{\"id\":1}"),
+                                     slice_of("order.created"),
+                                     slice_of("{}"),
+                                     slice_of("00-trace"),
+                                     {0}},
+                                    {slice_of("order"),
+                                     slice_of("{\"id\":2}"),
+                                     slice_of("order.created"),
+                                     slice_of("{}"),
+                                     {0},
+                                     slice_of("é")}};
+    assert_int_equal(shop.source->ops->write(shop.source, events, 2, &err), STATUS_OK);
+    events[1].payload = (struct slice){0};
+    assert_int_not_equal(shop.source->ops->write(shop.source, events, 2, &err), STATUS_OK);
+    assert_string_equal(mariadb_text(shop.url, "SELECT aggregateid, traceparent, partition_key "
+                                               "FROM outbox ORDER BY position"),
+                        "{\"id\":1}|00-trace|NULL\n{\"id\":2}|NULL|é\n");
+    shop_done(&shop);
+}
+
+static void what_init_prints_makes_what_init_makes(void **state)
+{
+    (void)state;
+    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    struct error err = ERROR_INIT;
+    struct store_options options = {.path = shop.url, .service = "shop", .install = true};
+    struct store *store = NULL; /* its tables stand in the grants */
+    if (store_find(shop.url)->open(&options, &store, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    store->ops->close(store);
+    (void)shop_init(&shop, true);
+    const char *client = test_format("mariadb --no-defaults --user=root --socket=%s/socket "
+                                     "--default-character-set=latin1 shop < %s",
+                                     mariadb_directory(), test_path("init.txt"));
+    struct process_result result = PROCESS_RUN("/bin/sh", "-c", client);
+    if (result.exit_code != 0)
+        test_fail("%s", result.errors);
+    const char *again = shop_init(&shop, false);
+    assert_null(strstr(again, "created"));
+    assert_null(strstr(again, "changed"));
+    mariadb_execute(shop.url, "INSERT INTO orders VALUES (1, 'é', '')");
+    assert_string_equal(mariadb_text(shop.url, "SELECT JSON_VALUE(payload, '$.after.name') "
+                                               "FROM outbox"),
+                        "é\n");
+    entity_schema_free(shop.schema);
+}
+
+static void init_waits_only_a_moment_for_a_table_in_use(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct source_object *objects = NULL;
+    size_t count = 0;
+    struct arena arena;
+    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    shop_ready(&shop);
+    arena_init(&arena, ARENA);
+    MYSQL *session = clerk(&shop);
+    run(session, "INSERT INTO orders VALUES (1, 'x', '')");
+    assert_int_equal(shop.source->ops->capture(shop.source, &shop.entry, shop.schema, &arena,
+                                               &objects, &count, &err),
+                     STATUS_OK);
+    int64_t start = clock_monotonic_us();
+    assert_int_equal(shop.source->ops->create(shop.source, &objects[0], true, &err), STATUS_RETRY);
+    assert_true(clock_monotonic_us() - start < INT64_C(4) * 1000 * 1000); /* not its 5 s */
+    run(session, "COMMIT");
+    error_clear(&err);
+    shop.source->ops->rollback(shop.source);
+    assert_int_equal(shop.source->ops->create(shop.source, &objects[0], true, &err), STATUS_OK);
+    mariadb_session_close(session);
+    arena_done(&arena);
+    shop_done(&shop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(rows_of_a_compound_key_are_read_once_each_also_after_a_kill, 120),
+        TEST_WITH_LIMIT(present_rows_wait_for_the_services_and_it_never_for_them, 120),
+        TEST(the_order_of_an_entity_is_its_order_of_commits),
+        TEST(a_new_history_drops_what_the_log_has_and_numbers_anew),
+        TEST(events_are_written_all_or_none),
+        TEST(what_init_prints_makes_what_init_makes),
+        TEST(init_waits_only_a_moment_for_a_table_in_use),
+    };
+    return TEST_RUN(tests);
+}
