@@ -1,6 +1,5 @@
 /* What `init` makes in MariaDB: outbox, relay state, triggers, and a new history. */
 #include "producer/source_mariadb_internal.h"
-#include "producer/capture_mariadb.h"
 #include "producer_mariadb_sql.h"
 
 #include <stdio.h>

@@ -2,13 +2,14 @@
 #ifndef PRODUCER_SOURCE_MARIADB_INTERNAL_H
 #define PRODUCER_SOURCE_MARIADB_INTERNAL_H
 
+#include "producer/capture_mariadb.h"
 #include "producer/mariadb_statement.h"
-#include "producer/source.h"
 
 struct source_mariadb {
     struct source base;
     MYSQL *session;
     struct mariadb_statement *note_in_log; /* prepared at its first use */
+    struct capture_table table;            /* whose present rows are being read */
 };
 
 static inline struct source_mariadb *source_mariadb_of(struct source *source)

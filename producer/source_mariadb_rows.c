@@ -1,5 +1,4 @@
 /* Rows into the MariaDB outbox: those that were there before `init`, and those of `publish`. */
-#include "producer/capture_mariadb.h"
 #include "producer/source_mariadb_internal.h"
 #include "producer_mariadb_sql.h"
 
@@ -226,12 +225,15 @@ enum status source_mariadb_chunk(struct source *source, const struct config_entr
                                  const struct entity_schema *schema, size_t limit,
                                  struct source_progress *ret_progress, struct error *err)
 {
-    struct capture_table table;
-    enum status status = capture_mariadb_check(source_mariadb_of(source)->session, entry, schema,
-                                               &table, err);
+    struct source_mariadb *self = source_mariadb_of(source);
+    enum status status = STATUS_OK;
+    if (self->table.entry != entry)
+        status = capture_mariadb_check(self->session, entry, schema, &self->table, err);
+    if (status != STATUS_OK)
+        self->table.entry = NULL;
     for (size_t rows = limit; status == STATUS_OK; rows = rows > DIVISOR ? rows / DIVISOR : 1) {
         struct error held = ERROR_INIT;
-        status = source_mariadb_chunk_once(source, &table, rows, ret_progress, &held);
+        status = source_mariadb_chunk_once(source, &self->table, rows, ret_progress, &held);
         if (status == STATUS_OK)
             break;
         if (held.native_code == LOCK_TIMEOUT && rows > 1)
