@@ -136,11 +136,11 @@ static enum status source_postgresql_create(struct source *source,
     (void)replace;
     enum status status = postgresql_session_execute(source_postgresql_of(source)->connection,
                                                     object->sql, err);
-    if (status == STATUS_REJECT) { /* another one's object of that name */
-        err->status = STATUS_FATAL;
-        status = STATUS_FATAL;
-    }
-    return status;
+    if (status != STATUS_REJECT)
+        return status;
+    if (err != NULL)
+        err->status = STATUS_FATAL; /* there is no event that could be at fault */
+    return STATUS_FATAL;
 }
 
 static enum status source_postgresql_check(struct source *source, const struct config_entry *entry,
