@@ -374,6 +374,45 @@ static void what_init_prints_makes_what_init_makes(void **state)
     entity_schema_free(shop.schema);
 }
 
+/* Whoever only reads lag sees how many wait and since when, and no payload. */
+static void the_role_of_lag_counts_and_reads_no_payload(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct outbox *outbox = NULL;
+    struct outbox_counts counts;
+    struct lease lease;
+    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    struct store_options store_options = {.path = shop.url, .service = "shop", .install = true};
+    struct store *store = NULL;
+    if (store_find(shop.url)->open(&store_options, &store, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    store->ops->close(store);
+    shop_ready(&shop);
+    mariadb_execute(shop.url, strstr(shop_init(&shop, true), "CREATE ROLE"));
+    mariadb_execute(shop.url, "INSERT INTO orders VALUES (1, 'x', '');"
+                              "CREATE OR REPLACE USER lag@localhost;"
+                              "GRANT keepstep_lag TO lag@localhost;"
+                              "SET DEFAULT ROLE keepstep_lag FOR lag@localhost");
+    const char *url = test_format("mysql://lag%s", strchr(shop.url, '@'));
+    const struct outbox_options options = {.path = url, .service = "shop", .read_only = true};
+    assert_int_equal(outbox_mariadb_ops.open(&options, &outbox, &err), STATUS_OK);
+    assert_int_equal(outbox->ops->count(outbox, &counts, &err), STATUS_OK);
+    assert_int_equal(counts.waiting, 1);
+    assert_true(clock_wall_us() - counts.oldest_waiting_us < LEASE_US);
+    assert_int_equal(outbox->ops->read_lease(outbox, &lease, &err), STATUS_OK);
+    assert_int_not_equal(outbox->ops->take_lease(outbox, LEASE_US, &lease, &err), STATUS_OK);
+    outbox->ops->close(outbox);
+    const struct mariadb_session_options reader = {.url = url, .application = "lag"};
+    MYSQL *session = NULL;
+    error_clear(&err);
+    assert_int_equal(mariadb_session_open(&reader, &session, &err), STATUS_OK);
+    assert_int_not_equal(mysql_query(session, "SELECT payload FROM outbox"), 0);
+    assert_int_not_equal(mysql_query(session, "DELETE FROM outbox"), 0);
+    mariadb_session_close(session);
+    shop_done(&shop);
+}
+
 static void init_waits_only_a_moment_for_a_table_in_use(void **state)
 {
     (void)state;
@@ -410,6 +449,7 @@ int main(void)
         TEST(a_new_history_drops_what_the_log_has_and_numbers_anew),
         TEST(events_are_written_all_or_none),
         TEST(what_init_prints_makes_what_init_makes),
+        TEST(the_role_of_lag_counts_and_reads_no_payload),
         TEST(init_waits_only_a_moment_for_a_table_in_use),
     };
     return TEST_RUN(tests);
