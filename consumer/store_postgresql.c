@@ -120,7 +120,8 @@ static enum status store_postgresql_begin(struct store *store, const struct fenc
     size_t done = 0;
     do {
         size_t part = count - done > FENCES_MAX ? FENCES_MAX : count - done;
-        status = fences_send(self, fences + done, part, done == 0, done + part == count, err);
+        status = fences_send(self, part == 0 ? NULL : &fences[done], part, done == 0,
+                             done + part == count, err);
         done += part;
     } while (status == STATUS_OK && done < count);
     return status;

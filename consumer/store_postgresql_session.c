@@ -61,6 +61,8 @@ static enum status queue_sent(struct store_postgresql *self, int sent, const cha
 
 bool store_postgresql_is_text(struct slice text)
 {
+    if (text.length == 0)
+        return true;
     const unsigned char *at = (const unsigned char *)text.data;
     const unsigned char *end = at + text.length;
     while (at < end) {

@@ -5,11 +5,13 @@
 #include "common/postgresql_session.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <pwd.h>
-#include <stdio.h>
+#include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define ROWS_MAX ((size_t)64 * 1024 * 1024)
@@ -20,6 +22,8 @@ static const char *reason;
 static const char *server_url;
 static int port;
 static pid_t owner;
+static pid_t watcher;
+static int watched; /* the end of a pipe that closes with this process */
 
 /* As the server's own user where the tests run as root, which PostgreSQL refuses. */
 static int run(const char *command)
@@ -61,12 +65,38 @@ static void start(void)
         test_fail("PostgreSQL does not start: see %s/log and server.log", directory);
 }
 
+/* A process of its own ends the server, so that it also ends with a test that crashes or takes too
+ * long: it hears of that by the pipe's end. */
+static void watch(const int ends[2])
+{
+    char nothing;
+    (void)close(ends[1]);
+    (void)setsid();
+    (void)signal(SIGALRM, SIG_IGN);
+    while (read(ends[0], &nothing, 1) < 0 && errno == EINTR)
+        continue;
+    (void)run(test_format("%s/pg_ctl -s -m immediate -D %s/data stop", programs, directory));
+    (void)run(test_format("rm -rf %s", directory));
+    _exit(0);
+}
+
+static void start_watch(void)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0 || (watcher = fork()) < 0)
+        test_fail("no process to watch over the server");
+    if (watcher == 0)
+        watch(ends);
+    (void)close(ends[0]);
+    watched = ends[1];
+}
+
 static void end_server(void)
 {
     if (getpid() != owner)
         return;
-    (void)run(test_format("%s/pg_ctl -s -m immediate -D %s/data stop", programs, directory));
-    (void)run(test_format("rm -rf %s", directory));
+    (void)close(watched);
+    (void)waitpid(watcher, NULL, 0);
 }
 
 static void give_to_server_user(void)
@@ -85,6 +115,7 @@ static void create_server(void)
     owner = getpid();
     (void)atexit(end_server);
     give_to_server_user();
+    start_watch();
     port = free_port();
     if (run(test_format("%s/initdb -D %s/data -U postgres -A trust -E UTF8 --locale=C.UTF-8",
                         programs, directory)) != 0)
