@@ -173,7 +173,8 @@ static const char *execute(const char *url, const char *sql)
                                           "SET client_min_messages = error");
     PQclear(result);
     result = PQexec(connection, sql);
-    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK) {
+    ExecStatusType kind = PQresultStatus(result);
+    if (kind != PGRES_COMMAND_OK && kind != PGRES_TUPLES_OK && kind != PGRES_EMPTY_QUERY) {
         const char *text = test_format("%s", PQerrorMessage(connection));
         PQclear(result);
         PQfinish(connection);

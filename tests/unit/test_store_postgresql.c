@@ -4,6 +4,7 @@
 #include "tests/support/postgresql.h"
 #include "tests/support/test.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -388,6 +389,64 @@ static void the_look_finds_what_others_committed_since_the_batch_began(void **st
     url = postgresql_database("copy");
 }
 
+static void *change_slowly(void *context)
+{
+    (void)context;
+    postgresql_execute(url, "BEGIN; UPDATE orders SET note = 'own' WHERE id = 1;"
+                            "INSERT INTO outbox VALUES ('order', '{\"id\":1}', NULL, NULL);"
+                            "SELECT pg_sleep(0.3); COMMIT");
+    return NULL;
+}
+
+static bool sleeps(void *context)
+{
+    (void)context;
+    return strcmp(postgresql_text(url, "SELECT count(*) FROM pg_stat_activity "
+                                       "WHERE wait_event = 'PgSleep'"),
+                  "1\n") == 0;
+}
+
+/* Rule 18's order where writers are not excluded. */
+static void a_look_behind_the_write_finds_what_the_write_had_to_wait_for(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct own_change *found = NULL;
+    struct look_range range = {.entity_type = "order"};
+    size_t count = 0;
+    bool complete = false;
+    pthread_t service;
+    url = postgresql_database("look");
+    postgresql_execute(url, "CREATE TABLE keepstep_relay(incarnation text);"
+                            "CREATE TABLE outbox(aggregatetype text, aggregateid text, "
+                            "kafka_partition int, sequence bigint)");
+    struct store *store = open_prepared();
+    postgresql_execute(url, "INSERT INTO orders VALUES (1, 1, 'old')");
+    arena_init(&arena, (size_t)1024 * 1024);
+    assert_int_equal(pthread_create(&service, NULL, change_slowly, NULL), 0);
+    assert_true(test_wait(sleeps, NULL, 10000));
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(ops->look(store, &range, 1, NULL, 10, &arena, &found, &count, &complete, &err));
+    assert_int_equal(count, 0);
+    enum status status = apply_one(store, CHANGE_UPDATE, 1, "theirs");
+    while (status == STATUS_RETRY) { /* its lock wait is short: the agent yields first */
+        error_clear(&err);
+        ops->rollback(store);
+        assert_ok(ops->begin(store, NULL, 0, &err));
+        status = apply_one(store, CHANGE_UPDATE, 1, "theirs");
+    }
+    assert_ok(status);
+    assert_ok(ops->look(store, &range, 1, NULL, 10, &arena, &found, &count, &complete, &err));
+    assert_int_equal(count, 1);
+    assert_ok(ops->savepoint(store, true, &err));
+    assert_ok(ops->commit(store, false, &err));
+    assert_int_equal(pthread_join(service, NULL), 0);
+    assert_string_equal(postgresql_text(url, "SELECT note FROM orders"), "own\n");
+    arena_done(&arena);
+    ops->close(store);
+    url = postgresql_database("copy");
+}
+
 static void bytes_that_are_no_text_are_kept_and_found_again(void **state)
 {
     (void)state;
@@ -486,6 +545,7 @@ int main(void)
         TEST(a_full_disk_makes_the_batch_retry),
         TEST(the_flag_names_the_table_during_a_run_only),
         TEST(the_look_finds_what_others_committed_since_the_batch_began),
+        TEST(a_look_behind_the_write_finds_what_the_write_had_to_wait_for),
         TEST(bytes_that_are_no_text_are_kept_and_found_again),
         TEST(the_grants_are_enough_for_each_role_and_no_more),
     };
