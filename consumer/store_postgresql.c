@@ -188,6 +188,31 @@ static size_t keys_match(struct store_postgresql *self, const PGresult *stored,
     return known;
 }
 
+/* As a rule all are new, and a count says so; where one is not, again from the savepoint, with the
+ * rows that are stored. @return OK with *ret_stored NULL where all are new. */
+static enum status keys_add(struct store_postgresql *self, const struct parameter *parameters,
+                            size_t parameter_count, size_t count, const PGresult **ret_stored,
+                            struct error *err)
+{
+    const PGresult *added = NULL;
+    *ret_stored = NULL;
+    enum status status = store_postgresql_send_sql(self, "SAVEPOINT keepstep_keys", err);
+    if (status == STATUS_OK)
+        status = store_postgresql_run(self, STATEMENT_KEY_ADD, parameters, parameter_count, &added,
+                                      err);
+    if (status != STATUS_OK)
+        return status;
+    bool all = strtoul(PQcmdTuples((PGresult *)added), NULL, 10) == count;
+    if (!all)
+        status = store_postgresql_send_sql(self, "ROLLBACK TO SAVEPOINT keepstep_keys", err);
+    if (status == STATUS_OK)
+        status = store_postgresql_send_sql(self, "RELEASE SAVEPOINT keepstep_keys", err);
+    if (status == STATUS_OK && !all)
+        status = store_postgresql_run(self, STATEMENT_KEY_CLAIM, parameters, parameter_count,
+                                      ret_stored, err);
+    return status;
+}
+
 static enum status store_postgresql_claim_keys(struct store *store, struct key_claim *claims,
                                                size_t count, struct error *err)
 {
@@ -196,16 +221,17 @@ static enum status store_postgresql_claim_keys(struct store *store, struct key_c
     if (count == 0)
         return STATUS_OK;
     enum status status = keys_encode(self, claims, count, err);
-    struct parameter source = parameter_bytes(buffer_slice(&self->arrays[0]));
-    struct parameter id = parameter_bytes(buffer_slice(&self->arrays[1]));
-    struct parameter digest = parameter_bytes(buffer_slice(&self->arrays[2]));
+    const struct parameter parameters[] = {parameter_bytes(buffer_slice(&self->arrays[0])),
+                                           parameter_bytes(buffer_slice(&self->arrays[1])),
+                                           parameter_bytes(buffer_slice(&self->arrays[2])),
+                                           parameter_integer(clock_wall_us())};
+    for (size_t i = 0; i < count; i++)
+        claims[i].verdict = KEY_NEW;
     if (status == STATUS_OK)
-        status = store_postgresql_run(
-            self, STATEMENT_KEY_CLAIM,
-            PARAMETERS(source, id, digest, parameter_integer(clock_wall_us())), &result, err);
-    if (status != STATUS_OK || keys_match(self, result, claims, count) == 0)
+        status = keys_add(self, parameters, 4, count, &result, err);
+    if (status != STATUS_OK || result == NULL || keys_match(self, result, claims, count) == 0)
         return status;
-    status = store_postgresql_run(self, STATEMENT_KEY_READ, PARAMETERS(source, id), &result, err);
+    status = store_postgresql_run(self, STATEMENT_KEY_READ, parameters, 2, &result, err);
     for (int row = 0; status == STATUS_OK && row < PQntuples(result); row++) {
         struct key_claim *claim = &claims[store_postgresql_integer(result, row, 0) - 1];
         if (claim->verdict == KEY_CONFLICT &&

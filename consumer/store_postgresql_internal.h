@@ -19,6 +19,7 @@
     X(POSITION_DURABLE)                                                                            \
     X(SEQUENCE_READ)                                                                               \
     X(SEQUENCE_WRITE)                                                                              \
+    X(KEY_ADD)                                                                                     \
     X(KEY_CLAIM)                                                                                   \
     X(KEY_READ)                                                                                    \
     X(KEY_PRUNE)                                                                                   \

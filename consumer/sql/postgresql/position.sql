@@ -61,6 +61,12 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT(topic, partition, source, incarnation) DO UPDATE SET
     base = excluded.base, last = excluded.last, last_id = excluded.last_id,
     digests = excluded.digests
+-- Tells by its count whether all were new.
+-- name: key_add
+INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at)
+SELECT source, id, digest, $4::bigint
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS claim(source, id, digest)
+ON CONFLICT(source, id) DO NOTHING
 -- In the order of the claims, so that the rows that come back are the first new one of each.
 -- name: key_claim
 INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at)
