@@ -54,7 +54,8 @@ static enum status fence_send(struct store_postgresql *self, const struct fence 
                    parameter_integer(fence->new_offset), epoch, parameter_integer(fence->revision),
                    parameter_integer(fence->anchor_offset),
                    parameter_text(fence->anchor_id == NULL ? "" : fence->anchor_id),
-                   parameter_text(fence->stopped == NULL ? "" : fence->stopped), now),
+                   parameter_text(fence->stopped == NULL ? "" : fence->stopped), now,
+                   parameter_integer(fence->revise ? 1 : 0)),
         err);
 }
 

@@ -34,7 +34,7 @@ WITH fence AS (
     UPDATE keepstep_position SET next_offset = $4,
         anchor_offset = CASE WHEN $7::bigint < 0 THEN anchor_offset ELSE $7 END,
         anchor_id = CASE WHEN $7 < 0 THEN anchor_id ELSE $8 END,
-        stopped = $9, updated_at = $10
+        stopped = $9, updated_at = $10, revision = revision + $11
     WHERE topic = $1 AND partition = $2 AND next_offset = $3 AND epoch = $5 AND revision = $6
     RETURNING 1)
 SELECT 1 / count(*) FROM fence
