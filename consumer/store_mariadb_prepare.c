@@ -47,8 +47,7 @@ static void append_type(struct buffer *sql, const struct entity_schema *schema,
         [COLUMN_DATE] = "DATE",
         [COLUMN_TIME] = "TIME(6)",
         [COLUMN_TIMESTAMP] = "DATETIME(6)",
-        [COLUMN_UUID] = "CHAR(36) CHARACTER SET ascii "
-                        "COLLATE ascii_bin",
+        [COLUMN_UUID] = "CHAR(36) COLLATE ascii_bin",
     };
     uint32_t length = column->length_max;
     bool is_inline = length > 0 && length <= INLINE_LENGTH_MAX &&

@@ -158,8 +158,8 @@ static void a_session_sets_what_the_server_had_otherwise(void **state)
                     "@@max_statement_time, @@innodb_lock_wait_timeout, @@tx_read_only)"),
         "OFF|READ-COMMITTED|+00:00|utf8mb4|utf8mb4_nopad_bin|ON|60.000000|5|OFF");
     assert_string_equal(first_value(session, "SELECT @@sql_mode"),
-                        "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
-                        "ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION");
+                        "NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+                        "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION");
     mariadb_session_close(session);
 }
 
