@@ -183,6 +183,35 @@ static void present_rows_wait_for_the_services_and_it_never_for_them(void **stat
     shop_done(&shop);
 }
 
+static void *insert_slowly(void *session)
+{
+    run(session, "INSERT INTO orders SELECT seq, IF(seq = 2, SLEEP(3), 'x'), '' FROM seq_1_to_3");
+    run(session, "COMMIT");
+    return NULL;
+}
+
+/* INSERT ... SELECT in a trigger would lock the outbox's numbers until the statement ends. */
+static void a_long_statement_keeps_no_other_writer_waiting(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    shop_ready(&shop);
+    MYSQL *slow = clerk(&shop);
+    MYSQL *quick = clerk(&shop);
+    assert_int_equal(pthread_create(&thread, NULL, insert_slowly, slow), 0);
+    clock_sleep_us(1000 * 1000);
+    run(quick, "INSERT INTO orders VALUES (9, 'x', '')");
+    run(quick, "COMMIT");
+    const char *seen = mariadb_text(shop.url, "SELECT aggregateid FROM outbox");
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_string_equal(seen, "{\"id\":9}\n");
+    assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*) FROM outbox"), "4\n");
+    mariadb_session_close(slow);
+    mariadb_session_close(quick);
+    shop_done(&shop);
+}
+
 static struct outbox *relay(const struct shop *shop, struct lease *ret_lease)
 {
     struct error err = ERROR_INIT;
@@ -445,6 +474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(rows_of_a_compound_key_are_read_once_each_also_after_a_kill, 120),
         TEST_WITH_LIMIT(present_rows_wait_for_the_services_and_it_never_for_them, 120),
+        TEST(a_long_statement_keeps_no_other_writer_waiting),
         TEST(the_order_of_an_entity_is_its_order_of_commits),
         TEST(a_new_history_drops_what_the_log_has_and_numbers_anew),
         TEST(events_are_written_all_or_none),
