@@ -353,10 +353,9 @@ static void the_service_sees_nothing_of_it_and_needs_no_rights(void **state)
     struct shop shop = {0};
     shop_ready(&shop, ORDER_COLUMNS,
                ORDER_TABLE "ALTER TABLE orders MODIFY id BIGINT AUTO_INCREMENT;");
-    mariadb_execute(shop.url, "CREATE OR REPLACE USER clerk;"
-                              "GRANT SELECT, INSERT ON orders TO clerk");
-    const char *server = strchr(shop.url, '@');
-    const char *url = test_format("mysql://clerk%s", server);
+    mariadb_execute(shop.url, "CREATE OR REPLACE USER clerk@localhost;"
+                              "GRANT SELECT, INSERT ON orders TO clerk@localhost");
+    const char *url = test_format("mysql://clerk%s", strchr(shop.url, '@'));
     const struct mariadb_session_options options = {.url = url, .application = "test"};
     struct error err = ERROR_INIT;
     MYSQL *session = NULL;
