@@ -44,7 +44,7 @@ static enum status fence_write(struct store_mariadb *self, const struct fence *f
     struct parameter revision = parameter_integer(fence->revision);
     struct parameter old_offset = parameter_integer(fence->old_offset);
     struct parameter new_offset = parameter_integer(fence->new_offset);
-    struct parameter stopped = parameter_text(fence->stopped == NULL ? "" : fence->stopped);
+    struct parameter stopped = parameter_bytes(fence->stopped == NULL ? "" : fence->stopped);
     struct parameter revise = parameter_integer(fence->revise);
     struct parameter now = parameter_integer(clock_wall_us());
 
@@ -59,7 +59,7 @@ static enum status fence_write(struct store_mariadb *self, const struct fence *f
     return store_mariadb_run(
         self, STATEMENT_POSITION_FENCE,
         PARAMETERS(new_offset, new_offset, parameter_integer(fence->anchor_offset),
-                   parameter_text(fence->anchor_id == NULL ? "" : fence->anchor_id), revise,
+                   parameter_bytes(fence->anchor_id == NULL ? "" : fence->anchor_id), revise,
                    stopped, now, topic, partition, old_offset, epoch, revision),
         ret_changes, err);
 }

@@ -255,6 +255,11 @@ static enum status column_check(struct store_mariadb *self, struct mapped_table 
         found.generated = store_mariadb_integer(statement, 11) != 0;
     }
     store_mariadb_end(statement);
+    if (!row && table->mapping->schema->columns[index].is_key)
+        return error_set(err, STATUS_FATAL,
+                         "table \"%s\" has no column \"%s\" for the key: add it, or map the "
+                         "entity type to another table",
+                         table->name, store_mariadb_column_name(table->mapping, index));
     return row ? column_judge(table, index, &found, &table->limits[index], err) : STATUS_OK;
 }
 

@@ -177,6 +177,11 @@ static inline struct parameter parameter_blob(struct slice bytes)
     return (struct parameter){.kind = PARAMETER_BLOB, .bytes = bytes};
 }
 
+static inline struct parameter parameter_bytes(const char *text)
+{
+    return parameter_blob(slice_of(text));
+}
+
 /** Two arguments: an array of parameters and its length. */
 #define PARAMETERS(...)                                                                            \
     (const struct parameter[]){__VA_ARGS__},                                                       \

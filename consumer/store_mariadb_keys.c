@@ -40,8 +40,8 @@ static enum status keys_read(struct store_mariadb *self, struct key_claim *claim
     bool row = false;
     for (size_t i = 0; i < GROUP_SIZE; i++) {
         const struct key_claim *claim = &claims[i < count ? i : count - 1];
-        parameters[2 * i] = parameter_slice(claim->source);
-        parameters[2 * i + 1] = parameter_slice(claim->id);
+        parameters[2 * i] = parameter_blob(claim->source);
+        parameters[2 * i + 1] = parameter_blob(claim->id);
     }
     enum status status = store_mariadb_query(&self->key_read, parameters, 2 * GROUP_SIZE,
                                              "read idempotency keys", &row, err);
@@ -84,8 +84,8 @@ static enum status keys_add(struct store_mariadb *self, const struct key_claim *
         times[rows++] = now;
     }
     MYSQL_BIND binds[] = {
-        {.buffer_type = MYSQL_TYPE_STRING, .buffer = sources, .length = source_lengths},
-        {.buffer_type = MYSQL_TYPE_STRING, .buffer = ids, .length = id_lengths},
+        {.buffer_type = MYSQL_TYPE_BLOB, .buffer = sources, .length = source_lengths},
+        {.buffer_type = MYSQL_TYPE_BLOB, .buffer = ids, .length = id_lengths},
         {.buffer_type = MYSQL_TYPE_LONGLONG, .buffer = digests},
         {.buffer_type = MYSQL_TYPE_LONGLONG, .buffer = times}};
     if (rows == 0)

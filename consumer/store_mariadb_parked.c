@@ -32,7 +32,7 @@ static enum status park_one(struct store_mariadb *self, struct parked_record *pa
             PARAMETERS(parameter_text(record->topic), parameter_integer(record->partition),
                        parameter_integer(record->offset), parameter_blob(record->key),
                        parameter_blob(record->value), parameter_blob(headers),
-                       parameter_integer(parked->state), parameter_slice(reason),
+                       parameter_integer(parked->state), parameter_blob(reason),
                        parameter_integer(parked->code), parameter_integer(parked->attempts),
                        parameter_integer(parked->parked_at_us),
                        parameter_integer(parked->next_attempt_us)),
@@ -42,8 +42,8 @@ static enum status park_one(struct store_mariadb *self, struct parked_record *pa
     parked->parked_id = (int64_t)mysql_stmt_insert_id(
         self->statements[STATEMENT_PARKED_ADD].handle);
     return store_mariadb_run(self, STATEMENT_BLOCKED_ADD,
-                             PARAMETERS(parameter_slice(type), parameter_slice(key),
-                                        parameter_slice(type), parameter_slice(key),
+                             PARAMETERS(parameter_blob(type), parameter_blob(key),
+                                        parameter_blob(type), parameter_blob(key),
                                         parameter_integer(parked->parked_id)),
                              NULL, err);
 }
@@ -134,8 +134,8 @@ enum status store_mariadb_read_parked(struct store *store, const struct parked_f
     int64_t limit = filter->limit == 0 ? INT64_MAX : (int64_t)filter->limit;
     struct parameter topic = parameter_text(filter->topic == NULL ? "" : filter->topic);
     struct parameter partition = parameter_integer(filter->partition);
-    struct parameter type = parameter_text(filter->entity_type == NULL ? "" : filter->entity_type);
-    struct parameter key = parameter_text(filter->entity_key == NULL ? "" : filter->entity_key);
+    struct parameter type = parameter_bytes(filter->entity_type == NULL ? "" : filter->entity_type);
+    struct parameter key = parameter_bytes(filter->entity_key == NULL ? "" : filter->entity_key);
     struct parameter id = parameter_integer(filter->parked_id);
     struct parameter due = parameter_integer(filter->due_us);
     enum status status = store_mariadb_start(
@@ -196,7 +196,7 @@ enum status store_mariadb_edit_parked(struct store *store, const struct parked_r
         status = store_mariadb_run(
             self, STATEMENT_PARKED_ATTEMPT,
             PARAMETERS(parameter_integer(record->state),
-                       parameter_slice(record->reason.data == NULL ? slice_of("") : record->reason),
+                       parameter_blob(record->reason.data == NULL ? slice_of("") : record->reason),
                        parameter_integer(record->code), parameter_integer(record->attempts),
                        parameter_integer(record->next_attempt_us), id),
             &changes, err);
@@ -224,8 +224,8 @@ static enum status superseded_keep(struct store_mariadb *self, const struct supe
     if (status == STATUS_OK)
         status = store_mariadb_run(
             self, STATEMENT_SUPERSEDED_KEEP,
-            PARAMETERS(parameter_slice(image->entity_type), parameter_slice(image->entity_key),
-                       parameter_slice(image->entity_type), parameter_slice(image->entity_key),
+            PARAMETERS(parameter_blob(image->entity_type), parameter_blob(image->entity_key),
+                       parameter_blob(image->entity_type), parameter_blob(image->entity_key),
                        parameter_text(record->topic), parameter_integer(record->partition),
                        parameter_integer(record->offset), parameter_blob(record->key),
                        parameter_blob(record->value), parameter_blob(headers)),
@@ -239,8 +239,8 @@ enum status store_mariadb_superseded(struct store *store, enum superseded_edit e
                                      struct superseded_image *ret_image, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    struct parameter type = parameter_slice(image->entity_type);
-    struct parameter key = parameter_slice(image->entity_key);
+    struct parameter type = parameter_blob(image->entity_type);
+    struct parameter key = parameter_blob(image->entity_key);
     struct statement *statement = NULL;
     bool row = false;
 

@@ -243,11 +243,11 @@ enum status store_mariadb_record_sequences(struct store *store, const char *topi
                                 .length = sizeof sequence->digests};
         status = store_mariadb_run(
             self, STATEMENT_SEQUENCE_WRITE,
-            PARAMETERS(parameter_text(sequence->source), parameter_text(sequence->incarnation),
+            PARAMETERS(parameter_bytes(sequence->source), parameter_bytes(sequence->incarnation),
                        parameter_text(topic), parameter_integer(partition),
                        parameter_integer((int64_t)sequence->base),
                        parameter_integer((int64_t)sequence->last),
-                       parameter_text(sequence->last_id), parameter_blob(digests)),
+                       parameter_bytes(sequence->last_id), parameter_blob(digests)),
             NULL, err);
     }
     return status;

@@ -138,11 +138,6 @@ static enum status table_widen(struct store_mariadb *self, const struct mapped_t
                                size_t index, struct error *err)
 {
     struct buffer sql;
-    if (table->mapping->schema->columns[index].is_key)
-        return error_set(err, STATUS_FATAL,
-                         "table \"%s\" has no column \"%s\" for the key: add it, or map the "
-                         "entity type to another table",
-                         table->name, store_mariadb_column_name(table->mapping, index));
     buffer_init(&sql, SQL_SIZE_MAX);
     buffer_append_text(&sql, "ALTER TABLE ");
     store_mariadb_append_name(&sql, table->name);

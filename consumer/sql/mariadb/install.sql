@@ -1,5 +1,6 @@
--- Keepstep's tables beside a local copy. Safe to run again. Texts compare bytewise and unpadded;
--- entity_digest stands for entity type and key, which are too long for an index.
+-- Keepstep's tables beside a local copy. Safe to run again. Texts compare bytewise and unpadded; what
+-- comes from records may be no UTF-8, so it is bytes. entity_digest stands for entity type and key,
+-- which are too long for an index.
 -- name: install
 CREATE TABLE IF NOT EXISTS keepstep_meta(
     `key` VARCHAR(64) NOT NULL PRIMARY KEY,
@@ -14,28 +15,28 @@ CREATE TABLE IF NOT EXISTS keepstep_position(
     token VARCHAR(36) NOT NULL,
     revision BIGINT NOT NULL DEFAULT 0,
     anchor_offset BIGINT NOT NULL DEFAULT -1,
-    anchor_id VARCHAR(255) NOT NULL DEFAULT '',
+    anchor_id VARBINARY(255) NOT NULL DEFAULT '',
     cluster_id VARCHAR(255) NOT NULL DEFAULT '',
     partition_count INT NOT NULL DEFAULT 0,
     partial TINYINT NOT NULL DEFAULT 0 CHECK (partial IN (0, 1)),
-    stopped TEXT NOT NULL DEFAULT '',
+    stopped BLOB NOT NULL DEFAULT '',
     updated_at BIGINT NOT NULL,
     PRIMARY KEY (topic, `partition`)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 CREATE TABLE IF NOT EXISTS keepstep_sequence(
-    source VARCHAR(255) NOT NULL,
-    incarnation VARCHAR(36) NOT NULL,
+    source VARBINARY(255) NOT NULL,
+    incarnation VARBINARY(36) NOT NULL,
     topic VARCHAR(255) NOT NULL,
     `partition` INT NOT NULL,
     base BIGINT NOT NULL,
     last BIGINT NOT NULL,
-    last_id VARCHAR(255) NOT NULL,
+    last_id VARBINARY(255) NOT NULL,
     digests BLOB NOT NULL,
     PRIMARY KEY (topic, `partition`, source, incarnation)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 CREATE TABLE IF NOT EXISTS keepstep_idempotency_key(
-    source VARCHAR(255) NOT NULL,
-    id VARCHAR(255) NOT NULL,
+    source VARBINARY(255) NOT NULL,
+    id VARBINARY(255) NOT NULL,
     digest BIGINT NOT NULL,
     applied_at BIGINT NOT NULL,
     PRIMARY KEY (source, id),
@@ -43,8 +44,8 @@ CREATE TABLE IF NOT EXISTS keepstep_idempotency_key(
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 CREATE TABLE IF NOT EXISTS keepstep_superseded(
     entity_digest BINARY(32) NOT NULL PRIMARY KEY,
-    entity_type VARCHAR(255) NOT NULL,
-    entity_key LONGTEXT NOT NULL,
+    entity_type BLOB NOT NULL,
+    entity_key LONGBLOB NOT NULL,
     topic VARCHAR(255) NOT NULL,
     `partition` INT NOT NULL,
     `offset` BIGINT NOT NULL,
@@ -62,7 +63,7 @@ CREATE TABLE IF NOT EXISTS keepstep_parked(
     record_value LONGBLOB,
     headers LONGBLOB,
     state TINYINT NOT NULL CHECK (state BETWEEN 0 AND 3),
-    reason TEXT NOT NULL,
+    reason BLOB NOT NULL,
     code INT NOT NULL,
     attempts INT NOT NULL,
     parked_at BIGINT NOT NULL,
@@ -71,8 +72,8 @@ CREATE TABLE IF NOT EXISTS keepstep_parked(
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 CREATE TABLE IF NOT EXISTS keepstep_blocked(
     entity_digest BINARY(32) NOT NULL,
-    entity_type VARCHAR(255) NOT NULL,
-    entity_key LONGTEXT NOT NULL,
+    entity_type BLOB NOT NULL,
+    entity_key LONGBLOB NOT NULL,
     parked_id BIGINT NOT NULL PRIMARY KEY,
     INDEX keepstep_blocked_entity (entity_digest)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;

@@ -1,0 +1,128 @@
+/* What the MariaDB store reads beside the tables: own changes not read back, and records that are
+ * no text. */
+#include "consumer/store.h"
+#include "tests/support/mariadb.h"
+#include "tests/support/test.h"
+
+static struct column columns[] = {
+    {.name = (char[]){"id"}, .type = COLUMN_INTEGER, .is_key = true},
+    {.name = (char[]){"price"}, .type = COLUMN_DECIMAL, .nullable = true},
+    {.name = (char[]){"note"}, .type = COLUMN_TEXT, .nullable = true},
+};
+static size_t key_columns[] = {0};
+static struct entity_schema schema = {.entity_type = (char[]){"order"},
+                                      .columns = columns,
+                                      .column_count = 3,
+                                      .key_columns = key_columns,
+                                      .key_count = 1};
+static struct config_entry entry = {.entity_type = (char[]){"order"}, .table = (char[]){"orders"}};
+static struct mapping mapping = {.schema = &schema, .entry = &entry};
+static const struct store_ops *const ops = &store_mariadb_ops;
+static struct error err;
+static const char *url;
+
+static struct store *open_store(void)
+{
+    struct store *store = NULL;
+    if (url == NULL)
+        url = mariadb_database("copy");
+    struct store_options options = {.path = url, .service = "billing", .install = true};
+    error_clear(&err);
+    if (ops->open(&options, &store, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return store;
+}
+
+#define assert_ok(call) check_ok(call, __LINE__)
+static void check_ok(enum status status, int line)
+{
+    if (status != STATUS_OK)
+        test_fail("line %d: %s: %s", line, status_name(status), err.text);
+}
+
+static struct store *open_prepared(void)
+{
+    struct store *store = open_store();
+    mariadb_execute(url, "DROP TABLE IF EXISTS orders");
+    assert_ok(ops->prepare(store, &mapping, &err));
+    return store;
+}
+
+static void the_look_finds_what_others_committed_since_the_batch_began(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct own_change *found = NULL;
+    struct look_range range = {.entity_type = "order", .partition = 0, .above = 4};
+    struct own_change wanted = {.entity_type = slice_of("order"),
+                                .entity_key = slice_of("{\"id\":3}")};
+    size_t count = 0;
+    bool complete = false;
+    url = mariadb_database("look");
+    mariadb_execute(url, "CREATE TABLE keepstep_relay(incarnation varchar(36));"
+                         "CREATE TABLE outbox(aggregatetype text, aggregateid text, "
+                         "kafka_partition int, sequence bigint)");
+    struct store *store = open_prepared();
+    arena_init(&arena, (size_t)1024 * 1024);
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(ops->look(store, &range, 1, NULL, 10, &arena, &found, &count, &complete, &err));
+    assert_int_equal(count, 0);
+    mariadb_execute(url, "INSERT INTO outbox VALUES ('order', '3', NULL, NULL), "
+                         "('order', '{\"id\":4}', 0, 5), ('order', '{\"id\":5}', 0, 4), "
+                         "('order', '{\"id\":6}', 1, 9), ('note', '7', NULL, NULL), "
+                         "('order', '{ \"id\": 8}', NULL, NULL)");
+    assert_ok(ops->look(store, &range, 1, NULL, 10, &arena, &found, &count, &complete, &err));
+    assert_int_equal(count, 3);
+    assert_true(complete);
+    assert_true(slice_is(found[0].entity_key, "{\"id\":3}"));
+    assert_true(slice_is(found[1].entity_key, "{\"id\":8}"));
+    assert_true(slice_is(found[2].entity_key, "{\"id\":4}"));
+    assert_int_equal(found[2].sequence, 5);
+    assert_ok(ops->look(store, &range, 1, NULL, 2, &arena, &found, &count, &complete, &err));
+    assert_false(complete);
+    assert_ok(ops->look(store, &range, 1, &wanted, 2, &arena, &found, &count, &complete, &err));
+    assert_int_equal(count, 1);
+    arena_done(&arena);
+    ops->close(store);
+}
+
+static void bytes_that_are_no_text_are_kept_and_found_again(void **state)
+{
+    (void)state;
+    static const char raw[] = "\xff\x00k";
+    struct store *store = open_store();
+    struct arena arena;
+    struct parked_record *records = NULL;
+    size_t count = 0;
+    struct key_claim claims[] = {
+        {.source = {raw, 3}, .id = {raw, 2}, .digest = 1},
+        {.source = {raw, 3}, .id = slice_of("\\xff00"), .digest = 2},
+    };
+    struct parked_record parked = {
+        .record = {.topic = "order", .key = {raw, 3}}, .entity_key = {raw, 3}, .reason = {raw, 3}};
+    struct parked_filter filter = {.topic = "order", .partition = -1, .entity_type = ""};
+    arena_init(&arena, (size_t)1024 * 1024);
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(ops->claim_keys(store, claims, 2, &err));
+    assert_int_equal(claims[0].verdict, KEY_NEW);
+    assert_int_equal(claims[1].verdict, KEY_NEW);
+    assert_ok(ops->claim_keys(store, claims, 2, &err));
+    assert_int_equal(claims[0].verdict, KEY_DUPLICATE);
+    assert_int_equal(claims[1].verdict, KEY_DUPLICATE);
+    assert_ok(ops->park(store, &parked, 1, &err));
+    assert_ok(ops->read_parked(store, &filter, &arena, &records, &count, &err));
+    assert_int_equal(count, 1);
+    assert_true(slice_equal(records[0].entity_key, (struct slice){raw, 3}));
+    assert_true(slice_equal(records[0].record.key, (struct slice){raw, 3}));
+    arena_done(&arena);
+    ops->close(store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(the_look_finds_what_others_committed_since_the_batch_began, 120),
+        TEST_WITH_LIMIT(bytes_that_are_no_text_are_kept_and_found_again, 120),
+    };
+    return TEST_RUN(tests);
+}
