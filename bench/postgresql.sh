@@ -46,7 +46,7 @@ flags="$(pkg-config --cflags --libs libpq sqlite3 jansson rdkafka libmariadb yam
     libxxhash) -lpthread"
 # shellcheck disable=SC2086
 gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -Ibench -I. \
-    -o "$out/store_postgresql" bench/store_postgresql.c bench/bench.c \
+    -o "$out/store_postgresql" bench/store_apply.c bench/bench.c \
     "$build/libkeepstep_consumer.a" "$build/libkeepstep_schemas.a" "$build/libkeepstep_common.a" \
     $flags
 

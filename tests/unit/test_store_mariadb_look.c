@@ -118,10 +118,40 @@ static void bytes_that_are_no_text_are_kept_and_found_again(void **state)
     ops->close(store);
 }
 
+static void keys_are_claimed_in_any_number_and_each_is_judged(void **state)
+{
+    (void)state;
+    enum { CLAIMS = 2500 };
+    static struct key_claim claims[CLAIMS];
+    struct store *store = open_store();
+    for (size_t i = 0; i < CLAIMS; i++)
+        claims[i] = (struct key_claim){
+            .source = slice_of("many"), .id = slice_of(test_format("k%zu", i)), .digest = i};
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(ops->claim_keys(store, claims, CLAIMS, &err));
+    for (size_t i = 0; i < CLAIMS; i++)
+        assert_int_equal(claims[i].verdict, KEY_NEW);
+    for (size_t i = 0; i < CLAIMS; i += 2) {
+        claims[i].id = slice_of(test_format("n%zu", i));
+        claims[i + 1].digest += i % 3 == 0;
+    }
+    assert_ok(ops->claim_keys(store, claims, CLAIMS, &err));
+    for (size_t i = 0; i < CLAIMS; i += 2) {
+        assert_int_equal(claims[i].verdict, KEY_NEW);
+        assert_int_equal(claims[i + 1].verdict, i % 3 == 0 ? KEY_CONFLICT : KEY_DUPLICATE);
+    }
+    assert_ok(ops->commit(store, false, &err));
+    ops->close(store);
+    assert_string_equal(
+        mariadb_text(url, "SELECT count(*) FROM keepstep_idempotency_key WHERE source = 'many'"),
+        "3750\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(the_look_finds_what_others_committed_since_the_batch_began, 120),
+        TEST_WITH_LIMIT(keys_are_claimed_in_any_number_and_each_is_judged, 120),
         TEST_WITH_LIMIT(bytes_that_are_no_text_are_kept_and_found_again, 120),
     };
     return TEST_RUN(tests);
