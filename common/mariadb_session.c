@@ -149,6 +149,8 @@ enum status mariadb_session_error(MYSQL *session, const char *what, struct error
 enum status mariadb_session_statement_error(MYSQL_STMT *statement, const char *what,
                                             struct error *err)
 {
+    if (mysql_stmt_errno(statement) == 0) /* an error between two rows is kept by the session */
+        return mariadb_session_error(statement->mysql, what, err);
     return mariadb_fail(mysql_stmt_errno(statement), mysql_stmt_error(statement), what, err);
 }
 

@@ -107,7 +107,7 @@ static enum status check_column(struct check *check, const char *name, const cha
         if (column->is_key && (part || strcmp(type, "bit") == 0))
             return check_refuse(
                 check, err, "has a primary key on bits or on the beginning of a column: ", name);
-        if (column->is_key && place <= check->schema->key_count)
+        if (column->is_key && place > 0 && place <= check->schema->key_count)
             check->table->key[place - 1] = i;
     }
     return STATUS_OK;

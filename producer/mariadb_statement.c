@@ -27,12 +27,9 @@ static enum status mariadb_statement_no_memory(struct error *err)
     return error_set(err, STATUS_RETRY, "no memory");
 }
 
-/* An error between two rows is kept by the session only. */
 static enum status mariadb_statement_fail(const struct mariadb_statement *statement,
                                           struct error *err)
 {
-    if (mysql_stmt_errno(statement->handle) == 0)
-        return mariadb_session_error(statement->session, STATEMENT_WHAT, err);
     return mariadb_session_statement_error(statement->handle, STATEMENT_WHAT, err);
 }
 
