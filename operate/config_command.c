@@ -45,7 +45,7 @@ static void config_command_render(const struct config *config, struct buffer *ou
 {
     buffer_append_text(out, "{");
     config_command_field("service", config->service, out);
-    config_command_field("database", config->database, out);
+    config_command_field("database", config->database_shown, out);
     config_command_field("topic_prefix", config->topic_prefix, out);
     config_command_field("schemas", config->schemas, out);
     config_command_field("instance", config->instance, out);

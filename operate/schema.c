@@ -50,7 +50,9 @@ static int schema_table(const struct command_line *line, const char *database)
     const char *path = database;
     enum status status = STATUS_OK;
     buffer_init(&out, 1 << 20);
-    if (database == NULL)
+    if (database != NULL)
+        status = config_database_check(database, "a command line", &err);
+    else
         status = config_load(line->config_path, line->overrides, line->override_count, &config,
                              &err);
     if (status == STATUS_OK && database == NULL)

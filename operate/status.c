@@ -187,11 +187,11 @@ static enum status status_fill(struct status_page *page, struct error *err)
     const struct config *config = page->service->config;
     enum status status = STATUS_OK;
     buffer_append_format(&page->text, "Service   %s\nDatabase  %s\n", config->service,
-                         config->database);
+                         config->database_shown);
     buffer_append_text(&page->json, "{");
     status_member(&page->json, "service", config->service);
     buffer_append_text(&page->json, ",");
-    status_member(&page->json, "database", config->database);
+    status_member(&page->json, "database", config->database_shown);
     if (config->publish_count > 0)
         status = status_published(page, err);
     if (status == STATUS_OK && config->apply_count > 0)

@@ -119,7 +119,11 @@ static enum status config_set_overrides(json_t *tree, const char *const *overrid
         if (equals == NULL || (size_t)(equals - overrides[i - 1]) >= sizeof key)
             return error_set(err, STATUS_FATAL, "flag \"%s\": write KEY=VALUE", overrides[i - 1]);
         (void)snprintf(key, sizeof key, "%.*s", (int)(equals - overrides[i - 1]), overrides[i - 1]);
-        enum status status = config_set(tree, key, equals + 1, err);
+        enum status status = STATUS_OK;
+        if (strcmp(key, "database") == 0)
+            status = config_database_check(equals + 1, "a command line", err);
+        if (status == STATUS_OK)
+            status = config_set(tree, key, equals + 1, err);
         if (status != STATUS_OK) {
             error_prefix(err, "flag");
             return status;
@@ -179,6 +183,8 @@ static enum status config_load_tree(const char *path, const char *const *overrid
         status = config_yaml_parse(buffer_text(&text), text.length, &tree, &marks, err);
     if (status == STATUS_OK && !json_is_object(tree))
         status = error_set(err, STATUS_FATAL, "1:1: the file must hold keys and values");
+    if (status == STATUS_OK)
+        status = config_check_secrets(tree, &marks, err);
     if (status == STATUS_OK)
         status = config_set_environment(tree, err);
     if (status == STATUS_OK)
@@ -266,6 +272,7 @@ void config_free(struct config *config)
     free(config->service);
     free(config->database);
     free(config->database_path);
+    free(config->database_shown);
     free(config->topic_prefix);
     free(config->schemas);
     free(config->instance);

@@ -45,11 +45,12 @@ struct config {
     char *path;     /* of the file */
     char *service;  /* becomes ce_source */
     char *database; /* URL, with a path made absolute: "sqlite:/…/shop.db"; may hold a password */
-    char *database_path; /* of a file the path alone, else the whole URL */
-    char *topic_prefix;  /* "" unless given */
-    char *schemas;       /* folder, absolute; default "schemas" beside the file */
-    char *instance;      /* default "1" */
-    char *listen;        /* default "127.0.0.1:9464"; "" switches HTTP off */
+    char *database_path;  /* of a file the path alone, else the whole URL */
+    char *database_shown; /* the URL for people: its password is stars */
+    char *topic_prefix;   /* "" unless given */
+    char *schemas;        /* folder, absolute; default "schemas" beside the file */
+    char *instance;       /* default "1" */
+    char *listen;         /* default "127.0.0.1:9464"; "" switches HTTP off */
     char *log_level;
     char *log_format;
     struct config_pair *kafka; /* librdkafka properties */
@@ -69,6 +70,10 @@ struct config {
 enum status config_load(const char *path, const char *const *overrides, size_t override_count,
                         struct config **ret_config, struct error *err) MUST_CHECK;
 void config_free(struct config *config);
+
+/** A password in a URL that others can read is refused; `place` names where it stands, NULL as URL
+ * is none. @return OK; FATAL, without the URL in its text. */
+enum status config_database_check(const char *url, const char *place, struct error *err) MUST_CHECK;
 
 /** Append the text of docs/CONFIGURATION.md. */
 void config_describe(struct buffer *out);

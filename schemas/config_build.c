@@ -146,9 +146,13 @@ static bool config_database(struct config *config, const json_t *tree)
     config->database_path = is_path ? config_absolute(rest + 1, config->path) : strdup(url);
     if (config->database_path == NULL)
         return false;
-    if (!is_path)
-        return (config->database = strdup(url)) != NULL;
-    return asprintf(&config->database, "sqlite:%s", config->database_path) >= 0;
+    if (is_path && asprintf(&config->database, "sqlite:%s", config->database_path) < 0)
+        config->database = NULL;
+    else if (!is_path)
+        config->database = strdup(url);
+    if (config->database != NULL)
+        config->database_shown = config_database_shown(config->database);
+    return config->database_shown != NULL;
 }
 
 bool config_build(const json_t *tree, struct config *config)

@@ -118,6 +118,16 @@ static enum status config_check_keys(const json_t *root, const json_t *schema, c
     return STATUS_OK;
 }
 
+enum status config_check_secrets(const json_t *tree, const struct config_marks *marks,
+                                 struct error *err)
+{
+    enum status status = config_database_check(json_string_value(json_object_get(tree, "database")),
+                                               "a configuration file", err);
+    if (status != STATUS_OK)
+        config_place(marks, "/database", err);
+    return status;
+}
+
 static enum status config_check_kafka(const json_t *tree, const struct config_marks *marks,
                                       struct error *err)
 {

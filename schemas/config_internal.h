@@ -38,10 +38,19 @@ void config_marks_done(struct config_marks *marks);
 /** @return the mark of the pointer or of its nearest parent; NULL where there is none. */
 const struct config_mark *config_marks_find(const struct config_marks *marks, const char *pointer);
 
+/** Judge the file's own tree: a configuration is read by many, a password by none of them.
+ * @return OK; FATAL "LINE:COLUMN: what is wrong; what to do". */
+enum status config_check_secrets(const json_t *tree, const struct config_marks *marks,
+                                 struct error *err) MUST_CHECK;
+
 /** Judge the tree by config.schema.json and the rules: unknown keys, refused kafka properties.
  * @return OK; FATAL "LINE:COLUMN: what is wrong; what to do". */
 enum status config_check(const json_t *tree, const struct config_marks *marks,
                          struct error *err) MUST_CHECK;
+
+/** @return a copy of a database's URL for people, with stars for its password; NULL without memory.
+ */
+char *config_database_shown(const char *url) MUST_CHECK;
 
 /** Fill `config`, whose path is set, from a judged tree.
  * @return false without memory. */

@@ -6,7 +6,9 @@
 const struct config_option config_options[] = {
     {"service", NULL, false, "Name of this service; becomes `ce_source` of its events. Required."},
     {"database", NULL, false,
-     "The service's own database, for example `sqlite:shop.db`. Required."},
+     "The service's own database: `sqlite:FILE`, "
+     "`postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE` "
+     "or `mysql://USER@HOST:PORT/DATABASE?OPTION=VALUE`. Required."},
     {"topic_prefix", "", false, "Put before the entity type to name a topic."},
     {"schemas", "schemas", false, "Folder of `<entity type>.schema.json`."},
     {"instance", "1", false, "Name of this agent or relay among those of one copy."},
@@ -52,6 +54,18 @@ void config_describe(struct buffer *out)
     buffer_append_text(
         out, "\n`database_file` and any `kafka:` property with `_file` behind its name\n"
              "(`sasl.password_file`) name a file that holds the value.\n\n"
+             "## database\n\n"
+             "| database | options in its URL |\n"
+             "| --- | --- |\n"
+             "| `postgresql:` | all of libpq: `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, "
+             "`passfile`, `service` … |\n"
+             "| `mysql:` (MariaDB) | `socket`, `option-file`, `ssl-ca`, `ssl-cert`, `ssl-key`, "
+             "`ssl-verify` (`on` unless `off`); any `ssl-` option makes TLS required |\n\n"
+             "A password stands in the client's own file (`~/.pgpass` or `PGPASSFILE`; `my.cnf` "
+             "or the\n`option-file`, groups `[client]` and `[keepstep]`), in the environment "
+             "(`PGPASSWORD`,\n`MYSQL_PWD`, or within `KEEPSTEP_DATABASE`), or in the file that "
+             "`database_file` names. In\nthis file and on a command line it is refused; nothing "
+             "prints it.\n\n"
              "## kafka\n\n"
              "librdkafka properties, passed on; `KEEPSTEP_KAFKA_BOOTSTRAP_SERVERS` sets\n"
              "`bootstrap.servers`. Those that would break a rule are refused.\n\n"

@@ -71,6 +71,48 @@ static void wrong_files_are_refused_with_their_place(void **state)
     }
 }
 
+static void a_password_in_the_file_or_a_flag_is_refused_and_not_shown(void **state)
+{
+    (void)state;
+    static const char *const urls[] = {
+        "postgresql://me:tellnobody@h/d",
+        "postgresql://h/d?sslmode=require&password=tellnobody",
+        "mysql://me:tell@nobody@h:3306/d",
+        "postgresql://me@h/d?sslpassword=tellnobody",
+        "postgresql://me:tell?nobody@h/d",
+        "postgresql://me:a@h/d?password=nobody&sslpassword=nobody",
+    };
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        const char *flag = test_format("database=%s", urls[i]);
+        assert_int_equal(load(test_format("service: a\ndatabase: \"%s\"\n", urls[i]), NULL, 0),
+                         STATUS_FATAL);
+        assert_non_null(strstr(err.text, ":2:1: the database's URL holds a password"));
+        assert_non_null(strstr(err.text, "database_file"));
+        assert_null(strstr(err.text, "nobody"));
+        assert_int_equal(load("service: a\n", &flag, 1), STATUS_FATAL);
+        assert_non_null(strstr(err.text, "a command line is no place"));
+        assert_null(strstr(err.text, "nobody"));
+        test_write_file(test_path("url"), test_format("%s\n", urls[i]));
+        if (load("service: a\ndatabase_file: url\n", NULL, 0) != STATUS_OK)
+            test_fail("%s", err.text);
+        assert_string_equal(config->database_path, urls[i]);
+        assert_null(strstr(config->database_shown, "nobody"));
+        assert_non_null(strstr(config->database_shown, "***"));
+        config_free(config);
+    }
+    setenv("KEEPSTEP_DATABASE", urls[0], 1);
+    enum status status = load("service: a\ndatabase: sqlite:x\n", NULL, 0);
+    unsetenv("KEEPSTEP_DATABASE");
+    assert_int_equal(status, STATUS_OK);
+    assert_string_equal(config->database_shown, "postgresql://me:***@h/d");
+    config_free(config);
+    if (load("service: a\ndatabase: postgresql://me@h:5432/d?application_name=a:b@c\n", NULL, 0) !=
+        STATUS_OK)
+        test_fail("%s", err.text);
+    assert_string_equal(config->database_shown, config->database);
+    config_free(config);
+}
+
 static void flags_win_over_environment_and_file(void **state)
 {
     (void)state;
@@ -134,6 +176,7 @@ int main(void)
         TEST(the_smallest_file_gets_all_defaults),
         TEST(an_unknown_key_is_placed_and_a_near_one_named),
         TEST(wrong_files_are_refused_with_their_place),
+        TEST(a_password_in_the_file_or_a_flag_is_refused_and_not_shown),
         TEST(flags_win_over_environment_and_file),
         TEST(the_built_in_schema_is_the_file),
         TEST(the_documentation_is_current),
