@@ -16,6 +16,11 @@ const struct store_ops *store_find(const char *url)
     return NULL;
 }
 
+const char *mapping_table(const struct mapping *mapping)
+{
+    return mapping->entry->table == NULL ? mapping->schema->entity_type : mapping->entry->table;
+}
+
 void partition_state_done(struct partition_state *state)
 {
     for (size_t i = 0; i < state->blocked_count; i++) {

@@ -35,6 +35,9 @@ struct mapping {
     bool published_here; /* the service publishes it too: the look and the trigger's flag apply */
 };
 
+/** @return the table's name: the entry's, or the entity type. */
+const char *mapping_table(const struct mapping *mapping);
+
 /** The range of applied sequences of one (source, incarnation) in a topic's partition. */
 struct sequence_state {
     char source[STORE_NAME_SIZE];
@@ -167,9 +170,11 @@ struct store_ops {
     const char *scheme;      /* "sqlite", "memory" */
     bool excludes_writers;   /* between begin and commit no other session writes (rule 18) */
     const char *install_sql; /* what open() with `install` runs; for `init --print-sql` */
-    /** Append the statements that give the roles keepstep_agent and keepstep_lag what each needs on
-     * the tables of this side and no more; nothing where the database has no roles. */
-    void (*grants)(const struct config *config, struct buffer *out);
+    /** Append the rest of what `init --print-sql` prints of this side: the local copies' tables,
+     * and what gives the roles keepstep_agent and keepstep_lag what each needs and no more (on the
+     * outbox the other side's statements give it). @return OK; FATAL (a column that cannot be). */
+    enum status (*copy_sql)(const struct mapping *mappings, size_t count, struct buffer *out,
+                            struct error *err);
 
     /** Open or create the connection. @return OK, RETRY (cannot be reached), FATAL (not
      * initialised, newer schema version: text names `keepstep init`). */

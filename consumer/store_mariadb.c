@@ -145,23 +145,26 @@ static enum status store_mariadb_prune(struct store *store, int64_t before_us, s
     return status;
 }
 
-static void store_mariadb_grants(const struct config *config, struct buffer *out)
+static enum status store_mariadb_copy_sql(const struct mapping *mappings, size_t count,
+                                          struct buffer *out, struct error *err)
 {
     buffer_append_text(out, SQL_GRANTS);
-    if (config->publish_count > 0)
-        buffer_append_text(out, SQL_GRANTS_OF_OUTBOX);
-    for (size_t i = 0; i < config->apply_count; i++) {
-        const struct config_entry *entry = &config->apply[i];
-        buffer_append_text(out, "GRANT SELECT, INSERT, UPDATE, DELETE ON ");
-        store_mariadb_append_name(out, entry->table == NULL ? entry->entity_type : entry->table);
+    for (size_t i = 0; i < count; i++) {
+        enum status status = store_mariadb_append_table(out, &mappings[i],
+                                                        "CREATE TABLE IF NOT EXISTS ", err);
+        if (status != STATUS_OK)
+            return status;
+        buffer_append_text(out, ";\nGRANT SELECT, INSERT, UPDATE, DELETE ON ");
+        store_mariadb_append_name(out, mapping_table(&mappings[i]));
         buffer_append_text(out, " TO keepstep_agent;\n");
     }
+    return STATUS_OK;
 }
 
 const struct store_ops store_mariadb_ops = {
     .scheme = "mysql",
     .install_sql = SQL_INSTALL,
-    .grants = store_mariadb_grants,
+    .copy_sql = store_mariadb_copy_sql,
     .open = store_mariadb_open,
     .close = store_mariadb_close,
     .prepare = store_mariadb_prepare,

@@ -283,6 +283,10 @@ enum status store_mariadb_present(struct store_mariadb *self, struct mapped_tabl
                                   bool *ret_present, struct error *err) MUST_CHECK;
 void store_mariadb_arrays_free(struct store_mariadb *self);
 
+/** Append `create` and the rest of a CREATE TABLE. @return OK; FATAL (a column that cannot be). */
+enum status store_mariadb_append_table(struct buffer *sql, const struct mapping *mapping,
+                                       const char *create, struct error *err) MUST_CHECK;
+
 /* Slots, one file each group. */
 enum status store_mariadb_open(const struct store_options *options, struct store **ret_store,
                                struct error *err);

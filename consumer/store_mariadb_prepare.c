@@ -111,23 +111,30 @@ static enum status execute_ddl(struct store_mariadb *self, const struct buffer *
     return STATUS_OK;
 }
 
+enum status store_mariadb_append_table(struct buffer *sql, const struct mapping *mapping,
+                                       const char *create, struct error *err)
+{
+    enum status status = STATUS_OK;
+    buffer_append_text(sql, create);
+    store_mariadb_append_name(sql, mapping_table(mapping));
+    buffer_append_text(sql, "(");
+    for (size_t i = 0; status == STATUS_OK && i < mapping->schema->column_count; i++) {
+        status = append_definition(sql, mapping, i, err);
+        buffer_append_text(sql, ", ");
+    }
+    buffer_append_text(sql, "PRIMARY KEY (");
+    append_key(sql, mapping);
+    buffer_append_text(sql, ")) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 "
+                            "COLLATE utf8mb4_nopad_bin");
+    return status;
+}
+
 static enum status table_create(struct store_mariadb *self, const struct mapped_table *table,
                                 struct error *err)
 {
     struct buffer sql;
-    enum status status = STATUS_OK;
     buffer_init(&sql, SQL_SIZE_MAX);
-    buffer_append_text(&sql, "CREATE TABLE ");
-    store_mariadb_append_name(&sql, table->name);
-    buffer_append_text(&sql, "(");
-    for (size_t i = 0; status == STATUS_OK && i < table->mapping->schema->column_count; i++) {
-        status = append_definition(&sql, table->mapping, i, err);
-        buffer_append_text(&sql, ", ");
-    }
-    buffer_append_text(&sql, "PRIMARY KEY (");
-    append_key(&sql, table->mapping);
-    buffer_append_text(&sql, ")) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 "
-                             "COLLATE utf8mb4_nopad_bin");
+    enum status status = store_mariadb_append_table(&sql, table->mapping, "CREATE TABLE ", err);
     if (status == STATUS_OK)
         status = execute_ddl(self, &sql, err);
     buffer_done(&sql);
@@ -382,8 +389,7 @@ enum status store_mariadb_prepare(struct store *store, const struct mapping *map
     if (table == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
     table->mapping = mapping;
-    table->name = mapping->entry->table == NULL ? mapping->schema->entity_type
-                                                : mapping->entry->table;
+    table->name = mapping_table(mapping);
     if (strncasecmp(table->name, "keepstep_", 9) == 0 || strcasecmp(table->name, "outbox") == 0)
         status = error_set(err, STATUS_FATAL, "table name \"%s\" is reserved: take another one",
                            table->name);

@@ -431,17 +431,21 @@ static enum status store_memory_prune(struct store *store, int64_t before_us, si
     return STATUS_OK;
 }
 
-static void store_memory_grants(const struct config *config, struct buffer *out)
+static enum status store_memory_copy_sql(const struct mapping *mappings, size_t count,
+                                         struct buffer *out, struct error *err)
 {
-    (void)config;
+    (void)mappings;
+    (void)count;
     (void)out;
+    (void)err;
+    return STATUS_OK;
 }
 
 const struct store_ops store_memory_ops = {
     .scheme = "memory",
     .excludes_writers = true,
     .install_sql = "",
-    .grants = store_memory_grants,
+    .copy_sql = store_memory_copy_sql,
     .open = store_memory_open,
     .close = store_memory_close,
     .prepare = store_memory_prepare,

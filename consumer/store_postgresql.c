@@ -299,24 +299,24 @@ static enum status store_postgresql_prune(struct store *store, int64_t before_us
     return status;
 }
 
-/* The look reads the outbox of a service that publishes too. */
-static void store_postgresql_grants(const struct config *config, struct buffer *out)
+static enum status store_postgresql_copy_sql(const struct mapping *mappings, size_t count,
+                                             struct buffer *out, struct error *err)
 {
+    (void)err;
     buffer_append_text(out, SQL_GRANTS);
-    if (config->publish_count > 0)
-        buffer_append_text(out, SQL_GRANTS_OF_OUTBOX);
-    for (size_t i = 0; i < config->apply_count; i++) {
-        const struct config_entry *entry = &config->apply[i];
-        buffer_append_text(out, "GRANT SELECT, INSERT, UPDATE, DELETE ON ");
-        store_postgresql_append_name(out, entry->table == NULL ? entry->entity_type : entry->table);
+    for (size_t i = 0; i < count; i++) {
+        store_postgresql_append_table(out, &mappings[i], "CREATE TABLE IF NOT EXISTS ");
+        buffer_append_text(out, ";\nGRANT SELECT, INSERT, UPDATE, DELETE ON ");
+        store_postgresql_append_name(out, mapping_table(&mappings[i]));
         buffer_append_text(out, " TO keepstep_agent;\n");
     }
+    return STATUS_OK;
 }
 
 const struct store_ops store_postgresql_ops = {
     .scheme = "postgresql",
     .install_sql = SQL_INSTALL,
-    .grants = store_postgresql_grants,
+    .copy_sql = store_postgresql_copy_sql,
     .open = store_postgresql_open,
     .close = store_postgresql_close,
     .prepare = store_postgresql_prepare,

@@ -282,6 +282,10 @@ enum status store_postgresql_row_prepare(struct store_postgresql *self,
                                          struct row_statement *statement,
                                          struct error *err) MUST_CHECK;
 
+/** Append `create` and the rest of a CREATE TABLE. */
+void store_postgresql_append_table(struct buffer *sql, const struct mapping *mapping,
+                                   const char *create);
+
 /* Slots, one file each group. */
 enum status store_postgresql_open(const struct store_options *options, struct store **ret_store,
                                   struct error *err);

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#define SQL_SIZE_MAX ((size_t)1024 * 1024)
+#define SQL_SIZE_MAX      ((size_t)1024 * 1024)
+#define PERMISSION_DENIED "42501"
 
 static const char *column_name(const struct mapping *mapping, size_t index)
 {
@@ -26,34 +27,51 @@ static void append_definition(struct buffer *sql, const struct mapping *mapping,
         buffer_append_text(sql, " NOT NULL");
 }
 
-static enum status execute_buffer(struct store_postgresql *self, const struct buffer *sql,
-                                  struct error *err)
+/* A role without the right to it needs somebody else's hand, not patience. */
+static enum status execute_ddl(struct store_postgresql *self, const struct buffer *sql,
+                               struct error *err)
 {
+    struct error ddl = ERROR_INIT;
     if (sql->failed)
         return error_set(err, STATUS_RETRY, "out of memory");
-    enum status status = store_postgresql_send_sql(self, buffer_text(sql), err);
-    return status == STATUS_OK ? store_postgresql_sync(self, NULL, err) : status;
+    enum status status = store_postgresql_send_sql(self, buffer_text(sql), &ddl);
+    if (status == STATUS_OK)
+        status = store_postgresql_sync(self, NULL, &ddl);
+    if (status == STATUS_OK)
+        return status;
+    if (ddl.native_code != (int)strtol(PERMISSION_DENIED, NULL, 36)) {
+        *err = ddl;
+        return status;
+    }
+    return error_set_native(err, STATUS_FATAL, ddl.native_code,
+                            "%.400s; let `keepstep init` do it with a role that may", ddl.text);
+}
+
+void store_postgresql_append_table(struct buffer *sql, const struct mapping *mapping,
+                                   const char *create)
+{
+    const struct entity_schema *schema = mapping->schema;
+    buffer_append_text(sql, create);
+    store_postgresql_append_name(sql, mapping_table(mapping));
+    buffer_append_text(sql, "(");
+    for (size_t i = 0; i < schema->column_count; i++) {
+        append_definition(sql, mapping, i);
+        buffer_append_text(sql, ", ");
+    }
+    for (size_t i = 0; i < schema->key_count; i++) {
+        buffer_append_text(sql, i == 0 ? "PRIMARY KEY (" : ", ");
+        store_postgresql_append_column(sql, mapping, schema->key_columns[i]);
+    }
+    buffer_append_text(sql, "))");
 }
 
 static enum status table_create(struct store_postgresql *self, const struct mapped_table *table,
                                 struct error *err)
 {
-    const struct entity_schema *schema = table->mapping->schema;
     struct buffer sql;
     buffer_init(&sql, SQL_SIZE_MAX);
-    buffer_append_text(&sql, "CREATE TABLE ");
-    store_postgresql_append_name(&sql, table->name);
-    buffer_append_text(&sql, "(");
-    for (size_t i = 0; i < schema->column_count; i++) {
-        append_definition(&sql, table->mapping, i);
-        buffer_append_text(&sql, ", ");
-    }
-    for (size_t i = 0; i < schema->key_count; i++) {
-        buffer_append_text(&sql, i == 0 ? "PRIMARY KEY (" : ", ");
-        store_postgresql_append_column(&sql, table->mapping, schema->key_columns[i]);
-    }
-    buffer_append_text(&sql, "))");
-    enum status status = execute_buffer(self, &sql, err);
+    store_postgresql_append_table(&sql, table->mapping, "CREATE TABLE ");
+    enum status status = execute_ddl(self, &sql, err);
     buffer_done(&sql);
     return status;
 }
@@ -72,7 +90,7 @@ static enum status table_widen(struct store_postgresql *self, const struct mappe
     store_postgresql_append_name(&sql, table->name);
     buffer_append_text(&sql, " ADD COLUMN ");
     append_definition(&sql, table->mapping, index);
-    enum status status = execute_buffer(self, &sql, err);
+    enum status status = execute_ddl(self, &sql, err);
     buffer_done(&sql);
     return status;
 }
@@ -335,8 +353,7 @@ enum status store_postgresql_prepare(struct store *store, const struct mapping *
     if (table == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
     table->mapping = mapping;
-    table->name = mapping->entry->table == NULL ? mapping->schema->entity_type
-                                                : mapping->entry->table;
+    table->name = mapping_table(mapping);
     table->full.form = ROW_UPSERT;
     memset(table->full.present, true, sizeof table->full.present);
     table->removal.form = ROW_DELETE;

@@ -176,17 +176,22 @@ static enum status store_sqlite_prune(struct store *store, int64_t before_us, si
 }
 
 /* A file has no roles. */
-static void store_sqlite_grants(const struct config *config, struct buffer *out)
+static enum status store_sqlite_copy_sql(const struct mapping *mappings, size_t count,
+                                         struct buffer *out, struct error *err)
 {
-    (void)config;
-    (void)out;
+    (void)err;
+    for (size_t i = 0; i < count; i++) {
+        store_sqlite_append_table(out, &mappings[i], "CREATE TABLE IF NOT EXISTS ");
+        buffer_append_text(out, ";\n");
+    }
+    return STATUS_OK;
 }
 
 const struct store_ops store_sqlite_ops = {
     .scheme = "sqlite",
     .excludes_writers = true,
     .install_sql = SQL_INSTALL,
-    .grants = store_sqlite_grants,
+    .copy_sql = store_sqlite_copy_sql,
     .open = store_sqlite_open,
     .close = store_sqlite_close,
     .prepare = store_sqlite_prepare,

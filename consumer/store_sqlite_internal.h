@@ -183,6 +183,10 @@ void mapped_table_free(struct mapped_table *table);
 enum status store_sqlite_row_prepare(struct store_sqlite *self, const struct mapped_table *table,
                                      struct row_statement *statement, struct error *err) MUST_CHECK;
 
+/** Append `create` and the rest of a CREATE TABLE. */
+void store_sqlite_append_table(struct buffer *sql, const struct mapping *mapping,
+                               const char *create);
+
 /* Slots, one file each group. */
 enum status store_sqlite_open(const struct store_options *options, struct store **ret_store,
                               struct error *err);

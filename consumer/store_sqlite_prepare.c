@@ -86,21 +86,27 @@ static enum status execute_buffer(struct store_sqlite *self, const struct buffer
     return store_sqlite_execute(self, buffer_text(sql), err);
 }
 
+void store_sqlite_append_table(struct buffer *sql, const struct mapping *mapping,
+                               const char *create)
+{
+    buffer_append_text(sql, create);
+    append_name(sql, mapping_table(mapping));
+    buffer_append_text(sql, "(");
+    for (size_t i = 0; i < mapping->schema->column_count; i++) {
+        append_definition(sql, mapping, i);
+        buffer_append_text(sql, ", ");
+    }
+    buffer_append_text(sql, "PRIMARY KEY (");
+    append_key(sql, mapping);
+    buffer_append_text(sql, "))");
+}
+
 static enum status table_create(struct store_sqlite *self, const struct mapped_table *table,
                                 struct error *err)
 {
     struct buffer sql;
     buffer_init(&sql, SQL_SIZE_MAX);
-    buffer_append_text(&sql, "CREATE TABLE ");
-    append_name(&sql, table->name);
-    buffer_append_text(&sql, "(");
-    for (size_t i = 0; i < table->mapping->schema->column_count; i++) {
-        append_definition(&sql, table->mapping, i);
-        buffer_append_text(&sql, ", ");
-    }
-    buffer_append_text(&sql, "PRIMARY KEY (");
-    append_key(&sql, table->mapping);
-    buffer_append_text(&sql, "))");
+    store_sqlite_append_table(&sql, table->mapping, "CREATE TABLE ");
     enum status status = execute_buffer(self, &sql, err);
     buffer_done(&sql);
     return status;
@@ -427,8 +433,7 @@ enum status store_sqlite_prepare(struct store *store, const struct mapping *mapp
     if (table == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
     table->mapping = mapping;
-    table->name = mapping->entry->table == NULL ? mapping->schema->entity_type
-                                                : mapping->entry->table;
+    table->name = mapping_table(mapping);
     table->full.form = ROW_UPSERT;
     memset(table->full.present, true, sizeof table->full.present);
     table->removal.form = ROW_DELETE;

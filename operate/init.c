@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define GRANTS_SIZE_MAX ((size_t)1024 * 1024)
+#define PRINTED_SIZE_MAX ((size_t)1024 * 1024)
 
 /* A group that the configuration names stays; its committed metadata names the old copy. */
 static void init_tell_new_copy(const struct config *config, const char *copy_id, FILE *out)
@@ -25,17 +25,19 @@ static void init_tell_new_copy(const struct config *config, const char *copy_id,
     }
 }
 
-/* What the applying side's roles need, after the objects of both sides. */
-static enum status init_print_grants(const struct service *service, FILE *out, struct error *err)
+/* The copies' tables and what the applying side's roles need, after the roles were made. */
+static enum status init_print_copy(const struct service *service, FILE *out, struct error *err)
 {
     const struct store_ops *ops = store_find(service->config->database);
-    struct buffer grants;
-    buffer_init(&grants, GRANTS_SIZE_MAX);
-    ops->grants(service->config, &grants);
-    fputs(buffer_text(&grants), out);
-    bool failed = grants.failed;
-    buffer_done(&grants);
-    return failed ? error_set(err, STATUS_FATAL, "the grants grow too large") : STATUS_OK;
+    struct buffer sql;
+    buffer_init(&sql, PRINTED_SIZE_MAX);
+    enum status status = ops->copy_sql(service->mappings, service->config->apply_count, &sql, err);
+    if (status == STATUS_OK && sql.failed)
+        status = error_set(err, STATUS_FATAL, "the statements grow too large");
+    if (status == STATUS_OK)
+        fputs(buffer_text(&sql), out);
+    buffer_done(&sql);
+    return status;
 }
 
 /* The local copies' tables follow from the schemas and from what is there: `init` makes them. */
@@ -64,9 +66,7 @@ static enum status init_copy(const struct service *service, const struct init_op
         status = ops->prepare(store, &service->mappings[i], err);
         if (status == STATUS_OK)
             fprintf(options->out, "ready    local copy %s in table %s\n",
-                    config->apply[i].entity_type,
-                    config->apply[i].table == NULL ? config->apply[i].entity_type
-                                                   : config->apply[i].table);
+                    config->apply[i].entity_type, mapping_table(&service->mappings[i]));
     }
     if (status == STATUS_OK)
         fprintf(options->out, "ready    tables of the applying side, copy id %s\n", meta.copy_id);
@@ -114,7 +114,7 @@ static int init_run(const struct command *command, int argc, char **argv)
         status = init_service(
             service.config, (const struct entity_schema *const *)service.published, &options, &err);
     if (status == STATUS_OK && options.print_sql)
-        status = init_print_grants(&service, stdout, &err);
+        status = init_print_copy(&service, stdout, &err);
     code = status == STATUS_OK ? EX_OK : command_fail(&err);
     service_close(&service);
     return code;

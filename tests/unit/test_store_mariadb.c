@@ -505,13 +505,11 @@ static void the_variable_names_the_table_during_a_run_only(void **state)
 static void the_grants_are_enough_for_each_role_and_no_more(void **state)
 {
     (void)state;
-    struct config_entry entries[] = {entry};
-    struct config config = {.apply = entries, .apply_count = 1};
     struct partition_state owned = {.topic = "order", .token = "t"};
     struct buffer grants;
     ops->close(open_prepared());
     buffer_init(&grants, 65536);
-    ops->grants(&config, &grants);
+    assert_ok(ops->copy_sql(&mapping, 1, &grants, &err));
     mariadb_execute(url, "CREATE ROLE keepstep_agent; CREATE ROLE keepstep_lag; "
                          "CREATE USER agent@localhost, lag@localhost; "
                          "GRANT keepstep_agent TO agent@localhost; "

@@ -482,13 +482,11 @@ static void bytes_that_are_no_text_are_kept_and_found_again(void **state)
 static void the_grants_are_enough_for_each_role_and_no_more(void **state)
 {
     (void)state;
-    struct config_entry entries[] = {entry};
-    struct config config = {.apply = entries, .apply_count = 1};
     struct partition_state owned = {.topic = "order", .token = "t"};
     struct buffer grants;
     ops->close(open_prepared());
     buffer_init(&grants, 65536);
-    ops->grants(&config, &grants);
+    assert_ok(ops->copy_sql(&mapping, 1, &grants, &err));
     postgresql_execute(url, "CREATE ROLE keepstep_agent LOGIN; CREATE ROLE keepstep_lag LOGIN");
     postgresql_execute(url, buffer_text(&grants));
     buffer_done(&grants);

@@ -93,7 +93,3 @@ GRANT SELECT ON keepstep_position TO keepstep_lag;
 GRANT SELECT ON keepstep_sequence TO keepstep_lag;
 GRANT SELECT ON keepstep_blocked TO keepstep_lag;
 GRANT SELECT (parked_id, topic, `partition`, `offset`, state) ON keepstep_parked TO keepstep_lag;
--- name: grants_of_outbox
-GRANT SELECT ON outbox TO keepstep_agent;
-GRANT SELECT ON keepstep_relay TO keepstep_agent;
-GRANT SELECT ON keepstep_relay TO keepstep_lag;

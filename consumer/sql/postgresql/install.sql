@@ -86,6 +86,3 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_idempotency_key, keepstep_super
     keepstep_parked, keepstep_blocked TO keepstep_agent;
 GRANT SELECT ON keepstep_position, keepstep_sequence, keepstep_blocked TO keepstep_lag;
 GRANT SELECT (parked_id, topic, partition, "offset", state) ON keepstep_parked TO keepstep_lag;
--- name: grants_of_outbox
-GRANT SELECT ON keepstep_relay, outbox TO keepstep_agent;
-GRANT SELECT ON keepstep_relay TO keepstep_lag;

@@ -198,6 +198,9 @@ VALUES (?, ?, ?, ?, ?, ?)
 CREATE ROLE IF NOT EXISTS keepstep_relay;
 CREATE ROLE IF NOT EXISTS keepstep_agent;
 CREATE ROLE IF NOT EXISTS keepstep_lag;
+CREATE ROLE IF NOT EXISTS keepstep_run;
+GRANT keepstep_relay TO keepstep_run;
+GRANT keepstep_agent TO keepstep_run;
 GRANT SELECT, UPDATE, DELETE ON outbox TO keepstep_relay;
 GRANT SELECT, UPDATE ON keepstep_relay TO keepstep_relay;
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_partition TO keepstep_relay;

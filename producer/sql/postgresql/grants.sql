@@ -1,11 +1,13 @@
--- The least that each role needs on this side; the administrator gives the roles a login.
+-- The least that each role needs on this side; keepstep_run is relay and agent in one process. The
+-- administrator makes logins that are members of one of them.
 
 -- name: grants
 DO $keepstep$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['keepstep_agent', 'keepstep_relay', 'keepstep_lag'] LOOP
+  FOREACH name IN ARRAY ARRAY['keepstep_agent', 'keepstep_relay', 'keepstep_lag', 'keepstep_run']
+  LOOP
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = name) THEN
       EXECUTE format('CREATE ROLE %I', name);
     END IF;
@@ -13,6 +15,7 @@ BEGIN
   END LOOP;
 END
 $keepstep$;
+GRANT keepstep_agent, keepstep_relay TO keepstep_run;
 GRANT SELECT, DELETE, UPDATE (aggregateid, kafka_partition, sequence, set_aside)
   ON outbox TO keepstep_relay;
 GRANT SELECT, UPDATE (holder, epoch, lease_until_us) ON keepstep_relay TO keepstep_relay;
