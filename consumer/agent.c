@@ -15,6 +15,7 @@
 #define AGENT_CHECK_US       500000
 #define AGENT_HINT_US        200000
 #define AGENT_PRUNE_US       60000000
+#define AGENT_KEPT_US        1000000
 #define AGENT_LAG_US         1000000
 #define AGENT_LAG_TIMEOUT_MS 1000
 #define AGENT_FREE_US        2000 /* beside an outbox, between two transactions */
@@ -373,6 +374,15 @@ static enum status agent_prune(struct agent *agent, struct error *err)
     return applier_prune(agent->applier, err);
 }
 
+static enum status agent_write_kept(struct agent *agent, struct error *err)
+{
+    int64_t now = clock_monotonic_us();
+    if (now < agent->next_kept_us || agent->batch.count > 0)
+        return STATUS_OK;
+    agent->next_kept_us = now + AGENT_KEPT_US;
+    return applier_write_kept(agent->applier, err);
+}
+
 /** Ask for one partition's last stable offset; failing tells nothing. */
 static enum status agent_measure_lag(struct agent *agent, struct error *err)
 {
@@ -407,6 +417,7 @@ static const struct agent_step agent_steps[] = {
     {"apply", agent_apply},
     {"hint", agent_hint},
     {"retry parked", agent_retry_parked},
+    {"write kept images", agent_write_kept},
     {"make durable", agent_make_durable},
     {"check revisions", agent_check_revisions},
     {"prune", agent_prune},

@@ -34,6 +34,7 @@ struct agent {
     int64_t backoff_us; /* of the database; 0: it answers */
     int64_t next_check_us;
     int64_t next_prune_us;
+    int64_t next_kept_us;
     int64_t next_end_us;
     int64_t next_lag_us;
     int64_t next_hint_us;

@@ -89,6 +89,10 @@ enum status applier_stop(struct applier *applier, size_t index, const char *reas
 enum status applier_retry_parked(struct applier *applier, int64_t now_us,
                                  struct error *err) MUST_CHECK;
 
+/** Write kept images whose own change is not under way any more: an operator dropped it from the
+ * outbox (rule 18). Statuses as applier_apply(). */
+enum status applier_write_kept(struct applier *applier, struct error *err) MUST_CHECK;
+
 /** Commit durably where a commit did not wait for a second (or `now`). Statuses as applier_apply().
  */
 enum status applier_make_durable(struct applier *applier, bool now, struct error *err) MUST_CHECK;

@@ -17,6 +17,8 @@ struct owned {
     int64_t end_offset;  /* noted end of the log, 0: none */
     int64_t retry_at_us; /* no earlier look for waiting records */
     bool cure;           /* a commit may have cured waiting records: look at once */
+    bool kept;           /* superseded images of it may be stored */
+    int64_t kept_offset; /* the record of the last one looked at */
 
     int64_t stop_offset; /* events from here on are not applied; INT64_MAX: none */
     char stop_reason[ERROR_TEXT_SIZE];
@@ -55,6 +57,7 @@ struct applier {
     bool connection_lost;       /* the store must be opened anew; then reload_needed too */
     size_t stops;               /* partitions cut or duplicates found: the batch is judged anew */
     bool publishes;             /* some mapping is published here: rule 18 applies */
+    size_t kept_index;          /* the partition whose kept images are looked at next */
 
     /* The running transaction. */
     struct own_change *own_changes; /* sorted by entity */
@@ -118,6 +121,27 @@ enum status applier_write(struct applier *applier, struct batch *batch,
 /** Park, keep superseded images and record sequences. */
 enum status applier_write_evidence(struct applier *applier, const struct batch *batch,
                                    struct error *err) MUST_CHECK;
+
+/** Drop an entity's kept image: what the row holds now is newer. */
+enum status applier_drop_kept(struct applier *applier, const struct owned *owned,
+                              const struct change *change, struct error *err) MUST_CHECK;
+
+/** Write a change that is stored outside the log, and take it back to the savepoint where the look
+ * behind it finds an own change. @return OK with *ret_superseded; REJECT; STOP; RETRY; FATAL. */
+enum status applier_attempt_write(struct applier *applier, const struct mapping *mapping,
+                                  const struct change *change, bool *ret_superseded,
+                                  struct error *err) MUST_CHECK;
+
+/** From here on applier_is_pending() asks for each entity of this type alone. */
+enum status applier_look_for(struct applier *applier, const struct owned *owned,
+                             struct slice entity_type, struct error *err) MUST_CHECK;
+
+/** Work on what the database keeps of a partition, in one transaction with its fence; memory takes
+ * what the database holds after it. */
+typedef enum status applier_repair_work(struct applier *applier, struct owned *owned,
+                                        const void *subject, struct error *err);
+enum status applier_repair(struct applier *applier, struct owned *owned, applier_repair_work *work,
+                           const void *subject, struct error *err) MUST_CHECK;
 
 /** Let an event stop its partition at the next attempt. */
 void applier_stop_at(struct applier *applier, const struct change *change, const char *reason);

@@ -26,10 +26,9 @@ static bool applier_parked_superseded(struct applier *applier, const struct park
     return false;
 }
 
-/** Write, and take it back where the look behind it finds an own change. */
-static enum status applier_attempt_write(struct applier *applier, const struct mapping *mapping,
-                                         const struct change *change, bool *ret_superseded,
-                                         struct error *err)
+enum status applier_attempt_write(struct applier *applier, const struct mapping *mapping,
+                                  const struct change *change, bool *ret_superseded,
+                                  struct error *err)
 {
     const struct change *const changes[] = {change};
     size_t failed = 0;
@@ -42,8 +41,9 @@ static enum status applier_attempt_write(struct applier *applier, const struct m
     return applier->ops->savepoint(applier->store, true, err);
 }
 
-static enum status applier_attempt(struct applier *applier, const struct parked_record *records,
-                                   size_t count, size_t index, struct error *err)
+static enum status applier_attempt(struct applier *applier, struct owned *owned,
+                                   const struct parked_record *records, size_t count, size_t index,
+                                   struct error *err)
 {
     struct change *change = NULL;
     enum status status = applier_decode(applier, &records[index].record, &change, err);
@@ -59,8 +59,11 @@ static enum status applier_attempt(struct applier *applier, const struct parked_
         status = applier_is_pending(applier, change, applier->ranges[0].above, &superseded, err);
     if (status == STATUS_OK && !superseded)
         status = applier_attempt_write(applier, mapping, change, &superseded, err);
-    if (status != STATUS_OK || !superseded)
+    if (status == STATUS_OK && !superseded)
+        return applier_drop_kept(applier, owned, change, err);
+    if (status != STATUS_OK)
         return status;
+    owned->kept = true;
     struct superseded_image image = {.entity_type = change->entity_type,
                                      .entity_key = change->entity_key,
                                      .record = change->record};
@@ -89,7 +92,7 @@ static enum status applier_attempt_failed(struct applier *applier,
 }
 
 /** One record. @return OK with *ret_applied; false ends the entity's run. */
-static enum status applier_retry_record(struct applier *applier,
+static enum status applier_retry_record(struct applier *applier, struct owned *owned,
                                         const struct parked_record *records, size_t count,
                                         size_t index, bool *ret_applied, struct error *err)
 {
@@ -98,7 +101,7 @@ static enum status applier_retry_record(struct applier *applier,
     enum status status = applier->ops->savepoint(applier->store, false, err);
     if (status != STATUS_OK)
         return status;
-    status = applier_attempt(applier, records, count, index, &why);
+    status = applier_attempt(applier, owned, records, count, index, &why);
     if (status == STATUS_OK) {
         *ret_applied = true;
         return applier->ops->edit_parked(applier->store, &records[index], PARKED_DELETE, err);
@@ -113,11 +116,10 @@ static enum status applier_retry_record(struct applier *applier,
     return status;
 }
 
-/** The unpublished own changes of the entities' type, above what was read back. */
-static enum status applier_look_for(struct applier *applier, const struct owned *owned,
-                                    const struct parked_record *head, struct error *err)
+enum status applier_look_for(struct applier *applier, const struct owned *owned,
+                             struct slice entity_type, struct error *err)
 {
-    const struct mapping *mapping = applier_mapping(applier, head->entity_type);
+    const struct mapping *mapping = applier_mapping(applier, entity_type);
     applier->range_count = 0;
     applier->own_complete = false; /* asks for the one entity */
     if (mapping == NULL || !mapping->published_here)
@@ -133,8 +135,9 @@ static enum status applier_look_for(struct applier *applier, const struct owned 
 }
 
 static enum status applier_retry_run(struct applier *applier, struct owned *owned,
-                                     const struct parked_record *head, struct error *err)
+                                     const void *subject, struct error *err)
 {
+    const struct parked_record *head = subject;
     char type[STORE_NAME_SIZE];
     if (head->entity_type.length >= sizeof type)
         return STATUS_OK;
@@ -153,30 +156,29 @@ static enum status applier_retry_run(struct applier *applier, struct owned *owne
     enum status status = applier->ops->read_parked(applier->store, &filter, &applier->arena,
                                                    &records, &count, err);
     if (status == STATUS_OK)
-        status = applier_look_for(applier, owned, head, err);
+        status = applier_look_for(applier, owned, head->entity_type, err);
     bool applied = true;
     for (size_t i = 0; i < count && status == STATUS_OK && applied; i++) {
         if (records[i].state == PARKED_SKIPPED)
             continue;
         if (records[i].state == PARKED_HELD)
             break;
-        status = applier_retry_record(applier, records, count, i, &applied, err);
+        status = applier_retry_record(applier, owned, records, count, i, &applied, err);
         if (status == STATUS_OK && applied && applier->metrics != NULL)
             atomic_fetch_add(&applier->metrics->events_applied, 1);
     }
     return status;
 }
 
-/** One entity in one transaction; memory takes what the database holds after it. */
-static enum status applier_retry_entity(struct applier *applier, struct owned *owned,
-                                        const struct parked_record *head, struct error *err)
+enum status applier_repair(struct applier *applier, struct owned *owned, applier_repair_work *work,
+                           const void *subject, struct error *err)
 {
     struct partition_state state = {0};
     struct fence fence = applier_fence(owned);
     applier_begin_work(applier);
     enum status status = applier->ops->begin(applier->store, &fence, 1, err);
     if (status == STATUS_OK)
-        status = applier_retry_run(applier, owned, head, err);
+        status = work(applier, owned, subject, err);
     if (status == STATUS_OK)
         status = applier->ops->read(applier->store, owned->state.topic, owned->state.partition,
                                     &state, err);
@@ -213,7 +215,7 @@ static enum status applier_retry_partition(struct applier *applier, struct owned
     (void)applier_note(applier, status, err);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         arena_reset(&applier->arena);
-        status = applier_retry_entity(applier, owned, &heads[i], err);
+        status = applier_repair(applier, owned, applier_retry_run, &heads[i], err);
     }
     arena_done(&arena);
     return status;

@@ -161,8 +161,11 @@ enum status applier_take(struct applier *applier, struct partition_state *state,
         return applier_note(applier, status, err);
     }
     state->stopped[0] = '\0'; /* a restart tries again; the reason is written anew if it stands */
-    applier->owned[count] = (struct owned){
-        .state = *state, .stop_offset = INT64_MAX, .durable_offset = state->next_offset};
+    applier->owned[count] = (struct owned){.state = *state,
+                                           .stop_offset = INT64_MAX,
+                                           .durable_offset = state->next_offset,
+                                           .kept = true,
+                                           .kept_offset = -1};
     applier->owned_count = count + 1;
     *ret_index = count;
     *state = (struct partition_state){0};
@@ -350,6 +353,7 @@ static void applier_reload_swap(struct applier *applier, struct owned *owned,
     }
     owned->end_offset = 0;
     owned->retry_at_us = 0;
+    owned->kept = true;
     applier_publish_metrics(applier, owned);
 }
 

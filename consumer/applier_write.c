@@ -121,7 +121,12 @@ static enum status applier_write_single(struct applier *applier, const struct wr
                                         struct error *err)
 {
     struct error reject = ERROR_INIT;
-    if (applier_is_blocked(applier, write->image))
+    bool blocked = applier_is_blocked(applier, write->image);
+    if (blocked && write->event->change.kind == KIND_VOID) {
+        write->event->outcome = EVENT_PASSED; /* what blocks is newer than the kept image */
+        return STATUS_OK;
+    }
+    if (blocked)
         return applier_park_event(applier, write->event, REJECT_WAITING, 0, "behind a parked event",
                                   err);
     enum status status = applier->ops->savepoint(applier->store, false, err);
@@ -198,7 +203,8 @@ static enum status applier_write_parked(struct applier *applier, const struct ba
         bool readable = change->entity_type.length > 0 && change->entity_key.length > 0;
         enum parked_state state = event->parked_held ? PARKED_HELD : PARKED_WAITING;
         records[count++] = (struct parked_record){
-            .record = change->record,
+            .record = change->kind == KIND_VOID && event->image != NULL ? event->image->record
+                                                                        : change->record,
             .entity_type = readable ? change->entity_type : slice_of(""),
             .entity_key = readable ? change->entity_key : change->record.key,
             .state = event->parked_behind ? PARKED_BEHIND : state,
@@ -211,7 +217,21 @@ static enum status applier_write_parked(struct applier *applier, const struct ba
     return applier->ops->park(applier->store, records, count, err);
 }
 
-/** Keep the last superseded image of an entity; drop it once an own change of it was read back. */
+enum status applier_drop_kept(struct applier *applier, const struct owned *owned,
+                              const struct change *change, struct error *err)
+{
+    struct superseded_image image = {.entity_type = change->entity_type,
+                                     .entity_key = change->entity_key};
+    struct superseded_image none = {0};
+    if (!owned->kept)
+        return STATUS_OK;
+    return applier->ops->superseded(applier->store, SUPERSEDED_DROP, &image, &applier->arena, &none,
+                                    err);
+}
+
+/** Keep the last superseded image of an entity, until something newer is written or an own change
+ * of it was read back: a parked one is written later, or skipped, and then the row has it already.
+ */
 static enum status applier_write_superseded(struct applier *applier, const struct batch *batch,
                                             struct error *err)
 {
@@ -225,14 +245,14 @@ static enum status applier_write_superseded(struct applier *applier, const struc
                                          .entity_key = change->entity_key,
                                          .record = change->record};
         struct superseded_image none = {0};
+        struct owned *owned = &applier->owned[change->partition_index];
         bool own = applier_is_own(applier, change);
-        bool written = event->outcome == EVENT_APPLY;
+        owned->kept = owned->kept || event->outcome == EVENT_SUPERSEDED;
         if (event->outcome == EVENT_SUPERSEDED)
             status = applier->ops->superseded(applier->store, SUPERSEDED_KEEP, &image,
                                               &applier->arena, &none, err);
-        else if (written && own)
-            status = applier->ops->superseded(applier->store, SUPERSEDED_DROP, &image,
-                                              &applier->arena, &none, err);
+        else if (event->outcome == EVENT_APPLY || (event->outcome == EVENT_PARKED && own))
+            status = applier_drop_kept(applier, owned, change, err);
     }
     return status;
 }

@@ -158,7 +158,12 @@ struct superseded_image {
     struct slice entity_key;
     struct record record;
 };
-enum superseded_edit { SUPERSEDED_KEEP, SUPERSEDED_READ, SUPERSEDED_DROP };
+enum superseded_edit {
+    SUPERSEDED_KEEP,
+    SUPERSEDED_READ,
+    SUPERSEDED_NEXT, /* of the record's topic and partition the first kept behind its offset */
+    SUPERSEDED_DROP,
+};
 
 struct store_meta {
     char copy_id[STORE_TOKEN_SIZE];
@@ -207,7 +212,7 @@ struct store_ops {
     enum status (*savepoint)(struct store *store, bool undo, struct error *err);
     /** Own changes not read back of the given types: rows without sequence (set aside included) and
      * rows above each range. @param limit past it *ret_complete is false and the caller asks with
-     * `entity` set for one entity alone. Slices live in `arena`. */
+     * `entity` set for one entity alone. Slices live in `arena`. Legal outside a transaction. */
     enum status (*look)(struct store *store, const struct look_range *ranges, size_t count,
                         const struct own_change *entity, size_t limit, struct arena *arena,
                         struct own_change **ret_changes, size_t *ret_count, bool *ret_complete,
@@ -240,8 +245,8 @@ struct store_ops {
      * @return OK; RETRY; ABORT (it is not there any more). */
     enum status (*edit_parked)(struct store *store, const struct parked_record *record,
                                enum parked_edit edit, struct error *err);
-    /** Keep, read (ret_image->record.topic NULL: none) or drop the superseded image of an entity.
-     */
+    /** Keep, read (ret_image->record.topic NULL: none) or drop the superseded image of an entity;
+     * reading is legal outside a transaction. */
     enum status (*superseded)(struct store *store, enum superseded_edit edit,
                               const struct superseded_image *image, struct arena *arena,
                               struct superseded_image *ret_image, struct error *err);

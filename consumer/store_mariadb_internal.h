@@ -39,6 +39,7 @@
     X(PARKED_STATE)                                                                                \
     X(SUPERSEDED_KEEP)                                                                             \
     X(SUPERSEDED_READ)                                                                             \
+    X(SUPERSEDED_NEXT)                                                                             \
     X(SUPERSEDED_DROP)                                                                             \
     X(CATALOGUE_SERVER)                                                                            \
     X(CATALOGUE_VERSION)                                                                           \

@@ -248,10 +248,21 @@ enum status store_mariadb_superseded(struct store *store, enum superseded_edit e
         return superseded_keep(self, image, err);
     if (edit == SUPERSEDED_DROP)
         return store_mariadb_run(self, STATEMENT_SUPERSEDED_DROP, PARAMETERS(type, key), NULL, err);
-    *ret_image = (struct superseded_image){.entity_type = image->entity_type,
-                                           .entity_key = image->entity_key};
-    enum status status = store_mariadb_start(self, STATEMENT_SUPERSEDED_READ, PARAMETERS(type, key),
-                                             &statement, &row, err);
+    *ret_image = (struct superseded_image){0};
+    enum status status;
+    if (edit == SUPERSEDED_NEXT)
+        status = store_mariadb_start(self, STATEMENT_SUPERSEDED_NEXT,
+                                     PARAMETERS(parameter_text(image->record.topic),
+                                                parameter_integer(image->record.partition),
+                                                parameter_integer(image->record.offset)),
+                                     &statement, &row, err);
+    else
+        status = store_mariadb_start(self, STATEMENT_SUPERSEDED_READ, PARAMETERS(type, key),
+                                     &statement, &row, err);
+    if (status == STATUS_OK && row &&
+        (!store_mariadb_keep(statement, 6, arena, &ret_image->entity_type) ||
+         !store_mariadb_keep(statement, 7, arena, &ret_image->entity_key)))
+        status = out_of_memory(err);
     if (status == STATUS_OK && row)
         status = record_fill(statement, 0, arena, &ret_image->record, err);
     store_mariadb_end(statement);

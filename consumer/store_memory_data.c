@@ -239,6 +239,21 @@ enum status store_memory_edit_parked(struct store *store, const struct parked_re
     return STATUS_OK;
 }
 
+/** The first image kept behind a record in its partition. */
+static struct superseded_image *superseded_next(struct model *model, const struct record *record)
+{
+    struct superseded_image *next = NULL;
+    for (size_t i = 0; i < model->superseded.count; i++) {
+        struct superseded_image *candidate = list_at(&model->superseded, i);
+        if (strcmp(candidate->record.topic, record->topic) == 0 &&
+            candidate->record.partition == record->partition &&
+            candidate->record.offset > record->offset &&
+            (next == NULL || candidate->record.offset < next->record.offset))
+            next = candidate;
+    }
+    return next;
+}
+
 enum status store_memory_superseded(struct store *store, enum superseded_edit edit,
                                     const struct superseded_image *image, struct arena *arena,
                                     struct superseded_image *ret_image, struct error *err)
@@ -250,16 +265,16 @@ enum status store_memory_superseded(struct store *store, enum superseded_edit ed
     (void)arena;
     (void)err;
 
-    for (; found == NULL && index < model->superseded.count; index++) {
+    if (edit == SUPERSEDED_NEXT)
+        found = superseded_next(model, &image->record);
+    for (; edit != SUPERSEDED_NEXT && found == NULL && index < model->superseded.count; index++) {
         struct superseded_image *candidate = list_at(&model->superseded, index);
         if (slice_equal(candidate->entity_type, image->entity_type) &&
             slice_equal(candidate->entity_key, image->entity_key))
             found = candidate;
     }
-    if (edit == SUPERSEDED_READ) {
-        *ret_image = found != NULL ? *found
-                                   : (struct superseded_image){.entity_type = image->entity_type,
-                                                               .entity_key = image->entity_key};
+    if (edit == SUPERSEDED_READ || edit == SUPERSEDED_NEXT) {
+        *ret_image = found != NULL ? *found : (struct superseded_image){0};
         return STATUS_OK;
     }
     if (found != NULL)

@@ -36,6 +36,7 @@
     X(PARKED_STATE)                                                                                \
     X(SUPERSEDED_KEEP)                                                                             \
     X(SUPERSEDED_READ)                                                                             \
+    X(SUPERSEDED_NEXT)                                                                             \
     X(SUPERSEDED_DROP)                                                                             \
     X(CATALOGUE_LOCK)                                                                              \
     X(CATALOGUE_TABLE)                                                                             \

@@ -210,11 +210,22 @@ enum status store_postgresql_superseded(struct store *store, enum superseded_edi
         return superseded_keep(self, image, err);
     if (edit == SUPERSEDED_DROP)
         return store_postgresql_send(self, STATEMENT_SUPERSEDED_DROP, PARAMETERS(type, key), err);
-    *ret_image = (struct superseded_image){.entity_type = image->entity_type,
-                                           .entity_key = image->entity_key};
-    enum status status = store_postgresql_run(self, STATEMENT_SUPERSEDED_READ,
-                                              PARAMETERS(type, key), &result, err);
-    if (status == STATUS_OK && PQntuples(result) > 0)
+    *ret_image = (struct superseded_image){0};
+    enum status status;
+    if (edit == SUPERSEDED_NEXT)
+        status = store_postgresql_run(self, STATEMENT_SUPERSEDED_NEXT,
+                                      PARAMETERS(parameter_text(image->record.topic),
+                                                 parameter_integer(image->record.partition),
+                                                 parameter_integer(image->record.offset)),
+                                      &result, err);
+    else
+        status = store_postgresql_run(self, STATEMENT_SUPERSEDED_READ, PARAMETERS(type, key),
+                                      &result, err);
+    bool row = status == STATUS_OK && PQntuples(result) > 0;
+    if (row && (!store_postgresql_keep(result, 0, 6, arena, &ret_image->entity_type) ||
+                !store_postgresql_keep(result, 0, 7, arena, &ret_image->entity_key)))
+        status = out_of_memory(err);
+    if (row && status == STATUS_OK)
         status = record_fill(result, 0, 0, arena, &ret_image->record, err);
     return status;
 }

@@ -42,6 +42,7 @@
     X(PARKED_STATE)                                                                                \
     X(SUPERSEDED_KEEP)                                                                             \
     X(SUPERSEDED_READ)                                                                             \
+    X(SUPERSEDED_NEXT)                                                                             \
     X(SUPERSEDED_DROP)                                                                             \
     X(CATALOGUE_TABLE)                                                                             \
     X(CATALOGUE_OUTBOX)                                                                            \

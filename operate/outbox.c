@@ -112,7 +112,10 @@ static enum status outbox_do(struct outbox *outbox, const char *verb, int64_t po
     enum status status = outbox->ops->release(outbox, position, drop, err);
     if (status == STATUS_OK)
         fprintf(stderr, "position %lld: %s\n", (long long)position,
-                drop ? "dropped; it will not be published" : "the relay tries it again");
+                drop ? "dropped; it will not be published, and other copies keep what they have. "
+                       "The agent writes what it kept back of another service's change to this "
+                       "entity; where there was none, write the entity again"
+                     : "the relay tries it again");
     return status;
 }
 

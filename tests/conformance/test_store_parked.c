@@ -159,6 +159,39 @@ static void the_last_superseded_image_is_kept_until_it_is_dropped(void)
     store_case_commit();
 }
 
+static void kept_images_are_read_one_behind_the_other_in_the_order_of_the_log(void)
+{
+    struct superseded_image from = {.record = {.topic = STORE_CASE_TOPIC, .offset = -1}};
+    struct superseded_image read;
+    static const struct {
+        const char *key;
+        int64_t offset;
+    } kept[] = {{"a", 9}, {"b", 3}, {"c", 12}};
+    store_case_begin();
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        struct superseded_image image = {
+            .entity_type = slice_of("order"),
+            .entity_key = slice_of(kept[i].key),
+            .record = {.topic = i == 2 ? "another" : STORE_CASE_TOPIC, .offset = kept[i].offset}};
+        assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_KEEP, &image,
+                                             &store_case_arena, NULL, &store_case_err));
+    }
+    store_case_commit();
+    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_NEXT, &from,
+                                         &store_case_arena, &read, &store_case_err));
+    assert_true(slice_is(read.entity_type, "order"));
+    assert_true(slice_is(read.entity_key, "b"));
+    assert_int_equal(read.record.offset, 3);
+    from.record.offset = 3;
+    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_NEXT, &from,
+                                         &store_case_arena, &read, &store_case_err));
+    assert_true(slice_is(read.entity_key, "a"));
+    from.record.offset = 9;
+    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_NEXT, &from,
+                                         &store_case_arena, &read, &store_case_err));
+    assert_null(read.record.topic);
+}
+
 int main(void)
 {
     static struct store_case cases[] = {
@@ -167,6 +200,7 @@ int main(void)
         STORE_CASE(the_next_record_of_an_entity_waits_once_its_head_is_gone),
         STORE_CASE(a_failed_attempt_and_a_retry_are_written),
         STORE_CASE(the_last_superseded_image_is_kept_until_it_is_dropped),
+        STORE_CASE(kept_images_are_read_one_behind_the_other_in_the_order_of_the_log),
     };
     return store_case_run(cases, sizeof cases / sizeof cases[0]);
 }

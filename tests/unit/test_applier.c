@@ -254,6 +254,94 @@ static void test_own_void_writes_the_kept_image(void **test)
     copy_finish(f);
 }
 
+static void test_dropped_own_change_lets_the_kept_image_be_written(void **test)
+{
+    (void)test;
+    struct copy *f = copy_begin(outbox_table, true);
+    copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_apply(f);
+    copy_must(f, applier_write_kept(f->applier, &f->err));
+    assert_string_equal(copy_rows(f), "1|own|own\n"); /* still under way */
+    (void)sqlite_text(f->database, "DELETE FROM outbox");
+    copy_must(f, applier_write_kept(f->applier, &f->err));
+    copy_must(f, applier_write_kept(f->applier, &f->err)); /* from the beginning again */
+    assert_string_equal(copy_rows(f), "1|theirs|theirs\n");
+    assert_int_equal(sqlite_number(f->database, "SELECT count(*) FROM keepstep_superseded"), 0);
+    copy_finish(f);
+}
+
+static void test_kept_image_is_written_after_a_restart_too(void **test)
+{
+    (void)test;
+    struct copy *f = copy_begin(outbox_table, true);
+    copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_apply(f);
+    applier_free(f->applier);
+    (void)sqlite_text(f->database, "DELETE FROM outbox");
+    f->applier = copy_open(f);
+    copy_must(f, applier_write_kept(f->applier, &f->err));
+    assert_string_equal(copy_rows(f), "1|theirs|theirs\n");
+    copy_finish(f);
+}
+
+static void test_kept_image_is_gone_once_something_newer_is_written(void **test)
+{
+    (void)test;
+    struct copy *f = copy_begin(outbox_table, true);
+    copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_apply(f);
+    (void)sqlite_text(f->database, "DELETE FROM outbox");
+    copy_add(f, 2, 1, "u", ",\"a\":\"newer\",\"b\":\"newer\"");
+    copy_apply(f);
+    assert_string_equal(copy_rows(f), "1|newer|newer\n");
+    copy_must(f, applier_write_kept(f->applier, &f->err));
+    copy_add_from(f, "billing", 1, "o2", "", "void", 1, "nothing that can be read");
+    copy_apply(f);
+    assert_string_equal(copy_rows(f), "1|newer|newer\n");
+    copy_finish(f);
+}
+
+static void test_refused_kept_image_waits_like_its_record(void **test)
+{
+    (void)test;
+    struct copy *f = copy_begin(outbox_table, true);
+    (void)sqlite_text(f->database, "CREATE UNIQUE INDEX orders_a ON orders (a);"
+                                   "INSERT INTO orders VALUES (2, 'theirs', 'first')");
+    copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_apply(f);
+    (void)sqlite_text(f->database, "DELETE FROM outbox");
+    copy_must(f, applier_write_kept(f->applier, &f->err));
+    assert_string_equal(copy_rows(f), "1|own|own\n2|theirs|first\n");
+    assert_string_equal(sqlite_text(f->database, "SELECT \"offset\", state FROM keepstep_parked"),
+                        "0|1\n");
+    assert_int_equal(sqlite_number(f->database, "SELECT count(*) FROM keepstep_superseded"), 0);
+    copy_add(f, 2, 2, "d", "");
+    copy_apply(f);
+    copy_must(f, applier_retry_parked(f->applier, clock_wall_us(), &f->err));
+    assert_string_equal(copy_rows(f), "1|theirs|theirs\n");
+    copy_finish(f);
+}
+
+static void test_own_event_parked_and_skipped_does_not_bring_an_older_image(void **test)
+{
+    (void)test;
+    struct copy *f = copy_begin(outbox_table, true);
+    copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_apply(f);
+    (void)sqlite_text(f->database, "UPDATE outbox SET kafka_partition = 0, sequence = 1");
+    copy_add_from(f, "billing", 1, "o1", "", NULL, 1, "not to be read");
+    copy_apply(f);
+    assert_int_equal(sqlite_number(f->database, "SELECT count(*) FROM keepstep_parked"), 1);
+    copy_must(f, applier_write_kept(f->applier, &f->err));
+    (void)sqlite_text(f->database, "UPDATE keepstep_parked SET state = 3;"
+                                   "UPDATE keepstep_position SET revision = revision + 1");
+    copy_must(f, applier_refresh(f->applier, &f->err));
+    applier_seen_reload(f->applier, f->index);
+    copy_must(f, applier_write_kept(f->applier, &f->err));
+    assert_string_equal(copy_rows(f), "1|own|own\n");
+    copy_finish(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +359,11 @@ int main(void)
         TEST(test_state_survives_a_restart),
         TEST(test_later_own_change_supersedes),
         TEST(test_own_void_writes_the_kept_image),
+        TEST(test_dropped_own_change_lets_the_kept_image_be_written),
+        TEST(test_kept_image_is_written_after_a_restart_too),
+        TEST(test_kept_image_is_gone_once_something_newer_is_written),
+        TEST(test_refused_kept_image_waits_like_its_record),
+        TEST(test_own_event_parked_and_skipped_does_not_bring_an_older_image),
     };
     return TEST_RUN(tests);
 }

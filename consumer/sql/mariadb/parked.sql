@@ -60,7 +60,12 @@ ON DUPLICATE KEY UPDATE
     topic = VALUES(topic), `partition` = VALUES(`partition`), `offset` = VALUES(`offset`),
     record_key = VALUES(record_key), record_value = VALUES(record_value), headers = VALUES(headers)
 -- name: superseded_read
-SELECT topic, `partition`, `offset`, record_key, record_value, headers FROM keepstep_superseded
+SELECT topic, `partition`, `offset`, record_key, record_value, headers, entity_type, entity_key
+FROM keepstep_superseded
 WHERE entity_digest = unhex(sha2(concat(?, '\n', ?), 256))
+-- name: superseded_next
+SELECT topic, `partition`, `offset`, record_key, record_value, headers, entity_type, entity_key
+FROM keepstep_superseded
+WHERE topic = ? AND `partition` = ? AND `offset` > ? ORDER BY `offset` LIMIT 1
 -- name: superseded_drop
 DELETE FROM keepstep_superseded WHERE entity_digest = unhex(sha2(concat(?, '\n', ?), 256))

@@ -58,7 +58,12 @@ ON CONFLICT(entity_type, entity_key) DO UPDATE SET
     record_key = excluded.record_key, record_value = excluded.record_value,
     headers = excluded.headers
 -- name: superseded_read
-SELECT topic, partition, offset, record_key, record_value, headers FROM keepstep_superseded
+SELECT topic, partition, offset, record_key, record_value, headers, entity_type, entity_key
+FROM keepstep_superseded
 WHERE entity_type = ?1 AND entity_key = ?2
+-- name: superseded_next
+SELECT topic, partition, offset, record_key, record_value, headers, entity_type, entity_key
+FROM keepstep_superseded
+WHERE topic = ?1 AND partition = ?2 AND offset > ?3 ORDER BY offset LIMIT 1
 -- name: superseded_drop
 DELETE FROM keepstep_superseded WHERE entity_type = ?1 AND entity_key = ?2
