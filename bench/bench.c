@@ -69,22 +69,6 @@ void bench_pragmas(sqlite3 *database)
                             "PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-16384;");
 }
 
-int64_t bench_number(const char *path, const char *sql)
-{
-    sqlite3 *database = NULL;
-    sqlite3_stmt *statement = NULL;
-    int64_t number = 0;
-    if (sqlite3_open_v2(path, &database, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
-        (void)sqlite3_busy_timeout(database, 1000);
-        if (sqlite3_prepare_v2(database, sql, -1, &statement, NULL) == SQLITE_OK &&
-            sqlite3_step(statement) == SQLITE_ROW)
-            number = sqlite3_column_int64(statement, 0);
-    }
-    (void)sqlite3_finalize(statement);
-    (void)sqlite3_close(database);
-    return number;
-}
-
 int64_t bench_memory_kib(int process, const char *field)
 {
     char path[64];

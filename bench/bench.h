@@ -26,9 +26,6 @@ sqlite3_stmt *bench_prepare(sqlite3 *database, const char *sql);
 /** As keepstep's agent has its connection: WAL, NORMAL, checkpoints of 4000 pages, 16 MiB. */
 void bench_pragmas(sqlite3 *database);
 
-/** @return the number that `sql` gives; 0 for a file or a table that is not there yet. */
-int64_t bench_number(const char *path, const char *sql);
-
 /** @return a field such as "VmRSS" of /proc/PROCESS/status in KiB, 0 without it. */
 int64_t bench_memory_kib(int process, const char *field);
 

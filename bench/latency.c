@@ -1,11 +1,12 @@
 /* One event's way from commit to applied, at a steady rate.
  *
- *   latency SERVICE.db PEER.db EVENTS_PER_SECOND SECONDS
+ *   latency SERVICE_URL PEER_URL EVENTS_PER_SECOND SECONDS WRITERS
  *
- * A thread commits one row of "ticks" after the other, each a transaction, into the service's
- * database; the main thread polls the peer's table every half a millisecond. The clock of an event
- * starts just before its COMMIT. The first two seconds are not counted. */
+ * Threads, each with its connection, commit one row of "ticks" after the other, each a transaction,
+ * into the service's database; the main thread polls the peer's table every half a millisecond. The
+ * clock of an event starts just before its COMMIT. The first two seconds are not counted. */
 #include "bench.h"
+#include "database.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -16,6 +17,7 @@
 #define POLL_US      500
 #define WARM_SECONDS 2
 #define WAIT_SECONDS 60
+#define WRITERS_MAX  16
 
 struct latency {
     const char *service;
@@ -25,67 +27,64 @@ struct latency {
     int64_t warm;                /* events that are not counted */
     _Atomic int64_t *written_us; /* by id, from 1 */
     int64_t *taken_us;           /* by id, 0: not seen yet */
-    double writer_seconds;
+    int64_t writers;
 };
 
+struct writer {
+    pthread_t thread;
+    struct latency *latency;
+    int64_t first;
+    double seconds;
+};
+
+/* Writes each WRITERS-th event, beginning at its first. */
 static void *write_all(void *context)
 {
-    struct latency *latency = context;
-    sqlite3 *database = bench_open(latency->service, SQLITE_OPEN_READWRITE);
-    bench_execute(database, "PRAGMA synchronous=NORMAL");
-    sqlite3_stmt *begin = bench_prepare(database, "BEGIN IMMEDIATE");
-    sqlite3_stmt *commit = bench_prepare(database, "COMMIT");
-    sqlite3_stmt *insert = bench_prepare(database, "INSERT INTO ticks VALUES(?,?)");
+    struct writer *writer = context;
+    struct latency *latency = writer->latency;
+    struct database *database = database_open(latency->service);
+    char sql[96];
     int64_t started = bench_now_us();
-    for (int64_t id = 1; id <= latency->count; id++) {
+    for (int64_t id = writer->first; id <= latency->count; id += latency->writers) {
         bench_sleep_us(started + (id - 1) * 1000000 / latency->rate - bench_now_us());
-        (void)sqlite3_bind_int64(insert, 1, id);
-        (void)sqlite3_bind_int64(insert, 2, bench_now_us());
-        if (sqlite3_step(begin) != SQLITE_DONE || sqlite3_step(insert) != SQLITE_DONE)
-            bench_fail("writer: %s", sqlite3_errmsg(database));
+        (void)snprintf(sql, sizeof sql, "INSERT INTO ticks VALUES(%" PRId64 ", %" PRId64 ")", id,
+                       bench_now_us());
+        database_execute(database, "BEGIN");
+        database_execute(database, sql);
         atomic_store(&latency->written_us[id], bench_now_us());
-        if (sqlite3_step(commit) != SQLITE_DONE)
-            bench_fail("writer: %s", sqlite3_errmsg(database));
-        (void)sqlite3_reset(begin);
-        (void)sqlite3_reset(insert);
-        (void)sqlite3_reset(commit);
+        database_execute(database, "COMMIT");
     }
-    latency->writer_seconds = (double)(bench_now_us() - started) / 1e6;
-    (void)sqlite3_finalize(begin);
-    (void)sqlite3_finalize(insert);
-    (void)sqlite3_finalize(commit);
-    (void)sqlite3_close(database);
+    writer->seconds = (double)(bench_now_us() - started) / 1e6;
+    database_close(database);
     return NULL;
 }
 
 /* Partitions arrive in any order among each other: what is asked for begins at the first gap. */
 static void watch_all(struct latency *latency)
 {
-    sqlite3 *database = bench_open(latency->peer, SQLITE_OPEN_READWRITE);
-    sqlite3_stmt *select = bench_prepare(database, "SELECT id FROM ticks WHERE id>=?");
+    struct database *database = database_open(latency->peer);
+    int64_t *ids = bench_allocate((size_t)latency->count * sizeof *ids);
+    char sql[64];
     int64_t deadline = bench_now_us() +
                        (latency->count / latency->rate * 3 + WAIT_SECONDS) * 1000000;
     int64_t first_unseen = 1;
     while (first_unseen <= latency->count) {
-        (void)sqlite3_bind_int64(select, 1, first_unseen);
-        int64_t now = 0;
-        while (sqlite3_step(select) == SQLITE_ROW) {
-            int64_t id = sqlite3_column_int64(select, 0);
-            if (now == 0)
-                now = bench_now_us();
-            if (id <= latency->count && latency->taken_us[id] == 0)
-                latency->taken_us[id] = now - atomic_load(&latency->written_us[id]);
+        (void)snprintf(sql, sizeof sql, "SELECT id FROM ticks WHERE id>=%" PRId64, first_unseen);
+        size_t count = database_numbers(database, sql, ids, (size_t)latency->count);
+        int64_t now = bench_now_us();
+        for (size_t i = 0; i < count; i++) {
+            if (ids[i] <= latency->count && latency->taken_us[ids[i]] == 0)
+                latency->taken_us[ids[i]] = now - atomic_load(&latency->written_us[ids[i]]);
         }
-        (void)sqlite3_reset(select);
         while (first_unseen <= latency->count && latency->taken_us[first_unseen] != 0)
             first_unseen++;
-        if (bench_now_us() > deadline)
+        if (now > deadline)
             bench_fail("event %" PRId64 " of %" PRId64 " has not come", first_unseen,
                        latency->count);
         bench_sleep_us(POLL_US);
     }
-    (void)sqlite3_finalize(select);
-    (void)sqlite3_close(database);
+    free(ids);
+    database_close(database);
 }
 
 static int compare(const void *left, const void *right)
@@ -103,30 +102,40 @@ static double quantile_ms(const int64_t *sorted, int64_t count, double quantile)
 
 int main(int argc, char **argv)
 {
-    if (argc != 5)
-        bench_fail("latency SERVICE.db PEER.db EVENTS_PER_SECOND SECONDS");
-    struct latency latency = {
-        .service = argv[1], .peer = argv[2], .rate = strtoll(argv[3], NULL, 10)};
+    if (argc != 6)
+        bench_fail("latency SERVICE_URL PEER_URL EVENTS_PER_SECOND SECONDS WRITERS");
+    struct latency latency = {.service = argv[1],
+                              .peer = argv[2],
+                              .rate = strtoll(argv[3], NULL, 10),
+                              .writers = strtoll(argv[5], NULL, 10)};
     latency.warm = latency.rate * WARM_SECONDS;
     latency.count = latency.warm + latency.rate * strtoll(argv[4], NULL, 10);
     latency.written_us = calloc((size_t)latency.count + 1, sizeof *latency.written_us);
     latency.taken_us = calloc((size_t)latency.count + 1, sizeof *latency.taken_us);
-    if (latency.rate <= 0 || latency.written_us == NULL || latency.taken_us == NULL)
-        bench_fail("a rate above 0, and memory, is needed");
+    if (latency.rate <= 0 || latency.written_us == NULL || latency.taken_us == NULL ||
+        latency.writers <= 0 || latency.writers > WRITERS_MAX)
+        bench_fail("a rate above 0, 1 to %d writers, and memory, are needed", WRITERS_MAX);
 
-    pthread_t writer;
-    if (pthread_create(&writer, NULL, write_all, &latency) != 0)
-        bench_fail("no thread");
+    struct writer writers[WRITERS_MAX];
+    double seconds = 0;
+    for (int64_t i = 0; i < latency.writers; i++) {
+        writers[i] = (struct writer){.latency = &latency, .first = i + 1};
+        if (pthread_create(&writers[i].thread, NULL, write_all, &writers[i]) != 0)
+            bench_fail("no thread");
+    }
     watch_all(&latency);
-    (void)pthread_join(writer, NULL);
+    for (int64_t i = 0; i < latency.writers; i++) {
+        (void)pthread_join(writers[i].thread, NULL);
+        seconds = writers[i].seconds > seconds ? writers[i].seconds : seconds;
+    }
 
     int64_t counted = latency.count - latency.warm;
     int64_t *taken = latency.taken_us + 1 + latency.warm;
     qsort(taken, (size_t)counted, sizeof *taken, compare);
     printf("{\"events\": %" PRId64 ", \"events_per_second\": %.0f, \"p50_ms\": %.2f, "
            "\"p90_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f}\n",
-           counted, (double)latency.count / latency.writer_seconds,
-           quantile_ms(taken, counted, 0.5), quantile_ms(taken, counted, 0.9),
-           quantile_ms(taken, counted, 0.99), quantile_ms(taken, counted, 1.0));
+           counted, (double)latency.count / seconds, quantile_ms(taken, counted, 0.5),
+           quantile_ms(taken, counted, 0.9), quantile_ms(taken, counted, 0.99),
+           quantile_ms(taken, counted, 1.0));
     return 0;
 }

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Measures Keepstep on a real Kafka, beside bare loops that do nothing but the same writes.
 #
-#   bench/run.sh        (after ./run build; "./run bench" does both)
+#   bench/run.sh [sqlite|postgresql|mariadb|all]     (after ./run build; "./run bench" does both)
+#
+# The databases of both services are of that kind (sqlite), on a server of this run's own with its
+# default durability.
 #
 # KEEPSTEP_BENCH_EVENTS   events of the backlog (300000); 30000 makes a short run
 # KEEPSTEP_BINARY         the program (build/release/keepstep)
@@ -10,18 +13,19 @@
 # consumer group, are in "seconds" of the JSON only.
 #
 # All of one run is on one machine, so the ratios mean something and the rates only little. Results
-# are in build/bench/*.json; nothing passes or fails on the clock.
+# are in build/bench/DATABASE/*.json; nothing passes or fails on the clock.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 events=${KEEPSTEP_BENCH_EVENTS:-300000}
 keepstep=$(realpath -m "${KEEPSTEP_BINARY:-build/release/keepstep}")
-out=$PWD/build/bench
+bin=$PWD/build/bench
 kafka_script=$PWD/tests/support/kafka/kafka.sh
+kinds=${1:-sqlite}
+[ "$kinds" != all ] || kinds="sqlite postgresql mariadb"
 limit=600             # seconds for one backlog
 rate=1000             # events a second for the latency
 seconds=20            # how long
-transaction=1000      # events a transaction of the bare loop
 published="SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition"
 applied="SELECT sum(next_offset) FROM keepstep_position"
 [ "$events" -ge 100000 ] || seconds=5
@@ -40,6 +44,7 @@ clean_up() {
     done
     wait
     [ -n "$work" ] || return 0
+    stop_server
     "$kafka_script" stop "$work/kafka" >/dev/null 2>&1 || true
     if [ -n "${KEEPSTEP_BENCH_KEEP:-}" ]; then
         echo "bench: everything is in $work" >&2
@@ -50,13 +55,12 @@ clean_up() {
 
 compile() {
     local flags name
-    flags="$(pkg-config --cflags --libs sqlite3 rdkafka) -lpthread"
-    mkdir -p "$out"
-    rm -f "$out"/*.json # of an earlier run
-    for name in bare_sqlite bare_producer stopwatch latency; do
+    flags="$(pkg-config --cflags --libs sqlite3 libpq libmariadb rdkafka) -lpthread"
+    mkdir -p "$bin"
+    for name in bare_sqlite bare_postgresql bare_mariadb bare_producer stopwatch latency; do
         # shellcheck disable=SC2086 # flags are words
         gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -Ibench \
-            -o "$out/$name" "bench/$name.c" bench/bench.c $flags
+            -o "$bin/$name" "bench/$name.c" bench/bench.c bench/database.c $flags
     done
 }
 
@@ -76,6 +80,33 @@ start_kafka() {
     bootstrap=127.0.0.1:$port
 }
 
+server=
+start_server() {
+    [ "$kind" != sqlite ] || return 0
+    server=$kind
+    bench/server.sh start "$kind" "$work/$kind" || die 69 "no server of $kind"
+}
+
+stop_server() {
+    [ -z "$server" ] || bench/server.sh stop "$server" "$work/$server" || true
+    server=
+}
+
+url() { # SERVICE
+    case $kind in
+    sqlite) echo "sqlite:$work/$1.db" ;;
+    *) bench/server.sh url "$kind" "$work/$kind" "$1" ;;
+    esac
+}
+
+sql() { # SERVICE SQL
+    case $kind in
+    sqlite) sqlite3 "$work/$1.db" "$2" ;;
+    postgresql) psql -qXtA -v ON_ERROR_STOP=1 -d "$(url "$1")" -c "$2" ;;
+    mariadb) mariadb --no-defaults -N -u root -S "$work/mariadb/socket" -e "$2" "$1" ;;
+    esac
+}
+
 schema() { # ENTITY_TYPE KEY PROPERTY...: all of them required
     local property properties='' required=''
     for property in "${@:2}"; do
@@ -93,11 +124,11 @@ END
 configure() { # SERVICE ENTRIES
     cat >"$work/$1.yaml" <<END
 service: $1
-database: sqlite:$1.db
+database: "$(url "$1")"
 listen: ""
 log: {level: warning, format: logfmt}
 kafka: {bootstrap.servers: "$bootstrap"}
-topic_prefix: "bench."
+topic_prefix: "$kind."
 $2:
   order: {table: orders}
   tick: {table: ticks}
@@ -111,16 +142,41 @@ make_backlog() {
     schema tick id:integer written_us:integer
     configure shop publish
     configure billing apply
-    sqlite3 "$work/shop.db" >/dev/null <<END
-PRAGMA journal_mode=WAL;
+    "make_rows_$kind" >/dev/null
+}
+
+note="' to be left at the door where nobody answers the bell, twice'"
+make_rows_sqlite() {
+    sql shop "PRAGMA journal_mode=WAL;
 CREATE TABLE orders(id INTEGER PRIMARY KEY, customer TEXT NOT NULL, state TEXT NOT NULL,
     total TEXT NOT NULL, note TEXT NOT NULL, created_at TEXT NOT NULL);
 CREATE TABLE ticks(id INTEGER PRIMARY KEY, written_us INTEGER NOT NULL);
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<$events)
 INSERT INTO orders SELECT i, 'customer '||(i%5000), 'open', printf('%d.%02d', i%900, i%100),
-    lower(hex(randomblob(85)))||' to be left at the door where nobody answers the bell, twice',
-    '2026-11-23T09:42:00.'||printf('%06d', i%1000000)||'Z' FROM n;
-END
+    lower(hex(randomblob(85)))||$note,
+    '2026-11-23T09:42:00.'||printf('%06d', i%1000000)||'Z' FROM n;"
+}
+
+make_rows_postgresql() {
+    sql shop "
+CREATE TABLE orders(id bigint PRIMARY KEY, customer text NOT NULL, state text NOT NULL,
+    total numeric NOT NULL, note text NOT NULL, created_at timestamptz NOT NULL);
+CREATE TABLE ticks(id bigint PRIMARY KEY, written_us bigint NOT NULL);
+INSERT INTO orders SELECT i, 'customer '||(i%5000), 'open', i%900 + (i%100)/100.0,
+    repeat(md5(i::text), 2)||repeat(md5((-i)::text), 2)||left(md5((i+0.5)::text), 42)||$note,
+    timestamptz '2026-11-23 09:42:00+00' + (i%1000000)*interval '1 microsecond'
+    FROM generate_series(1, $events) i;"
+}
+
+make_rows_mariadb() {
+    sql shop "
+CREATE TABLE orders(id bigint PRIMARY KEY, customer varchar(64) NOT NULL,
+    state varchar(20) NOT NULL, total decimal(12,2) NOT NULL, note text NOT NULL,
+    created_at datetime(6) NOT NULL) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+CREATE TABLE ticks(id bigint PRIMARY KEY, written_us bigint NOT NULL);
+INSERT INTO orders SELECT seq, concat('customer ', seq%5000), 'open', seq%900 + (seq%100)/100,
+    concat(sha1(seq), sha1(-seq), sha1(seq+0.5), sha1(seq+0.25), left(sha1(seq+0.75), 10), $note),
+    timestamp '2026-11-23 09:42:00' + interval seq%1000000 microsecond FROM seq_1_to_$events;"
 }
 
 init() { # SERVICE
@@ -129,7 +185,7 @@ init() { # SERVICE
 }
 
 timed() { # RESULT SERVICE SQL TARGET
-    "$out/stopwatch" "$work/$2.db" "$3" "$4" "$limit" \
+    "$bin/stopwatch" "$(url "$2")" "$3" "$4" "$limit" \
         "$keepstep" run -c "$work/$2.yaml" >"$out/$1.json" 2>"$work/$1.log" ||
         die 70 "$1: $(tail -n 5 "$work/$1.log")"
 }
@@ -156,22 +212,31 @@ field() { # RESULT NAME
     sed -n "s/.*\"$2\": \\([0-9.]*\\).*/\\1/p" "$out/$1.json"
 }
 
-ratio() { # RESULT BOUND
-    awk -v a="$(field "$1" events_per_second)" -v b="$(field "$2" events_per_second)" \
+ratio() { # RESULT BOUND FIELD_OF_BOUND
+    awk -v a="$(field "$1" events_per_second)" -v b="$(field "$2" "$3")" \
         'BEGIN { printf "%.2f", a / b }'
 }
 
 measure_backlog() {
     timed relay shop "$published" "$events"
-    "$kafka_script" admin topics --bootstrap-server "$bootstrap" --create --topic bench.bare \
+    "$kafka_script" admin topics --bootstrap-server "$bootstrap" --create --topic "$kind.bare" \
         --partitions 6 --config message.timestamp.type=LogAppendTime >"$work/topic.log" 2>&1 ||
         die 70 "no topic: $(tail -n 3 "$work/topic.log")"
-    "$out/bare_producer" "$bootstrap" bench.order bench.bare "$events" >"$out/bare_producer.json"
+    "$bin/bare_producer" "$bootstrap" "$kind.order" "$kind.bare" "$events" \
+        >"$out/bare_producer.json"
     timed agent billing "$applied" "$events"
-    [ "$(sqlite3 "$work/billing.db" 'SELECT count(*) FROM orders')" = "$events" ] ||
+    [ "$(sql billing 'SELECT count(*) FROM orders')" = "$events" ] ||
         die 70 "the agent has not applied all rows"
-    "$out/bare_sqlite" "$work/shop.db" orders "$work/bare.db" "$transaction" \
-        >"$out/bare_sqlite.json"
+    bare_store >"$out/bare_store.json"
+}
+
+# The best that a C program reaches there; in the servers with an idempotency key an event.
+bare_store() {
+    case $kind in
+    sqlite) "$bin/bare_sqlite" "$work/shop.db" orders "$work/bare.db" 1000 ;;
+    postgresql) "$bin/bare_postgresql" "$(url billing)" "$events" 5000 off ;;
+    mariadb) "$bin/bare_mariadb" "$work/mariadb/socket" billing "$events" 5000 keys ;;
+    esac
 }
 
 # Idle is a sidecar of its own start, caught up, five seconds old.
@@ -182,7 +247,8 @@ measure_latency_and_memory() {
     sleep 5
     idle="\"relay_idle_kib\": $(memory "$shop" VmRSS),"
     idle+=" \"agent_idle_kib\": $(memory "$billing" VmRSS)"
-    "$out/latency" "$work/shop.db" "$work/billing.db" "$rate" "$seconds" >"$out/latency.json" ||
+    "$bin/latency" "$(url shop)" "$(url billing)" "$rate" "$seconds" "$writers" \
+        >"$out/latency.json" ||
         die 70 "latency: $(tail -n 3 "$work/run-shop.log" "$work/run-billing.log")"
     cat >"$out/memory.json" <<END
 {$idle, "relay_steady_kib": $(memory "$shop" VmHWM), \
@@ -195,16 +261,16 @@ END
 # From the start of an agent that was caught up to the first event that came meanwhile.
 measure_cold_start() {
     local before reached
-    before=$(sqlite3 "$work/shop.db" "$published")
+    before=$(sql shop "$published")
     start_sidecar shop
-    sqlite3 "$work/shop.db" "INSERT INTO ticks VALUES (-1, 0)"
+    sql shop "INSERT INTO ticks VALUES (-1, 0)"
     for _ in {1..100}; do
-        reached=$(sqlite3 "$work/shop.db" "$published")
+        reached=$(sql shop "$published")
         [ "$reached" = "$before" ] || break
         sleep 0.1
     done
     stop_sidecars
-    before=$(sqlite3 "$work/billing.db" "$applied")
+    before=$(sql billing "$applied")
     timed cold_start billing "$applied" $((before + 1))
 }
 
@@ -217,45 +283,67 @@ mebibytes() { # NAME
 }
 
 report() {
-    local bytes
+    local bytes inserted=inserted_per_second
+    [ "$kind" != sqlite ] || inserted=events_per_second
     bytes=$(field bare_producer mean_value_bytes)
     cat >"$out/ratios.json" <<END
 {"events": $events, "value_bytes": $bytes, \
-"agent_of_bare_sqlite": $(ratio agent bare_sqlite), \
-"relay_of_bare_producer": $(ratio relay bare_producer)}
+"agent_of_bare_store": $(ratio agent bare_store "$inserted"), \
+"relay_of_bare_producer": $(ratio relay bare_producer events_per_second)}
 END
-    row "backlog of $events events of $bytes bytes, events/s" Keepstep bare ratio
-    row "agent into SQLite (bare: upserts, $transaction a transaction)" \
-        "$(field agent events_per_second)" "$(field bare_sqlite events_per_second)" \
-        "$(ratio agent bare_sqlite)"
+    row "== $kind: backlog of $events events of $bytes bytes, events/s" Keepstep bare ratio
+    row "agent (bare: upserts${server:+ and keys})" "$(field agent events_per_second)" \
+        "$(field bare_store "$inserted")" "$(ratio agent bare_store "$inserted")"
     row "relay from a full outbox (bare: idempotent producer)" \
         "$(field relay events_per_second)" "$(field bare_producer events_per_second)" \
-        "$(ratio relay bare_producer)"
-    echo
+        "$(ratio relay bare_producer events_per_second)"
     row "commit to applied at $(field latency events_per_second) events/s, ms" p50 p99 max
     row "" "$(field latency p50_ms)" "$(field latency p99_ms)" "$(field latency max_ms)"
-    echo
     row "start of an agent to the first event applied, s" "$(field cold_start first_seconds)" "" ""
-    echo
     row "memory of keepstep run, MiB" idle "$rate ev/s" backlog
     row "publishing" "$(mebibytes relay_idle_kib)" "$(mebibytes relay_steady_kib)" \
         "$(mebibytes relay_peak_kib)"
     row "applying" "$(mebibytes agent_idle_kib)" "$(mebibytes agent_steady_kib)" \
         "$(mebibytes agent_peak_kib)"
-    echo "JSON: build/bench/*.json"
+}
+
+measure() { # KIND
+    kind=$1
+    out=$bin/$kind
+    writers=4 # a service's connections; SQLite takes one writer at a time
+    [ "$kind" != sqlite ] || writers=1
+    mkdir -p "$out"
+    rm -f "$out"/*.json # of an earlier run
+    start_server
+    make_backlog
+    init shop
+    init billing
+    measure_backlog
+    measure_latency_and_memory
+    measure_cold_start
+    report >"$out/report.txt"
+    stop_server
 }
 
 [ -x "$keepstep" ] || die 66 "no $keepstep: ./run build"
-command -v sqlite3 >/dev/null || die 69 "the program sqlite3 is needed"
+for kind in $kinds; do
+    case $kind in
+    sqlite) client=sqlite3 ;;
+    postgresql) client=psql ;;
+    mariadb) client=mariadb ;;
+    *) die 64 "bench/run.sh [sqlite|postgresql|mariadb|all]" ;;
+    esac
+    command -v "$client" >/dev/null || die 69 "the program $client is needed"
+done
 compile
 work=$(mktemp -d "${TMPDIR:-/tmp}/keepstep-bench-XXXXXX")
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 start_kafka
-make_backlog
-init shop
-init billing
-measure_backlog
-measure_latency_and_memory
-measure_cold_start
-report
+for kind in $kinds; do
+    measure "$kind"
+done
+for kind in $kinds; do
+    cat "$bin/$kind/report.txt"
+done
+echo "JSON: build/bench/DATABASE/*.json"

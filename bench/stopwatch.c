@@ -1,11 +1,13 @@
 /* Starts a program and takes the time until a number in a database reaches its target.
  *
- *   stopwatch DATABASE SQL TARGET LIMIT_SECONDS PROGRAM ARGUMENT...
+ *   stopwatch URL SQL TARGET LIMIT_SECONDS PROGRAM ARGUMENT...
  *
- * Prints the time from the program's start until the number changes first and until it is there, and
- * the rate between the first tenth and the end, in which neither start nor the joining of a group
- * is; also what memory it took. The program's output goes to stderr. It is ended by SIGTERM. */
+ * Prints the time from the program's start until the number changes first and until it is there,
+ * and the rate between the first tenth and the end, in which neither start nor the joining of a
+ * group is; also what memory it took. The program's output goes to stderr. It is ended by SIGTERM.
+ */
 #include "bench.h"
+#include "database.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -44,13 +46,13 @@ struct course {
     int64_t reached;
 };
 
-static void watch(struct course *course, pid_t process, char **argv)
+static void watch(struct course *course, struct database *database, pid_t process, char **argv)
 {
     int64_t target = strtoll(argv[3], NULL, 10);
     int64_t deadline = course->started + strtoll(argv[4], NULL, 10) * 1000000;
     while (course->reached < target) {
         bench_sleep_us(course->first_at == 0 ? POLL_FAST_US : POLL_US);
-        course->reached = bench_number(argv[1], argv[2]);
+        course->reached = database_number(database, argv[2]);
         course->ended = bench_now_us();
         if (course->first_at == 0 && course->reached > course->begun)
             course->first_at = course->ended;
@@ -71,14 +73,16 @@ static void watch(struct course *course, pid_t process, char **argv)
 int main(int argc, char **argv)
 {
     if (argc < 6)
-        bench_fail("stopwatch DATABASE SQL TARGET LIMIT_SECONDS PROGRAM ARGUMENT...");
-    struct course course = {.begun = bench_number(argv[1], argv[2])};
+        bench_fail("stopwatch URL SQL TARGET LIMIT_SECONDS PROGRAM ARGUMENT...");
+    struct database *database = database_open(argv[1]);
+    struct course course = {.begun = database_number(database, argv[2])};
     course.started = bench_now_us();
     pid_t process = start(argv + 5);
-    watch(&course, process, argv);
+    watch(&course, database, process, argv);
     int64_t peak = bench_memory_kib(process, "VmHWM");
     (void)kill(process, SIGTERM);
     (void)waitpid(process, NULL, 0);
+    database_close(database);
 
     double seconds = (double)(course.ended - course.started) / 1e6;
     double rate = (double)course.reached / seconds;

@@ -1,0 +1,25 @@
+/* One connection to SQLite, PostgreSQL or MariaDB, for what the benchmarks ask of all three. */
+#ifndef BENCH_DATABASE_H
+#define BENCH_DATABASE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct database;
+
+/** Connect to sqlite:PATH, postgresql:… as libpq takes it, or mysql://root@/NAME?socket=PATH. Ends
+ * the program on an error. Connections may be used in several threads, each in one. */
+struct database *database_open(const char *url);
+void database_close(struct database *database);
+
+/** Run one statement without rows; ends the program on an error. */
+void database_execute(struct database *database, const char *sql);
+
+/** Read the first column of at most `size` rows. @return how many; 0 too where the table is
+ * missing. */
+size_t database_numbers(struct database *database, const char *sql, int64_t *numbers, size_t size);
+
+/** @return the first of these numbers, 0 without one. */
+int64_t database_number(struct database *database, const char *sql);
+
+#endif
