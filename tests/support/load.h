@@ -13,7 +13,7 @@ void load_need(const char *program);
 int load_random(unsigned *seed, int limit);
 
 /** Let the database's own client (psql, mariadb, sqlite3) run a script; like a service it goes on
- * behind a statement that fails. */
+ * behind a statement that fails. `name` is its own. */
 struct process *load_client(const char *name, const char *url, const struct buffer *script);
 
 /** Wait for the end of a client. @return how many of its statements failed. */
