@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <time.h>
 
-#define US_PER_SECOND   1000000
-#define SECONDS_PER_DAY 86400
-#define DAYS_TO_1970    719468 /* from the first of March of the year 0 */
+#define US_PER_SECOND      1000000
+#define YEAR_0_SECONDS     (-INT64_C(62167219200))
+#define YEAR_10000_SECONDS INT64_C(253402300800)
+#define SECONDS_PER_DAY    86400
+#define DAYS_TO_1970       719468 /* from the first of March of the year 0 */
 
 static int64_t clock_read_us(clockid_t clock)
 {
@@ -139,6 +141,8 @@ bool clock_parse_rfc3339(const char *text, size_t length, int64_t *ret_wall_us)
         return false;
     int64_t seconds = clock_days(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 +
                       second - offset;
+    if (seconds < YEAR_0_SECONDS || seconds >= YEAR_10000_SECONDS)
+        return false;
     *ret_wall_us = seconds * US_PER_SECOND + fraction;
     return true;
 }

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #define RECORD_KEY_SIZE_MAX ((size_t)64 * 1024)
+#define FRACTION_DIGITS     6
 
 static enum status record_value_refuse(const struct column *column, const char *wanted,
                                        struct error *err)
@@ -129,6 +130,18 @@ static bool record_value_is_canonical(const struct record_time_form *form, struc
     return true;
 }
 
+/* Digits that the canonical form has no place for. */
+static bool record_value_is_finer(struct slice text)
+{
+    const char *at = text.length == 0 ? NULL : memchr(text.data, '.', text.length);
+    const char *end = text.data + text.length;
+    for (size_t i = 0; at != NULL && ++at < end && record_value_is_digit(*at); i++) {
+        if (i >= FRACTION_DIGITS && *at != '0')
+            return true;
+    }
+    return false;
+}
+
 static enum status record_value_time(const struct column *column, struct slice text,
                                      char canonical[static CLOCK_TEXT_SIZE], struct slice *ret,
                                      struct error *err)
@@ -149,6 +162,8 @@ static enum status record_value_time(const struct column *column, struct slice t
     *ret = text;
     if (record_value_is_canonical(form, text))
         return STATUS_OK;
+    if (record_value_is_finer(text))
+        return record_value_refuse(column, "a time of whole microseconds", err);
     clock_format_utc(time_us, canonical);
     *ret = (struct slice){.data = canonical + form->from, .length = form->length};
     return STATUS_OK;

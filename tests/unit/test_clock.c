@@ -63,7 +63,9 @@ static void what_is_no_time_is_refused(void **state)
                                         "2001-09-09T01:46:40Z ",
                                         "-001-09-09T01:46:40Z",
                                         "2001-09-09X01:46:40Z",
-                                        "2001/09/09T01:46:40Z"};
+                                        "2001/09/09T01:46:40Z",
+                                        "9999-12-31T23:59:59-01:00",
+                                        "0000-01-01T00:00:00+01:00"};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int64_t wall_us = -77;
         if (parse(cases[i], &wall_us))

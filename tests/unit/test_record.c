@@ -111,6 +111,9 @@ static void dates_times_and_uuids_have_one_canonical_form_and_nothing_else_is_ta
     assert_int_equal(decode_column("day", "1969-02-28T00:00:00Z"), STATUS_REJECT);
     assert_int_equal(decode_column("clock", "23:59:59.5"), STATUS_OK);
     assert_true(slice_is(change.values[CLOCK].text, "23:59:59.500000"));
+    assert_int_equal(decode_column("clock", "09:42:00.123456000"), STATUS_OK);
+    assert_int_equal(decode_column("clock", "09:42:00.1234567"), STATUS_REJECT);
+    assert_non_null(strstr(err.text, "whole microseconds"));
     assert_int_equal(decode_column("clock", "24:00:00"), STATUS_REJECT);
     assert_int_equal(decode_column("clock", "10:00:00+01:00"), STATUS_REJECT);
     assert_int_equal(decode_column("local", "2026-01-01 01:02:03"), STATUS_OK);
