@@ -50,13 +50,18 @@ static void capture_form(struct buffer *sql, const char *form, struct reference 
 }
 
 /* A value whose storage class does not fit its type is written as it is: the relay sets such a row
- * aside, naming the field. Only a double that JSON cannot carry is refused in a trigger. */
+ * aside, naming the field. Only a double that JSON cannot carry is refused in a trigger. A decimal
+ * that SQLite made a double has the 15 digits of its text, or where those are another double as
+ * many as it takes. */
 static const char *capture_value_form(enum column_type type, bool in_trigger)
 {
     switch (type) {
     case COLUMN_INTEGER:
         return "CASE typeof($) WHEN 'blob' THEN json_quote(hex($)) ELSE json_quote($) END";
     case COLUMN_DECIMAL:
+        return "CASE WHEN $ IS NULL THEN 'null' "
+               "WHEN typeof($) = 'real' AND CAST(CAST($ AS TEXT) AS REAL) <> $ "
+               "THEN json_quote(printf('%!.20g', $)) ELSE json_quote(CAST($ AS TEXT)) END";
     case COLUMN_TEXT:
     case COLUMN_JSON:
     case COLUMN_DATE:
