@@ -157,6 +157,8 @@ static const char *judge_value(const struct store_mariadb *self, const struct co
     case VALUE_DOUBLE:
         if (!isfinite(value->number))
             return "is no finite number";
+        if (value->number == 0 && signbit(value->number))
+            return "is a zero below zero, which MariaDB writes as 0";
         return limits->is_float && (double)(float)value->number < value->number
                    ? "is no number that a FLOAT keeps: declare the column DOUBLE"
                : limits->is_float && (double)(float)value->number > value->number

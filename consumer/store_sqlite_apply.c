@@ -65,6 +65,9 @@ static enum status statement_for(struct store_sqlite *self, struct mapped_table 
         complete = complete && present[i];
         if (value->kind == VALUE_DOUBLE && !isfinite(value->number))
             return reject_held(err, "has no finite number in", change, schema->columns[i].name);
+        if (value->kind == VALUE_DOUBLE && value->number == 0 && signbit(value->number))
+            return reject_held(err, "has a zero below zero, which SQLite writes as 0, in", change,
+                               schema->columns[i].name);
     }
     *ret_statement = &table->full;
     if (complete)
