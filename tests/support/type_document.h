@@ -1,0 +1,11 @@
+/* Writes docs/TYPES.md out of what the values' tests found. */
+#ifndef TESTS_SUPPORT_TYPE_DOCUMENT_H
+#define TESTS_SUPPORT_TYPE_DOCUMENT_H
+
+#include "common/buffer.h"
+#include "tests/support/type_case.h"
+
+/** Append the text of docs/TYPES.md. */
+void type_document(const struct type_matrix matrices[TYPE_DATABASES], struct buffer *out);
+
+#endif
