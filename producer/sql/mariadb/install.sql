@@ -201,8 +201,9 @@ CREATE ROLE IF NOT EXISTS keepstep_lag;
 CREATE ROLE IF NOT EXISTS keepstep_run;
 GRANT keepstep_relay TO keepstep_run;
 GRANT keepstep_agent TO keepstep_run;
-GRANT SELECT, UPDATE, DELETE ON outbox TO keepstep_relay;
-GRANT SELECT, UPDATE ON keepstep_relay TO keepstep_relay;
+GRANT SELECT, DELETE, UPDATE (aggregateid, kafka_partition, sequence, set_aside)
+  ON outbox TO keepstep_relay;
+GRANT SELECT, UPDATE (holder, epoch, lease_until_us) ON keepstep_relay TO keepstep_relay;
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_partition TO keepstep_relay;
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_type TO keepstep_relay;
 GRANT SELECT ON keepstep_relay_wait TO keepstep_relay;

@@ -1,0 +1,335 @@
+/* Services on PostgreSQL and MariaDB whose sidecars hold no right but those that init prints. */
+#include "tests/support/database.h"
+#include "tests/support/mariadb.h"
+#include "tests/support/postgresql.h"
+#include "tests/support/sidecar.h"
+
+#define ITEM_TABLE                                                                                 \
+    "CREATE TABLE items (id BIGINT PRIMARY KEY, name VARCHAR(100) NOT NULL, amount INT"
+#define BOTH_ITEMS "publish:\n  item: {table: items, partitions: 2}\n"
+#define ROWS       "SELECT id, name, amount FROM items ORDER BY id"
+
+/* One service: its administrator's sidecar for `init`, and the logins that work. */
+struct estate {
+    enum database_kind kind;
+    struct sidecar admin;
+    struct sidecar run;  /* as its login that has keepstep_run */
+    const char *entries; /* of its configuration */
+    const char *clerk;   /* URL of the service itself: rights on its tables alone */
+};
+
+static const char *user_url(const struct estate *estate, const char *user)
+{
+    const char *url = estate->admin.url;
+    return test_format("%.*s%s%s", (int)(strstr(url, "://") + 3 - url), url, user,
+                       strchr(url, '@'));
+}
+
+/* @return the URL of a new login of the server with this role; "" for none. */
+static const char *login(const struct estate *estate, const char *user, const char *role)
+{
+    if (estate->kind == DATABASE_POSTGRESQL) {
+        database_text(estate->admin.url, test_format("DROP ROLE IF EXISTS %s", user));
+        database_text(estate->admin.url, test_format("CREATE ROLE %s LOGIN", user));
+        if (role[0] != '\0')
+            database_text(estate->admin.url, test_format("GRANT %s TO %s", role, user));
+        return user_url(estate, user);
+    }
+    database_text(estate->admin.url, test_format("CREATE OR REPLACE USER %s@localhost", user));
+    if (role[0] != '\0')
+        database_text(estate->admin.url,
+                      test_format("GRANT %s TO %s@localhost; SET DEFAULT ROLE %s FOR "
+                                  "%s@localhost",
+                                  role, user, role, user));
+    return user_url(estate, user);
+}
+
+/* Run SQL by the database's own client. */
+static struct process_result client(const char *url, const char *option, const char *sql)
+{
+    if (strncmp(url, "postgresql:", strlen("postgresql:")) == 0)
+        return PROCESS_RUN("psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", url,
+                           option[0] == 'f' ? "-f" : "-c", sql);
+    const char *user = strstr(url, "://") + 3;
+    return PROCESS_RUN("mariadb", "--no-defaults", "--protocol=tcp", "--host=localhost",
+                       "--default-character-set=utf8mb4", "--batch", "--skip-column-names",
+                       test_format("--port=%d", mariadb_port()),
+                       test_format("--user=%.*s", (int)strcspn(user, "@"), user), "--execute",
+                       option[0] == 'f' ? test_format("source %s", sql) : sql,
+                       strrchr(url, '/') + 1);
+}
+
+static void do_as(const char *url, const char *sql)
+{
+    struct process_result result = client(url, "c", sql);
+    if (result.exit_code != 0)
+        test_fail("%s: %s", sql, result.errors);
+}
+
+static void assert_denied(const char *url, const char *sql)
+{
+    struct process_result result = client(url, "c", sql);
+    if (result.exit_code == 0 || (strstr(result.errors, "permission denied") == NULL &&
+                                  strstr(result.errors, "must be owner") == NULL &&
+                                  strstr(result.errors, "command denied") == NULL))
+        test_fail("%s may %s: %s%s", url, sql, result.output, result.errors);
+}
+
+static struct sidecar with_url(const struct estate *estate, struct kafka *kafka, const char *name,
+                               const char *url)
+{
+    struct sidecar sidecar = sidecar_make_on(kafka, estate->admin.name, url, estate->entries);
+    const char *text = test_read_file(sidecar.config);
+    sidecar.config = test_path("%s.yaml", name);
+    test_write_file(sidecar.config, text);
+    sidecar.name = name;
+    return sidecar;
+}
+
+/* What an administrator does: the statements and grants as they are printed, then `init`. */
+static void administer(struct estate *estate)
+{
+    struct process_result printed = sidecar_run(&estate->admin, "init", "--print-sql", NULL);
+    if (printed.exit_code != 0)
+        test_fail("%s", printed.errors);
+    const char *file = test_path("%s.sql", estate->admin.name);
+    test_write_file(file, printed.output);
+    struct process_result run = client(estate->admin.url, "f", file);
+    if (run.exit_code != 0)
+        test_fail("%s", run.errors);
+    struct process_result init = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", estate->admin.config);
+    if (init.exit_code != 0)
+        test_fail("%s", init.errors);
+    assert_null(strstr(init.output, "created  table"));
+    assert_null(strstr(init.output, "created  trigger"));
+}
+
+static struct estate estate_make(struct kafka *kafka, enum database_kind kind, const char *name,
+                                 const char *tables, const char *entries)
+{
+    struct estate estate = {.kind = kind, .entries = entries};
+    const char *url = database_make(kind, name);
+    estate.admin = sidecar_make_on(kafka, name, url, entries);
+    estate.admin = with_url(&estate, kafka, test_format("%s-admin", name), url);
+    estate.admin.name = name;
+    estate.clerk = login(&estate, test_format("%s_clerk", name), "");
+    if (tables[0] != '\0')
+        database_text(url, tables);
+    administer(&estate);
+    estate.run = with_url(&estate, kafka, test_format("%s-run", name),
+                          login(&estate, test_format("%s_run", name), "keepstep_run"));
+    return estate;
+}
+
+static void grant_clerk(const struct estate *estate, const char *table)
+{
+    database_text(estate->admin.url,
+                  test_format("GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s_clerk%s", table,
+                              estate->admin.name,
+                              estate->kind == DATABASE_MARIADB ? "@localhost" : ""));
+}
+
+static const char *quoted(const struct estate *estate, const char *name)
+{
+    const char *quote = estate->kind == DATABASE_MARIADB ? "`" : "\"";
+    return test_format("%s%s%s", quote, name, quote);
+}
+
+/* What each role must not do, whatever else it may. */
+static void assert_roles_are_narrow(const struct estate *estate)
+{
+    const char *name = estate->admin.name;
+    const char *relay = login(estate, test_format("%s_relay", name), "keepstep_relay");
+    const char *agent = login(estate, test_format("%s_agent", name), "keepstep_agent");
+    const char *lag = login(estate, test_format("%s_lag", name), "keepstep_lag");
+    const char *const nobody_may[] = {
+        "CREATE TABLE other (id INT PRIMARY KEY)",
+        "ALTER TABLE items ADD COLUMN other INT",
+        "DROP TABLE outbox",
+        "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) "
+        "VALUES ('item', '1', 'item.created', '{}')",
+        "UPDATE outbox SET payload = ''",
+        "INSERT INTO keepstep_relay_wait VALUES ('t', 0, 0)",
+        "DELETE FROM keepstep_relay",
+        "DELETE FROM keepstep_position",
+        "DELETE FROM keepstep_relay_partition",
+    };
+    const char *const users[] = {relay, agent, lag, estate->run.url, estate->clerk};
+    for (size_t i = 0; i < sizeof users / sizeof *users; i++) {
+        for (size_t j = 0; j < sizeof nobody_may / sizeof *nobody_may; j++)
+            assert_denied(users[i], nobody_may[j]);
+    }
+    assert_denied(relay, "SELECT * FROM items");
+    assert_denied(relay, "INSERT INTO items VALUES (1, 'x', 1)");
+    assert_denied(relay, "UPDATE items SET amount = 0");
+    assert_denied(relay, "DELETE FROM items");
+    assert_denied(relay, "SELECT * FROM keepstep_parked");
+    assert_denied(relay, "UPDATE keepstep_position SET epoch = 9");
+    assert_denied(agent, "SELECT payload FROM outbox");
+    assert_denied(agent, "SELECT * FROM outbox");
+    assert_denied(agent, "UPDATE outbox SET set_aside = 'x'");
+    assert_denied(agent, "DELETE FROM outbox");
+    assert_denied(agent, "UPDATE keepstep_relay SET epoch = 9");
+    assert_denied(lag, "SELECT payload FROM outbox");
+    assert_denied(lag, "SELECT record_value FROM keepstep_parked");
+    assert_denied(lag, "SELECT * FROM items");
+    assert_denied(lag, "UPDATE keepstep_position SET epoch = 9");
+    assert_denied(lag, "UPDATE keepstep_relay SET epoch = 9");
+    assert_denied(lag, "DELETE FROM keepstep_parked");
+    assert_denied(estate->clerk, "SELECT id FROM outbox");
+    assert_denied(estate->clerk, "SELECT 1 FROM keepstep_position");
+    assert_denied(estate->clerk, "UPDATE keepstep_meta SET value = 'x'");
+    do_as(agent, test_format("SELECT aggregateid FROM outbox; SELECT %s FROM keepstep_position",
+                             quoted(estate, "partition")));
+}
+
+/* Whoever watches needs one role, reads no row of the service, and writes nothing. */
+static void assert_lag_suffices(const struct estate *estate, struct kafka *kafka)
+{
+    const char *name = estate->admin.name;
+    struct sidecar watcher = with_url(estate, kafka, test_format("%s-lag", name),
+                                      login(estate, test_format("%s_lag", name), "keepstep_lag"));
+    struct process_result lag = sidecar_run(&watcher, "lag", "--json", NULL);
+    struct process_result page = sidecar_run(&watcher, "status", NULL, NULL);
+    struct process_result retry = sidecar_run(&watcher, "parked", "retry", "--all");
+    if (lag.exit_code != 0 || strstr(lag.output, "\"lag\":0") == NULL)
+        test_fail("%s%s", lag.output, lag.errors);
+    if (page.exit_code != 0 || strstr(page.output, "0 waiting, 0 under way, 0 set aside") == NULL)
+        test_fail("%s%s", page.output, page.errors);
+    if (retry.exit_code == 0)
+        test_fail("the role of lag retries: %s", retry.output);
+}
+
+static void assert_equal(const struct estate *left, const struct estate *right)
+{
+    const char *expected = database_text(left->admin.url, ROWS);
+    if (!database_wait_for(right->admin.url, ROWS, expected, 60000))
+        test_fail("%s has\n%.1000s, wanted\n%.1000s\n%s\n%s", right->admin.name,
+                  database_text(right->admin.url, ROWS), expected,
+                  process_errors(left->run.process), process_errors(right->run.process));
+}
+
+static void expect(const struct estate *estate, const char *sql, const char *rows)
+{
+    if (!database_wait_for(estate->admin.url, sql, rows, 60000))
+        test_fail("%s: %s is %s: %s", estate->admin.name, sql,
+                  database_text(estate->admin.url, sql), process_errors(estate->run.process));
+}
+
+static void parked_events_are_retried(const struct estate *from, const struct estate *to)
+{
+    /* The copy's name is unique, where the log has two rows of one name for a while: the agent
+     * tries again by itself once it is free. */
+    do_as(from->clerk, "INSERT INTO items VALUES (500, 'taken', 1), (501, 'taken', 1)");
+    expect(to, "SELECT COUNT(*) FROM keepstep_parked", "1\n");
+    do_as(from->clerk, "UPDATE items SET name = 'free' WHERE id = 500");
+    do_as(from->clerk, "UPDATE items SET name = 'also' WHERE id = 501");
+    expect(to, "SELECT COUNT(*) FROM keepstep_parked", "0\n");
+    assert_equal(from, to);
+
+    /* A check holds it until somebody's hand. */
+    database_text(to->admin.url, "ALTER TABLE items ADD CONSTRAINT small CHECK (amount < 1000)");
+    do_as(from->clerk, "INSERT INTO items VALUES (502, 'large', 5000)");
+    expect(to, "SELECT COUNT(*) FROM keepstep_parked", "1\n");
+    database_text(to->admin.url, "ALTER TABLE items DROP CONSTRAINT small");
+    struct process_result retry = sidecar_run(&to->run, "parked", "retry", "--all");
+    if (retry.exit_code != 0)
+        test_fail("%s", retry.errors);
+    expect(to, "SELECT COUNT(*) FROM keepstep_parked", "0\n");
+    assert_equal(from, to);
+}
+
+static void change_rows(const struct estate *from, const struct estate *to, int first)
+{
+    do_as(from->clerk, test_format("INSERT INTO items VALUES (%d, '%d', 1), (%d, '%d', NULL), "
+                                   "(%d, '%d', 3)",
+                                   first, first, first + 1, first + 1, first + 2, first + 2));
+    assert_equal(from, to);
+    do_as(from->clerk, test_format("UPDATE items SET amount = 7 WHERE id >= %d", first));
+    do_as(from->clerk, test_format("DELETE FROM items WHERE id = %d", first + 1));
+    assert_equal(from, to);
+}
+
+/* Both services publish and apply one table and keep in step by roles alone. */
+static void the_printed_roles_are_enough_both_ways_and_narrow(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    const char *entries = BOTH_ITEMS "apply:\n  item: {table: items, partitions: 2}\n";
+    struct estate shop = estate_make(kafka, DATABASE_POSTGRESQL, "shop", ITEM_TABLE ")", entries);
+    struct estate billing = estate_make(kafka, DATABASE_MARIADB, "billing",
+                                        ITEM_TABLE ", UNIQUE (name))", entries);
+    grant_clerk(&shop, "items");
+    grant_clerk(&billing, "items");
+    sidecar_start(&shop.run, NULL);
+    sidecar_start(&billing.run, NULL);
+    change_rows(&shop, &billing, 1);
+    change_rows(&billing, &shop, 11);
+    parked_events_are_retried(&shop, &billing);
+    change_rows(&shop, &billing, 600);
+    assert_lag_suffices(&shop, kafka);
+    assert_lag_suffices(&billing, kafka);
+    sidecar_stop(&shop.run);
+    sidecar_stop(&billing.run);
+    assert_roles_are_narrow(&shop);
+    assert_roles_are_narrow(&billing);
+}
+
+/* Relay and agent as two processes, each with the role of its own; the copy's table is init's. */
+static void relay_and_agent_run_apart(enum database_kind from, enum database_kind to)
+{
+    struct kafka *kafka = kafka_start();
+    struct estate shop = estate_make(kafka, from, "shop", ITEM_TABLE ")", BOTH_ITEMS);
+    struct estate billing = estate_make(kafka, to, "billing", "",
+                                        "apply:\n  item: {table: items, partitions: 2}\n");
+    grant_clerk(&shop, "items");
+    struct sidecar relay = with_url(&shop, kafka, "relay",
+                                    login(&shop, "shop_relay", "keepstep_relay"));
+    struct sidecar agent = with_url(&billing, kafka, "agent",
+                                    login(&billing, "billing_agent", "keepstep_agent"));
+    const char *const relay_line[] = {KEEPSTEP_BINARY, "relay", "-c", relay.config, NULL};
+    const char *const agent_line[] = {KEEPSTEP_BINARY, "agent", "-c", agent.config, NULL};
+    shop.run.process = process_start("relay", relay_line, NULL);
+    billing.run.process = process_start("agent", agent_line, NULL);
+    change_rows(&shop, &billing, 1);
+    assert_int_equal(process_stop(billing.run.process, 20000), 0);
+
+    /* A new column is an administrator's: the agent says so, and whose hand it takes. */
+    const char *schema = test_read_file(test_path("schemas/item.schema.json"));
+    const char *at = strstr(schema, "\"amount\":");
+    test_write_file(test_path("schemas/item.schema.json"),
+                    test_format("%.*s\"note\":{\"type\":[\"string\",\"null\"],"
+                                "\"x-keepstep-type\":\"text\"},%s",
+                                (int)(at - schema), schema, at));
+    struct process_result refused = process_run(agent_line, NULL, 60000);
+    if (refused.exit_code == 0 || refused.exit_code == 124 ||
+        strstr(refused.errors, "keepstep init") == NULL)
+        test_fail("%d: %s", refused.exit_code, refused.errors);
+    sidecar_init(&billing.admin, NULL);
+    billing.run.process = process_start("agent-again", agent_line, NULL);
+    change_rows(&shop, &billing, 20);
+    assert_int_equal(process_stop(shop.run.process, 20000), 0);
+    assert_int_equal(process_stop(billing.run.process, 20000), 0);
+}
+
+static void relay_of_postgresql_and_agent_of_mariadb_run_apart(void **state)
+{
+    (void)state;
+    relay_and_agent_run_apart(DATABASE_POSTGRESQL, DATABASE_MARIADB);
+}
+
+static void relay_of_mariadb_and_agent_of_postgresql_run_apart(void **state)
+{
+    (void)state;
+    relay_and_agent_run_apart(DATABASE_MARIADB, DATABASE_POSTGRESQL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(the_printed_roles_are_enough_both_ways_and_narrow, 240),
+        TEST_WITH_LIMIT(relay_of_postgresql_and_agent_of_mariadb_run_apart, 180),
+        TEST_WITH_LIMIT(relay_of_mariadb_and_agent_of_postgresql_run_apart, 180),
+    };
+    return TEST_RUN(tests);
+}
