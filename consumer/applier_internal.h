@@ -114,6 +114,9 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
                                struct error *err) MUST_CHECK;
 bool applier_is_blocked(const struct applier *applier, const struct change *change);
 
+/** A full image or a delete is not sparse: it replaces whatever was there before. */
+bool applier_is_sparse(const struct change *change);
+
 /** Write the images of a batch: reduced and in bulk, else one by one in log order. */
 enum status applier_write(struct applier *applier, struct batch *batch,
                           struct error *err) MUST_CHECK;

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum attempt { ATTEMPT_APPLIED, ATTEMPT_WAITS, ATTEMPT_HELD };
+
 #define PARKED_RUN_MAX  1000 /* records of one entity in one transaction */
 #define PARKED_HEAD_MAX 100
 #define PARKED_PAUSE_US 200000
@@ -91,29 +93,90 @@ static enum status applier_attempt_failed(struct applier *applier,
     return applier->ops->edit_parked(applier->store, &failed, PARKED_ATTEMPT, err);
 }
 
-/** One record. @return OK with *ret_applied; false ends the entity's run. */
+/** One record. @return OK with *ret_attempt; all but ATTEMPT_APPLIED ends the entity's run. */
 static enum status applier_retry_record(struct applier *applier, struct owned *owned,
                                         const struct parked_record *records, size_t count,
-                                        size_t index, bool *ret_applied, struct error *err)
+                                        size_t index, enum attempt *ret_attempt, struct error *err)
 {
     struct error why = ERROR_INIT;
-    *ret_applied = false;
+    *ret_attempt = ATTEMPT_APPLIED;
     enum status status = applier->ops->savepoint(applier->store, false, err);
     if (status != STATUS_OK)
         return status;
     status = applier_attempt(applier, owned, records, count, index, &why);
-    if (status == STATUS_OK) {
-        *ret_applied = true;
+    if (status == STATUS_OK)
         return applier->ops->edit_parked(applier->store, &records[index], PARKED_DELETE, err);
-    }
     if (status != STATUS_REJECT && status != STATUS_STOP) {
         *err = why;
         return status;
     }
+    bool waits = status == STATUS_REJECT && why.reject == REJECT_WAITING;
+    *ret_attempt = waits ? ATTEMPT_WAITS : ATTEMPT_HELD;
     status = applier->ops->savepoint(applier->store, true, err);
     if (status == STATUS_OK)
         status = applier_attempt_failed(applier, &records[index], &why, err);
     return status;
+}
+
+/** @return the last record behind `index` that replaces all before it, with only such in between as
+ * can be read; `index` where there is none. */
+static size_t applier_parked_replacing(struct applier *applier, const struct parked_record *records,
+                                       size_t count, size_t index)
+{
+    size_t found = index;
+    for (size_t i = index + 1; i < count; i++) {
+        struct change *later = NULL;
+        struct error ignored = ERROR_INIT;
+        if (records[i].state == PARKED_SKIPPED)
+            continue;
+        if (records[i].state == PARKED_HELD ||
+            applier_decode(applier, &records[i].record, &later, &ignored) != STATUS_OK ||
+            later->schema == NULL)
+            break;
+        if (!applier_is_sparse(later))
+            found = i;
+    }
+    return found;
+}
+
+/** A record that waits is no reason to withhold one that replaces it, such as a delete: that one is
+ * written, and what it replaces is kept as evidence. @return OK with *ret_index moved to it. */
+static enum status applier_retry_replacing(struct applier *applier, struct owned *owned,
+                                           const struct parked_record *records, size_t count,
+                                           size_t *ret_index, struct error *err)
+{
+    struct error why = ERROR_INIT;
+    size_t index = *ret_index;
+    size_t last = applier_parked_replacing(applier, records, count, index);
+    if (last == index)
+        return STATUS_OK;
+    enum status status = applier->ops->savepoint(applier->store, false, err);
+    if (status != STATUS_OK)
+        return status;
+    status = applier_attempt(applier, owned, records, count, last, &why);
+    if (status == STATUS_REJECT || status == STATUS_STOP)
+        return applier->ops->savepoint(applier->store, true, err);
+    if (status != STATUS_OK) {
+        *err = why;
+        return status;
+    }
+    for (size_t i = index; i < last && status == STATUS_OK; i++) {
+        if (records[i].state != PARKED_SKIPPED)
+            status = applier->ops->edit_parked(applier->store, &records[i], PARKED_SET_SKIPPED,
+                                               err);
+    }
+    if (status == STATUS_OK)
+        status = applier->ops->edit_parked(applier->store, &records[last], PARKED_DELETE, err);
+    if (status != STATUS_OK)
+        return status;
+    log_warning("agent",
+                "%.*s %.*s: what waited from %s/%d offset %lld on is replaced by offset "
+                "%lld; see `keepstep parked`",
+                SLICE_ARGS(records[index].entity_type), SLICE_ARGS(records[index].entity_key),
+                records[index].record.topic, records[index].record.partition,
+                (long long)records[index].record.offset, (long long)records[last].record.offset);
+    *ret_index = last;
+    return STATUS_OK;
 }
 
 enum status applier_look_for(struct applier *applier, const struct owned *owned,
@@ -159,11 +222,16 @@ static enum status applier_retry_run(struct applier *applier, struct owned *owne
         status = applier_look_for(applier, owned, head->entity_type, err);
     bool applied = true;
     for (size_t i = 0; i < count && status == STATUS_OK && applied; i++) {
+        enum attempt attempt = ATTEMPT_HELD;
+        size_t before = i;
         if (records[i].state == PARKED_SKIPPED)
             continue;
         if (records[i].state == PARKED_HELD)
             break;
-        status = applier_retry_record(applier, owned, records, count, i, &applied, err);
+        status = applier_retry_record(applier, owned, records, count, i, &attempt, err);
+        if (status == STATUS_OK && attempt == ATTEMPT_WAITS)
+            status = applier_retry_replacing(applier, owned, records, count, &i, err);
+        applied = attempt == ATTEMPT_APPLIED || i > before;
         if (status == STATUS_OK && applied && applier->metrics != NULL)
             atomic_fetch_add(&applier->metrics->events_applied, 1);
     }

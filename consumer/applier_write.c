@@ -42,8 +42,7 @@ static int applier_compare_write(const void *a, const void *b)
     return order != 0 ? order : (left->order > right->order) - (left->order < right->order);
 }
 
-/** A full image or a delete replaces whatever was there before. */
-static bool applier_is_sparse(const struct change *change)
+bool applier_is_sparse(const struct change *change)
 {
     if (change->op == CHANGE_DELETE || change->schema == NULL)
         return false;

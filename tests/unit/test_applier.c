@@ -140,6 +140,43 @@ static void test_waiting_is_cured_in_order(void **test)
     copy_finish(f);
 }
 
+static void test_delete_does_not_wait_for_ever_behind_a_create(void **test)
+{
+    (void)test;
+    struct copy *f = copy_begin(unique_table, false);
+    copy_add(f, 1, 1, "c", ",\"a\":\"mail\",\"b\":null");
+    copy_add(f, 2, 2, "c", ",\"a\":\"mail\",\"b\":\"never\"");
+    copy_apply(f);
+    copy_add(f, 3, 2, "u", ",\"b\":\"sparse\"");
+    copy_add(f, 4, 2, "d", "");
+    copy_apply(f);
+    copy_must(f, applier_retry_parked(f->applier, clock_wall_us() + 2000000, &f->err));
+    assert_string_equal(
+        sqlite_text(f->database, "SELECT \"offset\", state FROM keepstep_parked ORDER BY 1"),
+        "1|3\n2|3\n"); /* evidence, in nobody's way */
+    copy_add(f, 5, 2, "c", ",\"a\":\"another\",\"b\":null");
+    copy_apply(f);
+    assert_string_equal(copy_rows(f), "1|mail|NULL\n2|another|NULL\n");
+    copy_finish(f);
+}
+
+static void test_later_image_replaces_a_create_that_waits(void **test)
+{
+    (void)test;
+    struct copy *f = copy_begin(unique_table, false);
+    copy_add(f, 1, 1, "c", ",\"a\":\"mail\",\"b\":null");
+    copy_add(f, 2, 2, "c", ",\"a\":\"mail\",\"b\":\"never\"");
+    copy_apply(f);
+    copy_add(f, 3, 2, "u", ",\"a\":\"own mail\",\"b\":\"full\"");
+    copy_add(f, 4, 2, "u", ",\"b\":\"sparse\"");
+    copy_apply(f);
+    copy_must(f, applier_retry_parked(f->applier, clock_wall_us() + 2000000, &f->err));
+    assert_string_equal(copy_rows(f), "1|mail|NULL\n2|own mail|sparse\n");
+    assert_string_equal(sqlite_text(f->database, "SELECT \"offset\", state FROM keepstep_parked"),
+                        "1|3\n");
+    copy_finish(f);
+}
+
 static void test_unknown_type_stops(void **test)
 {
     (void)test;
@@ -353,6 +390,8 @@ int main(void)
         TEST(test_malformed_parks_and_blocks_its_entity),
         TEST(test_unique_swap_in_turn),
         TEST(test_waiting_is_cured_in_order),
+        TEST(test_delete_does_not_wait_for_ever_behind_a_create),
+        TEST(test_later_image_replaces_a_create_that_waits),
         TEST(test_unknown_type_stops),
         TEST(test_lost_fence_is_an_abort),
         TEST(test_revision_reloads_and_goes_on),
