@@ -9,6 +9,14 @@
 #define APPLIER_BACKOFF_US  1000000
 #define APPLIER_BACKOFF_MAX 60000000
 
+#define APPLIER_DELETES 256
+
+/** A delete that was read: a tombstone may follow it. */
+struct delete_seen {
+    uint64_t digest; /* of source and entity */
+    int64_t offset;
+};
+
 /** An owned partition: its state as committed, and what the running transaction makes of it. */
 struct owned {
     struct partition_state state;
@@ -19,6 +27,7 @@ struct owned {
     bool cure;           /* a commit may have cured waiting records: look at once */
     bool kept;           /* superseded images of it may be stored */
     int64_t kept_offset; /* the record of the last one looked at */
+    struct delete_seen deletes[APPLIER_DELETES]; /* the last ones, at digest % their number */
 
     int64_t stop_offset; /* events from here on are not applied; INT64_MAX: none */
     char stop_reason[ERROR_TEXT_SIZE];

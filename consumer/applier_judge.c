@@ -2,6 +2,8 @@
 #include "consumer/applier_internal.h"
 #include "consumer/sequence.h"
 
+#include "common/digest.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +174,25 @@ static bool applier_is_ignored(const struct applier *applier, struct slice entit
     return false;
 }
 
+/** A tombstone behind the same source's delete of that entity says nothing new, and another source
+ * may have created the entity again in between (rule 17). Only the last deletes since the partition
+ * was taken are remembered: behind any other a tombstone is a delete. */
+static bool applier_is_late_tombstone(struct owned *owned, const struct change *change)
+{
+    uint64_t digest = digest_64(change->entity_key) ^ 31 * digest_64(change->source) ^
+                      131 * digest_64(change->entity_type);
+    struct delete_seen *seen = &owned->deletes[digest % APPLIER_DELETES];
+    bool tombstone = change->record.value.data == NULL;
+    bool known = seen->digest == digest && seen->offset < change->record.offset;
+    if (tombstone)
+        return known;
+    if (change->op == CHANGE_DELETE)
+        *seen = (struct delete_seen){.digest = digest, .offset = change->record.offset};
+    else if (known)
+        *seen = (struct delete_seen){0};
+    return false;
+}
+
 static enum status applier_judge_change(struct applier *applier, struct owned *owned,
                                         struct batch_event *event, struct error *err)
 {
@@ -188,6 +209,10 @@ static enum status applier_judge_change(struct applier *applier, struct owned *o
                              "entity type '%.*s' is configured neither under apply: nor ignore:",
                              SLICE_ARGS(change->entity_type));
         event->outcome = EVENT_PASSED;
+        return STATUS_OK;
+    }
+    if (applier_is_late_tombstone(owned, change)) {
+        event->outcome = EVENT_DUPLICATE;
         return STATUS_OK;
     }
     if (!mapping->entry->foreign && change->record.key.data != NULL &&

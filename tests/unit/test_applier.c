@@ -177,6 +177,66 @@ static void test_later_image_replaces_a_create_that_waits(void **test)
     copy_finish(f);
 }
 
+static void test_tombstone_behind_its_sources_delete_is_a_duplicate(void **test)
+{
+    (void)test;
+    struct copy *f = copy_begin("", false);
+    copy_add_from(f, "x", 0, "x1", "", NULL, 1,
+                  "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":1,\"a\":\"x\",\"b\":null}}");
+    copy_add_from(f, "x", 0, "x2", "", NULL, 1, "{\"op\":\"d\",\"before\":null,\"after\":null}");
+    copy_add_from(f, "y", 0, "y1", "", NULL, 1,
+                  "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":1,\"a\":\"y\",\"b\":null}}");
+    copy_apply(f);
+    copy_add_from(f, "x", 0, "x3", "", NULL, 1, NULL);
+    copy_apply(f);
+    assert_string_equal(copy_rows(f), "1|y|NULL\n");
+    assert_int_equal(atomic_load(&f->metrics->events_duplicate), 1);
+    copy_add_from(f, "y", 0, "y2", "", NULL, 1, NULL); /* its source has not deleted it yet */
+    copy_apply(f);
+    assert_string_equal(copy_rows(f), "");
+    copy_finish(f);
+}
+
+static void test_tombstone_behind_a_create_of_its_source_is_a_delete(void **test)
+{
+    (void)test;
+    struct copy *f = copy_begin("", false);
+    copy_add_from(f, "x", 0, "x1", "", NULL, 1, "{\"op\":\"d\",\"before\":null,\"after\":null}");
+    copy_add_from(f, "x", 0, "x2", "", NULL, 1,
+                  "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":1,\"a\":\"x\",\"b\":null}}");
+    copy_add_from(f, "x", 0, "x3", "", NULL, 1, NULL);
+    copy_apply(f);
+    assert_string_equal(copy_rows(f), "");
+    assert_int_equal(atomic_load(&f->metrics->events_duplicate), 0);
+    copy_finish(f);
+}
+
+static void test_debezium_tombstones_count_as_duplicates(void **test)
+{
+    (void)test;
+    struct copy *f = copy_begin("", false);
+    f->entry.format = FORMAT_DEBEZIUM;
+    f->entry.foreign = true;
+    f->mapping.form = (struct record_form){.format = FORMAT_DEBEZIUM, .schema = f->schema};
+    static const char *const values[] = {
+        "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":1,\"a\":\"x\",\"b\":null}}",
+        "{\"op\":\"d\",\"before\":{\"id\":1},\"after\":null}", NULL};
+    for (size_t i = 0; i < 3; i++) {
+        struct record record = {.topic = COPY_TOPIC,
+                                .form = &f->mapping.form,
+                                .offset = f->offset++,
+                                .key = slice_of("{\"id\":1}"),
+                                .value = values[i] == NULL ? (struct slice){0}
+                                                           : slice_of(values[i])};
+        copy_must(f, batch_add(&f->batch, &record, f->index, applier_lookup, f->applier, &f->err));
+    }
+    copy_apply(f);
+    assert_string_equal(copy_rows(f), "");
+    assert_int_equal(atomic_load(&f->metrics->events_applied), 2);
+    assert_int_equal(atomic_load(&f->metrics->events_duplicate), 1);
+    copy_finish(f);
+}
+
 static void test_unknown_type_stops(void **test)
 {
     (void)test;
@@ -392,6 +452,9 @@ int main(void)
         TEST(test_waiting_is_cured_in_order),
         TEST(test_delete_does_not_wait_for_ever_behind_a_create),
         TEST(test_later_image_replaces_a_create_that_waits),
+        TEST(test_tombstone_behind_its_sources_delete_is_a_duplicate),
+        TEST(test_tombstone_behind_a_create_of_its_source_is_a_delete),
+        TEST(test_debezium_tombstones_count_as_duplicates),
         TEST(test_unknown_type_stops),
         TEST(test_lost_fence_is_an_abort),
         TEST(test_revision_reloads_and_goes_on),
