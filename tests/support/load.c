@@ -80,6 +80,15 @@ int load_client_end(struct process *client, int64_t limit_ms)
     return failed;
 }
 
+void load_write_schema(const char *entity_type, const char *url, const char *table)
+{
+    struct process_result result = PROCESS_RUN(KEEPSTEP_BINARY, "schema", "table", table,
+                                               "--database", url);
+    if (result.exit_code != 0)
+        test_fail("keepstep schema table %s: %s", table, result.errors);
+    test_write_file(test_path("schemas/%s.schema.json", entity_type), result.output);
+}
+
 void load_kill(struct sidecar *sidecar)
 {
     process_kill(sidecar->process);

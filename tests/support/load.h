@@ -22,6 +22,9 @@ int load_client_end(struct process *client, int64_t limit_ms);
 /** @return KEEPSTEP_… of the environment as a number, without it `otherwise`. */
 int load_number(const char *variable, int otherwise);
 
+/** Write the schema of an entity type as `keepstep schema table` gives it for a table. */
+void load_write_schema(const char *entity_type, const char *url, const char *table);
+
 /** Kill and start again what propagates for a service. */
 void load_kill(struct sidecar *sidecar);
 
