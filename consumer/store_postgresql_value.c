@@ -146,8 +146,10 @@ static bool is_uuid(struct slice text)
 static bool decimal_fits(struct slice text)
 {
     const char *point = memchr(text.data, '.', text.length);
-    size_t before = point == NULL ? text.length : (size_t)(point - text.data);
-    return before <= DIGITS_BEFORE_MAX && text.length - before <= DIGITS_BEHIND_MAX;
+    size_t sign = text.length > 0 && text.data[0] == '-';
+    size_t before = (point == NULL ? text.length : (size_t)(point - text.data)) - sign;
+    size_t behind = point == NULL ? 0 : text.length - sign - before - 1;
+    return before <= DIGITS_BEFORE_MAX && behind <= DIGITS_BEHIND_MAX;
 }
 
 /* Canonical forms of known length: a time, and what was cut out of one. */
