@@ -80,7 +80,7 @@ static const char *capture_value_form(enum column_type type, bool is_timestamp)
     case COLUMN_DATE:
         return "DATE_FORMAT($, '\"%Y-%m-%d\"')";
     case COLUMN_TIME:
-        return "TIME_FORMAT($, '\"%H:%i:%s.%f\"')";
+        return "CONCAT('\"', TIME_FORMAT($, '%H:%i:%s.%f'), '\"')";
     case COLUMN_TIMESTAMP:
         return "DATE_FORMAT($, '\"%Y-%m-%dT%H:%i:%s.%f\"')";
     case COLUMN_DATE_TIME:
