@@ -53,7 +53,7 @@ enum status canonical_key_document(const struct entity_schema *schema, struct sl
 
     if (text.data == NULL || text.length == 0)
         return error_set(err, STATUS_REJECT, "no entity key");
-    json = json_loadb(text.data, text.length, JSON_LOAD_FLAGS, NULL);
+    json = json_loadb(text.data, text.length, JSON_LOAD_FLAGS | JSON_ALLOW_NUL, NULL);
     if (json_is_object(json))
         status = canonical_key_object(schema, json, arena, values, err);
     else

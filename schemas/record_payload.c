@@ -7,7 +7,8 @@
 static enum status record_payload_op(const json_t *payload, enum change_op *ret_op,
                                      struct error *err)
 {
-    const char *op = json_string_value(json_object_get(payload, "op"));
+    const json_t *text = json_object_get(payload, "op");
+    const char *op = json_string_length(text) == 1 ? json_string_value(text) : NULL;
     if (op != NULL && strcmp(op, "c") == 0)
         *ret_op = CHANGE_CREATE;
     else if (op != NULL && strcmp(op, "u") == 0)
@@ -94,7 +95,7 @@ enum status record_payload_document(const struct entity_schema *schema, struct s
 {
     json_error_t wrong;
     json_t *json = json_loadb(payload.data == NULL ? "" : payload.data, payload.length,
-                              JSON_LOAD_FLAGS, &wrong);
+                              JSON_LOAD_FLAGS | JSON_ALLOW_NUL, &wrong);
     if (json == NULL)
         return error_set(err, STATUS_REJECT, "value: not JSON at byte %d", wrong.position);
     enum status status = STATUS_OK;
