@@ -32,6 +32,7 @@ static const struct type_value postgresql_numerics[] = {
     {"31 digits behind the point", "1e-31", NULL},
     {"131072 digits before the point", "repeat('9', 131072)::numeric", NULL},
     {"16383 digits behind the point", "('0.' || repeat('7', 16383))::numeric", NULL},
+    {"the widest", "-(repeat('9', 131072) || '.' || repeat('7', 16383))::numeric", NULL},
     {"NaN", "'NaN'", NULL},
     {"infinity", "'Infinity'", NULL},
     {NULL, NULL, NULL}};
@@ -161,6 +162,8 @@ static const struct type_value postgresql_jsons[] = {
     {"order, blanks and zeros", "'{\"b\":1, \"a\":[1.50,null]}'", NULL},
     {"a number of 30 digits", "'[123456789012345678901234567890.10]'",
      "[123456789012345678901234567890.10]"},
+    {"a whole number of 30 digits", "'[123456789012345678901234567890]'",
+     "[123456789012345678901234567890]"},
     {"1e400", "'1e400'", NULL},
     {"equal names", "'{\"a\":1,\"a\":2}'", NULL},
     {"null", "'null'", "null"},

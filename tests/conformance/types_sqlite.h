@@ -98,6 +98,8 @@ static const struct type_value sqlite_jsons[] = {
     {"order, blanks and zeros", "'{\"b\":1, \"a\":[1.50,null]}'", "{\"b\":1, \"a\":[1.50,null]}"},
     {"a number of 30 digits", "'[123456789012345678901234567890.10]'",
      "[123456789012345678901234567890.10]"},
+    {"a whole number of 30 digits", "'[123456789012345678901234567890]'",
+     "[123456789012345678901234567890]"},
     {"null", "'null'", "null"},
     {"an escaped NUL", "'\"\\u0000\"'", "\"\\u0000\""},
     {"no JSON", "'{a}'", NULL},
