@@ -68,12 +68,6 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
         status = error_set(err, STATUS_FATAL, "database: its scheme has no outbox back end");
     for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++)
         status = relay_add_entry(relay, &config->publish[i], err);
-    if (status == STATUS_OK) {
-        const struct outbox_options outbox = {.path = config->database_path,
-                                              .service = config->service,
-                                              .instance = config->instance};
-        status = ops->open(&outbox, &relay->outbox, err);
-    }
     if (status == STATUS_OK)
         *ret_relay = relay;
     else
@@ -218,8 +212,19 @@ static enum status relay_work(struct relay *relay, struct error *err)
     return status;
 }
 
+/* A server that is not there yet is waited for like one that goes away later. */
+static enum status relay_open(struct relay *relay, struct error *err)
+{
+    const struct config *config = relay->options.config;
+    const struct outbox_options options = {
+        .path = config->database_path, .service = config->service, .instance = config->instance};
+    return outbox_find(config->database)->open(&options, &relay->outbox, err);
+}
+
 static enum status relay_cycle(struct relay *relay, const atomic_bool *stop, struct error *err)
 {
+    if (relay->outbox == NULL)
+        return relay_open(relay, err);
     if (!atomic_load(&relay->options.metrics->holds_lease))
         return relay_hold(relay, err);
     enum status status = STATUS_OK;

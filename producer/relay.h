@@ -31,7 +31,8 @@ struct relay_options {
 
 struct relay;
 
-/** @return OK; RETRY; FATAL. Options and what they point to outlive the relay. */
+/** Touches no database yet. @return OK; RETRY (no memory); FATAL. Options and what they point to
+ * outlive the relay. */
 enum status relay_new(const struct relay_options *options, struct relay **ret_relay,
                       struct error *err) MUST_CHECK;
 void relay_free(struct relay *relay);
