@@ -3,10 +3,12 @@
 
 #include "common/mariadb_url.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define MARIADB_VERSION_MIN       101100
 #define MARIADB_CONNECT_TIMEOUT_S 10
@@ -15,6 +17,7 @@
 #define MARIADB_KEEPALIVE_S       10
 #define MARIADB_KEEPALIVE_COUNT   3
 #define MARIADB_UNSENT_MS         60000
+#define TLS_REFUSED               2026
 
 /* What is not here is FATAL. Whatever is RETRY voids the whole transaction: after a deadlock the
  * server has rolled it back with its savepoints, and the next statement would begin another. */
@@ -269,6 +272,27 @@ static void mariadb_options(MYSQL *session, const struct mariadb_session_options
         (void)mysql_optionsv(session, MYSQL_OPT_SSL_KEY, url->ssl_key);
 }
 
+/* The library passes over an option file that is not there, and hardly names another one. */
+static enum status mariadb_files(const struct mariadb_url *url, struct error *err)
+{
+    const struct {
+        const char *option;
+        const char *path;
+    } files[] = {{"option-file", url->option_file},
+                 {"ssl-ca", url->ssl_ca},
+                 {"ssl-cert", url->ssl_cert},
+                 {"ssl-key", url->ssl_key}};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        if (files[i].path == NULL || access(files[i].path, R_OK) == 0)
+            continue;
+        if (err != NULL && err->status == STATUS_OK)
+            err->exit_code = EX_CONFIG;
+        return error_set(err, STATUS_FATAL, "%s: %s names %s in the database's URL",
+                         strerror(errno), files[i].option, files[i].path);
+    }
+    return STATUS_OK;
+}
+
 /* What no waiting mends stays FATAL: credentials, a database that is not there, options. */
 static enum status mariadb_refused(MYSQL *session, struct error *err)
 {
@@ -278,6 +302,16 @@ static enum status mariadb_refused(MYSQL *session, struct error *err)
     if (number == 1044) { /* later a grant that is missing for a while, here the wrong database */
         status = error_set_native(err, STATUS_FATAL, (int)number, "connect: %s (%u)",
                                   mysql_error(session), number);
+    } else if (number == TLS_REFUSED) { /* the server's certificate can be renewed while we wait */
+        bool absent = strstr(mysql_error(session), "does not support") != NULL;
+        status = error_set_native(
+            err, STATUS_RETRY, (int)number, "connect: %s (%u); %s", mysql_error(session), number,
+            absent ? "switch TLS on in the server, or leave the ssl- options out of the "
+                     "database's URL"
+                   : "the server's certificate must be valid, signed by an authority in ssl-ca, "
+                     "and made out to the host of the database's URL");
+        if (first)
+            err->connection_lost = true;
     } else {
         status = mariadb_session_error(session, "connect", err);
         if (first && status == STATUS_RETRY)
@@ -293,6 +327,8 @@ enum status mariadb_session_open(const struct mariadb_session_options *options, 
 {
     struct mariadb_url url;
     enum status status = mariadb_url_parse(options->url, &url, err);
+    if (status == STATUS_OK)
+        status = mariadb_files(&url, err);
     if (status != STATUS_OK)
         return status;
     MYSQL *session = mysql_init(NULL);

@@ -19,8 +19,10 @@ struct mariadb_session_options {
  * keepalive, no automatic reconnect. Options in the URL's query are the client library's own (TLS,
  * option file with its group [keepstep], socket); a password may stand in the option file, in
  * MYSQL_PWD or in the URL. No password in `err`.
- * @return OK; RETRY (cannot be reached now, connection_lost set); FATAL (not MariaDB 10.11 or
- * later, refused credentials, an unknown option; exit code 78). */
+ * @return OK; RETRY (cannot be reached now, connection_lost set; a server without TLS or with
+ * a certificate that is refused too: it is mended there, and the text says how); FATAL (not MariaDB
+ * 10.11 or later, refused credentials, an unknown option, a file of the URL that cannot be read;
+ * exit code 78). */
 enum status mariadb_session_open(const struct mariadb_session_options *options, MYSQL **ret_session,
                                  struct error *err) MUST_CHECK;
 

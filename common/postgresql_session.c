@@ -125,6 +125,40 @@ static bool postgresql_option_refused(PGconn *connection)
     return strncmp(PQerrorMessage(connection), "invalid ", 8) == 0;
 }
 
+/* libpq tells one line for each address of the host; what TLS refused is told with the way out. The
+ * server's own certificate can be renewed while we wait, and a detour to another server ends: tried
+ * again. Our own files are part of the configuration. */
+static enum status postgresql_tls_refused(const char *text, bool *ret_final, struct error *err)
+{
+    static const struct {
+        const char *part;
+        bool final;
+        const char *advice;
+    } known[] = {
+        {"certificate verify failed", false,
+         "the server's certificate has expired, or no authority in sslrootcert has signed it: "
+         "renew it there, or name its authority with sslrootcert in the database's URL"},
+        {"server certificate for", false,
+         "the server's certificate is made out to another host: connect to that name, or have "
+         "one made out to this one"},
+        {"server does not support SSL", false,
+         "switch TLS on in the server, or lower sslmode in the database's URL"},
+        {"certificate file", true, "see sslrootcert and sslcert in the database's URL"},
+        {"private key file", true, "see sslkey in the database's URL"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        const char *found = strstr(text, known[i].part);
+        if (found == NULL)
+            continue;
+        while (found > text && found[-1] != '\n')
+            found--;
+        *ret_final = known[i].final;
+        return error_set(err, known[i].final ? STATUS_FATAL : STATUS_RETRY, "%.*s; %s",
+                         postgresql_first_line(found), found, known[i].advice);
+    }
+    return STATUS_OK;
+}
+
 /* What no waiting mends: credentials, a database that is not there, options libpq refuses. */
 static enum status postgresql_refused(PGconn *connection, struct error *err)
 {
@@ -134,9 +168,11 @@ static enum status postgresql_refused(PGconn *connection, struct error *err)
     bool known = postgresql_refused_state(text, sqlstate);
     bool final = postgresql_option_refused(connection) || PQconnectionNeedsPassword(connection) ||
                  (known && (strncmp(sqlstate, "28", 2) == 0 || strcmp(sqlstate, "3D000") == 0));
-    enum status status = error_set_native(err, final ? STATUS_FATAL : STATUS_RETRY,
-                                          known ? (int)strtol(sqlstate, NULL, 36) : 0, "%.*s",
-                                          postgresql_first_line(text), text);
+    enum status status = known ? STATUS_OK : postgresql_tls_refused(text, &final, err);
+    if (status == STATUS_OK)
+        status = error_set_native(err, final ? STATUS_FATAL : STATUS_RETRY,
+                                  known ? (int)strtol(sqlstate, NULL, 36) : 0, "%.*s",
+                                  postgresql_first_line(text), text);
     if (first && final)
         err->exit_code = EX_CONFIG;
     if (first && !final)

@@ -20,8 +20,10 @@ struct postgresql_session_options {
 /** Open a session that no setting of the role or the database can bend: UTF8, UTC, ISO dates,
  * extra_float_digits, standard strings, READ COMMITTED, search_path as the role has it, lock,
  * statement and idle timeouts, TCP keepalive (rule 19). No password in `err`.
- * @return OK; RETRY (cannot be reached now, connection_lost set); FATAL (not PostgreSQL 15 or
- * later, refused credentials or options, with exit code 78). */
+ * @return OK; RETRY (cannot be reached now, connection_lost set; a server without TLS or with
+ * a certificate that is refused too: it is mended there, and the text says how); FATAL (not
+ * PostgreSQL 15 or later, refused credentials or options, certificate files of ours that cannot be
+ * read, with exit code 78). */
 enum status postgresql_session_open(const struct postgresql_session_options *options,
                                     PGconn **ret_connection, struct error *err) MUST_CHECK;
 

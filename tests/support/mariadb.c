@@ -52,7 +52,7 @@ static bool answers(void *context)
     return session != NULL;
 }
 
-static void start(void)
+static void start(const char *const options[])
 {
     const char *log = test_format("%s/server.log", directory);
     const char *const argv[] = {PROGRAM,
@@ -65,6 +65,8 @@ static void start(void)
                                 "--bind-address=127.0.0.1",
                                 test_format("--tmpdir=%s", directory),
                                 test_format("--innodb-log-file-size=%d", 64 * 1024 * 1024),
+                                options == NULL ? NULL : options[0],
+                                options == NULL ? NULL : options[1],
                                 NULL};
     pid_t parent = getpid();
     server = fork();
@@ -109,7 +111,7 @@ static void create_server(void)
                                    "method=normal --skip-test-db >%s/install.log 2>&1",
                            user_option(), directory, directory)) != 0)
         test_fail("mariadb-install-db failed: see %s/install.log", directory);
-    start();
+    start(NULL);
     server_url = test_format("mysql://root@localhost:%d/mysql", port);
 }
 
@@ -237,5 +239,10 @@ void mariadb_stop(void)
 
 void mariadb_start(void)
 {
-    start();
+    start(NULL);
+}
+
+void mariadb_start_with(const char *const options[2])
+{
+    start(options);
 }

@@ -29,6 +29,9 @@ void mariadb_kill_backends(const char *url);
 void mariadb_stop(void);
 void mariadb_start(void);
 
+/** The same with two more options of the server, "--name=value". */
+void mariadb_start_with(const char *const options[2]);
+
 /** @return the server's folder, owned by the user it runs as. */
 const char *mariadb_directory(void);
 
