@@ -196,8 +196,7 @@ void feed_close(struct feed *feed)
     free(feed);
 }
 
-/** A record with too many headers is passed on with the first ones: its decoding rejects it where
- * it needs another. */
+/** A record with too many headers is passed on with one too many: its decoding stops there. */
 static void feed_read_headers(struct feed *feed, struct record *record)
 {
     rd_kafka_headers_t *headers = NULL;

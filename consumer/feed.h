@@ -4,7 +4,7 @@
 
 #include "consumer/store.h"
 
-#define FEED_HEADERS_MAX   64
+#define FEED_HEADERS_MAX   (RECORD_HEADERS_READ + 1) /* so that too many are seen as such */
 #define FEED_METADATA_SIZE 256
 #define FEED_OFFSET_NONE   (-1)
 

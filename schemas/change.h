@@ -27,6 +27,8 @@ struct value {
     };
 };
 
+#define RECORD_HEADERS_READ 1024 /* a record with more stops its partition */
+
 enum change_op { CHANGE_CREATE, CHANGE_UPDATE, CHANGE_DELETE, CHANGE_READ };
 enum change_kind { KIND_CHANGE, KIND_BARRIER, KIND_HEARTBEAT, KIND_VOID };
 

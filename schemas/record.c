@@ -108,6 +108,10 @@ static enum status record_copy(const struct record *record, struct arena *arena,
     }
     ret_record->topic = topic.data;
     ret_record->headers = headers;
+    if (record->header_count > RECORD_HEADERS_READ)
+        return error_set(err, STATUS_STOP,
+                         "more than %d headers: those that Keepstep needs may stand behind them",
+                         RECORD_HEADERS_READ);
     return STATUS_OK;
 }
 

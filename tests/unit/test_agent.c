@@ -29,12 +29,15 @@ static void *run_agent(void *argument)
     return NULL;
 }
 
-static void produce(rd_kafka_t *producer, int sequence, const char *text)
+/** @param before  headers of somebody else in front of Keepstep's */
+static void produce(rd_kafka_t *producer, int sequence, const char *text, int before)
 {
     const char *key = "{\"id\":1}";
     const char *value = test_format(
         "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"%s\"}}", text);
     rd_kafka_headers_t *headers = rd_kafka_headers_new(8);
+    for (int i = 0; i < before; i++)
+        (void)rd_kafka_header_add(headers, "baggage", -1, "x", -1);
     (void)rd_kafka_header_add(headers, "ce_specversion", -1, "1.0", -1);
     (void)rd_kafka_header_add(headers, "ce_id", -1, test_format("e%d", sequence), -1);
     (void)rd_kafka_header_add(headers, "ce_source", -1, "shop", -1);
@@ -114,15 +117,19 @@ static void test_applies_and_goes_on_after_a_restart(void **test)
         .config = &config, .mappings = &mapping, .mapping_count = 1, .metrics = metrics};
     struct run run;
     pthread_t thread;
-    produce(producer, 1, "one");
+    produce(producer, 1, "one", 0);
     start(&run, &thread, &options);
     assert_true(sqlite_wait_for(database, "SELECT a FROM orders", "one\n", 20000));
-    produce(producer, 2, "two");
+    produce(producer, 2, "two", 1000);
     assert_true(sqlite_wait_for(database, "SELECT a FROM orders", "two\n", 5000));
     end(&run, thread);
-    produce(producer, 3, "three");
+    produce(producer, 3, "three", 0);
     start(&run, &thread, &options);
     assert_true(sqlite_wait_for(database, "SELECT a FROM orders", "three\n", 20000));
+    produce(producer, 4, "four", 1100);
+    assert_true(sqlite_wait_for(
+        database, "SELECT next_offset FROM keepstep_position WHERE stopped LIKE '%1024 headers%'",
+        "3\n", 20000));
     end(&run, thread);
     assert_int_equal(atomic_load(&metrics->events_applied), 3);
     assert_int_equal(atomic_load(&metrics->partitions[0].durable_offset), 3);

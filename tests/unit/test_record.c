@@ -237,6 +237,20 @@ static void another_protocol_or_kind_stops(void **state)
     assert_int_equal(decode(kind, 2, "1", "{}"), STATUS_STOP);
 }
 
+static void a_record_with_more_headers_than_are_read_stops_with_all_it_has(void **state)
+{
+    (void)state;
+    struct header headers[RECORD_HEADERS_READ + 1];
+    for (size_t i = 0; i < RECORD_HEADERS_READ + 1; i++)
+        headers[i] = (struct header){slice_of("baggage"), slice_of("x")};
+    headers[RECORD_HEADERS_READ - 1] = (struct header){slice_of("ce_type"),
+                                                       slice_of("order.deleted")};
+    assert_int_equal(decode(headers, RECORD_HEADERS_READ, "{\"id\":1}", NULL), STATUS_OK);
+    assert_int_equal(change.op, CHANGE_DELETE);
+    assert_int_equal(decode(headers, RECORD_HEADERS_READ + 1, "{\"id\":1}", NULL), STATUS_STOP);
+    assert_int_equal(change.record.header_count, RECORD_HEADERS_READ + 1);
+}
+
 static void an_unknown_entity_type_is_left_to_the_caller(void **state)
 {
     (void)state;
@@ -305,6 +319,7 @@ int main(void)
         TEST(a_missing_type_and_a_wrong_key_are_rejected),
         TEST(what_the_relay_writes_is_read_back),
         TEST(another_protocol_or_kind_stops),
+        TEST(a_record_with_more_headers_than_are_read_stops_with_all_it_has),
         TEST(an_unknown_entity_type_is_left_to_the_caller),
         TEST(a_payload_is_judged_as_the_reader_will),
         TEST(the_examples_are_judged_alike_by_schema_and_reader),
