@@ -93,6 +93,13 @@ static enum status agent_first_offset(const struct agent *agent, struct partitio
     return STATUS_OK;
 }
 
+/** A position at 0 behind which nothing was read of a log that begins later: it was taken only to
+ * say why it stands still. */
+static bool agent_is_unread(const struct partition_state *state, int64_t low)
+{
+    return !state->exists || (state->next_offset == 0 && state->anchor_offset < 0 && low > 0);
+}
+
 /** @return OK; STOP (this partition must not be read); FATAL; RETRY. */
 static enum status agent_check_log(struct agent *agent, struct partition_state *state, int64_t low,
                                    int64_t stable, struct error *err)
@@ -102,7 +109,7 @@ static enum status agent_check_log(struct agent *agent, struct partition_state *
     enum status status = agent_check_hint(agent, state, err);
     if (status != STATUS_OK)
         return status;
-    if (!state->exists)
+    if (agent_is_unread(state, low))
         status = agent_first_offset(agent, state, low, stable, err);
     else if (state->cluster_id[0] != '\0' && strcmp(state->cluster_id, cluster_id) != 0)
         status = error_set(err, STATUS_STOP,
@@ -129,18 +136,6 @@ static enum status agent_check_log(struct agent *agent, struct partition_state *
     (void)snprintf(state->cluster_id, sizeof state->cluster_id, "%s", cluster_id);
     state->partition_count = count;
     return STATUS_OK;
-}
-
-static void agent_note_unread(struct agent *agent, const struct feed_partition *partition,
-                              const char *reason)
-{
-    log_error("agent", "%s/%d is not read: %s", partition->topic, partition->partition, reason);
-    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, partition->topic,
-                                                                  partition->partition);
-    if (row == NULL)
-        return;
-    atomic_store(&row->owned, true);
-    atomic_store(&row->stopped, true);
 }
 
 /** Where to read from: the anchor where it still exists, so that it can be compared. */
@@ -170,6 +165,8 @@ static enum status agent_take_stopped(struct agent *agent, struct partition_stat
 {
     size_t index = 0;
     assigned->offset = state->next_offset;
+    if (!state->exists)
+        state->next_offset = 0; /* agent_is_unread() knows it by that */
     enum status status = applier_take(agent->applier, state, &index, err);
     if (status != STATUS_OK)
         return status;
@@ -179,8 +176,7 @@ static enum status agent_take_stopped(struct agent *agent, struct partition_stat
     return applier_stop(agent->applier, index, reason, err);
 }
 
-/** Check and take one partition. @return OK with its offset; STOP where it is unknown here and must
- * not be read. */
+/** Check and take one partition. @return OK with its offset. */
 static enum status agent_take(struct agent *agent, struct feed_partition *assigned,
                               struct error *err)
 {
@@ -200,28 +196,31 @@ static enum status agent_take(struct agent *agent, struct feed_partition *assign
                              &low, &stable, err);
     if (status == STATUS_OK)
         status = agent_check_log(agent, &state, low, stable, err);
-    if (status == STATUS_STOP && state.exists) {
+    if (status == STATUS_STOP) {
         struct error stop = *err;
         error_clear(err);
         status = agent_take_stopped(agent, &state, assigned, stop.text, err);
         goto out;
     }
+    int64_t first = state.next_offset;
     if (status == STATUS_OK)
         status = applier_take(agent->applier, &state, &index, err);
     if (status != STATUS_OK)
         goto out;
     failpoint(FAILPOINT_AGENT_AFTER_TAKE);
-    struct applier_partition taken;
-    (void)applier_partition(agent->applier, index, &taken);
     if (applier_read(agent->applier, assigned->topic, assigned->partition, &state, err) !=
         STATUS_OK) {
         status = err->status;
         goto out;
     }
+    if (state.next_offset < first) { /* the row was there, unread: the next commit moves it */
+        applier_note_end(agent->applier, index, first);
+        state.next_offset = first;
+    }
     assigned->offset = agent_start_offset(partition, &state, low);
     agent->partition_count = index + 1;
     log_info("agent", "%s/%d goes on at %lld of %lld", assigned->topic, assigned->partition,
-             (long long)taken.next_offset, (long long)stable);
+             (long long)state.next_offset, (long long)stable);
 out:
     partition_state_done(&state);
     return status;
@@ -240,13 +239,7 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
     for (size_t i = 0; i < event->partition_count && status == STATUS_OK; i++) {
         assigned[count] = event->partitions[i];
         status = agent_take(agent, &assigned[count], err);
-        if (status == STATUS_STOP) {
-            agent_note_unread(agent, &event->partitions[i], err->text);
-            error_clear(err);
-            status = STATUS_OK;
-        } else if (status == STATUS_OK) {
-            count++;
-        }
+        count += status == STATUS_OK;
     }
     if (status == STATUS_OK)
         status = feed_assign(agent->feed, assigned, count, err);

@@ -199,9 +199,20 @@ static void a_log_without_its_beginning_is_refused_unless_start_says_otherwise(v
     sidecar_expect(&partial, "SELECT base, last FROM keepstep_sequence", "3|4\n");
     assert_non_null(strstr(sidecar_run(&partial, "status", NULL, NULL).output, "a partial copy"));
     assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM items"), 0);
-    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_position"), 0);
+    expect_stopped(&billing, "start: earliest");
+    expect_resume(&billing, 75, "start: earliest");
     sidecar_stop(&billing);
     sidecar_stop(&partial);
+    const char *text = test_read_file(billing.config);
+    const char *entry = strstr(text, "partitions: 1");
+    test_write_file(billing.config,
+                    test_format("%.*sstart: earliest, %s", (int)(entry - text), text, entry));
+    sidecar_start(&billing, NULL);
+    sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "3\n4\n");
+    sidecar_expect(&billing, "SELECT partial, next_offset, stopped FROM keepstep_position",
+                   "1|4|\n");
+    sidecar_expect(&billing, "SELECT base, last FROM keepstep_sequence", "3|4\n");
+    sidecar_stop(&billing);
 }
 
 static void start_latest_takes_only_what_comes_and_stays_marked(void **state)
