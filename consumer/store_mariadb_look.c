@@ -116,6 +116,7 @@ enum status store_mariadb_look(struct store *store, const struct look_range *ran
         if (status == STATUS_OK && look.complete)
             status = look_rows(&look, &ranges[i], true, err);
     }
+    store_mariadb_release(look.self);
     *ret_changes = look.changes;
     *ret_count = look.count;
     *ret_complete = look.complete;

@@ -266,5 +266,6 @@ enum status store_mariadb_superseded(struct store *store, enum superseded_edit e
     if (status == STATUS_OK && row)
         status = record_fill(statement, 0, arena, &ret_image->record, err);
     store_mariadb_end(statement);
+    store_mariadb_release(self);
     return status;
 }

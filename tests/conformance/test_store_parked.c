@@ -1,6 +1,8 @@
 /* The store contract over every back end: parked records, and superseded images. */
 #include "tests/support/store_case.h"
 
+#include <stdlib.h>
+
 static int64_t park_at(int64_t offset, const char *key, enum parked_state state)
 {
     struct header header = {.name = slice_of("ce_id"), .value = slice_of("e1")};
@@ -192,6 +194,36 @@ static void kept_images_are_read_one_behind_the_other_in_the_order_of_the_log(vo
     assert_null(read.record.topic);
 }
 
+/* A database that begins a transaction with any statement must not leave it open behind these. */
+static void what_is_read_outside_a_transaction_leaves_none_open(void)
+{
+    struct superseded_image image = {.entity_type = slice_of("order"),
+                                     .entity_key = slice_of("k"),
+                                     .record = {.topic = STORE_CASE_TOPIC, .offset = -1}};
+    struct look_range range = {.entity_type = "order"};
+    struct superseded_image read;
+    struct parked_record *records = NULL;
+    struct own_change *changes = NULL;
+    size_t count = 0;
+    bool complete = false;
+    struct partition_state *states = NULL;
+    store_case_reload();
+    assert_ok(store_case_ops->look(store_case_store, &range, 1, NULL, 10, &store_case_arena,
+                                   &changes, &count, &complete, &store_case_err));
+    store_case_reload();
+    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_READ, &image,
+                                         &store_case_arena, &read, &store_case_err));
+    store_case_reload();
+    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_NEXT, &image,
+                                         &store_case_arena, &read, &store_case_err));
+    store_case_reload();
+    (void)read_parked((struct parked_filter){0}, &records);
+    store_case_reload();
+    assert_ok(store_case_ops->list(store_case_store, &states, &count, &store_case_err));
+    free(states);
+    store_case_reload();
+}
+
 int main(void)
 {
     static struct store_case cases[] = {
@@ -201,6 +233,7 @@ int main(void)
         STORE_CASE(a_failed_attempt_and_a_retry_are_written),
         STORE_CASE(the_last_superseded_image_is_kept_until_it_is_dropped),
         STORE_CASE(kept_images_are_read_one_behind_the_other_in_the_order_of_the_log),
+        STORE_CASE(what_is_read_outside_a_transaction_leaves_none_open),
     };
     return store_case_run(cases, sizeof cases / sizeof cases[0]);
 }

@@ -142,12 +142,13 @@ static void assert_roles_are_narrow(const struct estate *estate)
     const char *relay = login(estate, test_format("%s_relay", name), "keepstep_relay");
     const char *agent = login(estate, test_format("%s_agent", name), "keepstep_agent");
     const char *lag = login(estate, test_format("%s_lag", name), "keepstep_lag");
+    const char *insert_event = "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) "
+                               "VALUES ('item', '1', 'item.created', '{}')";
     const char *const nobody_may[] = {
         "CREATE TABLE other (id INT PRIMARY KEY)",
         "ALTER TABLE items ADD COLUMN other INT",
         "DROP TABLE outbox",
-        "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) "
-        "VALUES ('item', '1', 'item.created', '{}')",
+        insert_event,
         "UPDATE outbox SET payload = ''",
         "INSERT INTO keepstep_relay_wait VALUES ('t', 0, 0)",
         "DELETE FROM keepstep_relay",

@@ -82,6 +82,14 @@ static void the_look_finds_what_others_committed_since_the_batch_began(void **st
     assert_false(complete);
     assert_ok(ops->look(store, &range, 1, &wanted, 2, &arena, &found, &count, &complete, &err));
     assert_int_equal(count, 1);
+
+    /* Outside a transaction it leaves none open: the next one could not choose its isolation. */
+    struct partition_state position;
+    ops->rollback(store);
+    assert_ok(ops->look(store, &range, 1, NULL, 10, &arena, &found, &count, &complete, &err));
+    assert_int_equal(count, 3);
+    assert_ok(ops->read(store, "order", 0, &position, &err));
+    partition_state_done(&position);
     arena_done(&arena);
     ops->close(store);
 }
