@@ -32,9 +32,10 @@ WHERE o.sequence IS NULL AND o.set_aside IS NULL AND NOT EXISTS (
   AND s.position < o.position)
 ORDER BY o.position LIMIT ?
 
--- By primary key only, so that it locks nothing else (research B4).
+-- By primary key only, so that it locks nothing else, and needs no buffer for rows that it moves in
+-- the index that it reads.
 -- name: claim_row
-UPDATE outbox SET aggregateid = ?, kafka_partition = ?, sequence = ?
+UPDATE outbox FORCE INDEX (PRIMARY) SET aggregateid = ?, kafka_partition = ?, sequence = ?
 WHERE position = ? AND sequence IS NULL AND set_aside IS NULL
 
 -- name: claim_partition
@@ -62,10 +63,10 @@ ON DUPLICATE KEY UPDATE acknowledged_sequence = VALUES(acknowledged_sequence),
   acknowledged_offset = VALUES(acknowledged_offset), acknowledged_id = VALUES(acknowledged_id)
 
 -- name: set_aside
-UPDATE outbox SET set_aside = ?, aggregateid = ? WHERE position = ? AND sequence IS NULL
+UPDATE outbox FORCE INDEX (PRIMARY) SET set_aside = ?, aggregateid = ? WHERE position = ? AND sequence IS NULL
 
 -- name: write_key
-UPDATE outbox SET aggregateid = ? WHERE position = ? AND sequence IS NULL
+UPDATE outbox FORCE INDEX (PRIMARY) SET aggregateid = ? WHERE position = ? AND sequence IS NULL
 
 -- name: find_row
 SELECT position, id, aggregatetype, aggregateid, type, payload,

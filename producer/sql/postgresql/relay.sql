@@ -31,12 +31,19 @@ WHERE sequence IS NULL AND set_aside IS NULL AND NOT EXISTS (
   AND s.aggregateid = o.aggregateid AND s.position < o.position)
 ORDER BY position LIMIT $1::bigint
 
+-- Until the transaction's end: a nested loop over rows that the planner takes for one is quadratic.
+-- name: join_by_hash
+SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_nestloop', 'off', true)
+
+-- The rows come in the order of their positions; the range keeps the rest of the outbox unread.
 -- name: claim_rows
 WITH c AS (UPDATE outbox AS o SET aggregateid = r.entity_key, kafka_partition = r.partition,
     sequence = r.sequence
   FROM unnest($1::bigint[], $2::text[], $3::integer[], $4::bigint[])
     AS r (position, entity_key, partition, sequence)
-  WHERE o.position = r.position AND o.sequence IS NULL AND o.set_aside IS NULL RETURNING 1)
+  WHERE o.position = r.position AND o.sequence IS NULL AND o.set_aside IS NULL
+    AND o.position BETWEEN ($1::bigint[])[1] AND ($1::bigint[])[cardinality($1::bigint[])]
+  RETURNING 1)
 SELECT 1 / (count(*) = cardinality($1::bigint[]))::integer FROM c
 
 -- name: claim_types
@@ -77,6 +84,7 @@ WHERE position = $1::bigint AND sequence IS NULL
 UPDATE outbox AS o SET aggregateid = r.entity_key
 FROM unnest($1::bigint[], $2::text[]) AS r (position, entity_key)
 WHERE o.position = r.position AND o.sequence IS NULL
+  AND o.position BETWEEN ($1::bigint[])[1] AND ($1::bigint[])[cardinality($1::bigint[])]
 
 -- name: find_row
 SELECT position, id, aggregatetype, aggregateid, type, payload,
@@ -85,17 +93,17 @@ SELECT position, id, aggregatetype, aggregateid, type, payload,
 
 -- Each partition's lowest sequences, so that only what may go, and little else, is read.
 -- name: purge
-DELETE FROM outbox WHERE position IN (
+DELETE FROM outbox WHERE position = ANY (ARRAY (
   SELECT o.position FROM keepstep_relay_partition AS p
   JOIN keepstep_relay_type AS t ON t.topic = p.topic
   CROSS JOIN LATERAL (SELECT position, created_at FROM outbox WHERE sequence IS NOT NULL
     AND kafka_partition = p.partition AND aggregatetype = t.entity_type
     AND sequence <= p.acknowledged_sequence ORDER BY sequence LIMIT $2::bigint) AS o
-  WHERE o.created_at < $1::timestamptz LIMIT $2::bigint)
+  WHERE o.created_at < $1::timestamptz LIMIT $2::bigint))
 
 -- Where the service's own agent reads the topic it must have read the row back (rule 12).
 -- name: purge_applied
-DELETE FROM outbox WHERE position IN (
+DELETE FROM outbox WHERE position = ANY (ARRAY (
   SELECT o.position FROM keepstep_relay_partition AS p
   JOIN keepstep_relay_type AS t ON t.topic = p.topic
   CROSS JOIN LATERAL (SELECT CASE WHEN EXISTS (
@@ -107,7 +115,7 @@ DELETE FROM outbox WHERE position IN (
   CROSS JOIN LATERAL (SELECT position, created_at FROM outbox WHERE sequence IS NOT NULL
     AND kafka_partition = p.partition AND aggregatetype = t.entity_type
     AND sequence <= b.bound ORDER BY sequence LIMIT $2::bigint) AS o
-  WHERE o.created_at < $1::timestamptz LIMIT $2::bigint)
+  WHERE o.created_at < $1::timestamptz LIMIT $2::bigint))
 
 -- name: has_position_table
 SELECT to_regclass('keepstep_position') IS NOT NULL
