@@ -25,6 +25,9 @@ struct lease {
     char holder[OUTBOX_NAME_SIZE];
     int64_t epoch;
     int64_t until_us; /* wall clock */
+    /** A setting of the server by which what was committed, and then published, may be undone by a
+     * loss of power; "" where there is none. Set by take_lease. */
+    char not_durable[OUTBOX_NAME_SIZE];
 };
 
 struct relay_partition {
@@ -53,6 +56,14 @@ struct outbox_row {
     uint64_t sequence;
     struct slice previous_id; /* id at sequence - 1 */
     struct slice set_aside;   /* reason */
+    int64_t left_out_bytes;   /* of a payload that was too large to be loaded; 0: it was */
+};
+
+/** How much to load at once. */
+struct outbox_extent {
+    size_t rows;
+    size_t payload_bytes; /* a payload larger than this is left out of its row */
+    size_t total_bytes;   /* of all payloads; one row is loaded in any case */
 };
 
 enum outbox_filter { OUTBOX_WAITING, OUTBOX_SET_ASIDE, OUTBOX_ALL };
@@ -85,9 +96,10 @@ struct outbox_ops {
                                    size_t *ret_count, struct error *err);
     /** Read unclaimed rows in position order without those set aside and without later rows of an
      * entity (aggregatetype and aggregateid, bytewise) that has one set aside; in one statement, as
-     * an operator may release a row at any time. */
-    enum status (*load_waiting)(struct outbox *outbox, size_t limit, struct arena *arena,
-                                struct outbox_row **ret_rows, size_t *ret_count, struct error *err);
+     * an operator may release a row at any time. No more than `extent` has in memory. */
+    enum status (*load_waiting)(struct outbox *outbox, const struct outbox_extent *extent,
+                                struct arena *arena, struct outbox_row **ret_rows,
+                                size_t *ret_count, struct error *err);
     /** In one durable transaction that begins with the UPDATE of the lease row (epoch): store each
      * row's canonical key, partition and sequence (all set by the caller) and the partitions' last
      * sequence and id; renew the lease. @return OK; RETRY; ABORT (lease lost). */

@@ -70,6 +70,7 @@ static enum status outbox_mariadb_fetch_lease(struct outbox_mariadb *self,
         mariadb_statement_copy(statement, 2, lease->holder, sizeof lease->holder);
         lease->epoch = mariadb_statement_integer(statement, 3);
         lease->until_us = mariadb_statement_integer(statement, 4);
+        mariadb_statement_copy(statement, 5, lease->not_durable, sizeof lease->not_durable);
     }
     mariadb_statement_end(statement);
     return status;

@@ -28,6 +28,8 @@ static bool outbox_mariadb_row(struct mariadb_statement *statement, struct arena
         if (!mariadb_statement_text(statement, texts[i].column, arena, texts[i].text))
             return false;
     }
+    if (row.payload.data == NULL)
+        row.left_out_bytes = mariadb_statement_integer(statement, 12);
     *ret_row = row;
     return true;
 }
@@ -82,15 +84,16 @@ static enum status outbox_mariadb_rows(struct outbox_mariadb *self, enum outbox_
     return status;
 }
 
-enum status outbox_mariadb_load_waiting(struct outbox *outbox, size_t limit, struct arena *arena,
-                                        struct outbox_row **ret_rows, size_t *ret_count,
-                                        struct error *err)
+enum status outbox_mariadb_load_waiting(struct outbox *outbox, const struct outbox_extent *extent,
+                                        struct arena *arena, struct outbox_row **ret_rows,
+                                        size_t *ret_count, struct error *err)
 {
     struct outbox_mariadb *self = outbox_mariadb_of(outbox);
-    const struct mariadb_parameter most = mariadb_integer((int64_t)limit);
+    const struct mariadb_parameter values[] = {mariadb_integer((int64_t)extent->payload_bytes),
+                                               mariadb_integer((int64_t)extent->rows)};
     return outbox_mariadb_settle(
         self,
-        outbox_mariadb_rows(self, LOAD_WAITING, &most, 1, false, arena, ret_rows, ret_count, err),
+        outbox_mariadb_rows(self, LOAD_WAITING, values, 2, false, arena, ret_rows, ret_count, err),
         err);
 }
 

@@ -167,6 +167,8 @@ static enum status outbox_postgresql_lease(struct outbox_postgresql *self, const
                                postgresql_session_text(result, 0, 2));
         ret_lease->epoch = postgresql_session_integer(result, 0, 3);
         ret_lease->until_us = postgresql_session_integer(result, 0, 4);
+        outbox_postgresql_copy(ret_lease->not_durable, sizeof ret_lease->not_durable,
+                               postgresql_session_text(result, 0, 5));
     } else {
         status = error_set(err, STATUS_FATAL, "the outbox has no relay row; run `keepstep init`");
     }

@@ -55,7 +55,8 @@ enum status outbox_postgresql_fenced(struct outbox_postgresql *self, const struc
                                      size_t *ret_changed, struct error *err) MUST_CHECK;
 
 /* The reading slots: outbox.h says what each one does. */
-enum status outbox_postgresql_load_waiting(struct outbox *outbox, size_t limit, struct arena *arena,
+enum status outbox_postgresql_load_waiting(struct outbox *outbox,
+                                           const struct outbox_extent *extent, struct arena *arena,
                                            struct outbox_row **ret_rows, size_t *ret_count,
                                            struct error *err);
 enum status outbox_postgresql_load_claimed(struct outbox *outbox,

@@ -38,6 +38,8 @@ static bool outbox_postgresql_row(const PGresult *result, int row, struct arena 
         .sequence = (uint64_t)postgresql_session_integer(result, row, 10),
         .set_aside = outbox_postgresql_slice(result, row, 11, arena, &complete),
     };
+    if (ret_row->payload.data == NULL)
+        ret_row->left_out_bytes = postgresql_session_integer(result, row, 12);
     return complete;
 }
 
@@ -73,15 +75,20 @@ static enum status outbox_postgresql_load(struct outbox_postgresql *self, const 
     return status;
 }
 
-enum status outbox_postgresql_load_waiting(struct outbox *outbox, size_t limit, struct arena *arena,
+enum status outbox_postgresql_load_waiting(struct outbox *outbox,
+                                           const struct outbox_extent *extent, struct arena *arena,
                                            struct outbox_row **ret_rows, size_t *ret_count,
                                            struct error *err)
 {
     struct outbox_postgresql *self = outbox_postgresql_of(outbox);
-    char number[OUTBOX_NUMBER_SIZE];
-    (void)snprintf(number, sizeof number, "%zu", limit);
-    struct slice parameter = slice_of(number);
-    enum status status = outbox_postgresql_load(self, SQL_LOAD_WAITING, &parameter, 1, false, arena,
+    const size_t bounds[] = {extent->rows, extent->payload_bytes, extent->total_bytes};
+    char numbers[3][OUTBOX_NUMBER_SIZE];
+    struct slice parameters[3];
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(numbers[i], sizeof numbers[i], "%zu", bounds[i]);
+        parameters[i] = slice_of(numbers[i]);
+    }
+    enum status status = outbox_postgresql_load(self, SQL_LOAD_WAITING, parameters, 3, false, arena,
                                                 ret_rows, ret_count, err);
     if (status == STATUS_OK && *ret_count > 0)
         self->found_at_us = clock_monotonic_us();

@@ -60,9 +60,9 @@ enum status outbox_sqlite_begin_fenced(struct outbox_sqlite *self, const struct 
                                        struct error *err) MUST_CHECK;
 
 /* The reading slots: outbox.h says what each one does. */
-enum status outbox_sqlite_load_waiting(struct outbox *outbox, size_t limit, struct arena *arena,
-                                       struct outbox_row **ret_rows, size_t *ret_count,
-                                       struct error *err);
+enum status outbox_sqlite_load_waiting(struct outbox *outbox, const struct outbox_extent *extent,
+                                       struct arena *arena, struct outbox_row **ret_rows,
+                                       size_t *ret_count, struct error *err);
 enum status outbox_sqlite_load_claimed(struct outbox *outbox,
                                        const struct relay_partition *partition,
                                        const char *const *entity_types, size_t entity_type_count,

@@ -39,6 +39,8 @@ static bool outbox_sqlite_row(sqlite3_stmt *statement, struct arena *arena,
         .sequence = (uint64_t)sqlite3_column_int64(statement, 10),
         .set_aside = outbox_sqlite_slice(statement, 11, arena, &complete),
     };
+    if (ret_row->payload.data == NULL)
+        ret_row->left_out_bytes = sqlite3_column_int64(statement, 12);
     return complete;
 }
 
@@ -81,13 +83,14 @@ static enum status outbox_sqlite_rows(struct outbox_sqlite *self, sqlite3_stmt *
     return status;
 }
 
-enum status outbox_sqlite_load_waiting(struct outbox *outbox, size_t limit, struct arena *arena,
-                                       struct outbox_row **ret_rows, size_t *ret_count,
-                                       struct error *err)
+enum status outbox_sqlite_load_waiting(struct outbox *outbox, const struct outbox_extent *extent,
+                                       struct arena *arena, struct outbox_row **ret_rows,
+                                       size_t *ret_count, struct error *err)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);
     sqlite3_stmt *statement = self->statements[LOAD_WAITING];
-    (void)sqlite3_bind_int64(statement, 1, (int64_t)limit);
+    (void)sqlite3_bind_int64(statement, 1, (int64_t)extent->rows);
+    (void)sqlite3_bind_int64(statement, 2, (int64_t)extent->payload_bytes);
     return outbox_sqlite_rows(self, statement, false, arena, ret_rows, ret_count, err);
 }
 

@@ -14,6 +14,7 @@
 #define LOOK_ANYWAY_US   (1000 * 1000)
 #define PURGE_US         (10 * 1000 * 1000)
 #define PURGE_ROWS       1000
+#define COUNT_SHARE      50 /* of the time, one part goes into counting a long backlog */
 #define LEASE_WAIT_US    (200 * 1000)
 #define BACKOFF_FIRST_US (50 * 1000)
 #define BACKOFF_MAX_US   (5 * 1000 * 1000)
@@ -122,6 +123,11 @@ static enum status relay_hold(struct relay *relay, struct error *err)
     atomic_store(&relay->options.metrics->holds_lease, true);
     log_info("relay", "holds the lease: origin %s, incarnation %s, epoch %lld", relay->lease.origin,
              relay->lease.incarnation, (long long)relay->lease.epoch);
+    if (relay->lease.not_durable[0] != '\0')
+        log_warning("relay",
+                    "the database server runs with %s: a loss of power can undo what was committed "
+                    "and published, and copies then have what this service has not",
+                    relay->lease.not_durable);
     return STATUS_OK;
 }
 
@@ -152,8 +158,12 @@ static enum status relay_housekeeping(struct relay *relay, int64_t now, struct e
         failpoint(FAILPOINT_RELAY_AFTER_PURGE);
     atomic_fetch_add(&metrics->purged, (int_fast64_t)purged);
     relay->purged_at_us = purged == PURGE_ROWS ? now - PURGE_US + ACKNOWLEDGE_US : now;
-    if (status == STATUS_OK)
-        status = ops->count(relay->outbox, &counts, err);
+    if (status != STATUS_OK || now < relay->count_at_us)
+        return status;
+    int64_t start = clock_monotonic_us();
+    status = ops->count(relay->outbox, &counts, err);
+    int64_t end = clock_monotonic_us();
+    relay->count_at_us = end + COUNT_SHARE * (end - start);
     if (status == STATUS_OK) {
         relay->blocking = counts.set_aside > 0; /* only the relay sets aside */
         atomic_store(&metrics->waiting, counts.waiting);

@@ -40,6 +40,15 @@ static bool relay_is_excluded(const struct excluded *excluded, const struct outb
     return false;
 }
 
+static enum status relay_refuse_size(int64_t size, const struct relay_topic *topic, int64_t limit,
+                                     struct error *err)
+{
+    return error_set(err, STATUS_REJECT,
+                     "the record has %lld bytes, topic %s takes %lld: raise "
+                     "limits.message_bytes and max.message.bytes",
+                     (long long)size, topic->name, (long long)limit);
+}
+
 static enum status relay_check_size(struct relay *relay, const struct relay_topic *topic,
                                     const struct outbox_row *row, struct error *err)
 {
@@ -63,12 +72,7 @@ static enum status relay_check_size(struct relay *relay, const struct relay_topi
     size_t size = relay_record_key(row).length + row->payload.length;
     for (size_t i = 0; i < count; i++)
         size += headers[i].name.length + headers[i].value.length + HEADER_FRAMING;
-    if ((int64_t)size > limit)
-        return error_set(err, STATUS_REJECT,
-                         "the record has %zu bytes, topic %s takes %lld: raise "
-                         "limits.message_bytes and max.message.bytes",
-                         size, topic->name, (long long)limit);
-    return STATUS_OK;
+    return (int64_t)size > limit ? relay_refuse_size((int64_t)size, topic, limit, err) : STATUS_OK;
 }
 
 /* Whether a key is sure to be canonical already, as triggers write it: {"id":42}. */
@@ -129,6 +133,8 @@ static enum status relay_check(struct relay *relay, struct outbox_row *row, stru
         status = canonical_key(schema, row->entity_key, &relay->arena, &row->entity_key, err);
     if (status == STATUS_OK)
         status = relay_check_plain(row, err);
+    if (status == STATUS_OK && row->left_out_bytes > 0)
+        status = relay_refuse_size(row->left_out_bytes, topic, config->limits.message_bytes, err);
     if (status == STATUS_OK)
         status = payload_validate(schema, row->payload, row->entity_key, err);
     if (status == STATUS_OK)
@@ -286,6 +292,16 @@ enum status relay_send_batch(struct relay *relay, struct error *err)
     return status;
 }
 
+/* Whether a load ended at its bounds, so that more may wait behind it. */
+static bool relay_is_full(const struct outbox_extent *extent, const struct outbox_row *rows,
+                          size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += rows[i].payload.length;
+    return count == extent->rows || bytes >= extent->total_bytes;
+}
+
 enum status relay_claim(struct relay *relay, struct error *err)
 {
     const struct outbox_ops *ops = relay->outbox->ops;
@@ -300,9 +316,13 @@ enum status relay_claim(struct relay *relay, struct error *err)
         relay->more = false;
     if (status != STATUS_OK || !relay->released)
         return status;
-    status = ops->load_waiting(relay->outbox, RELAY_BATCH_ROWS, &relay->arena, &rows, &count, err);
+    const struct outbox_extent extent = {
+        .rows = RELAY_BATCH_ROWS,
+        .payload_bytes = (size_t)relay->options.config->limits.message_bytes,
+        .total_bytes = RELAY_FLIGHT_BYTES};
+    status = ops->load_waiting(relay->outbox, &extent, &relay->arena, &rows, &count, err);
     if (status == STATUS_OK)
-        relay->more = count == RELAY_BATCH_ROWS;
+        relay->more = relay_is_full(&extent, rows, count);
     if (status == STATUS_OK && count > 0)
         status = relay_select(relay, rows, count, &count, err);
     if (status == STATUS_OK && count > 0)

@@ -74,6 +74,7 @@ struct relay {
     int64_t unacknowledged_since_us;
     int64_t loaded_at_us;
     int64_t purged_at_us;
+    int64_t count_at_us; /* not before */
     int64_t renewed_at_us;
     int64_t backoff_us;
     int64_t batch_bytes; /* what the smallest topic takes at once; 0: the client's default */

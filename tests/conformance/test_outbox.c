@@ -1,4 +1,5 @@
 /* The outbox's contract (outbox.h), kept by every back end, under the role of a relay. */
+#include "tests/support/database.h"
 #include "tests/support/mariadb.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/sql.h"
@@ -11,8 +12,9 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#define LEASE_US (INT64_C(10) * 1000 * 1000)
-#define ARENA    ((size_t)16 * 1024 * 1024)
+#define PAYLOAD_BYTES 5000
+#define LEASE_US      (INT64_C(10) * 1000 * 1000)
+#define ARENA         ((size_t)16 * 1024 * 1024)
 
 /** A database product: how a test makes an empty one, and asks it. */
 struct product {
@@ -166,12 +168,15 @@ static struct lease leased(struct outbox *outbox)
     return lease;
 }
 
+static const struct outbox_extent extent = {
+    .rows = 100, .payload_bytes = PAYLOAD_BYTES, .total_bytes = 3 * PAYLOAD_BYTES};
+
 static size_t waiting(struct outbox *outbox, struct outbox_row **ret_rows)
 {
     struct error err = ERROR_INIT;
     size_t count = 0;
     arena_reset(&arena);
-    if (outbox->ops->load_waiting(outbox, 100, &arena, ret_rows, &count, &err) != STATUS_OK)
+    if (outbox->ops->load_waiting(outbox, &extent, &arena, ret_rows, &count, &err) != STATUS_OK)
         test_fail("%s", err.text);
     return count;
 }
@@ -361,6 +366,61 @@ static void keys_are_written_and_rows_found_by_their_id(void)
     outbox->ops->close(outbox);
 }
 
+static void set_durable(bool postgresql, bool durable)
+{
+    if (!postgresql) {
+        mariadb_execute(
+            url, test_format("SET GLOBAL innodb_flush_log_at_trx_commit = %d", durable ? 1 : 2));
+        return;
+    }
+    postgresql_execute(
+        url, test_format("ALTER SYSTEM SET full_page_writes = %s", durable ? "on" : "off"));
+    postgresql_execute(url, "SELECT pg_reload_conf()");
+    if (!database_wait_for(url, "SHOW full_page_writes", durable ? "on\n" : "off\n", 10000))
+        test_fail("the setting does not change");
+}
+
+static void a_server_that_may_lose_what_it_committed_is_named_with_the_lease(void)
+{
+    make();
+    struct outbox *outbox = opened("1");
+    struct lease lease = leased(outbox);
+    assert_string_equal(lease.not_durable, "");
+    bool postgresql = strcmp(outbox->ops->scheme, "postgresql") == 0;
+    set_durable(postgresql, false);
+    lease = leased(outbox);
+    set_durable(postgresql, true);
+    assert_string_equal(lease.not_durable,
+                        postgresql ? "full_page_writes=off" : "innodb_flush_log_at_trx_commit=2");
+    outbox->ops->close(outbox);
+}
+
+static void write_payload(int id, int bytes)
+{
+    (void)ask(test_format("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES "
+                          "('order', '%d', 'order.created', '%0*d')",
+                          id, bytes, 0));
+}
+
+static void a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes(void)
+{
+    struct outbox_row *rows = NULL;
+    make();
+    struct outbox *outbox = opened("1");
+    write_payload(1, PAYLOAD_BYTES + 1);
+    for (int i = 2; i < 6; i++)
+        write_payload(i, PAYLOAD_BYTES);
+    size_t count = waiting(outbox, &rows); /* the one left out has no weight */
+    assert_null(rows[0].payload.data);
+    assert_int_equal(rows[0].left_out_bytes, PAYLOAD_BYTES + 1);
+    assert_true(slice_is(rows[0].entity_key, "1"));
+    assert_int_equal(rows[1].payload.length, PAYLOAD_BYTES);
+    assert_int_equal(rows[1].left_out_bytes, 0);
+    bool row_by_row = strcmp(outbox->ops->scheme, "postgresql") != 0;
+    assert_int_equal(count, row_by_row ? 5 : 4);
+    outbox->ops->close(outbox);
+}
+
 static void the_purge_keeps_what_is_young_unacknowledged_or_not_read_back(void)
 {
     struct error err = ERROR_INIT;
@@ -477,6 +537,7 @@ CASE(rows_are_claimed_with_key_sequence_and_predecessor)
 CASE(a_fenced_claim_changes_nothing_and_no_row_is_claimed_twice)
 CASE(a_row_set_aside_blocks_its_entity_until_it_is_released)
 CASE(keys_are_written_and_rows_found_by_their_id)
+CASE(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes)
 CASE(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back)
 CASE(a_new_incarnation_is_held_back_until_the_agent_has_read)
 CASE(waiting_ends_soon_after_a_commit)
@@ -492,7 +553,7 @@ static void a_lost_session_is_opened_again_by_the_next_call(void)
     struct lease lease = leased(outbox);
     write_rows("order", 1, 1);
     product->kill(url);
-    assert_int_equal(outbox->ops->load_waiting(outbox, 10, &arena, &rows, &count, &err),
+    assert_int_equal(outbox->ops->load_waiting(outbox, &extent, &arena, &rows, &count, &err),
                      STATUS_RETRY);
     assert_true(err.connection_lost);
     error_clear(&err);
@@ -514,6 +575,7 @@ static void a_lost_session_is_opened_again_by_the_next_call(void)
     outbox->ops->close(outbox);
 }
 
+CASE_OF_SERVERS(a_server_that_may_lose_what_it_committed_is_named_with_the_lease)
 CASE_OF_SERVERS(a_lost_session_is_opened_again_by_the_next_call)
 
 #define SERVERS(function) TEST(function##_postgresql), TEST(function##_mariadb)
@@ -527,10 +589,12 @@ int main(void)
         ALL(a_fenced_claim_changes_nothing_and_no_row_is_claimed_twice),
         ALL(a_row_set_aside_blocks_its_entity_until_it_is_released),
         ALL(keys_are_written_and_rows_found_by_their_id),
+        ALL(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes),
         ALL(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back),
         ALL(a_new_incarnation_is_held_back_until_the_agent_has_read),
         ALL(waiting_ends_soon_after_a_commit),
         ALL(a_database_without_an_outbox_names_init),
+        SERVERS(a_server_that_may_lose_what_it_committed_is_named_with_the_lease),
         SERVERS(a_lost_session_is_opened_again_by_the_next_call),
     };
     return TEST_RUN(tests);

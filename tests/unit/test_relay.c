@@ -260,12 +260,37 @@ static void a_key_that_only_looks_canonical_is_set_aside_or_made_so(void **state
     shop_done(&shop);
 }
 
+/* More than the relay's memory: it must not even be loaded. */
+static void a_row_of_any_size_is_set_aside_and_the_others_flow(void **state)
+{
+    (void)state;
+    struct shop shop = {0};
+    shop_make(&shop);
+    write_order(&shop, 1, false, "{\"id\":1,\"name\":\"x\"}");
+    (void)sqlite_text(shop.path, "UPDATE outbox SET payload = printf('%0*d', 70000000, 0)");
+    write_order(&shop, 1, false, "{\"id\":1,\"name\":\"behind\"}");
+    write_order(&shop, 2, false, "{\"id\":2,\"name\":\"x\"}");
+    shop_start(&shop);
+    expect_acknowledged(&shop, 1);
+    expect(&shop,
+           "SELECT position, set_aside LIKE '%70000000 bytes%message_bytes%' FROM outbox "
+           "WHERE sequence IS NULL ORDER BY position",
+           "1|1\n2|NULL\n");
+    (void)sqlite_text(shop.path,
+                      "UPDATE outbox SET set_aside = NULL, payload = "
+                      "'{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1}}' WHERE position = 1");
+    expect_acknowledged(&shop, 3);
+    shop_stop(&shop);
+    shop_done(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_claim_that_failed_is_made_again_by_the_same_producer, 120),
         TEST_WITH_LIMIT(a_claim_that_was_durable_although_its_commit_failed_is_sent_once, 120),
         TEST_WITH_LIMIT(a_row_set_aside_blocks_its_entity_however_the_key_is_written, 90),
+        TEST_WITH_LIMIT(a_row_of_any_size_is_set_aside_and_the_others_flow, 120),
         TEST_WITH_LIMIT(a_key_that_only_looks_canonical_is_set_aside_or_made_so, 90),
     };
     return TEST_RUN(tests);

@@ -232,7 +232,8 @@ static const char *claim(struct outbox *outbox, const struct lease *lease, uint6
     struct arena arena;
     const char *keys = "";
     arena_init(&arena, ARENA);
-    if (outbox->ops->load_waiting(outbox, 100, &arena, &rows, &count, &err) != STATUS_OK)
+    const struct outbox_extent extent = {.rows = 100, .payload_bytes = ARENA, .total_bytes = ARENA};
+    if (outbox->ops->load_waiting(outbox, &extent, &arena, &rows, &count, &err) != STATUS_OK)
         test_fail("%s", err.text);
     for (size_t i = 0; i < count; i++) {
         rows[i].topic = "order";

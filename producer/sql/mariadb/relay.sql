@@ -1,10 +1,13 @@
 -- What the relay asks of a service's MariaDB outbox.
 
 -- name: read_lease
-SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay
+SELECT origin, incarnation, holder, epoch, lease_until_us, NULL FROM keepstep_relay
 
 -- name: lock_lease
-SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay FOR UPDATE
+SELECT origin, incarnation, holder, epoch, lease_until_us,
+  IF(@@innodb_flush_log_at_trx_commit IN (1, 3), NULL,
+    CONCAT('innodb_flush_log_at_trx_commit=', @@innodb_flush_log_at_trx_commit))
+FROM keepstep_relay FOR UPDATE
 
 -- name: take_lease
 UPDATE keepstep_relay SET holder = ?, lease_until_us = ?, epoch = epoch + 1
@@ -21,9 +24,10 @@ SELECT topic, `partition`, last_sequence, last_id, acknowledged_sequence, acknow
 
 -- A plain read, without locks: a long transaction of the service holds nobody up.
 -- name: load_waiting
-SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type, o.payload,
+SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
+  IF(OCTET_LENGTH(o.payload) <= ?, o.payload, NULL),
   DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), o.traceparent, o.partition_key,
-  o.kafka_partition, o.sequence, o.set_aside
+  o.kafka_partition, o.sequence, o.set_aside, OCTET_LENGTH(o.payload)
 FROM outbox AS o FORCE INDEX (outbox_waiting)
 WHERE o.sequence IS NULL AND o.set_aside IS NULL AND NOT EXISTS (
   SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)

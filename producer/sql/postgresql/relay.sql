@@ -1,10 +1,15 @@
 -- What the relay asks of a service's PostgreSQL outbox.
 
 -- name: read_lease
-SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay
+SELECT origin, incarnation, holder, epoch, lease_until_us, NULL FROM keepstep_relay
 
+-- A service's synchronous_commit=off does no harm: the relay's own commit, before it sends, takes all
+-- earlier ones to the disk.
 -- name: hold_lease
-SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay FOR UPDATE
+SELECT origin, incarnation, holder, epoch, lease_until_us,
+  (SELECT string_agg(name || '=' || setting, ', ') FROM pg_settings
+    WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off')
+FROM keepstep_relay FOR UPDATE
 
 -- name: take_lease
 UPDATE keepstep_relay SET holder = $1, lease_until_us = $2::bigint, epoch = epoch + 1
@@ -21,15 +26,21 @@ WITH f AS (UPDATE keepstep_relay SET lease_until_us = $2::bigint WHERE epoch = $
 SELECT topic, partition, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
   acknowledged_id FROM keepstep_relay_partition ORDER BY topic, partition
 
+-- The client takes a result whole, so that the sum of its payloads is bounded here.
 -- name: load_waiting
-SELECT position, id, aggregatetype, aggregateid, type, payload,
+SELECT position, id, aggregatetype, aggregateid, type,
+  CASE WHEN bytes <= $2::bigint THEN payload END,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, sequence, set_aside
-FROM outbox AS o
-WHERE sequence IS NULL AND set_aside IS NULL AND NOT EXISTS (
-  SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL AND s.aggregatetype = o.aggregatetype
-  AND s.aggregateid = o.aggregateid AND s.position < o.position)
-ORDER BY position LIMIT $1::bigint
+  partition_key, kafka_partition, sequence, set_aside, bytes
+FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
+    FILTER (WHERE octet_length(payload) <= $2::bigint)
+    OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+  FROM outbox AS o
+  WHERE sequence IS NULL AND set_aside IS NULL AND NOT EXISTS (
+    SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL AND s.aggregatetype = o.aggregatetype
+    AND s.aggregateid = o.aggregateid AND s.position < o.position)
+  ORDER BY position LIMIT $1::bigint) AS w
+WHERE before IS NULL OR before < $3::bigint ORDER BY position
 
 -- Until the transaction's end: a nested loop over rows that the planner takes for one is quadratic.
 -- name: join_by_hash

@@ -20,8 +20,9 @@ SELECT topic, partition, last_sequence, last_id, acknowledged_sequence, acknowle
   acknowledged_id FROM keepstep_relay_partition ORDER BY topic, partition
 
 -- name: load_waiting
-SELECT position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
-  partition_key, kafka_partition, sequence, set_aside
+SELECT position, id, aggregatetype, aggregateid, type,
+  CASE WHEN length(CAST(payload AS BLOB)) <= ?2 THEN payload END, created_at, traceparent,
+  partition_key, kafka_partition, sequence, set_aside, length(CAST(payload AS BLOB))
 FROM outbox AS o INDEXED BY outbox_waiting
 WHERE sequence IS NULL AND set_aside IS NULL AND NOT EXISTS (
   SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL AND s.aggregatetype = o.aggregatetype
