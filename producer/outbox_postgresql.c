@@ -9,8 +9,17 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#define STEPS_MAX        8
 #define DIVISION_BY_ZERO "22012"
 #define UNDEFINED_TABLE  "42P01"
+
+static void outbox_postgresql_disconnect(struct outbox_postgresql *self)
+{
+    postgresql_session_close(self->connection);
+    self->connection = NULL;
+    self->asleep = false;
+    self->prepared_count = 0;
+}
 
 enum status outbox_postgresql_judge(struct outbox_postgresql *self, enum status status,
                                     const struct error *err)
@@ -18,9 +27,7 @@ enum status outbox_postgresql_judge(struct outbox_postgresql *self, enum status 
     bool lost = status == STATUS_RETRY && err != NULL && err->connection_lost;
     if (!lost && PQstatus(self->connection) == CONNECTION_OK)
         return status;
-    postgresql_session_close(self->connection);
-    self->connection = NULL;
-    self->asleep = false;
+    outbox_postgresql_disconnect(self);
     return status;
 }
 
@@ -58,6 +65,45 @@ enum status outbox_postgresql_query(struct outbox_postgresql *self, const char *
     return outbox_postgresql_judge(self, status, err);
 }
 
+/* Gives the name under which a statement is prepared in this session. */
+static enum status outbox_postgresql_prepare(struct outbox_postgresql *self, const char *sql,
+                                             char ret_name[OUTBOX_NUMBER_SIZE], struct error *err)
+{
+    size_t index = 0;
+    while (index < self->prepared_count && self->prepared[index] != sql)
+        index++;
+    (void)snprintf(ret_name, OUTBOX_NUMBER_SIZE, "keepstep_%zu", index);
+    if (index < self->prepared_count)
+        return STATUS_OK;
+    if (index == OUTBOX_PREPARED_MAX)
+        return error_set(err, STATUS_FATAL, "too many prepared statements");
+    PGresult *result = PQprepare(self->connection, ret_name, sql, 0, NULL);
+    enum status status = PQresultStatus(result) == PGRES_COMMAND_OK
+                             ? STATUS_OK
+                             : postgresql_session_error(self->connection, result, "outbox", err);
+    PQclear(result);
+    if (status == STATUS_OK)
+        self->prepared[self->prepared_count++] = sql;
+    return status;
+}
+
+enum status outbox_postgresql_run(struct outbox_postgresql *self, const struct outbox_step *step,
+                                  PGresult **ret_result, struct error *err)
+{
+    char name[OUTBOX_NUMBER_SIZE];
+    enum status status = outbox_postgresql_ready(self, err);
+    if (status != STATUS_OK)
+        return status;
+    status = outbox_postgresql_prepare(self, step->sql, name, err);
+    if (status == STATUS_OK) {
+        *ret_result = PQexecPrepared(self->connection, name, step->count, step->parameters, NULL,
+                                     NULL, 0);
+        if (PQresultStatus(*ret_result) != PGRES_TUPLES_OK)
+            status = postgresql_session_error(self->connection, *ret_result, "outbox", err);
+    }
+    return outbox_postgresql_judge(self, status, err);
+}
+
 /* Reads one step's result; those behind a failed one are skipped by the server. */
 static enum status outbox_postgresql_step(struct outbox_postgresql *self,
                                           const struct outbox_step *step, enum status status,
@@ -86,16 +132,19 @@ static enum status outbox_postgresql_pipeline(struct outbox_postgresql *self,
                                               size_t *ret_changed, struct error *err)
 {
     PGconn *connection = self->connection;
+    char names[STEPS_MAX][OUTBOX_NUMBER_SIZE];
     enum status status = STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = outbox_postgresql_prepare(self, steps[i].sql, names[i], err);
+    if (status != STATUS_OK)
+        return status;
     int sent = PQenterPipelineMode(connection);
     for (size_t i = 0; sent == 1 && i < count; i++)
-        sent = PQsendQueryParams(connection, steps[i].sql, steps[i].count, NULL,
-                                 steps[i].parameters, NULL, NULL, 0);
+        sent = PQsendQueryPrepared(connection, names[i], steps[i].count, steps[i].parameters, NULL,
+                                   NULL, 0);
     if (sent != 1 || PQpipelineSync(connection) != 1) {
         status = postgresql_session_error(connection, NULL, "outbox", err);
-        postgresql_session_close(connection); /* nothing is durable, and little is known */
-        self->connection = NULL;
-        self->asleep = false;
+        outbox_postgresql_disconnect(self); /* nothing is durable, and little is known */
         return status;
     }
     for (size_t i = 0; i < count; i++)
@@ -113,7 +162,6 @@ enum status outbox_postgresql_fenced(struct outbox_postgresql *self, const struc
                                      const struct outbox_step *steps, size_t count,
                                      size_t *ret_changed, struct error *err)
 {
-    enum { STEPS_MAX = 8 };
     char numbers[2][OUTBOX_NUMBER_SIZE];
     const char *const fence[] = {numbers[0], numbers[1]};
     struct outbox_step all[STEPS_MAX];

@@ -5,7 +5,8 @@
 #include "common/postgresql_session.h"
 #include "producer/outbox.h"
 
-#define OUTBOX_NUMBER_SIZE 24
+#define OUTBOX_NUMBER_SIZE  24
+#define OUTBOX_PREPARED_MAX 16
 
 struct outbox_postgresql {
     struct outbox base;
@@ -20,7 +21,9 @@ struct outbox_postgresql {
     char slept_xmax[24]; /* xid8 */
     int64_t slept_at_us; /* monotonic */
     int64_t looked_at_us;
-    int64_t found_at_us; /* when rows were last found to wait */
+    int64_t found_at_us;                       /* when rows were last found to wait */
+    const char *prepared[OUTBOX_PREPARED_MAX]; /* in this session, by the address of their text */
+    size_t prepared_count;
 };
 
 /** A statement of a pipeline. */
@@ -47,6 +50,10 @@ enum status outbox_postgresql_judge(struct outbox_postgresql *self, enum status 
 enum status outbox_postgresql_query(struct outbox_postgresql *self, const char *sql,
                                     const struct slice *parameters, size_t count,
                                     PGresult **ret_result, struct error *err) MUST_CHECK;
+
+/** As above for what is run often: prepared at its first use. */
+enum status outbox_postgresql_run(struct outbox_postgresql *self, const struct outbox_step *step,
+                                  PGresult **ret_result, struct error *err) MUST_CHECK;
 
 /** The fence of `lease`, then the steps, in one transaction and one round trip.
  * @param ret_changed  rows of the last step; may be NULL. @return OK; RETRY; ABORT. */

@@ -83,13 +83,15 @@ enum status outbox_postgresql_load_waiting(struct outbox *outbox,
     struct outbox_postgresql *self = outbox_postgresql_of(outbox);
     const size_t bounds[] = {extent->rows, extent->payload_bytes, extent->total_bytes};
     char numbers[3][OUTBOX_NUMBER_SIZE];
-    struct slice parameters[3];
-    for (size_t i = 0; i < 3; i++) {
+    const char *const parameters[] = {numbers[0], numbers[1], numbers[2]};
+    const struct outbox_step step = {SQL_LOAD_WAITING, parameters, 3, NULL};
+    PGresult *result = NULL;
+    for (size_t i = 0; i < 3; i++)
         (void)snprintf(numbers[i], sizeof numbers[i], "%zu", bounds[i]);
-        parameters[i] = slice_of(numbers[i]);
-    }
-    enum status status = outbox_postgresql_load(self, SQL_LOAD_WAITING, parameters, 3, false, arena,
-                                                ret_rows, ret_count, err);
+    enum status status = outbox_postgresql_run(self, &step, &result, err);
+    if (status == STATUS_OK)
+        status = outbox_postgresql_rows(result, false, arena, ret_rows, ret_count, err);
+    PQclear(result);
     if (status == STATUS_OK && *ret_count > 0)
         self->found_at_us = clock_monotonic_us();
     return status;
