@@ -4,6 +4,7 @@
 #include "common/clock.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #define METRICS_PROGRESS_US (30 * (int64_t)1000000) /* a relay silent for longer is not ready */
 
@@ -35,6 +36,13 @@ static void metrics_one(struct buffer *text, const struct metrics_sources *sourc
     buffer_append_format(text, "\"} %.17g\n", value);
 }
 
+/* How long ago a wall clock time was; 0 for none, and where the clocks of two machines differ. */
+static double metrics_age(int64_t time_us)
+{
+    double age = time_us == 0 ? 0 : (double)(clock_wall_us() - time_us) / 1e6;
+    return age < 0 ? 0 : age;
+}
+
 enum metrics_partition_value {
     METRICS_LAG_RECORDS,
     METRICS_LAG_SECONDS,
@@ -51,14 +59,12 @@ static bool metrics_partition_value(const struct agent_partition_metrics *partit
 {
     long long applied = atomic_load(&partition->applied_offset);
     long long end = atomic_load(&partition->log_end);
-    long long oldest = atomic_load(&partition->oldest_unapplied_us);
-    double age = oldest == 0 ? 0 : (double)(clock_wall_us() - oldest) / 1e6;
     switch (which) {
     case METRICS_LAG_RECORDS:
         *ret_value = end > applied ? (double)(end - applied) : 0;
         return end >= 0;
     case METRICS_LAG_SECONDS:
-        *ret_value = age < 0 ? 0 : age;
+        *ret_value = metrics_age(atomic_load(&partition->oldest_unapplied_us));
         return true;
     case METRICS_APPLIED_OFFSET:
         *ret_value = (double)applied;
@@ -158,12 +164,47 @@ static void metrics_agent(const struct metrics_sources *sources, struct buffer *
 static void metrics_relay(const struct metrics_sources *sources, struct buffer *text)
 {
     struct relay_metrics *relay = sources->relay;
-    metrics_one(text, sources, "keepstep_events_published_total", "counter",
-                "Events that Kafka acknowledged.", (double)atomic_load(&relay->acknowledged));
-    metrics_one(text, sources, "keepstep_events_set_aside_total", "counter",
-                "Outbox rows that could not be published.", (double)atomic_load(&relay->set_aside));
-    metrics_one(text, sources, "keepstep_outbox_pending_events", "gauge",
-                "Outbox rows that wait to be published.", (double)atomic_load(&relay->waiting));
+    const struct {
+        const char *name;
+        const char *help;
+        atomic_int_fast64_t *value;
+    } numbers[] = {
+        {"keepstep_events_published_total", "Events that Kafka acknowledged.",
+         &relay->acknowledged},
+        {"keepstep_events_sent_total", "Events handed to Kafka, those sent again included.",
+         &relay->published},
+        {"keepstep_events_adopted_total", "Events found in the log when the lease was taken.",
+         &relay->adopted},
+        {"keepstep_events_voided_total",
+         "Events sent without their change, which does not reach the peers.", &relay->voided},
+        {"keepstep_events_set_aside_total", "Outbox rows that could not be published.",
+         &relay->set_aside},
+        {"keepstep_outbox_purged_events_total", "Published outbox rows deleted after their time.",
+         &relay->purged},
+        {"keepstep_relay_failures_total", "Errors that the relay waited out.", &relay->failures},
+        {"keepstep_relay_producers_rebuilt_total", "Producers made anew after a failure.",
+         &relay->rebuilt},
+        {"keepstep_outbox_pending_events", "Outbox rows that wait to be published.",
+         &relay->waiting},
+        {"keepstep_outbox_set_aside_events", "Outbox rows set aside at present.",
+         &relay->set_aside_now},
+        {"keepstep_relay_in_flight_events", "Events sent and not yet acknowledged.",
+         &relay->in_flight},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        bool counter = strstr(numbers[i].name, "_total") != NULL;
+        metrics_one(text, sources, numbers[i].name, counter ? "counter" : "gauge", numbers[i].help,
+                    (double)atomic_load(numbers[i].value));
+    }
+    metrics_one(text, sources, "keepstep_outbox_oldest_pending_age_seconds", "gauge",
+                "Age of the oldest outbox row that waits; 0 when none does.",
+                metrics_age(atomic_load(&relay->oldest_waiting_us)));
+    metrics_one(text, sources, "keepstep_relay_last_progress_timestamp_seconds", "gauge",
+                "When the relay last made progress.",
+                (double)atomic_load(&relay->progress_us) / 1e6);
+    metrics_one(text, sources, "keepstep_relay_holds_lease", "gauge",
+                "1 while this relay is the one that publishes.",
+                atomic_load(&relay->holds_lease) ? 1 : 0);
 }
 
 void metrics_render(void *context, struct buffer *text)

@@ -167,6 +167,7 @@ static enum status relay_housekeeping(struct relay *relay, int64_t now, struct e
     if (status == STATUS_OK) {
         relay->blocking = counts.set_aside > 0; /* only the relay sets aside */
         atomic_store(&metrics->waiting, counts.waiting);
+        atomic_store(&metrics->set_aside_now, counts.set_aside);
         atomic_store(&metrics->oldest_waiting_us, counts.oldest_waiting_us);
     }
     return status;

@@ -11,12 +11,13 @@ struct relay_metrics {
     atomic_int_fast64_t published;    /* records handed to Kafka, also again */
     atomic_int_fast64_t acknowledged; /* records that Kafka confirmed and the outbox remembers */
     atomic_int_fast64_t adopted;      /* found in the log when the lease was taken */
-    atomic_int_fast64_t set_aside;    /* rows that could not be numbered */
+    atomic_int_fast64_t set_aside;    /* rows that could not be numbered, also again */
     atomic_int_fast64_t voided;       /* numbered rows that went out without their value */
     atomic_int_fast64_t rebuilt;      /* producers made anew after a failure */
     atomic_int_fast64_t purged;
     atomic_int_fast64_t in_flight;
     atomic_int_fast64_t waiting;           /* rows, as of the last count */
+    atomic_int_fast64_t set_aside_now;     /* rows, as of the last count or later */
     atomic_int_fast64_t oldest_waiting_us; /* wall clock; 0: none waits */
     atomic_int_fast64_t progress_us;       /* wall clock of the last cycle that worked */
     atomic_int_fast64_t failures;          /* cycles that ended with an error */

@@ -155,8 +155,10 @@ static enum status relay_set_aside(struct relay *relay, const struct outbox_row 
     relay->blocking = true;
     enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease, row, reason,
                                                        err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         atomic_fetch_add(&relay->options.metrics->set_aside, 1);
+        atomic_fetch_add(&relay->options.metrics->set_aside_now, 1);
+    }
     return status;
 }
 

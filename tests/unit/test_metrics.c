@@ -40,6 +40,61 @@ static void the_page_is_accepted_by_promtool(void **state)
     assert_int_equal(system(test_format("promtool check metrics < %s", test_path("metrics"))), 0);
 }
 
+static void page_has(const struct buffer *text, const char *line)
+{
+    if (strstr(buffer_text(text), test_format("\n%s\n", line)) == NULL)
+        test_fail("no line %s in\n%s", line, buffer_text(text));
+}
+
+static void every_number_of_the_relay_is_on_the_page(void **state)
+{
+    static const struct {
+        const char *type;
+        const char *name;
+        atomic_int_fast64_t *value;
+    } numbers[] = {
+        {"counter", "keepstep_events_published_total", &relay.acknowledged},
+        {"counter", "keepstep_events_sent_total", &relay.published},
+        {"counter", "keepstep_events_adopted_total", &relay.adopted},
+        {"counter", "keepstep_events_voided_total", &relay.voided},
+        {"counter", "keepstep_events_set_aside_total", &relay.set_aside},
+        {"counter", "keepstep_outbox_purged_events_total", &relay.purged},
+        {"counter", "keepstep_relay_failures_total", &relay.failures},
+        {"counter", "keepstep_relay_producers_rebuilt_total", &relay.rebuilt},
+        {"gauge", "keepstep_outbox_pending_events", &relay.waiting},
+        {"gauge", "keepstep_outbox_set_aside_events", &relay.set_aside_now},
+        {"gauge", "keepstep_relay_in_flight_events", &relay.in_flight},
+    };
+    static const char age_name[] =
+        "keepstep_outbox_oldest_pending_age_seconds{service=\"sh\\\"op\"} ";
+    const size_t count = sizeof numbers / sizeof *numbers;
+    struct buffer text;
+    (void)state;
+    for (size_t i = 0; i < count; i++)
+        atomic_store(numbers[i].value, (int_fast64_t)(100 + i));
+    atomic_store(&relay.oldest_waiting_us, clock_wall_us() - 7 * 1000 * 1000);
+    atomic_store(&relay.progress_us, 1500000);
+    atomic_store(&relay.holds_lease, true);
+    buffer_init(&text, 1 << 20);
+    metrics_render(&sources, &text);
+    for (size_t i = 0; i < count; i++) {
+        page_has(&text, test_format("# TYPE %s %s", numbers[i].name, numbers[i].type));
+        page_has(&text, test_format("%s{service=\"sh\\\"op\"} %zu", numbers[i].name, 100 + i));
+    }
+    page_has(&text, "keepstep_relay_holds_lease{service=\"sh\\\"op\"} 1");
+    page_has(&text, "keepstep_relay_last_progress_timestamp_seconds{service=\"sh\\\"op\"} 1.5");
+    const char *age = strstr(buffer_text(&text), age_name);
+    assert_non_null(age);
+    double seconds = strtod(age + strlen(age_name), NULL);
+    assert_true(seconds >= 7 && seconds < 60);
+    atomic_store(&relay.oldest_waiting_us, 0);
+    atomic_store(&relay.progress_us, 0);
+    buffer_reset(&text);
+    metrics_render(&sources, &text);
+    page_has(&text, test_format("%s0", age_name));
+    buffer_done(&text);
+}
+
 static void readiness_names_who_makes_no_progress(void **state)
 {
     struct buffer reason;
@@ -59,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_page_is_accepted_by_promtool),
+        TEST(every_number_of_the_relay_is_on_the_page),
         TEST(readiness_names_who_makes_no_progress),
     };
     return TEST_RUN(tests);
