@@ -75,6 +75,13 @@ struct outbox_counts {
     int64_t oldest_waiting_us; /* wall clock; 0: none waits */
 };
 
+/** Which rows may go. */
+struct outbox_purge {
+    int64_t before_us;        /* wall clock; only older rows */
+    struct slice read_topics; /* JSON array, NUL-terminated: what the own agent reads */
+    size_t limit;             /* rows */
+};
+
 /** A slot that returned RETRY may be called again at once: a back end that lost its connection
  * makes a new one. Any fenced change may then be durable or not; the relay asks again where it
  * matters. */
@@ -127,10 +134,10 @@ struct outbox_ops {
     /** Find a row by its event id. @return OK with position 0 where it is not there. */
     enum status (*find)(struct outbox *outbox, struct slice id, struct arena *arena,
                         struct outbox_row *ret_row, struct error *err);
-    /** Delete at most `limit` rows that are acknowledged, older than before_us and, where the
-     * service applies types itself, read back by its own agent (rule 12). */
-    enum status (*purge)(struct outbox *outbox, const struct lease *lease, int64_t before_us,
-                         size_t limit, size_t *ret_purged, struct error *err);
+    /** Delete rows that are old, acknowledged and, where the own agent has a position in their
+     * topic and still reads it, read back by it (rule 12). */
+    enum status (*purge)(struct outbox *outbox, const struct lease *lease,
+                         const struct outbox_purge *purge, size_t *ret_purged, struct error *err);
     /** True while the service's own agent has not read what the log had when a new incarnation
      * began (rule 13). */
     enum status (*held_back)(struct outbox *outbox, bool *ret_held, struct error *err);

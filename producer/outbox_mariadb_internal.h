@@ -99,7 +99,7 @@ enum status outbox_mariadb_load_claimed(struct outbox *outbox,
 enum status outbox_mariadb_find(struct outbox *outbox, struct slice id, struct arena *arena,
                                 struct outbox_row *ret_row, struct error *err);
 enum status outbox_mariadb_purge(struct outbox *outbox, const struct lease *lease,
-                                 int64_t before_us, size_t limit, size_t *ret_purged,
+                                 const struct outbox_purge *purge, size_t *ret_purged,
                                  struct error *err);
 enum status outbox_mariadb_held_back(struct outbox *outbox, bool *ret_held, struct error *err);
 enum status outbox_mariadb_wait(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,

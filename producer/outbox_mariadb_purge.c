@@ -41,31 +41,37 @@ static enum status outbox_mariadb_collect(struct outbox_mariadb *self,
 }
 
 static enum status outbox_mariadb_look(struct outbox_mariadb *self, enum outbox_statement which,
-                                       int64_t before_us, size_t limit,
+                                       const struct outbox_purge *purge,
                                        struct mariadb_parameter *positions, size_t *ret_count,
                                        struct error *err)
 {
     struct mariadb_statement *statement = NULL;
+    struct mariadb_parameter values[6];
+    size_t count = 0;
     char before[CLOCK_TEXT_SIZE];
     char now[CLOCK_TEXT_SIZE];
-    clock_format_utc(before_us, before);
+    clock_format_utc(purge->before_us, before);
     clock_format_utc(clock_wall_us(), now);
     before[strlen(before) - 1] = '\0'; /* MariaDB knows no Z */
     now[strlen(now) - 1] = '\0';
-    const struct mariadb_parameter values[] = {
-        mariadb_text(slice_of(before)), mariadb_text(slice_of(before)), mariadb_text(slice_of(now)),
-        mariadb_integer(self->purged_to), mariadb_integer(LOOK_ROWS_MAX)};
+    values[count++] = mariadb_text(slice_of(before));
+    if (which == PURGE_LOOK_APPLIED)
+        values[count++] = mariadb_text(purge->read_topics);
+    values[count++] = mariadb_text(slice_of(before));
+    values[count++] = mariadb_text(slice_of(now));
+    values[count++] = mariadb_integer(self->purged_to);
+    values[count++] = mariadb_integer(LOOK_ROWS_MAX);
     enum status status = outbox_mariadb_statement(self, which, &statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_run(statement, values, 5, NULL, err);
+        status = mariadb_statement_run(statement, values, count, NULL, err);
     if (status == STATUS_OK)
-        status = outbox_mariadb_collect(self, statement, limit, positions, ret_count, err);
+        status = outbox_mariadb_collect(self, statement, purge->limit, positions, ret_count, err);
     mariadb_statement_end(statement);
     return status;
 }
 
 enum status outbox_mariadb_purge(struct outbox *outbox, const struct lease *lease,
-                                 int64_t before_us, size_t limit, size_t *ret_purged,
+                                 const struct outbox_purge *purge, size_t *ret_purged,
                                  struct error *err)
 {
     struct outbox_mariadb *self = outbox_mariadb_of(outbox);
@@ -73,13 +79,13 @@ enum status outbox_mariadb_purge(struct outbox *outbox, const struct lease *leas
     struct error absent = ERROR_INIT;
     size_t count = 0;
     *ret_purged = 0;
-    struct mariadb_parameter *positions = calloc(limit + 1, sizeof *positions);
+    struct mariadb_parameter *positions = calloc(purge->limit + 1, sizeof *positions);
     if (positions == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
-    enum status status = outbox_mariadb_look(self, PURGE_LOOK_APPLIED, before_us, limit, positions,
-                                             &count, &absent);
+    enum status status = outbox_mariadb_look(self, PURGE_LOOK_APPLIED, purge, positions, &count,
+                                             &absent);
     if (absent.native_code == NO_TABLE) /* nothing was ever applied here */
-        status = outbox_mariadb_look(self, PURGE_LOOK, before_us, limit, positions, &count, err);
+        status = outbox_mariadb_look(self, PURGE_LOOK, purge, positions, &count, err);
     else if (status != STATUS_OK && err != NULL && err->status == STATUS_OK)
         *err = absent;
     if (status != STATUS_OK || count == 0) {

@@ -468,7 +468,7 @@ static enum status outbox_postgresql_write_keys(struct outbox *outbox, const str
 }
 
 static enum status outbox_postgresql_purge(struct outbox *outbox, const struct lease *lease,
-                                           int64_t before_us, size_t limit, size_t *ret_purged,
+                                           const struct outbox_purge *purge, size_t *ret_purged,
                                            struct error *err)
 {
     struct outbox_postgresql *self = outbox_postgresql_of(outbox);
@@ -482,10 +482,11 @@ static enum status outbox_postgresql_purge(struct outbox *outbox, const struct l
         return status;
     bool applies = PQgetvalue(result, 0, 0)[0] == 't';
     PQclear(result);
-    clock_format_utc(before_us, before);
-    (void)snprintf(number, sizeof number, "%zu", limit);
-    const char *const parameters[] = {before, number};
-    const struct outbox_step step = {applies ? SQL_PURGE_APPLIED : SQL_PURGE, parameters, 2, NULL};
+    clock_format_utc(purge->before_us, before);
+    (void)snprintf(number, sizeof number, "%zu", purge->limit);
+    const char *const parameters[] = {before, number, purge->read_topics.data};
+    const struct outbox_step step = {applies ? SQL_PURGE_APPLIED : SQL_PURGE, parameters,
+                                     applies ? 3 : 2, NULL};
     return outbox_postgresql_fenced(self, lease, &step, 1, ret_purged, err);
 }
 

@@ -71,8 +71,9 @@ enum status outbox_sqlite_load_claimed(struct outbox *outbox,
                                        struct error *err);
 enum status outbox_sqlite_find(struct outbox *outbox, struct slice id, struct arena *arena,
                                struct outbox_row *ret_row, struct error *err);
-enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease, int64_t before_us,
-                                size_t limit, size_t *ret_purged, struct error *err);
+enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease,
+                                const struct outbox_purge *purge, size_t *ret_purged,
+                                struct error *err);
 enum status outbox_sqlite_held_back(struct outbox *outbox, bool *ret_held, struct error *err);
 enum status outbox_sqlite_wait(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
                                struct error *err);

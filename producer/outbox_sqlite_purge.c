@@ -49,8 +49,9 @@ static enum status outbox_sqlite_delete(struct outbox_sqlite *self, const int64_
     return status;
 }
 
-enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease, int64_t before_us,
-                                size_t limit, size_t *ret_purged, struct error *err)
+enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease,
+                                const struct outbox_purge *purge, size_t *ret_purged,
+                                struct error *err)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);
     sqlite3_stmt *statement = NULL;
@@ -58,10 +59,10 @@ enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease
     size_t count = 0;
     char before[CLOCK_TEXT_SIZE];
     char now[CLOCK_TEXT_SIZE];
-    clock_format_utc(before_us, before);
+    clock_format_utc(purge->before_us, before);
     clock_format_utc(clock_wall_us(), now);
     *ret_purged = 0;
-    int64_t *positions = calloc(limit, sizeof *positions);
+    int64_t *positions = calloc(purge->limit, sizeof *positions);
     if (positions == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     enum status status = outbox_sqlite_asks(self, SQL_HAS_POSITION_TABLE, &applies, err);
@@ -73,7 +74,9 @@ enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease
     (void)sqlite3_bind_int64(statement, 1, self->purged_to);
     sqlite_session_bind(statement, 2, slice_of(before));
     sqlite_session_bind(statement, 3, slice_of(now));
-    status = outbox_sqlite_look(self, statement, limit, positions, &count, err);
+    if (applies)
+        sqlite_session_bind(statement, 4, purge->read_topics);
+    status = outbox_sqlite_look(self, statement, purge->limit, positions, &count, err);
     (void)sqlite3_reset(statement);
     if (status != STATUS_OK || count == 0)
         goto out;

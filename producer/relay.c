@@ -22,6 +22,7 @@
 #define BUSY_WAIT_MS     1
 #define IDLE_WAIT_US     (200 * 1000)
 #define HEADERS_SIZE     ((size_t)4 * 1024 * 1024)
+#define READ_TOPICS_MAX  ((size_t)16 * 1024 * 1024)
 
 static enum status relay_add_entry(struct relay *relay, const struct config_entry *entry,
                                    struct error *err)
@@ -50,6 +51,19 @@ static enum status relay_add_entry(struct relay *relay, const struct config_entr
     return STATUS_OK;
 }
 
+/* A topic whose apply: entry was taken out is never read to its end. */
+static enum status relay_list_read_topics(struct relay *relay, struct error *err)
+{
+    const struct config *config = relay->options.config;
+    buffer_append_text(&relay->read_topics, "[");
+    for (size_t i = 0; i < config->apply_count; i++) {
+        buffer_append_text(&relay->read_topics, i == 0 ? "" : ",");
+        buffer_append_json(&relay->read_topics, slice_of(config->apply[i].topic));
+    }
+    buffer_append_text(&relay->read_topics, "]");
+    return relay->read_topics.failed ? error_set(err, STATUS_RETRY, "no memory") : STATUS_OK;
+}
+
 enum status relay_new(const struct relay_options *options, struct relay **ret_relay,
                       struct error *err)
 {
@@ -62,6 +76,7 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
     relay->options = *options;
     arena_init(&relay->arena, RELAY_ARENA_BYTES);
     arena_init(&relay->headers, HEADERS_SIZE);
+    buffer_init(&relay->read_topics, READ_TOPICS_MAX);
     relay->topics = calloc(config->publish_count + 1, sizeof *relay->topics);
     if (relay->topics == NULL)
         status = error_set(err, STATUS_RETRY, "no memory");
@@ -69,6 +84,8 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
         status = error_set(err, STATUS_FATAL, "database: its scheme has no outbox back end");
     for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++)
         status = relay_add_entry(relay, &config->publish[i], err);
+    if (status == STATUS_OK)
+        status = relay_list_read_topics(relay, err);
     if (status == STATUS_OK)
         *ret_relay = relay;
     else
@@ -95,6 +112,7 @@ void relay_free(struct relay *relay)
     free(relay->topics);
     arena_done(&relay->arena);
     arena_done(&relay->headers);
+    buffer_done(&relay->read_topics);
     free(relay);
 }
 
@@ -151,9 +169,12 @@ static enum status relay_housekeeping(struct relay *relay, int64_t now, struct e
     }
     if (status != STATUS_OK || now - relay->purged_at_us < PURGE_US)
         return status;
-    int64_t before = clock_wall_us() -
-                     relay->options.config->limits.outbox_retention_s * 1000 * 1000;
-    status = ops->purge(relay->outbox, &relay->lease, before, PURGE_ROWS, &purged, err);
+    const struct outbox_purge purge = {
+        .before_us = clock_wall_us() -
+                     relay->options.config->limits.outbox_retention_s * 1000 * 1000,
+        .read_topics = buffer_slice(&relay->read_topics),
+        .limit = PURGE_ROWS};
+    status = ops->purge(relay->outbox, &relay->lease, &purge, &purged, err);
     if (purged > 0)
         failpoint(FAILPOINT_RELAY_AFTER_PURGE);
     atomic_fetch_add(&metrics->purged, (int_fast64_t)purged);

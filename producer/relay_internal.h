@@ -77,7 +77,8 @@ struct relay {
     int64_t count_at_us; /* not before */
     int64_t renewed_at_us;
     int64_t backoff_us;
-    int64_t batch_bytes; /* what the smallest topic takes at once; 0: the client's default */
+    struct buffer read_topics; /* JSON array of what the service's own agent reads */
+    int64_t batch_bytes;       /* what the smallest topic takes at once; 0: the client's default */
     struct relay_batch batch;
     bool blocking; /* the outbox may have rows set aside */
     bool doubtful; /* whether the batch's claim is durable is not known */

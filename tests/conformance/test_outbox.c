@@ -421,35 +421,63 @@ static void a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes(void)
     outbox->ops->close(outbox);
 }
 
-static void the_purge_keeps_what_is_young_unacknowledged_or_not_read_back(void)
+/* @return how many rows went of those older than now + older_us. */
+static size_t purged(struct outbox *outbox, const struct lease *lease, int64_t older_us,
+                     const char *read_topics)
 {
     struct error err = ERROR_INIT;
-    size_t purged = 0;
+    const struct outbox_purge purge = {
+        .before_us = clock_wall_us() + older_us, .read_topics = slice_of(read_topics), .limit = 3};
+    size_t count = 0;
+    if (outbox->ops->purge(outbox, lease, &purge, &count, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return count;
+}
+
+/* Rows of a topic that the own agent has read from its beginning, none of them back. */
+static struct outbox *purgeable(struct lease *ret_lease, int count)
+{
     make();
     struct outbox *outbox = opened("1");
-    struct lease lease = leased(outbox);
-    write_rows("order", 1, 5);
-    claimed(outbox, &lease, 0);
-    acknowledged(outbox, &lease, 4);
-    int64_t now = clock_wall_us();
-    assert_int_equal(outbox->ops->purge(outbox, &lease, now - LEASE_US, 10, &purged, &err),
-                     STATUS_OK);
-    assert_int_equal(purged, 0);
-    assert_int_equal(outbox->ops->purge(outbox, &lease, now + LEASE_US, 1, &purged, &err),
-                     STATUS_OK);
-    assert_int_equal(purged, 1);
+    *ret_lease = leased(outbox);
+    write_rows("order", 1, count);
+    claimed(outbox, ret_lease, 0);
+    acknowledged(outbox, ret_lease, (uint64_t)count - 1);
     (void)ask("INSERT INTO keepstep_position (topic, \"partition\", next_offset, durable_offset, "
               "epoch, token, updated_at) VALUES ('orders', 1, 0, 0, 1, 't', 0)");
-    assert_int_equal(outbox->ops->purge(outbox, &lease, now + LEASE_US, 10, &purged, &err),
-                     STATUS_OK);
-    assert_int_equal(purged, 0);
+    return outbox;
+}
+
+static void the_purge_keeps_what_is_young_unacknowledged_or_not_read_back(void)
+{
+    static const char read[] = "[\"others\",\"orders\"]";
+    struct lease lease;
+    struct outbox *outbox = purgeable(&lease, 8);
+    assert_int_equal(purged(outbox, &lease, LEASE_US, read), 0);
     (void)ask("INSERT INTO keepstep_sequence (source, incarnation, topic, \"partition\", base, "
-              "last, last_id, digests) SELECT origin, incarnation, 'orders', 1, 1, 3, 'x', '' "
+              "last, last_id, digests) SELECT origin, incarnation, 'orders', 1, 1, 5, 'x', '' "
               "FROM keepstep_relay");
-    assert_int_equal(outbox->ops->purge(outbox, &lease, now + LEASE_US, 10, &purged, &err),
-                     STATUS_OK);
-    assert_int_equal(purged, 2);
-    assert_string_equal(ask("SELECT sequence FROM outbox ORDER BY 1"), "4\n5\n");
+    assert_int_equal(purged(outbox, &lease, -LEASE_US, read), 0);
+    assert_int_equal(purged(outbox, &lease, LEASE_US, read), 3);
+    assert_int_equal(purged(outbox, &lease, LEASE_US, read), 2);
+    assert_string_equal(ask("SELECT sequence FROM outbox ORDER BY 1"), "6\n7\n8\n");
+    (void)ask("DELETE FROM keepstep_position");
+    assert_int_equal(purged(outbox, &lease, LEASE_US, read), 2);
+    assert_string_equal(ask("SELECT sequence FROM outbox"), "8\n");
+    outbox->ops->close(outbox);
+}
+
+static void rows_of_a_topic_that_is_no_longer_applied_are_purged(void)
+{
+    struct lease lease;
+    struct outbox *outbox = purgeable(&lease, 4);
+    assert_int_equal(purged(outbox, &lease, LEASE_US, "[\"orders\"]"), 0);
+    assert_int_equal(purged(outbox, &lease, LEASE_US, "[\"orders2\",\"order\"]"), 3);
+    assert_string_equal(ask("SELECT sequence FROM outbox"), "4\n");
+    write_rows("order", 5, 5);
+    claimed(outbox, &lease, 4);
+    acknowledged(outbox, &lease, 5);
+    assert_int_equal(purged(outbox, &lease, LEASE_US, "[]"), 2);
     outbox->ops->close(outbox);
 }
 
@@ -539,6 +567,7 @@ CASE(a_row_set_aside_blocks_its_entity_until_it_is_released)
 CASE(keys_are_written_and_rows_found_by_their_id)
 CASE(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes)
 CASE(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back)
+CASE(rows_of_a_topic_that_is_no_longer_applied_are_purged)
 CASE(a_new_incarnation_is_held_back_until_the_agent_has_read)
 CASE(waiting_ends_soon_after_a_commit)
 CASE(a_database_without_an_outbox_names_init)
@@ -591,6 +620,7 @@ int main(void)
         ALL(keys_are_written_and_rows_found_by_their_id),
         ALL(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes),
         ALL(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back),
+        ALL(rows_of_a_topic_that_is_no_longer_applied_are_purged),
         ALL(a_new_incarnation_is_held_back_until_the_agent_has_read),
         ALL(waiting_ends_soon_after_a_commit),
         ALL(a_database_without_an_outbox_names_init),

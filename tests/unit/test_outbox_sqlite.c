@@ -161,9 +161,11 @@ static size_t purge(struct outbox *outbox, int64_t age_hours, size_t limit)
     struct error err = ERROR_INIT;
     struct lease lease = {0};
     size_t purged = 0;
-    int64_t before = clock_wall_us() - age_hours * 3600 * 1000 * 1000;
+    const struct outbox_purge what = {.before_us = clock_wall_us() - age_hours * 3600 * 1000 * 1000,
+                                      .read_topics = slice_of("[]"),
+                                      .limit = limit};
     if (outbox->ops->take_lease(outbox, LEASE_US, &lease, &err) != STATUS_OK ||
-        outbox->ops->purge(outbox, &lease, before, limit, &purged, &err) != STATUS_OK)
+        outbox->ops->purge(outbox, &lease, &what, &purged, &err) != STATUS_OK)
         test_fail("%s", err.text);
     return purged;
 }

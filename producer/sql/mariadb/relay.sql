@@ -91,7 +91,8 @@ WHERE o.position > ? ORDER BY o.position LIMIT ?
 -- Where the service's own agent reads the topic it must have read the row back (rule 12).
 -- name: purge_look_applied
 SELECT o.position, o.created_at < ?, o.sequence <= p.acknowledged_sequence
-  AND (NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = t.topic)
+  AND (NOT JSON_CONTAINS(?, JSON_QUOTE(t.topic))
+    OR NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = t.topic)
     OR o.sequence <= (SELECT MAX(s.`last`) FROM keepstep_sequence AS s, keepstep_relay AS r
       WHERE s.topic = t.topic AND s.`partition` = o.kafka_partition AND s.source = r.origin
       AND s.incarnation = r.incarnation)), o.created_at BETWEEN ? AND ?

@@ -117,7 +117,7 @@ DELETE FROM outbox WHERE position = ANY (ARRAY (
 DELETE FROM outbox WHERE position = ANY (ARRAY (
   SELECT o.position FROM keepstep_relay_partition AS p
   JOIN keepstep_relay_type AS t ON t.topic = p.topic
-  CROSS JOIN LATERAL (SELECT CASE WHEN EXISTS (
+  CROSS JOIN LATERAL (SELECT CASE WHEN $3::jsonb ? p.topic AND EXISTS (
       SELECT 1 FROM keepstep_position AS k WHERE k.topic = p.topic)
     THEN least(p.acknowledged_sequence, coalesce((SELECT max(s.last)
       FROM keepstep_sequence AS s, keepstep_relay AS r WHERE s.topic = p.topic

@@ -81,7 +81,8 @@ WHERE o.position > ?1 ORDER BY o.position
 -- Where the service's own agent reads the topic it must have read the row back (rule 12).
 -- name: purge_look_applied
 SELECT o.position, o.created_at < ?2, o.sequence <= p.acknowledged_sequence
-  AND (NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = t.topic)
+  AND (t.topic NOT IN (SELECT value FROM json_each(?4))
+    OR NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = t.topic)
     OR o.sequence <= (SELECT max(s.last) FROM keepstep_sequence AS s, keepstep_relay AS r
       WHERE s.topic = t.topic AND s.partition = o.kafka_partition AND s.source = r.origin
       AND s.incarnation = r.incarnation)), o.created_at BETWEEN ?2 AND ?3
