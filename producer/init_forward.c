@@ -138,10 +138,10 @@ static void forward_ignore_delivery(void *record, enum delivery delivery, int64_
 static enum status forward_topics(const struct config *config, struct error *err)
 {
     struct kafka_producer *producer = NULL;
-    int64_t size_max = 0;
+    struct topic_settings settings = {0};
     enum status status = kafka_producer_new(config, 0, forward_ignore_delivery, &producer, err);
     for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++)
-        status = kafka_producer_topic(producer, &config->publish[i], &size_max, err);
+        status = kafka_producer_topic(producer, &config->publish[i], &settings, err);
     kafka_producer_free(producer);
     return status;
 }

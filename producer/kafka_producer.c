@@ -144,7 +144,7 @@ int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms)
 }
 
 enum status kafka_producer_topic(struct kafka_producer *producer, const struct config_entry *entry,
-                                 int64_t *ret_size_max, struct error *err)
+                                 struct topic_settings *ret_settings, struct error *err)
 {
-    return kafka_topics_ensure(producer->handle, entry, ret_size_max, err);
+    return kafka_topics_ensure(producer->handle, entry, ret_settings, err);
 }

@@ -16,6 +16,13 @@ enum delivery {
     DELIVERY_FAILED,  /* not sent, or unknown: the producer must be rebuilt */
 };
 
+/** What matters of a topic's settings; all 0 where it does not tell. */
+struct topic_settings {
+    int64_t size_max;        /* bytes of a batch */
+    int64_t retention_ms;    /* below 0: for ever */
+    int64_t retention_bytes; /* of a partition; below 0: all */
+};
+
 /** Called by kafka_producer_poll(), for each partition in the order of sending. */
 typedef void delivery_report(void *record, enum delivery delivery, int64_t offset,
                              const char *text);
@@ -48,9 +55,8 @@ enum status kafka_producer_send(struct kafka_producer *producer,
 int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms);
 
 /** Make sure that an entry's topic is there as configured (rule 17), creating it where it is
- * missing. @param ret_size_max  what the topic takes, 0 where it does not tell.
- * @return OK; RETRY; FATAL with exit code 78 where it differs. */
+ * missing. @return OK; RETRY; FATAL with exit code 78 where it differs. */
 enum status kafka_producer_topic(struct kafka_producer *producer, const struct config_entry *entry,
-                                 int64_t *ret_size_max, struct error *err) MUST_CHECK;
+                                 struct topic_settings *ret_settings, struct error *err) MUST_CHECK;
 
 #endif

@@ -1,6 +1,7 @@
 /* Creating and checking topics by the admin API. */
 #include "producer/kafka_topics.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -8,9 +9,15 @@
 #define ADMIN_TIMEOUT_MS 10000
 #define TEXT_SIZE        512
 
+PRINTF_LIKE(3, 4)
 static enum status kafka_topics_refuse(struct error *err, const struct config_entry *entry,
-                                       const char *what)
+                                       const char *format, ...)
 {
+    char what[ERROR_TEXT_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
     if (err != NULL && err->status == STATUS_OK)
         err->exit_code = EX_CONFIG;
     return error_set(err, STATUS_FATAL, "topic %s of publish.%s %s", entry->topic,
@@ -55,7 +62,7 @@ static enum status kafka_topics_create(rd_kafka_t *handle, const struct config_e
     rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(entry->topic, entry->partitions, -1, text,
                                                        sizeof text);
     if (topic == NULL) {
-        status = kafka_topics_refuse(err, entry, text);
+        status = kafka_topics_refuse(err, entry, "%s", text);
         goto out;
     }
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
@@ -74,9 +81,43 @@ out:
     return status;
 }
 
-static enum status kafka_topics_judge(rd_kafka_event_t *event, const struct config_entry *entry,
-                                      int64_t *ret_size_max, struct error *err)
+/* One server is enough for a command line. */
+static void kafka_topics_server(rd_kafka_t *handle, char *text, size_t size)
 {
+    if (rd_kafka_conf_get(rd_kafka_conf(handle), "bootstrap.servers", text, &size) !=
+        RD_KAFKA_CONF_OK)
+        (void)snprintf(text, size, "SERVER");
+    text[strcspn(text, ",")] = '\0';
+}
+
+/* Rule 17: refuses a setting by which records or their order would be lost. */
+static enum status kafka_topics_setting(rd_kafka_t *handle, const struct config_entry *entry,
+                                        const char *name, const char *value, struct error *err)
+{
+    char server[TEXT_SIZE];
+    const char *wrong = NULL;
+    const char *setting = NULL;
+    if (strcmp(name, "cleanup.policy") == 0 && strstr(value, "compact") != NULL) {
+        wrong = "is compacted, which makes gaps";
+        setting = "cleanup.policy=delete";
+    } else if (strcmp(name, "message.timestamp.type") == 0 && strcmp(value, "LogAppendTime") != 0) {
+        wrong = "lets its writers' clocks decide when a record is old";
+        setting = "message.timestamp.type=LogAppendTime";
+    }
+    if (wrong == NULL)
+        return STATUS_OK;
+    kafka_topics_server(handle, server, sizeof server);
+    return kafka_topics_refuse(err, entry,
+                               "%s: %s=%s. Mend it by kafka-configs.sh --bootstrap-server %s "
+                               "--alter --entity-type topics --entity-name %s --add-config %s",
+                               wrong, name, value, server, entry->topic, setting);
+}
+
+static enum status kafka_topics_judge(rd_kafka_t *handle, rd_kafka_event_t *event,
+                                      const struct config_entry *entry,
+                                      struct topic_settings *ret_settings, struct error *err)
+{
+    enum status status = STATUS_OK;
     size_t count = 0;
     const rd_kafka_DescribeConfigs_result_t *result = event == NULL
                                                           ? NULL
@@ -91,23 +132,24 @@ static enum status kafka_topics_judge(rd_kafka_event_t *event, const struct conf
     size_t entries = 0;
     const rd_kafka_ConfigEntry_t **settings = rd_kafka_ConfigResource_configs(resources[0],
                                                                               &entries);
-    for (size_t i = 0; i < entries; i++) {
+    for (size_t i = 0; status == STATUS_OK && i < entries; i++) {
         const char *name = rd_kafka_ConfigEntry_name(settings[i]);
         const char *value = rd_kafka_ConfigEntry_value(settings[i]);
         if (value == NULL)
             continue;
-        if (strcmp(name, "cleanup.policy") == 0 && strstr(value, "compact") != NULL)
-            return kafka_topics_refuse(err, entry,
-                                       "is compacted, which makes gaps: set "
-                                       "cleanup.policy=delete");
+        status = kafka_topics_setting(handle, entry, name, value, err);
         if (strcmp(name, "max.message.bytes") == 0)
-            *ret_size_max = strtoll(value, NULL, 10);
+            ret_settings->size_max = strtoll(value, NULL, 10);
+        else if (strcmp(name, "retention.ms") == 0)
+            ret_settings->retention_ms = strtoll(value, NULL, 10);
+        else if (strcmp(name, "retention.bytes") == 0)
+            ret_settings->retention_bytes = strtoll(value, NULL, 10);
     }
-    return STATUS_OK;
+    return status;
 }
 
 static enum status kafka_topics_check(rd_kafka_t *handle, const struct config_entry *entry,
-                                      int64_t *ret_size_max, struct error *err)
+                                      struct topic_settings *ret_settings, struct error *err)
 {
     char text[TEXT_SIZE];
     rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
@@ -118,7 +160,7 @@ static enum status kafka_topics_check(rd_kafka_t *handle, const struct config_en
     (void)rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_TIMEOUT_MS, text, sizeof text);
     rd_kafka_DescribeConfigs(handle, &resource, 1, options, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS);
-    enum status status = kafka_topics_judge(event, entry, ret_size_max, err);
+    enum status status = kafka_topics_judge(handle, event, entry, ret_settings, err);
     if (event != NULL)
         rd_kafka_event_destroy(event);
     rd_kafka_ConfigResource_destroy(resource);
@@ -128,12 +170,12 @@ static enum status kafka_topics_check(rd_kafka_t *handle, const struct config_en
 }
 
 enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *entry,
-                                int64_t *ret_size_max, struct error *err)
+                                struct topic_settings *ret_settings, struct error *err)
 {
     static const char mock[] = "mockCluster";
     char cluster[TEXT_SIZE] = "";
     int32_t partitions = 0;
-    *ret_size_max = 0;
+    *ret_settings = (struct topic_settings){0};
     enum status status = kafka_topic_describe(handle, entry->topic, ADMIN_TIMEOUT_MS, cluster,
                                               sizeof cluster, &partitions, err);
     if (status != STATUS_OK)
@@ -146,13 +188,10 @@ enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *e
             status = error_set(err, STATUS_RETRY, "topic %s is not there yet", entry->topic);
         return status;
     }
-    if (partitions != entry->partitions) {
-        char what[TEXT_SIZE];
-        (void)snprintf(what, sizeof what,
-                       "has %d partitions, not %d: an entity would change its partition; set "
-                       "partitions: %d",
-                       (int)partitions, (int)entry->partitions, (int)partitions);
-        return kafka_topics_refuse(err, entry, what);
-    }
-    return is_mock ? STATUS_OK : kafka_topics_check(handle, entry, ret_size_max, err);
+    if (partitions != entry->partitions)
+        return kafka_topics_refuse(err, entry,
+                                   "has %d partitions, not %d: an entity would change its "
+                                   "partition; set partitions: %d",
+                                   (int)partitions, (int)entry->partitions, (int)partitions);
+    return is_mock ? STATUS_OK : kafka_topics_check(handle, entry, ret_settings, err);
 }

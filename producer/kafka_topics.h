@@ -3,10 +3,10 @@
 #define PRODUCER_KAFKA_TOPICS_H
 
 #include "common/kafka_client.h"
-#include "schemas/config.h"
+#include "producer/kafka_producer.h"
 
 /** As kafka_producer_topic(). */
 enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *entry,
-                                int64_t *ret_size_max, struct error *err) MUST_CHECK;
+                                struct topic_settings *ret_settings, struct error *err) MUST_CHECK;
 
 #endif

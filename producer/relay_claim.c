@@ -53,8 +53,8 @@ static enum status relay_check_size(struct relay *relay, const struct relay_topi
                                     const struct outbox_row *row, struct error *err)
 {
     int64_t limit = relay->options.config->limits.message_bytes;
-    if (topic->size_max > 0 && topic->size_max < limit)
-        limit = topic->size_max;
+    if (topic->settings.size_max > 0 && topic->settings.size_max < limit)
+        limit = topic->settings.size_max;
     size_t bound = row->payload.length + row->partition_key.length + 2 * row->entity_key.length +
                    row->type.length + row->created_at.length + row->traceparent.length +
                    strlen(relay->lease.origin) + HEADERS_PLAIN;

@@ -46,7 +46,8 @@ struct relay_topic {
     size_t entity_type_count;
     struct relay_lane *lanes;
     int32_t lane_count;
-    int64_t size_max;
+    struct topic_settings settings;
+    bool retention_told;
     bool applied; /* the service applies it too, so others may write here */
 };
 

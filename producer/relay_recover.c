@@ -11,12 +11,28 @@
 
 #define CAREFUL_POLL_MS 100
 
+static void relay_tell_retention(struct relay_topic *topic)
+{
+    if (topic->retention_told ||
+        (topic->settings.retention_ms <= 0 && topic->settings.retention_bytes <= 0))
+        return;
+    topic->retention_told = true;
+    log_warning("relay",
+                "topic %s does not keep its records for ever (retention.ms=%" PRId64
+                ", retention.bytes=%" PRId64 "): a copy that begins later or is away for longer "
+                "lacks changes and stops; set both to -1, or keep more than any copy may lack",
+                topic->name, topic->settings.retention_ms, topic->settings.retention_bytes);
+}
+
 static enum status relay_topics(struct relay *relay, struct error *err)
 {
     enum status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < relay->topic_count; i++)
+    for (size_t i = 0; status == STATUS_OK && i < relay->topic_count; i++) {
         status = kafka_producer_topic(relay->producer, relay->topics[i].entry,
-                                      &relay->topics[i].size_max, err);
+                                      &relay->topics[i].settings, err);
+        if (status == STATUS_OK)
+            relay_tell_retention(&relay->topics[i]);
+    }
     return status;
 }
 
@@ -33,7 +49,7 @@ static enum status relay_new_producer(struct relay *relay, struct error *err)
             return status;
         bool fits = true;
         for (size_t i = 0; i < relay->topic_count; i++) {
-            int64_t size = relay->topics[i].size_max;
+            int64_t size = relay->topics[i].settings.size_max;
             fits = fits && (size == 0 || size >= smallest);
             smallest = size > 0 && size < smallest ? size : smallest;
         }
@@ -127,6 +143,20 @@ static const struct entity_schema *relay_no_schema(void *context, struct slice e
     return NULL;
 }
 
+/* Where the last acknowledged record stood, it must stand: another one there is another log. */
+static enum status relay_check_anchor(const struct relay_lane *lane, const struct change *change,
+                                      struct error *err)
+{
+    const struct relay_partition *state = &lane->state;
+    if (change->sequence == state->acknowledged_sequence &&
+        slice_is(change->id, state->acknowledged_id))
+        return STATUS_OK;
+    return relay_stop_loudly(err, &change->record,
+                             "not the record that this outbox published there: the topic was made "
+                             "anew, or this is another cluster. Go back to the log it knew; "
+                             "`keepstep init --new-incarnation` starts a new history in this one");
+}
+
 static enum status relay_visit(void *context, struct log_range *range, const struct record *record,
                                struct error *err)
 {
@@ -144,6 +174,12 @@ static enum status relay_visit(void *context, struct log_range *range, const str
     change.record.partition = range->partition;
     change.record.offset = record->offset;
     bool own = slice_is(change.source, relay->lease.origin);
+    if (record->offset == range->from && lane->state.acknowledged_sequence > 0)
+        status = relay_check_anchor(lane, &change, err);
+    else
+        status = STATUS_OK; /* what is malformed is for the peers to judge */
+    if (status != STATUS_OK)
+        return status;
     if (!own && change.source.length > 0 && !topic->applied)
         return relay_stop_loudly(err, &change.record,
                                  "another service publishes here; a type with several writers "

@@ -92,7 +92,8 @@ static void rows_that_cannot_be_sent_are_set_aside_alone_until_retried_or_droppe
     write_schema();
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
-    kafka_create_topic(kafka, sidecar_topic("item"), 1, "max.message.bytes=900");
+    kafka_create_topic(kafka, sidecar_topic("item"), 1,
+                       "max.message.bytes=900;message.timestamp.type=LogAppendTime");
     sidecar_begin(&shop);
     sidecar_begin(&billing);
     (void)sqlite_text(
