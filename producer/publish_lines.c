@@ -1,5 +1,6 @@
 /* Reads lines, takes them apart, checks them and writes them into the outbox. */
 #include "producer/publish_lines.h"
+#include "common/lines.h"
 #include "producer/source.h"
 #include "schemas/change.h"
 #include "schemas/change_line.h"
@@ -66,29 +67,23 @@ static enum status publish_write(struct publish *publish, int64_t *ret_written, 
 static enum status publish_all(struct publish *publish, FILE *in, int64_t *ret_written,
                                struct error *err)
 {
-    char *line = NULL;
-    size_t size = 0;
-    int64_t number = 0;
-    ssize_t length = 0;
+    struct lines lines;
+    bool more = true;
     enum status status = STATUS_OK;
-    while (status == STATUS_OK && (length = getline(&line, &size, in)) >= 0) {
-        number++;
-        while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
-            length--;
-        if (length == 0)
+    lines_init(&lines, in);
+    while (status == STATUS_OK && (status = lines_next(&lines, &more, err)) == STATUS_OK && more) {
+        if (lines.text.length == 0)
             continue;
-        status = publish_line(publish, (struct slice){line, (size_t)length}, err);
+        status = publish_line(publish, buffer_slice(&lines.text), err);
         if (status == STATUS_OK &&
             (publish->count == LINES_A_TRANSACTION || publish->arena.used >= BYTES_A_TRANSACTION))
             status = publish_write(publish, ret_written, err);
         if (status != STATUS_OK)
-            error_prefix(err, "line %lld", (long long)number);
+            error_prefix(err, "line %lld", (long long)lines.number);
     }
-    if (status == STATUS_OK && ferror(in) != 0)
-        status = error_set(err, STATUS_RETRY, "the input cannot be read");
     if (status == STATUS_OK)
         status = publish_write(publish, ret_written, err);
-    free(line);
+    lines_done(&lines);
     return status;
 }
 

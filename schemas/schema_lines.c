@@ -1,9 +1,9 @@
 /* Newline-delimited JSON against one schema, line by line, so that memory stays bounded. */
 #include "schemas/schema_lines.h"
 
+#include "common/lines.h"
 #include "schemas/json_schema.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -24,25 +24,26 @@ static enum status schema_lines_load(const char *path, struct json_schema **ret_
     return status;
 }
 
-static bool schema_lines_blank(const char *line, size_t length)
+static bool schema_lines_blank(const struct buffer *line)
 {
-    return strspn(line, " \t\r\n") >= length;
+    return strspn(buffer_text(line), " \t\r") >= line->length;
 }
 
 /* @return whether the line is valid; its error is said otherwise. */
-static bool schema_lines_judge(const struct json_schema *schema, const char *line, size_t length,
-                               unsigned long number, FILE *report)
+static bool schema_lines_judge(const struct json_schema *schema, const struct lines *lines,
+                               FILE *report)
 {
+    long long number = (long long)lines->number;
     json_error_t syntax;
     struct error err = ERROR_INIT;
-    json_t *document = json_loadb(line, length, JSON_LOAD_FLAGS, &syntax);
+    json_t *document = json_loadb(lines->text.data, lines->text.length, JSON_LOAD_FLAGS, &syntax);
     if (document == NULL) {
-        fprintf(report, "line %lu: column %d: %s\n", number, syntax.column, syntax.text);
+        fprintf(report, "line %lld: column %d: %s\n", number, syntax.column, syntax.text);
         return false;
     }
     bool valid = json_schema_validate(schema, document, &err) == STATUS_OK;
     if (!valid)
-        fprintf(report, "line %lu: %s\n", number, err.text);
+        fprintf(report, "line %lld: %s\n", number, err.text);
     json_decref(document);
     return valid;
 }
@@ -51,27 +52,20 @@ enum status schema_lines_validate(const char *schema_path, FILE *in, FILE *repor
                                   size_t *ret_invalid, struct error *err)
 {
     struct json_schema *schema = NULL;
-    char *line = NULL;
-    size_t size = 0;
-    ssize_t length;
-    unsigned long number = 0;
+    struct lines lines;
+    bool more = true;
     *ret_invalid = 0;
     enum status status = schema_lines_load(schema_path, &schema, err);
     if (status != STATUS_OK) {
         err->exit_code = EX_CONFIG;
         return status;
     }
-    while ((length = getline(&line, &size, in)) >= 0) {
-        number++;
-        if (!schema_lines_blank(line, (size_t)length) &&
-            !schema_lines_judge(schema, line, (size_t)length, number, report))
+    lines_init(&lines, in);
+    while ((status = lines_next(&lines, &more, err)) == STATUS_OK && more) {
+        if (!schema_lines_blank(&lines.text) && !schema_lines_judge(schema, &lines, report))
             (*ret_invalid)++;
     }
-    if (ferror(in)) {
-        err->exit_code = EX_IOERR;
-        status = error_set(err, STATUS_FATAL, "cannot read the lines: %s", strerror(errno));
-    }
-    free(line);
+    lines_done(&lines);
     json_schema_free(schema);
     return status;
 }
