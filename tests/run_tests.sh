@@ -5,7 +5,8 @@
 #
 # TIER: unit, conformance, tidy, e2e, fuzz. A program whose source says "labels: LABEL" in a
 # comment has that label. With --totals the counts are added to FILE and the last line is left to
-# the caller; without it the last line is "N passed, N failed, N skipped".
+# the caller; without it the last line is "N passed, N failed, N skipped". A line "note: TEXT" of a
+# program is in its tier's summary, as the reasons of skipped tests are.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -93,7 +94,7 @@ count() {
 
 run_tier() { # TIER
     local tier=$1 passed=0 failed=0 skipped=0 name program code p f s finished
-    : >"$logs/skipped"
+    : >"$logs/notes"
     while read -r name program; do
         run_program "$tier" "$name" "$program" >"$logs/$name.log" 2>&1 </dev/null
         code=$?
@@ -105,7 +106,8 @@ run_tier() { # TIER
             f=1
         fi
         passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-        sed -n "s/^skip: /$name: /p" "$logs/$name.log" >>"$logs/skipped"
+        sed -n "s/^skip: /  skipped: $name: /p; s/^note: /  $name: /p" "$logs/$name.log" \
+            >>"$logs/notes"
         if [ "$f" -gt 0 ]; then
             echo "--- $tier/$name failed (exit code $code):"
             cat "$logs/$name.log"
@@ -114,7 +116,7 @@ run_tier() { # TIER
     done < <(programs_of "$tier")
     if [ $((passed + failed + skipped)) -gt 0 ]; then
         echo "$tier: $passed passed, $failed failed, $skipped skipped"
-        sed 's/^/  skipped: /' "$logs/skipped"
+        cat "$logs/notes"
     fi
     all_passed=$((all_passed + passed))
     all_failed=$((all_failed + failed))

@@ -3,16 +3,11 @@
 #include "schemas/json.h"
 #include "schemas/json_schema.h"
 
-#include <glob.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "tests/support/test.h"
 
-#include <cmocka.h>
+#include <glob.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #define SUITE_FOLDER "/usr/share/json-schema-test-suite"
 #define SUITE_TESTS  SUITE_FOLDER "/tests/draft7"
@@ -105,7 +100,7 @@ static void run_file(const char *path, struct tally *tally)
         groups = json_load_file(path, JSON_LOAD_FLAGS | JSON_DECODE_INT_AS_REAL, &error);
     }
     if (groups == NULL)
-        fail_msg("%s: %s", path, error.text);
+        test_fail("%s: %s", path, error.text);
     for (size_t i = 0; i < json_array_size(groups); i++)
         run_group(json_array_get(groups, i), path + strlen(SUITE_TESTS "/"), is_readable, tally);
     json_decref(groups);
@@ -123,17 +118,15 @@ static void run_files(const char *pattern, struct tally *tally)
 static void the_draft_07_suite_passes(void **state)
 {
     (void)state;
-    if (access(SUITE_TESTS, R_OK) != 0) {
-        printf("skipped: %s is missing; install the package json-schema-test-suite\n", SUITE_TESTS);
-        skip();
-    }
+    if (access(SUITE_TESTS, R_OK) != 0)
+        test_skip("%s is missing; install the package json-schema-test-suite", SUITE_TESTS);
     struct tally required = {.is_optional = false};
     struct tally optional = {.is_optional = true};
     run_files(SUITE_TESTS "/*.json", &required);
     run_files(SUITE_TESTS "/optional/*.json", &optional);
     run_files(SUITE_TESTS "/optional/format/*.json", &optional);
-    printf("draft-07 required: %zu of %zu passed, optional: %zu of %zu passed\n", required.passed,
-           required.total, optional.passed, optional.total);
+    printf("note: draft-07 required: %zu of %zu passed, optional: %zu of %zu passed\n",
+           required.passed, required.total, optional.passed, optional.total);
     assert_true(required.total > 0 && required.passed == required.total);
     assert_true(optional.unexpected == 0);
 }
@@ -141,7 +134,7 @@ static void the_draft_07_suite_passes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_draft_07_suite_passes),
+        TEST_WITH_LIMIT(the_draft_07_suite_passes, 120),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return TEST_RUN(tests);
 }

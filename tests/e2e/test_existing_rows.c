@@ -8,7 +8,8 @@
 
 #define ROWS_DEFAULT  200000
 #define WAIT_MAX_MS   "3000" /* ten times a moment */
-#define INIT_LIMIT_MS 1800000
+#define INIT_LIMIT_MS 600000
+#define LIMIT_S       900 /* of a program, as tests/run_tests.sh has it */
 #define READING       "reading  rows    item: ([0-9]+) so far"
 #define COMPARED      "SELECT id, name, amount FROM items ORDER BY id"
 
@@ -127,7 +128,8 @@ static void init_survives_a_kill_under_load_and_the_copy_ends_equal(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_WITH_LIMIT(init_survives_a_kill_under_load_and_the_copy_ends_equal, 3600),
+        TEST_WITH_LIMIT(init_survives_a_kill_under_load_and_the_copy_ends_equal,
+                        (unsigned int)load_number("KEEPSTEP_LIMIT_E2E", LIMIT_S) - 30),
     };
     return TEST_RUN(tests);
 }

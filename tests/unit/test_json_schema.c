@@ -1,13 +1,9 @@
 /* The JSON Schema validator: strictness, errors, bounds, references and the flat check. */
 #include "schemas/json_schema_internal.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "tests/support/test.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 static json_t *parse(const char *text)
 {
@@ -24,7 +20,7 @@ static struct json_schema *compile_with(const char *text, const struct json_sche
     enum status status = json_schema_new(document, options, &schema, &err);
     json_decref(document);
     if (status != STATUS_OK)
-        fail_msg("%s", err.text);
+        test_fail("%s", err.text);
     return schema;
 }
 
@@ -37,7 +33,7 @@ static void expect_refused(const char *text, const struct json_schema_options *o
     assert_int_equal(json_schema_new(document, options, &schema, &err), STATUS_FATAL);
     assert_null(schema);
     if (strstr(err.text, reason) == NULL)
-        fail_msg("'%s' is not in '%s'", reason, err.text);
+        test_fail("'%s' is not in '%s'", reason, err.text);
     json_decref(document);
 }
 
@@ -169,7 +165,7 @@ static void flat_agrees(const struct json_schema *schema, const char *text, bool
     bool is_full_ok = json_schema_validate_full(schema, instance, &err) == STATUS_OK;
     bool is_flat_ok = json_flat_check(schema->flat, instance);
     if (is_full_ok != expected || is_flat_ok != expected)
-        fail_msg("%s: full %d, flat %d: %s", text, is_full_ok, is_flat_ok, err.text);
+        test_fail("%s: full %d, flat %d: %s", text, is_full_ok, is_flat_ok, err.text);
     json_decref(instance);
 }
 
@@ -228,39 +224,20 @@ static void a_schema_that_is_not_flat_has_no_table(void **state)
     }
 }
 
-static void write_file(const char *folder, const char *name, const char *text)
-{
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void remove_file(const char *folder, const char *name)
-{
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_int_equal(unlink(path), 0);
-}
-
 static void a_reference_to_a_file_beside_the_schema_resolves(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/keepstep-schema-XXXXXX";
-    char path[256];
     struct error err = ERROR_INIT;
     struct json_schema *schema = NULL;
-    assert_non_null(mkdtemp(folder));
-    const struct json_schema_options options = {.folder = folder, .strict = true};
-    write_file(folder, "order.schema.json",
-               "{\"properties\": {\"to\": {\"$ref\": \"address.json#/definitions/city\"}}}");
-    write_file(folder, "address.json",
-               "{\"$id\": \"https://example.com/address.json\","
-               "\"definitions\": {\"city\": {\"type\": \"string\"}}}");
-    (void)snprintf(path, sizeof path, "%s/order.schema.json", folder);
-    assert_int_equal(json_schema_new_from_file(path, &options, &schema, &err), STATUS_OK);
+    const struct json_schema_options options = {.folder = test_directory(), .strict = true};
+    test_write_file(test_path("order.schema.json"),
+                    "{\"properties\": {\"to\": {\"$ref\": \"address.json#/definitions/city\"}}}");
+    test_write_file(test_path("address.json"),
+                    "{\"$id\": \"https://example.com/address.json\","
+                    "\"definitions\": {\"city\": {\"type\": \"string\"}}}");
+    assert_int_equal(
+        json_schema_new_from_file(test_path("order.schema.json"), &options, &schema, &err),
+        STATUS_OK);
     expect_verdict(schema, "{\"to\": \"Utrecht\"}", NULL);
     expect_verdict(schema, "{\"to\": 1}", "/to: wrong type");
     json_schema_free(schema);
@@ -273,9 +250,6 @@ static void a_reference_to_a_file_beside_the_schema_resolves(void **state)
     expect_refused("{\"$ref\": \"../passwd\"}", &options, "is not a file beside the schema");
     expect_refused("{\"$ref\": \"%2e%2e/passwd\"}", &options, "is not a file beside the schema");
     expect_refused("{\"$ref\": \"address.json#/definitions/none\"}", &options, "nothing is there");
-    remove_file(folder, "order.schema.json");
-    remove_file(folder, "address.json");
-    assert_int_equal(rmdir(folder), 0);
 }
 
 static void a_reference_over_the_network_is_refused(void **state)
@@ -303,25 +277,20 @@ static void formats_are_asserted_only_on_demand(void **state)
 static void a_file_with_a_name_twice_is_refused(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/keepstep-schema-XXXXXX";
-    char path[256];
     struct error err = ERROR_INIT;
     struct json_schema *schema = NULL;
-    assert_non_null(mkdtemp(folder));
-    write_file(folder, "a.json", "{\"type\": \"string\", \"type\": \"null\"}");
-    (void)snprintf(path, sizeof path, "%s/a.json", folder);
-    assert_int_equal(json_schema_new_from_file(path, NULL, &schema, &err), STATUS_FATAL);
+    test_write_file(test_path("a.json"), "{\"type\": \"string\", \"type\": \"null\"}");
+    assert_int_equal(json_schema_new_from_file(test_path("a.json"), NULL, &schema, &err),
+                     STATUS_FATAL);
     assert_non_null(strstr(err.text, "a.json: line 1"));
-    remove_file(folder, "a.json");
-    assert_int_equal(rmdir(folder), 0);
 }
 
 static void the_embedded_metaschema_is_the_file_beside_the_source(void **state)
 {
     (void)state;
-    json_t *file = json_load_file("schemas/draft-07.schema.json", JSON_LOAD_FLAGS, NULL);
-    if (file == NULL)
-        skip(); /* not run from the folder of the sources */
+    json_t *file = json_load_file(KEEPSTEP_SOURCE_DIR "/schemas/draft-07.schema.json",
+                                  JSON_LOAD_FLAGS, NULL);
+    assert_non_null(file);
     json_t *embedded = parse(json_schema_draft07_text);
     assert_true(json_equal(file, embedded));
     json_decref(embedded);
@@ -331,22 +300,22 @@ static void the_embedded_metaschema_is_the_file_beside_the_source(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(strict_mode_refuses_an_unknown_keyword),
-        cmocka_unit_test(a_malformed_keyword_is_refused),
-        cmocka_unit_test(the_error_tells_the_path_and_the_reason_but_not_the_value),
-        cmocka_unit_test(lengths_are_counted_in_code_points),
-        cmocka_unit_test(numbers_are_compared_exactly),
-        cmocka_unit_test(a_pattern_that_backtracks_too_much_is_given_up_even_under_not),
-        cmocka_unit_test(a_pattern_is_read_as_ecma_262_has_it),
-        cmocka_unit_test(a_reference_loop_is_refused),
-        cmocka_unit_test(an_instance_that_is_nested_too_deeply_is_rejected),
-        cmocka_unit_test(the_flat_check_agrees_with_the_interpreter),
-        cmocka_unit_test(a_schema_that_is_not_flat_has_no_table),
-        cmocka_unit_test(a_reference_to_a_file_beside_the_schema_resolves),
-        cmocka_unit_test(a_reference_over_the_network_is_refused),
-        cmocka_unit_test(formats_are_asserted_only_on_demand),
-        cmocka_unit_test(a_file_with_a_name_twice_is_refused),
-        cmocka_unit_test(the_embedded_metaschema_is_the_file_beside_the_source),
+        TEST(strict_mode_refuses_an_unknown_keyword),
+        TEST(a_malformed_keyword_is_refused),
+        TEST(the_error_tells_the_path_and_the_reason_but_not_the_value),
+        TEST(lengths_are_counted_in_code_points),
+        TEST(numbers_are_compared_exactly),
+        TEST(a_pattern_that_backtracks_too_much_is_given_up_even_under_not),
+        TEST(a_pattern_is_read_as_ecma_262_has_it),
+        TEST(a_reference_loop_is_refused),
+        TEST(an_instance_that_is_nested_too_deeply_is_rejected),
+        TEST(the_flat_check_agrees_with_the_interpreter),
+        TEST(a_schema_that_is_not_flat_has_no_table),
+        TEST(a_reference_to_a_file_beside_the_schema_resolves),
+        TEST(a_reference_over_the_network_is_refused),
+        TEST(formats_are_asserted_only_on_demand),
+        TEST(a_file_with_a_name_twice_is_refused),
+        TEST(the_embedded_metaschema_is_the_file_beside_the_source),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return TEST_RUN(tests);
 }
