@@ -99,7 +99,9 @@ static int broker_run(const struct command *command, int argc, char **argv)
     rd_kafka_conf_t *conf = NULL;
     rd_kafka_t *handle = NULL;
     rd_kafka_mock_cluster_t *cluster = NULL;
-    enum status status = kafka_conf_new(NULL, 0, NULL, 0, &conf, &err);
+    /* It is warned that this handle knows no broker to connect to, which is so. */
+    const struct kafka_property errors_only = {"log_level", "3"};
+    enum status status = kafka_conf_new(&errors_only, 1, NULL, 0, &conf, &err);
     if (status == STATUS_OK)
         status = kafka_handle_new(RD_KAFKA_PRODUCER, conf, &handle, &err);
     if (status == STATUS_OK) {

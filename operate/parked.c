@@ -247,6 +247,16 @@ out:
     return status;
 }
 
+/* Most likely mistyped: a key is compared byte by byte. */
+static enum status parked_refuse_entity(const struct parked_filter *filter, struct error *err)
+{
+    err->exit_code = EX_DATAERR;
+    return error_set(err, STATUS_FATAL,
+                     "nothing is parked of %s %s; type and key are to be as keepstep parked list "
+                     "shows them",
+                     filter->entity_type, filter->entity_key);
+}
+
 static enum status parked_do(struct store *store, const struct parked_request *request,
                              struct error *err)
 {
@@ -265,7 +275,9 @@ static enum status parked_do(struct store *store, const struct parked_request *r
         status = parked_find_head(store, &list, &list.records[0], err);
     if (status == STATUS_OK) {
         bool change = strcmp(request->verb, "retry") == 0 || strcmp(request->verb, "skip") == 0;
-        if (change && list.count == 0)
+        if (request->filter.entity_key != NULL && list.count == 0)
+            status = parked_refuse_entity(&request->filter, err);
+        else if (change && list.count == 0)
             fprintf(stderr, "nothing is parked\n");
         else
             status = change ? parked_change(store, &list, request, err)

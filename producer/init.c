@@ -242,7 +242,14 @@ static enum status init_run(struct init *init, struct error *err)
             status = init_capture(init, i, err);
     }
     for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++) {
-        if (config->publish[i].table != NULL && !init->options->no_existing_rows)
+        if (config->publish[i].table == NULL)
+            continue;
+        if (init->options->no_existing_rows)
+            (void)fprintf(init->options->out,
+                          "%-8s rows    %s: --no-existing-rows; an init without it publishes "
+                          "them\n",
+                          "skipped", config->publish[i].entity_type);
+        else
             status = init_existing(init, &config->publish[i], init->schemas[i], err);
     }
     return status;

@@ -25,7 +25,7 @@ static void sidecar_schemas(void)
     test_write_file(test_path("schemas/extra.schema.json"), schema);
 }
 
-struct sidecar sidecar_make_on(struct kafka *kafka, const char *name, const char *url,
+struct sidecar sidecar_make_at(const char *bootstrap, const char *name, const char *url,
                                const char *entries)
 {
     struct sidecar sidecar = {
@@ -35,13 +35,18 @@ struct sidecar sidecar_make_on(struct kafka *kafka, const char *name, const char
         .config = test_path("%s.yaml", name),
     };
     sidecar_schemas();
-    test_write_file(sidecar.config,
-                    test_format("service: %s\ndatabase: \"%s\"\nlisten: \"\"\n"
-                                "log: {level: debug, format: logfmt}\n"
-                                "kafka: {bootstrap.servers: \"%s\"}\n"
-                                "topic_prefix: \"%s.\"\n%s",
-                                name, url, kafka_bootstrap(kafka), test_name(), entries));
+    test_write_file(sidecar.config, test_format("service: %s\ndatabase: \"%s\"\nlisten: \"\"\n"
+                                                "log: {level: debug, format: logfmt}\n"
+                                                "kafka: {bootstrap.servers: \"%s\"}\n"
+                                                "topic_prefix: \"%s.\"\n%s",
+                                                name, url, bootstrap, test_name(), entries));
     return sidecar;
+}
+
+struct sidecar sidecar_make_on(struct kafka *kafka, const char *name, const char *url,
+                               const char *entries)
+{
+    return sidecar_make_at(kafka_bootstrap(kafka), name, url, entries);
 }
 
 struct sidecar sidecar_make(struct kafka *kafka, const char *name, const char *ddl,

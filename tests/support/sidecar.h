@@ -28,6 +28,10 @@ struct sidecar sidecar_make(struct kafka *kafka, const char *name, const char *d
 struct sidecar sidecar_make_on(struct kafka *kafka, const char *name, const char *url,
                                const char *entries);
 
+/** The same for any broker, not only a Kafka of the tests. */
+struct sidecar sidecar_make_at(const char *bootstrap, const char *name, const char *url,
+                               const char *entries);
+
 /** Run `keepstep init` with further arguments; the test fails where it fails. */
 void sidecar_init(const struct sidecar *sidecar, const char *argument);
 

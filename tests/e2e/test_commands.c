@@ -1,0 +1,288 @@
+/* The commands that people type, on SQLite and the broker in memory: what each says and ends with.
+ */
+#include "tests/support/sidecar.h"
+
+#include <signal.h>
+
+#define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 1}\n"
+#define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 1}\n"
+#define NOWHERE       "127.0.0.1:1" /* for commands that ask no broker */
+#define OUTBOX_HEAD                                                                                \
+    "POSITION   STATE      TYPE                     KEY                      REASON\n"
+#define PARKED_HEAD "ID       STATE    TYPE             KEY                      ATTEMPTS REASON\n"
+
+static struct sidecar make(const char *bootstrap, const char *name, const char *ddl,
+                           const char *entries)
+{
+    struct sidecar sidecar = sidecar_make_at(
+        bootstrap, name, test_format("sqlite:%s", test_path("%s.db", name)), entries);
+    (void)sqlite_text(sidecar.database, ddl);
+    return sidecar;
+}
+
+/* Runs a command line of the shell's, `keepstep` being the program. */
+static struct process_result keepstep(const char *line)
+{
+    return PROCESS_RUN("sh", "-c",
+                       test_format("keepstep() { '%s' \"$@\"; }\ncd '%s'\n%s", KEEPSTEP_BINARY,
+                                   test_directory(), line));
+}
+
+/* What it writes exactly; NULL: not looked at. */
+static void expect(const char *line, int code, const char *output, const char *errors)
+{
+    struct process_result result = keepstep(line);
+    if (result.exit_code != code || (output != NULL && strcmp(result.output, output) != 0) ||
+        (errors != NULL && strcmp(result.errors, errors) != 0))
+        test_fail("%s\nended with %d, said\n%s\nand\n%s", line, result.exit_code, result.output,
+                  result.errors);
+}
+
+/* What it writes, among other things, in its output or its errors. */
+static void expect_words(const char *line, int code, const char *words)
+{
+    struct process_result result = keepstep(line);
+    if (result.exit_code != code ||
+        (strstr(result.output, words) == NULL && strstr(result.errors, words) == NULL))
+        test_fail("%s\nended with %d, said\n%s\nand\n%s", line, result.exit_code, result.output,
+                  result.errors);
+}
+
+static void the_program_names_its_version_and_its_commands(void **state)
+{
+    (void)state;
+    expect_words("keepstep --version", 0, "keepstep " KEEPSTEP_VERSION " (librdkafka ");
+    expect_words("keepstep --help", 0, "\n  parked ");
+    expect_words("keepstep parked --help", 0, "keepstep parked retry --entity order");
+    expect_words("keepstep", 64, "keepstep init -c shop.yaml");
+    expect("keepstep statsu", 64, "",
+           "keepstep: there is no command \"statsu\"; see keepstep --help\n");
+}
+
+static void a_configuration_is_checked_with_the_place_of_what_is_wrong(void **state)
+{
+    (void)state;
+    (void)make(NOWHERE, "shop", SIDECAR_ITEM_DDL,
+               PUBLISH_ITEMS "apply:\n  extra: {table: extras}\n");
+    expect("keepstep config check -c shop.yaml", 0,
+           "shop.yaml is good: service shop publishes 1 and applies 1 entity types\n", "");
+    expect_words("keepstep config check -c shop.yaml -s limits.batch_events=many", 78,
+                 "limits.batch_events");
+    test_write_file(test_path("wrong.yaml"),
+                    "service: shop\ndatabase: sqlite:shop.db\npublsh: {}\n");
+    expect_words("keepstep config check -c wrong.yaml", 78, "wrong.yaml:3:1: ");
+    test_write_file(test_path("typeless.yaml"), "service: shop\ndatabase: sqlite:shop.db\n"
+                                                "kafka: {bootstrap.servers: x}\n"
+                                                "publish:\n  ghost: {}\n");
+    expect_words("keepstep config check -c typeless.yaml", 78, "ghost.schema.json");
+    expect_words("keepstep config check -c absent.yaml", 78, "absent.yaml");
+    expect_words("keepstep config print -c shop.yaml -s kafka.sasl.password=hush", 0,
+                 "\"sasl.password\":\"***\"");
+    expect("keepstep config", 64, "",
+           "keepstep config: wants check, print or docs; see keepstep config --help\n");
+}
+
+static void rows_are_judged_by_a_schema(void **state)
+{
+    (void)state;
+    (void)make(NOWHERE, "shop", "", PUBLISH_ITEMS); /* for its schemas */
+    expect("printf '{\"id\":1,\"name\":\"a\"}\\n\\n{\"id\":2,\"name\":\"b\",\"amount\":null}' |"
+           " keepstep schema validate schemas/item.schema.json",
+           0, "", "");
+    expect("printf '{\"id\":1,\"name\":\"a\"}\\n{\"id\":\"x\",\"name\":\"b\"}\\n{\"id\":3}\\n' |"
+           " keepstep schema validate schemas/item.schema.json",
+           65, "", "line 2: /id: wrong type\nline 3: (root): lacks the property 'name'\n");
+    expect("{ echo '{\"id\":1,\"name\":\"a\"}'; head -c 17000000 /dev/zero; } |"
+           " keepstep schema validate schemas/item.schema.json",
+           65, "", "keepstep: line 2: longer than 16777216 bytes, the most that is read\n");
+    expect_words("keepstep schema validate absent.json </dev/null", 78, "absent.json");
+    expect("keepstep schema validate", 64, "",
+           "keepstep schema: wants validate SCHEMA or table TABLE\n");
+}
+
+static void lines_go_into_the_outbox_or_are_refused_by_their_number(void **state)
+{
+    (void)state;
+    struct sidecar shop = make(NOWHERE, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    sidecar_init(&shop, NULL);
+    expect("echo '{\"type\":\"item.created\",\"key\":1,\"after\":{\"id\":1,\"name\":\"a\"}}' |"
+           " keepstep publish -c shop.yaml",
+           0, "", "1 events stand in the outbox\n");
+    expect("{ echo '{\"type\":\"item.deleted\",\"key\":1}'; head -c 17000000 /dev/zero; } |"
+           " keepstep publish -c shop.yaml",
+           65, "",
+           "0 events stand in the outbox\n"
+           "keepstep: line 2: longer than 16777216 bytes, the most that is read\n");
+    assert_string_equal(sqlite_text(shop.database, "SELECT type, aggregateid FROM outbox"),
+                        "item.created|{\"id\":1}\n");
+}
+
+static void rows_that_are_there_are_left_out_where_init_is_told_so(void **state)
+{
+    (void)state;
+    struct sidecar shop = make(NOWHERE, "shop",
+                               SIDECAR_ITEM_DDL "INSERT INTO items VALUES(1,'a',1),(2,'b',2)",
+                               PUBLISH_ITEMS);
+    expect_words("keepstep init --no-existing-rows -c shop.yaml", 0,
+                 "skipped  rows    item: --no-existing-rows; an init without it publishes them\n");
+    (void)sqlite_text(shop.database, "UPDATE items SET amount=9 WHERE id=2");
+    assert_string_equal(sqlite_text(shop.database, "SELECT type, aggregateid FROM outbox"),
+                        "item.updated|{\"id\":2}\n");
+    expect_words("keepstep init -c shop.yaml", 0, "created  rows    item: 2\n");
+    assert_string_equal(sqlite_text(shop.database, "SELECT count(*), max(type) FROM outbox"),
+                        "3|item.updated\n");
+    expect_words("keepstep init -c shop.yaml", 0, "kept     rows    item: 2\n");
+    assert_int_equal(sqlite_number(shop.database, "SELECT count(*) FROM outbox"), 3);
+}
+
+static void the_outbox_is_listed_and_a_row_of_it_shown(void **state)
+{
+    static const char row_2[] =
+        "2          set aside  item.updated             {\"id\":1}                 too large\n";
+    static const char row_1[] = "1          waiting    item.created             {\"id\":1}"
+                                "                 \n";
+    (void)state;
+    struct sidecar shop = make(NOWHERE, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    sidecar_init(&shop, NULL);
+    expect("keepstep outbox list -c shop.yaml", 0, OUTBOX_HEAD, "");
+    (void)sqlite_text(shop.database,
+                      "INSERT INTO items VALUES(1,'a',1); UPDATE items SET amount=2;"
+                      "DELETE FROM items;"
+                      "UPDATE outbox SET set_aside='too large' WHERE position=2;"
+                      "UPDATE outbox SET id='the-id', created_at='2026-01-02T03:04:05.000006Z', "
+                      "kafka_partition=0, sequence=7 WHERE position=3");
+    expect("keepstep outbox list -c shop.yaml", 0, test_format("%s%s%s", OUTBOX_HEAD, row_2, row_1),
+           "");
+    expect("keepstep outbox -c shop.yaml", 0, test_format("%s%s%s", OUTBOX_HEAD, row_2, row_1), "");
+    expect_words("keepstep outbox list --json -c shop.yaml", 0,
+                 "{\"position\":2,\"state\":\"set aside\",\"id\":\"");
+    expect("keepstep outbox show 3 --json -c shop.yaml", 0,
+           "{\"position\":3,\"state\":\"claimed\",\"id\":\"the-id\",\"type\":\"item.deleted\","
+           "\"entity_key\":\"{\\\"id\\\":1}\",\"created_at\":\"2026-01-02T03:04:05.000006Z\","
+           "\"reason\":null,\"partition\":0,\"sequence\":7,"
+           "\"payload\":\"{\\\"op\\\":\\\"d\\\",\\\"before\\\":null,\\\"after\\\":null}\"}\n",
+           "");
+    expect_words("keepstep outbox show 2 -c shop.yaml", 0, "\npayload     {\"op\":\"u\",");
+    expect("keepstep outbox show 9 -c shop.yaml", 65, "",
+           "keepstep: the outbox has no row at position 9\n");
+    expect("keepstep outbox retry 1 -c shop.yaml", 65, "", NULL); /* it is not set aside */
+    expect("keepstep outbox show -c shop.yaml", 64, "", NULL);
+    expect("keepstep outbox retry 2 -c shop.yaml", 0, "", "position 2: the relay tries it again\n");
+    assert_int_equal(
+        sqlite_number(shop.database, "SELECT count(*) FROM outbox WHERE set_aside IS NOT NULL"), 0);
+}
+
+static struct process *start_broker(const char **ret_address)
+{
+    const char *const argv[] = {KEEPSTEP_BINARY,
+                                "broker",
+                                "--address-file",
+                                test_path("address"),
+                                test_format("%s:1", sidecar_topic("item")),
+                                NULL};
+    struct process *broker = process_start("broker", argv, NULL);
+    if (!process_wait_for(broker, "127.0.0.1:[0-9]+\n", 10000))
+        test_fail("%s", process_errors(broker));
+    *ret_address = test_format("%.*s", (int)strcspn(process_output(broker), "\n"),
+                               process_output(broker));
+    return broker;
+}
+
+static void the_broker_says_where_it_is_and_serves_until_it_is_stopped(void **state)
+{
+    const char *address = NULL;
+    (void)state;
+    struct process *broker = start_broker(&address);
+    assert_string_equal(test_read_file(test_path("address")), test_format("%s\n", address));
+    assert_non_null(strstr(process_errors(broker), "for trying out only"));
+    struct sidecar shop = make(address, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    struct sidecar billing = make(address, "billing", "", APPLY_ITEMS);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES(1,'a',1)");
+    sidecar_expect(&billing, "SELECT * FROM items", "1|a|1\n");
+    sidecar_stop(&shop);
+    sidecar_stop(&billing);
+    assert_int_equal(process_stop(broker, 10000), 0);
+    expect("keepstep broker item:0", 64, "",
+           "keepstep: \"item:0\" is no TOPIC or TOPIC:PARTITIONS\n");
+}
+
+static void set_aside_events_are_listed_shown_and_retried_by_their_entity(void **state)
+{
+    static const char reason[] = "negative";
+    const char *address = NULL;
+    (void)state;
+    struct process *broker = start_broker(&address);
+    struct sidecar shop = make(address, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    struct sidecar billing = make(
+        address, "billing",
+        SIDECAR_ITEM_DDL "CREATE TRIGGER positive BEFORE INSERT ON items WHEN NEW.amount<0 "
+                         "BEGIN SELECT RAISE(ABORT, 'negative'); END",
+        APPLY_ITEMS);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES(1,'a',-1),(2,'b',-2),(3,'c',3);"
+                                     "UPDATE items SET amount=-5 WHERE id=1");
+    sidecar_expect(&billing, "SELECT state, count(*) FROM keepstep_parked GROUP BY 1 ORDER BY 1",
+                   "0|2\n2|1\n");
+    struct process_result list = keepstep("keepstep parked list -c billing.yaml");
+    assert_int_equal(list.exit_code, 0);
+    assert_int_equal(strncmp(list.output, PARKED_HEAD, strlen(PARKED_HEAD)), 0);
+    const char *const lines[] = {"\n1        held     item             {\"id\":1} ",
+                                 "\n2        held     item             {\"id\":2} ",
+                                 "\n3        behind   item             {\"id\":1} "};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        if (strstr(list.output, lines[i]) == NULL || strstr(list.output, reason) == NULL)
+            test_fail("no %s in %s", lines[i], list.output);
+    }
+    expect_words("keepstep parked show 2 -c billing.yaml", 0,
+                 test_format("\nrecord    %s [0] at offset 1\n", sidecar_topic("item")));
+    expect_words("keepstep parked show 2 -c billing.yaml", 0, "\nheader    ce_source: shop\n");
+    expect_words("keepstep parked show 2 --json -c billing.yaml", 0, "\"key\":\"{\\\"id\\\":2}\"");
+    expect("keepstep parked show 9 -c billing.yaml", 65, NULL,
+           "keepstep: nothing is parked under 9; see keepstep parked list\n");
+
+    expect("keepstep parked retry 3 --dry-run -c billing.yaml", 0, "",
+           "3 waits behind 1 of the same entity; that one goes first\n"
+           "1 item {\"id\":1}: would be tried again, then what waits behind it\n");
+    expect("keepstep parked retry --all --dry-run -c billing.yaml", 0, "",
+           "1 item {\"id\":1}: would be tried again, then what waits behind it\n"
+           "2 item {\"id\":2}: would be tried again, then what waits behind it\n");
+    assert_int_equal(sqlite_number(billing.database, "SELECT sum(attempts) FROM keepstep_parked "
+                                                     "WHERE state = 0"),
+                     2);
+    expect_words("keepstep parked retry --entity item '{\"id\":2}' -c billing.yaml", 75,
+                 "2 item {\"id\":2}: failed again: ");
+    (void)sqlite_text(billing.database, "DROP TRIGGER positive");
+    expect("keepstep parked retry --entity item '{\"id\":1}' -c billing.yaml", 0, "",
+           "1 item {\"id\":1}: applied\n");
+    sidecar_expect(&billing, "SELECT * FROM items ORDER BY id", "1|a|-5\n3|c|3\n");
+    expect("keepstep parked retry --entity item '{\"id\": 2}' -c billing.yaml", 65, "",
+           "keepstep: nothing is parked of item {\"id\": 2}; type and key are to be as keepstep "
+           "parked list shows them\n");
+    expect("keepstep parked retry --entity item '{\"id\":2}' -c billing.yaml", 0, "",
+           "2 item {\"id\":2}: applied\n");
+    sidecar_assert_equal(&shop, &billing, "items", 10000);
+    expect("keepstep parked list -c billing.yaml", 0, PARKED_HEAD, "");
+    expect("keepstep parked retry --all -c billing.yaml", 0, "", "nothing is parked\n");
+    expect("keepstep parked retry -c billing.yaml", 64, "", NULL);
+    sidecar_stop(&shop);
+    sidecar_stop(&billing);
+    assert_int_equal(process_stop(broker, 10000), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_program_names_its_version_and_its_commands),
+        TEST(a_configuration_is_checked_with_the_place_of_what_is_wrong),
+        TEST(rows_are_judged_by_a_schema),
+        TEST(lines_go_into_the_outbox_or_are_refused_by_their_number),
+        TEST(rows_that_are_there_are_left_out_where_init_is_told_so),
+        TEST(the_outbox_is_listed_and_a_row_of_it_shown),
+        TEST_WITH_LIMIT(the_broker_says_where_it_is_and_serves_until_it_is_stopped, 60),
+        TEST_WITH_LIMIT(set_aside_events_are_listed_shown_and_retried_by_their_entity, 120),
+    };
+    return TEST_RUN(tests);
+}
