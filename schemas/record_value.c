@@ -206,8 +206,7 @@ enum status record_value_text(const struct column *column, struct slice text, st
                          column->name, column->precision, column->scale);
     if (column->type == COLUMN_JSON) {
         json_t *json = json_loadb(text.data, text.length,
-                                  JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL,
-                                  NULL);
+                                  JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
         if (json == NULL)
             return record_value_refuse(column, "a JSON text", err);
         json_decref(json);
