@@ -187,6 +187,9 @@ struct store_ops {
                         struct error *err);
     /** NULL is a no-op; rolls back what is open. */
     void (*close)(struct store *store);
+    /** Whether the local table of a mapping is there. @return OK, RETRY. */
+    enum status (*has_table)(struct store *store, const struct mapping *mapping, bool *ret_has,
+                             struct error *err);
     /** Create or widen the local table of a mapping (DDL, own transaction), check it against the
      * catalogue and prepare its statements. @return OK, RETRY, FATAL (cannot be kept exactly). */
     enum status (*prepare)(struct store *store, const struct mapping *mapping, struct error *err);
@@ -195,8 +198,8 @@ struct store_ops {
     /** Read one partition without owning it; exists is false where there is no row. */
     enum status (*read)(struct store *store, const char *topic, int32_t partition,
                         struct partition_state *ret_state, struct error *err);
-    /** List all positions (topic and partition filled; the rest by read()). Caller frees the array.
-     */
+    /** List all positions (the rest by read(): sequences, blocked entities, counts). Caller frees
+     * the array. */
     enum status (*list)(struct store *store, struct partition_state **ret_states, size_t *ret_count,
                         struct error *err);
     /** In one durable transaction: raise the epoch, store `state`'s token, cluster id, partition
@@ -273,6 +276,11 @@ extern const struct store_ops store_mariadb_ops;
 /** @return the back end for "sqlite:…", "postgresql:…", "mysql:…" or "memory:", NULL for another
  * scheme. */
 const struct store_ops *store_find(const char *url);
+
+/** prepare(), but no table is made anew in the middle of its topic: what was applied before would
+ * be missing in it. @return as prepare(); FATAL with exit code 78 and the ways out. */
+enum status store_prepare(struct store *store, const struct mapping *mapping,
+                          struct error *err) MUST_CHECK;
 
 void partition_state_done(struct partition_state *state);
 

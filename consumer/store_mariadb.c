@@ -167,6 +167,7 @@ const struct store_ops store_mariadb_ops = {
     .copy_sql = store_mariadb_copy_sql,
     .open = store_mariadb_open,
     .close = store_mariadb_close,
+    .has_table = store_mariadb_has_table,
     .prepare = store_mariadb_prepare,
     .meta = store_mariadb_meta,
     .read = store_mariadb_read,

@@ -292,6 +292,8 @@ enum status store_mariadb_append_table(struct buffer *sql, const struct mapping 
 enum status store_mariadb_open(const struct store_options *options, struct store **ret_store,
                                struct error *err);
 void store_mariadb_close(struct store *store);
+enum status store_mariadb_has_table(struct store *store, const struct mapping *mapping,
+                                    bool *ret_has, struct error *err);
 enum status store_mariadb_prepare(struct store *store, const struct mapping *mapping,
                                   struct error *err);
 enum status store_mariadb_apply(struct store *store, const struct mapping *mapping,

@@ -378,6 +378,20 @@ static enum status table_adopt(struct store_mariadb *self, struct mapped_table *
     return STATUS_OK;
 }
 
+enum status store_mariadb_has_table(struct store *store, const struct mapping *mapping,
+                                    bool *ret_has, struct error *err)
+{
+    struct store_mariadb *self = store_mariadb_of(store);
+    struct statement *statement = NULL;
+    enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_TABLE,
+                                             PARAMETERS(parameter_text(mapping_table(mapping))),
+                                             &statement, ret_has, err);
+    if (status == STATUS_OK)
+        store_mariadb_end(statement);
+    store_mariadb_release(self);
+    return status;
+}
+
 enum status store_mariadb_prepare(struct store *store, const struct mapping *mapping,
                                   struct error *err)
 {

@@ -209,6 +209,16 @@ static void store_memory_close(struct store *store)
     free(database);
 }
 
+static enum status store_memory_has_table(struct store *store, const struct mapping *mapping,
+                                          bool *ret_has, struct error *err)
+{
+    (void)store;
+    (void)mapping;
+    (void)err;
+    *ret_has = true;
+    return STATUS_OK;
+}
+
 static enum status store_memory_prepare(struct store *store, const struct mapping *mapping,
                                         struct error *err)
 {
@@ -448,6 +458,7 @@ const struct store_ops store_memory_ops = {
     .copy_sql = store_memory_copy_sql,
     .open = store_memory_open,
     .close = store_memory_close,
+    .has_table = store_memory_has_table,
     .prepare = store_memory_prepare,
     .meta = store_memory_meta,
     .read = store_memory_read,

@@ -319,6 +319,7 @@ const struct store_ops store_postgresql_ops = {
     .copy_sql = store_postgresql_copy_sql,
     .open = store_postgresql_open,
     .close = store_postgresql_close,
+    .has_table = store_postgresql_has_table,
     .prepare = store_postgresql_prepare,
     .meta = store_postgresql_meta,
     .read = store_postgresql_read,

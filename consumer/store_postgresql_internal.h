@@ -291,6 +291,8 @@ void store_postgresql_append_table(struct buffer *sql, const struct mapping *map
 enum status store_postgresql_open(const struct store_options *options, struct store **ret_store,
                                   struct error *err);
 void store_postgresql_close(struct store *store);
+enum status store_postgresql_has_table(struct store *store, const struct mapping *mapping,
+                                       bool *ret_has, struct error *err);
 enum status store_postgresql_prepare(struct store *store, const struct mapping *mapping,
                                      struct error *err);
 enum status store_postgresql_apply(struct store *store, const struct mapping *mapping,

@@ -343,6 +343,17 @@ static bool name_is_reserved(const char *name)
            strcasecmp(name, "outbox") == 0;
 }
 
+enum status store_postgresql_has_table(struct store *store, const struct mapping *mapping,
+                                       bool *ret_has, struct error *err)
+{
+    const PGresult *result = NULL;
+    enum status status = store_postgresql_run(store_postgresql_of(store), STATEMENT_CATALOGUE_TABLE,
+                                              PARAMETERS(parameter_text(mapping_table(mapping))),
+                                              &result, err);
+    *ret_has = status == STATUS_OK && PQntuples(result) > 0;
+    return status;
+}
+
 enum status store_postgresql_prepare(struct store *store, const struct mapping *mapping,
                                      struct error *err)
 {

@@ -194,6 +194,7 @@ const struct store_ops store_sqlite_ops = {
     .copy_sql = store_sqlite_copy_sql,
     .open = store_sqlite_open,
     .close = store_sqlite_close,
+    .has_table = store_sqlite_has_table,
     .prepare = store_sqlite_prepare,
     .meta = store_sqlite_meta,
     .read = store_sqlite_read,

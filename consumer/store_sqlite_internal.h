@@ -192,6 +192,8 @@ void store_sqlite_append_table(struct buffer *sql, const struct mapping *mapping
 enum status store_sqlite_open(const struct store_options *options, struct store **ret_store,
                               struct error *err);
 void store_sqlite_close(struct store *store);
+enum status store_sqlite_has_table(struct store *store, const struct mapping *mapping,
+                                   bool *ret_has, struct error *err);
 enum status store_sqlite_prepare(struct store *store, const struct mapping *mapping,
                                  struct error *err);
 enum status store_sqlite_apply(struct store *store, const struct mapping *mapping,

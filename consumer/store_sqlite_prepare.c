@@ -423,6 +423,18 @@ static bool name_is_reserved(const char *name)
            strcasecmp(name, "outbox") == 0;
 }
 
+enum status store_sqlite_has_table(struct store *store, const struct mapping *mapping,
+                                   bool *ret_has, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = store_sqlite_start(store_sqlite_of(store), STATEMENT_CATALOGUE_TABLE,
+                                            PARAMETERS(parameter_text(mapping_table(mapping))),
+                                            &statement, ret_has, err);
+    if (statement != NULL)
+        (void)sqlite3_reset(statement);
+    return status;
+}
+
 enum status store_sqlite_prepare(struct store *store, const struct mapping *mapping,
                                  struct error *err)
 {

@@ -259,6 +259,35 @@ static void positions_are_listed_and_an_unknown_one_does_not_exist(void)
     assert_int_equal(strlen(meta.copy_id), 36);
 }
 
+static void no_table_is_made_anew_in_the_middle_of_its_topic(void)
+{
+    struct config_entry entry = *store_case_mapping.entry;
+    struct mapping mapping = store_case_mapping;
+    mapping.entry = &entry;
+    char topic[] = STORE_CASE_TOPIC;
+    char other[] = "other";
+    char there[] = "orders";
+    char absent[] = "absent";
+    entry.topic = topic;
+    entry.table = there;
+    assert_ok(store_prepare(store_case_store, &mapping, &store_case_err));
+    entry.table = absent;
+    for (int i = 0; i < 2; i++) { /* the first time makes none */
+        assert_int_equal(store_prepare(store_case_store, &mapping, &store_case_err), STATUS_FATAL);
+        assert_int_equal(store_case_err.exit_code, 78);
+        assert_non_null(
+            strstr(store_case_err.text, "no table \"absent\" for order, but 5 records"));
+        error_clear(&store_case_err);
+    }
+    store_case_begin();
+    store_case_commit();
+    entry.topic = other;
+    assert_ok(store_prepare(store_case_store, &mapping, &store_case_err));
+    entry.topic = topic;
+    assert_ok(store_prepare(store_case_store, &mapping, &store_case_err));
+    assert_ok(store_case_ops->prepare(store_case_store, &store_case_mapping, &store_case_err));
+}
+
 int main(void)
 {
     static struct store_case cases[] = {
@@ -278,6 +307,7 @@ int main(void)
         STORE_CASE(a_durable_commit_brings_the_durable_position_up),
         STORE_CASE(rollback_is_legal_in_any_state),
         STORE_CASE(positions_are_listed_and_an_unknown_one_does_not_exist),
+        STORE_CASE_OF_SQL(no_table_is_made_anew_in_the_middle_of_its_topic),
     };
     return store_case_run(cases, sizeof cases / sizeof cases[0]);
 }

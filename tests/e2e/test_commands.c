@@ -272,6 +272,45 @@ static void set_aside_events_are_listed_shown_and_retried_by_their_entity(void *
     assert_int_equal(process_stop(broker, 10000), 0);
 }
 
+static void expect_no_table(struct sidecar *billing, const char *table)
+{
+    static const char words[] = "for item, but 2 records";
+    sidecar_start(billing, NULL);
+    int code = process_wait(billing->process, 20000);
+    if (code != 78 || strstr(process_errors(billing->process), words) == NULL)
+        test_fail("ended with %d: %s", code, process_errors(billing->process));
+    expect_words("keepstep init -c billing.yaml", 78,
+                 test_format("there is no table \"%s\" %s", table, words));
+}
+
+static void a_copy_whose_table_is_gone_or_named_anew_does_not_begin_in_the_middle(void **state)
+{
+    const char *address = NULL;
+    (void)state;
+    struct process *broker = start_broker(&address);
+    struct sidecar shop = make(address, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    struct sidecar billing = make(address, "billing", "", APPLY_ITEMS);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES(1,'a',1),(2,'b',2)");
+    sidecar_expect(&billing, "SELECT next_offset FROM keepstep_position", "2\n");
+    sidecar_stop(&billing);
+    const char *config = test_read_file(billing.config);
+    struct sidecar renamed = make(address, "billing", "",
+                                  "apply:\n  item: {table: articles, partitions: 1}\n");
+    expect_no_table(&renamed, "articles");
+    test_write_file(billing.config, config);
+    (void)sqlite_text(billing.database, "ALTER TABLE items RENAME TO lost");
+    expect_no_table(&billing, "items");
+    (void)sqlite_text(billing.database, "ALTER TABLE lost RENAME TO items");
+    sidecar_start(&billing, NULL);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES(3,'c',3)");
+    sidecar_assert_equal(&shop, &billing, "items", 20000);
+    sidecar_stop(&shop);
+    sidecar_stop(&billing);
+    assert_int_equal(process_stop(broker, 10000), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +322,7 @@ int main(void)
         TEST(the_outbox_is_listed_and_a_row_of_it_shown),
         TEST_WITH_LIMIT(the_broker_says_where_it_is_and_serves_until_it_is_stopped, 60),
         TEST_WITH_LIMIT(set_aside_events_are_listed_shown_and_retried_by_their_entity, 120),
+        TEST_WITH_LIMIT(a_copy_whose_table_is_gone_or_named_anew_does_not_begin_in_the_middle, 120),
     };
     return TEST_RUN(tests);
 }
