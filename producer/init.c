@@ -9,6 +9,8 @@
 #include <sysexits.h>
 
 #define CHUNK_ROWS         1000
+#define CHUNK_US           (INT64_C(250) * 1000) /* longer: the next chunk is smaller */
+#define CHUNK_DIVISOR      10
 #define CAPTURE_SIZE_MAX   ((size_t)64 * 1024 * 1024)
 #define GRANTS_SIZE_MAX    ((size_t)1024 * 1024)
 #define BUSY_MAX_US        (INT64_C(300) * 1000 * 1000)
@@ -176,15 +178,26 @@ static enum status init_check(struct init *init, struct error *err)
     return status;
 }
 
+/* Rows are locked as long as their chunk takes, so that wide ones are read a few at a time.
+ * @return how many the next chunk asks for. */
+static size_t init_chunk_rows(size_t rows, bool written, int64_t took_us)
+{
+    size_t next = !written ? rows / CHUNK_DIVISOR : took_us > CHUNK_US ? rows / 2 : rows * 2;
+    return next == 0 ? 1 : next > CHUNK_ROWS ? CHUNK_ROWS : next;
+}
+
 static enum status init_chunks(struct init *init, const struct config_entry *entry,
                                const struct entity_schema *schema, struct source_progress *progress,
                                struct error *err)
 {
     enum status status = STATUS_OK;
+    size_t rows = CHUNK_ROWS;
     init->busy_since_us = 0;
     init->busy_said = false;
     while (status == STATUS_OK && !progress->done) {
-        status = init->source->ops->chunk(init->source, entry, schema, CHUNK_ROWS, progress, err);
+        int64_t start_us = clock_monotonic_us();
+        status = init->source->ops->chunk(init->source, entry, schema, rows, progress, err);
+        rows = init_chunk_rows(rows, status == STATUS_OK, clock_monotonic_us() - start_us);
         if (status != STATUS_OK) {
             if (init_tries_again(init, entry->table, status, err))
                 status = STATUS_OK;

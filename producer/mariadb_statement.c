@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define STATEMENT_WHAT "outbox"
+#define MESSAGE_SIZE   ((size_t)512 * 1024) /* a small max_allowed_packet takes it too */
 
 struct mariadb_statement {
     MYSQL *session;
@@ -172,15 +173,12 @@ static bool mariadb_statement_fill(struct parameter *parameter, MYSQL_BIND *bind
     return true;
 }
 
-enum status mariadb_statement_run_rows(struct mariadb_statement *statement,
-                                       const struct mariadb_parameter *values, size_t columns,
-                                       size_t rows, uint64_t *ret_affected, struct error *err)
+static enum status mariadb_statement_run_message(struct mariadb_statement *statement,
+                                                 const struct mariadb_parameter *values,
+                                                 size_t columns, size_t rows,
+                                                 uint64_t *ret_affected, struct error *err)
 {
     enum status status = STATUS_OK;
-    if (ret_affected != NULL)
-        *ret_affected = 0;
-    if (rows == 0)
-        return STATUS_OK;
     MYSQL_BIND *binds = calloc(columns, sizeof *binds);
     struct parameter *parameters = calloc(columns, sizeof *parameters);
     bool complete = binds != NULL && parameters != NULL;
@@ -198,6 +196,40 @@ enum status mariadb_statement_run_rows(struct mariadb_statement *statement,
     }
     free(parameters);
     free(binds);
+    return status;
+}
+
+/* @return how many of the rows go into one message: at least the first. */
+static size_t mariadb_statement_rows_of_message(const struct mariadb_parameter *values,
+                                                size_t columns, size_t rows)
+{
+    size_t size = 0;
+    size_t count = 0;
+    for (; count < rows; count++) {
+        for (size_t i = 0; i < columns; i++)
+            size += values[count * columns + i].text.length + sizeof(int64_t);
+        if (count > 0 && size > MESSAGE_SIZE)
+            break;
+    }
+    return count;
+}
+
+enum status mariadb_statement_run_rows(struct mariadb_statement *statement,
+                                       const struct mariadb_parameter *values, size_t columns,
+                                       size_t rows, uint64_t *ret_affected, struct error *err)
+{
+    enum status status = STATUS_OK;
+    uint64_t sum = 0;
+    while (status == STATUS_OK && rows > 0) {
+        size_t count = mariadb_statement_rows_of_message(values, columns, rows);
+        uint64_t affected = 0;
+        status = mariadb_statement_run_message(statement, values, columns, count, &affected, err);
+        sum += affected;
+        values += count * columns;
+        rows -= count;
+    }
+    if (ret_affected != NULL)
+        *ret_affected = sum;
     return status;
 }
 

@@ -42,8 +42,8 @@ enum status mariadb_statement_run(struct mariadb_statement *statement,
                                   const struct mariadb_parameter *values, size_t count,
                                   uint64_t *ret_affected, struct error *err) MUST_CHECK;
 
-/** Execute once for each of `rows` rows by array binding, in one message; a column's values are all
- * of one kind or NULL.
+/** Execute once for each of `rows` rows by array binding, in as few messages as the server takes,
+ * so inside a transaction; a column's values are all of one kind or NULL.
  * @param values        row after row, `columns` each.
  * @param ret_affected  sum over the rows; may be NULL. */
 enum status mariadb_statement_run_rows(struct mariadb_statement *statement,

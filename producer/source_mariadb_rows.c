@@ -3,9 +3,11 @@
 #include "producer_mariadb_sql.h"
 
 #include <stdlib.h>
+#include <sysexits.h>
 
 #define SQL_SIZE_MAX    ((size_t)4 * 1024 * 1024)
 #define CHUNK_BYTES_MAX ((size_t)64 * 1024 * 1024)
+#define CHUNK_BYTES     ((size_t)8 * 1024 * 1024) /* a chunk that has read so much ends */
 #define LOCK_TIMEOUT    1205
 #define DIVISOR         10
 #define EVENT_COLUMNS   6
@@ -93,8 +95,19 @@ static enum status chunk_parameters(struct chunk *chunk, size_t limit,
     return status;
 }
 
-static bool chunk_row(struct chunk *chunk, struct mariadb_statement *rows, struct slice type,
-                      struct slice read)
+/* The server's CONCAT() is NULL where it would grow larger than a message. */
+static enum status chunk_no_text(const struct chunk *chunk, struct slice key, struct error *err)
+{
+    if (err != NULL && err->status == STATUS_OK)
+        err->exit_code = EX_CONFIG;
+    return error_set(err, STATUS_FATAL,
+                     "table %s: the row %.*s cannot be written as JSON, as a row cannot that is "
+                     "larger than the server's max_allowed_packet: raise that",
+                     chunk->table->entry->table, SLICE_ARGS(key));
+}
+
+static enum status chunk_row(struct chunk *chunk, struct mariadb_statement *rows, struct slice type,
+                             struct slice read, struct error *err)
 {
     struct mariadb_parameter *event = &chunk->events[chunk->count * EVENT_COLUMNS];
     struct slice texts[KEY_FROM];
@@ -105,7 +118,9 @@ static bool chunk_row(struct chunk *chunk, struct mariadb_statement *rows, struc
         complete = complete &&
                    mariadb_statement_text(rows, KEY_FROM + i, &chunk->arena, &chunk->place[i]);
     if (!complete)
-        return false;
+        return chunk_no_memory(err);
+    if (texts[0].data == NULL || texts[1].data == NULL)
+        return chunk_no_text(chunk, texts[0], err);
     event[0] = mariadb_text(type);
     event[1] = mariadb_text(texts[0]);
     event[2] = mariadb_text(read);
@@ -113,7 +128,13 @@ static bool chunk_row(struct chunk *chunk, struct mariadb_statement *rows, struc
     event[4] = (struct mariadb_parameter){.kind = MARIADB_NULL};
     event[5] = mariadb_text(texts[2]);
     chunk->count++;
-    return true;
+    return STATUS_OK;
+}
+
+/* Rows that are left are locked until the commit, and read again by the next chunk. */
+static bool chunk_full(const struct chunk *chunk)
+{
+    return chunk->count > 0 && chunk->arena.used > CHUNK_BYTES;
 }
 
 static enum status chunk_read(struct chunk *chunk, bool resumed, size_t limit, struct error *err)
@@ -141,12 +162,10 @@ static enum status chunk_read(struct chunk *chunk, bool resumed, size_t limit, s
     if (status == STATUS_OK)
         status = mariadb_statement_run(rows, resumed ? values : &values[count - 1],
                                        resumed ? count : 1, NULL, err);
-    while (status == STATUS_OK) {
+    while (status == STATUS_OK && row && !chunk_full(chunk)) {
         status = mariadb_statement_next(rows, &row, err);
-        if (status != STATUS_OK || !row)
-            break;
-        if (!chunk_row(chunk, rows, type, read))
-            status = chunk_no_memory(err);
+        if (status == STATUS_OK && row)
+            status = chunk_row(chunk, rows, type, read, err);
     }
     mariadb_statement_free(rows);
     buffer_done(&text);
@@ -206,7 +225,7 @@ static enum status source_mariadb_chunk_once(struct source *source,
     if (status == STATUS_OK && !progress.done) {
         status = chunk_read(&chunk, progress.rows > 0, limit, err);
         progress.rows += (int64_t)chunk.count;
-        progress.done = chunk.count < limit;
+        progress.done = chunk.count < limit && !chunk_full(&chunk);
         if (status == STATUS_OK)
             status = chunk_write(&chunk, progress.done, err);
     }

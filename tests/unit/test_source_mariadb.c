@@ -138,6 +138,42 @@ static void rows_of_a_compound_key_are_read_once_each_also_after_a_kill(void **s
     shop_done(&shop);
 }
 
+/* A thousand such rows fit neither into one message of the server nor into a chunk's memory. */
+static void wide_rows_are_read_in_chunks_that_fit(void **state)
+{
+    (void)state;
+    bool done = false;
+    struct shop shop = shop_make("\"id\"", "CREATE TABLE orders (id BIGINT UNSIGNED PRIMARY KEY, "
+                                           "name MEDIUMTEXT CHARACTER SET utf8mb4, "
+                                           "raw VARBINARY(20))");
+    mariadb_execute(shop.url, "INSERT INTO orders SELECT seq, REPEAT('x', 70000), '' "
+                              "FROM seq_1_to_1000");
+    shop_ready(&shop);
+    while (!done)
+        (void)chunk(&shop, 1000, &done);
+    assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*), COUNT(DISTINCT aggregateid), "
+                                               "MIN(LENGTH(payload)) > 70000 FROM outbox"),
+                        "1000|1000|1\n");
+    shop_done(&shop);
+}
+
+static void a_row_larger_than_a_message_is_named_with_what_to_raise(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    struct source_progress progress = {0};
+    struct shop shop = shop_make("\"id\"", "CREATE TABLE orders (id BIGINT UNSIGNED PRIMARY KEY, "
+                                           "name VARCHAR(40), raw LONGBLOB)");
+    mariadb_execute(shop.url, "INSERT INTO orders VALUES (7, 'x', REPEAT('x', 9000000))");
+    shop_ready(&shop);
+    assert_int_equal(
+        source_mariadb_ops.chunk(shop.source, &shop.entry, shop.schema, 10, &progress, &err),
+        STATUS_FATAL);
+    assert_non_null(strstr(err.text, "table orders: the row {\"id\":7}"));
+    assert_non_null(strstr(err.text, "max_allowed_packet"));
+    shop_done(&shop);
+}
+
 struct chunker {
     struct shop *shop;
     int64_t rows;
@@ -474,6 +510,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(rows_of_a_compound_key_are_read_once_each_also_after_a_kill, 120),
+        TEST_WITH_LIMIT(wide_rows_are_read_in_chunks_that_fit, 120),
+        TEST(a_row_larger_than_a_message_is_named_with_what_to_raise),
         TEST_WITH_LIMIT(present_rows_wait_for_the_services_and_it_never_for_them, 120),
         TEST(a_long_statement_keeps_no_other_writer_waiting),
         TEST(the_order_of_an_entity_is_its_order_of_commits),
