@@ -438,28 +438,58 @@ void capture_postgresql_rest(struct buffer *sql, const struct config_entry *entr
     buffer_append_text(sql, ")::integer");
 }
 
-void capture_postgresql_chunk(struct buffer *sql, const struct config_entry *entry,
-                              const struct entity_schema *schema, bool resumed, size_t limit)
+static void capture_key(struct buffer *sql, const struct config_entry *entry,
+                        const struct entity_schema *schema, const char *separator, const char *form)
 {
-    static const struct image read = {"r", "read", NULL, "t"};
-    buffer_append_text(sql, "WITH chunk AS MATERIALIZED (\n    SELECT ");
-    capture_values(sql, entry, schema, &read);
     for (size_t i = 0; i < schema->key_count; i++) {
         const char *name = config_column(entry, schema->columns[schema->key_columns[i]].name);
-        capture_form(sql, ", $::text", (struct reference){"t", name});
-        buffer_append_format(sql, " AS key_%zu", i);
+        buffer_append_text(sql, i == 0 ? "" : separator);
+        capture_form(sql, form, (struct reference){"t", name});
     }
-    buffer_append_text(sql, "\n    FROM ");
+}
+
+/* The key of the last row of the chunk, read without locks: what moves up past it while its lock
+ * is waited for is read when its turn comes. */
+static void capture_edge(struct buffer *sql, const struct config_entry *entry,
+                         const struct entity_schema *schema, bool resumed, size_t limit)
+{
+    buffer_append_text(sql, "WITH edge AS MATERIALIZED (\n    SELECT ");
+    capture_key(sql, entry, schema, ", ", "$");
+    buffer_append_text(sql, " FROM (SELECT ");
+    capture_key(sql, entry, schema, ", ", "$");
+    buffer_append_text(sql, " FROM ");
     capture_postgresql_table(sql, entry->table);
     buffer_append_text(sql, " AS t");
     if (resumed) {
         buffer_append_text(sql, " WHERE ");
         capture_behind(sql, entry, schema);
     }
-    for (size_t i = 0; i < schema->key_count; i++) {
-        const char *name = config_column(entry, schema->columns[schema->key_columns[i]].name);
-        capture_form(sql, i == 0 ? " ORDER BY $" : ", $", (struct reference){"t", name});
+    buffer_append_text(sql, " ORDER BY ");
+    capture_key(sql, entry, schema, ", ", "$");
+    buffer_append_format(sql, " LIMIT %zu) AS t ORDER BY ", limit);
+    capture_key(sql, entry, schema, ", ", "$ DESC");
+    buffer_append_text(sql, " LIMIT 1)\n");
+}
+
+void capture_postgresql_chunk(struct buffer *sql, const struct config_entry *entry,
+                              const struct entity_schema *schema, bool resumed, size_t limit)
+{
+    static const struct image read = {"r", "read", NULL, "t"};
+    capture_edge(sql, entry, schema, resumed, limit);
+    buffer_append_text(sql, ", chunk AS MATERIALIZED (\n    SELECT ");
+    capture_values(sql, entry, schema, &read);
+    buffer_append_text(sql, "\n    FROM ");
+    capture_postgresql_table(sql, entry->table);
+    buffer_append_text(sql, " AS t WHERE ");
+    if (resumed) {
+        capture_behind(sql, entry, schema);
+        buffer_append_text(sql, " AND ");
     }
+    capture_record(sql, entry, schema, true, "t");
+    buffer_append_text(sql, " <= ROW(");
+    capture_key(sql, entry, schema, ", ", "(SELECT $ FROM edge AS t)");
+    buffer_append_text(sql, ") ORDER BY ");
+    capture_key(sql, entry, schema, ", ", "$");
     buffer_append_format(sql,
                          "\n    LIMIT %zu FOR SHARE OF t\n"
                          "), numbered AS (SELECT *, row_number() OVER () AS number FROM chunk)\n"
@@ -468,10 +498,12 @@ void capture_postgresql_chunk(struct buffer *sql, const struct config_entry *ent
     capture_insert(sql, NULL);
     buffer_append_text(sql, "entity_type, entity_key, type, partition_key, payload FROM numbered "
                             "ORDER BY number)\n, noted AS (INSERT INTO keepstep_existing_key AS k\n"
-                            "    SELECT l.entity_type, v.ordinal, v.value FROM (SELECT * FROM "
-                            "numbered ORDER BY number DESC LIMIT 1) AS l, LATERAL (VALUES ");
-    for (size_t i = 0; i < schema->key_count; i++)
-        buffer_append_format(sql, "%s(%zu, l.key_%zu)", i == 0 ? "" : ", ", i, i);
-    buffer_append_text(sql, ") AS v (ordinal, value)\n    ON CONFLICT (entity_type, ordinal) DO "
-                            "UPDATE SET value = excluded.value)\nSELECT count(*) FROM chunk");
+                            "    SELECT ");
+    capture_literal(sql, slice_of(entry->entity_type));
+    buffer_append_text(sql, ", v.ordinal - 1, v.value FROM edge AS t, unnest(ARRAY[");
+    capture_key(sql, entry, schema, ", ", "$::text");
+    buffer_append_text(sql,
+                       "]) WITH ORDINALITY AS v (value, ordinal)\n    ON CONFLICT (entity_type, "
+                       "ordinal) DO UPDATE SET value = excluded.value)\n"
+                       "SELECT (SELECT count(*) FROM chunk), (SELECT count(*) FROM edge)");
 }

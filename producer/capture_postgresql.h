@@ -28,9 +28,10 @@ enum status capture_postgresql_objects(const struct config_entry *entry,
                                        struct source_object **ret_objects, size_t *ret_count,
                                        struct error *err) MUST_CHECK;
 
-/** Write the statement of one chunk of present rows: it locks and reads at most `limit` rows behind
- * the noted key, publishes them as `r` events, notes the last key and returns how many they were.
- */
+/** Write the statement of one chunk of present rows: it chooses at most `limit` rows behind the
+ * noted key, locks and reads those that keep their keys until then, publishes them as `r` events
+ * and notes the last key that it chose. It returns how many it published, and 0 where it found none
+ * at all. */
 void capture_postgresql_chunk(struct buffer *sql, const struct config_entry *entry,
                               const struct entity_schema *schema, bool resumed, size_t limit);
 

@@ -24,13 +24,15 @@ enum status source_postgresql_progress(struct source *source, const char *entity
     return status;
 }
 
-static enum status source_postgresql_number(PGconn *connection, const char *sql,
-                                            int64_t *ret_number, struct error *err)
+static enum status source_postgresql_numbers(PGconn *connection, const char *sql,
+                                             const struct slice *type, int64_t ret_numbers[2],
+                                             struct error *err)
 {
     PGresult *result = NULL;
-    enum status status = postgresql_session_query(connection, sql, NULL, 0, &result, err);
-    if (status == STATUS_OK)
-        *ret_number = postgresql_session_integer(result, 0, 0);
+    enum status status = postgresql_session_query(connection, sql, type, type == NULL ? 0 : 1,
+                                                  &result, err);
+    for (int i = 0; status == STATUS_OK && i < PQnfields(result) && i < 2; i++)
+        ret_numbers[i] = postgresql_session_integer(result, 0, i);
     PQclear(result);
     return status;
 }
@@ -41,24 +43,28 @@ static enum status source_postgresql_read(PGconn *connection, const struct confi
                                           const struct entity_schema *schema, size_t limit,
                                           struct source_progress *progress, struct error *err)
 {
+    struct slice type = slice_of(entry->entity_type);
     struct buffer sql;
     char number[32];
-    int64_t rows = 0;
-    int64_t more = 0;
+    int64_t noted[2] = {0};
+    int64_t rows[2] = {0}; /* published, and whether any were found */
+    int64_t more[2] = {0};
     buffer_init(&sql, CAPTURE_SQL_MAX);
-    capture_postgresql_chunk(&sql, entry, schema, progress->rows > 0, limit);
-    enum status status = source_postgresql_number(connection, buffer_text(&sql), &rows, err);
-    progress->rows += rows;
-    buffer_reset(&sql);
-    capture_postgresql_rest(&sql, entry, schema);
-    if (status == STATUS_OK && progress->rows > 0)
-        status = source_postgresql_number(connection, buffer_text(&sql), &more, err);
-    progress->done = more == 0;
+    enum status status = source_postgresql_numbers(connection, SQL_HAS_PLACE, &type, noted, err);
+    capture_postgresql_chunk(&sql, entry, schema, noted[0] != 0, limit);
     if (status == STATUS_OK && sql.failed)
         status = error_set(err, STATUS_FATAL, "entity type %s: its statement grows too large",
                            entry->entity_type);
-    (void)snprintf(number, sizeof number, "%lld", (long long)rows);
-    const struct slice written[] = {slice_of(entry->entity_type), slice_of(number),
+    if (status == STATUS_OK)
+        status = source_postgresql_numbers(connection, buffer_text(&sql), NULL, rows, err);
+    buffer_reset(&sql);
+    capture_postgresql_rest(&sql, entry, schema);
+    if (status == STATUS_OK && rows[1] != 0)
+        status = source_postgresql_numbers(connection, buffer_text(&sql), NULL, more, err);
+    progress->rows += rows[0];
+    progress->done = more[0] == 0;
+    (void)snprintf(number, sizeof number, "%lld", (long long)rows[0]);
+    const struct slice written[] = {type, slice_of(number),
                                     slice_of(progress->done ? "true" : "false")};
     if (status == STATUS_OK)
         status = postgresql_session_query(connection, SQL_WRITE_PROGRESS, written, 3, NULL, err);

@@ -219,6 +219,29 @@ static void present_rows_wait_for_the_services_and_it_never_for_them(void **stat
     shop_done(&shop);
 }
 
+static void a_key_that_moves_up_while_its_row_is_waited_for_hides_no_rows_between(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    bool done = false;
+    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    mariadb_execute(shop.url, "INSERT INTO orders SELECT seq * 10, 'x', '' FROM seq_1_to_20");
+    shop_ready(&shop);
+    MYSQL *session = clerk(&shop);
+    run(session, "UPDATE orders SET id = 155 WHERE id = 10");
+    struct chunker chunker = {.shop = &shop};
+    assert_int_equal(pthread_create(&thread, NULL, chunk_all, &chunker), 0);
+    clock_sleep_us(1000 * 1000);
+    run(session, "COMMIT");
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(chunk(&shop, 1000, &done), 20);
+    assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*), COUNT(DISTINCT aggregateid) FROM "
+                                               "outbox WHERE type = 'order.read'"),
+                        "20|20\n");
+    mariadb_session_close(session);
+    shop_done(&shop);
+}
+
 static void *insert_slowly(void *session)
 {
     run(session, "INSERT INTO orders SELECT seq, IF(seq = 2, SLEEP(3), 'x'), '' FROM seq_1_to_3");
@@ -513,6 +536,7 @@ int main(void)
         TEST_WITH_LIMIT(wide_rows_are_read_in_chunks_that_fit, 120),
         TEST(a_row_larger_than_a_message_is_named_with_what_to_raise),
         TEST_WITH_LIMIT(present_rows_wait_for_the_services_and_it_never_for_them, 120),
+        TEST(a_key_that_moves_up_while_its_row_is_waited_for_hides_no_rows_between),
         TEST(a_long_statement_keeps_no_other_writer_waiting),
         TEST(the_order_of_an_entity_is_its_order_of_commits),
         TEST(a_new_history_drops_what_the_log_has_and_numbers_anew),

@@ -174,6 +174,9 @@ SET LOCAL lock_timeout = '100ms'
 -- name: hold_progress
 SELECT pg_advisory_xact_lock(1264941909, hashtext($1))
 
+-- name: has_place
+SELECT count(*) FROM keepstep_existing_key WHERE entity_type = $1
+
 -- name: write_progress
 INSERT INTO keepstep_existing AS e VALUES ($1, $2::bigint, $3::boolean)
   ON CONFLICT (entity_type) DO UPDATE SET rows = e.rows + excluded.rows, done = excluded.done
