@@ -191,6 +191,41 @@ static enum status config_check_foreign(const json_t *tree, const struct config_
     return STATUS_OK;
 }
 
+/* The store tells the triggers the table's name as `apply:` has it, and they know it as `publish:`
+ * has it. An entity type's own name is no schema and table. */
+static bool config_is_same_table(const char *name, const char *published, const json_t *applied)
+{
+    const char *table = json_string_value(json_object_get(applied, "table"));
+    if (table != NULL)
+        return strcmp(table, published) == 0;
+    return strcmp(name, published) == 0 && strchr(name, '.') == NULL;
+}
+
+static enum status config_check_tables(const json_t *tree, const struct config_marks *marks,
+                                       struct error *err)
+{
+    const char *name;
+    json_t *entry;
+    char pointer[CONFIG_NAME_SIZE * 4];
+    const json_t *apply = json_object_get(tree, "apply");
+    json_object_foreach(json_object_get(tree, "publish"), name, entry)
+    {
+        const char *table = json_string_value(json_object_get(entry, "table"));
+        const json_t *applied = json_object_get(apply, name);
+        if (table == NULL || applied == NULL || config_is_same_table(name, table, applied))
+            continue;
+        (void)snprintf(pointer, sizeof pointer, "/apply/%s", name);
+        (void)error_set(err, STATUS_FATAL,
+                        "entity type %s is published from table \"%s\" and applied to another: "
+                        "what is applied would be published again; write \"table: %s\" in both "
+                        "entries",
+                        name, table, table);
+        config_place(marks, pointer, err);
+        return STATUS_FATAL;
+    }
+    return STATUS_OK;
+}
+
 static enum status config_check_schema(const json_t *schema, const json_t *tree,
                                        const struct config_marks *marks, struct error *err)
 {
@@ -221,6 +256,8 @@ enum status config_check(const json_t *tree, const struct config_marks *marks, s
         status = config_check_schema(schema, tree, marks, err);
     if (status == STATUS_OK)
         status = config_check_foreign(tree, marks, err);
+    if (status == STATUS_OK)
+        status = config_check_tables(tree, marks, err);
     json_decref(schema);
     return status;
 }

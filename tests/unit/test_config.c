@@ -170,6 +170,39 @@ static void the_documentation_is_current(void **state)
     buffer_done(&text);
 }
 
+/* public.orders may be the same table: the triggers cannot know, and would publish what is applied.
+ */
+static void a_type_that_is_published_and_applied_names_one_table_in_one_spelling(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"{table: orders}", "{table: PUBLIC.orders}", "", "{}"};
+    static const char *const good[] = {"{table: public.orders}",
+                                       "{table: public.orders, start: latest}"};
+    const char *const text = "service: a\ndatabase: sqlite:x\npublish:\n  order: {table: "
+                             "public.orders}\napply:\n  order: %s\n";
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(load(test_format(text, bad[i]), NULL, 0), STATUS_FATAL);
+        assert_non_null(strstr(err.text, ":6:3: entity type order is published from table "
+                                         "\"public.orders\""));
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        if (load(test_format(text, good[i]), NULL, 0) != STATUS_OK)
+            test_fail("%s", err.text);
+        config_free(config);
+    }
+    if (load("service: a\ndatabase: sqlite:x\npublish:\n  orders: {table: orders}\n  "
+             "parcel:\napply:\n"
+             "  orders:\n  parcel: {table: parcels}\n",
+             NULL, 0) != STATUS_OK)
+        test_fail("%s", err.text);
+    config_free(config);
+    /* Entity type a.b is kept in a table of that name; table a.b is one of schema a. */
+    assert_int_equal(load("service: a\ndatabase: sqlite:x\npublish:\n  a.b: {table: a.b}\napply:\n"
+                          "  a.b:\n",
+                          NULL, 0),
+                     STATUS_FATAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +211,7 @@ int main(void)
         TEST(wrong_files_are_refused_with_their_place),
         TEST(a_password_in_the_file_or_a_flag_is_refused_and_not_shown),
         TEST(flags_win_over_environment_and_file),
+        TEST(a_type_that_is_published_and_applied_names_one_table_in_one_spelling),
         TEST(the_built_in_schema_is_the_file),
         TEST(the_documentation_is_current),
     };
