@@ -6,6 +6,7 @@
 #include "consumer_mariadb_sql.h"
 
 #include <stdlib.h>
+#include <sysexits.h>
 
 #define NAME_SIZE           512
 #define BIG_UNSIGNED_DIGITS 20
@@ -123,6 +124,12 @@ enum status schema_mariadb_describe(const char *url, const char *table, struct b
     MYSQL_RES *result = NULL;
     struct schema_table schema;
 
+    if (strchr(table, '.') != NULL) {
+        err->exit_code = EX_DATAERR;
+        return error_set(err, STATUS_FATAL,
+                         "%s names a database: the URL does that; give the table's name alone",
+                         table);
+    }
     schema_table_init(&schema, table, out->size_max);
     enum status status = mariadb_session_open(&options, &session, err);
     if (status == STATUS_OK)

@@ -1,6 +1,7 @@
 /* Reads the columns of a table from PostgreSQL's catalogue. */
 #include "consumer/schema_postgresql.h"
 
+#include "common/postgresql_name.h"
 #include "common/postgresql_session.h"
 #include "consumer/schema_table.h"
 #include "consumer_postgresql_sql.h"
@@ -81,15 +82,19 @@ enum status schema_postgresql_describe(const char *url, const char *table, struc
 {
     struct postgresql_session_options options = {
         .url = url, .application = "keepstep schema", .read_only = true};
-    const struct slice name = slice_of(table);
+    struct buffer name;
     PGconn *connection = NULL;
     PGresult *result = NULL;
     struct schema_table schema;
 
+    buffer_init(&name, out->size_max);
+    postgresql_name_append_table(&name, table);
+    const struct slice quoted = buffer_slice(&name);
     schema_table_init(&schema, table, out->size_max);
     enum status status = postgresql_session_open(&options, &connection, err);
     if (status == STATUS_OK)
-        status = postgresql_session_query(connection, SQL_DESCRIBE_COLUMNS, &name, 1, &result, err);
+        status = postgresql_session_query(connection, SQL_DESCRIBE_COLUMNS, &quoted, 1, &result,
+                                          err);
     if (status == STATUS_OK)
         status = schema_postgresql_columns(result, &schema, err);
     if (status == STATUS_OK)
@@ -97,5 +102,6 @@ enum status schema_postgresql_describe(const char *url, const char *table, struc
     PQclear(result);
     postgresql_session_close(connection);
     schema_table_done(&schema);
+    buffer_done(&name);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "consumer/store_postgresql_internal.h"
 
 #include "common/clock.h"
+#include "common/postgresql_name.h"
 #include "consumer_postgresql_sql.h"
 
 #include <stdlib.h>
@@ -299,6 +300,17 @@ static enum status store_postgresql_prune(struct store *store, int64_t before_us
     return status;
 }
 
+/* The grants that stand before are of the schema that the search path finds. */
+static void append_schema_grant(struct buffer *out, const char *table)
+{
+    const char *dot = table == NULL ? NULL : strchr(table, '.');
+    if (dot == NULL)
+        return;
+    buffer_append_text(out, "GRANT USAGE ON SCHEMA ");
+    postgresql_name_append(out, (struct slice){table, (size_t)(dot - table)});
+    buffer_append_text(out, " TO keepstep_agent;\n");
+}
+
 static enum status store_postgresql_copy_sql(const struct mapping *mappings, size_t count,
                                              struct buffer *out, struct error *err)
 {
@@ -307,8 +319,9 @@ static enum status store_postgresql_copy_sql(const struct mapping *mappings, siz
     for (size_t i = 0; i < count; i++) {
         store_postgresql_append_table(out, &mappings[i], "CREATE TABLE IF NOT EXISTS ");
         buffer_append_text(out, ";\nGRANT SELECT, INSERT, UPDATE, DELETE ON ");
-        store_postgresql_append_name(out, mapping_table(&mappings[i]));
+        store_postgresql_append_name(out, &mappings[i]);
         buffer_append_text(out, " TO keepstep_agent;\n");
+        append_schema_grant(out, mappings[i].entry->table);
     }
     return STATUS_OK;
 }

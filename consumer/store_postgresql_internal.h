@@ -265,7 +265,8 @@ const struct column_form *column_form_find(enum column_type type, const char *ty
 /** @return the form of a column that prepare creates. */
 const struct column_form *column_form_created(enum column_type type);
 
-void store_postgresql_append_name(struct buffer *sql, const char *name);
+/** Append a mapping's table; an entity type's own name is one name, with a dot too. */
+void store_postgresql_append_name(struct buffer *sql, const struct mapping *mapping);
 void store_postgresql_append_column(struct buffer *sql, const struct mapping *mapping,
                                     size_t index);
 

@@ -52,7 +52,7 @@ void store_postgresql_append_table(struct buffer *sql, const struct mapping *map
 {
     const struct entity_schema *schema = mapping->schema;
     buffer_append_text(sql, create);
-    store_postgresql_append_name(sql, mapping_table(mapping));
+    store_postgresql_append_name(sql, mapping);
     buffer_append_text(sql, "(");
     for (size_t i = 0; i < schema->column_count; i++) {
         append_definition(sql, mapping, i);
@@ -87,7 +87,7 @@ static enum status table_widen(struct store_postgresql *self, const struct mappe
     struct buffer sql;
     buffer_init(&sql, SQL_SIZE_MAX);
     buffer_append_text(&sql, "ALTER TABLE ");
-    store_postgresql_append_name(&sql, table->name);
+    store_postgresql_append_name(&sql, table->mapping);
     buffer_append_text(&sql, " ADD COLUMN ");
     append_definition(&sql, table->mapping, index);
     enum status status = execute_ddl(self, &sql, err);
@@ -252,9 +252,14 @@ static enum status table_read(struct store_postgresql *self, struct mapped_table
 {
     const PGresult *result = NULL;
     char kind[2] = "";
+    struct buffer name;
     *ret_oid = 0;
-    enum status status = store_postgresql_run(
-        self, STATEMENT_CATALOGUE_TABLE, PARAMETERS(parameter_text(table->name)), &result, err);
+    buffer_init(&name, SQL_SIZE_MAX);
+    store_postgresql_append_name(&name, table->mapping);
+    enum status status = store_postgresql_run(self, STATEMENT_CATALOGUE_TABLE,
+                                              PARAMETERS(parameter_text(buffer_text(&name))),
+                                              &result, err);
+    buffer_done(&name);
     if (status != STATUS_OK || PQntuples(result) == 0)
         return status;
     *ret_oid = store_postgresql_integer(result, 0, 0);
@@ -339,6 +344,9 @@ static enum status table_adopt(struct store_postgresql *self, struct mapped_tabl
 
 static bool name_is_reserved(const char *name)
 {
+    const char *dot = strchr(name, '.');
+    if (dot != NULL && name_is_reserved(dot + 1))
+        return true;
     return strncasecmp(name, "keepstep_", 9) == 0 || strncasecmp(name, "pg_", 3) == 0 ||
            strcasecmp(name, "outbox") == 0;
 }

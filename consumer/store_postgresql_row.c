@@ -2,6 +2,8 @@
  */
 #include "consumer/store_postgresql_internal.h"
 
+#include "common/postgresql_name.h"
+
 #include <stdio.h>
 
 #define SQL_SIZE_MAX ((size_t)1024 * 1024)
@@ -49,18 +51,18 @@ const struct column_form *column_form_created(enum column_type type)
     return &column_forms[i];
 }
 
-void store_postgresql_append_name(struct buffer *sql, const char *name)
+void store_postgresql_append_name(struct buffer *sql, const struct mapping *mapping)
 {
-    buffer_append(sql, "\"", 1);
-    for (; *name != '\0'; name++)
-        buffer_append(sql, *name == '"' ? "\"\"" : name, *name == '"' ? 2 : 1);
-    buffer_append(sql, "\"", 1);
+    if (mapping->entry->table != NULL)
+        postgresql_name_append_table(sql, mapping->entry->table);
+    else
+        postgresql_name_append(sql, slice_of(mapping_table(mapping)));
 }
 
 void store_postgresql_append_column(struct buffer *sql, const struct mapping *mapping, size_t index)
 {
-    store_postgresql_append_name(
-        sql, config_column(mapping->entry, mapping->schema->columns[index].name));
+    postgresql_name_append(
+        sql, slice_of(config_column(mapping->entry, mapping->schema->columns[index].name)));
 }
 
 size_t store_postgresql_order(const struct entity_schema *schema, enum row_form form,
@@ -100,7 +102,7 @@ static void append_upsert(struct buffer *sql, const struct mapped_table *table, 
     const struct entity_schema *schema = table->mapping->schema;
     const char *start = ") DO UPDATE SET ";
     buffer_append_text(sql, "INSERT INTO ");
-    store_postgresql_append_name(sql, table->name);
+    store_postgresql_append_name(sql, table->mapping);
     for (size_t i = 0; i < count; i++) {
         buffer_append_text(sql, i == 0 ? "(" : ", ");
         store_postgresql_append_column(sql, table->mapping, order[i]);
@@ -147,7 +149,7 @@ static void append_update(struct buffer *sql, const struct mapped_table *table, 
     const struct entity_schema *schema = table->mapping->schema;
     const char *start = " AS kept SET ";
     buffer_append_text(sql, "UPDATE ");
-    store_postgresql_append_name(sql, table->name);
+    store_postgresql_append_name(sql, table->mapping);
     for (size_t i = 0; i < count; i++) {
         if (schema->columns[order[i]].is_key)
             continue;
@@ -167,7 +169,7 @@ static void append_search(struct buffer *sql, const struct mapped_table *table, 
                           size_t count)
 {
     buffer_append_text(sql, "SELECT 1 FROM ");
-    store_postgresql_append_name(sql, table->name);
+    store_postgresql_append_name(sql, table->mapping);
     buffer_append_text(sql, " AS kept, ");
     append_run(sql, table, order, count);
     append_where(sql, table);
@@ -177,7 +179,7 @@ static void append_delete(struct buffer *sql, const struct mapped_table *table, 
                           size_t count)
 {
     buffer_append_text(sql, "DELETE FROM ");
-    store_postgresql_append_name(sql, table->name);
+    store_postgresql_append_name(sql, table->mapping);
     buffer_append_text(sql, " AS kept USING ");
     append_run(sql, table, order, count);
     append_where(sql, table);

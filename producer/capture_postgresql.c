@@ -1,6 +1,7 @@
 /* Writes capture functions: each column becomes JSON by its type (rule 28), never by its value. */
 #include "producer/capture_postgresql.h"
 #include "common/digest.h"
+#include "common/postgresql_name.h"
 
 #include <inttypes.h>
 
@@ -16,26 +17,6 @@ struct reference {
     const char *row;
     const char *column;
 };
-
-static void capture_identifier(struct buffer *sql, struct slice name)
-{
-    buffer_append_text(sql, "\"");
-    for (size_t i = 0; i < name.length; i++)
-        buffer_append(sql, name.data[i] == '"' ? "\"\"" : &name.data[i],
-                      name.data[i] == '"' ? 2 : 1);
-    buffer_append_text(sql, "\"");
-}
-
-void capture_postgresql_table(struct buffer *sql, const char *table)
-{
-    size_t schema = strcspn(table, ".");
-    if (table[schema] == '.') {
-        capture_identifier(sql, (struct slice){table, schema});
-        buffer_append_text(sql, ".");
-        table += schema + 1;
-    }
-    capture_identifier(sql, slice_of(table));
-}
 
 /* An escape string means the same under every standard_conforming_strings. */
 static void capture_literal(struct buffer *sql, struct slice text)
@@ -60,7 +41,7 @@ static void capture_form(struct buffer *sql, const char *form, struct reference 
         }
         buffer_append_text(sql, of.row);
         buffer_append_text(sql, ".");
-        capture_identifier(sql, slice_of(of.column));
+        postgresql_name_append(sql, slice_of(of.column));
     }
 }
 
@@ -179,7 +160,7 @@ static void capture_insert(struct buffer *sql, const char *outbox)
 {
     buffer_append_text(sql, "INSERT INTO ");
     if (outbox != NULL) {
-        capture_identifier(sql, slice_of(outbox));
+        postgresql_name_append(sql, slice_of(outbox));
         buffer_append_text(sql, ".");
     }
     buffer_append_text(sql, "outbox (aggregatetype, aggregateid, type, partition_key, payload)\n"
@@ -241,9 +222,9 @@ static void capture_function(struct buffer *sql, const struct entity_schema *sch
     for (size_t i = 0; i < schema->column_count; i++)
         doubles = doubles || schema->columns[i].type == COLUMN_DOUBLE;
     buffer_append_text(sql, "CREATE OR REPLACE FUNCTION ");
-    capture_identifier(sql, slice_of(outbox));
+    postgresql_name_append(sql, slice_of(outbox));
     buffer_append_text(sql, ".");
-    capture_identifier(sql, name);
+    postgresql_name_append(sql, name);
     buffer_append_format(sql,
                          "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"
                          "SET search_path = pg_catalog, pg_temp%s AS $keepstep$\nBEGIN\n",
@@ -338,9 +319,9 @@ static bool capture_add_function(struct capture *capture, const char *after,
                                      after);
     capture_function(&sql, capture->schema, capture->outbox, name);
     body(&sql, capture->entry, capture->schema, capture->outbox);
-    capture_identifier(&what, slice_of(capture->outbox));
+    postgresql_name_append(&what, slice_of(capture->outbox));
     buffer_append_text(&what, ".");
-    capture_identifier(&what, name);
+    postgresql_name_append(&what, name);
     buffer_append_text(&what, "()");
     struct slice text = capture_finish(&sql, "FUNCTION", buffer_slice(&what), capture->arena);
     capture->objects[capture->count++] = (struct source_object){
@@ -361,13 +342,13 @@ static bool capture_add_trigger(struct capture *capture, const char *after, cons
     const char *type = capture->entry->entity_type;
     struct slice name = capture_name(capture->arena, "00_keepstep_", type, after);
     struct slice function = capture_name(capture->arena, "keepstep_", type, after);
-    capture_identifier(&what, name);
+    postgresql_name_append(&what, name);
     buffer_append_format(&sql, "CREATE OR REPLACE TRIGGER %s %s ON %.*s\n  %s EXECUTE FUNCTION ",
                          buffer_text(&what), event, SLICE_ARGS(table),
                          event[0] == 'A' ? "FOR EACH ROW" : "FOR EACH STATEMENT");
-    capture_identifier(&sql, slice_of(capture->outbox));
+    postgresql_name_append(&sql, slice_of(capture->outbox));
     buffer_append_text(&sql, ".");
-    capture_identifier(&sql, function);
+    postgresql_name_append(&sql, function);
     buffer_append_format(&sql, "();\nALTER TABLE %.*s ENABLE ALWAYS TRIGGER %s", SLICE_ARGS(table),
                          buffer_text(&what));
     buffer_append_format(&what, " ON %.*s", SLICE_ARGS(table));
@@ -393,7 +374,7 @@ enum status capture_postgresql_objects(const struct config_entry *entry,
     if (capture.objects == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     buffer_init(&table, CAPTURE_NAME_MAX);
-    capture_postgresql_table(&table, entry->table);
+    postgresql_name_append_table(&table, entry->table);
     bool made = capture_add_function(&capture, "_row", capture_row_body) &&
                 capture_add_function(&capture, "_truncate", capture_truncate_body) &&
                 capture_add_trigger(&capture, "_row", "AFTER INSERT OR UPDATE OR DELETE",
@@ -432,7 +413,7 @@ void capture_postgresql_rest(struct buffer *sql, const struct config_entry *entr
                              const struct entity_schema *schema)
 {
     buffer_append_text(sql, "SELECT EXISTS (SELECT 1 FROM ");
-    capture_postgresql_table(sql, entry->table);
+    postgresql_name_append_table(sql, entry->table);
     buffer_append_text(sql, " AS t WHERE ");
     capture_behind(sql, entry, schema);
     buffer_append_text(sql, ")::integer");
@@ -458,7 +439,7 @@ static void capture_edge(struct buffer *sql, const struct config_entry *entry,
     buffer_append_text(sql, " FROM (SELECT ");
     capture_key(sql, entry, schema, ", ", "$");
     buffer_append_text(sql, " FROM ");
-    capture_postgresql_table(sql, entry->table);
+    postgresql_name_append_table(sql, entry->table);
     buffer_append_text(sql, " AS t");
     if (resumed) {
         buffer_append_text(sql, " WHERE ");
@@ -479,7 +460,7 @@ void capture_postgresql_chunk(struct buffer *sql, const struct config_entry *ent
     buffer_append_text(sql, ", chunk AS MATERIALIZED (\n    SELECT ");
     capture_values(sql, entry, schema, &read);
     buffer_append_text(sql, "\n    FROM ");
-    capture_postgresql_table(sql, entry->table);
+    postgresql_name_append_table(sql, entry->table);
     buffer_append_text(sql, " AS t WHERE ");
     if (resumed) {
         capture_behind(sql, entry, schema);

@@ -7,9 +7,6 @@
 
 #define CAPTURE_SQL_MAX ((size_t)4 * 1024 * 1024)
 
-/** Write "name", or "schema"."name" where the configuration says schema.name. */
-void capture_postgresql_table(struct buffer *sql, const char *table);
-
 /** Check that every change of the table can be captured, and that its columns hold what the
  * schema's types say (rules 25, 26, 28).
  * @param applied  an agent of the service writes the table too.

@@ -1,5 +1,6 @@
 /* Refuses the tables and columns whose changes triggers cannot capture whole (rules 25, 26, 28). */
 #include "producer/capture_postgresql.h"
+#include "common/postgresql_name.h"
 #include "producer_postgresql_sql.h"
 
 #include <stdio.h>
@@ -193,7 +194,7 @@ enum status capture_postgresql_check(PGconn *connection, const struct config_ent
     PGresult *found = NULL;
     struct buffer name;
     buffer_init(&name, CAPTURE_SQL_MAX);
-    capture_postgresql_table(&name, entry->table);
+    postgresql_name_append_table(&name, entry->table);
     struct slice table = buffer_slice(&name);
     enum status status = postgresql_session_query(connection, SQL_CHECK_TABLE, &table, 1, &found,
                                                   err);

@@ -1,5 +1,6 @@
 /* What `init` makes in PostgreSQL: outbox, relay state, triggers, and a new history. */
 #include "producer/capture_postgresql.h"
+#include "common/postgresql_name.h"
 #include "producer/postgresql_array.h"
 #include "producer/source_postgresql_internal.h"
 #include "producer_postgresql_sql.h"
@@ -163,7 +164,7 @@ static enum status source_postgresql_capture(struct source *base, const struct c
     PGresult *partitions = NULL;
     struct buffer name;
     buffer_init(&name, CAPTURE_SQL_MAX);
-    capture_postgresql_table(&name, entry->table);
+    postgresql_name_append_table(&name, entry->table);
     struct slice table = buffer_slice(&name);
     enum status status = postgresql_session_query(source->connection, SQL_LIST_PARTITIONS, &table,
                                                   1, &partitions, err);

@@ -201,6 +201,34 @@ static bool config_is_same_table(const char *name, const char *published, const 
     return strcmp(name, published) == 0 && strchr(name, '.') == NULL;
 }
 
+/* PostgreSQL reads schema.table; MariaDB's triggers and statements stay in the URL's database. */
+static enum status config_check_dots(const json_t *tree, const struct config_marks *marks,
+                                     struct error *err)
+{
+    static const char *const parts[] = {"publish", "apply"};
+    const char *database = json_string_value(json_object_get(tree, "database"));
+    const char *name;
+    json_t *entry;
+    char pointer[CONFIG_NAME_SIZE * 4];
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        json_object_foreach(json_object_get(tree, parts[i]), name, entry)
+        {
+            const char *table = json_string_value(json_object_get(entry, "table"));
+            if (database == NULL || strncmp(database, "mysql:", strlen("mysql:")) != 0 ||
+                table == NULL || strchr(table, '.') == NULL)
+                continue;
+            (void)snprintf(pointer, sizeof pointer, "/%s/%s/table", parts[i], name);
+            (void)error_set(err, STATUS_FATAL,
+                            "table \"%s\" names a database: in MariaDB the URL does that; write "
+                            "the table's name alone",
+                            table);
+            config_place(marks, pointer, err);
+            return STATUS_FATAL;
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status config_check_tables(const json_t *tree, const struct config_marks *marks,
                                        struct error *err)
 {
@@ -258,6 +286,8 @@ enum status config_check(const json_t *tree, const struct config_marks *marks, s
         status = config_check_foreign(tree, marks, err);
     if (status == STATUS_OK)
         status = config_check_tables(tree, marks, err);
+    if (status == STATUS_OK)
+        status = config_check_dots(tree, marks, err);
     json_decref(schema);
     return status;
 }

@@ -73,7 +73,7 @@ void config_describe(struct buffer *out)
              "Each maps an entity type to an entry; an entry may be empty.\n\n"
              "| key | default | meaning |\n"
              "| --- | --- | --- |\n"
-             "| `table` | - | Table in the database. |\n"
+             "| `table` | - | Table in the database; in PostgreSQL also `schema.table`. |\n"
              "| `topic` | `topic_prefix` + entity type | Kafka topic. |\n"
              "| `partitions` | 6 | Partitions of a topic that the relay creates. |\n"
              "| `partition_key` | the entity key | Column whose value is the record key. |\n"

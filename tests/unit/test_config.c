@@ -203,6 +203,21 @@ static void a_type_that_is_published_and_applied_names_one_table_in_one_spelling
                      STATUS_FATAL);
 }
 
+static void a_table_that_names_a_database_of_mariadb_is_refused(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"publish", "apply"};
+    for (size_t i = 0; i < 2; i++) {
+        const char *text = test_format("service: a\n%s:\n  order: {table: app.orders}\n", parts[i]);
+        assert_int_equal(load(test_format("database: mysql://h/d\n%s", text), NULL, 0),
+                         STATUS_FATAL);
+        assert_non_null(strstr(err.text, ":4:11: table \"app.orders\" names a database"));
+        if (load(test_format("database: postgresql://h/d\n%s", text), NULL, 0) != STATUS_OK)
+            test_fail("%s", err.text);
+        config_free(config);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +227,7 @@ int main(void)
         TEST(a_password_in_the_file_or_a_flag_is_refused_and_not_shown),
         TEST(flags_win_over_environment_and_file),
         TEST(a_type_that_is_published_and_applied_names_one_table_in_one_spelling),
+        TEST(a_table_that_names_a_database_of_mariadb_is_refused),
         TEST(the_built_in_schema_is_the_file),
         TEST(the_documentation_is_current),
     };

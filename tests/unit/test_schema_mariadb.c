@@ -79,6 +79,8 @@ static void what_has_no_form_is_refused(void **state)
     assert_non_null(strstr(err.text, "no primary key"));
     assert_null(schema_of("nowhere"));
     assert_non_null(strstr(err.text, "there is no table"));
+    assert_null(schema_of("described.heap"));
+    assert_non_null(strstr(err.text, "described.heap names a database: the URL does that"));
 }
 
 int main(void)

@@ -62,7 +62,11 @@ static void what_has_no_form_is_refused(void **state)
     url = postgresql_database("described");
     postgresql_execute(url, "CREATE TABLE span(id int PRIMARY KEY, length interval);"
                             "CREATE TABLE rough(id int PRIMARY KEY, n numeric(3,-2));"
-                            "CREATE TABLE heap(id int)");
+                            "CREATE TABLE heap(id int); CREATE SCHEMA app;"
+                            "CREATE TABLE app.span(id int PRIMARY KEY, note text)");
+    assert_non_null(strstr(schema_of("app.span"), "\"note\""));
+    assert_null(schema_of("app.heap"));
+    assert_non_null(strstr(err.text, "there is no table app.heap"));
     assert_null(schema_of("span"));
     assert_non_null(strstr(err.text, "span.length: the declared type \"interval\""));
     assert_null(schema_of("rough"));

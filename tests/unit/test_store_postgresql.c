@@ -231,6 +231,36 @@ static void a_run_keeps_the_order_of_each_entity(void **state)
     ops->close(store);
 }
 
+/* As the triggers of the publishing side read the name: app."ord""ers". */
+static void a_table_of_a_named_schema_is_created_widened_and_written_there(void **state)
+{
+    (void)state;
+    char *before = entry.table;
+    struct buffer grants;
+    struct store *store = open_store();
+    postgresql_execute(url, "CREATE SCHEMA app");
+    entry.table = (char[]){"app.ord\"ers"};
+    schema.column_count = 2;
+    assert_ok(ops->prepare(store, &mapping, &err));
+    schema.column_count = 3;
+    assert_ok(ops->prepare(store, &mapping, &err));
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(apply_one(store, CHANGE_CREATE, 1, "one"));
+    assert_ok(apply_one(store, CHANGE_UPDATE, 1, "uno"));
+    assert_ok(ops->commit(store, false, &err));
+    assert_string_equal(postgresql_text(url, "SELECT id, note FROM app.\"ord\"\"ers\""), "1|uno\n");
+    buffer_init(&grants, 65536);
+    assert_ok(ops->copy_sql(&mapping, 1, &grants, &err));
+    assert_non_null(strstr(buffer_text(&grants), "ON \"app\".\"ord\"\"ers\" TO"));
+    assert_non_null(strstr(buffer_text(&grants), "GRANT USAGE ON SCHEMA \"app\" TO"));
+    buffer_done(&grants);
+    entry.table = (char[]){"app.outbox"};
+    assert_int_equal(ops->prepare(store, &mapping, &err), STATUS_FATAL);
+    assert_non_null(strstr(err.text, "reserved"));
+    entry.table = before;
+    ops->close(store);
+}
+
 static void what_the_database_says_of_a_row_becomes_its_verdict(void **state)
 {
     (void)state;
@@ -535,6 +565,7 @@ int main(void)
         TEST(tables_that_keep_every_value_exactly_are_accepted),
         TEST(tables_that_would_change_a_value_are_refused),
         TEST(a_table_is_created_and_widened_from_the_schema),
+        TEST(a_table_of_a_named_schema_is_created_widened_and_written_there),
         TEST(a_database_without_keepsteps_tables_or_with_newer_ones_is_refused),
         TEST(a_run_keeps_the_order_of_each_entity),
         TEST(what_the_database_says_of_a_row_becomes_its_verdict),

@@ -6,7 +6,7 @@ SELECT count(*) FROM pg_attribute
 WHERE attrelid = to_regclass('outbox') AND NOT attisdropped
     AND attname IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
 -- name: catalogue_table
-SELECT oid::bigint, relkind::text FROM pg_class WHERE oid = to_regclass(quote_ident($1))
+SELECT oid::bigint, relkind::text FROM pg_class WHERE oid = to_regclass($1)
 -- name: catalogue_columns
 SELECT a.attname::text, t.typname::text, a.atttypmod::bigint,
     (a.attgenerated <> '')::int, coalesce(c.collisdeterministic, true)::int,
@@ -32,5 +32,5 @@ SELECT a.attname, t.typname, a.atttypmod, a.attnotnull::int,
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
     AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
-WHERE a.attrelid = to_regclass(quote_ident($1)) AND a.attnum > 0 AND NOT a.attisdropped
+WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
