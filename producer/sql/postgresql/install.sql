@@ -28,8 +28,10 @@ CREATE INDEX outbox_waiting ON outbox (position) WHERE sequence IS NULL
 -- name: create_outbox_claimed
 CREATE INDEX outbox_claimed ON outbox (kafka_partition, sequence) WHERE sequence IS NOT NULL
 
+-- The entity's hash, as a key may be longer than an index takes.
 -- name: create_outbox_set_aside
-CREATE INDEX outbox_set_aside ON outbox (aggregatetype, aggregateid, position)
+CREATE INDEX outbox_set_aside ON outbox
+  (hashtextextended(aggregateid, hashtextextended(aggregatetype, 0)), position)
   WHERE set_aside IS NOT NULL
 
 -- A relay that sleeps holds the advisory lock of the outbox's oid. Only then is a commit worth a

@@ -37,8 +37,11 @@ FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
     OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
   FROM outbox AS o
   WHERE sequence IS NULL AND set_aside IS NULL AND NOT EXISTS (
-    SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL AND s.aggregatetype = o.aggregatetype
-    AND s.aggregateid = o.aggregateid AND s.position < o.position)
+    SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL
+    AND hashtextextended(s.aggregateid, hashtextextended(s.aggregatetype, 0)) =
+      hashtextextended(o.aggregateid, hashtextextended(o.aggregatetype, 0))
+    AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
+    AND s.position < o.position)
   ORDER BY position LIMIT $1::bigint) AS w
 WHERE before IS NULL OR before < $3::bigint ORDER BY position
 
