@@ -249,7 +249,8 @@ static void mariadb_options(MYSQL *session, const struct mariadb_session_options
     my_bool verify = url->ssl_verify;
 
     (void)mysql_optionsv(session, MYSQL_OPT_CONNECT_TIMEOUT, &connect_timeout);
-    (void)mysql_optionsv(session, MYSQL_OPT_READ_TIMEOUT, &net_timeout);
+    if (!options->lasting)
+        (void)mysql_optionsv(session, MYSQL_OPT_READ_TIMEOUT, &net_timeout);
     (void)mysql_optionsv(session, MYSQL_OPT_WRITE_TIMEOUT, &net_timeout);
     (void)mysql_optionsv(session, MYSQL_OPT_RECONNECT, &off);
     (void)mysql_optionsv(session, MYSQL_OPT_LOCAL_INFILE, &no_files);

@@ -12,6 +12,9 @@ struct mariadb_session_options {
     const char *url; /* mysql://USER@HOST:PORT/DATABASE?socket=…&ssl-ca=…&option-file=… */
     const char *application; /* program_name of the connection's attributes */
     bool read_only;
+    /** Statements may lift max_statement_time: the client waits for as long as there is a server.
+     */
+    bool lasting;
 };
 
 /** Open a session that no default of the server can bend: utf8mb4 with a binary collation, UTC,

@@ -47,7 +47,8 @@ static enum status source_mariadb_open(const struct config *config, enum source_
     struct source_mariadb *source = calloc(1, sizeof *source);
     const struct mariadb_session_options options = {.url = config->database_path,
                                                     .application = "keepstep init",
-                                                    .read_only = mode == SOURCE_READ};
+                                                    .read_only = mode == SOURCE_READ,
+                                                    .lasting = mode == SOURCE_INSTALL};
     if (source == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     source->base.ops = &source_mariadb_ops;

@@ -217,6 +217,8 @@ static enum status source_postgresql_restart(struct source *source, const char *
     PGresult *result = NULL;
     enum status status = source_postgresql_flush(source_postgresql_of(source), err);
     if (status == STATUS_OK)
+        status = postgresql_session_execute(connection, SQL_LIFT_LIMIT, err);
+    if (status == STATUS_OK)
         status = postgresql_session_query(connection, SQL_FORWARD_DROP, NULL, 0, &result, err);
     if (status == STATUS_OK)
         *ret_dropped = strtoll(PQcmdTuples(result), NULL, 10);

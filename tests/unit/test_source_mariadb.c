@@ -392,12 +392,20 @@ static void a_new_history_drops_what_the_log_has_and_numbers_anew(void **state)
     assert_int_equal(ops->note_in_log(shop.source, (struct slice){id, 36}, &err), STATUS_OK);
     assert_int_equal(ops->note_in_log(shop.source, slice_of("unknown"), &err), STATUS_OK);
     assert_int_equal(ops->note_log_end(shop.source, "order", 2, 77, &err), STATUS_OK);
+    /* A large outbox takes longer than any other statement may. */
+    mariadb_execute(shop.url, "CREATE TABLE allowed (seconds DOUBLE);"
+                              "CREATE TRIGGER d BEFORE DELETE ON outbox FOR EACH ROW INSERT INTO "
+                              "allowed VALUES (@@max_statement_time);"
+                              "CREATE TRIGGER u BEFORE UPDATE ON outbox FOR EACH ROW INSERT INTO "
+                              "allowed VALUES (@@max_statement_time)");
     assert_int_equal(ops->begin(shop.source, &err), STATUS_OK);
     assert_int_equal(
         ops->restart(shop.source, "shop", "01942f6e-0000-7000-8000-00000000002a", &dropped, &err),
         STATUS_OK);
     assert_int_equal(ops->commit(shop.source, &err), STATUS_OK);
     assert_int_equal(dropped, 1);
+    assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*), MAX(seconds) FROM allowed"),
+                        "6|0\n");
     assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*), COUNT(sequence) FROM outbox;"
                                                "SELECT incarnation, holder FROM keepstep_relay;"
                                                "SELECT * FROM keepstep_relay_wait;"

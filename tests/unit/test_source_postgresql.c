@@ -151,11 +151,38 @@ static void a_first_chunk_whose_rows_all_vanish_does_not_end_the_reading(void **
     shop_end(&shop);
 }
 
+static void a_new_history_takes_as_long_as_a_large_outbox_needs(void **state)
+{
+    (void)state;
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    int64_t dropped = 0;
+    shop_begin(&shop, TABLE);
+    postgresql_execute(
+        shop.url, "CREATE TABLE allowed (time text); CREATE FUNCTION note() RETURNS trigger "
+                  "LANGUAGE plpgsql AS $$BEGIN INSERT INTO allowed VALUES (TG_OP || "
+                  "current_setting('statement_timeout')); RETURN coalesce(NEW, OLD); END$$;"
+                  "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, sequence) "
+                  "VALUES ('a', 'order', 'k', 't', '{}', 1), ('b', 'order', 'k', 't', '{}', 2);"
+                  "CREATE TRIGGER note BEFORE DELETE OR UPDATE ON outbox FOR EACH ROW EXECUTE "
+                  "FUNCTION note()");
+    const struct source_ops *ops = shop.source->ops;
+    if (ops->note_in_log(shop.source, slice_of("a"), &err) != STATUS_OK ||
+        ops->begin(shop.source, &err) != STATUS_OK ||
+        ops->restart(shop.source, "shop", "new", &dropped, &err) != STATUS_OK ||
+        ops->commit(shop.source, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_string_equal(postgresql_text(shop.url, "SELECT time FROM allowed ORDER BY 1"),
+                        "DELETE0\nUPDATE0\n");
+    shop_end(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_key_that_moves_up_while_its_row_is_waited_for_hides_no_rows_between),
         TEST(a_first_chunk_whose_rows_all_vanish_does_not_end_the_reading),
+        TEST(a_new_history_takes_as_long_as_a_large_outbox_needs),
     };
     return TEST_RUN(tests);
 }

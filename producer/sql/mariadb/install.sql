@@ -140,7 +140,9 @@ SELECT holder, lease_until_us FROM keepstep_relay
 -- name: insert_relay
 INSERT IGNORE INTO keepstep_relay (single, origin, incarnation) VALUES (1, ?, ?)
 
+-- What goes through a whole outbox takes as long as it takes.
 -- name: forward_drop
+SET STATEMENT max_statement_time = 0 FOR
 DELETE FROM outbox WHERE id IN (SELECT id FROM keepstep_in_log)
 
 -- name: forward_forget
@@ -155,12 +157,14 @@ UPDATE keepstep_relay SET origin = ?, incarnation = ?, epoch = epoch + 1, holder
   lease_until_us = 0
 
 -- name: restart_drop_acknowledged
+SET STATEMENT max_statement_time = 0 FOR
 DELETE o FROM outbox AS o
 JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 JOIN keepstep_relay_partition AS p ON p.topic = t.topic AND p.`partition` = o.kafka_partition
 WHERE o.sequence IS NOT NULL AND o.sequence <= p.acknowledged_sequence
 
 -- name: restart_unclaim
+SET STATEMENT max_statement_time = 0 FOR
 UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT NULL
 
 -- name: restart_partitions

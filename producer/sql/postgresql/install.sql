@@ -121,6 +121,10 @@ SELECT to_regclass('keepstep_relay') IS NOT NULL
 INSERT INTO keepstep_relay (single, origin, incarnation) VALUES (1, $1, $2)
   ON CONFLICT (single) DO NOTHING
 
+-- What goes through a whole outbox takes as long as it takes.
+-- name: lift_limit
+SET LOCAL statement_timeout = 0
+
 -- name: forward_drop
 DELETE FROM outbox WHERE id IN (SELECT id FROM pg_temp.keepstep_in_log)
 
