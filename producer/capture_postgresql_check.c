@@ -151,6 +151,12 @@ static enum status capture_check_table(const struct config_entry *entry, const P
                               "is in a database of encoding SQL_ASCII, whose bytes mean nothing; "
                               "move it to one of UTF8",
                               "");
+    if (PQgetvalue(found, 0, 5)[0] == 't')
+        return capture_refuse(err, entry,
+                              "has row security that hides rows from this role: neither are they "
+                              "read, nor deleted at the copies by TRUNCATE; run init as a role "
+                              "with BYPASSRLS, or as its owner without FORCE ROW LEVEL SECURITY",
+                              "");
     return STATUS_OK;
 }
 

@@ -177,12 +177,55 @@ static void a_new_history_takes_as_long_as_a_large_outbox_needs(void **state)
     shop_end(&shop);
 }
 
+static enum status clerk_check(struct shop *shop, struct error *err)
+{
+    struct source *source = NULL;
+    struct config config = shop->config;
+    const char *url = test_format("postgresql://clerk%s", strchr(shop->url, '@'));
+    config.database_path = (char *)(uintptr_t)url;
+    enum status status = source_postgresql_ops.open(&config, SOURCE_INSTALL, &source, err);
+    if (status == STATUS_OK)
+        status = source->ops->check(source, &shop->entry, shop->schema, err);
+    source_postgresql_ops.close(source);
+    return status;
+}
+
+/* TRUNCATE's trigger would write deletes of the rows that the policies show alone. */
+static void a_table_whose_row_security_holds_for_the_role_of_init_is_refused(void **state)
+{
+    (void)state;
+    static const char *const hidden[] = {
+        "ALTER TABLE orders ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE orders OWNER TO clerk; ALTER TABLE orders FORCE ROW LEVEL SECURITY"};
+    static const char *const seen[] = {"ALTER TABLE orders NO FORCE ROW LEVEL SECURITY",
+                                       "ALTER TABLE orders FORCE ROW LEVEL SECURITY;"
+                                       "ALTER ROLE clerk BYPASSRLS"};
+    struct shop shop;
+    shop_begin(&shop, TABLE);
+    postgresql_execute(shop.url, "CREATE ROLE clerk LOGIN; GRANT ALL ON orders TO clerk");
+    for (size_t i = 0; i < 2; i++) {
+        struct error err = ERROR_INIT;
+        postgresql_execute(shop.url, hidden[i]);
+        assert_int_equal(clerk_check(&shop, &err), STATUS_FATAL);
+        assert_int_equal(err.exit_code, 78);
+        assert_non_null(strstr(err.text, "BYPASSRLS"));
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct error err = ERROR_INIT;
+        postgresql_execute(shop.url, seen[i]);
+        if (clerk_check(&shop, &err) != STATUS_OK)
+            test_fail("%s", err.text);
+    }
+    shop_end(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_key_that_moves_up_while_its_row_is_waited_for_hides_no_rows_between),
         TEST(a_first_chunk_whose_rows_all_vanish_does_not_end_the_reading),
         TEST(a_new_history_takes_as_long_as_a_large_outbox_needs),
+        TEST(a_table_whose_row_security_holds_for_the_role_of_init_is_refused),
     };
     return TEST_RUN(tests);
 }

@@ -190,7 +190,9 @@ INSERT INTO keepstep_existing AS e VALUES ($1, $2::bigint, $3::boolean)
 -- name: check_table
 SELECT c.relkind, c.relpersistence,
   EXISTS (SELECT 1 FROM pg_inherits AS i WHERE i.inhparent = c.oid) AND c.relkind <> 'p',
-  c.relispartition, current_setting('server_encoding'), c.relrowsecurity AND c.relforcerowsecurity
+  c.relispartition, current_setting('server_encoding'),
+  row_security_active(c.oid) OR EXISTS (
+    SELECT 1 FROM pg_partition_tree(c.oid) AS p WHERE row_security_active(p.relid))
 FROM pg_class AS c WHERE c.oid = to_regclass($1)
 
 -- name: check_key
