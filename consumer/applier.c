@@ -148,6 +148,7 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
         status = error_set_native(err, STATUS_ABORT, 1, "the position was read anew");
     if (status != STATUS_OK)
         return status;
+    applier->outrun = 0;
     do { /* each STOP cuts one partition's part; then again without it */
         size_t stops = applier->stops;
         error_clear(err);

@@ -4,7 +4,6 @@
 
 #include "consumer/applier.h"
 
-#define APPLIER_LOOK_LIMIT  10000
 #define APPLIER_DURABLE_US  800000 /* "within a second" less the time a commit takes */
 #define APPLIER_BACKOFF_US  1000000
 #define APPLIER_BACKOFF_MAX 60000000
@@ -69,11 +68,8 @@ struct applier {
     size_t kept_index;          /* the partition whose kept images are looked at next */
 
     /* The running transaction. */
-    struct own_change *own_changes; /* sorted by entity */
-    size_t own_change_count;
-    bool own_complete;
-    struct look_range *ranges;
-    size_t range_count;
+    struct look look;    /* of all entities of the batch; none: each is asked for alone */
+    unsigned int outrun; /* own changes that were committed behind a batch's single writes */
     struct blocked_now *blocked;
     size_t blocked_count;
     size_t blocked_size;
@@ -100,11 +96,11 @@ enum status applier_look(struct applier *applier, const struct batch *batch,
 enum status applier_judge_own(struct applier *applier, struct batch *batch,
                               struct error *err) MUST_CHECK;
 
-/** Where writers are not excluded: look again behind the writes of a batch. An own change that was
- * committed meanwhile is one that they stand over; then the caller goes back and writes one by one.
- */
-enum status applier_look_again(struct applier *applier, const struct batch *batch,
-                               bool *ret_pending, struct error *err) MUST_CHECK;
+/** Where writers are not excluded: look again behind the writes of a batch. An event that stands
+ * over an own change that was committed meanwhile is superseded, and the caller writes again from
+ * the batch's start on. */
+enum status applier_look_again(struct applier *applier, struct batch *batch, bool *ret_pending,
+                               struct error *err) MUST_CHECK;
 
 /** The same behind one event's write, which is taken back to its savepoint. */
 enum status applier_look_behind(struct applier *applier, struct batch_event *event,

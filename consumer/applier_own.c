@@ -1,91 +1,70 @@
 /* Rule 18: an event is not written over an entity whose later own change is under way. */
 #include "consumer/applier_internal.h"
+#include "consumer/store_look.h"
 
 #include "common/log.h"
 
 #include <stdlib.h>
 
-static int applier_compare_own(const void *a, const void *b)
-{
-    const struct own_change *left = a;
-    const struct own_change *right = b;
-    int order = slice_compare(left->entity_type, right->entity_type);
-    return order != 0 ? order : slice_compare(left->entity_key, right->entity_key);
-}
-
-static bool applier_has_range(const struct applier *applier, const char *entity_type,
-                              int32_t partition)
-{
-    for (size_t i = 0; i < applier->range_count; i++) {
-        if (applier->ranges[i].entity_type == entity_type &&
-            applier->ranges[i].partition == partition)
-            return true;
-    }
-    return false;
-}
-
 /** The own range of every (entity type, partition) in the batch, as it was before the batch. */
-static void applier_add_range(struct applier *applier, const struct batch_event *event)
+static void applier_add_range(const struct applier *applier, const struct mapping *mapping,
+                              const struct batch_event *event, struct look_range *ranges,
+                              size_t *count)
 {
-    const struct mapping *mapping = applier_mapping(applier, event->change.entity_type);
     const struct owned *owned = &applier->owned[event->change.partition_index];
-    if (mapping == NULL || !mapping->published_here ||
-        applier_has_range(applier, mapping->schema->entity_type, owned->state.partition))
-        return;
+    for (size_t i = 0; i < *count; i++) {
+        if (ranges[i].schema == mapping->schema && ranges[i].partition == owned->state.partition)
+            return;
+    }
     struct owned before = {.sequences = owned->state.sequences,
                            .sequence_count = owned->state.sequence_count};
-    applier->ranges[applier->range_count++] = (struct look_range){
-        .entity_type = mapping->schema->entity_type,
-        .partition = owned->state.partition,
-        .above = applier_own_last(applier, &before)};
+    ranges[(*count)++] = (struct look_range){.schema = mapping->schema,
+                                             .partition = owned->state.partition,
+                                             .above = applier_own_last(applier, &before)};
+}
+
+static size_t applier_distinct(struct own_change *entities, size_t count)
+{
+    size_t kept = 0;
+    if (count > 1)
+        qsort(entities, count, sizeof *entities, own_change_compare);
+    for (size_t i = 0; i < count; i++) {
+        if (kept == 0 || own_change_compare(&entities[kept - 1], &entities[i]) != 0)
+            entities[kept++] = entities[i];
+    }
+    return kept;
 }
 
 enum status applier_look(struct applier *applier, const struct batch *batch, struct error *err)
 {
-    applier->own_change_count = 0;
-    applier->own_complete = true;
-    applier->range_count = 0;
+    applier->look = (struct look){0};
     if (!applier->publishes || batch->count == 0)
         return STATUS_OK;
     size_t most = applier->mapping_count * (applier->owned_count + 1);
-    if (most > batch->count)
-        most = batch->count;
-    applier->ranges = arena_alloc(&applier->arena, most * sizeof *applier->ranges);
-    if (applier->ranges == NULL)
+    struct look_range *ranges = arena_alloc(
+        &applier->arena, (most < batch->count ? most : batch->count) * sizeof *ranges);
+    struct own_change *entities = arena_alloc(&applier->arena, batch->count * sizeof *entities);
+    size_t range_count = 0;
+    size_t entity_count = 0;
+    if (ranges == NULL || entities == NULL)
         return applier_no_memory(err);
     for (size_t i = 0; i < batch->count; i++) {
-        if (batch->events[i].outcome != EVENT_COVERED && batch->events[i].outcome != EVENT_DROPPED)
-            applier_add_range(applier, &batch->events[i]);
+        const struct batch_event *event = &batch->events[i];
+        const struct mapping *mapping = applier_mapping(applier, event->change.entity_type);
+        if (event->outcome == EVENT_COVERED || event->outcome == EVENT_DROPPED || mapping == NULL ||
+            !mapping->published_here)
+            continue;
+        applier_add_range(applier, mapping, event, ranges, &range_count);
+        entities[entity_count++] = (struct own_change){.entity_type = event->change.entity_type,
+                                                       .entity_key = event->change.entity_key};
     }
-    if (applier->range_count == 0)
+    if (range_count == 0)
         return STATUS_OK;
-    enum status status = applier->ops->look(applier->store, applier->ranges, applier->range_count,
-                                            NULL, APPLIER_LOOK_LIMIT, &applier->arena,
-                                            &applier->own_changes, &applier->own_change_count,
-                                            &applier->own_complete, err);
-    if (status == STATUS_OK && applier->own_complete && applier->own_change_count > 1)
-        qsort(applier->own_changes, applier->own_change_count, sizeof *applier->own_changes,
-              applier_compare_own);
-    return status;
-}
-
-static bool applier_any_above(const struct own_change *changes, size_t count,
-                              const struct own_change *wanted, uint64_t own_last)
-{
-    size_t low = 0;
-    size_t high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (applier_compare_own(&changes[middle], wanted) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (size_t i = low; i < count && applier_compare_own(&changes[i], wanted) == 0; i++) {
-        if (changes[i].sequence > own_last)
-            return true;
-    }
-    return false;
+    applier->look = (struct look){.ranges = ranges,
+                                  .range_count = range_count,
+                                  .entities = entities,
+                                  .entity_count = applier_distinct(entities, entity_count)};
+    return applier->ops->look(applier->store, &applier->look, err);
 }
 
 enum status applier_is_pending(struct applier *applier, const struct change *change,
@@ -93,24 +72,27 @@ enum status applier_is_pending(struct applier *applier, const struct change *cha
 {
     struct own_change wanted = {.entity_type = change->entity_type,
                                 .entity_key = change->entity_key};
+    struct look *look = &applier->look;
     *ret_pending = false;
     const struct mapping *mapping = applier_mapping(applier, change->entity_type);
-    if (mapping == NULL || !mapping->published_here || applier->range_count == 0)
+    if (mapping == NULL || !mapping->published_here || look->range_count == 0)
         return STATUS_OK;
-    if (applier->own_complete) {
-        *ret_pending = applier_any_above(applier->own_changes, applier->own_change_count, &wanted,
-                                         own_last);
-        return STATUS_OK;
+    const struct own_change *own = look->entity_count == 0
+                                       ? NULL
+                                       : bsearch(&wanted, look->entities, look->entity_count,
+                                                 sizeof wanted, own_change_compare);
+    if (own == NULL) {
+        struct look alone = {.ranges = look->ranges,
+                             .range_count = look->range_count,
+                             .entities = &wanted,
+                             .entity_count = 1};
+        enum status status = applier->ops->look(applier->store, &alone, err);
+        if (status != STATUS_OK)
+            return status;
+        own = &wanted;
     }
-    struct own_change *found = NULL;
-    size_t count = 0;
-    bool complete = true;
-    enum status status = applier->ops->look(applier->store, applier->ranges, applier->range_count,
-                                            &wanted, APPLIER_LOOK_LIMIT, &applier->arena, &found,
-                                            &count, &complete, err);
-    for (size_t i = 0; status == STATUS_OK && i < count; i++)
-        *ret_pending = *ret_pending || found[i].sequence > own_last;
-    return status;
+    *ret_pending = own->sequence > own_last;
+    return STATUS_OK;
 }
 
 /** An image of the batch that was superseded is newer than the kept one. */
@@ -166,17 +148,26 @@ static enum status applier_judge_void(struct applier *applier, struct batch *bat
     return STATUS_OK;
 }
 
-enum status applier_look_again(struct applier *applier, const struct batch *batch,
-                               bool *ret_pending, struct error *err)
+static void applier_supersede(struct batch_event *event)
+{
+    event->outcome = event->change.kind == KIND_VOID ? EVENT_PASSED : EVENT_SUPERSEDED;
+}
+
+enum status applier_look_again(struct applier *applier, struct batch *batch, bool *ret_pending,
+                               struct error *err)
 {
     *ret_pending = false;
-    if (applier->ops->excludes_writers || applier->range_count == 0)
+    if (applier->ops->excludes_writers || applier->look.range_count == 0)
         return STATUS_OK;
     enum status status = applier_look(applier, batch, err);
-    for (size_t i = 0; i < batch->count && status == STATUS_OK && !*ret_pending; i++) {
-        const struct batch_event *event = &batch->events[i];
+    for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
+        struct batch_event *event = &batch->events[i];
+        bool pending = false;
         if (event->outcome == EVENT_APPLY)
-            status = applier_is_pending(applier, &event->change, event->own_last, ret_pending, err);
+            status = applier_is_pending(applier, &event->change, event->own_last, &pending, err);
+        if (pending)
+            applier_supersede(event);
+        *ret_pending = *ret_pending || pending;
     }
     return status;
 }
@@ -187,18 +178,18 @@ enum status applier_look_behind(struct applier *applier, struct batch_event *eve
     bool pending = false;
     if (applier->ops->excludes_writers)
         return STATUS_OK;
-    applier->own_complete = false; /* asks for the one entity, in a statement of its own */
+    applier->look.entity_count = 0; /* asks for the one entity, in a statement of its own */
     enum status status = applier_is_pending(applier, &event->change, event->own_last, &pending,
                                             err);
     if (status != STATUS_OK || !pending)
         return status;
-    event->outcome = event->change.kind == KIND_VOID ? EVENT_PASSED : EVENT_SUPERSEDED;
+    applier_supersede(event);
     return applier->ops->savepoint(applier->store, true, err);
 }
 
 enum status applier_judge_own(struct applier *applier, struct batch *batch, struct error *err)
 {
-    if (applier->range_count == 0)
+    if (applier->look.range_count == 0)
         return STATUS_OK;
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_event *event = &batch->events[i];

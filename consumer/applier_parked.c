@@ -35,9 +35,10 @@ enum status applier_attempt_write(struct applier *applier, const struct mapping 
     const struct change *const changes[] = {change};
     size_t failed = 0;
     enum status status = applier->ops->apply(applier->store, mapping, changes, 1, &failed, err);
-    if (status != STATUS_OK || applier->ops->excludes_writers || applier->range_count == 0)
+    if (status != STATUS_OK || applier->ops->excludes_writers || applier->look.range_count == 0)
         return status;
-    status = applier_is_pending(applier, change, applier->ranges[0].above, ret_superseded, err);
+    status = applier_is_pending(applier, change, applier->look.ranges[0].above, ret_superseded,
+                                err);
     if (status != STATUS_OK || !*ret_superseded)
         return status;
     return applier->ops->savepoint(applier->store, true, err);
@@ -57,8 +58,9 @@ static enum status applier_attempt(struct applier *applier, struct owned *owned,
     bool superseded = false;
     if (mapping->published_here)
         superseded = applier_parked_superseded(applier, records, count, index);
-    if (mapping->published_here && !superseded && applier->range_count > 0)
-        status = applier_is_pending(applier, change, applier->ranges[0].above, &superseded, err);
+    if (mapping->published_here && !superseded && applier->look.range_count > 0)
+        status = applier_is_pending(applier, change, applier->look.ranges[0].above, &superseded,
+                                    err);
     if (status == STATUS_OK && !superseded)
         status = applier_attempt_write(applier, mapping, change, &superseded, err);
     if (status == STATUS_OK && !superseded)
@@ -183,17 +185,16 @@ enum status applier_look_for(struct applier *applier, const struct owned *owned,
                              struct slice entity_type, struct error *err)
 {
     const struct mapping *mapping = applier_mapping(applier, entity_type);
-    applier->range_count = 0;
-    applier->own_complete = false; /* asks for the one entity */
+    applier->look = (struct look){0};
     if (mapping == NULL || !mapping->published_here)
         return STATUS_OK;
-    applier->ranges = arena_alloc(&applier->arena, sizeof *applier->ranges);
-    if (applier->ranges == NULL)
+    struct look_range *range = arena_alloc(&applier->arena, sizeof *range);
+    if (range == NULL)
         return applier_no_memory(err);
-    applier->ranges[0] = (struct look_range){.entity_type = mapping->schema->entity_type,
-                                             .partition = owned->state.partition,
-                                             .above = applier_own_last(applier, owned)};
-    applier->range_count = 1;
+    *range = (struct look_range){.schema = mapping->schema,
+                                 .partition = owned->state.partition,
+                                 .above = applier_own_last(applier, owned)};
+    applier->look = (struct look){.ranges = range, .range_count = 1};
     return STATUS_OK;
 }
 

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BULK_ROUNDS 3 /* each leaves out what own changes have overtaken meanwhile */
+#define OUTRUN_MAX  2
+
 struct write {
     struct batch_event *event;
     const struct change *image;
@@ -133,7 +136,8 @@ static enum status applier_write_single(struct applier *applier, const struct wr
         return status;
     status = applier_write_run(applier, write, 1, &reject);
     if (status == STATUS_OK)
-        return applier_look_behind(applier, write->event, err);
+        return applier->outrun < OUTRUN_MAX ? STATUS_OK
+                                            : applier_look_behind(applier, write->event, err);
     if (status == STATUS_STOP) {
         applier_stop_at(applier, &write->event->change, reject.text);
         return STATUS_STOP;
@@ -145,14 +149,11 @@ static enum status applier_write_single(struct applier *applier, const struct wr
     return applier_write_rejected(applier, write, &reject, err);
 }
 
-enum status applier_write(struct applier *applier, struct batch *batch, struct error *err)
+/** Every write of the batch in log order. @param writes  room for all its events. */
+static size_t applier_collect(const struct applier *applier, const struct batch *batch,
+                              struct write *writes)
 {
     size_t count = 0;
-    if (batch->count == 0)
-        return STATUS_OK;
-    struct write *writes = arena_alloc(&applier->arena, batch->count * sizeof *writes);
-    if (writes == NULL)
-        return applier_no_memory(err);
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_event *event = &batch->events[i];
         if (event->outcome == EVENT_APPLY)
@@ -163,22 +164,60 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
                 .number = applier_key_number(event->image),
                 .order = i};
     }
-    if (count == 0)
-        return STATUS_OK;
-    struct error bulk = ERROR_INIT;
+    return count;
+}
+
+/** One look behind all of them, because each reads everything that waits. What it finds is in the
+ * way from the next transaction's beginning on; a service that is faster than that again and again
+ * gets a look behind each write. */
+static enum status applier_write_singly(struct applier *applier, struct batch *batch,
+                                        const struct write *writes, size_t count, struct error *err)
+{
+    enum status status = STATUS_OK;
     bool pending = false;
-    enum status status = applier_write_reduced(applier, writes, count, &bulk);
-    if (status == STATUS_OK)
-        status = applier_look_again(applier, batch, &pending, &bulk);
-    if (status != STATUS_REJECT && status != STATUS_STOP && !pending) {
-        if (status != STATUS_OK)
-            *err = bulk;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = applier_write_single(applier, &writes[i], err);
+    if (status == STATUS_OK && applier->outrun < OUTRUN_MAX)
+        status = applier_look_again(applier, batch, &pending, err);
+    if (status != STATUS_OK || !pending)
+        return status;
+    applier->outrun++;
+    applier->stops++;
+    return STATUS_STOP;
+}
+
+enum status applier_write(struct applier *applier, struct batch *batch, struct error *err)
+{
+    struct error bulk = ERROR_INIT;
+    enum status status = STATUS_OK;
+    bool pending = batch->count > 0;
+    size_t count = 0;
+    if (batch->count == 0)
+        return STATUS_OK;
+    struct write *writes = arena_alloc(&applier->arena, batch->count * sizeof *writes);
+    if (writes == NULL)
+        return applier_no_memory(err);
+    for (unsigned int round = 0; round < BULK_ROUNDS && status == STATUS_OK && pending; round++) {
+        if (round > 0)
+            status = applier->ops->savepoint(applier->store, true, &bulk);
+        count = applier_collect(applier, batch, writes);
+        pending = false;
+        if (status == STATUS_OK && count > 0)
+            status = applier_write_reduced(applier, writes, count, &bulk);
+        if (status == STATUS_OK && count > 0)
+            status = applier_look_again(applier, batch, &pending, &bulk);
+    }
+    if (status == STATUS_OK && !pending)
+        return STATUS_OK;
+    if (status != STATUS_OK && status != STATUS_REJECT && status != STATUS_STOP) {
+        *err = bulk;
         return status;
     }
     status = applier->ops->savepoint(applier->store, true, err);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        status = applier_write_single(applier, &writes[i], err);
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    count = applier_collect(applier, batch, writes);
+    return applier_write_singly(applier, batch, writes, count, err);
 }
 
 static enum status applier_write_parked(struct applier *applier, const struct batch *batch,

@@ -102,19 +102,28 @@ struct key_claim {
     enum key_verdict verdict; /* set by the store */
 };
 
-/** An own change that the agent has not read back: an unclaimed, set-aside or numbered outbox row.
- */
+#define OWN_UNNUMBERED UINT64_MAX
+
+/** An entity and the last own change of it that the agent has not read back: an unclaimed,
+ * set-aside or numbered outbox row. */
 struct own_change {
     struct slice entity_type;
     struct slice entity_key;
-    uint64_t sequence; /* UINT64_MAX: none yet */
+    uint64_t sequence; /* 0: no such change; OWN_UNNUMBERED: one without a number */
 };
 
 /** What the look covers: own numbered rows of a topic's partition above the own range. */
 struct look_range {
-    const char *entity_type;
+    const struct entity_schema *schema;
     int32_t partition;
     uint64_t above;
+};
+
+struct look {
+    const struct look_range *ranges;
+    size_t range_count;
+    struct own_change *entities; /* sorted by type and key, each once */
+    size_t entity_count;
 };
 
 enum parked_state { PARKED_HELD, PARKED_WAITING, PARKED_BEHIND, PARKED_SKIPPED };
@@ -213,13 +222,10 @@ struct store_ops {
                          struct error *err);
     /** undo false: set the savepoint here (releasing the last); true: go back to it. */
     enum status (*savepoint)(struct store *store, bool undo, struct error *err);
-    /** Own changes not read back of the given types: rows without sequence (set aside included) and
-     * rows above each range. @param limit past it *ret_complete is false and the caller asks with
-     * `entity` set for one entity alone. Slices live in `arena`. Legal outside a transaction. */
-    enum status (*look)(struct store *store, const struct look_range *ranges, size_t count,
-                        const struct own_change *entity, size_t limit, struct arena *arena,
-                        struct own_change **ret_changes, size_t *ret_count, bool *ret_complete,
-                        struct error *err);
+    /** Find the own changes not read back of the given entities, and set the sequence of each: rows
+     * without sequence (set aside included) and rows above each range. All such rows of the types
+     * are read, however many wait, and none is kept. Legal outside a transaction. */
+    enum status (*look)(struct store *store, struct look *look, struct error *err);
     /** Claim single idempotency keys; sets each verdict; a new one is stored. */
     enum status (*claim_keys)(struct store *store, struct key_claim *claims, size_t count,
                               struct error *err);

@@ -24,7 +24,6 @@
     X(LOOK_INCARNATION)                                                                            \
     X(LOOK_WAITING)                                                                                \
     X(LOOK_NUMBERED)                                                                               \
-    X(LOOK_NUMBERED_ENTITY)                                                                        \
     X(BLOCKED_READ)                                                                                \
     X(PARKED_COUNT)                                                                                \
     X(PARKED_ADD)                                                                                  \
@@ -299,10 +298,7 @@ enum status store_mariadb_prepare(struct store *store, const struct mapping *map
 enum status store_mariadb_apply(struct store *store, const struct mapping *mapping,
                                 const struct change *const *changes, size_t count,
                                 size_t *ret_failed, struct error *err);
-enum status store_mariadb_look(struct store *store, const struct look_range *ranges, size_t count,
-                               const struct own_change *entity, size_t limit, struct arena *arena,
-                               struct own_change **ret_changes, size_t *ret_count,
-                               bool *ret_complete, struct error *err);
+enum status store_mariadb_look(struct store *store, struct look *look, struct error *err);
 enum status store_mariadb_claim_keys(struct store *store, struct key_claim *claims, size_t count,
                                      struct error *err);
 enum status store_mariadb_park(struct store *store, struct parked_record *records, size_t count,

@@ -2,6 +2,7 @@
  * durability; memory that runs out ends the process. */
 #include "common/clock.h"
 #include "common/uuid.h"
+#include "consumer/store_look.h"
 #include "consumer/store_memory_internal.h"
 
 #include <stdio.h>
@@ -352,15 +353,10 @@ static enum status store_memory_savepoint(struct store *store, bool undo, struct
     return STATUS_OK;
 }
 
-static enum status store_memory_look(struct store *store, const struct look_range *ranges,
-                                     size_t count, const struct own_change *entity, size_t limit,
-                                     struct arena *arena, struct own_change **ret_changes,
-                                     size_t *ret_count, bool *ret_complete, struct error *err)
+static enum status store_memory_look(struct store *store, struct look *look, struct error *err)
 {
-    (void)store, (void)ranges, (void)count, (void)entity, (void)limit, (void)arena, (void)err;
-    *ret_changes = NULL;
-    *ret_count = 0;
-    *ret_complete = true;
+    (void)store, (void)err;
+    store_look_begin(look); /* no outbox, no own changes */
     return STATUS_OK;
 }
 

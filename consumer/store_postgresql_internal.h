@@ -299,10 +299,7 @@ enum status store_postgresql_prepare(struct store *store, const struct mapping *
 enum status store_postgresql_apply(struct store *store, const struct mapping *mapping,
                                    const struct change *const *changes, size_t count,
                                    size_t *ret_failed, struct error *err);
-enum status store_postgresql_look(struct store *store, const struct look_range *ranges,
-                                  size_t count, const struct own_change *entity, size_t limit,
-                                  struct arena *arena, struct own_change **ret_changes,
-                                  size_t *ret_count, bool *ret_complete, struct error *err);
+enum status store_postgresql_look(struct store *store, struct look *look, struct error *err);
 enum status store_postgresql_park(struct store *store, struct parked_record *records, size_t count,
                                   struct error *err);
 enum status store_postgresql_read_parked(struct store *store, const struct parked_filter *filter,

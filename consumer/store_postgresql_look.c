@@ -1,117 +1,47 @@
 /* The PostgreSQL store's look at own changes not read back (rule 18): what other sessions have
  * committed by now, also since the transaction began. */
+#include "consumer/store_look.h"
 #include "consumer/store_postgresql_internal.h"
 
-/* Changes found so far; past the limit it is not complete. */
-struct look {
-    struct store_postgresql *self;
-    struct arena *arena;
-    const struct own_change *entity;
-    struct own_change *changes;
-    size_t count;
-    size_t size;
-    size_t limit;
-    bool complete;
-};
+#define LOOK_PART_ROWS 10000 /* libpq keeps a result whole */
 
-static enum status look_grow(struct look *look, struct error *err)
-{
-    if (look->count < look->size)
-        return STATUS_OK;
-    size_t size = look->size == 0 ? 64 : look->size * 2;
-    struct own_change *grown = arena_alloc(look->arena, size * sizeof *grown);
-    if (grown == NULL)
-        return error_set(err, STATUS_RETRY, "no memory for own changes");
-    if (look->count > 0)
-        memcpy(grown, look->changes, look->count * sizeof *grown);
-    look->changes = grown;
-    look->size = size;
-    return STATUS_OK;
-}
-
-/* A waiting row's key may not be canonical yet: the relay makes it so with the claim. */
-static enum status look_add(struct look *look, const char *entity_type, const PGresult *result,
-                            int row, bool numbered, struct error *err)
-{
-    struct own_change change = {.entity_type = slice_of(entity_type), .sequence = UINT64_MAX};
-    struct slice canonical = {0};
-    struct mapped_table *table = store_postgresql_table(look->self, change.entity_type);
-
-    if (!store_postgresql_keep(result, row, 0, look->arena, &change.entity_key))
-        return error_set(err, STATUS_RETRY, "no memory for own changes");
-    if (numbered) {
-        change.sequence = (uint64_t)store_postgresql_integer(result, row, 1);
-    } else if (table != NULL) {
-        struct error ignored = ERROR_INIT; /* the relay sets such a row aside, under this key */
-        if (canonical_key(table->mapping->schema, change.entity_key, look->arena, &canonical,
-                          &ignored) == STATUS_OK)
-            change.entity_key = canonical;
-    }
-    if (look->entity != NULL && !slice_equal(look->entity->entity_key, change.entity_key))
-        return STATUS_OK;
-    if (look->count >= look->limit) {
-        look->complete = false;
-        return STATUS_OK;
-    }
-    enum status status = look_grow(look, err);
-    if (status == STATUS_OK)
-        look->changes[look->count++] = change;
-    return status;
-}
-
-static enum status look_rows(struct look *look, const struct look_range *range, bool numbered,
+static enum status look_part(struct look_pass *pass, int64_t behind, const PGresult **ret_result,
                              struct error *err)
 {
-    struct slice key = look->entity == NULL ? (struct slice){0} : look->entity->entity_key;
-    struct mapped_table *table = store_postgresql_table(look->self, slice_of(range->entity_type));
-    struct parameter type = parameter_text(range->entity_type);
-    int64_t limit = look->entity == NULL ? (int64_t)look->limit + 1 : INT64_MAX;
-    int64_t key_count = table == NULL ? 2 : (int64_t)table->mapping->schema->key_count;
-    const PGresult *result = NULL;
-    enum status status;
+    struct store_postgresql *self = store_postgresql_of(pass->store);
+    struct parameter type = parameter_text(pass->range->schema->entity_type);
+    struct parameter limit = parameter_integer(LOOK_PART_ROWS);
+    if (pass->numbered)
+        return store_postgresql_run(self, STATEMENT_LOOK_NUMBERED,
+                                    PARAMETERS(type, parameter_integer(pass->range->partition),
+                                               parameter_integer(behind), limit),
+                                    ret_result, err);
+    return store_postgresql_run(self, STATEMENT_LOOK_WAITING,
+                                PARAMETERS(type, parameter_integer(behind), limit), ret_result,
+                                err);
+}
 
-    if (numbered)
-        status = store_postgresql_run(look->self, STATEMENT_LOOK_NUMBERED,
-                                      PARAMETERS(parameter_integer(range->partition),
-                                                 parameter_integer((int64_t)range->above), type,
-                                                 parameter_slice(key), parameter_integer(limit)),
-                                      &result, err);
-    else
-        status = store_postgresql_run(look->self, STATEMENT_LOOK_WAITING,
-                                      PARAMETERS(type, parameter_slice(key),
-                                                 parameter_integer(key_count),
-                                                 parameter_integer(limit)),
-                                      &result, err);
-    for (int row = 0; status == STATUS_OK && look->complete && row < PQntuples(result); row++)
-        status = look_add(look, range->entity_type, result, row, numbered, err);
+static enum status look_read(struct look_pass *pass, struct error *err)
+{
+    int64_t behind = pass->numbered ? (int64_t)pass->range->above : INT64_MIN;
+    int rows = LOOK_PART_ROWS;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && rows == LOOK_PART_ROWS && !look_pass_done(pass)) {
+        const PGresult *result = NULL;
+        status = look_part(pass, behind, &result, err);
+        rows = status == STATUS_OK ? PQntuples(result) : 0;
+        for (int row = 0; status == STATUS_OK && row < rows; row++) {
+            behind = store_postgresql_integer(result, row, 1);
+            status = look_pass_row(pass, store_postgresql_bytes(result, row, 0), (uint64_t)behind,
+                                   err);
+        }
+    }
     return status;
 }
 
-enum status store_postgresql_look(struct store *store, const struct look_range *ranges,
-                                  size_t count, const struct own_change *entity, size_t limit,
-                                  struct arena *arena, struct own_change **ret_changes,
-                                  size_t *ret_count, bool *ret_complete, struct error *err)
+enum status store_postgresql_look(struct store *store, struct look *look, struct error *err)
 {
-    struct look look = {.self = store_postgresql_of(store),
-                        .arena = arena,
-                        .entity = entity,
-                        .limit = limit,
-                        .complete = true};
-    enum status status = STATUS_OK;
-
-    for (size_t i = 0; look.self->has_outbox && status == STATUS_OK && i < count; i++) {
-        if (entity != NULL && !slice_is(entity->entity_type, ranges[i].entity_type))
-            continue;
-        bool seen = false; /* a type's waiting rows are read once */
-        for (size_t j = 0; !seen && j < i; j++)
-            seen = strcmp(ranges[i].entity_type, ranges[j].entity_type) == 0;
-        if (!seen)
-            status = look_rows(&look, &ranges[i], false, err);
-        if (status == STATUS_OK && look.complete)
-            status = look_rows(&look, &ranges[i], true, err);
-    }
-    *ret_changes = look.changes;
-    *ret_count = look.count;
-    *ret_complete = look.complete;
-    return status;
+    store_look_begin(look);
+    return store_postgresql_of(store)->has_outbox ? store_look(store, look, look_read, err)
+                                                  : STATUS_OK;
 }

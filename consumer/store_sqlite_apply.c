@@ -1,4 +1,5 @@
 /* The SQLite store's writing of changes, and the look at own changes not read back (rule 18). */
+#include "consumer/store_look.h"
 #include "consumer/store_sqlite_internal.h"
 
 #include <math.h>
@@ -173,116 +174,36 @@ enum status store_sqlite_apply(struct store *store, const struct mapping *mappin
     return status;
 }
 
-/* Changes found so far; past the limit it is not complete. */
-struct look {
-    struct store_sqlite *self;
-    struct arena *arena;
-    const struct own_change *entity;
-    struct own_change *changes;
-    size_t count;
-    size_t size;
-    size_t limit;
-    bool complete;
-};
-
-static enum status look_grow(struct look *look, struct error *err)
+static enum status look_read(struct look_pass *pass, struct error *err)
 {
-    if (look->count < look->size)
-        return STATUS_OK;
-    size_t size = look->size == 0 ? 64 : look->size * 2;
-    struct own_change *grown = arena_alloc(look->arena, size * sizeof *grown);
-    if (grown == NULL)
-        return error_set(err, STATUS_RETRY, "no memory for own changes");
-    if (look->count > 0)
-        memcpy(grown, look->changes, look->count * sizeof *grown);
-    look->changes = grown;
-    look->size = size;
-    return STATUS_OK;
-}
-
-/* A waiting row's key may not be canonical yet: the relay makes it so with the claim. */
-static enum status look_add(struct look *look, const char *entity_type, sqlite3_stmt *statement,
-                            bool numbered, struct error *err)
-{
-    struct own_change change = {.entity_type = slice_of(entity_type), .sequence = UINT64_MAX};
-    struct slice canonical = {0};
-    struct mapped_table *table = store_sqlite_table(look->self, change.entity_type);
-
-    if (!store_sqlite_keep(statement, 0, look->arena, &change.entity_key))
-        return error_set(err, STATUS_RETRY, "no memory for own changes");
-    if (numbered) {
-        change.sequence = (uint64_t)sqlite3_column_int64(statement, 1);
-    } else if (table != NULL) {
-        struct error ignored = ERROR_INIT; /* the relay sets such a row aside, under this key */
-        if (canonical_key(table->mapping->schema, change.entity_key, look->arena, &canonical,
-                          &ignored) == STATUS_OK)
-            change.entity_key = canonical;
-    }
-    if (look->entity != NULL && !slice_equal(look->entity->entity_key, change.entity_key))
-        return STATUS_OK;
-    if (look->count >= look->limit) {
-        look->complete = false;
-        return STATUS_OK;
-    }
-    enum status status = look_grow(look, err);
-    if (status == STATUS_OK)
-        look->changes[look->count++] = change;
-    return status;
-}
-
-static enum status look_rows(struct look *look, const struct look_range *range, bool numbered,
-                             struct error *err)
-{
-    struct slice key = look->entity == NULL ? (struct slice){0} : look->entity->entity_key;
-    struct parameter type = parameter_text(range->entity_type);
+    struct store_sqlite *self = store_sqlite_of(pass->store);
+    struct parameter type = parameter_text(pass->range->schema->entity_type);
     sqlite3_stmt *statement = NULL;
     bool row = false;
     enum status status;
 
-    if (numbered)
-        status = store_sqlite_start(look->self, STATEMENT_LOOK_NUMBERED,
-                                    PARAMETERS(parameter_integer(range->partition),
-                                               parameter_integer((int64_t)range->above), type,
-                                               parameter_slice(key)),
+    if (pass->numbered)
+        status = store_sqlite_start(self, STATEMENT_LOOK_NUMBERED,
+                                    PARAMETERS(parameter_integer(pass->range->partition),
+                                               parameter_integer((int64_t)pass->range->above),
+                                               type),
                                     &statement, &row, err);
     else
-        status = store_sqlite_start(look->self, STATEMENT_LOOK_WAITING, PARAMETERS(type),
-                                    &statement, &row, err);
-    while (status == STATUS_OK && row && look->complete) {
-        status = look_add(look, range->entity_type, statement, numbered, err);
+        status = store_sqlite_start(self, STATEMENT_LOOK_WAITING, PARAMETERS(type), &statement,
+                                    &row, err);
+    while (status == STATUS_OK && row && !look_pass_done(pass)) {
+        uint64_t sequence = pass->numbered ? (uint64_t)sqlite3_column_int64(statement, 1) : 0;
+        status = look_pass_row(pass, store_sqlite_column(statement, 0), sequence, err);
         if (status == STATUS_OK)
-            status = store_sqlite_next(look->self, statement, &row, err);
+            status = store_sqlite_next(self, statement, &row, err);
     }
     if (statement != NULL)
         (void)sqlite3_reset(statement);
     return status;
 }
 
-enum status store_sqlite_look(struct store *store, const struct look_range *ranges, size_t count,
-                              const struct own_change *entity, size_t limit, struct arena *arena,
-                              struct own_change **ret_changes, size_t *ret_count,
-                              bool *ret_complete, struct error *err)
+enum status store_sqlite_look(struct store *store, struct look *look, struct error *err)
 {
-    struct look look = {.self = store_sqlite_of(store),
-                        .arena = arena,
-                        .entity = entity,
-                        .limit = limit,
-                        .complete = true};
-    enum status status = STATUS_OK;
-
-    for (size_t i = 0; look.self->has_outbox && status == STATUS_OK && i < count; i++) {
-        if (entity != NULL && !slice_is(entity->entity_type, ranges[i].entity_type))
-            continue;
-        bool seen = false; /* a type's waiting rows are read once */
-        for (size_t j = 0; !seen && j < i; j++)
-            seen = strcmp(ranges[i].entity_type, ranges[j].entity_type) == 0;
-        if (!seen)
-            status = look_rows(&look, &ranges[i], false, err);
-        if (status == STATUS_OK && look.complete)
-            status = look_rows(&look, &ranges[i], true, err);
-    }
-    *ret_changes = look.changes;
-    *ret_count = look.count;
-    *ret_complete = look.complete;
-    return status;
+    store_look_begin(look);
+    return store_sqlite_of(store)->has_outbox ? store_look(store, look, look_read, err) : STATUS_OK;
 }

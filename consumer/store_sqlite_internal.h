@@ -199,10 +199,7 @@ enum status store_sqlite_prepare(struct store *store, const struct mapping *mapp
 enum status store_sqlite_apply(struct store *store, const struct mapping *mapping,
                                const struct change *const *changes, size_t count,
                                size_t *ret_failed, struct error *err);
-enum status store_sqlite_look(struct store *store, const struct look_range *ranges, size_t count,
-                              const struct own_change *entity, size_t limit, struct arena *arena,
-                              struct own_change **ret_changes, size_t *ret_count,
-                              bool *ret_complete, struct error *err);
+enum status store_sqlite_look(struct store *store, struct look *look, struct error *err);
 enum status store_sqlite_park(struct store *store, struct parked_record *records, size_t count,
                               struct error *err);
 enum status store_sqlite_read_parked(struct store *store, const struct parked_filter *filter,

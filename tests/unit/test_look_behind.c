@@ -19,6 +19,7 @@ static struct {
     bool commits;        /* the service does, while the first run is written */
     struct slice entity; /* which it then has changed; data NULL: none yet */
     int runs;
+    int looks;
 } writer;
 
 static struct store_ops open_ops;
@@ -33,21 +34,15 @@ static enum status open_apply(struct store *store, const struct mapping *mapping
     return store_sqlite_ops.apply(store, mapping, changes, count, ret_failed, err);
 }
 
-static enum status open_look(struct store *store, const struct look_range *ranges, size_t count,
-                             const struct own_change *entity, size_t limit, struct arena *arena,
-                             struct own_change **ret_changes, size_t *ret_count, bool *ret_complete,
-                             struct error *err)
+static enum status open_look(struct store *store, struct look *look, struct error *err)
 {
-    static struct own_change own;
-    if (writer.entity.data == NULL)
-        return store_sqlite_ops.look(store, ranges, count, entity, limit, arena, ret_changes,
-                                     ret_count, ret_complete, err);
-    own = (struct own_change){
-        .entity_type = slice_of("order"), .entity_key = writer.entity, .sequence = UINT64_MAX};
-    *ret_changes = &own;
-    *ret_count = entity == NULL || slice_equal(entity->entity_key, writer.entity);
-    *ret_complete = true;
-    return STATUS_OK;
+    writer.looks++;
+    enum status status = store_sqlite_ops.look(store, look, err);
+    for (size_t i = 0; i < look->entity_count; i++) {
+        if (writer.entity.data != NULL && slice_equal(look->entities[i].entity_key, writer.entity))
+            look->entities[i].sequence = OWN_UNNUMBERED;
+    }
+    return status;
 }
 
 static struct copy *begin(bool commits)
@@ -94,11 +89,62 @@ static void without_one_a_batch_is_written_in_one_run(void **state)
     copy_finish(copy);
 }
 
+static void a_backlog_of_any_size_is_looked_through_twice_a_batch(void **state)
+{
+    (void)state;
+    struct copy *copy = begin(false);
+    (void)sqlite_text(copy->database,
+                      "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n"
+                      " WHERE i < 12099) INSERT INTO outbox(aggregatetype, aggregateid)"
+                      " SELECT 'order', i FROM n");
+    for (int i = 1; i <= 20; i++)
+        copy_add(copy, i, i == 20 ? 12099 : i, "c", ",\"a\":\"theirs\",\"b\":null");
+    copy_apply(copy);
+    assert_int_equal(writer.looks, 2);
+    assert_int_equal(atomic_load(&copy->metrics->events_applied), 19);
+    assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
+    copy_finish(copy);
+}
+
+static void what_is_written_singly_is_looked_for_once_behind_all_of_it(void **state)
+{
+    (void)state;
+    struct copy *copy = begin(false);
+    (void)sqlite_text(copy->database, "CREATE UNIQUE INDEX one_a ON orders (a)");
+    for (int i = 2; i <= 9; i++)
+        copy_add(copy, i - 1, i, "c", test_format(",\"a\":\"%d\",\"b\":null", i == 9 ? 8 : i));
+    writer.commits = true; /* of order 1: none of the batch */
+    copy_apply(copy);
+    assert_int_equal(writer.runs, 9);
+    assert_int_equal(writer.looks, 2);
+    assert_int_equal(atomic_load(&copy->metrics->events_applied), 7);
+    assert_int_equal(atomic_load(&copy->metrics->events_parked), 1);
+    copy_finish(copy);
+}
+
+static void an_own_change_behind_single_writes_is_not_written_over(void **state)
+{
+    (void)state;
+    struct copy *copy = begin(true);
+    (void)sqlite_text(copy->database, "CREATE UNIQUE INDEX one_a ON orders (a)");
+    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_add(copy, 2, 2, "c", ",\"a\":\"other\",\"b\":\"other\"");
+    copy_add(copy, 3, 3, "c", ",\"a\":\"other\",\"b\":\"waits\"");
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "1|own|own\n2|other|other\n");
+    assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
+    assert_int_equal(atomic_load(&copy->metrics->events_parked), 1);
+    copy_finish(copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_own_change_that_commits_during_the_write_is_not_written_over),
         TEST(without_one_a_batch_is_written_in_one_run),
+        TEST(a_backlog_of_any_size_is_looked_through_twice_a_batch),
+        TEST(what_is_written_singly_is_looked_for_once_behind_all_of_it),
+        TEST(an_own_change_behind_single_writes_is_not_written_over),
     };
     return TEST_RUN(tests);
 }

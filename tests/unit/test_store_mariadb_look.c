@@ -4,6 +4,8 @@
 #include "tests/support/mariadb.h"
 #include "tests/support/test.h"
 
+#include <stdio.h>
+
 static struct column columns[] = {
     {.name = (char[]){"id"}, .type = COLUMN_INTEGER, .is_key = true},
     {.name = (char[]){"price"}, .type = COLUMN_DECIMAL, .nullable = true},
@@ -48,49 +50,69 @@ static struct store *open_prepared(void)
     return store;
 }
 
+#define LOOKED 6
+
+/* Orders 3 to 8: what a look says of each. */
+static const uint64_t *look_for_orders(struct store *store)
+{
+    static char keys[LOOKED][16];
+    static uint64_t sequences[LOOKED];
+    struct own_change entities[LOOKED];
+    struct look_range range = {.schema = &schema, .partition = 0, .above = 4};
+    struct look look = {
+        .ranges = &range, .range_count = 1, .entities = entities, .entity_count = LOOKED};
+    for (int i = 0; i < LOOKED; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "{\"id\":%d}", i + 3);
+        entities[i] = (struct own_change){.entity_type = slice_of("order"),
+                                          .entity_key = slice_of(keys[i])};
+    }
+    assert_ok(ops->look(store, &look, &err));
+    for (int i = 0; i < LOOKED; i++)
+        sequences[i] = entities[i].sequence;
+    return sequences;
+}
+
+#define assert_looked(store, ...)                                                                  \
+    assert_memory_equal(look_for_orders(store), ((const uint64_t[LOOKED]){__VA_ARGS__}),           \
+                        LOOKED * sizeof(uint64_t))
+
+static const char outbox_table[] =
+    "CREATE TABLE keepstep_relay(incarnation varchar(36));"
+    "CREATE TABLE outbox(position bigint AUTO_INCREMENT PRIMARY KEY, aggregatetype text, "
+    "aggregateid text, kafka_partition int, sequence bigint)";
+
 static void the_look_finds_what_others_committed_since_the_batch_began(void **state)
 {
     (void)state;
-    struct arena arena;
-    struct own_change *found = NULL;
-    struct look_range range = {.entity_type = "order", .partition = 0, .above = 4};
-    struct own_change wanted = {.entity_type = slice_of("order"),
-                                .entity_key = slice_of("{\"id\":3}")};
-    size_t count = 0;
-    bool complete = false;
     url = mariadb_database("look");
-    mariadb_execute(url, "CREATE TABLE keepstep_relay(incarnation varchar(36));"
-                         "CREATE TABLE outbox(aggregatetype text, aggregateid text, "
-                         "kafka_partition int, sequence bigint)");
+    mariadb_execute(url, outbox_table);
     struct store *store = open_prepared();
-    arena_init(&arena, (size_t)1024 * 1024);
     assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_ok(ops->look(store, &range, 1, NULL, 10, &arena, &found, &count, &complete, &err));
-    assert_int_equal(count, 0);
-    mariadb_execute(url, "INSERT INTO outbox VALUES ('order', '3', NULL, NULL), "
-                         "('order', '{\"id\":4}', 0, 5), ('order', '{\"id\":5}', 0, 4), "
-                         "('order', '{\"id\":6}', 1, 9), ('note', '7', NULL, NULL), "
-                         "('order', '{ \"id\": 8}', NULL, NULL)");
-    assert_ok(ops->look(store, &range, 1, NULL, 10, &arena, &found, &count, &complete, &err));
-    assert_int_equal(count, 3);
-    assert_true(complete);
-    assert_true(slice_is(found[0].entity_key, "{\"id\":3}"));
-    assert_true(slice_is(found[1].entity_key, "{\"id\":8}"));
-    assert_true(slice_is(found[2].entity_key, "{\"id\":4}"));
-    assert_int_equal(found[2].sequence, 5);
-    assert_ok(ops->look(store, &range, 1, NULL, 2, &arena, &found, &count, &complete, &err));
-    assert_false(complete);
-    assert_ok(ops->look(store, &range, 1, &wanted, 2, &arena, &found, &count, &complete, &err));
-    assert_int_equal(count, 1);
+    assert_looked(store, 0, 0, 0, 0, 0, 0);
+    mariadb_execute(
+        url, "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) VALUES "
+             "('order', '3', NULL, NULL), ('order', '{\"id\":4}', 0, 5), "
+             "('order', '{\"id\":5}', 0, 4), ('order', '{\"id\":6}', 1, 9), "
+             "('note', '7', NULL, NULL), ('order', '{ \"id\": 8}', NULL, NULL)");
+    assert_looked(store, OWN_UNNUMBERED, 5, 0, 0, 0, OWN_UNNUMBERED);
+
+    /* Behind more rows than are read at once. */
+    mariadb_execute(
+        url, "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) "
+             "SELECT 'order', i, NULL, NULL FROM (SELECT seq AS i FROM seq_100_to_25099) AS n;"
+             "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) "
+             "SELECT 'order', concat('{\"id\":', i, '}'), 0, i FROM (SELECT seq AS i FROM "
+             "seq_100_to_25099) AS n;"
+             "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) VALUES "
+             "('order', '5', NULL, NULL), ('order', '{\"id\":7}', 0, 30000)");
+    assert_looked(store, OWN_UNNUMBERED, 5, OWN_UNNUMBERED, 0, 30000, OWN_UNNUMBERED);
 
     /* Outside a transaction it leaves none open: the next one could not choose its isolation. */
     struct partition_state position;
     ops->rollback(store);
-    assert_ok(ops->look(store, &range, 1, NULL, 10, &arena, &found, &count, &complete, &err));
-    assert_int_equal(count, 3);
+    assert_looked(store, OWN_UNNUMBERED, 5, OWN_UNNUMBERED, 0, 30000, OWN_UNNUMBERED);
     assert_ok(ops->read(store, "order", 0, &position, &err));
     partition_state_done(&position);
-    arena_done(&arena);
     ops->close(store);
 }
 

@@ -380,41 +380,62 @@ static void the_flag_names_the_table_during_a_run_only(void **state)
     ops->close(store);
 }
 
+#define LOOKED 6
+
+/* Orders 3 to 8: what a look says of each. */
+static const uint64_t *look_for_orders(struct store *store)
+{
+    static char keys[LOOKED][16];
+    static uint64_t sequences[LOOKED];
+    struct own_change entities[LOOKED];
+    struct look_range range = {.schema = &schema, .partition = 0, .above = 4};
+    struct look look = {
+        .ranges = &range, .range_count = 1, .entities = entities, .entity_count = LOOKED};
+    for (int i = 0; i < LOOKED; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "{\"id\":%d}", i + 3);
+        entities[i] = (struct own_change){.entity_type = slice_of("order"),
+                                          .entity_key = slice_of(keys[i])};
+    }
+    assert_ok(ops->look(store, &look, &err));
+    for (int i = 0; i < LOOKED; i++)
+        sequences[i] = entities[i].sequence;
+    return sequences;
+}
+
+#define assert_looked(store, ...)                                                                  \
+    assert_memory_equal(look_for_orders(store), ((const uint64_t[LOOKED]){__VA_ARGS__}),           \
+                        LOOKED * sizeof(uint64_t))
+
+static const char outbox_table[] =
+    "CREATE TABLE keepstep_relay(incarnation text);"
+    "CREATE TABLE outbox(position bigint GENERATED ALWAYS AS IDENTITY, aggregatetype text, "
+    "aggregateid text, kafka_partition int, sequence bigint)";
+
 static void the_look_finds_what_others_committed_since_the_batch_began(void **state)
 {
     (void)state;
-    struct arena arena;
-    struct own_change *found = NULL;
-    struct look_range range = {.entity_type = "order", .partition = 0, .above = 4};
-    struct own_change wanted = {.entity_type = slice_of("order"),
-                                .entity_key = slice_of("{\"id\":3}")};
-    size_t count = 0;
-    bool complete = false;
     url = postgresql_database("look");
-    postgresql_execute(url, "CREATE TABLE keepstep_relay(incarnation text);"
-                            "CREATE TABLE outbox(aggregatetype text, aggregateid text, "
-                            "kafka_partition int, sequence bigint)");
+    postgresql_execute(url, outbox_table);
     struct store *store = open_prepared();
-    arena_init(&arena, (size_t)1024 * 1024);
     assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_ok(ops->look(store, &range, 1, NULL, 10, &arena, &found, &count, &complete, &err));
-    assert_int_equal(count, 0);
-    postgresql_execute(url, "INSERT INTO outbox VALUES ('order', '3', NULL, NULL), "
-                            "('order', '{\"id\":4}', 0, 5), ('order', '{\"id\":5}', 0, 4), "
-                            "('order', '{\"id\":6}', 1, 9), ('note', '7', NULL, NULL), "
-                            "('order', '{ \"id\": 8}', NULL, NULL)");
-    assert_ok(ops->look(store, &range, 1, NULL, 10, &arena, &found, &count, &complete, &err));
-    assert_int_equal(count, 3);
-    assert_true(complete);
-    assert_true(slice_is(found[0].entity_key, "{\"id\":3}"));
-    assert_true(slice_is(found[1].entity_key, "{\"id\":8}"));
-    assert_true(slice_is(found[2].entity_key, "{\"id\":4}"));
-    assert_int_equal(found[2].sequence, 5);
-    assert_ok(ops->look(store, &range, 1, NULL, 2, &arena, &found, &count, &complete, &err));
-    assert_false(complete);
-    assert_ok(ops->look(store, &range, 1, &wanted, 2, &arena, &found, &count, &complete, &err));
-    assert_int_equal(count, 1);
-    arena_done(&arena);
+    assert_looked(store, 0, 0, 0, 0, 0, 0);
+    postgresql_execute(
+        url, "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) VALUES "
+             "('order', '3', NULL, NULL), ('order', '{\"id\":4}', 0, 5), "
+             "('order', '{\"id\":5}', 0, 4), ('order', '{\"id\":6}', 1, 9), "
+             "('note', '7', NULL, NULL), ('order', '{ \"id\": 8}', NULL, NULL)");
+    assert_looked(store, OWN_UNNUMBERED, 5, 0, 0, 0, OWN_UNNUMBERED);
+
+    /* Behind more rows than are read at once. */
+    postgresql_execute(
+        url,
+        "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) "
+        "SELECT 'order', i, NULL, NULL FROM generate_series(100, 25099) AS i;"
+        "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) "
+        "SELECT 'order', concat('{\"id\":', i, '}'), 0, i FROM generate_series(100, 25099) AS i;"
+        "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) VALUES "
+        "('order', '5', NULL, NULL), ('order', '{\"id\":7}', 0, 30000)");
+    assert_looked(store, OWN_UNNUMBERED, 5, OWN_UNNUMBERED, 0, 30000, OWN_UNNUMBERED);
     ops->close(store);
     url = postgresql_database("copy");
 }
@@ -422,8 +443,9 @@ static void the_look_finds_what_others_committed_since_the_batch_began(void **st
 static void *change_slowly(void *context)
 {
     (void)context;
-    postgresql_execute(url, "BEGIN; UPDATE orders SET note = 'own' WHERE id = 1;"
-                            "INSERT INTO outbox VALUES ('order', '{\"id\":1}', NULL, NULL);"
+    postgresql_execute(url, "BEGIN; UPDATE orders SET note = 'own' WHERE id = 3;"
+                            "INSERT INTO outbox(aggregatetype, aggregateid) "
+                            "VALUES ('order', '{\"id\":3}');"
                             "SELECT pg_sleep(0.3); COMMIT");
     return NULL;
 }
@@ -440,39 +462,28 @@ static bool sleeps(void *context)
 static void a_look_behind_the_write_finds_what_the_write_had_to_wait_for(void **state)
 {
     (void)state;
-    struct arena arena;
-    struct own_change *found = NULL;
-    struct look_range range = {.entity_type = "order"};
-    size_t count = 0;
-    bool complete = false;
     pthread_t service;
     url = postgresql_database("look");
-    postgresql_execute(url, "CREATE TABLE keepstep_relay(incarnation text);"
-                            "CREATE TABLE outbox(aggregatetype text, aggregateid text, "
-                            "kafka_partition int, sequence bigint)");
+    postgresql_execute(url, outbox_table);
     struct store *store = open_prepared();
-    postgresql_execute(url, "INSERT INTO orders VALUES (1, 1, 'old')");
-    arena_init(&arena, (size_t)1024 * 1024);
+    postgresql_execute(url, "INSERT INTO orders VALUES (3, 1, 'old')");
     assert_int_equal(pthread_create(&service, NULL, change_slowly, NULL), 0);
     assert_true(test_wait(sleeps, NULL, 10000));
     assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_ok(ops->look(store, &range, 1, NULL, 10, &arena, &found, &count, &complete, &err));
-    assert_int_equal(count, 0);
-    enum status status = apply_one(store, CHANGE_UPDATE, 1, "theirs");
+    assert_looked(store, 0, 0, 0, 0, 0, 0);
+    enum status status = apply_one(store, CHANGE_UPDATE, 3, "theirs");
     while (status == STATUS_RETRY) { /* its lock wait is short: the agent yields first */
         error_clear(&err);
         ops->rollback(store);
         assert_ok(ops->begin(store, NULL, 0, &err));
-        status = apply_one(store, CHANGE_UPDATE, 1, "theirs");
+        status = apply_one(store, CHANGE_UPDATE, 3, "theirs");
     }
     assert_ok(status);
-    assert_ok(ops->look(store, &range, 1, NULL, 10, &arena, &found, &count, &complete, &err));
-    assert_int_equal(count, 1);
+    assert_looked(store, OWN_UNNUMBERED, 0, 0, 0, 0, 0);
     assert_ok(ops->savepoint(store, true, &err));
     assert_ok(ops->commit(store, false, &err));
     assert_int_equal(pthread_join(service, NULL), 0);
     assert_string_equal(postgresql_text(url, "SELECT note FROM orders"), "own\n");
-    arena_done(&arena);
     ops->close(store);
     url = postgresql_database("copy");
 }

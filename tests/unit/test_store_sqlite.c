@@ -293,30 +293,21 @@ static void the_look_finds_own_changes_that_were_not_read_back(void **state)
                         " ('order', '{\"id\":3}', 0, 7, NULL), ('order', '{\"id\":4}', 0, 8, NULL),"
                         " ('order', '{\"id\":5}', 1, 9, NULL), ('other', '6', NULL, NULL, NULL)");
     struct store *store = open_store();
-    struct look_range ranges[] = {{"order", 0, 7}};
-    struct own_change *changes = NULL;
-    struct arena arena;
-    size_t count = 0;
-    bool complete = false;
-    arena_init(&arena, (size_t)1024 * 1024);
+    struct look_range range = {.schema = &schema, .partition = 0, .above = 7};
+    struct own_change entities[6];
+    struct look look = {
+        .ranges = &range, .range_count = 1, .entities = entities, .entity_count = 6};
+    static const uint64_t expected[] = {OWN_UNNUMBERED, OWN_UNNUMBERED, 0, 8, 0, 0};
+    for (size_t i = 0; i < 6; i++)
+        entities[i] = (struct own_change){
+            .entity_type = slice_of("order"),
+            .entity_key = slice_of(test_format("{\"id\":%zu}", i + 1))};
     assert_ok(ops->prepare(store, &mapping, &err));
     assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_ok(ops->look(store, ranges, 1, NULL, 3, &arena, &changes, &count, &complete, &err));
-    assert_true(complete);
-    assert_int_equal(count, 3);
-    assert_true(slice_is(changes[0].entity_key, "{\"id\":1}"));
-    assert_true(changes[0].sequence == UINT64_MAX);
-    assert_true(slice_is(changes[1].entity_key, "{\"id\":2}"));
-    assert_true(slice_is(changes[2].entity_key, "{\"id\":4}"));
-    assert_int_equal(changes[2].sequence, 8);
-    assert_ok(ops->look(store, ranges, 1, NULL, 2, &arena, &changes, &count, &complete, &err));
-    assert_false(complete);
-    struct own_change entity = {.entity_type = slice_of("order"),
-                                .entity_key = slice_of("{\"id\":1}")};
-    assert_ok(ops->look(store, ranges, 1, &entity, 9, &arena, &changes, &count, &complete, &err));
-    assert_int_equal(count, 1);
+    assert_ok(ops->look(store, &look, &err));
+    for (size_t i = 0; i < 6; i++)
+        assert_true(entities[i].sequence == expected[i]);
     ops->close(store);
-    arena_done(&arena);
 }
 
 static void a_new_copy_has_another_id_and_the_same_position(void **state)

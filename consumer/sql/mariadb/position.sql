@@ -65,7 +65,4 @@ SELECT incarnation FROM keepstep_relay
 SELECT aggregateid FROM outbox WHERE sequence IS NULL AND aggregatetype = ?
 -- name: look_numbered
 SELECT aggregateid, sequence FROM outbox
-WHERE kafka_partition = ? AND sequence > ? AND aggregatetype = ? LIMIT ?
--- name: look_numbered_entity
-SELECT aggregateid, sequence FROM outbox
-WHERE kafka_partition = ? AND sequence > ? AND aggregatetype = ? AND aggregateid = ?
+WHERE kafka_partition = ? AND sequence > ? AND aggregatetype = ?

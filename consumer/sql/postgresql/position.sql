@@ -84,18 +84,14 @@ DELETE FROM keepstep_idempotency_key WHERE (source, id) IN
      ORDER BY applied_at LIMIT $2)
 -- name: applying_set
 SELECT set_config('keepstep.applying', $1, true)
--- The look: two indexed ranges of the service's outbox. A waiting row's key may not be canonical
--- yet: where one entity is asked for, what may be a form of its key comes too.
+-- The look: two indexed ranges of the service's outbox, read in parts.
 -- name: look_incarnation
 SELECT incarnation FROM keepstep_relay
 -- name: look_waiting
-SELECT aggregateid FROM outbox
-WHERE sequence IS NULL AND aggregatetype = $1
-    AND ($2::text IS NULL OR aggregateid = $2 OR $3::bigint > 1 OR left(aggregateid, 1) <> '{'
-        OR aggregateid ~ '[[:space:]\\]')
-LIMIT $4
+SELECT aggregateid, position FROM outbox
+WHERE sequence IS NULL AND position > $2::bigint AND aggregatetype = $1
+ORDER BY position LIMIT $3
 -- name: look_numbered
 SELECT aggregateid, sequence::bigint FROM outbox
-WHERE kafka_partition = $1::bigint AND sequence > $2::bigint AND aggregatetype = $3
-    AND ($4::text IS NULL OR aggregateid = $4)
-LIMIT $5
+WHERE kafka_partition = $2::bigint AND sequence > $3::bigint AND aggregatetype = $1
+ORDER BY sequence LIMIT $4

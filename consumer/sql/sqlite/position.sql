@@ -71,4 +71,3 @@ SELECT aggregateid FROM outbox WHERE sequence IS NULL AND aggregatetype = ?1
 -- name: look_numbered
 SELECT aggregateid, sequence FROM outbox
 WHERE kafka_partition = ?1 AND sequence > ?2 AND aggregatetype = ?3
-    AND (?4 IS NULL OR aggregateid = ?4)
