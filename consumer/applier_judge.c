@@ -193,6 +193,12 @@ static bool applier_is_late_tombstone(struct owned *owned, const struct change *
     return false;
 }
 
+/** Longer ones are in no index of some databases. */
+static bool applier_key_fits(const struct change *change)
+{
+    return change->id.length <= STORE_KEY_MAX && change->source.length <= STORE_KEY_MAX;
+}
+
 static enum status applier_judge_change(struct applier *applier, struct owned *owned,
                                         struct batch_event *event, struct error *err)
 {
@@ -215,6 +221,11 @@ static enum status applier_judge_change(struct applier *applier, struct owned *o
         event->outcome = EVENT_DUPLICATE;
         return STATUS_OK;
     }
+    if (change->sequence == 0 && !applier_key_fits(change))
+        return applier_park_event(applier, event, REJECT_HELD, 0,
+                                  "the event's id or source has more than 255 bytes, so that it "
+                                  "cannot be recognised when it is published again",
+                                  err);
     if (!mapping->entry->foreign && change->record.key.data != NULL &&
         partition_of(change->record.key, owned->state.partition_count) != change->record.partition)
         return applier_park_event(applier, event, REJECT_HELD, 0,
@@ -282,14 +293,21 @@ enum status applier_judge(struct applier *applier, struct batch *batch, struct e
     return STATUS_OK;
 }
 
+/** @return whether its idempotency key is kept singly. */
+static bool applier_claims_key(const struct batch_event *event)
+{
+    return (event->outcome == EVENT_APPLY || event->outcome == EVENT_PARKED) &&
+           event->change.sequence == 0 && event->change.id.length > 0 &&
+           applier_key_fits(&event->change);
+}
+
 static enum status applier_judge_claims(struct applier *applier, struct batch *batch,
                                         const struct key_claim *claims, struct error *err)
 {
     size_t next = 0;
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_event *event = &batch->events[i];
-        bool counted = event->outcome == EVENT_APPLY || event->outcome == EVENT_PARKED;
-        if (!counted || event->change.sequence != 0 || event->change.id.length == 0)
+        if (!applier_claims_key(event))
             continue;
         enum key_verdict verdict = claims[next++].verdict;
         enum status status = STATUS_OK;
@@ -318,8 +336,7 @@ enum status applier_judge_keys(struct applier *applier, struct batch *batch, str
         return applier_no_memory(err);
     for (size_t i = 0; i < batch->count; i++) {
         const struct batch_event *event = &batch->events[i];
-        bool counted = event->outcome == EVENT_APPLY || event->outcome == EVENT_PARKED;
-        if (counted && event->change.sequence == 0 && event->change.id.length > 0)
+        if (applier_claims_key(event))
             claims[count++] = (struct key_claim){.source = event->change.source,
                                                  .id = event->change.id,
                                                  .digest = event->change.digest};

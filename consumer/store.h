@@ -15,6 +15,7 @@
 #define STORE_TOKEN_SIZE 37 /* a UUID and its NUL */
 #define STORE_ID_SIZE    64 /* longest event id that is remembered, with its NUL */
 #define STORE_NAME_SIZE  256
+#define STORE_KEY_MAX    255 /* bytes of an idempotency key's source, and of its id */
 #define SEQUENCE_WINDOW  256
 
 struct store;
@@ -226,7 +227,8 @@ struct store_ops {
      * without sequence (set aside included) and rows above each range. All such rows of the types
      * are read, however many wait, and none is kept. Legal outside a transaction. */
     enum status (*look)(struct store *store, struct look *look, struct error *err);
-    /** Claim single idempotency keys; sets each verdict; a new one is stored. */
+    /** Claim single idempotency keys, sources and ids of STORE_KEY_MAX bytes at most; sets each
+     * verdict; a new one is stored. */
     enum status (*claim_keys)(struct store *store, struct key_claim *claims, size_t count,
                               struct error *err);
     /** Write a run of changes of one entity type in the given order. Where the mapping is

@@ -136,6 +136,26 @@ static void going_back_to_the_savepoint_keeps_the_position(void)
     assert_int_equal(store_case_owned.next_offset, 8);
 }
 
+/* Bytes that are no text take the most room. */
+static void keys_of_the_greatest_length_are_kept_whole(void)
+{
+    char bytes[STORE_KEY_MAX];
+    memset(bytes, 0xff, sizeof bytes);
+    struct key_claim claims[] = {
+        {.source = {bytes, sizeof bytes}, .id = {bytes, sizeof bytes}, .digest = 1},
+        {.source = {bytes, sizeof bytes}, .id = {bytes, sizeof bytes - 1}, .digest = 2}};
+    store_case_begin();
+    assert_ok(store_case_ops->claim_keys(store_case_store, claims, 2, &store_case_err));
+    store_case_commit();
+    assert_int_equal(claims[0].verdict, KEY_NEW);
+    assert_int_equal(claims[1].verdict, KEY_NEW);
+    store_case_begin();
+    assert_ok(store_case_ops->claim_keys(store_case_store, claims, 2, &store_case_err));
+    store_case_commit();
+    assert_int_equal(claims[0].verdict, KEY_DUPLICATE);
+    assert_int_equal(claims[1].verdict, KEY_DUPLICATE);
+}
+
 static void keys_are_new_then_duplicates_and_conflicts_with_another_digest(void)
 {
     struct key_claim claims[] = {
@@ -300,6 +320,7 @@ int main(void)
         STORE_CASE(another_owner_fences_the_first_one_out),
         STORE_CASE(two_writers_at_a_time_make_the_second_retry),
         STORE_CASE(going_back_to_the_savepoint_keeps_the_position),
+        STORE_CASE(keys_of_the_greatest_length_are_kept_whole),
         STORE_CASE(keys_are_new_then_duplicates_and_conflicts_with_another_digest),
         STORE_CASE(rows_are_upserted_merged_and_deleted_twice),
         STORE_CASE(an_update_that_lacks_columns_is_held_where_there_is_no_row),

@@ -82,6 +82,29 @@ static void test_unsequenced_key_is_claimed(void **test)
     copy_finish(f);
 }
 
+static void test_an_id_or_source_that_is_too_long_for_a_key_is_held(void **test)
+{
+    (void)test;
+    struct copy *f = copy_begin("", false);
+    const char *value =
+        "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":%d,\"a\":\"p\",\"b\":\"p\"}}";
+    const char *most = test_format("%0255d", 1);
+    const char *longer = test_format("%0256d", 1);
+    copy_add_from(f, "tool", 0, longer, "", NULL, 1, test_format(value, 1));
+    copy_add_from(f, longer, 0, "k", "", NULL, 2, test_format(value, 2));
+    copy_add_from(f, most, 0, most, "", NULL, 3, test_format(value, 3));
+    copy_add_from(f, "tool", 0, longer, "", NULL, 1, "no JSON");
+    copy_apply(f);
+    assert_string_equal(copy_rows(f), "3|p|p\n");
+    assert_string_equal(
+        sqlite_text(f->database, "SELECT \"offset\", state FROM keepstep_parked ORDER BY 1"),
+        "0|0\n1|0\n3|2\n");
+    assert_string_equal(
+        sqlite_text(f->database, "SELECT length(source), length(id) FROM keepstep_idempotency_key"),
+        "255|255\n");
+    copy_finish(f);
+}
+
 static void test_malformed_parks_and_blocks_its_entity(void **test)
 {
     (void)test;
@@ -447,6 +470,7 @@ int main(void)
         TEST(test_gap_stops_after_what_came_before),
         TEST(test_covered_with_another_id_is_a_fork),
         TEST(test_unsequenced_key_is_claimed),
+        TEST(test_an_id_or_source_that_is_too_long_for_a_key_is_held),
         TEST(test_malformed_parks_and_blocks_its_entity),
         TEST(test_unique_swap_in_turn),
         TEST(test_waiting_is_cured_in_order),
