@@ -58,6 +58,8 @@ static const struct {
     {1977, STATUS_REJECT, REJECT_HELD, false},    /* a character that the column has not */
     {3140, STATUS_REJECT, REJECT_HELD, false},    /* no JSON */
     {4025, STATUS_REJECT, REJECT_HELD, false},    /* check */
+    {1153, STATUS_STOP, REJECT_HELD, true},       /* larger than max_allowed_packet */
+    {2020, STATUS_STOP, REJECT_HELD, false},      /* the same, of the client */
     {1205, STATUS_RETRY, REJECT_HELD, false},     /* lock timeout */
     {1213, STATUS_RETRY, REJECT_HELD, false},     /* deadlock */
     {1305, STATUS_RETRY, REJECT_HELD, false},     /* the savepoint is gone, so the rest is too */

@@ -220,6 +220,18 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
     return applier_write_singly(applier, batch, writes, count, err);
 }
 
+/** The first that could not be parked stops its partition. */
+static void applier_stop_at_parked(struct applier *applier, const struct batch *batch,
+                                   const struct parked_record *records, const char *reason)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->events[i].outcome != EVENT_PARKED || records++->parked_id != 0)
+            continue;
+        applier_stop_at(applier, &batch->events[i].change, reason);
+        return;
+    }
+}
+
 static enum status applier_write_parked(struct applier *applier, const struct batch *batch,
                                         struct error *err)
 {
@@ -252,7 +264,10 @@ static enum status applier_write_parked(struct applier *applier, const struct ba
             .parked_at_us = now,
             .next_attempt_us = now + APPLIER_BACKOFF_US};
     }
-    return applier->ops->park(applier->store, records, count, err);
+    enum status status = applier->ops->park(applier->store, records, count, err);
+    if (status == STATUS_STOP)
+        applier_stop_at_parked(applier, batch, records, err->text);
+    return status;
 }
 
 enum status applier_drop_kept(struct applier *applier, const struct owned *owned,
@@ -291,6 +306,8 @@ static enum status applier_write_superseded(struct applier *applier, const struc
                                               &applier->arena, &none, err);
         else if (event->outcome == EVENT_APPLY || (event->outcome == EVENT_PARKED && own))
             status = applier_drop_kept(applier, owned, change, err);
+        if (status == STATUS_STOP)
+            applier_stop_at(applier, change, err->text);
     }
     return status;
 }

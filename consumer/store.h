@@ -244,7 +244,8 @@ struct store_ops {
     enum status (*record_sequences)(struct store *store, const char *topic, int32_t partition,
                                     const struct sequence_state *sequences, size_t count,
                                     struct error *err);
-    /** Park records, each blocking its entity. */
+    /** Park records, each blocking its entity. @return OK; STOP (the first without a parked_id does
+     * not fit); RETRY; FATAL. */
     enum status (*park)(struct store *store, struct parked_record *records, size_t count,
                         struct error *err);
     /** Read parked records, oldest first per entity ((topic, partition, offset) order); legal

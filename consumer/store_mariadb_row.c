@@ -142,10 +142,14 @@ enum status store_mariadb_write(struct store_mariadb *self, struct mapped_table 
     for (size_t i = 0; status == STATUS_OK && i < count;) {
         size_t rows = 0;
         size_t size = 0;
-        for (; i < count && rows < rows_max && size < size_max; i++, rows++) {
+        for (; i < count && rows < rows_max; i++, rows++) {
+            size_t row_size = 0;
             for (size_t j = 0; j < order_count; j++)
-                size += value_set(&schema->columns[order[j]], &self->arrays[j], rows,
-                                  &changes[i]->values[order[j]], form);
+                row_size += value_set(&schema->columns[order[j]], &self->arrays[j], rows,
+                                      &changes[i]->values[order[j]], form);
+            if (rows > 0 && size + row_size > size_max)
+                break;
+            size += row_size;
         }
         status = chunk_execute(self, table, form, order, order_count, rows, err);
         if (status == STATUS_OK)

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define COLUMN_SIZE 256
+#define COLUMN_SIZE     256
+#define PACKET_OVERHEAD 256
+#define VALUE_OVERHEAD  16
 
 static const char *const statement_texts[STATEMENT_COUNT] = {
 #define STATEMENT_TEXT(name) [STATEMENT_##name] = SQL_##name,
@@ -155,6 +157,21 @@ enum status store_mariadb_query(struct statement *statement, const struct parame
     return status;
 }
 
+/* The server, or the connection, would break at it. */
+static enum status packet_check(const struct store_mariadb *self,
+                                const struct parameter *parameters, size_t count, struct error *err)
+{
+    size_t size = PACKET_OVERHEAD;
+    for (size_t i = 0; i < count; i++)
+        size += parameters[i].bytes.length + VALUE_OVERHEAD;
+    if (size <= self->packet_size)
+        return STATUS_OK;
+    return error_set(err, STATUS_STOP,
+                     "more than the server's max_allowed_packet of %zu bytes takes: raise it and "
+                     "start the agent again",
+                     self->packet_size);
+}
+
 enum status store_mariadb_start(struct store_mariadb *self, enum statement_id id,
                                 const struct parameter *parameters, size_t count,
                                 struct statement **ret_statement, bool *ret_row, struct error *err)
@@ -163,6 +180,8 @@ enum status store_mariadb_start(struct store_mariadb *self, enum statement_id id
     enum status status = STATUS_OK;
     if (statement->handle == NULL)
         status = store_mariadb_statement(self, statement, statement_texts[id], err);
+    if (status == STATUS_OK)
+        status = packet_check(self, parameters, count, err);
     if (status != STATUS_OK)
         return status;
     *ret_statement = statement;

@@ -124,6 +124,42 @@ static void test_malformed_parks_and_blocks_its_entity(void **test)
     copy_finish(f);
 }
 
+/* As a database that takes no record of the offset 3. */
+static enum status narrow_park(struct store *store, struct parked_record *records, size_t count,
+                               struct error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (records[i].record.offset == 3)
+            return error_set(err, STATUS_STOP, "raise max_allowed_packet");
+        enum status status = store_sqlite_ops.park(store, &records[i], 1, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+static void test_record_that_cannot_even_be_parked_stops_its_partition(void **test)
+{
+    (void)test;
+    static struct store_ops narrow_ops;
+    struct copy *f = copy_begin("", false);
+    narrow_ops = store_sqlite_ops;
+    narrow_ops.park = narrow_park;
+    applier_free(f->applier);
+    f->ops = &narrow_ops;
+    f->applier = copy_open(f);
+    copy_add(f, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(f, 2, 2, "u", ",\"a\":7");
+    copy_add(f, 3, 3, "c", ",\"a\":\"3\",\"b\":\"3\"");
+    copy_add(f, 4, 2, "u", ",\"a\":7");
+    copy_add(f, 5, 5, "c", ",\"a\":\"5\",\"b\":\"5\"");
+    copy_apply(f);
+    assert_string_equal(copy_rows(f), "1|1|1\n3|3|3\n");
+    assert_int_equal(copy_where(f).next_offset, 3);
+    assert_string_equal(copy_where(f).stopped, "offset 3: raise max_allowed_packet");
+    copy_finish(f);
+}
+
 static const char unique_table[] =
     "CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT UNIQUE, b TEXT)";
 
@@ -472,6 +508,7 @@ int main(void)
         TEST(test_unsequenced_key_is_claimed),
         TEST(test_an_id_or_source_that_is_too_long_for_a_key_is_held),
         TEST(test_malformed_parks_and_blocks_its_entity),
+        TEST(test_record_that_cannot_even_be_parked_stops_its_partition),
         TEST(test_unique_swap_in_turn),
         TEST(test_waiting_is_cured_in_order),
         TEST(test_delete_does_not_wait_for_ever_behind_a_create),

@@ -1,4 +1,5 @@
 /* MariaDB sessions: what each error number means, the parts of a URL, what a session is set to. */
+#include "common/buffer.h"
 #include "common/mariadb_session.h"
 
 #include "common/mariadb_url.h"
@@ -9,48 +10,54 @@
 
 static struct error err;
 
+struct verdict {
+    enum status status;
+    enum reject_kind reject;
+    bool lost;
+    unsigned int numbers[40]; /* ended by 0 */
+};
+
+static const struct verdict verdicts[] = {
+    {STATUS_REJECT,
+     REJECT_WAITING,
+     false,
+     {1062, 1586, 1022, 1859, 1557, 1761, 1762, 1216, 1217, 1451, 1452}},
+    {STATUS_REJECT, REJECT_HELD, false, {1048, 1118, 1263, 1264, 1265, 1292, 1300,
+                                         1364, 1365, 1366, 1367, 1406, 1411, 1525,
+                                         1526, 1644, 1690, 1977, 3140, 4025}},
+    {STATUS_STOP, REJECT_HELD, true, {1153}},
+    {STATUS_STOP, REJECT_HELD, false, {2020}},
+    {STATUS_RETRY, REJECT_HELD, false, {1205, 1213, 1305, 1020, 1021, 1026, 1030, 1114, 1037,
+                                        1038, 1041, 1206, 1461, 1637, 1044, 1142, 1143, 1227,
+                                        1370, 1223, 1317, 1412, 1615, 1689, 1969}},
+    {STATUS_RETRY, REJECT_HELD, true, {1040, 1047, 1053, 1080, 1129, 1152, 1158, 1159, 1160, 1161,
+                                       1180, 1184, 1203, 1226, 1290, 1836, 1927, 2002, 2003, 2005,
+                                       2006, 2008, 2012, 2013, 2026, 2027, 2055, 5013, 5014}},
+};
+
+/* What nobody lists ends the agent: wrong credentials, absent tables, our own SQL. */
+static const struct verdict *expected_verdict(unsigned int number)
+{
+    static const struct verdict fatal = {.status = STATUS_FATAL};
+    for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
+        for (size_t j = 0; verdicts[i].numbers[j] != 0; j++) {
+            if (verdicts[i].numbers[j] == number)
+                return &verdicts[i];
+        }
+    }
+    return &fatal;
+}
+
 static void each_error_number_has_one_verdict(void **state)
 {
     (void)state;
-    static const struct {
-        unsigned int number;
-        enum status status;
-        enum reject_kind reject;
-        bool lost;
-    } expected[] = {
-        {1062, STATUS_REJECT, REJECT_WAITING, false}, {1586, STATUS_REJECT, REJECT_WAITING, false},
-        {1451, STATUS_REJECT, REJECT_WAITING, false}, {1452, STATUS_REJECT, REJECT_WAITING, false},
-        {1216, STATUS_REJECT, REJECT_WAITING, false}, {1761, STATUS_REJECT, REJECT_WAITING, false},
-        {1048, STATUS_REJECT, REJECT_HELD, false},    {1264, STATUS_REJECT, REJECT_HELD, false},
-        {1265, STATUS_REJECT, REJECT_HELD, false},    {1292, STATUS_REJECT, REJECT_HELD, false},
-        {1364, STATUS_REJECT, REJECT_HELD, false},    {1366, STATUS_REJECT, REJECT_HELD, false},
-        {1406, STATUS_REJECT, REJECT_HELD, false},    {1644, STATUS_REJECT, REJECT_HELD, false},
-        {3140, STATUS_REJECT, REJECT_HELD, false},    {4025, STATUS_REJECT, REJECT_HELD, false},
-        {1205, STATUS_RETRY, REJECT_HELD, false},     {1213, STATUS_RETRY, REJECT_HELD, false},
-        {1305, STATUS_RETRY, REJECT_HELD, false},     {1020, STATUS_RETRY, REJECT_HELD, false},
-        {1021, STATUS_RETRY, REJECT_HELD, false},     {1114, STATUS_RETRY, REJECT_HELD, false},
-        {1044, STATUS_RETRY, REJECT_HELD, false},     {1142, STATUS_RETRY, REJECT_HELD, false},
-        {1317, STATUS_RETRY, REJECT_HELD, false},     {1969, STATUS_RETRY, REJECT_HELD, false},
-        {1290, STATUS_RETRY, REJECT_HELD, true},      {1836, STATUS_RETRY, REJECT_HELD, true},
-        {1053, STATUS_RETRY, REJECT_HELD, true},      {1180, STATUS_RETRY, REJECT_HELD, true},
-        {1927, STATUS_RETRY, REJECT_HELD, true},      {2002, STATUS_RETRY, REJECT_HELD, true},
-        {2006, STATUS_RETRY, REJECT_HELD, true},      {2013, STATUS_RETRY, REJECT_HELD, true},
-        {2026, STATUS_RETRY, REJECT_HELD, true},      {5013, STATUS_RETRY, REJECT_HELD, true},
-        {1045, STATUS_FATAL, REJECT_HELD, false}, /* credentials */
-        {1049, STATUS_FATAL, REJECT_HELD, false}, /* no such database */
-        {1054, STATUS_FATAL, REJECT_HELD, false}, /* no such column */
-        {1064, STATUS_FATAL, REJECT_HELD, false}, /* our own SQL */
-        {1146, STATUS_FATAL, REJECT_HELD, false}, /* no such table */
-        {2014, STATUS_FATAL, REJECT_HELD, false}, /* our own use of the library */
-    };
-    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+    for (unsigned int number = 0; number < 10000; number++) {
+        const struct verdict *expected = expected_verdict(number);
         enum reject_kind reject = REJECT_WAITING;
-        bool lost = !expected[i].lost;
-        enum status status = mariadb_session_classify(expected[i].number, &reject, &lost);
-        if (status != expected[i].status || reject != expected[i].reject ||
-            lost != expected[i].lost)
-            test_fail("%u: %s, reject %d, lost %d", expected[i].number, status_name(status), reject,
-                      lost);
+        bool lost = !expected->lost;
+        enum status status = mariadb_session_classify(number, &reject, &lost);
+        if (status != expected->status || reject != expected->reject || lost != expected->lost)
+            test_fail("%u: %s, reject %d, lost %d", number, status_name(status), reject, lost);
     }
 }
 
@@ -236,6 +243,28 @@ static void refused_credentials_are_fatal_and_an_absent_server_is_waited_for(voi
     mariadb_session_close(session);
 }
 
+static void a_statement_beyond_the_packet_size_stops_and_ends_the_session(void **state)
+{
+    (void)state;
+    const char *url = database_url("packets");
+    MYSQL *session = NULL;
+    struct buffer sql;
+    mariadb_execute(url, "SET GLOBAL max_allowed_packet = 65536");
+    enum status status = open_url(url, false, &session);
+    mariadb_execute(url, "SET GLOBAL max_allowed_packet = DEFAULT");
+    assert_int_equal(status, STATUS_OK);
+    buffer_init(&sql, 200000);
+    buffer_append_text(&sql, "SELECT '");
+    for (size_t i = 0; i < 10000; i++)
+        buffer_append_text(&sql, "0123456789");
+    buffer_append_text(&sql, "'");
+    assert_int_equal(mariadb_session_execute(session, buffer_text(&sql), &err), STATUS_STOP);
+    assert_int_equal(err.native_code, 1153);
+    assert_true(err.connection_lost);
+    buffer_done(&sql);
+    mariadb_session_close(session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +272,7 @@ int main(void)
         TEST(a_url_is_taken_apart_and_decoded),
         TEST(a_wrong_url_is_refused_without_being_shown),
         TEST_WITH_LIMIT(a_session_sets_what_the_server_had_otherwise, 120),
+        TEST_WITH_LIMIT(a_statement_beyond_the_packet_size_stops_and_ends_the_session, 120),
         TEST_WITH_LIMIT(rows_that_match_count_though_nothing_changes, 120),
         TEST_WITH_LIMIT(a_read_only_session_writes_nothing, 120),
         TEST_WITH_LIMIT(a_killed_session_does_not_connect_again, 120),

@@ -1,0 +1,140 @@
+/* What the MariaDB store does at the server's limits: packets, and columns that became narrower. */
+#include "consumer/store.h"
+#include "tests/support/mariadb.h"
+#include "tests/support/test.h"
+
+#define PACKET_SIZE 65536
+
+static struct column columns[] = {
+    {.name = (char[]){"id"}, .type = COLUMN_INTEGER, .is_key = true},
+    {.name = (char[]){"price"}, .type = COLUMN_DECIMAL, .nullable = true},
+    {.name = (char[]){"note"}, .type = COLUMN_TEXT, .nullable = true},
+};
+static size_t key_columns[] = {0};
+static struct entity_schema schema = {.entity_type = (char[]){"order"},
+                                      .columns = columns,
+                                      .column_count = 3,
+                                      .key_columns = key_columns,
+                                      .key_count = 1};
+static struct config_entry entry = {.entity_type = (char[]){"order"}, .table = (char[]){"orders"}};
+static struct mapping mapping = {.schema = &schema, .entry = &entry};
+static const struct store_ops *const ops = &store_mariadb_ops;
+static struct error err;
+static const char *url;
+
+#define assert_ok(call) check_ok(call, __LINE__)
+static void check_ok(enum status status, int line)
+{
+    if (status != STATUS_OK)
+        test_fail("line %d: %s: %s", line, status_name(status), err.text);
+}
+
+static struct store *open_prepared(void)
+{
+    struct store *store = NULL;
+    struct store_options options = {.path = url, .service = "billing", .install = true};
+    error_clear(&err);
+    assert_ok(ops->open(&options, &store, &err));
+    assert_ok(ops->prepare(store, &mapping, &err));
+    return store;
+}
+
+/* One with the smallest packets that Keepstep reckons with. */
+static struct store *open_small(void)
+{
+    url = mariadb_database("small");
+    mariadb_execute(url, test_format("SET GLOBAL max_allowed_packet = %d", PACKET_SIZE));
+    struct store *store = open_prepared();
+    mariadb_execute(url, "SET GLOBAL max_allowed_packet = DEFAULT");
+    return store;
+}
+
+static char *text_of(size_t length)
+{
+    static char text[2 * PACKET_SIZE + 1];
+    memset(text, 'x', length);
+    text[length] = '\0';
+    return text;
+}
+
+#define ROWS 8
+
+/* @return what applying that many rows gives, with notes of a third of that length and of that one
+ * in turn. */
+static enum status apply(struct store *store, size_t count, size_t length, const char *price)
+{
+    struct value values[ROWS][3];
+    struct change rows[ROWS];
+    const struct change *changes[ROWS];
+    size_t failed = 0;
+    for (size_t i = 0; i < count; i++) {
+        values[i][0] = (struct value){.kind = VALUE_INTEGER, .integer = (int64_t)i};
+        values[i][1] = (struct value){.kind = VALUE_TEXT, .text = slice_of(price)};
+        values[i][2] = (struct value){.kind = VALUE_TEXT,
+                                      .text = {text_of(length), i % 2 == 0 ? length / 3 : length}};
+        rows[i] = (struct change){.op = CHANGE_CREATE,
+                                  .entity_type = slice_of("order"),
+                                  .entity_key = slice_of(test_format("{\"id\":%zu}", i)),
+                                  .schema = &schema,
+                                  .values = values[i]};
+        changes[i] = &rows[i];
+    }
+    return ops->apply(store, &mapping, changes, count, &failed, &err);
+}
+
+static void
+a_record_beyond_the_packet_size_stops_with_advice_and_those_before_it_are_parked(void **state)
+{
+    (void)state;
+    struct store *store = open_small();
+    struct parked_record records[3] = {{.entity_key = slice_of("k")}};
+    struct superseded_image image = {.entity_type = slice_of("order"), .entity_key = slice_of("k")};
+    for (int i = 0; i < 3; i++)
+        records[i] = (struct parked_record){
+            .record = {.topic = "order",
+                       .offset = i,
+                       .value = slice_of(i == 1 ? text_of(PACKET_SIZE) : "small")},
+            .entity_type = slice_of("order"),
+            .entity_key = slice_of("k"),
+            .reason = slice_of("refused")};
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_int_equal(ops->park(store, records, 3, &err), STATUS_STOP);
+    assert_true(records[0].parked_id > 0);
+    assert_true(records[1].parked_id == 0);
+    assert_non_null(strstr(err.text, "max_allowed_packet of 65536 bytes"));
+    error_clear(&err);
+    image.record = records[1].record;
+    assert_int_equal(
+        ops->superseded(store, SUPERSEDED_KEEP, &image, NULL, &(struct superseded_image){0}, &err),
+        STATUS_STOP);
+    assert_false(err.connection_lost);
+    error_clear(&err);
+    assert_ok(ops->commit(store, false, &err));
+    ops->close(store);
+}
+
+static void rows_are_sent_in_packets_that_the_server_takes(void **state)
+{
+    (void)state;
+    struct store *store = open_small();
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(apply(store, ROWS, PACKET_SIZE - 5536, "1.5"));
+    assert_int_equal(apply(store, 2, PACKET_SIZE, "1.5"), STATUS_REJECT);
+    assert_int_equal(err.reject, REJECT_HELD);
+    error_clear(&err);
+    assert_ok(ops->commit(store, false, &err));
+    assert_string_equal(
+        mariadb_text(url, "SELECT count(*), min(length(note)), max(length(note)) FROM orders"),
+        "8|20000|60000\n");
+    ops->close(store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(
+            a_record_beyond_the_packet_size_stops_with_advice_and_those_before_it_are_parked, 120),
+        TEST_WITH_LIMIT(rows_are_sent_in_packets_that_the_server_takes, 120),
+    };
+    return TEST_RUN(tests);
+}
