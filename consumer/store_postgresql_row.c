@@ -30,7 +30,6 @@ static const struct column_form column_forms[] = {
     {COLUMN_TIME, "time", "time", WIRE_TIME, 0, 0},
     {COLUMN_UUID, "uuid", "uuid", WIRE_TEXT, 0, 0},
     {COLUMN_JSON, "json", "json", WIRE_TEXT, 0, 0},
-    {COLUMN_JSON, "jsonb", "jsonb", WIRE_TEXT, 0, 0},
     {COLUMN_JSON, "text", "text", WIRE_TEXT, 0, 0},
 };
 

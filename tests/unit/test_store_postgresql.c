@@ -143,6 +143,10 @@ static void tables_that_would_change_a_value_are_refused(void **state)
     assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, note text, "
                    "more int NOT NULL)",
                    "column \"more\"");
+    columns[2].type = COLUMN_JSON; /* jsonb sorts members and drops all but the last of a name */
+    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, note jsonb)",
+                   "is declared jsonb, which does not keep a json exactly: declare it json");
+    columns[2].type = COLUMN_TEXT;
     assert_refused("CREATE TABLE orders(price numeric, note text)", "has no column \"id\"");
     assert_refused("CREATE VIEW orders AS SELECT 1 AS id", "is no table of its own");
     postgresql_execute(url, "DROP VIEW orders");
