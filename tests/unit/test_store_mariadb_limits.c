@@ -60,7 +60,7 @@ static char *text_of(size_t length)
 #define ROWS 8
 
 /* @return what applying that many rows gives, with notes of a third of that length and of that one
- * in turn. */
+ * in turn; the price is the first one's. */
 static enum status apply(struct store *store, size_t count, size_t length, const char *price)
 {
     struct value values[ROWS][3];
@@ -69,7 +69,7 @@ static enum status apply(struct store *store, size_t count, size_t length, const
     size_t failed = 0;
     for (size_t i = 0; i < count; i++) {
         values[i][0] = (struct value){.kind = VALUE_INTEGER, .integer = (int64_t)i};
-        values[i][1] = (struct value){.kind = VALUE_TEXT, .text = slice_of(price)};
+        values[i][1] = (struct value){.kind = VALUE_TEXT, .text = slice_of(i == 0 ? price : "1.5")};
         values[i][2] = (struct value){.kind = VALUE_TEXT,
                                       .text = {text_of(length), i % 2 == 0 ? length / 3 : length}};
         rows[i] = (struct change){.op = CHANGE_CREATE,
@@ -129,11 +129,46 @@ static void rows_are_sent_in_packets_that_the_server_takes(void **state)
     ops->close(store);
 }
 
+/* What prepare() found in the catalogue has been altered meanwhile. */
+static void a_value_that_a_column_altered_meanwhile_would_round_is_held(void **state)
+{
+    (void)state;
+    url = mariadb_database("altered");
+    mariadb_execute(url, "CREATE TABLE orders(id int PRIMARY KEY, price decimal(9,2), note text)");
+    struct store *store = open_prepared();
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(apply(store, ROWS, 3, "1.55"));
+    assert_ok(ops->commit(store, false, &err));
+    mariadb_execute(url, "ALTER TABLE orders MODIFY price decimal(9,1)");
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    for (size_t count = 1; count <= ROWS; count += ROWS - 1) {
+        assert_int_equal(apply(store, count, 3, "2.55"), STATUS_REJECT);
+        assert_int_equal(err.reject, REJECT_HELD);
+        assert_int_equal(err.native_code, 1265);
+        assert_non_null(strstr(err.text, "price"));
+        error_clear(&err);
+        assert_ok(ops->savepoint(store, true, &err));
+    }
+    assert_ok(apply(store, ROWS, 3, "2.5"));
+    assert_ok(ops->commit(store, false, &err));
+
+    /* What a service's trigger has to say is no reason. */
+    mariadb_execute(url, "CREATE TRIGGER warns BEFORE UPDATE ON orders FOR EACH ROW "
+                         "SIGNAL SQLSTATE '01000' SET MESSAGE_TEXT = 'seldom'");
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(apply(store, ROWS, 3, "2.5"));
+    assert_ok(ops->commit(store, false, &err));
+    assert_string_equal(mariadb_text(url, "SELECT max(price), min(price) FROM orders"),
+                        "2.5|1.5\n");
+    ops->close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(
             a_record_beyond_the_packet_size_stops_with_advice_and_those_before_it_are_parked, 120),
+        TEST_WITH_LIMIT(a_value_that_a_column_altered_meanwhile_would_round_is_held, 120),
         TEST_WITH_LIMIT(rows_are_sent_in_packets_that_the_server_takes, 120),
     };
     return TEST_RUN(tests);
