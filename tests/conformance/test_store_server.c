@@ -10,7 +10,7 @@
 static struct store *open_behind_proxy(void)
 {
     struct store *store = NULL;
-    struct store_options options = {.path = cutting_proxy_start(store_case_database()),
+    struct store_options options = {.path = cutting_proxy_start(store_case_agent_database()),
                                     .service = "billing"};
     assert_ok(store_case_ops->open(&options, &store, &store_case_err));
     assert_ok(store_case_ops->prepare(store, &store_case_mapping, &store_case_err));

@@ -91,7 +91,7 @@ static void prepare_wide(struct wide *wide, enum column_type type, uint32_t prec
     wide->schema.columns = wide->columns;
     wide->schema.key_columns = wide->key_columns;
     wide->mapping = (struct mapping){.schema = &wide->schema, .entry = &wide->entry};
-    assert_ok(store_case_ops->prepare(store_case_store, &wide->mapping, &store_case_err));
+    store_case_prepare(&wide->mapping);
 }
 
 static enum status write_value(const struct wide *wide, int64_t id, struct value value)

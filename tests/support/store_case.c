@@ -95,13 +95,24 @@ static void mariadb_crash(void)
     mariadb_start();
 }
 
+static const char postgresql_agent[] =
+    "DO $$ BEGIN CREATE ROLE keepstep_lag; CREATE ROLE keepstep_agent LOGIN; "
+    "EXCEPTION WHEN duplicate_object THEN NULL; END $$";
+
+static const char mariadb_agent[] =
+    "CREATE ROLE IF NOT EXISTS keepstep_lag; CREATE ROLE IF NOT EXISTS keepstep_agent; "
+    "CREATE USER IF NOT EXISTS agent@localhost; GRANT keepstep_agent TO agent@localhost; "
+    "SET DEFAULT ROLE keepstep_agent FOR agent@localhost";
+
 static const struct store_back_end back_ends[] = {
-    {"memory:", false, runs_everywhere, file_database, memory_rows, NULL, NULL, NULL},
-    {"sqlite:", false, runs_everywhere, file_database, sqlite_rows, sqlite_text, NULL, NULL},
+    {"memory:", false, runs_everywhere, file_database, memory_rows, NULL, NULL, NULL, NULL, NULL},
+    {"sqlite:", false, runs_everywhere, file_database, sqlite_rows, sqlite_text, NULL, NULL, NULL,
+     NULL},
     {"postgresql:", true, postgresql_skip_reason, postgresql_new_database, postgresql_rows,
-     postgresql_text, postgresql_kill_backends, postgresql_crash},
+     postgresql_text, postgresql_kill_backends, postgresql_crash, "keepstep_agent",
+     postgresql_agent},
     {"mysql:", true, mariadb_skip_reason, mariadb_new_database, mariadb_rows, mariadb_text,
-     mariadb_kill_backends, mariadb_crash},
+     mariadb_kill_backends, mariadb_crash, "agent", mariadb_agent},
 };
 #define BACK_ENDS (sizeof back_ends / sizeof back_ends[0])
 _Static_assert(BACK_ENDS <= STORE_BACK_ENDS_MAX, "results of every back end");
@@ -117,12 +128,50 @@ const char *store_case_database(void)
     return database;
 }
 
+const char *store_case_agent_database(void)
+{
+    if (!store_case_back_end->is_server)
+        return database;
+    return test_format("%s//%s%s", store_case_back_end->url, store_case_back_end->agent,
+                       strchr(database, '@'));
+}
+
+/* What `init --print-sql` prints for the agent. */
+static void run_copy_sql(const struct mapping *mapping, size_t count)
+{
+    struct buffer sql;
+    if (!store_case_back_end->is_server)
+        return;
+    buffer_init(&sql, 65536);
+    assert_ok(store_case_ops->copy_sql(mapping, count, &sql, &store_case_err));
+    (void)store_case_back_end->text(database, buffer_text(&sql));
+    buffer_done(&sql);
+}
+
+/* What `init` does, with an administrator's rights. */
+static void install(void)
+{
+    struct store *administrator = NULL;
+    struct store_options options = {.path = database, .service = "billing", .install = true};
+    assert_ok(store_case_ops->open(&options, &administrator, &store_case_err));
+    store_case_ops->close(administrator);
+    if (store_case_back_end->is_server)
+        (void)store_case_back_end->text(database, store_case_back_end->agent_sql);
+    run_copy_sql(NULL, 0);
+}
+
 struct store *store_case_open(void)
 {
     struct store *another = NULL;
-    struct store_options options = {.path = database, .service = "billing", .install = true};
+    struct store_options options = {.path = store_case_agent_database(), .service = "billing"};
     assert_ok(store_case_ops->open(&options, &another, &store_case_err));
     return another;
+}
+
+void store_case_prepare(const struct mapping *mapping)
+{
+    run_copy_sql(mapping, 1);
+    assert_ok(store_case_ops->prepare(store_case_store, mapping, &store_case_err));
 }
 
 struct fence store_case_fence(int64_t new_offset)
@@ -227,8 +276,9 @@ static void open_case(size_t index)
     database = store_case_back_end->database();
     error_clear(&store_case_err);
     arena_init(&store_case_arena, (size_t)1024 * 1024);
+    install();
     store_case_store = store_case_open();
-    assert_ok(store_case_ops->prepare(store_case_store, &store_case_mapping, &store_case_err));
+    store_case_prepare(&store_case_mapping);
     store_case_owned = (struct partition_state){.topic = STORE_CASE_TOPIC,
                                                 .next_offset = 5,
                                                 .token = "t1",

@@ -20,6 +20,8 @@ struct store_back_end {
     const char *(*text)(const char *database, const char *sql);
     void (*kill_sessions)(const char *database);
     void (*crash)(void); /* the server ends without a goodbye and starts again */
+    const char *agent;   /* of a server: the user that holds the role keepstep_agent and no more */
+    const char *agent_sql; /* creates it */
 };
 
 enum store_case_result { STORE_CASE_NOT_RUN, STORE_CASE_FAILED, STORE_CASE_SKIPPED, STORE_CASE_OK };
@@ -66,11 +68,17 @@ extern const struct mapping store_case_mapping;
 #define assert_ok(call) store_case_check(call, __LINE__)
 void store_case_check(enum status status, int line);
 
-/** @return store_options.path of the running case. */
+/** @return store_options.path of the running case, of a server its administrator's. */
 const char *store_case_database(void);
 
-/** @return another open store on the same database. */
+/** @return store_options.path of the agent, which on a server has the rights of its role alone. */
+const char *store_case_agent_database(void);
+
+/** @return another open store on the same database, the agent's. */
 struct store *store_case_open(void);
+
+/** Prepare a mapping for the agent, whose table an administrator makes where it is a server's. */
+void store_case_prepare(const struct mapping *mapping);
 
 /** @return a fence that moves the owned position. */
 struct fence store_case_fence(int64_t new_offset);
