@@ -110,12 +110,12 @@ static enum status agent_on_record(struct agent *agent, const struct feed_event 
     size_t index = applier_find(agent->applier, event->topic, event->partition);
     if (index == SIZE_MAX || agent->partitions[index].paused)
         return STATUS_OK;
-    if (agent_check_anchor(agent, index, &event->record, &pass, &stop) == STATUS_STOP)
+    struct record record = event->record;
+    record.form = applier_form(agent->applier, record.topic);
+    if (agent_check_anchor(agent, index, &record, &pass, &stop) == STATUS_STOP)
         return agent_stop_partition(agent, index, stop.text, err);
     if (!pass)
         return STATUS_OK;
-    struct record record = event->record;
-    record.form = applier_form(agent->applier, record.topic);
     return batch_add(&agent->batch, &record, index, applier_lookup, agent->applier, err);
 }
 

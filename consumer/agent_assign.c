@@ -261,17 +261,16 @@ enum status agent_check_anchor(struct agent *agent, size_t index, const struct r
                                bool *ret_pass, struct error *err)
 {
     struct agent_partition *partition = &agent->partitions[index];
+    char found[STORE_ID_SIZE];
     int64_t anchor = partition->anchor_offset;
     *ret_pass = true;
     if (anchor < 0)
         return STATUS_OK;
     partition->anchor_offset = -1;
     *ret_pass = record->offset != anchor;
-    for (size_t i = 0; i < record->header_count && record->offset == anchor; i++) {
-        if (slice_is(record->headers[i].name, "ce_id") &&
-            slice_is(record->headers[i].value, partition->anchor_id))
-            return STATUS_OK;
-    }
+    applier_anchor(record, found);
+    if (record->offset == anchor && strcmp(found, partition->anchor_id) == 0)
+        return STATUS_OK;
     return error_set(err, STATUS_STOP,
                      "offset %lld does not hold event %s, which this copy applied there: the topic "
                      "was recreated or truncated; restore it, or take a new copy",

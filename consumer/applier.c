@@ -57,8 +57,11 @@ static enum status applier_begin(struct applier *applier, bool *ret_nothing, str
             continue;
         struct fence fence = applier_fence(owned);
         fence.new_offset = owned->next_offset;
-        fence.anchor_offset = owned->anchor_offset;
-        fence.anchor_id = owned->anchor_offset < 0 ? "" : owned->anchor_id;
+        if (owned->anchor != NULL) {
+            applier_anchor(owned->anchor, owned->anchor_id);
+            fence.anchor_offset = owned->anchor->offset;
+            fence.anchor_id = owned->anchor_id;
+        }
         fence.stopped = owned->stop_offset == INT64_MAX ? NULL : owned->stop_reason;
         fences[count++] = fence;
     }

@@ -71,6 +71,10 @@ const struct entity_schema *applier_lookup(void *context, struct slice entity_ty
 /** @return how another program writes the topic's records, NULL where they are Keepstep's own. */
 const struct record_form *applier_form(const struct applier *applier, const char *topic);
 
+/** What tells a record from any other at its offset (rule 5): the id of its event, or where
+ * another program wrote it, or without one, a digest of key and value. */
+void applier_anchor(const struct record *record, char ret_id[static STORE_ID_SIZE]);
+
 /** Apply a batch and the noted ends in one transaction. Memory moves only after the commit.
  * Events of a partition that was reloaded do not count until applier_seen_reload().
  * @return OK (partitions may have stopped: see applier_partition()); RETRY (rolled back: the same

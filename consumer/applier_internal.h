@@ -37,8 +37,8 @@ struct owned {
     size_t sequence_count;
     size_t sequence_size;
     int64_t next_offset;
-    int64_t anchor_offset;
-    const char *anchor_id;
+    const struct record *anchor; /* the last data record; NULL: none yet */
+    char anchor_id[STORE_ID_SIZE];
     size_t parked;
 };
 

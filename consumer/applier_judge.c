@@ -4,6 +4,7 @@
 
 #include "common/digest.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,6 +238,20 @@ static enum status applier_judge_change(struct applier *applier, struct owned *o
     return STATUS_OK;
 }
 
+void applier_anchor(const struct record *record, char ret_id[static STORE_ID_SIZE])
+{
+    struct slice id = {0};
+    for (size_t i = 0; record->form == NULL && i < record->header_count && id.data == NULL; i++) {
+        if (slice_is(record->headers[i].name, "ce_id"))
+            id = record->headers[i].value;
+    }
+    if (id.length > 0 && id.length < STORE_ID_SIZE)
+        (void)snprintf(ret_id, STORE_ID_SIZE, "%.*s", SLICE_ARGS(id));
+    else
+        (void)snprintf(ret_id, STORE_ID_SIZE, "xxh3:%016" PRIx64 ":%016" PRIx64,
+                       digest_64(record->key), digest_64(record->value));
+}
+
 static enum status applier_judge_event(struct applier *applier, struct batch_event *event,
                                        struct error *err)
 {
@@ -267,10 +282,7 @@ static enum status applier_judge_event(struct applier *applier, struct batch_eve
     owned->touched = true;
     owned->next_offset = change->record.offset + 1;
     event->own_last = applier->publishes ? applier_own_last(applier, owned) : 0;
-    if (change->id.length > 0 && change->id.length < STORE_ID_SIZE) {
-        owned->anchor_offset = change->record.offset;
-        owned->anchor_id = change->id.data;
-    }
+    owned->anchor = &change->record;
     return STATUS_OK;
 }
 

@@ -243,7 +243,7 @@ void applier_begin_work(struct applier *applier)
         owned->touched = false;
         owned->parked = 0;
         owned->next_offset = owned->state.next_offset;
-        owned->anchor_offset = -1;
+        owned->anchor = NULL;
         if (owned->sequence_size < count) {
             free(owned->sequences);
             owned->sequences = calloc(count, sizeof *owned->sequences);
@@ -288,9 +288,9 @@ static void applier_advance_partition(struct applier *applier, struct owned *own
     owned->sequences = old;
     owned->sequence_size = old_count;
     state->next_offset = owned->next_offset;
-    if (owned->anchor_offset >= 0) {
-        state->anchor_offset = owned->anchor_offset;
-        (void)snprintf(state->anchor_id, sizeof state->anchor_id, "%s", owned->anchor_id);
+    if (owned->anchor != NULL) {
+        state->anchor_offset = owned->anchor->offset;
+        memcpy(state->anchor_id, owned->anchor_id, sizeof state->anchor_id);
     }
     state->parked_count += (int64_t)owned->parked;
     bool stops = owned->stop_offset != INT64_MAX && state->stopped[0] == '\0';
