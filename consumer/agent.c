@@ -16,8 +16,7 @@
 #define AGENT_HINT_US        200000
 #define AGENT_PRUNE_US       60000000
 #define AGENT_KEPT_US        1000000
-#define AGENT_LAG_US         1000000
-#define AGENT_LAG_TIMEOUT_MS 1000
+#define AGENT_END_US         1000000
 #define AGENT_FREE_US        2000 /* beside an outbox, between two transactions */
 #define AGENT_BATCH_LEAST    16
 
@@ -116,18 +115,19 @@ static enum status agent_on_record(struct agent *agent, const struct feed_event 
         return agent_stop_partition(agent, index, stop.text, err);
     if (!pass)
         return STATUS_OK;
-    return batch_add(&agent->batch, &record, index, applier_lookup, agent->applier, err);
+    enum status status = batch_add(&agent->batch, &record, index, applier_lookup, agent->applier,
+                                   err);
+    if (status == STATUS_OK)
+        agent_note_waiting(agent);
+    return status;
 }
 
 static void agent_on_end(struct agent *agent, const struct feed_event *event)
 {
     size_t index = applier_find(agent->applier, event->topic, event->partition);
-    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, event->topic,
-                                                                  event->partition);
     if (index != SIZE_MAX)
         applier_note_end(agent->applier, index, event->offset);
-    if (row != NULL)
-        atomic_store(&row->log_end, event->offset);
+    agent_note_log_end(agent, event->topic, event->partition, event->offset);
 }
 
 static enum status agent_apply(struct agent *agent, struct error *err);
@@ -174,6 +174,7 @@ static enum status agent_poll_paused(struct agent *agent, struct error *err)
     int64_t until = clock_monotonic_us() + agent->backoff_us;
     enum status status = feed_pause_all(agent->feed, true, err);
     while (status == STATUS_OK && clock_monotonic_us() < until && !atomic_load(agent->stop)) {
+        agent_measure_lag(agent);
         status = feed_poll(agent->feed, AGENT_POLL_MS, &event, err);
         if (status == STATUS_OK && event.type == FEED_RECORD && batch_is_full(&agent->batch))
             status = feed_seek(agent->feed, event.topic, event.partition, event.offset, err);
@@ -229,20 +230,6 @@ static void agent_adapt(struct agent *agent, int64_t took_us)
     clock_sleep_us(AGENT_FREE_US);
 }
 
-/** How far behind each partition is, in time. */
-static void agent_note_times(struct agent *agent)
-{
-    for (size_t i = 0; i < agent->batch.count; i++) {
-        const struct change *change = &agent->batch.events[i].change;
-        struct agent_partition_metrics *row = agent_metrics_partition(
-            agent->metrics, change->record.topic, change->record.partition);
-        if (row == NULL)
-            continue;
-        bool last = atomic_load(&row->applied_offset) >= atomic_load(&row->log_end);
-        atomic_store(&row->oldest_unapplied_us, last ? 0 : change->time_us);
-    }
-}
-
 enum status agent_pause_stopped(struct agent *agent, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -264,13 +251,13 @@ static enum status agent_apply(struct agent *agent, struct error *err)
     if (agent->batch.count == 0 && !ends)
         return STATUS_OK;
     if (agent->batch.count == 0)
-        agent->next_end_us = begun + AGENT_LAG_US;
+        agent->next_end_us = begun + AGENT_END_US;
     agent->retrying = true;
     enum status status = applier_apply(agent->applier, &agent->batch, err);
     if (status != STATUS_OK)
         return status;
     agent->retrying = false;
-    agent_note_times(agent);
+    agent_note_applied(agent);
     agent_adapt(agent, clock_monotonic_us() - begun);
     batch_reset(&agent->batch);
     return agent_pause_stopped(agent, err);
@@ -349,6 +336,7 @@ static enum status agent_follow_reload(struct agent *agent, struct error *err)
             return STATUS_OK;
         }
         batch_remove(&agent->batch, i);
+        agent_forget_waiting(agent, partition.topic, partition.partition);
         int64_t anchor = agent->partitions[i].anchor_offset;
         int64_t offset = partition.next_offset;
         if (anchor >= 0 && anchor < offset)
@@ -383,29 +371,6 @@ static enum status agent_write_kept(struct agent *agent, struct error *err)
     return applier_write_kept(agent->applier, err);
 }
 
-/** Ask for one partition's last stable offset; failing tells nothing. */
-static enum status agent_measure_lag(struct agent *agent, struct error *err)
-{
-    struct error ignored = ERROR_INIT;
-    struct applier_partition partition;
-    int64_t now = clock_monotonic_us();
-    int64_t low = 0;
-    int64_t stable = 0;
-    (void)err;
-    if (now < agent->next_lag_us || agent->partition_count == 0 || agent->batch.count > 0)
-        return STATUS_OK;
-    agent->next_lag_us = now + AGENT_LAG_US;
-    agent->next_lag_index = (agent->next_lag_index + 1) % agent->partition_count;
-    if (!applier_partition(agent->applier, agent->next_lag_index, &partition))
-        return STATUS_OK;
-    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, partition.topic,
-                                                                  partition.partition);
-    if (row != NULL && feed_watermarks(agent->feed, partition.topic, partition.partition,
-                                       AGENT_LAG_TIMEOUT_MS, &low, &stable, &ignored) == STATUS_OK)
-        atomic_store(&row->log_end, stable);
-    return STATUS_OK;
-}
-
 struct agent_step {
     const char *name;
     enum status (*run)(struct agent *agent, struct error *err);
@@ -421,7 +386,6 @@ static const struct agent_step agent_steps[] = {
     {"make durable", agent_make_durable},
     {"check revisions", agent_check_revisions},
     {"prune", agent_prune},
-    {"measure lag", agent_measure_lag},
 };
 
 static void agent_back_off(struct agent *agent, const char *step, const struct error *err)
@@ -516,6 +480,7 @@ static enum status agent_settle(struct agent *agent, const char *step, enum stat
 static enum status agent_round(struct agent *agent, struct error *err)
 {
     bool failed = false;
+    agent_measure_lag(agent); /* whether the steps succeed or not */
     for (size_t i = 0; i < sizeof agent_steps / sizeof *agent_steps && !failed; i++) {
         enum status status = agent_steps[i].run(agent, err);
         failed = status != STATUS_OK;

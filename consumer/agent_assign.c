@@ -194,8 +194,11 @@ static enum status agent_take(struct agent *agent, struct feed_partition *assign
     state.partition = assigned->partition;
     status = feed_watermarks(agent->feed, assigned->topic, assigned->partition, ASSIGN_TIMEOUT_MS,
                              &low, &stable, err);
-    if (status == STATUS_OK)
+    agent_forget_waiting(agent, assigned->topic, assigned->partition);
+    if (status == STATUS_OK) {
+        agent_note_log_end(agent, assigned->topic, assigned->partition, stable);
         status = agent_check_log(agent, &state, low, stable, err);
+    }
     if (status == STATUS_STOP) {
         struct error stop = *err;
         error_clear(err);

@@ -1,4 +1,4 @@
-/* What agent.c and agent_assign.c share. */
+/* What agent.c, agent_assign.c and agent_lag.c share. */
 #ifndef CONSUMER_AGENT_INTERNAL_H
 #define CONSUMER_AGENT_INTERNAL_H
 
@@ -57,5 +57,20 @@ void agent_drop(struct agent *agent);
  * @return OK with *ret_pass false where the record was the anchor itself; STOP. */
 enum status agent_check_anchor(struct agent *agent, size_t index, const struct record *record,
                                bool *ret_pass, struct error *err) MUST_CHECK;
+
+/* agent_lag.c */
+void agent_note_log_end(struct agent *agent, const char *topic, int32_t partition, int64_t end);
+
+/** Nothing of a partition waits in the batch any more: it is read anew. */
+void agent_forget_waiting(struct agent *agent, const char *topic, int32_t partition);
+
+/** The last record of the batch waits from now on. */
+void agent_note_waiting(struct agent *agent);
+
+/** The batch was applied as far as its partitions go on. */
+void agent_note_applied(struct agent *agent);
+
+/** Ask for one partition's last stable offset, if it is time; without an answer it is unknown. */
+void agent_measure_lag(struct agent *agent);
 
 #endif

@@ -27,7 +27,7 @@ struct agent_partition_metrics {
     atomic_llong applied_offset;      /* next offset after the last commit */
     atomic_llong durable_offset;      /* the same, after the last commit that waited */
     atomic_llong log_end;             /* last stable offset; -1: not known yet */
-    atomic_llong oldest_unapplied_us; /* wall clock; 0: caught up */
+    atomic_llong oldest_unapplied_us; /* wall clock; 0: none read, or its time is not known */
     atomic_llong parked;
 };
 

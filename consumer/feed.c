@@ -217,11 +217,13 @@ static void feed_read_headers(struct feed *feed, struct record *record)
 static void feed_read_record(struct feed *feed, struct feed_event *event)
 {
     const rd_kafka_message_t *message = feed->message;
+    int64_t time_ms = rd_kafka_message_timestamp(message, NULL);
     event->type = FEED_RECORD;
     event->record = (struct record){
         .topic = rd_kafka_topic_name(message->rkt),
         .partition = message->partition,
         .offset = message->offset,
+        .time_us = time_ms > 0 ? time_ms * 1000 : 0,
         .key = {.data = message->key, .length = message->key == NULL ? 0 : message->key_len},
         .value = {.data = message->payload, .length = message->payload == NULL ? 0 : message->len},
     };

@@ -59,13 +59,15 @@ static bool metrics_partition_value(const struct agent_partition_metrics *partit
 {
     long long applied = atomic_load(&partition->applied_offset);
     long long end = atomic_load(&partition->log_end);
+    long long oldest = atomic_load(&partition->oldest_unapplied_us);
+    bool caught_up = end >= 0 && applied >= end;
     switch (which) {
     case METRICS_LAG_RECORDS:
         *ret_value = end > applied ? (double)(end - applied) : 0;
         return end >= 0;
     case METRICS_LAG_SECONDS:
-        *ret_value = metrics_age(atomic_load(&partition->oldest_unapplied_us));
-        return true;
+        *ret_value = metrics_age(oldest);
+        return oldest != 0 || caught_up;
     case METRICS_APPLIED_OFFSET:
         *ret_value = (double)applied;
         return true;
@@ -146,9 +148,10 @@ static void metrics_agent(const struct metrics_sources *sources, struct buffer *
     metrics_partitions(text, agent, "keepstep_consumer_lag_records",
                        "Records between the position and the last stable offset.",
                        METRICS_LAG_RECORDS);
-    metrics_partitions(text, agent, "keepstep_consumer_lag_seconds",
-                       "Age of the oldest event not applied; 0 when caught up.",
-                       METRICS_LAG_SECONDS);
+    metrics_partitions(
+        text, agent, "keepstep_consumer_lag_seconds",
+        "Age of the oldest event not applied; 0 when caught up, absent where not known.",
+        METRICS_LAG_SECONDS);
     metrics_partitions(text, agent, "keepstep_consumer_applied_offset",
                        "Next offset after the last transaction.", METRICS_APPLIED_OFFSET);
     metrics_partitions(text, agent, "keepstep_consumer_durable_offset",

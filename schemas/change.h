@@ -49,6 +49,7 @@ struct record {
     const char *topic;
     int32_t partition;
     int64_t offset;
+    int64_t time_us;    /* the broker's, wall clock; 0: not known */
     struct slice key;   /* data NULL: no key */
     struct slice value; /* data NULL: null value */
     const struct header *headers;

@@ -4,10 +4,13 @@
 
 #include "common/kafka_client.h"
 #include "consumer/agent.h"
+#include "operate/metrics.h"
 
 #include <librdkafka/rdkafka_mock.h>
 #include <pthread.h>
+#include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static const char schema_text[] =
     "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","
@@ -20,6 +23,22 @@ struct run {
     atomic_bool stop;
     enum status status;
     struct error err;
+    pthread_t thread;
+};
+
+/* A mock cluster with the topic "order", a copy of it, and what its agent is given. */
+struct world {
+    const char *database;
+    struct entity_schema *schema;
+    rd_kafka_t *producer;
+    rd_kafka_mock_cluster_t *cluster;
+    struct config_pair kafka;
+    struct config_entry entry;
+    struct mapping mapping;
+    struct config config;
+    struct agent_metrics *metrics;
+    struct agent_options options;
+    struct run run;
 };
 
 static void *run_agent(void *argument)
@@ -58,91 +77,171 @@ static void produce(rd_kafka_t *producer, int sequence, const char *text, int be
     assert_int_equal(rd_kafka_flush(producer, 5000), RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
-static void start(struct run *run, pthread_t *thread, const struct agent_options *options)
+static void start(struct world *world)
 {
+    struct run *run = &world->run;
     *run = (struct run){.status = STATUS_OK};
-    if (agent_new(options, &run->agent, &run->err) != STATUS_OK)
+    if (agent_new(&world->options, &run->agent, &run->err) != STATUS_OK)
         test_fail("%s", run->err.text);
-    assert_int_equal(pthread_create(thread, NULL, run_agent, run), 0);
+    assert_int_equal(pthread_create(&run->thread, NULL, run_agent, run), 0);
 }
 
-static void end(struct run *run, pthread_t thread)
+static void end(struct world *world)
 {
+    struct run *run = &world->run;
     atomic_store(&run->stop, true);
-    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(pthread_join(run->thread, NULL), 0);
     if (run->status != STATUS_OK)
         test_fail("%s", run->err.text);
     agent_free(run->agent);
 }
 
-static void test_applies_and_goes_on_after_a_restart(void **test)
+static void world_make(struct world *world)
 {
-    (void)test;
     struct error err = ERROR_INIT;
-    const char *database = test_path("copy.db");
     struct store *store = NULL;
-    struct store_options install = {.path = database, .service = "billing", .install = true};
-    struct entity_schema *schema = NULL;
+    rd_kafka_conf_t *conf = NULL;
+    *world = (struct world){.database = test_path("copy.db")};
+    struct store_options install = {.path = world->database, .service = "billing", .install = true};
     test_write_file(test_path("order.schema.json"), schema_text);
-    assert_int_equal(entity_schema_new(test_directory(), "order", &schema, &err), STATUS_OK);
+    assert_int_equal(entity_schema_new(test_directory(), "order", &world->schema, &err), STATUS_OK);
     assert_int_equal(store_sqlite_ops.open(&install, &store, &err), STATUS_OK);
     store_sqlite_ops.close(store);
 
-    rd_kafka_conf_t *conf = NULL;
-    rd_kafka_t *producer = NULL;
     assert_int_equal(kafka_conf_new(NULL, 0, NULL, 0, &conf, &err), STATUS_OK);
-    assert_int_equal(kafka_handle_new(RD_KAFKA_PRODUCER, conf, &producer, &err), STATUS_OK);
-    rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(producer, 1);
-    const char *brokers = rd_kafka_mock_cluster_bootstraps(cluster);
-    (void)rd_kafka_mock_topic_create(cluster, "order", 1, 1);
-    rd_kafka_brokers_add(producer, brokers);
+    assert_int_equal(kafka_handle_new(RD_KAFKA_PRODUCER, conf, &world->producer, &err), STATUS_OK);
+    world->cluster = rd_kafka_mock_cluster_new(world->producer, 1);
+    const char *brokers = rd_kafka_mock_cluster_bootstraps(world->cluster);
+    (void)rd_kafka_mock_topic_create(world->cluster, "order", 1, 1);
+    rd_kafka_brokers_add(world->producer, brokers);
 
-    struct config_pair kafka = {.name = "bootstrap.servers", .value = (char *)(uintptr_t)brokers};
-    struct config_entry entry = {
+    world->kafka = (struct config_pair){.name = "bootstrap.servers",
+                                        .value = (char *)(uintptr_t)brokers};
+    world->entry = (struct config_entry){
         .entity_type = "order", .table = "orders", .topic = "order", .partitions = 1};
-    struct mapping mapping = {.schema = schema, .entry = &entry};
-    struct config config = {.service = "billing",
-                            .database = (char *)(uintptr_t)test_format("sqlite:%s", database),
-                            .database_path = (char *)(uintptr_t)database,
-                            .instance = "1",
-                            .kafka = &kafka,
-                            .kafka_count = 1,
-                            .limits = {.batch_events = 100,
-                                       .batch_bytes = 1 << 20,
-                                       .message_bytes = 1000000,
-                                       .parked_entities = 10,
-                                       .parked_records = 100}};
-    struct agent_metrics *metrics = calloc(1, sizeof *metrics);
-    struct agent_options options = {
-        .config = &config, .mappings = &mapping, .mapping_count = 1, .metrics = metrics};
-    struct run run;
-    pthread_t thread;
-    produce(producer, 1, "one", 0);
-    start(&run, &thread, &options);
-    assert_true(sqlite_wait_for(database, "SELECT a FROM orders", "one\n", 20000));
-    produce(producer, 2, "two", 1000);
-    assert_true(sqlite_wait_for(database, "SELECT a FROM orders", "two\n", 5000));
-    end(&run, thread);
-    produce(producer, 3, "three", 0);
-    start(&run, &thread, &options);
-    assert_true(sqlite_wait_for(database, "SELECT a FROM orders", "three\n", 20000));
-    produce(producer, 4, "four", 1100);
+    world->mapping = (struct mapping){.schema = world->schema, .entry = &world->entry};
+    world->config = (struct config){
+        .service = "billing",
+        .database = (char *)(uintptr_t)test_format("sqlite:%s", world->database),
+        .database_path = (char *)(uintptr_t)world->database,
+        .instance = "1",
+        .kafka = &world->kafka,
+        .kafka_count = 1,
+        .limits = {.batch_events = 100,
+                   .batch_bytes = 1 << 20,
+                   .message_bytes = 1000000,
+                   .parked_entities = 10,
+                   .parked_records = 100}};
+    world->metrics = calloc(1, sizeof *world->metrics);
+    world->options = (struct agent_options){.config = &world->config,
+                                            .mappings = &world->mapping,
+                                            .mapping_count = 1,
+                                            .metrics = world->metrics};
+}
+
+static void world_done(struct world *world)
+{
+    free(world->metrics);
+    rd_kafka_mock_cluster_destroy(world->cluster);
+    rd_kafka_destroy(world->producer);
+    entity_schema_free(world->schema);
+}
+
+static void test_applies_and_goes_on_after_a_restart(void **test)
+{
+    (void)test;
+    struct world world;
+    world_make(&world);
+    produce(world.producer, 1, "one", 0);
+    start(&world);
+    assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "one\n", 20000));
+    produce(world.producer, 2, "two", 1000);
+    assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "two\n", 5000));
+    end(&world);
+    produce(world.producer, 3, "three", 0);
+    start(&world);
+    assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "three\n", 20000));
+    produce(world.producer, 4, "four", 1100);
     assert_true(sqlite_wait_for(
-        database, "SELECT next_offset FROM keepstep_position WHERE stopped LIKE '%1024 headers%'",
-        "3\n", 20000));
-    end(&run, thread);
-    assert_int_equal(atomic_load(&metrics->events_applied), 3);
-    assert_int_equal(atomic_load(&metrics->partitions[0].durable_offset), 3);
-    free(metrics);
-    rd_kafka_mock_cluster_destroy(cluster);
-    rd_kafka_destroy(producer);
-    entity_schema_free(schema);
+        world.database,
+        "SELECT next_offset FROM keepstep_position WHERE stopped LIKE '%1024 headers%'", "3\n",
+        20000));
+    end(&world);
+    assert_int_equal(atomic_load(&world.metrics->events_applied), 3);
+    assert_int_equal(atomic_load(&world.metrics->partitions[0].durable_offset), 3);
+    world_done(&world);
+}
+
+struct lag {
+    struct world *world;
+    const char *records;
+    bool waits;
+};
+
+static bool has_lag(void *context)
+{
+    const struct lag *lag = context;
+    struct buffer text;
+    struct metrics_sources sources = {.config = &lag->world->config, .agent = lag->world->metrics};
+    buffer_init(&text, 1 << 20);
+    metrics_render(&sources, &text);
+    const char *page = buffer_text(&text);
+    const char *records = strstr(page, "keepstep_consumer_lag_records{");
+    const char *seconds = strstr(page, "keepstep_consumer_lag_seconds{");
+    double age = seconds == NULL ? -1 : strtod(strchr(seconds, ' '), NULL);
+    bool as_wanted = records != NULL && seconds != NULL &&
+                     strncmp(strchr(records, ' '), lag->records, strlen(lag->records)) == 0 &&
+                     (lag->waits ? age > 0 && age < 60 : age == 0);
+    buffer_done(&text);
+    return as_wanted;
+}
+
+static void expect_lag(struct world *world, const char *records, bool waits)
+{
+    struct lag lag = {.world = world, .records = test_format(" %s\n", records), .waits = waits};
+    if (!test_wait(has_lag, &lag, 20000))
+        test_fail("not %s records behind", records);
+}
+
+static void
+test_lag_grows_while_the_database_does_not_answer_and_where_a_partition_stands_still(void **test)
+{
+    (void)test;
+    struct world world;
+    sqlite3 *holder = NULL;
+    world_make(&world);
+    produce(world.producer, 1, "one", 0);
+    start(&world);
+    assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "one\n", 20000));
+    expect_lag(&world, "0", false);
+    assert_int_equal(sqlite3_open(world.database, &holder), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    produce(world.producer, 2, "two", 0);
+    expect_lag(&world, "1", true);
+    produce(world.producer, 3, "three", 0);
+    expect_lag(&world, "2", true);
+    assert_int_equal(sqlite3_close(holder), SQLITE_OK);
+    expect_lag(&world, "0", false);
+    assert_string_equal(sqlite_text(world.database, "SELECT a FROM orders"), "three\n");
+    produce(world.producer, 5, "a gap", 0);
+    expect_lag(&world, "1", true);
+    assert_true(atomic_load(&world.metrics->partitions[0].stopped));
+    produce(world.producer, 6, "behind it", 0);
+    expect_lag(&world, "2", true);
+    end(&world);
+    start(&world);
+    expect_lag(&world, "2", true);
+    end(&world);
+    world_done(&world);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(test_applies_and_goes_on_after_a_restart, 60),
+        TEST_WITH_LIMIT(
+            test_lag_grows_while_the_database_does_not_answer_and_where_a_partition_stands_still,
+            120),
     };
     return TEST_RUN(tests);
 }

@@ -95,6 +95,37 @@ static void every_number_of_the_relay_is_on_the_page(void **state)
     buffer_done(&text);
 }
 
+static void seconds_of_lag_that_are_not_known_are_left_out(void **state)
+{
+    const struct {
+        long long log_end;
+        long long oldest_us;
+        const char *seconds;
+    } cases[] = {
+        {40, 0, "} 0\n"},
+        {39, 0, "} 0\n"}, /* measured before the last transaction */
+        {42, 0, NULL},
+        {-1, 0, NULL},
+        {42, clock_wall_us() - 90000000, "} 9"},
+        {-1, clock_wall_us() - 90000000, "} 9"},
+    };
+    (void)state;
+    prepare_partition();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buffer text;
+        buffer_init(&text, 1 << 20);
+        atomic_store(&agent.partitions[0].log_end, cases[i].log_end);
+        atomic_store(&agent.partitions[0].oldest_unapplied_us, cases[i].oldest_us);
+        metrics_render(&sources, &text);
+        const char *found = strstr(buffer_text(&text), "keepstep_consumer_lag_seconds{");
+        const char *value = found == NULL ? "" : strchr(found, '}');
+        if (cases[i].seconds == NULL ? found != NULL
+                                     : strncmp(value, cases[i].seconds, strlen(cases[i].seconds)))
+            test_fail("case %zu: %.40s", i, value);
+        buffer_done(&text);
+    }
+}
+
 static void readiness_names_who_makes_no_progress(void **state)
 {
     struct buffer reason;
@@ -115,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_page_is_accepted_by_promtool),
         TEST(every_number_of_the_relay_is_on_the_page),
+        TEST(seconds_of_lag_that_are_not_known_are_left_out),
         TEST(readiness_names_who_makes_no_progress),
     };
     return TEST_RUN(tests);

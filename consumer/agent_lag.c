@@ -1,0 +1,76 @@
+/* How far behind each partition is, in records and in time; what is not known stays unknown. */
+#include "consumer/agent_internal.h"
+
+#include "common/clock.h"
+
+#define LAG_US         1000000
+#define LAG_PAUSED_US  50000 /* nothing is fetched meanwhile: an answer comes at once */
+#define LAG_TIMEOUT_MS 1000
+
+void agent_note_log_end(struct agent *agent, const char *topic, int32_t partition, int64_t end)
+{
+    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, topic, partition);
+    if (row != NULL)
+        atomic_store(&row->log_end, end);
+}
+
+void agent_forget_waiting(struct agent *agent, const char *topic, int32_t partition)
+{
+    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, topic, partition);
+    if (row != NULL)
+        atomic_store(&row->oldest_unapplied_us, 0);
+}
+
+/** When its origin committed it; where the record does not say so, when the broker took it. */
+static int64_t agent_time_of(const struct batch_event *event)
+{
+    return event->change.time_us != 0 ? event->change.time_us : event->change.record.time_us;
+}
+
+static struct agent_partition_metrics *agent_row_of(struct agent *agent,
+                                                    const struct batch_event *event)
+{
+    const struct record *record = &event->change.record;
+    return agent_metrics_partition(agent->metrics, record->topic, record->partition);
+}
+
+void agent_note_waiting(struct agent *agent)
+{
+    const struct batch_event *event = &agent->batch.events[agent->batch.count - 1];
+    struct agent_partition_metrics *row = agent_row_of(agent, event);
+    if (row != NULL && atomic_load(&row->oldest_unapplied_us) == 0)
+        atomic_store(&row->oldest_unapplied_us, agent_time_of(event));
+}
+
+void agent_note_applied(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->batch.count; i++) {
+        const struct batch_event *event = &agent->batch.events[i];
+        struct agent_partition_metrics *row = agent_row_of(agent, event);
+        if (row == NULL)
+            continue;
+        if (event->change.record.offset < atomic_load(&row->applied_offset))
+            atomic_store(&row->oldest_unapplied_us, 0);
+        else if (atomic_load(&row->oldest_unapplied_us) == 0) /* the first that is left */
+            atomic_store(&row->oldest_unapplied_us, agent_time_of(event));
+    }
+}
+
+void agent_measure_lag(struct agent *agent)
+{
+    struct error failed = ERROR_INIT;
+    struct applier_partition partition;
+    int64_t now = clock_monotonic_us();
+    int64_t low = 0;
+    int64_t stable = -1;
+    if (now < agent->next_lag_us || agent->partition_count == 0)
+        return;
+    agent->next_lag_us = now + (agent->backoff_us > 0 ? LAG_PAUSED_US : LAG_US);
+    agent->next_lag_index = (agent->next_lag_index + 1) % agent->partition_count;
+    if (!applier_partition(agent->applier, agent->next_lag_index, &partition))
+        return;
+    if (feed_watermarks(agent->feed, partition.topic, partition.partition, LAG_TIMEOUT_MS, &low,
+                        &stable, &failed) != STATUS_OK)
+        stable = -1;
+    agent_note_log_end(agent, partition.topic, partition.partition, stable);
+}
