@@ -4,6 +4,7 @@
 #include "common/log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -185,5 +186,83 @@ out:
     if (metadata != NULL)
         rd_kafka_metadata_destroy(metadata);
     rd_kafka_topic_destroy(named);
+    return status;
+}
+
+bool kafka_is_mock(const char *cluster_id)
+{
+    static const char mock[] = "mockCluster";
+    return strncmp(cluster_id, mock, sizeof mock - 1) == 0;
+}
+
+static void kafka_settings_read(const rd_kafka_ConfigResource_t *resource,
+                                struct kafka_topic_settings *settings)
+{
+    size_t count = 0;
+    bool deletes = true;
+    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &count);
+    *settings = (struct kafka_topic_settings){.retention_ms = -1, .retention_bytes = -1};
+    for (size_t i = 0; i < count; i++) {
+        const char *name = rd_kafka_ConfigEntry_name(entries[i]);
+        const char *value = rd_kafka_ConfigEntry_value(entries[i]);
+        if (value == NULL)
+            continue;
+        if (strcmp(name, "cleanup.policy") == 0) {
+            settings->is_compacted = strstr(value, "compact") != NULL;
+            deletes = strstr(value, "delete") != NULL;
+        } else if (strcmp(name, "message.timestamp.type") == 0) {
+            settings->is_log_append_time = strcmp(value, "LogAppendTime") == 0;
+        } else if (strcmp(name, "max.message.bytes") == 0) {
+            settings->message_bytes_max = strtoll(value, NULL, 10);
+        } else if (strcmp(name, "retention.ms") == 0) {
+            settings->retention_ms = strtoll(value, NULL, 10);
+        } else if (strcmp(name, "retention.bytes") == 0) {
+            settings->retention_bytes = strtoll(value, NULL, 10);
+        }
+    }
+    if (!deletes)
+        settings->retention_ms = -1;
+}
+
+static enum status kafka_settings_judge(rd_kafka_event_t *event, const char *topic,
+                                        struct kafka_topic_settings *ret_settings,
+                                        struct error *err)
+{
+    size_t count = 0;
+    const rd_kafka_ConfigResource_t **resources = NULL;
+    const char *text = event == NULL ? "no answer" : rd_kafka_event_error_string(event);
+    if (event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        resources = rd_kafka_DescribeConfigs_result_resources(
+            rd_kafka_event_DescribeConfigs_result(event), &count);
+    rd_kafka_resp_err_t code = count == 1 ? rd_kafka_ConfigResource_error(resources[0])
+                                          : RD_KAFKA_RESP_ERR__FAIL;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        kafka_settings_read(resources[0], ret_settings);
+        return STATUS_OK;
+    }
+    return error_set_native(
+        err, STATUS_RETRY, (int)code, "topic %s: its settings cannot be read%s: %s", topic,
+        code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ? " (allow DescribeConfigs)" : "",
+        count == 1 ? rd_kafka_err2str(code) : text);
+}
+
+enum status kafka_topic_settings(rd_kafka_t *handle, const char *topic, int timeout_ms,
+                                 struct kafka_topic_settings *ret_settings, struct error *err)
+{
+    char text[KAFKA_TEXT_SIZE];
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(handle,
+                                                                 RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC,
+                                                                      topic);
+    (void)rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text, sizeof text);
+    rd_kafka_DescribeConfigs(handle, &resource, 1, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms);
+    enum status status = kafka_settings_judge(event, topic, ret_settings, err);
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_ConfigResource_destroy(resource);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
     return status;
 }

@@ -36,4 +36,22 @@ enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int time
                                  char *ret_cluster_id, size_t size, int32_t *ret_partitions,
                                  struct error *err) MUST_CHECK;
 
+/** What of a topic's settings the rules ask for. */
+struct kafka_topic_settings {
+    int64_t retention_ms;    /* -1: its records stay for ever */
+    int64_t retention_bytes; /* of a partition; below 0: all */
+    int64_t message_bytes_max;
+    bool is_compacted;
+    bool is_log_append_time; /* the broker's clock stamps records */
+};
+
+/** Read a topic's settings; a mock cluster has none.
+ * @return OK; RETRY (no answer, or not allowed). */
+enum status kafka_topic_settings(rd_kafka_t *handle, const char *topic, int timeout_ms,
+                                 struct kafka_topic_settings *ret_settings,
+                                 struct error *err) MUST_CHECK;
+
+/** @return whether a cluster id is that of librdkafka's mock cluster. */
+bool kafka_is_mock(const char *cluster_id);
+
 #endif

@@ -100,12 +100,45 @@ static bool agent_is_unread(const struct partition_state *state, int64_t low)
     return !state->exists || (state->next_offset == 0 && state->anchor_offset < 0 && low > 0);
 }
 
+/** The partition count that the copy was fed by, 0 where it has none. A partition that is new to
+ * the copy may be new to the topic: then the first one knows. */
+static enum status agent_known_count(struct agent *agent, const struct partition_state *state,
+                                     int32_t *ret_count, struct error *err)
+{
+    struct partition_state first = {0};
+    *ret_count = state->partition_count;
+    if (state->partition_count != 0 || state->partition == 0)
+        return STATUS_OK;
+    enum status status = applier_read(agent->applier, state->topic, 0, &first, err);
+    if (status == STATUS_OK && first.exists)
+        *ret_count = first.partition_count;
+    partition_state_done(&first);
+    return status;
+}
+
+/** What of the topic as a whole keeps its partitions from being read. */
+static enum status agent_check_topic(struct agent *agent, const struct partition_state *state,
+                                     struct error *err)
+{
+    int32_t known = 0;
+    int32_t count = feed_partition_count(agent->feed, state->topic);
+    if (feed_loses_numbers(agent->feed, state->topic))
+        return error_set(err, STATUS_STOP,
+                         "the topic is compacted, which makes gaps: set cleanup.policy=delete");
+    enum status status = agent_known_count(agent, state, &known, err);
+    if (status == STATUS_OK && known != 0 && known != count)
+        status = error_set(err, STATUS_STOP,
+                           "the topic had %d partitions and has %d now: the order of its entities "
+                           "is gone; restore the topic, or take a new copy",
+                           (int)known, (int)count);
+    return status;
+}
+
 /** @return OK; STOP (this partition must not be read); FATAL; RETRY. */
 static enum status agent_check_log(struct agent *agent, struct partition_state *state, int64_t low,
                                    int64_t stable, struct error *err)
 {
     const char *cluster_id = feed_cluster_id(agent->feed);
-    int32_t count = feed_partition_count(agent->feed, state->topic);
     enum status status = agent_check_hint(agent, state, err);
     if (status != STATUS_OK)
         return status;
@@ -116,11 +149,6 @@ static enum status agent_check_log(struct agent *agent, struct partition_state *
                            "the copy was fed from cluster %.60s, this one is %.60s; go back to it, "
                            "or take a new copy",
                            state->cluster_id, cluster_id);
-    else if (state->partition_count != 0 && state->partition_count != count)
-        status = error_set(err, STATUS_STOP,
-                           "the topic had %d partitions and has %d now: the order of its entities "
-                           "is gone; restore the topic, or take a new copy",
-                           state->partition_count, count);
     else if (state->next_offset < low)
         status = error_set(err, STATUS_STOP,
                            "the log begins at %lld and the copy is at %lld: events are gone; take "
@@ -131,10 +159,12 @@ static enum status agent_check_log(struct agent *agent, struct partition_state *
                            "the log ends at %lld and the copy is at %lld: the topic was truncated "
                            "or recreated; restore it, or take a new copy",
                            (long long)stable, (long long)state->next_offset);
+    if (status == STATUS_OK)
+        status = agent_check_topic(agent, state, err);
     if (status != STATUS_OK)
         return status;
     (void)snprintf(state->cluster_id, sizeof state->cluster_id, "%s", cluster_id);
-    state->partition_count = count;
+    state->partition_count = feed_partition_count(agent->feed, state->topic);
     return STATUS_OK;
 }
 
@@ -239,6 +269,8 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
     agent->partitions = calloc(event->partition_count + 1, sizeof *agent->partitions);
     if (assigned == NULL || agent->partitions == NULL)
         status = error_set(err, STATUS_FATAL, "no memory for the assignment");
+    if (status == STATUS_OK)
+        status = feed_describe_again(agent->feed, err);
     for (size_t i = 0; i < event->partition_count && status == STATUS_OK; i++) {
         assigned[count] = event->partitions[i];
         status = agent_take(agent, &assigned[count], err);

@@ -11,6 +11,7 @@
 
 #define FEED_PROPERTIES_MAX 24
 #define FEED_DESCRIBE_MS    10000
+#define FEED_MS_OF_A_SECOND 1000
 
 /* What waits in memory to be polled: enough for the next batch while one is written. */
 #define FEED_QUEUE_COUNT "7000"
@@ -63,8 +64,56 @@ static enum status feed_conf(const struct config *config, const struct feed_sett
     return status;
 }
 
-/** Ask for cluster id and partition counts with a handle of its own: whether the member may be
- * static depends on the answer. */
+/** A single key that is forgotten before its record is gone protects from nothing (rule 16). */
+static enum status feed_check_window(const struct feed *feed, const char *topic,
+                                     int64_t retention_ms, struct error *err)
+{
+    int64_t window_s = feed->config->limits.idempotency_window_s;
+    int64_t retention_s = retention_ms / FEED_MS_OF_A_SECOND +
+                          (retention_ms % FEED_MS_OF_A_SECOND > 0);
+    if (window_s == 0 || (retention_ms >= 0 && retention_s <= window_s))
+        return STATUS_OK;
+    if (retention_ms < 0)
+        (void)error_set(err, STATUS_FATAL,
+                        "limits.idempotency_window_s: %lld is too short: topic '%s' keeps its "
+                        "records for ever; write 0 (for ever), or give the topic a retention.ms",
+                        (long long)window_s, topic);
+    else
+        (void)error_set(err, STATUS_FATAL,
+                        "limits.idempotency_window_s: %lld is too short: topic '%s' keeps its "
+                        "records for %lld s; write that or more, or 0 (for ever)",
+                        (long long)window_s, topic, (long long)retention_s);
+    err->exit_code = EX_CONFIG;
+    return STATUS_FATAL;
+}
+
+/** Ask for cluster id, partition count and settings of a topic, those that some rule is about. */
+static enum status feed_describe_topic(struct feed *feed, rd_kafka_t *handle,
+                                       struct feed_topic *topic, bool is_start, struct error *err)
+{
+    struct kafka_topic_settings settings;
+    enum status status = kafka_topic_describe(handle, topic->name, FEED_DESCRIBE_MS,
+                                              feed->cluster_id, sizeof feed->cluster_id,
+                                              &topic->partitions, err);
+    bool asks = topic->is_sequenced || (is_start && feed->config->limits.idempotency_window_s > 0);
+    if (status != STATUS_OK || topic->partitions == 0 || kafka_is_mock(feed->cluster_id) || !asks)
+        return status;
+    status = kafka_topic_settings(handle, topic->name, FEED_DESCRIBE_MS, &settings, err);
+    if (status != STATUS_OK)
+        return status;
+    topic->is_compacted = settings.is_compacted;
+    return is_start ? feed_check_window(feed, topic->name, settings.retention_ms, err) : STATUS_OK;
+}
+
+enum status feed_describe_again(struct feed *feed, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < feed->topic_count && status == STATUS_OK; i++)
+        status = feed_describe_topic(feed, feed->handle, &feed->described[i], false, err);
+    return status;
+}
+
+/** With a handle of its own: whether the member may be static depends on the answer. */
 static enum status feed_describe(struct feed *feed, const struct feed_options *options,
                                  struct error *err)
 {
@@ -78,8 +127,12 @@ static enum status feed_describe(struct feed *feed, const struct feed_options *o
     for (size_t i = 0; i < options->topic_count && status == STATUS_OK; i++) {
         struct feed_topic *topic = &feed->described[i];
         topic->name = options->topics[i];
-        status = kafka_topic_describe(probe, topic->name, FEED_DESCRIBE_MS, feed->cluster_id,
-                                      sizeof feed->cluster_id, &topic->partitions, err);
+        for (size_t j = 0; j < options->config->apply_count; j++) {
+            const struct config_entry *entry = &options->config->apply[j];
+            if (strcmp(entry->topic, topic->name) == 0 && !entry->foreign)
+                topic->is_sequenced = true;
+        }
+        status = feed_describe_topic(feed, probe, topic, true, err);
         if (status == STATUS_OK && topic->partitions == 0)
             status = error_set(err, STATUS_STOP,
                                "topic '%s' does not exist yet; the relay of its service creates it",
@@ -105,7 +158,7 @@ static enum status feed_create(struct feed *feed, const struct config *config, s
 {
     struct feed_settings settings = {.count = 0};
     char instance[STORE_NAME_SIZE];
-    bool mock = strncmp(feed->cluster_id, "mockCluster", strlen("mockCluster")) == 0;
+    bool mock = kafka_is_mock(feed->cluster_id);
     (void)snprintf(instance, sizeof instance, "%.200s-%.40s", feed->group, config->instance);
     feed_set(&settings, "group.id", feed->group);
     feed_set(&settings, "enable.auto.commit", "false");
@@ -154,6 +207,7 @@ enum status feed_open(const struct feed_options *options, struct feed **ret_feed
     if (feed == NULL)
         return error_set(err, STATUS_FATAL, "no memory for the feed");
     enum status status = STATUS_OK;
+    feed->config = config;
     feed->topic_count = options->topic_count;
     feed->described = calloc(options->topic_count + 1, sizeof *feed->described);
     feed->topics = rd_kafka_topic_partition_list_new((int)options->topic_count);

@@ -51,7 +51,8 @@ void feed_group_name(const struct config *config, const char *copy_id,
                      char ret_group[static FEED_GROUP_SIZE]);
 
 /** Connect, describe the topics and join the group.
- * @return OK; RETRY (no broker answers); STOP (a topic does not exist yet); FATAL. */
+ * @return OK; RETRY (no broker answers); STOP (a topic does not exist yet); FATAL, with exit code
+ * 78 where single keys would be forgotten before the topic forgets their records (rule 16). */
 enum status feed_open(const struct feed_options *options, struct feed **ret_feed,
                       struct error *err) MUST_CHECK;
 
@@ -70,8 +71,14 @@ bool feed_is_fenced(const struct feed *feed);
 const char *feed_group(const struct feed *feed);
 const char *feed_cluster_id(const struct feed *feed);
 
-/** @return partitions of a topic when the feed was opened, 0 for an unknown topic. */
+/** Ask for partition counts and settings as they are now. @return OK; RETRY; FATAL. */
+enum status feed_describe_again(struct feed *feed, struct error *err) MUST_CHECK;
+
+/** @return partitions of a topic when it was described, 0 for an unknown topic. */
 int32_t feed_partition_count(const struct feed *feed, const char *topic);
+
+/** @return whether it is a sequenced topic that was compacted when it was described (rule 17). */
+bool feed_loses_numbers(const struct feed *feed, const char *topic);
 
 enum status feed_assign(struct feed *feed, const struct feed_partition *partitions, size_t count,
                         struct error *err) MUST_CHECK;

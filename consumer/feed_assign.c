@@ -71,13 +71,25 @@ const char *feed_cluster_id(const struct feed *feed)
     return feed->cluster_id;
 }
 
-int32_t feed_partition_count(const struct feed *feed, const char *topic)
+static const struct feed_topic *feed_topic_find(const struct feed *feed, const char *topic)
 {
     for (size_t i = 0; i < feed->topic_count; i++) {
         if (strcmp(feed->described[i].name, topic) == 0)
-            return feed->described[i].partitions;
+            return &feed->described[i];
     }
-    return 0;
+    return NULL;
+}
+
+int32_t feed_partition_count(const struct feed *feed, const char *topic)
+{
+    const struct feed_topic *found = feed_topic_find(feed, topic);
+    return found == NULL ? 0 : found->partitions;
+}
+
+bool feed_loses_numbers(const struct feed *feed, const char *topic)
+{
+    const struct feed_topic *found = feed_topic_find(feed, topic);
+    return found != NULL && found->is_sequenced && found->is_compacted;
 }
 
 enum status feed_assign(struct feed *feed, const struct feed_partition *partitions, size_t count,

@@ -8,9 +8,12 @@
 struct feed_topic {
     const char *name;
     int32_t partitions;
+    bool is_sequenced; /* Keepstep's own: a record that is missing from its middle is a gap */
+    bool is_compacted;
 };
 
 struct feed {
+    const struct config *config;
     rd_kafka_t *handle;
     rd_kafka_message_t *message; /* the one that the last poll gave out */
     size_t taken_count;          /* since the last feed_refill() */

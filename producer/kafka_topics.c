@@ -2,7 +2,7 @@
 #include "producer/kafka_topics.h"
 
 #include <stdarg.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -90,89 +90,43 @@ static void kafka_topics_server(rd_kafka_t *handle, char *text, size_t size)
     text[strcspn(text, ",")] = '\0';
 }
 
-/* Rule 17: refuses a setting by which records or their order would be lost. */
-static enum status kafka_topics_setting(rd_kafka_t *handle, const struct config_entry *entry,
-                                        const char *name, const char *value, struct error *err)
+/* Rule 17: refuses what would lose records or their order, and says what sets it right. */
+static enum status kafka_topics_refuse_setting(rd_kafka_t *handle, const struct config_entry *entry,
+                                               const char *wrong, const char *right,
+                                               struct error *err)
 {
     char server[TEXT_SIZE];
-    const char *wrong = NULL;
-    const char *setting = NULL;
-    if (strcmp(name, "cleanup.policy") == 0 && strstr(value, "compact") != NULL) {
-        wrong = "is compacted, which makes gaps";
-        setting = "cleanup.policy=delete";
-    } else if (strcmp(name, "message.timestamp.type") == 0 && strcmp(value, "LogAppendTime") != 0) {
-        wrong = "lets its writers' clocks decide when a record is old";
-        setting = "message.timestamp.type=LogAppendTime";
-    }
-    if (wrong == NULL)
-        return STATUS_OK;
     kafka_topics_server(handle, server, sizeof server);
     return kafka_topics_refuse(err, entry,
-                               "%s: %s=%s. Mend it by kafka-configs.sh --bootstrap-server %s "
-                               "--alter --entity-type topics --entity-name %s --add-config %s",
-                               wrong, name, value, server, entry->topic, setting);
-}
-
-static enum status kafka_topics_judge(rd_kafka_t *handle, rd_kafka_event_t *event,
-                                      const struct config_entry *entry,
-                                      struct topic_settings *ret_settings, struct error *err)
-{
-    enum status status = STATUS_OK;
-    size_t count = 0;
-    const rd_kafka_DescribeConfigs_result_t *result = event == NULL
-                                                          ? NULL
-                                                          : rd_kafka_event_DescribeConfigs_result(
-                                                                event);
-    const rd_kafka_ConfigResource_t **resources = result == NULL
-                                                      ? NULL
-                                                      : rd_kafka_DescribeConfigs_result_resources(
-                                                            result, &count);
-    if (count != 1 || rd_kafka_ConfigResource_error(resources[0]) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return error_set(err, STATUS_RETRY, "topic %s: its settings cannot be read", entry->topic);
-    size_t entries = 0;
-    const rd_kafka_ConfigEntry_t **settings = rd_kafka_ConfigResource_configs(resources[0],
-                                                                              &entries);
-    for (size_t i = 0; status == STATUS_OK && i < entries; i++) {
-        const char *name = rd_kafka_ConfigEntry_name(settings[i]);
-        const char *value = rd_kafka_ConfigEntry_value(settings[i]);
-        if (value == NULL)
-            continue;
-        status = kafka_topics_setting(handle, entry, name, value, err);
-        if (strcmp(name, "max.message.bytes") == 0)
-            ret_settings->size_max = strtoll(value, NULL, 10);
-        else if (strcmp(name, "retention.ms") == 0)
-            ret_settings->retention_ms = strtoll(value, NULL, 10);
-        else if (strcmp(name, "retention.bytes") == 0)
-            ret_settings->retention_bytes = strtoll(value, NULL, 10);
-    }
-    return status;
+                               "%s. Mend it by kafka-configs.sh --bootstrap-server %s --alter "
+                               "--entity-type topics --entity-name %s --add-config %s",
+                               wrong, server, entry->topic, right);
 }
 
 static enum status kafka_topics_check(rd_kafka_t *handle, const struct config_entry *entry,
                                       struct topic_settings *ret_settings, struct error *err)
 {
-    char text[TEXT_SIZE];
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(handle,
-                                                                 RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC,
-                                                                      entry->topic);
-    (void)rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_TIMEOUT_MS, text, sizeof text);
-    rd_kafka_DescribeConfigs(handle, &resource, 1, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS);
-    enum status status = kafka_topics_judge(handle, event, entry, ret_settings, err);
-    if (event != NULL)
-        rd_kafka_event_destroy(event);
-    rd_kafka_ConfigResource_destroy(resource);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_queue_destroy(queue);
-    return status;
+    struct kafka_topic_settings settings;
+    enum status status = kafka_topic_settings(handle, entry->topic, ADMIN_TIMEOUT_MS, &settings,
+                                              err);
+    if (status != STATUS_OK)
+        return status;
+    if (settings.is_compacted)
+        return kafka_topics_refuse_setting(handle, entry, "is compacted, which makes gaps",
+                                           "cleanup.policy=delete", err);
+    if (!settings.is_log_append_time)
+        return kafka_topics_refuse_setting(handle, entry,
+                                           "lets its writers' clocks decide when a record is old",
+                                           "message.timestamp.type=LogAppendTime", err);
+    *ret_settings = (struct topic_settings){.size_max = settings.message_bytes_max,
+                                            .retention_ms = settings.retention_ms,
+                                            .retention_bytes = settings.retention_bytes};
+    return STATUS_OK;
 }
 
 enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *entry,
                                 struct topic_settings *ret_settings, struct error *err)
 {
-    static const char mock[] = "mockCluster";
     char cluster[TEXT_SIZE] = "";
     int32_t partitions = 0;
     *ret_settings = (struct topic_settings){0};
@@ -180,7 +134,7 @@ enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *e
                                               sizeof cluster, &partitions, err);
     if (status != STATUS_OK)
         return status;
-    bool is_mock = strncmp(cluster, mock, sizeof mock - 1) == 0;
+    bool is_mock = kafka_is_mock(cluster);
     if (partitions == 0) {
         if (!is_mock)
             status = kafka_topics_create(handle, entry, err);

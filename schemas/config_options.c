@@ -22,7 +22,8 @@ const struct config_option config_options[] = {
     {"limits.parked_entities", "1000", true, "Parked entities of a partition before it pauses."},
     {"limits.parked_records", "10000", true, "Parked records of a partition before it pauses."},
     {"limits.outbox_retention_s", "86400", true, "How long acknowledged outbox rows stay."},
-    {"limits.idempotency_window_s", "0", true, "How long single keys stay; 0: for ever."},
+    {"limits.idempotency_window_s", "0", true,
+     "How long single keys stay, as long as their topics' retention at least; 0: for ever."},
 };
 const size_t config_option_count = sizeof config_options / sizeof *config_options;
 

@@ -37,6 +37,9 @@ void kafka_continue(struct kafka *kafka);
 void kafka_create_topic(struct kafka *kafka, const char *topic, int partitions, const char *config);
 void kafka_delete_topic(struct kafka *kafka, const char *topic);
 
+/** Raise its number of partitions. */
+void kafka_add_partitions(struct kafka *kafka, const char *topic, int partitions);
+
 /** Delete the records in front of `offset`, as retention does. */
 void kafka_trim(struct kafka *kafka, const char *topic, int32_t partition, int64_t offset);
 

@@ -66,6 +66,9 @@ static const char *kafka_topic_problem(rd_kafka_event_t *event)
     if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_CREATETOPICS_RESULT)
         results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event),
                                                       &count);
+    else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_CREATEPARTITIONS_RESULT)
+        results = rd_kafka_CreatePartitions_result_topics(
+            rd_kafka_event_CreatePartitions_result(event), &count);
     else
         results = rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event),
                                                       &count);
@@ -132,6 +135,23 @@ void kafka_delete_topic(struct kafka *kafka, const char *topic)
     rd_kafka_DeleteTopics(client, &old_topic, 1, NULL, queue);
     rd_kafka_DeleteTopic_destroy(old_topic);
     kafka_finish_topic(queue, "delete", topic);
+}
+
+void kafka_add_partitions(struct kafka *kafka, const char *topic, int partitions)
+{
+    char text[512];
+    rd_kafka_t *client = kafka_client(kafka);
+    rd_kafka_NewPartitions_t *more = rd_kafka_NewPartitions_new(topic, (size_t)partitions, text,
+                                                                sizeof text);
+    if (more == NULL)
+        test_fail("%s", text);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_CreatePartitions(client, &more, 1, NULL, queue);
+    rd_kafka_NewPartitions_destroy(more);
+    kafka_finish_topic(queue, "add partitions to", topic);
+    int64_t deadline = clock_monotonic_us() + (int64_t)KAFKA_WAIT_MS * 1000;
+    while (kafka_partitions(client, topic) != partitions && clock_monotonic_us() < deadline)
+        clock_sleep_us(50000);
 }
 
 void kafka_trim(struct kafka *kafka, const char *topic, int32_t partition, int64_t offset)

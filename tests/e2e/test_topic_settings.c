@@ -1,0 +1,112 @@
+/* Topics that are not as the rules want them: grown, compacted, or kept longer than single keys. */
+#include "tests/support/sidecar.h"
+
+#include <sysexits.h>
+
+#define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 1}\n"
+#define FOREIGN_ITEMS "apply:\n  item: {table: items, partitions: 1, format: json, foreign: true}\n"
+
+static void produce(struct kafka *kafka, int32_t partition, int key)
+{
+    (void)kafka_produce(kafka, sidecar_topic("item"), partition, test_format("{\"id\":%d}", key),
+                        test_format("{\"id\":%d,\"name\":\"x\",\"amount\":null}", key), NULL);
+}
+
+/* A topic that another program partitions, so that the test need not hash. */
+static void a_topic_that_grows_while_the_agent_runs_stops_all_its_partitions(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, FOREIGN_ITEMS);
+    const char *text = test_read_file(billing.config);
+    const char *brokers = strstr(text, "bootstrap.servers");
+    test_write_file(billing.config, test_format("%.*stopic.metadata.refresh.interval.ms: 1000, %s",
+                                                (int)(brokers - text), text, brokers));
+    kafka_create_topic(kafka, sidecar_topic("item"), 2, NULL);
+    sidecar_begin(&billing);
+    produce(kafka, 0, 1);
+    produce(kafka, 1, 2);
+    sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n2\n");
+
+    kafka_add_partitions(kafka, sidecar_topic("item"), 3);
+    sidecar_expect(&billing,
+                   "SELECT partition, stopped LIKE 'the topic had 2 partitions and has 3 now%' "
+                   "FROM keepstep_position ORDER BY partition",
+                   "0|1\n1|1\n2|1\n");
+    for (int32_t partition = 0; partition < 3; partition++)
+        produce(kafka, partition, 10 + partition);
+    sidecar_stop(&billing);
+    sidecar_start(&billing, NULL);
+    assert_true(process_wait_for(billing.process, "2 stands still: the topic had 2", 20000));
+    sidecar_stop(&billing);
+    assert_string_equal(sqlite_text(billing.database, "SELECT id FROM items ORDER BY id"),
+                        "1\n2\n");
+}
+
+static void a_compacted_topic_of_sequences_is_not_read(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+    struct sidecar foreign = sidecar_make(kafka, "foreign", NULL, FOREIGN_ITEMS);
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, "cleanup.policy=compact");
+    produce(kafka, 0, 1);
+    sidecar_begin(&billing);
+    sidecar_begin(&foreign);
+    sidecar_expect(&billing,
+                   "SELECT next_offset, stopped LIKE '%compacted%cleanup.policy=delete%' "
+                   "FROM keepstep_position",
+                   "0|1\n");
+    sidecar_expect(&foreign, "SELECT id FROM items", "1\n");
+    sidecar_stop(&billing);
+    sidecar_stop(&foreign);
+}
+
+static void expect_refused(struct kafka *kafka, const char *name, int window_s, const char *words)
+{
+    struct sidecar service = sidecar_make(
+        kafka, name, NULL,
+        test_format(FOREIGN_ITEMS "limits: {idempotency_window_s: %d}\n", window_s));
+    sidecar_init(&service, NULL);
+    sidecar_start(&service, NULL);
+    assert_int_equal(process_wait(service.process, 30000), EX_CONFIG);
+    if (strstr(process_errors(service.process), words) == NULL)
+        test_fail("%s", process_errors(service.process));
+}
+
+static void a_window_shorter_than_the_retention_is_refused_at_start(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, "retention.ms=3600500");
+    expect_refused(kafka, "short", 3600, "keeps its records for 3601 s; write that or more");
+    struct sidecar enough = sidecar_make(kafka, "enough", NULL,
+                                         FOREIGN_ITEMS "limits: {idempotency_window_s: 3601}\n");
+    produce(kafka, 0, 1);
+    sidecar_begin(&enough);
+    sidecar_expect(&enough, "SELECT id FROM items", "1\n");
+    sidecar_stop(&enough);
+}
+
+static void any_window_is_refused_where_records_stay_for_ever(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, "retention.ms=-1");
+    expect_refused(kafka, "billing", 60, "keeps its records for ever; write 0");
+    kafka_delete_topic(kafka, sidecar_topic("item"));
+    kafka_create_topic(kafka, sidecar_topic("item"), 1,
+                       "cleanup.policy=compact;retention.ms=60000"); /* which deletes nothing */
+    expect_refused(kafka, "compacted", 60, "keeps its records for ever; write 0");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(a_topic_that_grows_while_the_agent_runs_stops_all_its_partitions, 120),
+        TEST_WITH_LIMIT(a_compacted_topic_of_sequences_is_not_read, 120),
+        TEST_WITH_LIMIT(a_window_shorter_than_the_retention_is_refused_at_start, 120),
+        TEST_WITH_LIMIT(any_window_is_refused_where_records_stay_for_ever, 120),
+    };
+    return TEST_RUN(tests);
+}
