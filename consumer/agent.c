@@ -18,7 +18,6 @@
 #define AGENT_KEPT_US        1000000
 #define AGENT_END_US         1000000
 #define AGENT_FREE_US        2000 /* beside an outbox, between two transactions */
-#define AGENT_BATCH_LEAST    16
 
 void agent_set_state(struct agent *agent, enum agent_state state)
 {
@@ -65,6 +64,8 @@ enum status agent_new(const struct agent_options *options, struct agent **ret_ag
         status = batch_init(&agent->batch, (size_t)config->limits.batch_events,
                             (size_t)config->limits.batch_bytes,
                             (size_t)config->limits.message_bytes, err);
+    if (agent->beside_outbox)
+        batch_begin_small(&agent->batch);
     if (status == STATUS_OK)
         status = agent_add_topics(agent, err);
     if (status != STATUS_OK) {
@@ -215,21 +216,6 @@ static enum status agent_poll(struct agent *agent, struct error *err)
     return status;
 }
 
-/** Beside an outbox the batch is as large as the bound in time allows. */
-static void agent_adapt(struct agent *agent, int64_t took_us)
-{
-    int64_t bound_us = agent->config->limits.batch_time_ms * 1000;
-    size_t most = (size_t)agent->config->limits.batch_events;
-    size_t *size = &agent->batch.count_max;
-    if (!agent->beside_outbox)
-        return;
-    if (took_us > bound_us && *size > AGENT_BATCH_LEAST)
-        *size /= 2;
-    else if (took_us < bound_us / 2 && agent->batch.count >= *size)
-        *size = *size + *size / 4 + 1 < most ? *size + *size / 4 + 1 : most;
-    clock_sleep_us(AGENT_FREE_US);
-}
-
 enum status agent_pause_stopped(struct agent *agent, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -258,7 +244,11 @@ static enum status agent_apply(struct agent *agent, struct error *err)
         return status;
     agent->retrying = false;
     agent_note_applied(agent);
-    agent_adapt(agent, clock_monotonic_us() - begun);
+    if (agent->beside_outbox) {
+        batch_adapt(&agent->batch, clock_monotonic_us() - begun,
+                    agent->config->limits.batch_time_ms * 1000);
+        clock_sleep_us(AGENT_FREE_US);
+    }
     batch_reset(&agent->batch);
     return agent_pause_stopped(agent, err);
 }

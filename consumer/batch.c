@@ -3,12 +3,14 @@
 
 #include <stdlib.h>
 
+#define BATCH_FIRST        256
+#define BATCH_LEAST        16
 #define BATCH_ARENA_FACTOR 16 /* decoded values need more room than their JSON */
 
 enum status batch_init(struct batch *batch, size_t count_max, size_t bytes_max,
                        size_t message_bytes_max, struct error *err)
 {
-    *batch = (struct batch){.count_max = count_max, .bytes_max = bytes_max};
+    *batch = (struct batch){.count_max = count_max, .size = count_max, .bytes_max = bytes_max};
     size_t single = message_bytes_max > bytes_max ? message_bytes_max : bytes_max;
     arena_init(&batch->arena, 2 * BATCH_ARENA_FACTOR * single + ((size_t)16 << 20));
     batch->events = calloc(count_max, sizeof *batch->events);
@@ -30,6 +32,21 @@ void batch_reset(struct batch *batch)
     batch->count = 0;
     batch->bytes = 0;
     batch->ended = false;
+}
+
+void batch_begin_small(struct batch *batch)
+{
+    if (batch->count_max > BATCH_FIRST)
+        batch->count_max = BATCH_FIRST;
+}
+
+void batch_adapt(struct batch *batch, int64_t took_us, int64_t bound_us)
+{
+    size_t larger = batch->count_max + batch->count_max / 4 + 1;
+    if (took_us > bound_us && batch->count_max > BATCH_LEAST)
+        batch->count_max /= 2;
+    else if (took_us < bound_us / 2 && batch->count >= batch->count_max)
+        batch->count_max = larger < batch->size ? larger : batch->size;
 }
 
 bool batch_is_full(const struct batch *batch)

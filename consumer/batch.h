@@ -39,7 +39,8 @@ struct batch {
     struct arena arena;
     struct batch_event *events;
     size_t count;
-    size_t count_max;
+    size_t count_max; /* at present; at most `size` */
+    size_t size;
     size_t bytes;
     size_t bytes_max;
     bool ended; /* by a barrier */
@@ -49,6 +50,13 @@ enum status batch_init(struct batch *batch, size_t count_max, size_t bytes_max,
                        size_t message_bytes_max, struct error *err) MUST_CHECK;
 void batch_done(struct batch *batch);
 void batch_reset(struct batch *batch);
+
+/** Bound it in time too (rule 19): it begins small, as its first transaction may not last longer
+ * either. */
+void batch_begin_small(struct batch *batch);
+
+/** Take what a transaction of it lasted: the next ones are as large as the bound allows. */
+void batch_adapt(struct batch *batch, int64_t took_us, int64_t bound_us);
 
 /** @return whether nothing more may be added. */
 bool batch_is_full(const struct batch *batch);

@@ -33,7 +33,7 @@ struct config_entry {
 struct config_limits {
     int64_t batch_events;         /* default 5000 */
     int64_t batch_bytes;          /* default 4 MiB */
-    int64_t batch_time_ms;        /* beside an outbox; default 10 */
+    int64_t batch_time_ms;        /* beside an outbox; default 10, on a server 50 */
     int64_t message_bytes;        /* default 1,000,000 */
     int64_t parked_entities;      /* a partition; default 1000 */
     int64_t parked_records;       /* a partition; default 10000 */

@@ -40,6 +40,16 @@ static int64_t config_integer(const json_t *tree, const char *key)
                                  : strtoll(config_default(key), NULL, 10);
 }
 
+/** A file has one writer at a time, a server has row locks (rule 19). */
+static int64_t config_batch_time(const json_t *tree)
+{
+    const char *url = json_string_value(json_object_get(tree, "database"));
+    const json_t *json = config_get(tree, "limits.batch_time_ms");
+    if (json_is_integer(json))
+        return json_integer_value(json);
+    return url != NULL && strncmp(url, "sqlite:", strlen("sqlite:")) == 0 ? 10 : 50;
+}
+
 static char *config_scalar(const json_t *json)
 {
     return json_is_string(json) ? strdup(json_string_value(json))
@@ -169,7 +179,7 @@ bool config_build(const json_t *tree, struct config *config)
     config->limits = (struct config_limits){
         .batch_events = config_integer(tree, "limits.batch_events"),
         .batch_bytes = config_integer(tree, "limits.batch_bytes"),
-        .batch_time_ms = config_integer(tree, "limits.batch_time_ms"),
+        .batch_time_ms = config_batch_time(tree),
         .message_bytes = config_integer(tree, "limits.message_bytes"),
         .parked_entities = config_integer(tree, "limits.parked_entities"),
         .parked_records = config_integer(tree, "limits.parked_records"),

@@ -26,6 +26,7 @@ static void the_smallest_file_gets_all_defaults(void **state)
     assert_string_equal(config->listen, "127.0.0.1:9464");
     assert_int_equal(config->limits.batch_events, 5000);
     assert_int_equal(config->limits.batch_bytes, 4194304);
+    assert_int_equal(config->limits.batch_time_ms, 10);
     assert_string_equal(config->kafka[0].value, "kafka:9092");
     assert_string_equal(config->publish[0].table, "orders");
     assert_string_equal(config->publish[0].topic, "order");
@@ -36,6 +37,28 @@ static void the_smallest_file_gets_all_defaults(void **state)
     assert_non_null(strstr(config->schemas, "/schemas"));
     assert_ptr_equal(config_find(config->publish, 1, "order", 5), &config->publish[0]);
     config_free(config);
+}
+
+static void a_transaction_on_a_server_may_last_longer_unless_its_time_is_given(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t wanted;
+    } cases[] = {
+        {"database: postgresql://u@h/d\n", 50},
+        {"database: mysql://u@h/d\n", 50},
+        {"database: mysql://u@h/d\nlimits: {batch_time_ms: 20}\n", 20},
+        {"database: sqlite:x\nlimits: {batch_time_ms: 20}\n", 20},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *text = test_format("service: a\nkafka: {bootstrap.servers: k:1}\n%s",
+                                       cases[i].text);
+        if (load(text, NULL, 0) != STATUS_OK)
+            test_fail("%s", err.text);
+        assert_int_equal(config->limits.batch_time_ms, cases[i].wanted);
+        config_free(config);
+    }
 }
 
 static void an_unknown_key_is_placed_and_a_near_one_named(void **state)
@@ -222,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_smallest_file_gets_all_defaults),
+        TEST(a_transaction_on_a_server_may_last_longer_unless_its_time_is_given),
         TEST(an_unknown_key_is_placed_and_a_near_one_named),
         TEST(wrong_files_are_refused_with_their_place),
         TEST(a_password_in_the_file_or_a_flag_is_refused_and_not_shown),
