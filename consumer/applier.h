@@ -107,7 +107,8 @@ enum status applier_refresh(struct applier *applier, struct error *err) MUST_CHE
 /** Clear `reloaded` once the feed has been set to next_offset. */
 void applier_seen_reload(struct applier *applier, size_t index);
 
-/** Delete a bounded number of single keys past the window. */
+/** Delete a bounded number of single keys past the window and of skipped records past their
+ * retention. */
 enum status applier_prune(struct applier *applier, struct error *err) MUST_CHECK;
 
 #endif

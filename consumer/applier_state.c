@@ -495,15 +495,24 @@ enum status applier_refresh(struct applier *applier, struct error *err)
     return STATUS_OK;
 }
 
+/** When what was kept for so long is old; 0 where it stays for ever. */
+static int64_t applier_old_before(int64_t kept_s)
+{
+    return kept_s == 0 ? 0 : clock_wall_us() - kept_s * 1000000;
+}
+
 enum status applier_prune(struct applier *applier, struct error *err)
 {
-    int64_t window_s = applier->config->limits.idempotency_window_s;
+    const struct config_limits *limits = &applier->config->limits;
+    const struct prune prune = {
+        .keys_before_us = applier_old_before(limits->idempotency_window_s),
+        .skipped_before_us = applier_old_before(limits->parked_skipped_retention_s),
+        .limit = APPLIER_PRUNE_LIMIT};
     size_t pruned = 0;
-    if (window_s == 0)
+    if (prune.keys_before_us == 0 && prune.skipped_before_us == 0)
         return STATUS_OK;
     enum status status = applier_ready(applier, err);
     if (status == STATUS_OK)
-        status = applier->ops->prune(applier->store, clock_wall_us() - window_s * 1000000,
-                                     APPLIER_PRUNE_LIMIT, &pruned, err);
+        status = applier->ops->prune(applier->store, &prune, &pruned, err);
     return applier_note(applier, status, err);
 }

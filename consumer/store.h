@@ -158,7 +158,8 @@ enum parked_edit {
     PARKED_DELETE,  /* it was applied; the next of its entity is not touched */
     PARKED_ATTEMPT, /* failed again: state, reason, code, attempts and next_attempt_us are written
                      */
-    PARKED_SET_SKIPPED, /* an operator's: raises the revision; the next as for PARKED_DELETE */
+    PARKED_SET_SKIPPED, /* an operator's, at next_attempt_us: raises the revision; the next as for
+                           PARKED_DELETE */
     PARKED_SET_WAITING, /* retry now; an operator's: raises the revision */
 };
 
@@ -179,6 +180,13 @@ struct store_meta {
     char copy_id[STORE_TOKEN_SIZE];
     char incarnation[STORE_TOKEN_SIZE]; /* of the outbox beside the copy; "" without one */
     int schema_version;
+};
+
+/** What is old: `limit` of each at most. */
+struct prune {
+    int64_t keys_before_us;    /* single keys that were claimed before; 0: none */
+    int64_t skipped_before_us; /* parked records that were parked and skipped before; 0: none */
+    size_t limit;
 };
 
 struct store_ops {
@@ -267,8 +275,8 @@ struct store_ops {
     enum status (*commit)(struct store *store, bool durable, struct error *err);
     /** Legal in any state, cannot fail. */
     void (*rollback)(struct store *store);
-    /** Delete at most `limit` single keys older than before_us. */
-    enum status (*prune)(struct store *store, int64_t before_us, size_t limit, size_t *ret_pruned,
+    /** Delete what is older, outside a transaction of the caller's. @param ret_pruned  keys. */
+    enum status (*prune)(struct store *store, const struct prune *prune, size_t *ret_pruned,
                          struct error *err);
 };
 

@@ -129,16 +129,20 @@ static enum status store_mariadb_commit(struct store *store, bool durable, struc
     return STATUS_RETRY;
 }
 
-static enum status store_mariadb_prune(struct store *store, int64_t before_us, size_t limit,
+static enum status store_mariadb_prune(struct store *store, const struct prune *prune,
                                        size_t *ret_pruned, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
+    struct parameter before = parameter_integer(prune->skipped_before_us);
+    struct parameter limit = parameter_integer((int64_t)prune->limit);
     int64_t changes = 0;
-    bool own = !self->in_transaction;
     enum status status = store_mariadb_run(
-        self, STATEMENT_KEY_PRUNE,
-        PARAMETERS(parameter_integer(before_us), parameter_integer((int64_t)limit)), &changes, err);
-    if (status == STATUS_OK && own)
+        self, STATEMENT_KEY_PRUNE, PARAMETERS(parameter_integer(prune->keys_before_us), limit),
+        &changes, err);
+    if (status == STATUS_OK)
+        status = store_mariadb_run(self, STATEMENT_PARKED_PRUNE, PARAMETERS(before, before, limit),
+                                   NULL, err);
+    if (status == STATUS_OK)
         status = mariadb_session_execute(self->session, "COMMIT", err);
     store_mariadb_release(self);
     *ret_pruned = (size_t)changes;

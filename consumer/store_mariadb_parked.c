@@ -179,12 +179,13 @@ enum status store_mariadb_edit_parked(struct store *store, const struct parked_r
 {
     struct store_mariadb *self = store_mariadb_of(store);
     struct parameter id = parameter_integer(record->parked_id);
+    bool skip = edit == PARKED_SET_SKIPPED;
     int64_t changes = 0;
     enum status status = STATUS_OK;
 
-    if (edit == PARKED_SET_SKIPPED || edit == PARKED_SET_WAITING)
+    if (skip || edit == PARKED_SET_WAITING)
         status = store_mariadb_run(self, STATEMENT_PARKED_REVISE, PARAMETERS(id), NULL, err);
-    if (status == STATUS_OK && (edit == PARKED_DELETE || edit == PARKED_SET_SKIPPED))
+    if (status == STATUS_OK && (edit == PARKED_DELETE || skip))
         status = parked_promote(self, id, err);
     if (status == STATUS_OK && edit == PARKED_DELETE)
         status = store_mariadb_run(self, STATEMENT_BLOCKED_DELETE, PARAMETERS(id), NULL, err);
@@ -203,9 +204,8 @@ enum status store_mariadb_edit_parked(struct store *store, const struct parked_r
     else
         status = store_mariadb_run(
             self, STATEMENT_PARKED_STATE,
-            PARAMETERS(
-                parameter_integer(edit == PARKED_SET_SKIPPED ? PARKED_SKIPPED : PARKED_WAITING),
-                id),
+            PARAMETERS(parameter_integer(skip ? PARKED_SKIPPED : PARKED_WAITING),
+                       parameter_integer(skip ? record->next_attempt_us : 0), id),
             &changes, err);
     if (status == STATUS_OK && changes == 0)
         status = error_set_native(err, STATUS_ABORT, 1, "parked record %lld is not there any more",

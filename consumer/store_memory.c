@@ -421,18 +421,27 @@ static enum status store_memory_commit(struct store *store, bool durable, struct
     return STATUS_OK;
 }
 
-static enum status store_memory_prune(struct store *store, int64_t before_us, size_t limit,
+static enum status store_memory_prune(struct store *store, const struct prune *prune,
                                       size_t *ret_pruned, struct error *err)
 {
     struct model *model = store_memory_model(store_memory_of(store));
+    size_t skipped = 0;
     (void)err;
     *ret_pruned = 0;
-    for (size_t i = model->keys.count; i-- > 0 && *ret_pruned < limit;) {
+    for (size_t i = model->keys.count; i-- > 0 && *ret_pruned < prune->limit;) {
         const struct model_key *key = list_at(&model->keys, i);
-        if (key->applied_at_us >= before_us)
+        if (key->applied_at_us >= prune->keys_before_us)
             continue;
         list_remove(&model->keys, i);
         ++*ret_pruned;
+    }
+    for (size_t i = model->parked.count; i-- > 0 && skipped < prune->limit;) {
+        const struct parked_record *parked = list_at(&model->parked, i);
+        if (parked->state != PARKED_SKIPPED || parked->parked_at_us >= prune->skipped_before_us ||
+            parked->next_attempt_us >= prune->skipped_before_us)
+            continue;
+        list_remove(&model->parked, i);
+        skipped++;
     }
     return STATUS_OK;
 }

@@ -232,7 +232,7 @@ enum status store_memory_edit_parked(struct store *store, const struct parked_re
         parked->next_attempt_us = record->next_attempt_us;
     } else {
         parked->state = edit == PARKED_SET_SKIPPED ? PARKED_SKIPPED : PARKED_WAITING;
-        parked->next_attempt_us = 0;
+        parked->next_attempt_us = edit == PARKED_SET_SKIPPED ? record->next_attempt_us : 0;
     }
     if (edit == PARKED_DELETE)
         list_remove(&model->parked, index - 1);

@@ -289,14 +289,20 @@ static enum status store_postgresql_commit(struct store *store, bool durable, st
     return STATUS_OK;
 }
 
-static enum status store_postgresql_prune(struct store *store, int64_t before_us, size_t limit,
+static enum status store_postgresql_prune(struct store *store, const struct prune *prune,
                                           size_t *ret_pruned, struct error *err)
 {
+    struct store_postgresql *self = store_postgresql_of(store);
+    struct parameter limit = parameter_integer((int64_t)prune->limit);
     const PGresult *result = NULL;
     enum status status = store_postgresql_run(
-        store_postgresql_of(store), STATEMENT_KEY_PRUNE,
-        PARAMETERS(parameter_integer(before_us), parameter_integer((int64_t)limit)), &result, err);
+        self, STATEMENT_KEY_PRUNE, PARAMETERS(parameter_integer(prune->keys_before_us), limit),
+        &result, err);
     *ret_pruned = status == STATUS_OK ? strtoul(PQcmdTuples((PGresult *)result), NULL, 10) : 0;
+    if (status == STATUS_OK)
+        status = store_postgresql_run(
+            self, STATEMENT_PARKED_PRUNE,
+            PARAMETERS(parameter_integer(prune->skipped_before_us), limit), &result, err);
     return status;
 }
 

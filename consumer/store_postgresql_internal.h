@@ -34,6 +34,7 @@
     X(PARKED_DELETE)                                                                               \
     X(PARKED_ATTEMPT)                                                                              \
     X(PARKED_STATE)                                                                                \
+    X(PARKED_PRUNE)                                                                                \
     X(SUPERSEDED_KEEP)                                                                             \
     X(SUPERSEDED_READ)                                                                             \
     X(SUPERSEDED_NEXT)                                                                             \

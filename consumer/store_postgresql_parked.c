@@ -144,12 +144,13 @@ enum status store_postgresql_edit_parked(struct store *store, const struct parke
 {
     struct store_postgresql *self = store_postgresql_of(store);
     struct parameter id = parameter_integer(record->parked_id);
+    bool skip = edit == PARKED_SET_SKIPPED;
     const PGresult *result = NULL;
     enum status status = STATUS_OK;
 
-    if (edit == PARKED_SET_SKIPPED || edit == PARKED_SET_WAITING)
+    if (skip || edit == PARKED_SET_WAITING)
         status = store_postgresql_send(self, STATEMENT_PARKED_REVISE, PARAMETERS(id), err);
-    if (status == STATUS_OK && (edit == PARKED_DELETE || edit == PARKED_SET_SKIPPED))
+    if (status == STATUS_OK && (edit == PARKED_DELETE || skip))
         status = store_postgresql_send(self, STATEMENT_PARKED_PROMOTE, PARAMETERS(id), err);
     if (status == STATUS_OK && edit == PARKED_DELETE)
         status = store_postgresql_send(self, STATEMENT_BLOCKED_DELETE, PARAMETERS(id), err);
@@ -168,8 +169,8 @@ enum status store_postgresql_edit_parked(struct store *store, const struct parke
     else
         status = store_postgresql_run(
             self, STATEMENT_PARKED_STATE,
-            PARAMETERS(id, parameter_integer(edit == PARKED_SET_SKIPPED ? PARKED_SKIPPED
-                                                                        : PARKED_WAITING)),
+            PARAMETERS(id, parameter_integer(skip ? PARKED_SKIPPED : PARKED_WAITING),
+                       parameter_integer(skip ? record->next_attempt_us : 0)),
             &result, err);
     if (status == STATUS_OK && strcmp(PQcmdTuples((PGresult *)result), "0") == 0)
         status = error_set_native(err, STATUS_ABORT, 1, "parked record %lld is not there any more",

@@ -164,15 +164,37 @@ static enum status store_sqlite_commit(struct store *store, bool durable, struct
     return status;
 }
 
-static enum status store_sqlite_prune(struct store *store, int64_t before_us, size_t limit,
+/* Both tables of a parked record or none. */
+static enum status store_sqlite_prune_skipped(struct store_sqlite *self, const struct prune *prune,
+                                              struct error *err)
+{
+    struct parameter before = parameter_integer(prune->skipped_before_us);
+    struct parameter limit = parameter_integer((int64_t)prune->limit);
+    enum status status = store_sqlite_begin(self, err);
+    if (status == STATUS_OK)
+        status = store_sqlite_run(self, STATEMENT_BLOCKED_PRUNE, PARAMETERS(before, limit), NULL,
+                                  err);
+    if (status == STATUS_OK)
+        status = store_sqlite_run(self, STATEMENT_PARKED_PRUNE, PARAMETERS(before, limit), NULL,
+                                  err);
+    if (status == STATUS_OK)
+        status = store_sqlite_execute(self, "COMMIT", err);
+    if (status != STATUS_OK)
+        store_sqlite_rollback(&self->base);
+    return status;
+}
+
+static enum status store_sqlite_prune(struct store *store, const struct prune *prune,
                                       size_t *ret_pruned, struct error *err)
 {
+    struct store_sqlite *self = store_sqlite_of(store);
     int64_t changes = 0;
-    enum status status = store_sqlite_run(
-        store_sqlite_of(store), STATEMENT_KEY_PRUNE,
-        PARAMETERS(parameter_integer(before_us), parameter_integer((int64_t)limit)), &changes, err);
+    enum status status = store_sqlite_run(self, STATEMENT_KEY_PRUNE,
+                                          PARAMETERS(parameter_integer(prune->keys_before_us),
+                                                     parameter_integer((int64_t)prune->limit)),
+                                          &changes, err);
     *ret_pruned = (size_t)changes;
-    return status;
+    return status == STATUS_OK ? store_sqlite_prune_skipped(self, prune, err) : status;
 }
 
 /* A file has no roles. */

@@ -40,6 +40,8 @@
     X(PARKED_DELETE)                                                                               \
     X(PARKED_ATTEMPT)                                                                              \
     X(PARKED_STATE)                                                                                \
+    X(BLOCKED_PRUNE)                                                                               \
+    X(PARKED_PRUNE)                                                                                \
     X(SUPERSEDED_KEEP)                                                                             \
     X(SUPERSEDED_READ)                                                                             \
     X(SUPERSEDED_NEXT)                                                                             \

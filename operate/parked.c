@@ -124,8 +124,11 @@ static enum status parked_edit_all(struct store *store, const struct parked_list
                                    enum parked_edit edit, struct error *err)
 {
     enum status status = store->ops->begin(store, NULL, 0, err);
-    for (size_t i = 0; status == STATUS_OK && i < list->count; i++)
-        status = store->ops->edit_parked(store, &list->records[i], edit, err);
+    for (size_t i = 0; status == STATUS_OK && i < list->count; i++) {
+        struct parked_record record = list->records[i];
+        record.next_attempt_us = clock_wall_us();
+        status = store->ops->edit_parked(store, &record, edit, err);
+    }
     if (status == STATUS_OK)
         status = store->ops->commit(store, true, err);
     if (status != STATUS_OK)

@@ -164,6 +164,7 @@ static void keys_are_new_then_duplicates_and_conflicts_with_another_digest(void)
         {.source = slice_of("s"), .id = slice_of("a"), .digest = UINT64_MAX},
         {.source = slice_of("s"), .id = slice_of("b"), .digest = 3},
         {.source = slice_of("t"), .id = slice_of("a"), .digest = 9}};
+    const struct prune old = {.keys_before_us = INT64_MAX, .limit = 2};
     size_t pruned = 0;
     store_case_begin();
     assert_ok(store_case_ops->claim_keys(store_case_store, claims, 5, &store_case_err));
@@ -173,11 +174,13 @@ static void keys_are_new_then_duplicates_and_conflicts_with_another_digest(void)
     assert_int_equal(claims[3].verdict, KEY_CONFLICT);
     assert_int_equal(claims[4].verdict, KEY_NEW);
     store_case_commit();
-    assert_ok(store_case_ops->prune(store_case_store, 1, 10, &pruned, &store_case_err));
+    assert_ok(store_case_ops->prune(store_case_store,
+                                    &(struct prune){.keys_before_us = 1, .limit = 10}, &pruned,
+                                    &store_case_err));
     assert_int_equal(pruned, 0);
-    assert_ok(store_case_ops->prune(store_case_store, INT64_MAX, 2, &pruned, &store_case_err));
+    assert_ok(store_case_ops->prune(store_case_store, &old, &pruned, &store_case_err));
     assert_int_equal(pruned, 2);
-    assert_ok(store_case_ops->prune(store_case_store, INT64_MAX, 2, &pruned, &store_case_err));
+    assert_ok(store_case_ops->prune(store_case_store, &old, &pruned, &store_case_err));
     assert_int_equal(pruned, 1);
 }
 

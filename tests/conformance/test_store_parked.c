@@ -111,6 +111,62 @@ static void the_next_record_of_an_entity_waits_once_its_head_is_gone(void)
     error_clear(&store_case_err);
 }
 
+static void skip_at(int64_t parked_id, int64_t time_us)
+{
+    const struct parked_record skipped = {.parked_id = parked_id, .next_attempt_us = time_us};
+    assert_ok(store_case_ops->edit_parked(store_case_store, &skipped, PARKED_SET_SKIPPED,
+                                          &store_case_err));
+}
+
+static void prune_skipped(int64_t before_us, size_t limit)
+{
+    const struct prune old = {.skipped_before_us = before_us, .limit = limit};
+    size_t keys = 0;
+    assert_ok(store_case_ops->prune(store_case_store, &old, &keys, &store_case_err));
+    assert_int_equal(keys, 0);
+}
+
+static void only_skipped_records_are_pruned_and_not_before_their_time(void)
+{
+    struct parked_record *records = NULL;
+    const struct parked_filter all = {.topic = STORE_CASE_TOPIC};
+    store_case_begin();
+    skip_at(park_at(5, "a", PARKED_HELD), 100);
+    skip_at(park_at(6, "b", PARKED_HELD), 101);
+    skip_at(park_at(7, "c", PARKED_HELD), 102);
+    park_at(8, "a", PARKED_HELD);
+    park_at(9, "d", PARKED_WAITING);
+    store_case_commit();
+    prune_skipped(0, 10);
+    prune_skipped(100, 10);
+    assert_int_equal(read_parked(all, &records), 5);
+    prune_skipped(102, 1);
+    assert_int_equal(read_parked(all, &records), 4);
+    prune_skipped(102, 1);
+    assert_int_equal(read_parked(all, &records), 3);
+    assert_int_equal(records[0].record.offset, 7);
+    prune_skipped(INT64_MAX, 10);
+    assert_int_equal(read_parked(all, &records), 2);
+    assert_int_equal(records[0].record.offset, 8);
+    store_case_reload();
+    assert_int_equal(store_case_owned.parked_count, 2);
+    assert_int_equal(store_case_owned.waiting_count, 1);
+    assert_int_equal(store_case_owned.blocked_count, 2);
+}
+
+static void a_skipped_record_that_is_to_be_retried_is_not_pruned(void)
+{
+    struct parked_record *records = NULL;
+    store_case_begin();
+    struct parked_record parked = {.parked_id = park_at(5, "a", PARKED_HELD)};
+    skip_at(parked.parked_id, 100);
+    assert_ok(store_case_ops->edit_parked(store_case_store, &parked, PARKED_SET_WAITING,
+                                          &store_case_err));
+    store_case_commit();
+    prune_skipped(INT64_MAX, 10);
+    assert_int_equal(read_parked((struct parked_filter){.due_us = 1}, &records), 1);
+}
+
 static void a_failed_attempt_and_a_retry_are_written(void)
 {
     struct parked_record *records = NULL;
@@ -230,6 +286,8 @@ int main(void)
         STORE_CASE(a_parked_record_is_read_back_whole_and_blocks_its_entity),
         STORE_CASE(heads_and_due_records_are_the_oldest_of_each_entity),
         STORE_CASE(the_next_record_of_an_entity_waits_once_its_head_is_gone),
+        STORE_CASE(only_skipped_records_are_pruned_and_not_before_their_time),
+        STORE_CASE(a_skipped_record_that_is_to_be_retried_is_not_pruned),
         STORE_CASE(a_failed_attempt_and_a_retry_are_written),
         STORE_CASE(the_last_superseded_image_is_kept_until_it_is_dropped),
         STORE_CASE(kept_images_are_read_one_behind_the_other_in_the_order_of_the_log),

@@ -546,7 +546,9 @@ static void the_grants_are_enough_for_each_role_and_no_more(void **state)
     assert_ok(ops->edit_parked(store, &parked, PARKED_SET_WAITING, &err));
     assert_ok(ops->edit_parked(store, &parked, PARKED_DELETE, &err));
     assert_ok(ops->commit(store, true, &err));
-    assert_ok(ops->prune(store, INT64_MAX, 10, &pruned, &err));
+    const struct prune old = {
+        .keys_before_us = INT64_MAX, .skipped_before_us = INT64_MAX, .limit = 10};
+    assert_ok(ops->prune(store, &old, &pruned, &err));
     ops->close(store);
     assert_ok(ops->open(&lag, &store, &err));
     partition_state_done(&owned);

@@ -77,6 +77,7 @@ CREATE TABLE IF NOT EXISTS keepstep_blocked(
     parked_id BIGINT NOT NULL PRIMARY KEY,
     INDEX keepstep_blocked_entity (entity_digest)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+CREATE INDEX IF NOT EXISTS keepstep_parked_skipped ON keepstep_parked(state, next_attempt_at);
 INSERT INTO keepstep_meta(`key`, value) VALUES ('schema_version', '1')
 ON DUPLICATE KEY UPDATE value = value;
 -- MariaDB grants on one table at a time.

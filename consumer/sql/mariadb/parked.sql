@@ -1,5 +1,5 @@
 -- Parked records, what they block, and superseded images. State 0 held, 1 waiting, 2 behind,
--- 3 skipped: a skipped record is evidence and blocks nothing.
+-- 3 skipped (at next_attempt_at): a skipped record is evidence and blocks nothing.
 -- name: blocked_read
 SELECT DISTINCT b.entity_type, b.entity_key
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
@@ -51,7 +51,15 @@ DELETE FROM keepstep_parked WHERE parked_id = ?
 UPDATE keepstep_parked SET state = ?, reason = ?, code = ?, attempts = ?, next_attempt_at = ?
 WHERE parked_id = ?
 -- name: parked_state
-UPDATE keepstep_parked SET state = ?, next_attempt_at = 0 WHERE parked_id = ?
+UPDATE keepstep_parked SET state = ?, next_attempt_at = ? WHERE parked_id = ?
+-- name: parked_prune
+DELETE p, b
+FROM (SELECT parked_id FROM keepstep_parked
+      WHERE state = 3 AND next_attempt_at < ? AND parked_at < ?
+      ORDER BY next_attempt_at LIMIT ?) old
+JOIN keepstep_parked p ON p.parked_id = old.parked_id
+LEFT JOIN keepstep_blocked b ON b.parked_id = p.parked_id
+WHERE p.state = 3
 -- name: superseded_keep
 INSERT INTO keepstep_superseded(entity_digest, entity_type, entity_key, topic, `partition`,
     `offset`, record_key, record_value, headers)

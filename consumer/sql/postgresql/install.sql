@@ -69,6 +69,8 @@ CREATE TABLE IF NOT EXISTS keepstep_parked(
     next_attempt_at BIGINT NOT NULL,
     UNIQUE (topic, partition, "offset")
 );
+CREATE INDEX IF NOT EXISTS keepstep_parked_skipped
+    ON keepstep_parked(next_attempt_at) WHERE state = 3;
 CREATE TABLE IF NOT EXISTS keepstep_blocked(
     entity_type TEXT COLLATE "C" NOT NULL,
     entity_key TEXT COLLATE "C" NOT NULL,

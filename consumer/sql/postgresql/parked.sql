@@ -1,5 +1,5 @@
 -- Parked records, what they block, and superseded images. State 0 held, 1 waiting, 2 behind,
--- 3 skipped: a skipped record is evidence and blocks nothing.
+-- 3 skipped (at next_attempt_at): a skipped record is evidence and blocks nothing.
 -- name: blocked_read
 SELECT DISTINCT b.entity_type, b.entity_key
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
@@ -53,7 +53,15 @@ DELETE FROM keepstep_parked WHERE parked_id = $1
 UPDATE keepstep_parked SET state = $2, reason = $3, code = $4, attempts = $5,
     next_attempt_at = $6 WHERE parked_id = $1
 -- name: parked_state
-UPDATE keepstep_parked SET state = $2, next_attempt_at = 0 WHERE parked_id = $1
+UPDATE keepstep_parked SET state = $2, next_attempt_at = $3 WHERE parked_id = $1
+-- name: parked_prune
+WITH old AS (
+    SELECT parked_id FROM keepstep_parked
+    WHERE state = 3 AND next_attempt_at < $1 AND parked_at < $1
+    ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED),
+unblocked AS (
+    DELETE FROM keepstep_blocked b USING old WHERE b.parked_id = old.parked_id)
+DELETE FROM keepstep_parked p USING old WHERE p.parked_id = old.parked_id
 -- name: superseded_keep
 INSERT INTO keepstep_superseded(entity_type, entity_key, topic, partition, "offset", record_key,
     record_value, headers)

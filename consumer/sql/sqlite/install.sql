@@ -69,6 +69,8 @@ CREATE TABLE IF NOT EXISTS keepstep_parked(
     next_attempt_at INTEGER NOT NULL,
     UNIQUE (topic, partition, offset)
 );
+CREATE INDEX IF NOT EXISTS keepstep_parked_skipped
+    ON keepstep_parked(next_attempt_at) WHERE state = 3;
 CREATE TABLE IF NOT EXISTS keepstep_blocked(
     entity_type TEXT NOT NULL,
     entity_key TEXT NOT NULL,
