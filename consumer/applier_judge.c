@@ -313,29 +313,38 @@ static bool applier_claims_key(const struct batch_event *event)
            applier_key_fits(&event->change);
 }
 
+static enum status applier_judge_claim(struct applier *applier, struct batch_event *event,
+                                       enum key_verdict verdict, struct error *err)
+{
+    if (verdict == KEY_DUPLICATE && event->outcome == EVENT_PARKED) {
+        event->key_seen = true; /* it blocks nothing: judge the batch anew */
+        applier->stops++;
+        return STATUS_STOP;
+    }
+    if (verdict == KEY_DUPLICATE)
+        event->outcome = EVENT_DUPLICATE;
+    else if (verdict == KEY_CONFLICT && event->outcome == EVENT_APPLY)
+        return applier_park_event(applier, event, REJECT_HELD, 0,
+                                  "another value was applied under the same event id", err);
+    return STATUS_OK;
+}
+
 static enum status applier_judge_claims(struct applier *applier, struct batch *batch,
                                         const struct key_claim *claims, struct error *err)
 {
-    size_t next = 0;
-    for (size_t i = 0; i < batch->count; i++) {
+    size_t blocked = applier->blocked_count;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
         struct batch_event *event = &batch->events[i];
-        if (!applier_claims_key(event))
-            continue;
-        enum key_verdict verdict = claims[next++].verdict;
-        enum status status = STATUS_OK;
-        if (verdict == KEY_DUPLICATE && event->outcome == EVENT_PARKED) {
-            event->key_seen = true; /* it blocks nothing: judge the batch anew */
-            applier->stops++;
-            status = STATUS_STOP;
-        } else if (verdict == KEY_DUPLICATE)
-            event->outcome = EVENT_DUPLICATE;
-        else if (verdict == KEY_CONFLICT && event->outcome == EVENT_APPLY)
-            status = applier_park_event(applier, event, REJECT_HELD, 0,
-                                        "another value was applied under the same event id", err);
-        if (status != STATUS_OK)
-            return status;
+        if (applier_claims_key(event))
+            status = applier_judge_claim(applier, event, (claims++)->verdict, err);
+        /* What stands behind a conflict was judged before that one was known. */
+        if (status == STATUS_OK && event->outcome == EVENT_APPLY &&
+            applier->blocked_count > blocked && applier_is_blocked(applier, &event->change))
+            status = applier_park_event(applier, event, REJECT_WAITING, 0, "behind a parked event",
+                                        err);
     }
-    return STATUS_OK;
+    return status;
 }
 
 enum status applier_judge_keys(struct applier *applier, struct batch *batch, struct error *err)

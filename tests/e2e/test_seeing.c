@@ -71,6 +71,42 @@ static void lag_counts_from_the_database_and_agrees_with_the_group_when_idle(voi
     sidecar_stop(&shop);
 }
 
+static void produce_transaction(struct kafka *kafka, int key, bool commit)
+{
+    (void)kafka_produce_transaction(kafka, sidecar_topic("item"), test_format("{\"id\":%d}", key),
+                                    test_format("{\"id\":%d,\"name\":\"x\",\"amount\":null}", key),
+                                    commit);
+}
+
+static void the_position_passes_aborted_transactions_and_lag_falls_to_0(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = sidecar_make(
+        kafka, "billing", NULL,
+        "apply:\n  item: {table: items, partitions: 1, format: json, foreign: true}\n");
+
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    produce_transaction(kafka, 1, true);
+    produce_transaction(kafka, 2, false);
+    sidecar_begin(&billing);
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
+    sidecar_expect(&billing, "SELECT next_offset FROM keepstep_position", "4\n");
+    produce_transaction(kafka, 3, false); /* nothing but what is passed by */
+    sidecar_expect(&billing, "SELECT next_offset, anchor_offset FROM keepstep_position", "6|0\n");
+    sidecar_stop(&billing);
+    struct process_result lag = sidecar_run(&billing, "lag", "--json", NULL);
+    assert_int_equal(lag.exit_code, 0);
+    if (strstr(lag.output, "\"log_end_offset\":6,\"lag\":0,\"seconds\":0.000") == NULL)
+        test_fail("%s", lag.output);
+
+    produce_transaction(kafka, 4, true);
+    sidecar_start(&billing, NULL); /* from the anchor on, over what was passed by */
+    sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n4\n");
+    sidecar_expect(&billing, "SELECT next_offset, stopped FROM keepstep_position", "8|\n");
+    sidecar_stop(&billing);
+}
+
 static void a_killed_agent_applies_again_before_its_session_would_have_timed_out(void **state)
 {
     (void)state;
@@ -133,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(lag_counts_from_the_database_and_agrees_with_the_group_when_idle, 120),
+        TEST_WITH_LIMIT(the_position_passes_aborted_transactions_and_lag_falls_to_0, 120),
         TEST_WITH_LIMIT(a_killed_agent_applies_again_before_its_session_would_have_timed_out, 120),
         TEST_WITH_LIMIT(lines_published_by_hand_arrive_and_a_bad_line_is_named, 120),
     };

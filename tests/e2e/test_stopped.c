@@ -100,6 +100,35 @@ static void a_resume_whose_cause_is_still_there_stops_again_with_the_same_words(
     sidecar_stop(&billing);
 }
 
+static void an_unknown_column_stops_its_partition_until_the_schema_knows_it(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = make_billing(kafka, APPLY_ITEMS);
+
+    produce_good(kafka, "u-1", 1);
+    sidecar_produce(kafka, "u-2", "item.created", 2,
+                    "{\"id\":2,\"name\":\"b\",\"amount\":1,\"colour\":\"red\"}");
+    produce_good(kafka, "u-3", 1);
+    expect_stopped(&billing, "colour");
+    expect_resume(&billing, 75, "colour");
+    sidecar_expect(&billing, "SELECT id, name FROM items", "1|u-1\n");
+    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 0);
+    sidecar_stop(&billing);
+
+    const char *path = test_path("schemas/item.schema.json");
+    const char *schema = test_read_file(path);
+    const char *name = strstr(schema, "\"name\"");
+    test_write_file(path, test_format("%.*s\"colour\":{\"type\":[\"string\",\"null\"],"
+                                      "\"x-keepstep-type\":\"text\"},%s",
+                                      (int)(name - schema), schema, name));
+    sidecar_start(&billing, NULL);
+    sidecar_expect(&billing, "SELECT id, name, colour FROM items ORDER BY id",
+                   "1|u-3|NULL\n2|b|red\n");
+    sidecar_expect(&billing, "SELECT stopped FROM keepstep_position", "\n");
+    sidecar_stop(&billing);
+}
+
 static void one_partition_that_stands_still_leaves_the_others_alone(void **state)
 {
     (void)state;
@@ -293,6 +322,7 @@ int main(void)
         TEST_WITH_LIMIT(too_many_parked_entities_stop_it_until_one_is_skipped, 120),
         TEST_WITH_LIMIT(too_many_parked_records_stop_it_until_they_can_be_applied, 120),
         TEST_WITH_LIMIT(a_resume_whose_cause_is_still_there_stops_again_with_the_same_words, 120),
+        TEST_WITH_LIMIT(an_unknown_column_stops_its_partition_until_the_schema_knows_it, 120),
         TEST_WITH_LIMIT(one_partition_that_stands_still_leaves_the_others_alone, 120),
         TEST_WITH_LIMIT(a_topic_that_was_restored_is_taken_up_without_a_restart, 180),
         TEST_WITH_LIMIT(a_stop_is_resumed_by_the_next_agent_where_none_runs, 120),

@@ -48,6 +48,11 @@ void kafka_trim(struct kafka *kafka, const char *topic, int32_t partition, int64
 int64_t kafka_produce(struct kafka *kafka, const char *topic, int32_t partition, const char *key,
                       const char *value, const char *const headers[]);
 
+/** Produce one record to partition 0 in a Kafka transaction of its own, which is committed or
+ * aborted behind it. @return its offset; the transaction's marker takes the next one. */
+int64_t kafka_produce_transaction(struct kafka *kafka, const char *topic, const char *key,
+                                  const char *value, bool commit);
+
 typedef void kafka_record_callback(const struct kafka_record *record, void *context);
 
 /** Call `callback` for every committed record the topic holds now, partition after partition in

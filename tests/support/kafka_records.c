@@ -181,30 +181,67 @@ static rd_kafka_headers_t *kafka_headers(const char *const headers[])
     return list;
 }
 
-int64_t kafka_produce(struct kafka *kafka, const char *topic, int32_t partition, const char *key,
-                      const char *value, const char *const headers[])
+struct kafka_message {
+    const char *topic;
+    int32_t partition;
+    const char *key;
+    const char *value;
+};
+
+/** Takes `headers`. @return the offset. */
+static int64_t kafka_send(rd_kafka_t *client, const struct kafka_message *message,
+                          rd_kafka_headers_t *headers)
 {
-    rd_kafka_t *client = kafka_client(kafka);
-    rd_kafka_headers_t *list = kafka_headers(headers);
     static struct kafka_delivery delivery; /* outlives a test that gives up waiting */
     delivery.done = false;
-    struct slice key_bytes = slice_of(key);
-    struct slice value_bytes = slice_of(value);
+    struct slice key = slice_of(message->key);
+    struct slice value = slice_of(message->value);
     rd_kafka_resp_err_t code = rd_kafka_producev(
-        client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
-        RD_KAFKA_V_KEY(key_bytes.data, key_bytes.length),
-        RD_KAFKA_V_VALUE((void *)(uintptr_t)value_bytes.data, value_bytes.length),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(list),
+        client, RD_KAFKA_V_TOPIC(message->topic), RD_KAFKA_V_PARTITION(message->partition),
+        RD_KAFKA_V_KEY(key.data, key.length),
+        RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.length),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(headers),
         RD_KAFKA_V_OPAQUE(&delivery), RD_KAFKA_V_END);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        rd_kafka_headers_destroy(list);
-        test_fail("produce to %s: %s", topic, rd_kafka_err2str(code));
+        rd_kafka_headers_destroy(headers);
+        test_fail("produce to %s: %s", message->topic, rd_kafka_err2str(code));
     }
     (void)rd_kafka_flush(client, KAFKA_WAIT_MS);
     if (!delivery.done || delivery.problem != RD_KAFKA_RESP_ERR_NO_ERROR)
-        test_fail("produce to %s: %s", topic,
+        test_fail("produce to %s: %s", message->topic,
                   delivery.done ? rd_kafka_err2str(delivery.problem) : "no answer");
     return delivery.offset;
+}
+
+int64_t kafka_produce(struct kafka *kafka, const char *topic, int32_t partition, const char *key,
+                      const char *value, const char *const headers[])
+{
+    struct kafka_message message = {
+        .topic = topic, .partition = partition, .key = key, .value = value};
+    return kafka_send(kafka_client(kafka), &message, kafka_headers(headers));
+}
+
+static void kafka_check(rd_kafka_error_t *problem)
+{
+    if (problem != NULL)
+        test_fail("transaction: %s", rd_kafka_error_string(problem));
+}
+
+int64_t kafka_produce_transaction(struct kafka *kafka, const char *topic, const char *key,
+                                  const char *value, bool commit)
+{
+    struct kafka_message message = {.topic = topic, .key = key, .value = value};
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    kafka_set(conf, "transactional.id", topic);
+    rd_kafka_conf_set_dr_msg_cb(conf, kafka_on_delivery);
+    rd_kafka_t *client = kafka_open(kafka, RD_KAFKA_PRODUCER, conf);
+    kafka_check(rd_kafka_init_transactions(client, KAFKA_WAIT_MS));
+    kafka_check(rd_kafka_begin_transaction(client));
+    int64_t offset = kafka_send(client, &message, kafka_headers(NULL));
+    kafka_check(commit ? rd_kafka_commit_transaction(client, KAFKA_WAIT_MS)
+                       : rd_kafka_abort_transaction(client, KAFKA_WAIT_MS));
+    rd_kafka_destroy(client);
+    return offset;
 }
 
 static rd_kafka_resp_err_t kafka_ask_partitions(rd_kafka_t *client, const char *topic,

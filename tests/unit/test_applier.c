@@ -105,6 +105,29 @@ static void test_an_id_or_source_that_is_too_long_for_a_key_is_held(void **test)
     copy_finish(f);
 }
 
+static void test_another_value_under_an_applied_id_is_held_and_blocks_its_entity(void **test)
+{
+    (void)test;
+    static const char value[] =
+        "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":1,\"a\":\"%s\",\"b\":null}}";
+    struct copy *f = copy_begin("", false);
+    copy_add_from(f, "tool", 0, "k1", "", NULL, 1, test_format(value, "first"));
+    copy_apply(f);
+    copy_add_from(f, "tool", 0, "k1", "", NULL, 1, test_format(value, "other"));
+    copy_add_from(f, "tool", 0, "k2", "", NULL, 1, test_format(value, "later"));
+    copy_add_from(f, "another", 0, "k1", "", NULL, 2,
+                  "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":2,\"a\":\"a\",\"b\":null}}");
+    copy_apply(f);
+    assert_string_equal(copy_rows(f), "1|first|NULL\n2|a|NULL\n");
+    assert_string_equal(
+        sqlite_text(f->database, "SELECT offset, state, reason FROM keepstep_parked "
+                                 "ORDER BY offset"),
+        "1|0|another value was applied under the same event id\n2|2|behind a parked event\n");
+    assert_int_equal(atomic_load(&f->metrics->events_rejected), 1);
+    assert_int_equal(copy_where(f).next_offset, 4);
+    copy_finish(f);
+}
+
 static void test_malformed_parks_and_blocks_its_entity(void **test)
 {
     (void)test;
@@ -507,6 +530,7 @@ int main(void)
         TEST(test_covered_with_another_id_is_a_fork),
         TEST(test_unsequenced_key_is_claimed),
         TEST(test_an_id_or_source_that_is_too_long_for_a_key_is_held),
+        TEST(test_another_value_under_an_applied_id_is_held_and_blocks_its_entity),
         TEST(test_malformed_parks_and_blocks_its_entity),
         TEST(test_record_that_cannot_even_be_parked_stops_its_partition),
         TEST(test_unique_swap_in_turn),
