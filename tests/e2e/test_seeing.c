@@ -1,7 +1,5 @@
-/* What people look at: lag, status, publish, and how soon a killed agent applies again. */
+/* What people look at: lag, status, publish. */
 #include "tests/support/sidecar.h"
-
-#include "common/clock.h"
 
 #include <stdio.h>
 
@@ -107,29 +105,6 @@ static void the_position_passes_aborted_transactions_and_lag_falls_to_0(void **s
     sidecar_stop(&billing);
 }
 
-static void a_killed_agent_applies_again_before_its_session_would_have_timed_out(void **state)
-{
-    (void)state;
-    struct kafka *kafka = kafka_start();
-    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
-    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
-
-    sidecar_begin(&shop);
-    sidecar_begin(&billing);
-    (void)sqlite_text(shop.database, "INSERT INTO items VALUES(1,'a',1)");
-    sidecar_assert_equal(&shop, &billing, "items", 20000);
-    process_kill(billing.process);
-    (void)sqlite_text(shop.database, "INSERT INTO items VALUES(2,'b',2)");
-    int64_t begun = clock_monotonic_us();
-    sidecar_start(&billing, NULL);
-    sidecar_assert_equal(&shop, &billing, "items", 30000);
-    print_message("applied again after %lld ms\n",
-                  (long long)(clock_monotonic_us() - begun) / 1000);
-    assert_true(clock_monotonic_us() - begun < 9000000); /* the session lasts 10 s */
-    sidecar_stop(&billing);
-    sidecar_stop(&shop);
-}
-
 static void lines_published_by_hand_arrive_and_a_bad_line_is_named(void **state)
 {
     (void)state;
@@ -170,7 +145,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(lag_counts_from_the_database_and_agrees_with_the_group_when_idle, 120),
         TEST_WITH_LIMIT(the_position_passes_aborted_transactions_and_lag_falls_to_0, 120),
-        TEST_WITH_LIMIT(a_killed_agent_applies_again_before_its_session_would_have_timed_out, 120),
         TEST_WITH_LIMIT(lines_published_by_hand_arrive_and_a_bad_line_is_named, 120),
     };
     return TEST_RUN(tests);

@@ -1,0 +1,149 @@
+/* Versioned rows, and what triggers saw of them. */
+#include "tests/support/witness.h"
+
+#include "tests/support/load.h"
+
+#define WITNESS_ROWS     60
+#define WITNESS_LIMIT_MS 60000
+#define WITNESS_LOAD_MS  120000
+
+#define WITNESS_TRIGGER(name, event, row, op)                                                      \
+    "CREATE TRIGGER witness_" name " AFTER " event " ON items BEGIN INSERT INTO witness"           \
+    "(at_us, op, id, version) VALUES(CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)"    \
+    ", '" op "', " row ".id, " row ".amount); END;"
+
+void witness_begin(const struct sidecar *service)
+{
+    (void)sqlite_text(service->database,
+                      "CREATE TABLE witness(n INTEGER PRIMARY KEY, at_us, op, id, version);"
+                      "CREATE INDEX witness_id ON witness(id, version);" //
+                      WITNESS_TRIGGER("created", "INSERT", "new", "c")
+                          WITNESS_TRIGGER("updated", "UPDATE", "new", "u")
+                              WITNESS_TRIGGER("deleted", "DELETE", "old", "d"));
+}
+
+struct process *witness_load(const struct sidecar *service, const char *name, int version,
+                             int statements)
+{
+    struct buffer script;
+    unsigned seed = (unsigned)version + 1;
+    buffer_init(&script, (size_t)16 * 1024 * 1024);
+    for (int i = 1; i <= statements; i++) {
+        int id = load_random(&seed, WITNESS_ROWS);
+        if (i % 2 == 1)
+            buffer_append_text(&script, "BEGIN IMMEDIATE;\n");
+        if (load_random(&seed, 6) == 0)
+            buffer_append_format(&script, "DELETE FROM items WHERE id=%d;\n", id);
+        else
+            buffer_append_format(&script,
+                                 "INSERT INTO items VALUES(%d,'%s',%d) ON CONFLICT(id) DO UPDATE "
+                                 "SET name=excluded.name, amount=excluded.amount;\n",
+                                 id, name, version + i);
+        if (i % 2 == 0 || i == statements)
+            buffer_append_text(&script, "COMMIT;\n.shell sleep 0.001\n"); /* it has to last */
+    }
+    struct process *load = load_client(name, service->url, &script);
+    buffer_done(&script);
+    return load;
+}
+
+void witness_load_end(struct process *load)
+{
+    if (load_client_end(load, WITNESS_LOAD_MS) > 0)
+        test_fail("statements of the service failed: %.2000s", process_errors(load));
+}
+
+int64_t witness_count(const struct sidecar *service)
+{
+    return sqlite_number(service->database, "SELECT ifnull(max(n), 0) FROM witness");
+}
+
+int64_t witness_next_us(const struct sidecar *service, int64_t seen, int64_t limit_ms)
+{
+    const char *more = test_format("SELECT max(n) > %lld FROM witness", (long long)seen);
+    if (!sqlite_wait_for(service->database, more, "1\n", limit_ms))
+        test_fail("%s writes nothing: %s", service->name, process_errors(service->process));
+    return sqlite_number(service->database,
+                         test_format("SELECT at_us FROM witness WHERE n > %lld ORDER BY n LIMIT 1",
+                                     (long long)seen));
+}
+
+/* The first few rows of a query that must have none. */
+static void witness_none(const struct sidecar *copy, const char *what, const char *sql)
+{
+    const char *found = sqlite_text(copy->database, sql);
+    if (found[0] != '\0')
+        test_fail("%s: %s: %s", copy->name, what, found);
+}
+
+struct witness_log {
+    struct buffer rows; /* "partition|sequence|id\n" */
+    int64_t last[16];   /* by partition */
+    int doubles;
+};
+
+static const char *witness_header(const struct kafka_record *record, const char *name)
+{
+    const char *found = strstr(record->headers, name);
+    if (found == NULL)
+        test_fail("a record without %s", name);
+    found += strlen(name);
+    return test_format("%.*s", (int)strcspn(found, "\n"), found);
+}
+
+static void witness_record(const struct kafka_record *record, void *context)
+{
+    struct witness_log *log = context;
+    long long sequence = atoll(witness_header(record, "ce_sequence="));
+    const char *row = test_format("%d|%lld|%s\n", (int)record->partition, sequence,
+                                  witness_header(record, "ce_id="));
+    assert_in_range(record->partition, 0, sizeof log->last / sizeof log->last[0] - 1);
+    if (sequence > log->last[record->partition]) {
+        log->last[record->partition] = sequence;
+        buffer_append_text(&log->rows, row);
+        return;
+    }
+    log->doubles++;
+    if (strstr(buffer_text(&log->rows), row) == NULL)
+        test_fail("another record has been numbered as %s", row);
+}
+
+int witness_assert_log(struct kafka *kafka, const struct sidecar *service)
+{
+    struct witness_log log = {.doubles = 0};
+    const struct sidecar *const publishers[] = {service, NULL};
+    const struct sidecar *const nobody[] = {NULL};
+    load_settle(kafka, "item", publishers, nobody, WITNESS_LIMIT_MS);
+    buffer_init(&log.rows, (size_t)16 * 1024 * 1024);
+    (void)kafka_consume_all(kafka, sidecar_topic("item"), witness_record, &log);
+    load_assert_rows("the log",
+                     sqlite_text(service->database, "SELECT kafka_partition, sequence, id "
+                                                    "FROM outbox ORDER BY 1, 2"),
+                     buffer_text(&log.rows));
+    buffer_done(&log.rows);
+    return log.doubles;
+}
+
+void witness_assert_copy(struct kafka *kafka, const struct sidecar *service,
+                         const struct sidecar *copy)
+{
+    const struct sidecar *const publishers[] = {service, NULL};
+    const struct sidecar *const appliers[] = {copy, NULL};
+    load_settle(kafka, "item", publishers, appliers, WITNESS_LIMIT_MS);
+    sidecar_assert_equal(service, copy, "items", 0);
+    witness_none(copy, "a version was written again or a row was set back",
+                 "SELECT n, id, version, before FROM (SELECT n, id, version, max(version) OVER "
+                 "(PARTITION BY id ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) "
+                 "AS before FROM witness WHERE op <> 'd') WHERE version <= before LIMIT 5");
+    const char *attach = test_format("ATTACH '%s' AS service;", service->database);
+    witness_none(copy, "the service never wrote this",
+                 test_format("%s SELECT n, id, version FROM witness w WHERE op <> 'd' AND NOT "
+                             "EXISTS(SELECT 1 FROM service.witness s WHERE s.id = w.id AND "
+                             "s.version = w.version AND s.op <> 'd') LIMIT 5",
+                             attach));
+    witness_none(copy, "deleted more often than the service did",
+                 test_format("%s SELECT id, count(*) AS deletes FROM witness w WHERE op = 'd' "
+                             "GROUP BY id HAVING deletes > (SELECT count(*) FROM service.witness s "
+                             "WHERE s.id = w.id AND s.op = 'd') LIMIT 5",
+                             attach));
+}
