@@ -9,13 +9,15 @@ const char *const failpoint_names[] = {FAILPOINT_LIST(FAILPOINT_NAME)};
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
 static pthread_once_t failpoint_once = PTHREAD_ONCE_INIT;
 static int failpoint_chosen = -1;
-static long failpoint_left;
+static long failpoint_left = 1;
+static int failpoint_signal = SIGKILL;
 
 static void failpoint_load(void)
 {
@@ -27,9 +29,16 @@ static void failpoint_load(void)
         if (strlen(failpoint_names[i]) == length && memcmp(failpoint_names[i], text, length) == 0)
             failpoint_chosen = i;
     }
+    const char *rest = text + length;
     char *end = NULL;
-    failpoint_left = text[length] == ':' ? strtol(text + length + 1, &end, 10) : 1;
-    if (failpoint_chosen < 0 || failpoint_left < 1 || (end != NULL && *end != '\0')) {
+    if (*rest == ':' && strcmp(rest, ":stop") != 0) {
+        failpoint_left = strtol(rest + 1, &end, 10);
+        rest = end;
+    }
+    bool stops = strcmp(rest, ":stop") == 0;
+    if (stops)
+        failpoint_signal = SIGSTOP;
+    if (failpoint_chosen < 0 || failpoint_left < 1 || (!stops && *rest != '\0')) {
         log_error("failpoint", "KEEPSTEP_FAILPOINT=%s: no such crash point", text);
         exit(EX_CONFIG);
     }
@@ -41,6 +50,6 @@ void failpoint(enum failpoint_point point)
     if ((int)point != failpoint_chosen)
         return;
     if (__atomic_sub_fetch(&failpoint_left, 1, __ATOMIC_SEQ_CST) == 0)
-        (void)raise(SIGKILL);
+        (void)raise(failpoint_signal);
 }
 #endif

@@ -1,4 +1,4 @@
-/* Crash points for tests: the process kills itself where KEEPSTEP_FAILPOINT says so. */
+/* Crash points for tests: the process kills or stops itself where KEEPSTEP_FAILPOINT says so. */
 #ifndef COMMON_FAILPOINT_H
 #define COMMON_FAILPOINT_H
 
@@ -32,9 +32,9 @@ enum failpoint_point { FAILPOINT_LIST(FAILPOINT_MEMBER) FAILPOINT_COUNT };
 extern const char *const failpoint_names[];
 
 #ifdef KEEPSTEP_FAILPOINTS
-/** Pass a crash point: KEEPSTEP_FAILPOINT="name[:nth]" raises SIGKILL at the nth pass (default 1).
- * An unknown name or number there ends the process at the first pass, so that no test passes by a
- * misspelt name. @thread any. */
+/** Pass a crash point: KEEPSTEP_FAILPOINT="name[:nth][:stop]" raises SIGKILL, with ":stop" SIGSTOP,
+ * at the nth pass (default 1). What is misspelt there ends the process at the first pass, so that
+ * no test passes by a mistake. @thread any. */
 void failpoint(enum failpoint_point point);
 #else
 #define failpoint(point) ((void)0)

@@ -1,6 +1,7 @@
 /* Two of a kind on one database, copies of databases, and processes that come back from the dead.
  */
-#include "tests/support/sidecar.h"
+#include "tests/support/load.h"
+#include "tests/support/witness.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -28,29 +29,41 @@ static void write_items(const struct sidecar *shop, int first_id, int count)
                             first_id + i, first_id + i);
 }
 
+/* What the first holds when it is stopped is applied by the second; then it goes on to its BEGIN
+ * while the second applies what came later. */
 static void a_zombie_agent_changes_no_row_after_its_takeover(void **state)
 {
     (void)state;
     struct kafka *kafka = kafka_start();
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+    load_need("sqlite3");
 
     sidecar_begin(&shop);
-    sidecar_begin(&billing);
-    write_items(&shop, 1, 5);
-    sidecar_assert_equal(&shop, &billing, "items", 20000);
-
+    sidecar_init(&billing, NULL);
+    witness_begin(&shop);
+    witness_begin(&billing);
     struct sidecar second = make_second(&billing);
-    process_signal(billing.process, SIGSTOP);
-    sidecar_start(&second, NULL);
-    write_items(&shop, 101, 5);
-    sidecar_assert_equal(&shop, &second, "items", 60000); /* after the session timeout of 10 s */
+    sidecar_start(&billing, "agent_before_begin:100:stop");
+    struct process *load = witness_load(&shop, "before", 0, 1500);
+    assert_true(process_wait_stopped(billing.process, 30000));
+    assert_true(process_running(load));
+    sidecar_start(&second, NULL); /* it gets the partitions when the session of 10 s has run out */
+    witness_load_end(load);
+    witness_assert_copy(kafka, &shop, &second);
+
+    int64_t seen = witness_count(&second);
+    load = witness_load(&shop, "after", 1500, 1500);
+    (void)witness_next_us(&second, seen + 50, 30000);
     process_signal(billing.process, SIGCONT);
-    write_items(&shop, 201, 10);
-    sidecar_assert_equal(&shop, &second, "items", 60000);
-    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 0);
-    process_kill(billing.process);
-    process_kill(second.process);
+    if (!process_wait_for(billing.process, "apply: .*another agent owns the partition", 30000))
+        test_fail("the first lost nothing: %s", process_errors(billing.process));
+    assert_true(process_running(load));
+    witness_load_end(load);
+    witness_assert_copy(kafka, &shop, &second);
+    assert_int_equal(witness_assert_log(kafka, &shop), 0);
+    sidecar_stop(&second);
+    sidecar_stop(&billing);
     sidecar_stop(&shop);
 }
 
@@ -74,32 +87,45 @@ static void the_same_instance_twice_ends_the_first_with_exit_code_78(void **stat
     sidecar_stop(&shop);
 }
 
+static void expect_assigned(struct sidecar *agent)
+{
+    if (!process_wait_for(agent->process, "goes on at", 60000))
+        test_fail("%s got no partition: %s", agent->name, process_errors(agent->process));
+}
+
 static void two_agents_of_one_group_share_the_partitions_through_rebalances(void **state)
 {
     (void)state;
     struct kafka *kafka = kafka_start();
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+    load_need("sqlite3");
 
-    sidecar_init(&shop, NULL);
+    sidecar_begin(&shop);
     sidecar_init(&billing, NULL);
-    (void)sqlite_text(billing.database,
-                      "CREATE TABLE seen(id); CREATE TRIGGER seen AFTER INSERT ON items "
-                      "BEGIN INSERT INTO seen VALUES(new.id); END;");
+    witness_begin(&shop);
+    witness_begin(&billing);
     struct sidecar second = make_second(&billing);
-    sidecar_start(&shop, NULL);
     sidecar_start(&billing, NULL);
+    expect_assigned(&billing);
+    struct process *load = witness_load(&shop, "joined", 0, 3000);
     sidecar_start(&second, NULL);
-    write_items(&shop, 1, 10);
-    sidecar_assert_equal(&shop, &billing, "items", 60000);
+    expect_assigned(&second);
+    assert_true(process_running(load));
     process_kill(second.process); /* its partition moves when its session has run out */
-    write_items(&shop, 101, 10);
-    sidecar_assert_equal(&shop, &billing, "items", 60000);
+    witness_load_end(load);
+    witness_assert_copy(kafka, &shop, &billing);
+
+    load = witness_load(&shop, "again", 3000, 3000);
     sidecar_start(&second, NULL);
-    write_items(&shop, 201, 10);
-    sidecar_assert_equal(&shop, &billing, "items", 60000);
-    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM seen"), 30);
-    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 0);
+    expect_assigned(&second);
+    process_kill(billing.process);
+    sidecar_start(&billing, NULL);
+    expect_assigned(&billing);
+    assert_true(process_running(load));
+    witness_load_end(load);
+    witness_assert_copy(kafka, &shop, &billing);
+    assert_int_equal(witness_assert_log(kafka, &shop), 0);
     sidecar_stop(&second);
     sidecar_stop(&billing);
     sidecar_stop(&shop);
@@ -160,7 +186,34 @@ static void a_restored_service_database_is_noticed_before_it_publishes(void **st
     sidecar_stop(&billing);
 }
 
-static void a_cloned_copy_beside_the_running_one_stops_loudly(void **state)
+/* A clone of a running copy, on a database of its own; `more` is YAML. */
+static struct sidecar make_clone(const struct sidecar *copy, const char *more)
+{
+    struct sidecar clone = *copy;
+    clone.name = "clone";
+    clone.database = test_path("clone.db");
+    clone.url = test_format("sqlite:%s", clone.database);
+    clone.config = test_path("clone.yaml");
+    (void)sqlite_format(copy->database, "VACUUM INTO '%s'", clone.database);
+    char *config = test_load_file(copy->config);
+    char *path = strstr(config, "billing.db");
+    assert_non_null(path);
+    memcpy(path, "./clone.db", strlen("billing.db"));
+    test_write_file(clone.config, test_format("%s%s", config, more));
+    free(config);
+    return clone;
+}
+
+static void expect_refused_as_a_clone(const struct sidecar *copy)
+{
+    int code = process_wait(copy->process, 30000);
+    if (code != 78 || strstr(process_errors(copy->process), "init --new-copy") == NULL)
+        test_fail("%s ends with %d: %s", copy->name, code, process_errors(copy->process));
+}
+
+/* Nothing tells the two apart until one has raised the epoch; from then on the other is refused. */
+static void
+of_a_copy_and_its_clone_under_the_same_name_one_ends_until_it_is_a_new_copy(void **state)
 {
     (void)state;
     struct kafka *kafka = kafka_start();
@@ -171,22 +224,23 @@ static void a_cloned_copy_beside_the_running_one_stops_loudly(void **state)
     sidecar_begin(&billing);
     write_items(&shop, 1, 3);
     sidecar_assert_equal(&shop, &billing, "items", 20000);
-    const char *backup = test_path("backup.db");
-    (void)sqlite_format(billing.database, "VACUUM INTO '%s'", backup);
-    sidecar_stop(&billing);
-    sidecar_start(&billing, NULL); /* raises the epoch: the backup's is older */
+    struct sidecar clone = make_clone(&billing, "");
     write_items(&shop, 11, 3);
-    sidecar_assert_equal(&shop, &billing, "items", 20000);
-    sidecar_stop(&billing);
-
-    assert_int_equal(PROCESS_RUN("sh", "-c",
-                                 test_format("rm -f '%s'*; cp '%s' '%s'", billing.database, backup,
-                                             billing.database))
-                         .exit_code,
-                     0);
-    sidecar_start(&billing, NULL);
+    sidecar_start(&clone, NULL);
     assert_int_equal(process_wait(billing.process, 30000), 78);
-    assert_non_null(strstr(process_errors(billing.process), "init --"));
+    write_items(&shop, 21, 3);
+    sidecar_assert_equal(&shop, &clone, "items", 20000);
+    sidecar_start(&billing, NULL);
+    expect_refused_as_a_clone(&billing);
+
+    sidecar_init(&billing, "--new-copy");
+    sidecar_start(&billing, NULL);
+    sidecar_start(&clone, NULL);
+    write_items(&shop, 31, 3);
+    sidecar_assert_equal(&shop, &billing, "items", 30000);
+    sidecar_assert_equal(&shop, &clone, "items", 30000);
+    sidecar_stop(&clone);
+    sidecar_stop(&billing);
     sidecar_stop(&shop);
 }
 
@@ -198,7 +252,8 @@ int main(void)
         TEST_WITH_LIMIT(two_agents_of_one_group_share_the_partitions_through_rebalances, 240),
         TEST_WITH_LIMIT(of_two_relays_on_one_outbox_one_publishes, 180),
         TEST_WITH_LIMIT(a_restored_service_database_is_noticed_before_it_publishes, 120),
-        TEST_WITH_LIMIT(a_cloned_copy_beside_the_running_one_stops_loudly, 150),
+        TEST_WITH_LIMIT(of_a_copy_and_its_clone_under_the_same_name_one_ends_until_it_is_a_new_copy,
+                        150),
     };
     return TEST_RUN(tests);
 }

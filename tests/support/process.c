@@ -22,6 +22,7 @@ struct process {
     struct process *next;
     pid_t id;
     bool ended;
+    bool stopped; /* it was seen to stand still */
     int exit_code;
     const char *name;
     const char *output_path;
@@ -105,7 +106,10 @@ static bool process_ended(void *context)
     if (process->ended)
         return true;
     int status = 0;
-    if (waitpid(process->id, &status, WNOHANG) != process->id)
+    if (waitpid(process->id, &status, WNOHANG | WUNTRACED) != process->id)
+        return false;
+    process->stopped = WIFSTOPPED(status);
+    if (process->stopped)
         return false;
     process->ended = true;
     process->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -120,6 +124,17 @@ int process_wait(struct process *process, int64_t limit_ms)
 bool process_running(struct process *process)
 {
     return !process_ended(process);
+}
+
+static bool process_stands(void *context)
+{
+    struct process *process = context;
+    return process_ended(process) || process->stopped;
+}
+
+bool process_wait_stopped(struct process *process, int64_t limit_ms)
+{
+    return test_wait(process_stands, process, limit_ms) && process->stopped;
 }
 
 int process_id(const struct process *process)

@@ -26,6 +26,9 @@ bool process_running(struct process *process);
 int process_id(const struct process *process);
 void process_signal(struct process *process, int signal_number);
 
+/** Wait until a signal has made it stand still. @return false past the limit or where it ended. */
+bool process_wait_stopped(struct process *process, int64_t limit_ms);
+
 /** SIGKILL and wait. Nothing happens where it has ended already. */
 void process_kill(struct process *process);
 
