@@ -1,70 +1,171 @@
-/* SIGKILL at every step of relay and agent, then a restart: the copies end equal all the same. */
+/* SIGKILL at every step of relay and agent, then a restart: nothing is lost or applied twice. */
 #include "common/failpoint.h"
-#include "tests/support/sidecar.h"
+#include "tests/support/load.h"
+#include "tests/support/model.h"
+#include "tests/support/witness.h"
 
 #include <signal.h>
 
+#define PARTITIONS    2
 #define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 2}\n"
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 2}\n"
 
-/* These need a parked or a stopped partition; tests of their own reach them. */
-static bool reached_by_the_main_path(const char *name)
+static bool fired[FAILPOINT_COUNT];
+
+/* The others need a parked or a stopped partition, or a purge; tests of their own reach them. */
+static bool reached_by_the_main_path(enum failpoint_point point)
 {
-    return strcmp(name, "agent_parked_before_commit") != 0 &&
-           strcmp(name, "agent_stop_recorded") != 0 && strcmp(name, "relay_after_purge") != 0;
+    return point != FAILPOINT_AGENT_PARKED_BEFORE_COMMIT &&
+           point != FAILPOINT_AGENT_STOP_RECORDED && point != FAILPOINT_RELAY_AFTER_PURGE;
 }
 
-static void write_some(const struct sidecar *shop, int first_id)
+static void expect_killed(struct sidecar *victim, enum failpoint_point point)
 {
-    for (int i = 0; i < 5; i++)
-        (void)sqlite_format(shop->database,
-                            "INSERT INTO items VALUES(%d,'x',0);"
-                            "UPDATE items SET amount=amount+1 WHERE id<=%d;"
-                            "DELETE FROM items WHERE id=%d;",
-                            first_id + i, first_id + i, first_id - 7);
+    int code = process_wait(victim->process, 30000);
+    if (code != 128 + SIGKILL)
+        test_fail("failpoint %s did not fire (%d): %s", failpoint_names[point], code,
+                  process_errors(victim->process));
+    fired[point] = true;
 }
 
-static void every_failpoint_fires_and_the_copies_end_equal(void **state)
+/* The second pass is one amid the load, and the second partition of an assignment. */
+static void a_kill_at_any_point_of_the_main_path_loses_and_repeats_nothing(void **state)
 {
+    enum { STATEMENTS = 300 };
     (void)state;
     struct kafka *kafka = kafka_start();
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
-    int id = 1;
+    load_need("sqlite3");
 
     sidecar_init(&shop, NULL);
     sidecar_init(&billing, NULL);
-    for (size_t i = 0; i < FAILPOINT_COUNT; i++) {
-        const char *name = failpoint_names[i];
-        if (!reached_by_the_main_path(name))
+    witness_begin(&shop);
+    witness_begin(&billing);
+    for (int point = 0; point < FAILPOINT_COUNT; point++) {
+        const char *name = failpoint_names[point];
+        if (!reached_by_the_main_path((enum failpoint_point)point))
             continue;
-        bool relay = strncmp(name, "relay", 5) == 0;
-        struct sidecar *victim = relay ? &shop : &billing;
-        struct sidecar *other = relay ? &billing : &shop;
+        struct sidecar *victim = strncmp(name, "relay", 5) == 0 ? &shop : &billing;
+        struct sidecar *other = victim == &shop ? &billing : &shop;
         sidecar_start(other, NULL);
-        sidecar_start(victim, name);
-        write_some(&shop, id);
-        id += 5;
-        int code = process_wait(victim->process, 30000);
-        if (code != 128 + SIGKILL)
-            test_fail("failpoint %s did not fire (%d): %s", name, code,
-                      process_errors(victim->process));
+        sidecar_start(victim, test_format("%s:2", name));
+        struct process *load = witness_load(&shop, name, point * STATEMENTS, STATEMENTS);
+        expect_killed(victim, (enum failpoint_point)point);
         sidecar_start(victim, NULL);
-        write_some(&shop, id);
-        id += 5;
-        sidecar_assert_equal(&shop, &billing, "items", 30000);
+        witness_load_end(load);
+        witness_assert_copy(kafka, &shop, &billing);
         sidecar_stop(victim);
         sidecar_stop(other);
     }
-    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 0);
-    assert_int_equal(
-        sqlite_number(shop.database, "SELECT count(*) FROM outbox WHERE sequence IS NULL"), 0);
+    print_message("%d records published twice\n", witness_assert_log(kafka, &shop));
+    load_assert_rows("the copy", model_items(kafka, PARTITIONS),
+                     sqlite_text(billing.database, model_items_sql()));
+}
+
+/* An agent on a log of one partition that the test writes. */
+static struct sidecar make_billing(struct kafka *kafka)
+{
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL,
+                                          "apply:\n  item: {table: items, partitions: 1}\n");
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    sidecar_begin(&billing);
+    return billing;
+}
+
+static void a_kill_while_parked_events_are_retried_repeats_nothing(void **state)
+{
+    const enum failpoint_point point = FAILPOINT_AGENT_PARKED_BEFORE_COMMIT;
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = make_billing(kafka);
+
+    sidecar_produce(kafka, "k-1", "item.updated", 7, "{\"id\":7,\"amount\":5}"); /* no such row */
+    sidecar_produce(kafka, "k-2", "item.updated", 7, "{\"id\":7,\"amount\":6}");
+    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "2\n");
+    sidecar_stop(&billing);
+    (void)sqlite_text(billing.database,
+                      "INSERT INTO items VALUES(7,'mended',0); CREATE TABLE seen(amount);"
+                      "CREATE TRIGGER seen AFTER UPDATE ON items "
+                      "BEGIN INSERT INTO seen VALUES(new.amount); END;");
+    sidecar_start(&billing, failpoint_names[point]);
+    (void)sidecar_run(&billing, "parked", "retry", "--all"); /* nobody lives to answer it */
+    expect_killed(&billing, point);
+    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 2);
+    sidecar_start(&billing, NULL);
+    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "0\n");
+    sidecar_expect(&billing, "SELECT amount FROM seen ORDER BY rowid", "5\n6\n");
+    sidecar_stop(&billing);
+}
+
+static void a_kill_after_a_stop_was_recorded_leaves_it_recorded(void **state)
+{
+    const enum failpoint_point point = FAILPOINT_AGENT_STOP_RECORDED;
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = make_billing(kafka);
+
+    sidecar_produce(kafka, "r-1", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
+    sidecar_stop(&billing);
+    kafka_delete_topic(kafka, sidecar_topic("item"));
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    sidecar_produce(kafka, "n-1", "item.created", 2, "{\"id\":2,\"name\":\"two\",\"amount\":2}");
+    sidecar_produce(kafka, "n-2", "item.created", 3, "{\"id\":3,\"name\":\"three\",\"amount\":3}");
+    sidecar_start(&billing, failpoint_names[point]);
+    expect_killed(&billing, point);
+    sidecar_expect(&billing, "SELECT next_offset, stopped <> '' FROM keepstep_position", "1|1\n");
+    sidecar_start(&billing, NULL);
+    assert_true(process_wait_for(billing.process, "stands still", 30000));
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
+    process_kill(billing.process);
+}
+
+static void a_kill_after_a_purge_leaves_nothing_to_be_sent_again(void **state)
+{
+    const enum failpoint_point point = FAILPOINT_RELAY_AFTER_PURGE;
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL,
+                                       PUBLISH_ITEMS "limits: {outbox_retention_s: 0}\n");
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
+    (void)sqlite_text(shop.database, "WITH n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE "
+                                     "i<50) INSERT INTO items SELECT i,'x',i FROM n");
+    sidecar_assert_equal(&shop, &billing, "items", 30000);
+    sidecar_expect(&shop, "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition",
+                   "50\n");
+    process_kill(shop.process);
+    sidecar_start(&shop, failpoint_names[point]);
+    expect_killed(&shop, point);
+    assert_int_equal(sqlite_number(shop.database, "SELECT count(*) FROM outbox"), 0);
+
+    (void)sqlite_text(shop.database, "UPDATE items SET amount=-1 WHERE id<=5");
+    sidecar_start(&shop, NULL);
+    sidecar_assert_equal(&shop, &billing, "items", 30000);
+    assert_int_equal(sidecar_records(kafka, "item"), 55);
+    sidecar_stop(&shop);
+    sidecar_stop(&billing);
+}
+
+static void every_failpoint_has_fired(void **state)
+{
+    (void)state;
+    for (int point = 0; point < FAILPOINT_COUNT; point++) {
+        if (!fired[point])
+            test_fail("no test here has reached %s", failpoint_names[point]);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_WITH_LIMIT(every_failpoint_fires_and_the_copies_end_equal, 400),
+        TEST_WITH_LIMIT(a_kill_at_any_point_of_the_main_path_loses_and_repeats_nothing, 400),
+        TEST_WITH_LIMIT(a_kill_while_parked_events_are_retried_repeats_nothing, 120),
+        TEST_WITH_LIMIT(a_kill_after_a_stop_was_recorded_leaves_it_recorded, 120),
+        TEST_WITH_LIMIT(a_kill_after_a_purge_leaves_nothing_to_be_sent_again, 120),
+        TEST(every_failpoint_has_fired),
     };
     return TEST_RUN(tests);
 }

@@ -3,8 +3,6 @@
 
 #include "schemas/change.h"
 
-#include <signal.h>
-
 #define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 1}\n"
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 1}\n"
 
@@ -49,59 +47,6 @@ static void a_poisoned_entity_parks_alone_and_is_retried_in_order(void **state)
     sidecar_expect(&billing, "SELECT * FROM items ORDER BY id", "7|mended|6\n8|flows|8\n");
     sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "0\n");
     sidecar_stop(&billing);
-}
-
-static void expect_killed(struct sidecar *service)
-{
-    int code = process_wait(service->process, 30000);
-    if (code != 128 + SIGKILL)
-        test_fail("the failpoint did not fire (%d): %s", code, process_errors(service->process));
-}
-
-static void a_kill_while_parked_events_are_retried_repeats_nothing(void **state)
-{
-    (void)state;
-    struct kafka *kafka = kafka_start();
-    struct sidecar billing = make_billing(kafka);
-
-    sidecar_produce(kafka, "k-1", "item.updated", 7, "{\"id\":7,\"amount\":5}"); /* no such row */
-    sidecar_produce(kafka, "k-2", "item.updated", 7, "{\"id\":7,\"amount\":6}");
-    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "2\n");
-    sidecar_stop(&billing);
-    (void)sqlite_text(billing.database,
-                      "INSERT INTO items VALUES(7,'mended',0); CREATE TABLE seen(amount);"
-                      "CREATE TRIGGER seen AFTER UPDATE ON items "
-                      "BEGIN INSERT INTO seen VALUES(new.amount); END;");
-    sidecar_start(&billing, "agent_parked_before_commit");
-    (void)sidecar_run(&billing, "parked", "retry", "--all"); /* nobody lives to answer it */
-    expect_killed(&billing);
-    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 2);
-    sidecar_start(&billing, NULL);
-    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "0\n");
-    sidecar_expect(&billing, "SELECT amount FROM seen ORDER BY rowid", "5\n6\n");
-    sidecar_stop(&billing);
-}
-
-static void a_kill_after_a_stop_was_recorded_leaves_it_recorded(void **state)
-{
-    (void)state;
-    struct kafka *kafka = kafka_start();
-    struct sidecar billing = make_billing(kafka);
-
-    sidecar_produce(kafka, "r-1", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
-    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
-    sidecar_stop(&billing);
-    kafka_delete_topic(kafka, sidecar_topic("item"));
-    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
-    sidecar_produce(kafka, "n-1", "item.created", 2, "{\"id\":2,\"name\":\"two\",\"amount\":2}");
-    sidecar_produce(kafka, "n-2", "item.created", 3, "{\"id\":3,\"name\":\"three\",\"amount\":3}");
-    sidecar_start(&billing, "agent_stop_recorded");
-    expect_killed(&billing);
-    sidecar_expect(&billing, "SELECT next_offset, stopped <> '' FROM keepstep_position", "1|1\n");
-    sidecar_start(&billing, NULL);
-    assert_true(process_wait_for(billing.process, "stands still", 30000));
-    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
-    process_kill(billing.process);
 }
 
 static void a_skipped_head_lets_the_rest_of_its_entity_go_on(void **state)
@@ -210,8 +155,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(events_of_foreign_clients_are_applied_and_deduplicated_by_id, 90),
         TEST_WITH_LIMIT(a_poisoned_entity_parks_alone_and_is_retried_in_order, 90),
-        TEST_WITH_LIMIT(a_kill_while_parked_events_are_retried_repeats_nothing, 120),
-        TEST_WITH_LIMIT(a_kill_after_a_stop_was_recorded_leaves_it_recorded, 120),
         TEST_WITH_LIMIT(a_skipped_head_lets_the_rest_of_its_entity_go_on, 90),
         TEST_WITH_LIMIT(a_gap_stops_the_partition_and_says_what_is_missing, 90),
         TEST_WITH_LIMIT(a_fork_stops_the_partition, 90),

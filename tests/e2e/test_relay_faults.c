@@ -1,7 +1,6 @@
-/* The relay where Kafka or its own checks refuse a row, and killed in the purge and in init. */
+/* The relay where Kafka or its own checks refuse a row, and an init that is killed. */
 #include "tests/support/sidecar.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -39,13 +38,6 @@ static void expect_rows(const struct sidecar *service, const char *sql, const ch
     if (!sqlite_wait_for(service->database, sql, rows, 30000))
         test_fail("%s: %s is %s: %s", service->name, sql, sqlite_text(service->database, sql),
                   process_errors(service->process));
-}
-
-static void expect_killed(struct process *process)
-{
-    int code = process_wait(process, 30000);
-    if (code != 128 + SIGKILL)
-        test_fail("the failpoint did not fire (%d): %s", code, process_errors(process));
 }
 
 static void count_voids(const struct kafka_record *record, void *context)
@@ -125,32 +117,6 @@ static void rows_that_cannot_be_sent_are_set_aside_alone_until_retried_or_droppe
     sidecar_stop(&billing);
 }
 
-static void a_kill_after_a_purge_leaves_nothing_to_be_sent_again(void **state)
-{
-    (void)state;
-    struct kafka *kafka = kafka_start();
-    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL,
-                                       PUBLISH_ITEMS "limits: {outbox_retention_s: 0}\n");
-    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
-    sidecar_begin(&shop);
-    sidecar_begin(&billing);
-    (void)sqlite_text(shop.database, "WITH n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE "
-                                     "i<50) INSERT INTO items SELECT i,'x',i FROM n");
-    sidecar_assert_equal(&shop, &billing, "items", 30000);
-    expect_rows(&shop, "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition", "50\n");
-    process_kill(shop.process);
-    sidecar_start(&shop, "relay_after_purge");
-    expect_killed(shop.process);
-    assert_int_equal(sqlite_number(shop.database, "SELECT count(*) FROM outbox"), 0);
-
-    (void)sqlite_text(shop.database, "UPDATE items SET amount=-1 WHERE id<=5");
-    sidecar_start(&shop, NULL);
-    sidecar_assert_equal(&shop, &billing, "items", 30000);
-    assert_int_equal(sidecar_records(kafka, "item"), 55);
-    sidecar_stop(&shop);
-    sidecar_stop(&billing);
-}
-
 static void an_init_killed_amid_the_rows_that_are_there_is_resumed(void **state)
 {
     enum { ROWS = 200000 };
@@ -193,7 +159,6 @@ int main(void)
         TEST_WITH_LIMIT(a_record_that_the_broker_refuses_goes_out_as_a_void_and_the_rest_flows,
                         150),
         TEST_WITH_LIMIT(rows_that_cannot_be_sent_are_set_aside_alone_until_retried_or_dropped, 150),
-        TEST_WITH_LIMIT(a_kill_after_a_purge_leaves_nothing_to_be_sent_again, 120),
         TEST_WITH_LIMIT(an_init_killed_amid_the_rows_that_are_there_is_resumed, 120),
     };
     return TEST_RUN(tests);
