@@ -59,10 +59,48 @@ static void a_killed_agent_applies_again_within_two_seconds(void **state)
     sidecar_stop(&pair.shop);
 }
 
+/* Holds the only write lock of a database; "held" is its output from then on. */
+static struct process *lock_for(const struct sidecar *service, int seconds)
+{
+    struct process *holder = process_start(
+        "holder",
+        (const char *const[]){
+            "sh", "-c",
+            test_format("(echo \"BEGIN IMMEDIATE; SELECT 'held';\"; sleep %d; echo 'COMMIT;') | "
+                        "sqlite3 -cmd '.timeout 20000' '%s'",
+                        seconds, service->database),
+            NULL},
+        NULL);
+    if (!process_wait_for(holder, "^held$", 20000))
+        test_fail("%s cannot be locked: %s", service->name, process_errors(holder));
+    return holder;
+}
+
+static void a_service_database_locked_for_longer_than_the_lease_is_waited_for(void **state)
+{
+    enum { LEASE_S = 10 };
+    (void)state;
+    struct pair pair = pair_begin();
+
+    struct process *load = witness_load(&pair.shop, "load", 0, 2000);
+    (void)witness_next_us(&pair.billing, 50, 20000);
+    struct process *holder = lock_for(&pair.shop, LEASE_S + 2);
+    if (!process_wait_for(pair.shop.process, "locked|busy", 12000))
+        test_fail("the relay met no lock: %s", process_errors(pair.shop.process));
+    assert_true(process_running(load));
+    assert_int_equal(process_wait(holder, 30000), 0);
+    witness_load_end(load);
+    (void)witness_assert_log(pair.kafka, &pair.shop);
+    witness_assert_copy(pair.kafka, &pair.shop, &pair.billing);
+    sidecar_stop(&pair.billing);
+    sidecar_stop(&pair.shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_killed_agent_applies_again_within_two_seconds, 180),
+        TEST_WITH_LIMIT(a_service_database_locked_for_longer_than_the_lease_is_waited_for, 180),
     };
     return TEST_RUN(tests);
 }
