@@ -4,8 +4,10 @@
 #include "common/clock.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
+#define METRICS_START_MAX   4096
 #define METRICS_PROGRESS_US (30 * (int64_t)1000000) /* a relay silent for longer is not ready */
 
 static void metrics_head(struct buffer *text, const char *name, const char *type, const char *help)
@@ -221,6 +223,20 @@ void metrics_render(void *context, struct buffer *text)
         metrics_agent(sources, text);
     if (sources->relay != NULL)
         metrics_relay(sources, text);
+}
+
+bool metrics_find(const char *page, const char *name, const char *service, double *ret_value)
+{
+    struct buffer start;
+    buffer_init(&start, METRICS_START_MAX);
+    buffer_append_format(&start, "\n%s{service=\"", name);
+    metrics_label(&start, service);
+    buffer_append_text(&start, "\"} ");
+    const char *line = start.failed ? NULL : strstr(page, buffer_text(&start));
+    if (line != NULL)
+        *ret_value = strtod(line + start.length, NULL);
+    buffer_done(&start);
+    return line != NULL;
 }
 
 bool metrics_ready(void *context, struct buffer *reason)

@@ -17,6 +17,10 @@ struct metrics_sources {
 /** Append the whole page. @param context  struct metrics_sources. @thread any. */
 void metrics_render(void *context, struct buffer *text);
 
+/** Find a number of the whole process on a page that metrics_render() made. @return whether it is
+ * there, for this service. */
+bool metrics_find(const char *page, const char *name, const char *service, double *ret_value);
+
 /** @return whether every loop of this process makes progress; the reason otherwise. */
 bool metrics_ready(void *context, struct buffer *reason);
 

@@ -3,6 +3,9 @@
 #include "common/clock.h"
 #include "operate/command.h"
 #include "consumer/feed.h"
+#include "operate/http.h"
+#include "operate/http_client.h"
+#include "operate/metrics.h"
 #include "operate/offsets.h"
 #include "operate/service.h"
 
@@ -11,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATUS_OUTPUT_MAX ((size_t)16 * 1024 * 1024)
+#define STATUS_METRICS_MAX ((size_t)4 * 1024 * 1024)
+#define STATUS_OUTPUT_MAX  ((size_t)16 * 1024 * 1024)
 
 struct status_page {
     const struct service *service;
@@ -21,6 +25,7 @@ struct status_page {
     char broker_reason[ERROR_TEXT_SIZE];
     int64_t parked;
     int64_t set_aside;
+    int64_t voided; /* -1: not known */
     int64_t lag;
     bool stopped;
 };
@@ -29,6 +34,46 @@ static void status_member(struct buffer *json, const char *name, const char *tex
 {
     buffer_append_format(json, "\"%s\":", name);
     buffer_append_json(json, slice_of(text));
+}
+
+/* What went out without its change is known to the relay alone, since its start. */
+static int64_t status_ask_voided(const struct config *config)
+{
+    char host[HTTP_HOST_SIZE];
+    char port[8];
+    double voided = -1;
+    struct buffer metrics;
+    if (config->listen[0] == '\0' || !http_parse_listen(config->listen, host, port))
+        return -1;
+    buffer_init(&metrics, STATUS_METRICS_MAX);
+    if (http_get(host, port, "/metrics", &metrics) == 200)
+        (void)metrics_find(buffer_text(&metrics), "keepstep_events_voided_total", config->service,
+                           &voided);
+    buffer_done(&metrics);
+    return (int64_t)voided;
+}
+
+static void status_relay(struct status_page *page, const char *holder)
+{
+    bool held = holder != NULL;
+    page->voided = held ? status_ask_voided(page->service->config) : -1;
+    buffer_append_format(&page->text, "\n  relay      %s%s\n",
+                         held ? "running, instance " : "not running", held ? holder : "");
+    if (page->voided > 0)
+        buffer_append_format(&page->text,
+                             "  LOST       %" PRId64 " since it started: sent as a void, without "
+                             "their change\n",
+                             page->voided);
+    buffer_append_text(&page->json, ",\"relay\":");
+    if (held)
+        buffer_append_json(&page->json, slice_of(holder));
+    else
+        buffer_append_text(&page->json, "null");
+    buffer_append_text(&page->json, ",\"voided\":");
+    if (page->voided >= 0)
+        buffer_append_format(&page->json, "%" PRId64, page->voided);
+    else
+        buffer_append_text(&page->json, "null");
 }
 
 static enum status status_published(struct status_page *page, struct error *err)
@@ -46,7 +91,6 @@ static enum status status_published(struct status_page *page, struct error *err)
     if (status != STATUS_OK)
         return status;
     int64_t now = clock_wall_us();
-    bool held = lease.until_us > now;
     double oldest = counts.oldest_waiting_us == 0 ? 0
                                                   : (double)(now - counts.oldest_waiting_us) / 1e6;
     page->set_aside = counts.set_aside;
@@ -56,20 +100,15 @@ static enum status status_published(struct status_page *page, struct error *err)
                          counts.waiting, counts.claimed, counts.set_aside);
     if (counts.oldest_waiting_us != 0)
         buffer_append_format(&page->text, "; the oldest waits for %.1f s", oldest);
-    buffer_append_format(&page->text, "\n  relay      %s%s\n",
-                         held ? "running, instance " : "not running", held ? lease.holder : "");
+    buffer_append_format(&page->json,
+                         ",\"published\":{\"waiting\":%" PRId64 ",\"claimed\":%" PRId64
+                         ",\"set_aside\":%" PRId64 ",\"oldest_waiting_seconds\":%.3f",
+                         counts.waiting, counts.claimed, counts.set_aside, oldest);
+    status_relay(page, lease.until_us > now ? lease.holder : NULL);
     for (size_t i = 0; i < page->service->config->publish_count; i++)
         buffer_append_format(&page->text, "  %-10s to topic %s\n",
                              page->service->config->publish[i].entity_type,
                              page->service->config->publish[i].topic);
-    buffer_append_format(&page->json,
-                         ",\"published\":{\"waiting\":%" PRId64 ",\"claimed\":%" PRId64
-                         ",\"set_aside\":%" PRId64 ",\"oldest_waiting_seconds\":%.3f,\"relay\":",
-                         counts.waiting, counts.claimed, counts.set_aside, oldest);
-    if (held)
-        buffer_append_json(&page->json, slice_of(lease.holder));
-    else
-        buffer_append_text(&page->json, "null");
     buffer_append_text(&page->json, "}");
     return STATUS_OK;
 }
@@ -177,6 +216,8 @@ static const char *status_next(const struct status_page *page)
         return "keepstep outbox list";
     if (page->broker_reason[0] != '\0')
         return "start the broker, or correct kafka.bootstrap.servers; nothing is lost meanwhile";
+    if (page->voided > 0)
+        return "look for \"goes out as a void\" in the relay's log; write those entities again";
     if (page->lag > 0)
         return "keepstep lag";
     return "nothing to do; keepstep lag tells how far behind";

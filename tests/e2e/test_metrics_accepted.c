@@ -8,7 +8,6 @@
 
 #define ENTRIES      "publish:\n  item: {table: items}\napply:\n  extra: {table: extra}\n"
 #define ANSWER_MAX   ((size_t)1024 * 1024)
-#define NO_LISTEN    "listen: \"\"\n"
 #define CONTENT_TYPE "Content-Type: text/plain; version=0.0.4"
 
 /* @return the whole answer, headers included; "" where nobody listens. */
@@ -47,19 +46,6 @@ static bool page_is_ok(void *context)
     return strncmp(answer, "HTTP/1.", 7) == 0 && strncmp(answer + 8, " 200 ", 5) == 0;
 }
 
-/* Rewrite `listen:`, which sidecar_make() switches off. */
-static int listen_on_free_port(const struct sidecar *sidecar)
-{
-    const char *config = test_read_file(sidecar->config);
-    const char *place = strstr(config, NO_LISTEN);
-    assert_non_null(place);
-    int port = process_free_port();
-    test_write_file(sidecar->config,
-                    test_format("%.*slisten: 127.0.0.1:%d\n%s", (int)(place - config), config, port,
-                                place + strlen(NO_LISTEN)));
-    return port;
-}
-
 static void check_by_promtool(const char *metrics)
 {
     const char *file = test_path("metrics.txt");
@@ -78,7 +64,7 @@ static void a_running_sidecar_answers(void **state)
         test_skip("no promtool");
     struct kafka *kafka = kafka_start();
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, ENTRIES);
-    int port = listen_on_free_port(&shop);
+    int port = sidecar_listen(&shop);
     struct page healthz = {.port = port, .path = "/healthz"};
     struct page readyz = {.port = port, .path = "/readyz"};
 

@@ -40,6 +40,14 @@ static void expect_rows(const struct sidecar *service, const char *sql, const ch
                   process_errors(service->process));
 }
 
+static void expect_status(const struct sidecar *service, const char *flag, const char *words)
+{
+    struct process_result result = sidecar_run(service, "status", flag, NULL);
+    if (result.exit_code != 0 || strstr(result.output, words) == NULL)
+        test_fail("status ended with %d, without %s: %s%s", result.exit_code, words, result.output,
+                  result.errors);
+}
+
 static void count_voids(const struct kafka_record *record, void *context)
 {
     *(int *)context += strstr(record->headers, "ce_kind=void\n") != NULL;
@@ -53,10 +61,12 @@ static void a_record_that_the_broker_refuses_goes_out_as_a_void_and_the_rest_flo
     write_schema();
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+    (void)sidecar_listen(&shop);
     sidecar_begin(&shop);
     sidecar_begin(&billing);
     (void)sqlite_text(shop.database, "INSERT INTO items VALUES(1,'one',1),(2,'two',2)");
     sidecar_assert_equal(&shop, &billing, "items", 30000);
+    expect_status(&shop, "--json", "\"voided\":0}");
 
     limit_topic(kafka, 900); /* the relay has seen the larger limit */
     (void)sqlite_text(shop.database, "INSERT INTO items VALUES(3,'before',3);"
@@ -68,11 +78,15 @@ static void a_record_that_the_broker_refuses_goes_out_as_a_void_and_the_rest_flo
     assert_true(process_wait_for(shop.process, "goes out as a void", 5000));
     assert_int_equal(kafka_consume_all(kafka, sidecar_topic("item"), count_voids, &voids), 6);
     assert_int_equal(voids, 1);
+    expect_status(&shop, NULL, "\n  LOST       1 since it started: sent as a void");
+    expect_status(&shop, NULL, "\nNext      look for \"goes out as a void\" in the relay's log");
+    expect_status(&shop, "--json", "\"voided\":1}");
 
     (void)sqlite_text(shop.database, "UPDATE items SET name='short again' WHERE id=1");
     sidecar_assert_equal(&shop, &billing, "items", 30000);
     assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 0);
     sidecar_stop(&shop);
+    expect_status(&shop, "--json", "\"relay\":null,\"voided\":null}");
     sidecar_stop(&billing);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define SIDECAR_STOP_MS 20000
+#define NO_LISTEN       "listen: \"\"\n"
 
 static void sidecar_schemas(void)
 {
@@ -35,7 +36,7 @@ struct sidecar sidecar_make_at(const char *bootstrap, const char *name, const ch
         .config = test_path("%s.yaml", name),
     };
     sidecar_schemas();
-    test_write_file(sidecar.config, test_format("service: %s\ndatabase: \"%s\"\nlisten: \"\"\n"
+    test_write_file(sidecar.config, test_format("service: %s\ndatabase: \"%s\"\n" NO_LISTEN
                                                 "log: {level: debug, format: logfmt}\n"
                                                 "kafka: {bootstrap.servers: \"%s\"}\n"
                                                 "topic_prefix: \"%s.\"\n%s",
@@ -68,6 +69,18 @@ void sidecar_init(const struct sidecar *sidecar, const char *argument)
     if (result.exit_code != 0)
         test_fail("keepstep init of %s ended with %d: %s", sidecar->name, result.exit_code,
                   result.errors);
+}
+
+int sidecar_listen(const struct sidecar *sidecar)
+{
+    const char *config = test_read_file(sidecar->config);
+    const char *place = strstr(config, NO_LISTEN);
+    assert_non_null(place);
+    int port = process_free_port();
+    test_write_file(sidecar->config,
+                    test_format("%.*slisten: 127.0.0.1:%d\n%s", (int)(place - config), config, port,
+                                place + strlen(NO_LISTEN)));
+    return port;
 }
 
 void sidecar_start(struct sidecar *sidecar, const char *failpoint)

@@ -35,6 +35,9 @@ struct sidecar sidecar_make_at(const char *bootstrap, const char *name, const ch
 /** Run `keepstep init` with further arguments; the test fails where it fails. */
 void sidecar_init(const struct sidecar *sidecar, const char *argument);
 
+/** Let its metrics be had at a free port; before it starts. @return the port. */
+int sidecar_listen(const struct sidecar *sidecar);
+
 /** Start `keepstep run`, with KEEPSTEP_FAILPOINT where `failpoint` is not NULL. */
 void sidecar_start(struct sidecar *sidecar, const char *failpoint);
 
