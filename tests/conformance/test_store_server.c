@@ -236,6 +236,68 @@ static void of_two_batches_in_a_deadlock_one_retries_and_one_goes_on(void)
     partition_state_done(&state);
 }
 
+static void a_statement_that_is_cancelled_makes_the_batch_retry(void)
+{
+    struct partition_state state;
+    struct fence fence;
+    struct store *other = open_other_owner(&state, &fence);
+    struct value values[3] = {{.kind = VALUE_INTEGER, .integer = 1},
+                              {.kind = VALUE_TEXT, .text = slice_of("theirs")},
+                              {.kind = VALUE_TEXT, .text = slice_of("3")}};
+    struct change change = {.op = CHANGE_UPDATE,
+                            .entity_type = slice_of("order"),
+                            .schema = store_case_mapping.schema,
+                            .values = values};
+    struct waiting waiting = {.store = other, .change = &change, .status = STATUS_OK};
+    pthread_t thread;
+    assert_ok(store_case_ops->begin(other, &fence, 1, &store_case_err));
+    store_case_begin();
+    assert_ok(store_case_apply(CHANGE_UPDATE, 1, "ours", "1"));
+    assert_int_equal(pthread_create(&thread, NULL, apply_and_wait, &waiting), 0);
+    while (pthread_tryjoin_np(thread, NULL) != 0) {
+        clock_sleep_us(50000);
+        store_case_back_end->cancel(store_case_database());
+    }
+    assert_int_equal(waiting.status, STATUS_RETRY);
+    assert_int_equal(waiting.err.native_code, store_case_back_end->cancelled);
+    assert_false(waiting.err.connection_lost);
+    store_case_commit();
+    assert_ok(store_case_ops->begin(other, &fence, 1, &store_case_err));
+    assert_ok(apply_on(other, 1));
+    assert_ok(store_case_ops->commit(other, false, &store_case_err));
+    store_case_assert_rows("1|other|9\n");
+    store_case_ops->close(other);
+    partition_state_done(&state);
+}
+
+/* Until a session that may write is there each attempt says that it wants another one. */
+static void a_server_that_became_read_only_is_left_until_it_writes_again(void)
+{
+    struct fence fence = store_case_fence(8);
+    assert_ok(store_case_ops->begin(store_case_store, &fence, 1, &store_case_err));
+    assert_ok(store_case_apply(CHANGE_CREATE, 1, "one", "1"));
+    assert_ok(store_case_ops->commit(store_case_store, true, &store_case_err));
+    store_case_back_end->read_only(store_case_database(), true);
+    for (int i = 0; i < 2; i++) {
+        fence = store_case_fence(9);
+        fence.old_offset = 8;
+        enum status status = store_case_ops->begin(store_case_store, &fence, 1, &store_case_err);
+        store_case_ops->rollback(store_case_store);
+        store_case_ops->close(store_case_store);
+        store_case_store = NULL;
+        if (i == 1) /* before anything is asserted: the server is other cases' too */
+            store_case_back_end->read_only(store_case_database(), false);
+        assert_lost(status);
+        store_case_store = store_case_open();
+    }
+    store_case_prepare(&store_case_mapping);
+    assert_int_equal(read_back(), 8);
+    store_case_begin();
+    assert_ok(store_case_apply(CHANGE_CREATE, 2, "two", "2"));
+    store_case_commit();
+    store_case_assert_rows("1|one|1\n2|two|2\n");
+}
+
 struct late_begin {
     struct store *store;
     struct fence fence;
@@ -295,6 +357,8 @@ int main(void)
         STORE_CASE_OF_SERVERS(after_a_crash_of_the_server_rows_and_position_are_of_one_moment),
         STORE_CASE_OF_SERVERS(a_row_that_stays_locked_makes_the_batch_retry),
         STORE_CASE_OF_SERVERS(of_two_batches_in_a_deadlock_one_retries_and_one_goes_on),
+        STORE_CASE_OF_SERVERS(a_statement_that_is_cancelled_makes_the_batch_retry),
+        STORE_CASE_OF_SERVERS(a_server_that_became_read_only_is_left_until_it_writes_again),
         STORE_CASE_OF_SERVERS(a_fence_that_waited_for_another_is_judged_by_what_it_then_finds),
         STORE_CASE_OF_SERVERS(a_batch_that_was_rejected_goes_on_from_its_savepoint),
     };

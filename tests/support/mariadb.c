@@ -218,14 +218,23 @@ static bool no_others(void *context)
     return mariadb_text(context, others_sql)[0] == '\0';
 }
 
-void mariadb_kill_backends(const char *url)
+static void kill_others(const char *url, const char *what)
 {
     const char *ids = mariadb_text(url, others_sql);
     MYSQL *session = connect_to(url);
     for (; *ids != '\0'; ids = strchr(ids, '\n') + 1) /* one may have left by itself */
-        (void)mysql_query(session,
-                          test_format("KILL CONNECTION %.*s", (int)strcspn(ids, "\n"), ids));
+        (void)mysql_query(session, test_format("KILL %s %.*s", what, (int)strcspn(ids, "\n"), ids));
     mysql_close(session);
+}
+
+void mariadb_cancel_statements(const char *url)
+{
+    kill_others(url, "QUERY");
+}
+
+void mariadb_kill_backends(const char *url)
+{
+    kill_others(url, "CONNECTION");
     if (!test_wait(no_others, (char *)(uintptr_t)url, START_MS))
         test_fail("sessions do not end");
 }

@@ -25,6 +25,9 @@ void mariadb_execute(const char *url, const char *sql);
 /** End the sessions of all others in that database, and wait until they are gone. */
 void mariadb_kill_backends(const char *url);
 
+/** End the running statements of all others in that database. */
+void mariadb_cancel_statements(const char *url);
+
 /** Stop the server at once, as a crash does; start it again. */
 void mariadb_stop(void);
 void mariadb_start(void);

@@ -224,3 +224,22 @@ void postgresql_start(void)
 {
     start();
 }
+
+void postgresql_stand_by(void)
+{
+    postgresql_stop();
+    if (run(test_format("touch %s/data/standby.signal", directory)) != 0)
+        test_fail("no standby: see %s/log", directory);
+    start();
+}
+
+void postgresql_promote(const char *url)
+{
+    postgresql_execute(url, "SELECT pg_promote()");
+}
+
+void postgresql_cancel_statements(const char *url)
+{
+    postgresql_execute(url, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = "
+                            "current_database() AND pid <> pg_backend_pid() AND state = 'active'");
+}

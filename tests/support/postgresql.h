@@ -29,6 +29,13 @@ void postgresql_kill_backends(const char *url);
 void postgresql_stop(void);
 void postgresql_start(void);
 
+/** Start the server again as a standby that nobody feeds; promote it. */
+void postgresql_stand_by(void);
+void postgresql_promote(const char *url);
+
+/** End the running statements of all others in that database. */
+void postgresql_cancel_statements(const char *url);
+
 /** @return the server's folder, owned by the user it runs as. */
 const char *postgresql_directory(void);
 

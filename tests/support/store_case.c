@@ -89,6 +89,19 @@ static const char *mariadb_rows(struct store *store, const char *url, const char
     return mariadb_text(url, test_format("SELECT * FROM `%s` ORDER BY 1", table));
 }
 
+static void postgresql_read_only(const char *url, bool on)
+{
+    if (on)
+        postgresql_stand_by();
+    else
+        postgresql_promote(url);
+}
+
+static void mariadb_read_only(const char *url, bool on)
+{
+    mariadb_execute(url, on ? "SET GLOBAL read_only = 1" : "SET GLOBAL read_only = 0");
+}
+
 static void mariadb_crash(void)
 {
     mariadb_stop();
@@ -105,14 +118,41 @@ static const char mariadb_agent[] =
     "SET DEFAULT ROLE keepstep_agent FOR agent@localhost";
 
 static const struct store_back_end back_ends[] = {
-    {"memory:", false, runs_everywhere, file_database, memory_rows, NULL, NULL, NULL, NULL, NULL},
-    {"sqlite:", false, runs_everywhere, file_database, sqlite_rows, sqlite_text, NULL, NULL, NULL,
-     NULL},
-    {"postgresql:", true, postgresql_skip_reason, postgresql_new_database, postgresql_rows,
-     postgresql_text, postgresql_kill_backends, postgresql_crash, "keepstep_agent",
-     postgresql_agent},
-    {"mysql:", true, mariadb_skip_reason, mariadb_new_database, mariadb_rows, mariadb_text,
-     mariadb_kill_backends, mariadb_crash, "agent", mariadb_agent},
+    {.url = "memory:",
+     .skip_reason = runs_everywhere,
+     .database = file_database,
+     .rows = memory_rows},
+    {.url = "sqlite:",
+     .skip_reason = runs_everywhere,
+     .database = file_database,
+     .rows = sqlite_rows,
+     .text = sqlite_text},
+    {.url = "postgresql:",
+     .is_server = true,
+     .skip_reason = postgresql_skip_reason,
+     .database = postgresql_new_database,
+     .rows = postgresql_rows,
+     .text = postgresql_text,
+     .kill_sessions = postgresql_kill_backends,
+     .crash = postgresql_crash,
+     .cancel = postgresql_cancel_statements,
+     .read_only = postgresql_read_only,
+     .cancelled = 8724712, /* 57014 in base 36 */
+     .agent = "keepstep_agent",
+     .agent_sql = postgresql_agent},
+    {.url = "mysql:",
+     .is_server = true,
+     .skip_reason = mariadb_skip_reason,
+     .database = mariadb_new_database,
+     .rows = mariadb_rows,
+     .text = mariadb_text,
+     .kill_sessions = mariadb_kill_backends,
+     .crash = mariadb_crash,
+     .cancel = mariadb_cancel_statements,
+     .read_only = mariadb_read_only,
+     .cancelled = 1317,
+     .agent = "agent",
+     .agent_sql = mariadb_agent},
 };
 #define BACK_ENDS (sizeof back_ends / sizeof back_ends[0])
 _Static_assert(BACK_ENDS <= STORE_BACK_ENDS_MAX, "results of every back end");

@@ -19,8 +19,11 @@ struct store_back_end {
     /** Run SQL as its administrator. @return the rows. */
     const char *(*text)(const char *database, const char *sql);
     void (*kill_sessions)(const char *database);
-    void (*crash)(void); /* the server ends without a goodbye and starts again */
-    const char *agent;   /* of a server: the user that holds the role keepstep_agent and no more */
+    void (*crash)(void);                  /* the server ends without a goodbye and starts again */
+    void (*cancel)(const char *database); /* end what other sessions run */
+    void (*read_only)(const char *database, bool on); /* as a failover makes it */
+    int cancelled;                                    /* the native code of a cancelled statement */
+    const char *agent; /* of a server: the user that holds the role keepstep_agent and no more */
     const char *agent_sql; /* creates it */
 };
 
