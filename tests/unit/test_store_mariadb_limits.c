@@ -3,6 +3,10 @@
 #include "tests/support/mariadb.h"
 #include "tests/support/test.h"
 
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #define PACKET_SIZE 65536
 
 static struct column columns[] = {
@@ -58,6 +62,7 @@ static char *text_of(size_t length)
 }
 
 #define ROWS 8
+static int64_t first_id;
 
 /* @return what applying that many rows gives, with notes of a third of that length and of that one
  * in turn; the price is the first one's. */
@@ -68,7 +73,7 @@ static enum status apply(struct store *store, size_t count, size_t length, const
     const struct change *changes[ROWS];
     size_t failed = 0;
     for (size_t i = 0; i < count; i++) {
-        values[i][0] = (struct value){.kind = VALUE_INTEGER, .integer = (int64_t)i};
+        values[i][0] = (struct value){.kind = VALUE_INTEGER, .integer = first_id + (int64_t)i};
         values[i][1] = (struct value){.kind = VALUE_TEXT, .text = slice_of(i == 0 ? price : "1.5")};
         values[i][2] = (struct value){.kind = VALUE_TEXT,
                                       .text = {text_of(length), i % 2 == 0 ? length / 3 : length}};
@@ -163,12 +168,54 @@ static void a_value_that_a_column_altered_meanwhile_would_round_is_held(void **s
     ops->close(store);
 }
 
+/* Rows without parts outside their pages: where those find no room MariaDB 10.11 crashes. */
+static void a_full_disk_makes_the_batch_retry_until_there_is_room(void **state)
+{
+    (void)state;
+    url = mariadb_database("full");
+    const char *space = test_format("%s/space", mariadb_directory());
+    struct stat owner;
+    enum status status = STATUS_OK;
+    if (mkdir(space, 0777) != 0 || mount("tmpfs", space, "tmpfs", 0, "size=4m") != 0 ||
+        stat(mariadb_directory(), &owner) != 0 || chown(space, owner.st_uid, owner.st_gid) != 0)
+        test_skip("a tmpfs cannot be mounted here");
+    mariadb_execute(url, test_format("CREATE TABLE orders(id int PRIMARY KEY, price decimal(9,2), "
+                                     "note varchar(4000)) DATA DIRECTORY = '%s'",
+                                     space));
+    struct store *store = open_prepared();
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    for (int i = 0; status == STATUS_OK && i < 400; i++) {
+        first_id += ROWS;
+        status = apply(store, ROWS, 4000, "1.5");
+    }
+    ops->rollback(store);
+    int code = err.native_code;
+    bool lost = err.connection_lost;
+    error_clear(&err);
+    int remounted = mount("tmpfs", space, "tmpfs", MS_REMOUNT, "size=256m");
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    enum status again = apply(store, ROWS, 4000, "1.5");
+    assert_ok(ops->commit(store, false, &err));
+    ops->close(store);
+    first_id = 0;
+    const char *rows = mariadb_text(url, "SELECT count(*) FROM orders");
+    mariadb_execute(url, "DROP TABLE orders");
+    (void)umount(space);
+    assert_int_equal(status, STATUS_RETRY);
+    assert_int_equal(code, 1114);
+    assert_false(lost);
+    assert_int_equal(remounted, 0);
+    assert_int_equal(again, STATUS_OK);
+    assert_string_equal(rows, "8\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(
             a_record_beyond_the_packet_size_stops_with_advice_and_those_before_it_are_parked, 120),
         TEST_WITH_LIMIT(a_value_that_a_column_altered_meanwhile_would_round_is_held, 120),
+        TEST_WITH_LIMIT(a_full_disk_makes_the_batch_retry_until_there_is_room, 120),
         TEST_WITH_LIMIT(rows_are_sent_in_packets_that_the_server_takes, 120),
     };
     return TEST_RUN(tests);
