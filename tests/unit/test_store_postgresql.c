@@ -446,13 +446,14 @@ static void the_look_finds_what_others_committed_since_the_batch_began(void **st
 
 static void *change_slowly(void *context)
 {
-    (void)context;
-    postgresql_execute(url, "BEGIN; UPDATE orders SET note = 'own' WHERE id = 3;"
-                            "INSERT INTO outbox(aggregatetype, aggregateid) "
-                            "VALUES ('order', '{\"id\":3}');"
-                            "SELECT pg_sleep(0.3); COMMIT");
+    postgresql_execute(
+        url, test_format("BEGIN; %s; SELECT pg_sleep(0.3); COMMIT", (const char *)context));
     return NULL;
 }
+
+static const char own_change[] =
+    "UPDATE orders SET note = 'own' WHERE id = 3;"
+    "INSERT INTO outbox(aggregatetype, aggregateid) VALUES ('order', '{\"id\":3}')";
 
 static bool sleeps(void *context)
 {
@@ -471,7 +472,8 @@ static void a_look_behind_the_write_finds_what_the_write_had_to_wait_for(void **
     postgresql_execute(url, outbox_table);
     struct store *store = open_prepared();
     postgresql_execute(url, "INSERT INTO orders VALUES (3, 1, 'old')");
-    assert_int_equal(pthread_create(&service, NULL, change_slowly, NULL), 0);
+    assert_int_equal(pthread_create(&service, NULL, change_slowly, (char *)(uintptr_t)own_change),
+                     0);
     assert_true(test_wait(sleeps, NULL, 10000));
     assert_ok(ops->begin(store, NULL, 0, &err));
     assert_looked(store, 0, 0, 0, 0, 0, 0);
@@ -490,6 +492,33 @@ static void a_look_behind_the_write_finds_what_the_write_had_to_wait_for(void **
     assert_string_equal(postgresql_text(url, "SELECT note FROM orders"), "own\n");
     ops->close(store);
     url = postgresql_database("copy");
+}
+
+/* Also where READ COMMITTED is asked for: the row that it waited for stands in another part. */
+static void a_serialization_failure_makes_the_batch_retry(void **state)
+{
+    (void)state;
+    pthread_t service;
+    struct store *store = open_store();
+    static char move[] = "UPDATE orders SET id = 150 WHERE id = 3";
+    postgresql_execute(url, "DROP TABLE IF EXISTS orders CASCADE; "
+                            "CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, note text) "
+                            "PARTITION BY RANGE (id); CREATE TABLE part1 PARTITION OF orders "
+                            "FOR VALUES FROM (0) TO (100); CREATE TABLE part2 PARTITION OF orders "
+                            "FOR VALUES FROM (100) TO (200); INSERT INTO orders VALUES (3)");
+    assert_ok(ops->prepare(store, &mapping, &err));
+    assert_int_equal(pthread_create(&service, NULL, change_slowly, move), 0);
+    assert_true(test_wait(sleeps, NULL, 10000));
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_int_equal(apply_one(store, CHANGE_UPDATE, 3, NULL), STATUS_RETRY);
+    assert_int_equal(err.native_code, (int)strtol("40001", NULL, 36));
+    error_clear(&err);
+    ops->rollback(store);
+    assert_int_equal(pthread_join(service, NULL), 0);
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(apply_one(store, CHANGE_CREATE, 3, "theirs"));
+    assert_ok(ops->commit(store, false, &err));
+    ops->close(store);
 }
 
 static void bytes_that_are_no_text_are_kept_and_found_again(void **state)
@@ -592,6 +621,7 @@ int main(void)
         TEST(the_flag_names_the_table_during_a_run_only),
         TEST(the_look_finds_what_others_committed_since_the_batch_began),
         TEST(a_look_behind_the_write_finds_what_the_write_had_to_wait_for),
+        TEST(a_serialization_failure_makes_the_batch_retry),
         TEST(bytes_that_are_no_text_are_kept_and_found_again),
         TEST(the_grants_are_enough_for_each_role_and_no_more),
     };
