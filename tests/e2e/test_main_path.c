@@ -113,27 +113,6 @@ static void a_killed_agent_and_a_killed_relay_lose_and_repeat_nothing(void **sta
     sidecar_stop(&billing);
 }
 
-static void a_broker_that_goes_and_comes_back_costs_nothing(void **state)
-{
-    (void)state;
-    struct kafka *kafka = kafka_start();
-    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
-    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
-
-    sidecar_begin(&shop);
-    sidecar_begin(&billing);
-    write_load(&shop, 30, 1);
-    kafka_kill(kafka);
-    write_load(&shop, 30, 101);
-    kafka_start_again(kafka);
-    write_load(&shop, 30, 201);
-    sidecar_assert_equal(&shop, &billing, "items", 60000);
-    assert_true(process_running(shop.process));
-    assert_true(process_running(billing.process));
-    sidecar_stop(&shop);
-    sidecar_stop(&billing);
-}
-
 /* A short one behind it: the coordinator has just taken the members up again. */
 static void a_broker_killed_for_longer_than_a_session_ends_no_agent(void **state)
 {
@@ -191,7 +170,6 @@ int main(void)
         TEST_WITH_LIMIT(updates_deletes_and_key_changes_arrive, 90),
         TEST_WITH_LIMIT(a_restarted_pair_goes_on_where_it_stood, 120),
         TEST_WITH_LIMIT(a_killed_agent_and_a_killed_relay_lose_and_repeat_nothing, 180),
-        TEST_WITH_LIMIT(a_broker_that_goes_and_comes_back_costs_nothing, 180),
         TEST_WITH_LIMIT(a_broker_killed_for_longer_than_a_session_ends_no_agent, 240),
         TEST_WITH_LIMIT(a_locked_database_is_waited_for, 120),
     };

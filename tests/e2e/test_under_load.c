@@ -59,6 +59,31 @@ static void a_killed_agent_applies_again_within_two_seconds(void **state)
     sidecar_stop(&pair.shop);
 }
 
+/* Killed, then stopped cleanly, each for longer than a request's retry and shorter than a session.
+ * The relay may have to send again what was acknowledged to nobody. */
+static void a_broker_that_goes_and_comes_back_costs_nothing(void **state)
+{
+    (void)state;
+    struct pair pair = pair_begin();
+
+    struct process *load = witness_load(&pair.shop, "load", 0, 8000);
+    for (int round = 0; round < 2; round++) {
+        (void)witness_next_us(&pair.billing, witness_count(&pair.billing) + 50, 60000);
+        if (round == 0)
+            kafka_kill(pair.kafka);
+        else
+            kafka_stop(pair.kafka);
+        assert_true(process_running(load));
+        clock_sleep_us(3000000);
+        kafka_start_again(pair.kafka);
+    }
+    witness_load_end(load);
+    print_message("%d records published twice\n", witness_assert_log(pair.kafka, &pair.shop));
+    witness_assert_copy(pair.kafka, &pair.shop, &pair.billing);
+    sidecar_stop(&pair.billing);
+    sidecar_stop(&pair.shop);
+}
+
 /* Holds the only write lock of a database; "held" is its output from then on. */
 static struct process *lock_for(const struct sidecar *service, int seconds)
 {
@@ -96,11 +121,76 @@ static void a_service_database_locked_for_longer_than_the_lease_is_waited_for(vo
     sidecar_stop(&pair.shop);
 }
 
+/* @return the longest statement of an sqlite3 under ".timer on", in milliseconds. */
+static double longest_ms(const struct process *client)
+{
+    double longest = 0;
+    const char *at = process_output(client);
+    while ((at = strstr(at, "Run Time: real ")) != NULL) {
+        at += strlen("Run Time: real ");
+        double taken = strtod(at, NULL) * 1000;
+        longest = taken > longest ? taken : longest;
+    }
+    return longest;
+}
+
+/* Rule 19: the agent's transactions are short beside an outbox, with a gap between them. */
+static void a_service_that_writes_beside_a_backlog_has_no_failed_statement(void **state)
+{
+    enum { BACKLOG = 150000, TRANSACTIONS = 1000, BESIDE = 10, LIMIT_MS = 2000 };
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    load_need("sqlite3");
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    struct sidecar billing = sidecar_make(
+        kafka, "billing",
+        "CREATE TABLE extras(id INTEGER PRIMARY KEY, "
+        "name TEXT NOT NULL, amount INTEGER);",
+        "publish:\n  extra: {table: extras, partitions: 1}\n" APPLY_ITEMS);
+    struct buffer script;
+    sidecar_begin(&shop);
+    sidecar_init(&billing, NULL);
+    witness_begin(&billing);
+    (void)sqlite_format(shop.database,
+                        "WITH n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<%d) "
+                        "INSERT INTO items SELECT i,'backlog',1 FROM n",
+                        BACKLOG);
+    const char *acknowledged = "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition";
+    assert_true(sqlite_wait_for(shop.database, acknowledged, test_format("%d\n", BACKLOG), 60000));
+
+    buffer_init(&script, (size_t)1024 * 1024);
+    buffer_append_text(&script, ".timeout 5000\n.timer on\n");
+    for (int i = 1; i <= TRANSACTIONS; i++)
+        buffer_append_format(&script,
+                             "BEGIN IMMEDIATE; INSERT INTO extras VALUES(%d,'beside',"
+                             "(julianday('now') - 2440587.5) * 86400e6); COMMIT;\n"
+                             ".shell sleep 0.001\n",
+                             i);
+    struct process *service = load_client("service", billing.url, &script);
+    sidecar_start(&billing, NULL);
+    buffer_done(&script);
+    if (load_client_end(service, 60000) > 0)
+        test_fail("statements failed: %.2000s", process_errors(service));
+    sidecar_assert_equal(&shop, &billing, "items", 60000);
+    int64_t beside = sqlite_number(billing.database,
+                                   "SELECT count(*) FROM extras "
+                                   "WHERE amount BETWEEN (SELECT min(at_us) FROM witness) "
+                                   "AND (SELECT max(at_us) FROM witness)");
+    print_message("%lld transactions beside the backlog, the longest statement took %.1f ms\n",
+                  (long long)beside, longest_ms(service));
+    assert_true(beside >= BESIDE);
+    assert_in_range((uintmax_t)longest_ms(service), 0, LIMIT_MS);
+    sidecar_stop(&billing);
+    sidecar_stop(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_killed_agent_applies_again_within_two_seconds, 180),
+        TEST_WITH_LIMIT(a_broker_that_goes_and_comes_back_costs_nothing, 240),
         TEST_WITH_LIMIT(a_service_database_locked_for_longer_than_the_lease_is_waited_for, 180),
+        TEST_WITH_LIMIT(a_service_that_writes_beside_a_backlog_has_no_failed_statement, 180),
     };
     return TEST_RUN(tests);
 }
