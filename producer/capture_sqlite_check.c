@@ -71,8 +71,30 @@ static enum status capture_check_columns(sqlite3 *db, const struct config_entry 
     return STATUS_OK;
 }
 
+/* The flag names the table, so its trigger would take a cascade within it for the agent's own
+ * writes. */
+static enum status capture_check_cascade(sqlite3 *db, const struct config_entry *entry,
+                                         struct error *err)
+{
+    char name[256] = "";
+    int number = 0;
+    enum status status = capture_number(
+        db,
+        "SELECT count(*), max(\"from\") FROM pragma_foreign_key_list(?1) "
+        "WHERE \"table\" = ?1 COLLATE NOCASE AND (on_delete IN ('CASCADE', 'SET NULL', "
+        "'SET DEFAULT') OR on_update IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))",
+        entry->table, &number, name, sizeof name, err);
+    if (status == STATUS_OK && number > 0)
+        return capture_refuse(err, entry,
+                              "is also applied here and has a foreign key to itself whose action "
+                              "changes rows that the log does not name; make it NO ACTION: ",
+                              name);
+    return status;
+}
+
 enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
-                                 const struct entity_schema *schema, struct error *err)
+                                 const struct entity_schema *schema, bool applied,
+                                 struct error *err)
 {
     char name[256] = "";
     int number = 0;
@@ -102,5 +124,5 @@ enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
                               "has a second unique index, through which REPLACE removes rows "
                               "without a trigger; drop it or make it a plain index: ",
                               name);
-    return status;
+    return status == STATUS_OK && applied ? capture_check_cascade(db, entry, err) : status;
 }

@@ -29,6 +29,7 @@ static enum status source_sqlite_open(const struct config *config, enum source_m
     if (source == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     source->base.ops = &source_sqlite_ops;
+    source->config = config;
     *ret_source = &source->base;
     enum status status = sqlite_session_open(config->database_path, flags, &source->db, err);
     if (status == STATUS_OK && mode == SOURCE_INSTALL)
@@ -112,7 +113,10 @@ static enum status source_sqlite_create(struct source *source, const struct sour
 static enum status source_sqlite_check(struct source *source, const struct config_entry *entry,
                                        const struct entity_schema *schema, struct error *err)
 {
-    return capture_sqlite_check(source_sqlite_of(source)->db, entry, schema, err);
+    const struct config *config = source_sqlite_of(source)->config;
+    bool applied = config_find(config->apply, config->apply_count, entry->entity_type,
+                               strlen(entry->entity_type)) != NULL;
+    return capture_sqlite_check(source_sqlite_of(source)->db, entry, schema, applied, err);
 }
 
 static enum status source_sqlite_capture(struct source *source, const struct config_entry *entry,

@@ -76,11 +76,44 @@ static void a_counter_that_the_service_also_applies_loses_no_increment(void **st
     sidecar_stop(&reader);
 }
 
+/* An agent's own writes are silent; what they set off in the service's other tables is not. */
+static void a_cascade_and_a_trigger_that_an_agent_sets_off_are_published(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL,
+                                       "publish:\n  item: {table: items, partitions: 1}\n"
+                                       "apply:\n  item: {table: items, partitions: 1}\n"
+                                       "  extra: {table: extras, partitions: 1}\n");
+    struct sidecar stock = sidecar_make(
+        kafka, "stock",
+        SIDECAR_ITEM_DDL "CREATE TABLE extras(id INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+                         "amount INTEGER REFERENCES items ON DELETE CASCADE);"
+                         "CREATE TRIGGER follow AFTER INSERT ON items BEGIN "
+                         "INSERT INTO extras VALUES(new.id, 'by trigger', new.id); END;",
+        "publish:\n  item: {table: items, partitions: 1}\n"
+        "  extra: {table: extras, partitions: 1}\n"
+        "apply:\n  item: {table: items, partitions: 1}\n");
+
+    sidecar_begin(&shop);
+    sidecar_begin(&stock);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES(1,'a',1),(2,'b',2)");
+    sidecar_expect(&shop, "SELECT * FROM extras ORDER BY id", "1|by trigger|1\n2|by trigger|2\n");
+    (void)sqlite_text(shop.database, "DELETE FROM items WHERE id=1");
+    sidecar_expect(&shop, "SELECT * FROM extras", "2|by trigger|2\n");
+    sidecar_assert_equal(&shop, &stock, "items", 20000);
+    assert_string_equal(sqlite_text(stock.database, "SELECT type FROM outbox ORDER BY position"),
+                        "extra.created\nextra.created\nextra.deleted\n");
+    sidecar_stop(&stock);
+    sidecar_stop(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(three_services_writing_the_same_keys_end_equal, 180),
         TEST_WITH_LIMIT(a_counter_that_the_service_also_applies_loses_no_increment, 180),
+        TEST_WITH_LIMIT(a_cascade_and_a_trigger_that_an_agent_sets_off_are_published, 120),
     };
     return TEST_RUN(tests);
 }

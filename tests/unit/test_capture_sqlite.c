@@ -122,6 +122,20 @@ static void a_table_with_a_second_unique_index_is_refused(void **state)
     entity_schema_free(shop.schema);
 }
 
+static void a_cascade_within_a_table_that_is_also_applied_is_refused(void **state)
+{
+    (void)state;
+    struct shop shop = {0};
+    struct error err = ERROR_INIT;
+    shop_make(&shop, TABLE ";ALTER TABLE orders ADD parent REFERENCES Orders ON DELETE SET NULL");
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
+    shop.config.apply = &shop.entry;
+    shop.config.apply_count = 1;
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
+    assert_non_null(strstr(err.text, "parent"));
+    entity_schema_free(shop.schema);
+}
+
 static void a_foreign_outbox_table_is_never_adopted(void **state)
 {
     (void)state;
@@ -267,6 +281,7 @@ int main(void)
         TEST(every_value_is_written_in_the_form_of_its_type),
         TEST(an_update_of_no_mapped_column_is_not_captured_and_case_is),
         TEST(a_table_with_a_second_unique_index_is_refused),
+        TEST(a_cascade_within_a_table_that_is_also_applied_is_refused),
         TEST(a_foreign_outbox_table_is_never_adopted),
         TEST(rows_that_are_there_are_published_once),
         TEST(lines_are_checked_and_written_or_refused_by_their_number),
