@@ -334,6 +334,60 @@ static void a_new_copy_has_another_id_and_the_same_position(void **state)
     ops->close(store);
 }
 
+static int syncs;
+static sqlite3_io_methods counted_methods;
+static int (*uncounted_sync)(sqlite3_file *file, int flags);
+static int (*uncounted_open)(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                             int *ret_flags);
+
+static int counted_sync(sqlite3_file *file, int flags)
+{
+    syncs++;
+    return uncounted_sync(file, flags);
+}
+
+/* All files of the default VFS have the same sync. */
+static int counted_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                        int *ret_flags)
+{
+    int code = uncounted_open(vfs, name, file, flags, ret_flags);
+    if (code == SQLITE_OK && (flags & SQLITE_OPEN_WAL) != 0) {
+        counted_methods = *file->pMethods;
+        uncounted_sync = counted_methods.xSync;
+        counted_methods.xSync = counted_sync;
+        file->pMethods = &counted_methods;
+    }
+    return code;
+}
+
+/* @return how often the commit of one row waited for the WAL to be on the disk. */
+static int syncs_of_commit(struct store *store, int64_t id, bool durable)
+{
+    syncs = 0;
+    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(apply_one(store, id, "1", slice_of("a")));
+    assert_ok(ops->commit(store, durable, &err));
+    return syncs;
+}
+
+static void only_a_durable_commit_waits_for_the_disk(void **state)
+{
+    (void)state;
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    uncounted_open = vfs->xOpen;
+    vfs->xOpen = counted_open;
+    struct store *store = open_store();
+    vfs->xOpen = uncounted_open;
+    assert_ok(ops->prepare(store, &mapping, &err));
+    assert_int_equal(syncs_of_commit(store, 1, false), 0);
+    assert_true(syncs_of_commit(store, 2, true) > 0);
+    assert_int_equal(syncs_of_commit(store, 3, false), 0);
+    assert_true(syncs_of_commit(store, 4, true) > 0);
+    ops->rollback(store);
+    assert_int_equal(syncs_of_commit(store, 5, false), 0);
+    ops->close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +403,7 @@ int main(void)
         TEST(a_full_disk_and_a_locked_database_are_tried_again),
         TEST(the_look_finds_own_changes_that_were_not_read_back),
         TEST(a_new_copy_has_another_id_and_the_same_position),
+        TEST(only_a_durable_commit_waits_for_the_disk),
     };
     return TEST_RUN(tests);
 }
