@@ -219,6 +219,62 @@ static void a_table_whose_row_security_holds_for_the_role_of_init_is_refused(voi
     shop_end(&shop);
 }
 
+static int64_t notified(struct shop *shop)
+{
+    int64_t count = 0;
+    PGnotify *notice;
+    shop_run(shop, "SELECT 1");
+    while ((notice = PQnotifies(shop->service)) != NULL) {
+        PQfreemem(notice);
+        count++;
+    }
+    return count;
+}
+
+/* As a relay that sleeps: it holds the lock and listens. */
+static void shop_begin_asleep(struct shop *shop)
+{
+    shop_begin(shop, TABLE);
+    shop_run(shop, "LISTEN keepstep_outbox");
+    shop_run(shop, "SELECT pg_advisory_lock(1264941907, 'outbox'::regclass::integer)");
+}
+
+static void a_setting_keeps_a_session_from_waking_the_relay(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_begin_asleep(&shop);
+    postgresql_execute(shop.url, "INSERT INTO orders VALUES ('a', 1)");
+    assert_int_equal(notified(&shop), 1);
+    postgresql_execute(shop.url, "SET keepstep.notify = off; INSERT INTO orders VALUES ('a', 2)");
+    assert_int_equal(notified(&shop), 0);
+    postgresql_execute(shop.url, "BEGIN; SET LOCAL keepstep.notify = off; COMMIT; INSERT INTO "
+                                 "orders VALUES ('a', 3)");
+    assert_int_equal(notified(&shop), 1);
+    shop_end(&shop);
+}
+
+/* PREPARE TRANSACTION fails behind a NOTIFY, which only a relay that sleeps asks for. */
+static void a_transaction_of_two_phases_is_prepared_while_the_relay_sleeps(void **state)
+{
+    (void)state;
+    struct shop shop;
+    if (postgresql_server_url() == NULL)
+        test_skip("%s", postgresql_skip_reason());
+    postgresql_execute(postgresql_server_url(), "ALTER SYSTEM SET max_prepared_transactions = 4");
+    postgresql_stop();
+    postgresql_start();
+    shop_begin_asleep(&shop);
+    postgresql_execute(shop.url, "BEGIN; INSERT INTO orders VALUES ('a', 1); PREPARE TRANSACTION "
+                                 "'two'");
+    postgresql_execute(shop.url, "COMMIT PREPARED 'two'");
+    assert_string_equal(postgresql_text(shop.url, "SELECT count(*) FROM outbox"), "1\n");
+    assert_int_equal(notified(&shop), 0);
+    postgresql_execute(shop.url, "SET keepstep.notify = on; INSERT INTO orders VALUES ('a', 2)");
+    assert_int_equal(notified(&shop), 1);
+    shop_end(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +282,8 @@ int main(void)
         TEST(a_first_chunk_whose_rows_all_vanish_does_not_end_the_reading),
         TEST(a_new_history_takes_as_long_as_a_large_outbox_needs),
         TEST(a_table_whose_row_security_holds_for_the_role_of_init_is_refused),
+        TEST(a_setting_keeps_a_session_from_waking_the_relay),
+        TEST(a_transaction_of_two_phases_is_prepared_while_the_relay_sleeps),
     };
     return TEST_RUN(tests);
 }

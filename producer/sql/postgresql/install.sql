@@ -35,11 +35,18 @@ CREATE INDEX outbox_set_aside ON outbox
   WHERE set_aside IS NOT NULL
 
 -- A relay that sleeps holds the advisory lock of the outbox's oid. Only then is a commit worth a
--- NOTIFY, behind which all commits of the server queue.
+-- NOTIFY, behind which all commits of the server queue. PREPARE TRANSACTION fails behind one: where
+-- the server allows it, there is none, and the relay finds the row when it looks by itself.
+-- keepstep.notify, on or off, decides otherwise.
 -- name: create_wake
 CREATE OR REPLACE FUNCTION keepstep_outbox_wake() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $keepstep$
 BEGIN
+  IF coalesce(nullif(current_setting('keepstep.notify', true), ''),
+      CASE current_setting('max_prepared_transactions') WHEN '0' THEN 'on' ELSE 'off' END) <> 'on'
+  THEN
+    RETURN NULL;
+  END IF;
   IF pg_try_advisory_lock_shared(1264941907, TG_RELID::integer) THEN
     PERFORM pg_advisory_unlock_shared(1264941907, TG_RELID::integer);
   ELSE
