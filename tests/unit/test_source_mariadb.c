@@ -171,6 +171,14 @@ static void a_row_larger_than_a_message_is_named_with_what_to_raise(void **state
         STATUS_FATAL);
     assert_non_null(strstr(err.text, "table orders: the row {\"id\":7}"));
     assert_non_null(strstr(err.text, "max_allowed_packet"));
+    /* The service's own change of it fails: nothing is kept that cannot be published. */
+    MYSQL *session = clerk(&shop);
+    run(session, "SET sql_mode = ''");
+    error_clear(&err);
+    assert_int_equal(mariadb_session_execute(session, "UPDATE orders SET name = 'y'", &err),
+                     STATUS_FATAL);
+    assert_non_null(strstr(err.text, "larger than max_allowed_packet"));
+    mariadb_session_close(session);
     shop_done(&shop);
 }
 
