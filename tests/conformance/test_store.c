@@ -305,7 +305,7 @@ static void no_table_is_made_anew_in_the_middle_of_its_topic(void)
     store_case_begin();
     store_case_commit();
     entry.topic = other;
-    assert_ok(store_prepare(store_case_store, &mapping, &store_case_err));
+    store_case_prepare(&mapping);
     entry.topic = topic;
     assert_ok(store_prepare(store_case_store, &mapping, &store_case_err));
     assert_ok(store_case_ops->prepare(store_case_store, &store_case_mapping, &store_case_err));

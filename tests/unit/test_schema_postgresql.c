@@ -49,6 +49,8 @@ static void the_schema_of_a_table_is_what_the_store_accepts_it_with(void **state
     struct config_entry entry = {.entity_type = (char[]){"wide"}};
     struct mapping mapping = {.schema = schema, .entry = &entry};
     struct store_options options = {.path = url, .service = "billing", .install = true};
+    /* A source may have jsonb, but a copy in it would not be exact. */
+    postgresql_execute(url, "ALTER TABLE wide ALTER n TYPE json");
     if (store_postgresql_ops.open(&options, &store, &err) != STATUS_OK ||
         store_postgresql_ops.prepare(store, &mapping, &err) != STATUS_OK)
         test_fail("%s", err.text);

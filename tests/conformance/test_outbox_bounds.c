@@ -1,0 +1,144 @@
+/* The outbox's contract (outbox.h): what is loaded at once, what is purged, and what a server may
+ * lose. */
+#include "tests/support/database.h"
+#include "tests/support/mariadb.h"
+#include "tests/support/outbox_case.h"
+#include "tests/support/postgresql.h"
+
+#include "common/clock.h"
+
+static void set_durable(bool postgresql, bool durable)
+{
+    if (!postgresql) {
+        mariadb_execute(
+            outbox_case_url,
+            test_format("SET GLOBAL innodb_flush_log_at_trx_commit = %d", durable ? 1 : 2));
+        return;
+    }
+    postgresql_execute(outbox_case_url, test_format("ALTER SYSTEM SET full_page_writes = %s",
+                                                    durable ? "on" : "off"));
+    postgresql_execute(outbox_case_url, "SELECT pg_reload_conf()");
+    if (!database_wait_for(outbox_case_url, "SHOW full_page_writes", durable ? "on\n" : "off\n",
+                           10000))
+        test_fail("the setting does not change");
+}
+
+static void a_server_that_may_lose_what_it_committed_is_named_with_the_lease(void)
+{
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    struct lease lease = outbox_case_lease(outbox);
+    assert_string_equal(lease.not_durable, "");
+    bool postgresql = strcmp(outbox->ops->scheme, "postgresql") == 0;
+    set_durable(postgresql, false);
+    lease = outbox_case_lease(outbox);
+    set_durable(postgresql, true);
+    assert_string_equal(lease.not_durable,
+                        postgresql ? "full_page_writes=off" : "innodb_flush_log_at_trx_commit=2");
+    outbox->ops->close(outbox);
+}
+
+static void write_payload(int id, int bytes)
+{
+    (void)outbox_case_ask(
+        test_format("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES "
+                    "('order', '%d', 'order.created', '%0*d')",
+                    id, bytes, 0));
+}
+
+static void a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes(void)
+{
+    struct outbox_row *rows = NULL;
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    write_payload(1, OUTBOX_CASE_PAYLOAD_BYTES + 1);
+    for (int i = 2; i < 6; i++)
+        write_payload(i, OUTBOX_CASE_PAYLOAD_BYTES);
+    size_t count = outbox_case_waiting(outbox, &rows); /* the one left out has no weight */
+    assert_null(rows[0].payload.data);
+    assert_int_equal(rows[0].left_out_bytes, OUTBOX_CASE_PAYLOAD_BYTES + 1);
+    assert_true(slice_is(rows[0].entity_key, "1"));
+    assert_int_equal(rows[1].payload.length, OUTBOX_CASE_PAYLOAD_BYTES);
+    assert_int_equal(rows[1].left_out_bytes, 0);
+    bool row_by_row = strcmp(outbox->ops->scheme, "postgresql") != 0;
+    assert_int_equal(count, row_by_row ? 5 : 4);
+    outbox->ops->close(outbox);
+}
+
+/* @return how many rows went of those older than now + older_us. */
+static size_t purged(struct outbox *outbox, const struct lease *lease, int64_t older_us,
+                     const char *read_topics)
+{
+    struct error err = ERROR_INIT;
+    const struct outbox_purge purge = {
+        .before_us = clock_wall_us() + older_us, .read_topics = slice_of(read_topics), .limit = 3};
+    size_t count = 0;
+    if (outbox->ops->purge(outbox, lease, &purge, &count, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return count;
+}
+
+/* Rows of a topic that the own agent has read from its beginning, none of them back. */
+static struct outbox *purgeable(struct lease *ret_lease, int count)
+{
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    *ret_lease = outbox_case_lease(outbox);
+    outbox_case_write("order", 1, count);
+    outbox_case_claimed(outbox, ret_lease, 0);
+    outbox_case_acknowledged(outbox, ret_lease, (uint64_t)count - 1);
+    (void)outbox_case_ask(
+        "INSERT INTO keepstep_position (topic, \"partition\", next_offset, durable_offset, "
+        "epoch, token, updated_at) VALUES ('orders', 1, 0, 0, 1, 't', 0)");
+    return outbox;
+}
+
+static void the_purge_keeps_what_is_young_unacknowledged_or_not_read_back(void)
+{
+    static const char read[] = "[\"others\",\"orders\"]";
+    struct lease lease;
+    struct outbox *outbox = purgeable(&lease, 8);
+    assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, read), 0);
+    (void)outbox_case_ask(
+        "INSERT INTO keepstep_sequence (source, incarnation, topic, \"partition\", base, "
+        "last, last_id, digests) SELECT origin, incarnation, 'orders', 1, 1, 5, 'x', '' "
+        "FROM keepstep_relay");
+    assert_int_equal(purged(outbox, &lease, -OUTBOX_CASE_LEASE_US, read), 0);
+    assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, read), 3);
+    assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, read), 2);
+    assert_string_equal(outbox_case_ask("SELECT sequence FROM outbox ORDER BY 1"), "6\n7\n8\n");
+    (void)outbox_case_ask("DELETE FROM keepstep_position");
+    assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, read), 2);
+    assert_string_equal(outbox_case_ask("SELECT sequence FROM outbox"), "8\n");
+    outbox->ops->close(outbox);
+}
+
+static void rows_of_a_topic_that_is_no_longer_applied_are_purged(void)
+{
+    struct lease lease;
+    struct outbox *outbox = purgeable(&lease, 4);
+    assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, "[\"orders\"]"), 0);
+    assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, "[\"orders2\",\"order\"]"), 3);
+    assert_string_equal(outbox_case_ask("SELECT sequence FROM outbox"), "4\n");
+    outbox_case_write("order", 5, 5);
+    outbox_case_claimed(outbox, &lease, 4);
+    outbox_case_acknowledged(outbox, &lease, 5);
+    assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, "[]"), 2);
+    outbox->ops->close(outbox);
+}
+
+CASE(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes)
+CASE(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back)
+CASE(rows_of_a_topic_that_is_no_longer_applied_are_purged)
+CASE_OF_SERVERS(a_server_that_may_lose_what_it_committed_is_named_with_the_lease)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ALL(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes),
+        ALL(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back),
+        ALL(rows_of_a_topic_that_is_no_longer_applied_are_purged),
+        SERVERS(a_server_that_may_lose_what_it_committed_is_named_with_the_lease),
+    };
+    return TEST_RUN(tests);
+}

@@ -1,0 +1,216 @@
+/* Where a case of the outbox's contract runs: each back end, opened under the role of a relay. */
+#include "tests/support/outbox_case.h"
+#include "tests/support/mariadb.h"
+#include "tests/support/postgresql.h"
+#include "tests/support/sql.h"
+
+#include "consumer/store.h"
+#include "producer/init.h"
+
+#include <stdio.h>
+
+#define ARENA ((size_t)16 * 1024 * 1024)
+
+static const char *sqlite_make(void)
+{
+    return test_format("sqlite:%s", test_path("outbox.db"));
+}
+
+static const char *sqlite_relay(const char *url)
+{
+    return url;
+}
+
+static const char *sqlite_ask(const char *url, const char *sql)
+{
+    return sqlite_text(strchr(url, ':') + 1, sql);
+}
+
+static const char *postgresql_make(void)
+{
+    if (postgresql_server_url() == NULL)
+        test_skip("%s", postgresql_skip_reason());
+    return postgresql_database("outbox");
+}
+
+static const char *postgresql_relay(const char *url)
+{
+    const char *at = strchr(url, '@');
+    postgresql_execute(url, "ALTER ROLE keepstep_relay LOGIN");
+    return test_format("postgresql://keepstep_relay%s", at);
+}
+
+static const char *mariadb_make(void)
+{
+    if (mariadb_server_url() == NULL)
+        test_skip("%s", mariadb_skip_reason());
+    return mariadb_database("outbox");
+}
+
+static const char *mariadb_relay(const char *url)
+{
+    mariadb_execute(url, "CREATE USER IF NOT EXISTS relay@localhost;"
+                         "GRANT keepstep_relay TO relay@localhost;"
+                         "SET DEFAULT ROLE keepstep_relay FOR relay@localhost");
+    return test_format("mysql://relay%s", strchr(url, '@'));
+}
+
+/* The statements of these tests are standard SQL. */
+static const char *mariadb_ask(const char *url, const char *sql)
+{
+    return mariadb_text(url,
+                        test_format("SET sql_mode = 'ANSI,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES';"
+                                    "%s",
+                                    sql));
+}
+
+const struct outbox_product outbox_products[] = {
+    {"sqlite", sqlite_make, sqlite_relay, sqlite_ask, NULL, NULL},
+    {"postgresql", postgresql_make, postgresql_relay, postgresql_text, postgresql_kill_backends,
+     "DO $keepstep$"},
+    {"mariadb", mariadb_make, mariadb_relay, mariadb_ask, mariadb_kill_backends, "CREATE ROLE"},
+};
+const struct outbox_product *outbox_case_product;
+const char *outbox_case_url;
+static const char *relay_url;
+struct arena outbox_case_arena;
+
+const char *outbox_case_ask(const char *sql)
+{
+    return outbox_case_product->text(outbox_case_url, sql);
+}
+
+enum status outbox_case_open_as(const char *instance, struct outbox **ret_outbox, struct error *err)
+{
+    const struct outbox_options options = {.path = strcmp(outbox_case_product->name, "sqlite") == 0
+                                                       ? strchr(relay_url, ':') + 1
+                                                       : relay_url,
+                                           .service = "shop",
+                                           .instance = instance};
+    return outbox_find(relay_url)->open(&options, ret_outbox, err);
+}
+
+struct outbox *outbox_case_open(const char *instance)
+{
+    struct error err = ERROR_INIT;
+    struct outbox *outbox = NULL;
+    if (outbox_case_open_as(instance, &outbox, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return outbox;
+}
+
+static void run_grants(const struct config *config)
+{
+    struct error err = ERROR_INIT;
+    FILE *out = fopen(test_path("printed.sql"), "w");
+    struct init_options options = {.print_sql = true, .out = out};
+    assert_int_equal(init_service(config, NULL, &options, &err), STATUS_OK);
+    (void)fclose(out);
+    const char *printed = test_read_file(test_path("printed.sql"));
+    if (outbox_case_product->grants == NULL)
+        return;
+    const char *grants = strstr(printed, outbox_case_product->grants);
+    assert_non_null(grants);
+    (void)outbox_case_ask(grants);
+}
+
+void outbox_case_make_empty(void)
+{
+    outbox_case_url = outbox_case_product->make();
+    relay_url = outbox_case_url;
+    arena_init(&outbox_case_arena, ARENA);
+}
+
+void outbox_case_make(void)
+{
+    struct error err = ERROR_INIT;
+    outbox_case_make_empty();
+    const char *path = strcmp(outbox_case_product->name, "sqlite") == 0
+                           ? strchr(outbox_case_url, ':') + 1
+                           : outbox_case_url;
+    const struct config config = {.service = (char *)"shop",
+                                  .database = (char *)(uintptr_t)outbox_case_url,
+                                  .database_path = (char *)(uintptr_t)path,
+                                  .instance = (char *)"1"};
+    FILE *out = fopen(test_path("init.txt"), "w");
+    struct init_options options = {.out = out};
+    struct store_options store_options = {.path = path, .service = "shop", .install = true};
+    struct store *store = NULL;
+    if (store_find(outbox_case_url)->open(&store_options, &store, &err) != STATUS_OK ||
+        init_service(&config, NULL, &options, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    store->ops->close(store);
+    (void)fclose(out);
+    run_grants(&config);
+    relay_url = outbox_case_product->relay(outbox_case_url);
+}
+
+void outbox_case_write(const char *type, int from, int to)
+{
+    for (int i = from; i <= to; i++)
+        (void)outbox_case_ask(
+            test_format("INSERT INTO outbox (aggregatetype, aggregateid, type, payload) "
+                        "VALUES ('%s', '{\"id\":%d}', '%s.created', '{\"op\":\"c\"}')",
+                        type, i, type));
+}
+
+struct lease outbox_case_lease(struct outbox *outbox)
+{
+    struct error err = ERROR_INIT;
+    struct lease lease;
+    if (outbox->ops->take_lease(outbox, OUTBOX_CASE_LEASE_US, &lease, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return lease;
+}
+
+const struct outbox_extent outbox_case_extent = {.rows = 100,
+                                                 .payload_bytes = OUTBOX_CASE_PAYLOAD_BYTES,
+                                                 .total_bytes = 3 * OUTBOX_CASE_PAYLOAD_BYTES};
+
+size_t outbox_case_waiting(struct outbox *outbox, struct outbox_row **ret_rows)
+{
+    struct error err = ERROR_INIT;
+    size_t count = 0;
+    arena_reset(&outbox_case_arena);
+    if (outbox->ops->load_waiting(outbox, &outbox_case_extent, &outbox_case_arena, ret_rows, &count,
+                                  &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return count;
+}
+
+/* Claims all that wait for partition 1 of "orders", from the sequence behind `last`. */
+enum status outbox_case_claim(struct outbox *outbox, const struct lease *lease, uint64_t last,
+                              struct error *err)
+{
+    struct outbox_row *rows = NULL;
+    size_t count = outbox_case_waiting(outbox, &rows);
+    struct relay_partition partition = {.topic = "orders", .partition = 1};
+    for (size_t i = 0; i < count; i++) {
+        rows[i].topic = "orders";
+        rows[i].partition = 1;
+        rows[i].sequence = last + i + 1;
+    }
+    partition.last_sequence = last + count;
+    (void)snprintf(partition.last_id, sizeof partition.last_id, "%.*s",
+                   SLICE_ARGS(rows[count - 1].id));
+    return outbox->ops->claim(outbox, lease, rows, count, &partition, 1, err);
+}
+
+void outbox_case_claimed(struct outbox *outbox, const struct lease *lease, uint64_t last)
+{
+    struct error err = ERROR_INIT;
+    if (outbox_case_claim(outbox, lease, last, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+}
+
+void outbox_case_acknowledged(struct outbox *outbox, const struct lease *lease, uint64_t sequence)
+{
+    struct error err = ERROR_INIT;
+    struct relay_partition partition = {.topic = "orders",
+                                        .partition = 1,
+                                        .acknowledged_sequence = sequence,
+                                        .acknowledged_offset = (int64_t)sequence + 100,
+                                        .acknowledged_id = "the-id"};
+    if (outbox->ops->acknowledge(outbox, lease, &partition, 1, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+}
