@@ -376,6 +376,7 @@ static const struct agent_step agent_steps[] = {
     {"make durable", agent_make_durable},
     {"check revisions", agent_check_revisions},
     {"prune", agent_prune},
+    {"look at the group", agent_check_beside},
 };
 
 static void agent_back_off(struct agent *agent, const char *step, const struct error *err)

@@ -1,6 +1,7 @@
 /* Assignment: may this copy go on in this log, and where? (rules 5 and 8) */
 #include "consumer/agent_internal.h"
 
+#include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
 
@@ -11,6 +12,8 @@
 #include <sysexits.h>
 
 #define ASSIGN_TIMEOUT_MS 10000
+#define BESIDE_US         1000000
+#define BESIDE_TIMEOUT_MS 1000
 
 void agent_drop(struct agent *agent)
 {
@@ -30,33 +33,89 @@ static enum status agent_refuse(struct error *err, const char *format, const cha
     return STATUS_FATAL;
 }
 
-/** The hint tells of another copy, or of another life of this one. */
-static enum status agent_check_hint(struct agent *agent, const struct partition_state *state,
-                                    struct error *err)
+/** What the group was told of a partition by the agent that owned it last. */
+struct agent_hint {
+    char copy_id[STORE_TOKEN_SIZE]; /* "": nothing, or an offset that somebody set by hand */
+    char token[STORE_TOKEN_SIZE];
+    int64_t epoch;
+};
+
+static enum status agent_read_hint(struct agent *agent, const char *topic, int32_t partition,
+                                   int timeout_ms, struct agent_hint *ret_hint, struct error *err)
 {
     char metadata[FEED_METADATA_SIZE] = "";
-    char copy_id[STORE_TOKEN_SIZE] = "";
-    char token[STORE_TOKEN_SIZE] = "";
     int64_t offset = FEED_OFFSET_NONE;
-    int64_t epoch = 0;
-    enum status status = feed_committed(agent->feed, state->topic, state->partition,
-                                        ASSIGN_TIMEOUT_MS, &offset, metadata, err);
-    if (status != STATUS_OK || offset == FEED_OFFSET_NONE)
-        return status;
-    if (sscanf(metadata, "%36s %" SCNd64 " %36s", copy_id, &epoch, token) != 3)
-        return STATUS_OK; /* not ours: an offset that somebody set by hand */
-    if (strcmp(copy_id, applier_copy_id(agent->applier)) != 0)
+    *ret_hint = (struct agent_hint){.epoch = 0};
+    enum status status = feed_committed(agent->feed, topic, partition, timeout_ms, &offset,
+                                        metadata, err);
+    if (status == STATUS_OK &&
+        (offset == FEED_OFFSET_NONE || sscanf(metadata, "%36s %" SCNd64 " %36s", ret_hint->copy_id,
+                                              &ret_hint->epoch, ret_hint->token) != 3))
+        ret_hint->copy_id[0] = '\0';
+    return status;
+}
+
+/** The hint tells of another copy, or of another life of this one. */
+static enum status agent_check_hint(const struct agent *agent, const struct agent_hint *hint,
+                                    const struct partition_state *state, struct error *err)
+{
+    if (hint->copy_id[0] == '\0')
+        return STATUS_OK;
+    if (strcmp(hint->copy_id, applier_copy_id(agent->applier)) != 0)
         return agent_refuse(err,
                             "%s/%d: this consumer group belongs to another copy; if this database "
                             "is a clone, run `keepstep init --new-copy`",
                             state->topic, state->partition);
-    if (epoch > state->epoch || (epoch == state->epoch && strcmp(token, state->token) != 0))
+    if (hint->epoch > state->epoch ||
+        (hint->epoch == state->epoch && strcmp(hint->token, state->token) != 0))
         return agent_refuse(err,
                             "%s/%d: this copy was further than its database says; if it was "
                             "restored run `keepstep init --restored`, if it is a clone run "
                             "`keepstep init --new-copy`",
                             state->topic, state->partition);
     return STATUS_OK;
+}
+
+/** The next partition of all topics that this agent does not own. @return false without one. */
+static bool agent_next_beside(struct agent *agent, const char **ret_topic, int32_t *ret_partition)
+{
+    size_t all = 0;
+    for (size_t i = 0; i < agent->topic_count; i++)
+        all += (size_t)feed_partition_count(agent->feed, agent->topics[i]);
+    for (size_t tried = 0; tried < all; tried++) {
+        size_t left = agent->next_beside_index++ % all;
+        size_t topic = 0;
+        while (left >= (size_t)feed_partition_count(agent->feed, agent->topics[topic]))
+            left -= (size_t)feed_partition_count(agent->feed, agent->topics[topic++]);
+        *ret_topic = agent->topics[topic];
+        *ret_partition = (int32_t)left;
+        if (applier_find(agent->applier, *ret_topic, *ret_partition) == SIZE_MAX)
+            return true;
+    }
+    return false;
+}
+
+enum status agent_check_beside(struct agent *agent, struct error *err)
+{
+    struct partition_state state = {0};
+    struct agent_hint hint;
+    struct error ignored = ERROR_INIT;
+    const char *topic = NULL;
+    int32_t partition = 0;
+    int64_t now = clock_monotonic_us();
+    if (now < agent->next_beside_us || agent->batch.count > 0 || agent->state != AGENT_APPLYING)
+        return STATUS_OK;
+    agent->next_beside_us = now + BESIDE_US;
+    if (!agent_next_beside(agent, &topic, &partition) ||
+        agent_read_hint(agent, topic, partition, BESIDE_TIMEOUT_MS, &hint, &ignored) != STATUS_OK)
+        return STATUS_OK;
+    enum status status = applier_read(agent->applier, topic, partition, &state, err);
+    (void)snprintf(state.topic, sizeof state.topic, "%s", topic);
+    state.partition = partition;
+    if (status == STATUS_OK)
+        status = agent_check_hint(agent, &hint, &state, err);
+    partition_state_done(&state);
+    return status;
 }
 
 static enum config_start agent_start_of(const struct agent *agent, const char *topic)
@@ -139,7 +198,11 @@ static enum status agent_check_log(struct agent *agent, struct partition_state *
                                    int64_t stable, struct error *err)
 {
     const char *cluster_id = feed_cluster_id(agent->feed);
-    enum status status = agent_check_hint(agent, state, err);
+    struct agent_hint hint;
+    enum status status = agent_read_hint(agent, state->topic, state->partition, ASSIGN_TIMEOUT_MS,
+                                         &hint, err);
+    if (status == STATUS_OK)
+        status = agent_check_hint(agent, &hint, state, err);
     if (status != STATUS_OK)
         return status;
     if (agent_is_unread(state, low))

@@ -38,7 +38,9 @@ struct agent {
     int64_t next_end_us;
     int64_t next_lag_us;
     int64_t next_hint_us;
+    int64_t next_beside_us;
     size_t next_lag_index;
+    size_t next_beside_index;
 };
 
 void agent_set_state(struct agent *agent, enum agent_state state);
@@ -46,6 +48,11 @@ void agent_set_state(struct agent *agent, enum agent_state state);
 /** Take the assigned partitions and start reading where the database says. */
 enum status agent_assign(struct agent *agent, const struct feed_event *event,
                          struct error *err) MUST_CHECK;
+
+/** Now and then compare what another agent of the group has told of its partition with this
+ * database: where it is not there, the other one writes into a clone (rule 8). What is told was in
+ * the database before, so the hint is read first. @return OK; RETRY; FATAL with exit code 78. */
+enum status agent_check_beside(struct agent *agent, struct error *err) MUST_CHECK;
 
 /** Pause what has stopped. */
 enum status agent_pause_stopped(struct agent *agent, struct error *err) MUST_CHECK;

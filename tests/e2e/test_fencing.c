@@ -244,6 +244,36 @@ of_a_copy_and_its_clone_under_the_same_name_one_ends_until_it_is_a_new_copy(void
     sidecar_stop(&shop);
 }
 
+/* Each would get its share of the partitions and lack the other's. */
+static void a_clone_under_another_name_ends_with_exit_code_78(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
+    write_items(&shop, 1, 5);
+    sidecar_assert_equal(&shop, &billing, "items", 20000);
+    struct sidecar clone = make_clone(&billing, "instance: \"2\"\n");
+    sidecar_start(&clone, NULL);
+    expect_assigned(&clone);
+    write_items(&shop, 11, 5);
+    expect_refused_as_a_clone(&clone);
+    expect_refused_as_a_clone(&billing);
+
+    sidecar_init(&clone, "--new-copy");
+    sidecar_init(&billing, "--restored");
+    sidecar_start(&clone, NULL);
+    sidecar_start(&billing, NULL);
+    sidecar_assert_equal(&shop, &billing, "items", 30000);
+    sidecar_assert_equal(&shop, &clone, "items", 30000);
+    sidecar_stop(&clone);
+    sidecar_stop(&billing);
+    sidecar_stop(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +284,7 @@ int main(void)
         TEST_WITH_LIMIT(a_restored_service_database_is_noticed_before_it_publishes, 120),
         TEST_WITH_LIMIT(of_a_copy_and_its_clone_under_the_same_name_one_ends_until_it_is_a_new_copy,
                         150),
+        TEST_WITH_LIMIT(a_clone_under_another_name_ends_with_exit_code_78, 150),
     };
     return TEST_RUN(tests);
 }
