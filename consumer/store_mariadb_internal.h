@@ -3,7 +3,7 @@
 #define CONSUMER_STORE_MARIADB_INTERNAL_H
 
 #include "common/mariadb_session.h"
-#include "consumer/store.h"
+#include "consumer/store_row.h"
 
 /** X(constant): a statement of consumer/sql/mariadb, prepared at its first use and kept. */
 #define STORE_MARIADB_STATEMENTS(X)                                                                \
@@ -241,6 +241,9 @@ void store_mariadb_copy(const struct statement *statement, size_t column, char *
 /** Copy a column into an arena; NULL stays NULL. @return false without memory. */
 bool store_mariadb_keep(const struct statement *statement, size_t column, struct arena *arena,
                         struct slice *ret_bytes) MUST_CHECK;
+
+/** @return the current row for what all stores read alike. */
+struct store_row store_mariadb_row(struct statement *statement);
 
 /** @return the prepared table of a mapping's entity type, or NULL. */
 struct mapped_table *store_mariadb_table(struct store_mariadb *self, struct slice entity_type);

@@ -1,31 +1,15 @@
 /* The MariaDB store's parked records and superseded images: the raw record whole. */
 #include "consumer/store_mariadb_internal.h"
 
-static enum status out_of_memory(struct error *err)
-{
-    return error_set(err, STATUS_RETRY, "no memory for parked records");
-}
-
-/* Headers in one blob; none are NULL. */
-static enum status record_headers(const struct record *record, struct arena *arena,
-                                  struct slice *ret_blob, struct error *err)
-{
-    *ret_blob = (struct slice){0};
-    if (record->header_count == 0)
-        return STATUS_OK;
-    *ret_blob = headers_pack(record->headers, record->header_count, arena);
-    return ret_blob->data == NULL ? out_of_memory(err) : STATUS_OK;
-}
-
 static enum status park_one(struct store_mariadb *self, struct parked_record *parked,
                             struct arena *arena, struct error *err)
 {
     const struct record *record = &parked->record;
     struct slice headers;
-    enum status status = record_headers(record, arena, &headers, err);
-    struct slice reason = parked->reason.data == NULL ? slice_of("") : parked->reason;
-    struct slice type = parked->entity_type.data == NULL ? slice_of("") : parked->entity_type;
-    struct slice key = parked->entity_key.data == NULL ? slice_of("") : parked->entity_key;
+    enum status status = store_record_headers(record, arena, &headers, err);
+    struct slice reason = store_or_empty(parked->reason);
+    struct slice type = store_or_empty(parked->entity_type);
+    struct slice key = store_or_empty(parked->entity_key);
     if (status == STATUS_OK)
         status = store_mariadb_run(
             self, STATEMENT_PARKED_ADD,
@@ -48,8 +32,6 @@ static enum status park_one(struct store_mariadb *self, struct parked_record *pa
                              NULL, err);
 }
 
-#define HEADERS_SIZE_MAX ((size_t)64 * 1024 * 1024)
-
 enum status store_mariadb_park(struct store *store, struct parked_record *records, size_t count,
                                struct error *err)
 {
@@ -64,71 +46,13 @@ enum status store_mariadb_park(struct store *store, struct parked_record *record
     return status;
 }
 
-/* Six columns from `first` on: topic, partition, offset, key, value, headers. */
-static enum status record_fill(struct statement *statement, size_t first, struct arena *arena,
-                               struct record *record, struct error *err)
-{
-    struct slice topic;
-    struct slice headers;
-    struct header *unpacked = NULL;
-
-    record->partition = (int)store_mariadb_integer(statement, first + 1);
-    record->offset = store_mariadb_integer(statement, first + 2);
-    if (!store_mariadb_keep(statement, first, arena, &topic) ||
-        !store_mariadb_keep(statement, first + 3, arena, &record->key) ||
-        !store_mariadb_keep(statement, first + 4, arena, &record->value) ||
-        !store_mariadb_keep(statement, first + 5, arena, &headers))
-        return out_of_memory(err);
-    record->topic = topic.data;
-    if (headers.data == NULL)
-        return STATUS_OK;
-    enum status status = headers_unpack(headers, arena, &unpacked, &record->header_count, err);
-    record->headers = unpacked;
-    return status;
-}
-
-static enum status parked_fill(struct statement *statement, struct arena *arena,
-                               struct parked_record *parked, struct error *err)
-{
-    *parked = (struct parked_record){.parked_id = store_mariadb_integer(statement, 0)};
-    parked->state = (enum parked_state)store_mariadb_integer(statement, 9);
-    parked->code = (int)store_mariadb_integer(statement, 11);
-    parked->attempts = (int)store_mariadb_integer(statement, 12);
-    parked->parked_at_us = store_mariadb_integer(statement, 13);
-    parked->next_attempt_us = store_mariadb_integer(statement, 14);
-    if (!store_mariadb_keep(statement, 7, arena, &parked->entity_type) ||
-        !store_mariadb_keep(statement, 8, arena, &parked->entity_key) ||
-        !store_mariadb_keep(statement, 10, arena, &parked->reason))
-        return out_of_memory(err);
-    return record_fill(statement, 1, arena, &parked->record, err);
-}
-
-/* A place for one more record. */
-static struct parked_record *parked_grow(struct arena *arena, struct parked_record **records,
-                                         size_t count, size_t *size)
-{
-    if (count == *size) {
-        size_t larger = *size == 0 ? 16 : *size * 2;
-        struct parked_record *grown = arena_alloc(arena, larger * sizeof *grown);
-        if (grown == NULL)
-            return NULL;
-        if (count > 0)
-            memcpy(grown, *records, count * sizeof *grown);
-        *records = grown;
-        *size = larger;
-    }
-    return &(*records)[count];
-}
-
 enum status store_mariadb_read_parked(struct store *store, const struct parked_filter *filter,
                                       struct arena *arena, struct parked_record **ret_records,
                                       size_t *ret_count, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
     struct statement *statement = NULL;
-    struct parked_record *records = NULL;
-    size_t count = 0;
-    size_t size = 0;
+    struct parked_list list = {0};
     bool row = false;
     bool heads = filter->heads_only || filter->due_us > 0;
     int64_t limit = filter->limit == 0 ? INT64_MAX : (int64_t)filter->limit;
@@ -147,17 +71,15 @@ enum status store_mariadb_read_parked(struct store *store, const struct parked_f
         &statement, &row, err);
 
     while (status == STATUS_OK && row) {
-        struct parked_record *parked = parked_grow(arena, &records, count, &size);
-        status = parked == NULL ? out_of_memory(err) : parked_fill(statement, arena, parked, err);
-        if (status == STATUS_OK) {
-            count++;
+        struct store_row current = store_mariadb_row(statement);
+        status = store_row_add_parked(&current, arena, &list, err);
+        if (status == STATUS_OK)
             status = store_mariadb_next(statement, &row, err);
-        }
     }
     store_mariadb_end(statement);
     store_mariadb_release(self);
-    *ret_records = records;
-    *ret_count = count;
+    *ret_records = list.records;
+    *ret_count = list.count;
     return status;
 }
 
@@ -194,13 +116,13 @@ enum status store_mariadb_edit_parked(struct store *store, const struct parked_r
     if (edit == PARKED_DELETE)
         status = store_mariadb_run(self, STATEMENT_PARKED_DELETE, PARAMETERS(id), &changes, err);
     else if (edit == PARKED_ATTEMPT)
-        status = store_mariadb_run(
-            self, STATEMENT_PARKED_ATTEMPT,
-            PARAMETERS(parameter_integer(record->state),
-                       parameter_blob(record->reason.data == NULL ? slice_of("") : record->reason),
-                       parameter_integer(record->code), parameter_integer(record->attempts),
-                       parameter_integer(record->next_attempt_us), id),
-            &changes, err);
+        status = store_mariadb_run(self, STATEMENT_PARKED_ATTEMPT,
+                                   PARAMETERS(parameter_integer(record->state),
+                                              parameter_blob(store_or_empty(record->reason)),
+                                              parameter_integer(record->code),
+                                              parameter_integer(record->attempts),
+                                              parameter_integer(record->next_attempt_us), id),
+                                   &changes, err);
     else
         status = store_mariadb_run(
             self, STATEMENT_PARKED_STATE,
@@ -220,7 +142,7 @@ static enum status superseded_keep(struct store_mariadb *self, const struct supe
     struct arena arena;
     struct slice headers;
     arena_init(&arena, HEADERS_SIZE_MAX);
-    enum status status = record_headers(record, &arena, &headers, err);
+    enum status status = store_record_headers(record, &arena, &headers, err);
     if (status == STATUS_OK)
         status = store_mariadb_run(
             self, STATEMENT_SUPERSEDED_KEEP,
@@ -259,12 +181,10 @@ enum status store_mariadb_superseded(struct store *store, enum superseded_edit e
     else
         status = store_mariadb_start(self, STATEMENT_SUPERSEDED_READ, PARAMETERS(type, key),
                                      &statement, &row, err);
-    if (status == STATUS_OK && row &&
-        (!store_mariadb_keep(statement, 6, arena, &ret_image->entity_type) ||
-         !store_mariadb_keep(statement, 7, arena, &ret_image->entity_key)))
-        status = out_of_memory(err);
-    if (status == STATUS_OK && row)
-        status = record_fill(statement, 0, arena, &ret_image->record, err);
+    if (status == STATUS_OK && row) {
+        struct store_row current = store_mariadb_row(statement);
+        status = store_row_superseded(&current, arena, ret_image, err);
+    }
     store_mariadb_end(statement);
     store_mariadb_release(self);
     return status;

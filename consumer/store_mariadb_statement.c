@@ -246,3 +246,25 @@ bool store_mariadb_keep(const struct statement *statement, size_t column, struct
     *ret_bytes = bytes.data == NULL ? bytes : arena_copy(arena, bytes);
     return bytes.data == NULL || ret_bytes->data != NULL;
 }
+
+static int64_t row_integer(const struct store_row *row, int column)
+{
+    return store_mariadb_integer(row->result, (size_t)column);
+}
+
+static bool row_keep(const struct store_row *row, int column, struct arena *arena,
+                     struct slice *ret_bytes)
+{
+    return store_mariadb_keep(row->result, (size_t)column, arena, ret_bytes);
+}
+
+static void row_copy(const struct store_row *row, int column, char *ret_text, size_t size)
+{
+    store_mariadb_copy(row->result, (size_t)column, ret_text, size);
+}
+
+struct store_row store_mariadb_row(struct statement *statement)
+{
+    return (struct store_row){
+        .integer = row_integer, .keep = row_keep, .copy = row_copy, .result = statement};
+}

@@ -5,7 +5,7 @@
 
 #include "common/buffer.h"
 #include "common/postgresql_session.h"
-#include "consumer/store.h"
+#include "consumer/store_row.h"
 
 /** X(constant): a statement of consumer/sql/postgresql, prepared once a session under its name. */
 #define STORE_POSTGRESQL_STATEMENTS(X)                                                             \
@@ -222,6 +222,9 @@ bool store_postgresql_keep(const PGresult *result, int row, int column, struct a
 /** Copy a text column into `size` bytes, cut where it is longer. */
 void store_postgresql_copy(const PGresult *result, int row, int column, char *ret_text,
                            size_t size);
+
+/** @return a row for what all stores read alike. */
+struct store_row store_postgresql_row(const PGresult *result, int index);
 
 /** Append text as PostgreSQL can hold it: what is not UTF-8 or holds a NUL as "\x" and its bytes in
  * hexadecimal, and so what begins with "\x". */

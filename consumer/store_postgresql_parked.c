@@ -1,33 +1,12 @@
 /* The PostgreSQL store's parked records and superseded images: the raw record whole. */
 #include "consumer/store_postgresql_internal.h"
 
-static enum status out_of_memory(struct error *err)
-{
-    return error_set(err, STATUS_RETRY, "no memory for parked records");
-}
-
-/* Headers in one blob; none are NULL. */
-static enum status record_headers(const struct record *record, struct arena *arena,
-                                  struct slice *ret_blob, struct error *err)
-{
-    *ret_blob = (struct slice){0};
-    if (record->header_count == 0)
-        return STATUS_OK;
-    *ret_blob = headers_pack(record->headers, record->header_count, arena);
-    return ret_blob->data == NULL ? out_of_memory(err) : STATUS_OK;
-}
-
-static struct slice or_empty(struct slice text)
-{
-    return text.data == NULL ? slice_of("") : text;
-}
-
 static enum status park_send(struct store_postgresql *self, const struct parked_record *parked,
                              struct arena *arena, struct error *err)
 {
     const struct record *record = &parked->record;
     struct slice headers;
-    enum status status = record_headers(record, arena, &headers, err);
+    enum status status = store_record_headers(record, arena, &headers, err);
     if (status != STATUS_OK)
         return status;
     return store_postgresql_send(
@@ -35,17 +14,16 @@ static enum status park_send(struct store_postgresql *self, const struct parked_
         PARAMETERS(parameter_text(record->topic), parameter_integer(record->partition),
                    parameter_integer(record->offset), parameter_bytes(record->key),
                    parameter_bytes(record->value), parameter_bytes(headers),
-                   parameter_integer(parked->state), parameter_slice(or_empty(parked->reason)),
-                   parameter_integer(parked->code), parameter_integer(parked->attempts),
-                   parameter_integer(parked->parked_at_us),
+                   parameter_integer(parked->state),
+                   parameter_slice(store_or_empty(parked->reason)), parameter_integer(parked->code),
+                   parameter_integer(parked->attempts), parameter_integer(parked->parked_at_us),
                    parameter_integer(parked->next_attempt_us),
-                   parameter_slice(or_empty(parked->entity_type)),
-                   parameter_slice(or_empty(parked->entity_key))),
+                   parameter_slice(store_or_empty(parked->entity_type)),
+                   parameter_slice(store_or_empty(parked->entity_key))),
         err);
 }
 
-#define HEADERS_SIZE_MAX ((size_t)64 * 1024 * 1024)
-#define PARK_MAX         16 /* at a time: libpq keeps what it has not sent */
+#define PARK_MAX 16 /* at a time: libpq keeps what it has not sent */
 
 enum status store_postgresql_park(struct store *store, struct parked_record *records, size_t count,
                                   struct error *err)
@@ -70,50 +48,12 @@ enum status store_postgresql_park(struct store *store, struct parked_record *rec
     return status;
 }
 
-/* Six columns from `first` on: topic, partition, offset, key, value, headers. */
-static enum status record_fill(const PGresult *result, int row, int first, struct arena *arena,
-                               struct record *record, struct error *err)
-{
-    struct slice topic;
-    struct slice headers;
-    struct header *unpacked = NULL;
-
-    record->partition = (int32_t)store_postgresql_integer(result, row, first + 1);
-    record->offset = store_postgresql_integer(result, row, first + 2);
-    if (!store_postgresql_keep(result, row, first, arena, &topic) ||
-        !store_postgresql_keep(result, row, first + 3, arena, &record->key) ||
-        !store_postgresql_keep(result, row, first + 4, arena, &record->value) ||
-        !store_postgresql_keep(result, row, first + 5, arena, &headers))
-        return out_of_memory(err);
-    record->topic = topic.data;
-    if (headers.data == NULL)
-        return STATUS_OK;
-    enum status status = headers_unpack(headers, arena, &unpacked, &record->header_count, err);
-    record->headers = unpacked;
-    return status;
-}
-
-static enum status parked_fill(const PGresult *result, int row, struct arena *arena,
-                               struct parked_record *parked, struct error *err)
-{
-    *parked = (struct parked_record){.parked_id = store_postgresql_integer(result, row, 0)};
-    parked->state = (enum parked_state)store_postgresql_integer(result, row, 9);
-    parked->code = (int)store_postgresql_integer(result, row, 11);
-    parked->attempts = (int)store_postgresql_integer(result, row, 12);
-    parked->parked_at_us = store_postgresql_integer(result, row, 13);
-    parked->next_attempt_us = store_postgresql_integer(result, row, 14);
-    if (!store_postgresql_keep(result, row, 7, arena, &parked->entity_type) ||
-        !store_postgresql_keep(result, row, 8, arena, &parked->entity_key) ||
-        !store_postgresql_keep(result, row, 10, arena, &parked->reason))
-        return out_of_memory(err);
-    return record_fill(result, row, 1, arena, &parked->record, err);
-}
-
 enum status store_postgresql_read_parked(struct store *store, const struct parked_filter *filter,
                                          struct arena *arena, struct parked_record **ret_records,
                                          size_t *ret_count, struct error *err)
 {
     const PGresult *result = NULL;
+    struct parked_list list = {0};
     bool heads = filter->heads_only || filter->due_us > 0;
     int64_t limit = filter->limit == 0 ? INT64_MAX : (int64_t)filter->limit;
 
@@ -128,14 +68,12 @@ enum status store_postgresql_read_parked(struct store *store, const struct parke
         &result, err);
     if (status != STATUS_OK)
         return status;
-    size_t count = (size_t)PQntuples(result);
-    struct parked_record *records = arena_alloc(arena, (count + 1) * sizeof *records);
-    if (records == NULL)
-        return out_of_memory(err);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        status = parked_fill(result, (int)i, arena, &records[i], err);
-    *ret_records = records;
-    *ret_count = count;
+    for (int i = 0; i < PQntuples(result) && status == STATUS_OK; i++) {
+        struct store_row row = store_postgresql_row(result, i);
+        status = store_row_add_parked(&row, arena, &list, err);
+    }
+    *ret_records = list.records;
+    *ret_count = list.count;
     return status;
 }
 
@@ -161,7 +99,7 @@ enum status store_postgresql_edit_parked(struct store *store, const struct parke
     else if (edit == PARKED_ATTEMPT)
         status = store_postgresql_run(self, STATEMENT_PARKED_ATTEMPT,
                                       PARAMETERS(id, parameter_integer(record->state),
-                                                 parameter_slice(or_empty(record->reason)),
+                                                 parameter_slice(store_or_empty(record->reason)),
                                                  parameter_integer(record->code),
                                                  parameter_integer(record->attempts),
                                                  parameter_integer(record->next_attempt_us)),
@@ -185,7 +123,7 @@ static enum status superseded_keep(struct store_postgresql *self,
     struct arena arena;
     struct slice headers;
     arena_init(&arena, HEADERS_SIZE_MAX);
-    enum status status = record_headers(record, &arena, &headers, err);
+    enum status status = store_record_headers(record, &arena, &headers, err);
     if (status == STATUS_OK)
         status = store_postgresql_send(
             self, STATEMENT_SUPERSEDED_KEEP,
@@ -222,11 +160,9 @@ enum status store_postgresql_superseded(struct store *store, enum superseded_edi
     else
         status = store_postgresql_run(self, STATEMENT_SUPERSEDED_READ, PARAMETERS(type, key),
                                       &result, err);
-    bool row = status == STATUS_OK && PQntuples(result) > 0;
-    if (row && (!store_postgresql_keep(result, 0, 6, arena, &ret_image->entity_type) ||
-                !store_postgresql_keep(result, 0, 7, arena, &ret_image->entity_key)))
-        status = out_of_memory(err);
-    if (row && status == STATUS_OK)
-        status = record_fill(result, 0, 0, arena, &ret_image->record, err);
+    if (status == STATUS_OK && PQntuples(result) > 0) {
+        struct store_row row = store_postgresql_row(result, 0);
+        status = store_row_superseded(&row, arena, ret_image, err);
+    }
     return status;
 }

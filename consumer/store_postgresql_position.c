@@ -3,82 +3,7 @@
 
 #include "common/clock.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-static void position_fill(const PGresult *result, int row, struct partition_state *state)
-{
-    store_postgresql_copy(result, row, 0, state->topic, sizeof state->topic);
-    state->partition = (int32_t)store_postgresql_integer(result, row, 1);
-    state->next_offset = store_postgresql_integer(result, row, 2);
-    state->durable_offset = store_postgresql_integer(result, row, 3);
-    state->epoch = store_postgresql_integer(result, row, 4);
-    state->revision = store_postgresql_integer(result, row, 5);
-    store_postgresql_copy(result, row, 6, state->token, sizeof state->token);
-    state->anchor_offset = store_postgresql_integer(result, row, 7);
-    store_postgresql_copy(result, row, 8, state->anchor_id, sizeof state->anchor_id);
-    store_postgresql_copy(result, row, 9, state->cluster_id, sizeof state->cluster_id);
-    state->partition_count = (int32_t)store_postgresql_integer(result, row, 10);
-    state->partial = store_postgresql_integer(result, row, 11) != 0;
-    store_postgresql_copy(result, row, 12, state->stopped, sizeof state->stopped);
-    state->exists = true;
-}
-
-static enum status sequences_fill(const PGresult *result, struct partition_state *state,
-                                  struct error *err)
-{
-    size_t count = (size_t)PQntuples(result);
-    state->sequences = calloc(count + 1, sizeof *state->sequences);
-    if (state->sequences == NULL)
-        return error_set(err, STATUS_RETRY, "out of memory");
-    state->sequence_count = count;
-    for (size_t i = 0; i < count; i++) {
-        struct sequence_state *sequence = &state->sequences[i];
-        int row = (int)i;
-        store_postgresql_copy(result, row, 0, sequence->source, sizeof sequence->source);
-        store_postgresql_copy(result, row, 1, sequence->incarnation, sizeof sequence->incarnation);
-        sequence->base = (uint64_t)store_postgresql_integer(result, row, 2);
-        sequence->last = (uint64_t)store_postgresql_integer(result, row, 3);
-        store_postgresql_copy(result, row, 4, sequence->last_id, sizeof sequence->last_id);
-        struct slice digests = store_postgresql_bytes(result, row, 5);
-        if (digests.length == sizeof sequence->digests)
-            memcpy(sequence->digests, digests.data, sizeof sequence->digests);
-    }
-    return STATUS_OK;
-}
-
-#define BLOCKED_SIZE_MAX ((size_t)1024 * 1024)
-
-static char *text_copy(const PGresult *result, int row, int column, struct arena *arena)
-{
-    struct slice text;
-    arena_reset(arena);
-    if (!store_postgresql_keep(result, row, column, arena, &text) || text.data == NULL)
-        return NULL;
-    return strndup(text.data, text.length);
-}
-
-static enum status blocked_fill(const PGresult *result, struct partition_state *state,
-                                struct error *err)
-{
-    size_t count = (size_t)PQntuples(result);
-    enum status status = STATUS_OK;
-    struct arena arena;
-    state->blocked = calloc(count + 1, sizeof *state->blocked);
-    if (state->blocked == NULL)
-        return error_set(err, STATUS_RETRY, "out of memory");
-    state->blocked_count = count;
-    arena_init(&arena, BLOCKED_SIZE_MAX);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        struct blocked_entity *entity = &state->blocked[i];
-        entity->entity_type = text_copy(result, (int)i, 0, &arena);
-        entity->entity_key = text_copy(result, (int)i, 1, &arena);
-        if (entity->entity_type == NULL || entity->entity_key == NULL)
-            status = error_set(err, STATUS_RETRY, "out of memory");
-    }
-    arena_done(&arena);
-    return status;
-}
 
 /* Everything of one partition: four statements, whose results state_fill() reads. */
 static enum status state_send(struct store_postgresql *self, const char *topic, int32_t partition,
@@ -96,23 +21,23 @@ static enum status state_send(struct store_postgresql *self, const char *topic, 
 static enum status state_fill(const struct queued *queue, struct partition_state *state,
                               struct error *err)
 {
+    enum status status = STATUS_OK;
+    struct store_row row = store_postgresql_row(queue[0].result, 0);
     if (PQntuples(queue[0].result) > 0)
-        position_fill(queue[0].result, 0, state);
-    enum status status = sequences_fill(queue[1].result, state, err);
-    if (status == STATUS_OK)
-        status = blocked_fill(queue[2].result, state, err);
-    state->parked_count = store_postgresql_integer(queue[3].result, 0, 0);
-    state->waiting_count = store_postgresql_integer(queue[3].result, 0, 1);
+        store_row_position(&row, state);
+    for (int i = 0; i < PQntuples(queue[1].result) && status == STATUS_OK; i++) {
+        row = store_postgresql_row(queue[1].result, i);
+        status = store_row_add_sequence(&row, state, err);
+    }
+    for (int i = 0; i < PQntuples(queue[2].result) && status == STATUS_OK; i++) {
+        row = store_postgresql_row(queue[2].result, i);
+        status = store_row_add_blocked(&row, state, err);
+    }
+    row = store_postgresql_row(queue[3].result, 0);
+    store_row_counts(&row, state);
     if (status != STATUS_OK)
         partition_state_done(state);
     return status;
-}
-
-static struct partition_state state_named(const char *topic, int32_t partition)
-{
-    struct partition_state state = {.partition = partition, .anchor_offset = -1};
-    (void)snprintf(state.topic, sizeof state.topic, "%s", topic);
-    return state;
 }
 
 enum status store_postgresql_read(struct store *store, const char *topic, int32_t partition,
@@ -121,7 +46,7 @@ enum status store_postgresql_read(struct store *store, const char *topic, int32_
     struct store_postgresql *self = store_postgresql_of(store);
     bool own = !self->in_transaction;
 
-    *ret_state = state_named(topic, partition);
+    *ret_state = partition_state_named(topic, partition);
     enum status status = store_postgresql_sync(self, NULL, err);
     if (status == STATUS_OK && own) { /* one snapshot for all statements */
         status = store_postgresql_send_sql(self, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
@@ -152,12 +77,16 @@ enum status store_postgresql_list(struct store *store, struct partition_state **
                                               NULL, 0, &result, err);
     if (status != STATUS_OK)
         return status;
-    size_t count = (size_t)PQntuples(result);
-    struct partition_state *states = calloc(count + 1, sizeof *states);
-    if (states == NULL)
-        return error_set(err, STATUS_RETRY, "out of memory");
-    for (size_t i = 0; i < count; i++)
-        position_fill(result, (int)i, &states[i]);
+    struct partition_state *states = NULL;
+    size_t count = 0;
+    for (int i = 0; i < PQntuples(result) && status == STATUS_OK; i++) {
+        struct store_row row = store_postgresql_row(result, i);
+        status = store_row_add_state(&row, &states, &count, err);
+    }
+    if (status != STATUS_OK) {
+        free(states);
+        return status;
+    }
     *ret_states = states;
     *ret_count = count;
     return STATUS_OK;
@@ -210,7 +139,7 @@ enum status store_postgresql_take(struct store *store, struct partition_state *s
                                   struct error *err)
 {
     struct store_postgresql *self = store_postgresql_of(store);
-    struct partition_state stored = state_named(state->topic, state->partition);
+    struct partition_state stored = partition_state_named(state->topic, state->partition);
     enum status status = take_send(self, state, err);
     size_t first = self->queued - 4;
     if (status == STATUS_OK)

@@ -297,6 +297,31 @@ void store_postgresql_copy(const PGresult *result, int row, int column, char *re
     arena_done(&arena);
 }
 
+static int64_t row_integer(const struct store_row *row, int column)
+{
+    return store_postgresql_integer(row->result, row->index, column);
+}
+
+static bool row_keep(const struct store_row *row, int column, struct arena *arena,
+                     struct slice *ret_bytes)
+{
+    return store_postgresql_keep(row->result, row->index, column, arena, ret_bytes);
+}
+
+static void row_copy(const struct store_row *row, int column, char *ret_text, size_t size)
+{
+    store_postgresql_copy(row->result, row->index, column, ret_text, size);
+}
+
+struct store_row store_postgresql_row(const PGresult *result, int index)
+{
+    return (struct store_row){.integer = row_integer,
+                              .keep = row_keep,
+                              .copy = row_copy,
+                              .result = (void *)(uintptr_t)result,
+                              .index = index};
+}
+
 static enum status store_postgresql_install(struct store_postgresql *self, bool new_copy,
                                             struct error *err)
 {

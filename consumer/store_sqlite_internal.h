@@ -2,7 +2,7 @@
 #ifndef CONSUMER_STORE_SQLITE_INTERNAL_H
 #define CONSUMER_STORE_SQLITE_INTERNAL_H
 
-#include "consumer/store.h"
+#include "consumer/store_row.h"
 
 #include <sqlite3.h>
 
@@ -176,6 +176,9 @@ void store_sqlite_copy(sqlite3_stmt *statement, int column, char *ret_text, size
 /** Copy a column into an arena; NULL stays NULL. @return false without memory. */
 bool store_sqlite_keep(sqlite3_stmt *statement, int column, struct arena *arena,
                        struct slice *ret_bytes) MUST_CHECK;
+
+/** @return the current row for what all stores read alike. */
+struct store_row store_sqlite_row(sqlite3_stmt *statement);
 
 /** @return the prepared table of a mapping's entity type, or NULL. */
 struct mapped_table *store_sqlite_table(struct store_sqlite *self, struct slice entity_type);

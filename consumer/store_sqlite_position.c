@@ -3,37 +3,7 @@
 
 #include "common/clock.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-static void position_fill(sqlite3_stmt *statement, struct partition_state *state)
-{
-    store_sqlite_copy(statement, 0, state->topic, sizeof state->topic);
-    state->partition = sqlite3_column_int(statement, 1);
-    state->next_offset = sqlite3_column_int64(statement, 2);
-    state->durable_offset = sqlite3_column_int64(statement, 3);
-    state->epoch = sqlite3_column_int64(statement, 4);
-    state->revision = sqlite3_column_int64(statement, 5);
-    store_sqlite_copy(statement, 6, state->token, sizeof state->token);
-    state->anchor_offset = sqlite3_column_int64(statement, 7);
-    store_sqlite_copy(statement, 8, state->anchor_id, sizeof state->anchor_id);
-    store_sqlite_copy(statement, 9, state->cluster_id, sizeof state->cluster_id);
-    state->partition_count = sqlite3_column_int(statement, 10);
-    state->partial = sqlite3_column_int(statement, 11) != 0;
-    store_sqlite_copy(statement, 12, state->stopped, sizeof state->stopped);
-    state->exists = true;
-}
-
-/* One more element at the end of an array; NULL without memory. */
-static void *array_grow(void **array, size_t count, size_t size)
-{
-    char *grown = realloc(*array, (count + 1) * size);
-    if (grown == NULL)
-        return NULL;
-    *array = grown;
-    memset(grown + count * size, 0, size);
-    return grown + count * size;
-}
 
 static enum status load_sequences(struct store_sqlite *self, struct partition_state *state,
                                   struct error *err)
@@ -45,24 +15,10 @@ static enum status load_sequences(struct store_sqlite *self, struct partition_st
         PARAMETERS(parameter_text(state->topic), parameter_integer(state->partition)), &statement,
         &row, err);
     while (status == STATUS_OK && row) {
-        void *array = state->sequences;
-        struct sequence_state *sequence = array_grow(&array, state->sequence_count,
-                                                     sizeof *sequence);
-        state->sequences = array;
-        if (sequence == NULL) {
-            (void)sqlite3_reset(statement);
-            return error_set(err, STATUS_RETRY, "out of memory");
-        }
-        state->sequence_count++;
-        store_sqlite_copy(statement, 0, sequence->source, sizeof sequence->source);
-        store_sqlite_copy(statement, 1, sequence->incarnation, sizeof sequence->incarnation);
-        sequence->base = (uint64_t)sqlite3_column_int64(statement, 2);
-        sequence->last = (uint64_t)sqlite3_column_int64(statement, 3);
-        store_sqlite_copy(statement, 4, sequence->last_id, sizeof sequence->last_id);
-        struct slice digests = store_sqlite_column(statement, 5);
-        if (digests.length == sizeof sequence->digests)
-            memcpy(sequence->digests, digests.data, sizeof sequence->digests);
-        status = store_sqlite_next(self, statement, &row, err);
+        struct store_row current = store_sqlite_row(statement);
+        status = store_row_add_sequence(&current, state, err);
+        if (status == STATUS_OK)
+            status = store_sqlite_next(self, statement, &row, err);
     }
     if (statement != NULL)
         (void)sqlite3_reset(statement);
@@ -79,21 +35,10 @@ static enum status load_blocked(struct store_sqlite *self, struct partition_stat
         PARAMETERS(parameter_text(state->topic), parameter_integer(state->partition)), &statement,
         &row, err);
     while (status == STATUS_OK && row) {
-        void *array = state->blocked;
-        struct blocked_entity *entity = array_grow(&array, state->blocked_count, sizeof *entity);
-        state->blocked = array;
-        if (entity != NULL) {
-            struct slice type = store_sqlite_column(statement, 0);
-            struct slice key = store_sqlite_column(statement, 1);
-            state->blocked_count++;
-            entity->entity_type = strndup(type.data, type.length);
-            entity->entity_key = strndup(key.data, key.length);
-        }
-        if (entity == NULL || entity->entity_type == NULL || entity->entity_key == NULL) {
-            (void)sqlite3_reset(statement);
-            return error_set(err, STATUS_RETRY, "out of memory");
-        }
-        status = store_sqlite_next(self, statement, &row, err);
+        struct store_row current = store_sqlite_row(statement);
+        status = store_row_add_blocked(&current, state, err);
+        if (status == STATUS_OK)
+            status = store_sqlite_next(self, statement, &row, err);
     }
     if (statement != NULL)
         (void)sqlite3_reset(statement);
@@ -115,8 +60,8 @@ enum status store_sqlite_load(struct store_sqlite *self, struct partition_state 
             &statement, &row, err);
     if (status != STATUS_OK)
         return status;
-    state->parked_count = sqlite3_column_int64(statement, 0);
-    state->waiting_count = sqlite3_column_int64(statement, 1);
+    struct store_row counts = store_sqlite_row(statement);
+    store_row_counts(&counts, state);
     (void)sqlite3_reset(statement);
     return STATUS_OK;
 }
@@ -132,8 +77,10 @@ static enum status position_read(struct store_sqlite *self, const char *topic, i
         PARAMETERS(parameter_text(topic), parameter_integer(partition)), &statement, &row, err);
     if (status != STATUS_OK)
         return status;
-    if (row)
-        position_fill(statement, state);
+    if (row) {
+        struct store_row current = store_sqlite_row(statement);
+        store_row_position(&current, state);
+    }
     (void)sqlite3_reset(statement);
     return STATUS_OK;
 }
@@ -144,8 +91,7 @@ enum status store_sqlite_read(struct store *store, const char *topic, int32_t pa
     struct store_sqlite *self = store_sqlite_of(store);
     bool own = sqlite3_get_autocommit(self->database) != 0;
 
-    *ret_state = (struct partition_state){.partition = partition, .anchor_offset = -1};
-    (void)snprintf(ret_state->topic, sizeof ret_state->topic, "%s", topic);
+    *ret_state = partition_state_named(topic, partition);
     /* One snapshot for all statements. */
     enum status status = own ? store_sqlite_execute(self, "BEGIN", err) : STATUS_OK;
     if (status == STATUS_OK)
@@ -164,28 +110,24 @@ enum status store_sqlite_list(struct store *store, struct partition_state **ret_
 {
     struct store_sqlite *self = store_sqlite_of(store);
     sqlite3_stmt *statement = NULL;
-    void *array = NULL;
+    struct partition_state *states = NULL;
     size_t count = 0;
     bool row = false;
     enum status status = store_sqlite_start(self, STATEMENT_POSITION_LIST, NULL, 0, &statement,
                                             &row, err);
     while (status == STATUS_OK && row) {
-        struct partition_state *state = array_grow(&array, count, sizeof *state);
-        if (state == NULL) {
-            status = error_set(err, STATUS_RETRY, "out of memory");
-            break;
-        }
-        position_fill(statement, state);
-        count++;
-        status = store_sqlite_next(self, statement, &row, err);
+        struct store_row current = store_sqlite_row(statement);
+        status = store_row_add_state(&current, &states, &count, err);
+        if (status == STATUS_OK)
+            status = store_sqlite_next(self, statement, &row, err);
     }
     if (statement != NULL)
         (void)sqlite3_reset(statement);
     if (status != STATUS_OK) {
-        free(array);
+        free(states);
         return status;
     }
-    *ret_states = array;
+    *ret_states = states;
     *ret_count = count;
     return STATUS_OK;
 }
@@ -193,8 +135,7 @@ enum status store_sqlite_list(struct store *store, struct partition_state **ret_
 static enum status position_take(struct store_sqlite *self, struct partition_state *state,
                                  struct error *err)
 {
-    struct partition_state stored = {.partition = state->partition, .anchor_offset = -1};
-    (void)snprintf(stored.topic, sizeof stored.topic, "%s", state->topic);
+    struct partition_state stored = partition_state_named(state->topic, state->partition);
     enum status status = position_read(self, state->topic, state->partition, &stored, err);
     bool existed = stored.exists;
     if (status == STATUS_OK)

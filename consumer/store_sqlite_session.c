@@ -195,6 +195,28 @@ bool store_sqlite_keep(sqlite3_stmt *statement, int column, struct arena *arena,
     return bytes.data == NULL || ret_bytes->data != NULL;
 }
 
+static int64_t row_integer(const struct store_row *row, int column)
+{
+    return sqlite3_column_int64(row->result, column);
+}
+
+static bool row_keep(const struct store_row *row, int column, struct arena *arena,
+                     struct slice *ret_bytes)
+{
+    return store_sqlite_keep(row->result, column, arena, ret_bytes);
+}
+
+static void row_copy(const struct store_row *row, int column, char *ret_text, size_t size)
+{
+    store_sqlite_copy(row->result, column, ret_text, size);
+}
+
+struct store_row store_sqlite_row(sqlite3_stmt *statement)
+{
+    return (struct store_row){
+        .integer = row_integer, .keep = row_keep, .copy = row_copy, .result = statement};
+}
+
 static enum status store_sqlite_install(struct store_sqlite *self, bool new_copy, struct error *err)
 {
     char uuid[UUID_TEXT_SIZE];
