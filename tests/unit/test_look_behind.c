@@ -16,10 +16,12 @@ static const char table[] =
     "INSERT INTO orders VALUES (1, 'own', 'own');";
 
 static struct {
-    bool commits;        /* the service does, while the first run is written */
-    struct slice entity; /* which it then has changed; data NULL: none yet */
+    bool commits;         /* the service does, while the first run is written */
+    struct slice entity;  /* which it then has changed; data NULL: none yet */
+    bool again_and_again; /* and is seen only behind the first run of each transaction */
     int runs;
     int looks;
+    int begins;
 } writer;
 
 static struct store_ops open_ops;
@@ -32,6 +34,15 @@ static enum status open_apply(struct store *store, const struct mapping *mapping
     if (writer.commits)
         writer.entity = slice_of("{\"id\":1}");
     return store_sqlite_ops.apply(store, mapping, changes, count, ret_failed, err);
+}
+
+static enum status open_begin(struct store *store, const struct fence *fences, size_t count,
+                              struct error *err)
+{
+    writer.begins++;
+    if (writer.again_and_again)
+        writer.entity = (struct slice){0};
+    return store_sqlite_ops.begin(store, fences, count, err);
 }
 
 static enum status open_look(struct store *store, struct look *look, struct error *err)
@@ -52,6 +63,7 @@ static struct copy *begin(bool commits)
     writer.commits = commits;
     open_ops = store_sqlite_ops;
     open_ops.excludes_writers = false;
+    open_ops.begin = open_begin;
     open_ops.apply = open_apply;
     open_ops.look = open_look;
     applier_free(copy->applier);
@@ -137,6 +149,24 @@ static void an_own_change_behind_single_writes_is_not_written_over(void **state)
     copy_finish(copy);
 }
 
+static void a_service_that_is_always_faster_is_looked_for_behind_each_write(void **state)
+{
+    (void)state;
+    struct copy *copy = begin(true);
+    writer.again_and_again = true;
+    writer.begins = 0;
+    (void)sqlite_text(copy->database, "CREATE UNIQUE INDEX one_a ON orders (a)");
+    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_add(copy, 2, 2, "c", ",\"a\":\"other\",\"b\":\"other\"");
+    copy_add(copy, 3, 3, "c", ",\"a\":\"other\",\"b\":\"waits\"");
+    copy_apply(copy);
+    assert_int_equal(writer.begins, 3);
+    assert_string_equal(copy_rows(copy), "1|own|own\n2|other|other\n");
+    assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
+    assert_int_equal(atomic_load(&copy->metrics->events_parked), 1);
+    copy_finish(copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +175,7 @@ int main(void)
         TEST(a_backlog_of_any_size_is_looked_through_twice_a_batch),
         TEST(what_is_written_singly_is_looked_for_once_behind_all_of_it),
         TEST(an_own_change_behind_single_writes_is_not_written_over),
+        TEST(a_service_that_is_always_faster_is_looked_for_behind_each_write),
     };
     return TEST_RUN(tests);
 }
