@@ -1,0 +1,71 @@
+/* A copy of orders in PostgreSQL, as the tests of its store write it. */
+#include "tests/support/postgresql_orders.h"
+#include "tests/support/postgresql.h"
+#include "tests/support/test.h"
+
+static struct column columns[] = {
+    {.name = (char[]){"id"}, .type = COLUMN_INTEGER, .is_key = true},
+    {.name = (char[]){"price"}, .type = COLUMN_DECIMAL, .nullable = true},
+    {.name = (char[]){"note"}, .type = COLUMN_TEXT, .nullable = true},
+};
+static size_t key_columns[] = {0};
+struct entity_schema orders_schema = {.entity_type = (char[]){"order"},
+                                      .columns = columns,
+                                      .column_count = 3,
+                                      .key_columns = key_columns,
+                                      .key_count = 1};
+struct config_entry orders_entry = {.entity_type = (char[]){"order"}, .table = (char[]){"orders"}};
+struct mapping orders_mapping = {.schema = &orders_schema, .entry = &orders_entry};
+const struct store_ops *const orders_ops = &store_postgresql_ops;
+struct error orders_err;
+const char *orders_url;
+
+struct store *orders_open(void)
+{
+    struct store *store = NULL;
+    if (orders_url == NULL)
+        orders_url = postgresql_database("copy");
+    struct store_options options = {.path = orders_url, .service = "billing", .install = true};
+    error_clear(&orders_err);
+    if (orders_ops->open(&options, &store, &orders_err) != STATUS_OK)
+        test_fail("%s", orders_err.text);
+    return store;
+}
+
+void orders_check(enum status status, int line)
+{
+    if (status != STATUS_OK)
+        test_fail("line %d: %s: %s", line, status_name(status), orders_err.text);
+}
+
+struct store *orders_open_prepared(void)
+{
+    struct store *store = orders_open();
+    postgresql_execute(orders_url, "DROP TABLE IF EXISTS orders CASCADE");
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
+    return store;
+}
+
+struct change orders_change(struct value *values, enum change_op op, int64_t id, const char *note)
+{
+    char *key = (char *)test_format("{\"id\":%lld}", (long long)id);
+    values[0] = (struct value){.kind = VALUE_INTEGER, .integer = id};
+    values[1] = (struct value){.kind = VALUE_TEXT, .text = slice_of("1.50")};
+    values[2] = (struct value){.kind = VALUE_TEXT, .text = slice_of(note)};
+    if (note == NULL)
+        values[2].kind = VALUE_ABSENT;
+    return (struct change){.op = op,
+                           .entity_type = slice_of("order"),
+                           .entity_key = slice_of(key),
+                           .schema = &orders_schema,
+                           .values = values};
+}
+
+enum status orders_apply(struct store *store, enum change_op op, int64_t id, const char *note)
+{
+    struct value values[3] = {0};
+    struct change change = orders_change(values, op, id, note);
+    const struct change *changes[] = {&change};
+    size_t failed = 0;
+    return orders_ops->apply(store, &orders_mapping, changes, 1, &failed, &orders_err);
+}

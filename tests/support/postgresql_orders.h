@@ -1,0 +1,28 @@
+/* A copy of orders in PostgreSQL, as the tests of its store write it. */
+#ifndef TESTS_SUPPORT_POSTGRESQL_ORDERS_H
+#define TESTS_SUPPORT_POSTGRESQL_ORDERS_H
+
+#include "consumer/store.h"
+
+extern struct entity_schema orders_schema; /* id, price, note */
+extern struct config_entry orders_entry;
+extern struct mapping orders_mapping;
+extern const struct store_ops *const orders_ops;
+extern struct error orders_err;
+extern const char *orders_url; /* NULL: the next open makes a database */
+
+struct store *orders_open(void);
+
+/** Opened with a new and empty table. */
+struct store *orders_open_prepared(void);
+
+/** @param note  NULL leaves the column out. @return a change that lives as long as `values`. */
+struct change orders_change(struct value *values, enum change_op op, int64_t id, const char *note);
+
+enum status orders_apply(struct store *store, enum change_op op, int64_t id, const char *note);
+
+/** The test fails unless the call gives OK. */
+#define assert_ok(call) orders_check(call, __LINE__)
+void orders_check(enum status status, int line);
+
+#endif
