@@ -25,6 +25,7 @@ done
 build=${1:?build folder}
 shift
 
+jobs=${KEEPSTEP_TEST_JOBS:-$(nproc)} # test programs at a time
 logs=$(mktemp -d "${TMPDIR:-/tmp}/keepstep-logs-XXXXXX")
 trap 'rm -rf "$logs"' EXIT
 all_passed=0 all_failed=0 all_skipped=0
@@ -92,12 +93,28 @@ count() {
         END { print passed + 0, failed + 0, skipped + 0, finished + 0 }' "$1"
 }
 
+run_all() { # TIER PROGRAM...: "NAME PROGRAM" each, as many at a time as there are jobs
+    local tier=$1 name program
+    shift
+    while read -r name program; do
+        [ "$(jobs -rp | wc -l)" -lt "$jobs" ] || wait -n
+        {
+            run_program "$tier" "$name" "$program" >"$logs/$name.log" 2>&1 </dev/null
+            echo $? >"$logs/$name.code"
+        } &
+    done < <(printf '%s\n' "$@")
+    wait
+}
+
 run_tier() { # TIER
     local tier=$1 passed=0 failed=0 skipped=0 name program code p f s finished
+    local -a programs
+    mapfile -t programs < <(programs_of "$tier")
+    [ "${#programs[@]}" -gt 0 ] || return 0
     : >"$logs/notes"
+    run_all "$tier" "${programs[@]}"
     while read -r name program; do
-        run_program "$tier" "$name" "$program" >"$logs/$name.log" 2>&1 </dev/null
-        code=$?
+        code=$(cat "$logs/$name.code")
         read -r p f s finished < <(count "$logs/$name.log")
         # A crash, the program's time limit, a leak at its exit: no test says so, yet it failed.
         if [ "$finished" = 0 ]; then
@@ -113,11 +130,9 @@ run_tier() { # TIER
             cat "$logs/$name.log"
             echo "--- end of $tier/$name"
         fi
-    done < <(programs_of "$tier")
-    if [ $((passed + failed + skipped)) -gt 0 ]; then
-        echo "$tier: $passed passed, $failed failed, $skipped skipped"
-        cat "$logs/notes"
-    fi
+    done < <(printf '%s\n' "${programs[@]}")
+    echo "$tier: $passed passed, $failed failed, $skipped skipped"
+    cat "$logs/notes"
     all_passed=$((all_passed + passed))
     all_failed=$((all_failed + failed))
     all_skipped=$((all_skipped + skipped))

@@ -15,6 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define PORT_FIRST           10000
+#define PORT_COUNT           20000
+#define PORT_TRIES           100
 #define EXIT_CODE_TIME_LIMIT 124
 #define EXIT_CODE_NO_PROGRAM 127
 
@@ -222,14 +225,23 @@ struct process_result process_run(const char *const argv[], const char *const en
                                    .errors = process_errors(process)};
 }
 
+/* Below the ports that outgoing connections take, one of which could have it while a server that is
+ * to come back on it is away. */
 int process_free_port(void)
 {
-    int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    if (descriptor < 0 || bind(descriptor, (struct sockaddr *)&address, length) != 0 ||
-        getsockname(descriptor, (struct sockaddr *)&address, &length) != 0)
-        test_fail("no free port: %s", strerror(errno));
-    (void)close(descriptor);
-    return ntohs(address.sin_port);
+    static unsigned int seed;
+    if (seed == 0)
+        seed = (unsigned int)getpid() ^ (unsigned int)clock_monotonic_us();
+    for (int tries = 0; tries < PORT_TRIES; tries++) {
+        uint16_t port = (uint16_t)(PORT_FIRST + rand_r(&seed) % PORT_COUNT);
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                      .sin_port = htons(port)};
+        int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int bound = bind(descriptor, (struct sockaddr *)&address, sizeof address);
+        (void)close(descriptor);
+        if (bound == 0)
+            return port;
+    }
+    test_fail("no free port: %s", strerror(errno));
 }

@@ -243,6 +243,7 @@ static void refused_credentials_are_fatal_and_an_absent_server_is_waited_for(voi
     mariadb_session_close(session);
 }
 
+/* The server answers and closes at once: its answer can be lost with what it did not read. */
 static void a_statement_beyond_the_packet_size_stops_and_ends_the_session(void **state)
 {
     (void)state;
@@ -258,8 +259,11 @@ static void a_statement_beyond_the_packet_size_stops_and_ends_the_session(void *
     for (size_t i = 0; i < 10000; i++)
         buffer_append_text(&sql, "0123456789");
     buffer_append_text(&sql, "'");
-    assert_int_equal(mariadb_session_execute(session, buffer_text(&sql), &err), STATUS_STOP);
-    assert_int_equal(err.native_code, 1153);
+    status = mariadb_session_execute(session, buffer_text(&sql), &err);
+    bool answered = err.native_code == 1153;
+    assert_int_equal(status, answered ? STATUS_STOP : STATUS_RETRY);
+    if (!answered && err.native_code != 2006 && err.native_code != 2013)
+        test_fail("%s", err.text);
     assert_true(err.connection_lost);
     buffer_done(&sql);
     mariadb_session_close(session);
