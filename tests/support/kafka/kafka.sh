@@ -79,7 +79,7 @@ run() { # DIR PORT
     fetch
     configure "$1" "$2"
     echo $$ >"$1/pid"
-    exec java "${java_options[@]}" -cp "$libs/*" kafka.Kafka "$1/server.properties"
+    exec java "${java_options[@]}" -Djava.io.tmpdir="$1" -cp "$libs/*" kafka.Kafka "$1/server.properties"
 }
 
 start() { # DIR PORT
