@@ -1,109 +1,36 @@
 /* What only the MariaDB store does: catalogue, runs, errors of the database, look, flag, roles.
  */
-#include "consumer/store.h"
 #include "tests/support/mariadb.h"
-#include "tests/support/test.h"
+#include "tests/support/store_orders.h"
 
 #include <stdio.h>
 
-static struct column columns[] = {
-    {.name = (char[]){"id"}, .type = COLUMN_INTEGER, .is_key = true},
-    {.name = (char[]){"price"}, .type = COLUMN_DECIMAL, .nullable = true},
-    {.name = (char[]){"note"}, .type = COLUMN_TEXT, .nullable = true},
-};
-static size_t key_columns[] = {0};
-static struct entity_schema schema = {.entity_type = (char[]){"order"},
-                                      .columns = columns,
-                                      .column_count = 3,
-                                      .key_columns = key_columns,
-                                      .key_count = 1};
-static struct config_entry entry = {.entity_type = (char[]){"order"}, .table = (char[]){"orders"}};
-static struct mapping mapping = {.schema = &schema, .entry = &entry};
-static const struct store_ops *const ops = &store_mariadb_ops;
-static struct error err;
-static const char *url;
-
-static struct store *open_store(void)
-{
-    struct store *store = NULL;
-    if (url == NULL)
-        url = mariadb_database("copy");
-    struct store_options options = {.path = url, .service = "billing", .install = true};
-    error_clear(&err);
-    if (ops->open(&options, &store, &err) != STATUS_OK)
-        test_fail("%s", err.text);
-    return store;
-}
-
-#define assert_ok(call) check_ok(call, __LINE__)
-static void check_ok(enum status status, int line)
-{
-    if (status != STATUS_OK)
-        test_fail("line %d: %s: %s", line, status_name(status), err.text);
-}
-
-/* Tables that may refer to each other. */
-static const char drop_sql[] = "SET foreign_key_checks = 0; DROP VIEW IF EXISTS seen; "
-                               "DROP TABLE IF EXISTS orders, items, parents";
-
-static struct store *open_prepared(void)
-{
-    struct store *store = open_store();
-    mariadb_execute(url, drop_sql);
-    assert_ok(ops->prepare(store, &mapping, &err));
-    return store;
-}
-
-static struct change order(struct value *values, enum change_op op, int64_t id, const char *note)
-{
-    char *key = (char *)test_format("{\"id\":%lld}", (long long)id);
-    values[0] = (struct value){.kind = VALUE_INTEGER, .integer = id};
-    values[1] = (struct value){.kind = VALUE_TEXT, .text = slice_of("1.50")};
-    values[2] = (struct value){.kind = VALUE_TEXT, .text = slice_of(note)};
-    if (note == NULL)
-        values[2].kind = VALUE_ABSENT;
-    return (struct change){.op = op,
-                           .entity_type = slice_of("order"),
-                           .entity_key = slice_of(key),
-                           .schema = &schema,
-                           .values = values};
-}
-
-static enum status apply_one(struct store *store, enum change_op op, int64_t id, const char *note)
-{
-    struct value values[3] = {0};
-    struct change change = order(values, op, id, note);
-    const struct change *changes[] = {&change};
-    size_t failed = 0;
-    return ops->apply(store, &mapping, changes, 1, &failed, &err);
-}
-
 static void assert_refused(const char *sql, const char *reason)
 {
-    struct store *store = open_store();
-    mariadb_execute(url, drop_sql);
-    mariadb_execute(url, sql);
-    assert_int_equal(ops->prepare(store, &mapping, &err), STATUS_FATAL);
-    if (strstr(err.text, reason) == NULL)
-        test_fail("\"%s\" is not in \"%s\"", reason, err.text);
-    ops->close(store);
+    struct store *store = orders_open();
+    orders_drop();
+    mariadb_execute(orders_url, sql);
+    assert_int_equal(orders_ops->prepare(store, &orders_mapping, &orders_err), STATUS_FATAL);
+    if (strstr(orders_err.text, reason) == NULL)
+        test_fail("\"%s\" is not in \"%s\"", reason, orders_err.text);
+    orders_ops->close(store);
 }
 
 static void assert_accepted(const char *sql)
 {
-    struct store *store = open_store();
-    mariadb_execute(url, drop_sql);
-    mariadb_execute(url, sql);
-    assert_ok(ops->prepare(store, &mapping, &err));
-    assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_ok(apply_one(store, CHANGE_CREATE, 1, "one"));
-    assert_ok(apply_one(store, CHANGE_UPDATE, 1, NULL));
-    assert_ok(apply_one(store, CHANGE_UPDATE, 1, "uno"));
-    assert_ok(apply_one(store, CHANGE_UPDATE, 1, "uno"));
-    assert_ok(ops->commit(store, false, &err));
-    assert_string_equal(mariadb_text(url, "SELECT id, price + 0.00, note FROM orders"),
+    struct store *store = orders_open();
+    orders_drop();
+    mariadb_execute(orders_url, sql);
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    assert_ok(orders_apply(store, CHANGE_CREATE, 1, "one"));
+    assert_ok(orders_apply(store, CHANGE_UPDATE, 1, NULL));
+    assert_ok(orders_apply(store, CHANGE_UPDATE, 1, "uno"));
+    assert_ok(orders_apply(store, CHANGE_UPDATE, 1, "uno"));
+    assert_ok(orders_ops->commit(store, false, &orders_err));
+    assert_string_equal(mariadb_text(orders_url, "SELECT id, price + 0.00, note FROM orders"),
                         "1|1.50|uno\n");
-    ops->close(store);
+    orders_ops->close(store);
 }
 
 static void tables_that_keep_every_value_exactly_are_accepted(void **state)
@@ -157,7 +84,7 @@ static void tables_that_would_change_a_value_are_refused(void **state)
                    "CREATE VIEW seen AS SELECT * FROM parents; RENAME TABLE seen TO orders;"
                    "CREATE VIEW seen AS SELECT 1",
                    "is a view");
-    mariadb_execute(url, "DROP VIEW orders");
+    mariadb_execute(orders_url, "DROP VIEW orders");
 }
 
 static void cascades_are_refused_on_either_side(void **state)
@@ -177,50 +104,52 @@ static void text_keys_compare_bytewise_and_unpadded(void **state)
 {
     (void)state;
     static const char *const keys[] = {"a", "A", "a ", "\xc3\xa4", "\xc3\x84", "a\t"};
-    columns[0].type = COLUMN_TEXT;
-    struct store *store = open_prepared();
+    orders_schema.columns[0].type = COLUMN_TEXT;
+    struct store *store = orders_open_prepared();
     struct value values[6][3] = {0};
     struct change list[6];
     const struct change *changes[6];
     size_t failed = 0;
     for (size_t i = 0; i < 6; i++) {
-        list[i] = order(values[i], CHANGE_CREATE, 1, keys[i]);
+        list[i] = orders_change(values[i], CHANGE_CREATE, 1, keys[i]);
         values[i][0] = (struct value){.kind = VALUE_TEXT, .text = slice_of(keys[i])};
         changes[i] = &list[i];
     }
-    assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_ok(ops->apply(store, &mapping, changes, 6, &failed, &err));
-    assert_ok(ops->commit(store, false, &err));
-    ops->close(store);
-    columns[0].type = COLUMN_INTEGER;
-    assert_string_equal(mariadb_text(url, "SELECT count(*), sum(id = note) FROM orders"), "6|6\n");
-    columns[0].type = COLUMN_TEXT;
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    assert_ok(orders_ops->apply(store, &orders_mapping, changes, 6, &failed, &orders_err));
+    assert_ok(orders_ops->commit(store, false, &orders_err));
+    orders_ops->close(store);
+    orders_schema.columns[0].type = COLUMN_INTEGER;
+    assert_string_equal(mariadb_text(orders_url, "SELECT count(*), sum(id = note) FROM orders"),
+                        "6|6\n");
+    orders_schema.columns[0].type = COLUMN_TEXT;
     assert_refused("CREATE TABLE orders(id varchar(9) COLLATE utf8mb4_bin PRIMARY KEY, "
                    "price decimal(9,2), note text)",
                    "compares by utf8mb4_bin: declare it COLLATE utf8mb4_nopad_bin");
-    columns[0].type = COLUMN_INTEGER;
+    orders_schema.columns[0].type = COLUMN_INTEGER;
 }
 
 static void a_table_is_created_and_widened_from_the_schema(void **state)
 {
     (void)state;
-    struct store *store = open_store();
-    mariadb_execute(url, drop_sql);
-    schema.column_count = 2;
-    columns[1].precision = 12;
-    columns[1].scale = 3;
-    assert_ok(ops->prepare(store, &mapping, &err));
-    schema.column_count = 3;
-    assert_ok(ops->prepare(store, &mapping, &err));
-    assert_ok(ops->prepare(store, &mapping, &err));
-    columns[1].precision = 0;
-    columns[1].scale = 0;
-    assert_string_equal(mariadb_text(url, "SELECT column_name, column_type, is_nullable, "
-                                          "collation_name FROM information_schema.columns "
-                                          "WHERE table_name = 'orders' ORDER BY ordinal_position"),
+    struct store *store = orders_open();
+    orders_drop();
+    orders_schema.column_count = 2;
+    orders_schema.columns[1].precision = 12;
+    orders_schema.columns[1].scale = 3;
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
+    orders_schema.column_count = 3;
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
+    orders_schema.columns[1].precision = 0;
+    orders_schema.columns[1].scale = 0;
+    assert_string_equal(mariadb_text(orders_url,
+                                     "SELECT column_name, column_type, is_nullable, "
+                                     "collation_name FROM information_schema.columns "
+                                     "WHERE table_name = 'orders' ORDER BY ordinal_position"),
                         "id|bigint(20)|NO|NULL\nprice|decimal(12,3)|YES|NULL\n"
                         "note|longtext|YES|utf8mb4_nopad_bin\n");
-    ops->close(store);
+    orders_ops->close(store);
 }
 
 static void a_database_without_keepsteps_tables_or_with_newer_ones_is_refused(void **state)
@@ -229,14 +158,14 @@ static void a_database_without_keepsteps_tables_or_with_newer_ones_is_refused(vo
     const char *empty = mariadb_database("empty");
     struct store *store = NULL;
     struct store_options options = {.path = empty, .service = "billing"};
-    error_clear(&err);
-    assert_int_equal(ops->open(&options, &store, &err), STATUS_FATAL);
-    assert_non_null(strstr(err.text, "keepstep init"));
+    error_clear(&orders_err);
+    assert_int_equal(orders_ops->open(&options, &store, &orders_err), STATUS_FATAL);
+    assert_non_null(strstr(orders_err.text, "keepstep init"));
     mariadb_execute(empty, "CREATE TABLE keepstep_meta(`key` varchar(64), value text);"
                            "INSERT INTO keepstep_meta VALUES ('schema_version', '2')");
-    error_clear(&err);
-    assert_int_equal(ops->open(&options, &store, &err), STATUS_FATAL);
-    assert_non_null(strstr(err.text, "newer program"));
+    error_clear(&orders_err);
+    assert_int_equal(orders_ops->open(&options, &store, &orders_err), STATUS_FATAL);
+    assert_non_null(strstr(orders_err.text, "newer program"));
 }
 
 /* Sparse images, deletes and full ones, the same entities again and again: the last one counts. */
@@ -248,7 +177,7 @@ static void a_run_keeps_the_order_of_each_entity(void **state)
     static struct change list[CHANGES];
     static const struct change *changes[CHANGES];
     char expected[ENTITIES][16] = {""};
-    struct store *store = open_prepared();
+    struct store *store = orders_open_prepared();
     struct buffer rows;
     size_t failed = 0;
     for (size_t i = 0; i < CHANGES; i++) {
@@ -256,7 +185,8 @@ static void a_run_keeps_the_order_of_each_entity(void **state)
         bool sparse = i % 3 == 1 && expected[id][0] != '\0';
         bool removed = i % 11 == 0;
         const char *note = test_format("%zu", i);
-        list[i] = order(values[i], removed ? CHANGE_DELETE : CHANGE_UPDATE, (int64_t)id, note);
+        list[i] = orders_change(values[i], removed ? CHANGE_DELETE : CHANGE_UPDATE, (int64_t)id,
+                                note);
         if (sparse)
             values[i][1].kind = VALUE_ABSENT;
         if (removed)
@@ -264,19 +194,19 @@ static void a_run_keeps_the_order_of_each_entity(void **state)
         (void)snprintf(expected[id], sizeof expected[id], "%s", removed ? "" : note);
         changes[i] = &list[i];
     }
-    assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_ok(ops->apply(store, &mapping, changes, CHANGES, &failed, &err));
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    assert_ok(orders_ops->apply(store, &orders_mapping, changes, CHANGES, &failed, &orders_err));
     assert_int_equal(failed, CHANGES);
-    assert_ok(ops->commit(store, false, &err));
+    assert_ok(orders_ops->commit(store, false, &orders_err));
     buffer_init(&rows, 4096);
     for (size_t id = 0; id < ENTITIES; id++) {
         if (expected[id][0] != '\0')
             buffer_append_format(&rows, "%zu|%s\n", id, expected[id]);
     }
-    assert_string_equal(mariadb_text(url, "SELECT id, note FROM orders ORDER BY id"),
+    assert_string_equal(mariadb_text(orders_url, "SELECT id, note FROM orders ORDER BY id"),
                         buffer_text(&rows));
     buffer_done(&rows);
-    ops->close(store);
+    orders_ops->close(store);
 }
 
 enum { BULK = 9000 };
@@ -288,10 +218,10 @@ static enum status apply_bulk(struct store *store, size_t from, size_t count, co
 {
     size_t failed = 0;
     for (size_t i = 0; i < count; i++) {
-        bulk[i] = order(bulk_values[i], CHANGE_UPDATE, (int64_t)(from + i), note);
+        bulk[i] = orders_change(bulk_values[i], CHANGE_UPDATE, (int64_t)(from + i), note);
         bulk_changes[i] = &bulk[i];
     }
-    return ops->apply(store, &mapping, bulk_changes, count, &failed, &err);
+    return orders_ops->apply(store, &orders_mapping, bulk_changes, count, &failed, &orders_err);
 }
 
 static void what_is_there_is_updated_and_what_is_not_is_inserted(void **state)
@@ -299,67 +229,72 @@ static void what_is_there_is_updated_and_what_is_not_is_inserted(void **state)
     (void)state;
     static const char *const uniques[] = {"", ", UNIQUE (other)"};
     for (size_t i = 0; i < 2; i++) {
-        struct store *store = open_store();
-        mariadb_execute(url, drop_sql);
-        mariadb_execute(url, test_format("CREATE TABLE orders(id int PRIMARY KEY, price "
-                                         "decimal(9,2), note text, other int %s)",
-                                         uniques[i]));
-        assert_ok(ops->prepare(store, &mapping, &err));
-        assert_ok(ops->begin(store, NULL, 0, &err));
+        struct store *store = orders_open();
+        orders_drop();
+        mariadb_execute(orders_url, test_format("CREATE TABLE orders(id int PRIMARY KEY, price "
+                                                "decimal(9,2), note text, other int %s)",
+                                                uniques[i]));
+        assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
+        assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
         assert_ok(apply_bulk(store, 0, BULK / 2, "first"));
         assert_ok(apply_bulk(store, BULK / 4, BULK / 2, "second")); /* half of them is there */
         assert_ok(apply_bulk(store, 0, BULK / 2, "first"));
         assert_ok(apply_bulk(store, 0, BULK / 2, "first")); /* matched, though nothing changes */
         assert_ok(apply_bulk(store, BULK / 4, BULK / 2, "second"));
-        assert_ok(ops->commit(store, false, &err));
-        assert_string_equal(mariadb_text(url, "SELECT note, count(*), min(id), max(id) FROM orders "
-                                              "GROUP BY note ORDER BY note"),
+        assert_ok(orders_ops->commit(store, false, &orders_err));
+        assert_string_equal(mariadb_text(orders_url,
+                                         "SELECT note, count(*), min(id), max(id) FROM orders "
+                                         "GROUP BY note ORDER BY note"),
                             "first|2250|0|2249\nsecond|4500|2250|6749\n");
-        ops->close(store);
+        orders_ops->close(store);
     }
 }
 
 static void a_row_of_another_entity_is_never_written_over(void **state)
 {
     (void)state;
-    struct store *store = open_prepared();
-    mariadb_execute(url, "ALTER TABLE orders MODIFY note varchar(20)");
-    assert_ok(ops->prepare(store, &mapping, &err));
-    assert_ok(ops->begin(store, NULL, 0, &err));
+    struct store *store = orders_open_prepared();
+    mariadb_execute(orders_url, "ALTER TABLE orders MODIFY note varchar(20)");
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     assert_ok(apply_bulk(store, 0, 10, "same"));
-    assert_ok(ops->commit(store, false, &err));
-    mariadb_execute(url, "UPDATE orders SET note = id; ALTER TABLE orders ADD UNIQUE (note)");
-    assert_ok(ops->begin(store, NULL, 0, &err)); /* prepared before there was the index */
+    assert_ok(orders_ops->commit(store, false, &orders_err));
+    mariadb_execute(orders_url,
+                    "UPDATE orders SET note = id; ALTER TABLE orders ADD UNIQUE (note)");
+    assert_ok(
+        orders_ops->begin(store, NULL, 0, &orders_err)); /* prepared before there was the index */
     assert_int_equal(apply_bulk(store, 20, 2, "5"), STATUS_REJECT);
-    error_clear(&err);
-    assert_ok(ops->savepoint(store, true, &err));
-    assert_int_equal(apply_one(store, CHANGE_CREATE, 20, "5"), STATUS_REJECT);
-    assert_int_equal(err.reject, REJECT_WAITING);
-    error_clear(&err);
-    assert_ok(ops->savepoint(store, true, &err));
-    assert_ok(apply_one(store, CHANGE_DELETE, 5, NULL));
-    assert_ok(apply_one(store, CHANGE_CREATE, 20, "5"));
-    assert_ok(ops->commit(store, false, &err));
-    assert_string_equal(mariadb_text(url, "SELECT count(*), sum(note = id) FROM orders"), "10|9\n");
-    ops->close(store);
+    error_clear(&orders_err);
+    assert_ok(orders_ops->savepoint(store, true, &orders_err));
+    assert_int_equal(orders_apply(store, CHANGE_CREATE, 20, "5"), STATUS_REJECT);
+    assert_int_equal(orders_err.reject, REJECT_WAITING);
+    error_clear(&orders_err);
+    assert_ok(orders_ops->savepoint(store, true, &orders_err));
+    assert_ok(orders_apply(store, CHANGE_DELETE, 5, NULL));
+    assert_ok(orders_apply(store, CHANGE_CREATE, 20, "5"));
+    assert_ok(orders_ops->commit(store, false, &orders_err));
+    assert_string_equal(mariadb_text(orders_url, "SELECT count(*), sum(note = id) FROM orders"),
+                        "10|9\n");
+    orders_ops->close(store);
 }
 
 static void assert_held(struct store *store, const char *column, struct value value)
 {
     struct value values[3] = {0};
-    struct change change = order(values, CHANGE_CREATE, 1, "n");
+    struct change change = orders_change(values, CHANGE_CREATE, 1, "n");
     const struct change *changes[] = {&change};
     size_t failed = 0;
     values[1].text = slice_of("1");
     for (size_t i = 0; i < 3; i++) {
-        if (strcmp(columns[i].name, column) == 0)
+        if (strcmp(orders_schema.columns[i].name, column) == 0)
             values[i] = value;
     }
-    error_clear(&err);
-    if (ops->apply(store, &mapping, changes, 1, &failed, &err) != STATUS_REJECT ||
-        err.reject != REJECT_HELD || strstr(err.text, column) == NULL)
-        test_fail("%s: %s", column, err.text);
-    error_clear(&err);
+    error_clear(&orders_err);
+    if (orders_ops->apply(store, &orders_mapping, changes, 1, &failed, &orders_err) !=
+            STATUS_REJECT ||
+        orders_err.reject != REJECT_HELD || strstr(orders_err.text, column) == NULL)
+        test_fail("%s: %s", column, orders_err.text);
+    error_clear(&orders_err);
 }
 
 static struct value text_value(const char *text)
@@ -370,35 +305,35 @@ static struct value text_value(const char *text)
 static void values_that_a_narrower_column_would_change_are_held(void **state)
 {
     (void)state;
-    struct store *store = open_store();
+    struct store *store = orders_open();
     static char large[70000];
     memset(large, 'x', sizeof large - 1);
-    mariadb_execute(url, drop_sql);
-    mariadb_execute(url, "CREATE TABLE orders(id smallint unsigned PRIMARY KEY, "
-                         "price decimal(5,2), note varchar(4))");
-    assert_ok(ops->prepare(store, &mapping, &err));
-    assert_ok(ops->begin(store, NULL, 0, &err));
+    orders_drop();
+    mariadb_execute(orders_url, "CREATE TABLE orders(id smallint unsigned PRIMARY KEY, "
+                                "price decimal(5,2), note varchar(4))");
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     assert_held(store, "id", (struct value){.kind = VALUE_INTEGER, .integer = -1});
     assert_held(store, "id", (struct value){.kind = VALUE_INTEGER, .integer = 65536});
     assert_held(store, "price", text_value("1.239"));
     assert_held(store, "price", text_value("1000"));
     assert_held(store, "note", text_value("ab   "));
     assert_held(store, "id", (struct value){.kind = VALUE_NULL});
-    assert_ok(apply_one(store, CHANGE_CREATE, 65535, "\xc3\xa4\xc3\xb6\xc3\xbc "));
-    ops->rollback(store);
-    mariadb_execute(url, drop_sql);
-    mariadb_execute(url, "CREATE TABLE orders(id int PRIMARY KEY, price bigint unsigned, "
-                         "note text NOT NULL)");
-    columns[1].precision = 20;
-    assert_ok(ops->prepare(store, &mapping, &err));
-    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(orders_apply(store, CHANGE_CREATE, 65535, "\xc3\xa4\xc3\xb6\xc3\xbc "));
+    orders_ops->rollback(store);
+    orders_drop();
+    mariadb_execute(orders_url, "CREATE TABLE orders(id int PRIMARY KEY, price bigint unsigned, "
+                                "note text NOT NULL)");
+    orders_schema.columns[1].precision = 20;
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     assert_held(store, "price", text_value("-1"));
     assert_held(store, "price", text_value("18446744073709551616"));
     assert_held(store, "price", text_value("0.5"));
     assert_held(store, "note", (struct value){.kind = VALUE_NULL});
     assert_held(store, "note", text_value(large));
-    columns[1].precision = 0;
-    ops->close(store);
+    orders_schema.columns[1].precision = 0;
+    orders_ops->close(store);
 }
 
 static void what_the_database_says_of_a_row_becomes_its_verdict(void **state)
@@ -416,49 +351,49 @@ static void what_the_database_says_of_a_row_becomes_its_verdict(void **state)
         {1644, STATUS_REJECT, REJECT_HELD},    {4025, STATUS_REJECT, REJECT_HELD},
         {1146, STATUS_FATAL, REJECT_HELD},
     };
-    struct store *store = open_prepared();
-    mariadb_execute(url, "CREATE TRIGGER refuse BEFORE INSERT ON orders FOR EACH ROW "
-                         "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 1000");
+    struct store *store = orders_open_prepared();
+    mariadb_execute(orders_url, "CREATE TRIGGER refuse BEFORE INSERT ON orders FOR EACH ROW "
+                                "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 1000");
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
-        error_clear(&err);
-        mariadb_execute(url, test_format("DROP TRIGGER refuse; CREATE TRIGGER refuse "
-                                         "BEFORE INSERT ON orders FOR EACH ROW "
-                                         "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = %d",
-                                         expected[i].number));
-        assert_ok(ops->begin(store, NULL, 0, &err));
-        enum status status = apply_one(store, CHANGE_CREATE, 1, "n");
-        if (status != expected[i].status || err.reject != expected[i].reject ||
-            err.native_code != expected[i].number)
-            test_fail("%d: %s: %s", expected[i].number, status_name(status), err.text);
-        ops->rollback(store);
+        error_clear(&orders_err);
+        mariadb_execute(orders_url, test_format("DROP TRIGGER refuse; CREATE TRIGGER refuse "
+                                                "BEFORE INSERT ON orders FOR EACH ROW "
+                                                "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = %d",
+                                                expected[i].number));
+        assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+        enum status status = orders_apply(store, CHANGE_CREATE, 1, "n");
+        if (status != expected[i].status || orders_err.reject != expected[i].reject ||
+            orders_err.native_code != expected[i].number)
+            test_fail("%d: %s: %s", expected[i].number, status_name(status), orders_err.text);
+        orders_ops->rollback(store);
     }
-    ops->close(store);
+    orders_ops->close(store);
 }
 
 static void a_savepoint_that_is_gone_voids_the_batch(void **state)
 {
     (void)state;
-    struct store *store = open_prepared();
-    assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_ok(apply_one(store, CHANGE_CREATE, 1, "one"));
-    ops->rollback(store); /* as a deadlock does behind the store's back */
-    assert_int_equal(ops->savepoint(store, true, &err), STATUS_RETRY);
-    assert_int_equal(err.native_code, 1305);
-    ops->close(store);
-    assert_string_equal(mariadb_text(url, "SELECT count(*) FROM orders"), "0\n");
+    struct store *store = orders_open_prepared();
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    assert_ok(orders_apply(store, CHANGE_CREATE, 1, "one"));
+    orders_ops->rollback(store); /* as a deadlock does behind the store's back */
+    assert_int_equal(orders_ops->savepoint(store, true, &orders_err), STATUS_RETRY);
+    assert_int_equal(orders_err.native_code, 1305);
+    orders_ops->close(store);
+    assert_string_equal(mariadb_text(orders_url, "SELECT count(*) FROM orders"), "0\n");
 }
 
 /* A user that read_only binds: it has no privilege beyond the tables. */
 static struct store *open_as_poor(void)
 {
-    struct store *store = open_prepared();
-    ops->close(store);
-    mariadb_execute(url, "CREATE USER IF NOT EXISTS poor@localhost; "
-                         "GRANT ALL ON copy.* TO poor@localhost");
-    struct store_options options = {.path = test_format("mysql://poor%s", strchr(url, '@')),
+    struct store *store = orders_open_prepared();
+    orders_ops->close(store);
+    mariadb_execute(orders_url, "CREATE USER IF NOT EXISTS poor@localhost; "
+                                "GRANT ALL ON copy.* TO poor@localhost");
+    struct store_options options = {.path = test_format("mysql://poor%s", strchr(orders_url, '@')),
                                     .service = "billing"};
-    assert_ok(ops->open(&options, &store, &err));
-    assert_ok(ops->prepare(store, &mapping, &err));
+    assert_ok(orders_ops->open(&options, &store, &orders_err));
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
     return store;
 }
 
@@ -466,40 +401,40 @@ static void a_target_that_became_read_only_is_left_for_a_new_session(void **stat
 {
     (void)state;
     struct store *store = open_as_poor();
-    mariadb_execute(url, "SET GLOBAL read_only = 1");
-    assert_ok(ops->begin(store, NULL, 0, &err));
-    enum status status = apply_one(store, CHANGE_CREATE, 1, "one");
-    mariadb_execute(url, "SET GLOBAL read_only = 0");
+    mariadb_execute(orders_url, "SET GLOBAL read_only = 1");
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    enum status status = orders_apply(store, CHANGE_CREATE, 1, "one");
+    mariadb_execute(orders_url, "SET GLOBAL read_only = 0");
     assert_int_equal(status, STATUS_RETRY);
-    assert_int_equal(err.native_code, 1290);
-    assert_true(err.connection_lost);
-    ops->close(store);
+    assert_int_equal(orders_err.native_code, 1290);
+    assert_true(orders_err.connection_lost);
+    orders_ops->close(store);
 }
 
 static void the_variable_names_the_table_during_a_run_only(void **state)
 {
     (void)state;
-    struct store *store = open_prepared();
-    struct mapping published = mapping;
+    struct store *store = orders_open_prepared();
+    struct mapping published = orders_mapping;
     struct value values[3] = {0};
-    struct change change = order(values, CHANGE_CREATE, 1, "n");
+    struct change change = orders_change(values, CHANGE_CREATE, 1, "n");
     const struct change *changes[] = {&change};
     size_t failed = 0;
     published.published_here = true;
-    mariadb_execute(url, "CREATE TRIGGER see BEFORE INSERT ON orders FOR EACH ROW "
-                         "SET NEW.note = coalesce(@keepstep_applying, 'none')");
-    assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_ok(ops->apply(store, &published, changes, 1, &failed, &err));
-    assert_ok(apply_one(store, CHANGE_CREATE, 2, "n"));
-    assert_ok(ops->savepoint(store, false, &err));
+    mariadb_execute(orders_url, "CREATE TRIGGER see BEFORE INSERT ON orders FOR EACH ROW "
+                                "SET NEW.note = coalesce(@keepstep_applying, 'none')");
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    assert_ok(orders_ops->apply(store, &published, changes, 1, &failed, &orders_err));
+    assert_ok(orders_apply(store, CHANGE_CREATE, 2, "n"));
+    assert_ok(orders_ops->savepoint(store, false, &orders_err));
     values[0].integer = 9;
-    assert_ok(ops->apply(store, &published, changes, 1, &failed, &err));
-    assert_ok(ops->savepoint(store, true, &err));
-    assert_ok(apply_one(store, CHANGE_CREATE, 3, "n"));
-    assert_ok(ops->commit(store, false, &err));
-    assert_string_equal(mariadb_text(url, "SELECT id, note FROM orders ORDER BY id"),
+    assert_ok(orders_ops->apply(store, &published, changes, 1, &failed, &orders_err));
+    assert_ok(orders_ops->savepoint(store, true, &orders_err));
+    assert_ok(orders_apply(store, CHANGE_CREATE, 3, "n"));
+    assert_ok(orders_ops->commit(store, false, &orders_err));
+    assert_string_equal(mariadb_text(orders_url, "SELECT id, note FROM orders ORDER BY id"),
                         "1|orders\n2|none\n3|none\n");
-    ops->close(store);
+    orders_ops->close(store);
 }
 
 static void the_grants_are_enough_for_each_role_and_no_more(void **state)
@@ -507,26 +442,26 @@ static void the_grants_are_enough_for_each_role_and_no_more(void **state)
     (void)state;
     struct partition_state owned = {.topic = "order", .token = "t"};
     struct buffer grants;
-    ops->close(open_prepared());
+    orders_ops->close(orders_open_prepared());
     buffer_init(&grants, 65536);
-    assert_ok(ops->copy_sql(&mapping, 1, &grants, &err));
-    mariadb_execute(url, "CREATE ROLE keepstep_agent; CREATE ROLE keepstep_lag; "
-                         "CREATE USER agent@localhost, lag@localhost; "
-                         "GRANT keepstep_agent TO agent@localhost; "
-                         "GRANT keepstep_lag TO lag@localhost; "
-                         "SET DEFAULT ROLE keepstep_agent FOR agent@localhost; "
-                         "SET DEFAULT ROLE keepstep_lag FOR lag@localhost");
-    mariadb_execute(url, buffer_text(&grants));
+    assert_ok(orders_ops->copy_sql(&orders_mapping, 1, &grants, &orders_err));
+    mariadb_execute(orders_url, "CREATE ROLE keepstep_agent; CREATE ROLE keepstep_lag; "
+                                "CREATE USER agent@localhost, lag@localhost; "
+                                "GRANT keepstep_agent TO agent@localhost; "
+                                "GRANT keepstep_lag TO lag@localhost; "
+                                "SET DEFAULT ROLE keepstep_agent FOR agent@localhost; "
+                                "SET DEFAULT ROLE keepstep_lag FOR lag@localhost");
+    mariadb_execute(orders_url, buffer_text(&grants));
     buffer_done(&grants);
-    const char *host = strchr(url, '@');
+    const char *host = strchr(orders_url, '@');
     struct store_options agent = {.path = test_format("mysql://agent%s", host),
                                   .service = "billing"};
     struct store_options lag = {
         .path = test_format("mysql://lag%s", host), .service = "billing", .read_only = true};
     struct store *store = NULL;
-    assert_ok(ops->open(&agent, &store, &err));
-    assert_ok(ops->prepare(store, &mapping, &err));
-    assert_ok(ops->take(store, &owned, &err));
+    assert_ok(orders_ops->open(&agent, &store, &orders_err));
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
+    assert_ok(orders_ops->take(store, &owned, &orders_err));
     struct fence fence = {.topic = "order", .epoch = owned.epoch, .anchor_offset = -1};
     struct key_claim claim = {.source = slice_of("s"), .id = slice_of("a"), .digest = 1};
     struct parked_record parked = {.record = {.topic = "order", .offset = 1}};
@@ -535,27 +470,27 @@ static void the_grants_are_enough_for_each_role_and_no_more(void **state)
                                      .entity_type = slice_of("order"),
                                      .entity_key = slice_of("k")};
     size_t pruned = 0;
-    assert_ok(ops->begin(store, &fence, 1, &err));
-    assert_ok(ops->claim_keys(store, &claim, 1, &err));
-    assert_ok(apply_one(store, CHANGE_CREATE, 1, "one"));
-    assert_ok(apply_one(store, CHANGE_DELETE, 1, NULL));
-    assert_ok(ops->record_sequences(store, "order", 0, &sequence, 1, &err));
-    assert_ok(ops->superseded(store, SUPERSEDED_KEEP, &image, NULL, NULL, &err));
-    assert_ok(ops->superseded(store, SUPERSEDED_DROP, &image, NULL, NULL, &err));
-    assert_ok(ops->park(store, &parked, 1, &err));
-    assert_ok(ops->edit_parked(store, &parked, PARKED_SET_WAITING, &err));
-    assert_ok(ops->edit_parked(store, &parked, PARKED_DELETE, &err));
-    assert_ok(ops->commit(store, true, &err));
+    assert_ok(orders_ops->begin(store, &fence, 1, &orders_err));
+    assert_ok(orders_ops->claim_keys(store, &claim, 1, &orders_err));
+    assert_ok(orders_apply(store, CHANGE_CREATE, 1, "one"));
+    assert_ok(orders_apply(store, CHANGE_DELETE, 1, NULL));
+    assert_ok(orders_ops->record_sequences(store, "order", 0, &sequence, 1, &orders_err));
+    assert_ok(orders_ops->superseded(store, SUPERSEDED_KEEP, &image, NULL, NULL, &orders_err));
+    assert_ok(orders_ops->superseded(store, SUPERSEDED_DROP, &image, NULL, NULL, &orders_err));
+    assert_ok(orders_ops->park(store, &parked, 1, &orders_err));
+    assert_ok(orders_ops->edit_parked(store, &parked, PARKED_SET_WAITING, &orders_err));
+    assert_ok(orders_ops->edit_parked(store, &parked, PARKED_DELETE, &orders_err));
+    assert_ok(orders_ops->commit(store, true, &orders_err));
     const struct prune old = {
         .keys_before_us = INT64_MAX, .skipped_before_us = INT64_MAX, .limit = 10};
-    assert_ok(ops->prune(store, &old, &pruned, &err));
-    ops->close(store);
-    assert_ok(ops->open(&lag, &store, &err));
+    assert_ok(orders_ops->prune(store, &old, &pruned, &orders_err));
+    orders_ops->close(store);
+    assert_ok(orders_ops->open(&lag, &store, &orders_err));
     partition_state_done(&owned);
-    assert_ok(ops->read(store, "order", 0, &owned, &err));
+    assert_ok(orders_ops->read(store, "order", 0, &owned, &orders_err));
     partition_state_done(&owned);
-    assert_int_equal(ops->begin(store, &fence, 1, &err), STATUS_RETRY);
-    ops->close(store);
+    assert_int_equal(orders_ops->begin(store, &fence, 1, &orders_err), STATUS_RETRY);
+    orders_ops->close(store);
 }
 
 int main(void)
@@ -577,5 +512,6 @@ int main(void)
         TEST_WITH_LIMIT(the_variable_names_the_table_during_a_run_only, 120),
         TEST_WITH_LIMIT(the_grants_are_enough_for_each_role_and_no_more, 120),
     };
+    orders_begin(DATABASE_MARIADB);
     return TEST_RUN(tests);
 }

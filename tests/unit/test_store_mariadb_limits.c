@@ -1,7 +1,6 @@
 /* What the MariaDB store does at the server's limits: packets, and columns that became narrower. */
-#include "consumer/store.h"
 #include "tests/support/mariadb.h"
-#include "tests/support/test.h"
+#include "tests/support/store_orders.h"
 
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -9,47 +8,20 @@
 
 #define PACKET_SIZE 65536
 
-static struct column columns[] = {
-    {.name = (char[]){"id"}, .type = COLUMN_INTEGER, .is_key = true},
-    {.name = (char[]){"price"}, .type = COLUMN_DECIMAL, .nullable = true},
-    {.name = (char[]){"note"}, .type = COLUMN_TEXT, .nullable = true},
-};
-static size_t key_columns[] = {0};
-static struct entity_schema schema = {.entity_type = (char[]){"order"},
-                                      .columns = columns,
-                                      .column_count = 3,
-                                      .key_columns = key_columns,
-                                      .key_count = 1};
-static struct config_entry entry = {.entity_type = (char[]){"order"}, .table = (char[]){"orders"}};
-static struct mapping mapping = {.schema = &schema, .entry = &entry};
-static const struct store_ops *const ops = &store_mariadb_ops;
-static struct error err;
-static const char *url;
-
-#define assert_ok(call) check_ok(call, __LINE__)
-static void check_ok(enum status status, int line)
+static struct store *open_on_own_table(void)
 {
-    if (status != STATUS_OK)
-        test_fail("line %d: %s: %s", line, status_name(status), err.text);
-}
-
-static struct store *open_prepared(void)
-{
-    struct store *store = NULL;
-    struct store_options options = {.path = url, .service = "billing", .install = true};
-    error_clear(&err);
-    assert_ok(ops->open(&options, &store, &err));
-    assert_ok(ops->prepare(store, &mapping, &err));
+    struct store *store = orders_open();
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
     return store;
 }
 
 /* One with the smallest packets that Keepstep reckons with. */
 static struct store *open_small(void)
 {
-    url = mariadb_database("small");
-    mariadb_execute(url, test_format("SET GLOBAL max_allowed_packet = %d", PACKET_SIZE));
-    struct store *store = open_prepared();
-    mariadb_execute(url, "SET GLOBAL max_allowed_packet = DEFAULT");
+    orders_url = mariadb_database("small");
+    mariadb_execute(orders_url, test_format("SET GLOBAL max_allowed_packet = %d", PACKET_SIZE));
+    struct store *store = open_on_own_table();
+    mariadb_execute(orders_url, "SET GLOBAL max_allowed_packet = DEFAULT");
     return store;
 }
 
@@ -80,11 +52,11 @@ static enum status apply(struct store *store, size_t count, size_t length, const
         rows[i] = (struct change){.op = CHANGE_CREATE,
                                   .entity_type = slice_of("order"),
                                   .entity_key = slice_of(test_format("{\"id\":%zu}", i)),
-                                  .schema = &schema,
+                                  .schema = &orders_schema,
                                   .values = values[i]};
         changes[i] = &rows[i];
     }
-    return ops->apply(store, &mapping, changes, count, &failed, &err);
+    return orders_ops->apply(store, &orders_mapping, changes, count, &failed, &orders_err);
 }
 
 static void
@@ -102,104 +74,107 @@ a_record_beyond_the_packet_size_stops_with_advice_and_those_before_it_are_parked
             .entity_type = slice_of("order"),
             .entity_key = slice_of("k"),
             .reason = slice_of("refused")};
-    assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_int_equal(ops->park(store, records, 3, &err), STATUS_STOP);
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    assert_int_equal(orders_ops->park(store, records, 3, &orders_err), STATUS_STOP);
     assert_true(records[0].parked_id > 0);
     assert_true(records[1].parked_id == 0);
-    assert_non_null(strstr(err.text, "max_allowed_packet of 65536 bytes"));
-    error_clear(&err);
+    assert_non_null(strstr(orders_err.text, "max_allowed_packet of 65536 bytes"));
+    error_clear(&orders_err);
     image.record = records[1].record;
-    assert_int_equal(
-        ops->superseded(store, SUPERSEDED_KEEP, &image, NULL, &(struct superseded_image){0}, &err),
-        STATUS_STOP);
-    assert_false(err.connection_lost);
-    error_clear(&err);
-    assert_ok(ops->commit(store, false, &err));
-    ops->close(store);
+    assert_int_equal(orders_ops->superseded(store, SUPERSEDED_KEEP, &image, NULL,
+                                            &(struct superseded_image){0}, &orders_err),
+                     STATUS_STOP);
+    assert_false(orders_err.connection_lost);
+    error_clear(&orders_err);
+    assert_ok(orders_ops->commit(store, false, &orders_err));
+    orders_ops->close(store);
 }
 
 static void rows_are_sent_in_packets_that_the_server_takes(void **state)
 {
     (void)state;
     struct store *store = open_small();
-    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     assert_ok(apply(store, ROWS, PACKET_SIZE - 5536, "1.5"));
     assert_int_equal(apply(store, 2, PACKET_SIZE, "1.5"), STATUS_REJECT);
-    assert_int_equal(err.reject, REJECT_HELD);
-    error_clear(&err);
-    assert_ok(ops->commit(store, false, &err));
+    assert_int_equal(orders_err.reject, REJECT_HELD);
+    error_clear(&orders_err);
+    assert_ok(orders_ops->commit(store, false, &orders_err));
     assert_string_equal(
-        mariadb_text(url, "SELECT count(*), min(length(note)), max(length(note)) FROM orders"),
+        mariadb_text(orders_url,
+                     "SELECT count(*), min(length(note)), max(length(note)) FROM orders"),
         "8|20000|60000\n");
-    ops->close(store);
+    orders_ops->close(store);
 }
 
 /* What prepare() found in the catalogue has been altered meanwhile. */
 static void a_value_that_a_column_altered_meanwhile_would_round_is_held(void **state)
 {
     (void)state;
-    url = mariadb_database("altered");
-    mariadb_execute(url, "CREATE TABLE orders(id int PRIMARY KEY, price decimal(9,2), note text)");
-    struct store *store = open_prepared();
-    assert_ok(ops->begin(store, NULL, 0, &err));
+    orders_url = mariadb_database("altered");
+    mariadb_execute(orders_url,
+                    "CREATE TABLE orders(id int PRIMARY KEY, price decimal(9,2), note text)");
+    struct store *store = open_on_own_table();
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     assert_ok(apply(store, ROWS, 3, "1.55"));
-    assert_ok(ops->commit(store, false, &err));
-    mariadb_execute(url, "ALTER TABLE orders MODIFY price decimal(9,1)");
-    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(orders_ops->commit(store, false, &orders_err));
+    mariadb_execute(orders_url, "ALTER TABLE orders MODIFY price decimal(9,1)");
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     for (size_t count = 1; count <= ROWS; count += ROWS - 1) {
         assert_int_equal(apply(store, count, 3, "2.55"), STATUS_REJECT);
-        assert_int_equal(err.reject, REJECT_HELD);
-        assert_int_equal(err.native_code, 1265);
-        assert_non_null(strstr(err.text, "price"));
-        error_clear(&err);
-        assert_ok(ops->savepoint(store, true, &err));
+        assert_int_equal(orders_err.reject, REJECT_HELD);
+        assert_int_equal(orders_err.native_code, 1265);
+        assert_non_null(strstr(orders_err.text, "price"));
+        error_clear(&orders_err);
+        assert_ok(orders_ops->savepoint(store, true, &orders_err));
     }
     assert_ok(apply(store, ROWS, 3, "2.5"));
-    assert_ok(ops->commit(store, false, &err));
+    assert_ok(orders_ops->commit(store, false, &orders_err));
 
     /* What a service's trigger has to say is no reason. */
-    mariadb_execute(url, "CREATE TRIGGER warns BEFORE UPDATE ON orders FOR EACH ROW "
-                         "SIGNAL SQLSTATE '01000' SET MESSAGE_TEXT = 'seldom'");
-    assert_ok(ops->begin(store, NULL, 0, &err));
+    mariadb_execute(orders_url, "CREATE TRIGGER warns BEFORE UPDATE ON orders FOR EACH ROW "
+                                "SIGNAL SQLSTATE '01000' SET MESSAGE_TEXT = 'seldom'");
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     assert_ok(apply(store, ROWS, 3, "2.5"));
-    assert_ok(ops->commit(store, false, &err));
-    assert_string_equal(mariadb_text(url, "SELECT max(price), min(price) FROM orders"),
+    assert_ok(orders_ops->commit(store, false, &orders_err));
+    assert_string_equal(mariadb_text(orders_url, "SELECT max(price), min(price) FROM orders"),
                         "2.5|1.5\n");
-    ops->close(store);
+    orders_ops->close(store);
 }
 
 /* Rows without parts outside their pages: where those find no room MariaDB 10.11 crashes. */
 static void a_full_disk_makes_the_batch_retry_until_there_is_room(void **state)
 {
     (void)state;
-    url = mariadb_database("full");
+    orders_url = mariadb_database("full");
     const char *space = test_format("%s/space", mariadb_directory());
     struct stat owner;
     enum status status = STATUS_OK;
     if (mkdir(space, 0777) != 0 || mount("tmpfs", space, "tmpfs", 0, "size=4m") != 0 ||
         stat(mariadb_directory(), &owner) != 0 || chown(space, owner.st_uid, owner.st_gid) != 0)
         test_skip("a tmpfs cannot be mounted here");
-    mariadb_execute(url, test_format("CREATE TABLE orders(id int PRIMARY KEY, price decimal(9,2), "
-                                     "note varchar(4000)) DATA DIRECTORY = '%s'",
-                                     space));
-    struct store *store = open_prepared();
-    assert_ok(ops->begin(store, NULL, 0, &err));
+    mariadb_execute(orders_url,
+                    test_format("CREATE TABLE orders(id int PRIMARY KEY, price decimal(9,2), "
+                                "note varchar(4000)) DATA DIRECTORY = '%s'",
+                                space));
+    struct store *store = open_on_own_table();
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     for (int i = 0; status == STATUS_OK && i < 400; i++) {
         first_id += ROWS;
         status = apply(store, ROWS, 4000, "1.5");
     }
-    ops->rollback(store);
-    int code = err.native_code;
-    bool lost = err.connection_lost;
-    error_clear(&err);
+    orders_ops->rollback(store);
+    int code = orders_err.native_code;
+    bool lost = orders_err.connection_lost;
+    error_clear(&orders_err);
     int remounted = mount("tmpfs", space, "tmpfs", MS_REMOUNT, "size=256m");
-    assert_ok(ops->begin(store, NULL, 0, &err));
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     enum status again = apply(store, ROWS, 4000, "1.5");
-    assert_ok(ops->commit(store, false, &err));
-    ops->close(store);
+    assert_ok(orders_ops->commit(store, false, &orders_err));
+    orders_ops->close(store);
     first_id = 0;
-    const char *rows = mariadb_text(url, "SELECT count(*) FROM orders");
-    mariadb_execute(url, "DROP TABLE orders");
+    const char *rows = mariadb_text(orders_url, "SELECT count(*) FROM orders");
+    mariadb_execute(orders_url, "DROP TABLE orders");
     (void)umount(space);
     assert_int_equal(status, STATUS_RETRY);
     assert_int_equal(code, 1114);
@@ -218,5 +193,6 @@ int main(void)
         TEST_WITH_LIMIT(a_full_disk_makes_the_batch_retry_until_there_is_room, 120),
         TEST_WITH_LIMIT(rows_are_sent_in_packets_that_the_server_takes, 120),
     };
+    orders_begin(DATABASE_MARIADB);
     return TEST_RUN(tests);
 }

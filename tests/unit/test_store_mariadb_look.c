@@ -1,80 +1,9 @@
 /* What the MariaDB store reads beside the tables: own changes not read back, and records that are
  * no text. */
-#include "consumer/store.h"
 #include "tests/support/mariadb.h"
-#include "tests/support/test.h"
+#include "tests/support/store_orders.h"
 
 #include <stdio.h>
-
-static struct column columns[] = {
-    {.name = (char[]){"id"}, .type = COLUMN_INTEGER, .is_key = true},
-    {.name = (char[]){"price"}, .type = COLUMN_DECIMAL, .nullable = true},
-    {.name = (char[]){"note"}, .type = COLUMN_TEXT, .nullable = true},
-};
-static size_t key_columns[] = {0};
-static struct entity_schema schema = {.entity_type = (char[]){"order"},
-                                      .columns = columns,
-                                      .column_count = 3,
-                                      .key_columns = key_columns,
-                                      .key_count = 1};
-static struct config_entry entry = {.entity_type = (char[]){"order"}, .table = (char[]){"orders"}};
-static struct mapping mapping = {.schema = &schema, .entry = &entry};
-static const struct store_ops *const ops = &store_mariadb_ops;
-static struct error err;
-static const char *url;
-
-static struct store *open_store(void)
-{
-    struct store *store = NULL;
-    if (url == NULL)
-        url = mariadb_database("copy");
-    struct store_options options = {.path = url, .service = "billing", .install = true};
-    error_clear(&err);
-    if (ops->open(&options, &store, &err) != STATUS_OK)
-        test_fail("%s", err.text);
-    return store;
-}
-
-#define assert_ok(call) check_ok(call, __LINE__)
-static void check_ok(enum status status, int line)
-{
-    if (status != STATUS_OK)
-        test_fail("line %d: %s: %s", line, status_name(status), err.text);
-}
-
-static struct store *open_prepared(void)
-{
-    struct store *store = open_store();
-    mariadb_execute(url, "DROP TABLE IF EXISTS orders");
-    assert_ok(ops->prepare(store, &mapping, &err));
-    return store;
-}
-
-#define LOOKED 6
-
-/* Orders 3 to 8: what a look says of each. */
-static const uint64_t *look_for_orders(struct store *store)
-{
-    static char keys[LOOKED][16];
-    static uint64_t sequences[LOOKED];
-    struct own_change entities[LOOKED];
-    struct look_range range = {.schema = &schema, .partition = 0, .above = 4};
-    struct look look = {
-        .ranges = &range, .range_count = 1, .entities = entities, .entity_count = LOOKED};
-    for (int i = 0; i < LOOKED; i++) {
-        (void)snprintf(keys[i], sizeof keys[i], "{\"id\":%d}", i + 3);
-        entities[i] = (struct own_change){.entity_type = slice_of("order"),
-                                          .entity_key = slice_of(keys[i])};
-    }
-    assert_ok(ops->look(store, &look, &err));
-    for (int i = 0; i < LOOKED; i++)
-        sequences[i] = entities[i].sequence;
-    return sequences;
-}
-
-#define assert_looked(store, ...)                                                                  \
-    assert_memory_equal(look_for_orders(store), ((const uint64_t[LOOKED]){__VA_ARGS__}),           \
-                        LOOKED * sizeof(uint64_t))
 
 static const char outbox_table[] =
     "CREATE TABLE keepstep_relay(incarnation varchar(36));"
@@ -84,43 +13,45 @@ static const char outbox_table[] =
 static void the_look_finds_what_others_committed_since_the_batch_began(void **state)
 {
     (void)state;
-    url = mariadb_database("look");
-    mariadb_execute(url, outbox_table);
-    struct store *store = open_prepared();
-    assert_ok(ops->begin(store, NULL, 0, &err));
+    orders_url = mariadb_database("look");
+    mariadb_execute(orders_url, outbox_table);
+    struct store *store = orders_open_prepared();
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     assert_looked(store, 0, 0, 0, 0, 0, 0);
     mariadb_execute(
-        url, "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) VALUES "
-             "('order', '3', NULL, NULL), ('order', '{\"id\":4}', 0, 5), "
-             "('order', '{\"id\":5}', 0, 4), ('order', '{\"id\":6}', 1, 9), "
-             "('note', '7', NULL, NULL), ('order', '{ \"id\": 8}', NULL, NULL)");
+        orders_url,
+        "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) VALUES "
+        "('order', '3', NULL, NULL), ('order', '{\"id\":4}', 0, 5), "
+        "('order', '{\"id\":5}', 0, 4), ('order', '{\"id\":6}', 1, 9), "
+        "('note', '7', NULL, NULL), ('order', '{ \"id\": 8}', NULL, NULL)");
     assert_looked(store, OWN_UNNUMBERED, 5, 0, 0, 0, OWN_UNNUMBERED);
 
     /* Behind more rows than are read at once. */
     mariadb_execute(
-        url, "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) "
-             "SELECT 'order', i, NULL, NULL FROM (SELECT seq AS i FROM seq_100_to_25099) AS n;"
-             "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) "
-             "SELECT 'order', concat('{\"id\":', i, '}'), 0, i FROM (SELECT seq AS i FROM "
-             "seq_100_to_25099) AS n;"
-             "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) VALUES "
-             "('order', '5', NULL, NULL), ('order', '{\"id\":7}', 0, 30000)");
+        orders_url,
+        "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) "
+        "SELECT 'order', i, NULL, NULL FROM (SELECT seq AS i FROM seq_100_to_25099) AS n;"
+        "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) "
+        "SELECT 'order', concat('{\"id\":', i, '}'), 0, i FROM (SELECT seq AS i FROM "
+        "seq_100_to_25099) AS n;"
+        "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) VALUES "
+        "('order', '5', NULL, NULL), ('order', '{\"id\":7}', 0, 30000)");
     assert_looked(store, OWN_UNNUMBERED, 5, OWN_UNNUMBERED, 0, 30000, OWN_UNNUMBERED);
 
     /* Outside a transaction it leaves none open: the next one could not choose its isolation. */
     struct partition_state position;
-    ops->rollback(store);
+    orders_ops->rollback(store);
     assert_looked(store, OWN_UNNUMBERED, 5, OWN_UNNUMBERED, 0, 30000, OWN_UNNUMBERED);
-    assert_ok(ops->read(store, "order", 0, &position, &err));
+    assert_ok(orders_ops->read(store, "order", 0, &position, &orders_err));
     partition_state_done(&position);
-    ops->close(store);
+    orders_ops->close(store);
 }
 
 static void bytes_that_are_no_text_are_kept_and_found_again(void **state)
 {
     (void)state;
     static const char raw[] = "\xff\x00k";
-    struct store *store = open_store();
+    struct store *store = orders_open();
     struct arena arena;
     struct parked_record *records = NULL;
     size_t count = 0;
@@ -132,20 +63,20 @@ static void bytes_that_are_no_text_are_kept_and_found_again(void **state)
         .record = {.topic = "order", .key = {raw, 3}}, .entity_key = {raw, 3}, .reason = {raw, 3}};
     struct parked_filter filter = {.topic = "order", .partition = -1, .entity_type = ""};
     arena_init(&arena, (size_t)1024 * 1024);
-    assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_ok(ops->claim_keys(store, claims, 2, &err));
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    assert_ok(orders_ops->claim_keys(store, claims, 2, &orders_err));
     assert_int_equal(claims[0].verdict, KEY_NEW);
     assert_int_equal(claims[1].verdict, KEY_NEW);
-    assert_ok(ops->claim_keys(store, claims, 2, &err));
+    assert_ok(orders_ops->claim_keys(store, claims, 2, &orders_err));
     assert_int_equal(claims[0].verdict, KEY_DUPLICATE);
     assert_int_equal(claims[1].verdict, KEY_DUPLICATE);
-    assert_ok(ops->park(store, &parked, 1, &err));
-    assert_ok(ops->read_parked(store, &filter, &arena, &records, &count, &err));
+    assert_ok(orders_ops->park(store, &parked, 1, &orders_err));
+    assert_ok(orders_ops->read_parked(store, &filter, &arena, &records, &count, &orders_err));
     assert_int_equal(count, 1);
     assert_true(slice_equal(records[0].entity_key, (struct slice){raw, 3}));
     assert_true(slice_equal(records[0].record.key, (struct slice){raw, 3}));
     arena_done(&arena);
-    ops->close(store);
+    orders_ops->close(store);
 }
 
 static void keys_are_claimed_in_any_number_and_each_is_judged(void **state)
@@ -153,27 +84,28 @@ static void keys_are_claimed_in_any_number_and_each_is_judged(void **state)
     (void)state;
     enum { CLAIMS = 2500 };
     static struct key_claim claims[CLAIMS];
-    struct store *store = open_store();
+    struct store *store = orders_open();
     for (size_t i = 0; i < CLAIMS; i++)
         claims[i] = (struct key_claim){
             .source = slice_of("many"), .id = slice_of(test_format("k%zu", i)), .digest = i};
-    assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_ok(ops->claim_keys(store, claims, CLAIMS, &err));
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    assert_ok(orders_ops->claim_keys(store, claims, CLAIMS, &orders_err));
     for (size_t i = 0; i < CLAIMS; i++)
         assert_int_equal(claims[i].verdict, KEY_NEW);
     for (size_t i = 0; i < CLAIMS; i += 2) {
         claims[i].id = slice_of(test_format("n%zu", i));
         claims[i + 1].digest += i % 3 == 0;
     }
-    assert_ok(ops->claim_keys(store, claims, CLAIMS, &err));
+    assert_ok(orders_ops->claim_keys(store, claims, CLAIMS, &orders_err));
     for (size_t i = 0; i < CLAIMS; i += 2) {
         assert_int_equal(claims[i].verdict, KEY_NEW);
         assert_int_equal(claims[i + 1].verdict, i % 3 == 0 ? KEY_CONFLICT : KEY_DUPLICATE);
     }
-    assert_ok(ops->commit(store, false, &err));
-    ops->close(store);
+    assert_ok(orders_ops->commit(store, false, &orders_err));
+    orders_ops->close(store);
     assert_string_equal(
-        mariadb_text(url, "SELECT count(*) FROM keepstep_idempotency_key WHERE source = 'many'"),
+        mariadb_text(orders_url,
+                     "SELECT count(*) FROM keepstep_idempotency_key WHERE source = 'many'"),
         "3750\n");
 }
 
@@ -184,5 +116,6 @@ int main(void)
         TEST_WITH_LIMIT(keys_are_claimed_in_any_number_and_each_is_judged, 120),
         TEST_WITH_LIMIT(bytes_that_are_no_text_are_kept_and_found_again, 120),
     };
+    orders_begin(DATABASE_MARIADB);
     return TEST_RUN(tests);
 }

@@ -1,7 +1,6 @@
 /* What only the PostgreSQL store does: catalogue, runs, errors of the database, flag, roles. */
 #include "tests/support/postgresql.h"
-#include "tests/support/postgresql_orders.h"
-#include "tests/support/test.h"
+#include "tests/support/store_orders.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -12,7 +11,7 @@
 static void assert_refused(const char *sql, const char *reason)
 {
     struct store *store = orders_open();
-    postgresql_execute(orders_url, "DROP TABLE IF EXISTS orders CASCADE; DROP VIEW IF EXISTS view");
+    orders_drop();
     postgresql_execute(orders_url, sql);
     assert_int_equal(orders_ops->prepare(store, &orders_mapping, &orders_err), STATUS_FATAL);
     if (strstr(orders_err.text, reason) == NULL)
@@ -23,7 +22,7 @@ static void assert_refused(const char *sql, const char *reason)
 static void assert_accepted(const char *sql)
 {
     struct store *store = orders_open();
-    postgresql_execute(orders_url, "DROP TABLE IF EXISTS orders CASCADE");
+    orders_drop();
     postgresql_execute(orders_url, sql);
     assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
     assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
@@ -95,7 +94,7 @@ static void a_table_is_created_and_widened_from_the_schema(void **state)
 {
     (void)state;
     struct store *store = orders_open();
-    postgresql_execute(orders_url, "DROP TABLE IF EXISTS orders CASCADE");
+    orders_drop();
     orders_schema.column_count = 2;
     orders_schema.columns[1].precision = 12;
     orders_schema.columns[1].scale = 3;
@@ -425,5 +424,6 @@ int main(void)
         TEST(bytes_that_are_no_text_are_kept_and_found_again),
         TEST(the_grants_are_enough_for_each_role_and_no_more),
     };
+    orders_begin(DATABASE_POSTGRESQL);
     return TEST_RUN(tests);
 }

@@ -1,37 +1,10 @@
 /* What the PostgreSQL store does beside writers that it does not exclude: the look, and what it
  * had to wait for. */
 #include "tests/support/postgresql.h"
-#include "tests/support/postgresql_orders.h"
-#include "tests/support/test.h"
+#include "tests/support/store_orders.h"
 
 #include <pthread.h>
 #include <stdio.h>
-
-#define LOOKED 6
-
-/* Orders 3 to 8: what a look says of each. */
-static const uint64_t *look_for_orders(struct store *store)
-{
-    static char keys[LOOKED][16];
-    static uint64_t sequences[LOOKED];
-    struct own_change entities[LOOKED];
-    struct look_range range = {.schema = &orders_schema, .partition = 0, .above = 4};
-    struct look look = {
-        .ranges = &range, .range_count = 1, .entities = entities, .entity_count = LOOKED};
-    for (int i = 0; i < LOOKED; i++) {
-        (void)snprintf(keys[i], sizeof keys[i], "{\"id\":%d}", i + 3);
-        entities[i] = (struct own_change){.entity_type = slice_of("order"),
-                                          .entity_key = slice_of(keys[i])};
-    }
-    assert_ok(orders_ops->look(store, &look, &orders_err));
-    for (int i = 0; i < LOOKED; i++)
-        sequences[i] = entities[i].sequence;
-    return sequences;
-}
-
-#define assert_looked(store, ...)                                                                  \
-    assert_memory_equal(look_for_orders(store), ((const uint64_t[LOOKED]){__VA_ARGS__}),           \
-                        LOOKED * sizeof(uint64_t))
 
 static const char outbox_table[] =
     "CREATE TABLE keepstep_relay(incarnation text);"
@@ -153,5 +126,6 @@ int main(void)
         TEST(a_look_behind_the_write_finds_what_the_write_had_to_wait_for),
         TEST(a_serialization_failure_makes_the_batch_retry),
     };
+    orders_begin(DATABASE_POSTGRESQL);
     return TEST_RUN(tests);
 }

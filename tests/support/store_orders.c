@@ -1,7 +1,7 @@
-/* A copy of orders in PostgreSQL, as the tests of its store write it. */
-#include "tests/support/postgresql_orders.h"
-#include "tests/support/postgresql.h"
-#include "tests/support/test.h"
+/* A copy of orders on a database server, as the tests of its store write it. */
+#include "tests/support/store_orders.h"
+
+#include <stdio.h>
 
 static struct column columns[] = {
     {.name = (char[]){"id"}, .type = COLUMN_INTEGER, .is_key = true},
@@ -16,15 +16,22 @@ struct entity_schema orders_schema = {.entity_type = (char[]){"order"},
                                       .key_count = 1};
 struct config_entry orders_entry = {.entity_type = (char[]){"order"}, .table = (char[]){"orders"}};
 struct mapping orders_mapping = {.schema = &orders_schema, .entry = &orders_entry};
-const struct store_ops *const orders_ops = &store_postgresql_ops;
+const struct store_ops *orders_ops;
 struct error orders_err;
 const char *orders_url;
+static enum database_kind kind;
+
+void orders_begin(enum database_kind of)
+{
+    kind = of;
+    orders_ops = of == DATABASE_POSTGRESQL ? &store_postgresql_ops : &store_mariadb_ops;
+}
 
 struct store *orders_open(void)
 {
     struct store *store = NULL;
     if (orders_url == NULL)
-        orders_url = postgresql_database("copy");
+        orders_url = database_make(kind, "copy");
     struct store_options options = {.path = orders_url, .service = "billing", .install = true};
     error_clear(&orders_err);
     if (orders_ops->open(&options, &store, &orders_err) != STATUS_OK)
@@ -38,10 +45,20 @@ void orders_check(enum status status, int line)
         test_fail("line %d: %s: %s", line, status_name(status), orders_err.text);
 }
 
+/* Tables that may refer to each other. */
+void orders_drop(void)
+{
+    (void)database_text(orders_url,
+                        kind == DATABASE_POSTGRESQL
+                            ? "DROP VIEW IF EXISTS view; DROP TABLE IF EXISTS orders CASCADE"
+                            : "SET foreign_key_checks = 0; DROP VIEW IF EXISTS seen; "
+                              "DROP TABLE IF EXISTS orders, items, parents");
+}
+
 struct store *orders_open_prepared(void)
 {
     struct store *store = orders_open();
-    postgresql_execute(orders_url, "DROP TABLE IF EXISTS orders CASCADE");
+    orders_drop();
     assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
     return store;
 }
@@ -68,4 +85,23 @@ enum status orders_apply(struct store *store, enum change_op op, int64_t id, con
     const struct change *changes[] = {&change};
     size_t failed = 0;
     return orders_ops->apply(store, &orders_mapping, changes, 1, &failed, &orders_err);
+}
+
+const uint64_t *orders_look(struct store *store)
+{
+    static char keys[ORDERS_LOOKED][16];
+    static uint64_t sequences[ORDERS_LOOKED];
+    struct own_change entities[ORDERS_LOOKED];
+    struct look_range range = {.schema = &orders_schema, .partition = 0, .above = 4};
+    struct look look = {
+        .ranges = &range, .range_count = 1, .entities = entities, .entity_count = ORDERS_LOOKED};
+    for (int i = 0; i < ORDERS_LOOKED; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "{\"id\":%d}", i + 3);
+        entities[i] = (struct own_change){.entity_type = slice_of("order"),
+                                          .entity_key = slice_of(keys[i])};
+    }
+    assert_ok(orders_ops->look(store, &look, &orders_err));
+    for (int i = 0; i < ORDERS_LOOKED; i++)
+        sequences[i] = entities[i].sequence;
+    return sequences;
 }
