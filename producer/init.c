@@ -204,9 +204,11 @@ static enum status init_chunks(struct init *init, const struct config_entry *ent
             continue;
         }
         init->busy_since_us = 0;
-        if (!progress->done)
-            (void)fprintf(init->options->out, "%-8s rows    %s: %" PRId64 " so far\n", "reading",
-                          entry->entity_type, progress->rows);
+        if (progress->done)
+            break;
+        (void)fprintf(init->options->out, "%-8s rows    %s: %" PRId64 " so far\n", "reading",
+                      entry->entity_type, progress->rows);
+        (void)fflush(init->options->out); /* whoever reads a pipe wants to see it too */
     }
     return status;
 }
