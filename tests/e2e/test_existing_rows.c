@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define ROWS_DEFAULT  200000
+#define WIDE_ROWS     500
 #define WIDE_DIVISOR  4                      /* fewer rows where some are wide */
 #define WAIT_MAX_US   (INT64_C(2000) * 1000) /* a hundred times what it takes */
 #define INIT_LIMIT_MS 600000
@@ -60,22 +61,24 @@ struct writing {
 
 static void crowd_begin(struct crowd *crowd, enum database_kind kind)
 {
-    const char *columns = "id bigint PRIMARY KEY, name text NOT NULL, amount bigint";
-    const char *rows = "SELECT i, 'before ' || i, i FROM generate_series(1, %d) AS i";
-    if (kind == DATABASE_MARIADB) {
-        columns = "id bigint PRIMARY KEY, name mediumtext NOT NULL, amount bigint";
-        rows = "SELECT seq, IF(seq %% 100 = 0, REPEAT('w', 100000), CONCAT('before ', seq)), seq "
-               "FROM seq_1_to_%d";
-    }
     *crowd = (struct crowd){.kafka = kafka_start(),
                             .kind = kind,
                             .rows = load_number("KEEPSTEP_EXISTING_ROWS", ROWS_DEFAULT),
                             .url = database_make(kind, "shop")};
-    if (kind == DATABASE_MARIADB)
+    const char *name = "text";
+    const char *rows = test_format("SELECT i, 'before ' || i, i FROM generate_series(1, %d) AS i",
+                                   crowd->rows);
+    if (kind == DATABASE_MARIADB) {
         crowd->rows /= WIDE_DIVISOR;
-    (void)database_text(crowd->url, test_format("CREATE TABLE items (%s)", columns));
-    (void)database_text(crowd->url,
-                        test_format(test_format("INSERT INTO items %s", rows), crowd->rows));
+        name = "mediumtext";
+        rows = test_format("SELECT seq, IF(seq %% %d = 0, REPEAT('w', 100000), CONCAT('before ', "
+                           "seq)), seq FROM seq_1_to_%d",
+                           crowd->rows / WIDE_ROWS, crowd->rows);
+    }
+    (void)database_text(crowd->url, test_format("CREATE TABLE items (id bigint PRIMARY KEY, "
+                                                "name %s NOT NULL, amount bigint)",
+                                                name));
+    (void)database_text(crowd->url, test_format("INSERT INTO items %s", rows));
     crowd->shop = sidecar_make_on(crowd->kafka, "shop", crowd->url,
                                   "publish:\n  item: {table: items, partitions: 2}\n");
     load_write_schema("item", crowd->url, "items");
