@@ -57,7 +57,8 @@ compile() {
     local flags name
     flags="$(pkg-config --cflags --libs sqlite3 libpq libmariadb rdkafka) -lpthread"
     mkdir -p "$bin"
-    for name in bare_sqlite bare_postgresql bare_mariadb bare_producer stopwatch latency; do
+    for name in bare_sqlite bare_postgresql bare_mariadb bare_claims bare_producer stopwatch \
+        latency; do
         # shellcheck disable=SC2086 # flags are words
         gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -Ibench \
             -o "$bin/$name" "bench/$name.c" bench/bench.c bench/database.c $flags
@@ -217,7 +218,22 @@ ratio() { # RESULT BOUND FIELD_OF_BOUND
         'BEGIN { printf "%.2f", a / b }'
 }
 
+# Of the shop, before anything is published.
+copy_outbox() {
+    case $kind in
+    sqlite) sql shop "VACUUM INTO '$work/bare.db'" ;;
+    postgresql) sql billing "CREATE DATABASE bare TEMPLATE shop" >/dev/null ;;
+    mariadb)
+        sql shop "CREATE DATABASE bare; CREATE TABLE bare.outbox LIKE outbox;
+INSERT INTO bare.outbox (position, id, aggregatetype, aggregateid, type, payload, created_at)
+    SELECT position, id, aggregatetype, aggregateid, type, payload, created_at FROM outbox"
+        ;;
+    esac
+}
+
 measure_backlog() {
+    copy_outbox
+    "$bin/bare_claims" "$(url bare)" "$events" >"$out/bare_claims.json"
     timed relay shop "$published" "$events"
     "$kafka_script" admin topics --bootstrap-server "$bootstrap" --create --topic "$kind.bare" \
         --partitions 6 --config message.timestamp.type=LogAppendTime >"$work/topic.log" 2>&1 ||
@@ -289,7 +305,8 @@ report() {
     cat >"$out/ratios.json" <<END
 {"events": $events, "value_bytes": $bytes, \
 "agent_of_bare_store": $(ratio agent bare_store "$inserted"), \
-"relay_of_bare_producer": $(ratio relay bare_producer events_per_second)}
+"relay_of_bare_producer": $(ratio relay bare_producer events_per_second), \
+"relay_of_bare_claims": $(ratio relay bare_claims events_per_second)}
 END
     row "== $kind: backlog of $events events of $bytes bytes, events/s" Keepstep bare ratio
     row "agent (bare: upserts${server:+ and keys})" "$(field agent events_per_second)" \
@@ -297,8 +314,12 @@ END
     row "relay from a full outbox (bare: idempotent producer)" \
         "$(field relay events_per_second)" "$(field bare_producer events_per_second)" \
         "$(ratio relay bare_producer events_per_second)"
+    row "the same (bare: claims in the database alone)" "$(field relay events_per_second)" \
+        "$(field bare_claims events_per_second)" "$(ratio relay bare_claims events_per_second)"
     row "commit to applied at $(field latency events_per_second) events/s, ms" p50 p99 max
     row "" "$(field latency p50_ms)" "$(field latency p99_ms)" "$(field latency max_ms)"
+    row "of which the service's own COMMIT" "$(field latency commit_p50_ms)" \
+        "$(field latency commit_p99_ms)" "$(field latency commit_max_ms)"
     row "start of an agent to the first event applied, s" "$(field cold_start first_seconds)" "" ""
     row "memory of keepstep run, MiB" idle "$rate ev/s" backlog
     row "publishing" "$(mebibytes relay_idle_kib)" "$(mebibytes relay_steady_kib)" \

@@ -1,0 +1,45 @@
+/* The bound for a relay beside its database: the rows of an outbox get their numbers, 2,000 a
+ * transaction and by one UPDATE each, and nothing else is done.
+ *
+ *   bare_claims URL EVENTS
+ *
+ * The outbox is spoilt by it: give it a copy. */
+#include "bench.h"
+#include "database.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PART 2000
+
+int main(int argc, char **argv)
+{
+    char sql[256];
+    if (argc != 3)
+        bench_fail("bare_claims URL EVENTS");
+    struct database *database = database_open(argv[1]);
+    if (strncmp(argv[1], "sqlite:", 7) == 0)
+        database_execute(database, "PRAGMA synchronous = FULL"); /* as a relay's commits wait */
+    int64_t count = strtoll(argv[2], NULL, 10);
+    int64_t last = database_number(database, "SELECT max(position) FROM outbox");
+    int64_t from = database_number(database, "SELECT min(position) FROM outbox");
+    int64_t started = bench_now_us();
+    for (; from <= last; from += PART) {
+        (void)snprintf(sql, sizeof sql,
+                       "UPDATE outbox SET kafka_partition = position %% 6, sequence = position "
+                       "WHERE position BETWEEN %" PRId64 " AND %" PRId64,
+                       from, from + PART - 1);
+        database_execute(database, "BEGIN");
+        database_execute(database, sql);
+        database_execute(database, "COMMIT");
+    }
+    double seconds = (double)(bench_now_us() - started) / 1e6;
+    if (database_number(database, "SELECT count(*) FROM outbox WHERE sequence > 0") != count)
+        bench_fail("the outbox has not %" PRId64 " rows", count);
+    database_close(database);
+    printf("{\"events\": %" PRId64 ", \"events_per_second\": %.0f}\n", count,
+           (double)count / seconds);
+    return 0;
+}
