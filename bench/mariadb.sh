@@ -27,6 +27,7 @@ if [ "$(id -u)" = 0 ]; then
     as_user=--user=mysql
     chown mysql "$work"
 fi
+export TMPDIR=$work # other servers delete what they do not know there
 mariadb-install-db --no-defaults "$as_user" --datadir="$work/data" --skip-test-db \
     --auth-root-authentication-method=normal >"$work/install.log"
 /usr/sbin/mariadbd --no-defaults "$as_user" --datadir="$work/data" --socket="$work/socket" \

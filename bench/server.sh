@@ -36,6 +36,7 @@ start_mariadb() {
         user=--user=mysql
         chown mysql "$dir"
     fi
+    export TMPDIR=$dir # other servers delete what they do not know there
     mariadb-install-db --no-defaults "$user" --datadir="$dir/data" --skip-test-db \
         --auth-root-authentication-method=normal >"$dir/log"
     /usr/sbin/mariadbd --no-defaults "$user" --datadir="$dir/data" --socket="$dir/socket" \

@@ -107,9 +107,11 @@ static void create_server(void)
     if (user != NULL && chown(directory, user->pw_uid, user->pw_gid) != 0)
         test_fail("chown %s", directory);
     port = process_free_port();
-    if (system(test_format(INSTALL " --no-defaults %s --datadir=%s/data --auth-root-authentication-"
-                                   "method=normal --skip-test-db >%s/install.log 2>&1",
-                           user_option(), directory, directory)) != 0)
+    /* A server that starts deletes the temporary tables of all others that share its folder. */
+    if (system(test_format("TMPDIR=%s " INSTALL " --no-defaults %s --datadir=%s/data "
+                           "--auth-root-authentication-method=normal --skip-test-db "
+                           ">%s/install.log 2>&1",
+                           directory, user_option(), directory, directory)) != 0)
         test_fail("mariadb-install-db failed: see %s/install.log", directory);
     start(NULL);
     server_url = test_format("mysql://root@localhost:%d/mysql", port);
