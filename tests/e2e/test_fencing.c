@@ -44,7 +44,7 @@ static void a_zombie_agent_changes_no_row_after_its_takeover(void **state)
     witness_begin(&shop);
     witness_begin(&billing);
     struct sidecar second = make_second(&billing);
-    sidecar_start(&billing, "agent_before_begin:100:stop");
+    sidecar_start(&billing, "agent_before_begin:20:stop");
     struct process *load = witness_load(&shop, "before", 0, 1500);
     assert_true(process_wait_stopped(billing.process, 30000));
     assert_true(process_running(load));
