@@ -53,7 +53,7 @@ static void a_zombie_agent_changes_no_row_after_its_takeover(void **state)
     witness_assert_copy(kafka, &shop, &second);
 
     int64_t seen = witness_count(&second);
-    load = witness_load(&shop, "after", 1500, 1500);
+    load = witness_load(&shop, "after", 1500, 3000);
     (void)witness_next_us(&second, seen + 50, 30000);
     process_signal(billing.process, SIGCONT);
     if (!process_wait_for(billing.process, "apply: .*another agent owns the partition", 30000))
@@ -108,7 +108,7 @@ static void two_agents_of_one_group_share_the_partitions_through_rebalances(void
     struct sidecar second = make_second(&billing);
     sidecar_start(&billing, NULL);
     expect_assigned(&billing);
-    struct process *load = witness_load(&shop, "joined", 0, 3000);
+    struct process *load = witness_load(&shop, "joined", 0, 6000);
     sidecar_start(&second, NULL);
     expect_assigned(&second);
     assert_true(process_running(load));
@@ -116,7 +116,7 @@ static void two_agents_of_one_group_share_the_partitions_through_rebalances(void
     witness_load_end(load);
     witness_assert_copy(kafka, &shop, &billing);
 
-    load = witness_load(&shop, "again", 3000, 3000);
+    load = witness_load(&shop, "again", 6000, 6000);
     sidecar_start(&second, NULL);
     expect_assigned(&second);
     process_kill(billing.process);
