@@ -66,7 +66,7 @@ static void a_broker_that_goes_and_comes_back_costs_nothing(void **state)
     (void)state;
     struct pair pair = pair_begin();
 
-    struct process *load = witness_load(&pair.shop, "load", 0, 8000);
+    struct process *load = witness_load(&pair.shop, "load", 0, 12000);
     for (int round = 0; round < 2; round++) {
         (void)witness_next_us(&pair.billing, witness_count(&pair.billing) + 50, 60000);
         if (round == 0)

@@ -40,7 +40,7 @@ struct process *witness_load(const struct sidecar *service, const char *name, in
                                  "SET name=excluded.name, amount=excluded.amount;\n",
                                  id, name, version + i);
         if (i % 2 == 0 || i == statements)
-            buffer_append_text(&script, "COMMIT;\n.shell sleep 0.001\n"); /* it has to last */
+            buffer_append_text(&script, "COMMIT;\n.shell sleep 0.003\n"); /* it has to last */
     }
     struct process *load = load_client(name, service->url, &script);
     buffer_done(&script);
