@@ -46,6 +46,7 @@ struct outbox_row {
     struct slice id;
     struct slice entity_type; /* aggregatetype */
     struct slice entity_key;  /* aggregateid as written, canonical after the claim */
+    bool rekeyed;             /* the relay made entity_key canonical, the table has another one */
     struct slice type;        /* "order.updated" */
     struct slice payload;
     struct slice created_at;
@@ -108,8 +109,8 @@ struct outbox_ops {
                                 struct arena *arena, struct outbox_row **ret_rows,
                                 size_t *ret_count, struct error *err);
     /** In one durable transaction that begins with the UPDATE of the lease row (epoch): store each
-     * row's canonical key, partition and sequence (all set by the caller) and the partitions' last
-     * sequence and id; renew the lease. @return OK; RETRY; ABORT (lease lost). */
+     * row's partition and sequence, its key where it is `rekeyed` (all set by the caller), and the
+     * partitions' last sequence and id; renew the lease. @return OK; RETRY; ABORT (lease lost). */
     enum status (*claim)(struct outbox *outbox, const struct lease *lease,
                          const struct outbox_row *rows, size_t row_count,
                          const struct relay_partition *partitions, size_t partition_count,
@@ -127,8 +128,9 @@ struct outbox_ops {
      * canonical where it could; also begins with the lease row. */
     enum status (*set_aside)(struct outbox *outbox, const struct lease *lease,
                              const struct outbox_row *row, const char *reason, struct error *err);
-    /** Store the canonical entity_key of rows that still wait, so that load_waiting can compare
-     * them with those set aside; one transaction that begins with the lease row. */
+    /** Store the canonical entity_key of rows that still wait (`rekeyed`, all of them), so that
+     * load_waiting can compare them with those set aside; one transaction that begins with the
+     * lease row. */
     enum status (*write_keys)(struct outbox *outbox, const struct lease *lease,
                               const struct outbox_row *rows, size_t count, struct error *err);
     /** Find a row by its event id. @return OK with position 0 where it is not there. */

@@ -1,12 +1,15 @@
 /* The outbox in a service's MariaDB database: lease, claim, acknowledgement, setting aside. */
 #include "producer/outbox_mariadb_internal.h"
+#include "common/buffer.h"
 #include "common/clock.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
-#define NO_TABLE 1146
+#define NO_TABLE       1146
+#define CLAIM_SIZE_MAX ((size_t)1024 * 1024)
 
 static void outbox_mariadb_close(struct outbox *outbox)
 {
@@ -191,22 +194,43 @@ static enum status outbox_mariadb_run_rows(struct outbox_mariadb *self, enum out
     return status;
 }
 
+/* Keys that the relay made canonical, while their rows still wait. */
+static enum status outbox_mariadb_run_keys(struct outbox_mariadb *self,
+                                           const struct outbox_row *rows, size_t count,
+                                           struct mariadb_parameter *values, struct error *err)
+{
+    size_t changed = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!rows[i].rekeyed)
+            continue;
+        values[changed * 2] = mariadb_text(rows[i].entity_key);
+        values[changed * 2 + 1] = mariadb_integer(rows[i].position);
+        changed++;
+    }
+    return outbox_mariadb_run_rows(self, WRITE_KEY, values, 2, changed, NULL, err);
+}
+
 static enum status outbox_mariadb_claim_rows(struct outbox_mariadb *self,
                                              const struct outbox_row *rows, size_t count,
-                                             struct mariadb_parameter *values, struct error *err)
+                                             struct error *err)
 {
+    struct buffer list;
     uint64_t found = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct mariadb_parameter *row = &values[i * 4];
-        row[0] = mariadb_text(rows[i].entity_key);
-        row[1] = mariadb_integer(rows[i].partition);
-        row[2] = mariadb_integer((int64_t)rows[i].sequence);
-        row[3] = mariadb_integer(rows[i].position);
-    }
-    enum status status = outbox_mariadb_run_rows(self, CLAIM_ROW, values, 4, count, &found, err);
+    enum status status = STATUS_OK;
+    buffer_init(&list, CLAIM_SIZE_MAX);
+    for (size_t i = 0; i < count; i++)
+        buffer_append_format(&list, "%s[%" PRId64 ",%" PRId32 ",%" PRIu64 "]", i == 0 ? "[" : ",",
+                             rows[i].position, rows[i].partition, rows[i].sequence);
+    buffer_append_text(&list, "]");
+    const struct mariadb_parameter value = mariadb_text(buffer_slice(&list));
+    if (list.failed)
+        status = error_set(err, STATUS_RETRY, "no memory for the claim");
+    else
+        status = outbox_mariadb_run(self, CLAIM_ROWS, &value, 1, &found, err);
     if (status == STATUS_OK && found != count)
         status = error_set(err, STATUS_ABORT, "%zu outbox rows are no longer waiting",
                            count - (size_t)found);
+    buffer_done(&list);
     return status;
 }
 
@@ -216,7 +240,10 @@ static enum status outbox_mariadb_claim_types(struct outbox_mariadb *self,
 {
     size_t types = 0;
     for (size_t i = 0; i < count; i++) {
-        if (i > 0 && slice_equal(rows[i].entity_type, rows[i - 1].entity_type))
+        size_t known = 0;
+        while (known < types && !slice_equal(values[known * 2].text, rows[i].entity_type))
+            known++;
+        if (known < types)
             continue;
         values[types * 2] = mariadb_text(rows[i].entity_type);
         values[types * 2 + 1] = mariadb_text(slice_of(rows[i].topic));
@@ -252,7 +279,9 @@ static enum status outbox_mariadb_claim(struct outbox *outbox, const struct leas
         return error_set(err, STATUS_RETRY, "no memory");
     enum status status = outbox_mariadb_begin_fenced(self, lease, err);
     if (status == STATUS_OK)
-        status = outbox_mariadb_claim_rows(self, rows, row_count, values, err);
+        status = outbox_mariadb_run_keys(self, rows, row_count, values, err);
+    if (status == STATUS_OK && row_count > 0)
+        status = outbox_mariadb_claim_rows(self, rows, row_count, err);
     if (status == STATUS_OK)
         status = outbox_mariadb_claim_types(self, rows, row_count, values, err);
     if (status == STATUS_OK)
@@ -308,13 +337,9 @@ static enum status outbox_mariadb_write_keys(struct outbox *outbox, const struct
     struct mariadb_parameter *values = calloc(count + 1, 2 * sizeof *values);
     if (values == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
-    for (size_t i = 0; i < count; i++) {
-        values[i * 2] = mariadb_text(rows[i].entity_key);
-        values[i * 2 + 1] = mariadb_integer(rows[i].position);
-    }
     enum status status = outbox_mariadb_begin_fenced(self, lease, err);
     if (status == STATUS_OK)
-        status = outbox_mariadb_run_rows(self, WRITE_KEY, values, 2, count, NULL, err);
+        status = outbox_mariadb_run_keys(self, rows, count, values, err);
     free(values);
     return outbox_mariadb_end(self, status, err);
 }

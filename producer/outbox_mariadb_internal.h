@@ -13,7 +13,7 @@ enum outbox_statement {
     RENEW_LEASE,
     LOAD_PARTITIONS,
     LOAD_WAITING,
-    CLAIM_ROW,
+    CLAIM_ROWS,
     CLAIM_PARTITION,
     CLAIM_TYPE,
     LOAD_CLAIMED,

@@ -347,7 +347,7 @@ static enum status outbox_postgresql_load_partitions(struct outbox *outbox,
     return STATUS_OK;
 }
 
-#define ARRAYS_MAX 10
+#define ARRAYS_MAX 11
 
 /* Ends the arrays and names them; @return false where one grew too large. */
 static bool outbox_postgresql_arrays(struct buffer *arrays, size_t count, const char **ret_texts)
@@ -361,6 +361,22 @@ static bool outbox_postgresql_arrays(struct buffer *arrays, size_t count, const 
     return complete;
 }
 
+/* Fills two arrays: position and key of each row that the relay made canonical. @return how many.
+ */
+static size_t outbox_postgresql_keys(struct buffer *arrays, const struct outbox_row *rows,
+                                     size_t count)
+{
+    size_t changed = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!rows[i].rekeyed)
+            continue;
+        postgresql_array_integer(&arrays[0], rows[i].position);
+        postgresql_array_text(&arrays[1], rows[i].entity_key);
+        changed++;
+    }
+    return changed;
+}
+
 static enum status outbox_postgresql_claim(struct outbox *outbox, const struct lease *lease,
                                            const struct outbox_row *rows, size_t row_count,
                                            const struct relay_partition *partitions,
@@ -372,28 +388,32 @@ static enum status outbox_postgresql_claim(struct outbox *outbox, const struct l
         buffer_init(&arrays[i], POSTGRESQL_ARRAY_SIZE_MAX);
     for (size_t i = 0; i < row_count; i++) {
         postgresql_array_integer(&arrays[0], rows[i].position);
-        postgresql_array_text(&arrays[1], rows[i].entity_key);
-        postgresql_array_integer(&arrays[2], rows[i].partition);
-        postgresql_array_integer(&arrays[3], (int64_t)rows[i].sequence);
+        postgresql_array_integer(&arrays[1], rows[i].partition);
+        postgresql_array_integer(&arrays[2], (int64_t)rows[i].sequence);
         if (i > 0 && slice_equal(rows[i].entity_type, rows[i - 1].entity_type))
             continue;
-        postgresql_array_text(&arrays[4], rows[i].entity_type);
-        postgresql_array_text(&arrays[5], slice_of(rows[i].topic));
+        postgresql_array_text(&arrays[3], rows[i].entity_type);
+        postgresql_array_text(&arrays[4], slice_of(rows[i].topic));
     }
     for (size_t i = 0; i < partition_count; i++) {
-        postgresql_array_text(&arrays[6], slice_of(partitions[i].topic));
-        postgresql_array_integer(&arrays[7], partitions[i].partition);
-        postgresql_array_integer(&arrays[8], (int64_t)partitions[i].last_sequence);
-        postgresql_array_text(&arrays[9], slice_of(partitions[i].last_id));
+        postgresql_array_text(&arrays[5], slice_of(partitions[i].topic));
+        postgresql_array_integer(&arrays[6], partitions[i].partition);
+        postgresql_array_integer(&arrays[7], (int64_t)partitions[i].last_sequence);
+        postgresql_array_text(&arrays[8], slice_of(partitions[i].last_id));
     }
+    bool rekeyed = outbox_postgresql_keys(&arrays[9], rows, row_count) > 0;
     bool complete = outbox_postgresql_arrays(arrays, ARRAYS_MAX, texts);
-    const struct outbox_step steps[] = {
-        {SQL_JOIN_BY_HASH, NULL, 0, NULL},
-        {SQL_CLAIM_ROWS, texts, 4, "an outbox row is no longer waiting"},
-        {SQL_CLAIM_TYPES, texts + 4, 2, NULL},
-        {SQL_CLAIM_PARTITIONS, texts + 6, 4, NULL}};
+    struct outbox_step steps[5];
+    size_t count = 0;
+    steps[count++] = (struct outbox_step){SQL_JOIN_BY_HASH, NULL, 0, NULL};
+    if (rekeyed)
+        steps[count++] = (struct outbox_step){SQL_WRITE_KEYS, texts + 9, 2, NULL};
+    steps[count++] = (struct outbox_step){SQL_CLAIM_ROWS, texts, 3,
+                                          "an outbox row is no longer waiting"};
+    steps[count++] = (struct outbox_step){SQL_CLAIM_TYPES, texts + 3, 2, NULL};
+    steps[count++] = (struct outbox_step){SQL_CLAIM_PARTITIONS, texts + 5, 4, NULL};
     enum status status = complete ? outbox_postgresql_fenced(outbox_postgresql_of(outbox), lease,
-                                                             steps, 4, NULL, err)
+                                                             steps, count, NULL, err)
                                   : error_set(err, STATUS_RETRY, "no memory for the claim");
     for (size_t i = 0; i < ARRAYS_MAX; i++)
         buffer_done(&arrays[i]);
@@ -452,10 +472,7 @@ static enum status outbox_postgresql_write_keys(struct outbox *outbox, const str
     const char *texts[2];
     buffer_init(&arrays[0], POSTGRESQL_ARRAY_SIZE_MAX);
     buffer_init(&arrays[1], POSTGRESQL_ARRAY_SIZE_MAX);
-    for (size_t i = 0; i < count; i++) {
-        postgresql_array_integer(&arrays[0], rows[i].position);
-        postgresql_array_text(&arrays[1], rows[i].entity_key);
-    }
+    (void)outbox_postgresql_keys(arrays, rows, count);
     bool complete = outbox_postgresql_arrays(arrays, 2, texts);
     const struct outbox_step steps[] = {{SQL_JOIN_BY_HASH, NULL, 0, NULL},
                                         {SQL_WRITE_KEYS, texts, 2, NULL}};

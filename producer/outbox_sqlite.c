@@ -230,16 +230,26 @@ out:
     return status;
 }
 
+static enum status outbox_sqlite_write_key(struct outbox_sqlite *self, const struct outbox_row *row,
+                                           struct error *err)
+{
+    sqlite3_stmt *statement = self->statements[WRITE_KEY];
+    (void)sqlite3_bind_int64(statement, 1, row->position);
+    sqlite_session_bind(statement, 2, row->entity_key);
+    return sqlite_session_run(self->db, statement, NULL, err);
+}
+
 static enum status outbox_sqlite_claim_row(struct outbox_sqlite *self, const struct outbox_row *row,
                                            struct error *err)
 {
     int changes = 0;
     sqlite3_stmt *statement = self->statements[CLAIM_ROW];
+    enum status status = row->rekeyed ? outbox_sqlite_write_key(self, row, err) : STATUS_OK;
     (void)sqlite3_bind_int64(statement, 1, row->position);
-    sqlite_session_bind(statement, 2, row->entity_key);
-    (void)sqlite3_bind_int(statement, 3, row->partition);
-    (void)sqlite3_bind_int64(statement, 4, (int64_t)row->sequence);
-    enum status status = sqlite_session_run(self->db, statement, &changes, err);
+    (void)sqlite3_bind_int(statement, 2, row->partition);
+    (void)sqlite3_bind_int64(statement, 3, (int64_t)row->sequence);
+    if (status == STATUS_OK)
+        status = sqlite_session_run(self->db, statement, &changes, err);
     if (status == STATUS_OK && changes != 1)
         status = error_set(err, STATUS_ABORT, "outbox row %lld is no longer waiting",
                            (long long)row->position);
@@ -325,13 +335,9 @@ static enum status outbox_sqlite_write_keys(struct outbox *outbox, const struct 
                                             struct error *err)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);
-    sqlite3_stmt *statement = self->statements[WRITE_KEY];
     enum status status = outbox_sqlite_begin_fenced(self, lease, err);
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        (void)sqlite3_bind_int64(statement, 1, rows[i].position);
-        sqlite_session_bind(statement, 2, rows[i].entity_key);
-        status = sqlite_session_run(self->db, statement, NULL, err);
-    }
+    for (size_t i = 0; status == STATUS_OK && i < count; i++)
+        status = outbox_sqlite_write_key(self, &rows[i], err);
     return outbox_sqlite_end(self, status, err);
 }
 

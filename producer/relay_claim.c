@@ -118,6 +118,15 @@ static const struct config_entry *relay_find_entry(const struct relay *relay,
                        row->entity_type.length);
 }
 
+static enum status relay_make_canonical(struct relay *relay, const struct entity_schema *schema,
+                                        struct outbox_row *row, struct error *err)
+{
+    struct slice written = row->entity_key;
+    enum status status = canonical_key(schema, written, &relay->arena, &row->entity_key, err);
+    row->rekeyed = !slice_equal(row->entity_key, written);
+    return status;
+}
+
 /* Judges one row and fills its key, topic and partition. @return OK; REJECT; RETRY. */
 static enum status relay_check(struct relay *relay, struct outbox_row *row, struct error *err)
 {
@@ -130,7 +139,7 @@ static enum status relay_check(struct relay *relay, struct outbox_row *row, stru
     struct relay_topic *topic = relay_find_topic(relay, entry->topic);
     enum status status = STATUS_OK;
     if (!relay_is_canonical(schema, row->entity_key))
-        status = canonical_key(schema, row->entity_key, &relay->arena, &row->entity_key, err);
+        status = relay_make_canonical(relay, schema, row, err);
     if (status == STATUS_OK)
         status = relay_check_plain(row, err);
     if (status == STATUS_OK && row->left_out_bytes > 0)
@@ -173,12 +182,11 @@ static enum status relay_write_keys(struct relay *relay, struct outbox_row *rows
         const struct config_entry *entry = relay_find_entry(relay, &row);
         if (entry == NULL)
             continue;
-        enum status status = canonical_key(
-            relay->options.schemas[entry - relay->options.config->publish], row.entity_key,
-            &relay->arena, &row.entity_key, &reason);
+        enum status status = relay_make_canonical(
+            relay, relay->options.schemas[entry - relay->options.config->publish], &row, &reason);
         if (status == STATUS_RETRY)
             break;
-        if (status == STATUS_OK && !slice_equal(row.entity_key, rows[i].entity_key))
+        if (status == STATUS_OK && row.rekeyed)
             rows[changed++] = row;
     }
     return relay->outbox->ops->write_keys(relay->outbox, &relay->lease, rows, changed, err);
@@ -198,7 +206,7 @@ static enum status relay_select(struct relay *relay, struct outbox_row *rows, si
         struct error reason = ERROR_INIT;
         struct slice written = rows[i].entity_key;
         enum status verdict = relay_check(relay, &rows[i], &reason);
-        if (blocking && verdict != STATUS_RETRY && !slice_equal(rows[i].entity_key, written)) {
+        if (blocking && verdict != STATUS_RETRY && rows[i].rekeyed) {
             rows[i].entity_key = written;
             status = relay_write_keys(relay, &rows[i], count - i, err);
             if (status != STATUS_OK)

@@ -180,6 +180,7 @@ static void keys_are_written_and_rows_found_by_their_id(void)
     outbox_case_write("order", 1, 1);
     assert_int_equal(outbox_case_waiting(outbox, &rows), 1);
     rows[0].entity_key = slice_of("{\"id\":\"a\\\"\"}");
+    rows[0].rekeyed = true;
     assert_int_equal(outbox->ops->write_keys(outbox, &lease, rows, 1, &err), STATUS_OK);
     struct slice id = rows[0].id;
     assert_int_equal(outbox->ops->find(outbox, id, &outbox_case_arena, &row, &err), STATUS_OK);
@@ -187,6 +188,33 @@ static void keys_are_written_and_rows_found_by_their_id(void)
     assert_int_equal(outbox->ops->find(outbox, slice_of("nobody"), &outbox_case_arena, &row, &err),
                      STATUS_OK);
     assert_int_equal(row.position, 0);
+    outbox->ops->close(outbox);
+}
+
+static void a_claim_stores_the_key_that_the_relay_made_canonical(void)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_row *rows = NULL;
+    const struct relay_partition partition = {
+        .topic = "orders", .partition = 1, .last_sequence = 2};
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    struct lease lease = outbox_case_lease(outbox);
+    outbox_case_write("order", 1, 2);
+    assert_int_equal(outbox_case_waiting(outbox, &rows), 2);
+    for (size_t i = 0; i < 2; i++) {
+        rows[i].topic = "orders";
+        rows[i].partition = 1;
+        rows[i].sequence = i + 1;
+    }
+    rows[1].entity_key = slice_of("{\"id\":\"two\"}");
+    rows[1].rekeyed = true;
+    if (outbox->ops->claim(outbox, &lease, rows, 2, &partition, 1, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_string_equal(
+        outbox_case_ask(
+            "SELECT aggregateid, kafka_partition, sequence FROM outbox ORDER BY position"),
+        "{\"id\":1}|1|1\n{\"id\":\"two\"}|1|2\n");
     outbox->ops->close(outbox);
 }
 
@@ -296,6 +324,7 @@ CASE(a_fenced_claim_changes_nothing_and_no_row_is_claimed_twice)
 CASE(a_row_set_aside_blocks_its_entity_until_it_is_released)
 CASE(a_row_of_a_long_key_can_be_set_aside_and_blocks_its_entity)
 CASE(keys_are_written_and_rows_found_by_their_id)
+CASE(a_claim_stores_the_key_that_the_relay_made_canonical)
 CASE(a_new_incarnation_is_held_back_until_the_agent_has_read)
 CASE(waiting_ends_soon_after_a_commit)
 CASE(a_database_without_an_outbox_names_init)
@@ -310,6 +339,7 @@ int main(void)
         ALL(a_row_set_aside_blocks_its_entity_until_it_is_released),
         ALL(a_row_of_a_long_key_can_be_set_aside_and_blocks_its_entity),
         ALL(keys_are_written_and_rows_found_by_their_id),
+        ALL(a_claim_stores_the_key_that_the_relay_made_canonical),
         ALL(a_new_incarnation_is_held_back_until_the_agent_has_read),
         ALL(waiting_ends_soon_after_a_commit),
         ALL(a_database_without_an_outbox_names_init),

@@ -27,7 +27,6 @@ CREATE TABLE outbox (
   blocks BINARY(16) AS (IF(set_aside IS NULL, NULL,
     UNHEX(MD5(CONCAT(aggregatetype, ' ', aggregateid))))) STORED,
   UNIQUE KEY outbox_id (id),
-  KEY outbox_waiting (sequence, position),
   KEY outbox_claimed (kafka_partition, sequence),
   KEY outbox_set_aside (blocks, position)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep outbox 1'

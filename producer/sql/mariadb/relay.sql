@@ -22,25 +22,30 @@ UPDATE keepstep_relay SET lease_until_us = ? WHERE epoch = ?
 SELECT topic, `partition`, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
   acknowledged_id FROM keepstep_relay_partition ORDER BY topic, `partition`
 
--- A plain read, without locks: a long transaction of the service holds nobody up.
+-- A plain read, without locks: a long transaction of the service holds nobody up. Rows without a
+-- number are the first of the index of numbers, by position; that none is set aside is asked once.
 -- name: load_waiting
 SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
   IF(OCTET_LENGTH(o.payload) <= ?, o.payload, NULL),
   DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), o.traceparent, o.partition_key,
   o.kafka_partition, o.sequence, o.set_aside, OCTET_LENGTH(o.payload)
-FROM outbox AS o FORCE INDEX (outbox_waiting)
-WHERE o.sequence IS NULL AND o.set_aside IS NULL AND NOT EXISTS (
-  SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)
-  WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))
-  AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
-  AND s.position < o.position)
+FROM outbox AS o FORCE INDEX (outbox_claimed)
+WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL
+AND (NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_set_aside) WHERE blocks IS NOT NULL)
+  OR NOT EXISTS (SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)
+    WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))
+    AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
+    AND s.position < o.position))
 ORDER BY o.position LIMIT ?
 
--- By primary key only, so that it locks nothing else, and needs no buffer for rows that it moves in
--- the index that it reads.
--- name: claim_row
-UPDATE outbox FORCE INDEX (PRIMARY) SET aggregateid = ?, kafka_partition = ?, sequence = ?
-WHERE position = ? AND sequence IS NULL AND set_aside IS NULL
+-- All rows of a claim in one statement: one a row costs the server half as much again. By primary
+-- key only, so that it locks nothing else.
+-- name: claim_rows
+UPDATE JSON_TABLE(?, '$[*]' COLUMNS (position BIGINT PATH '$[0]', `partition` INT PATH '$[1]',
+  sequence BIGINT PATH '$[2]')) AS r
+STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.position = r.position
+SET o.kafka_partition = r.`partition`, o.sequence = r.sequence
+WHERE o.sequence IS NULL AND o.set_aside IS NULL
 
 -- name: claim_partition
 INSERT INTO keepstep_relay_partition VALUES (?, ?, ?, ?, 0, -1, '')
@@ -115,14 +120,15 @@ SELECT 1 FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
 SELECT COUNT(*), COALESCE(SUM(position), 0),
   (SELECT COUNT(*) FROM outbox FORCE INDEX (outbox_set_aside) WHERE blocks IS NOT NULL),
   (SELECT COALESCE(MAX(position), 0) FROM outbox)
-FROM (SELECT position FROM outbox FORCE INDEX (outbox_waiting)
-  WHERE sequence IS NULL ORDER BY position LIMIT 256) AS w
+FROM (SELECT position FROM outbox FORCE INDEX (outbox_claimed)
+  WHERE kafka_partition IS NULL AND sequence IS NULL ORDER BY position LIMIT 256) AS w
 
 -- name: list_waiting
 SELECT position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
   sequence, set_aside
-FROM outbox WHERE sequence IS NULL AND set_aside IS NULL ORDER BY position LIMIT ?
+FROM outbox FORCE INDEX (outbox_claimed)
+WHERE kafka_partition IS NULL AND sequence IS NULL AND set_aside IS NULL ORDER BY position LIMIT ?
 
 -- name: list_set_aside
 SELECT position, id, aggregatetype, aggregateid, type, payload,
@@ -140,7 +146,7 @@ FROM outbox ORDER BY position LIMIT ?
 SELECT COUNT(*) - COUNT(set_aside), COUNT(set_aside),
   (SELECT COALESCE(SUM(last_sequence - acknowledged_sequence), 0) FROM keepstep_relay_partition),
   DATE_FORMAT(MIN(IF(set_aside IS NULL, created_at, NULL)), '%Y-%m-%dT%H:%i:%s.%fZ')
-FROM outbox FORCE INDEX (outbox_waiting) WHERE sequence IS NULL
+FROM outbox FORCE INDEX (outbox_claimed) WHERE kafka_partition IS NULL AND sequence IS NULL
 
 -- name: retry_row
 UPDATE outbox SET set_aside = NULL WHERE position = ? AND set_aside IS NOT NULL

@@ -51,10 +51,8 @@ SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_nestloop', 
 
 -- The rows come in the order of their positions; the range keeps the rest of the outbox unread.
 -- name: claim_rows
-WITH c AS (UPDATE outbox AS o SET aggregateid = r.entity_key, kafka_partition = r.partition,
-    sequence = r.sequence
-  FROM unnest($1::bigint[], $2::text[], $3::integer[], $4::bigint[])
-    AS r (position, entity_key, partition, sequence)
+WITH c AS (UPDATE outbox AS o SET kafka_partition = r.partition, sequence = r.sequence
+  FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS r (position, partition, sequence)
   WHERE o.position = r.position AND o.sequence IS NULL AND o.set_aside IS NULL
     AND o.position BETWEEN ($1::bigint[])[1] AND ($1::bigint[])[cardinality($1::bigint[])]
   RETURNING 1)

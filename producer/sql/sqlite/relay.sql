@@ -30,7 +30,7 @@ WHERE sequence IS NULL AND set_aside IS NULL AND NOT EXISTS (
 ORDER BY position LIMIT ?1
 
 -- name: claim_row
-UPDATE outbox SET aggregateid = ?2, kafka_partition = ?3, sequence = ?4
+UPDATE outbox SET kafka_partition = ?2, sequence = ?3
 WHERE position = ?1 AND sequence IS NULL AND set_aside IS NULL
 
 -- name: claim_partition
