@@ -4,7 +4,8 @@
 #   tests/run_tests.sh [--label LABEL] [--totals FILE] [--name NAME]... BUILD TIER...
 #
 # TIER: unit, conformance, tidy, e2e, fuzz. A program whose source says "labels: LABEL" in a
-# comment has that label. With --totals the counts are added to FILE and the last line is left to
+# comment has that label; one labelled "alone" runs when no other does, since it judges what happens
+# under a load of its own. With --totals the counts are added to FILE and the last line is left to
 # the caller; without it the last line is "N passed, N failed, N skipped". A line "note: TEXT" of a
 # program is in its tier's summary, as the reasons of skipped tests are.
 set -uo pipefail
@@ -27,13 +28,11 @@ shift
 
 logs=$(mktemp -d "${TMPDIR:-/tmp}/keepstep-logs-XXXXXX")
 trap 'rm -rf "$logs"' EXIT
+SLOW_SECONDS=30 # a program that takes as long is named with its time
 all_passed=0 all_failed=0 all_skipped=0
 
-jobs_of() { # TIER: test programs at a time; those of e2e make loads that have to outlast what they see
-    case $1 in
-    e2e) echo "${KEEPSTEP_TEST_JOBS:-1}" ;;
-    *) echo "${KEEPSTEP_TEST_JOBS:-$(nproc)}" ;;
-    esac
+has_label() { # SOURCE LABEL
+    grep -q "labels:.*\b$2\b" "$1"
 }
 
 limit_of() { # TIER: seconds for one program
@@ -54,7 +53,7 @@ programs_of() { # TIER: one line "NAME PROGRAM" each
     esac
     for source in "$@"; do
         [ -e "$source" ] || continue
-        [ -z "$label" ] || grep -q "labels:.*\b$label\b" "$source" || continue
+        [ -z "$label" ] || has_label "$source" "$label" || continue
         name=$(basename "${source%.*}")
         [ "${#names[@]}" -eq 0 ] || [[ " ${names[*]} " == *" $name "* ]] || continue
         case $source in
@@ -99,26 +98,38 @@ count() {
         END { print passed + 0, failed + 0, skipped + 0, finished + 0 }' "$1"
 }
 
-run_all() { # TIER PROGRAM...: "NAME PROGRAM" each, as many at a time as there are jobs
-    local tier=$1 name program jobs
-    jobs=$(jobs_of "$tier")
+run_one() { # TIER NAME PROGRAM
+    local started=$SECONDS
+    run_program "$1" "$2" "$3" >"$logs/$2.log" 2>&1 </dev/null
+    echo $? >"$logs/$2.code"
+    echo "$((SECONDS - started)) $2" >>"$logs/seconds"
+}
+
+run_all() { # TIER PROGRAM...: "NAME PROGRAM" each, as many at a time as there are processors
+    local tier=$1 name program
+    local -a alone=()
     shift
     while read -r name program; do
-        [ "$(jobs -rp | wc -l)" -lt "$jobs" ] || wait -n
-        {
-            run_program "$tier" "$name" "$program" >"$logs/$name.log" 2>&1 </dev/null
-            echo $? >"$logs/$name.code"
-        } &
+        if has_label "$root/tests/$tier/$name.c" alone 2>/dev/null; then
+            alone+=("$name $program")
+            continue
+        fi
+        [ "$(jobs -rp | wc -l)" -lt "${KEEPSTEP_TEST_JOBS:-$(nproc)}" ] || wait -n
+        run_one "$tier" "$name" "$program" &
     done < <(printf '%s\n' "$@")
     wait
+    for program in ${alone[@]+"${alone[@]}"}; do
+        run_one "$tier" "${program%% *}" "${program#* }"
+    done
 }
 
 run_tier() { # TIER
-    local tier=$1 passed=0 failed=0 skipped=0 name program code p f s finished
+    local tier=$1 started=$SECONDS passed=0 failed=0 skipped=0 name program code p f s finished
     local -a programs
     mapfile -t programs < <(programs_of "$tier")
     [ "${#programs[@]}" -gt 0 ] || return 0
     : >"$logs/notes"
+    : >"$logs/seconds"
     run_all "$tier" "${programs[@]}"
     while read -r name program; do
         code=$(cat "$logs/$name.code")
@@ -138,8 +149,10 @@ run_tier() { # TIER
             echo "--- end of $tier/$name"
         fi
     done < <(printf '%s\n' "${programs[@]}")
-    echo "$tier: $passed passed, $failed failed, $skipped skipped"
+    echo "$tier: $passed passed, $failed failed, $skipped skipped in $((SECONDS - started)) s"
     cat "$logs/notes"
+    sort -rn "$logs/seconds" |
+        awk -v least="$SLOW_SECONDS" '$1 >= least { printf "  %s: %d s\n", $2, $1 }'
     all_passed=$((all_passed + passed))
     all_failed=$((all_failed + failed))
     all_skipped=$((all_skipped + skipped))

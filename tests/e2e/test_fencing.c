@@ -1,5 +1,5 @@
 /* Two of a kind on one database, copies of databases, and processes that come back from the dead.
- */
+ * labels: alone */
 #include "tests/support/load.h"
 #include "tests/support/witness.h"
 

@@ -1,5 +1,5 @@
 /* What breaks while a service writes: what the copy's own triggers saw is the witness that no event
- * was applied twice and no row set back. */
+ * was applied twice and no row set back. labels: alone */
 #include "tests/support/load.h"
 #include "tests/support/witness.h"
 
