@@ -314,7 +314,7 @@ END
     row "relay from a full outbox (bare: idempotent producer)" \
         "$(field relay events_per_second)" "$(field bare_producer events_per_second)" \
         "$(ratio relay bare_producer events_per_second)"
-    row "the same (bare: claims in the database alone)" "$(field relay events_per_second)" \
+    row "the same (bare: rows read and numbered, no more)" "$(field relay events_per_second)" \
         "$(field bare_claims events_per_second)" "$(ratio relay bare_claims events_per_second)"
     row "commit to applied at $(field latency events_per_second) events/s, ms" p50 p99 max
     row "" "$(field latency p50_ms)" "$(field latency p99_ms)" "$(field latency max_ms)"
