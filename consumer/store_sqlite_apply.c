@@ -48,7 +48,6 @@ static enum status statement_for(struct store_sqlite *self, struct mapped_table 
                                  struct error *err)
 {
     const struct entity_schema *schema = table->mapping->schema;
-    bool present[ENTITY_COLUMNS_MAX] = {false};
     bool complete = true;
 
     for (size_t i = 0; i < schema->key_count; i++) {
@@ -62,8 +61,7 @@ static enum status statement_for(struct store_sqlite *self, struct mapped_table 
         return STATUS_OK;
     for (size_t i = 0; i < schema->column_count; i++) {
         const struct value *value = &change->values[i];
-        present[i] = value->kind != VALUE_ABSENT;
-        complete = complete && present[i];
+        complete = complete && value->kind != VALUE_ABSENT;
         if (value->kind == VALUE_DOUBLE && !isfinite(value->number))
             return reject_held(err, "has no finite number in", change, schema->columns[i].name);
         if (value->kind == VALUE_DOUBLE && value->number == 0 && signbit(value->number))
@@ -74,6 +72,9 @@ static enum status statement_for(struct store_sqlite *self, struct mapped_table 
     if (complete)
         return STATUS_OK;
     struct row_statement *sparse = &table->sparse;
+    bool present[ENTITY_COLUMNS_MAX] = {false};
+    for (size_t i = 0; i < schema->column_count; i++)
+        present[i] = change->values[i].kind != VALUE_ABSENT;
     enum row_form form = change->op == CHANGE_UPDATE ? ROW_UPDATE : ROW_UPSERT;
     *ret_statement = sparse;
     if (sparse->statement != NULL && sparse->form == form &&
