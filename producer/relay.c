@@ -9,7 +9,7 @@
 #include <sysexits.h>
 
 #define RENEW_US         (RELAY_LEASE_US / 3)
-#define ACKNOWLEDGE_US   (20 * 1000)
+#define ACKNOWLEDGE_US   (100 * 1000) /* a transaction; what it covers is sent anew after a kill */
 #define ACKNOWLEDGE_ROWS 1000
 #define LOOK_ANYWAY_US   (1000 * 1000)
 #define PURGE_US         (10 * 1000 * 1000)
