@@ -183,7 +183,7 @@ static int crowd_written(struct writing *writing)
 
 static struct process *crowd_init(const struct crowd *crowd)
 {
-    const char *const init[] = {KEEPSTEP_BINARY, "init", "-c", crowd->shop.config, NULL};
+    const char *const init[] = {KEEPSTEP_BINARY, "init", "-c", crowd->shop.admin, NULL};
     return process_start("init", init, NULL);
 }
 
@@ -225,6 +225,7 @@ static void crowd_survives(enum database_kind kind)
                   crowd.rows, (long long)(clock_monotonic_us() - start_us) / 1000000, crowd.written,
                   (long long)crowd.longest_us / 1000);
 
+    sidecar_grant(&crowd.shop);
     sidecar_start(&crowd.shop, NULL);
     sidecar_begin(&crowd.billing);
     crowd_write(&crowd, &writing, 2);

@@ -100,37 +100,11 @@ static void a_crash_of_the_server_and_a_killed_relay_cost_nothing(void **state)
     pair_stop(&pair);
 }
 
-/* The user that the relay connects as has the role of a relay, and nothing else. */
-static void a_relay_with_the_role_of_a_relay_publishes(void **state)
-{
-    (void)state;
-    struct pair pair = pair_make("INSERT INTO items VALUES (0, 'before', 0)");
-    struct process_result printed = sidecar_run(&pair.shop, "init", "--print-sql", NULL);
-    assert_int_equal(printed.exit_code, 0);
-    /* The relay's own grants stand before those of others, which may name tables made later. */
-    mariadb_execute(pair.url, strstr(printed.output, "CREATE ROLE IF NOT EXISTS keepstep_relay"));
-    mariadb_execute(pair.url, "CREATE OR REPLACE USER relay@localhost;"
-                              "GRANT keepstep_relay TO relay@localhost;"
-                              "SET DEFAULT ROLE keepstep_relay FOR relay@localhost");
-    const char *config = test_read_file(pair.shop.config);
-    const char *user = strstr(config, "mysql://") + strlen("mysql://");
-    test_write_file(pair.shop.config,
-                    test_format("%.*srelay%s", (int)(user - config), config, strchr(user, '@')));
-    const char *const relay[] = {KEEPSTEP_BINARY, "relay", "-c", pair.shop.config, NULL};
-    pair.shop.process = process_start("relay", relay, NULL);
-    sidecar_start(&pair.billing, NULL);
-    mariadb_execute(pair.url, "INSERT INTO items VALUES (1, 'a', 1)");
-    pair_assert_equal(&pair, 30000);
-    assert_int_equal(process_stop(pair.shop.process, 20000), 0);
-    sidecar_stop(&pair.billing);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(every_kind_of_change_arrives, 180),
         TEST_WITH_LIMIT(a_crash_of_the_server_and_a_killed_relay_cost_nothing, 240),
-        TEST_WITH_LIMIT(a_relay_with_the_role_of_a_relay_publishes, 120),
     };
     return TEST_RUN(tests);
 }

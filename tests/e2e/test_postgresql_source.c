@@ -2,26 +2,14 @@
 #include "tests/support/postgresql.h"
 #include "tests/support/sidecar.h"
 
-#include "common/clock.h"
-
 #define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 2}\n"
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 2}\n"
 
 struct pair {
     struct sidecar shop;
     struct sidecar billing;
-    const char *url;       /* of the shop's database, as its owner */
-    const char *relay_url; /* as the role of a relay */
+    const char *url; /* of the shop's database, as its owner */
 };
-
-static void shop_configure(const struct pair *pair, const char *url)
-{
-    const char *text = test_read_file(pair->shop.config);
-    const char *line = strstr(text, "database:");
-    assert_non_null(line);
-    test_write_file(pair->shop.config, test_format("%.*sdatabase: %s%s", (int)(line - text), text,
-                                                   url, strchr(line, '\n')));
-}
 
 static struct pair pair_make(const char *before)
 {
@@ -29,19 +17,13 @@ static struct pair pair_make(const char *before)
         test_skip("%s", postgresql_skip_reason());
     struct kafka *kafka = kafka_start();
     struct pair pair = {.url = postgresql_database("shop")};
-    pair.shop = sidecar_make(kafka, "shop", NULL, PUBLISH_ITEMS);
+    pair.shop = sidecar_make_on(kafka, "shop", pair.url, PUBLISH_ITEMS);
     pair.billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
-    shop_configure(&pair, pair.url);
     postgresql_execute(pair.url, "CREATE TABLE items (id bigint PRIMARY KEY, name text NOT NULL, "
                                  "amount integer)");
     postgresql_execute(pair.url, before);
     sidecar_init(&pair.shop, NULL);
     sidecar_init(&pair.billing, NULL);
-    struct process_result printed = sidecar_run(&pair.shop, "init", "--print-sql", NULL);
-    assert_int_equal(printed.exit_code, 0);
-    postgresql_execute(pair.url, strstr(printed.output, "DO $keepstep$"));
-    postgresql_execute(pair.url, "ALTER ROLE keepstep_relay LOGIN");
-    pair.relay_url = test_format("postgresql://keepstep_relay%s", strchr(pair.url, '@'));
     return pair;
 }
 
@@ -116,27 +98,11 @@ static void a_crash_of_the_server_and_a_killed_relay_cost_nothing(void **state)
     pair_stop(&pair);
 }
 
-static void a_relay_with_the_role_of_a_relay_publishes(void **state)
-{
-    (void)state;
-    struct pair pair = pair_make("INSERT INTO items VALUES (0, 'before', 0)");
-    shop_configure(&pair, pair.relay_url);
-    const char *const relay[] = {KEEPSTEP_BINARY, "relay", "-c", pair.shop.config, NULL};
-    struct process *process = process_start("relay", relay, NULL);
-    sidecar_start(&pair.billing, NULL);
-    postgresql_execute(pair.url, "INSERT INTO items VALUES (1, 'a', 1)");
-    pair.shop.process = process;
-    pair_assert_equal(&pair, 30000);
-    assert_int_equal(process_stop(process, 20000), 0);
-    sidecar_stop(&pair.billing);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(every_kind_of_change_arrives, 120),
         TEST_WITH_LIMIT(a_crash_of_the_server_and_a_killed_relay_cost_nothing, 120),
-        TEST_WITH_LIMIT(a_relay_with_the_role_of_a_relay_publishes, 90),
     };
     return TEST_RUN(tests);
 }

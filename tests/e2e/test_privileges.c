@@ -1,7 +1,6 @@
 /* Services on PostgreSQL and MariaDB whose sidecars hold no right but those that init prints. */
 #include "tests/support/database.h"
-#include "tests/support/mariadb.h"
-#include "tests/support/postgresql.h"
+#include "tests/support/roles.h"
 #include "tests/support/sidecar.h"
 
 #define ITEM_TABLE                                                                                 \
@@ -9,123 +8,58 @@
 #define BOTH_ITEMS "publish:\n  item: {table: items, partitions: 2}\n"
 #define ROWS       "SELECT id, name, amount FROM items ORDER BY id"
 
-/* One service: its administrator's sidecar for `init`, and the logins that work. */
 struct estate {
     enum database_kind kind;
-    struct sidecar admin;
-    struct sidecar run;  /* as its login that has keepstep_run */
-    const char *entries; /* of its configuration */
-    const char *clerk;   /* URL of the service itself: rights on its tables alone */
+    struct sidecar sidecar;
+    const char *clerk; /* URL of the service itself: rights on its tables alone */
 };
 
-static const char *user_url(const struct estate *estate, const char *user)
+/* @return the URL of a login of the service with one of the printed roles. */
+static const char *login(const struct estate *estate, const char *role)
 {
-    const char *url = estate->admin.url;
-    return test_format("%.*s%s%s", (int)(strstr(url, "://") + 3 - url), url, user,
-                       strchr(url, '@'));
-}
-
-/* @return the URL of a new login of the server with this role; "" for none. */
-static const char *login(const struct estate *estate, const char *user, const char *role)
-{
-    if (estate->kind == DATABASE_POSTGRESQL) {
-        database_text(estate->admin.url, test_format("DROP ROLE IF EXISTS %s", user));
-        database_text(estate->admin.url, test_format("CREATE ROLE %s LOGIN", user));
-        if (role[0] != '\0')
-            database_text(estate->admin.url, test_format("GRANT %s TO %s", role, user));
-        return user_url(estate, user);
-    }
-    database_text(estate->admin.url, test_format("CREATE OR REPLACE USER %s@localhost", user));
-    if (role[0] != '\0')
-        database_text(estate->admin.url,
-                      test_format("GRANT %s TO %s@localhost; SET DEFAULT ROLE %s FOR "
-                                  "%s@localhost",
-                                  role, user, role, user));
-    return user_url(estate, user);
-}
-
-/* Run SQL by the database's own client. */
-static struct process_result client(const char *url, const char *option, const char *sql)
-{
-    if (strncmp(url, "postgresql:", strlen("postgresql:")) == 0)
-        return PROCESS_RUN("psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", url,
-                           option[0] == 'f' ? "-f" : "-c", sql);
-    const char *user = strstr(url, "://") + 3;
-    return PROCESS_RUN("mariadb", "--no-defaults", "--protocol=tcp", "--host=localhost",
-                       "--default-character-set=utf8mb4", "--batch", "--skip-column-names",
-                       test_format("--port=%d", mariadb_port()),
-                       test_format("--user=%.*s", (int)strcspn(user, "@"), user), "--execute",
-                       option[0] == 'f' ? test_format("source %s", sql) : sql,
-                       strrchr(url, '/') + 1);
+    return roles_login(estate->sidecar.url, test_format("%s_%s", estate->sidecar.name, role),
+                       test_format("keepstep_%s", role));
 }
 
 static void do_as(const char *url, const char *sql)
 {
-    struct process_result result = client(url, "c", sql);
+    struct process_result result = roles_run(url, sql);
     if (result.exit_code != 0)
         test_fail("%s: %s", sql, result.errors);
 }
 
 static void assert_denied(const char *url, const char *sql)
 {
-    struct process_result result = client(url, "c", sql);
+    struct process_result result = roles_run(url, sql);
     if (result.exit_code == 0 || (strstr(result.errors, "permission denied") == NULL &&
                                   strstr(result.errors, "must be owner") == NULL &&
                                   strstr(result.errors, "command denied") == NULL))
         test_fail("%s may %s: %s%s", url, sql, result.output, result.errors);
 }
 
-static struct sidecar with_url(const struct estate *estate, struct kafka *kafka, const char *name,
-                               const char *url)
+static struct estate estate_make(struct kafka *kafka, enum database_kind kind, const char *name,
+                                 const char *tables, const char *entries)
 {
-    struct sidecar sidecar = sidecar_make_on(kafka, estate->admin.name, url, estate->entries);
-    const char *text = test_read_file(sidecar.config);
-    sidecar.config = test_path("%s.yaml", name);
-    test_write_file(sidecar.config, text);
-    sidecar.name = name;
-    return sidecar;
-}
-
-/* What an administrator does: the statements and grants as they are printed, then `init`. */
-static void administer(struct estate *estate)
-{
-    struct process_result printed = sidecar_run(&estate->admin, "init", "--print-sql", NULL);
-    if (printed.exit_code != 0)
-        test_fail("%s", printed.errors);
-    const char *file = test_path("%s.sql", estate->admin.name);
-    test_write_file(file, printed.output);
-    struct process_result run = client(estate->admin.url, "f", file);
-    if (run.exit_code != 0)
-        test_fail("%s", run.errors);
-    struct process_result init = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", estate->admin.config);
+    struct estate estate = {.kind = kind};
+    const char *url = database_make(kind, name);
+    estate.sidecar = sidecar_make_on(kafka, name, url, entries);
+    estate.clerk = roles_login(url, test_format("%s_clerk", name), "");
+    if (tables[0] != '\0')
+        (void)database_text(url, tables);
+    sidecar_grant(&estate.sidecar);
+    struct process_result init = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", estate.sidecar.admin);
     if (init.exit_code != 0)
         test_fail("%s", init.errors);
     assert_null(strstr(init.output, "created  table"));
     assert_null(strstr(init.output, "created  trigger"));
-}
-
-static struct estate estate_make(struct kafka *kafka, enum database_kind kind, const char *name,
-                                 const char *tables, const char *entries)
-{
-    struct estate estate = {.kind = kind, .entries = entries};
-    const char *url = database_make(kind, name);
-    estate.admin = sidecar_make_on(kafka, name, url, entries);
-    estate.admin = with_url(&estate, kafka, test_format("%s-admin", name), url);
-    estate.admin.name = name;
-    estate.clerk = login(&estate, test_format("%s_clerk", name), "");
-    if (tables[0] != '\0')
-        database_text(url, tables);
-    administer(&estate);
-    estate.run = with_url(&estate, kafka, test_format("%s-run", name),
-                          login(&estate, test_format("%s_run", name), "keepstep_run"));
     return estate;
 }
 
 static void grant_clerk(const struct estate *estate, const char *table)
 {
-    database_text(estate->admin.url,
+    database_text(estate->sidecar.url,
                   test_format("GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s_clerk%s", table,
-                              estate->admin.name,
+                              estate->sidecar.name,
                               estate->kind == DATABASE_MARIADB ? "@localhost" : ""));
 }
 
@@ -138,10 +72,9 @@ static const char *quoted(const struct estate *estate, const char *name)
 /* What each role must not do, whatever else it may. */
 static void assert_roles_are_narrow(const struct estate *estate)
 {
-    const char *name = estate->admin.name;
-    const char *relay = login(estate, test_format("%s_relay", name), "keepstep_relay");
-    const char *agent = login(estate, test_format("%s_agent", name), "keepstep_agent");
-    const char *lag = login(estate, test_format("%s_lag", name), "keepstep_lag");
+    const char *relay = login(estate, "relay");
+    const char *agent = login(estate, "agent");
+    const char *lag = login(estate, "lag");
     const char *insert_event = "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) "
                                "VALUES ('item', '1', 'item.created', '{}')";
     const char *const nobody_may[] = {
@@ -155,7 +88,7 @@ static void assert_roles_are_narrow(const struct estate *estate)
         "DELETE FROM keepstep_position",
         "DELETE FROM keepstep_relay_partition",
     };
-    const char *const users[] = {relay, agent, lag, estate->run.url, estate->clerk};
+    const char *const users[] = {relay, agent, lag, login(estate, "run"), estate->clerk};
     for (size_t i = 0; i < sizeof users / sizeof *users; i++) {
         for (size_t j = 0; j < sizeof nobody_may / sizeof *nobody_may; j++)
             assert_denied(users[i], nobody_may[j]);
@@ -184,12 +117,28 @@ static void assert_roles_are_narrow(const struct estate *estate)
                              quoted(estate, "partition")));
 }
 
-/* Whoever watches needs one role, reads no row of the service, and writes nothing. */
-static void assert_lag_suffices(const struct estate *estate, struct kafka *kafka)
+/* Everybody else who is connected. */
+static void assert_sessions_are_of_the_login(const struct estate *estate)
 {
-    const char *name = estate->admin.name;
-    struct sidecar watcher = with_url(estate, kafka, test_format("%s-lag", name),
-                                      login(estate, test_format("%s_lag", name), "keepstep_lag"));
+    const char *users = database_text(
+        estate->sidecar.url, estate->kind == DATABASE_POSTGRESQL
+                                 ? "SELECT DISTINCT usename FROM pg_stat_activity "
+                                   "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                                 : "SELECT DISTINCT user FROM information_schema.processlist "
+                                   "WHERE db = database() AND id <> connection_id()");
+    assert_string_equal(users, test_format("%s_run\n", estate->sidecar.name));
+}
+
+/* Whoever watches needs one role, reads no row of the service, and writes nothing. */
+static void assert_lag_suffices(const struct estate *estate)
+{
+    struct sidecar watcher = estate->sidecar;
+    const char *text = test_read_file(watcher.config);
+    const char *url = strstr(text, "://");
+    watcher.config = test_path("%s-lag.yaml", watcher.name);
+    test_write_file(watcher.config,
+                    test_format("%.*s%s%s", (int)(url - text), text,
+                                strstr(login(estate, "lag"), "://"), strchr(url, '"')));
     struct process_result lag = sidecar_run(&watcher, "lag", "--json", NULL);
     struct process_result page = sidecar_run(&watcher, "status", NULL, NULL);
     struct process_result retry = sidecar_run(&watcher, "parked", "retry", "--all");
@@ -203,18 +152,18 @@ static void assert_lag_suffices(const struct estate *estate, struct kafka *kafka
 
 static void assert_equal(const struct estate *left, const struct estate *right)
 {
-    const char *expected = database_text(left->admin.url, ROWS);
-    if (!database_wait_for(right->admin.url, ROWS, expected, 60000))
-        test_fail("%s has\n%.1000s, wanted\n%.1000s\n%s\n%s", right->admin.name,
-                  database_text(right->admin.url, ROWS), expected,
-                  process_errors(left->run.process), process_errors(right->run.process));
+    const char *expected = database_text(left->sidecar.url, ROWS);
+    if (!database_wait_for(right->sidecar.url, ROWS, expected, 60000))
+        test_fail("%s has\n%.1000s, wanted\n%.1000s\n%s\n%s", right->sidecar.name,
+                  database_text(right->sidecar.url, ROWS), expected,
+                  process_errors(left->sidecar.process), process_errors(right->sidecar.process));
 }
 
 static void expect(const struct estate *estate, const char *sql, const char *rows)
 {
-    if (!database_wait_for(estate->admin.url, sql, rows, 60000))
-        test_fail("%s: %s is %s: %s", estate->admin.name, sql,
-                  database_text(estate->admin.url, sql), process_errors(estate->run.process));
+    if (!database_wait_for(estate->sidecar.url, sql, rows, 60000))
+        test_fail("%s: %s is %s: %s", estate->sidecar.name, sql,
+                  database_text(estate->sidecar.url, sql), process_errors(estate->sidecar.process));
 }
 
 static void parked_events_are_retried(const struct estate *from, const struct estate *to)
@@ -229,11 +178,11 @@ static void parked_events_are_retried(const struct estate *from, const struct es
     assert_equal(from, to);
 
     /* A check holds it until somebody's hand. */
-    database_text(to->admin.url, "ALTER TABLE items ADD CONSTRAINT small CHECK (amount < 1000)");
+    database_text(to->sidecar.url, "ALTER TABLE items ADD CONSTRAINT small CHECK (amount < 1000)");
     do_as(from->clerk, "INSERT INTO items VALUES (502, 'large', 5000)");
     expect(to, "SELECT COUNT(*) FROM keepstep_parked", "1\n");
-    database_text(to->admin.url, "ALTER TABLE items DROP CONSTRAINT small");
-    struct process_result retry = sidecar_run(&to->run, "parked", "retry", "--all");
+    database_text(to->sidecar.url, "ALTER TABLE items DROP CONSTRAINT small");
+    struct process_result retry = sidecar_run(&to->sidecar, "parked", "retry", "--all");
     if (retry.exit_code != 0)
         test_fail("%s", retry.errors);
     expect(to, "SELECT COUNT(*) FROM keepstep_parked", "0\n");
@@ -262,16 +211,18 @@ static void the_printed_roles_are_enough_both_ways_and_narrow(void **state)
                                         ITEM_TABLE ", UNIQUE (name))", entries);
     grant_clerk(&shop, "items");
     grant_clerk(&billing, "items");
-    sidecar_start(&shop.run, NULL);
-    sidecar_start(&billing.run, NULL);
+    sidecar_start(&shop.sidecar, NULL);
+    sidecar_start(&billing.sidecar, NULL);
     change_rows(&shop, &billing, 1);
     change_rows(&billing, &shop, 11);
     parked_events_are_retried(&shop, &billing);
     change_rows(&shop, &billing, 600);
-    assert_lag_suffices(&shop, kafka);
-    assert_lag_suffices(&billing, kafka);
-    sidecar_stop(&shop.run);
-    sidecar_stop(&billing.run);
+    assert_sessions_are_of_the_login(&shop);
+    assert_sessions_are_of_the_login(&billing);
+    assert_lag_suffices(&shop);
+    assert_lag_suffices(&billing);
+    sidecar_stop(&shop.sidecar);
+    sidecar_stop(&billing.sidecar);
     assert_roles_are_narrow(&shop);
     assert_roles_are_narrow(&billing);
 }
@@ -284,16 +235,12 @@ static void relay_and_agent_run_apart(enum database_kind from, enum database_kin
     struct estate billing = estate_make(kafka, to, "billing", "",
                                         "apply:\n  item: {table: items, partitions: 2}\n");
     grant_clerk(&shop, "items");
-    struct sidecar relay = with_url(&shop, kafka, "relay",
-                                    login(&shop, "shop_relay", "keepstep_relay"));
-    struct sidecar agent = with_url(&billing, kafka, "agent",
-                                    login(&billing, "billing_agent", "keepstep_agent"));
-    const char *const relay_line[] = {KEEPSTEP_BINARY, "relay", "-c", relay.config, NULL};
-    const char *const agent_line[] = {KEEPSTEP_BINARY, "agent", "-c", agent.config, NULL};
-    shop.run.process = process_start("relay", relay_line, NULL);
-    billing.run.process = process_start("agent", agent_line, NULL);
+    const char *const relay_line[] = {KEEPSTEP_BINARY, "relay", "-c", shop.sidecar.config, NULL};
+    const char *const agent_line[] = {KEEPSTEP_BINARY, "agent", "-c", billing.sidecar.config, NULL};
+    shop.sidecar.process = process_start("relay", relay_line, NULL);
+    billing.sidecar.process = process_start("agent", agent_line, NULL);
     change_rows(&shop, &billing, 1);
-    assert_int_equal(process_stop(billing.run.process, 20000), 0);
+    assert_int_equal(process_stop(billing.sidecar.process, 20000), 0);
 
     /* A new column is an administrator's: the agent says so, and whose hand it takes. */
     const char *schema = test_read_file(test_path("schemas/item.schema.json"));
@@ -306,11 +253,11 @@ static void relay_and_agent_run_apart(enum database_kind from, enum database_kin
     if (refused.exit_code == 0 || refused.exit_code == 124 ||
         strstr(refused.errors, "keepstep init") == NULL)
         test_fail("%d: %s", refused.exit_code, refused.errors);
-    sidecar_init(&billing.admin, NULL);
-    billing.run.process = process_start("agent-again", agent_line, NULL);
+    sidecar_init(&billing.sidecar, NULL);
+    billing.sidecar.process = process_start("agent-again", agent_line, NULL);
     change_rows(&shop, &billing, 20);
-    assert_int_equal(process_stop(shop.run.process, 20000), 0);
-    assert_int_equal(process_stop(billing.run.process, 20000), 0);
+    assert_int_equal(process_stop(shop.sidecar.process, 20000), 0);
+    assert_int_equal(process_stop(billing.sidecar.process, 20000), 0);
 }
 
 static void relay_of_postgresql_and_agent_of_mariadb_run_apart(void **state)

@@ -2,7 +2,8 @@
 #include "tests/support/database.h"
 #include "tests/support/mariadb.h"
 #include "tests/support/postgresql.h"
-#include "tests/support/process.h"
+#include "tests/support/roles.h"
+#include "tests/support/sidecar.h"
 
 #include "common/mariadb_session.h"
 #include "common/postgresql_session.h"
@@ -122,16 +123,15 @@ static const struct product {
      "signed by an authority in ssl-ca", "switch TLS on"},
 };
 
-/* A login of its own, whose password the URL holds. */
-static const char *verified_url(const struct product *product, const char *url, const char *file)
+/* Of a login that has a password, as the URL does. */
+static const char *verified_url(const struct product *product, const char *url, const char *user,
+                                const char *file)
 {
+    const char *login = roles_url(url, test_format("%s:" PASSWORD, user));
     if (product->kind == DATABASE_MARIADB)
-        mariadb_execute(url, "CREATE OR REPLACE USER keeper@localhost IDENTIFIED BY '" PASSWORD
-                             "'; GRANT ALL ON *.* TO keeper@localhost WITH GRANT OPTION");
-    return test_format("%s:" PASSWORD "%s?%s=%s",
-                       product->kind == DATABASE_MARIADB ? "mysql://keeper"
-                                                         : "postgresql://postgres",
-                       strchr(url, '@'), product->verify, file);
+        mariadb_execute(url,
+                        test_format("ALTER USER %s@localhost IDENTIFIED BY '" PASSWORD "'", user));
+    return test_format("%s?%s=%s", login, product->verify, file);
 }
 
 static enum status open_once(const struct product *product, const char *url, struct error *err)
@@ -171,7 +171,10 @@ static void certificates_are_verified(const struct product *product)
     struct error err = ERROR_INIT;
     const char *url = database_make(product->kind, "shop");
     make_certificates();
-    const char *verified = verified_url(product, url,
+    (void)roles_login(url, "keeper", "");
+    if (product->kind == DATABASE_MARIADB) /* else it may not choose the database */
+        mariadb_execute(url, "GRANT SELECT ON shop.* TO keeper@localhost");
+    const char *verified = verified_url(product, url, "keeper",
                                         test_format("%s/authority.pem", certificates));
     assert_refused(product, verified, product->plain);
     product->show("good");
@@ -188,7 +191,8 @@ static void certificates_are_verified(const struct product *product)
         test_fail("%s", err.text);
 
     /* A file of our own that is not there is a wrong configuration. */
-    const char *absent = verified_url(product, url, test_format("%s/absent.pem", certificates));
+    const char *absent = verified_url(product, url, "keeper",
+                                      test_format("%s/absent.pem", certificates));
     assert_int_equal(open_once(product, absent, &err), STATUS_FATAL);
     assert_int_equal(err.exit_code, EX_CONFIG);
     assert_non_null(strstr(err.text, "absent.pem"));
@@ -207,38 +211,39 @@ static void mariadb_certificates_are_verified_in_full(void **state)
     certificates_are_verified(&products[1]);
 }
 
+/* Its URL asks for a certificate and stands in a file of its own. */
+static struct sidecar verified_sidecar(const struct product *product)
+{
+    struct sidecar shop = sidecar_make_at(
+        "127.0.0.1:1", "shop", database_make(product->kind, "shop"), "publish:\n  item: {}\n");
+    make_certificates();
+    product->show("good");
+    sidecar_init(&shop, NULL);
+    test_write_file(test_path("url"), verified_url(product, shop.url, shop.login,
+                                                   test_format("%s/authority.pem", certificates)));
+    const char *text = test_read_file(shop.config);
+    const char *line = strstr(text, "database:");
+    test_write_file(shop.config, test_format("%.*sdatabase_file: url%s", (int)(line - text), text,
+                                             strchr(line, '\n')));
+    return shop;
+}
+
 /* A command of the moment ends and says so; a sidecar waits, and goes on once it is renewed. */
 static void a_sidecar_goes_on(const struct product *product)
 {
-    const char *url = database_make(product->kind, "shop");
-    make_certificates();
-    product->show("good");
-    const char *config = test_path("shop.yaml");
-    test_write_file(test_path("url"),
-                    verified_url(product, url, test_format("%s/authority.pem", certificates)));
-    test_write_file(config, "service: shop\ndatabase_file: url\nlisten: ''\n"
-                            "kafka: {bootstrap.servers: 127.0.0.1:1}\npublish:\n  item: {}\n");
-    test_write_file(test_path("item.schema.json"),
-                    "{\"type\":\"object\",\"x-keepstep-key\":[\"id\"],\"properties\":{\"id\":"
-                    "{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"}}}");
-    const char *const run[] = {KEEPSTEP_BINARY, "run", "-c", config, "-s", "schemas=.", NULL};
-    struct process_result init = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", config, "-s",
-                                             "schemas=.");
-    if (init.exit_code != 0)
-        test_fail("%s", init.errors);
+    struct sidecar shop = verified_sidecar(product);
     product->show("expired");
-    struct process_result page = PROCESS_RUN(KEEPSTEP_BINARY, "status", "-c", config, "-s",
-                                             "schemas=.");
+    struct process_result page = sidecar_run(&shop, "status", NULL, NULL);
     assert_int_equal(page.exit_code, EX_TEMPFAIL);
     assert_non_null(strstr(page.errors, product->expired));
-    struct process *sidecar = process_start("sidecar", run, NULL);
-    if (!process_wait_for(sidecar, product->expired, 30000))
-        test_fail("%s", process_errors(sidecar));
+    sidecar_start(&shop, NULL);
+    if (!process_wait_for(shop.process, product->expired, 30000))
+        test_fail("%s", process_errors(shop.process));
     product->show("good");
-    if (!process_wait_for(sidecar, "holds the lease", 60000))
-        test_fail("%s", process_errors(sidecar));
-    assert_int_equal(process_stop(sidecar, 20000), 0);
-    assert_null(strstr(process_errors(sidecar), PASSWORD));
+    if (!process_wait_for(shop.process, "holds the lease", 60000))
+        test_fail("%s", process_errors(shop.process));
+    sidecar_stop(&shop);
+    assert_null(strstr(process_errors(shop.process), PASSWORD));
     assert_null(strstr(page.errors, PASSWORD));
 }
 

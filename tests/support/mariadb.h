@@ -12,7 +12,8 @@ const char *mariadb_server_url(void);
 /** @return why there is no server; NULL where there is one. */
 const char *mariadb_skip_reason(void);
 
-/** Create an empty database, dropping one of that name. @return its URL as superuser. */
+/** Create an empty database, dropping one of that name and what was granted on its tables.
+ * @return its URL as superuser. */
 const char *mariadb_database(const char *name);
 
 /** Run one or more statements, committed; the test fails at an error. @return the rows of all as

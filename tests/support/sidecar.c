@@ -2,6 +2,7 @@
 #include "tests/support/sidecar.h"
 
 #include "tests/support/database.h"
+#include "tests/support/roles.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +27,19 @@ static void sidecar_schemas(void)
     test_write_file(test_path("schemas/extra.schema.json"), schema);
 }
 
+/* "relay", "agent" or "run", as the printed roles end. */
+static const char *sidecar_role(const char *entries)
+{
+    bool publishes = strstr(entries, "publish:") != NULL;
+    bool applies = strstr(entries, "apply:") != NULL;
+    return publishes && applies ? "run" : publishes ? "relay" : "agent";
+}
+
+static void sidecar_configure(const char *path, const char *name, const char *url, const char *rest)
+{
+    test_write_file(path, test_format("service: %s\ndatabase: \"%s\"\n%s", name, url, rest));
+}
+
 struct sidecar sidecar_make_at(const char *bootstrap, const char *name, const char *url,
                                const char *entries)
 {
@@ -35,12 +49,18 @@ struct sidecar sidecar_make_at(const char *bootstrap, const char *name, const ch
         .database = strncmp(url, "sqlite:", 7) == 0 ? url + 7 : NULL,
         .config = test_path("%s.yaml", name),
     };
+    const char *rest = test_format(NO_LISTEN "log: {level: debug, format: logfmt}\n"
+                                             "kafka: {bootstrap.servers: \"%s\"}\n"
+                                             "topic_prefix: \"%s.\"\n%s",
+                                   bootstrap, test_name(), entries);
     sidecar_schemas();
-    test_write_file(sidecar.config, test_format("service: %s\ndatabase: \"%s\"\n" NO_LISTEN
-                                                "log: {level: debug, format: logfmt}\n"
-                                                "kafka: {bootstrap.servers: \"%s\"}\n"
-                                                "topic_prefix: \"%s.\"\n%s",
-                                                name, url, bootstrap, test_name(), entries));
+    if (sidecar.database == NULL) {
+        sidecar.admin = test_path("%s-admin.yaml", name);
+        sidecar_configure(sidecar.admin, name, url, rest);
+        sidecar.login = test_format("%s_%s", name, sidecar_role(entries));
+        url = roles_url(url, sidecar.login);
+    }
+    sidecar_configure(sidecar.config, name, url, rest);
     return sidecar;
 }
 
@@ -60,11 +80,22 @@ struct sidecar sidecar_make(struct kafka *kafka, const char *name, const char *d
     return sidecar;
 }
 
+void sidecar_grant(const struct sidecar *sidecar)
+{
+    if (sidecar->admin == NULL)
+        return;
+    roles_grant(sidecar->admin, sidecar->url);
+    (void)roles_login(sidecar->url, sidecar->login,
+                      test_format("keepstep%s", strrchr(sidecar->login, '_')));
+}
+
 void sidecar_init(const struct sidecar *sidecar, const char *argument)
 {
+    const char *config = sidecar->admin != NULL ? sidecar->admin : sidecar->config;
+    sidecar_grant(sidecar);
     struct process_result result = argument == NULL
-                                       ? PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", sidecar->config)
-                                       : PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", sidecar->config,
+                                       ? PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", config)
+                                       : PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", config,
                                                      argument);
     if (result.exit_code != 0)
         test_fail("keepstep init of %s ended with %d: %s", sidecar->name, result.exit_code,

@@ -11,9 +11,11 @@
 
 struct sidecar {
     const char *name;
-    const char *url;      /* of its database */
+    const char *url;      /* of its database, a server's as administrator */
     const char *database; /* its path, where it is a file */
-    const char *config;   /* path */
+    const char *config;   /* path; its login on a server has the role alone that it needs */
+    const char *login;    /* of a server, otherwise NULL: what `config` connects as */
+    const char *admin;    /* path of the configuration for `init` on a server, otherwise NULL */
     struct process *process;
     int starts;
 };
@@ -24,7 +26,9 @@ struct sidecar {
 struct sidecar sidecar_make(struct kafka *kafka, const char *name, const char *ddl,
                             const char *entries);
 
-/** The same on the database of a URL, made before. */
+/** The same on the database of a URL, made before. On a server `init` runs with that URL, and all
+ * else as NAME_relay, NAME_agent or, where it publishes and applies, NAME_run: logins that hold the
+ * role of that name as `init --print-sql` prints it, and no other right. */
 struct sidecar sidecar_make_on(struct kafka *kafka, const char *name, const char *url,
                                const char *entries);
 
@@ -32,7 +36,10 @@ struct sidecar sidecar_make_on(struct kafka *kafka, const char *name, const char
 struct sidecar sidecar_make_at(const char *bootstrap, const char *name, const char *url,
                                const char *entries);
 
-/** Run `keepstep init` with further arguments; the test fails where it fails. */
+/** On a server roles_grant() as administrator, and its login; nothing for a file. */
+void sidecar_grant(const struct sidecar *sidecar);
+
+/** sidecar_grant(), then `keepstep init` with a further argument; the test fails where it fails. */
 void sidecar_init(const struct sidecar *sidecar, const char *argument);
 
 /** Let its metrics be had at a free port; before it starts. @return the port. */
