@@ -1,4 +1,5 @@
 /* A team that already runs Debezium: its PostgreSQL connector writes, our agent alone applies. */
+#include "tests/support/database.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/sidecar.h"
 
@@ -30,16 +31,28 @@ static const char table[] =
     "photo bytea, born date, opens time, at timestamptz, local timestamp, active boolean, "
     "note text)";
 
-/* As SQLite keeps what the connector published. */
-static const char in_sqlite[] =
-    "SELECT id, email, price, wild, hex(photo), born, opens, at, local, active, length(note) "
-    "FROM customers ORDER BY id";
-static const char in_postgresql[] =
-    "SELECT id, email, price, wild, upper(encode(photo, 'hex')), born, "
-    "to_char(opens, 'HH24:MI:SS.US'), "
-    "to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
-    "to_char(local, 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), active::int, length(note) "
-    "FROM customers ORDER BY id";
+/* The rows of the source and of each copy in one spelling, SQLite's. */
+static const char *const rows_in[] = {
+    [DATABASE_SQLITE] = "SELECT id, email, price, wild, hex(photo), born, opens, at, local, "
+                        "active, length(note) FROM customers ORDER BY id",
+    [DATABASE_POSTGRESQL] =
+        "SELECT id, email, price, wild, upper(encode(photo, 'hex')), born, "
+        "to_char(opens, 'HH24:MI:SS.US'), "
+        "to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
+        "to_char(local, 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), active::int, length(note) "
+        "FROM customers ORDER BY id",
+    [DATABASE_MARIADB] =
+        "SELECT id, email, REGEXP_REPLACE(price, '0{28}$', ''), "
+        "TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM wild)), hex(photo), born, "
+        "CAST(opens AS TIME(6)), CONCAT(REPLACE(CAST(at AS DATETIME(6)), ' ', 'T'), 'Z'), "
+        "REPLACE(CAST(local AS DATETIME(6)), ' ', 'T'), active + 0, CHAR_LENGTH(note) "
+        "FROM customers ORDER BY id"};
+static const char *const names[] = {
+    [DATABASE_SQLITE] = "lite", [DATABASE_POSTGRESQL] = "post", [DATABASE_MARIADB] = "maria"};
+
+#define COPIES (sizeof names / sizeof names[0])
+
+static struct sidecar copies[COPIES];
 
 static void fetch_or_skip(void)
 {
@@ -103,20 +116,40 @@ static struct process *start_connect(struct kafka *kafka, const char *database, 
     return process_start("connect", argv, NULL);
 }
 
+static void start_copies(struct kafka *kafka, const char *topic)
+{
+    const char *entries = test_format("apply:\n  customer: {table: customers, topic: %s, "
+                                      "partitions: 1, format: debezium}\n",
+                                      topic);
+    for (size_t i = 0; i < COPIES; i++)
+        copies[i] = sidecar_make_on(kafka, names[i], database_make((enum database_kind)i, names[i]),
+                                    entries);
+    test_write_file(test_path("schemas/customer.schema.json"), schema);
+    kafka_create_topic(kafka, topic, 1, "max.message.bytes=4000000");
+    for (size_t i = 0; i < COPIES; i++)
+        sidecar_begin(&copies[i]);
+}
+
+static void expect_in_copies(const char *const sql[COPIES], const char *rows,
+                             const struct process *connect)
+{
+    for (size_t i = 0; i < COPIES; i++) {
+        if (!database_wait_for(copies[i].url, sql[i], rows, APPLIED_MS))
+            test_fail("%s has\n%sinstead of\n%s%s\n%s", names[i],
+                      database_text(copies[i].url, sql[i]), rows, process_errors(copies[i].process),
+                      process_output(connect));
+    }
+}
+
 static void changes_of_debezium_are_applied(bool schemas)
 {
+    static const char count[] = "SELECT count(*) FROM customers";
+    static const char parked[] = "SELECT count(*) FROM keepstep_parked";
     const char *database = schemas ? "described" : "bare";
     fetch_or_skip();
     struct kafka *kafka = kafka_start();
     const char *source = source_or_skip(database);
-    const char *topic = test_format("%s.public.customers", test_name());
-    struct sidecar billing = sidecar_make(
-        kafka, "billing", NULL,
-        test_format("apply:\n  customer: {table: customers, topic: %s, partitions: 1, "
-                    "format: debezium}\n",
-                    topic));
-    test_write_file(test_path("schemas/customer.schema.json"), schema);
-    kafka_create_topic(kafka, topic, 1, "max.message.bytes=4000000");
+    start_copies(kafka, test_format("%s.public.customers", test_name()));
     postgresql_execute(source,
                        "INSERT INTO customers VALUES (1, 'sally@acme.com', 12.50, "
                        "123456789012345678901234567890.5, '\\x00ff', '2026-01-01', "
@@ -125,20 +158,15 @@ static void changes_of_debezium_are_applied(bool schemas)
                        "'9999-12-31 23:59:59.999999+00', '1970-01-01', false, NULL), "
                        "(3, 'gone', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)");
     struct process *connect = start_connect(kafka, database, schemas);
-    sidecar_begin(&billing);
-    if (!sqlite_wait_for(billing.database, "SELECT count(*) FROM customers", "3\n", APPLIED_MS))
-        test_fail("the snapshot does not arrive: %s\n%s", process_errors(billing.process),
-                  process_output(connect));
+    expect_in_copies((const char *const[]){count, count, count}, "3\n", connect);
     /* Row 1 keeps its note: the connector calls a large value that did not change unavailable. */
     postgresql_execute(source, "UPDATE customers SET email = 'sally@noanswer.org' WHERE id = 1");
     postgresql_execute(source, "UPDATE customers SET id = 4, active = NULL WHERE id = 2");
     postgresql_execute(source, "DELETE FROM customers WHERE id = 3");
-    const char *expected = postgresql_text(source, in_postgresql);
-    if (!sqlite_wait_for(billing.database, in_sqlite, expected, APPLIED_MS))
-        test_fail("billing has\n%sinstead of\n%s%s", sqlite_text(billing.database, in_sqlite),
-                  expected, process_errors(billing.process));
-    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 0);
-    sidecar_stop(&billing);
+    expect_in_copies(rows_in, postgresql_text(source, rows_in[DATABASE_POSTGRESQL]), connect);
+    expect_in_copies((const char *const[]){parked, parked, parked}, "0\n", connect);
+    for (size_t i = 0; i < COPIES; i++)
+        sidecar_stop(&copies[i]);
     (void)process_stop(connect, 30000);
 }
 
