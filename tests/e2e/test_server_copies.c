@@ -151,10 +151,52 @@ static void events_that_wait_for_another_are_applied_once_it_is_there(void **sta
     stop_copies();
 }
 
+/* A session sets its own time limit of 60 s; a trigger of the copy's table shortens it in the
+ * agent's own session, and keeps a later row waiting in the server. */
+static const char *const slow_triggers[] = {
+    "CREATE TABLE slow(name VARCHAR(100)); INSERT INTO slow VALUES ('slow');"
+    "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN"
+    " IF new.name = 'limit' THEN PERFORM set_config('statement_timeout', '300ms', false); END IF;"
+    " PERFORM pg_sleep(30) FROM slow WHERE slow.name = new.name;"
+    " RETURN new; END $$;"
+    "CREATE TRIGGER wait BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION wait()",
+    "CREATE TABLE slow(name VARCHAR(100)); INSERT INTO slow VALUES ('slow');"
+    "CREATE TRIGGER wait BEFORE INSERT ON items FOR EACH ROW BEGIN NOT ATOMIC"
+    " IF new.name = 'limit' THEN SET SESSION max_statement_time = 0.3; END IF;"
+    " IF EXISTS (SELECT 1 FROM slow WHERE slow.name = new.name) THEN DO SLEEP(30); END IF; END"};
+static const char *const limit_errors[] = {"due to statement timeout",
+                                           "max_statement_time exceeded"};
+
+static void a_statement_that_the_server_ends_for_its_time_is_tried_again_until_it_ends(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    start_copies(kafka, tables, "apply:\n  item: {table: items, partitions: 1}\n");
+    for (size_t i = 0; i < COPIES; i++) {
+        sidecar_begin(&copies[i]);
+        (void)database_text(copies[i].url, slow_triggers[i]);
+    }
+    produce_row(kafka, "item", 1, "limit", "1");
+    expect("SELECT id, name FROM items", "1|limit\n");
+    produce_row(kafka, "item", 2, "slow", "2");
+    for (size_t i = 0; i < COPIES; i++) {
+        if (!process_wait_for(copies[i].process, limit_errors[i], APPLIED_MS))
+            test_fail("%s: %s", names[i], process_errors(copies[i].process));
+        (void)database_text(copies[i].url, "DELETE FROM slow");
+    }
+    produce_row(kafka, "item", 3, "after", "3");
+    expect("SELECT id, name FROM items ORDER BY id", "1|limit\n2|slow\n3|after\n");
+    expect("SELECT count(*) FROM keepstep_parked", "0\n");
+    stop_copies();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(formats_of_other_programs_are_applied_on_both_servers, 300),
+        TEST_WITH_LIMIT(a_statement_that_the_server_ends_for_its_time_is_tried_again_until_it_ends,
+                        180),
         TEST_WITH_LIMIT(events_that_wait_for_another_are_applied_once_it_is_there, 300),
     };
     return TEST_RUN(tests);
