@@ -192,6 +192,22 @@ static enum status run_send(struct run *run, struct error *err)
     return status;
 }
 
+/* An error that has REWRITTEN_MARK, in words. */
+static enum status run_judge(const struct run *run, enum status status, struct error *err)
+{
+    const struct entity_schema *schema = run->table->mapping->schema;
+    const char *mark = status == STATUS_REJECT ? strstr(err->text, REWRITTEN_MARK) : NULL;
+    size_t column = mark == NULL ? SIZE_MAX : strtoul(mark + strlen(REWRITTEN_MARK), NULL, 10);
+    if (column >= schema->column_count || !column_form_rewrites(run->table->columns[column].form))
+        return status;
+    error_clear(err);
+    return store_postgresql_hold(
+        run->changes[0],
+        "jsonb would rewrite this JSON: publish it from a jsonb column, or "
+        "declare as json or text the column",
+        schema->columns[column].name, err);
+}
+
 enum status store_postgresql_apply(struct store *store, const struct mapping *mapping,
                                    const struct change *const *changes, size_t count,
                                    size_t *ret_failed, struct error *err)
@@ -226,6 +242,7 @@ enum status store_postgresql_apply(struct store *store, const struct mapping *ma
         error_clear(&ignored); /* the way back to the savepoint needs a pipeline without an error */
     if (status == STATUS_OK)
         *ret_failed = count;
+    status = run_judge(&run, status, err);
     free(run.statements);
     return status;
 }

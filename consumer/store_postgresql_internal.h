@@ -266,6 +266,11 @@ enum status store_postgresql_hold(const struct change *change, const char *why, 
 /** @return the form in which this database type keeps this column type, or NULL. */
 const struct column_form *column_form_find(enum column_type type, const char *typname);
 
+/** @return whether the type rewrites what it is given, as jsonb does. Where a value would not come
+ * back as it was, a row statement fails with REWRITTEN_MARK and the column's index in the text. */
+bool column_form_rewrites(const struct column_form *form);
+#define REWRITTEN_MARK "keepstep: rewritten column "
+
 /** @return the form of a column that prepare creates. */
 const struct column_form *column_form_created(enum column_type type);
 

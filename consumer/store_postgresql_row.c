@@ -31,6 +31,7 @@ static const struct column_form column_forms[] = {
     {COLUMN_UUID, "uuid", "uuid", WIRE_TEXT, 0, 0},
     {COLUMN_JSON, "json", "json", WIRE_TEXT, 0, 0},
     {COLUMN_JSON, "text", "text", WIRE_TEXT, 0, 0},
+    {COLUMN_JSON, "jsonb", "jsonb", WIRE_TEXT, 0, 0},
 };
 
 const struct column_form *column_form_find(enum column_type type, const char *typname)
@@ -75,10 +76,25 @@ size_t store_postgresql_order(const struct entity_schema *schema, enum row_form 
     return count;
 }
 
-/* "run.c3::numeric": an array's element as the column's type. */
+bool column_form_rewrites(const struct column_form *form)
+{
+    return strcmp(form->typname, "jsonb") == 0;
+}
+
+/* "run.c3::numeric": an array's element as the column's type. A text that
+ * would not come back as it was is an error, which reads the element, or the planner raised it. */
 static void append_element(struct buffer *sql, const struct mapped_table *table, size_t index)
 {
-    buffer_append_format(sql, "run.c%zu::%s", index, table->columns[index].form->declared);
+    const struct column_form *form = table->columns[index].form;
+    if (column_form_rewrites(form))
+        buffer_append_format(sql,
+                             "CASE WHEN run.c%zu::%s::text COLLATE \"C\" <> run.c%zu "
+                             "THEN ('" REWRITTEN_MARK
+                             "%zu' || left(run.c%zu, 0))::int::text::%s ELSE ",
+                             index, form->declared, index, index, index, form->declared);
+    buffer_append_format(sql, "run.c%zu::%s", index, form->declared);
+    if (column_form_rewrites(form))
+        buffer_append_text(sql, " END");
 }
 
 /* "unnest($1::bigint[], …) AS run(c0, …)" */

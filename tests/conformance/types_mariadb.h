@@ -264,6 +264,7 @@ static const struct type_column mariadb_columns[] = {
     {.native = "TIME", .values = mariadb_whole_times},
     {.native = "UUID", .values = mariadb_uuids},
     {.native = "JSON", .values = mariadb_jsons},
+    {.native = "JSON", .kept = "jsonb", .values = mariadb_jsons},
     {.native = "INET6", .values = mariadb_addresses},
     {.native = "INET6", .by_hand = "text", .values = mariadb_addresses},
     {.native = "POINT", .values = mariadb_points},

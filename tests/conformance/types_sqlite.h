@@ -180,6 +180,7 @@ static const struct type_column sqlite_columns[] = {
     {.native = "VARCHAR(5)", .values = sqlite_short_texts},
     {.native = "BLOB", .values = sqlite_bytes},
     {.native = "JSON", .values = sqlite_jsons},
+    {.native = "JSON", .kept = "jsonb", .values = sqlite_jsons},
     {.native = "DATETIME", .values = sqlite_date_times},
     {.native = "TIMESTAMP", .values = sqlite_date_times},
     {.native = "TEXT", .by_hand = "date-time", .values = sqlite_date_times},

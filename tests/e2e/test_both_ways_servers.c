@@ -13,14 +13,16 @@
 #define SHARED     8 /* keys 0 to 7: both write them */
 #define OWN        3 /* rows of each service that only its clients count up */
 #define SCRIPT_MAX ((size_t)4 * 1024 * 1024)
-#define ROWS       "SELECT id, name, amount FROM items ORDER BY id"
+#define ROWS       "SELECT id, name, amount, details FROM items ORDER BY id"
+#define DETAILS    "'{\"of\":\"%s\", \"in\":[%d,1.50]}'" /* which PostgreSQL's jsonb rewrites */
 
 /* A value of a writer that is replaced by an older one of the same writer is noted; what is undone
  * to a savepoint is not. */
 static const char *const ddl[] = {
     [DATABASE_POSTGRESQL] =
         "CREATE SEQUENCE numbers;"
-        "CREATE TABLE items (id bigint PRIMARY KEY, name text NOT NULL, amount bigint);"
+        "CREATE TABLE items (id bigint PRIMARY KEY, name text NOT NULL, amount bigint, "
+        "details jsonb);"
         "CREATE TABLE steps_back (id bigint, name text, was bigint, became bigint);"
         "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " INSERT INTO steps_back VALUES (new.id, new.name, old.amount, new.amount);"
@@ -30,7 +32,7 @@ static const char *const ddl[] = {
     [DATABASE_MARIADB] =
         "CREATE SEQUENCE numbers;"
         "CREATE TABLE items (id BIGINT PRIMARY KEY, name VARCHAR(100) CHARACTER SET utf8mb4 "
-        "NOT NULL, amount BIGINT);"
+        "NOT NULL, amount BIGINT, details JSON);"
         "CREATE TABLE steps_back (id BIGINT, name VARCHAR(100), was BIGINT, became BIGINT);"
         "CREATE TRIGGER note AFTER UPDATE ON items FOR EACH ROW INSERT INTO steps_back "
         "SELECT new.id, new.name, old.amount, new.amount FROM DUAL "
@@ -46,6 +48,17 @@ struct two {
     int failed[2];
 };
 
+static void add_details(void)
+{
+    static const char properties[] = "\"properties\":{";
+    const char *path = test_path("schemas/item.schema.json");
+    const char *schema = test_read_file(path);
+    const char *place = strstr(schema, properties) + strlen(properties);
+    test_write_file(path, test_format("%.*s\"details\":{\"type\":[\"string\",\"null\"],"
+                                      "\"x-keepstep-type\":\"json\"},%s",
+                                      (int)(place - schema), schema, place));
+}
+
 static void two_begin(struct two *two, enum database_kind kind)
 {
     static const char *const names[] = {"left", "right"};
@@ -55,10 +68,12 @@ static void two_begin(struct two *two, enum database_kind kind)
         const char *url = database_make(kind, names[i]);
         (void)database_text(url, ddl[kind]);
         two->services[i] = sidecar_make_on(two->kafka, names[i], url, ENTRIES);
+        if (i == 0)
+            add_details();
         two->all[i] = &two->services[i];
         sidecar_begin(&two->services[i]);
         for (int j = 0; j < OWN; j++)
-            (void)database_text(url, test_format("INSERT INTO items VALUES (%d, '%s', 0)",
+            (void)database_text(url, test_format("INSERT INTO items VALUES (%d, '%s', 0, NULL)",
                                                  100 + i * 100 + j, names[i]));
     }
 }
@@ -77,15 +92,15 @@ static void append_shared(struct buffer *script, enum database_kind kind, const 
     }
     buffer_append_text(script, "BEGIN;\n");
     if (what < 4)
-        buffer_append_format(script, "INSERT INTO items VALUES (%d, '%s', NULL) %s;\n", id, writer,
-                             postgresql ? "ON CONFLICT DO NOTHING"
-                                        : "ON DUPLICATE KEY UPDATE id = items.id");
+        buffer_append_format(
+            script, "INSERT INTO items VALUES (%d, '%s', NULL, NULL) %s;\n", id, writer,
+            postgresql ? "ON CONFLICT DO NOTHING" : "ON DUPLICATE KEY UPDATE id = items.id");
     else
         buffer_append_format(script, "SELECT id FROM items WHERE id = %d FOR UPDATE;\n", id);
     buffer_append_format(script,
-                         "UPDATE items SET name = '%s', amount = nextval(%s) WHERE id = %d;\n"
-                         "COMMIT;\n",
-                         writer, postgresql ? "'numbers'" : "numbers", id);
+                         "UPDATE items SET name = '%s', amount = nextval(%s), details = " DETAILS
+                         " WHERE id = %d;\nCOMMIT;\n",
+                         writer, postgresql ? "'numbers'" : "numbers", writer, what, id);
 }
 
 static void start_client(struct two *two, int service, int client)
@@ -98,8 +113,10 @@ static void start_client(struct two *two, int service, int client)
         if (load_random(&seed, 2) == 0) {
             append_shared(&script, two->kind, sidecar->name, &seed);
         } else {
-            buffer_append_format(&script, "UPDATE items SET amount = amount + 1 WHERE id = %d;\n",
-                                 100 + service * 100 + load_random(&seed, OWN));
+            buffer_append_format(&script,
+                                 "UPDATE items SET amount = amount + 1, details = " DETAILS
+                                 " WHERE id = %d;\n",
+                                 sidecar->name, i, 100 + service * 100 + load_random(&seed, OWN));
             two->counted[service]++;
         }
         buffer_append_text(&script, two->kind == DATABASE_POSTGRESQL ? "SELECT pg_sleep(0.005);\n"
@@ -146,6 +163,7 @@ static void two_services_end_equal(enum database_kind kind)
     load_settle(two.kafka, "item", two.all, two.all, 60000);
     const char *rows = database_text(two.services[0].url, ROWS);
     load_assert_rows("right", rows, database_text(two.services[1].url, ROWS));
+    assert_non_null(strstr(rows, "1.50"));
     for (int i = 0; i < 2; i++) {
         const char *steps_back = database_text(two.services[i].url, "SELECT * FROM steps_back");
         if (steps_back[0] != '\0')

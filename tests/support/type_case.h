@@ -22,6 +22,7 @@ struct type_column {
     const char *by_hand; /* x-keepstep-type, where `keepstep schema table` does not know it */
     const char *before;  /* a statement that makes the type; NULL: none is needed */
     const char *reader;  /* canonical text of the column $ in the source; NULL: by schema type */
+    const char *kept;    /* the native type at a PostgreSQL copy; NULL: as the agent makes it */
     bool is_key;
     enum type_generator generator;
     const struct type_value *values; /* the last has no name */

@@ -110,6 +110,11 @@ void type_copy_apply(struct type_copy *copy, struct type_run *run)
     bool applied[TYPE_VALUES_MAX] = {false};
     struct error err = ERROR_INIT;
     const struct mapping mapping = {.schema = run->schema, .entry = &run->entry};
+    if (copy->kind == DATABASE_POSTGRESQL && run->column->kept != NULL)
+        session_run(copy->session,
+                    test_format("CREATE TABLE %s (id bigint PRIMARY KEY, v %s)", run->name,
+                                run->column->kept),
+                    NULL);
     enum status status = copy->ops->prepare(copy->store, &mapping, &err);
     if (status == STATUS_FATAL) {
         type_case_refuse(run, copy->kind, NULL, "agent, at its start", err.text);

@@ -75,8 +75,10 @@ static const char surprises[] =
     "  `timestamp`, unless the schema says `date-time`, which takes it for UTC.\n"
     "- `jsonb` is published as PostgreSQL prints it: members sorted, the last of equal names, "
     "blanks of its own. `json` and\n"
-    "  MariaDB's `JSON` keep the text. So a local copy's column is refused where it is `jsonb`: "
-    "declare it `json` or `text`.\n"
+    "  MariaDB's `JSON` keep the text. A local copy's column may be `jsonb`, for what comes from "
+    "`jsonb`: an event whose text\n"
+    "  it would write otherwise is held there. Where it is not `jsonb` at every service that "
+    "writes it, declare it `json`.\n"
     "- A CHAR(n) of MariaDB has lost the blanks at its end before anyone can read them; "
     "PostgreSQL's pads, and is refused.\n"
     "- Years before 1 and after 9999, infinite times, 24:00:00, and days that are in no calendar "
@@ -115,7 +117,10 @@ static void append_result(struct buffer *out, const struct type_matrix *matrix,
     const struct type_column *column = result->column;
     buffer_append_text(out, "| `");
     append_text(out, column->native);
-    buffer_append_text(out, column->is_key ? "` as a key |" : "` |");
+    buffer_append_text(out, column->is_key ? "` as a key" : "`");
+    if (column->kept != NULL)
+        buffer_append_format(out, ", at a PostgreSQL copy `%s`", column->kept);
+    buffer_append_text(out, " |");
     buffer_append_format(out, " %s |", result->schema_type == NULL ? "–" : result->schema_type);
     for (size_t i = 0; i < TYPE_DATABASES; i++)
         append_cell(out, result, i, matrix->note_count);
