@@ -9,44 +9,48 @@ static enum status store_mariadb_meta(struct store *store, struct store_meta *re
                                       struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     int64_t version = 0;
     bool row = false;
 
     *ret_meta = (struct store_meta){0};
-    enum status status = store_mariadb_number(
-        self, STATEMENT_META_READ, PARAMETERS(parameter_text("schema_version")), 0, &version, err);
+    enum status status = store_mariadb_number(self, STATEMENT_META_READ,
+                                              PARAMETERS(mariadb_text(slice_of("schema_version"))),
+                                              0, &version, err);
     if (status == STATUS_OK)
         status = store_mariadb_start(self, STATEMENT_META_READ,
-                                     PARAMETERS(parameter_text("copy_id")), &statement, &row, err);
+                                     PARAMETERS(mariadb_text(slice_of("copy_id"))), &statement,
+                                     &row, err);
     if (status == STATUS_OK && row)
-        store_mariadb_copy(statement, 0, ret_meta->copy_id, sizeof ret_meta->copy_id);
+        mariadb_statement_copy(statement, 0, ret_meta->copy_id, sizeof ret_meta->copy_id);
     ret_meta->schema_version = (int)version;
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     if (status == STATUS_OK && self->has_outbox) {
         status = store_mariadb_start(self, STATEMENT_LOOK_INCARNATION, NULL, 0, &statement, &row,
                                      err);
         if (status == STATUS_OK && row)
-            store_mariadb_copy(statement, 0, ret_meta->incarnation, sizeof ret_meta->incarnation);
+            mariadb_statement_copy(statement, 0, ret_meta->incarnation,
+                                   sizeof ret_meta->incarnation);
         if (status == STATUS_OK)
-            store_mariadb_end(statement);
+            mariadb_statement_end(statement);
     }
     store_mariadb_release(self);
     return status;
 }
 
 static enum status fence_write(struct store_mariadb *self, const struct fence *fence,
-                               int64_t *ret_changes, struct error *err)
+                               uint64_t *ret_changes, struct error *err)
 {
-    struct parameter topic = parameter_text(fence->topic);
-    struct parameter partition = parameter_integer(fence->partition);
-    struct parameter epoch = parameter_integer(fence->epoch);
-    struct parameter revision = parameter_integer(fence->revision);
-    struct parameter old_offset = parameter_integer(fence->old_offset);
-    struct parameter new_offset = parameter_integer(fence->new_offset);
-    struct parameter stopped = parameter_bytes(fence->stopped == NULL ? "" : fence->stopped);
-    struct parameter revise = parameter_integer(fence->revise);
-    struct parameter now = parameter_integer(clock_wall_us());
+    struct mariadb_parameter topic = mariadb_text(slice_of(fence->topic));
+    struct mariadb_parameter partition = mariadb_integer(fence->partition);
+    struct mariadb_parameter epoch = mariadb_integer(fence->epoch);
+    struct mariadb_parameter revision = mariadb_integer(fence->revision);
+    struct mariadb_parameter old_offset = mariadb_integer(fence->old_offset);
+    struct mariadb_parameter new_offset = mariadb_integer(fence->new_offset);
+    struct mariadb_parameter stopped = mariadb_bytes(
+        slice_of(fence->stopped == NULL ? "" : fence->stopped));
+    struct mariadb_parameter revise = mariadb_integer(fence->revise);
+    struct mariadb_parameter now = mariadb_integer(clock_wall_us());
 
     if (fence->by_epoch_alone)
         return store_mariadb_run(self, STATEMENT_POSITION_FENCE_EPOCH,
@@ -58,24 +62,24 @@ static enum status fence_write(struct store_mariadb *self, const struct fence *f
                                  ret_changes, err);
     return store_mariadb_run(
         self, STATEMENT_POSITION_FENCE,
-        PARAMETERS(new_offset, new_offset, parameter_integer(fence->anchor_offset),
-                   parameter_bytes(fence->anchor_id == NULL ? "" : fence->anchor_id), revise,
-                   stopped, now, topic, partition, old_offset, epoch, revision),
+        PARAMETERS(new_offset, new_offset, mariadb_integer(fence->anchor_offset),
+                   mariadb_bytes(slice_of(fence->anchor_id == NULL ? "" : fence->anchor_id)),
+                   revise, stopped, now, topic, partition, old_offset, epoch, revision),
         ret_changes, err);
 }
 
 static enum status fence_take(struct store_mariadb *self, const struct fence *fence,
                               struct error *err)
 {
-    int64_t changes = 0;
+    uint64_t changes = 0;
     int64_t owned = 0;
     enum status status = fence_write(self, fence, &changes, err);
     if (status != STATUS_OK || changes == 1)
         return status;
     status = store_mariadb_number(self, STATEMENT_POSITION_OWNED,
-                                  PARAMETERS(parameter_text(fence->topic),
-                                             parameter_integer(fence->partition),
-                                             parameter_integer(fence->epoch)),
+                                  PARAMETERS(mariadb_text(slice_of(fence->topic)),
+                                             mariadb_integer(fence->partition),
+                                             mariadb_integer(fence->epoch)),
                                   0, &owned, err);
     if (status != STATUS_OK)
         return status;
@@ -94,8 +98,8 @@ static enum status store_mariadb_begin(struct store *store, const struct fence *
     struct store_mariadb *self = store_mariadb_of(store);
     enum status status = STATUS_OK;
     if (self->applying) /* a rollback could not clear it */
-        status = store_mariadb_run(self, STATEMENT_APPLYING, PARAMETERS(parameter_text(NULL)), NULL,
-                                   err);
+        status = store_mariadb_run(self, STATEMENT_APPLYING,
+                                   PARAMETERS(mariadb_text(slice_of(NULL))), NULL, err);
     self->applying = status != STATUS_OK;
     self->in_transaction = true;
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
@@ -133,11 +137,11 @@ static enum status store_mariadb_prune(struct store *store, const struct prune *
                                        size_t *ret_pruned, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    struct parameter before = parameter_integer(prune->skipped_before_us);
-    struct parameter limit = parameter_integer((int64_t)prune->limit);
-    int64_t changes = 0;
+    struct mariadb_parameter before = mariadb_integer(prune->skipped_before_us);
+    struct mariadb_parameter limit = mariadb_integer((int64_t)prune->limit);
+    uint64_t changes = 0;
     enum status status = store_mariadb_run(
-        self, STATEMENT_KEY_PRUNE, PARAMETERS(parameter_integer(prune->keys_before_us), limit),
+        self, STATEMENT_KEY_PRUNE, PARAMETERS(mariadb_integer(prune->keys_before_us), limit),
         &changes, err);
     if (status == STATUS_OK)
         status = store_mariadb_run(self, STATEMENT_PARKED_PRUNE, PARAMETERS(before, before, limit),

@@ -229,32 +229,32 @@ static enum status column_judge(const struct mapped_table *table, size_t index,
 static enum status column_check(struct store_mariadb *self, struct mapped_table *table,
                                 size_t index, bool *ret_missing, struct error *err)
 {
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     struct catalogue_column found = {0};
     bool row = false;
     enum status status = store_mariadb_start(
         self, STATEMENT_CATALOGUE_COLUMN,
-        PARAMETERS(parameter_text(table->name),
-                   parameter_text(store_mariadb_column_name(table->mapping, index))),
+        PARAMETERS(mariadb_text(slice_of(table->name)),
+                   mariadb_text(slice_of(store_mariadb_column_name(table->mapping, index)))),
         &statement, &row, err);
     if (status != STATUS_OK)
         return status;
     *ret_missing = !row;
     if (row) {
-        store_mariadb_copy(statement, 0, found.data_type, sizeof found.data_type);
-        store_mariadb_copy(statement, 1, found.column_type, sizeof found.column_type);
-        found.nullable = store_mariadb_integer(statement, 2) != 0;
-        found.characters = (uint64_t)store_mariadb_integer(statement, 3);
-        found.octets = (uint64_t)store_mariadb_integer(statement, 4);
-        found.precision = (uint32_t)store_mariadb_integer(statement, 5);
-        found.scale = (uint32_t)store_mariadb_integer(statement, 6);
-        found.time_digits = store_mariadb_integer(statement, 7);
-        store_mariadb_copy(statement, 8, found.charset, sizeof found.charset);
-        store_mariadb_copy(statement, 9, found.collation, sizeof found.collation);
-        store_mariadb_copy(statement, 10, found.extra, sizeof found.extra);
-        found.generated = store_mariadb_integer(statement, 11) != 0;
+        mariadb_statement_copy(statement, 0, found.data_type, sizeof found.data_type);
+        mariadb_statement_copy(statement, 1, found.column_type, sizeof found.column_type);
+        found.nullable = mariadb_statement_integer(statement, 2) != 0;
+        found.characters = (uint64_t)mariadb_statement_integer(statement, 3);
+        found.octets = (uint64_t)mariadb_statement_integer(statement, 4);
+        found.precision = (uint32_t)mariadb_statement_integer(statement, 5);
+        found.scale = (uint32_t)mariadb_statement_integer(statement, 6);
+        found.time_digits = mariadb_statement_integer(statement, 7);
+        mariadb_statement_copy(statement, 8, found.charset, sizeof found.charset);
+        mariadb_statement_copy(statement, 9, found.collation, sizeof found.collation);
+        mariadb_statement_copy(statement, 10, found.extra, sizeof found.extra);
+        found.generated = mariadb_statement_integer(statement, 11) != 0;
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     if (!row && table->mapping->schema->columns[index].is_key)
         return error_set(err, STATUS_FATAL,
                          "table \"%s\" has no column \"%s\" for the key: add it, or map the "
@@ -276,20 +276,20 @@ static bool is_mapped(const struct mapped_table *table, const char *name, bool a
 static enum status needed_check(struct store_mariadb *self, const struct mapped_table *table,
                                 struct error *err)
 {
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     char needed[STORE_NAME_SIZE] = "";
     bool row = false;
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_NEEDED,
-                                             PARAMETERS(parameter_text(table->name)), &statement,
-                                             &row, err);
+                                             PARAMETERS(mariadb_text(slice_of(table->name))),
+                                             &statement, &row, err);
     while (status == STATUS_OK && row) {
         char name[STORE_NAME_SIZE];
-        store_mariadb_copy(statement, 0, name, sizeof name);
-        if (store_mariadb_integer(statement, 1) != 0 && !is_mapped(table, name, false))
+        mariadb_statement_copy(statement, 0, name, sizeof name);
+        if (mariadb_statement_integer(statement, 1) != 0 && !is_mapped(table, name, false))
             memcpy(needed, name, sizeof needed);
-        status = store_mariadb_next(statement, &row, err);
+        status = mariadb_statement_next(statement, &row, err);
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     if (status == STATUS_OK && needed[0] != '\0')
         status = error_set(err, STATUS_FATAL,
                            "column \"%s\" of table \"%s\" must not be NULL and is not in the "
@@ -323,24 +323,24 @@ static enum status indexes_check(struct store_mariadb *self, struct mapped_table
 {
     struct index_check check = {.only_key = true};
     size_t key_count = table->mapping->schema->key_count;
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_INDEXES,
-                                             PARAMETERS(parameter_text(table->name)), &statement,
-                                             &row, err);
+                                             PARAMETERS(mariadb_text(slice_of(table->name))),
+                                             &statement, &row, err);
     while (status == STATUS_OK && row) {
         char name[STORE_NAME_SIZE];
-        store_mariadb_copy(statement, 0, name, sizeof name);
+        mariadb_statement_copy(statement, 0, name, sizeof name);
         if (strcmp(name, check.name) != 0)
             index_close(&check, key_count);
         memcpy(check.name, name, sizeof check.name);
-        store_mariadb_copy(statement, 1, name, sizeof name);
+        mariadb_statement_copy(statement, 1, name, sizeof name);
         check.columns++;
-        check.only_key = check.only_key && store_mariadb_integer(statement, 2) == 0 &&
+        check.only_key = check.only_key && mariadb_statement_integer(statement, 2) == 0 &&
                          is_mapped(table, name, true);
-        status = store_mariadb_next(statement, &row, err);
+        status = mariadb_statement_next(statement, &row, err);
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     index_close(&check, key_count);
     table->upserts = !check.other_found;
     if (status == STATUS_OK && !check.key_found)
@@ -355,21 +355,21 @@ static enum status indexes_check(struct store_mariadb *self, struct mapped_table
 static enum status cascade_check(struct store_mariadb *self, const struct mapped_table *table,
                                  struct error *err)
 {
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     char name[STORE_NAME_SIZE] = "";
     char child[STORE_NAME_SIZE] = "";
     bool row = false;
-    struct parameter table_name = parameter_text(table->name);
+    struct mariadb_parameter table_name = mariadb_text(slice_of(table->name));
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_CASCADE,
                                              PARAMETERS(table_name, table_name), &statement, &row,
                                              err);
     if (status != STATUS_OK)
         return status;
     if (row) {
-        store_mariadb_copy(statement, 0, name, sizeof name);
-        store_mariadb_copy(statement, 1, child, sizeof child);
+        mariadb_statement_copy(statement, 0, name, sizeof name);
+        mariadb_statement_copy(statement, 1, child, sizeof child);
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     if (row)
         return error_set(err, STATUS_FATAL,
                          "the foreign key \"%s\" of table \"%s\" cascades, which MariaDB does "
@@ -394,7 +394,8 @@ enum status store_mariadb_check(struct store_mariadb *self, struct mapped_table 
         status = cascade_check(self, table, err);
     if (status == STATUS_OK)
         status = store_mariadb_number(self, STATEMENT_CATALOGUE_INSERT_TRIGGERS,
-                                      PARAMETERS(parameter_text(table->name)), 0, &triggers, err);
+                                      PARAMETERS(mariadb_text(slice_of(table->name))), 0, &triggers,
+                                      err);
     table->upserts = table->upserts && triggers == 0;
     return status;
 }

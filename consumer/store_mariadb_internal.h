@@ -2,7 +2,7 @@
 #ifndef CONSUMER_STORE_MARIADB_INTERNAL_H
 #define CONSUMER_STORE_MARIADB_INTERNAL_H
 
-#include "common/mariadb_session.h"
+#include "common/mariadb_statement.h"
 #include "consumer/store_row.h"
 
 /** X(constant): a statement of consumer/sql/mariadb, prepared at its first use and kept. */
@@ -57,23 +57,6 @@ enum statement_id {
         STATEMENT_COUNT
 };
 
-#define RESULT_COLUMNS_MAX 16
-
-/** One column of the current row. */
-struct result_column {
-    char *data;
-    size_t size;
-    unsigned long length;
-    my_bool is_null;
-};
-
-/** A prepared statement and its current row, every value as text. */
-struct statement {
-    MYSQL_STMT *handle; /* NULL: not prepared on this session */
-    unsigned int column_count;
-    struct result_column columns[RESULT_COLUMNS_MAX];
-};
-
 /** How rows are written; each form is one array statement of a table. */
 enum row_form {
     ROW_UPSERT,  /* ON DUPLICATE KEY UPDATE; only where the table allows it */
@@ -125,7 +108,7 @@ struct mapped_table {
     const char *name;
     bool upserts; /* no unique index but the mapped key, and no trigger before an insert */
     struct column_limits limits[ENTITY_COLUMNS_MAX];
-    struct statement rows[ROW_FORMS];
+    struct mariadb_statement *rows[ROW_FORMS];
 };
 
 struct store_mariadb {
@@ -136,9 +119,9 @@ struct store_mariadb {
     bool has_outbox;
     bool timestamps_64; /* TIMESTAMP reaches 2106 */
     size_t packet_size; /* the most that the server takes at once */
-    struct statement statements[STATEMENT_COUNT];
-    struct statement key_read;
-    struct statement key_claim;
+    struct mariadb_statement *statements[STATEMENT_COUNT];
+    struct mariadb_statement *key_read;
+    struct mariadb_statement *key_claim;
     struct mapped_table **tables;
     size_t table_count;
     struct column_array arrays[ENTITY_COLUMNS_MAX]; /* of the running chunk */
@@ -151,99 +134,35 @@ static inline struct store_mariadb *store_mariadb_of(struct store *store)
     return (struct store_mariadb *)store;
 }
 
-/** A value to bind. */
-struct parameter {
-    enum { PARAMETER_INTEGER, PARAMETER_TEXT, PARAMETER_BLOB } kind;
-    int64_t integer;
-    struct slice bytes; /* data NULL: NULL is bound */
-};
-
-static inline struct parameter parameter_integer(int64_t integer)
-{
-    return (struct parameter){.kind = PARAMETER_INTEGER, .integer = integer};
-}
-
-static inline struct parameter parameter_text(const char *text)
-{
-    return (struct parameter){.kind = PARAMETER_TEXT, .bytes = slice_of(text)};
-}
-
-static inline struct parameter parameter_slice(struct slice text)
-{
-    return (struct parameter){.kind = PARAMETER_TEXT, .bytes = text};
-}
-
-static inline struct parameter parameter_blob(struct slice bytes)
-{
-    return (struct parameter){.kind = PARAMETER_BLOB, .bytes = bytes};
-}
-
-static inline struct parameter parameter_bytes(const char *text)
-{
-    return parameter_blob(slice_of(text));
-}
-
 /** Two arguments: an array of parameters and its length. */
 #define PARAMETERS(...)                                                                            \
-    (const struct parameter[]){__VA_ARGS__},                                                       \
-        sizeof((const struct parameter[]){__VA_ARGS__}) / sizeof(struct parameter)
+    (const struct mariadb_parameter[]){__VA_ARGS__},                                               \
+        sizeof((const struct mariadb_parameter[]){__VA_ARGS__}) / sizeof(struct mariadb_parameter)
 
 #define PARAMETERS_MAX (PRESENT_KEYS * KEY_COLUMNS_MAX)
 
-/** Prepare a statement that is none of the fixed ones; what was prepared in it is closed. */
-enum status store_mariadb_statement(struct store_mariadb *self, struct statement *statement,
-                                    const char *sql, struct error *err) MUST_CHECK;
-void store_mariadb_statement_close(struct statement *statement);
-
-/** Close it and give back its row. */
-void store_mariadb_statement_free(struct statement *statement);
-
-/** Bind, execute and read the first row. What is bound is borrowed till then. */
-enum status store_mariadb_query(struct statement *statement, const struct parameter *parameters,
-                                size_t count, const char *doing, bool *ret_row,
-                                struct error *err) MUST_CHECK;
-
-/** As store_mariadb_query() with a fixed statement; store_mariadb_end() before the next one.
+/** Query with a fixed statement; mariadb_statement_end() before the next one.
  * @return OK with *ret_row telling whether there is a row. */
 enum status store_mariadb_start(struct store_mariadb *self, enum statement_id id,
-                                const struct parameter *parameters, size_t count,
-                                struct statement **ret_statement, bool *ret_row,
+                                const struct mariadb_parameter *parameters, size_t count,
+                                struct mariadb_statement **ret_statement, bool *ret_row,
                                 struct error *err) MUST_CHECK;
 
-/** Read the next row of a started statement. */
-enum status store_mariadb_next(struct statement *statement, bool *ret_row,
-                               struct error *err) MUST_CHECK;
-
-/** Drop the rows that were not read; NULL is a no-op. */
-void store_mariadb_end(struct statement *statement);
-
-/** Run a statement to its end. @param ret_changes  rows that matched; may be NULL. */
+/** Run a statement to its end. @param ret_matched  rows that did; may be NULL. */
 enum status store_mariadb_run(struct store_mariadb *self, enum statement_id id,
-                              const struct parameter *parameters, size_t count,
-                              int64_t *ret_changes, struct error *err) MUST_CHECK;
+                              const struct mariadb_parameter *parameters, size_t count,
+                              uint64_t *ret_matched, struct error *err) MUST_CHECK;
 
 /** Read the first column of the first row as a number; `absent` where there is no row. */
 enum status store_mariadb_number(struct store_mariadb *self, enum statement_id id,
-                                 const struct parameter *parameters, size_t count, int64_t absent,
-                                 int64_t *ret_number, struct error *err) MUST_CHECK;
+                                 const struct mariadb_parameter *parameters, size_t count,
+                                 int64_t absent, int64_t *ret_number, struct error *err) MUST_CHECK;
 
 /** Outside a transaction: end what a SELECT began, so that no snapshot and no lock stays. */
 void store_mariadb_release(struct store_mariadb *self);
 
-/** Bytes of a column, valid until the next row; data NULL for NULL. */
-struct slice store_mariadb_column(const struct statement *statement, size_t column);
-int64_t store_mariadb_integer(const struct statement *statement, size_t column);
-
-/** Copy a text column into `size` bytes, cut where it is longer. */
-void store_mariadb_copy(const struct statement *statement, size_t column, char *ret_text,
-                        size_t size);
-
-/** Copy a column into an arena; NULL stays NULL. @return false without memory. */
-bool store_mariadb_keep(const struct statement *statement, size_t column, struct arena *arena,
-                        struct slice *ret_bytes) MUST_CHECK;
-
 /** @return the current row for what all stores read alike. */
-struct store_row store_mariadb_row(struct statement *statement);
+struct store_row store_mariadb_row(struct mariadb_statement *statement);
 
 /** @return the prepared table of a mapping's entity type, or NULL. */
 struct mapped_table *store_mariadb_table(struct store_mariadb *self, struct slice entity_type);

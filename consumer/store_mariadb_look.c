@@ -6,27 +6,26 @@
 static enum status look_read(struct look_pass *pass, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(pass->store);
-    struct parameter type = parameter_text(pass->range->schema->entity_type);
-    struct statement *statement = NULL;
+    struct mariadb_parameter type = mariadb_text(slice_of(pass->range->schema->entity_type));
+    struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status;
 
     if (pass->numbered)
         status = store_mariadb_start(self, STATEMENT_LOOK_NUMBERED,
-                                     PARAMETERS(parameter_integer(pass->range->partition),
-                                                parameter_integer((int64_t)pass->range->above),
-                                                type),
+                                     PARAMETERS(mariadb_integer(pass->range->partition),
+                                                mariadb_integer((int64_t)pass->range->above), type),
                                      &statement, &row, err);
     else
         status = store_mariadb_start(self, STATEMENT_LOOK_WAITING, PARAMETERS(type), &statement,
                                      &row, err);
     while (status == STATUS_OK && row && !look_pass_done(pass)) {
-        uint64_t sequence = pass->numbered ? (uint64_t)store_mariadb_integer(statement, 1) : 0;
-        status = look_pass_row(pass, store_mariadb_column(statement, 0), sequence, err);
+        uint64_t sequence = pass->numbered ? (uint64_t)mariadb_statement_integer(statement, 1) : 0;
+        status = look_pass_row(pass, mariadb_statement_column(statement, 0), sequence, err);
         if (status == STATUS_OK)
-            status = store_mariadb_next(statement, &row, err);
+            status = mariadb_statement_next(statement, &row, err);
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     return status;
 }
 

@@ -13,22 +13,21 @@ static enum status park_one(struct store_mariadb *self, struct parked_record *pa
     if (status == STATUS_OK)
         status = store_mariadb_run(
             self, STATEMENT_PARKED_ADD,
-            PARAMETERS(parameter_text(record->topic), parameter_integer(record->partition),
-                       parameter_integer(record->offset), parameter_blob(record->key),
-                       parameter_blob(record->value), parameter_blob(headers),
-                       parameter_integer(parked->state), parameter_blob(reason),
-                       parameter_integer(parked->code), parameter_integer(parked->attempts),
-                       parameter_integer(parked->parked_at_us),
-                       parameter_integer(parked->next_attempt_us)),
+            PARAMETERS(mariadb_text(slice_of(record->topic)), mariadb_integer(record->partition),
+                       mariadb_integer(record->offset), mariadb_bytes(record->key),
+                       mariadb_bytes(record->value), mariadb_bytes(headers),
+                       mariadb_integer(parked->state), mariadb_bytes(reason),
+                       mariadb_integer(parked->code), mariadb_integer(parked->attempts),
+                       mariadb_integer(parked->parked_at_us),
+                       mariadb_integer(parked->next_attempt_us)),
             NULL, err);
     if (status != STATUS_OK)
         return status;
-    parked->parked_id = (int64_t)mysql_stmt_insert_id(
-        self->statements[STATEMENT_PARKED_ADD].handle);
+    parked->parked_id = (int64_t)mysql_insert_id(self->session);
     return store_mariadb_run(self, STATEMENT_BLOCKED_ADD,
-                             PARAMETERS(parameter_blob(type), parameter_blob(key),
-                                        parameter_blob(type), parameter_blob(key),
-                                        parameter_integer(parked->parked_id)),
+                             PARAMETERS(mariadb_bytes(type), mariadb_bytes(key),
+                                        mariadb_bytes(type), mariadb_bytes(key),
+                                        mariadb_integer(parked->parked_id)),
                              NULL, err);
 }
 
@@ -51,32 +50,34 @@ enum status store_mariadb_read_parked(struct store *store, const struct parked_f
                                       size_t *ret_count, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     struct parked_list list = {0};
     bool row = false;
     bool heads = filter->heads_only || filter->due_us > 0;
     int64_t limit = filter->limit == 0 ? INT64_MAX : (int64_t)filter->limit;
-    struct parameter topic = parameter_text(filter->topic == NULL ? "" : filter->topic);
-    struct parameter partition = parameter_integer(filter->partition);
-    struct parameter type = parameter_bytes(filter->entity_type == NULL ? "" : filter->entity_type);
-    struct parameter key = parameter_bytes(filter->entity_key == NULL ? "" : filter->entity_key);
-    struct parameter id = parameter_integer(filter->parked_id);
-    struct parameter due = parameter_integer(filter->due_us);
+    struct mariadb_parameter topic = mariadb_text(
+        slice_of(filter->topic == NULL ? "" : filter->topic));
+    struct mariadb_parameter partition = mariadb_integer(filter->partition);
+    struct mariadb_parameter type = mariadb_bytes(
+        slice_of(filter->entity_type == NULL ? "" : filter->entity_type));
+    struct mariadb_parameter key = mariadb_bytes(
+        slice_of(filter->entity_key == NULL ? "" : filter->entity_key));
+    struct mariadb_parameter id = mariadb_integer(filter->parked_id);
+    struct mariadb_parameter due = mariadb_integer(filter->due_us);
     enum status status = store_mariadb_start(
         self, STATEMENT_PARKED_READ,
-        PARAMETERS(topic, topic, partition, partition,
-                   parameter_integer(filter->entity_type != NULL), type,
-                   parameter_integer(filter->entity_key != NULL), key, id, id, due, due,
-                   parameter_integer(heads), parameter_integer(limit)),
+        PARAMETERS(topic, topic, partition, partition, mariadb_integer(filter->entity_type != NULL),
+                   type, mariadb_integer(filter->entity_key != NULL), key, id, id, due, due,
+                   mariadb_integer(heads), mariadb_integer(limit)),
         &statement, &row, err);
 
     while (status == STATUS_OK && row) {
         struct store_row current = store_mariadb_row(statement);
         status = store_row_add_parked(&current, arena, &list, err);
         if (status == STATUS_OK)
-            status = store_mariadb_next(statement, &row, err);
+            status = mariadb_statement_next(statement, &row, err);
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     store_mariadb_release(self);
     *ret_records = list.records;
     *ret_count = list.count;
@@ -84,7 +85,7 @@ enum status store_mariadb_read_parked(struct store *store, const struct parked_f
 }
 
 /* The next of the entity waits, where it stood behind this one. */
-static enum status parked_promote(struct store_mariadb *self, struct parameter id,
+static enum status parked_promote(struct store_mariadb *self, struct mariadb_parameter id,
                                   struct error *err)
 {
     int64_t next = 0;
@@ -92,7 +93,7 @@ static enum status parked_promote(struct store_mariadb *self, struct parameter i
                                               &next, err);
     if (status != STATUS_OK || next == 0)
         return status;
-    return store_mariadb_run(self, STATEMENT_PARKED_PROMOTE, PARAMETERS(parameter_integer(next)),
+    return store_mariadb_run(self, STATEMENT_PARKED_PROMOTE, PARAMETERS(mariadb_integer(next)),
                              NULL, err);
 }
 
@@ -100,9 +101,9 @@ enum status store_mariadb_edit_parked(struct store *store, const struct parked_r
                                       enum parked_edit edit, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    struct parameter id = parameter_integer(record->parked_id);
+    struct mariadb_parameter id = mariadb_integer(record->parked_id);
     bool skip = edit == PARKED_SET_SKIPPED;
-    int64_t changes = 0;
+    uint64_t changes = 0;
     enum status status = STATUS_OK;
 
     if (skip || edit == PARKED_SET_WAITING)
@@ -117,17 +118,17 @@ enum status store_mariadb_edit_parked(struct store *store, const struct parked_r
         status = store_mariadb_run(self, STATEMENT_PARKED_DELETE, PARAMETERS(id), &changes, err);
     else if (edit == PARKED_ATTEMPT)
         status = store_mariadb_run(self, STATEMENT_PARKED_ATTEMPT,
-                                   PARAMETERS(parameter_integer(record->state),
-                                              parameter_blob(store_or_empty(record->reason)),
-                                              parameter_integer(record->code),
-                                              parameter_integer(record->attempts),
-                                              parameter_integer(record->next_attempt_us), id),
+                                   PARAMETERS(mariadb_integer(record->state),
+                                              mariadb_bytes(store_or_empty(record->reason)),
+                                              mariadb_integer(record->code),
+                                              mariadb_integer(record->attempts),
+                                              mariadb_integer(record->next_attempt_us), id),
                                    &changes, err);
     else
         status = store_mariadb_run(
             self, STATEMENT_PARKED_STATE,
-            PARAMETERS(parameter_integer(skip ? PARKED_SKIPPED : PARKED_WAITING),
-                       parameter_integer(skip ? record->next_attempt_us : 0), id),
+            PARAMETERS(mariadb_integer(skip ? PARKED_SKIPPED : PARKED_WAITING),
+                       mariadb_integer(skip ? record->next_attempt_us : 0), id),
             &changes, err);
     if (status == STATUS_OK && changes == 0)
         status = error_set_native(err, STATUS_ABORT, 1, "parked record %lld is not there any more",
@@ -146,11 +147,11 @@ static enum status superseded_keep(struct store_mariadb *self, const struct supe
     if (status == STATUS_OK)
         status = store_mariadb_run(
             self, STATEMENT_SUPERSEDED_KEEP,
-            PARAMETERS(parameter_blob(image->entity_type), parameter_blob(image->entity_key),
-                       parameter_blob(image->entity_type), parameter_blob(image->entity_key),
-                       parameter_text(record->topic), parameter_integer(record->partition),
-                       parameter_integer(record->offset), parameter_blob(record->key),
-                       parameter_blob(record->value), parameter_blob(headers)),
+            PARAMETERS(mariadb_bytes(image->entity_type), mariadb_bytes(image->entity_key),
+                       mariadb_bytes(image->entity_type), mariadb_bytes(image->entity_key),
+                       mariadb_text(slice_of(record->topic)), mariadb_integer(record->partition),
+                       mariadb_integer(record->offset), mariadb_bytes(record->key),
+                       mariadb_bytes(record->value), mariadb_bytes(headers)),
             NULL, err);
     arena_done(&arena);
     return status;
@@ -161,9 +162,9 @@ enum status store_mariadb_superseded(struct store *store, enum superseded_edit e
                                      struct superseded_image *ret_image, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    struct parameter type = parameter_blob(image->entity_type);
-    struct parameter key = parameter_blob(image->entity_key);
-    struct statement *statement = NULL;
+    struct mariadb_parameter type = mariadb_bytes(image->entity_type);
+    struct mariadb_parameter key = mariadb_bytes(image->entity_key);
+    struct mariadb_statement *statement = NULL;
     bool row = false;
 
     if (edit == SUPERSEDED_KEEP)
@@ -174,9 +175,9 @@ enum status store_mariadb_superseded(struct store *store, enum superseded_edit e
     enum status status;
     if (edit == SUPERSEDED_NEXT)
         status = store_mariadb_start(self, STATEMENT_SUPERSEDED_NEXT,
-                                     PARAMETERS(parameter_text(image->record.topic),
-                                                parameter_integer(image->record.partition),
-                                                parameter_integer(image->record.offset)),
+                                     PARAMETERS(mariadb_text(slice_of(image->record.topic)),
+                                                mariadb_integer(image->record.partition),
+                                                mariadb_integer(image->record.offset)),
                                      &statement, &row, err);
     else
         status = store_mariadb_start(self, STATEMENT_SUPERSEDED_READ, PARAMETERS(type, key),
@@ -185,7 +186,7 @@ enum status store_mariadb_superseded(struct store *store, enum superseded_edit e
         struct store_row current = store_mariadb_row(statement);
         status = store_row_superseded(&current, arena, ret_image, err);
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     store_mariadb_release(self);
     return status;
 }

@@ -8,45 +8,45 @@
 static enum status load_sequences(struct store_mariadb *self, struct partition_state *state,
                                   struct error *err)
 {
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status = store_mariadb_start(
         self, STATEMENT_SEQUENCE_READ,
-        PARAMETERS(parameter_text(state->topic), parameter_integer(state->partition)), &statement,
-        &row, err);
+        PARAMETERS(mariadb_text(slice_of(state->topic)), mariadb_integer(state->partition)),
+        &statement, &row, err);
     while (status == STATUS_OK && row) {
         struct store_row current = store_mariadb_row(statement);
         status = store_row_add_sequence(&current, state, err);
         if (status == STATUS_OK)
-            status = store_mariadb_next(statement, &row, err);
+            status = mariadb_statement_next(statement, &row, err);
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     return status;
 }
 
 static enum status load_blocked(struct store_mariadb *self, struct partition_state *state,
                                 struct error *err)
 {
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status = store_mariadb_start(
         self, STATEMENT_BLOCKED_READ,
-        PARAMETERS(parameter_text(state->topic), parameter_integer(state->partition)), &statement,
-        &row, err);
+        PARAMETERS(mariadb_text(slice_of(state->topic)), mariadb_integer(state->partition)),
+        &statement, &row, err);
     while (status == STATUS_OK && row) {
         struct store_row current = store_mariadb_row(statement);
         status = store_row_add_blocked(&current, state, err);
         if (status == STATUS_OK)
-            status = store_mariadb_next(statement, &row, err);
+            status = mariadb_statement_next(statement, &row, err);
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     return status;
 }
 
 static enum status load_state(struct store_mariadb *self, struct partition_state *state,
                               struct error *err)
 {
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status = load_sequences(self, state, err);
     if (status == STATUS_OK)
@@ -54,13 +54,13 @@ static enum status load_state(struct store_mariadb *self, struct partition_state
     if (status == STATUS_OK)
         status = store_mariadb_start(
             self, STATEMENT_PARKED_COUNT,
-            PARAMETERS(parameter_text(state->topic), parameter_integer(state->partition)),
+            PARAMETERS(mariadb_text(slice_of(state->topic)), mariadb_integer(state->partition)),
             &statement, &row, err);
     if (status != STATUS_OK)
         return status;
     struct store_row counts = store_mariadb_row(statement);
     store_row_counts(&counts, state);
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     return STATUS_OK;
 }
 
@@ -68,18 +68,19 @@ static enum status load_state(struct store_mariadb *self, struct partition_state
 static enum status position_read(struct store_mariadb *self, const char *topic, int32_t partition,
                                  struct partition_state *state, struct error *err)
 {
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status = store_mariadb_start(
         self, STATEMENT_POSITION_READ,
-        PARAMETERS(parameter_text(topic), parameter_integer(partition)), &statement, &row, err);
+        PARAMETERS(mariadb_text(slice_of(topic)), mariadb_integer(partition)), &statement, &row,
+        err);
     if (status != STATUS_OK)
         return status;
     if (row) {
         struct store_row current = store_mariadb_row(statement);
         store_row_position(&current, state);
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     return STATUS_OK;
 }
 
@@ -110,7 +111,7 @@ enum status store_mariadb_list(struct store *store, struct partition_state **ret
                                size_t *ret_count, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     struct partition_state *states = NULL;
     size_t count = 0;
     bool row = false;
@@ -120,9 +121,9 @@ enum status store_mariadb_list(struct store *store, struct partition_state **ret
         struct store_row current = store_mariadb_row(statement);
         status = store_row_add_state(&current, &states, &count, err);
         if (status == STATUS_OK)
-            status = store_mariadb_next(statement, &row, err);
+            status = mariadb_statement_next(statement, &row, err);
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     store_mariadb_release(self);
     if (status != STATUS_OK) {
         free(states);
@@ -136,13 +137,14 @@ enum status store_mariadb_list(struct store *store, struct partition_state **ret
 static enum status position_take(struct store_mariadb *self, const struct partition_state *state,
                                  struct partition_state *stored, struct error *err)
 {
-    struct parameter next_offset = parameter_integer(state->next_offset);
+    struct mariadb_parameter next_offset = mariadb_integer(state->next_offset);
     enum status status = store_mariadb_run(
         self, STATEMENT_POSITION_TAKE,
-        PARAMETERS(parameter_text(state->topic), parameter_integer(state->partition), next_offset,
-                   next_offset, parameter_text(state->token), parameter_text(state->cluster_id),
-                   parameter_integer(state->partition_count), parameter_integer(state->partial),
-                   parameter_integer(clock_wall_us())),
+        PARAMETERS(mariadb_text(slice_of(state->topic)), mariadb_integer(state->partition),
+                   next_offset, next_offset, mariadb_text(slice_of(state->token)),
+                   mariadb_text(slice_of(state->cluster_id)),
+                   mariadb_integer(state->partition_count), mariadb_integer(state->partial),
+                   mariadb_integer(clock_wall_us())),
         NULL, err);
     if (status == STATUS_OK)
         status = position_read(self, state->topic, state->partition, stored, err);
@@ -184,11 +186,12 @@ enum status store_mariadb_record_sequences(struct store *store, const char *topi
                                 .length = sizeof sequence->digests};
         status = store_mariadb_run(
             self, STATEMENT_SEQUENCE_WRITE,
-            PARAMETERS(parameter_bytes(sequence->source), parameter_bytes(sequence->incarnation),
-                       parameter_text(topic), parameter_integer(partition),
-                       parameter_integer((int64_t)sequence->base),
-                       parameter_integer((int64_t)sequence->last),
-                       parameter_bytes(sequence->last_id), parameter_blob(digests)),
+            PARAMETERS(mariadb_bytes(slice_of(sequence->source)),
+                       mariadb_bytes(slice_of(sequence->incarnation)),
+                       mariadb_text(slice_of(topic)), mariadb_integer(partition),
+                       mariadb_integer((int64_t)sequence->base),
+                       mariadb_integer((int64_t)sequence->last),
+                       mariadb_bytes(slice_of(sequence->last_id)), mariadb_bytes(digests)),
             NULL, err);
     }
     return status;

@@ -159,19 +159,19 @@ static enum status table_widen(struct store_mariadb *self, const struct mapped_t
 static enum status table_exists(struct store_mariadb *self, const struct mapped_table *table,
                                 bool *ret_exists, struct error *err)
 {
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     char type[64] = "";
     char engine[64] = "";
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_TABLE,
-                                             PARAMETERS(parameter_text(table->name)), &statement,
-                                             ret_exists, err);
+                                             PARAMETERS(mariadb_text(slice_of(table->name))),
+                                             &statement, ret_exists, err);
     if (status != STATUS_OK)
         return status;
     if (*ret_exists) {
-        store_mariadb_copy(statement, 0, type, sizeof type);
-        store_mariadb_copy(statement, 1, engine, sizeof engine);
+        mariadb_statement_copy(statement, 0, type, sizeof type);
+        mariadb_statement_copy(statement, 1, engine, sizeof engine);
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     if (*ret_exists && strstr(type, "VIEW") != NULL)
         return error_set(err, STATUS_FATAL, "\"%s\" is a view: map \"%s\" to a table", table->name,
                          table->mapping->schema->entity_type);
@@ -306,7 +306,7 @@ enum status store_mariadb_row_prepare(struct store_mariadb *self, struct mapped_
 {
     struct buffer sql;
     enum status status = STATUS_OK;
-    if (table->rows[form].handle != NULL)
+    if (table->rows[form] != NULL)
         return STATUS_OK;
     buffer_init(&sql, SQL_SIZE_MAX);
     switch (form) {
@@ -333,7 +333,8 @@ enum status store_mariadb_row_prepare(struct store_mariadb *self, struct mapped_
     if (sql.failed)
         status = error_set(err, STATUS_RETRY, "out of memory");
     else
-        status = store_mariadb_statement(self, &table->rows[form], buffer_text(&sql), err);
+        status = mariadb_statement_new(self->session, table->name, buffer_text(&sql),
+                                       &table->rows[form], err);
     buffer_done(&sql);
     return status;
 }
@@ -343,7 +344,7 @@ void store_mariadb_table_free(struct mapped_table *table)
     if (table == NULL)
         return;
     for (size_t form = 0; form < ROW_FORMS; form++)
-        store_mariadb_statement_free(&table->rows[form]);
+        mariadb_statement_free(table->rows[form]);
     free(table);
 }
 
@@ -382,12 +383,12 @@ enum status store_mariadb_has_table(struct store *store, const struct mapping *m
                                     bool *ret_has, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    struct statement *statement = NULL;
-    enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_TABLE,
-                                             PARAMETERS(parameter_text(mapping_table(mapping))),
-                                             &statement, ret_has, err);
+    struct mariadb_statement *statement = NULL;
+    enum status status = store_mariadb_start(
+        self, STATEMENT_CATALOGUE_TABLE, PARAMETERS(mariadb_text(slice_of(mapping_table(mapping)))),
+        &statement, ret_has, err);
     if (status == STATUS_OK)
-        store_mariadb_end(statement);
+        mariadb_statement_end(statement);
     store_mariadb_release(self);
     return status;
 }

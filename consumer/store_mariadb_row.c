@@ -143,17 +143,17 @@ static enum status warnings_judge(struct store_mariadb *self, const struct mappe
 
 static enum status chunk_execute(struct store_mariadb *self, struct mapped_table *table,
                                  enum row_form form, const size_t *order, size_t order_count,
-                                 size_t rows, struct error *err)
+                                 size_t rows, uint64_t *ret_matched, struct error *err)
 {
     MYSQL_BIND binds[2 * ENTITY_COLUMNS_MAX];
-    MYSQL_STMT *handle = table->rows[form].handle;
-    unsigned int size = (unsigned int)rows;
+    uint64_t matched = 0;
+    bool doubtful = false;
     for (size_t i = 0; i < order_count; i++)
         array_bind(&self->arrays[i], table->limits[order[i]].form, &binds[i]);
-    if (mysql_stmt_attr_set(handle, STMT_ATTR_ARRAY_SIZE, &size) != 0 ||
-        mysql_stmt_bind_param(handle, binds) != 0 || mysql_stmt_execute(handle) != 0)
-        return mariadb_session_statement_error(handle, table->name, err);
-    return mysql_stmt_warning_count(handle) == 0 ? STATUS_OK : warnings_judge(self, table, err);
+    enum status status = mariadb_statement_run_arrays(table->rows[form], binds, (unsigned int)rows,
+                                                      &matched, &doubtful, err);
+    *ret_matched += matched;
+    return doubtful ? warnings_judge(self, table, err) : status;
 }
 
 enum status store_mariadb_write(struct store_mariadb *self, struct mapped_table *table,
@@ -183,29 +183,28 @@ enum status store_mariadb_write(struct store_mariadb *self, struct mapped_table 
                 break;
             size += row_size;
         }
-        status = chunk_execute(self, table, form, order, order_count, rows, err);
-        if (status == STATUS_OK)
-            *ret_matched += mysql_stmt_affected_rows(table->rows[form].handle);
+        status = chunk_execute(self, table, form, order, order_count, rows, ret_matched, err);
     }
     return status;
 }
 
-static struct parameter key_parameter(const struct column *column, const struct value *value)
+static struct mariadb_parameter key_parameter(const struct column *column,
+                                              const struct value *value)
 {
     if (value->kind == VALUE_INTEGER || value->kind == VALUE_BOOLEAN)
-        return parameter_integer(value->kind == VALUE_INTEGER ? value->integer : value->boolean);
+        return mariadb_integer(value->kind == VALUE_INTEGER ? value->integer : value->boolean);
     struct slice text = store_mariadb_text(column, value->text);
-    return column->type == COLUMN_BYTES ? parameter_blob(text) : parameter_slice(text);
+    return column->type == COLUMN_BYTES ? mariadb_bytes(text) : mariadb_text(text);
 }
 
 /* Compare the current row's key with those that were asked for. */
 static void present_mark(const struct mapped_table *table, const struct buffer *keys,
                          const size_t *ends, size_t count, struct buffer *key, bool *ret_present)
 {
-    const struct statement *statement = &table->rows[ROW_PRESENT];
+    const struct mariadb_statement *statement = table->rows[ROW_PRESENT];
     buffer_reset(key);
     for (size_t i = 0; i < table->mapping->schema->key_count; i++)
-        store_mariadb_key_part(key, store_mariadb_column(statement, i));
+        store_mariadb_key_part(key, mariadb_statement_column(statement, i));
     for (size_t i = 0; i < count; i++) {
         size_t start = i == 0 ? 0 : ends[i - 1];
         struct slice asked = {.data = keys->data + start, .length = ends[i] - start};
@@ -218,8 +217,8 @@ static enum status present_some(struct mapped_table *table, const struct change 
                                 bool *ret_present, struct error *err)
 {
     const struct entity_schema *schema = table->mapping->schema;
-    struct statement *statement = &table->rows[ROW_PRESENT];
-    struct parameter parameters[PARAMETERS_MAX];
+    struct mariadb_statement *statement = table->rows[ROW_PRESENT];
+    struct mariadb_parameter parameters[PARAMETERS_MAX];
     size_t ends[PRESENT_KEYS] = {0};
     size_t used = 0;
     bool row = false;
@@ -235,12 +234,12 @@ static enum status present_some(struct mapped_table *table, const struct change 
     }
     if (keys->failed)
         return error_set(err, STATUS_RETRY, "no memory for keys");
-    enum status status = store_mariadb_query(statement, parameters, used, table->name, &row, err);
+    enum status status = mariadb_statement_query(statement, parameters, used, &row, err);
     while (status == STATUS_OK && row) {
         present_mark(table, keys, ends, count, key, ret_present);
-        status = store_mariadb_next(statement, &row, err);
+        status = mariadb_statement_next(statement, &row, err);
     }
-    store_mariadb_end(statement);
+    mariadb_statement_end(statement);
     return status;
 }
 

@@ -36,9 +36,9 @@ static enum status install(struct store_mariadb *self, bool new_copy, struct err
     uuid_v7(uuid);
     enum status status = install_tables(self, err);
     if (status == STATUS_OK)
-        status = store_mariadb_run(self, new_copy ? STATEMENT_META_SET : STATEMENT_META_ADD,
-                                   PARAMETERS(parameter_text("copy_id"), parameter_text(uuid)),
-                                   NULL, err);
+        status = store_mariadb_run(
+            self, new_copy ? STATEMENT_META_SET : STATEMENT_META_ADD,
+            PARAMETERS(mariadb_text(slice_of("copy_id")), mariadb_text(slice_of(uuid))), NULL, err);
     if (status == STATUS_OK)
         status = mariadb_session_execute(self->session, "COMMIT", err);
     return status;
@@ -52,8 +52,8 @@ static enum status check_version(struct store_mariadb *self, struct error *err)
                                               &tables, err);
     if (status == STATUS_OK && tables > 0)
         status = store_mariadb_number(self, STATEMENT_META_READ,
-                                      PARAMETERS(parameter_text("schema_version")), 0, &version,
-                                      err);
+                                      PARAMETERS(mariadb_text(slice_of("schema_version"))), 0,
+                                      &version, err);
     if (status != STATUS_OK)
         return status;
     if (version > SCHEMA_VERSION)
@@ -68,15 +68,15 @@ static enum status check_version(struct store_mariadb *self, struct error *err)
 
 static enum status read_server(struct store_mariadb *self, struct error *err)
 {
-    struct statement *statement = NULL;
+    struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_SERVER, NULL, 0, &statement,
                                              &row, err);
     if (status != STATUS_OK)
         return status;
-    int64_t packet = row ? store_mariadb_integer(statement, 0) : 0;
-    self->has_outbox = row && store_mariadb_integer(statement, 1) == 4;
-    store_mariadb_end(statement);
+    int64_t packet = row ? mariadb_statement_integer(statement, 0) : 0;
+    self->has_outbox = row && mariadb_statement_integer(statement, 1) == 4;
+    mariadb_statement_end(statement);
     self->packet_size = (size_t)(packet < PACKET_SIZE_MIN ? PACKET_SIZE_MIN : packet);
     self->timestamps_64 = mysql_get_server_version(self->session) >= TIMESTAMP_64;
     return self->has_outbox ? mariadb_session_execute(self->session, BESIDE_OUTBOX, err)
@@ -116,10 +116,10 @@ void store_mariadb_rollback(struct store *store)
     struct error ignored = ERROR_INIT;
     self->in_transaction = false;
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
-        store_mariadb_end(&self->statements[i]);
+        mariadb_statement_end(self->statements[i]);
     mariadb_session_rollback(self->session);
     if (self->applying &&
-        store_mariadb_run(self, STATEMENT_APPLYING, PARAMETERS(parameter_text(NULL)), NULL,
+        store_mariadb_run(self, STATEMENT_APPLYING, PARAMETERS(mariadb_text(slice_of(NULL))), NULL,
                           &ignored) == STATUS_OK)
         self->applying = false;
 }
@@ -136,9 +136,9 @@ void store_mariadb_close(struct store *store)
         return;
     struct store_mariadb *self = store_mariadb_of(store);
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
-        store_mariadb_statement_free(&self->statements[i]);
-    store_mariadb_statement_free(&self->key_read);
-    store_mariadb_statement_free(&self->key_claim);
+        mariadb_statement_free(self->statements[i]);
+    mariadb_statement_free(self->key_read);
+    mariadb_statement_free(self->key_claim);
     for (size_t i = 0; i < self->table_count; i++)
         store_mariadb_table_free(self->tables[i]);
     free(self->tables);

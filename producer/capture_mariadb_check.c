@@ -1,7 +1,8 @@
 /* Refuses the tables whose changes triggers cannot capture whole (rules 25, 26), and columns that
  * do not hold what their schema type says. */
 #include "producer/capture_mariadb.h"
-#include "producer/mariadb_statement.h"
+
+#include "common/mariadb_statement.h"
 #include "producer_mariadb_sql.h"
 
 #include <stdio.h>
@@ -37,11 +38,9 @@ static enum status check_ask(const struct check *check, const char *sql, bool *r
 {
     struct mariadb_statement *statement = NULL;
     struct mariadb_parameter name = mariadb_text(slice_of(check->entry->table));
-    enum status status = mariadb_statement_new(check->session, sql, &statement, err);
+    enum status status = mariadb_statement_new(check->session, "catalogue", sql, &statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_run(statement, &name, 1, NULL, err);
-    if (status == STATUS_OK)
-        status = mariadb_statement_next(statement, ret_row, err);
+        status = mariadb_statement_query(statement, &name, 1, ret_row, err);
     if (status == STATUS_OK && *ret_row) {
         mariadb_statement_copy(statement, 0, first, CHECK_NAME_SIZE);
         mariadb_statement_copy(statement, 1, second, CHECK_NAME_SIZE);
@@ -118,7 +117,8 @@ static enum status check_columns(struct check *check, struct error *err)
     struct mariadb_statement *statement = NULL;
     struct mariadb_parameter table = mariadb_text(slice_of(check->entry->table));
     bool row = true;
-    enum status status = mariadb_statement_new(check->session, SQL_CHECK_COLUMNS, &statement, err);
+    enum status status = mariadb_statement_new(check->session, "catalogue", SQL_CHECK_COLUMNS,
+                                               &statement, err);
     if (status == STATUS_OK)
         status = mariadb_statement_run(statement, &table, 1, NULL, err);
     while (status == STATUS_OK) {
@@ -155,12 +155,10 @@ static enum status check_binary_log(const struct check *check, struct error *err
 {
     struct mariadb_statement *statement = NULL;
     bool row = false;
-    enum status status = mariadb_statement_new(check->session, SQL_CHECK_BINARY_LOG, &statement,
-                                               err);
+    enum status status = mariadb_statement_new(check->session, "catalogue", SQL_CHECK_BINARY_LOG,
+                                               &statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_run(statement, NULL, 0, NULL, err);
-    if (status == STATUS_OK)
-        status = mariadb_statement_next(statement, &row, err);
+        status = mariadb_statement_query(statement, NULL, 0, &row, err);
     bool statements = status == STATUS_OK && row && mariadb_statement_integer(statement, 0) != 0;
     mariadb_statement_free(statement);
     if (statements)

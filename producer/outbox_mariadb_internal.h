@@ -2,7 +2,7 @@
 #ifndef PRODUCER_OUTBOX_MARIADB_INTERNAL_H
 #define PRODUCER_OUTBOX_MARIADB_INTERNAL_H
 
-#include "producer/mariadb_statement.h"
+#include "common/mariadb_statement.h"
 #include "producer/outbox.h"
 
 enum outbox_statement {

@@ -116,9 +116,7 @@ static enum status outbox_mariadb_previous(struct outbox_mariadb *self,
     bool complete = true;
     enum status status = outbox_mariadb_statement(self, FIND_CLAIMED_ID, &statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_run(statement, values, 3, NULL, err);
-    if (status == STATUS_OK)
-        status = mariadb_statement_next(statement, &row, err);
+        status = mariadb_statement_query(statement, values, 3, &row, err);
     if (status == STATUS_OK && row)
         complete = mariadb_statement_text(statement, 0, arena, ret_id);
     mariadb_statement_end(statement);
@@ -191,9 +189,7 @@ enum status outbox_mariadb_find(struct outbox *outbox, struct slice id, struct a
     *ret_row = (struct outbox_row){0};
     enum status status = outbox_mariadb_statement(self, FIND_ROW, &statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_run(statement, &value, 1, NULL, err);
-    if (status == STATUS_OK)
-        status = mariadb_statement_next(statement, &row, err);
+        status = mariadb_statement_query(statement, &value, 1, &row, err);
     if (status == STATUS_OK && row && !outbox_mariadb_row(statement, arena, ret_row))
         status = error_set(err, STATUS_RETRY, "no memory for an outbox row");
     mariadb_statement_end(statement);
@@ -209,9 +205,7 @@ enum status outbox_mariadb_held_back(struct outbox *outbox, bool *ret_held, stru
     *ret_held = false;
     enum status status = outbox_mariadb_statement(self, HELD_BACK, &statement, &absent);
     if (status == STATUS_OK)
-        status = mariadb_statement_run(statement, NULL, 0, NULL, &absent);
-    if (status == STATUS_OK)
-        status = mariadb_statement_next(statement, ret_held, &absent);
+        status = mariadb_statement_query(statement, NULL, 0, ret_held, &absent);
     mariadb_statement_end(statement);
     if (absent.native_code == NO_TABLE)
         return STATUS_OK;
@@ -227,9 +221,7 @@ static enum status outbox_mariadb_sign(struct outbox_mariadb *self,
     bool row = false;
     enum status status = outbox_mariadb_statement(self, SIGNATURE, &statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_run(statement, NULL, 0, NULL, err);
-    if (status == STATUS_OK)
-        status = mariadb_statement_next(statement, &row, err);
+        status = mariadb_statement_query(statement, NULL, 0, &row, err);
     *ret_signature = (struct outbox_signature){0};
     if (status == STATUS_OK && row) {
         ret_signature->count = mariadb_statement_integer(statement, 0);
@@ -304,9 +296,7 @@ enum status outbox_mariadb_count(struct outbox *outbox, struct outbox_counts *re
     *ret_counts = (struct outbox_counts){0};
     enum status status = outbox_mariadb_statement(self, COUNT_ROWS, &statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_run(statement, NULL, 0, NULL, err);
-    if (status == STATUS_OK)
-        status = mariadb_statement_next(statement, &row, err);
+        status = mariadb_statement_query(statement, NULL, 0, &row, err);
     if (status == STATUS_OK && row) {
         char oldest[CLOCK_TEXT_SIZE];
         mariadb_statement_copy(statement, 3, oldest, sizeof oldest);

@@ -69,8 +69,8 @@ enum status outbox_mariadb_statement(struct outbox_mariadb *self, enum outbox_st
 {
     enum status status = outbox_mariadb_connect(self, err);
     if (status == STATUS_OK && self->statements[which] == NULL)
-        status = mariadb_statement_new(self->session, OUTBOX_SQL[which], &self->statements[which],
-                                       err);
+        status = mariadb_statement_new(self->session, "outbox", OUTBOX_SQL[which],
+                                       &self->statements[which], err);
     *ret_statement = self->statements[which];
     return status;
 }

@@ -81,12 +81,11 @@ static enum status source_mariadb_find(struct source *source, const char *sql, c
                                        struct error *err)
 {
     struct mariadb_parameter value = mariadb_text(slice_of(name));
-    enum status status = mariadb_statement_new(source_mariadb_of(source)->session, sql,
+    enum status status = mariadb_statement_new(source_mariadb_of(source)->session, "outbox", sql,
                                                ret_statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_run(*ret_statement, &value, name == NULL ? 0 : 1, NULL, err);
-    if (status == STATUS_OK)
-        status = mariadb_statement_next(*ret_statement, ret_row, err);
+        status = mariadb_statement_query(*ret_statement, &value, name == NULL ? 0 : 1, ret_row,
+                                         err);
     return status;
 }
 
@@ -183,8 +182,8 @@ static enum status source_mariadb_identify(struct source *source, const char *se
 {
     const struct mariadb_parameter values[] = {mariadb_text(slice_of(service)),
                                                mariadb_text(slice_of(incarnation))};
-    return mariadb_statement_once(source_mariadb_of(source)->session, SQL_INSERT_RELAY, values, 2,
-                                  NULL, err);
+    return mariadb_statement_once(source_mariadb_of(source)->session, "outbox", SQL_INSERT_RELAY,
+                                  values, 2, NULL, err);
 }
 
 /* Temporary tables are made before the transaction; they end with the session. */
@@ -208,9 +207,10 @@ static enum status source_mariadb_restart(struct source *source, const char *ser
     uint64_t dropped = 0;
     enum status status = source_mariadb_create_notes(source, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_once(session, SQL_FORWARD_DROP, NULL, 0, &dropped, err);
+        status = mariadb_statement_once(session, "outbox", SQL_FORWARD_DROP, NULL, 0, &dropped,
+                                        err);
     if (status == STATUS_OK)
-        status = mariadb_statement_once(session, SQL_RESTART_RELAY, values, 2, NULL, err);
+        status = mariadb_statement_once(session, "outbox", SQL_RESTART_RELAY, values, 2, NULL, err);
     for (size_t i = 0; status == STATUS_OK && i < sizeof forget / sizeof *forget; i++)
         status = source_mariadb_once(source, forget[i], err);
     *ret_dropped = (int64_t)dropped;
@@ -249,8 +249,8 @@ static enum status source_mariadb_note_in_log(struct source *base, struct slice 
     if (source->note_in_log == NULL) {
         status = source_mariadb_create_notes(base, err);
         if (status == STATUS_OK)
-            status = mariadb_statement_new(source->session, SQL_NOTE_IN_LOG, &source->note_in_log,
-                                           err);
+            status = mariadb_statement_new(source->session, "outbox", SQL_NOTE_IN_LOG,
+                                           &source->note_in_log, err);
     }
     if (status != STATUS_OK)
         return status;
@@ -264,8 +264,8 @@ static enum status source_mariadb_note_log_end(struct source *source, const char
                                                mariadb_integer(partition), mariadb_integer(end)};
     enum status status = source_mariadb_create_notes(source, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_once(source_mariadb_of(source)->session, SQL_NOTE_LOG_END,
-                                        values, 3, NULL, err);
+        status = mariadb_statement_once(source_mariadb_of(source)->session, "outbox",
+                                        SQL_NOTE_LOG_END, values, 3, NULL, err);
     return status;
 }
 

@@ -2,8 +2,8 @@
 #ifndef PRODUCER_SOURCE_MARIADB_INTERNAL_H
 #define PRODUCER_SOURCE_MARIADB_INTERNAL_H
 
+#include "common/mariadb_statement.h"
 #include "producer/capture_mariadb.h"
-#include "producer/mariadb_statement.h"
 
 struct source_mariadb {
     struct source base;

@@ -20,12 +20,10 @@ enum status source_mariadb_progress(struct source *source, const char *entity_ty
     struct mariadb_parameter value = mariadb_text(slice_of(entity_type));
     bool row = false;
     *ret_progress = (struct source_progress){0};
-    enum status status = mariadb_statement_new(source_mariadb_of(source)->session,
+    enum status status = mariadb_statement_new(source_mariadb_of(source)->session, "outbox",
                                                SQL_READ_PROGRESS, &statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_run(statement, &value, 1, NULL, err);
-    if (status == STATUS_OK)
-        status = mariadb_statement_next(statement, &row, err);
+        status = mariadb_statement_query(statement, &value, 1, &row, err);
     if (status == STATUS_OK && row)
         *ret_progress = (struct source_progress){.rows = mariadb_statement_integer(statement, 0),
                                                  .done = mariadb_statement_integer(statement, 1) !=
@@ -73,7 +71,8 @@ static enum status chunk_parameters(struct chunk *chunk, size_t limit,
                                                    (keys * (keys + 1) / 2 + 1) * sizeof *values);
     if (place == NULL || values == NULL)
         return chunk_no_memory(err);
-    enum status status = mariadb_statement_new(chunk->session, SQL_READ_PLACE, &statement, err);
+    enum status status = mariadb_statement_new(chunk->session, "outbox", SQL_READ_PLACE, &statement,
+                                               err);
     if (status == STATUS_OK)
         status = mariadb_statement_run(statement, &type, 1, NULL, err);
     while (status == STATUS_OK && row) {
@@ -158,7 +157,7 @@ static enum status chunk_read(struct chunk *chunk, bool resumed, size_t limit, s
         (text.failed || read.data == NULL || chunk->events == NULL || chunk->place == NULL))
         status = chunk_no_memory(err);
     if (status == STATUS_OK)
-        status = mariadb_statement_new(chunk->session, buffer_text(&text), &rows, err);
+        status = mariadb_statement_new(chunk->session, "outbox", buffer_text(&text), &rows, err);
     if (status == STATUS_OK)
         status = mariadb_statement_run(rows, resumed ? values : &values[count - 1],
                                        resumed ? count : 1, NULL, err);
@@ -177,7 +176,7 @@ static enum status chunk_rows(MYSQL *session, const char *sql,
                               struct error *err)
 {
     struct mariadb_statement *statement = NULL;
-    enum status status = mariadb_statement_new(session, sql, &statement, err);
+    enum status status = mariadb_statement_new(session, "outbox", sql, &statement, err);
     if (status == STATUS_OK)
         status = mariadb_statement_run_rows(statement, values, columns, count, NULL, err);
     mariadb_statement_free(statement);
@@ -204,7 +203,8 @@ static enum status chunk_write(struct chunk *chunk, bool done, struct error *err
     if (status == STATUS_OK)
         status = chunk_rows(chunk->session, SQL_WRITE_PLACE, places, 3, keys, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_once(chunk->session, SQL_WRITE_PROGRESS, progress, 3, NULL, err);
+        status = mariadb_statement_once(chunk->session, "outbox", SQL_WRITE_PROGRESS, progress, 3,
+                                        NULL, err);
     return status;
 }
 
@@ -219,7 +219,8 @@ static enum status source_mariadb_chunk_once(struct source *source,
     arena_init(&chunk.arena, CHUNK_BYTES_MAX);
     enum status status = source_mariadb_begin(source, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_once(chunk.session, SQL_HOLD_PROGRESS, &type, 1, NULL, err);
+        status = mariadb_statement_once(chunk.session, "outbox", SQL_HOLD_PROGRESS, &type, 1, NULL,
+                                        err);
     if (status == STATUS_OK)
         status = source_mariadb_progress(source, table->entry->entity_type, &progress, err);
     if (status == STATUS_OK && !progress.done) {

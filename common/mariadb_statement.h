@@ -1,7 +1,7 @@
-/* Prepared statements of the producing side: values in, one row or a whole array of rows at once,
- * and rows out as text. */
-#ifndef PRODUCER_MARIADB_STATEMENT_H
-#define PRODUCER_MARIADB_STATEMENT_H
+/* Prepared statements of MariaDB behind plain values: one row or arrays of rows in, and rows out as
+ * text. */
+#ifndef COMMON_MARIADB_STATEMENT_H
+#define COMMON_MARIADB_STATEMENT_H
 
 #include "common/arena.h"
 #include "common/mariadb_session.h"
@@ -27,20 +27,33 @@ static inline struct mariadb_parameter mariadb_text(struct slice text)
                                       .text = text};
 }
 
+static inline struct mariadb_parameter mariadb_bytes(struct slice bytes)
+{
+    return (struct mariadb_parameter){.kind = bytes.data == NULL ? MARIADB_NULL : MARIADB_BYTES,
+                                      .text = bytes};
+}
+
 struct mariadb_statement;
 
-enum status mariadb_statement_new(MYSQL *session, const char *sql,
+/** Prepare a statement. @param what  for the texts of errors; borrowed for as long as it lives. */
+enum status mariadb_statement_new(MYSQL *session, const char *what, const char *sql,
                                   struct mariadb_statement **ret_statement,
                                   struct error *err) MUST_CHECK;
 /** NULL is a no-op. */
 void mariadb_statement_free(struct mariadb_statement *statement);
 
 /** Execute with one value a parameter. Rows are fetched one by one from the connection, so that
- * they need no memory: nothing else may run on it before mariadb_statement_end().
+ * no more than one needs memory: nothing else may run on it before mariadb_statement_end().
  * @param ret_affected  rows found by an UPDATE or DELETE; may be NULL. */
 enum status mariadb_statement_run(struct mariadb_statement *statement,
                                   const struct mariadb_parameter *values, size_t count,
                                   uint64_t *ret_affected, struct error *err) MUST_CHECK;
+
+/** As mariadb_statement_run(), and fetch the first row, as mariadb_statement_next() does; where it
+ * fails, no row is left to be fetched. */
+enum status mariadb_statement_query(struct mariadb_statement *statement,
+                                    const struct mariadb_parameter *values, size_t count,
+                                    bool *ret_row, struct error *err) MUST_CHECK;
 
 /** Execute once for each of `rows` rows by array binding, in as few messages as the server takes,
  * so inside a transaction; a column's values are all of one kind or NULL.
@@ -51,27 +64,37 @@ enum status mariadb_statement_run_rows(struct mariadb_statement *statement,
                                        size_t rows, uint64_t *ret_affected,
                                        struct error *err) MUST_CHECK;
 
+/** As mariadb_statement_run_rows() in one message, with arrays of the caller's own.
+ * @param binds          one a parameter.
+ * @param ret_doubtful   whether the server has warnings to be read; may be NULL. */
+enum status mariadb_statement_run_arrays(struct mariadb_statement *statement, MYSQL_BIND *binds,
+                                         unsigned int rows, uint64_t *ret_affected,
+                                         bool *ret_doubtful, struct error *err) MUST_CHECK;
+
 /** @return OK with *ret_row false at the end. */
 enum status mariadb_statement_next(struct mariadb_statement *statement, bool *ret_row,
                                    struct error *err) MUST_CHECK;
 
+/** A column of the present row, borrowed until the next one; data NULL where it is NULL. */
+struct slice mariadb_statement_column(const struct mariadb_statement *statement, size_t column);
+
 /** A column of the present row; 0 where it is NULL. */
-int64_t mariadb_statement_integer(struct mariadb_statement *statement, unsigned int column);
+int64_t mariadb_statement_integer(const struct mariadb_statement *statement, size_t column);
 
 /** Copy a column of the present row into `arena`; data NULL where it is NULL.
  * @return false where the arena is full. */
-bool mariadb_statement_text(struct mariadb_statement *statement, unsigned int column,
+bool mariadb_statement_text(const struct mariadb_statement *statement, size_t column,
                             struct arena *arena, struct slice *ret_text) MUST_CHECK;
 
 /** Copy a column of the present row, cut to `size` - 1 bytes; "" where it is NULL. */
-void mariadb_statement_copy(struct mariadb_statement *statement, unsigned int column, char *target,
+void mariadb_statement_copy(const struct mariadb_statement *statement, size_t column, char *target,
                             size_t size);
 
 /** Drop the rows that were not fetched; NULL and a second call are no-ops. */
 void mariadb_statement_end(struct mariadb_statement *statement);
 
 /** Prepare, execute and free a statement without rows. */
-enum status mariadb_statement_once(MYSQL *session, const char *sql,
+enum status mariadb_statement_once(MYSQL *session, const char *what, const char *sql,
                                    const struct mariadb_parameter *values, size_t count,
                                    uint64_t *ret_affected, struct error *err) MUST_CHECK;
 

@@ -1,0 +1,355 @@
+/* Prepared statements of the MariaDB client library, behind plain values. */
+#include "common/mariadb_statement.h"
+
+#include <stdlib.h>
+
+#define MESSAGE_SIZE ((size_t)512 * 1024) /* a small max_allowed_packet takes it too */
+#define COLUMN_SIZE  256                  /* what is longer makes its column grow */
+
+/* One column of the present row. */
+struct mariadb_column {
+    char *data;
+    size_t size;
+    unsigned long length;
+    my_bool is_null;
+};
+
+struct mariadb_statement {
+    MYSQL_STMT *handle;
+    const char *what;
+    unsigned long parameter_count;
+    MYSQL_BIND *parameters;
+    unsigned int column_count;
+    struct mariadb_column *columns;
+    MYSQL_BIND *results;
+};
+
+/* Array binding wants each parameter's values in arrays of their own. */
+struct parameter {
+    int64_t *integers;
+    const char **texts;
+    unsigned long *lengths;
+    char *indicators;
+};
+
+static enum status mariadb_statement_no_memory(struct error *err)
+{
+    return error_set(err, STATUS_RETRY, "no memory");
+}
+
+static enum status mariadb_statement_fail(const struct mariadb_statement *statement,
+                                          struct error *err)
+{
+    return mariadb_session_statement_error(statement->handle, statement->what, err);
+}
+
+/* Every value is read as text. @return false without memory. */
+static bool mariadb_statement_grow(struct mariadb_statement *statement, unsigned int column,
+                                   size_t size)
+{
+    struct mariadb_column *grown = &statement->columns[column];
+    char *data = realloc(grown->data, size);
+    if (data == NULL)
+        return false;
+    grown->data = data;
+    grown->size = size;
+    statement->results[column] = (MYSQL_BIND){.buffer_type = MYSQL_TYPE_STRING,
+                                              .buffer = data,
+                                              .buffer_length = size,
+                                              .length = &grown->length,
+                                              .is_null = &grown->is_null};
+    return true;
+}
+
+static enum status mariadb_statement_prepare(struct mariadb_statement *statement, const char *sql,
+                                             struct error *err)
+{
+    MYSQL_STMT *handle = statement->handle;
+    if (mysql_stmt_prepare(handle, sql, strlen(sql)) != 0)
+        return mariadb_statement_fail(statement, err);
+    statement->parameter_count = mysql_stmt_param_count(handle);
+    statement->column_count = mysql_stmt_field_count(handle);
+    statement->parameters = calloc(statement->parameter_count + 1, sizeof *statement->parameters);
+    statement->results = calloc(statement->column_count + 1, sizeof *statement->results);
+    statement->columns = calloc(statement->column_count + 1, sizeof *statement->columns);
+    bool complete = statement->parameters != NULL && statement->results != NULL &&
+                    statement->columns != NULL;
+    for (unsigned int i = 0; complete && i < statement->column_count; i++)
+        complete = mariadb_statement_grow(statement, i, COLUMN_SIZE);
+    return complete ? STATUS_OK : mariadb_statement_no_memory(err);
+}
+
+enum status mariadb_statement_new(MYSQL *session, const char *what, const char *sql,
+                                  struct mariadb_statement **ret_statement, struct error *err)
+{
+    struct mariadb_statement *statement = calloc(1, sizeof *statement);
+    if (statement == NULL)
+        return mariadb_statement_no_memory(err);
+    statement->what = what;
+    statement->handle = mysql_stmt_init(session);
+    enum status status = statement->handle == NULL ? mariadb_statement_no_memory(err)
+                                                   : mariadb_statement_prepare(statement, sql, err);
+    if (status == STATUS_OK)
+        *ret_statement = statement;
+    else
+        mariadb_statement_free(statement);
+    return status;
+}
+
+void mariadb_statement_free(struct mariadb_statement *statement)
+{
+    if (statement == NULL)
+        return;
+    if (statement->handle != NULL)
+        (void)mysql_stmt_close(statement->handle);
+    for (unsigned int i = 0; statement->columns != NULL && i < statement->column_count; i++)
+        free(statement->columns[i].data);
+    free(statement->parameters);
+    free(statement->results);
+    free(statement->columns);
+    free(statement);
+}
+
+static enum enum_field_types mariadb_statement_type(enum mariadb_kind kind)
+{
+    switch (kind) {
+    case MARIADB_INTEGER:
+        return MYSQL_TYPE_LONGLONG;
+    case MARIADB_BYTES:
+        return MYSQL_TYPE_BLOB;
+    case MARIADB_TEXT:
+        return MYSQL_TYPE_STRING;
+    case MARIADB_NULL:
+        break;
+    }
+    return MYSQL_TYPE_NULL;
+}
+
+enum status mariadb_statement_run_arrays(struct mariadb_statement *statement, MYSQL_BIND *binds,
+                                         unsigned int rows, uint64_t *ret_affected,
+                                         bool *ret_doubtful, struct error *err)
+{
+    MYSQL_STMT *handle = statement->handle;
+    mariadb_statement_end(statement);
+    if (mysql_stmt_attr_set(handle, STMT_ATTR_ARRAY_SIZE, &rows) != 0 ||
+        (statement->parameter_count > 0 && mysql_stmt_bind_param(handle, binds) != 0) ||
+        mysql_stmt_execute(handle) != 0 ||
+        (statement->column_count > 0 && mysql_stmt_bind_result(handle, statement->results) != 0))
+        return mariadb_statement_fail(statement, err);
+    if (ret_affected != NULL)
+        *ret_affected = mysql_stmt_affected_rows(handle);
+    if (ret_doubtful != NULL)
+        *ret_doubtful = mysql_stmt_warning_count(handle) != 0;
+    return STATUS_OK;
+}
+
+static enum status mariadb_statement_count(const struct mariadb_statement *statement, size_t count,
+                                           struct error *err)
+{
+    if (count == statement->parameter_count)
+        return STATUS_OK;
+    return error_set(err, STATUS_FATAL, "%.160s: %lu parameters, and not %zu", statement->what,
+                     statement->parameter_count, count);
+}
+
+enum status mariadb_statement_run(struct mariadb_statement *statement,
+                                  const struct mariadb_parameter *values, size_t count,
+                                  uint64_t *ret_affected, struct error *err)
+{
+    enum status status = mariadb_statement_count(statement, count, err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        const struct mariadb_parameter *value = &values[i];
+        bool is_integer = value->kind == MARIADB_INTEGER;
+        statement->parameters[i] = (MYSQL_BIND){
+            .buffer_type = mariadb_statement_type(value->kind),
+            .buffer = (void *)(is_integer ? (uintptr_t)&value->integer
+                                          : (uintptr_t)value->text.data),
+            .buffer_length = value->text.length};
+    }
+    return status != STATUS_OK ? status
+                               : mariadb_statement_run_arrays(statement, statement->parameters, 0,
+                                                              ret_affected, NULL, err);
+}
+
+enum status mariadb_statement_query(struct mariadb_statement *statement,
+                                    const struct mariadb_parameter *values, size_t count,
+                                    bool *ret_row, struct error *err)
+{
+    *ret_row = false;
+    enum status status = mariadb_statement_run(statement, values, count, NULL, err);
+    if (status == STATUS_OK)
+        status = mariadb_statement_next(statement, ret_row, err);
+    if (status != STATUS_OK)
+        mariadb_statement_end(statement);
+    return status;
+}
+
+static bool mariadb_statement_fill(struct parameter *parameter, MYSQL_BIND *bind,
+                                   const struct mariadb_parameter *values, size_t columns,
+                                   size_t rows)
+{
+    parameter->integers = calloc(rows, sizeof *parameter->integers);
+    parameter->texts = calloc(rows, sizeof *parameter->texts);
+    parameter->lengths = calloc(rows, sizeof *parameter->lengths);
+    parameter->indicators = calloc(rows, sizeof *parameter->indicators);
+    if (parameter->integers == NULL || parameter->texts == NULL || parameter->lengths == NULL ||
+        parameter->indicators == NULL)
+        return false;
+    enum mariadb_kind kind = MARIADB_NULL;
+    for (size_t row = 0; row < rows; row++) {
+        const struct mariadb_parameter *value = &values[row * columns];
+        kind = value->kind == MARIADB_NULL ? kind : value->kind;
+        parameter->integers[row] = value->integer;
+        parameter->texts[row] = value->text.data == NULL ? "" : value->text.data;
+        parameter->lengths[row] = value->text.length;
+        parameter->indicators[row] = value->kind == MARIADB_NULL ? STMT_INDICATOR_NULL
+                                                                 : STMT_INDICATOR_NONE;
+    }
+    *bind = (MYSQL_BIND){
+        .buffer_type = mariadb_statement_type(kind == MARIADB_NULL ? MARIADB_TEXT : kind),
+        .buffer = kind == MARIADB_INTEGER ? (void *)parameter->integers : (void *)parameter->texts,
+        .length = parameter->lengths};
+    bind->u.indicator = parameter->indicators;
+    return true;
+}
+
+static enum status mariadb_statement_run_message(struct mariadb_statement *statement,
+                                                 const struct mariadb_parameter *values,
+                                                 size_t columns, size_t rows,
+                                                 uint64_t *ret_affected, struct error *err)
+{
+    enum status status = STATUS_OK;
+    struct parameter *parameters = calloc(columns, sizeof *parameters);
+    bool complete = parameters != NULL;
+    for (size_t i = 0; complete && i < columns; i++)
+        complete = mariadb_statement_fill(&parameters[i], &statement->parameters[i], &values[i],
+                                          columns, rows);
+    if (complete)
+        status = mariadb_statement_run_arrays(statement, statement->parameters, (unsigned int)rows,
+                                              ret_affected, NULL, err);
+    else
+        status = mariadb_statement_no_memory(err);
+    for (size_t i = 0; parameters != NULL && i < columns; i++) {
+        free(parameters[i].integers);
+        free(parameters[i].texts);
+        free(parameters[i].lengths);
+        free(parameters[i].indicators);
+    }
+    free(parameters);
+    return status;
+}
+
+/* @return how many of the rows go into one message: at least the first. */
+static size_t mariadb_statement_rows_of_message(const struct mariadb_parameter *values,
+                                                size_t columns, size_t rows)
+{
+    size_t size = 0;
+    size_t count = 0;
+    for (; count < rows; count++) {
+        for (size_t i = 0; i < columns; i++)
+            size += values[count * columns + i].text.length + sizeof(int64_t);
+        if (count > 0 && size > MESSAGE_SIZE)
+            break;
+    }
+    return count;
+}
+
+enum status mariadb_statement_run_rows(struct mariadb_statement *statement,
+                                       const struct mariadb_parameter *values, size_t columns,
+                                       size_t rows, uint64_t *ret_affected, struct error *err)
+{
+    enum status status = mariadb_statement_count(statement, columns, err);
+    uint64_t sum = 0;
+    while (status == STATUS_OK && rows > 0) {
+        size_t count = mariadb_statement_rows_of_message(values, columns, rows);
+        uint64_t affected = 0;
+        status = mariadb_statement_run_message(statement, values, columns, count, &affected, err);
+        sum += affected;
+        values += count * columns;
+        rows -= count;
+    }
+    if (ret_affected != NULL)
+        *ret_affected = sum;
+    return status;
+}
+
+/* What did not fit is read again into a larger buffer, which is bound for the rows to come. */
+static enum status mariadb_statement_complete(struct mariadb_statement *statement,
+                                              struct error *err)
+{
+    bool grown = false;
+    for (unsigned int i = 0; i < statement->column_count; i++) {
+        const struct mariadb_column *column = &statement->columns[i];
+        if (column->is_null || column->length <= column->size)
+            continue;
+        if (!mariadb_statement_grow(statement, i, column->length))
+            return mariadb_statement_no_memory(err);
+        if (mysql_stmt_fetch_column(statement->handle, &statement->results[i], i, 0) != 0)
+            return mariadb_statement_fail(statement, err);
+        grown = true;
+    }
+    if (grown && mysql_stmt_bind_result(statement->handle, statement->results) != 0)
+        return mariadb_statement_fail(statement, err);
+    return STATUS_OK;
+}
+
+enum status mariadb_statement_next(struct mariadb_statement *statement, bool *ret_row,
+                                   struct error *err)
+{
+    int code = mysql_stmt_fetch(statement->handle);
+    *ret_row = code == 0 || code == MYSQL_DATA_TRUNCATED;
+    if (*ret_row)
+        return mariadb_statement_complete(statement, err);
+    return code == MYSQL_NO_DATA ? STATUS_OK : mariadb_statement_fail(statement, err);
+}
+
+struct slice mariadb_statement_column(const struct mariadb_statement *statement, size_t column)
+{
+    const struct mariadb_column *found = &statement->columns[column];
+    if (found->is_null)
+        return (struct slice){0};
+    return (struct slice){.data = found->data, .length = found->length};
+}
+
+int64_t mariadb_statement_integer(const struct mariadb_statement *statement, size_t column)
+{
+    char text[24];
+    mariadb_statement_copy(statement, column, text, sizeof text);
+    return strtoll(text, NULL, 10);
+}
+
+bool mariadb_statement_text(const struct mariadb_statement *statement, size_t column,
+                            struct arena *arena, struct slice *ret_text)
+{
+    struct slice text = mariadb_statement_column(statement, column);
+    *ret_text = text.data == NULL ? text : arena_copy(arena, text);
+    return text.data == NULL || ret_text->data != NULL;
+}
+
+void mariadb_statement_copy(const struct mariadb_statement *statement, size_t column, char *target,
+                            size_t size)
+{
+    struct slice text = mariadb_statement_column(statement, column);
+    size_t length = text.length < size ? text.length : size - 1;
+    if (length > 0)
+        memcpy(target, text.data, length);
+    target[length] = '\0';
+}
+
+void mariadb_statement_end(struct mariadb_statement *statement)
+{
+    if (statement != NULL && statement->column_count > 0)
+        (void)mysql_stmt_free_result(statement->handle);
+}
+
+enum status mariadb_statement_once(MYSQL *session, const char *what, const char *sql,
+                                   const struct mariadb_parameter *values, size_t count,
+                                   uint64_t *ret_affected, struct error *err)
+{
+    struct mariadb_statement *statement = NULL;
+    enum status status = mariadb_statement_new(session, what, sql, &statement, err);
+    if (status == STATUS_OK)
+        status = mariadb_statement_run(statement, values, count, ret_affected, err);
+    mariadb_statement_free(statement);
+    return status;
+}
