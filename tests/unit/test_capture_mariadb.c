@@ -1,90 +1,19 @@
 /* Capture in MariaDB: what the triggers write, whatever the service's session is set to. */
 #include "tests/support/mariadb.h"
+#include "tests/support/shop.h"
 
 #include "common/mariadb_session.h"
-#include "producer/init.h"
 #include "schemas/change.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <sysexits.h>
 
-#define ORDER_COLUMNS "name text"
+#define ORDER_SCHEMA shop_schema("id", "id integer,name text")
 #define ORDER_TABLE                                                                                \
     "CREATE TABLE orders (id BIGINT PRIMARY KEY, name VARCHAR(200) COLLATE utf8mb4_general_ci, "   \
     "note INT) CHARACTER SET utf8mb4;"
 #define LOGGED "SELECT aggregateid, type FROM outbox ORDER BY position"
-
-/* A schema with the key `id` and further columns, "name text,price decimal"; a column named k is
- * the key in place of `id`. */
-static const char *schema_of(const char *columns)
-{
-    bool own_key = strncmp(columns, "k ", 2) == 0;
-    const char *properties = own_key
-                                 ? ""
-                                 : "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"}";
-    for (const char *at = columns; *at != '\0';
-         at += strcspn(at, ",") + (strchr(at, ',') != NULL)) {
-        char name[16];
-        char type[16];
-        assert_int_equal(sscanf(at, "%15[a-z0-9] %15[a-z-]", name, type), 2);
-        const char *json = strcmp(type, "double") == 0 ? "number" : "string";
-        if (strcmp(type, "integer") == 0 || strcmp(type, "boolean") == 0)
-            json = type;
-        properties = test_format("%s%s\"%s\":{\"type\":[\"%s\"%s],\"x-keepstep-type\":\"%s\"}",
-                                 properties, properties[0] == '\0' ? "" : ",", name, json,
-                                 strcmp(name, "k") == 0 ? "" : ",\"null\"", type);
-    }
-    return test_format("{\"$schema\":\"http://json-schema.org/draft-07/schema#\","
-                       "\"type\":\"object\",\"x-keepstep-key\":[\"%s\"],\"properties\":{%s}}",
-                       own_key ? "k" : "id", properties);
-}
-
-struct shop {
-    struct config config;
-    struct config_entry entry;
-    const char *url;
-    struct entity_schema *schema;
-};
-
-static void shop_make(struct shop *shop, const char *columns, const char *tables)
-{
-    struct error err = ERROR_INIT;
-    if (mariadb_server_url() == NULL)
-        test_skip("%s", mariadb_skip_reason());
-    shop->url = mariadb_database("shop");
-    test_write_file(test_path("order.schema.json"), schema_of(columns));
-    if (entity_schema_new(test_directory(), "order", &shop->schema, &err) != STATUS_OK)
-        test_fail("%s", err.text);
-    shop->entry = (struct config_entry){.entity_type = (char *)"order",
-                                        .table = (char *)"orders",
-                                        .topic = (char *)"order",
-                                        .partitions = 3};
-    shop->config = (struct config){.service = (char *)"shop",
-                                   .database = (char *)(uintptr_t)shop->url,
-                                   .database_path = (char *)(uintptr_t)shop->url,
-                                   .publish = &shop->entry,
-                                   .publish_count = 1};
-    mariadb_execute(shop->url, tables);
-}
-
-static enum status shop_init(struct shop *shop, bool rows, struct error *err)
-{
-    const struct entity_schema *schemas[] = {shop->schema};
-    FILE *out = fopen(test_path("init.txt"), "w");
-    struct init_options options = {.no_existing_rows = !rows, .out = out};
-    enum status status = init_service(&shop->config, schemas, &options, err);
-    (void)fclose(out);
-    return status;
-}
-
-static void shop_ready(struct shop *shop, const char *columns, const char *tables)
-{
-    struct error err = ERROR_INIT;
-    shop_make(shop, columns, tables);
-    if (shop_init(shop, true, &err) != STATUS_OK)
-        test_fail("%s", err.text);
-}
 
 /* Every payload in the outbox is what a reader accepts. */
 static void shop_validate(const struct shop *shop, int64_t rows)
@@ -113,7 +42,8 @@ static void shop_validate(const struct shop *shop, int64_t rows)
 }
 
 #define ALL_COLUMNS                                                                                \
-    "i1 integer,b64 decimal,deci decimal,dbl double,flt double,txt text,lat text,enu text,"        \
+    "id integer,i1 integer,b64 decimal,deci decimal,dbl double,flt double,txt text,lat text,enu "  \
+    "text,"                                                                                        \
     "byt bytes,boo boolean,bi1 boolean,tsz date-time,dtz date-time,dtl timestamp,day date,"        \
     "tim time,uid uuid,jso json"
 #define ALL_TABLE                                                                                  \
@@ -126,8 +56,8 @@ static void shop_validate(const struct shop *shop, int64_t rows)
 static void every_value_is_written_in_the_form_of_its_type(void **state)
 {
     (void)state;
-    struct shop shop = {0};
-    shop_ready(&shop, ALL_COLUMNS, ALL_TABLE);
+    struct shop shop;
+    shop_ready(&shop, shop_schema("id", ALL_COLUMNS), ALL_TABLE);
     mariadb_execute(
         shop.url,
         "SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH'; "
@@ -154,7 +84,7 @@ static void every_value_is_written_in_the_form_of_its_type(void **state)
         "\"day\":\"1969-07-20\",\"tim\":\"23:59:59.999999\","
         "\"uid\":\"0193583c-7a30-7cc0-9d5a-6f2f4a1e3b11\","
         "\"jso\":\"{\\\"a\\\": \\\"\\\\u00e9\\\"}\"}}\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void values_that_no_reader_takes_are_written_so_that_the_relay_sets_them_aside(void **state)
@@ -164,10 +94,12 @@ static void values_that_no_reader_takes_are_written_so_that_the_relay_sets_them_
         "(1, NULL, NULL, '0000-00-00', NULL, NULL)", "(2, NULL, NULL, NULL, '0000-00-00', NULL)",
         "(3, NULL, NULL, NULL, NULL, '-838:59:59')", "(4, NULL, 2, NULL, NULL, NULL)",
         "(5, 18446744073709551615, NULL, NULL, NULL, NULL)"};
-    struct shop shop = {0};
-    shop_ready(&shop, "i1 integer,boo boolean,tsz date-time,day date,tim time",
-               "CREATE TABLE orders (id BIGINT PRIMARY KEY, i1 BIGINT UNSIGNED, boo TINYINT, "
-               "tsz TIMESTAMP NULL, day DATE, tim TIME)");
+    struct shop shop;
+    shop_ready(
+        &shop,
+        shop_schema("id", "id integer,i1 integer,boo boolean,tsz date-time,day date,tim time"),
+        "CREATE TABLE orders (id BIGINT PRIMARY KEY, i1 BIGINT UNSIGNED, boo TINYINT, "
+        "tsz TIMESTAMP NULL, day DATE, tim TIME)");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct error err = ERROR_INIT;
         mariadb_execute(shop.url, test_format("SET sql_mode=''; DELETE FROM outbox; "
@@ -179,7 +111,7 @@ static void values_that_no_reader_takes_are_written_so_that_the_relay_sets_them_
         assert_int_equal(payload_validate(shop.schema, payload, slice_of(key), &err),
                          STATUS_REJECT);
     }
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 #define DOUBLES 3000
@@ -229,7 +161,7 @@ static void doubles_and_floats_read_back_to_the_same_bits(void **state)
     (void)state;
     static double numbers[DOUBLES] = {0.0,  -1.0, 5e-324, -5e-324, 1.7976931348623157e308, 0.1,
                                       1e15, 1e16, 1e17,   1e21,    9007199254740993.0,     1.0 / 3};
-    struct shop shop = {0};
+    struct shop shop;
     uint64_t seed = 42;
     for (int i = 12; i < DOUBLES; i++) {
         numbers[i] = random_double(&seed);
@@ -238,7 +170,7 @@ static void doubles_and_floats_read_back_to_the_same_bits(void **state)
         for (int exponent = 0; i % 3 == 0 && exponent < i % 30; exponent++)
             numbers[i] = i % 2 == 0 ? numbers[i] * 10 : numbers[i] / 10;
     }
-    shop_ready(&shop, "d double,f double",
+    shop_ready(&shop, shop_schema("id", "id integer,d double,f double"),
                "CREATE TABLE orders (id INT PRIMARY KEY, d DOUBLE, f FLOAT)");
     insert_doubles(shop.url, numbers);
     shop_validate(&shop, DOUBLES);
@@ -255,14 +187,14 @@ static void doubles_and_floats_read_back_to_the_same_bits(void **state)
     mariadb_execute(shop.url, "INSERT INTO orders VALUES (-1, -0e0, NULL)");
     assert_string_equal(mariadb_text(shop.url, "SELECT ATAN2(d, -1) > 0 FROM orders WHERE id = -1"),
                         "1\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void a_moment_does_not_depend_on_the_hour_that_comes_twice(void **state)
 {
     (void)state;
-    struct shop shop = {0};
-    shop_ready(&shop, "at date-time",
+    struct shop shop;
+    shop_ready(&shop, shop_schema("id", "id integer,at date-time"),
                "CREATE TABLE orders (id INT PRIMARY KEY, at TIMESTAMP NULL)");
     /* The server's zone, set by the test's environment, has summer time; both are 02:30 there. */
     mariadb_execute(shop.url, "SET time_zone = 'SYSTEM', timestamp = 1792888200;"
@@ -274,14 +206,14 @@ static void a_moment_does_not_depend_on_the_hour_that_comes_twice(void **state)
         "\n"
         "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"at\":\"2026-10-25T01:30:00.000000Z\"}}"
         "\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void all_of_unicode_survives_in_text_and_in_keys(void **state)
 {
     (void)state;
-    struct shop shop = {0};
-    shop_ready(&shop, "k text,v text",
+    struct shop shop;
+    shop_ready(&shop, shop_schema("k", "k text,v text"),
                "CREATE TABLE orders (k VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin "
                "PRIMARY KEY, v TEXT CHARACTER SET utf8mb4)");
     mariadb_execute(shop.url,
@@ -292,14 +224,14 @@ static void all_of_unicode_survives_in_text_and_in_keys(void **state)
                     "INSERT INTO orders VALUES (CONCAT(CHAR(92), 'u001F', CHAR(31), CHAR(92), "
                     "CHAR(92), CHAR(11), 'u00'), '')");
     shop_validate(&shop, 2047 + 109 + 101 + 112 + 1);
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void each_statement_is_captured_as_what_it_does(void **state)
 {
     (void)state;
-    struct shop shop = {0};
-    shop_ready(&shop, ORDER_COLUMNS,
+    struct shop shop;
+    shop_ready(&shop, ORDER_SCHEMA,
                "CREATE TABLE orders (id BIGINT PRIMARY KEY, name VARCHAR(200) COLLATE "
                "utf8mb4_general_ci UNIQUE, note INT) CHARACTER SET utf8mb4");
     mariadb_execute(shop.url,
@@ -325,14 +257,14 @@ static void each_statement_is_captured_as_what_it_does(void **state)
                                                "[0-9a-f]{3}-[0-9a-f]{12}$' AND ABS(TIMESTAMPDIFF("
                                                "SECOND, created_at, UTC_TIMESTAMP())) < 60"),
                         "11\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void the_agents_own_writes_are_silent_and_no_others(void **state)
 {
     (void)state;
-    struct shop shop = {0};
-    shop_ready(&shop, ORDER_COLUMNS,
+    struct shop shop;
+    shop_ready(&shop, ORDER_SCHEMA,
                ORDER_TABLE "CREATE TABLE other (id INT PRIMARY KEY);"
                            "CREATE TRIGGER other_orders AFTER INSERT ON other "
                            "FOR EACH ROW INSERT INTO orders (id) VALUES "
@@ -344,14 +276,14 @@ static void the_agents_own_writes_are_silent_and_no_others(void **state)
                     "SET @keepstep_applying = NULL; INSERT INTO orders (id) VALUES (3)");
     assert_string_equal(mariadb_text(shop.url, LOGGED),
                         "{\"id\":101}|order.created\n{\"id\":3}|order.created\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void the_service_sees_nothing_of_it_and_needs_no_rights(void **state)
 {
     (void)state;
-    struct shop shop = {0};
-    shop_ready(&shop, ORDER_COLUMNS,
+    struct shop shop;
+    shop_ready(&shop, ORDER_SCHEMA,
                ORDER_TABLE "ALTER TABLE orders MODIFY id BIGINT AUTO_INCREMENT;");
     mariadb_execute(shop.url, "CREATE OR REPLACE USER clerk@localhost;"
                               "GRANT SELECT, INSERT ON orders TO clerk@localhost");
@@ -371,14 +303,14 @@ static void the_service_sees_nothing_of_it_and_needs_no_rights(void **state)
     assert_int_not_equal(mysql_query(session, "SELECT * FROM outbox"), 0);
     mariadb_session_close(session);
     assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*) FROM outbox"), "3\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void a_change_whose_event_cannot_be_written_fails(void **state)
 {
     (void)state;
-    struct shop shop = {0};
-    shop_ready(&shop, ORDER_COLUMNS, ORDER_TABLE "ALTER TABLE orders MODIFY name LONGTEXT;");
+    struct shop shop;
+    shop_ready(&shop, ORDER_SCHEMA, ORDER_TABLE "ALTER TABLE orders MODIFY name LONGTEXT;");
     const struct mariadb_session_options options = {.url = shop.url, .application = "test"};
     struct error err = ERROR_INIT;
     MYSQL *session = NULL;
@@ -396,7 +328,7 @@ static void a_change_whose_event_cannot_be_written_fails(void **state)
     assert_string_equal(mariadb_text(shop.url, "SELECT (SELECT COUNT(*) FROM orders), "
                                                "(SELECT COUNT(*) FROM outbox)"),
                         "0|0\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void tables_that_cannot_be_captured_whole_are_refused(void **state)
@@ -429,23 +361,23 @@ static void tables_that_cannot_be_captured_whole_are_refused(void **state)
          "cascade"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct shop shop = {0};
+        struct shop shop;
         struct error err = ERROR_INIT;
-        shop_make(&shop, ORDER_COLUMNS, cases[i].tables);
+        shop_make(&shop, ORDER_SCHEMA, cases[i].tables);
         assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
         assert_int_equal(err.exit_code, EX_CONFIG);
         if (strstr(err.text, cases[i].text) == NULL)
             test_fail("%s", err.text);
-        entity_schema_free(shop.schema);
+        shop_done(&shop);
     }
 }
 
 static void a_second_init_keeps_all_and_repairs_what_was_changed(void **state)
 {
     (void)state;
-    struct shop shop = {0};
+    struct shop shop;
     struct error err = ERROR_INIT;
-    shop_ready(&shop, ORDER_COLUMNS, ORDER_TABLE);
+    shop_ready(&shop, ORDER_SCHEMA, ORDER_TABLE);
     const char *first = test_read_file(test_path("init.txt"));
     assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
     const char *second = test_read_file(test_path("init.txt"));
@@ -462,18 +394,18 @@ static void a_second_init_keeps_all_and_repairs_what_was_changed(void **state)
     assert_non_null(strstr(third, "created  trigger keepstep_order_delete"));
     mariadb_execute(shop.url, "INSERT INTO orders (id) VALUES (1); DELETE FROM orders");
     assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*) FROM outbox"), "2\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void a_foreign_table_named_outbox_is_refused(void **state)
 {
     (void)state;
-    struct shop shop = {0};
+    struct shop shop;
     struct error err = ERROR_INIT;
-    shop_make(&shop, ORDER_COLUMNS, ORDER_TABLE "CREATE TABLE outbox (id INT PRIMARY KEY)");
+    shop_make(&shop, ORDER_SCHEMA, ORDER_TABLE "CREATE TABLE outbox (id INT PRIMARY KEY)");
     assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
     assert_non_null(strstr(err.text, "rename it"));
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 int main(void)
@@ -492,6 +424,7 @@ int main(void)
         TEST(a_second_init_keeps_all_and_repairs_what_was_changed),
         TEST(a_foreign_table_named_outbox_is_refused),
     };
+    shop_begin(DATABASE_MARIADB);
     (void)setenv("TZ", "Europe/Berlin", 1);
     return TEST_RUN(tests);
 }

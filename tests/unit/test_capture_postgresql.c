@@ -1,88 +1,25 @@
 /* Capture in PostgreSQL: what its triggers write, what `init` refuses, and the rows from before. */
 #include "tests/support/postgresql.h"
 #include "tests/support/process.h"
+#include "tests/support/shop.h"
 
 #include "common/clock.h"
 #include "common/postgresql_session.h"
 #include "producer/init.h"
 #include "producer/publish_lines.h"
-#include "producer/source.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define COLUMN(name, json, type)                                                                   \
-    ",\"" name "\":{\"type\":[\"" json "\",\"null\"],\"x-keepstep-type\":\"" type "\"}"
-#define SCHEMA(columns)                                                                            \
-    "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","                \
-    "\"x-keepstep-key\":[\"id\"],\"properties\":{"                                                 \
-    "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"}" columns "}}"
-#define ALL_COLUMNS                                                                                \
-    COLUMN("name", "string", "text")                                                               \
-    COLUMN("price", "string", "decimal")                                                           \
-    COLUMN("weight", "number", "double")                                                           \
-    COLUMN("image", "string", "bytes")                                                             \
-    COLUMN("paid", "boolean", "boolean")                                                           \
-    COLUMN("at", "string", "date-time")                                                            \
-    COLUMN("there", "string", "timestamp")                                                         \
-    COLUMN("day", "string", "date")                                                                \
-    COLUMN("hour", "string", "time")                                                               \
-    COLUMN("token", "string", "uuid")                                                              \
-    COLUMN("extra", "string", "json")
+#define ALL_SCHEMA                                                                                 \
+    shop_schema("id", "id integer,name text,price decimal,weight double,image bytes,paid boolean," \
+                      "at date-time,there timestamp,day date,hour time,token uuid,extra json")
 #define ALL_TABLE                                                                                  \
     "CREATE TABLE orders (id bigint PRIMARY KEY, name text, price numeric, weight float8, "        \
     "image bytea, paid boolean, at timestamptz, there timestamp, day date, hour time, "            \
     "token uuid, extra json, note text)"
-#define NAME_TABLE "CREATE TABLE orders (id bigint PRIMARY KEY, name text, note text)"
-
-static const char NAME_SCHEMA[] = SCHEMA(COLUMN("name", "string", "text"));
-
-struct shop {
-    struct config config;
-    struct config_entry entry;
-    const char *url;
-    struct entity_schema *schema;
-};
-
-static void shop_make(struct shop *shop, const char *schema, const char *table)
-{
-    struct error err = ERROR_INIT;
-    if (postgresql_server_url() == NULL)
-        test_skip("%s", postgresql_skip_reason());
-    *shop = (struct shop){.url = postgresql_database("shop")};
-    test_write_file(test_path("order.schema.json"), schema);
-    if (entity_schema_new(test_directory(), "order", &shop->schema, &err) != STATUS_OK)
-        test_fail("%s", err.text);
-    shop->entry = (struct config_entry){.entity_type = (char *)"order",
-                                        .table = (char *)"orders",
-                                        .topic = (char *)"order",
-                                        .partitions = 3};
-    shop->config = (struct config){.service = (char *)"shop",
-                                   .database = (char *)(uintptr_t)shop->url,
-                                   .database_path = (char *)(uintptr_t)shop->url,
-                                   .instance = (char *)"1",
-                                   .publish = &shop->entry,
-                                   .publish_count = 1};
-    postgresql_execute(shop->url, table);
-}
-
-static enum status shop_init(struct shop *shop, bool rows, struct error *err)
-{
-    const struct entity_schema *schemas[] = {shop->schema};
-    FILE *out = fopen(test_path("init.txt"), "w");
-    struct init_options options = {.no_existing_rows = !rows, .out = out};
-    enum status status = init_service(&shop->config, schemas, &options, err);
-    (void)fclose(out);
-    return status;
-}
-
-static void shop_ready(struct shop *shop, const char *schema, const char *table)
-{
-    struct error err = ERROR_INIT;
-    shop_make(shop, schema, table);
-    if (shop_init(shop, true, &err) != STATUS_OK)
-        test_fail("%s", err.text);
-}
+#define NAME_SCHEMA shop_schema("id", "id integer,name text")
+#define NAME_TABLE  "CREATE TABLE orders (id bigint PRIMARY KEY, name text, note text)"
 
 static const char *shop_events(const struct shop *shop)
 {
@@ -99,7 +36,7 @@ static void every_value_is_written_in_the_form_of_its_type_under_any_session(voi
         "SET search_path = pg_temp; SET session_replication_role = replica"};
     (void)state;
     struct shop shop;
-    shop_ready(&shop, SCHEMA(ALL_COLUMNS), ALL_TABLE);
+    shop_ready(&shop, ALL_SCHEMA, ALL_TABLE);
     for (size_t i = 0; i < sizeof sessions / sizeof *sessions; i++) {
         postgresql_execute(
             shop.url,
@@ -125,14 +62,14 @@ static void every_value_is_written_in_the_form_of_its_type_under_any_session(voi
             "\"at\":\"beyond the years 1 to 9999\",\"there\":\"infinity\",\"day\":null,"
             "\"hour\":null,\"token\":null,\"extra\":null}}\n");
     }
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void a_number_that_json_does_not_have_is_refused_where_it_is_written(void **state)
 {
     (void)state;
     struct shop shop;
-    shop_ready(&shop, SCHEMA(ALL_COLUMNS), ALL_TABLE);
+    shop_ready(&shop, ALL_SCHEMA, ALL_TABLE);
     postgresql_execute(shop.url, "CREATE TABLE refused (text text)");
     static const char *const values[] = {"(1, 'NaN', NULL)", "(1, 'Infinity', NULL)",
                                          "(1, NULL, 'NaN')", "(1, NULL, '-Infinity')"};
@@ -148,7 +85,7 @@ static void a_number_that_json_does_not_have_is_refused_where_it_is_written(void
                         "be published|keepstep: column weight of table orders is NaN or infinite, "
                         "which cannot be published\n");
     assert_string_equal(postgresql_text(shop.url, "SELECT count(*) FROM outbox"), "0\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void inserts_updates_key_changes_deletes_copy_and_conflicts_are_captured(void **state)
@@ -179,7 +116,7 @@ static void inserts_updates_key_changes_deletes_copy_and_conflicts_are_captured(
                                                   "left(replace(id, '-', ''), 12))::bit(64)"
                                                   "::bigint) < 1000"),
                         "10\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void truncate_is_captured_as_deletes(void **state)
@@ -191,7 +128,7 @@ static void truncate_is_captured_as_deletes(void **state)
                                  "TRUNCATE orders; INSERT INTO orders VALUES (1)");
     assert_string_equal(shop_events(&shop), "{\"id\":1}|order.deleted\n{\"id\":2}|order.deleted\n"
                                             "{\"id\":1}|order.created\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void partitions_are_captured_also_moves_between_them_and_their_truncate(void **state)
@@ -213,7 +150,7 @@ static void partitions_are_captured_also_moves_between_them_and_their_truncate(v
         "{\"id\":1}|order.created\n{\"id\":11}|order.created\n{\"id\":21}|order.created\n"
         "{\"id\":1}|order.updated\n{\"id\":1}|order.deleted\n{\"id\":12}|order.created\n"
         "{\"id\":2}|order.created\n{\"id\":11}|order.deleted\n{\"id\":12}|order.deleted\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void only_the_agents_direct_writes_are_silent(void **state)
@@ -240,7 +177,7 @@ static void only_the_agents_direct_writes_are_silent(void **state)
     assert_string_equal(shop_events(&shop), "{\"id\":3}|order.updated\n{\"id\":4}|order.created\n"
                                             "{\"id\":4}|order.deleted\n{\"id\":5}|order.created\n"
                                             "{\"id\":5}|order.updated\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void tables_that_cannot_be_captured_whole_are_refused_with_the_way_out(void **state)
@@ -276,7 +213,7 @@ static void tables_that_cannot_be_captured_whole_are_refused_with_the_way_out(vo
         if (strstr(err.text, cases[i].text) == NULL)
             test_fail("%s: %s", cases[i].table, err.text);
         assert_string_equal(postgresql_text(shop.url, "SELECT to_regclass('outbox')"), "NULL\n");
-        entity_schema_free(shop.schema);
+        shop_done(&shop);
     }
 }
 
@@ -293,7 +230,7 @@ static void a_cascade_within_a_table_that_is_also_applied_is_refused(void **stat
     shop.config.apply_count = 1;
     assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
     assert_non_null(strstr(err.text, "orders_parent_fkey"));
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void a_foreign_outbox_table_is_never_adopted(void **state)
@@ -304,7 +241,7 @@ static void a_foreign_outbox_table_is_never_adopted(void **state)
     shop_make(&shop, NAME_SCHEMA, NAME_TABLE ";CREATE TABLE outbox (id bigint)");
     assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
     assert_non_null(strstr(err.text, "rename it"));
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void a_second_init_keeps_all_and_mends_what_was_altered(void **state)
@@ -329,7 +266,7 @@ static void a_second_init_keeps_all_and_mends_what_was_altered(void **state)
     assert_non_null(strstr(text, "changed  function keepstep_order_truncate"));
     assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
     assert_null(strstr(test_read_file(test_path("init.txt")), "changed"));
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void the_printed_sql_makes_what_init_makes(void **state)
@@ -345,19 +282,16 @@ static void the_printed_sql_makes_what_init_makes(void **state)
         "ON p.oid = t.tgfoid ORDER BY 1, 2";
     (void)state;
     struct shop shop;
-    struct error err = ERROR_INIT;
     shop_ready(&shop, NAME_SCHEMA, NAME_TABLE);
     const char *made = postgresql_text(shop.url, catalogue);
     const char *made_triggers = postgresql_text(shop.url, triggers);
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
     shop_make(&shop, NAME_SCHEMA, NAME_TABLE);
-    const struct entity_schema *schemas[] = {shop.schema};
-    FILE *out = fopen(test_path("printed.sql"), "w");
-    struct init_options options = {.print_sql = true, .out = out};
     /* What the applying side prints first, as far as the grants need it. */
-    fputs("CREATE TABLE keepstep_position(x int); CREATE TABLE keepstep_sequence(x int);\n", out);
-    assert_int_equal(init_service(&shop.config, schemas, &options, &err), STATUS_OK);
-    (void)fclose(out);
+    test_write_file(test_path("printed.sql"),
+                    test_format("CREATE TABLE keepstep_position(x int);"
+                                "CREATE TABLE keepstep_sequence(x int);\n%s",
+                                shop_print(&shop)));
     struct process_result psql = PROCESS_RUN("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d",
                                              shop.url, "-f", test_path("printed.sql"));
     if (psql.exit_code != 0)
@@ -365,7 +299,7 @@ static void the_printed_sql_makes_what_init_makes(void **state)
     postgresql_execute(shop.url, "DROP TABLE keepstep_position, keepstep_sequence");
     assert_string_equal(postgresql_text(shop.url, catalogue), made);
     assert_string_equal(postgresql_text(shop.url, triggers), made_triggers);
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void lines_are_written_in_their_order(void **state)
@@ -390,7 +324,7 @@ static void lines_are_written_in_their_order(void **state)
                         "{\"id\":42,\"name\":\"{\\\"\\\\,NULL}\"}}|NULL\n"
                         "order|{\"id\":42}|order.deleted|{\"op\":\"d\",\"before\":null,\"after\":"
                         "null}|t\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void a_new_incarnation_drops_what_the_log_has_and_lets_the_rest_wait(void **state)
@@ -432,7 +366,7 @@ static void a_new_incarnation_drops_what_the_log_has_and_lets_the_rest_wait(void
                                                   "count(*) FROM keepstep_existing) FROM "
                                                   "keepstep_relay"),
                         "new||1|77|0\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static PGconn *session(const struct shop *shop, const char *sql)
@@ -481,7 +415,7 @@ static void an_entitys_outbox_order_is_its_commit_order(void **state)
     PQfinish(first);
     PQfinish(second);
     PQfinish(gap);
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 struct writer {
@@ -539,7 +473,7 @@ static void present_rows_are_read_while_the_service_writes_and_add_up(void **sta
                       "AS o ON o.id = copy.id AND o.name = copy.name WHERE o.id IS NULL OR "
                       "copy.id IS NULL), (SELECT count(*) > 19000 FROM copy)"),
         "0|t\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void *commit_later(void *connection)
@@ -573,7 +507,7 @@ static void a_table_that_the_service_holds_is_tried_again_and_not_queued_for(voi
                   (long long)took / 1000, (long long)writer.slowest_us / 1000);
     assert_true(writer.slowest_us < took - 500000);
     PQfinish(holder);
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 int main(void)
@@ -596,5 +530,6 @@ int main(void)
         TEST_WITH_LIMIT(present_rows_are_read_while_the_service_writes_and_add_up, 120),
         TEST_WITH_LIMIT(a_table_that_the_service_holds_is_tried_again_and_not_queued_for, 60),
     };
+    shop_begin(DATABASE_POSTGRESQL);
     return TEST_RUN(tests);
 }

@@ -1,8 +1,8 @@
 /* Capture triggers, init, the outbox and the relay on one small shop. */
+#include "tests/support/shop.h"
 #include "tests/support/sql.h"
 
 #include "common/clock.h"
-#include "producer/init.h"
 #include "producer/publish_lines.h"
 #include "producer/relay.h"
 
@@ -11,165 +11,112 @@
 #include <pthread.h>
 
 #define SCHEMA                                                                                     \
-    "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","                \
-    "\"x-keepstep-key\":[\"id\"],\"properties\":{"                                                 \
-    "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"},"                               \
-    "\"name\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"text\"},"                      \
-    "\"price\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"decimal\"},"                  \
-    "\"weight\":{\"type\":[\"number\",\"null\"],\"x-keepstep-type\":\"double\"},"                  \
-    "\"image\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"bytes\"},"                    \
-    "\"paid\":{\"type\":[\"boolean\",\"null\"],\"x-keepstep-type\":\"boolean\"},"                  \
-    "\"at\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"date-time\"}}}"
+    shop_schema("id", "id integer,name text,price decimal,weight double,image bytes,paid boolean," \
+                      "at date-time")
 #define TABLE                                                                                      \
     "CREATE TABLE orders (id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE, price TEXT, "          \
     "weight REAL, image BLOB, paid INTEGER, at TEXT, note TEXT)"
 
-struct shop {
-    struct config config;
-    struct config_entry entry;
-    struct config_pair kafka;
-    const char *path;
-    struct entity_schema *schema;
-};
-
-static void shop_make(struct shop *shop, const char *table)
-{
-    struct error err = ERROR_INIT;
-    shop->path = test_path("shop.db");
-    test_write_file(test_path("order.schema.json"), SCHEMA);
-    if (entity_schema_new(test_directory(), "order", &shop->schema, &err) != STATUS_OK)
-        test_fail("%s", err.text);
-    shop->entry = (struct config_entry){.entity_type = (char *)"order",
-                                        .table = (char *)"orders",
-                                        .topic = (char *)"order",
-                                        .partitions = 3};
-    shop->config = (struct config){
-        .service = (char *)"shop",
-        .database = (char *)(uintptr_t)test_format("sqlite:%s", shop->path),
-        .database_path = (char *)(uintptr_t)shop->path,
-        .instance = (char *)"1",
-        .publish = &shop->entry,
-        .publish_count = 1,
-        .kafka = &shop->kafka,
-        .limits = {.message_bytes = 1000000, .outbox_retention_s = 86400}};
-    (void)sqlite_text(shop->path, table);
-}
-
-static enum status shop_init(struct shop *shop, bool rows, struct error *err)
-{
-    const struct entity_schema *schemas[] = {shop->schema};
-    FILE *out = fopen(test_path("init.txt"), "w");
-    struct init_options options = {.no_existing_rows = !rows, .out = out};
-    enum status status = init_service(&shop->config, schemas, &options, err);
-    (void)fclose(out);
-    return status;
-}
-
-static void shop_ready(struct shop *shop, bool rows)
-{
-    struct error err = ERROR_INIT;
-    if (shop_init(shop, rows, &err) != STATUS_OK)
-        test_fail("%s", err.text);
-}
-
 static void every_value_is_written_in_the_form_of_its_type(void **state)
 {
     (void)state;
-    struct shop shop = {0};
-    shop_make(&shop, TABLE);
-    shop_ready(&shop, true);
-    (void)sqlite_text(shop.path, "INSERT INTO orders VALUES (9007199254740993, 'a\"b', '12.50', "
-                                 "0.1, x'00ff', 1, '2026-11-23 09:42:00.5', 'n')");
+    struct shop shop;
+    shop_ready(&shop, SCHEMA, TABLE);
+    (void)database_text(shop.url, "INSERT INTO orders VALUES (9007199254740993, 'a\"b', '12.50', "
+                                  "0.1, x'00ff', 1, '2026-11-23 09:42:00.5', 'n')");
     assert_string_equal(
-        sqlite_text(shop.path, "SELECT aggregateid, type, payload FROM outbox"),
+        database_text(shop.url, "SELECT aggregateid, type, payload FROM outbox"),
         "{\"id\":9007199254740993}|order.created|{\"op\":\"c\",\"before\":null,\"after\":{\"id\":"
         "9007199254740993,\"name\":\"a\\\"b\",\"price\":\"12.50\",\"weight\":"
         "0.10000000000000000555,\"image\":\"00FF\",\"paid\":true,"
         "\"at\":\"2026-11-23T09:42:00.500000Z\"}}\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void an_update_of_no_mapped_column_is_not_captured_and_case_is(void **state)
 {
     (void)state;
-    struct shop shop = {0};
-    shop_make(&shop, TABLE);
-    shop_ready(&shop, true);
-    (void)sqlite_text(shop.path, "INSERT INTO orders (id, name) VALUES (1, 'a');"
-                                 "UPDATE orders SET note = 'x'; UPDATE orders SET name = 'A';"
-                                 "UPDATE orders SET id = 2; DELETE FROM orders;"
-                                 "INSERT INTO keepstep_applying VALUES ('orders');"
-                                 "INSERT INTO orders (id) VALUES (3)");
-    assert_string_equal(sqlite_text(shop.path, "SELECT aggregateid, type FROM outbox"),
+    struct shop shop;
+    shop_ready(&shop, SCHEMA, TABLE);
+    (void)database_text(shop.url, "INSERT INTO orders (id, name) VALUES (1, 'a');"
+                                  "UPDATE orders SET note = 'x'; UPDATE orders SET name = 'A';"
+                                  "UPDATE orders SET id = 2; DELETE FROM orders;"
+                                  "INSERT INTO keepstep_applying VALUES ('orders');"
+                                  "INSERT INTO orders (id) VALUES (3)");
+    assert_string_equal(database_text(shop.url, "SELECT aggregateid, type FROM outbox"),
                         "{\"id\":1}|order.created\n{\"id\":1}|order.updated\n"
                         "{\"id\":1}|order.deleted\n{\"id\":2}|order.created\n"
                         "{\"id\":2}|order.deleted\n");
-    assert_int_equal(sqlite_number(shop.path, "SELECT count(*) FROM outbox WHERE id GLOB "
-                                              "'*-*-7*-[89ab]*-*' AND length(id) = 36"),
+    assert_int_equal(sqlite_number(shop.config.database_path,
+                                   "SELECT count(*) FROM outbox WHERE id GLOB "
+                                   "'*-*-7*-[89ab]*-*' AND length(id) = 36"),
                      5);
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void a_table_with_a_second_unique_index_is_refused(void **state)
 {
     (void)state;
-    struct shop shop = {0};
+    struct shop shop;
     struct error err = ERROR_INIT;
-    shop_make(&shop, TABLE ";CREATE UNIQUE INDEX by_name ON orders (name)");
+    shop_make(&shop, SCHEMA, TABLE ";CREATE UNIQUE INDEX by_name ON orders (name)");
     assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
     assert_int_equal(err.exit_code, 78);
     assert_non_null(strstr(err.text, "by_name"));
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void a_cascade_within_a_table_that_is_also_applied_is_refused(void **state)
 {
     (void)state;
-    struct shop shop = {0};
+    struct shop shop;
     struct error err = ERROR_INIT;
-    shop_make(&shop, TABLE ";ALTER TABLE orders ADD parent REFERENCES Orders ON DELETE SET NULL");
+    shop_make(&shop, SCHEMA,
+              TABLE ";ALTER TABLE orders ADD parent REFERENCES Orders ON DELETE SET NULL");
     assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
     shop.config.apply = &shop.entry;
     shop.config.apply_count = 1;
     assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
     assert_non_null(strstr(err.text, "parent"));
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void a_foreign_outbox_table_is_never_adopted(void **state)
 {
     (void)state;
-    struct shop shop = {0};
+    struct shop shop;
     struct error err = ERROR_INIT;
-    shop_make(&shop, TABLE ";CREATE TABLE outbox (id)");
+    shop_make(&shop, SCHEMA, TABLE ";CREATE TABLE outbox (id)");
     assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void rows_that_are_there_are_published_once(void **state)
 {
     (void)state;
-    struct shop shop = {0};
-    shop_make(&shop, TABLE ";WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) "
-                           "INSERT INTO orders (id) SELECT i FROM n");
-    shop_ready(&shop, true);
-    shop_ready(&shop, true);
-    assert_int_equal(sqlite_number(shop.path, "SELECT count(DISTINCT aggregateid) FROM outbox "
-                                              "WHERE type = 'order.read'"),
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    shop_make(&shop, SCHEMA,
+              TABLE ";WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) "
+                    "INSERT INTO orders (id) SELECT i FROM n");
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
+    assert_int_equal(sqlite_number(shop.config.database_path,
+                                   "SELECT count(DISTINCT aggregateid) FROM outbox "
+                                   "WHERE type = 'order.read'"),
                      2500);
-    assert_int_equal(sqlite_number(shop.path, "SELECT count(*) FROM outbox"), 2500);
+    assert_int_equal(sqlite_number(shop.config.database_path, "SELECT count(*) FROM outbox"), 2500);
     assert_null(strstr(test_read_file(test_path("init.txt")), "created"));
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 static void lines_are_checked_and_written_or_refused_by_their_number(void **state)
 {
     (void)state;
-    struct shop shop = {0};
+    struct shop shop;
     struct error err = ERROR_INIT;
     int64_t written = 0;
-    shop_make(&shop, TABLE);
-    shop_ready(&shop, true);
+    shop_ready(&shop, SCHEMA, TABLE);
     const struct entity_schema *schemas[] = {shop.schema};
     char lines[] = "{\"type\":\"order.updated\",\"key\":42,\"after\":{\"id\":42}}\n\n"
                    "{\"type\":\"order.deleted\",\"key\":{\"id\":42}}\n";
@@ -179,7 +126,7 @@ static void lines_are_checked_and_written_or_refused_by_their_number(void **stat
     (void)fclose(in);
     assert_int_equal(written, 2);
     assert_string_equal(
-        sqlite_text(shop.path, "SELECT aggregatetype, aggregateid, type, payload FROM outbox"),
+        database_text(shop.url, "SELECT aggregatetype, aggregateid, type, payload FROM outbox"),
         "order|{\"id\":42}|order.updated|{\"op\":\"u\",\"before\":null,\"after\":{\"id\":42}}\n"
         "order|{\"id\":42}|order.deleted|{\"op\":\"d\",\"before\":null,\"after\":null}\n");
     char wrong[] = "{\"type\":\"order.updated\",\"key\":1,\"after\":{\"id\":2}}\n";
@@ -187,7 +134,7 @@ static void lines_are_checked_and_written_or_refused_by_their_number(void **stat
     assert_int_equal(publish_lines(&shop.config, schemas, in, &written, &err), STATUS_REJECT);
     assert_non_null(strstr(err.text, "line 1"));
     (void)fclose(in);
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 struct run {
@@ -218,11 +165,11 @@ static enum status run_until(struct shop *shop, const char *sql, const char *exp
     pthread_t thread;
     *run = (struct run){.shop = shop};
     assert_int_equal(pthread_create(&thread, NULL, run_relay, run), 0);
-    bool held = sqlite_wait_for(shop->path, sql, expected, 15000);
+    bool held = database_wait_for(shop->url, sql, expected, 15000);
     atomic_store(&run->stop, true);
     (void)pthread_join(thread, NULL);
     if (!held && run->status == STATUS_OK)
-        test_fail("never held: %s; is %s", sql, sqlite_text(shop->path, sql));
+        test_fail("never held: %s; is %s", sql, database_text(shop->url, sql));
     return run->status;
 }
 
@@ -231,48 +178,49 @@ static void the_relay_publishes_adopts_and_detects_a_rewound_outbox(void **state
     static const char sum[] = "SELECT sum(acknowledged_sequence), sum(last_sequence) "
                               "FROM keepstep_relay_partition";
     (void)state;
-    struct shop shop = {0};
+    struct shop shop;
     struct run run;
     char text[512];
     rd_kafka_t *handle = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof text);
     rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(handle, 1);
     (void)rd_kafka_mock_topic_create(cluster, "order", 3, 1);
-    shop.kafka = (struct config_pair){(char *)"bootstrap.servers",
-                                      (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(cluster)};
-    shop_make(&shop, TABLE ";WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) "
-                           "INSERT INTO orders (id, name) SELECT i, 'x' FROM n");
+    struct config_pair kafka = {(char *)"bootstrap.servers",
+                                (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(cluster)};
+    shop_ready(&shop, SCHEMA,
+               TABLE ";WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) "
+                     "INSERT INTO orders (id, name) SELECT i, 'x' FROM n");
+    shop.config.kafka = &kafka;
     shop.config.kafka_count = 1;
-    shop_ready(&shop, true);
     int64_t start = clock_monotonic_us();
     (void)run_until(&shop, sum, "2500|2500\n", &run);
     print_message("2500 rows in %lld ms\n", (long long)(clock_monotonic_us() - start) / 1000);
     assert_int_equal(run.status, STATUS_OK);
 
     /* Acknowledgements are lost: the log's own records are adopted, nothing is sent again. */
-    (void)sqlite_text(shop.path, "UPDATE keepstep_relay_partition SET acknowledged_sequence = 0, "
-                                 "acknowledged_offset = -1, acknowledged_id = ''");
+    (void)database_text(shop.url, "UPDATE keepstep_relay_partition SET acknowledged_sequence = 0, "
+                                  "acknowledged_offset = -1, acknowledged_id = ''");
     (void)run_until(&shop, sum, "2500|2500\n", &run);
     assert_int_equal(run.status, STATUS_OK);
     assert_int_equal(atomic_load(&run.metrics.adopted), 2500);
     assert_int_equal(atomic_load(&run.metrics.published), 0);
 
     /* A row that fails is set aside with its entity; others go on. */
-    (void)sqlite_text(shop.path,
-                      "UPDATE orders SET price = 'dear' WHERE id = 1; UPDATE orders SET name = 'y' "
-                      "WHERE id IN (1, 2)");
+    (void)database_text(
+        shop.url, "UPDATE orders SET price = 'dear' WHERE id = 1; UPDATE orders SET name = 'y' "
+                  "WHERE id IN (1, 2)");
     (void)run_until(&shop, sum, "2501|2501\n", &run);
     assert_non_null(
-        strstr(sqlite_text(shop.path, "SELECT set_aside FROM outbox WHERE set_aside IS NOT NULL"),
+        strstr(database_text(shop.url, "SELECT set_aside FROM outbox WHERE set_aside IS NOT NULL"),
                "price"));
 
     /* The outbox forgets what it has published. */
-    (void)sqlite_text(shop.path, "DELETE FROM keepstep_relay_partition; UPDATE outbox SET "
-                                 "sequence = NULL, kafka_partition = NULL");
+    (void)database_text(shop.url, "DELETE FROM keepstep_relay_partition; UPDATE outbox SET "
+                                  "sequence = NULL, kafka_partition = NULL");
     assert_int_equal(run_until(&shop, "SELECT 1", "2\n", &run), STATUS_FATAL);
     assert_int_equal(run.err.exit_code, 78);
     rd_kafka_mock_cluster_destroy(cluster);
     rd_kafka_destroy(handle);
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 int main(void)
@@ -287,5 +235,6 @@ int main(void)
         TEST(lines_are_checked_and_written_or_refused_by_their_number),
         TEST_WITH_LIMIT(the_relay_publishes_adopts_and_detects_a_rewound_outbox, 90),
     };
+    shop_begin(DATABASE_SQLITE);
     return TEST_RUN(tests);
 }

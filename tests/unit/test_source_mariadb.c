@@ -1,92 +1,22 @@
 /* The MariaDB source: present rows under load, the order of commits, new histories, printed SQL. */
 #include "tests/support/mariadb.h"
 #include "tests/support/process.h"
+#include "tests/support/shop.h"
 
 #include "common/clock.h"
 #include "common/mariadb_session.h"
 #include "consumer/store.h"
-#include "producer/init.h"
 #include "producer/outbox.h"
-#include "producer/source.h"
 
 #include <pthread.h>
 #include <stdio.h>
 
-#define SCHEMA                                                                                     \
-    "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","                \
-    "\"x-keepstep-key\":[%s],\"properties\":{"                                                     \
-    "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"},"                               \
-    "\"name\":{\"type\":\"string\",\"x-keepstep-type\":\"text\"},"                                 \
-    "\"raw\":{\"type\":\"string\",\"x-keepstep-type\":\"bytes\"}},"                                \
-    "\"required\":[\"id\",\"name\",\"raw\"]}"
+#define SCHEMA(keys) shop_schema(keys, "id integer,name text,raw bytes")
 #define TABLE(key)                                                                                 \
     "CREATE TABLE orders (id BIGINT UNSIGNED, name VARCHAR(40) CHARACTER SET utf8mb4 COLLATE "     \
     "utf8mb4_general_ci, raw VARBINARY(20), PRIMARY KEY (" key "));"
 #define LEASE_US (INT64_C(10) * 1000 * 1000)
 #define ARENA    ((size_t)16 * 1024 * 1024)
-
-struct shop {
-    struct config config;
-    struct config_entry entry;
-    struct entity_schema *schema;
-    struct source *source;
-    const char *url;
-};
-
-static struct shop shop_make(const char *key, const char *table)
-{
-    struct error err = ERROR_INIT;
-    struct shop shop = {0};
-    if (mariadb_server_url() == NULL)
-        test_skip("%s", mariadb_skip_reason());
-    shop.url = mariadb_database("shop");
-    test_write_file(test_path("order.schema.json"), test_format(SCHEMA, key));
-    if (entity_schema_new(test_directory(), "order", &shop.schema, &err) != STATUS_OK)
-        test_fail("%s", err.text);
-    shop.entry = (struct config_entry){.entity_type = (char *)"order",
-                                       .table = (char *)"orders",
-                                       .topic = (char *)"order",
-                                       .partitions = 3};
-    shop.config = (struct config){.service = (char *)"shop",
-                                  .instance = (char *)"1",
-                                  .database = (char *)(uintptr_t)shop.url,
-                                  .database_path = (char *)(uintptr_t)shop.url,
-                                  .publish_count = 1};
-    mariadb_execute(shop.url, table);
-    return shop;
-}
-
-static const char *shop_init(struct shop *shop, bool print_sql)
-{
-    struct error err = ERROR_INIT;
-    const struct entity_schema *schemas[] = {shop->schema};
-    FILE *out = fopen(test_path("init.txt"), "w");
-    struct init_options options = {.no_existing_rows = true, .print_sql = print_sql, .out = out};
-    shop->config.publish = &shop->entry;
-    if (init_service(&shop->config, schemas, &options, &err) != STATUS_OK)
-        test_fail("%s", err.text);
-    (void)fclose(out);
-    return test_read_file(test_path("init.txt"));
-}
-
-static void shop_open(struct shop *shop)
-{
-    struct error err = ERROR_INIT;
-    if (source_mariadb_ops.open(&shop->config, SOURCE_INSTALL, &shop->source, &err) != STATUS_OK)
-        test_fail("%s", err.text);
-}
-
-static void shop_ready(struct shop *shop)
-{
-    (void)shop_init(shop, false);
-    shop_open(shop);
-}
-
-static void shop_done(struct shop *shop)
-{
-    source_mariadb_ops.close(shop->source);
-    entity_schema_free(shop->schema);
-}
 
 static MYSQL *clerk(const struct shop *shop)
 {
@@ -120,11 +50,12 @@ static void rows_of_a_compound_key_are_read_once_each_also_after_a_kill(void **s
 {
     (void)state;
     bool done = false;
-    struct shop shop = shop_make("\"id\",\"name\",\"raw\"", TABLE("raw, name, id"));
+    struct shop shop;
+    shop_make(&shop, SCHEMA("id,name,raw"), TABLE("raw, name, id"));
     mariadb_execute(shop.url, "INSERT INTO orders SELECT IF(seq % 3 = 0, 18446744073709551615 - "
                               "seq, seq), CONCAT('n\\'', seq % 7), UNHEX(LPAD(HEX(seq % 11), 4, "
                               "'0')) FROM seq_1_to_1000");
-    shop_ready(&shop);
+    shop_track(&shop);
     for (int64_t expected = 90; !done; expected = expected + 90 < 1000 ? expected + 90 : 1000) {
         assert_int_equal(chunk(&shop, 90, &done), expected);
         source_mariadb_ops.close(shop.source); /* as after a kill */
@@ -143,12 +74,14 @@ static void wide_rows_are_read_in_chunks_that_fit(void **state)
 {
     (void)state;
     bool done = false;
-    struct shop shop = shop_make("\"id\"", "CREATE TABLE orders (id BIGINT UNSIGNED PRIMARY KEY, "
-                                           "name MEDIUMTEXT CHARACTER SET utf8mb4, "
-                                           "raw VARBINARY(20))");
+    struct shop shop;
+    shop_make(&shop, SCHEMA("id"),
+              "CREATE TABLE orders (id BIGINT UNSIGNED PRIMARY KEY, "
+              "name MEDIUMTEXT CHARACTER SET utf8mb4, "
+              "raw VARBINARY(20))");
     mariadb_execute(shop.url, "INSERT INTO orders SELECT seq, REPEAT('x', 70000), '' "
                               "FROM seq_1_to_1000");
-    shop_ready(&shop);
+    shop_track(&shop);
     while (!done)
         (void)chunk(&shop, 1000, &done);
     assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*), COUNT(DISTINCT aggregateid), "
@@ -162,10 +95,12 @@ static void a_row_larger_than_a_message_is_named_with_what_to_raise(void **state
     (void)state;
     struct error err = ERROR_INIT;
     struct source_progress progress = {0};
-    struct shop shop = shop_make("\"id\"", "CREATE TABLE orders (id BIGINT UNSIGNED PRIMARY KEY, "
-                                           "name VARCHAR(40), raw LONGBLOB)");
+    struct shop shop;
+    shop_make(&shop, SCHEMA("id"),
+              "CREATE TABLE orders (id BIGINT UNSIGNED PRIMARY KEY, "
+              "name VARCHAR(40), raw LONGBLOB)");
     mariadb_execute(shop.url, "INSERT INTO orders VALUES (7, 'x', REPEAT('x', 9000000))");
-    shop_ready(&shop);
+    shop_track(&shop);
     assert_int_equal(
         source_mariadb_ops.chunk(shop.source, &shop.entry, shop.schema, 10, &progress, &err),
         STATUS_FATAL);
@@ -202,9 +137,10 @@ static void present_rows_wait_for_the_services_and_it_never_for_them(void **stat
 {
     (void)state;
     pthread_t thread;
-    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    struct shop shop;
+    shop_make(&shop, SCHEMA("id"), TABLE("id"));
     mariadb_execute(shop.url, "INSERT INTO orders SELECT seq, 'old', '' FROM seq_1_to_2000");
-    shop_ready(&shop);
+    shop_track(&shop);
     struct chunker chunker = {.shop = &shop};
     MYSQL *session = clerk(&shop);
     run(session, "UPDATE orders SET name = 'new' WHERE id = 700");
@@ -232,9 +168,10 @@ static void a_key_that_moves_up_while_its_row_is_waited_for_hides_no_rows_betwee
     (void)state;
     pthread_t thread;
     bool done = false;
-    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    struct shop shop;
+    shop_make(&shop, SCHEMA("id"), TABLE("id"));
     mariadb_execute(shop.url, "INSERT INTO orders SELECT seq * 10, 'x', '' FROM seq_1_to_20");
-    shop_ready(&shop);
+    shop_track(&shop);
     MYSQL *session = clerk(&shop);
     run(session, "UPDATE orders SET id = 155 WHERE id = 10");
     struct chunker chunker = {.shop = &shop};
@@ -262,8 +199,9 @@ static void a_long_statement_keeps_no_other_writer_waiting(void **state)
 {
     (void)state;
     pthread_t thread;
-    struct shop shop = shop_make("\"id\"", TABLE("id"));
-    shop_ready(&shop);
+    struct shop shop;
+    shop_make(&shop, SCHEMA("id"), TABLE("id"));
+    shop_track(&shop);
     MYSQL *slow = clerk(&shop);
     MYSQL *quick = clerk(&shop);
     assert_int_equal(pthread_create(&thread, NULL, insert_slowly, slow), 0);
@@ -326,8 +264,9 @@ static void the_order_of_an_entity_is_its_order_of_commits(void **state)
     (void)state;
     pthread_t thread;
     struct lease lease;
-    struct shop shop = shop_make("\"id\"", TABLE("id"));
-    shop_ready(&shop);
+    struct shop shop;
+    shop_make(&shop, SCHEMA("id"), TABLE("id"));
+    shop_track(&shop);
     struct outbox *outbox = relay(&shop, &lease);
     MYSQL *first = clerk(&shop);
     MYSQL *second = clerk(&shop);
@@ -379,12 +318,13 @@ static void a_new_history_drops_what_the_log_has_and_numbers_anew(void **state)
     bool initialised = false;
     bool done = false;
     int64_t dropped = 0;
-    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    struct shop shop;
+    shop_make(&shop, SCHEMA("id"), TABLE("id"));
     shop_open(&shop);
     const struct source_ops *ops = shop.source->ops;
     assert_int_equal(ops->lease(shop.source, &initialised, &held, &err), STATUS_OK);
     assert_false(initialised);
-    (void)shop_init(&shop, false);
+    assert_int_equal(shop_init(&shop, false, &err), STATUS_OK);
     assert_int_equal(ops->lease(shop.source, &initialised, &held, &err), STATUS_OK);
     assert_true(initialised);
     mariadb_execute(shop.url, "INSERT INTO orders SELECT seq, 'x', '' FROM seq_1_to_3");
@@ -429,8 +369,9 @@ static void events_are_written_all_or_none(void **state)
 {
     (void)state;
     struct error err = ERROR_INIT;
-    struct shop shop = shop_make("\"id\"", TABLE("id"));
-    shop_ready(&shop);
+    struct shop shop;
+    shop_make(&shop, SCHEMA("id"), TABLE("id"));
+    shop_track(&shop);
     struct source_event events[] = {{slice_of("order"),
                                      slice_of("{\"id\":1}"),
                                      slice_of("order.created"),
@@ -455,28 +396,30 @@ static void events_are_written_all_or_none(void **state)
 static void what_init_prints_makes_what_init_makes(void **state)
 {
     (void)state;
-    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    struct shop shop;
+    shop_make(&shop, SCHEMA("id"), TABLE("id"));
     struct error err = ERROR_INIT;
     struct store_options options = {.path = shop.url, .service = "shop", .install = true};
     struct store *store = NULL; /* its tables stand in the grants */
     if (store_find(shop.url)->open(&options, &store, &err) != STATUS_OK)
         test_fail("%s", err.text);
     store->ops->close(store);
-    (void)shop_init(&shop, true);
+    (void)shop_print(&shop);
     const char *client = test_format("mariadb --no-defaults --user=root --socket=%s/socket "
                                      "--default-character-set=latin1 shop < %s",
-                                     mariadb_directory(), test_path("init.txt"));
+                                     mariadb_directory(), test_path("init.sql"));
     struct process_result result = PROCESS_RUN("/bin/sh", "-c", client);
     if (result.exit_code != 0)
         test_fail("%s", result.errors);
-    const char *again = shop_init(&shop, false);
+    assert_int_equal(shop_init(&shop, false, &err), STATUS_OK);
+    const char *again = test_read_file(test_path("init.txt"));
     assert_null(strstr(again, "created"));
     assert_null(strstr(again, "changed"));
     mariadb_execute(shop.url, "INSERT INTO orders VALUES (1, 'é', '')");
     assert_string_equal(mariadb_text(shop.url, "SELECT JSON_VALUE(payload, '$.after.name') "
                                                "FROM outbox"),
                         "é\n");
-    entity_schema_free(shop.schema);
+    shop_done(&shop);
 }
 
 /* Whoever only reads lag sees how many wait and since when, and no payload. */
@@ -487,14 +430,15 @@ static void the_role_of_lag_counts_and_reads_no_payload(void **state)
     struct outbox *outbox = NULL;
     struct outbox_counts counts;
     struct lease lease;
-    struct shop shop = shop_make("\"id\"", TABLE("id"));
+    struct shop shop;
+    shop_make(&shop, SCHEMA("id"), TABLE("id"));
     struct store_options store_options = {.path = shop.url, .service = "shop", .install = true};
     struct store *store = NULL;
     if (store_find(shop.url)->open(&store_options, &store, &err) != STATUS_OK)
         test_fail("%s", err.text);
     store->ops->close(store);
-    shop_ready(&shop);
-    mariadb_execute(shop.url, strstr(shop_init(&shop, true), "CREATE ROLE"));
+    shop_track(&shop);
+    mariadb_execute(shop.url, strstr(shop_print(&shop), "CREATE ROLE"));
     mariadb_execute(shop.url, "INSERT INTO orders VALUES (1, 'x', '');"
                               "CREATE OR REPLACE USER lag@localhost;"
                               "GRANT keepstep_lag TO lag@localhost;"
@@ -525,8 +469,9 @@ static void init_waits_only_a_moment_for_a_table_in_use(void **state)
     struct source_object *objects = NULL;
     size_t count = 0;
     struct arena arena;
-    struct shop shop = shop_make("\"id\"", TABLE("id"));
-    shop_ready(&shop);
+    struct shop shop;
+    shop_make(&shop, SCHEMA("id"), TABLE("id"));
+    shop_track(&shop);
     arena_init(&arena, ARENA);
     MYSQL *session = clerk(&shop);
     run(session, "INSERT INTO orders VALUES (1, 'x', '')");
@@ -561,5 +506,6 @@ int main(void)
         TEST(the_role_of_lag_counts_and_reads_no_payload),
         TEST(init_waits_only_a_moment_for_a_table_in_use),
     };
+    shop_begin(DATABASE_MARIADB);
     return TEST_RUN(tests);
 }
