@@ -184,6 +184,33 @@ static void keys_are_new_then_duplicates_and_conflicts_with_another_digest(void)
     assert_int_equal(pruned, 1);
 }
 
+static void keys_are_claimed_in_any_number_and_each_is_judged(void)
+{
+    enum { CLAIMS = 2500 };
+    static struct key_claim claims[CLAIMS];
+    const struct prune all = {.keys_before_us = INT64_MAX, .limit = 2 * CLAIMS};
+    size_t pruned = 0;
+    for (size_t i = 0; i < CLAIMS; i++)
+        claims[i] = (struct key_claim){
+            .source = slice_of("many"), .id = slice_of(test_format("k%zu", i)), .digest = i};
+    store_case_begin();
+    assert_ok(store_case_ops->claim_keys(store_case_store, claims, CLAIMS, &store_case_err));
+    for (size_t i = 0; i < CLAIMS; i++)
+        assert_int_equal(claims[i].verdict, KEY_NEW);
+    for (size_t i = 0; i < CLAIMS; i += 2) {
+        claims[i].id = slice_of(test_format("n%zu", i));
+        claims[i + 1].digest += i % 3 == 0;
+    }
+    assert_ok(store_case_ops->claim_keys(store_case_store, claims, CLAIMS, &store_case_err));
+    for (size_t i = 0; i < CLAIMS; i += 2) {
+        assert_int_equal(claims[i].verdict, KEY_NEW);
+        assert_int_equal(claims[i + 1].verdict, i % 3 == 0 ? KEY_CONFLICT : KEY_DUPLICATE);
+    }
+    store_case_commit();
+    assert_ok(store_case_ops->prune(store_case_store, &all, &pruned, &store_case_err));
+    assert_int_equal(pruned, CLAIMS + CLAIMS / 2);
+}
+
 static void rows_are_upserted_merged_and_deleted_twice(void)
 {
     store_case_begin();
@@ -325,6 +352,7 @@ int main(void)
         STORE_CASE(going_back_to_the_savepoint_keeps_the_position),
         STORE_CASE(keys_of_the_greatest_length_are_kept_whole),
         STORE_CASE(keys_are_new_then_duplicates_and_conflicts_with_another_digest),
+        STORE_CASE(keys_are_claimed_in_any_number_and_each_is_judged),
         STORE_CASE(rows_are_upserted_merged_and_deleted_twice),
         STORE_CASE(an_update_that_lacks_columns_is_held_where_there_is_no_row),
         STORE_CASE(sequences_are_read_as_they_were_recorded),

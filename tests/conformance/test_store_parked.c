@@ -250,6 +250,32 @@ static void kept_images_are_read_one_behind_the_other_in_the_order_of_the_log(vo
     assert_null(read.record.topic);
 }
 
+static void bytes_that_are_no_text_are_kept_and_found_again(void)
+{
+    static const char raw[] = "\xff\x00k";
+    struct parked_record *records = NULL;
+    struct key_claim claims[] = {
+        {.source = {raw, 3}, .id = {raw, 2}, .digest = 1},
+        {.source = {raw, 3}, .id = slice_of("\\xff00"), .digest = 2},
+    };
+    struct parked_record parked = {.record = {.topic = STORE_CASE_TOPIC, .key = {raw, 3}},
+                                   .entity_key = {raw, 3},
+                                   .reason = {raw, 3}};
+    store_case_begin();
+    assert_ok(store_case_ops->claim_keys(store_case_store, claims, 2, &store_case_err));
+    assert_int_equal(claims[0].verdict, KEY_NEW);
+    assert_int_equal(claims[1].verdict, KEY_NEW);
+    assert_ok(store_case_ops->claim_keys(store_case_store, claims, 2, &store_case_err));
+    assert_int_equal(claims[0].verdict, KEY_DUPLICATE);
+    assert_int_equal(claims[1].verdict, KEY_DUPLICATE);
+    assert_ok(store_case_ops->park(store_case_store, &parked, 1, &store_case_err));
+    store_case_commit();
+    assert_int_equal(read_parked((struct parked_filter){.topic = STORE_CASE_TOPIC}, &records), 1);
+    assert_true(slice_equal(records[0].entity_key, (struct slice){raw, 3}));
+    assert_true(slice_equal(records[0].record.key, (struct slice){raw, 3}));
+    assert_true(slice_equal(records[0].reason, (struct slice){raw, 3}));
+}
+
 /* A database that begins a transaction with any statement must not leave it open behind these. */
 static void what_is_read_outside_a_transaction_leaves_none_open(void)
 {
@@ -291,6 +317,7 @@ int main(void)
         STORE_CASE(a_failed_attempt_and_a_retry_are_written),
         STORE_CASE(the_last_superseded_image_is_kept_until_it_is_dropped),
         STORE_CASE(kept_images_are_read_one_behind_the_other_in_the_order_of_the_log),
+        STORE_CASE(bytes_that_are_no_text_are_kept_and_found_again),
         STORE_CASE(what_is_read_outside_a_transaction_leaves_none_open),
     };
     return store_case_run(cases, sizeof cases / sizeof cases[0]);

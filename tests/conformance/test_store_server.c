@@ -346,6 +346,46 @@ static void a_batch_that_was_rejected_goes_on_from_its_savepoint(void)
     store_case_assert_rows("1|same|1\n3|else|3\n");
 }
 
+static void the_grants_are_enough_for_each_role_and_no_more(void)
+{
+    struct fence fence = store_case_fence(8);
+    struct key_claim claim = {.source = slice_of("s"), .id = slice_of("a"), .digest = 1};
+    struct parked_record parked = {.record = {.topic = STORE_CASE_TOPIC, .offset = 1}};
+    struct sequence_state sequence = {.source = "s", .incarnation = "i", .last_id = "e"};
+    struct superseded_image image = {.record = {.topic = STORE_CASE_TOPIC},
+                                     .entity_type = slice_of("order"),
+                                     .entity_key = slice_of("k")};
+    const struct prune old = {
+        .keys_before_us = INT64_MAX, .skipped_before_us = INT64_MAX, .limit = 10};
+    size_t pruned = 0;
+    const struct store_ops *ops = store_case_ops;
+    struct store *store = store_case_store;
+    assert_ok(ops->begin(store, &fence, 1, &store_case_err));
+    assert_ok(ops->claim_keys(store, &claim, 1, &store_case_err));
+    assert_ok(store_case_apply(CHANGE_CREATE, 1, "one", "1"));
+    assert_ok(store_case_apply(CHANGE_DELETE, 1, NULL, NULL));
+    assert_ok(ops->record_sequences(store, STORE_CASE_TOPIC, 0, &sequence, 1, &store_case_err));
+    assert_ok(ops->superseded(store, SUPERSEDED_KEEP, &image, NULL, NULL, &store_case_err));
+    assert_ok(ops->superseded(store, SUPERSEDED_DROP, &image, NULL, NULL, &store_case_err));
+    assert_ok(ops->park(store, &parked, 1, &store_case_err));
+    assert_ok(ops->edit_parked(store, &parked, PARKED_SET_WAITING, &store_case_err));
+    assert_ok(ops->edit_parked(store, &parked, PARKED_DELETE, &store_case_err));
+    assert_ok(ops->commit(store, true, &store_case_err));
+    assert_ok(ops->prune(store, &old, &pruned, &store_case_err));
+    assert_int_equal(pruned, 1);
+
+    struct store_options lag = {.path = store_case_user_database(store_case_back_end->lag),
+                                .service = "billing",
+                                .read_only = true};
+    assert_ok(ops->open(&lag, &store, &store_case_err));
+    partition_state_done(&store_case_owned);
+    assert_ok(ops->read(store, STORE_CASE_TOPIC, 0, &store_case_owned, &store_case_err));
+    assert_int_equal(store_case_owned.next_offset, 8);
+    assert_int_equal(ops->begin(store, &fence, 1, &store_case_err), STATUS_RETRY);
+    error_clear(&store_case_err);
+    ops->close(store);
+}
+
 int main(void)
 {
     static struct store_case cases[] = {
@@ -361,6 +401,7 @@ int main(void)
         STORE_CASE_OF_SERVERS(a_server_that_became_read_only_is_left_until_it_writes_again),
         STORE_CASE_OF_SERVERS(a_fence_that_waited_for_another_is_judged_by_what_it_then_finds),
         STORE_CASE_OF_SERVERS(a_batch_that_was_rejected_goes_on_from_its_savepoint),
+        STORE_CASE_OF_SERVERS(the_grants_are_enough_for_each_role_and_no_more),
     };
     return store_case_run(cases, sizeof cases / sizeof cases[0]);
 }

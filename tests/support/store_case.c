@@ -108,14 +108,21 @@ static void mariadb_crash(void)
     mariadb_start();
 }
 
-static const char postgresql_agent[] =
-    "DO $$ BEGIN CREATE ROLE keepstep_lag; CREATE ROLE keepstep_agent LOGIN; "
+static const char postgresql_users[] =
+    "DO $$ BEGIN CREATE ROLE keepstep_lag LOGIN; CREATE ROLE keepstep_agent LOGIN; "
     "EXCEPTION WHEN duplicate_object THEN NULL; END $$";
 
-static const char mariadb_agent[] =
+static const char mariadb_users[] =
     "CREATE ROLE IF NOT EXISTS keepstep_lag; CREATE ROLE IF NOT EXISTS keepstep_agent; "
-    "CREATE USER IF NOT EXISTS agent@localhost; GRANT keepstep_agent TO agent@localhost; "
-    "SET DEFAULT ROLE keepstep_agent FOR agent@localhost";
+    "CREATE USER IF NOT EXISTS agent@localhost, lag@localhost; "
+    "GRANT keepstep_agent TO agent@localhost; GRANT keepstep_lag TO lag@localhost; "
+    "SET DEFAULT ROLE keepstep_agent FOR agent@localhost; "
+    "SET DEFAULT ROLE keepstep_lag FOR lag@localhost";
+
+#define OUTBOX_COLUMNS                                                                             \
+    "aggregatetype text, aggregateid text, kafka_partition int, sequence bigint, set_aside text)"
+#define OUTBOX_GRANTS                                                                              \
+    ";GRANT SELECT ON outbox TO keepstep_agent; GRANT SELECT ON keepstep_relay TO keepstep_agent"
 
 static const struct store_back_end back_ends[] = {
     {.url = "memory:",
@@ -126,7 +133,9 @@ static const struct store_back_end back_ends[] = {
      .skip_reason = runs_everywhere,
      .database = file_database,
      .rows = sqlite_rows,
-     .text = sqlite_text},
+     .text = sqlite_text,
+     .outbox = "CREATE TABLE keepstep_relay(incarnation text);"
+               "CREATE TABLE outbox(position integer PRIMARY KEY AUTOINCREMENT, " OUTBOX_COLUMNS},
     {.url = "postgresql:",
      .is_server = true,
      .skip_reason = postgresql_skip_reason,
@@ -139,7 +148,13 @@ static const struct store_back_end back_ends[] = {
      .read_only = postgresql_read_only,
      .cancelled = 8724712, /* 57014 in base 36 */
      .agent = "keepstep_agent",
-     .agent_sql = postgresql_agent},
+     .lag = "keepstep_lag",
+     .users = postgresql_users,
+     .outbox = "CREATE TABLE keepstep_relay(incarnation text);"
+               "CREATE TABLE outbox(position bigint GENERATED ALWAYS AS IDENTITY, " OUTBOX_COLUMNS
+                   OUTBOX_GRANTS,
+     .sleep = "SELECT pg_sleep(0.3)",
+     .sleepers = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"},
     {.url = "mysql:",
      .is_server = true,
      .skip_reason = mariadb_skip_reason,
@@ -152,7 +167,13 @@ static const struct store_back_end back_ends[] = {
      .read_only = mariadb_read_only,
      .cancelled = 1317,
      .agent = "agent",
-     .agent_sql = mariadb_agent},
+     .lag = "lag",
+     .users = mariadb_users,
+     .outbox = "CREATE TABLE keepstep_relay(incarnation varchar(36));"
+               "CREATE TABLE outbox(position bigint AUTO_INCREMENT PRIMARY KEY, " OUTBOX_COLUMNS
+                   OUTBOX_GRANTS,
+     .sleep = "DO SLEEP(0.3)",
+     .sleepers = "SELECT count(*) FROM information_schema.processlist WHERE state = 'User sleep'"},
 };
 #define BACK_ENDS (sizeof back_ends / sizeof back_ends[0])
 _Static_assert(BACK_ENDS <= STORE_BACK_ENDS_MAX, "results of every back end");
@@ -170,10 +191,13 @@ const char *store_case_database(void)
 
 const char *store_case_agent_database(void)
 {
-    if (!store_case_back_end->is_server)
-        return database;
-    return test_format("%s//%s%s", store_case_back_end->url, store_case_back_end->agent,
-                       strchr(database, '@'));
+    return store_case_back_end->is_server ? store_case_user_database(store_case_back_end->agent)
+                                          : database;
+}
+
+const char *store_case_user_database(const char *user)
+{
+    return test_format("%s//%s%s", store_case_back_end->url, user, strchr(database, '@'));
 }
 
 /* What `init --print-sql` prints for the agent. */
@@ -196,7 +220,7 @@ static void install(void)
     assert_ok(store_case_ops->open(&options, &administrator, &store_case_err));
     store_case_ops->close(administrator);
     if (store_case_back_end->is_server)
-        (void)store_case_back_end->text(database, store_case_back_end->agent_sql);
+        (void)store_case_back_end->text(database, store_case_back_end->users);
     run_copy_sql(NULL, 0);
 }
 

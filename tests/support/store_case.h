@@ -23,8 +23,12 @@ struct store_back_end {
     void (*cancel)(const char *database); /* end what other sessions run */
     void (*read_only)(const char *database, bool on); /* as a failover makes it */
     int cancelled;                                    /* the native code of a cancelled statement */
-    const char *agent; /* of a server: the user that holds the role keepstep_agent and no more */
-    const char *agent_sql; /* creates it */
+    const char *agent;    /* of a server: the user that holds the role keepstep_agent and no more */
+    const char *lag;      /* and the one that holds keepstep_lag */
+    const char *users;    /* SQL that creates them */
+    const char *outbox;   /* SQL that makes what the store looks at of an outbox */
+    const char *sleep;    /* SQL that sleeps, */
+    const char *sleepers; /* and counts who does */
 };
 
 enum store_case_result { STORE_CASE_NOT_RUN, STORE_CASE_FAILED, STORE_CASE_SKIPPED, STORE_CASE_OK };
@@ -76,6 +80,9 @@ const char *store_case_database(void);
 
 /** @return store_options.path of the agent, which on a server has the rights of its role alone. */
 const char *store_case_agent_database(void);
+
+/** @return store_options.path of a user of a server. */
+const char *store_case_user_database(const char *user);
 
 /** @return another open store on the same database, the agent's. */
 struct store *store_case_open(void);

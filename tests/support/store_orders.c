@@ -1,8 +1,6 @@
 /* A copy of orders on a database server, as the tests of its store write it. */
 #include "tests/support/store_orders.h"
 
-#include <stdio.h>
-
 static struct column columns[] = {
     {.name = (char[]){"id"}, .type = COLUMN_INTEGER, .is_key = true},
     {.name = (char[]){"price"}, .type = COLUMN_DECIMAL, .nullable = true},
@@ -85,23 +83,4 @@ enum status orders_apply(struct store *store, enum change_op op, int64_t id, con
     const struct change *changes[] = {&change};
     size_t failed = 0;
     return orders_ops->apply(store, &orders_mapping, changes, 1, &failed, &orders_err);
-}
-
-const uint64_t *orders_look(struct store *store)
-{
-    static char keys[ORDERS_LOOKED][16];
-    static uint64_t sequences[ORDERS_LOOKED];
-    struct own_change entities[ORDERS_LOOKED];
-    struct look_range range = {.schema = &orders_schema, .partition = 0, .above = 4};
-    struct look look = {
-        .ranges = &range, .range_count = 1, .entities = entities, .entity_count = ORDERS_LOOKED};
-    for (int i = 0; i < ORDERS_LOOKED; i++) {
-        (void)snprintf(keys[i], sizeof keys[i], "{\"id\":%d}", i + 3);
-        entities[i] = (struct own_change){.entity_type = slice_of("order"),
-                                          .entity_key = slice_of(keys[i])};
-    }
-    assert_ok(orders_ops->look(store, &look, &orders_err));
-    for (int i = 0; i < ORDERS_LOOKED; i++)
-        sequences[i] = entities[i].sequence;
-    return sequences;
 }

@@ -29,14 +29,6 @@ struct change orders_change(struct value *values, enum change_op op, int64_t id,
 
 enum status orders_apply(struct store *store, enum change_op op, int64_t id, const char *note);
 
-#define ORDERS_LOOKED 6
-
-/** Orders 3 to 8: what a look at partition 0 above sequence 4 says of each. */
-const uint64_t *orders_look(struct store *store);
-#define assert_looked(store, ...)                                                                  \
-    assert_memory_equal(orders_look(store), ((const uint64_t[ORDERS_LOOKED]){__VA_ARGS__}),        \
-                        ORDERS_LOOKED * sizeof(uint64_t))
-
 /** The test fails unless the call gives OK. */
 #define assert_ok(call) orders_check(call, __LINE__)
 void orders_check(enum status status, int line);

@@ -1,5 +1,4 @@
-/* What only the MariaDB store does: catalogue, runs, errors of the database, look, flag, roles.
- */
+/* What only the MariaDB store does: catalogue, runs, errors of the database, flag. */
 #include "tests/support/mariadb.h"
 #include "tests/support/store_orders.h"
 
@@ -437,62 +436,6 @@ static void the_variable_names_the_table_during_a_run_only(void **state)
     orders_ops->close(store);
 }
 
-static void the_grants_are_enough_for_each_role_and_no_more(void **state)
-{
-    (void)state;
-    struct partition_state owned = {.topic = "order", .token = "t"};
-    struct buffer grants;
-    orders_ops->close(orders_open_prepared());
-    buffer_init(&grants, 65536);
-    assert_ok(orders_ops->copy_sql(&orders_mapping, 1, &grants, &orders_err));
-    mariadb_execute(orders_url, "CREATE ROLE keepstep_agent; CREATE ROLE keepstep_lag; "
-                                "CREATE USER agent@localhost, lag@localhost; "
-                                "GRANT keepstep_agent TO agent@localhost; "
-                                "GRANT keepstep_lag TO lag@localhost; "
-                                "SET DEFAULT ROLE keepstep_agent FOR agent@localhost; "
-                                "SET DEFAULT ROLE keepstep_lag FOR lag@localhost");
-    mariadb_execute(orders_url, buffer_text(&grants));
-    buffer_done(&grants);
-    const char *host = strchr(orders_url, '@');
-    struct store_options agent = {.path = test_format("mysql://agent%s", host),
-                                  .service = "billing"};
-    struct store_options lag = {
-        .path = test_format("mysql://lag%s", host), .service = "billing", .read_only = true};
-    struct store *store = NULL;
-    assert_ok(orders_ops->open(&agent, &store, &orders_err));
-    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
-    assert_ok(orders_ops->take(store, &owned, &orders_err));
-    struct fence fence = {.topic = "order", .epoch = owned.epoch, .anchor_offset = -1};
-    struct key_claim claim = {.source = slice_of("s"), .id = slice_of("a"), .digest = 1};
-    struct parked_record parked = {.record = {.topic = "order", .offset = 1}};
-    struct sequence_state sequence = {.source = "s", .incarnation = "i", .last_id = "e"};
-    struct superseded_image image = {.record = {.topic = "order"},
-                                     .entity_type = slice_of("order"),
-                                     .entity_key = slice_of("k")};
-    size_t pruned = 0;
-    assert_ok(orders_ops->begin(store, &fence, 1, &orders_err));
-    assert_ok(orders_ops->claim_keys(store, &claim, 1, &orders_err));
-    assert_ok(orders_apply(store, CHANGE_CREATE, 1, "one"));
-    assert_ok(orders_apply(store, CHANGE_DELETE, 1, NULL));
-    assert_ok(orders_ops->record_sequences(store, "order", 0, &sequence, 1, &orders_err));
-    assert_ok(orders_ops->superseded(store, SUPERSEDED_KEEP, &image, NULL, NULL, &orders_err));
-    assert_ok(orders_ops->superseded(store, SUPERSEDED_DROP, &image, NULL, NULL, &orders_err));
-    assert_ok(orders_ops->park(store, &parked, 1, &orders_err));
-    assert_ok(orders_ops->edit_parked(store, &parked, PARKED_SET_WAITING, &orders_err));
-    assert_ok(orders_ops->edit_parked(store, &parked, PARKED_DELETE, &orders_err));
-    assert_ok(orders_ops->commit(store, true, &orders_err));
-    const struct prune old = {
-        .keys_before_us = INT64_MAX, .skipped_before_us = INT64_MAX, .limit = 10};
-    assert_ok(orders_ops->prune(store, &old, &pruned, &orders_err));
-    orders_ops->close(store);
-    assert_ok(orders_ops->open(&lag, &store, &orders_err));
-    partition_state_done(&owned);
-    assert_ok(orders_ops->read(store, "order", 0, &owned, &orders_err));
-    partition_state_done(&owned);
-    assert_int_equal(orders_ops->begin(store, &fence, 1, &orders_err), STATUS_RETRY);
-    orders_ops->close(store);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,7 +453,6 @@ int main(void)
         TEST_WITH_LIMIT(a_savepoint_that_is_gone_voids_the_batch, 120),
         TEST_WITH_LIMIT(a_target_that_became_read_only_is_left_for_a_new_session, 120),
         TEST_WITH_LIMIT(the_variable_names_the_table_during_a_run_only, 120),
-        TEST_WITH_LIMIT(the_grants_are_enough_for_each_role_and_no_more, 120),
     };
     orders_begin(DATABASE_MARIADB);
     return TEST_RUN(tests);

@@ -1,4 +1,4 @@
-/* What only the PostgreSQL store does: catalogue, runs, errors of the database, flag, roles. */
+/* What only the PostgreSQL store does: catalogue, runs, errors of the database, flag. */
 #include "tests/support/postgresql.h"
 #include "tests/support/store_orders.h"
 
@@ -337,6 +337,44 @@ static void a_full_disk_makes_the_batch_retry(void **state)
     assert_int_equal(orders_err.native_code, (int)strtol("53100", NULL, 36));
 }
 
+static void *move_slowly(void *context)
+{
+    (void)context;
+    postgresql_execute(orders_url, "BEGIN; UPDATE orders SET id = 150 WHERE id = 3; "
+                                   "SELECT pg_sleep(0.3); COMMIT");
+    return NULL;
+}
+
+/* Also where READ COMMITTED is asked for: the row that it waited for stands in another part. */
+static void a_serialization_failure_makes_the_batch_retry(void **state)
+{
+    (void)state;
+    pthread_t service;
+    struct store *store = orders_open();
+    orders_drop();
+    postgresql_execute(orders_url,
+                       "CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, note text) "
+                       "PARTITION BY RANGE (id); CREATE TABLE part1 PARTITION OF orders "
+                       "FOR VALUES FROM (0) TO (100); CREATE TABLE part2 PARTITION OF orders "
+                       "FOR VALUES FROM (100) TO (200); INSERT INTO orders VALUES (3)");
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
+    assert_int_equal(pthread_create(&service, NULL, move_slowly, NULL), 0);
+    assert_true(database_wait_for(orders_url,
+                                  "SELECT count(*) FROM pg_stat_activity "
+                                  "WHERE wait_event = 'PgSleep'",
+                                  "1\n", 10000));
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    assert_int_equal(orders_apply(store, CHANGE_UPDATE, 3, NULL), STATUS_RETRY);
+    assert_int_equal(orders_err.native_code, (int)strtol("40001", NULL, 36));
+    error_clear(&orders_err);
+    orders_ops->rollback(store);
+    assert_int_equal(pthread_join(service, NULL), 0);
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    assert_ok(orders_apply(store, CHANGE_CREATE, 3, "theirs"));
+    assert_ok(orders_ops->commit(store, false, &orders_err));
+    orders_ops->close(store);
+}
+
 static void the_flag_names_the_table_during_a_run_only(void **state)
 {
     (void)state;
@@ -368,91 +406,6 @@ static void the_flag_names_the_table_during_a_run_only(void **state)
     orders_ops->close(store);
 }
 
-static void bytes_that_are_no_text_are_kept_and_found_again(void **state)
-{
-    (void)state;
-    static const char raw[] = "\xff\x00k";
-    struct store *store = orders_open();
-    struct arena arena;
-    struct parked_record *records = NULL;
-    size_t count = 0;
-    struct key_claim claims[] = {
-        {.source = {raw, 3}, .id = {raw, 2}, .digest = 1},
-        {.source = {raw, 3}, .id = slice_of("\\xff00"), .digest = 2},
-    };
-    struct parked_record parked = {
-        .record = {.topic = "order", .key = {raw, 3}}, .entity_key = {raw, 3}, .reason = {raw, 3}};
-    struct parked_filter filter = {.topic = "order", .partition = -1, .entity_type = ""};
-    arena_init(&arena, (size_t)1024 * 1024);
-    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
-    assert_ok(orders_ops->claim_keys(store, claims, 2, &orders_err));
-    assert_int_equal(claims[0].verdict, KEY_NEW);
-    assert_int_equal(claims[1].verdict, KEY_NEW);
-    assert_ok(orders_ops->claim_keys(store, claims, 2, &orders_err));
-    assert_int_equal(claims[0].verdict, KEY_DUPLICATE);
-    assert_int_equal(claims[1].verdict, KEY_DUPLICATE);
-    assert_ok(orders_ops->park(store, &parked, 1, &orders_err));
-    assert_ok(orders_ops->read_parked(store, &filter, &arena, &records, &count, &orders_err));
-    assert_int_equal(count, 1);
-    assert_true(slice_equal(records[0].entity_key, (struct slice){raw, 3}));
-    assert_true(slice_equal(records[0].record.key, (struct slice){raw, 3}));
-    arena_done(&arena);
-    orders_ops->close(store);
-}
-
-static void the_grants_are_enough_for_each_role_and_no_more(void **state)
-{
-    (void)state;
-    struct partition_state owned = {.topic = "order", .token = "t"};
-    struct buffer grants;
-    orders_ops->close(orders_open_prepared());
-    buffer_init(&grants, 65536);
-    assert_ok(orders_ops->copy_sql(&orders_mapping, 1, &grants, &orders_err));
-    postgresql_execute(orders_url,
-                       "CREATE ROLE keepstep_agent LOGIN; CREATE ROLE keepstep_lag LOGIN");
-    postgresql_execute(orders_url, buffer_text(&grants));
-    buffer_done(&grants);
-    const char *host = strchr(orders_url, '@');
-    struct store_options agent = {.path = test_format("postgresql://keepstep_agent%s", host),
-                                  .service = "billing"};
-    struct store_options lag = {.path = test_format("postgresql://keepstep_lag%s", host),
-                                .service = "billing",
-                                .read_only = true};
-    struct store *store = NULL;
-    assert_ok(orders_ops->open(&agent, &store, &orders_err));
-    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
-    assert_ok(orders_ops->take(store, &owned, &orders_err));
-    struct fence fence = {.topic = "order", .epoch = owned.epoch, .anchor_offset = -1};
-    struct key_claim claim = {.source = slice_of("s"), .id = slice_of("a"), .digest = 1};
-    struct parked_record parked = {.record = {.topic = "order", .offset = 1}};
-    struct sequence_state sequence = {.source = "s", .incarnation = "i", .last_id = "e"};
-    struct superseded_image image = {.record = {.topic = "order"},
-                                     .entity_type = slice_of("order"),
-                                     .entity_key = slice_of("k")};
-    size_t pruned = 0;
-    assert_ok(orders_ops->begin(store, &fence, 1, &orders_err));
-    assert_ok(orders_ops->claim_keys(store, &claim, 1, &orders_err));
-    assert_ok(orders_apply(store, CHANGE_CREATE, 1, "one"));
-    assert_ok(orders_apply(store, CHANGE_DELETE, 1, NULL));
-    assert_ok(orders_ops->record_sequences(store, "order", 0, &sequence, 1, &orders_err));
-    assert_ok(orders_ops->superseded(store, SUPERSEDED_KEEP, &image, NULL, NULL, &orders_err));
-    assert_ok(orders_ops->superseded(store, SUPERSEDED_DROP, &image, NULL, NULL, &orders_err));
-    assert_ok(orders_ops->park(store, &parked, 1, &orders_err));
-    assert_ok(orders_ops->edit_parked(store, &parked, PARKED_SET_WAITING, &orders_err));
-    assert_ok(orders_ops->edit_parked(store, &parked, PARKED_DELETE, &orders_err));
-    assert_ok(orders_ops->commit(store, true, &orders_err));
-    const struct prune old = {
-        .keys_before_us = INT64_MAX, .skipped_before_us = INT64_MAX, .limit = 10};
-    assert_ok(orders_ops->prune(store, &old, &pruned, &orders_err));
-    orders_ops->close(store);
-    assert_ok(orders_ops->open(&lag, &store, &orders_err));
-    partition_state_done(&owned);
-    assert_ok(orders_ops->read(store, "order", 0, &owned, &orders_err));
-    partition_state_done(&owned);
-    assert_int_equal(orders_ops->begin(store, &fence, 1, &orders_err), STATUS_RETRY);
-    orders_ops->close(store);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,9 +420,8 @@ int main(void)
         TEST(a_deferred_constraint_is_judged_with_the_row),
         TEST(a_commit_behind_a_rejected_row_is_no_commit),
         TEST(a_full_disk_makes_the_batch_retry),
+        TEST(a_serialization_failure_makes_the_batch_retry),
         TEST(the_flag_names_the_table_during_a_run_only),
-        TEST(bytes_that_are_no_text_are_kept_and_found_again),
-        TEST(the_grants_are_enough_for_each_role_and_no_more),
     };
     orders_begin(DATABASE_POSTGRESQL);
     return TEST_RUN(tests);

@@ -281,35 +281,6 @@ static void a_full_disk_and_a_locked_database_are_tried_again(void **state)
     ops->close(store);
 }
 
-static void the_look_finds_own_changes_that_were_not_read_back(void **state)
-{
-    (void)state;
-    sqlite_text(path(), "CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT,"
-                        " aggregatetype TEXT, aggregateid TEXT, kafka_partition INTEGER,"
-                        " sequence INTEGER, set_aside TEXT);"
-                        "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence,"
-                        " set_aside) VALUES ('order', '1', NULL, NULL, NULL),"
-                        " ('order', '{\"id\":2}', NULL, NULL, 'invalid'),"
-                        " ('order', '{\"id\":3}', 0, 7, NULL), ('order', '{\"id\":4}', 0, 8, NULL),"
-                        " ('order', '{\"id\":5}', 1, 9, NULL), ('other', '6', NULL, NULL, NULL)");
-    struct store *store = open_store();
-    struct look_range range = {.schema = &schema, .partition = 0, .above = 7};
-    struct own_change entities[6];
-    struct look look = {
-        .ranges = &range, .range_count = 1, .entities = entities, .entity_count = 6};
-    static const uint64_t expected[] = {OWN_UNNUMBERED, OWN_UNNUMBERED, 0, 8, 0, 0};
-    for (size_t i = 0; i < 6; i++)
-        entities[i] = (struct own_change){
-            .entity_type = slice_of("order"),
-            .entity_key = slice_of(test_format("{\"id\":%zu}", i + 1))};
-    assert_ok(ops->prepare(store, &mapping, &err));
-    assert_ok(ops->begin(store, NULL, 0, &err));
-    assert_ok(ops->look(store, &look, &err));
-    for (size_t i = 0; i < 6; i++)
-        assert_true(entities[i].sequence == expected[i]);
-    ops->close(store);
-}
-
 static void a_new_copy_has_another_id_and_the_same_position(void **state)
 {
     (void)state;
@@ -401,7 +372,6 @@ int main(void)
         TEST(a_deferred_foreign_key_is_judged_at_once),
         TEST(triggers_are_silent_for_direct_writes_only),
         TEST(a_full_disk_and_a_locked_database_are_tried_again),
-        TEST(the_look_finds_own_changes_that_were_not_read_back),
         TEST(a_new_copy_has_another_id_and_the_same_position),
         TEST(only_a_durable_commit_waits_for_the_disk),
     };

@@ -1,0 +1,140 @@
+/* The store contract beside an outbox (rule 18): own changes that were not read back are found,
+ * also those that another session commits while a batch runs. */
+#include "tests/support/store_case.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#define LOOKED     6
+#define LOOKED_LOW 3
+#define MANY       25000 /* more rows than any store reads at once */
+
+static const char own_rows[] =
+    "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence, set_aside) VALUES "
+    "('order', '3', NULL, NULL, NULL), ('order', '{\"id\":4}', 0, 5, NULL), "
+    "('order', '{\"id\":5}', 0, 4, NULL), ('order', '{\"id\":6}', 1, 9, NULL), "
+    "('note', '7', NULL, NULL, NULL), ('order', '{ \"id\": 8}', NULL, NULL, 'invalid')";
+
+static const char *ask(const char *sql)
+{
+    return store_case_back_end->text(store_case_database(), sql);
+}
+
+/* The store knows of an outbox from its opening on. */
+static void make_outbox(void)
+{
+    (void)ask(store_case_back_end->outbox);
+    store_case_ops->close(store_case_store);
+    store_case_store = store_case_open();
+    assert_ok(store_case_ops->prepare(store_case_store, &store_case_mapping, &store_case_err));
+}
+
+/* What a look at partition 0 above sequence 4 says of orders 3 to 8. */
+static const uint64_t *look(void)
+{
+    static uint64_t sequences[LOOKED];
+    struct own_change entities[LOOKED];
+    struct look_range range = {.schema = store_case_mapping.schema, .partition = 0, .above = 4};
+    struct look look = {
+        .ranges = &range, .range_count = 1, .entities = entities, .entity_count = LOOKED};
+    for (int i = 0; i < LOOKED; i++)
+        entities[i] = (struct own_change){
+            .entity_type = slice_of("order"),
+            .entity_key = slice_of(test_format("{\"id\":%d}", i + LOOKED_LOW))};
+    assert_ok(store_case_ops->look(store_case_store, &look, &store_case_err));
+    for (int i = 0; i < LOOKED; i++)
+        sequences[i] = entities[i].sequence;
+    return sequences;
+}
+
+#define assert_looked(...)                                                                         \
+    assert_memory_equal(look(), ((const uint64_t[LOOKED]){__VA_ARGS__}), LOOKED * sizeof(uint64_t))
+
+static void the_look_finds_own_changes_that_were_not_read_back(void)
+{
+    make_outbox();
+    (void)ask(own_rows);
+    store_case_begin();
+    assert_looked(OWN_UNNUMBERED, 5, 0, 0, 0, OWN_UNNUMBERED);
+}
+
+/* A table of the numbers from 0 on. */
+static void make_many(void)
+{
+    (void)ask("CREATE TABLE many(i int); INSERT INTO many VALUES (0)");
+    for (int i = 1; i < MANY; i *= 2)
+        (void)ask(test_format("INSERT INTO many SELECT i + %d FROM many", i));
+}
+
+static void the_look_finds_what_others_committed_since_the_batch_began(void)
+{
+    make_outbox();
+    make_many();
+    store_case_begin();
+    assert_looked(0, 0, 0, 0, 0, 0);
+    (void)ask(own_rows);
+    assert_looked(OWN_UNNUMBERED, 5, 0, 0, 0, OWN_UNNUMBERED);
+
+    (void)ask("INSERT INTO outbox(aggregatetype, aggregateid) SELECT 'order', i + 100 FROM many;"
+              "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) "
+              "SELECT 'order', concat('{\"id\":', i + 100, '}'), 0, i + 100 FROM many;"
+              "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) VALUES "
+              "('order', '5', NULL, NULL), ('order', '{\"id\":7}', 0, 50000)");
+    assert_looked(OWN_UNNUMBERED, 5, OWN_UNNUMBERED, 0, 50000, OWN_UNNUMBERED);
+
+    /* Outside a transaction it leaves none open: the next one could not choose its isolation. */
+    store_case_ops->rollback(store_case_store);
+    assert_looked(OWN_UNNUMBERED, 5, OWN_UNNUMBERED, 0, 50000, OWN_UNNUMBERED);
+    store_case_reload();
+}
+
+static void *change_slowly(void *database)
+{
+    (void)store_case_back_end->text(
+        database, test_format("START TRANSACTION; UPDATE orders SET name = 'own' WHERE id = 3;"
+                              "INSERT INTO outbox(aggregatetype, aggregateid) VALUES ('order', "
+                              "'{\"id\":3}'); %s; COMMIT",
+                              store_case_back_end->sleep));
+    return NULL;
+}
+
+static bool sleeps(void *context)
+{
+    (void)context;
+    return strcmp(ask(store_case_back_end->sleepers), "1\n") == 0;
+}
+
+static void a_look_behind_the_write_finds_what_the_write_had_to_wait_for(void)
+{
+    pthread_t service;
+    make_outbox();
+    (void)ask("INSERT INTO orders VALUES (3, 'old', 1)");
+    assert_int_equal(
+        pthread_create(&service, NULL, change_slowly, (char *)(uintptr_t)store_case_database()), 0);
+    assert_true(test_wait(sleeps, NULL, 10000));
+    store_case_begin();
+    assert_looked(0, 0, 0, 0, 0, 0);
+    enum status status = store_case_apply(CHANGE_UPDATE, 3, "theirs", "1");
+    while (status == STATUS_RETRY) { /* its lock wait is short: the agent yields first */
+        error_clear(&store_case_err);
+        store_case_ops->rollback(store_case_store);
+        store_case_begin();
+        status = store_case_apply(CHANGE_UPDATE, 3, "theirs", "1");
+    }
+    assert_ok(status);
+    assert_looked(OWN_UNNUMBERED, 0, 0, 0, 0, 0);
+    assert_ok(store_case_ops->savepoint(store_case_store, true, &store_case_err));
+    store_case_commit();
+    assert_int_equal(pthread_join(service, NULL), 0);
+    store_case_assert_rows("3|own|1\n");
+}
+
+int main(void)
+{
+    static struct store_case cases[] = {
+        STORE_CASE_OF_SQL(the_look_finds_own_changes_that_were_not_read_back),
+        STORE_CASE_OF_SERVERS(the_look_finds_what_others_committed_since_the_batch_began),
+        STORE_CASE_OF_SERVERS(a_look_behind_the_write_finds_what_the_write_had_to_wait_for),
+    };
+    return store_case_run(cases, sizeof cases / sizeof cases[0]);
+}
