@@ -227,6 +227,46 @@ static void rows_are_upserted_merged_and_deleted_twice(void)
     store_case_assert_rows("1|uno|9\n2||123456789012345678.10\n4|four|NULL\n");
 }
 
+/* Sparse images, deletes and full ones, the same entities again and again: the last one counts. */
+static void a_run_keeps_the_order_of_each_entity(void)
+{
+    enum { CHANGES = 400, ENTITIES = 7 };
+    static struct value values[CHANGES][3];
+    static struct change list[CHANGES];
+    static const struct change *changes[CHANGES];
+    const char *names[ENTITIES] = {NULL};
+    const char *rows = "";
+    size_t failed = 0;
+    memset(values, 0, sizeof values);
+    for (size_t i = 0; i < CHANGES; i++) {
+        size_t id = (i * 5) % ENTITIES;
+        bool removed = i % 11 == 0;
+        bool sparse = i % 3 == 1 && names[id] != NULL;
+        names[id] = removed ? NULL : test_format("%zu", i);
+        values[i][0] = (struct value){.kind = VALUE_INTEGER, .integer = (int64_t)id};
+        if (!removed)
+            values[i][1] = (struct value){.kind = VALUE_TEXT, .text = slice_of(names[id])};
+        if (!removed && !sparse)
+            values[i][2] = (struct value){.kind = VALUE_TEXT, .text = slice_of("1.50")};
+        list[i] = (struct change){.op = removed ? CHANGE_DELETE : CHANGE_UPDATE,
+                                  .entity_type = slice_of("order"),
+                                  .entity_key = slice_of(test_format("{\"id\":%zu}", id)),
+                                  .schema = store_case_mapping.schema,
+                                  .values = values[i]};
+        changes[i] = &list[i];
+    }
+    store_case_begin();
+    assert_ok(store_case_ops->apply(store_case_store, &store_case_mapping, changes, CHANGES,
+                                    &failed, &store_case_err));
+    assert_int_equal(failed, CHANGES);
+    store_case_commit();
+    for (size_t id = 0; id < ENTITIES; id++) {
+        if (names[id] != NULL)
+            rows = test_format("%s%zu|%s|1.50\n", rows, id, names[id]);
+    }
+    store_case_assert_rows(rows);
+}
+
 static void an_update_that_lacks_columns_is_held_where_there_is_no_row(void)
 {
     store_case_begin();
@@ -309,6 +349,24 @@ static void positions_are_listed_and_an_unknown_one_does_not_exist(void)
     assert_int_equal(strlen(meta.copy_id), 36);
 }
 
+static void assert_not_opened(const char *reason)
+{
+    struct store *store = NULL;
+    struct store_options options = {.path = store_case_agent_database(), .service = "billing"};
+    assert_int_equal(store_case_ops->open(&options, &store, &store_case_err), STATUS_FATAL);
+    assert_non_null(strstr(store_case_err.text, reason));
+    error_clear(&store_case_err);
+}
+
+static void a_database_with_newer_tables_of_keepsteps_or_without_them_is_refused(void)
+{
+    (void)store_case_back_end->text(store_case_database(),
+                                    "UPDATE keepstep_meta SET value = '2' WHERE value = '1'");
+    assert_not_opened("newer program");
+    (void)store_case_back_end->text(store_case_database(), "DROP TABLE keepstep_meta");
+    assert_not_opened("keepstep init");
+}
+
 static void no_table_is_made_anew_in_the_middle_of_its_topic(void)
 {
     struct config_entry entry = *store_case_mapping.entry;
@@ -354,11 +412,13 @@ int main(void)
         STORE_CASE(keys_are_new_then_duplicates_and_conflicts_with_another_digest),
         STORE_CASE(keys_are_claimed_in_any_number_and_each_is_judged),
         STORE_CASE(rows_are_upserted_merged_and_deleted_twice),
+        STORE_CASE(a_run_keeps_the_order_of_each_entity),
         STORE_CASE(an_update_that_lacks_columns_is_held_where_there_is_no_row),
         STORE_CASE(sequences_are_read_as_they_were_recorded),
         STORE_CASE(a_durable_commit_brings_the_durable_position_up),
         STORE_CASE(rollback_is_legal_in_any_state),
         STORE_CASE(positions_are_listed_and_an_unknown_one_does_not_exist),
+        STORE_CASE_OF_SQL(a_database_with_newer_tables_of_keepsteps_or_without_them_is_refused),
         STORE_CASE_OF_SQL(no_table_is_made_anew_in_the_middle_of_its_topic),
     };
     return store_case_run(cases, sizeof cases / sizeof cases[0]);

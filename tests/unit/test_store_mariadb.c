@@ -151,63 +151,6 @@ static void a_table_is_created_and_widened_from_the_schema(void **state)
     orders_ops->close(store);
 }
 
-static void a_database_without_keepsteps_tables_or_with_newer_ones_is_refused(void **state)
-{
-    (void)state;
-    const char *empty = mariadb_database("empty");
-    struct store *store = NULL;
-    struct store_options options = {.path = empty, .service = "billing"};
-    error_clear(&orders_err);
-    assert_int_equal(orders_ops->open(&options, &store, &orders_err), STATUS_FATAL);
-    assert_non_null(strstr(orders_err.text, "keepstep init"));
-    mariadb_execute(empty, "CREATE TABLE keepstep_meta(`key` varchar(64), value text);"
-                           "INSERT INTO keepstep_meta VALUES ('schema_version', '2')");
-    error_clear(&orders_err);
-    assert_int_equal(orders_ops->open(&options, &store, &orders_err), STATUS_FATAL);
-    assert_non_null(strstr(orders_err.text, "newer program"));
-}
-
-/* Sparse images, deletes and full ones, the same entities again and again: the last one counts. */
-static void a_run_keeps_the_order_of_each_entity(void **state)
-{
-    (void)state;
-    enum { CHANGES = 400, ENTITIES = 7 };
-    static struct value values[CHANGES][3];
-    static struct change list[CHANGES];
-    static const struct change *changes[CHANGES];
-    char expected[ENTITIES][16] = {""};
-    struct store *store = orders_open_prepared();
-    struct buffer rows;
-    size_t failed = 0;
-    for (size_t i = 0; i < CHANGES; i++) {
-        size_t id = (i * 5) % ENTITIES;
-        bool sparse = i % 3 == 1 && expected[id][0] != '\0';
-        bool removed = i % 11 == 0;
-        const char *note = test_format("%zu", i);
-        list[i] = orders_change(values[i], removed ? CHANGE_DELETE : CHANGE_UPDATE, (int64_t)id,
-                                note);
-        if (sparse)
-            values[i][1].kind = VALUE_ABSENT;
-        if (removed)
-            values[i][1].kind = values[i][2].kind = VALUE_ABSENT;
-        (void)snprintf(expected[id], sizeof expected[id], "%s", removed ? "" : note);
-        changes[i] = &list[i];
-    }
-    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
-    assert_ok(orders_ops->apply(store, &orders_mapping, changes, CHANGES, &failed, &orders_err));
-    assert_int_equal(failed, CHANGES);
-    assert_ok(orders_ops->commit(store, false, &orders_err));
-    buffer_init(&rows, 4096);
-    for (size_t id = 0; id < ENTITIES; id++) {
-        if (expected[id][0] != '\0')
-            buffer_append_format(&rows, "%zu|%s\n", id, expected[id]);
-    }
-    assert_string_equal(mariadb_text(orders_url, "SELECT id, note FROM orders ORDER BY id"),
-                        buffer_text(&rows));
-    buffer_done(&rows);
-    orders_ops->close(store);
-}
-
 enum { BULK = 9000 };
 static struct value bulk_values[BULK][3];
 static struct change bulk[BULK];
@@ -444,8 +387,6 @@ int main(void)
         TEST_WITH_LIMIT(cascades_are_refused_on_either_side, 120),
         TEST_WITH_LIMIT(text_keys_compare_bytewise_and_unpadded, 120),
         TEST_WITH_LIMIT(a_table_is_created_and_widened_from_the_schema, 120),
-        TEST_WITH_LIMIT(a_database_without_keepsteps_tables_or_with_newer_ones_is_refused, 120),
-        TEST_WITH_LIMIT(a_run_keeps_the_order_of_each_entity, 120),
         TEST_WITH_LIMIT(what_is_there_is_updated_and_what_is_not_is_inserted, 120),
         TEST_WITH_LIMIT(a_row_of_another_entity_is_never_written_over, 120),
         TEST_WITH_LIMIT(values_that_a_narrower_column_would_change_are_held, 120),

@@ -109,63 +109,6 @@ static void a_table_is_created_and_widened_from_the_schema(void **state)
     orders_ops->close(store);
 }
 
-static void a_database_without_keepsteps_tables_or_with_newer_ones_is_refused(void **state)
-{
-    (void)state;
-    const char *empty = postgresql_database("empty");
-    struct store *store = NULL;
-    struct store_options options = {.path = empty, .service = "billing"};
-    error_clear(&orders_err);
-    assert_int_equal(orders_ops->open(&options, &store, &orders_err), STATUS_FATAL);
-    assert_non_null(strstr(orders_err.text, "keepstep init"));
-    postgresql_execute(empty, "CREATE TABLE keepstep_meta(key text, value text);"
-                              "INSERT INTO keepstep_meta VALUES ('schema_version', '2')");
-    error_clear(&orders_err);
-    assert_int_equal(orders_ops->open(&options, &store, &orders_err), STATUS_FATAL);
-    assert_non_null(strstr(orders_err.text, "newer program"));
-}
-
-/* A run of more shapes than are kept, the same entities again and again: the last one counts. */
-static void a_run_keeps_the_order_of_each_entity(void **state)
-{
-    (void)state;
-    enum { CHANGES = 400, ENTITIES = 7 };
-    static struct value values[CHANGES][3];
-    static struct change list[CHANGES];
-    static const struct change *changes[CHANGES];
-    char expected[ENTITIES][16] = {""};
-    struct store *store = orders_open_prepared();
-    struct buffer rows;
-    size_t failed = 0;
-    for (size_t i = 0; i < CHANGES; i++) {
-        size_t id = (i * 5) % ENTITIES;
-        bool sparse = i % 3 == 1 && expected[id][0] != '\0';
-        bool removed = i % 11 == 0;
-        const char *note = test_format("%zu", i);
-        list[i] = orders_change(values[i], removed ? CHANGE_DELETE : CHANGE_UPDATE, (int64_t)id,
-                                note);
-        if (sparse)
-            values[i][1].kind = VALUE_ABSENT;
-        if (removed)
-            values[i][1].kind = values[i][2].kind = VALUE_ABSENT;
-        (void)snprintf(expected[id], sizeof expected[id], "%s", removed ? "" : note);
-        changes[i] = &list[i];
-    }
-    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
-    assert_ok(orders_ops->apply(store, &orders_mapping, changes, CHANGES, &failed, &orders_err));
-    assert_int_equal(failed, CHANGES);
-    assert_ok(orders_ops->commit(store, false, &orders_err));
-    buffer_init(&rows, 4096);
-    for (size_t id = 0; id < ENTITIES; id++) {
-        if (expected[id][0] != '\0')
-            buffer_append_format(&rows, "%zu|%s\n", id, expected[id]);
-    }
-    assert_string_equal(postgresql_text(orders_url, "SELECT id, note FROM orders ORDER BY id"),
-                        buffer_text(&rows));
-    buffer_done(&rows);
-    orders_ops->close(store);
-}
-
 /* As the triggers of the publishing side read the name: app."ord""ers". */
 static void a_table_of_a_named_schema_is_created_widened_and_written_there(void **state)
 {
@@ -413,8 +356,6 @@ int main(void)
         TEST(tables_that_would_change_a_value_are_refused),
         TEST(a_table_is_created_and_widened_from_the_schema),
         TEST(a_table_of_a_named_schema_is_created_widened_and_written_there),
-        TEST(a_database_without_keepsteps_tables_or_with_newer_ones_is_refused),
-        TEST(a_run_keeps_the_order_of_each_entity),
         TEST(what_the_database_says_of_a_row_becomes_its_verdict),
         TEST(a_jsonb_column_keeps_a_text_of_its_own_form_and_any_other_is_held),
         TEST(a_deferred_constraint_is_judged_with_the_row),
