@@ -2,7 +2,8 @@
 # Debezium's PostgreSQL connector in Kafka Connect's own runtime, fetched by Maven.
 #
 #   debezium.sh fetch                  get the jars into the cache
-#   debezium.sh run WORKER CONNECTOR   run in the foreground with two properties files
+#   debezium.sh run WORKER CONNECTOR   run in the foreground with two properties files; what Java
+#                                      leaves behind lies beside the first one
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -19,7 +20,8 @@ case ${1:-} in
 fetch) maven_fetch "$libs" "$here/pom.xml" ;;
 run)
     maven_fetch "$libs" "$here/pom.xml"
-    exec java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$libs/*" \
+    exec java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+        -Djava.io.tmpdir="$(dirname "$2")" -cp "$libs/*" \
         org.apache.kafka.connect.cli.ConnectStandalone "$2" "$3"
     ;;
 *) die "usage: debezium.sh fetch | run WORKER CONNECTOR" ;;
