@@ -170,6 +170,18 @@ static bool time_value(enum wire wire, struct slice text, int64_t *ret_value)
     return true;
 }
 
+/* An escaped one: JSON has no other. */
+static bool json_has_nul(struct slice json)
+{
+    static const char nul[] = "\\u0000";
+    for (size_t i = 0; i + sizeof nul - 1 <= json.length; i++) {
+        if (json.data[i] == '\\' && memcmp(json.data + i, nul, sizeof nul - 1) == 0)
+            return true;
+        i += json.data[i] == '\\';
+    }
+    return false;
+}
+
 static enum status encode_text(const struct mapped_table *table, size_t index,
                                const struct change *change, struct buffer *array, struct error *err)
 {
@@ -209,6 +221,9 @@ static enum status encode_text(const struct mapped_table *table, size_t index,
     if (text.length > 0 && memchr(text.data, '\0', text.length) != NULL)
         return store_postgresql_hold(change, "PostgreSQL's text holds no NUL character; one is in",
                                      name, err);
+    if (column_form_rewrites(column->form) && json_has_nul(text))
+        return store_postgresql_hold(
+            change, "jsonb holds no \\u0000: declare as json or text the column", name, err);
     if (column->form->type == COLUMN_DECIMAL && !decimal_fits(text))
         return store_postgresql_hold(change, "numeric has no room for", name, err);
     if (strcmp(column->form->typname, "uuid") == 0 && !is_uuid(text))

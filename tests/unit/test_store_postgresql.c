@@ -215,12 +215,18 @@ static void a_jsonb_column_keeps_a_text_of_its_own_form_and_any_other_is_held(vo
     assert_non_null(strstr(orders_err.text, "invalid input syntax for type json (22P02)"));
     error_clear(&orders_err);
     assert_ok(orders_ops->savepoint(store, true, &orders_err));
+    assert_int_equal(orders_apply(store, CHANGE_UPDATE, 0, "\"\\\\\\u0000\""), STATUS_REJECT);
+    assert_non_null(strstr(orders_err.text, "jsonb holds no \\u0000"));
+    error_clear(&orders_err);
+    assert_ok(orders_ops->savepoint(store, true, &orders_err));
+    assert_ok(orders_apply(store, CHANGE_CREATE, 4, "\"\\\\u0000\""));
     assert_ok(orders_apply(store, CHANGE_CREATE, 3, "null"));
     assert_ok(orders_ops->commit(store, false, &orders_err));
     orders_ops->close(store);
     orders_schema.columns[2].type = COLUMN_TEXT;
-    assert_string_equal(postgresql_text(orders_url, "SELECT note FROM orders ORDER BY id"),
-                        test_format("%s\n%s\n%s\nnull\n", kept[0], kept[1], kept[2]));
+    assert_string_equal(
+        postgresql_text(orders_url, "SELECT note FROM orders ORDER BY id"),
+        test_format("%s\n%s\n%s\nnull\n\"\\\\u0000\"\n", kept[0], kept[1], kept[2]));
 }
 
 static void a_deferred_constraint_is_judged_with_the_row(void **state)
