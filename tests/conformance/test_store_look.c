@@ -3,7 +3,6 @@
 #include "tests/support/store_case.h"
 
 #include <pthread.h>
-#include <stdio.h>
 
 #define LOOKED     6
 #define LOOKED_LOW 3

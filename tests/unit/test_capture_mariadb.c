@@ -42,10 +42,9 @@ static void shop_validate(const struct shop *shop, int64_t rows)
 }
 
 #define ALL_COLUMNS                                                                                \
-    "id integer,i1 integer,b64 decimal,deci decimal,dbl double,flt double,txt text,lat text,enu "  \
-    "text,"                                                                                        \
-    "byt bytes,boo boolean,bi1 boolean,tsz date-time,dtz date-time,dtl timestamp,day date,"        \
-    "tim time,uid uuid,jso json"
+    "id integer,i1 integer,b64 decimal,deci decimal,dbl double,flt double,txt text,lat text,"      \
+    "enu text,byt bytes,boo boolean,bi1 boolean,tsz date-time,dtz date-time,dtl timestamp,"        \
+    "day date,tim time,uid uuid,jso json"
 #define ALL_TABLE                                                                                  \
     "CREATE TABLE orders (id BIGINT PRIMARY KEY, i1 INT ZEROFILL, b64 BIGINT UNSIGNED, "           \
     "deci DECIMAL(65,30), dbl DOUBLE, flt FLOAT, txt TEXT CHARACTER SET utf8mb4, "                 \
