@@ -46,7 +46,9 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
                                enum reject_kind kind, int code, const char *reason,
                                struct error *err)
 {
-    event->parked_behind = applier_is_blocked(applier, &event->change);
+    bool is_blocked = applier_is_blocked(applier, &event->change);
+    /* A retry decodes anew, but does not find again what else an event is held for. */
+    event->parked_behind = is_blocked && (kind != REJECT_HELD || event->decoded == STATUS_REJECT);
     event->outcome = EVENT_PARKED;
     event->parked_held = kind == REJECT_HELD;
     event->parked_code = code;
@@ -61,7 +63,7 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
                         "too many parked records (limits.parked_records); see `keepstep parked`");
         return STATUS_STOP;
     }
-    if (event->parked_behind)
+    if (is_blocked)
         return STATUS_OK;
     if (owned->state.blocked_count + applier->blocked_count >=
         (size_t)applier->config->limits.parked_entities) {
@@ -313,6 +315,8 @@ static bool applier_claims_key(const struct batch_event *event)
            applier_key_fits(&event->change);
 }
 
+static const char conflict_text[] = "another value was applied under the same event id";
+
 static enum status applier_judge_claim(struct applier *applier, struct batch_event *event,
                                        enum key_verdict verdict, struct error *err)
 {
@@ -324,8 +328,12 @@ static enum status applier_judge_claim(struct applier *applier, struct batch_eve
     if (verdict == KEY_DUPLICATE)
         event->outcome = EVENT_DUPLICATE;
     else if (verdict == KEY_CONFLICT && event->outcome == EVENT_APPLY)
-        return applier_park_event(applier, event, REJECT_HELD, 0,
-                                  "another value was applied under the same event id", err);
+        return applier_park_event(applier, event, REJECT_HELD, 0, conflict_text, err);
+    else if (verdict == KEY_CONFLICT) { /* whatever it was parked for, nobody asks for it again */
+        event->parked_held = true;
+        event->parked_behind = false;
+        event->parked_reason = slice_of(conflict_text);
+    }
     return STATUS_OK;
 }
 

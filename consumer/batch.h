@@ -30,7 +30,7 @@ struct batch_event {
     const struct change *image; /* what is written: this change, or a kept image after a void */
     uint64_t own_last;          /* own range as of this event (rule 18) */
     bool parked_held;
-    bool parked_behind;
+    bool parked_behind; /* judged anew when those before it are gone */
     struct slice parked_reason;
     int parked_code;
 };

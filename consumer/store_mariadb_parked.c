@@ -107,7 +107,7 @@ enum status store_mariadb_edit_parked(struct store *store, const struct parked_r
     enum status status = STATUS_OK;
 
     if (skip || edit == PARKED_SET_WAITING)
-        status = store_mariadb_run(self, STATEMENT_PARKED_REVISE, PARAMETERS(id), NULL, err);
+        status = store_mariadb_run(self, STATEMENT_PARKED_REVISE, PARAMETERS(id, id), NULL, err);
     if (status == STATUS_OK && (edit == PARKED_DELETE || skip))
         status = parked_promote(self, id, err);
     if (status == STATUS_OK && edit == PARKED_DELETE)

@@ -39,13 +39,18 @@ struct applier *copy_open(struct copy *copy)
     return applier;
 }
 
+/* What copies are made in. */
+static enum database_kind made_in = DATABASE_SQLITE;
+
 struct copy *copy_begin(const char *table_sql, bool published_here)
 {
     struct copy *copy = calloc(1, sizeof *copy);
     struct store *store = NULL;
-    copy->ops = &store_sqlite_ops;
+    copy->kind = made_in;
+    copy->url = database_make(made_in, "copy");
+    copy->ops = store_find(copy->url);
     copy->partition_count = 1;
-    copy->database = test_path("copy.db");
+    copy->database = made_in == DATABASE_SQLITE ? test_path("copy.db") : copy->url;
     test_write_file(test_path("order.schema.json"), schema_text);
     copy_must(copy, entity_schema_new(test_directory(), "order", &copy->schema, &copy->err));
     copy->entry = (struct config_entry){
@@ -61,11 +66,17 @@ struct copy *copy_begin(const char *table_sql, bool published_here)
     struct store_options install = {.path = copy->database, .service = "billing", .install = true};
     copy_must(copy, copy->ops->open(&install, &store, &copy->err));
     copy->ops->close(store);
-    (void)sqlite_text(copy->database, table_sql);
+    if (table_sql[0] != '\0')
+        (void)copy_text(copy, table_sql);
     copy->metrics = calloc(1, sizeof *copy->metrics);
     copy_must(copy, batch_init(&copy->batch, 100, 1 << 20, 1000000, &copy->err));
     copy->applier = copy_open(copy);
     return copy;
+}
+
+struct copy *copy_begin_with(const char *const tables_sql[], bool published_here)
+{
+    return copy_begin(tables_sql[made_in], published_here);
 }
 
 void copy_finish(struct copy *copy)
@@ -75,6 +86,67 @@ void copy_finish(struct copy *copy)
     entity_schema_free(copy->schema);
     free(copy->metrics);
     free(copy);
+}
+
+static struct copy *watched;
+
+static void copy_let_act(void (**step)(struct copy *copy))
+{
+    void (*act)(struct copy * copy) = *step;
+    *step = NULL;
+    if (act != NULL)
+        act(watched);
+}
+
+static enum status watched_begin(struct store *store, const struct fence *fences, size_t count,
+                                 struct error *err)
+{
+    copy_let_act(&watched->at_begin);
+    return watched->ops->begin(store, fences, count, err);
+}
+
+static enum status watched_apply(struct store *store, const struct mapping *mapping,
+                                 const struct change *const *changes, size_t count,
+                                 size_t *ret_failed, struct error *err)
+{
+    copy_let_act(&watched->at_apply);
+    return watched->ops->apply(store, mapping, changes, count, ret_failed, err);
+}
+
+void copy_watch(struct copy *copy)
+{
+    static struct store_ops watched_ops;
+    const struct store_ops *ops = copy->ops;
+    watched = copy;
+    watched_ops = *ops;
+    watched_ops.begin = watched_begin;
+    watched_ops.apply = watched_apply;
+    applier_free(copy->applier);
+    copy->ops = &watched_ops;
+    copy->applier = copy_open(copy);
+    copy->ops = ops;
+}
+
+enum status copy_try_operate(const struct copy *copy, int64_t parked_id, enum parked_edit edit,
+                             struct error *err)
+{
+    struct store_options options = {.path = copy->database, .service = "billing"};
+    struct store *store = NULL;
+    const struct parked_record record = {.parked_id = parked_id};
+    enum status status = copy->ops->open(&options, &store, err);
+    if (status == STATUS_OK)
+        status = copy->ops->begin(store, NULL, 0, err);
+    if (status == STATUS_OK)
+        status = copy->ops->edit_parked(store, &record, edit, err);
+    if (status == STATUS_OK)
+        status = copy->ops->commit(store, true, err);
+    copy->ops->close(store);
+    return status;
+}
+
+void copy_operate(struct copy *copy, int64_t parked_id, enum parked_edit edit)
+{
+    copy_must(copy, copy_try_operate(copy, parked_id, edit, &copy->err));
 }
 
 void copy_add_from(struct copy *copy, const char *source, int sequence, const char *id,
@@ -123,9 +195,24 @@ void copy_apply(struct copy *copy)
     batch_reset(&copy->batch);
 }
 
+const char *copy_text(const struct copy *copy, const char *sql)
+{
+    return database_text(copy->url, sql);
+}
+
+int64_t copy_number(const struct copy *copy, const char *sql)
+{
+    const char *text = copy_text(copy, sql);
+    char *end = NULL;
+    long long number = strtoll(text, &end, 10);
+    if (end == text)
+        test_fail("no number but '%s': %s", text, sql);
+    return number;
+}
+
 const char *copy_rows(const struct copy *copy)
 {
-    return sqlite_text(copy->database, "SELECT id, a, b FROM orders ORDER BY id");
+    return copy_text(copy, "SELECT id, a, b FROM orders ORDER BY id");
 }
 
 struct applier_partition copy_where(const struct copy *copy)
@@ -133,4 +220,44 @@ struct applier_partition copy_where(const struct copy *copy)
     struct applier_partition partition = {0};
     assert_true(applier_partition(copy->applier, copy->index, &partition));
     return partition;
+}
+
+/* What cmocka hands to a test: the case in one database. */
+struct case_run {
+    struct test_case base; /* first: test_begin() takes it */
+    const struct copy_case *run;
+    enum database_kind kind;
+};
+
+static void run_case(void **state)
+{
+    const struct case_run *running = *state;
+    made_in = running->kind;
+    running->run->function();
+}
+
+int copy_case_run(const struct copy_case *cases, size_t count)
+{
+    static const char *const names[] = {"sqlite", "postgresql", "mariadb"};
+    size_t used = 0;
+    struct case_run *runs = calloc(3 * count, sizeof *runs);
+    struct CMUnitTest *tests = calloc(3 * count, sizeof *tests);
+    assert_non_null(runs);
+    assert_non_null(tests);
+    for (size_t j = 0; j < 3; j++) {
+        for (size_t i = 0; i < count; i++) {
+            if (j == DATABASE_SQLITE && cases[i].servers_only)
+                continue;
+            const char *name = test_format("%s:%s", names[j], cases[i].name);
+            runs[used] = (struct case_run){.base = {name, 4 * TEST_LIMIT_SECONDS},
+                                           .run = &cases[i],
+                                           .kind = (enum database_kind)j};
+            tests[used] = (struct CMUnitTest){name, run_case, test_begin, test_end, &runs[used]};
+            used++;
+        }
+    }
+    int code = test_run(tests, used);
+    free(tests);
+    free(runs);
+    return code;
 }

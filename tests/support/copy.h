@@ -1,7 +1,9 @@
-/* One local copy in SQLite that a test drives through an applier, without Kafka. */
+/* One local copy that a test drives through an applier, without Kafka: in SQLite, or in each of the
+ * databases in turn. */
 #ifndef TESTS_SUPPORT_COPY_H
 #define TESTS_SUPPORT_COPY_H
 
+#include "tests/support/database.h"
 #include "tests/support/sql.h"
 
 #include "consumer/applier.h"
@@ -9,32 +11,68 @@
 #define COPY_TOPIC "order"
 
 struct copy {
-    const char *database;
+    enum database_kind kind;
+    const char *url;      /* for database_text() */
+    const char *database; /* store_options.path: SQLite's file, a server's URL */
     struct entity_schema *schema;
     struct config_entry entry;
     struct mapping mapping;
     struct config config;
     struct agent_metrics *metrics;
-    const struct store_ops *ops; /* what appliers are opened with; SQLite's unless changed */
+    const struct store_ops *ops; /* what appliers are opened with; its own unless changed */
     struct applier *applier;
     struct batch batch;
     size_t index;
-    int64_t offset;          /* of the next record */
-    int32_t partition_count; /* of the topic; 1 unless changed before copy_open() */
+    int64_t offset;                      /* of the next record */
+    int32_t partition_count;             /* of the topic; 1 unless changed before copy_open() */
+    void (*at_begin)(struct copy *copy); /* see copy_watch() */
+    void (*at_apply)(struct copy *copy);
     struct error err;
 };
 
 /** The test fails where `status` is not OK. */
 void copy_must(struct copy *copy, enum status status);
 
-/** Make copy.db with the table "orders" (id, a, b) of the entity type "order", and its applier.
+/** One entry of the array that copy_case_run() takes. */
+#define COPY_CASE(case_function)                                                                   \
+    {                                                                                              \
+        .name = #case_function, .function = (case_function)                                        \
+    }
+#define COPY_CASE_OF_SERVERS(case_function)                                                        \
+    {                                                                                              \
+        .name = #case_function, .function = (case_function), .servers_only = true                  \
+    }
+
+struct copy_case {
+    const char *name;
+    void (*function)(void);
+    bool servers_only;
+};
+
+/** Run all with copies in each of the databases in turn; @return the exit code for main(). */
+int copy_case_run(const struct copy_case *cases, size_t count);
+
+/** Make an empty database with the table "orders" (id, a, b) of the entity type "order", and its
+ * applier.
  * @param table_sql  run before the agent's prepare, so that a table can have its own constraints.
  */
 struct copy *copy_begin(const char *table_sql, bool published_here);
+
+/** The same with the SQL of the kind of database that it runs in. */
+struct copy *copy_begin_with(const char *const tables_sql[], bool published_here);
 void copy_finish(struct copy *copy);
 
 /** Another applier that takes the partition. */
 struct applier *copy_open(struct copy *copy);
+
+/** Open the copy's applier anew: just before it begins a transaction or writes, it lets at_begin or
+ * at_apply, where that is not NULL, act for another, once. Appliers opened later do not. */
+void copy_watch(struct copy *copy);
+
+/** Do what `keepstep parked` does beside a running agent. */
+enum status copy_try_operate(const struct copy *copy, int64_t parked_id, enum parked_edit edit,
+                             struct error *err);
+void copy_operate(struct copy *copy, int64_t parked_id, enum parked_edit edit);
 
 /** Add a record to the batch; sequence 0: an unsequenced one; `kind` and `value` may be NULL. */
 void copy_add_from(struct copy *copy, const char *source, int sequence, const char *id,
@@ -45,6 +83,12 @@ void copy_add(struct copy *copy, int sequence, int key, const char *op, const ch
 
 /** Apply and empty the batch; the test fails where that is not OK. */
 void copy_apply(struct copy *copy);
+
+/** Run SQL on its database. @return the rows, as database_text(). */
+const char *copy_text(const struct copy *copy, const char *sql);
+
+/** @return the whole number in the first column of the first row. */
+int64_t copy_number(const struct copy *copy, const char *sql);
 
 /** @return "id|a|b\n" of each row. */
 const char *copy_rows(const struct copy *copy);

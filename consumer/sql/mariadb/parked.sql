@@ -39,10 +39,11 @@ WHERE mine.parked_id = ? AND other.parked_id <> ? AND other.state <> 3
 ORDER BY other.topic, other.`partition`, other.`offset` LIMIT 1
 -- name: parked_promote
 UPDATE keepstep_parked SET state = 1, next_attempt_at = 0 WHERE state = 2 AND parked_id = ?
+-- The agent's transaction locks the position first and the parked record later. A join locks both.
 -- name: parked_revise
-UPDATE keepstep_position q
-JOIN keepstep_parked p ON p.topic = q.topic AND p.`partition` = q.`partition`
-SET q.revision = q.revision + 1 WHERE p.parked_id = ?
+UPDATE keepstep_position SET revision = revision + 1
+WHERE topic = (SELECT topic FROM keepstep_parked WHERE parked_id = ?)
+    AND `partition` = (SELECT `partition` FROM keepstep_parked WHERE parked_id = ?)
 -- name: blocked_delete
 DELETE FROM keepstep_blocked WHERE parked_id = ?
 -- name: parked_delete
