@@ -101,7 +101,8 @@ enum status outbox_mariadb_find(struct outbox *outbox, struct slice id, struct a
 enum status outbox_mariadb_purge(struct outbox *outbox, const struct lease *lease,
                                  const struct outbox_purge *purge, size_t *ret_purged,
                                  struct error *err);
-enum status outbox_mariadb_held_back(struct outbox *outbox, bool *ret_held, struct error *err);
+enum status outbox_mariadb_held_back(struct outbox *outbox, struct slice read_topics,
+                                     char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
 enum status outbox_mariadb_wait(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
                                 struct error *err);
 enum status outbox_mariadb_list(struct outbox *outbox, enum outbox_filter filter, size_t limit,

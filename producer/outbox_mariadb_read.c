@@ -197,15 +197,20 @@ enum status outbox_mariadb_find(struct outbox *outbox, struct slice id, struct a
 }
 
 /* Without the agent's tables nothing is applied here, and nothing is waited for. */
-enum status outbox_mariadb_held_back(struct outbox *outbox, bool *ret_held, struct error *err)
+enum status outbox_mariadb_held_back(struct outbox *outbox, struct slice read_topics,
+                                     char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
 {
     struct outbox_mariadb *self = outbox_mariadb_of(outbox);
     struct mariadb_statement *statement = NULL;
     struct error absent = ERROR_INIT;
-    *ret_held = false;
+    const struct mariadb_parameter value = mariadb_text(read_topics);
+    bool row = false;
+    ret_topic[0] = '\0';
     enum status status = outbox_mariadb_statement(self, HELD_BACK, &statement, &absent);
     if (status == STATUS_OK)
-        status = mariadb_statement_query(statement, NULL, 0, ret_held, &absent);
+        status = mariadb_statement_query(statement, &value, 1, &row, &absent);
+    if (status == STATUS_OK && row)
+        mariadb_statement_copy(statement, 0, ret_topic, OUTBOX_NAME_SIZE);
     mariadb_statement_end(statement);
     if (absent.native_code == NO_TABLE)
         return STATUS_OK;

@@ -81,7 +81,8 @@ enum status outbox_postgresql_count(struct outbox *outbox, struct outbox_counts 
                                     struct error *err);
 enum status outbox_postgresql_release(struct outbox *outbox, int64_t position, bool drop,
                                       struct error *err);
-enum status outbox_postgresql_held_back(struct outbox *outbox, bool *ret_held, struct error *err);
+enum status outbox_postgresql_held_back(struct outbox *outbox, struct slice read_topics,
+                                        char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
 enum status outbox_postgresql_wait(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
                                    struct error *err);
 

@@ -224,11 +224,12 @@ enum status outbox_postgresql_release(struct outbox *outbox, int64_t position, b
     return status;
 }
 
-enum status outbox_postgresql_held_back(struct outbox *outbox, bool *ret_held, struct error *err)
+enum status outbox_postgresql_held_back(struct outbox *outbox, struct slice read_topics,
+                                        char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
 {
     struct outbox_postgresql *self = outbox_postgresql_of(outbox);
     PGresult *result = NULL;
-    *ret_held = false;
+    ret_topic[0] = '\0';
     enum status status = outbox_postgresql_query(self, SQL_HAS_POSITION_TABLE, NULL, 0, &result,
                                                  err);
     bool can_tell = status == STATUS_OK && PQgetvalue(result, 0, 0)[0] == 't';
@@ -236,9 +237,9 @@ enum status outbox_postgresql_held_back(struct outbox *outbox, bool *ret_held, s
     result = NULL;
     if (!can_tell)
         return status;
-    status = outbox_postgresql_query(self, SQL_HELD_BACK, NULL, 0, &result, err);
-    if (status == STATUS_OK)
-        *ret_held = PQgetvalue(result, 0, 0)[0] == 't';
+    status = outbox_postgresql_query(self, SQL_HELD_BACK, &read_topics, 1, &result, err);
+    if (status == STATUS_OK && PQntuples(result) > 0)
+        (void)snprintf(ret_topic, OUTBOX_NAME_SIZE, "%s", PQgetvalue(result, 0, 0));
     PQclear(result);
     return status;
 }

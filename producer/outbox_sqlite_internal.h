@@ -74,7 +74,8 @@ enum status outbox_sqlite_find(struct outbox *outbox, struct slice id, struct ar
 enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease,
                                 const struct outbox_purge *purge, size_t *ret_purged,
                                 struct error *err);
-enum status outbox_sqlite_held_back(struct outbox *outbox, bool *ret_held, struct error *err);
+enum status outbox_sqlite_held_back(struct outbox *outbox, struct slice read_topics,
+                                    char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
 enum status outbox_sqlite_wait(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
                                struct error *err);
 enum status outbox_sqlite_list(struct outbox *outbox, enum outbox_filter filter, size_t limit,

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #define TYPES_SIZE_MAX ((size_t)1024 * 1024)
 #define PAUSE_MIN_US   1000
@@ -192,14 +193,26 @@ enum status outbox_sqlite_asks(struct outbox_sqlite *self, const char *sql, bool
     return status;
 }
 
-enum status outbox_sqlite_held_back(struct outbox *outbox, bool *ret_held, struct error *err)
+enum status outbox_sqlite_held_back(struct outbox *outbox, struct slice read_topics,
+                                    char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    sqlite3_stmt *statement = NULL;
     bool can_tell = false;
-    *ret_held = false;
+    ret_topic[0] = '\0';
     enum status status = outbox_sqlite_asks(self, SQL_HAS_WAIT_TABLES, &can_tell, err);
     if (status == STATUS_OK && can_tell)
-        status = outbox_sqlite_asks(self, SQL_HELD_BACK, ret_held, err);
+        status = sqlite_session_prepare(self->db, SQL_HELD_BACK, &statement, err);
+    if (status != STATUS_OK || !can_tell)
+        return status;
+    sqlite_session_bind(statement, 1, read_topics);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        (void)snprintf(ret_topic, OUTBOX_NAME_SIZE, "%.*s",
+                       SLICE_ARGS(sqlite_session_text(statement, 0)));
+    else if (code != SQLITE_DONE)
+        status = sqlite_session_error(self->db, "the agent's positions", err);
+    (void)sqlite3_finalize(statement);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include "common/log.h"
 
 #include <stdio.h>
+#include <sysexits.h>
 
 #define EXCLUDED_MAX   64
 #define HEADER_FRAMING 8    /* lengths of a header's name and value, at most */
@@ -278,13 +279,34 @@ static enum status relay_number(struct relay *relay, struct outbox_row *rows, si
     return STATUS_OK;
 }
 
+static bool relay_is_read(const struct relay *relay, const char *topic)
+{
+    const struct config *config = relay->options.config;
+    for (size_t i = 0; i < config->apply_count; i++) {
+        if (strcmp(config->apply[i].topic, topic) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Rule 13: a new incarnation first lets the own agent read the log. */
 static enum status relay_release(struct relay *relay, struct error *err)
 {
-    bool held = false;
-    enum status status = relay->outbox->ops->held_back(relay->outbox, &held, err);
+    char topic[OUTBOX_NAME_SIZE];
+    enum status status = relay->outbox->ops->held_back(
+        relay->outbox, buffer_slice(&relay->read_topics), topic, err);
     if (status != STATUS_OK)
         return status;
+    bool held = topic[0] != '\0';
+    if (held && !relay_is_read(relay, topic)) {
+        err->exit_code = EX_CONFIG;
+        return error_set(err, STATUS_FATAL,
+                         "a new incarnation publishes when the service's own agent has read what "
+                         "topic %s had before, but apply: does not name it any more: put its entry "
+                         "back, or publish all present rows over the log with `keepstep init "
+                         "--new-incarnation --existing-rows`",
+                         topic);
+    }
     if (held && !relay->held_told)
         log_info("relay", "a new incarnation: publishes when the service's own agent has read "
                           "what the log had before");

@@ -218,22 +218,31 @@ static void a_claim_stores_the_key_that_the_relay_made_canonical(void)
     outbox->ops->close(outbox);
 }
 
-static void a_new_incarnation_is_held_back_until_the_agent_has_read(void)
+static void assert_held_back(struct outbox *outbox, const char *read_topics, const char *expected)
 {
     struct error err = ERROR_INIT;
-    bool held = true;
+    char topic[OUTBOX_NAME_SIZE] = "unset";
+    assert_int_equal(outbox->ops->held_back(outbox, slice_of(read_topics), topic, &err), STATUS_OK);
+    assert_string_equal(topic, expected);
+}
+
+static void a_new_incarnation_is_held_back_until_the_agent_has_read(void)
+{
     outbox_case_make();
     struct outbox *outbox = outbox_case_open("1");
-    assert_int_equal(outbox->ops->held_back(outbox, &held, &err), STATUS_OK);
-    assert_false(held);
+    assert_held_back(outbox, "[\"orders\"]", "");
     (void)outbox_case_ask("INSERT INTO keepstep_relay_wait VALUES ('orders', 1, 7)");
-    assert_int_equal(outbox->ops->held_back(outbox, &held, &err), STATUS_OK);
-    assert_true(held);
+    (void)outbox_case_ask("INSERT INTO keepstep_relay_wait VALUES ('notes', 0, 3)");
+    assert_held_back(outbox, "[\"orders\",\"notes\"]", "notes");
+    assert_held_back(outbox, "[\"notes\"]", "orders"); /* it is not read any more */
+    assert_held_back(outbox, "[]", "notes");
     (void)outbox_case_ask(
         "INSERT INTO keepstep_position (topic, \"partition\", next_offset, durable_offset, "
-        "epoch, token, updated_at) VALUES ('orders', 1, 7, 7, 1, 't', 0)");
-    assert_int_equal(outbox->ops->held_back(outbox, &held, &err), STATUS_OK);
-    assert_false(held);
+        "epoch, token, updated_at) VALUES ('orders', 1, 7, 7, 1, 't', 0), "
+        "('notes', 0, 2, 2, 1, 't', 0)");
+    assert_held_back(outbox, "[\"notes\"]", "notes");
+    (void)outbox_case_ask("UPDATE keepstep_position SET next_offset = 3 WHERE topic = 'notes'");
+    assert_held_back(outbox, "[\"notes\"]", "");
     outbox->ops->close(outbox);
 }
 

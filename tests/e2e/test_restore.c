@@ -50,6 +50,21 @@ static void assert_relay_waits(struct kafka *kafka, const struct sidecar *shop)
     assert_int_equal(sidecar_records(kafka, "item"), records);
 }
 
+/* Nobody will ever read the log where the agent's entry was taken out of the configuration. */
+static void assert_relay_without_agent_ends(const struct sidecar *shop)
+{
+    struct sidecar alone = *shop;
+    alone.name = "shop-alone";
+    alone.config = test_path("shop-alone.yaml");
+    const char *config = test_read_file(shop->config);
+    const char *apply = strstr(config, APPLY_ITEMS);
+    assert_non_null(apply);
+    test_write_file(alone.config, test_format("%.*s", (int)(apply - config), config));
+    sidecar_start(&alone, NULL);
+    assert_int_equal(process_wait(alone.process, 30000), 78);
+    assert_non_null(strstr(process_errors(alone.process), "apply: does not name it any more"));
+}
+
 static void a_copy_restored_from_a_backup_goes_on_after_init_restored(void **state)
 {
     (void)state;
@@ -125,6 +140,8 @@ static void a_restored_service_that_applies_its_type_goes_forward(void **state)
     assert_int_equal(sqlite_number(shop.database, "SELECT count(*) FROM outbox"), 1);
     int64_t records = sidecar_records(kafka, "item");
     assert_relay_waits(kafka, &shop);
+    assert_relay_without_agent_ends(&shop);
+    assert_int_equal(sidecar_records(kafka, "item"), records);
     sidecar_start(&shop, NULL);
 
     const char *rows = "SELECT id, name FROM items ORDER BY id";

@@ -110,9 +110,10 @@ WHERE o.position > ? ORDER BY o.position LIMIT ?
 DELETE FROM outbox WHERE position = ?
 
 -- name: held_back
-SELECT 1 FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
+SELECT w.topic FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
   SELECT 1 FROM keepstep_position AS k WHERE k.topic = w.topic AND k.`partition` = w.`partition`
-  AND k.next_offset >= w.until_offset) LIMIT 1
+  AND k.next_offset >= w.until_offset)
+ORDER BY JSON_CONTAINS(?, JSON_QUOTE(w.topic)), w.topic LIMIT 1
 
 -- What changes when another session commits, read from the indexes alone: numbers become visible out
 -- of order, so the largest alone would not tell.

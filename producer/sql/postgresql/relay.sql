@@ -133,9 +133,10 @@ DELETE FROM outbox WHERE position = ANY (ARRAY (
 SELECT to_regclass('keepstep_position') IS NOT NULL
 
 -- name: held_back
-SELECT EXISTS (SELECT 1 FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
+SELECT w.topic FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
   SELECT 1 FROM keepstep_position AS k WHERE k.topic = w.topic AND k.partition = w.partition
-  AND k.next_offset >= w.until_offset))
+  AND k.next_offset >= w.until_offset)
+ORDER BY $1::jsonb ? w.topic, w.topic LIMIT 1
 
 -- A transaction that looked for a sleeping relay before this one slept gives no notice; those that
 -- are under way now end before pg_snapshot_xmin() passes what is returned here.

@@ -102,9 +102,10 @@ SELECT count(*) = 2 FROM sqlite_schema
 WHERE type = 'table' AND name IN ('keepstep_position', 'keepstep_relay_wait')
 
 -- name: held_back
-SELECT 1 FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
+SELECT w.topic FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
   SELECT 1 FROM keepstep_position AS k WHERE k.topic = w.topic AND k.partition = w.partition
-  AND k.next_offset >= w.until_offset) LIMIT 1
+  AND k.next_offset >= w.until_offset)
+ORDER BY w.topic IN (SELECT value FROM json_each(?1)), w.topic LIMIT 1
 
 -- name: data_version
 PRAGMA data_version
