@@ -1,5 +1,6 @@
 /* Two of a kind on one database, copies of databases, and processes that come back from the dead.
  * labels: alone */
+#include "tests/support/database.h"
 #include "tests/support/load.h"
 #include "tests/support/witness.h"
 
@@ -29,41 +30,72 @@ static void write_items(const struct sidecar *shop, int first_id, int count)
                             first_id + i, first_id + i);
 }
 
-/* What the first holds when it is stopped is applied by the second; then it goes on to its BEGIN
- * while the second applies what came later. */
+/* A copy whose first agent becomes a zombie. */
+struct fenced_copy {
+    struct sidecar first;
+    struct sidecar second;
+};
+
+static struct fenced_copy make_fenced(struct kafka *kafka, enum database_kind kind,
+                                      const char *name)
+{
+    struct fenced_copy copy = {
+        .first = sidecar_make_on(kafka, name, database_make(kind, name), APPLY_ITEMS)};
+    sidecar_init(&copy.first, NULL);
+    witness_begin(&copy.first);
+    copy.second = make_second(&copy.first);
+    sidecar_start(&copy.first, "agent_before_begin:20:stop");
+    return copy;
+}
+
+static void wake_zombie(const struct fenced_copy *copy, int64_t seen)
+{
+    (void)witness_next_us(&copy->second, seen + 50, 30000);
+    process_signal(copy->first.process, SIGCONT);
+    if (!process_wait_for(copy->first.process, "apply: .*another agent owns the partition", 30000))
+        test_fail("%s lost nothing: %s", copy->first.name, process_errors(copy->first.process));
+}
+
+/* What the first agents hold when they are stopped is applied by the second ones; then they go on
+ * to their BEGIN while the second ones apply what came later. */
 static void a_zombie_agent_changes_no_row_after_its_takeover(void **state)
 {
     (void)state;
     struct kafka *kafka = kafka_start();
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
-    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
     load_need("sqlite3");
 
     sidecar_begin(&shop);
-    sidecar_init(&billing, NULL);
     witness_begin(&shop);
-    witness_begin(&billing);
-    struct sidecar second = make_second(&billing);
-    sidecar_start(&billing, "agent_before_begin:20:stop");
+    struct fenced_copy copies[] = {make_fenced(kafka, DATABASE_SQLITE, "lite"),
+                                   make_fenced(kafka, DATABASE_POSTGRESQL, "post"),
+                                   make_fenced(kafka, DATABASE_MARIADB, "maria")};
+    const size_t count = sizeof copies / sizeof copies[0];
     struct process *load = witness_load(&shop, "before", 0, 1500);
-    assert_true(process_wait_stopped(billing.process, 30000));
+    for (size_t i = 0; i < count; i++)
+        assert_true(process_wait_stopped(copies[i].first.process, 30000));
     assert_true(process_running(load));
-    sidecar_start(&second, NULL); /* it gets the partitions when the session of 10 s has run out */
+    for (size_t i = 0; i < count; i++) /* the partitions are theirs when sessions of 10 s run out */
+        sidecar_start(&copies[i].second, NULL);
     witness_load_end(load);
-    witness_assert_copy(kafka, &shop, &second);
+    for (size_t i = 0; i < count; i++)
+        witness_assert_copy(kafka, &shop, &copies[i].second);
 
-    int64_t seen = witness_count(&second);
+    int64_t seen[sizeof copies / sizeof copies[0]];
+    for (size_t i = 0; i < count; i++)
+        seen[i] = witness_count(&copies[i].second);
     load = witness_load(&shop, "after", 1500, 3000);
-    (void)witness_next_us(&second, seen + 50, 30000);
-    process_signal(billing.process, SIGCONT);
-    if (!process_wait_for(billing.process, "apply: .*another agent owns the partition", 30000))
-        test_fail("the first lost nothing: %s", process_errors(billing.process));
+    for (size_t i = 0; i < count; i++)
+        wake_zombie(&copies[i], seen[i]);
     assert_true(process_running(load));
     witness_load_end(load);
-    witness_assert_copy(kafka, &shop, &second);
+    for (size_t i = 0; i < count; i++)
+        witness_assert_copy(kafka, &shop, &copies[i].second);
     assert_int_equal(witness_assert_log(kafka, &shop), 0);
-    sidecar_stop(&second);
-    sidecar_stop(&billing);
+    for (size_t i = 0; i < count; i++) {
+        sidecar_stop(&copies[i].second);
+        sidecar_stop(&copies[i].first);
+    }
     sidecar_stop(&shop);
 }
 

@@ -1,7 +1,10 @@
 /* Versioned rows, and what triggers saw of them. */
 #include "tests/support/witness.h"
 
+#include "tests/support/database.h"
 #include "tests/support/load.h"
+
+#include <stdio.h>
 
 #define WITNESS_ROWS     60
 #define WITNESS_LIMIT_MS 60000
@@ -12,14 +15,45 @@
     "(at_us, op, id, version) VALUES(CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)"    \
     ", '" op "', " row ".id, " row ".amount); END;"
 
+#define WITNESS_INDEX "CREATE INDEX witness_id ON witness(id, version);"
+
+static const char witness_sqlite[] =
+    ("CREATE TABLE witness(n INTEGER PRIMARY KEY, at_us, op, id, version);" //
+     WITNESS_INDEX                                                          //
+         WITNESS_TRIGGER("created", "INSERT", "new", "c")
+             WITNESS_TRIGGER("updated", "UPDATE", "new", "u")
+                 WITNESS_TRIGGER("deleted", "DELETE", "old", "d"));
+
+#define WITNESS_COLUMNS "at_us BIGINT, op VARCHAR(1), id BIGINT, version BIGINT);" WITNESS_INDEX
+
+static const char witness_postgresql[] =
+    ("CREATE TABLE witness(n bigint GENERATED ALWAYS AS IDENTITY, " WITNESS_COLUMNS
+     "CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE row items := CASE "
+     "WHEN TG_OP = 'DELETE' THEN old ELSE new END; BEGIN INSERT INTO witness(at_us, op, id, "
+     "version) VALUES(extract(epoch FROM clock_timestamp()) * 1000000, translate(substr(TG_OP, 1, "
+     "1), 'IUD', 'cud'), row.id, row.amount); RETURN NULL; END $$;"
+     "CREATE TRIGGER witness AFTER INSERT OR UPDATE OR DELETE ON items FOR EACH ROW "
+     "EXECUTE FUNCTION witness()");
+
+#define WITNESS_MARIADB(name, event, row, op)                                                      \
+    "CREATE TRIGGER witness_" name " AFTER " event " ON items FOR EACH ROW INSERT INTO "           \
+    "witness(at_us, op, id, version) VALUES(unix_timestamp(sysdate(6)) * 1000000, '" op "', " row  \
+    ".id, " row ".amount);"
+
+static const char witness_mariadb[] =
+    ("CREATE TABLE witness(n BIGINT AUTO_INCREMENT PRIMARY KEY, " WITNESS_COLUMNS //
+         WITNESS_MARIADB("created", "INSERT", "new", "c")
+             WITNESS_MARIADB("updated", "UPDATE", "new", "u")
+                 WITNESS_MARIADB("deleted", "DELETE", "old", "d"));
+
 void witness_begin(const struct sidecar *service)
 {
-    (void)sqlite_text(service->database,
-                      "CREATE TABLE witness(n INTEGER PRIMARY KEY, at_us, op, id, version);"
-                      "CREATE INDEX witness_id ON witness(id, version);" //
-                      WITNESS_TRIGGER("created", "INSERT", "new", "c")
-                          WITNESS_TRIGGER("updated", "UPDATE", "new", "u")
-                              WITNESS_TRIGGER("deleted", "DELETE", "old", "d"));
+    if (strncmp(service->url, "postgresql:", strlen("postgresql:")) == 0)
+        (void)database_text(service->url, witness_postgresql);
+    else if (strncmp(service->url, "mysql:", strlen("mysql:")) == 0)
+        (void)database_text(service->url, witness_mariadb);
+    else
+        (void)database_text(service->url, witness_sqlite);
 }
 
 struct process *witness_load(const struct sidecar *service, const char *name, int version,
@@ -55,23 +89,52 @@ void witness_load_end(struct process *load)
 
 int64_t witness_count(const struct sidecar *service)
 {
-    return sqlite_number(service->database, "SELECT ifnull(max(n), 0) FROM witness");
+    return atoll(database_text(service->url, "SELECT coalesce(max(n), 0) FROM witness"));
 }
 
 int64_t witness_next_us(const struct sidecar *service, int64_t seen, int64_t limit_ms)
 {
-    const char *more = test_format("SELECT max(n) > %lld FROM witness", (long long)seen);
-    if (!sqlite_wait_for(service->database, more, "1\n", limit_ms))
+    const char *more = test_format("SELECT CASE WHEN max(n) > %lld THEN 1 ELSE 0 END FROM witness",
+                                   (long long)seen);
+    if (!database_wait_for(service->url, more, "1\n", limit_ms))
         test_fail("%s writes nothing: %s", service->name, process_errors(service->process));
-    return sqlite_number(service->database,
-                         test_format("SELECT at_us FROM witness WHERE n > %lld ORDER BY n LIMIT 1",
-                                     (long long)seen));
+    return atoll(database_text(
+        service->url, test_format("SELECT at_us FROM witness WHERE n > %lld ORDER BY n LIMIT 1",
+                                  (long long)seen)));
+}
+
+/* @return an SQLite file with what the witness of a copy on a server saw, for the same questions.
+ */
+static const char *witness_file(const struct sidecar *copy)
+{
+    if (copy->database != NULL)
+        return copy->database;
+    struct buffer sql;
+    const char *file = test_path("witness-%s.db", copy->name);
+    const char *row = database_text(copy->url, "SELECT n, op, id, version FROM witness");
+    buffer_init(&sql, (size_t)16 * 1024 * 1024);
+    buffer_append_text(&sql, "BEGIN; DROP TABLE IF EXISTS witness; CREATE TABLE witness(n INTEGER "
+                             "PRIMARY KEY, op, id, version);" WITNESS_INDEX);
+    for (; *row != '\0'; row = strchr(row, '\n') + 1) {
+        long long n = 0;
+        long long id = 0;
+        long long version = 0;
+        char op = '\0';
+        assert_int_equal(sscanf(row, "%lld|%c|%lld|%lld", &n, &op, &id, &version), 4);
+        buffer_append_format(&sql, "INSERT INTO witness VALUES(%lld,'%c',%lld,%lld);", n, op, id,
+                             version);
+    }
+    buffer_append_text(&sql, "COMMIT");
+    (void)sqlite_text(file, buffer_text(&sql));
+    buffer_done(&sql);
+    return file;
 }
 
 /* The first few rows of a query that must have none. */
-static void witness_none(const struct sidecar *copy, const char *what, const char *sql)
+static void witness_none(const struct sidecar *copy, const char *file, const char *what,
+                         const char *sql)
 {
-    const char *found = sqlite_text(copy->database, sql);
+    const char *found = sqlite_text(file, sql);
     if (found[0] != '\0')
         test_fail("%s: %s: %s", copy->name, what, found);
 }
@@ -131,17 +194,18 @@ void witness_assert_copy(struct kafka *kafka, const struct sidecar *service,
     const struct sidecar *const appliers[] = {copy, NULL};
     load_settle(kafka, "item", publishers, appliers, WITNESS_LIMIT_MS);
     sidecar_assert_equal(service, copy, "items", 0);
-    witness_none(copy, "a version was written again or a row was set back",
+    const char *file = witness_file(copy);
+    witness_none(copy, file, "a version was written again or a row was set back",
                  "SELECT n, id, version, before FROM (SELECT n, id, version, max(version) OVER "
                  "(PARTITION BY id ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) "
                  "AS before FROM witness WHERE op <> 'd') WHERE version <= before LIMIT 5");
     const char *attach = test_format("ATTACH '%s' AS service;", service->database);
-    witness_none(copy, "the service never wrote this",
+    witness_none(copy, file, "the service never wrote this",
                  test_format("%s SELECT n, id, version FROM witness w WHERE op <> 'd' AND NOT "
                              "EXISTS(SELECT 1 FROM service.witness s WHERE s.id = w.id AND "
                              "s.version = w.version AND s.op <> 'd') LIMIT 5",
                              attach));
-    witness_none(copy, "deleted more often than the service did",
+    witness_none(copy, file, "deleted more often than the service did",
                  test_format("%s SELECT id, count(*) AS deletes FROM witness w WHERE op = 'd' "
                              "GROUP BY id HAVING deletes > (SELECT count(*) FROM service.witness s "
                              "WHERE s.id = w.id AND s.op = 'd') LIMIT 5",

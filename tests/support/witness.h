@@ -1,5 +1,6 @@
 /* A load of versioned rows, and a witness of what a local copy did with it: triggers of the copy's
- * own database that write down every write of a row. Both services are SQLite files. */
+ * own database that write down every write of a row. The service is an SQLite file, its copies are
+ * in any database. */
 #ifndef TESTS_SUPPORT_WITNESS_H
 #define TESTS_SUPPORT_WITNESS_H
 
