@@ -1,6 +1,8 @@
 /* The local copy of applier tests. */
 #include "tests/support/copy.h"
 
+#include "tests/support/postgresql.h"
+
 #include <stdio.h>
 
 static const char schema_text[] =
@@ -42,12 +44,28 @@ struct applier *copy_open(struct copy *copy)
 /* What copies are made in. */
 static enum database_kind made_in = DATABASE_SQLITE;
 
+/* PostgreSQL takes longest to drop and make a database: there the one of the case before is
+ * emptied.
+ */
+static const char *copy_database(void)
+{
+    static const char *last;
+    if (made_in != DATABASE_POSTGRESQL || last == NULL) {
+        const char *url = database_make(made_in, "copy");
+        last = made_in == DATABASE_POSTGRESQL ? url : NULL;
+        return url;
+    }
+    postgresql_kill_backends(last);
+    postgresql_execute(last, "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    return last;
+}
+
 struct copy *copy_begin(const char *table_sql, bool published_here)
 {
     struct copy *copy = calloc(1, sizeof *copy);
     struct store *store = NULL;
     copy->kind = made_in;
-    copy->url = database_make(made_in, "copy");
+    copy->url = copy_database();
     copy->ops = store_find(copy->url);
     copy->partition_count = 1;
     copy->database = made_in == DATABASE_SQLITE ? test_path("copy.db") : copy->url;

@@ -1,0 +1,70 @@
+/* The tables of test_interleavings.c in the SQL of each database. */
+#ifndef TESTS_CONFORMANCE_INTERLEAVING_TABLES_H
+#define TESTS_CONFORMANCE_INTERLEAVING_TABLES_H
+
+#include "tests/support/database.h"
+
+static const char unique_table[] =
+    "CREATE TABLE orders(id BIGINT NOT NULL PRIMARY KEY, a VARCHAR(100) UNIQUE, b VARCHAR(100))";
+
+/* Where a database defers constraints they are judged with the row all the same. */
+static const char *const foreign_tables[] = {
+    [DATABASE_SQLITE] =
+        ("CREATE TABLE parents(name TEXT PRIMARY KEY);"
+         "CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT REFERENCES parents(name)"
+         " DEFERRABLE INITIALLY DEFERRED, b TEXT);"
+         "CREATE TABLE seen(n INTEGER PRIMARY KEY, b TEXT);"
+         "CREATE TRIGGER seen_i AFTER INSERT ON orders BEGIN"
+         " INSERT INTO seen(b) VALUES(new.b); END;"
+         "CREATE TRIGGER seen_u AFTER UPDATE ON orders BEGIN"
+         " INSERT INTO seen(b) VALUES(new.b); END;"),
+    [DATABASE_POSTGRESQL] =
+        ("CREATE TABLE parents(name text PRIMARY KEY);"
+         "CREATE TABLE orders(id bigint NOT NULL PRIMARY KEY, a text REFERENCES parents(name)"
+         " DEFERRABLE INITIALLY DEFERRED, b text);"
+         "CREATE TABLE seen(n bigint GENERATED ALWAYS AS IDENTITY, b text);"
+         "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS"
+         " 'BEGIN INSERT INTO seen(b) VALUES(new.b); RETURN NULL; END';"
+         "CREATE TRIGGER seen_iu AFTER INSERT OR UPDATE ON orders"
+         " FOR EACH ROW EXECUTE FUNCTION see()"),
+    [DATABASE_MARIADB] =
+        ("CREATE TABLE parents(name VARCHAR(100) PRIMARY KEY);"
+         "CREATE TABLE orders(id BIGINT NOT NULL PRIMARY KEY, a VARCHAR(100), b VARCHAR(100),"
+         " FOREIGN KEY (a) REFERENCES parents(name));"
+         "CREATE TABLE seen(n BIGINT AUTO_INCREMENT PRIMARY KEY, b VARCHAR(100));"
+         "CREATE TRIGGER seen_i AFTER INSERT ON orders FOR EACH ROW"
+         " INSERT INTO seen(b) VALUES(new.b);"
+         "CREATE TRIGGER seen_u AFTER UPDATE ON orders FOR EACH ROW"
+         " INSERT INTO seen(b) VALUES(new.b)"),
+};
+
+/* As much of an outbox as the agent looks at. */
+static const char *const outbox_tables[] = {
+    [DATABASE_SQLITE] =
+        ("CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT,"
+         " aggregatetype TEXT, aggregateid TEXT, type TEXT, payload TEXT,"
+         " kafka_partition INTEGER, sequence INTEGER, set_aside TEXT);"
+         "CREATE INDEX outbox_waiting ON outbox (position) WHERE sequence IS NULL;"
+         "CREATE INDEX outbox_claimed ON outbox (kafka_partition, sequence)"
+         " WHERE sequence IS NOT NULL;"
+         "CREATE TABLE keepstep_relay(incarnation TEXT);"
+         "INSERT INTO keepstep_relay VALUES ('0193a7c0-0000-7000-8000-000000000001');"
+         "CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT, b TEXT);"
+         "INSERT INTO orders VALUES (1, 'own', 'own')"),
+    [DATABASE_POSTGRESQL] =
+        ("CREATE TABLE outbox(position bigint GENERATED ALWAYS AS IDENTITY, aggregatetype text,"
+         " aggregateid text, kafka_partition int, sequence bigint);"
+         "CREATE TABLE keepstep_relay(incarnation text);"
+         "INSERT INTO keepstep_relay VALUES ('0193a7c0-0000-7000-8000-000000000001');"
+         "CREATE TABLE orders(id bigint NOT NULL PRIMARY KEY, a text, b text);"
+         "INSERT INTO orders VALUES (1, 'own', 'own')"),
+    [DATABASE_MARIADB] =
+        ("CREATE TABLE outbox(position bigint AUTO_INCREMENT PRIMARY KEY, aggregatetype text,"
+         " aggregateid text, kafka_partition int, sequence bigint);"
+         "CREATE TABLE keepstep_relay(incarnation varchar(36));"
+         "INSERT INTO keepstep_relay VALUES ('0193a7c0-0000-7000-8000-000000000001');"
+         "CREATE TABLE orders(id bigint NOT NULL PRIMARY KEY, a varchar(100), b varchar(100));"
+         "INSERT INTO orders VALUES (1, 'own', 'own')"),
+};
+
+#endif
