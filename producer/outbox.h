@@ -79,7 +79,7 @@ struct outbox_counts {
 /** Which rows may go. */
 struct outbox_purge {
     int64_t before_us;        /* wall clock; only older rows */
-    struct slice read_topics; /* as outbox_ops.held_back */
+    struct slice read_topics; /* JSON array, NUL-terminated: what the own agent reads */
     size_t limit;             /* rows */
 };
 
@@ -141,7 +141,8 @@ struct outbox_ops {
     enum status (*purge)(struct outbox *outbox, const struct lease *lease,
                          const struct outbox_purge *purge, size_t *ret_purged, struct error *err);
     /** Name a topic of which the service's own agent has not read what the log had when a new
-     * incarnation began (rule 13), first one that it does not read; "" where there is none. */
+     * incarnation began (rule 13), first one that it does not read; "" where there is none.
+     * @param read_topics  as in outbox_purge. */
     enum status (*held_back)(struct outbox *outbox, struct slice read_topics,
                              char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
     /** Wait until another connection may have committed since the last call, at most timeout_us
