@@ -28,8 +28,9 @@ static const char witness_sqlite[] =
 
 static const char witness_postgresql[] =
     ("CREATE TABLE witness(n bigint GENERATED ALWAYS AS IDENTITY, " WITNESS_COLUMNS
-     "CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE row items := CASE "
-     "WHEN TG_OP = 'DELETE' THEN old ELSE new END; BEGIN INSERT INTO witness(at_us, op, id, "
+     "CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ DECLARE "
+     "row items := CASE WHEN TG_OP = 'DELETE' THEN old ELSE new END; BEGIN INSERT INTO "
+     "witness(at_us, op, id, "
      "version) VALUES(extract(epoch FROM clock_timestamp()) * 1000000, translate(substr(TG_OP, 1, "
      "1), 'IUD', 'cud'), row.id, row.amount); RETURN NULL; END $$;"
      "CREATE TRIGGER witness AFTER INSERT OR UPDATE OR DELETE ON items FOR EACH ROW "
