@@ -66,7 +66,7 @@ static enum status applier_open(struct applier *applier, struct error *err)
     if (status == STATUS_OK)
         status = applier->ops->meta(applier->store, &applier->meta, err);
     for (size_t i = 0; i < applier->mapping_count && status == STATUS_OK; i++)
-        status = store_prepare(applier->store, &applier->mappings[i], err);
+        status = store_prepare(applier->store, &applier->mappings[i], false, err);
     return status;
 }
 

@@ -1,10 +1,8 @@
 /* Finds a store's back end by its URL, and frees what stores hand out. */
 #include "consumer/store.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 const struct store_ops *store_find(const char *url)
 {
@@ -16,44 +14,6 @@ const struct store_ops *store_find(const char *url)
             return all[i];
     }
     return NULL;
-}
-
-/* @return how many records of a topic were read, all of its partitions together. */
-static enum status store_records_read(struct store *store, const char *topic, int64_t *ret_read,
-                                      struct error *err)
-{
-    struct partition_state *states = NULL;
-    size_t count = 0;
-    enum status status = store->ops->list(store, &states, &count, err);
-    *ret_read = 0;
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        if (strcmp(states[i].topic, topic) == 0)
-            *ret_read += states[i].next_offset;
-    }
-    free(states);
-    return status;
-}
-
-enum status store_prepare(struct store *store, const struct mapping *mapping, struct error *err)
-{
-    const char *topic = mapping->entry->topic;
-    int64_t read = 0;
-    bool has = false;
-    enum status status = store->ops->has_table(store, mapping, &has, err);
-    if (status == STATUS_OK && !has)
-        status = store_records_read(store, topic, &read, err);
-    if (status != STATUS_OK)
-        return status;
-    if (read == 0)
-        return store->ops->prepare(store, mapping, err);
-    if (err != NULL && err->status == STATUS_OK)
-        err->exit_code = EX_CONFIG;
-    return error_set(err, STATUS_FATAL,
-                     "there is no table \"%s\" for %s, but %" PRId64 " records of topic %s were "
-                     "read: a new table would lack them. Give it the name that the old one has, or "
-                     "restore it; apply into an empty database to have them all; or create it by "
-                     "hand, for a copy that begins here",
-                     mapping_table(mapping), mapping->schema->entity_type, read, topic);
 }
 
 const char *mapping_table(const struct mapping *mapping)

@@ -18,6 +18,8 @@
 #define STORE_KEY_MAX    255 /* bytes of an idempotency key's source, and of its id */
 #define SEQUENCE_WINDOW  256
 
+#define STORE_PLACE_KEY_SIZE 23 /* "place ", 16 digits and a NUL */
+
 struct store;
 
 struct store_options {
@@ -176,6 +178,23 @@ enum superseded_edit {
     SUPERSEDED_DROP,
 };
 
+/** Where a column of an entity type is kept, in the catalogue and as it was recorded. */
+struct place {
+    const char *table;
+    const char *column;
+    char name[STORE_NAME_SIZE];     /* "table.column" */
+    char key[STORE_PLACE_KEY_SIZE]; /* of its record in keepstep_meta */
+    char recorded[STORE_NAME_SIZE]; /* the name there; "" without a record */
+    bool has_table;
+    bool has_column;
+};
+
+/** @return whether there is nothing to record. */
+static inline bool place_is_recorded(const struct place *place)
+{
+    return strcmp(place->name, place->recorded) == 0;
+}
+
 struct store_meta {
     char copy_id[STORE_TOKEN_SIZE];
     char incarnation[STORE_TOKEN_SIZE]; /* of the outbox beside the copy; "" without one */
@@ -205,9 +224,10 @@ struct store_ops {
                         struct error *err);
     /** NULL is a no-op; rolls back what is open. */
     void (*close)(struct store *store);
-    /** Whether the local table of a mapping is there. @return OK, RETRY. */
-    enum status (*has_table)(struct store *store, const struct mapping *mapping, bool *ret_has,
-                             struct error *err);
+    /** Read what the catalogue and keepstep_meta say of places: has_table, has_column, recorded;
+     * or, with `record`, write the names that are not recorded yet. @return OK, RETRY. */
+    enum status (*places)(struct store *store, struct place *places, size_t count, bool record,
+                          struct error *err);
     /** Create or widen the local table of a mapping (DDL, own transaction), check it against the
      * catalogue and prepare its statements. @return OK, RETRY, FATAL (cannot be kept exactly). */
     enum status (*prepare)(struct store *store, const struct mapping *mapping, struct error *err);
@@ -294,9 +314,11 @@ extern const struct store_ops store_mariadb_ops;
  * scheme. */
 const struct store_ops *store_find(const char *url);
 
-/** prepare(), but no table is made anew in the middle of its topic: what was applied before would
- * be missing in it. @return as prepare(); FATAL with exit code 78 and the ways out. */
-enum status store_prepare(struct store *store, const struct mapping *mapping,
+/** prepare(), but no table and no column begins in the middle of its topic: what was applied before
+ * would be missing there. Records where each column is kept.
+ * @param accept_moved  another place is right where the recorded one is not there any more.
+ * @return as prepare(); FATAL with exit code 78 and the ways out. */
+enum status store_prepare(struct store *store, const struct mapping *mapping, bool accept_moved,
                           struct error *err) MUST_CHECK;
 
 void partition_state_done(struct partition_state *state);

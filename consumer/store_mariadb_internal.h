@@ -10,6 +10,7 @@
     X(META_READ)                                                                                   \
     X(META_ADD)                                                                                    \
     X(META_SET)                                                                                    \
+    X(PLACE_READ)                                                                                  \
     X(POSITION_TAKE)                                                                               \
     X(POSITION_READ)                                                                               \
     X(POSITION_LIST)                                                                               \
@@ -214,8 +215,8 @@ enum status store_mariadb_append_table(struct buffer *sql, const struct mapping 
 enum status store_mariadb_open(const struct store_options *options, struct store **ret_store,
                                struct error *err);
 void store_mariadb_close(struct store *store);
-enum status store_mariadb_has_table(struct store *store, const struct mapping *mapping,
-                                    bool *ret_has, struct error *err);
+enum status store_mariadb_places(struct store *store, struct place *places, size_t count,
+                                 bool record, struct error *err);
 enum status store_mariadb_prepare(struct store *store, const struct mapping *mapping,
                                   struct error *err);
 enum status store_mariadb_apply(struct store *store, const struct mapping *mapping,

@@ -379,16 +379,41 @@ static enum status table_adopt(struct store_mariadb *self, struct mapped_table *
     return STATUS_OK;
 }
 
-enum status store_mariadb_has_table(struct store *store, const struct mapping *mapping,
-                                    bool *ret_has, struct error *err)
+static enum status place_read(struct store_mariadb *self, struct place *place, struct error *err)
+{
+    struct mariadb_parameter table = mariadb_text(slice_of(place->table));
+    struct mariadb_statement *statement = NULL;
+    bool row = false;
+    enum status status = store_mariadb_start(self, STATEMENT_PLACE_READ,
+                                             PARAMETERS(table, table,
+                                                        mariadb_text(slice_of(place->column)),
+                                                        mariadb_text(slice_of(place->key))),
+                                             &statement, &row, err);
+    if (status != STATUS_OK)
+        return status;
+    struct store_row current = store_mariadb_row(statement);
+    store_row_place(&current, place);
+    mariadb_statement_end(statement);
+    return STATUS_OK;
+}
+
+enum status store_mariadb_places(struct store *store, struct place *places, size_t count,
+                                 bool record, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    struct mariadb_statement *statement = NULL;
-    enum status status = store_mariadb_start(
-        self, STATEMENT_CATALOGUE_TABLE, PARAMETERS(mariadb_text(slice_of(mapping_table(mapping)))),
-        &statement, ret_has, err);
-    if (status == STATUS_OK)
-        mariadb_statement_end(statement);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        bool anew = places[i].recorded[0] == '\0';
+        if (!record)
+            status = place_read(self, &places[i], err);
+        else if (!place_is_recorded(&places[i]))
+            status = store_mariadb_run(self, anew ? STATEMENT_META_ADD : STATEMENT_META_SET,
+                                       PARAMETERS(mariadb_text(slice_of(places[i].key)),
+                                                  mariadb_text(slice_of(places[i].name))),
+                                       NULL, err);
+    }
+    if (status == STATUS_OK && record)
+        status = mariadb_session_execute(self->session, "COMMIT", err);
     store_mariadb_release(self);
     return status;
 }

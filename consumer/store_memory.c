@@ -168,6 +168,7 @@ static enum status store_memory_open(const struct store_options *options, struct
         (void)snprintf(database->path, sizeof database->path, "%s", options->path);
         uuid_v7(database->copy_id);
         database->committed = model_new();
+        database->places.item_size = sizeof(struct place);
         arena_init(&database->arena, BYTES_MAX);
         database->next = databases;
         databases = database;
@@ -206,17 +207,31 @@ static void store_memory_close(struct store *store)
         link = &(*link)->next;
     *link = database->next;
     model_done(&database->committed);
+    list_done(&database->places);
     arena_done(&database->arena);
     free(database);
 }
 
-static enum status store_memory_has_table(struct store *store, const struct mapping *mapping,
-                                          bool *ret_has, struct error *err)
+/* No catalogue: every table is there. */
+static enum status store_memory_places(struct store *store, struct place *places, size_t count,
+                                       bool record, struct error *err)
 {
-    (void)store;
-    (void)mapping;
+    struct list *recorded = &store_memory_of(store)->database->places;
     (void)err;
-    *ret_has = true;
+    for (size_t i = 0; i < count; i++) {
+        struct place *known = NULL;
+        places[i].has_table = places[i].has_column = true;
+        for (size_t k = 0; k < recorded->count && known == NULL; k++) {
+            struct place *place = list_at(recorded, k);
+            known = strcmp(place->key, places[i].key) == 0 ? place : NULL;
+        }
+        if (record && known == NULL)
+            (void)list_add(recorded, &places[i]);
+        else if (record)
+            memcpy(known->name, places[i].name, sizeof known->name);
+        else if (known != NULL)
+            memcpy(places[i].recorded, known->name, sizeof known->name);
+    }
     return STATUS_OK;
 }
 
@@ -463,7 +478,7 @@ const struct store_ops store_memory_ops = {
     .copy_sql = store_memory_copy_sql,
     .open = store_memory_open,
     .close = store_memory_close,
-    .has_table = store_memory_has_table,
+    .places = store_memory_places,
     .prepare = store_memory_prepare,
     .meta = store_memory_meta,
     .read = store_memory_read,

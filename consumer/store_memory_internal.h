@@ -48,6 +48,7 @@ struct memory_database {
     char copy_id[STORE_TOKEN_SIZE];
     size_t users;
     struct model committed;
+    struct list places;          /* struct place: what is recorded */
     struct store_memory *writer; /* who has a transaction open */
     struct arena arena;          /* all bytes */
 };

@@ -10,6 +10,9 @@
 /** X(constant): a statement of consumer/sql/postgresql, prepared once a session under its name. */
 #define STORE_POSTGRESQL_STATEMENTS(X)                                                             \
     X(META_READ)                                                                                   \
+    X(META_ADD)                                                                                    \
+    X(META_SET)                                                                                    \
+    X(PLACE_READ)                                                                                  \
     X(POSITION_TAKE)                                                                               \
     X(POSITION_READ)                                                                               \
     X(POSITION_LIST)                                                                               \
@@ -301,8 +304,8 @@ void store_postgresql_append_table(struct buffer *sql, const struct mapping *map
 enum status store_postgresql_open(const struct store_options *options, struct store **ret_store,
                                   struct error *err);
 void store_postgresql_close(struct store *store);
-enum status store_postgresql_has_table(struct store *store, const struct mapping *mapping,
-                                       bool *ret_has, struct error *err);
+enum status store_postgresql_places(struct store *store, struct place *places, size_t count,
+                                    bool record, struct error *err);
 enum status store_postgresql_prepare(struct store *store, const struct mapping *mapping,
                                      struct error *err);
 enum status store_postgresql_apply(struct store *store, const struct mapping *mapping,

@@ -351,15 +351,47 @@ static bool name_is_reserved(const char *name)
            strcasecmp(name, "outbox") == 0;
 }
 
-enum status store_postgresql_has_table(struct store *store, const struct mapping *mapping,
-                                       bool *ret_has, struct error *err)
+static enum status places_read(struct store_postgresql *self, struct place *places, size_t count,
+                               struct error *err)
 {
+    struct buffer *arrays = self->arrays;
     const PGresult *result = NULL;
-    enum status status = store_postgresql_run(store_postgresql_of(store), STATEMENT_CATALOGUE_TABLE,
-                                              PARAMETERS(parameter_text(mapping_table(mapping))),
+    for (size_t i = 0; i < 3; i++)
+        array_begin(&arrays[i], WIRE_TEXT);
+    for (size_t i = 0; i < count; i++) {
+        array_append_text(&arrays[0], slice_of(places[i].table));
+        array_append_text(&arrays[1], slice_of(places[i].column));
+        array_append_text(&arrays[2], slice_of(places[i].key));
+    }
+    for (size_t i = 0; i < 3; i++)
+        array_end(&arrays[i], count);
+    if (arrays[0].failed || arrays[1].failed || arrays[2].failed)
+        return error_set(err, STATUS_RETRY, "out of memory");
+    enum status status = store_postgresql_run(self, STATEMENT_PLACE_READ,
+                                              PARAMETERS(parameter_bytes(buffer_slice(&arrays[0])),
+                                                         parameter_bytes(buffer_slice(&arrays[1])),
+                                                         parameter_bytes(buffer_slice(&arrays[2]))),
                                               &result, err);
-    *ret_has = status == STATUS_OK && PQntuples(result) > 0;
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        struct store_row row = store_postgresql_row(result, (int)i);
+        store_row_place(&row, &places[i]);
+    }
     return status;
+}
+
+enum status store_postgresql_places(struct store *store, struct place *places, size_t count,
+                                    bool record, struct error *err)
+{
+    struct store_postgresql *self = store_postgresql_of(store);
+    enum status status = record ? STATUS_OK : places_read(self, places, count, err);
+    for (size_t i = 0; record && status == STATUS_OK && i < count; i++) {
+        bool anew = places[i].recorded[0] == '\0';
+        if (!place_is_recorded(&places[i]))
+            status = store_postgresql_send(
+                self, anew ? STATEMENT_META_ADD : STATEMENT_META_SET,
+                PARAMETERS(parameter_text(places[i].key), parameter_text(places[i].name)), err);
+    }
+    return status == STATUS_OK ? store_postgresql_sync(self, NULL, err) : status;
 }
 
 enum status store_postgresql_prepare(struct store *store, const struct mapping *mapping,

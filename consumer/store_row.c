@@ -110,6 +110,13 @@ enum status store_row_add_blocked(const struct store_row *row, struct partition_
                                                                      : STATUS_OK;
 }
 
+void store_row_place(const struct store_row *row, struct place *place)
+{
+    place->has_table = row->integer(row, 0) != 0;
+    place->has_column = row->integer(row, 1) != 0;
+    row->copy(row, 2, place->recorded, sizeof place->recorded);
+}
+
 void store_row_counts(const struct store_row *row, struct partition_state *state)
 {
     state->parked_count = row->integer(row, 0);

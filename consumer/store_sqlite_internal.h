@@ -11,6 +11,7 @@
     X(META_READ)                                                                                   \
     X(META_ADD)                                                                                    \
     X(META_SET)                                                                                    \
+    X(PLACE_READ)                                                                                  \
     X(DURABLE_POSITION)                                                                            \
     X(DURABLE_COUNT)                                                                               \
     X(POSITION_TAKE)                                                                               \
@@ -197,8 +198,8 @@ void store_sqlite_append_table(struct buffer *sql, const struct mapping *mapping
 enum status store_sqlite_open(const struct store_options *options, struct store **ret_store,
                               struct error *err);
 void store_sqlite_close(struct store *store);
-enum status store_sqlite_has_table(struct store *store, const struct mapping *mapping,
-                                   bool *ret_has, struct error *err);
+enum status store_sqlite_places(struct store *store, struct place *places, size_t count,
+                                bool record, struct error *err);
 enum status store_sqlite_prepare(struct store *store, const struct mapping *mapping,
                                  struct error *err);
 enum status store_sqlite_apply(struct store *store, const struct mapping *mapping,

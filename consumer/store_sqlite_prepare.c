@@ -423,15 +423,37 @@ static bool name_is_reserved(const char *name)
            strcasecmp(name, "outbox") == 0;
 }
 
-enum status store_sqlite_has_table(struct store *store, const struct mapping *mapping,
-                                   bool *ret_has, struct error *err)
+static enum status place_read(struct store_sqlite *self, struct place *place, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
-    enum status status = store_sqlite_start(store_sqlite_of(store), STATEMENT_CATALOGUE_TABLE,
-                                            PARAMETERS(parameter_text(mapping_table(mapping))),
-                                            &statement, ret_has, err);
-    if (statement != NULL)
-        (void)sqlite3_reset(statement);
+    bool row = false;
+    enum status status = store_sqlite_start(self, STATEMENT_PLACE_READ,
+                                            PARAMETERS(parameter_text(place->table),
+                                                       parameter_text(place->column),
+                                                       parameter_text(place->key)),
+                                            &statement, &row, err);
+    if (status != STATUS_OK)
+        return status;
+    struct store_row current = store_sqlite_row(statement);
+    store_row_place(&current, place);
+    (void)sqlite3_reset(statement);
+    return STATUS_OK;
+}
+
+enum status store_sqlite_places(struct store *store, struct place *places, size_t count,
+                                bool record, struct error *err)
+{
+    struct store_sqlite *self = store_sqlite_of(store);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        if (!record)
+            status = place_read(self, &places[i], err);
+        else if (!place_is_recorded(&places[i]))
+            status = store_sqlite_run(
+                self, STATEMENT_META_SET,
+                PARAMETERS(parameter_text(places[i].key), parameter_text(places[i].name)), NULL,
+                err);
+    }
     return status;
 }
 

@@ -63,7 +63,7 @@ static enum status init_copy(const struct service *service, const struct init_op
         return status;
     status = ops->meta(store, &meta, err);
     for (size_t i = 0; status == STATUS_OK && i < config->apply_count; i++) {
-        status = store_prepare(store, &service->mappings[i], err);
+        status = store_prepare(store, &service->mappings[i], true, err);
         if (status == STATUS_OK)
             fprintf(options->out, "ready    local copy %s in table %s\n",
                     config->apply[i].entity_type, mapping_table(&service->mappings[i]));

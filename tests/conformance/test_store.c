@@ -367,33 +367,133 @@ static void a_database_with_newer_tables_of_keepsteps_or_without_them_is_refused
     assert_not_opened("keepstep init");
 }
 
+#define UNREAD_TOPIC "unread"
+
+/* The case's mapping with another topic, table and name for the column price. */
+static const struct mapping *mapping_to(const char *topic, const char *table, const char *price)
+{
+    static char pair_name[] = "price";
+    static struct mapping mapping;
+    static struct config_entry entry;
+    static struct config_pair pair;
+    pair = (struct config_pair){.name = pair_name, .value = (char *)(uintptr_t)price};
+    entry = *store_case_mapping.entry;
+    entry.topic = (char *)(uintptr_t)topic;
+    entry.table = (char *)(uintptr_t)table;
+    entry.columns = &pair;
+    entry.column_count = 1;
+    mapping = store_case_mapping;
+    mapping.entry = &entry;
+    return &mapping;
+}
+
+/* @return a store with the right to change tables. */
+static struct store *open_administrator(void)
+{
+    struct store *administrator = NULL;
+    struct store_options options = {.path = store_case_database(), .service = "billing"};
+    assert_ok(store_case_ops->open(&options, &administrator, &store_case_err));
+    return administrator;
+}
+
+static void assert_taken(struct store *store, const char *topic, const char *table,
+                         const char *price)
+{
+    assert_ok(store_prepare(store, mapping_to(topic, table, price), false, &store_case_err));
+}
+
+static void assert_refused(struct store *store, bool accept_moved, const struct mapping *mapping,
+                           const char *words)
+{
+    enum status status = store_prepare(store, mapping, accept_moved, &store_case_err);
+    if (status != STATUS_FATAL || store_case_err.exit_code != 78 ||
+        strstr(store_case_err.text, words) == NULL)
+        test_fail("wanted \"%s\", got %s with %d: %s", words, status_name(status),
+                  store_case_err.exit_code, store_case_err.text);
+    error_clear(&store_case_err);
+}
+
 static void no_table_is_made_anew_in_the_middle_of_its_topic(void)
 {
-    struct config_entry entry = *store_case_mapping.entry;
-    struct mapping mapping = store_case_mapping;
-    mapping.entry = &entry;
-    char topic[] = STORE_CASE_TOPIC;
-    char other[] = "other";
-    char there[] = "orders";
-    char absent[] = "absent";
-    entry.topic = topic;
-    entry.table = there;
-    assert_ok(store_prepare(store_case_store, &mapping, &store_case_err));
-    entry.table = absent;
-    for (int i = 0; i < 2; i++) { /* the first time makes none */
-        assert_int_equal(store_prepare(store_case_store, &mapping, &store_case_err), STATUS_FATAL);
-        assert_int_equal(store_case_err.exit_code, 78);
-        assert_non_null(
-            strstr(store_case_err.text, "no table \"absent\" for order, but 5 records"));
-        error_clear(&store_case_err);
+    const struct mapping *absent = mapping_to(STORE_CASE_TOPIC, "Absent", "price");
+    for (int i = 0; i < 2; i++) /* the first time makes none */
+        assert_refused(store_case_store, false, absent,
+                       "no table \"Absent\" for order, but 5 records");
+    absent = mapping_to(UNREAD_TOPIC, "Absent", "price");
+    store_case_prepare(absent);
+    for (int i = 0; i < 2; i++) /* the first time records its columns */
+        assert_taken(store_case_store, STORE_CASE_TOPIC, "Absent", "price");
+}
+
+static void a_column_in_another_place_is_refused_once_its_topic_was_read(void)
+{
+    struct store *administrator = open_administrator();
+    for (int i = 0; i < 2; i++)
+        assert_taken(store_case_store, STORE_CASE_TOPIC, "orders", "price");
+    for (int i = 0; i < 2; i++) { /* in memory every column is there, the recorded one too */
+        assert_refused(store_case_store, i == 1, mapping_to(STORE_CASE_TOPIC, "orders", "cost"),
+                       "column \"price\" of order was kept in orders.price and would be in "
+                       "orders.cost, but 5 records of topic order were read");
+        assert_refused(store_case_store, i == 1, mapping_to(STORE_CASE_TOPIC, "sold", "price"),
+                       "column \"id\" of order was kept in orders.id and would be in sold.id, ");
     }
+    assert_taken(store_case_store, STORE_CASE_TOPIC, "orders", "price");
+    assert_taken(administrator, UNREAD_TOPIC, "orders", "cost");
+    assert_taken(store_case_store, STORE_CASE_TOPIC, "orders", "cost");
+    assert_refused(administrator, true, mapping_to(STORE_CASE_TOPIC, "orders", "price"),
+                   "was kept in orders.cost and would be in orders.price");
+    store_case_ops->close(administrator);
+}
+
+static void the_place_of_a_new_column_is_recorded_and_kept_while_the_schema_lacks_it(void)
+{
+    struct entity_schema narrow = *store_case_mapping.schema;
+    narrow.column_count = 2;
+    for (int i = 0; i < 2; i++) {
+        struct mapping without = *mapping_to(STORE_CASE_TOPIC, "orders", "price");
+        without.schema = &narrow;
+        assert_ok(store_prepare(store_case_store, &without, false, &store_case_err));
+        if (i == 1)
+            assert_refused(store_case_store, false, mapping_to(STORE_CASE_TOPIC, "orders", "cost"),
+                           "was kept in orders.price and would be in orders.cost");
+        assert_taken(store_case_store, STORE_CASE_TOPIC, "orders", "price");
+    }
+}
+
+static void execute(const char *sql)
+{
+    (void)store_case_back_end->text(store_case_database(), sql);
+}
+
+static void data_that_was_moved_is_accepted_where_only_its_new_place_is_there(void)
+{
+    struct store *administrator = open_administrator();
+    const struct mapping *moved = mapping_to(STORE_CASE_TOPIC, "orders", "price");
+    assert_ok(store_prepare(store_case_store, moved, false, &store_case_err));
     store_case_begin();
+    assert_ok(store_case_apply(CHANGE_CREATE, 1, "one", "1.5"));
     store_case_commit();
-    entry.topic = other;
-    store_case_prepare(&mapping);
-    entry.topic = topic;
-    assert_ok(store_prepare(store_case_store, &mapping, &store_case_err));
-    assert_ok(store_case_ops->prepare(store_case_store, &store_case_mapping, &store_case_err));
+    execute("ALTER TABLE orders RENAME COLUMN price TO cost");
+    for (int i = 0; i < 2; i++) /* the first time makes none */
+        assert_refused(administrator, true, moved,
+                       "table \"orders\" has lost the column \"price\" of order");
+    assert_refused(administrator, true, mapping_to(STORE_CASE_TOPIC, "orders", "neither"),
+                   "was kept in orders.price and would be in orders.neither");
+    assert_refused(store_case_store, false, mapping_to(STORE_CASE_TOPIC, "orders", "cost"),
+                   "run `keepstep init`");
+    moved = mapping_to(STORE_CASE_TOPIC, "orders", "cost");
+    assert_ok(store_prepare(administrator, moved, true, &store_case_err));
+    assert_ok(store_prepare(store_case_store, moved, false, &store_case_err));
+    execute("ALTER TABLE orders RENAME TO sold");
+    moved = mapping_to(STORE_CASE_TOPIC, "sold", "cost");
+    assert_refused(store_case_store, false, moved, "was kept in orders.id and would be in sold.id");
+    assert_ok(store_prepare(administrator, moved, true, &store_case_err));
+    store_case_prepare(moved); /* rights on the new name */
+    assert_ok(store_prepare(store_case_store, moved, false, &store_case_err));
+    assert_string_equal(
+        store_case_trim(store_case_back_end->rows(store_case_store, store_case_database(), "sold")),
+        "1|one|1.5\n");
+    store_case_ops->close(administrator);
 }
 
 int main(void)
@@ -420,6 +520,9 @@ int main(void)
         STORE_CASE(positions_are_listed_and_an_unknown_one_does_not_exist),
         STORE_CASE_OF_SQL(a_database_with_newer_tables_of_keepsteps_or_without_them_is_refused),
         STORE_CASE_OF_SQL(no_table_is_made_anew_in_the_middle_of_its_topic),
+        STORE_CASE(a_column_in_another_place_is_refused_once_its_topic_was_read),
+        STORE_CASE(the_place_of_a_new_column_is_recorded_and_kept_while_the_schema_lacks_it),
+        STORE_CASE_OF_SQL(data_that_was_moved_is_accepted_where_only_its_new_place_is_there),
     };
     return store_case_run(cases, sizeof cases / sizeof cases[0]);
 }

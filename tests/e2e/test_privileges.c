@@ -86,6 +86,8 @@ static void assert_roles_are_narrow(const struct estate *estate)
         "INSERT INTO keepstep_relay_wait VALUES ('t', 0, 0)",
         "DELETE FROM keepstep_relay",
         "DELETE FROM keepstep_position",
+        "UPDATE keepstep_meta SET value = 'x'",
+        "DELETE FROM keepstep_meta",
         "DELETE FROM keepstep_relay_partition",
     };
     const char *const users[] = {relay, agent, lag, login(estate, "run"), estate->clerk};
@@ -112,7 +114,9 @@ static void assert_roles_are_narrow(const struct estate *estate)
     assert_denied(lag, "DELETE FROM keepstep_parked");
     assert_denied(estate->clerk, "SELECT id FROM outbox");
     assert_denied(estate->clerk, "SELECT 1 FROM keepstep_position");
-    assert_denied(estate->clerk, "UPDATE keepstep_meta SET value = 'x'");
+    assert_denied(relay, "SELECT * FROM keepstep_meta");
+    assert_denied(lag, "INSERT INTO keepstep_meta VALUES ('x', 'x')");
+    assert_denied(estate->clerk, "SELECT 1 FROM keepstep_meta");
     do_as(agent, test_format("SELECT aggregateid FROM outbox; SELECT %s FROM keepstep_position",
                              quoted(estate, "partition")));
 }

@@ -128,6 +128,15 @@ static void a_table_of_a_named_schema_is_created_widened_and_written_there(void 
     assert_ok(orders_ops->commit(store, false, &orders_err));
     assert_string_equal(postgresql_text(orders_url, "SELECT id, note FROM app.\"ord\"\"ers\""),
                         "1|uno\n");
+    struct place places[] = {{.table = orders_entry.table, .column = "note"},
+                             {.table = orders_entry.table, .column = "absent"},
+                             {.table = "ord\"ers", .column = "note"},
+                             {.table = ".", .column = ""}};
+    assert_ok(orders_ops->places(store, places, 4, false, &orders_err));
+    assert_true(places[0].has_table && places[0].has_column);
+    assert_true(places[1].has_table && !places[1].has_column);
+    assert_false(places[2].has_table || places[2].has_column);
+    assert_false(places[3].has_table || places[3].has_column);
     buffer_init(&grants, 65536);
     assert_ok(orders_ops->copy_sql(&orders_mapping, 1, &grants, &orders_err));
     assert_non_null(strstr(buffer_text(&grants), "ON \"app\".\"ord\"\"ers\" TO"));

@@ -336,6 +336,47 @@ static int syncs_of_commit(struct store *store, int64_t id, bool durable)
     return syncs;
 }
 
+static void assert_not_moved(struct store *store, const char *words)
+{
+    assert_int_equal(store_prepare(store, &mapping, true, &err), STATUS_FATAL);
+    assert_non_null(strstr(err.text, words));
+    error_clear(&err);
+}
+
+static void
+a_place_with_dots_in_its_names_is_found_and_one_too_long_is_never_taken_as_moved(void **state)
+{
+    struct config_pair renamed = {.name = (char[]){"note"}, .value = (char[]){"no.te"}};
+    struct config_entry before = entry;
+    struct partition_state read = {.topic = "read", .next_offset = 5};
+    const char *name = test_format("%0*d", STORE_NAME_SIZE, 0);
+    struct store *store = open_store();
+    (void)state;
+    assert_ok(ops->take(store, &read, &err));
+    partition_state_done(&read);
+    entry.topic = (char[]){"unread"};
+    entry.columns = &renamed;
+    entry.column_count = 1;
+    assert_ok(store_prepare(store, &mapping, false, &err));
+    sqlite_text(path(), "ALTER TABLE orders ADD COLUMN note TEXT");
+    entry.topic = (char[]){"read"};
+    entry.column_count = 0;
+    assert_not_moved(store, "was kept in orders.no.te and would be in orders.note");
+    sqlite_text(path(), "ALTER TABLE orders DROP COLUMN \"no.te\"");
+    assert_ok(store_prepare(store, &mapping, true, &err));
+
+    entry.topic = (char[]){"unread"};
+    entry.table = (char *)(uintptr_t)name;
+    assert_ok(store_prepare(store, &mapping, false, &err));
+    entry.topic = (char[]){"read"};
+    assert_ok(store_prepare(store, &mapping, false, &err));
+    sqlite_text(path(), test_format("DROP TABLE \"%s\"", name));
+    entry.table = before.table;
+    assert_not_moved(store, "would be in orders.id");
+    ops->close(store);
+    entry = before;
+}
+
 static void only_a_durable_commit_waits_for_the_disk(void **state)
 {
     (void)state;
@@ -368,6 +409,7 @@ int main(void)
         TEST(triggers_are_silent_for_direct_writes_only),
         TEST(a_full_disk_and_a_locked_database_are_tried_again),
         TEST(a_new_copy_has_another_id_and_the_same_position),
+        TEST(a_place_with_dots_in_its_names_is_found_and_one_too_long_is_never_taken_as_moved),
         TEST(only_a_durable_commit_waits_for_the_disk),
     };
     return TEST_RUN(tests);

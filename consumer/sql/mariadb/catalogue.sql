@@ -9,6 +9,13 @@ WHERE table_schema = database() AND table_name = 'keepstep_meta'
 -- name: catalogue_table
 SELECT table_type, coalesce(engine, '') FROM information_schema.tables
 WHERE table_schema = database() AND table_name = ?
+-- Whether a column's table and the column itself are there, and where it was kept before.
+-- name: place_read
+SELECT EXISTS (SELECT 1 FROM information_schema.tables
+               WHERE table_schema = database() AND table_name = ?),
+    EXISTS (SELECT 1 FROM information_schema.columns
+            WHERE table_schema = database() AND table_name = ? AND column_name = ?),
+    (SELECT value FROM keepstep_meta WHERE `key` = ?)
 -- name: catalogue_column
 SELECT data_type, column_type, is_nullable = 'YES', coalesce(character_maximum_length, 0),
     coalesce(character_octet_length, 0), coalesce(numeric_precision, 0), coalesce(numeric_scale, 0),

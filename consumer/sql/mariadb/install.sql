@@ -82,7 +82,7 @@ INSERT INTO keepstep_meta(`key`, value) VALUES ('schema_version', '1')
 ON DUPLICATE KEY UPDATE value = value;
 -- MariaDB grants on one table at a time.
 -- name: grants
-GRANT SELECT ON keepstep_meta TO keepstep_agent;
+GRANT SELECT, INSERT ON keepstep_meta TO keepstep_agent;
 GRANT SELECT, INSERT, UPDATE ON keepstep_position TO keepstep_agent;
 GRANT SELECT, INSERT, UPDATE ON keepstep_sequence TO keepstep_agent;
 GRANT SELECT, INSERT, DELETE ON keepstep_idempotency_key TO keepstep_agent;

@@ -1,8 +1,9 @@
 -- Positions, sequences and keys of the agent's transactions.
 -- name: meta_read
 SELECT value FROM keepstep_meta WHERE `key` = ?
+-- Needs no right to UPDATE.
 -- name: meta_add
-INSERT INTO keepstep_meta(`key`, value) VALUES (?, ?) ON DUPLICATE KEY UPDATE value = value
+INSERT IGNORE INTO keepstep_meta(`key`, value) VALUES (?, ?)
 -- name: meta_set
 INSERT INTO keepstep_meta(`key`, value) VALUES (?, ?) ON DUPLICATE KEY UPDATE value = VALUES(value)
 -- name: position_take

@@ -82,7 +82,8 @@ CREATE INDEX IF NOT EXISTS keepstep_blocked_parked_id ON keepstep_blocked(parked
 INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '1') ON CONFLICT(key) DO NOTHING;
 -- What each role needs on the tables of this side, and no more: lag reads no payload.
 -- name: grants
-GRANT SELECT ON keepstep_meta TO keepstep_agent, keepstep_lag;
+GRANT SELECT, INSERT ON keepstep_meta TO keepstep_agent;
+GRANT SELECT ON keepstep_meta TO keepstep_lag;
 GRANT SELECT, INSERT, UPDATE ON keepstep_position, keepstep_sequence TO keepstep_agent;
 GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_idempotency_key, keepstep_superseded,
     keepstep_parked, keepstep_blocked TO keepstep_agent;

@@ -2,6 +2,12 @@
 -- name: catalogue_table
 SELECT type FROM sqlite_master
 WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')
+-- Whether a column's table and the column itself are there, and where it was kept before.
+-- name: place_read
+SELECT EXISTS (SELECT 1 FROM sqlite_master
+               WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')),
+    EXISTS (SELECT 1 FROM pragma_table_xinfo(?1) WHERE name = ?2 COLLATE NOCASE),
+    (SELECT value FROM keepstep_meta WHERE key = ?3)
 -- name: catalogue_outbox
 SELECT count(*) FROM pragma_table_info('outbox')
 WHERE name IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
