@@ -143,6 +143,11 @@ static void assert_lag_suffices(const struct estate *estate)
     test_write_file(watcher.config,
                     test_format("%.*s%s%s", (int)(url - text), text,
                                 strstr(login(estate, "lag"), "://"), strchr(url, '"')));
+    if (!database_wait_for(estate->sidecar.url,
+                           "SELECT sum(last_sequence - acknowledged_sequence) "
+                           "FROM keepstep_relay_partition",
+                           "0\n", 30000))
+        test_fail("%s acknowledges nothing", estate->sidecar.name);
     struct process_result lag = sidecar_run(&watcher, "lag", "--json", NULL);
     struct process_result page = sidecar_run(&watcher, "status", NULL, NULL);
     struct process_result retry = sidecar_run(&watcher, "parked", "retry", "--all");
