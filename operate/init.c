@@ -49,6 +49,7 @@ static enum status init_copy(const struct service *service, const struct init_op
     if (ops == NULL)
         return service_refuse_scheme(err);
     if (options->print_sql) {
+        init_print_guard(config, options->out);
         fprintf(options->out, "%s\n", ops->install_sql);
         return STATUS_OK;
     }

@@ -294,7 +294,7 @@ enum status capture_mariadb_triggers(const struct capture_table *table, struct a
         struct buffer sql;
         buffer_init(&sql, CAPTURE_SQL_MAX);
         capture_name(name, table->entry->entity_type, suffixes[i]);
-        buffer_append_text(&sql, "CREATE TRIGGER ");
+        buffer_append_text(&sql, "CREATE OR REPLACE TRIGGER ");
         capture_identifier(&sql, name);
         buffer_append_format(&sql, " AFTER %s ON ", events[i]);
         capture_identifier(&sql, table->entry->table);

@@ -51,14 +51,13 @@ static bool init_tries_again(struct init *init, const char *table, enum status s
     return true;
 }
 
-static void init_print(const struct init *init, const struct source_object *object)
+static void init_print(const struct source_ops *ops, const struct source_object *object, FILE *out)
 {
-    const char *delimiter = init->source->ops->delimiter;
-    FILE *out = init->options->out;
+    const char *delimiter = ops->delimiter;
     int length = (int)strlen(object->sql);
     while (length > 0 && (object->sql[length - 1] == '\n' || object->sql[length - 1] == ' '))
         length--;
-    if (delimiter != NULL && strcmp(object->kind, "trigger") == 0)
+    if (delimiter != NULL && strcmp(object->kind, "table") != 0)
         (void)fprintf(out, "DELIMITER %s\n%.*s%s\nDELIMITER ;\n\n", delimiter, length, object->sql,
                       delimiter);
     else
@@ -71,7 +70,7 @@ static enum status init_object(struct init *init, const struct source_object *ob
     const struct source_ops *ops = init->source->ops;
     enum source_found found = SOURCE_ABSENT;
     if (init->options->print_sql) {
-        init_print(init, object);
+        init_print(ops, object, init->options->out);
         return STATUS_OK;
     }
     enum status status = ops->look(init->source, object, &found, err);
@@ -158,7 +157,7 @@ static enum status init_capture(struct init *init, size_t index, struct error *e
         return status;
     if (init->options->print_sql) {
         for (size_t i = 0; i < count; i++)
-            init_print(init, &objects[i]);
+            init_print(init->source->ops, &objects[i], init->options->out);
         return STATUS_OK;
     }
     do
@@ -277,7 +276,7 @@ static enum status init_print_all(struct init *init, struct error *err)
     struct buffer grants;
     enum status status = init_check(init, err);
     for (size_t i = 0; status == STATUS_OK && i < ops->object_count; i++)
-        init_print(init, &ops->objects[i]);
+        init_print(ops, &ops->objects[i], init->options->out);
     for (size_t i = 0; status == STATUS_OK && i < init->config->publish_count; i++) {
         if (init->config->publish[i].table != NULL)
             status = init_capture(init, i, err);
@@ -291,6 +290,17 @@ static enum status init_print_all(struct init *init, struct error *err)
         status = error_set(err, STATUS_FATAL, "the grants grow too large");
     buffer_done(&grants);
     return status;
+}
+
+void init_print_guard(const struct config *config, FILE *out)
+{
+    const struct source_ops *ops = source_find(config->database);
+    if (ops == NULL || ops->guard == NULL)
+        return;
+    const struct source_object guard = {.kind = "guard", .sql = ops->guard};
+    if (ops->client_stop != NULL)
+        (void)fputs(ops->client_stop, out);
+    init_print(ops, &guard, out);
 }
 
 enum status init_service(const struct config *config, const struct entity_schema *const *schemas,

@@ -22,4 +22,8 @@ struct init_options {
 enum status init_service(const struct config *config, const struct entity_schema *const *schemas,
                          const struct init_options *options, struct error *err) MUST_CHECK;
 
+/** Print what stands before all that `keepstep init --print-sql` prints: it ends the database's
+ * client where the outbox is not ours. Nothing where the database has no such client. */
+void init_print_guard(const struct config *config, FILE *out);
+
 #endif

@@ -55,8 +55,10 @@ struct source_ops {
     const char *scheme;                  /* "sqlite" */
     const struct source_object *objects; /* the outbox and its like, in the order of creation */
     size_t object_count;
-    const char *delimiter; /* what the database's client needs around a trigger's body where that
-                              has semicolons, "//"; NULL: nothing */
+    const char *client_stop; /* what has the database's client end at an error; NULL: it does */
+    const char *guard;       /* fails where a table named outbox is another's; NULL: none */
+    const char *delimiter;   /* what the database's client needs around a trigger's body where that
+                                has semicolons, "//"; NULL: nothing */
 
     /** Open what `config->database` names. @return OK; RETRY; FATAL. */
     enum status (*open)(const struct config *config, enum source_mode mode,

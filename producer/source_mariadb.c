@@ -131,18 +131,13 @@ static enum status source_mariadb_look(struct source *source, const struct sourc
     return status;
 }
 
-/* Each statement of this kind commits, so that a transaction begins anew behind it. */
+/* Each statement of this kind commits, so that a transaction begins anew behind it; that of a
+ * trigger does both, create and replace. */
 static enum status source_mariadb_create(struct source *source, const struct source_object *object,
                                          bool replace, struct error *err)
 {
-    static const char create[] = "CREATE";
-    struct buffer sql;
-    buffer_init(&sql, TRIGGER_SIZE_MAX);
-    buffer_append_text(&sql, replace ? "CREATE OR REPLACE" : create);
-    buffer_append_text(&sql, object->sql + sizeof create - 1);
-    enum status status = sql.failed ? error_set(err, STATUS_RETRY, "no memory")
-                                    : source_mariadb_once(source, buffer_text(&sql), err);
-    buffer_done(&sql);
+    (void)replace;
+    enum status status = source_mariadb_once(source, object->sql, err);
     if (status == STATUS_FATAL && err != NULL && err->native_code == NEEDS_SUPER) {
         err->exit_code = EX_CONFIG;
         error_prefix(err, "with a binary log the server lets only SUPER create triggers, unless "
@@ -273,6 +268,7 @@ const struct source_ops source_mariadb_ops = {
     .scheme = "mysql",
     .objects = OBJECTS,
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
+    .guard = SQL_GUARD,
     .delimiter = "//",
     .open = source_mariadb_open,
     .close = source_mariadb_close,

@@ -15,8 +15,8 @@ static bool roles_of_postgresql(const char *url)
 static struct process_result roles_client(const char *url, const char *sql, const char *file)
 {
     if (roles_of_postgresql(url))
-        return PROCESS_RUN("psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", url,
-                           file != NULL ? "-f" : "-c", file != NULL ? file : sql);
+        return PROCESS_RUN("psql", "-X", "-q", "-At", "-d", url, file != NULL ? "-f" : "-c",
+                           file != NULL ? file : sql);
     const char *user = strstr(url, "://") + 3;
     return PROCESS_RUN("mariadb", "--no-defaults", "--protocol=tcp", "--host=localhost",
                        "--default-character-set=utf8mb4", "--batch", "--skip-column-names",
@@ -30,7 +30,23 @@ struct process_result roles_run(const char *url, const char *sql)
     return roles_client(url, sql, NULL);
 }
 
-/* The part of what is printed that is not there yet. */
+static const char *roles_print(const char *config)
+{
+    struct process_result printed = PROCESS_RUN(KEEPSTEP_BINARY, "init", "--print-sql", "-c",
+                                                config);
+    if (printed.exit_code != 0)
+        test_fail("keepstep init --print-sql ended with %d: %s", printed.exit_code, printed.errors);
+    return printed.output;
+}
+
+struct process_result roles_print_and_run(const char *config, const char *url)
+{
+    const char *file = test_format("%s.sql", config);
+    test_write_file(file, roles_print(config));
+    return roles_client(url, NULL, file);
+}
+
+/* Where the outbox is there, what it needs anew is left to `init`, for tests of that. */
 static const char *roles_missing(const char *url, const char *printed)
 {
     bool postgresql = roles_of_postgresql(url);
@@ -39,19 +55,15 @@ static const char *roles_missing(const char *url, const char *printed)
                                                 : "SHOW TABLES LIKE 'outbox'");
     if (outbox[0] == '\0')
         return printed;
-    const char *grants = strstr(printed, postgresql ? "DO $keepstep$" : "CREATE ROLE");
+    const char *grants = strstr(printed, postgresql ? "DO $keepstep$\nDECLARE" : "CREATE ROLE");
     assert_non_null(grants);
-    return grants;
+    return postgresql ? test_format("\\set ON_ERROR_STOP on\n%s", grants) : grants;
 }
 
 void roles_grant(const char *config, const char *url)
 {
-    struct process_result printed = PROCESS_RUN(KEEPSTEP_BINARY, "init", "--print-sql", "-c",
-                                                config);
-    if (printed.exit_code != 0)
-        test_fail("keepstep init --print-sql ended with %d: %s", printed.exit_code, printed.errors);
     const char *file = test_format("%s.sql", config);
-    test_write_file(file, roles_missing(url, printed.output));
+    test_write_file(file, roles_missing(url, roles_print(config)));
     struct process_result run = roles_client(url, NULL, file);
     if (run.exit_code != 0)
         test_fail("what init prints, in %s: %s", file, run.errors);

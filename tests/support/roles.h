@@ -9,8 +9,11 @@
  * first error. */
 struct process_result roles_run(const char *url, const char *sql);
 
-/** Run what `keepstep init --print-sql` prints for a configuration, whose URL, the same, is an
- * administrator's: all of it, or where the outbox is there already the roles and grants. */
+/** Run all that `keepstep init --print-sql` prints for a configuration, whose URL, the same, is an
+ * administrator's. psql is not told to end at an error, the printed statements do it. */
+struct process_result roles_print_and_run(const char *config, const char *url);
+
+/** Run what it prints: all of it, or where the outbox is there already the roles and grants. */
 void roles_grant(const char *config, const char *url);
 
 /** @return the URL of `user` on the database of an administrator's `url`. */

@@ -1,7 +1,10 @@
 /* What `keepstep init --print-sql` prints is what `keepstep init` makes. */
+#include "tests/support/database.h"
 #include "tests/support/postgresql.h"
-#include "tests/support/process.h"
+#include "tests/support/roles.h"
 #include "tests/support/sql.h"
+
+#include <string.h>
 
 #define SCHEMA                                                                                     \
     "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","                \
@@ -52,29 +55,52 @@ static void the_printed_sql_makes_what_init_makes(void **state)
                      1);
 }
 
-static void psql_runs_what_is_printed_of_both_sides_and_all_grants(void **state)
+static const char *server_config(const char *url, const char *more)
 {
-    (void)state;
-    if (postgresql_server_url() == NULL)
-        test_skip("%s", postgresql_skip_reason());
-    const char *url = postgresql_database("printed");
     const char *config = test_path("shop.yaml");
     test_write_file(test_path("order.schema.json"), SCHEMA);
+    test_write_file(test_path("visit.schema.json"), SCHEMA);
     test_write_file(config, test_format("service: shop\ndatabase: %s\nschemas: .\n"
                                         "kafka: {bootstrap.servers: 127.0.0.1:1}\n"
-                                        "publish:\n  order: {table: orders}\n"
+                                        "publish:\n  order: {table: orders}\n%s"
                                         "apply:\n  order: {table: orders}\n",
-                                        url));
-    postgresql_execute(url, "CREATE TABLE orders (id bigint PRIMARY KEY, name text)");
-    struct process_result printed = PROCESS_RUN(KEEPSTEP_BINARY, "init", "--print-sql", "-c",
-                                                config);
-    if (printed.exit_code != 0)
-        test_fail("%s", printed.errors);
-    test_write_file(test_path("printed.sql"), printed.output);
-    struct process_result psql = PROCESS_RUN("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url,
-                                             "-f", test_path("printed.sql"));
-    if (psql.exit_code != 0)
-        test_fail("%s", psql.errors);
+                                        url, more));
+    return config;
+}
+
+/* Twice, the second time with a type more, as after a change of the configuration. */
+static const char *run_print_twice(enum database_kind kind)
+{
+    const char *url = database_make(kind, "printed");
+    const char *config = server_config(url, "");
+    (void)database_text(url, "CREATE TABLE orders (id bigint PRIMARY KEY, name text);"
+                             "CREATE TABLE visits (id bigint PRIMARY KEY, name text)");
+    struct process_result first = roles_print_and_run(config, url);
+    if (first.exit_code != 0)
+        test_fail("%s", first.errors);
+    (void)database_text(url, "INSERT INTO orders VALUES (1, 'a')");
+    config = server_config(url, "  visit: {table: visits}\n");
+    struct process_result again = roles_print_and_run(config, url);
+    if (again.exit_code != 0)
+        test_fail("%s", again.errors);
+    assert_string_equal(again.output, "");
+    assert_string_equal(again.errors, "");
+    (void)database_text(url, "INSERT INTO visits VALUES (2, 'b')");
+    assert_string_equal(database_text(url, "SELECT aggregatetype FROM outbox ORDER BY position"),
+                        "order\nvisit\n");
+    struct process_result init = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", config);
+    if (init.exit_code != 0)
+        test_fail("%s", init.errors);
+    assert_null(strstr(init.output, "created  table"));
+    assert_null(strstr(init.output, "created  trigger"));
+    assert_null(strstr(init.output, "changed"));
+    return url;
+}
+
+static void psql_runs_what_is_printed_of_both_sides_and_all_grants_twice(void **state)
+{
+    (void)state;
+    const char *url = run_print_twice(DATABASE_POSTGRESQL);
     assert_string_equal(
         postgresql_text(url,
                         "SELECT has_table_privilege('keepstep_agent', 'keepstep_position', "
@@ -82,17 +108,40 @@ static void psql_runs_what_is_printed_of_both_sides_and_all_grants(void **state)
                         "has_table_privilege('keepstep_lag', 'keepstep_position', 'SELECT'), "
                         "has_column_privilege('keepstep_lag', 'outbox', 'payload', 'SELECT')"),
         "t|t|t|f\n");
-    struct process_result again = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", config);
-    if (again.exit_code != 0)
-        test_fail("%s", again.errors);
-    assert_null(strstr(again.output, "created  table"));
-    assert_null(strstr(again.output, "changed"));
+}
+
+static void the_mariadb_client_runs_what_is_printed_twice(void **state)
+{
+    (void)state;
+    (void)run_print_twice(DATABASE_MARIADB);
+}
+
+static void refuses_a_foreign_outbox(enum database_kind kind, const char *tables)
+{
+    const char *url = database_make(kind, "foreign_outbox");
+    (void)database_text(url, "CREATE TABLE orders (id bigint PRIMARY KEY, name text);"
+                             "CREATE TABLE outbox (id bigint PRIMARY KEY)");
+    struct process_result run = roles_print_and_run(server_config(url, ""), url);
+    assert_int_not_equal(run.exit_code, 0);
+    assert_non_null(strstr(run.errors, "a table named outbox that Keepstep did not make"));
+    assert_string_equal(database_text(url, tables), "orders\noutbox\n");
+}
+
+static void printed_sql_stops_before_it_makes_anything_beside_a_foreign_outbox(void **state)
+{
+    (void)state;
+    refuses_a_foreign_outbox(DATABASE_POSTGRESQL,
+                             "SELECT relname FROM pg_class WHERE relkind = 'r' AND "
+                             "relnamespace = 'public'::regnamespace ORDER BY relname");
+    refuses_a_foreign_outbox(DATABASE_MARIADB, "SHOW TABLES");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_printed_sql_makes_what_init_makes),
-        TEST(psql_runs_what_is_printed_of_both_sides_and_all_grants)};
+        TEST(psql_runs_what_is_printed_of_both_sides_and_all_grants_twice),
+        TEST(the_mariadb_client_runs_what_is_printed_twice),
+        TEST(printed_sql_stops_before_it_makes_anything_beside_a_foreign_outbox)};
     return TEST_RUN(tests);
 }

@@ -1,5 +1,15 @@
 -- What `keepstep init` creates in a service's MariaDB database. A table's comment says its version.
 
+-- Printed before everything else, so that nothing is made beside another's outbox.
+-- name: guard
+BEGIN NOT ATOMIC
+  IF EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE()
+      AND table_name = 'outbox' AND table_comment NOT LIKE 'keepstep outbox %') THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
+      'the database has a table named outbox that Keepstep did not make: rename it';
+  END IF;
+END
+
 -- The event id is a UUIDv7: 48 bits of milliseconds, then random bits. RANDOM_BYTES and UTC_TIMESTAMP
 -- make mixed replication log rows. `blocks` finds the entity that a row set aside holds back, and
 -- costs nothing for other rows. Writers insert by VALUES only: INSERT ... SELECT into an
@@ -7,7 +17,7 @@
 -- the room of a number that is NULL, so that a claim writes it in place: in the others each row grows
 -- in a full page, and costs three times as much.
 -- name: create_outbox
-CREATE TABLE outbox (
+CREATE TABLE IF NOT EXISTS outbox (
   position BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
   id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT (
     LOWER(INSERT(INSERT(INSERT(INSERT(CONCAT(
@@ -35,7 +45,7 @@ CREATE TABLE outbox (
   COMMENT = 'keepstep outbox 1'
 
 -- name: create_relay
-CREATE TABLE keepstep_relay (
+CREATE TABLE IF NOT EXISTS keepstep_relay (
   single TINYINT NOT NULL PRIMARY KEY CHECK (single = 1),
   origin VARCHAR(255) NOT NULL,
   incarnation CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -45,7 +55,7 @@ CREATE TABLE keepstep_relay (
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep relay 1'
 
 -- name: create_relay_partition
-CREATE TABLE keepstep_relay_partition (
+CREATE TABLE IF NOT EXISTS keepstep_relay_partition (
   topic VARCHAR(255) NOT NULL,
   `partition` INT NOT NULL,
   last_sequence BIGINT NOT NULL,
@@ -59,14 +69,14 @@ CREATE TABLE keepstep_relay_partition (
 
 -- Into which topic the rows of an entity type were numbered; the purge needs it.
 -- name: create_relay_type
-CREATE TABLE keepstep_relay_type (
+CREATE TABLE IF NOT EXISTS keepstep_relay_type (
   entity_type VARCHAR(255) NOT NULL PRIMARY KEY,
   topic VARCHAR(255) NOT NULL
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep relay type 1'
 
 -- A new incarnation publishes nothing before the service's own agent has read to here (rule 13).
 -- name: create_relay_wait
-CREATE TABLE keepstep_relay_wait (
+CREATE TABLE IF NOT EXISTS keepstep_relay_wait (
   topic VARCHAR(255) NOT NULL,
   `partition` INT NOT NULL,
   until_offset BIGINT NOT NULL,
@@ -75,14 +85,14 @@ CREATE TABLE keepstep_relay_wait (
 
 -- How far the rows that were there before `init` have been published.
 -- name: create_existing
-CREATE TABLE keepstep_existing (
+CREATE TABLE IF NOT EXISTS keepstep_existing (
   entity_type VARCHAR(255) NOT NULL PRIMARY KEY,
   `rows` BIGINT NOT NULL DEFAULT 0,
   done TINYINT NOT NULL DEFAULT 0
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep existing 1'
 
 -- name: create_existing_key
-CREATE TABLE keepstep_existing_key (
+CREATE TABLE IF NOT EXISTS keepstep_existing_key (
   entity_type VARCHAR(255) NOT NULL,
   ordinal INT NOT NULL,
   value LONGBLOB NOT NULL,

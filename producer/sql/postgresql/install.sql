@@ -1,9 +1,22 @@
 -- What `keepstep init` creates in a service's PostgreSQL database. The comment on an object says
 -- that it is Keepstep's.
 
+-- Printed before everything else, so that nothing is made beside another's outbox. What is there
+-- already is no news where all of it is run again.
+-- name: guard
+SET client_min_messages = warning;
+DO $keepstep$
+BEGIN
+  IF to_regclass('outbox') IS NOT NULL
+      AND coalesce(obj_description(to_regclass('outbox'), 'pg_class'), '') NOT LIKE 'Keepstep%' THEN
+    RAISE EXCEPTION 'the database has a table named outbox that Keepstep did not make: rename it';
+  END IF;
+END
+$keepstep$
+
 -- The event id is a UUIDv7: a random one, 48 bits of milliseconds laid over it, two bits set.
 -- name: create_outbox
-CREATE TABLE outbox (
+CREATE TABLE IF NOT EXISTS outbox (
   position bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
   id text COLLATE "C" NOT NULL UNIQUE DEFAULT encode(set_bit(set_bit(overlay(
     uuid_send(gen_random_uuid()) PLACING substring(int8send((
@@ -23,14 +36,14 @@ CREATE TABLE outbox (
 COMMENT ON TABLE outbox IS 'Keepstep: changes that wait to be published'
 
 -- name: create_outbox_waiting
-CREATE INDEX outbox_waiting ON outbox (position) WHERE sequence IS NULL
+CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (position) WHERE sequence IS NULL
 
 -- name: create_outbox_claimed
-CREATE INDEX outbox_claimed ON outbox (kafka_partition, sequence) WHERE sequence IS NOT NULL
+CREATE INDEX IF NOT EXISTS outbox_claimed ON outbox (kafka_partition, sequence) WHERE sequence IS NOT NULL
 
 -- The entity's hash, as a key may be longer than an index takes.
 -- name: create_outbox_set_aside
-CREATE INDEX outbox_set_aside ON outbox
+CREATE INDEX IF NOT EXISTS outbox_set_aside ON outbox
   (hashtextextended(aggregateid, hashtextextended(aggregatetype, 0)), position)
   WHERE set_aside IS NOT NULL
 
@@ -64,7 +77,7 @@ ALTER TABLE outbox ENABLE ALWAYS TRIGGER keepstep_outbox_wake;
 COMMENT ON TRIGGER keepstep_outbox_wake ON outbox IS 'Keepstep 1'
 
 -- name: create_relay
-CREATE TABLE keepstep_relay (
+CREATE TABLE IF NOT EXISTS keepstep_relay (
   single integer PRIMARY KEY CHECK (single = 1),
   origin text NOT NULL,
   incarnation text NOT NULL,
@@ -73,7 +86,7 @@ CREATE TABLE keepstep_relay (
   lease_until_us bigint NOT NULL DEFAULT 0)
 
 -- name: create_relay_partition
-CREATE TABLE keepstep_relay_partition (
+CREATE TABLE IF NOT EXISTS keepstep_relay_partition (
   topic text COLLATE "C" NOT NULL,
   partition integer NOT NULL,
   last_sequence bigint NOT NULL,
@@ -85,23 +98,23 @@ CREATE TABLE keepstep_relay_partition (
 
 -- Into which topic the rows of an entity type were numbered; the purge needs it.
 -- name: create_relay_type
-CREATE TABLE keepstep_relay_type (
+CREATE TABLE IF NOT EXISTS keepstep_relay_type (
   entity_type text COLLATE "C" PRIMARY KEY, topic text COLLATE "C" NOT NULL)
 
 -- A new incarnation publishes nothing before the service's own agent has read to here (rule 13).
 -- name: create_relay_wait
-CREATE TABLE keepstep_relay_wait (
+CREATE TABLE IF NOT EXISTS keepstep_relay_wait (
   topic text COLLATE "C" NOT NULL, partition integer NOT NULL, until_offset bigint NOT NULL,
   PRIMARY KEY (topic, partition))
 
 -- How far the rows that were there before `init` have been published.
 -- name: create_existing
-CREATE TABLE keepstep_existing (
+CREATE TABLE IF NOT EXISTS keepstep_existing (
   entity_type text COLLATE "C" PRIMARY KEY, rows bigint NOT NULL DEFAULT 0,
   done boolean NOT NULL DEFAULT false)
 
 -- name: create_existing_key
-CREATE TABLE keepstep_existing_key (
+CREATE TABLE IF NOT EXISTS keepstep_existing_key (
   entity_type text COLLATE "C" NOT NULL, ordinal integer NOT NULL, value text,
   PRIMARY KEY (entity_type, ordinal))
 
