@@ -3,20 +3,35 @@
 #include "schemas/config_internal.h"
 
 #include <string.h>
+#include <sysexits.h>
 
 #define STARS        "***"
 #define URL_SIZE_MAX ((size_t)1024 * 1024)
 
-/* USER:PASSWORD@ in front of the host; a password may hold an @ that nobody encoded. */
+/* Where ?OPTION=VALUE begins; a question mark that nothing of the kind follows is none. */
+static size_t config_database_options(const char *authority)
+{
+    static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
+    const char *at = authority;
+    while ((at = strchr(at, '?')) != NULL) {
+        size_t length = strspn(++at, name);
+        if (length > 0 && at[length] == '=')
+            return (size_t)(at - authority);
+    }
+    return strlen(authority);
+}
+
+/* USER:PASSWORD@ in front of the host; a password may hold an @ or a / that nobody encoded. */
 static struct slice config_database_user_password(const char *authority)
 {
-    const char *end = authority + strcspn(authority, "/");
+    size_t end = strcspn(authority, "/");
+    size_t options = config_database_options(authority);
     const char *at = NULL;
-    for (const char *c = authority; c < end; c++)
+    for (const char *c = authority; c < authority + (options > end ? options : end); c++)
         at = *c == '@' ? c : at;
-    const char *colon = at == NULL ? NULL : memchr(authority, ':', (size_t)(at - authority));
-    if (colon == NULL)
-        return (struct slice){0};
+    const char *colon = at == NULL ? NULL : memchr(authority, ':', strcspn(authority, "@"));
+    if (colon == NULL || authority[0] == '[' || colon[1 + strspn(colon + 1, "0123456789")] == '/')
+        return (struct slice){0}; /* none, or HOST:PORT */
     return (struct slice){.data = colon + 1, .length = (size_t)(at - colon - 1)};
 }
 
@@ -44,6 +59,8 @@ enum status config_database_check(const char *url, const char *place, struct err
 {
     if (url == NULL || config_database_password(url, url).length == 0)
         return STATUS_OK;
+    if (err != NULL && err->status == STATUS_OK)
+        err->exit_code = EX_CONFIG;
     return error_set(err, STATUS_FATAL,
                      "the database's URL holds a password, and %s is no place for one: put the "
                      "URL into a file of its own that database_file names, or into the "

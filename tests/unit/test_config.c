@@ -1,6 +1,8 @@
 /* Loading a configuration. */
 #include "tests/support/test.h"
 
+#include <sysexits.h>
+
 #include "schemas/config_internal.h"
 
 static struct error err;
@@ -104,11 +106,15 @@ static void a_password_in_the_file_or_a_flag_is_refused_and_not_shown(void **sta
         "postgresql://me@h/d?sslpassword=tellnobody",
         "postgresql://me:tell?nobody@h/d",
         "postgresql://me:a@h/d?password=nobody&sslpassword=nobody",
+        "postgresql://me:tell/nobody@h/d",
+        "postgresql://me:tell@that:or/nobody#1?&%@h:5432/d?sslmode=require",
+        "mysql://me:tell?&/nobody@h/d",
     };
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
         const char *flag = test_format("database=%s", urls[i]);
         assert_int_equal(load(test_format("service: a\ndatabase: \"%s\"\n", urls[i]), NULL, 0),
                          STATUS_FATAL);
+        assert_int_equal(err.exit_code, EX_CONFIG);
         assert_non_null(strstr(err.text, ":2:1: the database's URL holds a password"));
         assert_non_null(strstr(err.text, "database_file"));
         assert_null(strstr(err.text, "nobody"));
@@ -129,11 +135,15 @@ static void a_password_in_the_file_or_a_flag_is_refused_and_not_shown(void **sta
     assert_int_equal(status, STATUS_OK);
     assert_string_equal(config->database_shown, "postgresql://me:***@h/d");
     config_free(config);
-    if (load("service: a\ndatabase: postgresql://me@h:5432/d?application_name=a:b@c\n", NULL, 0) !=
-        STATUS_OK)
-        test_fail("%s", err.text);
-    assert_string_equal(config->database_shown, config->database);
-    config_free(config);
+    static const char *const harmless[] = {"postgresql://me@h:5432/d?application_name=a:b@c",
+                                           "postgresql://h:5432/d?user=a@b",
+                                           "mysql://me@h:3306/d@e", "postgresql://[::1]:5432/d@e"};
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++) {
+        if (load(test_format("service: a\ndatabase: '%s'\n", harmless[i]), NULL, 0) != STATUS_OK)
+            test_fail("%s", err.text);
+        assert_string_equal(config->database_shown, harmless[i]);
+        config_free(config);
+    }
 }
 
 static void flags_win_over_environment_and_file(void **state)
