@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -138,7 +139,9 @@ static enum status mariadb_fail(unsigned int number, const char *text, const cha
     bool first = err != NULL && err->status == STATUS_OK;
     bool lost = false;
     enum status status = mariadb_session_classify(number, &reject, &lost);
-    status = error_set_native(err, status, (int)number, "%.160s: %s (%u)", what, text, number);
+    char place[ERROR_WHAT_SIZE];
+    error_what(what, place);
+    status = error_set_native(err, status, (int)number, "%s: %s (%u)", place, text, number);
     if (first) {
         err->reject = reject;
         err->connection_lost = lost;
@@ -297,19 +300,33 @@ static enum status mariadb_files(const struct mariadb_url *url, struct error *er
     return STATUS_OK;
 }
 
-/* What no waiting mends stays FATAL: credentials, a database that is not there, options. */
-static enum status mariadb_refused(MYSQL *session, struct error *err)
+/* The library's texts name the host at most. What the URL leaves out, a my.cnf can name. */
+static void mariadb_place(const struct mariadb_url *url, char ret_place[ERROR_WHAT_SIZE])
 {
+    if (url->socket != NULL)
+        (void)snprintf(ret_place, ERROR_WHAT_SIZE, "connect to %s", url->socket);
+    else if (url->host != NULL && url->port != 0)
+        (void)snprintf(ret_place, ERROR_WHAT_SIZE, "connect to %s port %u", url->host, url->port);
+    else
+        (void)snprintf(ret_place, ERROR_WHAT_SIZE, "connect%s%s", url->host == NULL ? "" : " to ",
+                       url->host == NULL ? "" : url->host);
+}
+
+/* What no waiting mends stays FATAL: credentials, a database that is not there, options. */
+static enum status mariadb_refused(MYSQL *session, const struct mariadb_url *url, struct error *err)
+{
+    char place[ERROR_WHAT_SIZE];
     bool first = err != NULL && err->status == STATUS_OK;
     unsigned int number = mysql_errno(session);
     enum status status;
+    mariadb_place(url, place);
     if (number == 1044) { /* later a grant that is missing for a while, here the wrong database */
-        status = error_set_native(err, STATUS_FATAL, (int)number, "connect: %s (%u)",
+        status = error_set_native(err, STATUS_FATAL, (int)number, "%s: %s (%u)", place,
                                   mysql_error(session), number);
     } else if (number == TLS_REFUSED) { /* the server's certificate can be renewed while we wait */
         bool absent = strstr(mysql_error(session), "does not support") != NULL;
         status = error_set_native(
-            err, STATUS_RETRY, (int)number, "connect: %s (%u); %s", mysql_error(session), number,
+            err, STATUS_RETRY, (int)number, "%s: %s (%u); %s", place, mysql_error(session), number,
             absent ? "switch TLS on in the server, or leave the ssl- options out of the "
                      "database's URL"
                    : "the server's certificate must be valid, signed by an authority in ssl-ca, "
@@ -317,7 +334,7 @@ static enum status mariadb_refused(MYSQL *session, struct error *err)
         if (first)
             err->connection_lost = true;
     } else {
-        status = mariadb_session_error(session, "connect", err);
+        status = mariadb_session_error(session, place, err);
         if (first && status == STATUS_RETRY)
             err->connection_lost = true;
     }
@@ -341,7 +358,7 @@ enum status mariadb_session_open(const struct mariadb_session_options *options, 
     mariadb_options(session, options, &url);
     if (mysql_real_connect(session, url.socket != NULL ? NULL : url.host, url.user, url.password,
                            url.database, url.port, url.socket, CLIENT_FOUND_ROWS) == NULL) {
-        status = mariadb_refused(session, err);
+        status = mariadb_refused(session, &url, err);
     } else {
         mariadb_keepalive(session);
         status = mariadb_configure(session, options, err);

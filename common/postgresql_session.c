@@ -84,10 +84,12 @@ enum status postgresql_session_error(PGconn *connection, const PGresult *result,
     enum reject_kind reject = REJECT_HELD;
     bool lost = broken;
     enum status status;
+    char place[ERROR_WHAT_SIZE];
+    error_what(what, place);
 
     if (sqlstate == NULL) { /* libpq's own: without a broken connection there is no memory */
         const char *text = PQerrorMessage(connection);
-        status = error_set(err, STATUS_RETRY, "%s: %.*s", what, postgresql_first_line(text), text);
+        status = error_set(err, STATUS_RETRY, "%s: %.*s", place, postgresql_first_line(text), text);
     } else {
         const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
         bool gone = false;
@@ -95,8 +97,8 @@ enum status postgresql_session_error(PGconn *connection, const PGresult *result,
         if (broken)
             status = STATUS_RETRY;
         lost = lost || gone;
-        status = error_set_native(err, status, (int)strtol(sqlstate, NULL, 36), "%s: %s (%s)", what,
-                                  text == NULL ? "failed" : text, sqlstate);
+        status = error_set_native(err, status, (int)strtol(sqlstate, NULL, 36), "%s: %s (%s)",
+                                  place, text == NULL ? "failed" : text, sqlstate);
     }
     if (first) {
         err->reject = reject;
@@ -171,8 +173,11 @@ static enum status postgresql_refused(PGconn *connection, struct error *err)
     enum status status = known ? STATUS_OK : postgresql_tls_refused(text, &final, err);
     if (status == STATUS_OK)
         status = error_set_native(err, final ? STATUS_FATAL : STATUS_RETRY,
-                                  known ? (int)strtol(sqlstate, NULL, 36) : 0, "%.*s",
-                                  postgresql_first_line(text), text);
+                                  known ? (int)strtol(sqlstate, NULL, 36) : 0, "%.*s%s",
+                                  postgresql_first_line(text), text,
+                                  PQconnectionNeedsPassword(connection)
+                                      ? "; put it into ~/.pgpass, PGPASSWORD or database_file"
+                                      : "");
     if (first && final)
         err->exit_code = EX_CONFIG;
     if (first && !final)

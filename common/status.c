@@ -61,6 +61,25 @@ void error_prefix(struct error *err, const char *format, ...)
         (void)snprintf(err->text + used, sizeof err->text - used, "%s", text);
 }
 
+void error_what(const char *statement, char ret_what[ERROR_WHAT_SIZE])
+{
+    static const char blanks[] = " \t\r\n";
+    size_t length = 0;
+    while (*(statement += strspn(statement, blanks)) != '\0') {
+        size_t word = strcspn(statement, blanks);
+        if (length + 1 + word + sizeof " …" > ERROR_WHAT_SIZE) {
+            memcpy(ret_what + length, " …", sizeof " …");
+            return;
+        }
+        if (length > 0)
+            ret_what[length++] = ' ';
+        memcpy(ret_what + length, statement, word);
+        length += word;
+        statement += word;
+    }
+    ret_what[length] = '\0';
+}
+
 const char *status_name(enum status status)
 {
     switch (status) {

@@ -53,6 +53,11 @@ enum status error_set(struct error *err, enum status status, const char *format,
 enum status error_set_native(struct error *err, enum status status, int native_code,
                              const char *format, ...) PRINTF_LIKE(4, 5);
 
+#define ERROR_WHAT_SIZE 160
+
+/** Write the beginning of a statement on one line, for the error that it failed with. */
+void error_what(const char *statement, char ret_what[ERROR_WHAT_SIZE]);
+
 /** Put a place in front of the text that is already set: "PLACE: text". */
 void error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 

@@ -230,6 +230,9 @@ static void refused_credentials_are_fatal_and_an_absent_server_is_waited_for(voi
     assert_int_equal(open_url(other, false, &session), STATUS_FATAL);
     assert_int_equal(open_url("mysql://poor@127.0.0.1:1/d", false, &session), STATUS_RETRY);
     assert_true(err.connection_lost);
+    assert_non_null(strstr(err.text, "connect to 127.0.0.1 port 1: "));
+    assert_int_equal(open_url("mysql://poor@/d?socket=/absent", false, &session), STATUS_RETRY);
+    assert_non_null(strstr(err.text, "connect to /absent: "));
 
     const char *bare = test_format("mysql://poor@localhost:%d/refused", mariadb_port());
     assert_int_equal(setenv("MYSQL_PWD", "right", 1), 0);

@@ -180,6 +180,11 @@ static void errors_carry_their_sqlstate_and_what_was_done(void **state)
     assert_int_equal(postgresql_session_execute(connection, "SELECT 1/0", &err), STATUS_REJECT);
     assert_int_equal(err.native_code, strtol("22012", NULL, 36));
     assert_string_equal(err.text, "SELECT 1/0: division by zero (22012)");
+    error_clear(&err);
+    assert_int_equal(
+        postgresql_session_execute(connection, test_format("SELECT 1/0,\n  '%0600d'", 1), &err),
+        STATUS_REJECT);
+    assert_string_equal(err.text, "SELECT 1/0, …: division by zero (22012)");
     postgresql_session_close(connection);
 }
 

@@ -90,6 +90,27 @@ static void a_chosen_exit_code_wins(void **state)
     assert_int_equal(error_exit_code(&err), EX_CONFIG);
 }
 
+static void a_statement_is_told_on_one_short_line(void **state)
+{
+    char what[ERROR_WHAT_SIZE];
+    (void)state;
+    error_what("  SELECT a,\n\tb\n FROM t\n\n", what);
+    assert_string_equal(what, "SELECT a, b FROM t");
+    error_what("\n", what);
+    assert_string_equal(what, "");
+    char longest[2 * ERROR_WHAT_SIZE];
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    error_what(longest, what);
+    assert_string_equal(what, " …");
+    for (size_t i = 1; i < sizeof longest - 1; i += 2)
+        longest[i] = '\n';
+    error_what(longest, what);
+    assert_int_equal(strncmp(what, "x x x", 5), 0);
+    assert_string_equal(what + strlen(what) - strlen("x …"), "x …");
+    assert_true(strlen(what) > ERROR_WHAT_SIZE - 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -97,6 +118,7 @@ int main(void)
         TEST(a_cleared_error_can_be_set_again),
         TEST(without_an_error_to_fill_the_status_is_returned),
         TEST(a_prefix_stands_in_front),
+        TEST(a_statement_is_told_on_one_short_line),
         TEST(long_texts_are_cut_and_end_with_a_nul),
         TEST(the_exit_code_follows_the_status),
         TEST(a_chosen_exit_code_wins),
