@@ -56,6 +56,7 @@ void schema_table_add(struct schema_table *table, const struct column *column)
 enum status schema_table_refuse(const struct schema_table *table, const char *column,
                                 const char *declared, struct error *err)
 {
+    err->exit_code = EX_DATAERR;
     return error_set(err, STATUS_FATAL,
                      "%s.%s: the declared type \"%s\" says nothing of its values; write its "
                      "x-keepstep-type by hand",

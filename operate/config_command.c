@@ -1,6 +1,7 @@
 /* `keepstep config`: check a configuration, print what holds in the end, document every key. */
 #include "common/buffer.h"
 #include "operate/command.h"
+#include "operate/offsets.h"
 #include "operate/service.h"
 #include "schemas/config.h"
 
@@ -89,7 +90,10 @@ static int config_command_show(const struct command_line *line, bool print)
     struct buffer out;
     buffer_init(&out, 1 << 20);
     int code = EX_OK;
-    if (service_open(line, &service, &err) != STATUS_OK) {
+    enum status status = service_open(line, &service, &err);
+    if (status == STATUS_OK && !print)
+        status = offsets_check_config(service.config, &err);
+    if (status != STATUS_OK) {
         code = command_fail(&err);
     } else if (print) {
         config_command_render(service.config, &out);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #define OFFSETS_TIMEOUT_MS 5000
 #define OFFSETS_RECORD_MS  2000
@@ -24,6 +25,37 @@ static enum status offsets_fail(rd_kafka_resp_err_t code, const char *what, stru
                             rd_kafka_err2str(code));
 }
 
+/* @return to be freed; NULL without memory. */
+static struct kafka_property *offsets_properties(const struct config *config)
+{
+    struct kafka_property *user = calloc(config->kafka_count + 1, sizeof *user);
+    for (size_t i = 0; user != NULL && i < config->kafka_count; i++)
+        user[i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
+    return user;
+}
+
+enum status offsets_check_config(const struct config *config, struct error *err)
+{
+    struct kafka_property *user = offsets_properties(config);
+    rd_kafka_conf_t *conf = NULL;
+    size_t size = 0; /* of the value, with its NUL */
+    if (user == NULL)
+        return error_set(err, STATUS_FATAL, "out of memory");
+    enum status status = kafka_conf_new(user, config->kafka_count, NULL, 0, &conf, err);
+    if (status == STATUS_OK &&
+        (rd_kafka_conf_get(conf, "bootstrap.servers", NULL, &size) != RD_KAFKA_CONF_OK ||
+         size <= 1)) {
+        if (err != NULL && err->status == STATUS_OK)
+            err->exit_code = EX_CONFIG;
+        status = error_set(err, STATUS_FATAL,
+                           "kafka.bootstrap.servers is not set: no broker can be reached");
+    }
+    if (conf != NULL)
+        rd_kafka_conf_destroy(conf);
+    free(user);
+    return status;
+}
+
 enum status offsets_open(const struct config *config, const char *group,
                          struct offsets **ret_offsets, struct error *err)
 {
@@ -36,15 +68,13 @@ enum status offsets_open(const struct config *config, const char *group,
                                            {"fetch.wait.max.ms", "50"}};
     rd_kafka_conf_t *conf = NULL;
     struct offsets *offsets = calloc(1, sizeof *offsets);
-    struct kafka_property *user = calloc(config->kafka_count + 1, sizeof *user);
+    struct kafka_property *user = offsets_properties(config);
     char *name = strdup(group);
     enum status status = STATUS_OK;
     if (offsets == NULL || user == NULL || name == NULL) {
         status = error_set(err, STATUS_FATAL, "out of memory");
         goto out;
     }
-    for (size_t i = 0; i < config->kafka_count; i++)
-        user[i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
     status = kafka_conf_new(user, config->kafka_count, fixed, sizeof fixed / sizeof *fixed, &conf,
                             err);
     if (status == STATUS_OK)

@@ -10,6 +10,10 @@
 
 struct offsets;
 
+/** Check that librdkafka knows the properties of `kafka:` and that a broker is named.
+ * @return OK; FATAL with exit code 78. */
+enum status offsets_check_config(const struct config *config, struct error *err) MUST_CHECK;
+
 /** A reading handle; changes nothing at the broker, not even the group it asks about.
  * @param group  the consumer group whose committed offsets are read. */
 enum status offsets_open(const struct config *config, const char *group,

@@ -4,6 +4,7 @@
 #include "operate/command.h"
 #include "operate/http.h"
 #include "operate/metrics.h"
+#include "operate/offsets.h"
 #include "operate/service.h"
 #include "producer/relay.h"
 
@@ -146,7 +147,10 @@ static int run_run(const struct command *command, int argc, char **argv)
     command_catch_signals();
     struct error err = ERROR_INIT;
     struct service service;
-    if (service_open(&line, &service, &err) != STATUS_OK) {
+    enum status status = service_open(&line, &service, &err);
+    if (status == STATUS_OK)
+        status = offsets_check_config(service.config, &err);
+    if (status != STATUS_OK) {
         code = command_fail(&err);
     } else if (run_parts(command, service.config) == 0) {
         fprintf(stderr,

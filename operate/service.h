@@ -27,7 +27,7 @@ int service_command(const struct command *command, int argc, char **argv,
                                        struct error *err));
 
 /** The error of a database URL that no back end knows; never the URL, which may hold a password. */
-enum status service_refuse_scheme(struct error *err);
+enum status service_refuse_scheme(const char *url, struct error *err);
 
 /** Open the service's database as a peer (store) or as an origin (outbox). */
 enum status service_open_store(const struct service *service, bool read_only,

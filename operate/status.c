@@ -28,6 +28,7 @@ struct status_page {
     int64_t voided; /* -1: not known */
     int64_t lag;
     bool stopped;
+    bool waits_for_relay;
 };
 
 static void status_member(struct buffer *json, const char *name, const char *text)
@@ -53,9 +54,10 @@ static int64_t status_ask_voided(const struct config *config)
     return (int64_t)voided;
 }
 
-static void status_relay(struct status_page *page, const char *holder)
+static void status_relay(struct status_page *page, const char *holder, int64_t waiting)
 {
     bool held = holder != NULL;
+    page->waits_for_relay = !held && waiting > 0;
     page->voided = held ? status_ask_voided(page->service->config) : -1;
     buffer_append_format(&page->text, "\n  relay      %s%s\n",
                          held ? "running, instance " : "not running", held ? holder : "");
@@ -104,7 +106,7 @@ static enum status status_published(struct status_page *page, struct error *err)
                          ",\"published\":{\"waiting\":%" PRId64 ",\"claimed\":%" PRId64
                          ",\"set_aside\":%" PRId64 ",\"oldest_waiting_seconds\":%.3f",
                          counts.waiting, counts.claimed, counts.set_aside, oldest);
-    status_relay(page, lease.until_us > now ? lease.holder : NULL);
+    status_relay(page, lease.until_us > now ? lease.holder : NULL, counts.waiting + counts.claimed);
     for (size_t i = 0; i < page->service->config->publish_count; i++)
         buffer_append_format(&page->text, "  %-10s to topic %s\n",
                              page->service->config->publish[i].entity_type,
@@ -216,6 +218,8 @@ static const char *status_next(const struct status_page *page)
         return "keepstep outbox list";
     if (page->broker_reason[0] != '\0')
         return "start the broker, or correct kafka.bootstrap.servers; nothing is lost meanwhile";
+    if (page->waits_for_relay)
+        return "keepstep run, which publishes what waits; nothing is lost meanwhile";
     if (page->voided > 0)
         return "look for \"goes out as a void\" in the relay's log; write those entities again";
     if (page->lag > 0)

@@ -166,9 +166,16 @@ struct outbox {
     const struct outbox_ops *ops;
 };
 
+/* Under one name each of them takes the other's lease at once, as if it had crashed. */
+#define OUTBOX_LEASE_TAKEN                                                                         \
+    "another relay took the lease; where both run for long, give each its own `instance:`"
+
 extern const struct outbox_ops outbox_sqlite_ops;
 extern const struct outbox_ops outbox_postgresql_ops;
 extern const struct outbox_ops outbox_mariadb_ops;
 const struct outbox_ops *outbox_find(const char *url);
+
+/** The error of an outbox that was made but has no identity: its statements were run by hand. */
+enum status outbox_refuse_no_relay(struct error *err);
 
 #endif

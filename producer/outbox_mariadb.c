@@ -65,7 +65,7 @@ static enum status outbox_mariadb_fetch_lease(struct outbox_mariadb *self,
     if (status == STATUS_OK)
         status = mariadb_statement_next(statement, &row, err);
     if (status == STATUS_OK && !row)
-        status = error_set(err, STATUS_FATAL, "the outbox has no relay row; run `keepstep init`");
+        status = outbox_refuse_no_relay(err);
     if (status == STATUS_OK) {
         struct lease *lease = ret_lease;
         mariadb_statement_copy(statement, 0, lease->origin, sizeof lease->origin);

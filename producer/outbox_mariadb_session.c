@@ -121,6 +121,6 @@ enum status outbox_mariadb_begin_fenced(struct outbox_mariadb *self, const struc
     if (status == STATUS_OK)
         status = outbox_mariadb_run(self, RENEW_LEASE, values, 2, &found, err);
     if (status == STATUS_OK && found != 1)
-        status = error_set(err, STATUS_ABORT, "another relay took the lease");
+        status = error_set(err, STATUS_ABORT, OUTBOX_LEASE_TAKEN);
     return status;
 }

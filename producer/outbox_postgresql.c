@@ -170,7 +170,7 @@ enum status outbox_postgresql_fenced(struct outbox_postgresql *self, const struc
         return error_set(err, STATUS_FATAL, "too many steps");
     (void)snprintf(numbers[0], sizeof numbers[0], "%" PRId64, lease->epoch);
     (void)snprintf(numbers[1], sizeof numbers[1], "%" PRId64, clock_wall_us() + self->lease_us);
-    all[0] = (struct outbox_step){SQL_FENCE, fence, 2, "another relay took the lease"};
+    all[0] = (struct outbox_step){SQL_FENCE, fence, 2, OUTBOX_LEASE_TAKEN};
     if (count > 0)
         memcpy(&all[1], steps, count * sizeof *steps);
     enum status status = outbox_postgresql_ready(self, err);
@@ -218,7 +218,7 @@ static enum status outbox_postgresql_lease(struct outbox_postgresql *self, const
         outbox_postgresql_copy(ret_lease->not_durable, sizeof ret_lease->not_durable,
                                postgresql_session_text(result, 0, 5));
     } else {
-        status = error_set(err, STATUS_FATAL, "the outbox has no relay row; run `keepstep init`");
+        status = outbox_refuse_no_relay(err);
     }
     PQclear(result);
     return status;

@@ -116,7 +116,7 @@ static enum status outbox_sqlite_read_lease(struct outbox *outbox, struct lease 
         lease->epoch = sqlite3_column_int64(statement, 3);
         lease->until_us = sqlite3_column_int64(statement, 4);
     } else if (code == SQLITE_DONE) {
-        status = error_set(err, STATUS_FATAL, "the outbox has no relay row; run `keepstep init`");
+        status = outbox_refuse_no_relay(err);
     } else {
         status = sqlite_session_error(self->db, "lease", err);
     }
@@ -185,7 +185,7 @@ enum status outbox_sqlite_begin_fenced(struct outbox_sqlite *self, const struct 
     (void)sqlite3_bind_int64(statement, 2, clock_wall_us() + self->lease_us);
     status = sqlite_session_run(self->db, statement, &changes, err);
     if (status == STATUS_OK && changes != 1)
-        status = error_set(err, STATUS_ABORT, "another relay took the lease");
+        status = error_set(err, STATUS_ABORT, OUTBOX_LEASE_TAKEN);
     return status;
 }
 

@@ -32,8 +32,8 @@ static enum status record_payload_columns(const struct entity_schema *schema, js
     {
         if (entity_schema_find(schema, slice_of(name)) < 0)
             return error_set(err, STATUS_STOP,
-                             "column \"%s\" is not in the schema of \"%s\": add it there and run "
-                             "`keepstep init`",
+                             "column \"%s\" is not in the schema of \"%s\": add it there, run "
+                             "`keepstep init` and start this again",
                              name, schema->entity_type);
     }
     for (size_t i = 0; i < schema->column_count; i++) {

@@ -76,6 +76,18 @@ static void a_configuration_is_checked_with_the_place_of_what_is_wrong(void **st
                                                 "publish:\n  ghost: {}\n");
     expect_words("keepstep config check -c typeless.yaml", 78, "ghost.schema.json");
     expect_words("keepstep config check -c absent.yaml", 78, "absent.yaml");
+    expect_words("keepstep config check -c shop.yaml -s kafka.bootstrap.server=x", 78,
+                 "kafka property \"bootstrap.server\"");
+    test_write_file(test_path("brokerless.yaml"), "service: shop\ndatabase: sqlite:shop.db\n"
+                                                  "publish:\n  item: {table: items}\n");
+    expect_words("keepstep config check -c brokerless.yaml", 78, "kafka.bootstrap.servers");
+    expect_words("keepstep run -c brokerless.yaml", 78, "kafka.bootstrap.servers");
+    expect_words("keepstep status -c shop.yaml -s database=postgres://h/d", 78,
+                 "write postgresql: for postgres:");
+    expect_words("keepstep status -c shop.yaml -s database=mariadb://h/d", 78,
+                 "write mysql: for mariadb:");
+    expect_words("keepstep schema table items --database mysql://me:hush@h/d", 78,
+                 "a command line is no place");
     expect_words("keepstep config print -c shop.yaml -s kafka.sasl.password=hush", 0,
                  "\"sasl.password\":\"***\"");
     expect("keepstep config", 64, "",
@@ -170,6 +182,8 @@ static void the_outbox_is_listed_and_a_row_of_it_shown(void **state)
     expect("keepstep outbox retry 2 -c shop.yaml", 0, "", "position 2: the relay tries it again\n");
     assert_int_equal(
         sqlite_number(shop.database, "SELECT count(*) FROM outbox WHERE set_aside IS NOT NULL"), 0);
+    expect_words("keepstep status -c shop.yaml -s kafka.bootstrap.servers=127.0.0.1:1", 0,
+                 "\nNext      keepstep run, which publishes what waits");
 }
 
 static struct process *start_broker(const char **ret_address)

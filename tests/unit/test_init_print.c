@@ -5,6 +5,7 @@
 #include "tests/support/sql.h"
 
 #include <string.h>
+#include <sysexits.h>
 
 #define SCHEMA                                                                                     \
     "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","                \
@@ -85,6 +86,9 @@ static const char *run_print_twice(enum database_kind kind)
         test_fail("%s", again.errors);
     assert_string_equal(again.output, "");
     assert_string_equal(again.errors, "");
+    struct process_result early = PROCESS_RUN(KEEPSTEP_BINARY, "relay", "-c", config);
+    assert_int_equal(early.exit_code, EX_CONFIG);
+    assert_non_null(strstr(early.errors, "run `keepstep init`"));
     (void)database_text(url, "INSERT INTO visits VALUES (2, 'b')");
     assert_string_equal(database_text(url, "SELECT aggregatetype FROM outbox ORDER BY position"),
                         "order\nvisit\n");

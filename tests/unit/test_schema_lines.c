@@ -6,6 +6,7 @@
 #include "schemas/schema_lines.h"
 
 #include <stdio.h>
+#include <sysexits.h>
 
 static const char *table_schema(const char *path, const char *table, struct error *err)
 {
@@ -57,6 +58,10 @@ static void a_table_without_a_primary_key_is_refused(void **state)
     error_clear(&err);
     assert_null(table_schema(path, "absent", &err));
     assert_non_null(strstr(err.text, "no table"));
+    error_clear(&err);
+    (void)sqlite_text(path, "CREATE TABLE odd(id INTEGER PRIMARY KEY, v ANYTHING)");
+    assert_null(table_schema(path, "odd", &err));
+    assert_int_equal(error_exit_code(&err), EX_DATAERR);
 }
 
 int main(void)
