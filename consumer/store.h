@@ -321,6 +321,10 @@ const struct store_ops *store_find(const char *url);
 enum status store_prepare(struct store *store, const struct mapping *mapping, bool accept_moved,
                           struct error *err) MUST_CHECK;
 
+/** The error of a role that may not make a copy's table, or does not see it: a missing right is no
+ * state that waiting cures. @return FATAL with exit code 78. */
+enum status store_refuse_ddl(const struct error *ddl, struct error *err);
+
 void partition_state_done(struct partition_state *state);
 
 #endif

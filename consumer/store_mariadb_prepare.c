@@ -103,12 +103,7 @@ static enum status execute_ddl(struct store_mariadb *self, const struct buffer *
         *err = ddl;
         return status;
     }
-    if (status != STATUS_OK)
-        return error_set_native(err, STATUS_FATAL, ddl.native_code,
-                                "%.400s; let `keepstep init` "
-                                "do it with a role that may",
-                                ddl.text);
-    return STATUS_OK;
+    return status == STATUS_OK ? STATUS_OK : store_refuse_ddl(&ddl, err);
 }
 
 enum status store_mariadb_append_table(struct buffer *sql, const struct mapping *mapping,

@@ -43,8 +43,7 @@ static enum status execute_ddl(struct store_postgresql *self, const struct buffe
         *err = ddl;
         return status;
     }
-    return error_set_native(err, STATUS_FATAL, ddl.native_code,
-                            "%.400s; let `keepstep init` do it with a role that may", ddl.text);
+    return store_refuse_ddl(&ddl, err);
 }
 
 void store_postgresql_append_table(struct buffer *sql, const struct mapping *mapping,

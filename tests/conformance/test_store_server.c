@@ -5,6 +5,7 @@
 #include "tests/support/store_case.h"
 
 #include <pthread.h>
+#include <sysexits.h>
 
 /* A store of its own behind the proxy, which owns the partition. */
 static struct store *open_behind_proxy(void)
@@ -386,6 +387,19 @@ static void the_grants_are_enough_for_each_role_and_no_more(void)
     ops->close(store);
 }
 
+static void a_table_that_the_role_may_not_make_ends_with_what_an_administrator_does(void)
+{
+    struct config_entry entry = *store_case_mapping.entry;
+    struct mapping mapping = store_case_mapping;
+    entry.table = "not_made";
+    mapping.entry = &entry;
+    assert_int_equal(store_case_ops->prepare(store_case_store, &mapping, &store_case_err),
+                     STATUS_FATAL);
+    assert_int_equal(store_case_err.exit_code, EX_CONFIG);
+    assert_non_null(strstr(store_case_err.text, "not_made"));
+    assert_non_null(strstr(store_case_err.text, "what `keepstep init --print-sql` prints"));
+}
+
 int main(void)
 {
     static struct store_case cases[] = {
@@ -402,6 +416,8 @@ int main(void)
         STORE_CASE_OF_SERVERS(a_fence_that_waited_for_another_is_judged_by_what_it_then_finds),
         STORE_CASE_OF_SERVERS(a_batch_that_was_rejected_goes_on_from_its_savepoint),
         STORE_CASE_OF_SERVERS(the_grants_are_enough_for_each_role_and_no_more),
+        STORE_CASE_OF_SERVERS(
+            a_table_that_the_role_may_not_make_ends_with_what_an_administrator_does),
     };
     return store_case_run(cases, sizeof cases / sizeof cases[0]);
 }
