@@ -247,7 +247,8 @@ enum status postgresql_session_open(const struct postgresql_session_options *opt
             err->exit_code = EX_CONFIG;
         return error_set(err, STATUS_FATAL,
                          "the database's URL cannot be read: write "
-                         "postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE as libpq knows it");
+                         "postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE as libpq knows it, "
+                         "a password's @ as %%40, its / as %%2F");
     }
     PQconninfoFree(parsed);
     PGconn *connection = PQconnectdbParams(names, values, 1);

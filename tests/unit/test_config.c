@@ -1,9 +1,9 @@
 /* Loading a configuration. */
 #include "tests/support/test.h"
 
-#include <sysexits.h>
-
 #include "schemas/config_internal.h"
+
+#include <sysexits.h>
 
 static struct error err;
 static struct config *config;
