@@ -21,6 +21,8 @@ static void kafka_log(const rd_kafka_t *handle, int level, const char *facility,
 {
     (void)handle;
     enum log_level to = LOG_LEVEL_DEBUG;
+    if (strstr(text, "enable.gapless.guarantee is experimental") != NULL)
+        return;     /* it is Keepstep's own setting, nothing that an operator could mend */
     if (level <= 3) /* syslog: up to LOG_ERR */
         to = LOG_LEVEL_ERROR;
     else if (level == 4)

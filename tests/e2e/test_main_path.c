@@ -46,6 +46,8 @@ static void updates_deletes_and_key_changes_arrive(void **state)
                          20000))
         test_fail("billing has %s: %s", sqlite_text(billing.database, "SELECT * FROM items"),
                   process_errors(billing.process));
+    if (strstr(process_errors(shop.process), "CONFWARN") != NULL)
+        test_fail("a warning that nobody can mend: %s", process_errors(shop.process));
     sidecar_stop(&shop);
     sidecar_stop(&billing);
 }
