@@ -21,16 +21,6 @@ const char *mapping_table(const struct mapping *mapping)
     return mapping->entry->table == NULL ? mapping->schema->entity_type : mapping->entry->table;
 }
 
-enum status store_refuse_ddl(const struct error *ddl, struct error *err)
-{
-    if (err != NULL && err->status == STATUS_OK)
-        err->exit_code = EX_CONFIG;
-    return error_set_native(err, STATUS_FATAL, ddl->native_code,
-                            "%.400s; let `keepstep init` do it with a role that may, and grant "
-                            "what `keepstep init --print-sql` prints",
-                            ddl->text);
-}
-
 void partition_state_done(struct partition_state *state)
 {
     for (size_t i = 0; i < state->blocked_count; i++) {

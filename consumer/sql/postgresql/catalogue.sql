@@ -38,9 +38,10 @@ WHERE i.indrelid = $1::bigint::oid AND i.indisunique AND i.indisvalid AND i.indi
         = (SELECT array_agg(name ORDER BY name COLLATE "C")
            FROM jsonb_array_elements_text($2::text::jsonb) name)
 LIMIT 1
+-- An enum is its label.
 -- name: describe_columns
-SELECT a.attname, t.typname, a.atttypmod, a.attnotnull::int,
-    (i.indexrelid IS NOT NULL)::int, format_type(a.atttypid, a.atttypmod)
+SELECT a.attname, CASE t.typtype WHEN 'e' THEN 'text' ELSE t.typname END, a.atttypmod,
+    a.attnotnull::int, (i.indexrelid IS NOT NULL)::int, format_type(a.atttypid, a.atttypmod)
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
     AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
