@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #define OUTBOX_LIST_MAX   1000
+#define OUTBOX_RETRY_ROWS 50 /* the largest of them fit into the arena */
 #define OUTBOX_ARENA_MAX  ((size_t)64 * 1024 * 1024)
 #define OUTBOX_OUTPUT_MAX ((size_t)64 * 1024 * 1024)
 
@@ -119,6 +120,37 @@ static enum status outbox_do(struct outbox *outbox, const char *verb, int64_t po
     return status;
 }
 
+/* Oldest first, each of them once: what a relay has set aside again meanwhile stays so, and where
+ * that is as much as is looked at, the cause is not mended. */
+static enum status outbox_retry_all(struct outbox *outbox, struct error *err)
+{
+    struct arena arena;
+    struct outbox_row *rows = NULL;
+    size_t count = 0;
+    long long released = 0;
+    int64_t last = 0;
+    arena_init(&arena, OUTBOX_ARENA_MAX);
+    enum status status;
+    bool found;
+    do {
+        found = false;
+        arena_reset(&arena);
+        status = outbox->ops->list(outbox, OUTBOX_SET_ASIDE, OUTBOX_RETRY_ROWS, &arena, &rows,
+                                   &count, err);
+        for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+            if (rows[i].position <= last)
+                continue;
+            found = true;
+            last = rows[i].position;
+            status = outbox->ops->release(outbox, last, false, err);
+            released += status == STATUS_OK;
+        }
+    } while (status == STATUS_OK && found);
+    fprintf(stderr, "%lld rows: the relay tries them again\n", released);
+    arena_done(&arena);
+    return status;
+}
+
 static bool outbox_position(const char *text, int64_t *ret_position)
 {
     char *end = NULL;
@@ -129,18 +161,23 @@ static bool outbox_position(const char *text, int64_t *ret_position)
 
 static int outbox_run(const struct command *command, int argc, char **argv)
 {
+    const char *all = NULL;
+    const struct command_flag flags[] = {{"all", NULL, "retry all that was set aside", &all}};
     struct command_line line;
-    int code = command_parse(command, NULL, 0, argc, argv, &line);
+    int code = command_parse(command, flags, 1, argc, argv, &line);
     if (code >= 0)
         return code;
     const char *verb = line.argument_count > 0 ? line.arguments[0] : "list";
     bool is_list = strcmp(verb, "list") == 0;
     int64_t position = 0;
-    if ((!is_list && strcmp(verb, "show") != 0 && strcmp(verb, "retry") != 0 &&
+    bool retry_all = all != NULL && strcmp(verb, "retry") == 0 && line.argument_count == 1;
+    if ((all != NULL && !retry_all) ||
+        (!is_list && strcmp(verb, "show") != 0 && strcmp(verb, "retry") != 0 &&
          strcmp(verb, "drop") != 0) ||
-        (!is_list &&
+        (!is_list && !retry_all &&
          (line.argument_count != 2 || !outbox_position(line.arguments[1], &position)))) {
-        fprintf(stderr, "keepstep outbox: wants list, or show, retry or drop and a POSITION\n");
+        fprintf(stderr, "keepstep outbox: wants list, or show, retry or drop and a POSITION, or "
+                        "retry --all\n");
         return EX_USAGE;
     }
     bool read_only = is_list || strcmp(verb, "show") == 0;
@@ -151,7 +188,8 @@ static int outbox_run(const struct command *command, int argc, char **argv)
     if (status == STATUS_OK)
         status = service_open_outbox(&service, read_only, &outbox, &err);
     if (status == STATUS_OK)
-        status = outbox_do(outbox, verb, position, line.json, &err);
+        status = retry_all ? outbox_retry_all(outbox, &err)
+                           : outbox_do(outbox, verb, position, line.json, &err);
     code = status == STATUS_OK ? EX_OK : command_fail(&err);
     if (outbox != NULL)
         outbox->ops->close(outbox);
@@ -161,10 +199,11 @@ static int outbox_run(const struct command *command, int argc, char **argv)
 
 const struct command command_outbox = {
     .name = "outbox",
-    .arguments = "list|show POSITION|retry POSITION|drop POSITION",
+    .arguments = "list|show POSITION|retry POSITION|--all|drop POSITION",
     .summary = "Look at what waits to be published; retry or drop what was set aside.",
     .examples = "  keepstep outbox list -c shop.yaml\n"
                 "  keepstep outbox show 42\n"
-                "  keepstep outbox retry 42        after the schema or the row was repaired\n",
+                "  keepstep outbox retry 42        after the schema or the row was repaired\n"
+                "  keepstep outbox retry --all\n",
     .run = outbox_run,
 };

@@ -182,6 +182,18 @@ static void the_outbox_is_listed_and_a_row_of_it_shown(void **state)
     expect("keepstep outbox retry 2 -c shop.yaml", 0, "", "position 2: the relay tries it again\n");
     assert_int_equal(
         sqlite_number(shop.database, "SELECT count(*) FROM outbox WHERE set_aside IS NOT NULL"), 0);
+    (void)sqlite_text(shop.database,
+                      "UPDATE outbox SET set_aside='x' WHERE sequence IS NULL;"
+                      "INSERT INTO items WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL "
+                      "SELECT i+1 FROM n WHERE i<129) SELECT i,'b',1 FROM n;"
+                      "UPDATE outbox SET set_aside='y' WHERE position > 3");
+    expect("keepstep outbox list --all -c shop.yaml", 64, "", NULL);
+    expect("keepstep outbox retry --all -c shop.yaml", 0, "",
+           "122 rows: the relay tries them again\n");
+    assert_int_equal(
+        sqlite_number(shop.database, "SELECT count(*) FROM outbox WHERE set_aside IS NOT NULL"), 0);
+    expect("keepstep outbox retry --all -c shop.yaml", 0, "",
+           "0 rows: the relay tries them again\n");
     expect_words("keepstep status -c shop.yaml -s kafka.bootstrap.servers=127.0.0.1:1", 0,
                  "\nNext      keepstep run, which publishes what waits");
 }
