@@ -5,6 +5,9 @@
 #include "common/clock.h"
 #include "consumer_mariadb_sql.h"
 
+#define FENCES_MAX       64 /* of one message */
+#define FENCE_VALUES_MAX 12
+
 static enum status store_mariadb_meta(struct store *store, struct store_meta *ret_meta,
                                       struct error *err)
 {
@@ -38,57 +41,79 @@ static enum status store_mariadb_meta(struct store *store, struct store_meta *re
     return status;
 }
 
-static enum status fence_write(struct store_mariadb *self, const struct fence *fence,
-                               uint64_t *ret_changes, struct error *err)
+static enum statement_id fence_statement(const struct fence *fence)
 {
-    struct mariadb_parameter topic = mariadb_text(slice_of(fence->topic));
-    struct mariadb_parameter partition = mariadb_integer(fence->partition);
-    struct mariadb_parameter epoch = mariadb_integer(fence->epoch);
-    struct mariadb_parameter revision = mariadb_integer(fence->revision);
-    struct mariadb_parameter old_offset = mariadb_integer(fence->old_offset);
-    struct mariadb_parameter new_offset = mariadb_integer(fence->new_offset);
-    struct mariadb_parameter stopped = mariadb_bytes(
-        slice_of(fence->stopped == NULL ? "" : fence->stopped));
-    struct mariadb_parameter revise = mariadb_integer(fence->revise);
-    struct mariadb_parameter now = mariadb_integer(clock_wall_us());
-
     if (fence->by_epoch_alone)
-        return store_mariadb_run(self, STATEMENT_POSITION_FENCE_EPOCH,
-                                 PARAMETERS(now, topic, partition, epoch), ret_changes, err);
-    if (fence->anchor_offset < 0)
-        return store_mariadb_run(self, STATEMENT_POSITION_FENCE_UNANCHORED,
-                                 PARAMETERS(new_offset, new_offset, revise, stopped, now, topic,
-                                            partition, old_offset, epoch, revision),
-                                 ret_changes, err);
-    return store_mariadb_run(
-        self, STATEMENT_POSITION_FENCE,
-        PARAMETERS(new_offset, new_offset, mariadb_integer(fence->anchor_offset),
-                   mariadb_bytes(slice_of(fence->anchor_id == NULL ? "" : fence->anchor_id)),
-                   revise, stopped, now, topic, partition, old_offset, epoch, revision),
-        ret_changes, err);
+        return STATEMENT_POSITION_FENCE_EPOCH;
+    return fence->anchor_offset < 0 ? STATEMENT_POSITION_FENCE_UNANCHORED
+                                    : STATEMENT_POSITION_FENCE;
 }
 
-static enum status fence_take(struct store_mariadb *self, const struct fence *fence,
-                              struct error *err)
+/* @return how many values its statement takes. */
+static size_t fence_values(const struct fence *fence, struct mariadb_parameter *values)
 {
-    uint64_t changes = 0;
-    int64_t owned = 0;
-    enum status status = fence_write(self, fence, &changes, err);
-    if (status != STATUS_OK || changes == 1)
-        return status;
-    status = store_mariadb_number(self, STATEMENT_POSITION_OWNED,
-                                  PARAMETERS(mariadb_text(slice_of(fence->topic)),
-                                             mariadb_integer(fence->partition),
-                                             mariadb_integer(fence->epoch)),
-                                  0, &owned, err);
+    size_t count = 0;
+    if (!fence->by_epoch_alone) {
+        values[count++] = mariadb_integer(fence->new_offset);
+        values[count++] = mariadb_integer(fence->new_offset);
+        if (fence->anchor_offset >= 0) {
+            values[count++] = mariadb_integer(fence->anchor_offset);
+            values[count++] = mariadb_bytes(
+                slice_of(fence->anchor_id == NULL ? "" : fence->anchor_id));
+        }
+        values[count++] = mariadb_integer(fence->revise);
+        values[count++] = mariadb_bytes(slice_of(fence->stopped == NULL ? "" : fence->stopped));
+    }
+    values[count++] = mariadb_integer(clock_wall_us());
+    values[count++] = mariadb_text(slice_of(fence->topic));
+    values[count++] = mariadb_integer(fence->partition);
+    if (!fence->by_epoch_alone)
+        values[count++] = mariadb_integer(fence->old_offset);
+    values[count++] = mariadb_integer(fence->epoch);
+    if (!fence->by_epoch_alone)
+        values[count++] = mariadb_integer(fence->revision);
+    return count;
+}
+
+/* One of these fences matched nothing. */
+static enum status fences_judge(struct store_mariadb *self, const struct fence *fences,
+                                size_t count, struct error *err)
+{
+    int64_t owned = 1;
+    enum status status = STATUS_OK;
+    size_t i = 0;
+    for (; status == STATUS_OK && owned != 0 && i < count; i++)
+        status = store_mariadb_number(self, STATEMENT_POSITION_OWNED,
+                                      PARAMETERS(mariadb_text(slice_of(fences[i].topic)),
+                                                 mariadb_integer(fences[i].partition),
+                                                 mariadb_integer(fences[i].epoch)),
+                                      0, &owned, err);
     if (status != STATUS_OK)
         return status;
-    if (owned != 0)
-        return error_set_native(err, STATUS_ABORT, 1,
-                                "%s/%d: the position has changed: load it anew", fence->topic,
-                                fence->partition);
-    return error_set_native(err, STATUS_ABORT, 0, "%s/%d: another agent owns the partition",
-                            fence->topic, fence->partition);
+    if (owned == 0)
+        return error_set_native(err, STATUS_ABORT, 0, "%s/%d: another agent owns the partition",
+                                fences[i - 1].topic, fences[i - 1].partition);
+    return error_set_native(err, STATUS_ABORT, 1, "%s/%d%s: the position has changed: load it anew",
+                            fences[0].topic, fences[0].partition,
+                            count > 1 ? " or one behind it" : "");
+}
+
+/* Takes as many of the first fences as one statement does, in one message: *ret_taken. */
+static enum status fences_take(struct store_mariadb *self, const struct fence *fences, size_t count,
+                               size_t *ret_taken, struct error *err)
+{
+    struct mariadb_parameter values[FENCES_MAX * FENCE_VALUES_MAX];
+    const enum statement_id id = fence_statement(&fences[0]);
+    size_t taken = 0;
+    size_t used = 0;
+    uint64_t matched = 0;
+    while (taken < count && taken < FENCES_MAX && fence_statement(&fences[taken]) == id)
+        used += fence_values(&fences[taken++], &values[used]);
+    *ret_taken = taken;
+    enum status status = store_mariadb_run_rows(self, id, values, used / taken, taken, &matched,
+                                                err);
+    return status != STATUS_OK || matched == taken ? status
+                                                   : fences_judge(self, fences, taken, err);
 }
 
 /* With autocommit=0 the first fence begins the transaction. */
@@ -102,8 +127,8 @@ static enum status store_mariadb_begin(struct store *store, const struct fence *
                                    PARAMETERS(mariadb_text(slice_of(NULL))), NULL, err);
     self->applying = status != STATUS_OK;
     self->in_transaction = true;
-    for (size_t i = 0; status == STATUS_OK && i < count; i++)
-        status = fence_take(self, &fences[i], err);
+    for (size_t i = 0, taken = 0; status == STATUS_OK && i < count; i += taken)
+        status = fences_take(self, &fences[i], count - i, &taken, err);
     if (status == STATUS_OK)
         status = mariadb_session_execute(self->session, "SAVEPOINT keepstep_batch", err);
     return status;
@@ -111,18 +136,29 @@ static enum status store_mariadb_begin(struct store *store, const struct fence *
 
 static enum status store_mariadb_savepoint(struct store *store, bool undo, struct error *err)
 {
+    struct store_mariadb *self = store_mariadb_of(store);
+    enum status status = STATUS_OK;
+    if (undo)
+        self->range_count = 0;
+    else
+        status = store_mariadb_write_ranges(self, err);
+    if (status != STATUS_OK)
+        return status;
     return mariadb_session_execute(
-        store_mariadb_of(store)->session,
-        undo ? "ROLLBACK TO SAVEPOINT keepstep_batch" : "SAVEPOINT keepstep_batch", err);
+        self->session, undo ? "ROLLBACK TO SAVEPOINT keepstep_batch" : "SAVEPOINT keepstep_batch",
+        err);
 }
 
 /* Whatever goes wrong here leaves the outcome unknown: another session reads it back. */
 static enum status store_mariadb_commit(struct store *store, bool durable, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    bool first = err != NULL && err->status == STATUS_OK;
     (void)durable; /* every commit waits */
-    enum status status = mariadb_session_execute(self->session, "COMMIT", err);
+    enum status status = store_mariadb_write_ranges(self, err);
+    if (status != STATUS_OK)
+        return status;
+    bool first = err != NULL && err->status == STATUS_OK;
+    status = mariadb_session_execute(self->session, "COMMIT", err);
     self->in_transaction = status != STATUS_OK;
     if (status == STATUS_OK)
         return STATUS_OK;

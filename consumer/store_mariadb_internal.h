@@ -125,9 +125,18 @@ struct store_mariadb {
     struct mariadb_statement *key_claim;
     struct mapped_table **tables;
     size_t table_count;
+    struct range *ranges; /* recorded, not yet written */
+    size_t range_count;
     struct column_array arrays[ENTITY_COLUMNS_MAX]; /* of the running chunk */
     size_t array_columns;                           /* that are allocated, each of array_rows */
     size_t array_rows;
+};
+
+/** An applied range of a partition. */
+struct range {
+    char topic[STORE_NAME_SIZE];
+    int32_t partition;
+    struct sequence_state state; /* owns nothing */
 };
 
 static inline struct store_mariadb *store_mariadb_of(struct store *store)
@@ -153,6 +162,13 @@ enum status store_mariadb_start(struct store_mariadb *self, enum statement_id id
 enum status store_mariadb_run(struct store_mariadb *self, enum statement_id id,
                               const struct mariadb_parameter *parameters, size_t count,
                               uint64_t *ret_matched, struct error *err) MUST_CHECK;
+
+/** Run a statement once for each row of parameters, in one message where the server takes it.
+ * @param ret_matched  their sum; may be NULL. */
+enum status store_mariadb_run_rows(struct store_mariadb *self, enum statement_id id,
+                                   const struct mariadb_parameter *parameters, size_t count,
+                                   size_t rows, uint64_t *ret_matched,
+                                   struct error *err) MUST_CHECK;
 
 /** Read the first column of the first row as a number; `absent` where there is no row. */
 enum status store_mariadb_number(struct store_mariadb *self, enum statement_id id,
@@ -241,6 +257,8 @@ enum status store_mariadb_list(struct store *store, struct partition_state **ret
                                size_t *ret_count, struct error *err);
 enum status store_mariadb_take(struct store *store, struct partition_state *state,
                                struct error *err);
+/** Write the ranges that were recorded since the last call, all in one message. */
+enum status store_mariadb_write_ranges(struct store_mariadb *self, struct error *err) MUST_CHECK;
 enum status store_mariadb_record_sequences(struct store *store, const char *topic,
                                            int32_t partition,
                                            const struct sequence_state *sequences, size_t count,

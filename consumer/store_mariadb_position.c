@@ -3,7 +3,10 @@
 
 #include "common/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#define RANGES_MAX 32 /* of one message */
 
 static enum status load_sequences(struct store_mariadb *self, struct partition_state *state,
                                   struct error *err)
@@ -95,6 +98,8 @@ enum status store_mariadb_read(struct store *store, const char *topic, int32_t p
     enum status status = STATUS_OK;
 
     *ret_state = partition_state_named(topic, partition);
+    if (self->in_transaction)
+        status = store_mariadb_write_ranges(self, err);
     for (size_t i = 0; !self->in_transaction && status == STATUS_OK && i < 2; i++)
         status = mariadb_session_execute(self->session, snapshot_sql[i], err);
     if (status == STATUS_OK)
@@ -173,6 +178,33 @@ enum status store_mariadb_take(struct store *store, struct partition_state *stat
     return STATUS_OK;
 }
 
+enum status store_mariadb_write_ranges(struct store_mariadb *self, struct error *err)
+{
+    enum { COLUMNS = 8 };
+    struct mariadb_parameter values[RANGES_MAX * COLUMNS];
+    size_t count = self->range_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct range *range = &self->ranges[i];
+        const struct sequence_state *state = &range->state;
+        struct mariadb_parameter *row = &values[i * COLUMNS];
+        row[0] = mariadb_bytes(slice_of(state->source));
+        row[1] = mariadb_bytes(slice_of(state->incarnation));
+        row[2] = mariadb_text(slice_of(range->topic));
+        row[3] = mariadb_integer(range->partition);
+        row[4] = mariadb_integer((int64_t)state->base);
+        row[5] = mariadb_integer((int64_t)state->last);
+        row[6] = mariadb_bytes(slice_of(state->last_id));
+        row[7] = mariadb_bytes(
+            (struct slice){.data = (const char *)state->digests, .length = sizeof state->digests});
+    }
+    self->range_count = 0;
+    if (count == 0)
+        return STATUS_OK;
+    return store_mariadb_run_rows(self, STATEMENT_SEQUENCE_WRITE, values, COLUMNS, count, NULL,
+                                  err);
+}
+
+/* Written before the COMMIT, all partitions' together: each message costs as much as a range. */
 enum status store_mariadb_record_sequences(struct store *store, const char *topic,
                                            int32_t partition,
                                            const struct sequence_state *sequences, size_t count,
@@ -180,19 +212,17 @@ enum status store_mariadb_record_sequences(struct store *store, const char *topi
 {
     struct store_mariadb *self = store_mariadb_of(store);
     enum status status = STATUS_OK;
+    if (self->ranges == NULL)
+        self->ranges = calloc(RANGES_MAX, sizeof *self->ranges);
+    if (self->ranges == NULL)
+        return error_set(err, STATUS_RETRY, "out of memory");
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        const struct sequence_state *sequence = &sequences[i];
-        struct slice digests = {.data = (const char *)sequence->digests,
-                                .length = sizeof sequence->digests};
-        status = store_mariadb_run(
-            self, STATEMENT_SEQUENCE_WRITE,
-            PARAMETERS(mariadb_bytes(slice_of(sequence->source)),
-                       mariadb_bytes(slice_of(sequence->incarnation)),
-                       mariadb_text(slice_of(topic)), mariadb_integer(partition),
-                       mariadb_integer((int64_t)sequence->base),
-                       mariadb_integer((int64_t)sequence->last),
-                       mariadb_bytes(slice_of(sequence->last_id)), mariadb_bytes(digests)),
-            NULL, err);
+        if (self->range_count == RANGES_MAX)
+            status = store_mariadb_write_ranges(self, err);
+        struct range *range = &self->ranges[self->range_count++];
+        range->partition = partition;
+        range->state = sequences[i];
+        (void)snprintf(range->topic, sizeof range->topic, "%s", topic);
     }
     return status;
 }

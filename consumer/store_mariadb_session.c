@@ -115,6 +115,7 @@ void store_mariadb_rollback(struct store *store)
     struct store_mariadb *self = store_mariadb_of(store);
     struct error ignored = ERROR_INIT;
     self->in_transaction = false;
+    self->range_count = 0;
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         mariadb_statement_end(self->statements[i]);
     mariadb_session_rollback(self->session);
@@ -142,6 +143,7 @@ void store_mariadb_close(struct store *store)
     for (size_t i = 0; i < self->table_count; i++)
         store_mariadb_table_free(self->tables[i]);
     free(self->tables);
+    free(self->ranges);
     store_mariadb_arrays_free(self);
     mariadb_session_close(self->session); /* the server rolls back what is open */
     free(self);

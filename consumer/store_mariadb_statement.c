@@ -13,14 +13,20 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 };
 
 /* The server, or the connection, would break at it. */
-static enum status packet_check(const struct store_mariadb *self,
-                                const struct mariadb_parameter *parameters, size_t count,
-                                struct error *err)
+static bool packet_fits(const struct store_mariadb *self,
+                        const struct mariadb_parameter *parameters, size_t count)
 {
     size_t size = PACKET_OVERHEAD;
     for (size_t i = 0; i < count; i++)
         size += parameters[i].text.length + VALUE_OVERHEAD;
-    if (size <= self->packet_size)
+    return size <= self->packet_size;
+}
+
+static enum status packet_check(const struct store_mariadb *self,
+                                const struct mariadb_parameter *parameters, size_t count,
+                                struct error *err)
+{
+    if (packet_fits(self, parameters, count))
         return STATUS_OK;
     return error_set(err, STATUS_STOP,
                      "more than the server's max_allowed_packet of %zu bytes takes: raise it and "
@@ -65,6 +71,27 @@ enum status store_mariadb_run(struct store_mariadb *self, enum statement_id id,
     if (status == STATUS_OK)
         status = mariadb_statement_run(statement, parameters, count, ret_matched, err);
     mariadb_statement_end(statement);
+    return status;
+}
+
+enum status store_mariadb_run_rows(struct store_mariadb *self, enum statement_id id,
+                                   const struct mariadb_parameter *parameters, size_t count,
+                                   size_t rows, uint64_t *ret_matched, struct error *err)
+{
+    struct mariadb_statement *statement = NULL;
+    enum status status = STATUS_OK;
+    uint64_t sum = 0;
+    size_t at_once = packet_fits(self, parameters, count * rows) ? rows : 1;
+    for (size_t i = 0; status == STATUS_OK && i < rows; i += at_once) {
+        const struct mariadb_parameter *row = &parameters[i * count];
+        uint64_t matched = 0;
+        status = statement_ready(self, id, row, count * at_once, &statement, err);
+        if (status == STATUS_OK)
+            status = mariadb_statement_run_rows(statement, row, count, at_once, &matched, err);
+        sum += matched;
+    }
+    if (ret_matched != NULL)
+        *ret_matched = sum;
     return status;
 }
 

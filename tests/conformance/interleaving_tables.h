@@ -59,7 +59,8 @@ static const char *const outbox_tables[] = {
          "CREATE TABLE orders(id bigint NOT NULL PRIMARY KEY, a text, b text);"
          "INSERT INTO orders VALUES (1, 'own', 'own')"),
     [DATABASE_MARIADB] =
-        ("CREATE TABLE outbox(position bigint AUTO_INCREMENT PRIMARY KEY, aggregatetype text,"
+        ("CREATE TABLE outbox(position bigint AUTO_INCREMENT PRIMARY KEY, "
+         "KEY outbox_claimed(kafka_partition, sequence), aggregatetype text,"
          " aggregateid text, kafka_partition int, sequence bigint);"
          "CREATE TABLE keepstep_relay(incarnation varchar(36));"
          "INSERT INTO keepstep_relay VALUES ('0193a7c0-0000-7000-8000-000000000001');"

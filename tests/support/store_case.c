@@ -170,8 +170,8 @@ static const struct store_back_end back_ends[] = {
      .lag = "lag",
      .users = mariadb_users,
      .outbox = "CREATE TABLE keepstep_relay(incarnation varchar(36));"
-               "CREATE TABLE outbox(position bigint AUTO_INCREMENT PRIMARY KEY, " OUTBOX_COLUMNS
-                   OUTBOX_GRANTS,
+               "CREATE TABLE outbox(position bigint AUTO_INCREMENT PRIMARY KEY, "
+               "KEY outbox_claimed(kafka_partition, sequence), " OUTBOX_COLUMNS OUTBOX_GRANTS,
      .sleep = "DO SLEEP(0.3)",
      .sleepers = "SELECT count(*) FROM information_schema.processlist WHERE state = 'User sleep'"},
 };

@@ -63,7 +63,8 @@ SET @keepstep_applying = ?
 -- name: look_incarnation
 SELECT incarnation FROM keepstep_relay
 -- name: look_waiting
-SELECT aggregateid FROM outbox WHERE sequence IS NULL AND aggregatetype = ?
+SELECT aggregateid FROM outbox FORCE INDEX (outbox_claimed)
+WHERE kafka_partition IS NULL AND sequence IS NULL AND aggregatetype = ?
 -- name: look_numbered
 SELECT aggregateid, sequence FROM outbox
 WHERE kafka_partition = ? AND sequence > ? AND aggregatetype = ?
