@@ -474,25 +474,33 @@ enum status applier_make_durable(struct applier *applier, bool now, struct error
     return STATUS_OK;
 }
 
+static bool applier_is_revised(const struct owned *owned, const struct partition_state *states,
+                               size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (states[i].partition == owned->state.partition &&
+            strcmp(states[i].topic, owned->state.topic) == 0)
+            return states[i].epoch != owned->state.epoch ||
+                   states[i].revision != owned->state.revision;
+    }
+    return true;
+}
+
+/* All positions by one statement: a partition at a time they held up what came meanwhile. */
 enum status applier_refresh(struct applier *applier, struct error *err)
 {
-    enum status ready = applier_ready(applier, err);
-    if (ready != STATUS_OK)
-        return ready;
-    for (size_t i = 0; i < applier->owned_count; i++) {
-        struct owned *owned = &applier->owned[i];
-        struct partition_state seen = {0};
-        enum status status = applier->ops->read(applier->store, owned->state.topic,
-                                                owned->state.partition, &seen, err);
-        bool changed = status == STATUS_OK &&
-                       (seen.epoch != owned->state.epoch || seen.revision != owned->state.revision);
-        partition_state_done(&seen);
-        if (changed)
-            status = applier_reload_owned(applier, owned, err);
-        if (status != STATUS_OK)
-            return applier_note(applier, status, err);
+    struct partition_state *states = NULL;
+    size_t count = 0;
+    enum status status = applier_ready(applier, err);
+    if (status != STATUS_OK || applier->owned_count == 0)
+        return status;
+    status = applier->ops->list(applier->store, &states, &count, err);
+    for (size_t i = 0; status == STATUS_OK && i < applier->owned_count; i++) {
+        if (applier_is_revised(&applier->owned[i], states, count))
+            status = applier_reload_owned(applier, &applier->owned[i], err);
     }
-    return STATUS_OK;
+    free(states);
+    return applier_note(applier, status, err);
 }
 
 /** When what was kept for so long is old; 0 where it stays for ever. */
