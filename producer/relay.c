@@ -10,7 +10,7 @@
 
 #define RENEW_US         (RELAY_LEASE_US / 3)
 #define ACKNOWLEDGE_US   (100 * 1000) /* a transaction; what it covers is sent anew after a kill */
-#define ACKNOWLEDGE_ROWS 1000
+#define ACKNOWLEDGE_ROWS 5000
 #define LOOK_ANYWAY_US   (1000 * 1000)
 #define PURGE_US         (10 * 1000 * 1000)
 #define PURGE_ROWS       1000
@@ -226,7 +226,8 @@ static enum status relay_work(struct relay *relay, struct error *err)
     /* Nothing is served while it waits, so it waits only while nothing is under way. */
     bool pressing = relay->more || relay->draining || relay->in_flight > 0;
     bool look = false;
-    status = relay->outbox->ops->wait(relay->outbox, pressing ? 0 : IDLE_WAIT_US, &look, err);
+    if (!relay->more)
+        status = relay->outbox->ops->wait(relay->outbox, pressing ? 0 : IDLE_WAIT_US, &look, err);
     if (status != STATUS_OK)
         return status;
     now = clock_monotonic_us();
