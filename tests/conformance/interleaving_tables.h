@@ -38,34 +38,4 @@ static const char *const foreign_tables[] = {
          " INSERT INTO seen(b) VALUES(new.b)"),
 };
 
-/* As much of an outbox as the agent looks at. */
-static const char *const outbox_tables[] = {
-    [DATABASE_SQLITE] =
-        ("CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT,"
-         " aggregatetype TEXT, aggregateid TEXT, type TEXT, payload TEXT,"
-         " kafka_partition INTEGER, sequence INTEGER, set_aside TEXT);"
-         "CREATE INDEX outbox_waiting ON outbox (position) WHERE sequence IS NULL;"
-         "CREATE INDEX outbox_claimed ON outbox (kafka_partition, sequence)"
-         " WHERE sequence IS NOT NULL;"
-         "CREATE TABLE keepstep_relay(incarnation TEXT);"
-         "INSERT INTO keepstep_relay VALUES ('0193a7c0-0000-7000-8000-000000000001');"
-         "CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT, b TEXT);"
-         "INSERT INTO orders VALUES (1, 'own', 'own')"),
-    [DATABASE_POSTGRESQL] =
-        ("CREATE TABLE outbox(position bigint GENERATED ALWAYS AS IDENTITY, aggregatetype text,"
-         " aggregateid text, kafka_partition int, sequence bigint);"
-         "CREATE TABLE keepstep_relay(incarnation text);"
-         "INSERT INTO keepstep_relay VALUES ('0193a7c0-0000-7000-8000-000000000001');"
-         "CREATE TABLE orders(id bigint NOT NULL PRIMARY KEY, a text, b text);"
-         "INSERT INTO orders VALUES (1, 'own', 'own')"),
-    [DATABASE_MARIADB] =
-        ("CREATE TABLE outbox(position bigint AUTO_INCREMENT PRIMARY KEY, "
-         "KEY outbox_claimed(kafka_partition, sequence), aggregatetype text,"
-         " aggregateid text, kafka_partition int, sequence bigint);"
-         "CREATE TABLE keepstep_relay(incarnation varchar(36));"
-         "INSERT INTO keepstep_relay VALUES ('0193a7c0-0000-7000-8000-000000000001');"
-         "CREATE TABLE orders(id bigint NOT NULL PRIMARY KEY, a varchar(100), b varchar(100));"
-         "INSERT INTO orders VALUES (1, 'own', 'own')"),
-};
-
 #endif

@@ -446,7 +446,7 @@ static void change_own(struct copy *copy)
 
 static void an_event_is_not_written_over_a_later_own_change_until_that_is_read_back(void)
 {
-    struct copy *copy = copy_begin_with(outbox_tables, true);
+    struct copy *copy = copy_begin_with(copy_outbox_tables, true);
     change_own(copy);
     copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
     copy_apply(copy);
@@ -466,7 +466,7 @@ static void an_event_is_not_written_over_a_later_own_change_until_that_is_read_b
 /* SQLite's BEGIN IMMEDIATE excludes the service; there this cannot be. */
 static void an_own_change_that_commits_between_look_and_write_is_not_written_over(void)
 {
-    struct copy *copy = copy_begin_with(outbox_tables, true);
+    struct copy *copy = copy_begin_with(copy_outbox_tables, true);
     copy_watch(copy);
     copy->at_apply = change_own;
     copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");

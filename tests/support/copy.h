@@ -52,6 +52,10 @@ struct copy_case {
 /** Run all with copies in each of the databases in turn; @return the exit code for main(). */
 int copy_case_run(const struct copy_case *cases, size_t count);
 
+/** By database_kind: as much of an outbox as the agent looks at, without rows, and the table
+ * "orders" with the own row (1, 'own', 'own'). */
+extern const char *const copy_outbox_tables[];
+
 /** Make an empty database with the table "orders" (id, a, b) of the entity type "order", and its
  * applier.
  * @param table_sql  run before the agent's prepare, so that a table can have its own constraints.

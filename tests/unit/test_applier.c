@@ -300,24 +300,20 @@ static void test_state_survives_a_restart(void **test)
     copy_finish(f);
 }
 
-static const char outbox_table[] =
-    "CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, aggregatetype TEXT,"
-    " aggregateid TEXT, type TEXT, payload TEXT, kafka_partition INTEGER, sequence INTEGER,"
-    " set_aside TEXT);"
-    "CREATE INDEX outbox_waiting ON outbox (position) WHERE sequence IS NULL;"
-    "CREATE INDEX outbox_claimed ON outbox (kafka_partition, sequence)"
-    " WHERE sequence IS NOT NULL;"
-    "CREATE TABLE keepstep_relay(incarnation TEXT);"
-    "INSERT INTO keepstep_relay VALUES ('0193a7c0-0000-7000-8000-000000000001');"
-    "CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT, b TEXT);"
-    "INSERT INTO orders VALUES (1, 'own', 'own');"
-    "INSERT INTO outbox(id, aggregatetype, aggregateid, type, payload)"
-    " VALUES ('o1', 'order', '{\"id\":1}', 'order.updated', '{}');";
+/* Beside an outbox with one own change that waits. */
+static struct copy *begin_with_own_change(void)
+{
+    return copy_begin(
+        test_format("%s;INSERT INTO outbox(id, aggregatetype, aggregateid, type, payload)"
+                    " VALUES ('o1', 'order', '{\"id\":1}', 'order.updated', '{}')",
+                    copy_outbox_tables[DATABASE_SQLITE]),
+        true);
+}
 
 static void test_own_void_writes_the_kept_image(void **test)
 {
     (void)test;
-    struct copy *f = copy_begin(outbox_table, true);
+    struct copy *f = begin_with_own_change();
     copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
     copy_apply(f);
     (void)sqlite_text(f->database, "UPDATE outbox SET kafka_partition = 0, sequence = 1");
@@ -330,7 +326,7 @@ static void test_own_void_writes_the_kept_image(void **test)
 static void test_dropped_own_change_lets_the_kept_image_be_written(void **test)
 {
     (void)test;
-    struct copy *f = copy_begin(outbox_table, true);
+    struct copy *f = begin_with_own_change();
     copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
     copy_apply(f);
     copy_must(f, applier_write_kept(f->applier, &f->err));
@@ -346,7 +342,7 @@ static void test_dropped_own_change_lets_the_kept_image_be_written(void **test)
 static void test_kept_image_is_written_after_a_restart_too(void **test)
 {
     (void)test;
-    struct copy *f = copy_begin(outbox_table, true);
+    struct copy *f = begin_with_own_change();
     copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
     copy_apply(f);
     applier_free(f->applier);
@@ -360,7 +356,7 @@ static void test_kept_image_is_written_after_a_restart_too(void **test)
 static void test_kept_image_is_gone_once_something_newer_is_written(void **test)
 {
     (void)test;
-    struct copy *f = copy_begin(outbox_table, true);
+    struct copy *f = begin_with_own_change();
     copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
     copy_apply(f);
     (void)sqlite_text(f->database, "DELETE FROM outbox");
@@ -377,7 +373,7 @@ static void test_kept_image_is_gone_once_something_newer_is_written(void **test)
 static void test_refused_kept_image_waits_like_its_record(void **test)
 {
     (void)test;
-    struct copy *f = copy_begin(outbox_table, true);
+    struct copy *f = begin_with_own_change();
     (void)sqlite_text(f->database, "CREATE UNIQUE INDEX orders_a ON orders (a);"
                                    "INSERT INTO orders VALUES (2, 'theirs', 'first')");
     copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
@@ -398,7 +394,7 @@ static void test_refused_kept_image_waits_like_its_record(void **test)
 static void test_own_event_parked_and_skipped_does_not_bring_an_older_image(void **test)
 {
     (void)test;
-    struct copy *f = copy_begin(outbox_table, true);
+    struct copy *f = begin_with_own_change();
     copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
     copy_apply(f);
     (void)sqlite_text(f->database, "UPDATE outbox SET kafka_partition = 0, sequence = 1");

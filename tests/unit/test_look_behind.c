@@ -3,18 +3,6 @@
 #include "tests/support/test.h"
 
 /* As in a database where the service's transaction commits while the agent's one writes. */
-static const char table[] =
-    "CREATE TABLE outbox(position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, aggregatetype TEXT,"
-    " aggregateid TEXT, type TEXT, payload TEXT, kafka_partition INTEGER, sequence INTEGER,"
-    " set_aside TEXT);"
-    "CREATE INDEX outbox_waiting ON outbox (position) WHERE sequence IS NULL;"
-    "CREATE INDEX outbox_claimed ON outbox (kafka_partition, sequence)"
-    " WHERE sequence IS NOT NULL;"
-    "CREATE TABLE keepstep_relay(incarnation TEXT);"
-    "INSERT INTO keepstep_relay VALUES ('0193a7c0-0000-7000-8000-000000000001');"
-    "CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT, b TEXT);"
-    "INSERT INTO orders VALUES (1, 'own', 'own');";
-
 static struct {
     bool commits;         /* the service does, while the first run is written */
     struct slice entity;  /* which it then has changed; data NULL: none yet */
@@ -58,7 +46,7 @@ static enum status open_look(struct store *store, struct look *look, struct erro
 
 static struct copy *begin(bool commits)
 {
-    struct copy *copy = copy_begin(table, true);
+    struct copy *copy = copy_begin_with(copy_outbox_tables, true);
     memset(&writer, 0, sizeof writer);
     writer.commits = commits;
     open_ops = store_sqlite_ops;
