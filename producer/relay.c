@@ -224,14 +224,14 @@ static enum status relay_work(struct relay *relay, struct error *err)
         relay->void_refused = false;
     }
     /* Nothing is served while it waits, so it waits only while nothing is under way. */
-    bool pressing = relay->more || relay->draining || relay->in_flight > 0;
-    bool look = false;
-    if (!relay->more)
+    bool pressing = relay->draining || relay->in_flight > 0;
+    bool look = relay->more;
+    if (!look)
         status = relay->outbox->ops->wait(relay->outbox, pressing ? 0 : IDLE_WAIT_US, &look, err);
     if (status != STATUS_OK)
         return status;
     now = clock_monotonic_us();
-    look = look || relay->more || now - relay->loaded_at_us >= LOOK_ANYWAY_US;
+    look = look || now - relay->loaded_at_us >= LOOK_ANYWAY_US;
     if (look && (relay->draining || !relay_has_room(relay))) {
         relay->more = true;
         look = false;
