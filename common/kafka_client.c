@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #define KAFKA_TEXT_SIZE 512
 
@@ -41,9 +40,8 @@ static enum status kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_prop
         if (rd_kafka_conf_set(conf, property->name, property->value, text, sizeof text) ==
             RD_KAFKA_CONF_OK)
             continue;
-        if (err != NULL && err->status == STATUS_OK)
-            err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL, "kafka property \"%s\": %s", property->name, text);
+        return error_set(error_config(err), STATUS_FATAL, "kafka property \"%s\": %s",
+                         property->name, text);
     }
     return STATUS_OK;
 }

@@ -208,9 +208,8 @@ static enum status mariadb_configure(MYSQL *session, const struct mariadb_sessio
     enum status status = STATUS_OK;
     (void)mysql_optionsv(session, MYSQL_OPT_RECONNECT, &off); /* an option file may say otherwise */
     if (!mariadb_connection(session) || mysql_get_server_version(session) < MARIADB_VERSION_MIN) {
-        if (err != NULL && err->status == STATUS_OK)
-            err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL, "the server is %s: MariaDB 10.11 or later is needed",
+        return error_set(error_config(err), STATUS_FATAL,
+                         "the server is %s: MariaDB 10.11 or later is needed",
                          mysql_get_server_info(session));
     }
     if (mysql_set_character_set(session, "utf8mb4") != 0)
@@ -292,9 +291,7 @@ static enum status mariadb_files(const struct mariadb_url *url, struct error *er
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         if (files[i].path == NULL || access(files[i].path, R_OK) == 0)
             continue;
-        if (err != NULL && err->status == STATUS_OK)
-            err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL, "%s: %s names %s in the database's URL",
+        return error_set(error_config(err), STATUS_FATAL, "%s: %s names %s in the database's URL",
                          strerror(errno), files[i].option, files[i].path);
     }
     return STATUS_OK;

@@ -148,7 +148,9 @@ static enum status mariadb_statement_count(const struct mariadb_statement *state
 {
     if (count == statement->parameter_count)
         return STATUS_OK;
-    return error_set(err, STATUS_FATAL, "%.160s: %lu parameters, and not %zu", statement->what,
+    char place[ERROR_WHAT_SIZE];
+    error_what(statement->what, place);
+    return error_set(err, STATUS_FATAL, "%s: %lu parameters, and not %zu", place,
                      statement->parameter_count, count);
 }
 

@@ -5,16 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #define SCHEME   "mysql://"
 #define PORT_MAX 65535
 
 static enum status mariadb_url_refuse(struct error *err, const char *reason, const char *name)
 {
-    if (err != NULL && err->status == STATUS_OK)
-        err->exit_code = EX_CONFIG;
-    return error_set(err, STATUS_FATAL,
+    return error_set(error_config(err), STATUS_FATAL,
                      "the database's URL %s%s: write " SCHEME
                      "USER@HOST:PORT/DATABASE?OPTION=VALUE with the options socket, option-file, "
                      "ssl-ca, ssl-cert, ssl-key and ssl-verify",

@@ -211,9 +211,8 @@ static enum status postgresql_configure(PGconn *connection,
 {
     (void)PQsetNoticeReceiver(connection, postgresql_ignore_notice, NULL);
     if (PQserverVersion(connection) < POSTGRESQL_VERSION_MIN) {
-        if (err != NULL && err->status == STATUS_OK)
-            err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL, "the server is PostgreSQL %s: 15 or later is needed",
+        return error_set(error_config(err), STATUS_FATAL,
+                         "the server is PostgreSQL %s: 15 or later is needed",
                          PQparameterStatus(connection, "server_version"));
     }
     enum status status = postgresql_session_execute(connection, postgresql_settings, err);
@@ -243,9 +242,7 @@ enum status postgresql_session_open(const struct postgresql_session_options *opt
     PQconninfoOption *parsed = PQconninfoParse(options->url, &problem);
     PQfreemem(problem); /* it repeats the URL, with its password */
     if (parsed == NULL) {
-        if (err != NULL && err->status == STATUS_OK)
-            err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL,
+        return error_set(error_config(err), STATUS_FATAL,
                          "the database's URL cannot be read: write "
                          "postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE as libpq knows it, "
                          "a password's @ as %%40, its / as %%2F");

@@ -44,6 +44,13 @@ enum status error_set_native(struct error *err, enum status status, int native_c
     return status;
 }
 
+struct error *error_config(struct error *err)
+{
+    if (err != NULL && err->status == STATUS_OK)
+        err->exit_code = EX_CONFIG;
+    return err;
+}
+
 void error_prefix(struct error *err, const char *format, ...)
 {
     char place[ERROR_TEXT_SIZE / 2];

@@ -53,6 +53,10 @@ enum status error_set(struct error *err, enum status status, const char *format,
 enum status error_set_native(struct error *err, enum status status, int native_code,
                              const char *format, ...) PRINTF_LIKE(4, 5);
 
+/** Let the error that is set next, if it is the first, end the process with exit code 78: a
+ * configuration or a state that no restart cures. @return `err`. */
+struct error *error_config(struct error *err);
+
 #define ERROR_WHAT_SIZE 160
 
 /** Write the beginning of a statement on one line, for the error that it failed with. */

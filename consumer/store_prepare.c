@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sysexits.h>
 
 #define NAMES_SIZE_MAX ((size_t)1024 * 1024)
 
@@ -82,14 +81,6 @@ static enum status recorded_is_there(struct store *store, const char *recorded, 
     return status;
 }
 
-/* A restart cures none of these. */
-static struct error *refusal(struct error *err)
-{
-    if (err != NULL && err->status == STATUS_OK)
-        err->exit_code = EX_CONFIG;
-    return err;
-}
-
 static enum status check_moved(const struct preparing *self, size_t index, struct error *err)
 {
     const struct place *place = &self->places[index];
@@ -100,7 +91,7 @@ static enum status check_moved(const struct preparing *self, size_t index, struc
         if (status != STATUS_OK || !there)
             return status;
     }
-    return error_set(refusal(err), STATUS_FATAL,
+    return error_set(error_config(err), STATUS_FATAL,
                      "column \"%s\" of %s was kept in %s and would be in %s, but %" PRId64
                      " records of topic %s were read: what they said would be missing there. Put "
                      "the old name back; or rename it in the database too (ALTER TABLE ... RENAME) "
@@ -119,14 +110,14 @@ static enum status check_place(const struct preparing *self, size_t index, struc
     if (recorded && !place_is_recorded(place))
         return check_moved(self, index, err);
     if (!place->has_table)
-        return error_set(refusal(err), STATUS_FATAL,
+        return error_set(error_config(err), STATUS_FATAL,
                          "there is no table \"%s\" for %s, but %" PRId64
                          " records of topic %s were read: a new table would lack them. Give it the "
                          "name that the old one has, or restore it; apply into an empty database "
                          "to have them all; or create it by hand, for a copy that begins here",
                          place->table, schema->entity_type, self->read, topic);
     if (recorded && !place->has_column)
-        return error_set(refusal(err), STATUS_FATAL,
+        return error_set(error_config(err), STATUS_FATAL,
                          "table \"%s\" has lost the column \"%s\" of %s, but %" PRId64
                          " records of topic %s were read: a new column would lack what they said. "
                          "Give it back the name that it had, or restore it; apply into an empty "
@@ -168,7 +159,7 @@ enum status store_prepare(struct store *store, const struct mapping *mapping, bo
 
 enum status store_refuse_ddl(const struct error *ddl, struct error *err)
 {
-    return error_set_native(refusal(err), STATUS_FATAL, ddl->native_code,
+    return error_set_native(error_config(err), STATUS_FATAL, ddl->native_code,
                             "%.400s; let `keepstep init` do it with a role that may, and grant "
                             "what `keepstep init --print-sql` prints",
                             ddl->text);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #define OFFSETS_TIMEOUT_MS 5000
 #define OFFSETS_RECORD_MS  2000
@@ -45,9 +44,7 @@ enum status offsets_check_config(const struct config *config, struct error *err)
     if (status == STATUS_OK &&
         (rd_kafka_conf_get(conf, "bootstrap.servers", NULL, &size) != RD_KAFKA_CONF_OK ||
          size <= 1)) {
-        if (err != NULL && err->status == STATUS_OK)
-            err->exit_code = EX_CONFIG;
-        status = error_set(err, STATUS_FATAL,
+        status = error_set(error_config(err), STATUS_FATAL,
                            "kafka.bootstrap.servers is not set: no broker can be reached");
     }
     if (conf != NULL)

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sysexits.h>
 
 #define ADMIN_TIMEOUT_MS 10000
 #define TEXT_SIZE        512
@@ -18,9 +17,7 @@ static enum status kafka_topics_refuse(struct error *err, const struct config_en
     va_start(arguments, format);
     (void)vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    if (err != NULL && err->status == STATUS_OK)
-        err->exit_code = EX_CONFIG;
-    return error_set(err, STATUS_FATAL, "topic %s of publish.%s %s", entry->topic,
+    return error_set(error_config(err), STATUS_FATAL, "topic %s of publish.%s %s", entry->topic,
                      entry->entity_type, what);
 }
 

@@ -1,8 +1,6 @@
 /* Finds the outbox back end of a database URL. */
 #include "producer/outbox.h"
 
-#include <sysexits.h>
-
 const struct outbox_ops *outbox_find(const char *url)
 {
     static const struct outbox_ops *const back_ends[] = {&outbox_sqlite_ops, &outbox_postgresql_ops,
@@ -18,7 +16,6 @@ const struct outbox_ops *outbox_find(const char *url)
 
 enum status outbox_refuse_no_relay(struct error *err)
 {
-    if (err != NULL && err->status == STATUS_OK)
-        err->exit_code = EX_CONFIG;
-    return error_set(err, STATUS_FATAL, "the outbox has no relay row; run `keepstep init`");
+    return error_set(error_config(err), STATUS_FATAL,
+                     "the outbox has no relay row; run `keepstep init`");
 }

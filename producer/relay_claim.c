@@ -5,7 +5,6 @@
 #include "common/log.h"
 
 #include <stdio.h>
-#include <sysexits.h>
 
 #define EXCLUDED_MAX   64
 #define HEADER_FRAMING 8    /* lengths of a header's name and value, at most */
@@ -299,8 +298,7 @@ static enum status relay_release(struct relay *relay, struct error *err)
         return status;
     bool held = topic[0] != '\0';
     if (held && !relay_is_read(relay, topic)) {
-        err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL,
+        return error_set(error_config(err), STATUS_FATAL,
                          "a new incarnation publishes when the service's own agent has read what "
                          "topic %s had before, but apply: does not name it any more: put its entry "
                          "back, or publish all present rows over the log with `keepstep init "

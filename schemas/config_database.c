@@ -3,7 +3,6 @@
 #include "schemas/config_internal.h"
 
 #include <string.h>
-#include <sysexits.h>
 
 #define STARS        "***"
 #define URL_SIZE_MAX ((size_t)1024 * 1024)
@@ -59,9 +58,7 @@ enum status config_database_check(const char *url, const char *place, struct err
 {
     if (url == NULL || config_database_password(url, url).length == 0)
         return STATUS_OK;
-    if (err != NULL && err->status == STATUS_OK)
-        err->exit_code = EX_CONFIG;
-    return error_set(err, STATUS_FATAL,
+    return error_set(error_config(err), STATUS_FATAL,
                      "the database's URL holds a password, and %s is no place for one: put the "
                      "URL into a file of its own that database_file names, or into the "
                      "environment as KEEPSTEP_DATABASE, or leave the password to the client's own "
