@@ -27,6 +27,12 @@ static inline struct mariadb_parameter mariadb_text(struct slice text)
                                       .text = text};
 }
 
+/** NULL is SQL's NULL. */
+static inline struct mariadb_parameter mariadb_string(const char *text)
+{
+    return mariadb_text(slice_of(text));
+}
+
 static inline struct mariadb_parameter mariadb_bytes(struct slice bytes)
 {
     return (struct mariadb_parameter){.kind = bytes.data == NULL ? MARIADB_NULL : MARIADB_BYTES,

@@ -17,13 +17,11 @@ static enum status store_mariadb_meta(struct store *store, struct store_meta *re
     bool row = false;
 
     *ret_meta = (struct store_meta){0};
-    enum status status = store_mariadb_number(self, STATEMENT_META_READ,
-                                              PARAMETERS(mariadb_text(slice_of("schema_version"))),
-                                              0, &version, err);
+    enum status status = store_mariadb_number(
+        self, STATEMENT_META_READ, PARAMETERS(mariadb_string("schema_version")), 0, &version, err);
     if (status == STATUS_OK)
         status = store_mariadb_start(self, STATEMENT_META_READ,
-                                     PARAMETERS(mariadb_text(slice_of("copy_id"))), &statement,
-                                     &row, err);
+                                     PARAMETERS(mariadb_string("copy_id")), &statement, &row, err);
     if (status == STATUS_OK && row)
         mariadb_statement_copy(statement, 0, ret_meta->copy_id, sizeof ret_meta->copy_id);
     ret_meta->schema_version = (int)version;
@@ -65,7 +63,7 @@ static size_t fence_values(const struct fence *fence, struct mariadb_parameter *
         values[count++] = mariadb_bytes(slice_of(fence->stopped == NULL ? "" : fence->stopped));
     }
     values[count++] = mariadb_integer(clock_wall_us());
-    values[count++] = mariadb_text(slice_of(fence->topic));
+    values[count++] = mariadb_string(fence->topic);
     values[count++] = mariadb_integer(fence->partition);
     if (!fence->by_epoch_alone)
         values[count++] = mariadb_integer(fence->old_offset);
@@ -84,7 +82,7 @@ static enum status fences_judge(struct store_mariadb *self, const struct fence *
     size_t i = 0;
     for (; status == STATUS_OK && owned != 0 && i < count; i++)
         status = store_mariadb_number(self, STATEMENT_POSITION_OWNED,
-                                      PARAMETERS(mariadb_text(slice_of(fences[i].topic)),
+                                      PARAMETERS(mariadb_string(fences[i].topic),
                                                  mariadb_integer(fences[i].partition),
                                                  mariadb_integer(fences[i].epoch)),
                                       0, &owned, err);
@@ -123,8 +121,8 @@ static enum status store_mariadb_begin(struct store *store, const struct fence *
     struct store_mariadb *self = store_mariadb_of(store);
     enum status status = STATUS_OK;
     if (self->applying) /* a rollback could not clear it */
-        status = store_mariadb_run(self, STATEMENT_APPLYING,
-                                   PARAMETERS(mariadb_text(slice_of(NULL))), NULL, err);
+        status = store_mariadb_run(self, STATEMENT_APPLYING, PARAMETERS(mariadb_string(NULL)), NULL,
+                                   err);
     self->applying = status != STATUS_OK;
     self->in_transaction = true;
     for (size_t i = 0, taken = 0; status == STATUS_OK && i < count; i += taken)

@@ -234,8 +234,8 @@ static enum status column_check(struct store_mariadb *self, struct mapped_table 
     bool row = false;
     enum status status = store_mariadb_start(
         self, STATEMENT_CATALOGUE_COLUMN,
-        PARAMETERS(mariadb_text(slice_of(table->name)),
-                   mariadb_text(slice_of(store_mariadb_column_name(table->mapping, index)))),
+        PARAMETERS(mariadb_string(table->name),
+                   mariadb_string(store_mariadb_column_name(table->mapping, index))),
         &statement, &row, err);
     if (status != STATUS_OK)
         return status;
@@ -280,8 +280,8 @@ static enum status needed_check(struct store_mariadb *self, const struct mapped_
     char needed[STORE_NAME_SIZE] = "";
     bool row = false;
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_NEEDED,
-                                             PARAMETERS(mariadb_text(slice_of(table->name))),
-                                             &statement, &row, err);
+                                             PARAMETERS(mariadb_string(table->name)), &statement,
+                                             &row, err);
     while (status == STATUS_OK && row) {
         char name[STORE_NAME_SIZE];
         mariadb_statement_copy(statement, 0, name, sizeof name);
@@ -326,8 +326,8 @@ static enum status indexes_check(struct store_mariadb *self, struct mapped_table
     struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_INDEXES,
-                                             PARAMETERS(mariadb_text(slice_of(table->name))),
-                                             &statement, &row, err);
+                                             PARAMETERS(mariadb_string(table->name)), &statement,
+                                             &row, err);
     while (status == STATUS_OK && row) {
         char name[STORE_NAME_SIZE];
         mariadb_statement_copy(statement, 0, name, sizeof name);
@@ -359,7 +359,7 @@ static enum status cascade_check(struct store_mariadb *self, const struct mapped
     char name[STORE_NAME_SIZE] = "";
     char child[STORE_NAME_SIZE] = "";
     bool row = false;
-    struct mariadb_parameter table_name = mariadb_text(slice_of(table->name));
+    struct mariadb_parameter table_name = mariadb_string(table->name);
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_CASCADE,
                                              PARAMETERS(table_name, table_name), &statement, &row,
                                              err);
@@ -394,8 +394,7 @@ enum status store_mariadb_check(struct store_mariadb *self, struct mapped_table 
         status = cascade_check(self, table, err);
     if (status == STATUS_OK)
         status = store_mariadb_number(self, STATEMENT_CATALOGUE_INSERT_TRIGGERS,
-                                      PARAMETERS(mariadb_text(slice_of(table->name))), 0, &triggers,
-                                      err);
+                                      PARAMETERS(mariadb_string(table->name)), 0, &triggers, err);
     table->upserts = table->upserts && triggers == 0;
     return status;
 }

@@ -6,7 +6,7 @@
 static enum status look_read(struct look_pass *pass, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(pass->store);
-    struct mariadb_parameter type = mariadb_text(slice_of(pass->range->schema->entity_type));
+    struct mariadb_parameter type = mariadb_string(pass->range->schema->entity_type);
     struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status;

@@ -13,7 +13,7 @@ static enum status park_one(struct store_mariadb *self, struct parked_record *pa
     if (status == STATUS_OK)
         status = store_mariadb_run(
             self, STATEMENT_PARKED_ADD,
-            PARAMETERS(mariadb_text(slice_of(record->topic)), mariadb_integer(record->partition),
+            PARAMETERS(mariadb_string(record->topic), mariadb_integer(record->partition),
                        mariadb_integer(record->offset), mariadb_bytes(record->key),
                        mariadb_bytes(record->value), mariadb_bytes(headers),
                        mariadb_integer(parked->state), mariadb_bytes(reason),
@@ -149,7 +149,7 @@ static enum status superseded_keep(struct store_mariadb *self, const struct supe
             self, STATEMENT_SUPERSEDED_KEEP,
             PARAMETERS(mariadb_bytes(image->entity_type), mariadb_bytes(image->entity_key),
                        mariadb_bytes(image->entity_type), mariadb_bytes(image->entity_key),
-                       mariadb_text(slice_of(record->topic)), mariadb_integer(record->partition),
+                       mariadb_string(record->topic), mariadb_integer(record->partition),
                        mariadb_integer(record->offset), mariadb_bytes(record->key),
                        mariadb_bytes(record->value), mariadb_bytes(headers)),
             NULL, err);
@@ -175,7 +175,7 @@ enum status store_mariadb_superseded(struct store *store, enum superseded_edit e
     enum status status;
     if (edit == SUPERSEDED_NEXT)
         status = store_mariadb_start(self, STATEMENT_SUPERSEDED_NEXT,
-                                     PARAMETERS(mariadb_text(slice_of(image->record.topic)),
+                                     PARAMETERS(mariadb_string(image->record.topic),
                                                 mariadb_integer(image->record.partition),
                                                 mariadb_integer(image->record.offset)),
                                      &statement, &row, err);

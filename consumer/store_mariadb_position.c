@@ -15,8 +15,8 @@ static enum status load_sequences(struct store_mariadb *self, struct partition_s
     bool row = false;
     enum status status = store_mariadb_start(
         self, STATEMENT_SEQUENCE_READ,
-        PARAMETERS(mariadb_text(slice_of(state->topic)), mariadb_integer(state->partition)),
-        &statement, &row, err);
+        PARAMETERS(mariadb_string(state->topic), mariadb_integer(state->partition)), &statement,
+        &row, err);
     while (status == STATUS_OK && row) {
         struct store_row current = store_mariadb_row(statement);
         status = store_row_add_sequence(&current, state, err);
@@ -34,8 +34,8 @@ static enum status load_blocked(struct store_mariadb *self, struct partition_sta
     bool row = false;
     enum status status = store_mariadb_start(
         self, STATEMENT_BLOCKED_READ,
-        PARAMETERS(mariadb_text(slice_of(state->topic)), mariadb_integer(state->partition)),
-        &statement, &row, err);
+        PARAMETERS(mariadb_string(state->topic), mariadb_integer(state->partition)), &statement,
+        &row, err);
     while (status == STATUS_OK && row) {
         struct store_row current = store_mariadb_row(statement);
         status = store_row_add_blocked(&current, state, err);
@@ -57,8 +57,8 @@ static enum status load_state(struct store_mariadb *self, struct partition_state
     if (status == STATUS_OK)
         status = store_mariadb_start(
             self, STATEMENT_PARKED_COUNT,
-            PARAMETERS(mariadb_text(slice_of(state->topic)), mariadb_integer(state->partition)),
-            &statement, &row, err);
+            PARAMETERS(mariadb_string(state->topic), mariadb_integer(state->partition)), &statement,
+            &row, err);
     if (status != STATUS_OK)
         return status;
     struct store_row counts = store_mariadb_row(statement);
@@ -75,8 +75,7 @@ static enum status position_read(struct store_mariadb *self, const char *topic, 
     bool row = false;
     enum status status = store_mariadb_start(
         self, STATEMENT_POSITION_READ,
-        PARAMETERS(mariadb_text(slice_of(topic)), mariadb_integer(partition)), &statement, &row,
-        err);
+        PARAMETERS(mariadb_string(topic), mariadb_integer(partition)), &statement, &row, err);
     if (status != STATUS_OK)
         return status;
     if (row) {
@@ -145,9 +144,8 @@ static enum status position_take(struct store_mariadb *self, const struct partit
     struct mariadb_parameter next_offset = mariadb_integer(state->next_offset);
     enum status status = store_mariadb_run(
         self, STATEMENT_POSITION_TAKE,
-        PARAMETERS(mariadb_text(slice_of(state->topic)), mariadb_integer(state->partition),
-                   next_offset, next_offset, mariadb_text(slice_of(state->token)),
-                   mariadb_text(slice_of(state->cluster_id)),
+        PARAMETERS(mariadb_string(state->topic), mariadb_integer(state->partition), next_offset,
+                   next_offset, mariadb_string(state->token), mariadb_string(state->cluster_id),
                    mariadb_integer(state->partition_count), mariadb_integer(state->partial),
                    mariadb_integer(clock_wall_us())),
         NULL, err);
@@ -189,7 +187,7 @@ enum status store_mariadb_write_ranges(struct store_mariadb *self, struct error 
         struct mariadb_parameter *row = &values[i * COLUMNS];
         row[0] = mariadb_bytes(slice_of(state->source));
         row[1] = mariadb_bytes(slice_of(state->incarnation));
-        row[2] = mariadb_text(slice_of(range->topic));
+        row[2] = mariadb_string(range->topic);
         row[3] = mariadb_integer(range->partition);
         row[4] = mariadb_integer((int64_t)state->base);
         row[5] = mariadb_integer((int64_t)state->last);

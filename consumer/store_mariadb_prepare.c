@@ -158,8 +158,8 @@ static enum status table_exists(struct store_mariadb *self, const struct mapped_
     char type[64] = "";
     char engine[64] = "";
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_TABLE,
-                                             PARAMETERS(mariadb_text(slice_of(table->name))),
-                                             &statement, ret_exists, err);
+                                             PARAMETERS(mariadb_string(table->name)), &statement,
+                                             ret_exists, err);
     if (status != STATUS_OK)
         return status;
     if (*ret_exists) {
@@ -376,14 +376,13 @@ static enum status table_adopt(struct store_mariadb *self, struct mapped_table *
 
 static enum status place_read(struct store_mariadb *self, struct place *place, struct error *err)
 {
-    struct mariadb_parameter table = mariadb_text(slice_of(place->table));
+    struct mariadb_parameter table = mariadb_string(place->table);
     struct mariadb_statement *statement = NULL;
     bool row = false;
-    enum status status = store_mariadb_start(self, STATEMENT_PLACE_READ,
-                                             PARAMETERS(table, table,
-                                                        mariadb_text(slice_of(place->column)),
-                                                        mariadb_text(slice_of(place->key))),
-                                             &statement, &row, err);
+    enum status status = store_mariadb_start(
+        self, STATEMENT_PLACE_READ,
+        PARAMETERS(table, table, mariadb_string(place->column), mariadb_string(place->key)),
+        &statement, &row, err);
     if (status != STATUS_OK)
         return status;
     struct store_row current = store_mariadb_row(statement);
@@ -402,10 +401,10 @@ enum status store_mariadb_places(struct store *store, struct place *places, size
         if (!record)
             status = place_read(self, &places[i], err);
         else if (!place_is_recorded(&places[i]))
-            status = store_mariadb_run(self, anew ? STATEMENT_META_ADD : STATEMENT_META_SET,
-                                       PARAMETERS(mariadb_text(slice_of(places[i].key)),
-                                                  mariadb_text(slice_of(places[i].name))),
-                                       NULL, err);
+            status = store_mariadb_run(
+                self, anew ? STATEMENT_META_ADD : STATEMENT_META_SET,
+                PARAMETERS(mariadb_string(places[i].key), mariadb_string(places[i].name)), NULL,
+                err);
     }
     if (status == STATUS_OK && record)
         status = mariadb_session_execute(self->session, "COMMIT", err);

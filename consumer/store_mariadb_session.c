@@ -36,9 +36,9 @@ static enum status install(struct store_mariadb *self, bool new_copy, struct err
     uuid_v7(uuid);
     enum status status = install_tables(self, err);
     if (status == STATUS_OK)
-        status = store_mariadb_run(
-            self, new_copy ? STATEMENT_META_SET : STATEMENT_META_ADD,
-            PARAMETERS(mariadb_text(slice_of("copy_id")), mariadb_text(slice_of(uuid))), NULL, err);
+        status = store_mariadb_run(self, new_copy ? STATEMENT_META_SET : STATEMENT_META_ADD,
+                                   PARAMETERS(mariadb_string("copy_id"), mariadb_string(uuid)),
+                                   NULL, err);
     if (status == STATUS_OK)
         status = mariadb_session_execute(self->session, "COMMIT", err);
     return status;
@@ -52,8 +52,8 @@ static enum status check_version(struct store_mariadb *self, struct error *err)
                                               &tables, err);
     if (status == STATUS_OK && tables > 0)
         status = store_mariadb_number(self, STATEMENT_META_READ,
-                                      PARAMETERS(mariadb_text(slice_of("schema_version"))), 0,
-                                      &version, err);
+                                      PARAMETERS(mariadb_string("schema_version")), 0, &version,
+                                      err);
     if (status != STATUS_OK)
         return status;
     if (version > SCHEMA_VERSION)
@@ -120,7 +120,7 @@ void store_mariadb_rollback(struct store *store)
         mariadb_statement_end(self->statements[i]);
     mariadb_session_rollback(self->session);
     if (self->applying &&
-        store_mariadb_run(self, STATEMENT_APPLYING, PARAMETERS(mariadb_text(slice_of(NULL))), NULL,
+        store_mariadb_run(self, STATEMENT_APPLYING, PARAMETERS(mariadb_string(NULL)), NULL,
                           &ignored) == STATUS_OK)
         self->applying = false;
 }

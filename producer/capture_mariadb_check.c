@@ -37,7 +37,7 @@ static enum status check_ask(const struct check *check, const char *sql, bool *r
                              struct error *err)
 {
     struct mariadb_statement *statement = NULL;
-    struct mariadb_parameter name = mariadb_text(slice_of(check->entry->table));
+    struct mariadb_parameter name = mariadb_string(check->entry->table);
     enum status status = mariadb_statement_new(check->session, "catalogue", sql, &statement, err);
     if (status == STATUS_OK)
         status = mariadb_statement_query(statement, &name, 1, ret_row, err);
@@ -115,7 +115,7 @@ static enum status check_column(struct check *check, const char *name, const cha
 static enum status check_columns(struct check *check, struct error *err)
 {
     struct mariadb_statement *statement = NULL;
-    struct mariadb_parameter table = mariadb_text(slice_of(check->entry->table));
+    struct mariadb_parameter table = mariadb_string(check->entry->table);
     bool row = true;
     enum status status = mariadb_statement_new(check->session, "catalogue", SQL_CHECK_COLUMNS,
                                                &statement, err);

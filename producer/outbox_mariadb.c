@@ -114,7 +114,7 @@ static enum status outbox_mariadb_take_lease(struct outbox *outbox, int64_t dura
     lease.until_us = now + duration_us;
     lease.epoch++;
     (void)snprintf(lease.holder, sizeof lease.holder, "%s", self->instance);
-    const struct mariadb_parameter values[] = {mariadb_text(slice_of(self->instance)),
+    const struct mariadb_parameter values[] = {mariadb_string(self->instance),
                                                mariadb_integer(lease.until_us)};
     status = outbox_mariadb_run(self, TAKE_LEASE, values, 2, NULL, err);
 out:
@@ -246,7 +246,7 @@ static enum status outbox_mariadb_claim_types(struct outbox_mariadb *self,
         if (known < types)
             continue;
         values[types * 2] = mariadb_text(rows[i].entity_type);
-        values[types * 2 + 1] = mariadb_text(slice_of(rows[i].topic));
+        values[types * 2 + 1] = mariadb_string(rows[i].topic);
         types++;
     }
     return outbox_mariadb_run_rows(self, CLAIM_TYPE, values, 2, types, NULL, err);
@@ -259,10 +259,10 @@ static enum status outbox_mariadb_claim_partitions(struct outbox_mariadb *self,
 {
     for (size_t i = 0; i < count; i++) {
         struct mariadb_parameter *row = &values[i * 4];
-        row[0] = mariadb_text(slice_of(partitions[i].topic));
+        row[0] = mariadb_string(partitions[i].topic);
         row[1] = mariadb_integer(partitions[i].partition);
         row[2] = mariadb_integer((int64_t)partitions[i].last_sequence);
-        row[3] = mariadb_text(slice_of(partitions[i].last_id));
+        row[3] = mariadb_string(partitions[i].last_id);
     }
     return outbox_mariadb_run_rows(self, CLAIM_PARTITION, values, 4, count, NULL, err);
 }
@@ -302,10 +302,10 @@ static enum status outbox_mariadb_acknowledge(struct outbox *outbox, const struc
     for (size_t i = 0; i < count; i++) {
         const struct relay_partition *partition = &partitions[i];
         struct mariadb_parameter *row = &values[i * COLUMNS];
-        row[0] = mariadb_text(slice_of(partition->topic));
+        row[0] = mariadb_string(partition->topic);
         row[1] = mariadb_integer(partition->partition);
         row[2] = row[4] = mariadb_integer((int64_t)partition->acknowledged_sequence);
-        row[3] = row[6] = mariadb_text(slice_of(partition->acknowledged_id));
+        row[3] = row[6] = mariadb_string(partition->acknowledged_id);
         row[5] = mariadb_integer(partition->acknowledged_offset);
     }
     enum status status = outbox_mariadb_begin_fenced(self, lease, err);
@@ -320,9 +320,8 @@ static enum status outbox_mariadb_set_aside(struct outbox *outbox, const struct 
                                             struct error *err)
 {
     struct outbox_mariadb *self = outbox_mariadb_of(outbox);
-    const struct mariadb_parameter values[] = {mariadb_text(slice_of(reason)),
-                                               mariadb_text(row->entity_key),
-                                               mariadb_integer(row->position)};
+    const struct mariadb_parameter values[] = {
+        mariadb_string(reason), mariadb_text(row->entity_key), mariadb_integer(row->position)};
     enum status status = outbox_mariadb_begin_fenced(self, lease, err);
     if (status == STATUS_OK)
         status = outbox_mariadb_run(self, SET_ASIDE, values, 3, NULL, err);

@@ -54,11 +54,11 @@ static enum status outbox_mariadb_look(struct outbox_mariadb *self, enum outbox_
     clock_format_utc(clock_wall_us(), now);
     before[strlen(before) - 1] = '\0'; /* MariaDB knows no Z */
     now[strlen(now) - 1] = '\0';
-    values[count++] = mariadb_text(slice_of(before));
+    values[count++] = mariadb_string(before);
     if (which == PURGE_LOOK_APPLIED)
         values[count++] = mariadb_text(purge->read_topics);
-    values[count++] = mariadb_text(slice_of(before));
-    values[count++] = mariadb_text(slice_of(now));
+    values[count++] = mariadb_string(before);
+    values[count++] = mariadb_string(now);
     values[count++] = mariadb_integer(self->purged_to);
     values[count++] = mariadb_integer(LOOK_ROWS_MAX);
     enum status status = outbox_mariadb_statement(self, which, &statement, err);

@@ -80,7 +80,7 @@ static enum status source_mariadb_find(struct source *source, const char *sql, c
                                        struct mariadb_statement **ret_statement, bool *ret_row,
                                        struct error *err)
 {
-    struct mariadb_parameter value = mariadb_text(slice_of(name));
+    struct mariadb_parameter value = mariadb_string(name);
     enum status status = mariadb_statement_new(source_mariadb_of(source)->session, "outbox", sql,
                                                ret_statement, err);
     if (status == STATUS_OK)
@@ -175,8 +175,8 @@ static void source_mariadb_grants(const struct config *config, struct buffer *ou
 static enum status source_mariadb_identify(struct source *source, const char *service,
                                            const char *incarnation, struct error *err)
 {
-    const struct mariadb_parameter values[] = {mariadb_text(slice_of(service)),
-                                               mariadb_text(slice_of(incarnation))};
+    const struct mariadb_parameter values[] = {mariadb_string(service),
+                                               mariadb_string(incarnation)};
     return mariadb_statement_once(source_mariadb_of(source)->session, "outbox", SQL_INSERT_RELAY,
                                   values, 2, NULL, err);
 }
@@ -196,8 +196,8 @@ static enum status source_mariadb_restart(struct source *source, const char *ser
         SQL_FORWARD_FORGET,      SQL_FORWARD_WAIT,       SQL_RESTART_DROP_ACKNOWLEDGED,
         SQL_RESTART_UNCLAIM,     SQL_RESTART_PARTITIONS, SQL_RESTART_EXISTING,
         SQL_RESTART_EXISTING_KEY};
-    const struct mariadb_parameter values[] = {mariadb_text(slice_of(service)),
-                                               mariadb_text(slice_of(incarnation))};
+    const struct mariadb_parameter values[] = {mariadb_string(service),
+                                               mariadb_string(incarnation)};
     MYSQL *session = source_mariadb_of(source)->session;
     uint64_t dropped = 0;
     enum status status = source_mariadb_create_notes(source, err);
@@ -255,8 +255,8 @@ static enum status source_mariadb_note_in_log(struct source *base, struct slice 
 static enum status source_mariadb_note_log_end(struct source *source, const char *topic,
                                                int32_t partition, int64_t end, struct error *err)
 {
-    const struct mariadb_parameter values[] = {mariadb_text(slice_of(topic)),
-                                               mariadb_integer(partition), mariadb_integer(end)};
+    const struct mariadb_parameter values[] = {mariadb_string(topic), mariadb_integer(partition),
+                                               mariadb_integer(end)};
     enum status status = source_mariadb_create_notes(source, err);
     if (status == STATUS_OK)
         status = mariadb_statement_once(source_mariadb_of(source)->session, "outbox",

@@ -3,7 +3,6 @@
 #include "producer_mariadb_sql.h"
 
 #include <stdlib.h>
-#include <sysexits.h>
 
 #define SQL_SIZE_MAX    ((size_t)4 * 1024 * 1024)
 #define CHUNK_BYTES_MAX ((size_t)64 * 1024 * 1024)
@@ -17,7 +16,7 @@ enum status source_mariadb_progress(struct source *source, const char *entity_ty
                                     struct source_progress *ret_progress, struct error *err)
 {
     struct mariadb_statement *statement = NULL;
-    struct mariadb_parameter value = mariadb_text(slice_of(entity_type));
+    struct mariadb_parameter value = mariadb_string(entity_type);
     bool row = false;
     *ret_progress = (struct source_progress){0};
     enum status status = mariadb_statement_new(source_mariadb_of(source)->session, "outbox",
@@ -62,7 +61,7 @@ static enum status chunk_parameters(struct chunk *chunk, size_t limit,
                                     struct error *err)
 {
     struct mariadb_statement *statement = NULL;
-    struct mariadb_parameter type = mariadb_text(slice_of(chunk->table->entry->entity_type));
+    struct mariadb_parameter type = mariadb_string(chunk->table->entry->entity_type);
     size_t keys = chunk->table->schema->key_count;
     size_t found = 0;
     bool row = true;
@@ -97,9 +96,7 @@ static enum status chunk_parameters(struct chunk *chunk, size_t limit,
 /* The server's CONCAT() is NULL where it would grow larger than a message. */
 static enum status chunk_no_text(const struct chunk *chunk, struct slice key, struct error *err)
 {
-    if (err != NULL && err->status == STATUS_OK)
-        err->exit_code = EX_CONFIG;
-    return error_set(err, STATUS_FATAL,
+    return error_set(error_config(err), STATUS_FATAL,
                      "table %s: the row %.*s cannot be written as JSON, as a row cannot that is "
                      "larger than the server's max_allowed_packet: raise that",
                      chunk->table->entry->table, SLICE_ARGS(key));
@@ -186,7 +183,7 @@ static enum status chunk_rows(MYSQL *session, const char *sql,
 static enum status chunk_write(struct chunk *chunk, bool done, struct error *err)
 {
     size_t keys = chunk->count > 0 ? chunk->table->schema->key_count : 0;
-    struct mariadb_parameter type = mariadb_text(slice_of(chunk->table->entry->entity_type));
+    struct mariadb_parameter type = mariadb_string(chunk->table->entry->entity_type);
     const struct mariadb_parameter progress[] = {mariadb_integer((int64_t)chunk->count),
                                                  mariadb_integer(done), type};
     struct mariadb_parameter *places = arena_alloc(&chunk->arena, (keys + 1) * 3 * sizeof *places);
@@ -214,7 +211,7 @@ static enum status source_mariadb_chunk_once(struct source *source,
                                              struct error *err)
 {
     struct chunk chunk = {.session = source_mariadb_of(source)->session, .table = table};
-    struct mariadb_parameter type = mariadb_text(slice_of(table->entry->entity_type));
+    struct mariadb_parameter type = mariadb_string(table->entry->entity_type);
     struct source_progress progress = {0};
     arena_init(&chunk.arena, CHUNK_BYTES_MAX);
     enum status status = source_mariadb_begin(source, err);
