@@ -1,6 +1,7 @@
 /* librdkafka: configuration, errors by what they mean for the caller, and its log in ours. */
 #include "common/kafka_client.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <stdio.h>
@@ -187,6 +188,42 @@ out:
         rd_kafka_metadata_destroy(metadata);
     rd_kafka_topic_destroy(named);
     return status;
+}
+
+/* Asks for the offset that a logical one stands for. */
+static rd_kafka_resp_err_t kafka_offset_of(rd_kafka_t *handle, const char *topic, int32_t partition,
+                                           int64_t logical, int timeout_ms, int64_t *ret_offset)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *asked = rd_kafka_topic_partition_list_add(list, topic, partition);
+    asked->offset = logical;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(handle, list, timeout_ms);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = asked->err;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && asked->offset < 0)
+        code = RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
+    *ret_offset = asked->offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    return code;
+}
+
+enum status kafka_partition_bounds(rd_kafka_t *handle, const char *topic, int32_t partition,
+                                   int timeout_ms, int64_t *ret_first, int64_t *ret_end,
+                                   struct error *err)
+{
+    int64_t until = clock_monotonic_us() + (int64_t)timeout_ms * 1000;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (ret_first != NULL)
+        code = kafka_offset_of(handle, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms,
+                               ret_first);
+    int64_t left_ms = (until - clock_monotonic_us()) / 1000;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = kafka_offset_of(handle, topic, partition, RD_KAFKA_OFFSET_END,
+                               left_ms < 0 ? 0 : (int)left_ms, ret_end);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return STATUS_OK;
+    return error_set_native(err, kafka_error_status(code), (int)code, "%s [%d]: its ends: %s",
+                            topic, (int)partition, rd_kafka_err2str(code));
 }
 
 bool kafka_is_mock(const char *cluster_id)

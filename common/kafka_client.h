@@ -36,6 +36,15 @@ enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int time
                                  char *ret_cluster_id, size_t size, int32_t *ret_partitions,
                                  struct error *err) MUST_CHECK;
 
+/** First offset of a partition's log and the one behind its last record (behind its last stable one
+ * with the handle's isolation.level read_committed), waiting at most timeout_ms, which
+ * rd_kafka_query_watermark_offsets() does not keep: it waits for an answer however long.
+ * @param ret_first  may be NULL: not asked for.
+ * @return OK; RETRY; STOP (no such partition); FATAL. */
+enum status kafka_partition_bounds(rd_kafka_t *handle, const char *topic, int32_t partition,
+                                   int timeout_ms, int64_t *ret_first, int64_t *ret_end,
+                                   struct error *err) MUST_CHECK;
+
 /** What of a topic's settings the rules ask for. */
 struct kafka_topic_settings {
     int64_t retention_ms;    /* -1: its records stay for ever */

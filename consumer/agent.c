@@ -202,7 +202,7 @@ static enum status agent_poll(struct agent *agent, struct error *err)
     if (agent->backoff_us > 0)
         status = agent_poll_paused(agent, err);
     int timeout_ms = agent->batch.count == 0 ? AGENT_POLL_MS : 0;
-    if (agent->retrying)
+    if (agent->retrying && agent->batch.count > 0)
         return status;
     while (status == STATUS_OK && !batch_is_full(&agent->batch)) {
         status = feed_poll(agent->feed, timeout_ms, &event, err);
@@ -338,8 +338,6 @@ static enum status agent_follow_reload(struct agent *agent, struct error *err)
         if (status == STATUS_OK)
             applier_seen_reload(agent->applier, i);
     }
-    if (agent->batch.count == 0)
-        agent->retrying = false;
     return status;
 }
 

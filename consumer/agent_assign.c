@@ -184,6 +184,9 @@ static enum status agent_check_topic(struct agent *agent, const struct partition
     if (feed_loses_numbers(agent->feed, state->topic))
         return error_set(err, STATUS_STOP,
                          "the topic is compacted, which makes gaps: set cleanup.policy=delete");
+    if (count == 0) /* it has an end, and was not there a moment ago */
+        return error_set(err, STATUS_RETRY, "the broker that was asked does not know topic '%s'",
+                         state->topic);
     enum status status = agent_known_count(agent, state, &known, err);
     if (status == STATUS_OK && known != 0 && known != count)
         status = error_set(err, STATUS_STOP,

@@ -61,7 +61,6 @@ void agent_measure_lag(struct agent *agent)
     struct error failed = ERROR_INIT;
     struct applier_partition partition;
     int64_t now = clock_monotonic_us();
-    int64_t low = 0;
     int64_t stable = -1;
     if (now < agent->next_lag_us || agent->partition_count == 0)
         return;
@@ -69,7 +68,7 @@ void agent_measure_lag(struct agent *agent)
     agent->next_lag_index = (agent->next_lag_index + 1) % agent->partition_count;
     if (!applier_partition(agent->applier, agent->next_lag_index, &partition))
         return;
-    if (feed_watermarks(agent->feed, partition.topic, partition.partition, LAG_TIMEOUT_MS, &low,
+    if (feed_watermarks(agent->feed, partition.topic, partition.partition, LAG_TIMEOUT_MS, NULL,
                         &stable, &failed) != STATUS_OK)
         stable = -1;
     agent_note_log_end(agent, partition.topic, partition.partition, stable);

@@ -19,9 +19,11 @@
 #define FEED_FETCH_BYTES "2097152"
 #define FEED_PART_BYTES                                                                            \
     "262144" /* so that a batch has some of every partition: neighbouring rows */
-#define FEED_CUT_OFF_US   (INT64_C(60) * 1000 * 1000)
-#define FEED_REFILL_COUNT 2000
-#define FEED_REFILL_BYTES ((size_t)1 << 20)
+#define FEED_LEAVE_US      (INT64_C(5) * 1000 * 1000)
+#define FEED_LEAVE_POLL_MS 20
+#define FEED_CUT_OFF_US    (INT64_C(60) * 1000 * 1000)
+#define FEED_REFILL_COUNT  2000
+#define FEED_REFILL_BYTES  ((size_t)1 << 20)
 
 struct feed_settings {
     struct kafka_property list[FEED_PROPERTIES_MAX];
@@ -231,6 +233,20 @@ enum status feed_open(const struct feed_options *options, struct feed **ret_feed
     return STATUS_OK;
 }
 
+/** rd_kafka_consumer_close() would wait for what was asked of a broker that answers nothing. */
+static void feed_leave(struct feed *feed)
+{
+    int64_t until = clock_monotonic_us() + FEED_LEAVE_US;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(feed->handle);
+    rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(feed->handle, queue);
+    while (failed == NULL && !rd_kafka_consumer_closed(feed->handle) &&
+           clock_monotonic_us() < until)
+        (void)rd_kafka_queue_poll_callback(queue, FEED_LEAVE_POLL_MS);
+    if (failed != NULL)
+        rd_kafka_error_destroy(failed);
+    rd_kafka_queue_destroy(queue);
+}
+
 void feed_close(struct feed *feed)
 {
     if (feed == NULL)
@@ -241,8 +257,8 @@ void feed_close(struct feed *feed)
     if (feed->handle != NULL) {
         if (feed->pending != FEED_NONE)
             (void)rd_kafka_assign(feed->handle, NULL);
-        (void)rd_kafka_consumer_close(feed->handle);
-        rd_kafka_destroy(feed->handle);
+        feed_leave(feed);
+        rd_kafka_destroy_flags(feed->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
     rd_kafka_topic_partition_list_destroy(feed->topics);
     free(feed->described);

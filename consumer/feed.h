@@ -110,7 +110,7 @@ enum status feed_committed(struct feed *feed, const char *topic, int32_t partiti
                            int64_t *ret_offset, char ret_metadata[static FEED_METADATA_SIZE],
                            struct error *err) MUST_CHECK;
 
-/** Ask the broker for the first offset and the last stable one. */
+/** Ask the broker for the first offset (ret_low may be NULL) and the last stable one. */
 enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
                             int64_t *ret_low, int64_t *ret_stable, struct error *err) MUST_CHECK;
 

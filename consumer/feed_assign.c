@@ -220,7 +220,6 @@ void feed_refill(struct feed *feed)
 enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
                             int64_t *ret_low, int64_t *ret_stable, struct error *err)
 {
-    return feed_check(rd_kafka_query_watermark_offsets(feed->handle, topic, partition, ret_low,
-                                                       ret_stable, timeout_ms),
-                      "watermarks", err);
+    return kafka_partition_bounds(feed->handle, topic, partition, timeout_ms, ret_low, ret_stable,
+                                  err);
 }

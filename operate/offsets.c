@@ -112,10 +112,8 @@ enum status offsets_partition_count(struct offsets *offsets, const char *topic, 
 enum status offsets_ends(struct offsets *offsets, const char *topic, int32_t partition,
                          int64_t *ret_first, int64_t *ret_end, struct error *err)
 {
-    /* With read_committed the high one of the two is the last stable offset. */
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        offsets->handle, topic, partition, ret_first, ret_end, OFFSETS_TIMEOUT_MS);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : offsets_fail(code, topic, err);
+    return kafka_partition_bounds(offsets->handle, topic, partition, OFFSETS_TIMEOUT_MS, ret_first,
+                                  ret_end, err);
 }
 
 enum status offsets_committed(struct offsets *offsets, const char *topic, int32_t partition,

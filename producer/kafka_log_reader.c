@@ -56,11 +56,10 @@ static enum status log_reader_range(struct log_reader *reader, size_t index,
 {
     struct log_range *range = &reader->ranges[index];
     int64_t low = 0;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        reader->handle, range->topic, range->partition, &low, &range->end, QUERY_TIMEOUT_MS);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return error_set_native(err, STATUS_RETRY, (int)code, "%s [%d]: %s", range->topic,
-                                (int)range->partition, rd_kafka_err2str(code));
+    enum status status = kafka_partition_bounds(reader->handle, range->topic, range->partition,
+                                                QUERY_TIMEOUT_MS, &low, &range->end, err);
+    if (status != STATUS_OK)
+        return err->status = STATUS_RETRY;
     if (range->from >= range->end && range->from >= 0) {
         if (err != NULL)
             err->exit_code = EX_CONFIG;

@@ -1,0 +1,72 @@
+/* A broker that takes connections and answers nothing: a host that hangs, a network that drops. */
+#include "tests/support/sidecar.h"
+
+#include <unistd.h>
+
+#define PUBLISH_ITEMS  "publish:\n  item: {table: items, partitions: 2}\n"
+#define APPLY_ITEMS    "apply:\n  item: {table: items, partitions: 2}\n"
+#define ASKED_AGAIN_US 4000000  /* by then the agent has asked for the ends of its log */
+#define SESSION_US     13000000 /* the group's session timeout is 10 s */
+
+struct services {
+    struct kafka *kafka;
+    struct sidecar shop;
+    struct sidecar billing;
+};
+
+static void begin(struct services *services)
+{
+    services->kafka = kafka_start();
+    services->shop = sidecar_make(services->kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    services->billing = sidecar_make(services->kafka, "billing", NULL, APPLY_ITEMS);
+    sidecar_begin(&services->shop);
+    sidecar_begin(&services->billing);
+    (void)sqlite_text(services->shop.database, "INSERT INTO items VALUES(1,'a',1),(2,'b',2)");
+    sidecar_assert_equal(&services->shop, &services->billing, "items", 30000);
+}
+
+static void services_end_while_the_broker_is_frozen(void **state)
+{
+    (void)state;
+    struct services services;
+    begin(&services);
+    kafka_pause(services.kafka);
+    (void)sqlite_text(services.shop.database, "INSERT INTO items VALUES(3,'c',3)");
+    (void)usleep(ASKED_AGAIN_US);
+    sidecar_stop(&services.billing);
+    sidecar_stop(&services.shop);
+    kafka_continue(services.kafka);
+    sidecar_start(&services.shop, NULL);
+    sidecar_start(&services.billing, NULL);
+    sidecar_assert_equal(&services.shop, &services.billing, "items", 60000);
+    sidecar_stop(&services.billing);
+    sidecar_stop(&services.shop);
+}
+
+static void copies_go_on_after_a_freeze_longer_than_their_sessions(void **state)
+{
+    (void)state;
+    struct services services;
+    begin(&services);
+    struct sidecar late = sidecar_make(services.kafka, "late", NULL, APPLY_ITEMS);
+    sidecar_init(&late, NULL);
+    kafka_pause(services.kafka);
+    sidecar_start(&late, NULL);
+    (void)sqlite_text(services.shop.database, "INSERT INTO items VALUES(3,'c',3),(4,'d',4)");
+    (void)usleep(SESSION_US);
+    kafka_continue(services.kafka);
+    sidecar_assert_equal(&services.shop, &services.billing, "items", 60000);
+    sidecar_assert_equal(&services.shop, &late, "items", 60000);
+    sidecar_stop(&late);
+    sidecar_stop(&services.billing);
+    sidecar_stop(&services.shop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(services_end_while_the_broker_is_frozen, 180),
+        TEST_WITH_LIMIT(copies_go_on_after_a_freeze_longer_than_their_sessions, 240),
+    };
+    return TEST_RUN(tests);
+}
