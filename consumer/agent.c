@@ -28,22 +28,6 @@ void agent_set_state(struct agent *agent, enum agent_state state)
     atomic_store(&agent->metrics->ready, state == AGENT_APPLYING);
 }
 
-static enum status agent_add_topics(struct agent *agent, struct error *err)
-{
-    agent->topics = calloc(agent->mapping_count + 1, sizeof *agent->topics);
-    if (agent->topics == NULL)
-        return error_set(err, STATUS_FATAL, "no memory for the agent");
-    for (size_t i = 0; i < agent->mapping_count; i++) {
-        const char *topic = agent->mappings[i].entry->topic;
-        bool known = false;
-        for (size_t j = 0; j < agent->topic_count; j++)
-            known = known || strcmp(agent->topics[j], topic) == 0;
-        if (!known)
-            agent->topics[agent->topic_count++] = topic;
-    }
-    return STATUS_OK;
-}
-
 enum status agent_new(const struct agent_options *options, struct agent **ret_agent,
                       struct error *err)
 {
@@ -375,6 +359,7 @@ static const struct agent_step agent_steps[] = {
     {"check revisions", agent_check_revisions},
     {"prune", agent_prune},
     {"look at the group", agent_check_beside},
+    {"look for topics", agent_look_for_topics},
 };
 
 static void agent_back_off(struct agent *agent, const char *step, const struct error *err)
@@ -402,10 +387,7 @@ static enum status agent_connect(struct agent *agent, struct error *err)
                                 .copy_id = applier_copy_id(agent->applier),
                                 .topics = agent->topics,
                                 .topic_count = agent->topic_count};
-    status = feed_open(&feed, &agent->feed, err);
-    if (status == STATUS_STOP)
-        err->status = STATUS_RETRY; /* the topic may come */
-    return status == STATUS_STOP ? STATUS_RETRY : status;
+    return feed_open(&feed, &agent->feed, err);
 }
 
 static enum status agent_connect_patiently(struct agent *agent, struct error *err)

@@ -1,4 +1,4 @@
-/* What agent.c, agent_assign.c and agent_lag.c share. */
+/* What agent.c, agent_assign.c, agent_lag.c and agent_topics.c share. */
 #ifndef CONSUMER_AGENT_INTERNAL_H
 #define CONSUMER_AGENT_INTERNAL_H
 
@@ -39,6 +39,8 @@ struct agent {
     int64_t next_lag_us;
     int64_t next_hint_us;
     int64_t next_beside_us;
+    int64_t next_topics_us;
+    int64_t topics_wait_us; /* between two looks for a topic; 0: none is missing */
     size_t next_lag_index;
     size_t next_beside_index;
 };
@@ -79,5 +81,14 @@ void agent_note_applied(struct agent *agent);
 
 /** Ask for one partition's last stable offset, if it is time; without an answer it is unknown. */
 void agent_measure_lag(struct agent *agent);
+
+/* agent_topics.c */
+
+/** Each topic once, whatever the number of types in it. */
+enum status agent_add_topics(struct agent *agent, struct error *err) MUST_CHECK;
+
+/** Where a topic did not exist and does now, join the group again with it: the types of the other
+ * topics do not wait for it. @return OK; FATAL as feed_open(). */
+enum status agent_look_for_topics(struct agent *agent, struct error *err) MUST_CHECK;
 
 #endif

@@ -44,6 +44,7 @@ struct agent_metrics {
     atomic_llong last_progress_us; /* wall clock */
     atomic_int state;              /* enum agent_state */
     atomic_bool ready;
+    atomic_size_t topics_missing;
     atomic_size_t partition_count;
     struct agent_partition_metrics partitions[AGENT_METRICS_PARTITIONS];
 };

@@ -11,6 +11,7 @@
 
 #define FEED_PROPERTIES_MAX 24
 #define FEED_DESCRIBE_MS    10000
+#define FEED_FIND_MS        1000
 #define FEED_MS_OF_A_SECOND 1000
 
 /* What waits in memory to be polled: enough for the next batch while one is written. */
@@ -19,6 +20,7 @@
 #define FEED_FETCH_BYTES "2097152"
 #define FEED_PART_BYTES                                                                            \
     "262144" /* so that a batch has some of every partition: neighbouring rows */
+#define FEED_METADATA_MS   "30000" /* until more partitions of a topic are seen */
 #define FEED_LEAVE_US      (INT64_C(5) * 1000 * 1000)
 #define FEED_LEAVE_POLL_MS 20
 #define FEED_CUT_OFF_US    (INT64_C(60) * 1000 * 1000)
@@ -89,29 +91,74 @@ static enum status feed_check_window(const struct feed *feed, const char *topic,
     return STATUS_FATAL;
 }
 
+static void feed_tell_absent(struct feed_topic *topic)
+{
+    bool is_absent = topic->partitions == 0;
+    if (is_absent && !topic->is_absent)
+        log_warning("agent",
+                    "topic '%s' does not exist yet; the relay of its service creates it, and what "
+                    "it brings is applied from then on",
+                    topic->name);
+    else if (!is_absent && topic->is_absent)
+        log_info("agent", "topic '%s' is there now", topic->name);
+    topic->is_absent = is_absent;
+}
+
 /** Ask for cluster id, partition count and settings of a topic, those that some rule is about. */
 static enum status feed_describe_topic(struct feed *feed, rd_kafka_t *handle,
-                                       struct feed_topic *topic, bool is_start, struct error *err)
+                                       struct feed_topic *topic, int timeout_ms, struct error *err)
 {
     struct kafka_topic_settings settings;
-    enum status status = kafka_topic_describe(handle, topic->name, FEED_DESCRIBE_MS,
-                                              feed->cluster_id, sizeof feed->cluster_id,
-                                              &topic->partitions, err);
-    bool asks = topic->is_sequenced || (is_start && feed->config->limits.idempotency_window_s > 0);
-    if (status != STATUS_OK || topic->partitions == 0 || kafka_is_mock(feed->cluster_id) || !asks)
-        return status;
-    status = kafka_topic_settings(handle, topic->name, FEED_DESCRIBE_MS, &settings, err);
+    enum status status = kafka_topic_describe(handle, topic->name, timeout_ms, feed->cluster_id,
+                                              sizeof feed->cluster_id, &topic->partitions, err);
     if (status != STATUS_OK)
         return status;
+    feed_tell_absent(topic);
+    bool asks = topic->is_sequenced ||
+                (!topic->is_checked && feed->config->limits.idempotency_window_s > 0);
+    if (topic->partitions == 0 || kafka_is_mock(feed->cluster_id) || !asks)
+        return STATUS_OK;
+    status = kafka_topic_settings(handle, topic->name, timeout_ms, &settings, err);
+    if (status == STATUS_OK && !topic->is_checked)
+        status = feed_check_window(feed, topic->name, settings.retention_ms, err);
+    if (status != STATUS_OK) {
+        if (!topic->is_checked)
+            topic->partitions = 0; /* nothing is read of it before */
+        return status;
+    }
+    topic->is_checked = true;
     topic->is_compacted = settings.is_compacted;
-    return is_start ? feed_check_window(feed, topic->name, settings.retention_ms, err) : STATUS_OK;
+    return STATUS_OK;
 }
 
 enum status feed_describe_again(struct feed *feed, struct error *err)
 {
     enum status status = STATUS_OK;
     for (size_t i = 0; i < feed->topic_count && status == STATUS_OK; i++)
-        status = feed_describe_topic(feed, feed->handle, &feed->described[i], false, err);
+        status = feed_describe_topic(feed, feed->handle, &feed->described[i], FEED_DESCRIBE_MS,
+                                     err);
+    return status;
+}
+
+size_t feed_missing_topics(const struct feed *feed)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < feed->topic_count; i++)
+        missing += feed->described[i].partitions == 0;
+    return missing;
+}
+
+enum status feed_find_topics(struct feed *feed, bool *ret_found, struct error *err)
+{
+    enum status status = STATUS_OK;
+    *ret_found = false;
+    for (size_t i = 0; i < feed->topic_count && status == STATUS_OK; i++) {
+        struct feed_topic *topic = &feed->described[i];
+        if (topic->partitions > 0)
+            continue;
+        status = feed_describe_topic(feed, feed->handle, topic, FEED_FIND_MS, err);
+        *ret_found = *ret_found || topic->partitions > 0;
+    }
     return status;
 }
 
@@ -134,11 +181,7 @@ static enum status feed_describe(struct feed *feed, const struct feed_options *o
             if (strcmp(entry->topic, topic->name) == 0 && !entry->foreign)
                 topic->is_sequenced = true;
         }
-        status = feed_describe_topic(feed, probe, topic, true, err);
-        if (status == STATUS_OK && topic->partitions == 0)
-            status = error_set(err, STATUS_STOP,
-                               "topic '%s' does not exist yet; the relay of its service creates it",
-                               topic->name);
+        status = feed_describe_topic(feed, probe, topic, FEED_DESCRIBE_MS, err);
     }
     if (probe != NULL)
         rd_kafka_destroy(probe);
@@ -169,6 +212,7 @@ static enum status feed_create(struct feed *feed, const struct config *config, s
     feed_set(&settings, "isolation.level", "read_committed");
     feed_set(&settings, "enable.partition.eof", "true");
     feed_set(&settings, "partition.assignment.strategy", "range");
+    feed_set_default(&settings, config, "topic.metadata.refresh.interval.ms", FEED_METADATA_MS);
     feed_set_default(&settings, config, "fetch.wait.max.ms", "50");
     feed_set_default(&settings, config, "queued.min.messages", FEED_QUEUE_COUNT);
     feed_set_default(&settings, config, "queued.max.messages.kbytes", FEED_QUEUE_KIB);
@@ -212,13 +256,9 @@ enum status feed_open(const struct feed_options *options, struct feed **ret_feed
     feed->config = config;
     feed->topic_count = options->topic_count;
     feed->described = calloc(options->topic_count + 1, sizeof *feed->described);
-    feed->topics = rd_kafka_topic_partition_list_new((int)options->topic_count);
     feed_group_name(config, options->copy_id, feed->group);
     if (feed->described == NULL)
         status = error_set(err, STATUS_FATAL, "no memory for the feed");
-    for (size_t i = 0; i < options->topic_count; i++)
-        (void)rd_kafka_topic_partition_list_add(feed->topics, options->topics[i],
-                                                RD_KAFKA_PARTITION_UA);
     if (status == STATUS_OK)
         status = feed_describe(feed, options, err);
     if (status == STATUS_OK)
@@ -260,7 +300,6 @@ void feed_close(struct feed *feed)
         feed_leave(feed);
         rd_kafka_destroy_flags(feed->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
-    rd_kafka_topic_partition_list_destroy(feed->topics);
     free(feed->described);
     free(feed->partitions);
     free(feed);

@@ -50,9 +50,9 @@ struct feed_event {
 void feed_group_name(const struct config *config, const char *copy_id,
                      char ret_group[static FEED_GROUP_SIZE]);
 
-/** Connect, describe the topics and join the group.
- * @return OK; RETRY (no broker answers); STOP (a topic does not exist yet); FATAL, with exit code
- * 78 where single keys would be forgotten before the topic forgets their records (rule 16). */
+/** Connect, describe the topics and join the group for those that exist.
+ * @return OK; RETRY (no broker answers); FATAL, with exit code 78 where single keys would be
+ * forgotten before the topic forgets their records (rule 16). */
 enum status feed_open(const struct feed_options *options, struct feed **ret_feed,
                       struct error *err) MUST_CHECK;
 
@@ -114,7 +114,14 @@ enum status feed_committed(struct feed *feed, const char *topic, int32_t partiti
 enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
                             int64_t *ret_low, int64_t *ret_stable, struct error *err) MUST_CHECK;
 
-/** Give all partitions up and ask for them again. */
+/** @return how many of the topics did not exist when they were looked for. */
+size_t feed_missing_topics(const struct feed *feed);
+
+/** Look for the missing topics. @return OK with *ret_found where one has come: feed_rejoin();
+ * RETRY; FATAL as feed_open(). */
+enum status feed_find_topics(struct feed *feed, bool *ret_found, struct error *err) MUST_CHECK;
+
+/** Give all partitions up and ask for those of all topics that exist. */
 enum status feed_rejoin(struct feed *feed, struct error *err) MUST_CHECK;
 
 #endif

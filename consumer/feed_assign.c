@@ -52,7 +52,18 @@ static enum status feed_check(rd_kafka_resp_err_t code, const char *what, struct
 
 enum status feed_subscribe(struct feed *feed, struct error *err)
 {
-    return feed_check(rd_kafka_subscribe(feed->handle, feed->topics), "subscribe", err);
+    enum status status = STATUS_OK;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(
+        (int)feed->topic_count);
+    for (size_t i = 0; i < feed->topic_count; i++) {
+        if (feed->described[i].partitions > 0)
+            (void)rd_kafka_topic_partition_list_add(list, feed->described[i].name,
+                                                    RD_KAFKA_PARTITION_UA);
+    }
+    if (list->cnt > 0)
+        status = feed_check(rd_kafka_subscribe(feed->handle, list), "subscribe", err);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
 }
 
 enum status feed_rejoin(struct feed *feed, struct error *err)

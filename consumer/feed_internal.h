@@ -10,6 +10,8 @@ struct feed_topic {
     int32_t partitions;
     bool is_sequenced; /* Keepstep's own: a record that is missing from its middle is a gap */
     bool is_compacted;
+    bool is_checked; /* its retention, once (rule 16) */
+    bool is_absent;  /* told so */
 };
 
 struct feed {
@@ -18,7 +20,6 @@ struct feed {
     rd_kafka_message_t *message; /* the one that the last poll gave out */
     size_t taken_count;          /* since the last feed_refill() */
     size_t taken_bytes;
-    rd_kafka_topic_partition_list_t *topics;
     struct feed_topic *described;
     size_t topic_count;
     char group[FEED_GROUP_SIZE];
@@ -41,6 +42,7 @@ void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
 /** Let librdkafka look at its queue again: where it was full it does so once a second only. */
 void feed_refill(struct feed *feed);
 
+/** To the topics that exist. */
 enum status feed_subscribe(struct feed *feed, struct error *err) MUST_CHECK;
 
 #endif

@@ -147,6 +147,9 @@ static void metrics_agent(const struct metrics_sources *sources, struct buffer *
                 (double)atomic_load(&agent->last_progress_us) / 1e6);
     metrics_one(text, sources, "keepstep_consumer_ready", "gauge",
                 "1 while the agent makes progress.", atomic_load(&agent->ready) ? 1 : 0);
+    metrics_one(text, sources, "keepstep_consumer_topics_missing", "gauge",
+                "Topics of apply: that do not exist yet.",
+                (double)atomic_load(&agent->topics_missing));
     metrics_partitions(text, agent, "keepstep_consumer_lag_records",
                        "Records between the position and the last stable offset.",
                        METRICS_LAG_RECORDS);

@@ -1,4 +1,5 @@
-/* Topics that are not as the rules want them: grown, compacted, or kept longer than single keys. */
+/* Topics that are not as the rules want them: missing, grown, compacted, or kept longer than single
+ * keys. */
 #include "tests/support/sidecar.h"
 
 #include <sysexits.h>
@@ -62,16 +63,50 @@ static void a_compacted_topic_of_sequences_is_not_read(void **state)
     sidecar_stop(&foreign);
 }
 
-static void expect_refused(struct kafka *kafka, const char *name, int window_s, const char *words)
+static void a_missing_topic_holds_up_no_other_and_is_read_once_it_comes(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = sidecar_make(
+        kafka, "billing", NULL,
+        test_format("%s  extra: {table: extras, partitions: 1, format: json, foreign: true}\n",
+                    FOREIGN_ITEMS));
+    sidecar_begin(&billing);
+    assert_true(process_wait_for(billing.process, "extra' does not exist yet", 20000));
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    produce(kafka, 0, 1);
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
+
+    kafka_create_topic(kafka, sidecar_topic("extra"), 1, NULL);
+    (void)kafka_produce(kafka, sidecar_topic("extra"), 0, "{\"id\":2}",
+                        "{\"id\":2,\"name\":\"x\",\"amount\":null}", NULL);
+    sidecar_expect(&billing, "SELECT id FROM extras", "2\n");
+    produce(kafka, 0, 3);
+    sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n3\n");
+    sidecar_stop(&billing);
+}
+
+static struct sidecar start_with_window(struct kafka *kafka, const char *name, int window_s)
 {
     struct sidecar service = sidecar_make(
         kafka, name, NULL,
         test_format(FOREIGN_ITEMS "limits: {idempotency_window_s: %d}\n", window_s));
     sidecar_init(&service, NULL);
     sidecar_start(&service, NULL);
-    assert_int_equal(process_wait(service.process, 30000), EX_CONFIG);
-    if (strstr(process_errors(service.process), words) == NULL)
-        test_fail("%s", process_errors(service.process));
+    return service;
+}
+
+static void expect_end(const struct sidecar *service, const char *words)
+{
+    assert_int_equal(process_wait(service->process, 30000), EX_CONFIG);
+    if (strstr(process_errors(service->process), words) == NULL)
+        test_fail("%s", process_errors(service->process));
+}
+
+static void expect_refused(struct kafka *kafka, const char *name, int window_s, const char *words)
+{
+    struct sidecar service = start_with_window(kafka, name, window_s);
+    expect_end(&service, words);
 }
 
 static void a_window_shorter_than_the_retention_is_refused_at_start(void **state)
@@ -92,7 +127,10 @@ static void any_window_is_refused_where_records_stay_for_ever(void **state)
 {
     (void)state;
     struct kafka *kafka = kafka_start();
+    struct sidecar early = start_with_window(kafka, "early", 60);
+    assert_true(process_wait_for(early.process, "does not exist yet", 20000));
     kafka_create_topic(kafka, sidecar_topic("item"), 1, "retention.ms=-1");
+    expect_end(&early, "keeps its records for ever; write 0");
     expect_refused(kafka, "billing", 60, "keeps its records for ever; write 0");
     kafka_delete_topic(kafka, sidecar_topic("item"));
     kafka_create_topic(kafka, sidecar_topic("item"), 1,
@@ -103,6 +141,7 @@ static void any_window_is_refused_where_records_stay_for_ever(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(a_missing_topic_holds_up_no_other_and_is_read_once_it_comes, 120),
         TEST_WITH_LIMIT(a_topic_that_grows_while_the_agent_runs_stops_all_its_partitions, 120),
         TEST_WITH_LIMIT(a_compacted_topic_of_sequences_is_not_read, 120),
         TEST_WITH_LIMIT(a_window_shorter_than_the_retention_is_refused_at_start, 120),
