@@ -15,14 +15,18 @@ static const struct kafka_property kafka_defaults[] = {
     {"client.id", "keepstep"},
     {"log.connection.close", "false"},
     {"socket.keepalive.enable", "true"},
+    {"reconnect.backoff.max.ms", "2000"}, /* a copy is that much longer behind than its broker */
 };
 
 static void kafka_log(const rd_kafka_t *handle, int level, const char *facility, const char *text)
 {
     (void)handle;
     enum log_level to = LOG_LEVEL_DEBUG;
-    if (strstr(text, "enable.gapless.guarantee is experimental") != NULL)
-        return;     /* it is Keepstep's own setting, nothing that an operator could mend */
+    /* Keepstep's own setting, and `kafka:` being for producers and consumers alike: nothing that an
+     * operator could mend. */
+    if (strstr(text, "enable.gapless.guarantee is experimental") != NULL ||
+        strstr(text, "property and will be ignored by this") != NULL)
+        return;
     if (level <= 3) /* syslog: up to LOG_ERR */
         to = LOG_LEVEL_ERROR;
     else if (level == 4)
