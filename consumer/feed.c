@@ -280,8 +280,12 @@ static void feed_leave(struct feed *feed)
     rd_kafka_queue_t *queue = rd_kafka_queue_new(feed->handle);
     rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(feed->handle, queue);
     while (failed == NULL && !rd_kafka_consumer_closed(feed->handle) &&
-           clock_monotonic_us() < until)
-        (void)rd_kafka_queue_poll_callback(queue, FEED_LEAVE_POLL_MS);
+           clock_monotonic_us() < until) {
+        /* What was fetched and not read stands in the queue too, which no callback takes. */
+        rd_kafka_message_t *unread = rd_kafka_consume_queue(queue, FEED_LEAVE_POLL_MS);
+        if (unread != NULL)
+            rd_kafka_message_destroy(unread);
+    }
     if (failed != NULL)
         rd_kafka_error_destroy(failed);
     rd_kafka_queue_destroy(queue);
