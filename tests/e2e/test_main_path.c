@@ -73,6 +73,38 @@ static void a_restarted_pair_goes_on_where_it_stood(void **state)
         sqlite_number(billing.database, "SELECT sum(next_offset) FROM keepstep_position"), 3);
 }
 
+/* Each row takes about a millisecond to apply, so that the stop is amid what was fetched. */
+static void an_agent_that_is_stopped_amid_a_backlog_ends_well_and_goes_on(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL,
+                                          APPLY_ITEMS "limits: {batch_events: 50}\n");
+
+    sidecar_begin(&shop);
+    (void)sqlite_text(shop.database,
+                      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<5000) "
+                      "INSERT INTO items SELECT i, 'backlog', i FROM n");
+    assert_true(sqlite_wait_for(shop.database,
+                                "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition",
+                                "5000\n", 30000));
+    sidecar_init(&billing, NULL);
+    (void)sqlite_text(billing.database,
+                      "CREATE TRIGGER slow AFTER INSERT ON items BEGIN "
+                      "SELECT count(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+                      "SELECT i+1 FROM n WHERE i<5000) SELECT i FROM n); END");
+    sidecar_start(&billing, NULL);
+    assert_true(sqlite_wait_for(billing.database, "SELECT count(*)>0 FROM items", "1\n", 20000));
+    sidecar_stop(&billing);
+    assert_true(sqlite_number(billing.database, "SELECT count(*) FROM items") < 5000);
+    (void)sqlite_text(billing.database, "DROP TRIGGER slow");
+    sidecar_start(&billing, NULL);
+    sidecar_assert_equal(&shop, &billing, "items", 30000);
+    sidecar_stop(&billing);
+    sidecar_stop(&shop);
+}
+
 /* Writes `count` transactions, some of them updates of the same rows. */
 static void write_load(const struct sidecar *service, int count, int first_id)
 {
@@ -171,6 +203,7 @@ int main(void)
         TEST_WITH_LIMIT(rows_from_before_and_after_init_arrive, 90),
         TEST_WITH_LIMIT(updates_deletes_and_key_changes_arrive, 90),
         TEST_WITH_LIMIT(a_restarted_pair_goes_on_where_it_stood, 120),
+        TEST_WITH_LIMIT(an_agent_that_is_stopped_amid_a_backlog_ends_well_and_goes_on, 120),
         TEST_WITH_LIMIT(a_killed_agent_and_a_killed_relay_lose_and_repeat_nothing, 180),
         TEST_WITH_LIMIT(a_broker_killed_for_longer_than_a_session_ends_no_agent, 240),
         TEST_WITH_LIMIT(a_locked_database_is_waited_for, 120),
