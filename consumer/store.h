@@ -178,16 +178,24 @@ enum superseded_edit {
     SUPERSEDED_DROP,
 };
 
+/** What the record of a place says: nothing yet, this place, one that is there too, or one that is
+ * not there any more. */
+enum place_record { PLACE_UNRECORDED, PLACE_SAME, PLACE_ELSEWHERE, PLACE_GONE };
+
 /** Where a column of an entity type is kept, in the catalogue and as it was recorded. */
 struct place {
-    const char *table;
+    const char *table; /* as it is written, and */
     const char *column;
-    char name[STORE_NAME_SIZE];     /* "table.column" */
+    char name[STORE_NAME_SIZE];     /* as the catalogue has both: "table.column" */
     char key[STORE_PLACE_KEY_SIZE]; /* of its record in keepstep_meta */
     char recorded[STORE_NAME_SIZE]; /* the name there; "" without a record */
     bool has_table;
     bool has_column;
+    enum place_record record; /* set by store_prepare() */
 };
+
+/** Set a place's name, or its digest where that is longer. */
+void place_set_name(struct place *place, struct slice name);
 
 /** @return whether there is nothing to record. */
 static inline bool place_is_recorded(const struct place *place)
@@ -224,8 +232,9 @@ struct store_ops {
                         struct error *err);
     /** NULL is a no-op; rolls back what is open. */
     void (*close)(struct store *store);
-    /** Read what the catalogue and keepstep_meta say of places: has_table, has_column, recorded;
-     * or, with `record`, write the names that are not recorded yet. @return OK, RETRY. */
+    /** Read what the catalogue and keepstep_meta say of places: has_table, has_column, name (for one
+     * that is not there: as it would be made), recorded; or, with `record`, write the names that
+     * are not recorded yet. A table that two spellings name has one name. @return OK, RETRY. */
     enum status (*places)(struct store *store, struct place *places, size_t count, bool record,
                           struct error *err);
     /** Create or widen the local table of a mapping (DDL, own transaction), check it against the
@@ -315,7 +324,8 @@ extern const struct store_ops store_mariadb_ops;
 const struct store_ops *store_find(const char *url);
 
 /** prepare(), but no table and no column begins in the middle of its topic: what was applied before
- * would be missing there. Records where each column is kept.
+ * would be missing there. Records where each column is kept. Of a type that is published here too,
+ * a table that is only written in another way is accepted by `init` alone, which makes its triggers.
  * @param accept_moved  another place is right where the recorded one is not there any more.
  * @return as prepare(); FATAL with exit code 78 and the ways out. */
 enum status store_prepare(struct store *store, const struct mapping *mapping, bool accept_moved,

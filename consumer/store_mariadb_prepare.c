@@ -377,18 +377,19 @@ static enum status table_adopt(struct store_mariadb *self, struct mapped_table *
 static enum status place_read(struct store_mariadb *self, struct place *place, struct error *err)
 {
     struct mariadb_parameter table = mariadb_string(place->table);
+    struct mariadb_parameter column = mariadb_string(place->column);
     struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status = store_mariadb_start(
         self, STATEMENT_PLACE_READ,
-        PARAMETERS(table, table, mariadb_string(place->column), mariadb_string(place->key)),
-        &statement, &row, err);
+        PARAMETERS(table, column, table, table, column, mariadb_string(place->key)), &statement,
+        &row, err);
     if (status != STATUS_OK)
         return status;
     struct store_row current = store_mariadb_row(statement);
-    store_row_place(&current, place);
+    status = store_row_place(&current, place, err);
     mariadb_statement_end(statement);
-    return STATUS_OK;
+    return status;
 }
 
 enum status store_mariadb_places(struct store *store, struct place *places, size_t count,

@@ -373,7 +373,7 @@ static enum status places_read(struct store_postgresql *self, struct place *plac
                                               &result, err);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         struct store_row row = store_postgresql_row(result, (int)i);
-        store_row_place(&row, &places[i]);
+        status = store_row_place(&row, &places[i], err);
     }
     return status;
 }

@@ -15,38 +15,55 @@ struct preparing {
     struct store *store;
     const struct mapping *mapping;
     bool accept_moved;
-    struct place *places; /* of each of the schema's columns */
-    int64_t read;         /* records of the topic */
+    struct place *places; /* of each of the schema's columns, then the table as it is written */
+    size_t columns;
+    size_t count;
+    struct buffer scratch;
+    int64_t read; /* records of the topic */
 };
 
-static void place_name(struct place *place, const struct mapping *mapping, size_t index,
-                       struct buffer *scratch)
+void place_set_name(struct place *place, struct slice name)
 {
-    const struct entity_schema *schema = mapping->schema;
-    place->table = mapping_table(mapping);
-    place->column = config_column(mapping->entry, schema->columns[index].name);
-    buffer_reset(scratch);
-    buffer_append(scratch, schema->entity_type, strlen(schema->entity_type) + 1);
-    buffer_append_text(scratch, schema->columns[index].name);
-    (void)snprintf(place->key, sizeof place->key, "place %016" PRIx64,
-                   digest_64(buffer_slice(scratch)));
-    buffer_reset(scratch);
-    buffer_append_format(scratch, "%s.%s", place->table, place->column);
-    if (scratch->length < sizeof place->name)
-        (void)snprintf(place->name, sizeof place->name, "%s", buffer_text(scratch));
+    if (name.length < sizeof place->name)
+        (void)snprintf(place->name, sizeof place->name, "%.*s", SLICE_ARGS(name));
     else
-        (void)snprintf(place->name, sizeof place->name, "%016" PRIx64,
-                       digest_64(buffer_slice(scratch)));
+        (void)snprintf(place->name, sizeof place->name, "%016" PRIx64, digest_64(name));
 }
 
-static enum status places_name(const struct preparing *self, struct error *err)
+static void place_set_key(struct preparing *self, struct place *place, const char *kind,
+                          const char *column)
 {
-    struct buffer scratch;
-    buffer_init(&scratch, NAMES_SIZE_MAX);
-    for (size_t i = 0; i < self->mapping->schema->column_count; i++)
-        place_name(&self->places[i], self->mapping, i, &scratch);
-    bool failed = scratch.failed;
-    buffer_done(&scratch);
+    const char *entity_type = self->mapping->schema->entity_type;
+    buffer_reset(&self->scratch);
+    buffer_append(&self->scratch, entity_type, strlen(entity_type) + 1);
+    buffer_append_text(&self->scratch, column);
+    (void)snprintf(place->key, sizeof place->key, "%s %016" PRIx64, kind,
+                   digest_64(buffer_slice(&self->scratch)));
+}
+
+/* As the configuration has it. What was written once finds the room again. */
+static void place_write(struct preparing *self, struct place *place)
+{
+    buffer_reset(&self->scratch);
+    buffer_append_format(&self->scratch, "%s.%s", place->table, place->column);
+    place_set_name(place, buffer_slice(&self->scratch));
+}
+
+static enum status places_write(struct preparing *self, struct error *err)
+{
+    const struct mapping *mapping = self->mapping;
+    bool failed = false;
+    for (size_t i = 0; i < self->count; i++) {
+        struct place *place = &self->places[i];
+        bool is_column = i < self->columns;
+        const char *name = is_column ? mapping->schema->columns[i].name : "";
+        place->table = mapping_table(mapping);
+        place->column = is_column ? config_column(mapping->entry, name) : "";
+        place_set_key(self, place, is_column ? "place" : "table", name);
+        failed = failed || self->scratch.failed;
+        place_write(self, place);
+        failed = failed || self->scratch.failed;
+    }
     return failed ? error_set(err, STATUS_RETRY, "out of memory") : STATUS_OK;
 }
 
@@ -65,32 +82,66 @@ static enum status records_read(struct preparing *self, struct error *err)
 }
 
 /* Names may have dots in them, so each dot is tried. Of a digest nothing can be told. */
-static enum status recorded_is_there(struct store *store, const char *recorded, bool *ret_there,
-                                     struct error *err)
+static enum status recorded_find(struct store *store, struct place *place, struct error *err)
 {
-    const char *dot = strchr(recorded, '.');
+    const char *dot = strchr(place->recorded, '.');
     enum status status = STATUS_OK;
-    *ret_there = dot == NULL;
-    for (; status == STATUS_OK && !*ret_there && dot != NULL; dot = strchr(dot + 1, '.')) {
+    place->record = dot == NULL ? PLACE_ELSEWHERE : PLACE_GONE;
+    for (; status == STATUS_OK && dot != NULL; dot = strchr(dot + 1, '.')) {
         char table[STORE_NAME_SIZE];
         struct place old = {.table = table, .column = dot + 1};
-        (void)snprintf(table, sizeof table, "%.*s", (int)(dot - recorded), recorded);
+        (void)snprintf(table, sizeof table, "%.*s", (int)(dot - place->recorded), place->recorded);
+        place_set_name(&old, slice_of(place->recorded));
         status = store->ops->places(store, &old, 1, false, err);
-        *ret_there = old.has_column;
+        if (old.has_column && strcmp(old.name, place->name) == 0)
+            place->record = PLACE_SAME;
+        else if (old.has_column && place->record == PLACE_GONE)
+            place->record = PLACE_ELSEWHERE;
     }
     return status;
+}
+
+/* The record may say the same place in other words: as it was written, by a version that recorded
+ * that, or by a name that has another case since. The agent may not change what is recorded. */
+static enum status place_judge(struct preparing *self, struct place *place, struct error *err)
+{
+    struct place written = {.table = place->table, .column = place->column};
+    enum status status = STATUS_OK;
+    place->record = PLACE_SAME;
+    if (place->recorded[0] == '\0') {
+        place->record = PLACE_UNRECORDED;
+    } else if (!place_is_recorded(place)) {
+        place_write(self, &written);
+        bool is_digest = strchr(place->recorded, '.') == NULL;
+        if (!is_digest || strcmp(written.name, place->recorded) != 0)
+            status = recorded_find(self->store, place, err);
+    }
+    if (status == STATUS_OK && place->record == PLACE_SAME && !self->accept_moved)
+        memcpy(place->recorded, place->name, sizeof place->recorded);
+    return status;
+}
+
+/* Triggers know their table as it was written when `init` made them, and are silent for the agent
+ * where it says that. A version that recorded no table recorded columns as they were written. */
+static bool is_named_anew(struct preparing *self)
+{
+    if (self->count == self->columns || self->accept_moved)
+        return false;
+    const struct place *table = &self->places[self->columns];
+    if (table->recorded[0] != '\0')
+        return !place_is_recorded(table);
+    struct place written = {.table = table->table, .column = self->places[0].column};
+    place_write(self, &written);
+    return self->places[0].recorded[0] != '\0' &&
+           strcmp(written.name, self->places[0].recorded) != 0;
 }
 
 static enum status check_moved(const struct preparing *self, size_t index, struct error *err)
 {
     const struct place *place = &self->places[index];
     const struct entity_schema *schema = self->mapping->schema;
-    bool there = true;
-    if (self->accept_moved && place->has_column) {
-        enum status status = recorded_is_there(self->store, place->recorded, &there, err);
-        if (status != STATUS_OK || !there)
-            return status;
-    }
+    if (self->accept_moved && place->has_column && place->record == PLACE_GONE)
+        return STATUS_OK;
     return error_set(error_config(err), STATUS_FATAL,
                      "column \"%s\" of %s was kept in %s and would be in %s, but %" PRId64
                      " records of topic %s were read: what they said would be missing there. Put "
@@ -106,8 +157,8 @@ static enum status check_place(const struct preparing *self, size_t index, struc
     const struct place *place = &self->places[index];
     const struct entity_schema *schema = self->mapping->schema;
     const char *topic = self->mapping->entry->topic;
-    bool recorded = place->recorded[0] != '\0';
-    if (recorded && !place_is_recorded(place))
+    bool recorded = place->record != PLACE_UNRECORDED;
+    if (recorded && place->record != PLACE_SAME)
         return check_moved(self, index, err);
     if (!place->has_table)
         return error_set(error_config(err), STATUS_FATAL,
@@ -127,21 +178,38 @@ static enum status check_place(const struct preparing *self, size_t index, struc
     return STATUS_OK;
 }
 
+static enum status check(struct preparing *self, struct error *err)
+{
+    bool named_anew = is_named_anew(self);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < self->columns; i++)
+        status = place_judge(self, &self->places[i], err);
+    for (size_t i = 0; status == STATUS_OK && self->read > 0 && i < self->columns; i++)
+        status = check_place(self, i, err);
+    if (status == STATUS_OK && named_anew)
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "table \"%s\" of %s had another name in the configuration, which its "
+                           "triggers know: run `keepstep init`, or put the old name back",
+                           mapping_table(self->mapping), self->mapping->schema->entity_type);
+    return status;
+}
+
 static enum status prepare(struct preparing *self, struct error *err)
 {
     const struct store_ops *ops = self->store->ops;
-    size_t count = self->mapping->schema->column_count;
-    enum status status = places_name(self, err);
+    enum status status = places_write(self, err);
     if (status == STATUS_OK)
-        status = ops->places(self->store, self->places, count, false, err);
+        status = ops->places(self->store, self->places, self->count, false, err);
+    if (self->count > self->columns)
+        place_set_name(&self->places[self->columns], slice_of(mapping_table(self->mapping)));
     if (status == STATUS_OK)
         status = records_read(self, err);
-    for (size_t i = 0; status == STATUS_OK && self->read > 0 && i < count; i++)
-        status = check_place(self, i, err);
+    if (status == STATUS_OK)
+        status = check(self, err);
     if (status == STATUS_OK)
         status = ops->prepare(self->store, self->mapping, err);
     if (status == STATUS_OK)
-        status = ops->places(self->store, self->places, count, true, err);
+        status = ops->places(self->store, self->places, self->count, true, err);
     return status;
 }
 
@@ -149,10 +217,14 @@ enum status store_prepare(struct store *store, const struct mapping *mapping, bo
                           struct error *err)
 {
     struct preparing self = {.store = store, .mapping = mapping, .accept_moved = accept_moved};
-    self.places = calloc(mapping->schema->column_count, sizeof *self.places);
+    self.columns = mapping->schema->column_count;
+    self.count = self.columns + (mapping->published_here ? 1 : 0);
+    self.places = calloc(self.count, sizeof *self.places);
     if (self.places == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
+    buffer_init(&self.scratch, NAMES_SIZE_MAX);
     enum status status = prepare(&self, err);
+    buffer_done(&self.scratch);
     free(self.places);
     return status;
 }

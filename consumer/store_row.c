@@ -110,11 +110,19 @@ enum status store_row_add_blocked(const struct store_row *row, struct partition_
                                                                      : STATUS_OK;
 }
 
-void store_row_place(const struct store_row *row, struct place *place)
+enum status store_row_place(const struct store_row *row, struct place *place, struct error *err)
 {
+    struct slice name;
+    struct arena scratch;
     place->has_table = row->integer(row, 0) != 0;
     place->has_column = row->integer(row, 1) != 0;
-    row->copy(row, 2, place->recorded, sizeof place->recorded);
+    row->copy(row, 3, place->recorded, sizeof place->recorded);
+    arena_init(&scratch, SCRATCH_MAX);
+    bool kept = row->keep(row, 2, &scratch, &name);
+    if (kept)
+        place_set_name(place, name);
+    arena_done(&scratch);
+    return kept ? STATUS_OK : out_of_memory(err);
 }
 
 void store_row_counts(const struct store_row *row, struct partition_state *state)

@@ -33,8 +33,9 @@ enum status store_row_add_blocked(const struct store_row *row, struct partition_
 enum status store_row_add_state(const struct store_row *row, struct partition_state **states,
                                 size_t *count, struct error *err) MUST_CHECK;
 
-/** The columns of place_read. */
-void store_row_place(const struct store_row *row, struct place *place);
+/** The columns of place_read. @return OK; RETRY (memory). */
+enum status store_row_place(const struct store_row *row, struct place *place,
+                            struct error *err) MUST_CHECK;
 
 /** The columns of parked_count. */
 void store_row_counts(const struct store_row *row, struct partition_state *state);

@@ -435,9 +435,9 @@ static enum status place_read(struct store_sqlite *self, struct place *place, st
     if (status != STATUS_OK)
         return status;
     struct store_row current = store_sqlite_row(statement);
-    store_row_place(&current, place);
+    status = store_row_place(&current, place, err);
     (void)sqlite3_reset(statement);
-    return STATUS_OK;
+    return status;
 }
 
 enum status store_sqlite_places(struct store *store, struct place *places, size_t count,

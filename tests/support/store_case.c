@@ -128,14 +128,18 @@ static const struct store_back_end back_ends[] = {
     {.url = "memory:",
      .skip_reason = runs_everywhere,
      .database = file_database,
-     .rows = memory_rows},
+     .rows = memory_rows,
+     .schema = ""},
     {.url = "sqlite:",
      .skip_reason = runs_everywhere,
      .database = file_database,
      .rows = sqlite_rows,
      .text = sqlite_text,
      .outbox = "CREATE TABLE keepstep_relay(incarnation text);"
-               "CREATE TABLE outbox(position integer PRIMARY KEY AUTOINCREMENT, " OUTBOX_COLUMNS},
+               "CREATE TABLE outbox(position integer PRIMARY KEY AUTOINCREMENT, " OUTBOX_COLUMNS,
+     .schema = "",
+     .table = "ORDERS",
+     .column = "Price"},
     {.url = "postgresql:",
      .is_server = true,
      .skip_reason = postgresql_skip_reason,
@@ -153,6 +157,9 @@ static const struct store_back_end back_ends[] = {
      .outbox = "CREATE TABLE keepstep_relay(incarnation text);"
                "CREATE TABLE outbox(position bigint GENERATED ALWAYS AS IDENTITY, " OUTBOX_COLUMNS
                    OUTBOX_GRANTS,
+     .schema = "public.",
+     .table = "public.orders",
+     .column = "price",
      .sleep = "SELECT pg_sleep(0.3)",
      .sleepers = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"},
     {.url = "mysql:",
@@ -172,6 +179,9 @@ static const struct store_back_end back_ends[] = {
      .outbox = "CREATE TABLE keepstep_relay(incarnation varchar(36));"
                "CREATE TABLE outbox(position bigint AUTO_INCREMENT PRIMARY KEY, "
                "KEY outbox_claimed(kafka_partition, sequence), " OUTBOX_COLUMNS OUTBOX_GRANTS,
+     .schema = "",
+     .table = "orders",
+     .column = "PRICE",
      .sleep = "DO SLEEP(0.3)",
      .sleepers = "SELECT count(*) FROM information_schema.processlist WHERE state = 'User sleep'"},
 };

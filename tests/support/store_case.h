@@ -27,6 +27,9 @@ struct store_back_end {
     const char *lag;      /* and the one that holds keepstep_lag */
     const char *users;    /* SQL that creates them */
     const char *outbox;   /* SQL that makes what the store looks at of an outbox */
+    const char *schema;   /* what the catalogue has before a table's name: "public." */
+    const char *table;    /* the table orders, and */
+    const char *column;   /* its column price, written in another way, where there is one */
     const char *sleep;    /* SQL that sleeps, */
     const char *sleepers; /* and counts who does */
 };

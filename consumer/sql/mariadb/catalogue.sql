@@ -9,13 +9,17 @@ WHERE table_schema = database() AND table_name = 'keepstep_meta'
 -- name: catalogue_table
 SELECT table_type, coalesce(engine, '') FROM information_schema.tables
 WHERE table_schema = database() AND table_name = ?
--- Whether a column's table and the column itself are there, and where it was kept before.
+-- Whether a column's table and the column itself are there, what the catalogue calls them, and where
+-- it was kept before.
 -- name: place_read
-SELECT EXISTS (SELECT 1 FROM information_schema.tables
-               WHERE table_schema = database() AND table_name = ?),
-    EXISTS (SELECT 1 FROM information_schema.columns
-            WHERE table_schema = database() AND table_name = ? AND column_name = ?),
-    (SELECT value FROM keepstep_meta WHERE `key` = ?)
+SELECT table_name IS NOT NULL, column_name IS NOT NULL,
+    concat(coalesce(table_name, ?), '.', coalesce(column_name, ?)), value
+FROM (SELECT
+    (SELECT table_name FROM information_schema.tables
+     WHERE table_schema = database() AND table_name = ? LIMIT 1) AS table_name,
+    (SELECT column_name FROM information_schema.columns
+     WHERE table_schema = database() AND table_name = ? AND column_name = ? LIMIT 1) AS column_name,
+    (SELECT value FROM keepstep_meta WHERE `key` = ?) AS value) AS place
 -- name: catalogue_column
 SELECT data_type, column_type, is_nullable = 'YES', coalesce(character_maximum_length, 0),
     coalesce(character_octet_length, 0), coalesce(numeric_precision, 0), coalesce(numeric_scale, 0),

@@ -7,18 +7,23 @@ WHERE attrelid = to_regclass('outbox') AND NOT attisdropped
     AND attname IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
 -- name: catalogue_table
 SELECT oid::bigint, relkind::text FROM pg_class WHERE oid = to_regclass($1)
--- Whether the columns' tables and they themselves are there, and where each was kept before. With a
--- dot in it a table's name is schema and table, unless an entity type's own name has it.
+-- Whether the columns' tables and they themselves are there, the schema and table that a name stands
+-- for, and where each was kept before. With a dot in it a table's name is schema and table, unless an
+-- entity type's own name has it.
 -- name: place_read
-SELECT (relation.oid IS NOT NULL)::int, (a.attname IS NOT NULL)::int, m.value
+SELECT (relation.oid IS NOT NULL)::int, (a.attname IS NOT NULL)::int,
+    concat_ws('.', coalesce(n.nspname, CASE WHEN name NOT LIKE '%.%' THEN current_schema() END),
+              coalesce(c.relname, name), place.attname), m.value
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS place(name, attname, key, n)
 CROSS JOIN LATERAL (SELECT coalesce(to_regclass(quote_ident(nullif(name, ''))),
     to_regclass(quote_ident(nullif(substring(name FROM '^([^.]*)[.]'), '')) || '.' ||
                 quote_ident(nullif(substring(name FROM '[.](.*)$'), ''))))::oid) AS relation(oid)
+LEFT JOIN pg_class c ON c.oid = relation.oid
+LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_attribute a ON a.attrelid = relation.oid AND a.attname = place.attname
     AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN keepstep_meta m ON m.key = place.key
-ORDER BY n
+ORDER BY place.n
 -- name: catalogue_columns
 SELECT a.attname::text, t.typname::text, a.atttypmod::bigint,
     (a.attgenerated <> '')::int, coalesce(c.collisdeterministic, true)::int,

@@ -2,12 +2,15 @@
 -- name: catalogue_table
 SELECT type FROM sqlite_master
 WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')
--- Whether a column's table and the column itself are there, and where it was kept before.
+-- Whether a column's table and the column itself are there, what the catalogue calls them, and where
+-- it was kept before.
 -- name: place_read
-SELECT EXISTS (SELECT 1 FROM sqlite_master
-               WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')),
-    EXISTS (SELECT 1 FROM pragma_table_xinfo(?1) WHERE name = ?2 COLLATE NOCASE),
+SELECT t.name IS NOT NULL, c.name IS NOT NULL,
+    coalesce(t.name, ?1) || '.' || coalesce(c.name, ?2),
     (SELECT value FROM keepstep_meta WHERE key = ?3)
+FROM (SELECT 1) LEFT JOIN sqlite_master t
+    ON t.name = ?1 COLLATE NOCASE AND t.type IN ('table', 'view')
+LEFT JOIN pragma_table_xinfo(?1) c ON c.name = ?2 COLLATE NOCASE
 -- name: catalogue_outbox
 SELECT count(*) FROM pragma_table_info('outbox')
 WHERE name IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
