@@ -149,6 +149,55 @@ static void a_table_of_a_named_schema_is_created_widened_and_written_there(void 
     orders_ops->close(store);
 }
 
+static void assert_moved(struct store *store, bool accept_moved, const char *words)
+{
+    assert_int_equal(store_prepare(store, &orders_mapping, accept_moved, &orders_err),
+                     STATUS_FATAL);
+    if (strstr(orders_err.text, words) == NULL)
+        test_fail("\"%s\" is not in \"%s\"", words, orders_err.text);
+    error_clear(&orders_err);
+}
+
+static void a_table_of_another_schema_is_another_table_whatever_it_is_called(void **state)
+{
+    const struct config_entry before = orders_entry;
+    struct partition_state read = {.topic = "read", .next_offset = 5};
+    struct store *store = orders_open();
+    (void)state;
+    orders_drop();
+    orders_entry.topic = read.topic;
+    assert_ok(orders_ops->take(store, &read, &orders_err));
+    partition_state_done(&read);
+    postgresql_execute(orders_url, "CREATE SCHEMA hides; CREATE TABLE orders(id bigint PRIMARY KEY, "
+                                   "price numeric, note text); CREATE TABLE hides.orders(LIKE "
+                                   "orders INCLUDING ALL)");
+    assert_ok(store_prepare(store, &orders_mapping, false, &orders_err));
+    orders_entry.table = (char[]){"hides.orders"};
+    assert_moved(store, true, "was kept in public.orders.id and would be in hides.orders.id");
+    orders_entry.table = before.table;
+    postgresql_execute(orders_url, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = "
+                                   "hides, public', current_database()); END $$");
+    orders_ops->close(store);
+    struct store_options options = {.path = orders_url, .service = "billing"};
+    assert_ok(orders_ops->open(&options, &store, &orders_err));
+    assert_moved(store, false, "was kept in public.orders.id and would be in hides.orders.id");
+    assert_moved(store, true, "was kept in public.orders.id and would be in hides.orders.id");
+    orders_entry.table = (char[]){"public.orders"};
+    assert_ok(store_prepare(store, &orders_mapping, false, &orders_err));
+    orders_entry.table = before.table;
+    postgresql_execute(orders_url, "DROP TABLE hides.orders; ALTER TABLE public.orders SET SCHEMA "
+                                   "hides");
+    assert_moved(store, false, "was kept in public.orders.id and would be in hides.orders.id");
+    assert_ok(store_prepare(store, &orders_mapping, true, &orders_err));
+    assert_ok(store_prepare(store, &orders_mapping, false, &orders_err));
+    postgresql_execute(orders_url, "DROP SCHEMA hides CASCADE; DO $$ BEGIN EXECUTE format('ALTER "
+                                   "DATABASE %I RESET search_path', current_database()); END $$; "
+                                   "DELETE FROM keepstep_position; "
+                                   "DELETE FROM keepstep_meta WHERE key LIKE 'place %'");
+    orders_ops->close(store);
+    orders_entry = before;
+}
+
 static void what_the_database_says_of_a_row_becomes_its_verdict(void **state)
 {
     (void)state;
@@ -371,6 +420,7 @@ int main(void)
         TEST(tables_that_would_change_a_value_are_refused),
         TEST(a_table_is_created_and_widened_from_the_schema),
         TEST(a_table_of_a_named_schema_is_created_widened_and_written_there),
+        TEST(a_table_of_another_schema_is_another_table_whatever_it_is_called),
         TEST(what_the_database_says_of_a_row_becomes_its_verdict),
         TEST(a_jsonb_column_keeps_a_text_of_its_own_form_and_any_other_is_held),
         TEST(a_deferred_constraint_is_judged_with_the_row),
