@@ -36,6 +36,8 @@ static enum status init_print_copy(const struct service *service, FILE *out, str
         status = error_set(err, STATUS_FATAL, "the statements grow too large");
     if (status == STATUS_OK)
         fputs(buffer_text(&sql), out);
+    if (status == STATUS_OK)
+        init_print_end(service->config, out);
     buffer_done(&sql);
     return status;
 }

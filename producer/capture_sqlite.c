@@ -199,7 +199,9 @@ static void capture_open(struct capture_trigger *trigger, const struct config_en
                          const char *suffix, const char *event)
 {
     buffer_append_format(&trigger->name, "keepstep_%s_%s", entry->entity_type, suffix);
-    buffer_append_text(&trigger->sql, "CREATE TRIGGER ");
+    buffer_append_text(&trigger->sql, "DROP TRIGGER IF EXISTS ");
+    capture_identifier(&trigger->sql, buffer_text(&trigger->name));
+    buffer_append_text(&trigger->sql, ";\nCREATE TRIGGER ");
     capture_identifier(&trigger->sql, buffer_text(&trigger->name));
     buffer_append_format(&trigger->sql, " AFTER %s ON ", event);
     capture_identifier(&trigger->sql, entry->table);

@@ -303,6 +303,13 @@ void init_print_guard(const struct config *config, FILE *out)
     init_print(ops, &guard, out);
 }
 
+void init_print_end(const struct config *config, FILE *out)
+{
+    const struct source_ops *ops = source_find(config->database);
+    if (ops != NULL && ops->client_end != NULL)
+        (void)fputs(ops->client_end, out);
+}
+
 enum status init_service(const struct config *config, const struct entity_schema *const *schemas,
                          const struct init_options *options, struct error *err)
 {

@@ -26,4 +26,7 @@ enum status init_service(const struct config *config, const struct entity_schema
  * client where the outbox is not ours. Nothing where the database has no such client. */
 void init_print_guard(const struct config *config, FILE *out);
 
+/** Print what stands behind all of it. */
+void init_print_end(const struct config *config, FILE *out);
+
 #endif

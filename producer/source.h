@@ -56,6 +56,7 @@ struct source_ops {
     const struct source_object *objects; /* the outbox and its like, in the order of creation */
     size_t object_count;
     const char *client_stop; /* what has the database's client end at an error; NULL: it does */
+    const char *client_end;  /* what ends all that the client runs; NULL: nothing */
     const char *guard;       /* fails where a table named outbox is another's; NULL: none */
     const char *delimiter;   /* what the database's client needs around a trigger's body where that
                                 has semicolons, "//"; NULL: nothing */

@@ -73,6 +73,15 @@ static struct slice source_sqlite_trimmed(const char *sql)
     return text;
 }
 
+/* The catalogue keeps a statement from the name on, so neither IF NOT EXISTS nor a DROP before. */
+static bool source_sqlite_is_same(struct slice found, struct slice sql)
+{
+    for (int words = 2; words > 0 && found.length > 0; found.data++, found.length--)
+        words -= found.data[0] == ' ';
+    return found.length > 0 && sql.length >= found.length &&
+           memcmp(sql.data + sql.length - found.length, found.data, found.length) == 0;
+}
+
 static enum status source_sqlite_look(struct source *source, const struct source_object *object,
                                       enum source_found *ret_found, struct error *err)
 {
@@ -86,7 +95,7 @@ static enum status source_sqlite_look(struct source *source, const struct source
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
         struct slice sql = source_sqlite_trimmed(object->sql);
-        bool same = slice_equal(sqlite_session_text(statement, 0), sql);
+        bool same = source_sqlite_is_same(sqlite_session_text(statement, 0), sql);
         *ret_found = same ? SOURCE_SAME : SOURCE_OTHER;
     } else if (code != SQLITE_DONE) {
         status = sqlite_session_error(db, "catalogue", err);
@@ -100,9 +109,8 @@ static enum status source_sqlite_create(struct source *source, const struct sour
                                         bool replace, struct error *err)
 {
     struct slice text = source_sqlite_trimmed(object->sql);
-    char *sql = replace
-                    ? sqlite3_mprintf("DROP TRIGGER \"%w\";%.*s", object->name, SLICE_ARGS(text))
-                    : sqlite3_mprintf("%.*s", SLICE_ARGS(text));
+    char *sql = sqlite3_mprintf("%.*s", SLICE_ARGS(text));
+    (void)replace; /* a trigger's statements drop it first */
     if (sql == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     enum status status = sqlite_session_execute(source_sqlite_of(source)->db, sql, err);
@@ -247,6 +255,10 @@ const struct source_ops source_sqlite_ops = {
     .scheme = "sqlite",
     .objects = OBJECTS,
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
+    .client_stop = "-- Where another program than sqlite3 runs this, without the lines that begin with "
+                   "a dot,\n-- it is to stop at the first error.\n.bail on\n.timeout 10000\n",
+    .client_end = "COMMIT;\n",
+    .guard = SQL_GUARD,
     .open = source_sqlite_open,
     .close = source_sqlite_close,
     .begin = source_sqlite_begin,

@@ -17,6 +17,9 @@ static struct process_result roles_client(const char *url, const char *sql, cons
     if (roles_of_postgresql(url))
         return PROCESS_RUN("psql", "-X", "-q", "-At", "-d", url, file != NULL ? "-f" : "-c",
                            file != NULL ? file : sql);
+    if (strncmp(url, "sqlite:", strlen("sqlite:")) == 0)
+        return PROCESS_RUN("sqlite3", url + strlen("sqlite:"),
+                           file != NULL ? test_format(".read %s", file) : sql);
     const char *user = strstr(url, "://") + 3;
     return PROCESS_RUN("mariadb", "--no-defaults", "--protocol=tcp", "--host=localhost",
                        "--default-character-set=utf8mb4", "--batch", "--skip-column-names",

@@ -5,12 +5,13 @@
 
 #include "tests/support/process.h"
 
-/** Run SQL by the database's own client (psql, mariadb) as the login of the URL, which ends at the
- * first error. */
+/** Run SQL by the database's own client (psql, mariadb, sqlite3) as the login of the URL; a server's
+ * ends at the first error. */
 struct process_result roles_run(const char *url, const char *sql);
 
 /** Run all that `keepstep init --print-sql` prints for a configuration, whose URL, the same, is an
- * administrator's. psql is not told to end at an error, the printed statements do it. */
+ * administrator's. Neither psql nor sqlite3 is told to end at an error, the printed statements do
+ * it. */
 struct process_result roles_print_and_run(const char *config, const char *url);
 
 /** Run what it prints: all of it, or where the outbox is there already the roles and grants. */

@@ -1,5 +1,6 @@
 /* What `keepstep init --print-sql` prints is what `keepstep init` makes. */
 #include "tests/support/database.h"
+#include "tests/support/load.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/roles.h"
 #include "tests/support/sql.h"
@@ -29,6 +30,7 @@ static void the_printed_sql_makes_what_init_makes(void **state)
     static const char catalogue[] = "SELECT type, name, tbl_name, sql FROM sqlite_schema "
                                     "ORDER BY type, name";
     (void)state;
+    load_need("sqlite3");
     test_write_file(test_path("order.schema.json"), SCHEMA);
     test_write_file(test_path("visit.schema.json"), SCHEMA);
     prepare_service("made");
@@ -41,7 +43,11 @@ static void the_printed_sql_makes_what_init_makes(void **state)
     assert_string_equal(sqlite_text(test_path("printed.db"), catalogue),
                         "table|orders|orders|CREATE TABLE orders (id INTEGER PRIMARY KEY, name "
                         "TEXT)\n");
-    (void)sqlite_text(test_path("printed.db"), printed.output);
+    test_write_file(test_path("printed.sql"), printed.output);
+    struct process_result run = PROCESS_RUN(
+        "sqlite3", test_path("printed.db"), test_format(".read %s", test_path("printed.sql")));
+    if (run.exit_code != 0)
+        test_fail("%s", run.errors);
     const char *expected = sqlite_text(test_path("made.db"), catalogue);
     assert_non_null(strstr(expected, "keepstep_order_insert"));
     assert_string_equal(sqlite_text(test_path("printed.db"), catalogue), expected);
@@ -120,6 +126,13 @@ static void the_mariadb_client_runs_what_is_printed_twice(void **state)
     (void)run_print_twice(DATABASE_MARIADB);
 }
 
+static void sqlite3_runs_what_is_printed_twice(void **state)
+{
+    (void)state;
+    load_need("sqlite3");
+    (void)run_print_twice(DATABASE_SQLITE);
+}
+
 static void refuses_a_foreign_outbox(enum database_kind kind, const char *tables)
 {
     const char *url = database_make(kind, "foreign_outbox");
@@ -140,12 +153,22 @@ static void printed_sql_stops_before_it_makes_anything_beside_a_foreign_outbox(v
     refuses_a_foreign_outbox(DATABASE_MARIADB, "SHOW TABLES");
 }
 
+static void sqlite3_stops_before_it_makes_anything_beside_a_foreign_outbox(void **state)
+{
+    (void)state;
+    load_need("sqlite3");
+    refuses_a_foreign_outbox(DATABASE_SQLITE,
+                             "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_printed_sql_makes_what_init_makes),
         TEST(psql_runs_what_is_printed_of_both_sides_and_all_grants_twice),
         TEST(the_mariadb_client_runs_what_is_printed_twice),
-        TEST(printed_sql_stops_before_it_makes_anything_beside_a_foreign_outbox)};
+        TEST(sqlite3_runs_what_is_printed_twice),
+        TEST(printed_sql_stops_before_it_makes_anything_beside_a_foreign_outbox),
+        TEST(sqlite3_stops_before_it_makes_anything_beside_a_foreign_outbox)};
     return TEST_RUN(tests);
 }

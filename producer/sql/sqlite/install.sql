@@ -1,8 +1,20 @@
 -- What `keepstep init` creates in a service's SQLite database.
 
+-- Printed before everything else, so that nothing is made beside another's outbox: all of it is one
+-- transaction. Only a trigger may RAISE; a constraint says it as well.
+-- name: guard
+BEGIN IMMEDIATE;
+CREATE TEMP TABLE keepstep_guard (is_ours INTEGER CONSTRAINT
+  "the database has a table named outbox that Keepstep did not make: rename it" CHECK (is_ours));
+INSERT INTO temp.keepstep_guard SELECT NOT EXISTS (
+  SELECT 1 FROM main.sqlite_schema WHERE name = 'outbox' COLLATE NOCASE) OR (
+  SELECT count(*) = 5 FROM pragma_table_info('outbox', 'main')
+  WHERE name IN ('position', 'changeset', 'kafka_partition', 'sequence', 'set_aside'));
+DROP TABLE temp.keepstep_guard
+
 -- The event id is a UUIDv7: 48 bits of milliseconds, then random bits.
 -- name: create_outbox
-CREATE TABLE outbox (
+CREATE TABLE IF NOT EXISTS outbox (
   position INTEGER PRIMARY KEY AUTOINCREMENT,
   id TEXT NOT NULL UNIQUE DEFAULT (
     substr(printf('%012x', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)), 1, 8)
@@ -23,17 +35,17 @@ CREATE TABLE outbox (
   set_aside TEXT)
 
 -- name: create_outbox_waiting
-CREATE INDEX outbox_waiting ON outbox (position) WHERE sequence IS NULL
+CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (position) WHERE sequence IS NULL
 
 -- name: create_outbox_claimed
-CREATE INDEX outbox_claimed ON outbox (kafka_partition, sequence) WHERE sequence IS NOT NULL
+CREATE INDEX IF NOT EXISTS outbox_claimed ON outbox (kafka_partition, sequence) WHERE sequence IS NOT NULL
 
 -- name: create_outbox_set_aside
-CREATE INDEX outbox_set_aside ON outbox (aggregatetype, aggregateid, position)
+CREATE INDEX IF NOT EXISTS outbox_set_aside ON outbox (aggregatetype, aggregateid, position)
   WHERE set_aside IS NOT NULL
 
 -- name: create_relay
-CREATE TABLE keepstep_relay (
+CREATE TABLE IF NOT EXISTS keepstep_relay (
   single INTEGER PRIMARY KEY CHECK (single = 1),
   origin TEXT NOT NULL,
   incarnation TEXT NOT NULL,
@@ -42,7 +54,7 @@ CREATE TABLE keepstep_relay (
   lease_until_us INTEGER NOT NULL DEFAULT 0)
 
 -- name: create_relay_partition
-CREATE TABLE keepstep_relay_partition (
+CREATE TABLE IF NOT EXISTS keepstep_relay_partition (
   topic TEXT NOT NULL,
   partition INTEGER NOT NULL,
   last_sequence INTEGER NOT NULL,
@@ -54,7 +66,7 @@ CREATE TABLE keepstep_relay_partition (
 
 -- Into which topic the rows of an entity type were numbered; the purge needs it.
 -- name: create_relay_type
-CREATE TABLE keepstep_relay_type (entity_type TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID
+CREATE TABLE IF NOT EXISTS keepstep_relay_type (entity_type TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID
 
 -- The triggers of a table are silent while its name stands here, in the agent's transaction.
 -- The applying side makes it too.
@@ -63,17 +75,17 @@ CREATE TABLE IF NOT EXISTS keepstep_applying (table_name TEXT PRIMARY KEY) WITHO
 
 -- How far the rows that were there before `init` have been published.
 -- name: create_existing
-CREATE TABLE keepstep_existing (
+CREATE TABLE IF NOT EXISTS keepstep_existing (
   entity_type TEXT PRIMARY KEY, rows INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0)
 
 -- name: create_existing_key
-CREATE TABLE keepstep_existing_key (
+CREATE TABLE IF NOT EXISTS keepstep_existing_key (
   entity_type TEXT NOT NULL, ordinal INTEGER NOT NULL, value,
   PRIMARY KEY (entity_type, ordinal)) WITHOUT ROWID
 
 -- A new incarnation publishes nothing before the service's own agent has read to here (rule 13).
 -- name: create_relay_wait
-CREATE TABLE keepstep_relay_wait (
+CREATE TABLE IF NOT EXISTS keepstep_relay_wait (
   topic TEXT NOT NULL, partition INTEGER NOT NULL, until_offset INTEGER NOT NULL,
   PRIMARY KEY (topic, partition)) WITHOUT ROWID
 
