@@ -232,9 +232,9 @@ struct store_ops {
                         struct error *err);
     /** NULL is a no-op; rolls back what is open. */
     void (*close)(struct store *store);
-    /** Read what the catalogue and keepstep_meta say of places: has_table, has_column, name (for one
-     * that is not there: as it would be made), recorded; or, with `record`, write the names that
-     * are not recorded yet. A table that two spellings name has one name. @return OK, RETRY. */
+    /** Read what the catalogue and keepstep_meta say of places: has_table, has_column, recorded and
+     * name (one for all spellings; of what is not there as it would be made); or, with `record`,
+     * write the names that are not recorded yet. @return OK, RETRY. */
     enum status (*places)(struct store *store, struct place *places, size_t count, bool record,
                           struct error *err);
     /** Create or widen the local table of a mapping (DDL, own transaction), check it against the
@@ -324,9 +324,9 @@ extern const struct store_ops store_mariadb_ops;
 const struct store_ops *store_find(const char *url);
 
 /** prepare(), but no table and no column begins in the middle of its topic: what was applied before
- * would be missing there. Records where each column is kept. Of a type that is published here too,
- * a table that is only written in another way is accepted by `init` alone, which makes its triggers.
- * @param accept_moved  another place is right where the recorded one is not there any more.
+ * would be missing there. Records where each column is kept. Another spelling of the same table is
+ * accepted, of a type that is published here too by `init` alone, which makes its triggers.
+ * @param accept_moved  `init`: another place is right where the recorded one is not there any more.
  * @return as prepare(); FATAL with exit code 78 and the ways out. */
 enum status store_prepare(struct store *store, const struct mapping *mapping, bool accept_moved,
                           struct error *err) MUST_CHECK;

@@ -255,8 +255,9 @@ const struct source_ops source_sqlite_ops = {
     .scheme = "sqlite",
     .objects = OBJECTS,
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
-    .client_stop = "-- Where another program than sqlite3 runs this, without the lines that begin with "
-                   "a dot,\n-- it is to stop at the first error.\n.bail on\n.timeout 10000\n",
+    .client_stop = "-- Where another program than sqlite3 runs this, without the lines that\n"
+                   "-- begin with a dot, it is to stop at the first error.\n"
+                   ".bail on\n.timeout 10000\n",
     .client_end = "COMMIT;\n",
     .guard = SQL_GUARD,
     .open = source_sqlite_open,

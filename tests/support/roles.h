@@ -5,8 +5,8 @@
 
 #include "tests/support/process.h"
 
-/** Run SQL by the database's own client (psql, mariadb, sqlite3) as the login of the URL; a server's
- * ends at the first error. */
+/** Run SQL by the database's own client (psql, mariadb, sqlite3) as the login of the URL; that of a
+ * server ends at the first error. */
 struct process_result roles_run(const char *url, const char *sql);
 
 /** Run all that `keepstep init --print-sql` prints for a configuration, whose URL, the same, is an

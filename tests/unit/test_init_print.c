@@ -44,8 +44,8 @@ static void the_printed_sql_makes_what_init_makes(void **state)
                         "table|orders|orders|CREATE TABLE orders (id INTEGER PRIMARY KEY, name "
                         "TEXT)\n");
     test_write_file(test_path("printed.sql"), printed.output);
-    struct process_result run = PROCESS_RUN(
-        "sqlite3", test_path("printed.db"), test_format(".read %s", test_path("printed.sql")));
+    struct process_result run = PROCESS_RUN("sqlite3", test_path("printed.db"),
+                                            test_format(".read %s", test_path("printed.sql")));
     if (run.exit_code != 0)
         test_fail("%s", run.errors);
     const char *expected = sqlite_text(test_path("made.db"), catalogue);

@@ -168,15 +168,16 @@ static void a_table_of_another_schema_is_another_table_whatever_it_is_called(voi
     orders_entry.topic = read.topic;
     assert_ok(orders_ops->take(store, &read, &orders_err));
     partition_state_done(&read);
-    postgresql_execute(orders_url, "CREATE SCHEMA hides; CREATE TABLE orders(id bigint PRIMARY KEY, "
-                                   "price numeric, note text); CREATE TABLE hides.orders(LIKE "
-                                   "orders INCLUDING ALL)");
+    postgresql_execute(orders_url, "CREATE SCHEMA hides; "
+                                   "CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, "
+                                   "note text); "
+                                   "CREATE TABLE hides.orders(LIKE orders INCLUDING ALL)");
     assert_ok(store_prepare(store, &orders_mapping, false, &orders_err));
     orders_entry.table = (char[]){"hides.orders"};
     assert_moved(store, true, "was kept in public.orders.id and would be in hides.orders.id");
     orders_entry.table = before.table;
-    postgresql_execute(orders_url, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = "
-                                   "hides, public', current_database()); END $$");
+    postgresql_execute(orders_url, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET "
+                                   "search_path = hides, public', current_database()); END $$");
     orders_ops->close(store);
     struct store_options options = {.path = orders_url, .service = "billing"};
     assert_ok(orders_ops->open(&options, &store, &orders_err));
