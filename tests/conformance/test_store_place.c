@@ -186,6 +186,12 @@ static void a_place_that_was_recorded_as_it_was_written_is_understood_and_init_r
     assert_string_equal(
         store_case_back_end->text(store_case_database(), PLACES),
         test_format("%sorders.id\n%sorders.name\n%sorders.price\n", schema, schema, schema));
+    execute(test_format("UPDATE keepstep_meta SET value = '%s.%s' WHERE value = '%sorders.price'",
+                        store_case_back_end->table, store_case_back_end->column, schema));
+    assert_taken(store_case_store, STORE_CASE_TOPIC, "orders", "price");
+    assert_refused(store_case_store, false, mapping_to(STORE_CASE_TOPIC, "orders", "name"),
+                   test_format("was kept in %s.%s and would", store_case_back_end->table,
+                               store_case_back_end->column));
     store_case_ops->close(administrator);
 }
 
