@@ -166,9 +166,7 @@ struct outbox {
     const struct outbox_ops *ops;
 };
 
-/* Under one name each of them takes the other's lease at once, as if it had crashed. */
-#define OUTBOX_LEASE_TAKEN                                                                         \
-    "another relay took the lease; where both run for long, give each its own `instance:`"
+#define OUTBOX_LEASE_TAKEN "another relay took the lease"
 
 extern const struct outbox_ops outbox_sqlite_ops;
 extern const struct outbox_ops outbox_postgresql_ops;

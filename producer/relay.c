@@ -116,11 +116,34 @@ void relay_free(struct relay *relay)
     free(relay);
 }
 
+/* A relay that was replaced must not take the lease back from its successor, which it could under
+ * the same name: both would go on losing it for ever. A dead predecessor takes nothing, so that
+ * the one that lost it ends. */
+static enum status relay_judge_loss(struct relay *relay, struct error *err)
+{
+    struct lease now = {0};
+    if (relay->epoch_reached == 0)
+        return STATUS_OK;
+    enum status status = relay->outbox->ops->read_lease(relay->outbox, &now, err);
+    if (status != STATUS_OK)
+        return status;
+    if (now.epoch > relay->epoch_reached && now.until_us > clock_wall_us() &&
+        strcmp(now.holder, relay->lease.holder) == 0)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "another relay of service %s runs under the same instance name, %s, and "
+                         "took the lease; stop one of them, or give each its own `instance:`",
+                         now.origin, now.holder);
+    relay->epoch_reached = now.epoch + 1; /* also where the take fails, and was durable after all */
+    return STATUS_OK;
+}
+
 static enum status relay_hold(struct relay *relay, struct error *err)
 {
     struct error held = ERROR_INIT;
-    enum status status = relay->outbox->ops->take_lease(relay->outbox, RELAY_LEASE_US,
-                                                        &relay->lease, &held);
+    enum status status = relay_judge_loss(relay, &held);
+    if (status == STATUS_OK)
+        status = relay->outbox->ops->take_lease(relay->outbox, RELAY_LEASE_US, &relay->lease,
+                                                &held);
     if (status == STATUS_RETRY) {
         if (!relay->waiting_told)
             log_warning("relay", "waiting for the lease: %s", held.text);
@@ -132,6 +155,7 @@ static enum status relay_hold(struct relay *relay, struct error *err)
         *err = held;
         return status;
     }
+    relay->epoch_reached = relay->lease.epoch;
     relay->waiting_told = false;
     relay->recovered = false;
     relay->released = false;

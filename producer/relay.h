@@ -40,7 +40,8 @@ void relay_free(struct relay *relay);
 
 /** Publish until *stop; transient failures are logged once and retried for ever.
  * @return OK after *stop, with what was under way delivered where that took less than 5 seconds;
- * FATAL with the way out (rewound or cloned outbox, foreign writer, topic that differs). */
+ * FATAL with the way out (rewound or cloned outbox, foreign writer, topic that differs, another
+ * relay under the same instance name). */
 enum status relay_run(struct relay *relay, const atomic_bool *stop, struct error *err) MUST_CHECK;
 
 #endif

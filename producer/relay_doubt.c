@@ -56,10 +56,13 @@ static enum status relay_raise_epoch(struct relay *relay, bool *ret_alone, struc
     struct lease lease = {0};
     /* Fenced, so that a lease that another relay has is lost and not waited for. */
     enum status status = ops->acknowledge(relay->outbox, &relay->lease, NULL, 0, err);
-    if (status == STATUS_OK)
-        status = ops->take_lease(relay->outbox, RELAY_LEASE_US, &lease, err);
     if (status != STATUS_OK)
         return status;
+    relay->epoch_reached = relay->lease.epoch + 1;
+    status = ops->take_lease(relay->outbox, RELAY_LEASE_US, &lease, err);
+    if (status != STATUS_OK)
+        return status;
+    relay->epoch_reached = lease.epoch;
     *ret_alone = lease.epoch == relay->lease.epoch + 1;
     relay->lease = lease;
     relay->renewed_at_us = clock_monotonic_us();

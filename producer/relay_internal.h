@@ -63,6 +63,7 @@ struct relay {
     struct relay_options options;
     struct outbox *outbox;
     struct lease lease;
+    int64_t epoch_reached; /* no epoch above it is of this relay's making; 0: it has had no lease */
     struct kafka_producer *producer;
     struct relay_topic *topics;
     size_t topic_count;

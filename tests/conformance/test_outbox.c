@@ -22,6 +22,11 @@ static void a_lease_is_taken_kept_released_and_fences(void)
     assert_non_null(strstr(err.text, "instance 1"));
     struct lease again = outbox_case_lease(one);
     assert_int_equal(again.epoch, first.epoch + 1);
+    /* All that tells a relay that another one has its name. */
+    assert_int_equal(two->ops->read_lease(two, &other, &err), STATUS_OK);
+    assert_string_equal(other.holder, "1");
+    assert_int_equal(other.epoch, again.epoch);
+    assert_int_equal(other.until_us, again.until_us);
     error_clear(&err);
     assert_int_equal(one->ops->acknowledge(one, &first, NULL, 0, &err), STATUS_ABORT);
     error_clear(&err);

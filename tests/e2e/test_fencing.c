@@ -163,6 +163,13 @@ static void two_agents_of_one_group_share_the_partitions_through_rebalances(void
     sidecar_stop(&shop);
 }
 
+static void expect_replaced(struct process *relay)
+{
+    int code = process_wait(relay, 30000);
+    if (code != 78 || strstr(process_errors(relay), "the same instance name, 2, and took") == NULL)
+        test_fail("a relay that lost the lease ends with %d: %s", code, process_errors(relay));
+}
+
 static void of_two_relays_on_one_outbox_one_publishes(void **state)
 {
     (void)state;
@@ -184,6 +191,22 @@ static void of_two_relays_on_one_outbox_one_publishes(void **state)
     sidecar_assert_equal(&shop, &billing, "items", 60000);
     int64_t records = sidecar_records(kafka, "item");
     assert_int_equal(records, sqlite_number(shop.database, "SELECT count(*) FROM outbox"));
+
+    /* Under one name the one that lost the lease ends, also a zombie that wakes: its successor
+     * keeps it. */
+    struct process *twin = second.process;
+    sidecar_start(&second, "relay_before_claim:1:stop");
+    expect_replaced(twin);
+    struct process *zombie = second.process;
+    write_items(&shop, 201, 20);
+    assert_true(process_wait_stopped(zombie, 30000));
+    sidecar_start(&second, NULL);
+    sidecar_assert_equal(&shop, &billing, "items", 30000);
+    process_signal(zombie, SIGCONT);
+    expect_replaced(zombie);
+    write_items(&shop, 301, 5);
+    sidecar_assert_equal(&shop, &billing, "items", 30000);
+    assert_null(strstr(process_errors(second.process), "took the lease"));
     sidecar_stop(&second);
     sidecar_stop(&billing);
 }
