@@ -38,6 +38,7 @@ struct agent_metrics {
     atomic_ullong events_superseded;
     atomic_ullong events_parked;
     atomic_ullong events_rejected; /* of the parked: those held */
+    atomic_ullong events_healed;   /* parked once, and applied since */
     atomic_ullong entities_diverged;
     atomic_ullong commits;
     atomic_ullong commits_durable;

@@ -49,6 +49,14 @@ struct blocked_now {
     struct slice entity_key;
 };
 
+/** What left the parked records of an entity in this transaction. */
+struct healed {
+    const struct parked_record *head; /* the first of them, in the applier's arena; NULL: none */
+    bool head_superseded;
+    size_t applied;
+    size_t superseded; /* not written: an own change is under way */
+};
+
 struct applier {
     const struct store_ops *ops;
     const struct config *config;
@@ -73,6 +81,7 @@ struct applier {
     struct blocked_now *blocked;
     size_t blocked_count;
     size_t blocked_size;
+    struct healed healed;
 };
 
 const struct mapping *applier_mapping(const struct applier *applier, struct slice entity_type);

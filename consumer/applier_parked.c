@@ -7,21 +7,29 @@
 
 #include <string.h>
 
-enum attempt { ATTEMPT_APPLIED, ATTEMPT_WAITS, ATTEMPT_HELD };
+enum attempt { ATTEMPT_APPLIED, ATTEMPT_SUPERSEDED, ATTEMPT_WAITS, ATTEMPT_HELD };
 
 #define PARKED_RUN_MAX  1000 /* records of one entity in one transaction */
 #define PARKED_HEAD_MAX 100
 #define PARKED_PAUSE_US 200000
+#define PARKED_TOLD_MAX 10 /* entities of a partition that one round names in the log */
+
+/** What is parked of one entity, in the order of the log. */
+struct parked_run {
+    struct owned *owned;
+    struct parked_record *records;
+    size_t count;
+};
 
 /** A later own record of the entity stands behind this one: that one will be written (rule 18). */
-static bool applier_parked_superseded(struct applier *applier, const struct parked_record *records,
-                                      size_t count, size_t index)
+static bool applier_parked_superseded(struct applier *applier, const struct parked_run *run,
+                                      size_t index)
 {
-    for (size_t i = index + 1; i < count; i++) {
+    for (size_t i = index + 1; i < run->count; i++) {
         struct change *later = NULL;
         struct error ignored = ERROR_INIT;
-        if (records[i].state != PARKED_SKIPPED &&
-            applier_decode(applier, &records[i].record, &later, &ignored) == STATUS_OK &&
+        if (run->records[i].state != PARKED_SKIPPED &&
+            applier_decode(applier, &run->records[i].record, &later, &ignored) == STATUS_OK &&
             applier_is_own(applier, later))
             return true;
     }
@@ -44,12 +52,13 @@ enum status applier_attempt_write(struct applier *applier, const struct mapping 
     return applier->ops->savepoint(applier->store, true, err);
 }
 
-static enum status applier_attempt(struct applier *applier, struct owned *owned,
-                                   const struct parked_record *records, size_t count, size_t index,
-                                   struct error *err)
+/** @return OK with ATTEMPT_APPLIED or ATTEMPT_SUPERSEDED; otherwise why it failed. */
+static enum status applier_attempt(struct applier *applier, const struct parked_run *run,
+                                   size_t index, enum attempt *ret_attempt, struct error *err)
 {
+    struct owned *owned = run->owned;
     struct change *change = NULL;
-    enum status status = applier_decode(applier, &records[index].record, &change, err);
+    enum status status = applier_decode(applier, &run->records[index].record, &change, err);
     if (status != STATUS_OK)
         return status;
     const struct mapping *mapping = applier_mapping(applier, change->entity_type);
@@ -57,12 +66,13 @@ static enum status applier_attempt(struct applier *applier, struct owned *owned,
         return error_set(err, STATUS_REJECT, "its entity type is not configured under apply:");
     bool superseded = false;
     if (mapping->published_here)
-        superseded = applier_parked_superseded(applier, records, count, index);
+        superseded = applier_parked_superseded(applier, run, index);
     if (mapping->published_here && !superseded && applier->look.range_count > 0)
         status = applier_is_pending(applier, change, applier->look.ranges[0].above, &superseded,
                                     err);
     if (status == STATUS_OK && !superseded)
         status = applier_attempt_write(applier, mapping, change, &superseded, err);
+    *ret_attempt = superseded ? ATTEMPT_SUPERSEDED : ATTEMPT_APPLIED;
     if (status == STATUS_OK && !superseded)
         return applier_drop_kept(applier, owned, change, err);
     if (status != STATUS_OK)
@@ -95,19 +105,18 @@ static enum status applier_attempt_failed(struct applier *applier,
     return applier->ops->edit_parked(applier->store, &failed, PARKED_ATTEMPT, err);
 }
 
-/** One record. @return OK with *ret_attempt; all but ATTEMPT_APPLIED ends the entity's run. */
-static enum status applier_retry_record(struct applier *applier, struct owned *owned,
-                                        const struct parked_record *records, size_t count,
+/** One record. @return OK with *ret_attempt. */
+static enum status applier_retry_record(struct applier *applier, const struct parked_run *run,
                                         size_t index, enum attempt *ret_attempt, struct error *err)
 {
+    const struct parked_record *record = &run->records[index];
     struct error why = ERROR_INIT;
-    *ret_attempt = ATTEMPT_APPLIED;
     enum status status = applier->ops->savepoint(applier->store, false, err);
     if (status != STATUS_OK)
         return status;
-    status = applier_attempt(applier, owned, records, count, index, &why);
+    status = applier_attempt(applier, run, index, ret_attempt, &why);
     if (status == STATUS_OK)
-        return applier->ops->edit_parked(applier->store, &records[index], PARKED_DELETE, err);
+        return applier->ops->edit_parked(applier->store, record, PARKED_DELETE, err);
     if (status != STATUS_REJECT && status != STATUS_STOP) {
         *err = why;
         return status;
@@ -116,17 +125,18 @@ static enum status applier_retry_record(struct applier *applier, struct owned *o
     *ret_attempt = waits ? ATTEMPT_WAITS : ATTEMPT_HELD;
     status = applier->ops->savepoint(applier->store, true, err);
     if (status == STATUS_OK)
-        status = applier_attempt_failed(applier, &records[index], &why, err);
+        status = applier_attempt_failed(applier, record, &why, err);
     return status;
 }
 
 /** @return the last record behind `index` that replaces all before it, with only such in between as
  * can be read; `index` where there is none. */
-static size_t applier_parked_replacing(struct applier *applier, const struct parked_record *records,
-                                       size_t count, size_t index)
+static size_t applier_parked_replacing(struct applier *applier, const struct parked_run *run,
+                                       size_t index)
 {
+    const struct parked_record *records = run->records;
     size_t found = index;
-    for (size_t i = index + 1; i < count; i++) {
+    for (size_t i = index + 1; i < run->count; i++) {
         struct change *later = NULL;
         struct error ignored = ERROR_INIT;
         if (records[i].state == PARKED_SKIPPED)
@@ -142,20 +152,23 @@ static size_t applier_parked_replacing(struct applier *applier, const struct par
 }
 
 /** A record that waits is no reason to withhold one that replaces it, such as a delete: that one is
- * written, and what it replaces is kept as evidence. @return OK with *ret_index moved to it. */
-static enum status applier_retry_replacing(struct applier *applier, struct owned *owned,
-                                           const struct parked_record *records, size_t count,
-                                           size_t *ret_index, struct error *err)
+ * written, and what it replaces is kept as evidence. @return OK; where it was written,
+ * *ret_index is moved to it and *ret_attempt is set. */
+static enum status applier_retry_replacing(struct applier *applier, const struct parked_run *run,
+                                           size_t *ret_index, enum attempt *ret_attempt,
+                                           struct error *err)
 {
+    const struct parked_record *records = run->records;
+    enum attempt attempt = ATTEMPT_WAITS;
     struct error why = ERROR_INIT;
     size_t index = *ret_index;
-    size_t last = applier_parked_replacing(applier, records, count, index);
+    size_t last = applier_parked_replacing(applier, run, index);
     if (last == index)
         return STATUS_OK;
     enum status status = applier->ops->savepoint(applier->store, false, err);
     if (status != STATUS_OK)
         return status;
-    status = applier_attempt(applier, owned, records, count, last, &why);
+    status = applier_attempt(applier, run, last, &attempt, &why);
     if (status == STATUS_REJECT || status == STATUS_STOP)
         return applier->ops->savepoint(applier->store, true, err);
     if (status != STATUS_OK) {
@@ -178,6 +191,7 @@ static enum status applier_retry_replacing(struct applier *applier, struct owned
                 records[index].record.topic, records[index].record.partition,
                 (long long)records[index].record.offset, (long long)records[last].record.offset);
     *ret_index = last;
+    *ret_attempt = attempt;
     return STATUS_OK;
 }
 
@@ -198,10 +212,44 @@ enum status applier_look_for(struct applier *applier, const struct owned *owned,
     return STATUS_OK;
 }
 
+static void applier_note_healed(struct applier *applier, const struct parked_record *record,
+                                enum attempt attempt)
+{
+    struct healed *healed = &applier->healed;
+    bool superseded = attempt == ATTEMPT_SUPERSEDED;
+    if (healed->head == NULL) {
+        healed->head = record;
+        healed->head_superseded = superseded;
+    }
+    *(superseded ? &healed->superseded : &healed->applied) += 1;
+}
+
+/** Until one of them fails. */
+static enum status applier_retry_records(struct applier *applier, const struct parked_run *run,
+                                         struct error *err)
+{
+    enum status status = STATUS_OK;
+    enum attempt attempt = ATTEMPT_APPLIED;
+    for (size_t i = 0; i < run->count && status == STATUS_OK; i++) {
+        if (run->records[i].state == PARKED_SKIPPED)
+            continue;
+        if (run->records[i].state == PARKED_HELD)
+            break;
+        status = applier_retry_record(applier, run, i, &attempt, err);
+        if (status == STATUS_OK && attempt == ATTEMPT_WAITS)
+            status = applier_retry_replacing(applier, run, &i, &attempt, err);
+        if (status != STATUS_OK || attempt == ATTEMPT_WAITS || attempt == ATTEMPT_HELD)
+            break;
+        applier_note_healed(applier, &run->records[i], attempt);
+    }
+    return status;
+}
+
 static enum status applier_retry_run(struct applier *applier, struct owned *owned,
                                      const void *subject, struct error *err)
 {
     const struct parked_record *head = subject;
+    struct parked_run run = {.owned = owned};
     char type[STORE_NAME_SIZE];
     if (head->entity_type.length >= sizeof type)
         return STATUS_OK;
@@ -215,28 +263,32 @@ static enum status applier_retry_run(struct applier *applier, struct owned *owne
                                    .entity_type = type,
                                    .entity_key = key.data,
                                    .limit = PARKED_RUN_MAX};
-    struct parked_record *records = NULL;
-    size_t count = 0;
     enum status status = applier->ops->read_parked(applier->store, &filter, &applier->arena,
-                                                   &records, &count, err);
+                                                   &run.records, &run.count, err);
     if (status == STATUS_OK)
         status = applier_look_for(applier, owned, head->entity_type, err);
-    bool applied = true;
-    for (size_t i = 0; i < count && status == STATUS_OK && applied; i++) {
-        enum attempt attempt = ATTEMPT_HELD;
-        size_t before = i;
-        if (records[i].state == PARKED_SKIPPED)
-            continue;
-        if (records[i].state == PARKED_HELD)
-            break;
-        status = applier_retry_record(applier, owned, records, count, i, &attempt, err);
-        if (status == STATUS_OK && attempt == ATTEMPT_WAITS)
-            status = applier_retry_replacing(applier, owned, records, count, &i, err);
-        applied = attempt == ATTEMPT_APPLIED || i > before;
-        if (status == STATUS_OK && applied && applier->metrics != NULL)
-            atomic_fetch_add(&applier->metrics->events_applied, 1);
+    return status == STATUS_OK ? applier_retry_records(applier, &run, err) : status;
+}
+
+/** Count what the last transaction healed, and say it like its parking was said, but of no more
+ * than PARKED_TOLD_MAX entities: one mended row may cure thousands. */
+static void applier_report_healed(const struct applier *applier, size_t *ret_entities)
+{
+    const struct healed *healed = &applier->healed;
+    const struct parked_record *head = healed->head;
+    if (applier->metrics != NULL) {
+        atomic_fetch_add(&applier->metrics->events_applied, healed->applied);
+        atomic_fetch_add(&applier->metrics->events_healed, healed->applied);
+        atomic_fetch_add(&applier->metrics->events_superseded, healed->superseded);
     }
-    return status;
+    if (head == NULL || ++*ret_entities > PARKED_TOLD_MAX)
+        return;
+    log_info("agent",
+             "parked %.*s %.*s from %s/%d offset %lld is %s at attempt %d, and %zu behind it",
+             SLICE_ARGS(head->entity_type), SLICE_ARGS(head->entity_key), head->record.topic,
+             head->record.partition, (long long)head->record.offset,
+             healed->head_superseded ? "superseded" : "applied", head->attempts + 1,
+             healed->applied + healed->superseded - 1);
 }
 
 enum status applier_repair(struct applier *applier, struct owned *owned, applier_repair_work *work,
@@ -271,6 +323,7 @@ static enum status applier_retry_partition(struct applier *applier, struct owned
     struct arena arena;
     struct parked_record *heads = NULL;
     size_t count = 0;
+    size_t healed = 0;
     enum status status = applier_ready(applier, err);
     if (status != STATUS_OK)
         return status;
@@ -285,7 +338,12 @@ static enum status applier_retry_partition(struct applier *applier, struct owned
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         arena_reset(&applier->arena);
         status = applier_repair(applier, owned, applier_retry_run, &heads[i], err);
+        if (status == STATUS_OK)
+            applier_report_healed(applier, &healed);
     }
+    if (healed > PARKED_TOLD_MAX)
+        log_info("agent", "%s/%d: what was parked of %zu more entities is applied",
+                 owned->state.topic, owned->state.partition, healed - PARKED_TOLD_MAX);
     arena_done(&arena);
     return status;
 }

@@ -237,6 +237,7 @@ bool applier_has_ends(const struct applier *applier)
 void applier_begin_work(struct applier *applier)
 {
     applier->blocked_count = 0;
+    applier->healed = (struct healed){0};
     for (size_t i = 0; i < applier->owned_count; i++) {
         struct owned *owned = &applier->owned[i];
         size_t count = owned->state.sequence_count;

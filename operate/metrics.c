@@ -127,6 +127,8 @@ static void metrics_agent_counters(const struct metrics_sources *sources, struct
          &agent->events_parked},
         {"keepstep_events_rejected_total", "Events set aside that need a hand.",
          &agent->events_rejected},
+        {"keepstep_events_healed_total", "Events applied after they had been set aside.",
+         &agent->events_healed},
         {"keepstep_entities_diverged_total", "Entities whose superseded image could not be kept.",
          &agent->entities_diverged},
         {"keepstep_consumer_commits_total", "Transactions of the agent.", &agent->commits},

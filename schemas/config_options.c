@@ -11,7 +11,7 @@ const struct config_option config_options[] = {
      "or `mysql://USER@HOST:PORT/DATABASE?OPTION=VALUE`. Required."},
     {"topic_prefix", "", false, "Put before the entity type to name a topic."},
     {"schemas", "schemas", false, "Folder of `<entity type>.schema.json`."},
-    {"instance", "1", false, "Name of this agent or relay; each on one copy or outbox has its own."},
+    {"instance", "1", false, "Name of this agent or relay; each on a copy or outbox has its own."},
     {"listen", "127.0.0.1:9464", false, "Address of metrics and health; empty switches HTTP off."},
     {"log.level", "info", false, "Least level: `debug`, `info`, `warning` or `error`."},
     {"log.format", "auto", false, "`auto` (logfmt on a terminal, else JSON), `logfmt` or `json`."},

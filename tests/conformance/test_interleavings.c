@@ -83,6 +83,7 @@ static void a_zombie_that_retries_a_parked_event_writes_nothing(void)
     error_clear(&copy->err);
     assert_string_equal(copy_rows(copy), "");
     assert_int_equal(parked(copy), 1);
+    assert_int_equal(atomic_load(&copy->metrics->events_healed), 0);
     retry(copy);
     copy_add(copy, 4, 2, "u", ",\"a\":\"mail\",\"b\":\"nine\"");
     copy_apply(copy);
@@ -329,6 +330,7 @@ static void what_waits_for_a_unique_key_is_cured_in_order(void)
     retry(copy);
     assert_string_equal(copy_rows(copy), "2|mail|six\n");
     assert_int_equal(parked(copy), 0);
+    assert_int_equal(atomic_load(&copy->metrics->events_healed), 2);
     copy_add(copy, 5, 2, "u", ",\"a\":\"mail\",\"b\":\"seven\"");
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "2|mail|seven\n");

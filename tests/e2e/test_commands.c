@@ -290,6 +290,12 @@ static void set_aside_events_are_listed_shown_and_retried_by_their_entity(void *
     expect("keepstep parked retry --entity item '{\"id\":2}' -c billing.yaml", 0, "",
            "2 item {\"id\":2}: applied\n");
     sidecar_assert_equal(&shop, &billing, "items", 10000);
+    assert_true(process_wait_for(billing.process,
+                                 "parked item .*:1} from .* offset 0 is applied at attempt 2, "
+                                 "and 1 behind it(.|\n)*"
+                                 "parked item .*:2} from .* offset 1 is applied at attempt 3, "
+                                 "and 0 behind it",
+                                 10000));
     expect("keepstep parked list -c billing.yaml", 0, PARKED_HEAD, "");
     expect("keepstep parked retry --all -c billing.yaml", 0, "", "nothing is parked\n");
     expect("keepstep parked retry -c billing.yaml", 64, "", NULL);

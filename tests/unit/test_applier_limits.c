@@ -3,6 +3,9 @@
 
 #include "common/clock.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 static int64_t parked(const struct copy *copy)
 {
     return sqlite_number(copy->database, "SELECT count(*) FROM keepstep_parked WHERE state <> 3");
@@ -50,6 +53,86 @@ static void a_waiting_event_backs_off_and_its_entity_keeps_its_order(void **stat
     assert_string_equal(copy_rows(copy), "1|p|second\n");
     assert_string_equal(sqlite_text(copy->database, "SELECT b FROM seen"), "first\nsecond\n");
     assert_int_equal(parked(copy), 0);
+    copy_finish(copy);
+}
+
+/* @return what a retry writes to the log; freed by the caller. */
+static char *log_of_retry(struct copy *copy)
+{
+    const char *path = test_path("log");
+    FILE *log = fopen(path, "w");
+    int terminal = dup(STDERR_FILENO);
+    assert_non_null(log);
+    assert_true(terminal >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+    retry(copy, INT64_MAX);
+    assert_true(dup2(terminal, STDERR_FILENO) >= 0);
+    (void)close(terminal);
+    (void)fclose(log);
+    return test_load_file(path);
+}
+
+static size_t lines_with(const char *text, const char *words)
+{
+    size_t count = 0;
+    for (const char *at = strstr(text, words); at != NULL; at = strstr(at + 1, words))
+        count++;
+    return count;
+}
+
+static void of_many_entities_healed_at_once_ten_are_named_and_all_are_counted(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin(
+        "CREATE TABLE parents(name TEXT PRIMARY KEY);"
+        "CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT REFERENCES parents(name), "
+        "b TEXT);",
+        false);
+    for (int id = 1; id <= 13; id++)
+        copy_add(copy, id, id, "c", ",\"a\":\"p\",\"b\":\"first\"");
+    copy_add(copy, 14, 2, "u", ",\"a\":\"p\",\"b\":\"second\"");
+    copy_apply(copy);
+    char *log = log_of_retry(copy);
+    assert_int_equal(lines_with(log, "applied"), 0);
+    free(log);
+    assert_int_equal(atomic_load(&copy->metrics->events_healed), 0);
+    (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('p')");
+    log = log_of_retry(copy);
+    assert_int_equal(parked(copy), 0);
+    const char *const lines[] = {":1} from order/0 offset 0 is applied at attempt 3, and 0 behind",
+                                 ":2} from order/0 offset 1 is applied at attempt 3, and 1 behind",
+                                 "order/0: what was parked of 3 more entities is applied"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (lines_with(log, lines[i]) != 1)
+            test_fail("no %s in %s", lines[i], log);
+    assert_int_equal(lines_with(log, " at attempt "), 10);
+    free(log);
+    assert_int_equal(atomic_load(&copy->metrics->events_healed), 14);
+    assert_int_equal(atomic_load(&copy->metrics->events_applied), 14);
+    copy_finish(copy);
+}
+
+static void a_parked_event_is_not_called_applied_where_an_own_change_is_under_way(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin(test_format("%s; CREATE UNIQUE INDEX one_a ON orders (a);"
+                                               "INSERT INTO orders VALUES (2, 'theirs', 'first')",
+                                               copy_outbox_tables[DATABASE_SQLITE]),
+                                   true);
+    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_apply(copy);
+    assert_int_equal(parked(copy), 1);
+    (void)sqlite_text(copy->database, "DELETE FROM orders WHERE id = 2;"
+                                      "INSERT INTO outbox(aggregatetype, aggregateid)"
+                                      " VALUES ('order', '{\"id\":1}')");
+    char *log = log_of_retry(copy);
+    if (lines_with(log, ":1} from order/0 offset 0 is superseded at attempt 2, and 0 behind") != 1)
+        test_fail("it is not told: %s", log);
+    free(log);
+    assert_int_equal(parked(copy), 0);
+    assert_string_equal(copy_rows(copy), "1|own|own\n");
+    assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
+    assert_int_equal(atomic_load(&copy->metrics->events_healed), 0);
+    assert_int_equal(atomic_load(&copy->metrics->events_applied), 0);
     copy_finish(copy);
 }
 
@@ -256,6 +339,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_waiting_event_backs_off_and_its_entity_keeps_its_order),
+        TEST(of_many_entities_healed_at_once_ten_are_named_and_all_are_counted),
+        TEST(a_parked_event_is_not_called_applied_where_an_own_change_is_under_way),
         TEST(a_limit_of_parked_entities_stops_in_front_of_the_event),
         TEST(a_limit_of_parked_records_counts_those_behind_and_those_from_before),
         TEST(a_batch_ends_at_a_barrier_and_the_position_passes_it),

@@ -20,6 +20,7 @@ static void prepare_partition(void)
     atomic_store(&partition->applied_offset, 40);
     atomic_store(&partition->log_end, 42);
     atomic_store(&agent.events_applied, 7);
+    atomic_store(&agent.events_healed, 3);
 }
 
 static void the_page_is_accepted_by_promtool(void **state)
@@ -31,6 +32,8 @@ static void the_page_is_accepted_by_promtool(void **state)
     metrics_render(&sources, &text);
     assert_non_null(
         strstr(buffer_text(&text), "keepstep_events_applied_total{service=\"sh\\\"op\"} 7\n"));
+    assert_non_null(
+        strstr(buffer_text(&text), "keepstep_events_healed_total{service=\"sh\\\"op\"} 3\n"));
     assert_non_null(strstr(buffer_text(&text),
                            "keepstep_consumer_lag_records{topic=\"order\",partition=\"3\"} 2\n"));
     test_write_file(test_path("metrics"), buffer_text(&text));
