@@ -359,7 +359,7 @@ static const struct agent_step agent_steps[] = {
     {"check revisions", agent_check_revisions},
     {"prune", agent_prune},
     {"look at the group", agent_check_beside},
-    {"look for topics", agent_look_for_topics},
+    {"look for partitions", agent_look_for_partitions},
 };
 
 static void agent_back_off(struct agent *agent, const char *step, const struct error *err)

@@ -14,6 +14,12 @@ struct agent_partition {
     bool paused; /* it has stopped */
 };
 
+/** Something that is looked for now and then, more and more seldom. */
+struct agent_look {
+    int64_t next_us; /* 0: not begun */
+    int64_t wait_us;
+};
+
 struct agent {
     const struct config *config;
     const struct mapping *mappings;
@@ -39,8 +45,8 @@ struct agent {
     int64_t next_lag_us;
     int64_t next_hint_us;
     int64_t next_beside_us;
-    int64_t next_topics_us;
-    int64_t topics_wait_us; /* between two looks for a topic; 0: none is missing */
+    struct agent_look topics_look;
+    struct agent_look owners_look;
     size_t next_lag_index;
     size_t next_beside_index;
 };
@@ -87,8 +93,8 @@ void agent_measure_lag(struct agent *agent);
 /** Each topic once, whatever the number of types in it. */
 enum status agent_add_topics(struct agent *agent, struct error *err) MUST_CHECK;
 
-/** Where a topic did not exist and does now, join the group again with it: the types of the other
- * topics do not wait for it. @return OK; FATAL as feed_open(). */
-enum status agent_look_for_topics(struct agent *agent, struct error *err) MUST_CHECK;
+/** Where a topic did not exist and does now, and where nobody in the group has a partition, join it
+ * again: nothing else waits for them. @return OK; FATAL as feed_open(). */
+enum status agent_look_for_partitions(struct agent *agent, struct error *err) MUST_CHECK;
 
 #endif

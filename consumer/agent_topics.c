@@ -1,4 +1,5 @@
-/* The topics that the agent reads, and the look for those that do not exist yet. */
+/* The topics that the agent reads; the look for those that do not exist yet, and for partitions
+ * that nobody reads. */
 #include "consumer/agent_internal.h"
 
 #include "common/clock.h"
@@ -8,6 +9,8 @@
 
 #define TOPICS_FIRST_US 50000
 #define TOPICS_MAX_US   5000000
+#define OWNERS_FIRST_US 1000000
+#define OWNERS_MAX_US   30000000
 
 enum status agent_add_topics(struct agent *agent, struct error *err)
 {
@@ -25,26 +28,46 @@ enum status agent_add_topics(struct agent *agent, struct error *err)
     return STATUS_OK;
 }
 
-static int64_t agent_topics_next_wait(int64_t wait_us)
+/** @return whether it is time; each time takes twice as long to come. */
+static bool agent_is_due(struct agent_look *look, int64_t first_us, int64_t max_us)
 {
-    if (wait_us == 0)
-        return TOPICS_FIRST_US;
-    return 2 * wait_us < TOPICS_MAX_US ? 2 * wait_us : TOPICS_MAX_US;
+    int64_t now = clock_monotonic_us();
+    if (look->next_us != 0 && now < look->next_us)
+        return false;
+    bool is_due = look->next_us != 0;
+    look->wait_us = !is_due ? first_us : 2 * look->wait_us < max_us ? 2 * look->wait_us : max_us;
+    look->next_us = now + look->wait_us;
+    return is_due;
 }
 
-enum status agent_look_for_topics(struct agent *agent, struct error *err)
+static enum status agent_find_topics(struct agent *agent, bool *ret_found, struct error *err)
 {
-    bool found = false;
     size_t missing = feed_missing_topics(agent->feed);
-    int64_t now = clock_monotonic_us();
     atomic_store(&agent->metrics->topics_missing, missing);
     if (missing == 0)
-        agent->topics_wait_us = 0;
-    if (missing == 0 || now < agent->next_topics_us || agent->batch.count > 0)
+        agent->topics_look = (struct agent_look){0};
+    else if (agent_is_due(&agent->topics_look, TOPICS_FIRST_US, TOPICS_MAX_US))
+        return feed_find_topics(agent->feed, ret_found, err);
+    return STATUS_OK;
+}
+
+static enum status agent_find_unowned(struct agent *agent, bool *ret_found, struct error *err)
+{
+    if (agent->state != AGENT_APPLYING)
+        agent->owners_look = (struct agent_look){0};
+    else if (agent_is_due(&agent->owners_look, OWNERS_FIRST_US, OWNERS_MAX_US))
+        return feed_find_unowned(agent->feed, ret_found, err);
+    return STATUS_OK;
+}
+
+enum status agent_look_for_partitions(struct agent *agent, struct error *err)
+{
+    bool found = false;
+    if (agent->batch.count > 0)
         return STATUS_OK;
-    enum status status = feed_find_topics(agent->feed, &found, err);
-    agent->topics_wait_us = agent_topics_next_wait(agent->topics_wait_us);
-    agent->next_topics_us = clock_monotonic_us() + agent->topics_wait_us;
+    enum status status = agent_find_topics(agent, &found, err);
+    if (status == STATUS_OK && !found)
+        status = agent_find_unowned(agent, &found, err);
     if (status == STATUS_RETRY)
         error_clear(err); /* asked again soon */
     else if (status != STATUS_OK)

@@ -121,6 +121,11 @@ size_t feed_missing_topics(const struct feed *feed);
  * RETRY; FATAL as feed_open(). */
 enum status feed_find_topics(struct feed *feed, bool *ret_found, struct error *err) MUST_CHECK;
 
+/** Look for a partition that no member of the group has. There is one where the group's leader came
+ * back under its static name: the coordinator hands out what was assigned before and nobody
+ * assigns what has come since. @return OK with *ret_found: feed_rejoin(); RETRY. */
+enum status feed_find_unowned(struct feed *feed, bool *ret_found, struct error *err) MUST_CHECK;
+
 /** Give all partitions up and ask for those of all topics that exist. */
 enum status feed_rejoin(struct feed *feed, struct error *err) MUST_CHECK;
 

@@ -1,11 +1,14 @@
 /* The feed's partitions: rebalances, offsets, pauses, hints, watermarks. */
 #include "consumer/feed_internal.h"
 
+#include "common/kafka_group.h"
 #include "common/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FEED_GROUP_MS 1000
 
 static int feed_compare(const void *a, const void *b)
 {
@@ -70,6 +73,39 @@ enum status feed_rejoin(struct feed *feed, struct error *err)
 {
     enum status status = feed_check(rd_kafka_unsubscribe(feed->handle), "unsubscribe", err);
     return status == STATUS_OK ? feed_subscribe(feed, err) : status;
+}
+
+/** The first partition that no member has. */
+static bool feed_lacks_owner(const struct feed *feed, const struct kafka_group *group)
+{
+    for (size_t i = 0; i < feed->topic_count; i++) {
+        const struct feed_topic *topic = &feed->described[i];
+        for (int32_t partition = 0; partition < topic->partitions; partition++) {
+            if (kafka_group_owner(group, topic->name, partition) != NULL)
+                continue;
+            log_info("agent", "%s/%d has no owner in the group: joining again", topic->name,
+                     partition);
+            return true;
+        }
+    }
+    return false;
+}
+
+enum status feed_find_unowned(struct feed *feed, bool *ret_found, struct error *err)
+{
+    struct kafka_group *group = NULL;
+    size_t existing = 0;
+    *ret_found = false;
+    for (size_t i = 0; i < feed->topic_count; i++)
+        existing += (size_t)feed->described[i].partitions;
+    if (feed->partition_count >= existing || kafka_is_mock(feed->cluster_id))
+        return STATUS_OK;
+    enum status status = kafka_group_describe(feed->handle, feed->group, FEED_GROUP_MS, &group,
+                                              err);
+    if (status == STATUS_OK && kafka_group_is_stable(group))
+        *ret_found = feed_lacks_owner(feed, group);
+    kafka_group_free(group);
+    return status;
 }
 
 const char *feed_group(const struct feed *feed)

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/kafka_client.h"
+#include "common/kafka_group.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +15,8 @@
 struct offsets {
     rd_kafka_t *handle;
     char *group;
-    const struct rd_kafka_group_list *groups; /* asked once, at the first owner */
-    bool groups_asked;
+    struct kafka_group *described; /* asked once, at the first owner */
+    bool group_asked;
 };
 
 static enum status offsets_fail(rd_kafka_resp_err_t code, const char *what, struct error *err)
@@ -94,8 +95,7 @@ void offsets_close(struct offsets *offsets)
 {
     if (offsets == NULL)
         return;
-    if (offsets->groups != NULL)
-        rd_kafka_group_list_destroy(offsets->groups);
+    kafka_group_free(offsets->described);
     rd_kafka_destroy_flags(offsets->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     free(offsets->group);
     free(offsets);
@@ -169,69 +169,23 @@ enum status offsets_record_time(struct offsets *offsets, const char *topic, int3
     return STATUS_OK; /* without a record the age is unknown, which is no failure */
 }
 
-/* Bytes of the group protocol's member assignment, big-endian. */
-struct offsets_reader {
-    const unsigned char *data;
-    size_t left;
-};
-
-static uint32_t offsets_take(struct offsets_reader *reader, size_t size)
-{
-    uint32_t number = 0;
-    if (reader->left < size) {
-        reader->left = 0;
-        return 0;
-    }
-    for (size_t i = 0; i < size; i++)
-        number = number << 8 | reader->data[i];
-    reader->data += size;
-    reader->left -= size;
-    return number;
-}
-
-static bool offsets_assigned(const void *data, int size, const char *topic, int32_t partition)
-{
-    struct offsets_reader reader = {data, size < 0 ? 0 : (size_t)size};
-    (void)offsets_take(&reader, 2); /* version */
-    uint32_t topics = offsets_take(&reader, 4);
-    for (uint32_t i = 0; i < topics && reader.left > 0; i++) {
-        uint32_t length = offsets_take(&reader, 2);
-        if (length > reader.left)
-            return false;
-        bool same = length == strlen(topic) && memcmp(reader.data, topic, length) == 0;
-        reader.data += length;
-        reader.left -= length;
-        uint32_t count = offsets_take(&reader, 4);
-        for (uint32_t j = 0; j < count && reader.left > 0; j++) {
-            if (offsets_take(&reader, 4) == (uint32_t)partition && same)
-                return true;
-        }
-    }
-    return false;
-}
-
 void offsets_owner(struct offsets *offsets, const char *topic, int32_t partition,
                    struct offsets_owner *ret_owner)
 {
+    struct error ignored = ERROR_INIT;
     *ret_owner = (struct offsets_owner){"-", "-", "-"};
-    if (!offsets->groups_asked) {
-        offsets->groups_asked = true;
-        if (rd_kafka_list_groups(offsets->handle, offsets->group, &offsets->groups,
-                                 OFFSETS_RECORD_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
-            offsets->groups = NULL;
-    }
-    if (offsets->groups == NULL || offsets->groups->group_cnt == 0)
+    if (!offsets->group_asked &&
+        kafka_group_describe(offsets->handle, offsets->group, OFFSETS_RECORD_MS,
+                             &offsets->described, &ignored) != STATUS_OK)
+        offsets->described = NULL;
+    offsets->group_asked = true;
+    const struct rd_kafka_group_member_info *member = offsets->described == NULL
+                                                          ? NULL
+                                                          : kafka_group_owner(offsets->described,
+                                                                              topic, partition);
+    if (member == NULL)
         return;
-    const struct rd_kafka_group_info *group = &offsets->groups->groups[0];
-    for (int i = 0; i < group->member_cnt; i++) {
-        const struct rd_kafka_group_member_info *member = &group->members[i];
-        if (!offsets_assigned(member->member_assignment, member->member_assignment_size, topic,
-                              partition))
-            continue;
-        (void)snprintf(ret_owner->consumer_id, sizeof ret_owner->consumer_id, "%s",
-                       member->member_id);
-        (void)snprintf(ret_owner->host, sizeof ret_owner->host, "%s", member->client_host);
-        (void)snprintf(ret_owner->client_id, sizeof ret_owner->client_id, "%s", member->client_id);
-        return;
-    }
+    (void)snprintf(ret_owner->consumer_id, sizeof ret_owner->consumer_id, "%s", member->member_id);
+    (void)snprintf(ret_owner->host, sizeof ret_owner->host, "%s", member->client_host);
+    (void)snprintf(ret_owner->client_id, sizeof ret_owner->client_id, "%s", member->client_id);
 }

@@ -7,6 +7,9 @@
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 1}\n"
 #define FOREIGN_ITEMS "apply:\n  item: {table: items, partitions: 1, format: json, foreign: true}\n"
 
+#define TWO_TYPES                                                                                  \
+    FOREIGN_ITEMS "  extra: {table: extras, partitions: 1, format: json, foreign: true}\n"
+
 static void produce(struct kafka *kafka, int32_t partition, int key)
 {
     (void)kafka_produce(kafka, sidecar_topic("item"), partition, test_format("{\"id\":%d}", key),
@@ -67,10 +70,7 @@ static void a_missing_topic_holds_up_no_other_and_is_read_once_it_comes(void **s
 {
     (void)state;
     struct kafka *kafka = kafka_start();
-    struct sidecar billing = sidecar_make(
-        kafka, "billing", NULL,
-        test_format("%s  extra: {table: extras, partitions: 1, format: json, foreign: true}\n",
-                    FOREIGN_ITEMS));
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, TWO_TYPES);
     sidecar_begin(&billing);
     assert_true(process_wait_for(billing.process, "extra' does not exist yet", 20000));
     kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
@@ -83,6 +83,25 @@ static void a_missing_topic_holds_up_no_other_and_is_read_once_it_comes(void **s
     sidecar_expect(&billing, "SELECT id FROM extras", "2\n");
     produce(kafka, 0, 3);
     sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n3\n");
+    sidecar_stop(&billing);
+}
+
+/* To a member that comes back under its name the coordinator gives what it had, and no more. */
+static void a_topic_that_comes_while_its_agent_is_away_is_read(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, TWO_TYPES);
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    produce(kafka, 0, 1);
+    sidecar_begin(&billing);
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
+    process_kill(billing.process);
+    kafka_create_topic(kafka, sidecar_topic("extra"), 1, NULL);
+    (void)kafka_produce(kafka, sidecar_topic("extra"), 0, "{\"id\":2}",
+                        "{\"id\":2,\"name\":\"x\",\"amount\":null}", NULL);
+    sidecar_start(&billing, NULL);
+    sidecar_expect(&billing, "SELECT id FROM extras", "2\n");
     sidecar_stop(&billing);
 }
 
@@ -142,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_missing_topic_holds_up_no_other_and_is_read_once_it_comes, 120),
+        TEST_WITH_LIMIT(a_topic_that_comes_while_its_agent_is_away_is_read, 120),
         TEST_WITH_LIMIT(a_topic_that_grows_while_the_agent_runs_stops_all_its_partitions, 120),
         TEST_WITH_LIMIT(a_compacted_topic_of_sequences_is_not_read, 120),
         TEST_WITH_LIMIT(a_window_shorter_than_the_retention_is_refused_at_start, 120),

@@ -64,8 +64,9 @@ door common/postgresql_session.h 'common/postgresql_*' 'producer/*postgresql*' '
 door common/mariadb_session.h 'common/mariadb_*' 'producer/*mariadb*' 'consumer/*mariadb*'
 door 'librdkafka/rdkafka\.h' common/kafka_client.h
 door 'librdkafka/rdkafka_mock\.h' operate/broker.c
-door common/kafka_client.h 'common/kafka_client.*' 'producer/kafka_*' 'consumer/feed*' \
+door common/kafka_client.h 'common/kafka_*' 'producer/kafka_*' 'consumer/feed*' \
     operate/broker.c operate/demo_kafka.c operate/offsets.c
+door common/kafka_group.h 'common/kafka_*' 'consumer/feed*' operate/offsets.c
 door yaml.h 'schemas/*yaml*'
 door pcre2.h 'schemas/json_schema*'
 door microhttpd.h operate/http.c
