@@ -62,6 +62,7 @@ void agent_measure_lag(struct agent *agent)
     struct applier_partition partition;
     int64_t now = clock_monotonic_us();
     int64_t stable = -1;
+    atomic_store(&agent->metrics->looked_us, now);
     if (now < agent->next_lag_us || agent->partition_count == 0)
         return;
     agent->next_lag_us = now + (agent->backoff_us > 0 ? LAG_PAUSED_US : LAG_US);

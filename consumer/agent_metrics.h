@@ -43,6 +43,7 @@ struct agent_metrics {
     atomic_ullong commits;
     atomic_ullong commits_durable;
     atomic_llong last_progress_us; /* wall clock */
+    atomic_llong looked_us;        /* when the loop last came round; 0: not yet, else monotonic */
     atomic_int state;              /* enum agent_state */
     atomic_bool ready;
     atomic_size_t topics_missing;

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define METRICS_START_MAX   4096
-#define METRICS_PROGRESS_US (30 * (int64_t)1000000) /* a relay silent for longer is not ready */
+#define METRICS_PROGRESS_US (30 * (int64_t)1000000) /* a loop silent for longer is not ready */
+#define METRICS_LOOK_US     (5 * (int64_t)1000000)  /* an agent's look at its log is old then */
 
 static void metrics_head(struct buffer *text, const char *name, const char *type, const char *help)
 {
@@ -45,6 +46,19 @@ static double metrics_age(int64_t time_us)
     return age < 0 ? 0 : age;
 }
 
+/* For how long the agent's loop has not come round: its database, or its broker, does not answer.
+ */
+static int64_t metrics_agent_silence_us(const struct agent_metrics *agent)
+{
+    int64_t looked_us = atomic_load(&agent->looked_us);
+    return looked_us == 0 ? 0 : clock_monotonic_us() - looked_us;
+}
+
+static bool metrics_agent_ready(const struct agent_metrics *agent)
+{
+    return atomic_load(&agent->ready) && metrics_agent_silence_us(agent) <= METRICS_PROGRESS_US;
+}
+
 enum metrics_partition_value {
     METRICS_LAG_RECORDS,
     METRICS_LAG_SECONDS,
@@ -55,21 +69,26 @@ enum metrics_partition_value {
     METRICS_STOPPED,
 };
 
-/* @return false where the value is not known, so that no false zero is told. */
+/* @return false where the value is not known, so that no false zero is told. All that was in the
+ * log may have been applied when the agent looked last; what came since then is not. */
 static bool metrics_partition_value(const struct agent_partition_metrics *partition,
-                                    enum metrics_partition_value which, double *ret_value)
+                                    int64_t silence_us, enum metrics_partition_value which,
+                                    double *ret_value)
 {
     long long applied = atomic_load(&partition->applied_offset);
     long long end = atomic_load(&partition->log_end);
     long long oldest = atomic_load(&partition->oldest_unapplied_us);
+    bool silent = silence_us > METRICS_LOOK_US;
     bool caught_up = end >= 0 && applied >= end;
     switch (which) {
     case METRICS_LAG_RECORDS:
         *ret_value = end > applied ? (double)(end - applied) : 0;
-        return end >= 0;
+        return end >= 0 && !silent;
     case METRICS_LAG_SECONDS:
         *ret_value = metrics_age(oldest);
-        return oldest != 0 || caught_up;
+        if (silent && *ret_value < (double)silence_us / 1e6)
+            *ret_value = (double)silence_us / 1e6;
+        return oldest != 0 || caught_up || silent;
     case METRICS_APPLIED_OFFSET:
         *ret_value = (double)applied;
         return true;
@@ -78,7 +97,7 @@ static bool metrics_partition_value(const struct agent_partition_metrics *partit
         return true;
     case METRICS_LOG_END:
         *ret_value = (double)end;
-        return end >= 0;
+        return end >= 0 && !silent;
     case METRICS_PARKED:
         *ret_value = (double)atomic_load(&partition->parked);
         return true;
@@ -98,7 +117,8 @@ static void metrics_partitions(struct buffer *text, struct agent_metrics *agent,
     for (size_t i = 0; i < count && i < AGENT_METRICS_PARTITIONS; i++) {
         const struct agent_partition_metrics *partition = &agent->partitions[i];
         /* What another agent owns now, that one tells. */
-        if (!atomic_load(&partition->owned) || !metrics_partition_value(partition, which, &value))
+        if (!atomic_load(&partition->owned) ||
+            !metrics_partition_value(partition, metrics_agent_silence_us(agent), which, &value))
             continue;
         buffer_append_format(text, "%s{topic=\"", name);
         metrics_label(text, partition->topic);
@@ -148,7 +168,7 @@ static void metrics_agent(const struct metrics_sources *sources, struct buffer *
                 "When the agent last made progress.",
                 (double)atomic_load(&agent->last_progress_us) / 1e6);
     metrics_one(text, sources, "keepstep_consumer_ready", "gauge",
-                "1 while the agent makes progress.", atomic_load(&agent->ready) ? 1 : 0);
+                "1 while the agent makes progress.", metrics_agent_ready(agent) ? 1 : 0);
     metrics_one(text, sources, "keepstep_consumer_topics_missing", "gauge",
                 "Topics of apply: that do not exist yet.",
                 (double)atomic_load(&agent->topics_missing));
@@ -157,7 +177,8 @@ static void metrics_agent(const struct metrics_sources *sources, struct buffer *
                        METRICS_LAG_RECORDS);
     metrics_partitions(
         text, agent, "keepstep_consumer_lag_seconds",
-        "Age of the oldest event not applied; 0 when caught up, absent where not known.",
+        "Age of the oldest event not applied; 0 when caught up, absent where not known; at "
+        "least for how long the agent could not look.",
         METRICS_LAG_SECONDS);
     metrics_partitions(text, agent, "keepstep_consumer_applied_offset",
                        "Next offset after the last transaction.", METRICS_APPLIED_OFFSET);
@@ -248,9 +269,10 @@ bool metrics_ready(void *context, struct buffer *reason)
 {
     const struct metrics_sources *sources = context;
     bool ready = true;
-    if (sources->agent != NULL && !atomic_load(&sources->agent->ready)) {
+    if (sources->agent != NULL && !metrics_agent_ready(sources->agent)) {
         enum agent_state state = (enum agent_state)atomic_load(&sources->agent->state);
-        buffer_append_format(reason, "agent: %s", agent_state_name(state));
+        buffer_append_format(reason, "agent: %s",
+                             state == AGENT_APPLYING ? "no progress" : agent_state_name(state));
         ready = false;
     }
     if (sources->relay != NULL &&
