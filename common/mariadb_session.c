@@ -1,6 +1,7 @@
 /* A MariaDB session that nothing outside can bend, and the one table of what error numbers mean. */
 #include "common/mariadb_session.h"
 
+#include "common/connections.h"
 #include "common/mariadb_url.h"
 
 #include <errno.h>
@@ -12,13 +13,14 @@
 #include <unistd.h>
 
 #define MARIADB_VERSION_MIN       101100
-#define MARIADB_CONNECT_TIMEOUT_S 10
+#define MARIADB_CONNECT_TIMEOUT_S 5  /* nothing ends it earlier, not even SIGTERM */
 #define MARIADB_NET_TIMEOUT_S     90 /* above max_statement_time: the server speaks first */
 #define MARIADB_KEEPALIVE_IDLE_S  30
 #define MARIADB_KEEPALIVE_S       10
 #define MARIADB_KEEPALIVE_COUNT   3
 #define MARIADB_UNSENT_MS         60000
 #define TLS_REFUSED               2026
+#define TIMED_OUT                 "110" /* ETIMEDOUT, which the library's texts end with */
 
 /* What is not here is FATAL. Whatever is RETRY voids the whole transaction: after a deadlock the
  * server has rolled it back with its savepoints, and the next statement would begin another. */
@@ -181,8 +183,10 @@ void mariadb_session_rollback(MYSQL *session)
 
 void mariadb_session_close(MYSQL *session)
 {
-    if (session != NULL)
-        mysql_close(session);
+    if (session == NULL)
+        return;
+    mysql_close(session);
+    connections_remove(session);
 }
 
 /* One statement each, so that a refused one is named. */
@@ -330,6 +334,14 @@ static enum status mariadb_refused(MYSQL *session, const struct mariadb_url *url
                      "and made out to the host of the database's URL");
         if (first)
             err->connection_lost = true;
+    } else if (strstr(mysql_error(session), TIMED_OUT) != NULL) {
+        status = error_set_native(err, STATUS_RETRY, (int)number,
+                                  "%s: %s (%u); see whether the server answers others: it may "
+                                  "stand still or be overloaded, or what lies between may drop "
+                                  "everything",
+                                  place, mysql_error(session), number);
+        if (first)
+            err->connection_lost = true;
     } else {
         status = mariadb_session_error(session, place, err);
         if (first && status == STATUS_RETRY)
@@ -347,6 +359,8 @@ enum status mariadb_session_open(const struct mariadb_session_options *options, 
     enum status status = mariadb_url_parse(options->url, &url, err);
     if (status == STATUS_OK)
         status = mariadb_files(&url, err);
+    if (status == STATUS_OK)
+        status = connections_refuse(err);
     if (status != STATUS_OK)
         return status;
     MYSQL *session = mysql_init(NULL);
@@ -358,10 +372,12 @@ enum status mariadb_session_open(const struct mariadb_session_options *options, 
         status = mariadb_refused(session, &url, err);
     } else {
         mariadb_keepalive(session);
-        status = mariadb_configure(session, options, err);
+        status = connections_add(session, mysql_get_socket(session), -1, err);
+        if (status == STATUS_OK)
+            status = mariadb_configure(session, options, err);
     }
     if (status != STATUS_OK) {
-        mysql_close(session);
+        mariadb_session_close(session);
         return status;
     }
     *ret_session = session;

@@ -2,13 +2,19 @@
 #include "common/postgresql_session.h"
 
 #include "common/buffer.h"
+#include "common/clock.h"
+#include "common/connections.h"
 
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 
 #define POSTGRESQL_VERSION_MIN     150000
 #define POSTGRESQL_PARAMETERS_MAX  64
 #define POSTGRESQL_PARAMETERS_SIZE ((size_t)256 * 1024 * 1024)
+#define POSTGRESQL_ANSWER_MS       90000 /* above statement_timeout: the server speaks first */
+#define TIMED_OUT                  "timeout expired" /* libpq's words */
 #define SQLSTATE_LENGTH            5
 
 /* The first row whose beginning the SQLSTATE has counts; what is not here is FATAL. */
@@ -121,16 +127,23 @@ static bool postgresql_refused_state(const char *text, char sqlstate[static SQLS
     return false;
 }
 
+/* No server has said anything, which took its time for each address. */
+static bool postgresql_silent(PGconn *connection)
+{
+    const char *text = PQerrorMessage(connection);
+    return strstr(text, TIMED_OUT) != NULL && strstr(text, "FATAL: ") == NULL;
+}
+
 /* libpq itself refuses an option's value, and has not tried to connect. */
 static bool postgresql_option_refused(PGconn *connection)
 {
     return strncmp(PQerrorMessage(connection), "invalid ", 8) == 0;
 }
 
-/* libpq tells one line for each address of the host; what TLS refused is told with the way out. The
- * server's own certificate can be renewed while we wait, and a detour to another server ends: tried
- * again. Our own files are part of the configuration. */
-static enum status postgresql_tls_refused(const char *text, bool *ret_final, struct error *err)
+/* libpq tells one line for each address of the host; what no server said is told with the way out.
+ * The server's own certificate can be renewed while we wait, and a detour to another server ends:
+ * tried again. Our own files are part of the configuration. */
+static enum status postgresql_advise(const char *text, bool *ret_final, struct error *err)
 {
     static const struct {
         const char *part;
@@ -145,6 +158,9 @@ static enum status postgresql_tls_refused(const char *text, bool *ret_final, str
          "one made out to this one"},
         {"server does not support SSL", false,
          "switch TLS on in the server, or lower sslmode in the database's URL"},
+        {TIMED_OUT, false,
+         "see whether the server answers others: it may stand still or be overloaded, or what lies "
+         "between may drop everything"},
         {"certificate file", true, "see sslrootcert and sslcert in the database's URL"},
         {"private key file", true, "see sslkey in the database's URL"},
     };
@@ -170,7 +186,7 @@ static enum status postgresql_refused(PGconn *connection, struct error *err)
     bool known = postgresql_refused_state(text, sqlstate);
     bool final = postgresql_option_refused(connection) || PQconnectionNeedsPassword(connection) ||
                  (known && (strncmp(sqlstate, "28", 2) == 0 || strcmp(sqlstate, "3D000") == 0));
-    enum status status = known ? STATUS_OK : postgresql_tls_refused(text, &final, err);
+    enum status status = known ? STATUS_OK : postgresql_advise(text, &final, err);
     if (status == STATUS_OK)
         status = error_set_native(err, final ? STATUS_FATAL : STATUS_RETRY,
                                   known ? (int)strtol(sqlstate, NULL, 36) : 0, "%.*s%s",
@@ -236,7 +252,7 @@ enum status postgresql_session_open(const struct postgresql_session_options *opt
     const char *const names[] = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
                                  "keepalives_count", "tcp_user_timeout", "application_name",
                                  "dbname",           "client_encoding",  NULL};
-    const char *const values[] = {"10",         "30",   "10", "3", "60000", options->application,
+    const char *const values[] = {"5",          "30",   "10", "3", "60000", options->application,
                                   options->url, "UTF8", NULL};
     char *problem = NULL;
     PQconninfoOption *parsed = PQconninfoParse(options->url, &problem);
@@ -248,11 +264,14 @@ enum status postgresql_session_open(const struct postgresql_session_options *opt
                          "a password's @ as %%40, its / as %%2F");
     }
     PQconninfoFree(parsed);
+    enum status status = connections_refuse(err);
+    if (status != STATUS_OK)
+        return status;
     PGconn *connection = PQconnectdbParams(names, values, 1);
     if (connection == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
-    enum status status = STATUS_OK;
-    if (PQstatus(connection) != CONNECTION_OK && !postgresql_option_refused(connection)) {
+    if (PQstatus(connection) != CONNECTION_OK && !postgresql_option_refused(connection) &&
+        !postgresql_silent(connection)) {
         /* Once more, so that it tells the SQLSTATE. */
         (void)PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
         PQreset(connection);
@@ -261,9 +280,12 @@ enum status postgresql_session_open(const struct postgresql_session_options *opt
     if (PQstatus(connection) != CONNECTION_OK)
         status = postgresql_refused(connection, err);
     else
+        status = connections_add(connection, PQsocket(connection),
+                                 options->lasting ? -1 : POSTGRESQL_ANSWER_MS, err);
+    if (status == STATUS_OK)
         status = postgresql_configure(connection, options, err);
     if (status != STATUS_OK) {
-        PQfinish(connection);
+        postgresql_session_close(connection);
         return status;
     }
     *ret_connection = connection;
@@ -272,7 +294,42 @@ enum status postgresql_session_open(const struct postgresql_session_options *opt
 
 void postgresql_session_close(PGconn *connection)
 {
+    if (connection == NULL)
+        return;
     PQfinish(connection);
+    connections_remove(connection);
+}
+
+PGresult *postgresql_session_result(PGconn *connection)
+{
+    int answer_ms = PQisBusy(connection) == 0 ? -1 : connections_answer_ms(connection);
+    int64_t until = clock_monotonic_us() + (int64_t)answer_ms * 1000;
+    while (answer_ms >= 0 && PQisBusy(connection) != 0) {
+        struct pollfd socket = {.fd = PQsocket(connection), .events = POLLIN};
+        int64_t left_ms = (until - clock_monotonic_us()) / 1000;
+        if (left_ms <= 0)
+            (void)shutdown(socket.fd, SHUT_RDWR); /* which libpq takes for the server's end of it */
+        else if (poll(&socket, 1, (int)left_ms) <= 0)
+            continue;
+        if (PQconsumeInput(connection) != 1)
+            break;
+    }
+    return PQgetResult(connection);
+}
+
+PGresult *postgresql_session_last_result(PGconn *connection, int sent)
+{
+    PGresult *last = NULL;
+    while (sent == 1) {
+        PGresult *result = postgresql_session_result(connection);
+        if (result == NULL)
+            break;
+        PQclear(last);
+        last = result;
+        if (PQstatus(connection) != CONNECTION_OK || PQresultStatus(last) == PGRES_COPY_IN)
+            break;
+    }
+    return last;
 }
 
 /* Takes `result`. */
@@ -292,7 +349,9 @@ static enum status postgresql_judge(PGconn *connection, PGresult *result, const 
 
 enum status postgresql_session_execute(PGconn *connection, const char *sql, struct error *err)
 {
-    return postgresql_judge(connection, PQexec(connection, sql), sql, NULL, err);
+    return postgresql_judge(
+        connection, postgresql_session_last_result(connection, PQsendQuery(connection, sql)), sql,
+        NULL, err);
 }
 
 enum status postgresql_session_query(PGconn *connection, const char *sql,
@@ -322,9 +381,11 @@ enum status postgresql_session_query(PGconn *connection, const char *sql,
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         values[i] = parameters[i].data == NULL ? NULL : texts.data + offsets[i];
     if (status == STATUS_OK)
-        status = postgresql_judge(
-            connection, PQexecParams(connection, sql, (int)count, NULL, values, NULL, NULL, 0), sql,
-            ret_result, err);
+        status = postgresql_judge(connection,
+                                  postgresql_session_last_result(
+                                      connection, PQsendQueryParams(connection, sql, (int)count,
+                                                                    NULL, values, NULL, NULL, 0)),
+                                  sql, ret_result, err);
     buffer_done(&texts);
     return status;
 }
@@ -336,7 +397,7 @@ static void postgresql_drain(PGconn *connection)
     if (pipeline && PQpipelineSync(connection) != 1)
         return;
     for (int nothing = 0; nothing < 2 && PQstatus(connection) == CONNECTION_OK;) {
-        PGresult *result = PQgetResult(connection);
+        PGresult *result = postgresql_session_result(connection);
         ExecStatusType kind = PQresultStatus(result);
         nothing = result == NULL ? nothing + 1 : 0;
         PQclear(result);
@@ -355,7 +416,7 @@ void postgresql_session_rollback(PGconn *connection)
         return;
     postgresql_drain(connection);
     if (PQstatus(connection) == CONNECTION_OK && PQtransactionStatus(connection) != PQTRANS_IDLE)
-        PQclear(PQexec(connection, "ROLLBACK"));
+        PQclear(postgresql_session_last_result(connection, PQsendQuery(connection, "ROLLBACK")));
 }
 
 struct slice postgresql_session_text(const PGresult *result, int row, int column)

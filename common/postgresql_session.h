@@ -15,6 +15,7 @@ struct postgresql_session_options {
     const char *application; /* application_name, "keepstep agent" */
     bool wait_for_disk;      /* false: synchronous_commit=off (rule 7) */
     bool read_only;
+    bool lasting; /* statements may take as long as they take: their limit is lifted */
 };
 
 /** Open a session that no setting of the role or the database can bend: UTF8, UTC, ISO dates,
@@ -29,6 +30,13 @@ enum status postgresql_session_open(const struct postgresql_session_options *opt
 
 /** NULL is a no-op. */
 void postgresql_session_close(PGconn *connection);
+
+/** PQgetResult() that cuts the session where the server leaves a statement without an answer for
+ * longer than a statement may take; without end where the session is a lasting one. */
+PGresult *postgresql_session_result(PGconn *connection);
+
+/** The last result of what was `sent` (1: it was), as PQexec() gives it; NULL where it was not. */
+PGresult *postgresql_session_last_result(PGconn *connection, int sent);
 
 /** The status of a SQLSTATE: one table, tested. "23505" and "23503" are REJECT (waiting), data and
  * check errors REJECT (held), what passes by itself RETRY, the rest FATAL.

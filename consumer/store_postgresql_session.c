@@ -181,9 +181,9 @@ enum status store_postgresql_prepare_sql(struct store_postgresql *self, const ch
 /* The result of one statement; NULL where the connection broke. */
 static PGresult *queue_read(struct store_postgresql *self)
 {
-    PGresult *result = PQgetResult(self->connection);
+    PGresult *result = postgresql_session_result(self->connection);
     PGresult *more;
-    while (result != NULL && (more = PQgetResult(self->connection)) != NULL)
+    while (result != NULL && (more = postgresql_session_result(self->connection)) != NULL)
         PQclear(more);
     return result;
 }
@@ -192,7 +192,7 @@ static void queue_read_sync(struct store_postgresql *self)
 {
     ExecStatusType kind = PGRES_EMPTY_QUERY;
     while (kind != PGRES_PIPELINE_SYNC && PQstatus(self->connection) == CONNECTION_OK) {
-        PGresult *result = PQgetResult(self->connection);
+        PGresult *result = postgresql_session_result(self->connection);
         kind = PQresultStatus(result);
         PQclear(result);
     }

@@ -1,4 +1,6 @@
 /* `keepstep run`, `keepstep agent` and `keepstep relay`: the loops of a service's sidecar. */
+#include "common/clock.h"
+#include "common/connections.h"
 #include "common/log.h"
 #include "consumer/agent.h"
 #include "operate/command.h"
@@ -8,10 +10,14 @@
 #include "operate/service.h"
 #include "producer/relay.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+
+#define RUN_LOOK_US      (200 * 1000)
+#define RUN_STATEMENT_US (INT64_C(5) * 1000 * 1000)
 
 enum run_part { RUN_RELAY = 1, RUN_AGENT = 2 };
 
@@ -74,11 +80,28 @@ static void *run_agent_thread(void *context)
     return NULL;
 }
 
+/* Once it is to stop, a statement gets a while to be answered; then all sessions are cut. What a
+ * transaction that is lost so has done is read at the next start, as after any lost connection. */
+static void run_join(struct run_loop *loop)
+{
+    int64_t stopped_at = 0;
+    for (;;) {
+        int64_t until = clock_wall_us() + RUN_LOOK_US;
+        struct timespec limit = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
+        if (pthread_timedjoin_np(loop->thread, NULL, &limit) != ETIMEDOUT)
+            return;
+        if (stopped_at == 0 && atomic_load(&command_stop))
+            stopped_at = clock_monotonic_us();
+        if (stopped_at != 0 && clock_monotonic_us() - stopped_at >= RUN_STATEMENT_US)
+            connections_cut();
+    }
+}
+
 static int run_finish(struct run_loop *loop, const char *name)
 {
     if (!loop->started)
         return EX_OK;
-    (void)pthread_join(loop->thread, NULL);
+    run_join(loop);
     if (loop->status == STATUS_OK)
         return EX_OK;
     log_error(name, "%s", loop->err.text);

@@ -77,7 +77,8 @@ static enum status outbox_postgresql_prepare(struct outbox_postgresql *self, con
         return STATUS_OK;
     if (index == OUTBOX_PREPARED_MAX)
         return error_set(err, STATUS_FATAL, "too many prepared statements");
-    PGresult *result = PQprepare(self->connection, ret_name, sql, 0, NULL);
+    PGresult *result = postgresql_session_last_result(
+        self->connection, PQsendPrepare(self->connection, ret_name, sql, 0, NULL));
     enum status status = PQresultStatus(result) == PGRES_COMMAND_OK
                              ? STATUS_OK
                              : postgresql_session_error(self->connection, result, "outbox", err);
@@ -96,8 +97,9 @@ enum status outbox_postgresql_run(struct outbox_postgresql *self, const struct o
         return status;
     status = outbox_postgresql_prepare(self, step->sql, name, err);
     if (status == STATUS_OK) {
-        *ret_result = PQexecPrepared(self->connection, name, step->count, step->parameters, NULL,
-                                     NULL, 0);
+        *ret_result = postgresql_session_last_result(
+            self->connection, PQsendQueryPrepared(self->connection, name, step->count,
+                                                  step->parameters, NULL, NULL, 0));
         if (PQresultStatus(*ret_result) != PGRES_TUPLES_OK)
             status = postgresql_session_error(self->connection, *ret_result, "outbox", err);
     }
@@ -109,7 +111,7 @@ static enum status outbox_postgresql_step(struct outbox_postgresql *self,
                                           const struct outbox_step *step, enum status status,
                                           size_t *ret_changed, struct error *err)
 {
-    PGresult *result = PQgetResult(self->connection);
+    PGresult *result = postgresql_session_result(self->connection);
     ExecStatusType kind = PQresultStatus(result);
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     if (status != STATUS_OK)
@@ -121,7 +123,7 @@ static enum status outbox_postgresql_step(struct outbox_postgresql *self,
     else
         status = postgresql_session_error(self->connection, result, "outbox", err);
     PQclear(result);
-    result = PQgetResult(self->connection); /* the step's end */
+    result = postgresql_session_result(self->connection); /* the step's end */
     PQclear(result);
     return status;
 }
@@ -149,7 +151,7 @@ static enum status outbox_postgresql_pipeline(struct outbox_postgresql *self,
     }
     for (size_t i = 0; i < count; i++)
         status = outbox_postgresql_step(self, &steps[i], status, ret_changed, err);
-    PGresult *end = PQgetResult(connection);
+    PGresult *end = postgresql_session_result(connection);
     if (status == STATUS_OK && PQresultStatus(end) != PGRES_PIPELINE_SYNC)
         status = postgresql_session_error(connection, end, "outbox: COMMIT", err);
     PQclear(end);

@@ -30,7 +30,8 @@ static enum status source_postgresql_open(const struct config *config, enum sour
         .url = config->database_path,
         .application = mode == SOURCE_WRITE ? "keepstep publish" : "keepstep init",
         .wait_for_disk = true,
-        .read_only = mode == SOURCE_READ};
+        .read_only = mode == SOURCE_READ,
+        .lasting = mode == SOURCE_INSTALL};
     PGresult *result = NULL;
     struct source_postgresql *source = calloc(1, sizeof *source);
     if (source == NULL)

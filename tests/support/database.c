@@ -35,6 +35,22 @@ const char *database_text(const char *url, const char *sql)
     return sqlite_text(url + strlen(SQLITE_SCHEME), sql);
 }
 
+void database_pause(enum database_kind kind)
+{
+    if (kind == DATABASE_POSTGRESQL)
+        postgresql_pause();
+    else
+        mariadb_pause();
+}
+
+void database_continue(enum database_kind kind)
+{
+    if (kind == DATABASE_POSTGRESQL)
+        postgresql_continue();
+    else
+        mariadb_continue();
+}
+
 struct database_wait {
     const char *url;
     const char *sql;

@@ -14,6 +14,12 @@ const char *database_make(enum database_kind kind, const char *name);
  * by "|", each row ended by "\n", NULL as "NULL". */
 const char *database_text(const char *url, const char *sql);
 
+/** Make the program's server of a kind stand still with all its processes, as a host that hangs:
+ * connections are taken, nothing is answered. It goes on by database_continue(), or is ended with
+ * the program. */
+void database_pause(enum database_kind kind);
+void database_continue(enum database_kind kind);
+
 /** Wait until database_text() of `sql` is `expected`; @return false past the limit. The tables must
  * be there. */
 bool database_wait_for(const char *url, const char *sql, const char *expected, int64_t limit_ms);

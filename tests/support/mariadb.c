@@ -261,3 +261,15 @@ void mariadb_start_with(const char *const options[2])
 {
     start(options);
 }
+
+void mariadb_pause(void)
+{
+    if (kill(server, SIGSTOP) != 0)
+        test_fail("MariaDB does not pause");
+}
+
+void mariadb_continue(void)
+{
+    if (kill(server, SIGCONT) != 0)
+        test_fail("MariaDB does not go on");
+}

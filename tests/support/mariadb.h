@@ -36,6 +36,10 @@ void mariadb_start(void);
 /** The same with two more options of the server, "--name=value". */
 void mariadb_start_with(const char *const options[2]);
 
+/** Make the server stand still; let it go on. */
+void mariadb_pause(void);
+void mariadb_continue(void);
+
 /** @return the server's folder, owned by the user it runs as. */
 const char *mariadb_directory(void);
 

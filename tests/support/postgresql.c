@@ -10,11 +10,13 @@
 #include <glob.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define ROWS_MAX ((size_t)64 * 1024 * 1024)
+#define START_MS 30000
 
 static const char *directory; /* of the server, short: a socket's path has 107 characters */
 static const char *programs;
@@ -65,6 +67,40 @@ static void start(void)
         test_fail("PostgreSQL does not start: see %s/log and server.log", directory);
 }
 
+static bool stands_still(void *context)
+{
+    char state = '\0';
+    FILE *file = fopen(context, "r");
+    bool stopped = file != NULL && fscanf(file, "%*d %*s %c", &state) == 1 && state == 'T';
+    if (file != NULL)
+        (void)fclose(file);
+    return stopped;
+}
+
+/* The server's processes are children of its first one, which forks no more once it stands still.
+ * Nothing happens where it does not run. */
+static void signal_all(int signal_number)
+{
+    int first = 0;
+    int child = 0;
+    FILE *file = fopen(test_format("%s/data/postmaster.pid", directory), "r");
+    if (file == NULL || fscanf(file, "%d", &first) != 1 || kill(first, signal_number) != 0)
+        first = 0;
+    if (file != NULL)
+        (void)fclose(file);
+    if (first == 0)
+        return;
+    if (signal_number == SIGSTOP &&
+        !test_wait(stands_still, (char *)(uintptr_t)test_format("/proc/%d/stat", first), START_MS))
+        test_fail("PostgreSQL does not pause");
+    file = fopen(test_format("/proc/%d/task/%d/children", first, first), "r");
+    if (file == NULL)
+        test_fail("no list of PostgreSQL's processes");
+    while (fscanf(file, "%d", &child) == 1)
+        (void)kill(child, signal_number);
+    (void)fclose(file);
+}
+
 /* A process of its own ends the server, so that it also ends with a test that crashes or takes too
  * long: it hears of that by the pipe's end. */
 static void watch(const int ends[2])
@@ -75,6 +111,7 @@ static void watch(const int ends[2])
     (void)signal(SIGALRM, SIG_IGN);
     while (read(ends[0], &nothing, 1) < 0 && errno == EINTR)
         continue;
+    signal_all(SIGCONT);
     (void)run(test_format("%s/pg_ctl -s -m immediate -D %s/data stop", programs, directory));
     (void)run(test_format("rm -rf %s", directory));
     _exit(0);
@@ -242,4 +279,14 @@ void postgresql_cancel_statements(const char *url)
 {
     postgresql_execute(url, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = "
                             "current_database() AND pid <> pg_backend_pid() AND state = 'active'");
+}
+
+void postgresql_pause(void)
+{
+    signal_all(SIGSTOP);
+}
+
+void postgresql_continue(void)
+{
+    signal_all(SIGCONT);
 }

@@ -29,6 +29,10 @@ void postgresql_kill_backends(const char *url);
 void postgresql_stop(void);
 void postgresql_start(void);
 
+/** Make all processes of the server stand still; let them go on. */
+void postgresql_pause(void);
+void postgresql_continue(void);
+
 /** Start the server again as a standby that nobody feeds; promote it. */
 void postgresql_stand_by(void);
 void postgresql_promote(const char *url);

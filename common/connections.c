@@ -1,0 +1,87 @@
+/* A list of open sessions under a lock; short, for a process has one or two of them. */
+#include "common/connections.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct connection {
+    struct connection *next;
+    const void *session;
+    int socket; /* a duplicate: the client library closes its own whenever it likes */
+    int answer_ms;
+};
+
+static pthread_mutex_t connections_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct connection *connections;
+static bool connections_are_cut;
+
+enum status connections_add(const void *session, int socket, int answer_ms, struct error *err)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    *connection = (struct connection){
+        .session = session, .socket = fcntl(socket, F_DUPFD_CLOEXEC, 0), .answer_ms = answer_ms};
+    if (connection->socket < 0) {
+        free(connection);
+        return error_set(err, STATUS_RETRY, "no file descriptor for a session: %s",
+                         strerror(errno));
+    }
+    (void)pthread_mutex_lock(&connections_lock);
+    connection->next = connections;
+    connections = connection;
+    if (connections_are_cut)
+        (void)shutdown(connection->socket, SHUT_RDWR);
+    (void)pthread_mutex_unlock(&connections_lock);
+    return STATUS_OK;
+}
+
+void connections_remove(const void *session)
+{
+    (void)pthread_mutex_lock(&connections_lock);
+    struct connection **place = &connections;
+    while (*place != NULL && (*place)->session != session)
+        place = &(*place)->next;
+    struct connection *found = *place;
+    if (found != NULL)
+        *place = found->next;
+    (void)pthread_mutex_unlock(&connections_lock);
+    if (found != NULL)
+        (void)close(found->socket);
+    free(found);
+}
+
+int connections_answer_ms(const void *session)
+{
+    (void)pthread_mutex_lock(&connections_lock);
+    const struct connection *found = connections;
+    while (found != NULL && found->session != session)
+        found = found->next;
+    int answer_ms = found == NULL ? -1 : found->answer_ms;
+    (void)pthread_mutex_unlock(&connections_lock);
+    return answer_ms;
+}
+
+void connections_cut(void)
+{
+    (void)pthread_mutex_lock(&connections_lock);
+    connections_are_cut = true;
+    for (const struct connection *each = connections; each != NULL; each = each->next)
+        (void)shutdown(each->socket, SHUT_RDWR);
+    (void)pthread_mutex_unlock(&connections_lock);
+}
+
+enum status connections_refuse(struct error *err)
+{
+    (void)pthread_mutex_lock(&connections_lock);
+    bool refused = connections_are_cut;
+    (void)pthread_mutex_unlock(&connections_lock);
+    return refused ? error_set(err, STATUS_RETRY, "no database session any more: the process ends")
+                   : STATUS_OK;
+}

@@ -1,0 +1,269 @@
+/* Database servers that take connections and answer nothing: a host that hangs, a network that
+ * drops.
+ */
+#include "operate/http_client.h"
+#include "tests/support/database.h"
+#include "tests/support/sidecar.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define BOTH                                                                                       \
+    "publish:\n  %s: {table: %ss, partitions: 2}\napply:\n  %s: {table: %ss, partitions: 2}\n"
+#define APPLY_BOTH                                                                                 \
+    ("apply:\n  item: {table: items, partitions: 2}\n  extra: {table: extras, partitions: 2}\n")
+#define SERVERS      2
+#define PAGE_MAX     ((size_t)1024 * 1024)
+#define EQUAL_MS     60000
+#define READY_MS     60000
+#define NOT_READY_MS 120000 /* it is said after 30 s */
+#define STOP_MS      20000
+#define ROWS         3000
+#define UNDER_WAY_US (500 * 1000)
+
+static const enum database_kind kinds[SERVERS] = {DATABASE_POSTGRESQL, DATABASE_MARIADB};
+static const char *const published[SERVERS] = {"item", "extra"};
+
+/* On each server one service that publishes what the other applies, and a copy of both types. */
+struct services {
+    struct kafka *kafka;
+    struct sidecar both[SERVERS];
+    struct sidecar copies[SERVERS];
+    int ports[SERVERS];
+};
+
+static struct services services;
+
+static const char *page(int server, const char *path, int *ret_code)
+{
+    struct buffer body;
+    buffer_init(&body, PAGE_MAX);
+    *ret_code = http_get("127.0.0.1", test_format("%d", services.ports[server]), path, &body);
+    const char *text = test_format("%s", buffer_text(&body));
+    buffer_done(&body);
+    return text;
+}
+
+static bool is_ready(void *context)
+{
+    int code;
+    (void)page(*(const int *)context, "/readyz", &code);
+    return code == 200;
+}
+
+static bool is_not_ready(void *context)
+{
+    int code;
+    (void)page(*(const int *)context, "/readyz", &code);
+    return code == 503;
+}
+
+static void pause_servers(void)
+{
+    for (int i = 0; i < SERVERS; i++)
+        database_pause(kinds[i]);
+}
+
+static void continue_servers(void)
+{
+    for (int i = 0; i < SERVERS; i++)
+        database_continue(kinds[i]);
+}
+
+static void begin(void)
+{
+    static const char *const names[SERVERS][2] = {{"left", "books"}, {"right", "ledger"}};
+    services.kafka = kafka_start();
+    for (int i = 0; i < SERVERS; i++) {
+        const char *mine = published[i];
+        const char *others = published[1 - i];
+        const char *url = database_make(kinds[i], names[i][0]);
+        (void)database_text(url, test_format("CREATE TABLE %ss(id INTEGER PRIMARY KEY, "
+                                             "name VARCHAR(100) NOT NULL, amount INTEGER)",
+                                             mine));
+        services.both[i] = sidecar_make_on(services.kafka, names[i][0], url,
+                                           test_format(BOTH, mine, mine, others, others));
+        services.copies[i] = sidecar_make_on(services.kafka, names[i][1],
+                                             database_make(kinds[i], names[i][1]), APPLY_BOTH);
+        services.ports[i] = sidecar_listen(&services.both[i]);
+        sidecar_begin(&services.both[i]);
+        sidecar_begin(&services.copies[i]);
+    }
+    for (int i = 0; i < SERVERS; i++)
+        if (!test_wait(is_ready, &i, READY_MS))
+            test_fail("not ready: %s", process_errors(services.both[i].process));
+}
+
+static void write_rows(int first, int count)
+{
+    for (int i = 0; i < SERVERS; i++)
+        (void)database_text(
+            services.both[i].url,
+            test_format(kinds[i] == DATABASE_POSTGRESQL
+                            ? "INSERT INTO %ss SELECT i, 'a', i FROM generate_series(%d, %d) AS i"
+                            : "INSERT INTO %ss SELECT seq, 'a', seq FROM seq_%d_to_%d",
+                        published[i], first, first + count - 1));
+}
+
+static void assert_all_equal(void)
+{
+    for (int i = 0; i < SERVERS; i++) {
+        const char *table = test_format("%ss", published[i]);
+        sidecar_assert_equal(&services.both[i], &services.both[1 - i], table, EQUAL_MS);
+        for (int j = 0; j < SERVERS; j++)
+            sidecar_assert_equal(&services.both[i], &services.copies[j], table, EQUAL_MS);
+    }
+}
+
+static void assert_none_parked(void)
+{
+    for (int i = 0; i < SERVERS; i++) {
+        assert_string_equal(database_text(services.both[i].url, "SELECT count(*) FROM "
+                                                                "keepstep_parked"),
+                            "0\n");
+        assert_string_equal(database_text(services.copies[i].url, "SELECT count(*) FROM "
+                                                                  "keepstep_parked"),
+                            "0\n");
+    }
+}
+
+/* @return the least of a metric's values by partition, -1 where none is told. */
+static double least_of(const char *metrics, const char *name)
+{
+    double least = -1;
+    const char *start = test_format("\n%s{topic=", name);
+    for (const char *at = metrics; (at = strstr(at, start)) != NULL; at++) {
+        double value = strtod(strchr(at, '}') + 1, NULL);
+        least = least < 0 || value < least ? value : least;
+    }
+    return least;
+}
+
+static void commands_end_with_a_reason(void)
+{
+    static const char *const names[] = {"status", "lag", "init"};
+    struct process *commands[SERVERS][3];
+    for (int i = 0; i < SERVERS; i++) {
+        const struct sidecar *sidecar = &services.both[i];
+        for (int j = 0; j < 3; j++) {
+            const char *const argv[] = {KEEPSTEP_BINARY, names[j], "-c",
+                                        j == 2 ? sidecar->admin : sidecar->config, NULL};
+            commands[i][j] = process_start(test_format("%s-%s", sidecar->name, names[j]), argv,
+                                           NULL);
+        }
+    }
+    for (int i = 0; i < SERVERS; i++) {
+        for (int j = 0; j < 3; j++) {
+            int code = process_wait(commands[i][j], 60000);
+            const char *errors = process_errors(commands[i][j]);
+            if (code != EX_TEMPFAIL || strstr(errors, "localhost") == NULL ||
+                strstr(errors, "see whether the server answers others") == NULL)
+                test_fail("%s of %s ended with %d: %s", names[j], services.both[i].name, code,
+                          errors);
+        }
+    }
+}
+
+static void assert_pages_answer(int server)
+{
+    int code;
+    (void)page(server, "/healthz", &code);
+    assert_int_equal(code, 200);
+    const char *metrics = page(server, "/metrics", &code);
+    assert_int_equal(code, 200);
+    double lag = least_of(metrics, "keepstep_consumer_lag_seconds");
+    if (lag >= 0 && lag < 10)
+        test_fail("a lag of %g s is told", lag);
+    if (least_of(metrics, "keepstep_consumer_lag_records") == 0)
+        test_fail("a lag of no records is told");
+}
+
+static struct sidecar *sidecar_of(int i)
+{
+    return i < SERVERS ? &services.both[i] : &services.copies[i - SERVERS];
+}
+
+/* All at once, so that the test waits no longer than for the slowest; a second signal would kill.
+ */
+static void stop_all(void)
+{
+    for (int i = 0; i < 2 * SERVERS; i++)
+        process_signal(sidecar_of(i)->process, SIGTERM);
+    for (int i = 0; i < 2 * SERVERS; i++) {
+        struct process *process = sidecar_of(i)->process;
+        int code = process_wait(process, STOP_MS);
+        if (code != 0)
+            test_fail("%s ended with %d: %s", sidecar_of(i)->name, code, process_errors(process));
+    }
+}
+
+static void assert_kept_their_partitions(int server)
+{
+    const char *log = process_errors(services.both[server].process);
+    const char *first = strstr(log, "\"assigning\"");
+    if (first == NULL || strstr(first + 1, "\"assigning\"") != NULL)
+        test_fail("%s was not assigned once: %s", services.both[server].name, log);
+}
+
+/* Longer than a session of the group lasts. The copies end meanwhile, and start again. */
+static void outlast_servers_that_stand_still(void)
+{
+    write_rows(11, ROWS);
+    pause_servers();
+    for (int i = 0; i < SERVERS; i++)
+        process_signal(services.copies[i].process, SIGTERM);
+    commands_end_with_a_reason();
+    for (int i = 0; i < SERVERS; i++) {
+        if (process_wait(services.copies[i].process, STOP_MS) != 0)
+            test_fail("%s does not end: %s", services.copies[i].name,
+                      process_errors(services.copies[i].process));
+        sidecar_start(&services.copies[i], NULL);
+    }
+    for (int i = 0; i < SERVERS; i++) {
+        if (!test_wait(is_not_ready, &i, NOT_READY_MS))
+            test_fail("still ready: %s", process_errors(services.both[i].process));
+        assert_pages_answer(i);
+    }
+    continue_servers();
+    assert_all_equal();
+    assert_none_parked();
+    for (int i = 0; i < SERVERS; i++) {
+        if (!test_wait(is_ready, &i, READY_MS))
+            test_fail("not ready again: %s", process_errors(services.both[i].process));
+        assert_kept_their_partitions(i);
+    }
+}
+
+static void end_while_servers_stand_still(void)
+{
+    write_rows(11 + ROWS, ROWS);
+    pause_servers();
+    (void)usleep(UNDER_WAY_US);
+    stop_all();
+    continue_servers();
+    for (int i = 0; i < 2 * SERVERS; i++)
+        sidecar_start(sidecar_of(i), NULL);
+    assert_all_equal();
+    assert_none_parked();
+}
+
+static void sidecars_go_on_and_end_while_their_servers_stand_still(void **state)
+{
+    (void)state;
+    begin();
+    write_rows(1, 10);
+    assert_all_equal();
+    outlast_servers_that_stand_still();
+    end_while_servers_stand_still();
+    stop_all();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(sidecars_go_on_and_end_while_their_servers_stand_still, 300),
+    };
+    return TEST_RUN(tests);
+}
