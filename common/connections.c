@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,11 +14,19 @@ struct connection {
     const void *session;
     int socket; /* a duplicate: the client library closes its own whenever it likes */
     int answer_ms;
+    bool is_cut;
 };
 
 static pthread_mutex_t connections_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct connection *connections;
 static bool connections_are_cut;
+
+/* To the client library it looks as if the server had ended the connection. */
+static void connection_cut(struct connection *connection)
+{
+    connection->is_cut = true;
+    (void)shutdown(connection->socket, SHUT_RDWR);
+}
 
 enum status connections_add(const void *session, int socket, int answer_ms, struct error *err)
 {
@@ -37,17 +44,25 @@ enum status connections_add(const void *session, int socket, int answer_ms, stru
     connection->next = connections;
     connections = connection;
     if (connections_are_cut)
-        (void)shutdown(connection->socket, SHUT_RDWR);
+        connection_cut(connection);
     (void)pthread_mutex_unlock(&connections_lock);
     return STATUS_OK;
+}
+
+/* With the lock held. @return the place of the pointer to it, which is NULL where it is not known.
+ */
+static struct connection **connections_find(const void *session)
+{
+    struct connection **place = &connections;
+    while (*place != NULL && (*place)->session != session)
+        place = &(*place)->next;
+    return place;
 }
 
 void connections_remove(const void *session)
 {
     (void)pthread_mutex_lock(&connections_lock);
-    struct connection **place = &connections;
-    while (*place != NULL && (*place)->session != session)
-        place = &(*place)->next;
+    struct connection **place = connections_find(session);
     struct connection *found = *place;
     if (found != NULL)
         *place = found->next;
@@ -60,20 +75,36 @@ void connections_remove(const void *session)
 int connections_answer_ms(const void *session)
 {
     (void)pthread_mutex_lock(&connections_lock);
-    const struct connection *found = connections;
-    while (found != NULL && found->session != session)
-        found = found->next;
+    const struct connection *found = *connections_find(session);
     int answer_ms = found == NULL ? -1 : found->answer_ms;
     (void)pthread_mutex_unlock(&connections_lock);
     return answer_ms;
+}
+
+void connections_give_up(const void *session)
+{
+    (void)pthread_mutex_lock(&connections_lock);
+    struct connection *found = *connections_find(session);
+    if (found != NULL)
+        connection_cut(found);
+    (void)pthread_mutex_unlock(&connections_lock);
+}
+
+bool connections_gave_up(const void *session)
+{
+    (void)pthread_mutex_lock(&connections_lock);
+    const struct connection *found = *connections_find(session);
+    bool is_cut = found != NULL && found->is_cut;
+    (void)pthread_mutex_unlock(&connections_lock);
+    return is_cut;
 }
 
 void connections_cut(void)
 {
     (void)pthread_mutex_lock(&connections_lock);
     connections_are_cut = true;
-    for (const struct connection *each = connections; each != NULL; each = each->next)
-        (void)shutdown(each->socket, SHUT_RDWR);
+    for (struct connection *each = connections; each != NULL; each = each->next)
+        connection_cut(each);
     (void)pthread_mutex_unlock(&connections_lock);
 }
 

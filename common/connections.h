@@ -5,7 +5,7 @@
 
 #include "common/status.h"
 
-#include <stdint.h>
+#include <stdbool.h>
 
 /** Note a session that has just been opened; it is cut at once where all have been.
  * @param session    stands for it until connections_remove().
@@ -18,8 +18,14 @@ enum status connections_add(const void *session, int socket, int answer_ms,
 /** Forget a session, after it was closed; one that is not known is a no-op. @thread any. */
 void connections_remove(const void *session);
 
-/** @return the session's answer_ms. @thread any. */
+/** @return the session's answer_ms; -1 where it is not known. @thread any. */
 int connections_answer_ms(const void *session);
+
+/** Cut one session, whose server has given no answer for answer_ms. @thread any. */
+void connections_give_up(const void *session);
+
+/** @return whether it was cut here, and not lost by itself. @thread any. */
+bool connections_gave_up(const void *session);
 
 /** Cut all sessions, for the process is to end: whoever waits for one finds it lost, as if the
  * server had ended it, and none can be opened any more. @thread any. */

@@ -7,7 +7,6 @@
 
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sysexits.h>
 
 #define POSTGRESQL_VERSION_MIN     150000
@@ -94,7 +93,9 @@ enum status postgresql_session_error(PGconn *connection, const PGresult *result,
     error_what(what, place);
 
     if (sqlstate == NULL) { /* libpq's own: without a broken connection there is no memory */
-        const char *text = PQerrorMessage(connection);
+        const char *text = broken && connections_gave_up(connection)
+                               ? "the server gave no answer, and was given up"
+                               : PQerrorMessage(connection);
         status = error_set(err, STATUS_RETRY, "%s: %.*s", place, postgresql_first_line(text), text);
     } else {
         const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -308,7 +309,7 @@ PGresult *postgresql_session_result(PGconn *connection)
         struct pollfd socket = {.fd = PQsocket(connection), .events = POLLIN};
         int64_t left_ms = (until - clock_monotonic_us()) / 1000;
         if (left_ms <= 0)
-            (void)shutdown(socket.fd, SHUT_RDWR); /* which libpq takes for the server's end of it */
+            connections_give_up(connection);
         else if (poll(&socket, 1, (int)left_ms) <= 0)
             continue;
         if (PQconsumeInput(connection) != 1)

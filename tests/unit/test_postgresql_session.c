@@ -1,4 +1,5 @@
 /* PostgreSQL sessions: what each SQLSTATE means, what a session is set to, what opening refuses. */
+#include "common/connections.h"
 #include "common/postgresql_session.h"
 
 #include "tests/support/postgresql.h"
@@ -188,6 +189,25 @@ static void errors_carry_their_sqlstate_and_what_was_done(void **state)
     postgresql_session_close(connection);
 }
 
+static void a_statement_without_an_answer_is_given_up_in_the_end(void **state)
+{
+    (void)state;
+    PGconn *connection = open_session(postgresql_database("silent"), true);
+    assert_int_equal(connections_answer_ms(connection), 90000);
+    connections_remove(connection);
+    assert_int_equal(connections_add(connection, PQsocket(connection), 200, &err), STATUS_OK);
+    assert_int_equal(postgresql_session_execute(connection, "SELECT pg_sleep(0.01)", &err),
+                     STATUS_OK);
+    assert_int_equal(postgresql_session_execute(connection, "SELECT pg_sleep(60)", &err),
+                     STATUS_RETRY);
+    assert_true(err.connection_lost);
+    assert_string_equal(err.text,
+                        "SELECT pg_sleep(60): the server gave no answer, and was given up");
+    postgresql_session_rollback(connection);
+    postgresql_session_close(connection);
+    assert_int_equal(connections_answer_ms(connection), -1);
+}
+
 static void rollback_is_legal_in_any_state(void **state)
 {
     (void)state;
@@ -226,6 +246,7 @@ int main(void)
         TEST(a_server_that_cannot_be_reached_is_tried_again),
         TEST(what_waiting_does_not_mend_is_fatal),
         TEST(errors_carry_their_sqlstate_and_what_was_done),
+        TEST(a_statement_without_an_answer_is_given_up_in_the_end),
         TEST(rollback_is_legal_in_any_state),
     };
     return TEST_RUN(tests);
