@@ -1,4 +1,4 @@
-/* Open sessions that another thread cuts. */
+/* Open sessions that another thread cuts. labels: threads */
 #include "tests/support/test.h"
 
 #include "common/connections.h"
