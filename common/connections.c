@@ -49,8 +49,7 @@ enum status connections_add(const void *session, int socket, int answer_ms, stru
     return STATUS_OK;
 }
 
-/* With the lock held. @return the place of the pointer to it, which is NULL where it is not known.
- */
+/* With the lock held. @return the place of the pointer to it; NULL there where it is not known. */
 static struct connection **connections_find(const void *session)
 {
     struct connection **place = &connections;

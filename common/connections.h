@@ -10,12 +10,13 @@
 /** Note a session that has just been opened; it is cut at once where all have been.
  * @param session    stands for it until connections_remove().
  * @param socket     stays the caller's.
- * @param answer_ms  how long a statement may be without an answer; -1: for ever.
+ * @param answer_ms  how long a statement may be without an answer; -1: for ever, or as the
+ *                   client library itself bounds it.
  * @return OK; RETRY. @thread any. */
 enum status connections_add(const void *session, int socket, int answer_ms,
                             struct error *err) MUST_CHECK;
 
-/** Forget a session, after it was closed; one that is not known is a no-op. @thread any. */
+/** Forget a session, before it is closed; one that is not known is a no-op. @thread any. */
 void connections_remove(const void *session);
 
 /** @return the session's answer_ms; -1 where it is not known. @thread any. */

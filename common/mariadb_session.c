@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -20,7 +21,6 @@
 #define MARIADB_KEEPALIVE_COUNT   3
 #define MARIADB_UNSENT_MS         60000
 #define TLS_REFUSED               2026
-#define TIMED_OUT                 "110" /* ETIMEDOUT, which the library's texts end with */
 
 /* What is not here is FATAL. Whatever is RETRY voids the whole transaction: after a deadlock the
  * server has rolled it back with its savepoints, and the next statement would begin another. */
@@ -185,8 +185,8 @@ void mariadb_session_close(MYSQL *session)
 {
     if (session == NULL)
         return;
-    mysql_close(session);
     connections_remove(session);
+    mysql_close(session);
 }
 
 /* One statement each, so that a refused one is named. */
@@ -313,6 +313,17 @@ static void mariadb_place(const struct mariadb_url *url, char ret_place[ERROR_WH
                        url->host == NULL ? "" : url->host);
 }
 
+/* The library's texts of a lost connection end with errno: "(110)" or "error: 110". */
+static bool mariadb_silent(MYSQL *session)
+{
+    const char *text = mysql_error(session);
+    const char *last = strrchr(text, ' ');
+    enum reject_kind reject;
+    bool lost = false;
+    (void)mariadb_session_classify(mysql_errno(session), &reject, &lost);
+    return lost && last != NULL && strtol(last + 1 + (last[1] == '('), NULL, 10) == ETIMEDOUT;
+}
+
 /* What no waiting mends stays FATAL: credentials, a database that is not there, options. */
 static enum status mariadb_refused(MYSQL *session, const struct mariadb_url *url, struct error *err)
 {
@@ -334,7 +345,7 @@ static enum status mariadb_refused(MYSQL *session, const struct mariadb_url *url
                      "and made out to the host of the database's URL");
         if (first)
             err->connection_lost = true;
-    } else if (strstr(mysql_error(session), TIMED_OUT) != NULL) {
+    } else if (mariadb_silent(session)) {
         status = error_set_native(err, STATUS_RETRY, (int)number,
                                   "%s: %s (%u); see whether the server answers others: it may "
                                   "stand still or be overloaded, or what lies between may drop "

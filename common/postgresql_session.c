@@ -297,15 +297,15 @@ void postgresql_session_close(PGconn *connection)
 {
     if (connection == NULL)
         return;
-    PQfinish(connection);
     connections_remove(connection);
+    PQfinish(connection);
 }
 
 PGresult *postgresql_session_result(PGconn *connection)
 {
     int answer_ms = PQisBusy(connection) == 0 ? -1 : connections_answer_ms(connection);
     int64_t until = clock_monotonic_us() + (int64_t)answer_ms * 1000;
-    while (answer_ms >= 0 && PQisBusy(connection) != 0) {
+    while (answer_ms >= 0 && PQstatus(connection) == CONNECTION_OK && PQisBusy(connection) != 0) {
         struct pollfd socket = {.fd = PQsocket(connection), .events = POLLIN};
         int64_t left_ms = (until - clock_monotonic_us()) / 1000;
         if (left_ms <= 0)
