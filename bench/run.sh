@@ -77,7 +77,7 @@ free_port() {
 start_kafka() {
     local port
     port=$(free_port)
-    KEEPSTEP_KAFKA_FULL=1 "$kafka_script" start "$work/kafka" "$port" || die 69 "no Kafka"
+    "$kafka_script" start "$work/kafka" "$port" || die 69 "no Kafka"
     bootstrap=127.0.0.1:$port
 }
 

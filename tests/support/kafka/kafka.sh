@@ -22,12 +22,8 @@ fetch() {
     maven_fetch "$libs" "$here/pom.xml"
 }
 
-# Small and soon up. With KEEPSTEP_KAFKA_FULL=1 what Kafka's own start script gives: to measure.
-java_options=(-Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1)
-[ "${KEEPSTEP_KAFKA_FULL:-0}" = 0 ] || java_options=(-server -Xms1g -Xmx1g -XX:+UseG1GC
-    -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent)
-java_options+=(-Xshare:auto -Djava.awt.headless=true
-    "-Dlog4j2.configurationFile=file:$here/log4j2.xml")
+java_options=(-Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto
+    -Djava.awt.headless=true "-Dlog4j2.configurationFile=file:$here/log4j2.xml")
 
 free_port() {
     local port
