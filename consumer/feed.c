@@ -188,13 +188,20 @@ static enum status feed_describe(struct feed *feed, const struct feed_options *o
     return status;
 }
 
+/** That no brokers are left is not always told, so that one that does not answer is enough. */
+void feed_note_cut_off(struct feed *feed)
+{
+    feed->cut_off_until_us = clock_monotonic_us() + FEED_CUT_OFF_US;
+}
+
 /** librdkafka's error callback, within the poll. Fatal errors come as messages too. */
 static void feed_on_error(rd_kafka_t *handle, int code, const char *text, void *opaque)
 {
     struct feed *feed = opaque;
     (void)handle;
-    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        feed->cut_off_until_us = clock_monotonic_us() + FEED_CUT_OFF_US;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || code == RD_KAFKA_RESP_ERR__TRANSPORT ||
+        code == RD_KAFKA_RESP_ERR__TIMED_OUT)
+        feed_note_cut_off(feed);
     if (code != RD_KAFKA_RESP_ERR__FATAL)
         log_warning("agent", "kafka: %s", text);
 }

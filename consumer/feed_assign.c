@@ -25,6 +25,8 @@ void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
     struct feed *feed = opaque;
     size_t count = (size_t)list->cnt;
     bool assign = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    if (!assign && rd_kafka_assignment_lost(handle) != 0)
+        feed_note_cut_off(feed);
     free(feed->partitions);
     feed->partitions = calloc(count + 1, sizeof *feed->partitions);
     if (feed->closing || !assign || feed->partitions == NULL)

@@ -29,7 +29,7 @@ struct feed {
     size_t partition_count;
     bool closing;
     bool fenced;              /* the handle is dead; only feed_close() is left */
-    int64_t cut_off_until_us; /* no broker answered a short while ago */
+    int64_t cut_off_until_us; /* feed_note_cut_off() */
     char reason[ERROR_TEXT_SIZE];
     char reason_topic[STORE_NAME_SIZE];
     struct header headers[FEED_HEADERS_MAX];
@@ -38,6 +38,9 @@ struct feed {
 /** librdkafka's rebalance callback: notes the list and leaves the poll. */
 void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
                      rd_kafka_topic_partition_list_t *list, void *opaque);
+
+/** The coordinator was not reached, or the session has run out, a short while ago. */
+void feed_note_cut_off(struct feed *feed);
 
 /** Let librdkafka look at its queue again: where it was full it does so once a second only. */
 void feed_refill(struct feed *feed);

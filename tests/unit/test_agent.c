@@ -11,6 +11,11 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define OFFSET_COMMIT 8 /* of Kafka's requests */
+#define CUT_OFF_US    1000000
 
 static const char schema_text[] =
     "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","
@@ -235,6 +240,51 @@ test_lag_grows_while_the_database_does_not_answer_and_where_a_partition_stands_s
     world_done(&world);
 }
 
+/* What a coordinator says to a member whose static name another has taken. */
+static void refuse_a_commit(const struct world *world)
+{
+    rd_kafka_mock_push_request_errors(world->cluster, OFFSET_COMMIT, 1,
+                                      RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
+}
+
+static void test_a_member_that_is_fenced_while_its_broker_answers_ends_for_good(void **test)
+{
+    (void)test;
+    struct world world;
+    struct run *run = &world.run;
+    world_make(&world);
+    start(&world);
+    refuse_a_commit(&world);
+    produce(world.producer, 1, "one", 0);
+    assert_int_equal(pthread_join(run->thread, NULL), 0);
+    assert_int_equal(run->status, STATUS_FATAL);
+    assert_int_equal(run->err.exit_code, EX_CONFIG);
+    assert_non_null(strstr(run->err.text, "under the same instance name"));
+    agent_free(run->agent);
+    world_done(&world);
+}
+
+/* Its session may have run out: then it is its own earlier self that took its name. */
+static void test_a_member_that_is_fenced_after_it_was_cut_off_joins_again(void **test)
+{
+    (void)test;
+    struct world world;
+    world_make(&world);
+    produce(world.producer, 1, "one", 0);
+    start(&world);
+    assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "one\n", 20000));
+    (void)rd_kafka_mock_broker_set_down(world.cluster, 1);
+    (void)usleep(CUT_OFF_US);
+    refuse_a_commit(&world);
+    (void)rd_kafka_mock_broker_set_up(world.cluster, 1);
+    produce(world.producer, 2, "two", 0);
+    assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "two\n", 30000));
+    produce(world.producer, 3, "three", 0);
+    assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "three\n", 30000));
+    end(&world);
+    world_done(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +292,8 @@ int main(void)
         TEST_WITH_LIMIT(
             test_lag_grows_while_the_database_does_not_answer_and_where_a_partition_stands_still,
             120),
+        TEST_WITH_LIMIT(test_a_member_that_is_fenced_while_its_broker_answers_ends_for_good, 60),
+        TEST_WITH_LIMIT(test_a_member_that_is_fenced_after_it_was_cut_off_joins_again, 90),
     };
     return TEST_RUN(tests);
 }
