@@ -349,8 +349,11 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
         status = feed_pause_all(agent->feed, false, err);
     if (status == STATUS_OK)
         status = agent_pause_stopped(agent, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         agent_set_state(agent, AGENT_APPLYING);
+        /* By then each has told what it owns: of a copy and its clone both shall notice. */
+        agent->next_beside_us = clock_monotonic_us() + BESIDE_US;
+    }
     if (status != STATUS_OK) {
         agent_drop(agent);
         feed_assign_again(agent->feed);
