@@ -2,13 +2,7 @@
  * aborts the process where its coordinator goes away (librdkafka's issue 4605). */
 #include "common/kafka_group.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-struct kafka_group {
-    const struct rd_kafka_group_list *list;
-    const struct rd_kafka_group_info *info;
-};
 
 /* Bytes of the group protocol's member assignment, big-endian. */
 struct kafka_group_reader {
@@ -17,38 +11,32 @@ struct kafka_group_reader {
 };
 
 enum status kafka_group_describe(rd_kafka_t *handle, const char *name, int timeout_ms,
-                                 struct kafka_group **ret_group, struct error *err)
+                                 const struct rd_kafka_group_list **ret_group, struct error *err)
 {
-    struct kafka_group *group = calloc(1, sizeof *group);
-    if (group == NULL)
-        return error_set(err, STATUS_RETRY, "no memory");
-    rd_kafka_resp_err_t code = rd_kafka_list_groups(handle, name, &group->list, timeout_ms);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && group->list->group_cnt == 0)
+    const struct rd_kafka_group_list *group = NULL;
+    rd_kafka_resp_err_t code = rd_kafka_list_groups(handle, name, &group, timeout_ms);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && group->group_cnt == 0)
         code = RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = group->list->groups[0].err;
+        code = group->groups[0].err;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         kafka_group_free(group);
         return error_set_native(err, STATUS_RETRY, (int)code, "group %s: %s", name,
                                 rd_kafka_err2str(code));
     }
-    group->info = &group->list->groups[0];
     *ret_group = group;
     return STATUS_OK;
 }
 
-void kafka_group_free(struct kafka_group *group)
+void kafka_group_free(const struct rd_kafka_group_list *group)
 {
-    if (group == NULL)
-        return;
-    if (group->list != NULL)
-        rd_kafka_group_list_destroy(group->list);
-    free(group);
+    if (group != NULL)
+        rd_kafka_group_list_destroy(group);
 }
 
-bool kafka_group_is_stable(const struct kafka_group *group)
+bool kafka_group_is_stable(const struct rd_kafka_group_list *group)
 {
-    return strcmp(group->info->state, "Stable") == 0;
+    return strcmp(group->groups[0].state, "Stable") == 0;
 }
 
 static uint32_t kafka_group_take(struct kafka_group_reader *reader, size_t size)
@@ -88,12 +76,12 @@ static bool kafka_group_has(const struct rd_kafka_group_member_info *member, con
     return false;
 }
 
-const struct rd_kafka_group_member_info *kafka_group_owner(const struct kafka_group *group,
+const struct rd_kafka_group_member_info *kafka_group_owner(const struct rd_kafka_group_list *group,
                                                            const char *topic, int32_t partition)
 {
-    for (int i = 0; i < group->info->member_cnt; i++) {
-        if (kafka_group_has(&group->info->members[i], topic, partition))
-            return &group->info->members[i];
+    for (int i = 0; group != NULL && i < group->groups[0].member_cnt; i++) {
+        if (kafka_group_has(&group->groups[0].members[i], topic, partition))
+            return &group->groups[0].members[i];
     }
     return NULL;
 }

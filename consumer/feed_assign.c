@@ -78,7 +78,7 @@ enum status feed_rejoin(struct feed *feed, struct error *err)
 }
 
 /** The first partition that no member has. */
-static bool feed_lacks_owner(const struct feed *feed, const struct kafka_group *group)
+static bool feed_lacks_owner(const struct feed *feed, const struct rd_kafka_group_list *group)
 {
     for (size_t i = 0; i < feed->topic_count; i++) {
         const struct feed_topic *topic = &feed->described[i];
@@ -95,7 +95,7 @@ static bool feed_lacks_owner(const struct feed *feed, const struct kafka_group *
 
 enum status feed_find_unowned(struct feed *feed, bool *ret_found, struct error *err)
 {
-    struct kafka_group *group = NULL;
+    const struct rd_kafka_group_list *group = NULL;
     size_t existing = 0;
     *ret_found = false;
     for (size_t i = 0; i < feed->topic_count; i++)

@@ -15,7 +15,7 @@
 struct offsets {
     rd_kafka_t *handle;
     char *group;
-    struct kafka_group *described; /* asked once, at the first owner */
+    const struct rd_kafka_group_list *described; /* asked once, at the first owner */
     bool group_asked;
 };
 
@@ -177,12 +177,10 @@ void offsets_owner(struct offsets *offsets, const char *topic, int32_t partition
     if (!offsets->group_asked &&
         kafka_group_describe(offsets->handle, offsets->group, OFFSETS_RECORD_MS,
                              &offsets->described, &ignored) != STATUS_OK)
-        offsets->described = NULL;
+        error_clear(&ignored); /* nobody's then */
     offsets->group_asked = true;
-    const struct rd_kafka_group_member_info *member = offsets->described == NULL
-                                                          ? NULL
-                                                          : kafka_group_owner(offsets->described,
-                                                                              topic, partition);
+    const struct rd_kafka_group_member_info *member = kafka_group_owner(offsets->described, topic,
+                                                                        partition);
     if (member == NULL)
         return;
     (void)snprintf(ret_owner->consumer_id, sizeof ret_owner->consumer_id, "%s", member->member_id);
