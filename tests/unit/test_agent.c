@@ -152,14 +152,20 @@ static void world_done(struct world *world)
     entity_schema_free(world->schema);
 }
 
+/* With an agent that has applied the first event. */
+static void world_begin(struct world *world)
+{
+    world_make(world);
+    produce(world->producer, 1, "one", 0);
+    start(world);
+    assert_true(sqlite_wait_for(world->database, "SELECT a FROM orders", "one\n", 20000));
+}
+
 static void test_applies_and_goes_on_after_a_restart(void **test)
 {
     (void)test;
     struct world world;
-    world_make(&world);
-    produce(world.producer, 1, "one", 0);
-    start(&world);
-    assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "one\n", 20000));
+    world_begin(&world);
     produce(world.producer, 2, "two", 1000);
     assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "two\n", 5000));
     end(&world);
@@ -214,10 +220,7 @@ test_lag_grows_while_the_database_does_not_answer_and_where_a_partition_stands_s
     (void)test;
     struct world world;
     sqlite3 *holder = NULL;
-    world_make(&world);
-    produce(world.producer, 1, "one", 0);
-    start(&world);
-    assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "one\n", 20000));
+    world_begin(&world);
     expect_lag(&world, "0", false);
     assert_int_equal(sqlite3_open(world.database, &holder), SQLITE_OK);
     assert_int_equal(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
@@ -269,10 +272,7 @@ static void test_a_member_that_is_fenced_after_it_was_cut_off_joins_again(void *
 {
     (void)test;
     struct world world;
-    world_make(&world);
-    produce(world.producer, 1, "one", 0);
-    start(&world);
-    assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "one\n", 20000));
+    world_begin(&world);
     (void)rd_kafka_mock_broker_set_down(world.cluster, 1);
     (void)usleep(CUT_OFF_US);
     refuse_a_commit(&world);

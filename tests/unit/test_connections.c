@@ -20,6 +20,12 @@ static void make_ends(int ends[2])
         test_fail("no sockets");
 }
 
+static void close_ends(const int ends[2])
+{
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
 static bool is_at_its_end(int socket)
 {
     char byte;
@@ -48,10 +54,8 @@ static void one_that_is_given_up_leaves_the_others(void **state)
     connections_remove(one);
     assert_false(connections_gave_up(one));
     connections_remove(other);
-    for (int i = 0; i < 2; i++) {
-        (void)close(one[i]);
-        (void)close(other[i]);
-    }
+    close_ends(one);
+    close_ends(other);
 }
 
 /* The library's own descriptor may be closed by then, and its number be another file's. */
@@ -69,10 +73,8 @@ static void a_number_that_is_used_again_is_not_cut(void **state)
     assert_false(is_at_its_end(file[0]));
     assert_true(is_at_its_end(session[1]));
     connections_remove(session);
-    for (int i = 0; i < 2; i++) {
-        (void)close(session[i]);
-        (void)close(file[i]);
-    }
+    close_ends(session);
+    close_ends(file);
 }
 
 static void after_the_cut_none_waits_and_none_is_opened(void **state)
@@ -96,10 +98,8 @@ static void after_the_cut_none_waits_and_none_is_opened(void **state)
     assert_int_equal(connections_refuse(&err), STATUS_RETRY);
     connections_remove(early);
     connections_remove(late);
-    for (int i = 0; i < 2; i++) {
-        (void)close(early[i]);
-        (void)close(late[i]);
-    }
+    close_ends(early);
+    close_ends(late);
 }
 
 int main(void)
