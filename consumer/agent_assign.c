@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #define ASSIGN_TIMEOUT_MS 10000
 #define BESIDE_US         1000000
@@ -28,9 +27,7 @@ void agent_drop(struct agent *agent)
 static enum status agent_refuse(struct error *err, const char *format, const char *topic,
                                 int32_t partition)
 {
-    (void)error_set(err, STATUS_FATAL, format, topic, partition);
-    err->exit_code = EX_CONFIG;
-    return STATUS_FATAL;
+    return error_set(error_config(err), STATUS_FATAL, format, topic, partition);
 }
 
 /** What the group was told of a partition by the agent that owned it last. */

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #define FEED_PROPERTIES_MAX 24
 #define FEED_DESCRIBE_MS    10000
@@ -78,17 +77,14 @@ static enum status feed_check_window(const struct feed *feed, const char *topic,
     if (window_s == 0 || (retention_ms >= 0 && retention_s <= window_s))
         return STATUS_OK;
     if (retention_ms < 0)
-        (void)error_set(err, STATUS_FATAL,
-                        "limits.idempotency_window_s: %lld is too short: topic '%s' keeps its "
-                        "records for ever; write 0 (for ever), or give the topic a retention.ms",
-                        (long long)window_s, topic);
-    else
-        (void)error_set(err, STATUS_FATAL,
-                        "limits.idempotency_window_s: %lld is too short: topic '%s' keeps its "
-                        "records for %lld s; write that or more, or 0 (for ever)",
-                        (long long)window_s, topic, (long long)retention_s);
-    err->exit_code = EX_CONFIG;
-    return STATUS_FATAL;
+        return error_set(error_config(err), STATUS_FATAL,
+                         "limits.idempotency_window_s: %lld is too short: topic '%s' keeps its "
+                         "records for ever; write 0 (for ever), or give the topic a retention.ms",
+                         (long long)window_s, topic);
+    return error_set(error_config(err), STATUS_FATAL,
+                     "limits.idempotency_window_s: %lld is too short: topic '%s' keeps its "
+                     "records for %lld s; write that or more, or 0 (for ever)",
+                     (long long)window_s, topic, (long long)retention_s);
 }
 
 static void feed_tell_absent(struct feed_topic *topic)
@@ -366,12 +362,10 @@ static enum status feed_fenced(struct feed *feed, struct error *err)
         return error_set(
             err, STATUS_ABORT,
             "the group took this instance for an earlier one after no broker answered");
-    (void)error_set_native(err, STATUS_FATAL, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
-                           "another agent of group '%s' runs under the same instance name; "
-                           "give each its own `instance:`",
-                           feed->group);
-    err->exit_code = EX_CONFIG;
-    return STATUS_FATAL;
+    return error_set_native(error_config(err), STATUS_FATAL, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
+                            "another agent of group '%s' runs under the same instance name; "
+                            "give each its own `instance:`",
+                            feed->group);
 }
 
 static enum status feed_fatal(struct feed *feed, rd_kafka_resp_err_t code, const char *text,

@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sysexits.h>
 
 #define QUERY_TIMEOUT_MS 10000
 #define POLL_MS          100
@@ -60,14 +59,11 @@ static enum status log_reader_range(struct log_reader *reader, size_t index,
                                                 QUERY_TIMEOUT_MS, &low, &range->end, err);
     if (status != STATUS_OK)
         return err->status = STATUS_RETRY;
-    if (range->from >= range->end && range->from >= 0) {
-        if (err != NULL)
-            err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL,
+    if (range->from >= range->end && range->from >= 0)
+        return error_set(error_config(err), STATUS_FATAL,
                          "%s [%d] ends at %lld, before what this outbox published: the topic was "
                          "made anew or cut; `keepstep init --new-incarnation` starts a new history",
                          range->topic, (int)range->partition, (long long)range->end);
-    }
     int64_t from = range->from < low ? low : range->from;
     if (from >= range->end)
         return STATUS_OK;

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sysexits.h>
 
 #define CAREFUL_POLL_MS 100
 
@@ -84,8 +83,7 @@ static enum status relay_load_lanes(struct relay *relay, struct error *err)
         if (topic != NULL && states[i].partition < topic->lane_count) {
             topic->lanes[states[i].partition].state = states[i];
         } else if (states[i].last_sequence > states[i].acknowledged_sequence) {
-            err->exit_code = EX_CONFIG;
-            status = error_set(err, STATUS_FATAL,
+            status = error_set(error_config(err), STATUS_FATAL,
                                "topic %s [%d] has claimed rows but publish: does not name it: "
                                "put its entry back until they are sent",
                                states[i].topic, (int)states[i].partition);
@@ -98,10 +96,8 @@ static enum status relay_load_lanes(struct relay *relay, struct error *err)
 static enum status relay_stop_loudly(struct error *err, const struct record *record,
                                      const char *what)
 {
-    if (err != NULL)
-        err->exit_code = EX_CONFIG;
-    return error_set(err, STATUS_FATAL, "%s [%d] offset %" PRId64 ": %s", record->topic,
-                     (int)record->partition, record->offset, what);
+    return error_set(error_config(err), STATUS_FATAL, "%s [%d] offset %" PRId64 ": %s",
+                     record->topic, (int)record->partition, record->offset, what);
 }
 
 /* An own record: adopted where it is above what was acknowledged. */
