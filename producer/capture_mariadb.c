@@ -2,6 +2,7 @@
  * whatever the session's sql_mode, time zone, character set and collation are. */
 #include "producer/capture_mariadb.h"
 #include "common/digest.h"
+#include "producer/capture.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -244,6 +245,28 @@ static void capture_same(struct buffer *sql, const struct capture_table *table, 
     buffer_append_text(sql, ")");
 }
 
+/* A change that would leave the row's partition ends the statement that makes it. SIGNAL takes no
+ * expression, which a text with a backslash is. */
+static void capture_fixed(struct buffer *sql, const struct capture_table *table)
+{
+    const char *column = capture_fixed_column(table->entry, table->schema);
+    struct buffer text;
+    if (column == NULL)
+        return;
+    buffer_init(&text, CAPTURE_SQL_MAX);
+    capture_fixed_text(&text, table->entry);
+    capture_form(sql, "  ELSEIF NOT (BINARY CONVERT($ USING utf8mb4)",
+                 (struct reference){"OLD", column});
+    capture_form(sql, " <=> BINARY CONVERT($ USING utf8mb4)) THEN\n",
+                 (struct reference){"NEW", column});
+    buffer_append_text(sql, "    BEGIN\n      DECLARE fixed TEXT CHARACTER SET utf8mb4 DEFAULT ");
+    capture_literal(sql, buffer_slice(&text));
+    buffer_append_text(sql, ";\n      SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = fixed;\n"
+                            "    END;\n");
+    sql->failed = sql->failed || text.failed;
+    buffer_done(&text);
+}
+
 static void capture_body(struct buffer *sql, const struct capture_table *table, const char *event)
 {
     static const struct image create = {"c", "created", NULL, "NEW"};
@@ -254,6 +277,7 @@ static void capture_body(struct buffer *sql, const struct capture_table *table, 
     capture_literal(sql, slice_of(table->entry->table));
     buffer_append_text(sql, " USING utf8mb4) COLLATE utf8mb4_bin THEN\n    DO 0;\n");
     if (updates) {
+        capture_fixed(sql, table);
         buffer_append_text(sql, "  ELSEIF NOT ");
         capture_same(sql, table, true);
         buffer_append_text(sql, " THEN\n");
@@ -279,12 +303,14 @@ static void capture_name(char name[TRIGGER_NAME_SIZE], const char *entity_type, 
                        digest_64(slice_of(entity_type)), suffix);
 }
 
+/* Each is a transaction of its own. Deletes first: a row that is inserted and deleted between two
+ * of them leaves no `c` alone, which would stay at every peer. */
 enum status capture_mariadb_triggers(const struct capture_table *table, struct arena *arena,
                                      struct source_object **ret_objects, size_t *ret_count,
                                      struct error *err)
 {
-    static const char *const events[TRIGGER_COUNT] = {"INSERT", "UPDATE", "DELETE"};
-    static const char *const suffixes[TRIGGER_COUNT] = {"insert", "update", "delete"};
+    static const char *const events[TRIGGER_COUNT] = {"DELETE", "UPDATE", "INSERT"};
+    static const char *const suffixes[TRIGGER_COUNT] = {"delete", "update", "insert"};
     struct source_object *objects = arena_alloc(arena, sizeof *objects * TRIGGER_COUNT);
     enum status status = STATUS_OK;
     if (objects == NULL)

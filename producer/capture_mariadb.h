@@ -20,7 +20,7 @@ enum status capture_mariadb_check(MYSQL *session, const struct config_entry *ent
                                   const struct entity_schema *schema,
                                   struct capture_table *ret_table, struct error *err) MUST_CHECK;
 
-/** Write the triggers of a table: insert, update, delete. */
+/** Write the triggers of a table: delete, update, insert. */
 enum status capture_mariadb_triggers(const struct capture_table *table, struct arena *arena,
                                      struct source_object **ret_objects, size_t *ret_count,
                                      struct error *err) MUST_CHECK;

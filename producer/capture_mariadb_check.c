@@ -19,6 +19,7 @@ struct check {
     bool seen[ENTITY_COLUMNS_MAX];
     size_t place[ENTITY_COLUMNS_MAX]; /* in the primary key, from 1; 0: none of it */
     size_t key_count;                 /* columns of the primary key */
+    bool partition_seen;
 };
 
 static enum status check_refuse(const struct check *check, struct error *err, const char *what,
@@ -89,6 +90,9 @@ static enum status check_column(struct check *check, const char *name, const cha
     char what[CHECK_NAME_SIZE];
     (void)snprintf(wanted, sizeof wanted, " %s ", type);
     check->key_count += place > 0;
+    if (check->entry->partition_key != NULL &&
+        strcasecmp(config_column(check->entry, check->entry->partition_key), name) == 0)
+        check->partition_seen = true;
     for (size_t i = 0; i < check->schema->column_count; i++) {
         const struct column *column = &check->schema->columns[i];
         if (strcasecmp(config_column(check->entry, column->name), name) != 0)
@@ -146,6 +150,9 @@ static enum status check_columns(struct check *check, struct error *err)
             return check_refuse(check, err,
                                 "has another primary key than x-keepstep-key, which names ", name);
     }
+    if (check->entry->partition_key != NULL && !check->partition_seen)
+        return check_refuse(check, err, "has no column for partition_key: ",
+                            config_column(check->entry, check->entry->partition_key));
     if (check->key_count != check->schema->key_count)
         return check_refuse(check, err, "has more key columns than x-keepstep-key; name all", "");
     return STATUS_OK;

@@ -2,6 +2,7 @@
 #include "producer/capture_postgresql.h"
 #include "common/digest.h"
 #include "common/postgresql_name.h"
+#include "producer/capture.h"
 
 #include <inttypes.h>
 
@@ -135,6 +136,15 @@ static void capture_payload(struct buffer *sql, const struct config_entry *entry
     buffer_append_text(sql, " || '}'");
 }
 
+/* The text of a date would follow the session's DateStyle. */
+static const char *capture_partition_form(const struct config_entry *entry,
+                                          const struct entity_schema *schema)
+{
+    int index = entity_schema_find(schema, slice_of(entry->partition_key));
+    bool is_date = index >= 0 && schema->columns[index].type == COLUMN_DATE;
+    return is_date ? "to_char($, 'YYYY-MM-DD')" : "$::text";
+}
+
 /* The six values of an outbox row. */
 static void capture_values(struct buffer *sql, const struct config_entry *entry,
                            const struct entity_schema *schema, const struct image *image)
@@ -149,7 +159,7 @@ static void capture_values(struct buffer *sql, const struct config_entry *entry,
     if (entry->partition_key == NULL)
         buffer_append_text(sql, "NULL");
     else
-        capture_form(sql, "$::text",
+        capture_form(sql, capture_partition_form(entry, schema),
                      (struct reference){row, config_column(entry, entry->partition_key)});
     buffer_append_text(sql, " AS partition_key,\n      ");
     capture_payload(sql, entry, schema, image);
@@ -215,6 +225,29 @@ static void capture_refusals(struct buffer *sql, const struct config_entry *entr
     }
 }
 
+/* A change that would leave the row's partition ends the statement that makes it. */
+static void capture_fixed(struct buffer *sql, const struct config_entry *entry,
+                          const struct entity_schema *schema)
+{
+    const char *column = capture_fixed_column(entry, schema);
+    struct buffer text;
+    if (column == NULL)
+        return;
+    const char *form = capture_partition_form(entry, schema);
+    buffer_init(&text, CAPTURE_SQL_MAX);
+    capture_fixed_text(&text, entry);
+    buffer_append_text(sql, "    IF ");
+    capture_form(sql, form, (struct reference){"OLD", column});
+    buffer_append_text(sql, " COLLATE \"C\" IS DISTINCT FROM ");
+    capture_form(sql, form, (struct reference){"NEW", column});
+    buffer_append_text(sql, " THEN\n      RAISE EXCEPTION USING ERRCODE = 'check_violation', "
+                            "MESSAGE =\n        ");
+    capture_literal(sql, buffer_slice(&text));
+    buffer_append_text(sql, ";\n    END IF;\n");
+    sql->failed = sql->failed || text.failed;
+    buffer_done(&text);
+}
+
 static void capture_function(struct buffer *sql, const struct entity_schema *schema,
                              const char *outbox, struct slice name)
 {
@@ -242,7 +275,9 @@ static void capture_row_body(struct buffer *sql, const struct config_entry *entr
     buffer_append_text(sql, " AND pg_trigger_depth() = 1 THEN\n    RETURN NULL;\n  END IF;\n"
                             "  IF TG_OP <> 'DELETE' THEN\n");
     capture_refusals(sql, entry, schema);
-    buffer_append_text(sql, "    NULL;\n  END IF;\n  IF TG_OP = 'UPDATE' THEN\n    IF NOT (");
+    buffer_append_text(sql, "    NULL;\n  END IF;\n  IF TG_OP = 'UPDATE' THEN\n");
+    capture_fixed(sql, entry, schema);
+    buffer_append_text(sql, "    IF NOT (");
     capture_differs(sql, entry, schema, false);
     buffer_append_text(sql, ") THEN\n      RETURN NULL;\n    END IF;\n    IF NOT (");
     capture_differs(sql, entry, schema, true);
@@ -361,6 +396,8 @@ static bool capture_add_trigger(struct capture *capture, const char *after, cons
     return name.data != NULL && text.data != NULL && copy.data != NULL;
 }
 
+/* Deletes first: where what is printed is run without a transaction around it, a row that is
+ * inserted and truncated between two triggers leaves no `c` alone. */
 enum status capture_postgresql_objects(const struct config_entry *entry,
                                        const struct entity_schema *schema, const char *outbox,
                                        const PGresult *partitions, struct arena *arena,
@@ -376,12 +413,12 @@ enum status capture_postgresql_objects(const struct config_entry *entry,
     buffer_init(&table, CAPTURE_NAME_MAX);
     postgresql_name_append_table(&table, entry->table);
     bool made = capture_add_function(&capture, "_row", capture_row_body) &&
-                capture_add_function(&capture, "_truncate", capture_truncate_body) &&
-                capture_add_trigger(&capture, "_row", "AFTER INSERT OR UPDATE OR DELETE",
-                                    buffer_slice(&table));
+                capture_add_function(&capture, "_truncate", capture_truncate_body);
     for (int i = 0; made && i < leaves; i++)
         made = capture_add_trigger(&capture, "_truncate", "BEFORE TRUNCATE",
                                    postgresql_session_text(partitions, i, 0));
+    made = made && capture_add_trigger(&capture, "_row", "AFTER INSERT OR UPDATE OR DELETE",
+                                       buffer_slice(&table));
     buffer_done(&table);
     *ret_objects = capture.objects;
     *ret_count = capture.count;

@@ -125,6 +125,23 @@ static enum status capture_check_columns(PGconn *connection, struct slice table,
     return status;
 }
 
+static enum status capture_check_partition_column(PGconn *connection, struct slice table,
+                                                  const struct config_entry *entry,
+                                                  struct error *err)
+{
+    PGresult *found = NULL;
+    if (entry->partition_key == NULL)
+        return STATUS_OK;
+    const char *name = config_column(entry, entry->partition_key);
+    const struct slice parameters[] = {table, slice_of(name)};
+    enum status status = postgresql_session_query(connection, SQL_CHECK_COLUMN, parameters, 2,
+                                                  &found, err);
+    if (status == STATUS_OK && PQntuples(found) == 0)
+        status = capture_refuse(err, entry, "has no column for partition_key: ", name);
+    PQclear(found);
+    return status;
+}
+
 static enum status capture_check_table(const struct config_entry *entry, const PGresult *found,
                                        struct error *err)
 {
@@ -215,6 +232,8 @@ enum status capture_postgresql_check(PGconn *connection, const struct config_ent
     PQclear(found);
     if (status == STATUS_OK)
         status = capture_check_columns(connection, table, entry, schema, err);
+    if (status == STATUS_OK)
+        status = capture_check_partition_column(connection, table, entry, err);
     if (status == STATUS_OK && applied)
         status = capture_check_cascade(connection, table, entry, err);
     buffer_done(&name);

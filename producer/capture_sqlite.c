@@ -1,5 +1,6 @@
 /* Writes capture triggers: each column becomes JSON by its type (rule 28), never by its value. */
 #include "producer/capture_sqlite.h"
+#include "producer/capture.h"
 
 #define CAPTURE_SQL_MAX       ((size_t)4 * 1024 * 1024)
 #define CAPTURE_TRIGGER_COUNT 4
@@ -195,6 +196,32 @@ static void capture_differs(struct buffer *sql, const struct config_entry *entry
     buffer_append_text(sql, ")");
 }
 
+/* True where `column` has another text, so that the row would go to another partition. */
+static void capture_moves(struct buffer *sql, const char *column)
+{
+    capture_form(sql, "CAST($ AS TEXT) IS NOT ", (struct reference){"OLD", column});
+    capture_form(sql, "CAST($ AS TEXT) COLLATE BINARY", (struct reference){"NEW", column});
+}
+
+/* A change that would leave the row's partition ends the statement that makes it. */
+static void capture_fixed(struct buffer *sql, const struct config_entry *entry,
+                          const struct entity_schema *schema)
+{
+    const char *column = capture_fixed_column(entry, schema);
+    struct buffer text;
+    if (column == NULL)
+        return;
+    buffer_init(&text, CAPTURE_SQL_MAX);
+    capture_fixed_text(&text, entry);
+    buffer_append_text(sql, "  SELECT RAISE(ABORT, ");
+    capture_literal(sql, buffer_slice(&text));
+    buffer_append_text(sql, ")\n    WHERE ");
+    capture_moves(sql, column);
+    buffer_append_text(sql, ";\n");
+    sql->failed = sql->failed || text.failed;
+    buffer_done(&text);
+}
+
 static void capture_open(struct capture_trigger *trigger, const struct config_entry *entry,
                          const char *suffix, const char *event)
 {
@@ -216,11 +243,14 @@ static void capture_body(struct capture_trigger *trigger, const struct config_en
                          size_t count)
 {
     buffer_append_text(&trigger->sql, "\nBEGIN\n");
+    if (images[0].before != NULL && images[count - 1].after != NULL)
+        capture_fixed(&trigger->sql, entry, schema);
     for (size_t i = 0; i < count; i++)
         capture_insert(&trigger->sql, entry, schema, &images[i]);
     buffer_append_text(&trigger->sql, "END");
 }
 
+/* Deletes first: a row that is inserted and deleted between two of them leaves no `c` alone. */
 static void capture_triggers(const struct config_entry *entry, const struct entity_schema *schema,
                              struct capture_trigger triggers[CAPTURE_TRIGGER_COUNT])
 {
@@ -228,20 +258,26 @@ static void capture_triggers(const struct config_entry *entry, const struct enti
     static const struct image update = {"u", "updated", "OLD", "NEW"};
     static const struct image moved[] = {{"d", "deleted", "OLD", NULL},
                                          {"c", "created", NULL, "NEW"}};
-    capture_open(&triggers[0], entry, "insert", "INSERT");
-    capture_body(&triggers[0], entry, schema, &create, 1);
-    capture_open(&triggers[1], entry, "update", "UPDATE");
-    buffer_append_text(&triggers[1].sql, " AND NOT ");
-    capture_differs(&triggers[1].sql, entry, schema, true);
+    const char *fixed = capture_fixed_column(entry, schema);
+    capture_open(&triggers[0], entry, "delete", "DELETE");
+    capture_body(&triggers[0], entry, schema, moved, 1);
+    capture_open(&triggers[1], entry, "key", "UPDATE");
     buffer_append_text(&triggers[1].sql, " AND ");
-    capture_differs(&triggers[1].sql, entry, schema, false);
-    capture_body(&triggers[1], entry, schema, &update, 1);
-    capture_open(&triggers[2], entry, "key", "UPDATE");
-    buffer_append_text(&triggers[2].sql, " AND ");
+    capture_differs(&triggers[1].sql, entry, schema, true);
+    capture_body(&triggers[1], entry, schema, moved, 2);
+    capture_open(&triggers[2], entry, "update", "UPDATE");
+    buffer_append_text(&triggers[2].sql, " AND NOT ");
     capture_differs(&triggers[2].sql, entry, schema, true);
-    capture_body(&triggers[2], entry, schema, moved, 2);
-    capture_open(&triggers[3], entry, "delete", "DELETE");
-    capture_body(&triggers[3], entry, schema, moved, 1);
+    buffer_append_text(&triggers[2].sql, fixed == NULL ? " AND " : " AND (");
+    capture_differs(&triggers[2].sql, entry, schema, false);
+    if (fixed != NULL) {
+        buffer_append_text(&triggers[2].sql, " OR ");
+        capture_moves(&triggers[2].sql, fixed);
+        buffer_append_text(&triggers[2].sql, ")");
+    }
+    capture_body(&triggers[2], entry, schema, &update, 1);
+    capture_open(&triggers[3], entry, "insert", "INSERT");
+    capture_body(&triggers[3], entry, schema, &create, 1);
 }
 
 enum status capture_sqlite_triggers(const struct config_entry *entry,

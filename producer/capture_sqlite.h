@@ -12,7 +12,7 @@ enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
                                  const struct entity_schema *schema, bool applied,
                                  struct error *err) MUST_CHECK;
 
-/** Write the triggers of an entry's table into `arena`: insert, update, update of the key, delete.
+/** Write the triggers of an entry's table into `arena`: delete, update of the key, update, insert.
  * @return OK; RETRY (no memory); FATAL (they grow too large). */
 enum status capture_sqlite_triggers(const struct config_entry *entry,
                                     const struct entity_schema *schema, struct arena *arena,

@@ -71,6 +71,19 @@ static enum status capture_check_columns(sqlite3 *db, const struct config_entry 
     return STATUS_OK;
 }
 
+static enum status capture_check_partition_column(sqlite3 *db, const struct config_entry *entry,
+                                                  struct error *err)
+{
+    int place = 0;
+    if (entry->partition_key == NULL)
+        return STATUS_OK;
+    const char *name = config_column(entry, entry->partition_key);
+    enum status status = capture_key_place(db, entry->table, name, &place, err);
+    if (status == STATUS_OK && place < 0)
+        return capture_refuse(err, entry, "has no column for partition_key: ", name);
+    return status;
+}
+
 /* The flag names the table, so its trigger would take a cascade within it for the agent's own
  * writes. */
 static enum status capture_check_cascade(sqlite3 *db, const struct config_entry *entry,
@@ -112,6 +125,8 @@ enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
         return capture_refuse(err, entry, "has no primary key; give it one", name);
     if (status == STATUS_OK)
         status = capture_check_columns(db, entry, schema, err);
+    if (status == STATUS_OK)
+        status = capture_check_partition_column(db, entry, err);
     if (status == STATUS_OK && (size_t)number != schema->key_count)
         return capture_refuse(err, entry, "has more key columns than x-keepstep-key; name all", "");
     if (status == STATUS_OK)

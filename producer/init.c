@@ -2,6 +2,7 @@
 #include "producer/init.h"
 #include "common/clock.h"
 #include "common/uuid.h"
+#include "producer/capture.h"
 #include "producer/init_forward.h"
 #include "producer/source.h"
 
@@ -172,6 +173,8 @@ static enum status init_check(struct init *init, struct error *err)
     for (size_t i = 0; status == STATUS_OK && i < init->config->publish_count; i++) {
         const struct config_entry *entry = &init->config->publish[i];
         if (entry->table != NULL)
+            status = capture_check_partition_key(entry, init->schemas[i], err);
+        if (entry->table != NULL && status == STATUS_OK)
             status = init->source->ops->check(init->source, entry, init->schemas[i], err);
     }
     return status;

@@ -550,29 +550,30 @@ static void a_batch_that_a_deadlock_voided_is_applied_whole_later(void)
 
 int main(void)
 {
-    static const struct copy_case cases[] = {
-        COPY_CASE(a_zombie_that_retries_a_parked_event_writes_nothing),
-        COPY_CASE(a_zombie_that_wakes_behind_its_look_at_what_waits_writes_nothing),
-        COPY_CASE_OF_SERVERS(a_zombie_that_wakes_within_its_retry_writes_nothing),
-        COPY_CASE(after_an_operators_skip_nothing_waits_behind_nothing),
-        COPY_CASE(an_event_read_before_an_operators_retry_does_not_overtake_it),
-        COPY_CASE(what_an_operator_skips_behind_the_agents_look_is_not_written),
-        COPY_CASE(an_operator_who_skips_within_a_retry_is_told_that_it_is_too_late),
-        COPY_CASE(a_column_that_a_later_image_lacks_is_not_lost),
-        COPY_CASE(a_sparse_image_behind_a_delete_is_not_merged_with_what_was_before),
-        COPY_CASE(a_swap_that_is_refused_when_reduced_is_applied_in_log_order),
-        COPY_CASE(in_a_batch_with_a_swap_only_the_real_conflict_waits),
-        COPY_CASE(an_image_that_changes_nothing_is_no_conflict),
-        COPY_CASE(what_waits_for_a_unique_key_is_cured_in_order),
-        COPY_CASE(what_waits_for_a_foreign_key_is_applied_in_order_once_it_is_there),
-        COPY_CASE(a_delete_does_not_wait_for_ever_behind_a_create),
-        COPY_CASE(a_later_image_replaces_a_create_that_waits),
-        COPY_CASE(another_value_under_a_used_id_is_held_behind_a_parked_event_too),
-        COPY_CASE(another_value_under_a_used_id_that_cannot_be_read_stays_held_once_it_can),
-        COPY_CASE(an_event_is_not_written_over_a_later_own_change_until_that_is_read_back),
-        COPY_CASE_OF_SERVERS(an_own_change_that_commits_between_look_and_write_is_not_written_over),
-        COPY_CASE(a_second_history_is_a_fork_after_a_restart_too),
-        COPY_CASE_OF_SERVERS(a_batch_that_a_deadlock_voided_is_applied_whole_later),
+    static const struct database_case cases[] = {
+        DATABASE_CASE(a_zombie_that_retries_a_parked_event_writes_nothing),
+        DATABASE_CASE(a_zombie_that_wakes_behind_its_look_at_what_waits_writes_nothing),
+        DATABASE_CASE_SERVERS(a_zombie_that_wakes_within_its_retry_writes_nothing),
+        DATABASE_CASE(after_an_operators_skip_nothing_waits_behind_nothing),
+        DATABASE_CASE(an_event_read_before_an_operators_retry_does_not_overtake_it),
+        DATABASE_CASE(what_an_operator_skips_behind_the_agents_look_is_not_written),
+        DATABASE_CASE(an_operator_who_skips_within_a_retry_is_told_that_it_is_too_late),
+        DATABASE_CASE(a_column_that_a_later_image_lacks_is_not_lost),
+        DATABASE_CASE(a_sparse_image_behind_a_delete_is_not_merged_with_what_was_before),
+        DATABASE_CASE(a_swap_that_is_refused_when_reduced_is_applied_in_log_order),
+        DATABASE_CASE(in_a_batch_with_a_swap_only_the_real_conflict_waits),
+        DATABASE_CASE(an_image_that_changes_nothing_is_no_conflict),
+        DATABASE_CASE(what_waits_for_a_unique_key_is_cured_in_order),
+        DATABASE_CASE(what_waits_for_a_foreign_key_is_applied_in_order_once_it_is_there),
+        DATABASE_CASE(a_delete_does_not_wait_for_ever_behind_a_create),
+        DATABASE_CASE(a_later_image_replaces_a_create_that_waits),
+        DATABASE_CASE(another_value_under_a_used_id_is_held_behind_a_parked_event_too),
+        DATABASE_CASE(another_value_under_a_used_id_that_cannot_be_read_stays_held_once_it_can),
+        DATABASE_CASE(an_event_is_not_written_over_a_later_own_change_until_that_is_read_back),
+        DATABASE_CASE_SERVERS(
+            an_own_change_that_commits_between_look_and_write_is_not_written_over),
+        DATABASE_CASE(a_second_history_is_a_fork_after_a_restart_too),
+        DATABASE_CASE_SERVERS(a_batch_that_a_deadlock_voided_is_applied_whole_later),
     };
-    return copy_case_run(cases, sizeof cases / sizeof cases[0]);
+    return database_case_run(cases, sizeof cases / sizeof cases[0]);
 }

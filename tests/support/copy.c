@@ -71,7 +71,6 @@ struct applier *copy_open(struct copy *copy)
 }
 
 /* What copies are made in. */
-static enum database_kind made_in = DATABASE_SQLITE;
 
 /* PostgreSQL takes longest to drop and make a database: there the one of the case before is
  * emptied.
@@ -79,9 +78,9 @@ static enum database_kind made_in = DATABASE_SQLITE;
 static const char *copy_database(void)
 {
     static const char *last;
-    if (made_in != DATABASE_POSTGRESQL || last == NULL) {
-        const char *url = database_make(made_in, "copy");
-        last = made_in == DATABASE_POSTGRESQL ? url : NULL;
+    if (database_case_kind != DATABASE_POSTGRESQL || last == NULL) {
+        const char *url = database_make(database_case_kind, "copy");
+        last = database_case_kind == DATABASE_POSTGRESQL ? url : NULL;
         return url;
     }
     postgresql_kill_backends(last);
@@ -93,11 +92,11 @@ struct copy *copy_begin(const char *table_sql, bool published_here)
 {
     struct copy *copy = calloc(1, sizeof *copy);
     struct store *store = NULL;
-    copy->kind = made_in;
+    copy->kind = database_case_kind;
     copy->url = copy_database();
     copy->ops = store_find(copy->url);
     copy->partition_count = 1;
-    copy->database = made_in == DATABASE_SQLITE ? test_path("copy.db") : copy->url;
+    copy->database = database_case_kind == DATABASE_SQLITE ? test_path("copy.db") : copy->url;
     test_write_file(test_path("order.schema.json"), schema_text);
     copy_must(copy, entity_schema_new(test_directory(), "order", &copy->schema, &copy->err));
     copy->entry = (struct config_entry){
@@ -123,7 +122,7 @@ struct copy *copy_begin(const char *table_sql, bool published_here)
 
 struct copy *copy_begin_with(const char *const tables_sql[], bool published_here)
 {
-    return copy_begin(tables_sql[made_in], published_here);
+    return copy_begin(tables_sql[database_case_kind], published_here);
 }
 
 void copy_finish(struct copy *copy)
@@ -267,44 +266,4 @@ struct applier_partition copy_where(const struct copy *copy)
     struct applier_partition partition = {0};
     assert_true(applier_partition(copy->applier, copy->index, &partition));
     return partition;
-}
-
-/* What cmocka hands to a test: the case in one database. */
-struct case_run {
-    struct test_case base; /* first: test_begin() takes it */
-    const struct copy_case *run;
-    enum database_kind kind;
-};
-
-static void run_case(void **state)
-{
-    const struct case_run *running = *state;
-    made_in = running->kind;
-    running->run->function();
-}
-
-int copy_case_run(const struct copy_case *cases, size_t count)
-{
-    static const char *const names[] = {"sqlite", "postgresql", "mariadb"};
-    size_t used = 0;
-    struct case_run *runs = calloc(3 * count, sizeof *runs);
-    struct CMUnitTest *tests = calloc(3 * count, sizeof *tests);
-    assert_non_null(runs);
-    assert_non_null(tests);
-    for (size_t j = 0; j < 3; j++) {
-        for (size_t i = 0; i < count; i++) {
-            if (j == DATABASE_SQLITE && cases[i].servers_only)
-                continue;
-            const char *name = test_format("%s:%s", names[j], cases[i].name);
-            runs[used] = (struct case_run){.base = {name, 4 * TEST_LIMIT_SECONDS},
-                                           .run = &cases[i],
-                                           .kind = (enum database_kind)j};
-            tests[used] = (struct CMUnitTest){name, run_case, test_begin, test_end, &runs[used]};
-            used++;
-        }
-    }
-    int code = test_run(tests, used);
-    free(tests);
-    free(runs);
-    return code;
 }

@@ -3,7 +3,7 @@
 #ifndef TESTS_SUPPORT_COPY_H
 #define TESTS_SUPPORT_COPY_H
 
-#include "tests/support/database.h"
+#include "tests/support/database_case.h"
 #include "tests/support/sql.h"
 
 #include "consumer/applier.h"
@@ -32,25 +32,6 @@ struct copy {
 
 /** The test fails where `status` is not OK. */
 void copy_must(struct copy *copy, enum status status);
-
-/** One entry of the array that copy_case_run() takes. */
-#define COPY_CASE(case_function)                                                                   \
-    {                                                                                              \
-        .name = #case_function, .function = (case_function)                                        \
-    }
-#define COPY_CASE_OF_SERVERS(case_function)                                                        \
-    {                                                                                              \
-        .name = #case_function, .function = (case_function), .servers_only = true                  \
-    }
-
-struct copy_case {
-    const char *name;
-    void (*function)(void);
-    bool servers_only;
-};
-
-/** Run all with copies in each of the databases in turn; @return the exit code for main(). */
-int copy_case_run(const struct copy_case *cases, size_t count);
 
 /** By database_kind: as much of an outbox as the agent looks at, without rows, and the table
  * "orders" with the own row (1, 'own', 'own'). */

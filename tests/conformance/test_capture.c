@@ -1,0 +1,183 @@
+/* What a service's tables may do, and what their triggers refuse, in each database. */
+#include "tests/support/database_case.h"
+#include "tests/support/session.h"
+#include "tests/support/shop.h"
+
+#include "common/arena.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+
+#define TENANT_SCHEMA shop_schema("id", "id integer,tenant text,name text")
+#define TENANT_TABLE                                                                               \
+    "CREATE TABLE orders (id bigint PRIMARY KEY, tenant varchar(40), name varchar(40), note "      \
+    "varchar(40))"
+#define EVENTS "SELECT aggregateid, partition_key, type FROM outbox ORDER BY position"
+
+static void tenants_make(struct shop *shop, const char *schema, const char *table)
+{
+    shop_begin(database_case_kind);
+    shop_make(shop, schema, table);
+    shop->entry.partition_key = (char *)"tenant";
+}
+
+static void tenants_ready(struct shop *shop, const char *schema, const char *table)
+{
+    struct error err = ERROR_INIT;
+    tenants_make(shop, schema, table);
+    if (shop_init(shop, true, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+}
+
+static void refuses_to_move(const struct shop *shop, const char *sql)
+{
+    static const char *const named[] = {"keepstep", "tenant", "orders", "new"};
+    struct session *session = session_open(shop->url);
+    const char *error = session_try(session, sql, NULL);
+    if (error == NULL)
+        test_fail("was not refused: %s", sql);
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+        if (strstr(error, named[i]) == NULL)
+            test_fail("does not name %s: %s", named[i], error);
+    }
+    session_close(session);
+}
+
+static void a_change_of_the_partition_key_is_refused_by_name(void)
+{
+    static const char *const refused[] = {
+        "UPDATE orders SET tenant = 'b' WHERE id = 1",
+        "UPDATE orders SET tenant = 'A' WHERE id = 1",
+        "UPDATE orders SET tenant = NULL WHERE id = 1",
+        "UPDATE orders SET tenant = '' WHERE id = 2",
+        "UPDATE orders SET tenant = 'a', name = 'y' WHERE id = 2",
+        "UPDATE orders SET tenant = 'b', id = 9 WHERE id = 1",
+    };
+    struct shop shop;
+    tenants_ready(&shop, TENANT_SCHEMA, TENANT_TABLE);
+    (void)database_text(shop.url,
+                        "INSERT INTO orders VALUES (1, 'a', 'x', ''), (2, NULL, 'x', '')");
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        refuses_to_move(&shop, refused[i]);
+    (void)database_text(shop.url, "UPDATE orders SET tenant = tenant, name = 'y';"
+                                  "UPDATE orders SET note = 'z', tenant = 'a' WHERE id = 1;"
+                                  "UPDATE orders SET id = 3 WHERE id = 1;"
+                                  "DELETE FROM orders WHERE id = 2");
+    assert_string_equal(database_text(shop.url, EVENTS),
+                        "{\"id\":1}|a|order.created\n{\"id\":2}|NULL|order.created\n"
+                        "{\"id\":1}|a|order.updated\n{\"id\":2}|NULL|order.updated\n"
+                        "{\"id\":1}|a|order.deleted\n{\"id\":3}|a|order.created\n"
+                        "{\"id\":2}|NULL|order.deleted\n");
+    shop_done(&shop);
+}
+
+static void a_partition_key_that_no_event_carries_is_held_too(void)
+{
+    struct shop shop;
+    tenants_ready(&shop, shop_schema("id", "id integer,name text"), TENANT_TABLE);
+    (void)database_text(shop.url, "INSERT INTO orders VALUES (1, 'a', 'x', '')");
+    refuses_to_move(&shop, "UPDATE orders SET tenant = 'b'");
+    (void)database_text(shop.url, "UPDATE orders SET note = 'n'");
+    assert_string_equal(database_text(shop.url, EVENTS), "{\"id\":1}|a|order.created\n");
+    shop_done(&shop);
+}
+
+static void a_partition_key_within_the_primary_key_moves_as_delete_and_create(void)
+{
+    struct shop shop;
+    tenants_ready(&shop, shop_schema("id,tenant", "id integer,tenant text,name text"),
+                  "CREATE TABLE orders (id bigint NOT NULL, tenant varchar(40) NOT NULL, "
+                  "name varchar(40), PRIMARY KEY (tenant, id))");
+    (void)database_text(shop.url, "INSERT INTO orders VALUES (1, 'a', 'x');"
+                                  "UPDATE orders SET tenant = 'b', name = 'y'");
+    assert_string_equal(database_text(shop.url, EVENTS),
+                        "{\"id\":1,\"tenant\":\"a\"}|a|order.created\n"
+                        "{\"id\":1,\"tenant\":\"a\"}|a|order.deleted\n"
+                        "{\"id\":1,\"tenant\":\"b\"}|b|order.created\n");
+    shop_done(&shop);
+}
+
+static void init_refuses_a_partition_key_that_it_cannot_hold(void)
+{
+    static const char *const types[] = {"double", "bytes",     "json",
+                                        "time",   "timestamp", "date-time"};
+    struct shop shop;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct error err = ERROR_INIT;
+        tenants_make(&shop, shop_schema("id", test_format("id integer,tenant %s", types[i])),
+                     "DROP TABLE IF EXISTS orders;" TENANT_TABLE);
+        assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
+        assert_int_equal(err.exit_code, EX_CONFIG);
+        assert_non_null(strstr(err.text, "partition_key: column tenant"));
+        shop_done(&shop);
+    }
+    struct error err = ERROR_INIT;
+    tenants_make(&shop, TENANT_SCHEMA, "DROP TABLE IF EXISTS orders;" TENANT_TABLE);
+    shop.entry.partition_key = (char *)"tenent";
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
+    assert_non_null(strstr(err.text, "no column for partition_key: tenent"));
+    shop_done(&shop);
+}
+
+static void drop_triggers(const struct shop *shop, const struct source_object *objects,
+                          size_t count)
+{
+    bool names_table = database_case_kind == DATABASE_POSTGRESQL;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(objects[i].kind, "trigger") != 0)
+            continue;
+        (void)database_text(shop->url, names_table
+                                           ? test_format("DROP TRIGGER \"%s\" ON %s",
+                                                         objects[i].name, objects[i].table)
+                                           : test_format("DROP TRIGGER %s", objects[i].name));
+    }
+}
+
+/* As a server does it whose `init` stops between two statements, and as printed SQL is run. */
+static void no_row_that_is_gone_stays_behind_while_triggers_are_made(void)
+{
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    struct arena arena;
+    struct source_object *objects = NULL;
+    size_t count = 0;
+    tenants_ready(&shop, TENANT_SCHEMA, TENANT_TABLE);
+    shop_open(&shop);
+    arena_init(&arena, 1 << 20);
+    if (shop.source->ops->capture(shop.source, &shop.entry, shop.schema, &arena, &objects, &count,
+                                  &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    drop_triggers(&shop, objects, count);
+    for (size_t i = 0; i < count; i++) {
+        if (shop.source->ops->begin(shop.source, &err) != STATUS_OK ||
+            shop.source->ops->create(shop.source, &objects[i], false, &err) != STATUS_OK ||
+            shop.source->ops->commit(shop.source, &err) != STATUS_OK)
+            test_fail("%s", err.text);
+        (void)database_text(shop.url, "INSERT INTO orders VALUES (1, 'a', 'x', '');"
+                                      "UPDATE orders SET name = 'y'; UPDATE orders SET id = 2;");
+        (void)database_text(shop.url, database_case_kind == DATABASE_POSTGRESQL
+                                          ? "TRUNCATE orders"
+                                          : "DELETE FROM orders");
+        assert_string_equal(
+            database_text(shop.url, "SELECT aggregateid FROM outbox AS o WHERE type <> "
+                                    "'order.deleted' AND NOT EXISTS (SELECT 1 FROM outbox AS d "
+                                    "WHERE d.aggregateid = o.aggregateid AND d.type = "
+                                    "'order.deleted' AND d.position > o.position)"),
+            "");
+        (void)database_text(shop.url, "DELETE FROM outbox");
+    }
+    arena_done(&arena);
+    shop_done(&shop);
+}
+
+int main(void)
+{
+    static const struct database_case cases[] = {
+        DATABASE_CASE(a_change_of_the_partition_key_is_refused_by_name),
+        DATABASE_CASE(a_partition_key_that_no_event_carries_is_held_too),
+        DATABASE_CASE(a_partition_key_within_the_primary_key_moves_as_delete_and_create),
+        DATABASE_CASE(init_refuses_a_partition_key_that_it_cannot_hold),
+        DATABASE_CASE(no_row_that_is_gone_stays_behind_while_triggers_are_made),
+    };
+    return database_case_run(cases, sizeof cases / sizeof *cases);
+}

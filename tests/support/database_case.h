@@ -1,0 +1,29 @@
+/* Test cases that run in each of the databases in turn. */
+#ifndef TESTS_SUPPORT_DATABASE_CASE_H
+#define TESTS_SUPPORT_DATABASE_CASE_H
+
+#include "tests/support/database.h"
+
+/** One entry of the array that database_case_run() takes. */
+#define DATABASE_CASE(case_function)                                                               \
+    {                                                                                              \
+        .name = #case_function, .function = (case_function)                                        \
+    }
+#define DATABASE_CASE_SERVERS(case_function)                                                       \
+    {                                                                                              \
+        .name = #case_function, .function = (case_function), .servers_only = true                  \
+    }
+
+struct database_case {
+    const char *name;
+    void (*function)(void);
+    bool servers_only;
+};
+
+/** Where the running case runs. */
+extern enum database_kind database_case_kind;
+
+/** Run all in each of the databases in turn; @return the exit code for main(). */
+int database_case_run(const struct database_case *cases, size_t count);
+
+#endif
