@@ -69,7 +69,9 @@ enum status service_open(const struct command_line *line, struct service *ret_se
         ret_service->mappings[i] = (struct mapping){
             .schema = ret_service->applied[i],
             .entry = &config->apply[i],
-            .form = {.format = config->apply[i].format, .schema = ret_service->applied[i]},
+            .form = {.format = config->apply[i].format,
+                     .binary = config->apply[i].binary,
+                     .schema = ret_service->applied[i]},
             .published_here = config_find(config->publish, config->publish_count, type,
                                           strlen(type)) != NULL,
         };

@@ -49,11 +49,16 @@ enum status canonical_key_document(const struct entity_schema *schema, struct sl
                                    struct error *err)
 {
     enum status status;
+    json_error_t wrong;
     json_t *json = NULL;
 
     if (text.data == NULL || text.length == 0)
         return error_set(err, STATUS_REJECT, "no entity key");
-    json = json_loadb(text.data, text.length, JSON_LOAD_FLAGS | JSON_ALLOW_NUL, NULL);
+    json = json_loadb(text.data, text.length, JSON_LOAD_FLAGS | JSON_ALLOW_NUL, &wrong);
+    bool large = json == NULL && json_error_code(&wrong) == json_error_numeric_overflow;
+    bool text_key = schema->columns[schema->key_columns[0]].type != COLUMN_INTEGER;
+    if (large && (text.data[0] == '{' || !text_key))
+        return error_set(err, STATUS_REJECT, "the entity key holds an integer beyond 64 bits");
     if (json_is_object(json))
         status = canonical_key_object(schema, json, arena, values, err);
     else

@@ -40,6 +40,7 @@ struct header {
 /** How another program writes the records of a topic. Borrowed; outlives what is read by it. */
 struct record_form {
     enum record_format format;
+    enum record_binary binary;
     const struct entity_schema *schema;
 };
 

@@ -28,6 +28,7 @@ struct config_entry {
     bool before;
     bool foreign; /* another program writes the topic: its partitions are not checked */
     enum record_format format;
+    enum record_binary binary; /* of format debezium */
 };
 
 struct config_limits {

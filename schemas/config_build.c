@@ -106,7 +106,10 @@ static bool config_entry_read(const struct config *config, const char *entity_ty
         entry->start = strcmp(start, "earliest") == 0 ? CONFIG_START_EARLIEST : CONFIG_START_LATEST;
     entry->before = json_is_true(json_object_get(json, "before"));
     const char *format = json_string_value(json_object_get(json, "format"));
+    const char *binary = json_string_value(json_object_get(json, "binary"));
     bool known = format == NULL || record_format_parse(format, &entry->format);
+    if (binary != NULL)
+        entry->binary = strcmp(binary, "hex") == 0 ? BINARY_HEX : BINARY_BASE64;
     entry->foreign = json_is_true(json_object_get(json, "foreign")) ||
                      entry->format != FORMAT_KEEPSTEP;
     return known &&

@@ -173,6 +173,14 @@ static enum status config_check_foreign(const json_t *tree, const struct config_
     json_object_foreach(json_object_get(tree, "apply"), name, entry)
     {
         const char *topic = json_string_value(json_object_get(entry, "topic"));
+        const char *format = json_string_value(json_object_get(entry, "format"));
+        if (json_object_get(entry, "binary") != NULL &&
+            (format == NULL || strcmp(format, "debezium") != 0)) {
+            (void)snprintf(pointer, sizeof pointer, "/apply/%s/binary", name);
+            (void)error_set(err, STATUS_FATAL, "binary is for `format: debezium`");
+            config_place(marks, pointer, err);
+            return STATUS_FATAL;
+        }
         json_object_foreach(json_object_get(tree, "apply"), other_name, other)
         {
             const char *shared = json_string_value(json_object_get(other, "topic"));

@@ -110,6 +110,9 @@ void config_describe(struct buffer *out)
              "| `before` | false | Publish the old row too. |\n"
              "| `foreign` | false | Another program writes this topic. |\n"
              "| `format` | keepstep | Form of a foreign topic's records: `debezium`, `cloudevents` "
-             "(structured mode) or `json` (the row alone). |\n\n"
+             "(structured mode) or `json` (the row alone). |\n"
+             "| `binary` | - | Debezium's `binary.handling.mode` where it is not `bytes`: `base64` "
+             "(also "
+             "for URLs) or `hex`. |\n\n"
              "## ignore\n\nA list of entity types that are read past.\n");
 }

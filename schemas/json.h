@@ -3,6 +3,7 @@
 #ifndef SCHEMAS_JSON_H
 #define SCHEMAS_JSON_H
 
+#include "common/slice.h"
 #include "common/status.h"
 
 #include <jansson.h>
@@ -14,5 +15,14 @@
  * then. @return `status`, or RETRY in its place where memory was short since the last call.
  * @thread any, each for itself */
 enum status json_settle(enum status status, struct error *err) MUST_CHECK;
+
+/** Load the value of a record. NULs in strings are kept. An integer that 64 bits cannot hold, which
+ * jansson refuses, is kept as its digits: json_large_integer() reads it.
+ * @return NULL with REJECT, which says what is wrong and at which byte, never what stands there. */
+json_t *json_load_value(struct slice text, struct error *err) MUST_CHECK;
+
+/** @return the digits of an integer beyond 64 bits that json_load_value() kept; NULL for all else.
+ */
+const char *json_large_integer(const json_t *json);
 
 #endif

@@ -143,10 +143,10 @@ static enum status foreign_key(const struct change *change, const struct entity_
     char *written = NULL;
     enum status status = STATUS_OK;
     if (change->record.form->format == FORMAT_DEBEZIUM && text.data != NULL)
-        json = json_loadb(text.data, text.length, JSON_LOAD_FLAGS, NULL);
+        json = json_loadb(text.data, text.length, JSON_LOAD_FLAGS | JSON_ALLOW_NUL, NULL);
     json_t *key = (json_t *)(uintptr_t)debezium_payload(json);
     if (json_is_object(key)) {
-        status = debezium_row(schema, debezium_fields(json, NULL), key, err);
+        status = debezium_row(change->record.form, debezium_fields(json, NULL), key, err);
         written = status == STATUS_OK ? json_dumps(key, JSON_COMPACT) : NULL;
         text = arena_copy(arena, slice_of(written)); /* the key may borrow it */
         if (status == STATUS_OK && text.data == NULL)
@@ -162,19 +162,18 @@ static enum status foreign_key(const struct change *change, const struct entity_
 static enum status foreign_value(struct change *change, const struct entity_schema *schema,
                                  struct arena *arena, struct value *values, struct error *err)
 {
-    json_error_t wrong;
     struct foreign foreign = {.op = CHANGE_DELETE};
     struct slice value = change->record.value;
     change->op = CHANGE_DELETE;
     if (value.data == NULL)
         return STATUS_OK;
-    json_t *json = json_loadb(value.data, value.length, JSON_LOAD_FLAGS, &wrong);
+    json_t *json = json_load_value(value, err);
     if (json == NULL)
-        return error_set(err, STATUS_REJECT, "value: not JSON at byte %d", wrong.position);
+        return STATUS_REJECT;
     enum status status = foreign_read(json, change, arena, &foreign, err);
     if (status == STATUS_OK && foreign.row != NULL &&
         change->record.form->format == FORMAT_DEBEZIUM)
-        status = debezium_row(schema, foreign.fields, foreign.row, err);
+        status = debezium_row(change->record.form, foreign.fields, foreign.row, err);
     if (status == STATUS_OK && foreign.row != NULL) {
         change->op = foreign.op;
         status = record_row_decode(schema, foreign.op, foreign.row, change->entity_key, arena,

@@ -11,6 +11,9 @@ enum record_format {
     FORMAT_JSON,        /* the row alone */
 };
 
+/** How a foreign topic's texts hold bytes where the record does not tell. */
+enum record_binary { BINARY_UNSAID, BINARY_BASE64, BINARY_HEX };
+
 /** @return "keepstep", "debezium", "cloudevents", "json": the words of `format:`. */
 const char *record_format_name(enum record_format format);
 bool record_format_parse(const char *name, enum record_format *ret_format);

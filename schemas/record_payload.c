@@ -2,6 +2,8 @@
 #include "schemas/json_schema.h"
 #include "schemas/record_value.h"
 
+#include <stdlib.h>
+
 #define RECORD_PAYLOAD_ARENA_MAX ((size_t)64 * 1024 * 1024)
 
 static enum status record_payload_op(const json_t *payload, enum change_op *ret_op,
@@ -19,6 +21,25 @@ static enum status record_payload_op(const json_t *payload, enum change_op *ret_
         *ret_op = CHANGE_READ;
     else
         return error_set(err, STATUS_REJECT, "value: \"op\" is not one of c, u, d, r");
+    return STATUS_OK;
+}
+
+/* A double may be written as an integer of any size; the row schema shall see a number too. */
+static enum status record_payload_large(const struct column *column, json_t *after, json_t **member,
+                                        struct error *err)
+{
+    const char *digits = json_large_integer(*member);
+    if (digits == NULL)
+        return STATUS_OK;
+    if (column->type == COLUMN_INTEGER)
+        return error_set(err, STATUS_REJECT, "column \"%s\": an integer beyond 64 bits",
+                         column->name);
+    if (column->type != COLUMN_DOUBLE)
+        return STATUS_OK;
+    json_t *number = json_real(strtod(digits, NULL));
+    if (json_object_set_new(after, column->name, number) != 0)
+        return error_set(err, STATUS_RETRY, "no memory");
+    *member = number;
     return STATUS_OK;
 }
 
@@ -41,7 +62,9 @@ static enum status record_payload_columns(const struct entity_schema *schema, js
         member = json_object_get(after, column->name);
         if (member == NULL)
             continue;
-        enum status status = record_value_decode(column, member, arena, &values[i], err);
+        enum status status = record_payload_large(column, after, &member, err);
+        if (status == STATUS_OK)
+            status = record_value_decode(column, member, arena, &values[i], err);
         if (status != STATUS_OK)
             return status;
     }
@@ -93,11 +116,9 @@ enum status record_payload_document(const struct entity_schema *schema, struct s
                                     struct slice entity_key, struct arena *arena,
                                     enum change_op *ret_op, struct value *values, struct error *err)
 {
-    json_error_t wrong;
-    json_t *json = json_loadb(payload.data == NULL ? "" : payload.data, payload.length,
-                              JSON_LOAD_FLAGS | JSON_ALLOW_NUL, &wrong);
+    json_t *json = json_load_value(payload, err);
     if (json == NULL)
-        return error_set(err, STATUS_REJECT, "value: not JSON at byte %d", wrong.position);
+        return STATUS_REJECT;
     enum status status = STATUS_OK;
     if (!json_is_object(json))
         status = error_set(err, STATUS_REJECT, "value: not an object");
