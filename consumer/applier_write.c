@@ -47,13 +47,7 @@ static int applier_compare_write(const void *a, const void *b)
 
 bool applier_is_sparse(const struct change *change)
 {
-    if (change->op == CHANGE_DELETE || change->schema == NULL)
-        return false;
-    for (size_t i = 0; i < change->schema->column_count; i++) {
-        if (change->values[i].kind == VALUE_ABSENT)
-            return true;
-    }
-    return false;
+    return change->op != CHANGE_DELETE && change->schema != NULL && !change_is_complete(change);
 }
 
 /** Keep of each entity's run only what is behind its last replacing image.

@@ -10,23 +10,14 @@
 #define DUPLICATE_KEY 1062
 #define NULL_KEY      1048 /* what the upsert makes of another index's duplicate */
 
-static bool is_complete(const struct entity_schema *schema, const struct change *change)
-{
-    for (size_t i = 0; i < schema->column_count; i++) {
-        if (change->values[i].kind == VALUE_ABSENT)
-            return false;
-    }
-    return true;
-}
-
 /* How the changes of a run are written; upserts in two steps where the table asks for it. */
 enum way { WAY_DELETE, WAY_SPARSE, WAY_UPSERT, WAY_TWO_STEPS, WAYS };
 
 static enum way way_of(const struct mapped_table *table, const struct change *change)
 {
-    bool complete = change->op == CHANGE_DELETE || is_complete(table->mapping->schema, change);
     if (change->op == CHANGE_DELETE)
         return WAY_DELETE;
+    bool complete = change_is_complete(change);
     if (!complete && change->op == CHANGE_UPDATE)
         return WAY_SPARSE;
     return complete && table->upserts ? WAY_UPSERT : WAY_TWO_STEPS;
@@ -93,6 +84,39 @@ static enum status write_one(struct store_mariadb *self, struct mapped_table *ta
     return write_two_steps(self, table, change, err);
 }
 
+static bool has_same_columns(const struct entity_schema *schema, const struct change *one,
+                             const struct change *other)
+{
+    for (size_t i = 0; i < schema->column_count; i++) {
+        if ((one->values[i].kind == VALUE_ABSENT) != (other->values[i].kind == VALUE_ABSENT))
+            return false;
+    }
+    return true;
+}
+
+/* One UPDATE for each set of columns; `changes` is sorted by that. */
+static enum status write_updates(struct store_mariadb *self, struct mapped_table *table,
+                                 const struct change **changes, size_t count, uint64_t *ret_matched,
+                                 struct error *err)
+{
+    enum status status = STATUS_OK;
+    *ret_matched = 0;
+    for (size_t start = 0, end = 0; status == STATUS_OK && start < count; start = end) {
+        uint64_t matched = 0;
+        for (size_t i = start; i < count; i++) {
+            const struct change *same = changes[i];
+            if (!has_same_columns(table->mapping->schema, changes[start], same))
+                continue;
+            changes[i] = changes[end];
+            changes[end++] = same;
+        }
+        status = store_mariadb_write(self, table, ROW_UPDATE, changes + start, end - start,
+                                     &matched, err);
+        *ret_matched += matched;
+    }
+    return status;
+}
+
 /* UPDATE what is there, INSERT what is not; asks which only where it is some of them. */
 static enum status write_two_steps_bulk(struct store_mariadb *self, struct mapped_table *table,
                                         const struct change **changes, size_t count,
@@ -100,8 +124,7 @@ static enum status write_two_steps_bulk(struct store_mariadb *self, struct mappe
 {
     uint64_t matched = 0;
     size_t absent = 0;
-    enum status status = store_mariadb_write(self, table, ROW_UPDATE, changes, count, &matched,
-                                             err);
+    enum status status = write_updates(self, table, changes, count, &matched, err);
     if (status != STATUS_OK || matched == count)
         return status;
     if (matched == 0)
@@ -123,14 +146,14 @@ static enum status write_two_steps_bulk(struct store_mariadb *self, struct mappe
 static enum status write_way(struct store_mariadb *self, struct mapped_table *table, enum way way,
                              const struct change **changes, size_t count, struct error *err)
 {
-    static const enum row_form forms[] = {
-        [WAY_DELETE] = ROW_DELETE, [WAY_SPARSE] = ROW_UPDATE, [WAY_UPSERT] = ROW_UPSERT};
     uint64_t matched = 0;
     if (way == WAY_TWO_STEPS)
         return write_two_steps_bulk(self, table, changes, count, err);
-    enum status status = store_mariadb_write(self, table, forms[way], changes, count, &matched,
-                                             err);
-    if (status == STATUS_OK && way == WAY_SPARSE && matched != count)
+    if (way != WAY_SPARSE)
+        return store_mariadb_write(self, table, way == WAY_DELETE ? ROW_DELETE : ROW_UPSERT,
+                                   changes, count, &matched, err);
+    enum status status = write_updates(self, table, changes, count, &matched, err);
+    if (status == STATUS_OK && matched != count)
         status = no_row(table, changes[0], err);
     return status;
 }

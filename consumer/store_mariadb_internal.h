@@ -61,7 +61,7 @@ enum statement_id {
 /** How rows are written; each form is one array statement of a table. */
 enum row_form {
     ROW_UPSERT,  /* ON DUPLICATE KEY UPDATE; only where the table allows it */
-    ROW_UPDATE,  /* by the key; columns that are absent are left alone */
+    ROW_UPDATE,  /* by the key; of images that lack columns see struct sparse_update */
     ROW_INSERT,  /* columns that are absent take their default */
     ROW_DELETE,  /* by the key */
     ROW_PRESENT, /* which of PRESENT_KEYS keys are there, locked; not an array */
@@ -103,6 +103,15 @@ struct column_array {
     char *indicators;
 };
 
+/** An UPDATE of the columns that some images have. A parameter that an array's indicator tells to
+ * leave alone will not do: where the column was NULL the server writes '' or 0 into it. */
+struct sparse_update {
+    struct mariadb_statement *statement; /* NULL: not prepared */
+    bool present[ENTITY_COLUMNS_MAX];
+};
+
+#define SPARSE_UPDATES_MAX 16
+
 /** A prepared mapping. */
 struct mapped_table {
     const struct mapping *mapping;
@@ -110,6 +119,8 @@ struct mapped_table {
     bool upserts; /* no unique index but the mapped key, and no trigger before an insert */
     struct column_limits limits[ENTITY_COLUMNS_MAX];
     struct mariadb_statement *rows[ROW_FORMS];
+    struct sparse_update sparse[SPARSE_UPDATES_MAX];
+    size_t sparse_next; /* the one to be replaced */
 };
 
 struct store_mariadb {
@@ -193,6 +204,13 @@ const char *store_mariadb_column_name(const struct mapping *mapping, size_t inde
 enum status store_mariadb_row_prepare(struct store_mariadb *self, struct mapped_table *table,
                                       enum row_form form, struct error *err) MUST_CHECK;
 
+/** Find or prepare the UPDATE of exactly the columns that are present, in the place of the oldest.
+ * @param ret_statement  valid until the next call. */
+enum status store_mariadb_sparse_prepare(struct store_mariadb *self, struct mapped_table *table,
+                                         const bool present[static ENTITY_COLUMNS_MAX],
+                                         struct mariadb_statement **ret_statement,
+                                         struct error *err) MUST_CHECK;
+
 /** Read the catalogue of a table that is there: fill limits and `upserts`, and mark in `missing`
  * the columns that must be added. @return OK; FATAL (what it holds would not be kept exactly). */
 enum status store_mariadb_check(struct store_mariadb *self, struct mapped_table *table,
@@ -211,8 +229,8 @@ void store_mariadb_key(const struct mapped_table *table, const struct change *ch
                        struct buffer *key);
 void store_mariadb_key_part(struct buffer *key, struct slice part);
 
-/** Write changes of which no two have the same key. @param ret_matched  rows that there were (an
- * upsert: not told). */
+/** Write changes of which no two have the same key; of ROW_UPDATE all have the same columns.
+ * @param ret_matched  rows that there were (an upsert: not told). */
 enum status store_mariadb_write(struct store_mariadb *self, struct mapped_table *table,
                                 enum row_form form, const struct change *const *changes,
                                 size_t count, uint64_t *ret_matched, struct error *err) MUST_CHECK;

@@ -257,15 +257,15 @@ static void append_duplicate(struct buffer *sql, const struct mapped_table *tabl
     }
 }
 
-/* Without columns but the key it only asks whether the row is there. */
-static void append_update(struct buffer *sql, const struct mapped_table *table)
+/* Without columns but the key it only asks whether the row is there. `present` NULL: all. */
+static void append_update(struct buffer *sql, const struct mapped_table *table, const bool *present)
 {
     const struct entity_schema *schema = table->mapping->schema;
     const char *start = " SET ";
     buffer_append_text(sql, "UPDATE ");
     store_mariadb_append_name(sql, table->name);
     for (size_t i = 0; i < schema->column_count; i++) {
-        if (schema->columns[i].is_key)
+        if (schema->columns[i].is_key || (present != NULL && !present[i]))
             continue;
         buffer_append_text(sql, start);
         append_column(sql, table->mapping, i);
@@ -312,7 +312,7 @@ enum status store_mariadb_row_prepare(struct store_mariadb *self, struct mapped_
             append_duplicate(&sql, table);
         break;
     case ROW_UPDATE:
-        append_update(&sql, table);
+        append_update(&sql, table, NULL);
         break;
     case ROW_DELETE:
         buffer_append_text(&sql, "DELETE FROM ");
@@ -334,12 +334,46 @@ enum status store_mariadb_row_prepare(struct store_mariadb *self, struct mapped_
     return status;
 }
 
+enum status store_mariadb_sparse_prepare(struct store_mariadb *self, struct mapped_table *table,
+                                         const bool present[static ENTITY_COLUMNS_MAX],
+                                         struct mariadb_statement **ret_statement,
+                                         struct error *err)
+{
+    struct sparse_update *sparse = NULL;
+    struct buffer sql;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < SPARSE_UPDATES_MAX; i++) {
+        sparse = &table->sparse[i];
+        *ret_statement = sparse->statement;
+        if (sparse->statement != NULL &&
+            memcmp(sparse->present, present, sizeof sparse->present) == 0)
+            return STATUS_OK;
+    }
+    sparse = &table->sparse[table->sparse_next];
+    table->sparse_next = (table->sparse_next + 1) % SPARSE_UPDATES_MAX;
+    mariadb_statement_free(sparse->statement);
+    sparse->statement = NULL;
+    memcpy(sparse->present, present, sizeof sparse->present);
+    buffer_init(&sql, SQL_SIZE_MAX);
+    append_update(&sql, table, present);
+    if (sql.failed)
+        status = error_set(err, STATUS_RETRY, "out of memory");
+    else
+        status = mariadb_statement_new(self->session, table->name, buffer_text(&sql),
+                                       &sparse->statement, err);
+    *ret_statement = sparse->statement;
+    buffer_done(&sql);
+    return status;
+}
+
 void store_mariadb_table_free(struct mapped_table *table)
 {
     if (table == NULL)
         return;
     for (size_t form = 0; form < ROW_FORMS; form++)
         mariadb_statement_free(table->rows[form]);
+    for (size_t i = 0; i < SPARSE_UPDATES_MAX; i++)
+        mariadb_statement_free(table->sparse[i].statement);
     free(table);
 }
 

@@ -49,13 +49,13 @@ static enum status arrays_grow(struct store_mariadb *self, size_t columns, size_
 }
 
 /* The columns that a form binds, in order. @return their number. */
-static size_t row_order(const struct entity_schema *schema, enum row_form form,
+static size_t row_order(const struct entity_schema *schema, enum row_form form, const bool *present,
                         size_t order[static 2 * ENTITY_COLUMNS_MAX])
 {
     bool all = form == ROW_UPSERT || form == ROW_INSERT;
     size_t count = 0;
     for (size_t i = 0; (all || form == ROW_UPDATE) && i < schema->column_count; i++) {
-        if (all || !schema->columns[i].is_key)
+        if (all || (!schema->columns[i].is_key && present[i]))
             order[count++] = i;
     }
     for (size_t i = 0; !all && i < schema->key_count; i++)
@@ -63,9 +63,10 @@ static size_t row_order(const struct entity_schema *schema, enum row_form form,
     return count;
 }
 
-/* @return the bytes that the value takes. */
+/* What is absent takes its default: only an INSERT binds that. @return the bytes that the value
+ * takes. */
 static size_t value_set(const struct column *column, struct column_array *array, size_t row,
-                        const struct value *value, enum row_form form)
+                        const struct value *value)
 {
     struct slice text;
     array->indicators[row] = STMT_INDICATOR_NONE;
@@ -90,8 +91,7 @@ static size_t value_set(const struct column *column, struct column_array *array,
         array->indicators[row] = STMT_INDICATOR_NULL;
         break;
     case VALUE_ABSENT:
-        array->indicators[row] = form == ROW_INSERT ? STMT_INDICATOR_DEFAULT
-                                                    : STMT_INDICATOR_IGNORE;
+        array->indicators[row] = STMT_INDICATOR_DEFAULT;
         break;
     }
     return array->lengths[row] + VALUE_SIZE;
@@ -141,19 +141,44 @@ static enum status warnings_judge(struct store_mariadb *self, const struct mappe
     return status;
 }
 
-static enum status chunk_execute(struct store_mariadb *self, struct mapped_table *table,
-                                 enum row_form form, const size_t *order, size_t order_count,
-                                 size_t rows, uint64_t *ret_matched, struct error *err)
+/* A statement and the columns that it binds, in order. */
+struct row_statement {
+    struct mariadb_statement *statement;
+    size_t order[2 * ENTITY_COLUMNS_MAX];
+    size_t count;
+};
+
+static enum status chunk_execute(struct store_mariadb *self, const struct mapped_table *table,
+                                 const struct row_statement *row, size_t rows,
+                                 uint64_t *ret_matched, struct error *err)
 {
     MYSQL_BIND binds[2 * ENTITY_COLUMNS_MAX];
     uint64_t matched = 0;
     bool doubtful = false;
-    for (size_t i = 0; i < order_count; i++)
-        array_bind(&self->arrays[i], table->limits[order[i]].form, &binds[i]);
-    enum status status = mariadb_statement_run_arrays(table->rows[form], binds, (unsigned int)rows,
+    for (size_t i = 0; i < row->count; i++)
+        array_bind(&self->arrays[i], table->limits[row->order[i]].form, &binds[i]);
+    enum status status = mariadb_statement_run_arrays(row->statement, binds, (unsigned int)rows,
                                                       &matched, &doubtful, err);
     *ret_matched += matched;
     return doubtful ? warnings_judge(self, table, err) : status;
+}
+
+/* The statement for changes that have the columns of this one. */
+static enum status row_statement_find(struct store_mariadb *self, struct mapped_table *table,
+                                      enum row_form form, const struct change *change,
+                                      struct row_statement *ret_row, struct error *err)
+{
+    const struct entity_schema *schema = table->mapping->schema;
+    bool present[ENTITY_COLUMNS_MAX] = {false};
+    bool complete = change_is_complete(change);
+    for (size_t i = 0; i < schema->column_count; i++)
+        present[i] = change->values[i].kind != VALUE_ABSENT;
+    ret_row->count = row_order(schema, form, present, ret_row->order);
+    if (form == ROW_UPDATE && !complete)
+        return store_mariadb_sparse_prepare(self, table, present, &ret_row->statement, err);
+    enum status status = store_mariadb_row_prepare(self, table, form, err);
+    ret_row->statement = table->rows[form];
+    return status;
 }
 
 enum status store_mariadb_write(struct store_mariadb *self, struct mapped_table *table,
@@ -161,29 +186,29 @@ enum status store_mariadb_write(struct store_mariadb *self, struct mapped_table 
                                 size_t count, uint64_t *ret_matched, struct error *err)
 {
     const struct entity_schema *schema = table->mapping->schema;
-    size_t order[2 * ENTITY_COLUMNS_MAX];
-    size_t order_count = row_order(schema, form, order);
-    size_t rows_max = CHUNK_VALUES / order_count < CHUNK_ROWS_MAX ? CHUNK_VALUES / order_count
-                                                                  : CHUNK_ROWS_MAX;
+    struct row_statement row;
     size_t size_max = self->packet_size / 2 < CHUNK_SIZE_MAX ? self->packet_size / 2
                                                              : CHUNK_SIZE_MAX;
-    enum status status = store_mariadb_row_prepare(self, table, form, err);
-    if (status == STATUS_OK)
-        status = arrays_grow(self, order_count, count < rows_max ? count : rows_max, err);
     *ret_matched = 0;
+    enum status status = row_statement_find(self, table, form, changes[0], &row, err);
+    if (status != STATUS_OK)
+        return status;
+    size_t rows_max = CHUNK_VALUES / row.count < CHUNK_ROWS_MAX ? CHUNK_VALUES / row.count
+                                                                : CHUNK_ROWS_MAX;
+    status = arrays_grow(self, row.count, count < rows_max ? count : rows_max, err);
     for (size_t i = 0; status == STATUS_OK && i < count;) {
         size_t rows = 0;
         size_t size = 0;
         for (; i < count && rows < rows_max; i++, rows++) {
             size_t row_size = 0;
-            for (size_t j = 0; j < order_count; j++)
-                row_size += value_set(&schema->columns[order[j]], &self->arrays[j], rows,
-                                      &changes[i]->values[order[j]], form);
+            for (size_t j = 0; j < row.count; j++)
+                row_size += value_set(&schema->columns[row.order[j]], &self->arrays[j], rows,
+                                      &changes[i]->values[row.order[j]]);
             if (rows > 0 && size + row_size > size_max)
                 break;
             size += row_size;
         }
-        status = chunk_execute(self, table, form, order, order_count, rows, ret_matched, err);
+        status = chunk_execute(self, table, &row, rows, ret_matched, err);
     }
     return status;
 }

@@ -72,14 +72,11 @@ enum status store_memory_apply(struct store *store, const struct mapping *mappin
         const struct change *change = changes[i];
         size_t index = row_find(model, mapping->schema, change->values);
         bool there = index < model->rows.count;
-        bool complete = true;
         *ret_failed = i;
-        for (size_t k = 0; k < mapping->schema->column_count; k++)
-            complete = complete && change->values[k].kind != VALUE_ABSENT;
         if (change->op == CHANGE_DELETE) {
             if (there)
                 list_remove(&model->rows, index);
-        } else if (!there && !complete && change->op == CHANGE_UPDATE) {
+        } else if (!there && !change_is_complete(change) && change->op == CHANGE_UPDATE) {
             enum status status = error_set(err, STATUS_REJECT,
                                            "lacks columns, and there is no row");
             if (err != NULL)

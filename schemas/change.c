@@ -15,6 +15,15 @@ const char *change_op_name(enum change_op op)
     return names[op];
 }
 
+bool change_is_complete(const struct change *change)
+{
+    for (size_t i = 0; i < change->schema->column_count; i++) {
+        if (change->values[i].kind == VALUE_ABSENT)
+            return false;
+    }
+    return true;
+}
+
 int32_t partition_of(struct slice record_key, int32_t partition_count)
 {
     return murmur2_partition(record_key, partition_count);

@@ -110,6 +110,9 @@ enum status canonical_key(const struct entity_schema *schema, struct slice text,
 /** Partition as Java clients compute it: murmur2 of the record key. */
 int32_t partition_of(struct slice record_key, int32_t partition_count);
 
+/** @return whether a change of a known schema has a value for each column. */
+bool change_is_complete(const struct change *change);
+
 const char *change_op_name(enum change_op op); /* "created", "updated", "deleted", "read" */
 
 #endif

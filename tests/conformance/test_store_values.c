@@ -2,6 +2,11 @@
  * prepare created and read back by the database's own SQL, in the form that it has on the wire. */
 #include "tests/support/store_case.h"
 
+#include "common/buffer.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
 /* How SQL brings a column back into its form on the wire. */
 static const struct {
     const char *url;
@@ -283,6 +288,230 @@ static void infinities_and_no_numbers_are_held(void)
     }
 }
 
+/* Images that lack columns: of each type a column that was NULL or not, and that the image leaves
+ * out, empties or sets. */
+
+static const struct {
+    enum column_type type;
+    const char *before; /* on the wire, and the other value that an image brings */
+    const char *after;
+} sparse_types[] = {
+    {COLUMN_INTEGER, "-42", "7"},
+    {COLUMN_DECIMAL, "12.50", "-0.25"},
+    {COLUMN_DOUBLE, "0.5", "-1.5"},
+    {COLUMN_TEXT, "before", "after"},
+    {COLUMN_BYTES, "4142", "4344"},
+    {COLUMN_BOOLEAN, "1", "0"},
+    {COLUMN_DATE_TIME, "2026-11-23T09:42:00.123456Z", "2000-02-29T12:00:00.000001Z"},
+    {COLUMN_TIMESTAMP, "2026-11-23T09:42:00.123456", "2000-02-29T12:00:00.000001"},
+    {COLUMN_DATE, "2026-11-23", "2000-02-29"},
+    {COLUMN_TIME, "09:42:00.123456", "23:59:59.999999"},
+    {COLUMN_UUID, "01942f6e-0000-7000-8000-00000000002a", "ffffffff-ffff-ffff-ffff-ffffffffffff"},
+    {COLUMN_JSON, "{\"a\":1}", "[2]"},
+};
+
+enum sparse_action { SPARSE_ABSENT, SPARSE_NULL, SPARSE_VALUE, SPARSE_ACTIONS };
+enum {
+    SPARSE_TYPES = sizeof sparse_types / sizeof sparse_types[0],
+    SPARSE_ROWS = SPARSE_TYPES * 2 * SPARSE_ACTIONS, /* type by NULL before by action */
+    SPARSE_CHANGES = 2 * SPARSE_ROWS,                /* full images in between */
+    SPARSE_FIRST_ID = 100                            /* ordered alike as text and as number */
+};
+
+struct sparse {
+    char names[SPARSE_TYPES][4];
+    struct column columns[SPARSE_TYPES + 1];
+    size_t key_columns[1];
+    struct entity_schema schema;
+    struct config_entry entry;
+    struct mapping mapping;
+    struct value values[SPARSE_CHANGES][SPARSE_TYPES + 1];
+    struct change list[SPARSE_CHANGES];
+    const struct change *changes[SPARSE_CHANGES];
+    size_t count;
+    const char *wires[SPARSE_CHANGES][SPARSE_TYPES]; /* what each row must hold; NULL: NULL */
+};
+
+static void prepare_sparse(struct sparse *sparse)
+{
+    static char id_name[] = "id";
+    static char sparse_name[] = "sparse";
+    memset(sparse, 0, sizeof *sparse);
+    sparse->columns[0] = (struct column){.name = id_name, .type = COLUMN_INTEGER, .is_key = true};
+    for (size_t i = 0; i < SPARSE_TYPES; i++) {
+        bool decimal = sparse_types[i].type == COLUMN_DECIMAL;
+        (void)snprintf(sparse->names[i], sizeof sparse->names[i], "v%zu", i);
+        sparse->columns[i + 1] = (struct column){.name = sparse->names[i],
+                                                 .type = sparse_types[i].type,
+                                                 .nullable = true,
+                                                 .precision = decimal ? 6 : 0,
+                                                 .scale = decimal ? 2 : 0};
+    }
+    sparse->schema = (struct entity_schema){.entity_type = sparse_name,
+                                            .columns = sparse->columns,
+                                            .column_count = SPARSE_TYPES + 1,
+                                            .key_columns = sparse->key_columns,
+                                            .key_count = 1};
+    sparse->entry = (struct config_entry){.entity_type = sparse_name, .table = sparse_name};
+    sparse->mapping = (struct mapping){.schema = &sparse->schema, .entry = &sparse->entry};
+    store_case_prepare(&sparse->mapping);
+}
+
+/* Add a change of a row, its columns all absent but the key. */
+static struct value *sparse_add(struct sparse *sparse, enum change_op op, size_t row)
+{
+    size_t index = sparse->count++;
+    size_t id = SPARSE_FIRST_ID + row;
+    struct value *values = sparse->values[index];
+    memset(values, 0, sizeof sparse->values[index]);
+    values[0] = (struct value){.kind = VALUE_INTEGER, .integer = (int64_t)id};
+    sparse->list[index] = (struct change){.op = op,
+                                          .entity_type = slice_of("sparse"),
+                                          .entity_key = slice_of(test_format("{\"id\":%zu}", id)),
+                                          .schema = &sparse->schema,
+                                          .values = values};
+    sparse->changes[index] = &sparse->list[index];
+    return values;
+}
+
+/* Bring a column of a row: a value or NULL. */
+static void sparse_set(struct sparse *sparse, struct value *values, size_t row, size_t column,
+                       const char *wire)
+{
+    sparse->wires[row][column] = wire;
+    values[column + 1] = wire == NULL ? (struct value){.kind = VALUE_NULL}
+                                      : value_of(sparse_types[column].type, wire);
+}
+
+static void sparse_add_full(struct sparse *sparse, size_t row, bool null)
+{
+    struct value *values = sparse_add(sparse, CHANGE_CREATE, row);
+    for (size_t i = 0; i < SPARSE_TYPES; i++)
+        sparse_set(sparse, values, row, i, null ? NULL : sparse_types[i].before);
+}
+
+/* The image of a row: of its column what its number says, and of every second row another column,
+ * so that there are two sets of columns for each type. */
+static void sparse_add_image(struct sparse *sparse, enum change_op op, size_t row)
+{
+    size_t column = row / (2 * SPARSE_ACTIONS);
+    size_t other = (column + 1) % SPARSE_TYPES;
+    enum sparse_action action = (enum sparse_action)(row % SPARSE_ACTIONS);
+    struct value *values = sparse_add(sparse, op, row);
+    if (action != SPARSE_ABSENT)
+        sparse_set(sparse, values, row, column,
+                   action == SPARSE_NULL ? NULL : sparse_types[column].after);
+    if (row % 2 == 1)
+        sparse_set(sparse, values, row, other, sparse_types[other].after);
+}
+
+/* All at once, or one by one. */
+static void sparse_apply(struct sparse *sparse, bool bulk)
+{
+    size_t failed = 0;
+    for (size_t i = 0; i < sparse->count; i += bulk ? sparse->count : 1)
+        assert_ok(store_case_ops->apply(store_case_store, &sparse->mapping, &sparse->changes[i],
+                                        bulk ? sparse->count : 1, &failed, &store_case_err));
+    sparse->count = 0;
+}
+
+/* The reader of a type, for the column `name` instead of v. */
+static void append_reader(struct buffer *sql, enum column_type type, const char *name)
+{
+    for (const char *at = reader_of(type), *start = at; *at != '\0'; at++) {
+        bool word = (at > start && (isalnum((unsigned char)at[-1]) || at[-1] == '_')) ||
+                    isalnum((unsigned char)at[1]) || at[1] == '_';
+        buffer_append(sql, *at == 'v' && !word ? name : at, *at == 'v' && !word ? strlen(name) : 1);
+    }
+}
+
+static const char *sparse_read(const struct sparse *sparse)
+{
+    struct buffer sql;
+    if (store_case_back_end->text == NULL)
+        return store_case_back_end->rows(store_case_store, store_case_database(), "sparse");
+    buffer_init(&sql, 65536);
+    buffer_append_text(&sql, "SELECT id");
+    for (size_t i = 0; i < SPARSE_TYPES; i++) {
+        buffer_append_text(&sql, ", ");
+        append_reader(&sql, sparse_types[i].type, sparse->names[i]);
+    }
+    buffer_append_text(&sql, " FROM sparse ORDER BY id");
+    const char *rows = store_case_back_end->text(store_case_database(), buffer_text(&sql));
+    buffer_done(&sql);
+    return rows;
+}
+
+/* The model keeps bytes as they are. */
+static const char *sparse_form(enum column_type type, const char *wire)
+{
+    if (wire == NULL || type != COLUMN_BYTES || store_case_back_end->text != NULL)
+        return wire == NULL ? "NULL" : wire;
+    return strcmp(wire, "4142") == 0 ? "AB" : "CD";
+}
+
+static void sparse_assert(const struct sparse *sparse, size_t count)
+{
+    const char *read = sparse_read(sparse);
+    for (size_t row = 0; row < count; row++) {
+        const char *expected = test_format("%zu", SPARSE_FIRST_ID + row);
+        for (size_t i = 0; i < SPARSE_TYPES; i++)
+            expected = test_format("%s|%s", expected,
+                                   sparse_form(sparse_types[i].type, sparse->wires[row][i]));
+        size_t length = strlen(expected);
+        if (strncmp(read, expected, length) != 0 || read[length] != '\n')
+            test_fail("not %s\nbut %.*s", expected, (int)strcspn(read, "\n"), read);
+        read += length + 1;
+    }
+    assert_string_equal(read, "");
+}
+
+static void what_an_image_lacks_stays_as_it_was(bool bulk)
+{
+    static struct sparse sparse;
+    static const enum change_op ops[] = {CHANGE_UPDATE, CHANGE_READ, CHANGE_CREATE};
+    prepare_sparse(&sparse);
+    for (size_t k = 0; k < sizeof ops / sizeof ops[0]; k++) {
+        store_case_begin();
+        for (size_t row = 0; row < SPARSE_ROWS; row++)
+            sparse_add_full(&sparse, row, row / SPARSE_ACTIONS % 2 == 0);
+        sparse_apply(&sparse, bulk);
+        for (size_t row = 0; row < SPARSE_ROWS; row++) {
+            sparse_add_image(&sparse, ops[k], row);
+            sparse_add_full(&sparse, SPARSE_ROWS + row, row % 2 == 0);
+        }
+        sparse_apply(&sparse, bulk);
+        store_case_commit();
+        sparse_assert(&sparse, SPARSE_CHANGES);
+    }
+}
+
+static void what_an_image_lacks_stays_as_it_was_in_a_run(void)
+{
+    what_an_image_lacks_stays_as_it_was(true);
+}
+
+static void what_an_image_lacks_stays_as_it_was_one_by_one(void)
+{
+    what_an_image_lacks_stays_as_it_was(false);
+}
+
+/* Some of the rows are not there: what images that are no updates lack is NULL there. */
+static void what_an_image_of_a_new_row_lacks_is_null(void)
+{
+    static struct sparse sparse;
+    prepare_sparse(&sparse);
+    store_case_begin();
+    for (size_t row = 0; row < SPARSE_ROWS; row += 5)
+        sparse_add_full(&sparse, row, row % 2 == 0);
+    sparse_apply(&sparse, true);
+    for (size_t row = 0; row < SPARSE_ROWS; row++)
+        sparse_add_image(&sparse, CHANGE_READ, row);
+    sparse_apply(&sparse, true);
+    store_case_commit();
+    sparse_assert(&sparse, SPARSE_ROWS);
+}
+
 int main(void)
 {
     static struct store_case cases[] = {
@@ -302,6 +531,9 @@ int main(void)
         STORE_CASE_OF_SQL(json_texts),
         STORE_CASE(a_nul_character_is_kept_or_held_and_never_cut),
         STORE_CASE_OF_SQL(infinities_and_no_numbers_are_held),
+        STORE_CASE(what_an_image_lacks_stays_as_it_was_in_a_run),
+        STORE_CASE(what_an_image_lacks_stays_as_it_was_one_by_one),
+        STORE_CASE(what_an_image_of_a_new_row_lacks_is_null),
     };
     return store_case_run(cases, sizeof cases / sizeof cases[0]);
 }
