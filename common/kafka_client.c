@@ -18,6 +18,17 @@ static const struct kafka_property kafka_defaults[] = {
     {"reconnect.backoff.max.ms", "2000"}, /* a copy is that much longer behind than its broker */
 };
 
+/* The client repeats what it cannot read of sasl.oauthbearer.config, which may hold a secret. */
+static int kafka_text_length(const char *text)
+{
+    static const char before[] = "beginning at";
+    const char *secret = strstr(text, "sasl.oauthbearer.config");
+    const char *end = secret == NULL ? NULL : strstr(secret, before);
+    if (secret != NULL && end == NULL)
+        return (int)(secret - text) + (int)strlen("sasl.oauthbearer.config");
+    return end == NULL ? (int)strlen(text) : (int)(end - text);
+}
+
 static void kafka_log(const rd_kafka_t *handle, int level, const char *facility, const char *text)
 {
     (void)handle;
@@ -33,7 +44,7 @@ static void kafka_log(const rd_kafka_t *handle, int level, const char *facility,
         to = LOG_LEVEL_WARNING;
     else if (level <= 6)
         to = LOG_LEVEL_INFO;
-    log_write(to, "kafka", "%s: %s", facility, text);
+    log_write(to, "kafka", "%s: %.*s", facility, kafka_text_length(text), text);
 }
 
 static enum status kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_property *properties,
@@ -45,8 +56,8 @@ static enum status kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_prop
         if (rd_kafka_conf_set(conf, property->name, property->value, text, sizeof text) ==
             RD_KAFKA_CONF_OK)
             continue;
-        return error_set(error_config(err), STATUS_FATAL, "kafka property \"%s\": %s",
-                         property->name, text);
+        return error_set(error_config(err), STATUS_FATAL, "kafka property \"%s\": %.*s",
+                         property->name, kafka_text_length(text), text);
     }
     return STATUS_OK;
 }
@@ -85,7 +96,8 @@ enum status kafka_handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kaf
     if (handle == NULL) {
         rd_kafka_resp_err_t code = rd_kafka_last_error();
         rd_kafka_conf_destroy(conf);
-        return error_set_native(err, STATUS_FATAL, (int)code, "kafka client: %s", text);
+        return error_set_native(err, STATUS_FATAL, (int)code, "kafka client: %.*s",
+                                kafka_text_length(text), text);
     }
     *ret_handle = handle;
     return STATUS_OK;

@@ -20,6 +20,7 @@ struct mariadb_url {
     const char *option_file;
     bool ssl_asked;  /* some ssl- option is there: nothing goes out without TLS */
     bool ssl_verify; /* the server's certificate and name; true unless switched off */
+    size_t length;   /* of what is used of `text` */
     char text[MARIADB_URL_SIZE];
 };
 

@@ -4,6 +4,7 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/connections.h"
+#include "common/database_url.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -256,6 +257,10 @@ enum status postgresql_session_open(const struct postgresql_session_options *opt
     const char *const values[] = {"5",          "30",   "10", "3", "60000", options->application,
                                   options->url, "UTF8", NULL};
     char *problem = NULL;
+    struct database_url parts;
+    enum status status = database_url_parse(options->url, &parts, err);
+    if (status != STATUS_OK) /* libpq's own errors would name what it took for a host */
+        return status;
     PQconninfoOption *parsed = PQconninfoParse(options->url, &problem);
     PQfreemem(problem); /* it repeats the URL, with its password */
     if (parsed == NULL) {
@@ -265,7 +270,7 @@ enum status postgresql_session_open(const struct postgresql_session_options *opt
                          "a password's @ as %%40, its / as %%2F");
     }
     PQconninfoFree(parsed);
-    enum status status = connections_refuse(err);
+    status = connections_refuse(err);
     if (status != STATUS_OK)
         return status;
     PGconn *connection = PQconnectdbParams(names, values, 1);

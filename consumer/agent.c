@@ -43,7 +43,7 @@ enum status agent_new(const struct agent_options *options, struct agent **ret_ag
     agent->ops = store_find(config->database);
     enum status status = STATUS_OK;
     if (agent->ops == NULL)
-        status = error_set(err, STATUS_FATAL, "no store for database '%s'", config->database);
+        status = error_set(err, STATUS_FATAL, "no store knows the database's scheme");
     if (status == STATUS_OK)
         status = batch_init(&agent->batch, (size_t)config->limits.batch_events,
                             (size_t)config->limits.batch_bytes,

@@ -72,6 +72,12 @@ static int command_take_flag(const struct command *command, const struct command
     return -1;
 }
 
+int command_word_length(const char *argument)
+{
+    static const char word[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    return (int)strspn(argument, word);
+}
+
 static bool command_flag_is(const char *argument, const char *name, char letter)
 {
     if (letter != '\0' && argument[0] == '-' && argument[1] == letter && argument[2] == '\0')
@@ -127,8 +133,8 @@ int command_parse(const struct command *command, const struct command_flag *flag
         if (code > 0)
             return code;
         if (code == 0) {
-            fprintf(stderr, "keepstep %s: unknown flag %s; see keepstep %s --help\n", command->name,
-                    argv[i], command->name);
+            fprintf(stderr, "keepstep %s: unknown flag %.*s; see keepstep %s --help\n",
+                    command->name, command_word_length(argv[i]), argv[i], command->name);
             return EX_USAGE;
         }
     }

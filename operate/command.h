@@ -41,6 +41,10 @@ struct command_line {
 int command_parse(const struct command *command, const struct command_flag *flags,
                   size_t flag_count, int argc, char **argv, struct command_line *ret_line);
 
+/** @return the bytes of an argument that an error may repeat: behind its first word a URL with a
+ * password can stand. */
+int command_word_length(const char *argument);
+
 /** Print `err` as "keepstep: …" on stderr. @return its exit code. */
 int command_fail(const struct error *err);
 

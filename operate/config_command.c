@@ -28,13 +28,6 @@ static void config_command_entries(const char *name, const struct config_entry *
     buffer_append_text(out, "}");
 }
 
-/* Secrets stay secrets: whatever could be one is shown as stars. */
-static bool config_command_is_secret(const char *name)
-{
-    return strstr(name, "password") != NULL || strstr(name, "secret") != NULL ||
-           strstr(name, "sasl.oauthbearer") != NULL || strstr(name, ".pem") != NULL;
-}
-
 static void config_command_field(const char *name, const char *value, struct buffer *out)
 {
     buffer_append_format(out, "\"%s\":", name);
@@ -57,8 +50,8 @@ static void config_command_render(const struct config *config, struct buffer *ou
         buffer_append_text(out, i == 0 ? "" : ",");
         buffer_append_json(out, slice_of(name));
         buffer_append_text(out, ":");
-        buffer_append_json(
-            out, slice_of(config_command_is_secret(name) ? "***" : config->kafka[i].value));
+        buffer_append_json(out,
+                           slice_of(config_kafka_is_secret(name) ? "***" : config->kafka[i].value));
     }
     buffer_append_text(out, "},\n");
     config_command_entries("publish", config->publish, config->publish_count, out);

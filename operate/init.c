@@ -49,7 +49,7 @@ static enum status init_copy(const struct service *service, const struct init_op
     const struct config *config = service->config;
     const struct store_ops *ops = store_find(config->database);
     if (ops == NULL)
-        return service_refuse_scheme(config->database, err);
+        return service_refuse_scheme(err);
     if (options->print_sql) {
         init_print_guard(config, options->out);
         fprintf(options->out, "%s\n", ops->install_sql);

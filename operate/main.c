@@ -48,6 +48,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], commands[i]->name) == 0)
             return commands[i]->run(commands[i], argc - 1, argv + 1);
     }
-    fprintf(stderr, "keepstep: there is no command \"%s\"; see keepstep --help\n", argv[1]);
+    fprintf(stderr, "keepstep: there is no command \"%.*s\"; see keepstep --help\n",
+            command_word_length(argv[1]), argv[1]);
     return EX_USAGE;
 }

@@ -39,7 +39,7 @@ static enum status schema_describe(const char *url, const char *table, struct bu
         if (strncmp(url, schema_databases[i].scheme, strlen(schema_databases[i].scheme)) == 0)
             return schema_databases[i].describe(url + schema_databases[i].skipped, table, out, err);
     }
-    return service_refuse_scheme(url, err);
+    return service_refuse_scheme(err);
 }
 
 static int schema_table(const struct command_line *line, const char *database)

@@ -93,17 +93,9 @@ void service_close(struct service *service)
     *service = (struct service){0};
 }
 
-enum status service_refuse_scheme(const char *url, struct error *err)
+enum status service_refuse_scheme(struct error *err)
 {
-    const char *hint = strncmp(url, "postgres:", strlen("postgres:")) == 0
-                           ? "write postgresql: for postgres:"
-                       : strncmp(url, "mariadb:", strlen("mariadb:")) == 0
-                           ? "write mysql: for mariadb:"
-                           : "use sqlite:FILE, postgresql://USER@HOST/DATABASE or "
-                             "mysql://USER@HOST/DATABASE";
-    if (err != NULL)
-        err->exit_code = EX_CONFIG;
-    return error_set(err, STATUS_FATAL, "database: its scheme is unknown; %s", hint);
+    return error_set(error_config(err), STATUS_FATAL, "database: no such command for its scheme");
 }
 
 int service_command(const struct command *command, int argc, char **argv,
@@ -129,7 +121,7 @@ enum status service_open_store(const struct service *service, bool read_only,
     const struct config *config = service->config;
     const struct store_ops *ops = store_find(config->database);
     if (ops == NULL)
-        return service_refuse_scheme(config->database, err);
+        return service_refuse_scheme(err);
     const struct store_options options = {
         .path = config->database_path, .service = config->service, .read_only = read_only};
     return ops->open(&options, ret_store, err);
@@ -141,7 +133,7 @@ enum status service_open_outbox(const struct service *service, bool read_only,
     const struct config *config = service->config;
     const struct outbox_ops *ops = outbox_find(config->database);
     if (ops == NULL)
-        return service_refuse_scheme(config->database, err);
+        return service_refuse_scheme(err);
     const struct outbox_options options = {.path = config->database_path,
                                            .service = config->service,
                                            .instance = config->instance,

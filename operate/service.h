@@ -26,8 +26,8 @@ int service_command(const struct command *command, int argc, char **argv,
                     enum status (*run)(const struct service *service, bool json,
                                        struct error *err));
 
-/** The error of a database URL that no back end knows; never the URL, which may hold a password. */
-enum status service_refuse_scheme(const char *url, struct error *err);
+/** The error of a database, read by config_load(), that has no back end for what is asked. */
+enum status service_refuse_scheme(struct error *err);
 
 /** Open the service's database as a peer (store) or as an origin (outbox). */
 enum status service_open_store(const struct service *service, bool read_only,

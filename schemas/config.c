@@ -46,7 +46,7 @@ static enum status config_set(json_t *tree, const char *key, const char *text, s
     bool is_kafka = strncmp(key, kafka, strlen(kafka)) == 0 && key[strlen(kafka)] != '\0';
     const struct config_option *option = config_option_find(key);
     if (option == NULL && !is_kafka && strcmp(key, "database_file") != 0)
-        return error_set(err, STATUS_FATAL, "unknown option \"%s\"", key);
+        return error_set(err, STATUS_FATAL, "unknown option \"%s\"", config_key_shown(key));
     char *end = NULL;
     errno = 0;
     long long number = option != NULL && option->is_integer ? strtoll(text, &end, 10) : 0;
@@ -117,11 +117,17 @@ static enum status config_set_overrides(json_t *tree, const char *const *overrid
         char key[CONFIG_KEY_SIZE];
         const char *equals = strchr(overrides[i - 1], '=');
         if (equals == NULL || (size_t)(equals - overrides[i - 1]) >= sizeof key)
-            return error_set(err, STATUS_FATAL, "flag \"%s\": write KEY=VALUE", overrides[i - 1]);
+            return error_set(err, STATUS_FATAL, "flag: write KEY=VALUE");
         (void)snprintf(key, sizeof key, "%.*s", (int)(equals - overrides[i - 1]), overrides[i - 1]);
         enum status status = STATUS_OK;
         if (strcmp(key, "database") == 0)
             status = config_database_check(equals + 1, "a command line", err);
+        if (strncmp(key, "kafka.", strlen("kafka.")) == 0 &&
+            config_kafka_is_secret(key + strlen("kafka.")))
+            status = error_set(err, STATUS_FATAL,
+                               "%s is a secret, and a command line is no place for one: name a "
+                               "file that holds it by %s" CONFIG_FILE_SUFFIX,
+                               config_key_shown(key), config_key_shown(key));
         if (status == STATUS_OK)
             status = config_set(tree, key, equals + 1, err);
         if (status != STATUS_OK) {
@@ -132,8 +138,20 @@ static enum status config_set_overrides(json_t *tree, const char *const *overrid
     return STATUS_OK;
 }
 
-/* Replace "NAME_file": PATH by "NAME": content. */
-static enum status config_set_secrets(json_t *object, const char *file, struct error *err)
+bool config_kafka_is_secret(const char *name)
+{
+    size_t length = strlen(name);
+    size_t suffix = strlen(CONFIG_FILE_SUFFIX);
+    if (length > suffix && strcmp(name + length - suffix, CONFIG_FILE_SUFFIX) == 0)
+        return false; /* where it is kept */
+    return strstr(name, "password") != NULL || strstr(name, "secret") != NULL ||
+           strstr(name, "sasl.oauthbearer") != NULL || strstr(name, ".pem") != NULL;
+}
+
+/* Replace "NAME_file": PATH by "NAME": content. Where a secret stands in place of the path, an
+ * error must not show it. */
+static enum status config_set_secrets(json_t *object, const char *section, const char *file,
+                                      struct error *err)
 {
     void *at = json_object_iter(object);
     while (at != NULL) {
@@ -162,7 +180,8 @@ static enum status config_set_secrets(json_t *object, const char *file, struct e
             status = error_set(err, STATUS_FATAL, "not UTF-8");
         buffer_done(&text);
         if (status != STATUS_OK) {
-            error_prefix(err, "%s", path);
+            error_prefix(err, "the file that %s%s" CONFIG_FILE_SUFFIX " names", section,
+                         config_key_shown(name));
             return status;
         }
         at = json_object_iter(object);
@@ -190,9 +209,12 @@ static enum status config_load_tree(const char *path, const char *const *overrid
     if (status == STATUS_OK)
         status = config_set_overrides(tree, overrides, count, err);
     if (status == STATUS_OK)
-        status = config_set_secrets(tree, path, err);
+        status = config_set_secrets(tree, "", path, err);
     if (status == STATUS_OK)
-        status = config_set_secrets(json_object_get(tree, "kafka"), path, err);
+        status = config_set_secrets(json_object_get(tree, "kafka"), "kafka.", path, err);
+    if (status == STATUS_OK)
+        status = config_database_check(json_string_value(json_object_get(tree, "database")), NULL,
+                                       err);
     if (status == STATUS_OK)
         status = config_check(tree, &marks, err);
     config_marks_done(&marks);
@@ -214,6 +236,11 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
 
     if (config == NULL) {
         status = error_set(err, STATUS_FATAL, "out of memory");
+        goto out;
+    }
+    if (strstr(path, "://") != NULL) {
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "the configuration is named by the path of its file, not by a URL");
         goto out;
     }
     status = json_settle(config_load_tree(path, overrides, override_count, &tree, &own), &own);

@@ -48,7 +48,7 @@ struct config {
     char *service;  /* becomes ce_source */
     char *database; /* URL, with a path made absolute: "sqlite:/…/shop.db"; may hold a password */
     char *database_path;  /* of a file the path alone, else the whole URL */
-    char *database_shown; /* the URL for people: its password is stars */
+    char *database_shown; /* the URL for people: database_url_show() */
     char *topic_prefix;   /* "" unless given */
     char *schemas;        /* folder, absolute; default "schemas" beside the file */
     char *instance;       /* default "1" */
@@ -73,9 +73,13 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
                         struct config **ret_config, struct error *err) MUST_CHECK;
 void config_free(struct config *config);
 
-/** A password in a URL that others can read is refused; `place` names where it stands, NULL as URL
- * is none. @return OK; FATAL, without the URL in its text. */
+/** A URL that cannot be read is refused, and so is a password where others can read it: `place`
+ * names that place, NULL is a place for one. NULL as URL is none. @return OK; FATAL, without the
+ * URL in its text. */
 enum status config_database_check(const char *url, const char *place, struct error *err) MUST_CHECK;
+
+/** @return whether the value of a property of `kafka:` is a secret, or may hold one. */
+bool config_kafka_is_secret(const char *name);
 
 /** Append the text of docs/CONFIGURATION.md. */
 void config_describe(struct buffer *out);

@@ -58,6 +58,12 @@ static size_t config_distance(const char *a, const char *b)
     return row[length];
 }
 
+const char *config_key_shown(const char *key)
+{
+    static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    return key[strspn(key, name)] == '\0' ? key : "***";
+}
+
 static enum status config_unknown(const json_t *properties, const char *name, const char *pointer,
                                   const struct config_marks *marks, struct error *err)
 {
@@ -75,10 +81,11 @@ static enum status config_unknown(const json_t *properties, const char *name, co
     }
     (void)ignored;
     if (nearest != NULL)
-        (void)error_set(err, STATUS_FATAL, "unknown key \"%s\"; did you mean \"%s\"?", name,
-                        nearest);
+        (void)error_set(err, STATUS_FATAL, "unknown key \"%s\"; did you mean \"%s\"?",
+                        config_key_shown(name), nearest);
     else
-        (void)error_set(err, STATUS_FATAL, "unknown key \"%s\"; see docs/CONFIGURATION.md", name);
+        (void)error_set(err, STATUS_FATAL, "unknown key \"%s\"; see docs/CONFIGURATION.md",
+                        config_key_shown(name));
     config_place(marks, pointer, err);
     return STATUS_FATAL;
 }

@@ -48,8 +48,12 @@ enum status config_check_secrets(const json_t *tree, const struct config_marks *
 enum status config_check(const json_t *tree, const struct config_marks *marks,
                          struct error *err) MUST_CHECK;
 
-/** @return a copy of a database's URL for people, with stars for its password; NULL without memory.
+/** @return a key for an error's text; stars where it is none, but perhaps a URL in a key's place.
  */
+const char *config_key_shown(const char *key);
+
+/** @return a copy of a database's URL for people, as database_url_show() has it; NULL without
+ * memory. */
 char *config_database_shown(const char *url) MUST_CHECK;
 
 /** Fill `config`, whose path is set, from a judged tree.

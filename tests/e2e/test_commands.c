@@ -88,10 +88,63 @@ static void a_configuration_is_checked_with_the_place_of_what_is_wrong(void **st
                  "write mysql: for mariadb:");
     expect_words("keepstep schema table items --database mysql://me:hush@h/d", 78,
                  "a command line is no place");
-    expect_words("keepstep config print -c shop.yaml -s kafka.sasl.password=hush", 0,
+    expect_words("KEEPSTEP_KAFKA_SASL_PASSWORD=hush keepstep config print -c shop.yaml", 0,
                  "\"sasl.password\":\"***\"");
+    expect_words("keepstep config print -c shop.yaml -s kafka.sasl.password=hush", 78,
+                 "by kafka.sasl.password_file");
     expect("keepstep config", 64, "",
            "keepstep config: wants check, print or docs; see keepstep config --help\n");
+}
+
+/* Every command with every URL that holds a secret, from every place that a URL comes from: what
+ * is said is looked through as a whole. The broker asks for a password too. */
+static void no_command_says_a_secret_of_a_url_or_of_the_broker(void **state)
+{
+    (void)state;
+    struct sidecar shop = make(NOWHERE, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS APPLY_ITEMS);
+    sidecar_init(&shop, NULL);
+    test_write_file(test_path("secret"), "Mark3r\n");
+    test_write_file(test_path("urls"), "postgresql://u:1/x?Mark3r@127.0.0.1:1/d\n"
+                                       "mysql://u:1/x?Mark3r@127.0.0.1:1/d\n"
+                                       "mysql://u:1/Mark3r@127.0.0.1:1/d\n"
+                                       "postgresql://u:Mark3r\n"
+                                       "postgresql://u:%Mark3r@127.0.0.1:1/d\n"
+                                       "mysql://u@127.0.0.1:1/d?Mark3r\n"
+                                       "mysql://u@127.0.0.1:1/d?password=Mark3r\n"
+                                       "postgresql://u:Mark3r@127.0.0.1:1/d\n"
+                                       "postgresql://u@127.0.0.1:1/d?sslpassword=Mark3r\n"
+                                       "mysql://u:Mark3r@127.0.0.1:1/d\n"
+                                       "postgres://u:Mark3r@h/d\nsqlite://u:Mark3r@h/d\n");
+    struct process_result result = keepstep(
+        "exec 2>&1; export KEEPSTEP_KAFKA_SASL_PASSWORD_FILE=secret\n"
+        "export KEEPSTEP_KAFKA_SASL_MECHANISM=PLAIN KEEPSTEP_KAFKA_SASL_USERNAME=me\n"
+        "export KEEPSTEP_KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT\n"
+        "grep -v '^database' shop.yaml >bare.yaml; while read -r url; do\n"
+        "echo \"$url\" >url; { cat bare.yaml; echo \"database: $url\"; } >file.yaml\n"
+        "{ cat bare.yaml; echo \"database_file: $url\"; } >misused.yaml\n"
+        "for c in 'config check' 'config print' status init 'init --print-sql' 'outbox list' \\\n"
+        "    'parked list' healthcheck 'schema table items' 'publish' 'lag'; do\n"
+        "KEEPSTEP_DATABASE=$url keepstep $c -c bare.yaml </dev/null; echo \"[$c $?]\"\n"
+        "done\n"
+        "for c in 'config print -c file.yaml' 'status -c misused.yaml' 'run -c file.yaml' \\\n"
+        "    'config print -c bare.yaml -s database_file=url' '--database=x' 'status -cx' \\\n"
+        "    \"status --database=$url\" \"config check -c bare.yaml -s database=$url\" \\\n"
+        "    \"schema table x --database $url\" \"status -c $url\" \"$url\" \"status --$url\"; do\n"
+        "keepstep $c </dev/null; done\n"
+        "KEEPSTEP_DATABASE=$url timeout 0.3 '" KEEPSTEP_BINARY "' run -c bare.yaml; :\n"
+        "done <urls\n"
+        "unset KEEPSTEP_KAFKA_SASL_PASSWORD_FILE; export KEEPSTEP_KAFKA_DEBUG=all\n"
+        "KEEPSTEP_KAFKA_SASL_PASSWORD=Mark3r timeout 0.5 '" KEEPSTEP_BINARY "' run -c shop.yaml\n"
+        "export KEEPSTEP_KAFKA_SASL_MECHANISM=OAUTHBEARER\n"
+        "export KEEPSTEP_KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT=true\n"
+        "export KEEPSTEP_KAFKA_SASL_OAUTHBEARER_CONFIG='principal=me Mark3r'\n"
+        "timeout 0.5 '" KEEPSTEP_BINARY "' run -c shop.yaml; :");
+    if (strstr(result.output, "Mark3r") != NULL)
+        test_fail("%s", result.output);
+    assert_non_null(strstr(result.output, "\"sasl.password\":\"***\""));
+    assert_non_null(strstr(result.output, "postgresql://u:***@127.0.0.1:1/d"));
+    assert_non_null(strstr(result.output, "[lag 78]"));
+    assert_non_null(strstr(result.output, "Unrecognized sasl.oauthbearer.config"));
 }
 
 static void rows_are_judged_by_a_schema(void **state)
@@ -360,6 +413,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_program_names_its_version_and_its_commands),
         TEST(a_configuration_is_checked_with_the_place_of_what_is_wrong),
+        TEST(no_command_says_a_secret_of_a_url_or_of_the_broker),
         TEST(rows_are_judged_by_a_schema),
         TEST(lines_go_into_the_outbox_or_are_refused_by_their_number),
         TEST(rows_that_are_there_are_left_out_where_init_is_told_so),

@@ -99,51 +99,101 @@ static void wrong_files_are_refused_with_their_place(void **state)
 static void a_password_in_the_file_or_a_flag_is_refused_and_not_shown(void **state)
 {
     (void)state;
-    static const char *const urls[] = {
-        "postgresql://me:tellnobody@h/d",
-        "postgresql://h/d?sslmode=require&password=tellnobody",
-        "mysql://me:tell@nobody@h:3306/d",
-        "postgresql://me@h/d?sslpassword=tellnobody",
-        "postgresql://me:tell?nobody@h/d",
-        "postgresql://me:a@h/d?password=nobody&sslpassword=nobody",
-        "postgresql://me:tell/nobody@h/d",
-        "postgresql://me:tell@that:or/nobody#1?&%@h:5432/d?sslmode=require",
-        "mysql://me:tell?&/nobody@h/d",
+    static const struct {
+        const char *url;
+        bool good; /* where a password may stand */
+    } cases[] = {
+        {"postgresql://me:tellnobody@h/d", true},
+        {"postgresql://h/d?sslmode=require&password=tellnobody", true},
+        {"mysql://me:tell@nobody@h:3306/d", true},
+        {"postgresql://me@h/d?sslpassword=tellnobody", true},
+        {"postgresql://me:tell?nobody@h/d", true},
+        {"postgresql://me:a@h/d?password=nobody&sslpassword=nobody", true},
+        {"postgresql://me:tell/nobody@h/d", false},
+        {"postgresql://me:tell@that:or/nobody#1?&%@h:5432/d?sslmode=require", false},
+        {"mysql://me:tell?&/nobody@h/d", false},
+        {"mysql://me:1/x?nobody@h/d", false},
+        {"mysql://me:1/nobody@h/d", false},
     };
-    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
-        const char *flag = test_format("database=%s", urls[i]);
-        assert_int_equal(load(test_format("service: a\ndatabase: \"%s\"\n", urls[i]), NULL, 0),
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *wanted = cases[i].good ? "URL holds a password" : "URL cannot be read: ";
+        const char *flag = test_format("database=%s", cases[i].url);
+        assert_int_equal(load(test_format("service: a\ndatabase: \"%s\"\n", cases[i].url), NULL, 0),
                          STATUS_FATAL);
         assert_int_equal(err.exit_code, EX_CONFIG);
-        assert_non_null(strstr(err.text, ":2:1: the database's URL holds a password"));
-        assert_non_null(strstr(err.text, "database_file"));
+        assert_non_null(strstr(err.text, test_format(":2:1: the database's %s", wanted)));
         assert_null(strstr(err.text, "nobody"));
         assert_int_equal(load("service: a\n", &flag, 1), STATUS_FATAL);
-        assert_non_null(strstr(err.text, "a command line is no place"));
+        assert_non_null(strstr(err.text, wanted));
         assert_null(strstr(err.text, "nobody"));
-        test_write_file(test_path("url"), test_format("%s\n", urls[i]));
-        if (load("service: a\ndatabase_file: url\n", NULL, 0) != STATUS_OK)
-            test_fail("%s", err.text);
-        assert_string_equal(config->database_path, urls[i]);
+        test_write_file(test_path("url"), test_format("%s\n", cases[i].url));
+        enum status status = load("service: a\ndatabase_file: url\n", NULL, 0);
+        assert_int_equal(status, cases[i].good ? STATUS_OK : STATUS_FATAL);
+        assert_null(strstr(err.text, "nobody"));
+        if (status != STATUS_OK)
+            continue;
+        assert_string_equal(config->database_path, cases[i].url);
         assert_null(strstr(config->database_shown, "nobody"));
         assert_non_null(strstr(config->database_shown, "***"));
         config_free(config);
     }
-    setenv("KEEPSTEP_DATABASE", urls[0], 1);
+    setenv("KEEPSTEP_DATABASE", cases[0].url, 1);
     enum status status = load("service: a\ndatabase: sqlite:x\n", NULL, 0);
     unsetenv("KEEPSTEP_DATABASE");
     assert_int_equal(status, STATUS_OK);
     assert_string_equal(config->database_shown, "postgresql://me:***@h/d");
     config_free(config);
-    static const char *const harmless[] = {"postgresql://me@h:5432/d?application_name=a:b@c",
-                                           "postgresql://h:5432/d?user=a@b",
-                                           "mysql://me@h:3306/d@e", "postgresql://[::1]:5432/d@e"};
+    static const char *const harmless[] = {
+        "postgresql://me@h:5432/d?application_name=a:b%40c", "postgresql://h:5432/d?user=a%40b",
+        "mysql://me@h:3306/d%40e", "postgresql://[::1]:5432/d%40e"};
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++) {
         if (load(test_format("service: a\ndatabase: '%s'\n", harmless[i]), NULL, 0) != STATUS_OK)
             test_fail("%s", err.text);
         assert_string_equal(config->database_shown, harmless[i]);
         config_free(config);
     }
+}
+
+/* Each is written where something else belongs, so that an error is tempted to repeat it. */
+static void a_secret_in_a_wrong_place_is_not_repeated(void **state)
+{
+    static const char *const files[] = {
+        "service: a\ndatabase_file: postgresql://me:tellnobody@h/d\n",
+        "service: a\ndatabase: sqlite:x\nkafka: {sasl.password_file: tellnobody}\n",
+        "service: a\n\"databasemysql://me:tellnobody@h/d\": x\n",
+        "service: a\ndatabase: host=h password=tellnobody\n",
+        "service: a\ndatabase: {mysql://me:tellnobody@h/d: x}\n",
+        "service: a\ndatabase: [tellnobody]\n",
+        "tellnobody\n",
+    };
+    static const char *const flags[] = {
+        "databasemysql://me:tellnobody@h/d",
+        "database:mysql://me:tellnobody@h/d?x=y",
+        "database_file=mysql://me:tellnobody@h/d",
+        "kafka.sasl.password=tellnobody",
+        "kafka.ssl.key.password=tellnobody",
+        "kafka.ssl.keystore.password=tellnobody",
+        "kafka.ssl.key.pem=tellnobody",
+        "kafka.sasl.oauthbearer.config=x=tellnobody",
+        "kafka.sasl.oauthbearer.client.secret=tellnobody",
+        "kafka.sasl.password_file=tellnobody",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        assert_int_equal(load(files[i], NULL, 0), STATUS_FATAL);
+        assert_int_equal(err.exit_code, EX_CONFIG);
+        if (strstr(err.text, "tellnobody") != NULL)
+            test_fail("%s", err.text);
+    }
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        assert_int_equal(load("service: a\ndatabase: sqlite:x\n", &flags[i], 1), STATUS_FATAL);
+        assert_int_equal(err.exit_code, EX_CONFIG);
+        if (strstr(err.text, "tellnobody") != NULL)
+            test_fail("%s: %s", flags[i], err.text);
+    }
+    assert_int_equal(config_load("mysql://me:tellnobody@h/d", NULL, 0, &config, &err),
+                     STATUS_FATAL);
+    assert_null(strstr(err.text, "tellnobody"));
 }
 
 static void flags_win_over_environment_and_file(void **state)
@@ -259,6 +309,7 @@ int main(void)
         TEST(an_unknown_key_is_placed_and_a_near_one_named),
         TEST(wrong_files_are_refused_with_their_place),
         TEST(a_password_in_the_file_or_a_flag_is_refused_and_not_shown),
+        TEST(a_secret_in_a_wrong_place_is_not_repeated),
         TEST(flags_win_over_environment_and_file),
         TEST(a_type_that_is_published_and_applied_names_one_table_in_one_spelling),
         TEST(a_table_that_names_a_database_of_mariadb_is_refused),
