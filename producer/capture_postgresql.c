@@ -3,6 +3,7 @@
 #include "common/digest.h"
 #include "common/postgresql_name.h"
 #include "producer/capture.h"
+#include "producer/capture_postgresql_rights.h"
 
 #include <inttypes.h>
 
@@ -19,8 +20,7 @@ struct reference {
     const char *column;
 };
 
-/* An escape string means the same under every standard_conforming_strings. */
-static void capture_literal(struct buffer *sql, struct slice text)
+void capture_literal(struct buffer *sql, struct slice text)
 {
     bool escapes = text.length > 0 && memchr(text.data, '\\', text.length) != NULL;
     buffer_append_text(sql, escapes ? "E'" : "'");
@@ -248,32 +248,36 @@ static void capture_fixed(struct buffer *sql, const struct config_entry *entry,
     buffer_done(&text);
 }
 
-static void capture_function(struct buffer *sql, const struct entity_schema *schema,
-                             const char *outbox, struct slice name)
+struct capture {
+    const struct config_entry *entry;
+    const struct entity_schema *schema;
+    const struct capture_postgresql_place *place;
+    struct arena *arena;
+    struct source_object *objects;
+    size_t count;
+};
+
+static bool capture_has_doubles(const struct entity_schema *schema)
 {
-    bool doubles = false;
+    bool found = false;
     for (size_t i = 0; i < schema->column_count; i++)
-        doubles = doubles || schema->columns[i].type == COLUMN_DOUBLE;
-    buffer_append_text(sql, "CREATE OR REPLACE FUNCTION ");
-    postgresql_name_append(sql, slice_of(outbox));
-    buffer_append_text(sql, ".");
-    postgresql_name_append(sql, name);
-    buffer_append_format(sql,
-                         "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"
-                         "SET search_path = pg_catalog, pg_temp%s AS $keepstep$\nBEGIN\n",
-                         doubles ? " SET extra_float_digits = 1" : "");
+        found = found || schema->columns[i].type == COLUMN_DOUBLE;
+    return found;
 }
 
-static void capture_row_body(struct buffer *sql, const struct config_entry *entry,
-                             const struct entity_schema *schema, const char *outbox)
+static void capture_row_body(struct buffer *sql, const struct capture *capture, struct slice name)
 {
     static const struct image create = {"c", "created", NULL, "NEW"};
     static const struct image update = {"u", "updated", "OLD", "NEW"};
     static const struct image delete = {"d", "deleted", "OLD", NULL};
+    const struct config_entry *entry = capture->entry;
+    const struct entity_schema *schema = capture->schema;
+    const char *outbox = capture->place->outbox;
     buffer_append_text(sql, "  IF current_setting('keepstep.applying', true) = ");
     capture_literal(sql, slice_of(entry->table));
-    buffer_append_text(sql, " AND pg_trigger_depth() = 1 THEN\n    RETURN NULL;\n  END IF;\n"
-                            "  IF TG_OP <> 'DELETE' THEN\n");
+    buffer_append_text(sql, " AND pg_trigger_depth() = 1 THEN\n    RETURN NULL;\n  END IF;\n");
+    capture_rights_check(sql, capture->place, name);
+    buffer_append_text(sql, "  IF TG_OP <> 'DELETE' THEN\n");
     capture_refusals(sql, entry, schema);
     buffer_append_text(sql, "    NULL;\n  END IF;\n  IF TG_OP = 'UPDATE' THEN\n");
     capture_fixed(sql, entry, schema);
@@ -291,18 +295,20 @@ static void capture_row_body(struct buffer *sql, const struct config_entry *entr
     buffer_append_text(sql, ";\n  END IF;\n  IF TG_OP <> 'DELETE' THEN\n    ");
     capture_insert(sql, outbox);
     capture_values(sql, entry, schema, &create);
-    buffer_append_text(sql, ";\n  END IF;\n  RETURN NULL;\nEND\n$keepstep$");
+    buffer_append_text(sql, ";\n  END IF;\n  RETURN NULL;\n");
 }
 
-static void capture_truncate_body(struct buffer *sql, const struct config_entry *entry,
-                                  const struct entity_schema *schema, const char *outbox)
+static void capture_truncate_body(struct buffer *sql, const struct capture *capture,
+                                  struct slice name)
 {
     static const struct image delete = {"d", "deleted", "t", NULL};
+    capture_rights_leave(sql, capture->place);
+    capture_rights_check(sql, capture->place, name);
     buffer_append_text(sql, "  EXECUTE $truncate$");
-    capture_insert(sql, outbox);
-    capture_values(sql, entry, schema, &delete);
+    capture_insert(sql, capture->place->outbox);
+    capture_values(sql, capture->entry, capture->schema, &delete);
     buffer_append_text(sql, "\n    FROM ONLY $truncate$ || TG_RELID::regclass || ' AS t';\n"
-                            "  RETURN NULL;\nEND\n$keepstep$");
+                            "  RETURN NULL;\n");
 }
 
 /* An identifier of at most 63 bytes; a long entity type is told apart by its digest. */
@@ -332,19 +338,20 @@ static struct slice capture_finish(struct buffer *sql, const char *kind, struct 
     return sql->failed ? (struct slice){0} : arena_copy(arena, buffer_slice(sql));
 }
 
-struct capture {
-    const struct config_entry *entry;
-    const struct entity_schema *schema;
-    const char *outbox;
-    struct arena *arena;
-    struct source_object *objects;
-    size_t count;
-};
+static void capture_function_name(struct buffer *what, const struct capture *capture,
+                                  struct slice name)
+{
+    postgresql_name_append(what, slice_of(capture->place->outbox));
+    buffer_append_text(what, ".");
+    postgresql_name_append(what, name);
+    buffer_append_text(what, "()");
+}
 
-static bool capture_add_function(struct capture *capture, const char *after,
-                                 void (*body)(struct buffer *sql, const struct config_entry *entry,
-                                              const struct entity_schema *schema,
-                                              const char *outbox))
+/* Settings that the body needs stand behind the search path, in which nobody's temporary objects
+ * come before PostgreSQL's own. */
+static bool capture_add_function(struct capture *capture, const char *after, const char *settings,
+                                 void (*body)(struct buffer *sql, const struct capture *capture,
+                                              struct slice name))
 {
     struct buffer sql;
     struct buffer what;
@@ -352,18 +359,24 @@ static bool capture_add_function(struct capture *capture, const char *after,
     buffer_init(&what, CAPTURE_NAME_MAX);
     struct slice name = capture_name(capture->arena, "keepstep_", capture->entry->entity_type,
                                      after);
-    capture_function(&sql, capture->schema, capture->outbox, name);
-    body(&sql, capture->entry, capture->schema, capture->outbox);
-    postgresql_name_append(&what, slice_of(capture->outbox));
-    buffer_append_text(&what, ".");
-    postgresql_name_append(&what, name);
-    buffer_append_text(&what, "()");
+    capture_function_name(&what, capture, name);
+    buffer_append_format(&sql,
+                         "CREATE OR REPLACE FUNCTION %s RETURNS trigger LANGUAGE plpgsql "
+                         "SECURITY DEFINER\nSET search_path = pg_catalog, pg_temp%s%s AS "
+                         "$keepstep$\nBEGIN\n",
+                         buffer_text(&what), settings,
+                         capture_has_doubles(capture->schema) ? " SET extra_float_digits = 1" : "");
+    body(&sql, capture, name);
+    buffer_append_text(&sql, "END\n$keepstep$");
+    capture_rights_seal(&sql, capture->place, buffer_slice(&what));
     struct slice text = capture_finish(&sql, "FUNCTION", buffer_slice(&what), capture->arena);
+    struct slice table = arena_copy(capture->arena,
+                                    postgresql_session_text(capture->place->table, 0, 1));
     capture->objects[capture->count++] = (struct source_object){
-        .kind = "function", .name = name.data, .sql = text.data};
+        .kind = "function", .name = name.data, .table = table.data, .sql = text.data};
     buffer_done(&sql);
     buffer_done(&what);
-    return name.data != NULL && text.data != NULL;
+    return name.data != NULL && table.data != NULL && text.data != NULL;
 }
 
 /* `00_`: triggers run by their names, and a service's own one may change the row again. */
@@ -381,10 +394,8 @@ static bool capture_add_trigger(struct capture *capture, const char *after, cons
     buffer_append_format(&sql, "CREATE OR REPLACE TRIGGER %s %s ON %.*s\n  %s EXECUTE FUNCTION ",
                          buffer_text(&what), event, SLICE_ARGS(table),
                          event[0] == 'A' ? "FOR EACH ROW" : "FOR EACH STATEMENT");
-    postgresql_name_append(&sql, slice_of(capture->outbox));
-    buffer_append_text(&sql, ".");
-    postgresql_name_append(&sql, function);
-    buffer_append_format(&sql, "();\nALTER TABLE %.*s ENABLE ALWAYS TRIGGER %s", SLICE_ARGS(table),
+    capture_function_name(&sql, capture, function);
+    buffer_append_format(&sql, ";\nALTER TABLE %.*s ENABLE ALWAYS TRIGGER %s", SLICE_ARGS(table),
                          buffer_text(&what));
     buffer_append_format(&what, " ON %.*s", SLICE_ARGS(table));
     struct slice text = capture_finish(&sql, "TRIGGER", buffer_slice(&what), capture->arena);
@@ -396,27 +407,28 @@ static bool capture_add_trigger(struct capture *capture, const char *after, cons
     return name.data != NULL && text.data != NULL && copy.data != NULL;
 }
 
-/* Deletes first: where what is printed is run without a transaction around it, a row that is
- * inserted and truncated between two triggers leaves no `c` alone. */
+/* Deletes first: where what is printed is run statement by statement, a row that is inserted and
+ * truncated between two triggers leaves no `c` alone. */
 enum status capture_postgresql_objects(const struct config_entry *entry,
-                                       const struct entity_schema *schema, const char *outbox,
-                                       const PGresult *partitions, struct arena *arena,
-                                       struct source_object **ret_objects, size_t *ret_count,
-                                       struct error *err)
+                                       const struct entity_schema *schema,
+                                       const struct capture_postgresql_place *place,
+                                       struct arena *arena, struct source_object **ret_objects,
+                                       size_t *ret_count, struct error *err)
 {
-    struct capture capture = {.entry = entry, .schema = schema, .outbox = outbox, .arena = arena};
+    struct capture capture = {.entry = entry, .schema = schema, .place = place, .arena = arena};
     struct buffer table;
-    int leaves = PQntuples(partitions);
+    int leaves = PQntuples(place->partitions);
     capture.objects = arena_alloc(arena, ((size_t)leaves + 3) * sizeof *capture.objects);
     if (capture.objects == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     buffer_init(&table, CAPTURE_NAME_MAX);
     postgresql_name_append_table(&table, entry->table);
-    bool made = capture_add_function(&capture, "_row", capture_row_body) &&
-                capture_add_function(&capture, "_truncate", capture_truncate_body);
+    bool made = capture_add_function(&capture, "_row", "", capture_row_body) &&
+                capture_add_function(&capture, "_truncate", " SET row_security = off",
+                                     capture_truncate_body);
     for (int i = 0; made && i < leaves; i++)
         made = capture_add_trigger(&capture, "_truncate", "BEFORE TRUNCATE",
-                                   postgresql_session_text(partitions, i, 0));
+                                   postgresql_session_text(place->partitions, i, 0));
     made = made && capture_add_trigger(&capture, "_row", "AFTER INSERT OR UPDATE OR DELETE",
                                        buffer_slice(&table));
     buffer_done(&table);

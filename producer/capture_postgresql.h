@@ -15,15 +15,20 @@ enum status capture_postgresql_check(PGconn *connection, const struct config_ent
                                      const struct entity_schema *schema, bool applied,
                                      struct error *err) MUST_CHECK;
 
+/** Where an entry's table and its events are; borrowed. */
+struct capture_postgresql_place {
+    const char *outbox;         /* the outbox's schema */
+    const PGresult *table;      /* oid, and name with its schema, quoted */
+    const PGresult *partitions; /* first column: its leaf partitions, or the table itself, quoted */
+};
+
 /** Write functions and triggers of an entry's table into `arena`.
- * @param outbox      the outbox's schema.
- * @param partitions  first column: its leaf partitions, or the table itself, quoted.
  * @return OK; RETRY (no memory); FATAL (they grow too large). */
 enum status capture_postgresql_objects(const struct config_entry *entry,
-                                       const struct entity_schema *schema, const char *outbox,
-                                       const PGresult *partitions, struct arena *arena,
-                                       struct source_object **ret_objects, size_t *ret_count,
-                                       struct error *err) MUST_CHECK;
+                                       const struct entity_schema *schema,
+                                       const struct capture_postgresql_place *place,
+                                       struct arena *arena, struct source_object **ret_objects,
+                                       size_t *ret_count, struct error *err) MUST_CHECK;
 
 /** Write the statement of one chunk of present rows: it chooses at most `limit` rows behind the
  * noted key, locks and reads those that keep their keys until then, publishes them as `r` events

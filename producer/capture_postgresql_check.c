@@ -170,9 +170,10 @@ static enum status capture_check_table(const struct config_entry *entry, const P
                               "");
     if (PQgetvalue(found, 0, 5)[0] == 't')
         return capture_refuse(err, entry,
-                              "has row security that hides rows from this role: neither are they "
-                              "read, nor deleted at the copies by TRUNCATE; run init as a role "
-                              "with BYPASSRLS, or as its owner without FORCE ROW LEVEL SECURITY",
+                              "has row security that hides rows from this role or from its owner: "
+                              "neither are they read, nor deleted at the copies by TRUNCATE; run "
+                              "init as a role with BYPASSRLS or as its owner, and give the owner "
+                              "BYPASSRLS or the table NO FORCE ROW LEVEL SECURITY",
                               "");
     return STATUS_OK;
 }
@@ -190,6 +191,32 @@ static enum status capture_check_key(const struct config_entry *entry,
                               "");
     if (postgresql_session_integer(found, 0, 1) > (int64_t)schema->key_count)
         return capture_refuse(err, entry, "has more key columns than x-keepstep-key; name all", "");
+    return STATUS_OK;
+}
+
+/* A capture function runs with the rights of its table's owner, and so does what the outbox's owner
+ * hangs on the outbox. */
+static enum status capture_check_owner(const struct config_entry *entry, const PGresult *found,
+                                       struct error *err)
+{
+    char text[1024];
+    const char *owner = PQgetvalue(found, 0, 0);
+    if (postgresql_session_integer(found, 0, 1) == 0) {
+        (void)snprintf(text, sizeof text,
+                       "belongs to role %s, with whose rights its changes are captured: run init "
+                       "as that role or as a superuser; or make this role a member of %s and GRANT "
+                       "CREATE ON SCHEMA %s TO %s",
+                       owner, owner, PQgetvalue(found, 0, 2), owner);
+        return capture_refuse(err, entry, text, "");
+    }
+    if (postgresql_session_integer(found, 0, 4) == 0) {
+        (void)snprintf(text, sizeof text,
+                       "belongs to role %s and the outbox to %s, whose triggers on it would get "
+                       "rights that %s has not: ALTER TABLE outbox OWNER TO %s, or GRANT %s TO %s",
+                       owner, PQgetvalue(found, 0, 3), PQgetvalue(found, 0, 3), owner, owner,
+                       PQgetvalue(found, 0, 3));
+        return capture_refuse(err, entry, text, "");
+    }
     return STATUS_OK;
 }
 
@@ -229,6 +256,12 @@ enum status capture_postgresql_check(PGconn *connection, const struct config_ent
         status = postgresql_session_query(connection, SQL_CHECK_KEY, &table, 1, &found, err);
     if (status == STATUS_OK)
         status = capture_check_key(entry, schema, found, err);
+    PQclear(found);
+    found = NULL;
+    if (status == STATUS_OK)
+        status = postgresql_session_query(connection, SQL_CHECK_OWNER, &table, 1, &found, err);
+    if (status == STATUS_OK)
+        status = capture_check_owner(entry, found, err);
     PQclear(found);
     if (status == STATUS_OK)
         status = capture_check_columns(connection, table, entry, schema, err);

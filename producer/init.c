@@ -142,6 +142,17 @@ static enum status init_capture_once(struct init *init, const struct source_obje
     return status;
 }
 
+static void init_print_objects(const struct init *init, const struct source_object *objects,
+                               size_t count)
+{
+    const struct source_ops *ops = init->source->ops;
+    FILE *out = init->options->out;
+    (void)fputs(ops->client_begin != NULL ? ops->client_begin : "", out);
+    for (size_t i = 0; i < count; i++)
+        init_print(ops, &objects[i], out);
+    (void)fputs(ops->client_commit != NULL ? ops->client_commit : "", out);
+}
+
 /* One table's triggers, in a transaction of their own, so that no two tables are locked at once. */
 static enum status init_capture(struct init *init, size_t index, struct error *err)
 {
@@ -157,8 +168,7 @@ static enum status init_capture(struct init *init, size_t index, struct error *e
     if (status != STATUS_OK)
         return status;
     if (init->options->print_sql) {
-        for (size_t i = 0; i < count; i++)
-            init_print(init->source->ops, &objects[i], init->options->out);
+        init_print_objects(init, objects, count);
         return STATUS_OK;
     }
     do

@@ -18,7 +18,7 @@ struct source;
 struct source_object {
     const char *kind; /* "table", "index", "trigger": what people read */
     const char *name;
-    const char *table; /* whose trigger it is; NULL elsewhere */
+    const char *table; /* whose trigger it is, or whose triggers call it; NULL elsewhere */
     const char *sql;   /* without a semicolon at its end */
 };
 
@@ -55,11 +55,13 @@ struct source_ops {
     const char *scheme;                  /* "sqlite" */
     const struct source_object *objects; /* the outbox and its like, in the order of creation */
     size_t object_count;
-    const char *client_stop; /* what has the database's client end at an error; NULL: it does */
-    const char *client_end;  /* what ends all that the client runs; NULL: nothing */
-    const char *guard;       /* fails where a table named outbox is another's; NULL: none */
-    const char *delimiter;   /* what the database's client needs around a trigger's body where that
-                                has semicolons, "//"; NULL: nothing */
+    const char *client_stop;   /* what has the database's client end at an error; NULL: it does */
+    const char *client_begin;  /* what makes the objects of one table one transaction; NULL: */
+    const char *client_commit; /* each statement is one */
+    const char *client_end;    /* what ends all that the client runs; NULL: nothing */
+    const char *guard;         /* fails where a table named outbox is another's; NULL: none */
+    const char *delimiter; /* what the database's client needs around a trigger's body where that
+                              has semicolons, "//"; NULL: nothing */
 
     /** Open what `config->database` names. @return OK; RETRY; FATAL. */
     enum status (*open)(const struct config *config, enum source_mode mode,

@@ -13,7 +13,7 @@ static const struct source_object OBJECTS[] = {
     {"index", "outbox_waiting", NULL, SQL_CREATE_OUTBOX_WAITING},
     {"index", "outbox_claimed", NULL, SQL_CREATE_OUTBOX_CLAIMED},
     {"index", "outbox_set_aside", NULL, SQL_CREATE_OUTBOX_SET_ASIDE},
-    {"function", "keepstep_outbox_wake", NULL, SQL_CREATE_WAKE},
+    {"function", "keepstep_outbox_wake", "outbox", SQL_CREATE_WAKE},
     {"trigger", "keepstep_outbox_wake", "outbox", SQL_CREATE_WAKE_TRIGGER},
     {"table", "keepstep_relay", NULL, SQL_CREATE_RELAY},
     {"table", "keepstep_relay_partition", NULL, SQL_CREATE_RELAY_PARTITION},
@@ -108,14 +108,18 @@ static enum status source_postgresql_look(struct source *source, const struct so
     bool function = strcmp(object->kind, "function") == 0;
     bool trigger = strcmp(object->kind, "trigger") == 0;
     const struct slice parameters[] = {slice_of(object->name),
-                                       slice_of(trigger ? object->table : object->sql)};
+                                       slice_of(trigger ? object->table : object->sql),
+                                       slice_of(function ? object->table : "")};
     PGresult *result = NULL;
     enum status status = postgresql_session_query(source_postgresql_of(source)->connection,
                                                   function  ? SQL_LOOK_FUNCTION
                                                   : trigger ? SQL_LOOK_TRIGGER
                                                             : SQL_LOOK_RELATION,
-                                                  parameters, function || trigger ? 2 : 1, &result,
-                                                  err);
+                                                  parameters,
+                                                  function  ? 3
+                                                  : trigger ? 2
+                                                            : 1,
+                                                  &result, err);
     if (status != STATUS_OK)
         return status;
     *ret_found = SOURCE_ABSENT;
@@ -162,16 +166,26 @@ static enum status source_postgresql_capture(struct source *base, const struct c
                                              struct error *err)
 {
     struct source_postgresql *source = source_postgresql_of(base);
+    PGresult *found = NULL;
     PGresult *partitions = NULL;
     struct buffer name;
     buffer_init(&name, CAPTURE_SQL_MAX);
     postgresql_name_append_table(&name, entry->table);
     struct slice table = buffer_slice(&name);
-    enum status status = postgresql_session_query(source->connection, SQL_LIST_PARTITIONS, &table,
-                                                  1, &partitions, err);
+    enum status status = postgresql_session_query(source->connection, SQL_DESCRIBE_TABLE, &table, 1,
+                                                  &found, err);
+    if (status == STATUS_OK && PQntuples(found) == 0)
+        status = error_set(err, STATUS_FATAL, "publish.%s: table %s is gone", entry->entity_type,
+                           entry->table);
     if (status == STATUS_OK)
-        status = capture_postgresql_objects(entry, schema, source->schema, partitions, arena,
-                                            ret_objects, ret_count, err);
+        status = postgresql_session_query(source->connection, SQL_LIST_PARTITIONS, &table, 1,
+                                          &partitions, err);
+    if (status == STATUS_OK) {
+        const struct capture_postgresql_place place = {source->schema, found, partitions};
+        status = capture_postgresql_objects(entry, schema, &place, arena, ret_objects, ret_count,
+                                            err);
+    }
+    PQclear(found);
     PQclear(partitions);
     buffer_done(&name);
     return status;
@@ -283,6 +297,8 @@ const struct source_ops source_postgresql_ops = {
     .objects = OBJECTS,
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
     .client_stop = "\\set ON_ERROR_STOP on\n",
+    .client_begin = "BEGIN;\n\n",
+    .client_commit = "COMMIT;\n\n",
     .guard = SQL_GUARD,
     .open = source_postgresql_open,
     .close = source_postgresql_close,

@@ -44,6 +44,36 @@ static void config_describe_option(struct buffer *out, const struct config_optio
                          default_text, option->description);
 }
 
+static void config_describe_roles(struct buffer *out)
+{
+    buffer_append_text(
+        out, "## roles\n\n"
+             "`keepstep init` runs as the owner of the tables. The sidecar needs less: `keepstep "
+             "init\n--print-sql` prints all that `init` makes and, at its end, roles with their "
+             "grants.\n\n"
+             "| role | may |\n"
+             "| --- | --- |\n"
+             "| `keepstep_run` | `run`, and what people type: `status`, `parked`, `outbox`, `lag` "
+             "|\n"
+             "| `keepstep_relay`, `keepstep_agent` | one side alone |\n"
+             "| `keepstep_lag` | `lag` and `status`; it reads no row of the service |\n\n"
+             "After `init`, and again after each table that is new, an administrator who may make "
+             "roles runs\nwhat is printed by `psql` or `mariadb`. It may be run any number of "
+             "times and ends where a table\n`outbox` is another's. Then once for each login:\n\n"
+             "```sql\n"
+             "GRANT keepstep_run TO shop_sidecar;                -- PostgreSQL\n"
+             "GRANT keepstep_run TO shop_sidecar;                -- MariaDB, both\n"
+             "SET DEFAULT ROLE keepstep_run FOR shop_sidecar;\n"
+             "```\n\n"
+             "Roles belong to the server: a login has the role's rights in every database of it "
+             "that was\nprepared so. In MariaDB the triggers run with the rights of who ran the "
+             "statements last: run\nthem as an account without rights beyond this database. In "
+             "PostgreSQL they run with the rights of\nthe table's owner, whoever ran `init`, "
+             "which needs to be that owner, a member of it, or a\nsuperuser; after `ALTER TABLE "
+             "... OWNER TO` writes fail until `keepstep init` has run again. In\nneither may "
+             "others create objects in the outbox's schema.\n\n");
+}
+
 void config_describe(struct buffer *out)
 {
     buffer_append_text(
@@ -71,29 +101,10 @@ void config_describe(struct buffer *out)
              "`database_file` names. In\nthis file and on a command line it is refused; nothing "
              "prints it. Within a URL it is\npercent-encoded: `%40` for @, `%3A` for :, `%2F` "
              "for /, `%3F` for ?, `%23` for #, `%25` for %.\nA URL that can be read in two ways is "
-             "refused, whole; of any URL only what is known to be no secret is shown.\n\n"
-             "## roles\n\n"
-             "`keepstep init` runs as the owner of the tables. The sidecar needs less: `keepstep "
-             "init\n--print-sql` prints all that `init` makes and, at its end, roles with their "
-             "grants.\n\n"
-             "| role | may |\n"
-             "| --- | --- |\n"
-             "| `keepstep_run` | `run`, and what people type: `status`, `parked`, `outbox`, `lag` "
-             "|\n"
-             "| `keepstep_relay`, `keepstep_agent` | one side alone |\n"
-             "| `keepstep_lag` | `lag` and `status`; it reads no row of the service |\n\n"
-             "After `init`, and again after each table that is new, an administrator who may make "
-             "roles runs\nwhat is printed by `psql` or `mariadb`. It may be run any number of "
-             "times and ends where a table\n`outbox` is another's. Then once for each login:\n\n"
-             "```sql\n"
-             "GRANT keepstep_run TO shop_sidecar;                -- PostgreSQL\n"
-             "GRANT keepstep_run TO shop_sidecar;                -- MariaDB, both\n"
-             "SET DEFAULT ROLE keepstep_run FOR shop_sidecar;\n"
-             "```\n\n"
-             "Roles belong to the server: a login has the role's rights in every database of it "
-             "that was\nprepared so. In MariaDB the triggers run with the rights of who ran the "
-             "statements last.\n\n"
-             "## kafka\n\n"
+             "refused, whole; of any URL only what is known to be no secret is shown.\n\n");
+    config_describe_roles(out);
+    buffer_append_text(
+        out, "## kafka\n\n"
              "librdkafka properties, passed on; `KEEPSTEP_KAFKA_BOOTSTRAP_SERVERS` sets\n"
              "`bootstrap.servers`. Those that would break a rule are refused, by `keepstep config "
              "check` too.\nA secret (`sasl.password`, `ssl.key.password`, "

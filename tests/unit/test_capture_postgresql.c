@@ -277,8 +277,11 @@ static void the_printed_sql_makes_what_init_makes(void **state)
         "a.attrelid = c.oid AND a.attnum > 0) FROM pg_class AS c WHERE relnamespace = "
         "'public'::regnamespace ORDER BY 1";
     static const char triggers[] =
-        "SELECT tgrelid::regclass, tgname, tgenabled, pg_get_triggerdef(t.oid), p.prosrc, "
-        "p.proconfig, obj_description(p.oid, 'pg_proc') FROM pg_trigger AS t JOIN pg_proc AS p "
+        "SELECT tgrelid::regclass, tgname, tgenabled, pg_get_triggerdef(t.oid), "
+        "regexp_replace(p.prosrc, '[(][0-9]+, to_regclass', '(OID, to_regclass', 'g'), "
+        "p.proconfig, "
+        "p.prosecdef, p.proowner, p.proacl, length(obj_description(p.oid, 'pg_proc')) FROM "
+        "pg_trigger AS t JOIN pg_proc AS p "
         "ON p.oid = t.tgfoid ORDER BY 1, 2";
     (void)state;
     struct shop shop;

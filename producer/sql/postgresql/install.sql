@@ -68,6 +68,13 @@ BEGIN
   RETURN NULL;
 END
 $keepstep$;
+REVOKE ALL ON FUNCTION keepstep_outbox_wake() FROM PUBLIC;
+DO $keepstep$
+BEGIN
+  EXECUTE format('ALTER FUNCTION keepstep_outbox_wake() OWNER TO %I',
+    (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'outbox'::regclass));
+END
+$keepstep$;
 COMMENT ON FUNCTION keepstep_outbox_wake() IS 'Keepstep 1'
 
 -- name: create_wake_trigger
@@ -175,11 +182,6 @@ SELECT pg_advisory_xact_lock(1264941908)
 -- name: look_relation
 SELECT obj_description(c.oid, 'pg_class') FROM pg_class AS c WHERE c.oid = to_regclass($1)
 
--- name: look_function
-SELECT coalesce(obj_description(p.oid, 'pg_proc'), '') || CASE
-  WHEN strpos($2, p.prosrc) > 0 THEN '' ELSE ' (altered)' END
-FROM pg_proc AS p WHERE p.pronamespace = current_schema()::regnamespace AND p.proname = $1
-
 -- name: look_trigger
 SELECT coalesce(obj_description(t.oid, 'pg_trigger'), '') || CASE t.tgenabled
   WHEN 'A' THEN '' ELSE ' (altered)' END
@@ -213,6 +215,10 @@ SELECT c.relkind, c.relpersistence,
   c.relispartition, current_setting('server_encoding'),
   row_security_active(c.oid) OR EXISTS (
     SELECT 1 FROM pg_partition_tree(c.oid) AS p WHERE row_security_active(p.relid))
+  OR NOT (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles AS r WHERE r.oid = c.relowner)
+    AND EXISTS (SELECT 1 FROM pg_class AS p WHERE p.relrowsecurity
+      AND (p.oid = c.oid OR p.oid IN (SELECT relid FROM pg_partition_tree(c.oid)))
+      AND (p.relforcerowsecurity OR NOT pg_has_role(c.relowner, p.relowner, 'USAGE')))
 FROM pg_class AS c WHERE c.oid = to_regclass($1)
 
 -- name: check_key
@@ -224,9 +230,16 @@ WHERE i.indrelid = to_regclass($1) AND i.indisprimary
 SELECT conname FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass($1)
   AND confrelid = conrelid AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
 
+-- Of types that are not PostgreSQL's own only an enum without a cast of its own, and citext's.
 -- name: check_column
 SELECT coalesce(array_position(i.indkey::smallint[], a.attnum), -1), format_type(a.atttypid, NULL),
-  CASE WHEN b.typtype = 'e' THEN 'enum' WHEN b.typcategory = 'A' THEN 'array' ELSE b.typname END,
+  CASE WHEN b.typtype = 'e' AND NOT EXISTS (SELECT 1 FROM pg_cast AS k
+      WHERE k.castsource = b.oid AND k.casttarget = 'pg_catalog.text'::regtype) THEN 'enum'
+    WHEN b.typcategory = 'A' THEN 'array'
+    WHEN b.typnamespace = 'pg_catalog'::regnamespace OR EXISTS (SELECT 1 FROM pg_depend AS d
+      JOIN pg_extension AS x ON x.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
+      WHERE d.classid = 'pg_type'::regclass AND d.objid = b.oid AND x.extname = 'citext')
+    THEN b.typname ELSE b.oid::regtype::text || ' of its own' END,
   coalesce(l.collisdeterministic, true)::integer, a.attgenerated, b.typname = 'numeric' AND
   a.atttypmod > 0, (a.atttypmod - 4) >> 16 & 65535, (a.atttypmod - 4) & 2047,
   b.typname = 'varchar' AND a.atttypmod > 0, a.atttypmod - 4
