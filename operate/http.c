@@ -3,14 +3,18 @@
 
 #include <microhttpd.h>
 
+#include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define HTTP_TEXT_MAX        ((size_t)4 * 1024 * 1024)
 #define HTTP_CONNECTIONS_MAX 32U
 #define HTTP_TIMEOUT_SECONDS 10U
+#define HTTP_PORTS_TRIED     100U
 
 struct http {
     struct MHD_Daemon *daemon;
@@ -103,8 +107,52 @@ static enum MHD_Result http_handle(void *context, struct MHD_Connection *connect
     return result;
 }
 
-static enum status http_start(struct http *http, const char *listen, const struct addrinfo *address,
-                              struct error *err)
+/* @return 0 or errno of binding the address with another port. */
+static int http_try_port(const struct addrinfo *address, unsigned port)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } place = {0};
+    const int on = 1;
+    memcpy(&place, address->ai_addr, address->ai_addrlen);
+    if (address->ai_family == AF_INET6)
+        place.v6.sin6_port = htons((uint16_t)port);
+    else
+        place.v4.sin_port = htons((uint16_t)port);
+    int probe = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0)
+        return errno;
+    (void)setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    int result = bind(probe, &place.any, address->ai_addrlen) == 0 ? 0 : errno;
+    (void)close(probe);
+    return result;
+}
+
+/* The second sidecar on a host is where people meet it: the line that mends it is printed. */
+static enum status http_refuse(const char *listen, const char *port, const struct addrinfo *address,
+                               struct error *err)
+{
+    unsigned asked = (unsigned)strtoul(port, NULL, 10);
+    int why = http_try_port(address, asked);
+    err->exit_code = EX_UNAVAILABLE;
+    for (unsigned next = asked + 1; why == EADDRINUSE && next <= asked + HTTP_PORTS_TRIED; next++) {
+        if (next > UINT16_MAX || http_try_port(address, next) != 0)
+            continue;
+        return error_set(err, STATUS_FATAL,
+                         "cannot listen on %s: another program does, perhaps another sidecar; "
+                         "write \"listen: %.*s%u\" into this one's configuration, which is free",
+                         listen, (int)(strlen(listen) - strlen(port)), listen, next);
+    }
+    return error_set(err, STATUS_FATAL,
+                     "cannot listen on %s: %s; choose an address of this machine and a free port "
+                     "with \"listen: HOST:PORT\", or \"listen: ''\" for none",
+                     listen, why == 0 ? "the HTTP server does not start" : strerror(why));
+}
+
+static enum status http_start(struct http *http, const char *listen, const char *port,
+                              const struct addrinfo *address, struct error *err)
 {
     unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD;
     if (address->ai_family == AF_INET6)
@@ -113,13 +161,7 @@ static enum status http_start(struct http *http, const char *listen, const struc
                                     address->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
                                     HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
                                     HTTP_TIMEOUT_SECONDS, MHD_OPTION_END);
-    if (http->daemon != NULL)
-        return STATUS_OK;
-    err->exit_code = EX_UNAVAILABLE;
-    return error_set(err, STATUS_FATAL,
-                     "cannot listen on %s: the address is taken or not of this machine; choose "
-                     "another with listen: HOST:PORT, or listen: \"\" for none",
-                     listen);
+    return http->daemon != NULL ? STATUS_OK : http_refuse(listen, port, address, err);
 }
 
 enum status http_open(const char *listen, http_metrics *metrics, http_ready *ready, void *context,
@@ -139,7 +181,7 @@ enum status http_open(const char *listen, http_metrics *metrics, http_ready *rea
     enum status status = http == NULL ? error_set(err, STATUS_FATAL, "out of memory") : STATUS_OK;
     if (status == STATUS_OK) {
         *http = (struct http){.metrics = metrics, .ready = ready, .context = context};
-        status = http_start(http, listen, address, err);
+        status = http_start(http, listen, port, address, err);
     }
     freeaddrinfo(address);
     if (status != STATUS_OK) {

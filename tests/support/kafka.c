@@ -51,10 +51,15 @@ static void kafka_run(struct kafka *kafka)
 
 struct kafka *kafka_start(void)
 {
+    return kafka_start_at(shared.directory == NULL ? process_free_port() : shared.port);
+}
+
+struct kafka *kafka_start_at(int port)
+{
     kafka_fetch_or_skip();
     if (shared.directory == NULL) {
         shared.directory = test_directory_shared();
-        shared.port = process_free_port();
+        shared.port = port;
         shared.bootstrap = test_format("127.0.0.1:%d", shared.port);
         shared.owner = getpid();
         (void)atexit(kafka_done);

@@ -21,6 +21,9 @@ struct kafka_record {
  * not to be had. Everything of it is gone when the program ends. */
 struct kafka *kafka_start(void);
 
+/** The same at a port of one's choice, before the first kafka_start(). */
+struct kafka *kafka_start_at(int port);
+
 /** @return "127.0.0.1:PORT". */
 const char *kafka_bootstrap(const struct kafka *kafka);
 

@@ -76,7 +76,23 @@ static void an_address_that_is_taken_is_named(void **state)
     assert_int_equal(http_open(listen, give_metrics, give_ready, NULL, &second, &err),
                      STATUS_FATAL);
     assert_non_null(strstr(err.text, listen));
+    /* The line that is printed mends it, as it stands. */
+    unsigned port = 0;
+    const char *line = strstr(err.text, "\"listen: 127.0.0.1:");
+    assert_non_null(line);
+    assert_int_equal(sscanf(line, "\"listen: 127.0.0.1:%u\"", &port), 1);
+    assert_int_not_equal(port, http_port(first));
+    error_clear(&err);
+    assert_int_equal(
+        http_open(test_format("127.0.0.1:%u", port), give_metrics, give_ready, NULL, &second, &err),
+        STATUS_OK);
+    http_close(second);
     http_close(first);
+    error_clear(&err);
+    assert_int_equal(http_open("192.0.2.1:9464", give_metrics, give_ready, NULL, &second, &err),
+                     STATUS_FATAL);
+    assert_int_equal(err.exit_code, EX_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "cannot listen on 192.0.2.1:9464: Cannot assign"));
 }
 
 int main(void)
