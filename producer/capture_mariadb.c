@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <strings.h>
 
 #define CAPTURE_SQL_MAX   ((size_t)4 * 1024 * 1024)
 #define TRIGGER_COUNT     3
@@ -301,6 +302,14 @@ static void capture_name(char name[TRIGGER_NAME_SIZE], const char *entity_type, 
     if (length > TRIGGER_NAME_MAX)
         (void)snprintf(name, TRIGGER_NAME_SIZE, "keepstep_%016" PRIx64 "_%s",
                        digest_64(slice_of(entity_type)), suffix);
+}
+
+bool capture_mariadb_clashes(const char *entity_type, const char *other)
+{
+    char names[2][TRIGGER_NAME_SIZE];
+    capture_name(names[0], entity_type, "insert");
+    capture_name(names[1], other, "insert");
+    return strcasecmp(names[0], names[1]) == 0;
 }
 
 /* Each is a transaction of its own. Deletes first: a row that is inserted and deleted between two

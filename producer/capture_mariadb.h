@@ -25,6 +25,10 @@ enum status capture_mariadb_triggers(const struct capture_table *table, struct a
                                      struct source_object **ret_objects, size_t *ret_count,
                                      struct error *err) MUST_CHECK;
 
+/** @return whether the triggers of two entity types would have the same names: the catalogue finds
+ * them without regard to case. */
+bool capture_mariadb_clashes(const char *entity_type, const char *other);
+
 /** Write the query of the rows that are there: key, payload (op r), partition key, then the key
  * columns in the order of the primary key, under shared row locks. `resumed` has parameters: of
  * each key column all before it and itself, for the rows behind that key. Last parameter: how many

@@ -30,6 +30,9 @@ enum status capture_postgresql_objects(const struct config_entry *entry,
                                        struct arena *arena, struct source_object **ret_objects,
                                        size_t *ret_count, struct error *err) MUST_CHECK;
 
+/** @return whether functions of two entity types would have the same names. */
+bool capture_postgresql_clashes(const char *entity_type, const char *other);
+
 /** Write the statement of one chunk of present rows: it chooses at most `limit` rows behind the
  * noted key, locks and reads those that keep their keys until then, publishes them as `r` events
  * and notes the last key that it chose. It returns how many it published, and 0 where it found none

@@ -222,6 +222,26 @@ static void capture_fixed(struct buffer *sql, const struct config_entry *entry,
     buffer_done(&text);
 }
 
+/* A NULL equals nothing, itself neither: such a row could be told apart at no peer. */
+static void capture_null_key(struct buffer *sql, const struct config_entry *entry,
+                             const struct entity_schema *schema)
+{
+    for (size_t i = 0; i < schema->key_count; i++) {
+        const char *column = config_column(entry, schema->columns[schema->key_columns[i]].name);
+        struct buffer text;
+        buffer_init(&text, CAPTURE_SQL_MAX);
+        buffer_append_format(&text,
+                             "keepstep: column %s of table %s is part of the primary key and NULL, "
+                             "so that the row cannot be published: give it a value",
+                             column, entry->table);
+        buffer_append_text(sql, "  SELECT RAISE(ABORT, ");
+        capture_literal(sql, buffer_slice(&text));
+        capture_form(sql, ") WHERE $ IS NULL;\n", (struct reference){"NEW", column});
+        sql->failed = sql->failed || text.failed;
+        buffer_done(&text);
+    }
+}
+
 static void capture_open(struct capture_trigger *trigger, const struct config_entry *entry,
                          const char *suffix, const char *event)
 {
@@ -245,6 +265,8 @@ static void capture_body(struct capture_trigger *trigger, const struct config_en
     buffer_append_text(&trigger->sql, "\nBEGIN\n");
     if (images[0].before != NULL && images[count - 1].after != NULL)
         capture_fixed(&trigger->sql, entry, schema);
+    if (strcmp(images[count - 1].op, "c") == 0)
+        capture_null_key(&trigger->sql, entry, schema);
     for (size_t i = 0; i < count; i++)
         capture_insert(&trigger->sql, entry, schema, &images[i]);
     buffer_append_text(&trigger->sql, "END");
@@ -278,6 +300,11 @@ static void capture_triggers(const struct config_entry *entry, const struct enti
     capture_body(&triggers[2], entry, schema, &update, 1);
     capture_open(&triggers[3], entry, "insert", "INSERT");
     capture_body(&triggers[3], entry, schema, &create, 1);
+}
+
+bool capture_sqlite_clashes(const char *entity_type, const char *other)
+{
+    return sqlite3_stricmp(entity_type, other) == 0;
 }
 
 enum status capture_sqlite_triggers(const struct config_entry *entry,

@@ -19,6 +19,9 @@ enum status capture_sqlite_triggers(const struct config_entry *entry,
                                     struct source_object **ret_objects, size_t *ret_count,
                                     struct error *err) MUST_CHECK;
 
+/** @return whether the triggers of two entity types would have the same names. */
+bool capture_sqlite_clashes(const char *entity_type, const char *other);
+
 /** Write the query of the rows that are there: key, payload (op r), partition key, then the mapped
  * key columns; at most `limit` rows behind the key that keepstep_existing_key holds. */
 void capture_sqlite_existing(struct buffer *sql, const struct config_entry *entry,

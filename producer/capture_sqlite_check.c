@@ -84,6 +84,30 @@ static enum status capture_check_partition_column(sqlite3 *db, const struct conf
     return status;
 }
 
+/* Outside INTEGER PRIMARY KEY, STRICT and WITHOUT ROWID a key may be NULL. */
+static enum status capture_check_null_keys(sqlite3 *db, const struct config_entry *entry,
+                                           const struct entity_schema *schema, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < schema->key_count; i++) {
+        const char *column = config_column(entry, schema->columns[schema->key_columns[i]].name);
+        sqlite3_stmt *statement = NULL;
+        char *sql = sqlite3_mprintf("SELECT 1 FROM \"%w\" WHERE \"%w\" IS NULL LIMIT 1",
+                                    entry->table, column);
+        if (sql == NULL)
+            return error_set(err, STATUS_RETRY, "no memory");
+        status = sqlite_session_prepare(db, sql, &statement, err);
+        sqlite3_free(sql);
+        if (status == STATUS_OK && sqlite3_step(statement) == SQLITE_ROW)
+            status = capture_refuse(err, entry,
+                                    "has rows with NULL in their primary key, which are the same "
+                                    "entity as no other; give them a value or delete them: ",
+                                    column);
+        (void)sqlite3_finalize(statement);
+    }
+    return status;
+}
+
 /* The flag names the table, so its trigger would take a cascade within it for the agent's own
  * writes. */
 static enum status capture_check_cascade(sqlite3 *db, const struct config_entry *entry,
@@ -129,6 +153,8 @@ enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
         status = capture_check_partition_column(db, entry, err);
     if (status == STATUS_OK && (size_t)number != schema->key_count)
         return capture_refuse(err, entry, "has more key columns than x-keepstep-key; name all", "");
+    if (status == STATUS_OK)
+        status = capture_check_null_keys(db, entry, schema, err);
     if (status == STATUS_OK)
         status = capture_number(db,
                                 "SELECT count(*), max(name) FROM pragma_index_list(?1) "

@@ -177,9 +177,27 @@ static enum status init_capture(struct init *init, size_t index, struct error *e
     return status;
 }
 
+/* Otherwise the triggers of one would replace those of the other. */
+static enum status init_check_names(const struct init *init, struct error *err)
+{
+    const struct config_entry *entries = init->config->publish;
+    for (size_t i = 0; i < init->config->publish_count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (entries[i].table == NULL || entries[j].table == NULL ||
+                !init->source->ops->clashes(entries[i].entity_type, entries[j].entity_type))
+                continue;
+            return error_set(error_config(err), STATUS_FATAL,
+                             "publish.%s and publish.%s: this database takes the names of their "
+                             "triggers for the same; name one of the entity types otherwise",
+                             entries[j].entity_type, entries[i].entity_type);
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status init_check(struct init *init, struct error *err)
 {
-    enum status status = STATUS_OK;
+    enum status status = init_check_names(init, err);
     for (size_t i = 0; status == STATUS_OK && i < init->config->publish_count; i++) {
         const struct config_entry *entry = &init->config->publish[i];
         if (entry->table != NULL)

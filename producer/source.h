@@ -91,6 +91,8 @@ struct source_ops {
                            const struct entity_schema *schema, struct arena *arena,
                            struct source_object **ret_objects, size_t *ret_count,
                            struct error *err);
+    /** @return whether objects of two entity types would have the same names. */
+    bool (*clashes)(const char *entity_type, const char *other);
     /** Append the statements that give the roles keepstep_relay, keepstep_agent (for its look) and
      * keepstep_lag what each needs on the objects of this side and no more; nothing where the
      * database has no roles. */

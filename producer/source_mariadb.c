@@ -279,6 +279,7 @@ const struct source_ops source_mariadb_ops = {
     .create = source_mariadb_create,
     .check = source_mariadb_check,
     .capture = source_mariadb_capture,
+    .clashes = capture_mariadb_clashes,
     .grants = source_mariadb_grants,
     .identify = source_mariadb_identify,
     .restart = source_mariadb_restart,

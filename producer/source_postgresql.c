@@ -309,6 +309,7 @@ const struct source_ops source_postgresql_ops = {
     .create = source_postgresql_create,
     .check = source_postgresql_check,
     .capture = source_postgresql_capture,
+    .clashes = capture_postgresql_clashes,
     .grants = source_postgresql_grants,
     .identify = source_postgresql_identify,
     .restart = source_postgresql_restart,

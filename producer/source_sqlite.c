@@ -269,6 +269,7 @@ const struct source_ops source_sqlite_ops = {
     .create = source_sqlite_create,
     .check = source_sqlite_check,
     .capture = source_sqlite_capture,
+    .clashes = capture_sqlite_clashes,
     .grants = source_sqlite_grants,
     .identify = source_sqlite_identify,
     .restart = source_sqlite_restart,

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define CONFIG_NAME_SIZE 64
 
@@ -269,6 +270,44 @@ static enum status config_check_tables(const json_t *tree, const struct config_m
     return STATUS_OK;
 }
 
+static const char *config_applied_table(const char *name, const json_t *entry)
+{
+    const char *table = json_string_value(json_object_get(entry, "table"));
+    return table == NULL ? name : table;
+}
+
+/* SQLite would keep the rows of both in one table. */
+static enum status config_check_case(const json_t *tree, const struct config_marks *marks,
+                                     struct error *err)
+{
+    const char *database = json_string_value(json_object_get(tree, "database"));
+    const char *name;
+    const char *other_name;
+    json_t *entry;
+    json_t *other;
+    char pointer[CONFIG_NAME_SIZE * 4];
+    if (database == NULL || strncmp(database, "sqlite:", strlen("sqlite:")) != 0)
+        return STATUS_OK;
+    json_object_foreach(json_object_get(tree, "apply"), name, entry)
+    {
+        const char *table = config_applied_table(name, entry);
+        json_object_foreach(json_object_get(tree, "apply"), other_name, other)
+        {
+            const char *twin = config_applied_table(other_name, other);
+            if (strcasecmp(table, twin) != 0 || strcmp(table, twin) == 0)
+                continue;
+            (void)snprintf(pointer, sizeof pointer, "/apply/%s", name);
+            (void)error_set(err, STATUS_FATAL,
+                            "%s is applied to table \"%s\" and %s to \"%s\", which is the same "
+                            "table in SQLite; write another \"table:\"",
+                            name, table, other_name, twin);
+            config_place(marks, pointer, err);
+            return STATUS_FATAL;
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status config_check_schema(const json_t *schema, const json_t *tree,
                                        const struct config_marks *marks, struct error *err)
 {
@@ -303,6 +342,8 @@ enum status config_check(const json_t *tree, const struct config_marks *marks, s
         status = config_check_tables(tree, marks, err);
     if (status == STATUS_OK)
         status = config_check_dots(tree, marks, err);
+    if (status == STATUS_OK)
+        status = config_check_case(tree, marks, err);
     json_decref(schema);
     return status;
 }

@@ -4,6 +4,7 @@
 #include "tests/support/shop.h"
 
 #include "common/arena.h"
+#include "producer/init.h"
 
 #include <stdio.h>
 #include <sysexits.h>
@@ -170,6 +171,65 @@ static void no_row_that_is_gone_stays_behind_while_triggers_are_made(void)
     shop_done(&shop);
 }
 
+/* Two entity types of one service, each with a table of its own. */
+static enum status init_twins(struct shop *shop, const char *first, const char *second,
+                              struct error *err)
+{
+    struct config_entry entries[2];
+    const struct entity_schema *schemas[] = {shop->schema, shop->schema};
+    entries[0] = entries[1] = shop->entry;
+    entries[0].entity_type = (char *)(uintptr_t)first;
+    entries[1].entity_type = (char *)(uintptr_t)second;
+    entries[1].table = (char *)"others";
+    shop->config.publish = entries;
+    shop->config.publish_count = 2;
+    const struct init_options options = {.out = fopen(test_path("twins.txt"), "w")};
+    enum status status = init_service(&shop->config, schemas, &options, err);
+    (void)fclose(options.out);
+    shop->config.publish = &shop->entry;
+    shop->config.publish_count = 1;
+    return status;
+}
+
+static void twins_are_both_captured_or_refused(const char *first, const char *second, bool captured)
+{
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    shop_begin(database_case_kind);
+    shop_make(&shop, TENANT_SCHEMA,
+              "DROP TABLE IF EXISTS orders; DROP TABLE IF EXISTS others; "
+              "DROP TABLE IF EXISTS outbox; " TENANT_TABLE
+              "; CREATE TABLE others (id bigint PRIMARY KEY, tenant varchar(40), "
+              "name varchar(40))");
+    enum status status = init_twins(&shop, first, second, &err);
+    if (captured != (status == STATUS_OK))
+        test_fail("%s, %s: %s", first, second, err.text);
+    if (captured) {
+        (void)database_text(shop.url, "INSERT INTO orders (id) VALUES (1);"
+                                      "INSERT INTO others (id) VALUES (2)");
+        assert_string_equal(database_text(shop.url, "SELECT aggregatetype, aggregateid FROM outbox "
+                                                    "ORDER BY position"),
+                            test_format("%s|{\"id\":1}\n%s|{\"id\":2}\n", first, second));
+    } else {
+        assert_int_equal(err.exit_code, EX_CONFIG);
+        assert_non_null(strstr(err.text, test_format("publish.%s", first)));
+        assert_non_null(strstr(err.text, test_format("publish.%s", second)));
+    }
+    shop_done(&shop);
+}
+
+static void triggers_of_one_entity_type_never_replace_those_of_another(void)
+{
+    bool has_case = database_case_kind == DATABASE_POSTGRESQL;
+    const char *name = "a_name_of_an_entity_type_that_no_identifier_holds_whole";
+    twins_are_both_captured_or_refused("doc", "Doc", has_case);
+    twins_are_both_captured_or_refused("doc", "doc_key", true);
+    twins_are_both_captured_or_refused("doc.a", "doc_a", true);
+    twins_are_both_captured_or_refused(test_format("%s_a", name), test_format("%s_b", name), true);
+    twins_are_both_captured_or_refused(test_format("%s_a", name), test_format("%s_A", name),
+                                       database_case_kind != DATABASE_SQLITE);
+}
+
 int main(void)
 {
     static const struct database_case cases[] = {
@@ -178,6 +238,7 @@ int main(void)
         DATABASE_CASE(a_partition_key_within_the_primary_key_moves_as_delete_and_create),
         DATABASE_CASE(init_refuses_a_partition_key_that_it_cannot_hold),
         DATABASE_CASE(no_row_that_is_gone_stays_behind_while_triggers_are_made),
+        DATABASE_CASE(triggers_of_one_entity_type_never_replace_those_of_another),
     };
     return database_case_run(cases, sizeof cases / sizeof *cases);
 }

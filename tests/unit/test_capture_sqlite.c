@@ -1,4 +1,5 @@
 /* Capture triggers, init, the outbox and the relay on one small shop. */
+#include "tests/support/session.h"
 #include "tests/support/shop.h"
 #include "tests/support/sql.h"
 
@@ -81,12 +82,63 @@ static void a_cascade_within_a_table_that_is_also_applied_is_refused(void **stat
     shop_done(&shop);
 }
 
+#define DOC_SCHEMA shop_schema("id", "id text,name text")
+
+static void fails_with(const struct shop *shop, const char *sql, const char *what)
+{
+    struct session *session = session_open(shop->url);
+    const char *error = session_try(session, sql, NULL);
+    if (error == NULL || strstr(error, what) == NULL)
+        test_fail("%s: %s", sql, error == NULL ? "was not refused" : error);
+    session_close(session);
+}
+
+static void a_primary_key_of_null_is_refused_where_it_stands_and_where_it_is_written(void **state)
+{
+    static const char *const declared[] = {
+        "id TEXT PRIMARY KEY, name)", "id TEXT, name, PRIMARY KEY (id))",
+        "id TEXT PRIMARY KEY NOT NULL, name)", "id TEXT PRIMARY KEY, name TEXT) STRICT",
+        "id TEXT PRIMARY KEY, name) WITHOUT ROWID"};
+    (void)state;
+    for (size_t i = 0; i < sizeof declared / sizeof *declared; i++) {
+        bool holds = i < 2; /* the others are NOT NULL, as they say or by their kind */
+        struct shop shop;
+        struct error err = ERROR_INIT;
+        shop_make(&shop, DOC_SCHEMA,
+                  test_format("DROP TABLE IF EXISTS outbox; DROP TABLE IF EXISTS orders;"
+                              "DROP TABLE IF EXISTS keepstep_existing;"
+                              "CREATE TABLE orders (%s;"
+                              "INSERT OR IGNORE INTO orders VALUES (NULL, 'n'), ('a', 'x')",
+                              declared[i]));
+        if (holds) {
+            assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
+            assert_int_equal(err.exit_code, 78);
+            assert_non_null(strstr(err.text, "NULL in their primary key"));
+            (void)database_text(shop.url, "DELETE FROM orders WHERE id IS NULL");
+            error_clear(&err);
+        }
+        if (shop_init(&shop, true, &err) != STATUS_OK)
+            test_fail("%s", err.text);
+        fails_with(&shop, "INSERT INTO orders VALUES (NULL, 'n')", "orders");
+        fails_with(&shop, "UPDATE OR ABORT orders SET id = NULL WHERE id = 'a'", "orders");
+        if (holds)
+            fails_with(&shop, "INSERT OR IGNORE INTO orders VALUES (NULL, 'n')",
+                       "keepstep: column id of table orders");
+        (void)database_text(shop.url, "INSERT INTO orders VALUES ('b', 'y'), ('', 'z')");
+        assert_string_equal(
+            database_text(shop.url, "SELECT aggregateid, type FROM outbox ORDER BY position"),
+            "{\"id\":\"a\"}|order.read\n{\"id\":\"b\"}|order.created\n"
+            "{\"id\":\"\"}|order.created\n");
+        shop_done(&shop);
+    }
+}
+
 static void a_foreign_outbox_table_is_never_adopted(void **state)
 {
     (void)state;
     struct shop shop;
     struct error err = ERROR_INIT;
-    shop_make(&shop, SCHEMA, TABLE ";CREATE TABLE outbox (id)");
+    shop_make(&shop, SCHEMA, TABLE ";CREATE TABLE Outbox (id)");
     assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
     shop_done(&shop);
 }
@@ -230,6 +282,7 @@ int main(void)
         TEST(an_update_of_no_mapped_column_is_not_captured_and_case_is),
         TEST(a_table_with_a_second_unique_index_is_refused),
         TEST(a_cascade_within_a_table_that_is_also_applied_is_refused),
+        TEST(a_primary_key_of_null_is_refused_where_it_stands_and_where_it_is_written),
         TEST(a_foreign_outbox_table_is_never_adopted),
         TEST(rows_that_are_there_are_published_once),
         TEST(lines_are_checked_and_written_or_refused_by_their_number),

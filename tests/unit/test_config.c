@@ -88,6 +88,9 @@ static void wrong_files_are_refused_with_their_place(void **state)
         {"service: a\ndatabase: sqlite:x\napply:\n  o: {before: yes}\n", ":4:7: "},
         {"service: a\ndatabase: sqlite:x\nkafka:\n  acks: 1\n", ":4:3: kafka property \"acks\""},
         {"service: a\ndatabase: sqlite:x\napply:\n  o: {tabel: t}\n", "did you mean \"table\"?"},
+        {"service: a\ndatabase: sqlite:x\nkafka: {bootstrap.servers: k:1}\napply:\n  doc:\n  "
+         "Doc:\n",
+         "the same table in SQLite"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

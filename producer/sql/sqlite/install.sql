@@ -144,7 +144,7 @@ DELETE FROM keepstep_existing
 DELETE FROM keepstep_existing_key
 
 -- name: find_object
-SELECT sql FROM sqlite_schema WHERE name = ?1
+SELECT sql FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE
 
 -- name: read_progress
 SELECT rows, done FROM keepstep_existing WHERE entity_type = ?1
