@@ -74,6 +74,30 @@ static void config_describe_roles(struct buffer *out)
              "others create objects in the outbox's schema.\n\n");
 }
 
+static void config_describe_entries(struct buffer *out)
+{
+    buffer_append_text(
+        out, "## publish and apply\n\n"
+             "Each maps an entity type to an entry; an entry may be empty.\n\n"
+             "| key | default | meaning |\n"
+             "| --- | --- | --- |\n"
+             "| `table` | - | Table in the database; in PostgreSQL also `schema.table`. |\n"
+             "| `topic` | `topic_prefix` + entity type | Kafka topic. |\n"
+             "| `partitions` | 6 | Partitions of a topic that the relay creates. |\n"
+             "| `partition_key` | the entity key | Column whose value is the record key; an update "
+             "that changes it is refused, unless it is part of the primary key. |\n"
+             "| `columns` | same names | Schema column to table column, the renamed ones. |\n"
+             "| `start` | - | `earliest` or `latest`: start without a position. |\n"
+             "| `before` | false | Publish the old row too. |\n"
+             "| `foreign` | false | Another program writes this topic. |\n"
+             "| `format` | keepstep | Form of a foreign topic's records: `debezium`, `cloudevents` "
+             "(structured mode) or `json` (the row alone). |\n"
+             "| `binary` | - | Debezium's `binary.handling.mode` where it is not `bytes`: `base64` "
+             "(also "
+             "for URLs) or `hex`. |\n\n"
+             "## ignore\n\nA list of entity types that are read past.\n");
+}
+
 void config_describe(struct buffer *out)
 {
     buffer_append_text(
@@ -109,24 +133,6 @@ void config_describe(struct buffer *out)
              "`bootstrap.servers`. Those that would break a rule are refused, by `keepstep config "
              "check` too.\nA secret (`sasl.password`, `ssl.key.password`, "
              "`sasl.oauthbearer.config` …) is refused on a command\nline, where a list of "
-             "processes shows it: name its file with `_file`.\n\n"
-             "## publish and apply\n\n"
-             "Each maps an entity type to an entry; an entry may be empty.\n\n"
-             "| key | default | meaning |\n"
-             "| --- | --- | --- |\n"
-             "| `table` | - | Table in the database; in PostgreSQL also `schema.table`. |\n"
-             "| `topic` | `topic_prefix` + entity type | Kafka topic. |\n"
-             "| `partitions` | 6 | Partitions of a topic that the relay creates. |\n"
-             "| `partition_key` | the entity key | Column whose value is the record key; an update "
-             "that changes it is refused, unless it is part of the primary key. |\n"
-             "| `columns` | same names | Schema column to table column, the renamed ones. |\n"
-             "| `start` | - | `earliest` or `latest`: start without a position. |\n"
-             "| `before` | false | Publish the old row too. |\n"
-             "| `foreign` | false | Another program writes this topic. |\n"
-             "| `format` | keepstep | Form of a foreign topic's records: `debezium`, `cloudevents` "
-             "(structured mode) or `json` (the row alone). |\n"
-             "| `binary` | - | Debezium's `binary.handling.mode` where it is not `bytes`: `base64` "
-             "(also "
-             "for URLs) or `hex`. |\n\n"
-             "## ignore\n\nA list of entity types that are read past.\n");
+             "processes shows it: name its file with `_file`.\n\n");
+    config_describe_entries(out);
 }
