@@ -29,6 +29,12 @@ static int kafka_text_length(const char *text)
     return end == NULL ? (int)strlen(text) : (int)(end - text);
 }
 
+/* Keepstep's own settings, which win over everybody's. A producer's metadata request would create a
+ * topic where its broker allows that, with one partition and writers' timestamps (rule 17). */
+static const struct kafka_property kafka_own[] = {
+    {"allow.auto.create.topics", "false"},
+};
+
 static void kafka_log(const rd_kafka_t *handle, int level, const char *facility, const char *text)
 {
     (void)handle;
@@ -78,6 +84,8 @@ enum status kafka_conf_new(const struct kafka_property *user, size_t user_count,
     if (status != STATUS_OK)
         goto out;
     status = kafka_conf_set(conf, fixed, fixed_count, err);
+    if (status == STATUS_OK)
+        status = kafka_conf_set(conf, kafka_own, sizeof kafka_own / sizeof *kafka_own, err);
     if (status != STATUS_OK)
         goto out;
     *ret_conf = conf;

@@ -11,7 +11,8 @@ struct kafka_property {
     const char *value;
 };
 
-/** A configuration with Keepstep's own settings, then the user's, then `fixed` ones that win.
+/** A configuration with Keepstep's own settings, then the user's, then `fixed` ones that win. What
+ * it asks of a broker never creates a topic.
  * A setting of the user's that would break a rule (enable.auto.commit, isolation.level, acks, …) is
  * refused by config_load(), not here. The log callback and `client.id` are set.
  * @param user  pairs of name and value, user_count of them.
@@ -29,7 +30,7 @@ enum status kafka_handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kaf
  * unknown topic, log truncated → STOP, authorization → RETRY (rule 22), other → FATAL. */
 enum status kafka_error_status(rd_kafka_resp_err_t code);
 
-/** Cluster id and partition count of a topic, waiting at most timeout_ms.
+/** Cluster id and partition count of a topic, waiting at most timeout_ms; does not create it.
  * @param ret_cluster_id  size bytes; "" where the broker does not tell.
  * @return OK with *ret_partitions 0 where the topic does not exist; RETRY. */
 enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int timeout_ms,

@@ -156,19 +156,46 @@ static bool agent_is_unread(const struct partition_state *state, int64_t low)
     return !state->exists || (state->next_offset == 0 && state->anchor_offset < 0 && low > 0);
 }
 
+/** @return OK with *ret_read whether the copy has read anything of a topic that had `count`
+ * partitions; RETRY. */
+static enum status agent_has_read(struct agent *agent, const char *topic, int32_t count,
+                                  bool *ret_read, struct error *err)
+{
+    enum status status = STATUS_OK;
+    *ret_read = false;
+    for (int32_t i = 0; status == STATUS_OK && !*ret_read && i < count; i++) {
+        struct partition_state state = {0};
+        status = applier_read(agent->applier, topic, i, &state, err);
+        *ret_read = status == STATUS_OK && state.exists && state.next_offset > 0;
+        partition_state_done(&state);
+    }
+    return status;
+}
+
 /** The partition count that the copy was fed by, 0 where it has none. A partition that is new to
- * the copy may be new to the topic: then the first one knows. */
+ * the copy may be new to the topic: then the first one knows. A topic of Keepstep's of which
+ * nothing was read may have been made anew meanwhile (the relay refuses one that is not as it must
+ * be): what it has now is checked record by record (rule 14). */
 static enum status agent_known_count(struct agent *agent, const struct partition_state *state,
                                      int32_t *ret_count, struct error *err)
 {
     struct partition_state first = {0};
+    bool is_read = true;
     *ret_count = state->partition_count;
-    if (state->partition_count != 0 || state->partition == 0)
+    if (state->partition_count == 0 && state->partition != 0) {
+        enum status status = applier_read(agent->applier, state->topic, 0, &first, err);
+        if (status == STATUS_OK && first.exists)
+            *ret_count = first.partition_count;
+        partition_state_done(&first);
+        if (status != STATUS_OK)
+            return status;
+    }
+    if (*ret_count == 0 || *ret_count == feed_partition_count(agent->feed, state->topic) ||
+        !feed_is_sequenced(agent->feed, state->topic))
         return STATUS_OK;
-    enum status status = applier_read(agent->applier, state->topic, 0, &first, err);
-    if (status == STATUS_OK && first.exists)
-        *ret_count = first.partition_count;
-    partition_state_done(&first);
+    enum status status = agent_has_read(agent, state->topic, *ret_count, &is_read, err);
+    if (status == STATUS_OK && !is_read)
+        *ret_count = 0;
     return status;
 }
 

@@ -77,6 +77,9 @@ enum status feed_describe_again(struct feed *feed, struct error *err) MUST_CHECK
 /** @return partitions of a topic when it was described, 0 for an unknown topic. */
 int32_t feed_partition_count(const struct feed *feed, const char *topic);
 
+/** @return whether it is a topic of Keepstep's own. */
+bool feed_is_sequenced(const struct feed *feed, const char *topic);
+
 /** @return whether it is a sequenced topic that was compacted when it was described (rule 17). */
 bool feed_loses_numbers(const struct feed *feed, const char *topic);
 

@@ -135,6 +135,12 @@ int32_t feed_partition_count(const struct feed *feed, const char *topic)
     return found == NULL ? 0 : found->partitions;
 }
 
+bool feed_is_sequenced(const struct feed *feed, const char *topic)
+{
+    const struct feed_topic *found = feed_topic_find(feed, topic);
+    return found != NULL && found->is_sequenced;
+}
+
 bool feed_loses_numbers(const struct feed *feed, const char *topic)
 {
     const struct feed_topic *found = feed_topic_find(feed, topic);

@@ -55,6 +55,8 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
         {"message.timeout.ms", "0"},
         {"queue.buffering.max.messages", "100000"},
         {"message.max.bytes", size},
+        /* Whether a topic is empty is asked of it: an open transaction fills it too. */
+        {"isolation.level", "read_uncommitted"},
         {"batch.size", batch}, /* the last, as it may be left out */
     };
     const struct kafka_property first[] = {{"compression.type", "lz4"}, {"linger.ms", "1"}};

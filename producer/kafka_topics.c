@@ -87,17 +87,61 @@ static void kafka_topics_server(rd_kafka_t *handle, char *text, size_t size)
     text[strcspn(text, ",")] = '\0';
 }
 
-/* Rule 17: refuses what would lose records or their order, and says what sets it right. */
-static enum status kafka_topics_refuse_setting(rd_kafka_t *handle, const struct config_entry *entry,
-                                               const char *wrong, const char *right,
-                                               struct error *err)
+/* Rule 17: refuses what would lose records or their order, and says what sets all of it right. */
+static enum status kafka_topics_refuse_settings(rd_kafka_t *handle,
+                                                const struct config_entry *entry,
+                                                const struct kafka_topic_settings *settings,
+                                                struct error *err)
+{
+    char server[TEXT_SIZE];
+    bool both = settings->is_compacted && !settings->is_log_append_time;
+    kafka_topics_server(handle, server, sizeof server);
+    return kafka_topics_refuse(
+        err, entry,
+        "%s%s%s. Mend it by kafka-configs.sh --bootstrap-server %s --alter --entity-type topics "
+        "--entity-name %s --add-config %s%s%s",
+        settings->is_compacted ? "is compacted, which makes gaps" : "", both ? ", and " : "",
+        settings->is_log_append_time ? "" : "lets its writers' clocks decide when a record is old",
+        server, entry->topic, settings->is_compacted ? "cleanup.policy=delete" : "",
+        both ? "," : "",
+        settings->is_log_append_time ? "" : "message.timestamp.type=LogAppendTime");
+}
+
+/* @return OK with *ret_empty where no partition ever had a record; RETRY. */
+static enum status kafka_topics_is_empty(rd_kafka_t *handle, const char *topic, int32_t partitions,
+                                         bool *ret_empty, struct error *err)
+{
+    enum status status = STATUS_OK;
+    int64_t end = 0;
+    for (int32_t i = 0; status == STATUS_OK && end == 0 && i < partitions; i++)
+        status = kafka_partition_bounds(handle, topic, i, ADMIN_TIMEOUT_MS, NULL, &end, err);
+    *ret_empty = end == 0;
+    return status == STATUS_OK ? STATUS_OK : (err->status = STATUS_RETRY);
+}
+
+static enum status kafka_topics_refuse_count(rd_kafka_t *handle, const struct config_entry *entry,
+                                             int32_t partitions, struct error *err)
+{
+    (void)handle;
+    return kafka_topics_refuse(err, entry,
+                               "has %d partitions, not %d: an entity would change its partition; "
+                               "set partitions: %d",
+                               (int)partitions, (int)entry->partitions, (int)partitions);
+}
+
+/* Nobody loses anything by another topic in the place of an empty one: all that is wrong with it,
+ * as with one that a broker made because somebody asked for it, goes at once. */
+static enum status kafka_topics_refuse_empty(rd_kafka_t *handle, const struct config_entry *entry,
+                                             int32_t partitions, struct error *err)
 {
     char server[TEXT_SIZE];
     kafka_topics_server(handle, server, sizeof server);
-    return kafka_topics_refuse(err, entry,
-                               "%s. Mend it by kafka-configs.sh --bootstrap-server %s --alter "
-                               "--entity-type topics --entity-name %s --add-config %s",
-                               wrong, server, entry->topic, right);
+    return kafka_topics_refuse(
+        err, entry,
+        "has %d partition%s, not %d, and is empty: another program made it. Stop what reads it, "
+        "then kafka-topics.sh --bootstrap-server %s --delete --topic %s; the relay makes it anew "
+        "at its next start",
+        (int)partitions, partitions == 1 ? "" : "s", (int)entry->partitions, server, entry->topic);
 }
 
 static enum status kafka_topics_check(rd_kafka_t *handle, const struct config_entry *entry,
@@ -108,13 +152,8 @@ static enum status kafka_topics_check(rd_kafka_t *handle, const struct config_en
                                               err);
     if (status != STATUS_OK)
         return status;
-    if (settings.is_compacted)
-        return kafka_topics_refuse_setting(handle, entry, "is compacted, which makes gaps",
-                                           "cleanup.policy=delete", err);
-    if (!settings.is_log_append_time)
-        return kafka_topics_refuse_setting(handle, entry,
-                                           "lets its writers' clocks decide when a record is old",
-                                           "message.timestamp.type=LogAppendTime", err);
+    if (settings.is_compacted || !settings.is_log_append_time)
+        return kafka_topics_refuse_settings(handle, entry, &settings, err);
     *ret_settings = (struct topic_settings){.size_max = settings.message_bytes_max,
                                             .retention_ms = settings.retention_ms,
                                             .retention_bytes = settings.retention_bytes};
@@ -132,17 +171,25 @@ enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *e
     if (status != STATUS_OK)
         return status;
     bool is_mock = kafka_is_mock(cluster);
+    if (partitions == 0 && is_mock)
+        return error_set(err, STATUS_RETRY,
+                         "topic %s is not there, and this broker makes none: name it as an "
+                         "argument of `keepstep broker`",
+                         entry->topic);
     if (partitions == 0) {
-        if (!is_mock)
-            status = kafka_topics_create(handle, entry, err);
+        status = kafka_topics_create(handle, entry, err);
         if (status == STATUS_OK)
             status = error_set(err, STATUS_RETRY, "topic %s is not there yet", entry->topic);
         return status;
     }
-    if (partitions != entry->partitions)
-        return kafka_topics_refuse(err, entry,
-                                   "has %d partitions, not %d: an entity would change its "
-                                   "partition; set partitions: %d",
-                                   (int)partitions, (int)entry->partitions, (int)partitions);
+    if (partitions != entry->partitions) {
+        bool empty = false;
+        if (!is_mock)
+            status = kafka_topics_is_empty(handle, entry->topic, partitions, &empty, err);
+        if (status != STATUS_OK)
+            return status;
+        return (empty ? kafka_topics_refuse_empty : kafka_topics_refuse_count)(handle, entry,
+                                                                               partitions, err);
+    }
     return is_mock ? STATUS_OK : kafka_topics_check(handle, entry, ret_settings, err);
 }

@@ -4,6 +4,8 @@
 
 #include "common/clock.h"
 
+#include <sys/stat.h>
+
 #define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 1}\n"
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 1}\n"
 #define LOG_APPEND    "message.timestamp.type=LogAppendTime"
@@ -33,16 +35,25 @@ static const char *expect_refusal(struct sidecar *service, const char *words)
     return log;
 }
 
+/* A tool of Kafka's by its own name, in a directory for PATH. */
+static void make_tool(const char *name)
+{
+    const char *path = test_path(test_format("kafka-%s.sh", name));
+    test_write_file(path,
+                    test_format("#!/bin/sh\nexec '%s' admin %s \"$@\"\n", KAFKA_SCRIPT, name));
+    assert_int_equal(chmod(path, 0700), 0);
+}
+
 /* Types in what the log says. */
 static void obey(const char *log)
 {
-    const char *start = strstr(log, "kafka-configs.sh ");
+    const char *start = strstr(log, "kafka-");
     assert_non_null(start);
-    start += strlen("kafka-configs.sh ");
-    struct process_result result = PROCESS_RUN("sh", "-c",
-                                               test_format("exec '%s' admin configs %.*s",
-                                                           KAFKA_SCRIPT,
-                                                           (int)strcspn(start, "\"\n"), start));
+    make_tool("configs");
+    make_tool("topics");
+    struct process_result result = PROCESS_RUN(
+        "sh", "-c",
+        test_format("PATH='%s':$PATH; %.*s", test_path("."), (int)strcspn(start, ";\"\n"), start));
     if (result.exit_code != 0)
         test_fail("%s%s", result.output, result.errors);
 }
@@ -77,9 +88,7 @@ static void a_topic_with_other_settings_is_refused_with_the_command_that_mends_i
                        "cleanup.policy=compact;retention.ms=604800000");
     insert_items(&shop, 1, 1);
     sidecar_start(&shop, NULL);
-    obey(expect_refusal(&shop, "is compacted"));
-    sidecar_start(&shop, NULL);
-    obey(expect_refusal(&shop, "writers' clocks"));
+    obey(expect_refusal(&shop, "is compacted, which makes gaps, and lets its writers' clocks"));
     sidecar_start(&shop, NULL);
     sidecar_expect(&shop, ACKNOWLEDGED, "1\n");
     assert_int_equal(sidecar_records(kafka, "item"), 1);
@@ -93,8 +102,33 @@ static void another_partition_count_is_refused(void **state)
     struct kafka *kafka = kafka_start();
     struct sidecar shop = make_shop(kafka);
     kafka_create_topic(kafka, sidecar_topic("item"), 2, LOG_APPEND);
+    (void)kafka_produce(kafka, sidecar_topic("item"), 1, "{}", "{}", NULL);
     sidecar_start(&shop, NULL);
     (void)expect_refusal(&shop, "has 2 partitions, not 1");
+}
+
+/* As a broker makes one for whoever asks for it; an agent has asked for it, too. */
+static void an_empty_topic_with_too_few_partitions_is_refused_once(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL,
+                                       "publish:\n  item: {table: items, partitions: 3}\n");
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    sidecar_begin(&billing);
+    sidecar_expect(&billing, "SELECT partition, next_offset FROM keepstep_position", "0|0\n");
+    sidecar_begin(&shop);
+    insert_items(&shop, 1, 9);
+    sidecar_stop(&billing);
+    obey(expect_refusal(&shop, "has 1 partition, not 3, and is empty"));
+    sidecar_start(&shop, NULL);
+    sidecar_expect(&shop, ACKNOWLEDGED, "9\n");
+    sidecar_start(&billing, NULL);
+    sidecar_assert_equal(&shop, &billing, "items", 30000);
+    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_position"), 3);
+    sidecar_stop(&shop);
+    sidecar_stop(&billing);
 }
 
 /* A shop that has published items 1 to 3 and is stopped. */
@@ -263,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_topic_that_the_relay_creates_keeps_all_by_the_brokers_clock, 120),
         TEST_WITH_LIMIT(a_topic_with_other_settings_is_refused_with_the_command_that_mends_it, 150),
+        TEST_WITH_LIMIT(an_empty_topic_with_too_few_partitions_is_refused_once, 180),
         TEST_WITH_LIMIT(another_partition_count_is_refused, 120),
         TEST_WITH_LIMIT(a_topic_made_anew_stops_the_relay_until_a_new_incarnation, 150),
         TEST_WITH_LIMIT(a_topic_made_anew_and_longer_now_is_seen_by_its_anchor, 120),
@@ -271,5 +306,7 @@ int main(void)
         TEST_WITH_LIMIT(a_cloned_outbox_is_a_fork_for_the_peers_and_a_stop_for_its_relays, 150),
         TEST_WITH_LIMIT(a_clone_started_after_the_service_went_on_publishes_nothing, 120),
     };
+    /* Kafka's own default: whoever asks for a topic makes it, unless he says not to. */
+    kafka_configure("auto.create.topics.enable=true");
     return TEST_RUN(tests);
 }

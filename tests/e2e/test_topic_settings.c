@@ -73,7 +73,9 @@ static void a_missing_topic_holds_up_no_other_and_is_read_once_it_comes(void **s
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, TWO_TYPES);
     sidecar_begin(&billing);
     assert_true(process_wait_for(billing.process, "extra' does not exist yet", 20000));
-    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    assert_int_equal(sidecar_run(&billing, "status", NULL, NULL).exit_code, 0);
+    assert_int_equal(sidecar_run(&billing, "lag", NULL, NULL).exit_code, 0);
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL); /* none of them has made it */
     produce(kafka, 0, 1);
     sidecar_expect(&billing, "SELECT id FROM items", "1\n");
 
@@ -167,5 +169,7 @@ int main(void)
         TEST_WITH_LIMIT(a_window_shorter_than_the_retention_is_refused_at_start, 120),
         TEST_WITH_LIMIT(any_window_is_refused_where_records_stay_for_ever, 120),
     };
+    /* Kafka's own default: whoever asks for a topic makes it, unless he says not to. */
+    kafka_configure("auto.create.topics.enable=true");
     return TEST_RUN(tests);
 }

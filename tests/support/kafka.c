@@ -41,7 +41,9 @@ static void kafka_run(struct kafka *kafka)
 {
     const char *port = test_format("%d", kafka->port);
     const char *const run[] = {KAFKA_SCRIPT, "run", kafka->directory, port, NULL};
-    kafka->process = process_start("kafka", run, NULL);
+    const char *const environment[] = {
+        test_format("KEEPSTEP_KAFKA_CONFIG=%s", kafka->line == NULL ? "" : kafka->line), NULL};
+    kafka->process = process_start("kafka", run, environment);
     if (!process_wait_for(kafka->process, "Kafka Server started", KAFKA_START_MS)) {
         process_kill(kafka->process);
         test_fail("Kafka does not start:\n%s\n%s", process_output(kafka->process),
@@ -66,6 +68,11 @@ struct kafka *kafka_start_at(int port)
     }
     kafka_start_again(&shared);
     return &shared;
+}
+
+void kafka_configure(const char *line)
+{
+    shared.line = line;
 }
 
 const char *kafka_bootstrap(const struct kafka *kafka)

@@ -13,6 +13,7 @@ struct kafka {
     struct process *process;
     const char *directory;
     const char *bootstrap;
+    const char *line; /* of kafka_configure() */
     int port;
     pid_t owner;
     rd_kafka_t *client; /* producer and admin, made at the first use */

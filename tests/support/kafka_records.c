@@ -36,6 +36,7 @@ static rd_kafka_t *kafka_open(struct kafka *kafka, rd_kafka_type_t type, rd_kafk
     char text[512];
     kafka_set(conf, "bootstrap.servers", kafka->bootstrap);
     kafka_set(conf, "log_level", "0");
+    kafka_set(conf, "allow.auto.create.topics", "false"); /* a test's topics are its own doing */
     kafka_set(conf, "reconnect.backoff.max.ms", "200");
     rd_kafka_t *client = rd_kafka_new(type, conf, text, sizeof text);
     if (client == NULL)
