@@ -233,6 +233,12 @@ static void metrics_relay(const struct metrics_sources *sources, struct buffer *
     metrics_one(text, sources, "keepstep_relay_last_progress_timestamp_seconds", "gauge",
                 "When the relay last made progress.",
                 (double)atomic_load(&relay->progress_us) / 1e6);
+    metrics_one(text, sources, "keepstep_capture_broken_types", "gauge",
+                "Entity types whose triggers are missing or not as they should be.",
+                (double)atomic_load(&relay->capture_broken));
+    metrics_one(text, sources, "keepstep_capture_unknown_types", "gauge",
+                "Entity types whose triggers could not be looked at.",
+                (double)atomic_load(&relay->capture_unknown));
     metrics_one(text, sources, "keepstep_relay_holds_lease", "gauge",
                 "1 while this relay is the one that publishes.",
                 atomic_load(&relay->holds_lease) ? 1 : 0);
@@ -265,6 +271,21 @@ bool metrics_find(const char *page, const char *name, const char *service, doubl
     return line != NULL;
 }
 
+/* A relay that goes on while nothing comes in would look healthy. */
+static bool metrics_captures(const struct metrics_sources *sources, struct buffer *reason)
+{
+    const struct config *config = sources->config;
+    size_t first = atomic_load(&sources->relay->capture_first);
+    if (atomic_load(&sources->relay->capture_broken) == 0 || first >= config->publish_count)
+        return true;
+    buffer_append_format(reason,
+                         "%srelay: changes of table %s are not captured as they should be; run "
+                         "keepstep init -c %s",
+                         reason->length > 0 ? "; " : "", config->publish[first].table,
+                         config->path);
+    return false;
+}
+
 bool metrics_ready(void *context, struct buffer *reason)
 {
     const struct metrics_sources *sources = context;
@@ -280,5 +301,7 @@ bool metrics_ready(void *context, struct buffer *reason)
         buffer_append_text(reason, ready ? "relay: no progress" : "; relay: no progress");
         ready = false;
     }
+    if (sources->relay != NULL && !metrics_captures(sources, reason))
+        ready = false;
     return ready;
 }

@@ -8,6 +8,7 @@
 #include "operate/metrics.h"
 #include "operate/offsets.h"
 #include "operate/service.h"
+#include "producer/capture_watch.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@ struct status_page {
     int64_t set_aside;
     int64_t voided; /* -1: not known */
     int64_t lag;
+    size_t captures_broken;
     bool stopped;
     bool waits_for_relay;
 };
@@ -78,6 +80,40 @@ static void status_relay(struct status_page *page, const char *holder, int64_t w
         buffer_append_text(&page->json, "null");
 }
 
+/* Seen with the rights of whoever asks, so that it is told also where no relay runs. */
+static enum status status_captures(struct status_page *page, struct error *err)
+{
+    const struct config *config = page->service->config;
+    struct capture_finding *findings = calloc(config->publish_count + 1, sizeof *findings);
+    if (findings == NULL)
+        return error_set(err, STATUS_FATAL, "out of memory");
+    page->captures_broken = capture_look(
+        config, (const struct entity_schema *const *)page->service->published, findings);
+    buffer_append_text(&page->json, ",\"capture\":[");
+    for (size_t i = 0; i < config->publish_count; i++) {
+        const char *type = config->publish[i].entity_type;
+        buffer_append_format(&page->text, "  %-10s to topic %s\n", type, config->publish[i].topic);
+        if (findings[i].state != CAPTURE_WHOLE)
+            buffer_append_format(&page->text, "    %s: %s\n",
+                                 findings[i].state == CAPTURE_BROKEN ? "NOT CAPTURED"
+                                                                     : "capture not known",
+                                 findings[i].text);
+        buffer_append_text(&page->json, i == 0 ? "{" : ",{");
+        status_member(&page->json, "entity_type", type);
+        buffer_append_text(&page->json, ",");
+        status_member(&page->json, "state", capture_state_name(findings[i].state));
+        buffer_append_text(&page->json, ",\"reason\":");
+        if (findings[i].text[0] != '\0')
+            buffer_append_json(&page->json, slice_of(findings[i].text));
+        else
+            buffer_append_text(&page->json, "null");
+        buffer_append_text(&page->json, "}");
+    }
+    buffer_append_text(&page->json, "]");
+    free(findings);
+    return STATUS_OK;
+}
+
 static enum status status_published(struct status_page *page, struct error *err)
 {
     struct outbox *outbox = NULL;
@@ -107,12 +143,9 @@ static enum status status_published(struct status_page *page, struct error *err)
                          ",\"set_aside\":%" PRId64 ",\"oldest_waiting_seconds\":%.3f",
                          counts.waiting, counts.claimed, counts.set_aside, oldest);
     status_relay(page, lease.until_us > now ? lease.holder : NULL, counts.waiting + counts.claimed);
-    for (size_t i = 0; i < page->service->config->publish_count; i++)
-        buffer_append_format(&page->text, "  %-10s to topic %s\n",
-                             page->service->config->publish[i].entity_type,
-                             page->service->config->publish[i].topic);
+    status = status_captures(page, err);
     buffer_append_text(&page->json, "}");
-    return STATUS_OK;
+    return status;
 }
 
 static void status_broker_lost(struct status_page *page, const struct error *err)
@@ -212,6 +245,8 @@ static const char *status_next(const struct status_page *page)
 {
     if (page->stopped)
         return "read the reason above, mend its cause, then: keepstep parked resume";
+    if (page->captures_broken > 0)
+        return "keepstep init, which mends the triggers and says what to do about the copies";
     if (page->parked > 0)
         return "keepstep parked list";
     if (page->set_aside > 0)

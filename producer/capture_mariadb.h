@@ -13,10 +13,17 @@ struct capture_table {
     size_t key[ENTITY_COLUMNS_MAX];        /* schema columns in the order of the primary key */
 };
 
+/** Whom the catalogue is asked of. */
+struct capture_catalogue {
+    MYSQL *session;
+    bool watching; /* by the relay's role, through keepstep_catalogue() */
+};
+
 /** Read the catalogue, and check that every change of the table can be captured (rules 25, 26) and
  * that its columns hold what the schema's types say.
  * @return OK; RETRY; FATAL with exit code 78, naming what stands in the way and what to do. */
-enum status capture_mariadb_check(MYSQL *session, const struct config_entry *entry,
+enum status capture_mariadb_check(const struct capture_catalogue *catalogue,
+                                  const struct config_entry *entry,
                                   const struct entity_schema *schema,
                                   struct capture_table *ret_table, struct error *err) MUST_CHECK;
 

@@ -12,7 +12,7 @@
 #define CHECK_NAME_SIZE 256
 
 struct check {
-    MYSQL *session;
+    const struct capture_catalogue *catalogue;
     const struct config_entry *entry;
     const struct entity_schema *schema;
     struct capture_table *table;
@@ -39,7 +39,8 @@ static enum status check_ask(const struct check *check, const char *sql, bool *r
 {
     struct mariadb_statement *statement = NULL;
     struct mariadb_parameter name = mariadb_string(check->entry->table);
-    enum status status = mariadb_statement_new(check->session, "catalogue", sql, &statement, err);
+    enum status status = mariadb_statement_new(check->catalogue->session, "catalogue", sql,
+                                               &statement, err);
     if (status == STATUS_OK)
         status = mariadb_statement_query(statement, &name, 1, ret_row, err);
     if (status == STATUS_OK && *ret_row) {
@@ -121,8 +122,9 @@ static enum status check_columns(struct check *check, struct error *err)
     struct mariadb_statement *statement = NULL;
     struct mariadb_parameter table = mariadb_string(check->entry->table);
     bool row = true;
-    enum status status = mariadb_statement_new(check->session, "catalogue", SQL_CHECK_COLUMNS,
-                                               &statement, err);
+    enum status status = mariadb_statement_new(
+        check->catalogue->session, "catalogue",
+        check->catalogue->watching ? SQL_WATCH_COLUMNS : SQL_CHECK_COLUMNS, &statement, err);
     if (status == STATUS_OK)
         status = mariadb_statement_run(statement, &table, 1, NULL, err);
     while (status == STATUS_OK) {
@@ -162,8 +164,8 @@ static enum status check_binary_log(const struct check *check, struct error *err
 {
     struct mariadb_statement *statement = NULL;
     bool row = false;
-    enum status status = mariadb_statement_new(check->session, "catalogue", SQL_CHECK_BINARY_LOG,
-                                               &statement, err);
+    enum status status = mariadb_statement_new(check->catalogue->session, "catalogue",
+                                               SQL_CHECK_BINARY_LOG, &statement, err);
     if (status == STATUS_OK)
         status = mariadb_statement_query(statement, NULL, 0, &row, err);
     bool statements = status == STATUS_OK && row && mariadb_statement_integer(statement, 0) != 0;
@@ -176,16 +178,19 @@ static enum status check_binary_log(const struct check *check, struct error *err
     return status;
 }
 
-enum status capture_mariadb_check(MYSQL *session, const struct config_entry *entry,
+enum status capture_mariadb_check(const struct capture_catalogue *catalogue,
+                                  const struct config_entry *entry,
                                   const struct entity_schema *schema,
                                   struct capture_table *ret_table, struct error *err)
 {
-    struct check check = {.session = session, .entry = entry, .schema = schema, .table = ret_table};
+    struct check check = {
+        .catalogue = catalogue, .entry = entry, .schema = schema, .table = ret_table};
     char first[CHECK_NAME_SIZE] = "";
     char second[CHECK_NAME_SIZE] = "";
     bool found = false;
     *ret_table = (struct capture_table){.entry = entry, .schema = schema};
-    enum status status = check_ask(&check, SQL_CHECK_TABLE, &found, first, second, err);
+    enum status status = check_ask(&check, catalogue->watching ? SQL_WATCH_TABLE : SQL_CHECK_TABLE,
+                                   &found, first, second, err);
     if (status == STATUS_OK && !found)
         return check_refuse(&check, err, "does not exist; create it first", "");
     if (status == STATUS_OK && (strcmp(first, "BASE TABLE") != 0 || strcmp(second, "InnoDB") != 0))
@@ -196,7 +201,8 @@ enum status capture_mariadb_check(MYSQL *session, const struct config_entry *ent
     if (status == STATUS_OK)
         status = check_columns(&check, err);
     if (status == STATUS_OK)
-        status = check_ask(&check, SQL_CHECK_CASCADE, &found, first, second, err);
+        status = check_ask(&check, catalogue->watching ? SQL_WATCH_CASCADE : SQL_CHECK_CASCADE,
+                           &found, first, second, err);
     if (status == STATUS_OK && found) {
         char what[2 * CHECK_NAME_SIZE + 160];
         (void)snprintf(what, sizeof what,

@@ -7,12 +7,20 @@
 
 #define CAPTURE_SQL_MAX ((size_t)4 * 1024 * 1024)
 
+/** Who asks the catalogue. */
+struct capture_catalogue {
+    PGconn *connection;
+    bool applied;  /* an agent of the service writes the table too */
+    bool watching; /* the relay's role, which reads no row and may not see every schema */
+};
+
 /** Check that every change of the table can be captured, and that its columns hold what the
  * schema's types say (rules 25, 26, 28).
- * @param applied  an agent of the service writes the table too.
- * @return OK; RETRY; FATAL with exit code 78, naming what stands in the way and what to do. */
-enum status capture_postgresql_check(PGconn *connection, const struct config_entry *entry,
-                                     const struct entity_schema *schema, bool applied,
+ * @return OK; RETRY, also where the role that watches does not see the table; FATAL with exit code
+ * 78, naming what stands in the way and what to do. */
+enum status capture_postgresql_check(const struct capture_catalogue *catalogue,
+                                     const struct config_entry *entry,
+                                     const struct entity_schema *schema,
                                      struct error *err) MUST_CHECK;
 
 /** Where an entry's table and its events are; borrowed. */

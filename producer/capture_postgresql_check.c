@@ -142,7 +142,8 @@ static enum status capture_check_partition_column(PGconn *connection, struct sli
     return status;
 }
 
-static enum status capture_check_table(const struct config_entry *entry, const PGresult *found,
+static enum status capture_check_table(const struct capture_catalogue *catalogue,
+                                       const struct config_entry *entry, const PGresult *found,
                                        struct error *err)
 {
     if (PQntuples(found) == 0)
@@ -168,7 +169,7 @@ static enum status capture_check_table(const struct config_entry *entry, const P
                               "is in a database of encoding SQL_ASCII, whose bytes mean nothing; "
                               "move it to one of UTF8",
                               "");
-    if (PQgetvalue(found, 0, 5)[0] == 't')
+    if (!catalogue->watching && PQgetvalue(found, 0, 5)[0] == 't')
         return capture_refuse(err, entry,
                               "has row security that hides rows from this role or from its owner: "
                               "neither are they read, nor deleted at the copies by TRUNCATE; run "
@@ -196,12 +197,13 @@ static enum status capture_check_key(const struct config_entry *entry,
 
 /* A capture function runs with the rights of its table's owner, and so does what the outbox's owner
  * hangs on the outbox. */
-static enum status capture_check_owner(const struct config_entry *entry, const PGresult *found,
+static enum status capture_check_owner(const struct capture_catalogue *catalogue,
+                                       const struct config_entry *entry, const PGresult *found,
                                        struct error *err)
 {
     char text[1024];
     const char *owner = PQgetvalue(found, 0, 0);
-    if (postgresql_session_integer(found, 0, 1) == 0) {
+    if (!catalogue->watching && postgresql_session_integer(found, 0, 1) == 0) {
         (void)snprintf(text, sizeof text,
                        "belongs to role %s, with whose rights its changes are captured: run init "
                        "as that role or as a superuser; or make this role a member of %s and GRANT "
@@ -237,19 +239,39 @@ static enum status capture_check_cascade(PGconn *connection, struct slice table,
     return status;
 }
 
-enum status capture_postgresql_check(PGconn *connection, const struct config_entry *entry,
-                                     const struct entity_schema *schema, bool applied,
-                                     struct error *err)
+/* A table that the role does not see may be there all the same. */
+static enum status capture_check_sight(PGconn *connection, struct slice table,
+                                       const struct config_entry *entry, struct error *err)
 {
+    PGresult *found = NULL;
+    enum status status = postgresql_session_query(connection, SQL_CHECK_SIGHT, &table, 1, &found,
+                                                  err);
+    if (status == STATUS_OK && PQgetvalue(found, 0, 0)[0] == 't')
+        status = error_set(err, STATUS_RETRY,
+                           "publish.%s: this role does not see table %s: give it USAGE on the "
+                           "schema, and name the schema in `table:` where its search_path differs",
+                           entry->entity_type, entry->table);
+    PQclear(found);
+    return status;
+}
+
+enum status capture_postgresql_check(const struct capture_catalogue *catalogue,
+                                     const struct config_entry *entry,
+                                     const struct entity_schema *schema, struct error *err)
+{
+    PGconn *connection = catalogue->connection;
+    enum status status = STATUS_OK;
     PGresult *found = NULL;
     struct buffer name;
     buffer_init(&name, CAPTURE_SQL_MAX);
     postgresql_name_append_table(&name, entry->table);
     struct slice table = buffer_slice(&name);
-    enum status status = postgresql_session_query(connection, SQL_CHECK_TABLE, &table, 1, &found,
-                                                  err);
+    if (catalogue->watching)
+        status = capture_check_sight(connection, table, entry, err);
     if (status == STATUS_OK)
-        status = capture_check_table(entry, found, err);
+        status = postgresql_session_query(connection, SQL_CHECK_TABLE, &table, 1, &found, err);
+    if (status == STATUS_OK)
+        status = capture_check_table(catalogue, entry, found, err);
     PQclear(found);
     found = NULL;
     if (status == STATUS_OK)
@@ -261,13 +283,13 @@ enum status capture_postgresql_check(PGconn *connection, const struct config_ent
     if (status == STATUS_OK)
         status = postgresql_session_query(connection, SQL_CHECK_OWNER, &table, 1, &found, err);
     if (status == STATUS_OK)
-        status = capture_check_owner(entry, found, err);
+        status = capture_check_owner(catalogue, entry, found, err);
     PQclear(found);
     if (status == STATUS_OK)
         status = capture_check_columns(connection, table, entry, schema, err);
     if (status == STATUS_OK)
         status = capture_check_partition_column(connection, table, entry, err);
-    if (status == STATUS_OK && applied)
+    if (status == STATUS_OK && catalogue->applied)
         status = capture_check_cascade(connection, table, entry, err);
     buffer_done(&name);
     return status;

@@ -12,6 +12,12 @@ enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
                                  const struct entity_schema *schema, bool applied,
                                  struct error *err) MUST_CHECK;
 
+/** Check that no row has a key that is no key; reads the table.
+ * @return OK; RETRY; FATAL with exit code 78, naming the column. */
+enum status capture_sqlite_check_keys(sqlite3 *db, const struct config_entry *entry,
+                                      const struct entity_schema *schema,
+                                      struct error *err) MUST_CHECK;
+
 /** Write the triggers of an entry's table into `arena`: delete, update of the key, update, insert.
  * @return OK; RETRY (no memory); FATAL (they grow too large). */
 enum status capture_sqlite_triggers(const struct config_entry *entry,

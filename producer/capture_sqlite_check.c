@@ -85,8 +85,8 @@ static enum status capture_check_partition_column(sqlite3 *db, const struct conf
 }
 
 /* Outside INTEGER PRIMARY KEY, STRICT and WITHOUT ROWID a key may be NULL. */
-static enum status capture_check_null_keys(sqlite3 *db, const struct config_entry *entry,
-                                           const struct entity_schema *schema, struct error *err)
+enum status capture_sqlite_check_keys(sqlite3 *db, const struct config_entry *entry,
+                                      const struct entity_schema *schema, struct error *err)
 {
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < schema->key_count; i++) {
@@ -153,8 +153,6 @@ enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
         status = capture_check_partition_column(db, entry, err);
     if (status == STATUS_OK && (size_t)number != schema->key_count)
         return capture_refuse(err, entry, "has more key columns than x-keepstep-key; name all", "");
-    if (status == STATUS_OK)
-        status = capture_check_null_keys(db, entry, schema, err);
     if (status == STATUS_OK)
         status = capture_number(db,
                                 "SELECT count(*), max(name) FROM pragma_index_list(?1) "

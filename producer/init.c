@@ -27,6 +27,7 @@ struct init {
     struct arena arena;
     int64_t busy_since_us; /* 0: the last transaction went through */
     bool busy_said;
+    size_t lost; /* objects of the table under way that did not capture */
 };
 
 /* A table that the service holds is tried again for a while; each try locks for a moment only. */
@@ -84,11 +85,12 @@ static enum status init_object(struct init *init, const struct source_object *ob
                          "the database has a table named outbox that Keepstep did not make: "
                          "rename it");
     }
+    init->lost += found == SOURCE_ABSENT || found == SOURCE_LOST;
     bool kept = found == SOURCE_SAME ||
                 (found == SOURCE_OTHER &&
                  (strcmp(object->kind, "table") == 0 || strcmp(object->kind, "index") == 0));
     if (!kept)
-        status = ops->create(init->source, object, found == SOURCE_OTHER, err);
+        status = ops->create(init->source, object, found != SOURCE_ABSENT, err);
     if (status == STATUS_OK)
         (void)fprintf(init->options->out, "%-8s %-7s %s\n",
                       found == SOURCE_ABSENT ? "created"
@@ -135,6 +137,7 @@ static enum status init_capture_once(struct init *init, const struct source_obje
 {
     const struct source_ops *ops = init->source->ops;
     enum status status = ops->begin(init->source, err);
+    init->lost = 0;
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
         status = init_object(init, &objects[i], err);
     if (status == STATUS_OK)
@@ -151,6 +154,25 @@ static void init_print_objects(const struct init *init, const struct source_obje
     for (size_t i = 0; i < count; i++)
         init_print(ops, &objects[i], out);
     (void)fputs(ops->client_commit != NULL ? ops->client_commit : "", out);
+}
+
+/* What a table wrote while its triggers were lost is in no outbox. */
+static enum status init_tell_mended(struct init *init, const struct config_entry *entry,
+                                    struct error *err)
+{
+    struct source_progress progress = {0};
+    if (init->lost == 0)
+        return STATUS_OK;
+    enum status status = init->source->ops->progress(init->source, entry->entity_type, &progress,
+                                                     err);
+    if (status == STATUS_OK && (progress.published || progress.done || progress.rows > 0))
+        (void)fprintf(init->options->out,
+                      "MENDED   %s: its triggers did not capture table %s whole. What was changed "
+                      "meanwhile was not published: rows may be missing, old or, where they were "
+                      "deleted here, left over at the copies. Compare the copies with the table; "
+                      "write the rows that differ once more, and delete there what is gone here\n",
+                      entry->entity_type, entry->table);
+    return status;
 }
 
 /* One table's triggers, in a transaction of their own, so that no two tables are locked at once. */
@@ -174,7 +196,7 @@ static enum status init_capture(struct init *init, size_t index, struct error *e
     do
         status = init_capture_once(init, objects, count, err);
     while (status != STATUS_OK && init_tries_again(init, entry->table, status, err));
-    return status;
+    return status == STATUS_OK ? init_tell_mended(init, entry, err) : status;
 }
 
 /* Otherwise the triggers of one would replace those of the other. */

@@ -78,7 +78,8 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
     arena_init(&relay->headers, HEADERS_SIZE);
     buffer_init(&relay->read_topics, READ_TOPICS_MAX);
     relay->topics = calloc(config->publish_count + 1, sizeof *relay->topics);
-    if (relay->topics == NULL)
+    relay->captures = calloc(config->publish_count + 1, sizeof *relay->captures);
+    if (relay->topics == NULL || relay->captures == NULL)
         status = error_set(err, STATUS_RETRY, "no memory");
     else if (ops == NULL)
         status = error_set(err, STATUS_FATAL, "database: its scheme has no outbox back end");
@@ -110,6 +111,7 @@ void relay_free(struct relay *relay)
         free(flight);
     }
     free(relay->topics);
+    free(relay->captures);
     arena_done(&relay->arena);
     arena_done(&relay->headers);
     buffer_done(&relay->read_topics);
@@ -285,6 +287,7 @@ static enum status relay_cycle(struct relay *relay, const atomic_bool *stop, str
     if (!atomic_load(&relay->options.metrics->holds_lease))
         return relay_hold(relay, err);
     enum status status = STATUS_OK;
+    relay_watch(relay, clock_monotonic_us());
     if (!relay->recovered)
         status = relay_recover(relay, stop, err);
     if (status == STATUS_OK)

@@ -22,6 +22,10 @@ struct relay_metrics {
     atomic_int_fast64_t progress_us;       /* wall clock of the last cycle that worked */
     atomic_int_fast64_t failures;          /* cycles that ended with an error */
     atomic_bool holds_lease;
+    /** Entity types whose changes are not captured as they should be, as of the last look. */
+    atomic_int_fast64_t capture_broken;
+    atomic_int_fast64_t capture_unknown; /* entity types that could not be looked at */
+    atomic_size_t capture_first;         /* index in config->publish of the first broken one */
 };
 
 struct relay_options {

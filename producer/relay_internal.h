@@ -2,6 +2,7 @@
 #ifndef PRODUCER_RELAY_INTERNAL_H
 #define PRODUCER_RELAY_INTERNAL_H
 
+#include "producer/capture_watch.h"
 #include "producer/kafka_producer.h"
 #include "producer/relay.h"
 
@@ -78,6 +79,9 @@ struct relay {
     int64_t purged_at_us;
     int64_t count_at_us; /* not before */
     int64_t renewed_at_us;
+    int64_t watched_at_us;            /* 0: not yet */
+    int64_t capture_told_at_us;       /* when broken capture was logged last */
+    struct capture_finding *captures; /* parallel to config->publish, as they were found last */
     int64_t backoff_us;
     struct buffer read_topics; /* JSON array of what the service's own agent reads */
     int64_t batch_bytes;       /* what the smallest topic takes at once; 0: the client's default */
@@ -128,6 +132,11 @@ struct relay_topic *relay_find_topic(struct relay *relay, const char *name);
 /** Find out whether a claim that failed is durable after all: then its rows are sent, else they
  * wait again. @return OK; RETRY (still not known); ABORT (lease lost); FATAL. */
 enum status relay_settle(struct relay *relay, struct error *err) MUST_CHECK;
+
+/* relay_watch.c */
+
+/** Look at the triggers where a minute has passed since the last look; say what changed. */
+void relay_watch(struct relay *relay, int64_t now_us);
 
 /* relay_recover.c */
 

@@ -24,15 +24,23 @@ struct source_object {
 
 enum source_mode {
     SOURCE_READ,    /* changes nothing */
+    SOURCE_WATCH,   /* nor does it see more than the relay's role may: only check, capture, look */
     SOURCE_WRITE,   /* events into an outbox that is there */
     SOURCE_INSTALL, /* an empty database file is made where none is */
 };
-enum source_found { SOURCE_ABSENT, SOURCE_SAME, SOURCE_OTHER };
+
+enum source_found {
+    SOURCE_ABSENT,
+    SOURCE_SAME,
+    SOURCE_OTHER, /* made of another configuration, or by another version */
+    SOURCE_LOST,  /* there, but it does not do its work: off, altered, on another table */
+};
 
 /** How far the rows that were there before `init` have been published. */
 struct source_progress {
     int64_t rows;
     bool done;
+    bool published; /* events of the type have been numbered, from wherever they came */
 };
 
 /** Who holds the relay's lease; "" and 0: nobody. */
@@ -78,12 +86,13 @@ struct source_ops {
     /** Compare an object with what the database has. */
     enum status (*look)(struct source *source, const struct source_object *object,
                         enum source_found *ret_found, struct error *err);
-    /** Create it, in place of another one of its name where `replace`. */
+    /** Create it, in place of another one of its name where `replace`, be that on another table. */
     enum status (*create)(struct source *source, const struct source_object *object, bool replace,
                           struct error *err);
     /** Check that every change of the table can be captured, and that its columns hold what the
      * schema's types say (rules 25, 26, 28).
-     * @return OK; RETRY; FATAL with exit code 78, naming what stands in the way and what to do. */
+     * @return OK; RETRY, also where SOURCE_WATCH may not see the table; FATAL with exit code 78,
+     * naming what stands in the way and what to do. */
     enum status (*check)(struct source *source, const struct config_entry *entry,
                          const struct entity_schema *schema, struct error *err);
     /** Write the objects that capture an entry's table, in the order of creation, into `arena`. */

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-#define NO_TABLE         1146
-#define NEEDS_SUPER      1419
-#define TRIGGER_SIZE_MAX ((size_t)16 * 1024 * 1024)
-#define COMMENT_MAX      64
+#define NO_TABLE       1146
+#define NO_ROUTINE     1305
+#define NO_RIGHT       1370
+#define TRIGGER_EXISTS 1360
+#define NEEDS_SUPER    1419
+#define COMMENT_MAX    64
 
 static const char ROW_BODY[] = " FOR EACH ROW\n";
 
@@ -21,6 +23,7 @@ static const struct source_object OBJECTS[] = {
     {"table", "keepstep_relay_wait", NULL, SQL_CREATE_RELAY_WAIT},
     {"table", "keepstep_existing", NULL, SQL_CREATE_EXISTING},
     {"table", "keepstep_existing_key", NULL, SQL_CREATE_EXISTING_KEY},
+    {"function", "keepstep_catalogue", NULL, SQL_CREATE_CATALOGUE},
 };
 
 void source_mariadb_rollback(struct source *source)
@@ -45,18 +48,22 @@ static enum status source_mariadb_open(const struct config *config, enum source_
                                        struct source **ret_source, struct error *err)
 {
     struct source_mariadb *source = calloc(1, sizeof *source);
-    const struct mariadb_session_options options = {.url = config->database_path,
-                                                    .application = "keepstep init",
-                                                    .read_only = mode == SOURCE_READ,
-                                                    .lasting = mode == SOURCE_INSTALL};
+    const struct mariadb_session_options options = {
+        .url = config->database_path,
+        .application = mode == SOURCE_WATCH ? "keepstep watch" : "keepstep init",
+        .read_only = mode == SOURCE_READ || mode == SOURCE_WATCH,
+        .lasting = mode == SOURCE_INSTALL};
     if (source == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     source->base.ops = &source_mariadb_ops;
+    source->watching = mode == SOURCE_WATCH;
     *ret_source = &source->base;
     enum status status = mariadb_session_open(&options, &source->session, err);
     if (status == STATUS_OK)
         status = mariadb_session_execute(source->session,
-                                         "SET SESSION autocommit = 1, lock_wait_timeout = 1", err);
+                                         "SET SESSION autocommit = 1, lock_wait_timeout = 1, "
+                                         "group_concat_max_len = 16777216",
+                                         err);
     return status;
 }
 
@@ -75,60 +82,106 @@ static enum status source_mariadb_once(struct source *source, const char *sql, s
     return mariadb_session_execute(source_mariadb_of(source)->session, sql, err);
 }
 
-/* Runs a query of one text and stops at its first row. @return the caller ends the statement. */
-static enum status source_mariadb_find(struct source *source, const char *sql, const char *name,
+/* Runs a query and stops at its first row. @return the caller ends the statement. */
+static enum status source_mariadb_find(struct source *source, const char *sql,
+                                       const struct mariadb_parameter *values, size_t count,
                                        struct mariadb_statement **ret_statement, bool *ret_row,
                                        struct error *err)
 {
-    struct mariadb_parameter value = mariadb_string(name);
     enum status status = mariadb_statement_new(source_mariadb_of(source)->session, "outbox", sql,
                                                ret_statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_query(*ret_statement, &value, name == NULL ? 0 : 1, ret_row,
-                                         err);
+        status = mariadb_statement_query(*ret_statement, values, count, ret_row, err);
     return status;
 }
 
-/* A table is known by its comment, a trigger by its text. */
-static enum status source_mariadb_compare(const struct source_object *object,
-                                          struct mariadb_statement *found, bool *ret_same,
+/* Whoever may not look has not seen that something is missing. */
+static enum status source_mariadb_watched(const struct source_mariadb *source, enum status status,
                                           struct error *err)
 {
-    struct arena arena;
-    struct slice body;
-    arena_init(&arena, TRIGGER_SIZE_MAX);
-    enum status status = STATUS_OK;
-    char table[SOURCE_NAME_SIZE];
-    mariadb_statement_copy(found, 0, table, sizeof table);
-    if (strcmp(object->kind, "table") == 0) {
-        char comment[COMMENT_MAX + 1];
-        (void)snprintf(comment, sizeof comment, "COMMENT = '%.48s'", table);
-        *ret_same = strstr(object->sql, comment) != NULL;
-    } else if (mariadb_statement_text(found, 1, &arena, &body)) {
-        const char *wanted = strstr(object->sql, ROW_BODY);
-        *ret_same = wanted != NULL && slice_is(body, wanted + sizeof ROW_BODY - 1) &&
-                    strcmp(table, object->table) == 0 && mariadb_statement_integer(found, 4) != 0;
-    } else {
-        status = error_set(err, STATUS_RETRY, "no memory");
-    }
-    arena_done(&arena);
+    if (status == STATUS_OK || !source->watching || err == NULL ||
+        (err->native_code != NO_ROUTINE && err->native_code != NO_RIGHT))
+        return status;
+    error_prefix(err, "the triggers cannot be looked at: run `keepstep init`, and let an "
+                      "administrator run what its --print-sql prints");
     return status;
+}
+
+/* A table or a function is known by its comment. */
+static enum status source_mariadb_look_comment(struct source *source,
+                                               const struct source_object *object, const char *sql,
+                                               enum source_found *ret_found, struct error *err)
+{
+    struct mariadb_statement *statement = NULL;
+    const struct mariadb_parameter name = mariadb_string(object->name);
+    bool row = false;
+    enum status status = source_mariadb_find(source, sql, &name, 1, &statement, &row, err);
+    *ret_found = SOURCE_ABSENT;
+    if (status == STATUS_OK && row) {
+        char found[COMMENT_MAX + 1];
+        char comment[COMMENT_MAX + 3];
+        mariadb_statement_copy(statement, 0, found, sizeof found);
+        (void)snprintf(comment, sizeof comment, "'%s'", found);
+        *ret_found = strstr(object->sql, comment) != NULL ? SOURCE_SAME : SOURCE_OTHER;
+    }
+    mariadb_statement_free(statement);
+    return status;
+}
+
+/* A trigger is known by its text. Its name is taken in the whole database, so that one of another
+ * table stands in the way. */
+static enum status source_mariadb_look_trigger(struct source *base,
+                                               const struct source_object *object,
+                                               enum source_found *ret_found, struct error *err)
+{
+    const struct source_mariadb *source = source_mariadb_of(base);
+    struct mariadb_statement *statement = NULL;
+    const char *body = strstr(object->sql, ROW_BODY);
+    struct mariadb_parameter values[3] = {
+        mariadb_string(body == NULL ? "" : body + sizeof ROW_BODY - 1)};
+    size_t count = 1;
+    bool row = false;
+    if (source->watching)
+        values[count++] = mariadb_string(object->table);
+    values[count++] = mariadb_string(object->name);
+    enum status status = source_mariadb_find(
+        base, source->watching ? SQL_WATCH_TRIGGER : SQL_LOOK_TRIGGER, values, count, &statement,
+        &row, err);
+    *ret_found = SOURCE_ABSENT;
+    if (status == STATUS_OK && row) {
+        char table[SOURCE_NAME_SIZE];
+        mariadb_statement_copy(statement, 0, table, sizeof table);
+        bool same = mariadb_statement_integer(statement, 1) != 0 &&
+                    mariadb_statement_integer(statement, 2) != 0;
+        *ret_found = strcmp(table, object->table) != 0 ? SOURCE_LOST
+                     : same                            ? SOURCE_SAME
+                                                       : SOURCE_OTHER;
+    }
+    mariadb_statement_free(statement);
+    return source_mariadb_watched(source, status, err);
 }
 
 static enum status source_mariadb_look(struct source *source, const struct source_object *object,
                                        enum source_found *ret_found, struct error *err)
 {
-    struct mariadb_statement *statement = NULL;
-    bool is_table = strcmp(object->kind, "table") == 0;
-    bool row = false;
-    bool same = false;
-    enum status status = source_mariadb_find(source, is_table ? SQL_LOOK_TABLE : SQL_LOOK_TRIGGER,
-                                             object->name, &statement, &row, err);
-    if (status == STATUS_OK && row)
-        status = source_mariadb_compare(object, statement, &same, err);
-    *ret_found = !row ? SOURCE_ABSENT : same ? SOURCE_SAME : SOURCE_OTHER;
-    mariadb_statement_free(statement);
-    return status;
+    if (strcmp(object->kind, "trigger") == 0)
+        return source_mariadb_look_trigger(source, object, ret_found, err);
+    bool table = strcmp(object->kind, "table") == 0;
+    return source_mariadb_look_comment(source, object, table ? SQL_LOOK_TABLE : SQL_LOOK_FUNCTION,
+                                       ret_found, err);
+}
+
+/* OR REPLACE replaces a trigger of the same table only; a tool that swaps tables leaves it on the
+ * old one, under another name. */
+static enum status source_mariadb_take_name(struct source *source,
+                                            const struct source_object *object, struct error *err)
+{
+    struct buffer sql;
+    buffer_init(&sql, COMMENT_MAX * 4);
+    buffer_append_format(&sql, "DROP TRIGGER `%s`", object->name);
+    enum status status = source_mariadb_once(source, buffer_text(&sql), err);
+    buffer_done(&sql);
+    return status == STATUS_OK ? source_mariadb_once(source, object->sql, err) : status;
 }
 
 /* Each statement of this kind commits, so that a transaction begins anew behind it; that of a
@@ -136,8 +189,11 @@ static enum status source_mariadb_look(struct source *source, const struct sourc
 static enum status source_mariadb_create(struct source *source, const struct source_object *object,
                                          bool replace, struct error *err)
 {
-    (void)replace;
     enum status status = source_mariadb_once(source, object->sql, err);
+    if (status != STATUS_OK && replace && err != NULL && err->native_code == TRIGGER_EXISTS) {
+        error_clear(err);
+        status = source_mariadb_take_name(source, object, err);
+    }
     if (status == STATUS_FATAL && err != NULL && err->native_code == NEEDS_SUPER) {
         err->exit_code = EX_CONFIG;
         error_prefix(err, "with a binary log the server lets only SUPER create triggers, unless "
@@ -146,11 +202,21 @@ static enum status source_mariadb_create(struct source *source, const struct sou
     return status == STATUS_OK ? source_mariadb_begin(source, err) : status;
 }
 
+static enum status source_mariadb_read(struct source *base, const struct config_entry *entry,
+                                       const struct entity_schema *schema,
+                                       struct capture_table *ret_table, struct error *err)
+{
+    const struct source_mariadb *source = source_mariadb_of(base);
+    const struct capture_catalogue catalogue = {source->session, source->watching};
+    enum status status = capture_mariadb_check(&catalogue, entry, schema, ret_table, err);
+    return source_mariadb_watched(source, status, err);
+}
+
 static enum status source_mariadb_check(struct source *source, const struct config_entry *entry,
                                         const struct entity_schema *schema, struct error *err)
 {
     struct capture_table table;
-    return capture_mariadb_check(source_mariadb_of(source)->session, entry, schema, &table, err);
+    return source_mariadb_read(source, entry, schema, &table, err);
 }
 
 static enum status source_mariadb_capture(struct source *source, const struct config_entry *entry,
@@ -159,8 +225,7 @@ static enum status source_mariadb_capture(struct source *source, const struct co
                                           struct error *err)
 {
     struct capture_table table;
-    enum status status = capture_mariadb_check(source_mariadb_of(source)->session, entry, schema,
-                                               &table, err);
+    enum status status = source_mariadb_read(source, entry, schema, &table, err);
     if (status == STATUS_OK)
         status = capture_mariadb_triggers(&table, arena, ret_objects, ret_count, err);
     return status;
@@ -220,7 +285,7 @@ static enum status source_mariadb_lease(struct source *source, bool *ret_initial
     bool row = false;
     *ret_lease = (struct source_lease){0};
     *ret_initialised = false;
-    enum status status = source_mariadb_find(source, SQL_READ_HOLDER, NULL, &statement, &row,
+    enum status status = source_mariadb_find(source, SQL_READ_HOLDER, NULL, 0, &statement, &row,
                                              &absent);
     if (status == STATUS_OK && row) {
         mariadb_statement_copy(statement, 0, ret_lease->holder, sizeof ret_lease->holder);

@@ -8,6 +8,7 @@
 struct source_mariadb {
     struct source base;
     MYSQL *session;
+    bool watching;                         /* sees what the relay's role may see */
     struct mariadb_statement *note_in_log; /* prepared at its first use */
     struct capture_table table;            /* whose present rows are being read */
 };

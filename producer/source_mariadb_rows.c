@@ -16,17 +16,19 @@ enum status source_mariadb_progress(struct source *source, const char *entity_ty
                                     struct source_progress *ret_progress, struct error *err)
 {
     struct mariadb_statement *statement = NULL;
-    struct mariadb_parameter value = mariadb_string(entity_type);
+    const struct mariadb_parameter values[] = {mariadb_string(entity_type),
+                                               mariadb_string(entity_type)};
     bool row = false;
     *ret_progress = (struct source_progress){0};
     enum status status = mariadb_statement_new(source_mariadb_of(source)->session, "outbox",
                                                SQL_READ_PROGRESS, &statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_query(statement, &value, 1, &row, err);
+        status = mariadb_statement_query(statement, values, 2, &row, err);
     if (status == STATUS_OK && row)
-        *ret_progress = (struct source_progress){.rows = mariadb_statement_integer(statement, 0),
-                                                 .done = mariadb_statement_integer(statement, 1) !=
-                                                         0};
+        *ret_progress = (struct source_progress){
+            .rows = mariadb_statement_integer(statement, 0),
+            .done = mariadb_statement_integer(statement, 1) != 0,
+            .published = mariadb_statement_integer(statement, 2) != 0};
     mariadb_statement_free(statement);
     return status;
 }
@@ -245,7 +247,8 @@ enum status source_mariadb_chunk(struct source *source, const struct config_entr
     struct source_mariadb *self = source_mariadb_of(source);
     enum status status = STATUS_OK;
     if (self->table.entry != entry)
-        status = capture_mariadb_check(self->session, entry, schema, &self->table, err);
+        status = capture_mariadb_check(&(struct capture_catalogue){.session = self->session}, entry,
+                                       schema, &self->table, err);
     if (status != STATUS_OK)
         self->table.entry = NULL;
     for (size_t rows = limit; status == STATUS_OK; rows = rows > DIVISOR ? rows / DIVISOR : 1) {

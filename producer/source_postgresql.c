@@ -28,9 +28,11 @@ static enum status source_postgresql_open(const struct config *config, enum sour
 {
     const struct postgresql_session_options options = {
         .url = config->database_path,
-        .application = mode == SOURCE_WRITE ? "keepstep publish" : "keepstep init",
+        .application = mode == SOURCE_WRITE   ? "keepstep publish"
+                       : mode == SOURCE_WATCH ? "keepstep watch"
+                                              : "keepstep init",
         .wait_for_disk = true,
-        .read_only = mode == SOURCE_READ,
+        .read_only = mode == SOURCE_READ || mode == SOURCE_WATCH,
         .lasting = mode == SOURCE_INSTALL};
     PGresult *result = NULL;
     struct source_postgresql *source = calloc(1, sizeof *source);
@@ -38,12 +40,13 @@ static enum status source_postgresql_open(const struct config *config, enum sour
         return error_set(err, STATUS_RETRY, "no memory");
     source->base.ops = &source_postgresql_ops;
     source->config = config;
+    source->watching = mode == SOURCE_WATCH;
     buffer_init(&source->in_log, POSTGRESQL_ARRAY_SIZE_MAX);
     *ret_source = &source->base;
     enum status status = postgresql_session_open(&options, &source->connection, err);
     if (status == STATUS_OK)
-        status = postgresql_session_query(source->connection, "SELECT current_schema()", NULL, 0,
-                                          &result, err);
+        status = postgresql_session_query(source->connection, SQL_OUTBOX_SCHEMA, NULL, 0, &result,
+                                          err);
     if (status == STATUS_OK && PQgetisnull(result, 0, 0) != 0)
         status = error_set(err, STATUS_FATAL,
                            "the role's search_path names no schema that is there: set one");
@@ -128,7 +131,8 @@ static enum status source_postgresql_look(struct source *source, const struct so
         bool same = function || trigger
                         ? slice_equal(found, source_postgresql_comment(object->sql))
                         : found.length >= 8 && memcmp(found.data, "Keepstep", 8) == 0;
-        *ret_found = same ? SOURCE_SAME : SOURCE_OTHER;
+        bool off = (trigger || (function && same)) && PQgetvalue(result, 0, 1)[0] == 't';
+        *ret_found = off ? SOURCE_LOST : same ? SOURCE_SAME : SOURCE_OTHER;
     }
     PQclear(result);
     return status;
@@ -152,11 +156,14 @@ static enum status source_postgresql_create(struct source *source,
 static enum status source_postgresql_check(struct source *source, const struct config_entry *entry,
                                            const struct entity_schema *schema, struct error *err)
 {
-    const struct config *config = source_postgresql_of(source)->config;
-    bool applied = config_find(config->apply, config->apply_count, entry->entity_type,
-                               strlen(entry->entity_type)) != NULL;
-    return capture_postgresql_check(source_postgresql_of(source)->connection, entry, schema,
-                                    applied, err);
+    const struct source_postgresql *self = source_postgresql_of(source);
+    const struct config *config = self->config;
+    const struct capture_catalogue catalogue = {
+        .connection = self->connection,
+        .applied = config_find(config->apply, config->apply_count, entry->entity_type,
+                               strlen(entry->entity_type)) != NULL,
+        .watching = self->watching};
+    return capture_postgresql_check(&catalogue, entry, schema, err);
 }
 
 static enum status source_postgresql_capture(struct source *base, const struct config_entry *entry,

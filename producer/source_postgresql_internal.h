@@ -12,6 +12,7 @@ struct source_postgresql {
     const struct config *config;
     PGconn *connection;
     char *schema;         /* where the outbox is, or will be */
+    bool watching;        /* sees what the relay's role may see */
     struct buffer in_log; /* an array of ids that are noted, but not sent yet */
     size_t in_log_count;
 };

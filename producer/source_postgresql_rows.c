@@ -17,9 +17,10 @@ enum status source_postgresql_progress(struct source *source, const char *entity
         return status;
     *ret_progress = (struct source_progress){0};
     if (PQntuples(result) > 0)
-        *ret_progress = (struct source_progress){.rows = postgresql_session_integer(result, 0, 0),
-                                                 .done = postgresql_session_integer(result, 0, 1) !=
-                                                         0};
+        *ret_progress = (struct source_progress){
+            .rows = postgresql_session_integer(result, 0, 0),
+            .done = postgresql_session_integer(result, 0, 1) != 0,
+            .published = postgresql_session_integer(result, 0, 2) != 0};
     PQclear(result);
     return status;
 }

@@ -23,13 +23,14 @@ static enum status source_sqlite_open(const struct config *config, enum source_m
                                       struct source **ret_source, struct error *err)
 {
     struct source_sqlite *source = calloc(1, sizeof *source);
-    int flags = mode == SOURCE_READ      ? SQLITE_OPEN_READONLY
+    int flags = mode == SOURCE_READ || mode == SOURCE_WATCH ? SQLITE_OPEN_READONLY
                 : mode == SOURCE_INSTALL ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
                                          : SQLITE_OPEN_READWRITE;
     if (source == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     source->base.ops = &source_sqlite_ops;
     source->config = config;
+    source->watching = mode == SOURCE_WATCH;
     *ret_source = &source->base;
     enum status status = sqlite_session_open(config->database_path, flags, &source->db, err);
     if (status == STATUS_OK && mode == SOURCE_INSTALL)
@@ -96,7 +97,10 @@ static enum status source_sqlite_look(struct source *source, const struct source
     if (code == SQLITE_ROW) {
         struct slice sql = source_sqlite_trimmed(object->sql);
         bool same = source_sqlite_is_same(sqlite_session_text(statement, 0), sql);
-        *ret_found = same ? SOURCE_SAME : SOURCE_OTHER;
+        bool here = object->table == NULL ||
+                    sqlite3_stricmp(object->table,
+                                    (const char *)sqlite3_column_text(statement, 1)) == 0;
+        *ret_found = !here ? SOURCE_LOST : same ? SOURCE_SAME : SOURCE_OTHER;
     } else if (code != SQLITE_DONE) {
         status = sqlite_session_error(db, "catalogue", err);
     }
@@ -124,7 +128,11 @@ static enum status source_sqlite_check(struct source *source, const struct confi
     const struct config *config = source_sqlite_of(source)->config;
     bool applied = config_find(config->apply, config->apply_count, entry->entity_type,
                                strlen(entry->entity_type)) != NULL;
-    return capture_sqlite_check(source_sqlite_of(source)->db, entry, schema, applied, err);
+    sqlite3 *db = source_sqlite_of(source)->db;
+    enum status status = capture_sqlite_check(db, entry, schema, applied, err);
+    if (status == STATUS_OK && !source_sqlite_of(source)->watching)
+        status = capture_sqlite_check_keys(db, entry, schema, err);
+    return status;
 }
 
 static enum status source_sqlite_capture(struct source *source, const struct config_entry *entry,

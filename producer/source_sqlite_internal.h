@@ -8,6 +8,7 @@
 struct source_sqlite {
     struct source base;
     const struct config *config; /* the caller's */
+    bool watching;               /* reads no rows */
     sqlite3 *db;
     sqlite3_stmt *note_in_log; /* prepared at its first use */
 };

@@ -17,7 +17,9 @@ enum status source_sqlite_progress(struct source *source, const char *entity_typ
     *ret_progress = (struct source_progress){0};
     if (sqlite3_step(statement) == SQLITE_ROW)
         *ret_progress = (struct source_progress){.rows = sqlite3_column_int64(statement, 0),
-                                                 .done = sqlite3_column_int(statement, 1) != 0};
+                                                 .done = sqlite3_column_int(statement, 1) != 0,
+                                                 .published = sqlite3_column_int(statement, 2) !=
+                                                              0};
     (void)sqlite3_finalize(statement);
     return status;
 }

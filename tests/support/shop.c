@@ -55,6 +55,7 @@ void shop_make(struct shop *shop, const char *schema, const char *tables)
                                         .topic = (char *)"order",
                                         .partitions = 3};
     shop->config = (struct config){
+        .path = (char *)"shop.yaml",
         .service = (char *)"shop",
         .database = (char *)(uintptr_t)url,
         .database_path = (char *)(uintptr_t)path,

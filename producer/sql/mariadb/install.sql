@@ -99,6 +99,32 @@ CREATE TABLE IF NOT EXISTS keepstep_existing_key (
   PRIMARY KEY (entity_type, ordinal)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep existing key 1'
 
+-- What the relay may know of a published table, which the catalogue shows only to those who may
+-- change the table: its rows and its triggers' texts stay hidden.
+-- name: create_catalogue
+CREATE OR REPLACE FUNCTION keepstep_catalogue(wanted VARCHAR(64) CHARACTER SET utf8mb4)
+RETURNS LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+READS SQL DATA SQL SECURITY DEFINER COMMENT 'keepstep catalogue 1'
+RETURN CONCAT(
+  '{"table":', COALESCE((SELECT JSON_ARRAYAGG(JSON_ARRAY(table_type, COALESCE(engine, '')))
+    FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = wanted), '[]'),
+  ',"columns":', COALESCE((SELECT JSON_ARRAYAGG(JSON_ARRAY(c.column_name, c.data_type,
+      COALESCE(k.seq_in_index, 0), k.sub_part IS NOT NULL))
+    FROM information_schema.columns AS c
+    LEFT JOIN information_schema.statistics AS k ON k.table_schema = DATABASE()
+      AND k.table_name = wanted AND k.column_name = c.column_name AND k.index_name = 'PRIMARY'
+    WHERE c.table_schema = DATABASE() AND c.table_name = wanted), '[]'),
+  ',"cascades":', COALESCE((SELECT JSON_ARRAYAGG(JSON_ARRAY(constraint_name,
+      referenced_table_name))
+    FROM information_schema.referential_constraints
+    WHERE constraint_schema = DATABASE() AND table_name = wanted
+    AND (delete_rule NOT IN ('RESTRICT', 'NO ACTION')
+      OR update_rule NOT IN ('RESTRICT', 'NO ACTION'))), '[]'),
+  ',"triggers":', COALESCE((SELECT JSON_ARRAYAGG(JSON_ARRAY(trigger_name, event_object_table,
+      MD5(action_statement), sql_mode LIKE '%STRICT_%' AND sql_mode NOT LIKE '%PAD_CHAR%'))
+    FROM information_schema.triggers
+    WHERE event_object_schema = DATABASE() AND event_object_table = wanted), '[]'), '}')
+
 -- What the log has, while --new-incarnation reads it.
 -- name: create_in_log
 CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_in_log (
@@ -119,8 +145,13 @@ INSERT INTO keepstep_log_end VALUES (?, ?, ?)
 SELECT table_comment FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_name = ?
 
+-- name: look_function
+SELECT routine_comment FROM information_schema.routines
+WHERE routine_schema = DATABASE() AND routine_name = ? AND routine_type = 'FUNCTION'
+
+-- On which table, whether with this text, and whether under a sql_mode that cuts nothing.
 -- name: look_trigger
-SELECT event_object_table, action_statement, event_manipulation, action_timing,
+SELECT event_object_table, MD5(action_statement) = MD5(?),
   sql_mode LIKE '%STRICT_%' AND sql_mode NOT LIKE '%PAD_CHAR%'
 FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND trigger_name = ?
 
@@ -141,6 +172,26 @@ SELECT constraint_name, referenced_table_name FROM information_schema.referentia
 WHERE constraint_schema = DATABASE() AND table_name = ?
   AND (delete_rule NOT IN ('RESTRICT', 'NO ACTION') OR update_rule NOT IN ('RESTRICT', 'NO ACTION'))
 LIMIT 1
+
+-- The same by the relay's role. A function that does not exist is no empty answer, but an error.
+-- name: watch_table
+SELECT t.type, t.engine FROM JSON_TABLE(keepstep_catalogue(?), '$.table[*]' COLUMNS (
+  type VARCHAR(64) PATH '$[0]', engine VARCHAR(64) PATH '$[1]')) AS t
+
+-- name: watch_columns
+SELECT c.name, c.type, c.place, c.part FROM JSON_TABLE(keepstep_catalogue(?), '$.columns[*]'
+  COLUMNS (name VARCHAR(64) PATH '$[0]', type VARCHAR(64) PATH '$[1]', place INT PATH '$[2]',
+  part INT PATH '$[3]')) AS c
+
+-- name: watch_cascade
+SELECT c.name, c.follows FROM JSON_TABLE(keepstep_catalogue(?), '$.cascades[*]' COLUMNS (
+  name VARCHAR(64) PATH '$[0]', follows VARCHAR(64) PATH '$[1]')) AS c LIMIT 1
+
+-- name: watch_trigger
+SELECT t.hangs_on, t.digest = MD5(?), t.strict
+FROM JSON_TABLE(keepstep_catalogue(?), '$.triggers[*]' COLUMNS (name VARCHAR(64) PATH '$[0]',
+  hangs_on VARCHAR(64) PATH '$[1]', digest CHAR(32) PATH '$[2]', strict INT PATH '$[3]')) AS t
+WHERE t.name = ?
 
 -- A statement log runs the triggers again at the replica and gives positions in another order.
 -- name: check_binary_log
@@ -189,7 +240,9 @@ DELETE FROM keepstep_existing
 DELETE FROM keepstep_existing_key
 
 -- name: read_progress
-SELECT `rows`, done FROM keepstep_existing WHERE entity_type = ?
+SELECT COALESCE(MAX(`rows`), 0), COALESCE(MAX(done), 0),
+  EXISTS (SELECT 1 FROM keepstep_relay_type WHERE entity_type = ?)
+FROM keepstep_existing WHERE entity_type = ?
 
 -- The row is locked first, so that two inits take turns.
 -- name: hold_progress
@@ -223,6 +276,7 @@ GRANT SELECT, UPDATE (holder, epoch, lease_until_us) ON keepstep_relay TO keepst
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_partition TO keepstep_relay;
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_type TO keepstep_relay;
 GRANT SELECT ON keepstep_relay_wait TO keepstep_relay;
+GRANT EXECUTE ON FUNCTION keepstep_catalogue TO keepstep_relay;
 GRANT SELECT ON keepstep_position TO keepstep_relay;
 GRANT SELECT ON keepstep_sequence TO keepstep_relay;
 GRANT SELECT (position, aggregatetype, aggregateid, kafka_partition, sequence, set_aside, id)
@@ -233,3 +287,4 @@ GRANT SELECT (position, aggregatetype, created_at, kafka_partition, sequence, se
 GRANT SELECT ON keepstep_relay TO keepstep_lag;
 GRANT SELECT ON keepstep_relay_partition TO keepstep_lag;
 GRANT SELECT ON keepstep_relay_type TO keepstep_lag;
+GRANT EXECUTE ON FUNCTION keepstep_catalogue TO keepstep_lag;

@@ -179,12 +179,17 @@ BEGIN;
 SET LOCAL lock_timeout = '200ms';
 SELECT pg_advisory_xact_lock(1264941908)
 
+-- Where the outbox is, or will be.
+-- name: outbox_schema
+SELECT coalesce((SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n
+  ON n.oid = c.relnamespace WHERE c.oid = to_regclass('outbox')), current_schema())
+
 -- name: look_relation
 SELECT obj_description(c.oid, 'pg_class') FROM pg_class AS c WHERE c.oid = to_regclass($1)
 
+-- Its comment, and whether it is switched off.
 -- name: look_trigger
-SELECT coalesce(obj_description(t.oid, 'pg_trigger'), '') || CASE t.tgenabled
-  WHEN 'A' THEN '' ELSE ' (altered)' END
+SELECT coalesce(obj_description(t.oid, 'pg_trigger'), ''), t.tgenabled <> 'A'
 FROM pg_trigger AS t WHERE t.tgname = $1 AND t.tgrelid = to_regclass($2)
 
 -- name: write_events
@@ -193,7 +198,9 @@ SELECT t, k, n, p, r, q FROM unnest($1::text[], $2::text[], $3::text[], $4::text
   $6::text[]) WITH ORDINALITY AS e (t, k, n, p, r, q, ordinal) ORDER BY ordinal
 
 -- name: read_progress
-SELECT rows, done::integer FROM keepstep_existing WHERE entity_type = $1
+SELECT coalesce(max(rows), 0), coalesce(max(done::integer), 0),
+  (SELECT count(*) FROM keepstep_relay_type WHERE entity_type = $1)
+FROM keepstep_existing WHERE entity_type = $1
 
 -- name: begin_chunk
 BEGIN;
@@ -220,6 +227,10 @@ SELECT c.relkind, c.relpersistence,
       AND (p.oid = c.oid OR p.oid IN (SELECT relid FROM pg_partition_tree(c.oid)))
       AND (p.relforcerowsecurity OR NOT pg_has_role(c.relowner, p.relowner, 'USAGE')))
 FROM pg_class AS c WHERE c.oid = to_regclass($1)
+
+-- name: check_sight
+SELECT to_regclass($1) IS NULL AND EXISTS (SELECT 1 FROM pg_class WHERE relkind IN ('r', 'p')
+  AND relname = (parse_ident($1))[array_upper(parse_ident($1), 1)])
 
 -- name: check_key
 SELECT i.indimmediate::integer, i.indnkeyatts FROM pg_index AS i

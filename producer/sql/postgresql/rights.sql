@@ -45,10 +45,10 @@ BEGIN
   END LOOP;
 END
 
--- The comment, and whether the function is as `init` makes it and leaves it behind.
+-- The comment, and whether the function is not as `init` makes it and leaves it behind.
 -- name: look_function
-SELECT coalesce(obj_description(p.oid, 'pg_proc'), '') || CASE
-  WHEN strpos($2, p.prosrc) > 0 AND p.proowner = c.relowner
+SELECT coalesce(obj_description(p.oid, 'pg_proc'), ''), coalesce(NOT (
+  strpos($2, p.prosrc) > 0 AND p.proowner = c.relowner
     AND p.proconfig @> ARRAY['search_path=pg_catalog, pg_temp']
     AND p.prosecdef = (strpos($2, 'SECURITY DEFINER') > 0)
     AND NOT EXISTS (
@@ -60,10 +60,10 @@ SELECT coalesce(obj_description(p.oid, 'pg_proc'), '') || CASE
         WHERE NOT has_table_privilege(p.proowner, relid, 'SELECT'))
       AND NOT EXISTS (SELECT 1 FROM pg_trigger AS t JOIN pg_class AS o ON o.oid = t.tgrelid
         WHERE t.tgfoid = p.oid AND t.tgparentid = 0 AND pg_has_role(o.relowner, 'USAGE')
-        AND coalesce(pg_partition_root(o.oid), o.oid) <> c.oid))
-  THEN '' ELSE ' (altered)' END
+        AND coalesce(pg_partition_root(o.oid), o.oid) <> c.oid))), true)
 FROM pg_proc AS p LEFT JOIN pg_class AS c ON c.oid = to_regclass($3)
-WHERE p.pronamespace = current_schema()::regnamespace AND p.proname = $1
+WHERE p.proname = $1 AND p.pronamespace = coalesce((SELECT o.relnamespace FROM pg_class AS o
+  WHERE o.oid = to_regclass('outbox')), current_schema()::regnamespace)
 
 -- The table's owner, whether a function may be given to it, the outbox's owner, and whether that
 -- one, whose triggers would run with the rights of the table's owner, has them anyhow.

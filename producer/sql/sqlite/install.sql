@@ -144,10 +144,12 @@ DELETE FROM keepstep_existing
 DELETE FROM keepstep_existing_key
 
 -- name: find_object
-SELECT sql FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE
+SELECT sql, tbl_name FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE
 
 -- name: read_progress
-SELECT rows, done FROM keepstep_existing WHERE entity_type = ?1
+SELECT coalesce(max(rows), 0), coalesce(max(done), 0),
+  EXISTS (SELECT 1 FROM keepstep_relay_type WHERE entity_type = ?1)
+FROM keepstep_existing WHERE entity_type = ?1
 
 -- name: write_progress
 INSERT INTO keepstep_existing VALUES (?1, ?2, ?3)

@@ -1,0 +1,32 @@
+/* Tells whether the triggers that capture a service's tables are those that `init` would make. */
+#ifndef PRODUCER_CAPTURE_WATCH_H
+#define PRODUCER_CAPTURE_WATCH_H
+
+#include "schemas/config.h"
+#include "schemas/entity_schema.h"
+
+enum capture_state {
+    CAPTURE_UNKNOWN, /* could not be looked at; that says nothing of the triggers */
+    CAPTURE_WHOLE,   /* as `init` would make it */
+    CAPTURE_BROKEN,  /* changes are not captured, or not as they should be */
+};
+
+/** What was found of one entry of `publish:`. */
+struct capture_finding {
+    enum capture_state state;
+    char text[ERROR_TEXT_SIZE]; /* what is wrong; "" where it is whole */
+};
+
+/** Look at the catalogue, over a session of its own, and change nothing. An entry without a table
+ * is whole.
+ * @param schemas       parallel to config->publish.
+ * @param ret_findings  config->publish_count of them; all unknown where the database is not
+ * reached.
+ * @return how many are broken. */
+size_t capture_look(const struct config *config, const struct entity_schema *const *schemas,
+                    struct capture_finding *ret_findings);
+
+/** @return "unknown", "whole", "broken". */
+const char *capture_state_name(enum capture_state state);
+
+#endif
