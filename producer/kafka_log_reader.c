@@ -57,6 +57,14 @@ static enum status log_reader_range(struct log_reader *reader, size_t index,
     int64_t low = 0;
     enum status status = kafka_partition_bounds(reader->handle, range->topic, range->partition,
                                                 QUERY_TIMEOUT_MS, &low, &range->end, err);
+    if (status == STATUS_STOP && range->must_exist) {
+        error_clear(err);
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s [%d] is gone, but it is not known whether all that this outbox "
+                         "numbered for it was sent: make the topic again as it was, or "
+                         "`keepstep init --new-incarnation` starts a new history",
+                         range->topic, (int)range->partition);
+    }
     if (status != STATUS_OK)
         return err->status = STATUS_RETRY;
     if (range->from >= range->end && range->from >= 0)

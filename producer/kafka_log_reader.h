@@ -12,6 +12,7 @@ struct log_range {
     int32_t partition;
     int64_t from; /* -1: the log's beginning */
     int64_t end;  /* set by the reader: the log's end as it began to read */
+    bool must_exist; /* a topic that is not there (any more) is FATAL, not waited for */
 };
 
 /** Called for each record with its range; borrowed until it returns. */

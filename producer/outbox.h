@@ -52,7 +52,7 @@ struct outbox_row {
     struct slice created_at;
     struct slice traceparent;
     struct slice partition_key;
-    const char *topic; /* set by the relay before the claim */
+    const char *topic; /* set by the relay before the claim; what find and load_claimed read */
     int32_t partition;
     uint64_t sequence;
     struct slice previous_id; /* id at sequence - 1 */
@@ -115,11 +115,20 @@ struct outbox_ops {
                          const struct outbox_row *rows, size_t row_count,
                          const struct relay_partition *partitions, size_t partition_count,
                          struct error *err);
-    /** Claimed rows of one topic's partition above `above`, by sequence. */
+    /** Rows that were numbered for a topic's partition, above its acknowledged sequence and in
+     * their order, also where their type has another topic by now. @return OK; RETRY; FATAL (one
+     * is gone). */
     enum status (*load_claimed)(struct outbox *outbox, const struct relay_partition *partition,
-                                const char *const *entity_types, size_t entity_type_count,
-                                uint64_t above, struct arena *arena, struct outbox_row **ret_rows,
+                                struct arena *arena, struct outbox_row **ret_rows,
                                 size_t *ret_count, struct error *err);
+    /** Take a step in giving an entity type another topic, in one transaction that begins with the
+     * lease row: a bounded part of its numbered rows is noted as belonging to the topic that they
+     * were numbered for; once all are, the type is `topic`'s. Nothing where it is already, or never
+     * had one. No claim of the type may come between.
+     * @param position  looked at so far; 0 at first, moved by each step. */
+    enum status (*move_type)(struct outbox *outbox, const struct lease *lease,
+                             const char *entity_type, const char *topic, int64_t *position,
+                             bool *ret_done, struct error *err);
     /** Durable, begins with the lease row: store acknowledged sequence, offset and id. */
     enum status (*acknowledge)(struct outbox *outbox, const struct lease *lease,
                                const struct relay_partition *partitions, size_t count,
@@ -172,6 +181,14 @@ extern const struct outbox_ops outbox_sqlite_ops;
 extern const struct outbox_ops outbox_postgresql_ops;
 extern const struct outbox_ops outbox_mariadb_ops;
 const struct outbox_ops *outbox_find(const char *url);
+
+/** Rows that move_type() looks at in one transaction. */
+#define OUTBOX_MOVE_ROWS 10000
+
+/** Chain rows of load_claimed(): each one's predecessor is the one before it.
+ * @return OK; FATAL where a sequence is not there. */
+enum status outbox_chain(const struct relay_partition *partition, struct outbox_row *rows,
+                         size_t count, struct error *err) MUST_CHECK;
 
 /** The error of an outbox that was made but has no identity: its statements were run by hand. */
 enum status outbox_refuse_no_relay(struct error *err);

@@ -352,6 +352,7 @@ const struct outbox_ops outbox_mariadb_ops = {
     .load_partitions = outbox_mariadb_load_partitions,
     .load_waiting = outbox_mariadb_load_waiting,
     .claim = outbox_mariadb_claim,
+    .move_type = outbox_mariadb_move_type,
     .load_claimed = outbox_mariadb_load_claimed,
     .acknowledge = outbox_mariadb_acknowledge,
     .set_aside = outbox_mariadb_set_aside,

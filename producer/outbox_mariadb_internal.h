@@ -16,8 +16,12 @@ enum outbox_statement {
     CLAIM_ROWS,
     CLAIM_PARTITION,
     CLAIM_TYPE,
+    READ_TYPE,
+    MOVE_LOOK,
+    MOVE_NOTE,
+    MOVE_ROWS,
+    MOVE_TYPE,
     LOAD_CLAIMED,
-    FIND_CLAIMED_ID,
     ACKNOWLEDGE,
     SET_ASIDE,
     WRITE_KEY,
@@ -25,6 +29,7 @@ enum outbox_statement {
     PURGE_LOOK,
     PURGE_LOOK_APPLIED,
     PURGE_ROW,
+    PURGE_MOVED,
     HELD_BACK,
     SIGNATURE,
     LIST_WAITING,
@@ -91,11 +96,12 @@ enum status outbox_mariadb_load_waiting(struct outbox *outbox, const struct outb
                                         struct arena *arena, struct outbox_row **ret_rows,
                                         size_t *ret_count, struct error *err);
 enum status outbox_mariadb_load_claimed(struct outbox *outbox,
-                                        const struct relay_partition *partition,
-                                        const char *const *entity_types, size_t entity_type_count,
-                                        uint64_t above, struct arena *arena,
-                                        struct outbox_row **ret_rows, size_t *ret_count,
-                                        struct error *err);
+                                       const struct relay_partition *partition,
+                                       struct arena *arena, struct outbox_row **ret_rows,
+                                       size_t *ret_count, struct error *err);
+enum status outbox_mariadb_move_type(struct outbox *outbox, const struct lease *lease,
+                                       const char *entity_type, const char *topic,
+                                       int64_t *position, bool *ret_done, struct error *err);
 enum status outbox_mariadb_find(struct outbox *outbox, struct slice id, struct arena *arena,
                                 struct outbox_row *ret_row, struct error *err);
 enum status outbox_mariadb_purge(struct outbox *outbox, const struct lease *lease,

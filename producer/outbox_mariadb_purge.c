@@ -98,6 +98,10 @@ enum status outbox_mariadb_purge(struct outbox *outbox, const struct lease *leas
         status = outbox_mariadb_statement(self, PURGE_ROW, &statement, err);
     if (status == STATUS_OK)
         status = mariadb_statement_run_rows(statement, positions, 1, count, NULL, err);
+    if (status == STATUS_OK)
+        status = outbox_mariadb_statement(self, PURGE_MOVED, &statement, err);
+    if (status == STATUS_OK)
+        status = mariadb_statement_run_rows(statement, positions, 1, count, NULL, err);
     status = outbox_mariadb_end(self, status, err);
     if (status == STATUS_OK)
         *ret_purged = count;

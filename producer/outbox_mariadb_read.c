@@ -1,11 +1,9 @@
 /* The MariaDB outbox's other half: reading rows, waiting for them, and what an operator does. */
 #include "producer/outbox_mariadb_internal.h"
-#include "common/buffer.h"
 #include "common/clock.h"
 
 #include <inttypes.h>
 
-#define TYPES_SIZE_MAX ((size_t)1024 * 1024)
 #define PAUSE_MIN_US   1000
 #define PAUSE_MAX_US   (50 * 1000)
 #define PAUSE_DIVISOR  8
@@ -97,85 +95,21 @@ enum status outbox_mariadb_load_waiting(struct outbox *outbox, const struct outb
         err);
 }
 
-/* The id before the first loaded row, as its predecessor. */
-static enum status outbox_mariadb_previous(struct outbox_mariadb *self,
-                                           const struct relay_partition *partition,
-                                           uint64_t sequence, struct slice types,
-                                           struct arena *arena, struct slice *ret_id,
-                                           struct error *err)
-{
-    if (sequence == partition->acknowledged_sequence) {
-        *ret_id = arena_copy(arena, slice_of(partition->acknowledged_id));
-        return STATUS_OK;
-    }
-    const struct mariadb_parameter values[] = {mariadb_integer(partition->partition),
-                                               mariadb_integer((int64_t)sequence),
-                                               mariadb_text(types)};
-    struct mariadb_statement *statement = NULL;
-    bool row = false;
-    bool complete = true;
-    enum status status = outbox_mariadb_statement(self, FIND_CLAIMED_ID, &statement, err);
-    if (status == STATUS_OK)
-        status = mariadb_statement_query(statement, values, 3, &row, err);
-    if (status == STATUS_OK && row)
-        complete = mariadb_statement_text(statement, 0, arena, ret_id);
-    mariadb_statement_end(statement);
-    if (status == STATUS_OK && !complete)
-        return error_set(err, STATUS_RETRY, "no memory");
-    if (status == STATUS_OK && !row)
-        return error_set(err, STATUS_FATAL, "outbox row of %s [%d] sequence %" PRIu64 " is gone",
-                         partition->topic, (int)partition->partition, sequence);
-    return status;
-}
-
-/* Chains the rows: each one's predecessor is the one before it. */
-static enum status outbox_mariadb_chain(const struct relay_partition *partition, uint64_t above,
-                                        struct slice previous, struct outbox_row *rows,
-                                        size_t count, struct error *err)
-{
-    for (size_t i = 0; i < count; i++) {
-        rows[i].topic = partition->topic;
-        rows[i].previous_id = previous;
-        previous = rows[i].id;
-        if (rows[i].sequence != above + i + 1)
-            return error_set(err, STATUS_FATAL,
-                             "outbox row of %s [%d] sequence %" PRIu64
-                             " is gone: rows were deleted by hand",
-                             partition->topic, (int)partition->partition, above + i + 1);
-    }
-    return STATUS_OK;
-}
-
 enum status outbox_mariadb_load_claimed(struct outbox *outbox,
                                         const struct relay_partition *partition,
-                                        const char *const *entity_types, size_t entity_type_count,
-                                        uint64_t above, struct arena *arena,
-                                        struct outbox_row **ret_rows, size_t *ret_count,
-                                        struct error *err)
+                                        struct arena *arena, struct outbox_row **ret_rows,
+                                        size_t *ret_count, struct error *err)
 {
     struct outbox_mariadb *self = outbox_mariadb_of(outbox);
-    struct buffer types;
-    struct slice previous = {0};
-    buffer_init(&types, TYPES_SIZE_MAX);
-    buffer_append_text(&types, "[");
-    for (size_t i = 0; i < entity_type_count; i++) {
-        buffer_append_text(&types, i == 0 ? "" : ",");
-        buffer_append_json(&types, slice_of(entity_types[i]));
-    }
-    buffer_append_text(&types, "]");
-    const struct mariadb_parameter values[] = {mariadb_integer(partition->partition),
-                                               mariadb_integer((int64_t)above),
-                                               mariadb_text(buffer_slice(&types))};
-    enum status status = types.failed ? error_set(err, STATUS_RETRY, "no memory") : STATUS_OK;
+    struct mariadb_parameter values[6] = {
+        mariadb_integer(partition->partition),
+        mariadb_integer((int64_t)partition->acknowledged_sequence),
+        mariadb_string(partition->topic)};
+    memcpy(values + 3, values, 3 * sizeof *values);
+    enum status status = outbox_mariadb_rows(self, LOAD_CLAIMED, values, 6, true, arena, ret_rows,
+                                             ret_count, err);
     if (status == STATUS_OK)
-        status = outbox_mariadb_rows(self, LOAD_CLAIMED, values, 3, true, arena, ret_rows,
-                                     ret_count, err);
-    if (status == STATUS_OK && *ret_count > 0)
-        status = outbox_mariadb_previous(self, partition, above, buffer_slice(&types), arena,
-                                         &previous, err);
-    if (status == STATUS_OK)
-        status = outbox_mariadb_chain(partition, above, previous, *ret_rows, *ret_count, err);
-    buffer_done(&types);
+        status = outbox_chain(partition, *ret_rows, *ret_count, err);
     return outbox_mariadb_settle(self, status, err);
 }
 
@@ -190,8 +124,12 @@ enum status outbox_mariadb_find(struct outbox *outbox, struct slice id, struct a
     enum status status = outbox_mariadb_statement(self, FIND_ROW, &statement, err);
     if (status == STATUS_OK)
         status = mariadb_statement_query(statement, &value, 1, &row, err);
-    if (status == STATUS_OK && row && !outbox_mariadb_row(statement, arena, ret_row))
+    struct slice topic = {0};
+    if (status == STATUS_OK && row &&
+        !(outbox_mariadb_row(statement, arena, ret_row) &&
+          mariadb_statement_text(statement, 13, arena, &topic)))
         status = error_set(err, STATUS_RETRY, "no memory for an outbox row");
+    ret_row->topic = topic.data;
     mariadb_statement_end(statement);
     return outbox_mariadb_settle(self, status, err);
 }

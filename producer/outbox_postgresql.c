@@ -518,6 +518,7 @@ const struct outbox_ops outbox_postgresql_ops = {
     .load_partitions = outbox_postgresql_load_partitions,
     .load_waiting = outbox_postgresql_load_waiting,
     .claim = outbox_postgresql_claim,
+    .move_type = outbox_postgresql_move_type,
     .load_claimed = outbox_postgresql_load_claimed,
     .acknowledge = outbox_postgresql_acknowledge,
     .set_aside = outbox_postgresql_set_aside,

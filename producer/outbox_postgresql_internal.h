@@ -6,7 +6,7 @@
 #include "producer/outbox.h"
 
 #define OUTBOX_NUMBER_SIZE  24
-#define OUTBOX_PREPARED_MAX 16
+#define OUTBOX_PREPARED_MAX 24
 
 struct outbox_postgresql {
     struct outbox base;
@@ -67,11 +67,12 @@ enum status outbox_postgresql_load_waiting(struct outbox *outbox,
                                            struct outbox_row **ret_rows, size_t *ret_count,
                                            struct error *err);
 enum status outbox_postgresql_load_claimed(struct outbox *outbox,
-                                           const struct relay_partition *partition,
-                                           const char *const *entity_types,
-                                           size_t entity_type_count, uint64_t above,
-                                           struct arena *arena, struct outbox_row **ret_rows,
-                                           size_t *ret_count, struct error *err);
+                                       const struct relay_partition *partition,
+                                       struct arena *arena, struct outbox_row **ret_rows,
+                                       size_t *ret_count, struct error *err);
+enum status outbox_postgresql_move_type(struct outbox *outbox, const struct lease *lease,
+                                       const char *entity_type, const char *topic,
+                                       int64_t *position, bool *ret_done, struct error *err);
 enum status outbox_postgresql_find(struct outbox *outbox, struct slice id, struct arena *arena,
                                    struct outbox_row *ret_row, struct error *err);
 enum status outbox_postgresql_list(struct outbox *outbox, enum outbox_filter filter, size_t limit,

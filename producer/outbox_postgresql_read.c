@@ -97,85 +97,36 @@ enum status outbox_postgresql_load_waiting(struct outbox *outbox,
     return status;
 }
 
-/* The id before the first row: the last acknowledged one where that is known. */
-static enum status outbox_postgresql_previous(struct outbox_postgresql *self,
-                                              const struct relay_partition *partition,
-                                              uint64_t sequence, struct slice types,
-                                              struct arena *arena, struct slice *ret_id,
-                                              struct error *err)
-{
-    char numbers[2][OUTBOX_NUMBER_SIZE];
-    PGresult *result = NULL;
-    bool complete = true;
-    if (sequence == partition->acknowledged_sequence) {
-        *ret_id = arena_copy(arena, slice_of(partition->acknowledged_id));
-        return ret_id->data == NULL ? error_set(err, STATUS_RETRY, "no memory") : STATUS_OK;
-    }
-    (void)snprintf(numbers[0], sizeof numbers[0], "%d", (int)partition->partition);
-    (void)snprintf(numbers[1], sizeof numbers[1], "%" PRIu64, sequence);
-    const struct slice parameters[] = {slice_of(numbers[0]), slice_of(numbers[1]), types};
-    enum status status = outbox_postgresql_query(self, SQL_FIND_CLAIMED_ID, parameters, 3, &result,
-                                                 err);
-    if (status != STATUS_OK)
-        return status;
-    if (PQntuples(result) > 0)
-        *ret_id = outbox_postgresql_slice(result, 0, 0, arena, &complete);
-    PQclear(result);
-    if (ret_id->data == NULL)
-        return error_set(err, STATUS_FATAL, "outbox row of %s [%d] sequence %" PRIu64 " is gone",
-                         partition->topic, (int)partition->partition, sequence);
-    return STATUS_OK;
-}
-
 enum status outbox_postgresql_load_claimed(struct outbox *outbox,
                                            const struct relay_partition *partition,
-                                           const char *const *entity_types,
-                                           size_t entity_type_count, uint64_t above,
                                            struct arena *arena, struct outbox_row **ret_rows,
                                            size_t *ret_count, struct error *err)
 {
-    struct outbox_postgresql *self = outbox_postgresql_of(outbox);
     char numbers[2][OUTBOX_NUMBER_SIZE];
-    struct slice previous = {0};
-    struct buffer types;
-    buffer_init(&types, POSTGRESQL_ARRAY_SIZE_MAX);
-    for (size_t i = 0; i < entity_type_count; i++)
-        postgresql_array_text(&types, slice_of(entity_types[i]));
     (void)snprintf(numbers[0], sizeof numbers[0], "%d", (int)partition->partition);
-    (void)snprintf(numbers[1], sizeof numbers[1], "%" PRIu64, above);
-    const struct slice parameters[] = {slice_of(numbers[0]), slice_of(numbers[1]),
-                                       postgresql_array_end(&types)};
-    enum status status = outbox_postgresql_load(self, SQL_LOAD_CLAIMED, parameters, 3, true, arena,
-                                                ret_rows, ret_count, err);
-    if (status == STATUS_OK && *ret_count > 0)
-        status = outbox_postgresql_previous(self, partition, above, parameters[2], arena, &previous,
-                                            err);
-    for (size_t i = 0; status == STATUS_OK && i < *ret_count; i++) {
-        struct outbox_row *row = &(*ret_rows)[i];
-        row->topic = partition->topic;
-        row->previous_id = previous;
-        previous = row->id;
-        if (row->sequence != above + i + 1)
-            status = error_set(err, STATUS_FATAL,
-                               "outbox row of %s [%d] sequence %" PRIu64
-                               " is gone: rows were deleted by hand",
-                               partition->topic, (int)partition->partition, above + i + 1);
-    }
-    buffer_done(&types);
-    return status;
+    (void)snprintf(numbers[1], sizeof numbers[1], "%" PRIu64, partition->acknowledged_sequence);
+    const struct slice parameters[] = {slice_of(partition->topic), slice_of(numbers[0]),
+                                       slice_of(numbers[1])};
+    enum status status = outbox_postgresql_load(outbox_postgresql_of(outbox), SQL_LOAD_CLAIMED,
+                                                parameters, 3, true, arena, ret_rows, ret_count,
+                                                err);
+    return status == STATUS_OK ? outbox_chain(partition, *ret_rows, *ret_count, err) : status;
 }
 
 enum status outbox_postgresql_find(struct outbox *outbox, struct slice id, struct arena *arena,
                                    struct outbox_row *ret_row, struct error *err)
 {
-    struct outbox_row *rows = NULL;
-    size_t count = 0;
+    PGresult *result = NULL;
+    bool complete = true;
     *ret_row = (struct outbox_row){0};
-    enum status status = outbox_postgresql_load(outbox_postgresql_of(outbox), SQL_FIND_ROW, &id, 1,
-                                                true, arena, &rows, &count, err);
-    if (status == STATUS_OK && count > 0)
-        *ret_row = rows[0];
-    return status;
+    enum status status = outbox_postgresql_query(outbox_postgresql_of(outbox), SQL_FIND_ROW, &id, 1,
+                                                 &result, err);
+    if (status == STATUS_OK && PQntuples(result) > 0) {
+        complete = outbox_postgresql_row(result, 0, arena, ret_row);
+        ret_row->topic = outbox_postgresql_slice(result, 0, 13, arena, &complete).data;
+    }
+    PQclear(result);
+    return complete ? status : error_set(err, STATUS_RETRY, "no memory for an outbox row");
 }
 
 enum status outbox_postgresql_list(struct outbox *outbox, enum outbox_filter filter, size_t limit,

@@ -17,12 +17,17 @@ enum outbox_statement {
     CLAIM_ROW,
     CLAIM_PARTITION,
     CLAIM_TYPE,
+    READ_TYPE,
+    MOVE_LOOK,
+    MOVE_NOTE,
+    MOVE_ROWS,
+    MOVE_TYPE,
     LOAD_CLAIMED,
-    FIND_CLAIMED_ID,
     ACKNOWLEDGE,
     SET_ASIDE,
     WRITE_KEY,
     PURGE_ROW,
+    PURGE_MOVED,
     FIND_ROW,
     DATA_VERSION,
     LIST_ROWS,
@@ -65,10 +70,11 @@ enum status outbox_sqlite_load_waiting(struct outbox *outbox, const struct outbo
                                        size_t *ret_count, struct error *err);
 enum status outbox_sqlite_load_claimed(struct outbox *outbox,
                                        const struct relay_partition *partition,
-                                       const char *const *entity_types, size_t entity_type_count,
-                                       uint64_t above, struct arena *arena,
-                                       struct outbox_row **ret_rows, size_t *ret_count,
-                                       struct error *err);
+                                       struct arena *arena, struct outbox_row **ret_rows,
+                                       size_t *ret_count, struct error *err);
+enum status outbox_sqlite_move_type(struct outbox *outbox, const struct lease *lease,
+                                       const char *entity_type, const char *topic,
+                                       int64_t *position, bool *ret_done, struct error *err);
 enum status outbox_sqlite_find(struct outbox *outbox, struct slice id, struct arena *arena,
                                struct outbox_row *ret_row, struct error *err);
 enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease,

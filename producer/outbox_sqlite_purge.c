@@ -40,11 +40,11 @@ static enum status outbox_sqlite_look(struct outbox_sqlite *self, sqlite3_stmt *
 static enum status outbox_sqlite_delete(struct outbox_sqlite *self, const int64_t *positions,
                                         size_t count, struct error *err)
 {
-    sqlite3_stmt *statement = self->statements[PURGE_ROW];
+    sqlite3_stmt *const statements[] = {self->statements[PURGE_ROW], self->statements[PURGE_MOVED]};
     enum status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        (void)sqlite3_bind_int64(statement, 1, positions[i]);
-        status = sqlite_session_run(self->db, statement, NULL, err);
+    for (size_t i = 0; status == STATUS_OK && i < 2 * count; i++) {
+        (void)sqlite3_bind_int64(statements[i % 2], 1, positions[i / 2]);
+        status = sqlite_session_run(self->db, statements[i % 2], NULL, err);
     }
     return status;
 }

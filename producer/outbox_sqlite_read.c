@@ -1,12 +1,10 @@
 /* The SQLite outbox's other half: reading rows, waiting for them, and what an operator does. */
 #include "producer/outbox_sqlite_internal.h"
-#include "common/buffer.h"
 #include "common/clock.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#define TYPES_SIZE_MAX ((size_t)1024 * 1024)
 #define PAUSE_MIN_US   1000
 #define PAUSE_MAX_US   (50 * 1000)
 #define PAUSE_DIVISOR  8
@@ -95,70 +93,19 @@ enum status outbox_sqlite_load_waiting(struct outbox *outbox, const struct outbo
     return outbox_sqlite_rows(self, statement, false, arena, ret_rows, ret_count, err);
 }
 
-/* The id before the first loaded row, as its predecessor. */
-static enum status outbox_sqlite_previous(struct outbox_sqlite *self,
-                                          const struct relay_partition *partition,
-                                          uint64_t sequence, struct slice types,
-                                          struct arena *arena, struct slice *ret_id,
-                                          struct error *err)
-{
-    if (sequence == partition->acknowledged_sequence) {
-        *ret_id = arena_copy(arena, slice_of(partition->acknowledged_id));
-        return STATUS_OK;
-    }
-    bool complete = true;
-    sqlite3_stmt *statement = self->statements[FIND_CLAIMED_ID];
-    (void)sqlite3_bind_int(statement, 1, partition->partition);
-    (void)sqlite3_bind_int64(statement, 2, (int64_t)sequence);
-    sqlite_session_bind(statement, 3, types);
-    if (sqlite3_step(statement) == SQLITE_ROW)
-        *ret_id = outbox_sqlite_slice(statement, 0, arena, &complete);
-    (void)sqlite3_reset(statement);
-    if (ret_id->data == NULL)
-        return error_set(err, STATUS_FATAL, "outbox row of %s [%d] sequence %" PRIu64 " is gone",
-                         partition->topic, (int)partition->partition, sequence);
-    return STATUS_OK;
-}
-
 enum status outbox_sqlite_load_claimed(struct outbox *outbox,
                                        const struct relay_partition *partition,
-                                       const char *const *entity_types, size_t entity_type_count,
-                                       uint64_t above, struct arena *arena,
-                                       struct outbox_row **ret_rows, size_t *ret_count,
-                                       struct error *err)
+                                       struct arena *arena, struct outbox_row **ret_rows,
+                                       size_t *ret_count, struct error *err)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);
     sqlite3_stmt *statement = self->statements[LOAD_CLAIMED];
-    struct buffer types;
-    buffer_init(&types, TYPES_SIZE_MAX);
-    buffer_append_text(&types, "[");
-    for (size_t i = 0; i < entity_type_count; i++) {
-        buffer_append_text(&types, i == 0 ? "" : ",");
-        buffer_append_json(&types, slice_of(entity_types[i]));
-    }
-    buffer_append_text(&types, "]");
-    (void)sqlite3_bind_int(statement, 1, partition->partition);
-    (void)sqlite3_bind_int64(statement, 2, (int64_t)above);
-    sqlite_session_bind(statement, 3, buffer_slice(&types));
+    sqlite_session_bind(statement, 1, slice_of(partition->topic));
+    (void)sqlite3_bind_int(statement, 2, partition->partition);
+    (void)sqlite3_bind_int64(statement, 3, (int64_t)partition->acknowledged_sequence);
     enum status status = outbox_sqlite_rows(self, statement, true, arena, ret_rows, ret_count, err);
-    struct slice previous = {0};
-    if (status == STATUS_OK && *ret_count > 0)
-        status = outbox_sqlite_previous(self, partition, above, buffer_slice(&types), arena,
-                                        &previous, err);
-    for (size_t i = 0; status == STATUS_OK && i < *ret_count; i++) {
-        struct outbox_row *row = &(*ret_rows)[i];
-        row->topic = partition->topic;
-        row->previous_id = previous;
-        previous = row->id;
-        if (row->sequence != above + i + 1)
-            status = error_set(err, STATUS_FATAL,
-                               "outbox row of %s [%d] sequence %" PRIu64
-                               " is gone: rows were deleted by hand",
-                               partition->topic, (int)partition->partition, above + i + 1);
-    }
     (void)sqlite3_clear_bindings(statement);
-    buffer_done(&types);
-    return status;
+    return status == STATUS_OK ? outbox_chain(partition, *ret_rows, *ret_count, err) : status;
 }
 
 enum status outbox_sqlite_find(struct outbox *outbox, struct slice id, struct arena *arena,
@@ -170,7 +117,10 @@ enum status outbox_sqlite_find(struct outbox *outbox, struct slice id, struct ar
     *ret_row = (struct outbox_row){0};
     sqlite_session_bind(statement, 1, id);
     int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW && !outbox_sqlite_row(statement, arena, ret_row))
+    bool complete = code != SQLITE_ROW || outbox_sqlite_row(statement, arena, ret_row);
+    if (code == SQLITE_ROW && complete)
+        ret_row->topic = outbox_sqlite_slice(statement, 13, arena, &complete).data;
+    if (!complete)
         status = error_set(err, STATUS_RETRY, "no memory for an outbox row");
     else if (code != SQLITE_ROW && code != SQLITE_DONE)
         status = sqlite_session_error(self->db, "outbox", err);

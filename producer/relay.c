@@ -34,8 +34,7 @@ static enum status relay_add_entry(struct relay *relay, const struct config_entr
         *topic = (struct relay_topic){
             .name = entry->topic, .entry = entry, .lane_count = entry->partitions};
         topic->lanes = calloc((size_t)entry->partitions, sizeof *topic->lanes);
-        topic->entity_types = calloc(config->publish_count, sizeof *topic->entity_types);
-        if (topic->lanes == NULL || topic->entity_types == NULL)
+        if (topic->lanes == NULL)
             return error_set(err, STATUS_RETRY, "no memory");
         for (int32_t p = 0; p < entry->partitions; p++)
             topic->lanes[p].relay = relay;
@@ -44,7 +43,6 @@ static enum status relay_add_entry(struct relay *relay, const struct config_entr
         return error_set(err, STATUS_FATAL, "publish.%s: topic %s has other partitions elsewhere",
                          entry->entity_type, entry->topic);
     }
-    topic->entity_types[topic->entity_type_count++] = entry->entity_type;
     topic->applied = topic->applied ||
                      config_find(config->apply, config->apply_count, entry->entity_type,
                                  strlen(entry->entity_type)) != NULL;
@@ -103,7 +101,7 @@ void relay_free(struct relay *relay)
         relay->outbox->ops->close(relay->outbox);
     for (size_t i = 0; i < relay->topic_count; i++) {
         free(relay->topics[i].lanes);
-        free(relay->topics[i].entity_types);
+        free(relay->topics[i].left_name);
     }
     while (relay->spare != NULL) {
         struct relay_flight *flight = relay->spare;

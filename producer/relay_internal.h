@@ -42,9 +42,9 @@ struct relay_lane {
 
 struct relay_topic {
     const char *name;
-    const struct config_entry *entry; /* the first of those that share the topic */
-    const char **entity_types;
-    size_t entity_type_count;
+    const struct config_entry *entry; /* the first of those that share the topic; NULL: none does
+                                         any more, but rows were numbered for it */
+    char *left_name;                  /* of such a one, owned; NULL elsewhere */
     struct relay_lane *lanes;
     int32_t lane_count;
     struct topic_settings settings;
@@ -126,6 +126,14 @@ enum status relay_claim(struct relay *relay, struct error *err) MUST_CHECK;
 /** Send the numbered batch, whose claim is durable. */
 enum status relay_send_batch(struct relay *relay, struct error *err) MUST_CHECK;
 struct relay_topic *relay_find_topic(struct relay *relay, const char *name);
+
+/* relay_topics.c */
+
+/** Load the partitions' numbers into the lanes. A topic that no type has any more gets lanes again
+ * while it has claimed rows that are not acknowledged. */
+enum status relay_load_lanes(struct relay *relay, struct error *err) MUST_CHECK;
+/** Give each published type the topic that it has in the configuration. */
+enum status relay_move_types(struct relay *relay, struct error *err) MUST_CHECK;
 
 /* relay_doubt.c */
 

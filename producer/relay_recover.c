@@ -27,6 +27,8 @@ static enum status relay_topics(struct relay *relay, struct error *err)
 {
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < relay->topic_count; i++) {
+        if (relay->topics[i].entry == NULL)
+            continue;
         status = kafka_producer_topic(relay->producer, relay->topics[i].entry,
                                       &relay->topics[i].settings, err);
         if (status == STATUS_OK)
@@ -60,39 +62,6 @@ static enum status relay_new_producer(struct relay *relay, struct error *err)
     }
 }
 
-static void relay_reset_lanes(struct relay *relay)
-{
-    for (size_t t = 0; t < relay->topic_count; t++) {
-        for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
-            struct relay_lane *lane = &relay->topics[t].lanes[p];
-            lane->state = (struct relay_partition){.partition = p, .acknowledged_offset = -1};
-            (void)snprintf(lane->state.topic, sizeof lane->state.topic, "%s",
-                           relay->topics[t].name);
-        }
-    }
-}
-
-static enum status relay_load_lanes(struct relay *relay, struct error *err)
-{
-    struct relay_partition *states = NULL;
-    size_t count = 0;
-    enum status status = relay->outbox->ops->load_partitions(relay->outbox, &states, &count, err);
-    relay_reset_lanes(relay);
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        struct relay_topic *topic = relay_find_topic(relay, states[i].topic);
-        if (topic != NULL && states[i].partition < topic->lane_count) {
-            topic->lanes[states[i].partition].state = states[i];
-        } else if (states[i].last_sequence > states[i].acknowledged_sequence) {
-            status = error_set(error_config(err), STATUS_FATAL,
-                               "topic %s [%d] has claimed rows but publish: does not name it: "
-                               "put its entry back until they are sent",
-                               states[i].topic, (int)states[i].partition);
-        }
-    }
-    free(states);
-    return status;
-}
-
 static enum status relay_stop_loudly(struct error *err, const struct record *record,
                                      const char *what)
 {
@@ -114,7 +83,9 @@ static enum status relay_adopt(struct relay *relay, struct relay_lane *lane,
                                                   err);
     if (status != STATUS_OK)
         return status;
-    bool known = row.position != 0 && row.sequence == change->sequence;
+    bool known = row.position != 0 && row.sequence == change->sequence &&
+                 row.partition == state->partition && row.topic != NULL &&
+                 strcmp(row.topic, state->topic) == 0;
     if (change->sequence <= state->acknowledged_sequence) {
         bool other = row.position != 0 && !known;
         if (change->sequence == state->acknowledged_sequence)
@@ -195,11 +166,16 @@ static enum status relay_read_log(struct relay *relay, const atomic_bool *stop, 
         return error_set(err, STATUS_RETRY, "no memory");
     count = 0;
     for (size_t t = 0; t < relay->topic_count; t++) {
-        for (int32_t p = 0; p < relay->topics[t].lane_count; p++)
-            ranges[count++] = (struct log_range){
-                .topic = relay->topics[t].name,
-                .partition = p,
-                .from = relay->topics[t].lanes[p].state.acknowledged_offset};
+        const struct relay_topic *topic = &relay->topics[t];
+        for (int32_t p = 0; p < topic->lane_count; p++) {
+            const struct relay_partition *state = &topic->lanes[p].state;
+            if (topic->entry == NULL && state->last_sequence == state->acknowledged_sequence)
+                continue;
+            ranges[count++] = (struct log_range){.topic = topic->name,
+                                                 .partition = p,
+                                                 .from = state->acknowledged_offset,
+                                                 .must_exist = topic->entry == NULL};
+        }
     }
     enum status status = kafka_log_read(relay->options.config, ranges, count, relay_visit, relay,
                                         stop, err);
@@ -234,9 +210,8 @@ static enum status relay_resend_lane(struct relay *relay, const struct relay_top
     if (lane->state.last_sequence <= lane->state.acknowledged_sequence)
         return STATUS_OK;
     arena_reset(&relay->arena);
-    enum status status = relay->outbox->ops->load_claimed(
-        relay->outbox, &lane->state, topic->entity_types, topic->entity_type_count,
-        lane->state.acknowledged_sequence, &relay->arena, &rows, &count, err);
+    enum status status = relay->outbox->ops->load_claimed(relay->outbox, &lane->state,
+                                                          &relay->arena, &rows, &count, err);
     if (status == STATUS_OK &&
         count != lane->state.last_sequence - lane->state.acknowledged_sequence)
         status = error_set(err, STATUS_FATAL, "%s [%d]: claimed outbox rows are gone", topic->name,
@@ -268,6 +243,8 @@ enum status relay_recover(struct relay *relay, const atomic_bool *stop, struct e
         status = relay_read_log(relay, stop, err);
     if (status == STATUS_OK)
         status = relay_acknowledge(relay, err);
+    if (status == STATUS_OK)
+        status = relay_move_types(relay, err);
     for (size_t t = 0; status == STATUS_OK && t < relay->topic_count; t++) {
         for (int32_t p = 0; status == STATUS_OK && p < relay->topics[t].lane_count; p++)
             status = relay_resend_lane(relay, &relay->topics[t], &relay->topics[t].lanes[p], stop,

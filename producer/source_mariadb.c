@@ -20,6 +20,7 @@ static const struct source_object OBJECTS[] = {
     {"table", "keepstep_relay", NULL, SQL_CREATE_RELAY},
     {"table", "keepstep_relay_partition", NULL, SQL_CREATE_RELAY_PARTITION},
     {"table", "keepstep_relay_type", NULL, SQL_CREATE_RELAY_TYPE},
+    {"table", "keepstep_relay_moved", NULL, SQL_CREATE_RELAY_MOVED},
     {"table", "keepstep_relay_wait", NULL, SQL_CREATE_RELAY_WAIT},
     {"table", "keepstep_existing", NULL, SQL_CREATE_EXISTING},
     {"table", "keepstep_existing_key", NULL, SQL_CREATE_EXISTING_KEY},
@@ -259,8 +260,8 @@ static enum status source_mariadb_restart(struct source *source, const char *ser
 {
     static const char *const forget[] = {
         SQL_FORWARD_FORGET,      SQL_FORWARD_WAIT,       SQL_RESTART_DROP_ACKNOWLEDGED,
-        SQL_RESTART_UNCLAIM,     SQL_RESTART_PARTITIONS, SQL_RESTART_EXISTING,
-        SQL_RESTART_EXISTING_KEY};
+        SQL_RESTART_UNCLAIM,     SQL_RESTART_PARTITIONS, SQL_RESTART_MOVED,
+        SQL_RESTART_EXISTING,    SQL_RESTART_EXISTING_KEY};
     const struct mariadb_parameter values[] = {mariadb_string(service),
                                                mariadb_string(incarnation)};
     MYSQL *session = source_mariadb_of(source)->session;

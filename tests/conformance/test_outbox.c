@@ -44,7 +44,6 @@ static void a_lease_is_taken_kept_released_and_fences(void)
 
 static void rows_are_claimed_with_key_sequence_and_predecessor(void)
 {
-    static const char *const types[] = {"order", "a\"b\\,{}"};
     struct error err = ERROR_INIT;
     struct outbox_row *rows = NULL;
     struct relay_partition *partitions = NULL;
@@ -69,19 +68,21 @@ static void rows_are_claimed_with_key_sequence_and_predecessor(void)
     assert_int_equal(count, 1);
     assert_int_equal(partitions[0].last_sequence, 4);
     assert_int_equal(partitions[0].acknowledged_offset, -1);
-    assert_int_equal(outbox->ops->load_claimed(outbox, &partitions[0], types, 2, 0,
-                                               &outbox_case_arena, &rows, &count, &err),
+    assert_int_equal(outbox->ops->load_claimed(outbox, &partitions[0], &outbox_case_arena, &rows,
+                                               &count, &err),
                      STATUS_OK);
     assert_int_equal(count, 4);
     assert_int_equal(rows[3].sequence, 4);
     assert_true(slice_equal(rows[3].previous_id, rows[2].id));
     assert_int_equal(rows[0].previous_id.length, 0);
     assert_true(slice_is(rows[3].id, partitions[0].last_id));
-    assert_int_equal(outbox->ops->load_claimed(outbox, &partitions[0], types, 2, 2,
-                                               &outbox_case_arena, &rows, &count, &err),
+    partitions[0].acknowledged_sequence = 2;
+    memcpy(partitions[0].acknowledged_id, "id-2", sizeof "id-2");
+    assert_int_equal(outbox->ops->load_claimed(outbox, &partitions[0], &outbox_case_arena, &rows,
+                                               &count, &err),
                      STATUS_OK);
     assert_int_equal(count, 2);
-    assert_true(rows[0].previous_id.length == 36);
+    assert_true(slice_is(rows[0].previous_id, "id-2"));
     free(partitions);
     assert_string_equal(
         outbox_case_ask("SELECT entity_type, topic FROM keepstep_relay_type ORDER BY 1 DESC"),

@@ -7,6 +7,8 @@
 
 #include "common/clock.h"
 
+#include <stdio.h>
+
 static void set_durable(bool postgresql, bool durable)
 {
     if (!postgresql) {
@@ -127,6 +129,92 @@ static void rows_of_a_topic_that_is_no_longer_applied_are_purged(void)
     outbox->ops->close(outbox);
 }
 
+static void move_orders(struct outbox *outbox, const struct lease *lease, const char *topic)
+{
+    struct error err = ERROR_INIT;
+    int64_t position = 0;
+    bool done = false;
+    while (!done) {
+        if (outbox->ops->move_type(outbox, lease, "order", topic, &position, &done, &err) !=
+            STATUS_OK)
+            test_fail("%s", err.text);
+    }
+}
+
+/* @return the sequences of the claimed rows of a topic, all of partition 1 of it. */
+static const char *claimed_of(struct outbox *outbox, const char *topic, uint64_t acknowledged)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_row *rows = NULL;
+    size_t count = 0;
+    struct relay_partition partition = {.partition = 1, .acknowledged_sequence = acknowledged};
+    const char *text = "";
+    (void)snprintf(partition.topic, sizeof partition.topic, "%s", topic);
+    arena_reset(&outbox_case_arena);
+    if (outbox->ops->load_claimed(outbox, &partition, &outbox_case_arena, &rows, &count, &err) !=
+        STATUS_OK)
+        test_fail("%s", err.text);
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(rows[i].topic, topic);
+        assert_int_equal(rows[i].partition, 1);
+        text = test_format("%s%.*s:%d ", text, SLICE_ARGS(rows[i].entity_key),
+                           (int)rows[i].sequence);
+    }
+    return text;
+}
+
+static void assert_found(struct outbox *outbox, int position, const char *topic, int sequence)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_row row;
+    const char *id = outbox_case_ask(
+        test_format("SELECT id FROM outbox WHERE position = %d", position));
+    struct slice asked = {.data = id, .length = strlen(id) - 1};
+    assert_int_equal(outbox->ops->find(outbox, asked, &outbox_case_arena, &row, &err), STATUS_OK);
+    assert_string_equal(row.topic, topic);
+    assert_int_equal(row.partition, 1);
+    assert_int_equal(row.sequence, sequence);
+}
+
+static void what_was_numbered_for_a_topic_is_sent_found_and_purged_there(void)
+{
+    static const char where[] = "SELECT topic, sequence FROM keepstep_relay_moved ORDER BY 1, 2";
+    struct error err = ERROR_INIT;
+    int64_t position = 0;
+    bool done = false;
+    struct lease lease;
+    struct outbox *outbox = purgeable(&lease, 3); /* 1 and 2 of "orders" are acknowledged */
+    struct lease fenced = lease;
+    fenced.epoch--;
+    assert_int_equal(
+        outbox->ops->move_type(outbox, &fenced, "order", "fresh", &position, &done, &err),
+        STATUS_ABORT);
+    move_orders(outbox, &lease, "orders"); /* nothing */
+    move_orders(outbox, &lease, "fresh");
+    assert_string_equal(outbox_case_ask("SELECT topic FROM keepstep_relay_type"), "fresh\n");
+    assert_string_equal(outbox_case_ask(where), "orders|1\norders|2\norders|3\n");
+    outbox_case_write("order", 4, 5);
+    assert_int_equal(outbox_case_claim_for(outbox, &lease, "fresh", 0, &err), STATUS_OK);
+    assert_string_equal(claimed_of(outbox, "orders", 2), "{\"id\":3}:3 ");
+    assert_string_equal(claimed_of(outbox, "fresh", 0), "{\"id\":4}:1 {\"id\":5}:2 ");
+    assert_found(outbox, 3, "orders", 3);
+    assert_found(outbox, 4, "fresh", 1);
+    /* The agent still reads "orders": its rows wait to be read back, and then go by its numbers. */
+    assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, "[\"orders\"]"), 0);
+    assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, "[\"fresh\"]"), 2);
+    assert_string_equal(outbox_case_ask(where), "orders|3\n");
+    move_orders(outbox, &lease, "orders"); /* and back: each row stays where it was numbered */
+    assert_string_equal(outbox_case_ask(where), "fresh|1\nfresh|2\norders|3\n");
+    outbox_case_write("order", 6, 6);
+    assert_int_equal(outbox_case_claim_for(outbox, &lease, "orders", 3, &err), STATUS_OK);
+    assert_string_equal(claimed_of(outbox, "orders", 2), "{\"id\":3}:3 {\"id\":6}:4 ");
+    outbox_case_acknowledged(outbox, &lease, 4);
+    assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, "[]"), 2);
+    assert_string_equal(outbox_case_ask(where), "fresh|1\nfresh|2\n");
+    outbox->ops->close(outbox);
+}
+
+CASE(what_was_numbered_for_a_topic_is_sent_found_and_purged_there)
 CASE(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes)
 CASE(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back)
 CASE(rows_of_a_topic_that_is_no_longer_applied_are_purged)
@@ -138,6 +226,7 @@ int main(void)
         ALL(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes),
         ALL(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back),
         ALL(rows_of_a_topic_that_is_no_longer_applied_are_purged),
+        ALL(what_was_numbered_for_a_topic_is_sent_found_and_purged_there),
         SERVERS(a_server_that_may_lose_what_it_committed_is_named_with_the_lease),
     };
     return TEST_RUN(tests);

@@ -66,6 +66,10 @@ typedef void kafka_record_callback(const struct kafka_record *record, void *cont
 int64_t kafka_consume_all(struct kafka *kafka, const char *topic, kafka_record_callback *callback,
                           void *context);
 
+/** The same for several topics, one after the other. */
+int64_t kafka_consume_topics(struct kafka *kafka, const char *const *topics, size_t topic_count,
+                             kafka_record_callback *callback, void *context);
+
 /** @return all committed records as text, one line each: "PARTITION OFFSET KEY VALUE\n". */
 const char *kafka_text(struct kafka *kafka, const char *topic);
 

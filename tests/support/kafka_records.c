@@ -323,10 +323,9 @@ static int64_t kafka_consume_partition(rd_kafka_t *consumer, const char *topic, 
     return code == RD_KAFKA_RESP_ERR__PARTITION_EOF ? count : -1;
 }
 
-int64_t kafka_consume_all(struct kafka *kafka, const char *topic, kafka_record_callback *callback,
-                          void *context)
+int64_t kafka_consume_topics(struct kafka *kafka, const char *const *topics, size_t topic_count,
+                             kafka_record_callback *callback, void *context)
 {
-    int partitions = kafka_partitions(kafka_client(kafka), topic);
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     kafka_set(conf, "group.id", "tests-consume-all");
     kafka_set(conf, "enable.auto.commit", "false");
@@ -336,15 +335,25 @@ int64_t kafka_consume_all(struct kafka *kafka, const char *topic, kafka_record_c
     rd_kafka_t *consumer = kafka_open(kafka, RD_KAFKA_CONSUMER, conf);
     (void)rd_kafka_poll_set_consumer(consumer);
     int64_t total = 0;
-    for (int32_t partition = 0; partition < partitions && total >= 0; partition++) {
-        int64_t count = kafka_consume_partition(consumer, topic, partition, callback, context);
-        total = count < 0 ? -1 : total + count;
+    for (size_t i = 0; i < topic_count && total >= 0; i++) {
+        int partitions = kafka_partitions(kafka_client(kafka), topics[i]);
+        for (int32_t partition = 0; partition < partitions && total >= 0; partition++) {
+            int64_t count = kafka_consume_partition(consumer, topics[i], partition, callback,
+                                                    context);
+            total = count < 0 ? -1 : total + count;
+        }
     }
     (void)rd_kafka_consumer_close(consumer);
     rd_kafka_destroy(consumer);
     if (total < 0)
-        test_fail("topic %s cannot be read to its end", topic);
+        test_fail("a topic, the first is %s, cannot be read to its end", topics[0]);
     return total;
+}
+
+int64_t kafka_consume_all(struct kafka *kafka, const char *topic, kafka_record_callback *callback,
+                          void *context)
+{
+    return kafka_consume_topics(kafka, &topic, 1, callback, context);
 }
 
 static void kafka_append_record(const struct kafka_record *record, void *context)

@@ -178,15 +178,15 @@ size_t outbox_case_waiting(struct outbox *outbox, struct outbox_row **ret_rows)
     return count;
 }
 
-/* Claims all that wait for partition 1 of "orders", from the sequence behind `last`. */
-enum status outbox_case_claim(struct outbox *outbox, const struct lease *lease, uint64_t last,
-                              struct error *err)
+enum status outbox_case_claim_for(struct outbox *outbox, const struct lease *lease,
+                                  const char *topic, uint64_t last, struct error *err)
 {
     struct outbox_row *rows = NULL;
     size_t count = outbox_case_waiting(outbox, &rows);
-    struct relay_partition partition = {.topic = "orders", .partition = 1};
+    struct relay_partition partition = {.partition = 1};
+    (void)snprintf(partition.topic, sizeof partition.topic, "%s", topic);
     for (size_t i = 0; i < count; i++) {
-        rows[i].topic = "orders";
+        rows[i].topic = topic;
         rows[i].partition = 1;
         rows[i].sequence = last + i + 1;
     }
@@ -194,6 +194,12 @@ enum status outbox_case_claim(struct outbox *outbox, const struct lease *lease, 
     (void)snprintf(partition.last_id, sizeof partition.last_id, "%.*s",
                    SLICE_ARGS(rows[count - 1].id));
     return outbox->ops->claim(outbox, lease, rows, count, &partition, 1, err);
+}
+
+enum status outbox_case_claim(struct outbox *outbox, const struct lease *lease, uint64_t last,
+                              struct error *err)
+{
+    return outbox_case_claim_for(outbox, lease, "orders", last, err);
 }
 
 void outbox_case_claimed(struct outbox *outbox, const struct lease *lease, uint64_t last)

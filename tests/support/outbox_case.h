@@ -48,7 +48,10 @@ struct lease outbox_case_lease(struct outbox *outbox);
 /** Load what waits. @return how many rows. */
 size_t outbox_case_waiting(struct outbox *outbox, struct outbox_row **ret_rows);
 
-/** Claim all that wait for partition 1 of "orders", from the sequence behind `last`. */
+/** Claim all that wait for partition 1 of a topic, "orders" where it is not named, from the
+ * sequence behind `last`. */
+enum status outbox_case_claim_for(struct outbox *outbox, const struct lease *lease,
+                                  const char *topic, uint64_t last, struct error *err);
 enum status outbox_case_claim(struct outbox *outbox, const struct lease *lease, uint64_t last,
                               struct error *err);
 void outbox_case_claimed(struct outbox *outbox, const struct lease *lease, uint64_t last);

@@ -67,12 +67,23 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_partition (
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
   COMMENT = 'keepstep relay partition 1'
 
--- Into which topic the rows of an entity type were numbered; the purge needs it.
+-- Into which topic the rows of an entity type are numbered.
 -- name: create_relay_type
 CREATE TABLE IF NOT EXISTS keepstep_relay_type (
   entity_type VARCHAR(255) NOT NULL PRIMARY KEY,
   topic VARCHAR(255) NOT NULL
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep relay type 1'
+
+-- Rows that were numbered for a topic which their type has left; in the outbox their partition is -1.
+-- name: create_relay_moved
+CREATE TABLE IF NOT EXISTS keepstep_relay_moved (
+  topic VARCHAR(255) NOT NULL,
+  `partition` INT NOT NULL,
+  sequence BIGINT NOT NULL,
+  position BIGINT NOT NULL,
+  PRIMARY KEY (topic, `partition`, sequence),
+  UNIQUE KEY keepstep_relay_moved_position (position)
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep relay moved 1'
 
 -- A new incarnation publishes nothing before the service's own agent has read to here (rule 13).
 -- name: create_relay_wait
@@ -223,7 +234,9 @@ UPDATE keepstep_relay SET origin = ?, incarnation = ?, epoch = epoch + 1, holder
 SET STATEMENT max_statement_time = 0 FOR
 DELETE o FROM outbox AS o
 JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
-JOIN keepstep_relay_partition AS p ON p.topic = t.topic AND p.`partition` = o.kafka_partition
+LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
+JOIN keepstep_relay_partition AS p ON p.topic = COALESCE(m.topic, t.topic)
+  AND p.`partition` = COALESCE(m.`partition`, o.kafka_partition)
 WHERE o.sequence IS NOT NULL AND o.sequence <= p.acknowledged_sequence
 
 -- name: restart_unclaim
@@ -232,6 +245,9 @@ UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT 
 
 -- name: restart_partitions
 DELETE FROM keepstep_relay_partition
+
+-- name: restart_moved
+DELETE FROM keepstep_relay_moved
 
 -- name: restart_existing
 DELETE FROM keepstep_existing
@@ -275,6 +291,7 @@ GRANT SELECT, DELETE, UPDATE (aggregateid, kafka_partition, sequence, set_aside)
 GRANT SELECT, UPDATE (holder, epoch, lease_until_us) ON keepstep_relay TO keepstep_relay;
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_partition TO keepstep_relay;
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_type TO keepstep_relay;
+GRANT SELECT, INSERT, DELETE ON keepstep_relay_moved TO keepstep_relay;
 GRANT SELECT ON keepstep_relay_wait TO keepstep_relay;
 GRANT EXECUTE ON FUNCTION keepstep_catalogue TO keepstep_relay;
 GRANT SELECT ON keepstep_position TO keepstep_relay;

@@ -52,19 +52,42 @@ INSERT INTO keepstep_relay_partition VALUES (?, ?, ?, ?, 0, -1, '')
 ON DUPLICATE KEY UPDATE last_sequence = VALUES(last_sequence), last_id = VALUES(last_id)
 
 -- name: claim_type
-INSERT INTO keepstep_relay_type VALUES (?, ?) ON DUPLICATE KEY UPDATE topic = VALUES(topic)
+INSERT INTO keepstep_relay_type VALUES (?, ?)
+ON DUPLICATE KEY UPDATE entity_type = VALUES(entity_type)
+
+-- name: read_type
+SELECT topic FROM keepstep_relay_type WHERE entity_type = ?
+
+-- name: move_look
+SELECT COALESCE(MAX(position), 0), COUNT(*) FROM (
+  SELECT position FROM outbox FORCE INDEX (PRIMARY) WHERE position > ? ORDER BY position LIMIT ?) AS o
+
+-- name: move_note
+INSERT INTO keepstep_relay_moved SELECT ?, o.kafka_partition, o.sequence, o.position
+FROM outbox AS o FORCE INDEX (PRIMARY)
+WHERE o.aggregatetype = ? AND o.position > ? AND o.position <= ? AND o.kafka_partition >= 0
+
+-- name: move_rows
+UPDATE outbox FORCE INDEX (PRIMARY) SET kafka_partition = -1
+WHERE aggregatetype = ? AND position > ? AND position <= ? AND kafka_partition >= 0
+
+-- name: move_type
+UPDATE keepstep_relay_type SET topic = ? WHERE entity_type = ?
 
 -- name: load_claimed
 SELECT position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
   sequence, set_aside
-FROM outbox FORCE INDEX (outbox_claimed)
-WHERE kafka_partition = ? AND sequence > ? AND JSON_CONTAINS(?, JSON_QUOTE(aggregatetype))
+FROM outbox AS o FORCE INDEX (outbox_claimed)
+WHERE kafka_partition = ? AND sequence > ? AND EXISTS (SELECT 1 FROM keepstep_relay_type AS t
+  WHERE t.entity_type = o.aggregatetype AND t.topic = ?)
+UNION ALL
+SELECT o.position, id, aggregatetype, aggregateid, type, payload,
+  DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
+  o.sequence, set_aside
+FROM keepstep_relay_moved AS m STRAIGHT_JOIN outbox AS o ON o.position = m.position
+WHERE m.`partition` = ? AND m.sequence > ? AND m.topic = ?
 ORDER BY sequence
-
--- name: find_claimed_id
-SELECT id FROM outbox FORCE INDEX (outbox_claimed)
-WHERE kafka_partition = ? AND sequence = ? AND JSON_CONTAINS(?, JSON_QUOTE(aggregatetype))
 
 -- name: acknowledge
 INSERT INTO keepstep_relay_partition VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -78,10 +101,12 @@ UPDATE outbox FORCE INDEX (PRIMARY) SET set_aside = ?, aggregateid = ? WHERE pos
 UPDATE outbox FORCE INDEX (PRIMARY) SET aggregateid = ? WHERE position = ? AND sequence IS NULL
 
 -- name: find_row
-SELECT position, id, aggregatetype, aggregateid, type, payload,
-  DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
-  sequence, set_aside
-FROM outbox WHERE id = ?
+SELECT o.position, id, aggregatetype, aggregateid, type, payload,
+  DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key,
+  COALESCE(m.`partition`, kafka_partition), o.sequence, set_aside, NULL, COALESCE(m.topic, t.topic)
+FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
+LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
+WHERE id = ?
 
 -- In the order of commits, so that reading can end at the first rows that are too young. Old?
 -- Acknowledged? Young (a time to come is neither)?
@@ -90,24 +115,31 @@ SELECT o.position, o.created_at < ?, o.sequence <= p.acknowledged_sequence,
   o.created_at BETWEEN ? AND ?
 FROM outbox AS o
 LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
-LEFT JOIN keepstep_relay_partition AS p ON p.topic = t.topic AND p.`partition` = o.kafka_partition
+LEFT JOIN keepstep_relay_moved AS m ON o.kafka_partition = -1 AND m.position = o.position
+LEFT JOIN keepstep_relay_partition AS p ON p.topic = COALESCE(m.topic, t.topic)
+  AND p.`partition` = COALESCE(m.`partition`, o.kafka_partition)
 WHERE o.position > ? ORDER BY o.position LIMIT ?
 
 -- Where the service's own agent reads the topic it must have read the row back (rule 12).
 -- name: purge_look_applied
 SELECT o.position, o.created_at < ?, o.sequence <= p.acknowledged_sequence
-  AND (NOT JSON_CONTAINS(?, JSON_QUOTE(t.topic))
-    OR NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = t.topic)
+  AND (NOT JSON_CONTAINS(?, JSON_QUOTE(p.topic))
+    OR NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = p.topic)
     OR o.sequence <= (SELECT MAX(s.`last`) FROM keepstep_sequence AS s, keepstep_relay AS r
-      WHERE s.topic = t.topic AND s.`partition` = o.kafka_partition AND s.source = r.origin
+      WHERE s.topic = p.topic AND s.`partition` = p.`partition` AND s.source = r.origin
       AND s.incarnation = r.incarnation)), o.created_at BETWEEN ? AND ?
 FROM outbox AS o
 LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
-LEFT JOIN keepstep_relay_partition AS p ON p.topic = t.topic AND p.`partition` = o.kafka_partition
+LEFT JOIN keepstep_relay_moved AS m ON o.kafka_partition = -1 AND m.position = o.position
+LEFT JOIN keepstep_relay_partition AS p ON p.topic = COALESCE(m.topic, t.topic)
+  AND p.`partition` = COALESCE(m.`partition`, o.kafka_partition)
 WHERE o.position > ? ORDER BY o.position LIMIT ?
 
 -- name: purge_row
 DELETE FROM outbox WHERE position = ?
+
+-- name: purge_moved
+DELETE FROM keepstep_relay_moved WHERE position = ?
 
 -- name: held_back
 SELECT w.topic FROM keepstep_relay_wait AS w WHERE NOT EXISTS (

@@ -103,10 +103,19 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_partition (
   acknowledged_id text NOT NULL,
   PRIMARY KEY (topic, partition)) WITH (fillfactor = 50)
 
--- Into which topic the rows of an entity type were numbered; the purge needs it.
+-- Into which topic the rows of an entity type are numbered.
 -- name: create_relay_type
 CREATE TABLE IF NOT EXISTS keepstep_relay_type (
   entity_type text COLLATE "C" PRIMARY KEY, topic text COLLATE "C" NOT NULL)
+
+-- Rows that were numbered for a topic which their type has left; in the outbox their partition is -1.
+-- name: create_relay_moved
+CREATE TABLE IF NOT EXISTS keepstep_relay_moved (
+  topic text COLLATE "C" NOT NULL,
+  partition integer NOT NULL,
+  sequence bigint NOT NULL,
+  position bigint NOT NULL UNIQUE,
+  PRIMARY KEY (topic, partition, sequence))
 
 -- A new incarnation publishes nothing before the service's own agent has read to here (rule 13).
 -- name: create_relay_wait
@@ -166,9 +175,13 @@ INSERT INTO keepstep_relay_wait SELECT topic, partition, until_offset FROM pg_te
 DELETE FROM outbox WHERE sequence IS NOT NULL AND sequence <= coalesce((
   SELECT p.acknowledged_sequence FROM keepstep_relay_partition AS p
   JOIN keepstep_relay_type AS t ON t.topic = p.topic
-  WHERE t.entity_type = outbox.aggregatetype AND p.partition = outbox.kafka_partition), 0);
+  WHERE t.entity_type = outbox.aggregatetype AND p.partition = outbox.kafka_partition), (
+  SELECT p.acknowledged_sequence FROM keepstep_relay_partition AS p
+  JOIN keepstep_relay_moved AS m ON m.topic = p.topic AND m.partition = p.partition
+  WHERE m.position = outbox.position), 0);
 UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT NULL;
 DELETE FROM keepstep_relay_partition;
+DELETE FROM keepstep_relay_moved;
 DELETE FROM keepstep_existing;
 DELETE FROM keepstep_existing_key
 

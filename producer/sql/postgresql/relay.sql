@@ -59,9 +59,30 @@ WITH c AS (UPDATE outbox AS o SET kafka_partition = r.partition, sequence = r.se
 SELECT 1 / (count(*) = cardinality($1::bigint[]))::integer FROM c
 
 -- name: claim_types
-INSERT INTO keepstep_relay_type AS t SELECT DISTINCT e, p
+INSERT INTO keepstep_relay_type SELECT DISTINCT e, p
   FROM unnest($1::text[], $2::text[]) AS n (e, p)
-ON CONFLICT (entity_type) DO UPDATE SET topic = excluded.topic WHERE t.topic <> excluded.topic
+ON CONFLICT (entity_type) DO NOTHING
+
+-- name: read_type
+SELECT topic FROM keepstep_relay_type WHERE entity_type = $1
+
+-- name: move_look
+SELECT coalesce(max(position), 0), count(*)
+FROM (SELECT position FROM outbox WHERE position > $1::bigint ORDER BY position LIMIT $2::bigint) AS o
+
+-- name: move_note
+INSERT INTO keepstep_relay_moved SELECT t.topic, o.kafka_partition, o.sequence, o.position
+FROM outbox AS o JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
+WHERE o.position > $2::bigint AND o.position <= $3::bigint AND o.aggregatetype = $1
+  AND o.kafka_partition >= 0
+
+-- name: move_rows
+UPDATE outbox SET kafka_partition = -1
+WHERE position > $2::bigint AND position <= $3::bigint AND aggregatetype = $1
+  AND kafka_partition >= 0
+
+-- name: move_type
+UPDATE keepstep_relay_type SET topic = $2 WHERE entity_type = $1
 
 -- name: claim_partitions
 INSERT INTO keepstep_relay_partition SELECT t, p, s, i, 0, -1, ''
@@ -81,12 +102,16 @@ ON CONFLICT (topic, partition) DO UPDATE SET
 SELECT position, id, aggregatetype, aggregateid, type, payload,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
   partition_key, kafka_partition, sequence, set_aside
-FROM outbox WHERE sequence IS NOT NULL AND kafka_partition = $1::integer
-  AND sequence > $2::bigint AND aggregatetype = ANY ($3::text[]) ORDER BY sequence
-
--- name: find_claimed_id
-SELECT id FROM outbox WHERE sequence IS NOT NULL AND kafka_partition = $1::integer
-  AND sequence = $2::bigint AND aggregatetype = ANY ($3::text[])
+FROM outbox WHERE sequence IS NOT NULL AND kafka_partition = $2::integer
+  AND sequence > $3::bigint
+  AND aggregatetype IN (SELECT entity_type FROM keepstep_relay_type WHERE topic = $1)
+UNION ALL
+SELECT o.position, id, aggregatetype, aggregateid, type, payload,
+  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
+  partition_key, kafka_partition, o.sequence, set_aside
+FROM keepstep_relay_moved AS m JOIN outbox AS o ON o.position = m.position
+WHERE m.topic = $1 AND m.partition = $2::integer AND m.sequence > $3::bigint
+ORDER BY sequence
 
 -- name: set_aside
 UPDATE outbox SET set_aside = $2, aggregateid = $3
@@ -99,35 +124,53 @@ WHERE o.position = r.position AND o.sequence IS NULL
   AND o.position BETWEEN ($1::bigint[])[1] AND ($1::bigint[])[cardinality($1::bigint[])]
 
 -- name: find_row
-SELECT position, id, aggregatetype, aggregateid, type, payload,
+SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, sequence, set_aside FROM outbox WHERE id = $1
+  partition_key, coalesce(m.partition, kafka_partition), o.sequence, set_aside, NULL,
+  coalesce(m.topic, t.topic)
+FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
+LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position WHERE id = $1
 
--- Each partition's lowest sequences, so that only what may go, and little else, is read.
+-- Each partition's lowest sequences, so that only what may go, and little else, is read. The rows
+-- that it returns are the ones that it deleted.
 -- name: purge
-DELETE FROM outbox WHERE position = ANY (ARRAY (
+WITH d AS (DELETE FROM outbox WHERE position = ANY (ARRAY (
   SELECT o.position FROM keepstep_relay_partition AS p
   JOIN keepstep_relay_type AS t ON t.topic = p.topic
   CROSS JOIN LATERAL (SELECT position, created_at FROM outbox WHERE sequence IS NOT NULL
     AND kafka_partition = p.partition AND aggregatetype = t.entity_type
     AND sequence <= p.acknowledged_sequence ORDER BY sequence LIMIT $2::bigint) AS o
-  WHERE o.created_at < $1::timestamptz LIMIT $2::bigint))
+  WHERE o.created_at < $1::timestamptz
+  UNION ALL
+  SELECT o.position FROM keepstep_relay_partition AS p
+  JOIN keepstep_relay_moved AS m ON m.topic = p.topic AND m.partition = p.partition
+    AND m.sequence <= p.acknowledged_sequence
+  JOIN outbox AS o ON o.position = m.position WHERE o.created_at < $1::timestamptz
+  LIMIT $2::bigint)) RETURNING position),
+f AS (DELETE FROM keepstep_relay_moved WHERE position IN (SELECT position FROM d))
+SELECT position FROM d
 
 -- Where the service's own agent reads the topic it must have read the row back (rule 12).
 -- name: purge_applied
-DELETE FROM outbox WHERE position = ANY (ARRAY (
-  SELECT o.position FROM keepstep_relay_partition AS p
-  JOIN keepstep_relay_type AS t ON t.topic = p.topic
-  CROSS JOIN LATERAL (SELECT CASE WHEN $3::jsonb ? p.topic AND EXISTS (
+WITH b AS (SELECT p.topic, p.partition, CASE WHEN $3::jsonb ? p.topic AND EXISTS (
       SELECT 1 FROM keepstep_position AS k WHERE k.topic = p.topic)
     THEN least(p.acknowledged_sequence, coalesce((SELECT max(s.last)
       FROM keepstep_sequence AS s, keepstep_relay AS r WHERE s.topic = p.topic
       AND s.partition = p.partition AND s.source = r.origin AND s.incarnation = r.incarnation), 0))
-    ELSE p.acknowledged_sequence END) AS b (bound)
+    ELSE p.acknowledged_sequence END AS bound FROM keepstep_relay_partition AS p),
+d AS (DELETE FROM outbox WHERE position = ANY (ARRAY (
+  SELECT o.position FROM b JOIN keepstep_relay_type AS t ON t.topic = b.topic
   CROSS JOIN LATERAL (SELECT position, created_at FROM outbox WHERE sequence IS NOT NULL
-    AND kafka_partition = p.partition AND aggregatetype = t.entity_type
+    AND kafka_partition = b.partition AND aggregatetype = t.entity_type
     AND sequence <= b.bound ORDER BY sequence LIMIT $2::bigint) AS o
-  WHERE o.created_at < $1::timestamptz LIMIT $2::bigint))
+  WHERE o.created_at < $1::timestamptz
+  UNION ALL
+  SELECT o.position FROM b JOIN keepstep_relay_moved AS m ON m.topic = b.topic
+    AND m.partition = b.partition AND m.sequence <= b.bound
+  JOIN outbox AS o ON o.position = m.position WHERE o.created_at < $1::timestamptz
+  LIMIT $2::bigint)) RETURNING position),
+f AS (DELETE FROM keepstep_relay_moved WHERE position IN (SELECT position FROM d))
+SELECT position FROM d
 
 -- name: has_position_table
 SELECT to_regclass('keepstep_position') IS NOT NULL

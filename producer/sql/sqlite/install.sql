@@ -64,9 +64,18 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_partition (
   acknowledged_id TEXT NOT NULL,
   PRIMARY KEY (topic, partition)) WITHOUT ROWID
 
--- Into which topic the rows of an entity type were numbered; the purge needs it.
+-- Into which topic the rows of an entity type are numbered.
 -- name: create_relay_type
 CREATE TABLE IF NOT EXISTS keepstep_relay_type (entity_type TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID
+
+-- Rows that were numbered for a topic which their type has left; in the outbox their partition is -1.
+-- name: create_relay_moved
+CREATE TABLE IF NOT EXISTS keepstep_relay_moved (
+  topic TEXT NOT NULL,
+  partition INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  position INTEGER NOT NULL UNIQUE,
+  PRIMARY KEY (topic, partition, sequence)) WITHOUT ROWID
 
 -- The triggers of a table are silent while its name stands here, in the agent's transaction.
 -- The applying side makes it too.
@@ -129,13 +138,17 @@ UPDATE keepstep_relay SET origin = ?1, incarnation = ?2, epoch = epoch + 1, hold
 DELETE FROM outbox WHERE sequence IS NOT NULL AND sequence <= coalesce((
   SELECT p.acknowledged_sequence FROM keepstep_relay_partition p
   JOIN keepstep_relay_type t ON t.topic = p.topic
-  WHERE t.entity_type = outbox.aggregatetype AND p.partition = outbox.kafka_partition), 0)
+  WHERE t.entity_type = outbox.aggregatetype AND p.partition = outbox.kafka_partition), (
+  SELECT p.acknowledged_sequence FROM keepstep_relay_partition p
+  JOIN keepstep_relay_moved m ON m.topic = p.topic AND m.partition = p.partition
+  WHERE m.position = outbox.position), 0)
 
 -- name: restart_unclaim
 UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT NULL
 
 -- name: restart_partitions
-DELETE FROM keepstep_relay_partition
+DELETE FROM keepstep_relay_partition;
+DELETE FROM keepstep_relay_moved
 
 -- name: restart_existing
 DELETE FROM keepstep_existing

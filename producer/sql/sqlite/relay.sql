@@ -38,20 +38,39 @@ INSERT INTO keepstep_relay_partition VALUES (?1, ?2, ?3, ?4, 0, -1, '')
 ON CONFLICT (topic, partition) DO UPDATE SET last_sequence = ?3, last_id = ?4
 
 -- name: claim_type
-INSERT INTO keepstep_relay_type VALUES (?1, ?2)
-ON CONFLICT (entity_type) DO UPDATE SET topic = excluded.topic WHERE topic <> excluded.topic
+INSERT INTO keepstep_relay_type VALUES (?1, ?2) ON CONFLICT (entity_type) DO NOTHING
+
+-- name: read_type
+SELECT topic FROM keepstep_relay_type WHERE entity_type = ?1
+
+-- name: move_look
+SELECT coalesce(max(position), 0), count(*)
+FROM (SELECT position FROM outbox WHERE position > ?1 ORDER BY position LIMIT ?2)
+
+-- name: move_note
+INSERT INTO keepstep_relay_moved SELECT t.topic, o.kafka_partition, o.sequence, o.position
+FROM outbox AS o JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
+WHERE o.position > ?2 AND o.position <= ?3 AND o.aggregatetype = ?1 AND o.kafka_partition >= 0
+
+-- name: move_rows
+UPDATE outbox SET kafka_partition = -1
+WHERE position > ?2 AND position <= ?3 AND aggregatetype = ?1 AND kafka_partition >= 0
+
+-- name: move_type
+UPDATE keepstep_relay_type SET topic = ?2 WHERE entity_type = ?1
 
 -- name: load_claimed
 SELECT position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
   partition_key, kafka_partition, sequence, set_aside
 FROM outbox INDEXED BY outbox_claimed
-WHERE sequence IS NOT NULL AND kafka_partition = ?1 AND sequence > ?2
-  AND aggregatetype IN (SELECT value FROM json_each(?3)) ORDER BY sequence
-
--- name: find_claimed_id
-SELECT id FROM outbox INDEXED BY outbox_claimed
-WHERE sequence IS NOT NULL AND kafka_partition = ?1 AND sequence = ?2
-  AND aggregatetype IN (SELECT value FROM json_each(?3))
+WHERE sequence IS NOT NULL AND kafka_partition = ?2 AND sequence > ?3
+  AND aggregatetype IN (SELECT entity_type FROM keepstep_relay_type WHERE topic = ?1)
+UNION ALL
+SELECT o.position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
+  partition_key, kafka_partition, o.sequence, set_aside
+FROM keepstep_relay_moved AS m CROSS JOIN outbox AS o ON o.position = m.position
+WHERE m.topic = ?1 AND m.partition = ?2 AND m.sequence > ?3
+ORDER BY 11
 
 -- name: acknowledge
 INSERT INTO keepstep_relay_partition VALUES (?1, ?2, ?3, ?5, ?3, ?4, ?5)
@@ -65,8 +84,12 @@ UPDATE outbox SET set_aside = ?2, aggregateid = ?3 WHERE position = ?1 AND seque
 UPDATE outbox SET aggregateid = ?2 WHERE position = ?1 AND sequence IS NULL
 
 -- name: find_row
-SELECT position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
-  partition_key, kafka_partition, sequence, set_aside FROM outbox WHERE id = ?1
+SELECT o.position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
+  partition_key, coalesce(m.partition, kafka_partition), o.sequence, set_aside, NULL,
+  coalesce(m.topic, t.topic)
+FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
+LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
+WHERE id = ?1
 
 -- In the order of commits, so that reading can end at the first rows that are too young: no index by
 -- time is kept, and nothing is read that stays. Old? Acknowledged? Young (a time to come is neither)?
@@ -75,24 +98,31 @@ SELECT o.position, o.created_at < ?2, o.sequence <= p.acknowledged_sequence,
   o.created_at BETWEEN ?2 AND ?3
 FROM outbox AS o
 LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
-LEFT JOIN keepstep_relay_partition AS p ON p.topic = t.topic AND p.partition = o.kafka_partition
+LEFT JOIN keepstep_relay_moved AS m ON o.kafka_partition = -1 AND m.position = o.position
+LEFT JOIN keepstep_relay_partition AS p ON p.topic = coalesce(m.topic, t.topic)
+  AND p.partition = coalesce(m.partition, o.kafka_partition)
 WHERE o.position > ?1 ORDER BY o.position
 
 -- Where the service's own agent reads the topic it must have read the row back (rule 12).
 -- name: purge_look_applied
 SELECT o.position, o.created_at < ?2, o.sequence <= p.acknowledged_sequence
-  AND (t.topic NOT IN (SELECT value FROM json_each(?4))
-    OR NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = t.topic)
+  AND (p.topic NOT IN (SELECT value FROM json_each(?4))
+    OR NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = p.topic)
     OR o.sequence <= (SELECT max(s.last) FROM keepstep_sequence AS s, keepstep_relay AS r
-      WHERE s.topic = t.topic AND s.partition = o.kafka_partition AND s.source = r.origin
+      WHERE s.topic = p.topic AND s.partition = p.partition AND s.source = r.origin
       AND s.incarnation = r.incarnation)), o.created_at BETWEEN ?2 AND ?3
 FROM outbox AS o
 LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
-LEFT JOIN keepstep_relay_partition AS p ON p.topic = t.topic AND p.partition = o.kafka_partition
+LEFT JOIN keepstep_relay_moved AS m ON o.kafka_partition = -1 AND m.position = o.position
+LEFT JOIN keepstep_relay_partition AS p ON p.topic = coalesce(m.topic, t.topic)
+  AND p.partition = coalesce(m.partition, o.kafka_partition)
 WHERE o.position > ?1 ORDER BY o.position
 
 -- name: purge_row
 DELETE FROM outbox WHERE position = ?1
+
+-- name: purge_moved
+DELETE FROM keepstep_relay_moved WHERE position = ?1
 
 -- name: has_position_table
 SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'keepstep_position'
