@@ -72,17 +72,25 @@ void agent_free(struct agent *agent)
     free(agent);
 }
 
-/** Stop a partition for what the feed found; kept in the database. */
-static enum status agent_stop_partition(struct agent *agent, size_t index, const char *reason,
-                                        struct error *err)
+/** Read no more of a partition, and say why: the only place where one is paused for good. */
+static enum status agent_pause(struct agent *agent, size_t index, const char *reason,
+                               struct error *err)
 {
     struct applier_partition partition;
     if (!applier_partition(agent->applier, index, &partition))
         return STATUS_OK;
-    log_error("agent", "%s/%d stands still: %s", partition.topic, partition.partition, reason);
-    batch_remove(&agent->batch, index);
-    enum status status = feed_pause(agent->feed, partition.topic, partition.partition, true, err);
+    log_error("agent", "%s/%d stands still: %s. Mend the cause, then: keepstep parked resume",
+              partition.topic, partition.partition, reason);
     agent->partitions[index].paused = true;
+    return feed_pause(agent->feed, partition.topic, partition.partition, true, err);
+}
+
+/** Stop a partition for what the feed found; kept in the database. */
+static enum status agent_stop_partition(struct agent *agent, size_t index, const char *reason,
+                                        struct error *err)
+{
+    batch_remove(&agent->batch, index);
+    enum status status = agent_pause(agent, index, reason, err);
     return status == STATUS_OK ? applier_stop(agent->applier, index, reason, err) : status;
 }
 
@@ -152,6 +160,15 @@ static enum status agent_on_event(struct agent *agent, const struct feed_event *
     return STATUS_OK;
 }
 
+/** There is no room for a record that was fetched before the pause: what the batch has of its
+ * partition is read again with it, from the position on. */
+static void agent_leave_record(struct agent *agent, const struct feed_event *event)
+{
+    size_t index = applier_find(agent->applier, event->topic, event->partition);
+    if (index != SIZE_MAX && !agent->partitions[index].paused)
+        applier_read_again(agent->applier, index);
+}
+
 /** Wait while the database does not answer, and keep the group membership alive meanwhile. */
 static enum status agent_poll_paused(struct agent *agent, struct error *err)
 {
@@ -162,7 +179,7 @@ static enum status agent_poll_paused(struct agent *agent, struct error *err)
         agent_measure_lag(agent);
         status = feed_poll(agent->feed, AGENT_POLL_MS, &event, err);
         if (status == STATUS_OK && event.type == FEED_RECORD && batch_is_full(&agent->batch))
-            status = feed_seek(agent->feed, event.topic, event.partition, event.offset, err);
+            agent_leave_record(agent, &event);
         else if (status == STATUS_OK && event.type != FEED_ASSIGN && event.type != FEED_NONE)
             status = agent_on_event(agent, &event, err);
         else if (event.type == FEED_ASSIGN)
@@ -208,8 +225,7 @@ enum status agent_pause_stopped(struct agent *agent, struct error *err)
         if (!applier_partition(agent->applier, i, &partition) || agent->partitions[i].paused ||
             partition.stopped[0] == '\0')
             continue;
-        agent->partitions[i].paused = true;
-        status = feed_pause(agent->feed, partition.topic, partition.partition, true, err);
+        status = agent_pause(agent, i, partition.stopped, err);
     }
     return status;
 }
@@ -322,7 +338,7 @@ static enum status agent_follow_reload(struct agent *agent, struct error *err)
         if (status == STATUS_OK)
             applier_seen_reload(agent->applier, i);
     }
-    return status;
+    return status == STATUS_OK ? agent_pause_stopped(agent, err) : status;
 }
 
 static enum status agent_prune(struct agent *agent, struct error *err)

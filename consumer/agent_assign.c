@@ -149,11 +149,12 @@ static enum status agent_first_offset(const struct agent *agent, struct partitio
     return STATUS_OK;
 }
 
-/** A position at 0 behind which nothing was read of a log that begins later: it was taken only to
- * say why it stands still. */
+/** A position at 0 behind which nothing was read: of a log that begins later, or of one that was
+ * never found good (it has no cluster id). It was taken only to say why it stands still. */
 static bool agent_is_unread(const struct partition_state *state, int64_t low)
 {
-    return !state->exists || (state->next_offset == 0 && state->anchor_offset < 0 && low > 0);
+    bool untouched = state->next_offset == 0 && state->anchor_offset < 0;
+    return !state->exists || (untouched && (low > 0 || state->cluster_id[0] == '\0'));
 }
 
 /** @return OK with *ret_read whether the copy has read anything of a topic that had `count`
@@ -292,7 +293,6 @@ static enum status agent_take_stopped(struct agent *agent, struct partition_stat
         return status;
     agent->partitions[index] = (struct agent_partition){.hinted_offset = -1, .anchor_offset = -1};
     agent->partition_count = index + 1;
-    log_error("agent", "%s/%d stands still: %s", assigned->topic, assigned->partition, reason);
     return applier_stop(agent->applier, index, reason, err);
 }
 
@@ -396,6 +396,12 @@ enum status agent_check_anchor(struct agent *agent, size_t index, const struct r
         return STATUS_OK;
     partition->anchor_offset = -1;
     *ret_pass = record->offset != anchor;
+    if (record->offset > anchor && !feed_is_sequenced(agent->feed, record->topic)) {
+        log_warning("agent",
+                    "%s/%d: the anchor at offset %lld was compacted away: the log is not compared",
+                    record->topic, record->partition, (long long)anchor);
+        return STATUS_OK;
+    }
     applier_anchor(record, found);
     if (record->offset == anchor && strcmp(found, partition->anchor_id) == 0)
         return STATUS_OK;

@@ -104,6 +104,10 @@ enum status applier_make_durable(struct applier *applier, bool now, struct error
 /** Look for an operator's revisions and reload what has one. Statuses as applier_apply(). */
 enum status applier_refresh(struct applier *applier, struct error *err) MUST_CHECK;
 
+/** Let a partition's records be read again from its position: one of them could not be kept. It
+ * counts as reloaded until applier_seen_reload(). */
+void applier_read_again(struct applier *applier, size_t index);
+
 /** Clear `reloaded` once the feed has been set to next_offset. */
 void applier_seen_reload(struct applier *applier, size_t index);
 

@@ -211,6 +211,11 @@ size_t applier_find(const struct applier *applier, const char *topic, int32_t pa
     return SIZE_MAX;
 }
 
+void applier_read_again(struct applier *applier, size_t index)
+{
+    applier->owned[index].reloaded = true;
+}
+
 void applier_seen_reload(struct applier *applier, size_t index)
 {
     applier->owned[index].reloaded = false;
@@ -294,12 +299,8 @@ static void applier_advance_partition(struct applier *applier, struct owned *own
         memcpy(state->anchor_id, owned->anchor_id, sizeof state->anchor_id);
     }
     state->parked_count += (int64_t)owned->parked;
-    bool stops = owned->stop_offset != INT64_MAX && state->stopped[0] == '\0';
-    if (stops) {
+    if (applier_is_stopping(owned))
         memcpy(state->stopped, owned->stop_reason, sizeof state->stopped);
-        log_error("agent", "%s/%d stands still at %s. Mend the cause, then: keepstep parked resume",
-                  state->topic, state->partition, state->stopped);
-    }
     applier_publish_metrics(applier, owned);
 }
 
@@ -351,6 +352,10 @@ static void applier_reload_swap(struct applier *applier, struct owned *owned,
     if (revised) { /* an operator's command: try again what stood still */
         owned->state.stopped[0] = '\0';
         owned->stop_offset = INT64_MAX;
+    } else if (owned->state.stopped[0] !=
+               '\0') { /* the database knows it, so no commit clears it */
+        owned->stop_offset = owned->state.next_offset;
+        memcpy(owned->stop_reason, owned->state.stopped, sizeof owned->stop_reason);
     }
     owned->end_offset = 0;
     owned->retry_at_us = 0;

@@ -77,7 +77,7 @@ enum status feed_describe_again(struct feed *feed, struct error *err) MUST_CHECK
 /** @return partitions of a topic when it was described, 0 for an unknown topic. */
 int32_t feed_partition_count(const struct feed *feed, const char *topic);
 
-/** @return whether it is a topic of Keepstep's own. */
+/** @return whether Keepstep's own relays write the topic. */
 bool feed_is_sequenced(const struct feed *feed, const char *topic);
 
 /** @return whether it is a sequenced topic that was compacted when it was described (rule 17). */
@@ -124,9 +124,10 @@ size_t feed_missing_topics(const struct feed *feed);
  * RETRY; FATAL as feed_open(). */
 enum status feed_find_topics(struct feed *feed, bool *ret_found, struct error *err) MUST_CHECK;
 
-/** Look for a partition that no member of the group has. There is one where the group's leader came
- * back under its static name: the coordinator hands out what was assigned before and nobody
- * assigns what has come since. @return OK with *ret_found: feed_rejoin(); RETRY. */
+/** Look for a partition that no member of the group has, or that this one was given although it
+ * does not read the topic. There is one where the group's leader came back under its static name:
+ * the coordinator hands out what was assigned before, and nobody assigns what has come since or
+ * takes away what is not read any more. @return OK with *ret_found: feed_rejoin(); RETRY. */
 enum status feed_find_unowned(struct feed *feed, bool *ret_found, struct error *err) MUST_CHECK;
 
 /** Give all partitions up and ask for those of all topics that exist. */

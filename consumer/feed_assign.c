@@ -19,6 +19,26 @@ static int feed_compare(const void *a, const void *b)
                       : (left->partition > right->partition) - (left->partition < right->partition);
 }
 
+static const struct feed_topic *feed_topic_find(const struct feed *feed, const char *topic)
+{
+    for (size_t i = 0; i < feed->topic_count; i++) {
+        if (strcmp(feed->described[i].name, topic) == 0)
+            return &feed->described[i];
+    }
+    return NULL;
+}
+
+static void feed_note_assigned(struct feed *feed, const rd_kafka_topic_partition_t *assigned)
+{
+    if (feed_topic_find(feed, assigned->topic) == NULL) {
+        (void)snprintf(feed->unread_topic, sizeof feed->unread_topic, "%s", assigned->topic);
+        return;
+    }
+    struct feed_partition *partition = &feed->partitions[feed->partition_count++];
+    (void)snprintf(partition->topic, sizeof partition->topic, "%s", assigned->topic);
+    partition->partition = assigned->partition;
+}
+
 void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
                      rd_kafka_topic_partition_list_t *list, void *opaque)
 {
@@ -29,16 +49,14 @@ void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
         feed_note_cut_off(feed);
     free(feed->partitions);
     feed->partitions = calloc(count + 1, sizeof *feed->partitions);
+    feed->partition_count = 0;
+    feed->unread_topic[0] = '\0';
     if (feed->closing || !assign || feed->partitions == NULL)
         count = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct feed_partition *partition = &feed->partitions[i];
-        (void)snprintf(partition->topic, sizeof partition->topic, "%s", list->elems[i].topic);
-        partition->partition = list->elems[i].partition;
-    }
-    feed->partition_count = count;
-    if (count > 1)
-        qsort(feed->partitions, count, sizeof *feed->partitions, feed_compare);
+    for (size_t i = 0; i < count; i++)
+        feed_note_assigned(feed, &list->elems[i]);
+    if (feed->partition_count > 1)
+        qsort(feed->partitions, feed->partition_count, sizeof *feed->partitions, feed_compare);
     if (feed->closing) {
         (void)rd_kafka_assign(handle, NULL);
         return;
@@ -97,7 +115,12 @@ enum status feed_find_unowned(struct feed *feed, bool *ret_found, struct error *
 {
     const struct rd_kafka_group_list *group = NULL;
     size_t existing = 0;
-    *ret_found = false;
+    *ret_found = feed->unread_topic[0] != '\0';
+    if (*ret_found) {
+        log_info("agent", "the group handed out '%s', which is not read here: joining again",
+                 feed->unread_topic);
+        return STATUS_OK;
+    }
     for (size_t i = 0; i < feed->topic_count; i++)
         existing += (size_t)feed->described[i].partitions;
     if (feed->partition_count >= existing || kafka_is_mock(feed->cluster_id))
@@ -118,15 +141,6 @@ const char *feed_group(const struct feed *feed)
 const char *feed_cluster_id(const struct feed *feed)
 {
     return feed->cluster_id;
-}
-
-static const struct feed_topic *feed_topic_find(const struct feed *feed, const char *topic)
-{
-    for (size_t i = 0; i < feed->topic_count; i++) {
-        if (strcmp(feed->described[i].name, topic) == 0)
-            return &feed->described[i];
-    }
-    return NULL;
 }
 
 int32_t feed_partition_count(const struct feed *feed, const char *topic)

@@ -27,6 +27,7 @@ struct feed {
     enum feed_event_type pending; /* a rebalance that waits for its answer */
     struct feed_partition *partitions;
     size_t partition_count;
+    char unread_topic[STORE_NAME_SIZE]; /* of a partition that was assigned and is not read; "" */
     bool closing;
     bool fenced;              /* the handle is dead; only feed_close() is left */
     int64_t cut_off_until_us; /* feed_note_cut_off() */

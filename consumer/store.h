@@ -249,8 +249,9 @@ struct store_ops {
      * the array. */
     enum status (*list)(struct store *store, struct partition_state **ret_states, size_t *ret_count,
                         struct error *err);
-    /** In one durable transaction: raise the epoch, store `state`'s token, cluster id, partition
-     * count, partial flag, and where there was no row next_offset; then load all into `state`,
+    /** In one durable transaction: raise the epoch, forget why it stood still, store `state`'s
+     * token, cluster id, partition count, partial flag, and where there was no row next_offset;
+     * then load all into `state`,
      * whose lists from an earlier call are freed. */
     enum status (*take)(struct store *store, struct partition_state *state, struct error *err);
     /** BEGIN; the fences in the given order, which is (topic, partition); then a savepoint.

@@ -307,6 +307,7 @@ static enum status store_memory_take(struct store *store, struct partition_state
     position->exists = true;
     position->epoch++;
     position->durable_offset = position->next_offset;
+    position->stopped[0] = '\0';
     position->partial = position->partial || state->partial;
     memcpy(position->token, state->token, sizeof position->token);
     if (state->cluster_id[0] != '\0')

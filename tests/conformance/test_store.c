@@ -39,6 +39,20 @@ static void a_fence_moves_the_position_and_its_anchor(void)
     assert_string_equal(store_case_owned.stopped, "");
 }
 
+static void taking_a_partition_forgets_why_it_stood_still(void)
+{
+    struct partition_state again = {.topic = STORE_CASE_TOPIC, .token = "t2"};
+    struct fence fence = store_case_fence(8);
+    fence.stopped = "a gap";
+    assert_ok(store_case_ops->begin(store_case_store, &fence, 1, &store_case_err));
+    store_case_commit();
+    assert_ok(store_case_ops->take(store_case_store, &again, &store_case_err));
+    assert_string_equal(again.stopped, "");
+    partition_state_done(&again);
+    store_case_reload();
+    assert_string_equal(store_case_owned.stopped, "");
+}
+
 static void a_fence_with_another_offset_or_revision_is_told_to_reload(void)
 {
     struct fence fence = store_case_fence(8);
@@ -372,6 +386,7 @@ int main(void)
     static struct store_case cases[] = {
         STORE_CASE(taking_a_partition_raises_its_epoch_and_keeps_its_position),
         STORE_CASE(a_fence_moves_the_position_and_its_anchor),
+        STORE_CASE(taking_a_partition_forgets_why_it_stood_still),
         STORE_CASE(a_fence_with_another_offset_or_revision_is_told_to_reload),
         STORE_CASE(a_fence_with_another_epoch_has_lost_the_partition),
         STORE_CASE(a_fence_by_epoch_alone_leaves_the_position_as_it_is),

@@ -188,6 +188,60 @@ static void a_topic_that_was_restored_is_taken_up_without_a_restart(void **state
     sidecar_stop(&billing);
 }
 
+static size_t count_of(const char *text, const char *words)
+{
+    size_t count = 0;
+    for (const char *at = strstr(text, words); at != NULL; at = strstr(at + 1, words))
+        count++;
+    return count;
+}
+
+static void a_stop_whose_cause_was_mended_meanwhile_is_told_no_more(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = make_billing(kafka, APPLY_ITEMS);
+    produce_good(kafka, "m-1", 1);
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
+    sidecar_stop(&billing);
+
+    (void)sqlite_text(billing.database, "UPDATE keepstep_position SET cluster_id = 'elsewhere'");
+    sidecar_start(&billing, NULL);
+    expect_stopped(&billing, "the copy was fed from cluster elsewhere");
+    sidecar_stop(&billing);
+    assert_int_equal(count_of(process_errors(billing.process), "stands still"), 1);
+    (void)sqlite_text(billing.database, "UPDATE keepstep_position SET cluster_id = ''");
+    sidecar_start(&billing, NULL);
+    sidecar_expect(&billing, "SELECT stopped FROM keepstep_position", "\n"); /* nothing new came */
+    assert_null(strstr(sidecar_run(&billing, "status", NULL, NULL).output, "STOPPED"));
+    produce_good(kafka, "m-2", 2);
+    sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n2\n");
+    sidecar_stop(&billing);
+    assert_int_equal(count_of(process_errors(billing.process), "stands still"), 0);
+}
+
+static void start_latest_holds_also_where_the_partition_stood_still_at_first(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = sidecar_make(
+        kafka, "billing", NULL, "apply:\n  item: {table: items, partitions: 1, start: latest}\n");
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, "cleanup.policy=compact");
+    produce_good(kafka, "l-1", 1);
+    sidecar_begin(&billing);
+    expect_stopped(&billing, "compacted");
+    sidecar_stop(&billing);
+    kafka_delete_topic(kafka, sidecar_topic("item"));
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    produce_good(kafka, "l-1", 1);
+    sidecar_start(&billing, NULL);
+    sidecar_expect(&billing, "SELECT stopped FROM keepstep_position", "\n");
+    produce_good(kafka, "l-2", 2);
+    sidecar_expect(&billing, "SELECT next_offset, partial FROM keepstep_position", "2|1\n");
+    sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "2\n");
+    sidecar_stop(&billing);
+}
+
 static void a_stop_is_resumed_by_the_next_agent_where_none_runs(void **state)
 {
     (void)state;
@@ -325,6 +379,8 @@ int main(void)
         TEST_WITH_LIMIT(an_unknown_column_stops_its_partition_until_the_schema_knows_it, 120),
         TEST_WITH_LIMIT(one_partition_that_stands_still_leaves_the_others_alone, 120),
         TEST_WITH_LIMIT(a_topic_that_was_restored_is_taken_up_without_a_restart, 180),
+        TEST_WITH_LIMIT(a_stop_whose_cause_was_mended_meanwhile_is_told_no_more, 120),
+        TEST_WITH_LIMIT(start_latest_holds_also_where_the_partition_stood_still_at_first, 120),
         TEST_WITH_LIMIT(a_stop_is_resumed_by_the_next_agent_where_none_runs, 120),
         TEST_WITH_LIMIT(a_log_without_its_beginning_is_refused_unless_start_says_otherwise, 120),
         TEST_WITH_LIMIT(start_latest_takes_only_what_comes_and_stays_marked, 120),

@@ -2,6 +2,9 @@
  * keys. */
 #include "tests/support/sidecar.h"
 
+#include "common/clock.h"
+
+#include <stdlib.h>
 #include <sysexits.h>
 
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 1}\n"
@@ -107,6 +110,88 @@ static void a_topic_that_comes_while_its_agent_is_away_is_read(void **state)
     sidecar_stop(&billing);
 }
 
+static void produce_extra(struct kafka *kafka, int key)
+{
+    (void)kafka_produce(kafka, sidecar_topic("extra"), 0, test_format("{\"id\":%d}", key),
+                        test_format("{\"id\":%d,\"name\":\"x\",\"amount\":null}", key), NULL);
+}
+
+/* Within the session timeout, so that the group takes it for the member that it had. */
+static void change_entries(struct sidecar *service, const char *entries)
+{
+    const char *text = test_read_file(service->config);
+    sidecar_stop(service);
+    test_write_file(service->config,
+                    test_format("%.*s%s", (int)(strstr(text, "apply:") - text), text, entries));
+    sidecar_init(service, NULL);
+    sidecar_start(service, NULL);
+}
+
+static void a_list_of_types_that_changes_is_followed_at_once(void **state)
+{
+    (void)state;
+    static const char other_type[] =
+        "apply:\n  extra: {table: extras, partitions: 1, format: json, foreign: true}\n";
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, TWO_TYPES);
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    kafka_create_topic(kafka, sidecar_topic("extra"), 1, NULL);
+    produce(kafka, 0, 1);
+    produce_extra(kafka, 1);
+    sidecar_begin(&billing);
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
+    sidecar_expect(&billing, "SELECT id FROM extras", "1\n");
+
+    change_entries(&billing, FOREIGN_ITEMS); /* both → one */
+    produce(kafka, 0, 2);
+    sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n2\n");
+    change_entries(&billing, other_type); /* one → another */
+    produce_extra(kafka, 2);
+    sidecar_expect(&billing, "SELECT id FROM extras ORDER BY id", "1\n2\n");
+    change_entries(&billing, TWO_TYPES); /* one → both */
+    produce(kafka, 0, 3);
+    sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n2\n3\n");
+    sidecar_stop(&billing);
+    assert_null(strstr(process_errors(billing.process), "does not know topic"));
+}
+
+static int64_t first_offset;
+
+static void note_first(const struct kafka_record *record, void *context)
+{
+    (void)context;
+    if (first_offset < 0 || record->offset < first_offset)
+        first_offset = record->offset;
+}
+
+static void a_foreign_topic_whose_anchor_was_compacted_away_is_read_on(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    const char *topic = sidecar_topic("item");
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, FOREIGN_ITEMS);
+    kafka_create_topic(kafka, topic, 1,
+                       "cleanup.policy=compact;segment.ms=100;min.cleanable.dirty.ratio=0.001;"
+                       "max.compaction.lag.ms=200");
+    produce(kafka, 0, 1);
+    sidecar_begin(&billing);
+    sidecar_expect(&billing, "SELECT anchor_offset FROM keepstep_position", "0\n");
+    sidecar_stop(&billing);
+    for (int i = 0; i < 300 && first_offset <= 0; i++) {
+        first_offset = -1;
+        produce(kafka, 0, 1); /* a newer one of the key, and a newer segment */
+        clock_sleep_us(100000);
+        (void)kafka_consume_all(kafka, topic, note_first, NULL);
+    }
+    assert_true(first_offset > 0);
+    produce(kafka, 0, 2);
+    sidecar_start(&billing, NULL);
+    sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n2\n");
+    sidecar_expect(&billing, "SELECT stopped FROM keepstep_position", "\n");
+    sidecar_stop(&billing);
+    assert_non_null(strstr(process_errors(billing.process), "was compacted away"));
+}
+
 static struct sidecar start_with_window(struct kafka *kafka, const char *name, int window_s)
 {
     struct sidecar service = sidecar_make(
@@ -166,10 +251,13 @@ int main(void)
         TEST_WITH_LIMIT(a_topic_that_comes_while_its_agent_is_away_is_read, 120),
         TEST_WITH_LIMIT(a_topic_that_grows_while_the_agent_runs_stops_all_its_partitions, 120),
         TEST_WITH_LIMIT(a_compacted_topic_of_sequences_is_not_read, 120),
+        TEST_WITH_LIMIT(a_list_of_types_that_changes_is_followed_at_once, 120),
+        TEST_WITH_LIMIT(a_foreign_topic_whose_anchor_was_compacted_away_is_read_on, 120),
         TEST_WITH_LIMIT(a_window_shorter_than_the_retention_is_refused_at_start, 120),
         TEST_WITH_LIMIT(any_window_is_refused_where_records_stay_for_ever, 120),
     };
-    /* Kafka's own default: whoever asks for a topic makes it, unless he says not to. */
-    kafka_configure("auto.create.topics.enable=true");
+    /* Kafka's own default: whoever asks for a topic makes it, unless he says not to. And compaction
+     * comes every 15 s by default. */
+    kafka_configure("auto.create.topics.enable=true\nlog.cleaner.backoff.ms=300");
     return TEST_RUN(tests);
 }

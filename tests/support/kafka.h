@@ -24,7 +24,7 @@ struct kafka *kafka_start(void);
 /** The same at a port of one's choice, before the first kafka_start(). */
 struct kafka *kafka_start_at(int port);
 
-/** Give the shared Kafka a further line of its server.properties; before its first start. */
+/** Give the shared Kafka further lines of its server.properties; before its first start. */
 void kafka_configure(const char *line);
 
 /** @return "127.0.0.1:PORT". */

@@ -18,6 +18,7 @@ ON DUPLICATE KEY UPDATE
                       ELSE VALUES(partition_count) END,
     partial = greatest(partial, VALUES(partial)),
     durable_offset = next_offset,
+    stopped = '',
     updated_at = VALUES(updated_at)
 -- name: position_read
 SELECT topic, `partition`, next_offset, durable_offset, epoch, revision, token, anchor_offset,

@@ -19,6 +19,7 @@ ON CONFLICT(topic, partition) DO UPDATE SET
                       ELSE excluded.partition_count END,
     partial = greatest(keepstep_position.partial, excluded.partial),
     durable_offset = keepstep_position.next_offset,
+    stopped = '',
     updated_at = excluded.updated_at
 -- name: position_read
 SELECT topic, partition, next_offset, durable_offset, epoch, revision, token, anchor_offset,

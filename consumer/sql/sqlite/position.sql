@@ -22,6 +22,7 @@ ON CONFLICT(topic, partition) DO UPDATE SET
                       ELSE excluded.partition_count END,
     partial = max(partial, excluded.partial),
     durable_offset = next_offset,
+    stopped = '',
     updated_at = excluded.updated_at
 -- name: position_read
 SELECT topic, partition, next_offset, durable_offset, epoch, revision, token, anchor_offset,
