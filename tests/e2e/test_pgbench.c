@@ -127,8 +127,9 @@ static void tpc_b_reaches_both_copies_while_everything_is_killed(void **state)
 
 int main(void)
 {
+    unsigned int limit = 600 + (unsigned int)load_number("KEEPSTEP_LOAD_SECONDS", SECONDS);
     const struct CMUnitTest tests[] = {
-        TEST_WITH_LIMIT(tpc_b_reaches_both_copies_while_everything_is_killed, 600),
+        TEST_WITH_LIMIT(tpc_b_reaches_both_copies_while_everything_is_killed, limit),
     };
     return TEST_RUN(tests);
 }

@@ -104,8 +104,9 @@ static void oltp_reaches_both_copies_while_everything_is_killed(void **state)
 
 int main(void)
 {
+    unsigned int limit = 600 + (unsigned int)load_number("KEEPSTEP_LOAD_SECONDS", SECONDS);
     const struct CMUnitTest tests[] = {
-        TEST_WITH_LIMIT(oltp_reaches_both_copies_while_everything_is_killed, 600),
+        TEST_WITH_LIMIT(oltp_reaches_both_copies_while_everything_is_killed, limit),
     };
     return TEST_RUN(tests);
 }
