@@ -32,6 +32,7 @@ static const struct {
     {"40P01", STATUS_RETRY, REJECT_HELD, false}, /* deadlock */
     {"42501", STATUS_RETRY, REJECT_HELD, false}, /* permission */
     {"53", STATUS_RETRY, REJECT_HELD, false},    /* disk full, memory, too many connections */
+    {"55000", STATUS_RETRY, REJECT_HELD, false}, /* published without a replica identity */
     {"55P03", STATUS_RETRY, REJECT_HELD, false}, /* lock timeout */
     {"55006", STATUS_RETRY, REJECT_HELD, false}, /* object in use */
     {"57014", STATUS_RETRY, REJECT_HELD, false}, /* statement timeout, or cancelled by hand */

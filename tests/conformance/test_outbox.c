@@ -294,7 +294,7 @@ static void a_database_without_an_outbox_names_init(void)
     struct error err = ERROR_INIT;
     struct outbox *outbox = NULL;
     outbox_case_make_empty();
-    (void)outbox_case_ask("CREATE TABLE x (x integer)");
+    (void)outbox_case_ask("CREATE TABLE x (x integer PRIMARY KEY)");
     assert_int_equal(outbox_case_open_as("1", &outbox, &err), STATUS_FATAL);
     assert_int_equal(err.exit_code, 78);
     assert_non_null(strstr(err.text, "keepstep init"));

@@ -26,11 +26,14 @@ static const char *sqlite_ask(const char *url, const char *sql)
     return sqlite_text(strchr(url, ':') + 1, sql);
 }
 
+/* The service replicates its database, all of it, by the server's own means. */
 static const char *postgresql_make(void)
 {
     if (postgresql_server_url() == NULL)
         test_skip("%s", postgresql_skip_reason());
-    return postgresql_database("outbox");
+    const char *url = postgresql_database("outbox");
+    postgresql_execute(url, "CREATE PUBLICATION everything FOR ALL TABLES");
+    return url;
 }
 
 static const char *postgresql_relay(const char *url)
@@ -44,7 +47,9 @@ static const char *mariadb_make(void)
 {
     if (mariadb_server_url() == NULL)
         test_skip("%s", mariadb_skip_reason());
-    return mariadb_database("outbox");
+    const char *url = mariadb_database("outbox");
+    mariadb_execute(url, "SET GLOBAL innodb_force_primary_key = 1");
+    return url;
 }
 
 static const char *mariadb_relay(const char *url)

@@ -158,7 +158,8 @@ static void create_server(void)
                         programs, directory)) != 0)
         test_fail("initdb failed: see %s/log", directory);
     if (run(test_format("printf \"listen_addresses = localhost\\nport = %d\\n"
-                        "unix_socket_directories = \\047%s\\047\\nmax_connections = 50\\n\" "
+                        "unix_socket_directories = \\047%s\\047\\nmax_connections = 50\\n"
+                        "wal_level = logical\\n\" "
                         ">>%s/data/postgresql.conf",
                         port, directory, directory)) != 0)
         test_fail("configure PostgreSQL");

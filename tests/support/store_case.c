@@ -61,9 +61,12 @@ static const char *memory_rows(struct store *store, const char *path, const char
     return kept;
 }
 
+/* The service replicates its database, all of it, by the server's own means. */
 static const char *postgresql_new_database(void)
 {
-    return postgresql_database("copy");
+    const char *url = postgresql_database("copy");
+    postgresql_execute(url, "CREATE PUBLICATION everything FOR ALL TABLES");
+    return url;
 }
 
 static const char *postgresql_rows(struct store *store, const char *url, const char *table)
@@ -80,7 +83,9 @@ static void postgresql_crash(void)
 
 static const char *mariadb_new_database(void)
 {
-    return mariadb_database("copy");
+    const char *url = mariadb_database("copy");
+    mariadb_execute(url, "SET GLOBAL innodb_force_primary_key = 1");
+    return url;
 }
 
 static const char *mariadb_rows(struct store *store, const char *url, const char *table)

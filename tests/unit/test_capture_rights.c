@@ -313,6 +313,45 @@ static void a_table_that_was_renamed_or_restored_from_a_dump_is_captured_on(void
     shop_done(&shop);
 }
 
+/* The service's own logical replication writes the table, under session_replication_role replica.
+ */
+static void what_a_subscription_applies_is_captured(void **state)
+{
+    (void)state;
+    struct shop shop;
+    const char *from = postgresql_database("published");
+    postgresql_execute(from, "CREATE TABLE orders (id bigint PRIMARY KEY, name text);"
+                             "CREATE PUBLICATION everything FOR ALL TABLES;"
+                             "INSERT INTO orders VALUES (1, 'a')");
+    postgresql_execute(from, "SELECT pg_create_logical_replication_slot('keepstep_test', "
+                             "'pgoutput')");
+    (void)make_owned(&shop, "");
+    init_again(&shop);
+    postgresql_execute(shop.url, test_format("CREATE SUBSCRIPTION s CONNECTION '%s' PUBLICATION "
+                                             "everything WITH (create_slot = false, slot_name = "
+                                             "'keepstep_test')",
+                                             from));
+    bool copied = database_wait_for(shop.url, "SELECT count(*) FROM outbox", "1\n", 20000);
+    if (copied)
+        postgresql_execute(from, "UPDATE orders SET name = 'b'; INSERT INTO orders VALUES (2, 'c');"
+                                 "DELETE FROM orders WHERE id = 1");
+    if (copied) /* TRUNCATE of a transaction of its own */
+        postgresql_execute(from, "TRUNCATE orders");
+    bool all = database_wait_for(shop.url, "SELECT count(*) FROM outbox", "5\n", 20000);
+    const char *events = shop_events(&shop);
+    postgresql_execute(shop.url, "ALTER SUBSCRIPTION s DISABLE");
+    postgresql_execute(shop.url, "ALTER SUBSCRIPTION s SET (slot_name = NONE)");
+    postgresql_execute(shop.url, "DROP SUBSCRIPTION s");
+    (void)database_wait_for(from, "SELECT active::text FROM pg_replication_slots", "false\n",
+                            20000);
+    postgresql_execute(from, "SELECT pg_drop_replication_slot('keepstep_test')");
+    assert_true(all);
+    assert_string_equal(events, "{\"id\":1}|order.created\n{\"id\":1}|order.updated\n"
+                                "{\"id\":2}|order.created\n{\"id\":1}|order.deleted\n"
+                                "{\"id\":2}|order.deleted\n");
+    shop_done(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +363,7 @@ int main(void)
         TEST(init_runs_as_the_tables_owner_alone_and_refuses_what_it_could_not_give),
         TEST(a_partition_of_another_owner_is_truncated_and_captured),
         TEST(a_table_that_was_renamed_or_restored_from_a_dump_is_captured_on),
+        TEST_WITH_LIMIT(what_a_subscription_applies_is_captured, 90),
     };
     shop_begin(DATABASE_POSTGRESQL);
     return TEST_RUN(tests);

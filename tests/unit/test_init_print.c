@@ -75,11 +75,40 @@ static const char *server_config(const char *url, const char *more)
     return config;
 }
 
+/* By which a database's own replication tells a row; of a service and of its own agent. */
+static void assert_every_table_has_a_primary_key(enum database_kind kind, const char *url)
+{
+    static const char *const without[] = {
+        [DATABASE_SQLITE] = "SELECT t.name FROM sqlite_schema AS t WHERE t.type = 'table' AND "
+                            "t.name NOT LIKE 'sqlite_%' AND NOT EXISTS (SELECT 1 FROM "
+                            "pragma_table_info(t.name) WHERE pk > 0)",
+        [DATABASE_POSTGRESQL] =
+            "SELECT oid::regclass FROM pg_class AS t WHERE relkind IN ('r', 'p') AND relnamespace "
+            "= 'public'::regnamespace AND (relreplident <> 'd' OR NOT EXISTS (SELECT 1 FROM "
+            "pg_index WHERE indrelid = t.oid AND indisprimary AND indimmediate))",
+        [DATABASE_MARIADB] =
+            "SELECT t.table_name FROM information_schema.tables AS t WHERE t.table_schema = "
+            "DATABASE() AND NOT EXISTS (SELECT 1 FROM information_schema.table_constraints AS c "
+            "WHERE c.table_schema = DATABASE() AND c.table_name = t.table_name AND "
+            "c.constraint_type = 'PRIMARY KEY')"};
+    assert_string_equal(database_text(url, without[kind]), "");
+}
+
+/* What refuses tables, or changes of them, that have no primary key. */
+static void replicate_all(enum database_kind kind, const char *url)
+{
+    if (kind == DATABASE_POSTGRESQL)
+        (void)database_text(url, "CREATE PUBLICATION everything FOR ALL TABLES");
+    else if (kind == DATABASE_MARIADB)
+        (void)database_text(url, "SET GLOBAL innodb_force_primary_key = 1");
+}
+
 /* Twice, the second time with a type more, as after a change of the configuration. */
 static const char *run_print_twice(enum database_kind kind)
 {
     const char *url = database_make(kind, "printed");
     const char *config = server_config(url, "");
+    replicate_all(kind, url);
     (void)database_text(url, "CREATE TABLE orders (id bigint PRIMARY KEY, name text);"
                              "CREATE TABLE visits (id bigint PRIMARY KEY, name text)");
     struct process_result first = roles_print_and_run(config, url);
@@ -104,6 +133,7 @@ static const char *run_print_twice(enum database_kind kind)
     assert_null(strstr(init.output, "created  table"));
     assert_null(strstr(init.output, "created  trigger"));
     assert_null(strstr(init.output, "changed"));
+    assert_every_table_has_a_primary_key(kind, url);
     return url;
 }
 
@@ -118,6 +148,24 @@ static void psql_runs_what_is_printed_of_both_sides_and_all_grants_twice(void **
                         "has_table_privilege('keepstep_lag', 'keepstep_position', 'SELECT'), "
                         "has_column_privilege('keepstep_lag', 'outbox', 'payload', 'SELECT')"),
         "t|t|t|f\n");
+}
+
+/* As Keepstep made the table before. */
+static void init_gives_a_primary_key_to_the_table_that_had_none(void **state)
+{
+    (void)state;
+    const char *url = run_print_twice(DATABASE_POSTGRESQL);
+    postgresql_execute(url, "ALTER TABLE keepstep_blocked DROP CONSTRAINT keepstep_blocked_pkey;"
+                            "CREATE INDEX keepstep_blocked_parked_id ON "
+                            "keepstep_blocked (parked_id);"
+                            "INSERT INTO keepstep_blocked VALUES ('order', '{\"id\":1}', 7)");
+    struct process_result init = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c", test_path("shop.yaml"));
+    if (init.exit_code != 0)
+        test_fail("%s", init.errors);
+    assert_every_table_has_a_primary_key(DATABASE_POSTGRESQL, url);
+    postgresql_execute(url, "DELETE FROM keepstep_blocked");
+    assert_string_equal(postgresql_text(url, "SELECT to_regclass('keepstep_blocked_parked_id')"),
+                        "NULL\n");
 }
 
 static void the_mariadb_client_runs_what_is_printed_twice(void **state)
@@ -166,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_printed_sql_makes_what_init_makes),
         TEST(psql_runs_what_is_printed_of_both_sides_and_all_grants_twice),
+        TEST(init_gives_a_primary_key_to_the_table_that_had_none),
         TEST(the_mariadb_client_runs_what_is_printed_twice),
         TEST(sqlite3_runs_what_is_printed_twice),
         TEST(printed_sql_stops_before_it_makes_anything_beside_a_foreign_outbox),

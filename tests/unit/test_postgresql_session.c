@@ -34,6 +34,7 @@ static void each_sqlstate_has_one_verdict(void **state)
         {"53100", STATUS_RETRY, REJECT_HELD, false},
         {"53200", STATUS_RETRY, REJECT_HELD, false},
         {"53300", STATUS_RETRY, REJECT_HELD, false},
+        {"55000", STATUS_RETRY, REJECT_HELD, false},
         {"55P03", STATUS_RETRY, REJECT_HELD, false},
         {"55006", STATUS_RETRY, REJECT_HELD, false},
         {"57014", STATUS_RETRY, REJECT_HELD, false},

@@ -336,12 +336,14 @@ static void a_new_history_drops_what_the_log_has_and_numbers_anew(void **state)
     mariadb_execute(shop.url, "INSERT INTO keepstep_relay_partition VALUES ('order', 0, 6, 'x', 2, "
                               "1, 'x'); UPDATE outbox SET kafka_partition = 0");
     const char *id = mariadb_text(shop.url, "SELECT id FROM outbox WHERE sequence = 5");
+    mariadb_execute(shop.url, "SET GLOBAL innodb_force_primary_key = 1");
     assert_int_equal(ops->note_in_log(shop.source, (struct slice){id, 36}, &err), STATUS_OK);
     assert_int_equal(ops->note_in_log(shop.source, (struct slice){id, 36}, &err), STATUS_OK);
     assert_int_equal(ops->note_in_log(shop.source, slice_of("unknown"), &err), STATUS_OK);
     assert_int_equal(ops->note_log_end(shop.source, "order", 2, 77, &err), STATUS_OK);
     /* A large outbox takes longer than any other statement may. */
-    mariadb_execute(shop.url, "CREATE TABLE allowed (seconds DOUBLE);"
+    mariadb_execute(shop.url, "SET GLOBAL innodb_force_primary_key = 0;"
+                              "CREATE TABLE allowed (seconds DOUBLE);"
                               "CREATE TRIGGER d BEFORE DELETE ON outbox FOR EACH ROW INSERT INTO "
                               "allowed VALUES (@@max_statement_time);"
                               "CREATE TRIGGER u BEFORE UPDATE ON outbox FOR EACH ROW INSERT INTO "

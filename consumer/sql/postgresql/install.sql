@@ -1,4 +1,5 @@
--- Keepstep's tables beside a local copy. Safe to run again.
+-- Keepstep's tables beside a local copy. Safe to run again. Each has a primary key: a publication FOR
+-- ALL TABLES would refuse deletes and updates of others.
 -- name: install
 CREATE TABLE IF NOT EXISTS keepstep_meta(
     key TEXT COLLATE "C" PRIMARY KEY,
@@ -74,11 +75,19 @@ CREATE INDEX IF NOT EXISTS keepstep_parked_skipped
 CREATE TABLE IF NOT EXISTS keepstep_blocked(
     entity_type TEXT COLLATE "C" NOT NULL,
     entity_key TEXT COLLATE "C" NOT NULL,
-    parked_id BIGINT NOT NULL
+    parked_id BIGINT PRIMARY KEY
 );
+DO $keepstep$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_index
+            WHERE indrelid = 'keepstep_blocked'::regclass AND indisprimary) THEN
+        ALTER TABLE keepstep_blocked ADD PRIMARY KEY (parked_id);
+        DROP INDEX IF EXISTS keepstep_blocked_parked_id;
+    END IF;
+END
+$keepstep$;
 CREATE INDEX IF NOT EXISTS keepstep_blocked_entity
     ON keepstep_blocked(hashtextextended(entity_key, 0), entity_type);
-CREATE INDEX IF NOT EXISTS keepstep_blocked_parked_id ON keepstep_blocked(parked_id);
 INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '1') ON CONFLICT(key) DO NOTHING;
 -- What each role needs on the tables of this side, and no more: lag reads no payload.
 -- name: grants

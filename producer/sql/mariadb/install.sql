@@ -143,7 +143,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_in_log (
 
 -- name: create_log_end
 CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_log_end (
-  topic VARCHAR(255) NOT NULL, `partition` INT NOT NULL, until_offset BIGINT NOT NULL
+  topic VARCHAR(255) NOT NULL, `partition` INT NOT NULL, until_offset BIGINT NOT NULL,
+  PRIMARY KEY (topic, `partition`)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
 
 -- name: note_in_log

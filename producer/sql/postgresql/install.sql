@@ -138,7 +138,8 @@ CREATE TABLE IF NOT EXISTS keepstep_existing_key (
 -- name: create_notes
 CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (id text COLLATE "C" PRIMARY KEY);
 CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
-  topic text NOT NULL, partition integer NOT NULL, until_offset bigint NOT NULL)
+  topic text NOT NULL, partition integer NOT NULL, until_offset bigint NOT NULL,
+  PRIMARY KEY (topic, partition))
 
 -- name: note_in_log
 INSERT INTO pg_temp.keepstep_in_log SELECT id FROM outbox WHERE id = ANY ($1::text[])

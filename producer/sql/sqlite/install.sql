@@ -102,7 +102,8 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_wait (
 -- name: create_notes
 CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
-  topic TEXT NOT NULL, partition INTEGER NOT NULL, until_offset INTEGER NOT NULL)
+  topic TEXT NOT NULL, partition INTEGER NOT NULL, until_offset INTEGER NOT NULL,
+  PRIMARY KEY (topic, partition)) WITHOUT ROWID
 
 -- name: note_in_log
 INSERT OR IGNORE INTO temp.keepstep_in_log SELECT id FROM main.outbox WHERE id = ?1
