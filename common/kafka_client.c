@@ -176,6 +176,23 @@ enum status kafka_error_status(rd_kafka_resp_err_t code)
     }
 }
 
+bool kafka_error_is_silence(rd_kafka_resp_err_t code)
+{
+    switch ((int)code) {
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
+    case RD_KAFKA_RESP_ERR__SSL:
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+        return true;
+    default:
+        return false;
+    }
+}
+
 enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int timeout_ms,
                                  char *ret_cluster_id, size_t size, int32_t *ret_partitions,
                                  struct error *err)
@@ -295,8 +312,11 @@ static enum status kafka_settings_judge(rd_kafka_event_t *event, const char *top
     if (event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR)
         resources = rd_kafka_DescribeConfigs_result_resources(
             rd_kafka_event_DescribeConfigs_result(event), &count);
-    rd_kafka_resp_err_t code = count == 1 ? rd_kafka_ConfigResource_error(resources[0])
-                                          : RD_KAFKA_RESP_ERR__FAIL;
+    rd_kafka_resp_err_t code = count == 1      ? rd_kafka_ConfigResource_error(resources[0])
+                               : event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT
+                                               : rd_kafka_event_error(event);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && count != 1)
+        code = RD_KAFKA_RESP_ERR__FAIL;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         kafka_settings_read(resources[0], ret_settings);
         return STATUS_OK;

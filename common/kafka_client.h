@@ -30,6 +30,9 @@ enum status kafka_handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kaf
  * unknown topic, log truncated → STOP, authorization → RETRY (rule 22), other → FATAL. */
 enum status kafka_error_status(rd_kafka_resp_err_t code);
 
+/** @return whether an error code says that no broker answers, and not what one has answered. */
+bool kafka_error_is_silence(rd_kafka_resp_err_t code);
+
 /** Cluster id and partition count of a topic, waiting at most timeout_ms; does not create it.
  * @param ret_cluster_id  size bytes; "" where the broker does not tell.
  * @return OK with *ret_partitions 0 where the topic does not exist; RETRY. */

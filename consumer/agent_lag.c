@@ -56,6 +56,14 @@ void agent_note_applied(struct agent *agent)
     }
 }
 
+static void agent_note_broker(struct agent *agent, bool answers, int64_t now_us)
+{
+    if (answers)
+        atomic_store(&agent->metrics->broker_silent_since_us, 0);
+    else if (atomic_load(&agent->metrics->broker_silent_since_us) == 0)
+        atomic_store(&agent->metrics->broker_silent_since_us, now_us);
+}
+
 void agent_measure_lag(struct agent *agent)
 {
     struct error failed = ERROR_INIT;
@@ -72,5 +80,6 @@ void agent_measure_lag(struct agent *agent)
     if (feed_watermarks(agent->feed, partition.topic, partition.partition, LAG_TIMEOUT_MS, NULL,
                         &stable, &failed) != STATUS_OK)
         stable = -1;
+    agent_note_broker(agent, stable >= 0 || !feed_is_silence(&failed), now);
     agent_note_log_end(agent, partition.topic, partition.partition, stable);
 }

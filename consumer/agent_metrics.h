@@ -44,7 +44,8 @@ struct agent_metrics {
     atomic_ullong commits_durable;
     atomic_llong last_progress_us; /* wall clock */
     atomic_llong looked_us;        /* when the loop last came round; 0: not yet, else monotonic */
-    atomic_int state;              /* enum agent_state */
+    atomic_llong broker_silent_since_us; /* monotonic; 0: it answers, as far as is known */
+    atomic_int state;                    /* enum agent_state */
     atomic_bool ready;
     atomic_size_t topics_missing;
     atomic_size_t partition_count;

@@ -286,6 +286,11 @@ void feed_refill(struct feed *feed)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+bool feed_is_silence(const struct error *err)
+{
+    return kafka_error_is_silence((rd_kafka_resp_err_t)err->native_code);
+}
+
 enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
                             int64_t *ret_low, int64_t *ret_stable, struct error *err)
 {

@@ -9,7 +9,10 @@
 
 #define METRICS_START_MAX   4096
 #define METRICS_PROGRESS_US (30 * (int64_t)1000000) /* a loop silent for longer is not ready */
-#define METRICS_LOOK_US     (5 * (int64_t)1000000)  /* an agent's look at its log is old then */
+#define METRICS_SILENT_TEXT "%s: the broker has not answered for %.0f s"
+#define METRICS_STALL_S     10.0                   /* without an acknowledgement */
+#define METRICS_SILENT_S    30.0                   /* without an answer of the broker */
+#define METRICS_LOOK_US     (5 * (int64_t)1000000) /* an agent's look at its log is old then */
 
 static void metrics_head(struct buffer *text, const char *name, const char *type, const char *help)
 {
@@ -46,6 +49,12 @@ static double metrics_age(int64_t time_us)
     return age < 0 ? 0 : age;
 }
 
+/* For how long something lasts that began at a monotonic time; 0: it does not. */
+static double metrics_silence_s(int64_t since_us)
+{
+    return since_us == 0 ? 0 : (double)(clock_monotonic_us() - since_us) / 1e6;
+}
+
 /* For how long the agent's loop has not come round: its database, or its broker, does not answer.
  */
 static int64_t metrics_agent_silence_us(const struct agent_metrics *agent)
@@ -56,7 +65,8 @@ static int64_t metrics_agent_silence_us(const struct agent_metrics *agent)
 
 static bool metrics_agent_ready(const struct agent_metrics *agent)
 {
-    return atomic_load(&agent->ready) && metrics_agent_silence_us(agent) <= METRICS_PROGRESS_US;
+    return atomic_load(&agent->ready) && metrics_agent_silence_us(agent) <= METRICS_PROGRESS_US &&
+           metrics_silence_s(atomic_load(&agent->broker_silent_since_us)) <= METRICS_SILENT_S;
 }
 
 enum metrics_partition_value {
@@ -169,6 +179,9 @@ static void metrics_agent(const struct metrics_sources *sources, struct buffer *
                 (double)atomic_load(&agent->last_progress_us) / 1e6);
     metrics_one(text, sources, "keepstep_consumer_ready", "gauge",
                 "1 while the agent makes progress.", metrics_agent_ready(agent) ? 1 : 0);
+    metrics_one(text, sources, "keepstep_consumer_broker_silent_seconds", "gauge",
+                "For how long the broker has not answered the agent; 0 while it does.",
+                metrics_silence_s(atomic_load(&agent->broker_silent_since_us)));
     metrics_one(text, sources, "keepstep_consumer_topics_missing", "gauge",
                 "Topics of apply: that do not exist yet.",
                 (double)atomic_load(&agent->topics_missing));
@@ -228,8 +241,15 @@ static void metrics_relay(const struct metrics_sources *sources, struct buffer *
                     (double)atomic_load(numbers[i].value));
     }
     metrics_one(text, sources, "keepstep_outbox_oldest_pending_age_seconds", "gauge",
-                "Age of the oldest outbox row that waits; 0 when none does.",
-                metrics_age(atomic_load(&relay->oldest_waiting_us)));
+                "Age of the oldest outbox row that waits or is under way; 0 when none is.",
+                metrics_age(atomic_load(&relay->oldest_unacknowledged_us)));
+    metrics_one(text, sources, "keepstep_relay_stalled_seconds", "gauge",
+                "For how long a partition with events under way has had none acknowledged; 0 when "
+                "acknowledgements come.",
+                metrics_silence_s(atomic_load(&relay->stalled_since_us)));
+    metrics_one(text, sources, "keepstep_relay_broker_silent_seconds", "gauge",
+                "For how long the broker has not answered the relay; 0 while it does.",
+                metrics_silence_s(atomic_load(&relay->broker_silent_since_us)));
     metrics_one(text, sources, "keepstep_relay_last_progress_timestamp_seconds", "gauge",
                 "When the relay last made progress.",
                 (double)atomic_load(&relay->progress_us) / 1e6);
@@ -271,6 +291,42 @@ bool metrics_find(const char *page, const char *name, const char *service, doubl
     return line != NULL;
 }
 
+/* @return whether the agent makes progress; the reason otherwise. */
+static bool metrics_agent_state(const struct agent_metrics *agent, struct buffer *reason)
+{
+    enum agent_state state = (enum agent_state)atomic_load(&agent->state);
+    double silent = metrics_silence_s(atomic_load(&agent->broker_silent_since_us));
+    if (metrics_agent_ready(agent))
+        return true;
+    if (silent > METRICS_SILENT_S)
+        buffer_append_format(reason, METRICS_SILENT_TEXT, "agent", silent);
+    else
+        buffer_append_format(reason, "agent: %s",
+                             state == AGENT_APPLYING ? "no progress" : agent_state_name(state));
+    return false;
+}
+
+/* @return whether acknowledgements come where something is under way; the reason otherwise. */
+static bool metrics_relay_state(const struct relay_metrics *relay, struct buffer *reason)
+{
+    const char *before = reason->length > 0 ? "; " : "";
+    double stalled = metrics_silence_s(atomic_load(&relay->stalled_since_us));
+    double silent = metrics_silence_s(atomic_load(&relay->broker_silent_since_us));
+    if (stalled > METRICS_STALL_S) {
+        buffer_append_format(
+            reason, "%srelay: nothing was acknowledged for %.0f s, %lld events are under way",
+            before, stalled, (long long)atomic_load(&relay->in_flight));
+    } else if (silent > METRICS_SILENT_S) {
+        buffer_append_text(reason, before);
+        buffer_append_format(reason, METRICS_SILENT_TEXT, "relay", silent);
+    } else if (clock_wall_us() - atomic_load(&relay->progress_us) > METRICS_PROGRESS_US) {
+        buffer_append_format(reason, "%srelay: no progress", before);
+    } else {
+        return true;
+    }
+    return false;
+}
+
 /* A relay that goes on while nothing comes in would look healthy. */
 static bool metrics_captures(const struct metrics_sources *sources, struct buffer *reason)
 {
@@ -290,17 +346,10 @@ bool metrics_ready(void *context, struct buffer *reason)
 {
     const struct metrics_sources *sources = context;
     bool ready = true;
-    if (sources->agent != NULL && !metrics_agent_ready(sources->agent)) {
-        enum agent_state state = (enum agent_state)atomic_load(&sources->agent->state);
-        buffer_append_format(reason, "agent: %s",
-                             state == AGENT_APPLYING ? "no progress" : agent_state_name(state));
+    if (sources->agent != NULL && !metrics_agent_state(sources->agent, reason))
         ready = false;
-    }
-    if (sources->relay != NULL &&
-        clock_wall_us() - atomic_load(&sources->relay->progress_us) > METRICS_PROGRESS_US) {
-        buffer_append_text(reason, ready ? "relay: no progress" : "; relay: no progress");
+    if (sources->relay != NULL && !metrics_relay_state(sources->relay, reason))
         ready = false;
-    }
     if (sources->relay != NULL && !metrics_captures(sources, reason))
         ready = false;
     return ready;

@@ -16,6 +16,8 @@
 #include <string.h>
 
 #define STATUS_METRICS_MAX ((size_t)4 * 1024 * 1024)
+#define STATUS_GROUP       "keepstep-status" /* which has no members and no offsets */
+#define STATUS_STALL_S     10.0              /* as readiness has it */
 #define STATUS_OUTPUT_MAX  ((size_t)16 * 1024 * 1024)
 
 struct status_page {
@@ -24,6 +26,9 @@ struct status_page {
     struct buffer json;
     struct offsets *offsets; /* NULL: the broker is not reached */
     char broker_reason[ERROR_TEXT_SIZE];
+    double broker_silent_s; /* as the sidecar saw it; 0: it answers, or no sidecar was asked */
+    double stalled_s;       /* since when nothing that is under way was acknowledged; 0 */
+    int64_t claimed;
     int64_t parked;
     int64_t set_aside;
     int64_t voided; /* -1: not known */
@@ -39,28 +44,41 @@ static void status_member(struct buffer *json, const char *name, const char *tex
     buffer_append_json(json, slice_of(text));
 }
 
-/* What went out without its change is known to the relay alone, since its start. */
-static int64_t status_ask_voided(const struct config *config)
+/* What only the sidecar knows, since its start: what went out without its change, and for how long
+ * the broker has been silent. */
+static void status_ask_sidecar(struct status_page *page)
 {
+    const struct config *config = page->service->config;
     char host[HTTP_HOST_SIZE];
     char port[8];
     double voided = -1;
+    double silent_s = 0;
     struct buffer metrics;
+    page->voided = -1;
     if (config->listen[0] == '\0' || !http_parse_listen(config->listen, host, port))
-        return -1;
+        return;
     buffer_init(&metrics, STATUS_METRICS_MAX);
-    if (http_get(host, port, "/metrics", &metrics) == 200)
-        (void)metrics_find(buffer_text(&metrics), "keepstep_events_voided_total", config->service,
-                           &voided);
+    if (http_get(host, port, "/metrics", &metrics) == 200) {
+        const char *text = buffer_text(&metrics);
+        (void)metrics_find(text, "keepstep_events_voided_total", config->service, &voided);
+        (void)metrics_find(text, "keepstep_relay_stalled_seconds", config->service,
+                           &page->stalled_s);
+        (void)metrics_find(text, "keepstep_relay_broker_silent_seconds", config->service,
+                           &page->broker_silent_s);
+        (void)metrics_find(text, "keepstep_consumer_broker_silent_seconds", config->service,
+                           &silent_s);
+    }
+    page->voided = (int64_t)voided;
+    if (silent_s > page->broker_silent_s)
+        page->broker_silent_s = silent_s;
     buffer_done(&metrics);
-    return (int64_t)voided;
 }
 
 static void status_relay(struct status_page *page, const char *holder, int64_t waiting)
 {
     bool held = holder != NULL;
     page->waits_for_relay = !held && waiting > 0;
-    page->voided = held ? status_ask_voided(page->service->config) : -1;
+    page->voided = held ? page->voided : -1;
     buffer_append_format(&page->text, "\n  relay      %s%s\n",
                          held ? "running, instance " : "not running", held ? holder : "");
     if (page->voided > 0)
@@ -114,6 +132,11 @@ static enum status status_captures(struct status_page *page, struct error *err)
     return STATUS_OK;
 }
 
+static double status_age(int64_t now_us, int64_t time_us)
+{
+    return time_us == 0 || time_us > now_us ? 0 : (double)(now_us - time_us) / 1e6;
+}
+
 static enum status status_published(struct status_page *page, struct error *err)
 {
     struct outbox *outbox = NULL;
@@ -129,19 +152,22 @@ static enum status status_published(struct status_page *page, struct error *err)
     if (status != STATUS_OK)
         return status;
     int64_t now = clock_wall_us();
-    double oldest = counts.oldest_waiting_us == 0 ? 0
-                                                  : (double)(now - counts.oldest_waiting_us) / 1e6;
+    double waiting_s = status_age(now, counts.oldest_waiting_us);
+    double claimed_s = status_age(now, counts.oldest_claimed_us);
+    double oldest_s = waiting_s > claimed_s ? waiting_s : claimed_s;
+    page->claimed = counts.claimed;
     page->set_aside = counts.set_aside;
     buffer_append_format(&page->text,
                          "\nPublished\n  outbox     %" PRId64 " waiting, %" PRId64
                          " under way, %" PRId64 " set aside",
                          counts.waiting, counts.claimed, counts.set_aside);
-    if (counts.oldest_waiting_us != 0)
-        buffer_append_format(&page->text, "; the oldest waits for %.1f s", oldest);
+    if (oldest_s > 0)
+        buffer_append_format(&page->text, "; the oldest waits for %.1f s", oldest_s);
     buffer_append_format(&page->json,
                          ",\"published\":{\"waiting\":%" PRId64 ",\"claimed\":%" PRId64
-                         ",\"set_aside\":%" PRId64 ",\"oldest_waiting_seconds\":%.3f",
-                         counts.waiting, counts.claimed, counts.set_aside, oldest);
+                         ",\"set_aside\":%" PRId64 ",\"oldest_waiting_seconds\":%.3f"
+                         ",\"oldest_unacknowledged_seconds\":%.3f",
+                         counts.waiting, counts.claimed, counts.set_aside, waiting_s, oldest_s);
     status_relay(page, lease.until_us > now ? lease.holder : NULL, counts.waiting + counts.claimed);
     status = status_captures(page, err);
     buffer_append_text(&page->json, "}");
@@ -241,6 +267,42 @@ out:
     return status;
 }
 
+/* Asks for the first topic, where nothing was asked of the broker yet. */
+static void status_ask_broker(struct status_page *page)
+{
+    const struct config *config = page->service->config;
+    struct error err = ERROR_INIT;
+    int32_t partitions = 0;
+    enum status status = STATUS_OK;
+    if (page->broker_reason[0] != '\0' || config->publish_count + config->apply_count == 0)
+        return;
+    if (page->offsets == NULL)
+        status = offsets_open(config, STATUS_GROUP, &page->offsets, &err);
+    const struct config_entry *entry = config->publish_count > 0 ? config->publish : config->apply;
+    if (status == STATUS_OK)
+        status = offsets_partition_count(page->offsets, entry->topic, &partitions, &err);
+    if (status != STATUS_OK)
+        status_broker_lost(page, &err);
+}
+
+static void status_broker(struct status_page *page)
+{
+    bool lost = page->broker_reason[0] != '\0';
+    double silent_s = lost && page->broker_silent_s < page->stalled_s ? page->stalled_s
+                                                                      : page->broker_silent_s;
+    buffer_append_format(&page->text, "\nBroker    %s", lost ? "NOT REACHED" : "reached");
+    if (lost && silent_s > 0)
+        buffer_append_format(&page->text, " for %.0f s", silent_s);
+    buffer_append_format(&page->text, "%s%s\n", lost ? ": " : "", page->broker_reason);
+    if (!lost && page->stalled_s > STATUS_STALL_S)
+        buffer_append_format(
+            &page->text, "  it acknowledges nothing for %.0f s, %" PRId64 " events are under way\n",
+            page->stalled_s, page->claimed);
+    buffer_append_text(&page->json, ",\"broker\":");
+    buffer_append_json(&page->json, slice_of(lost ? page->broker_reason : "reached"));
+    buffer_append_format(&page->json, ",\"broker_silent_seconds\":%.3f", silent_s);
+}
+
 static const char *status_next(const struct status_page *page)
 {
     if (page->stopped)
@@ -251,10 +313,12 @@ static const char *status_next(const struct status_page *page)
         return "keepstep parked list";
     if (page->set_aside > 0)
         return "keepstep outbox list";
-    if (page->broker_reason[0] != '\0')
-        return "start the broker, or correct kafka.bootstrap.servers; nothing is lost meanwhile";
     if (page->waits_for_relay)
         return "keepstep run, which publishes what waits; nothing is lost meanwhile";
+    if (page->broker_reason[0] != '\0')
+        return "start the broker, or correct kafka.bootstrap.servers; nothing is lost meanwhile";
+    if (page->stalled_s > STATUS_STALL_S)
+        return "read the relay's log and the broker's: it takes no records; nothing is lost";
     if (page->voided > 0)
         return "look for \"goes out as a void\" in the relay's log; write those entities again";
     if (page->lag > 0)
@@ -272,20 +336,16 @@ static enum status status_fill(struct status_page *page, struct error *err)
     status_member(&page->json, "service", config->service);
     buffer_append_text(&page->json, ",");
     status_member(&page->json, "database", config->database_shown);
+    status_ask_sidecar(page);
     if (config->publish_count > 0)
         status = status_published(page, err);
     if (status == STATUS_OK && config->apply_count > 0)
         status = status_applied(page, err);
     if (status != STATUS_OK)
         return status;
-    if (page->broker_reason[0] != '\0')
-        buffer_append_format(&page->text, "\nBroker    NOT REACHED: %s\n", page->broker_reason);
+    status_ask_broker(page);
+    status_broker(page);
     buffer_append_format(&page->text, "\nNext      %s\n", status_next(page));
-    buffer_append_text(&page->json, ",\"broker\":");
-    if (page->broker_reason[0] != '\0')
-        buffer_append_json(&page->json, slice_of(page->broker_reason));
-    else
-        buffer_append_text(&page->json, config->apply_count > 0 ? "\"reached\"" : "null");
     buffer_append_format(&page->json, ",\"parked\":%" PRId64 ",", page->parked);
     status_member(&page->json, "next", status_next(page));
     buffer_append_text(&page->json, "}\n");

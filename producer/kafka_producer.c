@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SIZE_SLACK 65536 /* headers and framing above the configured size of a message */
+#define CLUSTER_SIZE 256
+#define SIZE_SLACK   65536 /* headers and framing above the configured size of a message */
 
 struct kafka_producer {
     rd_kafka_t *handle;
@@ -143,6 +144,21 @@ enum status kafka_producer_send(struct kafka_producer *producer,
 int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms)
 {
     return rd_kafka_poll(producer->handle, timeout_ms);
+}
+
+bool kafka_producer_is_answered(struct kafka_producer *producer, const char *topic, int timeout_ms)
+{
+    struct error failed = ERROR_INIT;
+    char cluster[CLUSTER_SIZE];
+    int32_t partitions = 0;
+    return kafka_topic_describe(producer->handle, topic, timeout_ms, cluster, sizeof cluster,
+                                &partitions, &failed) == STATUS_OK ||
+           !kafka_producer_is_silence(&failed);
+}
+
+bool kafka_producer_is_silence(const struct error *err)
+{
+    return kafka_error_is_silence((rd_kafka_resp_err_t)err->native_code);
 }
 
 enum status kafka_producer_topic(struct kafka_producer *producer, const struct config_entry *entry,

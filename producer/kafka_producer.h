@@ -54,6 +54,12 @@ enum status kafka_producer_send(struct kafka_producer *producer,
 /** Serve delivery reports, waiting at most timeout_ms. @return how many events were served. */
 int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms);
 
+/** Ask the broker for a topic. @return whether it has answered within timeout_ms. */
+bool kafka_producer_is_answered(struct kafka_producer *producer, const char *topic, int timeout_ms);
+
+/** @return whether an error of this seam or of the log's reader says that no broker answers. */
+bool kafka_producer_is_silence(const struct error *err);
+
 /** Make sure that an entry's topic is there as configured (rule 17), creating it where it is
  * missing. @return OK; RETRY; FATAL with exit code 78 where it differs. */
 enum status kafka_producer_topic(struct kafka_producer *producer, const struct config_entry *entry,

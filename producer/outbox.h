@@ -57,6 +57,7 @@ struct outbox_row {
     uint64_t sequence;
     struct slice previous_id; /* id at sequence - 1 */
     struct slice set_aside;   /* reason */
+    int64_t created_us;       /* wall clock; 0: created_at was not read yet */
     int64_t left_out_bytes;   /* of a payload that was too large to be loaded; 0: it was */
 };
 
@@ -74,6 +75,7 @@ struct outbox_counts {
     int64_t claimed;
     int64_t set_aside;
     int64_t oldest_waiting_us; /* wall clock; 0: none waits */
+    int64_t oldest_claimed_us; /* wall clock; of those not acknowledged; 0: none is claimed */
 };
 
 /** Which rows may go. */

@@ -241,13 +241,16 @@ enum status outbox_mariadb_count(struct outbox *outbox, struct outbox_counts *re
     if (status == STATUS_OK)
         status = mariadb_statement_query(statement, NULL, 0, &row, err);
     if (status == STATUS_OK && row) {
-        char oldest[CLOCK_TEXT_SIZE];
-        mariadb_statement_copy(statement, 3, oldest, sizeof oldest);
         *ret_counts = (struct outbox_counts){.waiting = mariadb_statement_integer(statement, 0),
                                              .set_aside = mariadb_statement_integer(statement, 1),
                                              .claimed = mariadb_statement_integer(statement, 2)};
-        if (oldest[0] != '\0')
-            (void)clock_parse_rfc3339(oldest, strlen(oldest), &ret_counts->oldest_waiting_us);
+        int64_t *const times[] = {&ret_counts->oldest_waiting_us, &ret_counts->oldest_claimed_us};
+        for (unsigned i = 0; i < 2; i++) {
+            char oldest[CLOCK_TEXT_SIZE];
+            mariadb_statement_copy(statement, 3 + i, oldest, sizeof oldest);
+            if (oldest[0] != '\0')
+                (void)clock_parse_rfc3339(oldest, strlen(oldest), times[i]);
+        }
     }
     mariadb_statement_end(statement);
     return outbox_mariadb_settle(self, status, err);

@@ -153,7 +153,8 @@ enum status outbox_postgresql_count(struct outbox *outbox, struct outbox_counts 
             .waiting = postgresql_session_integer(result, 0, 0),
             .set_aside = postgresql_session_integer(result, 0, 1),
             .claimed = postgresql_session_integer(result, 0, 2),
-            .oldest_waiting_us = postgresql_session_integer(result, 0, 3)};
+            .oldest_waiting_us = postgresql_session_integer(result, 0, 3),
+            .oldest_claimed_us = postgresql_session_integer(result, 0, 4)};
     PQclear(result);
     return status;
 }

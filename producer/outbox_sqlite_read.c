@@ -224,9 +224,12 @@ enum status outbox_sqlite_count(struct outbox *outbox, struct outbox_counts *ret
         ret_counts->waiting = sqlite3_column_int64(statement, 0);
         ret_counts->set_aside = sqlite3_column_int64(statement, 1);
         ret_counts->claimed = sqlite3_column_int64(statement, 2);
-        struct slice oldest = sqlite_session_text(statement, 3);
-        if (oldest.data != NULL)
-            (void)clock_parse_rfc3339(oldest.data, oldest.length, &ret_counts->oldest_waiting_us);
+        int64_t *const times[] = {&ret_counts->oldest_waiting_us, &ret_counts->oldest_claimed_us};
+        for (int i = 0; i < 2; i++) {
+            struct slice oldest = sqlite_session_text(statement, 3 + i);
+            if (oldest.data != NULL)
+                (void)clock_parse_rfc3339(oldest.data, oldest.length, times[i]);
+        }
     } else {
         status = sqlite_session_error(self->db, "outbox", err);
     }

@@ -14,7 +14,6 @@
 #define LOOK_ANYWAY_US   (1000 * 1000)
 #define PURGE_US         (10 * 1000 * 1000)
 #define PURGE_ROWS       1000
-#define COUNT_SHARE      50 /* of the time, one part goes into counting a long backlog */
 #define LEASE_WAIT_US    (200 * 1000)
 #define BACKOFF_FIRST_US (50 * 1000)
 #define BACKOFF_MAX_US   (5 * 1000 * 1000)
@@ -179,12 +178,11 @@ static bool relay_has_room(const struct relay *relay)
            relay->in_flight_bytes < RELAY_FLIGHT_BYTES;
 }
 
-/* Counting and purging, now and then; also keeps the lease while nothing is claimed. */
+/* Purging, now and then; also keeps the lease while nothing is claimed. */
 static enum status relay_housekeeping(struct relay *relay, int64_t now, struct error *err)
 {
     struct relay_metrics *metrics = relay->options.metrics;
     const struct outbox_ops *ops = relay->outbox->ops;
-    struct outbox_counts counts = {0};
     size_t purged = 0;
     enum status status = STATUS_OK;
     if (now - relay->renewed_at_us >= RENEW_US) {
@@ -203,18 +201,6 @@ static enum status relay_housekeeping(struct relay *relay, int64_t now, struct e
         failpoint(FAILPOINT_RELAY_AFTER_PURGE);
     atomic_fetch_add(&metrics->purged, (int_fast64_t)purged);
     relay->purged_at_us = purged == PURGE_ROWS ? now - PURGE_US + ACKNOWLEDGE_US : now;
-    if (status != STATUS_OK || now < relay->count_at_us)
-        return status;
-    int64_t start = clock_monotonic_us();
-    status = ops->count(relay->outbox, &counts, err);
-    int64_t end = clock_monotonic_us();
-    relay->count_at_us = end + COUNT_SHARE * (end - start);
-    if (status == STATUS_OK) {
-        relay->blocking = counts.set_aside > 0; /* only the relay sets aside */
-        atomic_store(&metrics->waiting, counts.waiting);
-        atomic_store(&metrics->set_aside_now, counts.set_aside);
-        atomic_store(&metrics->oldest_waiting_us, counts.oldest_waiting_us);
-    }
     return status;
 }
 
@@ -284,18 +270,20 @@ static enum status relay_cycle(struct relay *relay, const atomic_bool *stop, str
         return relay_open(relay, err);
     if (!atomic_load(&relay->options.metrics->holds_lease))
         return relay_hold(relay, err);
-    enum status status = STATUS_OK;
     relay_watch(relay, clock_monotonic_us());
-    if (!relay->recovered)
+    enum status status = relay_count(relay, err);
+    if (status == STATUS_OK && !relay->recovered)
         status = relay_recover(relay, stop, err);
     if (status == STATUS_OK)
         status = relay_work(relay, err);
+    if (status == STATUS_OK)
+        relay_ask_broker(relay);
     if (status == STATUS_OK) {
         relay->backoff_us = 0;
         relay->last_text[0] = '\0';
         atomic_store(&relay->options.metrics->progress_us, clock_wall_us());
     }
-    atomic_store(&relay->options.metrics->in_flight, (int_fast64_t)relay->in_flight);
+    relay_tell(relay);
     return status;
 }
 
@@ -315,6 +303,7 @@ static void relay_back_off(struct relay *relay, const struct error *err, const a
             (void)kafka_producer_poll(relay->producer, BACKOFF_FIRST_US / 1000);
         else
             clock_sleep_us(BACKOFF_FIRST_US);
+        relay_tell(relay);
     }
 }
 
@@ -349,6 +338,7 @@ enum status relay_run(struct relay *relay, const atomic_bool *stop, struct error
             log_warning("relay", "%s", cycle.text);
             atomic_store(&relay->options.metrics->holds_lease, false);
             relay_drop_producer(relay);
+            relay_tell_nothing(relay);
             clock_sleep_us(LEASE_WAIT_US);
         } else {
             *err = cycle;

@@ -16,11 +16,15 @@ struct relay_metrics {
     atomic_int_fast64_t rebuilt;      /* producers made anew after a failure */
     atomic_int_fast64_t purged;
     atomic_int_fast64_t in_flight;
-    atomic_int_fast64_t waiting;           /* rows, as of the last count */
-    atomic_int_fast64_t set_aside_now;     /* rows, as of the last count or later */
-    atomic_int_fast64_t oldest_waiting_us; /* wall clock; 0: none waits */
-    atomic_int_fast64_t progress_us;       /* wall clock of the last cycle that worked */
-    atomic_int_fast64_t failures;          /* cycles that ended with an error */
+    atomic_int_fast64_t waiting;       /* rows, as of the last count */
+    atomic_int_fast64_t set_aside_now; /* rows, as of the last count or later */
+    /** Wall clock; of the rows that wait or are under way; 0: there is none. */
+    atomic_int_fast64_t oldest_unacknowledged_us;
+    /** Monotonic; since when a partition with records under way has had none acknowledged; 0. */
+    atomic_int_fast64_t stalled_since_us;
+    atomic_int_fast64_t broker_silent_since_us; /* monotonic; 0: it answers, as far as is known */
+    atomic_int_fast64_t progress_us;            /* wall clock of the last cycle that worked */
+    atomic_int_fast64_t failures;               /* cycles that ended with an error */
     atomic_bool holds_lease;
     /** Entity types whose changes are not captured as they should be, as of the last look. */
     atomic_int_fast64_t capture_broken;

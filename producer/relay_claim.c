@@ -95,12 +95,11 @@ static bool relay_is_canonical(const struct entity_schema *schema, struct slice 
     return digits < end && *digits != '0' && end - digits <= DIGITS_SURE;
 }
 
-static enum status relay_check_plain(const struct outbox_row *row, struct error *err)
+static enum status relay_check_plain(struct outbox_row *row, struct error *err)
 {
-    int64_t time_us = 0;
     if (row->id.length == 0 || row->id.length >= OUTBOX_ID_SIZE)
         return error_set(err, STATUS_REJECT, "id: must have 1 to %d bytes", OUTBOX_ID_SIZE - 1);
-    if (!clock_parse_rfc3339(row->created_at.data, row->created_at.length, &time_us))
+    if (!clock_parse_rfc3339(row->created_at.data, row->created_at.length, &row->created_us))
         return error_set(err, STATUS_REJECT, "created_at: is not a time as RFC 3339 has it");
     size_t length = row->entity_type.length;
     if (row->type.length <= length + 1 || row->type.data[length] != '.' ||

@@ -23,7 +23,8 @@ struct relay_flight {
     int64_t offset;
     size_t bytes;
     bool delivered;
-    bool alone; /* nothing else was under way: what is refused is this record */
+    bool alone;         /* nothing else was under way: what is refused is this record */
+    int64_t created_us; /* wall clock; when the service committed it */
     char id[OUTBOX_ID_SIZE];
 };
 
@@ -33,9 +34,10 @@ struct relay_lane {
     struct relay_partition state; /* as the outbox has it, plus what is being claimed */
     struct relay_flight *first;   /* by sequence */
     struct relay_flight *last;
-    size_t delivered;                 /* flights of this lane that are */
-    bool touched;                     /* its state is to be written */
-    bool numbering;                   /* among those that the batch under way moves */
+    size_t delivered;    /* flights of this lane that are */
+    int64_t moved_at_us; /* when its last record was delivered, or its first was sent; 0: idle */
+    bool touched;        /* its state is to be written */
+    bool numbering;      /* among those that the batch under way moves */
     char previous_id[OUTBOX_ID_SIZE]; /* last_id before that batch */
     struct slice tail;                /* id of the batch's last row so far */
 };
@@ -77,7 +79,10 @@ struct relay {
     int64_t unacknowledged_since_us;
     int64_t loaded_at_us;
     int64_t purged_at_us;
-    int64_t count_at_us; /* not before */
+    int64_t count_at_us;       /* not before */
+    int64_t counted_oldest_us; /* wall clock; the oldest row not acknowledged, as of the count */
+    int64_t told_at_us;
+    int64_t heard_at_us; /* when the broker was last asked or has acknowledged */
     int64_t renewed_at_us;
     int64_t watched_at_us;            /* 0: not yet */
     int64_t capture_told_at_us;       /* when broken capture was logged last */
@@ -145,6 +150,19 @@ enum status relay_settle(struct relay *relay, struct error *err) MUST_CHECK;
 
 /** Look at the triggers where a minute has passed since the last look; say what changed. */
 void relay_watch(struct relay *relay, int64_t now_us);
+
+/* relay_tell.c */
+
+/** Now and then count what waits; holding the lease is enough. @return OK; RETRY. */
+enum status relay_count(struct relay *relay, struct error *err) MUST_CHECK;
+/** Tell the metrics what is under way and since when nothing of it moves. */
+void relay_tell(struct relay *relay);
+/** What the outbox has is told by the relay that holds the lease, and by no other. */
+void relay_tell_nothing(struct relay *relay);
+/** The broker has answered, or has not. */
+void relay_note_broker(struct relay *relay, bool answers);
+/** Where nothing is under way, ask the broker now and then; waits a second at most. */
+void relay_ask_broker(struct relay *relay);
 
 /* relay_recover.c */
 

@@ -229,6 +229,11 @@ static enum status relay_resend_lane(struct relay *relay, const struct relay_top
     return status;
 }
 
+static void relay_note_answer(struct relay *relay, enum status status, const struct error *err)
+{
+    relay_note_broker(relay, status == STATUS_OK || !kafka_producer_is_silence(err));
+}
+
 enum status relay_recover(struct relay *relay, const atomic_bool *stop, struct error *err)
 {
     if (relay->producer != NULL)
@@ -237,10 +242,13 @@ enum status relay_recover(struct relay *relay, const atomic_bool *stop, struct e
     arena_done(&relay->arena);
     arena_init(&relay->arena, RELAY_RECOVER_BYTES);
     enum status status = relay_new_producer(relay, err);
+    relay_note_answer(relay, status, err);
     if (status == STATUS_OK)
         status = relay_load_lanes(relay, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         status = relay_read_log(relay, stop, err);
+        relay_note_answer(relay, status, err);
+    }
     if (status == STATUS_OK)
         status = relay_acknowledge(relay, err);
     if (status == STATUS_OK)

@@ -59,6 +59,8 @@ void relay_delivered(void *record, enum delivery delivery, int64_t offset, const
         flight->delivered = true;
         flight->offset = offset;
         flight->lane->delivered++;
+        flight->lane->moved_at_us = clock_monotonic_us();
+        relay_note_broker(relay, true);
         if (relay->delivered++ == 0)
             relay->unacknowledged_since_us = clock_monotonic_us();
         return;
@@ -123,6 +125,12 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
     flight->sequence = row->sequence;
     flight->alone = relay->careful;
     flight->bytes = row->payload.length + row->entity_key.length + sizeof *flight;
+    flight->created_us = row->created_us;
+    if (flight->created_us == 0)
+        (void)clock_parse_rfc3339(row->created_at.data, row->created_at.length,
+                                  &flight->created_us);
+    if (lane->moved_at_us == 0)
+        lane->moved_at_us = clock_monotonic_us();
     size_t length = row->id.length < sizeof flight->id ? row->id.length : sizeof flight->id - 1;
     memcpy(flight->id, row->id.data, length);
     if (lane->last == NULL)

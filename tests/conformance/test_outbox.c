@@ -145,6 +145,37 @@ static void a_row_set_aside_blocks_its_entity_until_it_is_released(void)
     outbox->ops->close(outbox);
 }
 
+static int64_t oldest_claimed_us(struct outbox *outbox)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_counts counts = {0};
+    if (outbox->ops->count(outbox, &counts, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return counts.oldest_claimed_us;
+}
+
+static void the_oldest_row_under_way_is_told_until_it_is_acknowledged(void)
+{
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    struct lease lease = outbox_case_lease(outbox);
+    (void)outbox_case_ask("DELETE FROM keepstep_relay_type");
+    (void)outbox_case_ask("INSERT INTO keepstep_relay_type VALUES ('order', 'orders')");
+    outbox_case_write("order", 1, 1);
+    assert_int_equal(oldest_claimed_us(outbox), 0); /* it waits */
+    outbox_case_claimed(outbox, &lease, 0);
+    int64_t first_us = oldest_claimed_us(outbox);
+    assert_true(first_us > 0 && clock_wall_us() - first_us < OUTBOX_CASE_LEASE_US);
+    outbox_case_write("order", 2, 2);
+    outbox_case_claimed(outbox, &lease, 1);
+    assert_true(oldest_claimed_us(outbox) == first_us);
+    outbox_case_acknowledged(outbox, &lease, 1);
+    assert_true(oldest_claimed_us(outbox) > first_us);
+    outbox_case_acknowledged(outbox, &lease, 2);
+    assert_int_equal(oldest_claimed_us(outbox), 0);
+    outbox->ops->close(outbox);
+}
+
 /* Random letters, which no index page makes shorter. */
 static void a_row_of_a_long_key_can_be_set_aside_and_blocks_its_entity(void)
 {
@@ -337,6 +368,7 @@ CASE(a_lease_is_taken_kept_released_and_fences)
 CASE(rows_are_claimed_with_key_sequence_and_predecessor)
 CASE(a_fenced_claim_changes_nothing_and_no_row_is_claimed_twice)
 CASE(a_row_set_aside_blocks_its_entity_until_it_is_released)
+CASE(the_oldest_row_under_way_is_told_until_it_is_acknowledged)
 CASE(a_row_of_a_long_key_can_be_set_aside_and_blocks_its_entity)
 CASE(keys_are_written_and_rows_found_by_their_id)
 CASE(a_claim_stores_the_key_that_the_relay_made_canonical)
@@ -352,6 +384,7 @@ int main(void)
         ALL(rows_are_claimed_with_key_sequence_and_predecessor),
         ALL(a_fenced_claim_changes_nothing_and_no_row_is_claimed_twice),
         ALL(a_row_set_aside_blocks_its_entity_until_it_is_released),
+        ALL(the_oldest_row_under_way_is_told_until_it_is_acknowledged),
         ALL(a_row_of_a_long_key_can_be_set_aside_and_blocks_its_entity),
         ALL(keys_are_written_and_rows_found_by_their_id),
         ALL(a_claim_stores_the_key_that_the_relay_made_canonical),

@@ -19,10 +19,24 @@ static void begin(struct services *services)
     services->kafka = kafka_start();
     services->shop = sidecar_make(services->kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
     services->billing = sidecar_make(services->kafka, "billing", NULL, APPLY_ITEMS);
+    (void)sidecar_listen(&services->shop);
     sidecar_begin(&services->shop);
     sidecar_begin(&services->billing);
     (void)sqlite_text(services->shop.database, "INSERT INTO items VALUES(1,'a',1),(2,'b',2)");
     sidecar_assert_equal(&services->shop, &services->billing, "items", 30000);
+}
+
+/* 10 s without an acknowledgement are enough. */
+static void expect_seen(const struct sidecar *shop)
+{
+    struct process_result check = sidecar_run(shop, "healthcheck", NULL, NULL);
+    if (check.exit_code != 1 || strstr(check.output, "2 events are under way") == NULL)
+        test_fail("%d: %s%s", check.exit_code, check.output, check.errors);
+    struct process_result status = sidecar_run(shop, "status", NULL, NULL);
+    if (strstr(status.output, "2 under way, 0 set aside; the oldest waits for") == NULL ||
+        strstr(status.output, "Broker    NOT REACHED for 1") == NULL ||
+        strstr(status.output, "nothing to do") != NULL)
+        test_fail("%s%s", status.output, status.errors);
 }
 
 static void services_end_while_the_broker_is_frozen(void **state)
@@ -54,6 +68,7 @@ static void copies_go_on_after_a_freeze_longer_than_their_sessions(void **state)
     sidecar_start(&late, NULL);
     (void)sqlite_text(services.shop.database, "INSERT INTO items VALUES(3,'c',3),(4,'d',4)");
     (void)usleep(SESSION_US);
+    expect_seen(&services.shop);
     kafka_continue(services.kafka);
     sidecar_assert_equal(&services.shop, &services.billing, "items", 60000);
     sidecar_assert_equal(&services.shop, &late, "items", 60000);

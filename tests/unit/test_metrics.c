@@ -77,7 +77,7 @@ static void every_number_of_the_relay_is_on_the_page(void **state)
     (void)state;
     for (size_t i = 0; i < count; i++)
         atomic_store(numbers[i].value, (int_fast64_t)(100 + i));
-    atomic_store(&relay.oldest_waiting_us, clock_wall_us() - 7 * 1000 * 1000);
+    atomic_store(&relay.oldest_unacknowledged_us, clock_wall_us() - 7 * 1000 * 1000);
     atomic_store(&relay.progress_us, 1500000);
     atomic_store(&relay.holds_lease, true);
     buffer_init(&text, 1 << 20);
@@ -92,7 +92,7 @@ static void every_number_of_the_relay_is_on_the_page(void **state)
     assert_non_null(age);
     double seconds = strtod(age + strlen(age_name), NULL);
     assert_true(seconds >= 7 && seconds < 60);
-    atomic_store(&relay.oldest_waiting_us, 0);
+    atomic_store(&relay.oldest_unacknowledged_us, 0);
     atomic_store(&relay.progress_us, 0);
     buffer_reset(&text);
     metrics_render(&sources, &text);
@@ -176,6 +176,42 @@ static void readiness_names_who_makes_no_progress(void **state)
     buffer_done(&reason);
 }
 
+static void expect_not_ready(const char *text)
+{
+    struct buffer reason;
+    buffer_init(&reason, 1 << 10);
+    assert_false(metrics_ready(&sources, &reason));
+    assert_string_equal(buffer_text(&reason), text);
+    buffer_done(&reason);
+}
+
+static void readiness_means_that_acknowledgements_move_and_the_broker_answers(void **state)
+{
+    struct buffer reason;
+    int64_t now = clock_monotonic_us();
+    (void)state;
+    buffer_init(&reason, 1 << 10);
+    atomic_store(&agent.ready, true);
+    atomic_store(&relay.progress_us, clock_wall_us());
+    atomic_store(&relay.in_flight, 18000);
+    atomic_store(&relay.stalled_since_us, now - 5 * SECOND_US);
+    atomic_store(&relay.broker_silent_since_us, now - 20 * SECOND_US);
+    atomic_store(&agent.broker_silent_since_us, now - 20 * SECOND_US);
+    assert_true(metrics_ready(&sources, &reason));
+    atomic_store(&relay.stalled_since_us, now - 12 * SECOND_US);
+    expect_not_ready("relay: nothing was acknowledged for 12 s, 18000 events are under way");
+    atomic_store(&relay.stalled_since_us, 0);
+    atomic_store(&relay.broker_silent_since_us, now - 40 * SECOND_US);
+    expect_not_ready("relay: the broker has not answered for 40 s");
+    atomic_store(&agent.broker_silent_since_us, now - 41 * SECOND_US);
+    expect_not_ready("agent: the broker has not answered for 41 s; "
+                     "relay: the broker has not answered for 40 s");
+    atomic_store(&relay.broker_silent_since_us, 0);
+    atomic_store(&agent.broker_silent_since_us, 0);
+    assert_true(metrics_ready(&sources, &reason));
+    buffer_done(&reason);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +220,7 @@ int main(void)
         TEST(seconds_of_lag_that_are_not_known_are_left_out),
         TEST(lag_grows_while_the_agent_cannot_look),
         TEST(readiness_names_who_makes_no_progress),
+        TEST(readiness_means_that_acknowledgements_move_and_the_broker_answers),
     };
     return TEST_RUN(tests);
 }

@@ -157,6 +157,24 @@ static void expect_acknowledged(const struct shop *shop, int count)
            test_format("%d\n", count));
 }
 
+struct told {
+    const atomic_int_fast64_t *value;
+    bool zero;
+};
+
+static bool is_told(void *context)
+{
+    const struct told *told = context;
+    return (atomic_load(told->value) == 0) == told->zero;
+}
+
+static void expect_told(const atomic_int_fast64_t *value, bool zero)
+{
+    struct told told = {value, zero};
+    if (!test_wait(is_told, &told, 30000))
+        test_fail("it is %lld", (long long)atomic_load(value));
+}
+
 static void meet(enum fault wanted, unsigned turns)
 {
     atomic_store(&fault, (int)wanted);
@@ -338,6 +356,50 @@ static void a_row_of_any_size_is_set_aside_and_the_others_flow(void **state)
     shop_done(&shop);
 }
 
+static void what_a_silent_broker_keeps_under_way_is_told(void **state)
+{
+    struct shop shop = {0};
+    (void)state;
+    shop_make(&shop);
+    shop_start(&shop);
+    write_order(&shop, 1, false, "{\"id\":1}");
+    expect_acknowledged(&shop, 1);
+    expect_told(&shop.metrics.oldest_unacknowledged_us, true);
+    (void)rd_kafka_mock_broker_set_down(shop.cluster, 1);
+    expect_told(&shop.metrics.broker_silent_since_us, false); /* though nothing is under way */
+    assert_int_equal(atomic_load(&shop.metrics.stalled_since_us), 0);
+    write_order(&shop, 2, false, "{\"id\":2}");
+    expect_told(&shop.metrics.stalled_since_us, false);
+    expect_told(&shop.metrics.oldest_unacknowledged_us, false);
+    assert_int_equal(atomic_load(&shop.metrics.in_flight), 1);
+    assert_int_equal(atomic_load(&shop.metrics.waiting), 0);
+    (void)rd_kafka_mock_broker_set_up(shop.cluster, 1);
+    expect_acknowledged(&shop, 2);
+    expect_told(&shop.metrics.stalled_since_us, true);
+    expect_told(&shop.metrics.oldest_unacknowledged_us, true);
+    expect_told(&shop.metrics.broker_silent_since_us, true);
+    shop_stop(&shop);
+    shop_done(&shop);
+}
+
+static void what_waits_is_told_where_the_broker_never_answered(void **state)
+{
+    struct shop shop = {0};
+    (void)state;
+    shop_make(&shop);
+    write_order(&shop, 1, false, "{\"id\":1}");
+    (void)rd_kafka_mock_broker_set_down(shop.cluster, 1);
+    shop_start(&shop);
+    expect_told(&shop.metrics.oldest_unacknowledged_us, false);
+    assert_int_equal(atomic_load(&shop.metrics.waiting), 1);
+    expect_told(&shop.metrics.broker_silent_since_us, false);
+    (void)rd_kafka_mock_broker_set_up(shop.cluster, 1);
+    expect_acknowledged(&shop, 1);
+    expect_told(&shop.metrics.oldest_unacknowledged_us, true);
+    shop_stop(&shop);
+    shop_done(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +410,8 @@ int main(void)
         TEST_WITH_LIMIT(a_row_set_aside_blocks_its_entity_however_the_key_is_written, 90),
         TEST_WITH_LIMIT(a_row_of_any_size_is_set_aside_and_the_others_flow, 120),
         TEST_WITH_LIMIT(a_key_that_only_looks_canonical_is_set_aside_or_made_so, 90),
+        TEST_WITH_LIMIT(what_a_silent_broker_keeps_under_way_is_told, 120),
+        TEST_WITH_LIMIT(what_waits_is_told_where_the_broker_never_answered, 120),
     };
     return TEST_RUN(tests);
 }

@@ -178,7 +178,13 @@ FROM outbox ORDER BY position LIMIT ?
 -- name: count_rows
 SELECT COUNT(*) - COUNT(set_aside), COUNT(set_aside),
   (SELECT COALESCE(SUM(last_sequence - acknowledged_sequence), 0) FROM keepstep_relay_partition),
-  DATE_FORMAT(MIN(IF(set_aside IS NULL, created_at, NULL)), '%Y-%m-%dT%H:%i:%s.%fZ')
+  DATE_FORMAT(MIN(IF(set_aside IS NULL, created_at, NULL)), '%Y-%m-%dT%H:%i:%s.%fZ'),
+  (SELECT DATE_FORMAT(MIN((SELECT MIN(o.created_at) FROM outbox AS o FORCE INDEX (outbox_claimed)
+    WHERE o.kafka_partition = p.`partition` AND o.sequence = p.acknowledged_sequence + 1
+    AND o.aggregatetype IN (
+      SELECT t.entity_type FROM keepstep_relay_type AS t WHERE t.topic = p.topic))),
+    '%Y-%m-%dT%H:%i:%s.%fZ')
+  FROM keepstep_relay_partition AS p WHERE p.last_sequence > p.acknowledged_sequence)
 FROM outbox FORCE INDEX (outbox_claimed) WHERE kafka_partition IS NULL AND sequence IS NULL
 
 -- name: retry_row

@@ -27,4 +27,4 @@ GRANT SELECT (id, position, aggregatetype, aggregateid, kafka_partition, sequenc
 GRANT SELECT ON keepstep_relay, keepstep_relay_partition, keepstep_relay_type TO keepstep_agent;
 GRANT SELECT (position, aggregatetype, kafka_partition, sequence, set_aside, created_at)
   ON outbox TO keepstep_lag;
-GRANT SELECT ON keepstep_relay, keepstep_relay_partition TO keepstep_lag
+GRANT SELECT ON keepstep_relay, keepstep_relay_partition, keepstep_relay_type TO keepstep_lag

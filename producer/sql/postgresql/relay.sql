@@ -205,7 +205,13 @@ ORDER BY position LIMIT nullif($1::bigint, 0)
 SELECT count(*) FILTER (WHERE set_aside IS NULL), count(*) FILTER (WHERE set_aside IS NOT NULL),
   (SELECT coalesce(sum(last_sequence - acknowledged_sequence), 0) FROM keepstep_relay_partition),
   coalesce((extract(epoch FROM min(created_at) FILTER (WHERE set_aside IS NULL)) * 1000000)::bigint,
-    0)
+    0),
+  (SELECT coalesce((extract(epoch FROM min((SELECT min(o.created_at) FROM outbox AS o
+    WHERE o.sequence IS NOT NULL AND o.kafka_partition = p.partition
+    AND o.sequence = p.acknowledged_sequence + 1 AND o.aggregatetype IN (
+      SELECT t.entity_type FROM keepstep_relay_type AS t WHERE t.topic = p.topic)))) *
+    1000000)::bigint, 0)
+  FROM keepstep_relay_partition AS p WHERE p.last_sequence > p.acknowledged_sequence)
 FROM outbox WHERE sequence IS NULL
 
 -- name: retry_row

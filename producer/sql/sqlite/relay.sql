@@ -149,7 +149,12 @@ WHERE CASE ?2 WHEN 0 THEN sequence IS NULL AND set_aside IS NULL
 -- name: count_rows
 SELECT coalesce(sum(set_aside IS NULL), 0), coalesce(sum(set_aside IS NOT NULL), 0),
   (SELECT coalesce(sum(last_sequence - acknowledged_sequence), 0) FROM keepstep_relay_partition),
-  min(CASE WHEN set_aside IS NULL THEN created_at END)
+  min(CASE WHEN set_aside IS NULL THEN created_at END),
+  (SELECT min((SELECT min(o.created_at) FROM outbox AS o INDEXED BY outbox_claimed
+    WHERE o.sequence IS NOT NULL AND o.kafka_partition = p.partition
+    AND o.sequence = p.acknowledged_sequence + 1 AND o.aggregatetype IN (
+      SELECT t.entity_type FROM keepstep_relay_type AS t WHERE t.topic = p.topic)))
+  FROM keepstep_relay_partition AS p WHERE p.last_sequence > p.acknowledged_sequence)
 FROM outbox INDEXED BY outbox_waiting WHERE sequence IS NULL
 
 -- name: retry_row
