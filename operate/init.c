@@ -87,12 +87,15 @@ static int init_run(const struct command *command, int argc, char **argv)
     const char *new_incarnation = NULL;
     const char *new_copy = NULL;
     const char *restored = NULL;
+    const char *republish = NULL;
     const struct command_flag flags[] = {
         {"print-sql", NULL, "only print the statements", &print_sql},
         {"existing-rows", NULL, "publish present rows also of types that are applied here",
          &existing_rows},
         {"no-existing-rows", NULL, "do not publish the rows that are already there",
          &no_existing_rows},
+        {"republish", "TYPE", "publish this type's present rows once more, to all copies",
+         &republish},
         {"new-incarnation", NULL, "after a restore or a clone: start a new history",
          &new_incarnation},
         {"new-copy", NULL, "this database is a clone: give its copy an id of its own", &new_copy},
@@ -103,10 +106,17 @@ static int init_run(const struct command *command, int argc, char **argv)
     int code = command_parse(command, flags, sizeof flags / sizeof *flags, argc, argv, &line);
     if (code >= 0)
         return code;
+    if (republish != NULL && (print_sql != NULL || no_existing_rows != NULL)) {
+        fputs("keepstep init: --republish publishes rows, so --print-sql and --no-existing-rows do "
+              "not go with it\n",
+              stderr);
+        return EX_USAGE;
+    }
     const struct init_options options = {.print_sql = print_sql != NULL,
                                          .existing_rows = existing_rows != NULL,
                                          .no_existing_rows = no_existing_rows != NULL,
                                          .new_incarnation = new_incarnation != NULL,
+                                         .republish = republish,
                                          .out = stdout};
     struct error err = ERROR_INIT;
     struct service service;
@@ -128,6 +138,7 @@ const struct command command_init = {
     .arguments = "",
     .summary = "Prepare a service's database: outbox, triggers, copy tables, present rows.",
     .examples = "  keepstep init -c shop.yaml\n  keepstep init -c shop.yaml --print-sql\n"
+                "  keepstep init -c shop.yaml --republish order\n"
                 "  keepstep init -c shop.yaml --restored --new-incarnation\n",
     .run = init_run,
 };

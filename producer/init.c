@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/uuid.h"
 #include "producer/capture.h"
+#include "producer/init_columns.h"
 #include "producer/init_forward.h"
 #include "producer/source.h"
 
@@ -156,23 +157,10 @@ static void init_print_objects(const struct init *init, const struct source_obje
     (void)fputs(ops->client_commit != NULL ? ops->client_commit : "", out);
 }
 
-/* What a table wrote while its triggers were lost is in no outbox. */
-static enum status init_tell_mended(struct init *init, const struct config_entry *entry,
-                                    struct error *err)
+static bool init_republishes(const struct init *init, const struct config_entry *entry)
 {
-    struct source_progress progress = {0};
-    if (init->lost == 0)
-        return STATUS_OK;
-    enum status status = init->source->ops->progress(init->source, entry->entity_type, &progress,
-                                                     err);
-    if (status == STATUS_OK && (progress.published || progress.done || progress.rows > 0))
-        (void)fprintf(init->options->out,
-                      "MENDED   %s: its triggers did not capture table %s whole. What was changed "
-                      "meanwhile was not published: rows may be missing, old or, where they were "
-                      "deleted here, left over at the copies. Compare the copies with the table; "
-                      "write the rows that differ once more, and delete there what is gone here\n",
-                      entry->entity_type, entry->table);
-    return status;
+    const char *republish = init->options->republish;
+    return republish != NULL && strcmp(republish, entry->entity_type) == 0;
 }
 
 /* One table's triggers, in a transaction of their own, so that no two tables are locked at once. */
@@ -193,10 +181,21 @@ static enum status init_capture(struct init *init, size_t index, struct error *e
         init_print_objects(init, objects, count);
         return STATUS_OK;
     }
+    const struct init_columns columns = {.source = init->source,
+                                         .config = init->config,
+                                         .entry = entry,
+                                         .schema = init->schemas[index],
+                                         .republishes = init_republishes(init, entry),
+                                         .out = init->options->out};
+    status = init_columns_check(&columns, err);
+    if (status != STATUS_OK)
+        return status;
     do
         status = init_capture_once(init, objects, count, err);
     while (status != STATUS_OK && init_tries_again(init, entry->table, status, err));
-    return status == STATUS_OK ? init_tell_mended(init, entry, err) : status;
+    if (status == STATUS_OK && init->lost > 0)
+        status = init_columns_mended(&columns, err);
+    return status == STATUS_OK ? init_columns_note(&columns, err) : status;
 }
 
 /* Otherwise the triggers of one would replace those of the other. */
@@ -270,8 +269,11 @@ static enum status init_existing(struct init *init, const struct config_entry *e
 {
     FILE *out = init->options->out;
     struct source_progress progress = {0};
-    enum status status = init->source->ops->progress(init->source, entry->entity_type, &progress,
-                                                     err);
+    enum status status = STATUS_OK;
+    if (init_republishes(init, entry))
+        status = init->source->ops->republish(init->source, entry->entity_type, err);
+    if (status == STATUS_OK)
+        status = init->source->ops->progress(init->source, entry->entity_type, &progress, err);
     if (status != STATUS_OK)
         return status;
     bool applied = config_find(init->config->apply, init->config->apply_count, entry->entity_type,
@@ -300,6 +302,8 @@ static enum status init_run(struct init *init, struct error *err)
 {
     const struct config *config = init->config;
     enum status status = init_check(init, err);
+    if (status == STATUS_OK && init->options->republish != NULL)
+        status = init_columns_may_republish(config, init->options->republish, err);
     if (status == STATUS_OK && init->options->new_incarnation)
         status = init_forward_read(init->source, config, init->options, err);
     if (status == STATUS_OK)

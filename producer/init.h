@@ -12,6 +12,7 @@ struct init_options {
     bool existing_rows;    /* publish them also for types that the service applies itself */
     bool no_existing_rows; /* publish none */
     bool new_incarnation;  /* start a new history after a look at the log (rule 13) */
+    const char *republish; /* entity type whose present rows are published once more; NULL: none */
     FILE *out;
 };
 

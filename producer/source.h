@@ -43,6 +43,13 @@ struct source_progress {
     bool published; /* events of the type have been numbered, from wherever they came */
 };
 
+/** What the triggers of an entity type publish, as `init` made them last. */
+struct source_captured {
+    struct slice mapped; /* `"property":"column",…`; data NULL: no `init` has noted it yet */
+    struct slice news;   /* in the same form: newer than rows that were published */
+    struct slice partition_key; /* its column, "" for none */
+};
+
 /** Who holds the relay's lease; "" and 0: nobody. */
 struct source_lease {
     char holder[SOURCE_NAME_SIZE];
@@ -123,6 +130,15 @@ struct source_ops {
     /** Remember, for this session, the end of a topic's partition that the service applies. */
     enum status (*note_log_end)(struct source *source, const char *topic, int32_t partition,
                                 int64_t end, struct error *err);
+
+    /** Read, into `arena`, what write_captured() has noted. */
+    enum status (*captured)(struct source *source, const char *entity_type, struct arena *arena,
+                            struct source_captured *ret_captured, struct error *err);
+    enum status (*write_captured)(struct source *source, const char *entity_type,
+                                  const struct source_captured *captured, struct error *err);
+    /** Let the present rows be read once more, from the first on, by chunk(); what is under way
+     * goes on, unless there is news, which is forgotten. */
+    enum status (*republish)(struct source *source, const char *entity_type, struct error *err);
 
     enum status (*progress)(struct source *source, const char *entity_type,
                             struct source_progress *ret_progress, struct error *err);

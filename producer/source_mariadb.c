@@ -25,6 +25,7 @@ static const struct source_object OBJECTS[] = {
     {"table", "keepstep_existing", NULL, SQL_CREATE_EXISTING},
     {"table", "keepstep_existing_key", NULL, SQL_CREATE_EXISTING_KEY},
     {"function", "keepstep_catalogue", NULL, SQL_CREATE_CATALOGUE},
+    {"table", "keepstep_captured", NULL, SQL_CREATE_CAPTURED},
 };
 
 void source_mariadb_rollback(struct source *source)
@@ -259,9 +260,9 @@ static enum status source_mariadb_restart(struct source *source, const char *ser
                                           struct error *err)
 {
     static const char *const forget[] = {
-        SQL_FORWARD_FORGET,      SQL_FORWARD_WAIT,       SQL_RESTART_DROP_ACKNOWLEDGED,
-        SQL_RESTART_UNCLAIM,     SQL_RESTART_PARTITIONS, SQL_RESTART_MOVED,
-        SQL_RESTART_EXISTING,    SQL_RESTART_EXISTING_KEY};
+        SQL_FORWARD_FORGET,   SQL_FORWARD_WAIT,         SQL_RESTART_DROP_ACKNOWLEDGED,
+        SQL_RESTART_UNCLAIM,  SQL_RESTART_PARTITIONS,   SQL_RESTART_MOVED,
+        SQL_RESTART_EXISTING, SQL_RESTART_EXISTING_KEY, SQL_RESTART_CAPTURED};
     const struct mariadb_parameter values[] = {mariadb_string(service),
                                                mariadb_string(incarnation)};
     MYSQL *session = source_mariadb_of(source)->session;
@@ -352,6 +353,9 @@ const struct source_ops source_mariadb_ops = {
     .lease = source_mariadb_lease,
     .note_in_log = source_mariadb_note_in_log,
     .note_log_end = source_mariadb_note_log_end,
+    .captured = source_mariadb_captured,
+    .write_captured = source_mariadb_write_captured,
+    .republish = source_mariadb_republish,
     .progress = source_mariadb_progress,
     .chunk = source_mariadb_chunk,
     .write = source_mariadb_write,

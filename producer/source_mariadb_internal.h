@@ -22,6 +22,14 @@ enum status source_mariadb_begin(struct source *source, struct error *err) MUST_
 enum status source_mariadb_commit(struct source *source, struct error *err) MUST_CHECK;
 void source_mariadb_rollback(struct source *source);
 
+enum status source_mariadb_captured(struct source *source, const char *entity_type,
+                                    struct arena *arena, struct source_captured *ret_captured,
+                                    struct error *err) MUST_CHECK;
+enum status source_mariadb_write_captured(struct source *source, const char *entity_type,
+                                          const struct source_captured *captured,
+                                          struct error *err) MUST_CHECK;
+enum status source_mariadb_republish(struct source *source, const char *entity_type,
+                                     struct error *err) MUST_CHECK;
 enum status source_mariadb_progress(struct source *source, const char *entity_type,
                                     struct source_progress *ret_progress,
                                     struct error *err) MUST_CHECK;

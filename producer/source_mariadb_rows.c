@@ -264,6 +264,53 @@ enum status source_mariadb_chunk(struct source *source, const struct config_entr
     return status;
 }
 
+enum status source_mariadb_captured(struct source *source, const char *entity_type,
+                                    struct arena *arena, struct source_captured *ret_captured,
+                                    struct error *err)
+{
+    struct mariadb_statement *statement = NULL;
+    struct mariadb_parameter type = mariadb_string(entity_type);
+    bool row = false;
+    *ret_captured = (struct source_captured){0};
+    enum status status = mariadb_statement_new(source_mariadb_of(source)->session, "outbox",
+                                               SQL_READ_CAPTURED, &statement, err);
+    if (status == STATUS_OK)
+        status = mariadb_statement_query(statement, &type, 1, &row, err);
+    if (status == STATUS_OK && row &&
+        !(mariadb_statement_text(statement, 0, arena, &ret_captured->mapped) &&
+          mariadb_statement_text(statement, 1, arena, &ret_captured->news) &&
+          mariadb_statement_text(statement, 2, arena, &ret_captured->partition_key)))
+        status = error_set(err, STATUS_RETRY, "no memory");
+    mariadb_statement_free(statement);
+    return status;
+}
+
+enum status source_mariadb_write_captured(struct source *source, const char *entity_type,
+                                          const struct source_captured *captured, struct error *err)
+{
+    const struct mariadb_parameter values[] = {
+        mariadb_string(entity_type), mariadb_text(captured->mapped), mariadb_text(captured->news),
+        mariadb_text(captured->partition_key)};
+    return mariadb_statement_once(source_mariadb_of(source)->session, "outbox", SQL_WRITE_CAPTURED,
+                                  values, 4, NULL, err);
+}
+
+enum status source_mariadb_republish(struct source *source, const char *entity_type,
+                                     struct error *err)
+{
+    static const char *const steps[] = {SQL_REPUBLISH_KEYS, SQL_REPUBLISH_PROGRESS,
+                                        SQL_REPUBLISH_NEWS};
+    struct mariadb_parameter type = mariadb_string(entity_type);
+    enum status status = source_mariadb_begin(source, err);
+    for (size_t i = 0; status == STATUS_OK && i < sizeof steps / sizeof *steps; i++)
+        status = mariadb_statement_once(source_mariadb_of(source)->session, "outbox", steps[i],
+                                        &type, 1, NULL, err);
+    if (status == STATUS_OK)
+        status = source_mariadb_commit(source, err);
+    source_mariadb_rollback(source);
+    return status;
+}
+
 enum status source_mariadb_write(struct source *source, const struct source_event *events,
                                  size_t count, struct error *err)
 {

@@ -22,6 +22,7 @@ static const struct source_object OBJECTS[] = {
     {"table", "keepstep_relay_wait", NULL, SQL_CREATE_RELAY_WAIT},
     {"table", "keepstep_existing", NULL, SQL_CREATE_EXISTING},
     {"table", "keepstep_existing_key", NULL, SQL_CREATE_EXISTING_KEY},
+    {"table", "keepstep_captured", NULL, SQL_CREATE_CAPTURED},
 };
 
 static enum status source_postgresql_open(const struct config *config, enum source_mode mode,
@@ -324,6 +325,9 @@ const struct source_ops source_postgresql_ops = {
     .lease = source_postgresql_lease,
     .note_in_log = source_postgresql_note_in_log,
     .note_log_end = source_postgresql_note_log_end,
+    .captured = source_postgresql_captured,
+    .write_captured = source_postgresql_write_captured,
+    .republish = source_postgresql_republish,
     .progress = source_postgresql_progress,
     .chunk = source_postgresql_chunk,
     .write = source_postgresql_write,

@@ -26,6 +26,14 @@ static inline struct source_postgresql *source_postgresql_of(struct source *sour
 enum status source_postgresql_end(PGconn *connection, enum status status,
                                   struct error *err) MUST_CHECK;
 
+enum status source_postgresql_captured(struct source *source, const char *entity_type,
+                                       struct arena *arena, struct source_captured *ret_captured,
+                                       struct error *err) MUST_CHECK;
+enum status source_postgresql_write_captured(struct source *source, const char *entity_type,
+                                             const struct source_captured *captured,
+                                             struct error *err) MUST_CHECK;
+enum status source_postgresql_republish(struct source *source, const char *entity_type,
+                                        struct error *err) MUST_CHECK;
 enum status source_postgresql_progress(struct source *source, const char *entity_type,
                                        struct source_progress *ret_progress,
                                        struct error *err) MUST_CHECK;

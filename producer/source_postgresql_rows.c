@@ -25,6 +25,46 @@ enum status source_postgresql_progress(struct source *source, const char *entity
     return status;
 }
 
+enum status source_postgresql_captured(struct source *source, const char *entity_type,
+                                       struct arena *arena, struct source_captured *ret_captured,
+                                       struct error *err)
+{
+    struct slice type = slice_of(entity_type);
+    PGresult *result = NULL;
+    *ret_captured = (struct source_captured){0};
+    enum status status = postgresql_session_query(source_postgresql_of(source)->connection,
+                                                  SQL_READ_CAPTURED, &type, 1, &result, err);
+    if (status == STATUS_OK && PQntuples(result) > 0) {
+        *ret_captured = (struct source_captured){
+            .mapped = arena_copy(arena, postgresql_session_text(result, 0, 0)),
+            .news = arena_copy(arena, postgresql_session_text(result, 0, 1)),
+            .partition_key = arena_copy(arena, postgresql_session_text(result, 0, 2))};
+        if (ret_captured->mapped.data == NULL || ret_captured->news.data == NULL ||
+            ret_captured->partition_key.data == NULL)
+            status = error_set(err, STATUS_RETRY, "no memory");
+    }
+    PQclear(result);
+    return status;
+}
+
+enum status source_postgresql_write_captured(struct source *source, const char *entity_type,
+                                             const struct source_captured *captured,
+                                             struct error *err)
+{
+    const struct slice parameters[] = {slice_of(entity_type), captured->mapped, captured->news,
+                                       captured->partition_key};
+    return postgresql_session_query(source_postgresql_of(source)->connection, SQL_WRITE_CAPTURED,
+                                    parameters, 4, NULL, err);
+}
+
+enum status source_postgresql_republish(struct source *source, const char *entity_type,
+                                        struct error *err)
+{
+    struct slice type = slice_of(entity_type);
+    return postgresql_session_query(source_postgresql_of(source)->connection, SQL_REPUBLISH, &type,
+                                    1, NULL, err);
+}
+
 static enum status source_postgresql_numbers(PGconn *connection, const char *sql,
                                              const struct slice *type, int64_t ret_numbers[2],
                                              struct error *err)

@@ -18,6 +18,7 @@ static const struct source_object OBJECTS[] = {
     {"table", "keepstep_applying", NULL, SQL_CREATE_APPLYING},
     {"table", "keepstep_existing", NULL, SQL_CREATE_EXISTING},
     {"table", "keepstep_existing_key", NULL, SQL_CREATE_EXISTING_KEY},
+    {"table", "keepstep_captured", NULL, SQL_CREATE_CAPTURED},
 };
 
 static enum status source_sqlite_open(const struct config *config, enum source_mode mode,
@@ -180,9 +181,9 @@ static enum status source_sqlite_restart(struct source *source, const char *serv
                                          struct error *err)
 {
     static const char *const forget[] = {
-        SQL_FORWARD_FORGET,      SQL_FORWARD_WAIT,       SQL_RESTART_DROP_ACKNOWLEDGED,
-        SQL_RESTART_UNCLAIM,     SQL_RESTART_PARTITIONS, SQL_RESTART_EXISTING,
-        SQL_RESTART_EXISTING_KEY};
+        SQL_FORWARD_FORGET,       SQL_FORWARD_WAIT,       SQL_RESTART_DROP_ACKNOWLEDGED,
+        SQL_RESTART_UNCLAIM,      SQL_RESTART_PARTITIONS, SQL_RESTART_EXISTING,
+        SQL_RESTART_EXISTING_KEY, SQL_RESTART_CAPTURED};
     sqlite3 *db = source_sqlite_of(source)->db;
     int dropped = 0;
     enum status status = sqlite_session_execute(db, SQL_CREATE_NOTES, err);
@@ -285,6 +286,9 @@ const struct source_ops source_sqlite_ops = {
     .lease = source_sqlite_lease,
     .note_in_log = source_sqlite_note_in_log,
     .note_log_end = source_sqlite_note_log_end,
+    .captured = source_sqlite_captured,
+    .write_captured = source_sqlite_write_captured,
+    .republish = source_sqlite_republish,
     .progress = source_sqlite_progress,
     .chunk = source_sqlite_chunk,
     .write = source_sqlite_write,

@@ -22,6 +22,14 @@ static inline struct source_sqlite *source_sqlite_of(struct source *source)
 enum status source_sqlite_run(sqlite3 *db, const char *sql, struct slice first, struct slice second,
                               int *ret_changes, struct error *err) MUST_CHECK;
 
+enum status source_sqlite_captured(struct source *source, const char *entity_type,
+                                   struct arena *arena, struct source_captured *ret_captured,
+                                   struct error *err) MUST_CHECK;
+enum status source_sqlite_write_captured(struct source *source, const char *entity_type,
+                                         const struct source_captured *captured,
+                                         struct error *err) MUST_CHECK;
+enum status source_sqlite_republish(struct source *source, const char *entity_type,
+                                    struct error *err) MUST_CHECK;
 enum status source_sqlite_progress(struct source *source, const char *entity_type,
                                    struct source_progress *ret_progress,
                                    struct error *err) MUST_CHECK;

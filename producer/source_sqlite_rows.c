@@ -24,6 +24,66 @@ enum status source_sqlite_progress(struct source *source, const char *entity_typ
     return status;
 }
 
+enum status source_sqlite_captured(struct source *source, const char *entity_type,
+                                   struct arena *arena, struct source_captured *ret_captured,
+                                   struct error *err)
+{
+    sqlite3 *db = source_sqlite_of(source)->db;
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_session_prepare(db, SQL_READ_CAPTURED, &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite_session_bind(statement, 1, slice_of(entity_type));
+    *ret_captured = (struct source_captured){0};
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        *ret_captured = (struct source_captured){
+            .mapped = arena_copy(arena, sqlite_session_text(statement, 0)),
+            .news = arena_copy(arena, sqlite_session_text(statement, 1)),
+            .partition_key = arena_copy(arena, sqlite_session_text(statement, 2))};
+        if (ret_captured->mapped.data == NULL || ret_captured->news.data == NULL ||
+            ret_captured->partition_key.data == NULL)
+            status = error_set(err, STATUS_RETRY, "no memory");
+    } else if (code != SQLITE_DONE) {
+        status = sqlite_session_error(db, "keepstep_captured", err);
+    }
+    (void)sqlite3_finalize(statement);
+    return status;
+}
+
+enum status source_sqlite_write_captured(struct source *source, const char *entity_type,
+                                         const struct source_captured *captured, struct error *err)
+{
+    sqlite3 *db = source_sqlite_of(source)->db;
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_session_prepare(db, SQL_WRITE_CAPTURED, &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    sqlite_session_bind(statement, 1, slice_of(entity_type));
+    sqlite_session_bind(statement, 2, captured->mapped);
+    sqlite_session_bind(statement, 3, captured->news);
+    sqlite_session_bind(statement, 4, captured->partition_key);
+    status = sqlite_session_run(db, statement, NULL, err);
+    (void)sqlite3_finalize(statement);
+    return status;
+}
+
+enum status source_sqlite_republish(struct source *source, const char *entity_type,
+                                    struct error *err)
+{
+    static const char *const steps[] = {SQL_REPUBLISH_KEYS, SQL_REPUBLISH_PROGRESS,
+                                        SQL_REPUBLISH_NEWS};
+    sqlite3 *db = source_sqlite_of(source)->db;
+    enum status status = sqlite_session_execute(db, "BEGIN IMMEDIATE", err);
+    for (size_t i = 0; status == STATUS_OK && i < sizeof steps / sizeof *steps; i++)
+        status = source_sqlite_run(db, steps[i], slice_of(entity_type), (struct slice){0}, NULL,
+                                   err);
+    if (status == STATUS_OK)
+        status = sqlite_session_execute(db, "COMMIT", err);
+    sqlite_session_rollback(db);
+    return status;
+}
+
 /* Writes one row's `r` event, and its key as the place to go on from. */
 static enum status source_sqlite_emit(sqlite3 *db, const char *entity_type, sqlite3_stmt *row,
                                       sqlite3_stmt *const inserts[2], struct error *err)

@@ -4,7 +4,6 @@
 #include "tests/support/shop.h"
 
 #include "common/arena.h"
-#include "producer/init.h"
 
 #include <stdio.h>
 #include <sysexits.h>
@@ -230,6 +229,149 @@ static void triggers_of_one_entity_type_never_replace_those_of_another(void)
                                        database_case_kind != DATABASE_SQLITE);
 }
 
+#define WIDER_SCHEMA shop_schema("id", "id integer,tenant text,name text,channel text")
+#define READ_ROWS                                                                                  \
+    "SELECT count(*), count(DISTINCT aggregateid) FROM outbox WHERE type = 'order.read'"
+
+/* As after a change of the schema's file. */
+static void shop_reread(struct shop *shop, const char *schema)
+{
+    struct error err = ERROR_INIT;
+    entity_schema_free(shop->schema);
+    test_write_file(test_path("order.schema.json"), schema);
+    if (entity_schema_new(test_directory(), "order", &shop->schema, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+}
+
+static const char *init_says(struct shop *shop, const struct init_options *options)
+{
+    struct error err = ERROR_INIT;
+    if (shop_init_with(shop, options, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return test_read_file(test_path("init.txt"));
+}
+
+static void shop_with_rows(struct shop *shop)
+{
+    shop_begin(database_case_kind);
+    shop_ready(shop, TENANT_SCHEMA,
+               TENANT_TABLE ";INSERT INTO orders (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'c'), "
+                            "(4, 'd'), (5, 'e')");
+    assert_string_equal(database_text(shop->url, READ_ROWS), "5|5\n");
+}
+
+static void add_a_column(struct shop *shop)
+{
+    (void)database_text(shop->url, "ALTER TABLE orders ADD COLUMN channel varchar(10) DEFAULT "
+                                   "'web'");
+    shop_reread(shop, WIDER_SCHEMA);
+}
+
+static void a_column_that_is_new_is_told_until_the_rows_are_published_again(void)
+{
+    static const char note[] = "columns order: channel: newer than";
+    static const struct init_options plain = {0};
+    static const struct init_options again = {.republish = "order"};
+    struct shop shop;
+    shop_with_rows(&shop);
+    assert_null(strstr(init_says(&shop, &plain), "newer"));
+    add_a_column(&shop);
+    for (int i = 0; i < 2; i++) {
+        const char *said = init_says(&shop, &plain);
+        assert_non_null(strstr(said, note));
+        assert_non_null(strstr(said, "keepstep init --republish order"));
+    }
+    assert_string_equal(database_text(shop.url, READ_ROWS), "5|5\n");
+    assert_null(strstr(init_says(&shop, &again), "newer"));
+    assert_string_equal(database_text(shop.url, READ_ROWS), "10|5\n");
+    assert_string_equal(database_text(shop.url, "SELECT count(*) FROM outbox WHERE payload LIKE "
+                                                "'{\"op\":\"r\",%\"channel\":\"web\"}}'"),
+                        "5\n");
+    assert_null(strstr(init_says(&shop, &plain), "newer"));
+    (void)init_says(&shop, &again); /* also without a reason */
+    assert_string_equal(database_text(shop.url, READ_ROWS), "15|5\n");
+    shop_done(&shop);
+}
+
+static void rows_that_are_published_again_go_on_where_they_were(void)
+{
+    static const struct init_options plain = {0};
+    static const struct init_options again = {.republish = "order"};
+    struct shop shop;
+    for (int i = 0; i < 2; i++) {
+        struct error err = ERROR_INIT;
+        struct source_progress progress = {0};
+        shop_with_rows(&shop);
+        shop_open(&shop);
+        if (shop.source->ops->republish(shop.source, "order", &err) != STATUS_OK ||
+            shop.source->ops->chunk(shop.source, &shop.entry, shop.schema, 2, &progress, &err) !=
+                STATUS_OK)
+            test_fail("%s", err.text);
+        shop.source->ops->close(shop.source); /* as after a kill */
+        shop.source = NULL;
+        (void)init_says(&shop, i == 0 ? &plain : &again);
+        assert_string_equal(database_text(shop.url, READ_ROWS), "10|5\n");
+        (void)database_text(shop.url, "DROP TABLE orders; DROP TABLE outbox; "
+                                      "DROP TABLE keepstep_existing; "
+                                      "DROP TABLE keepstep_existing_key");
+        shop_done(&shop);
+    }
+}
+
+static void a_fill_that_began_without_a_new_column_begins_anew(void)
+{
+    static const struct init_options again = {.republish = "order"};
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    struct source_progress progress = {0};
+    shop_begin(database_case_kind);
+    shop_make(&shop, TENANT_SCHEMA,
+              TENANT_TABLE ";INSERT INTO orders (id) VALUES (1), (2), (3), (4), (5)");
+    shop_track(&shop);
+    if (shop.source->ops->chunk(shop.source, &shop.entry, shop.schema, 2, &progress, &err) !=
+        STATUS_OK)
+        test_fail("%s", err.text);
+    add_a_column(&shop);
+    (void)init_says(&shop, &again);
+    assert_string_equal(database_text(shop.url, READ_ROWS), "7|5\n");
+    shop_done(&shop);
+}
+
+static void rows_are_published_again_only_where_no_other_service_writes_them(void)
+{
+    struct shop shop;
+    shop_with_rows(&shop);
+    for (int i = 0; i < 3; i++) {
+        static const char *const reasons[] = {"applies the type too", "names no table",
+                                              "names no table"};
+        struct error err = ERROR_INIT;
+        const struct init_options again = {.republish = i == 2 ? "invoice" : "order"};
+        shop.config.apply = i == 0 ? &shop.entry : NULL;
+        shop.config.apply_count = i == 0;
+        shop.entry.table = i == 1 ? NULL : (char *)"orders";
+        assert_int_equal(shop_init_with(&shop, &again, &err), STATUS_FATAL);
+        assert_int_equal(err.exit_code, EX_CONFIG);
+        assert_non_null(strstr(err.text, reasons[i]));
+    }
+    assert_string_equal(database_text(shop.url, READ_ROWS), "5|5\n");
+    shop_done(&shop);
+}
+
+static void another_partition_key_than_the_one_that_was_published_is_refused(void)
+{
+    static const char *const keys[] = {NULL, "name"};
+    struct shop shop;
+    tenants_ready(&shop, TENANT_SCHEMA, TENANT_TABLE);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        struct error err = ERROR_INIT;
+        shop.entry.partition_key = (char *)(uintptr_t)keys[i];
+        assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
+        assert_int_equal(err.exit_code, EX_CONFIG);
+        assert_non_null(strstr(err.text, "partition_key was \"tenant\""));
+    }
+    shop_done(&shop);
+}
+
 int main(void)
 {
     static const struct database_case cases[] = {
@@ -238,6 +380,11 @@ int main(void)
         DATABASE_CASE(a_partition_key_within_the_primary_key_moves_as_delete_and_create),
         DATABASE_CASE(init_refuses_a_partition_key_that_it_cannot_hold),
         DATABASE_CASE(no_row_that_is_gone_stays_behind_while_triggers_are_made),
+        DATABASE_CASE(a_column_that_is_new_is_told_until_the_rows_are_published_again),
+        DATABASE_CASE(rows_that_are_published_again_go_on_where_they_were),
+        DATABASE_CASE(a_fill_that_began_without_a_new_column_begins_anew),
+        DATABASE_CASE(rows_are_published_again_only_where_no_other_service_writes_them),
+        DATABASE_CASE(another_partition_key_than_the_one_that_was_published_is_refused),
         DATABASE_CASE(triggers_of_one_entity_type_never_replace_those_of_another),
     };
     return database_case_run(cases, sizeof cases / sizeof *cases);

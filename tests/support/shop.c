@@ -1,8 +1,6 @@
 /* A service `shop` that publishes its table `orders`, for tests of its triggers and of its rows. */
 #include "tests/support/shop.h"
 
-#include "producer/init.h"
-
 #include <string.h>
 
 static enum database_kind shop_kind;
@@ -77,10 +75,15 @@ static enum status shop_run_init(struct shop *shop, const struct init_options *o
     return status;
 }
 
+enum status shop_init_with(struct shop *shop, const struct init_options *options, struct error *err)
+{
+    return shop_run_init(shop, options, "init.txt", err);
+}
+
 enum status shop_init(struct shop *shop, bool rows, struct error *err)
 {
     const struct init_options options = {.no_existing_rows = !rows};
-    return shop_run_init(shop, &options, "init.txt", err);
+    return shop_init_with(shop, &options, err);
 }
 
 const char *shop_print(struct shop *shop)

@@ -2,6 +2,7 @@
 #ifndef TESTS_SUPPORT_SHOP_H
 #define TESTS_SUPPORT_SHOP_H
 
+#include "producer/init.h"
 #include "producer/source.h"
 #include "tests/support/database.h"
 
@@ -31,6 +32,10 @@ void shop_make(struct shop *shop, const char *schema, const char *tables);
 
 /** As `keepstep init`; what that says is in init.txt. */
 enum status shop_init(struct shop *shop, bool rows, struct error *err);
+
+/** The same with any options but `out`. */
+enum status shop_init_with(struct shop *shop, const struct init_options *options,
+                           struct error *err);
 
 /** Make it, and `keepstep init` too. */
 void shop_ready(struct shop *shop, const char *schema, const char *tables);

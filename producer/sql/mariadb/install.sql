@@ -136,6 +136,16 @@ RETURN CONCAT(
     FROM information_schema.triggers
     WHERE event_object_schema = DATABASE() AND event_object_table = wanted), '[]'), '}')
 
+-- What the triggers of an entity type publish: `"property":"column",…`, those of them that are newer
+-- than rows that were published, and the partition key's column.
+-- name: create_captured
+CREATE TABLE IF NOT EXISTS keepstep_captured (
+  entity_type VARCHAR(255) NOT NULL PRIMARY KEY,
+  mapped MEDIUMTEXT NOT NULL,
+  news MEDIUMTEXT NOT NULL,
+  partition_key VARCHAR(255) NOT NULL
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep captured 1'
+
 -- What the log has, while --new-incarnation reads it.
 -- name: create_in_log
 CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_in_log (
@@ -255,6 +265,31 @@ DELETE FROM keepstep_existing
 
 -- name: restart_existing_key
 DELETE FROM keepstep_existing_key
+
+-- name: restart_captured
+UPDATE keepstep_captured SET news = ''
+
+-- name: read_captured
+SELECT mapped, news, partition_key FROM keepstep_captured WHERE entity_type = ?
+
+-- name: write_captured
+INSERT INTO keepstep_captured VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE
+  mapped = VALUES(mapped), news = VALUES(news), partition_key = VALUES(partition_key)
+
+-- What is under way already goes on, unless it began without a column that is new.
+-- name: republish_keys
+DELETE k FROM keepstep_existing_key AS k
+LEFT JOIN keepstep_existing AS e ON e.entity_type = k.entity_type
+LEFT JOIN keepstep_captured AS c ON c.entity_type = k.entity_type
+WHERE k.entity_type = ? AND (e.done OR c.news <> '')
+
+-- name: republish_progress
+DELETE e FROM keepstep_existing AS e
+LEFT JOIN keepstep_captured AS c ON c.entity_type = e.entity_type
+WHERE e.entity_type = ? AND (e.done OR c.news <> '')
+
+-- name: republish_news
+UPDATE keepstep_captured SET news = '' WHERE entity_type = ?
 
 -- name: read_progress
 SELECT COALESCE(MAX(`rows`), 0), COALESCE(MAX(done), 0),

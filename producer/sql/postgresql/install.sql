@@ -134,6 +134,13 @@ CREATE TABLE IF NOT EXISTS keepstep_existing_key (
   entity_type text COLLATE "C" NOT NULL, ordinal integer NOT NULL, value text,
   PRIMARY KEY (entity_type, ordinal))
 
+-- What the triggers of an entity type publish: `"property":"column",…`, those of them that are newer
+-- than rows that were published, and the partition key's column.
+-- name: create_captured
+CREATE TABLE IF NOT EXISTS keepstep_captured (
+  entity_type text COLLATE "C" PRIMARY KEY, mapped text NOT NULL, news text NOT NULL,
+  partition_key text NOT NULL)
+
 -- What the log has, while --new-incarnation reads it.
 -- name: create_notes
 CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (id text COLLATE "C" PRIMARY KEY);
@@ -184,7 +191,8 @@ UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT 
 DELETE FROM keepstep_relay_partition;
 DELETE FROM keepstep_relay_moved;
 DELETE FROM keepstep_existing;
-DELETE FROM keepstep_existing_key
+DELETE FROM keepstep_existing_key;
+UPDATE keepstep_captured SET news = ''
 
 -- Two `init` at once take turns; a table that the service holds is not waited for while its own
 -- writers queue behind us.
@@ -215,6 +223,22 @@ SELECT t, k, n, p, r, q FROM unnest($1::text[], $2::text[], $3::text[], $4::text
 SELECT coalesce(max(rows), 0), coalesce(max(done::integer), 0),
   (SELECT count(*) FROM keepstep_relay_type WHERE entity_type = $1)
 FROM keepstep_existing WHERE entity_type = $1
+
+-- name: read_captured
+SELECT mapped, news, partition_key FROM keepstep_captured WHERE entity_type = $1
+
+-- name: write_captured
+INSERT INTO keepstep_captured VALUES ($1, $2, $3, $4) ON CONFLICT (entity_type) DO UPDATE SET
+  mapped = excluded.mapped, news = excluded.news, partition_key = excluded.partition_key
+
+-- What is under way already goes on, unless it began without a column that is new.
+-- name: republish
+WITH again AS MATERIALIZED (
+  SELECT 1 FROM keepstep_existing WHERE entity_type = $1 AND done
+  UNION ALL SELECT 1 FROM keepstep_captured WHERE entity_type = $1 AND news <> '')
+, keys AS (DELETE FROM keepstep_existing_key WHERE entity_type = $1 AND EXISTS (SELECT FROM again))
+, progress AS (DELETE FROM keepstep_existing WHERE entity_type = $1 AND EXISTS (SELECT FROM again))
+UPDATE keepstep_captured SET news = '' WHERE entity_type = $1
 
 -- name: begin_chunk
 BEGIN;

@@ -92,6 +92,13 @@ CREATE TABLE IF NOT EXISTS keepstep_existing_key (
   entity_type TEXT NOT NULL, ordinal INTEGER NOT NULL, value,
   PRIMARY KEY (entity_type, ordinal)) WITHOUT ROWID
 
+-- What the triggers of an entity type publish: `"property":"column",…`, those of them that are newer
+-- than rows that were published, and the partition key's column.
+-- name: create_captured
+CREATE TABLE IF NOT EXISTS keepstep_captured (
+  entity_type TEXT PRIMARY KEY, mapped TEXT NOT NULL, news TEXT NOT NULL,
+  partition_key TEXT NOT NULL) WITHOUT ROWID
+
 -- A new incarnation publishes nothing before the service's own agent has read to here (rule 13).
 -- name: create_relay_wait
 CREATE TABLE IF NOT EXISTS keepstep_relay_wait (
@@ -156,6 +163,29 @@ DELETE FROM keepstep_existing
 
 -- name: restart_existing_key
 DELETE FROM keepstep_existing_key
+
+-- name: restart_captured
+UPDATE keepstep_captured SET news = ''
+
+-- name: read_captured
+SELECT mapped, news, partition_key FROM keepstep_captured WHERE entity_type = ?1
+
+-- name: write_captured
+INSERT INTO keepstep_captured VALUES (?1, ?2, ?3, ?4) ON CONFLICT (entity_type) DO UPDATE SET
+  mapped = ?2, news = ?3, partition_key = ?4
+
+-- What is under way already goes on, unless it began without a column that is new.
+-- name: republish_keys
+DELETE FROM keepstep_existing_key WHERE entity_type = ?1 AND (
+  EXISTS (SELECT 1 FROM keepstep_existing WHERE entity_type = ?1 AND done)
+  OR EXISTS (SELECT 1 FROM keepstep_captured WHERE entity_type = ?1 AND news <> ''))
+
+-- name: republish_progress
+DELETE FROM keepstep_existing WHERE entity_type = ?1 AND (done
+  OR EXISTS (SELECT 1 FROM keepstep_captured WHERE entity_type = ?1 AND news <> ''))
+
+-- name: republish_news
+UPDATE keepstep_captured SET news = '' WHERE entity_type = ?1
 
 -- name: find_object
 SELECT sql, tbl_name FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE
