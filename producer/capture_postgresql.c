@@ -298,17 +298,25 @@ static void capture_row_body(struct buffer *sql, const struct capture *capture, 
     buffer_append_text(sql, ";\n  END IF;\n  RETURN NULL;\n");
 }
 
+/* Of what is truncated with a partitioned table, its trigger writes the partitions that have none
+ * of their own yet: they were made since `init`. */
 static void capture_truncate_body(struct buffer *sql, const struct capture *capture,
                                   struct slice name)
 {
     static const struct image delete = {"d", "deleted", "t", NULL};
     capture_rights_leave(sql, capture->place);
     capture_rights_check(sql, capture->place, name);
-    buffer_append_text(sql, "  EXECUTE $truncate$");
+    buffer_append_text(sql, "  DECLARE\n    leaf regclass;\n  BEGIN\n"
+                            "  FOR leaf IN SELECT c.oid::regclass FROM pg_class AS c\n"
+                            "      WHERE c.relkind = 'r' AND (c.oid = TG_RELID OR c.oid IN (\n"
+                            "        SELECT relid FROM pg_partition_tree(TG_RELID)) AND NOT EXISTS "
+                            "(\n        SELECT 1 FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND "
+                            "g.tgname = TG_NAME\n        AND g.tgenabled = 'A')) LOOP\n"
+                            "    EXECUTE $truncate$");
     capture_insert(sql, capture->place->outbox);
     capture_values(sql, capture->entry, capture->schema, &delete);
-    buffer_append_text(sql, "\n    FROM ONLY $truncate$ || TG_RELID::regclass || ' AS t';\n"
-                            "  RETURN NULL;\n");
+    buffer_append_text(sql, "\n    FROM ONLY $truncate$ || leaf || ' AS t';\n  END LOOP;\n"
+                            "  END;\n  RETURN NULL;\n");
 }
 
 /* An identifier of at most 63 bytes; a long entity type is told apart by its digest. */
@@ -440,8 +448,8 @@ enum status capture_postgresql_objects(const struct config_entry *entry,
 {
     struct capture capture = {.entry = entry, .schema = schema, .place = place, .arena = arena};
     struct buffer table;
-    int leaves = PQntuples(place->partitions);
-    capture.objects = arena_alloc(arena, ((size_t)leaves + 3) * sizeof *capture.objects);
+    int tables = PQntuples(place->partitions);
+    capture.objects = arena_alloc(arena, ((size_t)tables + 3) * sizeof *capture.objects);
     if (capture.objects == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     buffer_init(&table, CAPTURE_NAME_MAX);
@@ -449,7 +457,7 @@ enum status capture_postgresql_objects(const struct config_entry *entry,
     bool made = capture_add_function(&capture, "_row", "", capture_row_body) &&
                 capture_add_function(&capture, "_truncate", " SET row_security = off",
                                      capture_truncate_body);
-    for (int i = 0; made && i < leaves; i++)
+    for (int i = 0; made && i < tables; i++)
         made = capture_add_trigger(&capture, "_truncate", "BEFORE TRUNCATE",
                                    postgresql_session_text(place->partitions, i, 0));
     made = made && capture_add_trigger(&capture, "_row", "AFTER INSERT OR UPDATE OR DELETE",

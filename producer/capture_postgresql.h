@@ -27,7 +27,7 @@ enum status capture_postgresql_check(const struct capture_catalogue *catalogue,
 struct capture_postgresql_place {
     const char *outbox;         /* the outbox's schema */
     const PGresult *table;      /* oid, and name with its schema, quoted */
-    const PGresult *partitions; /* first column: its leaf partitions, or the table itself, quoted */
+    const PGresult *partitions; /* first column: the table and all its partitions, quoted */
 };
 
 /** Write functions and triggers of an entry's table into `arena`.

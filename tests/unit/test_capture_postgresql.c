@@ -153,6 +153,32 @@ static void partitions_are_captured_also_moves_between_them_and_their_truncate(v
     shop_done(&shop);
 }
 
+static void
+truncate_of_a_partitioned_table_covers_partitions_that_are_younger_than_init(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_ready(&shop, NAME_SCHEMA,
+               "CREATE TABLE orders (id bigint PRIMARY KEY, name text) PARTITION BY RANGE (id);"
+               "CREATE TABLE low PARTITION OF orders FOR VALUES FROM (0) TO (10);"
+               "CREATE TABLE high PARTITION OF orders FOR VALUES FROM (10) TO (20) "
+               "PARTITION BY RANGE (id);"
+               "CREATE TABLE high_low PARTITION OF high FOR VALUES FROM (10) TO (15)");
+    postgresql_execute(shop.url,
+                       "CREATE TABLE late PARTITION OF orders FOR VALUES FROM (20) TO (30);"
+                       "CREATE TABLE high_late PARTITION OF high FOR VALUES FROM (15) TO (20);"
+                       "INSERT INTO orders VALUES (1), (11), (16), (21); DELETE FROM outbox;"
+                       "TRUNCATE high");
+    assert_string_equal(postgresql_text(shop.url, "SELECT aggregateid, type FROM outbox "
+                                                  "ORDER BY aggregateid"),
+                        "{\"id\":11}|order.deleted\n{\"id\":16}|order.deleted\n");
+    postgresql_execute(shop.url, "DELETE FROM outbox; TRUNCATE orders");
+    assert_string_equal(postgresql_text(shop.url, "SELECT aggregateid, type FROM outbox "
+                                                  "ORDER BY aggregateid"),
+                        "{\"id\":1}|order.deleted\n{\"id\":21}|order.deleted\n");
+    shop_done(&shop);
+}
+
 static void only_the_agents_direct_writes_are_silent(void **state)
 {
     (void)state;
@@ -521,6 +547,7 @@ int main(void)
         TEST(inserts_updates_key_changes_deletes_copy_and_conflicts_are_captured),
         TEST(truncate_is_captured_as_deletes),
         TEST(partitions_are_captured_also_moves_between_them_and_their_truncate),
+        TEST(truncate_of_a_partitioned_table_covers_partitions_that_are_younger_than_init),
         TEST(only_the_agents_direct_writes_are_silent),
         TEST_WITH_LIMIT(tables_that_cannot_be_captured_whole_are_refused_with_the_way_out, 90),
         TEST(a_cascade_within_a_table_that_is_also_applied_is_refused),

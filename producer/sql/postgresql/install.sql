@@ -299,9 +299,9 @@ LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
 LEFT JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indisprimary
 WHERE a.attrelid = to_regclass($1) AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped
 
--- The tables that TRUNCATE empties one by one: a partitioned table's leaves, or the table itself.
+-- The tables that TRUNCATE may name: the table itself and all its partitions.
 -- name: list_partitions
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND (c.oid = to_regclass($1) OR c.oid IN (
+WHERE c.relkind IN ('r', 'p') AND (c.oid = to_regclass($1) OR c.oid IN (
   SELECT relid FROM pg_partition_tree(to_regclass($1)))) ORDER BY 1
