@@ -68,6 +68,13 @@ static enum status kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_prop
     return STATUS_OK;
 }
 
+/* Newer libraries may choose another protocol by default, which this one does not know. */
+static void kafka_conf_set_classic(rd_kafka_conf_t *conf)
+{
+    char text[KAFKA_TEXT_SIZE];
+    (void)rd_kafka_conf_set(conf, "group.protocol", "classic", text, sizeof text);
+}
+
 enum status kafka_conf_new(const struct kafka_property *user, size_t user_count,
                            const struct kafka_property *fixed, size_t fixed_count,
                            rd_kafka_conf_t **ret_conf, struct error *err)
@@ -88,6 +95,7 @@ enum status kafka_conf_new(const struct kafka_property *user, size_t user_count,
         status = kafka_conf_set(conf, kafka_own, sizeof kafka_own / sizeof *kafka_own, err);
     if (status != STATUS_OK)
         goto out;
+    kafka_conf_set_classic(conf);
     *ret_conf = conf;
     conf = NULL;
 out:

@@ -55,6 +55,7 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
         {"enable.gapless.guarantee", "true"},
         {"message.timeout.ms", "0"},
         {"queue.buffering.max.messages", "100000"},
+        {"queue.buffering.max.kbytes", "1048576"},
         {"message.max.bytes", size},
         /* Whether a topic is empty is asked of it: an open transaction fills it too. */
         {"isolation.level", "read_uncommitted"},

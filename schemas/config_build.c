@@ -84,6 +84,23 @@ static bool config_pairs(const json_t *object, struct config_pair **ret_pairs, s
     return ok;
 }
 
+/* Under one name each, by which the code asks for them. */
+static bool config_kafka(struct config *config, const json_t *object)
+{
+    bool ok = config_pairs(object, &config->kafka, &config->kafka_count);
+    for (size_t i = 0; ok && i < config->kafka_count; i++) {
+        struct config_pair *pair = &config->kafka[i];
+        const struct config_kafka_property *property = config_kafka_find(pair->name);
+        char *name = property == NULL ? NULL : strdup(property->name);
+        ok = name != NULL;
+        if (ok) {
+            free(pair->name);
+            pair->name = name;
+        }
+    }
+    return ok;
+}
+
 static bool config_entry_read(const struct config *config, const char *entity_type,
                               const json_t *json, struct config_entry *entry)
 {
@@ -193,7 +210,7 @@ bool config_build(const json_t *tree, struct config *config)
     return config->service != NULL && config->topic_prefix != NULL && config->instance != NULL &&
            config->listen != NULL && config->log_level != NULL && config->log_format != NULL &&
            config->schemas != NULL && config_database(config, tree) &&
-           config_pairs(json_object_get(tree, "kafka"), &config->kafka, &config->kafka_count) &&
+           config_kafka(config, json_object_get(tree, "kafka")) &&
            config_entries(config, json_object_get(tree, "publish"), &config->publish,
                           &config->publish_count) &&
            config_entries(config, json_object_get(tree, "apply"), &config->apply,

@@ -7,27 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define CONFIG_NAME_SIZE 64
-
-/* Properties that Keepstep sets itself, and what to use instead. */
-static const struct {
-    const char *name;
-    const char *instead;
-} config_refused[] = {
-    {"enable.auto.commit", "positions are kept in the database"},
-    {"auto.commit.enable", "positions are kept in the database"},
-    {"enable.auto.offset.store", "positions are kept in the database"},
-    {"auto.offset.reset", "use `start:` in the entry"},
-    {"isolation.level", "only committed records are read"},
-    {"acks", "it is always all"},
-    {"request.required.acks", "it is always all"},
-    {"enable.idempotence", "it is always on"},
-    {"enable.gapless.guarantee", "it is always on"},
-    {"message.timeout.ms", "delivery is tried without end"},
-    {"delivery.timeout.ms", "delivery is tried without end"},
-    {"group.instance.id", "use `instance:`"},
-    {"transactional.id", "Keepstep does not use Kafka's transactions"},
-};
+#define CONFIG_NAME_SIZE    64
+#define CONFIG_DISTANCE_MAX 4 /* from there on a name is no misspelling of another */
 
 static void config_place(const struct config_marks *marks, const char *pointer, struct error *err)
 {
@@ -59,6 +40,16 @@ static size_t config_distance(const char *a, const char *b)
     return row[length];
 }
 
+/* Note a known name where it is nearer than those before. */
+static void config_compare(const char *name, const char *known, size_t *least, const char **nearest)
+{
+    size_t distance = config_distance(name, known);
+    if (distance < *least && distance < strlen(known)) {
+        *least = distance;
+        *nearest = known;
+    }
+}
+
 const char *config_key_shown(const char *key)
 {
     static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -69,17 +60,11 @@ static enum status config_unknown(const json_t *properties, const char *name, co
                                   const struct config_marks *marks, struct error *err)
 {
     const char *nearest = NULL;
-    size_t least = 4;
+    size_t least = CONFIG_DISTANCE_MAX;
     const char *known;
     json_t *ignored;
     json_object_foreach((json_t *)(uintptr_t)properties, known, ignored)
-    {
-        size_t distance = config_distance(name, known);
-        if (distance < least && distance < strlen(known)) {
-            least = distance;
-            nearest = known;
-        }
-    }
+        config_compare(name, known, &least, &nearest);
     (void)ignored;
     if (nearest != NULL)
         (void)error_set(err, STATUS_FATAL, "unknown key \"%s\"; did you mean \"%s\"?",
@@ -141,17 +126,30 @@ static enum status config_check_kafka(const json_t *tree, const struct config_ma
 {
     char pointer[CONFIG_NAME_SIZE * 2];
     const json_t *kafka = json_object_get(tree, "kafka");
-    for (size_t i = 0; i < sizeof config_refused / sizeof *config_refused; i++) {
-        if (json_object_get(kafka, config_refused[i].name) == NULL)
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)kafka, name, value)
+    {
+        const char *nearest = NULL;
+        size_t least = CONFIG_DISTANCE_MAX;
+        bool known = config_kafka_find(name) != NULL;
+        if (known && config_kafka_judge(kafka, name, value, err) == STATUS_OK)
             continue;
-        (void)snprintf(pointer, sizeof pointer, "/kafka/%s", config_refused[i].name);
-        (void)error_set(err, STATUS_FATAL,
-                        "kafka property \"%s\" is not yours to set: %s; remove it",
-                        config_refused[i].name, config_refused[i].instead);
+        for (size_t i = 0; !known && i < config_kafka_property_count; i++)
+            config_compare(name, config_kafka_properties[i].name, &least, &nearest);
+        if (!known)
+            (void)error_set(err, STATUS_FATAL, "unknown kafka property \"%s\"; %s%s%s",
+                            config_key_shown(name),
+                            nearest == NULL ? "see docs/CONFIGURATION.md" : "did you mean \"",
+                            nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?");
+        (void)snprintf(pointer, sizeof pointer, "/kafka/%s", name);
         config_place(marks, pointer, err);
         return STATUS_FATAL;
     }
-    return STATUS_OK;
+    if (config_kafka_judge_together(kafka, err) == STATUS_OK)
+        return STATUS_OK;
+    config_place(marks, "/kafka", err);
+    return STATUS_FATAL;
 }
 
 static bool config_is_foreign(const json_t *entry)

@@ -29,6 +29,39 @@ extern const size_t config_option_count;
 
 extern const char config_schema_json[];
 
+/** What Keepstep says to a librdkafka property. */
+enum config_kafka_verdict {
+    CONFIG_KAFKA_ALLOWED, /* passed on */
+    CONFIG_KAFKA_OURS,    /* set by Keepstep to `text` */
+    CONFIG_KAFKA_BOUNDED, /* `min` to `max`, or `text` alone */
+    CONFIG_KAFKA_REFUSED,
+};
+
+struct config_kafka_property {
+    const char *name;
+    const char *same_as; /* this is another name of that one, which has the rest */
+    enum config_kafka_verdict verdict;
+    int64_t min;
+    int64_t max;
+    const char *text;
+    const char *why;
+};
+extern const struct config_kafka_property config_kafka_properties[];
+extern const size_t config_kafka_property_count;
+
+/** @return what holds for a property, also by another of its names; NULL where it is unknown. */
+const struct config_kafka_property *config_kafka_find(const char *name);
+
+/** Judge a known property of `kafka:`. @return OK; FATAL, without its value in the text. */
+enum status config_kafka_judge(const json_t *kafka, const char *name, const json_t *value,
+                               struct error *err) MUST_CHECK;
+
+/** Judge what properties say of each other, their defaults included. @return OK; FATAL. */
+enum status config_kafka_judge_together(const json_t *kafka, struct error *err) MUST_CHECK;
+
+/** Append the table of all properties. */
+void config_kafka_describe(struct buffer *out);
+
 /** YAML 1.2 text to a JSON tree, with the core schema's scalars; no anchors, aliases or tags.
  * @return OK with a tree and marks the caller owns; FATAL "LINE:COLUMN: …". */
 enum status config_yaml_parse(const char *text, size_t length, json_t **ret_tree,

@@ -128,11 +128,14 @@ void config_describe(struct buffer *out)
              "refused, whole; of any URL only what is known to be no secret is shown.\n\n");
     config_describe_roles(out);
     buffer_append_text(
-        out, "## kafka\n\n"
-             "librdkafka properties, passed on; `KEEPSTEP_KAFKA_BOOTSTRAP_SERVERS` sets\n"
-             "`bootstrap.servers`. Those that would break a rule are refused, by `keepstep config "
-             "check` too.\nA secret (`sasl.password`, `ssl.key.password`, "
-             "`sasl.oauthbearer.config` …) is refused on a command\nline, where a list of "
-             "processes shows it: name its file with `_file`.\n\n");
+        out,
+        "## kafka\n\n"
+        "librdkafka properties; `KEEPSTEP_KAFKA_BOOTSTRAP_SERVERS` sets `bootstrap.servers`. "
+        "Those that would\nbreak a rule are refused, by `keepstep config check` too, and so is "
+        "one that is not listed here.\nA secret (`sasl.password`, `ssl.key.password`, "
+        "`sasl.oauthbearer.config` …) is refused on a command\nline, where a list of "
+        "processes shows it: name its file with `_file`.\n\n");
+    config_kafka_describe(out);
+    buffer_append_text(out, "\n");
     config_describe_entries(out);
 }
