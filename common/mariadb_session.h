@@ -33,12 +33,14 @@ enum status mariadb_session_open(const struct mariadb_session_options *options, 
 void mariadb_session_close(MYSQL *session);
 
 /** The status of an error number: one table, tested. Duplicate and foreign keys are REJECT
- * (waiting), values that do not fit REJECT (held), what passes by itself RETRY, the rest FATAL.
- * Deadlock and lock timeout void the whole transaction: RETRY.
+ * (waiting), values that do not fit and what a row's triggers raise REJECT (held), what passes by
+ * itself RETRY, the rest FATAL. Deadlock and lock timeout void the whole transaction: RETRY.
+ * @param sqlstate    of a class that the server never uses: a service's own, REJECT (held) unless
+ * the table has the number; so is a number above the server's.
  * @param ret_reject  set where it is REJECT.
  * @param ret_lost    set where the session is gone. */
-enum status mariadb_session_classify(unsigned int number, enum reject_kind *ret_reject,
-                                     bool *ret_lost);
+enum status mariadb_session_classify(unsigned int number, const char *sqlstate,
+                                     enum reject_kind *ret_reject, bool *ret_lost);
 
 /** Set `err` from the session's or the statement's last error; the text names `what`. */
 enum status mariadb_session_error(MYSQL *session, const char *what, struct error *err);

@@ -17,63 +17,102 @@
 #define TIMED_OUT                  "timeout expired" /* libpq's words */
 #define SQLSTATE_LENGTH            5
 
-/* The first row whose beginning the SQLSTATE has counts; what is not here is FATAL. */
+#define HELD    STATUS_REJECT, REJECT_HELD, false
+#define WAITING STATUS_REJECT, REJECT_WAITING, false
+#define RETRY   STATUS_RETRY, REJECT_HELD, false
+#define LOST    STATUS_RETRY, REJECT_HELD, true
+#define FATAL   STATUS_FATAL, REJECT_HELD, false
+
+/* The first row whose beginning the SQLSTATE has counts. All classes of PostgreSQL's are here, so
+ * that what is not is a service's own. What a row's own triggers, constraints and types say of it
+ * is held; what passes by itself, or by somebody's hand in the server, is tried again. */
 static const struct {
     const char *sqlstate;
     enum status status;
     enum reject_kind reject;
     bool lost;
 } postgresql_verdicts[] = {
-    {"08", STATUS_RETRY, REJECT_HELD, true},     /* connection */
-    {"25006", STATUS_RETRY, REJECT_HELD, true},  /* read only: another server may have taken over */
-    {"25P03", STATUS_RETRY, REJECT_HELD, true},  /* idle in transaction for too long */
-    {"40001", STATUS_RETRY, REJECT_HELD, false}, /* serialization failure */
-    {"40003", STATUS_RETRY, REJECT_HELD, true},  /* statement completion unknown */
-    {"40P01", STATUS_RETRY, REJECT_HELD, false}, /* deadlock */
-    {"42501", STATUS_RETRY, REJECT_HELD, false}, /* permission */
-    {"53", STATUS_RETRY, REJECT_HELD, false},    /* disk full, memory, too many connections */
-    {"55000", STATUS_RETRY, REJECT_HELD, false}, /* published without a replica identity */
-    {"55P03", STATUS_RETRY, REJECT_HELD, false}, /* lock timeout */
-    {"55006", STATUS_RETRY, REJECT_HELD, false}, /* object in use */
-    {"57014", STATUS_RETRY, REJECT_HELD, false}, /* statement timeout, or cancelled by hand */
-    {"57P01", STATUS_RETRY, REJECT_HELD, true},  /* shutdown, or terminated by hand */
-    {"57P02", STATUS_RETRY, REJECT_HELD, true},  /* another backend crashed */
-    {"57P03", STATUS_RETRY, REJECT_HELD, true},  /* starting up or shutting down */
-    {"57P05", STATUS_RETRY, REJECT_HELD, true},  /* idle for too long */
-    {"58030", STATUS_RETRY, REJECT_HELD, false}, /* input or output */
-    {"23001", STATUS_REJECT, REJECT_WAITING, false}, /* a row is still referred to */
-    {"23503", STATUS_REJECT, REJECT_WAITING, false}, /* foreign key */
-    {"23505", STATUS_REJECT, REJECT_WAITING, false}, /* unique */
-    {"23P01", STATUS_REJECT, REJECT_WAITING, false}, /* exclusion */
-    {"23502", STATUS_REJECT, REJECT_HELD, false},    /* not null */
-    {"23514", STATUS_REJECT, REJECT_HELD, false},    /* check */
-    {"21000", STATUS_REJECT, REJECT_HELD, false},    /* two keys of a run are one to the table */
-    {"22001", STATUS_REJECT, REJECT_HELD, false},    /* text too long */
-    {"22003", STATUS_REJECT, REJECT_HELD, false},    /* number out of range */
-    {"22007", STATUS_REJECT, REJECT_HELD, false},    /* form of a time */
-    {"22008", STATUS_REJECT, REJECT_HELD, false},    /* time out of range */
-    {"22012", STATUS_REJECT, REJECT_HELD, false},    /* division by zero in a generated column */
-    {"22021", STATUS_REJECT, REJECT_HELD, false},    /* bytes that are no text */
-    {"22P02", STATUS_REJECT, REJECT_HELD, false},    /* form of a value */
-    {"22P05", STATUS_REJECT, REJECT_HELD, false},    /* character that jsonb cannot hold */
-    {"44000", STATUS_REJECT, REJECT_HELD, false},    /* check option of a view */
-    {"54000", STATUS_REJECT, REJECT_HELD, false},    /* key too large for its index */
-    {"P0001", STATUS_REJECT, REJECT_HELD, false},    /* a service's trigger refuses */
+    {"23001", WAITING}, /* a row is still referred to */
+    {"23503", WAITING}, /* foreign key */
+    {"23505", WAITING}, /* unique */
+    {"23P01", WAITING}, /* exclusion */
+    {"23", HELD},       /* not null, check, domain */
+    {"22P03", FATAL},   /* our own binary form */
+    {"22", HELD},       /* data */
+    {"00", HELD},       /* success, warnings and no data: only a trigger calls them errors */
+    {"01", HELD},       /* warning */
+    {"02", HELD},       /* no data */
+    {"03", FATAL},      /* statement not complete */
+    {"08", LOST},       /* connection */
+    {"09", HELD},       /* triggered action */
+    {"0A", FATAL},      /* feature not supported */
+    {"0B", FATAL},      /* transaction initiation */
+    {"0F", HELD},       /* locator */
+    {"0L", FATAL},      /* grantor */
+    {"0P", FATAL},      /* role */
+    {"0Z", HELD},       /* diagnostics, of a trigger */
+    {"10", HELD},       /* XML query */
+    {"20", HELD},       /* no case found, of a trigger */
+    {"21", HELD},       /* two keys of a run are one to the table; a trigger's subquery */
+    {"24", HELD},       /* cursor state, of a trigger */
+    {"25006", LOST},    /* read only: another server may have taken over */
+    {"25P03", LOST},    /* idle in transaction for too long */
+    {"25P04", LOST},    /* transaction timeout */
+    {"25", FATAL},      /* transaction state */
+    {"26", FATAL},      /* statement name: our prepared ones are gone */
+    {"27", HELD},       /* a trigger changed the row that is being written */
+    {"28", FATAL},      /* credentials */
+    {"2B", FATAL},      /* dependent privileges */
+    {"2D", FATAL},      /* transaction termination */
+    {"2F", HELD},       /* SQL routine, of a trigger */
+    {"34", HELD},       /* cursor name, of a trigger */
+    {"38", HELD},       /* external routine: a trigger in Perl or Python refuses */
+    {"39", HELD},       /* invocation of an external routine */
+    {"3B", FATAL},      /* savepoint */
+    {"3D", FATAL},      /* database */
+    {"3F", FATAL},      /* schema */
+    {"40003", LOST},    /* statement completion unknown */
+    {"40", RETRY},      /* serialization failure, deadlock */
+    {"42501", RETRY},   /* permission */
+    {"42", FATAL},      /* syntax, names and types: a schema that does not fit */
+    {"44", HELD},       /* check option of a view */
+    {"53", RETRY},      /* disk full, memory, too many connections */
+    {"54", HELD},       /* key too large for its index, recursion of triggers */
+    {"55000", RETRY},   /* published without a replica identity */
+    {"55P03", RETRY},   /* lock timeout */
+    {"55006", RETRY},   /* object in use */
+    {"55", FATAL},      /* state of an object, such as no replica identity */
+    {"57014", RETRY},   /* statement timeout, or cancelled by hand */
+    {"57P04", FATAL},   /* the database was dropped */
+    {"57", LOST},       /* shutdown, crash, idle for too long */
+    {"58", RETRY},      /* input or output, the operating system's */
+    {"72", RETRY},      /* snapshot too old */
+    {"F0", FATAL},      /* configuration file */
+    {"HV", FATAL},      /* foreign data */
+    {"P0", HELD},       /* RAISE, ASSERT and other errors of PL/pgSQL */
+    {"XX", FATAL},      /* internal, data corrupted */
+    {"", HELD},         /* a class of a service's own */
 };
 
-enum status postgresql_session_classify(const char *sqlstate, enum reject_kind *ret_reject,
-                                        bool *ret_lost)
+enum status postgresql_session_classify(const char *sqlstate, bool raised,
+                                        enum reject_kind *ret_reject, bool *ret_lost)
 {
-    for (size_t i = 0; i < sizeof postgresql_verdicts / sizeof postgresql_verdicts[0]; i++) {
-        const char *known = postgresql_verdicts[i].sqlstate;
-        if (strncmp(sqlstate, known, strlen(known)) != 0)
-            continue;
-        *ret_reject = postgresql_verdicts[i].reject;
-        *ret_lost = postgresql_verdicts[i].lost;
-        return postgresql_verdicts[i].status;
-    }
-    *ret_lost = false;
-    return STATUS_FATAL;
+    size_t i = 0;
+    while (strncmp(sqlstate, postgresql_verdicts[i].sqlstate,
+                   strlen(postgresql_verdicts[i].sqlstate)) != 0)
+        i++;
+    enum status status = postgresql_verdicts[i].status;
+    bool environment = strncmp(sqlstate, "XX", 2) == 0 || strncmp(sqlstate, "57", 2) == 0;
+    *ret_reject = postgresql_verdicts[i].reject;
+    *ret_lost = postgresql_verdicts[i].lost;
+    return status == STATUS_FATAL && raised && !environment ? STATUS_REJECT : status;
+}
+
+/* A function of a service's chose this SQLSTATE by RAISE, whatever the server means by it. */
+static bool postgresql_is_raised(const PGresult *result)
+{
+    const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+    return function != NULL && strcmp(function, "exec_stmt_raise") == 0;
 }
 
 /* libpq's texts end in a line feed and may have more lines. */
@@ -102,7 +141,8 @@ enum status postgresql_session_error(PGconn *connection, const PGresult *result,
     } else {
         const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
         bool gone = false;
-        status = postgresql_session_classify(sqlstate, &reject, &gone);
+        status = postgresql_session_classify(sqlstate, postgresql_is_raised(result), &reject,
+                                             &gone);
         if (broken)
             status = STATUS_RETRY;
         lost = lost || gone;

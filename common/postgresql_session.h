@@ -38,12 +38,15 @@ PGresult *postgresql_session_result(PGconn *connection);
 /** The last result of what was `sent` (1: it was), as PQexec() gives it; NULL where it was not. */
 PGresult *postgresql_session_last_result(PGconn *connection, int sent);
 
-/** The status of a SQLSTATE: one table, tested. "23505" and "23503" are REJECT (waiting), data and
- * check errors REJECT (held), what passes by itself RETRY, the rest FATAL.
+/** The status of a SQLSTATE: one table, tested. "23505" and "23503" are REJECT (waiting), what a
+ * row's data, constraints and triggers say REJECT (held), a service's own SQLSTATEs too; what
+ * passes by itself RETRY, the rest FATAL.
+ * @param raised      by a function's RAISE: then what else were FATAL is REJECT, unless it is of
+ * class 57 or XX.
  * @param ret_reject  set where it is REJECT.
  * @param ret_lost    set where the session is gone. */
-enum status postgresql_session_classify(const char *sqlstate, enum reject_kind *ret_reject,
-                                        bool *ret_lost);
+enum status postgresql_session_classify(const char *sqlstate, bool raised,
+                                        enum reject_kind *ret_reject, bool *ret_lost);
 
 /** Set `err` from a failed result, or from the connection where `result` is NULL; the text names
  * `what` and holds the SQLSTATE, native_code the five characters in base 36. */

@@ -14,25 +14,34 @@ struct verdict {
     enum status status;
     enum reject_kind reject;
     bool lost;
-    unsigned int numbers[40]; /* ended by 0 */
+    unsigned int numbers[100]; /* ended by 0 */
 };
 
 static const struct verdict verdicts[] = {
     {STATUS_REJECT,
      REJECT_WAITING,
      false,
-     {1062, 1586, 1022, 1859, 1557, 1761, 1762, 1216, 1217, 1451, 1452}},
-    {STATUS_REJECT, REJECT_HELD, false, {1048, 1118, 1263, 1264, 1265, 1292, 1300,
-                                         1364, 1365, 1366, 1367, 1406, 1411, 1525,
-                                         1526, 1644, 1690, 1977, 3140, 4025}},
+     {1062, 1586, 1022, 1169, 1859, 1557, 1761, 1762, 1216, 1217, 1451, 1452}},
+    {STATUS_REJECT,
+     REJECT_HELD,
+     false,
+     {1048, 1118, 1263, 1264, 1265, 1292, 1300, 1364, 1365, 1366, 1367, 1406, 1411, 1525,
+      1526, 1644, 1690, 1977, 3140, 4025, 1138, 1139, 1172, 1242, 1301, 1321, 1325, 1326,
+      1328, 1329, 1339, 1369, 1416, 1422, 1424, 1436, 1441, 1442, 1456, 1591, 1643, 1645,
+      1646, 1654, 1713, 1737, 1742, 1748, 1863, 1916, 1917, 1918, 1919, 1920, 1921, 1922,
+      1958, 3020, 3037, 4027, 4035, 4036, 4037, 4038, 4039, 4040, 4041, 4042, 4043, 4044,
+      4045, 4046, 4048, 4049, 4050, 4051, 4076, 4103, 4176, 4178, 4179}},
     {STATUS_STOP, REJECT_HELD, true, {1153}},
     {STATUS_STOP, REJECT_HELD, false, {2020}},
-    {STATUS_RETRY, REJECT_HELD, false, {1205, 1213, 1305, 1020, 1021, 1026, 1030, 1114, 1037,
-                                        1038, 1041, 1206, 1461, 1637, 1044, 1142, 1143, 1227,
-                                        1370, 1223, 1317, 1412, 1615, 1689, 1969}},
-    {STATUS_RETRY, REJECT_HELD, true, {1040, 1047, 1053, 1080, 1129, 1152, 1158, 1159, 1160, 1161,
-                                       1180, 1184, 1203, 1226, 1290, 1836, 1927, 2002, 2003, 2005,
-                                       2006, 2008, 2012, 2013, 2026, 2027, 2055, 5013, 5014}},
+    {STATUS_RETRY, REJECT_HELD, false, {1205, 1213, 1305, 1020, 1021, 1026, 1030, 1114, 1037, 1038,
+                                        1041, 1206, 1461, 1637, 1044, 1142, 1143, 1227, 1370, 1223,
+                                        1317, 1412, 1615, 1689, 1969, 1015, 1016, 1024, 1297, 1429,
+                                        1430, 1449, 1613, 1614, 1810, 1811, 1878, 3019, 4145}},
+    {STATUS_RETRY, REJECT_HELD, true, {1040, 1047, 1053, 1080, 1129, 1152, 1158, 1159, 1160,
+                                       1161, 1180, 1184, 1203, 1226, 1290, 1836, 1927, 2002,
+                                       2003, 2005, 2006, 2008, 2012, 2013, 2026, 2027, 2055,
+                                       5013, 5014, 1042, 1043, 1077, 1079, 1135, 1154, 1155,
+                                       1156, 1157, 1874, 3032}},
 };
 
 /* What nobody lists ends the agent: wrong credentials, absent tables, our own SQL. */
@@ -55,9 +64,37 @@ static void each_error_number_has_one_verdict(void **state)
         const struct verdict *expected = expected_verdict(number);
         enum reject_kind reject = REJECT_WAITING;
         bool lost = !expected->lost;
-        enum status status = mariadb_session_classify(number, &reject, &lost);
+        enum status status = mariadb_session_classify(number, "HY000", &reject, &lost);
         if (status != expected->status || reject != expected->reject || lost != expected->lost)
             test_fail("%u: %s, reject %d, lost %d", number, status_name(status), reject, lost);
+    }
+}
+
+/* A number that the table has counts before the SQLSTATE that a trigger gave it. */
+static void a_number_or_sqlstate_of_a_services_own_is_held(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned int number;
+        const char *sqlstate;
+        enum status status;
+        bool lost;
+    } expected[] = {
+        {1146, "42S02", STATUS_FATAL, false},   {1146, "45000", STATUS_REJECT, false},
+        {1146, "AB123", STATUS_REJECT, false},  {1644, "AB123", STATUS_REJECT, false},
+        {1644, "42000", STATUS_REJECT, false},  {31001, "45000", STATUS_REJECT, false},
+        {31001, "42000", STATUS_REJECT, false}, {10000, "HY000", STATUS_REJECT, false},
+        {1105, "HY000", STATUS_FATAL, false},   {1213, "45000", STATUS_RETRY, false},
+        {2013, "HY000", STATUS_RETRY, true},    {1290, "45000", STATUS_RETRY, true},
+        {1105, "", STATUS_FATAL, false},
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        enum reject_kind reject = REJECT_WAITING;
+        bool lost = !expected[i].lost;
+        enum status status = mariadb_session_classify(expected[i].number, expected[i].sqlstate,
+                                                      &reject, &lost);
+        if (status != expected[i].status || reject != REJECT_HELD || lost != expected[i].lost)
+            test_fail("%u (%s): %s", expected[i].number, expected[i].sqlstate, status_name(status));
     }
 }
 
@@ -276,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_error_number_has_one_verdict),
+        TEST(a_number_or_sqlstate_of_a_services_own_is_held),
         TEST(a_url_is_taken_apart_and_decoded),
         TEST(a_wrong_url_is_refused_without_being_shown),
         TEST_WITH_LIMIT(a_session_sets_what_the_server_had_otherwise, 120),

@@ -291,7 +291,8 @@ static void what_the_database_says_of_a_row_becomes_its_verdict(void **state)
         {1142, STATUS_RETRY, REJECT_HELD},     {1114, STATUS_RETRY, REJECT_HELD},
         {1452, STATUS_REJECT, REJECT_WAITING}, {1451, STATUS_REJECT, REJECT_WAITING},
         {1644, STATUS_REJECT, REJECT_HELD},    {4025, STATUS_REJECT, REJECT_HELD},
-        {1146, STATUS_FATAL, REJECT_HELD},
+        {1146, STATUS_REJECT, REJECT_HELD},    {31001, STATUS_REJECT, REJECT_HELD},
+        {1339, STATUS_REJECT, REJECT_HELD},    {1449, STATUS_RETRY, REJECT_HELD},
     };
     struct store *store = orders_open_prepared();
     mariadb_execute(orders_url, "CREATE TRIGGER refuse BEFORE INSERT ON orders FOR EACH ROW "

@@ -213,7 +213,10 @@ static void what_the_database_says_of_a_row_becomes_its_verdict(void **state)
         {"53100", STATUS_RETRY, REJECT_HELD},     {"23505", STATUS_REJECT, REJECT_WAITING},
         {"23503", STATUS_REJECT, REJECT_WAITING}, {"23502", STATUS_REJECT, REJECT_HELD},
         {"23514", STATUS_REJECT, REJECT_HELD},    {"P0001", STATUS_REJECT, REJECT_HELD},
-        {"XX000", STATUS_FATAL, REJECT_HELD},
+        {"AB123", STATUS_REJECT, REJECT_HELD},    {"42P01", STATUS_REJECT, REJECT_HELD},
+        {"0A000", STATUS_REJECT, REJECT_HELD},    {"20000", STATUS_REJECT, REJECT_HELD},
+        {"08006", STATUS_RETRY, REJECT_HELD},     {"58030", STATUS_RETRY, REJECT_HELD},
+        {"57P04", STATUS_FATAL, REJECT_HELD},     {"XX000", STATUS_FATAL, REJECT_HELD},
     };
     struct store *store = orders_open_prepared();
     postgresql_execute(orders_url,

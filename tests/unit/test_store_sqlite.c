@@ -103,7 +103,23 @@ static void each_result_code_has_one_verdict(void **state)
                  {SQLITE_NOTADB, STATUS_FATAL, REJECT_HELD},
                  {SQLITE_ERROR, STATUS_FATAL, REJECT_HELD},
                  {SQLITE_MISUSE, STATUS_FATAL, REJECT_HELD},
-                 {SQLITE_CONSTRAINT, STATUS_FATAL, REJECT_HELD}};
+                 {SQLITE_CONSTRAINT, STATUS_REJECT, REJECT_HELD},
+                 {SQLITE_CONSTRAINT_VTAB, STATUS_REJECT, REJECT_HELD},
+                 {SQLITE_CONSTRAINT_FUNCTION, STATUS_REJECT, REJECT_HELD},
+                 {SQLITE_CONSTRAINT_COMMITHOOK, STATUS_REJECT, REJECT_HELD},
+                 {SQLITE_CONSTRAINT_PINNED, STATUS_REJECT, REJECT_HELD},
+                 {SQLITE_CONSTRAINT_ROWID, STATUS_REJECT, REJECT_WAITING},
+                 {SQLITE_INTERRUPT, STATUS_RETRY, REJECT_HELD},
+                 {SQLITE_SCHEMA, STATUS_RETRY, REJECT_HELD},
+                 {SQLITE_NOLFS, STATUS_RETRY, REJECT_HELD},
+                 {SQLITE_INTERNAL, STATUS_FATAL, REJECT_HELD},
+                 {SQLITE_ABORT, STATUS_FATAL, REJECT_HELD},
+                 {SQLITE_ABORT_ROLLBACK, STATUS_FATAL, REJECT_HELD},
+                 {SQLITE_NOTFOUND, STATUS_FATAL, REJECT_HELD},
+                 {SQLITE_EMPTY, STATUS_FATAL, REJECT_HELD},
+                 {SQLITE_AUTH, STATUS_FATAL, REJECT_HELD},
+                 {SQLITE_FORMAT, STATUS_FATAL, REJECT_HELD},
+                 {SQLITE_RANGE, STATUS_FATAL, REJECT_HELD}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         enum reject_kind reject = REJECT_HELD;
         if (store_sqlite_status(cases[i].code, &reject) != cases[i].status ||
