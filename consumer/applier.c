@@ -152,6 +152,7 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
     if (status != STATUS_OK)
         return status;
     applier->outrun = 0;
+    applier->singly = false;
     do { /* each STOP cuts one partition's part; then again without it */
         size_t stops = applier->stops;
         error_clear(err);

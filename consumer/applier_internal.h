@@ -57,11 +57,21 @@ struct healed {
     size_t superseded; /* not written: an own change is under way */
 };
 
+/** When the waiting entities were last tried together. */
+struct together {
+    int64_t tried_us; /* monotonic; 0: never */
+    int64_t pause_us; /* until the next time; 0: soon */
+    int64_t waiting;  /* as many did then */
+    size_t part;      /* of more than one transaction takes, */
+    size_t turn;      /* and of these the first of some neighbours, to be tried next */
+};
+
 struct applier {
     const struct store_ops *ops;
     const struct config *config;
     const struct mapping *mappings;
     size_t mapping_count;
+    struct table_order *orders; /* of each mapping's table */
     struct agent_metrics *metrics;
     struct store *store;
     struct store_meta meta;
@@ -72,8 +82,10 @@ struct applier {
     bool reload_needed;         /* a commit's outcome is unknown */
     bool connection_lost;       /* the store must be opened anew; then reload_needed too */
     size_t stops;               /* partitions cut or duplicates found: the batch is judged anew */
+    bool singly;                /* in bulk the batch was fatal: find the event that is */
     bool publishes;             /* some mapping is published here: rule 18 applies */
-    size_t kept_index;          /* the partition whose kept images are looked at next */
+    struct together together;
+    size_t kept_index; /* the partition whose kept images are looked at next */
 
     /* The running transaction. */
     struct look look;    /* of all entities of the batch; none: each is asked for alone */
@@ -85,6 +97,9 @@ struct applier {
 };
 
 const struct mapping *applier_mapping(const struct applier *applier, struct slice entity_type);
+/** @return what the catalogue says of the order of its changes (rule 21). */
+const struct table_order *applier_order(const struct applier *applier,
+                                        const struct mapping *mapping);
 bool applier_is_own(const struct applier *applier, const struct change *change);
 
 /** Memory for one transaction. */
@@ -160,6 +175,10 @@ typedef enum status applier_repair_work(struct applier *applier, struct owned *o
 enum status applier_repair(struct applier *applier, struct owned *owned, applier_repair_work *work,
                            const void *subject, struct error *err) MUST_CHECK;
 
+/** Put in front of a fatal error whose record it is of; any other error stays as it is. */
+void applier_name_fatal(struct error *err, struct slice entity_type, struct slice entity_key,
+                        const struct record *record);
+
 /** Let an event stop its partition at the next attempt. */
 void applier_stop_at(struct applier *applier, const struct change *change, const char *reason);
 
@@ -185,6 +204,10 @@ enum status applier_recover(struct applier *applier, enum status status,
 
 /** Commit; notes a commit whose outcome is unknown and what is durable. */
 enum status applier_commit(struct applier *applier, bool durable, struct error *err) MUST_CHECK;
+
+/** Try waiting entities together, as many as one transaction takes: what each alone cannot, they
+ * may (rule 22). @return OK; as applier_apply(). */
+enum status applier_retry_together(struct applier *applier, struct error *err) MUST_CHECK;
 
 /** Memory takes over what was committed. */
 enum status applier_advance(struct applier *applier, const struct batch *batch,

@@ -60,6 +60,7 @@ static enum status applier_kept_write(struct applier *applier, struct owned *own
         status = applier_kept_rejected(applier, image, &why, err);
     else if (status != STATUS_OK)
         *err = why;
+    applier_name_fatal(err, image->entity_type, image->entity_key, &image->record);
     return status == STATUS_OK ? applier_drop_kept(applier, owned, &entity, err) : status;
 }
 

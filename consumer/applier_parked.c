@@ -119,6 +119,7 @@ static enum status applier_retry_record(struct applier *applier, const struct pa
         return applier->ops->edit_parked(applier->store, record, PARKED_DELETE, err);
     if (status != STATUS_REJECT && status != STATUS_STOP) {
         *err = why;
+        applier_name_fatal(err, record->entity_type, record->entity_key, &record->record);
         return status;
     }
     bool waits = status == STATUS_REJECT && why.reject == REJECT_WAITING;
@@ -173,6 +174,8 @@ static enum status applier_retry_replacing(struct applier *applier, const struct
         return applier->ops->savepoint(applier->store, true, err);
     if (status != STATUS_OK) {
         *err = why;
+        applier_name_fatal(err, records[last].entity_type, records[last].entity_key,
+                           &records[last].record);
         return status;
     }
     for (size_t i = index; i < last && status == STATUS_OK; i++) {
@@ -362,5 +365,5 @@ enum status applier_retry_parked(struct applier *applier, int64_t now_us, struct
         if (status != STATUS_OK)
             return status;
     }
-    return STATUS_OK;
+    return applier_retry_together(applier, err);
 }

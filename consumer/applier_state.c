@@ -10,6 +10,19 @@
 #include <string.h>
 
 #define APPLIER_PRUNE_LIMIT 1000
+#define NAMED_MAX           120 /* bytes of a type or key in an error, which has more to say */
+
+void applier_name_fatal(struct error *err, struct slice entity_type, struct slice entity_key,
+                        const struct record *record)
+{
+    if (err->status == STATUS_FATAL)
+        error_prefix(err, "%.*s %.*s from %s/%d offset %lld",
+                     (int)(entity_type.length < NAMED_MAX ? entity_type.length : NAMED_MAX),
+                     entity_type.data == NULL ? "" : entity_type.data,
+                     (int)(entity_key.length < NAMED_MAX ? entity_key.length : NAMED_MAX),
+                     entity_key.data == NULL ? "" : entity_key.data, record->topic,
+                     record->partition, (long long)record->offset);
+}
 
 enum status applier_no_memory(struct error *err)
 {
@@ -23,6 +36,12 @@ const struct mapping *applier_mapping(const struct applier *applier, struct slic
             return &applier->mappings[i];
     }
     return NULL;
+}
+
+const struct table_order *applier_order(const struct applier *applier,
+                                        const struct mapping *mapping)
+{
+    return &applier->orders[mapping - applier->mappings];
 }
 
 const struct entity_schema *applier_lookup(void *context, struct slice entity_type)
@@ -67,6 +86,9 @@ static enum status applier_open(struct applier *applier, struct error *err)
         status = applier->ops->meta(applier->store, &applier->meta, err);
     for (size_t i = 0; i < applier->mapping_count && status == STATUS_OK; i++)
         status = store_prepare(applier->store, &applier->mappings[i], false, err);
+    if (status == STATUS_OK)
+        status = store_order(applier->store, applier->mappings, applier->mapping_count,
+                             applier->orders, err);
     return status;
 }
 
@@ -86,7 +108,9 @@ enum status applier_new(const struct applier_options *options, struct applier **
         applier->publishes = applier->publishes || applier->mappings[i].published_here;
     size_t bytes = (size_t)config->limits.batch_bytes + (size_t)config->limits.message_bytes;
     arena_init(&applier->arena, 16 * bytes + ((size_t)64 << 20));
-    enum status status = applier_open(applier, err);
+    applier->orders = calloc(applier->mapping_count + 1, sizeof *applier->orders);
+    enum status status = applier->orders == NULL ? applier_no_memory(err)
+                                                 : applier_open(applier, err);
     if (status != STATUS_OK) {
         applier_free(applier);
         return status;
@@ -123,6 +147,7 @@ void applier_free(struct applier *applier)
     if (applier->store != NULL)
         applier->ops->close(applier->store);
     free(applier->blocked);
+    free(applier->orders);
     arena_done(&applier->arena);
     free(applier);
 }

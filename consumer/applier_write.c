@@ -81,15 +81,26 @@ static enum status applier_write_run(struct applier *applier, const struct write
     return applier->ops->apply(applier->store, writes[0].mapping, changes, count, &failed, err);
 }
 
-static enum status applier_write_reduced(struct applier *applier, const struct write *all,
-                                         size_t count, struct error *err)
+/** Copy the writes: first those whose order is worth nothing between entities, then the others.
+ * @return how many the first are. */
+static size_t applier_part(const struct applier *applier, const struct write *all, size_t count,
+                           struct write *ret_writes)
 {
-    struct write *writes = arena_alloc(&applier->arena, count * sizeof *writes);
-    if (writes == NULL)
-        return applier_no_memory(err);
-    memcpy(writes, all, count * sizeof *writes);
-    qsort(writes, count, sizeof *writes, applier_compare_write);
-    count = applier_reduce(writes, count);
+    size_t free_count = 0;
+    size_t kept_count = 0;
+    for (size_t i = 0; i < count; i++)
+        free_count += !applier_order(applier, all[i].mapping)->is_kept;
+    for (size_t i = 0; i < count; i++) {
+        bool is_kept = applier_order(applier, all[i].mapping)->is_kept;
+        ret_writes[is_kept ? free_count + kept_count : i - kept_count] = all[i];
+        kept_count += is_kept;
+    }
+    return free_count;
+}
+
+static enum status applier_write_runs(struct applier *applier, const struct write *writes,
+                                      size_t count, struct error *err)
+{
     enum status status = STATUS_OK;
     for (size_t i = 0; i < count && status == STATUS_OK;) {
         size_t end = i + 1;
@@ -98,6 +109,22 @@ static enum status applier_write_reduced(struct applier *applier, const struct w
         status = applier_write_run(applier, &writes[i], end - i, err);
         i = end;
     }
+    return status;
+}
+
+static enum status applier_write_reduced(struct applier *applier, const struct write *all,
+                                         size_t count, struct error *err)
+{
+    struct write *writes = arena_alloc(&applier->arena, count * sizeof *writes);
+    if (writes == NULL)
+        return applier_no_memory(err);
+    size_t free_count = applier_part(applier, all, count, writes);
+    if (free_count > 0)
+        qsort(writes, free_count, sizeof *writes, applier_compare_write);
+    enum status status = applier_write_runs(applier, writes, applier_reduce(writes, free_count),
+                                            err);
+    if (status == STATUS_OK)
+        status = applier_write_runs(applier, writes + free_count, count - free_count, err);
     return status;
 }
 
@@ -137,7 +164,9 @@ static enum status applier_write_single(struct applier *applier, const struct wr
         return STATUS_STOP;
     }
     if (status != STATUS_REJECT) {
+        const struct change *change = &write->event->change;
         *err = reject;
+        applier_name_fatal(err, change->entity_type, change->entity_key, &change->record);
         return status;
     }
     return applier_write_rejected(applier, write, &reject, err);
@@ -191,7 +220,8 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
     struct write *writes = arena_alloc(&applier->arena, batch->count * sizeof *writes);
     if (writes == NULL)
         return applier_no_memory(err);
-    for (unsigned int round = 0; round < BULK_ROUNDS && status == STATUS_OK && pending; round++) {
+    for (unsigned int round = 0;
+         !applier->singly && round < BULK_ROUNDS && status == STATUS_OK && pending; round++) {
         if (round > 0)
             status = applier->ops->savepoint(applier->store, true, &bulk);
         count = applier_collect(applier, batch, writes);
@@ -203,6 +233,11 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
     }
     if (status == STATUS_OK && !pending)
         return STATUS_OK;
+    if (status == STATUS_FATAL) { /* in another transaction: of this one nothing may be left */
+        applier->singly = true;
+        applier->stops++;
+        return STATUS_STOP;
+    }
     if (status != STATUS_OK && status != STATUS_REJECT && status != STATUS_STOP) {
         *err = bulk;
         return status;

@@ -209,6 +209,19 @@ struct store_meta {
     int schema_version;
 };
 
+/** What the catalogue says of the order in which a copy has to be written. */
+struct table_order {
+    /** Rows elsewhere follow each change of its rows: by foreign keys that cascade, or by triggers
+     * that are not Keepstep's. So none is left out, and each is written in its turn. */
+    bool is_kept;
+    bool is_whole; /* it has no columns but the mapping's: a row that is made anew is the same */
+    /** A foreign key by which rows of a copy follow this one's; its child is "" where there is
+     * none. The constraint is "" where it has no name. */
+    char constraint[STORE_NAME_SIZE];
+    char child[STORE_NAME_SIZE];
+    char parent[STORE_NAME_SIZE];
+};
+
 /** What is old: `limit` of each at most. */
 struct prune {
     int64_t keys_before_us;    /* single keys that were claimed before; 0: none */
@@ -240,6 +253,11 @@ struct store_ops {
     /** Create or widen the local table of a mapping (DDL, own transaction), check it against the
      * catalogue and prepare its statements. @return OK, RETRY, FATAL (cannot be kept exactly). */
     enum status (*prepare)(struct store *store, const struct mapping *mapping, struct error *err);
+    /** Read what the order of a prepared mapping's changes is worth; apply() keeps it from then on.
+     * @param mappings  all of the service's copies. @return OK; RETRY. */
+    enum status (*order)(struct store *store, const struct mapping *mapping,
+                         const struct mapping *mappings, size_t count,
+                         struct table_order *ret_order, struct error *err);
     /** Identity of the copy. */
     enum status (*meta)(struct store *store, struct store_meta *ret_meta, struct error *err);
     /** Read one partition without owning it; exists is false where there is no row. */
@@ -261,6 +279,10 @@ struct store_ops {
                          struct error *err);
     /** undo false: set the savepoint here (releasing the last); true: go back to it. */
     enum status (*savepoint)(struct store *store, bool undo, struct error *err);
+    /** With `on` let constraints that can be deferred wait (a savepoint that is undone leaves that
+     * as it is); else check them now, and each statement from here on. begin() checks them at once.
+     * @return OK; REJECT (waiting: nothing says whose); RETRY. */
+    enum status (*defer)(struct store *store, bool on, struct error *err);
     /** Find the own changes not read back of the given entities, and set the sequence of each: rows
      * without sequence (set aside included) and rows above each range. All such rows of the types
      * are read, however many wait, and none is kept. Legal outside a transaction. */
@@ -269,11 +291,12 @@ struct store_ops {
      * verdict; a new one is stored. */
     enum status (*claim_keys)(struct store *store, struct key_claim *claims, size_t count,
                               struct error *err);
-    /** Write a run of changes of one entity type in the given order. Where the mapping is
-     * published_here the table's triggers are silent for the run: a flag that names the table goes
-     * with it (rule 25). Updates that lack columns keep the old values. @return OK; REJECT (held or
-     * waiting in err->reject), of a run of one change that one: of a longer run nothing says which,
-     * and all of it is void; RETRY; STOP; FATAL.
+    /** Write a run of changes of one entity type, those of an entity in the given order; all of
+     * them where order() said so. Where the mapping is published_here the table's triggers are
+     * silent for the run: a flag that names the table goes with it (rule 25). Updates that lack
+     * columns keep the old values. @return OK; REJECT (held or waiting in err->reject), of a run of
+     * one change that one: of a longer run nothing says which, and all of it is void; RETRY; STOP;
+     * FATAL.
      * @param ret_failed  `count` on OK, else at most the first that failed. */
     enum status (*apply)(struct store *store, const struct mapping *mapping,
                          const struct change *const *changes, size_t count, size_t *ret_failed,
@@ -331,6 +354,16 @@ const struct store_ops *store_find(const char *url);
  * @return as prepare(); FATAL with exit code 78 and the ways out. */
 enum status store_prepare(struct store *store, const struct mapping *mapping, bool accept_moved,
                           struct error *err) MUST_CHECK;
+
+/** After all were prepared: refuse a foreign key by which one copy's rows follow another's, or its
+ * own, because their events come in no common order.
+ * @param ret_orders  one of each mapping; may be NULL.
+ * @return OK; RETRY; FATAL with exit code 78 and the way out. */
+enum status store_order(struct store *store, const struct mapping *mappings, size_t count,
+                        struct table_order *ret_orders, struct error *err) MUST_CHECK;
+
+/** Append the columns of the mapping's key, as the database has them: a JSON array. */
+void store_append_keys(struct buffer *out, const struct mapping *mapping);
 
 /** The error of a role that may not make a copy's table, or does not see it: a missing right is no
  * state that waiting cures. @return FATAL with exit code 78. */

@@ -147,6 +147,13 @@ static enum status store_mariadb_savepoint(struct store *store, bool undo, struc
         err);
 }
 
+/* InnoDB checks every constraint with its row. */
+static enum status store_mariadb_defer(struct store *store, bool on, struct error *err)
+{
+    (void)store, (void)on, (void)err;
+    return STATUS_OK;
+}
+
 /* Whatever goes wrong here leaves the outcome unknown: another session reads it back. */
 static enum status store_mariadb_commit(struct store *store, bool durable, struct error *err)
 {
@@ -211,12 +218,14 @@ const struct store_ops store_mariadb_ops = {
     .close = store_mariadb_close,
     .places = store_mariadb_places,
     .prepare = store_mariadb_prepare,
+    .order = store_mariadb_order,
     .meta = store_mariadb_meta,
     .read = store_mariadb_read,
     .list = store_mariadb_list,
     .take = store_mariadb_take,
     .begin = store_mariadb_begin,
     .savepoint = store_mariadb_savepoint,
+    .defer = store_mariadb_defer,
     .look = store_mariadb_look,
     .claim_keys = store_mariadb_claim_keys,
     .apply = store_mariadb_apply,

@@ -206,6 +206,16 @@ static bool key_set_add(struct key_set *set, const struct change *change, size_t
     return found;
 }
 
+/* Where every change has its turn only those share a statement that come one behind the other. */
+static bool keeps_turn(const struct mapped_table *table, const struct change *before,
+                       const struct change *change)
+{
+    enum way way = way_of(table, change);
+    return !table->keeps_order ||
+           (way == way_of(table, before) && way != WAY_TWO_STEPS &&
+            (way != WAY_SPARSE || has_same_columns(table->mapping->schema, before, change)));
+}
+
 /* Write runs within which no entity occurs twice. */
 static enum status write_segments(struct store_mariadb *self, struct mapped_table *table,
                                   const struct change *const *changes, size_t count,
@@ -223,7 +233,8 @@ static enum status write_segments(struct store_mariadb *self, struct mapped_tabl
     if (set.digests == NULL || set.owners == NULL)
         status = error_set(err, STATUS_RETRY, "out of memory");
     for (size_t i = 0; status == STATUS_OK && i <= count; i++) {
-        if (i < count && !key_set_add(&set, changes[i], i, start))
+        bool begins = i == count || key_set_add(&set, changes[i], i, start);
+        if (!begins && (i == start || keeps_turn(table, changes[i - 1], changes[i])))
             continue;
         status = write_bulk(self, table, changes + start, i - start, err);
         start = i;

@@ -2,12 +2,16 @@
 #include "consumer/store_mariadb_internal.h"
 
 #include "common/buffer.h"
+#include "common/digest.h"
 
+#include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
-#define WORD_SIZE 64
+#define WORD_SIZE    64
+#define SQL_SIZE_MAX ((size_t)64 * 1024)
 
 struct catalogue_column {
     char data_type[WORD_SIZE];
@@ -352,6 +356,63 @@ static enum status indexes_check(struct store_mariadb *self, struct mapped_table
     return status;
 }
 
+static enum status refuse_cascade(const char *name, const char *child, struct error *err)
+{
+    return error_set(err, STATUS_FATAL,
+                     "the foreign key \"%s\" of table \"%s\" cascades, which MariaDB does "
+                     "behind every trigger's back: make it ON DELETE RESTRICT ON UPDATE "
+                     "RESTRICT, or drop it",
+                     name, child);
+}
+
+#define CONSTRAINT_LINE "  CONSTRAINT `"
+
+/* A line of SHOW CREATE TABLE: "  CONSTRAINT `name` FOREIGN KEY (…) REFERENCES `table` (…) ON …".
+ */
+static bool line_cascades(const char *line, size_t length)
+{
+    static const char *const actions[] = {" ON DELETE CASCADE", " ON DELETE SET ",
+                                          " ON UPDATE CASCADE", " ON UPDATE SET "};
+    const char *key = memmem(line, length, "` FOREIGN KEY (", 15);
+    bool cascades = false;
+    if (strncmp(line, CONSTRAINT_LINE, strlen(CONSTRAINT_LINE)) != 0 || key == NULL)
+        return false;
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
+        cascades = cascades || memmem(key, length - (size_t)(key - line), actions[i],
+                                      strlen(actions[i])) != NULL;
+    return cascades;
+}
+
+/* The agent's role does not see foreign keys in the catalogue, but those of its own table here. */
+static enum status own_cascade_check(struct store_mariadb *self, const struct mapped_table *table,
+                                     struct error *err)
+{
+    enum status status = STATUS_OK;
+    struct buffer sql;
+    buffer_init(&sql, SQL_SIZE_MAX);
+    buffer_append_text(&sql, "SHOW CREATE TABLE ");
+    store_mariadb_append_name(&sql, table->name);
+    if (mysql_query(self->session, buffer_text(&sql)) != 0)
+        status = mariadb_session_error(self->session, buffer_text(&sql), err);
+    MYSQL_RES *rows = status == STATUS_OK ? mysql_store_result(self->session) : NULL;
+    if (status == STATUS_OK && rows == NULL)
+        status = mariadb_session_error(self->session, buffer_text(&sql), err);
+    MYSQL_ROW row = rows == NULL ? NULL : mysql_fetch_row(rows);
+    for (const char *line = row == NULL ? NULL : row[1]; status == STATUS_OK && line != NULL;) {
+        size_t length = strcspn(line, "\n");
+        if (line_cascades(line, length)) {
+            const char *at = line + strlen(CONSTRAINT_LINE);
+            char name[STORE_NAME_SIZE];
+            (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(at, "`"), at);
+            status = refuse_cascade(name, table->name, err);
+        }
+        line = line[length] == '\0' ? NULL : line + length + 1;
+    }
+    mysql_free_result(rows);
+    buffer_done(&sql);
+    return status;
+}
+
 static enum status cascade_check(struct store_mariadb *self, const struct mapped_table *table,
                                  struct error *err)
 {
@@ -370,13 +431,7 @@ static enum status cascade_check(struct store_mariadb *self, const struct mapped
         mariadb_statement_copy(statement, 1, child, sizeof child);
     }
     mariadb_statement_end(statement);
-    if (row)
-        return error_set(err, STATUS_FATAL,
-                         "the foreign key \"%s\" of table \"%s\" cascades, which MariaDB does "
-                         "behind every trigger's back: make it ON DELETE RESTRICT ON UPDATE "
-                         "RESTRICT, or drop it",
-                         name, child);
-    return STATUS_OK;
+    return row ? refuse_cascade(name, child, err) : own_cascade_check(self, table, err);
 }
 
 enum status store_mariadb_check(struct store_mariadb *self, struct mapped_table *table,
@@ -396,5 +451,50 @@ enum status store_mariadb_check(struct store_mariadb *self, struct mapped_table 
         status = store_mariadb_number(self, STATEMENT_CATALOGUE_INSERT_TRIGGERS,
                                       PARAMETERS(mariadb_string(table->name)), 0, &triggers, err);
     table->upserts = table->upserts && triggers == 0;
+    return status;
+}
+
+#define ORDER_KEPT "kept"
+
+/* A foreign key that cascades is refused by prepare(). The agent's role sees no triggers: what
+ * `init` saw is written down. */
+enum status store_mariadb_order(struct store *store, const struct mapping *mapping,
+                                const struct mapping *mappings, size_t count,
+                                struct table_order *ret_order, struct error *err)
+{
+    struct store_mariadb *self = store_mariadb_of(store);
+    struct slice entity_type = slice_of(mapping->schema->entity_type);
+    struct mapped_table *table = store_mariadb_table(self, entity_type);
+    struct mariadb_statement *statement = NULL;
+    char key[STORE_PLACE_KEY_SIZE];
+    char noted[sizeof ORDER_KEPT] = "";
+    bool row = false;
+    bool seen = false;
+    (void)mappings, (void)count;
+    *ret_order = (struct table_order){0};
+    (void)snprintf(key, sizeof key, "order %016" PRIx64, digest_64(entity_type));
+    enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_ORDER,
+                                             PARAMETERS(mariadb_string(mapping_table(mapping)),
+                                                        mariadb_string(key),
+                                                        mariadb_string(mapping_table(mapping))),
+                                             &statement, &row, err);
+    if (status == STATUS_OK && row) {
+        seen = mariadb_statement_integer(statement, 0) != 0;
+        mariadb_statement_copy(statement, 1, noted, sizeof noted);
+        ret_order->is_whole = mariadb_statement_integer(statement, 2) ==
+                              (int64_t)mapping->schema->column_count;
+    }
+    mariadb_statement_end(statement);
+    bool is_noted = strcmp(noted, ORDER_KEPT) == 0;
+    if (status == STATUS_OK && self->installs && seen != is_noted)
+        status = store_mariadb_run(
+            self, STATEMENT_META_SET,
+            PARAMETERS(mariadb_string(key), mariadb_string(seen ? ORDER_KEPT : "free")), NULL, err);
+    if (status == STATUS_OK && self->installs && seen != is_noted)
+        status = mariadb_session_execute(self->session, "COMMIT", err);
+    ret_order->is_kept = seen || (is_noted && !self->installs);
+    if (table != NULL)
+        table->keeps_order = ret_order->is_kept;
+    store_mariadb_release(self);
     return status;
 }

@@ -44,6 +44,7 @@
     X(SUPERSEDED_DROP)                                                                             \
     X(CATALOGUE_SERVER)                                                                            \
     X(CATALOGUE_VERSION)                                                                           \
+    X(CATALOGUE_ORDER)                                                                             \
     X(CATALOGUE_TABLE)                                                                             \
     X(CATALOGUE_COLUMN)                                                                            \
     X(CATALOGUE_NEEDED)                                                                            \
@@ -116,7 +117,8 @@ struct sparse_update {
 struct mapped_table {
     const struct mapping *mapping;
     const char *name;
-    bool upserts; /* no unique index but the mapped key, and no trigger before an insert */
+    bool keeps_order; /* of all changes, not only of those of an entity */
+    bool upserts;     /* no unique index but the mapped key, and no trigger before an insert */
     struct column_limits limits[ENTITY_COLUMNS_MAX];
     struct mariadb_statement *rows[ROW_FORMS];
     struct sparse_update sparse[SPARSE_UPDATES_MAX];
@@ -129,6 +131,7 @@ struct store_mariadb {
     bool in_transaction;
     bool applying; /* the user variable that silences triggers is set */
     bool has_outbox;
+    bool installs;      /* it is opened by `init`, which sees all of the catalogue */
     bool timestamps_64; /* TIMESTAMP reaches 2106 */
     size_t packet_size; /* the most that the server takes at once */
     struct mariadb_statement *statements[STATEMENT_COUNT];
@@ -253,6 +256,9 @@ enum status store_mariadb_places(struct store *store, struct place *places, size
                                  bool record, struct error *err);
 enum status store_mariadb_prepare(struct store *store, const struct mapping *mapping,
                                   struct error *err);
+enum status store_mariadb_order(struct store *store, const struct mapping *mapping,
+                                const struct mapping *mappings, size_t count,
+                                struct table_order *ret_order, struct error *err);
 enum status store_mariadb_apply(struct store *store, const struct mapping *mapping,
                                 const struct change *const *changes, size_t count,
                                 size_t *ret_failed, struct error *err);

@@ -244,6 +244,16 @@ static enum status store_memory_prepare(struct store *store, const struct mappin
     return STATUS_OK;
 }
 
+/* No catalogue, and always in order. */
+static enum status store_memory_order(struct store *store, const struct mapping *mapping,
+                                      const struct mapping *mappings, size_t count,
+                                      struct table_order *ret_order, struct error *err)
+{
+    (void)store, (void)mapping, (void)mappings, (void)count, (void)err;
+    *ret_order = (struct table_order){.is_whole = true};
+    return STATUS_OK;
+}
+
 static enum status store_memory_meta(struct store *store, struct store_meta *ret_meta,
                                      struct error *err)
 {
@@ -369,6 +379,12 @@ static enum status store_memory_savepoint(struct store *store, bool undo, struct
     return STATUS_OK;
 }
 
+static enum status store_memory_defer(struct store *store, bool on, struct error *err)
+{
+    (void)store, (void)on, (void)err; /* no constraints */
+    return STATUS_OK;
+}
+
 static enum status store_memory_look(struct store *store, struct look *look, struct error *err)
 {
     (void)store, (void)err;
@@ -481,12 +497,14 @@ const struct store_ops store_memory_ops = {
     .close = store_memory_close,
     .places = store_memory_places,
     .prepare = store_memory_prepare,
+    .order = store_memory_order,
     .meta = store_memory_meta,
     .read = store_memory_read,
     .list = store_memory_list,
     .take = store_memory_take,
     .begin = store_memory_begin,
     .savepoint = store_memory_savepoint,
+    .defer = store_memory_defer,
     .look = store_memory_look,
     .claim_keys = store_memory_claim_keys,
     .apply = store_memory_apply,

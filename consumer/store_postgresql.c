@@ -141,6 +141,14 @@ static enum status store_postgresql_savepoint(struct store *store, bool undo, st
     return status;
 }
 
+static enum status store_postgresql_defer(struct store *store, bool on, struct error *err)
+{
+    struct store_postgresql *self = store_postgresql_of(store);
+    enum status status = store_postgresql_send_sql(
+        self, on ? "SET CONSTRAINTS ALL DEFERRED" : "SET CONSTRAINTS ALL IMMEDIATE", err);
+    return status == STATUS_OK ? store_postgresql_sync(self, NULL, err) : status;
+}
+
 /* Arrays of source, id and digest in self->arrays[0..2]. */
 static enum status keys_encode(struct store_postgresql *self, const struct key_claim *claims,
                                size_t count, struct error *err)
@@ -340,12 +348,14 @@ const struct store_ops store_postgresql_ops = {
     .close = store_postgresql_close,
     .places = store_postgresql_places,
     .prepare = store_postgresql_prepare,
+    .order = store_postgresql_order,
     .meta = store_postgresql_meta,
     .read = store_postgresql_read,
     .list = store_postgresql_list,
     .take = store_postgresql_take,
     .begin = store_postgresql_begin,
     .savepoint = store_postgresql_savepoint,
+    .defer = store_postgresql_defer,
     .look = store_postgresql_look,
     .claim_keys = store_postgresql_claim_keys,
     .apply = store_postgresql_apply,

@@ -71,8 +71,8 @@ static enum status group_send(struct run *run, size_t start, size_t end,
 {
     struct store_postgresql *self = run->self;
     size_t order[ENTITY_COLUMNS_MAX];
-    size_t columns = store_postgresql_order(run->table->mapping->schema, statement->form,
-                                            statement->present, order);
+    size_t columns = store_postgresql_columns(run->table->mapping->schema, statement->form,
+                                              statement->present, order);
     enum status status = STATUS_OK;
     size_t rows = 0;
     bool failed = false;
@@ -144,6 +144,13 @@ static bool set_add(size_t *set, size_t size, size_t index, const struct change 
     return true;
 }
 
+/* Where every change has its turn only an INSERT takes several: it takes them as they come. */
+static bool keeps_turn(const struct run *run, size_t start, const struct row_statement *statement)
+{
+    return !run->table->keeps_order ||
+           (statement == run->statements[start] && statement == &run->table->full);
+}
+
 /* The segment of [start, *ret_end) whose statements are known and whose entities differ. */
 static enum status segment_find(struct run *run, size_t start, size_t *set, size_t size,
                                 size_t *ret_end, struct error *err)
@@ -164,7 +171,7 @@ static enum status segment_find(struct run *run, size_t start, size_t *set, size
             statement = &run->table->full;
         else
             statement = sparse_find(run->table, form, present);
-        if (statement == NULL && i > start)
+        if (i > start && (statement == NULL || !keeps_turn(run, start, statement)))
             break; /* a new shape: first what uses the others */
         if (statement == NULL && status == STATUS_OK)
             status = sparse_prepare(run, form, present, &statement, err);

@@ -43,6 +43,7 @@
     X(SUPERSEDED_NEXT)                                                                             \
     X(SUPERSEDED_DROP)                                                                             \
     X(CATALOGUE_LOCK)                                                                              \
+    X(CATALOGUE_ORDER)                                                                             \
     X(CATALOGUE_TABLE)                                                                             \
     X(CATALOGUE_COLUMNS)                                                                           \
     X(CATALOGUE_KEY)                                                                               \
@@ -105,6 +106,7 @@ struct row_statement {
 struct mapped_table {
     const struct mapping *mapping;
     const char *name;
+    bool keeps_order; /* of all changes, not only of those of an entity */
     struct table_column columns[ENTITY_COLUMNS_MAX];
     struct row_statement full;
     struct row_statement removal;
@@ -287,8 +289,8 @@ struct mapped_table *store_postgresql_table(struct store_postgresql *self,
                                             struct slice entity_type);
 
 /** The columns whose arrays a statement takes, in order. @return their number. */
-size_t store_postgresql_order(const struct entity_schema *schema, enum row_form form,
-                              const bool *present, size_t order[static ENTITY_COLUMNS_MAX]);
+size_t store_postgresql_columns(const struct entity_schema *schema, enum row_form form,
+                                const bool *present, size_t order[static ENTITY_COLUMNS_MAX]);
 
 /** Prepare a row statement for the columns marked in statement->present. */
 enum status store_postgresql_row_prepare(struct store_postgresql *self,
@@ -308,6 +310,9 @@ enum status store_postgresql_places(struct store *store, struct place *places, s
                                     bool record, struct error *err);
 enum status store_postgresql_prepare(struct store *store, const struct mapping *mapping,
                                      struct error *err);
+enum status store_postgresql_order(struct store *store, const struct mapping *mapping,
+                                   const struct mapping *mappings, size_t count,
+                                   struct table_order *ret_order, struct error *err);
 enum status store_postgresql_apply(struct store *store, const struct mapping *mapping,
                                    const struct change *const *changes, size_t count,
                                    size_t *ret_failed, struct error *err);

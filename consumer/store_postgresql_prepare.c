@@ -229,11 +229,7 @@ static enum status key_check(struct store_postgresql *self, const struct mapped_
     struct buffer names;
 
     buffer_init(&names, SQL_SIZE_MAX);
-    for (size_t i = 0; i < mapping->schema->key_count; i++) {
-        buffer_append_text(&names, i == 0 ? "[" : ",");
-        buffer_append_json(&names, slice_of(column_name(mapping, mapping->schema->key_columns[i])));
-    }
-    buffer_append_text(&names, "]");
+    store_append_keys(&names, mapping);
     enum status status = store_postgresql_run(
         self, STATEMENT_CATALOGUE_KEY,
         PARAMETERS(parameter_integer(oid), parameter_slice(buffer_slice(&names))), &result, err);
@@ -422,4 +418,62 @@ enum status store_postgresql_prepare(struct store *store, const struct mapping *
         return status;
     }
     return table_adopt(self, table, err);
+}
+
+/* The names of tables in SQL. */
+static enum status order_encode(struct store_postgresql *self, const struct mapping *mappings,
+                                size_t count, struct error *err)
+{
+    struct buffer *tables = &self->arrays[0];
+    struct buffer name;
+    buffer_init(&name, SQL_SIZE_MAX);
+    array_begin(tables, WIRE_TEXT);
+    for (size_t i = 0; i < count; i++) {
+        buffer_reset(&name);
+        store_postgresql_append_name(&name, &mappings[i]);
+        array_append_text(tables, buffer_slice(&name));
+    }
+    array_end(tables, count);
+    bool failed = tables->failed || name.failed;
+    buffer_done(&name);
+    return failed ? error_set(err, STATUS_RETRY, "out of memory") : STATUS_OK;
+}
+
+enum status store_postgresql_order(struct store *store, const struct mapping *mapping,
+                                   const struct mapping *mappings, size_t count,
+                                   struct table_order *ret_order, struct error *err)
+{
+    struct store_postgresql *self = store_postgresql_of(store);
+    struct mapped_table *table = store_postgresql_table(self,
+                                                        slice_of(mapping->schema->entity_type));
+    const PGresult *result = NULL;
+    struct buffer name;
+    struct buffer key;
+    *ret_order = (struct table_order){0};
+    buffer_init(&name, SQL_SIZE_MAX);
+    buffer_init(&key, SQL_SIZE_MAX);
+    store_postgresql_append_name(&name, mapping);
+    store_append_keys(&key, mapping);
+    enum status status = order_encode(self, mappings, count, err);
+    if (status == STATUS_OK && (name.failed || key.failed))
+        status = error_set(err, STATUS_RETRY, "out of memory");
+    if (status == STATUS_OK)
+        status = store_postgresql_run(self, STATEMENT_CATALOGUE_ORDER,
+                                      PARAMETERS(parameter_slice(buffer_slice(&name)),
+                                                 parameter_slice(buffer_slice(&key)),
+                                                 parameter_bytes(buffer_slice(&self->arrays[0]))),
+                                      &result, err);
+    if (status == STATUS_OK) {
+        ret_order->is_kept = store_postgresql_integer(result, 0, 0) != 0;
+        ret_order->is_whole = store_postgresql_integer(result, 0, 4) ==
+                              (int64_t)mapping->schema->column_count;
+        store_postgresql_copy(result, 0, 1, ret_order->constraint, sizeof ret_order->constraint);
+        store_postgresql_copy(result, 0, 2, ret_order->child, sizeof ret_order->child);
+        store_postgresql_copy(result, 0, 3, ret_order->parent, sizeof ret_order->parent);
+        if (table != NULL)
+            table->keeps_order = ret_order->is_kept;
+    }
+    buffer_done(&name);
+    buffer_done(&key);
+    return status;
 }

@@ -65,8 +65,8 @@ void store_postgresql_append_column(struct buffer *sql, const struct mapping *ma
         sql, slice_of(config_column(mapping->entry, mapping->schema->columns[index].name)));
 }
 
-size_t store_postgresql_order(const struct entity_schema *schema, enum row_form form,
-                              const bool *present, size_t order[static ENTITY_COLUMNS_MAX])
+size_t store_postgresql_columns(const struct entity_schema *schema, enum row_form form,
+                                const bool *present, size_t order[static ENTITY_COLUMNS_MAX])
 {
     size_t count = 0;
     for (size_t i = 0; i < schema->column_count; i++) {
@@ -206,7 +206,7 @@ enum status store_postgresql_row_prepare(struct store_postgresql *self,
 {
     const struct entity_schema *schema = table->mapping->schema;
     size_t order[ENTITY_COLUMNS_MAX];
-    size_t count = store_postgresql_order(schema, statement->form, statement->present, order);
+    size_t count = store_postgresql_columns(schema, statement->form, statement->present, order);
     char name[ROW_STATEMENT_NAME_SIZE];
     struct buffer sql;
     enum status status = STATUS_OK;

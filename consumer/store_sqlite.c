@@ -79,6 +79,7 @@ static enum status store_sqlite_begin_fenced(struct store *store, const struct f
 {
     struct store_sqlite *self = store_sqlite_of(store);
     enum status status = store_sqlite_begin(self, err);
+    self->defers = false;
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
         status = store_sqlite_fence(self, &fences[i], err);
     if (status == STATUS_OK)
@@ -92,6 +93,18 @@ static enum status store_sqlite_savepoint(struct store *store, bool undo, struct
                                 undo ? "ROLLBACK TO keepstep_batch"
                                      : "RELEASE keepstep_batch; SAVEPOINT keepstep_batch",
                                 err);
+}
+
+/* Uniqueness cannot wait in SQLite. COMMIT and ROLLBACK switch the pragma off. */
+static enum status store_sqlite_defer(struct store *store, bool on, struct error *err)
+{
+    struct store_sqlite *self = store_sqlite_of(store);
+    enum status status = on ? STATUS_OK : store_sqlite_check_deferred(self, "deferred", err);
+    if (status == STATUS_OK)
+        status = store_sqlite_execute(
+            self, on ? "PRAGMA defer_foreign_keys = ON" : "PRAGMA defer_foreign_keys = OFF", err);
+    self->defers = on;
+    return status;
 }
 
 static enum status store_sqlite_claim_keys(struct store *store, struct key_claim *claims,
@@ -218,12 +231,14 @@ const struct store_ops store_sqlite_ops = {
     .close = store_sqlite_close,
     .places = store_sqlite_places,
     .prepare = store_sqlite_prepare,
+    .order = store_sqlite_order,
     .meta = store_sqlite_meta,
     .read = store_sqlite_read,
     .list = store_sqlite_list,
     .take = store_sqlite_take,
     .begin = store_sqlite_begin_fenced,
     .savepoint = store_sqlite_savepoint,
+    .defer = store_sqlite_defer,
     .look = store_sqlite_look,
     .claim_keys = store_sqlite_claim_keys,
     .apply = store_sqlite_apply,

@@ -85,6 +85,25 @@ static enum status statement_for(struct store_sqlite *self, struct mapped_table 
     return store_sqlite_row_prepare(self, table, sparse, err);
 }
 
+/* SQLite has one code for a broken schema and for what a function in a trigger, a check or a
+ * generated column makes of a row ("malformed JSON"). Where the statement compiles, it is the row.
+ */
+static enum status row_fail(struct store_sqlite *self, sqlite3_stmt *statement, int code,
+                            const char *table, struct error *err)
+{
+    sqlite3_stmt *again = NULL;
+    bool first = err != NULL && err->status == STATUS_OK;
+    enum status status = store_sqlite_fail(self, code, table, err);
+    if (!first || (code & 0xff) != SQLITE_ERROR || sqlite3_get_autocommit(self->database))
+        return status;
+    if (sqlite3_prepare_v2(self->database, sqlite3_sql(statement), -1, &again, NULL) == SQLITE_OK) {
+        status = err->status = STATUS_REJECT;
+        err->reject = REJECT_HELD;
+    }
+    (void)sqlite3_finalize(again);
+    return status;
+}
+
 static enum status write_row(struct store_sqlite *self, struct mapped_table *table,
                              const struct change *change, struct error *err)
 {
@@ -103,7 +122,7 @@ static enum status write_row(struct store_sqlite *self, struct mapped_table *tab
         while ((code = sqlite3_step(row->statement)) == SQLITE_ROW)
             continue;
     if (code != SQLITE_DONE)
-        status = store_sqlite_fail(self, code, table->name, err);
+        status = row_fail(self, row->statement, code, table->name, err);
     else if (row->form == ROW_UPDATE && sqlite3_changes64(self->database) == 0)
         status = reject_held(err, "lacks columns, and there is no row to keep them from in", change,
                              table->name);
@@ -112,23 +131,27 @@ static enum status write_row(struct store_sqlite *self, struct mapped_table *tab
     return status;
 }
 
+enum status store_sqlite_check_deferred(struct store_sqlite *self, const char *what,
+                                        struct error *err)
+{
+    int violations = 0;
+    int highest = 0;
+    (void)sqlite3_db_status(self->database, SQLITE_DBSTATUS_DEFERRED_FKS, &violations, &highest, 0);
+    return violations == 0 ? STATUS_OK
+                           : store_sqlite_fail(self, SQLITE_CONSTRAINT_FOREIGNKEY, what, err);
+}
+
 /* A deferred foreign key is judged here, as if it were immediate: at COMMIT no event could be
  * blamed. The row is undone, so that all before it stays as written. */
 static enum status write_row_deferred(struct store_sqlite *self, struct mapped_table *table,
                                       const struct change *change, struct error *err)
 {
-    int violations = 0;
-    int highest = 0;
     enum status status = store_sqlite_execute(self, "SAVEPOINT keepstep_row", err);
     if (status != STATUS_OK)
         return status;
     status = write_row(self, table, change, err);
-    if (status == STATUS_OK) {
-        (void)sqlite3_db_status(self->database, SQLITE_DBSTATUS_DEFERRED_FKS, &violations, &highest,
-                                0);
-        if (violations != 0)
-            status = store_sqlite_fail(self, SQLITE_CONSTRAINT_FOREIGNKEY, table->name, err);
-    }
+    if (status == STATUS_OK)
+        status = store_sqlite_check_deferred(self, table->name, err);
     if (sqlite3_get_autocommit(self->database))
         return status; /* the transaction is gone, and the savepoint with it */
     enum status ended = store_sqlite_execute(self,
@@ -156,8 +179,9 @@ enum status store_sqlite_apply(struct store *store, const struct mapping *mappin
             ->published_here) /* its trigger is silent for direct writes while the row is there */
         status = store_sqlite_run(self, STATEMENT_APPLYING_SET, PARAMETERS(name), NULL, err);
     while (status == STATUS_OK && i < count) {
-        status = self->has_deferred ? write_row_deferred(self, table, changes[i], err)
-                                    : write_row(self, table, changes[i], err);
+        status = self->has_deferred && !self->defers
+                     ? write_row_deferred(self, table, changes[i], err)
+                     : write_row(self, table, changes[i], err);
         if (status == STATUS_OK)
             i++;
     }

@@ -47,6 +47,7 @@
     X(SUPERSEDED_READ)                                                                             \
     X(SUPERSEDED_NEXT)                                                                             \
     X(SUPERSEDED_DROP)                                                                             \
+    X(CATALOGUE_ORDER)                                                                             \
     X(CATALOGUE_TABLE)                                                                             \
     X(CATALOGUE_OUTBOX)                                                                            \
     X(CATALOGUE_STRICT)                                                                            \
@@ -89,6 +90,7 @@ struct store_sqlite {
     bool is_wal;
     bool has_outbox;
     bool has_deferred; /* some foreign key is checked at COMMIT only */
+    bool defers;       /* all are, within this transaction: see store_ops.defer */
     int busy_ms;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     struct mapped_table **tables;
@@ -202,6 +204,9 @@ enum status store_sqlite_places(struct store *store, struct place *places, size_
                                 bool record, struct error *err);
 enum status store_sqlite_prepare(struct store *store, const struct mapping *mapping,
                                  struct error *err);
+enum status store_sqlite_order(struct store *store, const struct mapping *mapping,
+                               const struct mapping *mappings, size_t count,
+                               struct table_order *ret_order, struct error *err);
 enum status store_sqlite_apply(struct store *store, const struct mapping *mapping,
                                const struct change *const *changes, size_t count,
                                size_t *ret_failed, struct error *err);
@@ -232,5 +237,8 @@ enum status store_sqlite_record_sequences(struct store *store, const char *topic
 enum status store_sqlite_synchronous(struct store_sqlite *self, bool full,
                                      struct error *err) MUST_CHECK;
 void store_sqlite_rollback(struct store *store);
+/** @return OK; REJECT (waiting) where a deferred foreign key is violated. */
+enum status store_sqlite_check_deferred(struct store_sqlite *self, const char *what,
+                                        struct error *err) MUST_CHECK;
 
 #endif

@@ -199,14 +199,12 @@ static enum status column_check(struct store_sqlite *self, const struct mapped_t
     return STATUS_OK;
 }
 
-static void append_names_json(struct buffer *names, const struct mapping *mapping, bool key)
+static void append_columns_json(struct buffer *names, const struct mapping *mapping)
 {
-    const struct entity_schema *schema = mapping->schema;
-    size_t count = key ? schema->key_count : schema->column_count;
     buffer_append_text(names, "[");
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < mapping->schema->column_count; i++) {
         buffer_append_text(names, i == 0 ? "" : ",");
-        buffer_append_json(names, slice_of(column_name(mapping, key ? schema->key_columns[i] : i)));
+        buffer_append_json(names, slice_of(column_name(mapping, i)));
     }
     buffer_append_text(names, "]");
 }
@@ -222,7 +220,7 @@ static enum status key_check(struct store_sqlite *self, const struct mapped_tabl
     char needed[STORE_NAME_SIZE] = "";
 
     buffer_init(&names, SQL_SIZE_MAX);
-    append_names_json(&names, mapping, true);
+    store_append_keys(&names, mapping);
     enum status status = store_sqlite_number(
         self, STATEMENT_CATALOGUE_KEY,
         PARAMETERS(parameter_text(table->name), parameter_slice(buffer_slice(&names)),
@@ -236,7 +234,7 @@ static enum status key_check(struct store_sqlite *self, const struct mapped_tabl
     if (status != STATUS_OK)
         goto out;
     buffer_reset(&names);
-    append_names_json(&names, mapping, false);
+    append_columns_json(&names, mapping);
     status = store_sqlite_start(
         self, STATEMENT_CATALOGUE_NEEDED,
         PARAMETERS(parameter_text(table->name), parameter_slice(buffer_slice(&names))), &statement,
@@ -495,4 +493,46 @@ enum status store_sqlite_prepare(struct store *store, const struct mapping *mapp
     }
     self->has_deferred = deferred != 0;
     return table_adopt(self, table, err);
+}
+
+enum status store_sqlite_order(struct store *store, const struct mapping *mapping,
+                               const struct mapping *mappings, size_t count,
+                               struct table_order *ret_order, struct error *err)
+{
+    struct store_sqlite *self = store_sqlite_of(store);
+    sqlite3_stmt *statement = NULL;
+    struct buffer key;
+    struct buffer tables;
+    bool row = false;
+    enum status status = STATUS_OK;
+    *ret_order = (struct table_order){0};
+    buffer_init(&key, SQL_SIZE_MAX);
+    buffer_init(&tables, SQL_SIZE_MAX);
+    store_append_keys(&key, mapping);
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_text(&tables, i == 0 ? "[" : ",");
+        buffer_append_json(&tables, slice_of(mapping_table(&mappings[i])));
+    }
+    buffer_append_text(&tables, "]");
+    if (key.failed || tables.failed)
+        status = error_set(err, STATUS_RETRY, "out of memory");
+    if (status == STATUS_OK)
+        status = store_sqlite_start(self, STATEMENT_CATALOGUE_ORDER,
+                                    PARAMETERS(parameter_text(mapping_table(mapping)),
+                                               parameter_slice(buffer_slice(&key)),
+                                               parameter_slice(buffer_slice(&tables))),
+                                    &statement, &row, err);
+    if (status == STATUS_OK && row) {
+        ret_order->is_kept = sqlite3_column_int(statement, 0) != 0;
+        ret_order->is_whole = sqlite3_column_int64(statement, 4) ==
+                              (int64_t)mapping->schema->column_count;
+        store_sqlite_copy(statement, 1, ret_order->constraint, sizeof ret_order->constraint);
+        store_sqlite_copy(statement, 2, ret_order->child, sizeof ret_order->child);
+        store_sqlite_copy(statement, 3, ret_order->parent, sizeof ret_order->parent);
+    }
+    if (statement != NULL)
+        (void)sqlite3_reset(statement);
+    buffer_done(&key);
+    buffer_done(&tables);
+    return status;
 }

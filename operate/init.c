@@ -72,6 +72,8 @@ static enum status init_copy(const struct service *service, const struct init_op
                     config->apply[i].entity_type, mapping_table(&service->mappings[i]));
     }
     if (status == STATUS_OK)
+        status = store_order(store, service->mappings, config->apply_count, NULL, err);
+    if (status == STATUS_OK)
         fprintf(options->out, "ready    tables of the applying side, copy id %s\n", meta.copy_id);
     if (status == STATUS_OK && new_copy)
         init_tell_new_copy(config, meta.copy_id, options->out);

@@ -43,6 +43,14 @@ FROM information_schema.referential_constraints
 WHERE constraint_schema = database() AND (table_name = ? OR referenced_table_name = ?)
     AND (update_rule NOT IN ('RESTRICT', 'NO ACTION') OR delete_rule NOT IN ('RESTRICT', 'NO ACTION'))
 LIMIT 1
+-- Triggers that are not Keepstep's, as far as the role may see them, and what `init` saw.
+-- name: catalogue_order
+SELECT (SELECT count(*) FROM information_schema.triggers
+        WHERE event_object_schema = database() AND event_object_table = ?
+            AND trigger_name NOT LIKE 'keepstep\_%'),
+    coalesce((SELECT value FROM keepstep_meta WHERE `key` = ?), ''),
+    (SELECT count(*) FROM information_schema.columns WHERE table_schema = database()
+        AND table_name = ? AND is_generated = 'NEVER')
 -- name: catalogue_insert_triggers
 SELECT count(*) FROM information_schema.triggers
 WHERE event_object_schema = database() AND event_object_table = ? AND action_timing = 'BEFORE'

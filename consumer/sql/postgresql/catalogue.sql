@@ -43,6 +43,43 @@ WHERE i.indrelid = $1::bigint::oid AND i.indisunique AND i.indisvalid AND i.indi
         = (SELECT array_agg(name ORDER BY name COLLATE "C")
            FROM jsonb_array_elements_text($2::text::jsonb) name)
 LIMIT 1
+-- What follows changes of the table $1: whether anything does, and by which foreign key a copy's
+-- rows do, also by way of other tables. $2 its key as a JSON array, $3 the copies' tables. A row that
+-- goes (d) takes its children with it or changes them (u); the agent changes no key.
+-- name: catalogue_order
+WITH RECURSIVE own(oid) AS (SELECT to_regclass($1)::oid),
+copy(oid) AS (SELECT to_regclass(name)::oid FROM unnest($3::text[]) AS name),
+edge AS (
+    SELECT conname, conrelid AS child, confrelid AS parent, 'd' AS upon,
+        CASE confdeltype WHEN 'c' THEN 'd' ELSE 'u' END AS becomes, false AS of_key
+    FROM pg_constraint
+    WHERE contype = 'f' AND conparentid = 0 AND confdeltype IN ('c', 'n', 'd')
+    UNION ALL
+    SELECT conname, conrelid, confrelid, 'u', 'u', confrelid = own.oid AND NOT EXISTS (
+        SELECT 1 FROM pg_attribute a WHERE a.attrelid = confrelid AND a.attnum = ANY (confkey)
+            AND a.attname NOT IN (SELECT jsonb_array_elements_text($2::text::jsonb)))
+    FROM pg_constraint, own
+    WHERE contype = 'f' AND conparentid = 0 AND confupdtype IN ('c', 'n', 'd')),
+reached(relid, change) AS (
+    SELECT child, becomes FROM edge, own WHERE parent = own.oid AND NOT of_key
+    UNION
+    SELECT e.child, e.becomes FROM reached r JOIN edge e ON e.parent = r.relid AND e.upon = r.change),
+last AS (
+    SELECT e.conname::text, e.child::regclass::text AS child, e.parent::regclass::text AS parent
+    FROM edge e, own
+    WHERE e.child IN (SELECT oid FROM copy)
+        AND ((e.parent = own.oid AND NOT e.of_key)
+             OR EXISTS (SELECT 1 FROM reached r WHERE r.relid = e.parent AND r.change = e.upon))
+    LIMIT 1)
+SELECT (EXISTS (SELECT 1 FROM reached) OR EXISTS (
+        SELECT 1 FROM pg_trigger t
+        WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgname NOT LIKE '00\_keepstep\_%'
+            AND t.tgrelid IN (SELECT oid FROM own
+                              UNION SELECT relid FROM own, pg_partition_tree(own.oid))))::int,
+    coalesce((SELECT conname FROM last), ''), coalesce((SELECT child FROM last), ''),
+    coalesce((SELECT parent FROM last), ''),
+    (SELECT count(*) FROM pg_attribute a, own WHERE a.attrelid = own.oid AND a.attnum > 0
+        AND NOT a.attisdropped AND a.attgenerated = '')
 -- An enum is its label.
 -- name: describe_columns
 SELECT a.attname, CASE t.typtype WHEN 'e' THEN 'text' ELSE t.typname END, a.atttypmod,

@@ -39,3 +39,37 @@ WHERE c.pk = 1 AND upper(c.type) = 'INTEGER' AND ?3 = 1
     AND (SELECT count(*) FROM pragma_table_xinfo(?1) WHERE pk > 0) = 1
     AND lower(c.name) IN (SELECT lower(value) FROM json_each(?2))
 LIMIT 1
+-- What follows changes of the table ?1: whether anything does, and by which foreign key a copy's
+-- rows do, also by way of other tables. ?2 its key and ?3 the copies' tables as JSON arrays. A row
+-- that goes (d) takes its children with it or changes them (u); the agent changes no key.
+-- name: catalogue_order
+WITH RECURSIVE
+copy(name) AS (SELECT lower(value) FROM json_each(?3)),
+edge(parent, child, upon, becomes, of_key) AS (
+    SELECT lower(f."table"), m.name, 'd', iif(f.on_delete = 'CASCADE', 'd', 'u'), 0
+    FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
+    WHERE m.type = 'table' AND f.on_delete NOT IN ('NO ACTION', 'RESTRICT')
+    UNION
+    SELECT lower(f."table"), m.name, 'u', 'u', lower(f."table") = lower(?1) AND
+        NOT EXISTS (SELECT 1 FROM pragma_foreign_key_list(m.name) c
+                    WHERE c.id = f.id AND lower(coalesce(c."to",
+                        (SELECT p.name FROM pragma_table_info(f."table") p WHERE p.pk = c.seq + 1)))
+                        NOT IN (SELECT lower(value) FROM json_each(?2)))
+    FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
+    WHERE m.type = 'table' AND f.on_update NOT IN ('NO ACTION', 'RESTRICT')),
+reached(name, change) AS (
+    SELECT lower(child), becomes FROM edge WHERE parent = lower(?1) AND NOT of_key
+    UNION
+    SELECT lower(e.child), e.becomes FROM reached r
+    JOIN edge e ON e.parent = r.name AND e.upon = r.change),
+last(child, parent) AS (
+    SELECT child, parent FROM edge e
+    WHERE lower(child) IN (SELECT name FROM copy)
+        AND ((parent = lower(?1) AND NOT of_key)
+             OR EXISTS (SELECT 1 FROM reached r WHERE r.name = e.parent AND r.change = e.upon))
+    LIMIT 1)
+SELECT EXISTS (SELECT 1 FROM reached) OR EXISTS (
+        SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE
+            AND name NOT LIKE 'keepstep\_%' ESCAPE '\'),
+    '', coalesce((SELECT child FROM last), ''), coalesce((SELECT parent FROM last), ''),
+    (SELECT count(*) FROM pragma_table_info(?1))

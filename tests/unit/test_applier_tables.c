@@ -1,0 +1,257 @@
+/* Copies whose tables have triggers, constraints and followers of the service's own. */
+#include "tests/support/copy.h"
+
+#include "common/clock.h"
+
+#define ORDERS "CREATE TABLE orders(id bigint PRIMARY KEY, a varchar(100), b varchar(100));"
+
+static const char *const picked[] = {
+    [DATABASE_SQLITE] = ORDERS
+    "CREATE TABLE picks(order_id bigint REFERENCES orders(id) ON DELETE CASCADE)",
+    [DATABASE_POSTGRESQL] = ORDERS
+    "CREATE TABLE picks(order_id bigint REFERENCES orders(id) ON DELETE CASCADE)",
+    [DATABASE_MARIADB] = ORDERS
+    "CREATE TABLE picks(order_id bigint);"
+    "CREATE TRIGGER follow AFTER DELETE ON orders FOR EACH ROW DELETE FROM picks "
+    "WHERE order_id = OLD.id",
+};
+
+static void an_order_that_went_and_came_again_has_taken_what_followed_it(void)
+{
+    struct copy *copy = copy_begin_with(picked, false);
+    copy_add(copy, 1, 1, "c", ",\"a\":\"first\",\"b\":null");
+    copy_add(copy, 2, 2, "c", ",\"a\":\"stays\",\"b\":null");
+    copy_apply(copy);
+    (void)copy_text(copy, "INSERT INTO picks VALUES (1), (2)");
+    copy_add(copy, 3, 1, "d", "");
+    copy_add(copy, 4, 1, "c", ",\"a\":\"again\",\"b\":null");
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "1|again|NULL\n2|stays|NULL\n");
+    assert_string_equal(copy_text(copy, "SELECT order_id FROM picks"), "2\n");
+    copy_finish(copy);
+}
+
+#define SEEN_SQLITE(event, row)                                                                    \
+    "CREATE TRIGGER seen_" event " AFTER " event " ON orders FOR EACH ROW BEGIN INSERT INTO "      \
+    "seen(what) VALUES ('" event " ' || " row ".id); END;"
+#define SEEN_MARIADB(event, row)                                                                   \
+    "CREATE TRIGGER seen_" event " AFTER " event " ON orders FOR EACH ROW INSERT INTO "            \
+    "seen(what) VALUES (concat('" event " ', " row ".id));"
+
+static const char *const watched[] = {
+    [DATABASE_SQLITE] = ORDERS
+    "CREATE TABLE seen(n integer PRIMARY KEY AUTOINCREMENT, what text);" SEEN_SQLITE(
+        "INSERT", "NEW") SEEN_SQLITE("UPDATE", "NEW") SEEN_SQLITE("DELETE", "OLD"),
+    [DATABASE_POSTGRESQL] = ORDERS
+    "CREATE TABLE seen(n serial PRIMARY KEY, what text);"
+    "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen(what) "
+    "VALUES (concat(TG_OP, ' ', coalesce(NEW.id, OLD.id))); RETURN NULL; END $$;"
+    "CREATE TRIGGER see AFTER INSERT OR UPDATE OR DELETE ON orders FOR EACH ROW "
+    "EXECUTE FUNCTION see()",
+    [DATABASE_MARIADB] = ORDERS
+    "CREATE TABLE seen(n int AUTO_INCREMENT PRIMARY KEY, what varchar(100));" SEEN_MARIADB(
+        "INSERT", "NEW") SEEN_MARIADB("UPDATE", "NEW") SEEN_MARIADB("DELETE", "OLD"),
+};
+
+/* The batch's changes neither in the order of the keys nor one a row. */
+static void a_trigger_sees_every_change_in_the_order_of_the_log(void)
+{
+    struct copy *copy = copy_begin_with(watched, false);
+    copy_add(copy, 1, 3, "c", ",\"a\":\"x\",\"b\":\"y\"");
+    copy_add(copy, 2, 1, "c", ",\"a\":\"x\",\"b\":\"y\"");
+    copy_add(copy, 3, 3, "u", ",\"a\":\"z\"");
+    copy_add(copy, 4, 2, "c", ",\"a\":\"x\",\"b\":\"y\"");
+    copy_add(copy, 5, 1, "u", ",\"b\":\"z\"");
+    copy_add(copy, 6, 3, "d", "");
+    copy_add(copy, 7, 1, "d", "");
+    copy_add(copy, 8, 1, "c", ",\"a\":\"again\",\"b\":null");
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "1|again|NULL\n2|x|y\n");
+    assert_string_equal(copy_text(copy, "SELECT what FROM seen ORDER BY n"),
+                        "INSERT 3\nINSERT 1\nUPDATE 3\nINSERT 2\nUPDATE 1\nDELETE 3\nDELETE 1\n"
+                        "INSERT 1\n");
+    copy_finish(copy);
+}
+
+/* A trigger and a check that refuse rows, each in another way. */
+static const char *const refusing[] = {
+    [DATABASE_SQLITE] =
+        "CREATE TABLE orders(id integer PRIMARY KEY, a text, b text CHECK (b <> 'check'));"
+        "CREATE TRIGGER refuse BEFORE INSERT ON orders FOR EACH ROW BEGIN "
+        "SELECT CASE NEW.a WHEN 'own' THEN RAISE(ABORT, 'no') WHEN 'other' THEN RAISE(FAIL, 'no') "
+        "WHEN 'data' THEN json_extract(NEW.a, '$.x') WHEN 'fatal' THEN RAISE(ROLLBACK, 'no') END; "
+        "END",
+    [DATABASE_POSTGRESQL] =
+        "CREATE TABLE orders(id bigint PRIMARY KEY, a text, b text CHECK (b <> 'check'));"
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF NEW.a = 'own' THEN RAISE EXCEPTION 'no' USING ERRCODE = 'AB123'; "
+        "ELSIF NEW.a = 'other' THEN RAISE EXCEPTION 'no' USING ERRCODE = '42P01'; "
+        "ELSIF NEW.a = 'data' THEN CASE NEW.a WHEN 'x' THEN NULL; END CASE; "
+        "ELSIF NEW.a = 'fatal' THEN RAISE EXCEPTION 'no' USING ERRCODE = 'XX000'; END IF; "
+        "RETURN NEW; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION refuse()",
+    [DATABASE_MARIADB] =
+        "CREATE TABLE orders(id bigint PRIMARY KEY, a varchar(100), b varchar(100) "
+        "CHECK (b <> 'check'));"
+        "CREATE TRIGGER refuse BEFORE INSERT ON orders FOR EACH ROW "
+        "CASE NEW.a WHEN 'own' THEN SIGNAL SQLSTATE 'AB123' SET MESSAGE_TEXT = 'no'; "
+        "WHEN 'other' THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001; "
+        "WHEN 'data' THEN SET NEW.b = (SELECT 1 UNION SELECT 2); "
+        "WHEN 'fatal' THEN SIGNAL SQLSTATE '42S02' SET MYSQL_ERRNO = 1146; "
+        "ELSE SET NEW.b = NEW.b; END CASE",
+};
+
+static void what_a_trigger_or_a_check_refuses_is_held_alone(void)
+{
+    struct copy *copy = copy_begin_with(refusing, false);
+    copy_add(copy, 1, 1, "c", ",\"a\":\"x\",\"b\":\"y\"");
+    copy_add(copy, 2, 2, "c", ",\"a\":\"own\",\"b\":\"y\"");
+    copy_add(copy, 3, 3, "c", ",\"a\":\"other\",\"b\":\"y\"");
+    copy_add(copy, 4, 4, "c", ",\"a\":\"data\",\"b\":\"y\"");
+    copy_add(copy, 5, 5, "c", ",\"a\":\"x\",\"b\":\"check\"");
+    copy_add(copy, 6, 6, "c", ",\"a\":\"x\",\"b\":\"y\"");
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "1|x|y\n6|x|y\n");
+    assert_string_equal(copy_text(copy, "SELECT state, count(*) FROM keepstep_parked GROUP BY 1"),
+                        "0|4\n");
+    assert_int_equal(copy_where(copy).next_offset, 6);
+    copy_finish(copy);
+}
+
+/* Also where it takes the whole transaction with it, as RAISE(ROLLBACK) does in SQLite. */
+static void a_fatal_error_names_the_event(void)
+{
+    struct copy *copy = copy_begin_with(refusing, false);
+    copy_add(copy, 1, 1, "c", ",\"a\":\"x\",\"b\":\"y\"");
+    copy_add(copy, 2, 2, "c", ",\"a\":\"fatal\",\"b\":\"y\"");
+    copy_add(copy, 3, 3, "c", ",\"a\":\"x\",\"b\":\"y\"");
+    assert_int_equal(applier_apply(copy->applier, &copy->batch, &copy->err), STATUS_FATAL);
+    if (strstr(copy->err.text, "order {\"id\":2} from order/0 offset 1: ") == NULL)
+        test_fail("%s", copy->err.text);
+    assert_string_equal(copy_rows(copy), "");
+    copy_finish(copy);
+}
+
+static int64_t waiting(const struct copy *copy)
+{
+    return copy_number(copy, "SELECT count(*) FROM keepstep_parked WHERE state = 1");
+}
+
+/* Until so many wait, or for some rounds in vain. */
+static void retry_until(struct copy *copy, int64_t count)
+{
+    for (int round = 0; round < 20 && waiting(copy) != count; round++) {
+        clock_sleep_us(210000); /* between two looks */
+        copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
+    }
+    if (waiting(copy) != count)
+        test_fail("%lld wait: %s", (long long)waiting(copy), copy_rows(copy));
+}
+
+/* Each event in a batch of its own: neither can be the first. */
+static void swap(struct copy *copy)
+{
+    copy_add(copy, 1, 1, "c", ",\"a\":\"x\",\"b\":\"one\"");
+    copy_add(copy, 2, 2, "c", ",\"a\":\"y\",\"b\":\"two\"");
+    copy_add(copy, 3, 3, "c", ",\"a\":\"z\",\"b\":\"three\"");
+    copy_add(copy, 4, 4, "c", ",\"a\":\"z\",\"b\":\"never\"");
+    copy_apply(copy);
+    copy_add(copy, 5, 1, "u", ",\"a\":\"y\",\"b\":\"one\"");
+    copy_apply(copy);
+    copy_add(copy, 6, 2, "u", ",\"a\":\"x\",\"b\":\"two\"");
+    copy_apply(copy);
+    assert_int_equal(waiting(copy), 3);
+}
+
+static const char *const unique[] = {
+    [DATABASE_SQLITE] =
+        "CREATE TABLE orders(id integer PRIMARY KEY, a text NOT NULL UNIQUE, b text)",
+    [DATABASE_POSTGRESQL] = "CREATE TABLE orders(id bigint PRIMARY KEY, a text NOT NULL, b text, "
+                            "UNIQUE (a) DEFERRABLE)",
+    [DATABASE_MARIADB] =
+        "CREATE TABLE orders(id bigint PRIMARY KEY, a varchar(100) NOT NULL UNIQUE, "
+        "b varchar(100))",
+};
+
+static void rows_that_swap_a_unique_value_are_written_together(void)
+{
+    struct copy *copy = copy_begin_with(unique, false);
+    swap(copy);
+    retry_until(copy, 1);
+    assert_string_equal(copy_rows(copy), "1|y|one\n2|x|two\n3|z|three\n");
+    assert_int_equal(atomic_load(&copy->metrics->events_healed), 2);
+    copy_add(copy, 7, 3, "u", ",\"a\":\"free\",\"b\":\"three\"");
+    copy_apply(copy);
+    retry_until(copy, 0);
+    assert_string_equal(copy_rows(copy), "1|y|one\n2|x|two\n3|free|three\n4|z|never\n");
+    copy_finish(copy);
+}
+
+static const char *const more_columns[] = {
+    [DATABASE_SQLITE] =
+        "CREATE TABLE orders(id integer PRIMARY KEY, a text NOT NULL UNIQUE, b text, "
+        "mine text DEFAULT 'mine')",
+    [DATABASE_POSTGRESQL] = "CREATE TABLE orders(id bigint PRIMARY KEY, a text NOT NULL, b text, "
+                            "mine text DEFAULT 'mine', UNIQUE (a) DEFERRABLE)",
+    [DATABASE_MARIADB] =
+        "CREATE TABLE orders(id bigint PRIMARY KEY, a varchar(100) NOT NULL UNIQUE, "
+        "b varchar(100), mine varchar(100) DEFAULT 'mine')",
+};
+
+/* A row is not taken out where it has columns of the service's own. */
+static void rows_that_swap_keep_the_columns_of_the_service(void)
+{
+    struct copy *copy = copy_begin_with(more_columns, false);
+    swap(copy);
+    (void)copy_text(copy, "UPDATE orders SET mine = b");
+    copy_add(copy, 7, 3, "d", "");
+    copy_apply(copy);
+    retry_until(copy, copy->kind == DATABASE_POSTGRESQL ? 0 : 2);
+    assert_string_equal(copy_text(copy, "SELECT id, a, mine FROM orders ORDER BY id"),
+                        copy->kind == DATABASE_POSTGRESQL ? "1|y|one\n2|x|two\n4|z|mine\n"
+                                                          : "1|x|one\n2|y|two\n4|z|mine\n");
+    copy_finish(copy);
+}
+
+static const char *const circle[] = {
+    [DATABASE_SQLITE] = "CREATE TABLE orders(id integer PRIMARY KEY, a text REFERENCES orders(b) "
+                        "DEFERRABLE INITIALLY DEFERRED, b text UNIQUE)",
+    [DATABASE_POSTGRESQL] =
+        "CREATE TABLE orders(id bigint PRIMARY KEY, a text, b text UNIQUE);"
+        "ALTER TABLE orders ADD FOREIGN KEY (a) REFERENCES orders(b) DEFERRABLE",
+    [DATABASE_MARIADB] = "CREATE TABLE orders(id bigint PRIMARY KEY, a varchar(100), "
+                         "b varchar(100))",
+};
+
+static void rows_that_refer_to_each_other_are_written_together(void)
+{
+    struct copy *copy = copy_begin_with(circle, false);
+    if (copy->kind == DATABASE_MARIADB) {
+        copy_finish(copy);
+        test_skip("MariaDB has no foreign keys that can wait");
+    }
+    copy_add(copy, 1, 9, "c", ",\"a\":\"nobody\",\"b\":\"nine\"");
+    copy_add(copy, 2, 1, "c", ",\"a\":\"two\",\"b\":\"one\"");
+    copy_apply(copy);
+    copy_add(copy, 3, 2, "c", ",\"a\":\"three\",\"b\":\"two\"");
+    copy_apply(copy);
+    copy_add(copy, 4, 3, "c", ",\"a\":\"one\",\"b\":\"three\"");
+    copy_apply(copy);
+    retry_until(copy, 1);
+    assert_string_equal(copy_rows(copy), "1|two|one\n2|three|two\n3|one|three\n");
+    copy_finish(copy);
+}
+
+int main(void)
+{
+    static const struct database_case cases[] = {
+        DATABASE_CASE(an_order_that_went_and_came_again_has_taken_what_followed_it),
+        DATABASE_CASE(a_trigger_sees_every_change_in_the_order_of_the_log),
+        DATABASE_CASE(what_a_trigger_or_a_check_refuses_is_held_alone),
+        DATABASE_CASE(a_fatal_error_names_the_event),
+        DATABASE_CASE(rows_that_swap_a_unique_value_are_written_together),
+        DATABASE_CASE(rows_that_swap_keep_the_columns_of_the_service),
+        DATABASE_CASE(rows_that_refer_to_each_other_are_written_together),
+    };
+    return database_case_run(cases, sizeof cases / sizeof cases[0]);
+}
