@@ -98,8 +98,8 @@ static void formats_of_other_programs_are_applied_on_both_servers(void **state)
     stop_copies();
 }
 
-static void produce_row(struct kafka *kafka, const char *entity_type, int id, const char *name,
-                        const char *amount)
+static void produce_row_to(struct kafka *kafka, const char *entity_type, int partition, int id,
+                           const char *name, const char *amount)
 {
     static int events;
     const char *const headers[] = {"ce_specversion",
@@ -111,11 +111,18 @@ static void produce_row(struct kafka *kafka, const char *entity_type, int id, co
                                    "ce_type",
                                    test_format("%s.updated", entity_type),
                                    NULL};
-    (void)kafka_produce(kafka, sidecar_topic(entity_type), 0, test_format("{\"id\":%d}", id),
+    (void)kafka_produce(kafka, sidecar_topic(entity_type), partition,
+                        test_format("{\"id\":%d}", id),
                         test_format("{\"op\":\"u\",\"before\":null,\"after\":{\"id\":%d,"
                                     "\"name\":\"%s\",\"amount\":%s}}",
                                     id, name, amount),
                         headers);
+}
+
+static void produce_row(struct kafka *kafka, const char *entity_type, int id, const char *name,
+                        const char *amount)
+{
+    produce_row_to(kafka, entity_type, 0, id, name, amount);
 }
 
 /* The agent tries again by itself: nobody runs `parked retry`. */
@@ -147,6 +154,24 @@ static void events_that_wait_for_another_are_applied_once_it_is_there(void **sta
     expect("SELECT count(*) FROM extras", "0\n");
     produce_row(kafka, "item", 9, "parent", "null");
     expect("SELECT id, name, amount FROM extras", "7|child|9\n");
+    expect("SELECT count(*) FROM keepstep_parked", "0\n");
+    stop_copies();
+}
+
+static void rows_of_two_partitions_that_swap_a_unique_value_are_written_together(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    kafka_create_topic(kafka, sidecar_topic("item"), 2, NULL);
+    start_copies(kafka, tables, "apply:\n  item: {table: items, partitions: 2, foreign: true}\n");
+    for (size_t i = 0; i < COPIES; i++)
+        sidecar_begin(&copies[i]);
+    produce_row_to(kafka, "item", 0, 1, "x", "1");
+    produce_row_to(kafka, "item", 1, 2, "y", "2");
+    expect("SELECT id, name FROM items ORDER BY id", "1|x\n2|y\n");
+    produce_row_to(kafka, "item", 0, 1, "y", "1");
+    produce_row_to(kafka, "item", 1, 2, "x", "2");
+    expect("SELECT id, name, amount FROM items ORDER BY id", "1|y|1\n2|x|2\n");
     expect("SELECT count(*) FROM keepstep_parked", "0\n");
     stop_copies();
 }
@@ -198,6 +223,7 @@ int main(void)
         TEST_WITH_LIMIT(a_statement_that_the_server_ends_for_its_time_is_tried_again_until_it_ends,
                         180),
         TEST_WITH_LIMIT(events_that_wait_for_another_are_applied_once_it_is_there, 300),
+        TEST_WITH_LIMIT(rows_of_two_partitions_that_swap_a_unique_value_are_written_together, 120),
     };
     return TEST_RUN(tests);
 }
