@@ -104,6 +104,29 @@ out:
     return status;
 }
 
+/* Without the client's name of the broker, and how long it took. */
+static void kafka_keep_reason(rd_kafka_t *handle, int code, const char *text, void *context)
+{
+    struct kafka_reason *reason = context;
+    const char *colon = strstr(text, ": ");
+    (void)handle;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        return;
+    if (colon != NULL && strstr(text, "/bootstrap: ") != NULL)
+        text = colon + 2;
+    size_t length = (size_t)kafka_text_length(text);
+    const char *after = strstr(text, " (after ");
+    if (after != NULL && (size_t)(after - text) < length)
+        length = (size_t)(after - text);
+    (void)snprintf(reason->text, sizeof reason->text, "%.*s", (int)length, text);
+}
+
+void kafka_conf_keep_reason(rd_kafka_conf_t *conf, struct kafka_reason *reason)
+{
+    rd_kafka_conf_set_error_cb(conf, kafka_keep_reason);
+    rd_kafka_conf_set_opaque(conf, reason);
+}
+
 enum status kafka_handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret_handle,
                              struct error *err)
 {

@@ -67,4 +67,15 @@ enum status kafka_topic_settings(rd_kafka_t *handle, const char *topic, int time
 /** @return whether a cluster id is that of librdkafka's mock cluster. */
 bool kafka_is_mock(const char *cluster_id);
 
+#define KAFKA_REASON_SIZE 256
+
+/** What the client said last of a broker that it cannot use; "" before. */
+struct kafka_reason {
+    char text[KAFKA_REASON_SIZE];
+};
+
+/** Keep in `reason` what is an error of a broker's, in place of a line in the log; it is written
+ * while the handle is polled. */
+void kafka_conf_keep_reason(rd_kafka_conf_t *conf, struct kafka_reason *reason);
+
 #endif

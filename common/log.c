@@ -1,6 +1,7 @@
 /* Levelled log lines on stderr; one write(2) a line, so that threads and processes do not mix. */
 #include "common/log.h"
 
+#include "common/advice.h"
 #include "common/clock.h"
 
 #include <stdarg.h>
@@ -60,6 +61,7 @@ static size_t log_escape(char *out, size_t size, const char *text)
 void log_write(enum log_level level, const char *component, const char *format, ...)
 {
     char text[LOG_LINE_SIZE / 2];
+    char complete[LOG_LINE_SIZE / 2];
     char quoted[LOG_LINE_SIZE - 160];
     char line[LOG_LINE_SIZE];
     char time[CLOCK_TEXT_SIZE];
@@ -70,7 +72,8 @@ void log_write(enum log_level level, const char *component, const char *format, 
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    (void)log_escape(quoted, sizeof quoted, text);
+    advice_complete(text, complete, sizeof complete);
+    (void)log_escape(quoted, sizeof quoted, complete);
     clock_format_utc(clock_wall_us(), time);
 
     bool json = log_form == LOG_FORMAT_JSON ||

@@ -79,7 +79,7 @@ static enum status agent_pause(struct agent *agent, size_t index, const char *re
     struct applier_partition partition;
     if (!applier_partition(agent->applier, index, &partition))
         return STATUS_OK;
-    log_error("agent", "%s/%d stands still: %s. Mend the cause, then: keepstep parked resume",
+    log_error("agent", "%s/%d stands still: %s. Mend the cause, then: `keepstep parked resume`",
               partition.topic, partition.partition, reason);
     agent->partitions[index].paused = true;
     return feed_pause(agent->feed, partition.topic, partition.partition, true, err);

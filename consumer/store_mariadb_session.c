@@ -62,7 +62,8 @@ static enum status check_version(struct store_mariadb *self, struct error *err)
                          "newer program, whose `keepstep init` made it",
                          (long long)version, SCHEMA_VERSION);
     if (version < SCHEMA_VERSION)
-        return error_set(err, STATUS_FATAL, "the database has no Keepstep tables: " INIT_HINT);
+        return error_set(error_config(err), STATUS_FATAL,
+                         "the database has no Keepstep tables: " INIT_HINT);
     return STATUS_OK;
 }
 

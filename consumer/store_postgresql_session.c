@@ -377,7 +377,8 @@ static enum status store_postgresql_check_version(struct store_postgresql *self,
                          "newer program, whose `keepstep init` made it",
                          (long long)version, SCHEMA_VERSION);
     if (version < SCHEMA_VERSION)
-        return error_set(err, STATUS_FATAL, "the database has no Keepstep tables: " INIT_HINT);
+        return error_set(error_config(err), STATUS_FATAL,
+                         "the database has no Keepstep tables: " INIT_HINT);
     status = store_postgresql_number(self, SQL_CATALOGUE_OUTBOX, &outbox_columns, err);
     self->has_outbox = outbox_columns == 4;
     return status;

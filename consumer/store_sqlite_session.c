@@ -70,14 +70,19 @@ enum status store_sqlite_fail(struct store_sqlite *self, int code, const char *d
     const char *text = sqlite3_extended_errcode(self->database) == code
                            ? sqlite3_errmsg(self->database)
                            : sqlite3_errstr(code);
+    char what[ERROR_WHAT_SIZE];
+    error_what(doing, what);
+    if ((code & 0xff) == SQLITE_NOTADB)
+        return error_set_native(error_config(err), STATUS_FATAL, code,
+                                "%s; see database in the configuration", text);
     /* A trigger's RAISE(ROLLBACK) ends the transaction: what was written before is gone too. */
     if (status == STATUS_REJECT && sqlite3_get_autocommit(self->database))
         status = error_set_native(err, STATUS_FATAL, code,
                                   "%s: %s; a trigger ended the whole transaction, let it use "
                                   "RAISE(ABORT) instead of RAISE(ROLLBACK)",
-                                  doing, text);
+                                  what, text);
     else
-        status = error_set_native(err, status, code, "%s: %s", doing, text);
+        status = error_set_native(err, status, code, "%s: %s", what, text);
     if (first)
         err->reject = reject;
     return status;
@@ -264,7 +269,8 @@ static enum status store_sqlite_check_version(struct store_sqlite *self, struct 
                          "newer program, whose `keepstep init` made it",
                          (long long)version, SCHEMA_VERSION);
     if (version < SCHEMA_VERSION)
-        return error_set(err, STATUS_FATAL, "the database has no Keepstep tables: " INIT_HINT);
+        return error_set(error_config(err), STATUS_FATAL,
+                         "the database has no Keepstep tables: " INIT_HINT);
     status = store_sqlite_number(self, STATEMENT_CATALOGUE_OUTBOX, NULL, 0, 0, &outbox_columns,
                                  err);
     self->has_outbox = outbox_columns == 4;
@@ -312,7 +318,8 @@ enum status store_sqlite_open(const struct store_options *options, struct store 
     if (options->install)
         flags |= SQLITE_OPEN_CREATE;
     else if (access(options->path, F_OK) != 0)
-        return error_set(err, STATUS_FATAL, "%s: there is no database: " INIT_HINT, options->path);
+        return error_set(error_config(err), STATUS_FATAL, "%s: there is no database: " INIT_HINT,
+                         options->path);
     struct store_sqlite *self = calloc(1, sizeof *self);
     if (self == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");

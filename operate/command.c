@@ -1,9 +1,11 @@
 /* Flags, help and errors, the same in every subcommand. */
 #include "operate/command.h"
 
+#include "common/advice.h"
 #include "common/log.h"
 
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -25,9 +27,35 @@ void command_catch_signals(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
+void command_say(const char *format, ...)
+{
+    char text[ERROR_TEXT_SIZE * 2];
+    char complete[ERROR_TEXT_SIZE * 2 + ADVICE_FLAGS_SIZE];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    advice_complete(text, complete, sizeof complete);
+    fprintf(stderr, "%s\n", complete);
+}
+
+void command_advise_flags(const struct command_line *line)
+{
+    char flags[ADVICE_FLAGS_SIZE] = " -c ";
+    bool fits = advice_quote(line->config_path, flags, sizeof flags);
+    for (size_t i = 0; fits && i < line->override_count; i++) {
+        size_t used = strlen(flags);
+        fits = used + sizeof " -s " < sizeof flags;
+        if (fits)
+            memcpy(flags + used, " -s ", sizeof " -s ");
+        fits = fits && advice_quote(line->overrides[i], flags, sizeof flags);
+    }
+    advice_set_flags(fits ? flags : "");
+}
+
 int command_fail(const struct error *err)
 {
-    fprintf(stderr, "keepstep: %s\n", err->text);
+    command_say("keepstep: %s", err->text);
     return error_exit_code(err);
 }
 

@@ -45,6 +45,12 @@ int command_parse(const struct command *command, const struct command_flag *flag
  * password can stand. */
 int command_word_length(const char *argument);
 
+/** Let every command that a text names from now on have the flags of this one, quoted. */
+void command_advise_flags(const struct command_line *line);
+
+/** Print a line on stderr; commands in backquotes are completed. */
+void command_say(const char *format, ...) PRINTF_LIKE(1, 2);
+
 /** Print `err` as "keepstep: …" on stderr. @return its exit code. */
 int command_fail(const struct error *err);
 

@@ -16,8 +16,7 @@ static int healthcheck_ask(const char *host, const char *port, const char *path)
     buffer_init(&body, HEALTHCHECK_BODY_MAX);
     int code = http_get(host, port, path, &body);
     if (code == HTTP_NOBODY)
-        fprintf(stderr, "keepstep: nobody answers at %s:%s; is `keepstep run` running?\n", host,
-                port);
+        command_say("keepstep: nobody answers at %s:%s; is `keepstep run` running?", host, port);
     else if (code == HTTP_NO_ANSWER)
         fprintf(stderr, "keepstep: no answer from %s:%s within %d s\n", host, port,
                 HTTP_GET_SECONDS);
@@ -57,6 +56,7 @@ static int healthcheck_run(const struct command *command, int argc, char **argv)
         return healthcheck_ask_url(url);
     struct error err = ERROR_INIT;
     struct config *config = NULL;
+    command_advise_flags(&line);
     if (config_load(line.config_path, line.overrides, line.override_count, &config, &err) !=
         STATUS_OK)
         return command_fail(&err);

@@ -11,12 +11,16 @@
 
 #define OFFSETS_TIMEOUT_MS 5000
 #define OFFSETS_RECORD_MS  2000
+#define OFFSETS_REASON_MS  50
 
 struct offsets {
     rd_kafka_t *handle;
     char *group;
     const struct rd_kafka_group_list *described; /* asked once, at the first owner */
     bool group_asked;
+    bool no_group; /* it was never there, or nobody is in it any more */
+    struct kafka_reason reason;
+    const char *bootstrap; /* as it is configured */
 };
 
 static enum status offsets_fail(rd_kafka_resp_err_t code, const char *what, struct error *err)
@@ -54,6 +58,43 @@ enum status offsets_check_config(const struct config *config, struct error *err)
     return status;
 }
 
+static const char *offsets_bootstrap(const struct config *config)
+{
+    const char *found = "";
+    for (size_t i = 0; i < config->kafka_count; i++) {
+        const char *name = config->kafka[i].name;
+        if (strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0)
+            found = config->kafka[i].value;
+    }
+    return found;
+}
+
+/* Where no broker was reached, say that in one sentence instead, and why as far as it is known. */
+static enum status offsets_say(struct offsets *offsets, enum status status, struct error *err)
+{
+    switch (status == STATUS_RETRY ? err->native_code : 0) {
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__SSL:
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+        break;
+    default:
+        return status;
+    }
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(offsets->handle, OFFSETS_REASON_MS);
+    if (message != NULL)
+        rd_kafka_message_destroy(message);
+    error_clear(err);
+    const char *reason = offsets->reason.text;
+    return error_set(err, STATUS_RETRY,
+                     "no broker can be used at %s%s%s%s; start it, or correct "
+                     "kafka.bootstrap.servers and what stands beside it",
+                     offsets->bootstrap, *reason == '\0' ? "" : " (", reason,
+                     *reason == '\0' ? "" : ")");
+}
+
 enum status offsets_open(const struct config *config, const char *group,
                          struct offsets **ret_offsets, struct error *err)
 {
@@ -63,7 +104,8 @@ enum status offsets_open(const struct config *config, const char *group,
                                            {"enable.auto.offset.store", "false"},
                                            {"auto.offset.reset", "error"},
                                            {"enable.partition.eof", "true"},
-                                           {"fetch.wait.max.ms", "50"}};
+                                           {"fetch.wait.max.ms", "50"},
+                                           {"log_level", "0"}}; /* it is told in a sentence */
     rd_kafka_conf_t *conf = NULL;
     struct offsets *offsets = calloc(1, sizeof *offsets);
     struct kafka_property *user = offsets_properties(config);
@@ -76,11 +118,14 @@ enum status offsets_open(const struct config *config, const char *group,
     status = kafka_conf_new(user, config->kafka_count, fixed, sizeof fixed / sizeof *fixed, &conf,
                             err);
     if (status == STATUS_OK)
+        kafka_conf_keep_reason(conf, &offsets->reason);
+    if (status == STATUS_OK)
         status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &offsets->handle, err);
     if (status != STATUS_OK)
         goto out;
     (void)rd_kafka_poll_set_consumer(offsets->handle);
     offsets->group = name;
+    offsets->bootstrap = offsets_bootstrap(config);
     *ret_offsets = offsets;
     name = NULL;
     offsets = NULL;
@@ -105,15 +150,19 @@ enum status offsets_partition_count(struct offsets *offsets, const char *topic, 
                                     struct error *err)
 {
     char cluster_id[256];
-    return kafka_topic_describe(offsets->handle, topic, OFFSETS_TIMEOUT_MS, cluster_id,
-                                sizeof cluster_id, ret_count, err);
+    return offsets_say(offsets,
+                       kafka_topic_describe(offsets->handle, topic, OFFSETS_TIMEOUT_MS, cluster_id,
+                                            sizeof cluster_id, ret_count, err),
+                       err);
 }
 
 enum status offsets_ends(struct offsets *offsets, const char *topic, int32_t partition,
                          int64_t *ret_first, int64_t *ret_end, struct error *err)
 {
-    return kafka_partition_bounds(offsets->handle, topic, partition, OFFSETS_TIMEOUT_MS, ret_first,
-                                  ret_end, err);
+    return offsets_say(offsets,
+                       kafka_partition_bounds(offsets->handle, topic, partition, OFFSETS_TIMEOUT_MS,
+                                              ret_first, ret_end, err),
+                       err);
 }
 
 enum status offsets_committed(struct offsets *offsets, const char *topic, int32_t partition,
@@ -125,7 +174,9 @@ enum status offsets_committed(struct offsets *offsets, const char *topic, int32_
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         *ret_offset = list->elems[0].offset < 0 ? -1 : list->elems[0].offset;
     rd_kafka_topic_partition_list_destroy(list);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : offsets_fail(code, topic, err);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? STATUS_OK
+               : offsets_say(offsets, offsets_fail(code, topic, err), err);
 }
 
 static int64_t offsets_message_time(const rd_kafka_message_t *message)
@@ -169,16 +220,34 @@ enum status offsets_record_time(struct offsets *offsets, const char *topic, int3
     return STATUS_OK; /* without a record the age is unknown, which is no failure */
 }
 
+static void offsets_describe(struct offsets *offsets)
+{
+    struct error err = ERROR_INIT;
+    if (!offsets->group_asked &&
+        kafka_group_describe(offsets->handle, offsets->group, OFFSETS_RECORD_MS,
+                             &offsets->described, &err) != STATUS_OK)
+        offsets->no_group = err.native_code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND;
+    offsets->group_asked = true;
+}
+
+int offsets_members(struct offsets *offsets, char *ret_host, size_t size)
+{
+    offsets_describe(offsets);
+    const struct rd_kafka_group_info *group = offsets->described == NULL
+                                                  ? NULL
+                                                  : &offsets->described->groups[0];
+    if (group == NULL)
+        return offsets->no_group ? 0 : -1;
+    if (group->member_cnt > 0)
+        (void)snprintf(ret_host, size, "%s", group->members[0].client_host);
+    return group->member_cnt;
+}
+
 void offsets_owner(struct offsets *offsets, const char *topic, int32_t partition,
                    struct offsets_owner *ret_owner)
 {
-    struct error ignored = ERROR_INIT;
     *ret_owner = (struct offsets_owner){"-", "-", "-"};
-    if (!offsets->group_asked &&
-        kafka_group_describe(offsets->handle, offsets->group, OFFSETS_RECORD_MS,
-                             &offsets->described, &ignored) != STATUS_OK)
-        error_clear(&ignored); /* nobody's then */
-    offsets->group_asked = true;
+    offsets_describe(offsets);
     const struct rd_kafka_group_member_info *member = kafka_group_owner(offsets->described, topic,
                                                                         partition);
     if (member == NULL)

@@ -39,6 +39,10 @@ enum status offsets_committed(struct offsets *offsets, const char *topic, int32_
 enum status offsets_record_time(struct offsets *offsets, const char *topic, int32_t partition,
                                 int64_t offset, int64_t *ret_time_us, struct error *err) MUST_CHECK;
 
+/** @return how many members the group has, and where one of them is; -1 where the broker does not
+ * tell. */
+int offsets_members(struct offsets *offsets, char *ret_host, size_t size);
+
 /** Who of the group owns a partition; "-" each where nobody does or the broker does not tell. */
 struct offsets_owner {
     char consumer_id[128];

@@ -187,10 +187,9 @@ static enum status parked_wait(struct store *store, const struct parked_list *li
         clock_sleep_us(PARKED_LOOK_US);
     }
     if (status == STATUS_OK && next < list->count)
-        fprintf(stderr,
-                "%zu not tried within 10 s: no agent seems to run; they are tried as soon as one "
-                "does: keepstep run\n",
-                list->count - next);
+        command_say("%zu not tried within 10 s: no agent seems to run; they are tried as soon as "
+                    "one does: `keepstep run`",
+                    list->count - next);
     *ret_left = failed + list->count - next;
     arena_done(&now.arena);
     return status;
@@ -218,7 +217,7 @@ static enum status parked_change(struct store *store, const struct parked_list *
         parked_say(&list->records[i], "skipped; what waits behind it goes on");
     if (status == STATUS_OK && left > 0) {
         err->exit_code = EX_TEMPFAIL;
-        status = error_set(err, STATUS_FATAL, "%zu of %zu still parked; see keepstep parked list",
+        status = error_set(err, STATUS_FATAL, "%zu of %zu still parked; see `keepstep parked list`",
                            left, list->count);
     }
     return status;
@@ -255,7 +254,7 @@ static enum status parked_refuse_entity(const struct parked_filter *filter, stru
 {
     err->exit_code = EX_DATAERR;
     return error_set(err, STATUS_FATAL,
-                     "nothing is parked of %s %s; type and key are to be as keepstep parked list "
+                     "nothing is parked of %s %s; type and key are to be as `keepstep parked list` "
                      "shows them",
                      filter->entity_type, filter->entity_key);
 }
@@ -269,8 +268,8 @@ static enum status parked_do(struct store *store, const struct parked_request *r
     if (status == STATUS_OK && request->filter.parked_id != 0 && list.count == 0) {
         err->exit_code = EX_DATAERR;
         status = error_set(err, STATUS_FATAL,
-                           "nothing is parked under %lld; see keepstep parked "
-                           "list",
+                           "nothing is parked under %lld; see `keepstep parked "
+                           "list`",
                            (long long)request->filter.parked_id);
     }
     if (status == STATUS_OK && strcmp(request->verb, "retry") == 0 &&
@@ -317,7 +316,7 @@ static enum status parked_watch(struct store *store, const struct partition_stat
                                 bool *ret_stopped, struct error *err)
 {
     int64_t until = clock_monotonic_us() + PARKED_WAIT_US;
-    const char *outcome = "no agent seems to run; the next one takes it up: keepstep run";
+    const char *outcome = "no agent seems to run; the next one takes it up: `keepstep run`";
     char text[ERROR_TEXT_SIZE];
     bool moved = false;
     enum status status = STATUS_OK;
@@ -338,8 +337,8 @@ static enum status parked_watch(struct store *store, const struct partition_stat
     if (moved)
         outcome = "goes on";
     if (status == STATUS_OK)
-        fprintf(stderr, "%s [%d]: %s\n", before->topic, (int)before->partition,
-                *ret_stopped ? text : outcome);
+        command_say("%s [%d]: %s", before->topic, (int)before->partition,
+                    *ret_stopped ? text : outcome);
     return status;
 }
 

@@ -7,6 +7,7 @@
 #include "operate/http.h"
 #include "operate/metrics.h"
 #include "operate/offsets.h"
+#include "operate/running.h"
 #include "operate/service.h"
 #include "producer/relay.h"
 
@@ -18,8 +19,6 @@
 
 #define RUN_LOOK_US      (200 * 1000)
 #define RUN_STATEMENT_US (INT64_C(5) * 1000 * 1000)
-
-enum run_part { RUN_RELAY = 1, RUN_AGENT = 2 };
 
 /* One loop in its own thread, with its own database connection. */
 struct run_loop {
@@ -113,12 +112,12 @@ static int run_loops(const struct service *service, unsigned parts, struct metri
     struct run_loop relay = {.service = service, .relay_metrics = sources->relay};
     struct run_loop agent = {.service = service, .agent_metrics = sources->agent};
 
-    if ((parts & RUN_RELAY) != 0)
+    if ((parts & RUNNING_RELAY) != 0)
         relay.started = pthread_create(&relay.thread, NULL, run_relay_thread, &relay) == 0;
-    if ((parts & RUN_AGENT) != 0)
+    if ((parts & RUNNING_AGENT) != 0)
         agent.started = pthread_create(&agent.thread, NULL, run_agent_thread, &agent) == 0;
-    if (relay.started != ((parts & RUN_RELAY) != 0) ||
-        agent.started != ((parts & RUN_AGENT) != 0)) {
+    if (relay.started != ((parts & RUNNING_RELAY) != 0) ||
+        agent.started != ((parts & RUNNING_AGENT) != 0)) {
         log_error("run", "could not start a thread");
         atomic_store(&command_stop, true);
     }
@@ -134,14 +133,15 @@ static int run_service(const struct service *service, unsigned parts)
     struct error err = ERROR_INIT;
     struct metrics_sources sources = {
         .config = service->config,
-        .agent = (parts & RUN_AGENT) != 0 ? &agent_metrics : NULL,
-        .relay = (parts & RUN_RELAY) != 0 ? &relay_metrics : NULL,
+        .agent = (parts & RUNNING_AGENT) != 0 ? &agent_metrics : NULL,
+        .relay = (parts & RUNNING_RELAY) != 0 ? &relay_metrics : NULL,
     };
     struct http *http = NULL;
     if (service->config->listen[0] != '\0' &&
         http_open(service->config->listen, metrics_render, metrics_ready, &sources, &http, &err) !=
             STATUS_OK)
         return command_fail(&err);
+    running_hold(service->config, parts);
     log_info("run", "keepstep %s for service %s starts: publishes %zu, applies %zu entity types",
              KEEPSTEP_VERSION, service->config->service, service->config->publish_count,
              service->config->apply_count);
@@ -155,9 +155,9 @@ static unsigned run_parts(const struct command *command, const struct config *co
 {
     unsigned parts = 0;
     if (command != &command_agent && config->publish_count > 0)
-        parts |= RUN_RELAY;
+        parts |= RUNNING_RELAY;
     if (command != &command_relay && config->apply_count > 0)
-        parts |= RUN_AGENT;
+        parts |= RUNNING_AGENT;
     return parts;
 }
 
@@ -176,9 +176,8 @@ static int run_run(const struct command *command, int argc, char **argv)
     if (status != STATUS_OK) {
         code = command_fail(&err);
     } else if (run_parts(command, service.config) == 0) {
-        fprintf(stderr,
-                "keepstep: %s has nothing for `keepstep %s` to do: add publish: or apply:\n",
-                line.config_path, command->name);
+        command_say("keepstep: %s has nothing for `keepstep %s` to do: add publish: or apply:",
+                    line.config_path, command->name);
         code = EX_CONFIG;
     } else {
         code = run_service(&service, run_parts(command, service.config));

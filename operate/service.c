@@ -52,6 +52,7 @@ enum status service_open(const struct command_line *line, struct service *ret_se
     if (status != STATUS_OK)
         return status;
     const struct config *config = ret_service->config;
+    command_advise_flags(line); /* its overrides have been taken: none of them is a secret */
     status = service_configure_log(config, err);
     if (status == STATUS_OK)
         status = service_load_schemas(config, config->publish, config->publish_count,

@@ -1,4 +1,5 @@
 /* `keepstep status`: one screen of what goes on, and the command to type next. */
+#include "common/advice.h"
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "operate/command.h"
@@ -7,6 +8,7 @@
 #include "operate/http_client.h"
 #include "operate/metrics.h"
 #include "operate/offsets.h"
+#include "operate/running.h"
 #include "operate/service.h"
 #include "producer/capture_watch.h"
 
@@ -19,6 +21,12 @@
 #define STATUS_GROUP       "keepstep-status" /* which has no members and no offsets */
 #define STATUS_STALL_S     10.0              /* as readiness has it */
 #define STATUS_OUTPUT_MAX  ((size_t)16 * 1024 * 1024)
+#define STATUS_LEASE_US    (INT64_C(4) * 1000 * 1000) /* a relay renews it more often */
+#define STATUS_LOOK_US     (100 * 1000)
+
+/* Unknown: a sign of life that one who was killed just now would leave too. */
+enum status_running { STATUS_RUNNING, STATUS_NOT_RUNNING, STATUS_RUNNING_UNKNOWN };
+static const char *const status_running_names[] = {"running", "not running", "unknown"};
 
 struct status_page {
     const struct service *service;
@@ -36,12 +44,23 @@ struct status_page {
     size_t captures_broken;
     bool stopped;
     bool waits_for_relay;
+    enum status_running relay;
+    enum status_running agent;
+    struct buffer metrics; /* of the sidecar at `listen:`; empty: none answers there */
 };
 
 static void status_member(struct buffer *json, const char *name, const char *text)
 {
     buffer_append_format(json, "\"%s\":", name);
     buffer_append_json(json, slice_of(text));
+}
+
+/* @return -1 where the sidecar at `listen:` is none of this service, or does not tell it. */
+static double status_metric(const struct status_page *page, const char *name)
+{
+    double value = -1;
+    (void)metrics_find(buffer_text(&page->metrics), name, page->service->config->service, &value);
+    return value;
 }
 
 /* What only the sidecar knows, since its start: what went out without its change, and for how long
@@ -51,44 +70,92 @@ static void status_ask_sidecar(struct status_page *page)
     const struct config *config = page->service->config;
     char host[HTTP_HOST_SIZE];
     char port[8];
-    double voided = -1;
-    double silent_s = 0;
-    struct buffer metrics;
-    page->voided = -1;
-    if (config->listen[0] == '\0' || !http_parse_listen(config->listen, host, port))
-        return;
-    buffer_init(&metrics, STATUS_METRICS_MAX);
-    if (http_get(host, port, "/metrics", &metrics) == 200) {
-        const char *text = buffer_text(&metrics);
-        (void)metrics_find(text, "keepstep_events_voided_total", config->service, &voided);
-        (void)metrics_find(text, "keepstep_relay_stalled_seconds", config->service,
-                           &page->stalled_s);
-        (void)metrics_find(text, "keepstep_relay_broker_silent_seconds", config->service,
-                           &page->broker_silent_s);
-        (void)metrics_find(text, "keepstep_consumer_broker_silent_seconds", config->service,
-                           &silent_s);
-    }
-    page->voided = (int64_t)voided;
-    if (silent_s > page->broker_silent_s)
-        page->broker_silent_s = silent_s;
-    buffer_done(&metrics);
+    if (config->listen[0] != '\0' && http_parse_listen(config->listen, host, port) &&
+        http_get(host, port, "/metrics", &page->metrics) != 200)
+        buffer_reset(&page->metrics);
+    double relay_s = status_metric(page, "keepstep_relay_broker_silent_seconds");
+    double agent_s = status_metric(page, "keepstep_consumer_broker_silent_seconds");
+    page->voided = (int64_t)status_metric(page, "keepstep_events_voided_total");
+    page->stalled_s = status_metric(page, "keepstep_relay_stalled_seconds");
+    page->broker_silent_s = relay_s > agent_s ? relay_s : agent_s;
+    if (page->broker_silent_s < 0)
+        page->broker_silent_s = 0;
 }
 
-static void status_relay(struct status_page *page, const char *holder, int64_t waiting)
+/* Whoever holds the lease renews it all the time: one that was killed does not.
+ * @return OK with whether it was renewed; *lease is what it is then. */
+static enum status status_watch_lease(struct outbox *outbox, struct lease *lease, bool *ret_renewed,
+                                      struct error *err)
 {
-    bool held = holder != NULL;
-    page->waits_for_relay = !held && waiting > 0;
+    int64_t until = clock_monotonic_us() + STATUS_LEASE_US;
+    enum status status = STATUS_OK;
+    *ret_renewed = false;
+    while (status == STATUS_OK && !*ret_renewed && clock_monotonic_us() < until &&
+           lease->until_us > clock_wall_us()) {
+        struct lease now = {0};
+        clock_sleep_us(STATUS_LOOK_US);
+        status = outbox->ops->read_lease(outbox, &now, err);
+        *ret_renewed = now.until_us > lease->until_us;
+        if (*ret_renewed)
+            *lease = now;
+    }
+    return status;
+}
+
+static enum status status_relay_runs(struct status_page *page, struct outbox *outbox,
+                                     struct lease *lease, struct error *err)
+{
+    enum status status = STATUS_OK;
+    bool renewed = false;
+    struct buffer *text = &page->text;
+    const struct config *config = page->service->config;
+    bool here = running_here(config, RUNNING_RELAY) ||
+                status_metric(page, "keepstep_relay_holds_lease") >= 0;
+    if (!here && lease->until_us > clock_wall_us())
+        status = status_watch_lease(outbox, lease, &renewed, err);
+    if (status != STATUS_OK)
+        return status;
+    double left = (double)(lease->until_us - clock_wall_us()) / 1e6;
+    page->relay = here || renewed ? STATUS_RUNNING
+                  : left > 0      ? STATUS_RUNNING_UNKNOWN
+                                  : STATUS_NOT_RUNNING;
+    buffer_append_format(text, "\n  relay      %s", status_running_names[page->relay]);
+    if (page->relay == STATUS_RUNNING_UNKNOWN)
+        buffer_append_format(text,
+                             ": none on this machine; instance %s has the lease for another %.0f s "
+                             "and does not renew it: killed, or busy elsewhere",
+                             lease->holder, left);
+    else if (page->relay == STATUS_RUNNING && left <= 0)
+        buffer_append_text(text, ", without the lease");
+    else if (page->relay == STATUS_RUNNING && strcmp(lease->holder, config->instance) != 0)
+        buffer_append_format(text, "; instance %s has the lease", lease->holder);
+    else if (page->relay == STATUS_RUNNING)
+        buffer_append_format(text, ", instance %s", lease->holder);
+    buffer_append_text(text, "\n");
+    return STATUS_OK;
+}
+
+static enum status status_relay(struct status_page *page, struct outbox *outbox, int64_t waiting,
+                                struct error *err)
+{
+    struct lease lease = {0};
+    enum status status = outbox->ops->read_lease(outbox, &lease, err);
+    if (status == STATUS_OK)
+        status = status_relay_runs(page, outbox, &lease, err);
+    if (status != STATUS_OK)
+        return status;
+    bool held = lease.until_us > clock_wall_us();
+    page->waits_for_relay = page->relay == STATUS_NOT_RUNNING && waiting > 0;
     page->voided = held ? page->voided : -1;
-    buffer_append_format(&page->text, "\n  relay      %s%s\n",
-                         held ? "running, instance " : "not running", held ? holder : "");
     if (page->voided > 0)
         buffer_append_format(&page->text,
                              "  LOST       %" PRId64 " since it started: sent as a void, without "
                              "their change\n",
                              page->voided);
-    buffer_append_text(&page->json, ",\"relay\":");
+    buffer_append_format(&page->json,
+                         ",\"relay_state\":\"%s\",\"relay\":", status_running_names[page->relay]);
     if (held)
-        buffer_append_json(&page->json, slice_of(holder));
+        buffer_append_json(&page->json, slice_of(lease.holder));
     else
         buffer_append_text(&page->json, "null");
     buffer_append_text(&page->json, ",\"voided\":");
@@ -96,6 +163,7 @@ static void status_relay(struct status_page *page, const char *holder, int64_t w
         buffer_append_format(&page->json, "%" PRId64, page->voided);
     else
         buffer_append_text(&page->json, "null");
+    return STATUS_OK;
 }
 
 /* Seen with the rights of whoever asks, so that it is told also where no relay runs. */
@@ -137,18 +205,10 @@ static double status_age(int64_t now_us, int64_t time_us)
     return time_us == 0 || time_us > now_us ? 0 : (double)(now_us - time_us) / 1e6;
 }
 
-static enum status status_published(struct status_page *page, struct error *err)
+static enum status status_outbox(struct status_page *page, struct outbox *outbox, struct error *err)
 {
-    struct outbox *outbox = NULL;
     struct outbox_counts counts = {0};
-    struct lease lease = {0};
-    enum status status = service_open_outbox(page->service, true, &outbox, err);
-    if (status != STATUS_OK)
-        return status;
-    status = outbox->ops->count(outbox, &counts, err);
-    if (status == STATUS_OK)
-        status = outbox->ops->read_lease(outbox, &lease, err);
-    outbox->ops->close(outbox);
+    enum status status = outbox->ops->count(outbox, &counts, err);
     if (status != STATUS_OK)
         return status;
     int64_t now = clock_wall_us();
@@ -168,8 +228,19 @@ static enum status status_published(struct status_page *page, struct error *err)
                          ",\"set_aside\":%" PRId64 ",\"oldest_waiting_seconds\":%.3f"
                          ",\"oldest_unacknowledged_seconds\":%.3f",
                          counts.waiting, counts.claimed, counts.set_aside, waiting_s, oldest_s);
-    status_relay(page, lease.until_us > now ? lease.holder : NULL, counts.waiting + counts.claimed);
-    status = status_captures(page, err);
+    return status_relay(page, outbox, counts.waiting + counts.claimed, err);
+}
+
+static enum status status_published(struct status_page *page, struct error *err)
+{
+    struct outbox *outbox = NULL;
+    enum status status = service_open_outbox(page->service, true, &outbox, err);
+    if (status != STATUS_OK)
+        return status;
+    status = status_outbox(page, outbox, err);
+    outbox->ops->close(outbox);
+    if (status == STATUS_OK)
+        status = status_captures(page, err);
     buffer_append_text(&page->json, "}");
     return status;
 }
@@ -179,6 +250,13 @@ static void status_broker_lost(struct status_page *page, const struct error *err
     (void)snprintf(page->broker_reason, sizeof page->broker_reason, "%s", err->text);
     offsets_close(page->offsets);
     page->offsets = NULL;
+}
+
+static void status_stopped(struct status_page *page, const char *reason)
+{
+    char complete[ERROR_TEXT_SIZE + ADVICE_FLAGS_SIZE];
+    advice_complete(reason, complete, sizeof complete);
+    buffer_append_format(&page->text, "\n    STOPPED: %s", complete);
 }
 
 static void status_partition(struct status_page *page, const struct partition_state *state)
@@ -206,7 +284,7 @@ static void status_partition(struct status_page *page, const struct partition_st
     if (state->partial)
         buffer_append_text(&page->text, ", a partial copy");
     if (state->stopped[0] != '\0')
-        buffer_append_format(&page->text, "\n    STOPPED: %s", state->stopped);
+        status_stopped(page, state->stopped);
     buffer_append_text(&page->text, "\n");
     buffer_append_text(&page->json, page->json.data[page->json.length - 1] == '[' ? "{" : ",{");
     status_member(&page->json, "topic", state->topic);
@@ -226,31 +304,38 @@ static void status_partition(struct status_page *page, const struct partition_st
     buffer_append_text(&page->json, "}");
 }
 
-static enum status status_applied(struct status_page *page, struct error *err)
+/* The group knows of agents elsewhere, and for a while of one that was killed. */
+static void status_agent_runs(struct status_page *page, bool has_run)
 {
-    struct store *store = NULL;
-    struct store_meta meta;
+    const struct config *config = page->service->config;
+    char host[64] = "";
+    int members = page->offsets == NULL ? -1 : offsets_members(page->offsets, host, sizeof host);
+    bool here = running_here(config, RUNNING_AGENT) ||
+                status_metric(page, "keepstep_consumer_ready") >= 0;
+    page->agent = here                       ? STATUS_RUNNING
+                  : members == 0 || !has_run ? STATUS_NOT_RUNNING
+                                             : STATUS_RUNNING_UNKNOWN;
+    buffer_append_format(&page->text, "  agent      %s", status_running_names[page->agent]);
+    if (!has_run && !here)
+        buffer_append_text(&page->text, ": it has not run yet");
+    else if (page->agent == STATUS_RUNNING_UNKNOWN && members > 0)
+        buffer_append_format(
+            &page->text,
+            ": none on this machine; the broker counts %d at %s: it runs there, or "
+            "was killed within the session timeout",
+            members, host);
+    else if (page->agent == STATUS_RUNNING_UNKNOWN)
+        buffer_append_text(&page->text, ": none on this machine; of others the broker would know");
+    buffer_append_text(&page->text, "\n");
+    buffer_append_format(&page->json, ",\"agent_state\":\"%s\"", status_running_names[page->agent]);
+}
+
+static enum status status_partitions(struct status_page *page, struct store *store,
+                                     struct error *err)
+{
     struct partition_state *states = NULL;
-    struct error broker = ERROR_INIT;
-    char group[FEED_GROUP_SIZE];
     size_t count = 0;
-    enum status status = service_open_store(page->service, true, &store, err);
-    if (status == STATUS_OK)
-        status = store->ops->meta(store, &meta, err);
-    if (status == STATUS_OK)
-        status = store->ops->list(store, &states, &count, err);
-    if (status != STATUS_OK)
-        goto out;
-    feed_group_name(page->service->config, meta.copy_id, group);
-    if (offsets_open(page->service->config, group, &page->offsets, &broker) != STATUS_OK) {
-        page->offsets = NULL;
-        (void)snprintf(page->broker_reason, sizeof page->broker_reason, "%s", broker.text);
-    }
-    buffer_append_format(&page->text, "\nApplied, as consumer group %s\n", group);
-    if (count == 0)
-        buffer_append_text(&page->text, "  nothing yet: the agent has not run\n");
-    buffer_append_text(&page->json, ",\"applied\":{");
-    status_member(&page->json, "group", group);
+    enum status status = store->ops->list(store, &states, &count, err);
     buffer_append_text(&page->json, ",\"partitions\":[");
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         struct partition_state state = {0};
@@ -259,9 +344,35 @@ static enum status status_applied(struct status_page *page, struct error *err)
             status_partition(page, &state);
         partition_state_done(&state);
     }
-    buffer_append_text(&page->json, "]}");
-out:
+    buffer_append_text(&page->json, "]");
+    if (status == STATUS_OK)
+        status_agent_runs(page, count > 0);
     free(states);
+    return status;
+}
+
+static enum status status_applied(struct status_page *page, struct error *err)
+{
+    struct store *store = NULL;
+    struct store_meta meta;
+    struct error broker = ERROR_INIT;
+    char group[FEED_GROUP_SIZE];
+    enum status status = service_open_store(page->service, true, &store, err);
+    if (status == STATUS_OK)
+        status = store->ops->meta(store, &meta, err);
+    if (status != STATUS_OK)
+        goto out;
+    feed_group_name(page->service->config, meta.copy_id, group);
+    if (offsets_open(page->service->config, group, &page->offsets, &broker) != STATUS_OK) {
+        page->offsets = NULL;
+        (void)snprintf(page->broker_reason, sizeof page->broker_reason, "%s", broker.text);
+    }
+    buffer_append_format(&page->text, "\nApplied, as consumer group %s\n", group);
+    buffer_append_text(&page->json, ",\"applied\":{");
+    status_member(&page->json, "group", group);
+    status = status_partitions(page, store, err);
+    buffer_append_text(&page->json, "}");
+out:
     if (store != NULL)
         store->ops->close(store);
     return status;
@@ -303,27 +414,54 @@ static void status_broker(struct status_page *page)
     buffer_append_format(&page->json, ",\"broker_silent_seconds\":%.3f", silent_s);
 }
 
-static const char *status_next(const struct status_page *page)
+/* @return a command, and in *ret_why what it is for; NULL where there is none to type. */
+static const char *status_next(const struct status_page *page, const char **ret_why)
 {
-    if (page->stopped)
-        return "read the reason above, mend its cause, then: keepstep parked resume";
-    if (page->captures_broken > 0)
-        return "keepstep init, which mends the triggers and says what to do about the copies";
-    if (page->parked > 0)
-        return "keepstep parked list";
-    if (page->set_aside > 0)
-        return "keepstep outbox list";
-    if (page->waits_for_relay)
-        return "keepstep run, which publishes what waits; nothing is lost meanwhile";
-    if (page->broker_reason[0] != '\0')
-        return "start the broker, or correct kafka.bootstrap.servers; nothing is lost meanwhile";
-    if (page->stalled_s > STATUS_STALL_S)
-        return "read the relay's log and the broker's: it takes no records; nothing is lost";
-    if (page->voided > 0)
-        return "look for \"goes out as a void\" in the relay's log; write those entities again";
-    if (page->lag > 0)
-        return "keepstep lag";
-    return "nothing to do; keepstep lag tells how far behind";
+    const struct {
+        bool holds;
+        const char *command;
+        const char *why;
+    } steps[] = {
+        {page->stopped, "parked resume", "once the cause of what is STOPPED above is mended"},
+        {page->captures_broken > 0, "init",
+         "mends the triggers and says what to do about the copies"},
+        {page->parked > 0, "parked list", NULL},
+        {page->set_aside > 0, "outbox list", NULL},
+        {page->waits_for_relay, "run", "publishes what waits; nothing is lost meanwhile"},
+        {page->broker_reason[0] != '\0', NULL,
+         "start the broker, or correct kafka.bootstrap.servers; nothing is lost meanwhile"},
+        {page->relay == STATUS_NOT_RUNNING || page->agent == STATUS_NOT_RUNNING, "run",
+         "nothing is lost meanwhile"},
+        {page->stalled_s > STATUS_STALL_S, NULL,
+         "read the relay's log and the broker's: it takes no records; nothing is lost"},
+        {page->voided > 0, NULL,
+         "look for \"goes out as a void\" in the relay's log; write those entities again"},
+        {page->lag > 0, "lag", NULL},
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (!steps[i].holds)
+            continue;
+        *ret_why = steps[i].why;
+        return steps[i].command;
+    }
+    *ret_why = "nothing to do";
+    return NULL;
+}
+
+/* A line that can be typed as it stands: what it is for is the shell's comment. */
+static void status_say_next(struct status_page *page)
+{
+    char next[ADVICE_FLAGS_SIZE + ERROR_TEXT_SIZE];
+    const char *why = NULL;
+    const char *command = status_next(page, &why);
+    if (command == NULL)
+        (void)snprintf(next, sizeof next, "%s", why);
+    else
+        (void)snprintf(next, sizeof next, "keepstep %s%s%s%s", command, advice_flags(),
+                       why == NULL ? "" : "   # ", why == NULL ? "" : why);
+    buffer_append_format(&page->text, "\nNext      %s\n", next);
+    buffer_append_format(&page->json, ",\"parked\":%" PRId64 ",", page->parked);
+    status_member(&page->json, "next", next);
 }
 
 static enum status status_fill(struct status_page *page, struct error *err)
@@ -345,9 +483,7 @@ static enum status status_fill(struct status_page *page, struct error *err)
         return status;
     status_ask_broker(page);
     status_broker(page);
-    buffer_append_format(&page->text, "\nNext      %s\n", status_next(page));
-    buffer_append_format(&page->json, ",\"parked\":%" PRId64 ",", page->parked);
-    status_member(&page->json, "next", status_next(page));
+    status_say_next(page);
     buffer_append_text(&page->json, "}\n");
     return STATUS_OK;
 }
@@ -357,12 +493,14 @@ static enum status status_print(const struct service *service, bool json, struct
     struct status_page page = {.service = service};
     buffer_init(&page.text, STATUS_OUTPUT_MAX);
     buffer_init(&page.json, STATUS_OUTPUT_MAX);
+    buffer_init(&page.metrics, STATUS_METRICS_MAX);
     enum status status = status_fill(&page, err);
     if (status == STATUS_OK)
         fputs(buffer_text(json ? &page.json : &page.text), stdout);
     offsets_close(page.offsets);
     buffer_done(&page.text);
     buffer_done(&page.json);
+    buffer_done(&page.metrics);
     return status;
 }
 

@@ -1,6 +1,8 @@
 /* SQLite sessions of the producing side. */
 #include "producer/sqlite_session.h"
 
+#include <unistd.h>
+
 #define BUSY_TIMEOUT_MS 5000
 
 static enum status sqlite_session_status(int code)
@@ -24,6 +26,10 @@ static enum status sqlite_session_status(int code)
 enum status sqlite_session_error(sqlite3 *db, const char *what, struct error *err)
 {
     int code = sqlite3_extended_errcode(db);
+    if ((code & 0xff) == SQLITE_NOTADB)
+        return error_set_native(error_config(err), STATUS_FATAL, code,
+                                "%s is no SQLite database; see database in the configuration",
+                                sqlite3_db_filename(db, "main"));
     return error_set_native(err, sqlite_session_status(code), code, "%s: %s", what,
                             sqlite3_errmsg(db));
 }
@@ -34,8 +40,13 @@ enum status sqlite_session_open(const char *path, int flags, sqlite3 **ret_db, s
     enum status status = STATUS_OK;
 
     if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK) {
-        status = error_set(err, STATUS_RETRY, "%s: %s", path,
-                           db == NULL ? "no memory" : sqlite3_errmsg(db));
+        status = access(path, F_OK) != 0
+                     ? error_set(err, STATUS_RETRY,
+                                 "%s: there is no database: run `keepstep init`, or see database "
+                                 "in the configuration",
+                                 path)
+                     : error_set(err, STATUS_RETRY, "%s: %s", path,
+                                 db == NULL ? "no memory" : sqlite3_errmsg(db));
         goto out;
     }
     (void)sqlite3_extended_result_codes(db, 1);

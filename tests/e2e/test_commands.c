@@ -131,20 +131,86 @@ static void no_command_says_a_secret_of_a_url_or_of_the_broker(void **state)
         "    \"status --database=$url\" \"config check -c bare.yaml -s database=$url\" \\\n"
         "    \"schema table x --database $url\" \"status -c $url\" \"$url\" \"status --$url\"; do\n"
         "keepstep $c </dev/null; done\n"
-        "KEEPSTEP_DATABASE=$url timeout 0.3 '" KEEPSTEP_BINARY "' run -c bare.yaml; :\n"
+        "KEEPSTEP_DATABASE=$url timeout -s KILL 0.3 '" KEEPSTEP_BINARY "' run -c bare.yaml; :\n"
         "done <urls\n"
         "unset KEEPSTEP_KAFKA_SASL_PASSWORD_FILE; export KEEPSTEP_KAFKA_DEBUG=all\n"
-        "KEEPSTEP_KAFKA_SASL_PASSWORD=Mark3r timeout 0.5 '" KEEPSTEP_BINARY "' run -c shop.yaml\n"
+        "KEEPSTEP_KAFKA_SASL_PASSWORD=Mark3r timeout -s KILL 0.5 '" KEEPSTEP_BINARY
+        "' run -c shop.yaml\n"
         "export KEEPSTEP_KAFKA_SASL_MECHANISM=OAUTHBEARER\n"
         "export KEEPSTEP_KAFKA_ENABLE_SASL_OAUTHBEARER_UNSECURE_JWT=true\n"
         "export KEEPSTEP_KAFKA_SASL_OAUTHBEARER_CONFIG='principal=me Mark3r'\n"
-        "timeout 0.5 '" KEEPSTEP_BINARY "' run -c shop.yaml; :");
+        "timeout -s KILL 0.5 '" KEEPSTEP_BINARY "' run -c shop.yaml; :");
     if (strstr(result.output, "Mark3r") != NULL)
         test_fail("%s", result.output);
     assert_non_null(strstr(result.output, "\"sasl.password\":\"***\""));
     assert_non_null(strstr(result.output, "postgresql://u:***@127.0.0.1:1/d"));
     assert_non_null(strstr(result.output, "[lag 78]"));
     assert_non_null(strstr(result.output, "Unrecognized sasl.oauthbearer.config"));
+}
+
+/* What is missing, what each kind of command then ends with, and a word of what it says. */
+static const struct missing {
+    const char *name;
+    const char *make; /* in a folder with shop.yaml, prepared and good */
+    const char *commands;
+    int code;
+    const char *words;
+} missing[] = {
+    {"configuration", "rm shop.yaml", "all", 78, "shop.yaml: No such file or directory"},
+    {"file", "rm shop.yaml; mkdir shop.yaml", "all", 78, "shop.yaml: cannot be read"},
+    {"schema", "rm schemas/item.schema.json", "all", 78, "write the schema of \"item\" there"},
+    {"database of the outbox", "rm shop.db*", "outbox", 75, "there is no database: run `keepstep"},
+    {"database of the copy", "rm shop.db*", "copy", 78, "there is no database: run `keepstep"},
+    {"outbox", "rm shop.db*; sqlite3 shop.db 'CREATE TABLE items(id)'", "outbox", 78,
+     "run `keepstep init -c shop.yaml`"},
+    {"tables of the copy", "rm shop.db*; sqlite3 shop.db 'CREATE TABLE items(id)'", "copy", 78,
+     "run `keepstep init -c shop.yaml`"},
+    {"readable database", "rm shop.db*; yes | head -c 9000 >shop.db", "both", 78, "shop.db"},
+    {"file for the database", "rm shop.db*; mkdir shop.db", "both", 75, "shop.db: "},
+    {"broker", "", "lag", 75,
+     "no broker can be used at 127.0.0.1:1 (Connect to ipv4#127.0.0.1:1 failed: Connection "
+     "refused); start it, or correct kafka.bootstrap.servers"},
+};
+
+static const struct {
+    const char *kind;
+    const char *commands[7];
+} kinds_of_commands[] = {
+    {"lag", {"lag"}},
+    {"outbox", {"status", "outbox list", "outbox show 1", "outbox retry --all"}},
+    {"copy", {"lag", "parked list", "parked show 1", "parked retry --all", "parked resume"}},
+    {"both", {"status", "outbox list", "outbox retry 1", "lag", "parked list", "parked resume"}},
+    {"all", {"init", "run", "relay", "agent", "status", "lag", "config check"}},
+};
+
+/* One sentence on one line, no line of a library's log, and the code that tells a script. */
+static void each_command_says_in_one_sentence_what_is_missing(void **state)
+{
+    (void)state;
+    struct sidecar shop = make(NOWHERE, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS APPLY_ITEMS);
+    sidecar_init(&shop, NULL);
+    (void)keepstep("mkdir good; mv schemas shop.* good; :");
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
+        for (size_t k = 0; k < sizeof kinds_of_commands / sizeof *kinds_of_commands; k++) {
+            if (strcmp(kinds_of_commands[k].kind, missing[i].commands) != 0)
+                continue;
+            (void)keepstep(test_format("rm -rf now; cp -r good now; cd now; sed -i "
+                                       "'s,sqlite:[^\" ]*shop.db,sqlite:shop.db,' shop.yaml; %s",
+                                       missing[i].make));
+            for (size_t c = 0; c < 7 && kinds_of_commands[k].commands[c] != NULL; c++) {
+                const char *line = test_format("cd now; keepstep %s -c shop.yaml",
+                                               kinds_of_commands[k].commands[c]);
+                struct process_result result = keepstep(line);
+                const char *end = strchr(result.errors, '\n');
+                if (result.exit_code != missing[i].code || end == NULL || end[1] != '\0' ||
+                    strncmp(result.errors, "keepstep: ", 10) != 0 || *result.output != '\0' ||
+                    strstr(result.errors, missing[i].words) == NULL)
+                    test_fail("without its %s: %s\nended with %d, said\n%s\nand\n%s",
+                              missing[i].name, line, result.exit_code, result.output,
+                              result.errors);
+            }
+        }
+    }
 }
 
 static void rows_are_judged_by_a_schema(void **state)
@@ -248,7 +314,8 @@ static void the_outbox_is_listed_and_a_row_of_it_shown(void **state)
     expect("keepstep outbox retry --all -c shop.yaml", 0, "",
            "0 rows: the relay tries them again\n");
     expect_words("keepstep status -c shop.yaml -s kafka.bootstrap.servers=127.0.0.1:1", 0,
-                 "\nNext      keepstep run, which publishes what waits");
+                 "\nNext      keepstep run -c shop.yaml -s kafka.bootstrap.servers=127.0.0.1:1   # "
+                 "publishes what waits; nothing is lost meanwhile\n");
 }
 
 static struct process *start_broker(const char **ret_address)
@@ -320,7 +387,7 @@ static void set_aside_events_are_listed_shown_and_retried_by_their_entity(void *
     expect_words("keepstep parked show 2 -c billing.yaml", 0, "\nheader    ce_source: shop\n");
     expect_words("keepstep parked show 2 --json -c billing.yaml", 0, "\"key\":\"{\\\"id\\\":2}\"");
     expect("keepstep parked show 9 -c billing.yaml", 65, NULL,
-           "keepstep: nothing is parked under 9; see keepstep parked list\n");
+           "keepstep: nothing is parked under 9; see `keepstep parked list -c billing.yaml`\n");
 
     expect("keepstep parked retry 3 --dry-run -c billing.yaml", 0, "",
            "3 waits behind 1 of the same entity; that one goes first\n"
@@ -338,8 +405,8 @@ static void set_aside_events_are_listed_shown_and_retried_by_their_entity(void *
            "1 item {\"id\":1}: applied\n");
     sidecar_expect(&billing, "SELECT * FROM items ORDER BY id", "1|a|-5\n3|c|3\n");
     expect("keepstep parked retry --entity item '{\"id\": 2}' -c billing.yaml", 65, "",
-           "keepstep: nothing is parked of item {\"id\": 2}; type and key are to be as keepstep "
-           "parked list shows them\n");
+           "keepstep: nothing is parked of item {\"id\": 2}; type and key are to be as `keepstep "
+           "parked list -c billing.yaml` shows them\n");
     expect("keepstep parked retry --entity item '{\"id\":2}' -c billing.yaml", 0, "",
            "2 item {\"id\":2}: applied\n");
     sidecar_assert_equal(&shop, &billing, "items", 10000);
@@ -413,7 +480,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_program_names_its_version_and_its_commands),
         TEST(a_configuration_is_checked_with_the_place_of_what_is_wrong),
-        TEST(no_command_says_a_secret_of_a_url_or_of_the_broker),
+        TEST_WITH_LIMIT(no_command_says_a_secret_of_a_url_or_of_the_broker, 120),
+        TEST_WITH_LIMIT(each_command_says_in_one_sentence_what_is_missing, 120),
         TEST(rows_are_judged_by_a_schema),
         TEST(lines_go_into_the_outbox_or_are_refused_by_their_number),
         TEST(rows_that_are_there_are_left_out_where_init_is_told_so),

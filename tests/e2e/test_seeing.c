@@ -140,12 +140,69 @@ static void lines_published_by_hand_arrive_and_a_bad_line_is_named(void **state)
     sidecar_stop(&shop);
 }
 
+/* The line of a part in `status`, without its name. */
+static const char *part_of(const struct sidecar *sidecar, const char *part)
+{
+    struct process_result status = sidecar_run(sidecar, "status", NULL, NULL);
+    const char *line = strstr(status.output, test_format("\n  %-10s ", part));
+    if (status.exit_code != 0 || line == NULL)
+        test_fail("status ended with %d: %s%s", status.exit_code, status.output, status.errors);
+    return test_format("%.*s", (int)strcspn(line + 14, "\n"), line + 14);
+}
+
+static bool is_known_not_to_run(void *context)
+{
+    const struct sidecar *sidecars = context;
+    return strcmp(part_of(&sidecars[0], "relay"), "not running") == 0 &&
+           strcmp(part_of(&sidecars[1], "agent"), "not running") == 0;
+}
+
+/* Two configurations lie beside each other: neither is taken for the other. */
+static void status_tells_what_runs_and_never_that_what_was_killed_does(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar sidecars[] = {sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS),
+                                 sidecar_make(kafka, "billing", NULL, APPLY_ITEMS)};
+    struct sidecar *shop = &sidecars[0];
+    struct sidecar *billing = &sidecars[1];
+    sidecar_init(shop, NULL);
+    sidecar_init(billing, NULL);
+    assert_string_equal(part_of(shop, "relay"), "not running");
+    assert_string_equal(part_of(billing, "agent"), "not running: it has not run yet");
+    const char *next = test_format("\nNext      keepstep run -c %s   # nothing is lost meanwhile\n",
+                                   billing->config);
+    assert_non_null(strstr(sidecar_run(billing, "status", NULL, NULL).output, next));
+    sidecar_start(shop, NULL);
+    (void)sqlite_text(shop->database, "INSERT INTO items VALUES(1,'a',1)");
+    assert_true(sqlite_wait_for(shop->database,
+                                "SELECT acknowledged_sequence FROM keepstep_relay_partition", "1\n",
+                                20000));
+    assert_string_equal(part_of(shop, "relay"), "running, instance 1");
+    assert_string_equal(part_of(billing, "agent"), "not running: it has not run yet");
+    sidecar_start(billing, NULL);
+    sidecar_assert_equal(shop, billing, "items", 20000);
+    assert_string_equal(part_of(billing, "agent"), "running");
+    assert_non_null(strstr(sidecar_run(billing, "status", "--json", NULL).output,
+                           "\"agent_state\":\"running\""));
+    process_kill(shop->process);
+    process_kill(billing->process);
+    const char *agent = part_of(billing, "agent");
+    const char *relay = part_of(shop, "relay");
+    if (strncmp(agent, "running", 7) == 0 || strncmp(relay, "running", 7) == 0)
+        test_fail("killed, and \"%s\", \"%s\"", relay, agent);
+    if (!test_wait(is_known_not_to_run, sidecars, 30000))
+        test_fail("%s, %s", part_of(shop, "relay"), part_of(billing, "agent"));
+    assert_non_null(strstr(sidecar_run(billing, "status", NULL, NULL).output, next));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(lag_counts_from_the_database_and_agrees_with_the_group_when_idle, 120),
         TEST_WITH_LIMIT(the_position_passes_aborted_transactions_and_lag_falls_to_0, 120),
         TEST_WITH_LIMIT(lines_published_by_hand_arrive_and_a_bad_line_is_named, 120),
+        TEST_WITH_LIMIT(status_tells_what_runs_and_never_that_what_was_killed_does, 120),
     };
     return TEST_RUN(tests);
 }

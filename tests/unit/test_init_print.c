@@ -123,7 +123,7 @@ static const char *run_print_twice(enum database_kind kind)
     assert_string_equal(again.errors, "");
     struct process_result early = PROCESS_RUN(KEEPSTEP_BINARY, "relay", "-c", config);
     assert_int_equal(early.exit_code, EX_CONFIG);
-    assert_non_null(strstr(early.errors, "run `keepstep init`"));
+    assert_non_null(strstr(early.errors, "run `keepstep init -c "));
     (void)database_text(url, "INSERT INTO visits VALUES (2, 'b')");
     assert_string_equal(database_text(url, "SELECT aggregatetype FROM outbox ORDER BY position"),
                         "order\nvisit\n");

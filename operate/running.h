@@ -1,0 +1,17 @@
+/* Whether this service's relay or agent runs on this machine, told by a lock that ends with it. */
+#ifndef OPERATE_RUNNING_H
+#define OPERATE_RUNNING_H
+
+#include "schemas/config.h"
+
+enum running_part { RUNNING_RELAY = 1, RUNNING_AGENT = 2 };
+
+/** Hold the locks of `parts` until the process ends, however it ends. Where the configuration's
+ * file takes no lock nothing is held, and nobody is told that it runs. */
+void running_hold(const struct config *config, unsigned parts);
+
+/** @return whether a process on this machine holds the lock: never true of one that has ended. A
+ * process whose file was replaced, or that runs on another machine, is not seen. */
+bool running_here(const struct config *config, enum running_part part);
+
+#endif
