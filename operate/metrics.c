@@ -219,6 +219,8 @@ static void metrics_relay(const struct metrics_sources *sources, struct buffer *
          &relay->published},
         {"keepstep_events_adopted_total", "Events found in the log when the lease was taken.",
          &relay->adopted},
+        {"keepstep_relay_log_records_read_total",
+         "Records of the log that were read when the lease was taken.", &relay->log_read},
         {"keepstep_events_voided_total",
          "Events sent without their change, which does not reach the peers.", &relay->voided},
         {"keepstep_events_set_aside_total", "Outbox rows that could not be published.",

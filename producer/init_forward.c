@@ -160,9 +160,15 @@ static enum status forward_read_log(struct forward *forward, struct error *err)
     for (size_t i = 0; i < config->publish_count; i++) {
         for (int32_t p = 0; !forward_seen(config, i) && p < config->publish[i].partitions; p++)
             ranges[count++] = (struct log_range){
-                .topic = config->publish[i].topic, .partition = p, .from = -1};
+                .topic = config->publish[i].topic, .partition = p, .anchor = -1};
     }
-    enum status status = kafka_log_read(config, ranges, count, forward_visit, forward, &stop, err);
+    const struct log_reading reading = {.config = config,
+                                        .ranges = ranges,
+                                        .count = count,
+                                        .visit = forward_visit,
+                                        .context = forward,
+                                        .stop = &stop};
+    enum status status = kafka_log_read(&reading, err);
     if (status == STATUS_OK)
         status = forward_note_ends(forward->source, config, ranges, count, err);
     free(ranges);

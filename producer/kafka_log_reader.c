@@ -5,20 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define QUERY_TIMEOUT_MS 10000
+#define QUERY_TIMEOUT_MS 5000 /* less than a lease lasts */
 #define POLL_MS          100
 #define IDLE_POLLS_MAX   300
 
 struct log_reader {
+    const struct log_reading *reading;
     rd_kafka_t *handle;
-    struct log_range *ranges;
-    size_t count;
-    bool *open; /* ranges that have not reached their end */
+    int64_t *until; /* of each range that is read now: to here; 0: it is not */
     size_t open_count;
     struct header *headers;
     size_t header_size;
-    log_visit *visit;
-    void *context;
 };
 
 static enum status log_reader_new(struct log_reader *reader, const struct config *config,
@@ -50,13 +47,17 @@ static enum status log_reader_new(struct log_reader *reader, const struct config
     return status;
 }
 
-static enum status log_reader_range(struct log_reader *reader, size_t index,
-                                    rd_kafka_topic_partition_list_t *list, struct error *err)
+static enum status log_reader_tick(const struct log_reader *reader, struct error *err)
 {
-    struct log_range *range = &reader->ranges[index];
-    int64_t low = 0;
+    const struct log_reading *reading = reader->reading;
+    return reading->tick == NULL ? STATUS_OK : reading->tick(reading->context, err);
+}
+
+static enum status log_reader_bounds(const struct log_reader *reader, struct log_range *range,
+                                     struct error *err)
+{
     enum status status = kafka_partition_bounds(reader->handle, range->topic, range->partition,
-                                                QUERY_TIMEOUT_MS, &low, &range->end, err);
+                                                QUERY_TIMEOUT_MS, &range->first, &range->end, err);
     if (status == STATUS_STOP && range->must_exist) {
         error_clear(err);
         return error_set(error_config(err), STATUS_FATAL,
@@ -67,27 +68,49 @@ static enum status log_reader_range(struct log_reader *reader, size_t index,
     }
     if (status != STATUS_OK)
         return err->status = STATUS_RETRY;
-    if (range->from >= range->end && range->from >= 0)
+    if (range->anchor >= range->end || range->from > range->end)
         return error_set(error_config(err), STATUS_FATAL,
-                         "%s [%d] ends at %lld, before what this outbox published: the topic was "
-                         "made anew or cut; `keepstep init --new-incarnation` starts a new history",
+                         "%s [%d] ends at %lld, before what this outbox published or read: the "
+                         "topic was made anew or cut; `keepstep init --new-incarnation` starts a "
+                         "new history",
                          range->topic, (int)range->partition, (long long)range->end);
-    int64_t from = range->from < low ? low : range->from;
-    if (from >= range->end)
-        return STATUS_OK;
-    rd_kafka_topic_partition_list_add(list, range->topic, range->partition)->offset = from;
-    reader->open[index] = true;
-    reader->open_count++;
-    return STATUS_OK;
+    if (range->from <= range->anchor)
+        range->from = range->anchor + 1;
+    return log_reader_tick(reader, err);
 }
 
-static enum status log_reader_assign(struct log_reader *reader, struct error *err)
+/* Where a range begins: at its anchor where the rest follows at once, otherwise that is read alone
+ * before. @return -1 where there is nothing to read. */
+static int64_t log_reader_start(const struct log_range *range, bool anchors, int64_t *ret_until)
 {
+    bool stands = range->anchor >= range->first && range->anchor >= 0;
+    int64_t start = range->from < range->first ? range->first : range->from;
+    bool apart = stands && range->anchor + 1 < start;
+    *ret_until = anchors ? range->anchor + 1 : range->end;
+    if (anchors)
+        return apart ? range->anchor : -1;
+    if (stands && !apart)
+        start = range->anchor;
+    return start < range->end ? start : -1;
+}
+
+static enum status log_reader_assign(struct log_reader *reader, bool anchors, struct error *err)
+{
+    const struct log_reading *reading = reader->reading;
     enum status status = STATUS_OK;
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)reader->count);
-    for (size_t i = 0; status == STATUS_OK && i < reader->count; i++)
-        status = log_reader_range(reader, i, list, err);
-    if (status == STATUS_OK && list->cnt > 0) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)reading->count);
+    reader->open_count = 0;
+    for (size_t i = 0; i < reading->count; i++) {
+        const struct log_range *range = &reading->ranges[i];
+        int64_t until = 0;
+        int64_t start = log_reader_start(range, anchors, &until);
+        reader->until[i] = start < 0 ? 0 : until;
+        if (start < 0)
+            continue;
+        rd_kafka_topic_partition_list_add(list, range->topic, range->partition)->offset = start;
+        reader->open_count++;
+    }
+    if (list->cnt > 0) {
         rd_kafka_resp_err_t code = rd_kafka_assign(reader->handle, list);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
             status = error_set_native(err, STATUS_RETRY, (int)code, "reading the log: %s",
@@ -135,7 +158,7 @@ static enum status log_reader_visit(struct log_reader *reader, struct log_range 
         }
         record.headers = headers;
     }
-    return reader->visit(reader->context, range, &record, err);
+    return reader->reading->visit(reader->reading->context, range, &record, err);
 }
 
 static enum status log_reader_take(struct log_reader *reader, const rd_kafka_message_t *message,
@@ -147,15 +170,15 @@ static enum status log_reader_take(struct log_reader *reader, const rd_kafka_mes
         return error_set_native(err, STATUS_RETRY, (int)message->err, "reading the log: %s",
                                 rd_kafka_message_errstr(message));
     const char *topic = rd_kafka_topic_name(message->rkt);
-    for (size_t i = 0; i < reader->count; i++) {
-        struct log_range *range = &reader->ranges[i];
-        if (!reader->open[i] || range->partition != message->partition ||
+    for (size_t i = 0; i < reader->reading->count; i++) {
+        struct log_range *range = &reader->reading->ranges[i];
+        if (reader->until[i] == 0 || range->partition != message->partition ||
             strcmp(range->topic, topic) != 0)
             continue;
-        if (!eof && message->offset < range->end)
+        if (!eof && message->offset < reader->until[i])
             status = log_reader_visit(reader, range, message, err);
-        if (eof || message->offset + 1 >= range->end) {
-            reader->open[i] = false;
+        if (eof || message->offset + 1 >= reader->until[i]) {
+            reader->until[i] = 0;
             reader->open_count--;
         }
         break;
@@ -163,34 +186,43 @@ static enum status log_reader_take(struct log_reader *reader, const rd_kafka_mes
     return status;
 }
 
-enum status kafka_log_read(const struct config *config, struct log_range *ranges, size_t count,
-                           log_visit *visit, void *context, const atomic_bool *stop,
-                           struct error *err)
+static enum status log_reader_pass(struct log_reader *reader, bool anchors, struct error *err)
 {
-    struct log_reader reader = {
-        .ranges = ranges, .count = count, .visit = visit, .context = context};
     int idle = 0;
-    enum status status = log_reader_new(&reader, config, err);
-    reader.open = calloc(count + 1, sizeof *reader.open);
-    if (status == STATUS_OK && reader.open == NULL)
-        status = error_set(err, STATUS_RETRY, "no memory");
-    if (status == STATUS_OK)
-        status = log_reader_assign(&reader, err);
-    while (status == STATUS_OK && reader.open_count > 0) {
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(reader.handle, POLL_MS);
+    enum status status = log_reader_assign(reader, anchors, err);
+    while (status == STATUS_OK && reader->open_count > 0) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(reader->handle, POLL_MS);
         idle = message == NULL ? idle + 1 : 0;
         if (message != NULL) {
-            status = log_reader_take(&reader, message, err);
+            status = log_reader_take(reader, message, err);
             rd_kafka_message_destroy(message);
-        } else if (atomic_load(stop) || idle > IDLE_POLLS_MAX) {
+        } else if (atomic_load(reader->reading->stop) || idle > IDLE_POLLS_MAX) {
             status = error_set(err, STATUS_RETRY, "reading the log did not end");
         }
+        if (status == STATUS_OK)
+            status = log_reader_tick(reader, err);
     }
+    return status;
+}
+
+enum status kafka_log_read(const struct log_reading *reading, struct error *err)
+{
+    struct log_reader reader = {.reading = reading};
+    enum status status = log_reader_new(&reader, reading->config, err);
+    reader.until = calloc(reading->count + 1, sizeof *reader.until);
+    if (status == STATUS_OK && reader.until == NULL)
+        status = error_set(err, STATUS_RETRY, "no memory");
+    for (size_t i = 0; status == STATUS_OK && i < reading->count; i++)
+        status = log_reader_bounds(&reader, &reading->ranges[i], err);
+    if (status == STATUS_OK)
+        status = log_reader_pass(&reader, true, err);
+    if (status == STATUS_OK)
+        status = log_reader_pass(&reader, false, err);
     if (reader.handle != NULL) {
         (void)rd_kafka_assign(reader.handle, NULL);
         rd_kafka_destroy_flags(reader.handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
     free(reader.headers);
-    free(reader.open);
+    free(reader.until);
     return status;
 }

@@ -162,6 +162,27 @@ bool kafka_producer_is_silence(const struct error *err)
     return kafka_error_is_silence((rd_kafka_resp_err_t)err->native_code);
 }
 
+enum status kafka_producer_log_ends(struct kafka_producer *producer, struct kafka_log_end *ends,
+                                    size_t count, int timeout_ms, struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++)
+        rd_kafka_topic_partition_list_add(list, ends[i].topic, ends[i].partition)->offset =
+            RD_KAFKA_OFFSET_END;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(producer->handle, list, timeout_ms);
+    for (size_t i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < count; i++) {
+        const rd_kafka_topic_partition_t *answer = rd_kafka_topic_partition_list_find(
+            list, ends[i].topic, ends[i].partition);
+        bool known = answer != NULL && answer->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+        ends[i].end = known ? answer->offset : -1;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return STATUS_OK;
+    return error_set_native(err, STATUS_RETRY, (int)code, "the log's ends: %s",
+                            rd_kafka_err2str(code));
+}
+
 enum status kafka_producer_topic(struct kafka_producer *producer, const struct config_entry *entry,
                                  struct topic_settings *ret_settings, struct error *err)
 {

@@ -23,6 +23,13 @@ struct topic_settings {
     int64_t retention_bytes; /* of a partition; below 0: all */
 };
 
+/** Where a partition's log ends: behind its last stable record. */
+struct kafka_log_end {
+    const char *topic;
+    int32_t partition;
+    int64_t end;
+};
+
 /** Called by kafka_producer_poll(), for each partition in the order of sending. */
 typedef void delivery_report(void *record, enum delivery delivery, int64_t offset,
                              const char *text);
@@ -59,6 +66,11 @@ bool kafka_producer_is_answered(struct kafka_producer *producer, const char *top
 
 /** @return whether an error of this seam or of the log's reader says that no broker answers. */
 bool kafka_producer_is_silence(const struct error *err);
+
+/** Ask where the logs of some partitions end, waiting at most timeout_ms; -1: not known. @return OK;
+ * RETRY. */
+enum status kafka_producer_log_ends(struct kafka_producer *producer, struct kafka_log_end *ends,
+                                    size_t count, int timeout_ms, struct error *err) MUST_CHECK;
 
 /** Make sure that an entry's topic is there as configured (rule 17), creating it where it is
  * missing. @return OK; RETRY; FATAL with exit code 78 where it differs. */

@@ -38,6 +38,7 @@ struct relay_partition {
     uint64_t acknowledged_sequence;
     int64_t acknowledged_offset; /* -1: none */
     char acknowledged_id[OUTBOX_ID_SIZE];
+    int64_t read_offset; /* the log was read up to here, and holds nothing that is not known */
 };
 
 /** A row of the outbox. Slices live in the arena it was loaded into. */
@@ -135,6 +136,10 @@ struct outbox_ops {
     enum status (*acknowledge)(struct outbox *outbox, const struct lease *lease,
                                const struct relay_partition *partitions, size_t count,
                                struct error *err);
+    /** Durable, begins with the lease row: store `read_offset`. With none it renews the lease. */
+    enum status (*note_read)(struct outbox *outbox, const struct lease *lease,
+                             const struct relay_partition *partitions, size_t count,
+                             struct error *err);
     /** Set a waiting row aside with a reason and store its entity_key, which the relay made
      * canonical where it could; also begins with the lease row. */
     enum status (*set_aside)(struct outbox *outbox, const struct lease *lease,

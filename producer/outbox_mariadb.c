@@ -142,7 +142,8 @@ static void outbox_mariadb_fetch_partition(struct mariadb_statement *statement,
         .partition = (int32_t)mariadb_statement_integer(statement, 1),
         .last_sequence = (uint64_t)mariadb_statement_integer(statement, 2),
         .acknowledged_sequence = (uint64_t)mariadb_statement_integer(statement, 4),
-        .acknowledged_offset = mariadb_statement_integer(statement, 5)};
+        .acknowledged_offset = mariadb_statement_integer(statement, 5),
+        .read_offset = mariadb_statement_integer(statement, 7)};
     mariadb_statement_copy(statement, 0, ret_row->topic, sizeof ret_row->topic);
     mariadb_statement_copy(statement, 3, ret_row->last_id, sizeof ret_row->last_id);
     mariadb_statement_copy(statement, 6, ret_row->acknowledged_id, sizeof ret_row->acknowledged_id);
@@ -315,6 +316,27 @@ static enum status outbox_mariadb_acknowledge(struct outbox *outbox, const struc
     return outbox_mariadb_end(self, status, err);
 }
 
+static enum status outbox_mariadb_note_read(struct outbox *outbox, const struct lease *lease,
+                                            const struct relay_partition *partitions, size_t count,
+                                            struct error *err)
+{
+    enum { COLUMNS = 3 };
+    struct outbox_mariadb *self = outbox_mariadb_of(outbox);
+    struct mariadb_parameter *values = calloc(count + 1, COLUMNS * sizeof *values);
+    if (values == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    for (size_t i = 0; i < count; i++) {
+        values[i * COLUMNS] = mariadb_string(partitions[i].topic);
+        values[i * COLUMNS + 1] = mariadb_integer(partitions[i].partition);
+        values[i * COLUMNS + 2] = mariadb_integer(partitions[i].read_offset);
+    }
+    enum status status = outbox_mariadb_begin_fenced(self, lease, err);
+    if (status == STATUS_OK)
+        status = outbox_mariadb_run_rows(self, NOTE_READ, values, COLUMNS, count, NULL, err);
+    free(values);
+    return outbox_mariadb_end(self, status, err);
+}
+
 static enum status outbox_mariadb_set_aside(struct outbox *outbox, const struct lease *lease,
                                             const struct outbox_row *row, const char *reason,
                                             struct error *err)
@@ -355,6 +377,7 @@ const struct outbox_ops outbox_mariadb_ops = {
     .move_type = outbox_mariadb_move_type,
     .load_claimed = outbox_mariadb_load_claimed,
     .acknowledge = outbox_mariadb_acknowledge,
+    .note_read = outbox_mariadb_note_read,
     .set_aside = outbox_mariadb_set_aside,
     .write_keys = outbox_mariadb_write_keys,
     .find = outbox_mariadb_find,

@@ -23,6 +23,7 @@ enum outbox_statement {
     MOVE_TYPE,
     LOAD_CLAIMED,
     ACKNOWLEDGE,
+    NOTE_READ,
     SET_ASIDE,
     WRITE_KEY,
     FIND_ROW,

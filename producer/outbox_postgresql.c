@@ -340,6 +340,7 @@ static enum status outbox_postgresql_load_partitions(struct outbox *outbox,
         row->acknowledged_offset = postgresql_session_integer(result, (int)i, 5);
         outbox_postgresql_copy(row->acknowledged_id, sizeof row->acknowledged_id,
                                postgresql_session_text(result, (int)i, 6));
+        row->read_offset = postgresql_session_integer(result, (int)i, 7);
     }
     PQclear(result);
     if (partitions == NULL)
@@ -448,6 +449,30 @@ static enum status outbox_postgresql_acknowledge(struct outbox *outbox, const st
     return status;
 }
 
+static enum status outbox_postgresql_note_read(struct outbox *outbox, const struct lease *lease,
+                                               const struct relay_partition *partitions,
+                                               size_t count, struct error *err)
+{
+    enum { COLUMNS = 3 };
+    struct buffer arrays[COLUMNS];
+    const char *texts[COLUMNS];
+    for (size_t i = 0; i < COLUMNS; i++)
+        buffer_init(&arrays[i], POSTGRESQL_ARRAY_SIZE_MAX);
+    for (size_t i = 0; i < count; i++) {
+        postgresql_array_text(&arrays[0], slice_of(partitions[i].topic));
+        postgresql_array_integer(&arrays[1], partitions[i].partition);
+        postgresql_array_integer(&arrays[2], partitions[i].read_offset);
+    }
+    bool complete = outbox_postgresql_arrays(arrays, COLUMNS, texts);
+    const struct outbox_step step = {SQL_NOTE_READ, texts, COLUMNS, NULL};
+    enum status status = complete ? outbox_postgresql_fenced(outbox_postgresql_of(outbox), lease,
+                                                             &step, 1, NULL, err)
+                                  : error_set(err, STATUS_RETRY, "no memory");
+    for (size_t i = 0; i < COLUMNS; i++)
+        buffer_done(&arrays[i]);
+    return status;
+}
+
 static enum status outbox_postgresql_set_aside(struct outbox *outbox, const struct lease *lease,
                                                const struct outbox_row *row, const char *reason,
                                                struct error *err)
@@ -521,6 +546,7 @@ const struct outbox_ops outbox_postgresql_ops = {
     .move_type = outbox_postgresql_move_type,
     .load_claimed = outbox_postgresql_load_claimed,
     .acknowledge = outbox_postgresql_acknowledge,
+    .note_read = outbox_postgresql_note_read,
     .set_aside = outbox_postgresql_set_aside,
     .write_keys = outbox_postgresql_write_keys,
     .find = outbox_postgresql_find,

@@ -24,6 +24,7 @@ static const char *const OUTBOX_SQL[SQL_COUNT] = {
     [MOVE_TYPE] = SQL_MOVE_TYPE,
     [LOAD_CLAIMED] = SQL_LOAD_CLAIMED,
     [ACKNOWLEDGE] = SQL_ACKNOWLEDGE,
+    [NOTE_READ] = SQL_NOTE_READ,
     [SET_ASIDE] = SQL_SET_ASIDE,
     [WRITE_KEY] = SQL_WRITE_KEY,
     [PURGE_ROW] = SQL_PURGE_ROW,
@@ -221,6 +222,7 @@ static enum status outbox_sqlite_load_partitions(struct outbox *outbox,
         row->acknowledged_offset = sqlite3_column_int64(statement, 5);
         outbox_sqlite_copy(row->acknowledged_id, sizeof row->acknowledged_id,
                            sqlite_session_text(statement, 6));
+        row->read_offset = sqlite3_column_int64(statement, 7);
     }
     if (code != SQLITE_DONE)
         status = sqlite_session_error(self->db, "relay's partitions", err);
@@ -319,6 +321,22 @@ static enum status outbox_sqlite_acknowledge(struct outbox *outbox, const struct
     return outbox_sqlite_end(self, status, err);
 }
 
+static enum status outbox_sqlite_note_read(struct outbox *outbox, const struct lease *lease,
+                                           const struct relay_partition *partitions, size_t count,
+                                           struct error *err)
+{
+    struct outbox_sqlite *self = outbox_sqlite_of(outbox);
+    sqlite3_stmt *statement = self->statements[NOTE_READ];
+    enum status status = outbox_sqlite_begin_fenced(self, lease, err);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        sqlite_session_bind(statement, 1, slice_of(partitions[i].topic));
+        (void)sqlite3_bind_int(statement, 2, partitions[i].partition);
+        (void)sqlite3_bind_int64(statement, 3, partitions[i].read_offset);
+        status = sqlite_session_run(self->db, statement, NULL, err);
+    }
+    return outbox_sqlite_end(self, status, err);
+}
+
 static enum status outbox_sqlite_set_aside(struct outbox *outbox, const struct lease *lease,
                                            const struct outbox_row *row, const char *reason,
                                            struct error *err)
@@ -358,6 +376,7 @@ const struct outbox_ops outbox_sqlite_ops = {
     .move_type = outbox_sqlite_move_type,
     .load_claimed = outbox_sqlite_load_claimed,
     .acknowledge = outbox_sqlite_acknowledge,
+    .note_read = outbox_sqlite_note_read,
     .set_aside = outbox_sqlite_set_aside,
     .write_keys = outbox_sqlite_write_keys,
     .find = outbox_sqlite_find,

@@ -24,6 +24,7 @@ enum outbox_statement {
     MOVE_TYPE,
     LOAD_CLAIMED,
     ACKNOWLEDGE,
+    NOTE_READ,
     SET_ASIDE,
     WRITE_KEY,
     PURGE_ROW,

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-#define RENEW_US         (RELAY_LEASE_US / 3)
+#define RENEW_SHARE      3  /* a lease is renewed after this part of it, */
+#define RENEW_AGAIN      20 /* and tried again after this one */
+#define PASS_US          (10 * 1000 * 1000)
 #define ACKNOWLEDGE_US   (100 * 1000) /* a transaction; what it covers is sent anew after a kill */
 #define ACKNOWLEDGE_ROWS 5000
 #define LOOK_ANYWAY_US   (1000 * 1000)
@@ -71,6 +73,7 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
     if (relay == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     relay->options = *options;
+    relay->lease_us = options->lease_us == 0 ? RELAY_LEASE_US : options->lease_us;
     arena_init(&relay->arena, RELAY_ARENA_BYTES);
     arena_init(&relay->headers, HEADERS_SIZE);
     buffer_init(&relay->read_topics, READ_TOPICS_MAX);
@@ -141,7 +144,7 @@ static enum status relay_hold(struct relay *relay, struct error *err)
     struct error held = ERROR_INIT;
     enum status status = relay_judge_loss(relay, &held);
     if (status == STATUS_OK)
-        status = relay->outbox->ops->take_lease(relay->outbox, RELAY_LEASE_US, &relay->lease,
+        status = relay->outbox->ops->take_lease(relay->outbox, relay->lease_us, &relay->lease,
                                                 &held);
     if (status == STATUS_RETRY) {
         if (!relay->waiting_told)
@@ -160,7 +163,7 @@ static enum status relay_hold(struct relay *relay, struct error *err)
     relay->released = false;
     relay->held_told = false;
     relay->blocking = true;
-    relay->renewed_at_us = clock_monotonic_us();
+    relay_renewed(relay, clock_monotonic_us());
     atomic_store(&relay->options.metrics->holds_lease, true);
     log_info("relay", "holds the lease: origin %s, incarnation %s, epoch %lld", relay->lease.origin,
              relay->lease.incarnation, (long long)relay->lease.epoch);
@@ -178,16 +181,41 @@ static bool relay_has_room(const struct relay *relay)
            relay->in_flight_bytes < RELAY_FLIGHT_BYTES;
 }
 
+void relay_renewed(struct relay *relay, int64_t now)
+{
+    relay->renewed_at_us = now;
+    relay->keep_at_us = now + relay->lease_us / RENEW_SHARE;
+}
+
+enum status relay_keep(struct relay *relay, struct error *err)
+{
+    struct error busy = ERROR_INIT;
+    int64_t now = clock_monotonic_us();
+    if (now < relay->keep_at_us)
+        return STATUS_OK;
+    enum status status = relay->outbox->ops->acknowledge(relay->outbox, &relay->lease, NULL, 0,
+                                                         &busy);
+    if (status == STATUS_OK) {
+        relay_renewed(relay, now);
+        return STATUS_OK;
+    }
+    now = clock_monotonic_us();
+    relay->keep_at_us = now + relay->lease_us / RENEW_AGAIN;
+    if (status == STATUS_RETRY && now - relay->renewed_at_us < relay->lease_us)
+        return STATUS_OK;
+    return error_set_native(err, status, busy.native_code, "%s", busy.text);
+}
+
 /* Purging, now and then; also keeps the lease while nothing is claimed. */
 static enum status relay_housekeeping(struct relay *relay, int64_t now, struct error *err)
 {
     struct relay_metrics *metrics = relay->options.metrics;
     const struct outbox_ops *ops = relay->outbox->ops;
     size_t purged = 0;
-    enum status status = STATUS_OK;
-    if (now - relay->renewed_at_us >= RENEW_US) {
-        status = ops->acknowledge(relay->outbox, &relay->lease, NULL, 0, err);
-        relay->renewed_at_us = now;
+    enum status status = relay_keep(relay, err);
+    if (status == STATUS_OK && relay->in_flight == 0 && now - relay->passed_at_us >= PASS_US) {
+        relay->passed_at_us = now;
+        status = relay_pass_log(relay, err);
     }
     if (status != STATUS_OK || now - relay->purged_at_us < PURGE_US)
         return status;
@@ -264,7 +292,7 @@ static enum status relay_open(struct relay *relay, struct error *err)
     return outbox_find(config->database)->open(&options, &relay->outbox, err);
 }
 
-static enum status relay_cycle(struct relay *relay, const atomic_bool *stop, struct error *err)
+static enum status relay_cycle(struct relay *relay, struct error *err)
 {
     if (relay->outbox == NULL)
         return relay_open(relay, err);
@@ -273,7 +301,7 @@ static enum status relay_cycle(struct relay *relay, const atomic_bool *stop, str
     relay_watch(relay, clock_monotonic_us());
     enum status status = relay_count(relay, err);
     if (status == STATUS_OK && !relay->recovered)
-        status = relay_recover(relay, stop, err);
+        status = relay_recover(relay, err);
     if (status == STATUS_OK)
         status = relay_work(relay, err);
     if (status == STATUS_OK)
@@ -299,6 +327,10 @@ static void relay_back_off(struct relay *relay, const struct error *err, const a
         relay->backoff_us = BACKOFF_MAX_US;
     int64_t until = clock_monotonic_us() + relay->backoff_us;
     while (!atomic_load(stop) && clock_monotonic_us() < until) {
+        struct error kept = ERROR_INIT;
+        if (atomic_load(&relay->options.metrics->holds_lease) &&
+            relay_keep(relay, &kept) == STATUS_ABORT)
+            return; /* the next cycle finds it too, and says so */
         if (relay->recovered)
             (void)kafka_producer_poll(relay->producer, BACKOFF_FIRST_US / 1000);
         else
@@ -327,9 +359,10 @@ static void relay_finish(struct relay *relay)
 enum status relay_run(struct relay *relay, const atomic_bool *stop, struct error *err)
 {
     enum status status = STATUS_OK;
+    relay->stop = stop;
     while (!atomic_load(stop)) {
         struct error cycle = ERROR_INIT;
-        status = relay_cycle(relay, stop, &cycle);
+        status = relay_cycle(relay, &cycle);
         if (status == STATUS_OK)
             continue;
         if (status == STATUS_RETRY) {

@@ -11,6 +11,7 @@ struct relay_metrics {
     atomic_int_fast64_t published;    /* records handed to Kafka, also again */
     atomic_int_fast64_t acknowledged; /* records that Kafka confirmed and the outbox remembers */
     atomic_int_fast64_t adopted;      /* found in the log when the lease was taken */
+    atomic_int_fast64_t log_read;     /* records of the log that were read for that */
     atomic_int_fast64_t set_aside;    /* rows that could not be numbered, also again */
     atomic_int_fast64_t voided;       /* numbered rows that went out without their value */
     atomic_int_fast64_t rebuilt;      /* producers made anew after a failure */
@@ -36,6 +37,7 @@ struct relay_options {
     const struct config *config;
     const struct entity_schema *const *schemas; /* parallel to config->publish */
     struct relay_metrics *metrics;
+    int64_t lease_us; /* how long a lease lasts; 0: 10 s */
 };
 
 struct relay;

@@ -365,7 +365,7 @@ enum status relay_claim(struct relay *relay, struct error *err)
     if (status != STATUS_OK)
         return status;
     failpoint(FAILPOINT_RELAY_AFTER_CLAIM);
-    relay->renewed_at_us = relay->loaded_at_us;
+    relay_renewed(relay, relay->loaded_at_us);
     status = relay_send_batch(relay, err);
     failpoint(FAILPOINT_RELAY_AFTER_PUBLISH);
     return status;

@@ -59,13 +59,13 @@ static enum status relay_raise_epoch(struct relay *relay, bool *ret_alone, struc
     if (status != STATUS_OK)
         return status;
     relay->epoch_reached = relay->lease.epoch + 1;
-    status = ops->take_lease(relay->outbox, RELAY_LEASE_US, &lease, err);
+    status = ops->take_lease(relay->outbox, relay->lease_us, &lease, err);
     if (status != STATUS_OK)
         return status;
     relay->epoch_reached = lease.epoch;
     *ret_alone = lease.epoch == relay->lease.epoch + 1;
     relay->lease = lease;
-    relay->renewed_at_us = clock_monotonic_us();
+    relay_renewed(relay, clock_monotonic_us());
     return STATUS_OK;
 }
 

@@ -37,6 +37,7 @@ struct relay_lane {
     size_t delivered;    /* flights of this lane that are */
     int64_t moved_at_us; /* when its last record was delivered, or its first was sent; 0: idle */
     bool touched;        /* its state is to be written */
+    bool anchored;       /* the last acknowledged record was met in the log */
     bool numbering;      /* among those that the batch under way moves */
     char previous_id[OUTBOX_ID_SIZE]; /* last_id before that batch */
     struct slice tail;                /* id of the batch's last row so far */
@@ -64,6 +65,7 @@ struct relay_batch {
 
 struct relay {
     struct relay_options options;
+    const atomic_bool *stop; /* while it runs */
     struct outbox *outbox;
     struct lease lease;
     int64_t epoch_reached; /* no epoch above it is of this relay's making; 0: it has had no lease */
@@ -82,8 +84,11 @@ struct relay {
     int64_t count_at_us;       /* not before */
     int64_t counted_oldest_us; /* wall clock; the oldest row not acknowledged, as of the count */
     int64_t told_at_us;
-    int64_t heard_at_us; /* when the broker was last asked or has acknowledged */
-    int64_t renewed_at_us;
+    int64_t heard_at_us;   /* when the broker was last asked or has acknowledged */
+    int64_t lease_us;      /* how long a lease lasts */
+    int64_t renewed_at_us; /* monotonic, as are all these */
+    int64_t keep_at_us;    /* not before: the next renewal */
+    int64_t passed_at_us;  /* when the log's end was last remembered */
     int64_t watched_at_us;            /* 0: not yet */
     int64_t capture_told_at_us;       /* when broken capture was logged last */
     struct capture_finding *captures; /* parallel to config->publish, as they were found last */
@@ -106,6 +111,15 @@ struct relay {
     char refused_id[OUTBOX_ID_SIZE]; /* goes out as a void */
     char last_text[ERROR_TEXT_SIZE]; /* what was logged last */
 };
+
+/* relay.c */
+
+/** Renew the lease where it is time, in everything that takes long.
+ * @return OK, also while the database is busy and the lease lasts; RETRY; ABORT: it is lost, stop
+ * at once. */
+enum status relay_keep(struct relay *relay, struct error *err) MUST_CHECK;
+/** Note that a transaction which began at `now` has renewed the lease. */
+void relay_renewed(struct relay *relay, int64_t now);
 
 /* relay_send.c */
 
@@ -167,7 +181,15 @@ void relay_ask_broker(struct relay *relay);
 /* relay_recover.c */
 
 /** After the lease was taken or the producer failed: topics, log, adoption, claimed rows again. */
-enum status relay_recover(struct relay *relay, const atomic_bool *stop,
-                          struct error *err) MUST_CHECK;
+enum status relay_recover(struct relay *relay, struct error *err) MUST_CHECK;
+
+/* relay_log.c */
+
+/** Read the log from what is known of it on; adopt what this outbox published, and remember how far
+ * it was read. @return OK; RETRY; ABORT; FATAL (another log, a clone, a foreign writer). */
+enum status relay_read_log(struct relay *relay, struct error *err) MUST_CHECK;
+/** Remember the log's ends while nothing is under way, so that no recovery reads what others wrote
+ * meanwhile. @return OK, also where the broker does not answer; RETRY; ABORT. */
+enum status relay_pass_log(struct relay *relay, struct error *err) MUST_CHECK;
 
 #endif

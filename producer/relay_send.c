@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define FULL_POLL_MS 10
+
 struct slice relay_record_key(const struct outbox_row *row)
 {
     return row->partition_key.data == NULL ? row->entity_key : row->partition_key;
@@ -94,11 +96,15 @@ static enum status relay_send_kind(struct relay *relay, struct relay_flight *fli
     do {
         struct error again = ERROR_INIT;
         status = kafka_producer_send(relay->producer, &message, &again);
-        if (status == STATUS_RETRY && !relay->failed)
-            (void)kafka_producer_poll(relay->producer, 10);
-        else if (status != STATUS_OK)
-            status = error_set_native(err, status, again.native_code, "%s", again.text);
-    } while (status == STATUS_RETRY && !relay->failed);
+        if (status == STATUS_RETRY && !relay->failed && !atomic_load(relay->stop)) {
+            (void)kafka_producer_poll(relay->producer, FULL_POLL_MS);
+            enum status kept = relay_keep(relay, err);
+            if (kept != STATUS_OK)
+                return kept;
+        } else if (status != STATUS_OK) {
+            return error_set_native(err, status, again.native_code, "%s", again.text);
+        }
+    } while (status == STATUS_RETRY);
     return status;
 }
 
@@ -212,7 +218,7 @@ enum status relay_acknowledge(struct relay *relay, struct error *err)
     if (status != STATUS_OK)
         return status;
     failpoint(FAILPOINT_RELAY_AFTER_ACKNOWLEDGE);
-    relay->renewed_at_us = clock_monotonic_us();
+    relay_renewed(relay, clock_monotonic_us());
     relay->unacknowledged_since_us = relay->renewed_at_us;
     for (size_t t = 0; t < relay->topic_count; t++) {
         for (int32_t p = 0; p < relay->topics[t].lane_count; p++)

@@ -102,9 +102,12 @@ enum status relay_move_types(struct relay *relay, struct error *err)
         const struct config_entry *entry = &config->publish[i];
         int64_t position = 0;
         bool done = false;
-        while (status == STATUS_OK && !done)
+        while (status == STATUS_OK && !done) {
             status = relay->outbox->ops->move_type(relay->outbox, &relay->lease, entry->entity_type,
                                                    entry->topic, &position, &done, err);
+            if (status == STATUS_OK)
+                status = relay_keep(relay, err);
+        }
     }
     return status;
 }

@@ -20,6 +20,7 @@ static const struct source_object OBJECTS[] = {
     {"table", "keepstep_relay", NULL, SQL_CREATE_RELAY},
     {"table", "keepstep_relay_partition", NULL, SQL_CREATE_RELAY_PARTITION},
     {"table", "keepstep_relay_type", NULL, SQL_CREATE_RELAY_TYPE},
+    {"table", "keepstep_relay_read", NULL, SQL_CREATE_RELAY_READ},
     {"table", "keepstep_relay_moved", NULL, SQL_CREATE_RELAY_MOVED},
     {"table", "keepstep_relay_wait", NULL, SQL_CREATE_RELAY_WAIT},
     {"table", "keepstep_existing", NULL, SQL_CREATE_EXISTING},
@@ -260,9 +261,10 @@ static enum status source_mariadb_restart(struct source *source, const char *ser
                                           struct error *err)
 {
     static const char *const forget[] = {
-        SQL_FORWARD_FORGET,   SQL_FORWARD_WAIT,         SQL_RESTART_DROP_ACKNOWLEDGED,
-        SQL_RESTART_UNCLAIM,  SQL_RESTART_PARTITIONS,   SQL_RESTART_MOVED,
-        SQL_RESTART_EXISTING, SQL_RESTART_EXISTING_KEY, SQL_RESTART_CAPTURED};
+        SQL_FORWARD_FORGET,  SQL_FORWARD_WAIT,       SQL_RESTART_DROP_ACKNOWLEDGED,
+        SQL_RESTART_UNCLAIM, SQL_RESTART_PARTITIONS, SQL_RESTART_MOVED,
+        SQL_RESTART_READ,    SQL_RESTART_EXISTING,   SQL_RESTART_EXISTING_KEY,
+        SQL_RESTART_CAPTURED};
     const struct mariadb_parameter values[] = {mariadb_string(service),
                                                mariadb_string(incarnation)};
     MYSQL *session = source_mariadb_of(source)->session;

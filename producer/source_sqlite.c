@@ -13,6 +13,7 @@ static const struct source_object OBJECTS[] = {
     {"table", "keepstep_relay", NULL, SQL_CREATE_RELAY},
     {"table", "keepstep_relay_partition", NULL, SQL_CREATE_RELAY_PARTITION},
     {"table", "keepstep_relay_type", NULL, SQL_CREATE_RELAY_TYPE},
+    {"table", "keepstep_relay_read", NULL, SQL_CREATE_RELAY_READ},
     {"table", "keepstep_relay_moved", NULL, SQL_CREATE_RELAY_MOVED},
     {"table", "keepstep_relay_wait", NULL, SQL_CREATE_RELAY_WAIT},
     {"table", "keepstep_applying", NULL, SQL_CREATE_APPLYING},

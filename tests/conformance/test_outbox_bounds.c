@@ -214,6 +214,38 @@ static void what_was_numbered_for_a_topic_is_sent_found_and_purged_there(void)
     outbox->ops->close(outbox);
 }
 
+static void how_far_the_log_was_read_is_kept_also_without_an_own_record(void)
+{
+    struct error err = ERROR_INIT;
+    struct relay_partition *partitions = NULL;
+    size_t count = 0;
+    struct lease lease;
+    struct outbox *outbox = purgeable(&lease, 2);
+    struct lease fenced = lease;
+    struct relay_partition read[] = {{.topic = "orders", .partition = 1, .read_offset = 70},
+                                     {.topic = "quiet", .partition = 5, .read_offset = 71}};
+    fenced.epoch--;
+    assert_int_equal(outbox->ops->note_read(outbox, &fenced, read, 2, &err), STATUS_ABORT);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(outbox->ops->note_read(outbox, &lease, read, 2, &err), STATUS_OK);
+        assert_int_equal(outbox->ops->load_partitions(outbox, &partitions, &count, &err),
+                         STATUS_OK);
+        assert_int_equal(count, 2);
+        assert_int_equal(partitions[0].last_sequence, 2);
+        assert_int_equal(partitions[0].read_offset, read[0].read_offset);
+        assert_string_equal(partitions[1].topic, "quiet");
+        assert_int_equal(partitions[1].partition, 5);
+        assert_int_equal(partitions[1].last_sequence, 0);
+        assert_int_equal(partitions[1].acknowledged_offset, -1);
+        assert_int_equal(partitions[1].read_offset, read[1].read_offset);
+        free(partitions);
+        read[0].read_offset += 5;
+        read[1].read_offset += 5;
+    }
+    outbox->ops->close(outbox);
+}
+
+CASE(how_far_the_log_was_read_is_kept_also_without_an_own_record)
 CASE(what_was_numbered_for_a_topic_is_sent_found_and_purged_there)
 CASE(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes)
 CASE(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back)
@@ -226,6 +258,7 @@ int main(void)
         ALL(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes),
         ALL(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back),
         ALL(rows_of_a_topic_that_is_no_longer_applied_are_purged),
+        ALL(how_far_the_log_was_read_is_kept_also_without_an_own_record),
         ALL(what_was_numbered_for_a_topic_is_sent_found_and_purged_there),
         SERVERS(a_server_that_may_lose_what_it_committed_is_named_with_the_lease),
     };

@@ -61,6 +61,7 @@ static void every_number_of_the_relay_is_on_the_page(void **state)
         {"counter", "keepstep_events_published_total", &relay.acknowledged},
         {"counter", "keepstep_events_sent_total", &relay.published},
         {"counter", "keepstep_events_adopted_total", &relay.adopted},
+        {"counter", "keepstep_relay_log_records_read_total", &relay.log_read},
         {"counter", "keepstep_events_voided_total", &relay.voided},
         {"counter", "keepstep_events_set_aside_total", &relay.set_aside},
         {"counter", "keepstep_outbox_purged_events_total", &relay.purged},

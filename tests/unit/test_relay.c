@@ -45,7 +45,8 @@ static int delete_file(sqlite3_vfs *files, const char *path, int sync)
 struct shop {
     struct config config;
     struct config_entry entry;
-    struct config_pair kafka;
+    struct config_pair kafka[2];
+    int64_t lease_us;
     struct entity_schema *schema;
     const char *path;
     rd_kafka_t *handle;
@@ -62,7 +63,10 @@ static void *run_relay(void *context)
     struct shop *shop = context;
     const struct entity_schema *schemas[] = {shop->schema};
     struct relay_options options = {
-        .config = &shop->config, .schemas = schemas, .metrics = &shop->metrics};
+        .config = &shop->config,
+        .schemas = schemas,
+        .metrics = &shop->metrics,
+        .lease_us = shop->lease_us};
     struct relay *relay = NULL;
     in_relay = true;
     shop->status = relay_new(&options, &relay, &shop->err);
@@ -89,9 +93,11 @@ static void shop_make(struct shop *shop)
     shop->cluster = rd_kafka_mock_cluster_new(shop->handle, 1);
     (void)rd_kafka_mock_topic_create(shop->cluster, "order", 3, 1);
     shop->path = test_path("shop.db");
-    shop->kafka = (struct config_pair){
+    shop->kafka[0] = (struct config_pair){
         (char *)"bootstrap.servers",
         (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(shop->cluster)};
+    /* A batch a request, so that a test can make reading slow. */
+    shop->kafka[1] = (struct config_pair){(char *)"fetch.message.max.bytes", (char *)"100"};
     shop->entry = (struct config_entry){
         .entity_type = (char *)"order", .topic = (char *)"order", .partitions = 3};
     shop->config = (struct config){
@@ -101,7 +107,7 @@ static void shop_make(struct shop *shop)
         .instance = (char *)"1",
         .publish = &shop->entry,
         .publish_count = 1,
-        .kafka = &shop->kafka,
+        .kafka = shop->kafka,
         .kafka_count = 1,
         .limits = {.message_bytes = 1000000, .outbox_retention_s = 86400}};
     test_write_file(test_path("order.schema.json"), SCHEMA);
@@ -148,7 +154,7 @@ static void write_order(const struct shop *shop, int id, bool bare, const char *
 static void expect(const struct shop *shop, const char *sql, const char *rows)
 {
     if (!sqlite_wait_for(shop->path, sql, rows, 20000))
-        test_fail("%s is %s", sql, sqlite_text(shop->path, sql));
+        test_fail("%s is %s: %s", sql, sqlite_text(shop->path, sql), shop->err.text);
 }
 
 static void expect_acknowledged(const struct shop *shop, int count)
@@ -263,6 +269,145 @@ static void of_two_relays_under_one_name_the_one_that_lost_the_lease_ends(void *
     assert_string_equal(sqlite_text(first.path, "SELECT epoch FROM keepstep_relay"), "2\n");
     shop_stop(&second);
     shop_done(&first);
+}
+
+/* The service applies the type too, so that others may write it. */
+static void shop_apply(struct shop *shop)
+{
+    shop->config.apply = &shop->entry;
+    shop->config.apply_count = 1;
+}
+
+/* Appends records, each in a batch of its own. `sequence` 0: a foreign writer's. */
+static void append(const struct shop *shop, int partition, int count, const char *source,
+                   const char *id, int sequence)
+{
+    char text[512];
+    const char *incarnation = sqlite_text(shop->path, "SELECT incarnation FROM keepstep_relay");
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    (void)rd_kafka_conf_set(conf, "bootstrap.servers", shop->kafka[0].value, text, sizeof text);
+    (void)rd_kafka_conf_set(conf, "linger.ms", "0", text, sizeof text);
+    rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    for (int i = 0; i < count; i++) {
+        const char *names[] = {"ce_specversion", "ce_id",     "ce_source",   "ce_type",
+                               "ce_time", "ce_protocol", "ce_incarnation", "ce_sequence",
+                               "ce_previousid"};
+        const char *values[] = {"1.0", id, source, "order.updated", "2026-01-01T00:00:00.000000Z",
+                                "1", test_format("%.36s", incarnation),
+                                test_format("%020d", sequence), "before"};
+        rd_kafka_headers_t *headers = rd_kafka_headers_new(9);
+        for (size_t h = 0; h < (sequence == 0 ? 6 : sequence == 1 ? 8 : 9); h++)
+            (void)rd_kafka_header_add(headers, names[h], -1, values[h], -1);
+        assert_int_equal(rd_kafka_producev(producer, RD_KAFKA_V_TOPIC("order"),
+                                           RD_KAFKA_V_PARTITION(partition),
+                                           RD_KAFKA_V_KEY("{\"id\":7}", 8),
+                                           RD_KAFKA_V_VALUE((void *)(uintptr_t)"{}", 2),
+                                           RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END),
+                         RD_KAFKA_RESP_ERR_NO_ERROR);
+        assert_int_equal(rd_kafka_flush(producer, 10000), RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+    rd_kafka_destroy(producer);
+}
+
+static void expect_recovered(const struct shop *shop)
+{
+    /* A row is claimed only behind the recovery. */
+    expect(shop, "SELECT count(*) FROM outbox WHERE sequence IS NULL", "0\n");
+}
+
+/* @return how many records of the log a relay read that ran until it had published one more. */
+static int64_t records_read(struct shop *shop)
+{
+    write_order(shop, 7, false, "{\"id\":7,\"name\":\"x\"}");
+    shop->metrics = (struct relay_metrics){0};
+    shop_start(shop);
+    expect_recovered(shop);
+    shop_stop(shop);
+    return atomic_load(&shop->metrics.log_read);
+}
+
+static void a_lease_is_kept_however_long_the_log_takes_to_be_read(void **state)
+{
+    enum { RECORDS = 120 };
+    (void)state;
+    struct shop first = {.lease_us = 4 * 1000 * 1000};
+    shop_make(&first);
+    shop_apply(&first);
+    append(&first, 0, RECORDS, "other", "x", 0);
+    write_order(&first, 1, false, "{\"id\":1,\"name\":\"x\"}");
+    first.config.kafka_count = 2;
+    (void)rd_kafka_mock_broker_set_rtt(first.cluster, -1, 60);
+    shop_start(&first);
+    expect(&first, "SELECT epoch FROM keepstep_relay", "1\n");
+    struct shop second = first;
+    second.metrics = (struct relay_metrics){0};
+    second.config.instance = (char *)"2";
+    shop_start(&second);
+    expect_acknowledged(&first, 1);
+    assert_int_equal(atomic_load(&first.metrics.log_read), RECORDS);
+    assert_false(atomic_load(&second.metrics.holds_lease));
+    assert_string_equal(sqlite_text(first.path, "SELECT epoch, holder FROM keepstep_relay"),
+                        "1|1\n");
+    shop_stop(&second);
+    shop_stop(&first);
+    shop_done(&first);
+}
+
+static void what_others_wrote_is_read_once_and_what_is_own_is_found_behind_it(void **state)
+{
+    (void)state;
+    struct shop shop = {0};
+    shop_make(&shop);
+    shop_apply(&shop);
+    append(&shop, 0, 30, "other", "x", 0);
+    assert_int_equal(records_read(&shop), 30);
+    append(&shop, 0, 20, "other", "y", 0);
+    append(&shop, 1, 20, "other", "y", 0);
+    append(&shop, 2, 20, "other", "y", 0);
+    assert_int_equal(records_read(&shop), 60 + 1); /* and the anchor, of one partition */
+    shop.metrics = (struct relay_metrics){0};
+    shop_start(&shop); /* an idle one goes along with the log */
+    append(&shop, 0, 5, "other", "z", 0);
+    append(&shop, 1, 5, "other", "z", 0);
+    append(&shop, 2, 5, "other", "z", 0);
+    expect(&shop, "SELECT sum(read_offset) FROM keepstep_relay_read", "107\n");
+    shop_stop(&shop);
+    assert_int_equal(records_read(&shop), 1);
+    /* A clone's record behind what was read is noticed. */
+    append(&shop, (int)sqlite_number(shop.path, "SELECT max(kafka_partition) FROM outbox"), 1,
+           "shop", "cloned", 4);
+    shop_start(&shop);
+    (void)pthread_join(shop.thread, NULL);
+    assert_int_equal(shop.status, STATUS_FATAL);
+    assert_non_null(strstr(shop.err.text, "rewound or cloned"));
+    shop_done(&shop);
+}
+
+/* A fenced relay's copy of 1 came behind 2, and was acknowledged; then its copy of 3. */
+static void a_record_that_is_known_acknowledges_those_before_it_that_the_anchor_hides(void **state)
+{
+    (void)state;
+    struct shop shop = {0};
+    shop_make(&shop);
+    for (int i = 0; i < 2; i++)
+        write_order(&shop, 7, false, "{\"id\":7,\"name\":\"x\"}");
+    assert_int_equal(records_read(&shop), 0);
+    int partition = (int)sqlite_number(shop.path, "SELECT max(kafka_partition) FROM outbox");
+    const char *ids = sqlite_text(shop.path, "SELECT id FROM outbox ORDER BY sequence");
+    append(&shop, partition, 1, "shop", test_format("%.36s", ids), 1);
+    append(&shop, partition, 1, "shop", test_format("%.36s", ids + 2 * 37), 3);
+    (void)sqlite_format(shop.path,
+                        "UPDATE keepstep_relay_partition SET acknowledged_sequence = 1,"
+                        "acknowledged_offset = 3, acknowledged_id = '%.36s';"
+                        "DELETE FROM keepstep_relay_read",
+                        ids);
+    shop.metrics = (struct relay_metrics){0};
+    shop_start(&shop);
+    expect_acknowledged(&shop, 3);
+    shop_stop(&shop);
+    assert_int_equal(atomic_load(&shop.metrics.adopted), 2);
+    assert_int_equal(atomic_load(&shop.metrics.published), 0);
+    shop_done(&shop);
 }
 
 /* Rows 1 and 4 fail; what follows of their entities waits, however the key is written. */
@@ -407,6 +552,10 @@ int main(void)
         TEST_WITH_LIMIT(a_claim_that_was_durable_although_its_commit_failed_is_sent_once, 120),
         TEST_WITH_LIMIT(a_lease_that_the_relay_took_without_knowing_is_its_own, 90),
         TEST_WITH_LIMIT(of_two_relays_under_one_name_the_one_that_lost_the_lease_ends, 90),
+        TEST_WITH_LIMIT(a_lease_is_kept_however_long_the_log_takes_to_be_read, 120),
+        TEST_WITH_LIMIT(what_others_wrote_is_read_once_and_what_is_own_is_found_behind_it, 120),
+        TEST_WITH_LIMIT(a_record_that_is_known_acknowledges_those_before_it_that_the_anchor_hides,
+                        90),
         TEST_WITH_LIMIT(a_row_set_aside_blocks_its_entity_however_the_key_is_written, 90),
         TEST_WITH_LIMIT(a_row_of_any_size_is_set_aside_and_the_others_flow, 120),
         TEST_WITH_LIMIT(a_key_that_only_looks_canonical_is_set_aside_or_made_so, 90),

@@ -74,6 +74,15 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_type (
   topic VARCHAR(255) NOT NULL
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep relay type 1'
 
+-- How far the log was read when the lease was taken, or while nothing was under way.
+-- name: create_relay_read
+CREATE TABLE IF NOT EXISTS keepstep_relay_read (
+  topic VARCHAR(255) NOT NULL,
+  `partition` INT NOT NULL,
+  read_offset BIGINT NOT NULL,
+  PRIMARY KEY (topic, `partition`)
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep relay read 1'
+
 -- Rows that were numbered for a topic which their type has left; in the outbox their partition is -1.
 -- name: create_relay_moved
 CREATE TABLE IF NOT EXISTS keepstep_relay_moved (
@@ -260,6 +269,9 @@ DELETE FROM keepstep_relay_partition
 -- name: restart_moved
 DELETE FROM keepstep_relay_moved
 
+-- name: restart_read
+DELETE FROM keepstep_relay_read
+
 -- name: restart_existing
 DELETE FROM keepstep_existing
 
@@ -328,6 +340,7 @@ GRANT SELECT, UPDATE (holder, epoch, lease_until_us) ON keepstep_relay TO keepst
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_partition TO keepstep_relay;
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_type TO keepstep_relay;
 GRANT SELECT, INSERT, DELETE ON keepstep_relay_moved TO keepstep_relay;
+GRANT SELECT, INSERT, UPDATE ON keepstep_relay_read TO keepstep_relay;
 GRANT SELECT ON keepstep_relay_wait TO keepstep_relay;
 GRANT EXECUTE ON FUNCTION keepstep_catalogue TO keepstep_relay;
 GRANT SELECT ON keepstep_position TO keepstep_relay;

@@ -19,8 +19,15 @@ UPDATE keepstep_relay SET holder = '', lease_until_us = 0 WHERE epoch = ?
 UPDATE keepstep_relay SET lease_until_us = ? WHERE epoch = ?
 
 -- name: load_partitions
-SELECT topic, `partition`, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
-  acknowledged_id FROM keepstep_relay_partition ORDER BY topic, `partition`
+SELECT p.topic, p.`partition`, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
+  acknowledged_id, coalesce(r.read_offset, 0)
+FROM keepstep_relay_partition AS p
+LEFT JOIN keepstep_relay_read AS r ON r.topic = p.topic AND r.`partition` = p.`partition`
+UNION ALL
+SELECT r.topic, r.`partition`, 0, '', 0, -1, '', r.read_offset FROM keepstep_relay_read AS r
+WHERE NOT EXISTS (SELECT 1 FROM keepstep_relay_partition AS p
+  WHERE p.topic = r.topic AND p.`partition` = r.`partition`)
+ORDER BY 1, 2
 
 -- A plain read, without locks: a long transaction of the service holds nobody up. Rows without a
 -- number are the first of the index of numbers, by position; that none is set aside is asked once.
@@ -93,6 +100,10 @@ ORDER BY sequence
 INSERT INTO keepstep_relay_partition VALUES (?, ?, ?, ?, ?, ?, ?)
 ON DUPLICATE KEY UPDATE acknowledged_sequence = VALUES(acknowledged_sequence),
   acknowledged_offset = VALUES(acknowledged_offset), acknowledged_id = VALUES(acknowledged_id)
+
+-- name: note_read
+INSERT INTO keepstep_relay_read VALUES (?, ?, ?)
+ON DUPLICATE KEY UPDATE read_offset = VALUES(read_offset)
 
 -- name: set_aside
 UPDATE outbox FORCE INDEX (PRIMARY) SET set_aside = ?, aggregateid = ? WHERE position = ? AND sequence IS NULL

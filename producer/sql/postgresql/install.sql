@@ -108,6 +108,12 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_partition (
 CREATE TABLE IF NOT EXISTS keepstep_relay_type (
   entity_type text COLLATE "C" PRIMARY KEY, topic text COLLATE "C" NOT NULL)
 
+-- How far the log was read when the lease was taken, or while nothing was under way.
+-- name: create_relay_read
+CREATE TABLE IF NOT EXISTS keepstep_relay_read (
+  topic text COLLATE "C" NOT NULL, partition integer NOT NULL, read_offset bigint NOT NULL,
+  PRIMARY KEY (topic, partition))
+
 -- Rows that were numbered for a topic which their type has left; in the outbox their partition is -1.
 -- name: create_relay_moved
 CREATE TABLE IF NOT EXISTS keepstep_relay_moved (
@@ -190,6 +196,7 @@ DELETE FROM outbox WHERE sequence IS NOT NULL AND sequence <= coalesce((
 UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT NULL;
 DELETE FROM keepstep_relay_partition;
 DELETE FROM keepstep_relay_moved;
+DELETE FROM keepstep_relay_read;
 DELETE FROM keepstep_existing;
 DELETE FROM keepstep_existing_key;
 UPDATE keepstep_captured SET news = ''

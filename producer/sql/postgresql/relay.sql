@@ -23,8 +23,15 @@ WITH f AS (UPDATE keepstep_relay SET lease_until_us = $2::bigint WHERE epoch = $
   RETURNING 1) SELECT 1 / count(*) FROM f
 
 -- name: load_partitions
-SELECT topic, partition, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
-  acknowledged_id FROM keepstep_relay_partition ORDER BY topic, partition
+SELECT p.topic, p.partition, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
+  acknowledged_id, coalesce(r.read_offset, 0)
+FROM keepstep_relay_partition AS p
+LEFT JOIN keepstep_relay_read AS r ON r.topic = p.topic AND r.partition = p.partition
+UNION ALL
+SELECT r.topic, r.partition, 0, '', 0, -1, '', r.read_offset FROM keepstep_relay_read AS r
+WHERE NOT EXISTS (SELECT 1 FROM keepstep_relay_partition AS p
+  WHERE p.topic = r.topic AND p.partition = r.partition)
+ORDER BY 1, 2
 
 -- The client takes a result whole, so that the sum of its payloads is bounded here.
 -- name: load_waiting
@@ -97,6 +104,11 @@ INSERT INTO keepstep_relay_partition SELECT t, p, s, i, s, o, i
 ON CONFLICT (topic, partition) DO UPDATE SET
   acknowledged_sequence = excluded.acknowledged_sequence,
   acknowledged_offset = excluded.acknowledged_offset, acknowledged_id = excluded.acknowledged_id
+
+-- name: note_read
+INSERT INTO keepstep_relay_read SELECT t, p, o
+  FROM unnest($1::text[], $2::integer[], $3::bigint[]) AS n (t, p, o)
+ON CONFLICT (topic, partition) DO UPDATE SET read_offset = excluded.read_offset
 
 -- name: load_claimed
 SELECT position, id, aggregatetype, aggregateid, type, payload,

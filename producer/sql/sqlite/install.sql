@@ -68,6 +68,12 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_partition (
 -- name: create_relay_type
 CREATE TABLE IF NOT EXISTS keepstep_relay_type (entity_type TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID
 
+-- How far the log was read when the lease was taken, or while nothing was under way.
+-- name: create_relay_read
+CREATE TABLE IF NOT EXISTS keepstep_relay_read (
+  topic TEXT NOT NULL, partition INTEGER NOT NULL, read_offset INTEGER NOT NULL,
+  PRIMARY KEY (topic, partition)) WITHOUT ROWID
+
 -- Rows that were numbered for a topic which their type has left; in the outbox their partition is -1.
 -- name: create_relay_moved
 CREATE TABLE IF NOT EXISTS keepstep_relay_moved (
@@ -156,7 +162,8 @@ UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT 
 
 -- name: restart_partitions
 DELETE FROM keepstep_relay_partition;
-DELETE FROM keepstep_relay_moved
+DELETE FROM keepstep_relay_moved;
+DELETE FROM keepstep_relay_read
 
 -- name: restart_existing
 DELETE FROM keepstep_existing

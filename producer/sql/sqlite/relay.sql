@@ -16,8 +16,15 @@ UPDATE keepstep_relay SET lease_until_us = ?2 WHERE epoch = ?1
 UPDATE keepstep_relay SET epoch = epoch WHERE epoch = ?1
 
 -- name: load_partitions
-SELECT topic, partition, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
-  acknowledged_id FROM keepstep_relay_partition ORDER BY topic, partition
+SELECT p.topic, p.partition, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
+  acknowledged_id, coalesce(r.read_offset, 0)
+FROM keepstep_relay_partition AS p
+LEFT JOIN keepstep_relay_read AS r ON r.topic = p.topic AND r.partition = p.partition
+UNION ALL
+SELECT r.topic, r.partition, 0, '', 0, -1, '', r.read_offset FROM keepstep_relay_read AS r
+WHERE NOT EXISTS (SELECT 1 FROM keepstep_relay_partition AS p
+  WHERE p.topic = r.topic AND p.partition = r.partition)
+ORDER BY 1, 2
 
 -- name: load_waiting
 SELECT position, id, aggregatetype, aggregateid, type,
@@ -76,6 +83,10 @@ ORDER BY 11
 INSERT INTO keepstep_relay_partition VALUES (?1, ?2, ?3, ?5, ?3, ?4, ?5)
 ON CONFLICT (topic, partition) DO UPDATE SET acknowledged_sequence = ?3,
   acknowledged_offset = ?4, acknowledged_id = ?5
+
+-- name: note_read
+INSERT INTO keepstep_relay_read VALUES (?1, ?2, ?3)
+ON CONFLICT (topic, partition) DO UPDATE SET read_offset = excluded.read_offset
 
 -- name: set_aside
 UPDATE outbox SET set_aside = ?2, aggregateid = ?3 WHERE position = ?1 AND sequence IS NULL
