@@ -21,7 +21,9 @@ struct outbox_postgresql {
     char slept_xmax[24]; /* xid8 */
     int64_t slept_at_us; /* monotonic */
     int64_t looked_at_us;
-    int64_t found_at_us;                       /* when rows were last found to wait */
+    int64_t found_at_us; /* when rows were last found to wait */
+    int64_t pause_us;    /* before it sleeps again; 0: rows were found */
+    int64_t resume_at_us;
     const char *prepared[OUTBOX_PREPARED_MAX]; /* in this session, by the address of their text */
     size_t prepared_count;
 };
@@ -67,12 +69,12 @@ enum status outbox_postgresql_load_waiting(struct outbox *outbox,
                                            struct outbox_row **ret_rows, size_t *ret_count,
                                            struct error *err);
 enum status outbox_postgresql_load_claimed(struct outbox *outbox,
-                                       const struct relay_partition *partition,
-                                       struct arena *arena, struct outbox_row **ret_rows,
-                                       size_t *ret_count, struct error *err);
+                                           const struct relay_partition *partition,
+                                           struct arena *arena, struct outbox_row **ret_rows,
+                                           size_t *ret_count, struct error *err);
 enum status outbox_postgresql_move_type(struct outbox *outbox, const struct lease *lease,
-                                       const char *entity_type, const char *topic,
-                                       int64_t *position, bool *ret_done, struct error *err);
+                                        const char *entity_type, const char *topic,
+                                        int64_t *position, bool *ret_done, struct error *err);
 enum status outbox_postgresql_find(struct outbox *outbox, struct slice id, struct arena *arena,
                                    struct outbox_row *ret_row, struct error *err);
 enum status outbox_postgresql_list(struct outbox *outbox, enum outbox_filter filter, size_t limit,

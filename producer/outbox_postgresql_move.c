@@ -1,4 +1,5 @@
-/* The PostgreSQL outbox where a type gets another topic: what was numbered for the old one stays. */
+/* The PostgreSQL outbox where a type gets another topic: what was numbered for the old one stays.
+ */
 #include "producer/outbox_postgresql_internal.h"
 #include "producer_postgresql_sql.h"
 
@@ -7,7 +8,8 @@
 
 /* The topic of a type, and how far a step of at most OUTBOX_MOVE_ROWS rows goes. */
 static enum status outbox_postgresql_move_look(struct outbox_postgresql *self, struct slice type,
-                                               int64_t from, char ret_topic[static OUTBOX_NAME_SIZE],
+                                               int64_t from,
+                                               char ret_topic[static OUTBOX_NAME_SIZE],
                                                int64_t *ret_to, bool *ret_last, struct error *err)
 {
     char numbers[2][OUTBOX_NUMBER_SIZE];
@@ -33,8 +35,8 @@ static enum status outbox_postgresql_move_look(struct outbox_postgresql *self, s
 }
 
 enum status outbox_postgresql_move_type(struct outbox *outbox, const struct lease *lease,
-                                               const char *entity_type, const char *topic,
-                                               int64_t *position, bool *ret_done, struct error *err)
+                                        const char *entity_type, const char *topic,
+                                        int64_t *position, bool *ret_done, struct error *err)
 {
     struct outbox_postgresql *self = outbox_postgresql_of(outbox);
     char now[OUTBOX_NAME_SIZE];

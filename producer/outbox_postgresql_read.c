@@ -92,8 +92,11 @@ enum status outbox_postgresql_load_waiting(struct outbox *outbox,
     if (status == STATUS_OK)
         status = outbox_postgresql_rows(result, false, arena, ret_rows, ret_count, err);
     PQclear(result);
-    if (status == STATUS_OK && *ret_count > 0)
+    if (status == STATUS_OK && *ret_count > 0) {
         self->found_at_us = clock_monotonic_us();
+        self->pause_us = 0;
+        self->resume_at_us = 0;
+    }
     return status;
 }
 

@@ -11,6 +11,16 @@
 #define AWAKE_US         (20 * 1000) /* since rows were found; then it sleeps */
 #define LOOK_EVERY_US    (2 * 1000)
 #define UNSETTLED_MAX_US (1000 * 1000)
+#define PAUSE_MAX_US     (250 * 1000)
+
+/* Advisory locks and notices are everybody's: what wakes it, or does not let it sleep, is waited
+ * for ever longer until rows are found again. */
+static void outbox_postgresql_back_off(struct outbox_postgresql *self)
+{
+    int64_t pause = self->pause_us == 0 ? LOOK_EVERY_US : 2 * self->pause_us;
+    self->pause_us = pause > PAUSE_MAX_US ? PAUSE_MAX_US : pause;
+    self->resume_at_us = clock_monotonic_us() + self->pause_us;
+}
 
 /* Take the lock that makes commits notify; what was committed before is seen by one more look. */
 static enum status outbox_postgresql_sleep(struct outbox_postgresql *self, struct error *err)
@@ -25,14 +35,18 @@ static enum status outbox_postgresql_sleep(struct outbox_postgresql *self, struc
     self->looked_at_us = self->slept_at_us;
     (void)snprintf(self->slept_xmax, sizeof self->slept_xmax, "%s", PQgetvalue(result, 0, 1));
     PQclear(result);
+    if (!self->asleep)
+        outbox_postgresql_back_off(self);
     return STATUS_OK;
 }
 
 static enum status outbox_postgresql_wake(struct outbox_postgresql *self, struct error *err)
 {
     self->asleep = false;
-    self->found_at_us = clock_monotonic_us();
-    self->looked_at_us = self->found_at_us;
+    self->looked_at_us = clock_monotonic_us();
+    if (self->pause_us == 0)
+        self->found_at_us = self->looked_at_us; /* more may follow */
+    outbox_postgresql_back_off(self);
     return outbox_postgresql_query(self, SQL_AWAKE, NULL, 0, NULL, err);
 }
 
@@ -117,8 +131,11 @@ enum status outbox_postgresql_wait(struct outbox *outbox, int64_t timeout_us, bo
     if (self->asleep)
         return outbox_postgresql_wait_asleep(self, start + timeout_us, ret_changed, err);
     if (timeout_us > 0 && start - self->found_at_us >= AWAKE_US) {
-        *ret_changed = true;
-        return outbox_postgresql_sleep(self, err);
+        int64_t pause = self->resume_at_us - start;
+        if (pause > 0)
+            clock_sleep_us(pause < timeout_us ? pause : timeout_us);
+        *ret_changed = pause <= timeout_us;
+        return *ret_changed ? outbox_postgresql_sleep(self, err) : STATUS_OK;
     }
     int64_t next = self->looked_at_us + LOOK_EVERY_US;
     if (start < next && timeout_us > 0)

@@ -5,8 +5,11 @@
 
 #include "common/clock.h"
 
+#include <libpq-fe.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static void a_lease_is_taken_kept_released_and_fences(void)
 {
@@ -68,9 +71,9 @@ static void rows_are_claimed_with_key_sequence_and_predecessor(void)
     assert_int_equal(count, 1);
     assert_int_equal(partitions[0].last_sequence, 4);
     assert_int_equal(partitions[0].acknowledged_offset, -1);
-    assert_int_equal(outbox->ops->load_claimed(outbox, &partitions[0], &outbox_case_arena, &rows,
-                                               &count, &err),
-                     STATUS_OK);
+    assert_int_equal(
+        outbox->ops->load_claimed(outbox, &partitions[0], &outbox_case_arena, &rows, &count, &err),
+        STATUS_OK);
     assert_int_equal(count, 4);
     assert_int_equal(rows[3].sequence, 4);
     assert_true(slice_equal(rows[3].previous_id, rows[2].id));
@@ -78,9 +81,9 @@ static void rows_are_claimed_with_key_sequence_and_predecessor(void)
     assert_true(slice_is(rows[3].id, partitions[0].last_id));
     partitions[0].acknowledged_sequence = 2;
     memcpy(partitions[0].acknowledged_id, "id-2", sizeof "id-2");
-    assert_int_equal(outbox->ops->load_claimed(outbox, &partitions[0], &outbox_case_arena, &rows,
-                                               &count, &err),
-                     STATUS_OK);
+    assert_int_equal(
+        outbox->ops->load_claimed(outbox, &partitions[0], &outbox_case_arena, &rows, &count, &err),
+        STATUS_OK);
     assert_int_equal(count, 2);
     assert_true(slice_is(rows[0].previous_id, "id-2"));
     free(partitions);
@@ -320,6 +323,87 @@ static void waiting_ends_soon_after_a_commit(void)
     outbox->ops->close(outbox);
 }
 
+struct stranger {
+    const char *sql;
+    bool repeats;
+    atomic_bool stop;
+};
+
+/* Any login's session: it holds what it takes until the end. */
+static void *disturb(void *context)
+{
+    struct stranger *stranger = context;
+    PGconn *connection = PQconnectdb(outbox_case_url);
+    PQclear(PQexec(connection, stranger->sql));
+    while (!atomic_load(&stranger->stop)) {
+        clock_sleep_us(500);
+        if (stranger->repeats)
+            PQclear(PQexec(connection, stranger->sql));
+    }
+    PQfinish(connection);
+    return NULL;
+}
+
+static int64_t transactions(void)
+{
+    clock_sleep_us(1200000); /* what a session did is told within a second */
+    return strtoll(outbox_case_ask("SELECT xact_commit + xact_rollback FROM pg_stat_database "
+                                   "WHERE datname = current_database()"),
+                   NULL, 10);
+}
+
+/* Waits and looks as an idle relay does; @return how often it looked. */
+static int64_t idle_looks(struct outbox *outbox, int64_t during_us)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_row *rows = NULL;
+    int64_t looks = 0;
+    int64_t until = clock_monotonic_us() + during_us;
+    while (clock_monotonic_us() < until) {
+        bool changed = false;
+        assert_int_equal(outbox->ops->wait(outbox, 100000, &changed, &err), STATUS_OK);
+        if (changed) {
+            looks++;
+            assert_int_equal(outbox_case_waiting(outbox, &rows), 0);
+        }
+    }
+    return looks;
+}
+
+/* Advisory locks and notices are everybody's; a backend of one's own that is not dead yet holds the
+ * lock too. */
+static void an_idle_relay_looks_seldom_whatever_others_lock_or_notify(void)
+{
+    static const char *const disturbances[] = {
+        "SELECT pg_advisory_lock(1264941907, 'outbox'::regclass::integer)",
+        "SELECT pg_advisory_lock_shared(1264941907, 'outbox'::regclass::integer)",
+        "NOTIFY keepstep_outbox"};
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    for (size_t i = 0; i < sizeof disturbances / sizeof *disturbances; i++) {
+        bool notifies = strstr(disturbances[i], "NOTIFY") != NULL;
+        struct stranger stranger = {.sql = disturbances[i], .repeats = notifies};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, disturb, &stranger), 0);
+        clock_sleep_us(100000);
+        (void)idle_looks(outbox, 1000000);
+        int64_t before = transactions();
+        int64_t looks = idle_looks(outbox, 2000000);
+        int64_t asked = notifies ? 0 : transactions() - before; /* a notice is one too */
+        print_message("%s: %lld looks and %lld transactions in two seconds\n", disturbances[i],
+                      (long long)looks, (long long)asked);
+        assert_true(looks <= 40);
+        assert_true(asked <= 200);
+        /* Rows are found all the same. */
+        outbox_case_write("order", (int)i + 1, (int)i + 1);
+        assert_true(wait_for_row(outbox) < 3000000);
+        (void)outbox_case_ask("DELETE FROM outbox");
+        atomic_store(&stranger.stop, true);
+        (void)pthread_join(thread, NULL);
+    }
+    outbox->ops->close(outbox);
+}
+
 static void a_database_without_an_outbox_names_init(void)
 {
     struct error err = ERROR_INIT;
@@ -374,6 +458,7 @@ CASE(keys_are_written_and_rows_found_by_their_id)
 CASE(a_claim_stores_the_key_that_the_relay_made_canonical)
 CASE(a_new_incarnation_is_held_back_until_the_agent_has_read)
 CASE(waiting_ends_soon_after_a_commit)
+CASE_OF(an_idle_relay_looks_seldom_whatever_others_lock_or_notify, 1, postgresql)
 CASE(a_database_without_an_outbox_names_init)
 CASE_OF_SERVERS(a_lost_session_is_opened_again_by_the_next_call)
 
@@ -390,6 +475,7 @@ int main(void)
         ALL(a_claim_stores_the_key_that_the_relay_made_canonical),
         ALL(a_new_incarnation_is_held_back_until_the_agent_has_read),
         ALL(waiting_ends_soon_after_a_commit),
+        TEST_WITH_LIMIT(an_idle_relay_looks_seldom_whatever_others_lock_or_notify_postgresql, 90),
         ALL(a_database_without_an_outbox_names_init),
         SERVERS(a_lost_session_is_opened_again_by_the_next_call),
     };
