@@ -7,9 +7,7 @@
 
 #include <inttypes.h>
 
-#define CAPTURE_NAME_MAX  ((size_t)1024)
-#define IDENTIFIER_LENGTH 63
-#define NAME_LENGTH       40 /* of the entity type within an identifier */
+#define CAPTURE_NAME_MAX ((size_t)1024)
 #define OUT_OF_RANGE                                                                               \
     "CASE WHEN isfinite($) THEN '\"beyond the years 1 to 9999\"' ELSE '\"infinity\"' END"
 #define NOT_FINITE "('NaN', 'Infinity', '-Infinity')"
@@ -265,15 +263,69 @@ static bool capture_has_doubles(const struct entity_schema *schema)
     return found;
 }
 
-static void capture_row_body(struct buffer *sql, const struct capture *capture, struct slice name)
+/* The table's row with the key of `row`. */
+static void capture_present(struct buffer *sql, const struct capture *capture, const char *row)
 {
-    static const struct image create = {"c", "created", NULL, "NEW"};
-    static const struct image update = {"u", "updated", "OLD", "NEW"};
+    const struct entity_schema *schema = capture->schema;
+    buffer_append_format(sql, "FROM %s AS t WHERE ", PQgetvalue(capture->place->table, 0, 1));
+    for (size_t i = 0; i < schema->key_count; i++) {
+        const char *name = schema->columns[schema->key_columns[i]].name;
+        const char *column = config_column(capture->entry, name);
+        buffer_append_text(sql, i == 0 ? "" : " AND ");
+        capture_form(sql, "$ = ", (struct reference){"t", column});
+        capture_form(sql, "$", (struct reference){row, column});
+    }
+}
+
+/* What the row is by now, not what the change made of it: triggers of the service's own run before
+ * and behind this one, and those of the statement's other rows too. Where they have taken it away,
+ * the trigger of that change says so. A table that was renamed is not found by its name until
+ * `init` has run: meanwhile the change counts. */
+static void capture_read_present(struct buffer *sql, const struct capture *capture)
+{
+    buffer_append_text(sql, "  IF TG_OP <> 'DELETE' AND named THEN\n    SELECT * INTO present ");
+    capture_present(sql, capture, "NEW");
+    buffer_append_text(sql, ";\n    stands := FOUND;\n  ELSIF TG_OP <> 'DELETE' THEN\n"
+                            "    present := NEW;\n  END IF;\n");
+}
+
+static void capture_row_events(struct buffer *sql, const struct capture *capture)
+{
+    static const struct image create = {"c", "created", NULL, "present"};
+    static const struct image update = {"u", "updated", "OLD", "present"};
     static const struct image delete = {"d", "deleted", "OLD", NULL};
     const struct config_entry *entry = capture->entry;
     const struct entity_schema *schema = capture->schema;
     const char *outbox = capture->place->outbox;
-    buffer_append_text(sql, "  IF current_setting('keepstep.applying', true) = ");
+    buffer_append_text(sql, "  IF TG_OP = 'UPDATE' THEN\n    IF NOT (");
+    capture_differs(sql, entry, schema, true);
+    buffer_append_text(sql, ") THEN\n    ");
+    capture_insert(sql, outbox);
+    capture_values(sql, entry, schema, &update);
+    buffer_append_text(sql, "\n      WHERE stands;\n      RETURN NULL;\n    END IF;\n  END IF;\n"
+                            "  IF TG_OP <> 'INSERT' THEN\n    IF named THEN\n"
+                            "      gone := NOT EXISTS (SELECT 1 ");
+    capture_present(sql, capture, "OLD");
+    buffer_append_text(sql, ");\n    END IF;\n    ");
+    capture_insert(sql, outbox);
+    capture_values(sql, entry, schema, &delete);
+    buffer_append_text(sql, "\n    WHERE gone;\n  END IF;\n"
+                            "  IF TG_OP <> 'DELETE' AND stands THEN\n    ");
+    capture_insert(sql, outbox);
+    capture_values(sql, entry, schema, &create);
+    buffer_append_text(sql, ";\n  END IF;\n  RETURN NULL;\n");
+}
+
+static void capture_row_body(struct buffer *sql, const struct capture *capture, struct slice name)
+{
+    const struct config_entry *entry = capture->entry;
+    const struct entity_schema *schema = capture->schema;
+    buffer_append_text(sql, "DECLARE\n  named CONSTANT boolean := "
+                            "coalesce(pg_partition_root(TG_RELID), TG_RELID) = to_regclass(");
+    capture_literal(sql, postgresql_session_text(capture->place->table, 0, 1));
+    buffer_append_text(
+        sql, ");\n  present record;\n  stands boolean := true;\n  gone boolean := true;\nBEGIN\n"
+             "  IF current_setting('keepstep.applying', true) = ");
     capture_literal(sql, slice_of(entry->table));
     buffer_append_text(sql, " AND pg_trigger_depth() = 1 THEN\n    RETURN NULL;\n  END IF;\n");
     capture_rights_check(sql, capture->place, name);
@@ -283,19 +335,9 @@ static void capture_row_body(struct buffer *sql, const struct capture *capture, 
     capture_fixed(sql, entry, schema);
     buffer_append_text(sql, "    IF NOT (");
     capture_differs(sql, entry, schema, false);
-    buffer_append_text(sql, ") THEN\n      RETURN NULL;\n    END IF;\n    IF NOT (");
-    capture_differs(sql, entry, schema, true);
-    buffer_append_text(sql, ") THEN\n    ");
-    capture_insert(sql, outbox);
-    capture_values(sql, entry, schema, &update);
-    buffer_append_text(sql, ";\n      RETURN NULL;\n    END IF;\n  END IF;\n"
-                            "  IF TG_OP <> 'INSERT' THEN\n    ");
-    capture_insert(sql, outbox);
-    capture_values(sql, entry, schema, &delete);
-    buffer_append_text(sql, ";\n  END IF;\n  IF TG_OP <> 'DELETE' THEN\n    ");
-    capture_insert(sql, outbox);
-    capture_values(sql, entry, schema, &create);
-    buffer_append_text(sql, ";\n  END IF;\n  RETURN NULL;\n");
+    buffer_append_text(sql, ") THEN\n      RETURN NULL;\n    END IF;\n  END IF;\n");
+    capture_read_present(sql, capture);
+    capture_row_events(sql, capture);
 }
 
 /* Of what is truncated with a partitioned table, its trigger writes the partitions that have none
@@ -304,6 +346,7 @@ static void capture_truncate_body(struct buffer *sql, const struct capture *capt
                                   struct slice name)
 {
     static const struct image delete = {"d", "deleted", "t", NULL};
+    buffer_append_text(sql, "BEGIN\n");
     capture_rights_leave(sql, capture->place);
     capture_rights_check(sql, capture->place, name);
     buffer_append_text(sql, "  DECLARE\n    leaf regclass;\n  BEGIN\n"
@@ -317,46 +360,6 @@ static void capture_truncate_body(struct buffer *sql, const struct capture *capt
     capture_values(sql, capture->entry, capture->schema, &delete);
     buffer_append_text(sql, "\n    FROM ONLY $truncate$ || leaf || ' AS t';\n  END LOOP;\n"
                             "  END;\n  RETURN NULL;\n");
-}
-
-/* An identifier of at most 63 bytes; a long entity type is told apart by its digest. */
-static void capture_name_append(struct buffer *name, const char *before, const char *entity_type,
-                                const char *after)
-{
-    buffer_append_format(name, "%s%s%s", before, entity_type, after);
-    if (name->length <= IDENTIFIER_LENGTH)
-        return;
-    buffer_reset(name);
-    buffer_append_format(name, "%s%.*s_%08" PRIx32 "%s", before, NAME_LENGTH - 9, entity_type,
-                         (uint32_t)digest_64(slice_of(entity_type)), after);
-}
-
-static struct slice capture_name(struct arena *arena, const char *before, const char *entity_type,
-                                 const char *after)
-{
-    struct buffer name;
-    buffer_init(&name, CAPTURE_NAME_MAX);
-    capture_name_append(&name, before, entity_type, after);
-    struct slice copy = arena_copy(arena, buffer_slice(&name));
-    buffer_done(&name);
-    return copy;
-}
-
-bool capture_postgresql_clashes(const char *entity_type, const char *other)
-{
-    static const char *const before[] = {"keepstep_", "00_keepstep_"};
-    bool same = false;
-    for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
-        struct buffer names[2];
-        buffer_init(&names[0], CAPTURE_NAME_MAX);
-        buffer_init(&names[1], CAPTURE_NAME_MAX);
-        capture_name_append(&names[0], before[i], entity_type, "_truncate");
-        capture_name_append(&names[1], before[i], other, "_truncate");
-        same = same || slice_equal(buffer_slice(&names[0]), buffer_slice(&names[1]));
-        buffer_done(&names[0]);
-        buffer_done(&names[1]);
-    }
-    return same;
 }
 
 /* The comment tells a later `init` whether the object is what it would write. */
@@ -388,13 +391,13 @@ static bool capture_add_function(struct capture *capture, const char *after, con
     struct buffer what;
     buffer_init(&sql, CAPTURE_SQL_MAX);
     buffer_init(&what, CAPTURE_NAME_MAX);
-    struct slice name = capture_name(capture->arena, "keepstep_", capture->entry->entity_type,
-                                     after);
+    struct slice name = capture_postgresql_name(capture->arena, "keepstep_",
+                                                capture->entry->entity_type, after);
     capture_function_name(&what, capture, name);
     buffer_append_format(&sql,
                          "CREATE OR REPLACE FUNCTION %s RETURNS trigger LANGUAGE plpgsql "
                          "SECURITY DEFINER\nSET search_path = pg_catalog, pg_temp%s%s AS "
-                         "$keepstep$\nBEGIN\n",
+                         "$keepstep$\n",
                          buffer_text(&what), settings,
                          capture_has_doubles(capture->schema) ? " SET extra_float_digits = 1" : "");
     body(&sql, capture, name);
@@ -410,7 +413,7 @@ static bool capture_add_function(struct capture *capture, const char *after, con
     return name.data != NULL && table.data != NULL && text.data != NULL;
 }
 
-/* `00_`: triggers run by their names, and a service's own one may change the row again. */
+/* `00_`: triggers run by their names, so that an event's `before` is what the copies have. */
 static bool capture_add_trigger(struct capture *capture, const char *after, const char *event,
                                 struct slice table)
 {
@@ -419,8 +422,8 @@ static bool capture_add_trigger(struct capture *capture, const char *after, cons
     buffer_init(&sql, CAPTURE_SQL_MAX);
     buffer_init(&what, CAPTURE_NAME_MAX);
     const char *type = capture->entry->entity_type;
-    struct slice name = capture_name(capture->arena, "00_keepstep_", type, after);
-    struct slice function = capture_name(capture->arena, "keepstep_", type, after);
+    struct slice name = capture_postgresql_name(capture->arena, "00_keepstep_", type, after);
+    struct slice function = capture_postgresql_name(capture->arena, "keepstep_", type, after);
     postgresql_name_append(&what, name);
     buffer_append_format(&sql, "CREATE OR REPLACE TRIGGER %s %s ON %.*s\n  %s EXECUTE FUNCTION ",
                          buffer_text(&what), event, SLICE_ARGS(table),

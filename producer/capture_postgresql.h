@@ -38,6 +38,10 @@ enum status capture_postgresql_objects(const struct config_entry *entry,
                                        struct arena *arena, struct source_object **ret_objects,
                                        size_t *ret_count, struct error *err) MUST_CHECK;
 
+/** @return "BEFORE…AFTER" around the entity type, in the arena; data NULL: no memory. */
+struct slice capture_postgresql_name(struct arena *arena, const char *before,
+                                     const char *entity_type, const char *after);
+
 /** @return whether functions of two entity types would have the same names. */
 bool capture_postgresql_clashes(const char *entity_type, const char *other);
 

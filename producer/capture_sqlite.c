@@ -4,6 +4,7 @@
 
 #define CAPTURE_SQL_MAX       ((size_t)4 * 1024 * 1024)
 #define CAPTURE_TRIGGER_COUNT 4
+#define PRESENT               "present" /* the row as it is when the trigger runs */
 
 /* One trigger: its name, and the statement that creates it. */
 struct capture_trigger {
@@ -162,12 +163,37 @@ static void capture_partition_key(struct buffer *sql, const struct config_entry 
                      (struct reference){row, config_column(entry, entry->partition_key)});
 }
 
+/* The row that has the key of `row`: a key's collation finds it, and its bytes are the same. */
+static void capture_present(struct buffer *sql, const struct config_entry *entry,
+                            const struct entity_schema *schema, const char *row)
+{
+    buffer_append_text(sql, "FROM ");
+    capture_identifier(sql, entry->table);
+    buffer_append_text(sql, " AS " PRESENT " WHERE ");
+    for (size_t i = 0; i < schema->key_count; i++) {
+        const struct column *column = &schema->columns[schema->key_columns[i]];
+        const char *name = config_column(entry, column->name);
+        buffer_append_text(sql, i == 0 ? "" : " AND ");
+        capture_form(sql, "$ = ", (struct reference){PRESENT, name});
+        capture_form(sql, "$", (struct reference){row, name});
+        if (column->type != COLUMN_TEXT)
+            continue;
+        capture_form(sql, " AND $ COLLATE BINARY = ", (struct reference){PRESENT, name});
+        capture_form(sql, "$", (struct reference){row, name});
+    }
+}
+
+/* What the row is by now, not what the change made of it: triggers of the service's own run before
+ * and behind this one, and may change it again. Where they have taken it away, or brought it back,
+ * the trigger of that change says so. */
 static void capture_insert(struct buffer *sql, const struct config_entry *entry,
                            const struct entity_schema *schema, const struct image *image)
 {
-    const char *row = image->after != NULL ? image->after : image->before;
+    const char *row = image->after != NULL ? PRESENT : image->before;
+    const struct image present = {image->op, image->type, image->before,
+                                  image->after != NULL ? PRESENT : NULL};
     buffer_append_text(sql, "  INSERT INTO outbox (aggregatetype, aggregateid, type, "
-                            "partition_key, payload) VALUES (");
+                            "partition_key, payload) SELECT ");
     capture_literal(sql, slice_of(entry->entity_type));
     buffer_append_text(sql, ", ");
     capture_object(sql, entry, schema, true, row);
@@ -176,8 +202,10 @@ static void capture_insert(struct buffer *sql, const struct config_entry *entry,
     buffer_append_format(sql, " || '.%s', ", image->type);
     capture_partition_key(sql, entry, row);
     buffer_append_text(sql, ",\n    ");
-    capture_payload(sql, entry, schema, image);
-    buffer_append_text(sql, ");\n");
+    capture_payload(sql, entry, schema, &present);
+    buffer_append_text(sql, image->after != NULL ? "\n    " : "\n    WHERE NOT EXISTS (SELECT 1 ");
+    capture_present(sql, entry, schema, image->after != NULL ? image->after : image->before);
+    buffer_append_text(sql, image->after != NULL ? ";\n" : ");\n");
 }
 
 /* True where the key (or, with `key` false, any mapped column) differs, bytewise. */

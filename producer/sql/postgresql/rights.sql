@@ -38,8 +38,8 @@ BEGIN
   LOOP
     EXECUTE format('GRANT USAGE ON SCHEMA %s TO %I', found.name, holder);
   END LOOP;
-  FOR found IN SELECT relid AS leaf FROM pg_partition_tree(captured)
-      WHERE NOT has_table_privilege(holder, relid, 'SELECT')
+  FOR found IN SELECT leaf FROM (SELECT captured UNION SELECT relid FROM pg_partition_tree(captured))
+        AS part (leaf) WHERE NOT has_table_privilege(holder, leaf, 'SELECT')
   LOOP
     EXECUTE format('GRANT SELECT ON %s TO %I', found.leaf, holder);
   END LOOP;
@@ -56,6 +56,7 @@ SELECT coalesce(obj_description(p.oid, 'pg_proc'), ''), coalesce(NOT (
       WHERE a.grantee = 0 OR p.prosecdef AND a.grantee <> p.proowner)
     AND (NOT p.prosecdef
       OR has_column_privilege(p.proowner, to_regclass('outbox'), 'payload', 'INSERT')
+      AND has_table_privilege(p.proowner, c.oid, 'SELECT')
       AND NOT EXISTS (SELECT 1 FROM pg_partition_tree(c.oid)
         WHERE NOT has_table_privilege(p.proowner, relid, 'SELECT'))
       AND NOT EXISTS (SELECT 1 FROM pg_trigger AS t JOIN pg_class AS o ON o.oid = t.tgrelid
