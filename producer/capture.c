@@ -60,3 +60,12 @@ void capture_fixed_text(struct buffer *text, const struct config_entry *entry)
                          config_column(entry, entry->partition_key), entry->table,
                          entry->entity_type);
 }
+
+void capture_lost_text(struct buffer *text, const struct config_entry *entry)
+{
+    buffer_append_format(text,
+                         "keepstep: a column of table %s that is published as %s was renamed or "
+                         "dropped. Give it its name back, or change columns: or the schema and run "
+                         "`keepstep init`. ",
+                         entry->table, entry->entity_type);
+}

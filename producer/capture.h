@@ -20,4 +20,13 @@ const char *capture_fixed_column(const struct config_entry *entry,
 /** Append what a trigger says to who changes capture_fixed_column(). */
 void capture_fixed_text(struct buffer *text, const struct config_entry *entry);
 
+/** Append what a trigger says when a column that it reads was renamed or dropped; the database's
+ * own words follow. */
+void capture_lost_text(struct buffer *text, const struct config_entry *entry);
+
+/** What stands before the name of a column that the table does not have. */
+#define CAPTURE_NO_COLUMN                                                                          \
+    "does not have each column of the schema: write under columns: how one that was renamed is "   \
+    "called now, take one that was dropped out of the schema; it has no column "
+
 #endif

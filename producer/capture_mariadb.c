@@ -246,8 +246,24 @@ static void capture_same(struct buffer *sql, const struct capture_table *table, 
     buffer_append_text(sql, ")");
 }
 
-/* A change that would leave the row's partition ends the statement that makes it. SIGNAL takes no
- * expression, which a text with a backslash is. */
+/* A block that ends the writer's statement with `text` and, where it has a reason, that behind it.
+ * SIGNAL takes no expression, which a text with a backslash is, and not more than 512 characters.
+ */
+static void capture_signal(struct buffer *sql, const struct buffer *text, bool has_reason)
+{
+    buffer_append_text(sql, "BEGIN\n      DECLARE reason, message TEXT CHARACTER SET utf8mb4 "
+                            "DEFAULT '';\n");
+    if (has_reason)
+        buffer_append_text(sql, "      GET DIAGNOSTICS CONDITION 1 reason = MESSAGE_TEXT;\n");
+    buffer_append_text(sql, "      SET message = LEFT(CONCAT(");
+    capture_literal(sql, buffer_slice(text));
+    buffer_append_text(sql,
+                       ", reason), 512);\n"
+                       "      SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = message;\n    END;\n");
+    sql->failed = sql->failed || text->failed;
+}
+
+/* A change that would leave the row's partition ends the statement that makes it. */
 static void capture_fixed(struct buffer *sql, const struct capture_table *table)
 {
     const char *column = capture_fixed_column(table->entry, table->schema);
@@ -258,13 +274,20 @@ static void capture_fixed(struct buffer *sql, const struct capture_table *table)
     capture_fixed_text(&text, table->entry);
     capture_form(sql, "  ELSEIF NOT (BINARY CONVERT($ USING utf8mb4)",
                  (struct reference){"OLD", column});
-    capture_form(sql, " <=> BINARY CONVERT($ USING utf8mb4)) THEN\n",
+    capture_form(sql, " <=> BINARY CONVERT($ USING utf8mb4)) THEN\n    ",
                  (struct reference){"NEW", column});
-    buffer_append_text(sql, "    BEGIN\n      DECLARE fixed TEXT CHARACTER SET utf8mb4 DEFAULT ");
-    capture_literal(sql, buffer_slice(&text));
-    buffer_append_text(sql, ";\n      SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = fixed;\n"
-                            "    END;\n");
-    sql->failed = sql->failed || text.failed;
+    capture_signal(sql, &text, false);
+    buffer_done(&text);
+}
+
+/* 1054: the table has no such column. */
+static void capture_lost(struct buffer *sql, const struct capture_table *table)
+{
+    struct buffer text;
+    buffer_init(&text, CAPTURE_SQL_MAX);
+    capture_lost_text(&text, table->entry);
+    buffer_append_text(sql, "  DECLARE EXIT HANDLER FOR 1054 ");
+    capture_signal(sql, &text, true);
     buffer_done(&text);
 }
 
@@ -274,7 +297,9 @@ static void capture_body(struct buffer *sql, const struct capture_table *table, 
     static const struct image update = {"u", "updated", "OLD", "NEW"};
     static const struct image delete = {"d", "deleted", "OLD", NULL};
     bool updates = strcmp(event, "UPDATE") == 0;
-    buffer_append_text(sql, "BEGIN\n  IF @keepstep_applying <=> CONVERT(");
+    buffer_append_text(sql, "BEGIN\n");
+    capture_lost(sql, table);
+    buffer_append_text(sql, "  IF @keepstep_applying <=> CONVERT(");
     capture_literal(sql, slice_of(table->entry->table));
     buffer_append_text(sql, " USING utf8mb4) COLLATE utf8mb4_bin THEN\n    DO 0;\n");
     if (updates) {

@@ -1,6 +1,7 @@
 /* Refuses the tables whose changes triggers cannot capture whole (rules 25, 26), and columns that
  * do not hold what their schema type says. */
 #include "producer/capture_mariadb.h"
+#include "producer/capture.h"
 
 #include "common/mariadb_statement.h"
 #include "producer_mariadb_sql.h"
@@ -147,7 +148,7 @@ static enum status check_columns(struct check *check, struct error *err)
         const struct column *column = &check->schema->columns[i];
         const char *name = config_column(check->entry, column->name);
         if (!check->seen[i])
-            return check_refuse(check, err, "has no column ", name);
+            return check_refuse(check, err, CAPTURE_NO_COLUMN, name);
         if (column->is_key && check->place[i] == 0)
             return check_refuse(check, err,
                                 "has another primary key than x-keepstep-key, which names ", name);

@@ -246,6 +246,32 @@ static void capture_fixed(struct buffer *sql, const struct config_entry *entry,
     buffer_done(&text);
 }
 
+static void capture_lost_end(struct buffer *sql, const struct config_entry *entry)
+{
+    struct buffer text;
+    buffer_init(&text, CAPTURE_SQL_MAX);
+    capture_lost_text(&text, entry);
+    buffer_append_text(sql, "  EXCEPTION WHEN undefined_column THEN\n    RAISE EXCEPTION USING "
+                            "ERRCODE = 'undefined_column', MESSAGE =\n      ");
+    capture_literal(sql, buffer_slice(&text));
+    buffer_append_text(sql, " || SQLERRM;\n  END;\n");
+    sql->failed = sql->failed || text.failed;
+    buffer_done(&text);
+}
+
+/* Reads each column that is published, and writes nothing: the handler's subtransaction gets no
+ * number, of which there would be one a row. */
+static void capture_lost(struct buffer *sql, const struct config_entry *entry,
+                         const struct entity_schema *schema)
+{
+    buffer_append_text(sql, "  BEGIN\n    IF TG_OP = 'DELETE' THEN\n      IF ");
+    capture_record(sql, entry, schema, !entry->before, "OLD");
+    buffer_append_text(sql, " IS NULL THEN\n      END IF;\n    ELSIF ");
+    capture_record(sql, entry, schema, false, "NEW");
+    buffer_append_text(sql, " IS NULL THEN\n    END IF;\n");
+    capture_lost_end(sql, entry);
+}
+
 struct capture {
     const struct config_entry *entry;
     const struct entity_schema *schema;
@@ -329,6 +355,7 @@ static void capture_row_body(struct buffer *sql, const struct capture *capture, 
     capture_literal(sql, slice_of(entry->table));
     buffer_append_text(sql, " AND pg_trigger_depth() = 1 THEN\n    RETURN NULL;\n  END IF;\n");
     capture_rights_check(sql, capture->place, name);
+    capture_lost(sql, entry, schema);
     buffer_append_text(sql, "  IF TG_OP <> 'DELETE' THEN\n");
     capture_refusals(sql, entry, schema);
     buffer_append_text(sql, "    NULL;\n  END IF;\n  IF TG_OP = 'UPDATE' THEN\n");
@@ -358,8 +385,9 @@ static void capture_truncate_body(struct buffer *sql, const struct capture *capt
                             "    EXECUTE $truncate$");
     capture_insert(sql, capture->place->outbox);
     capture_values(sql, capture->entry, capture->schema, &delete);
-    buffer_append_text(sql, "\n    FROM ONLY $truncate$ || leaf || ' AS t';\n  END LOOP;\n"
-                            "  END;\n  RETURN NULL;\n");
+    buffer_append_text(sql, "\n    FROM ONLY $truncate$ || leaf || ' AS t';\n  END LOOP;\n");
+    capture_lost_end(sql, capture->entry);
+    buffer_append_text(sql, "  RETURN NULL;\n");
 }
 
 /* The comment tells a later `init` whether the object is what it would write. */

@@ -1,5 +1,6 @@
 /* Refuses the tables and columns whose changes triggers cannot capture whole (rules 25, 26, 28). */
 #include "producer/capture_postgresql.h"
+#include "producer/capture.h"
 #include "common/postgresql_name.h"
 #include "producer_postgresql_sql.h"
 
@@ -110,7 +111,7 @@ static enum status capture_check_columns(PGconn *connection, struct slice table,
         if (status != STATUS_OK)
             return status;
         if (PQntuples(found) == 0)
-            status = capture_refuse(err, entry, "has no column ", name);
+            status = capture_refuse(err, entry, CAPTURE_NO_COLUMN, name);
         else if (PQgetvalue(found, 0, 4)[0] == 'v')
             status = capture_refuse(err, entry,
                                     "has a virtual generated column, which triggers do "

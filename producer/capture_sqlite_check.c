@@ -1,5 +1,6 @@
 /* Refuses the tables whose changes triggers cannot capture whole (rules 25, 26). */
 #include "producer/capture_sqlite.h"
+#include "producer/capture.h"
 
 #include <sysexits.h>
 
@@ -60,7 +61,7 @@ static enum status capture_check_columns(sqlite3 *db, const struct config_entry 
         if (status != STATUS_OK)
             return status;
         if (place < 0)
-            return capture_refuse(err, entry, "has no column ", name);
+            return capture_refuse(err, entry, CAPTURE_NO_COLUMN, name);
         if (column->is_key && place == 0)
             return capture_refuse(
                 err, entry, "has another primary key than x-keepstep-key, which names ", name);

@@ -113,6 +113,11 @@ enum status init_columns_note(const struct init_columns *columns, struct error *
         if (is_new && published)
             columns_append(&news, columns, i);
     }
+    if (status == STATUS_OK)
+        (void)fprintf(columns->out,
+                      "%-8s columns %s: none of its %zu may be renamed or dropped without an init "
+                      "behind it\n",
+                      "watched", type, columns->schema->column_count);
     if (status == STATUS_OK && news.length > 0 && !columns->republishes)
         columns_say(columns, buffer_slice(&news), applied);
     const struct source_captured written = {

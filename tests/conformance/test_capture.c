@@ -337,6 +337,67 @@ static void a_fill_that_began_without_a_new_column_begins_anew(void)
     shop_done(&shop);
 }
 
+static void fails_by_name(struct session *session, const char *sql, const char *column)
+{
+    const char *error = session_try(session, sql, NULL);
+    if (error == NULL || strstr(error, "keepstep: a column of table orders") == NULL ||
+        strstr(error, "keepstep init") == NULL || strstr(error, column) == NULL)
+        test_fail("%s: %s", sql, error == NULL ? "was not refused" : error);
+}
+
+static void refuses_init_without(struct shop *shop, const char *column)
+{
+    struct error err = ERROR_INIT;
+    assert_int_equal(shop_init(shop, true, &err), STATUS_FATAL);
+    assert_int_equal(err.exit_code, EX_CONFIG);
+    assert_non_null(strstr(err.text, "columns:"));
+    assert_non_null(strstr(err.text, test_format("has no column %s", column)));
+}
+
+/* SQLite refuses a DROP itself, and takes its triggers along at a RENAME. */
+static void a_write_behind_a_rename_or_drop_says_what_to_do(void)
+{
+    static const struct {
+        const char *change;
+        const char *column;
+        const char *writes[4]; /* of the servers */
+    } cases[] = {{"ALTER TABLE orders RENAME COLUMN name TO title",
+                  "name",
+                  {"INSERT INTO orders (id) VALUES (9)", "UPDATE orders SET note = 'n'"}},
+                 {"ALTER TABLE orders RENAME COLUMN id TO number",
+                  "id",
+                  {"INSERT INTO orders (number) VALUES (9)", "UPDATE orders SET note = 'n'",
+                   "DELETE FROM orders", "TRUNCATE orders"}},
+                 {"ALTER TABLE orders DROP COLUMN name",
+                  "name",
+                  {"INSERT INTO orders (id) VALUES (9)", "UPDATE orders SET note = 'n'"}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct shop shop;
+        shop_begin(database_case_kind);
+        shop_ready(&shop, TENANT_SCHEMA, "DROP TABLE IF EXISTS orders;" TENANT_TABLE);
+        assert_non_null(strstr(test_read_file(test_path("init.txt")), "columns order: none"));
+        (void)database_text(shop.url, "INSERT INTO orders (id) VALUES (1)");
+        struct session *session = session_open(shop.url);
+        if (database_case_kind == DATABASE_SQLITE) {
+            const char *error = session_try(session, cases[i].change, NULL);
+            assert_true((error != NULL) == (i == 2));
+            assert_true(error == NULL || strstr(error, "trigger keepstep_order") != NULL);
+            session_run(session, "UPDATE orders SET tenant = 'x'", NULL);
+        } else {
+            session_run(session, cases[i].change, NULL);
+        }
+        for (size_t w = 0; database_case_kind != DATABASE_SQLITE && w < 4; w++) {
+            if (cases[i].writes[w] != NULL &&
+                (w < 3 || database_case_kind == DATABASE_POSTGRESQL)) /* MariaDB truncates */
+                fails_by_name(session, cases[i].writes[w], cases[i].column);
+        }
+        if (i < 2 || database_case_kind != DATABASE_SQLITE)
+            refuses_init_without(&shop, cases[i].column);
+        session_close(session);
+        shop_done(&shop);
+    }
+}
+
 static void rows_are_published_again_only_where_no_other_service_writes_them(void)
 {
     struct shop shop;
@@ -385,6 +446,7 @@ int main(void)
         DATABASE_CASE(a_fill_that_began_without_a_new_column_begins_anew),
         DATABASE_CASE(rows_are_published_again_only_where_no_other_service_writes_them),
         DATABASE_CASE(another_partition_key_than_the_one_that_was_published_is_refused),
+        DATABASE_CASE(a_write_behind_a_rename_or_drop_says_what_to_do),
         DATABASE_CASE(triggers_of_one_entity_type_never_replace_those_of_another),
     };
     return database_case_run(cases, sizeof cases / sizeof *cases);
