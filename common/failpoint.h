@@ -21,6 +21,7 @@
     X(AGENT_BEFORE_HINT, "agent_before_hint")                                                      \
     X(AGENT_AFTER_HINT, "agent_after_hint")                                                        \
     X(AGENT_PARKED_BEFORE_COMMIT, "agent_parked_before_commit")                                    \
+    X(AGENT_PARKED_AFTER_COMMIT, "agent_parked_after_commit")                                      \
     X(AGENT_STOP_RECORDED, "agent_stop_recorded")
 /* clang-format on */
 

@@ -202,7 +202,8 @@ static enum status agent_poll(struct agent *agent, struct error *err)
     enum status status = STATUS_OK;
     if (agent->backoff_us > 0)
         status = agent_poll_paused(agent, err);
-    int timeout_ms = agent->batch.count == 0 ? AGENT_POLL_MS : 0;
+    bool busy = agent->batch.count > 0 || applier_is_retrying(agent->applier);
+    int timeout_ms = busy ? 0 : AGENT_POLL_MS;
     if (agent->retrying && agent->batch.count > 0)
         return status;
     while (status == STATUS_OK && !batch_is_full(&agent->batch)) {
@@ -294,7 +295,10 @@ static enum status agent_hint(struct agent *agent, struct error *err)
 
 static enum status agent_retry_parked(struct agent *agent, struct error *err)
 {
-    return applier_retry_parked(agent->applier, clock_wall_us(), err);
+    enum status status = applier_retry_parked(agent->applier, clock_wall_us(), err);
+    if (agent->beside_outbox && applier_is_retrying(agent->applier))
+        clock_sleep_us(AGENT_FREE_US);
+    return status;
 }
 
 static enum status agent_make_durable(struct agent *agent, struct error *err)

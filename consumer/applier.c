@@ -142,6 +142,12 @@ static void applier_report(struct applier *applier, const struct batch *batch)
     }
 }
 
+static void applier_forget_keys(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        batch->events[i].key_seen = false;
+}
+
 enum status applier_apply(struct applier *applier, struct batch *batch, struct error *err)
 {
     bool nothing = false;
@@ -153,8 +159,10 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
         return status;
     applier->outrun = 0;
     applier->singly = false;
+    applier_forget_keys(batch);
     do { /* each STOP cuts one partition's part; then again without it */
         size_t stops = applier->stops;
+        applier->again = false;
         error_clear(err);
         arena_reset(&applier->arena);
         applier_begin_work(applier);
@@ -163,7 +171,9 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
             status = applier_transaction(applier, batch, &nothing, err);
         if (status == STATUS_STOP)
             applier->ops->rollback(applier->store);
-        if (status == STATUS_STOP && applier->stops == stops) {
+        if (applier->stops != stops)
+            applier_forget_keys(batch); /* the first under a key may be cut off */
+        else if (status == STATUS_STOP && !applier->again) {
             err->status = STATUS_FATAL; /* no event to blame */
             status = STATUS_FATAL;
         }

@@ -89,9 +89,13 @@ enum status applier_apply(struct applier *applier, struct batch *batch,
 enum status applier_stop(struct applier *applier, size_t index, const char *reason,
                          struct error *err) MUST_CHECK;
 
-/** Try waiting records that are due. Statuses as applier_apply(). */
+/** Try waiting records that are due, for as long as a transaction may last: what is left is tried
+ * at the next call. Statuses as applier_apply(). */
 enum status applier_retry_parked(struct applier *applier, int64_t now_us,
                                  struct error *err) MUST_CHECK;
+
+/** @return whether applier_retry_parked() has more to do at once. */
+bool applier_is_retrying(const struct applier *applier);
 
 /** Write kept images whose own change is not under way any more: an operator dropped it from the
  * outbox (rule 18). Statuses as applier_apply(). */

@@ -16,6 +16,25 @@ struct delete_seen {
     int64_t offset;
 };
 
+/** What is known of the parked records of one entity that follow the first of them. */
+struct run_scan {
+    uint64_t digest;     /* of entity type and key */
+    int64_t next_offset; /* records below were looked at */
+    int64_t last_own;    /* offset of the last own one (rule 18); -1: none */
+    int64_t replacing;   /* of the last that replaces all before it; -1: none */
+    bool closed;         /* behind what cannot be read nothing replaces anything */
+    bool told;           /* the log says already that it is being released */
+};
+
+/** One time through the waiting records of a partition, in pieces. */
+struct retry_pass {
+    bool running;
+    int64_t due_us;
+    int64_t offset; /* goes on here */
+    bool progress;  /* it has released something of what is left */
+    size_t healed;  /* entities, for the log */
+};
+
 /** An owned partition: its state as committed, and what the running transaction makes of it. */
 struct owned {
     struct partition_state state;
@@ -24,8 +43,12 @@ struct owned {
     int64_t end_offset;  /* noted end of the log, 0: none */
     int64_t retry_at_us; /* no earlier look for waiting records */
     bool cure;           /* a commit may have cured waiting records: look at once */
-    bool kept;           /* superseded images of it may be stored */
-    int64_t kept_offset; /* the record of the last one looked at */
+    bool unordered;      /* whose turn it is among the parked records is to be found out */
+    struct retry_pass pass;
+    struct run_scan *scans; /* of waiting entities */
+    size_t scan_count;
+    bool kept;                                   /* superseded images of it may be stored */
+    int64_t kept_offset;                         /* the record of the last one looked at */
     struct delete_seen deletes[APPLIER_DELETES]; /* the last ones, at digest % their number */
 
     int64_t stop_offset; /* events from here on are not applied; INT64_MAX: none */
@@ -39,14 +62,10 @@ struct owned {
     int64_t next_offset;
     const struct record *anchor; /* the last data record; NULL: none yet */
     char anchor_id[STORE_ID_SIZE];
-    size_t parked;
-};
-
-/** Entities that this transaction blocks. */
-struct blocked_now {
-    size_t partition_index;
-    struct slice entity_type;
-    struct slice entity_key;
+    int64_t parked; /* records, */
+    int64_t parked_bytes;
+    size_t blocked;            /* and entities that were not blocked before */
+    struct block_set blocking; /* what waits for them */
 };
 
 /** What left the parked records of an entity in this transaction. */
@@ -81,18 +100,19 @@ struct applier {
     int64_t undurable_since_us; /* monotonic; 0: all commits waited */
     bool reload_needed;         /* a commit's outcome is unknown */
     bool connection_lost;       /* the store must be opened anew; then reload_needed too */
-    size_t stops;               /* partitions cut or duplicates found: the batch is judged anew */
+    size_t stops;               /* partitions cut: the batch is judged anew */
+    bool again;                 /* it is judged anew for what it was found to hold */
     bool singly;                /* in bulk the batch was fatal: find the event that is */
     bool publishes;             /* some mapping is published here: rule 18 applies */
     struct together together;
-    size_t kept_index; /* the partition whose kept images are looked at next */
+    size_t kept_index;  /* the partition whose kept images are looked at next, */
+    size_t retry_index; /* and whose waiting records */
+    bool retries;       /* some pass through waiting records is not at its end */
 
     /* The running transaction. */
     struct look look;    /* of all entities of the batch; none: each is asked for alone */
     unsigned int outrun; /* own changes that were committed behind a batch's single writes */
-    struct blocked_now *blocked;
-    size_t blocked_count;
-    size_t blocked_size;
+    size_t parks;        /* events that were parked so far */
     struct healed healed;
 };
 
@@ -121,8 +141,8 @@ enum status applier_judge_own(struct applier *applier, struct batch *batch,
                               struct error *err) MUST_CHECK;
 
 /** Where writers are not excluded: look again behind the writes of a batch. An event that stands
- * over an own change that was committed meanwhile is superseded, and the caller writes again from
- * the batch's start on. */
+ * over an own change that was committed meanwhile, or that the database rejected because of it, is
+ * superseded, and the caller writes again from the batch's start on. */
 enum status applier_look_again(struct applier *applier, struct batch *batch, bool *ret_pending,
                                struct error *err) MUST_CHECK;
 
@@ -154,6 +174,28 @@ enum status applier_write(struct applier *applier, struct batch *batch,
 enum status applier_write_evidence(struct applier *applier, const struct batch *batch,
                                    struct error *err) MUST_CHECK;
 
+/** Keep a superseded image, until something newer is written or the own change was read back. */
+enum status applier_keep(struct applier *applier, struct owned *owned, const struct change *change,
+                         struct error *err) MUST_CHECK;
+
+/** What a kept image (NULL: none) and a newer one make of the row: the newer one, unless it lacks
+ * columns that the kept one has. @param ret_image  either of them, or in the applier's arena. */
+enum status applier_merge(struct applier *applier, const struct change *kept,
+                          const struct change *newer, const struct change **ret_image,
+                          struct error *err) MUST_CHECK;
+
+/** @return whether a stored record was merged of several: it has Keepstep's form in any topic. */
+bool applier_is_merged(const struct record *record);
+
+/** Read the kept image of a change's entity; NULL: none. @return OK; STOP (it cannot be read). */
+enum status applier_read_kept(struct applier *applier, const struct change *of,
+                              const struct change **ret_kept, struct error *err) MUST_CHECK;
+
+/** What is kept of a change's entity in front of the batch's event at `end`; NULL: nothing. */
+enum status applier_image_before(struct applier *applier, const struct batch *batch, size_t end,
+                                 const struct change *of, const struct change **ret_image,
+                                 struct error *err) MUST_CHECK;
+
 /** Drop an entity's kept image: what the row holds now is newer. */
 enum status applier_drop_kept(struct applier *applier, const struct owned *owned,
                               const struct change *change, struct error *err) MUST_CHECK;
@@ -170,10 +212,43 @@ enum status applier_look_for(struct applier *applier, const struct owned *owned,
 
 /** Work on what the database keeps of a partition, in one transaction with its fence; memory takes
  * what the database holds after it. */
-typedef enum status applier_repair_work(struct applier *applier, struct owned *owned,
-                                        const void *subject, struct error *err);
+typedef enum status applier_repair_work(struct applier *applier, struct owned *owned, void *subject,
+                                        struct error *err);
 enum status applier_repair(struct applier *applier, struct owned *owned, applier_repair_work *work,
-                           const void *subject, struct error *err) MUST_CHECK;
+                           void *subject, struct error *err) MUST_CHECK;
+
+/** Find out whose turn it is among the parked records of a partition, and tell the database.
+ * Statuses as applier_apply(). */
+enum status applier_order_parked(struct applier *applier, struct owned *owned,
+                                 struct error *err) MUST_CHECK;
+
+/** Of the parked records of one entity those from an offset on, without the skipped.
+ * @param ret_type  borrowed by the filter. */
+struct parked_filter applier_run_filter(const struct owned *owned, const struct parked_record *of,
+                                        int64_t from_offset, char ret_type[static STORE_NAME_SIZE]);
+
+/** @return whether a record has to wait for one before it whose entity cannot be read. */
+bool applier_is_behind_unreadable(const struct owned *owned, const struct parked_record *record);
+
+/** Read parked records of one entity from an offset on, at most as many bytes as a batch has.
+ * @param ret_more  whether others follow. */
+enum status applier_read_run(struct applier *applier, const struct owned *owned,
+                             const struct parked_record *of, int64_t from_offset,
+                             struct parked_record **ret_records, size_t *ret_count, bool *ret_more,
+                             struct error *err) MUST_CHECK;
+
+/** Look through what is parked of an entity until `until_us`. @return OK; *ret_scan is NULL where
+ * there is more to look at. */
+enum status applier_scan_run(struct applier *applier, struct owned *owned,
+                             const struct parked_record *head, int64_t until_us,
+                             struct run_scan **ret_scan, struct error *err) MUST_CHECK;
+void applier_forget_scans(struct owned *owned);
+
+/** How long a transaction may last beside the service (rule 19). */
+int64_t applier_time_us(const struct applier *applier);
+
+/** Memory takes over what a transaction has parked. */
+enum status applier_advance_blocked(struct owned *owned, struct error *err) MUST_CHECK;
 
 /** Put in front of a fatal error whose record it is of; any other error stays as it is. */
 void applier_name_fatal(struct error *err, struct slice entity_type, struct slice entity_key,

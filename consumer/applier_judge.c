@@ -1,6 +1,7 @@
 /* Decides what becomes of each event of a batch before anything is written. */
 #include "consumer/applier_internal.h"
 #include "consumer/sequence.h"
+#include "consumer/store_row.h"
 
 #include "common/digest.h"
 
@@ -9,37 +10,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** What an event blocks: its entity, or its record key where the entity cannot be read (rule 23).
- */
-static void applier_block_key(const struct change *change, struct slice *ret_type,
-                              struct slice *ret_key)
-{
-    bool readable = change->entity_type.length > 0 && change->entity_key.length > 0;
-    *ret_type = readable ? change->entity_type : slice_of("");
-    *ret_key = readable ? change->entity_key : change->record.key;
-}
-
 bool applier_is_blocked(const struct applier *applier, const struct change *change)
 {
-    const struct partition_state *state = &applier->owned[change->partition_index].state;
-    for (size_t i = 0; i < state->blocked_count; i++) {
-        const struct blocked_entity *blocked = &state->blocked[i];
-        bool raw = blocked->entity_type[0] == '\0';
-        struct slice key = raw ? change->record.key : change->entity_key;
-        if ((raw || slice_is(change->entity_type, blocked->entity_type)) &&
-            slice_is(key, blocked->entity_key))
-            return true;
-    }
-    for (size_t i = 0; i < applier->blocked_count; i++) {
-        const struct blocked_now *blocked = &applier->blocked[i];
-        bool raw = blocked->entity_type.length == 0;
-        struct slice key = raw ? change->record.key : change->entity_key;
-        if (blocked->partition_index == change->partition_index &&
-            (raw || slice_equal(change->entity_type, blocked->entity_type)) &&
-            slice_equal(key, blocked->entity_key))
-            return true;
-    }
-    return false;
+    const struct owned *owned = &applier->owned[change->partition_index];
+    struct block_key key = block_key_of(change);
+    /* One of its own transaction may stand behind it. */
+    return block_set_has(&owned->state.blocked, &key) ||
+           block_set_first(&owned->blocking, &key) < change->record.offset;
+}
+
+/** @return what limit of its partition one more parked event would pass; NULL: none. */
+static const char *applier_parked_limit(const struct applier *applier, const struct owned *owned)
+{
+    const struct config_limits *limits = &applier->config->limits;
+    if (owned->state.parked_count + owned->parked > limits->parked_records)
+        return "too many parked records (limits.parked_records); see `keepstep parked`";
+    if (owned->state.parked_bytes + owned->parked_bytes > limits->parked_bytes)
+        return "too many bytes in parked records (limits.parked_bytes); see `keepstep parked`";
+    if ((int64_t)(owned->state.blocked.entity_count + owned->blocked) > limits->parked_entities)
+        return "too many parked entities (limits.parked_entities); see `keepstep parked`";
+    return NULL;
 }
 
 enum status applier_park_event(struct applier *applier, struct batch_event *event,
@@ -47,6 +37,7 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
                                struct error *err)
 {
     bool is_blocked = applier_is_blocked(applier, &event->change);
+    struct block_key key = block_key_of(&event->change);
     /* A retry decodes anew, but does not find again what else an event is held for. */
     event->parked_behind = is_blocked && (kind != REJECT_HELD || event->decoded == STATUS_REJECT);
     event->outcome = EVENT_PARKED;
@@ -56,33 +47,18 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
     if (event->parked_reason.data == NULL)
         return applier_no_memory(err);
     struct owned *owned = &applier->owned[event->change.partition_index];
+    bool known = block_set_has_entity(&owned->state.blocked, &key) ||
+                 block_set_has_entity(&owned->blocking, &key);
     owned->parked++;
-    if (owned->state.parked_count + (int64_t)owned->parked >
-        applier->config->limits.parked_records) {
-        applier_stop_at(applier, &event->change,
-                        "too many parked records (limits.parked_records); see `keepstep parked`");
+    owned->parked_bytes += store_record_bytes(&event->change.record);
+    owned->blocked += known ? 0 : 1;
+    applier->parks++;
+    const char *limit = applier_parked_limit(applier, owned);
+    if (limit != NULL) {
+        applier_stop_at(applier, &event->change, limit);
         return STATUS_STOP;
     }
-    if (is_blocked)
-        return STATUS_OK;
-    if (owned->state.blocked_count + applier->blocked_count >=
-        (size_t)applier->config->limits.parked_entities) {
-        applier_stop_at(applier, &event->change,
-                        "too many parked entities (limits.parked_entities); see `keepstep parked`");
-        return STATUS_STOP;
-    }
-    if (applier->blocked_count == applier->blocked_size) {
-        size_t size = applier->blocked_size == 0 ? 64 : 2 * applier->blocked_size;
-        struct blocked_now *grown = realloc(applier->blocked, size * sizeof *grown);
-        if (grown == NULL)
-            return applier_no_memory(err);
-        applier->blocked = grown;
-        applier->blocked_size = size;
-    }
-    struct blocked_now *blocked = &applier->blocked[applier->blocked_count++];
-    blocked->partition_index = event->change.partition_index;
-    applier_block_key(&event->change, &blocked->entity_type, &blocked->entity_key);
-    return STATUS_OK;
+    return block_set_add(&owned->blocking, &key, event->change.record.offset, err);
 }
 
 uint64_t applier_own_last(const struct applier *applier, const struct owned *owned)
@@ -295,6 +271,7 @@ enum status applier_judge(struct applier *applier, struct batch *batch, struct e
         struct error stop = ERROR_INIT;
         event->parked_held = false;
         event->parked_behind = false;
+        event->rejected = false;
         event->image = NULL;
         enum status status = applier_judge_event(applier, event, &stop);
         if (status == STATUS_STOP) {
@@ -317,19 +294,17 @@ static bool applier_claims_key(const struct batch_event *event)
 
 static const char conflict_text[] = "another value was applied under the same event id";
 
+/** @param ret_again  set where a duplicate was parked: it blocks nothing. */
 static enum status applier_judge_claim(struct applier *applier, struct batch_event *event,
-                                       enum key_verdict verdict, struct error *err)
+                                       enum key_verdict verdict, bool *ret_again, struct error *err)
 {
-    if (verdict == KEY_DUPLICATE && event->outcome == EVENT_PARKED) {
-        event->key_seen = true; /* it blocks nothing: judge the batch anew */
-        applier->stops++;
-        return STATUS_STOP;
-    }
-    if (verdict == KEY_DUPLICATE)
+    if (verdict == KEY_DUPLICATE) {
+        *ret_again = *ret_again || event->outcome == EVENT_PARKED;
+        event->key_seen = true;
         event->outcome = EVENT_DUPLICATE;
-    else if (verdict == KEY_CONFLICT && event->outcome == EVENT_APPLY)
+    } else if (verdict == KEY_CONFLICT && event->outcome == EVENT_APPLY) {
         return applier_park_event(applier, event, REJECT_HELD, 0, conflict_text, err);
-    else if (verdict == KEY_CONFLICT) { /* whatever it was parked for, nobody asks for it again */
+    } else if (verdict == KEY_CONFLICT) { /* whatever it was parked for, nobody asks again */
         event->parked_held = true;
         event->parked_behind = false;
         event->parked_reason = slice_of(conflict_text);
@@ -337,22 +312,28 @@ static enum status applier_judge_claim(struct applier *applier, struct batch_eve
     return STATUS_OK;
 }
 
+/** All verdicts are taken before the batch is judged anew, so that many duplicates of what is
+ * parked cost one more round and not one each. */
 static enum status applier_judge_claims(struct applier *applier, struct batch *batch,
                                         const struct key_claim *claims, struct error *err)
 {
-    size_t blocked = applier->blocked_count;
+    size_t parks = applier->parks;
+    bool again = false;
     enum status status = STATUS_OK;
     for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
         struct batch_event *event = &batch->events[i];
         if (applier_claims_key(event))
-            status = applier_judge_claim(applier, event, (claims++)->verdict, err);
+            status = applier_judge_claim(applier, event, (claims++)->verdict, &again, err);
         /* What stands behind a conflict was judged before that one was known. */
-        if (status == STATUS_OK && event->outcome == EVENT_APPLY &&
-            applier->blocked_count > blocked && applier_is_blocked(applier, &event->change))
+        if (status == STATUS_OK && event->outcome == EVENT_APPLY && applier->parks > parks &&
+            applier_is_blocked(applier, &event->change))
             status = applier_park_event(applier, event, REJECT_WAITING, 0, "behind a parked event",
                                         err);
     }
-    return status;
+    if (status != STATUS_OK || !again)
+        return status;
+    applier->again = true;
+    return STATUS_STOP;
 }
 
 enum status applier_judge_keys(struct applier *applier, struct batch *batch, struct error *err)

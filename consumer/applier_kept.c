@@ -1,6 +1,7 @@
 /* Writes the images that own changes kept from being written, once those are gone from the outbox
  * without having been published (rule 18). */
 #include "consumer/applier_internal.h"
+#include "consumer/store_row.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -9,7 +10,7 @@
 #define KEPT_ROUND_US 20000 /* a look reads all that waits of its entity type */
 
 /** A kept image that the database refuses waits as its record would have. */
-static enum status applier_kept_rejected(struct applier *applier,
+static enum status applier_kept_rejected(struct applier *applier, struct owned *owned,
                                          const struct superseded_image *image,
                                          const struct error *why, struct error *err)
 {
@@ -27,8 +28,15 @@ static enum status applier_kept_rejected(struct applier *applier,
     enum status status = applier->ops->savepoint(applier->store, true, err);
     if (status == STATUS_OK)
         status = applier->ops->park(applier->store, &record, 1, err);
+    struct block_key key = block_key_stored(image->entity_type, image->entity_key,
+                                            image->record.key);
+    if (status == STATUS_OK)
+        status = block_set_add(&owned->blocking, &key, image->record.offset, err);
     if (status != STATUS_OK)
         return status;
+    owned->parked++;
+    owned->parked_bytes += store_record_bytes(&image->record);
+    owned->unordered = true; /* it stands before what is parked since */
     log_warning("agent", "parked %.*s %.*s from %s/%d offset %lld: %s",
                 SLICE_ARGS(image->entity_type), SLICE_ARGS(image->entity_key), image->record.topic,
                 image->record.partition, (long long)image->record.offset, why->text);
@@ -36,8 +44,8 @@ static enum status applier_kept_rejected(struct applier *applier,
 }
 
 /** Inside the transaction, so that no own change comes in between. */
-static enum status applier_kept_write(struct applier *applier, struct owned *owned,
-                                      const void *subject, struct error *err)
+static enum status applier_kept_write(struct applier *applier, struct owned *owned, void *subject,
+                                      struct error *err)
 {
     const struct superseded_image *image = subject;
     const struct mapping *mapping = applier_mapping(applier, image->entity_type);
@@ -57,7 +65,7 @@ static enum status applier_kept_write(struct applier *applier, struct owned *own
     if (status == STATUS_OK && pending)
         return STATUS_OK;
     if (status == STATUS_REJECT || status == STATUS_STOP)
-        status = applier_kept_rejected(applier, image, &why, err);
+        status = applier_kept_rejected(applier, owned, image, &why, err);
     else if (status != STATUS_OK)
         *err = why;
     applier_name_fatal(err, image->entity_type, image->entity_key, &image->record);

@@ -95,20 +95,6 @@ enum status applier_is_pending(struct applier *applier, const struct change *cha
     return STATUS_OK;
 }
 
-/** An image of the batch that was superseded is newer than the kept one. */
-static const struct change *applier_superseded_before(const struct batch *batch, size_t end,
-                                                      const struct change *change)
-{
-    for (size_t i = end; i > 0; i--) {
-        const struct batch_event *event = &batch->events[i - 1];
-        if (event->outcome == EVENT_SUPERSEDED &&
-            slice_equal(event->change.entity_type, change->entity_type) &&
-            slice_equal(event->change.entity_key, change->entity_key))
-            return &event->change;
-    }
-    return NULL;
-}
-
 /** An own change came back as void: what it had superseded is written now. */
 static enum status applier_judge_void(struct applier *applier, struct batch *batch, size_t index,
                                       struct error *err)
@@ -119,30 +105,17 @@ static enum status applier_judge_void(struct applier *applier, struct batch *bat
     enum status status = applier_is_pending(applier, change, event->own_last, &pending, err);
     if (status != STATUS_OK || pending || applier_is_blocked(applier, change))
         return status;
-    event->image = applier_superseded_before(batch, index, change);
+    status = applier_image_before(applier, batch, index, change, &event->image, err);
+    if (status != STATUS_OK)
+        return status;
     if (event->image == NULL) {
-        struct superseded_image wanted = {.entity_type = change->entity_type,
-                                          .entity_key = change->entity_key};
-        struct superseded_image kept = {0};
-        status = applier->ops->superseded(applier->store, SUPERSEDED_READ, &wanted, &applier->arena,
-                                          &kept, err);
-        if (status != STATUS_OK)
-            return status;
-        if (kept.record.topic == NULL) {
-            log_warning("agent",
-                        "%.*s %.*s is diverged: the service's own change was published as void "
-                        "and no earlier image is kept; write the entity again",
-                        SLICE_ARGS(change->entity_type), SLICE_ARGS(change->entity_key));
-            if (applier->metrics != NULL)
-                atomic_fetch_add(&applier->metrics->entities_diverged, 1);
-            return STATUS_OK;
-        }
-        struct change *decoded = NULL;
-        status = applier_decode(applier, &kept.record, &decoded, err);
-        if (status != STATUS_OK)
-            return error_set(err, STATUS_STOP, "the kept image of an entity cannot be read");
-        decoded->partition_index = change->partition_index;
-        event->image = decoded;
+        log_warning("agent",
+                    "%.*s %.*s is diverged: the service's own change was published as void and no "
+                    "earlier image is kept; write the entity again",
+                    SLICE_ARGS(change->entity_type), SLICE_ARGS(change->entity_key));
+        if (applier->metrics != NULL)
+            atomic_fetch_add(&applier->metrics->entities_diverged, 1);
+        return STATUS_OK;
     }
     event->outcome = EVENT_APPLY;
     return STATUS_OK;
@@ -163,7 +136,7 @@ enum status applier_look_again(struct applier *applier, struct batch *batch, boo
     for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
         struct batch_event *event = &batch->events[i];
         bool pending = false;
-        if (event->outcome == EVENT_APPLY)
+        if (event->outcome == EVENT_APPLY || event->rejected)
             status = applier_is_pending(applier, &event->change, event->own_last, &pending, err);
         if (pending)
             applier_supersede(event);

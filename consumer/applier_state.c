@@ -72,7 +72,7 @@ enum status applier_decode(struct applier *applier, const struct record *record,
     if (*ret_change == NULL)
         return applier_no_memory(err);
     struct record known = *record;
-    known.form = applier_form(applier, record->topic);
+    known.form = applier_is_merged(record) ? NULL : applier_form(applier, record->topic);
     return record_decode(&known, applier_lookup, applier, &applier->arena, *ret_change, err);
 }
 
@@ -130,6 +130,8 @@ static void applier_forget(struct applier *applier)
         if (row != NULL)
             atomic_store(&row->owned, false);
         partition_state_done(&owned->state);
+        block_set_done(&owned->blocking);
+        applier_forget_scans(owned);
         free(owned->sequences);
     }
     free(applier->owned);
@@ -146,7 +148,6 @@ void applier_free(struct applier *applier)
     applier_drop_all(applier);
     if (applier->store != NULL)
         applier->ops->close(applier->store);
-    free(applier->blocked);
     free(applier->orders);
     arena_done(&applier->arena);
     free(applier);
@@ -190,6 +191,7 @@ enum status applier_take(struct applier *applier, struct partition_state *state,
                                            .stop_offset = INT64_MAX,
                                            .durable_offset = state->next_offset,
                                            .kept = true,
+                                           .unordered = state->parked_count > 0,
                                            .kept_offset = -1};
     applier->owned_count = count + 1;
     *ret_index = count;
@@ -266,13 +268,15 @@ bool applier_has_ends(const struct applier *applier)
 
 void applier_begin_work(struct applier *applier)
 {
-    applier->blocked_count = 0;
     applier->healed = (struct healed){0};
     for (size_t i = 0; i < applier->owned_count; i++) {
         struct owned *owned = &applier->owned[i];
         size_t count = owned->state.sequence_count;
         owned->touched = false;
         owned->parked = 0;
+        owned->parked_bytes = 0;
+        owned->blocked = 0;
+        block_set_done(&owned->blocking);
         owned->next_offset = owned->state.next_offset;
         owned->anchor = NULL;
         if (owned->sequence_size < count) {
@@ -286,26 +290,13 @@ void applier_begin_work(struct applier *applier)
     }
 }
 
-/** Remember what this transaction blocked. */
-static enum status applier_advance_blocked(struct applier *applier, struct error *err)
+enum status applier_advance_blocked(struct owned *owned, struct error *err)
 {
-    for (size_t i = 0; i < applier->blocked_count; i++) {
-        const struct blocked_now *now = &applier->blocked[i];
-        struct partition_state *state = &applier->owned[now->partition_index].state;
-        struct blocked_entity *grown = realloc(state->blocked,
-                                               (state->blocked_count + 1) * sizeof *grown);
-        if (grown == NULL)
-            return applier_no_memory(err);
-        state->blocked = grown;
-        struct slice type = now->entity_type;
-        char *type_text = strndup(type.data == NULL ? "" : type.data, type.length);
-        struct slice key = now->entity_key;
-        char *key_text = strndup(key.data == NULL ? "" : key.data, key.length);
-        grown[state->blocked_count++] = (struct blocked_entity){.entity_type = type_text,
-                                                                .entity_key = key_text};
-        if (type_text == NULL || key_text == NULL)
-            return applier_no_memory(err);
-    }
+    struct error memory = ERROR_INIT;
+    owned->state.parked_count += owned->parked;
+    owned->state.parked_bytes += owned->parked_bytes;
+    if (block_set_merge(&owned->state.blocked, &owned->blocking, &memory) != STATUS_OK)
+        return applier_no_memory(err); /* it is committed: not to know of it would lose the order */
     return STATUS_OK;
 }
 
@@ -323,7 +314,6 @@ static void applier_advance_partition(struct applier *applier, struct owned *own
         state->anchor_offset = owned->anchor->offset;
         memcpy(state->anchor_id, owned->anchor_id, sizeof state->anchor_id);
     }
-    state->parked_count += (int64_t)owned->parked;
     if (applier_is_stopping(owned))
         memcpy(state->stopped, owned->stop_reason, sizeof state->stopped);
     applier_publish_metrics(applier, owned);
@@ -339,16 +329,19 @@ enum status applier_advance(struct applier *applier, const struct batch *batch, 
         if (event->outcome == EVENT_PARKED && !event->parked_held && !event->parked_behind)
             owned->state.waiting_count++;
     }
+    enum status status = STATUS_OK;
     for (size_t i = 0; i < applier->owned_count; i++) {
         struct owned *owned = &applier->owned[i];
+        if (owned->touched && status == STATUS_OK)
+            status = applier_advance_blocked(owned, err);
         if (owned->touched)
             applier_advance_partition(applier, owned);
         if (applier->undurable_since_us == 0)
             owned->durable_offset = owned->state.next_offset;
         if (cures)
-            owned->cure = owned->state.waiting_count > 0;
+            owned->cure = owned->state.waiting_count > 0 || owned->unordered;
     }
-    return applier_advance_blocked(applier, err);
+    return status;
 }
 
 void applier_publish_metrics(struct applier *applier, const struct owned *owned)
@@ -384,6 +377,9 @@ static void applier_reload_swap(struct applier *applier, struct owned *owned,
     }
     owned->end_offset = 0;
     owned->retry_at_us = 0;
+    owned->unordered = owned->state.parked_count > 0;
+    owned->pass = (struct retry_pass){0};
+    applier_forget_scans(owned);
     owned->kept = true;
     applier_publish_metrics(applier, owned);
 }

@@ -169,6 +169,7 @@ static void group_advance(const struct group *group, struct partition_state *fre
             continue;
         partition_state_done(&owned->state);
         owned->state = fresh[i];
+        owned->unordered = owned->state.parked_count > 0;
         owned->cure = owned->state.waiting_count > 0;
         fresh[i] = (struct partition_state){0};
         applier_publish_metrics(applier, owned);
@@ -290,7 +291,6 @@ static enum status group_collect(struct group *group, struct owned *owned, struc
     size_t count = 0;
     const struct parked_filter filter = {.topic = owned->state.topic,
                                          .partition = owned->state.partition,
-                                         .heads_only = true,
                                          .due_us = INT64_MAX,
                                          .limit = TOGETHER_HEADS};
     enum status status = applier->ops->read_parked(applier->store, &filter, arena, &heads, &count,

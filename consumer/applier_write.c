@@ -128,15 +128,20 @@ static enum status applier_write_reduced(struct applier *applier, const struct w
     return status;
 }
 
-/** Park what the database refused. */
+/** Park what the database refused, unless an own change was committed meanwhile: of a row that it
+ * deletes an update finds nothing. Mostly that is looked for behind all writes of the batch. */
 static enum status applier_write_rejected(struct applier *applier, const struct write *write,
                                           const struct error *reject, struct error *err)
 {
+    struct batch_event *event = write->event;
     enum status status = applier->ops->savepoint(applier->store, true, err);
-    if (status != STATUS_OK)
+    if (status == STATUS_OK && applier->outrun >= OUTRUN_MAX)
+        status = applier_look_behind(applier, event, err);
+    if (status != STATUS_OK || event->outcome != EVENT_APPLY)
         return status;
-    return applier_park_event(applier, write->event, reject->reject, reject->native_code,
-                              reject->text, err);
+    event->rejected = true;
+    return applier_park_event(applier, event, reject->reject, reject->native_code, reject->text,
+                              err);
 }
 
 /** One event behind its own savepoint. */
@@ -144,7 +149,7 @@ static enum status applier_write_single(struct applier *applier, const struct wr
                                         struct error *err)
 {
     struct error reject = ERROR_INIT;
-    bool blocked = applier_is_blocked(applier, write->image);
+    bool blocked = applier_is_blocked(applier, &write->event->change);
     if (blocked && write->event->change.kind == KIND_VOID) {
         write->event->outcome = EVENT_PASSED; /* what blocks is newer than the kept image */
         return STATUS_OK;
@@ -205,7 +210,7 @@ static enum status applier_write_singly(struct applier *applier, struct batch *b
     if (status != STATUS_OK || !pending)
         return status;
     applier->outrun++;
-    applier->stops++;
+    applier->again = true;
     return STATUS_STOP;
 }
 
@@ -323,16 +328,10 @@ static enum status applier_write_superseded(struct applier *applier, const struc
     for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
         const struct batch_event *event = &batch->events[i];
         const struct change *change = &event->change;
-        struct superseded_image image = {.entity_type = change->entity_type,
-                                         .entity_key = change->entity_key,
-                                         .record = change->record};
-        struct superseded_image none = {0};
         struct owned *owned = &applier->owned[change->partition_index];
         bool own = applier_is_own(applier, change);
-        owned->kept = owned->kept || event->outcome == EVENT_SUPERSEDED;
         if (event->outcome == EVENT_SUPERSEDED)
-            status = applier->ops->superseded(applier->store, SUPERSEDED_KEEP, &image,
-                                              &applier->arena, &none, err);
+            status = applier_keep(applier, owned, change, err);
         else if (event->outcome == EVENT_APPLY || (event->outcome == EVENT_PARKED && own))
             status = applier_drop_kept(applier, owned, change, err);
         if (status == STATUS_STOP)

@@ -31,6 +31,7 @@ struct batch_event {
     uint64_t own_last;          /* own range as of this event (rule 18) */
     bool parked_held;
     bool parked_behind; /* judged anew when those before it are gone */
+    bool rejected;      /* parked for what the database said of its write */
     struct slice parked_reason;
     int parked_code;
 };

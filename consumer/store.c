@@ -23,14 +23,8 @@ const char *mapping_table(const struct mapping *mapping)
 
 void partition_state_done(struct partition_state *state)
 {
-    for (size_t i = 0; i < state->blocked_count; i++) {
-        free(state->blocked[i].entity_type);
-        free(state->blocked[i].entity_key);
-    }
-    free(state->blocked);
+    block_set_done(&state->blocked);
     free(state->sequences);
-    state->blocked = NULL;
-    state->blocked_count = 0;
     state->sequences = NULL;
     state->sequence_count = 0;
 }

@@ -9,6 +9,7 @@
 #ifndef CONSUMER_STORE_H
 #define CONSUMER_STORE_H
 
+#include "consumer/blocked.h"
 #include "schemas/change.h"
 #include "schemas/config.h"
 
@@ -51,11 +52,6 @@ struct sequence_state {
     uint32_t digests[SEQUENCE_WINDOW]; /* short digests of the last ids, at sequence % window */
 };
 
-struct blocked_entity {
-    char *entity_type; /* "" where the record's entity could not be read */
-    char *entity_key;  /* then the record key */
-};
-
 /** Everything the database knows of one partition. Owned by the caller; free with
  * partition_state_done(). */
 struct partition_state {
@@ -75,10 +71,10 @@ struct partition_state {
     char stopped[ERROR_TEXT_SIZE]; /* why it stands still; "" while it goes on */
     struct sequence_state *sequences;
     size_t sequence_count;
-    struct blocked_entity *blocked; /* entities with parked records of this partition */
-    size_t blocked_count;
-    int64_t parked_count;  /* without the skipped */
-    int64_t waiting_count; /* heads that the agent itself retries */
+    struct block_set blocked; /* by parked records of this partition, without the skipped */
+    int64_t parked_count;     /* of those */
+    int64_t waiting_count;    /* heads that the agent itself retries */
+    int64_t parked_bytes;     /* of those parked: keys, values and headers */
 };
 
 /** One partition's part of a transaction: the compare-and-set of rule 3 and what it writes. */
@@ -142,26 +138,35 @@ struct parked_record {
     int attempts;
     int64_t parked_at_us;
     int64_t next_attempt_us; /* waiting: not before */
+    int64_t bytes;           /* of key, value and headers; set by the store */
 };
 
-/** Whom to read or change; NULL or 0 leaves a field out. */
+/** Whom to read; NULL or 0 leaves a field out. */
 struct parked_filter {
     const char *topic;
     int32_t partition; /* -1: any */
     const char *entity_type;
-    const char *entity_key;
+    struct slice entity_key; /* data NULL: any */
     int64_t parked_id;
-    bool heads_only; /* the oldest of each entity, without the skipped */
-    int64_t due_us;  /* waiting heads whose time has come */
-    size_t limit;    /* 0: all */
+    int64_t from_offset;
+    int64_t due_us;     /* waiting ones whose time has come */
+    bool blocking;      /* without the skipped */
+    bool without_value; /* bounded memory for many: values are left out */
+    size_t limit;       /* 0: all */
 };
 
+/** @return whether one entity's records in one partition are asked for. */
+static inline bool parked_filter_is_entity(const struct parked_filter *filter)
+{
+    return filter->topic != NULL && filter->partition >= 0 && filter->entity_type != NULL &&
+           filter->entity_key.data != NULL;
+}
+
+/** Whose turn is next is not the store's to know: see block_keys_conflict(). */
 enum parked_edit {
-    PARKED_DELETE,  /* it was applied; the next of its entity is not touched */
-    PARKED_ATTEMPT, /* failed again: state, reason, code, attempts and next_attempt_us are written
-                     */
-    PARKED_SET_SKIPPED, /* an operator's, at next_attempt_us: raises the revision; the next as for
-                           PARKED_DELETE */
+    PARKED_DELETE,      /* it was applied */
+    PARKED_ATTEMPT,     /* state, reason, code, attempts and next_attempt_us are written */
+    PARKED_SET_SKIPPED, /* an operator's, at next_attempt_us: raises the revision */
     PARKED_SET_WAITING, /* retry now; an operator's: raises the revision */
 };
 

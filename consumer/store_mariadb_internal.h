@@ -27,11 +27,11 @@
     X(LOOK_NUMBERED)                                                                               \
     X(BLOCKED_READ)                                                                                \
     X(PARKED_COUNT)                                                                                \
+    X(PARKED_COUNT_BYTES)                                                                          \
     X(PARKED_ADD)                                                                                  \
     X(BLOCKED_ADD)                                                                                 \
     X(PARKED_READ)                                                                                 \
-    X(PARKED_NEXT)                                                                                 \
-    X(PARKED_PROMOTE)                                                                              \
+    X(PARKED_READ_ENTITY)                                                                          \
     X(PARKED_REVISE)                                                                               \
     X(BLOCKED_DELETE)                                                                              \
     X(PARKED_DELETE)                                                                               \
@@ -129,7 +129,8 @@ struct store_mariadb {
     struct store base;
     MYSQL *session;
     bool in_transaction;
-    bool applying; /* the user variable that silences triggers is set */
+    bool read_only; /* who only looks, may see no record: which entities wait is not read */
+    bool applying;  /* the user variable that silences triggers is set */
     bool has_outbox;
     bool installs;      /* it is opened by `init`, which sees all of the catalogue */
     bool timestamps_64; /* TIMESTAMP reaches 2106 */

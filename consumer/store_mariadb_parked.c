@@ -45,6 +45,37 @@ enum status store_mariadb_park(struct store *store, struct parked_record *record
     return status;
 }
 
+/* Of many records, or of one entity in one partition. */
+static enum status parked_start(struct store_mariadb *self, const struct parked_filter *filter,
+                                struct mariadb_statement **ret_statement, bool *ret_row,
+                                struct error *err)
+{
+    struct mariadb_parameter topic = mariadb_text(
+        slice_of(filter->topic == NULL ? "" : filter->topic));
+    struct mariadb_parameter partition = mariadb_integer(filter->partition);
+    struct mariadb_parameter type = mariadb_bytes(
+        slice_of(filter->entity_type == NULL ? "" : filter->entity_type));
+    struct mariadb_parameter key = mariadb_bytes(store_or_empty(filter->entity_key));
+    struct mariadb_parameter id = mariadb_integer(filter->parked_id);
+    struct mariadb_parameter from = mariadb_integer(filter->from_offset);
+    struct mariadb_parameter due = mariadb_integer(filter->due_us);
+    struct mariadb_parameter without = mariadb_integer(filter->without_value);
+    struct mariadb_parameter blocking = mariadb_integer(filter->blocking);
+    struct mariadb_parameter limit = mariadb_integer(filter->limit == 0 ? INT64_MAX
+                                                                        : (int64_t)filter->limit);
+    if (parked_filter_is_entity(filter))
+        return store_mariadb_start(self, STATEMENT_PARKED_READ_ENTITY,
+                                   PARAMETERS(without, type, key, topic, partition, id, id, from,
+                                              due, due, blocking, limit),
+                                   ret_statement, ret_row, err);
+    return store_mariadb_start(self, STATEMENT_PARKED_READ,
+                               PARAMETERS(without, topic, topic, partition, partition,
+                                          mariadb_integer(filter->entity_type != NULL), type,
+                                          mariadb_integer(filter->entity_key.data != NULL), key, id,
+                                          id, from, due, due, blocking, limit),
+                               ret_statement, ret_row, err);
+}
+
 enum status store_mariadb_read_parked(struct store *store, const struct parked_filter *filter,
                                       struct arena *arena, struct parked_record **ret_records,
                                       size_t *ret_count, struct error *err)
@@ -53,24 +84,7 @@ enum status store_mariadb_read_parked(struct store *store, const struct parked_f
     struct mariadb_statement *statement = NULL;
     struct parked_list list = {0};
     bool row = false;
-    bool heads = filter->heads_only || filter->due_us > 0;
-    int64_t limit = filter->limit == 0 ? INT64_MAX : (int64_t)filter->limit;
-    struct mariadb_parameter topic = mariadb_text(
-        slice_of(filter->topic == NULL ? "" : filter->topic));
-    struct mariadb_parameter partition = mariadb_integer(filter->partition);
-    struct mariadb_parameter type = mariadb_bytes(
-        slice_of(filter->entity_type == NULL ? "" : filter->entity_type));
-    struct mariadb_parameter key = mariadb_bytes(
-        slice_of(filter->entity_key == NULL ? "" : filter->entity_key));
-    struct mariadb_parameter id = mariadb_integer(filter->parked_id);
-    struct mariadb_parameter due = mariadb_integer(filter->due_us);
-    enum status status = store_mariadb_start(
-        self, STATEMENT_PARKED_READ,
-        PARAMETERS(topic, topic, partition, partition, mariadb_integer(filter->entity_type != NULL),
-                   type, mariadb_integer(filter->entity_key != NULL), key, id, id, due, due,
-                   mariadb_integer(heads), mariadb_integer(limit)),
-        &statement, &row, err);
-
+    enum status status = parked_start(self, filter, &statement, &row, err);
     while (status == STATUS_OK && row) {
         struct store_row current = store_mariadb_row(statement);
         status = store_row_add_parked(&current, arena, &list, err);
@@ -84,19 +98,6 @@ enum status store_mariadb_read_parked(struct store *store, const struct parked_f
     return status;
 }
 
-/* The next of the entity waits, where it stood behind this one. */
-static enum status parked_promote(struct store_mariadb *self, struct mariadb_parameter id,
-                                  struct error *err)
-{
-    int64_t next = 0;
-    enum status status = store_mariadb_number(self, STATEMENT_PARKED_NEXT, PARAMETERS(id, id), 0,
-                                              &next, err);
-    if (status != STATUS_OK || next == 0)
-        return status;
-    return store_mariadb_run(self, STATEMENT_PARKED_PROMOTE, PARAMETERS(mariadb_integer(next)),
-                             NULL, err);
-}
-
 enum status store_mariadb_edit_parked(struct store *store, const struct parked_record *record,
                                       enum parked_edit edit, struct error *err)
 {
@@ -108,8 +109,6 @@ enum status store_mariadb_edit_parked(struct store *store, const struct parked_r
 
     if (skip || edit == PARKED_SET_WAITING)
         status = store_mariadb_run(self, STATEMENT_PARKED_REVISE, PARAMETERS(id, id), NULL, err);
-    if (status == STATUS_OK && (edit == PARKED_DELETE || skip))
-        status = parked_promote(self, id, err);
     if (status == STATUS_OK && edit == PARKED_DELETE)
         status = store_mariadb_run(self, STATEMENT_BLOCKED_DELETE, PARAMETERS(id), NULL, err);
     if (status != STATUS_OK)

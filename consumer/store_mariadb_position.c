@@ -52,11 +52,11 @@ static enum status load_state(struct store_mariadb *self, struct partition_state
     struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status = load_sequences(self, state, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && !self->read_only)
         status = load_blocked(self, state, err);
     if (status == STATUS_OK)
         status = store_mariadb_start(
-            self, STATEMENT_PARKED_COUNT,
+            self, self->read_only ? STATEMENT_PARKED_COUNT : STATEMENT_PARKED_COUNT_BYTES,
             PARAMETERS(mariadb_string(state->topic), mariadb_integer(state->partition)), &statement,
             &row, err);
     if (status != STATUS_OK)

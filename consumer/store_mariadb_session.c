@@ -92,6 +92,7 @@ enum status store_mariadb_open(const struct store_options *options, struct store
         return error_set(err, STATUS_RETRY, "out of memory");
     self->base.ops = &store_mariadb_ops;
     self->installs = options->install;
+    self->read_only = options->read_only;
     self->packet_size = PACKET_SIZE_MIN; /* until the server has said */
     struct mariadb_session_options session = {.url = options->path,
                                               .application = "keepstep agent",

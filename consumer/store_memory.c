@@ -122,17 +122,11 @@ struct partition_state *model_position(const struct model *model, const char *to
 
 static void model_load_blocked(struct partition_state *state, const struct parked_record *parked)
 {
-    for (size_t i = 0; i < state->blocked_count; i++) {
-        if (slice_is(parked->entity_type, state->blocked[i].entity_type) &&
-            slice_is(parked->entity_key, state->blocked[i].entity_key))
-            return;
-    }
-    state->blocked = must(
-        realloc(state->blocked, (state->blocked_count + 1) * sizeof *state->blocked));
-    state->blocked[state->blocked_count++] = (struct blocked_entity){
-        .entity_type = must(strndup(parked->entity_type.data, parked->entity_type.length)),
-        .entity_key = must(strndup(parked->entity_key.data, parked->entity_key.length)),
-    };
+    struct error err = ERROR_INIT;
+    struct block_key key = block_key_stored(parked->entity_type, parked->entity_key,
+                                            parked->record.key);
+    if (block_set_add(&state->blocked, &key, parked->record.offset, &err) != STATUS_OK)
+        abort();
 }
 
 void model_load(const struct model *model, struct partition_state *state)
@@ -152,6 +146,7 @@ void model_load(const struct model *model, struct partition_state *state)
             continue;
         state->parked_count++;
         state->waiting_count += parked->state == PARKED_WAITING;
+        state->parked_bytes += parked->bytes;
         model_load_blocked(state, parked);
     }
 }

@@ -1,6 +1,7 @@
 /* The memory store's rows, parked records and superseded images. */
 #include "consumer/store_memory.h"
 #include "consumer/store_memory_internal.h"
+#include "consumer/store_row.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -128,6 +129,7 @@ enum status store_memory_park(struct store *store, struct parked_record *records
         kept.entity_type = text_keep(self, kept.entity_type);
         kept.entity_key = text_keep(self, kept.entity_key);
         kept.reason = text_keep(self, kept.reason);
+        kept.bytes = store_record_bytes(&kept.record);
         list_add(&model->parked, &kept);
     }
     return STATUS_OK;
@@ -145,32 +147,16 @@ static int parked_compare(const void *a_item, const void *b_item)
     return order;
 }
 
-/* The oldest of an entity that is not skipped, leaving one record out. */
-static struct parked_record *parked_head(const struct model *model, const struct parked_record *of,
-                                         int64_t without)
+static bool parked_matches(const struct parked_filter *filter, const struct parked_record *parked)
 {
-    struct parked_record *head = NULL;
-    for (size_t i = 0; i < model->parked.count; i++) {
-        struct parked_record *parked = list_at(&model->parked, i);
-        if (parked->state != PARKED_SKIPPED && parked->parked_id != without &&
-            slice_equal(parked->entity_type, of->entity_type) &&
-            slice_equal(parked->entity_key, of->entity_key) &&
-            (head == NULL || parked_compare(parked, head) < 0))
-            head = parked;
-    }
-    return head;
-}
-
-static bool parked_matches(const struct model *model, const struct parked_filter *filter,
-                           const struct parked_record *parked)
-{
-    bool heads = filter->heads_only || filter->due_us > 0;
     return (filter->topic == NULL || strcmp(filter->topic, parked->record.topic) == 0) &&
            (filter->partition < 0 || filter->partition == parked->record.partition) &&
            (filter->entity_type == NULL || slice_is(parked->entity_type, filter->entity_type)) &&
-           (filter->entity_key == NULL || slice_is(parked->entity_key, filter->entity_key)) &&
+           (filter->entity_key.data == NULL ||
+            slice_equal(parked->entity_key, filter->entity_key)) &&
            (filter->parked_id == 0 || filter->parked_id == parked->parked_id) &&
-           (!heads || parked_head(model, parked, 0) == parked) &&
+           parked->record.offset >= filter->from_offset &&
+           (!filter->blocking || parked->state != PARKED_SKIPPED) &&
            (filter->due_us == 0 ||
             (parked->state == PARKED_WAITING && parked->next_attempt_us <= filter->due_us));
 }
@@ -186,8 +172,12 @@ enum status store_memory_read_parked(struct store *store, const struct parked_fi
         return error_set(err, STATUS_RETRY, "no memory for parked records");
     for (size_t i = 0; i < model->parked.count; i++) {
         const struct parked_record *parked = list_at(&model->parked, i);
-        if (parked_matches(model, filter, parked))
-            records[count++] = *parked;
+        if (!parked_matches(filter, parked))
+            continue;
+        records[count] = *parked;
+        if (filter->without_value)
+            records[count].record.value = (struct slice){0};
+        count++;
     }
     qsort(records, count, sizeof *records, parked_compare);
     *ret_records = records;
@@ -215,12 +205,6 @@ enum status store_memory_edit_parked(struct store *store, const struct parked_re
                                                       parked->record.partition);
     if (position != NULL && (edit == PARKED_SET_SKIPPED || edit == PARKED_SET_WAITING))
         position->revision++;
-    struct parked_record *next = parked_head(model, parked, parked->parked_id);
-    if ((edit == PARKED_DELETE || edit == PARKED_SET_SKIPPED) && next != NULL &&
-        next->state == PARKED_BEHIND) {
-        next->state = PARKED_WAITING;
-        next->next_attempt_us = 0;
-    }
     if (edit == PARKED_ATTEMPT) {
         parked->state = record->state;
         parked->reason = text_keep(self, record->reason);

@@ -29,9 +29,10 @@
     X(APPLYING_SET)                                                                                \
     X(BLOCKED_READ)                                                                                \
     X(PARKED_COUNT)                                                                                \
+    X(PARKED_COUNT_BYTES)                                                                          \
     X(PARKED_ADD)                                                                                  \
     X(PARKED_READ)                                                                                 \
-    X(PARKED_PROMOTE)                                                                              \
+    X(PARKED_READ_ENTITY)                                                                          \
     X(PARKED_REVISE)                                                                               \
     X(BLOCKED_DELETE)                                                                              \
     X(PARKED_DELETE)                                                                               \
@@ -134,6 +135,7 @@ struct store_postgresql {
     PGconn *connection; /* in pipeline mode from the end of open() on */
     bool has_outbox;
     bool in_transaction;
+    bool read_only; /* who only looks, may see no record: which entities wait is not read */
     struct queued queue[QUEUE_MAX];
     size_t queued;
     size_t synced;         /* of the queue, results that were read */

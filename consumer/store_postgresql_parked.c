@@ -54,17 +54,18 @@ enum status store_postgresql_read_parked(struct store *store, const struct parke
 {
     const PGresult *result = NULL;
     struct parked_list list = {0};
-    bool heads = filter->heads_only || filter->due_us > 0;
     int64_t limit = filter->limit == 0 ? INT64_MAX : (int64_t)filter->limit;
 
     *ret_records = NULL;
     *ret_count = 0;
     enum status status = store_postgresql_run(
-        store_postgresql_of(store), STATEMENT_PARKED_READ,
+        store_postgresql_of(store),
+        parked_filter_is_entity(filter) ? STATEMENT_PARKED_READ_ENTITY : STATEMENT_PARKED_READ,
         PARAMETERS(parameter_text(filter->topic), parameter_integer(filter->partition),
-                   parameter_text(filter->entity_type), parameter_text(filter->entity_key),
-                   parameter_integer(filter->parked_id), parameter_integer(heads),
-                   parameter_integer(filter->due_us), parameter_integer(limit)),
+                   parameter_text(filter->entity_type), parameter_slice(filter->entity_key),
+                   parameter_integer(filter->parked_id), parameter_integer(filter->from_offset),
+                   parameter_integer(filter->due_us), parameter_integer(filter->without_value),
+                   parameter_integer(filter->blocking), parameter_integer(limit)),
         &result, err);
     if (status != STATUS_OK)
         return status;
@@ -88,8 +89,6 @@ enum status store_postgresql_edit_parked(struct store *store, const struct parke
 
     if (skip || edit == PARKED_SET_WAITING)
         status = store_postgresql_send(self, STATEMENT_PARKED_REVISE, PARAMETERS(id), err);
-    if (status == STATUS_OK && (edit == PARKED_DELETE || skip))
-        status = store_postgresql_send(self, STATEMENT_PARKED_PROMOTE, PARAMETERS(id), err);
     if (status == STATUS_OK && edit == PARKED_DELETE)
         status = store_postgresql_send(self, STATEMENT_BLOCKED_DELETE, PARAMETERS(id), err);
     if (status != STATUS_OK)

@@ -5,22 +5,29 @@
 
 #include <stdlib.h>
 
-/* Everything of one partition: four statements, whose results state_fill() reads. */
+#define STATE_STATEMENTS 4
+
+/* Everything of one partition: statements whose results state_fill() reads. */
 static enum status state_send(struct store_postgresql *self, const char *topic, int32_t partition,
-                              struct error *err)
+                              size_t *ret_first, struct error *err)
 {
-    static const enum statement_id ids[] = {STATEMENT_POSITION_READ, STATEMENT_SEQUENCE_READ,
-                                            STATEMENT_BLOCKED_READ, STATEMENT_PARKED_COUNT};
+    const enum statement_id ids[STATE_STATEMENTS] = {
+        STATEMENT_POSITION_READ, STATEMENT_SEQUENCE_READ,
+        self->read_only ? STATEMENT_PARKED_COUNT : STATEMENT_PARKED_COUNT_BYTES,
+        STATEMENT_BLOCKED_READ};
+    size_t count = self->read_only ? STATE_STATEMENTS - 1 : STATE_STATEMENTS;
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < sizeof ids / sizeof ids[0] && status == STATUS_OK; i++)
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
         status = store_postgresql_send(
             self, ids[i], PARAMETERS(parameter_text(topic), parameter_integer(partition)), err);
+    *ret_first = self->queued - (status == STATUS_OK ? count : 0);
     return status;
 }
 
-static enum status state_fill(const struct queued *queue, struct partition_state *state,
-                              struct error *err)
+static enum status state_fill(const struct store_postgresql *self, size_t first,
+                              struct partition_state *state, struct error *err)
 {
+    const struct queued *queue = &self->queue[first];
     enum status status = STATUS_OK;
     struct store_row row = store_postgresql_row(queue[0].result, 0);
     if (PQntuples(queue[0].result) > 0)
@@ -29,12 +36,13 @@ static enum status state_fill(const struct queued *queue, struct partition_state
         row = store_postgresql_row(queue[1].result, i);
         status = store_row_add_sequence(&row, state, err);
     }
-    for (int i = 0; i < PQntuples(queue[2].result) && status == STATUS_OK; i++) {
-        row = store_postgresql_row(queue[2].result, i);
+    row = store_postgresql_row(queue[2].result, 0);
+    store_row_counts(&row, state);
+    for (int i = 0; !self->read_only && i < PQntuples(queue[3].result) && status == STATUS_OK;
+         i++) {
+        row = store_postgresql_row(queue[3].result, i);
         status = store_row_add_blocked(&row, state, err);
     }
-    row = store_postgresql_row(queue[3].result, 0);
-    store_row_counts(&row, state);
     if (status != STATUS_OK)
         partition_state_done(state);
     return status;
@@ -53,9 +61,9 @@ enum status store_postgresql_read(struct store *store, const char *topic, int32_
                                            err);
         self->in_transaction = true;
     }
+    size_t first = 0;
     if (status == STATUS_OK)
-        status = state_send(self, topic, partition, err);
-    size_t first = self->queued - 4;
+        status = state_send(self, topic, partition, &first, err);
     if (status == STATUS_OK && own)
         status = store_postgresql_send_sql(self, "COMMIT", err);
     if (status == STATUS_OK)
@@ -63,7 +71,7 @@ enum status store_postgresql_read(struct store *store, const char *topic, int32_
     if (status == STATUS_OK && own)
         self->in_transaction = false;
     if (status == STATUS_OK)
-        status = state_fill(&self->queue[first], ret_state, err);
+        status = state_fill(self, first, ret_state, err);
     if (status != STATUS_OK && own)
         store_postgresql_rollback(store);
     return status;
@@ -116,7 +124,7 @@ static enum status taken_add(struct store_postgresql *self, const struct partiti
 }
 
 static enum status take_send(struct store_postgresql *self, const struct partition_state *state,
-                             struct error *err)
+                             size_t *ret_first, struct error *err)
 {
     enum status status = store_postgresql_send_sql(self, "BEGIN", err);
     self->in_transaction = true;
@@ -131,7 +139,7 @@ static enum status take_send(struct store_postgresql *self, const struct partiti
                        parameter_integer(state->partial), parameter_integer(clock_wall_us())),
             err);
     if (status == STATUS_OK)
-        status = state_send(self, state->topic, state->partition, err);
+        status = state_send(self, state->topic, state->partition, ret_first, err);
     return status;
 }
 
@@ -140,8 +148,8 @@ enum status store_postgresql_take(struct store *store, struct partition_state *s
 {
     struct store_postgresql *self = store_postgresql_of(store);
     struct partition_state stored = partition_state_named(state->topic, state->partition);
-    enum status status = take_send(self, state, err);
-    size_t first = self->queued - 4;
+    size_t first = 0;
+    enum status status = take_send(self, state, &first, err);
     if (status == STATUS_OK)
         status = store_postgresql_send_sql(self, "COMMIT", err);
     if (status == STATUS_OK)
@@ -149,7 +157,7 @@ enum status store_postgresql_take(struct store *store, struct partition_state *s
     if (status == STATUS_OK)
         self->in_transaction = false;
     if (status == STATUS_OK)
-        status = state_fill(&self->queue[first], &stored, err);
+        status = state_fill(self, first, &stored, err);
     if (status == STATUS_OK)
         status = taken_add(self, &stored, err);
     if (status != STATUS_OK) {

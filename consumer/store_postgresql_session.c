@@ -411,6 +411,7 @@ enum status store_postgresql_open(const struct store_options *options, struct st
     if (self == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
     self->base.ops = &store_postgresql_ops;
+    self->read_only = options->read_only;
     buffer_init(&self->scratch, SCRATCH_SIZE_MAX);
     for (size_t i = 0; i < ENTITY_COLUMNS_MAX; i++)
         buffer_init(&self->arrays[i], ARRAY_SIZE_MAX);

@@ -84,30 +84,24 @@ enum status store_row_add_sequence(const struct store_row *row, struct partition
     return kept ? STATUS_OK : out_of_memory(err);
 }
 
-static char *text_copy(const struct store_row *row, int column, struct arena *scratch)
-{
-    struct slice text;
-    if (!row->keep(row, column, scratch, &text) || text.data == NULL)
-        return NULL;
-    return strndup(text.data, text.length);
-}
-
 enum status store_row_add_blocked(const struct store_row *row, struct partition_state *state,
                                   struct error *err)
 {
+    struct slice type;
+    struct slice entity_key;
+    struct slice record_key;
     struct arena scratch;
-    void *array = state->blocked;
-    struct blocked_entity *entity = array_grow(&array, state->blocked_count, sizeof *entity);
-    state->blocked = array;
-    if (entity == NULL)
-        return out_of_memory(err);
-    state->blocked_count++;
     arena_init(&scratch, SCRATCH_MAX);
-    entity->entity_type = text_copy(row, 0, &scratch);
-    entity->entity_key = text_copy(row, 1, &scratch);
+    enum status status = STATUS_OK;
+    if (!row->keep(row, 0, &scratch, &type) || !row->keep(row, 1, &scratch, &entity_key) ||
+        !row->keep(row, 2, &scratch, &record_key))
+        status = out_of_memory(err);
+    if (status == STATUS_OK) {
+        struct block_key key = block_key_stored(type, entity_key, record_key);
+        status = block_set_add(&state->blocked, &key, row->integer(row, 3), err);
+    }
     arena_done(&scratch);
-    return entity->entity_type == NULL || entity->entity_key == NULL ? out_of_memory(err)
-                                                                     : STATUS_OK;
+    return status;
 }
 
 enum status store_row_place(const struct store_row *row, struct place *place, struct error *err)
@@ -129,6 +123,7 @@ void store_row_counts(const struct store_row *row, struct partition_state *state
 {
     state->parked_count = row->integer(row, 0);
     state->waiting_count = row->integer(row, 1);
+    state->parked_bytes = row->integer(row, 2);
 }
 
 /* Six columns from `first` on: topic, partition, offset, key, value, headers. */
@@ -180,7 +175,8 @@ enum status store_row_add_parked(const struct store_row *row, struct arena *aren
                                      .code = (int)row->integer(row, 11),
                                      .attempts = (int)row->integer(row, 12),
                                      .parked_at_us = row->integer(row, 13),
-                                     .next_attempt_us = row->integer(row, 14)};
+                                     .next_attempt_us = row->integer(row, 14),
+                                     .bytes = row->integer(row, 15)};
     if (!row->keep(row, 7, arena, &parked->entity_type) ||
         !row->keep(row, 8, arena, &parked->entity_key) ||
         !row->keep(row, 10, arena, &parked->reason))
@@ -207,4 +203,12 @@ enum status store_record_headers(const struct record *record, struct arena *aren
         return STATUS_OK;
     *ret_blob = headers_pack(record->headers, record->header_count, arena);
     return ret_blob->data == NULL ? out_of_memory(err) : STATUS_OK;
+}
+
+int64_t store_record_bytes(const struct record *record)
+{
+    size_t bytes = record->key.length + record->value.length;
+    for (size_t i = 0; i < record->header_count; i++)
+        bytes += record->headers[i].name.length + record->headers[i].value.length;
+    return (int64_t)bytes;
 }

@@ -61,6 +61,9 @@ enum status store_row_superseded(const struct store_row *row, struct arena *aren
 enum status store_record_headers(const struct record *record, struct arena *arena,
                                  struct slice *ret_blob, struct error *err) MUST_CHECK;
 
+/** @return the bytes of a record's key, value and headers. */
+int64_t store_record_bytes(const struct record *record);
+
 static inline struct slice store_or_empty(struct slice text)
 {
     return text.data == NULL ? slice_of("") : text;

@@ -32,10 +32,11 @@
     X(LOOK_NUMBERED)                                                                               \
     X(BLOCKED_READ)                                                                                \
     X(PARKED_COUNT)                                                                                \
+    X(PARKED_COUNT_BYTES)                                                                          \
     X(PARKED_ADD)                                                                                  \
     X(BLOCKED_ADD)                                                                                 \
     X(PARKED_READ)                                                                                 \
-    X(PARKED_PROMOTE)                                                                              \
+    X(PARKED_READ_ENTITY)                                                                          \
     X(PARKED_REVISE)                                                                               \
     X(BLOCKED_DELETE)                                                                              \
     X(PARKED_DELETE)                                                                               \
@@ -88,6 +89,7 @@ struct store_sqlite {
     struct store base;
     sqlite3 *database;
     bool is_wal;
+    bool read_only; /* who only looks, may see no record: which entities wait is not read */
     bool has_outbox;
     bool has_deferred; /* some foreign key is checked at COMMIT only */
     bool defers;       /* all are, within this transaction: see store_ops.defer */

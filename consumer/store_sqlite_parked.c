@@ -52,14 +52,15 @@ enum status store_sqlite_read_parked(struct store *store, const struct parked_fi
     sqlite3_stmt *statement = NULL;
     struct parked_list list = {0};
     bool row = false;
-    bool heads = filter->heads_only || filter->due_us > 0;
     int64_t limit = filter->limit == 0 ? -1 : (int64_t)filter->limit;
+    bool entity = parked_filter_is_entity(filter);
     enum status status = store_sqlite_start(
-        self, STATEMENT_PARKED_READ,
+        self, entity ? STATEMENT_PARKED_READ_ENTITY : STATEMENT_PARKED_READ,
         PARAMETERS(parameter_text(filter->topic), parameter_integer(filter->partition),
-                   parameter_text(filter->entity_type), parameter_text(filter->entity_key),
-                   parameter_integer(filter->parked_id), parameter_integer(heads),
-                   parameter_integer(filter->due_us), parameter_integer(limit)),
+                   parameter_text(filter->entity_type), parameter_slice(filter->entity_key),
+                   parameter_integer(filter->parked_id), parameter_integer(filter->from_offset),
+                   parameter_integer(filter->due_us), parameter_integer(filter->without_value),
+                   parameter_integer(filter->blocking), parameter_integer(limit)),
         &statement, &row, err);
 
     while (status == STATUS_OK && row) {
@@ -86,8 +87,6 @@ enum status store_sqlite_edit_parked(struct store *store, const struct parked_re
 
     if (skip || edit == PARKED_SET_WAITING)
         status = store_sqlite_run(self, STATEMENT_PARKED_REVISE, PARAMETERS(id), NULL, err);
-    if (status == STATUS_OK && (edit == PARKED_DELETE || skip))
-        status = store_sqlite_run(self, STATEMENT_PARKED_PROMOTE, PARAMETERS(id), NULL, err);
     if (status == STATUS_OK && edit == PARKED_DELETE)
         status = store_sqlite_run(self, STATEMENT_BLOCKED_DELETE, PARAMETERS(id), NULL, err);
     if (status != STATUS_OK)

@@ -51,11 +51,11 @@ enum status store_sqlite_load(struct store_sqlite *self, struct partition_state 
     sqlite3_stmt *statement = NULL;
     bool row = false;
     enum status status = load_sequences(self, state, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && !self->read_only)
         status = load_blocked(self, state, err);
     if (status == STATUS_OK)
         status = store_sqlite_start(
-            self, STATEMENT_PARKED_COUNT,
+            self, self->read_only ? STATEMENT_PARKED_COUNT : STATEMENT_PARKED_COUNT_BYTES,
             PARAMETERS(parameter_text(state->topic), parameter_integer(state->partition)),
             &statement, &row, err);
     if (status != STATUS_OK)

@@ -324,6 +324,7 @@ enum status store_sqlite_open(const struct store_options *options, struct store 
     if (self == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
     self->base.ops = &store_sqlite_ops;
+    self->read_only = options->read_only;
     enum status status = STATUS_OK;
     int code = sqlite3_open_v2(options->path, &self->database, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (code != SQLITE_OK)

@@ -16,10 +16,13 @@
 #define PARKED_OUTPUT_MAX ((size_t)256 * 1024 * 1024)
 #define PARKED_WAIT_US    (INT64_C(10) * 1000 * 1000)
 #define PARKED_LOOK_US    (INT64_C(200) * 1000)
+#define PARKED_AGAIN_US   (INT64_C(20) * 1000)
+#define PARKED_EDITS      16 /* in one transaction: it holds up the agent and the service */
 
 struct parked_request {
     const char *verb;
     struct parked_filter filter; /* resume: topic and partition */
+    bool all;                    /* retry: whatever is parked; else what the filter says */
     bool dry_run;
     bool json;
 };
@@ -119,13 +122,19 @@ static enum status parked_print(const struct parked_list *list,
     return STATUS_OK;
 }
 
-/* One transaction for all: their order is the order in which the agent takes them. */
-static enum status parked_edit_all(struct store *store, const struct parked_list *list,
-                                   enum parked_edit edit, struct error *err)
+static void parked_say(const struct parked_record *parked, const char *outcome)
+{
+    fprintf(stderr, "%lld %.*s %.*s: %s\n", (long long)parked->parked_id,
+            SLICE_ARGS(parked->entity_type), SLICE_ARGS(parked->entity_key), outcome);
+}
+
+/* One transaction. @return as edit_parked(). */
+static enum status parked_edit_once(struct store *store, const struct parked_record *records,
+                                    size_t count, enum parked_edit edit, struct error *err)
 {
     enum status status = store->ops->begin(store, NULL, 0, err);
-    for (size_t i = 0; status == STATUS_OK && i < list->count; i++) {
-        struct parked_record record = list->records[i];
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        struct parked_record record = records[i];
         record.next_attempt_us = clock_wall_us();
         status = store->ops->edit_parked(store, &record, edit, err);
     }
@@ -136,17 +145,50 @@ static enum status parked_edit_all(struct store *store, const struct parked_list
     return status;
 }
 
-static void parked_say(const struct parked_record *parked, const char *outcome)
+/* The agent and the service hold the database now and then: that is waited for. */
+static enum status parked_edit_patiently(struct store *store, const struct parked_record *records,
+                                         size_t count, enum parked_edit edit, struct error *err)
 {
-    fprintf(stderr, "%lld %.*s %.*s: %s\n", (long long)parked->parked_id,
-            SLICE_ARGS(parked->entity_type), SLICE_ARGS(parked->entity_key), outcome);
+    int64_t until = clock_monotonic_us() + PARKED_WAIT_US;
+    enum status status = parked_edit_once(store, records, count, edit, err);
+    while (status == STATUS_RETRY && !err->connection_lost && clock_monotonic_us() < until &&
+           !atomic_load(&command_stop)) {
+        error_clear(err);
+        clock_sleep_us(PARKED_AGAIN_US);
+        status = parked_edit_once(store, records, count, edit, err);
+    }
+    return status;
+}
+
+/* A few in each transaction, oldest first. What is gone meanwhile was applied or skipped. */
+static enum status parked_edit_all(struct store *store, const struct parked_list *list,
+                                   enum parked_edit edit, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < list->count; i += PARKED_EDITS) {
+        size_t count = list->count - i < PARKED_EDITS ? list->count - i : PARKED_EDITS;
+        const struct parked_record *records = &list->records[i];
+        status = parked_edit_patiently(store, records, count, edit, err);
+        bool gone = status == STATUS_ABORT;
+        for (size_t k = 0; k < count && gone && (status == STATUS_OK || status == STATUS_ABORT);
+             k++) {
+            error_clear(err);
+            status = parked_edit_patiently(store, &records[k], 1, edit, err);
+        }
+        if (status == STATUS_ABORT) {
+            error_clear(err);
+            status = STATUS_OK;
+        }
+    }
+    return status;
 }
 
 /* 0: not tried yet; 1: applied; 2: failed again, with its reason said. */
 static enum status parked_outcome(struct store *store, const struct parked_record *parked,
                                   struct parked_list *now, int *ret_outcome, struct error *err)
 {
-    const struct parked_filter filter = {.partition = -1, .parked_id = parked->parked_id};
+    const struct parked_filter filter = {
+        .partition = -1, .parked_id = parked->parked_id, .without_value = true};
     char text[ERROR_TEXT_SIZE];
     enum status status = parked_read(store, &filter, now, err);
     *ret_outcome = 0;
@@ -223,29 +265,89 @@ static enum status parked_change(struct store *store, const struct parked_list *
     return status;
 }
 
-/* An event in the middle of its entity's queue cannot go first: its head is taken instead. */
-static enum status parked_find_head(struct store *store, struct parked_list *list,
-                                    const struct parked_record *asked, struct error *err)
+/* @return the first of a partition's records that has to be released before one of them. */
+static size_t parked_head_of(const struct parked_list *list, const int64_t *first, size_t index)
 {
-    char *type = strndup(asked->entity_type.data == NULL ? "" : asked->entity_type.data,
-                         asked->entity_type.length);
-    char *key = strndup(asked->entity_key.data == NULL ? "" : asked->entity_key.data,
-                        asked->entity_key.length);
-    int64_t parked_id = asked->parked_id;
-    enum status status = STATUS_OK;
-    if (type == NULL || key == NULL) {
-        status = error_set(err, STATUS_FATAL, "out of memory");
-        goto out;
+    while (first[index] != INT64_MAX) {
+        int64_t offset = first[index];
+        while (list->records[index].record.offset > offset)
+            index--;
     }
-    const struct parked_filter filter = {
-        .partition = -1, .entity_type = type, .entity_key = key, .heads_only = true};
-    status = parked_read(store, &filter, list, err);
-    if (status == STATUS_OK && list->count > 0 && list->records[0].parked_id != parked_id)
-        fprintf(stderr, "%lld waits behind %lld of the same entity; that one goes first\n",
-                (long long)parked_id, (long long)list->records[0].parked_id);
-out:
-    free(type);
-    free(key);
+    return index;
+}
+
+static bool parked_is_meant(const struct parked_record *parked,
+                            const struct parked_request *request)
+{
+    const struct parked_filter *filter = &request->filter;
+    if (request->all)
+        return true;
+    return filter->parked_id != 0 ? parked->parked_id == filter->parked_id
+                                  : slice_is(parked->entity_type, filter->entity_type) &&
+                                        slice_equal(parked->entity_key, filter->entity_key);
+}
+
+/* @param first  of each record: the offset of what it waits for; INT64_MAX: nothing. */
+static enum status parked_find_order(const struct parked_list *list, int64_t *first,
+                                     struct error *err)
+{
+    struct block_set before = {0};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < list->count && status == STATUS_OK; i++) {
+        const struct record *record = &list->records[i].record;
+        const struct record *last = i == 0 ? record : &list->records[i - 1].record;
+        struct block_key key = block_key_stored(list->records[i].entity_type,
+                                                list->records[i].entity_key, record->key);
+        if (last->partition != record->partition || strcmp(last->topic, record->topic) != 0)
+            block_set_done(&before);
+        first[i] = block_set_first(&before, &key);
+        status = block_set_add(&before, &key, record->offset, err);
+    }
+    block_set_done(&before);
+    return status;
+}
+
+static void parked_say_head(const struct parked_record *parked, const struct parked_record *head)
+{
+    bool same = slice_equal(parked->entity_type, head->entity_type) &&
+                slice_equal(parked->entity_key, head->entity_key);
+    fprintf(stderr, "%lld waits behind %lld of the same %s; that one goes first\n",
+            (long long)parked->parked_id, (long long)head->parked_id,
+            same ? "entity" : "record key");
+}
+
+/* An event in the middle of a queue cannot go first: what it waits for is taken instead. */
+static enum status parked_find_heads(struct store *store, const struct parked_request *request,
+                                     struct parked_list *list, struct error *err)
+{
+    const struct parked_filter all = {.partition = -1, .blocking = true, .without_value = true};
+    int64_t *first = NULL;
+    bool *meant = NULL;
+    size_t heads = 0;
+    enum status status = parked_read(store, &all, list, err);
+    if (status != STATUS_OK)
+        return status;
+    first = calloc(list->count + 1, sizeof *first);
+    meant = calloc(list->count + 1, sizeof *meant);
+    if (first == NULL || meant == NULL)
+        status = error_set(err, STATUS_FATAL, "out of memory");
+    if (status == STATUS_OK)
+        status = parked_find_order(list, first, err);
+    for (size_t i = 0; i < list->count && status == STATUS_OK; i++) {
+        if (!parked_is_meant(&list->records[i], request))
+            continue;
+        size_t head = parked_head_of(list, first, i);
+        meant[head] = true;
+        if (head != i && request->filter.parked_id != 0)
+            parked_say_head(&list->records[i], &list->records[head]);
+    }
+    for (size_t i = 0; i < list->count && status == STATUS_OK; i++) {
+        if (meant[i])
+            list->records[heads++] = list->records[i];
+    }
+    list->count = heads;
+    free(first);
+    free(meant);
     return status;
 }
 
@@ -253,10 +355,11 @@ out:
 static enum status parked_refuse_entity(const struct parked_filter *filter, struct error *err)
 {
     err->exit_code = EX_DATAERR;
-    return error_set(err, STATUS_FATAL,
-                     "nothing is parked of %s %s; type and key are to be as `keepstep parked list` "
-                     "shows them",
-                     filter->entity_type, filter->entity_key);
+    return error_set(
+        err, STATUS_FATAL,
+        "nothing is parked of %s %.*s; type and key are to be as `keepstep parked list` "
+        "shows them",
+        filter->entity_type, SLICE_ARGS(filter->entity_key));
 }
 
 static enum status parked_do(struct store *store, const struct parked_request *request,
@@ -264,20 +367,25 @@ static enum status parked_do(struct store *store, const struct parked_request *r
 {
     struct parked_list list = {0};
     arena_init(&list.arena, PARKED_ARENA_MAX);
-    enum status status = parked_read(store, &request->filter, &list, err);
-    if (status == STATUS_OK && request->filter.parked_id != 0 && list.count == 0) {
+    bool retry = strcmp(request->verb, "retry") == 0;
+    bool whole = strcmp(request->verb, "show") == 0;
+    struct parked_filter filter = request->filter;
+    filter.without_value = !whole;
+    enum status status = STATUS_OK;
+    if (!retry || filter.parked_id != 0)
+        status = parked_read(store, &filter, &list, err);
+    if (status == STATUS_OK && filter.parked_id != 0 && list.count == 0) {
         err->exit_code = EX_DATAERR;
         status = error_set(err, STATUS_FATAL,
                            "nothing is parked under %lld; see `keepstep parked "
                            "list`",
-                           (long long)request->filter.parked_id);
+                           (long long)filter.parked_id);
     }
-    if (status == STATUS_OK && strcmp(request->verb, "retry") == 0 &&
-        request->filter.parked_id != 0)
-        status = parked_find_head(store, &list, &list.records[0], err);
+    if (status == STATUS_OK && retry)
+        status = parked_find_heads(store, request, &list, err);
     if (status == STATUS_OK) {
-        bool change = strcmp(request->verb, "retry") == 0 || strcmp(request->verb, "skip") == 0;
-        if (request->filter.entity_key != NULL && list.count == 0)
+        bool change = retry || strcmp(request->verb, "skip") == 0;
+        if (request->filter.entity_key.data != NULL && list.count == 0)
             status = parked_refuse_entity(&request->filter, err);
         else if (change && list.count == 0)
             fprintf(stderr, "nothing is parked\n");
@@ -413,10 +521,10 @@ static bool parked_arguments(const struct command_line *line, bool all, bool ent
         return count <= 1 && !all && !entity;
     bool retry = strcmp(request->verb, "retry") == 0;
     if (retry && (all || entity)) {
-        request->filter.heads_only = true;
+        request->all = all;
         if (entity && !all && count == 3) {
             request->filter.entity_type = line->arguments[1];
-            request->filter.entity_key = line->arguments[2];
+            request->filter.entity_key = slice_of(line->arguments[2]);
             return true;
         }
         return all && !entity && count == 1;

@@ -203,6 +203,7 @@ bool config_build(const json_t *tree, struct config *config)
         .message_bytes = config_integer(tree, "limits.message_bytes"),
         .parked_entities = config_integer(tree, "limits.parked_entities"),
         .parked_records = config_integer(tree, "limits.parked_records"),
+        .parked_bytes = config_integer(tree, "limits.parked_bytes"),
         .parked_skipped_retention_s = config_integer(tree, "limits.parked_skipped_retention_s"),
         .outbox_retention_s = config_integer(tree, "limits.outbox_retention_s"),
         .idempotency_window_s = config_integer(tree, "limits.idempotency_window_s"),

@@ -22,6 +22,8 @@ const struct config_option config_options[] = {
     {"limits.message_bytes", "1000000", true, "Largest record, uncompressed."},
     {"limits.parked_entities", "1000", true, "Parked entities of a partition before it pauses."},
     {"limits.parked_records", "10000", true, "Parked records of a partition before it pauses."},
+    {"limits.parked_bytes", "268435456", true,
+     "Bytes of those records, with keys and headers, before it pauses."},
     {"limits.parked_skipped_retention_s", "2592000", true,
      "How long a skipped record stays as evidence; 0: for ever."},
     {"limits.outbox_retention_s", "86400", true, "How long acknowledged outbox rows stay."},

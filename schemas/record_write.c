@@ -45,3 +45,58 @@ enum status record_headers_build(const struct record_head *head, struct arena *a
     *ret_count = count;
     return STATUS_OK;
 }
+
+static void record_bytes_write(struct slice bytes, struct buffer *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    buffer_append_text(out, "\"");
+    for (size_t i = 0; i < bytes.length; i++) {
+        unsigned char c = (unsigned char)bytes.data[i];
+        buffer_append(out, &digits[c >> 4], 1);
+        buffer_append(out, &digits[c & 15], 1);
+    }
+    buffer_append_text(out, "\"");
+}
+
+static void record_column_write(enum column_type type, const struct value *value,
+                                struct buffer *out)
+{
+    switch (value->kind) {
+    case VALUE_INTEGER:
+        buffer_append_format(out, "%" PRId64, value->integer);
+        return;
+    case VALUE_DOUBLE:
+        buffer_append_format(out, "%.17g", value->number);
+        return;
+    case VALUE_BOOLEAN:
+        buffer_append_text(out, value->boolean ? "true" : "false");
+        return;
+    case VALUE_TEXT:
+        if (type == COLUMN_BYTES)
+            record_bytes_write(value->text, out);
+        else
+            buffer_append_json(out, value->text);
+        return;
+    case VALUE_ABSENT:
+    case VALUE_NULL:
+        buffer_append_text(out, "null");
+    }
+}
+
+void record_value_write(const struct change *change, struct buffer *out)
+{
+    const struct entity_schema *schema = change->schema;
+    bool first = true;
+    buffer_append_text(out, change->op == CHANGE_CREATE ? "{\"op\":\"c\"" : "{\"op\":\"u\"");
+    buffer_append_text(out, ",\"before\":null,\"after\":{");
+    for (size_t i = 0; i < schema->column_count; i++) {
+        if (change->values[i].kind == VALUE_ABSENT)
+            continue;
+        buffer_append_text(out, first ? "" : ",");
+        buffer_append_json(out, slice_of(schema->columns[i].name));
+        buffer_append_text(out, ":");
+        record_column_write(schema->columns[i].type, &change->values[i], out);
+        first = false;
+    }
+    buffer_append_text(out, "}}");
+}

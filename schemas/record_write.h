@@ -2,6 +2,7 @@
 #ifndef SCHEMAS_RECORD_WRITE_H
 #define SCHEMAS_RECORD_WRITE_H
 
+#include "common/buffer.h"
 #include "schemas/change.h"
 
 /** What the headers say; a slice with data NULL leaves its header out. */
@@ -23,5 +24,9 @@ struct record_head {
 enum status record_headers_build(const struct record_head *head, struct arena *arena,
                                  struct header **ret_headers, size_t *ret_count,
                                  struct error *err) MUST_CHECK;
+
+/** Append the value of a change of a row: its columns that are not absent, in the forms of
+ * docs/PROTOCOL.md, section 1.4. */
+void record_value_write(const struct change *change, struct buffer *out);
 
 #endif

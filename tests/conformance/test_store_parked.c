@@ -24,7 +24,7 @@ static int64_t park_at(int64_t offset, const char *key, enum parked_state state)
 static size_t read_parked(struct parked_filter filter, struct parked_record **ret_records)
 {
     size_t count = 0;
-    filter.partition = -1;
+    filter.partition = -1; /* any */
     assert_ok(store_case_ops->read_parked(store_case_store, &filter, &store_case_arena, ret_records,
                                           &count, &store_case_err));
     return count;
@@ -48,13 +48,18 @@ static void a_parked_record_is_read_back_whole_and_blocks_its_entity(void)
     store_case_reload();
     assert_int_equal(store_case_owned.parked_count, 1);
     assert_int_equal(store_case_owned.waiting_count, 0);
-    assert_int_equal(store_case_owned.blocked_count, 1);
-    assert_string_equal(store_case_owned.blocked[0].entity_key, "k");
+    assert_int_equal(store_case_owned.blocked.entity_count, 1);
+    assert_true(slice_is(store_case_owned.blocked.entries[0].key.entity_key, "k"));
 }
 
-static void heads_and_due_records_are_the_oldest_of_each_entity(void)
+static void parked_records_are_read_in_order_by_entity_by_time_and_from_an_offset_on(void)
 {
     struct parked_record *records = NULL;
+    const struct parked_filter entity = {.topic = STORE_CASE_TOPIC,
+                                         .entity_type = "order",
+                                         .entity_key = slice_of("a"),
+                                         .from_offset = 8,
+                                         .blocking = true};
     store_case_begin();
     park_at(9, "a", PARKED_BEHIND);
     park_at(7, "a", PARKED_WAITING);
@@ -63,46 +68,145 @@ static void heads_and_due_records_are_the_oldest_of_each_entity(void)
     assert_int_equal(read_parked((struct parked_filter){.topic = STORE_CASE_TOPIC}, &records), 3);
     assert_int_equal(records[0].record.offset, 7);
     assert_int_equal(records[2].record.offset, 9);
-    assert_int_equal(read_parked((struct parked_filter){.heads_only = true}, &records), 2);
-    assert_int_equal(records[1].record.offset, 8);
+    assert_int_equal(read_parked((struct parked_filter){.from_offset = 8}, &records), 2);
     assert_int_equal(read_parked((struct parked_filter){.due_us = 49}, &records), 0);
     assert_int_equal(read_parked((struct parked_filter){.due_us = 50}, &records), 1);
     assert_int_equal(records[0].record.offset, 7);
-    assert_int_equal(read_parked((struct parked_filter){.entity_key = "a", .limit = 1}, &records),
-                     1);
+    assert_int_equal(read_parked((struct parked_filter){.due_us = 50, .from_offset = 8}, &records),
+                     0);
+    assert_int_equal(
+        read_parked((struct parked_filter){.entity_key = slice_of("a"), .limit = 1}, &records), 1);
+    assert_int_equal(records[0].record.offset, 7);
+    size_t count = 0;
+    assert_ok(store_case_ops->read_parked(store_case_store, &entity, &store_case_arena, &records,
+                                          &count, &store_case_err));
+    assert_int_equal(count, 1);
+    assert_int_equal(records[0].record.offset, 9);
     store_case_reload();
     assert_int_equal(store_case_owned.parked_count, 3);
     assert_int_equal(store_case_owned.waiting_count, 1);
-    assert_int_equal(store_case_owned.blocked_count, 2);
+    assert_int_equal(store_case_owned.blocked.entity_count, 2);
 }
 
-static void the_next_record_of_an_entity_waits_once_its_head_is_gone(void)
+static void the_bytes_of_parked_records_are_counted_and_their_values_can_be_left_out(void)
+{
+    struct parked_record *records = NULL;
+    char *large = calloc(1, 300001);
+    memset(large, 'x', 300000);
+    struct parked_record parked[] = {
+        {.record = {.topic = STORE_CASE_TOPIC, .offset = 1, .key = slice_of("k")},
+         .entity_type = slice_of("order"),
+         .entity_key = slice_of("a")},
+        {.record = {.topic = STORE_CASE_TOPIC,
+                    .offset = 2,
+                    .key = slice_of("k"),
+                    .value = slice_of(large)},
+         .entity_type = slice_of("order"),
+         .entity_key = slice_of("a")},
+        {.record = {.topic = STORE_CASE_TOPIC, .offset = 3, .value = slice_of(large)},
+         .entity_type = slice_of("order"),
+         .entity_key = slice_of("a"),
+         .state = PARKED_SKIPPED}};
+    store_case_begin();
+    assert_ok(store_case_ops->park(store_case_store, parked, 3, &store_case_err));
+    store_case_commit();
+    free(large);
+    store_case_reload();
+    assert_int_equal(store_case_owned.parked_bytes, 300002);
+    assert_int_equal(read_parked((struct parked_filter){.blocking = true}, &records), 2);
+    assert_int_equal(records[1].record.value.length, 300000);
+    assert_int_equal(records[1].bytes, 300001);
+    assert_int_equal(
+        read_parked((struct parked_filter){.blocking = true, .without_value = true}, &records), 2);
+    assert_null(records[1].record.value.data);
+    assert_true(slice_is(records[1].record.key, "k"));
+    assert_int_equal(records[1].bytes, 300001);
+}
+
+/* The first of a partition's records that a key waits for; INT64_MAX: none. */
+static int64_t first_of(const char *type, const char *key, struct slice record_key)
+{
+    struct block_key wanted = block_key_stored(slice_of(type), slice_of(key), record_key);
+    return block_set_first(&store_case_owned.blocked, &wanted);
+}
+
+/* Key forms × (entity readable or not): what is loaded blocks what it blocked before. */
+static void what_is_parked_blocks_the_same_after_a_restart_whatever_its_key_is(void)
+{
+    static char longest[5001];
+    memset(longest, 'k', sizeof longest - 1);
+    const struct slice keys[] = {
+        slice_of("{\"id\":1}"), {"a\0b", 3},       {"a\0c", 3}, {"\xff\xfe", 2},
+        slice_of(longest),      slice_of("\\x61"), {NULL, 0}};
+    const size_t count = sizeof keys / sizeof keys[0];
+    store_case_begin();
+    for (size_t i = 0; i < count; i++) {
+        struct parked_record parked[] = {
+            {.record = {.topic = STORE_CASE_TOPIC, .offset = (int64_t)(2 * i), .key = keys[i]},
+             .entity_key = keys[i],
+             .state = PARKED_HELD},
+            {.record = {.topic = STORE_CASE_TOPIC,
+                        .offset = (int64_t)(2 * i + 1),
+                        .key = slice_of("another")},
+             .entity_type = slice_of("order"),
+             .entity_key = keys[i].data == NULL ? slice_of("none") : keys[i],
+             .state = PARKED_HELD}};
+        assert_ok(store_case_ops->park(store_case_store, parked, 2, &store_case_err));
+    }
+    store_case_commit();
+    store_case_reload();
+    assert_int_equal(store_case_owned.blocked.entity_count, 2 * count);
+    for (size_t i = 0; i < count; i++) {
+        struct block_key entity = block_key_stored(slice_of("order"), keys[i], slice_of("third"));
+        assert_int_equal(first_of("order", "elsewhere", keys[i]), 2 * (int64_t)i);
+        assert_int_equal(first_of("", "", keys[i]), 2 * (int64_t)i);
+        if (keys[i].data != NULL)
+            assert_int_equal(block_set_first(&store_case_owned.blocked, &entity),
+                             2 * (int64_t)i + 1);
+    }
+    assert_int_equal(first_of("", "", slice_of("another")), 1);
+    assert_int_equal(first_of("order", "elsewhere", slice_of("another")), INT64_MAX);
+    assert_int_equal(first_of("order", "elsewhere", slice_of("a")), INT64_MAX);
+    assert_int_equal(first_of("order", "elsewhere", slice_of("")), 2 * (int64_t)(count - 1));
+    for (size_t i = 0; i < count; i++) { /* and is found by its key */
+        struct parked_record *records = NULL;
+        size_t found = 0;
+        const struct parked_filter filter = {.topic = STORE_CASE_TOPIC,
+                                             .entity_type = "",
+                                             .entity_key = keys[i].data == NULL ? slice_of("")
+                                                                                : keys[i]};
+        assert_ok(store_case_ops->read_parked(store_case_store, &filter, &store_case_arena,
+                                              &records, &found, &store_case_err));
+        assert_int_equal(found, 1);
+        assert_int_equal(records[0].record.offset, 2 * (int64_t)i);
+    }
+}
+
+static void an_operators_edit_raises_the_revision_and_one_of_what_is_gone_aborts(void)
 {
     struct parked_record *records = NULL;
     store_case_begin();
     struct parked_record first = {.parked_id = park_at(7, "a", PARKED_HELD)};
     struct parked_record second = {.parked_id = park_at(8, "a", PARKED_BEHIND)};
-    park_at(9, "a", PARKED_BEHIND);
     store_case_commit();
     store_case_begin();
     assert_ok(
         store_case_ops->edit_parked(store_case_store, &first, PARKED_SET_SKIPPED, &store_case_err));
     store_case_commit();
-    assert_int_equal(read_parked((struct parked_filter){.due_us = 1}, &records), 1);
-    assert_int_equal(records[0].parked_id, second.parked_id);
     struct fence stale = store_case_fence(store_case_owned.next_offset);
     store_case_assert_fence_lost(stale, 1);
     store_case_reload();
     assert_int_equal(store_case_owned.revision, 1);
-    assert_int_equal(store_case_owned.parked_count, 2);
+    assert_int_equal(store_case_owned.parked_count, 1);
+    assert_int_equal(read_parked((struct parked_filter){.blocking = true}, &records), 1);
+    assert_int_equal(records[0].state, PARKED_BEHIND); /* the agent says whose turn it is */
     store_case_begin();
     assert_ok(
         store_case_ops->edit_parked(store_case_store, &second, PARKED_DELETE, &store_case_err));
     store_case_commit();
-    assert_int_equal(read_parked((struct parked_filter){.due_us = 1}, &records), 1);
-    assert_int_equal(records[0].record.offset, 9);
     store_case_reload();
     assert_int_equal(store_case_owned.revision, 1);
+    assert_int_equal(store_case_owned.parked_count, 0);
     store_case_begin();
     assert_int_equal(
         store_case_ops->edit_parked(store_case_store, &second, PARKED_DELETE, &store_case_err),
@@ -151,7 +255,7 @@ static void only_skipped_records_are_pruned_and_not_before_their_time(void)
     store_case_reload();
     assert_int_equal(store_case_owned.parked_count, 2);
     assert_int_equal(store_case_owned.waiting_count, 1);
-    assert_int_equal(store_case_owned.blocked_count, 2);
+    assert_int_equal(store_case_owned.blocked.entity_count, 2);
 }
 
 static void a_skipped_record_that_is_to_be_retried_is_not_pruned(void)
@@ -310,8 +414,10 @@ int main(void)
 {
     static struct store_case cases[] = {
         STORE_CASE(a_parked_record_is_read_back_whole_and_blocks_its_entity),
-        STORE_CASE(heads_and_due_records_are_the_oldest_of_each_entity),
-        STORE_CASE(the_next_record_of_an_entity_waits_once_its_head_is_gone),
+        STORE_CASE(parked_records_are_read_in_order_by_entity_by_time_and_from_an_offset_on),
+        STORE_CASE(the_bytes_of_parked_records_are_counted_and_their_values_can_be_left_out),
+        STORE_CASE(what_is_parked_blocks_the_same_after_a_restart_whatever_its_key_is),
+        STORE_CASE(an_operators_edit_raises_the_revision_and_one_of_what_is_gone_aborts),
         STORE_CASE(only_skipped_records_are_pruned_and_not_before_their_time),
         STORE_CASE(a_skipped_record_that_is_to_be_retried_is_not_pruned),
         STORE_CASE(a_failed_attempt_and_a_retry_are_written),

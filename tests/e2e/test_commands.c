@@ -1,5 +1,6 @@
 /* The commands that people type, on SQLite and the broker in memory: what each says and ends with.
  */
+#include "tests/support/load.h"
 #include "tests/support/sidecar.h"
 
 #include <signal.h>
@@ -318,6 +319,30 @@ static void the_outbox_is_listed_and_a_row_of_it_shown(void **state)
                  "publishes what waits; nothing is lost meanwhile\n");
 }
 
+/* Beside an outbox, where a session waits for others no longer than a tenth of a second. */
+static void what_is_parked_is_skipped_also_while_another_has_the_database(void **state)
+{
+    (void)state;
+    struct sidecar shop = make(NOWHERE, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS APPLY_ITEMS);
+    load_need("sqlite3");
+    sidecar_init(&shop, NULL);
+    (void)sqlite_text(
+        shop.database,
+        "INSERT INTO keepstep_parked(topic, partition, offset, state, reason, code,"
+        " attempts, parked_at, next_attempt_at) VALUES ('t', 0, 3, 0, 'r', 0, 1, 0, 0);"
+        "INSERT INTO keepstep_blocked VALUES ('item', '{\"id\":1}', 1)");
+    const char *const argv[] = {
+        "sqlite3", shop.database, "BEGIN IMMEDIATE", ".shell echo on", ".shell sleep 1",
+        "COMMIT",  NULL};
+    struct process *holder = process_start("holder", argv, NULL);
+    assert_true(process_wait_for(holder, "on\n", 10000) ||
+                strstr(process_output(holder), "on") != NULL);
+    expect("keepstep parked skip 1 -c shop.yaml", 0, "",
+           "1 item {\"id\":1}: skipped; what waits behind it goes on\n");
+    assert_int_equal(sqlite_number(shop.database, "SELECT state FROM keepstep_parked"), 3);
+    assert_int_equal(process_wait(holder, 10000), 0);
+}
+
 static struct process *start_broker(const char **ret_address)
 {
     const char *const argv[] = {KEEPSTEP_BINARY,
@@ -486,6 +511,7 @@ int main(void)
         TEST(lines_go_into_the_outbox_or_are_refused_by_their_number),
         TEST(rows_that_are_there_are_left_out_where_init_is_told_so),
         TEST(the_outbox_is_listed_and_a_row_of_it_shown),
+        TEST(what_is_parked_is_skipped_also_while_another_has_the_database),
         TEST_WITH_LIMIT(the_broker_says_where_it_is_and_serves_until_it_is_stopped, 60),
         TEST_WITH_LIMIT(set_aside_events_are_listed_shown_and_retried_by_their_entity, 120),
         TEST_WITH_LIMIT(a_copy_whose_table_or_column_is_gone_or_named_anew_does_not_begin_there,

@@ -16,7 +16,8 @@ static bool fired[FAILPOINT_COUNT];
 static bool reached_by_the_main_path(enum failpoint_point point)
 {
     return point != FAILPOINT_AGENT_PARKED_BEFORE_COMMIT &&
-           point != FAILPOINT_AGENT_STOP_RECORDED && point != FAILPOINT_RELAY_AFTER_PURGE;
+           point != FAILPOINT_AGENT_PARKED_AFTER_COMMIT && point != FAILPOINT_AGENT_STOP_RECORDED &&
+           point != FAILPOINT_RELAY_AFTER_PURGE;
 }
 
 static void expect_killed(struct sidecar *victim, enum failpoint_point point)
@@ -67,22 +68,24 @@ static void a_kill_at_any_point_of_the_main_path_loses_and_repeats_nothing(void 
 static struct sidecar make_billing(struct kafka *kafka)
 {
     struct sidecar billing = sidecar_make(kafka, "billing", NULL,
-                                          "apply:\n  item: {table: items, partitions: 1}\n");
+                                          "apply:\n  item: {table: items, partitions: 1}\n"
+                                          "limits: {batch_bytes: 1024}\n");
     kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
     sidecar_begin(&billing);
     return billing;
 }
 
-static void a_kill_while_parked_events_are_retried_repeats_nothing(void **state)
+/* @param left  of three parked events so many that one transaction each has not released. */
+static void kill_while_parked_events_are_retried(enum failpoint_point point, int64_t left)
 {
-    const enum failpoint_point point = FAILPOINT_AGENT_PARKED_BEFORE_COMMIT;
-    (void)state;
+    static const char large[] = "{\"id\":7,\"amount\":%d%1100s}";
     struct kafka *kafka = kafka_start();
     struct sidecar billing = make_billing(kafka);
 
-    sidecar_produce(kafka, "k-1", "item.updated", 7, "{\"id\":7,\"amount\":5}"); /* no such row */
-    sidecar_produce(kafka, "k-2", "item.updated", 7, "{\"id\":7,\"amount\":6}");
-    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "2\n");
+    sidecar_produce(kafka, "k-1", "item.updated", 7, test_format(large, 5, "")); /* no such row */
+    sidecar_produce(kafka, "k-2", "item.updated", 7, test_format(large, 6, ""));
+    sidecar_produce(kafka, "k-3", "item.updated", 7, test_format(large, 7, ""));
+    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "3\n");
     sidecar_stop(&billing);
     (void)sqlite_text(billing.database,
                       "INSERT INTO items VALUES(7,'mended',0); CREATE TABLE seen(amount);"
@@ -91,11 +94,23 @@ static void a_kill_while_parked_events_are_retried_repeats_nothing(void **state)
     sidecar_start(&billing, failpoint_names[point]);
     (void)sidecar_run(&billing, "parked", "retry", "--all"); /* nobody lives to answer it */
     expect_killed(&billing, point);
-    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 2);
+    assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), left);
     sidecar_start(&billing, NULL);
     sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "0\n");
-    sidecar_expect(&billing, "SELECT amount FROM seen ORDER BY rowid", "5\n6\n");
+    sidecar_expect(&billing, "SELECT amount FROM seen ORDER BY rowid", "5\n6\n7\n");
     sidecar_stop(&billing);
+}
+
+static void a_kill_while_parked_events_are_retried_repeats_nothing(void **state)
+{
+    (void)state;
+    kill_while_parked_events_are_retried(FAILPOINT_AGENT_PARKED_BEFORE_COMMIT, 3);
+}
+
+static void a_kill_between_two_pieces_of_what_is_parked_repeats_nothing(void **state)
+{
+    (void)state;
+    kill_while_parked_events_are_retried(FAILPOINT_AGENT_PARKED_AFTER_COMMIT, 2);
 }
 
 static void a_kill_after_a_stop_was_recorded_leaves_it_recorded(void **state)
@@ -163,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_kill_at_any_point_of_the_main_path_loses_and_repeats_nothing, 400),
         TEST_WITH_LIMIT(a_kill_while_parked_events_are_retried_repeats_nothing, 120),
+        TEST_WITH_LIMIT(a_kill_between_two_pieces_of_what_is_parked_repeats_nothing, 120),
         TEST_WITH_LIMIT(a_kill_after_a_stop_was_recorded_leaves_it_recorded, 120),
         TEST_WITH_LIMIT(a_kill_after_a_purge_leaves_nothing_to_be_sent_again, 120),
         TEST(every_failpoint_has_fired),

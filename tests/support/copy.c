@@ -4,6 +4,7 @@
 #include "tests/support/postgresql.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static const char schema_text[] =
     "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","
@@ -57,6 +58,16 @@ static void copy_take(struct copy *copy, struct applier *applier)
     copy_must(copy, applier_take(applier, &state, &copy->index, &copy->err));
 }
 
+size_t copy_take_partition(struct copy *copy, int32_t partition)
+{
+    size_t index = SIZE_MAX;
+    struct partition_state state = {.anchor_offset = -1};
+    copy_must(copy, applier_read(copy->applier, COPY_TOPIC, partition, &state, &copy->err));
+    state.partition_count = copy->partition_count;
+    copy_must(copy, applier_take(copy->applier, &state, &index, &copy->err));
+    return index;
+}
+
 struct applier *copy_open(struct copy *copy)
 {
     struct applier *applier = NULL;
@@ -108,7 +119,8 @@ struct copy *copy_begin(const char *table_sql, bool published_here)
                                                  .batch_bytes = 1 << 20,
                                                  .message_bytes = 1000000,
                                                  .parked_entities = 100,
-                                                 .parked_records = 1000};
+                                                 .parked_records = 1000,
+                                                 .parked_bytes = 1 << 28};
     struct store_options install = {.path = copy->database, .service = "billing", .install = true};
     copy_must(copy, copy->ops->open(&install, &store, &copy->err));
     copy->ops->close(store);
@@ -127,7 +139,10 @@ struct copy *copy_begin_with(const char *const tables_sql[], bool published_here
 
 void copy_finish(struct copy *copy)
 {
+    static const char *const files[] = {"copy.db", "copy.db-wal", "copy.db-shm"};
     applier_free(copy->applier);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        (void)unlink(test_path(files[i])); /* a test may go through many */
     batch_done(&copy->batch);
     entity_schema_free(copy->schema);
     free(copy->metrics);
@@ -159,6 +174,13 @@ static enum status watched_apply(struct store *store, const struct mapping *mapp
     return watched->ops->apply(store, mapping, changes, count, ret_failed, err);
 }
 
+static enum status watched_claim_keys(struct store *store, struct key_claim *claims, size_t count,
+                                      struct error *err)
+{
+    watched->claims++;
+    return watched->ops->claim_keys(store, claims, count, err);
+}
+
 void copy_watch(struct copy *copy)
 {
     static struct store_ops watched_ops;
@@ -167,6 +189,7 @@ void copy_watch(struct copy *copy)
     watched_ops = *ops;
     watched_ops.begin = watched_begin;
     watched_ops.apply = watched_apply;
+    watched_ops.claim_keys = watched_claim_keys;
     applier_free(copy->applier);
     copy->ops = &watched_ops;
     copy->applier = copy_open(copy);

@@ -25,7 +25,8 @@ struct copy {
     size_t index;
     int64_t offset;                      /* of the next record */
     int32_t partition_count;             /* of the topic; 1 unless changed before copy_open() */
-    void (*at_begin)(struct copy *copy); /* see copy_watch() */
+    int claims;                          /* of keys, since copy_watch() */
+    void (*at_begin)(struct copy *copy); /* see there */
     void (*at_apply)(struct copy *copy);
     struct error err;
 };
@@ -46,6 +47,9 @@ struct copy *copy_begin(const char *table_sql, bool published_here);
 /** The same with the SQL of the kind of database that it runs in. */
 struct copy *copy_begin_with(const char *const tables_sql[], bool published_here);
 void copy_finish(struct copy *copy);
+
+/** Take another partition too. @return its index. */
+size_t copy_take_partition(struct copy *copy, int32_t partition);
 
 /** Another applier that takes the partition. */
 struct applier *copy_open(struct copy *copy);

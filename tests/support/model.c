@@ -111,7 +111,8 @@ const char *model_items(struct kafka *kafka, int32_t partitions)
                                            .batch_bytes = MODEL_BYTES,
                                            .message_bytes = 1000000,
                                            .parked_entities = 1,
-                                           .parked_records = 1};
+                                           .parked_records = 1,
+                                           .parked_bytes = 1 << 28};
     struct store_options store = {.path = name, .service = name};
     model_must(&run, entity_schema_new(test_path("schemas"), "item", &schema, &run.err));
     struct mapping mapping = {.schema = schema, .entry = &entry};

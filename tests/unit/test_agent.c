@@ -136,7 +136,8 @@ static void world_make(struct world *world)
                    .batch_bytes = 1 << 20,
                    .message_bytes = 1000000,
                    .parked_entities = 10,
-                   .parked_records = 100}};
+                   .parked_records = 100,
+                   .parked_bytes = 1 << 28}};
     world->metrics = calloc(1, sizeof *world->metrics);
     world->options = (struct agent_options){.config = &world->config,
                                             .mappings = &world->mapping,

@@ -370,6 +370,34 @@ static void test_kept_image_is_gone_once_something_newer_is_written(void **test)
     copy_finish(f);
 }
 
+/* The merged image is Keepstep's, whatever form the topic's records have. */
+static void test_kept_images_of_another_program_are_merged_and_written(void **test)
+{
+    (void)test;
+    struct copy *f = begin_with_own_change();
+    f->entry.format = FORMAT_DEBEZIUM;
+    f->entry.foreign = true;
+    f->mapping.form = (struct record_form){.format = FORMAT_DEBEZIUM, .schema = f->schema};
+    static const char *const values[] = {
+        "{\"op\":\"c\",\"before\":null,\"after\":{\"id\":1,\"a\":\"1\",\"b\":\"1\"}}",
+        "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"2\",\"b\":"
+        "\"__debezium_unavailable_value\"}}"};
+    for (size_t i = 0; i < 2; i++) {
+        struct record record = {.topic = COPY_TOPIC,
+                                .form = &f->mapping.form,
+                                .offset = f->offset++,
+                                .key = slice_of("{\"id\":1}"),
+                                .value = slice_of(values[i])};
+        copy_must(f, batch_add(&f->batch, &record, f->index, applier_lookup, f->applier, &f->err));
+    }
+    copy_apply(f);
+    assert_string_equal(copy_rows(f), "1|own|own\n");
+    (void)sqlite_text(f->database, "DELETE FROM outbox");
+    copy_must(f, applier_write_kept(f->applier, &f->err));
+    assert_string_equal(copy_rows(f), "1|2|1\n");
+    copy_finish(f);
+}
+
 static void test_refused_kept_image_waits_like_its_record(void **test)
 {
     (void)test;
@@ -433,6 +461,7 @@ int main(void)
         TEST(test_dropped_own_change_lets_the_kept_image_be_written),
         TEST(test_kept_image_is_written_after_a_restart_too),
         TEST(test_kept_image_is_gone_once_something_newer_is_written),
+        TEST(test_kept_images_of_another_program_are_merged_and_written),
         TEST(test_refused_kept_image_waits_like_its_record),
         TEST(test_own_event_parked_and_skipped_does_not_bring_an_older_image),
     };

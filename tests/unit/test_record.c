@@ -305,6 +305,36 @@ static void the_examples_are_judged_alike_by_schema_and_reader(void **state)
     judge_examples("invalid", STATUS_REJECT);
 }
 
+/* Every column type, and each value there, NULL or absent. */
+static void a_change_that_is_written_again_reads_the_same(void **state)
+{
+    static const char *const rows[] = {
+        "{\"id\":-9223372036854775808,\"total\":\"-12.50\",\"note\":\"a\\\"\\u0001\\\\\",\"raw\":"
+        "\"00FF\",\"at\":\"2026-01-01T01:00:00.123456Z\",\"extra\":\"{\\\"a\\\":1}\",\"day\":"
+        "\"2026-01-01\",\"clock\":\"01:02:03.000004\",\"local\":\"2026-01-01T01:00:00.000000\","
+        "\"price\":\"1.25\",\"uuid\":\"01942f6e-0000-7000-8000-00000000002a\"}",
+        "{\"id\":9007199254740993,\"note\":null,\"raw\":\"\"}"};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *key = i == 0 ? "{\"id\":-9223372036854775808}" : "{\"id\":9007199254740993}";
+        struct buffer again;
+        buffer_init(&again, 10000);
+        assert_int_equal(
+            decode_plain(key, test_format("{\"op\":\"u\",\"before\":null,\"after\":%s}", rows[i])),
+            STATUS_OK);
+        record_value_write(&change, &again);
+        const char *first = test_format("%s", buffer_text(&again));
+        assert_int_equal(decode_plain(key, first), STATUS_OK);
+        buffer_reset(&again);
+        record_value_write(&change, &again);
+        assert_string_equal(buffer_text(&again), first);
+        if (i == 1)
+            assert_string_equal(
+                first, test_format("{\"op\":\"u\",\"before\":null,\"after\":%s}", rows[i]));
+        buffer_done(&again);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +353,7 @@ int main(void)
         TEST(an_unknown_entity_type_is_left_to_the_caller),
         TEST(a_payload_is_judged_as_the_reader_will),
         TEST(the_examples_are_judged_alike_by_schema_and_reader),
+        TEST(a_change_that_is_written_again_reads_the_same),
     };
     int result = TEST_RUN(tests);
     entity_schema_free(order);

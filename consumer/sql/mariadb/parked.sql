@@ -1,11 +1,15 @@
 -- Parked records, what they block, and superseded images. State 0 held, 1 waiting, 2 behind,
 -- 3 skipped (at next_attempt_at): a skipped record is evidence and blocks nothing.
 -- name: blocked_read
-SELECT DISTINCT b.entity_type, b.entity_key
+SELECT b.entity_type, b.entity_key, p.record_key, p.`offset`
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
-WHERE p.topic = ? AND p.`partition` = ? AND p.state <> 3 ORDER BY 1, 2
+WHERE p.topic = ? AND p.`partition` = ? AND p.state <> 3 ORDER BY p.`offset`
 -- name: parked_count
-SELECT count(*), coalesce(sum(state = 1), 0) FROM keepstep_parked
+SELECT count(*), coalesce(sum(state = 1), 0), 0 FROM keepstep_parked
+WHERE topic = ? AND `partition` = ? AND state <> 3
+-- name: parked_count_bytes
+SELECT count(*), coalesce(sum(state = 1), 0), coalesce(sum(coalesce(length(record_key), 0)
+    + coalesce(length(record_value), 0) + coalesce(length(headers), 0)), 0) FROM keepstep_parked
 WHERE topic = ? AND `partition` = ? AND state <> 3
 -- name: parked_add
 INSERT INTO keepstep_parked(topic, `partition`, `offset`, record_key, record_value, headers, state,
@@ -15,30 +19,27 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 INSERT INTO keepstep_blocked(entity_digest, entity_type, entity_key, parked_id)
 VALUES (unhex(sha2(concat(?, '\n', ?), 256)), ?, ?, ?)
 -- name: parked_read
-SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key, p.record_value, p.headers,
-    b.entity_type, b.entity_key, p.state, p.reason, p.code, p.attempts, p.parked_at,
-    p.next_attempt_at
+SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key,
+    CASE WHEN ? = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
+    p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at, coalesce(length(p.record_key), 0)
+    + coalesce(length(p.record_value), 0) + coalesce(length(p.headers), 0)
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
 WHERE (? = '' OR p.topic = ?) AND (? < 0 OR p.`partition` = ?)
     AND (? = 0 OR b.entity_type = ?) AND (? = 0 OR b.entity_key = ?)
-    AND (? = 0 OR p.parked_id = ?)
-    AND (? = 0 OR (p.state = 1 AND p.next_attempt_at <= ?))
-    AND (? = 0 OR (p.state <> 3 AND NOT EXISTS (
-        SELECT 1 FROM keepstep_blocked older_blocked
-        JOIN keepstep_parked older ON older.parked_id = older_blocked.parked_id
-        WHERE older_blocked.entity_digest = b.entity_digest AND older.state <> 3
-            AND (older.topic < p.topic OR (older.topic = p.topic
-                AND (older.`partition` < p.`partition` OR (older.`partition` = p.`partition`
-                    AND older.`offset` < p.`offset`)))))))
+    AND (? = 0 OR p.parked_id = ?) AND p.`offset` >= ?
+    AND (? = 0 OR (p.state = 1 AND p.next_attempt_at <= ?)) AND (? = 0 OR p.state <> 3)
 ORDER BY p.topic, p.`partition`, p.`offset` LIMIT ?
--- name: parked_next
-SELECT other.parked_id FROM keepstep_blocked mine
-JOIN keepstep_blocked b ON b.entity_digest = mine.entity_digest
-JOIN keepstep_parked other ON other.parked_id = b.parked_id
-WHERE mine.parked_id = ? AND other.parked_id <> ? AND other.state <> 3
-ORDER BY other.topic, other.`partition`, other.`offset` LIMIT 1
--- name: parked_promote
-UPDATE keepstep_parked SET state = 1, next_attempt_at = 0 WHERE state = 2 AND parked_id = ?
+-- One entity's in one partition, found by its digest.
+-- name: parked_read_entity
+SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key,
+    CASE WHEN ? = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
+    p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at, coalesce(length(p.record_key), 0)
+    + coalesce(length(p.record_value), 0) + coalesce(length(p.headers), 0)
+FROM keepstep_blocked b JOIN keepstep_parked p ON p.parked_id = b.parked_id
+WHERE b.entity_digest = unhex(sha2(concat(?, '\n', ?), 256))
+    AND p.topic = ? AND p.`partition` = ? AND (? = 0 OR p.parked_id = ?) AND p.`offset` >= ?
+    AND (? = 0 OR (p.state = 1 AND p.next_attempt_at <= ?)) AND (? = 0 OR p.state <> 3)
+ORDER BY p.`offset` LIMIT ?
 -- The agent's transaction locks the position first and the parked record later. A join locks both.
 -- name: parked_revise
 UPDATE keepstep_position SET revision = revision + 1

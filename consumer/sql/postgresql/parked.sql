@@ -1,11 +1,17 @@
 -- Parked records, what they block, and superseded images. State 0 held, 1 waiting, 2 behind,
 -- 3 skipped (at next_attempt_at): a skipped record is evidence and blocks nothing.
 -- name: blocked_read
-SELECT DISTINCT b.entity_type, b.entity_key
+SELECT b.entity_type, b.entity_key, p.record_key, p."offset"
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
-WHERE p.topic = $1 AND p.partition = $2 AND p.state <> 3 ORDER BY 1, 2
+WHERE p.topic = $1 AND p.partition = $2 AND p.state <> 3 ORDER BY p."offset"
 -- name: parked_count
-SELECT count(*), count(*) FILTER (WHERE state = 1) FROM keepstep_parked
+SELECT count(*), count(*) FILTER (WHERE state = 1), 0::bigint FROM keepstep_parked
+WHERE topic = $1 AND partition = $2 AND state <> 3
+-- The lengths of values are known without reading them.
+-- name: parked_count_bytes
+SELECT count(*), count(*) FILTER (WHERE state = 1), coalesce(sum(
+    coalesce(octet_length(record_key), 0)::bigint + coalesce(octet_length(record_value), 0)
+    + coalesce(octet_length(headers), 0)), 0)::bigint FROM keepstep_parked
 WHERE topic = $1 AND partition = $2 AND state <> 3
 -- name: parked_add
 WITH parked AS (
@@ -15,33 +21,33 @@ WITH parked AS (
 INSERT INTO keepstep_blocked(entity_type, entity_key, parked_id)
 SELECT $13::text, $14::text, parked_id FROM parked RETURNING parked_id
 -- name: parked_read
-SELECT p.parked_id, p.topic, p.partition, p."offset", p.record_key, p.record_value, p.headers,
-    b.entity_type, b.entity_key, p.state, p.reason, p.code, p.attempts, p.parked_at,
-    p.next_attempt_at
+SELECT p.parked_id, p.topic, p.partition, p."offset", p.record_key,
+    CASE WHEN $8::bigint = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key,
+    p.state, p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at,
+    coalesce(octet_length(p.record_key), 0)::bigint + coalesce(octet_length(p.record_value), 0)
+    + coalesce(octet_length(p.headers), 0)
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
 WHERE ($1::text IS NULL OR p.topic = $1) AND ($2::bigint < 0 OR p.partition = $2)
-    AND ($3::text IS NULL OR b.entity_type = $3)
-    AND ($4::text IS NULL OR (hashtextextended(b.entity_key, 0) = hashtextextended($4, 0) AND b.entity_key = $4))
-    AND ($5::bigint = 0 OR p.parked_id = $5)
+    AND ($3::text IS NULL OR b.entity_type = $3) AND ($4::text IS NULL OR b.entity_key = $4)
+    AND ($5::bigint = 0 OR p.parked_id = $5) AND p."offset" >= $6::bigint
     AND ($7::bigint = 0 OR (p.state = 1 AND p.next_attempt_at <= $7))
-    AND ($6::bigint = 0 OR (p.state <> 3 AND NOT EXISTS (
-        SELECT 1 FROM keepstep_blocked older_blocked
-        JOIN keepstep_parked older ON older.parked_id = older_blocked.parked_id
-        WHERE hashtextextended(older_blocked.entity_key, 0) = hashtextextended(b.entity_key, 0)
-            AND older_blocked.entity_type = b.entity_type
-            AND older_blocked.entity_key = b.entity_key AND older.state <> 3
-            AND (older.topic, older.partition, older."offset")
-                < (p.topic, p.partition, p."offset"))))
-ORDER BY p.topic, p.partition, p."offset" LIMIT $8
--- name: parked_promote
-UPDATE keepstep_parked SET state = 1, next_attempt_at = 0
-WHERE state = 2 AND parked_id = (
-    SELECT other.parked_id FROM keepstep_blocked mine
-    JOIN keepstep_blocked b ON hashtextextended(b.entity_key, 0) = hashtextextended(mine.entity_key, 0)
-        AND b.entity_type = mine.entity_type AND b.entity_key = mine.entity_key
-    JOIN keepstep_parked other ON other.parked_id = b.parked_id
-    WHERE mine.parked_id = $1 AND other.parked_id <> $1 AND other.state <> 3
-    ORDER BY other.topic, other.partition, other."offset" LIMIT 1)
+    AND ($9::bigint = 0 OR p.state <> 3)
+ORDER BY p.topic, p.partition, p."offset" LIMIT $10
+-- One entity's in one partition, found by its key.
+-- name: parked_read_entity
+SELECT p.parked_id, p.topic, p.partition, p."offset", p.record_key,
+    CASE WHEN $8::bigint = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key,
+    p.state, p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at,
+    coalesce(octet_length(p.record_key), 0)::bigint + coalesce(octet_length(p.record_value), 0)
+    + coalesce(octet_length(p.headers), 0)
+FROM keepstep_blocked b JOIN keepstep_parked p ON p.parked_id = b.parked_id
+WHERE hashtextextended(b.entity_key, 0) = hashtextextended($4::text, 0)
+    AND b.entity_type = $3::text AND b.entity_key = $4
+    AND p.topic = $1::text AND p.partition = $2::bigint
+    AND ($5::bigint = 0 OR p.parked_id = $5) AND p."offset" >= $6::bigint
+    AND ($7::bigint = 0 OR (p.state = 1 AND p.next_attempt_at <= $7))
+    AND ($9::bigint = 0 OR p.state <> 3)
+ORDER BY p."offset" LIMIT $10
 -- name: parked_revise
 UPDATE keepstep_position SET revision = revision + 1 WHERE (topic, partition) =
     (SELECT topic, partition FROM keepstep_parked WHERE parked_id = $1)

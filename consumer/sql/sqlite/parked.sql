@@ -1,11 +1,16 @@
 -- Parked records, what they block, and superseded images. State 0 held, 1 waiting, 2 behind,
 -- 3 skipped (at next_attempt_at): a skipped record is evidence and blocks nothing.
 -- name: blocked_read
-SELECT DISTINCT b.entity_type, b.entity_key
+SELECT b.entity_type, b.entity_key, p.record_key, p.offset
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
-WHERE p.topic = ?1 AND p.partition = ?2 AND p.state <> 3 ORDER BY 1, 2
+WHERE p.topic = ?1 AND p.partition = ?2 AND p.state <> 3 ORDER BY p.offset
 -- name: parked_count
-SELECT count(*), count(*) FILTER (WHERE state = 1) FROM keepstep_parked
+SELECT count(*), count(*) FILTER (WHERE state = 1), 0 FROM keepstep_parked
+WHERE topic = ?1 AND partition = ?2 AND state <> 3
+-- The lengths of blobs are known without reading them.
+-- name: parked_count_bytes
+SELECT count(*), count(*) FILTER (WHERE state = 1), coalesce(sum(coalesce(length(record_key), 0)
+    + coalesce(length(record_value), 0) + coalesce(length(headers), 0)), 0) FROM keepstep_parked
 WHERE topic = ?1 AND partition = ?2 AND state <> 3
 -- name: parked_add
 INSERT INTO keepstep_parked(topic, partition, offset, record_key, record_value, headers, state,
@@ -14,29 +19,27 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
 -- name: blocked_add
 INSERT INTO keepstep_blocked(entity_type, entity_key, parked_id) VALUES (?1, ?2, ?3)
 -- name: parked_read
-SELECT p.parked_id, p.topic, p.partition, p.offset, p.record_key, p.record_value, p.headers,
-    b.entity_type, b.entity_key, p.state, p.reason, p.code, p.attempts, p.parked_at,
-    p.next_attempt_at
+SELECT p.parked_id, p.topic, p.partition, p.offset, p.record_key,
+    CASE WHEN ?8 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
+    p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at, coalesce(length(p.record_key), 0)
+    + coalesce(length(p.record_value), 0) + coalesce(length(p.headers), 0)
 FROM keepstep_parked p JOIN keepstep_blocked b ON b.parked_id = p.parked_id
 WHERE (?1 IS NULL OR p.topic = ?1) AND (?2 < 0 OR p.partition = ?2)
     AND (?3 IS NULL OR b.entity_type = ?3) AND (?4 IS NULL OR b.entity_key = ?4)
-    AND (?5 = 0 OR p.parked_id = ?5)
-    AND (?7 = 0 OR (p.state = 1 AND p.next_attempt_at <= ?7))
-    AND (?6 = 0 OR (p.state <> 3 AND NOT EXISTS (
-        SELECT 1 FROM keepstep_blocked older_blocked
-        JOIN keepstep_parked older ON older.parked_id = older_blocked.parked_id
-        WHERE older_blocked.entity_type = b.entity_type
-            AND older_blocked.entity_key = b.entity_key AND older.state <> 3
-            AND (older.topic, older.partition, older.offset) < (p.topic, p.partition, p.offset))))
-ORDER BY p.topic, p.partition, p.offset LIMIT ?8
--- name: parked_promote
-UPDATE keepstep_parked SET state = 1, next_attempt_at = 0
-WHERE state = 2 AND parked_id = (
-    SELECT other.parked_id FROM keepstep_blocked mine
-    JOIN keepstep_blocked b ON b.entity_type = mine.entity_type AND b.entity_key = mine.entity_key
-    JOIN keepstep_parked other ON other.parked_id = b.parked_id
-    WHERE mine.parked_id = ?1 AND other.parked_id <> ?1 AND other.state <> 3
-    ORDER BY other.topic, other.partition, other.offset LIMIT 1)
+    AND (?5 = 0 OR p.parked_id = ?5) AND p.offset >= ?6
+    AND (?7 = 0 OR (p.state = 1 AND p.next_attempt_at <= ?7)) AND (?9 = 0 OR p.state <> 3)
+ORDER BY p.topic, p.partition, p.offset LIMIT ?10
+-- One entity's in one partition, found by its key.
+-- name: parked_read_entity
+SELECT p.parked_id, p.topic, p.partition, p.offset, p.record_key,
+    CASE WHEN ?8 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
+    p.reason, p.code, p.attempts, p.parked_at, p.next_attempt_at, coalesce(length(p.record_key), 0)
+    + coalesce(length(p.record_value), 0) + coalesce(length(p.headers), 0)
+FROM keepstep_blocked b CROSS JOIN keepstep_parked p ON p.parked_id = b.parked_id
+WHERE b.entity_type = ?3 AND b.entity_key = ?4 AND p.topic = ?1 AND p.partition = ?2
+    AND (?5 = 0 OR p.parked_id = ?5) AND p.offset >= ?6
+    AND (?7 = 0 OR (p.state = 1 AND p.next_attempt_at <= ?7)) AND (?9 = 0 OR p.state <> 3)
+ORDER BY p.offset LIMIT ?10
 -- name: parked_revise
 UPDATE keepstep_position SET revision = revision + 1 WHERE (topic, partition) =
     (SELECT topic, partition FROM keepstep_parked WHERE parked_id = ?1)
