@@ -282,11 +282,13 @@ static enum status group_defer(const struct group *group, bool *ret_done, struct
     return status;
 }
 
-/** Add the waiting heads of a partition that can be read. */
+/** Add the waiting heads of a partition. Where they are too large all together, those of the
+ * partitions before have to do. */
 static enum status group_collect(struct group *group, struct owned *owned, struct arena *arena,
                                  struct error *err)
 {
     struct applier *applier = group->applier;
+    struct error why = ERROR_INIT;
     struct parked_record *heads = NULL;
     size_t count = 0;
     const struct parked_filter filter = {.topic = owned->state.topic,
@@ -294,17 +296,14 @@ static enum status group_collect(struct group *group, struct owned *owned, struc
                                          .due_us = INT64_MAX,
                                          .limit = TOGETHER_HEADS};
     enum status status = applier->ops->read_parked(applier->store, &filter, arena, &heads, &count,
-                                                   err);
+                                                   &why);
+    if (status == STATUS_RETRY && !why.connection_lost)
+        return STATUS_OK;
+    if (status != STATUS_OK)
+        *err = why;
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        struct error ignored = ERROR_INIT;
-        struct member member = {.owned = owned, .record = &heads[i]};
-        if (heads[i].attempts < TOGETHER_ATTEMPTS ||
-            applier_decode(applier, &heads[i].record, &member.change, &ignored) != STATUS_OK ||
-            member.change->schema == NULL)
-            continue;
-        member.mapping = applier_mapping(applier, member.change->entity_type);
-        member.change->partition_index = (size_t)(owned - applier->owned);
-        group->members[group->count++] = member;
+        if (heads[i].attempts >= TOGETHER_ATTEMPTS)
+            group->members[group->count++] = (struct member){.owned = owned, .record = &heads[i]};
     }
     return applier_note(applier, status, err);
 }
@@ -331,6 +330,25 @@ static void group_choose(struct group *group)
     group->count = TOGETHER_MAX;
 }
 
+/** Decode the members; what cannot be, or needs more memory than there is, is left out. */
+static void group_decode(struct group *group)
+{
+    struct applier *applier = group->applier;
+    size_t kept = 0;
+    for (size_t i = 0; i < group->count && applier->arena.used < applier->arena.size_max / 2; i++) {
+        struct member member = group->members[i];
+        struct error ignored = ERROR_INIT;
+        if (applier_decode(applier, &member.record->record, &member.change, &ignored) !=
+                STATUS_OK ||
+            member.change->schema == NULL)
+            continue;
+        member.mapping = applier_mapping(applier, member.change->entity_type);
+        member.change->partition_index = (size_t)(member.owned - applier->owned);
+        group->members[kept++] = member;
+    }
+    group->count = kept;
+}
+
 static enum status applier_together(struct applier *applier, bool *ret_done, struct error *err)
 {
     struct arena arena;
@@ -349,6 +367,7 @@ static enum status applier_together(struct applier *applier, bool *ret_done, str
             status = group_collect(&group, &applier->owned[i], &arena, err);
     }
     group_choose(&group);
+    group_decode(&group);
     if (status == STATUS_OK && group.count > 1)
         status = group_settle(group, false, ret_done, err);
     if (status == STATUS_OK && !*ret_done && group.count > 1)
