@@ -205,14 +205,16 @@ static void metrics_agent(const struct metrics_sources *sources, struct buffer *
                        "1 where the partition stands still and needs a hand.", METRICS_STOPPED);
 }
 
+struct relay_number {
+    const char *name;
+    const char *help;
+    atomic_int_fast64_t *value;
+};
+
 static void metrics_relay(const struct metrics_sources *sources, struct buffer *text)
 {
     struct relay_metrics *relay = sources->relay;
-    const struct {
-        const char *name;
-        const char *help;
-        atomic_int_fast64_t *value;
-    } numbers[] = {
+    const struct relay_number numbers[] = {
         {"keepstep_events_published_total", "Events that Kafka acknowledged.",
          &relay->acknowledged},
         {"keepstep_events_sent_total", "Events handed to Kafka, those sent again included.",
@@ -230,6 +232,8 @@ static void metrics_relay(const struct metrics_sources *sources, struct buffer *
         {"keepstep_relay_failures_total", "Errors that the relay waited out.", &relay->failures},
         {"keepstep_relay_producers_rebuilt_total", "Producers made anew after a failure.",
          &relay->rebuilt},
+    };
+    const struct relay_number held[] = {
         {"keepstep_outbox_pending_events", "Outbox rows that wait to be published.",
          &relay->waiting},
         {"keepstep_outbox_set_aside_events", "Outbox rows set aside at present.",
@@ -237,14 +241,18 @@ static void metrics_relay(const struct metrics_sources *sources, struct buffer *
         {"keepstep_relay_in_flight_events", "Events sent and not yet acknowledged.",
          &relay->in_flight},
     };
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        bool counter = strstr(numbers[i].name, "_total") != NULL;
-        metrics_one(text, sources, numbers[i].name, counter ? "counter" : "gauge", numbers[i].help,
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        metrics_one(text, sources, numbers[i].name, "counter", numbers[i].help,
                     (double)atomic_load(numbers[i].value));
-    }
-    metrics_one(text, sources, "keepstep_outbox_oldest_pending_age_seconds", "gauge",
-                "Age of the oldest outbox row that waits or is under way; 0 when none is.",
-                metrics_age(atomic_load(&relay->oldest_unacknowledged_us)));
+    /* What a relay without the lease counted last is not true any more. */
+    bool holds_lease = atomic_load(&relay->holds_lease);
+    for (size_t i = 0; holds_lease && i < sizeof held / sizeof *held; i++)
+        metrics_one(text, sources, held[i].name, "gauge", held[i].help,
+                    (double)atomic_load(held[i].value));
+    if (holds_lease)
+        metrics_one(text, sources, "keepstep_outbox_oldest_pending_age_seconds", "gauge",
+                    "Age of the oldest outbox row that waits or is under way; 0 when none is.",
+                    metrics_age(atomic_load(&relay->oldest_unacknowledged_us)));
     metrics_one(text, sources, "keepstep_relay_stalled_seconds", "gauge",
                 "For how long a partition with events under way has had none acknowledged; 0 when "
                 "acknowledgements come.",
@@ -262,8 +270,10 @@ static void metrics_relay(const struct metrics_sources *sources, struct buffer *
                 "Entity types whose triggers could not be looked at.",
                 (double)atomic_load(&relay->capture_unknown));
     metrics_one(text, sources, "keepstep_relay_holds_lease", "gauge",
-                "1 while this relay is the one that publishes.",
-                atomic_load(&relay->holds_lease) ? 1 : 0);
+                "1 while this relay is the one that publishes.", holds_lease ? 1 : 0);
+    metrics_one(text, sources, "keepstep_relay_standby", "gauge",
+                "1 while another relay publishes and this one waits to take over.",
+                atomic_load(&relay->standby) ? 1 : 0);
 }
 
 void metrics_render(void *context, struct buffer *text)
@@ -354,5 +364,7 @@ bool metrics_ready(void *context, struct buffer *reason)
         ready = false;
     if (sources->relay != NULL && !metrics_captures(sources, reason))
         ready = false;
+    if (ready && sources->relay != NULL && atomic_load(&sources->relay->standby))
+        buffer_append_text(reason, "relay: standby");
     return ready;
 }

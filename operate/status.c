@@ -128,7 +128,9 @@ static enum status status_relay_runs(struct status_page *page, struct outbox *ou
     else if (page->relay == STATUS_RUNNING && left <= 0)
         buffer_append_text(text, ", without the lease");
     else if (page->relay == STATUS_RUNNING && strcmp(lease->holder, config->instance) != 0)
-        buffer_append_format(text, "; instance %s has the lease", lease->holder);
+        buffer_append_format(text, "%s; instance %s has the lease",
+                             status_metric(page, "keepstep_relay_standby") > 0 ? " as standby" : "",
+                             lease->holder);
     else if (page->relay == STATUS_RUNNING)
         buffer_append_format(text, ", instance %s", lease->holder);
     buffer_append_text(text, "\n");
@@ -152,8 +154,12 @@ static enum status status_relay(struct status_page *page, struct outbox *outbox,
                              "  LOST       %" PRId64 " since it started: sent as a void, without "
                              "their change\n",
                              page->voided);
-    buffer_append_format(&page->json,
-                         ",\"relay_state\":\"%s\",\"relay\":", status_running_names[page->relay]);
+    double standby = status_metric(page, "keepstep_relay_standby");
+    buffer_append_format(&page->json, ",\"relay_state\":\"%s\",\"standby\":%s,\"relay\":",
+                         status_running_names[page->relay],
+                         standby < 0   ? "null"
+                         : standby > 0 ? "true"
+                                       : "false");
     if (held)
         buffer_append_json(&page->json, slice_of(lease.holder));
     else

@@ -67,8 +67,8 @@ bool kafka_producer_is_answered(struct kafka_producer *producer, const char *top
 /** @return whether an error of this seam or of the log's reader says that no broker answers. */
 bool kafka_producer_is_silence(const struct error *err);
 
-/** Ask where the logs of some partitions end, waiting at most timeout_ms; -1: not known. @return OK;
- * RETRY. */
+/** Ask where the logs of some partitions end, waiting at most timeout_ms; -1: not known.
+ * @return OK; RETRY. */
 enum status kafka_producer_log_ends(struct kafka_producer *producer, struct kafka_log_end *ends,
                                     size_t count, int timeout_ms, struct error *err) MUST_CHECK;
 

@@ -25,6 +25,9 @@ struct lease {
     char holder[OUTBOX_NAME_SIZE];
     int64_t epoch;
     int64_t until_us; /* wall clock */
+    /** The session that it was taken or compared in (struct outbox). A fenced change in another one
+     * is refused: the database may have lost what its holder remembers. */
+    unsigned session;
     /** A setting of the server by which what was committed, and then published, may be undone by a
      * loss of power; "" where there is none. Set by take_lease. */
     char not_durable[OUTBOX_NAME_SIZE];
@@ -87,15 +90,15 @@ struct outbox_purge {
 };
 
 /** A slot that returned RETRY may be called again at once: a back end that lost its connection
- * makes a new one. Any fenced change may then be durable or not; the relay asks again where it
- * matters. */
+ * makes a new one. Any fenced change may then be durable or not, and the database may be another
+ * one: fenced changes are RETRY until `session` of the lease is that of the outbox again. */
 struct outbox_ops {
     const char *scheme;
     enum status (*open)(const struct outbox_options *options, struct outbox **ret_outbox,
                         struct error *err);
     void (*close)(struct outbox *outbox);
     /** Take the lease where it is free, expired or already this instance's: raises the epoch.
-     * @return OK; RETRY with the holder in the text while another one has it. */
+     * @return OK; ABORT with the holder in the text while another one has it; RETRY. */
     enum status (*take_lease)(struct outbox *outbox, int64_t duration_us, struct lease *ret_lease,
                               struct error *err);
     /** Durable: end the lease now, so that another instance can take it at once; the epoch stays.
@@ -180,9 +183,12 @@ struct outbox_ops {
 
 struct outbox {
     const struct outbox_ops *ops;
+    unsigned session; /* how many connections were lost so far */
 };
 
 #define OUTBOX_LEASE_TAKEN "another relay took the lease"
+#define OUTBOX_NEW_SESSION "the connection to the database was lost"
+#define OUTBOX_OLD_TABLES  "run `keepstep init` again: this version needs more tables"
 
 extern const struct outbox_ops outbox_sqlite_ops;
 extern const struct outbox_ops outbox_postgresql_ops;

@@ -106,7 +106,7 @@ static enum status outbox_mariadb_take_lease(struct outbox *outbox, int64_t dura
             err->exit_code = EX_CONFIG;
     } else if (lease.holder[0] != '\0' && strcmp(lease.holder, self->instance) != 0 &&
                lease.until_us > now) {
-        status = error_set(err, STATUS_RETRY, "another relay holds the lease: instance %s",
+        status = error_set(err, STATUS_ABORT, "another relay holds the lease: instance %s",
                            lease.holder);
     }
     if (status != STATUS_OK)
@@ -122,6 +122,7 @@ out:
     if (status == STATUS_OK) {
         self->lease_us = duration_us;
         *ret_lease = lease;
+        ret_lease->session = self->base.session;
     }
     return status;
 }
@@ -174,6 +175,10 @@ static enum status outbox_mariadb_load_partitions(struct outbox *outbox,
         outbox_mariadb_fetch_partition(statement, &partitions[count++]);
     }
     mariadb_statement_end(statement);
+    if (err != NULL && err->native_code == NO_TABLE) {
+        err->exit_code = EX_CONFIG;
+        error_prefix(err, OUTBOX_OLD_TABLES);
+    }
     if (status == STATUS_OK) {
         *ret_partitions = partitions;
         *ret_count = count;

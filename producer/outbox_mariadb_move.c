@@ -38,8 +38,8 @@ static enum status outbox_mariadb_move_look(struct outbox_mariadb *self, int64_t
 }
 
 enum status outbox_mariadb_move_type(struct outbox *outbox, const struct lease *lease,
-                                            const char *entity_type, const char *topic,
-                                            int64_t *position, bool *ret_done, struct error *err)
+                                     const char *entity_type, const char *topic, int64_t *position,
+                                     bool *ret_done, struct error *err)
 {
     struct outbox_mariadb *self = outbox_mariadb_of(outbox);
     const struct mariadb_parameter type[] = {mariadb_string(topic), mariadb_string(entity_type)};

@@ -4,10 +4,10 @@
 
 #include <inttypes.h>
 
-#define PAUSE_MIN_US   1000
-#define PAUSE_MAX_US   (50 * 1000)
-#define PAUSE_DIVISOR  8
-#define NO_TABLE       1146
+#define PAUSE_MIN_US  1000
+#define PAUSE_MAX_US  (50 * 1000)
+#define PAUSE_DIVISOR 8
+#define NO_TABLE      1146
 
 /* @return false where the arena is full. */
 static bool outbox_mariadb_row(struct mariadb_statement *statement, struct arena *arena,

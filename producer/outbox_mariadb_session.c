@@ -50,6 +50,8 @@ void outbox_mariadb_disconnect(struct outbox_mariadb *self)
         mariadb_statement_free(self->statements[i]);
         self->statements[i] = NULL;
     }
+    if (self->session != NULL)
+        self->base.session++;
     mariadb_session_close(self->session);
     self->session = NULL;
 }
@@ -124,6 +126,8 @@ enum status outbox_mariadb_begin_fenced(struct outbox_mariadb *self, const struc
                                                mariadb_integer(lease->epoch)};
     uint64_t found = 0;
     enum status status = outbox_mariadb_begin(self, err);
+    if (status == STATUS_OK && lease->session != self->base.session)
+        status = error_set(err, STATUS_RETRY, OUTBOX_NEW_SESSION);
     if (status == STATUS_OK)
         status = outbox_mariadb_run(self, RENEW_LEASE, values, 2, &found, err);
     if (status == STATUS_OK && found != 1)

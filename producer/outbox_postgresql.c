@@ -15,6 +15,8 @@
 
 static void outbox_postgresql_disconnect(struct outbox_postgresql *self)
 {
+    if (self->connection != NULL)
+        self->base.session++;
     postgresql_session_close(self->connection);
     self->connection = NULL;
     self->asleep = false;
@@ -178,6 +180,8 @@ enum status outbox_postgresql_fenced(struct outbox_postgresql *self, const struc
     enum status status = outbox_postgresql_ready(self, err);
     if (status != STATUS_OK)
         return status;
+    if (lease->session != self->base.session)
+        return error_set(err, STATUS_RETRY, OUTBOX_NEW_SESSION);
     status = outbox_postgresql_pipeline(self, all, count + 1, &changed, err);
     if (ret_changed != NULL)
         *ret_changed = changed;
@@ -273,7 +277,7 @@ static enum status outbox_postgresql_judge_lease(const struct outbox_postgresql 
     }
     if (lease->holder[0] != '\0' && strcmp(lease->holder, self->instance) != 0 &&
         lease->until_us > clock_wall_us())
-        return error_set(err, STATUS_RETRY, "another relay holds the lease: instance %s",
+        return error_set(err, STATUS_ABORT, "another relay holds the lease: instance %s",
                          lease->holder);
     return STATUS_OK;
 }
@@ -304,6 +308,7 @@ static enum status outbox_postgresql_take_lease(struct outbox *outbox, int64_t d
     }
     self->lease_us = duration_us;
     *ret_lease = lease;
+    ret_lease->session = self->base.session;
     return STATUS_OK;
 }
 
@@ -324,6 +329,11 @@ static enum status outbox_postgresql_load_partitions(struct outbox *outbox,
     PGresult *result = NULL;
     enum status status = outbox_postgresql_query(outbox_postgresql_of(outbox), SQL_LOAD_PARTITIONS,
                                                  NULL, 0, &result, err);
+    if (status == STATUS_FATAL && err != NULL &&
+        err->native_code == (int)strtol(UNDEFINED_TABLE, NULL, 36)) {
+        err->exit_code = EX_CONFIG;
+        error_prefix(err, OUTBOX_OLD_TABLES);
+    }
     if (status != STATUS_OK)
         return status;
     size_t count = (size_t)PQntuples(result);

@@ -90,7 +90,7 @@ static enum status outbox_sqlite_open(const struct outbox_options *options,
         status = sqlite_session_prepare(self->db, OUTBOX_SQL[i], &self->statements[i], err);
         if (status == STATUS_FATAL) {
             err->exit_code = EX_CONFIG;
-            error_prefix(err, "%s has no outbox of Keepstep's; run `keepstep init`", options->path);
+            error_prefix(err, "%s lacks tables of Keepstep's; run `keepstep init`", options->path);
         }
     }
 out:
@@ -149,7 +149,7 @@ static enum status outbox_sqlite_take_lease(struct outbox *outbox, int64_t durat
             err->exit_code = EX_CONFIG;
     } else if (lease.holder[0] != '\0' && strcmp(lease.holder, self->instance) != 0 &&
                lease.until_us > now) {
-        status = error_set(err, STATUS_RETRY, "another relay holds the lease: instance %s",
+        status = error_set(err, STATUS_ABORT, "another relay holds the lease: instance %s",
                            lease.holder);
     }
     if (status != STATUS_OK)

@@ -70,12 +70,12 @@ enum status outbox_sqlite_load_waiting(struct outbox *outbox, const struct outbo
                                        struct arena *arena, struct outbox_row **ret_rows,
                                        size_t *ret_count, struct error *err);
 enum status outbox_sqlite_load_claimed(struct outbox *outbox,
-                                       const struct relay_partition *partition,
-                                       struct arena *arena, struct outbox_row **ret_rows,
-                                       size_t *ret_count, struct error *err);
+                                       const struct relay_partition *partition, struct arena *arena,
+                                       struct outbox_row **ret_rows, size_t *ret_count,
+                                       struct error *err);
 enum status outbox_sqlite_move_type(struct outbox *outbox, const struct lease *lease,
-                                       const char *entity_type, const char *topic,
-                                       int64_t *position, bool *ret_done, struct error *err);
+                                    const char *entity_type, const char *topic, int64_t *position,
+                                    bool *ret_done, struct error *err);
 enum status outbox_sqlite_find(struct outbox *outbox, struct slice id, struct arena *arena,
                                struct outbox_row *ret_row, struct error *err);
 enum status outbox_sqlite_purge(struct outbox *outbox, const struct lease *lease,

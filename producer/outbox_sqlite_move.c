@@ -40,8 +40,8 @@ static enum status outbox_sqlite_move_look(struct outbox_sqlite *self, int64_t f
 }
 
 enum status outbox_sqlite_move_type(struct outbox *outbox, const struct lease *lease,
-                                           const char *entity_type, const char *topic,
-                                           int64_t *position, bool *ret_done, struct error *err)
+                                    const char *entity_type, const char *topic, int64_t *position,
+                                    bool *ret_done, struct error *err)
 {
     static const enum outbox_statement moves[] = {MOVE_NOTE, MOVE_ROWS};
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);

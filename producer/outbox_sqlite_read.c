@@ -5,9 +5,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define PAUSE_MIN_US   1000
-#define PAUSE_MAX_US   (50 * 1000)
-#define PAUSE_DIVISOR  8
+#define PAUSE_MIN_US  1000
+#define PAUSE_MAX_US  (50 * 1000)
+#define PAUSE_DIVISOR 8
 
 static struct slice outbox_sqlite_slice(sqlite3_stmt *statement, int column, struct arena *arena,
                                         bool *complete)
@@ -94,9 +94,9 @@ enum status outbox_sqlite_load_waiting(struct outbox *outbox, const struct outbo
 }
 
 enum status outbox_sqlite_load_claimed(struct outbox *outbox,
-                                       const struct relay_partition *partition,
-                                       struct arena *arena, struct outbox_row **ret_rows,
-                                       size_t *ret_count, struct error *err)
+                                       const struct relay_partition *partition, struct arena *arena,
+                                       struct outbox_row **ret_rows, size_t *ret_count,
+                                       struct error *err)
 {
     struct outbox_sqlite *self = outbox_sqlite_of(outbox);
     sqlite3_stmt *statement = self->statements[LOAD_CLAIMED];

@@ -139,20 +139,27 @@ static enum status relay_judge_loss(struct relay *relay, struct error *err)
     return STATUS_OK;
 }
 
+/* Another relay publishes: this one is ready to take over. */
+static enum status relay_stand_by(struct relay *relay, const char *text)
+{
+    if (!relay->waiting_told)
+        log_info("relay", "stands by: %s", text);
+    relay->waiting_told = true;
+    atomic_store(&relay->options.metrics->standby, true);
+    atomic_store(&relay->options.metrics->progress_us, clock_wall_us());
+    clock_sleep_us(LEASE_WAIT_US);
+    return STATUS_OK;
+}
+
 static enum status relay_hold(struct relay *relay, struct error *err)
 {
     struct error held = ERROR_INIT;
-    enum status status = relay_judge_loss(relay, &held);
-    if (status == STATUS_OK)
-        status = relay->outbox->ops->take_lease(relay->outbox, relay->lease_us, &relay->lease,
-                                                &held);
-    if (status == STATUS_RETRY) {
-        if (!relay->waiting_told)
-            log_warning("relay", "waiting for the lease: %s", held.text);
-        relay->waiting_told = true;
-        clock_sleep_us(LEASE_WAIT_US);
-        return STATUS_OK;
-    }
+    enum status status = relay_judge_loss(relay, err);
+    if (status != STATUS_OK)
+        return status;
+    status = relay->outbox->ops->take_lease(relay->outbox, relay->lease_us, &relay->lease, &held);
+    if (status == STATUS_ABORT)
+        return relay_stand_by(relay, held.text);
     if (status != STATUS_OK) {
         *err = held;
         return status;
@@ -164,6 +171,7 @@ static enum status relay_hold(struct relay *relay, struct error *err)
     relay->held_told = false;
     relay->blocking = true;
     relay_renewed(relay, clock_monotonic_us());
+    atomic_store(&relay->options.metrics->standby, false);
     atomic_store(&relay->options.metrics->holds_lease, true);
     log_info("relay", "holds the lease: origin %s, incarnation %s, epoch %lld", relay->lease.origin,
              relay->lease.incarnation, (long long)relay->lease.epoch);
@@ -201,7 +209,8 @@ enum status relay_keep(struct relay *relay, struct error *err)
     }
     now = clock_monotonic_us();
     relay->keep_at_us = now + relay->lease_us / RENEW_AGAIN;
-    if (status == STATUS_RETRY && now - relay->renewed_at_us < relay->lease_us)
+    if (status == STATUS_RETRY && now - relay->renewed_at_us < relay->lease_us &&
+        relay->lease.session == relay->outbox->session)
         return STATUS_OK;
     return error_set_native(err, status, busy.native_code, "%s", busy.text);
 }
@@ -238,6 +247,8 @@ static enum status relay_work(struct relay *relay, struct error *err)
     (void)kafka_producer_poll(relay->producer, 0);
     if (relay->doubtful)
         status = relay_settle(relay, err);
+    else if (relay->lease.session != relay->outbox->session)
+        status = relay_compare(relay, err);
     if (status != STATUS_OK || !relay->recovered)
         return status;
     if (relay->failed) {
@@ -339,6 +350,18 @@ static void relay_back_off(struct relay *relay, const struct error *err, const a
     }
 }
 
+/* Ends the lease, so that another relay takes over at once. */
+static void relay_let_go(struct relay *relay)
+{
+    struct error err = ERROR_INIT;
+    relay_drop_producer(relay);
+    if (atomic_load(&relay->options.metrics->holds_lease) &&
+        relay->outbox->ops->release_lease(relay->outbox, &relay->lease, &err) != STATUS_OK)
+        log_warning("relay", "the lease runs out by itself: %s", err.text);
+    atomic_store(&relay->options.metrics->holds_lease, false);
+    atomic_store(&relay->options.metrics->standby, false);
+}
+
 /* Delivers what is under way; what is left is found again by the next relay. */
 static void relay_finish(struct relay *relay)
 {
@@ -349,11 +372,6 @@ static void relay_finish(struct relay *relay)
         (void)kafka_producer_poll(relay->producer, BUSY_WAIT_MS);
     if (relay->recovered && relay_acknowledge(relay, &err) != STATUS_OK)
         log_warning("relay", "at the end: %s", err.text);
-    relay_drop_producer(relay);
-    error_clear(&err);
-    if (atomic_load(&relay->options.metrics->holds_lease) &&
-        relay->outbox->ops->release_lease(relay->outbox, &relay->lease, &err) != STATUS_OK)
-        log_warning("relay", "the lease runs out by itself: %s", err.text);
 }
 
 enum status relay_run(struct relay *relay, const atomic_bool *stop, struct error *err)
@@ -381,7 +399,6 @@ enum status relay_run(struct relay *relay, const atomic_bool *stop, struct error
     }
     relay_finish(relay);
 out:
-    relay_drop_producer(relay);
-    atomic_store(&relay->options.metrics->holds_lease, false);
+    relay_let_go(relay);
     return status;
 }

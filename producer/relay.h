@@ -27,6 +27,7 @@ struct relay_metrics {
     atomic_int_fast64_t progress_us;            /* wall clock of the last cycle that worked */
     atomic_int_fast64_t failures;               /* cycles that ended with an error */
     atomic_bool holds_lease;
+    atomic_bool standby; /* another relay holds it, and this one waits to take over */
     /** Entity types whose changes are not captured as they should be, as of the last look. */
     atomic_int_fast64_t capture_broken;
     atomic_int_fast64_t capture_unknown; /* entity types that could not be looked at */

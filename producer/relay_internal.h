@@ -84,11 +84,11 @@ struct relay {
     int64_t count_at_us;       /* not before */
     int64_t counted_oldest_us; /* wall clock; the oldest row not acknowledged, as of the count */
     int64_t told_at_us;
-    int64_t heard_at_us;   /* when the broker was last asked or has acknowledged */
-    int64_t lease_us;      /* how long a lease lasts */
-    int64_t renewed_at_us; /* monotonic, as are all these */
-    int64_t keep_at_us;    /* not before: the next renewal */
-    int64_t passed_at_us;  /* when the log's end was last remembered */
+    int64_t heard_at_us;              /* when the broker was last asked or has acknowledged */
+    int64_t lease_us;                 /* how long a lease lasts */
+    int64_t renewed_at_us;            /* monotonic, as are all these */
+    int64_t keep_at_us;               /* not before: the next renewal */
+    int64_t passed_at_us;             /* when the log's end was last remembered */
     int64_t watched_at_us;            /* 0: not yet */
     int64_t capture_told_at_us;       /* when broken capture was logged last */
     struct capture_finding *captures; /* parallel to config->publish, as they were found last */
@@ -156,6 +156,9 @@ enum status relay_move_types(struct relay *relay, struct error *err) MUST_CHECK;
 
 /* relay_doubt.c */
 
+/** After a lost connection: compare what the database has numbered with what this relay remembers,
+ * which starts from the top (`recovered` false) where they differ. @return OK; RETRY. */
+enum status relay_compare(struct relay *relay, struct error *err) MUST_CHECK;
 /** Find out whether a claim that failed is durable after all: then its rows are sent, else they
  * wait again. @return OK; RETRY (still not known); ABORT (lease lost); FATAL. */
 enum status relay_settle(struct relay *relay, struct error *err) MUST_CHECK;

@@ -114,6 +114,7 @@ enum status relay_recover(struct relay *relay, struct error *err)
     relay_drop_producer(relay);
     arena_done(&relay->arena);
     arena_init(&relay->arena, RELAY_RECOVER_BYTES);
+    relay->lease.session = relay->outbox->session; /* nothing is remembered */
     enum status status = relay_keep(relay, err);
     if (status == STATUS_OK) {
         status = relay_new_producer(relay, err);

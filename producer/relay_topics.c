@@ -41,8 +41,8 @@ static bool relay_add_left_lanes(struct relay *relay, struct relay_topic *topic,
     if (more == NULL)
         return false;
     for (int32_t p = topic->lane_count; p < count; p++) {
-        more[p] = (struct relay_lane){
-            .relay = relay, .state = {.partition = p, .acknowledged_offset = -1}};
+        more[p] = (struct relay_lane){.relay = relay,
+                                      .state = {.partition = p, .acknowledged_offset = -1}};
         (void)snprintf(more[p].state.topic, sizeof more[p].state.topic, "%s", topic->name);
     }
     topic->lanes = more;
@@ -69,8 +69,9 @@ static enum status relay_left_topic(struct relay *relay, const struct relay_part
     if (topic == NULL || (topic->lane_count <= state->partition &&
                           !relay_add_left_lanes(relay, topic, state->partition + 1)))
         return error_set(err, STATUS_RETRY, "no memory");
-    log_info("relay", "topic %s [%d] is no longer published to: %llu rows that were numbered for "
-                      "it are sent there first",
+    log_info("relay",
+             "topic %s [%d] is no longer published to: %llu rows that were numbered for "
+             "it are sent there first",
              state->topic, (int)state->partition,
              (unsigned long long)(state->last_sequence - state->acknowledged_sequence));
     *ret_topic = topic;
@@ -81,7 +82,10 @@ enum status relay_load_lanes(struct relay *relay, struct error *err)
 {
     struct relay_partition *states = NULL;
     size_t count = 0;
+    unsigned session = relay->outbox->session;
     enum status status = relay->outbox->ops->load_partitions(relay->outbox, &states, &count, err);
+    if (status == STATUS_OK)
+        relay->lease.session = session; /* nothing older is remembered */
     relay_reset_lanes(relay);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         struct relay_topic *topic = relay_find_topic(relay, states[i].topic);

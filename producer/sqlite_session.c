@@ -51,7 +51,8 @@ enum status sqlite_session_open(const char *path, int flags, sqlite3 **ret_db, s
     }
     (void)sqlite3_extended_result_codes(db, 1);
     (void)sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
-    status = sqlite_session_execute(db, "PRAGMA synchronous = FULL", err);
+    /* With FULL a rollback journal that was deleted may come back after a loss of power. */
+    status = sqlite_session_execute(db, "PRAGMA synchronous = EXTRA", err);
     if (status != STATUS_OK)
         goto out;
     *ret_db = db;

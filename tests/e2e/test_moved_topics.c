@@ -192,8 +192,7 @@ static void a_left_topic_that_is_gone_stops_the_relay_with_what_to_do(void **sta
     sidecar_start(&shop, failpoint_names[FAILPOINT_RELAY_AFTER_CLAIM]);
     assert_int_equal(process_wait(shop.process, 30000), 128 + SIGKILL);
     kafka_delete_topic(kafka, sidecar_topic("item"));
-    configure(kafka, &shop, test_name(), "",
-              "publish:\n  extra: {table: extras, partitions: 1}\n");
+    configure(kafka, &shop, test_name(), "", "publish:\n  extra: {table: extras, partitions: 1}\n");
     sidecar_start(&shop, NULL);
     assert_int_equal(process_wait(shop.process, 60000), 78);
     const char *log = process_errors(shop.process);

@@ -101,6 +101,35 @@ static void every_number_of_the_relay_is_on_the_page(void **state)
     buffer_done(&text);
 }
 
+static void a_relay_without_the_lease_has_no_pending_numbers(void **state)
+{
+    static const char *const held[] = {
+        "keepstep_outbox_pending_events", "keepstep_outbox_set_aside_events",
+        "keepstep_relay_in_flight_events", "keepstep_outbox_oldest_pending_age_seconds"};
+    struct buffer text;
+    (void)state;
+    atomic_store(&relay.waiting, 9999);
+    atomic_store(&relay.holds_lease, false);
+    atomic_store(&relay.standby, true);
+    buffer_init(&text, 1 << 20);
+    metrics_render(&sources, &text);
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++)
+        assert_null(strstr(buffer_text(&text), held[i]));
+    page_has(&text, "keepstep_relay_holds_lease{service=\"sh\\\"op\"} 0");
+    page_has(&text, "keepstep_relay_standby{service=\"sh\\\"op\"} 1");
+    buffer_reset(&text);
+    atomic_store(&agent.ready, true);
+    atomic_store(&relay.progress_us, clock_wall_us());
+    assert_true(metrics_ready(&sources, &text));
+    assert_string_equal(buffer_text(&text), "relay: standby");
+    buffer_reset(&text);
+    atomic_store(&relay.progress_us, 0); /* it does not look any more */
+    assert_false(metrics_ready(&sources, &text));
+    atomic_store(&relay.standby, false);
+    atomic_store(&agent.ready, false);
+    buffer_done(&text);
+}
+
 static void seconds_of_lag_that_are_not_known_are_left_out(void **state)
 {
     const struct {
@@ -218,6 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_page_is_accepted_by_promtool),
         TEST(every_number_of_the_relay_is_on_the_page),
+        TEST(a_relay_without_the_lease_has_no_pending_numbers),
         TEST(seconds_of_lag_that_are_not_known_are_left_out),
         TEST(lag_grows_while_the_agent_cannot_look),
         TEST(readiness_names_who_makes_no_progress),

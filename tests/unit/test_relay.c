@@ -62,11 +62,10 @@ static void *run_relay(void *context)
 {
     struct shop *shop = context;
     const struct entity_schema *schemas[] = {shop->schema};
-    struct relay_options options = {
-        .config = &shop->config,
-        .schemas = schemas,
-        .metrics = &shop->metrics,
-        .lease_us = shop->lease_us};
+    struct relay_options options = {.config = &shop->config,
+                                    .schemas = schemas,
+                                    .metrics = &shop->metrics,
+                                    .lease_us = shop->lease_us};
     struct relay *relay = NULL;
     in_relay = true;
     shop->status = relay_new(&options, &relay, &shop->err);
@@ -289,19 +288,25 @@ static void append(const struct shop *shop, int partition, int count, const char
     (void)rd_kafka_conf_set(conf, "linger.ms", "0", text, sizeof text);
     rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     for (int i = 0; i < count; i++) {
-        const char *names[] = {"ce_specversion", "ce_id",     "ce_source",   "ce_type",
-                               "ce_time", "ce_protocol", "ce_incarnation", "ce_sequence",
-                               "ce_previousid"};
-        const char *values[] = {"1.0", id, source, "order.updated", "2026-01-01T00:00:00.000000Z",
-                                "1", test_format("%.36s", incarnation),
-                                test_format("%020d", sequence), "before"};
+        const char *names[] = {"ce_specversion", "ce_id",       "ce_source",
+                               "ce_type",        "ce_time",     "ce_protocol",
+                               "ce_incarnation", "ce_sequence", "ce_previousid"};
+        const char *values[] = {"1.0",
+                                id,
+                                source,
+                                "order.updated",
+                                "2026-01-01T00:00:00.000000Z",
+                                "1",
+                                test_format("%.36s", incarnation),
+                                test_format("%020d", sequence),
+                                "before"};
         rd_kafka_headers_t *headers = rd_kafka_headers_new(9);
         for (size_t h = 0; h < (sequence == 0 ? 6 : sequence == 1 ? 8 : 9); h++)
             (void)rd_kafka_header_add(headers, names[h], -1, values[h], -1);
         assert_int_equal(rd_kafka_producev(producer, RD_KAFKA_V_TOPIC("order"),
                                            RD_KAFKA_V_PARTITION(partition),
                                            RD_KAFKA_V_KEY("{\"id\":7}", 8),
-                                           RD_KAFKA_V_VALUE((void *)(uintptr_t)"{}", 2),
+                                           RD_KAFKA_V_VALUE((void *)(uintptr_t) "{}", 2),
                                            RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END),
                          RD_KAFKA_RESP_ERR_NO_ERROR);
         assert_int_equal(rd_kafka_flush(producer, 10000), RD_KAFKA_RESP_ERR_NO_ERROR);
@@ -346,10 +351,16 @@ static void a_lease_is_kept_however_long_the_log_takes_to_be_read(void **state)
     expect_acknowledged(&first, 1);
     assert_int_equal(atomic_load(&first.metrics.log_read), RECORDS);
     assert_false(atomic_load(&second.metrics.holds_lease));
+    assert_true(atomic_load(&second.metrics.standby));
+    assert_true(clock_wall_us() - atomic_load(&second.metrics.progress_us) < first.lease_us);
+    assert_int_equal(atomic_load(&second.metrics.failures), 0);
+    assert_false(atomic_load(&first.metrics.standby));
     assert_string_equal(sqlite_text(first.path, "SELECT epoch, holder FROM keepstep_relay"),
                         "1|1\n");
-    shop_stop(&second);
     shop_stop(&first);
+    expect(&first, "SELECT epoch, holder FROM keepstep_relay", "2|2\n");
+    shop_stop(&second);
+    assert_false(atomic_load(&second.metrics.standby));
     shop_done(&first);
 }
 
@@ -380,6 +391,23 @@ static void what_others_wrote_is_read_once_and_what_is_own_is_found_behind_it(vo
     (void)pthread_join(shop.thread, NULL);
     assert_int_equal(shop.status, STATUS_FATAL);
     assert_non_null(strstr(shop.err.text, "rewound or cloned"));
+    /* What ends a relay for good does not make a standby wait. */
+    assert_string_equal(sqlite_text(shop.path, "SELECT lease_until_us FROM keepstep_relay"), "0\n");
+    shop_done(&shop);
+}
+
+static void a_database_that_fails_is_no_other_relay(void **state)
+{
+    (void)state;
+    struct shop shop = {0};
+    shop_make(&shop);
+    meet(FAULT_BEFORE_COMMIT, 1);
+    shop_start(&shop);
+    expect(&shop, "SELECT epoch FROM keepstep_relay", "1\n");
+    assert_int_equal(atomic_load(&shop.metrics.failures), 1);
+    assert_false(atomic_load(&shop.metrics.standby));
+    meet(FAULT_NONE, 0);
+    shop_stop(&shop);
     shop_done(&shop);
 }
 
@@ -554,6 +582,7 @@ int main(void)
         TEST_WITH_LIMIT(of_two_relays_under_one_name_the_one_that_lost_the_lease_ends, 90),
         TEST_WITH_LIMIT(a_lease_is_kept_however_long_the_log_takes_to_be_read, 120),
         TEST_WITH_LIMIT(what_others_wrote_is_read_once_and_what_is_own_is_found_behind_it, 120),
+        TEST_WITH_LIMIT(a_database_that_fails_is_no_other_relay, 60),
         TEST_WITH_LIMIT(a_record_that_is_known_acknowledges_those_before_it_that_the_anchor_hides,
                         90),
         TEST_WITH_LIMIT(a_row_set_aside_blocks_its_entity_however_the_key_is_written, 90),
