@@ -298,6 +298,15 @@ enum status kafka_partition_bounds(rd_kafka_t *handle, const char *topic, int32_
                             topic, (int)partition, rd_kafka_err2str(code));
 }
 
+int64_t kafka_log_end_seen(rd_kafka_t *handle, const char *topic, int32_t partition)
+{
+    int64_t low = -1;
+    int64_t high = -1;
+    rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets(handle, topic, partition, &low,
+                                                              &high);
+    return code != RD_KAFKA_RESP_ERR_NO_ERROR || high < 0 ? -1 : high;
+}
+
 bool kafka_is_mock(const char *cluster_id)
 {
     static const char mock[] = "mockCluster";

@@ -49,6 +49,10 @@ enum status kafka_partition_bounds(rd_kafka_t *handle, const char *topic, int32_
                                    int timeout_ms, int64_t *ret_first, int64_t *ret_end,
                                    struct error *err) MUST_CHECK;
 
+/** The end of a partition's log behind all records, those of open transactions included (its high
+ * watermark), as the handle's last fetch has seen it; asks nobody. @return -1: none yet. */
+int64_t kafka_log_end_seen(rd_kafka_t *handle, const char *topic, int32_t partition);
+
 /** What of a topic's settings the rules ask for. */
 struct kafka_topic_settings {
     int64_t retention_ms;    /* -1: its records stay for ever */

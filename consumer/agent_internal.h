@@ -74,7 +74,9 @@ enum status agent_check_anchor(struct agent *agent, size_t index, const struct r
                                bool *ret_pass, struct error *err) MUST_CHECK;
 
 /* agent_lag.c */
-void agent_note_log_end(struct agent *agent, const char *topic, int32_t partition, int64_t end);
+
+/** Note where the log ends. @param stable  last stable offset as it was asked for; -1: no answer. */
+void agent_note_log_end(struct agent *agent, const char *topic, int32_t partition, int64_t stable);
 
 /** Nothing of a partition waits in the batch any more: it is read anew. */
 void agent_forget_waiting(struct agent *agent, const char *topic, int32_t partition);

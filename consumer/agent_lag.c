@@ -7,11 +7,47 @@
 #define LAG_PAUSED_US  50000 /* nothing is fetched meanwhile: an answer comes at once */
 #define LAG_TIMEOUT_MS 1000
 
-void agent_note_log_end(struct agent *agent, const char *topic, int32_t partition, int64_t end)
+/** Records behind the last stable offset are not to be had until a transaction of another producer
+ * ends; for how long is counted from when they were seen. */
+static void agent_note_withheld(struct agent_partition_metrics *row, int64_t stable, int64_t seen)
+{
+    bool moved = atomic_exchange(&row->stable_end, stable) != stable;
+    if (seen <= stable)
+        atomic_store(&row->withheld_since_us, 0);
+    else if (moved || atomic_load(&row->withheld_since_us) == 0)
+        atomic_store(&row->withheld_since_us, clock_wall_us());
+}
+
+/** What stands behind the last stable offset is seen by fetching alone: where nothing is fetched a
+ * partition that is applied up to there may be behind or not. */
+void agent_note_log_end(struct agent *agent, const char *topic, int32_t partition, int64_t stable)
 {
     struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, topic, partition);
-    if (row != NULL)
-        atomic_store(&row->log_end, end);
+    if (row == NULL)
+        return;
+    int64_t seen = feed_log_end_seen(agent->feed, topic, partition);
+    int64_t end = stable < 0 || seen < stable ? stable : seen;
+    bool is_fetched = seen >= 0 && agent->backoff_us == 0 && !atomic_load(&row->stopped);
+    if (stable >= 0)
+        agent_note_withheld(row, stable, seen);
+    if (!is_fetched && atomic_load(&row->applied_offset) >= end)
+        end = -1;
+    atomic_store(&row->log_end, end);
+}
+
+/** What came since the last answers, without a question. */
+static void agent_note_seen(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->partition_count; i++) {
+        struct applier_partition partition;
+        if (!applier_partition(agent->applier, i, &partition))
+            continue;
+        struct agent_partition_metrics *row = agent_metrics_partition(
+            agent->metrics, partition.topic, partition.partition);
+        int64_t seen = feed_log_end_seen(agent->feed, partition.topic, partition.partition);
+        if (row != NULL && atomic_load(&row->log_end) >= 0 && atomic_load(&row->log_end) < seen)
+            atomic_store(&row->log_end, seen);
+    }
 }
 
 void agent_forget_waiting(struct agent *agent, const char *topic, int32_t partition)
@@ -82,4 +118,5 @@ void agent_measure_lag(struct agent *agent)
         stable = -1;
     agent_note_broker(agent, stable >= 0 || !feed_is_silence(&failed), now);
     agent_note_log_end(agent, partition.topic, partition.partition, stable);
+    agent_note_seen(agent);
 }

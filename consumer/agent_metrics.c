@@ -28,6 +28,7 @@ struct agent_partition_metrics *agent_metrics_partition(struct agent_metrics *me
     struct agent_partition_metrics *row = &metrics->partitions[count];
     (void)snprintf(row->topic, sizeof row->topic, "%s", topic);
     row->partition = partition;
+    atomic_store(&row->stable_end, -1);
     atomic_store(&row->log_end, -1);
     atomic_store(&metrics->partition_count, count + 1);
     return row;

@@ -117,6 +117,9 @@ enum status feed_committed(struct feed *feed, const char *topic, int32_t partiti
 enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
                             int64_t *ret_low, int64_t *ret_stable, struct error *err) MUST_CHECK;
 
+/** The log's end behind open transactions of others too, as it was fetched last; -1: not yet. */
+int64_t feed_log_end_seen(struct feed *feed, const char *topic, int32_t partition);
+
 /** @return whether an error of this seam says that no broker answers. */
 bool feed_is_silence(const struct error *err);
 

@@ -286,6 +286,11 @@ void feed_refill(struct feed *feed)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+int64_t feed_log_end_seen(struct feed *feed, const char *topic, int32_t partition)
+{
+    return kafka_log_end_seen(feed->handle, topic, partition);
+}
+
 bool feed_is_silence(const struct error *err)
 {
     return kafka_error_is_silence((rd_kafka_resp_err_t)err->native_code);

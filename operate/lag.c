@@ -18,6 +18,7 @@ struct lag_row {
     int32_t partition;
     int64_t current; /* -1: no position yet */
     int64_t end;
+    int64_t stable; /* what stands between it and the end is in an open transaction, or behind it */
     int64_t committed; /* -1: none */
     int64_t lag;
     double seconds; /* negative: unknown */
@@ -42,7 +43,10 @@ static enum status lag_read(struct store *store, struct offsets *offsets, struct
         return status;
     int64_t from = row->current < first ? first : row->current;
     row->lag = row->end > from ? row->end - from : 0;
-    if (row->lag > 0) {
+    row->stable = row->end;
+    if (row->lag > 0)
+        status = offsets_stable_end(offsets, row->topic, row->partition, &row->stable, err);
+    if (status == STATUS_OK && row->lag > 0) {
         status = offsets_record_time(offsets, row->topic, row->partition, from, &time_us, err);
         double age = (double)(clock_wall_us() - time_us) / 1e6;
         row->seconds = time_us == 0 ? -1 : age < 0 ? 0 : age;
@@ -95,7 +99,8 @@ static void lag_render_json(const struct lag_row *row, struct buffer *out)
         buffer_append_text(out, "null");
     else
         buffer_append_format(out, "%.3f", row->seconds);
-    buffer_append_text(out, ",\"committed_offset\":");
+    buffer_append_format(out,
+                         ",\"last_stable_offset\":%" PRId64 ",\"committed_offset\":", row->stable);
     lag_number(out, row->committed, 0, "null");
     lag_text_member(out, "consumer_id", row->owner.consumer_id);
     lag_text_member(out, "host", row->owner.host);
@@ -116,6 +121,12 @@ static enum status lag_topic(const char *topic, const char *group, struct store 
         status = lag_read(store, offsets, &row, err);
         if (status == STATUS_OK)
             (json ? lag_render_json : lag_render_text)(&row, out);
+        if (status == STATUS_OK && row.stable < row.end)
+            fprintf(stderr,
+                    "keepstep: %s [%" PRId32 "]: an open transaction of another producer holds up "
+                    "%" PRId64 " records from offset %" PRId64 " on; they are read when it ends "
+                    "(kafka-transactions.sh describe-producers names it)\n",
+                    topic, i, row.end - row.stable, row.stable);
     }
     return status;
 }

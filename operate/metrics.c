@@ -88,6 +88,7 @@ static bool metrics_partition_value(const struct agent_partition_metrics *partit
     long long applied = atomic_load(&partition->applied_offset);
     long long end = atomic_load(&partition->log_end);
     long long oldest = atomic_load(&partition->oldest_unapplied_us);
+    long long withheld = end > applied ? atomic_load(&partition->withheld_since_us) : 0;
     bool silent = silence_us > METRICS_LOOK_US;
     bool caught_up = end >= 0 && applied >= end;
     switch (which) {
@@ -96,9 +97,11 @@ static bool metrics_partition_value(const struct agent_partition_metrics *partit
         return end >= 0 && !silent;
     case METRICS_LAG_SECONDS:
         *ret_value = metrics_age(oldest);
+        if (withheld != 0 && metrics_age(withheld) > *ret_value)
+            *ret_value = metrics_age(withheld);
         if (silent && *ret_value < (double)silence_us / 1e6)
             *ret_value = (double)silence_us / 1e6;
-        return oldest != 0 || caught_up || silent;
+        return oldest != 0 || withheld != 0 || caught_up || silent;
     case METRICS_APPLIED_OFFSET:
         *ret_value = (double)applied;
         return true;
@@ -185,9 +188,11 @@ static void metrics_agent(const struct metrics_sources *sources, struct buffer *
     metrics_one(text, sources, "keepstep_consumer_topics_missing", "gauge",
                 "Topics of apply: that do not exist yet.",
                 (double)atomic_load(&agent->topics_missing));
-    metrics_partitions(text, agent, "keepstep_consumer_lag_records",
-                       "Records between the position and the last stable offset.",
-                       METRICS_LAG_RECORDS);
+    metrics_partitions(
+        text, agent, "keepstep_consumer_lag_records",
+        "Records between the position and the end of the log, those of open transactions "
+        "of other producers included.",
+        METRICS_LAG_RECORDS);
     metrics_partitions(
         text, agent, "keepstep_consumer_lag_seconds",
         "Age of the oldest event not applied; 0 when caught up, absent where not known; at "
@@ -197,7 +202,8 @@ static void metrics_agent(const struct metrics_sources *sources, struct buffer *
                        "Next offset after the last transaction.", METRICS_APPLIED_OFFSET);
     metrics_partitions(text, agent, "keepstep_consumer_durable_offset",
                        "Next offset that the disk has.", METRICS_DURABLE_OFFSET);
-    metrics_partitions(text, agent, "keepstep_consumer_log_end_offset", "Last stable offset.",
+    metrics_partitions(text, agent, "keepstep_consumer_log_end_offset",
+                       "End of the log, behind open transactions of other producers too.",
                        METRICS_LOG_END);
     metrics_partitions(text, agent, "keepstep_consumer_parked_records",
                        "Records set aside at present.", METRICS_PARKED);

@@ -14,7 +14,9 @@
 #define OFFSETS_REASON_MS  50
 
 struct offsets {
+    const struct config *config;
     rd_kafka_t *handle;
+    rd_kafka_t *stable; /* reads what is committed; made where it is asked for */
     char *group;
     const struct rd_kafka_group_list *described; /* asked once, at the first owner */
     bool group_asked;
@@ -60,29 +62,18 @@ enum status offsets_check_config(const struct config *config, struct error *err)
 
 static const char *offsets_bootstrap(const struct config *config)
 {
-    const char *found = "";
     for (size_t i = 0; i < config->kafka_count; i++) {
-        const char *name = config->kafka[i].name;
-        if (strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0)
-            found = config->kafka[i].value;
+        if (strcmp(config->kafka[i].name, "bootstrap.servers") == 0)
+            return config->kafka[i].value;
     }
-    return found;
+    return "";
 }
 
 /* Where no broker was reached, say that in one sentence instead, and why as far as it is known. */
 static enum status offsets_say(struct offsets *offsets, enum status status, struct error *err)
 {
-    switch (status == STATUS_RETRY ? err->native_code : 0) {
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
-    case RD_KAFKA_RESP_ERR__RESOLVE:
-    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-    case RD_KAFKA_RESP_ERR__TIMED_OUT:
-    case RD_KAFKA_RESP_ERR__SSL:
-    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-        break;
-    default:
+    if (status != STATUS_RETRY || !kafka_error_is_silence((rd_kafka_resp_err_t)err->native_code))
         return status;
-    }
     rd_kafka_message_t *message = rd_kafka_consumer_poll(offsets->handle, OFFSETS_REASON_MS);
     if (message != NULL)
         rd_kafka_message_destroy(message);
@@ -95,44 +86,52 @@ static enum status offsets_say(struct offsets *offsets, enum status status, stru
                      *reason == '\0' ? "" : ")");
 }
 
-enum status offsets_open(const struct config *config, const char *group,
-                         struct offsets **ret_offsets, struct error *err)
+static enum status offsets_handle(struct offsets *offsets, const char *isolation,
+                                  rd_kafka_t **ret_handle, struct error *err)
 {
-    const struct kafka_property fixed[] = {{"group.id", group},
-                                           {"isolation.level", "read_committed"},
-                                           {"enable.auto.commit", "false"},
-                                           {"enable.auto.offset.store", "false"},
-                                           {"auto.offset.reset", "error"},
-                                           {"enable.partition.eof", "true"},
-                                           {"fetch.wait.max.ms", "50"},
-                                           {"log_level", "0"}}; /* it is told in a sentence */
+    const struct kafka_property fixed[] = {
+        {"group.id", offsets->group},    {"isolation.level", isolation},
+        {"enable.auto.commit", "false"}, {"enable.auto.offset.store", "false"},
+        {"auto.offset.reset", "error"},  {"enable.partition.eof", "true"},
+        {"fetch.wait.max.ms", "50"},     {"log_level", "0"}}; /* it is told in a sentence */
     rd_kafka_conf_t *conf = NULL;
-    struct offsets *offsets = calloc(1, sizeof *offsets);
-    struct kafka_property *user = offsets_properties(config);
-    char *name = strdup(group);
-    enum status status = STATUS_OK;
-    if (offsets == NULL || user == NULL || name == NULL) {
-        status = error_set(err, STATUS_FATAL, "out of memory");
-        goto out;
-    }
-    status = kafka_conf_new(user, config->kafka_count, fixed, sizeof fixed / sizeof *fixed, &conf,
-                            err);
+    struct kafka_property *user = offsets_properties(offsets->config);
+    if (user == NULL)
+        return error_set(err, STATUS_FATAL, "out of memory");
+    enum status status = kafka_conf_new(user, offsets->config->kafka_count, fixed,
+                                        sizeof fixed / sizeof *fixed, &conf, err);
     if (status == STATUS_OK)
         kafka_conf_keep_reason(conf, &offsets->reason);
     if (status == STATUS_OK)
-        status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &offsets->handle, err);
-    if (status != STATUS_OK)
+        status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, ret_handle, err);
+    if (status == STATUS_OK)
+        (void)rd_kafka_poll_set_consumer(*ret_handle);
+    free(user);
+    return status;
+}
+
+enum status offsets_open(const struct config *config, const char *group,
+                         struct offsets **ret_offsets, struct error *err)
+{
+    struct offsets *offsets = calloc(1, sizeof *offsets);
+    char *name = strdup(group);
+    enum status status = STATUS_OK;
+    if (offsets == NULL || name == NULL) {
+        status = error_set(err, STATUS_FATAL, "out of memory");
         goto out;
-    (void)rd_kafka_poll_set_consumer(offsets->handle);
+    }
+    offsets->config = config;
     offsets->group = name;
     offsets->bootstrap = offsets_bootstrap(config);
+    status = offsets_handle(offsets, "read_uncommitted", &offsets->handle, err);
+    if (status != STATUS_OK)
+        goto out;
     *ret_offsets = offsets;
     name = NULL;
     offsets = NULL;
 out:
     free(name);
     free(offsets);
-    free(user);
     return status;
 }
 
@@ -142,6 +141,8 @@ void offsets_close(struct offsets *offsets)
         return;
     kafka_group_free(offsets->described);
     rd_kafka_destroy_flags(offsets->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (offsets->stable != NULL)
+        rd_kafka_destroy_flags(offsets->stable, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     free(offsets->group);
     free(offsets);
 }
@@ -163,6 +164,18 @@ enum status offsets_ends(struct offsets *offsets, const char *topic, int32_t par
                        kafka_partition_bounds(offsets->handle, topic, partition, OFFSETS_TIMEOUT_MS,
                                               ret_first, ret_end, err),
                        err);
+}
+
+enum status offsets_stable_end(struct offsets *offsets, const char *topic, int32_t partition,
+                               int64_t *ret_end, struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (offsets->stable == NULL)
+        status = offsets_handle(offsets, "read_committed", &offsets->stable, err);
+    if (status == STATUS_OK)
+        status = kafka_partition_bounds(offsets->stable, topic, partition, OFFSETS_TIMEOUT_MS, NULL,
+                                        ret_end, err);
+    return offsets_say(offsets, status, err);
 }
 
 enum status offsets_committed(struct offsets *offsets, const char *topic, int32_t partition,

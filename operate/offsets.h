@@ -14,7 +14,8 @@ struct offsets;
  * @return OK; FATAL with exit code 78. */
 enum status offsets_check_config(const struct config *config, struct error *err) MUST_CHECK;
 
-/** A reading handle; changes nothing at the broker, not even the group it asks about.
+/** A reading handle, of uncommitted records too; changes nothing at the broker, not even the group
+ * it asks about.
  * @param group  the consumer group whose committed offsets are read. */
 enum status offsets_open(const struct config *config, const char *group,
                          struct offsets **ret_offsets, struct error *err) MUST_CHECK;
@@ -26,9 +27,15 @@ void offsets_close(struct offsets *offsets);
 enum status offsets_partition_count(struct offsets *offsets, const char *topic, int32_t *ret_count,
                                     struct error *err) MUST_CHECK;
 
-/** First offset and last stable offset of a partition. @return OK; RETRY. */
+/** First offset of a partition and the end behind all its records, those of open transactions
+ * included. @return OK; RETRY. */
 enum status offsets_ends(struct offsets *offsets, const char *topic, int32_t partition,
                          int64_t *ret_first, int64_t *ret_end, struct error *err) MUST_CHECK;
+
+/** Its last stable offset: what stands behind it waits for a producer's transaction to end.
+ * @return OK; RETRY. */
+enum status offsets_stable_end(struct offsets *offsets, const char *topic, int32_t partition,
+                               int64_t *ret_end, struct error *err) MUST_CHECK;
 
 /** The offset that the group committed as a hint; -1: none. */
 enum status offsets_committed(struct offsets *offsets, const char *topic, int32_t partition,

@@ -265,6 +265,18 @@ static void status_stopped(struct status_page *page, const char *reason)
     buffer_append_format(&page->text, "\n    STOPPED: %s", complete);
 }
 
+/* @return how many records no agent can read yet; 0 also where the broker does not say so. */
+static int64_t status_withheld(struct status_page *page, const struct partition_state *state,
+                               int64_t end)
+{
+    struct error err = ERROR_INIT;
+    int64_t stable = end;
+    if (offsets_stable_end(page->offsets, state->topic, state->partition, &stable, &err) !=
+        STATUS_OK)
+        status_broker_lost(page, &err);
+    return end > stable ? end - stable : 0;
+}
+
 static void status_partition(struct status_page *page, const struct partition_state *state)
 {
     struct error err = ERROR_INIT;
@@ -276,6 +288,7 @@ static void status_partition(struct status_page *page, const struct partition_st
         status_broker_lost(page, &err);
     }
     int64_t lag = end > state->next_offset ? end - state->next_offset : 0;
+    int64_t withheld = lag > 0 ? status_withheld(page, state, end) : 0;
     page->parked += state->parked_count;
     page->lag += lag;
     page->stopped = page->stopped || state->stopped[0] != '\0';
@@ -285,6 +298,11 @@ static void status_partition(struct status_page *page, const struct partition_st
         buffer_append_format(&page->text, " of %" PRId64, end);
     if (lag > 0)
         buffer_append_format(&page->text, ", %" PRId64 " behind", lag);
+    if (withheld > 0)
+        buffer_append_format(&page->text,
+                             " (%" PRId64 " of them held up by an open transaction of another "
+                             "producer)",
+                             withheld);
     if (state->parked_count > 0)
         buffer_append_format(&page->text, ", %" PRId64 " parked", state->parked_count);
     if (state->partial)

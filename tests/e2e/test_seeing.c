@@ -1,7 +1,10 @@
 /* What people look at: lag, status, publish. */
 #include "tests/support/sidecar.h"
 
+#include "operate/http_client.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 
 #define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 1}\n"
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 1}\n"
@@ -105,6 +108,95 @@ static void the_position_passes_aborted_transactions_and_lag_falls_to_0(void **s
     sidecar_stop(&billing);
 }
 
+static void produce(struct kafka *kafka, int key)
+{
+    (void)kafka_produce(kafka, sidecar_topic("item"), 0, test_format("{\"id\":%d}", key),
+                        test_format("{\"id\":%d,\"name\":\"x\",\"amount\":null}", key), NULL);
+}
+
+static void open_transaction(struct kafka *kafka, int key)
+{
+    (void)kafka_open_transaction(kafka, sidecar_topic("item"), test_format("{\"id\":%d}", key),
+                                 test_format("{\"id\":%d,\"name\":\"x\",\"amount\":null}", key));
+}
+
+struct page_value {
+    int port;
+    const char *name;
+    double least;
+    double most;
+    double last; /* -1: it is not told */
+};
+
+static bool is_told(void *context)
+{
+    struct page_value *wanted = context;
+    const char *start = test_format("\n%s{topic=", wanted->name);
+    struct buffer text;
+    buffer_init(&text, 1 << 20);
+    int code = http_get("127.0.0.1", test_format("%d", wanted->port), "/metrics", &text);
+    const char *found = code == 200 ? strstr(buffer_text(&text), start) : NULL;
+    wanted->last = found == NULL ? -1 : strtod(strchr(found, '}') + 1, NULL);
+    buffer_done(&text);
+    return wanted->last >= wanted->least && wanted->last <= wanted->most;
+}
+
+static void expect_lag(int port, double records, double seconds_least, double seconds_most)
+{
+    struct page_value behind = {port, "keepstep_consumer_lag_records", records, records, -1};
+    struct page_value late = {port, "keepstep_consumer_lag_seconds", seconds_least, seconds_most,
+                              -1};
+    if (!test_wait(is_told, &behind, 20000) || !test_wait(is_told, &late, 20000))
+        test_fail("%g records, %g s", behind.last, late.last);
+}
+
+static void lag_counts_what_an_open_transaction_of_another_producer_holds_up(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = sidecar_make(
+        kafka, "billing", NULL,
+        "apply:\n  item: {table: items, partitions: 1, format: json, foreign: true}\n");
+    int port = sidecar_listen(&billing);
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    sidecar_begin(&billing);
+    produce(kafka, 1);
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
+    expect_lag(port, 0, 0, 0);
+
+    open_transaction(kafka, 2);
+    produce(kafka, 3);
+    expect_lag(port, 2, 0.5, 20);
+    struct process_result lag = sidecar_run(&billing, "lag", "--json", NULL);
+    if (strstr(lag.output, "\"log_end_offset\":3,\"lag\":2,\"seconds\":") == NULL ||
+        strstr(lag.output, "\"seconds\":0.000") != NULL ||
+        strstr(lag.output, "\"seconds\":null") != NULL ||
+        strstr(lag.output, "\"last_stable_offset\":1") == NULL ||
+        strstr(lag.errors, "an open transaction of another producer holds up 2 records") == NULL)
+        test_fail("%s%s", lag.output, lag.errors);
+    struct process_result status = sidecar_run(&billing, "status", NULL, NULL);
+    if (strstr(status.output, "at 1 of 3, 2 behind (2 of them held up by an open") == NULL ||
+        strstr(status.output, "nothing to do") != NULL)
+        test_fail("%s%s", status.output, status.errors);
+    assert_int_equal(sidecar_run(&billing, "healthcheck", NULL, NULL).exit_code, 0);
+    assert_string_equal(sqlite_text(billing.database, "SELECT id FROM items"), "1\n");
+
+    kafka_end_transaction(kafka, false);
+    sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n3\n");
+    expect_lag(port, 0, 0, 0);
+    open_transaction(kafka, 4);
+    produce(kafka, 5);
+    expect_lag(port, 2, 0, 20);
+    kafka_end_transaction(kafka, true);
+    sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n3\n4\n5\n");
+    sidecar_expect(&billing, "SELECT next_offset FROM keepstep_position", "7\n");
+    expect_lag(port, 0, 0, 0);
+    sidecar_stop(&billing);
+    lag = sidecar_run(&billing, "lag", "--json", NULL);
+    if (strstr(lag.output, "\"lag\":0,\"seconds\":0.000") == NULL)
+        test_fail("%s%s", lag.output, lag.errors);
+}
+
 static void lines_published_by_hand_arrive_and_a_bad_line_is_named(void **state)
 {
     (void)state;
@@ -201,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(lag_counts_from_the_database_and_agrees_with_the_group_when_idle, 120),
         TEST_WITH_LIMIT(the_position_passes_aborted_transactions_and_lag_falls_to_0, 120),
+        TEST_WITH_LIMIT(lag_counts_what_an_open_transaction_of_another_producer_holds_up, 180),
         TEST_WITH_LIMIT(lines_published_by_hand_arrive_and_a_bad_line_is_named, 120),
         TEST_WITH_LIMIT(status_tells_what_runs_and_never_that_what_was_killed_does, 120),
     };

@@ -59,6 +59,11 @@ int64_t kafka_produce(struct kafka *kafka, const char *topic, int32_t partition,
 int64_t kafka_produce_transaction(struct kafka *kafka, const char *topic, const char *key,
                                   const char *value, bool commit);
 
+/** The same in steps, one transaction at a time: it is open until it is ended. */
+int64_t kafka_open_transaction(struct kafka *kafka, const char *topic, const char *key,
+                               const char *value);
+void kafka_end_transaction(struct kafka *kafka, bool commit);
+
 typedef void kafka_record_callback(const struct kafka_record *record, void *context);
 
 /** Call `callback` for every committed record the topic holds now, partition after partition in

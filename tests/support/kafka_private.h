@@ -16,7 +16,8 @@ struct kafka {
     const char *line; /* of kafka_configure() */
     int port;
     pid_t owner;
-    rd_kafka_t *client; /* producer and admin, made at the first use */
+    rd_kafka_t *transaction; /* the producer of the one that is open */
+    rd_kafka_t *client;      /* producer and admin, made at the first use */
 };
 
 #endif

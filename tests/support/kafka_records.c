@@ -228,20 +228,32 @@ static void kafka_check(rd_kafka_error_t *problem)
         test_fail("transaction: %s", rd_kafka_error_string(problem));
 }
 
-int64_t kafka_produce_transaction(struct kafka *kafka, const char *topic, const char *key,
-                                  const char *value, bool commit)
+int64_t kafka_open_transaction(struct kafka *kafka, const char *topic, const char *key,
+                               const char *value)
 {
     struct kafka_message message = {.topic = topic, .key = key, .value = value};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     kafka_set(conf, "transactional.id", topic);
     rd_kafka_conf_set_dr_msg_cb(conf, kafka_on_delivery);
-    rd_kafka_t *client = kafka_open(kafka, RD_KAFKA_PRODUCER, conf);
-    kafka_check(rd_kafka_init_transactions(client, KAFKA_WAIT_MS));
-    kafka_check(rd_kafka_begin_transaction(client));
-    int64_t offset = kafka_send(client, &message, kafka_headers(NULL));
-    kafka_check(commit ? rd_kafka_commit_transaction(client, KAFKA_WAIT_MS)
-                       : rd_kafka_abort_transaction(client, KAFKA_WAIT_MS));
-    rd_kafka_destroy(client);
+    kafka->transaction = kafka_open(kafka, RD_KAFKA_PRODUCER, conf);
+    kafka_check(rd_kafka_init_transactions(kafka->transaction, KAFKA_WAIT_MS));
+    kafka_check(rd_kafka_begin_transaction(kafka->transaction));
+    return kafka_send(kafka->transaction, &message, kafka_headers(NULL));
+}
+
+void kafka_end_transaction(struct kafka *kafka, bool commit)
+{
+    kafka_check(commit ? rd_kafka_commit_transaction(kafka->transaction, KAFKA_WAIT_MS)
+                       : rd_kafka_abort_transaction(kafka->transaction, KAFKA_WAIT_MS));
+    rd_kafka_destroy(kafka->transaction);
+    kafka->transaction = NULL;
+}
+
+int64_t kafka_produce_transaction(struct kafka *kafka, const char *topic, const char *key,
+                                  const char *value, bool commit)
+{
+    int64_t offset = kafka_open_transaction(kafka, topic, key, value);
+    kafka_end_transaction(kafka, commit);
     return offset;
 }
 

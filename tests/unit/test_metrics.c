@@ -136,13 +136,17 @@ static void seconds_of_lag_that_are_not_known_are_left_out(void **state)
         long long log_end;
         long long oldest_us;
         const char *seconds;
+        long long withheld_us; /* since when a transaction of another producer is open */
     } cases[] = {
-        {40, 0, "} 0\n"},
-        {39, 0, "} 0\n"}, /* measured before the last transaction */
-        {42, 0, NULL},
-        {-1, 0, NULL},
-        {42, clock_wall_us() - 90000000, "} 9"},
-        {-1, clock_wall_us() - 90000000, "} 9"},
+        {42, 0, "} 3", clock_wall_us() - 30000000},
+        {40, 0, "} 0\n", clock_wall_us() - 30000000}, /* it has ended */
+        {42, clock_wall_us() - 90000000, "} 9", clock_wall_us() - 30000000},
+        {40, 0, "} 0\n", 0},
+        {39, 0, "} 0\n", 0}, /* measured before the last transaction */
+        {42, 0, NULL, 0},
+        {-1, 0, NULL, 0},
+        {42, clock_wall_us() - 90000000, "} 9", 0},
+        {-1, clock_wall_us() - 90000000, "} 9", 0},
     };
     (void)state;
     prepare_partition();
@@ -151,6 +155,7 @@ static void seconds_of_lag_that_are_not_known_are_left_out(void **state)
         buffer_init(&text, 1 << 20);
         atomic_store(&agent.partitions[0].log_end, cases[i].log_end);
         atomic_store(&agent.partitions[0].oldest_unapplied_us, cases[i].oldest_us);
+        atomic_store(&agent.partitions[0].withheld_since_us, cases[i].withheld_us);
         metrics_render(&sources, &text);
         const char *found = strstr(buffer_text(&text), "keepstep_consumer_lag_seconds{");
         const char *value = found == NULL ? "" : strchr(found, '}');
