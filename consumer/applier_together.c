@@ -363,7 +363,7 @@ static enum status applier_together(struct applier *applier, bool *ret_done, str
     if (all == NULL)
         status = applier_no_memory(err);
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
-        if (applier->owned[i].state.waiting_count > 0)
+        if (applier->owned[i].state.waiting_count > 0 && !applier->owned[i].unordered)
             status = group_collect(&group, &applier->owned[i], &arena, err);
     }
     group_choose(&group);
