@@ -13,6 +13,7 @@ enum outbox_statement {
     RENEW_LEASE,
     LOAD_PARTITIONS,
     LOAD_WAITING,
+    COUNT_FITTING,
     CLAIM_ROWS,
     CLAIM_PARTITION,
     CLAIM_TYPE,
@@ -58,6 +59,8 @@ struct outbox_mariadb {
     bool read_only;
     MYSQL *session; /* NULL: lost, made anew by the next slot */
     int64_t lease_us;
+    int64_t fitted;    /* rows, the last time that they were large */
+    bool narrow;       /* the last load ended at its number of rows, not at its bytes */
     int64_t purged_to; /* position that the next look for old rows begins behind */
     struct outbox_signature signature;
     int64_t changed_at_us; /* monotonic; when the signature was last another one */

@@ -8,6 +8,7 @@
 #define PAUSE_MAX_US  (50 * 1000)
 #define PAUSE_DIVISOR 8
 #define NO_TABLE      1146
+#define LOOK_ROWS_MIN 16
 
 /* @return false where the arena is full. */
 static bool outbox_mariadb_row(struct mariadb_statement *statement, struct arena *arena,
@@ -49,31 +50,35 @@ static bool outbox_mariadb_grow(struct arena *arena, struct outbox_row **rows, s
     return true;
 }
 
-/* Collects a statement's rows into the arena. Where it is full the rows so far are returned; with
- * none at all that is an error, unless `all` are asked for. */
+/* Collects a statement's rows into the arena, as far as their payloads reach `bytes_max`; 0: all of
+ * them. Where the arena is full the rows so far are returned; with none at all, or where all are
+ * asked for, that is an error. */
 static enum status outbox_mariadb_rows(struct outbox_mariadb *self, enum outbox_statement which,
                                        const struct mariadb_parameter *values, size_t value_count,
-                                       bool all, struct arena *arena, struct outbox_row **ret_rows,
-                                       size_t *ret_count, struct error *err)
+                                       size_t bytes_max, struct arena *arena,
+                                       struct outbox_row **ret_rows, size_t *ret_count,
+                                       struct error *err)
 {
     struct mariadb_statement *statement = NULL;
     struct outbox_row *rows = NULL;
     size_t count = 0;
     size_t size = 0;
+    size_t bytes = 0;
     bool row = true;
     bool full = false;
     enum status status = outbox_mariadb_statement(self, which, &statement, err);
     if (status == STATUS_OK)
         status = mariadb_statement_run(statement, values, value_count, NULL, err);
-    while (status == STATUS_OK && !full) {
+    while (status == STATUS_OK && !full && (bytes_max == 0 || bytes < bytes_max)) {
         status = mariadb_statement_next(statement, &row, err);
         if (status != STATUS_OK || !row)
             break;
         full = !outbox_mariadb_grow(arena, &rows, count, &size) ||
                !outbox_mariadb_row(statement, arena, &rows[count]);
-        count += full ? 0 : 1;
+        if (!full)
+            bytes += rows[count++].payload.length;
     }
-    if (full && (all || count == 0))
+    if (full && (bytes_max == 0 || count == 0))
         status = error_set(err, STATUS_FATAL, "outbox rows do not fit into %zu bytes",
                            arena->size_max);
     mariadb_statement_end(statement);
@@ -82,17 +87,52 @@ static enum status outbox_mariadb_rows(struct outbox_mariadb *self, enum outbox_
     return status;
 }
 
+/* Asked only where rows are large. The server reads whole payloads to count them, so that the look
+ * begins small and grows. */
+static enum status outbox_mariadb_fitting(struct outbox_mariadb *self,
+                                          const struct outbox_extent *extent, int64_t *ret_rows,
+                                          struct error *err)
+{
+    int64_t rows = (int64_t)extent->rows;
+    int64_t look = self->fitted;
+    int64_t fitting = 0;
+    enum status status = STATUS_OK;
+    do {
+        struct mariadb_statement *statement = NULL;
+        bool row = false;
+        look = look * 2 + LOOK_ROWS_MIN < rows ? look * 2 + LOOK_ROWS_MIN : rows;
+        const struct mariadb_parameter values[] = {mariadb_integer((int64_t)extent->payload_bytes),
+                                                   mariadb_integer(look),
+                                                   mariadb_integer((int64_t)extent->total_bytes)};
+        status = outbox_mariadb_statement(self, COUNT_FITTING, &statement, err);
+        if (status == STATUS_OK)
+            status = mariadb_statement_query(statement, values, 3, &row, err);
+        fitting = status == STATUS_OK && row ? mariadb_statement_integer(statement, 0) : 0;
+        mariadb_statement_end(statement);
+    } while (status == STATUS_OK && fitting == look && look < rows);
+    self->fitted = fitting;
+    *ret_rows = fitting;
+    return status;
+}
+
 enum status outbox_mariadb_load_waiting(struct outbox *outbox, const struct outbox_extent *extent,
                                         struct arena *arena, struct outbox_row **ret_rows,
                                         size_t *ret_count, struct error *err)
 {
     struct outbox_mariadb *self = outbox_mariadb_of(outbox);
+    int64_t most = (int64_t)extent->rows;
+    size_t bytes = 0;
+    enum status status = self->narrow ? STATUS_OK
+                                      : outbox_mariadb_fitting(self, extent, &most, err);
     const struct mariadb_parameter values[] = {mariadb_integer((int64_t)extent->payload_bytes),
-                                               mariadb_integer((int64_t)extent->rows)};
-    return outbox_mariadb_settle(
-        self,
-        outbox_mariadb_rows(self, LOAD_WAITING, values, 2, false, arena, ret_rows, ret_count, err),
-        err);
+                                               mariadb_integer(most)};
+    if (status == STATUS_OK)
+        status = outbox_mariadb_rows(self, LOAD_WAITING, values, 2, extent->total_bytes, arena,
+                                     ret_rows, ret_count, err);
+    for (size_t i = 0; status == STATUS_OK && i < *ret_count; i++)
+        bytes += (*ret_rows)[i].payload.length;
+    self->narrow = status == STATUS_OK && bytes < extent->total_bytes;
+    return outbox_mariadb_settle(self, status, err);
 }
 
 enum status outbox_mariadb_load_claimed(struct outbox *outbox,
@@ -106,7 +146,7 @@ enum status outbox_mariadb_load_claimed(struct outbox *outbox,
         mariadb_integer((int64_t)partition->acknowledged_sequence),
         mariadb_string(partition->topic)};
     memcpy(values + 3, values, 3 * sizeof *values);
-    enum status status = outbox_mariadb_rows(self, LOAD_CLAIMED, values, 6, true, arena, ret_rows,
+    enum status status = outbox_mariadb_rows(self, LOAD_CLAIMED, values, 6, 0, arena, ret_rows,
                                              ret_count, err);
     if (status == STATUS_OK)
         status = outbox_chain(partition, *ret_rows, *ret_count, err);
@@ -225,7 +265,7 @@ enum status outbox_mariadb_list(struct outbox *outbox, enum outbox_filter filter
     struct outbox_mariadb *self = outbox_mariadb_of(outbox);
     const struct mariadb_parameter most = mariadb_integer(limit == 0 ? INT64_MAX : (int64_t)limit);
     return outbox_mariadb_settle(self,
-                                 outbox_mariadb_rows(self, statements[filter], &most, 1, false,
+                                 outbox_mariadb_rows(self, statements[filter], &most, 1, SIZE_MAX,
                                                      arena, ret_rows, ret_count, err),
                                  err);
 }

@@ -43,19 +43,24 @@ static bool outbox_sqlite_row(sqlite3_stmt *statement, struct arena *arena,
     return complete;
 }
 
-/* Collects the statement's rows into the arena. Where it is full the rows so far are returned; with
- * none at all that is an error, unless `all` are asked for. */
-static enum status outbox_sqlite_rows(struct outbox_sqlite *self, sqlite3_stmt *statement, bool all,
-                                      struct arena *arena, struct outbox_row **ret_rows,
-                                      size_t *ret_count, struct error *err)
+/* Collects the statement's rows into the arena, as far as their payloads reach `bytes_max`; 0: all
+ * of them. Where the arena is full the rows so far are returned; with none at all, or where all are
+ * asked for, that is an error. */
+static enum status outbox_sqlite_rows(struct outbox_sqlite *self, sqlite3_stmt *statement,
+                                      size_t bytes_max, struct arena *arena,
+                                      struct outbox_row **ret_rows, size_t *ret_count,
+                                      struct error *err)
 {
     enum status status = STATUS_OK;
     struct outbox_row *rows = NULL;
     size_t count = 0;
     size_t size = 0;
+    size_t bytes = 0;
     bool full = false;
+    bool enough = false;
     int code = sqlite3_step(statement);
-    for (; code == SQLITE_ROW && !full; code = full ? code : sqlite3_step(statement)) {
+    for (; code == SQLITE_ROW && !full && !enough;
+         code = full || enough ? code : sqlite3_step(statement)) {
         if (count == size) {
             size_t larger = size == 0 ? 64 : size * 2;
             struct outbox_row *more = arena_alloc(arena, larger * sizeof *more);
@@ -69,12 +74,13 @@ static enum status outbox_sqlite_rows(struct outbox_sqlite *self, sqlite3_stmt *
         }
         full = !outbox_sqlite_row(statement, arena, &rows[count]);
         if (!full)
-            count++;
+            bytes += rows[count++].payload.length;
+        enough = bytes_max != 0 && bytes >= bytes_max;
     }
-    if (full && (all || count == 0))
+    if (full && (bytes_max == 0 || count == 0))
         status = error_set(err, STATUS_FATAL, "outbox rows do not fit into %zu bytes",
                            arena->size_max);
-    else if (!full && code != SQLITE_DONE)
+    else if (!full && !enough && code != SQLITE_DONE)
         status = sqlite_session_error(self->db, "outbox", err);
     (void)sqlite3_reset(statement);
     *ret_rows = rows;
@@ -90,7 +96,8 @@ enum status outbox_sqlite_load_waiting(struct outbox *outbox, const struct outbo
     sqlite3_stmt *statement = self->statements[LOAD_WAITING];
     (void)sqlite3_bind_int64(statement, 1, (int64_t)extent->rows);
     (void)sqlite3_bind_int64(statement, 2, (int64_t)extent->payload_bytes);
-    return outbox_sqlite_rows(self, statement, false, arena, ret_rows, ret_count, err);
+    return outbox_sqlite_rows(self, statement, extent->total_bytes, arena, ret_rows, ret_count,
+                              err);
 }
 
 enum status outbox_sqlite_load_claimed(struct outbox *outbox,
@@ -103,7 +110,7 @@ enum status outbox_sqlite_load_claimed(struct outbox *outbox,
     sqlite_session_bind(statement, 1, slice_of(partition->topic));
     (void)sqlite3_bind_int(statement, 2, partition->partition);
     (void)sqlite3_bind_int64(statement, 3, (int64_t)partition->acknowledged_sequence);
-    enum status status = outbox_sqlite_rows(self, statement, true, arena, ret_rows, ret_count, err);
+    enum status status = outbox_sqlite_rows(self, statement, 0, arena, ret_rows, ret_count, err);
     (void)sqlite3_clear_bindings(statement);
     return status == STATUS_OK ? outbox_chain(partition, *ret_rows, *ret_count, err) : status;
 }
@@ -210,7 +217,7 @@ enum status outbox_sqlite_list(struct outbox *outbox, enum outbox_filter filter,
     sqlite3_stmt *statement = self->statements[LIST_ROWS];
     (void)sqlite3_bind_int64(statement, 1, limit == 0 ? -1 : (int64_t)limit);
     (void)sqlite3_bind_int(statement, 2, (int)filter);
-    return outbox_sqlite_rows(self, statement, false, arena, ret_rows, ret_count, err);
+    return outbox_sqlite_rows(self, statement, SIZE_MAX, arena, ret_rows, ret_count, err);
 }
 
 enum status outbox_sqlite_count(struct outbox *outbox, struct outbox_counts *ret_counts,

@@ -50,6 +50,21 @@ AND (NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_set_aside) WHERE block
     AND s.position < o.position))
 ORDER BY o.position LIMIT ?
 
+-- How many rows of load_waiting fit: what a client does not fetch is sent to it all the same.
+-- name: count_fitting
+SELECT COUNT(*) FROM (SELECT SUM(bytes)
+    OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_it
+  FROM (SELECT o.position, IF(OCTET_LENGTH(o.payload) <= ?, OCTET_LENGTH(o.payload), 0) AS bytes
+    FROM outbox AS o FORCE INDEX (outbox_claimed)
+    WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL
+    AND (NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_set_aside) WHERE blocks IS NOT NULL)
+      OR NOT EXISTS (SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)
+        WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))
+        AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
+        AND s.position < o.position))
+    ORDER BY o.position LIMIT ?) AS w) AS f
+WHERE before_it IS NULL OR before_it < ?
+
 -- All rows of a claim in one statement: one a row costs the server half as much again. By primary
 -- key only, so that it locks nothing else.
 -- name: claim_rows
