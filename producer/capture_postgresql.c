@@ -329,14 +329,15 @@ static void capture_row_events(struct buffer *sql, const struct capture *capture
     capture_insert(sql, outbox);
     capture_values(sql, entry, schema, &update);
     buffer_append_text(sql, "\n      WHERE stands;\n      RETURN NULL;\n    END IF;\n  END IF;\n"
-                            "  IF TG_OP <> 'INSERT' THEN\n    IF named THEN\n"
-                            "      gone := NOT EXISTS (SELECT 1 ");
-    capture_present(sql, capture, "OLD");
-    buffer_append_text(sql, ");\n    END IF;\n    ");
+                            "  IF TG_OP <> 'INSERT' AND named THEN\n    ");
     capture_insert(sql, outbox);
     capture_values(sql, entry, schema, &delete);
-    buffer_append_text(sql, "\n    WHERE gone;\n  END IF;\n"
-                            "  IF TG_OP <> 'DELETE' AND stands THEN\n    ");
+    buffer_append_text(sql, "\n      WHERE NOT EXISTS (SELECT 1 ");
+    capture_present(sql, capture, "OLD");
+    buffer_append_text(sql, ");\n  ELSIF TG_OP <> 'INSERT' THEN\n    ");
+    capture_insert(sql, outbox);
+    capture_values(sql, entry, schema, &delete);
+    buffer_append_text(sql, ";\n  END IF;\n  IF TG_OP <> 'DELETE' AND stands THEN\n    ");
     capture_insert(sql, outbox);
     capture_values(sql, entry, schema, &create);
     buffer_append_text(sql, ";\n  END IF;\n  RETURN NULL;\n");
@@ -349,9 +350,8 @@ static void capture_row_body(struct buffer *sql, const struct capture *capture, 
     buffer_append_text(sql, "DECLARE\n  named CONSTANT boolean := "
                             "coalesce(pg_partition_root(TG_RELID), TG_RELID) = to_regclass(");
     capture_literal(sql, postgresql_session_text(capture->place->table, 0, 1));
-    buffer_append_text(
-        sql, ");\n  present record;\n  stands boolean := true;\n  gone boolean := true;\nBEGIN\n"
-             "  IF current_setting('keepstep.applying', true) = ");
+    buffer_append_text(sql, ");\n  present record;\n  stands boolean := true;\nBEGIN\n"
+                            "  IF current_setting('keepstep.applying', true) = ");
     capture_literal(sql, slice_of(entry->table));
     buffer_append_text(sql, " AND pg_trigger_depth() = 1 THEN\n    RETURN NULL;\n  END IF;\n");
     capture_rights_check(sql, capture->place, name);

@@ -88,7 +88,10 @@ void relay_tell_nothing(struct relay *relay)
     atomic_store(&metrics->oldest_unacknowledged_us, 0);
     atomic_store(&metrics->stalled_since_us, 0);
     atomic_store(&metrics->broker_silent_since_us, 0);
+    atomic_store(&metrics->capture_broken, 0);
+    atomic_store(&metrics->capture_unknown, 0);
     relay->count_at_us = 0;
+    relay->watched_at_us = 0;
 }
 
 void relay_note_broker(struct relay *relay, bool answers)

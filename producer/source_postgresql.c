@@ -47,6 +47,8 @@ static enum status source_postgresql_open(const struct config *config, enum sour
     buffer_init(&source->in_log, POSTGRESQL_ARRAY_SIZE_MAX);
     *ret_source = &source->base;
     enum status status = postgresql_session_open(&options, &source->connection, err);
+    if (status == STATUS_OK && source->watching) /* the relay has a lease to keep meanwhile */
+        status = postgresql_session_execute(source->connection, "SET lock_timeout = '200ms'", err);
     if (status == STATUS_OK)
         status = postgresql_session_query(source->connection, SQL_OUTBOX_SCHEMA, NULL, 0, &result,
                                           err);

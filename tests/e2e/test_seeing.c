@@ -288,6 +288,71 @@ static void status_tells_what_runs_and_never_that_what_was_killed_does(void **st
     assert_non_null(strstr(sidecar_run(billing, "status", NULL, NULL).output, next));
 }
 
+struct answer {
+    int port;
+    const char *path;
+    int code;
+    const char *part; /* of the page */
+};
+
+static bool is_answered(void *context)
+{
+    const struct answer *wanted = context;
+    struct buffer body;
+    buffer_init(&body, 1 << 20);
+    int code = http_get("127.0.0.1", test_format("%d", wanted->port), wanted->path, &body);
+    bool found = code == wanted->code && strstr(buffer_text(&body), wanted->part) != NULL;
+    buffer_done(&body);
+    return found;
+}
+
+static void assert_answered(int port, const char *path, int code, const char *part)
+{
+    struct answer wanted = {port, path, code, part};
+    if (!test_wait(is_answered, &wanted, 20000))
+        test_fail("%s never was %d with %s", path, code, part);
+}
+
+/* A migration as SQLite's documentation and every framework do it. What waits already goes out. */
+static void a_rebuilt_table_is_told_everywhere_until_init_has_run(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+    int port = sidecar_listen(&shop);
+    sidecar_init(&shop, NULL);
+    sidecar_begin(&billing);
+    (void)sqlite_text(shop.database,
+                      "INSERT INTO items VALUES(1,'a',1);"
+                      "CREATE TABLE made(" SIDECAR_ITEM_COLUMNS ", more TEXT);"
+                      "INSERT INTO made SELECT *, '' FROM items; DROP TABLE items;"
+                      "ALTER TABLE made RENAME TO items; UPDATE items SET name = 'lost'");
+    sidecar_start(&shop, NULL);
+    sidecar_expect(&billing, "SELECT name FROM items", "a\n");
+    assert_answered(port, "/readyz", 503, "changes of table items are not captured");
+    assert_answered(port, "/metrics", 200, "keepstep_capture_broken_types{service=\"shop\"} 1\n");
+    const char *errors = process_errors(shop.process);
+    const char *told = strstr(errors, "trigger keepstep_item_");
+    if (told == NULL || strstr(told, "keepstep init -c ") == NULL ||
+        strstr(told + 1, "NOT CAPTURED") != NULL)
+        test_fail("%s", errors);
+    struct process_result status = sidecar_run(&shop, "status", NULL, NULL);
+    if (strstr(status.output, "NOT CAPTURED: trigger keepstep_item_") == NULL ||
+        strstr(status.output, "keepstep init -c ") == NULL)
+        test_fail("%s%s", status.output, status.errors);
+    sidecar_stop(&shop);
+    struct process_result init = sidecar_run(&shop, "init", NULL, NULL);
+    assert_non_null(strstr(init.output, "MENDED   item: "));
+    assert_null(strstr(sidecar_run(&shop, "status", NULL, NULL).output, "NOT CAPTURED"));
+    sidecar_start(&shop, NULL);
+    (void)sqlite_text(shop.database, "UPDATE items SET name = 'again'");
+    sidecar_expect(&billing, "SELECT name FROM items", "again\n");
+    assert_answered(port, "/readyz", 200, "ready");
+    sidecar_stop(&shop);
+    sidecar_stop(&billing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +361,7 @@ int main(void)
         TEST_WITH_LIMIT(lag_counts_what_an_open_transaction_of_another_producer_holds_up, 180),
         TEST_WITH_LIMIT(lines_published_by_hand_arrive_and_a_bad_line_is_named, 120),
         TEST_WITH_LIMIT(status_tells_what_runs_and_never_that_what_was_killed_does, 120),
+        TEST_WITH_LIMIT(a_rebuilt_table_is_told_everywhere_until_init_has_run, 120),
     };
     return TEST_RUN(tests);
 }
