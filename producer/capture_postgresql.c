@@ -303,10 +303,9 @@ static void capture_present(struct buffer *sql, const struct capture *capture, c
     }
 }
 
-/* What the row is by now, not what the change made of it: triggers of the service's own run before
- * and behind this one, and those of the statement's other rows too. Where they have taken it away,
- * the trigger of that change says so. A table that was renamed is not found by its name until
- * `init` has run: meanwhile the change counts. */
+/* What the row is by now, not what the change made of it: other triggers run before this one, also
+ * those of the statement's other rows. Who has taken the row away says so. A renamed table is not
+ * found by its name until `init` has run: meanwhile the change counts. */
 static void capture_read_present(struct buffer *sql, const struct capture *capture)
 {
     buffer_append_text(sql, "  IF TG_OP <> 'DELETE' AND named THEN\n    SELECT * INTO present ");
