@@ -24,13 +24,12 @@ bool look_pass_done(const struct look_pass *pass)
     return pass->open == 0;
 }
 
-/* A waiting row's key may not be canonical yet: the relay makes it so with the claim. */
-static enum status look_key(struct look_pass *pass, struct slice *key, struct error *err)
+enum status look_canonical(const struct entity_schema *schema, struct arena *scratch,
+                           struct slice *key, struct error *err)
 {
     struct slice canonical = {0};
     struct error refused = ERROR_INIT; /* the relay sets such a row aside, under this key */
-    enum status status = canonical_key(pass->range->schema, *key, &pass->scratch, &canonical,
-                                       &refused);
+    enum status status = canonical_key(schema, *key, scratch, &canonical, &refused);
     if (status == STATUS_OK)
         *key = canonical;
     return status == STATUS_RETRY ? error_set(err, status, "no memory for an own change's key")
@@ -42,7 +41,7 @@ enum status look_pass_row(struct look_pass *pass, struct slice key, uint64_t seq
 {
     struct look *look = pass->look;
     if (!pass->numbered) {
-        enum status status = look_key(pass, &key, err);
+        enum status status = look_canonical(pass->range->schema, &pass->scratch, &key, err);
         if (status != STATUS_OK)
             return status;
         sequence = OWN_UNNUMBERED;

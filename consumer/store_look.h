@@ -23,6 +23,11 @@ typedef enum status look_pass_read(struct look_pass *pass, struct error *err);
 enum status look_pass_row(struct look_pass *pass, struct slice key, uint64_t sequence,
                           struct error *err) MUST_CHECK;
 
+/** Make a waiting row's key canonical where it is not yet: the relay does it with the claim.
+ * @return OK; RETRY (memory). */
+enum status look_canonical(const struct entity_schema *schema, struct arena *scratch,
+                           struct slice *key, struct error *err) MUST_CHECK;
+
 /** @return whether no further row can say anything new. */
 bool look_pass_done(const struct look_pass *pass);
 

@@ -80,6 +80,7 @@ static enum status store_sqlite_begin_fenced(struct store *store, const struct f
     struct store_sqlite *self = store_sqlite_of(store);
     enum status status = store_sqlite_begin(self, err);
     self->defers = false;
+    self->has_written = false;
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
         status = store_sqlite_fence(self, &fences[i], err);
     if (status == STATUS_OK)

@@ -1,5 +1,4 @@
-/* The SQLite store's writing of changes, and the look at own changes not read back (rule 18). */
-#include "consumer/store_look.h"
+/* The SQLite store's writing of changes. */
 #include "consumer/store_sqlite_internal.h"
 
 #include <math.h>
@@ -174,6 +173,7 @@ enum status store_sqlite_apply(struct store *store, const struct mapping *mappin
     if (table == NULL)
         return error_set(err, STATUS_FATAL, "\"%s\" was not prepared",
                          mapping->schema->entity_type);
+    self->has_written = true;
     struct parameter name = parameter_text(table->name);
     if (mapping
             ->published_here) /* its trigger is silent for direct writes while the row is there */
@@ -197,38 +197,4 @@ enum status store_sqlite_apply(struct store *store, const struct mapping *mappin
         }
     }
     return status;
-}
-
-static enum status look_read(struct look_pass *pass, struct error *err)
-{
-    struct store_sqlite *self = store_sqlite_of(pass->store);
-    struct parameter type = parameter_text(pass->range->schema->entity_type);
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    enum status status;
-
-    if (pass->numbered)
-        status = store_sqlite_start(self, STATEMENT_LOOK_NUMBERED,
-                                    PARAMETERS(parameter_integer(pass->range->partition),
-                                               parameter_integer((int64_t)pass->range->above),
-                                               type),
-                                    &statement, &row, err);
-    else
-        status = store_sqlite_start(self, STATEMENT_LOOK_WAITING, PARAMETERS(type), &statement,
-                                    &row, err);
-    while (status == STATUS_OK && row && !look_pass_done(pass)) {
-        uint64_t sequence = pass->numbered ? (uint64_t)sqlite3_column_int64(statement, 1) : 0;
-        status = look_pass_row(pass, store_sqlite_column(statement, 0), sequence, err);
-        if (status == STATUS_OK)
-            status = store_sqlite_next(self, statement, &row, err);
-    }
-    if (statement != NULL)
-        (void)sqlite3_reset(statement);
-    return status;
-}
-
-enum status store_sqlite_look(struct store *store, struct look *look, struct error *err)
-{
-    store_look_begin(look);
-    return store_sqlite_of(store)->has_outbox ? store_look(store, look, look_read, err) : STATUS_OK;
 }

@@ -60,7 +60,7 @@ static void the_look_finds_own_changes_that_were_not_read_back(void)
 /* A table of the numbers from 0 on. */
 static void make_many(void)
 {
-    (void)ask("CREATE TABLE many(i int); INSERT INTO many VALUES (0)");
+    (void)ask("CREATE TABLE many(i int PRIMARY KEY); INSERT INTO many VALUES (0)");
     for (int i = 1; i < MANY; i *= 2)
         (void)ask(test_format("INSERT INTO many SELECT i + %d FROM many", i));
 }
@@ -85,6 +85,43 @@ static void the_look_finds_what_others_committed_since_the_batch_began(void)
     store_case_ops->rollback(store_case_store);
     assert_looked(OWN_UNNUMBERED, 5, OWN_UNNUMBERED, 0, 50000, OWN_UNNUMBERED);
     store_case_reload();
+}
+
+static void assert_waits(int key, bool expected)
+{
+    uint64_t sequence = look()[key - LOOKED_LOW];
+    if ((sequence == OWN_UNNUMBERED) != expected)
+        test_fail("order %d %s", key, expected ? "waits and is not found" : "is found");
+}
+
+/* Whatever a store remembers of the looks before. */
+static void the_look_follows_what_becomes_of_a_waiting_row(void)
+{
+    static const char add[] =
+        "INSERT INTO outbox(aggregatetype, aggregateid) VALUES ('order', '{\"id\":%d}')";
+    make_outbox();
+    assert_waits(3, false);
+    (void)ask(test_format(add, 3));
+    (void)ask(test_format(add, 3)); /* two of one entity */
+    (void)ask(test_format(add, 4));
+    assert_waits(3, true);
+    assert_waits(4, true);
+    (void)ask("DELETE FROM outbox WHERE position = 2"); /* as `outbox drop` does */
+    assert_waits(3, true);
+    (void)ask("UPDATE outbox SET kafka_partition = 0, sequence = 3 WHERE position = 1");
+    assert_waits(3, false);
+    (void)ask("UPDATE outbox SET kafka_partition = 0, sequence = 9 WHERE position = 3");
+    assert_int_equal(look()[1], 9);
+    (void)ask("DELETE FROM outbox");
+    assert_int_equal(look()[1], 0);
+    (void)ask(test_format(add, 5));
+    assert_waits(5, true);
+    (void)ask("UPDATE outbox SET kafka_partition = 1, sequence = 1");
+    assert_waits(5, false);
+    (void)ask("INSERT INTO keepstep_relay VALUES ('another')");
+    (void)ask("DELETE FROM keepstep_relay WHERE incarnation <> 'another'");
+    (void)ask("UPDATE outbox SET kafka_partition = NULL, sequence = NULL"); /* init, anew */
+    assert_waits(5, true);
 }
 
 static void *change_slowly(void *database)
@@ -132,6 +169,7 @@ int main(void)
 {
     static struct store_case cases[] = {
         STORE_CASE_OF_SQL(the_look_finds_own_changes_that_were_not_read_back),
+        STORE_CASE_OF_SQL(the_look_follows_what_becomes_of_a_waiting_row),
         STORE_CASE_OF_SERVERS(the_look_finds_what_others_committed_since_the_batch_began),
         STORE_CASE_OF_SERVERS(a_look_behind_the_write_finds_what_the_write_had_to_wait_for),
     };

@@ -159,9 +159,9 @@ static const struct store_back_end back_ends[] = {
      .agent = "keepstep_agent",
      .lag = "keepstep_lag",
      .users = postgresql_users,
-     .outbox = "CREATE TABLE keepstep_relay(incarnation text);"
-               "CREATE TABLE outbox(position bigint GENERATED ALWAYS AS IDENTITY, " OUTBOX_COLUMNS
-                   OUTBOX_GRANTS,
+     .outbox = "CREATE TABLE keepstep_relay(incarnation text PRIMARY KEY);"
+               "CREATE TABLE outbox(position bigint GENERATED ALWAYS AS IDENTITY PRIMARY "
+               "KEY, " OUTBOX_COLUMNS OUTBOX_GRANTS,
      .schema = "public.",
      .table = "public.orders",
      .column = "price",
@@ -181,7 +181,7 @@ static const struct store_back_end back_ends[] = {
      .agent = "agent",
      .lag = "lag",
      .users = mariadb_users,
-     .outbox = "CREATE TABLE keepstep_relay(incarnation varchar(36));"
+     .outbox = "CREATE TABLE keepstep_relay(incarnation varchar(36) PRIMARY KEY);"
                "CREATE TABLE outbox(position bigint AUTO_INCREMENT PRIMARY KEY, "
                "KEY outbox_claimed(kafka_partition, sequence), " OUTBOX_COLUMNS OUTBOX_GRANTS,
      .schema = "",

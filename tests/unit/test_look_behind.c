@@ -2,6 +2,8 @@
 #include "tests/support/copy.h"
 #include "tests/support/test.h"
 
+#include "common/clock.h"
+
 /* As in a database where the service's transaction commits while the agent's one writes. */
 static struct {
     bool commits;         /* the service does, while the first run is written */
@@ -106,6 +108,32 @@ static void a_backlog_of_any_size_is_looked_through_twice_a_batch(void **state)
     copy_finish(copy);
 }
 
+/* Against one reading of all of it, so that the machine's speed does not matter. */
+static void a_backlog_that_was_read_once_costs_the_next_batches_nothing(void **state)
+{
+    enum { BATCHES = 200 };
+    (void)state;
+    struct copy *copy = copy_begin_with(copy_outbox_tables, true);
+    (void)sqlite_text(copy->database,
+                      "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n"
+                      " WHERE i < 200999) INSERT INTO outbox(aggregatetype, aggregateid)"
+                      " SELECT 'order', '{\"id\":' || i || '}' FROM n");
+    copy_add(copy, 1, 200999, "c", ",\"a\":\"theirs\",\"b\":null");
+    int64_t begun = clock_monotonic_us();
+    copy_apply(copy);
+    int64_t first = clock_monotonic_us();
+    for (int i = 2; i <= BATCHES; i++) {
+        copy_add(copy, i, i, "c", ",\"a\":\"theirs\",\"b\":null");
+        copy_apply(copy);
+    }
+    int64_t others = clock_monotonic_us() - first;
+    print_message("the first batch %lld us, then %lld us each\n", (long long)(first - begun),
+                  (long long)(others / (BATCHES - 1)));
+    assert_true(others < (BATCHES / 4) * (first - begun));
+    assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
+    copy_finish(copy);
+}
+
 static void what_is_written_singly_is_looked_for_once_behind_all_of_it(void **state)
 {
     (void)state;
@@ -161,6 +189,7 @@ int main(void)
         TEST(an_own_change_that_commits_during_the_write_is_not_written_over),
         TEST(without_one_a_batch_is_written_in_one_run),
         TEST(a_backlog_of_any_size_is_looked_through_twice_a_batch),
+        TEST(a_backlog_that_was_read_once_costs_the_next_batches_nothing),
         TEST(what_is_written_singly_is_looked_for_once_behind_all_of_it),
         TEST(an_own_change_behind_single_writes_is_not_written_over),
         TEST(a_service_that_is_always_faster_is_looked_for_behind_each_write),

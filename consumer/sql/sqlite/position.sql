@@ -69,6 +69,13 @@ DELETE FROM keepstep_applying WHERE table_name = ?1
 SELECT incarnation FROM keepstep_relay
 -- name: look_waiting
 SELECT aggregateid FROM outbox WHERE sequence IS NULL AND aggregatetype = ?1
+-- name: look_waiting_new
+SELECT aggregateid, position FROM outbox
+WHERE sequence IS NULL AND position > ?2 AND aggregatetype = ?1 ORDER BY position
+-- name: look_position
+SELECT sequence IS NULL FROM outbox WHERE position = ?1
+-- name: look_last
+SELECT max(position) FROM outbox
 -- name: look_numbered
 SELECT aggregateid, sequence FROM outbox
 WHERE kafka_partition = ?1 AND sequence > ?2 AND aggregatetype = ?3
