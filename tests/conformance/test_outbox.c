@@ -415,6 +415,24 @@ static void a_database_without_an_outbox_names_init(void)
     assert_non_null(strstr(err.text, "keepstep init"));
 }
 
+static void an_outbox_that_an_older_version_made_names_init(void)
+{
+    struct error err = ERROR_INIT;
+    struct outbox *outbox = NULL;
+    struct relay_partition *partitions = NULL;
+    size_t count = 0;
+    outbox_case_make();
+    (void)outbox_case_ask("DROP TABLE keepstep_relay_read");
+    enum status status = outbox_case_open_as("1", &outbox, &err);
+    if (status == STATUS_OK) {
+        status = outbox->ops->load_partitions(outbox, &partitions, &count, &err);
+        outbox->ops->close(outbox);
+    }
+    assert_int_equal(status, STATUS_FATAL);
+    assert_int_equal(err.exit_code, 78);
+    assert_non_null(strstr(err.text, "run `keepstep init`"));
+}
+
 static void a_lost_session_is_opened_again_by_the_next_call(void)
 {
     struct error err = ERROR_INIT;
@@ -469,6 +487,7 @@ CASE(a_new_incarnation_is_held_back_until_the_agent_has_read)
 CASE(waiting_ends_soon_after_a_commit)
 CASE_OF(an_idle_relay_looks_seldom_whatever_others_lock_or_notify, 1, postgresql)
 CASE(a_database_without_an_outbox_names_init)
+CASE(an_outbox_that_an_older_version_made_names_init)
 CASE_OF_SERVERS(a_lost_session_is_opened_again_by_the_next_call)
 
 int main(void)
@@ -486,6 +505,7 @@ int main(void)
         ALL(waiting_ends_soon_after_a_commit),
         TEST_WITH_LIMIT(an_idle_relay_looks_seldom_whatever_others_lock_or_notify_postgresql, 90),
         ALL(a_database_without_an_outbox_names_init),
+        ALL(an_outbox_that_an_older_version_made_names_init),
         SERVERS(a_lost_session_is_opened_again_by_the_next_call),
     };
     return TEST_RUN(tests);

@@ -4,6 +4,8 @@
 
 #include "common/clock.h"
 
+#include <signal.h>
+
 #include <sys/stat.h>
 
 #define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 1}\n"
@@ -166,6 +168,24 @@ static void a_topic_made_anew_stops_the_relay_until_a_new_incarnation(void **sta
     sidecar_stop(&billing);
 }
 
+/* Item 4 is in the log as item 3 is no more: what is behind it says that it was sent. */
+static void retention_between_the_last_acknowledged_record_and_the_next_is_no_clone(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = published(kafka, PUBLISH_ITEMS);
+    insert_items(&shop, 5, 5);
+    sidecar_start(&shop, "relay_before_acknowledge");
+    assert_int_equal(process_wait(shop.process, 30000), 128 + SIGKILL);
+    assert_int_equal(sqlite_number(shop.database, ACKNOWLEDGED), 3);
+    kafka_trim(kafka, sidecar_topic("item"), 0, 4);
+    sidecar_start(&shop, NULL);
+    sidecar_expect(&shop, ACKNOWLEDGED, "5\n");
+    assert_true(process_wait_for(shop.process, "retention has deleted the last record", 5000));
+    assert_int_equal(sidecar_records(kafka, "item"), 1); /* nothing was sent again */
+    sidecar_stop(&shop);
+}
+
 static void a_topic_made_anew_and_longer_now_is_seen_by_its_anchor(void **state)
 {
     (void)state;
@@ -300,6 +320,8 @@ int main(void)
         TEST_WITH_LIMIT(an_empty_topic_with_too_few_partitions_is_refused_once, 180),
         TEST_WITH_LIMIT(another_partition_count_is_refused, 120),
         TEST_WITH_LIMIT(a_topic_made_anew_stops_the_relay_until_a_new_incarnation, 150),
+        TEST_WITH_LIMIT(retention_between_the_last_acknowledged_record_and_the_next_is_no_clone,
+                        120),
         TEST_WITH_LIMIT(a_topic_made_anew_and_longer_now_is_seen_by_its_anchor, 120),
         TEST_WITH_LIMIT(another_cluster_stops_the_relay_before_it_publishes, 120),
         TEST_WITH_LIMIT(a_type_that_others_publish_too_must_be_applied, 120),
