@@ -53,6 +53,7 @@ struct owned {
 
     int64_t stop_offset; /* events from here on are not applied; INT64_MAX: none */
     char stop_reason[ERROR_TEXT_SIZE];
+    char first_reason[ERROR_TEXT_SIZE / 2]; /* of what was parked first since it was taken */
 
     /* The running transaction. */
     bool touched;

@@ -24,12 +24,23 @@ static const char *applier_parked_limit(const struct applier *applier, const str
 {
     const struct config_limits *limits = &applier->config->limits;
     if (owned->state.parked_count + owned->parked > limits->parked_records)
-        return "too many parked records (limits.parked_records); see `keepstep parked`";
+        return "too many parked records (limits.parked_records)";
     if (owned->state.parked_bytes + owned->parked_bytes > limits->parked_bytes)
-        return "too many bytes in parked records (limits.parked_bytes); see `keepstep parked`";
+        return "too many bytes in parked records (limits.parked_bytes)";
     if ((int64_t)(owned->state.blocked.entity_count + owned->blocked) > limits->parked_entities)
-        return "too many parked entities (limits.parked_entities); see `keepstep parked`";
+        return "too many parked entities (limits.parked_entities)";
     return NULL;
+}
+
+/* Thousands of parked events have one cause as a rule: the first that this agent parked tells it.
+ */
+static void applier_stop_full(struct applier *applier, const struct batch_event *event,
+                              const char *limit)
+{
+    char text[ERROR_TEXT_SIZE];
+    (void)snprintf(text, sizeof text, "%s, the first: %s; see `keepstep parked list`", limit,
+                   applier->owned[event->change.partition_index].first_reason);
+    applier_stop_at(applier, &event->change, text);
 }
 
 enum status applier_park_event(struct applier *applier, struct batch_event *event,
@@ -50,12 +61,14 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
     bool known = block_set_has_entity(&owned->state.blocked, &key) ||
                  block_set_has_entity(&owned->blocking, &key);
     owned->parked++;
+    if (owned->first_reason[0] == '\0')
+        (void)snprintf(owned->first_reason, sizeof owned->first_reason, "%s", reason);
     owned->parked_bytes += store_record_bytes(&event->change.record);
     owned->blocked += known ? 0 : 1;
     applier->parks++;
     const char *limit = applier_parked_limit(applier, owned);
     if (limit != NULL) {
-        applier_stop_at(applier, &event->change, limit);
+        applier_stop_full(applier, event, limit);
         return STATUS_STOP;
     }
     return block_set_add(&owned->blocking, &key, event->change.record.offset, err);

@@ -84,6 +84,9 @@ static int config_command_show(const struct command_line *line, bool print)
     buffer_init(&out, 1 << 20);
     int code = EX_OK;
     enum status status = service_open(line, &service, &err);
+    if (status == STATUS_OK && !print && service.config->unknown_variables != NULL)
+        status = error_set(error_config(&err), STATUS_FATAL, "%s",
+                           service.config->unknown_variables);
     if (status == STATUS_OK && !print)
         status = offsets_check_config(service.config, &err);
     if (status != STATUS_OK) {

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -15,9 +16,12 @@
 #define HTTP_CONNECTIONS_MAX 32U
 #define HTTP_TIMEOUT_SECONDS 10U
 #define HTTP_PORTS_TRIED     100U
+#define HTTP_CONNECTIONS_FEW 24U /* beyond them the oldest is closed, so that a new one gets in */
 
 struct http {
     struct MHD_Daemon *daemon;
+    int peers[HTTP_CONNECTIONS_MAX]; /* sockets, the oldest first; the server's thread alone */
+    size_t peer_count;
     http_metrics *metrics;
     http_ready *ready;
     void *context;
@@ -107,6 +111,38 @@ static enum MHD_Result http_handle(void *context, struct MHD_Connection *connect
     return result;
 }
 
+static void http_forget(struct http *http, int peer)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < http->peer_count; i++) {
+        if (http->peers[i] != peer)
+            http->peers[kept++] = http->peers[i];
+    }
+    http->peer_count = kept;
+}
+
+/* Whoever connects and says nothing, or reads nothing, must not keep a health check out: a page is
+ * written within milliseconds, so that the oldest connection is the one that is not used. */
+static void http_notice(void *context, struct MHD_Connection *connection, void **own,
+                        enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = context;
+    (void)own;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info == NULL)
+        return;
+    int peer = info->connect_fd;
+    http_forget(http, peer);
+    if (code != MHD_CONNECTION_NOTIFY_STARTED)
+        return;
+    if (http->peer_count >= HTTP_CONNECTIONS_FEW) {
+        (void)shutdown(http->peers[0], SHUT_RDWR);
+        http_forget(http, http->peers[0]);
+    }
+    http->peers[http->peer_count++] = peer;
+}
+
 /* @return 0 or errno of binding the address with another port. */
 static int http_try_port(const struct addrinfo *address, unsigned port)
 {
@@ -157,10 +193,10 @@ static enum status http_start(struct http *http, const char *listen, const char 
     unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD;
     if (address->ai_family == AF_INET6)
         flags |= MHD_USE_IPv6;
-    http->daemon = MHD_start_daemon(flags, 0, NULL, NULL, http_handle, http, MHD_OPTION_SOCK_ADDR,
-                                    address->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
-                                    HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                                    HTTP_TIMEOUT_SECONDS, MHD_OPTION_END);
+    http->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, http_handle, http, MHD_OPTION_SOCK_ADDR, address->ai_addr,
+        MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        HTTP_TIMEOUT_SECONDS, MHD_OPTION_NOTIFY_CONNECTION, http_notice, http, MHD_OPTION_END);
     return http->daemon != NULL ? STATUS_OK : http_refuse(listen, port, address, err);
 }
 

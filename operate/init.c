@@ -81,6 +81,27 @@ static enum status init_copy(const struct service *service, const struct init_op
     return status;
 }
 
+/* Another name over the same outbox would be another origin: its events would be taken for a
+ * stranger's. Where there is no outbox yet, or it cannot be read, what follows says so. */
+static enum status init_check_service(const struct service *service, struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+    struct outbox *outbox = NULL;
+    struct lease lease = {0};
+    const struct config *config = service->config;
+    if (config->publish_count == 0 ||
+        service_open_outbox(service, true, &outbox, &ignored) != STATUS_OK)
+        return STATUS_OK;
+    enum status status = outbox->ops->read_lease(outbox, &lease, &ignored);
+    outbox->ops->close(outbox);
+    if (status != STATUS_OK || strcmp(lease.origin, config->service) == 0)
+        return STATUS_OK;
+    return error_set(error_config(err), STATUS_FATAL,
+                     "the outbox of this database belongs to service %s, not %s: correct "
+                     "`service:`, or `database:`",
+                     lease.origin, config->service);
+}
+
 static int init_run(const struct command *command, int argc, char **argv)
 {
     const char *print_sql = NULL;
@@ -123,6 +144,8 @@ static int init_run(const struct command *command, int argc, char **argv)
     struct error err = ERROR_INIT;
     struct service service;
     enum status status = service_open(&line, &service, &err);
+    if (status == STATUS_OK && !options.print_sql)
+        status = init_check_service(&service, &err);
     if (status == STATUS_OK)
         status = init_copy(&service, &options, new_copy != NULL || restored != NULL, &err);
     if (status == STATUS_OK)

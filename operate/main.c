@@ -2,6 +2,8 @@
 #include "operate/broker.h"
 #include "operate/command.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -35,7 +37,7 @@ static int main_help(FILE *out, int code)
     return code;
 }
 
-int main(int argc, char **argv)
+static int main_run(int argc, char **argv)
 {
     if (argc < 2)
         return main_help(stderr, EX_USAGE);
@@ -51,4 +53,18 @@ int main(int argc, char **argv)
     fprintf(stderr, "keepstep: there is no command \"%.*s\"; see keepstep --help\n",
             command_word_length(argv[1]), argv[1]);
     return EX_USAGE;
+}
+
+/* A list that was cut, or SQL that was, must not look like a whole one. */
+int main(int argc, char **argv)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    int code = main_run(argc, argv);
+    bool failed = ferror(stdout) != 0;
+    errno = 0;
+    if (fflush(stdout) == 0 && !failed)
+        return code;
+    fprintf(stderr, "keepstep: the output could not be written%s%s\n", errno == 0 ? "" : ": ",
+            errno == 0 ? "" : strerror(errno));
+    return code == EX_OK ? EX_IOERR : code;
 }

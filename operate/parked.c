@@ -207,7 +207,7 @@ static enum status parked_outcome(struct store *store, const struct parked_recor
 
 /* Watch all until each has an outcome. @return OK with the number that was not applied. */
 static enum status parked_wait(struct store *store, const struct parked_list *list,
-                               size_t *ret_left, struct error *err)
+                               size_t *ret_failed, size_t *ret_untried, struct error *err)
 {
     struct parked_list now = {0};
     arena_init(&now.arena, PARKED_ARENA_MAX);
@@ -232,7 +232,8 @@ static enum status parked_wait(struct store *store, const struct parked_list *li
         command_say("%zu not tried within 10 s: no agent seems to run; they are tried as soon as "
                     "one does: `keepstep run`",
                     list->count - next);
-    *ret_left = failed + list->count - next;
+    *ret_failed = failed;
+    *ret_untried = list->count - next;
     arena_done(&now.arena);
     return status;
 }
@@ -241,7 +242,8 @@ static enum status parked_change(struct store *store, const struct parked_list *
                                  const struct parked_request *request, struct error *err)
 {
     bool skip = strcmp(request->verb, "skip") == 0;
-    size_t left = 0;
+    size_t failed = 0;
+    size_t untried = 0;
     if (request->dry_run) {
         for (size_t i = 0; i < list->count; i++)
             parked_say(&list->records[i], skip ? "would be skipped: the row stays as it is and "
@@ -254,9 +256,13 @@ static enum status parked_change(struct store *store, const struct parked_list *
     if (status != STATUS_OK)
         return status;
     if (!skip)
-        status = parked_wait(store, list, &left, err);
+        status = parked_wait(store, list, &failed, &untried, err);
+    if (status == STATUS_OK && !skip && list->count > 1)
+        fprintf(stderr, "%zu applied, %zu failed again, %zu not tried yet\n",
+                list->count - failed - untried, failed, untried);
     for (size_t i = 0; skip && i < list->count; i++)
         parked_say(&list->records[i], "skipped; what waits behind it goes on");
+    size_t left = failed + untried;
     if (status == STATUS_OK && left > 0) {
         err->exit_code = EX_TEMPFAIL;
         status = error_set(err, STATUS_FATAL, "%zu of %zu still parked; see `keepstep parked list`",

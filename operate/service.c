@@ -43,6 +43,30 @@ static enum status service_load_schemas(const struct config *config,
     return STATUS_OK;
 }
 
+/* A name that is mapped and not there would be renamed in vain: the column keeps its own. */
+static enum status service_check_columns(const struct config *config, const char *part,
+                                         const struct config_entry *entry,
+                                         const struct entity_schema *schema, struct error *err)
+{
+    const char **names = calloc(schema->column_count + 1, sizeof *names);
+    enum status status = names == NULL ? error_set(err, STATUS_FATAL, "out of memory") : STATUS_OK;
+    for (size_t i = 0; names != NULL && i < schema->column_count; i++)
+        names[i] = schema->columns[i].name;
+    for (size_t i = 0; status == STATUS_OK && i < entry->column_count; i++) {
+        const char *name = entry->columns[i].name;
+        if (entity_schema_find(schema, slice_of(name)) >= 0)
+            continue;
+        const char *nearest = config_nearest(name, names, schema->column_count);
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "%s: %s.%s.columns: the schema of %s has no column \"%s\"%s%s%s",
+                           config->path, part, entry->entity_type, entry->entity_type, name,
+                           nearest == NULL ? "" : "; did you mean \"",
+                           nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?");
+    }
+    free(names);
+    return status;
+}
+
 enum status service_open(const struct command_line *line, struct service *ret_service,
                          struct error *err)
 {
@@ -60,8 +84,16 @@ enum status service_open(const struct command_line *line, struct service *ret_se
     if (status == STATUS_OK)
         status = service_load_schemas(config, config->apply, config->apply_count,
                                       &ret_service->applied, err);
+    for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++)
+        status = service_check_columns(config, "publish", &config->publish[i],
+                                       ret_service->published[i], err);
+    for (size_t i = 0; status == STATUS_OK && i < config->apply_count; i++)
+        status = service_check_columns(config, "apply", &config->apply[i], ret_service->applied[i],
+                                       err);
     if (status != STATUS_OK)
         return status;
+    if (config->unknown_variables != NULL)
+        log_warning("config", "%s", config->unknown_variables);
     ret_service->mappings = calloc(config->apply_count + 1, sizeof *ret_service->mappings);
     if (ret_service->mappings == NULL)
         return error_set(err, STATUS_FATAL, "out of memory");

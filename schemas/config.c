@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define CONFIG_FILE_SIZE_MAX ((size_t)1024 * 1024)
-#define CONFIG_KEY_SIZE      256
 #define CONFIG_FILE_SUFFIX   "_file"
 
 static enum status config_read_file(const char *path, struct buffer *text, struct error *err)
@@ -30,7 +29,7 @@ static enum status config_read_file(const char *path, struct buffer *text, struc
     return ok ? STATUS_OK : error_set(err, STATUS_FATAL, "cannot be read, or larger than 1 MiB");
 }
 
-static const struct config_option *config_option_find(const char *key)
+const struct config_option *config_option_find(const char *key)
 {
     for (size_t i = 0; i < config_option_count; i++) {
         if (strcmp(config_options[i].key, key) == 0)
@@ -73,35 +72,12 @@ static enum status config_set(json_t *tree, const char *key, const char *text, s
 
 static enum status config_set_environment(json_t *tree, struct error *err)
 {
-    static const char prefix[] = "KEEPSTEP_";
-    static const char kafka[] = "KAFKA_";
     for (char **at = environ; at != NULL && *at != NULL; at++) {
         char key[CONFIG_KEY_SIZE];
-        const char *name = *at + strlen(prefix);
-        const char *equals = strchr(*at, '=');
-        if (strncmp(*at, prefix, strlen(prefix)) != 0 || equals == NULL ||
-            (size_t)(equals - name) >= sizeof key)
+        if (config_environment_key(*at, key) != CONFIG_VARIABLE_KEY)
             continue;
-        bool is_kafka = strncmp(name, kafka, strlen(kafka)) == 0;
-        bool known = is_kafka || strncmp(name, "DATABASE_FILE=", strlen("DATABASE_FILE=")) == 0;
-        size_t length = (size_t)(equals - name);
-        for (size_t i = 0; i <= length; i++)
-            key[i] = (char)(i == length ? 0 : tolower((unsigned char)name[i]));
-        for (size_t i = 0; is_kafka && i < length; i++) {
-            bool suffix = strcmp(key + i, CONFIG_FILE_SUFFIX) == 0;
-            key[i] = (char)(key[i] == '_' && !suffix ? '.' : key[i]);
-        }
-        for (size_t i = 0; !is_kafka && i < length; i++) {
-            char dotted[CONFIG_KEY_SIZE];
-            memcpy(dotted, key, length + 1);
-            dotted[i] = (char)(dotted[i] == '_' ? '.' : dotted[i]);
-            if (config_option_find(dotted) != NULL) {
-                memcpy(key, dotted, length + 1);
-                known = true;
-                break;
-            }
-        }
-        enum status status = known ? config_set(tree, key, equals + 1, err) : STATUS_OK;
+        const char *equals = strchr(*at, '=');
+        enum status status = config_set(tree, key, equals + 1, err);
         if (status != STATUS_OK) {
             error_prefix(err, "environment %.*s", (int)(equals - *at), *at);
             return status;
@@ -256,6 +232,7 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
         status = error_set(err, STATUS_FATAL, "%s: out of memory", path);
         goto out;
     }
+    config->unknown_variables = config_environment_unknown();
     *ret_config = config;
     config = NULL;
 out:
@@ -306,6 +283,7 @@ void config_free(struct config *config)
     free(config->listen);
     free(config->log_level);
     free(config->log_format);
+    free(config->unknown_variables);
     free(config);
 }
 

@@ -65,6 +65,7 @@ struct config {
     char **ignore;
     size_t ignore_count;
     struct config_limits limits;
+    char *unknown_variables; /* a sentence about what the environment misspells; NULL: nothing */
 };
 
 /** Flags as "key=value" with dotted keys ("listen=…", "kafka.bootstrap.servers=…"), strongest
@@ -78,6 +79,9 @@ void config_free(struct config *config);
  * names that place, NULL is a place for one. NULL as URL is none. @return OK; FATAL, without the
  * URL in its text. */
 enum status config_database_check(const char *url, const char *place, struct error *err) MUST_CHECK;
+
+/** @return which of the names is so near that a misspelling of it is meant; NULL. */
+const char *config_nearest(const char *name, const char *const *names, size_t count);
 
 /** @return whether the value of a property of `kafka:` is a secret, or may hold one. */
 bool config_kafka_is_secret(const char *name);

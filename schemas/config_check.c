@@ -50,6 +50,15 @@ static void config_compare(const char *name, const char *known, size_t *least, c
     }
 }
 
+const char *config_nearest(const char *name, const char *const *names, size_t count)
+{
+    const char *nearest = NULL;
+    size_t least = CONFIG_DISTANCE_MAX;
+    for (size_t i = 0; i < count; i++)
+        config_compare(name, names[i], &least, &nearest);
+    return nearest;
+}
+
 const char *config_key_shown(const char *key)
 {
     static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -317,7 +326,12 @@ static enum status config_check_schema(const json_t *schema, const json_t *tree,
         return status;
     if (json_schema_validate(compiled, tree, &own) != STATUS_OK) {
         (void)snprintf(pointer, sizeof pointer, "%.*s", (int)strcspn(own.text, ":"), own.text);
-        status = error_set(err, STATUS_FATAL, "%s; see docs/CONFIGURATION.md", own.text);
+        const char *last = strrchr(pointer, '/');
+        bool columns = last != NULL && strcmp(last, "/columns") == 0;
+        status = error_set(err, STATUS_FATAL, "%s; %s", own.text,
+                           columns ? "write the renamed ones alone, as columns: {SCHEMA_COLUMN: "
+                                     "TABLE_COLUMN}"
+                                   : "see docs/CONFIGURATION.md");
         config_place(marks, pointer, err);
     }
     json_schema_free(compiled);

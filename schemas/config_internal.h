@@ -5,6 +5,11 @@
 #include "schemas/config.h"
 #include "schemas/json.h"
 
+#define CONFIG_KEY_SIZE    256
+#define CONFIG_SPELT_SIZE  64
+#define CONFIG_OPTIONS_MAX 64
+#define CONFIG_UNKNOWN_MAX 400 /* bytes of a sentence about unknown variables */
+
 /** Where each node of the YAML file stands, by its JSON pointer. */
 struct config_mark {
     char *pointer;
@@ -26,6 +31,17 @@ struct config_option {
 };
 extern const struct config_option config_options[];
 extern const size_t config_option_count;
+
+/** @return the option of a dotted key; NULL. */
+const struct config_option *config_option_find(const char *key);
+
+enum config_variable { CONFIG_VARIABLE_KEY, CONFIG_VARIABLE_FOREIGN, CONFIG_VARIABLE_UNKNOWN };
+
+/** What "NAME=value" of the environment sets: with CONFIG_VARIABLE_KEY a dotted key is in `key`. */
+enum config_variable config_environment_key(const char *variable, char key[CONFIG_KEY_SIZE]);
+
+/** @return a sentence about variables that are misspelt keys, to be freed; NULL without any. */
+char *config_environment_unknown(void);
 
 extern const char config_schema_json[];
 

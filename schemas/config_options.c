@@ -106,7 +106,10 @@ void config_describe(struct buffer *out)
         out, "# Configuration\n\n"
              "<!-- Written by config_describe(); change schemas/config_options.c instead. -->\n\n"
              "One YAML file a service. Flags win over the environment, the environment over the\n"
-             "file, the file over the default. Paths are relative to the file.\n\n"
+             "file, the file over the default. Paths are relative to the file. A variable "
+             "`KEEPSTEP_…`\nthat is no key is a warning, and `keepstep config check` fails on it; "
+             "what Kubernetes injects for a\nService called `keepstep` "
+             "(`KEEPSTEP_SERVICE_HOST`, `KEEPSTEP_PORT` …) is left alone.\n\n"
              "| key | environment | type | default | meaning |\n"
              "| --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < config_option_count; i++)

@@ -214,6 +214,50 @@ static void each_command_says_in_one_sentence_what_is_missing(void **state)
     }
 }
 
+static void a_misspelt_column_or_variable_and_another_services_outbox_are_refused(void **state)
+{
+    (void)state;
+    struct sidecar shop = make(NOWHERE, "shop", SIDECAR_ITEM_DDL,
+                               "publish:\n  item: {table: items, columns: {nmae: title}}\n");
+    expect_words("keepstep config check -c shop.yaml", 78,
+                 "publish.item.columns: the schema of item has no column \"nmae\"; did you mean "
+                 "\"name\"?");
+    expect_words("keepstep init -c shop.yaml", 78, "no column \"nmae\"");
+    shop = make(NOWHERE, "shop", "", PUBLISH_ITEMS);
+    sidecar_init(&shop, NULL);
+    expect_words("KEEPSTEP_LISTN=x keepstep config check -c shop.yaml", 78,
+                 "did you mean KEEPSTEP_LISTEN?");
+    expect_words("KEEPSTEP_LISTN=x keepstep outbox list -c shop.yaml", 0,
+                 "KEEPSTEP_LISTN in the environment is no key of Keepstep's");
+    expect("KEEPSTEP_SERVICE_HOST=10.0.0.1 keepstep outbox list -c shop.yaml", 0, OUTBOX_HEAD, "");
+    expect("keepstep init -c shop.yaml -s service=store", 78, "",
+           "keepstep: the outbox of this database belongs to service shop, not store: correct "
+           "`service:`, or `database:`\n");
+    expect_words(
+        "echo '{\"type\":\"item.created\",\"key\":1,\"after\":{\"id\":' | keepstep publish "
+        "-c shop.yaml",
+        65, "line 1: ");
+}
+
+/* /dev/full takes nothing, and a pipe whose reader has gone neither. */
+static void an_output_that_cannot_be_written_is_an_error_of_every_command(void **state)
+{
+    static const char *const commands[] = {
+        "--help",       "--version",        "config docs",        "config print",
+        "config check", "status",           "outbox list",        "parked list",
+        "init",         "init --print-sql", "schema table items", "parked --help"};
+    (void)state;
+    struct sidecar shop = make(NOWHERE, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    sidecar_init(&shop, NULL);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        expect_words(test_format("keepstep %s -c shop.yaml >/dev/full", commands[i]), 74,
+                     "keepstep: the output could not be written");
+        expect_words(test_format("{ sleep 0.05; keepstep %s -c shop.yaml; echo \"[$?]\" >&2; } | :",
+                                 commands[i]),
+                     0, "[74]");
+    }
+}
+
 static void rows_are_judged_by_a_schema(void **state)
 {
     (void)state;
@@ -507,6 +551,8 @@ int main(void)
         TEST(a_configuration_is_checked_with_the_place_of_what_is_wrong),
         TEST_WITH_LIMIT(no_command_says_a_secret_of_a_url_or_of_the_broker, 120),
         TEST_WITH_LIMIT(each_command_says_in_one_sentence_what_is_missing, 120),
+        TEST(a_misspelt_column_or_variable_and_another_services_outbox_are_refused),
+        TEST(an_output_that_cannot_be_written_is_an_error_of_every_command),
         TEST(rows_are_judged_by_a_schema),
         TEST(lines_go_into_the_outbox_or_are_refused_by_their_number),
         TEST(rows_that_are_there_are_left_out_where_init_is_told_so),

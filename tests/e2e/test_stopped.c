@@ -49,7 +49,7 @@ static void too_many_parked_entities_stop_it_until_one_is_skipped(void **state)
         sidecar_produce(kafka, test_format("p-%d", key), "item.updated", key,
                         test_format("{\"id\":%d,\"amount\":1}", key)); /* no such row */
     produce_good(kafka, "g-4", 4);
-    expect_stopped(&billing, "too many parked entities");
+    expect_stopped(&billing, "too many parked entities (limits.parked_entities), the first: ");
     assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), 2);
     assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM items"), 0);
     expect_resume(&billing, 75, "too many parked entities");

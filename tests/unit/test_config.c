@@ -88,6 +88,8 @@ static void wrong_files_are_refused_with_their_place(void **state)
         {"service: a\ndatabase: sqlite:x\napply:\n  o: {before: yes}\n", ":4:7: "},
         {"service: a\ndatabase: sqlite:x\nkafka:\n  acks: 1\n", ":4:3: kafka property \"acks\""},
         {"service: a\ndatabase: sqlite:x\napply:\n  o: {tabel: t}\n", "did you mean \"table\"?"},
+        {"service: a\ndatabase: sqlite:x\napply:\n  o: {columns: [id]}\n",
+         "as columns: {SCHEMA_COLUMN: TABLE_COLUMN}"},
         {"service: a\ndatabase: sqlite:x\nkafka: {bootstrap.servers: k:1}\napply:\n  doc:\n  "
          "Doc:\n",
          "the same table in SQLite"},
@@ -234,6 +236,49 @@ static void flags_win_over_environment_and_file(void **state)
                      STATUS_FATAL);
 }
 
+/* What Kubernetes injects for a Service called keepstep, or keepstep-kafka, is not ours; what is
+ * nearly ours is a mistake, and whoever made it believes that it holds. */
+static void
+a_variable_of_the_environment_is_a_key_or_kubernetes_own_or_named_as_unknown(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *value;
+        const char *wanted; /* NULL: nothing is said of it */
+    } cases[] = {
+        {"KEEPSTEP_SERVICE_HOST", "10.0.0.1", NULL},
+        {"KEEPSTEP_SERVICE_PORT", "9464", NULL},
+        {"KEEPSTEP_SERVICE_PORT_METRICS", "9464", NULL},
+        {"KEEPSTEP_PORT", "tcp://10.0.0.1:9464", NULL},
+        {"KEEPSTEP_PORT_9464_TCP", "tcp://10.0.0.1:9464", NULL},
+        {"KEEPSTEP_PORT_9464_TCP_ADDR", "10.0.0.1", NULL},
+        {"KEEPSTEP_KAFKA_SERVICE_HOST", "10.0.0.1", NULL},
+        {"KEEPSTEP_KAFKA_PORT_9092_TCP_PROTO", "tcp", NULL},
+        {"KEEPSTEP_LISTN", "x:1",
+         "KEEPSTEP_LISTN in the environment is no key of Keepstep's; did "
+         "you mean KEEPSTEP_LISTEN?"},
+        {"KEEPSTEP_LOG_LEVL", "debug", "did you mean KEEPSTEP_LOG_LEVEL?"},
+        {"KEEPSTEP_SERVICE_NAME", "b", "KEEPSTEP_SERVICE_NAME in the environment is no key"},
+        {"KEEPSTEP_TABLES", "b", "see docs/CONFIGURATION.md"},
+        {"KEEPSTEP_", "b", "KEEPSTEP_ in the environment is no key"},
+        {"KEEPSTEPX", "b", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        setenv(cases[i].name, cases[i].value, 1);
+        enum status status = load("service: a\ndatabase: sqlite:x\n", NULL, 0);
+        unsetenv(cases[i].name);
+        if (status != STATUS_OK)
+            test_fail("%s: %s", cases[i].name, err.text);
+        assert_string_equal(config->service, "a");
+        assert_int_equal(config->kafka_count, 0);
+        const char *said = config->unknown_variables == NULL ? "" : config->unknown_variables;
+        if (cases[i].wanted == NULL ? *said != '\0' : strstr(said, cases[i].wanted) == NULL)
+            test_fail("%s: \"%s\"", cases[i].name, said);
+        config_free(config);
+    }
+}
+
 static void the_built_in_schema_is_the_file(void **state)
 {
     (void)state;
@@ -316,6 +361,7 @@ int main(void)
         TEST(flags_win_over_environment_and_file),
         TEST(a_type_that_is_published_and_applied_names_one_table_in_one_spelling),
         TEST(a_table_that_names_a_database_of_mariadb_is_refused),
+        TEST(a_variable_of_the_environment_is_a_key_or_kubernetes_own_or_named_as_unknown),
         TEST(the_built_in_schema_is_the_file),
         TEST(the_documentation_is_current),
     };

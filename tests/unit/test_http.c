@@ -4,8 +4,11 @@
 #include "operate/command.h"
 #include "operate/http.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 static bool is_ready;
 
@@ -64,6 +67,32 @@ static void the_pages_answer_and_readiness_follows_progress(void **state)
     http_close(http);
 }
 
+/* Forty who say nothing, or never end their request: a health check gets in beside them. */
+static void slow_clients_do_not_keep_a_health_check_out(void **state)
+{
+    struct http *http = NULL;
+    struct error err = ERROR_INIT;
+    int slow[40];
+    (void)state;
+    assert_int_equal(http_open("127.0.0.1:0", give_metrics, give_ready, NULL, &http, &err),
+                     STATUS_OK);
+    const struct sockaddr_in place = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)http_port(http)),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (int i = 0; i < 40; i++) {
+        slow[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(slow[i], (const struct sockaddr *)&place, sizeof place), 0);
+        if (i % 2 == 0)
+            assert_true(send(slow[i], "GET /healthz HTTP/1.1\r\nX: ", 27, MSG_NOSIGNAL) == 27);
+    }
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(ask(http, "/healthz"), EX_OK);
+    for (int i = 0; i < 40; i++)
+        (void)close(slow[i]);
+    assert_int_equal(ask(http, "/healthz"), EX_OK);
+    http_close(http);
+}
+
 static void an_address_that_is_taken_is_named(void **state)
 {
     struct http *first = NULL;
@@ -100,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_listen_address_is_host_and_port),
         TEST(the_pages_answer_and_readiness_follows_progress),
+        TEST(slow_clients_do_not_keep_a_health_check_out),
         TEST(an_address_that_is_taken_is_named),
     };
     return TEST_RUN(tests);

@@ -68,11 +68,39 @@ static void a_change_outside_a_transaction_or_without_a_key_is_refused_with_a_re
     (void)sqlite3_close(database);
 }
 
+static void what_is_no_json_object_is_refused_before_it_stands_in_the_outbox(void **state)
+{
+    (void)state;
+    sqlite3 *database = open_service();
+    static const char *const wrong[] = {"{\"id\":1",   "",       "pen",         "[1]", "\"x\"", "1",
+                                        "{\"id\":1}}", "{id:1}", "{\"id\":1,}", "null"};
+    char error[256];
+    (void)sqlite3_exec(database, "BEGIN", NULL, NULL, NULL);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const struct keepstep_change changes[] = {
+            {.entity_type = "item", .key = "1", .after = wrong[i]},
+            {.entity_type = "item", .key = "1", .after = "{\"id\":1}", .before = wrong[i]}};
+        for (size_t j = 0; j < 2; j++) {
+            if (keepstep_publish(database, &changes[j], NULL, error, sizeof error) !=
+                    SQLITE_MISMATCH ||
+                strstr(error, j == 0 ? "`after` is no JSON object" : "`before`") == NULL)
+                test_fail("%s: %s", wrong[i], error);
+        }
+    }
+    const struct keepstep_change key = {
+        .entity_type = "item", .key = "{\"id\":1", .after = "{\"id\":1}"};
+    assert_int_equal(keepstep_publish(database, &key, NULL, error, sizeof error), SQLITE_MISMATCH);
+    (void)sqlite3_exec(database, "COMMIT", NULL, NULL, NULL);
+    assert_int_equal(sqlite_number(test_path("shop.db"), "SELECT count(*) FROM outbox"), 0);
+    (void)sqlite3_close(database);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_change_is_there_if_and_only_if_the_transaction_commits),
         TEST(a_change_outside_a_transaction_or_without_a_key_is_refused_with_a_reason),
+        TEST(what_is_no_json_object_is_refused_before_it_stands_in_the_outbox),
     };
     return TEST_RUN(tests);
 }
