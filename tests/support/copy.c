@@ -36,7 +36,7 @@ const char *const copy_outbox_tables[] = {
         ("CREATE TABLE outbox(position bigint AUTO_INCREMENT PRIMARY KEY, "
          "KEY outbox_claimed(kafka_partition, sequence), aggregatetype text,"
          " aggregateid text, kafka_partition int, sequence bigint);"
-         "CREATE TABLE keepstep_relay(incarnation varchar(36));"
+         "CREATE TABLE keepstep_relay(incarnation varchar(36) PRIMARY KEY);"
          "INSERT INTO keepstep_relay VALUES ('0193a7c0-0000-7000-8000-000000000001');"
          "CREATE TABLE orders(id bigint NOT NULL PRIMARY KEY, a varchar(100), b varchar(100));"
          "INSERT INTO orders VALUES (1, 'own', 'own')"),
