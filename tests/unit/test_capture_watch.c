@@ -150,6 +150,7 @@ static void postgresql_tells_of_every_way_to_lose_a_trigger_and_init_mends_it(vo
          "INSERT INTO old VALUES (3, 'x')"},
         {PARTED, "CREATE TABLE orders_2 PARTITION OF orders FOR VALUES FROM (100) TO (200)",
          "of table public.orders_2 is missing", NULL},
+        {PARTED, "ALTER TABLE orders_1 DISABLE TRIGGER ALL", "is switched off", NULL},
         {PARTED, "DROP TRIGGER \"00_keepstep_order_truncate\" ON orders",
          "of table public.orders is missing", NULL},
     };

@@ -216,9 +216,11 @@ SELECT coalesce((SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n
 -- name: look_relation
 SELECT obj_description(c.oid, 'pg_class') FROM pg_class AS c WHERE c.oid = to_regclass($1)
 
--- Its comment, and whether it is switched off.
+-- Its comment, and whether it is switched off, there or in a partition.
 -- name: look_trigger
-SELECT coalesce(obj_description(t.oid, 'pg_trigger'), ''), t.tgenabled <> 'A'
+SELECT coalesce(obj_description(t.oid, 'pg_trigger'), ''), t.tgenabled <> 'A' OR EXISTS (
+  SELECT 1 FROM pg_partition_tree(t.tgrelid) AS p JOIN pg_trigger AS s ON s.tgrelid = p.relid
+  WHERE s.tgname = t.tgname AND s.tgfoid = t.tgfoid AND s.tgenabled <> 'A')
 FROM pg_trigger AS t WHERE t.tgname = $1 AND t.tgrelid = to_regclass($2)
 
 -- name: write_events
