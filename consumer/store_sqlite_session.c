@@ -277,6 +277,25 @@ static enum status store_sqlite_check_version(struct store_sqlite *self, struct 
     return status;
 }
 
+/* Blobs and texts are told apart by their bytes. */
+static enum status store_sqlite_check_encoding(struct store_sqlite *self, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = STATUS_OK;
+    int code = sqlite3_prepare_v2(self->database, "PRAGMA encoding", -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    if (code != SQLITE_ROW)
+        status = store_sqlite_fail(self, code, "read the encoding", err);
+    else if (!slice_is(store_sqlite_column(statement, 0), "UTF-8"))
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "the database is encoded in %s, and Keepstep works with UTF-8 alone: "
+                           "make it anew with `sqlite3 OLD .dump | sqlite3 NEW`",
+                           (const char *)sqlite3_column_text(statement, 0));
+    (void)sqlite3_finalize(statement);
+    return status;
+}
+
 static enum status store_sqlite_configure(struct store_sqlite *self,
                                           const struct store_options *options, struct error *err)
 {
@@ -284,12 +303,11 @@ static enum status store_sqlite_configure(struct store_sqlite *self,
 
     (void)sqlite3_extended_result_codes(self->database, 1);
     (void)sqlite3_busy_timeout(self->database, BUSY_MS);
-    if (options->install) {
-        enum status status = store_sqlite_install(self, options->new_copy, err);
-        if (status != STATUS_OK)
-            return status;
-    }
-    enum status status = store_sqlite_check_version(self, err);
+    enum status status = store_sqlite_check_encoding(self, err);
+    if (status == STATUS_OK && options->install)
+        status = store_sqlite_install(self, options->new_copy, err);
+    if (status == STATUS_OK)
+        status = store_sqlite_check_version(self, err);
     if (status != STATUS_OK)
         return status;
     int code = sqlite3_prepare_v2(self->database, "PRAGMA journal_mode", -1, &statement, NULL);

@@ -34,6 +34,25 @@ enum status sqlite_session_error(sqlite3 *db, const char *what, struct error *er
                             sqlite3_errmsg(db));
 }
 
+/* In UTF-16 hex() and comparisons by bytes mean something else. */
+static enum status sqlite_session_check_encoding(sqlite3 *db, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_session_prepare(db, "PRAGMA encoding", &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_ROW)
+        status = sqlite_session_error(db, "encoding", err);
+    else if (!slice_is(sqlite_session_text(statement, 0), "UTF-8"))
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "the database is encoded in %s, and Keepstep works with UTF-8 alone: "
+                           "make it anew with `sqlite3 OLD .dump | sqlite3 NEW`",
+                           (const char *)sqlite3_column_text(statement, 0));
+    (void)sqlite3_finalize(statement);
+    return status;
+}
+
 enum status sqlite_session_open(const char *path, int flags, sqlite3 **ret_db, struct error *err)
 {
     sqlite3 *db = NULL;
@@ -53,6 +72,8 @@ enum status sqlite_session_open(const char *path, int flags, sqlite3 **ret_db, s
     (void)sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
     /* With FULL a rollback journal that was deleted may come back after a loss of power. */
     status = sqlite_session_execute(db, "PRAGMA synchronous = EXTRA", err);
+    if (status == STATUS_OK)
+        status = sqlite_session_check_encoding(db, err);
     if (status != STATUS_OK)
         goto out;
     *ret_db = db;

@@ -25,6 +25,24 @@ static const char *path(void)
     return test_path("copy.db");
 }
 
+static void a_database_in_utf16_is_refused_by_name(void **state)
+{
+    static const char *const encodings[] = {"UTF-16le", "UTF-16be"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const char *file = test_path("%s.db", encodings[i]);
+        struct store_options options = {.path = file, .service = "billing", .install = true};
+        struct store *store = NULL;
+        error_clear(&err);
+        (void)sqlite_format(file, "PRAGMA encoding = '%s'; CREATE TABLE orders (id TEXT)",
+                            encodings[i]);
+        assert_int_equal(ops->open(&options, &store, &err), STATUS_FATAL);
+        assert_int_equal(err.exit_code, 78);
+        assert_non_null(strstr(err.text, encodings[i]));
+        assert_string_equal(sqlite_text(file, "SELECT name FROM sqlite_schema"), "orders\n");
+    }
+}
+
 static struct store *open_store(void)
 {
     struct store *store = NULL;
@@ -414,6 +432,7 @@ static void only_a_durable_commit_waits_for_the_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_database_in_utf16_is_refused_by_name),
         TEST(each_result_code_has_one_verdict),
         TEST(a_database_that_is_absent_or_empty_names_init),
         TEST(a_table_gets_the_columns_that_it_lacks),
