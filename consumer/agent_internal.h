@@ -75,7 +75,7 @@ enum status agent_check_anchor(struct agent *agent, size_t index, const struct r
 
 /* agent_lag.c */
 
-/** Note where the log ends. @param stable  last stable offset as it was asked for; -1: no answer. */
+/** Note where the log ends. @param stable  last stable offset that was answered; -1: none. */
 void agent_note_log_end(struct agent *agent, const char *topic, int32_t partition, int64_t stable);
 
 /** Nothing of a partition waits in the batch any more: it is read anew. */

@@ -376,6 +376,11 @@ static enum status feed_fatal(struct feed *feed, rd_kafka_resp_err_t code, const
         code = rd_kafka_fatal_error(feed->handle, native, sizeof native);
     if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
         return feed_fenced(feed, err);
+    if (code == RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT)
+        return error_set_native(error_config(err), STATUS_FATAL, (int)code,
+                                "the broker does not allow the group's session timeout: set "
+                                "kafka.session.timeout.ms between its "
+                                "group.min.session.timeout.ms and group.max.session.timeout.ms");
     return error_set_native(err, STATUS_FATAL, (int)code, "kafka: %s", text);
 }
 

@@ -229,6 +229,21 @@ static void a_window_shorter_than_the_retention_is_refused_at_start(void **state
     sidecar_stop(&enough);
 }
 
+static void a_session_timeout_that_the_broker_does_not_allow_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, FOREIGN_ITEMS);
+    const char *text = test_read_file(billing.config);
+    const char *brokers = strstr(text, "bootstrap.servers");
+    test_write_file(billing.config,
+                    test_format("%.*ssession.timeout.ms: 2000, heartbeat.interval.ms: 500, %s",
+                                (int)(brokers - text), text, brokers));
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    sidecar_begin(&billing);
+    expect_end(&billing, "set kafka.session.timeout.ms between its group.min.session.timeout.ms");
+}
+
 static void any_window_is_refused_where_records_stay_for_ever(void **state)
 {
     (void)state;
@@ -254,10 +269,12 @@ int main(void)
         TEST_WITH_LIMIT(a_list_of_types_that_changes_is_followed_at_once, 120),
         TEST_WITH_LIMIT(a_foreign_topic_whose_anchor_was_compacted_away_is_read_on, 120),
         TEST_WITH_LIMIT(a_window_shorter_than_the_retention_is_refused_at_start, 120),
+        TEST_WITH_LIMIT(a_session_timeout_that_the_broker_does_not_allow_is_refused_by_name, 120),
         TEST_WITH_LIMIT(any_window_is_refused_where_records_stay_for_ever, 120),
     };
     /* Kafka's own default: whoever asks for a topic makes it, unless he says not to. And compaction
      * comes every 15 s by default. */
-    kafka_configure("auto.create.topics.enable=true\nlog.cleaner.backoff.ms=300");
+    kafka_configure("auto.create.topics.enable=true\nlog.cleaner.backoff.ms=300\n"
+                    "group.min.session.timeout.ms=6000");
     return TEST_RUN(tests);
 }
