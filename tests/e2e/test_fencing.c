@@ -170,6 +170,15 @@ static void expect_replaced(struct process *relay)
         test_fail("a relay that lost the lease ends with %d: %s", code, process_errors(relay));
 }
 
+static void expect_said(const struct sidecar *sidecar, const char *command, const char *flag,
+                        const char *words)
+{
+    struct process_result result = sidecar_run(sidecar, command, flag, NULL);
+    if (result.exit_code != 0 || strstr(result.output, words) == NULL)
+        test_fail("%s ended with %d, without %s: %s%s", command, result.exit_code, words,
+                  result.output, result.errors);
+}
+
 static void of_two_relays_on_one_outbox_one_publishes(void **state)
 {
     (void)state;
@@ -180,11 +189,19 @@ static void of_two_relays_on_one_outbox_one_publishes(void **state)
     sidecar_init(&shop, NULL);
     sidecar_init(&billing, NULL);
     sidecar_start(&shop, NULL);
+    assert_true(process_wait_for(shop.process, "holds the lease", 10000));
     struct sidecar second = make_second(&shop);
+    const char *silent = test_read_file(second.config);
+    (void)sidecar_listen(&second);
     sidecar_start(&second, NULL);
     sidecar_start(&billing, NULL);
     write_items(&shop, 1, 20);
     sidecar_assert_equal(&shop, &billing, "items", 30000);
+    assert_true(process_wait_for(second.process, "stands by", 10000));
+    expect_said(&second, "status", NULL, "running as standby; instance 1 has the lease");
+    expect_said(&second, "status", "--json", "\"standby\":true,\"relay\":\"1\"");
+    assert_int_equal(sidecar_run(&second, "healthcheck", NULL, NULL).exit_code, 0);
+    test_write_file(second.config, silent); /* for those that run beside it */
     struct sidecar *victim = &shop;
     process_kill(victim->process);
     write_items(&shop, 101, 20); /* the second takes over when the lease of 10 s has run out */
