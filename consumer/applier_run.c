@@ -102,8 +102,8 @@ static struct run_scan *run_scan_of(struct owned *owned, const struct parked_rec
 
 /** A record that is held, or that cannot be read, has to be decided on before what stands behind
  * it may replace anything. */
-static void run_scan_record(struct applier *applier, struct run_scan *scan,
-                            const struct parked_record *record)
+static void run_scan_record(struct applier *applier, const struct owned *owned,
+                            struct run_scan *scan, const struct parked_record *record)
 {
     struct change *change = NULL;
     struct error ignored = ERROR_INIT;
@@ -112,7 +112,8 @@ static void run_scan_record(struct applier *applier, struct run_scan *scan,
     scan->next_offset = record->record.offset + 1;
     if (readable && applier_is_own(applier, change))
         scan->last_own = record->record.offset;
-    scan->closed = scan->closed || record->state == PARKED_HELD || !readable;
+    scan->closed = scan->closed || record->state == PARKED_HELD || !readable ||
+                   applier_is_behind_unreadable(owned, record);
     if (!scan->closed && !applier_is_sparse(change))
         scan->replacing = record->record.offset;
 }
@@ -135,7 +136,7 @@ enum status applier_scan_run(struct applier *applier, struct owned *owned,
         if (status != STATUS_OK)
             return status;
         for (size_t i = 0; i < count; i++)
-            run_scan_record(applier, scan, &records[i]);
+            run_scan_record(applier, owned, scan, &records[i]);
         if (more && clock_monotonic_us() >= until_us)
             return STATUS_OK;
     }
@@ -234,6 +235,7 @@ enum status applier_order_parked(struct applier *applier, struct owned *owned, s
         owned->state.parked_bytes = found.parked_bytes;
         owned->state.waiting_count = found.waiting_count;
         owned->unordered = false;
+        applier_forget_scans(owned); /* what they ended at may be gone */
         found.blocked = (struct block_set){0};
     }
     block_set_done(&found.blocked);

@@ -275,6 +275,27 @@ static void check_unreadable_behind(struct slice key, bool restarts)
     copy_finish(copy);
 }
 
+/* A later image replaces what waits, but it does not pass one that cannot be read for that. */
+static void what_replaces_a_record_that_waits_does_not_pass_one_that_cannot_be_read(void **state)
+{
+    const struct slice key = slice_of("{\"id\":1}");
+    (void)state;
+    struct copy *copy = begin_foreign(waiting_tables);
+    (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('there')");
+    add_keyed(copy, key, true, "missing");
+    add_keyed(copy, key, false, "unreadable");
+    add_keyed(copy, key, true, "there");
+    copy_apply(copy);
+    retry(copy);
+    assert_string_equal(states(copy), "0|1\n1|0\n2|2\n");
+    assert_string_equal(copy_rows(copy), "");
+    operate(copy, 1, PARKED_SET_SKIPPED);
+    retry(copy);
+    assert_string_equal(states(copy), "0|3\n1|3\n");
+    assert_string_equal(copy_rows(copy), "1|there|\n");
+    copy_finish(copy);
+}
+
 static void what_cannot_be_read_blocks_by_its_record_key_whatever_that_is(void **state)
 {
     (void)state;
@@ -363,6 +384,7 @@ int main(void)
         TEST(a_delete_far_behind_replaces_what_waits_and_it_stays_as_evidence_from_then_on),
         TEST(a_limit_of_parked_bytes_stops_in_front_of_the_event),
         TEST(what_cannot_be_read_blocks_by_its_record_key_whatever_that_is),
+        TEST(what_replaces_a_record_that_waits_does_not_pass_one_that_cannot_be_read),
         TEST(keys_that_begin_alike_and_hold_a_nul_are_not_the_same),
         TEST(many_duplicates_of_what_is_parked_are_judged_anew_once_and_not_each),
         TEST(the_limit_of_parked_entities_counts_those_of_its_own_partition),
