@@ -56,13 +56,13 @@ void capture_rights_seal(struct buffer *sql, const struct capture_postgresql_pla
     buffer_init(&outbox, RIGHTS_SQL_MAX);
     postgresql_name_append(&outbox, slice_of(place->outbox));
     buffer_append_text(&outbox, ".outbox");
-    buffer_append_text(sql, ";\nDO $keepstep$\nDECLARE\n  sealed CONSTANT regprocedure := ");
+    buffer_append_text(sql, ";\nDO $rights$\nDECLARE\n  sealed CONSTANT regprocedure := ");
     capture_literal(sql, what);
     buffer_append_text(sql, ";\n  captured CONSTANT regclass := ");
     capture_literal(sql, postgresql_session_text(place->table, 0, 1));
     buffer_append_text(sql, ";\n  target CONSTANT regclass := ");
     capture_literal(sql, buffer_slice(&outbox));
-    buffer_append_format(sql, ";\n%s\n$keepstep$", SQL_SEAL);
+    buffer_append_format(sql, ";\n%s\n$rights$", SQL_SEAL);
     sql->failed = sql->failed || outbox.failed;
     buffer_done(&outbox);
 }

@@ -28,6 +28,7 @@ struct init {
     struct arena arena;
     int64_t busy_since_us; /* 0: the last transaction went through */
     bool busy_said;
+    bool made;   /* triggers that were not there, of any table */
     size_t lost; /* objects of the table under way that did not capture */
 };
 
@@ -179,6 +180,7 @@ static enum status init_capture(struct init *init, size_t index, struct error *e
         return status;
     if (init->options->print_sql) {
         init_print_objects(init, objects, count);
+        init->made = true;
         return STATUS_OK;
     }
     const struct init_columns columns = {.source = init->source,
@@ -193,6 +195,7 @@ static enum status init_capture(struct init *init, size_t index, struct error *e
     do
         status = init_capture_once(init, objects, count, err);
     while (status != STATUS_OK && init_tries_again(init, entry->table, status, err));
+    init->made = init->made || init->lost > 0;
     if (status == STATUS_OK && init->lost > 0)
         status = init_columns_mended(&columns, err);
     return status == STATUS_OK ? init_columns_note(&columns, err) : status;
@@ -298,6 +301,15 @@ static enum status init_existing(struct init *init, const struct config_entry *e
     return status;
 }
 
+/* Where the triggers are new, so that nobody finds out by a number that is wrong. */
+static void init_tell_side_effect(const struct init *init)
+{
+    const char *side_effect = init->source->ops->side_effect;
+    if (init->made && side_effect != NULL)
+        (void)fprintf(init->options->out, "%s%s\n", init->options->print_sql ? "-- " : "NOTE     ",
+                      side_effect);
+}
+
 static enum status init_run(struct init *init, struct error *err)
 {
     const struct config *config = init->config;
@@ -312,6 +324,8 @@ static enum status init_run(struct init *init, struct error *err)
         if (config->publish[i].table != NULL)
             status = init_capture(init, i, err);
     }
+    if (status == STATUS_OK)
+        init_tell_side_effect(init);
     for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++) {
         if (config->publish[i].table == NULL)
             continue;
@@ -340,6 +354,7 @@ static enum status init_print_all(struct init *init, struct error *err)
     }
     if (status != STATUS_OK)
         return status;
+    init_tell_side_effect(init);
     buffer_init(&grants, GRANTS_SIZE_MAX);
     ops->grants(init->config, &grants);
     (void)fputs(buffer_text(&grants), init->options->out);

@@ -74,9 +74,10 @@ struct source_ops {
     const char *client_begin;  /* what makes the objects of one table one transaction; NULL: */
     const char *client_commit; /* each statement is one */
     const char *client_end;    /* what ends all that the client runs; NULL: nothing */
-    const char *guard;         /* fails where a table named outbox is another's; NULL: none */
-    const char *delimiter; /* what the database's client needs around a trigger's body where that
-                              has semicolons, "//"; NULL: nothing */
+    const char *side_effect; /* what sessions that write captured tables see of it; NULL: nothing */
+    const char *guard;       /* fails where a table named outbox is another's; NULL: none */
+    const char *delimiter;   /* what the database's client needs around a trigger's body where that
+                                has semicolons, "//"; NULL: nothing */
 
     /** Open what `config->database` names. @return OK; RETRY; FATAL. */
     enum status (*open)(const struct config *config, enum source_mode mode,

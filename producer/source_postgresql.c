@@ -311,6 +311,9 @@ const struct source_ops source_postgresql_ops = {
     .client_stop = "\\set ON_ERROR_STOP on\n",
     .client_begin = "BEGIN;\n\n",
     .client_commit = "COMMIT;\n\n",
+    .side_effect = "lastval() of a session that writes a published table returns the outbox's "
+                   "position: take the row's own number by INSERT ... RETURNING, or by currval() "
+                   "of its sequence",
     .guard = SQL_GUARD,
     .open = source_postgresql_open,
     .close = source_postgresql_close,

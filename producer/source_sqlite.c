@@ -270,6 +270,8 @@ const struct source_ops source_sqlite_ops = {
                    "-- begin with a dot, it is to stop at the first error.\n"
                    ".bail on\n.timeout 10000\n",
     .client_end = "COMMIT;\n",
+    .side_effect = "total_changes() of a session that writes a published table counts the rows of "
+                   "the outbox too; changes() and last_insert_rowid() do not tell of them",
     .guard = SQL_GUARD,
     .open = source_sqlite_open,
     .close = source_sqlite_close,
