@@ -39,10 +39,11 @@ static void kafka_log(const rd_kafka_t *handle, int level, const char *facility,
 {
     (void)handle;
     enum log_level to = LOG_LEVEL_DEBUG;
-    /* Keepstep's own setting, and `kafka:` being for producers and consumers alike: nothing that an
-     * operator could mend. */
+    /* Keepstep's own setting, and `kafka:` being for producers and consumers alike, and the
+     * mock cluster's old protocol: nothing that an operator could mend. */
     if (strstr(text, "enable.gapless.guarantee is experimental") != NULL ||
-        strstr(text, "property and will be ignored by this") != NULL)
+        strstr(text, "property and will be ignored by this") != NULL ||
+        strstr(text, "allow.auto.create.topics=false not supported by broker") != NULL)
         return;
     if (level <= 3) /* syslog: up to LOG_ERR */
         to = LOG_LEVEL_ERROR;

@@ -1,6 +1,7 @@
 /* `keepstep demo`: three services kept in step, with a crash, a duplicate and a poisoned event. */
 #include "operate/demo.h"
 
+#include "common/advice.h"
 #include "common/clock.h"
 #include "operate/command.h"
 
@@ -236,6 +237,62 @@ static bool demo_report_service(const struct demo *demo, int service)
     return parked == 1 && duplicates == 1;
 }
 
+/* One line to copy: the program with a configuration of the demo's. */
+static void demo_say_command(const struct demo *demo, const char *words, const char *file)
+{
+    char line[3 * DEMO_PATH_SIZE] = "  ";
+    char path[DEMO_PATH_SIZE + 64];
+    (void)snprintf(path, sizeof path, "%s/%s", demo->directory, file);
+    (void)advice_quote(program_invocation_name, line, sizeof line);
+    size_t used = strlen(line);
+    (void)snprintf(line + used, sizeof line - used, " %s ", words);
+    (void)advice_quote(path, line, sizeof line);
+    printf("%s\n", line);
+}
+
+static void demo_say_sql(const struct demo *demo, const char *file, const char *sql)
+{
+    char line[3 * DEMO_PATH_SIZE] = "  sqlite3 -cmd '.timeout 5000' ";
+    char path[DEMO_PATH_SIZE + 64];
+    (void)snprintf(path, sizeof path, "%s/%s", demo->directory, file);
+    (void)advice_quote(path, line, sizeof line);
+    printf("%s %s\n", line, sql);
+}
+
+static void demo_say_clean(const struct demo *demo)
+{
+    char line[3 * DEMO_PATH_SIZE] = "  ";
+    (void)advice_quote(program_invocation_name, line, sizeof line);
+    size_t used = strlen(line);
+    (void)snprintf(line + used, sizeof line - used, " demo --clean --directory ");
+    (void)advice_quote(demo->directory, line, sizeof line);
+    printf("%s\n", line);
+}
+
+/* What is printed works as it stands: without the broker and the sidecars nothing that needs them.
+ */
+static void demo_say_commands(const struct demo *demo)
+{
+    if (demo->keep) {
+        printf("\nBroker and sidecars go on until Ctrl-C. In another terminal, from here:\n");
+        demo_say_command(demo, "status -c", "billing.yaml");
+        demo_say_command(demo, "lag -c", "billing.yaml");
+        demo_say_sql(demo, "shop.db",
+                     "\"INSERT INTO orders(customer,total,status) VALUES('you','9.90','new')\"");
+        demo_say_sql(demo, "billing.db", "'SELECT * FROM orders ORDER BY id DESC LIMIT 1'");
+    } else {
+        printf("\nBroker and sidecars have ended (--keep lets them go on). Everything is in %s. "
+               "Try:\n",
+               demo->directory);
+        demo_say_sql(demo, "billing.db", "'SELECT * FROM orders LIMIT 5'");
+    }
+    demo_say_command(demo, "parked list -c", "shop.yaml");
+    demo_say_command(demo, "parked show 1 -c", "shop.yaml");
+    if (!demo->keep)
+        demo_say_clean(demo);
+    (void)fflush(stdout);
+}
+
 static int demo_report(const struct demo *demo, int64_t settled_us)
 {
     int64_t total = 0;
@@ -255,11 +312,6 @@ static int demo_report(const struct demo *demo, int64_t settled_us)
         total += demo_report_service(demo, service) ? 0 : 1;
     printf("  %s %.1f s after the last write\n", total == 0 ? "all of it" : "NOT ALL OF IT",
            (double)settled_us / 1e6);
-    printf("\nEverything is in %s. Try:\n", demo->directory);
-    printf("  %s parked list -c %s/shop.yaml\n", program_invocation_name, demo->directory);
-    printf("  %s status -c %s/billing.yaml\n", program_invocation_name, demo->directory);
-    printf("  sqlite3 %s/billing.db 'SELECT * FROM orders LIMIT 5'\n", demo->directory);
-    printf("  %s demo --clean --directory %s\n", program_invocation_name, demo->directory);
     return total == 0 ? EX_OK : EX_SOFTWARE;
 }
 
@@ -273,10 +325,17 @@ static int demo_all(struct demo *demo)
         int64_t settled_us = demo_settle(demo);
         demo_show(demo, NULL, false);
         code = demo_report(demo, settled_us);
+        demo_say_commands(demo);
+        while (demo->keep && !atomic_load(&command_stop))
+            clock_sleep_us(DEMO_TICK_US);
     }
     for (int service = 0; service < DEMO_SERVICES; service++)
         demo_stop(&demo->sidecars[service], SIGTERM);
     demo_stop(&demo->broker, SIGTERM);
+    if (demo->keep) {
+        printf("\nBroker and sidecars have ended. What the demo made is removed by:\n");
+        demo_say_clean(demo);
+    }
     return code;
 }
 
@@ -285,18 +344,21 @@ static int demo_run(const struct command *command, int argc, char **argv)
     const char *directory = "keepstep-demo";
     const char *bootstrap = NULL;
     const char *clean = NULL;
+    const char *keep = NULL;
     const struct command_flag flags[] = {
         {"directory", "DIR", "where everything goes (keepstep-demo)", &directory},
         {"bootstrap", "HOST:PORT", "use this Kafka, not the broker in memory", &bootstrap},
+        {"keep", NULL, "let broker and sidecars go on until Ctrl-C", &keep},
         {"clean", NULL, "only remove what an earlier demo made", &clean},
     };
     struct command_line line;
-    int code = command_parse(command, flags, 3, argc, argv, &line);
+    int code = command_parse(command, flags, sizeof flags / sizeof *flags, argc, argv, &line);
     if (code >= 0)
         return code;
     command_catch_signals();
     struct error err = ERROR_INIT;
     struct demo demo = {.own_broker = bootstrap == NULL,
+                        .keep = keep != NULL,
                         .terminal = isatty(STDOUT_FILENO) == 1,
                         .random = (uint32_t)clock_wall_us()};
     (void)snprintf(demo.directory, sizeof demo.directory, "%s", directory);
@@ -311,7 +373,8 @@ const struct command command_demo = {
     .name = "demo",
     .arguments = "",
     .summary = "Three services kept in step on this machine, with a crash and a poisoned event.",
-    .examples = "  keepstep demo\n  keepstep demo --bootstrap localhost:9092\n"
+    .examples = "  keepstep demo\n  keepstep demo --keep\n"
+                "  keepstep demo --bootstrap localhost:9092\n"
                 "  keepstep demo --clean\n",
     .run = demo_run,
 };

@@ -22,6 +22,7 @@ struct demo {
     char bootstrap[DEMO_ADDRESS_SIZE];
     bool own_broker;
     bool terminal;
+    bool keep; /* broker and sidecars stay until somebody stops the demo */
     pid_t broker;
     pid_t sidecars[DEMO_SERVICES];
     int64_t injected[DEMO_TYPES]; /* records that no service wrote */

@@ -1,4 +1,5 @@
 /* `keepstep demo` is what newcomers run first: it must end well, say so, and clean up. */
+#include "tests/support/kafka.h"
 #include "tests/support/process.h"
 #include "tests/support/sql.h"
 
@@ -13,6 +14,28 @@ static int count_of(const char *text, const char *word)
     for (const char *at = strstr(text, word); at != NULL; at = strstr(at + 1, word))
         count++;
     return count;
+}
+
+/* Types each command that is printed behind `head`, as it stands. @return what they all said. */
+static const char *type_commands(const char *output, const char *head, int count)
+{
+    const char *all = "";
+    const char *line = strstr(output, head);
+    if (line == NULL)
+        test_fail("nothing to type: %s", output);
+    int typed = 0;
+    while ((line = strchr(line, '\n')) != NULL && strncmp(++line, "  ", 2) == 0) {
+        const char *command = test_format("%.*s", (int)strcspn(line, "\n"), line);
+        if (strstr(command, "--clean") != NULL)
+            continue;
+        struct process_result result = PROCESS_RUN("sh", "-c", command);
+        if (result.exit_code != 0)
+            test_fail("%s\nended with %d: %s", command, result.exit_code, result.errors);
+        all = test_format("%s%s", all, result.output);
+        typed++;
+    }
+    assert_int_equal(typed, count);
+    return all;
 }
 
 static void the_demo_ends_with_equal_tables(void **state)
@@ -38,6 +61,10 @@ static void the_demo_ends_with_equal_tables(void **state)
     assert_null(strstr(result.output, " 0 rows"));
     assert_int_equal(access(test_path("demo/shop.db"), F_OK), 0);
 
+    const char *said = type_commands(result.output, " Try:\n", 3);
+    assert_non_null(strstr(said, "|paid\n"));
+    assert_non_null(strstr(said, "\nvalue     {"));
+
     /* As the last line says. */
     const char *clean = test_format("demo --clean --directory %s\n", directory);
     size_t length = strlen(result.output);
@@ -45,6 +72,37 @@ static void the_demo_ends_with_equal_tables(void **state)
     assert_string_equal(result.output + length - strlen(clean), clean);
     result = PROCESS_RUN("sh", "-c", test_format("'%s' %s", KEEPSTEP_BINARY, clean));
     assert_int_equal(result.exit_code, 0);
+    assert_int_not_equal(access(directory, F_OK), 0);
+}
+
+/* On a Kafka, and kept: what is printed then needs broker and sidecars, and they are there. */
+static void a_demo_that_is_kept_goes_on_until_it_is_stopped(void **state)
+{
+    (void)state;
+    if (PROCESS_RUN("sqlite3", "--version").exit_code != 0)
+        test_skip("no sqlite3 program");
+    struct kafka *kafka = kafka_start();
+    const char *directory = test_path("a demo");
+    const char *const demo[] = {KEEPSTEP_BINARY,        "demo",        "--keep",  "--bootstrap",
+                                kafka_bootstrap(kafka), "--directory", directory, NULL};
+    struct process *process = process_start("demo", demo, NULL);
+    if (!process_wait_for(process, "parked show 1 -c ", DEMO_LIMIT_MS))
+        test_fail("%s%s", process_output(process), process_errors(process));
+    const char *said = type_commands(process_output(process), " from here:\n", 6);
+    if (strstr(said, "  agent      running\n") == NULL ||
+        strstr(said, "\nBroker    reached\n") == NULL || strstr(said, "CONSUMER-ID") == NULL)
+        test_fail("%s", said);
+    if (!sqlite_wait_for(test_path("a demo/billing.db"),
+                         "SELECT total FROM orders ORDER BY id DESC LIMIT 1", "9.90\n", 20000))
+        test_fail("what was typed does not arrive");
+    assert_int_equal(process_stop(process, 30000), 0);
+    struct process_result status = PROCESS_RUN(KEEPSTEP_BINARY, "status", "-c",
+                                               test_path("a demo/billing.yaml"));
+    assert_null(strstr(status.output, "  agent      running"));
+    const char *output = process_output(process);
+    const char *clean = strstr(output, "is removed by:\n");
+    assert_non_null(clean);
+    assert_int_equal(PROCESS_RUN("sh", "-c", strchr(clean, '\n') + 1).exit_code, 0);
     assert_int_not_equal(access(directory, F_OK), 0);
 }
 
@@ -89,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(the_demo_ends_with_equal_tables, 120),
         TEST_WITH_LIMIT(the_demo_fails_where_more_was_parked_than_it_poisoned, 180),
+        TEST_WITH_LIMIT(a_demo_that_is_kept_goes_on_until_it_is_stopped, 120),
         TEST(clean_leaves_a_foreign_folder_alone),
     };
     return TEST_RUN(tests);
