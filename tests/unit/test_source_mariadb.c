@@ -111,7 +111,7 @@ static void a_row_larger_than_a_message_is_named_with_what_to_raise(void **state
     run(session, "SET sql_mode = ''");
     error_clear(&err);
     assert_int_equal(mariadb_session_execute(session, "UPDATE orders SET name = 'y'", &err),
-                     STATUS_FATAL);
+                     STATUS_REJECT);
     assert_non_null(strstr(err.text, "larger than max_allowed_packet"));
     mariadb_session_close(session);
     shop_done(&shop);
