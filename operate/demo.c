@@ -277,8 +277,7 @@ static void demo_say_commands(const struct demo *demo)
         printf("\nBroker and sidecars go on until Ctrl-C. In another terminal, from here:\n");
         demo_say_command(demo, "status -c", "billing.yaml");
         demo_say_command(demo, "lag -c", "billing.yaml");
-        demo_say_sql(demo, "shop.db",
-                     "\"INSERT INTO orders(customer,total,status) VALUES('you','9.90','new')\"");
+        demo_say_sql(demo, "shop.db", demo_try_insert);
         demo_say_sql(demo, "billing.db", "'SELECT * FROM orders ORDER BY id DESC LIMIT 1'");
     } else {
         printf("\nBroker and sidecars have ended (--keep lets them go on). Everything is in %s. "

@@ -16,6 +16,7 @@
 extern const char *const demo_services[DEMO_SERVICES];
 extern const char *const demo_types[DEMO_TYPES];
 extern const char *const demo_tables[DEMO_TYPES];
+extern const char demo_try_insert[]; /* for a person to type, quoted for a shell */
 
 struct demo {
     char directory[DEMO_PATH_SIZE];

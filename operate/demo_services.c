@@ -14,6 +14,9 @@ const char *const demo_services[DEMO_SERVICES] = {"shop", "billing", "shipping"}
 const char *const demo_types[DEMO_TYPES] = {"order", "invoice", "shipment", "note"};
 const char *const demo_tables[DEMO_TYPES] = {"orders", "invoices", "shipments", "notes"};
 
+const char demo_try_insert[] =
+    "\"INSERT INTO orders(customer,total,status) VALUES('you','9.90','new')\"";
+
 static const char *const demo_ddl[DEMO_TYPES] = {
     "CREATE TABLE orders(id INTEGER PRIMARY KEY, customer TEXT NOT NULL, total TEXT NOT NULL,"
     " status TEXT NOT NULL);\n",

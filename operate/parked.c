@@ -229,8 +229,7 @@ static enum status parked_wait(struct store *store, const struct parked_list *li
         clock_sleep_us(PARKED_LOOK_US);
     }
     if (status == STATUS_OK && next < list->count)
-        command_say("%zu not tried within 10 s: no agent seems to run; they are tried as soon as "
-                    "one does: `keepstep run`",
+        command_say("%zu not tried within 10 s, but once an agent runs: `keepstep run`",
                     list->count - next);
     *ret_failed = failed;
     *ret_untried = list->count - next;
@@ -383,8 +382,7 @@ static enum status parked_do(struct store *store, const struct parked_request *r
     if (status == STATUS_OK && filter.parked_id != 0 && list.count == 0) {
         err->exit_code = EX_DATAERR;
         status = error_set(err, STATUS_FATAL,
-                           "nothing is parked under %lld; see `keepstep parked "
-                           "list`",
+                           "nothing is parked under %lld; see `keepstep parked list`",
                            (long long)filter.parked_id);
     }
     if (status == STATUS_OK && retry)
