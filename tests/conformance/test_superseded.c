@@ -135,7 +135,7 @@ static void what_waits_and_meets_an_own_delete_under_way_is_superseded(void)
     copy_must(copy, applier_refresh(copy->applier, &copy->err));
     (void)copy_text(copy, "INSERT INTO orders VALUES (3, 'own', 'own')");
     copy->at_apply = delete_own_3;
-    copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
+    copy_retry(copy, INT64_MAX);
     assert_int_equal(copy_number(copy, "SELECT count(*) FROM keepstep_parked"), 0);
     assert_int_equal(copy_number(copy, "SELECT count(*) FROM keepstep_superseded"), 1);
     copy_finish(copy);

@@ -48,6 +48,13 @@ void copy_must(struct copy *copy, enum status status)
         test_fail("%s: %s", status_name(status), copy->err.text);
 }
 
+void copy_retry(struct copy *copy, int64_t now_us)
+{
+    do
+        copy_must(copy, applier_retry_parked(copy->applier, now_us, &copy->err));
+    while (applier_is_retrying(copy->applier));
+}
+
 static void copy_take(struct copy *copy, struct applier *applier)
 {
     struct partition_state state = {.partition = 0, .anchor_offset = -1};

@@ -34,6 +34,10 @@ struct copy {
 /** The test fails where `status` is not OK. */
 void copy_must(struct copy *copy, enum status status);
 
+/** Try what waits until nothing is left to do at once: one call does no more than its time allows.
+ * @param now_us  wall clock; what is due later is left alone. */
+void copy_retry(struct copy *copy, int64_t now_us);
+
 /** By database_kind: as much of an outbox as the agent looks at, without rows, and the table
  * "orders" with the own row (1, 'own', 'own'). */
 extern const char *const copy_outbox_tables[];

@@ -414,7 +414,7 @@ static void test_refused_kept_image_waits_like_its_record(void **test)
     assert_int_equal(sqlite_number(f->database, "SELECT count(*) FROM keepstep_superseded"), 0);
     copy_add(f, 2, 2, "d", "");
     copy_apply(f);
-    copy_must(f, applier_retry_parked(f->applier, clock_wall_us(), &f->err));
+    copy_retry(f, clock_wall_us());
     assert_string_equal(copy_rows(f), "1|theirs|theirs\n");
     copy_finish(f);
 }

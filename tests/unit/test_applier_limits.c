@@ -14,7 +14,7 @@ static int64_t parked(const struct copy *copy)
 static void retry(struct copy *copy, int64_t now_us)
 {
     clock_sleep_us(210000); /* between two looks */
-    copy_must(copy, applier_retry_parked(copy->applier, now_us, &copy->err));
+    copy_retry(copy, now_us);
 }
 
 static void a_waiting_event_backs_off_and_its_entity_keeps_its_order(void **state)
@@ -274,7 +274,7 @@ static void a_record_outside_its_partition_stays_held_when_the_one_before_it_is_
     copy_apply(copy);
     copy_operate(copy, 1, PARKED_SET_SKIPPED);
     copy_must(copy, applier_refresh(copy->applier, &copy->err));
-    copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
+    copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "");
     assert_string_equal(
         sqlite_text(copy->database, "SELECT state FROM keepstep_parked ORDER BY parked_id"),

@@ -20,9 +20,7 @@ static int64_t parked(const struct copy *copy)
 static void retry(struct copy *copy)
 {
     clock_sleep_us(210000); /* between two passes */
-    do
-        copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
-    while (applier_is_retrying(copy->applier));
+    copy_retry(copy, INT64_MAX);
 }
 
 /* Events of one entity whose parent is not there; `from` counts on. */
