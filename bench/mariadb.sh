@@ -10,8 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 events=${1:-100000}
 part=${2:-5000}
-rounds=${KEEPSTEP_BENCH_ROUNDS:-5}
-build=${KEEPSTEP_BUILD:-build/release}
+rounds=${BENCH_ROUNDS:-5}
+build=${BENCH_BUILD:-build/release}
 out=$PWD/build/bench
 work=$(mktemp -d /tmp/keepstep-bench-XXXXXX)
 as_user=--skip-symbolic-links

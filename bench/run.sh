@@ -6,7 +6,7 @@
 # The databases of both services are of that kind (sqlite), on a server of this run's own with its
 # default durability.
 #
-# KEEPSTEP_BENCH_EVENTS   events of the backlog (300000); 30000 makes a short run
+# BENCH_EVENTS   events of the backlog (300000); 30000 makes a short run
 # KEEPSTEP_BINARY         the program (build/release/keepstep)
 #
 # The rates of Keepstep begin at the first tenth of the backlog: its start, and the joining of a
@@ -17,7 +17,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-events=${KEEPSTEP_BENCH_EVENTS:-300000}
+events=${BENCH_EVENTS:-300000}
 keepstep=$(realpath -m "${KEEPSTEP_BINARY:-build/release/keepstep}")
 bin=$PWD/build/bench
 kafka_script=$PWD/tests/support/kafka/kafka.sh
@@ -46,7 +46,7 @@ clean_up() {
     [ -n "$work" ] || return 0
     stop_server
     "$kafka_script" stop "$work/kafka" >/dev/null 2>&1 || true
-    if [ -n "${KEEPSTEP_BENCH_KEEP:-}" ]; then
+    if [ -n "${BENCH_KEEP:-}" ]; then
         echo "bench: everything is in $work" >&2
     else
         rm -rf "$work"

@@ -228,11 +228,11 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
         goto out;
     }
     config->path = realpath(path, NULL);
-    if (config->path == NULL || !config_build(tree, config)) {
+    if (config->path == NULL || !config_build(tree, config) ||
+        !config_environment_unknown(&config->unknown_variables)) {
         status = error_set(err, STATUS_FATAL, "%s: out of memory", path);
         goto out;
     }
-    config->unknown_variables = config_environment_unknown();
     *ret_config = config;
     config = NULL;
 out:

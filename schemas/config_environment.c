@@ -44,19 +44,15 @@ static bool environment_is_kubernetes(const char *name, size_t length)
     return environment_is_port(name, length);
 }
 
-/* Of builds that have crash points, and of the programs that test them. */
-static bool environment_is_of_tests(const char *name)
+/* Of builds that have crash points. */
+static bool environment_is_failpoint(const char *name)
 {
 #ifdef KEEPSTEP_FAILPOINTS
-    static const char *const starts[] = {"FAILPOINT=", "TEST_", "LIMIT_",
-                                         "BENCH_",     "FUZZ_", "WRITE_"};
-    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
-        if (environment_starts(name, starts[i]))
-            return true;
-    }
-#endif
+    return environment_starts(name, "FAILPOINT=");
+#else
     (void)name;
     return false;
+#endif
 }
 
 enum config_variable config_environment_key(const char *variable, char key[CONFIG_KEY_SIZE])
@@ -66,7 +62,7 @@ enum config_variable config_environment_key(const char *variable, char key[CONFI
     if (!environment_starts(variable, PREFIX) || equals == NULL || equals < name)
         return CONFIG_VARIABLE_FOREIGN;
     size_t length = (size_t)(equals - name);
-    if (environment_is_kubernetes(name, length) || environment_is_of_tests(name))
+    if (environment_is_kubernetes(name, length) || environment_is_failpoint(name))
         return CONFIG_VARIABLE_FOREIGN;
     if (length >= CONFIG_KEY_SIZE)
         return CONFIG_VARIABLE_UNKNOWN;
@@ -110,7 +106,7 @@ static void environment_suggest(const char *key, char *ret_name, size_t size)
         *c = (char)toupper((unsigned char)*c);
 }
 
-char *config_environment_unknown(void)
+bool config_environment_unknown(char **ret_text)
 {
     struct buffer text;
     buffer_init(&text, CONFIG_UNKNOWN_MAX);
@@ -125,7 +121,8 @@ char *config_environment_unknown(void)
                              near[0] == '\0' ? "" : "; did you mean " PREFIX, near,
                              near[0] == '\0' ? "; see docs/CONFIGURATION.md" : "?");
     }
-    char *copy = text.length == 0 ? NULL : strdup(buffer_text(&text));
+    *ret_text = text.length == 0 ? NULL : strdup(buffer_text(&text));
+    bool done = !text.no_memory && (text.length == 0 || *ret_text != NULL);
     buffer_done(&text);
-    return copy;
+    return done;
 }

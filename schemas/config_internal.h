@@ -40,8 +40,10 @@ enum config_variable { CONFIG_VARIABLE_KEY, CONFIG_VARIABLE_FOREIGN, CONFIG_VARI
 /** What "NAME=value" of the environment sets: with CONFIG_VARIABLE_KEY a dotted key is in `key`. */
 enum config_variable config_environment_key(const char *variable, char key[CONFIG_KEY_SIZE]);
 
-/** @return a sentence about variables that are misspelt keys, to be freed; NULL without any. */
-char *config_environment_unknown(void);
+/** @param ret_text  a sentence about variables that are misspelt keys, to be freed; NULL without
+ * any.
+ * @return false where memory is short. */
+bool config_environment_unknown(char **ret_text) MUST_CHECK;
 
 extern const char config_schema_json[];
 

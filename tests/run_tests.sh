@@ -37,9 +37,9 @@ has_label() { # SOURCE LABEL
 
 limit_of() { # TIER: seconds for one program
     case $1 in
-    unit) echo "${KEEPSTEP_LIMIT_UNIT:-120}" ;;
-    conformance) echo "${KEEPSTEP_LIMIT_CONFORMANCE:-300}" ;;
-    e2e) echo "${KEEPSTEP_LIMIT_E2E:-900}" ;;
+    unit) echo "${TEST_LIMIT_UNIT:-120}" ;;
+    conformance) echo "${TEST_LIMIT_CONFORMANCE:-300}" ;;
+    e2e) echo "${TEST_LIMIT_E2E:-900}" ;;
     *) echo 120 ;;
     esac
 }
@@ -67,7 +67,7 @@ run_fuzz() { # NAME PROGRAM: speaks like a test program
     local corpus=$logs/$1.corpus
     mkdir -p "$corpus"
     [ ! -d "$root/tests/fuzz/corpus/$1" ] || cp -r "$root/tests/fuzz/corpus/$1/." "$corpus"
-    if (cd "$logs" && timeout -k 5 60 "$2" -max_total_time="${KEEPSTEP_FUZZ_SECONDS:-10}" \
+    if (cd "$logs" && timeout -k 5 60 "$2" -max_total_time="${TEST_FUZZ_SECONDS:-10}" \
         -timeout=5 -verbosity=0 "$corpus"); then
         echo "[       OK ] $1"
     else
@@ -114,7 +114,7 @@ run_all() { # TIER PROGRAM...: "NAME PROGRAM" each, as many at a time as there a
             alone+=("$name $program")
             continue
         fi
-        [ "$(jobs -rp | wc -l)" -lt "${KEEPSTEP_TEST_JOBS:-$(nproc)}" ] || wait -n
+        [ "$(jobs -rp | wc -l)" -lt "${TEST_JOBS:-$(nproc)}" ] || wait -n
         run_one "$tier" "$name" "$program" &
     done < <(printf '%s\n' "$@")
     wait

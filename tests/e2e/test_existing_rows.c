@@ -63,7 +63,7 @@ static void crowd_begin(struct crowd *crowd, enum database_kind kind)
 {
     *crowd = (struct crowd){.kafka = kafka_start(),
                             .kind = kind,
-                            .rows = load_number("KEEPSTEP_EXISTING_ROWS", ROWS_DEFAULT),
+                            .rows = load_number("TEST_EXISTING_ROWS", ROWS_DEFAULT),
                             .url = database_make(kind, "shop")};
     const char *name = "text";
     const char *rows = test_format("SELECT i, 'before ' || i, i FROM generate_series(1, %d) AS i",
@@ -254,7 +254,7 @@ static void init_survives_a_kill_under_load_in_mariadb_with_wide_rows(void **sta
 
 int main(void)
 {
-    unsigned int limit = (unsigned int)load_number("KEEPSTEP_LIMIT_E2E", LIMIT_S) / 2 - 10;
+    unsigned int limit = (unsigned int)load_number("TEST_LIMIT_E2E", LIMIT_S) / 2 - 10;
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(init_survives_a_kill_under_load_and_the_copy_ends_equal, limit),
         TEST_WITH_LIMIT(init_survives_a_kill_under_load_in_mariadb_with_wide_rows, limit),

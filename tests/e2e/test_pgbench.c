@@ -89,7 +89,7 @@ static void bench_assert_equal(const struct bench *bench, const struct tracked *
 /* @return how many transactions pgbench committed. */
 static int bench_run(struct bench *bench)
 {
-    const char *seconds = test_format("%d", load_number("KEEPSTEP_LOAD_SECONDS", SECONDS));
+    const char *seconds = test_format("%d", load_number("TEST_LOAD_SECONDS", SECONDS));
     const char *const pgbench[] = {"pgbench", "-n", "-c", "2",        "-T", seconds,
                                    "-r",      "-P", "5",  bench->url, NULL};
     struct sidecar *const disturbed[] = {&bench->copies[0], &bench->bank, &bench->copies[1]};
@@ -127,7 +127,7 @@ static void tpc_b_reaches_both_copies_while_everything_is_killed(void **state)
 
 int main(void)
 {
-    unsigned int limit = 600 + (unsigned int)load_number("KEEPSTEP_LOAD_SECONDS", SECONDS);
+    unsigned int limit = 600 + (unsigned int)load_number("TEST_LOAD_SECONDS", SECONDS);
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(tpc_b_reaches_both_copies_while_everything_is_killed, limit),
     };

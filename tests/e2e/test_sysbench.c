@@ -29,7 +29,7 @@ static struct process *bench_sysbench(const char *command)
         test_format("--tables=%d", TABLES),
         "--table-size=5000",
         "--threads=2",
-        test_format("--time=%d", load_number("KEEPSTEP_LOAD_SECONDS", SECONDS)),
+        test_format("--time=%d", load_number("TEST_LOAD_SECONDS", SECONDS)),
         command,
         NULL};
     return process_start(test_format("sysbench-%s", command), argv, NULL);
@@ -104,7 +104,7 @@ static void oltp_reaches_both_copies_while_everything_is_killed(void **state)
 
 int main(void)
 {
-    unsigned int limit = 600 + (unsigned int)load_number("KEEPSTEP_LOAD_SECONDS", SECONDS);
+    unsigned int limit = 600 + (unsigned int)load_number("TEST_LOAD_SECONDS", SECONDS);
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(oltp_reaches_both_copies_while_everything_is_killed, limit),
     };

@@ -42,7 +42,7 @@ static void kafka_run(struct kafka *kafka)
     const char *port = test_format("%d", kafka->port);
     const char *const run[] = {KAFKA_SCRIPT, "run", kafka->directory, port, NULL};
     const char *const environment[] = {
-        test_format("KEEPSTEP_KAFKA_CONFIG=%s", kafka->line == NULL ? "" : kafka->line), NULL};
+        test_format("TEST_KAFKA_CONFIG=%s", kafka->line == NULL ? "" : kafka->line), NULL};
     kafka->process = process_start("kafka", run, environment);
     if (!process_wait_for(kafka->process, "Kafka Server started", KAFKA_START_MS)) {
         process_kill(kafka->process);

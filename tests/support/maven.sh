@@ -3,7 +3,7 @@
 # maven_libs NAME POM: the folder they lie in.
 maven_libs() {
     local cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/keepstep/$1
-    echo "${KEEPSTEP_TEST_CACHE:-$cache}/$(sha256sum "$2" | cut -c 1-12)"
+    echo "${TEST_CACHE:-$cache}/$(sha256sum "$2" | cut -c 1-12)"
 }
 
 # maven_fetch LIBS POM: get them; ends with 69 where they cannot be had.

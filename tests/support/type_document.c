@@ -12,7 +12,7 @@ static const char head[] =
     "live in.\n"
     "This page is written by `tests/conformance/test_types.c` from what it finds, and that test "
     "fails where the page\n"
-    "is not current (`KEEPSTEP_WRITE_DOCS=1` writes it). Every value named below goes the whole "
+    "is not current (`TEST_WRITE_DOCS=1` writes it). Every value named below goes the whole "
     "way: a row in a tracked\n"
     "table, `keepstep schema table` and `keepstep init`, the triggers, the relay's check, the "
     "record, the agent's store,\n"

@@ -162,7 +162,9 @@ static void a_configuration_is_loaded_whole_or_not_at_all(void **state)
                           "    columns: {total: amount}}\n"
                           "ignore: [noise, more]\nlimits: {batch_events: 7}\n");
     spare_jansson();
+    assert_int_equal(setenv("KEEPSTEP_LISTN", "x", 1), 0); /* which is told, in memory of its own */
     assert_true(failing_malloc_each(load_config, (void *)(uintptr_t)path, true) > 20);
+    assert_int_equal(unsetenv("KEEPSTEP_LISTN"), 0);
 }
 
 static void a_text_that_cannot_be_read_for_want_of_memory_is_not_called_wrong(void **state)

@@ -7,7 +7,7 @@
 #   docker.sh compose DIR ...   compose on that engine: the plugin (v2), else docker-compose
 #   docker.sh end DIR           take everything down: project, images built here, own engine
 #
-# An engine is started only for root with KEEPSTEP_TEST_DOCKERD=1: Debian's dockerd with its data,
+# An engine is started only for root with TEST_DOCKERD=1: Debian's dockerd with its data,
 # state and socket in DIR. It needs nothing unusual (cgroups v1 or v2, iptables, and overlayfs or
 # else vfs); what it changes in the host's network is put back at the end.
 #
@@ -48,8 +48,8 @@ mtu_of_default_route() {
 }
 
 start_engine() {
-    [ "${KEEPSTEP_TEST_DOCKERD:-}" = 1 ] ||
-        die "no Docker engine answers, and KEEPSTEP_TEST_DOCKERD=1 does not allow to start one"
+    [ "${TEST_DOCKERD:-}" = 1 ] ||
+        die "no Docker engine answers, and TEST_DOCKERD=1 does not allow to start one"
     [ "$(id -u)" -eq 0 ] || die "no Docker engine answers, and starting one needs root"
     command -v dockerd >/dev/null || die "no Docker engine answers, and there is no dockerd"
     cat /proc/sys/net/ipv4/ip_forward >"$dir/ip_forward"

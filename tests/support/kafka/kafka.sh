@@ -66,7 +66,7 @@ group.min.session.timeout.ms=1000
 auto.create.topics.enable=false
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
-${KEEPSTEP_KAFKA_CONFIG:-}
+${TEST_KAFKA_CONFIG:-}
 END
     [ -e "$1/data/meta.properties" ] && return
     # A fixed id spares one start of Java for making a random one.
