@@ -50,6 +50,11 @@ static uint64_t record_digest(const struct block_key *key)
     return 131 * (key->record_key.length == 0 ? 0 : digest_64(key->record_key)) + 7;
 }
 
+static uint64_t own_digest(const struct block_key *key)
+{
+    return block_key_is_readable(key) ? entity_digest(key) : record_digest(key);
+}
+
 void block_set_done(struct block_set *set)
 {
     for (size_t i = 0; i < set->count; i++)
@@ -109,21 +114,30 @@ static bool grow(struct block_set *set)
 
 typedef bool match(const struct block_key *known, const struct block_key *key);
 
-/* @return the lowest first offset of the entries under a digest that match. */
+/* @return of the entries under a digest that match the one with the lowest first offset; NULL: none
+ * does. */
+static struct block_entry *entry_under(const struct block_set *set, uint64_t digest, match *matches,
+                                       const struct block_key *key)
+{
+    struct block_entry *first = NULL;
+    if (set->slot_count == 0)
+        return NULL;
+    for (size_t at = (size_t)digest % set->slot_count; set->slots[at].entry != 0;
+         at = (at + 1) % set->slot_count) {
+        struct block_entry *entry = &set->entries[set->slots[at].entry - 1];
+        if (set->slots[at].digest == digest &&
+            (first == NULL || entry->first_offset < first->first_offset) &&
+            matches(&entry->key, key))
+            first = entry;
+    }
+    return first;
+}
+
 static int64_t first_under(const struct block_set *set, uint64_t digest, match *matches,
                            const struct block_key *key)
 {
-    int64_t first = INT64_MAX;
-    if (set->slot_count == 0)
-        return first;
-    for (size_t at = (size_t)digest % set->slot_count; set->slots[at].entry != 0;
-         at = (at + 1) % set->slot_count) {
-        const struct block_entry *entry = &set->entries[set->slots[at].entry - 1];
-        if (set->slots[at].digest == digest && entry->first_offset < first &&
-            matches(&entry->key, key))
-            first = entry->first_offset;
-    }
-    return first;
+    const struct block_entry *entry = entry_under(set, digest, matches, key);
+    return entry == NULL ? INT64_MAX : entry->first_offset;
 }
 
 static bool same_record_key_unreadable(const struct block_key *known, const struct block_key *key)
@@ -154,8 +168,7 @@ int64_t block_set_first(const struct block_set *set, const struct block_key *key
 
 bool block_set_has_entity(const struct block_set *set, const struct block_key *key)
 {
-    uint64_t digest = block_key_is_readable(key) ? entity_digest(key) : record_digest(key);
-    return first_under(set, digest, same_entity, key) != INT64_MAX;
+    return entry_under(set, own_digest(key), same_entity, key) != NULL;
 }
 
 static char *copy(char *at, struct slice *slice)
@@ -169,8 +182,11 @@ static char *copy(char *at, struct slice *slice)
 enum status block_set_add(struct block_set *set, const struct block_key *key, int64_t offset,
                           struct error *err)
 {
-    if (first_under(set, record_digest(key), same_key, key) != INT64_MAX)
+    struct block_entry *known = entry_under(set, own_digest(key), same_key, key);
+    if (known != NULL) {
+        known->first_offset = offset < known->first_offset ? offset : known->first_offset;
         return STATUS_OK;
+    }
     struct block_entry entry = {.key = *key, .first_offset = offset};
     entry.bytes = malloc(key->entity_type.length + key->entity_key.length + key->record_key.length +
                          1);

@@ -31,7 +31,7 @@ bool block_keys_conflict(const struct block_key *left, const struct block_key *r
 
 struct block_entry {
     struct block_key key; /* owned: one piece of memory, at `bytes` */
-    int64_t first_offset; /* of the first record that was added with it */
+    int64_t first_offset; /* the lowest of the records that were added with it */
     char *bytes;
 };
 
@@ -53,7 +53,7 @@ struct block_set {
 
 void block_set_done(struct block_set *set);
 
-/** Add a record's key. @return OK; RETRY (memory). */
+/** Add a record's key; in any order of offsets. @return OK; RETRY (memory). */
 enum status block_set_add(struct block_set *set, const struct block_key *key, int64_t offset,
                           struct error *err) MUST_CHECK;
 

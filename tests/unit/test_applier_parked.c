@@ -372,6 +372,24 @@ static void the_limit_of_parked_entities_counts_those_of_its_own_partition(void 
     copy_finish(copy);
 }
 
+/* What is parked while a batch is judged may stand behind what is parked while it is written. */
+static void what_stands_between_two_records_that_are_parked_waits_for_the_first(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin(waiting_tables, false);
+    copy_add(copy, 1, 1, "c", ",\"a\":\"p\",\"b\":\"1\"");
+    copy_add(copy, 2, 1, "u", ",\"a\":null,\"b\":\"2\"");
+    copy_add(copy, 3, 1, "u", ",\"a\":7,\"b\":\"3\""); /* no text: held as it is read */
+    copy_add(copy, 4, 2, "c", ",\"a\":\"p\",\"b\":\"4\"");
+    copy_apply(copy);
+    assert_string_equal(states(copy), "0|1\n1|2\n2|0\n3|1\n");
+    assert_string_equal(copy_rows(copy), "");
+    (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('p')");
+    retry(copy);
+    assert_string_equal(copy_rows(copy), "1|NULL|2\n2|p|4\n");
+    copy_finish(copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +398,7 @@ int main(void)
         TEST(a_run_goes_on_where_a_restart_has_cut_it),
         TEST(an_entity_that_is_stuck_holds_up_no_other),
         TEST(a_delete_far_behind_replaces_what_waits_and_it_stays_as_evidence_from_then_on),
+        TEST(what_stands_between_two_records_that_are_parked_waits_for_the_first),
         TEST(a_limit_of_parked_bytes_stops_in_front_of_the_event),
         TEST(what_cannot_be_read_blocks_by_its_record_key_whatever_that_is),
         TEST(what_replaces_a_record_that_waits_does_not_pass_one_that_cannot_be_read),
