@@ -16,14 +16,26 @@ struct delete_seen {
     int64_t offset;
 };
 
+#define RUN_RECORDS 64 /* of one entity's that are read at a time */
+
+/** Some neighbours among the parked records of one entity, as many as one transaction takes. */
+struct run_piece {
+    int64_t first_offset;
+    size_t count;
+    int64_t bytes;
+};
+
 /** What is known of the parked records of one entity that follow the first of them. */
 struct run_scan {
-    uint64_t digest;     /* of entity type and key */
-    int64_t next_offset; /* records below were looked at */
-    int64_t last_own;    /* offset of the last own one (rule 18); -1: none */
-    int64_t replacing;   /* of the last that replaces all before it; -1: none */
-    bool closed;         /* behind what cannot be read nothing replaces anything */
-    bool told;           /* the log says already that it is being released */
+    struct run_piece *pieces; /* of the records that were looked at */
+    size_t piece_count;
+    int64_t replaced_from; /* from here on those before `replacing` are skipped; INT64_MAX: none */
+    uint64_t digest;       /* of entity type and key */
+    int64_t next_offset;   /* records below were looked at */
+    int64_t last_own;      /* offset of the last own one (rule 18); -1: none */
+    int64_t replacing;     /* of the last that replaces all before it; -1: none */
+    bool closed;           /* behind what cannot be read nothing replaces anything */
+    bool told;             /* the log says already that it is being released */
 };
 
 /** One time through the waiting records of a partition, in pieces. */
@@ -244,6 +256,9 @@ enum status applier_scan_run(struct applier *applier, struct owned *owned,
                              const struct parked_record *head, int64_t until_us,
                              struct run_scan **ret_scan, struct error *err) MUST_CHECK;
 void applier_forget_scans(struct owned *owned);
+
+/** @return where the last piece in front of an offset begins; -1: none is there. */
+int64_t run_scan_piece_before(const struct run_scan *scan, int64_t offset);
 
 /** How long a transaction may last beside the service (rule 19). */
 int64_t applier_time_us(const struct applier *applier);

@@ -27,9 +27,10 @@ struct release {
     enum attempt attempt; /* the last one */
     size_t gone;          /* records that are parked no more, */
     int64_t gone_bytes;
-    int64_t last_offset; /* and the last of them */
-    bool exhausted;      /* nothing of the entity is left */
-    bool waiting;        /* what is left waits, and is not held */
+    int64_t last_offset;   /* and the last of them */
+    int64_t replaced_from; /* as in the scan, after it; 0: as it was */
+    bool exhausted;        /* nothing of the entity is left */
+    bool waiting;          /* what is left waits, and is not held */
 };
 
 int64_t applier_time_us(const struct applier *applier)
@@ -203,9 +204,46 @@ static enum status release_mark(struct applier *applier, struct release *release
     return status;
 }
 
+/** Where more is replaced than one transaction takes, mark a piece of it: what stands directly in
+ * front of the record at `replacing`. The records before that piece are not tried without their
+ * own beginning, and where that does not wait any more they are applied first. */
+static enum status release_mark_last(struct applier *applier, struct release *release,
+                                     struct parked_filter *run, const struct parked_record *waits,
+                                     struct error *err)
+{
+    const struct run_scan *scan = release->scan;
+    int64_t end = scan->replaced_from < scan->replacing ? scan->replaced_from : scan->replacing;
+    size_t gone = release->gone;
+    enum status status = STATUS_OK;
+    bool ignored = false;
+    while (status == STATUS_OK && release->gone == gone && end > waits->record.offset + 1) {
+        int64_t first = run_scan_piece_before(scan, end);
+        end = first > waits->record.offset ? first : waits->record.offset + 1;
+        run->from_offset = end;
+        status = release_mark(applier, release, run, scan->replacing, &ignored, err);
+    }
+    release->replaced_from = end;
+    struct parked_record again = *waits; /* due at once for the next piece */
+    again.state = PARKED_WAITING;
+    again.attempts++;
+    again.next_attempt_us = 0;
+    return status == STATUS_OK
+               ? applier->ops->edit_parked(applier->store, &again, PARKED_ATTEMPT, err)
+               : status;
+}
+
+static void release_tell_replaced(const struct parked_record *waits, int64_t replacing)
+{
+    log_warning("agent",
+                "%.*s %.*s: what waited from %s/%d offset %lld on is replaced by offset "
+                "%lld; see `keepstep parked`",
+                SLICE_ARGS(waits->entity_type), SLICE_ARGS(waits->entity_key), waits->record.topic,
+                waits->record.partition, (long long)waits->record.offset, (long long)replacing);
+}
+
 /** A record that waits is no reason to withhold one that replaces it, such as a delete: that one is
  * written. Where more is before it than one transaction takes, it is only tried, and what it
- * replaces gives way piece by piece. */
+ * replaces gives way piece by piece, from its end on. */
 static enum status release_replacing(struct applier *applier, struct owned *owned,
                                      struct release *release, const struct parked_record *waits,
                                      struct error *err)
@@ -241,21 +279,15 @@ static enum status release_replacing(struct applier *applier, struct owned *owne
     if (status == STATUS_OK && !all) {
         *release = before;
         status = applier->ops->savepoint(applier->store, true, err);
-        if (status == STATUS_OK)
-            status = release_mark(applier, release, &run, replacing, &all, err);
-    } else if (status == STATUS_OK) {
-        status = applier->ops->edit_parked(applier->store, last, PARKED_DELETE, err);
-        if (status == STATUS_OK)
-            release_note(applier, release, last, attempt);
+        return status == STATUS_OK ? release_mark_last(applier, release, &run, waits, err) : status;
     }
+    if (status == STATUS_OK)
+        status = applier->ops->edit_parked(applier->store, last, PARKED_DELETE, err);
     if (status != STATUS_OK)
         return status;
+    release_note(applier, release, last, attempt);
     release->attempt = ATTEMPT_APPLIED; /* nothing of what is left was tried */
-    log_warning("agent",
-                "%.*s %.*s: what waited from %s/%d offset %lld on is replaced by offset "
-                "%lld; see `keepstep parked`",
-                SLICE_ARGS(waits->entity_type), SLICE_ARGS(waits->entity_key), waits->record.topic,
-                waits->record.partition, (long long)waits->record.offset, (long long)replacing);
+    release_tell_replaced(waits, replacing);
     return STATUS_OK;
 }
 
@@ -388,6 +420,8 @@ static void release_advance(struct owned *owned, const struct release *release)
     owned->state.parked_count -= (int64_t)release->gone;
     owned->state.parked_bytes -= release->gone_bytes;
     owned->state.waiting_count += release->waiting ? 0 : -1;
+    if (release->replaced_from > 0)
+        release->scan->replaced_from = release->replaced_from;
     if (owned->state.blocked.unreadable_count > 0)
         owned->unordered = true;
     if (release->exhausted)

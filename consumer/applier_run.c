@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RUN_RECORDS 64   /* read at a time */
-#define SCANS_MAX   4096 /* entities of a partition that are remembered */
+#define SCANS_MAX 4096 /* entities of a partition that are remembered */
 
 /** @return how many of the records fit in a batch; the first always does. */
 static size_t run_fitting(const struct applier *applier, const struct parked_record *records,
@@ -77,6 +76,8 @@ enum status applier_read_run(struct applier *applier, const struct owned *owned,
 
 void applier_forget_scans(struct owned *owned)
 {
+    for (size_t i = 0; i < owned->scan_count; i++)
+        free(owned->scans[i].pieces);
     free(owned->scans);
     owned->scans = NULL;
     owned->scan_count = 0;
@@ -95,8 +96,11 @@ static struct run_scan *run_scan_of(struct owned *owned, const struct parked_rec
     if (grown == NULL)
         return NULL;
     owned->scans = grown;
-    grown[owned->scan_count] = (struct run_scan){
-        .digest = digest, .next_offset = head->record.offset, .last_own = -1, .replacing = -1};
+    grown[owned->scan_count] = (struct run_scan){.digest = digest,
+                                                 .next_offset = head->record.offset,
+                                                 .last_own = -1,
+                                                 .replacing = -1,
+                                                 .replaced_from = INT64_MAX};
     return &owned->scans[owned->scan_count++];
 }
 
@@ -114,8 +118,37 @@ static void run_scan_record(struct applier *applier, const struct owned *owned,
         scan->last_own = record->record.offset;
     scan->closed = scan->closed || record->state == PARKED_HELD || !readable ||
                    applier_is_behind_unreadable(owned, record);
-    if (!scan->closed && !applier_is_sparse(change))
+    if (!scan->closed && !applier_is_sparse(change)) {
         scan->replacing = record->record.offset;
+        scan->replaced_from = INT64_MAX;
+    }
+}
+
+/** Add a record to the last piece, or begin another one. @return false without memory. */
+static bool run_scan_piece(const struct applier *applier, struct run_scan *scan,
+                           const struct parked_record *record)
+{
+    struct run_piece *last = scan->piece_count == 0 ? NULL : &scan->pieces[scan->piece_count - 1];
+    if (last == NULL || last->count == RUN_RECORDS ||
+        last->bytes + record->bytes > applier->config->limits.batch_bytes) {
+        struct run_piece *grown = realloc(scan->pieces, (scan->piece_count + 1) * sizeof *grown);
+        if (grown == NULL)
+            return false;
+        scan->pieces = grown;
+        last = &grown[scan->piece_count++];
+        *last = (struct run_piece){.first_offset = record->record.offset};
+    }
+    last->count++;
+    last->bytes += record->bytes;
+    return true;
+}
+
+int64_t run_scan_piece_before(const struct run_scan *scan, int64_t offset)
+{
+    size_t count = scan->piece_count;
+    while (count > 0 && scan->pieces[count - 1].first_offset >= offset)
+        count--;
+    return count == 0 ? -1 : scan->pieces[count - 1].first_offset;
 }
 
 enum status applier_scan_run(struct applier *applier, struct owned *owned,
@@ -135,8 +168,11 @@ enum status applier_scan_run(struct applier *applier, struct owned *owned,
                                               &count, &more, err);
         if (status != STATUS_OK)
             return status;
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
+            if (!run_scan_piece(applier, scan, &records[i]))
+                return applier_no_memory(err);
             run_scan_record(applier, owned, scan, &records[i]);
+        }
         if (more && clock_monotonic_us() >= until_us)
             return STATUS_OK;
     }

@@ -390,6 +390,45 @@ static void what_stands_between_two_records_that_are_parked_waits_for_the_first(
     copy_finish(copy);
 }
 
+/* Of a run that is longer than a transaction what the last one replaces gives way from its end on:
+ * what is left in front of it is as it was. */
+static void check_replaced(bool restarts)
+{
+    struct copy *copy = copy_begin(waiting_tables, false);
+    int pieces = 0;
+    copy_add(copy, 1, 1, "c", ",\"a\":\"p\",\"b\":\"1\"");
+    for (int i = 2; i < 400; i++) {
+        copy_add(copy, i, 1, "u", test_format(",\"b\":\"%d\"", i)); /* keeps what it lacks */
+        if (batch_is_full(&copy->batch))
+            copy_apply(copy);
+    }
+    copy_add(copy, 400, 1, "d", "");
+    copy_apply(copy);
+    copy->config.publish_count = 1;
+    copy->config.limits.batch_time_ms = 1;
+    for (int64_t left = 400, last = left; left > 0; pieces++, last = left) {
+        for (int i = 0; i < 100 && left == last; i++, left = parked(copy)) {
+            clock_sleep_us(i == 99 ? 210000 : 0); /* between two passes */
+            copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
+        }
+        assert_true(left < last);
+        assert_int_equal(
+            sqlite_number(copy->database, "SELECT count(*) FROM keepstep_parked WHERE state = 0"),
+            0);
+        restart(copy, restarts);
+    }
+    assert_true(pieces > 1);
+    assert_string_equal(copy_rows(copy), "");
+    copy_finish(copy);
+}
+
+static void what_a_delete_far_behind_replaces_is_never_tried_without_its_beginning(void **state)
+{
+    (void)state;
+    check_replaced(false);
+    check_replaced(true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +437,7 @@ int main(void)
         TEST(a_run_goes_on_where_a_restart_has_cut_it),
         TEST(an_entity_that_is_stuck_holds_up_no_other),
         TEST(a_delete_far_behind_replaces_what_waits_and_it_stays_as_evidence_from_then_on),
+        TEST(what_a_delete_far_behind_replaces_is_never_tried_without_its_beginning),
         TEST(what_stands_between_two_records_that_are_parked_waits_for_the_first),
         TEST(a_limit_of_parked_bytes_stops_in_front_of_the_event),
         TEST(what_cannot_be_read_blocks_by_its_record_key_whatever_that_is),
