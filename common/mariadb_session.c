@@ -303,8 +303,8 @@ static const char *const mariadb_settings[] = {
     "SET SESSION time_zone = '+00:00', autocommit = 0, completion_type = NO_CHAIN, "
     "foreign_key_checks = 1, unique_checks = 1, check_constraint_checks = 1, "
     "sql_safe_updates = 0, sql_auto_is_null = 0, sql_big_selects = 1, "
-    "sql_select_limit = 18446744073709551615, sql_notes = 1, max_error_count = 64, "
-    "group_concat_max_len = 1073741824",
+    "sql_select_limit = 18446744073709551615, sql_notes = 1, sql_quote_show_create = 1, "
+    "max_error_count = 64, group_concat_max_len = 1073741824",
     "SET SESSION innodb_lock_wait_timeout = 5, lock_wait_timeout = 5, max_statement_time = 60, "
     "idle_transaction_timeout = 60, idle_write_transaction_timeout = 60, wait_timeout = 31536000, "
     "net_read_timeout = 60, net_write_timeout = 60",

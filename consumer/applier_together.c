@@ -282,6 +282,39 @@ static enum status group_defer(const struct group *group, bool *ret_done, struct
     return status;
 }
 
+/** Read anew what follows the rows: what came since they were prepared would go with a row that is
+ * taken out. */
+static enum status group_read_orders(const struct group *group, struct error *err)
+{
+    struct applier *applier = group->applier;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < applier->mapping_count && status == STATUS_OK; i++) {
+        struct table_order order = {0};
+        status = applier->ops->order(applier->store, &applier->mappings[i], applier->mappings,
+                                     applier->mapping_count, &order, err);
+        if (status == STATUS_OK)
+            applier->orders[i] = order;
+    }
+    return applier_note(applier, status, err);
+}
+
+/** @return OK with whether an own change that was read back is parked behind it, so that it will be
+ * superseded (rule 18), or may be as far as could be seen until now. */
+static enum status group_is_older(const struct group *group, struct owned *owned,
+                                  const struct parked_record *head, bool *ret_older,
+                                  struct error *err)
+{
+    struct applier *applier = group->applier;
+    const struct mapping *mapping = applier_mapping(applier, head->entity_type);
+    struct run_scan *scan = NULL;
+    *ret_older = false;
+    if (mapping == NULL || !mapping->published_here)
+        return STATUS_OK;
+    enum status status = applier_scan_run(applier, owned, head, group->until_us, &scan, err);
+    *ret_older = scan == NULL || scan->last_own > head->record.offset;
+    return status;
+}
+
 /** Add the waiting heads of a partition. Where they are too large all together, those of the
  * partitions before have to do. */
 static enum status group_collect(struct group *group, struct owned *owned, struct arena *arena,
@@ -302,7 +335,11 @@ static enum status group_collect(struct group *group, struct owned *owned, struc
     if (status != STATUS_OK)
         *err = why;
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        if (heads[i].attempts >= TOGETHER_ATTEMPTS)
+        bool older = false;
+        if (heads[i].attempts < TOGETHER_ATTEMPTS)
+            continue;
+        status = group_is_older(group, owned, &heads[i], &older, err);
+        if (status == STATUS_OK && !older)
             group->members[group->count++] = (struct member){.owned = owned, .record = &heads[i]};
     }
     return applier_note(applier, status, err);
@@ -368,6 +405,8 @@ static enum status applier_together(struct applier *applier, bool *ret_done, str
     }
     group_choose(&group);
     group_decode(&group);
+    if (status == STATUS_OK && group.count > 1)
+        status = group_read_orders(&group, err);
     if (status == STATUS_OK && group.count > 1)
         status = group_settle(group, false, ret_done, err);
     if (status == STATUS_OK && !*ret_done && group.count > 1)
