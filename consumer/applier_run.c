@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/digest.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,6 +188,7 @@ enum status applier_scan_run(struct applier *applier, struct owned *owned,
 /** What the order of the parked records changes in the database. */
 struct order_edits {
     struct parked_record records[ORDER_EDITS];
+    char reasons[ORDER_EDITS][ERROR_TEXT_SIZE];
     size_t count;
 };
 
@@ -217,10 +219,13 @@ static enum status order_note(const struct parked_record *record, struct partiti
     found->parked_bytes += record->bytes;
     found->waiting_count += state == PARKED_WAITING;
     if (state != record->state) {
-        struct parked_record *edit = &edits->records[edits->count++];
-        *edit = *record;
-        edit->state = state;
-        edit->next_attempt_us = 0;
+        char *reason = edits->reasons[edits->count];
+        (void)snprintf(reason, ERROR_TEXT_SIZE, "%.*s", SLICE_ARGS(record->reason));
+        edits->records[edits->count++] = (struct parked_record){.parked_id = record->parked_id,
+                                                                .state = state,
+                                                                .reason = slice_of(reason),
+                                                                .code = record->code,
+                                                                .attempts = record->attempts};
     }
     return block_set_add(&found->blocked, &key, record->record.offset, err);
 }
@@ -240,8 +245,7 @@ static enum status order_read(struct applier *applier, const struct owned *owned
     edits->count = 0;
     while (status == STATUS_OK && count == ORDER_RECORDS) {
         struct parked_record *records = NULL;
-        if (edits->count == 0) /* else they are still needed */
-            arena_reset(&applier->arena);
+        arena_reset(&applier->arena);
         status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &records,
                                            &count, err);
         for (size_t i = 0; i < count && status == STATUS_OK; i++) {

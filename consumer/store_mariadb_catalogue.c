@@ -455,9 +455,10 @@ enum status store_mariadb_check(struct store_mariadb *self, struct mapped_table 
 }
 
 #define ORDER_KEPT "kept"
+#define ORDER_FREE "free"
 
 /* A foreign key that cascades is refused by prepare(). The agent's role sees no triggers: what
- * `init` saw is written down. */
+ * `init` saw is written down. Where nothing is, no row is taken out: nobody knows what follows. */
 enum status store_mariadb_order(struct store *store, const struct mapping *mapping,
                                 const struct mapping *mappings, size_t count,
                                 struct table_order *ret_order, struct error *err)
@@ -481,18 +482,19 @@ enum status store_mariadb_order(struct store *store, const struct mapping *mappi
     if (status == STATUS_OK && row) {
         seen = mariadb_statement_integer(statement, 0) != 0;
         mariadb_statement_copy(statement, 1, noted, sizeof noted);
-        ret_order->is_whole = mariadb_statement_integer(statement, 2) ==
-                              (int64_t)mapping->schema->column_count;
+        ret_order->is_whole = (self->installs || noted[0] != '\0') &&
+                              mariadb_statement_integer(statement, 2) ==
+                                  (int64_t)mapping->schema->column_count;
     }
     mariadb_statement_end(statement);
-    bool is_noted = strcmp(noted, ORDER_KEPT) == 0;
-    if (status == STATUS_OK && self->installs && seen != is_noted)
-        status = store_mariadb_run(
-            self, STATEMENT_META_SET,
-            PARAMETERS(mariadb_string(key), mariadb_string(seen ? ORDER_KEPT : "free")), NULL, err);
-    if (status == STATUS_OK && self->installs && seen != is_noted)
+    const char *now = seen ? ORDER_KEPT : ORDER_FREE;
+    bool is_new = self->installs && strcmp(noted, now) != 0;
+    if (status == STATUS_OK && is_new)
+        status = store_mariadb_run(self, STATEMENT_META_SET,
+                                   PARAMETERS(mariadb_string(key), mariadb_string(now)), NULL, err);
+    if (status == STATUS_OK && is_new)
         status = mariadb_session_execute(self->session, "COMMIT", err);
-    ret_order->is_kept = seen || (is_noted && !self->installs);
+    ret_order->is_kept = seen || (strcmp(noted, ORDER_KEPT) == 0 && !self->installs);
     if (table != NULL)
         table->keeps_order = ret_order->is_kept;
     store_mariadb_release(self);

@@ -106,6 +106,17 @@ static const char *copy_database(void)
     return last;
 }
 
+/* What `init` does once the service's tables are there. */
+static void copy_init(struct copy *copy)
+{
+    struct store *store = NULL;
+    struct store_options install = {.path = copy->database, .service = "billing", .install = true};
+    copy_must(copy, copy->ops->open(&install, &store, &copy->err));
+    copy_must(copy, store_prepare(store, &copy->mapping, true, &copy->err));
+    copy_must(copy, store_order(store, &copy->mapping, 1, NULL, &copy->err));
+    copy->ops->close(store);
+}
+
 struct copy *copy_begin(const char *table_sql, bool published_here)
 {
     struct copy *copy = calloc(1, sizeof *copy);
@@ -133,6 +144,7 @@ struct copy *copy_begin(const char *table_sql, bool published_here)
     copy->ops->close(store);
     if (table_sql[0] != '\0')
         (void)copy_text(copy, table_sql);
+    copy_init(copy);
     copy->metrics = calloc(1, sizeof *copy->metrics);
     copy_must(copy, batch_init(&copy->batch, 100, 1 << 20, 1000000, &copy->err));
     copy->applier = copy_open(copy);
