@@ -18,18 +18,6 @@ struct reference {
     const char *column;
 };
 
-void capture_literal(struct buffer *sql, struct slice text)
-{
-    bool escapes = text.length > 0 && memchr(text.data, '\\', text.length) != NULL;
-    buffer_append_text(sql, escapes ? "E'" : "'");
-    for (size_t i = 0; i < text.length; i++) {
-        bool twice = text.data[i] == '\'' || text.data[i] == '\\';
-        buffer_append(sql, &text.data[i], 1);
-        buffer_append(sql, &text.data[i], twice ? 1 : 0);
-    }
-    buffer_append_text(sql, "'");
-}
-
 /* Writes `form` with every $ replaced by the column. */
 static void capture_form(struct buffer *sql, const char *form, struct reference of)
 {
@@ -289,7 +277,8 @@ static bool capture_has_doubles(const struct entity_schema *schema)
     return found;
 }
 
-/* The table's row with the key of `row`. */
+/* The table's row with the key of `row`, if this transaction has written it: under REPEATABLE READ
+ * a row that another transaction has deleted meanwhile is seen as well. */
 static void capture_present(struct buffer *sql, const struct capture *capture, const char *row)
 {
     const struct entity_schema *schema = capture->schema;
@@ -301,11 +290,13 @@ static void capture_present(struct buffer *sql, const struct capture *capture, c
         capture_form(sql, "$ = ", (struct reference){"t", column});
         capture_form(sql, "$", (struct reference){row, column});
     }
+    buffer_append_text(sql, "\n      AND age(t.xmin) <= age(pg_current_xact_id()::xid)");
 }
 
 /* What the row is by now, not what the change made of it: other triggers run before this one, also
  * those of the statement's other rows. Who has taken the row away says so. A renamed table is not
- * found by its name until `init` has run: meanwhile the change counts. */
+ * found by its name until `init` has run, nor a row that a policy hides: there the change counts.
+ */
 static void capture_read_present(struct buffer *sql, const struct capture *capture)
 {
     buffer_append_text(sql, "  IF TG_OP <> 'DELETE' AND named THEN\n    SELECT * INTO present ");
@@ -349,7 +340,9 @@ static void capture_row_body(struct buffer *sql, const struct capture *capture, 
     buffer_append_text(sql, "DECLARE\n  named CONSTANT boolean := "
                             "coalesce(pg_partition_root(TG_RELID), TG_RELID) = to_regclass(");
     capture_literal(sql, postgresql_session_text(capture->place->table, 0, 1));
-    buffer_append_text(sql, ");\n  present record;\n  stands boolean := true;\nBEGIN\n"
+    buffer_append_text(sql, ")\n    AND NOT row_security_active(coalesce(pg_partition_root("
+                            "TG_RELID), TG_RELID));\n  present record;\n"
+                            "  stands boolean := true;\nBEGIN\n"
                             "  IF current_setting('keepstep.applying', true) = ");
     capture_literal(sql, slice_of(entry->table));
     buffer_append_text(sql, " AND pg_trigger_depth() = 1 THEN\n    RETURN NULL;\n  END IF;\n");
@@ -484,7 +477,9 @@ enum status capture_postgresql_objects(const struct config_entry *entry,
         return error_set(err, STATUS_RETRY, "no memory");
     buffer_init(&table, CAPTURE_NAME_MAX);
     postgresql_name_append_table(&table, entry->table);
-    bool made = capture_add_function(&capture, "_row", "", capture_row_body) &&
+    /* A plan that was made while the table was small would read all of it for each row. */
+    bool made = capture_add_function(&capture, "_row", " SET enable_seqscan = off",
+                                     capture_row_body) &&
                 capture_add_function(&capture, "_truncate", " SET row_security = off",
                                      capture_truncate_body);
     for (int i = 0; made && i < tables; i++)

@@ -170,7 +170,8 @@ static enum status capture_check_table(const struct capture_catalogue *catalogue
                               "is in a database of encoding SQL_ASCII, whose bytes mean nothing; "
                               "move it to one of UTF8",
                               "");
-    if (!catalogue->watching && PQgetvalue(found, 0, 5)[0] == 't')
+    if ((!catalogue->watching && PQgetvalue(found, 0, 5)[0] == 't') ||
+        PQgetvalue(found, 0, 6)[0] == 't')
         return capture_refuse(err, entry,
                               "has row security that hides rows from this role or from its owner: "
                               "neither are they read, nor deleted at the copies by TRUNCATE; run "

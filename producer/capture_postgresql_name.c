@@ -1,12 +1,26 @@
-/* Names of capture functions and triggers, within the length of PostgreSQL's identifiers. */
+/* Names of capture functions and triggers, within the length of PostgreSQL's identifiers, and texts
+ * within their SQL. */
 #include "common/digest.h"
 #include "producer/capture_postgresql.h"
+#include "producer/capture_postgresql_rights.h"
 
 #include <inttypes.h>
 
 #define CAPTURE_NAME_MAX  ((size_t)1024)
 #define IDENTIFIER_LENGTH 63
 #define NAME_LENGTH       40 /* of the entity type within an identifier */
+
+void capture_literal(struct buffer *sql, struct slice text)
+{
+    bool escapes = text.length > 0 && memchr(text.data, '\\', text.length) != NULL;
+    buffer_append_text(sql, escapes ? "E'" : "'");
+    for (size_t i = 0; i < text.length; i++) {
+        bool twice = text.data[i] == '\'' || text.data[i] == '\\';
+        buffer_append(sql, &text.data[i], 1);
+        buffer_append(sql, &text.data[i], twice ? 1 : 0);
+    }
+    buffer_append_text(sql, "'");
+}
 
 /* An identifier of at most 63 bytes; a long entity type is told apart by its digest. */
 static void capture_name_append(struct buffer *name, const char *before, const char *entity_type,

@@ -234,11 +234,86 @@ static void a_table_that_was_renamed_is_written_and_captured_as_before(void)
     shop_done(&shop);
 }
 
+/* Another transaction deletes a row that this one has seen, and this one brings it back: both rows
+ * of the key are in its snapshot. */
+static void a_row_that_another_has_deleted_is_not_taken_for_the_new_one(void)
+{
+    static const char *const changes[] = {"INSERT INTO orders VALUES (1, 'new', '')",
+                                          "UPDATE orders SET name = 'newer' WHERE name = 'new'",
+                                          "DELETE FROM orders WHERE name = 'newer'",
+                                          "INSERT INTO orders VALUES (2, 'moved', '')",
+                                          "UPDATE orders SET id = 1 WHERE name = 'moved'",
+                                          "UPDATE orders SET id = 3 WHERE name = 'moved'"};
+    static const char *const kinds[] = {"", " PARTITION BY RANGE (id)"};
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    if (database_case_kind != DATABASE_POSTGRESQL)
+        return; /* in the others a trigger reads what is, or NEW */
+    for (size_t kind = 0; kind < 2; kind++) {
+        shop_begin(database_case_kind);
+        shop_make(
+            &shop, SCHEMA,
+            test_format("CREATE TABLE orders (id integer PRIMARY KEY, name varchar(40), note "
+                        "varchar(40))%s; %s INSERT INTO orders VALUES (1, 'old', '')",
+                        kinds[kind],
+                        kind == 0 ? "" : "CREATE TABLE all_orders PARTITION OF orders DEFAULT;"));
+        if (shop_init(&shop, true, &err) != STATUS_OK)
+            test_fail("%s", err.text);
+        struct session *session = session_open(shop.url);
+        session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ", NULL);
+        session_run(session, "SELECT count(*) FROM orders", NULL);
+        run(&shop, "DELETE FROM orders");
+        run(&shop, "DELETE FROM outbox");
+        for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+            session_run(session, changes[i], NULL);
+        session_run(session, "COMMIT", NULL);
+        session_close(session);
+        assert_string_equal(
+            database_text(shop.url, "SELECT type, aggregateid, split_part(payload, 'name', 2) FROM "
+                                    "outbox ORDER BY position"),
+            "order.created|{\"id\":1}|\":\"new\"}}\norder.updated|{\"id\":1}|\":\"newer\"}}\n"
+            "order.deleted|{\"id\":1}|\norder.created|{\"id\":2}|\":\"moved\"}}\n"
+            "order.deleted|{\"id\":2}|\norder.created|{\"id\":1}|\":\"moved\"}}\n"
+            "order.deleted|{\"id\":1}|\norder.created|{\"id\":3}|\":\"moved\"}}\n");
+        shop_done(&shop);
+    }
+}
+
+/* A session keeps the plan that it made while the table was small. */
+static void a_table_that_grows_is_never_read_whole_for_one_row(void)
+{
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    if (database_case_kind != DATABASE_POSTGRESQL)
+        return;
+    shop_begin(database_case_kind);
+    shop_make(&shop, SCHEMA,
+              TABLE "INSERT INTO orders SELECT g, 'a' FROM generate_series(1, 20) AS g;");
+    if (shop_init(&shop, true, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    run(&shop, "ANALYZE orders");
+    struct session *session = session_open(shop.url);
+    struct buffer rows;
+    buffer_init(&rows, 4096);
+    session_run(session, "BEGIN", NULL);
+    for (int i = 0; i < 10; i++)
+        session_run(session, test_format("INSERT INTO orders VALUES (%d, 'b')", 1000 + i), NULL);
+    session_run(session, "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'orders'",
+                &rows);
+    session_run(session, "ROLLBACK", NULL);
+    session_close(session);
+    assert_string_equal(buffer_text(&rows), "0" SESSION_COLUMN_END SESSION_ROW_END);
+    buffer_done(&rows);
+    shop_done(&shop);
+}
+
 int main(void)
 {
     static const struct database_case cases[] = {
         DATABASE_CASE(what_is_captured_last_is_what_the_row_is),
         DATABASE_CASE(a_trigger_of_mariadb_cannot_change_its_own_table_again),
+        DATABASE_CASE(a_row_that_another_has_deleted_is_not_taken_for_the_new_one),
+        DATABASE_CASE(a_table_that_grows_is_never_read_whole_for_one_row),
         DATABASE_CASE(a_table_that_was_renamed_is_written_and_captured_as_before),
     };
     return database_case_run(cases, sizeof cases / sizeof *cases);

@@ -4,6 +4,8 @@
 #include "tests/support/roles.h"
 #include "tests/support/shop.h"
 
+#include "producer/capture_watch.h"
+
 #define NAME_SCHEMA shop_schema("id", "id integer,name text")
 #define NAME_TABLE  "CREATE TABLE orders (id bigint PRIMARY KEY, name text, note text)"
 
@@ -287,6 +289,46 @@ static void a_partition_of_another_owner_is_truncated_and_captured(void **state)
     shop_done(&shop);
 }
 
+/* The row is read by its key with the owner's rights, who so far needed none on its schema. */
+static void an_owner_who_may_not_use_the_schema_is_given_that(void **state)
+{
+    (void)state;
+    struct shop shop;
+    (void)make_owned(&shop, ";CREATE SCHEMA closed");
+    postgresql_execute(shop.url, "ALTER TABLE orders SET SCHEMA closed");
+    shop.entry.table = (char *)"closed.orders";
+    shop.config.publish = &shop.entry;
+    init_again(&shop);
+    postgresql_execute(shop.url, "INSERT INTO closed.orders VALUES (1, 'a');"
+                                 "DELETE FROM closed.orders");
+    assert_string_equal(shop_events(&shop), "{\"id\":1}|order.created\n{\"id\":1}|order.deleted\n");
+    shop_done(&shop);
+}
+
+/* A policy hides the row from the function, which runs as the owner; init would refuse it. */
+static void a_policy_that_binds_the_owner_hides_no_event(void **state)
+{
+    (void)state;
+    struct shop shop;
+    struct capture_finding finding;
+    const char *owner = make_owned(&shop, "");
+    init_again(&shop);
+    postgresql_execute(shop.url, "ALTER TABLE orders ENABLE ROW LEVEL SECURITY;"
+                                 "ALTER TABLE orders FORCE ROW LEVEL SECURITY");
+    postgresql_execute(shop.url, "INSERT INTO orders VALUES (1, 'a');"
+                                 "UPDATE orders SET name = 'b'; UPDATE orders SET id = 2;"
+                                 "DELETE FROM orders");
+    assert_string_equal(shop_events(&shop), "{\"id\":1}|order.created\n{\"id\":1}|order.updated\n"
+                                            "{\"id\":1}|order.deleted\n{\"id\":2}|order.created\n"
+                                            "{\"id\":2}|order.deleted\n");
+    const struct entity_schema *schemas[] = {shop.schema};
+    assert_int_equal(capture_look(&shop.config, schemas, NULL, NULL, &finding), 1);
+    assert_non_null(strstr(finding.text, "row security"));
+    run_as(owner, "ALTER TABLE orders NO FORCE ROW LEVEL SECURITY");
+    assert_int_equal(capture_look(&shop.config, schemas, NULL, NULL, &finding), 0);
+    shop_done(&shop);
+}
+
 static void a_table_that_was_renamed_or_restored_from_a_dump_is_captured_on(void **state)
 {
     (void)state;
@@ -362,6 +404,8 @@ int main(void)
         TEST(an_installation_that_was_open_is_mended_by_init),
         TEST(init_runs_as_the_tables_owner_alone_and_refuses_what_it_could_not_give),
         TEST(a_partition_of_another_owner_is_truncated_and_captured),
+        TEST(an_owner_who_may_not_use_the_schema_is_given_that),
+        TEST(a_policy_that_binds_the_owner_hides_no_event),
         TEST(a_table_that_was_renamed_or_restored_from_a_dump_is_captured_on),
         TEST_WITH_LIMIT(what_a_subscription_applies_is_captured, 90),
     };

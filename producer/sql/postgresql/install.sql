@@ -268,8 +268,8 @@ SELECT c.relkind, c.relpersistence,
   EXISTS (SELECT 1 FROM pg_inherits AS i WHERE i.inhparent = c.oid) AND c.relkind <> 'p',
   c.relispartition, current_setting('server_encoding'),
   row_security_active(c.oid) OR EXISTS (
-    SELECT 1 FROM pg_partition_tree(c.oid) AS p WHERE row_security_active(p.relid))
-  OR NOT (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles AS r WHERE r.oid = c.relowner)
+    SELECT 1 FROM pg_partition_tree(c.oid) AS p WHERE row_security_active(p.relid)),
+  NOT (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles AS r WHERE r.oid = c.relowner)
     AND EXISTS (SELECT 1 FROM pg_class AS p WHERE p.relrowsecurity
       AND (p.oid = c.oid OR p.oid IN (SELECT relid FROM pg_partition_tree(c.oid)))
       AND (p.relforcerowsecurity OR NOT pg_has_role(c.relowner, p.relowner, 'USAGE')))

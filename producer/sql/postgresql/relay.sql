@@ -160,10 +160,10 @@ WITH d AS (DELETE FROM outbox WHERE position = ANY (ARRAY (
   WHERE o.created_at < $1::timestamptz
   UNION ALL
   SELECT o.position FROM keepstep_relay_partition AS p
-  JOIN keepstep_relay_moved AS m ON m.topic = p.topic AND m.partition = p.partition
-    AND m.sequence <= p.acknowledged_sequence
-  JOIN outbox AS o ON o.position = m.position WHERE o.created_at < $1::timestamptz
-  LIMIT $2::bigint)) RETURNING position),
+  CROSS JOIN LATERAL (SELECT position FROM keepstep_relay_moved WHERE topic = p.topic
+    AND partition = p.partition AND sequence <= p.acknowledged_sequence
+    ORDER BY sequence LIMIT $2::bigint) AS m
+  JOIN outbox AS o ON o.position = m.position WHERE o.created_at < $1::timestamptz)) RETURNING position),
 f AS (DELETE FROM keepstep_relay_moved WHERE position IN (SELECT position FROM d))
 SELECT position FROM d
 
@@ -182,10 +182,10 @@ d AS (DELETE FROM outbox WHERE position = ANY (ARRAY (
     AND sequence <= b.bound ORDER BY sequence LIMIT $2::bigint) AS o
   WHERE o.created_at < $1::timestamptz
   UNION ALL
-  SELECT o.position FROM b JOIN keepstep_relay_moved AS m ON m.topic = b.topic
-    AND m.partition = b.partition AND m.sequence <= b.bound
-  JOIN outbox AS o ON o.position = m.position WHERE o.created_at < $1::timestamptz
-  LIMIT $2::bigint)) RETURNING position),
+  SELECT o.position FROM b CROSS JOIN LATERAL (SELECT position FROM keepstep_relay_moved
+    WHERE topic = b.topic AND partition = b.partition AND sequence <= b.bound
+    ORDER BY sequence LIMIT $2::bigint) AS m
+  JOIN outbox AS o ON o.position = m.position WHERE o.created_at < $1::timestamptz)) RETURNING position),
 f AS (DELETE FROM keepstep_relay_moved WHERE position IN (SELECT position FROM d))
 SELECT position FROM d
 

@@ -32,9 +32,9 @@ BEGIN
     EXECUTE format('GRANT INSERT (aggregatetype, aggregateid, type, partition_key, payload) '
       'ON %s TO %I', target, holder);
   END IF;
-  FOR found IN SELECT n.oid::regnamespace AS name FROM pg_class AS c
+  FOR found IN SELECT DISTINCT n.oid::regnamespace AS name FROM pg_class AS c
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
-      WHERE c.oid = target AND NOT has_schema_privilege(holder, n.oid, 'USAGE')
+      WHERE c.oid IN (target, captured) AND NOT has_schema_privilege(holder, n.oid, 'USAGE')
   LOOP
     EXECUTE format('GRANT USAGE ON SCHEMA %s TO %I', found.name, holder);
   END LOOP;
@@ -56,6 +56,7 @@ SELECT coalesce(obj_description(p.oid, 'pg_proc'), ''), coalesce(NOT (
       WHERE a.grantee = 0 OR p.prosecdef AND a.grantee <> p.proowner)
     AND (NOT p.prosecdef
       OR has_column_privilege(p.proowner, to_regclass('outbox'), 'payload', 'INSERT')
+      AND has_schema_privilege(p.proowner, c.relnamespace, 'USAGE')
       AND has_table_privilege(p.proowner, c.oid, 'SELECT')
       AND NOT EXISTS (SELECT 1 FROM pg_partition_tree(c.oid)
         WHERE NOT has_table_privilege(p.proowner, relid, 'SELECT'))
