@@ -180,7 +180,8 @@ static enum status status_captures(struct status_page *page, struct error *err)
     if (findings == NULL)
         return error_set(err, STATUS_FATAL, "out of memory");
     page->captures_broken = capture_look(
-        config, (const struct entity_schema *const *)page->service->published, findings);
+        config, (const struct entity_schema *const *)page->service->published, NULL, NULL,
+        findings);
     buffer_append_text(&page->json, ",\"capture\":[");
     for (size_t i = 0; i < config->publish_count; i++) {
         const char *type = config->publish[i].entity_type;

@@ -7,7 +7,7 @@
 
 /** Check that every change of the table can be captured (rules 25, 26).
  * @param applied  an agent of the service writes the table too.
- * @return OK; FATAL with exit code 78, naming what stands in the way and what to do. */
+ * @return OK; RETRY; FATAL with exit code 78, naming what stands in the way and what to do. */
 enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
                                  const struct entity_schema *schema, bool applied,
                                  struct error *err) MUST_CHECK;

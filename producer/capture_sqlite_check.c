@@ -14,12 +14,25 @@ static enum status capture_refuse(struct error *err, const struct config_entry *
     return status;
 }
 
+/* Steps to the statement's row, where there is one. A catalogue that cannot be read is no empty
+ * one.
+ */
+static enum status capture_step(sqlite3 *db, sqlite3_stmt *statement, bool *ret_row,
+                                struct error *err)
+{
+    int code = sqlite3_step(statement);
+    *ret_row = code == SQLITE_ROW;
+    return code == SQLITE_ROW || code == SQLITE_DONE ? STATUS_OK
+                                                     : sqlite_session_error(db, "catalogue", err);
+}
+
 /* Position of a column in the table's primary key, 0 where it is none of it, -1 where it is not
  * there. */
 static enum status capture_key_place(sqlite3 *db, const char *table, const char *column,
                                      int *ret_place, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
+    bool row = false;
     enum status status = sqlite_session_prepare(
         db, "SELECT pk FROM pragma_table_xinfo(?1) WHERE name = ?2 COLLATE NOCASE", &statement,
         err);
@@ -27,26 +40,29 @@ static enum status capture_key_place(sqlite3 *db, const char *table, const char 
         return status;
     sqlite_session_bind(statement, 1, slice_of(table));
     sqlite_session_bind(statement, 2, slice_of(column));
-    *ret_place = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int(statement, 0) : -1;
+    status = capture_step(db, statement, &row, err);
+    *ret_place = row ? sqlite3_column_int(statement, 0) : -1;
     (void)sqlite3_finalize(statement);
-    return STATUS_OK;
+    return status;
 }
 
 static enum status capture_number(sqlite3 *db, const char *sql, const char *table, int *ret_number,
                                   char *ret_name, size_t size, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
+    bool row = false;
     enum status status = sqlite_session_prepare(db, sql, &statement, err);
     if (status != STATUS_OK)
         return status;
     sqlite_session_bind(statement, 1, slice_of(table));
     *ret_number = 0;
-    if (sqlite3_step(statement) == SQLITE_ROW) {
+    status = capture_step(db, statement, &row, err);
+    if (row) {
         *ret_number = sqlite3_column_int(statement, 0);
         (void)sqlite3_snprintf((int)size, ret_name, "%s", sqlite3_column_text(statement, 1));
     }
     (void)sqlite3_finalize(statement);
-    return STATUS_OK;
+    return status;
 }
 
 static enum status capture_check_columns(sqlite3 *db, const struct config_entry *entry,
@@ -93,13 +109,16 @@ enum status capture_sqlite_check_keys(sqlite3 *db, const struct config_entry *en
     for (size_t i = 0; status == STATUS_OK && i < schema->key_count; i++) {
         const char *column = config_column(entry, schema->columns[schema->key_columns[i]].name);
         sqlite3_stmt *statement = NULL;
+        bool row = false;
         char *sql = sqlite3_mprintf("SELECT 1 FROM \"%w\" WHERE \"%w\" IS NULL LIMIT 1",
                                     entry->table, column);
         if (sql == NULL)
             return error_set(err, STATUS_RETRY, "no memory");
         status = sqlite_session_prepare(db, sql, &statement, err);
         sqlite3_free(sql);
-        if (status == STATUS_OK && sqlite3_step(statement) == SQLITE_ROW)
+        if (status == STATUS_OK)
+            status = capture_step(db, statement, &row, err);
+        if (status == STATUS_OK && row)
             status = capture_refuse(err, entry,
                                     "has rows with NULL in their primary key, which are the same "
                                     "entity as no other; give them a value or delete them: ",

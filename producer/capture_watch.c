@@ -67,7 +67,7 @@ static void watch_look(struct source *source, const struct config_entry *entry,
 }
 
 size_t capture_look(const struct config *config, const struct entity_schema *const *schemas,
-                    struct capture_finding *ret_findings)
+                    capture_tick *tick, void *context, struct capture_finding *ret_findings)
 {
     const struct source_ops *ops = source_find(config->database);
     struct error err = ERROR_INIT;
@@ -82,6 +82,8 @@ size_t capture_look(const struct config *config, const struct entity_schema *con
         *finding = (struct capture_finding){.state = CAPTURE_WHOLE};
         if (config->publish[i].table == NULL)
             continue;
+        if (status == STATUS_OK && tick != NULL && !tick(context))
+            status = error_set(&err, STATUS_ABORT, "the look was ended");
         if (status == STATUS_OK)
             watch_look(source, &config->publish[i], schemas[i], &arena, finding);
         else

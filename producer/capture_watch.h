@@ -17,14 +17,20 @@ struct capture_finding {
     char text[ERROR_TEXT_SIZE]; /* what is wrong; "" where it is whole */
 };
 
+/** What whoever looks has to do meanwhile: called before each table. @return false: look no
+ * further.
+ */
+typedef bool capture_tick(void *context);
+
 /** Look at the catalogue, over a session of its own, and change nothing. An entry without a table
  * is whole.
  * @param schemas       parallel to config->publish.
+ * @param tick          NULL: nothing; what it ends is unknown.
  * @param ret_findings  config->publish_count of them; all unknown where the database is not
  * reached.
  * @return how many are broken. */
 size_t capture_look(const struct config *config, const struct entity_schema *const *schemas,
-                    struct capture_finding *ret_findings);
+                    capture_tick *tick, void *context, struct capture_finding *ret_findings);
 
 /** @return "unknown", "whole", "broken". */
 const char *capture_state_name(enum capture_state state);

@@ -260,7 +260,7 @@ static enum status relay_work(struct relay *relay, struct error *err)
     }
     int64_t now = clock_monotonic_us();
     bool all = relay->delivered > 0 && relay->delivered == relay->in_flight;
-    if (relay->delivered >= ACKNOWLEDGE_ROWS ||
+    if (relay->unwritten || relay->delivered >= ACKNOWLEDGE_ROWS ||
         (relay->delivered > 0 && now - relay->unacknowledged_since_us >= ACKNOWLEDGE_US) ||
         (all && relay->draining))
         status = relay_acknowledge(relay, err);

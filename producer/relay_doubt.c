@@ -54,14 +54,19 @@ static void relay_start_over(struct relay *relay, const struct relay_partition *
 }
 
 /* Compares what the database has numbered with what this relay has; where they differ it starts
- * from the top. @param except  partitions that are not compared; NULL: none. */
+ * from the top. An acknowledgement that the database has lost is written once more.
+ * @param except  partitions that are not compared; NULL: none. */
 static void relay_compare_lanes(struct relay *relay, const struct relay_partition *states,
                                 size_t count, const struct relay_batch *except)
 {
     for (size_t t = 0; t < relay->topic_count; t++) {
         for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
-            const struct relay_partition *state = &relay->topics[t].lanes[p].state;
+            struct relay_lane *lane = &relay->topics[t].lanes[p];
+            const struct relay_partition *state = &lane->state;
             struct relay_partition there = relay_state_of(states, count, state);
+            lane->touched = lane->touched ||
+                            there.acknowledged_sequence < state->acknowledged_sequence;
+            relay->unwritten = relay->unwritten || lane->touched;
             if ((except != NULL && relay_is_in_batch(except, state)) ||
                 relay_has_numbers(&there, state->last_sequence, state->last_id))
                 continue;

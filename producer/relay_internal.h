@@ -101,6 +101,7 @@ struct relay {
     bool recovered;
     bool draining;     /* claimed rows were sent again; no new ones before they are acknowledged */
     bool more;         /* the last load was full */
+    bool unwritten;    /* what was acknowledged is not in the outbox, or lost there */
     bool failed;       /* a delivery failed: nothing more is sent with this producer */
     bool careful;      /* send one by one, to find the record that the broker refuses */
     bool void_refused; /* even the void was: wait before the next try */

@@ -202,6 +202,7 @@ enum status relay_acknowledge(struct relay *relay, struct error *err)
     }
     if (count == 0)
         return STATUS_OK;
+    relay->unwritten = true;
     struct relay_partition *moved = arena_alloc(&relay->headers, count * sizeof *moved);
     if (moved == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
@@ -218,6 +219,7 @@ enum status relay_acknowledge(struct relay *relay, struct error *err)
     if (status != STATUS_OK)
         return status;
     failpoint(FAILPOINT_RELAY_AFTER_ACKNOWLEDGE);
+    relay->unwritten = false;
     relay_renewed(relay, clock_monotonic_us());
     relay->unacknowledged_since_us = relay->renewed_at_us;
     for (size_t t = 0; t < relay->topic_count; t++) {
@@ -248,4 +250,5 @@ void relay_drop_producer(struct relay *relay)
     relay->failed = false;
     relay->recovered = false;
     relay->doubtful = false;
+    relay->unwritten = false;
 }

@@ -51,12 +51,13 @@ static bool relay_add_left_lanes(struct relay *relay, struct relay_topic *topic,
 }
 
 /* Claims are of a topic: what was numbered for one goes there, whatever the configuration says now.
- * @return OK with *ret_topic NULL where nothing is under way in that partition. */
+ * @return OK with *ret_topic NULL where nothing is under way in that partition, nor was before. */
 static enum status relay_left_topic(struct relay *relay, const struct relay_partition *state,
                                     struct relay_topic **ret_topic, struct error *err)
 {
     struct relay_topic *topic = relay_find_topic(relay, state->topic);
-    *ret_topic = NULL;
+    bool known = topic != NULL && topic->entry == NULL && state->partition < topic->lane_count;
+    *ret_topic = known ? topic : NULL;
     if (state->last_sequence == state->acknowledged_sequence)
         return STATUS_OK;
     if (topic != NULL && topic->entry != NULL)

@@ -29,6 +29,23 @@ static void relay_watch_tell(const struct relay *relay, size_t index,
         log_info("relay", "entity type %s is captured again", type);
 }
 
+struct watching {
+    struct relay *relay;
+    bool ended;
+};
+
+/* Dozens of statements a table, of which there may be hundreds: longer than a lease lasts. */
+static bool relay_watch_tick(void *context)
+{
+    struct watching *watching = context;
+    struct relay *relay = watching->relay;
+    struct error err = ERROR_INIT;
+    if (relay->recovered)
+        (void)kafka_producer_poll(relay->producer, 0);
+    watching->ended = atomic_load(relay->stop) || relay_keep(relay, &err) == STATUS_ABORT;
+    return !watching->ended;
+}
+
 void relay_watch(struct relay *relay, int64_t now_us)
 {
     const struct config *config = relay->options.config;
@@ -38,8 +55,14 @@ void relay_watch(struct relay *relay, int64_t now_us)
     struct capture_finding *found = calloc(config->publish_count + 1, sizeof *found);
     if (found == NULL)
         return;
+    struct watching watching = {.relay = relay};
     relay->watched_at_us = now_us;
-    size_t broken = capture_look(config, relay->options.schemas, found);
+    size_t broken = capture_look(config, relay->options.schemas, relay_watch_tick, &watching,
+                                 found);
+    if (watching.ended) { /* the next cycle finds out why */
+        free(found);
+        return;
+    }
     bool again = now_us - relay->capture_told_at_us >= REMIND_US;
     size_t unknown = 0;
     size_t first = config->publish_count;

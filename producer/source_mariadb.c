@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sysexits.h>
 
 #define NO_TABLE       1146
@@ -156,9 +157,10 @@ static enum status source_mariadb_look_trigger(struct source *base,
         mariadb_statement_copy(statement, 0, table, sizeof table);
         bool same = mariadb_statement_integer(statement, 1) != 0 &&
                     mariadb_statement_integer(statement, 2) != 0;
-        *ret_found = strcmp(table, object->table) != 0 ? SOURCE_LOST
-                     : same                            ? SOURCE_SAME
-                                                       : SOURCE_OTHER;
+        bool here = mariadb_statement_integer(statement, 3) != 0
+                        ? strcasecmp(table, object->table) == 0
+                        : strcmp(table, object->table) == 0;
+        *ret_found = !here ? SOURCE_LOST : same ? SOURCE_SAME : SOURCE_OTHER;
     }
     mariadb_statement_free(statement);
     return source_mariadb_watched(source, status, err);

@@ -4,6 +4,7 @@
 #include "tests/support/sql.h"
 
 #include "common/clock.h"
+#include "producer/capture_sqlite.h"
 #include "producer/publish_lines.h"
 #include "producer/relay.h"
 
@@ -64,6 +65,29 @@ static void a_table_with_a_second_unique_index_is_refused(void **state)
     assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
     assert_int_equal(err.exit_code, 78);
     assert_non_null(strstr(err.text, "by_name"));
+    shop_done(&shop);
+}
+
+/* The watch looks while others write: what it may not read for the moment is not gone. */
+static void a_catalogue_that_is_locked_is_no_table_that_is_missing(void **state)
+{
+    (void)state;
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    sqlite3 *db = NULL;
+    shop_ready(&shop, SCHEMA, TABLE);
+    (void)database_text(shop.url, "PRAGMA journal_mode = DELETE");
+    assert_int_equal(
+        sqlite_session_open(shop.config.database_path, SQLITE_OPEN_READONLY, &db, &err), STATUS_OK);
+    assert_int_equal(capture_sqlite_check(db, &shop.entry, shop.schema, false, &err), STATUS_OK);
+    (void)sqlite3_busy_timeout(db, 0);
+    struct session *writer = session_open(shop.url);
+    session_run(writer, "BEGIN EXCLUSIVE", NULL);
+    assert_int_equal(capture_sqlite_check(db, &shop.entry, shop.schema, false, &err), STATUS_RETRY);
+    error_clear(&err);
+    assert_int_equal(capture_sqlite_check_keys(db, &shop.entry, shop.schema, &err), STATUS_RETRY);
+    session_close(writer);
+    (void)sqlite3_close_v2(db);
     shop_done(&shop);
 }
 
@@ -281,6 +305,7 @@ int main(void)
         TEST(every_value_is_written_in_the_form_of_its_type),
         TEST(an_update_of_no_mapped_column_is_not_captured_and_case_is),
         TEST(a_table_with_a_second_unique_index_is_refused),
+        TEST(a_catalogue_that_is_locked_is_no_table_that_is_missing),
         TEST(a_cascade_within_a_table_that_is_also_applied_is_refused),
         TEST(a_primary_key_of_null_is_refused_where_it_stands_and_where_it_is_written),
         TEST(a_foreign_outbox_table_is_never_adopted),

@@ -28,7 +28,7 @@ struct loss {
 static void look(const struct shop *shop, struct capture_finding *ret_finding)
 {
     const struct entity_schema *schemas[] = {shop->schema};
-    size_t broken = capture_look(&shop->config, schemas, ret_finding);
+    size_t broken = capture_look(&shop->config, schemas, NULL, NULL, ret_finding);
     assert_int_equal(broken, ret_finding->state == CAPTURE_BROKEN);
 }
 
@@ -255,6 +255,20 @@ static void what_the_role_may_not_see_is_unknown_and_not_missing(void **state)
     }
 }
 
+static enum status renewal = STATUS_OK;
+static int renewed;
+
+static enum status renew(struct outbox *outbox, const struct lease *lease,
+                         const struct relay_partition *partitions, size_t count, struct error *err)
+{
+    (void)outbox;
+    (void)lease;
+    (void)partitions;
+    assert_int_equal(count, 0);
+    renewed++;
+    return renewal == STATUS_OK ? STATUS_OK : error_set(err, renewal, "another has it");
+}
+
 static void the_relay_looks_once_a_minute_and_says_what_changed_until_init_has_run(void **state)
 {
     (void)state;
@@ -264,6 +278,8 @@ static void the_relay_looks_once_a_minute_and_says_what_changed_until_init_has_r
     struct buffer text;
     double broken = -1;
     static struct relay_metrics metrics;
+    atomic_bool stop = false;
+    struct outbox_ops ops = *outbox_find("sqlite:");
     shop_begin(DATABASE_SQLITE);
     shop_ready(&shop, SCHEMA, TABLE);
     const struct entity_schema *schemas[] = {shop.schema};
@@ -273,8 +289,20 @@ static void the_relay_looks_once_a_minute_and_says_what_changed_until_init_has_r
     atomic_store(&metrics.progress_us, INT64_MAX / 2);
     buffer_init(&text, 1 << 20);
     assert_int_equal(relay_new(&options, &relay, &err), STATUS_OK);
+    ops.acknowledge = renew;
+    struct outbox outbox = {.ops = &ops};
+    relay->outbox = &outbox;
+    relay->stop = &stop;
     (void)database_text(shop.url, "DROP TRIGGER keepstep_order_update");
     relay_watch(relay, MINUTE_US);
+    assert_int_equal(renewed, 1); /* a table; the lease lasts shorter than a look at many */
+    renewal = STATUS_ABORT;
+    relay->keep_at_us = 0;
+    relay->watched_at_us = 0;
+    (void)database_text(shop.url, "DROP TRIGGER keepstep_order_insert");
+    relay_watch(relay, MINUTE_US);
+    assert_int_equal(atomic_load(&metrics.capture_unknown), 0);
+    renewal = STATUS_OK;
     assert_int_equal(atomic_load(&metrics.capture_broken), 1);
     assert_non_null(strstr(relay->captures[0].text, "keepstep_order_update"));
     assert_false(metrics_ready(&sources, &text));
@@ -291,6 +319,7 @@ static void the_relay_looks_once_a_minute_and_says_what_changed_until_init_has_r
     assert_int_equal(atomic_load(&metrics.capture_broken), 0);
     buffer_reset(&text);
     assert_true(metrics_ready(&sources, &text));
+    relay->outbox = NULL;
     relay_free(relay);
     buffer_done(&text);
     shop_done(&shop);

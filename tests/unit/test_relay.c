@@ -406,6 +406,9 @@ static void a_database_that_fails_is_no_other_relay(void **state)
     expect(&shop, "SELECT epoch FROM keepstep_relay", "1\n");
     assert_int_equal(atomic_load(&shop.metrics.failures), 1);
     assert_false(atomic_load(&shop.metrics.standby));
+    meet(FAULT_BEFORE_COMMIT, 2); /* the acknowledgement, and nothing more is written behind it */
+    write_order(&shop, 1, false, "{\"id\":1,\"name\":\"x\"}");
+    expect_acknowledged(&shop, 1);
     meet(FAULT_NONE, 0);
     shop_stop(&shop);
     shop_done(&shop);

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/mariadb_session.h"
 #include "consumer/store.h"
+#include "producer/capture_watch.h"
 #include "producer/outbox.h"
 
 #include <pthread.h>
@@ -492,6 +493,33 @@ static void init_waits_only_a_moment_for_a_table_in_use(void **state)
     shop_done(&shop);
 }
 
+/* lower_case_table_names: the last case but for what it starts again. */
+static void a_table_whose_name_the_server_keeps_in_small_letters_is_its_own(void **state)
+{
+    (void)state;
+    static const char *const small[] = {"--lower-case-table-names=1", "--skip-log-bin"};
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    struct capture_finding finding;
+    shop_make(&shop, SCHEMA("id"), TABLE("id"));
+    mariadb_stop();
+    mariadb_start_with(small);
+    shop.entry.table = (char *)"Orders";
+    for (int i = 0; i < 2; i++) {
+        if (shop_init(&shop, true, &err) != STATUS_OK)
+            test_fail("%s", err.text);
+        const char *said = test_read_file(test_path("init.txt"));
+        if (strstr(said, "MENDED") != NULL || (i > 0 && strstr(said, "changed") != NULL))
+            test_fail("%s", said);
+        const struct entity_schema *schemas[] = {shop.schema};
+        if (capture_look(&shop.config, schemas, NULL, NULL, &finding) != 0)
+            test_fail("%s", finding.text);
+    }
+    shop_done(&shop);
+    mariadb_stop();
+    mariadb_start();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -507,6 +535,7 @@ int main(void)
         TEST(what_init_prints_makes_what_init_makes),
         TEST(the_role_of_lag_counts_and_reads_no_payload),
         TEST(init_waits_only_a_moment_for_a_table_in_use),
+        TEST(a_table_whose_name_the_server_keeps_in_small_letters_is_its_own),
     };
     shop_begin(DATABASE_MARIADB);
     return TEST_RUN(tests);

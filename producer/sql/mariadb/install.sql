@@ -180,10 +180,11 @@ WHERE table_schema = DATABASE() AND table_name = ?
 SELECT routine_comment FROM information_schema.routines
 WHERE routine_schema = DATABASE() AND routine_name = ? AND routine_type = 'FUNCTION'
 
--- On which table, whether with this text, and whether under a sql_mode that cuts nothing.
+-- On which table, whether with this text, whether under a sql_mode that cuts nothing, and whether
+-- the server takes a table's name for the same in capitals.
 -- name: look_trigger
 SELECT event_object_table, MD5(action_statement) = MD5(?),
-  sql_mode LIKE '%STRICT_%' AND sql_mode NOT LIKE '%PAD_CHAR%'
+  sql_mode LIKE '%STRICT_%' AND sql_mode NOT LIKE '%PAD_CHAR%', @@lower_case_table_names <> 0
 FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND trigger_name = ?
 
 -- name: check_table
@@ -219,7 +220,7 @@ SELECT c.name, c.follows FROM JSON_TABLE(keepstep_catalogue(?), '$.cascades[*]' 
   name VARCHAR(64) PATH '$[0]', follows VARCHAR(64) PATH '$[1]')) AS c LIMIT 1
 
 -- name: watch_trigger
-SELECT t.hangs_on, t.digest = MD5(?), t.strict
+SELECT t.hangs_on, t.digest = MD5(?), t.strict, @@lower_case_table_names <> 0
 FROM JSON_TABLE(keepstep_catalogue(?), '$.triggers[*]' COLUMNS (name VARCHAR(64) PATH '$[0]',
   hangs_on VARCHAR(64) PATH '$[1]', digest CHAR(32) PATH '$[2]', strict INT PATH '$[3]')) AS t
 WHERE t.name = ?
