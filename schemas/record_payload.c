@@ -2,6 +2,7 @@
 #include "schemas/json_schema.h"
 #include "schemas/record_value.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define RECORD_PAYLOAD_ARENA_MAX ((size_t)64 * 1024 * 1024)
@@ -36,7 +37,12 @@ static enum status record_payload_large(const struct column *column, json_t *aft
                          column->name);
     if (column->type != COLUMN_DOUBLE)
         return STATUS_OK;
-    json_t *number = json_real(strtod(digits, NULL));
+    char *end = NULL;
+    double value = strtod(digits, &end);
+    if (*digits == '\0' || *end != '\0' || !isfinite(value))
+        return error_set(err, STATUS_REJECT, "column \"%s\": not a number that a double can hold",
+                         column->name);
+    json_t *number = json_real(value);
     if (json_object_set_new(after, column->name, number) != 0)
         return error_set(err, STATUS_RETRY, "no memory");
     *member = number;

@@ -363,6 +363,23 @@ static void valid_json_that_cannot_be_read_is_not_called_otherwise(void **state)
                      STATUS_OK);
 }
 
+/* Memory is not short then: that would end the agent at each start. */
+static void an_integer_that_no_double_can_hold_is_refused(void **state)
+{
+    (void)state;
+    static char digits[401];
+    memset(digits, '9', sizeof digits - 1);
+    const char *const rows[] = {test_format("{\"id\":7,\"weight\":%s}", digits),
+                                test_format("{\"id\":7,\"weight\":-%s}", digits),
+                                "{\"id\":7,\"weight\":{\"\\u0001integer\":\"7x\"}}",
+                                "{\"id\":7,\"weight\":{\"\\u0001integer\":\"\"}}"};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(decode(FORMAT_JSON, "7", rows[i]), STATUS_REJECT);
+        assert_non_null(strstr(err.text, "column \"weight\""));
+    }
+    assert_int_equal(decode(FORMAT_DEBEZIUM, "{\"id\":7}", rows[0]), STATUS_REJECT);
+}
+
 static void an_unavailable_value_of_any_type_keeps_the_old_column(void **state)
 {
     (void)state;
@@ -485,6 +502,7 @@ int main(void)
         TEST(each_field_of_debezium_is_right_or_refused),
         TEST(bytes_in_a_text_are_read_as_the_configuration_says),
         TEST(valid_json_that_cannot_be_read_is_not_called_otherwise),
+        TEST(an_integer_that_no_double_can_hold_is_refused),
         TEST(an_unavailable_value_of_any_type_keeps_the_old_column),
         TEST(an_unavailable_value_keeps_the_old_column),
         TEST(a_debezium_delete_and_its_tombstone_delete_by_key),
