@@ -8,5 +8,5 @@ BEGIN { print "/* Generated from .sql files. */"; print "#ifndef " guard; print 
     next
 }
 name == "" || /^--/ { next }
-{ gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); print "    \"" $0 "\\n\"" }
+{ gsub(/\\/, "&&"); gsub(/"/, "\\\""); print "    \"" $0 "\\n\"" }
 END { finish(); print "#endif" }
