@@ -360,7 +360,7 @@ static void capture_row_body(struct buffer *sql, const struct capture *capture, 
 }
 
 /* Of what is truncated with a partitioned table, its trigger writes the partitions that have none
- * of their own yet: they were made since `init`. */
+ * of their own yet, nor a table between that has: they were made since `init`. */
 static void capture_truncate_body(struct buffer *sql, const struct capture *capture,
                                   struct slice name)
 {
@@ -368,13 +368,16 @@ static void capture_truncate_body(struct buffer *sql, const struct capture *capt
     buffer_append_text(sql, "BEGIN\n");
     capture_rights_leave(sql, capture->place);
     capture_rights_check(sql, capture->place, name);
-    buffer_append_text(sql, "  DECLARE\n    leaf regclass;\n  BEGIN\n"
-                            "  FOR leaf IN SELECT c.oid::regclass FROM pg_class AS c\n"
-                            "      WHERE c.relkind = 'r' AND (c.oid = TG_RELID OR c.oid IN (\n"
-                            "        SELECT relid FROM pg_partition_tree(TG_RELID)) AND NOT EXISTS "
-                            "(\n        SELECT 1 FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND "
-                            "g.tgname = TG_NAME\n        AND g.tgenabled = 'A')) LOOP\n"
-                            "    EXECUTE $truncate$");
+    buffer_append_text(sql,
+                       "  DECLARE\n    leaf regclass;\n  BEGIN\n"
+                       "  FOR leaf IN SELECT c.oid::regclass FROM pg_class AS c\n"
+                       "      WHERE c.relkind = 'r' AND (c.oid = TG_RELID OR c.oid IN (\n"
+                       "        SELECT relid FROM pg_partition_tree(TG_RELID)) AND NOT EXISTS "
+                       "(\n        SELECT 1 FROM pg_trigger AS g WHERE g.tgname = TG_NAME AND "
+                       "g.tgenabled = 'A'\n          AND g.tgrelid <> TG_RELID AND g.tgrelid IN ("
+                       "SELECT relid FROM pg_partition_tree(TG_RELID)\n            INTERSECT "
+                       "SELECT relid FROM pg_partition_ancestors(c.oid)))) LOOP\n"
+                       "    EXECUTE $truncate$");
     capture_insert(sql, capture->place->outbox);
     capture_values(sql, capture->entry, capture->schema, &delete);
     buffer_append_text(sql, "\n    FROM ONLY $truncate$ || leaf || ' AS t';\n  END LOOP;\n");

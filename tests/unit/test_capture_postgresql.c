@@ -176,6 +176,11 @@ truncate_of_a_partitioned_table_covers_partitions_that_are_younger_than_init(voi
     assert_string_equal(postgresql_text(shop.url, "SELECT aggregateid, type FROM outbox "
                                                   "ORDER BY aggregateid"),
                         "{\"id\":1}|order.deleted\n{\"id\":21}|order.deleted\n");
+    postgresql_execute(shop.url, "INSERT INTO orders VALUES (1), (11), (16), (21);"
+                                 "DELETE FROM outbox; TRUNCATE orders"); /* each once */
+    assert_string_equal(
+        postgresql_text(shop.url, "SELECT aggregateid FROM outbox ORDER BY aggregateid"),
+        "{\"id\":11}\n{\"id\":16}\n{\"id\":1}\n{\"id\":21}\n");
     shop_done(&shop);
 }
 

@@ -1,0 +1,78 @@
+/* What a relay remembers of its topics' partitions, against what the outbox says of them. */
+#include "tests/support/test.h"
+
+#include "producer/relay_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct relay_partition states[] = {
+    {.topic = "now",
+     .last_sequence = 1,
+     .last_id = "a",
+     .acknowledged_sequence = 1,
+     .acknowledged_id = "a"},
+    {.topic = "left",
+     .last_sequence = 7,
+     .last_id = "g",
+     .acknowledged_sequence = 4,
+     .acknowledged_id = "d"},
+};
+
+static enum status load(struct outbox *outbox, struct relay_partition **ret_partitions,
+                        size_t *ret_count, struct error *err)
+{
+    (void)outbox;
+    (void)err;
+    *ret_partitions = malloc(sizeof states);
+    assert_non_null(*ret_partitions);
+    memcpy(*ret_partitions, states, sizeof states);
+    *ret_count = sizeof states / sizeof *states;
+    return STATUS_OK;
+}
+
+/* Loaded by each recovery, also when all that was numbered for it is acknowledged. */
+static void a_topic_that_was_left_is_none_that_the_database_has_forgotten(void **state)
+{
+    static const struct outbox_ops ops = {.load_partitions = load};
+    (void)state;
+    struct config_entry entry = {.topic = (char *)"now", .partitions = 1};
+    struct outbox outbox = {.ops = &ops};
+    struct relay relay = {.outbox = &outbox, .topic_count = 1};
+    struct error err = ERROR_INIT;
+    atomic_bool stop = false;
+    relay.stop = &stop;
+    relay.topics = calloc(1, sizeof *relay.topics);
+    assert_non_null(relay.topics);
+    relay.topics[0] = (struct relay_topic){.name = "now",
+                                           .entry = &entry,
+                                           .lane_count = 1,
+                                           .lanes = calloc(1, sizeof(struct relay_lane))};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(relay_load_lanes(&relay, &err), STATUS_OK);
+        struct relay_topic *left = relay_find_topic(&relay, "left");
+        assert_non_null(left);
+        assert_int_equal(left->lanes[0].state.last_sequence, 7);
+        relay.recovered = true;
+        assert_int_equal(relay_compare(&relay, &err), STATUS_OK);
+        assert_true(relay.recovered);
+        states[1].acknowledged_sequence = 7;
+    }
+    /* What the database has forgotten of it all the same is noticed. */
+    states[1].last_sequence = 6;
+    assert_int_equal(relay_compare(&relay, &err), STATUS_OK);
+    assert_false(relay.recovered);
+    for (size_t i = 0; i < relay.topic_count; i++) {
+        free(relay.topics[i].lanes);
+        free(relay.topics[i].left_name);
+    }
+    free(relay.topics);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_topic_that_was_left_is_none_that_the_database_has_forgotten),
+    };
+    return TEST_RUN(tests);
+}
