@@ -86,8 +86,8 @@ static const char POSTGRESQL_FUNCTION[] =
     "END$$;";
 
 static const char *const STATEMENTS[] = {
-    "INSERT INTO orders VALUES (1, 'touch', ''), (2, 'move', ''), (3, 'bad', ''), (4, 'ghost', ''),"
-    " (5, 'plain', '')",
+    ("INSERT INTO orders VALUES (1, 'touch', ''), (2, 'move', ''), (3, 'bad', ''), "
+     "(4, 'ghost', ''), (5, 'plain', '')"),
     "UPDATE orders SET name = 'touch'",
     "UPDATE orders SET name = 'next'",
     "UPDATE orders SET name = 'back'",

@@ -40,7 +40,7 @@ static const char *expect_refusal(struct sidecar *service, const char *words)
 /* A tool of Kafka's by its own name, in a directory for PATH. */
 static void make_tool(const char *name)
 {
-    const char *path = test_path(test_format("kafka-%s.sh", name));
+    const char *path = test_path("kafka-%s.sh", name);
     test_write_file(path,
                     test_format("#!/bin/sh\nexec '%s' admin %s \"$@\"\n", KAFKA_SCRIPT, name));
     assert_int_equal(chmod(path, 0700), 0);

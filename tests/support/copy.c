@@ -161,7 +161,7 @@ void copy_finish(struct copy *copy)
     static const char *const files[] = {"copy.db", "copy.db-wal", "copy.db-shm"};
     applier_free(copy->applier);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        (void)unlink(test_path(files[i])); /* a test may go through many */
+        (void)unlink(test_path("%s", files[i])); /* a test may go through many */
     batch_done(&copy->batch);
     entity_schema_free(copy->schema);
     free(copy->metrics);

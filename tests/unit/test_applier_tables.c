@@ -279,8 +279,8 @@ static const char *const notes[] = {
     [DATABASE_SQLITE] = "CREATE TABLE notes(id integer REFERENCES orders(id) ON DELETE CASCADE)",
     [DATABASE_POSTGRESQL] = "CREATE TABLE notes(id bigint REFERENCES orders(id) ON DELETE CASCADE)",
     [DATABASE_MARIADB] =
-        "CREATE TABLE notes(id bigint); CREATE TRIGGER notes AFTER DELETE ON orders "
-        "FOR EACH ROW DELETE FROM notes WHERE notes.id = OLD.id",
+        ("CREATE TABLE notes(id bigint); CREATE TRIGGER notes AFTER DELETE ON orders "
+         "FOR EACH ROW DELETE FROM notes WHERE notes.id = OLD.id"),
 };
 
 /* A migration of the service makes what follows the rows while the agent runs. */
