@@ -116,8 +116,8 @@ enum status applier_read_kept(struct applier *applier, const struct change *of,
     return STATUS_OK;
 }
 
-enum status applier_keep(struct applier *applier, struct owned *owned, const struct change *change,
-                         struct error *err)
+static enum status image_keep(struct applier *applier, struct owned *owned,
+                              const struct change *change, struct error *err)
 {
     struct superseded_image none = {0};
     const struct change *kept = NULL;
@@ -135,6 +135,19 @@ enum status applier_keep(struct applier *applier, struct owned *owned, const str
                                     .record = image->record};
     return applier->ops->superseded(applier->store, SUPERSEDED_KEEP, &keep, &applier->arena, &none,
                                     err);
+}
+
+/* Each in memory of its own: a batch may have thousands of small images that are merged with large
+ * ones. */
+enum status applier_keep(struct applier *applier, struct owned *owned, const struct change *change,
+                         struct error *err)
+{
+    struct arena transaction = applier->arena;
+    arena_init(&applier->arena, transaction.size_max);
+    enum status status = image_keep(applier, owned, change, err);
+    arena_done(&applier->arena);
+    applier->arena = transaction;
+    return status;
 }
 
 enum status applier_image_before(struct applier *applier, const struct batch *batch, size_t end,

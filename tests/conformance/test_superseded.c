@@ -141,6 +141,28 @@ static void what_waits_and_meets_an_own_delete_under_way_is_superseded(void)
     copy_finish(copy);
 }
 
+/* What is kept of a row may be as large as a message, and each small update of it is merged. */
+static void many_small_updates_of_a_large_image_are_merged_within_bounds(void)
+{
+    enum { SIZE = 500000, UPDATES = 90 };
+    static char large[SIZE + 1];
+    if (database_case_kind != DATABASE_SQLITE)
+        test_skip("the merging is the same in all databases");
+    struct copy *copy = copy_begin_with(copy_outbox_tables, true);
+    (void)copy_text(copy, "INSERT INTO outbox(aggregatetype, aggregateid)"
+                          " VALUES ('order', '{\"id\":1}')");
+    memset(large, 'x', SIZE);
+    copy_add(copy, 1, 1, "u", test_format(",\"a\":\"1\",\"b\":\"%s\"", large));
+    copy_apply(copy);
+    for (int i = 2; i < UPDATES + 2; i++)
+        copy_add(copy, i, 1, "u", test_format(",\"a\":\"%d\"", i));
+    copy_apply(copy);
+    own_change_goes(copy, GONE_DROPPED);
+    assert_int_equal(
+        copy_number(copy, "SELECT count(*) FROM orders WHERE a = '91' AND length(b) = 500000"), 1);
+    copy_finish(copy);
+}
+
 int main(void)
 {
     static const struct database_case all[] = {
@@ -148,6 +170,7 @@ int main(void)
         DATABASE_CASE(they_do_where_they_came_in_one_batch),
         DATABASE_CASE(they_do_where_the_own_change_comes_back_as_void),
         DATABASE_CASE(they_do_where_all_of_it_is_one_batch),
+        DATABASE_CASE(many_small_updates_of_a_large_image_are_merged_within_bounds),
         DATABASE_CASE_SERVERS(
             an_update_that_meets_an_own_delete_under_way_is_superseded_and_not_held),
         DATABASE_CASE_SERVERS(what_waits_and_meets_an_own_delete_under_way_is_superseded),
