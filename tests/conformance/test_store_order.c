@@ -174,6 +174,12 @@ static void triggers_of_the_service_ask_for_the_order_of_the_log(void)
         store_case_database(), postgresql ? "DROP TRIGGER noted ON orders" : "DROP TRIGGER noted");
     assert_false(is_kept(true));
     assert_false(is_kept(false));
+    if (postgresql) {
+        (void)store_case_back_end->text(
+            store_case_database(), "CREATE RULE noted AS ON DELETE TO orders DO ALSO NOTIFY x");
+        assert_true(is_kept(false));
+        (void)store_case_back_end->text(store_case_database(), "DROP RULE noted ON orders");
+    }
 }
 
 int main(void)

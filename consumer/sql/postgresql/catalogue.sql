@@ -75,7 +75,8 @@ SELECT (EXISTS (SELECT 1 FROM reached) OR EXISTS (
         SELECT 1 FROM pg_trigger t
         WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgname NOT LIKE '00\_keepstep\_%'
             AND t.tgrelid IN (SELECT oid FROM own
-                              UNION SELECT relid FROM own, pg_partition_tree(own.oid))))::int,
+                              UNION SELECT relid FROM own, pg_partition_tree(own.oid)))
+    OR EXISTS (SELECT 1 FROM pg_rewrite, own WHERE ev_class = own.oid))::int,
     coalesce((SELECT conname FROM last), ''), coalesce((SELECT child FROM last), ''),
     coalesce((SELECT parent FROM last), ''),
     (SELECT count(*) FROM pg_attribute a, own WHERE a.attrelid = own.oid AND a.attnum > 0
