@@ -1,0 +1,23 @@
+/* What `keepstep parked` was asked for, for the files that it is made of. */
+#ifndef OPERATE_PARKED_H
+#define OPERATE_PARKED_H
+
+#include "consumer/store.h"
+
+#define PARKED_WAIT_US (INT64_C(10) * 1000 * 1000) /* for an agent, or for the database */
+#define PARKED_LOOK_US (INT64_C(200) * 1000)
+
+struct parked_request {
+    const char *verb;
+    struct parked_filter filter; /* resume: topic and partition */
+    bool all;                    /* retry: whatever is parked; else what the filter says */
+    bool dry_run;
+    bool json;
+};
+
+/** Let the partitions go on that stand still, of those that are asked for, and watch what becomes
+ * of them. @return OK; FATAL with exit code 75 where one stands still again; RETRY; ABORT. */
+enum status parked_resume(struct store *store, const struct parked_request *request,
+                          struct error *err) MUST_CHECK;
+
+#endif
