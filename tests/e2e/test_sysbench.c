@@ -18,20 +18,19 @@ struct bench {
 
 static struct process *bench_sysbench(const char *command)
 {
-    const char *const argv[] = {
-        "sysbench",
-        "oltp_read_write",
-        "--db-driver=mysql",
-        "--mysql-host=127.0.0.1",
-        test_format("--mysql-port=%d", mariadb_port()),
-        "--mysql-user=root",
-        "--mysql-db=shop",
-        test_format("--tables=%d", TABLES),
-        "--table-size=5000",
-        "--threads=2",
-        test_format("--time=%d", load_number("TEST_LOAD_SECONDS", SECONDS)),
-        command,
-        NULL};
+    const char *const argv[] = {"sysbench",
+                                "oltp_read_write",
+                                "--db-driver=mysql",
+                                "--mysql-host=127.0.0.1",
+                                test_format("--mysql-port=%d", mariadb_port()),
+                                "--mysql-user=root",
+                                "--mysql-db=shop",
+                                test_format("--tables=%d", TABLES),
+                                "--table-size=5000",
+                                "--threads=2",
+                                test_format("--time=%d", load_number("TEST_LOAD_SECONDS", SECONDS)),
+                                command,
+                                NULL};
     return process_start(test_format("sysbench-%s", command), argv, NULL);
 }
 

@@ -67,7 +67,7 @@ static const char *server_config(const char *url, const char *more)
     const char *config = test_path("shop.yaml");
     test_write_file(test_path("order.schema.json"), SCHEMA);
     test_write_file(test_path("visit.schema.json"), SCHEMA);
-    test_write_file(config, test_format("service: shop\ndatabase: %s\nschemas: .\n"
+    test_write_file(config, test_format("service: shop\ndatabase: %s\nschemas: .\nlisten: \"\"\n"
                                         "kafka: {bootstrap.servers: 127.0.0.1:1}\n"
                                         "publish:\n  order: {table: orders}\n%s"
                                         "apply:\n  order: {table: orders}\n",
