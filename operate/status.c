@@ -175,6 +175,9 @@ static enum status status_relay(struct status_page *page, struct outbox *outbox,
 /* Seen with the rights of whoever asks, so that it is told also where no relay runs. */
 static enum status status_captures(struct status_page *page, struct error *err)
 {
+    static const char *const words[] = {[CAPTURE_UNKNOWN] = "capture not known",
+                                        [CAPTURE_PARTIAL] = "captured but for TRUNCATE",
+                                        [CAPTURE_BROKEN] = "NOT CAPTURED"};
     const struct config *config = page->service->config;
     struct capture_finding *findings = calloc(config->publish_count + 1, sizeof *findings);
     if (findings == NULL)
@@ -187,9 +190,7 @@ static enum status status_captures(struct status_page *page, struct error *err)
         const char *type = config->publish[i].entity_type;
         buffer_append_format(&page->text, "  %-10s to topic %s\n", type, config->publish[i].topic);
         if (findings[i].state != CAPTURE_WHOLE)
-            buffer_append_format(&page->text, "    %s: %s\n",
-                                 findings[i].state == CAPTURE_BROKEN ? "NOT CAPTURED"
-                                                                     : "capture not known",
+            buffer_append_format(&page->text, "    %s: %s\n", words[findings[i].state],
                                  findings[i].text);
         buffer_append_text(&page->json, i == 0 ? "{" : ",{");
         status_member(&page->json, "entity_type", type);

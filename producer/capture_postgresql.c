@@ -459,6 +459,8 @@ static bool capture_add_trigger(struct capture *capture, const char *after, cons
     struct slice copy = arena_copy(capture->arena, table);
     capture->objects[capture->count++] = (struct source_object){
         .kind = "trigger", .name = name.data, .table = copy.data, .sql = text.data};
+    capture->objects[capture->count - 1].of_partition =
+        event[0] == 'B' && !slice_is(table, PQgetvalue(capture->place->table, 0, 1));
     buffer_done(&sql);
     buffer_done(&what);
     return name.data != NULL && text.data != NULL && copy.data != NULL;

@@ -9,8 +9,10 @@
 
 const char *capture_state_name(enum capture_state state)
 {
-    static const char *const names[] = {
-        [CAPTURE_UNKNOWN] = "unknown", [CAPTURE_WHOLE] = "whole", [CAPTURE_BROKEN] = "broken"};
+    static const char *const names[] = {[CAPTURE_UNKNOWN] = "unknown",
+                                        [CAPTURE_WHOLE] = "whole",
+                                        [CAPTURE_PARTIAL] = "partial",
+                                        [CAPTURE_BROKEN] = "broken"};
     return names[state];
 }
 
@@ -22,7 +24,10 @@ static void watch_note(struct capture_finding *finding, const struct config_entr
                        : found == SOURCE_LOST
                            ? "is switched off, was altered, or hangs on another table"
                            : "is not what this version makes of configuration and schema";
-    finding->state = CAPTURE_BROKEN;
+    bool partial = found == SOURCE_ABSENT && object->of_partition;
+    if (partial && finding->state == CAPTURE_BROKEN)
+        return;
+    finding->state = partial ? CAPTURE_PARTIAL : CAPTURE_BROKEN;
     (void)snprintf(finding->text, sizeof finding->text, "%s %s of table %s %s", object->kind,
                    object->name, table, what);
 }
@@ -41,8 +46,8 @@ static enum status watch_entry(struct source *source, const struct config_entry 
     for (size_t i = 0; status == STATUS_OK && !lost && i < count; i++) {
         enum source_found found = SOURCE_ABSENT;
         status = source->ops->look(source, &objects[i], &found, err);
-        lost = found == SOURCE_ABSENT || found == SOURCE_LOST;
-        if (status == STATUS_OK && (lost || found == SOURCE_OTHER))
+        lost = found == SOURCE_LOST || (found == SOURCE_ABSENT && !objects[i].of_partition);
+        if (status == STATUS_OK && found != SOURCE_SAME)
             watch_note(finding, entry, &objects[i], found);
     }
     return status;

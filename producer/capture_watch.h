@@ -8,6 +8,7 @@
 enum capture_state {
     CAPTURE_UNKNOWN, /* could not be looked at; that says nothing of the triggers */
     CAPTURE_WHOLE,   /* as `init` would make it */
+    CAPTURE_PARTIAL, /* all but the TRUNCATE of a partition that is younger than `init` */
     CAPTURE_BROKEN,  /* changes are not captured, or not as they should be */
 };
 
@@ -32,7 +33,7 @@ typedef bool capture_tick(void *context);
 size_t capture_look(const struct config *config, const struct entity_schema *const *schemas,
                     capture_tick *tick, void *context, struct capture_finding *ret_findings);
 
-/** @return "unknown", "whole", "broken". */
+/** @return "unknown", "whole", "partial", "broken". */
 const char *capture_state_name(enum capture_state state);
 
 #endif

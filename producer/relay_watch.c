@@ -22,10 +22,15 @@ static void relay_watch_tell(const struct relay *relay, size_t index,
                   "entity type %s is NOT CAPTURED as it should be: %s. What is changed meanwhile "
                   "may reach nobody; run: keepstep init -c %s",
                   type, now->text, config->path);
+    else if (now->state == CAPTURE_PARTIAL && changed)
+        log_warning("relay",
+                    "entity type %s: %s: a TRUNCATE that names that table reaches nobody; run: "
+                    "keepstep init -c %s",
+                    type, now->text, config->path);
     else if (now->state == CAPTURE_UNKNOWN && changed)
         log_warning("relay", "entity type %s: whether it is captured is not known: %s", type,
                     now->text);
-    else if (now->state == CAPTURE_WHOLE && before->state == CAPTURE_BROKEN)
+    else if (now->state == CAPTURE_WHOLE && before->state > CAPTURE_WHOLE)
         log_info("relay", "entity type %s is captured again", type);
 }
 

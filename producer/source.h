@@ -20,6 +20,7 @@ struct source_object {
     const char *name;
     const char *table; /* whose trigger it is, or whose triggers call it; NULL elsewhere */
     const char *sql;   /* without a semicolon at its end */
+    bool of_partition; /* one that may be younger than `init`: only its own TRUNCATE needs it */
 };
 
 enum source_mode {

@@ -17,17 +17,17 @@
 static const char ROW_BODY[] = " FOR EACH ROW\n";
 
 static const struct source_object OBJECTS[] = {
-    {"table", "outbox", NULL, SQL_CREATE_OUTBOX},
-    {"table", "keepstep_relay", NULL, SQL_CREATE_RELAY},
-    {"table", "keepstep_relay_partition", NULL, SQL_CREATE_RELAY_PARTITION},
-    {"table", "keepstep_relay_type", NULL, SQL_CREATE_RELAY_TYPE},
-    {"table", "keepstep_relay_read", NULL, SQL_CREATE_RELAY_READ},
-    {"table", "keepstep_relay_moved", NULL, SQL_CREATE_RELAY_MOVED},
-    {"table", "keepstep_relay_wait", NULL, SQL_CREATE_RELAY_WAIT},
-    {"table", "keepstep_existing", NULL, SQL_CREATE_EXISTING},
-    {"table", "keepstep_existing_key", NULL, SQL_CREATE_EXISTING_KEY},
-    {"function", "keepstep_catalogue", NULL, SQL_CREATE_CATALOGUE},
-    {"table", "keepstep_captured", NULL, SQL_CREATE_CAPTURED},
+    {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
+    {.kind = "table", .name = "keepstep_relay", .sql = SQL_CREATE_RELAY},
+    {.kind = "table", .name = "keepstep_relay_partition", .sql = SQL_CREATE_RELAY_PARTITION},
+    {.kind = "table", .name = "keepstep_relay_type", .sql = SQL_CREATE_RELAY_TYPE},
+    {.kind = "table", .name = "keepstep_relay_read", .sql = SQL_CREATE_RELAY_READ},
+    {.kind = "table", .name = "keepstep_relay_moved", .sql = SQL_CREATE_RELAY_MOVED},
+    {.kind = "table", .name = "keepstep_relay_wait", .sql = SQL_CREATE_RELAY_WAIT},
+    {.kind = "table", .name = "keepstep_existing", .sql = SQL_CREATE_EXISTING},
+    {.kind = "table", .name = "keepstep_existing_key", .sql = SQL_CREATE_EXISTING_KEY},
+    {.kind = "function", .name = "keepstep_catalogue", .sql = SQL_CREATE_CATALOGUE},
+    {.kind = "table", .name = "keepstep_captured", .sql = SQL_CREATE_CAPTURED},
 };
 
 void source_mariadb_rollback(struct source *source)
