@@ -57,7 +57,8 @@ struct owned {
     bool cure;           /* a commit may have cured waiting records: look at once */
     bool unordered;      /* whose turn it is among the parked records is to be found out */
     struct retry_pass pass;
-    struct run_scan *scans; /* of waiting entities */
+    int64_t together_offset; /* from here on waiting heads are tried together the next time */
+    struct run_scan *scans;  /* of waiting entities */
     size_t scan_count;
     bool kept;                                   /* superseded images of it may be stored */
     int64_t kept_offset;                         /* the record of the last one looked at */

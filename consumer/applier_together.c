@@ -315,8 +315,8 @@ static enum status group_is_older(const struct group *group, struct owned *owned
     return status;
 }
 
-/** Add the waiting heads of a partition. Where they are too large all together, those of the
- * partitions before have to do. */
+/** Add the waiting heads of a partition; where there are many, another part of them each time. Where
+ * they are too large all together, those of the partitions before have to do. */
 static enum status group_collect(struct group *group, struct owned *owned, struct arena *arena,
                                  struct error *err)
 {
@@ -327,6 +327,7 @@ static enum status group_collect(struct group *group, struct owned *owned, struc
     const struct parked_filter filter = {.topic = owned->state.topic,
                                          .partition = owned->state.partition,
                                          .due_us = INT64_MAX,
+                                         .from_offset = owned->together_offset,
                                          .limit = TOGETHER_HEADS};
     enum status status = applier->ops->read_parked(applier->store, &filter, arena, &heads, &count,
                                                    &why);
@@ -334,6 +335,8 @@ static enum status group_collect(struct group *group, struct owned *owned, struc
         return STATUS_OK;
     if (status != STATUS_OK)
         *err = why;
+    else /* the second half once more, so that neighbours are seen beside each other */
+        owned->together_offset = count == TOGETHER_HEADS ? heads[count / 2].record.offset : 0;
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         bool older = false;
         if (heads[i].attempts < TOGETHER_ATTEMPTS)

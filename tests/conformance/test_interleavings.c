@@ -24,11 +24,6 @@ static const char *states(const struct copy *copy)
     return copy_text(copy, "SELECT state, reason FROM keepstep_parked ORDER BY parked_id");
 }
 
-static void retry(struct copy *copy)
-{
-    copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
-}
-
 /* The next transaction finds an operator's revision: as the agent, reload and go on. */
 static void apply_revised(struct copy *copy)
 {
@@ -66,7 +61,7 @@ static void take_over(struct copy *copy)
     copy->applier = copy_open(copy);
     copy_add(copy, 3, 1, "d", "");
     copy_apply(copy);
-    retry(copy);
+    copy_retry(copy, INT64_MAX);
     copy_add(copy, 4, 2, "u", ",\"a\":\"mail\",\"b\":\"nine\"");
     copy_apply(copy);
 }
@@ -84,7 +79,7 @@ static void a_zombie_that_retries_a_parked_event_writes_nothing(void)
     assert_string_equal(copy_rows(copy), "");
     assert_int_equal(parked(copy), 1);
     assert_int_equal(atomic_load(&copy->metrics->events_healed), 0);
-    retry(copy);
+    copy_retry(copy, INT64_MAX);
     copy_add(copy, 4, 2, "u", ",\"a\":\"mail\",\"b\":\"nine\"");
     copy_apply(copy);
     end_with_zombie(copy, zombie);
@@ -149,7 +144,7 @@ static void an_event_read_before_an_operators_retry_does_not_overtake_it(void)
     apply_revised(copy);
     assert_string_equal(copy_rows(copy), "1|x|x\n");
     assert_int_equal(parked(copy), 2);
-    retry(copy);
+    copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "1|late|x\n");
     assert_int_equal(parked(copy), 0);
     copy_finish(copy);
@@ -169,7 +164,7 @@ static void what_an_operator_skips_behind_the_agents_look_is_not_written(void)
     assert_int_equal(copy->err.native_code, 1);
     error_clear(&copy->err);
     applier_seen_reload(copy->applier, copy->index);
-    retry(copy);
+    copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "");
     copy_add(copy, 3, 2, "u", ",\"a\":\"mail\",\"b\":\"nine\"");
     copy_apply(copy);
@@ -218,7 +213,7 @@ static void an_operator_who_skips_within_a_retry_is_told_that_it_is_too_late(voi
     copy_add(copy, 3, 1, "d", "");
     copy_apply(copy);
     copy->at_apply = begin_to_skip;
-    retry(copy);
+    copy_retry(copy, INT64_MAX);
     assert_int_equal(pthread_join(operator_beside.thread, NULL), 0);
     if (operator_beside.status != STATUS_ABORT)
         test_fail("%s: %s", status_name(operator_beside.status), operator_beside.err.text);
@@ -327,7 +322,7 @@ static void what_waits_for_a_unique_key_is_cured_in_order(void)
     copy_apply(copy);
     copy_add(copy, 4, 1, "d", "");
     copy_apply(copy);
-    retry(copy);
+    copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "2|mail|six\n");
     assert_int_equal(parked(copy), 0);
     assert_int_equal(atomic_load(&copy->metrics->events_healed), 2);
@@ -349,7 +344,7 @@ static void what_waits_for_a_foreign_key_is_applied_in_order_once_it_is_there(vo
                         "1\n2\n");
     (void)copy_text(copy, "DELETE FROM seen");
     (void)copy_text(copy, "INSERT INTO parents VALUES('p')");
-    retry(copy);
+    copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "1|p|second\n2|NULL|another\n");
     assert_string_equal(copy_text(copy, "SELECT b FROM seen ORDER BY n"), "first\nsecond\n");
     assert_int_equal(parked(copy), 0);
@@ -362,7 +357,7 @@ static void a_delete_does_not_wait_for_ever_behind_a_create(void)
     copy_add(copy, 3, 2, "u", ",\"b\":\"sparse\"");
     copy_add(copy, 4, 2, "d", "");
     copy_apply(copy);
-    retry(copy);
+    copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_text(copy, "SELECT state FROM keepstep_parked ORDER BY parked_id"),
                         "3\n3\n"); /* evidence, in nobody's way */
     copy_add(copy, 5, 2, "c", ",\"a\":\"another\",\"b\":null");
@@ -377,7 +372,7 @@ static void a_later_image_replaces_a_create_that_waits(void)
     copy_add(copy, 3, 2, "u", ",\"a\":\"own mail\",\"b\":\"full\"");
     copy_add(copy, 4, 2, "u", ",\"b\":\"sparse\"");
     copy_apply(copy);
-    retry(copy);
+    copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "1|mail|NULL\n2|own mail|sparse\n");
     assert_string_equal(copy_text(copy, "SELECT state FROM keepstep_parked"), "3\n");
     copy_finish(copy);
@@ -403,7 +398,7 @@ static void another_value_under_a_used_id_is_held_behind_a_parked_event_too(void
     add_of_tool(copy, "k3", 2, "own mail", "third");
     copy_apply(copy);
     assert_non_null(strstr(states(copy), "0|" CONFLICT "\n2|behind a parked event\n"));
-    retry(copy); /* it does not replace what it stands behind */
+    copy_retry(copy, INT64_MAX); /* it does not replace what it stands behind */
     assert_string_equal(copy_rows(copy), "1|mail|first\n");
     assert_int_equal(parked(copy), 3);
 
@@ -411,12 +406,12 @@ static void another_value_under_a_used_id_is_held_behind_a_parked_event_too(void
     copy_apply(copy);
     applier_free(copy->applier);
     copy->applier = copy_open(copy);
-    retry(copy); /* what it stood behind is applied; itself it needs a hand */
+    copy_retry(copy, INT64_MAX); /* what it stood behind is applied; itself it needs a hand */
     assert_string_equal(copy_rows(copy), "2|mail|waits\n");
     assert_string_equal(states(copy), "0|" CONFLICT "\n2|behind a parked event\n");
     copy_operate(copy, 2, PARKED_SET_SKIPPED);
     copy_must(copy, applier_refresh(copy->applier, &copy->err));
-    retry(copy);
+    copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "2|own mail|third\n");
     assert_int_equal(parked(copy), 0);
     copy_finish(copy);
@@ -434,7 +429,7 @@ static void another_value_under_a_used_id_that_cannot_be_read_stays_held_once_it
     assert_non_null(strstr(states(copy), "\n0|" CONFLICT "\n"));
     copy_operate(copy, 1, PARKED_SET_SKIPPED);
     copy_must(copy, applier_refresh(copy->applier, &copy->err));
-    retry(copy);
+    copy_retry(copy, INT64_MAX);
     assert_non_null(strstr(states(copy), "\n0|" CONFLICT "\n"));
     copy_finish(copy);
 }

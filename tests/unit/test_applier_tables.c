@@ -173,6 +173,35 @@ static const char *const unique[] = {
         "b varchar(100))",
 };
 
+/* Those before them wait for ever. */
+static void rows_that_swap_behind_many_that_wait_are_written_too(void)
+{
+    if (database_case_kind != DATABASE_SQLITE)
+        test_skip("so many retries take minutes on a server, where the same function chooses");
+    struct copy *copy = copy_begin_with(unique, false);
+    copy->config.limits.parked_entities = 1000;
+    copy_add(copy, 1, 3, "c", ",\"a\":\"z\",\"b\":\"three\"");
+    copy_add(copy, 2, 1, "c", ",\"a\":\"x\",\"b\":\"one\"");
+    copy_add(copy, 3, 2, "c", ",\"a\":\"y\",\"b\":\"two\"");
+    copy_apply(copy);
+    for (int i = 0; i < 120; i++) {
+        copy_add(copy, 4 + i, 100 + i, "c", ",\"a\":\"z\",\"b\":\"never\"");
+        if (i % 60 == 59)
+            copy_apply(copy);
+    }
+    copy_add(copy, 124, 1, "u", ",\"a\":\"y\",\"b\":\"one\"");
+    copy_apply(copy);
+    copy_add(copy, 125, 2, "u", ",\"a\":\"x\",\"b\":\"two\"");
+    copy_apply(copy);
+    for (int round = 0; round < 60 && parked(copy) != 120; round++) {
+        clock_sleep_us(210000);
+        copy_retry(copy, INT64_MAX);
+    }
+    assert_int_equal(parked(copy), 120);
+    assert_string_equal(copy_rows(copy), "1|y|one\n2|x|two\n3|z|three\n");
+    copy_finish(copy);
+}
+
 static void rows_that_swap_a_unique_value_are_written_together(void)
 {
     struct copy *copy = copy_begin_with(unique, false);
@@ -360,6 +389,7 @@ int main(void)
         DATABASE_CASE(what_a_trigger_or_a_check_refuses_is_held_alone),
         DATABASE_CASE(a_fatal_error_names_the_event),
         DATABASE_CASE(rows_that_swap_a_unique_value_are_written_together),
+        DATABASE_CASE(rows_that_swap_behind_many_that_wait_are_written_too),
         DATABASE_CASE(rows_that_swap_keep_the_columns_of_the_service),
         DATABASE_CASE(no_row_is_taken_out_that_something_follows_by_now),
         DATABASE_CASE(no_row_is_taken_out_of_a_copy_that_init_has_not_seen),

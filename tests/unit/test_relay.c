@@ -342,11 +342,10 @@ static void a_lease_is_kept_however_long_the_log_takes_to_be_read(void **state)
     write_order(&first, 1, false, "{\"id\":1,\"name\":\"x\"}");
     first.config.kafka_count = 2;
     (void)rd_kafka_mock_broker_set_rtt(first.cluster, -1, 60);
+    struct shop second = first;
+    second.config.instance = (char *)"2";
     shop_start(&first);
     expect(&first, "SELECT epoch FROM keepstep_relay", "1\n");
-    struct shop second = first;
-    second.metrics = (struct relay_metrics){0};
-    second.config.instance = (char *)"2";
     shop_start(&second);
     expect_acknowledged(&first, 1);
     assert_int_equal(atomic_load(&first.metrics.log_read), RECORDS);
