@@ -315,8 +315,8 @@ static enum status group_is_older(const struct group *group, struct owned *owned
     return status;
 }
 
-/** Add the waiting heads of a partition; where there are many, another part of them each time. Where
- * they are too large all together, those of the partitions before have to do. */
+/** Add the waiting heads of a partition; of many another part each time. Where they are too large
+ * all together, those of the partitions before have to do. */
 static enum status group_collect(struct group *group, struct owned *owned, struct arena *arena,
                                  struct error *err)
 {
