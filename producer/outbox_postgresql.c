@@ -433,13 +433,30 @@ static enum status outbox_postgresql_claim(struct outbox *outbox, const struct l
     return status;
 }
 
+/** Run one fenced statement with the partitions' columns as its parameters, which are given back.
+ */
+static enum status outbox_postgresql_write_lanes(struct outbox *outbox, const struct lease *lease,
+                                                 struct outbox_step step, struct buffer *arrays,
+                                                 struct error *err)
+{
+    const char *texts[ARRAYS_MAX];
+    size_t columns = (size_t)step.count;
+    bool complete = outbox_postgresql_arrays(arrays, columns, texts);
+    step.parameters = texts;
+    enum status status = complete ? outbox_postgresql_fenced(outbox_postgresql_of(outbox), lease,
+                                                             &step, 1, NULL, err)
+                                  : error_set(err, STATUS_RETRY, "no memory");
+    for (size_t i = 0; i < columns; i++)
+        buffer_done(&arrays[i]);
+    return status;
+}
+
 static enum status outbox_postgresql_acknowledge(struct outbox *outbox, const struct lease *lease,
                                                  const struct relay_partition *partitions,
                                                  size_t count, struct error *err)
 {
     enum { COLUMNS = 5 };
     struct buffer arrays[COLUMNS];
-    const char *texts[COLUMNS];
     for (size_t i = 0; i < COLUMNS; i++)
         buffer_init(&arrays[i], POSTGRESQL_ARRAY_SIZE_MAX);
     for (size_t i = 0; i < count; i++) {
@@ -449,14 +466,8 @@ static enum status outbox_postgresql_acknowledge(struct outbox *outbox, const st
         postgresql_array_text(&arrays[3], slice_of(partitions[i].acknowledged_id));
         postgresql_array_integer(&arrays[4], partitions[i].acknowledged_offset);
     }
-    bool complete = outbox_postgresql_arrays(arrays, COLUMNS, texts);
-    const struct outbox_step step = {SQL_ACKNOWLEDGE, texts, COLUMNS, NULL};
-    enum status status = complete ? outbox_postgresql_fenced(outbox_postgresql_of(outbox), lease,
-                                                             &step, 1, NULL, err)
-                                  : error_set(err, STATUS_RETRY, "no memory");
-    for (size_t i = 0; i < COLUMNS; i++)
-        buffer_done(&arrays[i]);
-    return status;
+    return outbox_postgresql_write_lanes(
+        outbox, lease, (struct outbox_step){SQL_ACKNOWLEDGE, NULL, COLUMNS, NULL}, arrays, err);
 }
 
 static enum status outbox_postgresql_note_read(struct outbox *outbox, const struct lease *lease,
@@ -465,7 +476,6 @@ static enum status outbox_postgresql_note_read(struct outbox *outbox, const stru
 {
     enum { COLUMNS = 3 };
     struct buffer arrays[COLUMNS];
-    const char *texts[COLUMNS];
     for (size_t i = 0; i < COLUMNS; i++)
         buffer_init(&arrays[i], POSTGRESQL_ARRAY_SIZE_MAX);
     for (size_t i = 0; i < count; i++) {
@@ -473,14 +483,8 @@ static enum status outbox_postgresql_note_read(struct outbox *outbox, const stru
         postgresql_array_integer(&arrays[1], partitions[i].partition);
         postgresql_array_integer(&arrays[2], partitions[i].read_offset);
     }
-    bool complete = outbox_postgresql_arrays(arrays, COLUMNS, texts);
-    const struct outbox_step step = {SQL_NOTE_READ, texts, COLUMNS, NULL};
-    enum status status = complete ? outbox_postgresql_fenced(outbox_postgresql_of(outbox), lease,
-                                                             &step, 1, NULL, err)
-                                  : error_set(err, STATUS_RETRY, "no memory");
-    for (size_t i = 0; i < COLUMNS; i++)
-        buffer_done(&arrays[i]);
-    return status;
+    return outbox_postgresql_write_lanes(
+        outbox, lease, (struct outbox_step){SQL_NOTE_READ, NULL, COLUMNS, NULL}, arrays, err);
 }
 
 static enum status outbox_postgresql_set_aside(struct outbox *outbox, const struct lease *lease,

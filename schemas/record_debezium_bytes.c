@@ -6,11 +6,6 @@ static const char placeholder[] = "__debezium_unavailable_value";
 static const char placeholder_base64[] = "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==";
 static const char placeholder_hex[] = "5f5f646562657a69756d5f756e617661696c61626c655f76616c7565";
 
-static bool debezium_is_text(const json_t *value, const char *text)
-{
-    return json_is_string(value) && strcasecmp(json_string_value(value), text) == 0;
-}
-
 bool debezium_is_unavailable(const json_t *value)
 {
     /* An array stands for a large one in the source, a map for an hstore. */
@@ -21,7 +16,7 @@ bool debezium_is_unavailable(const json_t *value)
     const char *text = json_string_value(value);
     return text != NULL &&
            (strcmp(text, placeholder) == 0 || strcmp(text, placeholder_base64) == 0 ||
-            debezium_is_text(value, placeholder_hex));
+            strcasecmp(text, placeholder_hex) == 0);
 }
 
 static int debezium_base64_digit(char c)
