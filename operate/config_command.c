@@ -3,7 +3,7 @@
 #include "operate/command.h"
 #include "operate/offsets.h"
 #include "operate/service.h"
-#include "schemas/config.h"
+#include "schemas/config/config.h"
 
 #include <stdio.h>
 #include <string.h>

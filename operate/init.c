@@ -1,8 +1,9 @@
 /* `keepstep init`: prepare a service's database for both sides. */
-#include "consumer/feed.h"
+#include "consumer/feed/feed.h"
+#include "consumer/store/registry.h"
 #include "operate/command.h"
 #include "operate/service.h"
-#include "producer/init.h"
+#include "producer/init/init.h"
 
 #include <stdio.h>
 #include <string.h>

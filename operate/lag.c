@@ -2,7 +2,7 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "operate/command.h"
-#include "consumer/feed.h"
+#include "consumer/feed/feed.h"
 #include "operate/offsets.h"
 #include "operate/service.h"
 

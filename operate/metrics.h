@@ -3,9 +3,9 @@
 #define OPERATE_METRICS_H
 
 #include "common/buffer.h"
-#include "consumer/agent_metrics.h"
-#include "producer/relay.h"
-#include "schemas/config.h"
+#include "consumer/agent/metrics.h"
+#include "producer/relay/relay.h"
+#include "schemas/config/config.h"
 
 /** Where the numbers come from; NULL: that loop does not run in this process. Borrowed. */
 struct metrics_sources {

@@ -3,7 +3,7 @@
 #define OPERATE_OFFSETS_H
 
 #include "common/status.h"
-#include "schemas/config.h"
+#include "schemas/config/config.h"
 
 #include <stddef.h>
 #include <stdint.h>

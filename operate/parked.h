@@ -2,7 +2,7 @@
 #ifndef OPERATE_PARKED_H
 #define OPERATE_PARKED_H
 
-#include "consumer/store.h"
+#include "consumer/store/store.h"
 
 #define PARKED_WAIT_US (INT64_C(10) * 1000 * 1000) /* for an agent, or for the database */
 #define PARKED_LOOK_US (INT64_C(200) * 1000)

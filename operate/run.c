@@ -2,14 +2,14 @@
 #include "common/clock.h"
 #include "common/connections.h"
 #include "common/log.h"
-#include "consumer/agent.h"
+#include "consumer/agent/agent.h"
 #include "operate/command.h"
 #include "operate/http.h"
 #include "operate/metrics.h"
 #include "operate/offsets.h"
 #include "operate/running.h"
 #include "operate/service.h"
-#include "producer/relay.h"
+#include "producer/relay/relay.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -2,7 +2,7 @@
 #ifndef OPERATE_RUNNING_H
 #define OPERATE_RUNNING_H
 
-#include "schemas/config.h"
+#include "schemas/config/config.h"
 
 enum running_part { RUNNING_RELAY = 1, RUNNING_AGENT = 2 };
 

@@ -1,8 +1,8 @@
 /* `keepstep schema`: judge rows by a schema, or write the schema of a table that is there. */
 #include "common/buffer.h"
-#include "consumer/schema_mariadb.h"
-#include "consumer/schema_postgresql.h"
-#include "consumer/schema_sqlite.h"
+#include "consumer/describe/mariadb.h"
+#include "consumer/describe/postgresql.h"
+#include "consumer/describe/sqlite.h"
 #include "operate/command.h"
 #include "operate/service.h"
 #include "schemas/schema_lines.h"

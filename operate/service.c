@@ -2,6 +2,8 @@
 #include "operate/service.h"
 
 #include "common/log.h"
+#include "consumer/store/registry.h"
+#include "producer/registry.h"
 
 #include <stdlib.h>
 #include <string.h>

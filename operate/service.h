@@ -2,10 +2,10 @@
 #ifndef OPERATE_SERVICE_H
 #define OPERATE_SERVICE_H
 
-#include "consumer/store.h"
+#include "consumer/store/store.h"
 #include "operate/command.h"
-#include "producer/outbox.h"
-#include "schemas/config.h"
+#include "producer/outbox/outbox.h"
+#include "schemas/config/config.h"
 
 struct service {
     struct config *config;

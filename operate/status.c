@@ -3,14 +3,14 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "operate/command.h"
-#include "consumer/feed.h"
+#include "consumer/feed/feed.h"
 #include "operate/http.h"
 #include "operate/http_client.h"
 #include "operate/metrics.h"
 #include "operate/offsets.h"
 #include "operate/running.h"
 #include "operate/service.h"
-#include "producer/capture_watch.h"
+#include "producer/capture/watch.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* Reads lines, takes them apart, checks them and writes them into the outbox. */
 #include "producer/publish_lines.h"
 #include "common/lines.h"
-#include "producer/source.h"
+#include "producer/init/source.h"
+#include "producer/registry.h"
 #include "schemas/change.h"
 #include "schemas/change_line.h"
 

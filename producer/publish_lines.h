@@ -2,7 +2,7 @@
 #ifndef PRODUCER_PUBLISH_LINES_H
 #define PRODUCER_PUBLISH_LINES_H
 
-#include "schemas/config.h"
+#include "schemas/config/config.h"
 #include "schemas/entity_schema.h"
 
 #include <stdint.h>

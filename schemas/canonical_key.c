@@ -1,5 +1,5 @@
 /* The one spelling of an entity key: members by bytes, shortest escapes, integers and strings. */
-#include "schemas/record_value.h"
+#include "schemas/record/value.h"
 
 static enum status canonical_key_object(const struct entity_schema *schema, const json_t *object,
                                         struct arena *arena, struct value *values,

@@ -4,7 +4,7 @@
 
 #include "common/arena.h"
 #include "schemas/entity_schema.h"
-#include "schemas/record_format.h"
+#include "schemas/record/format.h"
 
 enum value_kind {
     VALUE_ABSENT,

@@ -1,7 +1,7 @@
 /* Reading an entity type's JSON Schema: columns from its properties, key from x-keepstep-key. */
 #include "schemas/entity_schema.h"
 
-#include "schemas/json_schema.h"
+#include "schemas/json_schema/json_schema.h"
 
 #include <limits.h>
 #include <stdio.h>

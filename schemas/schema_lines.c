@@ -2,7 +2,7 @@
 #include "schemas/schema_lines.h"
 
 #include "common/lines.h"
-#include "schemas/json_schema.h"
+#include "schemas/json_schema/json_schema.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include "tests/support/session.h"
 #include "tests/support/shop.h"
 
-#include "producer/init.h"
+#include "producer/init/init.h"
 
 #include <stdio.h>
 

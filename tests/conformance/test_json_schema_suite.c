@@ -1,7 +1,7 @@
 /* Runs the public JSON-Schema-Test-Suite for draft-07, as Debian packages it. */
 #include "common/slice.h"
 #include "schemas/json.h"
-#include "schemas/json_schema.h"
+#include "schemas/json_schema/json_schema.h"
 
 #include "tests/support/test.h"
 

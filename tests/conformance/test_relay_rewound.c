@@ -6,7 +6,7 @@
 #include "tests/support/postgresql.h"
 
 #include "common/clock.h"
-#include "producer/relay.h"
+#include "producer/relay/relay.h"
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>

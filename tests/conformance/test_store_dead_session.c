@@ -1,11 +1,12 @@
 /* An agent that is gone while its session lives on holds its fence: the server ends that session,
  * and the next agent goes on. */
 #include "common/clock.h"
+#include "consumer/store/registry.h"
 #include "tests/support/mariadb.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/test.h"
 
-#include "consumer/store.h"
+#include "consumer/store/store.h"
 
 #define ENDS_WITHIN_US 75000000 /* the sessions' idle timeouts are 60 s */
 

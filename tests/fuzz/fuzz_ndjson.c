@@ -1,5 +1,5 @@
 /* Any bytes as lines of JSON: judged by a schema, and published into an outbox. */
-#include "producer/init.h"
+#include "producer/init/init.h"
 #include "producer/publish_lines.h"
 #include "schemas/entity_schema.h"
 #include "schemas/schema_lines.h"

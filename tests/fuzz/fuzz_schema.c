@@ -1,5 +1,5 @@
 /* Any JSON as a schema, judging itself. */
-#include "schemas/json_schema.h"
+#include "schemas/json_schema/json_schema.h"
 
 #include <stdint.h>
 

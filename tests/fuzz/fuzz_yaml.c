@@ -1,5 +1,5 @@
 /* Any bytes as a configuration file. */
-#include "schemas/config_internal.h"
+#include "schemas/config/internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,7 @@
 /* The local copy of applier tests. */
 #include "tests/support/copy.h"
 
+#include "consumer/store/registry.h"
 #include "tests/support/postgresql.h"
 
 #include <stdio.h>

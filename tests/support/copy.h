@@ -6,7 +6,7 @@
 #include "tests/support/database_case.h"
 #include "tests/support/sql.h"
 
-#include "consumer/applier.h"
+#include "consumer/apply/applier.h"
 
 #define COPY_TOPIC "order"
 

@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_FLAT_ORACLE_H
 #define TESTS_SUPPORT_FLAT_ORACLE_H
 
-#include "schemas/record_value.h"
+#include "schemas/record/value.h"
 
 /** Every column type, limits of the row schema, a key of two columns. */
 #define FLAT_ORACLE_SCHEMA                                                                         \

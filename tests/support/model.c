@@ -1,10 +1,11 @@
 /* An applier on a memory store, fed with the records of a topic. */
 #include "tests/support/model.h"
 
+#include "consumer/store/registry.h"
 #include "tests/support/sidecar.h"
 
-#include "consumer/applier.h"
-#include "consumer/store_memory.h"
+#include "consumer/apply/applier.h"
+#include "consumer/store/memory/memory.h"
 
 #include <stdio.h>
 

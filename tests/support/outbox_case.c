@@ -1,11 +1,13 @@
 /* Where a case of the outbox's contract runs: each back end, opened under the role of a relay. */
+#include "consumer/store/registry.h"
+#include "producer/registry.h"
 #include "tests/support/outbox_case.h"
 #include "tests/support/mariadb.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/sql.h"
 
-#include "consumer/store.h"
-#include "producer/init.h"
+#include "consumer/store/store.h"
+#include "producer/init/init.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_OUTBOX_CASE_H
 #define TESTS_SUPPORT_OUTBOX_CASE_H
 
-#include "producer/outbox.h"
+#include "producer/outbox/outbox.h"
 #include "tests/support/test.h"
 
 #define OUTBOX_CASE_PAYLOAD_BYTES 5000 /* the largest that a load brings */

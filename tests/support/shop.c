@@ -1,4 +1,5 @@
 /* A service `shop` that publishes its table `orders`, for tests of its triggers and of its rows. */
+#include "producer/registry.h"
 #include "tests/support/shop.h"
 
 #include <string.h>

@@ -2,8 +2,8 @@
 #ifndef TESTS_SUPPORT_SHOP_H
 #define TESTS_SUPPORT_SHOP_H
 
-#include "producer/init.h"
-#include "producer/source.h"
+#include "producer/init/init.h"
+#include "producer/init/source.h"
 #include "tests/support/database.h"
 
 #include <stdio.h>

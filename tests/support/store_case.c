@@ -2,7 +2,8 @@
 #include "tests/support/store_case.h"
 
 #include "common/buffer.h"
-#include "consumer/store_memory.h"
+#include "consumer/store/memory/memory.h"
+#include "consumer/store/registry.h"
 #include "tests/support/mariadb.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/sql.h"

@@ -3,7 +3,8 @@
 #ifndef TESTS_SUPPORT_STORE_CASE_H
 #define TESTS_SUPPORT_STORE_CASE_H
 
-#include "consumer/store.h"
+#include "consumer/store/registry.h"
+#include "consumer/store/store.h"
 #include "tests/support/test.h"
 
 #define STORE_CASE_TOPIC "order"

@@ -1,4 +1,5 @@
 /* A copy of orders on a database server, as the tests of its store write it. */
+#include "consumer/store/registry.h"
 #include "tests/support/store_orders.h"
 
 static struct column columns[] = {

@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_STORE_ORDERS_H
 #define TESTS_SUPPORT_STORE_ORDERS_H
 
-#include "consumer/store.h"
+#include "consumer/store/store.h"
 #include "tests/support/database.h"
 #include "tests/support/test.h"
 

@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_TYPE_CASE_INTERNAL_H
 #define TESTS_SUPPORT_TYPE_CASE_INTERNAL_H
 
-#include "consumer/store.h"
+#include "consumer/store/store.h"
 #include "tests/support/session.h"
 #include "tests/support/type_case.h"
 

@@ -1,5 +1,6 @@
 /* The copies' side of a type case: each published value is applied through a store and read back.
  */
+#include "consumer/store/registry.h"
 #include "tests/support/type_case_internal.h"
 
 #define ROWS_SIZE_MAX ((size_t)64 * 1024 * 1024)

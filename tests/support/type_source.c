@@ -2,11 +2,11 @@
 #include "tests/support/type_case_internal.h"
 
 #include "common/clock.h"
-#include "consumer/schema_mariadb.h"
-#include "consumer/schema_postgresql.h"
-#include "consumer/schema_sqlite.h"
-#include "consumer/schema_table.h"
-#include "producer/init.h"
+#include "consumer/describe/mariadb.h"
+#include "consumer/describe/postgresql.h"
+#include "consumer/describe/sqlite.h"
+#include "consumer/describe/table.h"
+#include "producer/init/init.h"
 #include "schemas/change.h"
 
 #include <math.h>

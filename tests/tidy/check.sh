@@ -57,18 +57,18 @@ only_below consumer schemas common
 only_below operate producer consumer schemas common
 
 door jansson.h schemas/json.h
-door sqlite3.h 'producer/*sqlite*' 'consumer/*sqlite*' 'operate/*sqlite*'
+door sqlite3.h 'producer/sqlite/*' producer/library/publisher_sqlite.c 'consumer/store/sqlite/*' consumer/describe/sqlite.c 'operate/*sqlite*'
 door libpq-fe.h common/postgresql_session.h
 door mysql.h common/mariadb_session.h
-door common/postgresql_session.h 'common/postgresql_*' 'producer/*postgresql*' 'consumer/*postgresql*'
-door common/mariadb_session.h 'common/mariadb_*' 'producer/*mariadb*' 'consumer/*mariadb*'
+door common/postgresql_session.h 'common/postgresql_*' 'producer/postgresql/*' 'consumer/store/postgresql/*' consumer/describe/postgresql.c
+door common/mariadb_session.h 'common/mariadb_*' 'producer/mariadb/*' 'consumer/store/mariadb/*' consumer/describe/mariadb.c
 door 'librdkafka/rdkafka\.h' common/kafka_client.h
 door 'librdkafka/rdkafka_mock\.h' operate/broker.c
-door common/kafka_client.h 'common/kafka_*' 'producer/kafka_*' 'consumer/feed*' \
+door common/kafka_client.h 'common/kafka_*' 'producer/relay/kafka_*' 'consumer/feed/*' \
     operate/broker.c operate/demo_kafka.c operate/offsets.c
-door common/kafka_group.h 'common/kafka_*' 'consumer/feed*' operate/offsets.c
-door yaml.h 'schemas/*yaml*'
-door pcre2.h 'schemas/json_schema*'
+door common/kafka_group.h 'common/kafka_*' 'consumer/feed/*' operate/offsets.c
+door yaml.h schemas/config/yaml.c
+door pcre2.h 'schemas/json_schema/*'
 door microhttpd.h operate/http.c
 door xxhash.h common/digest.c
 

@@ -3,7 +3,8 @@
 #include "tests/support/sql.h"
 
 #include "common/kafka_client.h"
-#include "consumer/agent.h"
+#include "consumer/agent/agent.h"
+#include "consumer/store/registry.h"
 #include "operate/metrics.h"
 
 #include <librdkafka/rdkafka_mock.h>

@@ -2,6 +2,7 @@
 #include "tests/support/copy.h"
 
 #include "common/clock.h"
+#include "consumer/store/registry.h"
 
 static void test_applies_and_moves(void **test)
 {

@@ -1,7 +1,7 @@
 /* How large a batch may grow. */
 #include "tests/support/test.h"
 
-#include "consumer/batch.h"
+#include "consumer/apply/batch.h"
 
 static struct batch batch;
 static struct error err;

@@ -1,11 +1,12 @@
 /* Capture in PostgreSQL: what its triggers write, what `init` refuses, and the rows from before. */
+#include "producer/registry.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/process.h"
 #include "tests/support/shop.h"
 
 #include "common/clock.h"
 #include "common/postgresql_session.h"
-#include "producer/init.h"
+#include "producer/init/init.h"
 #include "producer/publish_lines.h"
 
 #include <pthread.h>

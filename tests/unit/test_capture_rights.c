@@ -4,7 +4,7 @@
 #include "tests/support/roles.h"
 #include "tests/support/shop.h"
 
-#include "producer/capture_watch.h"
+#include "producer/capture/watch.h"
 
 #define NAME_SCHEMA shop_schema("id", "id integer,name text")
 #define NAME_TABLE  "CREATE TABLE orders (id bigint PRIMARY KEY, name text, note text)"

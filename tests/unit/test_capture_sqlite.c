@@ -4,9 +4,9 @@
 #include "tests/support/sql.h"
 
 #include "common/clock.h"
-#include "producer/capture_sqlite.h"
+#include "producer/sqlite/capture.h"
 #include "producer/publish_lines.h"
-#include "producer/relay.h"
+#include "producer/relay/relay.h"
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>

@@ -1,12 +1,14 @@
 /* What a database's tools do to the triggers: the look finds it, `init` mends it and says so. */
+#include "consumer/store/registry.h"
+#include "producer/registry.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/roles.h"
 #include "tests/support/shop.h"
 
-#include "consumer/store.h"
+#include "consumer/store/store.h"
 #include "operate/metrics.h"
-#include "producer/capture_watch.h"
-#include "producer/relay_internal.h"
+#include "producer/capture/watch.h"
+#include "producer/relay/internal.h"
 
 #include <stdio.h>
 

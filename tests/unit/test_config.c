@@ -1,7 +1,7 @@
 /* Loading a configuration. */
 #include "tests/support/test.h"
 
-#include "schemas/config_internal.h"
+#include "schemas/config/internal.h"
 
 #include <sysexits.h>
 

@@ -2,7 +2,7 @@
 #include "tests/support/test.h"
 
 #include "common/kafka_client.h"
-#include "schemas/config_internal.h"
+#include "schemas/config/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

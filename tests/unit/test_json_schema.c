@@ -1,5 +1,5 @@
 /* The JSON Schema validator: strictness, errors, bounds, references and the flat check. */
-#include "schemas/json_schema_internal.h"
+#include "schemas/json_schema/internal.h"
 
 #include "tests/support/test.h"
 

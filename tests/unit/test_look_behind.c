@@ -1,4 +1,5 @@
 /* Databases whose writers are not excluded: the look is repeated behind the writes (rule 18). */
+#include "consumer/store/registry.h"
 #include "tests/support/copy.h"
 #include "tests/support/test.h"
 

@@ -2,8 +2,9 @@
 #include "tests/support/sql.h"
 
 #include "common/clock.h"
-#include "producer/init.h"
-#include "producer/outbox.h"
+#include "producer/init/init.h"
+#include "producer/outbox/outbox.h"
+#include "producer/registry.h"
 
 #include <pthread.h>
 #include <sqlite3.h>

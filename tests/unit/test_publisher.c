@@ -1,5 +1,5 @@
 /* libkeepstep: a change written in the service's own transaction. */
-#include "producer/keepstep.h"
+#include "producer/library/keepstep.h"
 
 #include "tests/support/process.h"
 #include "tests/support/sql.h"

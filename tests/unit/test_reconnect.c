@@ -3,6 +3,7 @@
 #include "tests/support/copy.h"
 
 #include "common/clock.h"
+#include "consumer/store/registry.h"
 
 enum break_at {
     BREAK_NOWHERE,

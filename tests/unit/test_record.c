@@ -2,8 +2,8 @@
 #include "tests/support/test.h"
 
 #include "schemas/change.h"
-#include "schemas/json_schema.h"
-#include "schemas/record_write.h"
+#include "schemas/json_schema/json_schema.h"
+#include "schemas/record/write.h"
 
 #include <glob.h>
 

@@ -3,8 +3,8 @@
 #include "tests/support/sql.h"
 
 #include "common/clock.h"
-#include "producer/init.h"
-#include "producer/relay.h"
+#include "producer/init/init.h"
+#include "producer/relay/relay.h"
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>

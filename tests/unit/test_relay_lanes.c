@@ -1,7 +1,7 @@
 /* What a relay remembers of its topics' partitions, against what the outbox says of them. */
 #include "tests/support/test.h"
 
-#include "producer/relay_internal.h"
+#include "producer/relay/internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "tests/support/sql.h"
 #include "tests/support/test.h"
 
-#include "consumer/schema_sqlite.h"
+#include "consumer/describe/sqlite.h"
 #include "schemas/schema_lines.h"
 
 #include <stdio.h>

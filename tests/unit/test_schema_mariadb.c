@@ -1,8 +1,9 @@
 /* The schema of a MariaDB table: what it says, that it can be read, and that the store then
  * keeps the type in that very table. */
-#include "consumer/schema_mariadb.h"
+#include "consumer/describe/mariadb.h"
 
-#include "consumer/store.h"
+#include "consumer/store/registry.h"
+#include "consumer/store/store.h"
 #include "tests/support/mariadb.h"
 #include "tests/support/test.h"
 

@@ -2,9 +2,9 @@
 #include "tests/support/failing_malloc.h"
 
 #include "schemas/change.h"
-#include "schemas/config.h"
-#include "schemas/json_schema.h"
-#include "schemas/record_write.h"
+#include "schemas/config/config.h"
+#include "schemas/json_schema/json_schema.h"
+#include "schemas/record/write.h"
 
 static const char row[] =
     "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","

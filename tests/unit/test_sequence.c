@@ -1,7 +1,7 @@
 /* The judgement of sequence numbers: rule 15 and hole 1 of the model. */
 #include "tests/support/test.h"
 
-#include "consumer/sequence.h"
+#include "consumer/apply/sequence.h"
 
 #include <stdio.h>
 

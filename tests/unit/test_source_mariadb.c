@@ -1,13 +1,15 @@
 /* The MariaDB source: present rows under load, the order of commits, new histories, printed SQL. */
+#include "consumer/store/registry.h"
+#include "producer/registry.h"
 #include "tests/support/mariadb.h"
 #include "tests/support/process.h"
 #include "tests/support/shop.h"
 
 #include "common/clock.h"
 #include "common/mariadb_session.h"
-#include "consumer/store.h"
-#include "producer/capture_watch.h"
-#include "producer/outbox.h"
+#include "consumer/store/store.h"
+#include "producer/capture/watch.h"
+#include "producer/outbox/outbox.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* The PostgreSQL source: present rows while the service changes their keys. */
+#include "producer/registry.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/shop.h"
 

@@ -1,6 +1,7 @@
 /* What only the SQLite store does: tables and catalogue, error codes, trigger flag, look, locks. */
-#include "consumer/store.h"
-#include "consumer/store_sqlite_internal.h"
+#include "consumer/store/registry.h"
+#include "consumer/store/store.h"
+#include "consumer/store/sqlite/internal.h"
 #include "tests/support/sql.h"
 #include "tests/support/test.h"
 

@@ -1,0 +1,507 @@
+/* The agent's loop: poll what is ready, apply it, tell the group, look after the rest. */
+#include "consumer/agent/internal.h"
+
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+#include "consumer/store/registry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AGENT_POLL_MS        50
+#define AGENT_BACKOFF_US     50000
+#define AGENT_BACKOFF_MAX_US 5000000
+#define AGENT_CHECK_US       500000
+#define AGENT_HINT_US        200000
+#define AGENT_PRUNE_US       60000000
+#define AGENT_KEPT_US        1000000
+#define AGENT_END_US         1000000
+#define AGENT_FREE_US        2000 /* beside an outbox, between two transactions */
+
+void agent_set_state(struct agent *agent, enum agent_state state)
+{
+    if (state != agent->state)
+        log_info("agent", "%s", agent_state_name(state));
+    agent->state = state;
+    atomic_store(&agent->metrics->state, (int)state);
+    atomic_store(&agent->metrics->ready, state == AGENT_APPLYING);
+}
+
+enum status agent_new(const struct agent_options *options, struct agent **ret_agent,
+                      struct error *err)
+{
+    const struct config *config = options->config;
+    struct agent *agent = calloc(1, sizeof *agent);
+    if (agent == NULL)
+        return error_set(err, STATUS_FATAL, "no memory for the agent");
+    agent->config = config;
+    agent->mappings = options->mappings;
+    agent->mapping_count = options->mapping_count;
+    agent->metrics = options->metrics;
+    agent->beside_outbox = config->publish_count > 0;
+    agent->ops = store_find(config->database);
+    enum status status = STATUS_OK;
+    if (agent->ops == NULL)
+        status = error_set(err, STATUS_FATAL, "no store knows the database's scheme");
+    if (status == STATUS_OK)
+        status = batch_init(&agent->batch, (size_t)config->limits.batch_events,
+                            (size_t)config->limits.batch_bytes,
+                            (size_t)config->limits.message_bytes, err);
+    if (agent->beside_outbox)
+        batch_begin_small(&agent->batch);
+    if (status == STATUS_OK)
+        status = agent_add_topics(agent, err);
+    if (status != STATUS_OK) {
+        agent_free(agent);
+        return status;
+    }
+    *ret_agent = agent;
+    return STATUS_OK;
+}
+
+void agent_free(struct agent *agent)
+{
+    if (agent == NULL)
+        return;
+    feed_close(agent->feed);
+    applier_free(agent->applier);
+    batch_done(&agent->batch);
+    free(agent->partitions);
+    free(agent->topics);
+    free(agent);
+}
+
+/** Read no more of a partition, and say why: the only place where one is paused for good. */
+static enum status agent_pause(struct agent *agent, size_t index, const char *reason,
+                               struct error *err)
+{
+    struct applier_partition partition;
+    if (!applier_partition(agent->applier, index, &partition))
+        return STATUS_OK;
+    log_error("agent", "%s/%d stands still: %s. Mend the cause, then: `keepstep parked resume`",
+              partition.topic, partition.partition, reason);
+    agent->partitions[index].paused = true;
+    return feed_pause(agent->feed, partition.topic, partition.partition, true, err);
+}
+
+/** Stop a partition for what the feed found; kept in the database. */
+static enum status agent_stop_partition(struct agent *agent, size_t index, const char *reason,
+                                        struct error *err)
+{
+    batch_remove(&agent->batch, index);
+    enum status status = agent_pause(agent, index, reason, err);
+    return status == STATUS_OK ? applier_stop(agent->applier, index, reason, err) : status;
+}
+
+static enum status agent_on_record(struct agent *agent, const struct feed_event *event,
+                                   struct error *err)
+{
+    bool pass = false;
+    struct error stop = ERROR_INIT;
+    size_t index = applier_find(agent->applier, event->topic, event->partition);
+    if (index == SIZE_MAX || agent->partitions[index].paused)
+        return STATUS_OK;
+    struct record record = event->record;
+    record.form = applier_form(agent->applier, record.topic);
+    if (agent_check_anchor(agent, index, &record, &pass, &stop) == STATUS_STOP)
+        return agent_stop_partition(agent, index, stop.text, err);
+    if (!pass)
+        return STATUS_OK;
+    enum status status = batch_add(&agent->batch, &record, index, applier_lookup, agent->applier,
+                                   err);
+    if (status == STATUS_OK)
+        agent_note_waiting(agent);
+    return status;
+}
+
+static void agent_on_end(struct agent *agent, const struct feed_event *event)
+{
+    size_t index = applier_find(agent->applier, event->topic, event->partition);
+    if (index != SIZE_MAX)
+        applier_note_end(agent->applier, index, event->offset);
+    agent_note_log_end(agent, event->topic, event->partition, event->offset);
+}
+
+static enum status agent_apply(struct agent *agent, struct error *err);
+
+static enum status agent_on_revoke(struct agent *agent, struct error *err)
+{
+    struct error last = ERROR_INIT;
+    if (agent_apply(agent, &last) != STATUS_OK)
+        log_warning("agent", "the last batch is left to the next owner: %s", last.text);
+    agent_drop(agent);
+    agent_set_state(agent, AGENT_ASSIGNING);
+    return feed_unassign(agent->feed, err);
+}
+
+static enum status agent_on_event(struct agent *agent, const struct feed_event *event,
+                                  struct error *err)
+{
+    size_t index;
+    switch (event->type) {
+    case FEED_NONE:
+        return STATUS_OK;
+    case FEED_RECORD:
+        return agent_on_record(agent, event, err);
+    case FEED_END:
+        agent_on_end(agent, event);
+        return STATUS_OK;
+    case FEED_ASSIGN:
+        return agent_assign(agent, event, err);
+    case FEED_REVOKE:
+        return agent_on_revoke(agent, err);
+    case FEED_STOPPED:
+        index = applier_find(agent->applier, event->topic, event->partition);
+        if (index == SIZE_MAX || agent->partitions[index].paused)
+            return STATUS_OK;
+        return agent_stop_partition(agent, index, event->reason, err);
+    }
+    return STATUS_OK;
+}
+
+/** There is no room for a record that was fetched before the pause: what the batch has of its
+ * partition is read again with it, from the position on. */
+static void agent_leave_record(struct agent *agent, const struct feed_event *event)
+{
+    size_t index = applier_find(agent->applier, event->topic, event->partition);
+    if (index != SIZE_MAX && !agent->partitions[index].paused)
+        applier_read_again(agent->applier, index);
+}
+
+/** Wait while the database does not answer, and keep the group membership alive meanwhile. */
+static enum status agent_poll_paused(struct agent *agent, struct error *err)
+{
+    struct feed_event event;
+    int64_t until = clock_monotonic_us() + agent->backoff_us;
+    enum status status = feed_pause_all(agent->feed, true, err);
+    while (status == STATUS_OK && clock_monotonic_us() < until && !atomic_load(agent->stop)) {
+        agent_measure_lag(agent);
+        status = feed_poll(agent->feed, AGENT_POLL_MS, &event, err);
+        if (status == STATUS_OK && event.type == FEED_RECORD && batch_is_full(&agent->batch))
+            agent_leave_record(agent, &event);
+        else if (status == STATUS_OK && event.type != FEED_ASSIGN && event.type != FEED_NONE)
+            status = agent_on_event(agent, &event, err);
+        else if (event.type == FEED_ASSIGN)
+            clock_sleep_us(AGENT_BACKOFF_US); /* answered by the next round */
+    }
+    if (status == STATUS_OK)
+        status = feed_pause_all(agent->feed, false, err);
+    for (size_t i = 0; i < agent->partition_count && status == STATUS_OK; i++) {
+        struct applier_partition partition;
+        if (agent->partitions[i].paused && applier_partition(agent->applier, i, &partition))
+            status = feed_pause(agent->feed, partition.topic, partition.partition, true, err);
+    }
+    return status;
+}
+
+/** Take what is ready: the first event is waited for, then no more than what has arrived. */
+static enum status agent_poll(struct agent *agent, struct error *err)
+{
+    struct feed_event event;
+    enum status status = STATUS_OK;
+    if (agent->backoff_us > 0)
+        status = agent_poll_paused(agent, err);
+    bool busy = agent->batch.count > 0 || applier_is_retrying(agent->applier);
+    int timeout_ms = busy ? 0 : AGENT_POLL_MS;
+    if (agent->retrying && agent->batch.count > 0)
+        return status;
+    while (status == STATUS_OK && !batch_is_full(&agent->batch)) {
+        status = feed_poll(agent->feed, timeout_ms, &event, err);
+        if (status != STATUS_OK || event.type == FEED_NONE)
+            break;
+        status = agent_on_event(agent, &event, err);
+        timeout_ms = 0;
+        if (event.type != FEED_RECORD && event.type != FEED_END)
+            break;
+    }
+    return status;
+}
+
+enum status agent_pause_stopped(struct agent *agent, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < agent->partition_count && status == STATUS_OK; i++) {
+        struct applier_partition partition;
+        if (!applier_partition(agent->applier, i, &partition) || agent->partitions[i].paused ||
+            partition.stopped[0] == '\0')
+            continue;
+        status = agent_pause(agent, i, partition.stopped, err);
+    }
+    return status;
+}
+
+static enum status agent_apply(struct agent *agent, struct error *err)
+{
+    int64_t begun = clock_monotonic_us();
+    bool ends = applier_has_ends(agent->applier) && begun >= agent->next_end_us;
+    if (agent->batch.count == 0 && !ends)
+        return STATUS_OK;
+    if (agent->batch.count == 0)
+        agent->next_end_us = begun + AGENT_END_US;
+    agent->retrying = true;
+    enum status status = applier_apply(agent->applier, &agent->batch, err);
+    if (status != STATUS_OK)
+        return status;
+    agent->retrying = false;
+    agent_note_applied(agent);
+    if (agent->beside_outbox) {
+        batch_adapt(&agent->batch, clock_monotonic_us() - begun,
+                    agent->config->limits.batch_time_ms * 1000);
+        clock_sleep_us(AGENT_FREE_US);
+    }
+    batch_reset(&agent->batch);
+    return agent_pause_stopped(agent, err);
+}
+
+/** One request for all partitions that moved. */
+static enum status agent_hint_now(struct agent *agent, struct error *err)
+{
+    size_t count = 0;
+    struct feed_hint *hints = calloc(agent->partition_count + 1, sizeof *hints);
+    if (hints == NULL)
+        return error_set(err, STATUS_FATAL, "no memory for the group's offsets");
+    for (size_t i = 0; i < agent->partition_count; i++) {
+        struct applier_partition partition;
+        if (!applier_partition(agent->applier, i, &partition) ||
+            partition.next_offset == agent->partitions[i].hinted_offset)
+            continue;
+        struct feed_hint *hint = &hints[count++];
+        hint->partition.partition = partition.partition;
+        hint->partition.offset = partition.next_offset;
+        (void)snprintf(hint->partition.topic, sizeof hint->partition.topic, "%s", partition.topic);
+        (void)snprintf(hint->metadata, sizeof hint->metadata, "%s %lld %s",
+                       applier_copy_id(agent->applier), (long long)partition.epoch,
+                       partition.token);
+        agent->partitions[i].hinted_offset = partition.next_offset;
+    }
+    if (count > 0) {
+        failpoint(FAILPOINT_AGENT_BEFORE_HINT);
+        feed_commit_hints(agent->feed, hints, count);
+        failpoint(FAILPOINT_AGENT_AFTER_HINT);
+    }
+    free(hints);
+    return STATUS_OK;
+}
+
+static enum status agent_hint(struct agent *agent, struct error *err)
+{
+    int64_t now = clock_monotonic_us();
+    if (now < agent->next_hint_us)
+        return STATUS_OK;
+    agent->next_hint_us = now + AGENT_HINT_US;
+    return agent_hint_now(agent, err);
+}
+
+static enum status agent_retry_parked(struct agent *agent, struct error *err)
+{
+    enum status status = applier_retry_parked(agent->applier, clock_wall_us(), err);
+    if (agent->beside_outbox && applier_is_retrying(agent->applier))
+        clock_sleep_us(AGENT_FREE_US);
+    return status;
+}
+
+static enum status agent_make_durable(struct agent *agent, struct error *err)
+{
+    return applier_make_durable(agent->applier, false, err);
+}
+
+static enum status agent_check_revisions(struct agent *agent, struct error *err)
+{
+    int64_t now = clock_monotonic_us();
+    if (now < agent->next_check_us || agent->batch.count > 0)
+        return STATUS_OK;
+    agent->next_check_us = now + AGENT_CHECK_US;
+    return applier_refresh(agent->applier, err);
+}
+
+/** Read again from where a reloaded position stands. What stood still and may go on is assigned
+ * anew, with all the checks of an assignment: its cause may not be gone. */
+static enum status agent_follow_reload(struct agent *agent, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < agent->partition_count && status == STATUS_OK; i++) {
+        struct applier_partition partition;
+        if (!applier_partition(agent->applier, i, &partition) || !partition.reloaded)
+            continue;
+        bool stopped = partition.stopped[0] != '\0';
+        if (agent->partitions[i].paused && !stopped) {
+            feed_assign_again(agent->feed);
+            return STATUS_OK;
+        }
+        batch_remove(&agent->batch, i);
+        agent_forget_waiting(agent, partition.topic, partition.partition);
+        int64_t anchor = agent->partitions[i].anchor_offset;
+        int64_t offset = partition.next_offset;
+        if (anchor >= 0 && anchor < offset)
+            offset = anchor; /* it is not compared yet */
+        else
+            agent->partitions[i].anchor_offset = -1;
+        if (!stopped)
+            status = feed_seek(agent->feed, partition.topic, partition.partition, offset, err);
+        if (status == STATUS_OK)
+            applier_seen_reload(agent->applier, i);
+    }
+    return status == STATUS_OK ? agent_pause_stopped(agent, err) : status;
+}
+
+static enum status agent_prune(struct agent *agent, struct error *err)
+{
+    int64_t now = clock_monotonic_us();
+    if (now < agent->next_prune_us)
+        return STATUS_OK;
+    agent->next_prune_us = now + AGENT_PRUNE_US;
+    return applier_prune(agent->applier, err);
+}
+
+static enum status agent_write_kept(struct agent *agent, struct error *err)
+{
+    int64_t now = clock_monotonic_us();
+    if (now < agent->next_kept_us || agent->batch.count > 0)
+        return STATUS_OK;
+    agent->next_kept_us = now + AGENT_KEPT_US;
+    return applier_write_kept(agent->applier, err);
+}
+
+struct agent_step {
+    const char *name;
+    enum status (*run)(struct agent *agent, struct error *err);
+};
+
+static const struct agent_step agent_steps[] = {
+    {"poll", agent_poll},
+    {"follow a reload", agent_follow_reload},
+    {"apply", agent_apply},
+    {"hint", agent_hint},
+    {"retry parked", agent_retry_parked},
+    {"write kept images", agent_write_kept},
+    {"make durable", agent_make_durable},
+    {"check revisions", agent_check_revisions},
+    {"prune", agent_prune},
+    {"look at the group", agent_check_beside},
+    {"look for partitions", agent_look_for_partitions},
+};
+
+static void agent_back_off(struct agent *agent, const char *step, const struct error *err)
+{
+    int64_t next = agent->backoff_us == 0 ? AGENT_BACKOFF_US : 2 * agent->backoff_us;
+    if (agent->backoff_us == 0)
+        log_warning("agent", "%s: %s; trying again", step, err->text);
+    agent->backoff_us = next < AGENT_BACKOFF_MAX_US ? next : AGENT_BACKOFF_MAX_US;
+}
+
+/** Open the store and join the group. */
+static enum status agent_connect(struct agent *agent, struct error *err)
+{
+    enum status status = STATUS_OK;
+    struct applier_options options = {.ops = agent->ops,
+                                      .config = agent->config,
+                                      .mappings = agent->mappings,
+                                      .mapping_count = agent->mapping_count,
+                                      .metrics = agent->metrics};
+    if (agent->applier == NULL)
+        status = applier_new(&options, &agent->applier, err);
+    if (status != STATUS_OK)
+        return status;
+    struct feed_options feed = {.config = agent->config,
+                                .copy_id = applier_copy_id(agent->applier),
+                                .topics = agent->topics,
+                                .topic_count = agent->topic_count};
+    return feed_open(&feed, &agent->feed, err);
+}
+
+static enum status agent_connect_patiently(struct agent *agent, struct error *err)
+{
+    agent_set_state(agent, AGENT_CONNECTING);
+    enum status status = agent_connect(agent, err);
+    while (status == STATUS_RETRY && !atomic_load(agent->stop)) {
+        agent_back_off(agent, "connect", err);
+        error_clear(err);
+        clock_sleep_us(agent->backoff_us < AGENT_CHECK_US ? agent->backoff_us : AGENT_CHECK_US);
+        status = agent_connect(agent, err);
+    }
+    agent->backoff_us = 0;
+    if (status != STATUS_OK)
+        return status == STATUS_RETRY ? STATUS_OK : status;
+    log_info("agent", "group %s, copy %s, cluster %s", feed_group(agent->feed),
+             applier_copy_id(agent->applier), feed_cluster_id(agent->feed));
+    return STATUS_OK;
+}
+
+/** With another feed, as if the agent had been restarted. */
+static enum status agent_join_anew(struct agent *agent, struct error *err)
+{
+    feed_close(agent->feed);
+    agent->feed = NULL;
+    return agent_connect_patiently(agent, err);
+}
+
+/** What a step's failure means for the loop. @return OK to go on. */
+static enum status agent_settle(struct agent *agent, const char *step, enum status status,
+                                struct error *err)
+{
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    if (status == STATUS_RETRY) {
+        agent_back_off(agent, step, err);
+        if (agent->state == AGENT_APPLYING)
+            agent_set_state(agent, AGENT_WAITING_DATABASE);
+        error_clear(err);
+        return STATUS_OK;
+    }
+    if (status == STATUS_ABORT) {
+        bool own = err->native_code == 1;
+        log_warning("agent", "%s: %s; %s", step, err->text, own ? "reloaded" : "joining again");
+        error_clear(err);
+        if (own)
+            return STATUS_OK;
+        agent_drop(agent);
+        if (feed_is_fenced(agent->feed))
+            return agent_join_anew(agent, err);
+        agent_set_state(agent, AGENT_ASSIGNING);
+        return feed_rejoin(agent->feed, err);
+    }
+    if (status != STATUS_FATAL) {
+        err->status = STATUS_FATAL;
+        error_prefix(err, "%s", step);
+    }
+    return STATUS_FATAL;
+}
+
+static enum status agent_round(struct agent *agent, struct error *err)
+{
+    bool failed = false;
+    agent_measure_lag(agent); /* whether the steps succeed or not */
+    for (size_t i = 0; i < sizeof agent_steps / sizeof *agent_steps && !failed; i++) {
+        enum status status = agent_steps[i].run(agent, err);
+        failed = status != STATUS_OK;
+        status = agent_settle(agent, agent_steps[i].name, status, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    if (!failed) {
+        agent->backoff_us = 0;
+        if (agent->state == AGENT_WAITING_DATABASE)
+            agent_set_state(agent, AGENT_APPLYING);
+    }
+    return STATUS_OK;
+}
+
+enum status agent_run(struct agent *agent, const atomic_bool *stop, struct error *err)
+{
+    struct error last = ERROR_INIT;
+    agent->stop = stop;
+    enum status status = agent_connect_patiently(agent, err);
+    while (status == STATUS_OK && !atomic_load(stop))
+        status = agent_round(agent, err);
+    agent_set_state(agent, AGENT_DRAINING);
+    if (status == STATUS_OK && agent->feed != NULL && agent_apply(agent, &last) == STATUS_OK)
+        (void)agent_hint_now(agent, &last);
+    if (agent->applier != NULL)
+        agent_drop(agent);
+    feed_close(agent->feed);
+    agent->feed = NULL;
+    agent_set_state(agent, AGENT_STOPPED);
+    return status;
+}

@@ -1,0 +1,29 @@
+/* The agent: keeps one service's local copy in step with the log. */
+#ifndef CONSUMER_AGENT_AGENT_H
+#define CONSUMER_AGENT_AGENT_H
+
+#include "consumer/agent/metrics.h"
+#include "consumer/store/store.h"
+
+#include <stdatomic.h>
+
+struct agent;
+
+/** All borrowed; they outlive the agent. */
+struct agent_options {
+    const struct config *config;
+    const struct mapping *mappings; /* one an entry of `apply:` */
+    size_t mapping_count;
+    struct agent_metrics *metrics; /* written by the agent's thread, read by any; never NULL */
+};
+
+/** @return OK; FATAL (no memory, unknown database scheme). Nothing is opened yet. */
+enum status agent_new(const struct agent_options *options, struct agent **ret_agent,
+                      struct error *err) MUST_CHECK;
+void agent_free(struct agent *agent);
+
+/** Work until *stop: then finish the transaction, make it durable and close.
+ * @return OK; FATAL with err->exit_code. */
+enum status agent_run(struct agent *agent, const atomic_bool *stop, struct error *err) MUST_CHECK;
+
+#endif

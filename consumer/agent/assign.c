@@ -1,0 +1,412 @@
+/* Assignment: may this copy go on in this log, and where? (rules 5 and 8) */
+#include "consumer/agent/internal.h"
+
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ASSIGN_TIMEOUT_MS 10000
+#define BESIDE_US         1000000
+#define BESIDE_TIMEOUT_MS 1000
+
+void agent_drop(struct agent *agent)
+{
+    batch_reset(&agent->batch);
+    applier_drop_all(agent->applier);
+    free(agent->partitions);
+    agent->partitions = NULL;
+    agent->partition_count = 0;
+    agent->retrying = false;
+}
+
+static enum status agent_refuse(struct error *err, const char *format, const char *topic,
+                                int32_t partition)
+{
+    return error_set(error_config(err), STATUS_FATAL, format, topic, partition);
+}
+
+/** What the group was told of a partition by the agent that owned it last. */
+struct agent_hint {
+    char copy_id[STORE_TOKEN_SIZE]; /* "": nothing, or an offset that somebody set by hand */
+    char token[STORE_TOKEN_SIZE];
+    int64_t epoch;
+};
+
+static enum status agent_read_hint(struct agent *agent, const char *topic, int32_t partition,
+                                   int timeout_ms, struct agent_hint *ret_hint, struct error *err)
+{
+    char metadata[FEED_METADATA_SIZE] = "";
+    int64_t offset = FEED_OFFSET_NONE;
+    *ret_hint = (struct agent_hint){.epoch = 0};
+    enum status status = feed_committed(agent->feed, topic, partition, timeout_ms, &offset,
+                                        metadata, err);
+    if (status == STATUS_OK &&
+        (offset == FEED_OFFSET_NONE || sscanf(metadata, "%36s %" SCNd64 " %36s", ret_hint->copy_id,
+                                              &ret_hint->epoch, ret_hint->token) != 3))
+        ret_hint->copy_id[0] = '\0';
+    return status;
+}
+
+/** The hint tells of another copy, or of another life of this one. */
+static enum status agent_check_hint(const struct agent *agent, const struct agent_hint *hint,
+                                    const struct partition_state *state, struct error *err)
+{
+    if (hint->copy_id[0] == '\0')
+        return STATUS_OK;
+    if (strcmp(hint->copy_id, applier_copy_id(agent->applier)) != 0)
+        return agent_refuse(err,
+                            "%s/%d: this consumer group belongs to another copy; if this database "
+                            "is a clone, run `keepstep init --new-copy`",
+                            state->topic, state->partition);
+    if (hint->epoch > state->epoch ||
+        (hint->epoch == state->epoch && strcmp(hint->token, state->token) != 0))
+        return agent_refuse(err,
+                            "%s/%d: this copy was further than its database says; if it was "
+                            "restored run `keepstep init --restored`, if it is a clone run "
+                            "`keepstep init --new-copy`",
+                            state->topic, state->partition);
+    return STATUS_OK;
+}
+
+/** The next partition of all topics that this agent does not own. @return false without one. */
+static bool agent_next_beside(struct agent *agent, const char **ret_topic, int32_t *ret_partition)
+{
+    size_t all = 0;
+    for (size_t i = 0; i < agent->topic_count; i++)
+        all += (size_t)feed_partition_count(agent->feed, agent->topics[i]);
+    for (size_t tried = 0; tried < all; tried++) {
+        size_t left = agent->next_beside_index++ % all;
+        size_t topic = 0;
+        while (left >= (size_t)feed_partition_count(agent->feed, agent->topics[topic]))
+            left -= (size_t)feed_partition_count(agent->feed, agent->topics[topic++]);
+        *ret_topic = agent->topics[topic];
+        *ret_partition = (int32_t)left;
+        if (applier_find(agent->applier, *ret_topic, *ret_partition) == SIZE_MAX)
+            return true;
+    }
+    return false;
+}
+
+enum status agent_check_beside(struct agent *agent, struct error *err)
+{
+    struct partition_state state = {0};
+    struct agent_hint hint;
+    struct error ignored = ERROR_INIT;
+    const char *topic = NULL;
+    int32_t partition = 0;
+    int64_t now = clock_monotonic_us();
+    if (now < agent->next_beside_us || agent->batch.count > 0 || agent->state != AGENT_APPLYING)
+        return STATUS_OK;
+    agent->next_beside_us = now + BESIDE_US;
+    if (!agent_next_beside(agent, &topic, &partition) ||
+        agent_read_hint(agent, topic, partition, BESIDE_TIMEOUT_MS, &hint, &ignored) != STATUS_OK)
+        return STATUS_OK;
+    enum status status = applier_read(agent->applier, topic, partition, &state, err);
+    (void)snprintf(state.topic, sizeof state.topic, "%s", topic);
+    state.partition = partition;
+    if (status == STATUS_OK)
+        status = agent_check_hint(agent, &hint, &state, err);
+    partition_state_done(&state);
+    return status;
+}
+
+static enum config_start agent_start_of(const struct agent *agent, const char *topic)
+{
+    for (size_t i = 0; i < agent->mapping_count; i++) {
+        if (strcmp(agent->mappings[i].entry->topic, topic) == 0 &&
+            agent->mappings[i].entry->start != CONFIG_START_NONE)
+            return agent->mappings[i].entry->start;
+    }
+    return CONFIG_START_NONE;
+}
+
+/** Where a copy without a position begins. */
+static enum status agent_first_offset(const struct agent *agent, struct partition_state *state,
+                                      int64_t low, int64_t stable, struct error *err)
+{
+    enum config_start start = agent_start_of(agent, state->topic);
+    state->anchor_offset = -1;
+    state->next_offset = low;
+    if (start == CONFIG_START_LATEST) {
+        state->next_offset = stable;
+        state->partial = stable > 0;
+        return STATUS_OK;
+    }
+    if (low == 0)
+        return STATUS_OK;
+    if (start == CONFIG_START_NONE)
+        return error_set(err, STATUS_STOP,
+                         "the log begins at offset %lld, so this copy would lack what was before; "
+                         "bring a copy of another peer, or set `start: earliest` (or latest) "
+                         "under apply: to accept a partial copy",
+                         (long long)low);
+    state->partial = true;
+    return STATUS_OK;
+}
+
+/** A position at 0 behind which nothing was read: of a log that begins later, or of one that was
+ * never found good (it has no cluster id). It was taken only to say why it stands still. */
+static bool agent_is_unread(const struct partition_state *state, int64_t low)
+{
+    bool untouched = state->next_offset == 0 && state->anchor_offset < 0;
+    return !state->exists || (untouched && (low > 0 || state->cluster_id[0] == '\0'));
+}
+
+/** @return OK with *ret_read whether the copy has read anything of a topic that had `count`
+ * partitions; RETRY. */
+static enum status agent_has_read(struct agent *agent, const char *topic, int32_t count,
+                                  bool *ret_read, struct error *err)
+{
+    enum status status = STATUS_OK;
+    *ret_read = false;
+    for (int32_t i = 0; status == STATUS_OK && !*ret_read && i < count; i++) {
+        struct partition_state state = {0};
+        status = applier_read(agent->applier, topic, i, &state, err);
+        *ret_read = status == STATUS_OK && state.exists && state.next_offset > 0;
+        partition_state_done(&state);
+    }
+    return status;
+}
+
+/** The partition count that the copy was fed by, 0 where it has none. A partition that is new to
+ * the copy may be new to the topic: then the first one knows. A topic of Keepstep's of which
+ * nothing was read may have been made anew meanwhile (the relay refuses one that is not as it must
+ * be): what it has now is checked record by record (rule 14). */
+static enum status agent_known_count(struct agent *agent, const struct partition_state *state,
+                                     int32_t *ret_count, struct error *err)
+{
+    struct partition_state first = {0};
+    bool is_read = true;
+    *ret_count = state->partition_count;
+    if (state->partition_count == 0 && state->partition != 0) {
+        enum status status = applier_read(agent->applier, state->topic, 0, &first, err);
+        if (status == STATUS_OK && first.exists)
+            *ret_count = first.partition_count;
+        partition_state_done(&first);
+        if (status != STATUS_OK)
+            return status;
+    }
+    if (*ret_count == 0 || *ret_count == feed_partition_count(agent->feed, state->topic) ||
+        !feed_is_sequenced(agent->feed, state->topic))
+        return STATUS_OK;
+    enum status status = agent_has_read(agent, state->topic, *ret_count, &is_read, err);
+    if (status == STATUS_OK && !is_read)
+        *ret_count = 0;
+    return status;
+}
+
+/** What of the topic as a whole keeps its partitions from being read. */
+static enum status agent_check_topic(struct agent *agent, const struct partition_state *state,
+                                     struct error *err)
+{
+    int32_t known = 0;
+    int32_t count = feed_partition_count(agent->feed, state->topic);
+    if (feed_loses_numbers(agent->feed, state->topic))
+        return error_set(err, STATUS_STOP,
+                         "the topic is compacted, which makes gaps: set cleanup.policy=delete");
+    if (count == 0) /* it has an end, and was not there a moment ago */
+        return error_set(err, STATUS_RETRY, "the broker that was asked does not know topic '%s'",
+                         state->topic);
+    enum status status = agent_known_count(agent, state, &known, err);
+    if (status == STATUS_OK && known != 0 && known != count)
+        status = error_set(err, STATUS_STOP,
+                           "the topic had %d partitions and has %d now: the order of its entities "
+                           "is gone; restore the topic, or take a new copy",
+                           (int)known, (int)count);
+    return status;
+}
+
+/** @return OK; STOP (this partition must not be read); FATAL; RETRY. */
+static enum status agent_check_log(struct agent *agent, struct partition_state *state, int64_t low,
+                                   int64_t stable, struct error *err)
+{
+    const char *cluster_id = feed_cluster_id(agent->feed);
+    struct agent_hint hint;
+    enum status status = agent_read_hint(agent, state->topic, state->partition, ASSIGN_TIMEOUT_MS,
+                                         &hint, err);
+    if (status == STATUS_OK)
+        status = agent_check_hint(agent, &hint, state, err);
+    if (status != STATUS_OK)
+        return status;
+    if (agent_is_unread(state, low))
+        status = agent_first_offset(agent, state, low, stable, err);
+    else if (state->cluster_id[0] != '\0' && strcmp(state->cluster_id, cluster_id) != 0)
+        status = error_set(err, STATUS_STOP,
+                           "the copy was fed from cluster %.60s, this one is %.60s; go back to it, "
+                           "or take a new copy",
+                           state->cluster_id, cluster_id);
+    else if (state->next_offset < low)
+        status = error_set(err, STATUS_STOP,
+                           "the log begins at %lld and the copy is at %lld: events are gone; take "
+                           "a new copy",
+                           (long long)low, (long long)state->next_offset);
+    else if (state->next_offset > stable)
+        status = error_set(err, STATUS_STOP,
+                           "the log ends at %lld and the copy is at %lld: the topic was truncated "
+                           "or recreated; restore it, or take a new copy",
+                           (long long)stable, (long long)state->next_offset);
+    if (status == STATUS_OK)
+        status = agent_check_topic(agent, state, err);
+    if (status != STATUS_OK)
+        return status;
+    (void)snprintf(state->cluster_id, sizeof state->cluster_id, "%s", cluster_id);
+    state->partition_count = feed_partition_count(agent->feed, state->topic);
+    return STATUS_OK;
+}
+
+/** Where to read from: the anchor where it still exists, so that it can be compared. */
+static int64_t agent_start_offset(struct agent_partition *partition,
+                                  const struct partition_state *state, int64_t low)
+{
+    bool anchored = state->anchor_offset >= 0 && state->anchor_offset < state->next_offset;
+    partition->anchor_offset = -1;
+    if (!anchored)
+        return state->next_offset;
+    if (state->anchor_offset < low) {
+        log_warning("agent",
+                    "%s/%d: the anchor at offset %lld was trimmed: the log is not compared",
+                    state->topic, state->partition, (long long)state->anchor_offset);
+        return state->next_offset;
+    }
+    partition->anchor_offset = state->anchor_offset;
+    memcpy(partition->anchor_id, state->anchor_id, sizeof partition->anchor_id);
+    return state->anchor_offset;
+}
+
+/** Own a partition that must not be read, so that its reason is in the database and an operator can
+ * let it go on. */
+static enum status agent_take_stopped(struct agent *agent, struct partition_state *state,
+                                      struct feed_partition *assigned, const char *reason,
+                                      struct error *err)
+{
+    size_t index = 0;
+    assigned->offset = state->next_offset;
+    if (!state->exists)
+        state->next_offset = 0; /* agent_is_unread() knows it by that */
+    enum status status = applier_take(agent->applier, state, &index, err);
+    if (status != STATUS_OK)
+        return status;
+    agent->partitions[index] = (struct agent_partition){.hinted_offset = -1, .anchor_offset = -1};
+    agent->partition_count = index + 1;
+    return applier_stop(agent->applier, index, reason, err);
+}
+
+/** Check and take one partition. @return OK with its offset. */
+static enum status agent_take(struct agent *agent, struct feed_partition *assigned,
+                              struct error *err)
+{
+    struct partition_state state = {0};
+    struct agent_partition *partition = &agent->partitions[agent->partition_count];
+    int64_t low = 0;
+    int64_t stable = 0;
+    size_t index = 0;
+    *partition = (struct agent_partition){.hinted_offset = -1};
+    enum status status = applier_read(agent->applier, assigned->topic, assigned->partition, &state,
+                                      err);
+    if (status != STATUS_OK)
+        goto out;
+    (void)snprintf(state.topic, sizeof state.topic, "%s", assigned->topic);
+    state.partition = assigned->partition;
+    status = feed_watermarks(agent->feed, assigned->topic, assigned->partition, ASSIGN_TIMEOUT_MS,
+                             &low, &stable, err);
+    agent_forget_waiting(agent, assigned->topic, assigned->partition);
+    if (status == STATUS_OK) {
+        agent_note_log_end(agent, assigned->topic, assigned->partition, stable);
+        status = agent_check_log(agent, &state, low, stable, err);
+    }
+    if (status == STATUS_STOP) {
+        struct error stop = *err;
+        error_clear(err);
+        status = agent_take_stopped(agent, &state, assigned, stop.text, err);
+        goto out;
+    }
+    int64_t first = state.next_offset;
+    if (status == STATUS_OK)
+        status = applier_take(agent->applier, &state, &index, err);
+    if (status != STATUS_OK)
+        goto out;
+    failpoint(FAILPOINT_AGENT_AFTER_TAKE);
+    if (applier_read(agent->applier, assigned->topic, assigned->partition, &state, err) !=
+        STATUS_OK) {
+        status = err->status;
+        goto out;
+    }
+    if (state.next_offset < first) { /* the row was there, unread: the next commit moves it */
+        applier_note_end(agent->applier, index, first);
+        state.next_offset = first;
+    }
+    assigned->offset = agent_start_offset(partition, &state, low);
+    agent->partition_count = index + 1;
+    log_info("agent", "%s/%d goes on at %lld of %lld", assigned->topic, assigned->partition,
+             (long long)state.next_offset, (long long)stable);
+out:
+    partition_state_done(&state);
+    return status;
+}
+
+enum status agent_assign(struct agent *agent, const struct feed_event *event, struct error *err)
+{
+    size_t count = 0;
+    enum status status = STATUS_OK;
+    agent_drop(agent);
+    agent_set_state(agent, AGENT_ASSIGNING);
+    struct feed_partition *assigned = calloc(event->partition_count + 1, sizeof *assigned);
+    agent->partitions = calloc(event->partition_count + 1, sizeof *agent->partitions);
+    if (assigned == NULL || agent->partitions == NULL)
+        status = error_set(err, STATUS_FATAL, "no memory for the assignment");
+    if (status == STATUS_OK)
+        status = feed_describe_again(agent->feed, err);
+    for (size_t i = 0; i < event->partition_count && status == STATUS_OK; i++) {
+        assigned[count] = event->partitions[i];
+        status = agent_take(agent, &assigned[count], err);
+        count += status == STATUS_OK;
+    }
+    if (status == STATUS_OK)
+        status = feed_assign(agent->feed, assigned, count, err);
+    free(assigned);
+    if (status == STATUS_OK) /* what was paused before may go on now */
+        status = feed_pause_all(agent->feed, false, err);
+    if (status == STATUS_OK)
+        status = agent_pause_stopped(agent, err);
+    if (status == STATUS_OK) {
+        agent_set_state(agent, AGENT_APPLYING);
+        /* By then each has told what it owns: of a copy and its clone both shall notice. */
+        agent->next_beside_us = clock_monotonic_us() + BESIDE_US;
+    }
+    if (status != STATUS_OK) {
+        agent_drop(agent);
+        feed_assign_again(agent->feed);
+    }
+    return status;
+}
+
+enum status agent_check_anchor(struct agent *agent, size_t index, const struct record *record,
+                               bool *ret_pass, struct error *err)
+{
+    struct agent_partition *partition = &agent->partitions[index];
+    char found[STORE_ID_SIZE];
+    int64_t anchor = partition->anchor_offset;
+    *ret_pass = true;
+    if (anchor < 0)
+        return STATUS_OK;
+    partition->anchor_offset = -1;
+    *ret_pass = record->offset != anchor;
+    if (record->offset > anchor && !feed_is_sequenced(agent->feed, record->topic)) {
+        log_warning("agent",
+                    "%s/%d: the anchor at offset %lld was compacted away: the log is not compared",
+                    record->topic, record->partition, (long long)anchor);
+        return STATUS_OK;
+    }
+    applier_anchor(record, found);
+    if (record->offset == anchor && strcmp(found, partition->anchor_id) == 0)
+        return STATUS_OK;
+    return error_set(err, STATUS_STOP,
+                     "offset %lld does not hold event %s, which this copy applied there: the topic "
+                     "was recreated or truncated; restore it, or take a new copy",
+                     (long long)anchor, partition->anchor_id);
+}

@@ -1,0 +1,122 @@
+/* How far behind each partition is, in records and in time; what is not known stays unknown. */
+#include "consumer/agent/internal.h"
+
+#include "common/clock.h"
+
+#define LAG_US         1000000
+#define LAG_PAUSED_US  50000 /* nothing is fetched meanwhile: an answer comes at once */
+#define LAG_TIMEOUT_MS 1000
+
+/** Records behind the last stable offset are not to be had until a transaction of another producer
+ * ends; for how long is counted from when they were seen. */
+static void agent_note_withheld(struct agent_partition_metrics *row, int64_t stable, int64_t seen)
+{
+    bool moved = atomic_exchange(&row->stable_end, stable) != stable;
+    if (seen <= stable)
+        atomic_store(&row->withheld_since_us, 0);
+    else if (moved || atomic_load(&row->withheld_since_us) == 0)
+        atomic_store(&row->withheld_since_us, clock_wall_us());
+}
+
+/** What stands behind the last stable offset is seen by fetching alone: where nothing is fetched a
+ * partition that is applied up to there may be behind or not. */
+void agent_note_log_end(struct agent *agent, const char *topic, int32_t partition, int64_t stable)
+{
+    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, topic, partition);
+    if (row == NULL)
+        return;
+    int64_t seen = feed_log_end_seen(agent->feed, topic, partition);
+    int64_t end = stable < 0 || seen < stable ? stable : seen;
+    bool is_fetched = seen >= 0 && agent->backoff_us == 0 && !atomic_load(&row->stopped);
+    if (stable >= 0)
+        agent_note_withheld(row, stable, seen);
+    if (!is_fetched && atomic_load(&row->applied_offset) >= end)
+        end = -1;
+    atomic_store(&row->log_end, end);
+}
+
+/** What came since the last answers, without a question. */
+static void agent_note_seen(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->partition_count; i++) {
+        struct applier_partition partition;
+        if (!applier_partition(agent->applier, i, &partition))
+            continue;
+        struct agent_partition_metrics *row = agent_metrics_partition(
+            agent->metrics, partition.topic, partition.partition);
+        int64_t seen = feed_log_end_seen(agent->feed, partition.topic, partition.partition);
+        if (row != NULL && atomic_load(&row->log_end) >= 0 && atomic_load(&row->log_end) < seen)
+            atomic_store(&row->log_end, seen);
+    }
+}
+
+void agent_forget_waiting(struct agent *agent, const char *topic, int32_t partition)
+{
+    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, topic, partition);
+    if (row != NULL)
+        atomic_store(&row->oldest_unapplied_us, 0);
+}
+
+/** When its origin committed it; where the record does not say so, when the broker took it. */
+static int64_t agent_time_of(const struct batch_event *event)
+{
+    return event->change.time_us != 0 ? event->change.time_us : event->change.record.time_us;
+}
+
+static struct agent_partition_metrics *agent_row_of(struct agent *agent,
+                                                    const struct batch_event *event)
+{
+    const struct record *record = &event->change.record;
+    return agent_metrics_partition(agent->metrics, record->topic, record->partition);
+}
+
+void agent_note_waiting(struct agent *agent)
+{
+    const struct batch_event *event = &agent->batch.events[agent->batch.count - 1];
+    struct agent_partition_metrics *row = agent_row_of(agent, event);
+    if (row != NULL && atomic_load(&row->oldest_unapplied_us) == 0)
+        atomic_store(&row->oldest_unapplied_us, agent_time_of(event));
+}
+
+void agent_note_applied(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->batch.count; i++) {
+        const struct batch_event *event = &agent->batch.events[i];
+        struct agent_partition_metrics *row = agent_row_of(agent, event);
+        if (row == NULL)
+            continue;
+        if (event->change.record.offset < atomic_load(&row->applied_offset))
+            atomic_store(&row->oldest_unapplied_us, 0);
+        else if (atomic_load(&row->oldest_unapplied_us) == 0) /* the first that is left */
+            atomic_store(&row->oldest_unapplied_us, agent_time_of(event));
+    }
+}
+
+static void agent_note_broker(struct agent *agent, bool answers, int64_t now_us)
+{
+    if (answers)
+        atomic_store(&agent->metrics->broker_silent_since_us, 0);
+    else if (atomic_load(&agent->metrics->broker_silent_since_us) == 0)
+        atomic_store(&agent->metrics->broker_silent_since_us, now_us);
+}
+
+void agent_measure_lag(struct agent *agent)
+{
+    struct error failed = ERROR_INIT;
+    struct applier_partition partition;
+    int64_t now = clock_monotonic_us();
+    int64_t stable = -1;
+    atomic_store(&agent->metrics->looked_us, now);
+    if (now < agent->next_lag_us || agent->partition_count == 0)
+        return;
+    agent->next_lag_us = now + (agent->backoff_us > 0 ? LAG_PAUSED_US : LAG_US);
+    agent->next_lag_index = (agent->next_lag_index + 1) % agent->partition_count;
+    if (!applier_partition(agent->applier, agent->next_lag_index, &partition))
+        return;
+    if (feed_watermarks(agent->feed, partition.topic, partition.partition, LAG_TIMEOUT_MS, NULL,
+                        &stable, &failed) != STATUS_OK)
+        stable = -1;
+    agent_note_broker(agent, stable >= 0 || !feed_is_silence(&failed), now);
+    agent_note_log_end(agent, partition.topic, partition.partition, stable);
+    agent_note_seen(agent);
+}

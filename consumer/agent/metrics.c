@@ -1,0 +1,35 @@
+/* The bounded table of partitions that other threads read without locks. */
+#include "consumer/agent/metrics.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *agent_state_name(enum agent_state state)
+{
+    static const char *const names[] = {
+        [AGENT_CONNECTING] = "connecting", [AGENT_ASSIGNING] = "assigning",
+        [AGENT_APPLYING] = "applying",     [AGENT_WAITING_DATABASE] = "waiting for the database",
+        [AGENT_DRAINING] = "draining",     [AGENT_STOPPED] = "stopped",
+    };
+    return names[state];
+}
+
+struct agent_partition_metrics *agent_metrics_partition(struct agent_metrics *metrics,
+                                                        const char *topic, int32_t partition)
+{
+    size_t count = atomic_load(&metrics->partition_count);
+    for (size_t i = 0; i < count; i++) {
+        struct agent_partition_metrics *row = &metrics->partitions[i];
+        if (row->partition == partition && strcmp(row->topic, topic) == 0)
+            return row;
+    }
+    if (count == AGENT_METRICS_PARTITIONS)
+        return NULL;
+    struct agent_partition_metrics *row = &metrics->partitions[count];
+    (void)snprintf(row->topic, sizeof row->topic, "%s", topic);
+    row->partition = partition;
+    atomic_store(&row->stable_end, -1);
+    atomic_store(&row->log_end, -1);
+    atomic_store(&metrics->partition_count, count + 1);
+    return row;
+}

@@ -1,0 +1,80 @@
+/* The topics that the agent reads; the look for those that do not exist yet, and for partitions
+ * that nobody reads. */
+#include "consumer/agent/internal.h"
+
+#include "common/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TOPICS_FIRST_US 50000
+#define TOPICS_MAX_US   5000000
+#define OWNERS_FIRST_US 1000000
+#define OWNERS_MAX_US   30000000
+
+enum status agent_add_topics(struct agent *agent, struct error *err)
+{
+    agent->topics = calloc(agent->mapping_count + 1, sizeof *agent->topics);
+    if (agent->topics == NULL)
+        return error_set(err, STATUS_FATAL, "no memory for the agent");
+    for (size_t i = 0; i < agent->mapping_count; i++) {
+        const char *topic = agent->mappings[i].entry->topic;
+        bool known = false;
+        for (size_t j = 0; j < agent->topic_count; j++)
+            known = known || strcmp(agent->topics[j], topic) == 0;
+        if (!known)
+            agent->topics[agent->topic_count++] = topic;
+    }
+    return STATUS_OK;
+}
+
+/** @return whether it is time; each time takes twice as long to come. */
+static bool agent_is_due(struct agent_look *look, int64_t first_us, int64_t max_us)
+{
+    int64_t now = clock_monotonic_us();
+    if (look->next_us != 0 && now < look->next_us)
+        return false;
+    bool is_due = look->next_us != 0;
+    look->wait_us = !is_due ? first_us : 2 * look->wait_us < max_us ? 2 * look->wait_us : max_us;
+    look->next_us = now + look->wait_us;
+    return is_due;
+}
+
+static enum status agent_find_topics(struct agent *agent, bool *ret_found, struct error *err)
+{
+    size_t missing = feed_missing_topics(agent->feed);
+    atomic_store(&agent->metrics->topics_missing, missing);
+    if (missing == 0)
+        agent->topics_look = (struct agent_look){0};
+    else if (agent_is_due(&agent->topics_look, TOPICS_FIRST_US, TOPICS_MAX_US))
+        return feed_find_topics(agent->feed, ret_found, err);
+    return STATUS_OK;
+}
+
+static enum status agent_find_unowned(struct agent *agent, bool *ret_found, struct error *err)
+{
+    if (agent->state != AGENT_APPLYING)
+        agent->owners_look = (struct agent_look){0};
+    else if (agent_is_due(&agent->owners_look, OWNERS_FIRST_US, OWNERS_MAX_US))
+        return feed_find_unowned(agent->feed, ret_found, err);
+    return STATUS_OK;
+}
+
+enum status agent_look_for_partitions(struct agent *agent, struct error *err)
+{
+    bool found = false;
+    if (agent->batch.count > 0)
+        return STATUS_OK;
+    enum status status = agent_find_topics(agent, &found, err);
+    if (status == STATUS_OK && !found)
+        status = agent_find_unowned(agent, &found, err);
+    if (status == STATUS_RETRY)
+        error_clear(err); /* asked again soon */
+    else if (status != STATUS_OK)
+        return status;
+    if (!found)
+        return STATUS_OK;
+    agent_drop(agent);
+    agent_set_state(agent, AGENT_ASSIGNING);
+    return feed_rejoin(agent->feed, err);
+}

@@ -1,0 +1,374 @@
+/* Decides what becomes of each event of a batch before anything is written. */
+#include "consumer/apply/internal.h"
+#include "consumer/apply/sequence.h"
+#include "consumer/store/row.h"
+
+#include "common/digest.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool applier_is_blocked(const struct applier *applier, const struct change *change)
+{
+    const struct owned *owned = &applier->owned[change->partition_index];
+    struct block_key key = block_key_of(change);
+    /* One of its own transaction may stand behind it. */
+    return block_set_has(&owned->state.blocked, &key) ||
+           block_set_first(&owned->blocking, &key) < change->record.offset;
+}
+
+/** @return what limit of its partition one more parked event would pass; NULL: none. */
+static const char *applier_parked_limit(const struct applier *applier, const struct owned *owned)
+{
+    const struct config_limits *limits = &applier->config->limits;
+    if (owned->state.parked_count + owned->parked > limits->parked_records)
+        return "too many parked records (limits.parked_records)";
+    if (owned->state.parked_bytes + owned->parked_bytes > limits->parked_bytes)
+        return "too many bytes in parked records (limits.parked_bytes)";
+    if ((int64_t)(owned->state.blocked.entity_count + owned->blocked) > limits->parked_entities)
+        return "too many parked entities (limits.parked_entities)";
+    return NULL;
+}
+
+/* Thousands of parked events have one cause as a rule: the first that this agent parked tells it.
+ */
+static void applier_stop_full(struct applier *applier, const struct batch_event *event,
+                              const char *limit)
+{
+    char text[ERROR_TEXT_SIZE];
+    (void)snprintf(text, sizeof text, "%s, the first: %s; see `keepstep parked list`", limit,
+                   applier->owned[event->change.partition_index].first_reason);
+    applier_stop_at(applier, &event->change, text);
+}
+
+enum status applier_park_event(struct applier *applier, struct batch_event *event,
+                               enum reject_kind kind, int code, const char *reason,
+                               struct error *err)
+{
+    bool is_blocked = applier_is_blocked(applier, &event->change);
+    struct block_key key = block_key_of(&event->change);
+    /* A retry decodes anew, but does not find again what else an event is held for. */
+    event->parked_behind = is_blocked && (kind != REJECT_HELD || event->decoded == STATUS_REJECT);
+    event->outcome = EVENT_PARKED;
+    event->parked_held = kind == REJECT_HELD;
+    event->parked_code = code;
+    event->parked_reason = arena_copy(&applier->arena, slice_of(reason));
+    if (event->parked_reason.data == NULL)
+        return applier_no_memory(err);
+    struct owned *owned = &applier->owned[event->change.partition_index];
+    bool known = block_set_has_entity(&owned->state.blocked, &key) ||
+                 block_set_has_entity(&owned->blocking, &key);
+    owned->parked++;
+    if (owned->first_reason[0] == '\0')
+        (void)snprintf(owned->first_reason, sizeof owned->first_reason, "%s", reason);
+    owned->parked_bytes += store_record_bytes(&event->change.record);
+    owned->blocked += known ? 0 : 1;
+    applier->parks++;
+    const char *limit = applier_parked_limit(applier, owned);
+    if (limit != NULL) {
+        applier_stop_full(applier, event, limit);
+        return STATUS_STOP;
+    }
+    return block_set_add(&owned->blocking, &key, event->change.record.offset, err);
+}
+
+uint64_t applier_own_last(const struct applier *applier, const struct owned *owned)
+{
+    /* Sequences of an earlier incarnation say nothing of what the outbox numbers now. */
+    for (size_t i = 0; i < owned->sequence_count; i++) {
+        if (strcmp(owned->sequences[i].source, applier->config->service) == 0 &&
+            strcmp(owned->sequences[i].incarnation, applier->meta.incarnation) == 0)
+            return owned->sequences[i].last;
+    }
+    return 0;
+}
+
+static enum status applier_start_sequence(struct owned *owned, const struct change *change,
+                                          struct error *err)
+{
+    if (change->source.length >= STORE_NAME_SIZE || change->incarnation.length >= STORE_TOKEN_SIZE)
+        return error_set(err, STATUS_STOP, "ce_source or ce_incarnation is too long");
+    if (owned->sequence_count == owned->sequence_size) {
+        size_t size = owned->sequence_size == 0 ? 4 : 2 * owned->sequence_size;
+        struct sequence_state *grown = realloc(owned->sequences, size * sizeof *grown);
+        if (grown == NULL)
+            return applier_no_memory(err);
+        owned->sequences = grown;
+        owned->sequence_size = size;
+    }
+    sequence_start(&owned->sequences[owned->sequence_count++], change);
+    return STATUS_OK;
+}
+
+static enum status applier_stop_sequence(const struct change *change,
+                                         const struct sequence_state *state, bool gap,
+                                         struct error *err)
+{
+    unsigned long long last = state == NULL ? 0 : state->last;
+    if (gap)
+        return error_set(err, STATUS_STOP,
+                         "gap: sequence %llu of %.*s (incarnation %.*s) follows %llu: events are "
+                         "missing; bring them back or take a new copy",
+                         (unsigned long long)change->sequence, SLICE_ARGS(change->source),
+                         SLICE_ARGS(change->incarnation), last);
+    return error_set(
+        err, STATUS_STOP,
+        "fork: event %.*s at sequence %llu of %.*s (incarnation %.*s) does not continue "
+        "the history that was applied up to %llu: two histories under one "
+        "incarnation (a cloned or restored origin)",
+        SLICE_ARGS(change->id), (unsigned long long)change->sequence, SLICE_ARGS(change->source),
+        SLICE_ARGS(change->incarnation), last);
+}
+
+/** @return OK with EVENT_DUPLICATE or EVENT_APPLY; STOP. */
+static enum status applier_judge_sequence(struct applier *applier, struct owned *owned,
+                                          struct batch_event *event, struct error *err)
+{
+    const struct change *change = &event->change;
+    event->outcome = EVENT_APPLY;
+    if (change->sequence == 0)
+        return STATUS_OK;
+    if (change->id.length == 0 || change->id.length >= STORE_ID_SIZE)
+        return error_set(err, STATUS_STOP, "a sequenced event needs an id of 1 to %d bytes",
+                         STORE_ID_SIZE - 1);
+    struct sequence_state *state = sequence_find(owned->sequences, owned->sequence_count,
+                                                 change->source, change->incarnation);
+    switch (sequence_judge(state, change, owned->state.partial)) {
+    case SEQUENCE_FIRST:
+        return applier_start_sequence(owned, change, err);
+    case SEQUENCE_NEXT:
+        sequence_advance(state, change);
+        return STATUS_OK;
+    case SEQUENCE_UNVERIFIED_DUPLICATE:
+        if (applier->metrics != NULL)
+            atomic_fetch_add(&applier->metrics->events_unverified, 1);
+        event->outcome = EVENT_DUPLICATE;
+        return STATUS_OK;
+    case SEQUENCE_DUPLICATE:
+        event->outcome = EVENT_DUPLICATE;
+        return STATUS_OK;
+    case SEQUENCE_GAP:
+        return applier_stop_sequence(change, state, true, err);
+    case SEQUENCE_FORK:
+        return applier_stop_sequence(change, state, false, err);
+    }
+    return error_set(err, STATUS_FATAL, "unknown verdict on a sequence");
+}
+
+static bool applier_is_ignored(const struct applier *applier, struct slice entity_type)
+{
+    for (size_t i = 0; i < applier->config->ignore_count; i++) {
+        if (slice_is(entity_type, applier->config->ignore[i]))
+            return true;
+    }
+    return false;
+}
+
+/** A tombstone behind the same source's delete of that entity says nothing new, and another source
+ * may have created the entity again in between (rule 17). Only the last deletes since the partition
+ * was taken are remembered: behind any other a tombstone is a delete. */
+static bool applier_is_late_tombstone(struct owned *owned, const struct change *change)
+{
+    uint64_t digest = digest_64(change->entity_key) ^ 31 * digest_64(change->source) ^
+                      131 * digest_64(change->entity_type);
+    struct delete_seen *seen = &owned->deletes[digest % APPLIER_DELETES];
+    bool tombstone = change->record.value.data == NULL;
+    bool known = seen->digest == digest && seen->offset < change->record.offset;
+    if (tombstone)
+        return known;
+    if (change->op == CHANGE_DELETE)
+        *seen = (struct delete_seen){.digest = digest, .offset = change->record.offset};
+    else if (known)
+        *seen = (struct delete_seen){0};
+    return false;
+}
+
+/** Longer ones are in no index of some databases. */
+static bool applier_key_fits(const struct change *change)
+{
+    return change->id.length <= STORE_KEY_MAX && change->source.length <= STORE_KEY_MAX;
+}
+
+static enum status applier_judge_change(struct applier *applier, struct owned *owned,
+                                        struct batch_event *event, struct error *err)
+{
+    const struct change *change = &event->change;
+    event->image = change;
+    const struct mapping *mapping = applier_mapping(applier, change->entity_type);
+    if (event->decoded == STATUS_REJECT)
+        return applier_park_event(
+            applier, event, event->reject, 0,
+            event->decode_error.data == NULL ? "malformed" : event->decode_error.data, err);
+    if (mapping == NULL || change->schema == NULL) {
+        if (!applier_is_ignored(applier, change->entity_type))
+            return error_set(err, STATUS_STOP,
+                             "entity type '%.*s' is configured neither under apply: nor ignore:",
+                             SLICE_ARGS(change->entity_type));
+        event->outcome = EVENT_PASSED;
+        return STATUS_OK;
+    }
+    if (applier_is_late_tombstone(owned, change)) {
+        event->outcome = EVENT_DUPLICATE;
+        return STATUS_OK;
+    }
+    if (change->sequence == 0 && !applier_key_fits(change))
+        return applier_park_event(applier, event, REJECT_HELD, 0,
+                                  "the event's id or source has more than 255 bytes, so that it "
+                                  "cannot be recognised when it is published again",
+                                  err);
+    if (!mapping->entry->foreign && change->record.key.data != NULL &&
+        partition_of(change->record.key, owned->state.partition_count) != change->record.partition)
+        return applier_park_event(applier, event, REJECT_HELD, 0,
+                                  "the record is not in the partition of its key; declare the "
+                                  "topic foreign: true if its writer partitions otherwise",
+                                  err);
+    if (applier_is_blocked(applier, change))
+        return applier_park_event(applier, event, REJECT_WAITING, 0, "behind a parked event", err);
+    return STATUS_OK;
+}
+
+void applier_anchor(const struct record *record, char ret_id[static STORE_ID_SIZE])
+{
+    struct slice id = {0};
+    for (size_t i = 0; record->form == NULL && i < record->header_count && id.data == NULL; i++) {
+        if (slice_is(record->headers[i].name, "ce_id"))
+            id = record->headers[i].value;
+    }
+    if (id.length > 0 && id.length < STORE_ID_SIZE)
+        (void)snprintf(ret_id, STORE_ID_SIZE, "%.*s", SLICE_ARGS(id));
+    else
+        (void)snprintf(ret_id, STORE_ID_SIZE, "xxh3:%016" PRIx64 ":%016" PRIx64,
+                       digest_64(record->key), digest_64(record->value));
+}
+
+static enum status applier_judge_event(struct applier *applier, struct batch_event *event,
+                                       struct error *err)
+{
+    struct owned *owned = &applier->owned[event->change.partition_index];
+    const struct change *change = &event->change;
+    event->outcome = EVENT_DROPPED;
+    if (owned->reloaded) /* read from where the position does not stand any more */
+        return STATUS_OK;
+    if (change->record.offset < owned->next_offset) {
+        event->outcome = EVENT_COVERED;
+        return STATUS_OK;
+    }
+    if (change->record.offset >= owned->stop_offset)
+        return STATUS_OK;
+    if (event->decoded == STATUS_STOP)
+        return error_set(err, STATUS_STOP, "%s", event->decode_error.data);
+    enum status status = applier_judge_sequence(applier, owned, event, err);
+    if (status == STATUS_OK && event->key_seen)
+        event->outcome = EVENT_DUPLICATE;
+    if (status == STATUS_OK && event->outcome == EVENT_APPLY) {
+        if (change->kind == KIND_CHANGE)
+            status = applier_judge_change(applier, owned, event, err);
+        else
+            event->outcome = EVENT_PASSED;
+    }
+    if (status != STATUS_OK)
+        return status;
+    owned->touched = true;
+    owned->next_offset = change->record.offset + 1;
+    event->own_last = applier->publishes ? applier_own_last(applier, owned) : 0;
+    owned->anchor = &change->record;
+    return STATUS_OK;
+}
+
+enum status applier_judge(struct applier *applier, struct batch *batch, struct error *err)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch_event *event = &batch->events[i];
+        struct error stop = ERROR_INIT;
+        event->parked_held = false;
+        event->parked_behind = false;
+        event->rejected = false;
+        event->image = NULL;
+        enum status status = applier_judge_event(applier, event, &stop);
+        if (status == STATUS_STOP) {
+            applier_stop_at(applier, &event->change, stop.text);
+            return STATUS_STOP;
+        }
+        if (status != STATUS_OK)
+            return error_set(err, status, "%s", stop.text);
+    }
+    return STATUS_OK;
+}
+
+/** @return whether its idempotency key is kept singly. */
+static bool applier_claims_key(const struct batch_event *event)
+{
+    return (event->outcome == EVENT_APPLY || event->outcome == EVENT_PARKED) &&
+           event->change.sequence == 0 && event->change.id.length > 0 &&
+           applier_key_fits(&event->change);
+}
+
+static const char conflict_text[] = "another value was applied under the same event id";
+
+/** @param ret_again  set where a duplicate was parked: it blocks nothing. */
+static enum status applier_judge_claim(struct applier *applier, struct batch_event *event,
+                                       enum key_verdict verdict, bool *ret_again, struct error *err)
+{
+    if (verdict == KEY_DUPLICATE) {
+        *ret_again = *ret_again || event->outcome == EVENT_PARKED;
+        event->key_seen = true;
+        event->outcome = EVENT_DUPLICATE;
+    } else if (verdict == KEY_CONFLICT && event->outcome == EVENT_APPLY) {
+        return applier_park_event(applier, event, REJECT_HELD, 0, conflict_text, err);
+    } else if (verdict == KEY_CONFLICT) { /* whatever it was parked for, nobody asks again */
+        event->parked_held = true;
+        event->parked_behind = false;
+        event->parked_reason = slice_of(conflict_text);
+    }
+    return STATUS_OK;
+}
+
+/** All verdicts are taken before the batch is judged anew, so that many duplicates of what is
+ * parked cost one more round and not one each. */
+static enum status applier_judge_claims(struct applier *applier, struct batch *batch,
+                                        const struct key_claim *claims, struct error *err)
+{
+    size_t parks = applier->parks;
+    bool again = false;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
+        struct batch_event *event = &batch->events[i];
+        if (applier_claims_key(event))
+            status = applier_judge_claim(applier, event, (claims++)->verdict, &again, err);
+        /* What stands behind a conflict was judged before that one was known. */
+        if (status == STATUS_OK && event->outcome == EVENT_APPLY && applier->parks > parks &&
+            applier_is_blocked(applier, &event->change))
+            status = applier_park_event(applier, event, REJECT_WAITING, 0, "behind a parked event",
+                                        err);
+    }
+    if (status != STATUS_OK || !again)
+        return status;
+    applier->again = true;
+    return STATUS_STOP;
+}
+
+enum status applier_judge_keys(struct applier *applier, struct batch *batch, struct error *err)
+{
+    size_t count = 0;
+    if (batch->count == 0)
+        return STATUS_OK;
+    struct key_claim *claims = arena_alloc(&applier->arena, batch->count * sizeof *claims);
+    if (claims == NULL)
+        return applier_no_memory(err);
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct batch_event *event = &batch->events[i];
+        if (applier_claims_key(event))
+            claims[count++] = (struct key_claim){.source = event->change.source,
+                                                 .id = event->change.id,
+                                                 .digest = event->change.digest};
+    }
+    if (count == 0)
+        return STATUS_OK;
+    enum status status = applier->ops->claim_keys(applier->store, claims, count, err);
+    if (status == STATUS_OK)
+        status = applier_judge_claims(applier, batch, claims, err);
+    /* From here on a rejected write is undone without the claims. */
+    return status == STATUS_OK ? applier->ops->savepoint(applier->store, false, err) : status;
+}

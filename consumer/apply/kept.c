@@ -1,0 +1,144 @@
+/* Writes the images that own changes kept from being written, once those are gone from the outbox
+ * without having been published (rule 18). */
+#include "consumer/apply/internal.h"
+#include "consumer/store/row.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#define KEPT_RUN_MAX  100   /* images of a partition looked at in one round */
+#define KEPT_ROUND_US 20000 /* a look reads all that waits of its entity type */
+
+/** A kept image that the database refuses waits as its record would have. */
+static enum status applier_kept_rejected(struct applier *applier, struct owned *owned,
+                                         const struct superseded_image *image,
+                                         const struct error *why, struct error *err)
+{
+    int64_t now = clock_wall_us();
+    bool waiting = why->status == STATUS_REJECT && why->reject == REJECT_WAITING;
+    struct parked_record record = {.record = image->record,
+                                   .entity_type = image->entity_type,
+                                   .entity_key = image->entity_key,
+                                   .state = waiting ? PARKED_WAITING : PARKED_HELD,
+                                   .reason = slice_of(why->text),
+                                   .code = why->native_code,
+                                   .attempts = 1,
+                                   .parked_at_us = now,
+                                   .next_attempt_us = now + APPLIER_BACKOFF_US};
+    enum status status = applier->ops->savepoint(applier->store, true, err);
+    if (status == STATUS_OK)
+        status = applier->ops->park(applier->store, &record, 1, err);
+    struct block_key key = block_key_stored(image->entity_type, image->entity_key,
+                                            image->record.key);
+    if (status == STATUS_OK)
+        status = block_set_add(&owned->blocking, &key, image->record.offset, err);
+    if (status != STATUS_OK)
+        return status;
+    owned->parked++;
+    owned->parked_bytes += store_record_bytes(&image->record);
+    owned->unordered = true; /* it stands before what is parked since */
+    log_warning("agent", "parked %.*s %.*s from %s/%d offset %lld: %s",
+                SLICE_ARGS(image->entity_type), SLICE_ARGS(image->entity_key), image->record.topic,
+                image->record.partition, (long long)image->record.offset, why->text);
+    return STATUS_OK;
+}
+
+/** Inside the transaction, so that no own change comes in between. */
+static enum status applier_kept_write(struct applier *applier, struct owned *owned, void *subject,
+                                      struct error *err)
+{
+    const struct superseded_image *image = subject;
+    const struct mapping *mapping = applier_mapping(applier, image->entity_type);
+    struct change entity = {.entity_type = image->entity_type, .entity_key = image->entity_key};
+    struct change *change = NULL;
+    struct error why = ERROR_INIT;
+    bool pending = false;
+    enum status status = applier_look_for(applier, owned, image->entity_type, err);
+    if (status == STATUS_OK)
+        status = applier_is_pending(applier, &entity, applier_own_last(applier, owned), &pending,
+                                    err);
+    if (status != STATUS_OK || pending)
+        return status;
+    status = applier_decode(applier, &image->record, &change, &why);
+    if (status == STATUS_OK)
+        status = applier_attempt_write(applier, mapping, change, &pending, &why);
+    if (status == STATUS_OK && pending)
+        return STATUS_OK;
+    if (status == STATUS_REJECT || status == STATUS_STOP)
+        status = applier_kept_rejected(applier, owned, image, &why, err);
+    else if (status != STATUS_OK)
+        *err = why;
+    applier_name_fatal(err, image->entity_type, image->entity_key, &image->record);
+    return status == STATUS_OK ? applier_drop_kept(applier, owned, &entity, err) : status;
+}
+
+/** @return whether nothing keeps this image from being written, as far as can be seen from outside
+ * a transaction. */
+static enum status applier_kept_is_due(struct applier *applier, struct owned *owned,
+                                       const struct superseded_image *image, bool *ret_due,
+                                       struct error *err)
+{
+    const struct mapping *mapping = applier_mapping(applier, image->entity_type);
+    struct change entity = {.record = image->record,
+                            .entity_type = image->entity_type,
+                            .entity_key = image->entity_key,
+                            .partition_index = (size_t)(owned - applier->owned)};
+    bool pending = true;
+    *ret_due = false;
+    if (mapping == NULL || !mapping->published_here || applier_is_blocked(applier, &entity))
+        return STATUS_OK;
+    enum status status = applier_look_for(applier, owned, image->entity_type, err);
+    if (status == STATUS_OK)
+        status = applier_is_pending(applier, &entity, applier_own_last(applier, owned), &pending,
+                                    err);
+    *ret_due = !pending;
+    return status;
+}
+
+static enum status applier_kept_partition(struct applier *applier, struct owned *owned,
+                                          int64_t until_us, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < KEPT_RUN_MAX && status == STATUS_OK; i++) {
+        if (i > 0 && clock_monotonic_us() >= until_us)
+            return STATUS_OK;
+        struct superseded_image from = {.record = {.topic = owned->state.topic,
+                                                   .partition = owned->state.partition,
+                                                   .offset = owned->kept_offset}};
+        struct superseded_image image = {0};
+        bool due = false;
+        arena_reset(&applier->arena);
+        status = applier->ops->superseded(applier->store, SUPERSEDED_NEXT, &from, &applier->arena,
+                                          &image, err);
+        if (status == STATUS_OK && image.record.topic == NULL) {
+            owned->kept = owned->kept_offset >= 0;
+            owned->kept_offset = -1;
+            return STATUS_OK;
+        }
+        if (status == STATUS_OK)
+            status = applier_kept_is_due(applier, owned, &image, &due, err);
+        if (status != STATUS_OK)
+            return applier_note(applier, status, err);
+        owned->kept_offset = image.record.offset;
+        if (due)
+            status = applier_repair(applier, owned, applier_kept_write, &image, err);
+    }
+    return status;
+}
+
+enum status applier_write_kept(struct applier *applier, struct error *err)
+{
+    if (!applier->publishes)
+        return STATUS_OK;
+    int64_t until_us = clock_monotonic_us() + KEPT_ROUND_US;
+    enum status status = applier_ready(applier, err);
+    applier_begin_work(applier); /* what the last transaction made of them is committed or void */
+    for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
+        struct owned *owned = &applier->owned[applier->kept_index++ % applier->owned_count];
+        if (owned->kept && !owned->reloaded)
+            status = applier_kept_partition(applier, owned, until_us, err);
+        if (clock_monotonic_us() >= until_us)
+            break;
+    }
+    return status;
+}

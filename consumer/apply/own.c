@@ -1,0 +1,184 @@
+/* Rule 18: an event is not written over an entity whose later own change is under way. */
+#include "consumer/apply/internal.h"
+#include "consumer/store/look.h"
+
+#include "common/log.h"
+
+#include <stdlib.h>
+
+/** The own range of every (entity type, partition) in the batch, as it was before the batch. */
+static void applier_add_range(const struct applier *applier, const struct mapping *mapping,
+                              const struct batch_event *event, struct look_range *ranges,
+                              size_t *count)
+{
+    const struct owned *owned = &applier->owned[event->change.partition_index];
+    for (size_t i = 0; i < *count; i++) {
+        if (ranges[i].schema == mapping->schema && ranges[i].partition == owned->state.partition)
+            return;
+    }
+    struct owned before = {.sequences = owned->state.sequences,
+                           .sequence_count = owned->state.sequence_count};
+    ranges[(*count)++] = (struct look_range){.schema = mapping->schema,
+                                             .partition = owned->state.partition,
+                                             .above = applier_own_last(applier, &before)};
+}
+
+static size_t applier_distinct(struct own_change *entities, size_t count)
+{
+    size_t kept = 0;
+    if (count > 1)
+        qsort(entities, count, sizeof *entities, own_change_compare);
+    for (size_t i = 0; i < count; i++) {
+        if (kept == 0 || own_change_compare(&entities[kept - 1], &entities[i]) != 0)
+            entities[kept++] = entities[i];
+    }
+    return kept;
+}
+
+enum status applier_look(struct applier *applier, const struct batch *batch, struct error *err)
+{
+    applier->look = (struct look){0};
+    if (!applier->publishes || batch->count == 0)
+        return STATUS_OK;
+    size_t most = applier->mapping_count * (applier->owned_count + 1);
+    struct look_range *ranges = arena_alloc(
+        &applier->arena, (most < batch->count ? most : batch->count) * sizeof *ranges);
+    struct own_change *entities = arena_alloc(&applier->arena, batch->count * sizeof *entities);
+    size_t range_count = 0;
+    size_t entity_count = 0;
+    if (ranges == NULL || entities == NULL)
+        return applier_no_memory(err);
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct batch_event *event = &batch->events[i];
+        const struct mapping *mapping = applier_mapping(applier, event->change.entity_type);
+        if (event->outcome == EVENT_COVERED || event->outcome == EVENT_DROPPED || mapping == NULL ||
+            !mapping->published_here)
+            continue;
+        applier_add_range(applier, mapping, event, ranges, &range_count);
+        entities[entity_count++] = (struct own_change){.entity_type = event->change.entity_type,
+                                                       .entity_key = event->change.entity_key};
+    }
+    if (range_count == 0)
+        return STATUS_OK;
+    applier->look = (struct look){.ranges = ranges,
+                                  .range_count = range_count,
+                                  .entities = entities,
+                                  .entity_count = applier_distinct(entities, entity_count)};
+    return applier->ops->look(applier->store, &applier->look, err);
+}
+
+enum status applier_is_pending(struct applier *applier, const struct change *change,
+                               uint64_t own_last, bool *ret_pending, struct error *err)
+{
+    struct own_change wanted = {.entity_type = change->entity_type,
+                                .entity_key = change->entity_key};
+    struct look *look = &applier->look;
+    *ret_pending = false;
+    const struct mapping *mapping = applier_mapping(applier, change->entity_type);
+    if (mapping == NULL || !mapping->published_here || look->range_count == 0)
+        return STATUS_OK;
+    const struct own_change *own = look->entity_count == 0
+                                       ? NULL
+                                       : bsearch(&wanted, look->entities, look->entity_count,
+                                                 sizeof wanted, own_change_compare);
+    if (own == NULL) {
+        struct look alone = {.ranges = look->ranges,
+                             .range_count = look->range_count,
+                             .entities = &wanted,
+                             .entity_count = 1};
+        enum status status = applier->ops->look(applier->store, &alone, err);
+        if (status != STATUS_OK)
+            return status;
+        own = &wanted;
+    }
+    *ret_pending = own->sequence > own_last;
+    return STATUS_OK;
+}
+
+/** An own change came back as void: what it had superseded is written now. */
+static enum status applier_judge_void(struct applier *applier, struct batch *batch, size_t index,
+                                      struct error *err)
+{
+    struct batch_event *event = &batch->events[index];
+    const struct change *change = &event->change;
+    bool pending = false;
+    enum status status = applier_is_pending(applier, change, event->own_last, &pending, err);
+    if (status != STATUS_OK || pending || applier_is_blocked(applier, change))
+        return status;
+    status = applier_image_before(applier, batch, index, change, &event->image, err);
+    if (status != STATUS_OK)
+        return status;
+    if (event->image == NULL) {
+        log_warning("agent",
+                    "%.*s %.*s is diverged: the service's own change was published as void and no "
+                    "earlier image is kept; write the entity again",
+                    SLICE_ARGS(change->entity_type), SLICE_ARGS(change->entity_key));
+        if (applier->metrics != NULL)
+            atomic_fetch_add(&applier->metrics->entities_diverged, 1);
+        return STATUS_OK;
+    }
+    event->outcome = EVENT_APPLY;
+    return STATUS_OK;
+}
+
+static void applier_supersede(struct batch_event *event)
+{
+    event->outcome = event->change.kind == KIND_VOID ? EVENT_PASSED : EVENT_SUPERSEDED;
+}
+
+enum status applier_look_again(struct applier *applier, struct batch *batch, bool *ret_pending,
+                               struct error *err)
+{
+    *ret_pending = false;
+    if (applier->ops->excludes_writers || applier->look.range_count == 0)
+        return STATUS_OK;
+    enum status status = applier_look(applier, batch, err);
+    for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
+        struct batch_event *event = &batch->events[i];
+        bool pending = false;
+        if (event->outcome == EVENT_APPLY || event->rejected)
+            status = applier_is_pending(applier, &event->change, event->own_last, &pending, err);
+        if (pending)
+            applier_supersede(event);
+        *ret_pending = *ret_pending || pending;
+    }
+    return status;
+}
+
+enum status applier_look_behind(struct applier *applier, struct batch_event *event,
+                                struct error *err)
+{
+    bool pending = false;
+    if (applier->ops->excludes_writers)
+        return STATUS_OK;
+    applier->look.entity_count = 0; /* asks for the one entity, in a statement of its own */
+    enum status status = applier_is_pending(applier, &event->change, event->own_last, &pending,
+                                            err);
+    if (status != STATUS_OK || !pending)
+        return status;
+    applier_supersede(event);
+    return applier->ops->savepoint(applier->store, true, err);
+}
+
+enum status applier_judge_own(struct applier *applier, struct batch *batch, struct error *err)
+{
+    if (applier->look.range_count == 0)
+        return STATUS_OK;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch_event *event = &batch->events[i];
+        enum status status = STATUS_OK;
+        bool pending = false;
+        if (event->outcome == EVENT_APPLY)
+            status = applier_is_pending(applier, &event->change, event->own_last, &pending, err);
+        else if (event->outcome == EVENT_PASSED && event->change.kind == KIND_VOID &&
+                 applier_is_own(applier, &event->change))
+            status = applier_judge_void(applier, batch, i, err);
+        if (status == STATUS_STOP)
+            applier_stop_at(applier, &event->change, err->text);
+        if (status != STATUS_OK)
+            return status;
+        if (pending)
+            event->outcome = EVENT_SUPERSEDED;
+    }
+    return STATUS_OK;
+}

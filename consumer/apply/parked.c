@@ -1,0 +1,559 @@
+/* Tries waiting records again, with the records behind them: each transaction a bounded piece of
+ * what is parked of one entity, in order; the next one goes on behind it. */
+#include "consumer/apply/internal.h"
+
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+
+#include <string.h>
+
+enum attempt { ATTEMPT_APPLIED, ATTEMPT_SUPERSEDED, ATTEMPT_WAITS, ATTEMPT_HELD };
+
+#define PARKED_HEAD_MAX  100
+#define PARKED_PAUSE_US  200000
+#define PARKED_TOLD_MAX  10    /* entities of a partition that one pass names in the log */
+#define PARKED_ALONE_US  50000 /* a transaction's time where no service says another */
+#define PARKED_HEADS_MAX ((size_t)256 << 20)
+
+/** What one transaction does with what is parked of one entity. */
+struct release {
+    const struct parked_record *head;
+    struct parked_record *records; /* its next records, whole, from the head on */
+    size_t count;
+    struct run_scan *scan;
+    int64_t until_us;
+    bool pending;         /* an own change is under way: nothing of it is written (rule 18) */
+    enum attempt attempt; /* the last one */
+    size_t gone;          /* records that are parked no more, */
+    int64_t gone_bytes;
+    int64_t last_offset;   /* and the last of them */
+    int64_t replaced_from; /* as in the scan, after it; 0: as it was */
+    bool exhausted;        /* nothing of the entity is left */
+    bool waiting;          /* what is left waits, and is not held */
+};
+
+int64_t applier_time_us(const struct applier *applier)
+{
+    int64_t time_ms = applier->config->limits.batch_time_ms;
+    return applier->config->publish_count > 0 && time_ms > 0 ? 1000 * time_ms : PARKED_ALONE_US;
+}
+
+enum status applier_attempt_write(struct applier *applier, const struct mapping *mapping,
+                                  const struct change *change, bool *ret_superseded,
+                                  struct error *err)
+{
+    const struct change *const changes[] = {change};
+    struct error reject = ERROR_INIT;
+    size_t failed = 0;
+    enum status status = applier->ops->apply(applier->store, mapping, changes, 1, &failed, &reject);
+    if (status == STATUS_REJECT && !applier->ops->excludes_writers) {
+        /* It may be the own change that is in the way: of a deleted row an update finds none. */
+        enum status undone = applier->ops->savepoint(applier->store, true, err);
+        if (undone != STATUS_OK)
+            return undone;
+    } else if (status != STATUS_OK || applier->ops->excludes_writers) {
+        *err = reject;
+        return status;
+    }
+    if (applier->look.range_count > 0) {
+        enum status looked = applier_is_pending(applier, change, applier->look.ranges[0].above,
+                                                ret_superseded, err);
+        if (looked != STATUS_OK)
+            return looked;
+    }
+    if (*ret_superseded)
+        return applier->ops->savepoint(applier->store, true, err);
+    if (status != STATUS_OK)
+        *err = reject;
+    return status;
+}
+
+/** @return OK with whether an own change of the entity is under way. */
+static enum status release_look(struct applier *applier, const struct release *release,
+                                bool *ret_pending, struct error *err)
+{
+    struct own_change entity = {.entity_type = release->head->entity_type,
+                                .entity_key = release->head->entity_key};
+    struct look look = {.ranges = applier->look.ranges,
+                        .range_count = applier->look.range_count,
+                        .entities = &entity,
+                        .entity_count = 1};
+    *ret_pending = false;
+    if (look.range_count == 0)
+        return STATUS_OK;
+    enum status status = applier->ops->look(applier->store, &look, err);
+    *ret_pending = status == STATUS_OK && entity.sequence > look.ranges[0].above;
+    return status;
+}
+
+/** @return OK with ATTEMPT_APPLIED or ATTEMPT_SUPERSEDED; otherwise why it failed. */
+static enum status release_attempt(struct applier *applier, struct owned *owned,
+                                   const struct release *release,
+                                   const struct parked_record *record, enum attempt *ret_attempt,
+                                   struct error *err)
+{
+    struct change *change = NULL;
+    size_t failed = 0;
+    enum status status = applier_decode(applier, &record->record, &change, err);
+    if (status != STATUS_OK)
+        return status;
+    const struct mapping *mapping = applier_mapping(applier, change->entity_type);
+    if (mapping == NULL || change->schema == NULL)
+        return error_set(err, STATUS_REJECT, "its entity type is not configured under apply:");
+    /* A later own record of the entity stands behind this one: that one will be written. */
+    bool superseded = mapping->published_here &&
+                      (release->pending || record->record.offset < release->scan->last_own);
+    *ret_attempt = superseded ? ATTEMPT_SUPERSEDED : ATTEMPT_APPLIED;
+    if (superseded)
+        return applier_keep(applier, owned, change, err);
+    const struct change *const changes[] = {change};
+    status = applier->ops->apply(applier->store, mapping, changes, 1, &failed, err);
+    return status == STATUS_OK ? applier_drop_kept(applier, owned, change, err) : status;
+}
+
+/** Write down a failed attempt. */
+static enum status release_failed(struct applier *applier, const struct parked_record *record,
+                                  const struct error *why, struct error *err)
+{
+    struct parked_record failed = *record;
+    int shift = record->attempts < 7 ? record->attempts : 6;
+    int64_t wait = (int64_t)APPLIER_BACKOFF_US << shift;
+    if (wait > APPLIER_BACKOFF_MAX)
+        wait = APPLIER_BACKOFF_MAX;
+    bool waiting = why->status == STATUS_REJECT && why->reject == REJECT_WAITING;
+    failed.state = waiting ? PARKED_WAITING : PARKED_HELD;
+    failed.reason = slice_of(why->text);
+    failed.code = why->native_code;
+    failed.attempts = record->attempts + 1;
+    failed.next_attempt_us = clock_wall_us() + wait;
+    return applier->ops->edit_parked(applier->store, &failed, PARKED_ATTEMPT, err);
+}
+
+static void release_note(struct applier *applier, struct release *release,
+                         const struct parked_record *record, enum attempt attempt)
+{
+    struct healed *healed = &applier->healed;
+    bool superseded = attempt == ATTEMPT_SUPERSEDED;
+    if (healed->head == NULL) {
+        healed->head = record;
+        healed->head_superseded = superseded;
+    }
+    *(superseded ? &healed->superseded : &healed->applied) += 1;
+    release->gone++;
+    release->gone_bytes += record->bytes;
+    release->last_offset = record->record.offset;
+}
+
+/** One record. @return OK with release->attempt. */
+static enum status release_record(struct applier *applier, struct owned *owned,
+                                  struct release *release, const struct parked_record *record,
+                                  struct error *err)
+{
+    struct error why = ERROR_INIT;
+    enum status status = applier->ops->savepoint(applier->store, false, err);
+    if (status != STATUS_OK)
+        return status;
+    status = release_attempt(applier, owned, release, record, &release->attempt, &why);
+    if (status == STATUS_OK)
+        status = applier->ops->edit_parked(applier->store, record, PARKED_DELETE, &why);
+    if (status == STATUS_OK)
+        release_note(applier, release, record, release->attempt);
+    else if (status != STATUS_REJECT && status != STATUS_STOP) {
+        *err = why;
+        applier_name_fatal(err, record->entity_type, record->entity_key, &record->record);
+    }
+    if (status != STATUS_REJECT && status != STATUS_STOP)
+        return status;
+    bool waits = status == STATUS_REJECT && why.reject == REJECT_WAITING;
+    release->attempt = waits ? ATTEMPT_WAITS : ATTEMPT_HELD;
+    status = applier->ops->savepoint(applier->store, true, err);
+    if (status == STATUS_OK)
+        status = release_failed(applier, record, &why, err);
+    return status;
+}
+
+/** Mark what stands before the record at `replacing` as replaced, as many as one transaction takes;
+ * they stay as evidence. @return OK with whether all were. */
+static enum status release_mark(struct applier *applier, struct release *release,
+                                const struct parked_filter *run, int64_t replacing, bool *ret_all,
+                                struct error *err)
+{
+    struct parked_record *records = NULL;
+    struct parked_filter light = *run;
+    size_t count = 0;
+    int64_t bytes = 0;
+    light.without_value = true;
+    light.limit = PARKED_HEAD_MAX;
+    enum status status = applier->ops->read_parked(applier->store, &light, &applier->arena,
+                                                   &records, &count, err);
+    *ret_all = false;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        *ret_all = records[i].record.offset >= replacing;
+        bytes += records[i].bytes;
+        if (*ret_all || (i > 0 && bytes > applier->config->limits.batch_bytes))
+            break;
+        struct parked_record marked = records[i];
+        marked.state = PARKED_SKIPPED;
+        marked.next_attempt_us = clock_wall_us(); /* from now on it is kept so long */
+        status = applier->ops->edit_parked(applier->store, &marked, PARKED_ATTEMPT, err);
+        release->gone++;
+        release->gone_bytes += marked.bytes;
+        release->last_offset = marked.record.offset;
+    }
+    return status;
+}
+
+/** Where more is replaced than one transaction takes, mark a piece of it: what stands directly in
+ * front of the record at `replacing`. The records before that piece are not tried without their
+ * own beginning, and where that does not wait any more they are applied first. */
+static enum status release_mark_last(struct applier *applier, struct release *release,
+                                     struct parked_filter *run, const struct parked_record *waits,
+                                     struct error *err)
+{
+    const struct run_scan *scan = release->scan;
+    int64_t end = scan->replaced_from < scan->replacing ? scan->replaced_from : scan->replacing;
+    size_t gone = release->gone;
+    enum status status = STATUS_OK;
+    bool ignored = false;
+    while (status == STATUS_OK && release->gone == gone && end > waits->record.offset + 1) {
+        int64_t first = run_scan_piece_before(scan, end);
+        end = first > waits->record.offset ? first : waits->record.offset + 1;
+        run->from_offset = end;
+        status = release_mark(applier, release, run, scan->replacing, &ignored, err);
+    }
+    release->replaced_from = end;
+    struct parked_record again = *waits; /* due at once for the next piece */
+    again.state = PARKED_WAITING;
+    again.attempts++;
+    again.next_attempt_us = 0;
+    return status == STATUS_OK
+               ? applier->ops->edit_parked(applier->store, &again, PARKED_ATTEMPT, err)
+               : status;
+}
+
+static void release_tell_replaced(const struct parked_record *waits, int64_t replacing)
+{
+    log_warning("agent",
+                "%.*s %.*s: what waited from %s/%d offset %lld on is replaced by offset "
+                "%lld; see `keepstep parked`",
+                SLICE_ARGS(waits->entity_type), SLICE_ARGS(waits->entity_key), waits->record.topic,
+                waits->record.partition, (long long)waits->record.offset, (long long)replacing);
+}
+
+/** A record that waits is no reason to withhold one that replaces it, such as a delete: that one is
+ * written. Where more is before it than one transaction takes, it is only tried, and what it
+ * replaces gives way piece by piece, from its end on. */
+static enum status release_replacing(struct applier *applier, struct owned *owned,
+                                     struct release *release, const struct parked_record *waits,
+                                     struct error *err)
+{
+    struct parked_record *last = NULL;
+    struct error why = ERROR_INIT;
+    enum attempt attempt = ATTEMPT_WAITS;
+    size_t count = 0;
+    bool all = false;
+    char type[STORE_NAME_SIZE];
+    int64_t replacing = release->scan->replacing;
+    if (replacing <= waits->record.offset)
+        return STATUS_OK;
+    struct parked_filter run = applier_run_filter(owned, waits, replacing, type);
+    run.limit = 1;
+    enum status status = applier->ops->savepoint(applier->store, false, err);
+    if (status == STATUS_OK)
+        status = applier->ops->read_parked(applier->store, &run, &applier->arena, &last, &count,
+                                           err);
+    if (status != STATUS_OK || count == 0 || last->record.offset != replacing)
+        return status;
+    status = release_attempt(applier, owned, release, last, &attempt, &why);
+    if (status == STATUS_REJECT || status == STATUS_STOP)
+        return applier->ops->savepoint(applier->store, true, err);
+    if (status != STATUS_OK) {
+        *err = why;
+        applier_name_fatal(err, last->entity_type, last->entity_key, &last->record);
+        return status;
+    }
+    run.from_offset = waits->record.offset;
+    struct release before = *release;
+    status = release_mark(applier, release, &run, replacing, &all, err);
+    if (status == STATUS_OK && !all) {
+        *release = before;
+        status = applier->ops->savepoint(applier->store, true, err);
+        return status == STATUS_OK ? release_mark_last(applier, release, &run, waits, err) : status;
+    }
+    if (status == STATUS_OK)
+        status = applier->ops->edit_parked(applier->store, last, PARKED_DELETE, err);
+    if (status != STATUS_OK)
+        return status;
+    release_note(applier, release, last, attempt);
+    release->attempt = ATTEMPT_APPLIED; /* nothing of what is left was tried */
+    release_tell_replaced(waits, replacing);
+    return STATUS_OK;
+}
+
+enum status applier_look_for(struct applier *applier, const struct owned *owned,
+                             struct slice entity_type, struct error *err)
+{
+    const struct mapping *mapping = applier_mapping(applier, entity_type);
+    applier->look = (struct look){0};
+    if (mapping == NULL || !mapping->published_here)
+        return STATUS_OK;
+    struct look_range *range = arena_alloc(&applier->arena, sizeof *range);
+    if (range == NULL)
+        return applier_no_memory(err);
+    *range = (struct look_range){.schema = mapping->schema,
+                                 .partition = owned->state.partition,
+                                 .above = applier_own_last(applier, owned)};
+    applier->look = (struct look){.ranges = range, .range_count = 1};
+    return STATUS_OK;
+}
+
+/** Until one of them fails, or the time is over. */
+static enum status release_records(struct applier *applier, struct owned *owned,
+                                   struct release *release, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < release->count && status == STATUS_OK; i++) {
+        const struct parked_record *record = &release->records[i];
+        if (i > 0 && clock_monotonic_us() >= release->until_us)
+            break;
+        status = release_record(applier, owned, release, record, err);
+        if (status == STATUS_OK && release->attempt == ATTEMPT_WAITS)
+            return release_replacing(applier, owned, release, record, err);
+        if (release->attempt == ATTEMPT_HELD)
+            break;
+    }
+    return status;
+}
+
+/** The first that is left of the entity waits, unless its attempt has just said more. */
+static enum status release_promote(struct applier *applier, struct owned *owned,
+                                   struct release *release, struct error *err)
+{
+    struct parked_record *next = NULL;
+    size_t count = 0;
+    char type[STORE_NAME_SIZE];
+    release->waiting = release->attempt == ATTEMPT_WAITS;
+    if (release->attempt == ATTEMPT_WAITS || release->attempt == ATTEMPT_HELD)
+        return STATUS_OK;
+    struct parked_filter run = applier_run_filter(owned, release->head, release->last_offset + 1,
+                                                  type);
+    run.without_value = true;
+    run.limit = 1;
+    enum status status = applier->ops->read_parked(applier->store, &run, &applier->arena, &next,
+                                                   &count, err);
+    release->exhausted = status == STATUS_OK && count == 0;
+    if (status != STATUS_OK || count == 0 || next->state != PARKED_BEHIND ||
+        applier_is_behind_unreadable(owned, next))
+        return status;
+    release->waiting = true;
+    next->state = PARKED_WAITING;
+    next->next_attempt_us = 0;
+    return applier->ops->edit_parked(applier->store, next, PARKED_ATTEMPT, err);
+}
+
+static enum status release_work(struct applier *applier, struct owned *owned, void *subject,
+                                struct error *err)
+{
+    struct release *release = subject;
+    bool pending = release->pending;
+    enum status status = applier_look_for(applier, owned, release->head->entity_type, err);
+    if (status == STATUS_OK && !pending)
+        status = release_look(applier, release, &release->pending, err);
+    pending = release->pending;
+    if (status == STATUS_OK)
+        status = release_records(applier, owned, release, err);
+    if (status == STATUS_OK && !pending && !applier->ops->excludes_writers)
+        status = release_look(applier, release, &release->pending, err);
+    if (status == STATUS_OK && release->pending && !pending)
+        return error_set(err, STATUS_STOP, "an own change came in between");
+    return status == STATUS_OK ? release_promote(applier, owned, release, err) : status;
+}
+
+/** Count what the last transaction healed, and say it like its parking was said, but of no more
+ * than PARKED_TOLD_MAX entities: one mended row may cure thousands. */
+static void applier_report_healed(const struct applier *applier, const struct release *release,
+                                  size_t *ret_entities)
+{
+    const struct healed *healed = &applier->healed;
+    const struct parked_record *head = healed->head;
+    if (applier->metrics != NULL) {
+        atomic_fetch_add(&applier->metrics->events_applied, healed->applied);
+        atomic_fetch_add(&applier->metrics->events_healed, healed->applied);
+        atomic_fetch_add(&applier->metrics->events_superseded, healed->superseded);
+    }
+    bool told = release->scan->told;
+    release->scan->told = head != NULL && !release->exhausted;
+    if (head == NULL || told || ++*ret_entities > PARKED_TOLD_MAX)
+        return;
+    log_info("agent",
+             "parked %.*s %.*s from %s/%d offset %lld is %s at attempt %d, and %zu behind it%s",
+             SLICE_ARGS(head->entity_type), SLICE_ARGS(head->entity_key), head->record.topic,
+             head->record.partition, (long long)head->record.offset,
+             healed->head_superseded ? "superseded" : "applied", head->attempts + 1,
+             healed->applied + healed->superseded - 1, release->exhausted ? "" : "; more are left");
+}
+
+enum status applier_repair(struct applier *applier, struct owned *owned, applier_repair_work *work,
+                           void *subject, struct error *err)
+{
+    struct fence fence = applier_fence(owned);
+    applier_begin_work(applier);
+    enum status status = applier->ops->begin(applier->store, &fence, 1, err);
+    if (status == STATUS_OK)
+        status = work(applier, owned, subject, err);
+    if (status == STATUS_OK) {
+        failpoint(FAILPOINT_AGENT_PARKED_BEFORE_COMMIT);
+        status = applier_commit(applier, false, err);
+    }
+    if (status != STATUS_OK)
+        return applier_recover(applier, status, err);
+    failpoint(FAILPOINT_AGENT_PARKED_AFTER_COMMIT);
+    return applier_advance_blocked(owned, err);
+}
+
+/** Memory takes over what a transaction has released. */
+static void release_advance(struct owned *owned, const struct release *release)
+{
+    struct block_key key = block_key_stored(release->head->entity_type, release->head->entity_key,
+                                            release->head->record.key);
+    owned->state.parked_count -= (int64_t)release->gone;
+    owned->state.parked_bytes -= release->gone_bytes;
+    owned->state.waiting_count += release->waiting ? 0 : -1;
+    if (release->replaced_from > 0)
+        release->scan->replaced_from = release->replaced_from;
+    if (owned->state.blocked.unreadable_count > 0)
+        owned->unordered = true;
+    if (release->exhausted)
+        block_set_remove(&owned->state.blocked, &key);
+    owned->pass.progress = owned->pass.progress || (release->gone > 0 && !release->exhausted);
+}
+
+/** One transaction for one entity. Statuses as applier_apply(). */
+static enum status applier_release(struct applier *applier, struct owned *owned,
+                                   const struct parked_record *head, struct run_scan *scan,
+                                   struct error *err)
+{
+    bool more = false;
+    struct release release = {.head = head, .scan = scan};
+    enum status status = applier_read_run(applier, owned, head, head->record.offset,
+                                          &release.records, &release.count, &more, err);
+    size_t ready = 0;
+    while (ready < release.count && release.records[ready].state != PARKED_HELD &&
+           !applier_is_behind_unreadable(owned, &release.records[ready]))
+        ready++;
+    /* What stands between two records whose entity cannot be read is not known here. */
+    release.count = head->entity_type.length == 0 && ready > 1 ? 1 : ready;
+    if (status != STATUS_OK || release.count == 0) {
+        owned->unordered = true;
+        return status;
+    }
+    struct release fresh = release;
+    for (int round = 0; round < 2; round++) {
+        fresh = release;
+        fresh.until_us = clock_monotonic_us() + applier_time_us(applier);
+        status = applier_repair(applier, owned, release_work, &fresh, err);
+        if (status == STATUS_OK)
+            release_advance(owned, &fresh);
+        if (status != STATUS_STOP)
+            break;
+        error_clear(err);
+        release.pending = true;
+    }
+    if (status == STATUS_OK)
+        applier_report_healed(applier, &fresh, &owned->pass.healed);
+    applier_publish_metrics(applier, owned);
+    return status;
+}
+
+/** Go on with a pass until the time is over. */
+static enum status applier_retry_heads(struct applier *applier, struct owned *owned,
+                                       int64_t until_us, struct error *err)
+{
+    struct arena arena;
+    struct parked_record *heads = NULL;
+    size_t count = 0;
+    struct parked_filter filter = {.topic = owned->state.topic,
+                                   .partition = owned->state.partition,
+                                   .from_offset = owned->pass.offset,
+                                   .due_us = owned->pass.due_us,
+                                   .without_value = true,
+                                   .limit = PARKED_HEAD_MAX};
+    arena_init(&arena, PARKED_HEADS_MAX);
+    enum status status = applier->ops->read_parked(applier->store, &filter, &arena, &heads, &count,
+                                                   err);
+    (void)applier_note(applier, status, err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        struct run_scan *scan = NULL;
+        owned->pass.offset = heads[i].record.offset;
+        status = applier_scan_run(applier, owned, &heads[i], until_us, &scan, err);
+        if (status != STATUS_OK || scan == NULL)
+            break;
+        status = applier_release(applier, owned, &heads[i], scan, err);
+        owned->pass.offset = heads[i].record.offset + 1;
+        if (clock_monotonic_us() >= until_us)
+            break;
+    }
+    owned->pass.running = count > 0;
+    arena_done(&arena);
+    return status;
+}
+
+/** The end of a pass: what goes on at once is the rest of what it has begun with. */
+static void applier_end_pass(struct owned *owned)
+{
+    size_t healed = owned->pass.healed;
+    bool progress = owned->pass.progress;
+    owned->pass = (struct retry_pass){.healed = progress ? healed : 0};
+    owned->retry_at_us = progress ? 0 : clock_monotonic_us() + PARKED_PAUSE_US;
+    if (!progress && healed > PARKED_TOLD_MAX)
+        log_info("agent", "%s/%d: what was parked of %zu more entities is applied",
+                 owned->state.topic, owned->state.partition, healed - PARKED_TOLD_MAX);
+}
+
+static enum status applier_retry_partition(struct applier *applier, struct owned *owned,
+                                           int64_t now_us, int64_t until_us, struct error *err)
+{
+    enum status status = applier_ready(applier, err);
+    while (status == STATUS_OK && owned->unordered && clock_monotonic_us() < until_us)
+        status = applier_order_parked(applier, owned, err);
+    if (status != STATUS_OK || owned->unordered)
+        return status;
+    if (!owned->pass.running) {
+        if (owned->state.waiting_count == 0 || clock_monotonic_us() < owned->retry_at_us)
+            return STATUS_OK;
+        owned->pass.running = true;
+        owned->pass.due_us = owned->cure ? INT64_MAX : now_us;
+        owned->cure = false;
+    }
+    do /* however long the order took, something is done */
+        status = applier_retry_heads(applier, owned, until_us, err);
+    while (status == STATUS_OK && owned->pass.running && clock_monotonic_us() < until_us);
+    if (status == STATUS_OK && !owned->pass.running)
+        applier_end_pass(owned);
+    return status;
+}
+
+bool applier_is_retrying(const struct applier *applier)
+{
+    return applier->retries;
+}
+
+enum status applier_retry_parked(struct applier *applier, int64_t now_us, struct error *err)
+{
+    int64_t until_us = clock_monotonic_us() + applier_time_us(applier);
+    enum status status = STATUS_OK;
+    applier->retries = false;
+    for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
+        struct owned *owned = &applier->owned[applier->retry_index++ % applier->owned_count];
+        if (owned->state.parked_count == 0)
+            continue;
+        do
+            status = applier_retry_partition(applier, owned, now_us, until_us, err);
+        while (status == STATUS_OK && owned->retry_at_us == 0 && owned->state.waiting_count > 0 &&
+               clock_monotonic_us() < until_us);
+        applier->retries = applier->retries || owned->unordered || owned->pass.running ||
+                           (owned->retry_at_us == 0 && owned->state.waiting_count > 0);
+    }
+    return status == STATUS_OK ? applier_retry_together(applier, err) : status;
+}

@@ -1,0 +1,66 @@
+/* Judges and advances the range of applied sequences of one (source, incarnation): rule 15. */
+#include "consumer/apply/sequence.h"
+
+#include "common/digest.h"
+
+#include <stdio.h>
+
+static uint32_t sequence_digest(struct slice id)
+{
+    return (uint32_t)(digest_64(id) & UINT32_MAX);
+}
+
+static enum sequence_verdict sequence_judge_covered(const struct sequence_state *state,
+                                                    const struct change *change)
+{
+    if (change->sequence < state->base || state->last - change->sequence >= SEQUENCE_WINDOW)
+        return SEQUENCE_UNVERIFIED_DUPLICATE;
+    if (change->sequence == state->last)
+        return slice_is(change->id, state->last_id) ? SEQUENCE_DUPLICATE : SEQUENCE_FORK;
+    uint32_t known = state->digests[change->sequence % SEQUENCE_WINDOW];
+    return known == sequence_digest(change->id) ? SEQUENCE_DUPLICATE : SEQUENCE_FORK;
+}
+
+enum sequence_verdict sequence_judge(const struct sequence_state *state,
+                                     const struct change *change, bool partial)
+{
+    if (state == NULL) {
+        bool begins = change->sequence == 1 && change->previous_id.length == 0;
+        return begins || partial ? SEQUENCE_FIRST : SEQUENCE_GAP;
+    }
+    if (change->sequence <= state->last)
+        return sequence_judge_covered(state, change);
+    if (change->sequence - state->last > 1)
+        return SEQUENCE_GAP;
+    return slice_is(change->previous_id, state->last_id) ? SEQUENCE_NEXT : SEQUENCE_FORK;
+}
+
+void sequence_start(struct sequence_state *state, const struct change *change)
+{
+    *state = (struct sequence_state){.base = change->sequence};
+    (void)snprintf(state->source, sizeof state->source, "%.*s", SLICE_ARGS(change->source));
+    (void)snprintf(state->incarnation, sizeof state->incarnation, "%.*s",
+                   SLICE_ARGS(change->incarnation));
+    sequence_advance(state, change);
+}
+
+void sequence_advance(struct sequence_state *state, const struct change *change)
+{
+    state->last = change->sequence;
+    size_t length = change->id.length < sizeof state->last_id ? change->id.length
+                                                              : sizeof state->last_id - 1;
+    if (length > 0)
+        memcpy(state->last_id, change->id.data, length);
+    state->last_id[length] = '\0';
+    state->digests[change->sequence % SEQUENCE_WINDOW] = sequence_digest(change->id);
+}
+
+struct sequence_state *sequence_find(struct sequence_state *states, size_t count,
+                                     struct slice source, struct slice incarnation)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slice_is(source, states[i].source) && slice_is(incarnation, states[i].incarnation))
+            return &states[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,368 @@
+/* Writes a batch: reduced to one image an entity and in bulk; when the database rejects that, one
+ * event at a time in log order, and only what fails there is parked (rule 21). */
+#include "consumer/apply/internal.h"
+
+#include "common/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BULK_ROUNDS 3 /* each leaves out what own changes have overtaken meanwhile */
+#define OUTRUN_MAX  2
+
+struct write {
+    struct batch_event *event;
+    const struct change *image;
+    const struct mapping *mapping;
+    int64_t number; /* the key, where it is one integer; else 0 */
+    size_t order;
+};
+
+/** Tables keep their rows in the order of the key's value: 9 stands before 10. */
+static int64_t applier_key_number(const struct change *change)
+{
+    const struct entity_schema *schema = change->schema;
+    if (schema == NULL || schema->key_count != 1)
+        return 0;
+    const struct value *value = &change->values[schema->key_columns[0]];
+    return value->kind == VALUE_INTEGER ? value->integer : 0;
+}
+
+static int applier_compare_entity(const struct write *left, const struct write *right)
+{
+    if (left->mapping != right->mapping)
+        return left->mapping < right->mapping ? -1 : 1;
+    if (left->number != right->number)
+        return left->number < right->number ? -1 : 1;
+    return slice_compare(left->image->entity_key, right->image->entity_key);
+}
+
+static int applier_compare_write(const void *a, const void *b)
+{
+    const struct write *left = a;
+    const struct write *right = b;
+    int order = applier_compare_entity(left, right);
+    return order != 0 ? order : (left->order > right->order) - (left->order < right->order);
+}
+
+bool applier_is_sparse(const struct change *change)
+{
+    return change->op != CHANGE_DELETE && change->schema != NULL && !change_is_complete(change);
+}
+
+/** Keep of each entity's run only what is behind its last replacing image.
+ * @return how many writes are left. */
+static size_t applier_reduce(struct write *writes, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count;) {
+        size_t end = i + 1;
+        while (end < count && applier_compare_entity(&writes[i], &writes[end]) == 0)
+            end++;
+        size_t first = end - 1;
+        while (first > i && applier_is_sparse(writes[first].image))
+            first--;
+        for (size_t j = first; j < end; j++)
+            writes[kept++] = writes[j];
+        i = end;
+    }
+    return kept;
+}
+
+static enum status applier_write_run(struct applier *applier, const struct write *writes,
+                                     size_t count, struct error *err)
+{
+    const struct change **changes = arena_alloc(&applier->arena, count * sizeof *changes);
+    if (changes == NULL)
+        return applier_no_memory(err);
+    for (size_t i = 0; i < count; i++)
+        changes[i] = writes[i].image;
+    size_t failed = 0;
+    return applier->ops->apply(applier->store, writes[0].mapping, changes, count, &failed, err);
+}
+
+/** Copy the writes: first those whose order is worth nothing between entities, then the others.
+ * @return how many the first are. */
+static size_t applier_part(const struct applier *applier, const struct write *all, size_t count,
+                           struct write *ret_writes)
+{
+    size_t free_count = 0;
+    size_t kept_count = 0;
+    for (size_t i = 0; i < count; i++)
+        free_count += !applier_order(applier, all[i].mapping)->is_kept;
+    for (size_t i = 0; i < count; i++) {
+        bool is_kept = applier_order(applier, all[i].mapping)->is_kept;
+        ret_writes[is_kept ? free_count + kept_count : i - kept_count] = all[i];
+        kept_count += is_kept;
+    }
+    return free_count;
+}
+
+static enum status applier_write_runs(struct applier *applier, const struct write *writes,
+                                      size_t count, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK;) {
+        size_t end = i + 1;
+        while (end < count && writes[end].mapping == writes[i].mapping)
+            end++;
+        status = applier_write_run(applier, &writes[i], end - i, err);
+        i = end;
+    }
+    return status;
+}
+
+static enum status applier_write_reduced(struct applier *applier, const struct write *all,
+                                         size_t count, struct error *err)
+{
+    struct write *writes = arena_alloc(&applier->arena, count * sizeof *writes);
+    if (writes == NULL)
+        return applier_no_memory(err);
+    size_t free_count = applier_part(applier, all, count, writes);
+    if (free_count > 0)
+        qsort(writes, free_count, sizeof *writes, applier_compare_write);
+    enum status status = applier_write_runs(applier, writes, applier_reduce(writes, free_count),
+                                            err);
+    if (status == STATUS_OK)
+        status = applier_write_runs(applier, writes + free_count, count - free_count, err);
+    return status;
+}
+
+/** Park what the database refused, unless an own change was committed meanwhile: of a row that it
+ * deletes an update finds nothing. Mostly that is looked for behind all writes of the batch. */
+static enum status applier_write_rejected(struct applier *applier, const struct write *write,
+                                          const struct error *reject, struct error *err)
+{
+    struct batch_event *event = write->event;
+    enum status status = applier->ops->savepoint(applier->store, true, err);
+    if (status == STATUS_OK && applier->outrun >= OUTRUN_MAX)
+        status = applier_look_behind(applier, event, err);
+    if (status != STATUS_OK || event->outcome != EVENT_APPLY)
+        return status;
+    event->rejected = true;
+    return applier_park_event(applier, event, reject->reject, reject->native_code, reject->text,
+                              err);
+}
+
+/** One event behind its own savepoint. */
+static enum status applier_write_single(struct applier *applier, const struct write *write,
+                                        struct error *err)
+{
+    struct error reject = ERROR_INIT;
+    bool blocked = applier_is_blocked(applier, &write->event->change);
+    if (blocked && write->event->change.kind == KIND_VOID) {
+        write->event->outcome = EVENT_PASSED; /* what blocks is newer than the kept image */
+        return STATUS_OK;
+    }
+    if (blocked)
+        return applier_park_event(applier, write->event, REJECT_WAITING, 0, "behind a parked event",
+                                  err);
+    enum status status = applier->ops->savepoint(applier->store, false, err);
+    if (status != STATUS_OK)
+        return status;
+    status = applier_write_run(applier, write, 1, &reject);
+    if (status == STATUS_OK)
+        return applier->outrun < OUTRUN_MAX ? STATUS_OK
+                                            : applier_look_behind(applier, write->event, err);
+    if (status == STATUS_STOP) {
+        applier_stop_at(applier, &write->event->change, reject.text);
+        return STATUS_STOP;
+    }
+    if (status != STATUS_REJECT) {
+        const struct change *change = &write->event->change;
+        *err = reject;
+        applier_name_fatal(err, change->entity_type, change->entity_key, &change->record);
+        return status;
+    }
+    return applier_write_rejected(applier, write, &reject, err);
+}
+
+/** Every write of the batch in log order. @param writes  room for all its events. */
+static size_t applier_collect(const struct applier *applier, const struct batch *batch,
+                              struct write *writes)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch_event *event = &batch->events[i];
+        if (event->outcome == EVENT_APPLY)
+            writes[count++] = (struct write){
+                .event = event,
+                .image = event->image,
+                .mapping = applier_mapping(applier, event->image->entity_type),
+                .number = applier_key_number(event->image),
+                .order = i};
+    }
+    return count;
+}
+
+/** One look behind all of them, because each reads everything that waits. What it finds is in the
+ * way from the next transaction's beginning on; a service that is faster than that again and again
+ * gets a look behind each write. */
+static enum status applier_write_singly(struct applier *applier, struct batch *batch,
+                                        const struct write *writes, size_t count, struct error *err)
+{
+    enum status status = STATUS_OK;
+    bool pending = false;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = applier_write_single(applier, &writes[i], err);
+    if (status == STATUS_OK && applier->outrun < OUTRUN_MAX)
+        status = applier_look_again(applier, batch, &pending, err);
+    if (status != STATUS_OK || !pending)
+        return status;
+    applier->outrun++;
+    applier->again = true;
+    return STATUS_STOP;
+}
+
+enum status applier_write(struct applier *applier, struct batch *batch, struct error *err)
+{
+    struct error bulk = ERROR_INIT;
+    enum status status = STATUS_OK;
+    bool pending = batch->count > 0;
+    size_t count = 0;
+    if (batch->count == 0)
+        return STATUS_OK;
+    struct write *writes = arena_alloc(&applier->arena, batch->count * sizeof *writes);
+    if (writes == NULL)
+        return applier_no_memory(err);
+    for (unsigned int round = 0;
+         !applier->singly && round < BULK_ROUNDS && status == STATUS_OK && pending; round++) {
+        if (round > 0)
+            status = applier->ops->savepoint(applier->store, true, &bulk);
+        count = applier_collect(applier, batch, writes);
+        pending = false;
+        if (status == STATUS_OK && count > 0)
+            status = applier_write_reduced(applier, writes, count, &bulk);
+        if (status == STATUS_OK && count > 0)
+            status = applier_look_again(applier, batch, &pending, &bulk);
+    }
+    if (status == STATUS_OK && !pending)
+        return STATUS_OK;
+    if (status == STATUS_FATAL) { /* in another transaction: of this one nothing may be left */
+        applier->singly = true;
+        applier->stops++;
+        return STATUS_STOP;
+    }
+    if (status != STATUS_OK && status != STATUS_REJECT && status != STATUS_STOP) {
+        *err = bulk;
+        return status;
+    }
+    status = applier->ops->savepoint(applier->store, true, err);
+    if (status != STATUS_OK)
+        return status;
+    count = applier_collect(applier, batch, writes);
+    return applier_write_singly(applier, batch, writes, count, err);
+}
+
+/** The first that could not be parked stops its partition. */
+static void applier_stop_at_parked(struct applier *applier, const struct batch *batch,
+                                   const struct parked_record *records, const char *reason)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->events[i].outcome != EVENT_PARKED || records++->parked_id != 0)
+            continue;
+        applier_stop_at(applier, &batch->events[i].change, reason);
+        return;
+    }
+}
+
+static enum status applier_write_parked(struct applier *applier, const struct batch *batch,
+                                        struct error *err)
+{
+    size_t count = 0;
+    int64_t now = clock_wall_us();
+    for (size_t i = 0; i < batch->count; i++)
+        count += batch->events[i].outcome == EVENT_PARKED;
+    if (count == 0)
+        return STATUS_OK;
+    struct parked_record *records = arena_alloc(&applier->arena, count * sizeof *records);
+    if (records == NULL)
+        return applier_no_memory(err);
+    count = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct batch_event *event = &batch->events[i];
+        const struct change *change = &event->change;
+        if (event->outcome != EVENT_PARKED)
+            continue;
+        bool readable = change->entity_type.length > 0 && change->entity_key.length > 0;
+        enum parked_state state = event->parked_held ? PARKED_HELD : PARKED_WAITING;
+        records[count++] = (struct parked_record){
+            .record = change->kind == KIND_VOID && event->image != NULL ? event->image->record
+                                                                        : change->record,
+            .entity_type = readable ? change->entity_type : slice_of(""),
+            .entity_key = readable ? change->entity_key : change->record.key,
+            .state = event->parked_behind ? PARKED_BEHIND : state,
+            .reason = event->parked_reason,
+            .code = event->parked_code,
+            .attempts = 1,
+            .parked_at_us = now,
+            .next_attempt_us = now + APPLIER_BACKOFF_US};
+    }
+    enum status status = applier->ops->park(applier->store, records, count, err);
+    if (status == STATUS_STOP)
+        applier_stop_at_parked(applier, batch, records, err->text);
+    return status;
+}
+
+enum status applier_drop_kept(struct applier *applier, const struct owned *owned,
+                              const struct change *change, struct error *err)
+{
+    struct superseded_image image = {.entity_type = change->entity_type,
+                                     .entity_key = change->entity_key};
+    struct superseded_image none = {0};
+    if (!owned->kept)
+        return STATUS_OK;
+    return applier->ops->superseded(applier->store, SUPERSEDED_DROP, &image, &applier->arena, &none,
+                                    err);
+}
+
+/** Keep the last superseded image of an entity, until something newer is written or an own change
+ * of it was read back: a parked one is written later, or skipped, and then the row has it already.
+ */
+static enum status applier_write_superseded(struct applier *applier, const struct batch *batch,
+                                            struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (!applier->publishes)
+        return STATUS_OK;
+    for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
+        const struct batch_event *event = &batch->events[i];
+        const struct change *change = &event->change;
+        struct owned *owned = &applier->owned[change->partition_index];
+        bool own = applier_is_own(applier, change);
+        if (event->outcome == EVENT_SUPERSEDED)
+            status = applier_keep(applier, owned, change, err);
+        else if (event->outcome == EVENT_APPLY || (event->outcome == EVENT_PARKED && own))
+            status = applier_drop_kept(applier, owned, change, err);
+        if (status == STATUS_STOP)
+            applier_stop_at(applier, change, err->text);
+    }
+    return status;
+}
+
+static enum status applier_write_sequences(struct applier *applier, const struct owned *owned,
+                                           struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < owned->sequence_count && status == STATUS_OK; i++) {
+        const struct sequence_state *sequence = &owned->sequences[i];
+        bool known = i < owned->state.sequence_count;
+        if (!known || owned->state.sequences[i].last != sequence->last)
+            status = applier->ops->record_sequences(applier->store, owned->state.topic,
+                                                    owned->state.partition, sequence, 1, err);
+    }
+    return status;
+}
+
+enum status applier_write_evidence(struct applier *applier, const struct batch *batch,
+                                   struct error *err)
+{
+    enum status status = applier_write_parked(applier, batch, err);
+    if (status == STATUS_OK)
+        status = applier_write_superseded(applier, batch, err);
+    for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
+        if (applier->owned[i].touched)
+            status = applier_write_sequences(applier, &applier->owned[i], err);
+    }
+    return status;
+}

@@ -1,0 +1,304 @@
+/* The feed's partitions: rebalances, offsets, pauses, hints, watermarks. */
+#include "consumer/feed/internal.h"
+
+#include "common/kafka_group.h"
+#include "common/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FEED_GROUP_MS 1000
+
+static int feed_compare(const void *a, const void *b)
+{
+    const struct feed_partition *left = a;
+    const struct feed_partition *right = b;
+    int order = strcmp(left->topic, right->topic);
+    return order != 0 ? order
+                      : (left->partition > right->partition) - (left->partition < right->partition);
+}
+
+static const struct feed_topic *feed_topic_find(const struct feed *feed, const char *topic)
+{
+    for (size_t i = 0; i < feed->topic_count; i++) {
+        if (strcmp(feed->described[i].name, topic) == 0)
+            return &feed->described[i];
+    }
+    return NULL;
+}
+
+static void feed_note_assigned(struct feed *feed, const rd_kafka_topic_partition_t *assigned)
+{
+    if (feed_topic_find(feed, assigned->topic) == NULL) {
+        (void)snprintf(feed->unread_topic, sizeof feed->unread_topic, "%s", assigned->topic);
+        return;
+    }
+    struct feed_partition *partition = &feed->partitions[feed->partition_count++];
+    (void)snprintf(partition->topic, sizeof partition->topic, "%s", assigned->topic);
+    partition->partition = assigned->partition;
+}
+
+void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
+                     rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    struct feed *feed = opaque;
+    size_t count = (size_t)list->cnt;
+    bool assign = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    if (!assign && rd_kafka_assignment_lost(handle) != 0)
+        feed_note_cut_off(feed);
+    free(feed->partitions);
+    feed->partitions = calloc(count + 1, sizeof *feed->partitions);
+    feed->partition_count = 0;
+    feed->unread_topic[0] = '\0';
+    if (feed->closing || !assign || feed->partitions == NULL)
+        count = 0;
+    for (size_t i = 0; i < count; i++)
+        feed_note_assigned(feed, &list->elems[i]);
+    if (feed->partition_count > 1)
+        qsort(feed->partitions, feed->partition_count, sizeof *feed->partitions, feed_compare);
+    if (feed->closing) {
+        (void)rd_kafka_assign(handle, NULL);
+        return;
+    }
+    feed->pending = assign ? FEED_ASSIGN : FEED_REVOKE;
+    rd_kafka_yield(handle);
+}
+
+static enum status feed_check(rd_kafka_resp_err_t code, const char *what, struct error *err)
+{
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return STATUS_OK;
+    return error_set_native(err, kafka_error_status(code), (int)code, "kafka: %s: %s", what,
+                            rd_kafka_err2str(code));
+}
+
+enum status feed_subscribe(struct feed *feed, struct error *err)
+{
+    enum status status = STATUS_OK;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(
+        (int)feed->topic_count);
+    for (size_t i = 0; i < feed->topic_count; i++) {
+        if (feed->described[i].partitions > 0)
+            (void)rd_kafka_topic_partition_list_add(list, feed->described[i].name,
+                                                    RD_KAFKA_PARTITION_UA);
+    }
+    if (list->cnt > 0)
+        status = feed_check(rd_kafka_subscribe(feed->handle, list), "subscribe", err);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+enum status feed_rejoin(struct feed *feed, struct error *err)
+{
+    enum status status = feed_check(rd_kafka_unsubscribe(feed->handle), "unsubscribe", err);
+    return status == STATUS_OK ? feed_subscribe(feed, err) : status;
+}
+
+/** The first partition that no member has. */
+static bool feed_lacks_owner(const struct feed *feed, const struct rd_kafka_group_list *group)
+{
+    for (size_t i = 0; i < feed->topic_count; i++) {
+        const struct feed_topic *topic = &feed->described[i];
+        for (int32_t partition = 0; partition < topic->partitions; partition++) {
+            if (kafka_group_owner(group, topic->name, partition) != NULL)
+                continue;
+            log_info("agent", "%s/%d has no owner in the group: joining again", topic->name,
+                     partition);
+            return true;
+        }
+    }
+    return false;
+}
+
+enum status feed_find_unowned(struct feed *feed, bool *ret_found, struct error *err)
+{
+    const struct rd_kafka_group_list *group = NULL;
+    size_t existing = 0;
+    *ret_found = feed->unread_topic[0] != '\0';
+    if (*ret_found) {
+        log_info("agent", "the group handed out '%s', which is not read here: joining again",
+                 feed->unread_topic);
+        return STATUS_OK;
+    }
+    for (size_t i = 0; i < feed->topic_count; i++)
+        existing += (size_t)feed->described[i].partitions;
+    if (feed->partition_count >= existing || kafka_is_mock(feed->cluster_id))
+        return STATUS_OK;
+    enum status status = kafka_group_describe(feed->handle, feed->group, FEED_GROUP_MS, &group,
+                                              err);
+    if (status == STATUS_OK && kafka_group_is_stable(group))
+        *ret_found = feed_lacks_owner(feed, group);
+    kafka_group_free(group);
+    return status;
+}
+
+const char *feed_group(const struct feed *feed)
+{
+    return feed->group;
+}
+
+const char *feed_cluster_id(const struct feed *feed)
+{
+    return feed->cluster_id;
+}
+
+int32_t feed_partition_count(const struct feed *feed, const char *topic)
+{
+    const struct feed_topic *found = feed_topic_find(feed, topic);
+    return found == NULL ? 0 : found->partitions;
+}
+
+bool feed_is_sequenced(const struct feed *feed, const char *topic)
+{
+    const struct feed_topic *found = feed_topic_find(feed, topic);
+    return found != NULL && found->is_sequenced;
+}
+
+bool feed_loses_numbers(const struct feed *feed, const char *topic)
+{
+    const struct feed_topic *found = feed_topic_find(feed, topic);
+    return found != NULL && found->is_sequenced && found->is_compacted;
+}
+
+enum status feed_assign(struct feed *feed, const struct feed_partition *partitions, size_t count,
+                        struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++)
+        rd_kafka_topic_partition_list_add(list, partitions[i].topic, partitions[i].partition)
+            ->offset = partitions[i].offset;
+    enum status status = feed_check(rd_kafka_assign(feed->handle, list), "assign", err);
+    rd_kafka_topic_partition_list_destroy(list);
+    feed->pending = FEED_NONE;
+    return status;
+}
+
+void feed_assign_again(struct feed *feed)
+{
+    if (feed->pending == FEED_NONE && feed->partition_count > 0)
+        feed->pending = FEED_ASSIGN;
+}
+
+enum status feed_unassign(struct feed *feed, struct error *err)
+{
+    feed->pending = FEED_NONE;
+    return feed_check(rd_kafka_assign(feed->handle, NULL), "unassign", err);
+}
+
+static enum status feed_pause_list(struct feed *feed, rd_kafka_topic_partition_list_t *list,
+                                   bool pause, struct error *err)
+{
+    rd_kafka_resp_err_t code = pause ? rd_kafka_pause_partitions(feed->handle, list)
+                                     : rd_kafka_resume_partitions(feed->handle, list);
+    return feed_check(code, pause ? "pause" : "resume", err);
+}
+
+enum status feed_pause(struct feed *feed, const char *topic, int32_t partition, bool pause,
+                       struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    (void)rd_kafka_topic_partition_list_add(list, topic, partition);
+    enum status status = feed_pause_list(feed, list, pause, err);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+enum status feed_pause_all(struct feed *feed, bool pause, struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    enum status status = feed_check(rd_kafka_assignment(feed->handle, &list), "assignment", err);
+    if (status != STATUS_OK)
+        return status;
+    if (list->cnt > 0)
+        status = feed_pause_list(feed, list, pause, err);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+enum status feed_seek(struct feed *feed, const char *topic, int32_t partition, int64_t offset,
+                      struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+    rd_kafka_error_t *failed = rd_kafka_seek_partitions(feed->handle, list, 5000);
+    rd_kafka_resp_err_t code = failed == NULL ? list->elems[0].err : rd_kafka_error_code(failed);
+    enum status status = feed_check(code, "seek", err);
+    if (code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS)
+        status = err->status = STATUS_RETRY; /* reading has not begun yet */
+    if (failed != NULL)
+        rd_kafka_error_destroy(failed);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+void feed_commit_hints(struct feed *feed, const struct feed_hint *hints, size_t count)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add(
+            list, hints[i].partition.topic, hints[i].partition.partition);
+        element->offset = hints[i].partition.offset;
+        element->metadata = strdup(hints[i].metadata);
+        element->metadata_size = element->metadata == NULL ? 0 : strlen(hints[i].metadata);
+    }
+    rd_kafka_resp_err_t code = rd_kafka_commit(feed->handle, list, 1);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        log_debug("agent", "hint of %zu partitions: %s", count, rd_kafka_err2str(code));
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+enum status feed_committed(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
+                           int64_t *ret_offset, char ret_metadata[static FEED_METADATA_SIZE],
+                           struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add(list, topic, partition);
+    enum status status = feed_check(rd_kafka_committed(feed->handle, list, timeout_ms),
+                                    "committed offset", err);
+    if (status == STATUS_OK)
+        status = feed_check(element->err, "committed offset", err);
+    if (status == STATUS_OK) {
+        *ret_offset = element->offset < 0 ? FEED_OFFSET_NONE : element->offset;
+        size_t size = element->metadata_size < FEED_METADATA_SIZE ? element->metadata_size
+                                                                  : FEED_METADATA_SIZE - 1;
+        if (size > 0)
+            memcpy(ret_metadata, element->metadata, size);
+        ret_metadata[size] = '\0';
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+/* A broker's thread that found the queue full sleeps for a second; a request for its broker wakes
+ * it, and no function of librdkafka 2.0.2 does that alone. The answer is not waited for. */
+void feed_refill(struct feed *feed)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    feed->taken_count = 0;
+    feed->taken_bytes = 0;
+    if (rd_kafka_assignment(feed->handle, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    for (int i = 0; i < list->cnt; i++)
+        list->elems[i].offset = RD_KAFKA_OFFSET_END;
+    if (list->cnt > 0)
+        (void)rd_kafka_offsets_for_times(feed->handle, list, 0);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+int64_t feed_log_end_seen(struct feed *feed, const char *topic, int32_t partition)
+{
+    return kafka_log_end_seen(feed->handle, topic, partition);
+}
+
+bool feed_is_silence(const struct error *err)
+{
+    return kafka_error_is_silence((rd_kafka_resp_err_t)err->native_code);
+}
+
+enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
+                            int64_t *ret_low, int64_t *ret_stable, struct error *err)
+{
+    return kafka_partition_bounds(feed->handle, topic, partition, timeout_ms, ret_low, ret_stable,
+                                  err);
+}

@@ -1,0 +1,443 @@
+/* A librdkafka consumer: opened, polled message by message (rule 31), closed. */
+#include "consumer/feed/internal.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FEED_PROPERTIES_MAX 24
+#define FEED_DESCRIBE_MS    10000
+#define FEED_FIND_MS        1000
+#define FEED_MS_OF_A_SECOND 1000
+
+/* What waits in memory to be polled: enough for the next batch while one is written. */
+#define FEED_QUEUE_COUNT "7000"
+#define FEED_QUEUE_KIB   "8192"
+#define FEED_FETCH_BYTES "2097152"
+#define FEED_PART_BYTES                                                                            \
+    "262144" /* so that a batch has some of every partition: neighbouring rows */
+#define FEED_METADATA_MS   "30000" /* until more partitions of a topic are seen */
+#define FEED_LEAVE_US      (INT64_C(5) * 1000 * 1000)
+#define FEED_LEAVE_POLL_MS 20
+#define FEED_CUT_OFF_US    (INT64_C(60) * 1000 * 1000)
+#define FEED_REFILL_COUNT  2000
+#define FEED_REFILL_BYTES  ((size_t)1 << 20)
+
+struct feed_settings {
+    struct kafka_property list[FEED_PROPERTIES_MAX];
+    size_t count;
+};
+
+static const char *feed_user_property(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->kafka_count; i++) {
+        if (strcmp(config->kafka[i].name, name) == 0)
+            return config->kafka[i].value;
+    }
+    return NULL;
+}
+
+static void feed_set(struct feed_settings *settings, const char *name, const char *value)
+{
+    settings->list[settings->count++] = (struct kafka_property){name, value};
+}
+
+/** What the user may replace. */
+static void feed_set_default(struct feed_settings *settings, const struct config *config,
+                             const char *name, const char *value)
+{
+    if (feed_user_property(config, name) == NULL)
+        feed_set(settings, name, value);
+}
+
+static enum status feed_conf(const struct config *config, const struct feed_settings *settings,
+                             rd_kafka_conf_t **ret_conf, struct error *err)
+{
+    struct kafka_property *user = calloc(config->kafka_count + 1, sizeof *user);
+    if (user == NULL)
+        return error_set(err, STATUS_FATAL, "no memory for the kafka settings");
+    for (size_t i = 0; i < config->kafka_count; i++)
+        user[i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
+    enum status status = kafka_conf_new(user, config->kafka_count, settings->list, settings->count,
+                                        ret_conf, err);
+    free(user);
+    return status;
+}
+
+/** A single key that is forgotten before its record is gone protects from nothing (rule 16). */
+static enum status feed_check_window(const struct feed *feed, const char *topic,
+                                     int64_t retention_ms, struct error *err)
+{
+    int64_t window_s = feed->config->limits.idempotency_window_s;
+    int64_t retention_s = retention_ms / FEED_MS_OF_A_SECOND +
+                          (retention_ms % FEED_MS_OF_A_SECOND > 0);
+    if (window_s == 0 || (retention_ms >= 0 && retention_s <= window_s))
+        return STATUS_OK;
+    if (retention_ms < 0)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "limits.idempotency_window_s: %lld is too short: topic '%s' keeps its "
+                         "records for ever; write 0 (for ever), or give the topic a retention.ms",
+                         (long long)window_s, topic);
+    return error_set(error_config(err), STATUS_FATAL,
+                     "limits.idempotency_window_s: %lld is too short: topic '%s' keeps its "
+                     "records for %lld s; write that or more, or 0 (for ever)",
+                     (long long)window_s, topic, (long long)retention_s);
+}
+
+static void feed_tell_absent(struct feed_topic *topic)
+{
+    bool is_absent = topic->partitions == 0;
+    if (is_absent && !topic->is_absent)
+        log_warning("agent",
+                    "topic '%s' does not exist yet; the relay of its service creates it, and what "
+                    "it brings is applied from then on",
+                    topic->name);
+    else if (!is_absent && topic->is_absent)
+        log_info("agent", "topic '%s' is there now", topic->name);
+    topic->is_absent = is_absent;
+}
+
+/** Ask for cluster id, partition count and settings of a topic, those that some rule is about. */
+static enum status feed_describe_topic(struct feed *feed, rd_kafka_t *handle,
+                                       struct feed_topic *topic, int timeout_ms, struct error *err)
+{
+    struct kafka_topic_settings settings;
+    enum status status = kafka_topic_describe(handle, topic->name, timeout_ms, feed->cluster_id,
+                                              sizeof feed->cluster_id, &topic->partitions, err);
+    if (status != STATUS_OK)
+        return status;
+    feed_tell_absent(topic);
+    bool asks = topic->is_sequenced ||
+                (!topic->is_checked && feed->config->limits.idempotency_window_s > 0);
+    if (topic->partitions == 0 || kafka_is_mock(feed->cluster_id) || !asks)
+        return STATUS_OK;
+    status = kafka_topic_settings(handle, topic->name, timeout_ms, &settings, err);
+    if (status == STATUS_OK && !topic->is_checked)
+        status = feed_check_window(feed, topic->name, settings.retention_ms, err);
+    if (status != STATUS_OK) {
+        if (!topic->is_checked)
+            topic->partitions = 0; /* nothing is read of it before */
+        return status;
+    }
+    topic->is_checked = true;
+    topic->is_compacted = settings.is_compacted;
+    return STATUS_OK;
+}
+
+enum status feed_describe_again(struct feed *feed, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < feed->topic_count && status == STATUS_OK; i++)
+        status = feed_describe_topic(feed, feed->handle, &feed->described[i], FEED_DESCRIBE_MS,
+                                     err);
+    return status;
+}
+
+size_t feed_missing_topics(const struct feed *feed)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < feed->topic_count; i++)
+        missing += feed->described[i].partitions == 0;
+    return missing;
+}
+
+enum status feed_find_topics(struct feed *feed, bool *ret_found, struct error *err)
+{
+    enum status status = STATUS_OK;
+    *ret_found = false;
+    for (size_t i = 0; i < feed->topic_count && status == STATUS_OK; i++) {
+        struct feed_topic *topic = &feed->described[i];
+        if (topic->partitions > 0)
+            continue;
+        status = feed_describe_topic(feed, feed->handle, topic, FEED_FIND_MS, err);
+        *ret_found = *ret_found || topic->partitions > 0;
+    }
+    return status;
+}
+
+/** With a handle of its own: whether the member may be static depends on the answer. */
+static enum status feed_describe(struct feed *feed, const struct feed_options *options,
+                                 struct error *err)
+{
+    struct feed_settings settings = {.count = 0};
+    rd_kafka_conf_t *conf = NULL;
+    rd_kafka_t *probe = NULL;
+    feed_set(&settings, "group.id", feed->group);
+    enum status status = feed_conf(options->config, &settings, &conf, err);
+    if (status == STATUS_OK)
+        status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &probe, err);
+    for (size_t i = 0; i < options->topic_count && status == STATUS_OK; i++) {
+        struct feed_topic *topic = &feed->described[i];
+        topic->name = options->topics[i];
+        for (size_t j = 0; j < options->config->apply_count; j++) {
+            const struct config_entry *entry = &options->config->apply[j];
+            if (strcmp(entry->topic, topic->name) == 0 && !entry->foreign)
+                topic->is_sequenced = true;
+        }
+        status = feed_describe_topic(feed, probe, topic, FEED_DESCRIBE_MS, err);
+    }
+    if (probe != NULL)
+        rd_kafka_destroy(probe);
+    return status;
+}
+
+/** That no brokers are left is not always told, so that one that does not answer is enough. */
+void feed_note_cut_off(struct feed *feed)
+{
+    feed->cut_off_until_us = clock_monotonic_us() + FEED_CUT_OFF_US;
+}
+
+/** librdkafka's error callback, within the poll. Fatal errors come as messages too. */
+static void feed_on_error(rd_kafka_t *handle, int code, const char *text, void *opaque)
+{
+    struct feed *feed = opaque;
+    (void)handle;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || code == RD_KAFKA_RESP_ERR__TRANSPORT ||
+        code == RD_KAFKA_RESP_ERR__TIMED_OUT)
+        feed_note_cut_off(feed);
+    if (code != RD_KAFKA_RESP_ERR__FATAL)
+        log_warning("agent", "kafka: %s", text);
+}
+
+static enum status feed_create(struct feed *feed, const struct config *config, struct error *err)
+{
+    struct feed_settings settings = {.count = 0};
+    char instance[STORE_NAME_SIZE];
+    bool mock = kafka_is_mock(feed->cluster_id);
+    (void)snprintf(instance, sizeof instance, "%.200s-%.40s", feed->group, config->instance);
+    feed_set(&settings, "group.id", feed->group);
+    feed_set(&settings, "enable.auto.commit", "false");
+    feed_set(&settings, "enable.auto.offset.store", "false");
+    feed_set(&settings, "auto.offset.reset", "error");
+    feed_set(&settings, "isolation.level", "read_committed");
+    feed_set(&settings, "enable.partition.eof", "true");
+    feed_set(&settings, "partition.assignment.strategy", "range");
+    feed_set_default(&settings, config, "topic.metadata.refresh.interval.ms", FEED_METADATA_MS);
+    feed_set_default(&settings, config, "fetch.wait.max.ms", "50");
+    feed_set_default(&settings, config, "queued.min.messages", FEED_QUEUE_COUNT);
+    feed_set_default(&settings, config, "queued.max.messages.kbytes", FEED_QUEUE_KIB);
+    feed_set_default(&settings, config, "fetch.max.bytes", FEED_FETCH_BYTES);
+    feed_set_default(&settings, config, "fetch.message.max.bytes", FEED_PART_BYTES);
+    feed_set_default(&settings, config, "session.timeout.ms", mock ? "6000" : "10000");
+    if (!mock)
+        feed_set(&settings, "group.instance.id", instance);
+    rd_kafka_conf_t *conf = NULL;
+    enum status status = feed_conf(config, &settings, &conf, err);
+    if (status != STATUS_OK)
+        return status;
+    rd_kafka_conf_set_opaque(conf, feed);
+    rd_kafka_conf_set_rebalance_cb(conf, feed_rebalanced);
+    rd_kafka_conf_set_error_cb(conf, feed_on_error);
+    status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &feed->handle, err);
+    if (status == STATUS_OK)
+        (void)rd_kafka_poll_set_consumer(feed->handle);
+    return status;
+}
+
+void feed_group_name(const struct config *config, const char *copy_id,
+                     char ret_group[static FEED_GROUP_SIZE])
+{
+    const char *group = feed_user_property(config, "group.id");
+    const char *last_dash = strrchr(copy_id, '-');
+    const char *end = last_dash == NULL ? copy_id : last_dash + 1;
+    if (group != NULL)
+        (void)snprintf(ret_group, FEED_GROUP_SIZE, "%s", group);
+    else
+        (void)snprintf(ret_group, FEED_GROUP_SIZE, "keepstep-%.200s-%.12s", config->service, end);
+}
+
+enum status feed_open(const struct feed_options *options, struct feed **ret_feed, struct error *err)
+{
+    const struct config *config = options->config;
+    struct feed *feed = calloc(1, sizeof *feed);
+    if (feed == NULL)
+        return error_set(err, STATUS_FATAL, "no memory for the feed");
+    enum status status = STATUS_OK;
+    feed->config = config;
+    feed->topic_count = options->topic_count;
+    feed->described = calloc(options->topic_count + 1, sizeof *feed->described);
+    feed_group_name(config, options->copy_id, feed->group);
+    if (feed->described == NULL)
+        status = error_set(err, STATUS_FATAL, "no memory for the feed");
+    if (status == STATUS_OK)
+        status = feed_describe(feed, options, err);
+    if (status == STATUS_OK)
+        status = feed_create(feed, config, err);
+    if (status == STATUS_OK)
+        status = feed_subscribe(feed, err);
+    if (status != STATUS_OK) {
+        feed_close(feed);
+        return status;
+    }
+    *ret_feed = feed;
+    return STATUS_OK;
+}
+
+/** rd_kafka_consumer_close() would wait for what was asked of a broker that answers nothing. */
+static void feed_leave(struct feed *feed)
+{
+    int64_t until = clock_monotonic_us() + FEED_LEAVE_US;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(feed->handle);
+    rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(feed->handle, queue);
+    while (failed == NULL && !rd_kafka_consumer_closed(feed->handle) &&
+           clock_monotonic_us() < until) {
+        /* What was fetched and not read stands in the queue too, which no callback takes. */
+        rd_kafka_message_t *unread = rd_kafka_consume_queue(queue, FEED_LEAVE_POLL_MS);
+        if (unread != NULL)
+            rd_kafka_message_destroy(unread);
+    }
+    if (failed != NULL)
+        rd_kafka_error_destroy(failed);
+    rd_kafka_queue_destroy(queue);
+}
+
+void feed_close(struct feed *feed)
+{
+    if (feed == NULL)
+        return;
+    feed->closing = true;
+    if (feed->message != NULL)
+        rd_kafka_message_destroy(feed->message);
+    if (feed->handle != NULL) {
+        if (feed->pending != FEED_NONE)
+            (void)rd_kafka_assign(feed->handle, NULL);
+        feed_leave(feed);
+        rd_kafka_destroy_flags(feed->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    }
+    free(feed->described);
+    free(feed->partitions);
+    free(feed);
+}
+
+/** A record with too many headers is passed on with one too many: its decoding stops there. */
+static void feed_read_headers(struct feed *feed, struct record *record)
+{
+    rd_kafka_headers_t *headers = NULL;
+    record->headers = feed->headers;
+    if (rd_kafka_message_headers(feed->message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    for (size_t i = 0; i < FEED_HEADERS_MAX; i++) {
+        const char *name = NULL;
+        const void *value = NULL;
+        size_t size = 0;
+        if (rd_kafka_header_get_all(headers, i, &name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
+            break;
+        feed->headers[record->header_count++] = (struct header){
+            .name = slice_of(name), .value = {.data = value, .length = size}};
+    }
+}
+
+static void feed_read_record(struct feed *feed, struct feed_event *event)
+{
+    const rd_kafka_message_t *message = feed->message;
+    int64_t time_ms = rd_kafka_message_timestamp(message, NULL);
+    event->type = FEED_RECORD;
+    event->record = (struct record){
+        .topic = rd_kafka_topic_name(message->rkt),
+        .partition = message->partition,
+        .offset = message->offset,
+        .time_us = time_ms > 0 ? time_ms * 1000 : 0,
+        .key = {.data = message->key, .length = message->key == NULL ? 0 : message->key_len},
+        .value = {.data = message->payload, .length = message->payload == NULL ? 0 : message->len},
+    };
+    event->topic = event->record.topic;
+    event->partition = message->partition;
+    event->offset = message->offset;
+    feed_read_headers(feed, &event->record);
+    feed->taken_count++;
+    feed->taken_bytes += event->record.value.length;
+    if (feed->taken_count >= FEED_REFILL_COUNT || feed->taken_bytes >= FEED_REFILL_BYTES)
+        feed_refill(feed);
+}
+
+/** A member whose session ran out while no broker answered may be fenced by its own earlier self:
+ * once it joins anew. Where there is a twin, that one or this one is fenced again, and ends. */
+static enum status feed_fenced(struct feed *feed, struct error *err)
+{
+    feed->fenced = true;
+    if (clock_monotonic_us() < feed->cut_off_until_us)
+        return error_set(
+            err, STATUS_ABORT,
+            "the group took this instance for an earlier one after no broker answered");
+    return error_set_native(error_config(err), STATUS_FATAL, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
+                            "another agent of group '%s' runs under the same instance name; "
+                            "give each its own `instance:`",
+                            feed->group);
+}
+
+static enum status feed_fatal(struct feed *feed, rd_kafka_resp_err_t code, const char *text,
+                              struct error *err)
+{
+    char native[ERROR_TEXT_SIZE];
+    if (code == RD_KAFKA_RESP_ERR__FATAL)
+        code = rd_kafka_fatal_error(feed->handle, native, sizeof native);
+    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        return feed_fenced(feed, err);
+    if (code == RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT)
+        return error_set_native(error_config(err), STATUS_FATAL, (int)code,
+                                "the broker does not allow the group's session timeout: set "
+                                "kafka.session.timeout.ms between its "
+                                "group.min.session.timeout.ms and group.max.session.timeout.ms");
+    return error_set_native(err, STATUS_FATAL, (int)code, "kafka: %s", text);
+}
+
+bool feed_is_fenced(const struct feed *feed)
+{
+    return feed->fenced;
+}
+
+static enum status feed_read_error(struct feed *feed, struct feed_event *event, struct error *err)
+{
+    const rd_kafka_message_t *message = feed->message;
+    const char *text = rd_kafka_message_errstr(message);
+    if (message->rkt != NULL) {
+        event->topic = rd_kafka_topic_name(message->rkt);
+        event->partition = message->partition;
+        event->offset = message->offset;
+    }
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        event->type = FEED_END;
+        return STATUS_OK;
+    }
+    if (message->err == RD_KAFKA_RESP_ERR__FATAL ||
+        message->err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        return feed_fatal(feed, message->err, text, err);
+    enum status status = kafka_error_status(message->err);
+    if (status == STATUS_STOP && message->rkt != NULL && message->partition >= 0) {
+        (void)snprintf(feed->reason, sizeof feed->reason,
+                       "%.300s: the log does not hold the next offset (truncated, recreated or "
+                       "past its retention)",
+                       text);
+        event->reason = feed->reason;
+        event->type = FEED_STOPPED;
+        return STATUS_OK;
+    }
+    if (status == STATUS_FATAL)
+        return feed_fatal(feed, message->err, text, err);
+    log_warning("agent", "kafka: %s", text);
+    return STATUS_OK;
+}
+
+enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_event,
+                      struct error *err)
+{
+    *ret_event = (struct feed_event){.type = FEED_NONE};
+    if (feed->message != NULL)
+        rd_kafka_message_destroy(feed->message);
+    feed->message = NULL;
+    if (feed->pending == FEED_NONE)
+        feed->message = rd_kafka_consumer_poll(feed->handle, timeout_ms);
+    if (feed->message != NULL) {
+        if (feed->message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return feed_read_error(feed, ret_event, err);
+        feed_read_record(feed, ret_event);
+    } else if (feed->pending != FEED_NONE) {
+        ret_event->type = feed->pending;
+        ret_event->partitions = feed->partitions;
+        ret_event->partition_count = feed->partition_count;
+    }
+    return STATUS_OK;
+}

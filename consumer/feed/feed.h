@@ -1,0 +1,142 @@
+/* Kafka in: a group member whose offsets are given by the caller, one record at a time. */
+#ifndef CONSUMER_FEED_FEED_H
+#define CONSUMER_FEED_FEED_H
+
+#include "consumer/store/store.h"
+
+#define FEED_HEADERS_MAX   (RECORD_HEADERS_READ + 1) /* so that too many are seen as such */
+#define FEED_METADATA_SIZE 256
+#define FEED_OFFSET_NONE   (-1)
+
+struct feed;
+
+struct feed_options {
+    const struct config *config;
+    const char *copy_id;
+    const char *const *topics;
+    size_t topic_count;
+};
+
+struct feed_partition {
+    char topic[STORE_NAME_SIZE];
+    int32_t partition;
+    int64_t offset;
+};
+
+enum feed_event_type {
+    FEED_NONE,
+    FEED_RECORD,  /* `record` is borrowed until the next feed_poll() */
+    FEED_END,     /* the partition is read up to `offset` */
+    FEED_ASSIGN,  /* answer with feed_assign() */
+    FEED_REVOKE,  /* answer with feed_unassign() */
+    FEED_STOPPED, /* `topic` and `partition` cannot be read on: `reason` */
+};
+
+struct feed_event {
+    enum feed_event_type type;
+    struct record record;
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+    const char *reason;
+    const struct feed_partition *partitions; /* sorted by (topic, partition) */
+    size_t partition_count;
+};
+
+#define FEED_GROUP_SIZE 256
+
+/** The consumer group of a copy's agent: `group.id` where configured, else the service and the
+ * random end of the copy id (its start is a time: copies made within a minute would share it). */
+void feed_group_name(const struct config *config, const char *copy_id,
+                     char ret_group[static FEED_GROUP_SIZE]);
+
+/** Connect, describe the topics and join the group for those that exist.
+ * @return OK; RETRY (no broker answers); FATAL, with exit code 78 where single keys would be
+ * forgotten before the topic forgets their records (rule 16). */
+enum status feed_open(const struct feed_options *options, struct feed **ret_feed,
+                      struct error *err) MUST_CHECK;
+
+/** Leave the group (a static member stays in it). NULL is a no-op. */
+void feed_close(struct feed *feed);
+
+/** @return OK with the next event, FEED_NONE after the timeout; FATAL with exit code 78 where
+ * another process has this instance's name; ABORT where feed_is_fenced() for a cause that a new
+ * feed does not have. Transient errors of the brokers are not errors here. */
+enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_event,
+                      struct error *err) MUST_CHECK;
+
+/** @return whether the group has put this member out for good: open another feed. */
+bool feed_is_fenced(const struct feed *feed);
+
+const char *feed_group(const struct feed *feed);
+const char *feed_cluster_id(const struct feed *feed);
+
+/** Ask for partition counts and settings as they are now. @return OK; RETRY; FATAL. */
+enum status feed_describe_again(struct feed *feed, struct error *err) MUST_CHECK;
+
+/** @return partitions of a topic when it was described, 0 for an unknown topic. */
+int32_t feed_partition_count(const struct feed *feed, const char *topic);
+
+/** @return whether Keepstep's own relays write the topic. */
+bool feed_is_sequenced(const struct feed *feed, const char *topic);
+
+/** @return whether it is a sequenced topic that was compacted when it was described (rule 17). */
+bool feed_loses_numbers(const struct feed *feed, const char *topic);
+
+enum status feed_assign(struct feed *feed, const struct feed_partition *partitions, size_t count,
+                        struct error *err) MUST_CHECK;
+
+/** Let feed_poll() give the last FEED_ASSIGN once more. */
+void feed_assign_again(struct feed *feed);
+enum status feed_unassign(struct feed *feed, struct error *err) MUST_CHECK;
+
+/** Stop or go on reading; the group membership stays. */
+enum status feed_pause(struct feed *feed, const char *topic, int32_t partition, bool pause,
+                       struct error *err) MUST_CHECK;
+enum status feed_pause_all(struct feed *feed, bool pause, struct error *err) MUST_CHECK;
+enum status feed_seek(struct feed *feed, const char *topic, int32_t partition, int64_t offset,
+                      struct error *err) MUST_CHECK;
+
+/** How far a partition is, and what the copy says of itself with it. */
+struct feed_hint {
+    struct feed_partition partition;
+    char metadata[FEED_METADATA_SIZE];
+};
+
+/** Tell the group how far partitions are, for lag tools only; one request, never waits. A broker
+ * answers one request of a connection at a time, so that many of these would starve heartbeats. */
+void feed_commit_hints(struct feed *feed, const struct feed_hint *hints, size_t count);
+
+/** Read the group's hint. @return OK with *ret_offset FEED_OFFSET_NONE where there is none; RETRY.
+ */
+enum status feed_committed(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
+                           int64_t *ret_offset, char ret_metadata[static FEED_METADATA_SIZE],
+                           struct error *err) MUST_CHECK;
+
+/** Ask the broker for the first offset (ret_low may be NULL) and the last stable one. */
+enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
+                            int64_t *ret_low, int64_t *ret_stable, struct error *err) MUST_CHECK;
+
+/** The log's end behind open transactions of others too, as it was fetched last; -1: not yet. */
+int64_t feed_log_end_seen(struct feed *feed, const char *topic, int32_t partition);
+
+/** @return whether an error of this seam says that no broker answers. */
+bool feed_is_silence(const struct error *err);
+
+/** @return how many of the topics did not exist when they were looked for. */
+size_t feed_missing_topics(const struct feed *feed);
+
+/** Look for the missing topics. @return OK with *ret_found where one has come: feed_rejoin();
+ * RETRY; FATAL as feed_open(). */
+enum status feed_find_topics(struct feed *feed, bool *ret_found, struct error *err) MUST_CHECK;
+
+/** Look for a partition that no member of the group has, or that this one was given although it
+ * does not read the topic. There is one where the group's leader came back under its static name:
+ * the coordinator hands out what was assigned before, and nobody assigns what has come since or
+ * takes away what is not read any more. @return OK with *ret_found: feed_rejoin(); RETRY. */
+enum status feed_find_unowned(struct feed *feed, bool *ret_found, struct error *err) MUST_CHECK;
+
+/** Give all partitions up and ask for those of all topics that exist. */
+enum status feed_rejoin(struct feed *feed, struct error *err) MUST_CHECK;
+
+#endif

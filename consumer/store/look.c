@@ -1,0 +1,99 @@
+/* Compares own changes not read back with the entities of a look while they are read (rule 18). */
+#include "consumer/store/look.h"
+
+#include <stdlib.h>
+
+#define LOOK_SCRATCH_MAX ((size_t)1024 * 1024) /* of one row's key */
+
+int own_change_compare(const void *a, const void *b)
+{
+    const struct own_change *left = a;
+    const struct own_change *right = b;
+    int order = slice_compare(left->entity_type, right->entity_type);
+    return order != 0 ? order : slice_compare(left->entity_key, right->entity_key);
+}
+
+void store_look_begin(struct look *look)
+{
+    for (size_t i = 0; i < look->entity_count; i++)
+        look->entities[i].sequence = 0;
+}
+
+bool look_pass_done(const struct look_pass *pass)
+{
+    return pass->open == 0;
+}
+
+enum status look_canonical(const struct entity_schema *schema, struct arena *scratch,
+                           struct slice *key, struct error *err)
+{
+    struct slice canonical = {0};
+    struct error refused = ERROR_INIT; /* the relay sets such a row aside, under this key */
+    enum status status = canonical_key(schema, *key, scratch, &canonical, &refused);
+    if (status == STATUS_OK)
+        *key = canonical;
+    return status == STATUS_RETRY ? error_set(err, status, "no memory for an own change's key")
+                                  : STATUS_OK;
+}
+
+enum status look_pass_row(struct look_pass *pass, struct slice key, uint64_t sequence,
+                          struct error *err)
+{
+    struct look *look = pass->look;
+    if (!pass->numbered) {
+        enum status status = look_canonical(pass->range->schema, &pass->scratch, &key, err);
+        if (status != STATUS_OK)
+            return status;
+        sequence = OWN_UNNUMBERED;
+    }
+    struct own_change wanted = {.entity_type = slice_of(pass->range->schema->entity_type),
+                                .entity_key = key};
+    struct own_change *own = bsearch(&wanted, look->entities, look->entity_count, sizeof wanted,
+                                     own_change_compare);
+    if (own != NULL && own->sequence < sequence) {
+        own->sequence = sequence;
+        pass->open -= sequence == OWN_UNNUMBERED;
+    }
+    arena_reset(&pass->scratch);
+    return STATUS_OK;
+}
+
+/* Entities of the range's type without a waiting change. */
+static size_t look_open(const struct look *look, const struct look_range *range)
+{
+    size_t open = 0;
+    for (size_t i = 0; i < look->entity_count; i++)
+        open += slice_is(look->entities[i].entity_type, range->schema->entity_type) &&
+                look->entities[i].sequence != OWN_UNNUMBERED;
+    return open;
+}
+
+/* Rows of the type that wait belong to all its ranges. */
+static bool look_is_first_of_type(const struct look *look, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (look->ranges[i].schema == look->ranges[index].schema)
+            return false;
+    }
+    return true;
+}
+
+enum status store_look(struct store *store, struct look *look, look_pass_read *read,
+                       struct error *err)
+{
+    struct look_pass pass = {.store = store, .look = look};
+    enum status status = STATUS_OK;
+    arena_init(&pass.scratch, LOOK_SCRATCH_MAX);
+    for (size_t i = 0; i < look->range_count && status == STATUS_OK; i++) {
+        pass.range = &look->ranges[i];
+        pass.numbered = !look_is_first_of_type(look, i);
+        do {
+            pass.open = look_open(look, pass.range);
+            if (!look_pass_done(&pass))
+                status = read(&pass, err);
+            pass.numbered = !pass.numbered;
+        } while (status == STATUS_OK && pass.numbered);
+    }
+    arena_done(&pass.scratch);
+    return status;
+}

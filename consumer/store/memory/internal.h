@@ -1,0 +1,104 @@
+/* The reference model of a store: plain arrays; a transaction works on a copy of all of them. The
+ * bytes that they point to are never changed, and live as long as the database. */
+#ifndef CONSUMER_STORE_MEMORY_INTERNAL_H
+#define CONSUMER_STORE_MEMORY_INTERNAL_H
+
+#include "consumer/store/store.h"
+
+struct list {
+    char *items;
+    size_t count;
+    size_t item_size;
+};
+
+struct model_row {
+    const struct entity_schema *schema;
+    const struct value *values;
+};
+
+struct model_sequence {
+    char topic[STORE_NAME_SIZE];
+    int32_t partition;
+    struct sequence_state state;
+};
+
+struct model_key {
+    struct slice source;
+    struct slice id;
+    uint64_t digest;
+    int64_t applied_at_us;
+};
+
+struct model {
+    struct list positions;  /* struct partition_state without its lists */
+    struct list sequences;  /* struct model_sequence */
+    struct list keys;       /* struct model_key */
+    struct list rows;       /* struct model_row */
+    struct list parked;     /* struct parked_record */
+    struct list superseded; /* struct superseded_image */
+    int64_t last_parked_id;
+};
+
+struct store_memory;
+
+/** Shared by all stores that were opened with the same path while one of them is open. */
+struct memory_database {
+    struct memory_database *next;
+    char path[STORE_NAME_SIZE];
+    char copy_id[STORE_TOKEN_SIZE];
+    size_t users;
+    struct model committed;
+    struct list places;          /* struct place: what is recorded */
+    struct store_memory *writer; /* who has a transaction open */
+    struct arena arena;          /* all bytes */
+};
+
+struct store_memory {
+    struct store base;
+    struct memory_database *database;
+    struct model working; /* while it is the writer */
+    struct model savepoint;
+};
+
+static inline struct store_memory *store_memory_of(struct store *store)
+{
+    return (struct store_memory *)store;
+}
+
+/** @return the item at `index`. */
+void *list_at(const struct list *list, size_t index);
+/** Append a copy of `item`; memory that runs out ends the process: this is a test's model. */
+void *list_add(struct list *list, const void *item);
+void list_remove(struct list *list, size_t index);
+struct list list_copy(const struct list *list);
+void list_done(struct list *list);
+
+/** @return what this store sees: its transaction, or what is committed. */
+struct model *store_memory_model(struct store_memory *self);
+
+/** Copy bytes into the database. */
+struct slice store_memory_keep(struct store_memory *self, struct slice bytes);
+void *store_memory_alloc(struct store_memory *self, size_t size);
+
+struct partition_state *model_position(const struct model *model, const char *topic,
+                                       int32_t partition);
+/** Fill sequences, blocked entities and counts. */
+void model_load(const struct model *model, struct partition_state *state);
+
+enum status store_memory_apply(struct store *store, const struct mapping *mapping,
+                               const struct change *const *changes, size_t count,
+                               size_t *ret_failed, struct error *err);
+enum status store_memory_park(struct store *store, struct parked_record *records, size_t count,
+                              struct error *err);
+enum status store_memory_read_parked(struct store *store, const struct parked_filter *filter,
+                                     struct arena *arena, struct parked_record **ret_records,
+                                     size_t *ret_count, struct error *err);
+enum status store_memory_edit_parked(struct store *store, const struct parked_record *record,
+                                     enum parked_edit edit, struct error *err);
+enum status store_memory_superseded(struct store *store, enum superseded_edit edit,
+                                    const struct superseded_image *image, struct arena *arena,
+                                    struct superseded_image *ret_image, struct error *err);
+
+extern const struct store_ops store_memory_ops;
+
+#endif

@@ -1,0 +1,43 @@
+/* What the order of a copy's changes is worth: kept where rows elsewhere follow them, and refused
+ * where these are a copy's own, as no order holds between two entities of different partitions. */
+#include "consumer/store/store.h"
+
+static enum status refuse(const struct mapping *mapping, const struct table_order *order,
+                          struct error *err)
+{
+    return error_set(
+        error_config(err), STATUS_FATAL,
+        "table \"%.80s\" is a copy, and its rows follow those of \"%.80s\" by the foreign "
+        "key%s%.80s, so that what happens to %.40s may take them. Their events come in no "
+        "common order: rows that the service has kept would be lost. What its own foreign "
+        "keys do comes as events too: make this one ON DELETE NO ACTION ON UPDATE NO ACTION",
+        order->child, order->parent, order->constraint[0] == '\0' ? "" : " ", order->constraint,
+        mapping->schema->entity_type);
+}
+
+enum status store_order(struct store *store, const struct mapping *mappings, size_t count,
+                        struct table_order *ret_orders, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        struct table_order order = {0};
+        status = store->ops->order(store, &mappings[i], mappings, count, &order, err);
+        if (status == STATUS_OK && order.child[0] != '\0')
+            status = refuse(&mappings[i], &order, err);
+        if (ret_orders != NULL)
+            ret_orders[i] = order;
+    }
+    return status;
+}
+
+void store_append_keys(struct buffer *out, const struct mapping *mapping)
+{
+    const struct entity_schema *schema = mapping->schema;
+    buffer_append_text(out, "[");
+    for (size_t i = 0; i < schema->key_count; i++) {
+        const char *name = schema->columns[schema->key_columns[i]].name;
+        buffer_append_text(out, i == 0 ? "" : ",");
+        buffer_append_json(out, slice_of(config_column(mapping->entry, name)));
+    }
+    buffer_append_text(out, "]");
+}

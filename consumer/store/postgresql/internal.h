@@ -1,0 +1,346 @@
+/* What the files of the PostgreSQL store share: the session and its pipeline, prepared statements,
+ * parameters, arrays of values. */
+#ifndef CONSUMER_STORE_POSTGRESQL_INTERNAL_H
+#define CONSUMER_STORE_POSTGRESQL_INTERNAL_H
+
+#include "common/buffer.h"
+#include "common/postgresql_session.h"
+#include "consumer/store/row.h"
+
+/** X(constant): a statement of consumer/store/postgresql, prepared once a session under its name.
+ */
+#define STORE_POSTGRESQL_STATEMENTS(X)                                                             \
+    X(META_READ)                                                                                   \
+    X(META_ADD)                                                                                    \
+    X(META_SET)                                                                                    \
+    X(PLACE_READ)                                                                                  \
+    X(POSITION_TAKE)                                                                               \
+    X(POSITION_READ)                                                                               \
+    X(POSITION_LIST)                                                                               \
+    X(POSITION_FENCE)                                                                              \
+    X(POSITION_FENCE_EPOCH)                                                                        \
+    X(POSITION_OWNED)                                                                              \
+    X(POSITION_DURABLE)                                                                            \
+    X(SEQUENCE_READ)                                                                               \
+    X(SEQUENCE_WRITE)                                                                              \
+    X(KEY_ADD)                                                                                     \
+    X(KEY_CLAIM)                                                                                   \
+    X(KEY_READ)                                                                                    \
+    X(KEY_PRUNE)                                                                                   \
+    X(APPLYING_SET)                                                                                \
+    X(BLOCKED_READ)                                                                                \
+    X(PARKED_COUNT)                                                                                \
+    X(PARKED_COUNT_BYTES)                                                                          \
+    X(PARKED_ADD)                                                                                  \
+    X(PARKED_READ)                                                                                 \
+    X(PARKED_READ_ENTITY)                                                                          \
+    X(PARKED_REVISE)                                                                               \
+    X(BLOCKED_DELETE)                                                                              \
+    X(PARKED_DELETE)                                                                               \
+    X(PARKED_ATTEMPT)                                                                              \
+    X(PARKED_STATE)                                                                                \
+    X(PARKED_PRUNE)                                                                                \
+    X(SUPERSEDED_KEEP)                                                                             \
+    X(SUPERSEDED_READ)                                                                             \
+    X(SUPERSEDED_NEXT)                                                                             \
+    X(SUPERSEDED_DROP)                                                                             \
+    X(CATALOGUE_LOCK)                                                                              \
+    X(CATALOGUE_ORDER)                                                                             \
+    X(CATALOGUE_TABLE)                                                                             \
+    X(CATALOGUE_COLUMNS)                                                                           \
+    X(CATALOGUE_KEY)                                                                               \
+    X(LOOK_INCARNATION)                                                                            \
+    X(LOOK_WAITING)                                                                                \
+    X(LOOK_NUMBERED)
+
+enum statement_id {
+#define STATEMENT_ID(name) STATEMENT_##name,
+    STORE_POSTGRESQL_STATEMENTS(STATEMENT_ID)
+#undef STATEMENT_ID
+        STATEMENT_COUNT
+};
+#define STATEMENT_OF_OUTBOX STATEMENT_LOOK_INCARNATION /* these need the tables of the outbox */
+
+/** How the elements of a column's array travel. */
+enum wire {
+    WIRE_INT8,
+    WIRE_FLOAT8,
+    WIRE_BOOL,
+    WIRE_BYTEA,
+    WIRE_TEXT,
+    WIRE_TIMESTAMPTZ,
+    WIRE_TIMESTAMP,
+    WIRE_DATE,
+    WIRE_TIME
+};
+
+/** How a schema's column type is kept in a type of the database. */
+struct column_form {
+    enum column_type type;
+    const char *typname;  /* pg_type.typname */
+    const char *declared; /* in SQL, without its modifier */
+    enum wire wire;
+    int64_t smallest; /* with WIRE_INT8: the type's range */
+    int64_t largest;
+};
+
+/** A column of a mapped table. */
+struct table_column {
+    const struct column_form *form;
+    uint32_t length_max; /* code points of a varchar(n); 0: no limit */
+};
+
+/** How a change is written to its table. */
+enum row_form { ROW_UPSERT, ROW_UPDATE, ROW_DELETE };
+
+#define ROW_STATEMENT_NAME_SIZE 24
+
+/** A statement for the columns that changes bring, over arrays of rows. */
+struct row_statement {
+    char name[ROW_STATEMENT_NAME_SIZE]; /* "": not prepared */
+    enum row_form form;
+    bool present[ENTITY_COLUMNS_MAX];
+};
+
+#define SPARSE_SHAPES_MAX 16
+
+/** A prepared mapping. */
+struct mapped_table {
+    const struct mapping *mapping;
+    const char *name;
+    bool keeps_order; /* of all changes, not only of those of an entity */
+    struct table_column columns[ENTITY_COLUMNS_MAX];
+    struct row_statement full;
+    struct row_statement removal;
+    struct row_statement sparse[SPARSE_SHAPES_MAX]; /* shapes of images that lack columns */
+    size_t sparse_next;                             /* the one to be replaced */
+};
+
+#define QUEUE_MAX 64
+
+/** A statement that was sent; its result is there after the next sync. */
+struct queued {
+    const char *what; /* for errors */
+    PGresult *result;
+};
+
+/** A partition that this session took: its durable position is this session's to raise. */
+struct taken {
+    char topic[STORE_NAME_SIZE];
+    int32_t partition;
+    int64_t epoch;
+};
+
+struct store_postgresql {
+    struct store base;
+    PGconn *connection; /* in pipeline mode from the end of open() on */
+    bool has_outbox;
+    bool in_transaction;
+    bool read_only; /* who only looks, may see no record: which entities wait is not read */
+    struct queued queue[QUEUE_MAX];
+    size_t queued;
+    size_t synced;         /* of the queue, results that were read */
+    struct buffer scratch; /* encoded parameters of the statement being sent */
+    struct mapped_table **tables;
+    size_t table_count;
+    unsigned int row_statements; /* names given so far */
+    struct taken *taken;
+    size_t taken_count;
+    struct buffer arrays[ENTITY_COLUMNS_MAX]; /* of the run being written; keep their memory */
+};
+
+static inline struct store_postgresql *store_postgresql_of(struct store *store)
+{
+    return (struct store_postgresql *)store;
+}
+
+/** A value to send. */
+struct parameter {
+    enum { PARAMETER_INTEGER, PARAMETER_TEXT, PARAMETER_BYTES } kind;
+    int64_t integer;
+    struct slice bytes; /* data NULL: NULL */
+};
+
+static inline struct parameter parameter_integer(int64_t integer)
+{
+    return (struct parameter){.kind = PARAMETER_INTEGER, .integer = integer};
+}
+
+static inline struct parameter parameter_slice(struct slice text)
+{
+    return (struct parameter){.kind = PARAMETER_TEXT, .bytes = text};
+}
+
+static inline struct parameter parameter_text(const char *text)
+{
+    return parameter_slice(slice_of(text));
+}
+
+/** A blob, or an array in its binary form. */
+static inline struct parameter parameter_bytes(struct slice bytes)
+{
+    return (struct parameter){.kind = PARAMETER_BYTES, .bytes = bytes};
+}
+
+/** Two arguments: an array of parameters and its length. */
+#define PARAMETERS(...)                                                                            \
+    (const struct parameter[]){__VA_ARGS__},                                                       \
+        sizeof((const struct parameter[]){__VA_ARGS__}) / sizeof(struct parameter)
+
+/* Session. */
+
+/** Send a prepared statement into the pipeline. @return OK; what the pipeline said where its queue
+ * was full. */
+enum status store_postgresql_send(struct store_postgresql *self, enum statement_id id,
+                                  const struct parameter *parameters, size_t count,
+                                  struct error *err) MUST_CHECK;
+
+/** Send one statement without parameters, known for one use. */
+enum status store_postgresql_send_sql(struct store_postgresql *self, const char *sql,
+                                      struct error *err) MUST_CHECK;
+
+/** Send a row statement; `what` is kept until the next sync. */
+enum status store_postgresql_send_row(struct store_postgresql *self, const char *name,
+                                      const char *what, const struct buffer *arrays, size_t count,
+                                      struct error *err) MUST_CHECK;
+
+/** Prepare a statement and wait for the verdict. */
+enum status store_postgresql_prepare_sql(struct store_postgresql *self, const char *name,
+                                         const char *sql, struct error *err) MUST_CHECK;
+
+/** Read the results of all that was sent. They stay until the next send.
+ * @return OK; the first error, with *ret_failed its place in the queue (may be NULL). */
+enum status store_postgresql_sync(struct store_postgresql *self, size_t *ret_failed,
+                                  struct error *err) MUST_CHECK;
+
+/** Send one statement, read its result and those of what was sent before it.
+ * @param ret_result  borrowed until the next send. */
+enum status store_postgresql_run(struct store_postgresql *self, enum statement_id id,
+                                 const struct parameter *parameters, size_t count,
+                                 const PGresult **ret_result, struct error *err) MUST_CHECK;
+
+/** Columns of a result in binary form. Text is decoded by store_postgresql_keep() and _copy(). */
+int64_t store_postgresql_integer(const PGresult *result, int row, int column);
+struct slice store_postgresql_bytes(const PGresult *result, int row, int column);
+
+/** Copy a column into an arena; NULL stays NULL. @return false without memory. */
+bool store_postgresql_keep(const PGresult *result, int row, int column, struct arena *arena,
+                           struct slice *ret_bytes) MUST_CHECK;
+
+/** Copy a text column into `size` bytes, cut where it is longer. */
+void store_postgresql_copy(const PGresult *result, int row, int column, char *ret_text,
+                           size_t size);
+
+/** @return a row for what all stores read alike. */
+struct store_row store_postgresql_row(const PGresult *result, int index);
+
+/** Append text as PostgreSQL can hold it: what is not UTF-8 or holds a NUL as "\x" and its bytes in
+ * hexadecimal, and so what begins with "\x". */
+void store_postgresql_encode(struct buffer *out, struct slice text);
+
+/** @return whether these are UTF-8 without NUL. */
+bool store_postgresql_is_text(struct slice text);
+
+void store_postgresql_rollback(struct store *store);
+
+/* Arrays of values. */
+
+void array_begin(struct buffer *array, enum wire wire);
+void array_append(struct buffer *array, const void *bytes, size_t length);
+void array_append_text(struct buffer *array, struct slice text);
+void array_append_integer(struct buffer *array, int64_t integer);
+void array_append_null(struct buffer *array);
+
+/** Write the number of elements into the head. */
+void array_end(struct buffer *array, size_t count);
+
+/** @return the SQL type of an element, "bigint". */
+const char *wire_name(enum wire wire);
+
+/** Append a value in the form of its column.
+ * @return OK; REJECT (held) where the database would not keep it exactly; `change` names the
+ * entity.
+ */
+enum status store_postgresql_encode_value(const struct mapped_table *table, size_t index,
+                                          const struct change *change, struct buffer *array,
+                                          struct error *err) MUST_CHECK;
+
+/** Set a REJECT (held) that names the entity. */
+enum status store_postgresql_hold(const struct change *change, const char *why, const char *name,
+                                  struct error *err);
+
+/* Tables. */
+
+/** @return the form in which this database type keeps this column type, or NULL. */
+const struct column_form *column_form_find(enum column_type type, const char *typname);
+
+/** @return whether the type rewrites what it is given, as jsonb does. Where a value would not come
+ * back as it was, a row statement fails with REWRITTEN_MARK and the column's index in the text. */
+bool column_form_rewrites(const struct column_form *form);
+#define REWRITTEN_MARK "keepstep: rewritten column "
+
+/** @return the form of a column that prepare creates. */
+const struct column_form *column_form_created(enum column_type type);
+
+/** Append a mapping's table; an entity type's own name is one name, with a dot too. */
+void store_postgresql_append_name(struct buffer *sql, const struct mapping *mapping);
+void store_postgresql_append_column(struct buffer *sql, const struct mapping *mapping,
+                                    size_t index);
+
+/** @return the prepared table of a mapping's entity type, or NULL. */
+struct mapped_table *store_postgresql_table(struct store_postgresql *self,
+                                            struct slice entity_type);
+
+/** The columns whose arrays a statement takes, in order. @return their number. */
+size_t store_postgresql_columns(const struct entity_schema *schema, enum row_form form,
+                                const bool *present, size_t order[static ENTITY_COLUMNS_MAX]);
+
+/** Prepare a row statement for the columns marked in statement->present. */
+enum status store_postgresql_row_prepare(struct store_postgresql *self,
+                                         const struct mapped_table *table,
+                                         struct row_statement *statement,
+                                         struct error *err) MUST_CHECK;
+
+/** Append `create` and the rest of a CREATE TABLE. */
+void store_postgresql_append_table(struct buffer *sql, const struct mapping *mapping,
+                                   const char *create);
+
+/* Slots, one file each group. */
+enum status store_postgresql_open(const struct store_options *options, struct store **ret_store,
+                                  struct error *err);
+void store_postgresql_close(struct store *store);
+enum status store_postgresql_places(struct store *store, struct place *places, size_t count,
+                                    bool record, struct error *err);
+enum status store_postgresql_prepare(struct store *store, const struct mapping *mapping,
+                                     struct error *err);
+enum status store_postgresql_order(struct store *store, const struct mapping *mapping,
+                                   const struct mapping *mappings, size_t count,
+                                   struct table_order *ret_order, struct error *err);
+enum status store_postgresql_apply(struct store *store, const struct mapping *mapping,
+                                   const struct change *const *changes, size_t count,
+                                   size_t *ret_failed, struct error *err);
+enum status store_postgresql_look(struct store *store, struct look *look, struct error *err);
+enum status store_postgresql_park(struct store *store, struct parked_record *records, size_t count,
+                                  struct error *err);
+enum status store_postgresql_read_parked(struct store *store, const struct parked_filter *filter,
+                                         struct arena *arena, struct parked_record **ret_records,
+                                         size_t *ret_count, struct error *err);
+enum status store_postgresql_edit_parked(struct store *store, const struct parked_record *record,
+                                         enum parked_edit edit, struct error *err);
+enum status store_postgresql_superseded(struct store *store, enum superseded_edit edit,
+                                        const struct superseded_image *image, struct arena *arena,
+                                        struct superseded_image *ret_image, struct error *err);
+enum status store_postgresql_read(struct store *store, const char *topic, int32_t partition,
+                                  struct partition_state *ret_state, struct error *err);
+enum status store_postgresql_list(struct store *store, struct partition_state **ret_states,
+                                  size_t *ret_count, struct error *err);
+enum status store_postgresql_take(struct store *store, struct partition_state *state,
+                                  struct error *err);
+enum status store_postgresql_record_sequences(struct store *store, const char *topic,
+                                              int32_t partition,
+                                              const struct sequence_state *sequences, size_t count,
+                                              struct error *err);
+
+extern const struct store_ops store_postgresql_ops;
+
+#endif

@@ -1,0 +1,254 @@
+/* What the files of the SQLite store share: the session, its statements, parameters and errors. */
+#ifndef CONSUMER_STORE_SQLITE_INTERNAL_H
+#define CONSUMER_STORE_SQLITE_INTERNAL_H
+
+#include "consumer/store/row.h"
+
+#include <sqlite3.h>
+
+/** X(constant): a statement of consumer/store/sqlite, prepared at its first use and kept. */
+#define STORE_SQLITE_STATEMENTS(X)                                                                 \
+    X(META_READ)                                                                                   \
+    X(META_ADD)                                                                                    \
+    X(META_SET)                                                                                    \
+    X(PLACE_READ)                                                                                  \
+    X(DURABLE_POSITION)                                                                            \
+    X(DURABLE_COUNT)                                                                               \
+    X(POSITION_TAKE)                                                                               \
+    X(POSITION_READ)                                                                               \
+    X(POSITION_LIST)                                                                               \
+    X(POSITION_FENCE)                                                                              \
+    X(POSITION_FENCE_EPOCH)                                                                        \
+    X(POSITION_OWNED)                                                                              \
+    X(SEQUENCE_READ)                                                                               \
+    X(SEQUENCE_WRITE)                                                                              \
+    X(KEY_CLAIM)                                                                                   \
+    X(KEY_READ)                                                                                    \
+    X(KEY_PRUNE)                                                                                   \
+    X(APPLYING_SET)                                                                                \
+    X(APPLYING_CLEAR)                                                                              \
+    X(LOOK_INCARNATION)                                                                            \
+    X(LOOK_WAITING)                                                                                \
+    X(LOOK_WAITING_NEW)                                                                            \
+    X(LOOK_POSITION)                                                                               \
+    X(LOOK_LAST)                                                                                   \
+    X(LOOK_NUMBERED)                                                                               \
+    X(BLOCKED_READ)                                                                                \
+    X(PARKED_COUNT)                                                                                \
+    X(PARKED_COUNT_BYTES)                                                                          \
+    X(PARKED_ADD)                                                                                  \
+    X(BLOCKED_ADD)                                                                                 \
+    X(PARKED_READ)                                                                                 \
+    X(PARKED_READ_ENTITY)                                                                          \
+    X(PARKED_REVISE)                                                                               \
+    X(BLOCKED_DELETE)                                                                              \
+    X(PARKED_DELETE)                                                                               \
+    X(PARKED_ATTEMPT)                                                                              \
+    X(PARKED_STATE)                                                                                \
+    X(BLOCKED_PRUNE)                                                                               \
+    X(PARKED_PRUNE)                                                                                \
+    X(SUPERSEDED_KEEP)                                                                             \
+    X(SUPERSEDED_READ)                                                                             \
+    X(SUPERSEDED_NEXT)                                                                             \
+    X(SUPERSEDED_DROP)                                                                             \
+    X(CATALOGUE_ORDER)                                                                             \
+    X(CATALOGUE_TABLE)                                                                             \
+    X(CATALOGUE_OUTBOX)                                                                            \
+    X(CATALOGUE_STRICT)                                                                            \
+    X(CATALOGUE_DEFERRED)                                                                          \
+    X(CATALOGUE_COLUMN)                                                                            \
+    X(CATALOGUE_NEEDED)                                                                            \
+    X(CATALOGUE_KEY)
+
+enum statement_id {
+#define STATEMENT_ID(name) STATEMENT_##name,
+    STORE_SQLITE_STATEMENTS(STATEMENT_ID)
+#undef STATEMENT_ID
+        STATEMENT_COUNT
+};
+
+/** How a change is written to its table. */
+enum row_form { ROW_UPSERT, ROW_UPDATE, ROW_DELETE };
+
+/** A statement for the columns that a change brings. */
+struct row_statement {
+    sqlite3_stmt *statement; /* NULL: not prepared */
+    enum row_form form;
+    bool present[ENTITY_COLUMNS_MAX];
+    size_t order[2 * ENTITY_COLUMNS_MAX]; /* the columns that it binds */
+    size_t count;
+};
+
+/** A prepared mapping. */
+struct mapped_table {
+    const struct mapping *mapping;
+    const char *name;
+    struct row_statement full;
+    struct row_statement removal;
+    struct row_statement sparse; /* the last shape of an image that lacks columns */
+};
+
+struct store_sqlite {
+    struct store base;
+    sqlite3 *database;
+    bool is_wal;
+    bool read_only; /* who only looks, may see no record: which entities wait is not read */
+    bool has_outbox;
+    bool has_written;         /* rows of copies in the open transaction */
+    struct look_memory *look; /* see store_sqlite_look.c */
+    bool has_deferred;        /* some foreign key is checked at COMMIT only */
+    bool defers;              /* all are, within this transaction: see store_ops.defer */
+    int busy_ms;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    struct mapped_table **tables;
+    size_t table_count;
+};
+
+static inline struct store_sqlite *store_sqlite_of(struct store *store)
+{
+    return (struct store_sqlite *)store;
+}
+
+/** A value to bind. */
+struct parameter {
+    enum { PARAMETER_INTEGER, PARAMETER_TEXT, PARAMETER_BLOB } kind;
+    int64_t integer;
+    struct slice bytes; /* data NULL: NULL is bound */
+};
+
+static inline struct parameter parameter_integer(int64_t integer)
+{
+    return (struct parameter){.kind = PARAMETER_INTEGER, .integer = integer};
+}
+
+static inline struct parameter parameter_text(const char *text)
+{
+    return (struct parameter){.kind = PARAMETER_TEXT, .bytes = slice_of(text)};
+}
+
+static inline struct parameter parameter_slice(struct slice text)
+{
+    return (struct parameter){.kind = PARAMETER_TEXT, .bytes = text};
+}
+
+static inline struct parameter parameter_blob(struct slice bytes)
+{
+    return (struct parameter){.kind = PARAMETER_BLOB, .bytes = bytes};
+}
+
+/** Two arguments: an array of parameters and its length. */
+#define PARAMETERS(...)                                                                            \
+    (const struct parameter[]){__VA_ARGS__},                                                       \
+        sizeof((const struct parameter[]){__VA_ARGS__}) / sizeof(struct parameter)
+
+/** What an extended result code means; `ret_reject` is written for REJECT. */
+enum status store_sqlite_status(int code, enum reject_kind *ret_reject);
+
+/** Set the error of a result code. @return its status. */
+enum status store_sqlite_fail(struct store_sqlite *self, int code, const char *doing,
+                              struct error *err);
+
+/** Run SQL without parameters. */
+enum status store_sqlite_execute(struct store_sqlite *self, const char *sql,
+                                 struct error *err) MUST_CHECK;
+
+/** Bind and step once; the caller ends it with sqlite3_reset(). What is bound is borrowed till
+ * then.
+ * @return OK with *ret_row telling whether there is a row. */
+enum status store_sqlite_start(struct store_sqlite *self, enum statement_id id,
+                               const struct parameter *parameters, size_t count,
+                               sqlite3_stmt **ret_statement, bool *ret_row,
+                               struct error *err) MUST_CHECK;
+
+/** Step a started statement again. */
+enum status store_sqlite_next(struct store_sqlite *self, sqlite3_stmt *statement, bool *ret_row,
+                              struct error *err) MUST_CHECK;
+
+/** Run a statement to its end. @param ret_changes  rows that it changed; may be NULL. */
+enum status store_sqlite_run(struct store_sqlite *self, enum statement_id id,
+                             const struct parameter *parameters, size_t count, int64_t *ret_changes,
+                             struct error *err) MUST_CHECK;
+
+/** Read the first column of the first row as a number; `absent` where there is no row. */
+enum status store_sqlite_number(struct store_sqlite *self, enum statement_id id,
+                                const struct parameter *parameters, size_t count, int64_t absent,
+                                int64_t *ret_number, struct error *err) MUST_CHECK;
+
+/** BEGIN IMMEDIATE. */
+enum status store_sqlite_begin(struct store_sqlite *self, struct error *err) MUST_CHECK;
+
+/** Bytes of a column, valid until the next step; data NULL for NULL. */
+struct slice store_sqlite_column(sqlite3_stmt *statement, int column);
+
+/** Copy a text column into `size` bytes, cut where it is longer. */
+void store_sqlite_copy(sqlite3_stmt *statement, int column, char *ret_text, size_t size);
+
+/** Copy a column into an arena; NULL stays NULL. @return false without memory. */
+bool store_sqlite_keep(sqlite3_stmt *statement, int column, struct arena *arena,
+                       struct slice *ret_bytes) MUST_CHECK;
+
+/** @return the current row for what all stores read alike. */
+struct store_row store_sqlite_row(sqlite3_stmt *statement);
+
+/** @return the prepared table of a mapping's entity type, or NULL. */
+struct mapped_table *store_sqlite_table(struct store_sqlite *self, struct slice entity_type);
+
+void mapped_table_free(struct mapped_table *table);
+
+/** Prepare a row statement for the columns marked in statement->present. */
+enum status store_sqlite_row_prepare(struct store_sqlite *self, const struct mapped_table *table,
+                                     struct row_statement *statement, struct error *err) MUST_CHECK;
+
+/** Append `create` and the rest of a CREATE TABLE. */
+void store_sqlite_append_table(struct buffer *sql, const struct mapping *mapping,
+                               const char *create);
+
+/* Slots, one file each group. */
+enum status store_sqlite_open(const struct store_options *options, struct store **ret_store,
+                              struct error *err);
+void store_sqlite_close(struct store *store);
+enum status store_sqlite_places(struct store *store, struct place *places, size_t count,
+                                bool record, struct error *err);
+enum status store_sqlite_prepare(struct store *store, const struct mapping *mapping,
+                                 struct error *err);
+enum status store_sqlite_order(struct store *store, const struct mapping *mapping,
+                               const struct mapping *mappings, size_t count,
+                               struct table_order *ret_order, struct error *err);
+enum status store_sqlite_apply(struct store *store, const struct mapping *mapping,
+                               const struct change *const *changes, size_t count,
+                               size_t *ret_failed, struct error *err);
+void store_sqlite_look_done(struct store_sqlite *self);
+enum status store_sqlite_look(struct store *store, struct look *look, struct error *err);
+enum status store_sqlite_park(struct store *store, struct parked_record *records, size_t count,
+                              struct error *err);
+enum status store_sqlite_read_parked(struct store *store, const struct parked_filter *filter,
+                                     struct arena *arena, struct parked_record **ret_records,
+                                     size_t *ret_count, struct error *err);
+enum status store_sqlite_edit_parked(struct store *store, const struct parked_record *record,
+                                     enum parked_edit edit, struct error *err);
+enum status store_sqlite_superseded(struct store *store, enum superseded_edit edit,
+                                    const struct superseded_image *image, struct arena *arena,
+                                    struct superseded_image *ret_image, struct error *err);
+/** Load sequences, blocked entities and counts of state->topic and state->partition. */
+enum status store_sqlite_load(struct store_sqlite *self, struct partition_state *state,
+                              struct error *err) MUST_CHECK;
+enum status store_sqlite_read(struct store *store, const char *topic, int32_t partition,
+                              struct partition_state *ret_state, struct error *err);
+enum status store_sqlite_list(struct store *store, struct partition_state **ret_states,
+                              size_t *ret_count, struct error *err);
+enum status store_sqlite_take(struct store *store, struct partition_state *state,
+                              struct error *err);
+enum status store_sqlite_record_sequences(struct store *store, const char *topic, int32_t partition,
+                                          const struct sequence_state *sequences, size_t count,
+                                          struct error *err);
+/** Switch what COMMIT waits for: true the disk, false (WAL only) nothing. Not in a transaction. */
+enum status store_sqlite_synchronous(struct store_sqlite *self, bool full,
+                                     struct error *err) MUST_CHECK;
+void store_sqlite_rollback(struct store *store);
+/** @return OK; REJECT (waiting) where a deferred foreign key is violated. */
+enum status store_sqlite_check_deferred(struct store_sqlite *self, const char *what,
+                                        struct error *err) MUST_CHECK;
+
+extern const struct store_ops store_sqlite_ops;
+
+#endif

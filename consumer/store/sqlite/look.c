@@ -1,0 +1,239 @@
+/* The SQLite store's look at own changes that were not read back (rule 18). What waits is read
+ * once: writers come one after the other, so that a row that is new stands behind all that were
+ * read. */
+#include "consumer/store/look.h"
+#include "consumer/store/sqlite/internal.h"
+
+#include "common/digest.h"
+
+#include <stdlib.h>
+
+#define MEMORY_FIRST 1024
+#define MEMORY_MAX   ((size_t)1 << 20) /* rows; where more wait all are read each time */
+
+/** The last waiting row of an entity. */
+struct waiting {
+    uint64_t digest;
+    int64_t position; /* 0: a free place */
+};
+
+/** What waits of one entity type, as far as it was read. */
+struct look_memory {
+    struct look_memory *next;
+    const struct entity_schema *schema;
+    char incarnation[STORE_TOKEN_SIZE]; /* another one's rows wait again from the first on */
+    int64_t position;                   /* all up to here was read */
+    struct waiting *rows;
+    size_t size;
+    size_t count;
+    size_t count_read; /* by the last reading from the first on */
+};
+
+void store_sqlite_look_done(struct store_sqlite *self)
+{
+    while (self->look != NULL) {
+        struct look_memory *memory = self->look;
+        self->look = memory->next;
+        free(memory->rows);
+        free(memory);
+    }
+}
+
+static struct waiting *memory_place(const struct look_memory *memory, uint64_t digest)
+{
+    size_t at = (size_t)digest % memory->size;
+    while (memory->rows[at].position != 0 && memory->rows[at].digest != digest)
+        at = (at + 1) % memory->size;
+    return &memory->rows[at];
+}
+
+static void memory_clear(struct look_memory *memory)
+{
+    free(memory->rows);
+    memory->rows = NULL;
+    memory->size = memory->count = memory->count_read = 0;
+    memory->position = 0;
+}
+
+/* Room for one more, at most half of the places taken. */
+static bool memory_grow(struct look_memory *memory)
+{
+    struct look_memory larger = {.size = memory->size == 0 ? MEMORY_FIRST : 2 * memory->size};
+    if (2 * memory->count < memory->size)
+        return true;
+    larger.rows = calloc(larger.size, sizeof *larger.rows);
+    if (larger.rows == NULL)
+        return false;
+    for (size_t i = 0; i < memory->size; i++) {
+        if (memory->rows[i].position != 0)
+            *memory_place(&larger, memory->rows[i].digest) = memory->rows[i];
+    }
+    free(memory->rows);
+    memory->rows = larger.rows;
+    memory->size = larger.size;
+    return true;
+}
+
+static bool memory_note(struct look_memory *memory, struct slice key, int64_t position)
+{
+    if (!memory_grow(memory))
+        return false;
+    struct waiting *place = memory_place(memory, digest_64(key));
+    memory->count += place->position == 0;
+    *place = (struct waiting){.digest = digest_64(key), .position = position};
+    memory->position = position;
+    return true;
+}
+
+static struct look_memory *memory_of(struct store_sqlite *self, const struct entity_schema *schema)
+{
+    struct look_memory *memory = self->look;
+    while (memory != NULL && memory->schema != schema)
+        memory = memory->next;
+    if (memory != NULL)
+        return memory;
+    memory = calloc(1, sizeof *memory);
+    if (memory == NULL)
+        return NULL;
+    memory->schema = schema;
+    memory->next = self->look;
+    self->look = memory;
+    return memory;
+}
+
+/* Read what is new. @return OK; RETRY. */
+static enum status memory_read(struct store_sqlite *self, struct look_memory *memory,
+                               struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    struct arena scratch;
+    bool row = false;
+    int64_t last = 0;
+    bool first = memory->position == 0;
+    arena_init(&scratch, (size_t)1024 * 1024);
+    enum status status = store_sqlite_number(self, STATEMENT_LOOK_LAST, NULL, 0, 0, &last, err);
+    if (status == STATUS_OK)
+        status = store_sqlite_start(self, STATEMENT_LOOK_WAITING_NEW,
+                                    PARAMETERS(parameter_text(memory->schema->entity_type),
+                                               parameter_integer(memory->position)),
+                                    &statement, &row, err);
+    while (status == STATUS_OK && row) {
+        struct slice key = store_sqlite_column(statement, 0);
+        status = look_canonical(memory->schema, &scratch, &key, err);
+        if (status == STATUS_OK && !memory_note(memory, key, sqlite3_column_int64(statement, 1)))
+            status = error_set(err, STATUS_RETRY, "no memory for own changes that wait");
+        arena_reset(&scratch);
+        if (status == STATUS_OK)
+            status = store_sqlite_next(self, statement, &row, err);
+    }
+    if (statement != NULL)
+        (void)sqlite3_reset(statement);
+    arena_done(&scratch);
+    if (status == STATUS_OK && last > memory->position)
+        memory->position = last; /* other types have the rows in between */
+    if (first)
+        memory->count_read = memory->count;
+    return status;
+}
+
+/* @return OK with whether the entity's last waiting row still waits; *ret_gone: it is not there, so
+ * that it may have been dropped in front of others. */
+static enum status memory_ask(struct store_sqlite *self, const struct look_memory *memory,
+                              struct own_change *own, bool *ret_gone, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    if (memory->size == 0)
+        return STATUS_OK;
+    const struct waiting *place = memory_place(memory, digest_64(own->entity_key));
+    if (place->position == 0)
+        return STATUS_OK;
+    enum status status = store_sqlite_start(self, STATEMENT_LOOK_POSITION,
+                                            PARAMETERS(parameter_integer(place->position)),
+                                            &statement, &row, err);
+    if (status == STATUS_OK && row && sqlite3_column_int64(statement, 0) != 0)
+        own->sequence = OWN_UNNUMBERED;
+    *ret_gone = *ret_gone || (status == STATUS_OK && !row);
+    if (statement != NULL)
+        (void)sqlite3_reset(statement);
+    return status;
+}
+
+static enum status memory_look(struct store_sqlite *self, struct look_memory *memory,
+                               struct look *look, struct error *err)
+{
+    bool gone = true;
+    enum status status = STATUS_OK;
+    for (int round = 0; round < 2 && gone && status == STATUS_OK; round++) {
+        gone = false;
+        if (round > 0 || memory->count > 2 * memory->count_read + MEMORY_FIRST)
+            memory_clear(memory); /* mostly of rows that do not wait any more */
+        status = memory_read(self, memory, err);
+        for (size_t i = 0; i < look->entity_count && status == STATUS_OK; i++) {
+            if (slice_is(look->entities[i].entity_type, memory->schema->entity_type))
+                status = memory_ask(self, memory, &look->entities[i], &gone, err);
+        }
+    }
+    return status;
+}
+
+/* @return OK with whether what waits of the type is known without reading all of it. What the own
+ * transaction has written may be undone, and its positions given again. */
+static enum status look_remembered(struct look_pass *pass, bool *ret_known, struct error *err)
+{
+    struct store_sqlite *self = store_sqlite_of(pass->store);
+    struct look_memory *memory = memory_of(self, pass->range->schema);
+    bool own_writes = self->has_written && !sqlite3_get_autocommit(self->database);
+    struct store_meta meta;
+    *ret_known = false;
+    if (own_writes || memory == NULL)
+        return STATUS_OK;
+    enum status status = self->base.ops->meta(pass->store, &meta, err);
+    if (status != STATUS_OK)
+        return status;
+    if (strcmp(meta.incarnation, memory->incarnation) != 0)
+        memory_clear(memory);
+    memcpy(memory->incarnation, meta.incarnation, sizeof memory->incarnation);
+    if (memory->count >= MEMORY_MAX) {
+        memory_clear(memory);
+        return STATUS_OK;
+    }
+    *ret_known = true;
+    return memory_look(self, memory, pass->look, err);
+}
+
+static enum status look_read(struct look_pass *pass, struct error *err)
+{
+    struct store_sqlite *self = store_sqlite_of(pass->store);
+    struct parameter type = parameter_text(pass->range->schema->entity_type);
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    bool known = false;
+    enum status status = STATUS_OK;
+    if (pass->numbered)
+        status = store_sqlite_start(self, STATEMENT_LOOK_NUMBERED,
+                                    PARAMETERS(parameter_integer(pass->range->partition),
+                                               parameter_integer((int64_t)pass->range->above),
+                                               type),
+                                    &statement, &row, err);
+    else
+        status = look_remembered(pass, &known, err);
+    if (status == STATUS_OK && !pass->numbered && !known)
+        status = store_sqlite_start(self, STATEMENT_LOOK_WAITING, PARAMETERS(type), &statement,
+                                    &row, err);
+    while (status == STATUS_OK && row && !look_pass_done(pass)) {
+        uint64_t sequence = pass->numbered ? (uint64_t)sqlite3_column_int64(statement, 1) : 0;
+        status = look_pass_row(pass, store_sqlite_column(statement, 0), sequence, err);
+        if (status == STATUS_OK)
+            status = store_sqlite_next(self, statement, &row, err);
+    }
+    if (statement != NULL)
+        (void)sqlite3_reset(statement);
+    return status;
+}
+
+enum status store_sqlite_look(struct store *store, struct look *look, struct error *err)
+{
+    store_look_begin(look);
+    return store_sqlite_of(store)->has_outbox ? store_look(store, look, look_read, err) : STATUS_OK;
+}

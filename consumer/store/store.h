@@ -1,0 +1,370 @@
+/* The seam between the applier and a peer's database: one const function table a back end.
+ *
+ * A back end never logs, retries or decides policy. All slots are called by one thread. Between
+ * begin and commit or rollback nothing but these slots is called. Where a slot fails with RETRY,
+ * ABORT or FATAL the caller rolls back; with REJECT it goes back to the savepoint. A back end that
+ * sends ahead says at the next slot that needs a verdict how it went, at the latest at commit.
+ * Where the connection is gone a slot fails with RETRY and sets err->connection_lost: the caller
+ * closes the store, opens it anew and takes its fences by epoch alone (rule 4). */
+#ifndef CONSUMER_STORE_STORE_H
+#define CONSUMER_STORE_STORE_H
+
+#include "consumer/store/blocked.h"
+#include "schemas/change.h"
+#include "schemas/config/config.h"
+
+#define STORE_TOKEN_SIZE 37 /* a UUID and its NUL */
+#define STORE_ID_SIZE    64 /* longest event id that is remembered, with its NUL */
+#define STORE_NAME_SIZE  256
+#define STORE_KEY_MAX    255 /* bytes of an idempotency key's source, and of its id */
+#define SEQUENCE_WINDOW  256
+
+#define STORE_PLACE_KEY_SIZE 23 /* "place ", 16 digits and a NUL */
+
+struct store;
+
+struct store_options {
+    const char *path;    /* of the database file; of a server the whole URL */
+    const char *service; /* own source, for the look (rule 18) */
+    bool install;        /* init: create Keepstep's tables */
+    bool new_copy;       /* with install: another copy id, and so another consumer group (rule 8) */
+    bool read_only;      /* operate: only the reading slots are called */
+};
+
+/** How one entity type is kept in a table. Borrowed; outlives the store. */
+struct mapping {
+    const struct entity_schema *schema;
+    const struct config_entry *entry;
+    struct record_form form; /* for records of another program; used where entry->format says so */
+    bool published_here; /* the service publishes it too: the look and the trigger's flag apply */
+};
+
+/** @return the table's name: the entry's, or the entity type. */
+const char *mapping_table(const struct mapping *mapping);
+
+/** The range of applied sequences of one (source, incarnation) in a topic's partition. */
+struct sequence_state {
+    char source[STORE_NAME_SIZE];
+    char incarnation[STORE_TOKEN_SIZE];
+    uint64_t base; /* first sequence that counts; 1 unless the copy started in the middle */
+    uint64_t last;
+    char last_id[STORE_ID_SIZE];
+    uint32_t digests[SEQUENCE_WINDOW]; /* short digests of the last ids, at sequence % window */
+};
+
+/** Everything the database knows of one partition. Owned by the caller; free with
+ * partition_state_done(). */
+struct partition_state {
+    char topic[STORE_NAME_SIZE];
+    int32_t partition;
+    bool exists; /* a position row was there before taking */
+    int64_t next_offset;
+    int64_t durable_offset; /* next_offset as of the last durable commit */
+    int64_t epoch;
+    int64_t revision;
+    char token[STORE_TOKEN_SIZE];
+    int64_t anchor_offset; /* -1: none */
+    char anchor_id[STORE_ID_SIZE];
+    char cluster_id[STORE_NAME_SIZE];
+    int32_t partition_count;
+    bool partial;                  /* started in the middle on request */
+    char stopped[ERROR_TEXT_SIZE]; /* why it stands still; "" while it goes on */
+    struct sequence_state *sequences;
+    size_t sequence_count;
+    struct block_set blocked; /* by parked records of this partition, without the skipped */
+    int64_t parked_count;     /* of those */
+    int64_t waiting_count;    /* heads that the agent itself retries */
+    int64_t parked_bytes;     /* of those parked: keys, values and headers */
+};
+
+/** One partition's part of a transaction: the compare-and-set of rule 3 and what it writes. */
+struct fence {
+    const char *topic;
+    int32_t partition;
+    int64_t old_offset;
+    int64_t new_offset;
+    int64_t epoch;
+    int64_t revision;
+    bool by_epoch_alone;   /* rule 4: after an unknown COMMIT */
+    bool revise;           /* an operator's: raises the revision too */
+    int64_t anchor_offset; /* -1: keep the stored anchor */
+    const char *anchor_id;
+    const char *stopped; /* NULL: clear it */
+};
+
+enum key_verdict { KEY_NEW, KEY_DUPLICATE, KEY_CONFLICT /* same key, other digest */ };
+
+struct key_claim {
+    struct slice source;
+    struct slice id;
+    uint64_t digest;
+    enum key_verdict verdict; /* set by the store */
+};
+
+#define OWN_UNNUMBERED UINT64_MAX
+
+/** An entity and the last own change of it that the agent has not read back: an unclaimed,
+ * set-aside or numbered outbox row. */
+struct own_change {
+    struct slice entity_type;
+    struct slice entity_key;
+    uint64_t sequence; /* 0: no such change; OWN_UNNUMBERED: one without a number */
+};
+
+/** What the look covers: own numbered rows of a topic's partition above the own range. */
+struct look_range {
+    const struct entity_schema *schema;
+    int32_t partition;
+    uint64_t above;
+};
+
+struct look {
+    const struct look_range *ranges;
+    size_t range_count;
+    struct own_change *entities; /* sorted by type and key, each once */
+    size_t entity_count;
+};
+
+enum parked_state { PARKED_HELD, PARKED_WAITING, PARKED_BEHIND, PARKED_SKIPPED };
+
+struct parked_record {
+    int64_t parked_id; /* set by the store */
+    struct record record;
+    struct slice entity_type;
+    struct slice entity_key; /* what it blocks */
+    enum parked_state state;
+    struct slice reason;
+    int code;
+    int attempts;
+    int64_t parked_at_us;
+    int64_t next_attempt_us; /* waiting: not before */
+    int64_t bytes;           /* of key, value and headers; set by the store */
+};
+
+/** Whom to read; NULL or 0 leaves a field out. */
+struct parked_filter {
+    const char *topic;
+    int32_t partition; /* -1: any */
+    const char *entity_type;
+    struct slice entity_key; /* data NULL: any */
+    int64_t parked_id;
+    int64_t from_offset;
+    int64_t due_us;     /* waiting ones whose time has come */
+    bool blocking;      /* without the skipped */
+    bool without_value; /* bounded memory for many: values are left out */
+    size_t limit;       /* 0: all */
+};
+
+/** @return whether one entity's records in one partition are asked for. */
+static inline bool parked_filter_is_entity(const struct parked_filter *filter)
+{
+    return filter->topic != NULL && filter->partition >= 0 && filter->entity_type != NULL &&
+           filter->entity_key.data != NULL;
+}
+
+/** Whose turn is next is not the store's to know: see block_keys_conflict(). */
+enum parked_edit {
+    PARKED_DELETE,      /* it was applied */
+    PARKED_ATTEMPT,     /* state, reason, code, attempts and next_attempt_us are written */
+    PARKED_SET_SKIPPED, /* an operator's, at next_attempt_us: raises the revision */
+    PARKED_SET_WAITING, /* retry now; an operator's: raises the revision */
+};
+
+/** The last superseded image of an entity (rule 18). */
+struct superseded_image {
+    struct slice entity_type;
+    struct slice entity_key;
+    struct record record;
+};
+enum superseded_edit {
+    SUPERSEDED_KEEP,
+    SUPERSEDED_READ,
+    SUPERSEDED_NEXT, /* of the record's topic and partition the first kept behind its offset */
+    SUPERSEDED_DROP,
+};
+
+/** What the record of a place says: nothing yet, this place, one that is there too, or one that is
+ * not there any more. */
+enum place_record { PLACE_UNRECORDED, PLACE_SAME, PLACE_ELSEWHERE, PLACE_GONE };
+
+/** Where a column of an entity type is kept, in the catalogue and as it was recorded. */
+struct place {
+    const char *table; /* as it is written, and */
+    const char *column;
+    char name[STORE_NAME_SIZE];     /* as the catalogue has both: "table.column" */
+    char key[STORE_PLACE_KEY_SIZE]; /* of its record in keepstep_meta */
+    char recorded[STORE_NAME_SIZE]; /* the name there; "" without a record */
+    bool has_table;
+    bool has_column;
+    enum place_record record; /* set by store_prepare() */
+};
+
+/** Set a place's name, or its digest where that is longer. */
+void place_set_name(struct place *place, struct slice name);
+
+/** @return whether there is nothing to record. */
+static inline bool place_is_recorded(const struct place *place)
+{
+    return strcmp(place->name, place->recorded) == 0;
+}
+
+struct store_meta {
+    char copy_id[STORE_TOKEN_SIZE];
+    char incarnation[STORE_TOKEN_SIZE]; /* of the outbox beside the copy; "" without one */
+    int schema_version;
+};
+
+/** What the catalogue says of the order in which a copy has to be written. */
+struct table_order {
+    /** Rows elsewhere follow each change of its rows: by foreign keys that cascade, or by triggers
+     * that are not Keepstep's. So none is left out, and each is written in its turn. */
+    bool is_kept;
+    bool is_whole; /* it has no columns but the mapping's: a row that is made anew is the same */
+    /** A foreign key by which rows of a copy follow this one's; its child is "" where there is
+     * none. The constraint is "" where it has no name. */
+    char constraint[STORE_NAME_SIZE];
+    char child[STORE_NAME_SIZE];
+    char parent[STORE_NAME_SIZE];
+};
+
+/** What is old: `limit` of each at most. */
+struct prune {
+    int64_t keys_before_us;    /* single keys that were claimed before; 0: none */
+    int64_t skipped_before_us; /* parked records that were parked and skipped before; 0: none */
+    size_t limit;
+};
+
+struct store_ops {
+    const char *scheme;      /* "sqlite", "memory" */
+    bool excludes_writers;   /* between begin and commit no other session writes (rule 18) */
+    const char *install_sql; /* what open() with `install` runs; for `init --print-sql` */
+    /** Append the rest of what `init --print-sql` prints of this side: the local copies' tables,
+     * and what gives the roles keepstep_agent and keepstep_lag what each needs and no more (on the
+     * outbox the other side's statements give it). @return OK; FATAL (a column that cannot be). */
+    enum status (*copy_sql)(const struct mapping *mappings, size_t count, struct buffer *out,
+                            struct error *err);
+
+    /** Open or create the connection. @return OK, RETRY (cannot be reached), FATAL (not
+     * initialised, newer schema version: text names `keepstep init`). */
+    enum status (*open)(const struct store_options *options, struct store **ret_store,
+                        struct error *err);
+    /** NULL is a no-op; rolls back what is open. */
+    void (*close)(struct store *store);
+    /** Read what the catalogue and keepstep_meta say of places: has_table, has_column, recorded and
+     * name (one for all spellings; of what is not there as it would be made); or, with `record`,
+     * write the names that are not recorded yet. @return OK, RETRY. */
+    enum status (*places)(struct store *store, struct place *places, size_t count, bool record,
+                          struct error *err);
+    /** Create or widen the local table of a mapping (DDL, own transaction), check it against the
+     * catalogue and prepare its statements. @return OK, RETRY, FATAL (cannot be kept exactly). */
+    enum status (*prepare)(struct store *store, const struct mapping *mapping, struct error *err);
+    /** Read what the order of a prepared mapping's changes is worth; apply() keeps it from then on.
+     * @param mappings  all of the service's copies. @return OK; RETRY. */
+    enum status (*order)(struct store *store, const struct mapping *mapping,
+                         const struct mapping *mappings, size_t count,
+                         struct table_order *ret_order, struct error *err);
+    /** Identity of the copy. */
+    enum status (*meta)(struct store *store, struct store_meta *ret_meta, struct error *err);
+    /** Read one partition without owning it; exists is false where there is no row. */
+    enum status (*read)(struct store *store, const char *topic, int32_t partition,
+                        struct partition_state *ret_state, struct error *err);
+    /** List all positions (the rest by read(): sequences, blocked entities, counts). Caller frees
+     * the array. */
+    enum status (*list)(struct store *store, struct partition_state **ret_states, size_t *ret_count,
+                        struct error *err);
+    /** In one durable transaction: raise the epoch, forget why it stood still, store `state`'s
+     * token, cluster id, partition count, partial flag, and where there was no row next_offset;
+     * then load all into `state`,
+     * whose lists from an earlier call are freed. */
+    enum status (*take)(struct store *store, struct partition_state *state, struct error *err);
+    /** BEGIN; the fences in the given order, which is (topic, partition); then a savepoint.
+     * @return OK; RETRY (locked); ABORT (a fence matched nothing; native_code 1: own epoch stands,
+     * so reload and go on; 0: another owner). */
+    enum status (*begin)(struct store *store, const struct fence *fences, size_t count,
+                         struct error *err);
+    /** undo false: set the savepoint here (releasing the last); true: go back to it. */
+    enum status (*savepoint)(struct store *store, bool undo, struct error *err);
+    /** With `on` let constraints that can be deferred wait (a savepoint that is undone leaves that
+     * as it is); else check them now, and each statement from here on. begin() checks them at once.
+     * @return OK; REJECT (waiting: nothing says whose); RETRY. */
+    enum status (*defer)(struct store *store, bool on, struct error *err);
+    /** Find the own changes not read back of the given entities, and set the sequence of each: rows
+     * without sequence (set aside included) and rows above each range. All such rows of the types
+     * are read, however many wait, and none is kept. Legal outside a transaction. */
+    enum status (*look)(struct store *store, struct look *look, struct error *err);
+    /** Claim single idempotency keys, sources and ids of STORE_KEY_MAX bytes at most; sets each
+     * verdict; a new one is stored. */
+    enum status (*claim_keys)(struct store *store, struct key_claim *claims, size_t count,
+                              struct error *err);
+    /** Write a run of changes of one entity type, those of an entity in the given order; all of
+     * them where order() said so. Where the mapping is published_here the table's triggers are
+     * silent for the run: a flag that names the table goes with it (rule 25). Updates that lack
+     * columns keep the old values. @return OK; REJECT (held or waiting in err->reject), of a run of
+     * one change that one: of a longer run nothing says which, and all of it is void; RETRY; STOP;
+     * FATAL.
+     * @param ret_failed  `count` on OK, else at most the first that failed. */
+    enum status (*apply)(struct store *store, const struct mapping *mapping,
+                         const struct change *const *changes, size_t count, size_t *ret_failed,
+                         struct error *err);
+    /** Write ranges; only the `digests` slots of sequences from `last` backwards matter. */
+    enum status (*record_sequences)(struct store *store, const char *topic, int32_t partition,
+                                    const struct sequence_state *sequences, size_t count,
+                                    struct error *err);
+    /** Park records, each blocking its entity. @return OK; STOP (the first without a parked_id does
+     * not fit); RETRY; FATAL. */
+    enum status (*park)(struct store *store, struct parked_record *records, size_t count,
+                        struct error *err);
+    /** Read parked records, oldest first per entity ((topic, partition, offset) order); legal
+     * outside a transaction. Everything lives in `arena`. */
+    enum status (*read_parked)(struct store *store, const struct parked_filter *filter,
+                               struct arena *arena, struct parked_record **ret_records,
+                               size_t *ret_count, struct error *err);
+    /** Change one parked record (by its parked_id) inside a transaction.
+     * @return OK; RETRY; ABORT (it is not there any more). */
+    enum status (*edit_parked)(struct store *store, const struct parked_record *record,
+                               enum parked_edit edit, struct error *err);
+    /** Keep, read (ret_image->record.topic NULL: none) or drop the superseded image of an entity;
+     * reading is legal outside a transaction. */
+    enum status (*superseded)(struct store *store, enum superseded_edit edit,
+                              const struct superseded_image *image, struct arena *arena,
+                              struct superseded_image *ret_image, struct error *err);
+    /** COMMIT; durable: not before the disk has it. @return OK; RETRY with the outcome unknown: the
+     * caller takes the fence by epoch alone (rule 4). */
+    enum status (*commit)(struct store *store, bool durable, struct error *err);
+    /** Legal in any state, cannot fail. */
+    void (*rollback)(struct store *store);
+    /** Delete what is older, outside a transaction of the caller's. @param ret_pruned  keys. */
+    enum status (*prune)(struct store *store, const struct prune *prune, size_t *ret_pruned,
+                         struct error *err);
+};
+
+/** First member of each back end. */
+struct store {
+    const struct store_ops *ops;
+};
+
+/** prepare(), but no table and no column begins in the middle of its topic: what was applied before
+ * would be missing there. Records where each column is kept. Another spelling of the same table is
+ * accepted, of a type that is published here too by `init` alone, which makes its triggers.
+ * @param accept_moved  `init`: another place is right where the recorded one is not there any more.
+ * @return as prepare(); FATAL with exit code 78 and the ways out. */
+enum status store_prepare(struct store *store, const struct mapping *mapping, bool accept_moved,
+                          struct error *err) MUST_CHECK;
+
+/** After all were prepared: refuse a foreign key by which one copy's rows follow another's, or its
+ * own, because their events come in no common order.
+ * @param ret_orders  one of each mapping; may be NULL.
+ * @return OK; RETRY; FATAL with exit code 78 and the way out. */
+enum status store_order(struct store *store, const struct mapping *mappings, size_t count,
+                        struct table_order *ret_orders, struct error *err) MUST_CHECK;
+
+/** Append the columns of the mapping's key, as the database has them: a JSON array. */
+void store_append_keys(struct buffer *out, const struct mapping *mapping);
+
+/** The error of a role that may not make a copy's table, or does not see it: a missing right is no
+ * state that waiting cures. @return FATAL with exit code 78. */
+enum status store_refuse_ddl(const struct error *ddl, struct error *err);
+
+void partition_state_done(struct partition_state *state);
+
+#endif

@@ -1,0 +1,195 @@
+/* Reads the log from its beginning and lets it win over an outbox from a backup (rule 13). */
+#include "producer/init/forward.h"
+#include "common/clock.h"
+#include "producer/relay/kafka_log_reader.h"
+#include "producer/relay/kafka_producer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define LEASE_WAIT_MAX_US (INT64_C(15) * 1000 * 1000)
+#define LEASE_SLACK_US    (50 * 1000)
+
+struct forward {
+    struct source *source;
+    const struct config *config;
+};
+
+static enum status forward_refuse(struct error *err)
+{
+    if (err != NULL)
+        err->exit_code = EX_CONFIG;
+    return STATUS_FATAL;
+}
+
+static bool forward_applies(const struct config *config, const struct config_entry *entry)
+{
+    const struct config_entry *applied = config_find(
+        config->apply, config->apply_count, entry->entity_type, strlen(entry->entity_type));
+    return applied != NULL && strcmp(applied->topic, entry->topic) == 0;
+}
+
+/* A type that only goes out has nothing that brings its rows up to the log. */
+static enum status forward_check_types(const struct config *config,
+                                       const struct init_options *options, struct error *err)
+{
+    for (size_t i = 0; i < config->publish_count; i++) {
+        const struct config_entry *entry = &config->publish[i];
+        if (forward_applies(config, entry))
+            continue;
+        if (!options->existing_rows) {
+            (void)error_set(err, STATUS_FATAL,
+                            "%s is published but not applied here, so after a restore its rows may "
+                            "be older than the log: add it under apply: and the log's rows come "
+                            "back first, or publish all present rows over the log with "
+                            "--new-incarnation --existing-rows",
+                            entry->entity_type);
+            return forward_refuse(err);
+        }
+        (void)fprintf(options->out,
+                      "note     %s: the rows here are published over the log%s; entities that only "
+                      "the log knows stay at the copies, delete them there\n",
+                      entry->entity_type,
+                      entry->table == NULL ? " by you: no table: is set for it" : "");
+    }
+    return STATUS_OK;
+}
+
+/* A relay that was stopped leaves its lease to run out; one that runs renews it. */
+static enum status forward_await_lease(struct source *source, const struct source_lease *lease,
+                                       FILE *out, struct error *err)
+{
+    struct source_lease later = *lease;
+    bool initialised = true;
+    int64_t left = lease->until_us - clock_wall_us();
+    enum status status = STATUS_OK;
+    if (lease->holder[0] == '\0' || left <= 0)
+        return STATUS_OK;
+    (void)fprintf(out, "waiting  for the relay's lease to run out\n");
+    (void)fflush(out);
+    if (left <= LEASE_WAIT_MAX_US) {
+        clock_sleep_us(left + LEASE_SLACK_US);
+        status = source->ops->lease(source, &initialised, &later, err);
+        if (status != STATUS_OK || later.holder[0] == '\0' || later.until_us == lease->until_us)
+            return status;
+    }
+    (void)error_set(err, STATUS_FATAL,
+                    "a relay holds the lease of this outbox: stop it, then run this again");
+    return forward_refuse(err);
+}
+
+static enum status forward_visit(void *context, struct log_range *range,
+                                 const struct record *record, struct error *err)
+{
+    struct forward *forward = context;
+    struct slice id = {0};
+    bool own = false;
+    (void)range;
+    for (size_t i = 0; i < record->header_count; i++) {
+        const struct header *header = &record->headers[i];
+        if (slice_is(header->name, "ce_source"))
+            own = slice_is(header->value, forward->config->service);
+        else if (slice_is(header->name, "ce_id"))
+            id = header->value;
+    }
+    if (!own || id.length == 0)
+        return STATUS_OK;
+    return forward->source->ops->note_in_log(forward->source, id, err);
+}
+
+/* The relay waits only where the service's own agent reads the topic. */
+static enum status forward_note_ends(struct source *source, const struct config *config,
+                                     const struct log_range *ranges, size_t count,
+                                     struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        bool applied = false;
+        for (size_t e = 0; e < config->publish_count; e++)
+            applied = applied || (strcmp(config->publish[e].topic, ranges[i].topic) == 0 &&
+                                  forward_applies(config, &config->publish[e]));
+        if (applied && ranges[i].end > 0)
+            status = source->ops->note_log_end(source, ranges[i].topic, ranges[i].partition,
+                                               ranges[i].end, err);
+    }
+    return status;
+}
+
+static bool forward_seen(const struct config *config, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(config->publish[i].topic, config->publish[index].topic) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void forward_ignore_delivery(void *record, enum delivery delivery, int64_t offset,
+                                    const char *text)
+{
+    (void)record;
+    (void)delivery;
+    (void)offset;
+    (void)text;
+}
+
+/* The topics are there as configured, so that each partition can be read. */
+static enum status forward_topics(const struct config *config, struct error *err)
+{
+    struct kafka_producer *producer = NULL;
+    struct topic_settings settings = {0};
+    enum status status = kafka_producer_new(config, 0, forward_ignore_delivery, &producer, err);
+    for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++)
+        status = kafka_producer_topic(producer, &config->publish[i], &settings, err);
+    kafka_producer_free(producer);
+    return status;
+}
+
+static enum status forward_read_log(struct forward *forward, struct error *err)
+{
+    const struct config *config = forward->config;
+    atomic_bool stop = false;
+    size_t count = 0;
+    for (size_t i = 0; i < config->publish_count; i++)
+        count += (size_t)config->publish[i].partitions;
+    struct log_range *ranges = calloc(count + 1, sizeof *ranges);
+    if (ranges == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    count = 0;
+    for (size_t i = 0; i < config->publish_count; i++) {
+        for (int32_t p = 0; !forward_seen(config, i) && p < config->publish[i].partitions; p++)
+            ranges[count++] = (struct log_range){
+                .topic = config->publish[i].topic, .partition = p, .anchor = -1};
+    }
+    const struct log_reading reading = {.config = config,
+                                        .ranges = ranges,
+                                        .count = count,
+                                        .visit = forward_visit,
+                                        .context = forward,
+                                        .stop = &stop};
+    enum status status = kafka_log_read(&reading, err);
+    if (status == STATUS_OK)
+        status = forward_note_ends(forward->source, config, ranges, count, err);
+    free(ranges);
+    return status;
+}
+
+enum status init_forward_read(struct source *source, const struct config *config,
+                              const struct init_options *options, struct error *err)
+{
+    struct forward forward = {.source = source, .config = config};
+    struct source_lease lease = {0};
+    bool initialised = false;
+    enum status status = source->ops->lease(source, &initialised, &lease, err);
+    if (status != STATUS_OK || !initialised)
+        return status;
+    status = forward_check_types(config, options, err);
+    if (status == STATUS_OK)
+        status = forward_await_lease(source, &lease, options->out, err);
+    if (status == STATUS_OK && config->publish_count > 0)
+        status = forward_topics(config, err);
+    if (status == STATUS_OK && config->publish_count > 0)
+        status = forward_read_log(&forward, err);
+    return status;
+}

@@ -1,0 +1,204 @@
+/* The seam between the relay and a service's database. Slots are called by one thread. */
+#ifndef PRODUCER_OUTBOX_OUTBOX_H
+#define PRODUCER_OUTBOX_OUTBOX_H
+
+#include "schemas/change.h"
+#include "schemas/config/config.h"
+
+#define OUTBOX_UUID_SIZE 37
+#define OUTBOX_ID_SIZE   64
+#define OUTBOX_NAME_SIZE 256
+
+struct outbox;
+
+struct outbox_options {
+    const char *path;     /* of the database file; of a server the whole URL */
+    const char *service;  /* origin */
+    const char *instance; /* who holds the lease */
+    bool read_only;
+};
+
+/** The lease of rule 10. */
+struct lease {
+    char origin[OUTBOX_NAME_SIZE];
+    char incarnation[OUTBOX_UUID_SIZE];
+    char holder[OUTBOX_NAME_SIZE];
+    int64_t epoch;
+    int64_t until_us; /* wall clock */
+    /** The session that it was taken or compared in (struct outbox). A fenced change in another one
+     * is refused: the database may have lost what its holder remembers. */
+    unsigned session;
+    /** A setting of the server by which what was committed, and then published, may be undone by a
+     * loss of power; "" where there is none. Set by take_lease. */
+    char not_durable[OUTBOX_NAME_SIZE];
+};
+
+struct relay_partition {
+    char topic[OUTBOX_NAME_SIZE];
+    int32_t partition;
+    uint64_t last_sequence;
+    char last_id[OUTBOX_ID_SIZE];
+    uint64_t acknowledged_sequence;
+    int64_t acknowledged_offset; /* -1: none */
+    char acknowledged_id[OUTBOX_ID_SIZE];
+    int64_t read_offset; /* the log was read up to here, and holds nothing that is not known */
+};
+
+/** A row of the outbox. Slices live in the arena it was loaded into. */
+struct outbox_row {
+    int64_t position;
+    struct slice id;
+    struct slice entity_type; /* aggregatetype */
+    struct slice entity_key;  /* aggregateid as written, canonical after the claim */
+    bool rekeyed;             /* the relay made entity_key canonical, the table has another one */
+    struct slice type;        /* "order.updated" */
+    struct slice payload;
+    struct slice created_at;
+    struct slice traceparent;
+    struct slice partition_key;
+    const char *topic; /* set by the relay before the claim; what find and load_claimed read */
+    int32_t partition;
+    uint64_t sequence;
+    struct slice previous_id; /* id at sequence - 1 */
+    struct slice set_aside;   /* reason */
+    int64_t created_us;       /* wall clock; 0: created_at was not read yet */
+    int64_t left_out_bytes;   /* of a payload that was too large to be loaded; 0: it was */
+};
+
+/** How much to load at once. */
+struct outbox_extent {
+    size_t rows;
+    size_t payload_bytes; /* a payload larger than this is left out of its row */
+    size_t total_bytes;   /* of all payloads; one row is loaded in any case */
+};
+
+enum outbox_filter { OUTBOX_WAITING, OUTBOX_SET_ASIDE, OUTBOX_ALL };
+
+struct outbox_counts {
+    int64_t waiting;
+    int64_t claimed;
+    int64_t set_aside;
+    int64_t oldest_waiting_us; /* wall clock; 0: none waits */
+    int64_t oldest_claimed_us; /* wall clock; of those not acknowledged; 0: none is claimed */
+};
+
+/** Which rows may go. */
+struct outbox_purge {
+    int64_t before_us;        /* wall clock; only older rows */
+    struct slice read_topics; /* JSON array, NUL-terminated: what the own agent reads */
+    size_t limit;             /* rows */
+};
+
+/** A slot that returned RETRY may be called again at once: a back end that lost its connection
+ * makes a new one. Any fenced change may then be durable or not, and the database may be another
+ * one: fenced changes are RETRY until `session` of the lease is that of the outbox again. */
+struct outbox_ops {
+    const char *scheme;
+    enum status (*open)(const struct outbox_options *options, struct outbox **ret_outbox,
+                        struct error *err);
+    void (*close)(struct outbox *outbox);
+    /** Take the lease where it is free, expired or already this instance's: raises the epoch.
+     * @return OK; ABORT with the holder in the text while another one has it; RETRY. */
+    enum status (*take_lease)(struct outbox *outbox, int64_t duration_us, struct lease *ret_lease,
+                              struct error *err);
+    /** Durable: end the lease now, so that another instance can take it at once; the epoch stays.
+     * @return OK, also where another one has taken it; RETRY. */
+    enum status (*release_lease)(struct outbox *outbox, const struct lease *lease,
+                                 struct error *err);
+    /** Per-partition state, all topics. Caller frees the array. */
+    enum status (*load_partitions)(struct outbox *outbox, struct relay_partition **ret_partitions,
+                                   size_t *ret_count, struct error *err);
+    /** Read unclaimed rows in position order without those set aside and without later rows of an
+     * entity (aggregatetype and aggregateid, bytewise) that has one set aside; in one statement, as
+     * an operator may release a row at any time. No more than `extent` has in memory. */
+    enum status (*load_waiting)(struct outbox *outbox, const struct outbox_extent *extent,
+                                struct arena *arena, struct outbox_row **ret_rows,
+                                size_t *ret_count, struct error *err);
+    /** In one durable transaction that begins with the UPDATE of the lease row (epoch): store each
+     * row's partition and sequence, its key where it is `rekeyed` (all set by the caller), and the
+     * partitions' last sequence and id; renew the lease. @return OK; RETRY; ABORT (lease lost). */
+    enum status (*claim)(struct outbox *outbox, const struct lease *lease,
+                         const struct outbox_row *rows, size_t row_count,
+                         const struct relay_partition *partitions, size_t partition_count,
+                         struct error *err);
+    /** Rows that were numbered for a topic's partition, above its acknowledged sequence and in
+     * their order, also where their type has another topic by now. @return OK; RETRY; FATAL (one
+     * is gone). */
+    enum status (*load_claimed)(struct outbox *outbox, const struct relay_partition *partition,
+                                struct arena *arena, struct outbox_row **ret_rows,
+                                size_t *ret_count, struct error *err);
+    /** Take a step in giving an entity type another topic, in one transaction that begins with the
+     * lease row: a bounded part of its numbered rows is noted as belonging to the topic that they
+     * were numbered for; once all are, the type is `topic`'s. Nothing where it is already, or never
+     * had one. No claim of the type may come between.
+     * @param position  looked at so far; 0 at first, moved by each step. */
+    enum status (*move_type)(struct outbox *outbox, const struct lease *lease,
+                             const char *entity_type, const char *topic, int64_t *position,
+                             bool *ret_done, struct error *err);
+    /** Durable, begins with the lease row: store acknowledged sequence, offset and id. */
+    enum status (*acknowledge)(struct outbox *outbox, const struct lease *lease,
+                               const struct relay_partition *partitions, size_t count,
+                               struct error *err);
+    /** Durable, begins with the lease row: store `read_offset`. With none it renews the lease. */
+    enum status (*note_read)(struct outbox *outbox, const struct lease *lease,
+                             const struct relay_partition *partitions, size_t count,
+                             struct error *err);
+    /** Set a waiting row aside with a reason and store its entity_key, which the relay made
+     * canonical where it could; also begins with the lease row. */
+    enum status (*set_aside)(struct outbox *outbox, const struct lease *lease,
+                             const struct outbox_row *row, const char *reason, struct error *err);
+    /** Store the canonical entity_key of rows that still wait (`rekeyed`, all of them), so that
+     * load_waiting can compare them with those set aside; one transaction that begins with the
+     * lease row. */
+    enum status (*write_keys)(struct outbox *outbox, const struct lease *lease,
+                              const struct outbox_row *rows, size_t count, struct error *err);
+    /** Find a row by its event id. @return OK with position 0 where it is not there. */
+    enum status (*find)(struct outbox *outbox, struct slice id, struct arena *arena,
+                        struct outbox_row *ret_row, struct error *err);
+    /** Delete rows that are old, acknowledged and, where the own agent has a position in their
+     * topic and still reads it, read back by it (rule 12). */
+    enum status (*purge)(struct outbox *outbox, const struct lease *lease,
+                         const struct outbox_purge *purge, size_t *ret_purged, struct error *err);
+    /** Name a topic of which the service's own agent has not read what the log had when a new
+     * incarnation began (rule 13), first one that it does not read; "" where there is none.
+     * @param read_topics  as in outbox_purge. */
+    enum status (*held_back)(struct outbox *outbox, struct slice read_topics,
+                             char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
+    /** Wait until another connection may have committed since the last call, at most timeout_us
+     * (0: only look); outside of a transaction. May say true too often, never false wrongly.
+     * @return OK; RETRY (the connection is lost or the database busy). */
+    enum status (*wait)(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
+                        struct error *err);
+    /** For people. */
+    enum status (*list)(struct outbox *outbox, enum outbox_filter filter, size_t limit,
+                        struct arena *arena, struct outbox_row **ret_rows, size_t *ret_count,
+                        struct error *err);
+    enum status (*count)(struct outbox *outbox, struct outbox_counts *ret_counts,
+                         struct error *err);
+    /** Operator: clear set_aside (retry) or delete the set-aside row (drop). */
+    enum status (*release)(struct outbox *outbox, int64_t position, bool drop, struct error *err);
+    /** Read the lease row without taking it. */
+    enum status (*read_lease)(struct outbox *outbox, struct lease *ret_lease, struct error *err);
+};
+
+struct outbox {
+    const struct outbox_ops *ops;
+    unsigned session; /* how many connections were lost so far */
+};
+
+#define OUTBOX_LEASE_TAKEN "another relay took the lease"
+#define OUTBOX_NEW_SESSION "the connection to the database was lost"
+#define OUTBOX_OLD_TABLES  "run `keepstep init` again: this version needs more tables"
+
+/** Rows that move_type() looks at in one transaction. */
+#define OUTBOX_MOVE_ROWS 10000
+
+/** Chain rows of load_claimed(): each one's predecessor is the one before it.
+ * @return OK; FATAL where a sequence is not there. */
+enum status outbox_chain(const struct relay_partition *partition, struct outbox_row *rows,
+                         size_t count, struct error *err) MUST_CHECK;
+
+/** The error of an outbox that was made but has no identity: its statements were run by hand. */
+enum status outbox_refuse_no_relay(struct error *err);
+
+#endif

@@ -1,0 +1,372 @@
+/* From waiting rows to numbered ones: checked first, numbered then, published last (rule 9). */
+#include "producer/relay/internal.h"
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+
+#include <stdio.h>
+
+#define EXCLUDED_MAX   64
+#define HEADER_FRAMING 8    /* lengths of a header's name and value, at most */
+#define HEADERS_PLAIN  1024 /* more than all headers have but for what the row brings */
+#define DIGITS_SURE    18   /* any integer of so many digits is an int64 */
+
+/* Entities of this load that have a row set aside: their later rows wait. */
+struct excluded {
+    const struct outbox_row *rows[EXCLUDED_MAX];
+    struct slice keys[EXCLUDED_MAX]; /* as it was written */
+    size_t count;
+};
+
+struct relay_topic *relay_find_topic(struct relay *relay, const char *name)
+{
+    for (size_t i = 0; i < relay->topic_count; i++) {
+        if (strcmp(relay->topics[i].name, name) == 0)
+            return &relay->topics[i];
+    }
+    return NULL;
+}
+
+static bool relay_is_excluded(const struct excluded *excluded, const struct outbox_row *row,
+                              struct slice written)
+{
+    for (size_t i = 0; i < excluded->count; i++) {
+        const struct outbox_row *other = excluded->rows[i];
+        if (slice_equal(other->entity_type, row->entity_type) &&
+            (slice_equal(other->entity_key, row->entity_key) ||
+             slice_equal(excluded->keys[i], written)))
+            return true;
+    }
+    return false;
+}
+
+static enum status relay_refuse_size(int64_t size, const struct relay_topic *topic, int64_t limit,
+                                     struct error *err)
+{
+    return error_set(err, STATUS_REJECT,
+                     "the record has %lld bytes, topic %s takes %lld: raise "
+                     "limits.message_bytes and max.message.bytes",
+                     (long long)size, topic->name, (long long)limit);
+}
+
+static enum status relay_check_size(struct relay *relay, const struct relay_topic *topic,
+                                    const struct outbox_row *row, struct error *err)
+{
+    int64_t limit = relay->options.config->limits.message_bytes;
+    if (topic->settings.size_max > 0 && topic->settings.size_max < limit)
+        limit = topic->settings.size_max;
+    size_t bound = row->payload.length + row->partition_key.length + 2 * row->entity_key.length +
+                   row->type.length + row->created_at.length + row->traceparent.length +
+                   strlen(relay->lease.origin) + HEADERS_PLAIN;
+    if ((int64_t)bound <= limit)
+        return STATUS_OK;
+    /* The widest headers that it can get. */
+    struct outbox_row numbered = *row;
+    numbered.sequence = UINT64_MAX;
+    numbered.previous_id = row->id;
+    struct header *headers = NULL;
+    size_t count = 0;
+    enum status status = relay_head(relay, &numbered, KIND_VOID, &headers, &count, err);
+    if (status != STATUS_OK)
+        return status;
+    size_t size = relay_record_key(row).length + row->payload.length;
+    for (size_t i = 0; i < count; i++)
+        size += headers[i].name.length + headers[i].value.length + HEADER_FRAMING;
+    return (int64_t)size > limit ? relay_refuse_size((int64_t)size, topic, limit, err) : STATUS_OK;
+}
+
+/* Whether a key is sure to be canonical already, as triggers write it: {"id":42}. */
+static bool relay_is_canonical(const struct entity_schema *schema, struct slice key)
+{
+    const struct column *column = &schema->columns[schema->key_columns[0]];
+    size_t name = strlen(column->name);
+    if (schema->key_count != 1 || column->type != COLUMN_INTEGER || key.length < name + 6 ||
+        memcmp(key.data, "{\"", 2) != 0 || memcmp(key.data + 2, column->name, name) != 0 ||
+        memcmp(key.data + 2 + name, "\":", 2) != 0 || key.data[key.length - 1] != '}' ||
+        strpbrk(column->name, "\"\\\b\f\n\r\t") != NULL)
+        return false;
+    const char *digits = key.data + name + 4;
+    const char *end = key.data + key.length - 1;
+    digits += *digits == '-';
+    for (const char *at = digits; at < end; at++) {
+        if (*at < '0' || *at > '9')
+            return false;
+    }
+    return digits < end && *digits != '0' && end - digits <= DIGITS_SURE;
+}
+
+static enum status relay_check_plain(struct outbox_row *row, struct error *err)
+{
+    if (row->id.length == 0 || row->id.length >= OUTBOX_ID_SIZE)
+        return error_set(err, STATUS_REJECT, "id: must have 1 to %d bytes", OUTBOX_ID_SIZE - 1);
+    if (!clock_parse_rfc3339(row->created_at.data, row->created_at.length, &row->created_us))
+        return error_set(err, STATUS_REJECT, "created_at: is not a time as RFC 3339 has it");
+    size_t length = row->entity_type.length;
+    if (row->type.length <= length + 1 || row->type.data[length] != '.' ||
+        memcmp(row->type.data, row->entity_type.data, length) != 0)
+        return error_set(err, STATUS_REJECT, "type: must be %.*s.created, updated, deleted or read",
+                         SLICE_ARGS(row->entity_type));
+    return STATUS_OK;
+}
+
+static const struct config_entry *relay_find_entry(const struct relay *relay,
+                                                   const struct outbox_row *row)
+{
+    const struct config *config = relay->options.config;
+    return config_find(config->publish, config->publish_count, row->entity_type.data,
+                       row->entity_type.length);
+}
+
+static enum status relay_make_canonical(struct relay *relay, const struct entity_schema *schema,
+                                        struct outbox_row *row, struct error *err)
+{
+    struct slice written = row->entity_key;
+    enum status status = canonical_key(schema, written, &relay->arena, &row->entity_key, err);
+    row->rekeyed = !slice_equal(row->entity_key, written);
+    return status;
+}
+
+/* Judges one row and fills its key, topic and partition. @return OK; REJECT; RETRY. */
+static enum status relay_check(struct relay *relay, struct outbox_row *row, struct error *err)
+{
+    const struct config *config = relay->options.config;
+    const struct config_entry *entry = relay_find_entry(relay, row);
+    if (entry == NULL)
+        return error_set(err, STATUS_REJECT, "aggregatetype: publish: has no entry for %.*s",
+                         SLICE_ARGS(row->entity_type));
+    const struct entity_schema *schema = relay->options.schemas[entry - config->publish];
+    struct relay_topic *topic = relay_find_topic(relay, entry->topic);
+    enum status status = STATUS_OK;
+    if (!relay_is_canonical(schema, row->entity_key))
+        status = relay_make_canonical(relay, schema, row, err);
+    if (status == STATUS_OK)
+        status = relay_check_plain(row, err);
+    if (status == STATUS_OK && row->left_out_bytes > 0)
+        status = relay_refuse_size(row->left_out_bytes, topic, config->limits.message_bytes, err);
+    if (status == STATUS_OK)
+        status = payload_validate(schema, row->payload, row->entity_key, err);
+    if (status == STATUS_OK)
+        status = relay_check_size(relay, topic, row, err);
+    if (status != STATUS_OK)
+        return status;
+    row->topic = topic->name;
+    row->partition = partition_of(relay_record_key(row), topic->lane_count);
+    return STATUS_OK;
+}
+
+static enum status relay_set_aside(struct relay *relay, const struct outbox_row *row,
+                                   const char *reason, struct error *err)
+{
+    log_error("relay", "outbox row %lld (%.*s %.*s) is set aside, its entity waits: %s",
+              (long long)row->position, SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key),
+              reason);
+    relay->blocking = true;
+    enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease, row, reason,
+                                                       err);
+    if (status == STATUS_OK) {
+        atomic_fetch_add(&relay->options.metrics->set_aside, 1);
+        atomic_fetch_add(&relay->options.metrics->set_aside_now, 1);
+    }
+    return status;
+}
+
+/* Makes keys canonical where they wait; a key that cannot be stays, its row is judged later. */
+static enum status relay_write_keys(struct relay *relay, struct outbox_row *rows, size_t count,
+                                    struct error *err)
+{
+    size_t changed = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct error reason = ERROR_INIT;
+        struct outbox_row row = rows[i];
+        const struct config_entry *entry = relay_find_entry(relay, &row);
+        if (entry == NULL)
+            continue;
+        enum status status = relay_make_canonical(
+            relay, relay->options.schemas[entry - relay->options.config->publish], &row, &reason);
+        if (status == STATUS_RETRY)
+            break;
+        if (status == STATUS_OK && row.rekeyed)
+            rows[changed++] = row;
+    }
+    return relay->outbox->ops->write_keys(relay->outbox, &relay->lease, rows, changed, err);
+}
+
+/* Keeps the rows that may be numbered, at the front and in order. Where rows may be set aside, one
+ * whose key is not canonical ends the load: the next one compares canonical keys only. */
+static enum status relay_select(struct relay *relay, struct outbox_row *rows, size_t count,
+                                size_t *ret_kept, struct error *err)
+{
+    struct excluded excluded = {.count = 0};
+    size_t kept = 0;
+    size_t bytes = 0;
+    enum status status = STATUS_OK;
+    bool blocking = relay->blocking;
+    for (size_t i = 0; i < count && excluded.count < EXCLUDED_MAX; i++) {
+        struct error reason = ERROR_INIT;
+        struct slice written = rows[i].entity_key;
+        enum status verdict = relay_check(relay, &rows[i], &reason);
+        if (blocking && verdict != STATUS_RETRY && rows[i].rekeyed) {
+            rows[i].entity_key = written;
+            status = relay_write_keys(relay, &rows[i], count - i, err);
+            if (status != STATUS_OK)
+                return status;
+            break;
+        }
+        if (relay_is_excluded(&excluded, &rows[i], written))
+            continue;
+        if (verdict == STATUS_REJECT) {
+            struct outbox_row *copy = arena_alloc(&relay->arena, sizeof *copy);
+            status = copy == NULL ? error_set(err, STATUS_RETRY, "no memory")
+                                  : relay_set_aside(relay, &rows[i], reason.text, err);
+            if (status != STATUS_OK)
+                return status;
+            *copy = rows[i];
+            excluded.rows[excluded.count] = copy;
+            excluded.keys[excluded.count++] = written;
+            continue;
+        }
+        if (verdict != STATUS_OK && kept == 0)
+            return error_set(err, verdict, "%s", reason.text);
+        if (verdict != STATUS_OK || bytes > RELAY_FLIGHT_BYTES)
+            break;
+        bytes += rows[i].payload.length;
+        rows[kept++] = rows[i];
+    }
+    relay->more = relay->more || kept < count;
+    *ret_kept = kept;
+    return STATUS_OK;
+}
+
+static struct relay_lane *relay_lane_of(struct relay *relay, const struct outbox_row *row)
+{
+    return &relay_find_topic(relay, row->topic)->lanes[row->partition];
+}
+
+/* Gives each row its sequence and predecessor; nothing is given where there is no memory. */
+static enum status relay_number(struct relay *relay, struct outbox_row *rows, size_t count,
+                                struct error *err)
+{
+    size_t size = 0;
+    for (size_t t = 0; t < relay->topic_count; t++)
+        size += (size_t)relay->topics[t].lane_count;
+    size = size < count ? size : count;
+    struct relay_lane **lanes = arena_alloc(&relay->arena, size * sizeof(struct relay_lane *));
+    struct relay_partition *partitions = arena_alloc(&relay->arena, size * sizeof *partitions);
+    if (lanes == NULL || partitions == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    size_t moved = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct relay_lane *lane = relay_lane_of(relay, &rows[i]);
+        if (!lane->numbering) {
+            lane->numbering = true;
+            memcpy(lane->previous_id, lane->state.last_id, sizeof lane->previous_id);
+            lane->tail = slice_of(lane->previous_id);
+            lanes[moved++] = lane;
+        }
+        rows[i].sequence = ++lane->state.last_sequence;
+        rows[i].previous_id = lane->tail;
+        lane->tail = rows[i].id;
+    }
+    for (size_t i = 0; i < moved; i++) {
+        lanes[i]->numbering = false;
+        (void)snprintf(lanes[i]->state.last_id, sizeof lanes[i]->state.last_id, "%.*s",
+                       SLICE_ARGS(lanes[i]->tail));
+        partitions[i] = lanes[i]->state;
+    }
+    relay->batch = (struct relay_batch){rows, count, partitions, moved};
+    return STATUS_OK;
+}
+
+static bool relay_is_read(const struct relay *relay, const char *topic)
+{
+    const struct config *config = relay->options.config;
+    for (size_t i = 0; i < config->apply_count; i++) {
+        if (strcmp(config->apply[i].topic, topic) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Rule 13: a new incarnation first lets the own agent read the log. */
+static enum status relay_release(struct relay *relay, struct error *err)
+{
+    char topic[OUTBOX_NAME_SIZE];
+    enum status status = relay->outbox->ops->held_back(
+        relay->outbox, buffer_slice(&relay->read_topics), topic, err);
+    if (status != STATUS_OK)
+        return status;
+    bool held = topic[0] != '\0';
+    if (held && !relay_is_read(relay, topic)) {
+        return error_set(error_config(err), STATUS_FATAL,
+                         "a new incarnation publishes when the service's own agent has read what "
+                         "topic %s had before, but apply: does not name it any more: put its entry "
+                         "back, or publish all present rows over the log with `keepstep init "
+                         "--new-incarnation --existing-rows`",
+                         topic);
+    }
+    if (held && !relay->held_told)
+        log_info("relay", "a new incarnation: publishes when the service's own agent has read "
+                          "what the log had before");
+    relay->held_told = held;
+    relay->released = !held;
+    return STATUS_OK;
+}
+
+enum status relay_send_batch(struct relay *relay, struct error *err)
+{
+    const struct relay_batch *batch = &relay->batch;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < batch->count && !relay->failed; i++)
+        status = relay_send(relay, relay_lane_of(relay, &batch->rows[i]), &batch->rows[i], err);
+    return status;
+}
+
+/* Whether a load ended at its bounds, so that more may wait behind it. */
+static bool relay_is_full(const struct outbox_extent *extent, const struct outbox_row *rows,
+                          size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += rows[i].payload.length;
+    return count == extent->rows || bytes >= extent->total_bytes;
+}
+
+enum status relay_claim(struct relay *relay, struct error *err)
+{
+    const struct outbox_ops *ops = relay->outbox->ops;
+    const struct relay_batch *batch = &relay->batch;
+    struct outbox_row *rows = NULL;
+    size_t count = 0;
+    arena_reset(&relay->arena);
+    relay->loaded_at_us = clock_monotonic_us();
+    relay->more = true; /* until the outbox has said that there are none */
+    enum status status = relay->released ? STATUS_OK : relay_release(relay, err);
+    if (status == STATUS_OK && !relay->released)
+        relay->more = false;
+    if (status != STATUS_OK || !relay->released)
+        return status;
+    const struct outbox_extent extent = {
+        .rows = RELAY_BATCH_ROWS,
+        .payload_bytes = (size_t)relay->options.config->limits.message_bytes,
+        .total_bytes = RELAY_FLIGHT_BYTES};
+    status = ops->load_waiting(relay->outbox, &extent, &relay->arena, &rows, &count, err);
+    if (status == STATUS_OK)
+        relay->more = relay_is_full(&extent, rows, count);
+    if (status == STATUS_OK && count > 0)
+        status = relay_select(relay, rows, count, &count, err);
+    if (status == STATUS_OK && count > 0)
+        status = relay_number(relay, rows, count, err);
+    if (status != STATUS_OK || count == 0)
+        return status;
+    failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
+    status = ops->claim(relay->outbox, &relay->lease, batch->rows, batch->count, batch->partitions,
+                        batch->partition_count, err);
+    relay->doubtful = status == STATUS_RETRY;
+    if (status != STATUS_OK)
+        return status;
+    failpoint(FAILPOINT_RELAY_AFTER_CLAIM);
+    relay_renewed(relay, relay->loaded_at_us);
+    status = relay_send_batch(relay, err);
+    failpoint(FAILPOINT_RELAY_AFTER_PUBLISH);
+    return status;
+}

@@ -1,0 +1,171 @@
+/* A claim whose outcome is not known: the outbox is asked again, and the producer goes on. */
+#include "producer/relay/internal.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LAND_US      (INT64_C(5) * 1000 * 1000)
+#define LAND_POLL_MS 50
+
+/* @return the partition's state in the outbox; all zero where it has none. */
+static struct relay_partition relay_state_of(const struct relay_partition *states, size_t count,
+                                             const struct relay_partition *wanted)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (states[i].partition == wanted->partition && strcmp(states[i].topic, wanted->topic) == 0)
+            return states[i];
+    }
+    return (struct relay_partition){.partition = wanted->partition};
+}
+
+static bool relay_is_in_batch(const struct relay_batch *batch, const struct relay_partition *state)
+{
+    for (size_t i = 0; i < batch->partition_count; i++) {
+        if (batch->partitions[i].partition == state->partition &&
+            strcmp(batch->partitions[i].topic, state->topic) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool relay_has_numbers(const struct relay_partition *there, uint64_t last_sequence,
+                              const char *last_id)
+{
+    return there->last_sequence == last_sequence && strcmp(there->last_id, last_id) == 0;
+}
+
+/* The database has forgotten claims that this relay remembers, and may have sent. What is under way
+ * gets time to arrive, so that the reading of the log meets it. */
+static void relay_start_over(struct relay *relay, const struct relay_partition *state,
+                             const struct relay_partition *there)
+{
+    int64_t until = clock_monotonic_us() + LAND_US;
+    log_warning("relay",
+                "%s [%d]: the database has numbered up to %llu, this relay %llu: it has lost what "
+                "it had committed, or is another one; the log is read again",
+                state->topic, (int)state->partition, (unsigned long long)there->last_sequence,
+                (unsigned long long)state->last_sequence);
+    while (relay->delivered < relay->in_flight && !relay->failed && !atomic_load(relay->stop) &&
+           clock_monotonic_us() < until)
+        (void)kafka_producer_poll(relay->producer, LAND_POLL_MS);
+    relay_drop_producer(relay);
+}
+
+/* Compares what the database has numbered with what this relay has; where they differ it starts
+ * from the top. An acknowledgement that the database has lost is written once more.
+ * @param except  partitions that are not compared; NULL: none. */
+static void relay_compare_lanes(struct relay *relay, const struct relay_partition *states,
+                                size_t count, const struct relay_batch *except)
+{
+    for (size_t t = 0; t < relay->topic_count; t++) {
+        for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
+            struct relay_lane *lane = &relay->topics[t].lanes[p];
+            const struct relay_partition *state = &lane->state;
+            struct relay_partition there = relay_state_of(states, count, state);
+            lane->touched = lane->touched ||
+                            there.acknowledged_sequence < state->acknowledged_sequence;
+            relay->unwritten = relay->unwritten || lane->touched;
+            if ((except != NULL && relay_is_in_batch(except, state)) ||
+                relay_has_numbers(&there, state->last_sequence, state->last_id))
+                continue;
+            relay_start_over(relay, state, &there);
+            return;
+        }
+    }
+}
+
+enum status relay_compare(struct relay *relay, struct error *err)
+{
+    struct relay_partition *states = NULL;
+    size_t count = 0;
+    unsigned session = relay->outbox->session;
+    enum status status = relay->outbox->ops->load_partitions(relay->outbox, &states, &count, err);
+    if (status != STATUS_OK)
+        return status;
+    relay_compare_lanes(relay, states, count, NULL);
+    relay->lease.session = session;
+    free(states);
+    return STATUS_OK;
+}
+
+/* Takes the batch's numbers back, or finds that all of them are durable. */
+static void relay_judge_batch(struct relay *relay, const struct relay_partition *states,
+                              size_t count, bool *ret_durable)
+{
+    const struct relay_batch *batch = &relay->batch;
+    size_t made = 0;
+    size_t absent = 0;
+    for (size_t i = 0; i < batch->partition_count; i++) {
+        const struct relay_partition *moved = &batch->partitions[i];
+        struct relay_partition there = relay_state_of(states, count, moved);
+        struct relay_lane *lane = &relay_find_topic(relay, moved->topic)->lanes[moved->partition];
+        made += relay_has_numbers(&there, moved->last_sequence, moved->last_id);
+        absent += strcmp(there.last_id, lane->previous_id) == 0;
+    }
+    *ret_durable = made == batch->partition_count;
+    for (size_t i = 0; !*ret_durable && i < batch->partition_count; i++) {
+        const struct relay_partition *moved = &batch->partitions[i];
+        struct relay_partition there = relay_state_of(states, count, moved);
+        if (absent < batch->partition_count) {
+            relay_start_over(relay, moved, &there);
+            return;
+        }
+        struct relay_partition *own =
+            &relay_find_topic(relay, moved->topic)->lanes[moved->partition].state;
+        own->last_sequence = there.last_sequence;
+        memcpy(own->last_id, there.last_id, sizeof own->last_id);
+    }
+}
+
+/* Whoever holds the lease row's old epoch can no longer claim, so that what is read next stays true
+ * even where the connection was lost and its COMMIT is still on the way. */
+static enum status relay_raise_epoch(struct relay *relay, bool *ret_alone, struct error *err)
+{
+    const struct outbox_ops *ops = relay->outbox->ops;
+    struct lease lease = {0};
+    relay->lease.session = relay->outbox->session; /* compared behind this */
+    /* Fenced, so that a lease that another relay has is lost and not waited for. */
+    enum status status = ops->acknowledge(relay->outbox, &relay->lease, NULL, 0, err);
+    if (status != STATUS_OK)
+        return status;
+    relay->epoch_reached = relay->lease.epoch + 1;
+    status = ops->take_lease(relay->outbox, relay->lease_us, &lease, err);
+    if (status != STATUS_OK)
+        return status;
+    relay->epoch_reached = lease.epoch;
+    *ret_alone = lease.epoch == relay->lease.epoch + 1;
+    relay->lease = lease;
+    relay_renewed(relay, clock_monotonic_us());
+    return STATUS_OK;
+}
+
+enum status relay_settle(struct relay *relay, struct error *err)
+{
+    bool alone = false;
+    bool durable = false;
+    struct relay_partition *states = NULL;
+    size_t count = 0;
+    enum status status = relay_raise_epoch(relay, &alone, err);
+    if (status == STATUS_OK && !alone) {
+        relay_drop_producer(relay); /* another relay was here: from the log again */
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK)
+        status = relay->outbox->ops->load_partitions(relay->outbox, &states, &count, err);
+    if (status == STATUS_OK && relay->lease.session != relay->outbox->session)
+        status = error_set(err, STATUS_RETRY, OUTBOX_NEW_SESSION);
+    if (status == STATUS_OK)
+        relay_compare_lanes(relay, states, count, &relay->batch);
+    if (status == STATUS_OK && relay->recovered)
+        relay_judge_batch(relay, states, count, &durable);
+    free(states);
+    if (status != STATUS_OK || !relay->recovered)
+        return status;
+    log_info("relay", "the claim of %zu rows is %s", relay->batch.count,
+             durable ? "durable: they are sent" : "not durable: they are claimed again");
+    relay->doubtful = false;
+    relay->more = true;
+    return durable ? relay_send_batch(relay, err) : STATUS_OK;
+}

@@ -1,0 +1,228 @@
+/* A consumer without a group: it only calls assign(). */
+#include "producer/relay/kafka_log_reader.h"
+#include "common/kafka_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define QUERY_TIMEOUT_MS 5000 /* less than a lease lasts */
+#define POLL_MS          100
+#define IDLE_POLLS_MAX   300
+
+struct log_reader {
+    const struct log_reading *reading;
+    rd_kafka_t *handle;
+    int64_t *until; /* of each range that is read now: to here; 0: it is not */
+    size_t open_count;
+    struct header *headers;
+    size_t header_size;
+};
+
+static enum status log_reader_new(struct log_reader *reader, const struct config *config,
+                                  struct error *err)
+{
+    char group[512];
+    rd_kafka_conf_t *conf = NULL;
+    (void)snprintf(group, sizeof group, "keepstep-relay-%s", config->service);
+    const struct kafka_property fixed[] = {
+        {"group.id", group},
+        {"enable.auto.commit", "false"},
+        {"fetch.wait.max.ms", "20"},
+        {"enable.partition.eof", "true"},
+        {"auto.offset.reset", "error"},
+        {"isolation.level", "read_uncommitted"},
+    };
+    struct kafka_property *user = calloc(config->kafka_count + 1, sizeof *user);
+    if (user == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    for (size_t i = 0; i < config->kafka_count; i++)
+        user[i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
+    enum status status = kafka_conf_new(user, config->kafka_count, fixed,
+                                        sizeof fixed / sizeof *fixed, &conf, err);
+    if (status == STATUS_OK)
+        status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &reader->handle, err);
+    if (status == STATUS_OK)
+        (void)rd_kafka_poll_set_consumer(reader->handle);
+    free(user);
+    return status;
+}
+
+static enum status log_reader_tick(const struct log_reader *reader, struct error *err)
+{
+    const struct log_reading *reading = reader->reading;
+    return reading->tick == NULL ? STATUS_OK : reading->tick(reading->context, err);
+}
+
+static enum status log_reader_bounds(const struct log_reader *reader, struct log_range *range,
+                                     struct error *err)
+{
+    enum status status = kafka_partition_bounds(reader->handle, range->topic, range->partition,
+                                                QUERY_TIMEOUT_MS, &range->first, &range->end, err);
+    if (status == STATUS_STOP && range->must_exist) {
+        error_clear(err);
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s [%d] is gone, but it is not known whether all that this outbox "
+                         "numbered for it was sent: make the topic again as it was, or "
+                         "`keepstep init --new-incarnation` starts a new history",
+                         range->topic, (int)range->partition);
+    }
+    if (status != STATUS_OK)
+        return err->status = STATUS_RETRY;
+    if (range->anchor >= range->end || range->from > range->end)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s [%d] ends at %lld, before what this outbox published or read: the "
+                         "topic was made anew or cut; `keepstep init --new-incarnation` starts a "
+                         "new history",
+                         range->topic, (int)range->partition, (long long)range->end);
+    if (range->from <= range->anchor)
+        range->from = range->anchor + 1;
+    return log_reader_tick(reader, err);
+}
+
+/* Where a range begins: at its anchor where the rest follows at once, otherwise that is read alone
+ * before. @return -1 where there is nothing to read. */
+static int64_t log_reader_start(const struct log_range *range, bool anchors, int64_t *ret_until)
+{
+    bool stands = range->anchor >= range->first && range->anchor >= 0;
+    int64_t start = range->from < range->first ? range->first : range->from;
+    bool apart = stands && range->anchor + 1 < start;
+    *ret_until = anchors ? range->anchor + 1 : range->end;
+    if (anchors)
+        return apart ? range->anchor : -1;
+    if (stands && !apart)
+        start = range->anchor;
+    return start < range->end ? start : -1;
+}
+
+static enum status log_reader_assign(struct log_reader *reader, bool anchors, struct error *err)
+{
+    const struct log_reading *reading = reader->reading;
+    enum status status = STATUS_OK;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)reading->count);
+    reader->open_count = 0;
+    for (size_t i = 0; i < reading->count; i++) {
+        const struct log_range *range = &reading->ranges[i];
+        int64_t until = 0;
+        int64_t start = log_reader_start(range, anchors, &until);
+        reader->until[i] = start < 0 ? 0 : until;
+        if (start < 0)
+            continue;
+        rd_kafka_topic_partition_list_add(list, range->topic, range->partition)->offset = start;
+        reader->open_count++;
+    }
+    if (list->cnt > 0) {
+        rd_kafka_resp_err_t code = rd_kafka_assign(reader->handle, list);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+            status = error_set_native(err, STATUS_RETRY, (int)code, "reading the log: %s",
+                                      rd_kafka_err2str(code));
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+/* All of a record's headers are looked at: any of them may say whose it is. */
+static struct header *log_reader_headers(struct log_reader *reader, size_t count)
+{
+    if (count <= reader->header_size && reader->headers != NULL)
+        return reader->headers;
+    struct header *more = realloc(reader->headers, (count + 1) * sizeof *more);
+    if (more == NULL)
+        return NULL;
+    reader->headers = more;
+    reader->header_size = count;
+    return more;
+}
+
+static enum status log_reader_visit(struct log_reader *reader, struct log_range *range,
+                                    const rd_kafka_message_t *message, struct error *err)
+{
+    rd_kafka_headers_t *source = NULL;
+    struct record record = {
+        .topic = range->topic,
+        .partition = range->partition,
+        .offset = message->offset,
+        .key = {.data = message->key, .length = message->key_len},
+        .value = {.data = message->payload, .length = message->len},
+    };
+    if (rd_kafka_message_headers(message, &source) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        const char *name = NULL;
+        const void *value = NULL;
+        size_t length = 0;
+        struct header *headers = log_reader_headers(reader, rd_kafka_header_cnt(source));
+        if (headers == NULL)
+            return error_set(err, STATUS_RETRY, "no memory");
+        while (rd_kafka_header_get_all(source, record.header_count, &name, &value, &length) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR) {
+            headers[record.header_count++] = (struct header){
+                .name = slice_of(name), .value = {.data = value, .length = length}};
+        }
+        record.headers = headers;
+    }
+    return reader->reading->visit(reader->reading->context, range, &record, err);
+}
+
+static enum status log_reader_take(struct log_reader *reader, const rd_kafka_message_t *message,
+                                   struct error *err)
+{
+    enum status status = STATUS_OK;
+    bool eof = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && !eof)
+        return error_set_native(err, STATUS_RETRY, (int)message->err, "reading the log: %s",
+                                rd_kafka_message_errstr(message));
+    const char *topic = rd_kafka_topic_name(message->rkt);
+    for (size_t i = 0; i < reader->reading->count; i++) {
+        struct log_range *range = &reader->reading->ranges[i];
+        if (reader->until[i] == 0 || range->partition != message->partition ||
+            strcmp(range->topic, topic) != 0)
+            continue;
+        if (!eof && message->offset < reader->until[i])
+            status = log_reader_visit(reader, range, message, err);
+        if (eof || message->offset + 1 >= reader->until[i]) {
+            reader->until[i] = 0;
+            reader->open_count--;
+        }
+        break;
+    }
+    return status;
+}
+
+static enum status log_reader_pass(struct log_reader *reader, bool anchors, struct error *err)
+{
+    int idle = 0;
+    enum status status = log_reader_assign(reader, anchors, err);
+    while (status == STATUS_OK && reader->open_count > 0) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(reader->handle, POLL_MS);
+        idle = message == NULL ? idle + 1 : 0;
+        if (message != NULL) {
+            status = log_reader_take(reader, message, err);
+            rd_kafka_message_destroy(message);
+        } else if (atomic_load(reader->reading->stop) || idle > IDLE_POLLS_MAX) {
+            status = error_set(err, STATUS_RETRY, "reading the log did not end");
+        }
+        if (status == STATUS_OK)
+            status = log_reader_tick(reader, err);
+    }
+    return status;
+}
+
+enum status kafka_log_read(const struct log_reading *reading, struct error *err)
+{
+    struct log_reader reader = {.reading = reading};
+    enum status status = log_reader_new(&reader, reading->config, err);
+    reader.until = calloc(reading->count + 1, sizeof *reader.until);
+    if (status == STATUS_OK && reader.until == NULL)
+        status = error_set(err, STATUS_RETRY, "no memory");
+    for (size_t i = 0; status == STATUS_OK && i < reading->count; i++)
+        status = log_reader_bounds(&reader, &reading->ranges[i], err);
+    if (status == STATUS_OK)
+        status = log_reader_pass(&reader, true, err);
+    if (status == STATUS_OK)
+        status = log_reader_pass(&reader, false, err);
+    if (reader.handle != NULL) {
+        (void)rd_kafka_assign(reader.handle, NULL);
+        rd_kafka_destroy_flags(reader.handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    }
+    free(reader.headers);
+    free(reader.until);
+    return status;
+}

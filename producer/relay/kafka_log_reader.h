@@ -1,0 +1,43 @@
+/* Reads the end of the log, so that a relay finds what it has published already (rule 10). */
+#ifndef PRODUCER_RELAY_KAFKA_LOG_READER_H
+#define PRODUCER_RELAY_KAFKA_LOG_READER_H
+
+#include "schemas/change.h"
+#include "schemas/config/config.h"
+
+#include <stdatomic.h>
+
+/** One partition's part of the log. */
+struct log_range {
+    const char *topic;
+    int32_t partition;
+    int64_t anchor;  /* one record that is read first, where the log still has it; -1: none */
+    int64_t from;    /* then from here on; at or below the anchor: from behind that */
+    bool must_exist; /* a topic that is not there (any more) is FATAL, not waited for */
+    int64_t first;   /* set by the reader: the log's beginning and end as it began to read */
+    int64_t end;
+};
+
+/** Called for each record with its range; borrowed until it returns. */
+typedef enum status log_visit(void *context, struct log_range *range, const struct record *record,
+                              struct error *err);
+
+/** Called often while it reads or waits. What it returns ends the reading, unless it is OK. */
+typedef enum status log_tick(void *context, struct error *err);
+
+struct log_reading {
+    const struct config *config;
+    struct log_range *ranges;
+    size_t count;
+    log_visit *visit;
+    log_tick *tick; /* NULL: none */
+    void *context;  /* of both */
+    const atomic_bool *stop;
+};
+
+/** Read every range to the end that its log had at the call.
+ * @return OK; RETRY; FATAL with exit code 78 where a log ends before `anchor` or `from`; what
+ * `visit` and `tick` say. */
+enum status kafka_log_read(const struct log_reading *reading, struct error *err) MUST_CHECK;
+
+#endif

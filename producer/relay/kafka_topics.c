@@ -1,0 +1,195 @@
+/* Creating and checking topics by the admin API. */
+#include "producer/relay/kafka_topics.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ADMIN_TIMEOUT_MS 10000
+#define TEXT_SIZE        512
+
+PRINTF_LIKE(3, 4)
+static enum status kafka_topics_refuse(struct error *err, const struct config_entry *entry,
+                                       const char *format, ...)
+{
+    char what[ERROR_TEXT_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    return error_set(error_config(err), STATUS_FATAL, "topic %s of publish.%s %s", entry->topic,
+                     entry->entity_type, what);
+}
+
+static enum status kafka_topics_created(rd_kafka_event_t *event, const struct config_entry *entry,
+                                        struct error *err)
+{
+    if (event == NULL)
+        return error_set(err, STATUS_RETRY, "topic %s: creating it took too long", entry->topic);
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    const char *text = rd_kafka_event_error_string(event);
+    const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(event);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && result != NULL) {
+        size_t count = 0;
+        const rd_kafka_topic_result_t **topics = rd_kafka_CreateTopics_result_topics(result,
+                                                                                     &count);
+        if (count == 1) {
+            code = rd_kafka_topic_result_error(topics[0]);
+            text = rd_kafka_topic_result_error_string(topics[0]);
+        }
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+        return STATUS_OK;
+    return error_set_native(err, kafka_error_status(code), (int)code, "topic %s: %s", entry->topic,
+                            text == NULL ? rd_kafka_err2str(code) : text);
+}
+
+static enum status kafka_topics_create(rd_kafka_t *handle, const struct config_entry *entry,
+                                       struct error *err)
+{
+    static const char *const settings[][2] = {{"retention.ms", "-1"},
+                                              {"cleanup.policy", "delete"},
+                                              {"message.timestamp.type", "LogAppendTime"}};
+    char text[TEXT_SIZE];
+    enum status status = STATUS_OK;
+    rd_kafka_event_t *event = NULL;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(handle,
+                                                                 RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(entry->topic, entry->partitions, -1, text,
+                                                       sizeof text);
+    if (topic == NULL) {
+        status = kafka_topics_refuse(err, entry, "%s", text);
+        goto out;
+    }
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        (void)rd_kafka_NewTopic_set_config(topic, settings[i][0], settings[i][1]);
+    (void)rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_TIMEOUT_MS, text, sizeof text);
+    rd_kafka_CreateTopics(handle, &topic, 1, options, queue);
+    event = rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS);
+    status = kafka_topics_created(event, entry, err);
+out:
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    if (topic != NULL)
+        rd_kafka_NewTopic_destroy(topic);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+    return status;
+}
+
+/* One server is enough for a command line. */
+static void kafka_topics_server(rd_kafka_t *handle, char *text, size_t size)
+{
+    if (rd_kafka_conf_get(rd_kafka_conf(handle), "bootstrap.servers", text, &size) !=
+        RD_KAFKA_CONF_OK)
+        (void)snprintf(text, size, "SERVER");
+    text[strcspn(text, ",")] = '\0';
+}
+
+/* Rule 17: refuses what would lose records or their order, and says what sets all of it right. */
+static enum status kafka_topics_refuse_settings(rd_kafka_t *handle,
+                                                const struct config_entry *entry,
+                                                const struct kafka_topic_settings *settings,
+                                                struct error *err)
+{
+    char server[TEXT_SIZE];
+    bool both = settings->is_compacted && !settings->is_log_append_time;
+    kafka_topics_server(handle, server, sizeof server);
+    return kafka_topics_refuse(
+        err, entry,
+        "%s%s%s. Mend it by kafka-configs.sh --bootstrap-server %s --alter --entity-type topics "
+        "--entity-name %s --add-config %s%s%s",
+        settings->is_compacted ? "is compacted, which makes gaps" : "", both ? ", and " : "",
+        settings->is_log_append_time ? "" : "lets its writers' clocks decide when a record is old",
+        server, entry->topic, settings->is_compacted ? "cleanup.policy=delete" : "",
+        both ? "," : "",
+        settings->is_log_append_time ? "" : "message.timestamp.type=LogAppendTime");
+}
+
+/* @return OK with *ret_empty where no partition ever had a record; RETRY. */
+static enum status kafka_topics_is_empty(rd_kafka_t *handle, const char *topic, int32_t partitions,
+                                         bool *ret_empty, struct error *err)
+{
+    enum status status = STATUS_OK;
+    int64_t end = 0;
+    for (int32_t i = 0; status == STATUS_OK && end == 0 && i < partitions; i++)
+        status = kafka_partition_bounds(handle, topic, i, ADMIN_TIMEOUT_MS, NULL, &end, err);
+    *ret_empty = end == 0;
+    return status == STATUS_OK ? STATUS_OK : (err->status = STATUS_RETRY);
+}
+
+static enum status kafka_topics_refuse_count(rd_kafka_t *handle, const struct config_entry *entry,
+                                             int32_t partitions, struct error *err)
+{
+    (void)handle;
+    return kafka_topics_refuse(err, entry,
+                               "has %d partitions, not %d: an entity would change its partition; "
+                               "set partitions: %d",
+                               (int)partitions, (int)entry->partitions, (int)partitions);
+}
+
+/* Nobody loses anything by another topic in the place of an empty one: all that is wrong with it,
+ * as with one that a broker made because somebody asked for it, goes at once. */
+static enum status kafka_topics_refuse_empty(rd_kafka_t *handle, const struct config_entry *entry,
+                                             int32_t partitions, struct error *err)
+{
+    char server[TEXT_SIZE];
+    kafka_topics_server(handle, server, sizeof server);
+    return kafka_topics_refuse(
+        err, entry,
+        "has %d partition%s, not %d, and is empty: another program made it. Stop what reads it, "
+        "then kafka-topics.sh --bootstrap-server %s --delete --topic %s; the relay makes it anew "
+        "at its next start",
+        (int)partitions, partitions == 1 ? "" : "s", (int)entry->partitions, server, entry->topic);
+}
+
+static enum status kafka_topics_check(rd_kafka_t *handle, const struct config_entry *entry,
+                                      struct topic_settings *ret_settings, struct error *err)
+{
+    struct kafka_topic_settings settings;
+    enum status status = kafka_topic_settings(handle, entry->topic, ADMIN_TIMEOUT_MS, &settings,
+                                              err);
+    if (status != STATUS_OK)
+        return status;
+    if (settings.is_compacted || !settings.is_log_append_time)
+        return kafka_topics_refuse_settings(handle, entry, &settings, err);
+    *ret_settings = (struct topic_settings){.size_max = settings.message_bytes_max,
+                                            .retention_ms = settings.retention_ms,
+                                            .retention_bytes = settings.retention_bytes};
+    return STATUS_OK;
+}
+
+enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *entry,
+                                struct topic_settings *ret_settings, struct error *err)
+{
+    char cluster[TEXT_SIZE] = "";
+    int32_t partitions = 0;
+    *ret_settings = (struct topic_settings){0};
+    enum status status = kafka_topic_describe(handle, entry->topic, ADMIN_TIMEOUT_MS, cluster,
+                                              sizeof cluster, &partitions, err);
+    if (status != STATUS_OK)
+        return status;
+    bool is_mock = kafka_is_mock(cluster);
+    if (partitions == 0 && is_mock)
+        return error_set(err, STATUS_RETRY,
+                         "topic %s is not there, and this broker makes none: name it as an "
+                         "argument of `keepstep broker`",
+                         entry->topic);
+    if (partitions == 0) {
+        status = kafka_topics_create(handle, entry, err);
+        if (status == STATUS_OK)
+            status = error_set(err, STATUS_RETRY, "topic %s is not there yet", entry->topic);
+        return status;
+    }
+    if (partitions != entry->partitions) {
+        bool empty = false;
+        if (!is_mock)
+            status = kafka_topics_is_empty(handle, entry->topic, partitions, &empty, err);
+        if (status != STATUS_OK)
+            return status;
+        return (empty ? kafka_topics_refuse_empty : kafka_topics_refuse_count)(handle, entry,
+                                                                               partitions, err);
+    }
+    return is_mock ? STATUS_OK : kafka_topics_check(handle, entry, ret_settings, err);
+}

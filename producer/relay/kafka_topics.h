@@ -1,0 +1,12 @@
+/* Keepstep's topics: created with rule 17's settings, refused where they differ. */
+#ifndef PRODUCER_RELAY_KAFKA_TOPICS_H
+#define PRODUCER_RELAY_KAFKA_TOPICS_H
+
+#include "common/kafka_client.h"
+#include "producer/relay/kafka_producer.h"
+
+/** As kafka_producer_topic(). */
+enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *entry,
+                                struct topic_settings *ret_settings, struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,276 @@
+/* What the log says of this outbox: own records are adopted, anything that cannot be is a loud stop
+ * (rule 10), and how far it was read is remembered. */
+#include "producer/relay/internal.h"
+#include "producer/relay/kafka_log_reader.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOOK_TIMEOUT_MS 500
+
+static enum status relay_stop_loudly(struct error *err, const struct record *record,
+                                     const char *what)
+{
+    return error_set(error_config(err), STATUS_FATAL, "%s [%d] offset %" PRId64 ": %s",
+                     record->topic, (int)record->partition, record->offset, what);
+}
+
+static bool relay_is_known(const struct relay_partition *state, const struct outbox_row *row,
+                           const struct change *change)
+{
+    return row->position != 0 && row->sequence == change->sequence &&
+           row->partition == state->partition && row->topic != NULL &&
+           strcmp(row->topic, state->topic) == 0;
+}
+
+/* An own record: adopted where it is above what was acknowledged, with all below it. Every relay
+ * sends its claimed rows in order and without a gap, so that those below stand in the log too:
+ * before the last acknowledged record, where a fenced relay's copies came between, or before what
+ * the topic's retention has left. */
+static enum status relay_adopt(struct relay *relay, struct relay_lane *lane,
+                               const struct change *change, struct error *err)
+{
+    static const char rewound[] =
+        "an own record that the outbox does not know: the database was rewound or cloned. Stop "
+        "the other relay, or restore the newest backup; after a restore `keepstep init "
+        "--new-incarnation` starts a new history behind what the log has";
+    struct outbox_row row = {0};
+    struct relay_partition *state = &lane->state;
+    enum status status = relay->outbox->ops->find(relay->outbox, change->id, &relay->arena, &row,
+                                                  err);
+    if (status != STATUS_OK)
+        return status;
+    bool known = relay_is_known(state, &row, change);
+    if (change->sequence <= state->acknowledged_sequence) {
+        bool other = row.position != 0 && !known;
+        if (change->sequence == state->acknowledged_sequence)
+            other = other || !slice_is(change->id, state->acknowledged_id);
+        return other ? relay_stop_loudly(err, &change->record, rewound) : STATUS_OK;
+    }
+    if (!known)
+        return relay_stop_loudly(err, &change->record, rewound);
+    atomic_fetch_add(&relay->options.metrics->adopted,
+                     (int_fast64_t)(change->sequence - state->acknowledged_sequence));
+    state->acknowledged_sequence = change->sequence;
+    state->acknowledged_offset = change->record.offset;
+    (void)snprintf(state->acknowledged_id, sizeof state->acknowledged_id, "%.*s",
+                   SLICE_ARGS(change->id));
+    lane->touched = true;
+    return STATUS_OK;
+}
+
+static const struct entity_schema *relay_no_schema(void *context, struct slice entity_type)
+{
+    (void)context;
+    (void)entity_type;
+    return NULL;
+}
+
+static enum status relay_refuse_log(const struct record *record, struct error *err)
+{
+    return relay_stop_loudly(err, record,
+                             "not the record that this outbox published there: the topic was made "
+                             "anew, or this is another cluster. Go back to the log it knew; "
+                             "`keepstep init --new-incarnation` starts a new history in this one");
+}
+
+/* Where the last acknowledged record stood, it must stand: another one there is another log. */
+static enum status relay_check_anchor(struct relay_lane *lane, const struct log_range *range,
+                                      const struct change *change, struct error *err)
+{
+    const struct relay_partition *state = &lane->state;
+    if (lane->anchored || range->anchor < 0 || range->anchor < range->first)
+        return STATUS_OK;
+    lane->anchored = true;
+    if (change->record.offset == range->anchor &&
+        change->sequence == state->acknowledged_sequence &&
+        slice_is(change->id, state->acknowledged_id))
+        return STATUS_OK;
+    return relay_refuse_log(&change->record, err);
+}
+
+static enum status relay_visit(void *context, struct log_range *range, const struct record *record,
+                               struct error *err)
+{
+    struct relay *relay = context;
+    struct relay_topic *topic = relay_find_topic(relay, range->topic);
+    struct relay_lane *lane = &topic->lanes[range->partition];
+    struct change change = {0};
+    struct error malformed = ERROR_INIT;
+    arena_reset(&relay->arena);
+    atomic_fetch_add(&relay->options.metrics->log_read, 1);
+    enum status status = record_decode(record, relay_no_schema, NULL, &relay->arena, &change,
+                                       &malformed);
+    if (status == STATUS_RETRY)
+        return error_set(err, status, "%s", malformed.text);
+    change.record.topic = range->topic;
+    change.record.partition = range->partition;
+    change.record.offset = record->offset;
+    bool own = slice_is(change.source, relay->lease.origin);
+    status = relay_check_anchor(lane, range, &change, err); /* what is malformed the peers judge */
+    if (status != STATUS_OK)
+        return status;
+    if (!own && change.source.length > 0 && !topic->applied)
+        return relay_stop_loudly(err, &change.record,
+                                 "another service publishes here; a type with several writers "
+                                 "must be applied by each: add it under apply:");
+    if (!own || !slice_is(change.incarnation, relay->lease.incarnation) || change.sequence == 0)
+        return STATUS_OK;
+    return relay_adopt(relay, lane, &change, err);
+}
+
+static struct log_range relay_range(const struct relay_topic *topic, int32_t partition)
+{
+    const struct relay_partition *state = &topic->lanes[partition].state;
+    bool anchored = state->acknowledged_sequence > 0;
+    struct log_range range = {.topic = topic->name,
+                              .partition = partition,
+                              .anchor = anchored ? state->acknowledged_offset : -1,
+                              .from = state->read_offset,
+                              .must_exist = topic->entry == NULL};
+    if (range.from <= state->acknowledged_offset) /* without an own record: read up to there */
+        range.from = state->acknowledged_offset + 1;
+    return range;
+}
+
+/* Lists what is to be read: of a topic that is left only what has rows under way. */
+static size_t relay_list_ranges(const struct relay *relay, struct log_range *ranges)
+{
+    size_t count = 0;
+    for (size_t t = 0; t < relay->topic_count; t++) {
+        const struct relay_topic *topic = &relay->topics[t];
+        for (int32_t p = 0; p < topic->lane_count; p++) {
+            const struct relay_partition *state = &topic->lanes[p].state;
+            topic->lanes[p].anchored = false;
+            if (topic->entry != NULL || state->last_sequence != state->acknowledged_sequence)
+                ranges[count++] = relay_range(topic, p);
+        }
+    }
+    return count;
+}
+
+/* @return what stands between the log's end and what is remembered, where that is worth a note. */
+static bool relay_moves_read(const struct relay_partition *state, int64_t end)
+{
+    return end > state->read_offset && end > state->acknowledged_offset + 1;
+}
+
+/* After the reading: the anchors were met, and what was read need not be read again. */
+static enum status relay_conclude(struct relay *relay, const struct log_range *ranges, size_t count,
+                                  struct error *err)
+{
+    enum status status = STATUS_OK;
+    size_t moved = 0;
+    struct relay_partition *read = calloc(count + 1, sizeof *read);
+    if (read == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        const struct log_range *range = &ranges[i];
+        struct relay_lane *lane = &relay_find_topic(relay, range->topic)->lanes[range->partition];
+        const struct record anchor = {
+            .topic = range->topic, .partition = range->partition, .offset = range->anchor};
+        if (range->anchor >= 0 && range->anchor < range->first)
+            log_warning("relay",
+                        "%s [%d]: retention has deleted the last record that this outbox "
+                        "published (offset %" PRId64 ", the log begins at %" PRId64
+                        "): that it is still the same log cannot be checked",
+                        range->topic, (int)range->partition, range->anchor, range->first);
+        else if (range->anchor >= 0 && !lane->anchored)
+            status = relay_refuse_log(&anchor, err);
+        if (!relay_moves_read(&lane->state, range->end))
+            continue;
+        lane->state.read_offset = range->end;
+        read[moved++] = lane->state;
+    }
+    if (status == STATUS_OK && moved > 0)
+        status = relay->outbox->ops->note_read(relay->outbox, &relay->lease, read, moved, err);
+    free(read);
+    return status;
+}
+
+static enum status relay_tick(void *context, struct error *err)
+{
+    return relay_keep(context, err);
+}
+
+enum status relay_read_log(struct relay *relay, struct error *err)
+{
+    size_t count = 0;
+    int64_t before = atomic_load(&relay->options.metrics->log_read);
+    for (size_t t = 0; t < relay->topic_count; t++)
+        count += (size_t)relay->topics[t].lane_count;
+    struct log_range *ranges = calloc(count + 1, sizeof *ranges);
+    if (ranges == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    count = relay_list_ranges(relay, ranges);
+    const struct log_reading reading = {.config = relay->options.config,
+                                        .ranges = ranges,
+                                        .count = count,
+                                        .visit = relay_visit,
+                                        .tick = relay_tick,
+                                        .context = relay,
+                                        .stop = relay->stop};
+    enum status status = kafka_log_read(&reading, err);
+    if (status == STATUS_OK)
+        status = relay_conclude(relay, ranges, count, err);
+    free(ranges);
+    if (status == STATUS_OK)
+        log_debug("relay", "read %lld records of the log",
+                  (long long)(atomic_load(&relay->options.metrics->log_read) - before));
+    return status;
+}
+
+/* Lists the partitions of topics that the service applies: elsewhere nobody else writes, so that
+ * behind the last own record there is nothing to pass over. */
+static size_t relay_list_ends(const struct relay *relay, struct kafka_log_end *ends)
+{
+    size_t count = 0;
+    for (size_t t = 0; t < relay->topic_count; t++) {
+        const struct relay_topic *topic = &relay->topics[t];
+        for (int32_t p = 0; topic->entry != NULL && topic->applied && p < topic->lane_count; p++) {
+            const struct relay_partition *state = &topic->lanes[p].state;
+            if (state->last_sequence == state->acknowledged_sequence)
+                ends[count++] = (struct kafka_log_end){.topic = topic->name, .partition = p};
+        }
+    }
+    return count;
+}
+
+/* What is passed over without being read is not this outbox's, as all that it numbered is
+ * acknowledged; each reader judges it (rule 15). */
+enum status relay_pass_log(struct relay *relay, struct error *err)
+{
+    struct error slow = ERROR_INIT;
+    enum status status = STATUS_OK;
+    size_t lanes = 0;
+    size_t moved = 0;
+    for (size_t t = 0; t < relay->topic_count; t++)
+        lanes += (size_t)relay->topics[t].lane_count;
+    struct kafka_log_end *ends = calloc(lanes + 1, sizeof *ends);
+    struct relay_partition *read = calloc(lanes + 1, sizeof *read);
+    if (ends == NULL || read == NULL) {
+        status = error_set(err, STATUS_RETRY, "no memory");
+        goto out;
+    }
+    size_t count = relay_list_ends(relay, ends);
+    if (count == 0 ||
+        kafka_producer_log_ends(relay->producer, ends, count, LOOK_TIMEOUT_MS, &slow) != STATUS_OK)
+        goto out; /* the next time */
+    for (size_t i = 0; i < count; i++) {
+        struct relay_partition *state =
+            &relay_find_topic(relay, ends[i].topic)->lanes[ends[i].partition].state;
+        if (!relay_moves_read(state, ends[i].end))
+            continue;
+        state->read_offset = ends[i].end;
+        read[moved++] = *state;
+    }
+    if (moved > 0)
+        status = relay->outbox->ops->note_read(relay->outbox, &relay->lease, read, moved, err);
+out:
+    free(ends);
+    free(read);
+    return status;
+}

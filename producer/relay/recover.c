@@ -1,0 +1,145 @@
+/* Taking over: what the log already has is adopted, what it lacks is sent again (rule 10). */
+#include "producer/relay/internal.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CAREFUL_POLL_MS 100
+
+static void relay_tell_retention(struct relay_topic *topic)
+{
+    if (topic->retention_told ||
+        (topic->settings.retention_ms <= 0 && topic->settings.retention_bytes <= 0))
+        return;
+    topic->retention_told = true;
+    log_warning("relay",
+                "topic %s does not keep its records for ever (retention.ms=%" PRId64
+                ", retention.bytes=%" PRId64 "): a copy that begins later or is away for longer "
+                "lacks changes and stops; set both to -1, or keep more than any copy may lack",
+                topic->name, topic->settings.retention_ms, topic->settings.retention_bytes);
+}
+
+static enum status relay_topics(struct relay *relay, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < relay->topic_count; i++) {
+        if (relay->topics[i].entry == NULL)
+            continue;
+        status = relay_keep(relay, err);
+        if (status != STATUS_OK)
+            break;
+        status = kafka_producer_topic(relay->producer, relay->topics[i].entry,
+                                      &relay->topics[i].settings, err);
+        if (status == STATUS_OK)
+            relay_tell_retention(&relay->topics[i]);
+    }
+    return status;
+}
+
+/* The producer, made again where a topic turns out to take less at once than it would send. */
+static enum status relay_new_producer(struct relay *relay, struct error *err)
+{
+    for (;;) {
+        int64_t smallest = relay->batch_bytes == 0 ? KAFKA_BATCH_BYTES : relay->batch_bytes;
+        enum status status = kafka_producer_new(relay->options.config, relay->batch_bytes,
+                                                relay_delivered, &relay->producer, err);
+        if (status == STATUS_OK)
+            status = relay_topics(relay, err);
+        if (status != STATUS_OK)
+            return status;
+        bool fits = true;
+        for (size_t i = 0; i < relay->topic_count; i++) {
+            int64_t size = relay->topics[i].settings.size_max;
+            fits = fits && (size == 0 || size >= smallest);
+            smallest = size > 0 && size < smallest ? size : smallest;
+        }
+        if (fits)
+            return STATUS_OK;
+        relay->batch_bytes = smallest;
+        kafka_producer_free(relay->producer);
+        relay->producer = NULL;
+    }
+}
+
+/* Waits until everything sent is delivered or has failed. */
+static enum status relay_await(struct relay *relay, struct error *err)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && relay->delivered < relay->in_flight && !relay->failed &&
+           !atomic_load(relay->stop)) {
+        (void)kafka_producer_poll(relay->producer, CAREFUL_POLL_MS);
+        status = relay_keep(relay, err);
+    }
+    return status;
+}
+
+static enum status relay_resend_lane(struct relay *relay, const struct relay_topic *topic,
+                                     struct relay_lane *lane, struct error *err)
+{
+    struct outbox_row *rows = NULL;
+    size_t count = 0;
+    if (lane->state.last_sequence <= lane->state.acknowledged_sequence)
+        return STATUS_OK;
+    arena_reset(&relay->arena);
+    enum status status = relay->outbox->ops->load_claimed(relay->outbox, &lane->state,
+                                                          &relay->arena, &rows, &count, err);
+    if (status == STATUS_OK &&
+        count != lane->state.last_sequence - lane->state.acknowledged_sequence)
+        status = error_set(err, STATUS_FATAL, "%s [%d]: claimed outbox rows are gone", topic->name,
+                           (int)lane->state.partition);
+    if (status == STATUS_OK)
+        log_info("relay", "%s [%d]: sending %zu claimed rows again", topic->name,
+                 (int)lane->state.partition, count);
+    for (size_t i = 0; status == STATUS_OK && i < count && !relay->failed; i++) {
+        status = relay_send(relay, lane, &rows[i], err);
+        if (status == STATUS_OK)
+            status = relay->careful ? relay_await(relay, err) : relay_keep(relay, err);
+        if (atomic_load(relay->stop))
+            break;
+    }
+    return status;
+}
+
+static void relay_note_answer(struct relay *relay, enum status status, const struct error *err)
+{
+    relay_note_broker(relay, status == STATUS_OK || !kafka_producer_is_silence(err));
+}
+
+enum status relay_recover(struct relay *relay, struct error *err)
+{
+    if (relay->producer != NULL)
+        atomic_fetch_add(&relay->options.metrics->rebuilt, 1);
+    relay_drop_producer(relay);
+    arena_done(&relay->arena);
+    arena_init(&relay->arena, RELAY_RECOVER_BYTES);
+    relay->lease.session = relay->outbox->session; /* nothing is remembered */
+    enum status status = relay_keep(relay, err);
+    if (status == STATUS_OK) {
+        status = relay_new_producer(relay, err);
+        relay_note_answer(relay, status, err);
+    }
+    if (status == STATUS_OK)
+        status = relay_load_lanes(relay, err);
+    if (status == STATUS_OK) {
+        status = relay_read_log(relay, err);
+        relay_note_answer(relay, status, err);
+    }
+    if (status == STATUS_OK)
+        status = relay_acknowledge(relay, err);
+    if (status == STATUS_OK)
+        status = relay_move_types(relay, err);
+    for (size_t t = 0; status == STATUS_OK && t < relay->topic_count; t++) {
+        for (int32_t p = 0; status == STATUS_OK && p < relay->topics[t].lane_count; p++)
+            status = relay_resend_lane(relay, &relay->topics[t], &relay->topics[t].lanes[p], err);
+    }
+    arena_done(&relay->arena);
+    arena_init(&relay->arena, RELAY_ARENA_BYTES);
+    if (status != STATUS_OK)
+        relay_drop_producer(relay);
+    relay->recovered = status == STATUS_OK;
+    relay->draining = true;
+    relay->more = true;
+    return status;
+}

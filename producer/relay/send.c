@@ -1,0 +1,254 @@
+/* Sending numbered rows, and writing down what Kafka has confirmed. */
+#include "producer/relay/internal.h"
+#include "schemas/record/write.h"
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FULL_POLL_MS 10
+
+struct slice relay_record_key(const struct outbox_row *row)
+{
+    return row->partition_key.data == NULL ? row->entity_key : row->partition_key;
+}
+
+enum status relay_head(struct relay *relay, const struct outbox_row *row, enum change_kind kind,
+                       struct header **ret_headers, size_t *ret_count, struct error *err)
+{
+    struct slice key = relay_record_key(row);
+    const struct record_head head = {
+        .origin = slice_of(relay->lease.origin),
+        .incarnation = slice_of(relay->lease.incarnation),
+        .sequence = row->sequence,
+        .id = row->id,
+        .previous_id = row->sequence == 1 ? (struct slice){0} : row->previous_id,
+        .type = row->type,
+        .created_at = row->created_at,
+        .kind = kind,
+        .subject = slice_equal(key, row->entity_key) ? (struct slice){0} : row->entity_key,
+        .traceparent = row->traceparent,
+    };
+    arena_reset(&relay->headers);
+    return record_headers_build(&head, &relay->headers, ret_headers, ret_count, err);
+}
+
+static struct relay_flight *relay_flight_new(struct relay *relay)
+{
+    struct relay_flight *flight = relay->spare;
+    if (flight == NULL)
+        return calloc(1, sizeof *flight);
+    relay->spare = flight->next;
+    *flight = (struct relay_flight){0};
+    return flight;
+}
+
+static void relay_flight_done(struct relay *relay, struct relay_flight *flight)
+{
+    relay->in_flight--;
+    relay->in_flight_bytes -= flight->bytes;
+    flight->next = relay->spare;
+    relay->spare = flight;
+}
+
+void relay_delivered(void *record, enum delivery delivery, int64_t offset, const char *text)
+{
+    struct relay_flight *flight = record;
+    struct relay *relay = flight->lane->relay;
+    if (delivery == DELIVERY_DONE) {
+        flight->delivered = true;
+        flight->offset = offset;
+        flight->lane->delivered++;
+        flight->lane->moved_at_us = clock_monotonic_us();
+        relay_note_broker(relay, true);
+        if (relay->delivered++ == 0)
+            relay->unacknowledged_since_us = clock_monotonic_us();
+        return;
+    }
+    if (delivery == DELIVERY_REFUSED && flight->alone) {
+        relay->void_refused = strcmp(relay->refused_id, flight->id) == 0;
+        (void)snprintf(relay->refused_id, sizeof relay->refused_id, "%s", flight->id);
+    }
+    if (!relay->failed || delivery == DELIVERY_REFUSED)
+        (void)snprintf(relay->failed_text, sizeof relay->failed_text, "%s", text);
+    relay->failed = true;
+    relay->careful = relay->careful || delivery == DELIVERY_REFUSED;
+}
+
+static enum status relay_send_kind(struct relay *relay, struct relay_flight *flight,
+                                   const struct outbox_row *row, enum change_kind kind,
+                                   struct error *err)
+{
+    struct kafka_message message = {
+        .topic = flight->lane->state.topic,
+        .partition = flight->lane->state.partition,
+        .key = relay_record_key(row),
+        .value = kind == KIND_VOID ? slice_of("{}") : row->payload,
+        .record = flight,
+    };
+    struct header *headers = NULL;
+    enum status status = relay_head(relay, row, kind, &headers, &message.header_count, err);
+    if (status != STATUS_OK)
+        return status;
+    message.headers = headers;
+    do {
+        struct error again = ERROR_INIT;
+        status = kafka_producer_send(relay->producer, &message, &again);
+        if (status == STATUS_RETRY && !relay->failed && !atomic_load(relay->stop)) {
+            (void)kafka_producer_poll(relay->producer, FULL_POLL_MS);
+            enum status kept = relay_keep(relay, err);
+            if (kept != STATUS_OK)
+                return kept;
+        } else if (status != STATUS_OK) {
+            return error_set_native(err, status, again.native_code, "%s", again.text);
+        }
+    } while (status == STATUS_RETRY);
+    return status;
+}
+
+static void relay_tell_void(struct relay *relay, const struct outbox_row *row, const char *why)
+{
+    atomic_fetch_add(&relay->options.metrics->voided, 1);
+    log_error("relay",
+              "event %.*s of %.*s %.*s cannot be sent (%s): it goes out as a void, its "
+              "change does not reach the peers; write the entity again",
+              SLICE_ARGS(row->id), SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key), why);
+}
+
+enum status relay_send(struct relay *relay, struct relay_lane *lane, const struct outbox_row *row,
+                       struct error *err)
+{
+    struct error refused = ERROR_INIT;
+    struct relay_flight *flight = relay_flight_new(relay);
+    if (flight == NULL) {
+        relay->failed = true;
+        (void)snprintf(relay->failed_text, sizeof relay->failed_text, "no memory");
+        return error_set(err, STATUS_RETRY, "no memory");
+    }
+    flight->lane = lane;
+    flight->sequence = row->sequence;
+    flight->alone = relay->careful;
+    flight->bytes = row->payload.length + row->entity_key.length + sizeof *flight;
+    flight->created_us = row->created_us;
+    if (flight->created_us == 0)
+        (void)clock_parse_rfc3339(row->created_at.data, row->created_at.length,
+                                  &flight->created_us);
+    if (lane->moved_at_us == 0)
+        lane->moved_at_us = clock_monotonic_us();
+    size_t length = row->id.length < sizeof flight->id ? row->id.length : sizeof flight->id - 1;
+    memcpy(flight->id, row->id.data, length);
+    if (lane->last == NULL)
+        lane->first = flight;
+    else
+        lane->last->next = flight;
+    lane->last = flight;
+    relay->in_flight++;
+    relay->in_flight_bytes += flight->bytes;
+    bool refuse = slice_is(row->id, relay->refused_id);
+    if (refuse)
+        relay_tell_void(relay, row, relay->failed_text);
+    enum status status = relay_send_kind(relay, flight, row, refuse ? KIND_VOID : KIND_CHANGE,
+                                         &refused);
+    if (status == STATUS_REJECT && !refuse) {
+        relay_tell_void(relay, row, refused.text);
+        error_clear(&refused);
+        status = relay_send_kind(relay, flight, row, KIND_VOID, &refused);
+    }
+    if (status == STATUS_OK) {
+        atomic_fetch_add(&relay->options.metrics->published, 1);
+        return STATUS_OK;
+    }
+    /* It stays under way without a report, so that nothing later is acknowledged. */
+    if (!relay->failed)
+        (void)snprintf(relay->failed_text, sizeof relay->failed_text, "%s", refused.text);
+    relay->failed = true;
+    status = status == STATUS_REJECT ? STATUS_FATAL : status;
+    return error_set_native(err, status, refused.native_code, "%s", refused.text);
+}
+
+/* Takes the delivered head off a lane. @return whether the lane's state moved. */
+static bool relay_take_delivered(struct relay *relay, struct relay_lane *lane)
+{
+    bool moved = false;
+    while (lane->first != NULL && lane->first->delivered) {
+        struct relay_flight *flight = lane->first;
+        lane->first = flight->next;
+        if (lane->first == NULL)
+            lane->last = NULL;
+        lane->state.acknowledged_sequence = flight->sequence;
+        lane->state.acknowledged_offset = flight->offset;
+        memcpy(lane->state.acknowledged_id, flight->id, sizeof lane->state.acknowledged_id);
+        lane->delivered--;
+        relay->delivered--;
+        atomic_fetch_add(&relay->options.metrics->acknowledged, 1);
+        relay_flight_done(relay, flight);
+        moved = true;
+    }
+    return moved;
+}
+
+enum status relay_acknowledge(struct relay *relay, struct error *err)
+{
+    size_t count = 0;
+    arena_reset(&relay->headers);
+    for (size_t t = 0; t < relay->topic_count; t++) {
+        for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
+            struct relay_lane *lane = &relay->topics[t].lanes[p];
+            lane->touched = lane->touched || relay_take_delivered(relay, lane);
+            count += lane->touched ? 1 : 0;
+        }
+    }
+    if (count == 0)
+        return STATUS_OK;
+    relay->unwritten = true;
+    struct relay_partition *moved = arena_alloc(&relay->headers, count * sizeof *moved);
+    if (moved == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    count = 0;
+    for (size_t t = 0; t < relay->topic_count; t++) {
+        for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
+            if (relay->topics[t].lanes[p].touched)
+                moved[count++] = relay->topics[t].lanes[p].state;
+        }
+    }
+    failpoint(FAILPOINT_RELAY_BEFORE_ACKNOWLEDGE);
+    enum status status = relay->outbox->ops->acknowledge(relay->outbox, &relay->lease, moved, count,
+                                                         err);
+    if (status != STATUS_OK)
+        return status;
+    failpoint(FAILPOINT_RELAY_AFTER_ACKNOWLEDGE);
+    relay->unwritten = false;
+    relay_renewed(relay, clock_monotonic_us());
+    relay->unacknowledged_since_us = relay->renewed_at_us;
+    for (size_t t = 0; t < relay->topic_count; t++) {
+        for (int32_t p = 0; p < relay->topics[t].lane_count; p++)
+            relay->topics[t].lanes[p].touched = false;
+    }
+    return STATUS_OK;
+}
+
+void relay_drop_producer(struct relay *relay)
+{
+    kafka_producer_free(relay->producer);
+    relay->producer = NULL;
+    for (size_t t = 0; t < relay->topic_count; t++) {
+        for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
+            struct relay_lane *lane = &relay->topics[t].lanes[p];
+            while (lane->first != NULL) {
+                struct relay_flight *flight = lane->first;
+                lane->first = flight->next;
+                relay_flight_done(relay, flight);
+            }
+            lane->last = NULL;
+            lane->delivered = 0;
+            lane->touched = false;
+        }
+    }
+    relay->delivered = 0;
+    relay->failed = false;
+    relay->recovered = false;
+    relay->doubtful = false;
+    relay->unwritten = false;
+}

@@ -1,0 +1,118 @@
+/* The relay's topics and their lanes: those of the configuration, and those that a type has left
+ * while rows that were numbered for them are under way. */
+#include "producer/relay/internal.h"
+#include "common/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void relay_reset_lanes(struct relay *relay)
+{
+    for (size_t t = 0; t < relay->topic_count; t++) {
+        for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
+            struct relay_lane *lane = &relay->topics[t].lanes[p];
+            lane->state = (struct relay_partition){.partition = p, .acknowledged_offset = -1};
+            (void)snprintf(lane->state.topic, sizeof lane->state.topic, "%s",
+                           relay->topics[t].name);
+        }
+    }
+}
+
+/* Others may write there, for all that this service's configuration still says of it. */
+static struct relay_topic *relay_add_left_topic(struct relay *relay, const char *name)
+{
+    struct relay_topic *more = realloc(relay->topics, (relay->topic_count + 1) * sizeof *more);
+    char *left_name = strdup(name);
+    if (more != NULL)
+        relay->topics = more;
+    if (more == NULL || left_name == NULL) {
+        free(left_name);
+        return NULL;
+    }
+    more[relay->topic_count] = (struct relay_topic){
+        .name = left_name, .left_name = left_name, .applied = true};
+    return &more[relay->topic_count++];
+}
+
+/* Nothing is under way while lanes are loaded, so that they may move. */
+static bool relay_add_left_lanes(struct relay *relay, struct relay_topic *topic, int32_t count)
+{
+    struct relay_lane *more = realloc(topic->lanes, (size_t)count * sizeof *more);
+    if (more == NULL)
+        return false;
+    for (int32_t p = topic->lane_count; p < count; p++) {
+        more[p] = (struct relay_lane){.relay = relay,
+                                      .state = {.partition = p, .acknowledged_offset = -1}};
+        (void)snprintf(more[p].state.topic, sizeof more[p].state.topic, "%s", topic->name);
+    }
+    topic->lanes = more;
+    topic->lane_count = count;
+    return true;
+}
+
+/* Claims are of a topic: what was numbered for one goes there, whatever the configuration says now.
+ * @return OK with *ret_topic NULL where nothing is under way in that partition, nor was before. */
+static enum status relay_left_topic(struct relay *relay, const struct relay_partition *state,
+                                    struct relay_topic **ret_topic, struct error *err)
+{
+    struct relay_topic *topic = relay_find_topic(relay, state->topic);
+    bool known = topic != NULL && topic->entry == NULL && state->partition < topic->lane_count;
+    *ret_topic = known ? topic : NULL;
+    if (state->last_sequence == state->acknowledged_sequence)
+        return STATUS_OK;
+    if (topic != NULL && topic->entry != NULL)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "topic %s [%d] has claimed rows, but publish: gives the topic %d "
+                         "partitions: put the number back",
+                         state->topic, (int)state->partition, (int)topic->lane_count);
+    if (topic == NULL)
+        topic = relay_add_left_topic(relay, state->topic);
+    if (topic == NULL || (topic->lane_count <= state->partition &&
+                          !relay_add_left_lanes(relay, topic, state->partition + 1)))
+        return error_set(err, STATUS_RETRY, "no memory");
+    log_info("relay",
+             "topic %s [%d] is no longer published to: %llu rows that were numbered for "
+             "it are sent there first",
+             state->topic, (int)state->partition,
+             (unsigned long long)(state->last_sequence - state->acknowledged_sequence));
+    *ret_topic = topic;
+    return STATUS_OK;
+}
+
+enum status relay_load_lanes(struct relay *relay, struct error *err)
+{
+    struct relay_partition *states = NULL;
+    size_t count = 0;
+    unsigned session = relay->outbox->session;
+    enum status status = relay->outbox->ops->load_partitions(relay->outbox, &states, &count, err);
+    if (status == STATUS_OK)
+        relay->lease.session = session; /* nothing older is remembered */
+    relay_reset_lanes(relay);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        struct relay_topic *topic = relay_find_topic(relay, states[i].topic);
+        if (topic == NULL || topic->entry == NULL || states[i].partition >= topic->lane_count)
+            status = relay_left_topic(relay, &states[i], &topic, err);
+        if (status == STATUS_OK && topic != NULL)
+            topic->lanes[states[i].partition].state = states[i];
+    }
+    free(states);
+    return status;
+}
+
+enum status relay_move_types(struct relay *relay, struct error *err)
+{
+    const struct config *config = relay->options.config;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++) {
+        const struct config_entry *entry = &config->publish[i];
+        int64_t position = 0;
+        bool done = false;
+        while (status == STATUS_OK && !done) {
+            status = relay->outbox->ops->move_type(relay->outbox, &relay->lease, entry->entity_type,
+                                                   entry->topic, &position, &done, err);
+            if (status == STATUS_OK)
+                status = relay_keep(relay, err);
+        }
+    }
+    return status;
+}

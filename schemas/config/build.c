@@ -1,0 +1,220 @@
+/* From a judged tree to plain structs. */
+#include "schemas/config/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG_PARTITIONS 6
+
+/** @return the value at a dotted option key, or NULL. */
+static const json_t *config_get(const json_t *tree, const char *key)
+{
+    const char *dot = strchr(key, '.');
+    if (dot == NULL)
+        return json_object_get(tree, key);
+    char section[32];
+    (void)snprintf(section, sizeof section, "%.*s", (int)(dot - key), key);
+    return json_object_get(json_object_get(tree, section), dot + 1);
+}
+
+static const char *config_default(const char *key)
+{
+    for (size_t i = 0; i < config_option_count; i++) {
+        if (strcmp(config_options[i].key, key) == 0 && config_options[i].default_text != NULL)
+            return config_options[i].default_text;
+    }
+    return "";
+}
+
+static char *config_text(const json_t *tree, const char *key)
+{
+    const json_t *json = config_get(tree, key);
+    return strdup(json_is_string(json) ? json_string_value(json) : config_default(key));
+}
+
+static int64_t config_integer(const json_t *tree, const char *key)
+{
+    const json_t *json = config_get(tree, key);
+    return json_is_integer(json) ? json_integer_value(json)
+                                 : strtoll(config_default(key), NULL, 10);
+}
+
+/** A file has one writer at a time, a server has row locks (rule 19). */
+static int64_t config_batch_time(const json_t *tree)
+{
+    const char *url = json_string_value(json_object_get(tree, "database"));
+    const json_t *json = config_get(tree, "limits.batch_time_ms");
+    if (json_is_integer(json))
+        return json_integer_value(json);
+    return url != NULL && strncmp(url, "sqlite:", strlen("sqlite:")) == 0 ? 10 : 50;
+}
+
+static char *config_scalar(const json_t *json)
+{
+    return json_is_string(json) ? strdup(json_string_value(json))
+                                : json_dumps(json, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+}
+
+static char *config_absolute(const char *path, const char *file)
+{
+    char *text = NULL;
+    const char *slash = strrchr(file, '/');
+    if (*path == '/' || slash == NULL)
+        return strdup(path);
+    return asprintf(&text, "%.*s/%s", (int)(slash - file), file, path) < 0 ? NULL : text;
+}
+
+static bool config_pairs(const json_t *object, struct config_pair **ret_pairs, size_t *ret_count)
+{
+    const char *name;
+    json_t *value;
+    size_t count = 0;
+    struct config_pair *pairs = calloc(json_object_size(object) + 1, sizeof *pairs);
+    bool ok = pairs != NULL;
+    *ret_pairs = pairs;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        if (!ok)
+            break;
+        pairs[count] = (struct config_pair){.name = strdup(name), .value = config_scalar(value)};
+        ok = pairs[count].name != NULL && pairs[count].value != NULL;
+        *ret_count = ++count;
+    }
+    return ok;
+}
+
+/* Under one name each, by which the code asks for them. */
+static bool config_kafka(struct config *config, const json_t *object)
+{
+    bool ok = config_pairs(object, &config->kafka, &config->kafka_count);
+    for (size_t i = 0; ok && i < config->kafka_count; i++) {
+        struct config_pair *pair = &config->kafka[i];
+        const struct config_kafka_property *property = config_kafka_find(pair->name);
+        char *name = property == NULL ? NULL : strdup(property->name);
+        ok = name != NULL;
+        if (ok) {
+            free(pair->name);
+            pair->name = name;
+        }
+    }
+    return ok;
+}
+
+static bool config_entry_read(const struct config *config, const char *entity_type,
+                              const json_t *json, struct config_entry *entry)
+{
+    const char *table = json_string_value(json_object_get(json, "table"));
+    const char *topic = json_string_value(json_object_get(json, "topic"));
+    const char *key = json_string_value(json_object_get(json, "partition_key"));
+    const char *start = json_string_value(json_object_get(json, "start"));
+    const json_t *partitions = json_object_get(json, "partitions");
+
+    entry->entity_type = strdup(entity_type);
+    entry->table = table == NULL ? NULL : strdup(table);
+    entry->partition_key = key == NULL ? NULL : strdup(key);
+    if (topic != NULL)
+        entry->topic = strdup(topic);
+    else if (asprintf(&entry->topic, "%s%s", config->topic_prefix, entity_type) < 0)
+        entry->topic = NULL;
+    entry->partitions = partitions == NULL ? CONFIG_PARTITIONS
+                                           : (int32_t)json_integer_value(partitions);
+    if (start != NULL)
+        entry->start = strcmp(start, "earliest") == 0 ? CONFIG_START_EARLIEST : CONFIG_START_LATEST;
+    entry->before = json_is_true(json_object_get(json, "before"));
+    const char *format = json_string_value(json_object_get(json, "format"));
+    const char *binary = json_string_value(json_object_get(json, "binary"));
+    bool known = format == NULL || record_format_parse(format, &entry->format);
+    if (binary != NULL)
+        entry->binary = strcmp(binary, "hex") == 0 ? BINARY_HEX : BINARY_BASE64;
+    entry->foreign = json_is_true(json_object_get(json, "foreign")) ||
+                     entry->format != FORMAT_KEEPSTEP;
+    return known &&
+           config_pairs(json_object_get(json, "columns"), &entry->columns, &entry->column_count) &&
+           entry->entity_type != NULL && entry->topic != NULL &&
+           (table == NULL || entry->table != NULL) && (key == NULL || entry->partition_key != NULL);
+}
+
+static bool config_entries(const struct config *config, const json_t *object,
+                           struct config_entry **ret_entries, size_t *ret_count)
+{
+    const char *name;
+    json_t *value;
+    size_t count = 0;
+    struct config_entry *entries = calloc(json_object_size(object) + 1, sizeof *entries);
+    bool ok = entries != NULL;
+    *ret_entries = entries;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        if (!ok)
+            break;
+        ok = config_entry_read(config, name, value, &entries[count]);
+        *ret_count = ++count;
+    }
+    return ok;
+}
+
+static bool config_ignore(struct config *config, const json_t *array)
+{
+    config->ignore = calloc(json_array_size(array) + 1, sizeof *config->ignore);
+    bool ok = config->ignore != NULL;
+    for (size_t i = 0; ok && i < json_array_size(array); i++) {
+        config->ignore[i] = strdup(json_string_value(json_array_get(array, i)));
+        ok = config->ignore[i] != NULL;
+        config->ignore_count += ok;
+    }
+    return ok;
+}
+
+static bool config_database(struct config *config, const json_t *tree)
+{
+    const char *url = json_string_value(json_object_get(tree, "database"));
+    const char *rest = url == NULL ? NULL : strchr(url, ':');
+    if (rest == NULL)
+        return false;
+    bool is_path = strncmp(url, "sqlite:", strlen("sqlite:")) == 0;
+    config->database_path = is_path ? config_absolute(rest + 1, config->path) : strdup(url);
+    if (config->database_path == NULL)
+        return false;
+    if (is_path && asprintf(&config->database, "sqlite:%s", config->database_path) < 0)
+        config->database = NULL;
+    else if (!is_path)
+        config->database = strdup(url);
+    if (config->database != NULL)
+        config->database_shown = config_database_shown(config->database);
+    return config->database_shown != NULL;
+}
+
+bool config_build(const json_t *tree, struct config *config)
+{
+    config->service = config_text(tree, "service");
+    config->topic_prefix = config_text(tree, "topic_prefix");
+    config->instance = config_text(tree, "instance");
+    config->listen = config_text(tree, "listen");
+    config->log_level = config_text(tree, "log.level");
+    config->log_format = config_text(tree, "log.format");
+    char *schemas = config_text(tree, "schemas");
+    config->schemas = schemas == NULL ? NULL : config_absolute(schemas, config->path);
+    free(schemas);
+    config->limits = (struct config_limits){
+        .batch_events = config_integer(tree, "limits.batch_events"),
+        .batch_bytes = config_integer(tree, "limits.batch_bytes"),
+        .batch_time_ms = config_batch_time(tree),
+        .message_bytes = config_integer(tree, "limits.message_bytes"),
+        .parked_entities = config_integer(tree, "limits.parked_entities"),
+        .parked_records = config_integer(tree, "limits.parked_records"),
+        .parked_bytes = config_integer(tree, "limits.parked_bytes"),
+        .parked_skipped_retention_s = config_integer(tree, "limits.parked_skipped_retention_s"),
+        .outbox_retention_s = config_integer(tree, "limits.outbox_retention_s"),
+        .idempotency_window_s = config_integer(tree, "limits.idempotency_window_s"),
+    };
+    return config->service != NULL && config->topic_prefix != NULL && config->instance != NULL &&
+           config->listen != NULL && config->log_level != NULL && config->log_format != NULL &&
+           config->schemas != NULL && config_database(config, tree) &&
+           config_kafka(config, json_object_get(tree, "kafka")) &&
+           config_entries(config, json_object_get(tree, "publish"), &config->publish,
+                          &config->publish_count) &&
+           config_entries(config, json_object_get(tree, "apply"), &config->apply,
+                          &config->apply_count) &&
+           config_ignore(config, json_object_get(tree, "ignore"));
+}

@@ -1,0 +1,308 @@
+/* Loading a configuration: file, environment and flags, strongest last laid over the others. */
+#include "schemas/config/config.h"
+
+#include "schemas/config/internal.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define CONFIG_FILE_SIZE_MAX ((size_t)1024 * 1024)
+#define CONFIG_FILE_SUFFIX   "_file"
+
+static enum status config_read_file(const char *path, struct buffer *text, struct error *err)
+{
+    char part[4096];
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return error_set(err, STATUS_FATAL, "%s", strerror(errno));
+    size_t got;
+    while ((got = fread(part, 1, sizeof part, file)) > 0)
+        buffer_append(text, part, got);
+    bool ok = ferror(file) == 0 && !text->failed;
+    (void)fclose(file);
+    return ok ? STATUS_OK : error_set(err, STATUS_FATAL, "cannot be read, or larger than 1 MiB");
+}
+
+const struct config_option *config_option_find(const char *key)
+{
+    for (size_t i = 0; i < config_option_count; i++) {
+        if (strcmp(config_options[i].key, key) == 0)
+            return &config_options[i];
+    }
+    return NULL;
+}
+
+/* Set "log.level", "kafka.bootstrap.servers", … to a text. */
+static enum status config_set(json_t *tree, const char *key, const char *text, struct error *err)
+{
+    const char *kafka = "kafka.";
+    bool is_kafka = strncmp(key, kafka, strlen(kafka)) == 0 && key[strlen(kafka)] != '\0';
+    const struct config_option *option = config_option_find(key);
+    if (option == NULL && !is_kafka && strcmp(key, "database_file") != 0)
+        return error_set(err, STATUS_FATAL, "unknown option \"%s\"", config_key_shown(key));
+    char *end = NULL;
+    errno = 0;
+    long long number = option != NULL && option->is_integer ? strtoll(text, &end, 10) : 0;
+    if (end != NULL && (end == text || *end != '\0' || errno != 0))
+        return error_set(err, STATUS_FATAL, "%s: not a whole number", key);
+    json_t *value = end != NULL ? json_integer(number) : json_string(text);
+    json_t *object = tree;
+    const char *dot = strchr(key, '.');
+    if (dot != NULL) {
+        char section[CONFIG_KEY_SIZE];
+        (void)snprintf(section, sizeof section, "%.*s", (int)(dot - key), key);
+        object = json_object_get(tree, section);
+        if (!json_is_object(object)) {
+            object = json_object();
+            if (json_object_set_new(tree, section, object) != 0)
+                object = NULL;
+        }
+        key = dot + 1;
+    }
+    if (value == NULL || json_object_set_new(object, key, value) != 0)
+        return error_set(err, STATUS_FATAL, "%s: not UTF-8, or out of memory", key);
+    return STATUS_OK;
+}
+
+static enum status config_set_environment(json_t *tree, struct error *err)
+{
+    for (char **at = environ; at != NULL && *at != NULL; at++) {
+        char key[CONFIG_KEY_SIZE];
+        if (config_environment_key(*at, key) != CONFIG_VARIABLE_KEY)
+            continue;
+        const char *equals = strchr(*at, '=');
+        enum status status = config_set(tree, key, equals + 1, err);
+        if (status != STATUS_OK) {
+            error_prefix(err, "environment %.*s", (int)(equals - *at), *at);
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status config_set_overrides(json_t *tree, const char *const *overrides, size_t count,
+                                        struct error *err)
+{
+    for (size_t i = count; i > 0; i--) {
+        char key[CONFIG_KEY_SIZE];
+        const char *equals = strchr(overrides[i - 1], '=');
+        if (equals == NULL || (size_t)(equals - overrides[i - 1]) >= sizeof key)
+            return error_set(err, STATUS_FATAL, "flag: write KEY=VALUE");
+        (void)snprintf(key, sizeof key, "%.*s", (int)(equals - overrides[i - 1]), overrides[i - 1]);
+        enum status status = STATUS_OK;
+        if (strcmp(key, "database") == 0)
+            status = config_database_check(equals + 1, "a command line", err);
+        if (strncmp(key, "kafka.", strlen("kafka.")) == 0 &&
+            config_kafka_is_secret(key + strlen("kafka.")))
+            status = error_set(err, STATUS_FATAL,
+                               "%s is a secret, and a command line is no place for one: name a "
+                               "file that holds it by %s" CONFIG_FILE_SUFFIX,
+                               config_key_shown(key), config_key_shown(key));
+        if (status == STATUS_OK)
+            status = config_set(tree, key, equals + 1, err);
+        if (status != STATUS_OK) {
+            error_prefix(err, "flag");
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+bool config_kafka_is_secret(const char *name)
+{
+    size_t length = strlen(name);
+    size_t suffix = strlen(CONFIG_FILE_SUFFIX);
+    if (length > suffix && strcmp(name + length - suffix, CONFIG_FILE_SUFFIX) == 0)
+        return false; /* where it is kept */
+    return strstr(name, "password") != NULL || strstr(name, "secret") != NULL ||
+           strstr(name, "sasl.oauthbearer") != NULL || strstr(name, ".pem") != NULL;
+}
+
+/* Replace "NAME_file": PATH by "NAME": content. Where a secret stands in place of the path, an
+ * error must not show it. */
+static enum status config_set_secrets(json_t *object, const char *section, const char *file,
+                                      struct error *err)
+{
+    void *at = json_object_iter(object);
+    while (at != NULL) {
+        char name[CONFIG_KEY_SIZE];
+        char path[PATH_MAX];
+        struct buffer text;
+        (void)snprintf(name, sizeof name, "%s", json_object_iter_key(at));
+        const char *value = json_string_value(json_object_iter_value(at));
+        at = json_object_iter_next(object, at);
+        size_t length = strlen(name);
+        size_t suffix = strlen(CONFIG_FILE_SUFFIX);
+        if (value == NULL || length <= suffix ||
+            strcmp(name + length - suffix, CONFIG_FILE_SUFFIX) != 0)
+            continue;
+        const char *slash = strrchr(file, '/');
+        (void)snprintf(path, sizeof path, "%.*s%s",
+                       *value == '/' || slash == NULL ? 0 : (int)(slash - file + 1), file, value);
+        buffer_init(&text, CONFIG_FILE_SIZE_MAX);
+        enum status status = config_read_file(path, &text, err);
+        while (text.length > 0 && strchr("\r\n", text.data[text.length - 1]) != NULL)
+            text.length--;
+        (void)json_object_del(object, name);
+        name[length - suffix] = '\0';
+        if (status == STATUS_OK &&
+            json_object_set_new(object, name, json_stringn(buffer_text(&text), text.length)) != 0)
+            status = error_set(err, STATUS_FATAL, "not UTF-8");
+        buffer_done(&text);
+        if (status != STATUS_OK) {
+            error_prefix(err, "the file that %s%s" CONFIG_FILE_SUFFIX " names", section,
+                         config_key_shown(name));
+            return status;
+        }
+        at = json_object_iter(object);
+    }
+    return STATUS_OK;
+}
+
+static enum status config_load_tree(const char *path, const char *const *overrides, size_t count,
+                                    json_t **ret_tree, struct error *err)
+{
+    struct buffer text;
+    struct config_marks marks = {0};
+    json_t *tree = NULL;
+
+    buffer_init(&text, CONFIG_FILE_SIZE_MAX);
+    enum status status = config_read_file(path, &text, err);
+    if (status == STATUS_OK)
+        status = config_yaml_parse(buffer_text(&text), text.length, &tree, &marks, err);
+    if (status == STATUS_OK && !json_is_object(tree))
+        status = error_set(err, STATUS_FATAL, "1:1: the file must hold keys and values");
+    if (status == STATUS_OK)
+        status = config_check_secrets(tree, &marks, err);
+    if (status == STATUS_OK)
+        status = config_set_environment(tree, err);
+    if (status == STATUS_OK)
+        status = config_set_overrides(tree, overrides, count, err);
+    if (status == STATUS_OK)
+        status = config_set_secrets(tree, "", path, err);
+    if (status == STATUS_OK)
+        status = config_set_secrets(json_object_get(tree, "kafka"), "kafka.", path, err);
+    if (status == STATUS_OK)
+        status = config_database_check(json_string_value(json_object_get(tree, "database")), NULL,
+                                       err);
+    if (status == STATUS_OK)
+        status = config_check(tree, &marks, err);
+    config_marks_done(&marks);
+    buffer_done(&text);
+    if (status == STATUS_OK)
+        *ret_tree = tree;
+    else
+        json_decref(tree);
+    return status;
+}
+
+enum status config_load(const char *path, const char *const *overrides, size_t override_count,
+                        struct config **ret_config, struct error *err)
+{
+    enum status status;
+    json_t *tree = NULL;
+    struct error own = ERROR_INIT; /* of one file: what it says begins with LINE:COLUMN, or not */
+    struct config *config = calloc(1, sizeof *config);
+
+    if (config == NULL) {
+        status = error_set(err, STATUS_FATAL, "out of memory");
+        goto out;
+    }
+    if (strstr(path, "://") != NULL) {
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "the configuration is named by the path of its file, not by a URL");
+        goto out;
+    }
+    status = json_settle(config_load_tree(path, overrides, override_count, &tree, &own), &own);
+    if (status != STATUS_OK) {
+        bool placed = isdigit((unsigned char)own.text[0]) != 0;
+        status = error_set(err, STATUS_FATAL, "%s:%s%s", path, placed ? "" : " ", own.text);
+        if (err != NULL)
+            err->exit_code = EX_CONFIG;
+        goto out;
+    }
+    config->path = realpath(path, NULL);
+    if (config->path == NULL || !config_build(tree, config) ||
+        !config_environment_unknown(&config->unknown_variables)) {
+        status = error_set(err, STATUS_FATAL, "%s: out of memory", path);
+        goto out;
+    }
+    *ret_config = config;
+    config = NULL;
+out:
+    json_decref(tree);
+    config_free(config);
+    return status;
+}
+
+static void config_pairs_free(struct config_pair *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(pairs[i].name);
+        free(pairs[i].value);
+    }
+    free(pairs);
+}
+
+static void config_entries_free(struct config_entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(entries[i].entity_type);
+        free(entries[i].table);
+        free(entries[i].topic);
+        free(entries[i].partition_key);
+        config_pairs_free(entries[i].columns, entries[i].column_count);
+    }
+    free(entries);
+}
+
+void config_free(struct config *config)
+{
+    if (config == NULL)
+        return;
+    config_pairs_free(config->kafka, config->kafka_count);
+    config_entries_free(config->publish, config->publish_count);
+    config_entries_free(config->apply, config->apply_count);
+    for (size_t i = 0; i < config->ignore_count; i++)
+        free(config->ignore[i]);
+    free(config->ignore);
+    free(config->path);
+    free(config->service);
+    free(config->database);
+    free(config->database_path);
+    free(config->database_shown);
+    free(config->topic_prefix);
+    free(config->schemas);
+    free(config->instance);
+    free(config->listen);
+    free(config->log_level);
+    free(config->log_format);
+    free(config->unknown_variables);
+    free(config);
+}
+
+const struct config_entry *config_find(const struct config_entry *entries, size_t count,
+                                       const char *entity_type, size_t length)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(entries[i].entity_type) == length &&
+            memcmp(entries[i].entity_type, entity_type, length) == 0)
+            return &entries[i];
+    }
+    return NULL;
+}
+
+const char *config_column(const struct config_entry *entry, const char *schema_column)
+{
+    for (size_t i = 0; i < entry->column_count; i++) {
+        if (strcmp(entry->columns[i].name, schema_column) == 0)
+            return entry->columns[i].value;
+    }
+    return schema_column;
+}

@@ -1,0 +1,238 @@
+/* What the files of the JSON Schema validator share; nobody else includes this, except its test. */
+#ifndef SCHEMAS_JSON_SCHEMA_INTERNAL_H
+#define SCHEMAS_JSON_SCHEMA_INTERNAL_H
+
+#include "common/arena.h"
+#include "common/slice.h"
+#include "schemas/json_schema/json_schema.h"
+
+#include <stdint.h>
+
+#define JSON_SCHEMA_DEPTH_MAX 256
+#define JSON_SCHEMA_BUCKETS   512
+#define JSON_PLACE_TEXT_SIZE  256
+
+/** Sets of JSON types; an integer is a number as well. */
+enum json_type_bit {
+    JSON_TYPE_NULL = 1,
+    JSON_TYPE_BOOLEAN = 2,
+    JSON_TYPE_INTEGER = 4,
+    JSON_TYPE_NUMBER = 8,
+    JSON_TYPE_STRING = 16,
+    JSON_TYPE_ARRAY = 32,
+    JSON_TYPE_OBJECT = 64,
+};
+
+/** A position in a document, as a list from the leaf to the root; NULL is the root. */
+struct json_place {
+    const struct json_place *parent;
+    const char *name; /* NULL: index counts */
+    size_t index;
+};
+
+typedef bool (*json_format_check)(struct slice text);
+
+struct json_pattern;
+struct json_node;
+
+struct json_node_list {
+    struct json_node **nodes;
+    size_t count;
+};
+
+/** A name and what applies to it; which members are used depends on the keyword. */
+struct json_node_entry {
+    const char *name;
+    struct json_pattern *pattern; /* patternProperties */
+    struct json_node *node;
+    const json_t *names; /* dependencies with an array: strings */
+};
+
+struct json_node_map {
+    struct json_node_entry *entries;
+    size_t count;
+};
+
+struct json_size_limit {
+    bool is_set;
+    size_t value;
+};
+
+/** One compiled schema object. Nothing in it is owned: nodes live in the arena, sources in the
+ * documents, patterns in the list of the schema. */
+struct json_node {
+    struct json_node *next;        /* of all */
+    struct json_node *bucket_next; /* with the same hash of `source` */
+    const json_t *source;          /* the object it was compiled from */
+    const char *base;              /* absolute URI that references in it are relative to */
+    const char *reference;         /* text of $ref; NULL: none. Then all else is unused */
+    struct json_node *target;      /* where `reference` leads */
+    bool never;                    /* the schema `false` */
+    bool unique_items;
+    unsigned loop_mark;        /* for the search of endless loops */
+    unsigned types;            /* set of json_type_bit; 0: any */
+    const json_t *enumeration; /* array */
+    const json_t *constant;    /* any value */
+    const json_t *multiple_of; /* numbers */
+    const json_t *maximum;
+    const json_t *minimum;
+    const json_t *exclusive_maximum;
+    const json_t *exclusive_minimum;
+    const json_t *required; /* array of strings */
+    struct json_size_limit max_length;
+    struct json_size_limit min_length;
+    struct json_size_limit max_items;
+    struct json_size_limit min_items;
+    struct json_size_limit max_properties;
+    struct json_size_limit min_properties;
+    struct json_pattern *pattern;
+    json_format_check format; /* NULL: not asserted */
+    const char *format_name;
+    struct json_node *items_all;      /* `items` with one schema */
+    struct json_node_list items_each; /* `items` with an array */
+    struct json_node *additional_items;
+    struct json_node *contains;
+    const json_t *properties_source; /* object, to look up names */
+    struct json_node_map properties;
+    struct json_node_map pattern_properties;
+    struct json_node_map definitions;
+    struct json_node_map dependencies;
+    struct json_node *additional_properties;
+    struct json_node *property_names;
+    struct json_node_list all_of;
+    struct json_node_list any_of;
+    struct json_node_list one_of;
+    struct json_node *negated; /* `not` */
+    struct json_node *condition;
+    struct json_node *consequence;
+    struct json_node *alternative;
+};
+
+/** A URI under which a (part of a) document can be referred to. */
+struct json_resource {
+    struct json_resource *next;
+    const char *uri;
+    const char *base;
+    const json_t *source;
+};
+
+struct json_document {
+    struct json_document *next;
+    json_t *root; /* owned */
+};
+
+struct json_flat;
+
+struct json_schema {
+    struct arena arena;                 /* nodes, texts, the flat table */
+    struct json_schema_options options; /* texts are borrowed, and used only while compiling */
+    struct json_document *documents;
+    struct json_resource *resources;
+    struct json_pattern *patterns; /* owned list */
+    struct json_node *nodes;
+    struct json_node *buckets[JSON_SCHEMA_BUCKETS];
+    struct json_node always; /* the schema `true` */
+    struct json_node never;  /* the schema `false` */
+    struct json_node *root;
+    const char *base;       /* of the root */
+    struct json_flat *flat; /* NULL: the schema is not flat */
+};
+
+/* json_schema_compile.c */
+
+/** Compile `source`, or find what it was compiled to before.
+ * @param base  absolute URI without a fragment. */
+enum status json_node_compile(struct json_schema *schema, const json_t *source, const char *base,
+                              const struct json_place *place, struct json_node **ret,
+                              struct error *err) MUST_CHECK;
+
+/** @return the node of a schema object; NULL where it was not compiled. */
+struct json_node *json_node_find(const struct json_schema *schema, const json_t *source);
+
+/* json_schema_reference.c */
+
+/** Take a root document (its reference is stolen, even on failure) and compile it. */
+enum status json_document_add(struct json_schema *schema, json_t *root, const char *uri,
+                              struct json_node **ret, struct error *err) MUST_CHECK;
+enum status json_resource_add(struct json_schema *schema, const char *uri, const char *base,
+                              const json_t *source, struct error *err) MUST_CHECK;
+const struct json_resource *json_resource_find(const struct json_schema *schema, struct slice uri);
+
+/** Resolve the references of all nodes, also of those that are loaded meanwhile. */
+enum status json_references_resolve(struct json_schema *schema, struct error *err) MUST_CHECK;
+
+/* json_schema_loop.c */
+
+/** FATAL where judging could go round in a circle without getting deeper into the instance. */
+enum status json_loops_refuse(struct json_schema *schema, struct error *err) MUST_CHECK;
+
+/* json_schema_validate.c */
+
+/** As json_schema_validate() without the flat check. */
+enum status json_schema_validate_full(const struct json_schema *schema, const json_t *instance,
+                                      struct error *err) MUST_CHECK;
+
+/* json_schema_flat.c */
+
+/** Make the table of a flat schema; leaves schema->flat NULL where the schema is not flat. */
+enum status json_flat_compile(struct json_schema *schema, struct error *err) MUST_CHECK;
+
+/** @return whether the instance is valid; schema->flat must be there. */
+bool json_flat_check(const struct json_flat *flat, const json_t *instance);
+
+/* json_schema_value.c */
+
+/** @return the set of types that `value` belongs to. */
+unsigned json_value_types(const json_t *value);
+
+/** Equality as mathematics has it: 1 and 1.0 are equal. `ret_steps` grows by the work done. */
+bool json_value_equal(const json_t *a, const json_t *b, uint64_t *ret_steps);
+
+/** @return less than, equal to or greater than zero, exactly. */
+int json_number_compare(const json_t *a, const json_t *b);
+
+/** Exact in decimal: 0.0075 is a multiple of 0.0001. */
+bool json_number_is_multiple(const json_t *value, const json_t *divisor);
+
+/** @return the number of code points in UTF-8. */
+size_t json_text_length(struct slice text);
+struct slice json_text(const json_t *string);
+
+/** Write the JSON pointer of `place`, cut at the size; the root is "(root)". */
+void json_place_write(const struct json_place *place, char ret_text[static JSON_PLACE_TEXT_SIZE]);
+
+/* json_schema_pattern.c */
+
+enum json_pattern_verdict { JSON_PATTERN_NO, JSON_PATTERN_YES, JSON_PATTERN_GAVE_UP };
+
+/** Compile a regular expression of ECMA-262. Free the list with json_pattern_free_all().
+ * @param list  the new one is put in front. */
+enum status json_pattern_new(struct slice text, struct json_pattern **list,
+                             struct error *err) MUST_CHECK;
+enum json_pattern_verdict json_pattern_match(const struct json_pattern *pattern, struct slice text);
+void json_pattern_free_all(struct json_pattern *list);
+
+/* json_schema_format.c and json_schema_format_uri.c */
+
+/** @return NULL where the format is not known. */
+json_format_check json_format_find(const char *name);
+bool json_format_ipv4(struct slice text);
+bool json_format_ipv6(struct slice text);
+bool json_format_uri(struct slice text);
+bool json_format_uri_reference(struct slice text);
+bool json_format_iri(struct slice text);
+bool json_format_iri_reference(struct slice text);
+bool json_format_uri_template(struct slice text);
+
+/* json_schema_uri.c */
+
+/** Resolve a reference as RFC 3986, 5.2 says.
+ * @return NULL without memory. */
+const char *json_uri_resolve(struct arena *arena, const char *base, const char *reference);
+
+/* json_schema_draft07.c */
+
+#define JSON_SCHEMA_DRAFT07_URI "http://json-schema.org/draft-07/schema"
+extern const char json_schema_draft07_text[];
+
+#endif

@@ -1,0 +1,43 @@
+/* Inside the reader of Debezium's values: what a field says of itself, and a turn for each kind. */
+#ifndef SCHEMAS_RECORD_DEBEZIUM_H
+#define SCHEMAS_RECORD_DEBEZIUM_H
+
+#include "common/buffer.h"
+#include "schemas/record/foreign.h"
+
+/** How Kafka Connect describes a field. All NULL where the record describes nothing. */
+struct debezium_field {
+    const char *type; /* "int32", "bytes", "string" … */
+    const char *name; /* what the type means: "io.debezium.time.Date" … */
+    const json_t *parameters;
+    enum record_binary binary; /* what the configuration says of bytes in texts */
+};
+
+/** @return whether the field's type has this meaning. */
+bool debezium_is(const struct debezium_field *field, const char *name);
+
+/** Refuse a value: "column "price": WHAT (type decimal)". @return REJECT. */
+enum status debezium_refuse(const struct column *column, const char *what, struct error *err);
+
+/** @return OK with the text as JSON; RETRY (no memory). */
+enum status debezium_text(struct slice text, json_t **ret_json, struct error *err) MUST_CHECK;
+
+/** Each turns a value into the form of its column. *ret_json stays NULL where the value has that
+ * form already, or is for the reader of our own forms to refuse.
+ * @return OK; REJECT naming the column; RETRY (no memory). */
+enum status debezium_number(const struct column *column, const struct debezium_field *field,
+                            const json_t *value, json_t **ret_json, struct error *err) MUST_CHECK;
+enum status debezium_bytes(const struct column *column, const struct debezium_field *field,
+                           const json_t *value, json_t **ret_json, struct error *err) MUST_CHECK;
+enum status debezium_time(const struct column *column, const struct debezium_field *field,
+                          const json_t *value, json_t **ret_json, struct error *err) MUST_CHECK;
+
+/** Append the bytes of a text in base64, in the usual alphabet or the one for URLs.
+ * @return false where it is not that, padding included, or larger than the buffer may be. */
+bool debezium_base64(struct slice text, struct buffer *bytes) MUST_CHECK;
+
+/** @return whether Debezium left the value out: an old value that the source's log does not have.
+ */
+bool debezium_is_unavailable(const json_t *value);
+
+#endif

@@ -1,0 +1,113 @@
+/* Debezium's bytes: base64 where the field is bytes; a text in the form that the connector's
+ * binary.handling.mode says, which the record does not tell. */
+#include "schemas/record/debezium.h"
+
+static const char placeholder[] = "__debezium_unavailable_value";
+static const char placeholder_base64[] = "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==";
+static const char placeholder_hex[] = "5f5f646562657a69756d5f756e617661696c61626c655f76616c7565";
+
+bool debezium_is_unavailable(const json_t *value)
+{
+    /* An array stands for a large one in the source, a map for an hstore. */
+    if (json_is_array(value) && json_array_size(value) == 1)
+        return debezium_is_unavailable(json_array_get(value, 0));
+    if (json_is_object(value) && json_object_size(value) == 1)
+        return json_object_get(value, placeholder) != NULL;
+    const char *text = json_string_value(value);
+    return text != NULL &&
+           (strcmp(text, placeholder) == 0 || strcmp(text, placeholder_base64) == 0 ||
+            strcasecmp(text, placeholder_hex) == 0);
+}
+
+static int debezium_base64_digit(char c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c == '\0' ? NULL : strchr(digits, c);
+    if (c == '-' || c == '_')
+        return c == '-' ? 62 : 63;
+    return at == NULL ? -1 : (int)(at - digits);
+}
+
+bool debezium_base64(struct slice text, struct buffer *bytes)
+{
+    if (text.data == NULL || text.length % 4 != 0)
+        return false;
+    for (size_t i = 0; i < text.length; i += 4) {
+        bool last = i + 4 == text.length;
+        size_t padding = !last || text.data[i + 3] != '=' ? 0 : text.data[i + 2] == '=' ? 2 : 1;
+        unsigned int group = 0;
+        for (size_t j = 0; j < 4; j++) {
+            int digit = j >= 4 - padding ? 0 : debezium_base64_digit(text.data[i + j]);
+            if (digit < 0)
+                return false;
+            group = group << 6 | (unsigned int)digit;
+        }
+        const char out[] = {(char)(group >> 16), (char)(group >> 8), (char)group};
+        buffer_append(bytes, out, 3 - padding);
+    }
+    return !bytes->failed;
+}
+
+static bool debezium_looks_like_hex(struct slice text)
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+    return text.length > 0 && strspn(text.data, digits) == text.length;
+}
+
+/* How a text holds bytes. A field of type bytes has one form; elsewhere the configuration says it,
+ * and without it only what cannot be hexadecimal is taken for the connector's default. */
+static enum status debezium_binary(const struct column *column, const struct debezium_field *field,
+                                   struct slice text, enum record_binary *ret_binary,
+                                   struct error *err)
+{
+    *ret_binary = BINARY_BASE64;
+    if (field->type != NULL && strcmp(field->type, "bytes") == 0)
+        return STATUS_OK;
+    if (field->binary != BINARY_UNSAID) {
+        *ret_binary = field->binary;
+        return STATUS_OK;
+    }
+    if (field->type != NULL || debezium_looks_like_hex(text))
+        return debezium_refuse(column,
+                               "the record does not tell whether its bytes are base64 or "
+                               "hexadecimal; say `binary: base64` or `binary: hex` under apply:",
+                               err);
+    return STATUS_OK;
+}
+
+static enum status debezium_from_base64(const struct column *column, struct slice text,
+                                        json_t **ret_json, struct error *err)
+{
+    struct buffer bytes;
+    struct buffer hex;
+    buffer_init(&bytes, text.length + 1);
+    buffer_init(&hex, 2 * text.length + 2);
+    enum status status = debezium_base64(text, &bytes) ? STATUS_OK
+                                                       : debezium_refuse(column, "not base64", err);
+    for (size_t i = 0; status == STATUS_OK && i < bytes.length; i++)
+        buffer_append_format(&hex, "%02X", (unsigned char)bytes.data[i]);
+    if (status == STATUS_OK && hex.failed)
+        status = error_set(err, STATUS_RETRY, "no memory");
+    if (status == STATUS_OK)
+        status = debezium_text(buffer_slice(&hex), ret_json, err);
+    buffer_done(&bytes);
+    buffer_done(&hex);
+    return status;
+}
+
+enum status debezium_bytes(const struct column *column, const struct debezium_field *field,
+                           const json_t *value, json_t **ret_json, struct error *err)
+{
+    enum record_binary binary = BINARY_UNSAID;
+    struct slice text = {.data = json_string_value(value), .length = json_string_length(value)};
+    if (debezium_is(field, "io.debezium.data.Bits"))
+        return debezium_refuse(column, "a row of bits; let the column be an integer", err);
+    if (debezium_is(field, "org.apache.kafka.connect.data.Decimal"))
+        return debezium_refuse(column, "a decimal", err);
+    if (text.data == NULL)
+        return debezium_refuse(column, "not a string", err);
+    enum status status = debezium_binary(column, field, text, &binary, err);
+    if (status != STATUS_OK || binary == BINARY_HEX)
+        return status; /* our own form */
+    return debezium_from_base64(column, text, ret_json, err);
+}

@@ -1,0 +1,174 @@
+/* The value of a record, {"op","before","after"}: read, checked and judged by the row schema. */
+#include "schemas/json_schema/json_schema.h"
+#include "schemas/record/value.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define RECORD_PAYLOAD_ARENA_MAX ((size_t)64 * 1024 * 1024)
+
+static enum status record_payload_op(const json_t *payload, enum change_op *ret_op,
+                                     struct error *err)
+{
+    const json_t *text = json_object_get(payload, "op");
+    const char *op = json_string_length(text) == 1 ? json_string_value(text) : NULL;
+    if (op != NULL && strcmp(op, "c") == 0)
+        *ret_op = CHANGE_CREATE;
+    else if (op != NULL && strcmp(op, "u") == 0)
+        *ret_op = CHANGE_UPDATE;
+    else if (op != NULL && strcmp(op, "d") == 0)
+        *ret_op = CHANGE_DELETE;
+    else if (op != NULL && strcmp(op, "r") == 0)
+        *ret_op = CHANGE_READ;
+    else
+        return error_set(err, STATUS_REJECT, "value: \"op\" is not one of c, u, d, r");
+    return STATUS_OK;
+}
+
+/* A double may be written as an integer of any size; the row schema shall see a number too. */
+static enum status record_payload_large(const struct column *column, json_t *after, json_t **member,
+                                        struct error *err)
+{
+    const char *digits = json_large_integer(*member);
+    if (digits == NULL)
+        return STATUS_OK;
+    if (column->type == COLUMN_INTEGER)
+        return error_set(err, STATUS_REJECT, "column \"%s\": an integer beyond 64 bits",
+                         column->name);
+    if (column->type != COLUMN_DOUBLE)
+        return STATUS_OK;
+    char *end = NULL;
+    double value = strtod(digits, &end);
+    if (*digits == '\0' || *end != '\0' || !isfinite(value))
+        return error_set(err, STATUS_REJECT, "column \"%s\": not a number that a double can hold",
+                         column->name);
+    json_t *number = json_real(value);
+    if (json_object_set_new(after, column->name, number) != 0)
+        return error_set(err, STATUS_RETRY, "no memory");
+    *member = number;
+    return STATUS_OK;
+}
+
+static enum status record_payload_columns(const struct entity_schema *schema, json_t *after,
+                                          struct arena *arena, struct value *values,
+                                          struct error *err)
+{
+    const char *name;
+    json_t *member;
+    json_object_foreach(after, name, member)
+    {
+        if (entity_schema_find(schema, slice_of(name)) < 0)
+            return error_set(err, STATUS_STOP,
+                             "column \"%s\" is not in the schema of \"%s\": add it there, run "
+                             "`keepstep init` and start this again",
+                             name, schema->entity_type);
+    }
+    for (size_t i = 0; i < schema->column_count; i++) {
+        const struct column *column = &schema->columns[i];
+        member = json_object_get(after, column->name);
+        if (member == NULL)
+            continue;
+        enum status status = record_payload_large(column, after, &member, err);
+        if (status == STATUS_OK)
+            status = record_value_decode(column, member, arena, &values[i], err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+/* Create and read are full images: a column they leave out is null. An update that lacks columns
+ * is judged without what the row schema says of the row as a whole. */
+static enum status record_payload_judge(const struct entity_schema *schema, enum change_op op,
+                                        const json_t *after, struct value *values,
+                                        struct error *err)
+{
+    bool sparse = false;
+    for (size_t i = 0; i < schema->column_count; i++)
+        sparse = sparse || (op == CHANGE_UPDATE && values[i].kind == VALUE_ABSENT);
+    enum status status = json_schema_validate(sparse ? schema->sparse_row : schema->row, after,
+                                              err);
+    if (status != STATUS_OK) {
+        error_prefix(err, "after");
+        return status;
+    }
+    for (size_t i = 0; i < schema->column_count; i++) {
+        if (op != CHANGE_UPDATE && values[i].kind == VALUE_ABSENT && schema->columns[i].nullable)
+            values[i].kind = VALUE_NULL;
+    }
+    return STATUS_OK;
+}
+
+enum status record_row_decode(const struct entity_schema *schema, enum change_op op, json_t *after,
+                              struct slice entity_key, struct arena *arena, struct value *values,
+                              struct error *err)
+{
+    if (!json_is_object(after))
+        return error_set(err, STATUS_REJECT, "value: \"after\" is not an object");
+    enum status status = record_payload_columns(schema, after, arena, values, err);
+    if (status != STATUS_OK)
+        return status;
+    status = record_payload_judge(schema, op, after, values, err);
+    if (status != STATUS_OK)
+        return status;
+    struct slice key = {0};
+    status = record_value_key(schema, values, arena, &key, err);
+    if (status == STATUS_OK && !slice_equal(key, entity_key))
+        status = error_set(err, STATUS_REJECT, "after: the key columns are not the entity key");
+    return status;
+}
+
+enum status record_payload_document(const struct entity_schema *schema, struct slice payload,
+                                    struct slice entity_key, struct arena *arena,
+                                    enum change_op *ret_op, struct value *values, struct error *err)
+{
+    json_t *json = json_load_value(payload, err);
+    if (json == NULL)
+        return STATUS_REJECT;
+    enum status status = STATUS_OK;
+    if (!json_is_object(json))
+        status = error_set(err, STATUS_REJECT, "value: not an object");
+    else
+        status = record_payload_op(json, ret_op, err);
+    if (status == STATUS_OK && *ret_op != CHANGE_DELETE)
+        status = record_row_decode(schema, *ret_op, json_object_get(json, "after"), entity_key,
+                                   arena, values, err);
+    json_decref(json);
+    return status;
+}
+
+enum status record_payload_decode(const struct entity_schema *schema, struct slice payload,
+                                  struct slice entity_key, struct arena *arena,
+                                  enum change_op *ret_op, struct value *values, struct error *err)
+{
+    if (record_flat_payload(schema, payload, entity_key, arena, ret_op, values))
+        return STATUS_OK;
+    return record_payload_document(schema, payload, entity_key, arena, ret_op, values, err);
+}
+
+enum status payload_validate(const struct entity_schema *schema, struct slice payload,
+                             struct slice entity_key, struct error *err)
+{
+    enum status status;
+    enum change_op op = CHANGE_CREATE;
+    struct slice key = {0};
+    struct arena arena;
+
+    arena_init(&arena, RECORD_PAYLOAD_ARENA_MAX);
+    struct value *values = arena_alloc(&arena, schema->column_count * sizeof *values);
+    if (values == NULL) {
+        status = error_set(err, STATUS_RETRY, "out of memory");
+        goto out;
+    }
+    status = canonical_key(schema, entity_key, &arena, &key, err);
+    if (status == STATUS_OK)
+        status = record_payload_decode(schema, payload, key, &arena, &op, values, err);
+    status = json_settle(status, err);
+    if (status == STATUS_STOP && err != NULL)
+        err->status = STATUS_REJECT; /* here only this row is at fault */
+    if (status == STATUS_STOP)
+        status = STATUS_REJECT;
+out:
+    arena_done(&arena);
+    return status;
+}

@@ -1,0 +1,102 @@
+/* Writing the wire form: CloudEvents headers in binary mode. */
+#include "schemas/record/write.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define RECORD_HEADERS_MAX 14
+#define RECORD_DIGITS_SIZE 21
+
+static void record_header_add(struct header *headers, size_t *count, const char *name,
+                              struct slice value)
+{
+    if (value.data != NULL)
+        headers[(*count)++] = (struct header){.name = slice_of(name), .value = value};
+}
+
+enum status record_headers_build(const struct record_head *head, struct arena *arena,
+                                 struct header **ret_headers, size_t *ret_count, struct error *err)
+{
+    static const char *const kinds[] = {
+        [KIND_BARRIER] = "barrier", [KIND_HEARTBEAT] = "heartbeat", [KIND_VOID] = "void"};
+    size_t count = 0;
+    struct header *headers = arena_alloc(arena, RECORD_HEADERS_MAX * sizeof *headers);
+    char *digits = arena_alloc(arena, RECORD_DIGITS_SIZE);
+    if (headers == NULL || digits == NULL)
+        return error_set(err, STATUS_RETRY, "arena full");
+    (void)snprintf(digits, RECORD_DIGITS_SIZE, "%020" PRIu64, head->sequence);
+    struct slice kind = {0};
+    if (head->kind != KIND_CHANGE)
+        kind = slice_of(kinds[head->kind]);
+    record_header_add(headers, &count, "ce_specversion", slice_of("1.0"));
+    record_header_add(headers, &count, "ce_id", head->id);
+    record_header_add(headers, &count, "ce_source", head->origin);
+    record_header_add(headers, &count, "ce_type", head->type);
+    record_header_add(headers, &count, "ce_time", head->created_at);
+    record_header_add(headers, &count, "ce_subject", head->subject);
+    record_header_add(headers, &count, "ce_sequence", slice_of(digits));
+    record_header_add(headers, &count, "ce_incarnation", head->incarnation);
+    record_header_add(headers, &count, "ce_previousid", head->previous_id);
+    record_header_add(headers, &count, "ce_protocol", slice_of("1"));
+    record_header_add(headers, &count, "ce_kind", kind);
+    record_header_add(headers, &count, "traceparent", head->traceparent);
+    record_header_add(headers, &count, "content-type", slice_of("application/json"));
+    *ret_headers = headers;
+    *ret_count = count;
+    return STATUS_OK;
+}
+
+static void record_bytes_write(struct slice bytes, struct buffer *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    buffer_append_text(out, "\"");
+    for (size_t i = 0; i < bytes.length; i++) {
+        unsigned char c = (unsigned char)bytes.data[i];
+        buffer_append(out, &digits[c >> 4], 1);
+        buffer_append(out, &digits[c & 15], 1);
+    }
+    buffer_append_text(out, "\"");
+}
+
+static void record_column_write(enum column_type type, const struct value *value,
+                                struct buffer *out)
+{
+    switch (value->kind) {
+    case VALUE_INTEGER:
+        buffer_append_format(out, "%" PRId64, value->integer);
+        return;
+    case VALUE_DOUBLE:
+        buffer_append_format(out, "%.17g", value->number);
+        return;
+    case VALUE_BOOLEAN:
+        buffer_append_text(out, value->boolean ? "true" : "false");
+        return;
+    case VALUE_TEXT:
+        if (type == COLUMN_BYTES)
+            record_bytes_write(value->text, out);
+        else
+            buffer_append_json(out, value->text);
+        return;
+    case VALUE_ABSENT:
+    case VALUE_NULL:
+        buffer_append_text(out, "null");
+    }
+}
+
+void record_value_write(const struct change *change, struct buffer *out)
+{
+    const struct entity_schema *schema = change->schema;
+    bool first = true;
+    buffer_append_text(out, change->op == CHANGE_CREATE ? "{\"op\":\"c\"" : "{\"op\":\"u\"");
+    buffer_append_text(out, ",\"before\":null,\"after\":{");
+    for (size_t i = 0; i < schema->column_count; i++) {
+        if (change->values[i].kind == VALUE_ABSENT)
+            continue;
+        buffer_append_text(out, first ? "" : ",");
+        buffer_append_json(out, slice_of(schema->columns[i].name));
+        buffer_append_text(out, ":");
+        record_column_write(schema->columns[i].type, &change->values[i], out);
+        first = false;
+    }
+    buffer_append_text(out, "}}");
+}
