@@ -1,7 +1,7 @@
 /* Reads lines, takes them apart, checks them and writes them into the outbox. */
 #include "producer/publish_lines.h"
 #include "common/lines.h"
-#include "producer/init/source.h"
+#include "producer/init/origin.h"
 #include "producer/registry.h"
 #include "schemas/change.h"
 #include "schemas/change_line.h"
@@ -16,9 +16,9 @@
 struct publish {
     const struct config *config;
     const struct entity_schema *const *schemas;
-    struct source *source;
+    struct origin *origin;
     struct arena arena; /* of the events that are not written yet */
-    struct source_event *events;
+    struct origin_event *events;
     size_t count;
 };
 
@@ -43,7 +43,7 @@ static enum status publish_line(struct publish *publish, struct slice line, stru
     if (status == STATUS_OK)
         status = payload_validate(schema, change.payload, key, err);
     if (status == STATUS_OK)
-        publish->events[publish->count++] = (struct source_event){
+        publish->events[publish->count++] = (struct origin_event){
             .entity_type = change.entity_type,
             .entity_key = key,
             .type = change.type,
@@ -57,7 +57,7 @@ static enum status publish_write(struct publish *publish, int64_t *ret_written, 
 {
     enum status status = STATUS_OK;
     if (publish->count > 0)
-        status = publish->source->ops->write(publish->source, publish->events, publish->count, err);
+        status = publish->origin->ops->write(publish->origin, publish->events, publish->count, err);
     if (status == STATUS_OK)
         *ret_written += (int64_t)publish->count;
     publish->count = 0;
@@ -92,7 +92,7 @@ enum status publish_lines(const struct config *config, const struct entity_schem
                           FILE *in, int64_t *ret_written, struct error *err)
 {
     struct publish publish = {.config = config, .schemas = schemas};
-    const struct source_ops *ops = source_find(config->database);
+    const struct origin_ops *ops = origin_find(config->database);
     *ret_written = 0;
     if (ops == NULL) {
         if (err != NULL)
@@ -103,10 +103,10 @@ enum status publish_lines(const struct config *config, const struct entity_schem
     publish.events = calloc(LINES_A_TRANSACTION, sizeof *publish.events);
     enum status status = publish.events == NULL
                              ? error_set(err, STATUS_RETRY, "no memory")
-                             : ops->open(config, SOURCE_WRITE, &publish.source, err);
+                             : ops->open(config, ORIGIN_WRITE, &publish.origin, err);
     if (status == STATUS_OK)
         status = publish_all(&publish, in, ret_written, err);
-    ops->close(publish.source);
+    ops->close(publish.origin);
     free(publish.events);
     arena_done(&publish.arena);
     return status;

@@ -16,10 +16,10 @@ const struct outbox_ops *outbox_find(const char *url)
     return NULL;
 }
 
-const struct source_ops *source_find(const char *url)
+const struct origin_ops *origin_find(const char *url)
 {
-    static const struct source_ops *const back_ends[] = {&source_sqlite_ops, &source_postgresql_ops,
-                                                         &source_mariadb_ops};
+    static const struct origin_ops *const back_ends[] = {&origin_sqlite_ops, &origin_postgresql_ops,
+                                                         &origin_mariadb_ops};
 
     for (size_t i = 0; i < sizeof back_ends / sizeof back_ends[0]; i++) {
         size_t length = strlen(back_ends[i]->scheme);

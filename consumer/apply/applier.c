@@ -105,7 +105,7 @@ static enum status applier_transaction(struct applier *applier, struct batch *ba
     failpoint(FAILPOINT_AGENT_AFTER_BEGIN);
     status = applier_judge_keys(applier, batch, err);
     if (status == STATUS_OK)
-        status = applier_look(applier, batch, err);
+        status = applier_read_pending(applier, batch, err);
     if (status == STATUS_OK)
         status = applier_judge_own(applier, batch, err);
     if (status == STATUS_OK)

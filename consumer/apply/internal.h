@@ -124,7 +124,7 @@ struct applier {
     bool retries;       /* some pass through waiting records is not at its end */
 
     /* The running transaction. */
-    struct look look;    /* of all entities of the batch; none: each is asked for alone */
+    struct pending_read pending; /* of all entities of the batch; none: each is asked for alone */
     unsigned int outrun; /* own changes that were committed behind a batch's single writes */
     size_t parks;        /* events that were parked so far */
     struct healed healed;
@@ -146,23 +146,23 @@ void applier_begin_work(struct applier *applier);
 enum status applier_judge(struct applier *applier, struct batch *batch,
                           struct error *err) MUST_CHECK;
 
-/** Inside the transaction: idempotency keys, the look, kept images. */
+/** Inside the transaction: idempotency keys, own changes not read back, kept images. */
 enum status applier_judge_keys(struct applier *applier, struct batch *batch,
                                struct error *err) MUST_CHECK;
-enum status applier_look(struct applier *applier, const struct batch *batch,
-                         struct error *err) MUST_CHECK;
+enum status applier_read_pending(struct applier *applier, const struct batch *batch,
+                                 struct error *err) MUST_CHECK;
 enum status applier_judge_own(struct applier *applier, struct batch *batch,
                               struct error *err) MUST_CHECK;
 
 /** Where writers are not excluded: look again behind the writes of a batch. An event that stands
  * over an own change that was committed meanwhile, or that the database rejected because of it, is
  * superseded, and the caller writes again from the batch's start on. */
-enum status applier_look_again(struct applier *applier, struct batch *batch, bool *ret_pending,
-                               struct error *err) MUST_CHECK;
+enum status applier_recheck_pending(struct applier *applier, struct batch *batch, bool *ret_pending,
+                                    struct error *err) MUST_CHECK;
 
 /** The same behind one event's write, which is taken back to its savepoint. */
-enum status applier_look_behind(struct applier *applier, struct batch_event *event,
-                                struct error *err) MUST_CHECK;
+enum status applier_recheck_write(struct applier *applier, struct batch_event *event,
+                                  struct error *err) MUST_CHECK;
 
 /** @return OK with whether an own change above `own_last` of this entity is under way. */
 enum status applier_is_pending(struct applier *applier, const struct change *change,
@@ -221,8 +221,8 @@ enum status applier_attempt_write(struct applier *applier, const struct mapping 
                                   struct error *err) MUST_CHECK;
 
 /** From here on applier_is_pending() asks for each entity of this type alone. */
-enum status applier_look_for(struct applier *applier, const struct owned *owned,
-                             struct slice entity_type, struct error *err) MUST_CHECK;
+enum status applier_read_pending_singly(struct applier *applier, const struct owned *owned,
+                                        struct slice entity_type, struct error *err) MUST_CHECK;
 
 /** Work on what the database keeps of a partition, in one transaction with its fence; memory takes
  * what the database holds after it. */

@@ -53,7 +53,7 @@ static enum status applier_kept_write(struct applier *applier, struct owned *own
     struct change *change = NULL;
     struct error why = ERROR_INIT;
     bool pending = false;
-    enum status status = applier_look_for(applier, owned, image->entity_type, err);
+    enum status status = applier_read_pending_singly(applier, owned, image->entity_type, err);
     if (status == STATUS_OK)
         status = applier_is_pending(applier, &entity, applier_own_last(applier, owned), &pending,
                                     err);
@@ -87,7 +87,7 @@ static enum status applier_kept_is_due(struct applier *applier, struct owned *ow
     *ret_due = false;
     if (mapping == NULL || !mapping->published_here || applier_is_blocked(applier, &entity))
         return STATUS_OK;
-    enum status status = applier_look_for(applier, owned, image->entity_type, err);
+    enum status status = applier_read_pending_singly(applier, owned, image->entity_type, err);
     if (status == STATUS_OK)
         status = applier_is_pending(applier, &entity, applier_own_last(applier, owned), &pending,
                                     err);

@@ -1,6 +1,6 @@
 /* Rule 18: an event is not written over an entity whose later own change is under way. */
 #include "consumer/apply/internal.h"
-#include "consumer/store/look.h"
+#include "consumer/store/pending.h"
 
 #include "common/log.h"
 
@@ -8,7 +8,7 @@
 
 /** The own range of every (entity type, partition) in the batch, as it was before the batch. */
 static void applier_add_range(const struct applier *applier, const struct mapping *mapping,
-                              const struct batch_event *event, struct look_range *ranges,
+                              const struct batch_event *event, struct pending_range *ranges,
                               size_t *count)
 {
     const struct owned *owned = &applier->owned[event->change.partition_index];
@@ -18,9 +18,9 @@ static void applier_add_range(const struct applier *applier, const struct mappin
     }
     struct owned before = {.sequences = owned->state.sequences,
                            .sequence_count = owned->state.sequence_count};
-    ranges[(*count)++] = (struct look_range){.schema = mapping->schema,
-                                             .partition = owned->state.partition,
-                                             .above = applier_own_last(applier, &before)};
+    ranges[(*count)++] = (struct pending_range){.schema = mapping->schema,
+                                                .partition = owned->state.partition,
+                                                .above = applier_own_last(applier, &before)};
 }
 
 static size_t applier_distinct(struct own_change *entities, size_t count)
@@ -35,13 +35,14 @@ static size_t applier_distinct(struct own_change *entities, size_t count)
     return kept;
 }
 
-enum status applier_look(struct applier *applier, const struct batch *batch, struct error *err)
+enum status applier_read_pending(struct applier *applier, const struct batch *batch,
+                                 struct error *err)
 {
-    applier->look = (struct look){0};
+    applier->pending = (struct pending_read){0};
     if (!applier->publishes || batch->count == 0)
         return STATUS_OK;
     size_t most = applier->mapping_count * (applier->owned_count + 1);
-    struct look_range *ranges = arena_alloc(
+    struct pending_range *ranges = arena_alloc(
         &applier->arena, (most < batch->count ? most : batch->count) * sizeof *ranges);
     struct own_change *entities = arena_alloc(&applier->arena, batch->count * sizeof *entities);
     size_t range_count = 0;
@@ -60,11 +61,12 @@ enum status applier_look(struct applier *applier, const struct batch *batch, str
     }
     if (range_count == 0)
         return STATUS_OK;
-    applier->look = (struct look){.ranges = ranges,
-                                  .range_count = range_count,
-                                  .entities = entities,
-                                  .entity_count = applier_distinct(entities, entity_count)};
-    return applier->ops->look(applier->store, &applier->look, err);
+    applier->pending = (struct pending_read){
+        .ranges = ranges,
+        .range_count = range_count,
+        .entities = entities,
+        .entity_count = applier_distinct(entities, entity_count)};
+    return applier->ops->read_pending(applier->store, &applier->pending, err);
 }
 
 enum status applier_is_pending(struct applier *applier, const struct change *change,
@@ -72,21 +74,21 @@ enum status applier_is_pending(struct applier *applier, const struct change *cha
 {
     struct own_change wanted = {.entity_type = change->entity_type,
                                 .entity_key = change->entity_key};
-    struct look *look = &applier->look;
+    struct pending_read *pending = &applier->pending;
     *ret_pending = false;
     const struct mapping *mapping = applier_mapping(applier, change->entity_type);
-    if (mapping == NULL || !mapping->published_here || look->range_count == 0)
+    if (mapping == NULL || !mapping->published_here || pending->range_count == 0)
         return STATUS_OK;
-    const struct own_change *own = look->entity_count == 0
+    const struct own_change *own = pending->entity_count == 0
                                        ? NULL
-                                       : bsearch(&wanted, look->entities, look->entity_count,
+                                       : bsearch(&wanted, pending->entities, pending->entity_count,
                                                  sizeof wanted, own_change_compare);
     if (own == NULL) {
-        struct look alone = {.ranges = look->ranges,
-                             .range_count = look->range_count,
-                             .entities = &wanted,
-                             .entity_count = 1};
-        enum status status = applier->ops->look(applier->store, &alone, err);
+        struct pending_read alone = {.ranges = pending->ranges,
+                                     .range_count = pending->range_count,
+                                     .entities = &wanted,
+                                     .entity_count = 1};
+        enum status status = applier->ops->read_pending(applier->store, &alone, err);
         if (status != STATUS_OK)
             return status;
         own = &wanted;
@@ -126,13 +128,13 @@ static void applier_supersede(struct batch_event *event)
     event->outcome = event->change.kind == KIND_VOID ? EVENT_PASSED : EVENT_SUPERSEDED;
 }
 
-enum status applier_look_again(struct applier *applier, struct batch *batch, bool *ret_pending,
-                               struct error *err)
+enum status applier_recheck_pending(struct applier *applier, struct batch *batch, bool *ret_pending,
+                                    struct error *err)
 {
     *ret_pending = false;
-    if (applier->ops->excludes_writers || applier->look.range_count == 0)
+    if (applier->ops->excludes_writers || applier->pending.range_count == 0)
         return STATUS_OK;
-    enum status status = applier_look(applier, batch, err);
+    enum status status = applier_read_pending(applier, batch, err);
     for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
         struct batch_event *event = &batch->events[i];
         bool pending = false;
@@ -145,13 +147,13 @@ enum status applier_look_again(struct applier *applier, struct batch *batch, boo
     return status;
 }
 
-enum status applier_look_behind(struct applier *applier, struct batch_event *event,
-                                struct error *err)
+enum status applier_recheck_write(struct applier *applier, struct batch_event *event,
+                                  struct error *err)
 {
     bool pending = false;
     if (applier->ops->excludes_writers)
         return STATUS_OK;
-    applier->look.entity_count = 0; /* asks for the one entity, in a statement of its own */
+    applier->pending.entity_count = 0; /* asks for the one entity, in a statement of its own */
     enum status status = applier_is_pending(applier, &event->change, event->own_last, &pending,
                                             err);
     if (status != STATUS_OK || !pending)
@@ -162,7 +164,7 @@ enum status applier_look_behind(struct applier *applier, struct batch_event *eve
 
 enum status applier_judge_own(struct applier *applier, struct batch *batch, struct error *err)
 {
-    if (applier->look.range_count == 0)
+    if (applier->pending.range_count == 0)
         return STATUS_OK;
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_event *event = &batch->events[i];

@@ -56,8 +56,8 @@ enum status applier_attempt_write(struct applier *applier, const struct mapping 
         *err = reject;
         return status;
     }
-    if (applier->look.range_count > 0) {
-        enum status looked = applier_is_pending(applier, change, applier->look.ranges[0].above,
+    if (applier->pending.range_count > 0) {
+        enum status looked = applier_is_pending(applier, change, applier->pending.ranges[0].above,
                                                 ret_superseded, err);
         if (looked != STATUS_OK)
             return looked;
@@ -75,15 +75,15 @@ static enum status release_look(struct applier *applier, const struct release *r
 {
     struct own_change entity = {.entity_type = release->head->entity_type,
                                 .entity_key = release->head->entity_key};
-    struct look look = {.ranges = applier->look.ranges,
-                        .range_count = applier->look.range_count,
-                        .entities = &entity,
-                        .entity_count = 1};
+    struct pending_read pending = {.ranges = applier->pending.ranges,
+                                   .range_count = applier->pending.range_count,
+                                   .entities = &entity,
+                                   .entity_count = 1};
     *ret_pending = false;
-    if (look.range_count == 0)
+    if (pending.range_count == 0)
         return STATUS_OK;
-    enum status status = applier->ops->look(applier->store, &look, err);
-    *ret_pending = status == STATUS_OK && entity.sequence > look.ranges[0].above;
+    enum status status = applier->ops->read_pending(applier->store, &pending, err);
+    *ret_pending = status == STATUS_OK && entity.sequence > pending.ranges[0].above;
     return status;
 }
 
@@ -291,20 +291,20 @@ static enum status release_replacing(struct applier *applier, struct owned *owne
     return STATUS_OK;
 }
 
-enum status applier_look_for(struct applier *applier, const struct owned *owned,
-                             struct slice entity_type, struct error *err)
+enum status applier_read_pending_singly(struct applier *applier, const struct owned *owned,
+                                        struct slice entity_type, struct error *err)
 {
     const struct mapping *mapping = applier_mapping(applier, entity_type);
-    applier->look = (struct look){0};
+    applier->pending = (struct pending_read){0};
     if (mapping == NULL || !mapping->published_here)
         return STATUS_OK;
-    struct look_range *range = arena_alloc(&applier->arena, sizeof *range);
+    struct pending_range *range = arena_alloc(&applier->arena, sizeof *range);
     if (range == NULL)
         return applier_no_memory(err);
-    *range = (struct look_range){.schema = mapping->schema,
-                                 .partition = owned->state.partition,
-                                 .above = applier_own_last(applier, owned)};
-    applier->look = (struct look){.ranges = range, .range_count = 1};
+    *range = (struct pending_range){.schema = mapping->schema,
+                                    .partition = owned->state.partition,
+                                    .above = applier_own_last(applier, owned)};
+    applier->pending = (struct pending_read){.ranges = range, .range_count = 1};
     return STATUS_OK;
 }
 
@@ -357,7 +357,8 @@ static enum status release_work(struct applier *applier, struct owned *owned, vo
 {
     struct release *release = subject;
     bool pending = release->pending;
-    enum status status = applier_look_for(applier, owned, release->head->entity_type, err);
+    enum status status = applier_read_pending_singly(applier, owned, release->head->entity_type,
+                                                     err);
     if (status == STATUS_OK && !pending)
         status = release_look(applier, release, &release->pending, err);
     pending = release->pending;

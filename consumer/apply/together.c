@@ -104,9 +104,10 @@ static enum status member_write(struct applier *applier, struct member *member, 
     member->is_in_the_way = false;
     enum status status = applier->ops->savepoint(applier->store, false, err);
     if (status == STATUS_OK)
-        status = applier_look_for(applier, member->owned, member->record->entity_type, err);
-    if (status == STATUS_OK && applier->look.range_count > 0)
-        status = applier_is_pending(applier, member->change, applier->look.ranges[0].above,
+        status = applier_read_pending_singly(applier, member->owned, member->record->entity_type,
+                                             err);
+    if (status == STATUS_OK && applier->pending.range_count > 0)
+        status = applier_is_pending(applier, member->change, applier->pending.ranges[0].above,
                                     &superseded, err);
     if (status != STATUS_OK)
         return status;

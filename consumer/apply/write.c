@@ -136,7 +136,7 @@ static enum status applier_write_rejected(struct applier *applier, const struct 
     struct batch_event *event = write->event;
     enum status status = applier->ops->savepoint(applier->store, true, err);
     if (status == STATUS_OK && applier->outrun >= OUTRUN_MAX)
-        status = applier_look_behind(applier, event, err);
+        status = applier_recheck_write(applier, event, err);
     if (status != STATUS_OK || event->outcome != EVENT_APPLY)
         return status;
     event->rejected = true;
@@ -163,7 +163,7 @@ static enum status applier_write_single(struct applier *applier, const struct wr
     status = applier_write_run(applier, write, 1, &reject);
     if (status == STATUS_OK)
         return applier->outrun < OUTRUN_MAX ? STATUS_OK
-                                            : applier_look_behind(applier, write->event, err);
+                                            : applier_recheck_write(applier, write->event, err);
     if (status == STATUS_STOP) {
         applier_stop_at(applier, &write->event->change, reject.text);
         return STATUS_STOP;
@@ -206,7 +206,7 @@ static enum status applier_write_singly(struct applier *applier, struct batch *b
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         status = applier_write_single(applier, &writes[i], err);
     if (status == STATUS_OK && applier->outrun < OUTRUN_MAX)
-        status = applier_look_again(applier, batch, &pending, err);
+        status = applier_recheck_pending(applier, batch, &pending, err);
     if (status != STATUS_OK || !pending)
         return status;
     applier->outrun++;
@@ -234,7 +234,7 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
         if (status == STATUS_OK && count > 0)
             status = applier_write_reduced(applier, writes, count, &bulk);
         if (status == STATUS_OK && count > 0)
-            status = applier_look_again(applier, batch, &pending, &bulk);
+            status = applier_recheck_pending(applier, batch, &pending, &bulk);
     }
     if (status == STATUS_OK && !pending)
         return STATUS_OK;

@@ -112,14 +112,14 @@ struct own_change {
 };
 
 /** What the look covers: own numbered rows of a topic's partition above the own range. */
-struct look_range {
+struct pending_range {
     const struct entity_schema *schema;
     int32_t partition;
     uint64_t above;
 };
 
-struct look {
-    const struct look_range *ranges;
+struct pending_read {
+    const struct pending_range *ranges;
     size_t range_count;
     struct own_change *entities; /* sorted by type and key, each once */
     size_t entity_count;
@@ -291,7 +291,8 @@ struct store_ops {
     /** Find the own changes not read back of the given entities, and set the sequence of each: rows
      * without sequence (set aside included) and rows above each range. All such rows of the types
      * are read, however many wait, and none is kept. Legal outside a transaction. */
-    enum status (*look)(struct store *store, struct look *look, struct error *err);
+    enum status (*read_pending)(struct store *store, struct pending_read *pending,
+                                struct error *err);
     /** Claim single idempotency keys, sources and ids of STORE_KEY_MAX bytes at most; sets each
      * verdict; a new one is stored. */
     enum status (*claim_keys)(struct store *store, struct key_claim *claims, size_t count,

@@ -1,6 +1,6 @@
 /* Compares the triggers that are there with those that `init` would make, for all databases. */
 #include "producer/capture/watch.h"
-#include "producer/init/source.h"
+#include "producer/init/origin.h"
 #include "producer/registry.h"
 
 #include <stdio.h>
@@ -18,14 +18,14 @@ const char *capture_state_name(enum capture_state state)
 }
 
 static void watch_note(struct capture_finding *finding, const struct config_entry *entry,
-                       const struct source_object *object, enum source_found found)
+                       const struct origin_object *object, enum origin_found found)
 {
     const char *table = object->table != NULL ? object->table : entry->table;
-    const char *what = found == SOURCE_ABSENT ? "is missing"
-                       : found == SOURCE_LOST
+    const char *what = found == ORIGIN_ABSENT ? "is missing"
+                       : found == ORIGIN_LOST
                            ? "is switched off, was altered, or hangs on another table"
                            : "is not what this version makes of configuration and schema";
-    bool partial = found == SOURCE_ABSENT && object->of_partition;
+    bool partial = found == ORIGIN_ABSENT && object->of_partition;
     if (partial && finding->state == CAPTURE_BROKEN)
         return;
     finding->state = partial ? CAPTURE_PARTIAL : CAPTURE_BROKEN;
@@ -34,21 +34,21 @@ static void watch_note(struct capture_finding *finding, const struct config_entr
 }
 
 /* One fault is enough, as `init` mends them all: rather one by which changes are lost. */
-static enum status watch_entry(struct source *source, const struct config_entry *entry,
+static enum status watch_entry(struct origin *origin, const struct config_entry *entry,
                                const struct entity_schema *schema, struct arena *arena,
                                struct capture_finding *finding, struct error *err)
 {
-    struct source_object *objects = NULL;
+    struct origin_object *objects = NULL;
     size_t count = 0;
     bool lost = false;
-    enum status status = source->ops->check(source, entry, schema, err);
+    enum status status = origin->ops->check(origin, entry, schema, err);
     if (status == STATUS_OK)
-        status = source->ops->capture(source, entry, schema, arena, &objects, &count, err);
+        status = origin->ops->capture(origin, entry, schema, arena, &objects, &count, err);
     for (size_t i = 0; status == STATUS_OK && !lost && i < count; i++) {
-        enum source_found found = SOURCE_ABSENT;
-        status = source->ops->look(source, &objects[i], &found, err);
-        lost = found == SOURCE_LOST || (found == SOURCE_ABSENT && !objects[i].of_partition);
-        if (status == STATUS_OK && found != SOURCE_SAME)
+        enum origin_found found = ORIGIN_ABSENT;
+        status = origin->ops->compare(origin, &objects[i], &found, err);
+        lost = found == ORIGIN_LOST || (found == ORIGIN_ABSENT && !objects[i].of_partition);
+        if (status == STATUS_OK && found != ORIGIN_SAME)
             watch_note(finding, entry, &objects[i], found);
     }
     return status;
@@ -62,27 +62,27 @@ static void watch_set(struct capture_finding *finding, enum capture_state state,
 
 /* What a check refuses with exit code 78 is a fault of the table; any other error is one of ours,
  * of the connection or of the rights, and says nothing of the triggers. */
-static void watch_look(struct source *source, const struct config_entry *entry,
+static void watch_look(struct origin *origin, const struct config_entry *entry,
                        const struct entity_schema *schema, struct arena *arena,
                        struct capture_finding *finding)
 {
     struct error err = ERROR_INIT;
     arena_reset(arena);
-    if (watch_entry(source, entry, schema, arena, finding, &err) != STATUS_OK)
+    if (watch_entry(origin, entry, schema, arena, finding, &err) != STATUS_OK)
         watch_set(finding, err.exit_code == EX_CONFIG ? CAPTURE_BROKEN : CAPTURE_UNKNOWN, err.text);
 }
 
 size_t capture_look(const struct config *config, const struct entity_schema *const *schemas,
                     capture_tick *tick, void *context, struct capture_finding *ret_findings)
 {
-    const struct source_ops *ops = source_find(config->database);
+    const struct origin_ops *ops = origin_find(config->database);
     struct error err = ERROR_INIT;
-    struct source *source = NULL;
+    struct origin *origin = NULL;
     struct arena arena;
     size_t broken = 0;
     arena_init(&arena, WATCH_SIZE_MAX);
     enum status status = ops == NULL ? error_set(&err, STATUS_FATAL, "no outbox back end")
-                                     : ops->open(config, SOURCE_WATCH, &source, &err);
+                                     : ops->open(config, ORIGIN_WATCH, &origin, &err);
     for (size_t i = 0; i < config->publish_count; i++) {
         struct capture_finding *finding = &ret_findings[i];
         *finding = (struct capture_finding){.state = CAPTURE_WHOLE};
@@ -91,13 +91,13 @@ size_t capture_look(const struct config *config, const struct entity_schema *con
         if (status == STATUS_OK && tick != NULL && !tick(context))
             status = error_set(&err, STATUS_ABORT, "the look was ended");
         if (status == STATUS_OK)
-            watch_look(source, &config->publish[i], schemas[i], &arena, finding);
+            watch_look(origin, &config->publish[i], schemas[i], &arena, finding);
         else
             watch_set(finding, CAPTURE_UNKNOWN, err.text);
         broken += finding->state == CAPTURE_BROKEN;
     }
     if (ops != NULL)
-        ops->close(source);
+        ops->close(origin);
     arena_done(&arena);
     return broken;
 }

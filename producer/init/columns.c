@@ -42,10 +42,10 @@ enum status init_columns_check(const struct init_columns *columns, struct error 
 {
     const struct config_entry *entry = columns->entry;
     const char *now = columns_partition_key(entry);
-    struct source_captured known;
+    struct origin_captured known;
     struct arena arena;
     arena_init(&arena, LIST_SIZE_MAX);
-    enum status status = columns->source->ops->captured(columns->source, entry->entity_type, &arena,
+    enum status status = columns->origin->ops->captured(columns->origin, entry->entity_type, &arena,
                                                         &known, err);
     if (status == STATUS_OK && known.mapped.data != NULL && !slice_is(known.partition_key, now))
         status = error_set(error_config(err), STATUS_FATAL,
@@ -91,20 +91,20 @@ static void columns_say(const struct init_columns *columns, struct slice news, b
 
 enum status init_columns_note(const struct init_columns *columns, struct error *err)
 {
-    struct source *source = columns->source;
+    struct origin *origin = columns->origin;
     const char *type = columns->entry->entity_type;
     bool applied = columns_applied(columns->config, type);
-    struct source_captured known;
-    struct source_progress progress = {0};
+    struct origin_captured known;
+    struct origin_progress progress = {0};
     struct arena arena;
     struct buffer mapped;
     struct buffer news;
     arena_init(&arena, LIST_SIZE_MAX);
     buffer_init(&mapped, LIST_SIZE_MAX);
     buffer_init(&news, LIST_SIZE_MAX);
-    enum status status = source->ops->captured(source, type, &arena, &known, err);
+    enum status status = origin->ops->captured(origin, type, &arena, &known, err);
     if (status == STATUS_OK)
-        status = source->ops->progress(source, type, &progress, err);
+        status = origin->ops->progress(origin, type, &progress, err);
     bool published = progress.done || progress.rows > 0 || progress.published || applied;
     for (size_t i = 0; status == STATUS_OK && i < columns->schema->column_count; i++) {
         columns_append(&mapped, columns, i);
@@ -120,7 +120,7 @@ enum status init_columns_note(const struct init_columns *columns, struct error *
                       "watched", type, columns->schema->column_count);
     if (status == STATUS_OK && news.length > 0 && !columns->republishes)
         columns_say(columns, buffer_slice(&news), applied);
-    const struct source_captured written = {
+    const struct origin_captured written = {
         .mapped = buffer_slice(&mapped),
         .news = applied || news.length == 0 ? slice_of("") : buffer_slice(&news),
         .partition_key = slice_of(columns_partition_key(columns->entry))};
@@ -128,7 +128,7 @@ enum status init_columns_note(const struct init_columns *columns, struct error *
         status = error_set(err, STATUS_FATAL, "publish.%s: the names of its columns are too long",
                            type);
     if (status == STATUS_OK)
-        status = source->ops->write_captured(source, type, &written, err);
+        status = origin->ops->write_captured(origin, type, &written, err);
     buffer_done(&news);
     buffer_done(&mapped);
     arena_done(&arena);
@@ -138,8 +138,8 @@ enum status init_columns_note(const struct init_columns *columns, struct error *
 enum status init_columns_mended(const struct init_columns *columns, struct error *err)
 {
     const struct config_entry *entry = columns->entry;
-    struct source_progress progress = {0};
-    enum status status = columns->source->ops->progress(columns->source, entry->entity_type,
+    struct origin_progress progress = {0};
+    enum status status = columns->origin->ops->progress(columns->origin, entry->entity_type,
                                                         &progress, err);
     if (status != STATUS_OK || !(progress.published || progress.done || progress.rows > 0))
         return status;

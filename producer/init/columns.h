@@ -2,13 +2,13 @@
 #ifndef PRODUCER_INIT_COLUMNS_H
 #define PRODUCER_INIT_COLUMNS_H
 
-#include "producer/init/source.h"
+#include "producer/init/origin.h"
 
 #include <stdio.h>
 
 /** Of whom it remembers, and to whom it says. */
 struct init_columns {
-    struct source *source;
+    struct origin *origin;
     const struct config *config;
     const struct config_entry *entry;
     const struct entity_schema *schema;

@@ -12,7 +12,7 @@
 #define LEASE_SLACK_US    (50 * 1000)
 
 struct forward {
-    struct source *source;
+    struct origin *origin;
     const struct config *config;
 };
 
@@ -57,10 +57,10 @@ static enum status forward_check_types(const struct config *config,
 }
 
 /* A relay that was stopped leaves its lease to run out; one that runs renews it. */
-static enum status forward_await_lease(struct source *source, const struct source_lease *lease,
+static enum status forward_await_lease(struct origin *origin, const struct origin_lease *lease,
                                        FILE *out, struct error *err)
 {
-    struct source_lease later = *lease;
+    struct origin_lease later = *lease;
     bool initialised = true;
     int64_t left = lease->until_us - clock_wall_us();
     enum status status = STATUS_OK;
@@ -70,7 +70,7 @@ static enum status forward_await_lease(struct source *source, const struct sourc
     (void)fflush(out);
     if (left <= LEASE_WAIT_MAX_US) {
         clock_sleep_us(left + LEASE_SLACK_US);
-        status = source->ops->lease(source, &initialised, &later, err);
+        status = origin->ops->lease(origin, &initialised, &later, err);
         if (status != STATUS_OK || later.holder[0] == '\0' || later.until_us == lease->until_us)
             return status;
     }
@@ -95,11 +95,11 @@ static enum status forward_visit(void *context, struct log_range *range,
     }
     if (!own || id.length == 0)
         return STATUS_OK;
-    return forward->source->ops->note_in_log(forward->source, id, err);
+    return forward->origin->ops->note_in_log(forward->origin, id, err);
 }
 
 /* The relay waits only where the service's own agent reads the topic. */
-static enum status forward_note_ends(struct source *source, const struct config *config,
+static enum status forward_note_ends(struct origin *origin, const struct config *config,
                                      const struct log_range *ranges, size_t count,
                                      struct error *err)
 {
@@ -110,7 +110,7 @@ static enum status forward_note_ends(struct source *source, const struct config 
             applied = applied || (strcmp(config->publish[e].topic, ranges[i].topic) == 0 &&
                                   forward_applies(config, &config->publish[e]));
         if (applied && ranges[i].end > 0)
-            status = source->ops->note_log_end(source, ranges[i].topic, ranges[i].partition,
+            status = origin->ops->note_log_end(origin, ranges[i].topic, ranges[i].partition,
                                                ranges[i].end, err);
     }
     return status;
@@ -170,23 +170,23 @@ static enum status forward_read_log(struct forward *forward, struct error *err)
                                         .stop = &stop};
     enum status status = kafka_log_read(&reading, err);
     if (status == STATUS_OK)
-        status = forward_note_ends(forward->source, config, ranges, count, err);
+        status = forward_note_ends(forward->origin, config, ranges, count, err);
     free(ranges);
     return status;
 }
 
-enum status init_forward_read(struct source *source, const struct config *config,
+enum status init_forward_read(struct origin *origin, const struct config *config,
                               const struct init_options *options, struct error *err)
 {
-    struct forward forward = {.source = source, .config = config};
-    struct source_lease lease = {0};
+    struct forward forward = {.origin = origin, .config = config};
+    struct origin_lease lease = {0};
     bool initialised = false;
-    enum status status = source->ops->lease(source, &initialised, &lease, err);
+    enum status status = origin->ops->lease(origin, &initialised, &lease, err);
     if (status != STATUS_OK || !initialised)
         return status;
     status = forward_check_types(config, options, err);
     if (status == STATUS_OK)
-        status = forward_await_lease(source, &lease, options->out, err);
+        status = forward_await_lease(origin, &lease, options->out, err);
     if (status == STATUS_OK && config->publish_count > 0)
         status = forward_topics(config, err);
     if (status == STATUS_OK && config->publish_count > 0)

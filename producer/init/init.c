@@ -5,7 +5,7 @@
 #include "producer/capture/capture.h"
 #include "producer/init/columns.h"
 #include "producer/init/forward.h"
-#include "producer/init/source.h"
+#include "producer/init/origin.h"
 #include "producer/registry.h"
 
 #include <inttypes.h>
@@ -22,7 +22,7 @@
 #define BUSY_NOTE_AFTER_US (INT64_C(2) * 1000 * 1000)
 
 struct init {
-    struct source *source;
+    struct origin *origin;
     const struct config *config;
     const struct entity_schema *const *schemas;
     const struct init_options *options;
@@ -37,7 +37,7 @@ struct init {
 static bool init_tries_again(struct init *init, const char *table, enum status status,
                              struct error *err)
 {
-    init->source->ops->rollback(init->source);
+    init->origin->ops->rollback(init->origin);
     if (status != STATUS_RETRY || err == NULL || err->connection_lost)
         return false;
     int64_t now = clock_monotonic_us();
@@ -56,7 +56,7 @@ static bool init_tries_again(struct init *init, const char *table, enum status s
     return true;
 }
 
-static void init_print(const struct source_ops *ops, const struct source_object *object, FILE *out)
+static void init_print(const struct origin_ops *ops, const struct origin_object *object, FILE *out)
 {
     const char *delimiter = ops->delimiter;
     int length = (int)strlen(object->sql);
@@ -69,34 +69,34 @@ static void init_print(const struct source_ops *ops, const struct source_object 
         (void)fprintf(out, "%.*s;\n\n", length, object->sql);
 }
 
-static enum status init_object(struct init *init, const struct source_object *object,
+static enum status init_object(struct init *init, const struct origin_object *object,
                                struct error *err)
 {
-    const struct source_ops *ops = init->source->ops;
-    enum source_found found = SOURCE_ABSENT;
+    const struct origin_ops *ops = init->origin->ops;
+    enum origin_found found = ORIGIN_ABSENT;
     if (init->options->print_sql) {
         init_print(ops, object, init->options->out);
         return STATUS_OK;
     }
-    enum status status = ops->look(init->source, object, &found, err);
+    enum status status = ops->compare(init->origin, object, &found, err);
     if (status != STATUS_OK)
         return status;
-    if (found == SOURCE_OTHER && strcmp(object->name, "outbox") == 0) {
+    if (found == ORIGIN_OTHER && strcmp(object->name, "outbox") == 0) {
         if (err != NULL)
             err->exit_code = EX_CONFIG;
         return error_set(err, STATUS_FATAL,
                          "the database has a table named outbox that Keepstep did not make: "
                          "rename it");
     }
-    init->lost += found == SOURCE_ABSENT || found == SOURCE_LOST;
-    bool kept = found == SOURCE_SAME ||
-                (found == SOURCE_OTHER &&
+    init->lost += found == ORIGIN_ABSENT || found == ORIGIN_LOST;
+    bool kept = found == ORIGIN_SAME ||
+                (found == ORIGIN_OTHER &&
                  (strcmp(object->kind, "table") == 0 || strcmp(object->kind, "index") == 0));
     if (!kept)
-        status = ops->create(init->source, object, found != SOURCE_ABSENT, err);
+        status = ops->create(init->origin, object, found != ORIGIN_ABSENT, err);
     if (status == STATUS_OK)
         (void)fprintf(init->options->out, "%-8s %-7s %s\n",
-                      found == SOURCE_ABSENT ? "created"
+                      found == ORIGIN_ABSENT ? "created"
                       : kept                 ? "kept"
                                              : "changed",
                       object->kind, object->name);
@@ -105,15 +105,15 @@ static enum status init_object(struct init *init, const struct source_object *ob
 
 static enum status init_identity(struct init *init, struct error *err)
 {
-    const struct source_ops *ops = init->source->ops;
+    const struct origin_ops *ops = init->origin->ops;
     const char *service = init->config->service;
     char incarnation[UUID_TEXT_SIZE];
     int64_t dropped = 0;
     uuid_v7(incarnation);
-    enum status status = ops->identify(init->source, service, incarnation, err);
+    enum status status = ops->identify(init->origin, service, incarnation, err);
     if (status != STATUS_OK || !init->options->new_incarnation)
         return status;
-    status = ops->restart(init->source, service, incarnation, &dropped, err);
+    status = ops->restart(init->origin, service, incarnation, &dropped, err);
     if (status == STATUS_OK)
         (void)fprintf(init->options->out,
                       "dropped  %" PRId64 " outbox rows that the log already has\n"
@@ -124,34 +124,34 @@ static enum status init_identity(struct init *init, struct error *err)
 
 static enum status init_outbox(struct init *init, struct error *err)
 {
-    const struct source_ops *ops = init->source->ops;
-    enum status status = ops->begin(init->source, err);
+    const struct origin_ops *ops = init->origin->ops;
+    enum status status = ops->begin(init->origin, err);
     for (size_t i = 0; status == STATUS_OK && i < ops->object_count; i++)
         status = init_object(init, &ops->objects[i], err);
     if (status == STATUS_OK)
         status = init_identity(init, err);
     if (status == STATUS_OK)
-        status = ops->commit(init->source, err);
+        status = ops->commit(init->origin, err);
     return status;
 }
 
-static enum status init_capture_once(struct init *init, const struct source_object *objects,
+static enum status init_capture_once(struct init *init, const struct origin_object *objects,
                                      size_t count, struct error *err)
 {
-    const struct source_ops *ops = init->source->ops;
-    enum status status = ops->begin(init->source, err);
+    const struct origin_ops *ops = init->origin->ops;
+    enum status status = ops->begin(init->origin, err);
     init->lost = 0;
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
         status = init_object(init, &objects[i], err);
     if (status == STATUS_OK)
-        status = ops->commit(init->source, err);
+        status = ops->commit(init->origin, err);
     return status;
 }
 
-static void init_print_objects(const struct init *init, const struct source_object *objects,
+static void init_print_objects(const struct init *init, const struct origin_object *objects,
                                size_t count)
 {
-    const struct source_ops *ops = init->source->ops;
+    const struct origin_ops *ops = init->origin->ops;
     FILE *out = init->options->out;
     (void)fputs(ops->client_begin != NULL ? ops->client_begin : "", out);
     for (size_t i = 0; i < count; i++)
@@ -169,13 +169,13 @@ static bool init_republishes(const struct init *init, const struct config_entry 
 static enum status init_capture(struct init *init, size_t index, struct error *err)
 {
     const struct config_entry *entry = &init->config->publish[index];
-    struct source_object *objects = NULL;
+    struct origin_object *objects = NULL;
     size_t count = 0;
     enum status status;
     arena_reset(&init->arena);
     init->busy_since_us = 0;
     init->busy_said = false;
-    status = init->source->ops->capture(init->source, entry, init->schemas[index], &init->arena,
+    status = init->origin->ops->capture(init->origin, entry, init->schemas[index], &init->arena,
                                         &objects, &count, err);
     if (status != STATUS_OK)
         return status;
@@ -184,7 +184,7 @@ static enum status init_capture(struct init *init, size_t index, struct error *e
         init->made = true;
         return STATUS_OK;
     }
-    const struct init_columns columns = {.source = init->source,
+    const struct init_columns columns = {.origin = init->origin,
                                          .config = init->config,
                                          .entry = entry,
                                          .schema = init->schemas[index],
@@ -209,7 +209,7 @@ static enum status init_check_names(const struct init *init, struct error *err)
     for (size_t i = 0; i < init->config->publish_count; i++) {
         for (size_t j = 0; j < i; j++) {
             if (entries[i].table == NULL || entries[j].table == NULL ||
-                !init->source->ops->clashes(entries[i].entity_type, entries[j].entity_type))
+                !init->origin->ops->clashes(entries[i].entity_type, entries[j].entity_type))
                 continue;
             return error_set(error_config(err), STATUS_FATAL,
                              "publish.%s and publish.%s: this database takes the names of their "
@@ -228,7 +228,7 @@ static enum status init_check(struct init *init, struct error *err)
         if (entry->table != NULL)
             status = capture_check_partition_key(entry, init->schemas[i], err);
         if (entry->table != NULL && status == STATUS_OK)
-            status = init->source->ops->check(init->source, entry, init->schemas[i], err);
+            status = init->origin->ops->check(init->origin, entry, init->schemas[i], err);
     }
     return status;
 }
@@ -242,7 +242,7 @@ static size_t init_chunk_rows(size_t rows, bool written, int64_t took_us)
 }
 
 static enum status init_chunks(struct init *init, const struct config_entry *entry,
-                               const struct entity_schema *schema, struct source_progress *progress,
+                               const struct entity_schema *schema, struct origin_progress *progress,
                                struct error *err)
 {
     enum status status = STATUS_OK;
@@ -251,7 +251,7 @@ static enum status init_chunks(struct init *init, const struct config_entry *ent
     init->busy_said = false;
     while (status == STATUS_OK && !progress->done) {
         int64_t start_us = clock_monotonic_us();
-        status = init->source->ops->chunk(init->source, entry, schema, rows, progress, err);
+        status = init->origin->ops->chunk(init->origin, entry, schema, rows, progress, err);
         rows = init_chunk_rows(rows, status == STATUS_OK, clock_monotonic_us() - start_us);
         if (status != STATUS_OK) {
             if (init_tries_again(init, entry->table, status, err))
@@ -272,12 +272,12 @@ static enum status init_existing(struct init *init, const struct config_entry *e
                                  const struct entity_schema *schema, struct error *err)
 {
     FILE *out = init->options->out;
-    struct source_progress progress = {0};
+    struct origin_progress progress = {0};
     enum status status = STATUS_OK;
     if (init_republishes(init, entry))
-        status = init->source->ops->republish(init->source, entry->entity_type, err);
+        status = init->origin->ops->republish(init->origin, entry->entity_type, err);
     if (status == STATUS_OK)
-        status = init->source->ops->progress(init->source, entry->entity_type, &progress, err);
+        status = init->origin->ops->progress(init->origin, entry->entity_type, &progress, err);
     if (status != STATUS_OK)
         return status;
     bool applied = config_find(init->config->apply, init->config->apply_count, entry->entity_type,
@@ -305,7 +305,7 @@ static enum status init_existing(struct init *init, const struct config_entry *e
 /* Where the triggers are new, so that nobody finds out by a number that is wrong. */
 static void init_tell_side_effect(const struct init *init)
 {
-    const char *side_effect = init->source->ops->side_effect;
+    const char *side_effect = init->origin->ops->side_effect;
     if (init->made && side_effect != NULL)
         (void)fprintf(init->options->out, "%s%s\n", init->options->print_sql ? "-- " : "NOTE     ",
                       side_effect);
@@ -318,7 +318,7 @@ static enum status init_run(struct init *init, struct error *err)
     if (status == STATUS_OK && init->options->republish != NULL)
         status = init_columns_may_republish(config, init->options->republish, err);
     if (status == STATUS_OK && init->options->new_incarnation)
-        status = init_forward_read(init->source, config, init->options, err);
+        status = init_forward_read(init->origin, config, init->options, err);
     if (status == STATUS_OK)
         status = init_outbox(init, err);
     for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++) {
@@ -344,7 +344,7 @@ static enum status init_run(struct init *init, struct error *err)
 /* Everything that init_run() creates; identity and present rows are data, not objects. */
 static enum status init_print_all(struct init *init, struct error *err)
 {
-    const struct source_ops *ops = init->source->ops;
+    const struct origin_ops *ops = init->origin->ops;
     struct buffer grants;
     enum status status = init_check(init, err);
     for (size_t i = 0; status == STATUS_OK && i < ops->object_count; i++)
@@ -367,10 +367,10 @@ static enum status init_print_all(struct init *init, struct error *err)
 
 void init_print_guard(const struct config *config, FILE *out)
 {
-    const struct source_ops *ops = source_find(config->database);
+    const struct origin_ops *ops = origin_find(config->database);
     if (ops == NULL || ops->guard == NULL)
         return;
-    const struct source_object guard = {.kind = "guard", .sql = ops->guard};
+    const struct origin_object guard = {.kind = "guard", .sql = ops->guard};
     if (ops->client_stop != NULL)
         (void)fputs(ops->client_stop, out);
     init_print(ops, &guard, out);
@@ -378,7 +378,7 @@ void init_print_guard(const struct config *config, FILE *out)
 
 void init_print_end(const struct config *config, FILE *out)
 {
-    const struct source_ops *ops = source_find(config->database);
+    const struct origin_ops *ops = origin_find(config->database);
     if (ops != NULL && ops->client_end != NULL)
         (void)fputs(ops->client_end, out);
 }
@@ -387,7 +387,7 @@ enum status init_service(const struct config *config, const struct entity_schema
                          const struct init_options *options, struct error *err)
 {
     struct init init = {.config = config, .schemas = schemas, .options = options};
-    const struct source_ops *ops = source_find(config->database);
+    const struct origin_ops *ops = origin_find(config->database);
     if (ops == NULL) {
         if (err != NULL)
             err->exit_code = EX_CONFIG;
@@ -395,11 +395,11 @@ enum status init_service(const struct config *config, const struct entity_schema
                          "database: its scheme has no outbox back end; use sqlite:FILE");
     }
     arena_init(&init.arena, CAPTURE_SIZE_MAX);
-    enum status status = ops->open(config, options->print_sql ? SOURCE_READ : SOURCE_INSTALL,
-                                   &init.source, err);
+    enum status status = ops->open(config, options->print_sql ? ORIGIN_READ : ORIGIN_INSTALL,
+                                   &init.origin, err);
     if (status == STATUS_OK)
         status = options->print_sql ? init_print_all(&init, err) : init_run(&init, err);
-    ops->close(init.source);
+    ops->close(init.origin);
     arena_done(&init.arena);
     return status;
 }

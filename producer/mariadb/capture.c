@@ -340,12 +340,12 @@ bool capture_mariadb_clashes(const char *entity_type, const char *other)
 /* Each is a transaction of its own. Deletes first: a row that is inserted and deleted between two
  * of them leaves no `c` alone, which would stay at every peer. */
 enum status capture_mariadb_triggers(const struct capture_table *table, struct arena *arena,
-                                     struct source_object **ret_objects, size_t *ret_count,
+                                     struct origin_object **ret_objects, size_t *ret_count,
                                      struct error *err)
 {
     static const char *const events[TRIGGER_COUNT] = {"DELETE", "UPDATE", "INSERT"};
     static const char *const suffixes[TRIGGER_COUNT] = {"delete", "update", "insert"};
-    struct source_object *objects = arena_alloc(arena, sizeof *objects * TRIGGER_COUNT);
+    struct origin_object *objects = arena_alloc(arena, sizeof *objects * TRIGGER_COUNT);
     enum status status = STATUS_OK;
     if (objects == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
@@ -360,7 +360,7 @@ enum status capture_mariadb_triggers(const struct capture_table *table, struct a
         capture_identifier(&sql, table->entry->table);
         buffer_append_text(&sql, " FOR EACH ROW\n");
         capture_body(&sql, table, events[i]);
-        objects[i] = (struct source_object){.kind = "trigger",
+        objects[i] = (struct origin_object){.kind = "trigger",
                                             .name = arena_copy(arena, slice_of(name)).data,
                                             .table = table->entry->table,
                                             .sql = arena_copy(arena, buffer_slice(&sql)).data};

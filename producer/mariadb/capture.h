@@ -3,7 +3,7 @@
 #define PRODUCER_MARIADB_CAPTURE_H
 
 #include "common/mariadb_session.h"
-#include "producer/init/source.h"
+#include "producer/init/origin.h"
 
 /** What the catalogue says of a tracked table, and what is asked of it. */
 struct capture_table {
@@ -29,7 +29,7 @@ enum status capture_mariadb_check(const struct capture_catalogue *catalogue,
 
 /** Write the triggers of a table: delete, update, insert. */
 enum status capture_mariadb_triggers(const struct capture_table *table, struct arena *arena,
-                                     struct source_object **ret_objects, size_t *ret_count,
+                                     struct origin_object **ret_objects, size_t *ret_count,
                                      struct error *err) MUST_CHECK;
 
 /** @return whether the triggers of two entity types would have the same names: the catalogue finds

@@ -265,7 +265,7 @@ struct capture {
     const struct entity_schema *schema;
     const struct capture_postgresql_place *place;
     struct arena *arena;
-    struct source_object *objects;
+    struct origin_object *objects;
     size_t count;
 };
 
@@ -429,7 +429,7 @@ static bool capture_add_function(struct capture *capture, const char *after, con
     struct slice text = capture_finish(&sql, "FUNCTION", buffer_slice(&what), capture->arena);
     struct slice table = arena_copy(capture->arena,
                                     postgresql_session_text(capture->place->table, 0, 1));
-    capture->objects[capture->count++] = (struct source_object){
+    capture->objects[capture->count++] = (struct origin_object){
         .kind = "function", .name = name.data, .table = table.data, .sql = text.data};
     buffer_done(&sql);
     buffer_done(&what);
@@ -457,7 +457,7 @@ static bool capture_add_trigger(struct capture *capture, const char *after, cons
     buffer_append_format(&what, " ON %.*s", SLICE_ARGS(table));
     struct slice text = capture_finish(&sql, "TRIGGER", buffer_slice(&what), capture->arena);
     struct slice copy = arena_copy(capture->arena, table);
-    capture->objects[capture->count++] = (struct source_object){
+    capture->objects[capture->count++] = (struct origin_object){
         .kind = "trigger", .name = name.data, .table = copy.data, .sql = text.data};
     capture->objects[capture->count - 1].of_partition =
         event[0] == 'B' && !slice_is(table, PQgetvalue(capture->place->table, 0, 1));
@@ -471,7 +471,7 @@ static bool capture_add_trigger(struct capture *capture, const char *after, cons
 enum status capture_postgresql_objects(const struct config_entry *entry,
                                        const struct entity_schema *schema,
                                        const struct capture_postgresql_place *place,
-                                       struct arena *arena, struct source_object **ret_objects,
+                                       struct arena *arena, struct origin_object **ret_objects,
                                        size_t *ret_count, struct error *err)
 {
     struct capture capture = {.entry = entry, .schema = schema, .place = place, .arena = arena};

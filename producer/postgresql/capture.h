@@ -3,7 +3,7 @@
 #define PRODUCER_POSTGRESQL_CAPTURE_H
 
 #include "common/postgresql_session.h"
-#include "producer/init/source.h"
+#include "producer/init/origin.h"
 
 #define CAPTURE_SQL_MAX ((size_t)4 * 1024 * 1024)
 
@@ -35,7 +35,7 @@ struct capture_postgresql_place {
 enum status capture_postgresql_objects(const struct config_entry *entry,
                                        const struct entity_schema *schema,
                                        const struct capture_postgresql_place *place,
-                                       struct arena *arena, struct source_object **ret_objects,
+                                       struct arena *arena, struct origin_object **ret_objects,
                                        size_t *ret_count, struct error *err) MUST_CHECK;
 
 /** @return "BEFORE…AFTER" around the entity type, in the arena; data NULL: no memory. */

@@ -337,11 +337,11 @@ bool capture_sqlite_clashes(const char *entity_type, const char *other)
 
 enum status capture_sqlite_triggers(const struct config_entry *entry,
                                     const struct entity_schema *schema, struct arena *arena,
-                                    struct source_object **ret_objects, size_t *ret_count,
+                                    struct origin_object **ret_objects, size_t *ret_count,
                                     struct error *err)
 {
     struct capture_trigger triggers[CAPTURE_TRIGGER_COUNT];
-    struct source_object *objects = arena_alloc(arena, sizeof *objects * CAPTURE_TRIGGER_COUNT);
+    struct origin_object *objects = arena_alloc(arena, sizeof *objects * CAPTURE_TRIGGER_COUNT);
     enum status status = STATUS_OK;
     if (objects == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
@@ -351,7 +351,7 @@ enum status capture_sqlite_triggers(const struct config_entry *entry,
     }
     capture_triggers(entry, schema, triggers);
     for (size_t i = 0; i < CAPTURE_TRIGGER_COUNT; i++) {
-        objects[i] = (struct source_object){
+        objects[i] = (struct origin_object){
             .kind = "trigger",
             .name = arena_copy(arena, buffer_slice(&triggers[i].name)).data,
             .table = entry->table,

@@ -2,7 +2,7 @@
 #ifndef PRODUCER_SQLITE_CAPTURE_H
 #define PRODUCER_SQLITE_CAPTURE_H
 
-#include "producer/init/source.h"
+#include "producer/init/origin.h"
 #include "producer/sqlite/session.h"
 
 /** Check that every change of the table can be captured (rules 25, 26).
@@ -22,7 +22,7 @@ enum status capture_sqlite_check_keys(sqlite3 *db, const struct config_entry *en
  * @return OK; RETRY (no memory); FATAL (they grow too large). */
 enum status capture_sqlite_triggers(const struct config_entry *entry,
                                     const struct entity_schema *schema, struct arena *arena,
-                                    struct source_object **ret_objects, size_t *ret_count,
+                                    struct origin_object **ret_objects, size_t *ret_count,
                                     struct error *err) MUST_CHECK;
 
 /** @return whether the triggers of two entity types would have the same names. */

@@ -119,7 +119,7 @@ static void init_refuses_a_partition_key_that_it_cannot_hold(void)
     shop_done(&shop);
 }
 
-static void drop_triggers(const struct shop *shop, const struct source_object *objects,
+static void drop_triggers(const struct shop *shop, const struct origin_object *objects,
                           size_t count)
 {
     bool names_table = database_case_kind == DATABASE_POSTGRESQL;
@@ -139,19 +139,19 @@ static void no_row_that_is_gone_stays_behind_while_triggers_are_made(void)
     struct shop shop;
     struct error err = ERROR_INIT;
     struct arena arena;
-    struct source_object *objects = NULL;
+    struct origin_object *objects = NULL;
     size_t count = 0;
     tenants_ready(&shop, TENANT_SCHEMA, TENANT_TABLE);
     shop_open(&shop);
     arena_init(&arena, 1 << 20);
-    if (shop.source->ops->capture(shop.source, &shop.entry, shop.schema, &arena, &objects, &count,
+    if (shop.origin->ops->capture(shop.origin, &shop.entry, shop.schema, &arena, &objects, &count,
                                   &err) != STATUS_OK)
         test_fail("%s", err.text);
     drop_triggers(&shop, objects, count);
     for (size_t i = 0; i < count; i++) {
-        if (shop.source->ops->begin(shop.source, &err) != STATUS_OK ||
-            shop.source->ops->create(shop.source, &objects[i], false, &err) != STATUS_OK ||
-            shop.source->ops->commit(shop.source, &err) != STATUS_OK)
+        if (shop.origin->ops->begin(shop.origin, &err) != STATUS_OK ||
+            shop.origin->ops->create(shop.origin, &objects[i], false, &err) != STATUS_OK ||
+            shop.origin->ops->commit(shop.origin, &err) != STATUS_OK)
             test_fail("%s", err.text);
         (void)database_text(shop.url, "INSERT INTO orders VALUES (1, 'a', 'x', '');"
                                       "UPDATE orders SET name = 'y'; UPDATE orders SET id = 2;");
@@ -300,15 +300,15 @@ static void rows_that_are_published_again_go_on_where_they_were(void)
     struct shop shop;
     for (int i = 0; i < 2; i++) {
         struct error err = ERROR_INIT;
-        struct source_progress progress = {0};
+        struct origin_progress progress = {0};
         shop_with_rows(&shop);
         shop_open(&shop);
-        if (shop.source->ops->republish(shop.source, "order", &err) != STATUS_OK ||
-            shop.source->ops->chunk(shop.source, &shop.entry, shop.schema, 2, &progress, &err) !=
+        if (shop.origin->ops->republish(shop.origin, "order", &err) != STATUS_OK ||
+            shop.origin->ops->chunk(shop.origin, &shop.entry, shop.schema, 2, &progress, &err) !=
                 STATUS_OK)
             test_fail("%s", err.text);
-        shop.source->ops->close(shop.source); /* as after a kill */
-        shop.source = NULL;
+        shop.origin->ops->close(shop.origin); /* as after a kill */
+        shop.origin = NULL;
         (void)init_says(&shop, i == 0 ? &plain : &again);
         assert_string_equal(database_text(shop.url, READ_ROWS), "10|5\n");
         (void)database_text(shop.url, "DROP TABLE orders; DROP TABLE outbox; "
@@ -323,12 +323,12 @@ static void a_fill_that_began_without_a_new_column_begins_anew(void)
     static const struct init_options again = {.republish = "order"};
     struct shop shop;
     struct error err = ERROR_INIT;
-    struct source_progress progress = {0};
+    struct origin_progress progress = {0};
     shop_begin(database_case_kind);
     shop_make(&shop, TENANT_SCHEMA,
               TENANT_TABLE ";INSERT INTO orders (id) VALUES (1), (2), (3), (4), (5)");
     shop_track(&shop);
-    if (shop.source->ops->chunk(shop.source, &shop.entry, shop.schema, 2, &progress, &err) !=
+    if (shop.origin->ops->chunk(shop.origin, &shop.entry, shop.schema, 2, &progress, &err) !=
         STATUS_OK)
         test_fail("%s", err.text);
     add_a_column(&shop);

@@ -387,15 +387,16 @@ static void what_is_read_outside_a_transaction_leaves_none_open(void)
                                      .entity_key = slice_of("k"),
                                      .record = {.topic = STORE_CASE_TOPIC, .offset = -1}};
     const struct entity_schema order = {.entity_type = (char[]){"order"}};
-    struct look_range range = {.schema = &order};
+    struct pending_range range = {.schema = &order};
     struct own_change entity = {.entity_type = slice_of("order"), .entity_key = slice_of("k")};
-    struct look look = {.ranges = &range, .range_count = 1, .entities = &entity, .entity_count = 1};
+    struct pending_read pending = {
+        .ranges = &range, .range_count = 1, .entities = &entity, .entity_count = 1};
     struct superseded_image read;
     struct parked_record *records = NULL;
     size_t count = 0;
     struct partition_state *states = NULL;
     store_case_reload();
-    assert_ok(store_case_ops->look(store_case_store, &look, &store_case_err));
+    assert_ok(store_case_ops->read_pending(store_case_store, &pending, &store_case_err));
     store_case_reload();
     assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_READ, &image,
                                          &store_case_arena, &read, &store_case_err));

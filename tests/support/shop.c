@@ -107,7 +107,7 @@ void shop_ready(struct shop *shop, const char *schema, const char *tables)
 void shop_open(struct shop *shop)
 {
     struct error err = ERROR_INIT;
-    if (source_find(shop->url)->open(&shop->config, SOURCE_INSTALL, &shop->source, &err) !=
+    if (origin_find(shop->url)->open(&shop->config, ORIGIN_INSTALL, &shop->origin, &err) !=
         STATUS_OK)
         test_fail("%s", err.text);
 }
@@ -122,7 +122,7 @@ void shop_track(struct shop *shop)
 
 void shop_done(struct shop *shop)
 {
-    if (shop->source != NULL)
-        shop->source->ops->close(shop->source);
+    if (shop->origin != NULL)
+        shop->origin->ops->close(shop->origin);
     entity_schema_free(shop->schema);
 }

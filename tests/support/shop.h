@@ -3,7 +3,7 @@
 #define TESTS_SUPPORT_SHOP_H
 
 #include "producer/init/init.h"
-#include "producer/init/source.h"
+#include "producer/init/origin.h"
 #include "tests/support/database.h"
 
 #include <stdio.h>
@@ -14,7 +14,7 @@ struct shop {
     struct config_entry entry;
     const char *url;
     struct entity_schema *schema;
-    struct source *source; /* from shop_open() on */
+    struct origin *origin; /* from shop_open() on */
 };
 
 /** First of all: where its database is. */
@@ -43,10 +43,10 @@ void shop_ready(struct shop *shop, const char *schema, const char *tables);
 /** @return what `keepstep init --print-sql` prints. */
 const char *shop_print(struct shop *shop);
 
-/** Open its source as `keepstep init` does. */
+/** Open its origin as `keepstep init` does. */
 void shop_open(struct shop *shop);
 
-/** As `keepstep init` without the rows that are there, and open its source. */
+/** As `keepstep init` without the rows that are there, and open its origin. */
 void shop_track(struct shop *shop);
 
 void shop_done(struct shop *shop);

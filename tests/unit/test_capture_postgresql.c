@@ -367,8 +367,8 @@ static void a_new_incarnation_drops_what_the_log_has_and_lets_the_rest_wait(void
     (void)state;
     struct shop shop;
     struct error err = ERROR_INIT;
-    struct source *source = NULL;
-    struct source_lease lease;
+    struct origin *origin = NULL;
+    struct origin_lease lease;
     bool initialised = false;
     int64_t dropped = 0;
     shop_ready(&shop, NAME_SCHEMA, NAME_TABLE ";INSERT INTO orders SELECT generate_series(1, 5)");
@@ -378,20 +378,20 @@ static void a_new_incarnation_drops_what_the_log_has_and_lets_the_rest_wait(void
                        "INSERT INTO keepstep_relay_type VALUES ('order', 'order');"
                        "INSERT INTO keepstep_relay_partition VALUES ('order', 0, 4, 'e4', "
                        "2, 1, 'e2'); UPDATE keepstep_relay SET holder = 'h'");
-    const struct source_ops *ops = source_find(shop.url);
-    assert_int_equal(ops->open(&shop.config, SOURCE_INSTALL, &source, &err), STATUS_OK);
-    assert_int_equal(ops->lease(source, &initialised, &lease, &err), STATUS_OK);
+    const struct origin_ops *ops = origin_find(shop.url);
+    assert_int_equal(ops->open(&shop.config, ORIGIN_INSTALL, &origin, &err), STATUS_OK);
+    assert_int_equal(ops->lease(origin, &initialised, &lease, &err), STATUS_OK);
     assert_true(initialised);
     assert_string_equal(lease.holder, "h");
     for (int i = 0; i < 2500; i++)
-        assert_int_equal(ops->note_in_log(source, slice_of(i == 2499 ? "e3" : "x"), &err),
+        assert_int_equal(ops->note_in_log(origin, slice_of(i == 2499 ? "e3" : "x"), &err),
                          STATUS_OK);
-    assert_int_equal(ops->note_log_end(source, "order", 0, 77, &err), STATUS_OK);
-    assert_int_equal(ops->begin(source, &err), STATUS_OK);
-    if (ops->restart(source, "shop", "new", &dropped, &err) != STATUS_OK)
+    assert_int_equal(ops->note_log_end(origin, "order", 0, 77, &err), STATUS_OK);
+    assert_int_equal(ops->begin(origin, &err), STATUS_OK);
+    if (ops->restart(origin, "shop", "new", &dropped, &err) != STATUS_OK)
         test_fail("%s", err.text);
-    assert_int_equal(ops->commit(source, &err), STATUS_OK);
-    ops->close(source);
+    assert_int_equal(ops->commit(origin, &err), STATUS_OK);
+    ops->close(origin);
     assert_int_equal(dropped, 1);
     assert_string_equal(postgresql_text(shop.url, "SELECT position, sequence FROM outbox ORDER BY "
                                                   "1"),

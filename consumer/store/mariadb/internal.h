@@ -22,9 +22,9 @@
     X(SEQUENCE_WRITE)                                                                              \
     X(KEY_PRUNE)                                                                                   \
     X(APPLYING)                                                                                    \
-    X(LOOK_INCARNATION)                                                                            \
-    X(LOOK_WAITING)                                                                                \
-    X(LOOK_NUMBERED)                                                                               \
+    X(PENDING_INCARNATION)                                                                         \
+    X(PENDING_WAITING)                                                                             \
+    X(PENDING_NUMBERED)                                                                            \
     X(BLOCKED_READ)                                                                                \
     X(PARKED_COUNT)                                                                                \
     X(PARKED_COUNT_BYTES)                                                                          \
@@ -263,7 +263,8 @@ enum status store_mariadb_order(struct store *store, const struct mapping *mappi
 enum status store_mariadb_apply(struct store *store, const struct mapping *mapping,
                                 const struct change *const *changes, size_t count,
                                 size_t *ret_failed, struct error *err);
-enum status store_mariadb_look(struct store *store, struct look *look, struct error *err);
+enum status store_mariadb_read_pending(struct store *store, struct pending_read *pending,
+                                       struct error *err);
 enum status store_mariadb_claim_keys(struct store *store, struct key_claim *claims, size_t count,
                                      struct error *err);
 enum status store_mariadb_park(struct store *store, struct parked_record *records, size_t count,

@@ -61,11 +61,11 @@ DELETE FROM keepstep_idempotency_key WHERE applied_at < ? ORDER BY applied_at LI
 -- name: applying
 SET @keepstep_applying = ?
 -- The look: two indexed ranges of the service's outbox.
--- name: look_incarnation
+-- name: pending_incarnation
 SELECT incarnation FROM keepstep_relay
--- name: look_waiting
+-- name: pending_waiting
 SELECT aggregateid FROM outbox FORCE INDEX (outbox_claimed)
 WHERE kafka_partition IS NULL AND sequence IS NULL AND aggregatetype = ?
--- name: look_numbered
+-- name: pending_numbered
 SELECT aggregateid, sequence FROM outbox
 WHERE kafka_partition = ? AND sequence > ? AND aggregatetype = ?

@@ -27,7 +27,7 @@ static enum status store_mariadb_meta(struct store *store, struct store_meta *re
     ret_meta->schema_version = (int)version;
     mariadb_statement_end(statement);
     if (status == STATUS_OK && self->has_outbox) {
-        status = store_mariadb_start(self, STATEMENT_LOOK_INCARNATION, NULL, 0, &statement, &row,
+        status = store_mariadb_start(self, STATEMENT_PENDING_INCARNATION, NULL, 0, &statement, &row,
                                      err);
         if (status == STATUS_OK && row)
             mariadb_statement_copy(statement, 0, ret_meta->incarnation,
@@ -226,7 +226,7 @@ const struct store_ops store_mariadb_ops = {
     .begin = store_mariadb_begin,
     .savepoint = store_mariadb_savepoint,
     .defer = store_mariadb_defer,
-    .look = store_mariadb_look,
+    .read_pending = store_mariadb_read_pending,
     .claim_keys = store_mariadb_claim_keys,
     .apply = store_mariadb_apply,
     .record_sequences = store_mariadb_record_sequences,

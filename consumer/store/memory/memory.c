@@ -2,7 +2,7 @@
  * durability; memory that runs out ends the process. */
 #include "common/clock.h"
 #include "common/uuid.h"
-#include "consumer/store/look.h"
+#include "consumer/store/pending.h"
 #include "consumer/store/memory/internal.h"
 
 #include <stdio.h>
@@ -380,10 +380,11 @@ static enum status store_memory_defer(struct store *store, bool on, struct error
     return STATUS_OK;
 }
 
-static enum status store_memory_look(struct store *store, struct look *look, struct error *err)
+static enum status store_memory_read_pending(struct store *store, struct pending_read *pending,
+                                             struct error *err)
 {
     (void)store, (void)err;
-    store_look_begin(look); /* no outbox, no own changes */
+    store_pending_begin(pending); /* no outbox, no own changes */
     return STATUS_OK;
 }
 
@@ -500,7 +501,7 @@ const struct store_ops store_memory_ops = {
     .begin = store_memory_begin,
     .savepoint = store_memory_savepoint,
     .defer = store_memory_defer,
-    .look = store_memory_look,
+    .read_pending = store_memory_read_pending,
     .claim_keys = store_memory_claim_keys,
     .apply = store_memory_apply,
     .record_sequences = store_memory_record_sequences,

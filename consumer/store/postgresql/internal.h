@@ -49,9 +49,9 @@
     X(CATALOGUE_TABLE)                                                                             \
     X(CATALOGUE_COLUMNS)                                                                           \
     X(CATALOGUE_KEY)                                                                               \
-    X(LOOK_INCARNATION)                                                                            \
-    X(LOOK_WAITING)                                                                                \
-    X(LOOK_NUMBERED)
+    X(PENDING_INCARNATION)                                                                         \
+    X(PENDING_WAITING)                                                                             \
+    X(PENDING_NUMBERED)
 
 enum statement_id {
 #define STATEMENT_ID(name) STATEMENT_##name,
@@ -59,7 +59,8 @@ enum statement_id {
 #undef STATEMENT_ID
         STATEMENT_COUNT
 };
-#define STATEMENT_OF_OUTBOX STATEMENT_LOOK_INCARNATION /* these need the tables of the outbox */
+#define STATEMENT_OF_OUTBOX STATEMENT_PENDING_INCARNATION /* these need the tables of the outbox   \
+                                                           */
 
 /** How the elements of a column's array travel. */
 enum wire {
@@ -319,7 +320,8 @@ enum status store_postgresql_order(struct store *store, const struct mapping *ma
 enum status store_postgresql_apply(struct store *store, const struct mapping *mapping,
                                    const struct change *const *changes, size_t count,
                                    size_t *ret_failed, struct error *err);
-enum status store_postgresql_look(struct store *store, struct look *look, struct error *err);
+enum status store_postgresql_read_pending(struct store *store, struct pending_read *pending,
+                                          struct error *err);
 enum status store_postgresql_park(struct store *store, struct parked_record *records, size_t count,
                                   struct error *err);
 enum status store_postgresql_read_parked(struct store *store, const struct parked_filter *filter,

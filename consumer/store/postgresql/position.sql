@@ -86,13 +86,13 @@ DELETE FROM keepstep_idempotency_key WHERE (source, id) IN
 -- name: applying_set
 SELECT set_config('keepstep.applying', $1, true)
 -- The look: two indexed ranges of the service's outbox, read in parts.
--- name: look_incarnation
+-- name: pending_incarnation
 SELECT incarnation FROM keepstep_relay
--- name: look_waiting
+-- name: pending_waiting
 SELECT aggregateid, position FROM outbox
 WHERE sequence IS NULL AND position > $2::bigint AND aggregatetype = $1
 ORDER BY position LIMIT $3
--- name: look_numbered
+-- name: pending_numbered
 SELECT aggregateid, sequence::bigint FROM outbox
 WHERE kafka_partition = $2::bigint AND sequence > $3::bigint AND aggregatetype = $1
 ORDER BY sequence LIMIT $4

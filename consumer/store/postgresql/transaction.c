@@ -18,7 +18,7 @@ static enum status store_postgresql_meta(struct store *store, struct store_meta 
         status = store_postgresql_send(self, STATEMENT_META_READ,
                                        PARAMETERS(parameter_text("copy_id")), err);
     if (status == STATUS_OK && self->has_outbox)
-        status = store_postgresql_send(self, STATEMENT_LOOK_INCARNATION, NULL, 0, err);
+        status = store_postgresql_send(self, STATEMENT_PENDING_INCARNATION, NULL, 0, err);
     size_t sent = self->queued;
     if (status == STATUS_OK)
         status = store_postgresql_sync(self, NULL, err);
@@ -356,7 +356,7 @@ const struct store_ops store_postgresql_ops = {
     .begin = store_postgresql_begin,
     .savepoint = store_postgresql_savepoint,
     .defer = store_postgresql_defer,
-    .look = store_postgresql_look,
+    .read_pending = store_postgresql_read_pending,
     .claim_keys = store_postgresql_claim_keys,
     .apply = store_postgresql_apply,
     .record_sequences = store_postgresql_record_sequences,

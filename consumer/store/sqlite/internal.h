@@ -27,12 +27,12 @@
     X(KEY_PRUNE)                                                                                   \
     X(APPLYING_SET)                                                                                \
     X(APPLYING_CLEAR)                                                                              \
-    X(LOOK_INCARNATION)                                                                            \
-    X(LOOK_WAITING)                                                                                \
-    X(LOOK_WAITING_NEW)                                                                            \
-    X(LOOK_POSITION)                                                                               \
-    X(LOOK_LAST)                                                                                   \
-    X(LOOK_NUMBERED)                                                                               \
+    X(PENDING_INCARNATION)                                                                         \
+    X(PENDING_WAITING)                                                                             \
+    X(PENDING_WAITING_NEW)                                                                         \
+    X(PENDING_POSITION)                                                                            \
+    X(PENDING_LAST)                                                                                \
+    X(PENDING_NUMBERED)                                                                            \
     X(BLOCKED_READ)                                                                                \
     X(PARKED_COUNT)                                                                                \
     X(PARKED_COUNT_BYTES)                                                                          \
@@ -94,10 +94,10 @@ struct store_sqlite {
     bool is_wal;
     bool read_only; /* who only looks, may see no record: which entities wait is not read */
     bool has_outbox;
-    bool has_written;         /* rows of copies in the open transaction */
-    struct look_memory *look; /* see store_sqlite_look.c */
-    bool has_deferred;        /* some foreign key is checked at COMMIT only */
-    bool defers;              /* all are, within this transaction: see store_ops.defer */
+    bool has_written;               /* rows of copies in the open transaction */
+    struct pending_memory *pending; /* see pending.c */
+    bool has_deferred;              /* some foreign key is checked at COMMIT only */
+    bool defers;                    /* all are, within this transaction: see store_ops.defer */
     int busy_ms;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     struct mapped_table **tables;
@@ -217,8 +217,9 @@ enum status store_sqlite_order(struct store *store, const struct mapping *mappin
 enum status store_sqlite_apply(struct store *store, const struct mapping *mapping,
                                const struct change *const *changes, size_t count,
                                size_t *ret_failed, struct error *err);
-void store_sqlite_look_done(struct store_sqlite *self);
-enum status store_sqlite_look(struct store *store, struct look *look, struct error *err);
+void store_sqlite_pending_done(struct store_sqlite *self);
+enum status store_sqlite_read_pending(struct store *store, struct pending_read *pending,
+                                      struct error *err);
 enum status store_sqlite_park(struct store *store, struct parked_record *records, size_t count,
                               struct error *err);
 enum status store_sqlite_read_parked(struct store *store, const struct parked_filter *filter,

@@ -65,17 +65,17 @@ INSERT INTO keepstep_applying(table_name) VALUES (?1) ON CONFLICT(table_name) DO
 -- name: applying_clear
 DELETE FROM keepstep_applying WHERE table_name = ?1
 -- The look: two indexed ranges of the service's outbox.
--- name: look_incarnation
+-- name: pending_incarnation
 SELECT incarnation FROM keepstep_relay
--- name: look_waiting
+-- name: pending_waiting
 SELECT aggregateid FROM outbox WHERE sequence IS NULL AND aggregatetype = ?1
--- name: look_waiting_new
+-- name: pending_waiting_new
 SELECT aggregateid, position FROM outbox
 WHERE sequence IS NULL AND position > ?2 AND aggregatetype = ?1 ORDER BY position
--- name: look_position
+-- name: pending_position
 SELECT sequence IS NULL FROM outbox WHERE position = ?1
--- name: look_last
+-- name: pending_last
 SELECT max(position) FROM outbox
--- name: look_numbered
+-- name: pending_numbered
 SELECT aggregateid, sequence FROM outbox
 WHERE kafka_partition = ?1 AND sequence > ?2 AND aggregatetype = ?3

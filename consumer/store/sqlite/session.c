@@ -379,7 +379,7 @@ void store_sqlite_close(struct store *store)
     for (size_t i = 0; i < self->table_count; i++)
         mapped_table_free(self->tables[i]);
     free(self->tables);
-    store_sqlite_look_done(self);
+    store_sqlite_pending_done(self);
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         (void)sqlite3_finalize(self->statements[i]);
     (void)sqlite3_close(self->database);

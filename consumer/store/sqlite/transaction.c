@@ -28,7 +28,8 @@ static enum status store_sqlite_meta(struct store *store, struct store_meta *ret
     (void)sqlite3_reset(statement);
     if (!self->has_outbox)
         return STATUS_OK;
-    status = store_sqlite_start(self, STATEMENT_LOOK_INCARNATION, NULL, 0, &statement, &row, err);
+    status = store_sqlite_start(self, STATEMENT_PENDING_INCARNATION, NULL, 0, &statement, &row,
+                                err);
     if (status == STATUS_OK && row)
         store_sqlite_copy(statement, 0, ret_meta->incarnation, sizeof ret_meta->incarnation);
     if (status == STATUS_OK)
@@ -240,7 +241,7 @@ const struct store_ops store_sqlite_ops = {
     .begin = store_sqlite_begin_fenced,
     .savepoint = store_sqlite_savepoint,
     .defer = store_sqlite_defer,
-    .look = store_sqlite_look,
+    .read_pending = store_sqlite_read_pending,
     .claim_keys = store_sqlite_claim_keys,
     .apply = store_sqlite_apply,
     .record_sequences = store_sqlite_record_sequences,

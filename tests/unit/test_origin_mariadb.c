@@ -1,4 +1,4 @@
-/* The MariaDB source: present rows under load, the order of commits, new histories, printed SQL. */
+/* The MariaDB origin: present rows under load, the order of commits, new histories, printed SQL. */
 #include "consumer/store/registry.h"
 #include "producer/registry.h"
 #include "tests/support/mariadb.h"
@@ -41,8 +41,8 @@ static void run(MYSQL *session, const char *sql)
 static int64_t chunk(struct shop *shop, size_t limit, bool *ret_done)
 {
     struct error err = ERROR_INIT;
-    struct source_progress progress = {0};
-    if (source_mariadb_ops.chunk(shop->source, &shop->entry, shop->schema, limit, &progress,
+    struct origin_progress progress = {0};
+    if (origin_mariadb_ops.chunk(shop->origin, &shop->entry, shop->schema, limit, &progress,
                                  &err) != STATUS_OK)
         test_fail("%s", err.text);
     *ret_done = progress.done;
@@ -61,7 +61,7 @@ static void rows_of_a_compound_key_are_read_once_each_also_after_a_kill(void **s
     shop_track(&shop);
     for (int64_t expected = 90; !done; expected = expected + 90 < 1000 ? expected + 90 : 1000) {
         assert_int_equal(chunk(&shop, 90, &done), expected);
-        source_mariadb_ops.close(shop.source); /* as after a kill */
+        origin_mariadb_ops.close(shop.origin); /* as after a kill */
         shop_open(&shop);
     }
     assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*), COUNT(DISTINCT aggregateid), "
@@ -97,7 +97,7 @@ static void a_row_larger_than_a_message_is_named_with_what_to_raise(void **state
 {
     (void)state;
     struct error err = ERROR_INIT;
-    struct source_progress progress = {0};
+    struct origin_progress progress = {0};
     struct shop shop;
     shop_make(&shop, SCHEMA("id"),
               "CREATE TABLE orders (id BIGINT UNSIGNED PRIMARY KEY, "
@@ -105,7 +105,7 @@ static void a_row_larger_than_a_message_is_named_with_what_to_raise(void **state
     mariadb_execute(shop.url, "INSERT INTO orders VALUES (7, 'x', REPEAT('x', 9000000))");
     shop_track(&shop);
     assert_int_equal(
-        source_mariadb_ops.chunk(shop.source, &shop.entry, shop.schema, 10, &progress, &err),
+        origin_mariadb_ops.chunk(shop.origin, &shop.entry, shop.schema, 10, &progress, &err),
         STATUS_FATAL);
     assert_non_null(strstr(err.text, "table orders: the row {\"id\":7}"));
     assert_non_null(strstr(err.text, "max_allowed_packet"));
@@ -317,45 +317,45 @@ static void a_new_history_drops_what_the_log_has_and_numbers_anew(void **state)
     (void)state;
     struct error err = ERROR_INIT;
     struct lease lease;
-    struct source_lease held;
+    struct origin_lease held;
     bool initialised = false;
     bool done = false;
     int64_t dropped = 0;
     struct shop shop;
     shop_make(&shop, SCHEMA("id"), TABLE("id"));
     shop_open(&shop);
-    const struct source_ops *ops = shop.source->ops;
-    assert_int_equal(ops->lease(shop.source, &initialised, &held, &err), STATUS_OK);
+    const struct origin_ops *ops = shop.origin->ops;
+    assert_int_equal(ops->lease(shop.origin, &initialised, &held, &err), STATUS_OK);
     assert_false(initialised);
     assert_int_equal(shop_init(&shop, false, &err), STATUS_OK);
-    assert_int_equal(ops->lease(shop.source, &initialised, &held, &err), STATUS_OK);
+    assert_int_equal(ops->lease(shop.origin, &initialised, &held, &err), STATUS_OK);
     assert_true(initialised);
     mariadb_execute(shop.url, "INSERT INTO orders SELECT seq, 'x', '' FROM seq_1_to_3");
     assert_int_equal(chunk(&shop, 10, &done), 3);
     struct outbox *outbox = relay(&shop, &lease);
-    assert_int_equal(ops->lease(shop.source, &initialised, &held, &err), STATUS_OK);
+    assert_int_equal(ops->lease(shop.origin, &initialised, &held, &err), STATUS_OK);
     assert_string_equal(held.holder, "1");
     (void)claim(outbox, &lease, 1);
     mariadb_execute(shop.url, "INSERT INTO keepstep_relay_partition VALUES ('order', 0, 6, 'x', 2, "
                               "1, 'x'); UPDATE outbox SET kafka_partition = 0");
     const char *id = mariadb_text(shop.url, "SELECT id FROM outbox WHERE sequence = 5");
     mariadb_execute(shop.url, "SET GLOBAL innodb_force_primary_key = 1");
-    assert_int_equal(ops->note_in_log(shop.source, (struct slice){id, 36}, &err), STATUS_OK);
-    assert_int_equal(ops->note_in_log(shop.source, (struct slice){id, 36}, &err), STATUS_OK);
-    assert_int_equal(ops->note_in_log(shop.source, slice_of("unknown"), &err), STATUS_OK);
-    assert_int_equal(ops->note_log_end(shop.source, "order", 2, 77, &err), STATUS_OK);
+    assert_int_equal(ops->note_in_log(shop.origin, (struct slice){id, 36}, &err), STATUS_OK);
+    assert_int_equal(ops->note_in_log(shop.origin, (struct slice){id, 36}, &err), STATUS_OK);
+    assert_int_equal(ops->note_in_log(shop.origin, slice_of("unknown"), &err), STATUS_OK);
+    assert_int_equal(ops->note_log_end(shop.origin, "order", 2, 77, &err), STATUS_OK);
     /* A large outbox takes longer than any other statement may. */
     mariadb_execute(shop.url, "SET GLOBAL innodb_force_primary_key = 0;"
                               "CREATE TABLE allowed (seconds DOUBLE);"
                               "CREATE TRIGGER d BEFORE DELETE ON outbox FOR EACH ROW INSERT INTO "
-                              "allowed VALUES (@@max_statement_time);"
+                              "allowed VALUES (max_statement_time);"
                               "CREATE TRIGGER u BEFORE UPDATE ON outbox FOR EACH ROW INSERT INTO "
-                              "allowed VALUES (@@max_statement_time)");
-    assert_int_equal(ops->begin(shop.source, &err), STATUS_OK);
+                              "allowed VALUES (max_statement_time)");
+    assert_int_equal(ops->begin(shop.origin, &err), STATUS_OK);
     assert_int_equal(
-        ops->restart(shop.source, "shop", "01942f6e-0000-7000-8000-00000000002a", &dropped, &err),
+        ops->restart(shop.origin, "shop", "01942f6e-0000-7000-8000-00000000002a", &dropped, &err),
         STATUS_OK);
-    assert_int_equal(ops->commit(shop.source, &err), STATUS_OK);
+    assert_int_equal(ops->commit(shop.origin, &err), STATUS_OK);
     assert_int_equal(dropped, 1);
     assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*), MAX(seconds) FROM allowed"),
                         "6|0\n");
@@ -377,7 +377,7 @@ static void events_are_written_all_or_none(void **state)
     struct shop shop;
     shop_make(&shop, SCHEMA("id"), TABLE("id"));
     shop_track(&shop);
-    struct source_event events[] = {{slice_of("order"),
+    struct origin_event events[] = {{slice_of("order"),
                                      slice_of("{\"id\":1}"),
                                      slice_of("order.created"),
                                      slice_of("{}"),
@@ -389,9 +389,9 @@ static void events_are_written_all_or_none(void **state)
                                      slice_of("{}"),
                                      {0},
                                      slice_of("é")}};
-    assert_int_equal(shop.source->ops->write(shop.source, events, 2, &err), STATUS_OK);
+    assert_int_equal(shop.origin->ops->write(shop.origin, events, 2, &err), STATUS_OK);
     events[1].payload = (struct slice){0};
-    assert_int_not_equal(shop.source->ops->write(shop.source, events, 2, &err), STATUS_OK);
+    assert_int_not_equal(shop.origin->ops->write(shop.origin, events, 2, &err), STATUS_OK);
     assert_string_equal(mariadb_text(shop.url, "SELECT aggregateid, traceparent, partition_key "
                                                "FROM outbox ORDER BY position"),
                         "{\"id\":1}|00-trace|NULL\n{\"id\":2}|NULL|é\n");
@@ -471,7 +471,7 @@ static void init_waits_only_a_moment_for_a_table_in_use(void **state)
 {
     (void)state;
     struct error err = ERROR_INIT;
-    struct source_object *objects = NULL;
+    struct origin_object *objects = NULL;
     size_t count = 0;
     struct arena arena;
     struct shop shop;
@@ -480,16 +480,16 @@ static void init_waits_only_a_moment_for_a_table_in_use(void **state)
     arena_init(&arena, ARENA);
     MYSQL *session = clerk(&shop);
     run(session, "INSERT INTO orders VALUES (1, 'x', '')");
-    assert_int_equal(shop.source->ops->capture(shop.source, &shop.entry, shop.schema, &arena,
+    assert_int_equal(shop.origin->ops->capture(shop.origin, &shop.entry, shop.schema, &arena,
                                                &objects, &count, &err),
                      STATUS_OK);
     int64_t start = clock_monotonic_us();
-    assert_int_equal(shop.source->ops->create(shop.source, &objects[0], true, &err), STATUS_RETRY);
+    assert_int_equal(shop.origin->ops->create(shop.origin, &objects[0], true, &err), STATUS_RETRY);
     assert_true(clock_monotonic_us() - start < INT64_C(4) * 1000 * 1000); /* not its 5 s */
     run(session, "COMMIT");
     error_clear(&err);
-    shop.source->ops->rollback(shop.source);
-    assert_int_equal(shop.source->ops->create(shop.source, &objects[0], true, &err), STATUS_OK);
+    shop.origin->ops->rollback(shop.origin);
+    assert_int_equal(shop.origin->ops->create(shop.origin, &objects[0], true, &err), STATUS_OK);
     mariadb_session_close(session);
     arena_done(&arena);
     shop_done(&shop);

@@ -11,7 +11,7 @@ static struct {
     struct slice entity;  /* which it then has changed; data NULL: none yet */
     bool again_and_again; /* and is seen only behind the first run of each transaction */
     int runs;
-    int looks;
+    int pending_reads;
     int begins;
 } writer;
 
@@ -36,13 +36,15 @@ static enum status open_begin(struct store *store, const struct fence *fences, s
     return store_sqlite_ops.begin(store, fences, count, err);
 }
 
-static enum status open_look(struct store *store, struct look *look, struct error *err)
+static enum status open_read_pending(struct store *store, struct pending_read *pending,
+                                     struct error *err)
 {
-    writer.looks++;
-    enum status status = store_sqlite_ops.look(store, look, err);
-    for (size_t i = 0; i < look->entity_count; i++) {
-        if (writer.entity.data != NULL && slice_equal(look->entities[i].entity_key, writer.entity))
-            look->entities[i].sequence = OWN_UNNUMBERED;
+    writer.pending_reads++;
+    enum status status = store_sqlite_ops.read_pending(store, pending, err);
+    for (size_t i = 0; i < pending->entity_count; i++) {
+        if (writer.entity.data != NULL &&
+            slice_equal(pending->entities[i].entity_key, writer.entity))
+            pending->entities[i].sequence = OWN_UNNUMBERED;
     }
     return status;
 }
@@ -56,7 +58,7 @@ static struct copy *begin(bool commits)
     open_ops.excludes_writers = false;
     open_ops.begin = open_begin;
     open_ops.apply = open_apply;
-    open_ops.look = open_look;
+    open_ops.read_pending = open_read_pending;
     applier_free(copy->applier);
     copy->ops = &open_ops;
     copy->applier = copy_open(copy);
@@ -103,7 +105,7 @@ static void a_backlog_of_any_size_is_looked_through_twice_a_batch(void **state)
     for (int i = 1; i <= 20; i++)
         copy_add(copy, i, i == 20 ? 12099 : i, "c", ",\"a\":\"theirs\",\"b\":null");
     copy_apply(copy);
-    assert_int_equal(writer.looks, 2);
+    assert_int_equal(writer.pending_reads, 2);
     assert_int_equal(atomic_load(&copy->metrics->events_applied), 19);
     assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
     copy_finish(copy);
@@ -145,7 +147,7 @@ static void what_is_written_singly_is_looked_for_once_behind_all_of_it(void **st
     writer.commits = true; /* of order 1: none of the batch */
     copy_apply(copy);
     assert_int_equal(writer.runs, 9);
-    assert_int_equal(writer.looks, 2);
+    assert_int_equal(writer.pending_reads, 2);
     assert_int_equal(atomic_load(&copy->metrics->events_applied), 7);
     assert_int_equal(atomic_load(&copy->metrics->events_parked), 1);
     copy_finish(copy);

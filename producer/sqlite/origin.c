@@ -1,11 +1,11 @@
 /* What `init` makes in SQLite: outbox, relay state, triggers, and a new history. */
-#include "producer/sqlite/source_internal.h"
+#include "producer/sqlite/origin_internal.h"
 #include "producer/sqlite/capture.h"
 #include "producer_sqlite_sql.h"
 
 #include <stdlib.h>
 
-static const struct source_object OBJECTS[] = {
+static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
     {.kind = "index", .name = "outbox_waiting", .sql = SQL_CREATE_OUTBOX_WAITING},
     {.kind = "index", .name = "outbox_claimed", .sql = SQL_CREATE_OUTBOX_CLAIMED},
@@ -22,53 +22,53 @@ static const struct source_object OBJECTS[] = {
     {.kind = "table", .name = "keepstep_captured", .sql = SQL_CREATE_CAPTURED},
 };
 
-static enum status source_sqlite_open(const struct config *config, enum source_mode mode,
-                                      struct source **ret_source, struct error *err)
+static enum status origin_sqlite_open(const struct config *config, enum origin_mode mode,
+                                      struct origin **ret_origin, struct error *err)
 {
-    struct source_sqlite *source = calloc(1, sizeof *source);
-    int flags = mode == SOURCE_READ || mode == SOURCE_WATCH ? SQLITE_OPEN_READONLY
-                : mode == SOURCE_INSTALL ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+    struct origin_sqlite *origin = calloc(1, sizeof *origin);
+    int flags = mode == ORIGIN_READ || mode == ORIGIN_WATCH ? SQLITE_OPEN_READONLY
+                : mode == ORIGIN_INSTALL ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
                                          : SQLITE_OPEN_READWRITE;
-    if (source == NULL)
+    if (origin == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
-    source->base.ops = &source_sqlite_ops;
-    source->config = config;
-    source->watching = mode == SOURCE_WATCH;
-    *ret_source = &source->base;
-    enum status status = sqlite_session_open(config->database_path, flags, &source->db, err);
-    if (status == STATUS_OK && mode == SOURCE_INSTALL)
-        status = sqlite_session_execute(source->db, "PRAGMA journal_mode = WAL", err);
+    origin->base.ops = &origin_sqlite_ops;
+    origin->config = config;
+    origin->watching = mode == ORIGIN_WATCH;
+    *ret_origin = &origin->base;
+    enum status status = sqlite_session_open(config->database_path, flags, &origin->db, err);
+    if (status == STATUS_OK && mode == ORIGIN_INSTALL)
+        status = sqlite_session_execute(origin->db, "PRAGMA journal_mode = WAL", err);
     return status;
 }
 
-static void source_sqlite_rollback(struct source *source)
+static void origin_sqlite_rollback(struct origin *origin)
 {
-    if (source_sqlite_of(source)->db != NULL)
-        sqlite_session_rollback(source_sqlite_of(source)->db);
+    if (origin_sqlite_of(origin)->db != NULL)
+        sqlite_session_rollback(origin_sqlite_of(origin)->db);
 }
 
-static void source_sqlite_close(struct source *base)
+static void origin_sqlite_close(struct origin *base)
 {
-    struct source_sqlite *source = source_sqlite_of(base);
-    if (source == NULL)
+    struct origin_sqlite *origin = origin_sqlite_of(base);
+    if (origin == NULL)
         return;
-    source_sqlite_rollback(base);
-    (void)sqlite3_finalize(source->note_in_log);
-    (void)sqlite3_close_v2(source->db);
-    free(source);
+    origin_sqlite_rollback(base);
+    (void)sqlite3_finalize(origin->note_in_log);
+    (void)sqlite3_close_v2(origin->db);
+    free(origin);
 }
 
-static enum status source_sqlite_begin(struct source *source, struct error *err)
+static enum status origin_sqlite_begin(struct origin *origin, struct error *err)
 {
-    return sqlite_session_execute(source_sqlite_of(source)->db, "BEGIN IMMEDIATE", err);
+    return sqlite_session_execute(origin_sqlite_of(origin)->db, "BEGIN IMMEDIATE", err);
 }
 
-static enum status source_sqlite_commit(struct source *source, struct error *err)
+static enum status origin_sqlite_commit(struct origin *origin, struct error *err)
 {
-    return sqlite_session_execute(source_sqlite_of(source)->db, "COMMIT", err);
+    return sqlite_session_execute(origin_sqlite_of(origin)->db, "COMMIT", err);
 }
 
-static struct slice source_sqlite_trimmed(const char *sql)
+static struct slice origin_sqlite_trimmed(const char *sql)
 {
     struct slice text = slice_of(sql);
     while (text.length > 0 &&
@@ -78,7 +78,7 @@ static struct slice source_sqlite_trimmed(const char *sql)
 }
 
 /* The catalogue keeps a statement from the name on, so neither IF NOT EXISTS nor a DROP before. */
-static bool source_sqlite_is_same(struct slice found, struct slice sql)
+static bool origin_sqlite_is_same(struct slice found, struct slice sql)
 {
     for (int words = 2; words > 0 && found.length > 0; found.data++, found.length--)
         words -= found.data[0] == ' ';
@@ -86,24 +86,24 @@ static bool source_sqlite_is_same(struct slice found, struct slice sql)
            memcmp(sql.data + sql.length - found.length, found.data, found.length) == 0;
 }
 
-static enum status source_sqlite_look(struct source *source, const struct source_object *object,
-                                      enum source_found *ret_found, struct error *err)
+static enum status origin_sqlite_compare(struct origin *origin, const struct origin_object *object,
+                                         enum origin_found *ret_found, struct error *err)
 {
-    sqlite3 *db = source_sqlite_of(source)->db;
+    sqlite3 *db = origin_sqlite_of(origin)->db;
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_session_prepare(db, SQL_FIND_OBJECT, &statement, err);
     if (status != STATUS_OK)
         return status;
     sqlite_session_bind(statement, 1, slice_of(object->name));
-    *ret_found = SOURCE_ABSENT;
+    *ret_found = ORIGIN_ABSENT;
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
-        struct slice sql = source_sqlite_trimmed(object->sql);
-        bool same = source_sqlite_is_same(sqlite_session_text(statement, 0), sql);
+        struct slice sql = origin_sqlite_trimmed(object->sql);
+        bool same = origin_sqlite_is_same(sqlite_session_text(statement, 0), sql);
         bool here = object->table == NULL ||
                     sqlite3_stricmp(object->table,
                                     (const char *)sqlite3_column_text(statement, 1)) == 0;
-        *ret_found = !here ? SOURCE_LOST : same ? SOURCE_SAME : SOURCE_OTHER;
+        *ret_found = !here ? ORIGIN_LOST : same ? ORIGIN_SAME : ORIGIN_OTHER;
     } else if (code != SQLITE_DONE) {
         status = sqlite_session_error(db, "catalogue", err);
     }
@@ -112,49 +112,49 @@ static enum status source_sqlite_look(struct source *source, const struct source
 }
 
 /* The catalogue keeps the text as it was run, so that is the text without an end of line. */
-static enum status source_sqlite_create(struct source *source, const struct source_object *object,
+static enum status origin_sqlite_create(struct origin *origin, const struct origin_object *object,
                                         bool replace, struct error *err)
 {
-    struct slice text = source_sqlite_trimmed(object->sql);
+    struct slice text = origin_sqlite_trimmed(object->sql);
     char *sql = sqlite3_mprintf("%.*s", SLICE_ARGS(text));
     (void)replace; /* a trigger's statements drop it first */
     if (sql == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
-    enum status status = sqlite_session_execute(source_sqlite_of(source)->db, sql, err);
+    enum status status = sqlite_session_execute(origin_sqlite_of(origin)->db, sql, err);
     sqlite3_free(sql);
     return status;
 }
 
-static enum status source_sqlite_check(struct source *source, const struct config_entry *entry,
+static enum status origin_sqlite_check(struct origin *origin, const struct config_entry *entry,
                                        const struct entity_schema *schema, struct error *err)
 {
-    const struct config *config = source_sqlite_of(source)->config;
+    const struct config *config = origin_sqlite_of(origin)->config;
     bool applied = config_find(config->apply, config->apply_count, entry->entity_type,
                                strlen(entry->entity_type)) != NULL;
-    sqlite3 *db = source_sqlite_of(source)->db;
+    sqlite3 *db = origin_sqlite_of(origin)->db;
     enum status status = capture_sqlite_check(db, entry, schema, applied, err);
-    if (status == STATUS_OK && !source_sqlite_of(source)->watching)
+    if (status == STATUS_OK && !origin_sqlite_of(origin)->watching)
         status = capture_sqlite_check_keys(db, entry, schema, err);
     return status;
 }
 
-static enum status source_sqlite_capture(struct source *source, const struct config_entry *entry,
+static enum status origin_sqlite_capture(struct origin *origin, const struct config_entry *entry,
                                          const struct entity_schema *schema, struct arena *arena,
-                                         struct source_object **ret_objects, size_t *ret_count,
+                                         struct origin_object **ret_objects, size_t *ret_count,
                                          struct error *err)
 {
-    (void)source;
+    (void)origin;
     return capture_sqlite_triggers(entry, schema, arena, ret_objects, ret_count, err);
 }
 
 /* Who may open the file may do everything. */
-static void source_sqlite_grants(const struct config *config, struct buffer *out)
+static void origin_sqlite_grants(const struct config *config, struct buffer *out)
 {
     (void)config;
     (void)out;
 }
 
-enum status source_sqlite_run(sqlite3 *db, const char *sql, struct slice first, struct slice second,
+enum status origin_sqlite_run(sqlite3 *db, const char *sql, struct slice first, struct slice second,
                               int *ret_changes, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
@@ -170,14 +170,14 @@ enum status source_sqlite_run(sqlite3 *db, const char *sql, struct slice first, 
     return status;
 }
 
-static enum status source_sqlite_identify(struct source *source, const char *service,
+static enum status origin_sqlite_identify(struct origin *origin, const char *service,
                                           const char *incarnation, struct error *err)
 {
-    return source_sqlite_run(source_sqlite_of(source)->db, SQL_INSERT_RELAY, slice_of(service),
+    return origin_sqlite_run(origin_sqlite_of(origin)->db, SQL_INSERT_RELAY, slice_of(service),
                              slice_of(incarnation), NULL, err);
 }
 
-static enum status source_sqlite_restart(struct source *source, const char *service,
+static enum status origin_sqlite_restart(struct origin *origin, const char *service,
                                          const char *incarnation, int64_t *ret_dropped,
                                          struct error *err)
 {
@@ -185,14 +185,14 @@ static enum status source_sqlite_restart(struct source *source, const char *serv
         SQL_FORWARD_FORGET,       SQL_FORWARD_WAIT,       SQL_RESTART_DROP_ACKNOWLEDGED,
         SQL_RESTART_UNCLAIM,      SQL_RESTART_PARTITIONS, SQL_RESTART_EXISTING,
         SQL_RESTART_EXISTING_KEY, SQL_RESTART_CAPTURED};
-    sqlite3 *db = source_sqlite_of(source)->db;
+    sqlite3 *db = origin_sqlite_of(origin)->db;
     int dropped = 0;
     enum status status = sqlite_session_execute(db, SQL_CREATE_NOTES, err);
     if (status == STATUS_OK)
-        status = source_sqlite_run(db, SQL_FORWARD_DROP, (struct slice){0}, (struct slice){0},
+        status = origin_sqlite_run(db, SQL_FORWARD_DROP, (struct slice){0}, (struct slice){0},
                                    &dropped, err);
     if (status == STATUS_OK)
-        status = source_sqlite_run(db, SQL_RESTART_RELAY, slice_of(service), slice_of(incarnation),
+        status = origin_sqlite_run(db, SQL_RESTART_RELAY, slice_of(service), slice_of(incarnation),
                                    NULL, err);
     for (size_t i = 0; status == STATUS_OK && i < sizeof forget / sizeof *forget; i++)
         status = sqlite_session_execute(db, forget[i], err);
@@ -200,13 +200,13 @@ static enum status source_sqlite_restart(struct source *source, const char *serv
     return status;
 }
 
-static enum status source_sqlite_lease(struct source *source, bool *ret_initialised,
-                                       struct source_lease *ret_lease, struct error *err)
+static enum status origin_sqlite_lease(struct origin *origin, bool *ret_initialised,
+                                       struct origin_lease *ret_lease, struct error *err)
 {
-    sqlite3 *db = source_sqlite_of(source)->db;
+    sqlite3 *db = origin_sqlite_of(origin)->db;
     sqlite3_stmt *statement = NULL;
     *ret_initialised = false;
-    *ret_lease = (struct source_lease){0};
+    *ret_lease = (struct origin_lease){0};
     enum status status = sqlite_session_prepare(db, SQL_HAS_RELAY, &statement, err);
     if (status == STATUS_OK)
         *ret_initialised = sqlite3_step(statement) == SQLITE_ROW;
@@ -228,26 +228,26 @@ static enum status source_sqlite_lease(struct source *source, bool *ret_initiali
     return status;
 }
 
-static enum status source_sqlite_note_in_log(struct source *base, struct slice id,
+static enum status origin_sqlite_note_in_log(struct origin *base, struct slice id,
                                              struct error *err)
 {
-    struct source_sqlite *source = source_sqlite_of(base);
+    struct origin_sqlite *origin = origin_sqlite_of(base);
     enum status status = STATUS_OK;
-    if (source->note_in_log == NULL) {
-        status = sqlite_session_execute(source->db, SQL_CREATE_NOTES, err);
+    if (origin->note_in_log == NULL) {
+        status = sqlite_session_execute(origin->db, SQL_CREATE_NOTES, err);
         if (status == STATUS_OK)
-            status = sqlite_session_prepare(source->db, SQL_NOTE_IN_LOG, &source->note_in_log, err);
+            status = sqlite_session_prepare(origin->db, SQL_NOTE_IN_LOG, &origin->note_in_log, err);
     }
     if (status != STATUS_OK)
         return status;
-    sqlite_session_bind(source->note_in_log, 1, id);
-    return sqlite_session_run(source->db, source->note_in_log, NULL, err);
+    sqlite_session_bind(origin->note_in_log, 1, id);
+    return sqlite_session_run(origin->db, origin->note_in_log, NULL, err);
 }
 
-static enum status source_sqlite_note_log_end(struct source *source, const char *topic,
+static enum status origin_sqlite_note_log_end(struct origin *origin, const char *topic,
                                               int32_t partition, int64_t end, struct error *err)
 {
-    sqlite3 *db = source_sqlite_of(source)->db;
+    sqlite3 *db = origin_sqlite_of(origin)->db;
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_session_execute(db, SQL_CREATE_NOTES, err);
     if (status == STATUS_OK)
@@ -262,7 +262,7 @@ static enum status source_sqlite_note_log_end(struct source *source, const char 
     return status;
 }
 
-const struct source_ops source_sqlite_ops = {
+const struct origin_ops origin_sqlite_ops = {
     .scheme = "sqlite",
     .objects = OBJECTS,
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
@@ -273,26 +273,26 @@ const struct source_ops source_sqlite_ops = {
     .side_effect = "total_changes() of a session that writes a published table counts the rows of "
                    "the outbox too; changes() and last_insert_rowid() do not tell of them",
     .guard = SQL_GUARD,
-    .open = source_sqlite_open,
-    .close = source_sqlite_close,
-    .begin = source_sqlite_begin,
-    .commit = source_sqlite_commit,
-    .rollback = source_sqlite_rollback,
-    .look = source_sqlite_look,
-    .create = source_sqlite_create,
-    .check = source_sqlite_check,
-    .capture = source_sqlite_capture,
+    .open = origin_sqlite_open,
+    .close = origin_sqlite_close,
+    .begin = origin_sqlite_begin,
+    .commit = origin_sqlite_commit,
+    .rollback = origin_sqlite_rollback,
+    .compare = origin_sqlite_compare,
+    .create = origin_sqlite_create,
+    .check = origin_sqlite_check,
+    .capture = origin_sqlite_capture,
     .clashes = capture_sqlite_clashes,
-    .grants = source_sqlite_grants,
-    .identify = source_sqlite_identify,
-    .restart = source_sqlite_restart,
-    .lease = source_sqlite_lease,
-    .note_in_log = source_sqlite_note_in_log,
-    .note_log_end = source_sqlite_note_log_end,
-    .captured = source_sqlite_captured,
-    .write_captured = source_sqlite_write_captured,
-    .republish = source_sqlite_republish,
-    .progress = source_sqlite_progress,
-    .chunk = source_sqlite_chunk,
-    .write = source_sqlite_write,
+    .grants = origin_sqlite_grants,
+    .identify = origin_sqlite_identify,
+    .restart = origin_sqlite_restart,
+    .lease = origin_sqlite_lease,
+    .note_in_log = origin_sqlite_note_in_log,
+    .note_log_end = origin_sqlite_note_log_end,
+    .captured = origin_sqlite_captured,
+    .write_captured = origin_sqlite_write_captured,
+    .republish = origin_sqlite_republish,
+    .progress = origin_sqlite_progress,
+    .chunk = origin_sqlite_chunk,
+    .write = origin_sqlite_write,
 };

@@ -33,14 +33,14 @@ static const uint64_t *look(void)
 {
     static uint64_t sequences[LOOKED];
     struct own_change entities[LOOKED];
-    struct look_range range = {.schema = store_case_mapping.schema, .partition = 0, .above = 4};
-    struct look look = {
+    struct pending_range range = {.schema = store_case_mapping.schema, .partition = 0, .above = 4};
+    struct pending_read pending = {
         .ranges = &range, .range_count = 1, .entities = entities, .entity_count = LOOKED};
     for (int i = 0; i < LOOKED; i++)
         entities[i] = (struct own_change){
             .entity_type = slice_of("order"),
             .entity_key = slice_of(test_format("{\"id\":%d}", i + LOOKED_LOW))};
-    assert_ok(store_case_ops->look(store_case_store, &look, &store_case_err));
+    assert_ok(store_case_ops->read_pending(store_case_store, &pending, &store_case_err));
     for (int i = 0; i < LOOKED; i++)
         sequences[i] = entities[i].sequence;
     return sequences;

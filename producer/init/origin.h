@@ -1,21 +1,21 @@
 /* The seam between `keepstep init` and `keepstep publish` and a service's database: one const
  * function table a back end. A back end never prints, retries or decides policy. */
-#ifndef PRODUCER_INIT_SOURCE_H
-#define PRODUCER_INIT_SOURCE_H
+#ifndef PRODUCER_INIT_ORIGIN_H
+#define PRODUCER_INIT_ORIGIN_H
 
 #include "common/arena.h"
 #include "common/buffer.h"
 #include "schemas/config/config.h"
 #include "schemas/entity_schema.h"
 
-#define SOURCE_NAME_SIZE 256
+#define ORIGIN_NAME_SIZE 256
 
-struct source;
+struct origin;
 
 /** Something that `init` creates: a table, an index, a function, a trigger. Texts live as long as
  * the back end or the arena that they were written into. Tables and indexes are kept as they are
  * found; anything else is replaced where it differs. */
-struct source_object {
+struct origin_object {
     const char *kind; /* "table", "index", "trigger": what people read */
     const char *name;
     const char *table; /* whose trigger it is, or whose triggers call it; NULL elsewhere */
@@ -23,42 +23,42 @@ struct source_object {
     bool of_partition; /* one that may be younger than `init`: only its own TRUNCATE needs it */
 };
 
-enum source_mode {
-    SOURCE_READ,    /* changes nothing */
-    SOURCE_WATCH,   /* nor does it see more than the relay's role may: only check, capture, look */
-    SOURCE_WRITE,   /* events into an outbox that is there */
-    SOURCE_INSTALL, /* an empty database file is made where none is */
+enum origin_mode {
+    ORIGIN_READ,    /* changes nothing */
+    ORIGIN_WATCH,   /* nor does it see more than the relay's role may: only check, capture, look */
+    ORIGIN_WRITE,   /* events into an outbox that is there */
+    ORIGIN_INSTALL, /* an empty database file is made where none is */
 };
 
-enum source_found {
-    SOURCE_ABSENT,
-    SOURCE_SAME,
-    SOURCE_OTHER, /* made of another configuration, or by another version */
-    SOURCE_LOST,  /* there, but it does not do its work: off, altered, on another table */
+enum origin_found {
+    ORIGIN_ABSENT,
+    ORIGIN_SAME,
+    ORIGIN_OTHER, /* made of another configuration, or by another version */
+    ORIGIN_LOST,  /* there, but it does not do its work: off, altered, on another table */
 };
 
 /** How far the rows that were there before `init` have been published. */
-struct source_progress {
+struct origin_progress {
     int64_t rows;
     bool done;
     bool published; /* events of the type have been numbered, from wherever they came */
 };
 
 /** What the triggers of an entity type publish, as `init` made them last. */
-struct source_captured {
+struct origin_captured {
     struct slice mapped; /* `"property":"column",…`; data NULL: no `init` has noted it yet */
     struct slice news;   /* in the same form: newer than rows that were published */
     struct slice partition_key; /* its column, "" for none */
 };
 
 /** Who holds the relay's lease; "" and 0: nobody. */
-struct source_lease {
-    char holder[SOURCE_NAME_SIZE];
+struct origin_lease {
+    char holder[ORIGIN_NAME_SIZE];
     int64_t until_us;
 };
 
 /** An event as `keepstep publish` writes it into the outbox. */
-struct source_event {
+struct origin_event {
     struct slice entity_type;
     struct slice entity_key; /* canonical */
     struct slice type;       /* "order.updated" */
@@ -67,9 +67,9 @@ struct source_event {
     struct slice partition_key; /* data NULL: none */
 };
 
-struct source_ops {
+struct origin_ops {
     const char *scheme;                  /* "sqlite" */
-    const struct source_object *objects; /* the outbox and its like, in the order of creation */
+    const struct origin_object *objects; /* the outbox and its like, in the order of creation */
     size_t object_count;
     const char *client_stop;   /* what has the database's client end at an error; NULL: it does */
     const char *client_begin;  /* what makes the objects of one table one transaction; NULL: */
@@ -81,33 +81,33 @@ struct source_ops {
                                 has semicolons, "//"; NULL: nothing */
 
     /** Open what `config->database` names. @return OK; RETRY; FATAL. */
-    enum status (*open)(const struct config *config, enum source_mode mode,
-                        struct source **ret_source, struct error *err);
+    enum status (*open)(const struct config *config, enum origin_mode mode,
+                        struct origin **ret_origin, struct error *err);
     /** NULL is a no-op; rolls back what is open. */
-    void (*close)(struct source *source);
+    void (*close)(struct origin *origin);
     /** A transaction over DDL where the database has such; where DDL commits by itself every object
      * is created so that a second `init` finishes what a first one began. */
-    enum status (*begin)(struct source *source, struct error *err);
-    enum status (*commit)(struct source *source, struct error *err);
+    enum status (*begin)(struct origin *origin, struct error *err);
+    enum status (*commit)(struct origin *origin, struct error *err);
     /** Legal in any state, cannot fail. */
-    void (*rollback)(struct source *source);
+    void (*rollback)(struct origin *origin);
 
     /** Compare an object with what the database has. */
-    enum status (*look)(struct source *source, const struct source_object *object,
-                        enum source_found *ret_found, struct error *err);
+    enum status (*compare)(struct origin *origin, const struct origin_object *object,
+                           enum origin_found *ret_found, struct error *err);
     /** Create it, in place of another one of its name where `replace`, be that on another table. */
-    enum status (*create)(struct source *source, const struct source_object *object, bool replace,
+    enum status (*create)(struct origin *origin, const struct origin_object *object, bool replace,
                           struct error *err);
     /** Check that every change of the table can be captured, and that its columns hold what the
      * schema's types say (rules 25, 26, 28).
-     * @return OK; RETRY, also where SOURCE_WATCH may not see the table; FATAL with exit code 78,
+     * @return OK; RETRY, also where ORIGIN_WATCH may not see the table; FATAL with exit code 78,
      * naming what stands in the way and what to do. */
-    enum status (*check)(struct source *source, const struct config_entry *entry,
+    enum status (*check)(struct origin *origin, const struct config_entry *entry,
                          const struct entity_schema *schema, struct error *err);
     /** Write the objects that capture an entry's table, in the order of creation, into `arena`. */
-    enum status (*capture)(struct source *source, const struct config_entry *entry,
+    enum status (*capture)(struct origin *origin, const struct config_entry *entry,
                            const struct entity_schema *schema, struct arena *arena,
-                           struct source_object **ret_objects, size_t *ret_count,
+                           struct origin_object **ret_objects, size_t *ret_count,
                            struct error *err);
     /** @return whether objects of two entity types would have the same names. */
     bool (*clashes)(const char *entity_type, const char *other);
@@ -117,48 +117,48 @@ struct source_ops {
     void (*grants)(const struct config *config, struct buffer *out);
 
     /** Store the outbox's identity where it has none yet. */
-    enum status (*identify)(struct source *source, const char *service, const char *incarnation,
+    enum status (*identify)(struct origin *origin, const char *service, const char *incarnation,
                             struct error *err);
     /** Start a new history (rule 13), after note_in_log() and note_log_end(): rows that the log has
      * are dropped (their number in *ret_dropped), those acknowledged too, the rest waits again;
      * sequences begin anew; existing rows count as not read; the relay waits for the noted ends. */
-    enum status (*restart)(struct source *source, const char *service, const char *incarnation,
+    enum status (*restart)(struct origin *origin, const char *service, const char *incarnation,
                            int64_t *ret_dropped, struct error *err);
     /** @return OK with *ret_lease empty where the outbox is not there yet. */
-    enum status (*lease)(struct source *source, bool *ret_initialised,
-                         struct source_lease *ret_lease, struct error *err);
+    enum status (*lease)(struct origin *origin, bool *ret_initialised,
+                         struct origin_lease *ret_lease, struct error *err);
     /** Remember, for this session, an id that the log has of this origin. */
-    enum status (*note_in_log)(struct source *source, struct slice id, struct error *err);
+    enum status (*note_in_log)(struct origin *origin, struct slice id, struct error *err);
     /** Remember, for this session, the end of a topic's partition that the service applies. */
-    enum status (*note_log_end)(struct source *source, const char *topic, int32_t partition,
+    enum status (*note_log_end)(struct origin *origin, const char *topic, int32_t partition,
                                 int64_t end, struct error *err);
 
     /** Read, into `arena`, what write_captured() has noted. */
-    enum status (*captured)(struct source *source, const char *entity_type, struct arena *arena,
-                            struct source_captured *ret_captured, struct error *err);
-    enum status (*write_captured)(struct source *source, const char *entity_type,
-                                  const struct source_captured *captured, struct error *err);
+    enum status (*captured)(struct origin *origin, const char *entity_type, struct arena *arena,
+                            struct origin_captured *ret_captured, struct error *err);
+    enum status (*write_captured)(struct origin *origin, const char *entity_type,
+                                  const struct origin_captured *captured, struct error *err);
     /** Let the present rows be read once more, from the first on, by chunk(); what is under way
      * goes on, unless there is news, which is forgotten. */
-    enum status (*republish)(struct source *source, const char *entity_type, struct error *err);
+    enum status (*republish)(struct origin *origin, const char *entity_type, struct error *err);
 
-    enum status (*progress)(struct source *source, const char *entity_type,
-                            struct source_progress *ret_progress, struct error *err);
+    enum status (*progress)(struct origin *origin, const char *entity_type,
+                            struct origin_progress *ret_progress, struct error *err);
     /** In one transaction (rule 27): publish the next rows, at most `limit`, as `r` events, read
      * under row locks, and move the progress; `done` when there are no more.
      * @return OK; RETRY; FATAL. */
-    enum status (*chunk)(struct source *source, const struct config_entry *entry,
+    enum status (*chunk)(struct origin *origin, const struct config_entry *entry,
                          const struct entity_schema *schema, size_t limit,
-                         struct source_progress *ret_progress, struct error *err);
+                         struct origin_progress *ret_progress, struct error *err);
 
     /** Write events into the outbox in one durable transaction, in their order. */
-    enum status (*write)(struct source *source, const struct source_event *events, size_t count,
+    enum status (*write)(struct origin *origin, const struct origin_event *events, size_t count,
                          struct error *err);
 };
 
 /** First member of each back end. */
-struct source {
-    const struct source_ops *ops;
+struct origin {
+    const struct origin_ops *ops;
 };
 
 #endif

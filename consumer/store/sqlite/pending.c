@@ -1,7 +1,7 @@
 /* The SQLite store's look at own changes that were not read back (rule 18). What waits is read
  * once: writers come one after the other, so that a row that is new stands behind all that were
  * read. */
-#include "consumer/store/look.h"
+#include "consumer/store/pending.h"
 #include "consumer/store/sqlite/internal.h"
 
 #include "common/digest.h"
@@ -18,8 +18,8 @@ struct waiting {
 };
 
 /** What waits of one entity type, as far as it was read. */
-struct look_memory {
-    struct look_memory *next;
+struct pending_memory {
+    struct pending_memory *next;
     const struct entity_schema *schema;
     char incarnation[STORE_TOKEN_SIZE]; /* another one's rows wait again from the first on */
     int64_t position;                   /* all up to here was read */
@@ -29,17 +29,17 @@ struct look_memory {
     size_t count_read; /* by the last reading from the first on */
 };
 
-void store_sqlite_look_done(struct store_sqlite *self)
+void store_sqlite_pending_done(struct store_sqlite *self)
 {
-    while (self->look != NULL) {
-        struct look_memory *memory = self->look;
-        self->look = memory->next;
+    while (self->pending != NULL) {
+        struct pending_memory *memory = self->pending;
+        self->pending = memory->next;
         free(memory->rows);
         free(memory);
     }
 }
 
-static struct waiting *memory_place(const struct look_memory *memory, uint64_t digest)
+static struct waiting *memory_place(const struct pending_memory *memory, uint64_t digest)
 {
     size_t at = (size_t)digest % memory->size;
     while (memory->rows[at].position != 0 && memory->rows[at].digest != digest)
@@ -47,7 +47,7 @@ static struct waiting *memory_place(const struct look_memory *memory, uint64_t d
     return &memory->rows[at];
 }
 
-static void memory_clear(struct look_memory *memory)
+static void memory_clear(struct pending_memory *memory)
 {
     free(memory->rows);
     memory->rows = NULL;
@@ -56,9 +56,9 @@ static void memory_clear(struct look_memory *memory)
 }
 
 /* Room for one more, at most half of the places taken. */
-static bool memory_grow(struct look_memory *memory)
+static bool memory_grow(struct pending_memory *memory)
 {
-    struct look_memory larger = {.size = memory->size == 0 ? MEMORY_FIRST : 2 * memory->size};
+    struct pending_memory larger = {.size = memory->size == 0 ? MEMORY_FIRST : 2 * memory->size};
     if (2 * memory->count < memory->size)
         return true;
     larger.rows = calloc(larger.size, sizeof *larger.rows);
@@ -74,7 +74,7 @@ static bool memory_grow(struct look_memory *memory)
     return true;
 }
 
-static bool memory_note(struct look_memory *memory, struct slice key, int64_t position)
+static bool memory_note(struct pending_memory *memory, struct slice key, int64_t position)
 {
     if (!memory_grow(memory))
         return false;
@@ -85,9 +85,10 @@ static bool memory_note(struct look_memory *memory, struct slice key, int64_t po
     return true;
 }
 
-static struct look_memory *memory_of(struct store_sqlite *self, const struct entity_schema *schema)
+static struct pending_memory *memory_of(struct store_sqlite *self,
+                                        const struct entity_schema *schema)
 {
-    struct look_memory *memory = self->look;
+    struct pending_memory *memory = self->pending;
     while (memory != NULL && memory->schema != schema)
         memory = memory->next;
     if (memory != NULL)
@@ -96,13 +97,13 @@ static struct look_memory *memory_of(struct store_sqlite *self, const struct ent
     if (memory == NULL)
         return NULL;
     memory->schema = schema;
-    memory->next = self->look;
-    self->look = memory;
+    memory->next = self->pending;
+    self->pending = memory;
     return memory;
 }
 
 /* Read what is new. @return OK; RETRY. */
-static enum status memory_read(struct store_sqlite *self, struct look_memory *memory,
+static enum status memory_read(struct store_sqlite *self, struct pending_memory *memory,
                                struct error *err)
 {
     sqlite3_stmt *statement = NULL;
@@ -111,15 +112,15 @@ static enum status memory_read(struct store_sqlite *self, struct look_memory *me
     int64_t last = 0;
     bool first = memory->position == 0;
     arena_init(&scratch, (size_t)1024 * 1024);
-    enum status status = store_sqlite_number(self, STATEMENT_LOOK_LAST, NULL, 0, 0, &last, err);
+    enum status status = store_sqlite_number(self, STATEMENT_PENDING_LAST, NULL, 0, 0, &last, err);
     if (status == STATUS_OK)
-        status = store_sqlite_start(self, STATEMENT_LOOK_WAITING_NEW,
+        status = store_sqlite_start(self, STATEMENT_PENDING_WAITING_NEW,
                                     PARAMETERS(parameter_text(memory->schema->entity_type),
                                                parameter_integer(memory->position)),
                                     &statement, &row, err);
     while (status == STATUS_OK && row) {
         struct slice key = store_sqlite_column(statement, 0);
-        status = look_canonical(memory->schema, &scratch, &key, err);
+        status = pending_canonical(memory->schema, &scratch, &key, err);
         if (status == STATUS_OK && !memory_note(memory, key, sqlite3_column_int64(statement, 1)))
             status = error_set(err, STATUS_RETRY, "no memory for own changes that wait");
         arena_reset(&scratch);
@@ -138,7 +139,7 @@ static enum status memory_read(struct store_sqlite *self, struct look_memory *me
 
 /* @return OK with whether the entity's last waiting row still waits; *ret_gone: it is not there, so
  * that it may have been dropped in front of others. */
-static enum status memory_ask(struct store_sqlite *self, const struct look_memory *memory,
+static enum status memory_ask(struct store_sqlite *self, const struct pending_memory *memory,
                               struct own_change *own, bool *ret_gone, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
@@ -148,7 +149,7 @@ static enum status memory_ask(struct store_sqlite *self, const struct look_memor
     const struct waiting *place = memory_place(memory, digest_64(own->entity_key));
     if (place->position == 0)
         return STATUS_OK;
-    enum status status = store_sqlite_start(self, STATEMENT_LOOK_POSITION,
+    enum status status = store_sqlite_start(self, STATEMENT_PENDING_POSITION,
                                             PARAMETERS(parameter_integer(place->position)),
                                             &statement, &row, err);
     if (status == STATUS_OK && row && sqlite3_column_int64(statement, 0) != 0)
@@ -159,8 +160,8 @@ static enum status memory_ask(struct store_sqlite *self, const struct look_memor
     return status;
 }
 
-static enum status memory_look(struct store_sqlite *self, struct look_memory *memory,
-                               struct look *look, struct error *err)
+static enum status memory_read_pending(struct store_sqlite *self, struct pending_memory *memory,
+                                       struct pending_read *pending, struct error *err)
 {
     bool gone = true;
     enum status status = STATUS_OK;
@@ -169,9 +170,9 @@ static enum status memory_look(struct store_sqlite *self, struct look_memory *me
         if (round > 0 || memory->count > 2 * memory->count_read + MEMORY_FIRST)
             memory_clear(memory); /* mostly of rows that do not wait any more */
         status = memory_read(self, memory, err);
-        for (size_t i = 0; i < look->entity_count && status == STATUS_OK; i++) {
-            if (slice_is(look->entities[i].entity_type, memory->schema->entity_type))
-                status = memory_ask(self, memory, &look->entities[i], &gone, err);
+        for (size_t i = 0; i < pending->entity_count && status == STATUS_OK; i++) {
+            if (slice_is(pending->entities[i].entity_type, memory->schema->entity_type))
+                status = memory_ask(self, memory, &pending->entities[i], &gone, err);
         }
     }
     return status;
@@ -179,10 +180,10 @@ static enum status memory_look(struct store_sqlite *self, struct look_memory *me
 
 /* @return OK with whether what waits of the type is known without reading all of it. What the own
  * transaction has written may be undone, and its positions given again. */
-static enum status look_remembered(struct look_pass *pass, bool *ret_known, struct error *err)
+static enum status look_remembered(struct pending_pass *pass, bool *ret_known, struct error *err)
 {
     struct store_sqlite *self = store_sqlite_of(pass->store);
-    struct look_memory *memory = memory_of(self, pass->range->schema);
+    struct pending_memory *memory = memory_of(self, pass->range->schema);
     bool own_writes = self->has_written && !sqlite3_get_autocommit(self->database);
     struct store_meta meta;
     *ret_known = false;
@@ -199,10 +200,10 @@ static enum status look_remembered(struct look_pass *pass, bool *ret_known, stru
         return STATUS_OK;
     }
     *ret_known = true;
-    return memory_look(self, memory, pass->look, err);
+    return memory_read_pending(self, memory, pass->pending, err);
 }
 
-static enum status look_read(struct look_pass *pass, struct error *err)
+static enum status pending_read_rows(struct pending_pass *pass, struct error *err)
 {
     struct store_sqlite *self = store_sqlite_of(pass->store);
     struct parameter type = parameter_text(pass->range->schema->entity_type);
@@ -211,7 +212,7 @@ static enum status look_read(struct look_pass *pass, struct error *err)
     bool known = false;
     enum status status = STATUS_OK;
     if (pass->numbered)
-        status = store_sqlite_start(self, STATEMENT_LOOK_NUMBERED,
+        status = store_sqlite_start(self, STATEMENT_PENDING_NUMBERED,
                                     PARAMETERS(parameter_integer(pass->range->partition),
                                                parameter_integer((int64_t)pass->range->above),
                                                type),
@@ -219,11 +220,11 @@ static enum status look_read(struct look_pass *pass, struct error *err)
     else
         status = look_remembered(pass, &known, err);
     if (status == STATUS_OK && !pass->numbered && !known)
-        status = store_sqlite_start(self, STATEMENT_LOOK_WAITING, PARAMETERS(type), &statement,
+        status = store_sqlite_start(self, STATEMENT_PENDING_WAITING, PARAMETERS(type), &statement,
                                     &row, err);
-    while (status == STATUS_OK && row && !look_pass_done(pass)) {
+    while (status == STATUS_OK && row && !pending_pass_done(pass)) {
         uint64_t sequence = pass->numbered ? (uint64_t)sqlite3_column_int64(statement, 1) : 0;
-        status = look_pass_row(pass, store_sqlite_column(statement, 0), sequence, err);
+        status = pending_pass_row(pass, store_sqlite_column(statement, 0), sequence, err);
         if (status == STATUS_OK)
             status = store_sqlite_next(self, statement, &row, err);
     }
@@ -232,8 +233,11 @@ static enum status look_read(struct look_pass *pass, struct error *err)
     return status;
 }
 
-enum status store_sqlite_look(struct store *store, struct look *look, struct error *err)
+enum status store_sqlite_read_pending(struct store *store, struct pending_read *pending,
+                                      struct error *err)
 {
-    store_look_begin(look);
-    return store_sqlite_of(store)->has_outbox ? store_look(store, look, look_read, err) : STATUS_OK;
+    store_pending_begin(pending);
+    return store_sqlite_of(store)->has_outbox
+               ? store_read_pending(store, pending, pending_read_rows, err)
+               : STATUS_OK;
 }

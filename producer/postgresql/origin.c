@@ -2,13 +2,13 @@
 #include "producer/postgresql/capture.h"
 #include "common/postgresql_name.h"
 #include "producer/postgresql/array.h"
-#include "producer/postgresql/source_internal.h"
+#include "producer/postgresql/origin_internal.h"
 #include "producer_postgresql_sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct source_object OBJECTS[] = {
+static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
     {.kind = "index", .name = "outbox_waiting", .sql = SQL_CREATE_OUTBOX_WAITING},
     {.kind = "index", .name = "outbox_claimed", .sql = SQL_CREATE_OUTBOX_CLAIMED},
@@ -29,72 +29,72 @@ static const struct source_object OBJECTS[] = {
     {.kind = "table", .name = "keepstep_captured", .sql = SQL_CREATE_CAPTURED},
 };
 
-static enum status source_postgresql_open(const struct config *config, enum source_mode mode,
-                                          struct source **ret_source, struct error *err)
+static enum status origin_postgresql_open(const struct config *config, enum origin_mode mode,
+                                          struct origin **ret_origin, struct error *err)
 {
     const struct postgresql_session_options options = {
         .url = config->database_path,
-        .application = mode == SOURCE_WRITE   ? "keepstep publish"
-                       : mode == SOURCE_WATCH ? "keepstep watch"
+        .application = mode == ORIGIN_WRITE   ? "keepstep publish"
+                       : mode == ORIGIN_WATCH ? "keepstep watch"
                                               : "keepstep init",
         .wait_for_disk = true,
-        .read_only = mode == SOURCE_READ || mode == SOURCE_WATCH,
-        .lasting = mode == SOURCE_INSTALL};
+        .read_only = mode == ORIGIN_READ || mode == ORIGIN_WATCH,
+        .lasting = mode == ORIGIN_INSTALL};
     PGresult *result = NULL;
-    struct source_postgresql *source = calloc(1, sizeof *source);
-    if (source == NULL)
+    struct origin_postgresql *origin = calloc(1, sizeof *origin);
+    if (origin == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
-    source->base.ops = &source_postgresql_ops;
-    source->config = config;
-    source->watching = mode == SOURCE_WATCH;
-    buffer_init(&source->in_log, POSTGRESQL_ARRAY_SIZE_MAX);
-    *ret_source = &source->base;
-    enum status status = postgresql_session_open(&options, &source->connection, err);
-    if (status == STATUS_OK && source->watching) /* the relay has a lease to keep meanwhile */
-        status = postgresql_session_execute(source->connection, "SET lock_timeout = '200ms'", err);
+    origin->base.ops = &origin_postgresql_ops;
+    origin->config = config;
+    origin->watching = mode == ORIGIN_WATCH;
+    buffer_init(&origin->in_log, POSTGRESQL_ARRAY_SIZE_MAX);
+    *ret_origin = &origin->base;
+    enum status status = postgresql_session_open(&options, &origin->connection, err);
+    if (status == STATUS_OK && origin->watching) /* the relay has a lease to keep meanwhile */
+        status = postgresql_session_execute(origin->connection, "SET lock_timeout = '200ms'", err);
     if (status == STATUS_OK)
-        status = postgresql_session_query(source->connection, SQL_OUTBOX_SCHEMA, NULL, 0, &result,
+        status = postgresql_session_query(origin->connection, SQL_OUTBOX_SCHEMA, NULL, 0, &result,
                                           err);
     if (status == STATUS_OK && PQgetisnull(result, 0, 0) != 0)
         status = error_set(err, STATUS_FATAL,
                            "the role's search_path names no schema that is there: set one");
     if (status == STATUS_OK) {
-        source->schema = strdup(PQgetvalue(result, 0, 0));
-        if (source->schema == NULL)
+        origin->schema = strdup(PQgetvalue(result, 0, 0));
+        if (origin->schema == NULL)
             status = error_set(err, STATUS_RETRY, "no memory");
     }
     PQclear(result);
     return status;
 }
 
-static void source_postgresql_rollback(struct source *source)
+static void origin_postgresql_rollback(struct origin *origin)
 {
-    postgresql_session_rollback(source_postgresql_of(source)->connection);
+    postgresql_session_rollback(origin_postgresql_of(origin)->connection);
 }
 
-static void source_postgresql_close(struct source *base)
+static void origin_postgresql_close(struct origin *base)
 {
-    struct source_postgresql *source = source_postgresql_of(base);
-    if (source == NULL)
+    struct origin_postgresql *origin = origin_postgresql_of(base);
+    if (origin == NULL)
         return;
-    postgresql_session_close(source->connection);
-    buffer_done(&source->in_log);
-    free(source->schema);
-    free(source);
+    postgresql_session_close(origin->connection);
+    buffer_done(&origin->in_log);
+    free(origin->schema);
+    free(origin);
 }
 
-static enum status source_postgresql_begin(struct source *source, struct error *err)
+static enum status origin_postgresql_begin(struct origin *origin, struct error *err)
 {
-    return postgresql_session_execute(source_postgresql_of(source)->connection, SQL_BEGIN_INSTALL,
+    return postgresql_session_execute(origin_postgresql_of(origin)->connection, SQL_BEGIN_INSTALL,
                                       err);
 }
 
-static enum status source_postgresql_commit(struct source *source, struct error *err)
+static enum status origin_postgresql_commit(struct origin *origin, struct error *err)
 {
-    return postgresql_session_execute(source_postgresql_of(source)->connection, "COMMIT", err);
+    return postgresql_session_execute(origin_postgresql_of(origin)->connection, "COMMIT", err);
 }
 
-enum status source_postgresql_end(PGconn *connection, enum status status, struct error *err)
+enum status origin_postgresql_end(PGconn *connection, enum status status, struct error *err)
 {
     if (status == STATUS_OK)
         status = postgresql_session_execute(connection, "COMMIT", err);
@@ -104,7 +104,7 @@ enum status source_postgresql_end(PGconn *connection, enum status status, struct
 }
 
 /* The comment that the object's statement ends in: '…'. */
-static struct slice source_postgresql_comment(const char *sql)
+static struct slice origin_postgresql_comment(const char *sql)
 {
     const char *end = strrchr(sql, '\'');
     const char *start = end;
@@ -113,8 +113,9 @@ static struct slice source_postgresql_comment(const char *sql)
     return end == NULL ? (struct slice){0} : (struct slice){start, (size_t)(end - start)};
 }
 
-static enum status source_postgresql_look(struct source *source, const struct source_object *object,
-                                          enum source_found *ret_found, struct error *err)
+static enum status origin_postgresql_compare(struct origin *origin,
+                                             const struct origin_object *object,
+                                             enum origin_found *ret_found, struct error *err)
 {
     bool function = strcmp(object->kind, "function") == 0;
     bool trigger = strcmp(object->kind, "trigger") == 0;
@@ -122,7 +123,7 @@ static enum status source_postgresql_look(struct source *source, const struct so
                                        slice_of(trigger ? object->table : object->sql),
                                        slice_of(function ? object->table : "")};
     PGresult *result = NULL;
-    enum status status = postgresql_session_query(source_postgresql_of(source)->connection,
+    enum status status = postgresql_session_query(origin_postgresql_of(origin)->connection,
                                                   function  ? SQL_LOOK_FUNCTION
                                                   : trigger ? SQL_LOOK_TRIGGER
                                                             : SQL_LOOK_RELATION,
@@ -133,26 +134,26 @@ static enum status source_postgresql_look(struct source *source, const struct so
                                                   &result, err);
     if (status != STATUS_OK)
         return status;
-    *ret_found = SOURCE_ABSENT;
+    *ret_found = ORIGIN_ABSENT;
     if (PQntuples(result) > 0) {
         struct slice found = postgresql_session_text(result, 0, 0);
         bool same = function || trigger
-                        ? slice_equal(found, source_postgresql_comment(object->sql))
+                        ? slice_equal(found, origin_postgresql_comment(object->sql))
                         : found.length >= 8 && memcmp(found.data, "Keepstep", 8) == 0;
         bool off = (trigger || (function && same)) && PQgetvalue(result, 0, 1)[0] == 't';
-        *ret_found = off ? SOURCE_LOST : same ? SOURCE_SAME : SOURCE_OTHER;
+        *ret_found = off ? ORIGIN_LOST : same ? ORIGIN_SAME : ORIGIN_OTHER;
     }
     PQclear(result);
     return status;
 }
 
 /* CREATE OR REPLACE does both. */
-static enum status source_postgresql_create(struct source *source,
-                                            const struct source_object *object, bool replace,
+static enum status origin_postgresql_create(struct origin *origin,
+                                            const struct origin_object *object, bool replace,
                                             struct error *err)
 {
     (void)replace;
-    enum status status = postgresql_session_execute(source_postgresql_of(source)->connection,
+    enum status status = postgresql_session_execute(origin_postgresql_of(origin)->connection,
                                                     object->sql, err);
     if (status != STATUS_REJECT)
         return status;
@@ -161,10 +162,10 @@ static enum status source_postgresql_create(struct source *source,
     return STATUS_FATAL;
 }
 
-static enum status source_postgresql_check(struct source *source, const struct config_entry *entry,
+static enum status origin_postgresql_check(struct origin *origin, const struct config_entry *entry,
                                            const struct entity_schema *schema, struct error *err)
 {
-    const struct source_postgresql *self = source_postgresql_of(source);
+    const struct origin_postgresql *self = origin_postgresql_of(origin);
     const struct config *config = self->config;
     const struct capture_catalogue catalogue = {
         .connection = self->connection,
@@ -174,29 +175,29 @@ static enum status source_postgresql_check(struct source *source, const struct c
     return capture_postgresql_check(&catalogue, entry, schema, err);
 }
 
-static enum status source_postgresql_capture(struct source *base, const struct config_entry *entry,
+static enum status origin_postgresql_capture(struct origin *base, const struct config_entry *entry,
                                              const struct entity_schema *schema,
                                              struct arena *arena,
-                                             struct source_object **ret_objects, size_t *ret_count,
+                                             struct origin_object **ret_objects, size_t *ret_count,
                                              struct error *err)
 {
-    struct source_postgresql *source = source_postgresql_of(base);
+    struct origin_postgresql *origin = origin_postgresql_of(base);
     PGresult *found = NULL;
     PGresult *partitions = NULL;
     struct buffer name;
     buffer_init(&name, CAPTURE_SQL_MAX);
     postgresql_name_append_table(&name, entry->table);
     struct slice table = buffer_slice(&name);
-    enum status status = postgresql_session_query(source->connection, SQL_DESCRIBE_TABLE, &table, 1,
+    enum status status = postgresql_session_query(origin->connection, SQL_DESCRIBE_TABLE, &table, 1,
                                                   &found, err);
     if (status == STATUS_OK && PQntuples(found) == 0)
         status = error_set(err, STATUS_FATAL, "publish.%s: table %s is gone", entry->entity_type,
                            entry->table);
     if (status == STATUS_OK)
-        status = postgresql_session_query(source->connection, SQL_LIST_PARTITIONS, &table, 1,
+        status = postgresql_session_query(origin->connection, SQL_LIST_PARTITIONS, &table, 1,
                                           &partitions, err);
     if (status == STATUS_OK) {
-        const struct capture_postgresql_place place = {source->schema, found, partitions};
+        const struct capture_postgresql_place place = {origin->schema, found, partitions};
         status = capture_postgresql_objects(entry, schema, &place, arena, ret_objects, ret_count,
                                             err);
     }
@@ -208,44 +209,44 @@ static enum status source_postgresql_capture(struct source *base, const struct c
 
 /* Only what the statements of the outbox need; a service's own role needs INSERT for rows that it
  * writes itself, the triggers need nothing. */
-static void source_postgresql_grants(const struct config *config, struct buffer *out)
+static void origin_postgresql_grants(const struct config *config, struct buffer *out)
 {
     (void)config;
     buffer_append_text(out, SQL_GRANTS);
     buffer_append_text(out, ";\n");
 }
 
-static enum status source_postgresql_identify(struct source *source, const char *service,
+static enum status origin_postgresql_identify(struct origin *origin, const char *service,
                                               const char *incarnation, struct error *err)
 {
     const struct slice parameters[] = {slice_of(service), slice_of(incarnation)};
-    return postgresql_session_query(source_postgresql_of(source)->connection, SQL_INSERT_RELAY,
+    return postgresql_session_query(origin_postgresql_of(origin)->connection, SQL_INSERT_RELAY,
                                     parameters, 2, NULL, err);
 }
 
 /* Sends the ids that were noted, in one statement. */
-static enum status source_postgresql_flush(struct source_postgresql *source, struct error *err)
+static enum status origin_postgresql_flush(struct origin_postgresql *origin, struct error *err)
 {
-    enum status status = postgresql_session_execute(source->connection, SQL_CREATE_NOTES, err);
-    if (status != STATUS_OK || source->in_log_count == 0)
+    enum status status = postgresql_session_execute(origin->connection, SQL_CREATE_NOTES, err);
+    if (status != STATUS_OK || origin->in_log_count == 0)
         return status;
-    struct slice ids = postgresql_array_end(&source->in_log);
-    status = source->in_log.failed ? error_set(err, STATUS_RETRY, "no memory")
-                                   : postgresql_session_query(source->connection, SQL_NOTE_IN_LOG,
+    struct slice ids = postgresql_array_end(&origin->in_log);
+    status = origin->in_log.failed ? error_set(err, STATUS_RETRY, "no memory")
+                                   : postgresql_session_query(origin->connection, SQL_NOTE_IN_LOG,
                                                               &ids, 1, NULL, err);
-    buffer_reset(&source->in_log);
-    source->in_log_count = 0;
+    buffer_reset(&origin->in_log);
+    origin->in_log_count = 0;
     return status;
 }
 
-static enum status source_postgresql_restart(struct source *source, const char *service,
+static enum status origin_postgresql_restart(struct origin *origin, const char *service,
                                              const char *incarnation, int64_t *ret_dropped,
                                              struct error *err)
 {
     const struct slice parameters[] = {slice_of(service), slice_of(incarnation)};
-    PGconn *connection = source_postgresql_of(source)->connection;
+    PGconn *connection = origin_postgresql_of(origin)->connection;
     PGresult *result = NULL;
-    enum status status = source_postgresql_flush(source_postgresql_of(source), err);
+    enum status status = origin_postgresql_flush(origin_postgresql_of(origin), err);
     if (status == STATUS_OK)
         status = postgresql_session_execute(connection, SQL_LIFT_LIMIT, err);
     if (status == STATUS_OK)
@@ -260,12 +261,12 @@ static enum status source_postgresql_restart(struct source *source, const char *
     return status;
 }
 
-static enum status source_postgresql_lease(struct source *source, bool *ret_initialised,
-                                           struct source_lease *ret_lease, struct error *err)
+static enum status origin_postgresql_lease(struct origin *origin, bool *ret_initialised,
+                                           struct origin_lease *ret_lease, struct error *err)
 {
-    PGconn *connection = source_postgresql_of(source)->connection;
+    PGconn *connection = origin_postgresql_of(origin)->connection;
     PGresult *result = NULL;
-    *ret_lease = (struct source_lease){0};
+    *ret_lease = (struct origin_lease){0};
     enum status status = postgresql_session_query(connection, SQL_HAS_RELAY, NULL, 0, &result, err);
     if (status != STATUS_OK)
         return status;
@@ -283,20 +284,20 @@ static enum status source_postgresql_lease(struct source *source, bool *ret_init
     return status;
 }
 
-static enum status source_postgresql_note_in_log(struct source *base, struct slice id,
+static enum status origin_postgresql_note_in_log(struct origin *base, struct slice id,
                                                  struct error *err)
 {
-    struct source_postgresql *source = source_postgresql_of(base);
-    postgresql_array_text(&source->in_log, id);
-    if (++source->in_log_count < SOURCE_NOTES_MAX)
+    struct origin_postgresql *origin = origin_postgresql_of(base);
+    postgresql_array_text(&origin->in_log, id);
+    if (++origin->in_log_count < ORIGIN_NOTES_MAX)
         return STATUS_OK;
-    return source_postgresql_flush(source, err);
+    return origin_postgresql_flush(origin, err);
 }
 
-static enum status source_postgresql_note_log_end(struct source *source, const char *topic,
+static enum status origin_postgresql_note_log_end(struct origin *origin, const char *topic,
                                                   int32_t partition, int64_t end, struct error *err)
 {
-    PGconn *connection = source_postgresql_of(source)->connection;
+    PGconn *connection = origin_postgresql_of(origin)->connection;
     char numbers[2][32];
     (void)snprintf(numbers[0], sizeof numbers[0], "%d", (int)partition);
     (void)snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)end);
@@ -307,7 +308,7 @@ static enum status source_postgresql_note_log_end(struct source *source, const c
     return status;
 }
 
-const struct source_ops source_postgresql_ops = {
+const struct origin_ops origin_postgresql_ops = {
     .scheme = "postgresql",
     .objects = OBJECTS,
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
@@ -318,26 +319,26 @@ const struct source_ops source_postgresql_ops = {
                    "position: take the row's own number by INSERT ... RETURNING, or by currval() "
                    "of its sequence",
     .guard = SQL_GUARD,
-    .open = source_postgresql_open,
-    .close = source_postgresql_close,
-    .begin = source_postgresql_begin,
-    .commit = source_postgresql_commit,
-    .rollback = source_postgresql_rollback,
-    .look = source_postgresql_look,
-    .create = source_postgresql_create,
-    .check = source_postgresql_check,
-    .capture = source_postgresql_capture,
+    .open = origin_postgresql_open,
+    .close = origin_postgresql_close,
+    .begin = origin_postgresql_begin,
+    .commit = origin_postgresql_commit,
+    .rollback = origin_postgresql_rollback,
+    .compare = origin_postgresql_compare,
+    .create = origin_postgresql_create,
+    .check = origin_postgresql_check,
+    .capture = origin_postgresql_capture,
     .clashes = capture_postgresql_clashes,
-    .grants = source_postgresql_grants,
-    .identify = source_postgresql_identify,
-    .restart = source_postgresql_restart,
-    .lease = source_postgresql_lease,
-    .note_in_log = source_postgresql_note_in_log,
-    .note_log_end = source_postgresql_note_log_end,
-    .captured = source_postgresql_captured,
-    .write_captured = source_postgresql_write_captured,
-    .republish = source_postgresql_republish,
-    .progress = source_postgresql_progress,
-    .chunk = source_postgresql_chunk,
-    .write = source_postgresql_write,
+    .grants = origin_postgresql_grants,
+    .identify = origin_postgresql_identify,
+    .restart = origin_postgresql_restart,
+    .lease = origin_postgresql_lease,
+    .note_in_log = origin_postgresql_note_in_log,
+    .note_log_end = origin_postgresql_note_log_end,
+    .captured = origin_postgresql_captured,
+    .write_captured = origin_postgresql_write_captured,
+    .republish = origin_postgresql_republish,
+    .progress = origin_postgresql_progress,
+    .chunk = origin_postgresql_chunk,
+    .write = origin_postgresql_write,
 };

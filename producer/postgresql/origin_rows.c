@@ -1,23 +1,23 @@
 /* Rows into the PostgreSQL outbox: those from before `init`, and those of `publish`. */
 #include "producer/postgresql/capture.h"
 #include "producer/postgresql/array.h"
-#include "producer/postgresql/source_internal.h"
+#include "producer/postgresql/origin_internal.h"
 #include "producer_postgresql_sql.h"
 
 #include <stdio.h>
 
-enum status source_postgresql_progress(struct source *source, const char *entity_type,
-                                       struct source_progress *ret_progress, struct error *err)
+enum status origin_postgresql_progress(struct origin *origin, const char *entity_type,
+                                       struct origin_progress *ret_progress, struct error *err)
 {
     struct slice type = slice_of(entity_type);
     PGresult *result = NULL;
-    enum status status = postgresql_session_query(source_postgresql_of(source)->connection,
+    enum status status = postgresql_session_query(origin_postgresql_of(origin)->connection,
                                                   SQL_READ_PROGRESS, &type, 1, &result, err);
     if (status != STATUS_OK)
         return status;
-    *ret_progress = (struct source_progress){0};
+    *ret_progress = (struct origin_progress){0};
     if (PQntuples(result) > 0)
-        *ret_progress = (struct source_progress){
+        *ret_progress = (struct origin_progress){
             .rows = postgresql_session_integer(result, 0, 0),
             .done = postgresql_session_integer(result, 0, 1) != 0,
             .published = postgresql_session_integer(result, 0, 2) != 0};
@@ -25,17 +25,17 @@ enum status source_postgresql_progress(struct source *source, const char *entity
     return status;
 }
 
-enum status source_postgresql_captured(struct source *source, const char *entity_type,
-                                       struct arena *arena, struct source_captured *ret_captured,
+enum status origin_postgresql_captured(struct origin *origin, const char *entity_type,
+                                       struct arena *arena, struct origin_captured *ret_captured,
                                        struct error *err)
 {
     struct slice type = slice_of(entity_type);
     PGresult *result = NULL;
-    *ret_captured = (struct source_captured){0};
-    enum status status = postgresql_session_query(source_postgresql_of(source)->connection,
+    *ret_captured = (struct origin_captured){0};
+    enum status status = postgresql_session_query(origin_postgresql_of(origin)->connection,
                                                   SQL_READ_CAPTURED, &type, 1, &result, err);
     if (status == STATUS_OK && PQntuples(result) > 0) {
-        *ret_captured = (struct source_captured){
+        *ret_captured = (struct origin_captured){
             .mapped = arena_copy(arena, postgresql_session_text(result, 0, 0)),
             .news = arena_copy(arena, postgresql_session_text(result, 0, 1)),
             .partition_key = arena_copy(arena, postgresql_session_text(result, 0, 2))};
@@ -47,25 +47,25 @@ enum status source_postgresql_captured(struct source *source, const char *entity
     return status;
 }
 
-enum status source_postgresql_write_captured(struct source *source, const char *entity_type,
-                                             const struct source_captured *captured,
+enum status origin_postgresql_write_captured(struct origin *origin, const char *entity_type,
+                                             const struct origin_captured *captured,
                                              struct error *err)
 {
     const struct slice parameters[] = {slice_of(entity_type), captured->mapped, captured->news,
                                        captured->partition_key};
-    return postgresql_session_query(source_postgresql_of(source)->connection, SQL_WRITE_CAPTURED,
+    return postgresql_session_query(origin_postgresql_of(origin)->connection, SQL_WRITE_CAPTURED,
                                     parameters, 4, NULL, err);
 }
 
-enum status source_postgresql_republish(struct source *source, const char *entity_type,
+enum status origin_postgresql_republish(struct origin *origin, const char *entity_type,
                                         struct error *err)
 {
     struct slice type = slice_of(entity_type);
-    return postgresql_session_query(source_postgresql_of(source)->connection, SQL_REPUBLISH, &type,
+    return postgresql_session_query(origin_postgresql_of(origin)->connection, SQL_REPUBLISH, &type,
                                     1, NULL, err);
 }
 
-static enum status source_postgresql_numbers(PGconn *connection, const char *sql,
+static enum status origin_postgresql_numbers(PGconn *connection, const char *sql,
                                              const struct slice *type, int64_t ret_numbers[2],
                                              struct error *err)
 {
@@ -80,9 +80,9 @@ static enum status source_postgresql_numbers(PGconn *connection, const char *sql
 
 /* Rows that vanish while their locks are waited for do not count, so a short chunk says nothing:
  * whether there are more is asked by itself. */
-static enum status source_postgresql_read(PGconn *connection, const struct config_entry *entry,
+static enum status origin_postgresql_read(PGconn *connection, const struct config_entry *entry,
                                           const struct entity_schema *schema, size_t limit,
-                                          struct source_progress *progress, struct error *err)
+                                          struct origin_progress *progress, struct error *err)
 {
     struct slice type = slice_of(entry->entity_type);
     struct buffer sql;
@@ -91,17 +91,17 @@ static enum status source_postgresql_read(PGconn *connection, const struct confi
     int64_t rows[2] = {0}; /* published, and whether any were found */
     int64_t more[2] = {0};
     buffer_init(&sql, CAPTURE_SQL_MAX);
-    enum status status = source_postgresql_numbers(connection, SQL_HAS_PLACE, &type, noted, err);
+    enum status status = origin_postgresql_numbers(connection, SQL_HAS_PLACE, &type, noted, err);
     capture_postgresql_chunk(&sql, entry, schema, noted[0] != 0, limit);
     if (status == STATUS_OK && sql.failed)
         status = error_set(err, STATUS_FATAL, "entity type %s: its statement grows too large",
                            entry->entity_type);
     if (status == STATUS_OK)
-        status = source_postgresql_numbers(connection, buffer_text(&sql), NULL, rows, err);
+        status = origin_postgresql_numbers(connection, buffer_text(&sql), NULL, rows, err);
     buffer_reset(&sql);
     capture_postgresql_rest(&sql, entry, schema);
     if (status == STATUS_OK && rows[1] != 0)
-        status = source_postgresql_numbers(connection, buffer_text(&sql), NULL, more, err);
+        status = origin_postgresql_numbers(connection, buffer_text(&sql), NULL, more, err);
     progress->rows += rows[0];
     progress->done = more[0] == 0;
     (void)snprintf(number, sizeof number, "%lld", (long long)rows[0]);
@@ -113,27 +113,27 @@ static enum status source_postgresql_read(PGconn *connection, const struct confi
     return status;
 }
 
-enum status source_postgresql_chunk(struct source *source, const struct config_entry *entry,
+enum status origin_postgresql_chunk(struct origin *origin, const struct config_entry *entry,
                                     const struct entity_schema *schema, size_t limit,
-                                    struct source_progress *ret_progress, struct error *err)
+                                    struct origin_progress *ret_progress, struct error *err)
 {
-    PGconn *connection = source_postgresql_of(source)->connection;
+    PGconn *connection = origin_postgresql_of(origin)->connection;
     struct slice type = slice_of(entry->entity_type);
-    struct source_progress progress = {0};
+    struct origin_progress progress = {0};
     enum status status = postgresql_session_execute(connection, SQL_BEGIN_CHUNK, err);
     if (status == STATUS_OK)
         status = postgresql_session_query(connection, SQL_HOLD_PROGRESS, &type, 1, NULL, err);
     if (status == STATUS_OK)
-        status = source_postgresql_progress(source, entry->entity_type, &progress, err);
+        status = origin_postgresql_progress(origin, entry->entity_type, &progress, err);
     if (status == STATUS_OK && !progress.done)
-        status = source_postgresql_read(connection, entry, schema, limit, &progress, err);
-    status = source_postgresql_end(connection, status, err);
+        status = origin_postgresql_read(connection, entry, schema, limit, &progress, err);
+    status = origin_postgresql_end(connection, status, err);
     if (status == STATUS_OK)
         *ret_progress = progress;
     return status;
 }
 
-enum status source_postgresql_write(struct source *source, const struct source_event *events,
+enum status origin_postgresql_write(struct origin *origin, const struct origin_event *events,
                                     size_t count, struct error *err)
 {
     enum { COLUMNS = 6 };
@@ -154,7 +154,7 @@ enum status source_postgresql_write(struct source *source, const struct source_e
         failed = failed || arrays[c].failed;
     }
     enum status status = failed ? error_set(err, STATUS_RETRY, "no memory")
-                                : postgresql_session_query(source_postgresql_of(source)->connection,
+                                : postgresql_session_query(origin_postgresql_of(origin)->connection,
                                                            SQL_WRITE_EVENTS, parameters, COLUMNS,
                                                            NULL, err);
     if (status == STATUS_FATAL)

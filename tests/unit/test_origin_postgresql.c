@@ -1,4 +1,4 @@
-/* The PostgreSQL source: present rows while the service changes their keys. */
+/* The PostgreSQL origin: present rows while the service changes their keys. */
 #include "producer/registry.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/shop.h"
@@ -17,7 +17,7 @@
 struct reading {
     struct shop shop;
     PGconn *service;
-    struct source_progress progress;
+    struct origin_progress progress;
     size_t limit;
 };
 
@@ -53,7 +53,7 @@ static void *chunk(void *context)
     enum status status;
     do {
         struct error err = ERROR_INIT;
-        status = reading->shop.source->ops->chunk(reading->shop.source, &reading->shop.entry,
+        status = reading->shop.origin->ops->chunk(reading->shop.origin, &reading->shop.entry,
                                                   reading->shop.schema, reading->limit,
                                                   &reading->progress, &err);
         if (status != STATUS_OK && status != STATUS_RETRY)
@@ -143,11 +143,11 @@ static void a_new_history_takes_as_long_as_a_large_outbox_needs(void **state)
         "VALUES ('a', 'order', 'k', 't', '{}', 1), ('b', 'order', 'k', 't', '{}', 2);"
         "CREATE TRIGGER note BEFORE DELETE OR UPDATE ON outbox FOR EACH ROW EXECUTE "
         "FUNCTION note()");
-    const struct source_ops *ops = reading.shop.source->ops;
-    if (ops->note_in_log(reading.shop.source, slice_of("a"), &err) != STATUS_OK ||
-        ops->begin(reading.shop.source, &err) != STATUS_OK ||
-        ops->restart(reading.shop.source, "shop", "new", &dropped, &err) != STATUS_OK ||
-        ops->commit(reading.shop.source, &err) != STATUS_OK)
+    const struct origin_ops *ops = reading.shop.origin->ops;
+    if (ops->note_in_log(reading.shop.origin, slice_of("a"), &err) != STATUS_OK ||
+        ops->begin(reading.shop.origin, &err) != STATUS_OK ||
+        ops->restart(reading.shop.origin, "shop", "new", &dropped, &err) != STATUS_OK ||
+        ops->commit(reading.shop.origin, &err) != STATUS_OK)
         test_fail("%s", err.text);
     assert_string_equal(postgresql_text(reading.shop.url, "SELECT time FROM allowed ORDER BY 1"),
                         "DELETE0\nUPDATE0\n");
@@ -156,14 +156,14 @@ static void a_new_history_takes_as_long_as_a_large_outbox_needs(void **state)
 
 static enum status clerk_check(struct shop *shop, struct error *err)
 {
-    struct source *source = NULL;
+    struct origin *origin = NULL;
     struct config config = shop->config;
     const char *url = test_format("postgresql://clerk%s", strchr(shop->url, '@'));
     config.database_path = (char *)(uintptr_t)url;
-    enum status status = source_postgresql_ops.open(&config, SOURCE_INSTALL, &source, err);
+    enum status status = origin_postgresql_ops.open(&config, ORIGIN_INSTALL, &origin, err);
     if (status == STATUS_OK)
-        status = source->ops->check(source, &shop->entry, shop->schema, err);
-    source_postgresql_ops.close(source);
+        status = origin->ops->check(origin, &shop->entry, shop->schema, err);
+    origin_postgresql_ops.close(origin);
     return status;
 }
 

@@ -1,22 +1,22 @@
 /* Rows into the SQLite outbox: those that were there before `init`, and those of `publish`. */
 #include "producer/sqlite/capture.h"
-#include "producer/sqlite/source_internal.h"
+#include "producer/sqlite/origin_internal.h"
 #include "producer_sqlite_sql.h"
 
 #define SQL_SIZE_MAX ((size_t)4 * 1024 * 1024)
 
-enum status source_sqlite_progress(struct source *source, const char *entity_type,
-                                   struct source_progress *ret_progress, struct error *err)
+enum status origin_sqlite_progress(struct origin *origin, const char *entity_type,
+                                   struct origin_progress *ret_progress, struct error *err)
 {
-    sqlite3 *db = source_sqlite_of(source)->db;
+    sqlite3 *db = origin_sqlite_of(origin)->db;
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_session_prepare(db, SQL_READ_PROGRESS, &statement, err);
     if (status != STATUS_OK)
         return status;
     sqlite_session_bind(statement, 1, slice_of(entity_type));
-    *ret_progress = (struct source_progress){0};
+    *ret_progress = (struct origin_progress){0};
     if (sqlite3_step(statement) == SQLITE_ROW)
-        *ret_progress = (struct source_progress){.rows = sqlite3_column_int64(statement, 0),
+        *ret_progress = (struct origin_progress){.rows = sqlite3_column_int64(statement, 0),
                                                  .done = sqlite3_column_int(statement, 1) != 0,
                                                  .published = sqlite3_column_int(statement, 2) !=
                                                               0};
@@ -24,20 +24,20 @@ enum status source_sqlite_progress(struct source *source, const char *entity_typ
     return status;
 }
 
-enum status source_sqlite_captured(struct source *source, const char *entity_type,
-                                   struct arena *arena, struct source_captured *ret_captured,
+enum status origin_sqlite_captured(struct origin *origin, const char *entity_type,
+                                   struct arena *arena, struct origin_captured *ret_captured,
                                    struct error *err)
 {
-    sqlite3 *db = source_sqlite_of(source)->db;
+    sqlite3 *db = origin_sqlite_of(origin)->db;
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_session_prepare(db, SQL_READ_CAPTURED, &statement, err);
     if (status != STATUS_OK)
         return status;
     sqlite_session_bind(statement, 1, slice_of(entity_type));
-    *ret_captured = (struct source_captured){0};
+    *ret_captured = (struct origin_captured){0};
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
-        *ret_captured = (struct source_captured){
+        *ret_captured = (struct origin_captured){
             .mapped = arena_copy(arena, sqlite_session_text(statement, 0)),
             .news = arena_copy(arena, sqlite_session_text(statement, 1)),
             .partition_key = arena_copy(arena, sqlite_session_text(statement, 2))};
@@ -51,10 +51,10 @@ enum status source_sqlite_captured(struct source *source, const char *entity_typ
     return status;
 }
 
-enum status source_sqlite_write_captured(struct source *source, const char *entity_type,
-                                         const struct source_captured *captured, struct error *err)
+enum status origin_sqlite_write_captured(struct origin *origin, const char *entity_type,
+                                         const struct origin_captured *captured, struct error *err)
 {
-    sqlite3 *db = source_sqlite_of(source)->db;
+    sqlite3 *db = origin_sqlite_of(origin)->db;
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_session_prepare(db, SQL_WRITE_CAPTURED, &statement, err);
     if (status != STATUS_OK)
@@ -68,15 +68,15 @@ enum status source_sqlite_write_captured(struct source *source, const char *enti
     return status;
 }
 
-enum status source_sqlite_republish(struct source *source, const char *entity_type,
+enum status origin_sqlite_republish(struct origin *origin, const char *entity_type,
                                     struct error *err)
 {
     static const char *const steps[] = {SQL_REPUBLISH_KEYS, SQL_REPUBLISH_PROGRESS,
                                         SQL_REPUBLISH_NEWS};
-    sqlite3 *db = source_sqlite_of(source)->db;
+    sqlite3 *db = origin_sqlite_of(origin)->db;
     enum status status = sqlite_session_execute(db, "BEGIN IMMEDIATE", err);
     for (size_t i = 0; status == STATUS_OK && i < sizeof steps / sizeof *steps; i++)
-        status = source_sqlite_run(db, steps[i], slice_of(entity_type), (struct slice){0}, NULL,
+        status = origin_sqlite_run(db, steps[i], slice_of(entity_type), (struct slice){0}, NULL,
                                    err);
     if (status == STATUS_OK)
         status = sqlite_session_execute(db, "COMMIT", err);
@@ -85,7 +85,7 @@ enum status source_sqlite_republish(struct source *source, const char *entity_ty
 }
 
 /* Writes one row's `r` event, and its key as the place to go on from. */
-static enum status source_sqlite_emit(sqlite3 *db, const char *entity_type, sqlite3_stmt *row,
+static enum status origin_sqlite_emit(sqlite3 *db, const char *entity_type, sqlite3_stmt *row,
                                       sqlite3_stmt *const inserts[2], struct error *err)
 {
     int columns = sqlite3_column_count(row);
@@ -102,7 +102,7 @@ static enum status source_sqlite_emit(sqlite3 *db, const char *entity_type, sqli
     return status;
 }
 
-static enum status source_sqlite_chunk_rows(sqlite3 *db, const char *entity_type, const char *sql,
+static enum status origin_sqlite_chunk_rows(sqlite3 *db, const char *entity_type, const char *sql,
                                             int64_t *ret_rows, struct error *err)
 {
     sqlite3_stmt *rows = NULL;
@@ -115,7 +115,7 @@ static enum status source_sqlite_chunk_rows(sqlite3 *db, const char *entity_type
     int code = SQLITE_DONE;
     *ret_rows = 0;
     while (status == STATUS_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
-        status = source_sqlite_emit(db, entity_type, rows, inserts, err);
+        status = origin_sqlite_emit(db, entity_type, rows, inserts, err);
         ++*ret_rows;
     }
     if (status == STATUS_OK && code != SQLITE_DONE)
@@ -126,7 +126,7 @@ static enum status source_sqlite_chunk_rows(sqlite3 *db, const char *entity_type
     return status;
 }
 
-static enum status source_sqlite_write_progress(sqlite3 *db, const char *entity_type, int64_t rows,
+static enum status origin_sqlite_write_progress(sqlite3 *db, const char *entity_type, int64_t rows,
                                                 bool done, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
@@ -142,25 +142,25 @@ static enum status source_sqlite_write_progress(sqlite3 *db, const char *entity_
 }
 
 /* BEGIN IMMEDIATE is the lock on all rows. */
-enum status source_sqlite_chunk(struct source *source, const struct config_entry *entry,
+enum status origin_sqlite_chunk(struct origin *origin, const struct config_entry *entry,
                                 const struct entity_schema *schema, size_t limit,
-                                struct source_progress *ret_progress, struct error *err)
+                                struct origin_progress *ret_progress, struct error *err)
 {
-    sqlite3 *db = source_sqlite_of(source)->db;
-    struct source_progress progress = {0};
+    sqlite3 *db = origin_sqlite_of(origin)->db;
+    struct origin_progress progress = {0};
     int64_t rows = 0;
     struct buffer sql;
     buffer_init(&sql, SQL_SIZE_MAX);
     enum status status = sqlite_session_execute(db, "BEGIN IMMEDIATE", err);
     if (status == STATUS_OK)
-        status = source_sqlite_progress(source, entry->entity_type, &progress, err);
+        status = origin_sqlite_progress(origin, entry->entity_type, &progress, err);
     if (status == STATUS_OK && !progress.done) {
         capture_sqlite_existing(&sql, entry, schema, progress.rows > 0, limit);
-        status = source_sqlite_chunk_rows(db, entry->entity_type, buffer_text(&sql), &rows, err);
+        status = origin_sqlite_chunk_rows(db, entry->entity_type, buffer_text(&sql), &rows, err);
         progress.rows += rows;
         progress.done = rows < (int64_t)limit;
         if (status == STATUS_OK)
-            status = source_sqlite_write_progress(db, entry->entity_type, rows, progress.done, err);
+            status = origin_sqlite_write_progress(db, entry->entity_type, rows, progress.done, err);
     }
     if (status == STATUS_OK)
         status = sqlite_session_execute(db, "COMMIT", err);
@@ -171,10 +171,10 @@ enum status source_sqlite_chunk(struct source *source, const struct config_entry
     return status;
 }
 
-enum status source_sqlite_write(struct source *source, const struct source_event *events,
+enum status origin_sqlite_write(struct origin *origin, const struct origin_event *events,
                                 size_t count, struct error *err)
 {
-    sqlite3 *db = source_sqlite_of(source)->db;
+    sqlite3 *db = origin_sqlite_of(origin)->db;
     sqlite3_stmt *insert = NULL;
     enum status status = sqlite_session_prepare(db, SQL_WRITE_EVENT, &insert, err);
     if (status == STATUS_FATAL)

@@ -1,5 +1,5 @@
 /* Rows into the MariaDB outbox: those that were there before `init`, and those of `publish`. */
-#include "producer/mariadb/source_internal.h"
+#include "producer/mariadb/origin_internal.h"
 #include "producer_mariadb_sql.h"
 
 #include <stdlib.h>
@@ -12,20 +12,20 @@
 #define EVENT_COLUMNS   6
 #define KEY_FROM        3 /* the key's columns stand behind key, payload and partition key */
 
-enum status source_mariadb_progress(struct source *source, const char *entity_type,
-                                    struct source_progress *ret_progress, struct error *err)
+enum status origin_mariadb_progress(struct origin *origin, const char *entity_type,
+                                    struct origin_progress *ret_progress, struct error *err)
 {
     struct mariadb_statement *statement = NULL;
     const struct mariadb_parameter values[] = {mariadb_string(entity_type),
                                                mariadb_string(entity_type)};
     bool row = false;
-    *ret_progress = (struct source_progress){0};
-    enum status status = mariadb_statement_new(source_mariadb_of(source)->session, "outbox",
+    *ret_progress = (struct origin_progress){0};
+    enum status status = mariadb_statement_new(origin_mariadb_of(origin)->session, "outbox",
                                                SQL_READ_PROGRESS, &statement, err);
     if (status == STATUS_OK)
         status = mariadb_statement_query(statement, values, 2, &row, err);
     if (status == STATUS_OK && row)
-        *ret_progress = (struct source_progress){
+        *ret_progress = (struct origin_progress){
             .rows = mariadb_statement_integer(statement, 0),
             .done = mariadb_statement_integer(statement, 1) != 0,
             .published = mariadb_statement_integer(statement, 2) != 0};
@@ -207,21 +207,21 @@ static enum status chunk_write(struct chunk *chunk, bool done, struct error *err
     return status;
 }
 
-static enum status source_mariadb_chunk_once(struct source *source,
+static enum status origin_mariadb_chunk_once(struct origin *origin,
                                              const struct capture_table *table, size_t limit,
-                                             struct source_progress *ret_progress,
+                                             struct origin_progress *ret_progress,
                                              struct error *err)
 {
-    struct chunk chunk = {.session = source_mariadb_of(source)->session, .table = table};
+    struct chunk chunk = {.session = origin_mariadb_of(origin)->session, .table = table};
     struct mariadb_parameter type = mariadb_string(table->entry->entity_type);
-    struct source_progress progress = {0};
+    struct origin_progress progress = {0};
     arena_init(&chunk.arena, CHUNK_BYTES_MAX);
-    enum status status = source_mariadb_begin(source, err);
+    enum status status = origin_mariadb_begin(origin, err);
     if (status == STATUS_OK)
         status = mariadb_statement_once(chunk.session, "outbox", SQL_HOLD_PROGRESS, &type, 1, NULL,
                                         err);
     if (status == STATUS_OK)
-        status = source_mariadb_progress(source, table->entry->entity_type, &progress, err);
+        status = origin_mariadb_progress(origin, table->entry->entity_type, &progress, err);
     if (status == STATUS_OK && !progress.done) {
         status = chunk_read(&chunk, progress.rows > 0, limit, err);
         progress.rows += (int64_t)chunk.count;
@@ -230,21 +230,21 @@ static enum status source_mariadb_chunk_once(struct source *source,
             status = chunk_write(&chunk, progress.done, err);
     }
     if (status == STATUS_OK)
-        status = source_mariadb_commit(source, err);
+        status = origin_mariadb_commit(origin, err);
     if (status == STATUS_OK)
         *ret_progress = progress;
-    source_mariadb_rollback(source);
+    origin_mariadb_rollback(origin);
     arena_done(&chunk.arena);
     return status;
 }
 
 /* Whoever waits while it holds a thousand rows is in a deadlock soon, and the service might be the
  * one that is rolled back. So it waits for no row but one alone, while it holds none. */
-enum status source_mariadb_chunk(struct source *source, const struct config_entry *entry,
+enum status origin_mariadb_chunk(struct origin *origin, const struct config_entry *entry,
                                  const struct entity_schema *schema, size_t limit,
-                                 struct source_progress *ret_progress, struct error *err)
+                                 struct origin_progress *ret_progress, struct error *err)
 {
-    struct source_mariadb *self = source_mariadb_of(source);
+    struct origin_mariadb *self = origin_mariadb_of(origin);
     enum status status = STATUS_OK;
     if (self->table.entry != entry)
         status = capture_mariadb_check(&(struct capture_catalogue){.session = self->session}, entry,
@@ -253,7 +253,7 @@ enum status source_mariadb_chunk(struct source *source, const struct config_entr
         self->table.entry = NULL;
     for (size_t rows = limit; status == STATUS_OK; rows = rows > DIVISOR ? rows / DIVISOR : 1) {
         struct error held = ERROR_INIT;
-        status = source_mariadb_chunk_once(source, &self->table, rows, ret_progress, &held);
+        status = origin_mariadb_chunk_once(origin, &self->table, rows, ret_progress, &held);
         if (status == STATUS_OK)
             break;
         if (held.native_code == LOCK_TIMEOUT && rows > 1)
@@ -264,15 +264,15 @@ enum status source_mariadb_chunk(struct source *source, const struct config_entr
     return status;
 }
 
-enum status source_mariadb_captured(struct source *source, const char *entity_type,
-                                    struct arena *arena, struct source_captured *ret_captured,
+enum status origin_mariadb_captured(struct origin *origin, const char *entity_type,
+                                    struct arena *arena, struct origin_captured *ret_captured,
                                     struct error *err)
 {
     struct mariadb_statement *statement = NULL;
     struct mariadb_parameter type = mariadb_string(entity_type);
     bool row = false;
-    *ret_captured = (struct source_captured){0};
-    enum status status = mariadb_statement_new(source_mariadb_of(source)->session, "outbox",
+    *ret_captured = (struct origin_captured){0};
+    enum status status = mariadb_statement_new(origin_mariadb_of(origin)->session, "outbox",
                                                SQL_READ_CAPTURED, &statement, err);
     if (status == STATUS_OK)
         status = mariadb_statement_query(statement, &type, 1, &row, err);
@@ -285,36 +285,36 @@ enum status source_mariadb_captured(struct source *source, const char *entity_ty
     return status;
 }
 
-enum status source_mariadb_write_captured(struct source *source, const char *entity_type,
-                                          const struct source_captured *captured, struct error *err)
+enum status origin_mariadb_write_captured(struct origin *origin, const char *entity_type,
+                                          const struct origin_captured *captured, struct error *err)
 {
     const struct mariadb_parameter values[] = {
         mariadb_string(entity_type), mariadb_text(captured->mapped), mariadb_text(captured->news),
         mariadb_text(captured->partition_key)};
-    return mariadb_statement_once(source_mariadb_of(source)->session, "outbox", SQL_WRITE_CAPTURED,
+    return mariadb_statement_once(origin_mariadb_of(origin)->session, "outbox", SQL_WRITE_CAPTURED,
                                   values, 4, NULL, err);
 }
 
-enum status source_mariadb_republish(struct source *source, const char *entity_type,
+enum status origin_mariadb_republish(struct origin *origin, const char *entity_type,
                                      struct error *err)
 {
     static const char *const steps[] = {SQL_REPUBLISH_KEYS, SQL_REPUBLISH_PROGRESS,
                                         SQL_REPUBLISH_NEWS};
     struct mariadb_parameter type = mariadb_string(entity_type);
-    enum status status = source_mariadb_begin(source, err);
+    enum status status = origin_mariadb_begin(origin, err);
     for (size_t i = 0; status == STATUS_OK && i < sizeof steps / sizeof *steps; i++)
-        status = mariadb_statement_once(source_mariadb_of(source)->session, "outbox", steps[i],
+        status = mariadb_statement_once(origin_mariadb_of(origin)->session, "outbox", steps[i],
                                         &type, 1, NULL, err);
     if (status == STATUS_OK)
-        status = source_mariadb_commit(source, err);
-    source_mariadb_rollback(source);
+        status = origin_mariadb_commit(origin, err);
+    origin_mariadb_rollback(origin);
     return status;
 }
 
-enum status source_mariadb_write(struct source *source, const struct source_event *events,
+enum status origin_mariadb_write(struct origin *origin, const struct origin_event *events,
                                  size_t count, struct error *err)
 {
-    MYSQL *session = source_mariadb_of(source)->session;
+    MYSQL *session = origin_mariadb_of(origin)->session;
     struct mariadb_parameter *values = calloc(count + 1, EVENT_COLUMNS * sizeof *values);
     if (values == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
@@ -325,12 +325,12 @@ enum status source_mariadb_write(struct source *source, const struct source_even
         for (size_t t = 0; t < EVENT_COLUMNS; t++)
             values[i * EVENT_COLUMNS + t] = mariadb_text(texts[t]);
     }
-    enum status status = source_mariadb_begin(source, err);
+    enum status status = origin_mariadb_begin(origin, err);
     if (status == STATUS_OK)
         status = chunk_rows(session, SQL_WRITE_EVENT, values, EVENT_COLUMNS, count, err);
     if (status == STATUS_OK)
-        status = source_mariadb_commit(source, err);
-    source_mariadb_rollback(source);
+        status = origin_mariadb_commit(origin, err);
+    origin_mariadb_rollback(origin);
     free(values);
     return status;
 }

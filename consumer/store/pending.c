@@ -1,5 +1,5 @@
 /* Compares own changes not read back with the entities of a look while they are read (rule 18). */
-#include "consumer/store/look.h"
+#include "consumer/store/pending.h"
 
 #include <stdlib.h>
 
@@ -13,19 +13,19 @@ int own_change_compare(const void *a, const void *b)
     return order != 0 ? order : slice_compare(left->entity_key, right->entity_key);
 }
 
-void store_look_begin(struct look *look)
+void store_pending_begin(struct pending_read *pending)
 {
-    for (size_t i = 0; i < look->entity_count; i++)
-        look->entities[i].sequence = 0;
+    for (size_t i = 0; i < pending->entity_count; i++)
+        pending->entities[i].sequence = 0;
 }
 
-bool look_pass_done(const struct look_pass *pass)
+bool pending_pass_done(const struct pending_pass *pass)
 {
     return pass->open == 0;
 }
 
-enum status look_canonical(const struct entity_schema *schema, struct arena *scratch,
-                           struct slice *key, struct error *err)
+enum status pending_canonical(const struct entity_schema *schema, struct arena *scratch,
+                              struct slice *key, struct error *err)
 {
     struct slice canonical = {0};
     struct error refused = ERROR_INIT; /* the relay sets such a row aside, under this key */
@@ -36,20 +36,20 @@ enum status look_canonical(const struct entity_schema *schema, struct arena *scr
                                   : STATUS_OK;
 }
 
-enum status look_pass_row(struct look_pass *pass, struct slice key, uint64_t sequence,
-                          struct error *err)
+enum status pending_pass_row(struct pending_pass *pass, struct slice key, uint64_t sequence,
+                             struct error *err)
 {
-    struct look *look = pass->look;
+    struct pending_read *pending = pass->pending;
     if (!pass->numbered) {
-        enum status status = look_canonical(pass->range->schema, &pass->scratch, &key, err);
+        enum status status = pending_canonical(pass->range->schema, &pass->scratch, &key, err);
         if (status != STATUS_OK)
             return status;
         sequence = OWN_UNNUMBERED;
     }
     struct own_change wanted = {.entity_type = slice_of(pass->range->schema->entity_type),
                                 .entity_key = key};
-    struct own_change *own = bsearch(&wanted, look->entities, look->entity_count, sizeof wanted,
-                                     own_change_compare);
+    struct own_change *own = bsearch(&wanted, pending->entities, pending->entity_count,
+                                     sizeof wanted, own_change_compare);
     if (own != NULL && own->sequence < sequence) {
         own->sequence = sequence;
         pass->open -= sequence == OWN_UNNUMBERED;
@@ -59,37 +59,37 @@ enum status look_pass_row(struct look_pass *pass, struct slice key, uint64_t seq
 }
 
 /* Entities of the range's type without a waiting change. */
-static size_t look_open(const struct look *look, const struct look_range *range)
+static size_t pending_open(const struct pending_read *pending, const struct pending_range *range)
 {
     size_t open = 0;
-    for (size_t i = 0; i < look->entity_count; i++)
-        open += slice_is(look->entities[i].entity_type, range->schema->entity_type) &&
-                look->entities[i].sequence != OWN_UNNUMBERED;
+    for (size_t i = 0; i < pending->entity_count; i++)
+        open += slice_is(pending->entities[i].entity_type, range->schema->entity_type) &&
+                pending->entities[i].sequence != OWN_UNNUMBERED;
     return open;
 }
 
 /* Rows of the type that wait belong to all its ranges. */
-static bool look_is_first_of_type(const struct look *look, size_t index)
+static bool pending_is_first_of_type(const struct pending_read *pending, size_t index)
 {
     for (size_t i = 0; i < index; i++) {
-        if (look->ranges[i].schema == look->ranges[index].schema)
+        if (pending->ranges[i].schema == pending->ranges[index].schema)
             return false;
     }
     return true;
 }
 
-enum status store_look(struct store *store, struct look *look, look_pass_read *read,
-                       struct error *err)
+enum status store_read_pending(struct store *store, struct pending_read *pending,
+                               pending_pass_read *read, struct error *err)
 {
-    struct look_pass pass = {.store = store, .look = look};
+    struct pending_pass pass = {.store = store, .pending = pending};
     enum status status = STATUS_OK;
     arena_init(&pass.scratch, LOOK_SCRATCH_MAX);
-    for (size_t i = 0; i < look->range_count && status == STATUS_OK; i++) {
-        pass.range = &look->ranges[i];
-        pass.numbered = !look_is_first_of_type(look, i);
+    for (size_t i = 0; i < pending->range_count && status == STATUS_OK; i++) {
+        pass.range = &pending->ranges[i];
+        pass.numbered = !pending_is_first_of_type(pending, i);
         do {
-            pass.open = look_open(look, pass.range);
-            if (!look_pass_done(&pass))
+            pass.open = pending_open(pending, pass.range);
+            if (!pending_pass_done(&pass))
                 status = read(&pass, err);
             pass.numbered = !pass.numbered;
         } while (status == STATUS_OK && pass.numbered);
