@@ -1,4 +1,4 @@
-/* What agent.c, agent_assign.c, agent_lag.c and agent_topics.c share. */
+/* What agent.c, assign.c, agent_lag.c and agent_topics.c share. */
 #ifndef CONSUMER_AGENT_INTERNAL_H
 #define CONSUMER_AGENT_INTERNAL_H
 

@@ -1,210 +1,267 @@
-/* One transaction a batch: fence, judge, write, evidence, commit; memory follows the commit. */
+/* The applier itself: opened on a database, given partitions, asked about them. */
 #include "consumer/apply/internal.h"
+#include "consumer/apply/kept.h"
 
 #include "common/clock.h"
-#include "common/failpoint.h"
 #include "common/log.h"
+#include "common/uuid.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-struct fence applier_fence(const struct owned *owned)
+#define APPLIER_PRUNE_LIMIT 1000
+#define NAMED_MAX           120 /* bytes of a type or key in an error, which has more to say */
+
+void applier_name_fatal(struct error *err, struct slice entity_type, struct slice entity_key,
+                        const struct record *record)
 {
-    const struct partition_state *state = &owned->state;
-    return (struct fence){.topic = state->topic,
-                          .partition = state->partition,
-                          .old_offset = state->next_offset,
-                          .new_offset = state->next_offset,
-                          .epoch = state->epoch,
-                          .revision = state->revision,
-                          .anchor_offset = -1,
-                          .anchor_id = "",
-                          .stopped = state->stopped[0] == '\0' ? NULL : state->stopped};
+    if (err->status == STATUS_FATAL)
+        error_prefix(err, "%.*s %.*s from %s/%d offset %lld",
+                     (int)(entity_type.length < NAMED_MAX ? entity_type.length : NAMED_MAX),
+                     entity_type.data == NULL ? "" : entity_type.data,
+                     (int)(entity_key.length < NAMED_MAX ? entity_key.length : NAMED_MAX),
+                     entity_key.data == NULL ? "" : entity_key.data, record->topic,
+                     record->partition, (long long)record->offset);
 }
 
-void applier_stop_at(struct applier *applier, const struct change *change, const char *reason)
+enum status applier_no_memory(struct error *err)
 {
-    struct owned *owned = &applier->owned[change->partition_index];
-    if (change->record.offset >= owned->stop_offset)
-        return;
-    applier->stops++;
-    owned->stop_offset = change->record.offset;
-    (void)snprintf(owned->stop_reason, sizeof owned->stop_reason, "offset %lld: %.400s",
-                   (long long)change->record.offset, reason);
+    return error_set(err, STATUS_FATAL, "no memory for a transaction");
 }
 
-bool applier_is_stopping(const struct owned *owned)
+const struct mapping *applier_mapping(const struct applier *applier, struct slice entity_type)
 {
-    return owned->stop_offset != INT64_MAX && owned->state.stopped[0] == '\0';
-}
-
-/** The fences of this transaction, in (topic, partition) order because the slots are. */
-static enum status applier_begin(struct applier *applier, bool *ret_nothing, struct error *err)
-{
-    size_t count = 0;
-    struct fence *fences = arena_alloc(&applier->arena,
-                                       (applier->owned_count + 1) * sizeof *fences);
-    if (fences == NULL)
-        return applier_no_memory(err);
-    for (size_t i = 0; i < applier->owned_count; i++) {
-        struct owned *owned = &applier->owned[i];
-        if (owned->stop_offset == INT64_MAX && owned->end_offset > owned->next_offset) {
-            owned->next_offset = owned->end_offset;
-            owned->touched = true;
-        }
-        owned->touched = owned->touched || applier_is_stopping(owned);
-        if (!owned->touched)
-            continue;
-        struct fence fence = applier_fence(owned);
-        fence.new_offset = owned->next_offset;
-        if (owned->anchor != NULL) {
-            applier_anchor(owned->anchor, owned->anchor_id);
-            fence.anchor_offset = owned->anchor->offset;
-            fence.anchor_id = owned->anchor_id;
-        }
-        fence.stopped = owned->stop_offset == INT64_MAX ? NULL : owned->stop_reason;
-        fences[count++] = fence;
+    for (size_t i = 0; i < applier->mapping_count; i++) {
+        if (slice_is(entity_type, applier->mappings[i].schema->entity_type))
+            return &applier->mappings[i];
     }
-    *ret_nothing = count == 0;
-    if (count == 0)
-        return STATUS_OK;
-    failpoint(FAILPOINT_AGENT_BEFORE_BEGIN);
-    return applier->ops->begin(applier->store, fences, count, err);
+    return NULL;
 }
 
-enum status applier_commit(struct applier *applier, bool durable, struct error *err)
+const struct table_order *applier_order(const struct applier *applier,
+                                        const struct mapping *mapping)
 {
-    int64_t now = clock_monotonic_us();
-    durable = durable || (applier->undurable_since_us != 0 &&
-                          now - applier->undurable_since_us >= APPLIER_DURABLE_US);
-    failpoint(FAILPOINT_AGENT_BEFORE_COMMIT);
-    enum status status = applier->ops->commit(applier->store, durable, err);
+    return &applier->orders[mapping - applier->mappings];
+}
+
+const struct entity_schema *applier_lookup(void *context, struct slice entity_type)
+{
+    const struct mapping *mapping = applier_mapping(context, entity_type);
+    return mapping == NULL ? NULL : mapping->schema;
+}
+
+const struct record_form *applier_form(const struct applier *applier, const char *topic)
+{
+    for (size_t i = 0; i < applier->mapping_count; i++) {
+        const struct mapping *mapping = &applier->mappings[i];
+        if (mapping->entry->format != FORMAT_KEEPSTEP && strcmp(mapping->entry->topic, topic) == 0)
+            return &mapping->form;
+    }
+    return NULL;
+}
+
+bool applier_is_own(const struct applier *applier, const struct change *change)
+{
+    return slice_is(change->source, applier->config->service);
+}
+
+enum status applier_decode(struct applier *applier, const struct record *record,
+                           struct change **ret_change, struct error *err)
+{
+    *ret_change = arena_alloc(&applier->arena, sizeof **ret_change);
+    if (*ret_change == NULL)
+        return applier_no_memory(err);
+    struct record known = *record;
+    known.form = applier_is_merged(record) ? NULL : applier_form(applier, record->topic);
+    return record_decode(&known, applier_lookup, applier, &applier->arena, *ret_change, err);
+}
+
+enum status applier_open(struct applier *applier, struct error *err)
+{
+    const struct config *config = applier->config;
+    struct store_options store = {.path = config->database_path, .service = config->service};
+    enum status status = applier->ops->open(&store, &applier->store, err);
+    if (status == STATUS_OK)
+        status = applier->ops->meta(applier->store, &applier->meta, err);
+    for (size_t i = 0; i < applier->mapping_count && status == STATUS_OK; i++)
+        status = store_prepare(applier->store, &applier->mappings[i], false, err);
+    if (status == STATUS_OK)
+        status = store_order(applier->store, applier->mappings, applier->mapping_count,
+                             applier->orders, err);
+    return status;
+}
+
+enum status applier_new(const struct applier_options *options, struct applier **ret_applier,
+                        struct error *err)
+{
+    const struct config *config = options->config;
+    struct applier *applier = calloc(1, sizeof *applier);
+    if (applier == NULL)
+        return applier_no_memory(err);
+    *applier = (struct applier){.ops = options->ops,
+                                .config = config,
+                                .mappings = options->mappings,
+                                .mapping_count = options->mapping_count,
+                                .metrics = options->metrics};
+    for (size_t i = 0; i < applier->mapping_count; i++)
+        applier->publishes = applier->publishes || applier->mappings[i].published_here;
+    size_t bytes = (size_t)config->limits.batch_bytes + (size_t)config->limits.message_bytes;
+    arena_init(&applier->arena, 16 * bytes + ((size_t)64 << 20));
+    applier->orders = calloc(applier->mapping_count + 1, sizeof *applier->orders);
+    enum status status = applier->orders == NULL ? applier_no_memory(err)
+                                                 : applier_open(applier, err);
     if (status != STATUS_OK) {
-        applier->reload_needed = applier->reload_needed || status == STATUS_RETRY;
+        applier_free(applier);
         return status;
     }
-    failpoint(FAILPOINT_AGENT_AFTER_COMMIT);
-    if (durable)
-        applier->undurable_since_us = 0;
-    else if (applier->undurable_since_us == 0)
-        applier->undurable_since_us = now;
-    if (applier->metrics != NULL) {
-        atomic_fetch_add(&applier->metrics->commits, 1);
-        atomic_fetch_add(&applier->metrics->commits_durable, durable ? 1 : 0);
-        atomic_store(&applier->metrics->last_progress_us, clock_wall_us());
-    }
+    *ret_applier = applier;
     return STATUS_OK;
 }
 
-static enum status applier_transaction(struct applier *applier, struct batch *batch,
-                                       bool *ret_nothing, struct error *err)
+void applier_free(struct applier *applier)
 {
-    enum status status = applier_begin(applier, ret_nothing, err);
-    if (status != STATUS_OK || *ret_nothing)
-        return status;
-    failpoint(FAILPOINT_AGENT_AFTER_BEGIN);
-    status = applier_judge_keys(applier, batch, err);
-    if (status == STATUS_OK)
-        status = applier_read_pending(applier, batch, err);
-    if (status == STATUS_OK)
-        status = applier_judge_own(applier, batch, err);
-    if (status == STATUS_OK)
-        status = applier_write(applier, batch, err);
-    failpoint(FAILPOINT_AGENT_AFTER_APPLY);
-    if (status == STATUS_OK)
-        status = applier_write_evidence(applier, batch, err);
-    return status == STATUS_OK ? applier_commit(applier, false, err) : status;
+    if (applier == NULL)
+        return;
+    applier_drop_all(applier);
+    if (applier->store != NULL)
+        applier->ops->close(applier->store);
+    free(applier->orders);
+    arena_done(&applier->arena);
+    free(applier);
 }
 
-static void applier_report(struct applier *applier, const struct batch *batch)
+const char *applier_copy_id(const struct applier *applier)
 {
-    struct agent_metrics *metrics = applier->metrics;
-    for (size_t i = 0; metrics != NULL && i < batch->count; i++) {
-        const struct batch_event *event = &batch->events[i];
-        atomic_ullong *counter = NULL;
-        if (event->outcome == EVENT_APPLY)
-            counter = &metrics->events_applied;
-        else if (event->outcome == EVENT_DUPLICATE)
-            counter = &metrics->events_duplicate;
-        else if (event->outcome == EVENT_SUPERSEDED)
-            counter = &metrics->events_superseded;
-        else if (event->outcome == EVENT_PARKED)
-            counter = &metrics->events_parked;
-        if (counter != NULL)
-            atomic_fetch_add(counter, 1);
-        if (event->outcome == EVENT_PARKED && event->parked_held)
-            atomic_fetch_add(&metrics->events_rejected, 1);
-        if (event->outcome == EVENT_PARKED && !event->parked_behind)
-            log_warning("agent", "parked %.*s %.*s from %s/%d offset %lld: %.*s",
-                        SLICE_ARGS(event->change.entity_type), SLICE_ARGS(event->change.entity_key),
-                        event->change.record.topic, event->change.record.partition,
-                        (long long)event->change.record.offset, SLICE_ARGS(event->parked_reason));
-    }
+    return applier->meta.copy_id;
 }
 
-static void applier_forget_keys(struct batch *batch)
+enum status applier_read(struct applier *applier, const char *topic, int32_t partition,
+                         struct partition_state *ret_state, struct error *err)
 {
-    for (size_t i = 0; i < batch->count; i++)
-        batch->events[i].key_seen = false;
-}
-
-enum status applier_apply(struct applier *applier, struct batch *batch, struct error *err)
-{
-    bool nothing = false;
-    bool unknown = applier->reload_needed;
     enum status status = applier_ready(applier, err);
-    if (status == STATUS_OK && unknown) /* the batch may begin in front of or behind the position */
-        status = error_set_native(err, STATUS_ABORT, 1, "the position was read anew");
-    if (status != STATUS_OK)
-        return status;
-    applier->outrun = 0;
-    applier->singly = false;
-    applier_forget_keys(batch);
-    do { /* each STOP cuts one partition's part; then again without it */
-        size_t stops = applier->stops;
-        applier->again = false;
-        error_clear(err);
-        arena_reset(&applier->arena);
-        applier_begin_work(applier);
-        status = applier_judge(applier, batch, err);
-        if (status == STATUS_OK)
-            status = applier_transaction(applier, batch, &nothing, err);
-        if (status == STATUS_STOP)
-            applier->ops->rollback(applier->store);
-        if (applier->stops != stops)
-            applier_forget_keys(batch); /* the first under a key may be cut off */
-        else if (status == STATUS_STOP && !applier->again) {
-            err->status = STATUS_FATAL; /* no event to blame */
-            status = STATUS_FATAL;
-        }
-    } while (status == STATUS_STOP);
-    if (status != STATUS_OK)
-        return applier_recover(applier, status, err);
-    if (nothing)
-        return STATUS_OK;
-    applier_report(applier, batch);
-    return applier_advance(applier, batch, err);
+    if (status == STATUS_OK)
+        status = applier->ops->read(applier->store, topic, partition, ret_state, err);
+    return applier_note(applier, status, err);
 }
 
-enum status applier_stop(struct applier *applier, size_t index, const char *reason,
+enum status applier_take(struct applier *applier, struct partition_state *state, size_t *ret_index,
                          struct error *err)
 {
-    struct owned *owned = &applier->owned[index];
-    /* Known before it is recorded: where recording fails the next transaction does it. */
-    owned->stop_offset = owned->state.next_offset;
-    (void)snprintf(owned->stop_reason, sizeof owned->stop_reason, "%s", reason);
+    size_t count = applier->owned_count;
+    if (count == APPLIER_PARTITIONS_MAX)
+        return error_set(err, STATUS_FATAL, "more than %d partitions", APPLIER_PARTITIONS_MAX);
+    struct owned *grown = realloc(applier->owned, (count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return applier_no_memory(err);
+    applier->owned = grown;
+    uuid_v7(state->token);
     enum status status = applier_ready(applier, err);
     if (status != STATUS_OK)
         return status;
-    struct fence fence = applier_fence(owned);
-    fence.stopped = owned->stop_reason;
-    status = applier->ops->begin(applier->store, &fence, 1, err);
-    if (status == STATUS_OK)
-        status = applier_commit(applier, true, err);
-    if (status != STATUS_OK)
-        return applier_recover(applier, status, err);
-    memcpy(owned->state.stopped, owned->stop_reason, sizeof owned->state.stopped);
-    failpoint(FAILPOINT_AGENT_STOP_RECORDED);
-    applier_publish_metrics(applier, owned);
+    status = applier->ops->take(applier->store, state, err);
+    if (status != STATUS_OK) {
+        applier->ops->rollback(applier->store);
+        return applier_note(applier, status, err);
+    }
+    state->stopped[0] = '\0'; /* a restart tries again; the reason is written anew if it stands */
+    applier->owned[count] = (struct owned){.state = *state,
+                                           .stop_offset = INT64_MAX,
+                                           .durable_offset = state->next_offset,
+                                           .kept = true,
+                                           .unordered = state->parked_count > 0,
+                                           .kept_offset = -1};
+    applier->owned_count = count + 1;
+    *ret_index = count;
+    *state = (struct partition_state){0};
+    applier_publish_metrics(applier, &applier->owned[count]);
     return STATUS_OK;
+}
+
+void applier_drop_all(struct applier *applier)
+{
+    struct error ignored = ERROR_INIT;
+    if (applier->undurable_since_us != 0 && !applier->reload_needed)
+        if (applier_make_durable(applier, true, &ignored) != STATUS_OK)
+            log_warning("agent", "last commits not made durable: %s", ignored.text);
+    if (applier->store != NULL)
+        applier->ops->rollback(applier->store);
+    applier_forget_owned(applier);
+}
+
+bool applier_partition(const struct applier *applier, size_t index,
+                       struct applier_partition *ret_partition)
+{
+    if (index >= applier->owned_count)
+        return false;
+    const struct owned *owned = &applier->owned[index];
+    *ret_partition = (struct applier_partition){.topic = owned->state.topic,
+                                                .partition = owned->state.partition,
+                                                .next_offset = owned->state.next_offset,
+                                                .durable_offset = owned->durable_offset,
+                                                .epoch = owned->state.epoch,
+                                                .token = owned->state.token,
+                                                .stopped = owned->state.stopped,
+                                                .reloaded = owned->reloaded};
+    return true;
+}
+
+size_t applier_find(const struct applier *applier, const char *topic, int32_t partition)
+{
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        const struct partition_state *state = &applier->owned[i].state;
+        if (state->partition == partition && strcmp(state->topic, topic) == 0)
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+void applier_read_again(struct applier *applier, size_t index)
+{
+    applier->owned[index].reloaded = true;
+}
+
+void applier_seen_reload(struct applier *applier, size_t index)
+{
+    applier->owned[index].reloaded = false;
+}
+
+void applier_note_end(struct applier *applier, size_t index, int64_t next_offset)
+{
+    if (!applier->owned[index].reloaded) /* else it is the end of what was read before */
+        applier->owned[index].end_offset = next_offset;
+}
+
+bool applier_has_ends(const struct applier *applier)
+{
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        const struct owned *owned = &applier->owned[i];
+        bool ahead = owned->stop_offset == INT64_MAX &&
+                     owned->end_offset > owned->state.next_offset;
+        if (ahead || applier_is_stopping(owned))
+            return true;
+    }
+    return false;
+}
+
+/** When what was kept for so long is old; 0 where it stays for ever. */
+static int64_t applier_old_before(int64_t kept_s)
+{
+    return kept_s == 0 ? 0 : clock_wall_us() - kept_s * 1000000;
+}
+
+enum status applier_prune(struct applier *applier, struct error *err)
+{
+    const struct config_limits *limits = &applier->config->limits;
+    const struct prune prune = {
+        .keys_before_us = applier_old_before(limits->idempotency_window_s),
+        .skipped_before_us = applier_old_before(limits->parked_skipped_retention_s),
+        .limit = APPLIER_PRUNE_LIMIT};
+    size_t pruned = 0;
+    if (prune.keys_before_us == 0 && prune.skipped_before_us == 0)
+        return STATUS_OK;
+    enum status status = applier_ready(applier, err);
+    if (status == STATUS_OK)
+        status = applier->ops->prune(applier->store, &prune, &pruned, err);
+    return applier_note(applier, status, err);
 }

@@ -1,6 +1,7 @@
 /* Keeps of an entity what its superseded images make of the row together (rule 18): the last one,
  * and where that lacks columns, what those before it have of them. */
-#include "consumer/apply/internal.h"
+#include "consumer/apply/kept.h"
+#include "consumer/apply/write.h"
 #include "schemas/record/write.h"
 
 #include <string.h>
@@ -167,4 +168,16 @@ enum status applier_image_before(struct applier *applier, const struct batch *ba
             *ret_image = NULL; /* as applier_drop_kept() does behind it */
     }
     return status;
+}
+
+enum status applier_drop_kept(struct applier *applier, const struct owned *owned,
+                              const struct change *change, struct error *err)
+{
+    struct superseded_image image = {.entity_type = change->entity_type,
+                                     .entity_key = change->entity_key};
+    struct superseded_image none = {0};
+    if (!owned->kept)
+        return STATUS_OK;
+    return applier->ops->superseded(applier->store, SUPERSEDED_DROP, &image, &applier->arena, &none,
+                                    err);
 }

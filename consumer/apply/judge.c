@@ -1,5 +1,5 @@
 /* Decides what becomes of each event of a batch before anything is written. */
-#include "consumer/apply/internal.h"
+#include "consumer/apply/judge.h"
 #include "consumer/apply/sequence.h"
 #include "consumer/store/row.h"
 

@@ -1,6 +1,9 @@
 /* Writes the images that own changes kept from being written, once those are gone from the outbox
  * without having been published (rule 18). */
 #include "consumer/apply/internal.h"
+#include "consumer/apply/judge.h"
+#include "consumer/apply/kept.h"
+#include "consumer/apply/pending.h"
 #include "consumer/store/row.h"
 
 #include "common/clock.h"

@@ -1,7 +1,10 @@
 /* Tries entities together that wait for each other: rows that swap a unique value, foreign keys in
  * a circle. What one transaction of the origin wrote comes back as one event a row, of which none
  * can be the first. */
-#include "consumer/apply/internal.h"
+#include "consumer/apply/parked.h"
+#include "consumer/apply/kept.h"
+#include "consumer/apply/pending.h"
+#include "consumer/apply/write.h"
 
 #include "common/clock.h"
 #include "common/failpoint.h"

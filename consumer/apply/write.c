@@ -1,6 +1,9 @@
 /* Writes a batch: reduced to one image an entity and in bulk; when the database rejects that, one
  * event at a time in log order, and only what fails there is parked (rule 21). */
-#include "consumer/apply/internal.h"
+#include "consumer/apply/write.h"
+#include "consumer/apply/judge.h"
+#include "consumer/apply/kept.h"
+#include "consumer/apply/pending.h"
 
 #include "common/clock.h"
 
@@ -302,18 +305,6 @@ static enum status applier_write_parked(struct applier *applier, const struct ba
     if (status == STATUS_STOP)
         applier_stop_at_parked(applier, batch, records, err->text);
     return status;
-}
-
-enum status applier_drop_kept(struct applier *applier, const struct owned *owned,
-                              const struct change *change, struct error *err)
-{
-    struct superseded_image image = {.entity_type = change->entity_type,
-                                     .entity_key = change->entity_key};
-    struct superseded_image none = {0};
-    if (!owned->kept)
-        return STATUS_OK;
-    return applier->ops->superseded(applier->store, SUPERSEDED_DROP, &image, &applier->arena, &none,
-                                    err);
 }
 
 /** Keep the last superseded image of an entity, until something newer is written or an own change

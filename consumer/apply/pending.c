@@ -1,5 +1,7 @@
 /* Rule 18: an event is not written over an entity whose later own change is under way. */
-#include "consumer/apply/internal.h"
+#include "consumer/apply/pending.h"
+#include "consumer/apply/judge.h"
+#include "consumer/apply/kept.h"
 #include "consumer/store/pending.h"
 
 #include "common/log.h"
@@ -183,4 +185,51 @@ enum status applier_judge_own(struct applier *applier, struct batch *batch, stru
             event->outcome = EVENT_SUPERSEDED;
     }
     return STATUS_OK;
+}
+
+enum status applier_read_pending_singly(struct applier *applier, const struct owned *owned,
+                                        struct slice entity_type, struct error *err)
+{
+    const struct mapping *mapping = applier_mapping(applier, entity_type);
+    applier->pending = (struct pending_read){0};
+    if (mapping == NULL || !mapping->published_here)
+        return STATUS_OK;
+    struct pending_range *range = arena_alloc(&applier->arena, sizeof *range);
+    if (range == NULL)
+        return applier_no_memory(err);
+    *range = (struct pending_range){.schema = mapping->schema,
+                                    .partition = owned->state.partition,
+                                    .above = applier_own_last(applier, owned)};
+    applier->pending = (struct pending_read){.ranges = range, .range_count = 1};
+    return STATUS_OK;
+}
+
+enum status applier_attempt_write(struct applier *applier, const struct mapping *mapping,
+                                  const struct change *change, bool *ret_superseded,
+                                  struct error *err)
+{
+    const struct change *const changes[] = {change};
+    struct error reject = ERROR_INIT;
+    size_t failed = 0;
+    enum status status = applier->ops->apply(applier->store, mapping, changes, 1, &failed, &reject);
+    if (status == STATUS_REJECT && !applier->ops->excludes_writers) {
+        /* It may be the own change that is in the way: of a deleted row an update finds none. */
+        enum status undone = applier->ops->savepoint(applier->store, true, err);
+        if (undone != STATUS_OK)
+            return undone;
+    } else if (status != STATUS_OK || applier->ops->excludes_writers) {
+        *err = reject;
+        return status;
+    }
+    if (applier->pending.range_count > 0) {
+        enum status looked = applier_is_pending(applier, change, applier->pending.ranges[0].above,
+                                                ret_superseded, err);
+        if (looked != STATUS_OK)
+            return looked;
+    }
+    if (*ret_superseded)
+        return applier->ops->savepoint(applier->store, true, err);
+    if (status != STATUS_OK)
+        *err = reject;
+    return status;
 }

@@ -1,20 +1,15 @@
 /* Tries waiting records again, with the records behind them: each transaction a bounded piece of
  * what is parked of one entity, in order; the next one goes on behind it. */
-#include "consumer/apply/internal.h"
+#include "consumer/apply/parked.h"
+#include "consumer/apply/kept.h"
+#include "consumer/apply/pending.h"
 
 #include "common/clock.h"
-#include "common/failpoint.h"
 #include "common/log.h"
-
-#include <string.h>
 
 enum attempt { ATTEMPT_APPLIED, ATTEMPT_SUPERSEDED, ATTEMPT_WAITS, ATTEMPT_HELD };
 
-#define PARKED_HEAD_MAX  100
-#define PARKED_PAUSE_US  200000
-#define PARKED_TOLD_MAX  10    /* entities of a partition that one pass names in the log */
-#define PARKED_ALONE_US  50000 /* a transaction's time where no service says another */
-#define PARKED_HEADS_MAX ((size_t)256 << 20)
+#define MARKED_MAX 100 /* records that one transaction marks as replaced */
 
 /** What one transaction does with what is parked of one entity. */
 struct release {
@@ -32,42 +27,6 @@ struct release {
     bool exhausted;        /* nothing of the entity is left */
     bool waiting;          /* what is left waits, and is not held */
 };
-
-int64_t applier_time_us(const struct applier *applier)
-{
-    int64_t time_ms = applier->config->limits.batch_time_ms;
-    return applier->config->publish_count > 0 && time_ms > 0 ? 1000 * time_ms : PARKED_ALONE_US;
-}
-
-enum status applier_attempt_write(struct applier *applier, const struct mapping *mapping,
-                                  const struct change *change, bool *ret_superseded,
-                                  struct error *err)
-{
-    const struct change *const changes[] = {change};
-    struct error reject = ERROR_INIT;
-    size_t failed = 0;
-    enum status status = applier->ops->apply(applier->store, mapping, changes, 1, &failed, &reject);
-    if (status == STATUS_REJECT && !applier->ops->excludes_writers) {
-        /* It may be the own change that is in the way: of a deleted row an update finds none. */
-        enum status undone = applier->ops->savepoint(applier->store, true, err);
-        if (undone != STATUS_OK)
-            return undone;
-    } else if (status != STATUS_OK || applier->ops->excludes_writers) {
-        *err = reject;
-        return status;
-    }
-    if (applier->pending.range_count > 0) {
-        enum status looked = applier_is_pending(applier, change, applier->pending.ranges[0].above,
-                                                ret_superseded, err);
-        if (looked != STATUS_OK)
-            return looked;
-    }
-    if (*ret_superseded)
-        return applier->ops->savepoint(applier->store, true, err);
-    if (status != STATUS_OK)
-        *err = reject;
-    return status;
-}
 
 /** @return OK with whether an own change of the entity is under way. */
 static enum status release_look(struct applier *applier, const struct release *release,
@@ -184,7 +143,7 @@ static enum status release_mark(struct applier *applier, struct release *release
     size_t count = 0;
     int64_t bytes = 0;
     light.without_value = true;
-    light.limit = PARKED_HEAD_MAX;
+    light.limit = MARKED_MAX;
     enum status status = applier->ops->read_parked(applier->store, &light, &applier->arena,
                                                    &records, &count, err);
     *ret_all = false;
@@ -291,23 +250,6 @@ static enum status release_replacing(struct applier *applier, struct owned *owne
     return STATUS_OK;
 }
 
-enum status applier_read_pending_singly(struct applier *applier, const struct owned *owned,
-                                        struct slice entity_type, struct error *err)
-{
-    const struct mapping *mapping = applier_mapping(applier, entity_type);
-    applier->pending = (struct pending_read){0};
-    if (mapping == NULL || !mapping->published_here)
-        return STATUS_OK;
-    struct pending_range *range = arena_alloc(&applier->arena, sizeof *range);
-    if (range == NULL)
-        return applier_no_memory(err);
-    *range = (struct pending_range){.schema = mapping->schema,
-                                    .partition = owned->state.partition,
-                                    .above = applier_own_last(applier, owned)};
-    applier->pending = (struct pending_read){.ranges = range, .range_count = 1};
-    return STATUS_OK;
-}
-
 /** Until one of them fails, or the time is over. */
 static enum status release_records(struct applier *applier, struct owned *owned,
                                    struct release *release, struct error *err)
@@ -395,24 +337,6 @@ static void applier_report_healed(const struct applier *applier, const struct re
              healed->applied + healed->superseded - 1, release->exhausted ? "" : "; more are left");
 }
 
-enum status applier_repair(struct applier *applier, struct owned *owned, applier_repair_work *work,
-                           void *subject, struct error *err)
-{
-    struct fence fence = applier_fence(owned);
-    applier_begin_work(applier);
-    enum status status = applier->ops->begin(applier->store, &fence, 1, err);
-    if (status == STATUS_OK)
-        status = work(applier, owned, subject, err);
-    if (status == STATUS_OK) {
-        failpoint(FAILPOINT_AGENT_PARKED_BEFORE_COMMIT);
-        status = applier_commit(applier, false, err);
-    }
-    if (status != STATUS_OK)
-        return applier_recover(applier, status, err);
-    failpoint(FAILPOINT_AGENT_PARKED_AFTER_COMMIT);
-    return applier_advance_blocked(owned, err);
-}
-
 /** Memory takes over what a transaction has released. */
 static void release_advance(struct owned *owned, const struct release *release)
 {
@@ -431,9 +355,9 @@ static void release_advance(struct owned *owned, const struct release *release)
 }
 
 /** One transaction for one entity. Statuses as applier_apply(). */
-static enum status applier_release(struct applier *applier, struct owned *owned,
-                                   const struct parked_record *head, struct run_scan *scan,
-                                   struct error *err)
+enum status applier_release(struct applier *applier, struct owned *owned,
+                            const struct parked_record *head, struct run_scan *scan,
+                            struct error *err)
 {
     bool more = false;
     struct release release = {.head = head, .scan = scan};
@@ -465,96 +389,4 @@ static enum status applier_release(struct applier *applier, struct owned *owned,
         applier_report_healed(applier, &fresh, &owned->pass.healed);
     applier_publish_metrics(applier, owned);
     return status;
-}
-
-/** Go on with a pass until the time is over. */
-static enum status applier_retry_heads(struct applier *applier, struct owned *owned,
-                                       int64_t until_us, struct error *err)
-{
-    struct arena arena;
-    struct parked_record *heads = NULL;
-    size_t count = 0;
-    struct parked_filter filter = {.topic = owned->state.topic,
-                                   .partition = owned->state.partition,
-                                   .from_offset = owned->pass.offset,
-                                   .due_us = owned->pass.due_us,
-                                   .without_value = true,
-                                   .limit = PARKED_HEAD_MAX};
-    arena_init(&arena, PARKED_HEADS_MAX);
-    enum status status = applier->ops->read_parked(applier->store, &filter, &arena, &heads, &count,
-                                                   err);
-    (void)applier_note(applier, status, err);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        struct run_scan *scan = NULL;
-        owned->pass.offset = heads[i].record.offset;
-        status = applier_scan_run(applier, owned, &heads[i], until_us, &scan, err);
-        if (status != STATUS_OK || scan == NULL)
-            break;
-        status = applier_release(applier, owned, &heads[i], scan, err);
-        owned->pass.offset = heads[i].record.offset + 1;
-        if (clock_monotonic_us() >= until_us)
-            break;
-    }
-    owned->pass.running = count > 0;
-    arena_done(&arena);
-    return status;
-}
-
-/** The end of a pass: what goes on at once is the rest of what it has begun with. */
-static void applier_end_pass(struct owned *owned)
-{
-    size_t healed = owned->pass.healed;
-    bool progress = owned->pass.progress;
-    owned->pass = (struct retry_pass){.healed = progress ? healed : 0};
-    owned->retry_at_us = progress ? 0 : clock_monotonic_us() + PARKED_PAUSE_US;
-    if (!progress && healed > PARKED_TOLD_MAX)
-        log_info("agent", "%s/%d: what was parked of %zu more entities is applied",
-                 owned->state.topic, owned->state.partition, healed - PARKED_TOLD_MAX);
-}
-
-static enum status applier_retry_partition(struct applier *applier, struct owned *owned,
-                                           int64_t now_us, int64_t until_us, struct error *err)
-{
-    enum status status = applier_ready(applier, err);
-    while (status == STATUS_OK && owned->unordered && clock_monotonic_us() < until_us)
-        status = applier_order_parked(applier, owned, err);
-    if (status != STATUS_OK || owned->unordered)
-        return status;
-    if (!owned->pass.running) {
-        if (owned->state.waiting_count == 0 || clock_monotonic_us() < owned->retry_at_us)
-            return STATUS_OK;
-        owned->pass.running = true;
-        owned->pass.due_us = owned->cure ? INT64_MAX : now_us;
-        owned->cure = false;
-    }
-    do /* however long the order took, something is done */
-        status = applier_retry_heads(applier, owned, until_us, err);
-    while (status == STATUS_OK && owned->pass.running && clock_monotonic_us() < until_us);
-    if (status == STATUS_OK && !owned->pass.running)
-        applier_end_pass(owned);
-    return status;
-}
-
-bool applier_is_retrying(const struct applier *applier)
-{
-    return applier->retries;
-}
-
-enum status applier_retry_parked(struct applier *applier, int64_t now_us, struct error *err)
-{
-    int64_t until_us = clock_monotonic_us() + applier_time_us(applier);
-    enum status status = STATUS_OK;
-    applier->retries = false;
-    for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
-        struct owned *owned = &applier->owned[applier->retry_index++ % applier->owned_count];
-        if (owned->state.parked_count == 0)
-            continue;
-        do
-            status = applier_retry_partition(applier, owned, now_us, until_us, err);
-        while (status == STATUS_OK && owned->retry_at_us == 0 && owned->state.waiting_count > 0 &&
-               clock_monotonic_us() < until_us);
-        applier->retries = applier->retries || owned->unordered || owned->pass.running ||
-                           (owned->retry_at_us == 0 && owned->state.waiting_count > 0);
-    }
-    return status == STATUS_OK ? applier_retry_together(applier, err) : status;
 }

@@ -1,0 +1,159 @@
+/* Takes the partitions up again where a transaction or a connection was lost (rule 4), or where an
+ * operator has changed something. */
+#include "consumer/apply/internal.h"
+#include "consumer/apply/parked.h"
+
+#include "common/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void applier_reload_swap(struct applier *applier, struct owned *owned,
+                                struct partition_state *fresh)
+{
+    bool revised = fresh->revision != owned->state.revision;
+    owned->reloaded = owned->reloaded || revised || applier->reload_needed ||
+                      fresh->next_offset != owned->state.next_offset;
+    partition_state_done(&owned->state);
+    owned->state = *fresh;
+    if (revised) { /* an operator's command: try again what stood still */
+        owned->state.stopped[0] = '\0';
+        owned->stop_offset = INT64_MAX;
+    } else if (owned->state.stopped[0] !=
+               '\0') { /* the database knows it, so no commit clears it */
+        owned->stop_offset = owned->state.next_offset;
+        memcpy(owned->stop_reason, owned->state.stopped, sizeof owned->stop_reason);
+    }
+    owned->end_offset = 0;
+    owned->retry_at_us = 0;
+    owned->unordered = owned->state.parked_count > 0;
+    owned->pass = (struct retry_pass){0};
+    applier_forget_scans(owned);
+    owned->kept = true;
+    applier_publish_metrics(applier, owned);
+}
+
+/** Take the fence by epoch alone, and read all again behind it: the position may have moved,
+ * forward by a commit that went through, back where the database lost what it need not have kept
+ * (rule 4).
+ */
+static enum status applier_reload_owned(struct applier *applier, struct owned *owned,
+                                        struct error *err)
+{
+    struct partition_state fresh = {0};
+    const struct store_ops *ops = applier->ops;
+    struct fence fence = applier_fence(owned);
+    fence.by_epoch_alone = true;
+    enum status status = ops->begin(applier->store, &fence, 1, err);
+    if (status == STATUS_OK)
+        status = ops->read(applier->store, owned->state.topic, owned->state.partition, &fresh, err);
+    if (status == STATUS_OK)
+        status = ops->commit(applier->store, true, err);
+    if (status != STATUS_OK) {
+        ops->rollback(applier->store);
+        partition_state_done(&fresh);
+        return applier_note(applier, status, err);
+    }
+    applier_reload_swap(applier, owned, &fresh);
+    return STATUS_OK;
+}
+
+static enum status applier_reload(struct applier *applier, struct error *err)
+{
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        enum status status = applier_reload_owned(applier, &applier->owned[i], err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    applier->reload_needed = false;
+    applier->undurable_since_us = 0; /* the reload's commits waited */
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        applier->owned[i].durable_offset = applier->owned[i].state.next_offset;
+        applier_publish_metrics(applier, &applier->owned[i]);
+    }
+    return STATUS_OK;
+}
+
+static enum status applier_reconnect(struct applier *applier, struct error *err)
+{
+    struct store_meta before = applier->meta;
+    if (applier->store != NULL)
+        applier->ops->close(applier->store);
+    applier->store = NULL;
+    enum status status = applier_open(applier, err);
+    if (status == STATUS_OK && strcmp(before.copy_id, applier->meta.copy_id) != 0)
+        status = error_set(err, STATUS_FATAL,
+                           "the database was copy %s and is copy %s now: start the agent anew",
+                           before.copy_id, applier->meta.copy_id);
+    if (status == STATUS_OK) {
+        log_info("agent", "the database answers again");
+        applier->connection_lost = false;
+        return STATUS_OK;
+    }
+    applier->meta = before;
+    if (applier->store != NULL)
+        applier->ops->close(applier->store);
+    applier->store = NULL;
+    return status;
+}
+
+enum status applier_note(struct applier *applier, enum status status, const struct error *err)
+{
+    if (status == STATUS_RETRY && err->connection_lost) {
+        applier->connection_lost = true;
+        applier->reload_needed = true;
+    }
+    return status;
+}
+
+enum status applier_ready(struct applier *applier, struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (applier->connection_lost)
+        status = applier_reconnect(applier, err);
+    if (status == STATUS_OK && applier->reload_needed)
+        status = applier_reload(applier, err);
+    return status;
+}
+
+enum status applier_recover(struct applier *applier, enum status status, struct error *err)
+{
+    applier->ops->rollback(applier->store);
+    if (status != STATUS_ABORT || err->native_code != 1)
+        return applier_note(applier, status, err);
+    struct error reload = ERROR_INIT;
+    enum status reloaded = applier_reload(applier, &reload);
+    if (reloaded == STATUS_OK)
+        return status;
+    *err = reload;
+    return reloaded;
+}
+
+static bool applier_is_revised(const struct owned *owned, const struct partition_state *states,
+                               size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (states[i].partition == owned->state.partition &&
+            strcmp(states[i].topic, owned->state.topic) == 0)
+            return states[i].epoch != owned->state.epoch ||
+                   states[i].revision != owned->state.revision;
+    }
+    return true;
+}
+
+/* All positions by one statement: a partition at a time they held up what came meanwhile. */
+enum status applier_refresh(struct applier *applier, struct error *err)
+{
+    struct partition_state *states = NULL;
+    size_t count = 0;
+    enum status status = applier_ready(applier, err);
+    if (status != STATUS_OK || applier->owned_count == 0)
+        return status;
+    status = applier->ops->list(applier->store, &states, &count, err);
+    for (size_t i = 0; status == STATUS_OK && i < applier->owned_count; i++) {
+        if (applier_is_revised(&applier->owned[i], states, count))
+            status = applier_reload_owned(applier, &applier->owned[i], err);
+    }
+    free(states);
+    return applier_note(applier, status, err);
+}

@@ -1,0 +1,108 @@
+/* When waiting records are tried again: pass by pass, as long as a transaction may last. */
+#include "consumer/apply/parked.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#define PARKED_HEAD_MAX  100
+#define PARKED_PAUSE_US  200000
+#define PARKED_ALONE_US  50000 /* a transaction's time where no service says another */
+#define PARKED_HEADS_MAX ((size_t)256 << 20)
+
+int64_t applier_time_us(const struct applier *applier)
+{
+    int64_t time_ms = applier->config->limits.batch_time_ms;
+    return applier->config->publish_count > 0 && time_ms > 0 ? 1000 * time_ms : PARKED_ALONE_US;
+}
+
+/** Go on with a pass until the time is over. */
+static enum status applier_retry_heads(struct applier *applier, struct owned *owned,
+                                       int64_t until_us, struct error *err)
+{
+    struct arena arena;
+    struct parked_record *heads = NULL;
+    size_t count = 0;
+    struct parked_filter filter = {.topic = owned->state.topic,
+                                   .partition = owned->state.partition,
+                                   .from_offset = owned->pass.offset,
+                                   .due_us = owned->pass.due_us,
+                                   .without_value = true,
+                                   .limit = PARKED_HEAD_MAX};
+    arena_init(&arena, PARKED_HEADS_MAX);
+    enum status status = applier->ops->read_parked(applier->store, &filter, &arena, &heads, &count,
+                                                   err);
+    (void)applier_note(applier, status, err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        struct run_scan *scan = NULL;
+        owned->pass.offset = heads[i].record.offset;
+        status = applier_scan_run(applier, owned, &heads[i], until_us, &scan, err);
+        if (status != STATUS_OK || scan == NULL)
+            break;
+        status = applier_release(applier, owned, &heads[i], scan, err);
+        owned->pass.offset = heads[i].record.offset + 1;
+        if (clock_monotonic_us() >= until_us)
+            break;
+    }
+    owned->pass.running = count > 0;
+    arena_done(&arena);
+    return status;
+}
+
+/** The end of a pass: what goes on at once is the rest of what it has begun with. */
+static void applier_end_pass(struct owned *owned)
+{
+    size_t healed = owned->pass.healed;
+    bool progress = owned->pass.progress;
+    owned->pass = (struct retry_pass){.healed = progress ? healed : 0};
+    owned->retry_at_us = progress ? 0 : clock_monotonic_us() + PARKED_PAUSE_US;
+    if (!progress && healed > PARKED_TOLD_MAX)
+        log_info("agent", "%s/%d: what was parked of %zu more entities is applied",
+                 owned->state.topic, owned->state.partition, healed - PARKED_TOLD_MAX);
+}
+
+static enum status applier_retry_partition(struct applier *applier, struct owned *owned,
+                                           int64_t now_us, int64_t until_us, struct error *err)
+{
+    enum status status = applier_ready(applier, err);
+    while (status == STATUS_OK && owned->unordered && clock_monotonic_us() < until_us)
+        status = applier_order_parked(applier, owned, err);
+    if (status != STATUS_OK || owned->unordered)
+        return status;
+    if (!owned->pass.running) {
+        if (owned->state.waiting_count == 0 || clock_monotonic_us() < owned->retry_at_us)
+            return STATUS_OK;
+        owned->pass.running = true;
+        owned->pass.due_us = owned->cure ? INT64_MAX : now_us;
+        owned->cure = false;
+    }
+    do /* however long the order took, something is done */
+        status = applier_retry_heads(applier, owned, until_us, err);
+    while (status == STATUS_OK && owned->pass.running && clock_monotonic_us() < until_us);
+    if (status == STATUS_OK && !owned->pass.running)
+        applier_end_pass(owned);
+    return status;
+}
+
+bool applier_is_retrying(const struct applier *applier)
+{
+    return applier->retries;
+}
+
+enum status applier_retry_parked(struct applier *applier, int64_t now_us, struct error *err)
+{
+    int64_t until_us = clock_monotonic_us() + applier_time_us(applier);
+    enum status status = STATUS_OK;
+    applier->retries = false;
+    for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
+        struct owned *owned = &applier->owned[applier->retry_index++ % applier->owned_count];
+        if (owned->state.parked_count == 0)
+            continue;
+        do
+            status = applier_retry_partition(applier, owned, now_us, until_us, err);
+        while (status == STATUS_OK && owned->retry_at_us == 0 && owned->state.waiting_count > 0 &&
+               clock_monotonic_us() < until_us);
+        applier->retries = applier->retries || owned->unordered || owned->pass.running ||
+                           (owned->retry_at_us == 0 && owned->state.waiting_count > 0);
+    }
+    return status == STATUS_OK ? applier_retry_together(applier, err) : status;
+}

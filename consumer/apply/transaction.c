@@ -1,0 +1,238 @@
+/* One transaction a batch: fence, judge, write, evidence, commit; memory follows the commit. */
+#include "consumer/apply/internal.h"
+#include "consumer/apply/judge.h"
+#include "consumer/apply/pending.h"
+#include "consumer/apply/write.h"
+
+#include "common/clock.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void applier_stop_at(struct applier *applier, const struct change *change, const char *reason)
+{
+    struct owned *owned = &applier->owned[change->partition_index];
+    if (change->record.offset >= owned->stop_offset)
+        return;
+    applier->stops++;
+    owned->stop_offset = change->record.offset;
+    (void)snprintf(owned->stop_reason, sizeof owned->stop_reason, "offset %lld: %.400s",
+                   (long long)change->record.offset, reason);
+}
+
+bool applier_is_stopping(const struct owned *owned)
+{
+    return owned->stop_offset != INT64_MAX && owned->state.stopped[0] == '\0';
+}
+
+/** The fences of this transaction, in (topic, partition) order because the slots are. */
+static enum status applier_begin(struct applier *applier, bool *ret_nothing, struct error *err)
+{
+    size_t count = 0;
+    struct fence *fences = arena_alloc(&applier->arena,
+                                       (applier->owned_count + 1) * sizeof *fences);
+    if (fences == NULL)
+        return applier_no_memory(err);
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        struct owned *owned = &applier->owned[i];
+        if (owned->stop_offset == INT64_MAX && owned->end_offset > owned->next_offset) {
+            owned->next_offset = owned->end_offset;
+            owned->touched = true;
+        }
+        owned->touched = owned->touched || applier_is_stopping(owned);
+        if (!owned->touched)
+            continue;
+        struct fence fence = applier_fence(owned);
+        fence.new_offset = owned->next_offset;
+        if (owned->anchor != NULL) {
+            applier_anchor(owned->anchor, owned->anchor_id);
+            fence.anchor_offset = owned->anchor->offset;
+            fence.anchor_id = owned->anchor_id;
+        }
+        fence.stopped = owned->stop_offset == INT64_MAX ? NULL : owned->stop_reason;
+        fences[count++] = fence;
+    }
+    *ret_nothing = count == 0;
+    if (count == 0)
+        return STATUS_OK;
+    failpoint(FAILPOINT_AGENT_BEFORE_BEGIN);
+    return applier->ops->begin(applier->store, fences, count, err);
+}
+
+enum status applier_commit(struct applier *applier, bool durable, struct error *err)
+{
+    int64_t now = clock_monotonic_us();
+    durable = durable || (applier->undurable_since_us != 0 &&
+                          now - applier->undurable_since_us >= APPLIER_DURABLE_US);
+    failpoint(FAILPOINT_AGENT_BEFORE_COMMIT);
+    enum status status = applier->ops->commit(applier->store, durable, err);
+    if (status != STATUS_OK) {
+        applier->reload_needed = applier->reload_needed || status == STATUS_RETRY;
+        return status;
+    }
+    failpoint(FAILPOINT_AGENT_AFTER_COMMIT);
+    if (durable)
+        applier->undurable_since_us = 0;
+    else if (applier->undurable_since_us == 0)
+        applier->undurable_since_us = now;
+    if (applier->metrics != NULL) {
+        atomic_fetch_add(&applier->metrics->commits, 1);
+        atomic_fetch_add(&applier->metrics->commits_durable, durable ? 1 : 0);
+        atomic_store(&applier->metrics->last_progress_us, clock_wall_us());
+    }
+    return STATUS_OK;
+}
+
+static enum status applier_transaction(struct applier *applier, struct batch *batch,
+                                       bool *ret_nothing, struct error *err)
+{
+    enum status status = applier_begin(applier, ret_nothing, err);
+    if (status != STATUS_OK || *ret_nothing)
+        return status;
+    failpoint(FAILPOINT_AGENT_AFTER_BEGIN);
+    status = applier_judge_keys(applier, batch, err);
+    if (status == STATUS_OK)
+        status = applier_read_pending(applier, batch, err);
+    if (status == STATUS_OK)
+        status = applier_judge_own(applier, batch, err);
+    if (status == STATUS_OK)
+        status = applier_write(applier, batch, err);
+    failpoint(FAILPOINT_AGENT_AFTER_APPLY);
+    if (status == STATUS_OK)
+        status = applier_write_evidence(applier, batch, err);
+    return status == STATUS_OK ? applier_commit(applier, false, err) : status;
+}
+
+static void applier_report(struct applier *applier, const struct batch *batch)
+{
+    struct agent_metrics *metrics = applier->metrics;
+    for (size_t i = 0; metrics != NULL && i < batch->count; i++) {
+        const struct batch_event *event = &batch->events[i];
+        atomic_ullong *counter = NULL;
+        if (event->outcome == EVENT_APPLY)
+            counter = &metrics->events_applied;
+        else if (event->outcome == EVENT_DUPLICATE)
+            counter = &metrics->events_duplicate;
+        else if (event->outcome == EVENT_SUPERSEDED)
+            counter = &metrics->events_superseded;
+        else if (event->outcome == EVENT_PARKED)
+            counter = &metrics->events_parked;
+        if (counter != NULL)
+            atomic_fetch_add(counter, 1);
+        if (event->outcome == EVENT_PARKED && event->parked_held)
+            atomic_fetch_add(&metrics->events_rejected, 1);
+        if (event->outcome == EVENT_PARKED && !event->parked_behind)
+            log_warning("agent", "parked %.*s %.*s from %s/%d offset %lld: %.*s",
+                        SLICE_ARGS(event->change.entity_type), SLICE_ARGS(event->change.entity_key),
+                        event->change.record.topic, event->change.record.partition,
+                        (long long)event->change.record.offset, SLICE_ARGS(event->parked_reason));
+    }
+}
+
+static void applier_forget_keys(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        batch->events[i].key_seen = false;
+}
+
+enum status applier_apply(struct applier *applier, struct batch *batch, struct error *err)
+{
+    bool nothing = false;
+    bool unknown = applier->reload_needed;
+    enum status status = applier_ready(applier, err);
+    if (status == STATUS_OK && unknown) /* the batch may begin in front of or behind the position */
+        status = error_set_native(err, STATUS_ABORT, 1, "the position was read anew");
+    if (status != STATUS_OK)
+        return status;
+    applier->outrun = 0;
+    applier->singly = false;
+    applier_forget_keys(batch);
+    do { /* each STOP cuts one partition's part; then again without it */
+        size_t stops = applier->stops;
+        applier->again = false;
+        error_clear(err);
+        arena_reset(&applier->arena);
+        applier_begin_work(applier);
+        status = applier_judge(applier, batch, err);
+        if (status == STATUS_OK)
+            status = applier_transaction(applier, batch, &nothing, err);
+        if (status == STATUS_STOP)
+            applier->ops->rollback(applier->store);
+        if (applier->stops != stops)
+            applier_forget_keys(batch); /* the first under a key may be cut off */
+        else if (status == STATUS_STOP && !applier->again) {
+            err->status = STATUS_FATAL; /* no event to blame */
+            status = STATUS_FATAL;
+        }
+    } while (status == STATUS_STOP);
+    if (status != STATUS_OK)
+        return applier_recover(applier, status, err);
+    if (nothing)
+        return STATUS_OK;
+    applier_report(applier, batch);
+    return applier_advance(applier, batch, err);
+}
+
+enum status applier_stop(struct applier *applier, size_t index, const char *reason,
+                         struct error *err)
+{
+    struct owned *owned = &applier->owned[index];
+    /* Known before it is recorded: where recording fails the next transaction does it. */
+    owned->stop_offset = owned->state.next_offset;
+    (void)snprintf(owned->stop_reason, sizeof owned->stop_reason, "%s", reason);
+    enum status status = applier_ready(applier, err);
+    if (status != STATUS_OK)
+        return status;
+    struct fence fence = applier_fence(owned);
+    fence.stopped = owned->stop_reason;
+    status = applier->ops->begin(applier->store, &fence, 1, err);
+    if (status == STATUS_OK)
+        status = applier_commit(applier, true, err);
+    if (status != STATUS_OK)
+        return applier_recover(applier, status, err);
+    memcpy(owned->state.stopped, owned->stop_reason, sizeof owned->state.stopped);
+    failpoint(FAILPOINT_AGENT_STOP_RECORDED);
+    applier_publish_metrics(applier, owned);
+    return STATUS_OK;
+}
+
+enum status applier_make_durable(struct applier *applier, bool now, struct error *err)
+{
+    int64_t since = applier->undurable_since_us;
+    if (applier->connection_lost || applier->reload_needed)
+        return applier_ready(applier, err); /* reloading commits durably */
+    if (since == 0 || applier->owned_count == 0 ||
+        (!now && clock_monotonic_us() - since < APPLIER_DURABLE_US))
+        return STATUS_OK;
+    struct fence fence = applier_fence(&applier->owned[0]);
+    enum status status = applier->ops->begin(applier->store, &fence, 1, err);
+    if (status == STATUS_OK)
+        status = applier_commit(applier, true, err);
+    if (status != STATUS_OK)
+        return applier_recover(applier, status, err);
+    for (size_t i = 0; i < applier->owned_count; i++) {
+        applier->owned[i].durable_offset = applier->owned[i].state.next_offset;
+        applier_publish_metrics(applier, &applier->owned[i]);
+    }
+    return STATUS_OK;
+}
+
+enum status applier_repair(struct applier *applier, struct owned *owned, applier_repair_work *work,
+                           void *subject, struct error *err)
+{
+    struct fence fence = applier_fence(owned);
+    applier_begin_work(applier);
+    enum status status = applier->ops->begin(applier->store, &fence, 1, err);
+    if (status == STATUS_OK)
+        status = work(applier, owned, subject, err);
+    if (status == STATUS_OK) {
+        failpoint(FAILPOINT_AGENT_PARKED_BEFORE_COMMIT);
+        status = applier_commit(applier, false, err);
+    }
+    if (status != STATUS_OK)
+        return applier_recover(applier, status, err);
+    failpoint(FAILPOINT_AGENT_PARKED_AFTER_COMMIT);
+    return applier_advance_blocked(owned, err);
+}
