@@ -3,7 +3,7 @@
 #define OPERATE_METRICS_H
 
 #include "common/buffer.h"
-#include "consumer/agent/metrics.h"
+#include "consumer/metrics.h"
 #include "producer/relay/relay.h"
 #include "schemas/config/config.h"
 

@@ -2,7 +2,7 @@
 #ifndef CONSUMER_AGENT_AGENT_H
 #define CONSUMER_AGENT_AGENT_H
 
-#include "consumer/agent/metrics.h"
+#include "consumer/metrics.h"
 #include "consumer/store/store.h"
 
 #include <stdatomic.h>

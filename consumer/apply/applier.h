@@ -2,7 +2,7 @@
 #ifndef CONSUMER_APPLY_APPLIER_H
 #define CONSUMER_APPLY_APPLIER_H
 
-#include "consumer/agent/metrics.h"
+#include "consumer/metrics.h"
 #include "consumer/apply/batch.h"
 #include "consumer/store/store.h"
 

@@ -1,5 +1,5 @@
 /* The bounded table of partitions that other threads read without locks. */
-#include "consumer/agent/metrics.h"
+#include "consumer/metrics.h"
 
 #include <stdio.h>
 #include <string.h>

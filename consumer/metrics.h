@@ -1,6 +1,6 @@
 /* Numbers that the agent's thread writes and any other thread may read. */
-#ifndef CONSUMER_AGENT_METRICS_H
-#define CONSUMER_AGENT_METRICS_H
+#ifndef CONSUMER_METRICS_H
+#define CONSUMER_METRICS_H
 
 #include <stdatomic.h>
 #include <stdint.h>
