@@ -1,4 +1,4 @@
-/* A column that is added under load, as the README says it: copies end equal, also one that begins
+/* A column that is added under load, as docs/OPERATIONS.md says it: copies end equal, also one that begins
  * later and reads all of the log. */
 #include "tests/support/database.h"
 #include "tests/support/load.h"
@@ -62,7 +62,7 @@ static void writer_end(struct writer *writer)
         test_fail("a write failed: %s", writer->failure);
 }
 
-/* Under `properties` and not under `required`, as the README says. */
+/* Under `properties` and not under `required`, as docs/OPERATIONS.md says. */
 static void add_to_schema(void)
 {
     const char *path = test_path("schemas/item.schema.json");
@@ -89,7 +89,7 @@ static void a_column_is_added(enum database_kind kind)
     writer_go(&writer, url);
     (void)usleep(500000);
 
-    /* README, "After a column was added" */
+    /* docs/OPERATIONS.md, "Add a column" */
     add_to_schema();
     sidecar_stop(&billing);
     (void)database_text(billing.url, "ALTER TABLE items ADD COLUMN channel varchar(10)");

@@ -122,7 +122,7 @@ static void no_setting_of_the_writers_session_hides_a_change(void **state)
     shop_done(&shop);
 }
 
-/* The one setting that nobody sees from outside: README, Limits. */
+/* The one setting that nobody sees from outside: docs/LIMITS.md. */
 static void triggers_that_the_session_switches_off_capture_nothing(void **state)
 {
     static const struct setting off = {"SELECT 1", SQLITE_DBCONFIG_ENABLE_TRIGGER, 0};
@@ -136,7 +136,7 @@ static void triggers_that_the_session_switches_off_capture_nothing(void **state)
     shop_done(&shop);
 }
 
-/* SQLite 3.40 does not trust json_quote(): README, Limits. */
+/* SQLite 3.40 does not trust json_quote(): docs/LIMITS.md. */
 static void a_write_that_may_not_run_the_triggers_is_captured_or_fails_loudly(void **state)
 {
     static const struct setting distrusting[] = {{"PRAGMA trusted_schema = OFF", 0, 0},
