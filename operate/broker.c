@@ -84,14 +84,17 @@ static enum status broker_serve(rd_kafka_mock_cluster_t *cluster, const struct c
     return STATUS_OK;
 }
 
+enum { BROKER_ADDRESS_FILE };
+
+static const struct command_flag broker_flags[] = {
+    [BROKER_ADDRESS_FILE] = {"address-file", "FILE",
+                             "write the broker's address there once it answers"},
+};
+
 static int broker_run(const struct command *command, int argc, char **argv)
 {
-    const char *address_file = NULL;
-    const struct command_flag flags[] = {{"address-file", "FILE",
-                                          "write the broker's address there once it answers",
-                                          &address_file}};
     struct command_line line;
-    int code = command_parse(command, flags, 1, argc, argv, &line);
+    int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
     command_catch_signals();
@@ -110,7 +113,7 @@ static int broker_run(const struct command *command, int argc, char **argv)
             status = error_set(&err, STATUS_FATAL, "could not start the mock cluster");
     }
     if (status == STATUS_OK)
-        status = broker_serve(cluster, &line, address_file, &err);
+        status = broker_serve(cluster, &line, line.flags[BROKER_ADDRESS_FILE], &err);
     if (cluster != NULL)
         rd_kafka_mock_cluster_destroy(cluster);
     if (handle != NULL)
@@ -123,5 +126,6 @@ const struct command command_broker = {
     .arguments = "[TOPIC[:PARTITIONS]]...",
     .summary = "A broker in memory, for trying out (librdkafka's mock cluster).",
     .examples = "  keepstep broker order:3 invoice:3 --address-file broker.address\n",
+    COMMAND_FLAGS(broker_flags),
     .run = broker_run,
 };

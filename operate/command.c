@@ -59,112 +59,144 @@ int command_fail(const struct error *err)
     return error_exit_code(err);
 }
 
-static int command_help(const struct command *command, const struct command_flag *flags,
-                        size_t flag_count)
-{
-    printf("%s\n\nExamples:\n%s\nUsage: keepstep %s [flags] %s\n\nFlags:\n", command->summary,
-           command->examples, command->name, command->arguments);
-    for (size_t i = 0; i < flag_count; i++) {
-        char name[64];
-        (void)snprintf(name, sizeof name, "--%s%s%s", flags[i].name,
-                       flags[i].value == NULL ? "" : " ",
-                       flags[i].value == NULL ? "" : flags[i].value);
-        printf("  %-26s %s\n", name, flags[i].description);
-    }
-    printf("  %-26s %s\n", "-c, --config FILE", "the service's configuration (keepstep.yaml)");
-    printf("  %-26s %s\n", "-s, --set KEY=VALUE", "override one key, as kafka.bootstrap.servers=…");
-    printf("  %-26s %s\n", "--json", "machine-readable output where there is data");
-    printf("  %-26s %s\n", "-h, --help", "this text");
-    return EX_OK;
-}
-
-/* One flag at argv[*index]; -1 to go on, else an exit code. */
-static int command_take_flag(const struct command *command, const struct command_flag *flag,
-                             int argc, char **argv, int *index)
-{
-    const char *inline_value = strchr(argv[*index], '=');
-    if (flag->value == NULL) {
-        *flag->ret_value = "";
-        return -1;
-    }
-    if (inline_value != NULL) {
-        *flag->ret_value = inline_value + 1;
-        return -1;
-    }
-    if (*index + 1 >= argc) {
-        fprintf(stderr, "keepstep %s: --%s needs a value: --%s %s\n", command->name, flag->name,
-                flag->name, flag->value);
-        return EX_USAGE;
-    }
-    *flag->ret_value = argv[++*index];
-    return -1;
-}
-
 int command_word_length(const char *argument)
 {
     static const char word[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
     return (int)strspn(argument, word);
 }
 
-static bool command_flag_is(const char *argument, const char *name, char letter)
+enum { COMMAND_CONFIG, COMMAND_SET, COMMAND_JSON, COMMAND_HELP };
+
+const struct command_flag command_common_flags[] = {
+    [COMMAND_CONFIG] = {"config", "FILE", "the service's configuration (keepstep.yaml)"},
+    [COMMAND_SET] = {"set", "KEY=VALUE", "override one key, as kafka.bootstrap.servers=…"},
+    [COMMAND_JSON] = {"json", NULL, "machine-readable output where there is data"},
+    [COMMAND_HELP] = {"help", NULL, "this text"},
+};
+const char command_common_letters[] = {'c', 's', '\0', 'h'};
+const size_t command_common_flag_count = sizeof command_common_flags / sizeof *command_common_flags;
+
+static void command_help_flag(const struct command_flag *flag, char letter)
 {
-    if (letter != '\0' && argument[0] == '-' && argument[1] == letter && argument[2] == '\0')
-        return true;
-    size_t length = strlen(name);
-    return strncmp(argument, "--", 2) == 0 && strncmp(argument + 2, name, length) == 0 &&
+    const char letters[] = {'-', letter, ',', ' ', '\0'};
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s--%s%s%s", letter == '\0' ? "" : letters, flag->name,
+                   flag->value == NULL ? "" : " ", flag->value == NULL ? "" : flag->value);
+    printf("  %-26s %s\n", name, flag->description);
+}
+
+static int command_help(const struct command *command)
+{
+    printf("%s\n\nExamples:\n%s\nUsage: keepstep %s [flags] %s\n\nFlags:\n", command->summary,
+           command->examples, command->name, command->arguments);
+    for (size_t i = 0; i < command->flag_count; i++)
+        command_help_flag(&command->flags[i], '\0');
+    for (size_t i = 0; i < command_common_flag_count; i++)
+        command_help_flag(&command_common_flags[i], command_common_letters[i]);
+    return EX_OK;
+}
+
+static bool command_flag_is(const struct command_flag *flag, const char *argument)
+{
+    size_t length = strlen(flag->name);
+    return strncmp(argument, "--", 2) == 0 && strncmp(argument + 2, flag->name, length) == 0 &&
            (argument[2 + length] == '\0' || argument[2 + length] == '=');
 }
 
-/* A common flag; 0 where it is none of them. */
-static int command_common_flag(const struct command *command, int argc, char **argv, int *index,
-                               struct command_line *line)
+/* @return the flag of an argument, NULL for none. */
+static const struct command_flag *command_flag_find(const struct command_flag *flags, size_t count,
+                                                    const char *argument)
 {
-    const char *override = NULL;
-    const struct command_flag config = {"config", "FILE", NULL, &line->config_path};
-    const struct command_flag set = {"set", "KEY=VALUE", NULL, &override};
-    if (command_flag_is(argv[*index], "config", 'c'))
-        return command_take_flag(command, &config, argc, argv, index);
-    if (strcmp(argv[*index], "--json") == 0) {
-        line->json = true;
-        return -1;
+    for (size_t i = 0; i < count; i++) {
+        if (command_flag_is(&flags[i], argument))
+            return &flags[i];
     }
-    if (!command_flag_is(argv[*index], "set", 's'))
-        return 0;
-    int code = command_take_flag(command, &set, argc, argv, index);
-    if (code >= 0)
-        return code;
+    return NULL;
+}
+
+/* The same of the common flags, by their letters too. */
+static const struct command_flag *command_flag_find_common(const char *argument)
+{
+    for (size_t i = 0; argument[1] != '-' && i < command_common_flag_count; i++) {
+        if (argument[1] == command_common_letters[i] && argument[2] == '\0')
+            return &command_common_flags[i];
+    }
+    return command_flag_find(command_common_flags, command_common_flag_count, argument);
+}
+
+/* @return the value of the flag at argv[*index], "" where it takes none; NULL was complained of. */
+static const char *command_flag_value(const struct command *command,
+                                      const struct command_flag *flag, char **argv, int *index)
+{
+    const char *inline_value = strchr(argv[*index], '=');
+    if (flag->value == NULL && inline_value == NULL)
+        return "";
+    if (flag->value == NULL) {
+        fprintf(stderr, "keepstep %s: --%s takes no value\n", command->name, flag->name);
+        return NULL;
+    }
+    if (inline_value != NULL)
+        return inline_value + 1;
+    if (argv[*index + 1] == NULL)
+        fprintf(stderr, "keepstep %s: --%s needs a value: --%s %s\n", command->name, flag->name,
+                flag->name, flag->value);
+    return argv[*index + 1] == NULL ? NULL : argv[++*index];
+}
+
+/* @return whether one more override was taken. */
+static bool command_override(const struct command *command, const char *override,
+                             struct command_line *line)
+{
     if (line->override_count == COMMAND_OVERRIDES_MAX || strchr(override, '=') == NULL) {
         fprintf(stderr, "keepstep %s: --set wants KEY=VALUE, at most %d times\n", command->name,
                 COMMAND_OVERRIDES_MAX);
-        return EX_USAGE;
+        return false;
     }
     line->overrides[line->override_count++] = override;
+    return true;
+}
+
+/* The flag at argv[*index]. @return -1 to go on, else the exit code to end with. */
+static int command_take_flag(const struct command *command, char **argv, int *index,
+                             struct command_line *line)
+{
+    const char *argument = argv[*index];
+    const struct command_flag *common = command_flag_find_common(argument);
+    const struct command_flag *flag = common;
+    if (flag == NULL)
+        flag = command_flag_find(command->flags, command->flag_count, argument);
+    if (flag == NULL) {
+        fprintf(stderr, "keepstep %s: unknown flag %.*s; see keepstep %s --help\n", command->name,
+                command_word_length(argument), argument, command->name);
+        return EX_USAGE;
+    }
+    const char *value = command_flag_value(command, flag, argv, index);
+    if (value == NULL)
+        return EX_USAGE;
+    if (common == NULL)
+        line->flags[flag - command->flags] = value;
+    else if (common == &command_common_flags[COMMAND_CONFIG])
+        line->config_path = value;
+    else if (common == &command_common_flags[COMMAND_JSON])
+        line->json = true;
+    else if (common == &command_common_flags[COMMAND_HELP])
+        return command_help(command);
+    else
+        return command_override(command, value, line) ? -1 : EX_USAGE;
     return -1;
 }
 
-int command_parse(const struct command *command, const struct command_flag *flags,
-                  size_t flag_count, int argc, char **argv, struct command_line *ret_line)
+int command_parse(const struct command *command, int argc, char **argv,
+                  struct command_line *ret_line)
 {
     *ret_line = (struct command_line){.config_path = "keepstep.yaml", .arguments = argv};
     for (int i = 1; i < argc; i++) {
-        if (argv[i][0] != '-' || argv[i][1] == '\0') {
-            ret_line->arguments[ret_line->argument_count++] = argv[i];
-            continue;
-        }
-        if (command_flag_is(argv[i], "help", 'h'))
-            return command_help(command, flags, flag_count);
-        int code = command_common_flag(command, argc, argv, &i, ret_line);
-        for (size_t j = 0; code == 0 && j < flag_count; j++) {
-            if (command_flag_is(argv[i], flags[j].name, '\0'))
-                code = command_take_flag(command, &flags[j], argc, argv, &i);
-        }
-        if (code > 0)
+        bool is_flag = argv[i][0] == '-' && argv[i][1] != '\0';
+        int code = is_flag ? command_take_flag(command, argv, &i, ret_line) : -1;
+        if (code >= 0)
             return code;
-        if (code == 0) {
-            fprintf(stderr, "keepstep %s: unknown flag %.*s; see keepstep %s --help\n",
-                    command->name, command_word_length(argv[i]), argv[i], command->name);
-            return EX_USAGE;
-        }
+        if (!is_flag)
+            ret_line->arguments[ret_line->argument_count++] = argv[i];
     }
     return -1;
 }

@@ -7,39 +7,54 @@
 #include <stdatomic.h>
 
 #define COMMAND_OVERRIDES_MAX 64
+#define COMMAND_FLAGS_MAX     8
 
-/** One subcommand. `run` gets argv from its own name on and returns a sysexits code. */
-struct command {
-    const char *name;
-    const char *arguments; /* "[FILE]" for the usage line */
-    const char *summary;   /* one line for the overview */
-    const char *examples;  /* what --help leads with */
-    int (*run)(const struct command *command, int argc, char **argv);
-};
-
-/** A flag of one subcommand's own; the common ones (--config, --set, --json, --help, --log-level)
- * are always there. */
+/** A flag: the parser, --help, the man page and the completion read it. */
 struct command_flag {
     const char *name;  /* without the dashes */
     const char *value; /* "SECONDS"; NULL: takes none */
     const char *description;
-    const char **ret_value; /* set to the value, or to "" for a flag without one */
 };
 
-/** The common flags, filled by command_parse(). */
+/** One subcommand. `run` gets argv from its own name on and returns a sysexits code. */
+struct command {
+    const char *name;
+    const char *arguments; /* "list | show ID" for the usage line: words in lower case are verbs */
+    const char *summary;   /* one line for the overview */
+    const char *examples;  /* what --help leads with */
+    const struct command_flag *flags; /* its own; the common ones are always there */
+    size_t flag_count;                /* at most COMMAND_FLAGS_MAX */
+    int (*run)(const struct command *command, int argc, char **argv);
+};
+
+/** The members `flags` and `flag_count` of a command. */
+#define COMMAND_FLAGS(table) .flags = (table), .flag_count = sizeof(table) / sizeof *(table)
+
+/** What every command takes: --config, --set, --json, --help. */
+extern const struct command_flag command_common_flags[];
+extern const char command_common_letters[]; /* parallel: 'c' for "-c"; 0: only the long form */
+extern const size_t command_common_flag_count;
+
+/** All commands, in the order of the overview. */
+extern const struct command *const command_list[];
+extern const size_t command_count;
+
+/** What was typed, filled by command_parse(); everything is borrowed from argv. */
 struct command_line {
     const char *config_path; /* "keepstep.yaml" unless given */
     const char *overrides[COMMAND_OVERRIDES_MAX];
     size_t override_count;
     bool json;
-    char **arguments; /* what is left */
+    const char *flags[COMMAND_FLAGS_MAX]; /* parallel to the command's flags: the value, "" for a
+                                           * flag without one, NULL where it was not given */
+    char **arguments;                     /* what is left */
     int argument_count;
 };
 
 /** Read the flags; prints help or the usage error itself.
  * @return -1 to go on, else the exit code to end with. */
-int command_parse(const struct command *command, const struct command_flag *flags,
-                  size_t flag_count, int argc, char **argv, struct command_line *ret_line);
+int command_parse(const struct command *command, int argc, char **argv,
+                  struct command_line *ret_line);
 
 /** @return the bytes of an argument that an error may repeat: behind its first word a URL with a
  * password can stand. */

@@ -118,7 +118,7 @@ static int config_command_docs(void)
 static int config_command_run(const struct command *command, int argc, char **argv)
 {
     struct command_line line;
-    int code = command_parse(command, NULL, 0, argc, argv, &line);
+    int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
     const char *verb = line.argument_count == 1 ? line.arguments[0] : "";

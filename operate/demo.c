@@ -338,32 +338,34 @@ static int demo_all(struct demo *demo)
     return code;
 }
 
+enum { DEMO_DIRECTORY, DEMO_BOOTSTRAP, DEMO_KEEP, DEMO_CLEAN };
+
+static const struct command_flag demo_flags[] = {
+    [DEMO_DIRECTORY] = {"directory", "DIR", "where everything goes (keepstep-demo)"},
+    [DEMO_BOOTSTRAP] = {"bootstrap", "HOST:PORT", "use this Kafka, not the broker in memory"},
+    [DEMO_KEEP] = {"keep", NULL, "let broker and sidecars go on until Ctrl-C"},
+    [DEMO_CLEAN] = {"clean", NULL, "only remove what an earlier demo made"},
+};
+
 static int demo_run(const struct command *command, int argc, char **argv)
 {
-    const char *directory = "keepstep-demo";
-    const char *bootstrap = NULL;
-    const char *clean = NULL;
-    const char *keep = NULL;
-    const struct command_flag flags[] = {
-        {"directory", "DIR", "where everything goes (keepstep-demo)", &directory},
-        {"bootstrap", "HOST:PORT", "use this Kafka, not the broker in memory", &bootstrap},
-        {"keep", NULL, "let broker and sidecars go on until Ctrl-C", &keep},
-        {"clean", NULL, "only remove what an earlier demo made", &clean},
-    };
     struct command_line line;
-    int code = command_parse(command, flags, sizeof flags / sizeof *flags, argc, argv, &line);
+    int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
     command_catch_signals();
+    const char *directory = line.flags[DEMO_DIRECTORY];
+    const char *bootstrap = line.flags[DEMO_BOOTSTRAP];
     struct error err = ERROR_INIT;
     struct demo demo = {.own_broker = bootstrap == NULL,
-                        .keep = keep != NULL,
+                        .keep = line.flags[DEMO_KEEP] != NULL,
                         .terminal = isatty(STDOUT_FILENO) == 1,
                         .random = (uint32_t)clock_wall_us()};
-    (void)snprintf(demo.directory, sizeof demo.directory, "%s", directory);
+    (void)snprintf(demo.directory, sizeof demo.directory, "%s",
+                   directory == NULL ? "keepstep-demo" : directory);
     if (bootstrap != NULL)
         (void)snprintf(demo.bootstrap, sizeof demo.bootstrap, "%s", bootstrap);
-    if (clean == NULL)
+    if (line.flags[DEMO_CLEAN] == NULL)
         return demo_all(&demo);
     return demo_clean(&demo, &err) == STATUS_OK ? EX_OK : command_fail(&err);
 }
@@ -375,5 +377,6 @@ const struct command command_demo = {
     .examples = "  keepstep demo\n  keepstep demo --keep\n"
                 "  keepstep demo --bootstrap localhost:9092\n"
                 "  keepstep demo --clean\n",
+    COMMAND_FLAGS(demo_flags),
     .run = demo_run,
 };

@@ -43,17 +43,20 @@ static int healthcheck_ask_url(const char *url)
     return healthcheck_ask(host, port, path == NULL ? "/readyz" : path);
 }
 
+enum { HEALTHCHECK_URL };
+
+static const struct command_flag healthcheck_flags[] = {
+    [HEALTHCHECK_URL] = {"url", "URL", "ask there instead of the configured listen address"},
+};
+
 static int healthcheck_run(const struct command *command, int argc, char **argv)
 {
-    const char *url = NULL;
-    const struct command_flag flags[] = {
-        {"url", "URL", "ask there instead of the configured listen address", &url}};
     struct command_line line;
-    int code = command_parse(command, flags, 1, argc, argv, &line);
+    int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
-    if (url != NULL)
-        return healthcheck_ask_url(url);
+    if (line.flags[HEALTHCHECK_URL] != NULL)
+        return healthcheck_ask_url(line.flags[HEALTHCHECK_URL]);
     struct error err = ERROR_INIT;
     struct config *config = NULL;
     command_advise_flags(&line);
@@ -76,5 +79,6 @@ const struct command command_healthcheck = {
     .summary = "Ask the running sidecar whether it makes progress; exit code 0 or 1.",
     .examples = "  keepstep healthcheck -c shop.yaml\n"
                 "  keepstep healthcheck --url http://127.0.0.1:9464/readyz\n",
+    COMMAND_FLAGS(healthcheck_flags),
     .run = healthcheck_run,
 };

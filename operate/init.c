@@ -103,52 +103,61 @@ static enum status init_check_service(const struct service *service, struct erro
                      lease.origin, config->service);
 }
 
+enum {
+    INIT_PRINT_SQL,
+    INIT_EXISTING_ROWS,
+    INIT_NO_EXISTING_ROWS,
+    INIT_REPUBLISH,
+    INIT_NEW_INCARNATION,
+    INIT_NEW_COPY,
+    INIT_RESTORED
+};
+
+static const struct command_flag init_flags[] = {
+    [INIT_PRINT_SQL] = {"print-sql", NULL, "only print the statements"},
+    [INIT_EXISTING_ROWS] = {"existing-rows", NULL,
+                            "publish present rows also of types that are applied here"},
+    [INIT_NO_EXISTING_ROWS] = {"no-existing-rows", NULL,
+                               "do not publish the rows that are already there"},
+    [INIT_REPUBLISH] = {"republish", "TYPE",
+                        "publish this type's present rows once more, to all copies"},
+    [INIT_NEW_INCARNATION] = {"new-incarnation", NULL,
+                              "after a restore or a clone: start a new history"},
+    [INIT_NEW_COPY] = {"new-copy", NULL,
+                       "this database is a clone: give its copy an id of its own"},
+    [INIT_RESTORED] = {"restored", NULL,
+                       "this database was restored: its copy goes on from where it was"},
+};
+
 static int init_run(const struct command *command, int argc, char **argv)
 {
-    const char *print_sql = NULL;
-    const char *existing_rows = NULL;
-    const char *no_existing_rows = NULL;
-    const char *new_incarnation = NULL;
-    const char *new_copy = NULL;
-    const char *restored = NULL;
-    const char *republish = NULL;
-    const struct command_flag flags[] = {
-        {"print-sql", NULL, "only print the statements", &print_sql},
-        {"existing-rows", NULL, "publish present rows also of types that are applied here",
-         &existing_rows},
-        {"no-existing-rows", NULL, "do not publish the rows that are already there",
-         &no_existing_rows},
-        {"republish", "TYPE", "publish this type's present rows once more, to all copies",
-         &republish},
-        {"new-incarnation", NULL, "after a restore or a clone: start a new history",
-         &new_incarnation},
-        {"new-copy", NULL, "this database is a clone: give its copy an id of its own", &new_copy},
-        {"restored", NULL, "this database was restored: its copy goes on from where it was",
-         &restored},
-    };
     struct command_line line;
-    int code = command_parse(command, flags, sizeof flags / sizeof *flags, argc, argv, &line);
+    int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
-    if (republish != NULL && (print_sql != NULL || no_existing_rows != NULL)) {
+    if (line.flags[INIT_REPUBLISH] != NULL &&
+        (line.flags[INIT_PRINT_SQL] != NULL || line.flags[INIT_NO_EXISTING_ROWS] != NULL)) {
         fputs("keepstep init: --republish publishes rows, so --print-sql and --no-existing-rows do "
               "not go with it\n",
               stderr);
         return EX_USAGE;
     }
-    const struct init_options options = {.print_sql = print_sql != NULL,
-                                         .existing_rows = existing_rows != NULL,
-                                         .no_existing_rows = no_existing_rows != NULL,
-                                         .new_incarnation = new_incarnation != NULL,
-                                         .republish = republish,
-                                         .out = stdout};
+    const struct init_options options = {
+        .print_sql = line.flags[INIT_PRINT_SQL] != NULL,
+        .existing_rows = line.flags[INIT_EXISTING_ROWS] != NULL,
+        .no_existing_rows = line.flags[INIT_NO_EXISTING_ROWS] != NULL,
+        .new_incarnation = line.flags[INIT_NEW_INCARNATION] != NULL,
+        .republish = line.flags[INIT_REPUBLISH],
+        .out = stdout};
     struct error err = ERROR_INIT;
     struct service service;
     enum status status = service_open(&line, &service, &err);
     if (status == STATUS_OK && !options.print_sql)
         status = init_check_service(&service, &err);
     if (status == STATUS_OK)
-        status = init_copy(&service, &options, new_copy != NULL || restored != NULL, &err);
+        status = init_copy(&service, &options,
+                           line.flags[INIT_NEW_COPY] != NULL || line.flags[INIT_RESTORED] != NULL,
+                           &err);
     if (status == STATUS_OK)
         status = init_service(
             service.config, (const struct entity_schema *const *)service.published, &options, &err);
@@ -166,5 +175,6 @@ const struct command command_init = {
     .examples = "  keepstep init -c shop.yaml\n  keepstep init -c shop.yaml --print-sql\n"
                 "  keepstep init -c shop.yaml --republish order\n"
                 "  keepstep init -c shop.yaml --restored --new-incarnation\n",
+    COMMAND_FLAGS(init_flags),
     .run = init_run,
 };

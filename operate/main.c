@@ -8,13 +8,6 @@
 #include <string.h>
 #include <sysexits.h>
 
-static const struct command *const commands[] = {
-    &command_init,   &command_run,         &command_relay,  &command_agent,   &command_status,
-    &command_lag,    &command_parked,      &command_outbox, &command_publish, &command_schema,
-    &command_config, &command_healthcheck, &command_broker, &command_demo,
-};
-#define COMMAND_COUNT (sizeof commands / sizeof *commands)
-
 static int main_version(void)
 {
     char versions[128];
@@ -31,8 +24,8 @@ static int main_help(FILE *out, int code)
                  "  keepstep run -c shop.yaml          publish and apply: the sidecar\n"
                  "  keepstep status -c shop.yaml       what goes on, and what to type next\n\n"
                  "Commands:\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    for (size_t i = 0; i < command_count; i++)
+        fprintf(out, "  %-12s %s\n", command_list[i]->name, command_list[i]->summary);
     fprintf(out, "\nkeepstep COMMAND --help tells more; keepstep --version names the libraries.\n");
     return code;
 }
@@ -46,9 +39,9 @@ static int main_run(int argc, char **argv)
         return main_help(stdout, EX_OK);
     if (strcmp(argv[1], "--version") == 0)
         return main_version();
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(argv[1], commands[i]->name) == 0)
-            return commands[i]->run(commands[i], argc - 1, argv + 1);
+    for (size_t i = 0; i < command_count; i++) {
+        if (strcmp(argv[1], command_list[i]->name) == 0)
+            return command_list[i]->run(command_list[i], argc - 1, argv + 1);
     }
     fprintf(stderr, "keepstep: there is no command \"%.*s\"; see keepstep --help\n",
             command_word_length(argv[1]), argv[1]);

@@ -159,19 +159,24 @@ static bool outbox_position(const char *text, int64_t *ret_position)
     return errno == 0 && end != text && *end == '\0' && *ret_position > 0;
 }
 
+enum { OUTBOX_RETRY_ALL };
+
+static const struct command_flag outbox_flags[] = {
+    [OUTBOX_RETRY_ALL] = {"all", NULL, "retry all that was set aside"},
+};
+
 static int outbox_run(const struct command *command, int argc, char **argv)
 {
-    const char *all = NULL;
-    const struct command_flag flags[] = {{"all", NULL, "retry all that was set aside", &all}};
     struct command_line line;
-    int code = command_parse(command, flags, 1, argc, argv, &line);
+    int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
+    bool all = line.flags[OUTBOX_RETRY_ALL] != NULL;
     const char *verb = line.argument_count > 0 ? line.arguments[0] : "list";
     bool is_list = strcmp(verb, "list") == 0;
     int64_t position = 0;
-    bool retry_all = all != NULL && strcmp(verb, "retry") == 0 && line.argument_count == 1;
-    if ((all != NULL && !retry_all) ||
+    bool retry_all = all && strcmp(verb, "retry") == 0 && line.argument_count == 1;
+    if ((all && !retry_all) ||
         (!is_list && strcmp(verb, "show") != 0 && strcmp(verb, "retry") != 0 &&
          strcmp(verb, "drop") != 0) ||
         (!is_list && !retry_all &&
@@ -205,5 +210,6 @@ const struct command command_outbox = {
                 "  keepstep outbox show 42\n"
                 "  keepstep outbox retry 42        after the schema or the row was repaired\n"
                 "  keepstep outbox retry --all\n",
+    COMMAND_FLAGS(outbox_flags),
     .run = outbox_run,
 };

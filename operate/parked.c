@@ -437,26 +437,28 @@ static bool parked_arguments(const struct command_line *line, bool all, bool ent
     return errno == 0 && *end == '\0' && request->filter.parked_id > 0;
 }
 
+enum { PARKED_ALL, PARKED_ENTITY, PARKED_TOPIC, PARKED_PARTITION, PARKED_DRY_RUN };
+
+static const struct command_flag parked_flags[] = {
+    [PARKED_ALL] = {"all", NULL, "retry every entity's oldest event"},
+    [PARKED_ENTITY] = {"entity", NULL, "retry by TYPE and KEY instead of an ID"},
+    [PARKED_TOPIC] = {"topic", "TOPIC", "resume only this topic"},
+    [PARKED_PARTITION] = {"partition", "N", "resume only this partition of it"},
+    [PARKED_DRY_RUN] = {"dry-run", NULL, "only say what would happen"},
+};
+
 static int parked_run(const struct command *command, int argc, char **argv)
 {
-    const char *all = NULL;
-    const char *entity = NULL;
-    const char *topic = NULL;
-    const char *partition = NULL;
-    const char *dry_run = NULL;
-    const struct command_flag flags[] = {
-        {"all", NULL, "retry every entity's oldest event", &all},
-        {"entity", NULL, "retry by TYPE and KEY instead of an ID", &entity},
-        {"topic", "TOPIC", "resume only this topic", &topic},
-        {"partition", "N", "resume only this partition of it", &partition},
-        {"dry-run", NULL, "only say what would happen", &dry_run}};
     struct command_line line;
-    int code = command_parse(command, flags, sizeof flags / sizeof *flags, argc, argv, &line);
+    int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
-    struct parked_request request = {.dry_run = dry_run != NULL};
+    struct parked_request request = {.dry_run = line.flags[PARKED_DRY_RUN] != NULL};
+    const char *topic = line.flags[PARKED_TOPIC];
+    const char *partition = line.flags[PARKED_PARTITION];
     bool resume = line.argument_count > 0 && strcmp(line.arguments[0], "resume") == 0;
-    if (!parked_arguments(&line, all != NULL, entity != NULL, &request) ||
+    if (!parked_arguments(&line, line.flags[PARKED_ALL] != NULL, line.flags[PARKED_ENTITY] != NULL,
+                          &request) ||
         (resume ? !parked_resume_arguments(&line, topic, partition, &request)
                 : topic != NULL || partition != NULL)) {
         fprintf(stderr, "keepstep parked: wants %s\n", command->arguments);
@@ -491,5 +493,6 @@ const struct command command_parked = {
         "  keepstep parked retry --entity order '{\"id\":42}' --dry-run\n"
         "  keepstep parked skip 7          its change is lost here, and only here\n"
         "  keepstep parked resume          when the cause of a STOPPED partition is mended\n",
+    COMMAND_FLAGS(parked_flags),
     .run = parked_run,
 };

@@ -164,7 +164,7 @@ static unsigned run_parts(const struct command *command, const struct config *co
 static int run_run(const struct command *command, int argc, char **argv)
 {
     struct command_line line;
-    int code = command_parse(command, NULL, 0, argc, argv, &line);
+    int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
     command_catch_signals();

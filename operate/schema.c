@@ -67,19 +67,22 @@ static int schema_table(const struct command_line *line, const char *database)
     return status == STATUS_OK ? EX_OK : command_fail(&err);
 }
 
+enum { SCHEMA_DATABASE };
+
+static const struct command_flag schema_flags[] = {
+    [SCHEMA_DATABASE] = {"database", "URL", "look there instead of in the configured database"},
+};
+
 static int schema_run(const struct command *command, int argc, char **argv)
 {
-    const char *database = NULL;
-    const struct command_flag flags[] = {
-        {"database", "URL", "look there instead of in the configured database", &database}};
     struct command_line line;
-    int code = command_parse(command, flags, 1, argc, argv, &line);
+    int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
     if (line.argument_count == 2 && strcmp(line.arguments[0], "validate") == 0)
         return schema_validate(line.arguments[1]);
     if (line.argument_count == 2 && strcmp(line.arguments[0], "table") == 0)
-        return schema_table(&line, database);
+        return schema_table(&line, line.flags[SCHEMA_DATABASE]);
     fprintf(stderr, "keepstep schema: wants validate SCHEMA or table TABLE\n");
     return EX_USAGE;
 }
@@ -91,5 +94,6 @@ const struct command command_schema = {
     .examples = "  keepstep schema table orders --database sqlite:shop.db > "
                 "schemas/order.schema.json\n"
                 "  keepstep schema validate schemas/order.schema.json < rows.ndjson\n",
+    COMMAND_FLAGS(schema_flags),
     .run = schema_run,
 };

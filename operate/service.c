@@ -137,7 +137,7 @@ int service_command(const struct command *command, int argc, char **argv,
                     enum status (*run)(const struct service *service, bool json, struct error *err))
 {
     struct command_line line;
-    int code = command_parse(command, NULL, 0, argc, argv, &line);
+    int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
     struct error err = ERROR_INIT;

@@ -58,6 +58,7 @@ static void the_program_names_its_version_and_its_commands(void **state)
     expect_words("keepstep", 64, "keepstep init -c shop.yaml");
     expect("keepstep statsu", 64, "",
            "keepstep: there is no command \"statsu\"; see keepstep --help\n");
+    expect("keepstep parked retry --all=no", 64, "", "keepstep parked: --all takes no value\n");
 }
 
 static void a_configuration_is_checked_with_the_place_of_what_is_wrong(void **state)
