@@ -1,7 +1,7 @@
 /* What the demo reads from the services' databases: rows, lag, parked events, differences. */
+#include "common/sqlite_session.h"
 #include "operate/demo.h"
 
-#include <sqlite3.h>
 #include <stdio.h>
 
 /* The first column of the first row; -1 where it cannot be had. */
@@ -12,9 +12,8 @@ static int64_t demo_query(const struct demo *demo, int service, const char *atta
     sqlite3_stmt *statement = NULL;
     int64_t result = -1;
     (void)snprintf(path, sizeof path, "%s/%s.db", demo->directory, demo_services[service]);
-    if (sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+    if (sqlite_session_open(path, SQLITE_OPEN_READWRITE, &database, NULL) != STATUS_OK)
         goto out;
-    (void)sqlite3_busy_timeout(database, 5000);
     if (attach != NULL && sqlite3_exec(database, attach, NULL, NULL, NULL) != SQLITE_OK)
         goto out;
     if (sqlite3_prepare_v2(database, sql, -1, &statement, NULL) == SQLITE_OK &&

@@ -1,9 +1,8 @@
 /* Reads the columns of a table from SQLite's catalogue. */
 #include "consumer/describe/sqlite.h"
 
+#include "common/sqlite_session.h"
 #include "consumer/describe/table.h"
-
-#include <sqlite3.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +33,8 @@ static bool schema_sqlite_type_of(const char *declared, enum column_type *ret_ty
     return false;
 }
 
-static enum status schema_sqlite_columns(sqlite3_stmt *statement, struct schema_table *table,
-                                         struct error *err)
+static enum status schema_sqlite_columns(sqlite3 *database, sqlite3_stmt *statement,
+                                         struct schema_table *table, struct error *err)
 {
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
@@ -54,10 +53,7 @@ static enum status schema_sqlite_columns(sqlite3_stmt *statement, struct schema_
         column.length_max = length > 0 ? (uint32_t)length : 0;
         schema_table_add(table, &column);
     }
-    if (code != SQLITE_DONE)
-        return error_set_native(err, STATUS_FATAL, code, "%s: %s", table->name,
-                                sqlite3_errstr(code));
-    return STATUS_OK;
+    return code == SQLITE_DONE ? STATUS_OK : sqlite_session_error(database, table->name, err);
 }
 
 enum status schema_sqlite_describe(const char *path, const char *table, struct buffer *out,
@@ -67,20 +63,17 @@ enum status schema_sqlite_describe(const char *path, const char *table, struct b
     sqlite3_stmt *statement = NULL;
     struct schema_table schema;
     schema_table_init(&schema, table, out->size_max);
-    enum status status = STATUS_OK;
-    int code = sqlite3_open_v2(path, &database, SQLITE_OPEN_READONLY, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_prepare_v2(
+    enum status status = sqlite_session_open(path, SQLITE_OPEN_READONLY, &database, err);
+    if (status == STATUS_OK)
+        status = sqlite_session_prepare(
             database, "SELECT name, type, \"notnull\", pk FROM pragma_table_info(?1) ORDER BY cid",
-            -1, &statement, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_bind_text(statement, 1, table, -1, SQLITE_STATIC);
-    if (code != SQLITE_OK) {
+            &statement, err);
+    if (status != STATUS_OK) {
         err->exit_code = EX_NOINPUT;
-        status = error_set_native(err, STATUS_FATAL, code, "%s: %s", path, sqlite3_errstr(code));
         goto out;
     }
-    status = schema_sqlite_columns(statement, &schema, err);
+    sqlite_session_bind(statement, 1, slice_of(table));
+    status = schema_sqlite_columns(database, statement, &schema, err);
     if (status == STATUS_OK)
         status = schema_table_write(&schema, out, err);
 out:

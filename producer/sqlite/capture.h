@@ -2,8 +2,8 @@
 #ifndef PRODUCER_SQLITE_CAPTURE_H
 #define PRODUCER_SQLITE_CAPTURE_H
 
+#include "common/sqlite_session.h"
 #include "producer/init/origin.h"
-#include "producer/sqlite/session.h"
 
 /** Check that every change of the table can be captured (rules 25, 26).
  * @param applied  an agent of the service writes the table too.

@@ -2,8 +2,8 @@
 #ifndef PRODUCER_SQLITE_ORIGIN_INTERNAL_H
 #define PRODUCER_SQLITE_ORIGIN_INTERNAL_H
 
+#include "common/sqlite_session.h"
 #include "producer/init/origin.h"
-#include "producer/sqlite/session.h"
 
 struct origin_sqlite {
     struct origin base;

@@ -2,8 +2,8 @@
 #ifndef PRODUCER_SQLITE_OUTBOX_INTERNAL_H
 #define PRODUCER_SQLITE_OUTBOX_INTERNAL_H
 
+#include "common/sqlite_session.h"
 #include "producer/outbox/outbox.h"
-#include "producer/sqlite/session.h"
 #include "producer_sqlite_sql.h"
 
 enum outbox_statement {

@@ -123,7 +123,7 @@ grep -nE '^ *# *include *"(consumer|producer)/([a-z_]+/)*([a-z]+_)?internal\.h"'
     $(sources operate bench) | report "no internal header is included from another layer"
 
 door jansson.h schemas/json.h
-door sqlite3.h common/sqlite_session.h 'producer/sqlite/*' producer/library/publisher_sqlite.c 'consumer/store/sqlite/*' consumer/describe/sqlite.c 'operate/*sqlite*'
+door sqlite3.h common/sqlite_session.h producer/library/publisher_sqlite.c
 door libpq-fe.h common/postgresql_session.h
 door mysql.h common/mariadb_session.h
 door common/postgresql_session.h 'common/postgresql_*' 'producer/postgresql/*' 'consumer/store/postgresql/*' consumer/describe/postgresql.c

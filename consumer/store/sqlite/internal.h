@@ -2,9 +2,8 @@
 #ifndef CONSUMER_STORE_SQLITE_INTERNAL_H
 #define CONSUMER_STORE_SQLITE_INTERNAL_H
 
+#include "common/sqlite_session.h"
 #include "consumer/store/row.h"
-
-#include <sqlite3.h>
 
 /** X(constant): a statement of consumer/store/sqlite, prepared at its first use and kept. */
 #define STORE_SQLITE_STATEMENTS(X)                                                                 \
@@ -141,9 +140,6 @@ static inline struct parameter parameter_blob(struct slice bytes)
     (const struct parameter[]){__VA_ARGS__},                                                       \
         sizeof((const struct parameter[]){__VA_ARGS__}) / sizeof(struct parameter)
 
-/** What an extended result code means; `ret_reject` is written for REJECT. */
-enum status store_sqlite_status(int code, enum reject_kind *ret_reject);
-
 /** Set the error of a result code. @return its status. */
 enum status store_sqlite_fail(struct store_sqlite *self, int code, const char *doing,
                               struct error *err);
@@ -176,9 +172,6 @@ enum status store_sqlite_number(struct store_sqlite *self, enum statement_id id,
 
 /** BEGIN IMMEDIATE. */
 enum status store_sqlite_begin(struct store_sqlite *self, struct error *err) MUST_CHECK;
-
-/** Bytes of a column, valid until the next step; data NULL for NULL. */
-struct slice store_sqlite_column(sqlite3_stmt *statement, int column);
 
 /** Copy a text column into `size` bytes, cut where it is longer. */
 void store_sqlite_copy(sqlite3_stmt *statement, int column, char *ret_text, size_t size);

@@ -119,7 +119,7 @@ static enum status memory_read(struct store_sqlite *self, struct pending_memory 
                                                parameter_integer(memory->position)),
                                     &statement, &row, err);
     while (status == STATUS_OK && row) {
-        struct slice key = store_sqlite_column(statement, 0);
+        struct slice key = sqlite_session_text(statement, 0);
         status = pending_canonical(memory->schema, &scratch, &key, err);
         if (status == STATUS_OK && !memory_note(memory, key, sqlite3_column_int64(statement, 1)))
             status = error_set(err, STATUS_RETRY, "no memory for own changes that wait");
@@ -224,7 +224,7 @@ static enum status pending_read_rows(struct pending_pass *pass, struct error *er
                                     &row, err);
     while (status == STATUS_OK && row && !pending_pass_done(pass)) {
         uint64_t sequence = pass->numbered ? (uint64_t)sqlite3_column_int64(statement, 1) : 0;
-        status = pending_pass_row(pass, store_sqlite_column(statement, 0), sequence, err);
+        status = pending_pass_row(pass, sqlite_session_text(statement, 0), sequence, err);
         if (status == STATUS_OK)
             status = store_sqlite_next(self, statement, &row, err);
     }

@@ -264,7 +264,7 @@ static enum status table_ensure(struct store_sqlite *self, const struct mapped_t
                                             &statement, &row, err);
     if (status != STATUS_OK)
         return status;
-    bool view = row && slice_is(store_sqlite_column(statement, 0), "view");
+    bool view = row && slice_is(sqlite_session_text(statement, 0), "view");
     (void)sqlite3_reset(statement);
     if (view)
         return error_set(err, STATUS_FATAL, "\"%s\" is a view: map \"%s\" to a table", table->name,

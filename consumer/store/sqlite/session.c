@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #define SCHEMA_VERSION     1
-#define BUSY_MS            5000
 #define BUSY_BESIDE_OUTBOX 100 /* the agent yields first */
 #define INIT_HINT          "run `keepstep init`"
 
@@ -19,73 +18,18 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 #undef STATEMENT_TEXT
 };
 
-/* Extended codes stand before their primary code; what is not here is FATAL. */
-static const struct {
-    int code;
-    enum status status;
-    enum reject_kind reject;
-} verdicts[] = {
-    {SQLITE_CONSTRAINT_UNIQUE, STATUS_REJECT, REJECT_WAITING},
-    {SQLITE_CONSTRAINT_PRIMARYKEY, STATUS_REJECT, REJECT_WAITING},
-    {SQLITE_CONSTRAINT_ROWID, STATUS_REJECT, REJECT_WAITING},
-    {SQLITE_CONSTRAINT_FOREIGNKEY, STATUS_REJECT, REJECT_WAITING},
-    {SQLITE_CONSTRAINT_NOTNULL, STATUS_REJECT, REJECT_HELD},
-    {SQLITE_CONSTRAINT_CHECK, STATUS_REJECT, REJECT_HELD},
-    {SQLITE_CONSTRAINT_DATATYPE, STATUS_REJECT, REJECT_HELD},
-    {SQLITE_CONSTRAINT_TRIGGER, STATUS_REJECT, REJECT_HELD}, /* RAISE */
-    {SQLITE_CONSTRAINT, STATUS_REJECT, REJECT_HELD},         /* of a virtual table, a function */
-    {SQLITE_MISMATCH, STATUS_REJECT, REJECT_HELD},
-    {SQLITE_TOOBIG, STATUS_REJECT, REJECT_HELD},
-    {SQLITE_BUSY, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_LOCKED, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_IOERR, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_FULL, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_READONLY, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_CANTOPEN, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_PERM, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_NOMEM, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_PROTOCOL, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_INTERRUPT, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_SCHEMA, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_NOLFS, STATUS_RETRY, REJECT_HELD},
-};
-
-enum status store_sqlite_status(int code, enum reject_kind *ret_reject)
-{
-    for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
-        if (verdicts[i].code == code || verdicts[i].code == (code & 0xff)) {
-            *ret_reject = verdicts[i].reject;
-            return verdicts[i].status;
-        }
-    }
-    return STATUS_FATAL;
-}
-
 enum status store_sqlite_fail(struct store_sqlite *self, int code, const char *doing,
                               struct error *err)
 {
-    enum reject_kind reject = REJECT_HELD;
-    enum status status = store_sqlite_status(code, &reject);
-    bool first = err != NULL && err->status == STATUS_OK;
-    const char *text = sqlite3_extended_errcode(self->database) == code
-                           ? sqlite3_errmsg(self->database)
-                           : sqlite3_errstr(code);
-    char what[ERROR_WHAT_SIZE];
-    error_what(doing, what);
-    if ((code & 0xff) == SQLITE_NOTADB)
-        return error_set_native(error_config(err), STATUS_FATAL, code,
-                                "%s; see database in the configuration", text);
     /* A trigger's RAISE(ROLLBACK) ends the transaction: what was written before is gone too. */
-    if (status == STATUS_REJECT && sqlite3_get_autocommit(self->database))
-        status = error_set_native(err, STATUS_FATAL, code,
-                                  "%s: %s; a trigger ended the whole transaction, let it use "
-                                  "RAISE(ABORT) instead of RAISE(ROLLBACK)",
-                                  what, text);
-    else
-        status = error_set_native(err, status, code, "%s: %s", what, text);
-    if (first)
-        err->reject = reject;
-    return status;
+    enum reject_kind reject;
+    if (sqlite_session_classify(code, &reject) == STATUS_REJECT &&
+        sqlite3_get_autocommit(self->database))
+        return error_set_native(err, STATUS_FATAL, code,
+                                "%s: %s; a trigger ended the whole transaction, let it use "
+                                "RAISE(ABORT) instead of RAISE(ROLLBACK)",
+                                doing, sqlite3_errmsg(self->database));
+    return sqlite_session_code_error(self->database, code, doing, err);
 }
 
 enum status store_sqlite_execute(struct store_sqlite *self, const char *sql, struct error *err)
@@ -181,25 +125,16 @@ enum status store_sqlite_synchronous(struct store_sqlite *self, bool full, struc
         self, wait ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", err);
 }
 
-struct slice store_sqlite_column(sqlite3_stmt *statement, int column)
-{
-    if (sqlite3_column_type(statement, column) == SQLITE_NULL)
-        return (struct slice){0};
-    const char *data = sqlite3_column_blob(statement, column);
-    size_t length = (size_t)sqlite3_column_bytes(statement, column);
-    return (struct slice){.data = data == NULL ? "" : data, .length = length};
-}
-
 void store_sqlite_copy(sqlite3_stmt *statement, int column, char *ret_text, size_t size)
 {
-    struct slice text = store_sqlite_column(statement, column);
+    struct slice text = sqlite_session_text(statement, column);
     (void)snprintf(ret_text, size, "%.*s", SLICE_ARGS(text));
 }
 
 bool store_sqlite_keep(sqlite3_stmt *statement, int column, struct arena *arena,
                        struct slice *ret_bytes)
 {
-    struct slice bytes = store_sqlite_column(statement, column);
+    struct slice bytes = sqlite_session_text(statement, column);
     *ret_bytes = bytes.data == NULL ? bytes : arena_copy(arena, bytes);
     return bytes.data == NULL || ret_bytes->data != NULL;
 }
@@ -277,34 +212,13 @@ static enum status store_sqlite_check_version(struct store_sqlite *self, struct 
     return status;
 }
 
-/* Blobs and texts are told apart by their bytes. */
-static enum status store_sqlite_check_encoding(struct store_sqlite *self, struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    enum status status = STATUS_OK;
-    int code = sqlite3_prepare_v2(self->database, "PRAGMA encoding", -1, &statement, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_step(statement);
-    if (code != SQLITE_ROW)
-        status = store_sqlite_fail(self, code, "read the encoding", err);
-    else if (!slice_is(store_sqlite_column(statement, 0), "UTF-8"))
-        status = error_set(error_config(err), STATUS_FATAL,
-                           "the database is encoded in %s, and Keepstep works with UTF-8 alone: "
-                           "make it anew with `sqlite3 OLD .dump | sqlite3 NEW`",
-                           (const char *)sqlite3_column_text(statement, 0));
-    (void)sqlite3_finalize(statement);
-    return status;
-}
-
 static enum status store_sqlite_configure(struct store_sqlite *self,
                                           const struct store_options *options, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
 
-    (void)sqlite3_extended_result_codes(self->database, 1);
-    (void)sqlite3_busy_timeout(self->database, BUSY_MS);
-    enum status status = store_sqlite_check_encoding(self, err);
-    if (status == STATUS_OK && options->install)
+    enum status status = STATUS_OK;
+    if (options->install)
         status = store_sqlite_install(self, options->new_copy, err);
     if (status == STATUS_OK)
         status = store_sqlite_check_version(self, err);
@@ -312,13 +226,13 @@ static enum status store_sqlite_configure(struct store_sqlite *self,
         return status;
     int code = sqlite3_prepare_v2(self->database, "PRAGMA journal_mode", -1, &statement, NULL);
     if (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        self->is_wal = slice_is(store_sqlite_column(statement, 0), "wal");
+        self->is_wal = slice_is(sqlite_session_text(statement, 0), "wal");
         code = SQLITE_OK;
     }
     (void)sqlite3_finalize(statement);
     if (code != SQLITE_OK)
         return store_sqlite_fail(self, code, "read the journal mode", err);
-    self->busy_ms = self->has_outbox ? BUSY_BESIDE_OUTBOX : BUSY_MS;
+    self->busy_ms = self->has_outbox ? BUSY_BESIDE_OUTBOX : SQLITE_SESSION_BUSY_TIMEOUT_MS;
     (void)sqlite3_busy_timeout(self->database, self->busy_ms);
     status = store_sqlite_synchronous(self, false, err);
     if (status == STATUS_OK)
@@ -343,14 +257,13 @@ enum status store_sqlite_open(const struct store_options *options, struct store 
         return error_set(err, STATUS_RETRY, "out of memory");
     self->base.ops = &store_sqlite_ops;
     self->read_only = options->read_only;
-    enum status status = STATUS_OK;
-    int code = sqlite3_open_v2(options->path, &self->database, flags | SQLITE_OPEN_NOMUTEX, NULL);
-    if (code != SQLITE_OK)
-        status = store_sqlite_fail(self, code, "open", err);
-    else
+    enum status status = sqlite_session_open(options->path, flags, &self->database, err);
+    if (status == STATUS_OK) {
         status = store_sqlite_configure(self, options, err);
+        if (status != STATUS_OK)
+            error_prefix(err, "%s", options->path);
+    }
     if (status != STATUS_OK) {
-        error_prefix(err, "%s", options->path);
         store_sqlite_close(&self->base);
         return status;
     }
@@ -363,8 +276,7 @@ void store_sqlite_rollback(struct store *store)
     struct store_sqlite *self = store_sqlite_of(store);
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         (void)sqlite3_reset(self->statements[i]);
-    if (!sqlite3_get_autocommit(self->database))
-        (void)sqlite3_exec(self->database, "ROLLBACK", NULL, NULL, NULL);
+    sqlite_session_rollback(self->database);
     if (self->is_wal)
         (void)sqlite3_exec(self->database, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
 }

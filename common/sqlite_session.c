@@ -1,0 +1,171 @@
+/* SQLite sessions of both sides. */
+#include "common/sqlite_session.h"
+
+#include <unistd.h>
+
+/* Extended codes stand before their primary code; what is not here is FATAL. */
+static const struct {
+    int code;
+    enum status status;
+    enum reject_kind reject;
+} verdicts[] = {
+    {SQLITE_CONSTRAINT_UNIQUE, STATUS_REJECT, REJECT_WAITING},
+    {SQLITE_CONSTRAINT_PRIMARYKEY, STATUS_REJECT, REJECT_WAITING},
+    {SQLITE_CONSTRAINT_ROWID, STATUS_REJECT, REJECT_WAITING},
+    {SQLITE_CONSTRAINT_FOREIGNKEY, STATUS_REJECT, REJECT_WAITING},
+    {SQLITE_CONSTRAINT, STATUS_REJECT, REJECT_HELD}, /* CHECK, NOT NULL, a trigger's RAISE, … */
+    {SQLITE_MISMATCH, STATUS_REJECT, REJECT_HELD},
+    {SQLITE_TOOBIG, STATUS_REJECT, REJECT_HELD},
+    {SQLITE_BUSY, STATUS_RETRY, REJECT_HELD},
+    {SQLITE_LOCKED, STATUS_RETRY, REJECT_HELD},
+    {SQLITE_IOERR, STATUS_RETRY, REJECT_HELD},
+    {SQLITE_FULL, STATUS_RETRY, REJECT_HELD},
+    {SQLITE_READONLY, STATUS_RETRY, REJECT_HELD},
+    {SQLITE_CANTOPEN, STATUS_RETRY, REJECT_HELD},
+    {SQLITE_PERM, STATUS_RETRY, REJECT_HELD},
+    {SQLITE_NOMEM, STATUS_RETRY, REJECT_HELD},
+    {SQLITE_PROTOCOL, STATUS_RETRY, REJECT_HELD},
+    {SQLITE_INTERRUPT, STATUS_RETRY, REJECT_HELD},
+    {SQLITE_SCHEMA, STATUS_RETRY, REJECT_HELD},
+    {SQLITE_NOLFS, STATUS_RETRY, REJECT_HELD},
+};
+
+enum status sqlite_session_classify(int code, enum reject_kind *ret_reject)
+{
+    for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
+        if (verdicts[i].code == code || verdicts[i].code == (code & 0xff)) {
+            *ret_reject = verdicts[i].reject;
+            return verdicts[i].status;
+        }
+    }
+    return STATUS_FATAL;
+}
+
+enum status sqlite_session_code_error(sqlite3 *database, int code, const char *what,
+                                      struct error *err)
+{
+    char short_what[ERROR_WHAT_SIZE];
+    enum reject_kind reject = REJECT_HELD;
+    enum status status = sqlite_session_classify(code, &reject);
+    bool first = err != NULL && err->status == STATUS_OK;
+    const char *text = database != NULL && sqlite3_extended_errcode(database) == code
+                           ? sqlite3_errmsg(database)
+                           : sqlite3_errstr(code);
+    if ((code & 0xff) == SQLITE_NOTADB)
+        return error_set_native(error_config(err), STATUS_FATAL, code,
+                                "no SQLite database; see database in the configuration");
+    error_what(what, short_what);
+    status = error_set_native(err, status, code, "%s: %s", short_what, text);
+    if (first)
+        err->reject = reject;
+    return status;
+}
+
+enum status sqlite_session_error(sqlite3 *database, const char *what, struct error *err)
+{
+    return sqlite_session_code_error(database, sqlite3_extended_errcode(database), what, err);
+}
+
+/* In UTF-16 hex() and comparisons by bytes mean something else. */
+static enum status sqlite_session_check_encoding(sqlite3 *database, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_session_prepare(database, "PRAGMA encoding", &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    if (sqlite3_step(statement) != SQLITE_ROW)
+        status = sqlite_session_error(database, "read the encoding", err);
+    else if (!slice_is(sqlite_session_text(statement, 0), "UTF-8"))
+        status = error_set(error_config(err), STATUS_FATAL,
+                           "the database is encoded in %s, and Keepstep works with UTF-8 alone: "
+                           "make it anew with `sqlite3 OLD .dump | sqlite3 NEW`",
+                           (const char *)sqlite3_column_text(statement, 0));
+    (void)sqlite3_finalize(statement);
+    return status;
+}
+
+enum status sqlite_session_open(const char *path, int flags, sqlite3 **ret_database,
+                                struct error *err)
+{
+    sqlite3 *database = NULL;
+    int code = sqlite3_open_v2(path, &database, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    enum status status;
+
+    if (code != SQLITE_OK && access(path, F_OK) != 0) {
+        status = error_set(err, STATUS_RETRY,
+                           "there is no database: run `keepstep init`, or see database in the "
+                           "configuration");
+        goto out;
+    }
+    if (code != SQLITE_OK) {
+        status = sqlite_session_code_error(database, code, "open", err);
+        goto out;
+    }
+    (void)sqlite3_extended_result_codes(database, 1);
+    (void)sqlite3_busy_timeout(database, SQLITE_SESSION_BUSY_TIMEOUT_MS);
+    /* With FULL a rollback journal that was deleted may come back after a loss of power. */
+    status = sqlite_session_execute(database, "PRAGMA synchronous = EXTRA", err);
+    if (status == STATUS_OK)
+        status = sqlite_session_check_encoding(database, err);
+out:
+    if (status == STATUS_OK) {
+        *ret_database = database;
+    } else {
+        error_prefix(err, "%s", path);
+        (void)sqlite3_close_v2(database);
+    }
+    return status;
+}
+
+enum status sqlite_session_execute(sqlite3 *database, const char *sql, struct error *err)
+{
+    if (sqlite3_exec(database, sql, NULL, NULL, NULL) != SQLITE_OK)
+        return sqlite_session_error(database, sql, err);
+    return STATUS_OK;
+}
+
+enum status sqlite_session_prepare(sqlite3 *database, const char *sql, sqlite3_stmt **ret_statement,
+                                   struct error *err)
+{
+    if (sqlite3_prepare_v3(database, sql, -1, SQLITE_PREPARE_PERSISTENT, ret_statement, NULL) !=
+        SQLITE_OK)
+        return sqlite_session_error(database, sql, err);
+    return STATUS_OK;
+}
+
+enum status sqlite_session_run(sqlite3 *database, sqlite3_stmt *statement, int *ret_changes,
+                               struct error *err)
+{
+    enum status status = STATUS_OK;
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_DONE && code != SQLITE_ROW)
+        status = sqlite_session_error(database, sqlite3_sql(statement), err);
+    else if (ret_changes != NULL)
+        *ret_changes = sqlite3_changes(database);
+    (void)sqlite3_reset(statement);
+    return status;
+}
+
+void sqlite_session_rollback(sqlite3 *database)
+{
+    if (sqlite3_get_autocommit(database) == 0)
+        (void)sqlite3_exec(database, "ROLLBACK", NULL, NULL, NULL);
+}
+
+void sqlite_session_bind(sqlite3_stmt *statement, int index, struct slice text)
+{
+    if (text.data == NULL)
+        (void)sqlite3_bind_null(statement, index);
+    else
+        (void)sqlite3_bind_text64(statement, index, text.data, text.length, SQLITE_STATIC,
+                                  SQLITE_UTF8);
+}
+
+struct slice sqlite_session_text(sqlite3_stmt *statement, int column)
+{
+    if (sqlite3_column_type(statement, column) == SQLITE_NULL)
+        return (struct slice){0};
+    const char *data = (const char *)sqlite3_column_text(statement, column);
+    size_t length = (size_t)sqlite3_column_bytes(statement, column);
+    return (struct slice){.data = data == NULL ? "" : data, .length = length};
+}
