@@ -100,6 +100,8 @@ const char *status_name(enum status status)
         return "reject";
     case STATUS_STOP:
         return "stop";
+    case STATUS_AGAIN:
+        return "again";
     case STATUS_FATAL:
         return "fatal";
     }
@@ -119,6 +121,7 @@ int error_exit_code(const struct error *err)
     case STATUS_REJECT:
         return EX_DATAERR;
     case STATUS_STOP:
+    case STATUS_AGAIN:
     case STATUS_FATAL:
         break;
     }

@@ -15,6 +15,7 @@ enum status {
     STATUS_ABORT,  /* the work is void (fenced, partition lost): roll back, load the state anew */
     STATUS_REJECT, /* this one event cannot be applied: it is parked */
     STATUS_STOP,   /* this partition must not go on (gap, fork, unknown column or protocol) */
+    STATUS_AGAIN,  /* inside the applier only: judge the batch again from its beginning */
     STATUS_FATAL,  /* bug, bad configuration, anything unclassified: the process ends */
 };
 

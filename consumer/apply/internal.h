@@ -26,6 +26,13 @@ struct together {
     size_t turn;      /* and of these the first of some neighbours, to be tried next */
 };
 
+/** Why applier_apply() judges a batch again, and what the next attempt does otherwise. */
+struct repeat {
+    bool is_cut; /* a partition stops at one of its events: it goes on without the rest */
+    bool singly; /* it was fatal in bulk: the events are written one by one */
+    unsigned int overtaken; /* how often own changes were committed while it was written singly */
+};
+
 struct applier {
     const struct store_ops *ops;
     const struct config *config;
@@ -41,9 +48,6 @@ struct applier {
     int64_t undurable_since_us; /* monotonic; 0: all commits waited */
     bool reload_needed;         /* a commit's outcome is unknown */
     bool connection_lost;       /* the store must be opened anew; then reload_needed too */
-    size_t stops;               /* partitions cut: the batch is judged anew */
-    bool again;                 /* it is judged anew for what it was found to hold */
-    bool singly;                /* in bulk the batch was fatal: find the event that is */
     bool publishes;             /* some mapping is published here: rule 18 applies */
     struct together together;
     size_t kept_index;  /* the partition whose kept images are looked at next, */
@@ -52,8 +56,7 @@ struct applier {
 
     /* The running transaction. */
     struct pending_read pending; /* of all entities of the batch; none: each is asked for alone */
-    unsigned int outrun; /* own changes that were committed behind a batch's single writes */
-    size_t parks;        /* events that were parked so far */
+    struct repeat repeat;
     struct healed healed;
 };
 
@@ -81,8 +84,10 @@ void applier_name_fatal(struct error *err, struct slice entity_type, struct slic
 
 /* transaction.c */
 
-/** Let an event stop its partition at the next attempt. */
-void applier_stop_at(struct applier *applier, const struct change *change, const char *reason);
+/** Let a partition stop in front of this event.
+ * @return AGAIN: judge the batch again, without it; STOP where its partition stops before it. */
+enum status applier_stop_at(struct applier *applier, const struct change *change,
+                            const char *reason) MUST_CHECK;
 
 /** Commit; notes a commit whose outcome is unknown and what is durable. */
 enum status applier_commit(struct applier *applier, bool durable, struct error *err) MUST_CHECK;

@@ -34,13 +34,13 @@ static const char *applier_parked_limit(const struct applier *applier, const str
 
 /* Thousands of parked events have one cause as a rule: the first that this agent parked tells it.
  */
-static void applier_stop_full(struct applier *applier, const struct batch_event *event,
-                              const char *limit)
+static enum status applier_stop_full(struct applier *applier, const struct batch_event *event,
+                                     const char *limit)
 {
     char text[ERROR_TEXT_SIZE];
     (void)snprintf(text, sizeof text, "%s, the first: %s; see `keepstep parked list`", limit,
                    applier->owned[event->change.partition_index].first_reason);
-    applier_stop_at(applier, &event->change, text);
+    return applier_stop_at(applier, &event->change, text);
 }
 
 enum status applier_park_event(struct applier *applier, struct batch_event *event,
@@ -65,12 +65,9 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
         (void)snprintf(owned->first_reason, sizeof owned->first_reason, "%s", reason);
     owned->parked_bytes += store_record_bytes(&event->change.record);
     owned->blocked += known ? 0 : 1;
-    applier->parks++;
     const char *limit = applier_parked_limit(applier, owned);
-    if (limit != NULL) {
-        applier_stop_full(applier, event, limit);
-        return STATUS_STOP;
-    }
+    if (limit != NULL)
+        return applier_stop_full(applier, event, limit);
     return block_set_add(&owned->blocking, &key, event->change.record.offset, err);
 }
 
@@ -287,10 +284,10 @@ enum status applier_judge(struct applier *applier, struct batch *batch, struct e
         event->rejected = false;
         event->image = NULL;
         enum status status = applier_judge_event(applier, event, &stop);
-        if (status == STATUS_STOP) {
-            applier_stop_at(applier, &event->change, stop.text);
-            return STATUS_STOP;
-        }
+        if (status == STATUS_STOP)
+            return applier_stop_at(applier, &event->change, stop.text);
+        if (status == STATUS_AGAIN)
+            return status;
         if (status != STATUS_OK)
             return error_set(err, status, "%s", stop.text);
     }
@@ -330,7 +327,7 @@ static enum status applier_judge_claim(struct applier *applier, struct batch_eve
 static enum status applier_judge_claims(struct applier *applier, struct batch *batch,
                                         const struct key_claim *claims, struct error *err)
 {
-    size_t parks = applier->parks;
+    bool parks = false;
     bool again = false;
     enum status status = STATUS_OK;
     for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
@@ -338,15 +335,13 @@ static enum status applier_judge_claims(struct applier *applier, struct batch *b
         if (applier_claims_key(event))
             status = applier_judge_claim(applier, event, (claims++)->verdict, &again, err);
         /* What stands behind a conflict was judged before that one was known. */
-        if (status == STATUS_OK && event->outcome == EVENT_APPLY && applier->parks > parks &&
+        parks = parks || event->outcome == EVENT_PARKED;
+        if (status == STATUS_OK && event->outcome == EVENT_APPLY && parks &&
             applier_is_blocked(applier, &event->change))
             status = applier_park_event(applier, event, REJECT_WAITING, 0, "behind a parked event",
                                         err);
     }
-    if (status != STATUS_OK || !again)
-        return status;
-    applier->again = true;
-    return STATUS_STOP;
+    return status == STATUS_OK && again ? STATUS_AGAIN : status;
 }
 
 enum status applier_judge_keys(struct applier *applier, struct batch *batch, struct error *err)

@@ -178,7 +178,7 @@ enum status applier_judge_own(struct applier *applier, struct batch *batch, stru
                  applier_is_own(applier, &event->change))
             status = applier_judge_void(applier, batch, i, err);
         if (status == STATUS_STOP)
-            applier_stop_at(applier, &event->change, err->text);
+            status = applier_stop_at(applier, &event->change, err->text);
         if (status != STATUS_OK)
             return status;
         if (pending)

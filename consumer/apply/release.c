@@ -309,7 +309,7 @@ static enum status release_work(struct applier *applier, struct owned *owned, vo
     if (status == STATUS_OK && !pending && !applier->ops->excludes_writers)
         status = release_look(applier, release, &release->pending, err);
     if (status == STATUS_OK && release->pending && !pending)
-        return error_set(err, STATUS_STOP, "an own change came in between");
+        return STATUS_AGAIN;
     return status == STATUS_OK ? release_promote(applier, owned, release, err) : status;
 }
 
@@ -380,9 +380,8 @@ enum status applier_release(struct applier *applier, struct owned *owned,
         status = applier_repair(applier, owned, release_work, &fresh, err);
         if (status == STATUS_OK)
             release_advance(owned, &fresh);
-        if (status != STATUS_STOP)
+        if (status != STATUS_AGAIN)
             break;
-        error_clear(err);
         release.pending = true;
     }
     if (status == STATUS_OK)

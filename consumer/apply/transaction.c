@@ -11,15 +11,17 @@
 #include <stdio.h>
 #include <string.h>
 
-void applier_stop_at(struct applier *applier, const struct change *change, const char *reason)
+enum status applier_stop_at(struct applier *applier, const struct change *change,
+                            const char *reason)
 {
     struct owned *owned = &applier->owned[change->partition_index];
     if (change->record.offset >= owned->stop_offset)
-        return;
-    applier->stops++;
+        return STATUS_STOP;
+    applier->repeat.is_cut = true;
     owned->stop_offset = change->record.offset;
     (void)snprintf(owned->stop_reason, sizeof owned->stop_reason, "offset %lld: %.400s",
                    (long long)change->record.offset, reason);
+    return STATUS_AGAIN;
 }
 
 bool applier_is_stopping(const struct owned *owned)
@@ -146,27 +148,22 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
         status = error_set_native(err, STATUS_ABORT, 1, "the position was read anew");
     if (status != STATUS_OK)
         return status;
-    applier->outrun = 0;
-    applier->singly = false;
-    applier_forget_keys(batch);
-    do { /* each STOP cuts one partition's part; then again without it */
-        size_t stops = applier->stops;
-        applier->again = false;
+    applier->repeat = (struct repeat){.is_cut = true};
+    do {
+        if (applier->repeat.is_cut)
+            applier_forget_keys(batch); /* the first event under a key may be cut off */
+        applier->repeat.is_cut = false;
         error_clear(err);
         arena_reset(&applier->arena);
         applier_begin_work(applier);
         status = applier_judge(applier, batch, err);
         if (status == STATUS_OK)
             status = applier_transaction(applier, batch, &nothing, err);
-        if (status == STATUS_STOP)
+        if (status == STATUS_AGAIN)
             applier->ops->rollback(applier->store);
-        if (applier->stops != stops)
-            applier_forget_keys(batch); /* the first under a key may be cut off */
-        else if (status == STATUS_STOP && !applier->again) {
-            err->status = STATUS_FATAL; /* no event to blame */
-            status = STATUS_FATAL;
-        }
-    } while (status == STATUS_STOP);
+    } while (status == STATUS_AGAIN);
+    if (status == STATUS_STOP) /* no event to blame, so no partition to stop */
+        status = err->status = STATUS_FATAL;
     if (status != STATUS_OK)
         return applier_recover(applier, status, err);
     if (nothing)

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BULK_ROUNDS 3 /* each leaves out what own changes have overtaken meanwhile */
-#define OUTRUN_MAX  2
+#define BULK_ROUNDS   3 /* each leaves out what own changes have overtaken meanwhile */
+#define OVERTAKEN_MAX 2
 
 struct write {
     struct batch_event *event;
@@ -138,7 +138,7 @@ static enum status applier_write_rejected(struct applier *applier, const struct 
 {
     struct batch_event *event = write->event;
     enum status status = applier->ops->savepoint(applier->store, true, err);
-    if (status == STATUS_OK && applier->outrun >= OUTRUN_MAX)
+    if (status == STATUS_OK && applier->repeat.overtaken >= OVERTAKEN_MAX)
         status = applier_recheck_write(applier, event, err);
     if (status != STATUS_OK || event->outcome != EVENT_APPLY)
         return status;
@@ -165,12 +165,11 @@ static enum status applier_write_single(struct applier *applier, const struct wr
         return status;
     status = applier_write_run(applier, write, 1, &reject);
     if (status == STATUS_OK)
-        return applier->outrun < OUTRUN_MAX ? STATUS_OK
-                                            : applier_recheck_write(applier, write->event, err);
-    if (status == STATUS_STOP) {
-        applier_stop_at(applier, &write->event->change, reject.text);
-        return STATUS_STOP;
-    }
+        return applier->repeat.overtaken < OVERTAKEN_MAX
+                   ? STATUS_OK
+                   : applier_recheck_write(applier, write->event, err);
+    if (status == STATUS_STOP)
+        return applier_stop_at(applier, &write->event->change, reject.text);
     if (status != STATUS_REJECT) {
         const struct change *change = &write->event->change;
         *err = reject;
@@ -208,13 +207,12 @@ static enum status applier_write_singly(struct applier *applier, struct batch *b
     bool pending = false;
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         status = applier_write_single(applier, &writes[i], err);
-    if (status == STATUS_OK && applier->outrun < OUTRUN_MAX)
+    if (status == STATUS_OK && applier->repeat.overtaken < OVERTAKEN_MAX)
         status = applier_recheck_pending(applier, batch, &pending, err);
     if (status != STATUS_OK || !pending)
         return status;
-    applier->outrun++;
-    applier->again = true;
-    return STATUS_STOP;
+    applier->repeat.overtaken++;
+    return STATUS_AGAIN;
 }
 
 enum status applier_write(struct applier *applier, struct batch *batch, struct error *err)
@@ -229,7 +227,8 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
     if (writes == NULL)
         return applier_no_memory(err);
     for (unsigned int round = 0;
-         !applier->singly && round < BULK_ROUNDS && status == STATUS_OK && pending; round++) {
+         !applier->repeat.singly && round < BULK_ROUNDS && status == STATUS_OK && pending;
+         round++) {
         if (round > 0)
             status = applier->ops->savepoint(applier->store, true, &bulk);
         count = applier_collect(applier, batch, writes);
@@ -242,9 +241,8 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
     if (status == STATUS_OK && !pending)
         return STATUS_OK;
     if (status == STATUS_FATAL) { /* in another transaction: of this one nothing may be left */
-        applier->singly = true;
-        applier->stops++;
-        return STATUS_STOP;
+        applier->repeat.singly = true;
+        return STATUS_AGAIN;
     }
     if (status != STATUS_OK && status != STATUS_REJECT && status != STATUS_STOP) {
         *err = bulk;
@@ -257,16 +255,16 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
     return applier_write_singly(applier, batch, writes, count, err);
 }
 
-/** The first that could not be parked stops its partition. */
-static void applier_stop_at_parked(struct applier *applier, const struct batch *batch,
-                                   const struct parked_record *records, const char *reason)
+/** The first event that could not be parked stops its partition. @return as applier_stop_at(). */
+static enum status applier_stop_at_parked(struct applier *applier, const struct batch *batch,
+                                          const struct parked_record *records, const char *reason)
 {
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->events[i].outcome != EVENT_PARKED || records++->parked_id != 0)
             continue;
-        applier_stop_at(applier, &batch->events[i].change, reason);
-        return;
+        return applier_stop_at(applier, &batch->events[i].change, reason);
     }
+    return STATUS_STOP;
 }
 
 static enum status applier_write_parked(struct applier *applier, const struct batch *batch,
@@ -302,9 +300,8 @@ static enum status applier_write_parked(struct applier *applier, const struct ba
             .next_attempt_us = now + APPLIER_BACKOFF_US};
     }
     enum status status = applier->ops->park(applier->store, records, count, err);
-    if (status == STATUS_STOP)
-        applier_stop_at_parked(applier, batch, records, err->text);
-    return status;
+    return status == STATUS_STOP ? applier_stop_at_parked(applier, batch, records, err->text)
+                                 : status;
 }
 
 /** Keep the last superseded image of an entity, until something newer is written or an own change
@@ -326,7 +323,7 @@ static enum status applier_write_superseded(struct applier *applier, const struc
         else if (event->outcome == EVENT_APPLY || (event->outcome == EVENT_PARKED && own))
             status = applier_drop_kept(applier, owned, change, err);
         if (status == STATUS_STOP)
-            applier_stop_at(applier, change, err->text);
+            status = applier_stop_at(applier, change, err->text);
     }
     return status;
 }

@@ -74,6 +74,7 @@ static void the_exit_code_follows_the_status(void **state)
         {STATUS_ABORT, EX_TEMPFAIL, "abort"},
         {STATUS_REJECT, EX_DATAERR, "reject"},
         {STATUS_STOP, EX_SOFTWARE, "stop"},
+        {STATUS_AGAIN, EX_SOFTWARE, "again"},
         {STATUS_FATAL, EX_SOFTWARE, "fatal"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
