@@ -1,26 +1,221 @@
-/* Renders atomics as metrics; names and units follow Prometheus' conventions. */
+/* The metrics page: one table says of each metric what it is called, means and is worth. */
 #include "operate/metrics.h"
 
 #include "common/clock.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define METRICS_START_MAX   4096
-#define METRICS_PROGRESS_US (30 * (int64_t)1000000) /* a loop silent for longer is not ready */
-#define METRICS_SILENT_TEXT "%s: the broker has not answered for %.0f s"
-#define METRICS_STALL_S     10.0                   /* without an acknowledgement */
-#define METRICS_SILENT_S    30.0                   /* without an answer of the broker */
-#define METRICS_LOOK_US     (5 * (int64_t)1000000) /* an agent's look at its log is old then */
+#define METRICS_START_MAX 4096
+#define METRICS_STALE_US                                                                           \
+    (5 * (int64_t)1000000) /* after that what the agent saw of the log is old */
 
-static void metrics_head(struct buffer *text, const char *name, const char *type, const char *help)
+/** Of what a value is read. */
+struct metric_subject {
+    const struct agent_metrics *agent;
+    const struct relay_metrics *relay;
+    const struct agent_partition_metrics *partition;
+};
+
+/** Whose metric it is, and so where it is shown. */
+enum metric_scope {
+    METRIC_AGENT,     /* one value, where an agent runs */
+    METRIC_PARTITION, /* one value for each partition that this agent owns */
+    METRIC_RELAY,     /* one value, where a relay runs */
+    METRIC_LEASE,     /* as RELAY, while it holds the lease: what it counted before is old */
+};
+
+struct metric {
+    enum metric_scope scope;
+    const char *type; /* Prometheus': "counter" or "gauge" */
+    const char *name;
+    const char *help;
+    double (*value)(const struct metric_subject *of); /* NaN: not known, so not shown */
+};
+
+double metrics_since_s(int64_t since_us)
+{
+    return since_us == 0 ? 0 : (double)(clock_monotonic_us() - since_us) / 1e6;
+}
+
+/* The age of a wall clock time. It is 0 for no time, and where the clocks of two machines differ.
+ */
+static double age_s(int64_t time_us)
+{
+    double age = time_us == 0 ? 0 : (double)(clock_wall_us() - time_us) / 1e6;
+    return age < 0 ? 0 : age;
+}
+
+int64_t metrics_agent_silence_us(const struct agent_metrics *agent)
+{
+    int64_t looked_us = atomic_load(&agent->looked_us);
+    return looked_us == 0 ? 0 : clock_monotonic_us() - looked_us;
+}
+
+static bool is_stale(const struct metric_subject *of)
+{
+    return metrics_agent_silence_us(of->agent) > METRICS_STALE_US;
+}
+
+/* The end of the log, unless the agent has not seen it lately: a lag of 0 would be false then. */
+static double log_end(const struct metric_subject *of)
+{
+    long long end = atomic_load(&of->partition->log_end);
+    return end < 0 || is_stale(of) ? NAN : (double)end;
+}
+
+static double lag_records(const struct metric_subject *of)
+{
+    double lag = log_end(of) - (double)atomic_load(&of->partition->applied_offset);
+    return lag < 0 ? 0 : lag;
+}
+
+static double lag_seconds(const struct metric_subject *of)
+{
+    long long applied = atomic_load(&of->partition->applied_offset);
+    long long end = atomic_load(&of->partition->log_end);
+    long long oldest_us = atomic_load(&of->partition->oldest_unapplied_us);
+    long long withheld_us = end > applied ? atomic_load(&of->partition->withheld_since_us) : 0;
+    double silence_s = is_stale(of) ? (double)metrics_agent_silence_us(of->agent) / 1e6 : 0;
+    bool caught_up = end >= 0 && applied >= end;
+
+    if (oldest_us == 0 && withheld_us == 0 && silence_s == 0 && !caught_up)
+        return NAN;
+    double oldest_s = age_s(oldest_us);
+    double withheld_s = age_s(withheld_us);
+    double lag_s = oldest_s > withheld_s ? oldest_s : withheld_s;
+    return lag_s > silence_s ? lag_s : silence_s;
+}
+
+/** X(scope, type, name without "keepstep_", help, value) */
+#define METRICS(X)                                                                                 \
+    X(AGENT, counter, events_applied_total, "Events written to the local copy.",                   \
+      atomic_load(&of->agent->events_applied))                                                     \
+    X(AGENT, counter, events_duplicate_total, "Events that had been applied before.",              \
+      atomic_load(&of->agent->events_duplicate))                                                   \
+    X(AGENT, counter, events_duplicate_unverified_total,                                           \
+      "Duplicates that are too old for their id to be compared.",                                  \
+      atomic_load(&of->agent->events_unverified))                                                  \
+    X(AGENT, counter, events_superseded_total,                                                     \
+      "Events that were not written because a later change of this service is pending.",           \
+      atomic_load(&of->agent->events_superseded))                                                  \
+    X(AGENT, counter, events_parked_total, "Events that were parked, held or waiting.",            \
+      atomic_load(&of->agent->events_parked))                                                      \
+    X(AGENT, counter, events_rejected_total, "Events that were parked and need a person.",         \
+      atomic_load(&of->agent->events_rejected))                                                    \
+    X(AGENT, counter, events_healed_total, "Parked events that were applied later.",               \
+      atomic_load(&of->agent->events_healed))                                                      \
+    X(AGENT, counter, entities_diverged_total,                                                     \
+      "Entities that differ from their origin because no superseded image was kept.",              \
+      atomic_load(&of->agent->entities_diverged))                                                  \
+    X(AGENT, counter, consumer_commits_total, "Transactions of the agent.",                        \
+      atomic_load(&of->agent->commits))                                                            \
+    X(AGENT, counter, consumer_commits_durable_total,                                              \
+      "Transactions of the agent that waited for the disk.",                                       \
+      atomic_load(&of->agent->commits_durable))                                                    \
+    X(AGENT, gauge, consumer_last_progress_timestamp_seconds,                                      \
+      "When the agent last made progress.",                                                        \
+      (double)atomic_load(&of->agent->last_progress_us) / 1e6)                                     \
+    X(AGENT, gauge, consumer_ready, "1 while the agent makes progress.",                           \
+      metrics_agent_is_ready(of->agent))                                                           \
+    X(AGENT, gauge, consumer_broker_silent_seconds,                                                \
+      "For how long the broker has not answered the agent; 0 while it answers.",                   \
+      metrics_since_s(atomic_load(&of->agent->broker_silent_since_us)))                            \
+    X(AGENT, gauge, consumer_topics_missing, "Topics under apply: that do not exist yet.",         \
+      atomic_load(&of->agent->topics_missing))                                                     \
+    X(PARTITION, gauge, consumer_lag_records,                                                      \
+      "Records between the position and the end of the log. Records of open transactions count.",  \
+      lag_records(of))                                                                             \
+    X(PARTITION, gauge, consumer_lag_seconds,                                                      \
+      "Age of the oldest event that is not applied: 0 when caught up, absent when not known. It "  \
+      "grows while the agent cannot read the log.",                                                \
+      lag_seconds(of))                                                                             \
+    X(PARTITION, gauge, consumer_applied_offset, "Next offset after the last transaction.",        \
+      atomic_load(&of->partition->applied_offset))                                                 \
+    X(PARTITION, gauge, consumer_durable_offset,                                                   \
+      "Next offset after the last transaction that is on the disk.",                               \
+      atomic_load(&of->partition->durable_offset))                                                 \
+    X(PARTITION, gauge, consumer_log_end_offset,                                                   \
+      "End of the log. Records of open transactions count.", log_end(of))                          \
+    X(PARTITION, gauge, consumer_parked_records, "Records that are parked now.",                   \
+      atomic_load(&of->partition->parked))                                                         \
+    X(PARTITION, gauge, consumer_partition_stopped,                                                \
+      "1 where the partition is stopped and needs a person.",                                      \
+      atomic_load(&of->partition->stopped))                                                        \
+    X(RELAY, counter, events_published_total, "Events that Kafka acknowledged.",                   \
+      atomic_load(&of->relay->acknowledged))                                                       \
+    X(RELAY, counter, events_sent_total, "Events handed to Kafka, also again.",                    \
+      atomic_load(&of->relay->published))                                                          \
+    X(RELAY, counter, events_adopted_total, "Events found in the log when the lease was taken.",   \
+      atomic_load(&of->relay->adopted))                                                            \
+    X(RELAY, counter, relay_log_records_read_total,                                                \
+      "Records of the log that were read when the lease was taken.",                               \
+      atomic_load(&of->relay->log_read))                                                           \
+    X(RELAY, counter, events_voided_total,                                                         \
+      "Events sent without their change, which does not reach the peers.",                         \
+      atomic_load(&of->relay->voided))                                                             \
+    X(RELAY, counter, events_set_aside_total, "Outbox rows that could not be published.",          \
+      atomic_load(&of->relay->set_aside))                                                          \
+    X(RELAY, counter, outbox_purged_events_total,                                                  \
+      "Published outbox rows that were deleted after their time.",                                 \
+      atomic_load(&of->relay->purged))                                                             \
+    X(RELAY, counter, relay_failures_total, "Errors after which the relay tried again.",           \
+      atomic_load(&of->relay->failures))                                                           \
+    X(RELAY, counter, relay_producers_rebuilt_total,                                               \
+      "Kafka producers that replaced a failed one.", atomic_load(&of->relay->rebuilt))             \
+    X(LEASE, gauge, outbox_pending_events, "Outbox rows that wait to be published.",               \
+      atomic_load(&of->relay->waiting))                                                            \
+    X(LEASE, gauge, outbox_set_aside_events, "Outbox rows that are set aside now.",                \
+      atomic_load(&of->relay->set_aside_now))                                                      \
+    X(LEASE, gauge, relay_in_flight_events, "Events that are sent and not yet acknowledged.",      \
+      atomic_load(&of->relay->in_flight))                                                          \
+    X(LEASE, gauge, outbox_oldest_pending_age_seconds,                                             \
+      "Age of the oldest outbox row that Kafka has not acknowledged; 0 when there is none.",       \
+      age_s(atomic_load(&of->relay->oldest_unacknowledged_us)))                                    \
+    X(RELAY, gauge, relay_stalled_seconds,                                                         \
+      "For how long a partition with events under way has had none acknowledged; 0 while "         \
+      "acknowledgements come.",                                                                    \
+      metrics_since_s(atomic_load(&of->relay->stalled_since_us)))                                  \
+    X(RELAY, gauge, relay_broker_silent_seconds,                                                   \
+      "For how long the broker has not answered the relay; 0 while it answers.",                   \
+      metrics_since_s(atomic_load(&of->relay->broker_silent_since_us)))                            \
+    X(RELAY, gauge, relay_last_progress_timestamp_seconds, "When the relay last made progress.",   \
+      (double)atomic_load(&of->relay->progress_us) / 1e6)                                          \
+    X(RELAY, gauge, capture_broken_types,                                                          \
+      "Entity types whose triggers are missing or not as init would make them.",                   \
+      atomic_load(&of->relay->capture_broken))                                                     \
+    X(RELAY, gauge, capture_unknown_types, "Entity types whose triggers could not be checked.",    \
+      atomic_load(&of->relay->capture_unknown))                                                    \
+    X(RELAY, gauge, relay_holds_lease, "1 while this relay is the one that publishes.",            \
+      atomic_load(&of->relay->holds_lease))                                                        \
+    X(RELAY, gauge, relay_standby,                                                                 \
+      "1 while another relay publishes and this one waits to take over.",                          \
+      atomic_load(&of->relay->standby))
+
+#define METRIC_VALUE(scope, type, name, help, value)                                               \
+    static double value_##name(const struct metric_subject *of)                                    \
+    {                                                                                              \
+        return (double)(value);                                                                    \
+    }
+METRICS(METRIC_VALUE)
+#undef METRIC_VALUE
+
+#define METRIC_ROW(scope, type, name, help, value)                                                 \
+    {METRIC_##scope, #type, "keepstep_" #name, help, value_##name},
+static const struct metric metrics[] = {METRICS(METRIC_ROW)};
+#undef METRIC_ROW
+
+#define METRIC_COUNT (sizeof metrics / sizeof metrics[0])
+
+static void append_head(struct buffer *text, const char *name, const char *type, const char *help)
 {
     buffer_append_format(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* Label values escape backslash, quote and line end. */
-static void metrics_label(struct buffer *text, const char *value)
+/* A label's value escapes backslash, quote and line end. */
+static void append_label(struct buffer *text, const char *value)
 {
     for (; *value != '\0'; value++) {
         if (*value == '\n') {
@@ -33,266 +228,54 @@ static void metrics_label(struct buffer *text, const char *value)
     }
 }
 
-static void metrics_one(struct buffer *text, const struct metrics_sources *sources,
-                        const char *name, const char *type, const char *help, double value)
+static void append_one(struct buffer *text, const struct metric *metric,
+                       const struct metric_subject *of, const char *service)
 {
-    metrics_head(text, name, type, help);
-    buffer_append_format(text, "%s{service=\"", name);
-    metrics_label(text, sources->config->service);
-    buffer_append_format(text, "\"} %.17g\n", value);
+    buffer_append_format(text, "%s{service=\"", metric->name);
+    append_label(text, service);
+    buffer_append_format(text, "\"} %.17g\n", metric->value(of));
 }
 
-/* How long ago a wall clock time was; 0 for none, and where the clocks of two machines differ. */
-static double metrics_age(int64_t time_us)
+/* A partition that another agent owns now is on that agent's page. */
+static void append_partitions(struct buffer *text, const struct metric *metric,
+                              struct metric_subject *of)
 {
-    double age = time_us == 0 ? 0 : (double)(clock_wall_us() - time_us) / 1e6;
-    return age < 0 ? 0 : age;
-}
-
-/* For how long something lasts that began at a monotonic time; 0: it does not. */
-static double metrics_silence_s(int64_t since_us)
-{
-    return since_us == 0 ? 0 : (double)(clock_monotonic_us() - since_us) / 1e6;
-}
-
-/* For how long the agent's loop has not come round: its database, or its broker, does not answer.
- */
-static int64_t metrics_agent_silence_us(const struct agent_metrics *agent)
-{
-    int64_t looked_us = atomic_load(&agent->looked_us);
-    return looked_us == 0 ? 0 : clock_monotonic_us() - looked_us;
-}
-
-static bool metrics_agent_ready(const struct agent_metrics *agent)
-{
-    return atomic_load(&agent->ready) && metrics_agent_silence_us(agent) <= METRICS_PROGRESS_US &&
-           metrics_silence_s(atomic_load(&agent->broker_silent_since_us)) <= METRICS_SILENT_S;
-}
-
-enum metrics_partition_value {
-    METRICS_LAG_RECORDS,
-    METRICS_LAG_SECONDS,
-    METRICS_APPLIED_OFFSET,
-    METRICS_DURABLE_OFFSET,
-    METRICS_LOG_END,
-    METRICS_PARKED,
-    METRICS_STOPPED,
-};
-
-/* @return false where the value is not known, so that no false zero is told. All that was in the
- * log may have been applied when the agent looked last; what came since then is not. */
-static bool metrics_partition_value(const struct agent_partition_metrics *partition,
-                                    int64_t silence_us, enum metrics_partition_value which,
-                                    double *ret_value)
-{
-    long long applied = atomic_load(&partition->applied_offset);
-    long long end = atomic_load(&partition->log_end);
-    long long oldest = atomic_load(&partition->oldest_unapplied_us);
-    long long withheld = end > applied ? atomic_load(&partition->withheld_since_us) : 0;
-    bool silent = silence_us > METRICS_LOOK_US;
-    bool caught_up = end >= 0 && applied >= end;
-    switch (which) {
-    case METRICS_LAG_RECORDS:
-        *ret_value = end > applied ? (double)(end - applied) : 0;
-        return end >= 0 && !silent;
-    case METRICS_LAG_SECONDS:
-        *ret_value = metrics_age(oldest);
-        if (withheld != 0 && metrics_age(withheld) > *ret_value)
-            *ret_value = metrics_age(withheld);
-        if (silent && *ret_value < (double)silence_us / 1e6)
-            *ret_value = (double)silence_us / 1e6;
-        return oldest != 0 || withheld != 0 || caught_up || silent;
-    case METRICS_APPLIED_OFFSET:
-        *ret_value = (double)applied;
-        return true;
-    case METRICS_DURABLE_OFFSET:
-        *ret_value = (double)atomic_load(&partition->durable_offset);
-        return true;
-    case METRICS_LOG_END:
-        *ret_value = (double)end;
-        return end >= 0 && !silent;
-    case METRICS_PARKED:
-        *ret_value = (double)atomic_load(&partition->parked);
-        return true;
-    case METRICS_STOPPED:
-        *ret_value = atomic_load(&partition->stopped) ? 1 : 0;
-        return true;
-    }
-    return false;
-}
-
-static void metrics_partitions(struct buffer *text, struct agent_metrics *agent, const char *name,
-                               const char *help, enum metrics_partition_value which)
-{
-    double value;
-    metrics_head(text, name, "gauge", help);
-    size_t count = atomic_load(&agent->partition_count);
+    size_t count = atomic_load(&of->agent->partition_count);
     for (size_t i = 0; i < count && i < AGENT_METRICS_PARTITIONS; i++) {
-        const struct agent_partition_metrics *partition = &agent->partitions[i];
-        /* What another agent owns now, that one tells. */
-        if (!atomic_load(&partition->owned) ||
-            !metrics_partition_value(partition, metrics_agent_silence_us(agent), which, &value))
+        of->partition = &of->agent->partitions[i];
+        double value = atomic_load(&of->partition->owned) ? metric->value(of) : NAN;
+        if (isnan(value))
             continue;
-        buffer_append_format(text, "%s{topic=\"", name);
-        metrics_label(text, partition->topic);
-        buffer_append_format(text, "\",partition=\"%d\"} %.17g\n", (int)partition->partition,
+        buffer_append_format(text, "%s{topic=\"", metric->name);
+        append_label(text, of->partition->topic);
+        buffer_append_format(text, "\",partition=\"%d\"} %.17g\n", (int)of->partition->partition,
                              value);
     }
-}
-
-static void metrics_agent_counters(const struct metrics_sources *sources, struct buffer *text)
-{
-    struct agent_metrics *agent = sources->agent;
-    const struct {
-        const char *name;
-        const char *help;
-        atomic_ullong *value;
-    } counters[] = {
-        {"keepstep_events_applied_total", "Events written to the local copy.",
-         &agent->events_applied},
-        {"keepstep_events_duplicate_total", "Events that had been applied before.",
-         &agent->events_duplicate},
-        {"keepstep_events_duplicate_unverified_total",
-         "Duplicates too old for their id to be compared.", &agent->events_unverified},
-        {"keepstep_events_superseded_total",
-         "Events not written because a later own change is under way.", &agent->events_superseded},
-        {"keepstep_events_parked_total", "Events set aside, held or waiting.",
-         &agent->events_parked},
-        {"keepstep_events_rejected_total", "Events set aside that need a hand.",
-         &agent->events_rejected},
-        {"keepstep_events_healed_total", "Events applied after they had been set aside.",
-         &agent->events_healed},
-        {"keepstep_entities_diverged_total", "Entities whose superseded image could not be kept.",
-         &agent->entities_diverged},
-        {"keepstep_consumer_commits_total", "Transactions of the agent.", &agent->commits},
-        {"keepstep_consumer_commits_durable_total", "Transactions that waited for the disk.",
-         &agent->commits_durable},
-    };
-    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
-        metrics_one(text, sources, counters[i].name, "counter", counters[i].help,
-                    (double)atomic_load(counters[i].value));
-}
-
-static void metrics_agent(const struct metrics_sources *sources, struct buffer *text)
-{
-    struct agent_metrics *agent = sources->agent;
-    metrics_agent_counters(sources, text);
-    metrics_one(text, sources, "keepstep_consumer_last_progress_timestamp_seconds", "gauge",
-                "When the agent last made progress.",
-                (double)atomic_load(&agent->last_progress_us) / 1e6);
-    metrics_one(text, sources, "keepstep_consumer_ready", "gauge",
-                "1 while the agent makes progress.", metrics_agent_ready(agent) ? 1 : 0);
-    metrics_one(text, sources, "keepstep_consumer_broker_silent_seconds", "gauge",
-                "For how long the broker has not answered the agent; 0 while it does.",
-                metrics_silence_s(atomic_load(&agent->broker_silent_since_us)));
-    metrics_one(text, sources, "keepstep_consumer_topics_missing", "gauge",
-                "Topics of apply: that do not exist yet.",
-                (double)atomic_load(&agent->topics_missing));
-    metrics_partitions(
-        text, agent, "keepstep_consumer_lag_records",
-        "Records between the position and the end of the log, those of open transactions "
-        "of other producers included.",
-        METRICS_LAG_RECORDS);
-    metrics_partitions(
-        text, agent, "keepstep_consumer_lag_seconds",
-        "Age of the oldest event not applied; 0 when caught up, absent where not known; at "
-        "least for how long the agent could not look.",
-        METRICS_LAG_SECONDS);
-    metrics_partitions(text, agent, "keepstep_consumer_applied_offset",
-                       "Next offset after the last transaction.", METRICS_APPLIED_OFFSET);
-    metrics_partitions(text, agent, "keepstep_consumer_durable_offset",
-                       "Next offset that the disk has.", METRICS_DURABLE_OFFSET);
-    metrics_partitions(text, agent, "keepstep_consumer_log_end_offset",
-                       "End of the log, behind open transactions of other producers too.",
-                       METRICS_LOG_END);
-    metrics_partitions(text, agent, "keepstep_consumer_parked_records",
-                       "Records set aside at present.", METRICS_PARKED);
-    metrics_partitions(text, agent, "keepstep_consumer_partition_stopped",
-                       "1 where the partition stands still and needs a hand.", METRICS_STOPPED);
-}
-
-struct relay_number {
-    const char *name;
-    const char *help;
-    atomic_int_fast64_t *value;
-};
-
-static void metrics_relay(const struct metrics_sources *sources, struct buffer *text)
-{
-    struct relay_metrics *relay = sources->relay;
-    const struct relay_number numbers[] = {
-        {"keepstep_events_published_total", "Events that Kafka acknowledged.",
-         &relay->acknowledged},
-        {"keepstep_events_sent_total", "Events handed to Kafka, those sent again included.",
-         &relay->published},
-        {"keepstep_events_adopted_total", "Events found in the log when the lease was taken.",
-         &relay->adopted},
-        {"keepstep_relay_log_records_read_total",
-         "Records of the log that were read when the lease was taken.", &relay->log_read},
-        {"keepstep_events_voided_total",
-         "Events sent without their change, which does not reach the peers.", &relay->voided},
-        {"keepstep_events_set_aside_total", "Outbox rows that could not be published.",
-         &relay->set_aside},
-        {"keepstep_outbox_purged_events_total", "Published outbox rows deleted after their time.",
-         &relay->purged},
-        {"keepstep_relay_failures_total", "Errors that the relay waited out.", &relay->failures},
-        {"keepstep_relay_producers_rebuilt_total", "Producers made anew after a failure.",
-         &relay->rebuilt},
-    };
-    const struct relay_number held[] = {
-        {"keepstep_outbox_pending_events", "Outbox rows that wait to be published.",
-         &relay->waiting},
-        {"keepstep_outbox_set_aside_events", "Outbox rows set aside at present.",
-         &relay->set_aside_now},
-        {"keepstep_relay_in_flight_events", "Events sent and not yet acknowledged.",
-         &relay->in_flight},
-    };
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        metrics_one(text, sources, numbers[i].name, "counter", numbers[i].help,
-                    (double)atomic_load(numbers[i].value));
-    /* What a relay without the lease counted last is not true any more. */
-    bool holds_lease = atomic_load(&relay->holds_lease);
-    for (size_t i = 0; holds_lease && i < sizeof held / sizeof *held; i++)
-        metrics_one(text, sources, held[i].name, "gauge", held[i].help,
-                    (double)atomic_load(held[i].value));
-    if (holds_lease)
-        metrics_one(text, sources, "keepstep_outbox_oldest_pending_age_seconds", "gauge",
-                    "Age of the oldest outbox row that waits or is under way; 0 when none is.",
-                    metrics_age(atomic_load(&relay->oldest_unacknowledged_us)));
-    metrics_one(text, sources, "keepstep_relay_stalled_seconds", "gauge",
-                "For how long a partition with events under way has had none acknowledged; 0 when "
-                "acknowledgements come.",
-                metrics_silence_s(atomic_load(&relay->stalled_since_us)));
-    metrics_one(text, sources, "keepstep_relay_broker_silent_seconds", "gauge",
-                "For how long the broker has not answered the relay; 0 while it does.",
-                metrics_silence_s(atomic_load(&relay->broker_silent_since_us)));
-    metrics_one(text, sources, "keepstep_relay_last_progress_timestamp_seconds", "gauge",
-                "When the relay last made progress.",
-                (double)atomic_load(&relay->progress_us) / 1e6);
-    metrics_one(text, sources, "keepstep_capture_broken_types", "gauge",
-                "Entity types whose triggers are missing or not as they should be.",
-                (double)atomic_load(&relay->capture_broken));
-    metrics_one(text, sources, "keepstep_capture_unknown_types", "gauge",
-                "Entity types whose triggers could not be looked at.",
-                (double)atomic_load(&relay->capture_unknown));
-    metrics_one(text, sources, "keepstep_relay_holds_lease", "gauge",
-                "1 while this relay is the one that publishes.", holds_lease ? 1 : 0);
-    metrics_one(text, sources, "keepstep_relay_standby", "gauge",
-                "1 while another relay publishes and this one waits to take over.",
-                atomic_load(&relay->standby) ? 1 : 0);
 }
 
 void metrics_render(void *context, struct buffer *text)
 {
     const struct metrics_sources *sources = context;
-    metrics_head(text, "keepstep_build_info", "gauge", "Always 1; version and service as labels.");
+    struct metric_subject of = {.agent = sources->agent, .relay = sources->relay};
+    bool holds_lease = of.relay != NULL && atomic_load(&of.relay->holds_lease);
+
+    append_head(text, "keepstep_build_info", "gauge", "Always 1; version and service as labels.");
     buffer_append_text(text, "keepstep_build_info{version=\"" KEEPSTEP_VERSION "\",service=\"");
-    metrics_label(text, sources->config->service);
+    append_label(text, sources->config->service);
     buffer_append_text(text, "\"} 1\n");
-    if (sources->agent != NULL)
-        metrics_agent(sources, text);
-    if (sources->relay != NULL)
-        metrics_relay(sources, text);
+    for (size_t i = 0; i < METRIC_COUNT; i++) {
+        const struct metric *metric = &metrics[i];
+        bool of_agent = metric->scope == METRIC_AGENT || metric->scope == METRIC_PARTITION;
+        if (of_agent ? of.agent == NULL : of.relay == NULL)
+            continue;
+        if (metric->scope == METRIC_LEASE && !holds_lease)
+            continue;
+        append_head(text, metric->name, metric->type, metric->help);
+        if (metric->scope == METRIC_PARTITION)
+            append_partitions(text, metric, &of);
+        else
+            append_one(text, metric, &of, sources->config->service);
+    }
 }
 
 bool metrics_find(const char *page, const char *name, const char *service, double *ret_value)
@@ -300,7 +283,7 @@ bool metrics_find(const char *page, const char *name, const char *service, doubl
     struct buffer start;
     buffer_init(&start, METRICS_START_MAX);
     buffer_append_format(&start, "\n%s{service=\"", name);
-    metrics_label(&start, service);
+    append_label(&start, service);
     buffer_append_text(&start, "\"} ");
     const char *line = start.failed ? NULL : strstr(page, buffer_text(&start));
     if (line != NULL)
@@ -309,68 +292,25 @@ bool metrics_find(const char *page, const char *name, const char *service, doubl
     return line != NULL;
 }
 
-/* @return whether the agent makes progress; the reason otherwise. */
-static bool metrics_agent_state(const struct agent_metrics *agent, struct buffer *reason)
+void metrics_describe(struct buffer *text)
 {
-    enum agent_state state = (enum agent_state)atomic_load(&agent->state);
-    double silent = metrics_silence_s(atomic_load(&agent->broker_silent_since_us));
-    if (metrics_agent_ready(agent))
-        return true;
-    if (silent > METRICS_SILENT_S)
-        buffer_append_format(reason, METRICS_SILENT_TEXT, "agent", silent);
-    else
-        buffer_append_format(reason, "agent: %s",
-                             state == AGENT_APPLYING ? "no progress" : agent_state_name(state));
-    return false;
-}
-
-/* @return whether acknowledgements come where something is under way; the reason otherwise. */
-static bool metrics_relay_state(const struct relay_metrics *relay, struct buffer *reason)
-{
-    const char *before = reason->length > 0 ? "; " : "";
-    double stalled = metrics_silence_s(atomic_load(&relay->stalled_since_us));
-    double silent = metrics_silence_s(atomic_load(&relay->broker_silent_since_us));
-    if (stalled > METRICS_STALL_S) {
-        buffer_append_format(
-            reason, "%srelay: nothing was acknowledged for %.0f s, %lld events are under way",
-            before, stalled, (long long)atomic_load(&relay->in_flight));
-    } else if (silent > METRICS_SILENT_S) {
-        buffer_append_text(reason, before);
-        buffer_append_format(reason, METRICS_SILENT_TEXT, "relay", silent);
-    } else if (clock_wall_us() - atomic_load(&relay->progress_us) > METRICS_PROGRESS_US) {
-        buffer_append_format(reason, "%srelay: no progress", before);
-    } else {
-        return true;
-    }
-    return false;
-}
-
-/* A relay that goes on while nothing comes in would look healthy. */
-static bool metrics_captures(const struct metrics_sources *sources, struct buffer *reason)
-{
-    const struct config *config = sources->config;
-    size_t first = atomic_load(&sources->relay->capture_first);
-    if (atomic_load(&sources->relay->capture_broken) == 0 || first >= config->publish_count)
-        return true;
-    buffer_append_format(reason,
-                         "%srelay: changes of table %s are not captured as they should be; run "
-                         "keepstep init -c %s",
-                         reason->length > 0 ? "; " : "", config->publish[first].table,
-                         config->path);
-    return false;
-}
-
-bool metrics_ready(void *context, struct buffer *reason)
-{
-    const struct metrics_sources *sources = context;
-    bool ready = true;
-    if (sources->agent != NULL && !metrics_agent_state(sources->agent, reason))
-        ready = false;
-    if (sources->relay != NULL && !metrics_relay_state(sources->relay, reason))
-        ready = false;
-    if (sources->relay != NULL && !metrics_captures(sources, reason))
-        ready = false;
-    if (ready && sources->relay != NULL && atomic_load(&sources->relay->standby))
-        buffer_append_text(reason, "relay: standby");
-    return ready;
+    static const char *const labels[] = {[METRIC_AGENT] = "`service`",
+                                         [METRIC_PARTITION] = "`topic`, `partition`",
+                                         [METRIC_RELAY] = "`service`",
+                                         [METRIC_LEASE] = "`service`; only while it publishes"};
+    static const char *const who[] = {[METRIC_AGENT] = "agent",
+                                      [METRIC_PARTITION] = "agent",
+                                      [METRIC_RELAY] = "relay",
+                                      [METRIC_LEASE] = "relay"};
+    buffer_append_text(
+        text, "# Metrics\n\n"
+              "<!-- Written by metrics_describe(); change operate/metrics.c instead. -->\n\n"
+              "`/metrics` has Prometheus' text format. A value that is not known is absent, "
+              "never a false 0.\n`keepstep_build_info` has the version.\n\n"
+              "| metric | type | of | labels | meaning |\n"
+              "| --- | --- | --- | --- | --- |\n");
+    for (size_t i = 0; i < METRIC_COUNT; i++)
+        buffer_append_format(text, "| `%s` | %s | %s | %s | %s |\n", metrics[i].name,
+                             metrics[i].type, who[metrics[i].scope], labels[metrics[i].scope],
+                             metrics[i].help);
 }

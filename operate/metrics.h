@@ -21,7 +21,21 @@ void metrics_render(void *context, struct buffer *text);
  * there, for this service. */
 bool metrics_find(const char *page, const char *name, const char *service, double *ret_value);
 
-/** @return whether every loop of this process makes progress; the reason otherwise. */
+/** Append docs/METRICS.md: the table of all metrics. */
+void metrics_describe(struct buffer *text);
+
+/** @return whether every loop of this process makes progress; the reason otherwise.
+ * @param context  struct metrics_sources. @thread any. */
 bool metrics_ready(void *context, struct buffer *reason);
+
+/** @return whether the agent makes progress and its broker answers. */
+bool metrics_agent_is_ready(const struct agent_metrics *agent);
+
+/** @return for how long the agent's loop has not come round, because its database or its broker
+ * does not answer; 0 before its first round. */
+int64_t metrics_agent_silence_us(const struct agent_metrics *agent);
+
+/** @return how long ago a monotonic time was; 0 for 0, which means "it does not last". */
+double metrics_since_s(int64_t since_us);
 
 #endif

@@ -247,10 +247,26 @@ static void readiness_means_that_acknowledgements_move_and_the_broker_answers(vo
     buffer_done(&reason);
 }
 
+static void the_document_is_that_of_the_table(void **state)
+{
+    (void)state;
+    struct buffer text;
+    buffer_init(&text, 65536);
+    metrics_describe(&text);
+    const char *path = KEEPSTEP_SOURCE_DIR "/docs/METRICS.md";
+    if (getenv("TEST_WRITE_DOCS") != NULL)
+        test_write_file(path, buffer_text(&text));
+    const char *file = test_read_file(path);
+    if (file == NULL || strcmp(file, buffer_text(&text)) != 0)
+        test_fail("run this test with TEST_WRITE_DOCS=1");
+    buffer_done(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_page_is_accepted_by_promtool),
+        TEST(the_document_is_that_of_the_table),
         TEST(every_number_of_the_relay_is_on_the_page),
         TEST(a_relay_without_the_lease_has_no_pending_numbers),
         TEST(seconds_of_lag_that_are_not_known_are_left_out),

@@ -1,0 +1,84 @@
+/* Ready means progress: loops come round, acknowledgements move, triggers are there. */
+#include "operate/metrics.h"
+
+#include "common/clock.h"
+
+#include <stdatomic.h>
+
+#define READY_PROGRESS_US                                                                          \
+    (30 * (int64_t)1000000)    /* a loop that is silent for longer is not ready */
+#define READY_STALL_S     10.0 /* without an acknowledgement */
+#define READY_SILENT_S    30.0 /* without an answer of the broker */
+#define READY_SILENT_TEXT "%s: the broker has not answered for %.0f s"
+
+bool metrics_agent_is_ready(const struct agent_metrics *agent)
+{
+    return atomic_load(&agent->ready) && metrics_agent_silence_us(agent) <= READY_PROGRESS_US &&
+           metrics_since_s(atomic_load(&agent->broker_silent_since_us)) <= READY_SILENT_S;
+}
+
+/* @return whether the agent makes progress; the reason otherwise. */
+static bool agent_is_ready(const struct agent_metrics *agent, struct buffer *reason)
+{
+    enum agent_state state = (enum agent_state)atomic_load(&agent->state);
+    double silent = metrics_since_s(atomic_load(&agent->broker_silent_since_us));
+    if (metrics_agent_is_ready(agent))
+        return true;
+    if (silent > READY_SILENT_S)
+        buffer_append_format(reason, READY_SILENT_TEXT, "agent", silent);
+    else
+        buffer_append_format(reason, "agent: %s",
+                             state == AGENT_APPLYING ? "no progress" : agent_state_name(state));
+    return false;
+}
+
+/* @return whether acknowledgements come where something is under way; the reason otherwise. */
+static bool relay_is_ready(const struct relay_metrics *relay, struct buffer *reason)
+{
+    const char *before = reason->length > 0 ? "; " : "";
+    double stalled = metrics_since_s(atomic_load(&relay->stalled_since_us));
+    double silent = metrics_since_s(atomic_load(&relay->broker_silent_since_us));
+    if (stalled > READY_STALL_S) {
+        buffer_append_format(
+            reason, "%srelay: nothing was acknowledged for %.0f s, %lld events are under way",
+            before, stalled, (long long)atomic_load(&relay->in_flight));
+    } else if (silent > READY_SILENT_S) {
+        buffer_append_text(reason, before);
+        buffer_append_format(reason, READY_SILENT_TEXT, "relay", silent);
+    } else if (clock_wall_us() - atomic_load(&relay->progress_us) > READY_PROGRESS_US) {
+        buffer_append_format(reason, "%srelay: no progress", before);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* Without its triggers a relay has nothing to publish, and would look healthy. */
+static bool capture_is_whole(const struct metrics_sources *sources, struct buffer *reason)
+{
+    const struct config *config = sources->config;
+    size_t first = atomic_load(&sources->relay->capture_first);
+    if (atomic_load(&sources->relay->capture_broken) == 0 || first >= config->publish_count)
+        return true;
+    buffer_append_format(reason,
+                         "%srelay: changes of table %s are not captured as they should be; run "
+                         "keepstep init -c %s",
+                         reason->length > 0 ? "; " : "", config->publish[first].table,
+                         config->path);
+    return false;
+}
+
+bool metrics_ready(void *context, struct buffer *reason)
+{
+    const struct metrics_sources *sources = context;
+    bool ready = true;
+    if (sources->agent != NULL && !agent_is_ready(sources->agent, reason))
+        ready = false;
+    if (sources->relay != NULL && !relay_is_ready(sources->relay, reason))
+        ready = false;
+    if (sources->relay != NULL && !capture_is_whole(sources, reason))
+        ready = false;
+    if (ready && sources->relay != NULL && atomic_load(&sources->relay->standby))
+        buffer_append_text(reason, "relay: standby");
+    return ready;
+}
