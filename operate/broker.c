@@ -43,16 +43,16 @@ static enum status broker_create_topic(rd_kafka_mock_cluster_t *cluster, const c
     return STATUS_OK;
 }
 
-/* Written beside and renamed, so that a reader never sees half an address. */
+/* Written under another name and renamed, so that a reader never sees half an address. */
 static enum status broker_write_address(const char *path, const char *address, struct error *err)
 {
-    char beside[4096];
-    (void)snprintf(beside, sizeof beside, "%s.new", path);
-    FILE *file = fopen(beside, "w");
+    char temporary[4096];
+    (void)snprintf(temporary, sizeof temporary, "%s.new", path);
+    FILE *file = fopen(temporary, "w");
     bool written = file != NULL && fprintf(file, "%s\n", address) > 0;
     if (file != NULL && fclose(file) != 0)
         written = false;
-    if (!written || rename(beside, path) != 0) {
+    if (!written || rename(temporary, path) != 0) {
         err->exit_code = EX_CANTCREAT;
         return error_set(err, STATUS_FATAL, "could not write the address file \"%s\"", path);
     }
@@ -102,7 +102,7 @@ static int broker_run(const struct command *command, int argc, char **argv)
     rd_kafka_conf_t *conf = NULL;
     rd_kafka_t *handle = NULL;
     rd_kafka_mock_cluster_t *cluster = NULL;
-    /* It is warned that this handle knows no broker to connect to, which is so. */
+    /* Librdkafka would warn that this handle has no broker; it needs none. */
     const struct kafka_property errors_only = {"log_level", "3"};
     enum status status = kafka_conf_new(&errors_only, 1, NULL, 0, &conf, &err);
     if (status == STATUS_OK)

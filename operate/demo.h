@@ -35,10 +35,10 @@ struct demo {
 enum status demo_lay_out(struct demo *demo, struct error *err) MUST_CHECK;
 enum status demo_write_configurations(const struct demo *demo, struct error *err) MUST_CHECK;
 
-/** One transaction of a service, as it would write it knowing nothing of Kafka. */
+/** One transaction of a service, which knows nothing of Kafka. */
 enum status demo_write(struct demo *demo, int service, int64_t round, struct error *err) MUST_CHECK;
 
-/** Put a copy of a record that is there already behind the log's end, and one invalid event. */
+/** Append to the log a copy of one of its records, and one invalid event. */
 enum status demo_publish_twice(struct demo *demo, struct error *err) MUST_CHECK;
 enum status demo_publish_poison(struct demo *demo, struct error *err) MUST_CHECK;
 

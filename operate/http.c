@@ -16,7 +16,7 @@
 #define HTTP_CONNECTIONS_MAX 32U
 #define HTTP_TIMEOUT_SECONDS 10U
 #define HTTP_PORTS_TRIED     100U
-#define HTTP_CONNECTIONS_FEW 24U /* beyond them the oldest is closed, so that a new one gets in */
+#define HTTP_CONNECTIONS_FEW 24U /* at more, the oldest is closed to let a new one in */
 
 struct http {
     struct MHD_Daemon *daemon;
@@ -106,7 +106,7 @@ static enum MHD_Result http_handle(void *context, struct MHD_Connection *connect
                              "text/plain; charset=utf-8", buffer_slice(&text));
     }
     if (text.failed && result == MHD_YES)
-        result = MHD_NO; /* a cut text is worse than none */
+        result = MHD_NO; /* half a page would be taken for a whole one */
     buffer_done(&text);
     return result;
 }
@@ -121,8 +121,8 @@ static void http_forget(struct http *http, int peer)
     http->peer_count = kept;
 }
 
-/* Whoever connects and says nothing, or reads nothing, must not keep a health check out: a page is
- * written within milliseconds, so that the oldest connection is the one that is not used. */
+/* A client that connects and stays silent must not keep a health check out. A page is written
+ * within milliseconds, so the oldest connection is the idle one: close it. */
 static void http_notice(void *context, struct MHD_Connection *connection, void **own,
                         enum MHD_ConnectionNotificationCode code)
 {
@@ -166,7 +166,7 @@ static int http_try_port(const struct addrinfo *address, unsigned port)
     return result;
 }
 
-/* The second sidecar on a host is where people meet it: the line that mends it is printed. */
+/* People see this when they start a second sidecar on a host: print the line that mends it. */
 static enum status http_refuse(const char *listen, const char *port, const struct addrinfo *address,
                                struct error *err)
 {

@@ -1,4 +1,4 @@
-/* One GET over one connection, which the sidecar ends. */
+/* One GET over one connection; the sidecar closes it. */
 #include "operate/http_client.h"
 
 #include <netdb.h>

@@ -1,4 +1,4 @@
-/* What a person wants to know of the log: its end, the group's hint, the age of a record. */
+/* What commands ask the broker: the end of the log, the group's hint, the age of a record. */
 #ifndef OPERATE_OFFSETS_H
 #define OPERATE_OFFSETS_H
 
@@ -14,8 +14,8 @@ struct offsets;
  * @return OK; FATAL with exit code 78. */
 enum status offsets_check_config(const struct config *config, struct error *err) MUST_CHECK;
 
-/** A reading handle, of uncommitted records too; changes nothing at the broker, not even the group
- * it asks about.
+/** Open a handle that reads, also uncommitted records. It changes nothing at the broker, not even
+ * the group that it asks about.
  * @param group  the consumer group whose committed offsets are read. */
 enum status offsets_open(const struct config *config, const char *group,
                          struct offsets **ret_offsets, struct error *err) MUST_CHECK;
@@ -32,7 +32,7 @@ enum status offsets_partition_count(struct offsets *offsets, const char *topic, 
 enum status offsets_ends(struct offsets *offsets, const char *topic, int32_t partition,
                          int64_t *ret_first, int64_t *ret_end, struct error *err) MUST_CHECK;
 
-/** Its last stable offset: what stands behind it waits for a producer's transaction to end.
+/** Its last stable offset. Records behind it wait for a producer's transaction to end.
  * @return OK; RETRY. */
 enum status offsets_stable_end(struct offsets *offsets, const char *topic, int32_t partition,
                                int64_t *ret_end, struct error *err) MUST_CHECK;
@@ -50,7 +50,8 @@ enum status offsets_record_time(struct offsets *offsets, const char *topic, int3
  * tell. */
 int offsets_members(struct offsets *offsets, char *ret_host, size_t size);
 
-/** Who of the group owns a partition; "-" each where nobody does or the broker does not tell. */
+/** Which member of the group owns a partition; "-" where nobody does or the broker does not tell.
+ */
 struct offsets_owner {
     char consumer_id[128];
     char host[64];

@@ -1,7 +1,6 @@
-/* The lock lies on the configuration's file, at an offset that its service and database decide: the
- * kernel lets go of it when the process ends, and a file that several services share tells them
- * apart. It is a read lock, so that two instances and a file that cannot be written are no matter.
- */
+/* A lock on the configuration's file shows that a process runs: the kernel drops it when the
+ * process ends. Its offset comes from service and database, so several services may share a file.
+ * It is a read lock, so two instances can hold it, and the file may be read-only. */
 #include "operate/running.h"
 
 #include "common/digest.h"
@@ -22,7 +21,7 @@ static struct flock running_lock(const struct config *config, unsigned part, sho
 
 void running_hold(const struct config *config, unsigned parts)
 {
-    int file = open(config->path, O_RDONLY | O_CLOEXEC); /* stays open as long as the process is */
+    int file = open(config->path, O_RDONLY | O_CLOEXEC); /* the lock lasts as long as it is open */
     for (unsigned part = RUNNING_RELAY; file >= 0 && part <= RUNNING_AGENT; part++) {
         struct flock lock = running_lock(config, part, F_RDLCK);
         if ((parts & part) != 0)

@@ -7,11 +7,11 @@
 enum running_part { RUNNING_RELAY = 1, RUNNING_AGENT = 2 };
 
 /** Hold the locks of `parts` until the process ends, however it ends. Where the configuration's
- * file takes no lock nothing is held, and nobody is told that it runs. */
+ * file cannot be locked, nothing is held and nobody learns that this process runs. */
 void running_hold(const struct config *config, unsigned parts);
 
-/** @return whether a process on this machine holds the lock: never true of one that has ended. A
- * process whose file was replaced, or that runs on another machine, is not seen. */
+/** @return whether a process on this machine holds the lock. It never says so of a process that has
+ * ended. It does not see a process on another machine, or one whose file was replaced. */
 bool running_here(const struct config *config, enum running_part part);
 
 #endif

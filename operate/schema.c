@@ -20,7 +20,7 @@ static int schema_validate(const char *path)
     return invalid == 0 ? EX_OK : EX_DATAERR;
 }
 
-/* Which database reads its catalogue how; a file's path begins behind the scheme. */
+/* How each database's catalogue is read; SQLite's path begins behind the scheme. */
 static const struct {
     const char *scheme;
     size_t skipped;

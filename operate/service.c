@@ -45,7 +45,7 @@ static enum status service_load_schemas(const struct config *config,
     return STATUS_OK;
 }
 
-/* A name that is mapped and not there would be renamed in vain: the column keeps its own. */
+/* A misspelt name under `columns:` would rename nothing, and nobody would notice. */
 static enum status service_check_columns(const struct config *config, const char *part,
                                          const struct config_entry *entry,
                                          const struct entity_schema *schema, struct error *err)
@@ -78,7 +78,7 @@ enum status service_open(const struct command_line *line, struct service *ret_se
     if (status != STATUS_OK)
         return status;
     const struct config *config = ret_service->config;
-    command_advise_flags(line); /* its overrides have been taken: none of them is a secret */
+    command_advise_flags(line); /* config_load() has refused secrets among its overrides */
     status = service_configure_log(config, err);
     if (status == STATUS_OK)
         status = service_load_schemas(config, config->publish, config->publish_count,

@@ -14,7 +14,7 @@ struct service {
     struct mapping *mappings;         /* parallel to config->apply */
 };
 
-/** Load the configuration the flags name, its log settings and all schemas.
+/** Load the configuration that the flags name, and its schemas; configure the log.
  * @return OK; FATAL. service_close() is legal after either. */
 enum status service_open(const struct command_line *line, struct service *ret_service,
                          struct error *err) MUST_CHECK;
@@ -26,7 +26,7 @@ int service_command(const struct command *command, int argc, char **argv,
                     enum status (*run)(const struct service *service, bool json,
                                        struct error *err));
 
-/** The error of a database, read by config_load(), that has no back end for what is asked. */
+/** Set the error for a database whose scheme has no back end for this command. */
 enum status service_refuse_scheme(struct error *err);
 
 /** Open the service's database as a peer (store) or as an origin (outbox). */
