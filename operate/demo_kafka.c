@@ -26,29 +26,36 @@ static enum status demo_open(const struct demo *demo, rd_kafka_type_t type, rd_k
     return status;
 }
 
-/* Produce `message`'s bytes and headers; takes the headers. */
-static enum status demo_produce(const struct demo *demo, const char *topic, int32_t partition,
-                                struct slice key, struct slice value, rd_kafka_headers_t *headers,
+struct demo_record {
+    const char *topic;
+    int32_t partition;
+    struct slice key;
+    struct slice value;
+    rd_kafka_headers_t *headers; /* demo_produce() takes them */
+};
+
+static enum status demo_produce(const struct demo *demo, const struct demo_record *record,
                                 struct error *err)
 {
     rd_kafka_t *producer = NULL;
     enum status status = demo_open(demo, RD_KAFKA_PRODUCER, &producer, err);
     if (status != STATUS_OK) {
-        rd_kafka_headers_destroy(headers);
+        rd_kafka_headers_destroy(record->headers);
         return status;
     }
     rd_kafka_resp_err_t code = rd_kafka_producev(
-        producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
-        RD_KAFKA_V_KEY(key.data, key.length), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.length), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_END);
+        producer, RD_KAFKA_V_TOPIC(record->topic), RD_KAFKA_V_PARTITION(record->partition),
+        RD_KAFKA_V_KEY(record->key.data, record->key.length),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value.data, record->value.length),
+        RD_KAFKA_V_HEADERS(record->headers), RD_KAFKA_V_END);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        rd_kafka_headers_destroy(headers);
+        rd_kafka_headers_destroy(record->headers);
     else
         code = rd_kafka_flush(producer, DEMO_TIMEOUT_MS);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        status = error_set_native(err, STATUS_FATAL, code, "could not produce to \"%s\": %s", topic,
-                                  rd_kafka_err2str(code));
+        status = error_set_native(err, STATUS_FATAL, code, "could not produce to \"%s\": %s",
+                                  record->topic, rd_kafka_err2str(code));
     rd_kafka_destroy(producer);
     return status;
 }
@@ -59,10 +66,12 @@ static enum status demo_copy(const struct demo *demo, const rd_kafka_message_t *
     rd_kafka_headers_t *headers = NULL;
     if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return error_set(err, STATUS_FATAL, "the record to copy has no headers");
-    return demo_produce(demo, rd_kafka_topic_name(message->rkt), message->partition,
-                        (struct slice){message->key, message->key_len},
-                        (struct slice){message->payload, message->len},
-                        rd_kafka_headers_copy(headers), err);
+    const struct demo_record record = {.topic = rd_kafka_topic_name(message->rkt),
+                                       .partition = message->partition,
+                                       .key = {message->key, message->key_len},
+                                       .value = {message->payload, message->len},
+                                       .headers = rd_kafka_headers_copy(headers)};
+    return demo_produce(demo, &record, err);
 }
 
 enum status demo_publish_twice(struct demo *demo, struct error *err)
@@ -109,8 +118,12 @@ enum status demo_publish_poison(struct demo *demo, struct error *err)
     rd_kafka_headers_t *headers = rd_kafka_headers_new(5);
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         (void)rd_kafka_header_add(headers, pairs[i][0], -1, pairs[i][1], -1);
-    enum status status = demo_produce(demo, demo_types[DEMO_TYPES - 1],
-                                      partition_of(key, DEMO_PARTITIONS), key, value, headers, err);
+    const struct demo_record record = {.topic = demo_types[DEMO_TYPES - 1],
+                                       .partition = partition_of(key, DEMO_PARTITIONS),
+                                       .key = key,
+                                       .value = value,
+                                       .headers = headers};
+    enum status status = demo_produce(demo, &record, err);
     if (status == STATUS_OK)
         demo->injected[DEMO_TYPES - 1]++;
     return status;

@@ -22,9 +22,7 @@ struct http {
     struct MHD_Daemon *daemon;
     int peers[HTTP_CONNECTIONS_MAX]; /* sockets, the oldest first; the server's thread alone */
     size_t peer_count;
-    http_metrics *metrics;
-    http_ready *ready;
-    void *context;
+    struct http_pages pages;
 };
 
 bool http_parse_listen(const char *listen, char ret_host[static HTTP_HOST_SIZE],
@@ -94,11 +92,11 @@ static enum MHD_Result http_handle(void *context, struct MHD_Connection *connect
     enum MHD_Result result;
     buffer_init(&text, HTTP_TEXT_MAX);
     if (is_metrics) {
-        http->metrics(http->context, &text);
+        http->pages.metrics(http->pages.context, &text);
         result = http_answer(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
                              buffer_slice(&text));
     } else {
-        bool ready = http->ready(http->context, &text);
+        bool ready = http->pages.ready(http->pages.context, &text);
         if (text.length == 0)
             buffer_append_text(&text, ready ? "ready" : "no progress");
         buffer_append_text(&text, "\n");
@@ -200,8 +198,8 @@ static enum status http_start(struct http *http, const char *listen, const char 
     return http->daemon != NULL ? STATUS_OK : http_refuse(listen, port, address, err);
 }
 
-enum status http_open(const char *listen, http_metrics *metrics, http_ready *ready, void *context,
-                      struct http **ret_http, struct error *err)
+enum status http_open(const char *listen, const struct http_pages *pages, struct http **ret_http,
+                      struct error *err)
 {
     char host[HTTP_HOST_SIZE];
     char port[8];
@@ -209,14 +207,13 @@ enum status http_open(const char *listen, http_metrics *metrics, http_ready *rea
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     if (!http_parse_listen(listen, host, port) || getaddrinfo(host, port, &hints, &address) != 0) {
-        err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL, "listen: \"%s\" is not HOST:PORT; use 127.0.0.1:9464",
-                         listen);
+        return error_set(error_config(err), STATUS_FATAL,
+                         "listen: \"%s\" is not HOST:PORT; use 127.0.0.1:9464", listen);
     }
     struct http *http = calloc(1, sizeof *http);
     enum status status = http == NULL ? error_set(err, STATUS_FATAL, "out of memory") : STATUS_OK;
     if (status == STATUS_OK) {
-        *http = (struct http){.metrics = metrics, .ready = ready, .context = context};
+        http->pages = *pages;
         status = http_start(http, listen, port, address, err);
     }
     freeaddrinfo(address);

@@ -13,6 +13,13 @@ typedef void http_metrics(void *context, struct buffer *text);
 /** @return whether there is progress; says why not in `reason`. @thread as http_metrics. */
 typedef bool http_ready(void *context, struct buffer *reason);
 
+/** What the pages are made of. */
+struct http_pages {
+    http_metrics *metrics;
+    http_ready *ready;
+    void *context; /* of both; outlives the server */
+};
+
 #define HTTP_HOST_SIZE 128
 
 /** Split "HOST:PORT" or "[HOST]:PORT"; an empty host is 127.0.0.1.
@@ -22,8 +29,8 @@ bool http_parse_listen(const char *listen, char ret_host[static HTTP_HOST_SIZE],
 
 /** Serve on `listen` until http_close(), in a thread of its own. Port 0 takes any free port.
  * @return OK; FATAL naming the address. */
-enum status http_open(const char *listen, http_metrics *metrics, http_ready *ready, void *context,
-                      struct http **ret_http, struct error *err) MUST_CHECK;
+enum status http_open(const char *listen, const struct http_pages *pages, struct http **ret_http,
+                      struct error *err) MUST_CHECK;
 
 /** NULL is a no-op. */
 void http_close(struct http *http);

@@ -136,10 +136,11 @@ static int run_service(const struct service *service, unsigned parts)
         .agent = (parts & RUNNING_AGENT) != 0 ? &agent_metrics : NULL,
         .relay = (parts & RUNNING_RELAY) != 0 ? &relay_metrics : NULL,
     };
+    const struct http_pages pages = {
+        .metrics = metrics_render, .ready = metrics_ready, .context = &sources};
     struct http *http = NULL;
     if (service->config->listen[0] != '\0' &&
-        http_open(service->config->listen, metrics_render, metrics_ready, &sources, &http, &err) !=
-            STATUS_OK)
+        http_open(service->config->listen, &pages, &http, &err) != STATUS_OK)
         return command_fail(&err);
     running_hold(service->config, parts);
     log_info("run", "keepstep %s for service %s starts: publishes %zu, applies %zu entity types",

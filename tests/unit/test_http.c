@@ -25,6 +25,8 @@ static bool give_ready(void *context, struct buffer *reason)
     return is_ready;
 }
 
+static const struct http_pages pages = {give_metrics, give_ready, NULL};
+
 static int ask(const struct http *http, const char *path)
 {
     char *url = (char *)(uintptr_t)test_format("http://127.0.0.1:%u%s", http_port(http), path);
@@ -51,11 +53,11 @@ static void a_listen_address_is_host_and_port(void **state)
 static void the_pages_answer_and_readiness_follows_progress(void **state)
 {
     char text[] = "keepstep_build_info 1\n";
+    const struct http_pages with_text = {give_metrics, give_ready, text};
     struct http *http = NULL;
     struct error err = ERROR_INIT;
     (void)state;
-    assert_int_equal(http_open("127.0.0.1:0", give_metrics, give_ready, text, &http, &err),
-                     STATUS_OK);
+    assert_int_equal(http_open("127.0.0.1:0", &with_text, &http, &err), STATUS_OK);
     assert_int_not_equal(http_port(http), 0);
     is_ready = false;
     assert_int_equal(ask(http, "/readyz"), 1);
@@ -74,8 +76,7 @@ static void slow_clients_do_not_keep_a_health_check_out(void **state)
     struct error err = ERROR_INIT;
     int slow[40];
     (void)state;
-    assert_int_equal(http_open("127.0.0.1:0", give_metrics, give_ready, NULL, &http, &err),
-                     STATUS_OK);
+    assert_int_equal(http_open("127.0.0.1:0", &pages, &http, &err), STATUS_OK);
     const struct sockaddr_in place = {.sin_family = AF_INET,
                                       .sin_port = htons((uint16_t)http_port(http)),
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -99,11 +100,9 @@ static void an_address_that_is_taken_is_named(void **state)
     struct http *second = NULL;
     struct error err = ERROR_INIT;
     (void)state;
-    assert_int_equal(http_open("127.0.0.1:0", give_metrics, give_ready, NULL, &first, &err),
-                     STATUS_OK);
+    assert_int_equal(http_open("127.0.0.1:0", &pages, &first, &err), STATUS_OK);
     const char *listen = test_format("127.0.0.1:%u", http_port(first));
-    assert_int_equal(http_open(listen, give_metrics, give_ready, NULL, &second, &err),
-                     STATUS_FATAL);
+    assert_int_equal(http_open(listen, &pages, &second, &err), STATUS_FATAL);
     assert_non_null(strstr(err.text, listen));
     /* The line that is printed mends it, as it stands. */
     unsigned port = 0;
@@ -112,14 +111,12 @@ static void an_address_that_is_taken_is_named(void **state)
     assert_int_equal(sscanf(line, "\"listen: 127.0.0.1:%u\"", &port), 1);
     assert_int_not_equal(port, http_port(first));
     error_clear(&err);
-    assert_int_equal(
-        http_open(test_format("127.0.0.1:%u", port), give_metrics, give_ready, NULL, &second, &err),
-        STATUS_OK);
+    assert_int_equal(http_open(test_format("127.0.0.1:%u", port), &pages, &second, &err),
+                     STATUS_OK);
     http_close(second);
     http_close(first);
     error_clear(&err);
-    assert_int_equal(http_open("192.0.2.1:9464", give_metrics, give_ready, NULL, &second, &err),
-                     STATUS_FATAL);
+    assert_int_equal(http_open("192.0.2.1:9464", &pages, &second, &err), STATUS_FATAL);
     assert_int_equal(err.exit_code, EX_UNAVAILABLE);
     assert_non_null(strstr(err.text, "cannot listen on 192.0.2.1:9464: Cannot assign"));
 }
