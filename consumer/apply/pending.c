@@ -210,8 +210,7 @@ enum status applier_attempt_write(struct applier *applier, const struct mapping 
 {
     const struct change *const changes[] = {change};
     struct error reject = ERROR_INIT;
-    size_t failed = 0;
-    enum status status = applier->ops->apply(applier->store, mapping, changes, 1, &failed, &reject);
+    enum status status = applier->ops->apply(applier->store, mapping, changes, 1, &reject);
     if (status == STATUS_REJECT && !applier->ops->excludes_writers) {
         /* It may be the own change that is in the way: of a deleted row an update finds none. */
         enum status undone = applier->ops->savepoint(applier->store, true, err);

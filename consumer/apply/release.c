@@ -53,7 +53,6 @@ static enum status release_attempt(struct applier *applier, struct owned *owned,
                                    struct error *err)
 {
     struct change *change = NULL;
-    size_t failed = 0;
     enum status status = applier_decode(applier, &record->record, &change, err);
     if (status != STATUS_OK)
         return status;
@@ -67,7 +66,7 @@ static enum status release_attempt(struct applier *applier, struct owned *owned,
     if (superseded)
         return applier_keep(applier, owned, change, err);
     const struct change *const changes[] = {change};
-    status = applier->ops->apply(applier->store, mapping, changes, 1, &failed, err);
+    status = applier->ops->apply(applier->store, mapping, changes, 1, err);
     return status == STATUS_OK ? applier_drop_kept(applier, owned, change, err) : status;
 }
 

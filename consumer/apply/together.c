@@ -83,14 +83,13 @@ static enum status group_make_room(const struct group *group, struct error *err)
         struct change removal = *member->change;
         const struct change *const changes[] = {&removal};
         struct error why = ERROR_INIT;
-        size_t failed = 0;
         removal.op = CHANGE_DELETE;
         if (!member_may_move(group, member))
             continue;
         status = ops->savepoint(group->applier->store, false, err);
         if (status != STATUS_OK)
             return status;
-        status = ops->apply(group->applier->store, member->mapping, changes, 1, &failed, &why);
+        status = ops->apply(group->applier->store, member->mapping, changes, 1, &why);
         if (status == STATUS_REJECT)
             status = ops->savepoint(group->applier->store, true, err);
         else if (status != STATUS_OK)
@@ -291,11 +290,11 @@ static enum status group_defer(const struct group *group, bool *ret_done, struct
 static enum status group_read_orders(const struct group *group, struct error *err)
 {
     struct applier *applier = group->applier;
+    struct copies copies = {.mappings = applier->mappings, .count = applier->mapping_count};
     enum status status = STATUS_OK;
     for (size_t i = 0; i < applier->mapping_count && status == STATUS_OK; i++) {
         struct table_order order = {0};
-        status = applier->ops->order(applier->store, &applier->mappings[i], applier->mappings,
-                                     applier->mapping_count, &order, err);
+        status = applier->ops->order(applier->store, &applier->mappings[i], &copies, &order, err);
         if (status == STATUS_OK)
             applier->orders[i] = order;
     }

@@ -80,8 +80,7 @@ static enum status applier_write_run(struct applier *applier, const struct write
         return applier_no_memory(err);
     for (size_t i = 0; i < count; i++)
         changes[i] = writes[i].image;
-    size_t failed = 0;
-    return applier->ops->apply(applier->store, writes[0].mapping, changes, count, &failed, err);
+    return applier->ops->apply(applier->store, writes[0].mapping, changes, count, err);
 }
 
 /** Copy the writes: first those whose order is worth nothing between entities, then the others.

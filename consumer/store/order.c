@@ -18,10 +18,11 @@ static enum status refuse(const struct mapping *mapping, const struct table_orde
 enum status store_order(struct store *store, const struct mapping *mappings, size_t count,
                         struct table_order *ret_orders, struct error *err)
 {
+    struct copies copies = {.mappings = mappings, .count = count};
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         struct table_order order = {0};
-        status = store->ops->order(store, &mappings[i], mappings, count, &order, err);
+        status = store->ops->order(store, &mappings[i], &copies, &order, err);
         if (status == STATUS_OK && order.child[0] != '\0')
             status = refuse(&mappings[i], &order, err);
         if (ret_orders != NULL)

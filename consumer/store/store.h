@@ -39,6 +39,12 @@ struct mapping {
     bool published_here; /* the service publishes it too: the look and the trigger's flag apply */
 };
 
+/** All of a service's copies. */
+struct copies {
+    const struct mapping *mappings;
+    size_t count;
+};
+
 /** @return the table's name: the entry's, or the entity type. */
 const char *mapping_table(const struct mapping *mapping);
 
@@ -259,10 +265,10 @@ struct store_ops {
      * catalogue and prepare its statements. @return OK, RETRY, FATAL (cannot be kept exactly). */
     enum status (*prepare)(struct store *store, const struct mapping *mapping, struct error *err);
     /** Read what the order of a prepared mapping's changes is worth; apply() keeps it from then on.
-     * @param mappings  all of the service's copies. @return OK; RETRY. */
+     * @return OK; RETRY. */
     enum status (*order)(struct store *store, const struct mapping *mapping,
-                         const struct mapping *mappings, size_t count,
-                         struct table_order *ret_order, struct error *err);
+                         const struct copies *copies, struct table_order *ret_order,
+                         struct error *err);
     /** Identity of the copy. */
     enum status (*meta)(struct store *store, struct store_meta *ret_meta, struct error *err);
     /** Read one partition without owning it; exists is false where there is no row. */
@@ -302,11 +308,9 @@ struct store_ops {
      * silent for the run: a flag that names the table goes with it (rule 25). Updates that lack
      * columns keep the old values. @return OK; REJECT (held or waiting in err->reject), of a run of
      * one change that one: of a longer run nothing says which, and all of it is void; RETRY; STOP;
-     * FATAL.
-     * @param ret_failed  `count` on OK, else at most the first that failed. */
+     * FATAL. */
     enum status (*apply)(struct store *store, const struct mapping *mapping,
-                         const struct change *const *changes, size_t count, size_t *ret_failed,
-                         struct error *err);
+                         const struct change *const *changes, size_t count, struct error *err);
     /** Write ranges; only the `digests` slots of sequences from `last` backwards matter. */
     enum status (*record_sequences)(struct store *store, const char *topic, int32_t partition,
                                     const struct sequence_state *sequences, size_t count,

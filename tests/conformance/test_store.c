@@ -250,7 +250,6 @@ static void a_run_keeps_the_order_of_each_entity(void)
     static const struct change *changes[CHANGES];
     const char *names[ENTITIES] = {NULL};
     const char *rows = "";
-    size_t failed = 0;
     memset(values, 0, sizeof values);
     for (size_t i = 0; i < CHANGES; i++) {
         size_t id = (i * 5) % ENTITIES;
@@ -271,8 +270,7 @@ static void a_run_keeps_the_order_of_each_entity(void)
     }
     store_case_begin();
     assert_ok(store_case_ops->apply(store_case_store, &store_case_mapping, changes, CHANGES,
-                                    &failed, &store_case_err));
-    assert_int_equal(failed, CHANGES);
+                                    &store_case_err));
     store_case_commit();
     for (size_t id = 0; id < ENTITIES; id++) {
         if (names[id] != NULL)

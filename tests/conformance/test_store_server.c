@@ -193,9 +193,8 @@ struct waiting {
 static void *apply_and_wait(void *context)
 {
     struct waiting *waiting = context;
-    size_t failed = 0;
     waiting->status = store_case_ops->apply(waiting->store, &store_case_mapping, &waiting->change,
-                                            1, &failed, &waiting->err);
+                                            1, &waiting->err);
     if (waiting->status != STATUS_OK)
         store_case_ops->rollback(waiting->store);
     return NULL;

@@ -108,9 +108,7 @@ static enum status write_value(const struct wide *wide, int64_t id, struct value
                             .schema = &wide->schema,
                             .values = values};
     const struct change *changes[] = {&change};
-    size_t failed = 0;
-    return store_case_ops->apply(store_case_store, &wide->mapping, changes, 1, &failed,
-                                 &store_case_err);
+    return store_case_ops->apply(store_case_store, &wide->mapping, changes, 1, &store_case_err);
 }
 
 /* Every value, and a NULL behind them. */
@@ -408,10 +406,9 @@ static void sparse_add_image(struct sparse *sparse, enum change_op op, size_t ro
 /* All at once, or one by one. */
 static void sparse_apply(struct sparse *sparse, bool bulk)
 {
-    size_t failed = 0;
     for (size_t i = 0; i < sparse->count; i += bulk ? sparse->count : 1)
         assert_ok(store_case_ops->apply(store_case_store, &sparse->mapping, &sparse->changes[i],
-                                        bulk ? sparse->count : 1, &failed, &store_case_err));
+                                        bulk ? sparse->count : 1, &store_case_err));
     sparse->count = 0;
 }
 

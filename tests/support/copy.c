@@ -188,10 +188,10 @@ static enum status watched_begin(struct store *store, const struct fence *fences
 
 static enum status watched_apply(struct store *store, const struct mapping *mapping,
                                  const struct change *const *changes, size_t count,
-                                 size_t *ret_failed, struct error *err)
+                                 struct error *err)
 {
     copy_let_act(&watched->at_apply);
-    return watched->ops->apply(store, mapping, changes, count, ret_failed, err);
+    return watched->ops->apply(store, mapping, changes, count, err);
 }
 
 static enum status watched_claim_keys(struct store *store, struct key_claim *claims, size_t count,

@@ -82,6 +82,5 @@ enum status orders_apply(struct store *store, enum change_op op, int64_t id, con
     struct value values[3] = {0};
     struct change change = orders_change(values, op, id, note);
     const struct change *changes[] = {&change};
-    size_t failed = 0;
-    return orders_ops->apply(store, &orders_mapping, changes, 1, &failed, &orders_err);
+    return orders_ops->apply(store, &orders_mapping, changes, 1, &orders_err);
 }

@@ -44,8 +44,7 @@ static enum status apply_row(const struct type_copy *copy, const struct mapping 
                              const struct type_row *row, struct error *err)
 {
     const struct change *changes[] = {&row->change};
-    size_t failed = 0;
-    enum status status = copy->ops->apply(copy->store, mapping, changes, 1, &failed, err);
+    enum status status = copy->ops->apply(copy->store, mapping, changes, 1, err);
     return status == STATUS_OK ? copy->ops->savepoint(copy->store, false, err) : status;
 }
 

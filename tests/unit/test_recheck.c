@@ -18,13 +18,12 @@ static struct {
 static struct store_ops open_ops;
 
 static enum status open_apply(struct store *store, const struct mapping *mapping,
-                              const struct change *const *changes, size_t count, size_t *ret_failed,
-                              struct error *err)
+                              const struct change *const *changes, size_t count, struct error *err)
 {
     writer.runs++;
     if (writer.commits)
         writer.entity = slice_of("{\"id\":1}");
-    return store_sqlite_ops.apply(store, mapping, changes, count, ret_failed, err);
+    return store_sqlite_ops.apply(store, mapping, changes, count, err);
 }
 
 static enum status open_begin(struct store *store, const struct fence *fences, size_t count,

@@ -85,12 +85,11 @@ static enum status line_begin(struct store *store, const struct fence *fences, s
 }
 
 static enum status line_apply(struct store *store, const struct mapping *mapping,
-                              const struct change *const *changes, size_t count, size_t *ret_failed,
-                              struct error *err)
+                              const struct change *const *changes, size_t count, struct error *err)
 {
     if (breaks(BREAK_APPLY))
         return lost(err);
-    return store_sqlite_ops.apply(store, mapping, changes, count, ret_failed, err);
+    return store_sqlite_ops.apply(store, mapping, changes, count, err);
 }
 
 static enum status line_commit(struct store *store, bool durable, struct error *err)

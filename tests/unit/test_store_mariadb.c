@@ -108,14 +108,13 @@ static void text_keys_compare_bytewise_and_unpadded(void **state)
     struct value values[6][3] = {0};
     struct change list[6];
     const struct change *changes[6];
-    size_t failed = 0;
     for (size_t i = 0; i < 6; i++) {
         list[i] = orders_change(values[i], CHANGE_CREATE, 1, keys[i]);
         values[i][0] = (struct value){.kind = VALUE_TEXT, .text = slice_of(keys[i])};
         changes[i] = &list[i];
     }
     assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
-    assert_ok(orders_ops->apply(store, &orders_mapping, changes, 6, &failed, &orders_err));
+    assert_ok(orders_ops->apply(store, &orders_mapping, changes, 6, &orders_err));
     assert_ok(orders_ops->commit(store, false, &orders_err));
     orders_ops->close(store);
     orders_schema.columns[0].type = COLUMN_INTEGER;
@@ -158,12 +157,11 @@ static const struct change *bulk_changes[BULK];
 
 static enum status apply_bulk(struct store *store, size_t from, size_t count, const char *note)
 {
-    size_t failed = 0;
     for (size_t i = 0; i < count; i++) {
         bulk[i] = orders_change(bulk_values[i], CHANGE_UPDATE, (int64_t)(from + i), note);
         bulk_changes[i] = &bulk[i];
     }
-    return orders_ops->apply(store, &orders_mapping, bulk_changes, count, &failed, &orders_err);
+    return orders_ops->apply(store, &orders_mapping, bulk_changes, count, &orders_err);
 }
 
 static void what_is_there_is_updated_and_what_is_not_is_inserted(void **state)
@@ -225,15 +223,13 @@ static void assert_held(struct store *store, const char *column, struct value va
     struct value values[3] = {0};
     struct change change = orders_change(values, CHANGE_CREATE, 1, "n");
     const struct change *changes[] = {&change};
-    size_t failed = 0;
     values[1].text = slice_of("1");
     for (size_t i = 0; i < 3; i++) {
         if (strcmp(orders_schema.columns[i].name, column) == 0)
             values[i] = value;
     }
     error_clear(&orders_err);
-    if (orders_ops->apply(store, &orders_mapping, changes, 1, &failed, &orders_err) !=
-            STATUS_REJECT ||
+    if (orders_ops->apply(store, &orders_mapping, changes, 1, &orders_err) != STATUS_REJECT ||
         orders_err.reject != REJECT_HELD || strstr(orders_err.text, column) == NULL)
         test_fail("%s: %s", column, orders_err.text);
     error_clear(&orders_err);
@@ -362,16 +358,15 @@ static void the_variable_names_the_table_during_a_run_only(void **state)
     struct value values[3] = {0};
     struct change change = orders_change(values, CHANGE_CREATE, 1, "n");
     const struct change *changes[] = {&change};
-    size_t failed = 0;
     published.published_here = true;
     mariadb_execute(orders_url, "CREATE TRIGGER see BEFORE INSERT ON orders FOR EACH ROW "
                                 "SET NEW.note = coalesce(@keepstep_applying, 'none')");
     assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
-    assert_ok(orders_ops->apply(store, &published, changes, 1, &failed, &orders_err));
+    assert_ok(orders_ops->apply(store, &published, changes, 1, &orders_err));
     assert_ok(orders_apply(store, CHANGE_CREATE, 2, "n"));
     assert_ok(orders_ops->savepoint(store, false, &orders_err));
     values[0].integer = 9;
-    assert_ok(orders_ops->apply(store, &published, changes, 1, &failed, &orders_err));
+    assert_ok(orders_ops->apply(store, &published, changes, 1, &orders_err));
     assert_ok(orders_ops->savepoint(store, true, &orders_err));
     assert_ok(orders_apply(store, CHANGE_CREATE, 3, "n"));
     assert_ok(orders_ops->commit(store, false, &orders_err));

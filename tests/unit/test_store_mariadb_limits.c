@@ -43,7 +43,6 @@ static enum status apply(struct store *store, size_t count, size_t length, const
     struct value values[ROWS][3];
     struct change rows[ROWS];
     const struct change *changes[ROWS];
-    size_t failed = 0;
     for (size_t i = 0; i < count; i++) {
         values[i][0] = (struct value){.kind = VALUE_INTEGER, .integer = first_id + (int64_t)i};
         values[i][1] = (struct value){.kind = VALUE_TEXT, .text = slice_of(i == 0 ? price : "1.5")};
@@ -56,7 +55,7 @@ static enum status apply(struct store *store, size_t count, size_t length, const
                                   .values = values[i]};
         changes[i] = &rows[i];
     }
-    return orders_ops->apply(store, &orders_mapping, changes, count, &failed, &orders_err);
+    return orders_ops->apply(store, &orders_mapping, changes, count, &orders_err);
 }
 
 static void

@@ -260,10 +260,8 @@ static void a_jsonb_column_keeps_a_text_of_its_own_form_and_any_other_is_held(vo
         struct value values[3] = {0};
         struct change change = orders_change(values, CHANGE_UPDATE, 0, rewritten[i]);
         const struct change *changes[] = {&change};
-        size_t failed = 0;
         values[1].kind = i % 2 == 0 ? VALUE_ABSENT : VALUE_NULL; /* another statement each */
-        if (orders_ops->apply(store, &orders_mapping, changes, 1, &failed, &orders_err) !=
-                STATUS_REJECT ||
+        if (orders_ops->apply(store, &orders_mapping, changes, 1, &orders_err) != STATUS_REJECT ||
             orders_err.reject != REJECT_HELD)
             test_fail("%s: %s", rewritten[i], orders_err.text);
         assert_string_equal(orders_err.text,
@@ -394,7 +392,6 @@ static void the_flag_names_the_table_during_a_run_only(void **state)
     struct value values[3] = {0};
     struct change change = orders_change(values, CHANGE_CREATE, 1, "n");
     const struct change *changes[] = {&change};
-    size_t failed = 0;
     published.published_here = true;
     postgresql_execute(orders_url,
                        "CREATE OR REPLACE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS "
@@ -402,12 +399,11 @@ static void the_flag_names_the_table_during_a_run_only(void **state)
                        "RETURN NEW; END$$; CREATE TRIGGER see BEFORE INSERT ON orders "
                        "FOR EACH ROW EXECUTE FUNCTION see()");
     assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
-    assert_ok(orders_ops->apply(store, &published, changes, 1, &failed, &orders_err));
+    assert_ok(orders_ops->apply(store, &published, changes, 1, &orders_err));
     assert_ok(orders_apply(store, CHANGE_CREATE, 2, "n"));
     assert_ok(orders_ops->savepoint(store, false, &orders_err));
     values[0].kind = VALUE_NULL;
-    assert_int_equal(orders_ops->apply(store, &published, changes, 1, &failed, &orders_err),
-                     STATUS_REJECT);
+    assert_int_equal(orders_ops->apply(store, &published, changes, 1, &orders_err), STATUS_REJECT);
     error_clear(&orders_err);
     assert_ok(orders_ops->savepoint(store, true, &orders_err));
     assert_ok(orders_apply(store, CHANGE_CREATE, 3, "n"));

@@ -68,8 +68,7 @@ static enum status apply_one(struct store *store, int64_t id, const char *price,
                               {.kind = VALUE_TEXT, .text = note}};
     struct change change = {.op = CHANGE_UPDATE, .schema = &schema, .values = values};
     const struct change *changes[] = {&change};
-    size_t failed = 0;
-    return ops->apply(store, &mapping, changes, 1, &failed, &err);
+    return ops->apply(store, &mapping, changes, 1, &err);
 }
 
 static void assert_refused(const char *sql, const char *reason)

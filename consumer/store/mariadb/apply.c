@@ -257,14 +257,13 @@ static enum status applying_set(struct store_mariadb *self, const char *name, st
 
 enum status store_mariadb_apply(struct store *store, const struct mapping *mapping,
                                 const struct change *const *changes, size_t count,
-                                size_t *ret_failed, struct error *err)
+                                struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
     struct mapped_table *table = store_mariadb_table(self, slice_of(mapping->schema->entity_type));
     struct error cleared = ERROR_INIT;
     enum status status = STATUS_OK;
 
-    *ret_failed = 0;
     if (table == NULL)
         return error_set(err, STATUS_FATAL, "\"%s\" was not prepared",
                          mapping->schema->entity_type);
@@ -284,7 +283,5 @@ enum status store_mariadb_apply(struct store *store, const struct mapping *mappi
             *err = cleared;
         status = cleared.status;
     }
-    if (status == STATUS_OK)
-        *ret_failed = count;
     return status;
 }

@@ -460,8 +460,8 @@ enum status store_mariadb_check(struct store_mariadb *self, struct mapped_table 
 /* A foreign key that cascades is refused by prepare(). The agent's role sees no triggers: what
  * `init` saw is written down. Where nothing is, no row is taken out: nobody knows what follows. */
 enum status store_mariadb_order(struct store *store, const struct mapping *mapping,
-                                const struct mapping *mappings, size_t count,
-                                struct table_order *ret_order, struct error *err)
+                                const struct copies *copies, struct table_order *ret_order,
+                                struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
     struct slice entity_type = slice_of(mapping->schema->entity_type);
@@ -471,7 +471,7 @@ enum status store_mariadb_order(struct store *store, const struct mapping *mappi
     char noted[sizeof ORDER_KEPT] = "";
     bool row = false;
     bool seen = false;
-    (void)mappings, (void)count;
+    (void)copies;
     *ret_order = (struct table_order){0};
     (void)snprintf(key, sizeof key, "order %016" PRIx64, digest_64(entity_type));
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_ORDER,

@@ -258,11 +258,11 @@ enum status store_mariadb_places(struct store *store, struct place *places, size
 enum status store_mariadb_prepare(struct store *store, const struct mapping *mapping,
                                   struct error *err);
 enum status store_mariadb_order(struct store *store, const struct mapping *mapping,
-                                const struct mapping *mappings, size_t count,
-                                struct table_order *ret_order, struct error *err);
+                                const struct copies *copies, struct table_order *ret_order,
+                                struct error *err);
 enum status store_mariadb_apply(struct store *store, const struct mapping *mapping,
                                 const struct change *const *changes, size_t count,
-                                size_t *ret_failed, struct error *err);
+                                struct error *err);
 enum status store_mariadb_read_pending(struct store *store, struct pending_read *pending,
                                        struct error *err);
 enum status store_mariadb_claim_keys(struct store *store, struct key_claim *claims, size_t count,

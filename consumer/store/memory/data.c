@@ -63,8 +63,7 @@ static const struct value *row_merge(struct store_memory *self, const struct cha
 }
 
 enum status store_memory_apply(struct store *store, const struct mapping *mapping,
-                               const struct change *const *changes, size_t count,
-                               size_t *ret_failed, struct error *err)
+                               const struct change *const *changes, size_t count, struct error *err)
 {
     struct store_memory *self = store_memory_of(store);
     struct model *model = store_memory_model(self);
@@ -73,7 +72,6 @@ enum status store_memory_apply(struct store *store, const struct mapping *mappin
         const struct change *change = changes[i];
         size_t index = row_find(model, mapping->schema, change->values);
         bool there = index < model->rows.count;
-        *ret_failed = i;
         if (change->op == CHANGE_DELETE) {
             if (there)
                 list_remove(&model->rows, index);
@@ -91,7 +89,6 @@ enum status store_memory_apply(struct store *store, const struct mapping *mappin
                      &(struct model_row){mapping->schema, row_merge(self, change, NULL)});
         }
     }
-    *ret_failed = count;
     return STATUS_OK;
 }
 

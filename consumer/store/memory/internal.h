@@ -87,7 +87,7 @@ void model_load(const struct model *model, struct partition_state *state);
 
 enum status store_memory_apply(struct store *store, const struct mapping *mapping,
                                const struct change *const *changes, size_t count,
-                               size_t *ret_failed, struct error *err);
+                               struct error *err);
 enum status store_memory_park(struct store *store, struct parked_record *records, size_t count,
                               struct error *err);
 enum status store_memory_read_parked(struct store *store, const struct parked_filter *filter,

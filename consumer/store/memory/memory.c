@@ -241,10 +241,10 @@ static enum status store_memory_prepare(struct store *store, const struct mappin
 
 /* No catalogue, and always in order. */
 static enum status store_memory_order(struct store *store, const struct mapping *mapping,
-                                      const struct mapping *mappings, size_t count,
-                                      struct table_order *ret_order, struct error *err)
+                                      const struct copies *copies, struct table_order *ret_order,
+                                      struct error *err)
 {
-    (void)store, (void)mapping, (void)mappings, (void)count, (void)err;
+    (void)store, (void)mapping, (void)copies, (void)err;
     *ret_order = (struct table_order){.is_whole = true};
     return STATUS_OK;
 }

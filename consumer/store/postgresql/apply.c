@@ -217,7 +217,7 @@ static enum status run_judge(const struct run *run, enum status status, struct e
 
 enum status store_postgresql_apply(struct store *store, const struct mapping *mapping,
                                    const struct change *const *changes, size_t count,
-                                   size_t *ret_failed, struct error *err)
+                                   struct error *err)
 {
     struct store_postgresql *self = store_postgresql_of(store);
     struct run run = {.self = self,
@@ -227,7 +227,6 @@ enum status store_postgresql_apply(struct store *store, const struct mapping *ma
     struct error ignored = ERROR_INIT;
     enum status status = STATUS_OK;
 
-    *ret_failed = 0;
     if (run.table == NULL)
         return error_set(err, STATUS_FATAL, "\"%s\" was not prepared",
                          mapping->schema->entity_type);
@@ -247,8 +246,6 @@ enum status store_postgresql_apply(struct store *store, const struct mapping *ma
         status = store_postgresql_sync(self, NULL, err);
     else if (store_postgresql_sync(self, NULL, &ignored) != STATUS_OK)
         error_clear(&ignored); /* the way back to the savepoint needs a pipeline without an error */
-    if (status == STATUS_OK)
-        *ret_failed = count;
     status = run_judge(&run, status, err);
     free(run.statements);
     return status;

@@ -59,8 +59,9 @@ enum statement_id {
 #undef STATEMENT_ID
         STATEMENT_COUNT
 };
-#define STATEMENT_OF_OUTBOX STATEMENT_PENDING_INCARNATION /* these need the tables of the outbox   \
-                                                           */
+#define STATEMENT_OF_OUTBOX                                                                        \
+    STATEMENT_PENDING_INCARNATION /* these need the tables of the outbox                           \
+                                   */
 
 /** How the elements of a column's array travel. */
 enum wire {
@@ -315,11 +316,11 @@ enum status store_postgresql_places(struct store *store, struct place *places, s
 enum status store_postgresql_prepare(struct store *store, const struct mapping *mapping,
                                      struct error *err);
 enum status store_postgresql_order(struct store *store, const struct mapping *mapping,
-                                   const struct mapping *mappings, size_t count,
-                                   struct table_order *ret_order, struct error *err);
+                                   const struct copies *copies, struct table_order *ret_order,
+                                   struct error *err);
 enum status store_postgresql_apply(struct store *store, const struct mapping *mapping,
                                    const struct change *const *changes, size_t count,
-                                   size_t *ret_failed, struct error *err);
+                                   struct error *err);
 enum status store_postgresql_read_pending(struct store *store, struct pending_read *pending,
                                           struct error *err);
 enum status store_postgresql_park(struct store *store, struct parked_record *records, size_t count,

@@ -440,8 +440,8 @@ static enum status order_encode(struct store_postgresql *self, const struct mapp
 }
 
 enum status store_postgresql_order(struct store *store, const struct mapping *mapping,
-                                   const struct mapping *mappings, size_t count,
-                                   struct table_order *ret_order, struct error *err)
+                                   const struct copies *copies, struct table_order *ret_order,
+                                   struct error *err)
 {
     struct store_postgresql *self = store_postgresql_of(store);
     struct mapped_table *table = store_postgresql_table(self,
@@ -454,7 +454,7 @@ enum status store_postgresql_order(struct store *store, const struct mapping *ma
     buffer_init(&key, SQL_SIZE_MAX);
     store_postgresql_append_name(&name, mapping);
     store_append_keys(&key, mapping);
-    enum status status = order_encode(self, mappings, count, err);
+    enum status status = order_encode(self, copies->mappings, copies->count, err);
     if (status == STATUS_OK && (name.failed || key.failed))
         status = error_set(err, STATUS_RETRY, "out of memory");
     if (status == STATUS_OK)

@@ -162,8 +162,7 @@ static enum status write_row_deferred(struct store_sqlite *self, struct mapped_t
 }
 
 enum status store_sqlite_apply(struct store *store, const struct mapping *mapping,
-                               const struct change *const *changes, size_t count,
-                               size_t *ret_failed, struct error *err)
+                               const struct change *const *changes, size_t count, struct error *err)
 {
     struct store_sqlite *self = store_sqlite_of(store);
     struct mapped_table *table = store_sqlite_table(self, slice_of(mapping->schema->entity_type));
@@ -185,7 +184,6 @@ enum status store_sqlite_apply(struct store *store, const struct mapping *mappin
         if (status == STATUS_OK)
             i++;
     }
-    *ret_failed = i;
     if (mapping->published_here && !sqlite3_get_autocommit(self->database)) {
         struct error second = ERROR_INIT;
         enum status cleared = store_sqlite_run(self, STATEMENT_APPLYING_CLEAR, PARAMETERS(name),

@@ -205,11 +205,11 @@ enum status store_sqlite_places(struct store *store, struct place *places, size_
 enum status store_sqlite_prepare(struct store *store, const struct mapping *mapping,
                                  struct error *err);
 enum status store_sqlite_order(struct store *store, const struct mapping *mapping,
-                               const struct mapping *mappings, size_t count,
-                               struct table_order *ret_order, struct error *err);
+                               const struct copies *copies, struct table_order *ret_order,
+                               struct error *err);
 enum status store_sqlite_apply(struct store *store, const struct mapping *mapping,
                                const struct change *const *changes, size_t count,
-                               size_t *ret_failed, struct error *err);
+                               struct error *err);
 void store_sqlite_pending_done(struct store_sqlite *self);
 enum status store_sqlite_read_pending(struct store *store, struct pending_read *pending,
                                       struct error *err);

@@ -496,8 +496,8 @@ enum status store_sqlite_prepare(struct store *store, const struct mapping *mapp
 }
 
 enum status store_sqlite_order(struct store *store, const struct mapping *mapping,
-                               const struct mapping *mappings, size_t count,
-                               struct table_order *ret_order, struct error *err)
+                               const struct copies *copies, struct table_order *ret_order,
+                               struct error *err)
 {
     struct store_sqlite *self = store_sqlite_of(store);
     sqlite3_stmt *statement = NULL;
@@ -509,9 +509,9 @@ enum status store_sqlite_order(struct store *store, const struct mapping *mappin
     buffer_init(&key, SQL_SIZE_MAX);
     buffer_init(&tables, SQL_SIZE_MAX);
     store_append_keys(&key, mapping);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < copies->count; i++) {
         buffer_append_text(&tables, i == 0 ? "[" : ",");
-        buffer_append_json(&tables, slice_of(mapping_table(&mappings[i])));
+        buffer_append_json(&tables, slice_of(mapping_table(&copies->mappings[i])));
     }
     buffer_append_text(&tables, "]");
     if (key.failed || tables.failed)
