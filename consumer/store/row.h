@@ -8,6 +8,8 @@
 /** A row that a back end has read, and how it reads its columns. */
 struct store_row {
     int64_t (*integer)(const struct store_row *row, int column);
+    /** The bytes as the database has them, borrowed until the next row; data NULL for NULL. */
+    struct slice (*bytes)(const struct store_row *row, int column);
     /** Copy a column into an arena; NULL stays NULL. @return false without memory. */
     bool (*keep)(const struct store_row *row, int column, struct arena *arena,
                  struct slice *ret_bytes);
@@ -15,6 +17,7 @@ struct store_row {
     void (*copy)(const struct store_row *row, int column, char *ret_text, size_t size);
     void *result; /* the back end's */
     int index;    /* of the row, where a result has many */
+    bool is_last; /* set by the reader that has read enough */
 };
 
 /** A partition of which nothing is known yet. */

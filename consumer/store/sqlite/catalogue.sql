@@ -11,9 +11,6 @@ SELECT t.name IS NOT NULL, c.name IS NOT NULL,
 FROM (SELECT 1) LEFT JOIN sqlite_master t
     ON t.name = ?1 COLLATE NOCASE AND t.type IN ('table', 'view')
 LEFT JOIN pragma_table_xinfo(?1) c ON c.name = ?2 COLLATE NOCASE
--- name: catalogue_outbox
-SELECT count(*) FROM pragma_table_info('outbox')
-WHERE name IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
 -- name: catalogue_strict
 SELECT strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE
 -- name: catalogue_deferred

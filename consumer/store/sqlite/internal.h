@@ -3,63 +3,30 @@
 #define CONSUMER_STORE_SQLITE_INTERNAL_H
 
 #include "common/sqlite_session.h"
-#include "consumer/store/row.h"
+#include "consumer/store/sql/session.h"
 
-/** X(constant): a statement of consumer/store/sqlite, prepared at its first use and kept. */
+/** X(name): a statement that SQLite alone has. */
 #define STORE_SQLITE_STATEMENTS(X)                                                                 \
-    X(META_READ)                                                                                   \
-    X(META_ADD)                                                                                    \
-    X(META_SET)                                                                                    \
-    X(PLACE_READ)                                                                                  \
     X(DURABLE_POSITION)                                                                            \
     X(DURABLE_COUNT)                                                                               \
-    X(POSITION_TAKE)                                                                               \
-    X(POSITION_READ)                                                                               \
-    X(POSITION_LIST)                                                                               \
-    X(POSITION_FENCE)                                                                              \
-    X(POSITION_FENCE_EPOCH)                                                                        \
-    X(POSITION_OWNED)                                                                              \
-    X(SEQUENCE_READ)                                                                               \
-    X(SEQUENCE_WRITE)                                                                              \
     X(KEY_CLAIM)                                                                                   \
     X(KEY_READ)                                                                                    \
-    X(KEY_PRUNE)                                                                                   \
     X(APPLYING_SET)                                                                                \
     X(APPLYING_CLEAR)                                                                              \
-    X(PENDING_INCARNATION)                                                                         \
-    X(PENDING_WAITING)                                                                             \
     X(PENDING_WAITING_NEW)                                                                         \
     X(PENDING_POSITION)                                                                            \
     X(PENDING_LAST)                                                                                \
-    X(PENDING_NUMBERED)                                                                            \
-    X(BLOCKED_READ)                                                                                \
-    X(PARKED_COUNT)                                                                                \
-    X(PARKED_COUNT_BYTES)                                                                          \
-    X(PARKED_ADD)                                                                                  \
-    X(BLOCKED_ADD)                                                                                 \
-    X(PARKED_READ)                                                                                 \
-    X(PARKED_READ_ENTITY)                                                                          \
-    X(PARKED_REVISE)                                                                               \
-    X(BLOCKED_DELETE)                                                                              \
-    X(PARKED_DELETE)                                                                               \
-    X(PARKED_ATTEMPT)                                                                              \
-    X(PARKED_STATE)                                                                                \
-    X(BLOCKED_PRUNE)                                                                               \
-    X(PARKED_PRUNE)                                                                                \
-    X(SUPERSEDED_KEEP)                                                                             \
-    X(SUPERSEDED_READ)                                                                             \
-    X(SUPERSEDED_NEXT)                                                                             \
-    X(SUPERSEDED_DROP)                                                                             \
+    X(PLACE_READ)                                                                                  \
     X(CATALOGUE_ORDER)                                                                             \
     X(CATALOGUE_TABLE)                                                                             \
-    X(CATALOGUE_OUTBOX)                                                                            \
     X(CATALOGUE_STRICT)                                                                            \
     X(CATALOGUE_DEFERRED)                                                                          \
     X(CATALOGUE_COLUMN)                                                                            \
     X(CATALOGUE_NEEDED)                                                                            \
     X(CATALOGUE_KEY)
 
-enum statement_id {
+enum sqlite_statement_id {
+    STATEMENT_SQLITE = STATEMENT_SHARED_COUNT - 1,
 #define STATEMENT_ID(name) STATEMENT_##name,
     STORE_SQLITE_STATEMENTS(STATEMENT_ID)
 #undef STATEMENT_ID
@@ -88,11 +55,9 @@ struct mapped_table {
 };
 
 struct store_sqlite {
-    struct store base;
+    struct store_sql sql;
     sqlite3 *database;
     bool is_wal;
-    bool read_only; /* who only looks, may see no record: which entities wait is not read */
-    bool has_outbox;
     bool has_written;               /* rows of copies in the open transaction */
     struct pending_memory *pending; /* see pending.c */
     bool has_deferred;              /* some foreign key is checked at COMMIT only */
@@ -108,38 +73,6 @@ static inline struct store_sqlite *store_sqlite_of(struct store *store)
     return (struct store_sqlite *)store;
 }
 
-/** A value to bind. */
-struct parameter {
-    enum { PARAMETER_INTEGER, PARAMETER_TEXT, PARAMETER_BLOB } kind;
-    int64_t integer;
-    struct slice bytes; /* data NULL: NULL is bound */
-};
-
-static inline struct parameter parameter_integer(int64_t integer)
-{
-    return (struct parameter){.kind = PARAMETER_INTEGER, .integer = integer};
-}
-
-static inline struct parameter parameter_text(const char *text)
-{
-    return (struct parameter){.kind = PARAMETER_TEXT, .bytes = slice_of(text)};
-}
-
-static inline struct parameter parameter_slice(struct slice text)
-{
-    return (struct parameter){.kind = PARAMETER_TEXT, .bytes = text};
-}
-
-static inline struct parameter parameter_blob(struct slice bytes)
-{
-    return (struct parameter){.kind = PARAMETER_BLOB, .bytes = bytes};
-}
-
-/** Two arguments: an array of parameters and its length. */
-#define PARAMETERS(...)                                                                            \
-    (const struct parameter[]){__VA_ARGS__},                                                       \
-        sizeof((const struct parameter[]){__VA_ARGS__}) / sizeof(struct parameter)
-
 /** Set the error of a result code. @return its status. */
 enum status store_sqlite_fail(struct store_sqlite *self, int code, const char *doing,
                               struct error *err);
@@ -151,7 +84,7 @@ enum status store_sqlite_execute(struct store_sqlite *self, const char *sql,
 /** Bind and step once; the caller ends it with sqlite3_reset(). What is bound is borrowed till
  * then.
  * @return OK with *ret_row telling whether there is a row. */
-enum status store_sqlite_start(struct store_sqlite *self, enum statement_id id,
+enum status store_sqlite_start(struct store_sqlite *self, unsigned int id,
                                const struct parameter *parameters, size_t count,
                                sqlite3_stmt **ret_statement, bool *ret_row,
                                struct error *err) MUST_CHECK;
@@ -161,12 +94,12 @@ enum status store_sqlite_next(struct store_sqlite *self, sqlite3_stmt *statement
                               struct error *err) MUST_CHECK;
 
 /** Run a statement to its end. @param ret_changes  rows that it changed; may be NULL. */
-enum status store_sqlite_run(struct store_sqlite *self, enum statement_id id,
+enum status store_sqlite_run(struct store_sqlite *self, unsigned int id,
                              const struct parameter *parameters, size_t count, int64_t *ret_changes,
                              struct error *err) MUST_CHECK;
 
 /** Read the first column of the first row as a number; `absent` where there is no row. */
-enum status store_sqlite_number(struct store_sqlite *self, enum statement_id id,
+enum status store_sqlite_number(struct store_sqlite *self, unsigned int id,
                                 const struct parameter *parameters, size_t count, int64_t absent,
                                 int64_t *ret_number, struct error *err) MUST_CHECK;
 
@@ -197,6 +130,7 @@ void store_sqlite_append_table(struct buffer *sql, const struct mapping *mapping
                                const char *create);
 
 /* Slots, one file each group. */
+enum status store_sqlite_commit(struct store_sql *sql, bool durable, struct error *err);
 enum status store_sqlite_open(const struct store_options *options, struct store **ret_store,
                               struct error *err);
 void store_sqlite_close(struct store *store);
@@ -213,32 +147,9 @@ enum status store_sqlite_apply(struct store *store, const struct mapping *mappin
 void store_sqlite_pending_done(struct store_sqlite *self);
 enum status store_sqlite_read_pending(struct store *store, struct pending_read *pending,
                                       struct error *err);
-enum status store_sqlite_park(struct store *store, struct parked_record *records, size_t count,
-                              struct error *err);
-enum status store_sqlite_read_parked(struct store *store, const struct parked_filter *filter,
-                                     struct arena *arena, struct parked_record **ret_records,
-                                     size_t *ret_count, struct error *err);
-enum status store_sqlite_edit_parked(struct store *store, const struct parked_record *record,
-                                     enum parked_edit edit, struct error *err);
-enum status store_sqlite_superseded(struct store *store, enum superseded_edit edit,
-                                    const struct superseded_image *image, struct arena *arena,
-                                    struct superseded_image *ret_image, struct error *err);
-/** Load sequences, blocked entities and counts of state->topic and state->partition. */
-enum status store_sqlite_load(struct store_sqlite *self, struct partition_state *state,
-                              struct error *err) MUST_CHECK;
-enum status store_sqlite_read(struct store *store, const char *topic, int32_t partition,
-                              struct partition_state *ret_state, struct error *err);
-enum status store_sqlite_list(struct store *store, struct partition_state **ret_states,
-                              size_t *ret_count, struct error *err);
-enum status store_sqlite_take(struct store *store, struct partition_state *state,
-                              struct error *err);
-enum status store_sqlite_record_sequences(struct store *store, const char *topic, int32_t partition,
-                                          const struct sequence_state *sequences, size_t count,
-                                          struct error *err);
 /** Switch what COMMIT waits for: true the disk, false (WAL only) nothing. Not in a transaction. */
 enum status store_sqlite_synchronous(struct store_sqlite *self, bool full,
                                      struct error *err) MUST_CHECK;
-void store_sqlite_rollback(struct store *store);
 /** @return OK; REJECT (waiting) where a deferred foreign key is violated. */
 enum status store_sqlite_check_deferred(struct store_sqlite *self, const char *what,
                                         struct error *err) MUST_CHECK;

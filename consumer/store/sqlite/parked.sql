@@ -15,9 +15,10 @@ WHERE topic = ?1 AND partition = ?2 AND state <> 3
 -- name: parked_add
 INSERT INTO keepstep_parked(topic, partition, offset, record_key, record_value, headers, state,
     reason, code, attempts, parked_at, next_attempt_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING parked_id
 -- name: blocked_add
-INSERT INTO keepstep_blocked(entity_type, entity_key, parked_id) VALUES (?1, ?2, ?3)
+INSERT INTO keepstep_blocked(entity_type, entity_key, parked_id)
+SELECT ?4, ?5, parked_id FROM keepstep_parked WHERE topic = ?1 AND partition = ?2 AND offset = ?3
 -- name: parked_read
 SELECT p.parked_id, p.topic, p.partition, p.offset, p.record_key,
     CASE WHEN ?8 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
@@ -52,16 +53,12 @@ UPDATE keepstep_parked SET state = ?2, reason = ?3, code = ?4, attempts = ?5,
     next_attempt_at = ?6 WHERE parked_id = ?1
 -- name: parked_state
 UPDATE keepstep_parked SET state = ?2, next_attempt_at = ?3 WHERE parked_id = ?1
--- name: blocked_prune
-DELETE FROM keepstep_blocked WHERE parked_id IN
-    (SELECT parked_id FROM keepstep_parked
-     WHERE state = 3 AND next_attempt_at < ?1 AND parked_at < ?1
-     ORDER BY next_attempt_at, parked_id LIMIT ?2)
 -- name: parked_prune
 DELETE FROM keepstep_parked WHERE parked_id IN
     (SELECT parked_id FROM keepstep_parked
      WHERE state = 3 AND next_attempt_at < ?1 AND parked_at < ?1
      ORDER BY next_attempt_at, parked_id LIMIT ?2)
+RETURNING parked_id
 -- name: superseded_keep
 INSERT INTO keepstep_superseded(entity_type, entity_key, topic, partition, offset, record_key,
     record_value, headers)

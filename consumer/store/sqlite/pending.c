@@ -189,7 +189,7 @@ static enum status look_remembered(struct pending_pass *pass, bool *ret_known, s
     *ret_known = false;
     if (own_writes || memory == NULL)
         return STATUS_OK;
-    enum status status = self->base.ops->meta(pass->store, &meta, err);
+    enum status status = store_sql_meta(pass->store, &meta, err);
     if (status != STATUS_OK)
         return status;
     if (strcmp(meta.incarnation, memory->incarnation) != 0)
@@ -205,39 +205,16 @@ static enum status look_remembered(struct pending_pass *pass, bool *ret_known, s
 
 static enum status pending_read_rows(struct pending_pass *pass, struct error *err)
 {
-    struct store_sqlite *self = store_sqlite_of(pass->store);
-    struct parameter type = parameter_text(pass->range->schema->entity_type);
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
     bool known = false;
-    enum status status = STATUS_OK;
-    if (pass->numbered)
-        status = store_sqlite_start(self, STATEMENT_PENDING_NUMBERED,
-                                    PARAMETERS(parameter_integer(pass->range->partition),
-                                               parameter_integer((int64_t)pass->range->above),
-                                               type),
-                                    &statement, &row, err);
-    else
-        status = look_remembered(pass, &known, err);
-    if (status == STATUS_OK && !pass->numbered && !known)
-        status = store_sqlite_start(self, STATEMENT_PENDING_WAITING, PARAMETERS(type), &statement,
-                                    &row, err);
-    while (status == STATUS_OK && row && !pending_pass_done(pass)) {
-        uint64_t sequence = pass->numbered ? (uint64_t)sqlite3_column_int64(statement, 1) : 0;
-        status = pending_pass_row(pass, sqlite_session_text(statement, 0), sequence, err);
-        if (status == STATUS_OK)
-            status = store_sqlite_next(self, statement, &row, err);
-    }
-    if (statement != NULL)
-        (void)sqlite3_reset(statement);
-    return status;
+    enum status status = pass->numbered ? STATUS_OK : look_remembered(pass, &known, err);
+    return status != STATUS_OK || known ? status : store_sql_pending_rows(pass, err);
 }
 
 enum status store_sqlite_read_pending(struct store *store, struct pending_read *pending,
                                       struct error *err)
 {
     store_pending_begin(pending);
-    return store_sqlite_of(store)->has_outbox
+    return store_sql_of(store)->has_outbox
                ? store_read_pending(store, pending, pending_read_rows, err)
                : STATUS_OK;
 }

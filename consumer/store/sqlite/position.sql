@@ -1,4 +1,9 @@
 -- Positions, sequences and keys of the agent's transactions.
+-- name: meta_exists
+SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'keepstep_meta'
+-- name: outbox_columns
+SELECT count(*) FROM pragma_table_info('outbox')
+WHERE name IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
 -- name: meta_read
 SELECT value FROM keepstep_meta WHERE key = ?1
 -- name: meta_add
@@ -40,8 +45,6 @@ UPDATE keepstep_position SET next_offset = ?4,
 WHERE topic = ?1 AND partition = ?2 AND next_offset = ?3 AND epoch = ?5 AND revision = ?6
 -- name: position_fence_epoch
 UPDATE keepstep_position SET updated_at = ?4 WHERE topic = ?1 AND partition = ?2 AND epoch = ?3
--- name: position_owned
-SELECT 1 FROM keepstep_position WHERE topic = ?1 AND partition = ?2 AND epoch = ?3
 -- name: sequence_read
 SELECT source, incarnation, base, last, last_id, digests FROM keepstep_sequence
 WHERE topic = ?1 AND partition = ?2 ORDER BY source, incarnation
@@ -78,4 +81,4 @@ SELECT sequence IS NULL FROM outbox WHERE position = ?1
 SELECT max(position) FROM outbox
 -- name: pending_numbered
 SELECT aggregateid, sequence FROM outbox
-WHERE kafka_partition = ?1 AND sequence > ?2 AND aggregatetype = ?3
+WHERE kafka_partition = ?2 AND sequence > ?3 AND aggregatetype = ?1

@@ -487,7 +487,7 @@ enum status store_sqlite_prepare(struct store *store, const struct mapping *mapp
     if (status == STATUS_OK)
         status = store_sqlite_row_prepare(self, table, &table->removal, err);
     if (status != STATUS_OK) {
-        store_sqlite_rollback(store);
+        store_sql_rollback(store);
         mapped_table_free(table);
         return status;
     }

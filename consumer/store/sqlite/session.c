@@ -1,20 +1,18 @@
 /* The SQLite store's session: opening, statements, parameters, and the table of error codes. */
 #include "consumer/store/sqlite/internal.h"
 
-#include "common/uuid.h"
 #include "consumer_sqlite_sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION     1
 #define BUSY_BESIDE_OUTBOX 100 /* the agent yields first */
 #define INIT_HINT          "run `keepstep init`"
 
 static const char *const statement_texts[STATEMENT_COUNT] = {
 #define STATEMENT_TEXT(name) [STATEMENT_##name] = SQL_##name,
-    STORE_SQLITE_STATEMENTS(STATEMENT_TEXT)
+    STORE_SQL_STATEMENTS(STATEMENT_TEXT) STORE_SQLITE_STATEMENTS(STATEMENT_TEXT)
 #undef STATEMENT_TEXT
 };
 
@@ -45,7 +43,7 @@ static int parameter_bind(sqlite3_stmt *statement, int index, const struct param
         return sqlite3_bind_int64(statement, index, parameter->integer);
     if (bytes.data == NULL)
         return sqlite3_bind_null(statement, index);
-    if (parameter->kind == PARAMETER_BLOB)
+    if (parameter->kind == PARAMETER_BYTES)
         return sqlite3_bind_blob64(statement, index, bytes.data, bytes.length, SQLITE_STATIC);
     return sqlite3_bind_text64(statement, index, bytes.data, bytes.length, SQLITE_STATIC,
                                SQLITE_UTF8);
@@ -63,7 +61,7 @@ enum status store_sqlite_next(struct store_sqlite *self, sqlite3_stmt *statement
     return status;
 }
 
-enum status store_sqlite_start(struct store_sqlite *self, enum statement_id id,
+enum status store_sqlite_start(struct store_sqlite *self, unsigned int id,
                                const struct parameter *parameters, size_t count,
                                sqlite3_stmt **ret_statement, bool *ret_row, struct error *err)
 {
@@ -82,7 +80,7 @@ enum status store_sqlite_start(struct store_sqlite *self, enum statement_id id,
     return store_sqlite_next(self, *statement, ret_row, err);
 }
 
-enum status store_sqlite_run(struct store_sqlite *self, enum statement_id id,
+enum status store_sqlite_run(struct store_sqlite *self, unsigned int id,
                              const struct parameter *parameters, size_t count, int64_t *ret_changes,
                              struct error *err)
 {
@@ -99,7 +97,7 @@ enum status store_sqlite_run(struct store_sqlite *self, enum statement_id id,
     return STATUS_OK;
 }
 
-enum status store_sqlite_number(struct store_sqlite *self, enum statement_id id,
+enum status store_sqlite_number(struct store_sqlite *self, unsigned int id,
                                 const struct parameter *parameters, size_t count, int64_t absent,
                                 int64_t *ret_number, struct error *err)
 {
@@ -144,6 +142,11 @@ static int64_t row_integer(const struct store_row *row, int column)
     return sqlite3_column_int64(row->result, column);
 }
 
+static struct slice row_bytes(const struct store_row *row, int column)
+{
+    return sqlite_session_text(row->result, column);
+}
+
 static bool row_keep(const struct store_row *row, int column, struct arena *arena,
                      struct slice *ret_bytes)
 {
@@ -157,60 +160,97 @@ static void row_copy(const struct store_row *row, int column, char *ret_text, si
 
 struct store_row store_sqlite_row(sqlite3_stmt *statement)
 {
-    return (struct store_row){
-        .integer = row_integer, .keep = row_keep, .copy = row_copy, .result = statement};
+    return (struct store_row){.integer = row_integer,
+                              .bytes = row_bytes,
+                              .keep = row_keep,
+                              .copy = row_copy,
+                              .result = statement};
 }
 
-static enum status store_sqlite_install(struct store_sqlite *self, bool new_copy, struct error *err)
+static enum status session_send(struct store_sql *sql, const struct sql_call *call,
+                                struct error *err)
 {
-    char uuid[UUID_TEXT_SIZE];
-
-    uuid_v7(uuid);
-    enum status status = store_sqlite_execute(self, "PRAGMA journal_mode = WAL", err);
-    if (status == STATUS_OK)
-        status = store_sqlite_begin(self, err);
-    if (status == STATUS_OK)
-        status = store_sqlite_execute(self, SQL_INSTALL, err);
-    if (status == STATUS_OK)
-        status = store_sqlite_run(self, new_copy ? STATEMENT_META_SET : STATEMENT_META_ADD,
-                                  PARAMETERS(parameter_text("copy_id"), parameter_text(uuid)), NULL,
-                                  err);
-    if (status == STATUS_OK)
-        status = store_sqlite_execute(self, "COMMIT", err);
-    return status;
-}
-
-static enum status store_sqlite_check_version(struct store_sqlite *self, struct error *err)
-{
-    int64_t version = 0;
-    int64_t outbox_columns = 0;
+    struct store_sqlite *self = (struct store_sqlite *)sql;
     sqlite3_stmt *statement = NULL;
-    bool row = false;
-    enum status status = store_sqlite_start(self, STATEMENT_CATALOGUE_TABLE,
-                                            PARAMETERS(parameter_text("keepstep_meta")), &statement,
-                                            &row, err);
-    if (status != STATUS_OK)
-        return status;
+    bool more = false;
+    enum status status = store_sqlite_start(self, call->id, call->parameters, call->count,
+                                            &statement, &more, err);
+    struct store_row row = store_sqlite_row(statement);
+    while (status == STATUS_OK && more && !row.is_last) {
+        if (call->read != NULL)
+            status = call->read(call->context, &row, err);
+        if (status == STATUS_OK && !row.is_last)
+            status = store_sqlite_next(self, statement, &more, err);
+    }
+    if (status == STATUS_OK && call->changes != NULL)
+        *call->changes += sqlite3_changes64(self->database);
     (void)sqlite3_reset(statement);
-    if (row)
-        status = store_sqlite_number(self, STATEMENT_META_READ,
-                                     PARAMETERS(parameter_text("schema_version")), 0, &version,
-                                     err);
-    if (status != STATUS_OK)
-        return status;
-    if (version > SCHEMA_VERSION)
-        return error_set(err, STATUS_FATAL,
-                         "the database has schema version %lld, this program knows %d: use the "
-                         "newer program, whose `keepstep init` made it",
-                         (long long)version, SCHEMA_VERSION);
-    if (version < SCHEMA_VERSION)
-        return error_set(error_config(err), STATUS_FATAL,
-                         "the database has no Keepstep tables: " INIT_HINT);
-    status = store_sqlite_number(self, STATEMENT_CATALOGUE_OUTBOX, NULL, 0, 0, &outbox_columns,
-                                 err);
-    self->has_outbox = outbox_columns == 4;
     return status;
 }
+
+static enum status session_send_rows(struct store_sql *sql, const struct sql_call *call,
+                                     size_t rows, struct error *err)
+{
+    struct sql_call one = *call;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < rows; i++) {
+        one.parameters = call->parameters + i * call->count;
+        status = session_send(sql, &one, err);
+    }
+    return status;
+}
+
+static enum status session_execute(struct store_sql *sql, const char *text, struct error *err)
+{
+    return store_sqlite_execute((struct store_sqlite *)sql, text, err);
+}
+
+/* Nothing is sent ahead, and outside a transaction nothing stays. */
+static enum status session_wait(struct store_sql *sql, struct error *err)
+{
+    (void)sql, (void)err;
+    return STATUS_OK;
+}
+
+static enum status session_install(struct store_sql *sql, struct error *err)
+{
+    return store_sqlite_execute((struct store_sqlite *)sql, SQL_INSTALL, err);
+}
+
+static enum status session_begin(struct store_sql *sql, enum sql_transaction kind,
+                                 struct error *err)
+{
+    struct store_sqlite *self = (struct store_sqlite *)sql;
+    enum status status = STATUS_OK;
+    self->defers = false;
+    self->has_written = false;
+    if (kind == SQL_SNAPSHOT)
+        return store_sqlite_execute(self, "BEGIN", err);
+    if (kind == SQL_DURABLE)
+        status = store_sqlite_synchronous(self, true, err);
+    return status == STATUS_OK ? store_sqlite_begin(self, err) : status;
+}
+
+static void session_rollback(struct store_sql *sql)
+{
+    struct store_sqlite *self = (struct store_sqlite *)sql;
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        (void)sqlite3_reset(self->statements[i]);
+    sqlite_session_rollback(self->database);
+    if (self->is_wal)
+        (void)sqlite3_exec(self->database, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+}
+
+static const struct sql_session_ops sqlite_session = {
+    .send = session_send,
+    .send_rows = session_send_rows,
+    .execute = session_execute,
+    .wait = session_wait,
+    .install = session_install,
+    .begin = session_begin,
+    .commit = store_sqlite_commit,
+    .rollback = session_rollback,
+};
 
 static enum status store_sqlite_configure(struct store_sqlite *self,
                                           const struct store_options *options, struct error *err)
@@ -219,9 +259,11 @@ static enum status store_sqlite_configure(struct store_sqlite *self,
 
     enum status status = STATUS_OK;
     if (options->install)
-        status = store_sqlite_install(self, options->new_copy, err);
+        status = store_sqlite_execute(self, "PRAGMA journal_mode = WAL", err);
+    if (status == STATUS_OK && options->install)
+        status = store_sql_install(&self->sql, options->new_copy, err);
     if (status == STATUS_OK)
-        status = store_sqlite_check_version(self, err);
+        status = store_sql_check_version(&self->sql, err);
     if (status != STATUS_OK)
         return status;
     int code = sqlite3_prepare_v2(self->database, "PRAGMA journal_mode", -1, &statement, NULL);
@@ -232,7 +274,7 @@ static enum status store_sqlite_configure(struct store_sqlite *self,
     (void)sqlite3_finalize(statement);
     if (code != SQLITE_OK)
         return store_sqlite_fail(self, code, "read the journal mode", err);
-    self->busy_ms = self->has_outbox ? BUSY_BESIDE_OUTBOX : SQLITE_SESSION_BUSY_TIMEOUT_MS;
+    self->busy_ms = self->sql.has_outbox ? BUSY_BESIDE_OUTBOX : SQLITE_SESSION_BUSY_TIMEOUT_MS;
     (void)sqlite3_busy_timeout(self->database, self->busy_ms);
     status = store_sqlite_synchronous(self, false, err);
     if (status == STATUS_OK)
@@ -255,8 +297,8 @@ enum status store_sqlite_open(const struct store_options *options, struct store 
     struct store_sqlite *self = calloc(1, sizeof *self);
     if (self == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
-    self->base.ops = &store_sqlite_ops;
-    self->read_only = options->read_only;
+    self->sql = (struct store_sql){
+        .base.ops = &store_sqlite_ops, .session = &sqlite_session, .read_only = options->read_only};
     enum status status = sqlite_session_open(options->path, flags, &self->database, err);
     if (status == STATUS_OK) {
         status = store_sqlite_configure(self, options, err);
@@ -264,21 +306,11 @@ enum status store_sqlite_open(const struct store_options *options, struct store 
             error_prefix(err, "%s", options->path);
     }
     if (status != STATUS_OK) {
-        store_sqlite_close(&self->base);
+        store_sqlite_close(&self->sql.base);
         return status;
     }
-    *ret_store = &self->base;
+    *ret_store = &self->sql.base;
     return STATUS_OK;
-}
-
-void store_sqlite_rollback(struct store *store)
-{
-    struct store_sqlite *self = store_sqlite_of(store);
-    for (size_t i = 0; i < STATEMENT_COUNT; i++)
-        (void)sqlite3_reset(self->statements[i]);
-    sqlite_session_rollback(self->database);
-    if (self->is_wal)
-        (void)sqlite3_exec(self->database, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
 }
 
 void store_sqlite_close(struct store *store)
@@ -287,13 +319,14 @@ void store_sqlite_close(struct store *store)
         return;
     struct store_sqlite *self = store_sqlite_of(store);
     if (self->database != NULL)
-        store_sqlite_rollback(store);
+        store_sql_rollback(store);
     for (size_t i = 0; i < self->table_count; i++)
         mapped_table_free(self->tables[i]);
     free(self->tables);
     store_sqlite_pending_done(self);
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         (void)sqlite3_finalize(self->statements[i]);
+    store_sql_done(&self->sql);
     (void)sqlite3_close(self->database);
     free(self);
 }

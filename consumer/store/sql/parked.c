@@ -1,0 +1,196 @@
+/* The SQL stores' parked records and superseded images: the raw record whole. */
+#include "consumer/store/sql/session.h"
+
+#define PARK_MAX 16 /* records sent at a time: the client library keeps what it has not sent */
+
+static enum status read_parked_id(void *context, struct store_row *row, struct error *err)
+{
+    struct parked_record *parked = context;
+    (void)err;
+    parked->parked_id = row->integer(row, 0);
+    return STATUS_OK;
+}
+
+static enum status park_send(struct store_sql *self, struct parked_record *parked,
+                             struct arena *arena, struct error *err)
+{
+    const struct record *record = &parked->record;
+    struct parameter topic = parameter_text(record->topic);
+    struct parameter partition = parameter_integer(record->partition);
+    struct parameter offset = parameter_integer(record->offset);
+    struct slice headers;
+    enum status status = store_record_headers(record, arena, &headers, err);
+    if (status == STATUS_OK)
+        status = store_sql_ask(
+            self,
+            SQL_CALL(PARKED_ADD, topic, partition, offset, parameter_bytes(record->key),
+                     parameter_bytes(record->value), parameter_bytes(headers),
+                     parameter_integer(parked->state),
+                     parameter_raw(store_or_empty(parked->reason)), parameter_integer(parked->code),
+                     parameter_integer(parked->attempts), parameter_integer(parked->parked_at_us),
+                     parameter_integer(parked->next_attempt_us)),
+            read_parked_id, parked, err);
+    if (status == STATUS_OK)
+        status = store_sql_send(self,
+                                SQL_CALL(BLOCKED_ADD, topic, partition, offset,
+                                         parameter_raw(store_or_empty(parked->entity_type)),
+                                         parameter_raw(store_or_empty(parked->entity_key))),
+                                err);
+    return status;
+}
+
+enum status store_sql_park(struct store *store, struct parked_record *records, size_t count,
+                           struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    struct arena arena;
+    enum status status = STATUS_OK;
+    arena_init(&arena, HEADERS_SIZE_MAX);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        status = park_send(self, &records[i], &arena, err);
+        arena_reset(&arena);
+        if (status == STATUS_OK && (i + 1 == count || (i + 1) % PARK_MAX == 0))
+            status = store_sql_wait(self, err);
+    }
+    arena_done(&arena);
+    return status;
+}
+
+struct parked_reading {
+    struct arena *arena;
+    struct parked_list list;
+};
+
+static enum status read_parked(void *context, struct store_row *row, struct error *err)
+{
+    struct parked_reading *reading = context;
+    return store_row_add_parked(row, reading->arena, &reading->list, err);
+}
+
+enum status store_sql_read_parked(struct store *store, const struct parked_filter *filter,
+                                  struct arena *arena, struct parked_record **ret_records,
+                                  size_t *ret_count, struct error *err)
+{
+    struct parked_reading reading = {.arena = arena};
+    int64_t limit = filter->limit == 0 ? INT64_MAX : (int64_t)filter->limit;
+    struct sql_call call = SQL_CALL(
+        PARKED_READ, parameter_text(filter->topic), parameter_integer(filter->partition),
+        parameter_raw(slice_of(filter->entity_type)), parameter_raw(filter->entity_key),
+        parameter_integer(filter->parked_id), parameter_integer(filter->from_offset),
+        parameter_integer(filter->due_us), parameter_integer(filter->without_value),
+        parameter_integer(filter->blocking), parameter_integer(limit));
+    if (parked_filter_is_entity(filter))
+        call.id = STATEMENT_PARKED_READ_ENTITY;
+    enum status status = store_sql_query(store_sql_of(store), call, read_parked, &reading, err);
+    *ret_records = reading.list.records;
+    *ret_count = reading.list.count;
+    return status;
+}
+
+static enum status attempt_send(struct store_sql *self, const struct parked_record *record,
+                                int64_t *changes, struct error *err)
+{
+    struct sql_call call = SQL_CALL(
+        PARKED_ATTEMPT, parameter_integer(record->parked_id), parameter_integer(record->state),
+        parameter_raw(store_or_empty(record->reason)), parameter_integer(record->code),
+        parameter_integer(record->attempts), parameter_integer(record->next_attempt_us));
+    call.changes = changes;
+    return store_sql_send(self, call, err);
+}
+
+static enum status delete_send(struct store_sql *self, const struct parked_record *record,
+                               int64_t *changes, struct error *err)
+{
+    struct parameter id = parameter_integer(record->parked_id);
+    struct sql_call call = SQL_CALL(PARKED_DELETE, id);
+    call.changes = changes;
+    enum status status = store_sql_send(self, SQL_CALL(BLOCKED_DELETE, id), err);
+    return status == STATUS_OK ? store_sql_send(self, call, err) : status;
+}
+
+/* An operator's command. */
+static enum status state_send(struct store_sql *self, const struct parked_record *record,
+                              bool skipped, int64_t *changes, struct error *err)
+{
+    struct parameter id = parameter_integer(record->parked_id);
+    struct sql_call call = SQL_CALL(PARKED_STATE, id,
+                                    parameter_integer(skipped ? PARKED_SKIPPED : PARKED_WAITING),
+                                    parameter_integer(skipped ? record->next_attempt_us : 0));
+    call.changes = changes;
+    enum status status = store_sql_send(self, SQL_CALL(PARKED_REVISE, id), err);
+    return status == STATUS_OK ? store_sql_send(self, call, err) : status;
+}
+
+enum status store_sql_edit_parked(struct store *store, const struct parked_record *record,
+                                  enum parked_edit edit, struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    int64_t changes = 0;
+    enum status status;
+    if (edit == PARKED_DELETE)
+        status = delete_send(self, record, &changes, err);
+    else if (edit == PARKED_ATTEMPT)
+        status = attempt_send(self, record, &changes, err);
+    else
+        status = state_send(self, record, edit == PARKED_SET_SKIPPED, &changes, err);
+    if (status == STATUS_OK)
+        status = store_sql_wait(self, err);
+    if (status == STATUS_OK && changes == 0)
+        status = error_set_native(err, STATUS_ABORT, 1, "parked record %lld is not there any more",
+                                  (long long)record->parked_id);
+    return status;
+}
+
+static enum status superseded_keep(struct store_sql *self, const struct superseded_image *image,
+                                   struct error *err)
+{
+    const struct record *record = &image->record;
+    struct arena arena;
+    struct slice headers;
+    arena_init(&arena, HEADERS_SIZE_MAX);
+    enum status status = store_record_headers(record, &arena, &headers, err);
+    if (status == STATUS_OK)
+        status = store_sql_send(
+            self,
+            SQL_CALL(SUPERSEDED_KEEP, parameter_raw(image->entity_type),
+                     parameter_raw(image->entity_key), parameter_text(record->topic),
+                     parameter_integer(record->partition), parameter_integer(record->offset),
+                     parameter_bytes(record->key), parameter_bytes(record->value),
+                     parameter_bytes(headers)),
+            err);
+    arena_done(&arena);
+    return status;
+}
+
+struct superseded_reading {
+    struct arena *arena;
+    struct superseded_image *image;
+};
+
+static enum status read_superseded(void *context, struct store_row *row, struct error *err)
+{
+    const struct superseded_reading *reading = context;
+    return store_row_superseded(row, reading->arena, reading->image, err);
+}
+
+enum status store_sql_superseded(struct store *store, enum superseded_edit edit,
+                                 const struct superseded_image *image, struct arena *arena,
+                                 struct superseded_image *ret_image, struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    const struct record *record = &image->record;
+    struct parameter type = parameter_raw(image->entity_type);
+    struct parameter key = parameter_raw(image->entity_key);
+    struct superseded_reading reading = {.arena = arena, .image = ret_image};
+    struct sql_call next = SQL_CALL(SUPERSEDED_NEXT, parameter_text(record->topic),
+                                    parameter_integer(record->partition),
+                                    parameter_integer(record->offset));
+    if (edit == SUPERSEDED_KEEP)
+        return superseded_keep(self, image, err);
+    if (edit == SUPERSEDED_DROP)
+        return store_sql_send(self, SQL_CALL(SUPERSEDED_DROP, type, key), err);
+    *ret_image = (struct superseded_image){0};
+    return store_sql_query(self,
+                           edit == SUPERSEDED_NEXT ? next : SQL_CALL(SUPERSEDED_READ, type, key),
+                           read_superseded, &reading, err);
+}

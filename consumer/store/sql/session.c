@@ -1,0 +1,102 @@
+/* What the SQL stores do with their sessions alike: runs of statements, transactions of their own,
+ * and the installation. */
+#include "consumer/store/sql/session.h"
+
+#include "common/uuid.h"
+
+#include <stdlib.h>
+
+#define SCHEMA_VERSION 1
+#define OUTBOX_COLUMNS 4 /* those that outbox_columns looks for */
+
+enum status store_sql_run(struct store_sql *self, struct sql_call call, struct error *err)
+{
+    enum status status = store_sql_send(self, call, err);
+    return status == STATUS_OK ? store_sql_wait(self, err) : status;
+}
+
+enum status store_sql_query(struct store_sql *self, struct sql_call call, sql_row_read *read,
+                            void *context, struct error *err)
+{
+    enum status status = store_sql_ask(self, call, read, context, err);
+    return status == STATUS_OK ? store_sql_wait(self, err) : status;
+}
+
+static enum status read_number(void *context, struct store_row *row, struct error *err)
+{
+    (void)err;
+    *(int64_t *)context = row->integer(row, 0);
+    row->is_last = true;
+    return STATUS_OK;
+}
+
+enum status store_sql_number(struct store_sql *self, struct sql_call call, int64_t absent,
+                             int64_t *ret_number, struct error *err)
+{
+    *ret_number = absent;
+    return store_sql_query(self, call, read_number, ret_number, err);
+}
+
+enum status store_sql_transaction(struct store_sql *self, enum sql_transaction kind,
+                                  struct error *err)
+{
+    self->in_transaction = true;
+    return self->session->begin(self, kind, err);
+}
+
+enum status store_sql_finish(struct store_sql *self, struct error *err)
+{
+    enum status status = self->session->execute(self, "COMMIT", err);
+    if (status == STATUS_OK)
+        status = store_sql_wait(self, err);
+    if (status == STATUS_OK)
+        self->in_transaction = false;
+    return status;
+}
+
+enum status store_sql_install(struct store_sql *self, bool new_copy, struct error *err)
+{
+    char uuid[UUID_TEXT_SIZE];
+    uuid_v7(uuid);
+    struct sql_call set_id = SQL_CALL(META_ADD, parameter_text("copy_id"), parameter_text(uuid));
+    if (new_copy)
+        set_id.id = STATEMENT_META_SET;
+    enum status status = store_sql_transaction(self, SQL_DURABLE, err);
+    if (status == STATUS_OK)
+        status = self->session->install(self, err);
+    if (status == STATUS_OK)
+        status = store_sql_send(self, set_id, err);
+    if (status == STATUS_OK)
+        status = store_sql_finish(self, err);
+    if (status != STATUS_OK)
+        store_sql_rollback(&self->base);
+    return status;
+}
+
+enum status store_sql_check_version(struct store_sql *self, struct error *err)
+{
+    int64_t installed = 0;
+    int64_t columns = 0;
+    struct store_meta meta = {0};
+    enum status status = store_sql_number(self, SQL_CALL_PLAIN(META_EXISTS), 0, &installed, err);
+    if (status == STATUS_OK && installed != 0)
+        status = store_sql_meta(&self->base, &meta, err);
+    if (status != STATUS_OK)
+        return status;
+    if (meta.schema_version > SCHEMA_VERSION)
+        return error_set(err, STATUS_FATAL,
+                         "the database has schema version %d, this program knows %d: use the newer "
+                         "program, whose `keepstep init` made it",
+                         meta.schema_version, SCHEMA_VERSION);
+    if (meta.schema_version < SCHEMA_VERSION)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "the database has no Keepstep tables: run `keepstep init`");
+    status = store_sql_number(self, SQL_CALL_PLAIN(OUTBOX_COLUMNS), 0, &columns, err);
+    self->has_outbox = columns == OUTBOX_COLUMNS;
+    return status;
+}
+
+void store_sql_done(struct store_sql *self)
+{
+    free(self->ranges);
+}

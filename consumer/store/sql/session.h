@@ -1,0 +1,260 @@
+/* The seam between what all SQL stores do alike and one database: statements that every database
+ * has under the same name, with the same parameters in the same order, and the session that runs
+ * them. */
+#ifndef CONSUMER_STORE_SQL_SESSION_H
+#define CONSUMER_STORE_SQL_SESSION_H
+
+#include "consumer/store/row.h"
+
+/** X(name): a statement that each database has as SQL_name in its .sql files. It is prepared at its
+ * first use and kept. */
+#define STORE_SQL_STATEMENTS(X)                                                                    \
+    X(META_EXISTS)                                                                                 \
+    X(META_READ)                                                                                   \
+    X(META_ADD)                                                                                    \
+    X(META_SET)                                                                                    \
+    X(OUTBOX_COLUMNS)                                                                              \
+    X(POSITION_TAKE)                                                                               \
+    X(POSITION_READ)                                                                               \
+    X(POSITION_LIST)                                                                               \
+    X(POSITION_FENCE)                                                                              \
+    X(POSITION_FENCE_EPOCH)                                                                        \
+    X(SEQUENCE_READ)                                                                               \
+    X(SEQUENCE_WRITE)                                                                              \
+    X(KEY_PRUNE)                                                                                   \
+    X(PENDING_INCARNATION)                                                                         \
+    X(PENDING_WAITING)                                                                             \
+    X(PENDING_NUMBERED)                                                                            \
+    X(BLOCKED_READ)                                                                                \
+    X(BLOCKED_ADD)                                                                                 \
+    X(BLOCKED_DELETE)                                                                              \
+    X(PARKED_COUNT)                                                                                \
+    X(PARKED_COUNT_BYTES)                                                                          \
+    X(PARKED_ADD)                                                                                  \
+    X(PARKED_READ)                                                                                 \
+    X(PARKED_READ_ENTITY)                                                                          \
+    X(PARKED_REVISE)                                                                               \
+    X(PARKED_DELETE)                                                                               \
+    X(PARKED_ATTEMPT)                                                                              \
+    X(PARKED_STATE)                                                                                \
+    X(PARKED_PRUNE)                                                                                \
+    X(SUPERSEDED_KEEP)                                                                             \
+    X(SUPERSEDED_READ)                                                                             \
+    X(SUPERSEDED_NEXT)                                                                             \
+    X(SUPERSEDED_DROP)
+
+/** A database's own statements get the numbers from STATEMENT_SHARED_COUNT on. */
+enum statement_id {
+#define STATEMENT_ID(name) STATEMENT_##name,
+    STORE_SQL_STATEMENTS(STATEMENT_ID)
+#undef STATEMENT_ID
+        STATEMENT_SHARED_COUNT
+};
+
+/** A value to bind; borrowed until the statement has run. Where `bytes.data` is NULL it is SQL's
+ * NULL, unless it is an integer. */
+struct parameter {
+    enum parameter_kind {
+        PARAMETER_INTEGER,
+        PARAMETER_TEXT,     /* UTF-8 */
+        PARAMETER_RAW_TEXT, /* a text of somebody else's, which may be no UTF-8 */
+        PARAMETER_BYTES
+    } kind;
+    int64_t integer;
+    struct slice bytes;
+};
+
+static inline struct parameter parameter_integer(int64_t integer)
+{
+    return (struct parameter){.kind = PARAMETER_INTEGER, .integer = integer};
+}
+
+static inline struct parameter parameter_text(const char *text)
+{
+    return (struct parameter){.kind = PARAMETER_TEXT, .bytes = slice_of(text)};
+}
+
+static inline struct parameter parameter_slice(struct slice text)
+{
+    return (struct parameter){.kind = PARAMETER_TEXT, .bytes = text};
+}
+
+static inline struct parameter parameter_raw(struct slice text)
+{
+    return (struct parameter){.kind = PARAMETER_RAW_TEXT, .bytes = text};
+}
+
+static inline struct parameter parameter_bytes(struct slice bytes)
+{
+    return (struct parameter){.kind = PARAMETER_BYTES, .bytes = bytes};
+}
+
+/** Two arguments, or the fields of a call: an array of parameters and its length. */
+#define PARAMETERS(...)                                                                            \
+    (const struct parameter[]){__VA_ARGS__},                                                       \
+        sizeof((const struct parameter[]){__VA_ARGS__}) / sizeof(struct parameter)
+
+/** Takes a row of a result; calls nothing of the session. Sets row->is_last where it has read
+ * enough. @return OK; else the call fails with it. */
+typedef enum status sql_row_read(void *context, struct store_row *row, struct error *err);
+
+/** One execution of a statement, and where its results go. */
+struct sql_call {
+    unsigned int id; /* enum statement_id, or the database's own */
+    const struct parameter *parameters;
+    size_t count;
+    sql_row_read *read; /* NULL: no rows, or none that matter */
+    void *context;      /* of read */
+    int64_t *changes;   /* rows that it found are added here; may be NULL */
+};
+
+/** struct sql_call of a statement and its parameters. */
+#define SQL_CALL(name, ...)                                                                        \
+    (struct sql_call)                                                                              \
+    {                                                                                              \
+        STATEMENT_##name, PARAMETERS(__VA_ARGS__), NULL, NULL, NULL                                \
+    }
+#define SQL_CALL_PLAIN(name) ((struct sql_call){.id = STATEMENT_##name})
+
+/** What a transaction is for. */
+enum sql_transaction {
+    SQL_WRITE,   /* a batch's, or a repair's: its COMMIT need not wait for the disk */
+    SQL_DURABLE, /* its COMMIT waits for the disk */
+    SQL_SNAPSHOT /* all reads see one state */
+};
+
+struct store_sql;
+
+/** What each database fills. All slots return OK, or a status of store_ops; a connection that is
+ * gone is RETRY with err->connection_lost. */
+struct sql_session_ops {
+    /** Run a statement. Where statements are pipelined it is sent only: rows and changes come, and
+     * errors are told, at the latest in wait(). Parameters need not live any longer, but `context`
+     * and `changes` must live until then. */
+    enum status (*send)(struct store_sql *self, const struct sql_call *call, struct error *err);
+    /** Send a call once for each row of parameters, `call->count` each, in as few messages as the
+     * server takes. It has no rows. */
+    enum status (*send_rows)(struct store_sql *self, const struct sql_call *call, size_t rows,
+                             struct error *err);
+    /** Send one command without parameters and results. @param sql  borrowed until wait(). */
+    enum status (*execute)(struct store_sql *self, const char *sql, struct error *err);
+    /** Wait for all that was sent. Outside a transaction nothing stays locked behind it.
+     * @return the first error. */
+    enum status (*wait)(struct store_sql *self, struct error *err);
+    /** Create Keepstep's tables, inside a transaction as far as the database lets it. */
+    enum status (*install)(struct store_sql *self, struct error *err);
+    /** Begin a transaction; sent as by execute(). */
+    enum status (*begin)(struct store_sql *self, enum sql_transaction kind, struct error *err);
+    /** Send what a durable COMMIT needs before it and commit; waits. */
+    enum status (*commit)(struct store_sql *self, bool durable, struct error *err);
+    /** Legal in any state, cannot fail. */
+    void (*rollback)(struct store_sql *self);
+    /** A second SAVEPOINT of one name takes the first one's place. */
+    bool replaces_savepoints;
+    /** A result is kept whole in memory, so that long ones are read in parts of so many rows; 0:
+     * its rows come one by one. */
+    size_t part_rows;
+};
+
+/** First part of each SQL store. */
+struct store_sql {
+    struct store base;
+    const struct sql_session_ops *session;
+    bool in_transaction;
+    bool read_only; /* who only looks, may see no record: which entities wait is not read */
+    bool has_outbox;
+    struct sql_range *ranges; /* recorded, not yet written: see position.c */
+    size_t range_count;
+};
+
+static inline struct store_sql *store_sql_of(struct store *store)
+{
+    return (struct store_sql *)store;
+}
+
+static inline enum status store_sql_send(struct store_sql *self, struct sql_call call,
+                                         struct error *err)
+{
+    return self->session->send(self, &call, err);
+}
+
+static inline enum status store_sql_wait(struct store_sql *self, struct error *err)
+{
+    return self->session->wait(self, err);
+}
+
+/** Send, and have each row given to `read`. */
+static inline enum status store_sql_ask(struct store_sql *self, struct sql_call call,
+                                        sql_row_read *read, void *context, struct error *err)
+{
+    call.read = read;
+    call.context = context;
+    return self->session->send(self, &call, err);
+}
+
+/** Send and wait. */
+enum status store_sql_run(struct store_sql *self, struct sql_call call,
+                          struct error *err) MUST_CHECK;
+
+/** store_sql_ask() and wait. */
+enum status store_sql_query(struct store_sql *self, struct sql_call call, sql_row_read *read,
+                            void *context, struct error *err) MUST_CHECK;
+
+/** Send, wait, and read the first column of the first row as a number; `absent` without a row. */
+enum status store_sql_number(struct store_sql *self, struct sql_call call, int64_t absent,
+                             int64_t *ret_number, struct error *err) MUST_CHECK;
+
+/** Begin and end a transaction of the store's own. Where one of them fails, store_sql_rollback().
+ */
+enum status store_sql_transaction(struct store_sql *self, enum sql_transaction kind,
+                                  struct error *err) MUST_CHECK;
+enum status store_sql_finish(struct store_sql *self, struct error *err) MUST_CHECK;
+
+/** Create or update Keepstep's tables, and give the copy its id, another one where `new_copy`. */
+enum status store_sql_install(struct store_sql *self, bool new_copy, struct error *err) MUST_CHECK;
+
+/** Compare the schema version with the program's, and look for an outbox beside the copy.
+ * @return OK; RETRY; FATAL (no tables: exit code 78; newer ones). */
+enum status store_sql_check_version(struct store_sql *self, struct error *err) MUST_CHECK;
+
+/** Free what the common part holds. */
+void store_sql_done(struct store_sql *self);
+
+/* Slots of store_ops. */
+enum status store_sql_meta(struct store *store, struct store_meta *ret_meta, struct error *err);
+enum status store_sql_read(struct store *store, const char *topic, int32_t partition,
+                           struct partition_state *ret_state, struct error *err);
+enum status store_sql_list(struct store *store, struct partition_state **ret_states,
+                           size_t *ret_count, struct error *err);
+enum status store_sql_take(struct store *store, struct partition_state *state, struct error *err);
+enum status store_sql_begin(struct store *store, const struct fence *fences, size_t count,
+                            struct error *err);
+enum status store_sql_savepoint(struct store *store, bool undo, struct error *err);
+enum status store_sql_read_pending(struct store *store, struct pending_read *pending,
+                                   struct error *err);
+enum status store_sql_record_sequences(struct store *store, const char *topic, int32_t partition,
+                                       const struct sequence_state *sequences, size_t count,
+                                       struct error *err);
+enum status store_sql_park(struct store *store, struct parked_record *records, size_t count,
+                           struct error *err);
+enum status store_sql_read_parked(struct store *store, const struct parked_filter *filter,
+                                  struct arena *arena, struct parked_record **ret_records,
+                                  size_t *ret_count, struct error *err);
+enum status store_sql_edit_parked(struct store *store, const struct parked_record *record,
+                                  enum parked_edit edit, struct error *err);
+enum status store_sql_superseded(struct store *store, enum superseded_edit edit,
+                                 const struct superseded_image *image, struct arena *arena,
+                                 struct superseded_image *ret_image, struct error *err);
+enum status store_sql_commit(struct store *store, bool durable, struct error *err);
+void store_sql_rollback(struct store *store);
+enum status store_sql_prune(struct store *store, const struct prune *prune, size_t *ret_pruned,
+                            struct error *err);
+
+/** Write the ranges that were recorded since the last call. */
+enum status store_sql_write_ranges(struct store_sql *self, struct error *err) MUST_CHECK;
+
+/** Read the rows of a pass from the outbox; see pending.h. */
+struct pending_pass;
+enum status store_sql_pending_rows(struct pending_pass *pass, struct error *err) MUST_CHECK;
+
+#endif
