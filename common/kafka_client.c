@@ -264,11 +264,12 @@ out:
 }
 
 /* Asks for the offset that a logical one stands for. */
-static rd_kafka_resp_err_t kafka_offset_of(rd_kafka_t *handle, const char *topic, int32_t partition,
+static rd_kafka_resp_err_t kafka_offset_of(rd_kafka_t *handle, struct topic_partition tp,
                                            int64_t logical, int timeout_ms, int64_t *ret_offset)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *asked = rd_kafka_topic_partition_list_add(list, topic, partition);
+    rd_kafka_topic_partition_t *asked = rd_kafka_topic_partition_list_add(list, tp.topic,
+                                                                          tp.partition);
     asked->offset = logical;
     rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(handle, list, timeout_ms);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -280,30 +281,40 @@ static rd_kafka_resp_err_t kafka_offset_of(rd_kafka_t *handle, const char *topic
     return code;
 }
 
-enum status kafka_partition_bounds(rd_kafka_t *handle, const char *topic, int32_t partition,
-                                   int timeout_ms, int64_t *ret_first, int64_t *ret_end,
-                                   struct error *err)
+static enum status kafka_bounds_status(rd_kafka_resp_err_t code, struct topic_partition tp,
+                                       struct error *err)
 {
-    int64_t until = clock_monotonic_us() + (int64_t)timeout_ms * 1000;
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (ret_first != NULL)
-        code = kafka_offset_of(handle, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms,
-                               ret_first);
-    int64_t left_ms = (until - clock_monotonic_us()) / 1000;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = kafka_offset_of(handle, topic, partition, RD_KAFKA_OFFSET_END,
-                               left_ms < 0 ? 0 : (int)left_ms, ret_end);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return STATUS_OK;
     return error_set_native(err, kafka_error_status(code), (int)code, "%s [%d]: its ends: %s",
-                            topic, (int)partition, rd_kafka_err2str(code));
+                            tp.topic, (int)tp.partition, rd_kafka_err2str(code));
 }
 
-int64_t kafka_log_end_seen(rd_kafka_t *handle, const char *topic, int32_t partition)
+enum status kafka_log_end(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,
+                          int64_t *ret_end, struct error *err)
+{
+    rd_kafka_resp_err_t code = kafka_offset_of(handle, tp, RD_KAFKA_OFFSET_END, timeout_ms,
+                                               ret_end);
+    return kafka_bounds_status(code, tp, err);
+}
+
+enum status kafka_log_bounds(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,
+                             struct log_bounds *ret_bounds, struct error *err)
+{
+    int64_t until = clock_monotonic_us() + (int64_t)timeout_ms * 1000;
+    rd_kafka_resp_err_t code = kafka_offset_of(handle, tp, RD_KAFKA_OFFSET_BEGINNING, timeout_ms,
+                                               &ret_bounds->first);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kafka_bounds_status(code, tp, err);
+    int64_t left_ms = (until - clock_monotonic_us()) / 1000;
+    return kafka_log_end(handle, tp, left_ms < 0 ? 0 : (int)left_ms, &ret_bounds->end, err);
+}
+
+int64_t kafka_log_end_seen(rd_kafka_t *handle, struct topic_partition tp)
 {
     int64_t low = -1;
     int64_t high = -1;
-    rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets(handle, topic, partition, &low,
+    rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets(handle, tp.topic, tp.partition, &low,
                                                               &high);
     return code != RD_KAFKA_RESP_ERR_NO_ERROR || high < 0 ? -1 : high;
 }

@@ -3,6 +3,7 @@
 #define COMMON_KAFKA_CLIENT_H
 
 #include "common/status.h"
+#include "common/topic_partition.h"
 
 #include <librdkafka/rdkafka.h>
 
@@ -40,18 +41,20 @@ enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int time
                                  char *ret_cluster_id, size_t size, int32_t *ret_partitions,
                                  struct error *err) MUST_CHECK;
 
-/** First offset of a partition's log and the one behind its last record (behind its last stable one
- * with the handle's isolation.level read_committed), waiting at most timeout_ms, which
- * rd_kafka_query_watermark_offsets() does not keep: it waits for an answer however long.
- * @param ret_first  may be NULL: not asked for.
+/** Ask for the bounds of a partition's log. A handle that reads only what is committed gets the
+ * last stable offset as the end. Waits at most timeout_ms, unlike
+ * rd_kafka_query_watermark_offsets(), which waits for an answer however long.
  * @return OK; RETRY; STOP (no such partition); FATAL. */
-enum status kafka_partition_bounds(rd_kafka_t *handle, const char *topic, int32_t partition,
-                                   int timeout_ms, int64_t *ret_first, int64_t *ret_end,
-                                   struct error *err) MUST_CHECK;
+enum status kafka_log_bounds(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,
+                             struct log_bounds *ret_bounds, struct error *err) MUST_CHECK;
+
+/** Ask for the end alone. Statuses as kafka_log_bounds(). */
+enum status kafka_log_end(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,
+                          int64_t *ret_end, struct error *err) MUST_CHECK;
 
 /** The end of a partition's log behind all records, those of open transactions included (its high
  * watermark), as the handle's last fetch has seen it; asks nobody. @return -1: none yet. */
-int64_t kafka_log_end_seen(rd_kafka_t *handle, const char *topic, int32_t partition);
+int64_t kafka_log_end_seen(rd_kafka_t *handle, struct topic_partition tp);
 
 /** What of a topic's settings the rules ask for. */
 struct kafka_topic_settings {

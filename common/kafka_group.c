@@ -53,8 +53,8 @@ static uint32_t kafka_group_take(struct kafka_group_reader *reader, size_t size)
     return number;
 }
 
-static bool kafka_group_has(const struct rd_kafka_group_member_info *member, const char *topic,
-                            int32_t partition)
+static bool kafka_group_has(const struct rd_kafka_group_member_info *member,
+                            struct topic_partition tp)
 {
     int size = member->member_assignment_size;
     struct kafka_group_reader reader = {member->member_assignment, size < 0 ? 0 : (size_t)size};
@@ -64,12 +64,12 @@ static bool kafka_group_has(const struct rd_kafka_group_member_info *member, con
         uint32_t length = kafka_group_take(&reader, 2);
         if (length > reader.left)
             return false;
-        bool same = length == strlen(topic) && memcmp(reader.data, topic, length) == 0;
+        bool same = length == strlen(tp.topic) && memcmp(reader.data, tp.topic, length) == 0;
         reader.data += length;
         reader.left -= length;
         uint32_t count = kafka_group_take(&reader, 4);
         for (uint32_t j = 0; j < count && reader.left > 0; j++) {
-            if (kafka_group_take(&reader, 4) == (uint32_t)partition && same)
+            if (kafka_group_take(&reader, 4) == (uint32_t)tp.partition && same)
                 return true;
         }
     }
@@ -77,10 +77,10 @@ static bool kafka_group_has(const struct rd_kafka_group_member_info *member, con
 }
 
 const struct rd_kafka_group_member_info *kafka_group_owner(const struct rd_kafka_group_list *group,
-                                                           const char *topic, int32_t partition)
+                                                           struct topic_partition tp)
 {
     for (int i = 0; group != NULL && i < group->groups[0].member_cnt; i++) {
-        if (kafka_group_has(&group->groups[0].members[i], topic, partition))
+        if (kafka_group_has(&group->groups[0].members[i], tp))
             return &group->groups[0].members[i];
     }
     return NULL;

@@ -19,6 +19,6 @@ bool kafka_group_is_stable(const struct rd_kafka_group_list *group);
 /** @return the member that a partition was assigned to, the group's; NULL where there is none, or
  * no group. */
 const struct rd_kafka_group_member_info *kafka_group_owner(const struct rd_kafka_group_list *group,
-                                                           const char *topic, int32_t partition);
+                                                           struct topic_partition tp);
 
 #endif

@@ -15,19 +15,19 @@ const char *agent_state_name(enum agent_state state)
 }
 
 struct agent_partition_metrics *agent_metrics_partition(struct agent_metrics *metrics,
-                                                        const char *topic, int32_t partition)
+                                                        struct topic_partition tp)
 {
     size_t count = atomic_load(&metrics->partition_count);
     for (size_t i = 0; i < count; i++) {
         struct agent_partition_metrics *row = &metrics->partitions[i];
-        if (row->partition == partition && strcmp(row->topic, topic) == 0)
+        if (topic_partition_equal((struct topic_partition){row->topic, row->partition}, tp))
             return row;
     }
     if (count == AGENT_METRICS_PARTITIONS)
         return NULL;
     struct agent_partition_metrics *row = &metrics->partitions[count];
-    (void)snprintf(row->topic, sizeof row->topic, "%s", topic);
-    row->partition = partition;
+    (void)snprintf(row->topic, sizeof row->topic, "%s", tp.topic);
+    row->partition = tp.partition;
     atomic_store(&row->stable_end, -1);
     atomic_store(&row->log_end, -1);
     atomic_store(&metrics->partition_count, count + 1);

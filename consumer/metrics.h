@@ -2,6 +2,8 @@
 #ifndef CONSUMER_METRICS_H
 #define CONSUMER_METRICS_H
 
+#include "common/topic_partition.h"
+
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -61,6 +63,6 @@ const char *agent_state_name(enum agent_state state);
 /** @return the partition's row, made where it is new; NULL where the table is full.
  * @thread the agent's only. */
 struct agent_partition_metrics *agent_metrics_partition(struct agent_metrics *metrics,
-                                                        const char *topic, int32_t partition);
+                                                        struct topic_partition tp);
 
 #endif

@@ -14,8 +14,7 @@
 
 struct lag_row {
     const char *group;
-    const char *topic;
-    int32_t partition;
+    struct topic_partition tp;
     int64_t current; /* -1: no position yet */
     int64_t end;
     int64_t stable; /* what stands between it and the end is in an open transaction, or behind it */
@@ -25,33 +24,42 @@ struct lag_row {
     struct offsets_owner owner;
 };
 
+/* What is asked, and of whom. */
+struct lag {
+    char group[FEED_GROUP_SIZE];
+    struct store *store;
+    struct offsets *offsets;
+    bool json;
+};
+
 static enum status lag_read(struct store *store, struct offsets *offsets, struct lag_row *row,
                             struct error *err)
 {
     struct partition_state state = {0};
-    int64_t first = 0;
+    struct log_bounds bounds = {0};
     int64_t time_us = 0;
-    enum status status = store->ops->read(store, row->topic, row->partition, &state, err);
+    enum status status = store->ops->read(store, row->tp.topic, row->tp.partition, &state, err);
     if (status != STATUS_OK)
         return status;
     row->current = state.exists ? state.next_offset : -1;
     partition_state_done(&state);
-    status = offsets_ends(offsets, row->topic, row->partition, &first, &row->end, err);
+    status = offsets_bounds(offsets, row->tp, &bounds, err);
     if (status == STATUS_OK)
-        status = offsets_committed(offsets, row->topic, row->partition, &row->committed, err);
+        status = offsets_committed(offsets, row->tp, &row->committed, err);
     if (status != STATUS_OK)
         return status;
-    int64_t from = row->current < first ? first : row->current;
+    row->end = bounds.end;
+    int64_t from = row->current < bounds.first ? bounds.first : row->current;
     row->lag = row->end > from ? row->end - from : 0;
     row->stable = row->end;
     if (row->lag > 0)
-        status = offsets_stable_end(offsets, row->topic, row->partition, &row->stable, err);
+        status = offsets_stable_end(offsets, row->tp, &row->stable, err);
     if (status == STATUS_OK && row->lag > 0) {
-        status = offsets_record_time(offsets, row->topic, row->partition, from, &time_us, err);
+        status = offsets_record_time(offsets, row->tp, from, &time_us, err);
         double age = (double)(clock_wall_us() - time_us) / 1e6;
         row->seconds = time_us == 0 ? -1 : age < 0 ? 0 : age;
     }
-    offsets_owner(offsets, row->topic, row->partition, &row->owner);
+    offsets_owner(offsets, row->tp, &row->owner);
     return status;
 }
 
@@ -65,8 +73,8 @@ static void lag_number(struct buffer *out, int64_t number, int width, const char
 
 static void lag_render_text(const struct lag_row *row, struct buffer *out)
 {
-    buffer_append_format(out, "%-30s %-20s %-10" PRId32 " ", row->group, row->topic,
-                         row->partition);
+    buffer_append_format(out, "%-30s %-20s %-10" PRId32 " ", row->group, row->tp.topic,
+                         row->tp.partition);
     lag_number(out, row->current, 15, "-");
     buffer_append_format(out, " %-15" PRId64 " %-10" PRId64 " ", row->end, row->lag);
     if (row->seconds < 0)
@@ -90,8 +98,8 @@ static void lag_render_json(const struct lag_row *row, struct buffer *out)
 {
     buffer_append_text(out, "{\"group\":");
     buffer_append_json(out, slice_of(row->group));
-    lag_text_member(out, "topic", row->topic);
-    buffer_append_format(out, ",\"partition\":%" PRId32 ",\"current_offset\":", row->partition);
+    lag_text_member(out, "topic", row->tp.topic);
+    buffer_append_format(out, ",\"partition\":%" PRId32 ",\"current_offset\":", row->tp.partition);
     lag_number(out, row->current, 0, "null");
     buffer_append_format(out, ",\"log_end_offset\":%" PRId64 ",\"lag\":%" PRId64 ",\"seconds\":",
                          row->end, row->lag);
@@ -108,25 +116,30 @@ static void lag_render_json(const struct lag_row *row, struct buffer *out)
     buffer_append_text(out, "}\n");
 }
 
-static enum status lag_topic(const char *topic, const char *group, struct store *store,
-                             struct offsets *offsets, bool json, struct buffer *out,
+static void lag_say_withheld(const struct lag_row *row)
+{
+    fprintf(stderr,
+            "keepstep: %s [%" PRId32 "]: an open transaction of another producer holds up "
+            "%" PRId64 " records from offset %" PRId64 " on; they are read when it ends "
+            "(kafka-transactions.sh describe-producers names it)\n",
+            row->tp.topic, row->tp.partition, row->end - row->stable, row->stable);
+}
+
+static enum status lag_topic(const struct lag *lag, const char *topic, struct buffer *out,
                              struct error *err)
 {
     int32_t count = 0;
-    enum status status = offsets_partition_count(offsets, topic, &count, err);
+    enum status status = offsets_partition_count(lag->offsets, topic, &count, err);
     if (status == STATUS_OK && count == 0)
         fprintf(stderr, "keepstep: topic %s does not exist yet\n", topic);
     for (int32_t i = 0; status == STATUS_OK && i < count; i++) {
-        struct lag_row row = {.group = group, .topic = topic, .partition = i};
-        status = lag_read(store, offsets, &row, err);
-        if (status == STATUS_OK)
-            (json ? lag_render_json : lag_render_text)(&row, out);
-        if (status == STATUS_OK && row.stable < row.end)
-            fprintf(stderr,
-                    "keepstep: %s [%" PRId32 "]: an open transaction of another producer holds up "
-                    "%" PRId64 " records from offset %" PRId64 " on; they are read when it ends "
-                    "(kafka-transactions.sh describe-producers names it)\n",
-                    topic, i, row.end - row.stable, row.stable);
+        struct lag_row row = {.group = lag->group, .tp = {topic, i}};
+        status = lag_read(lag->store, lag->offsets, &row, err);
+        if (status != STATUS_OK)
+            break;
+        (lag->json ? lag_render_json : lag_render_text)(&row, out);
+        if (row.stable < row.end)
+            lag_say_withheld(&row);
     }
     return status;
 }
@@ -143,33 +156,31 @@ static bool lag_seen(const struct config *config, size_t index)
 static enum status lag_print(const struct service *service, bool json, struct error *err)
 {
     const struct config *config = service->config;
-    char group[FEED_GROUP_SIZE];
-    struct store *store = NULL;
+    struct lag lag = {.json = json};
     struct store_meta meta;
-    struct offsets *offsets = NULL;
     struct buffer out;
     buffer_init(&out, LAG_OUTPUT_MAX);
-    enum status status = service_open_store(service, true, &store, err);
+    enum status status = service_open_store(service, true, &lag.store, err);
     if (status == STATUS_OK)
-        status = store->ops->meta(store, &meta, err);
+        status = lag.store->ops->meta(lag.store, &meta, err);
     if (status != STATUS_OK)
         goto out;
-    feed_group_name(config, meta.copy_id, group);
+    feed_group_name(config, meta.copy_id, lag.group);
     if (!json)
         buffer_append_format(&out, "%-30s %-20s %-10s %-15s %-15s %-10s %-10s %-40s %-16s %s\n",
                              "GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-END-OFFSET",
                              "LAG", "SECONDS", "CONSUMER-ID", "HOST", "CLIENT-ID");
-    status = offsets_open(config, group, &offsets, err);
+    status = offsets_open(config, lag.group, &lag.offsets, err);
     for (size_t i = 0; status == STATUS_OK && i < config->apply_count; i++) {
         if (!lag_seen(config, i))
-            status = lag_topic(config->apply[i].topic, group, store, offsets, json, &out, err);
+            status = lag_topic(&lag, config->apply[i].topic, &out, err);
     }
     if (status == STATUS_OK)
         fputs(buffer_text(&out), stdout);
 out:
-    offsets_close(offsets);
-    if (store != NULL)
-        store->ops->close(store);
+    offsets_close(lag.offsets);
+    if (lag.store != NULL)
+        lag.store->ops->close(lag.store);
     buffer_done(&out);
     return status;
 }

@@ -157,39 +157,36 @@ enum status offsets_partition_count(struct offsets *offsets, const char *topic, 
                        err);
 }
 
-enum status offsets_ends(struct offsets *offsets, const char *topic, int32_t partition,
-                         int64_t *ret_first, int64_t *ret_end, struct error *err)
+enum status offsets_bounds(struct offsets *offsets, struct topic_partition tp,
+                           struct log_bounds *ret_bounds, struct error *err)
 {
-    return offsets_say(offsets,
-                       kafka_partition_bounds(offsets->handle, topic, partition, OFFSETS_TIMEOUT_MS,
-                                              ret_first, ret_end, err),
-                       err);
+    return offsets_say(
+        offsets, kafka_log_bounds(offsets->handle, tp, OFFSETS_TIMEOUT_MS, ret_bounds, err), err);
 }
 
-enum status offsets_stable_end(struct offsets *offsets, const char *topic, int32_t partition,
-                               int64_t *ret_end, struct error *err)
+enum status offsets_stable_end(struct offsets *offsets, struct topic_partition tp, int64_t *ret_end,
+                               struct error *err)
 {
     enum status status = STATUS_OK;
     if (offsets->stable == NULL)
         status = offsets_handle(offsets, "read_committed", &offsets->stable, err);
     if (status == STATUS_OK)
-        status = kafka_partition_bounds(offsets->stable, topic, partition, OFFSETS_TIMEOUT_MS, NULL,
-                                        ret_end, err);
+        status = kafka_log_end(offsets->stable, tp, OFFSETS_TIMEOUT_MS, ret_end, err);
     return offsets_say(offsets, status, err);
 }
 
-enum status offsets_committed(struct offsets *offsets, const char *topic, int32_t partition,
+enum status offsets_committed(struct offsets *offsets, struct topic_partition tp,
                               int64_t *ret_offset, struct error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    (void)rd_kafka_topic_partition_list_add(list, topic, partition);
+    (void)rd_kafka_topic_partition_list_add(list, tp.topic, tp.partition);
     rd_kafka_resp_err_t code = rd_kafka_committed(offsets->handle, list, OFFSETS_TIMEOUT_MS);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         *ret_offset = list->elems[0].offset < 0 ? -1 : list->elems[0].offset;
     rd_kafka_topic_partition_list_destroy(list);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR
                ? STATUS_OK
-               : offsets_say(offsets, offsets_fail(code, topic, err), err);
+               : offsets_say(offsets, offsets_fail(code, tp.topic, err), err);
 }
 
 static int64_t offsets_message_time(const rd_kafka_message_t *message)
@@ -207,16 +204,16 @@ static int64_t offsets_message_time(const rd_kafka_message_t *message)
     return timestamp_ms < 0 ? 0 : timestamp_ms * 1000;
 }
 
-enum status offsets_record_time(struct offsets *offsets, const char *topic, int32_t partition,
-                                int64_t offset, int64_t *ret_time_us, struct error *err)
+enum status offsets_record_time(struct offsets *offsets, struct topic_partition tp, int64_t offset,
+                                int64_t *ret_time_us, struct error *err)
 {
     *ret_time_us = 0;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+    rd_kafka_topic_partition_list_add(list, tp.topic, tp.partition)->offset = offset;
     rd_kafka_resp_err_t code = rd_kafka_assign(offsets->handle, list);
     rd_kafka_topic_partition_list_destroy(list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return offsets_fail(code, topic, err);
+        return offsets_fail(code, tp.topic, err);
     int64_t until = clock_monotonic_us() + (int64_t)OFFSETS_RECORD_MS * 1000;
     while (code == RD_KAFKA_RESP_ERR_NO_ERROR && *ret_time_us == 0 &&
            clock_monotonic_us() < until) {
@@ -256,13 +253,12 @@ int offsets_members(struct offsets *offsets, char *ret_host, size_t size)
     return group->member_cnt;
 }
 
-void offsets_owner(struct offsets *offsets, const char *topic, int32_t partition,
+void offsets_owner(struct offsets *offsets, struct topic_partition tp,
                    struct offsets_owner *ret_owner)
 {
     *ret_owner = (struct offsets_owner){"-", "-", "-"};
     offsets_describe(offsets);
-    const struct rd_kafka_group_member_info *member = kafka_group_owner(offsets->described, topic,
-                                                                        partition);
+    const struct rd_kafka_group_member_info *member = kafka_group_owner(offsets->described, tp);
     if (member == NULL)
         return;
     (void)snprintf(ret_owner->consumer_id, sizeof ret_owner->consumer_id, "%s", member->member_id);

@@ -3,6 +3,7 @@
 #define OPERATE_OFFSETS_H
 
 #include "common/status.h"
+#include "common/topic_partition.h"
 #include "schemas/config/config.h"
 
 #include <stddef.h>
@@ -29,22 +30,22 @@ enum status offsets_partition_count(struct offsets *offsets, const char *topic, 
 
 /** First offset of a partition and the end behind all its records, those of open transactions
  * included. @return OK; RETRY. */
-enum status offsets_ends(struct offsets *offsets, const char *topic, int32_t partition,
-                         int64_t *ret_first, int64_t *ret_end, struct error *err) MUST_CHECK;
+enum status offsets_bounds(struct offsets *offsets, struct topic_partition tp,
+                           struct log_bounds *ret_bounds, struct error *err) MUST_CHECK;
 
 /** Its last stable offset. Records behind it wait for a producer's transaction to end.
  * @return OK; RETRY. */
-enum status offsets_stable_end(struct offsets *offsets, const char *topic, int32_t partition,
-                               int64_t *ret_end, struct error *err) MUST_CHECK;
+enum status offsets_stable_end(struct offsets *offsets, struct topic_partition tp, int64_t *ret_end,
+                               struct error *err) MUST_CHECK;
 
 /** The offset that the group committed as a hint; -1: none. */
-enum status offsets_committed(struct offsets *offsets, const char *topic, int32_t partition,
+enum status offsets_committed(struct offsets *offsets, struct topic_partition tp,
                               int64_t *ret_offset, struct error *err) MUST_CHECK;
 
 /** Time of the first record at or above `offset`: its ce_time, else the log's; 0 where there is
  * none within two seconds. */
-enum status offsets_record_time(struct offsets *offsets, const char *topic, int32_t partition,
-                                int64_t offset, int64_t *ret_time_us, struct error *err) MUST_CHECK;
+enum status offsets_record_time(struct offsets *offsets, struct topic_partition tp, int64_t offset,
+                                int64_t *ret_time_us, struct error *err) MUST_CHECK;
 
 /** @return how many members the group has, and where one of them is; -1 where the broker does not
  * tell. */
@@ -57,7 +58,7 @@ struct offsets_owner {
     char host[64];
     char client_id[128];
 };
-void offsets_owner(struct offsets *offsets, const char *topic, int32_t partition,
+void offsets_owner(struct offsets *offsets, struct topic_partition tp,
                    struct offsets_owner *ret_owner);
 
 #endif

@@ -273,8 +273,7 @@ static int64_t status_withheld(struct status_page *page, const struct partition_
 {
     struct error err = ERROR_INIT;
     int64_t stable = end;
-    if (offsets_stable_end(page->offsets, state->topic, state->partition, &stable, &err) !=
-        STATUS_OK)
+    if (offsets_stable_end(page->offsets, partition_state_tp(state), &stable, &err) != STATUS_OK)
         status_broker_lost(page, &err);
     return end > stable ? end - stable : 0;
 }
@@ -282,13 +281,13 @@ static int64_t status_withheld(struct status_page *page, const struct partition_
 static void status_partition(struct status_page *page, const struct partition_state *state)
 {
     struct error err = ERROR_INIT;
-    int64_t first = 0;
-    int64_t end = -1;
-    if (page->offsets != NULL && offsets_ends(page->offsets, state->topic, state->partition, &first,
-                                              &end, &err) != STATUS_OK) {
-        end = -1;
+    struct log_bounds bounds = {.end = -1};
+    if (page->offsets != NULL &&
+        offsets_bounds(page->offsets, partition_state_tp(state), &bounds, &err) != STATUS_OK) {
+        bounds.end = -1;
         status_broker_lost(page, &err);
     }
+    int64_t end = bounds.end;
     int64_t lag = end > state->next_offset ? end - state->next_offset : 0;
     int64_t withheld = lag > 0 ? status_withheld(page, state, end) : 0;
     page->parked += state->parked_count;

@@ -3,6 +3,7 @@
 #define SCHEMAS_CHANGE_H
 
 #include "common/arena.h"
+#include "common/topic_partition.h"
 #include "schemas/entity_schema.h"
 #include "schemas/record/format.h"
 
@@ -56,6 +57,11 @@ struct record {
     const struct header *headers;
     size_t header_count;
 };
+
+static inline struct topic_partition record_tp(const struct record *record)
+{
+    return (struct topic_partition){record->topic, record->partition};
+}
 
 /** What a record says. Slices live in the arena given to record_decode() or in the record. */
 struct change {

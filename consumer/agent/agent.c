@@ -29,6 +29,15 @@ void agent_set_state(struct agent *agent, enum agent_state state)
     atomic_store(&agent->metrics->ready, state == AGENT_APPLYING);
 }
 
+bool agent_is_due(struct agent_timer *timer, int64_t period_us)
+{
+    int64_t now = clock_monotonic_us();
+    if (now < timer->next_us)
+        return false;
+    timer->next_us = now + period_us;
+    return true;
+}
+
 enum status agent_new(const struct agent_options *options, struct agent **ret_agent,
                       struct error *err)
 {
@@ -40,7 +49,7 @@ enum status agent_new(const struct agent_options *options, struct agent **ret_ag
     agent->mappings = options->mappings;
     agent->mapping_count = options->mapping_count;
     agent->metrics = options->metrics;
-    agent->beside_outbox = config->publish_count > 0;
+    agent->has_outbox = config->publish_count > 0;
     agent->ops = store_find(config->database);
     enum status status = STATUS_OK;
     if (agent->ops == NULL)
@@ -49,7 +58,7 @@ enum status agent_new(const struct agent_options *options, struct agent **ret_ag
         status = batch_init(&agent->batch, (size_t)config->limits.batch_events,
                             (size_t)config->limits.batch_bytes,
                             (size_t)config->limits.message_bytes, err);
-    if (agent->beside_outbox)
+    if (agent->has_outbox)
         batch_begin_small(&agent->batch);
     if (status == STATUS_OK)
         status = agent_add_topics(agent, err);
@@ -77,13 +86,13 @@ void agent_free(struct agent *agent)
 static enum status agent_pause(struct agent *agent, size_t index, const char *reason,
                                struct error *err)
 {
-    struct applier_partition partition;
-    if (!applier_partition(agent->applier, index, &partition))
+    const struct partition_state *state = applier_partition(agent->applier, index);
+    if (state == NULL)
         return STATUS_OK;
     log_error("agent", "%s/%d stands still: %s. Mend the cause, then: `keepstep parked resume`",
-              partition.topic, partition.partition, reason);
+              state->topic, state->partition, reason);
     agent->partitions[index].paused = true;
-    return feed_pause(agent->feed, partition.topic, partition.partition, true, err);
+    return feed_pause(agent->feed, partition_state_tp(state), true, err);
 }
 
 /** Stop a partition for what the feed found; kept in the database. */
@@ -100,7 +109,7 @@ static enum status agent_on_record(struct agent *agent, const struct feed_event 
 {
     bool pass = false;
     struct error stop = ERROR_INIT;
-    size_t index = applier_find(agent->applier, event->topic, event->partition);
+    size_t index = applier_find(agent->applier, event->tp);
     if (index == SIZE_MAX || agent->partitions[index].paused)
         return STATUS_OK;
     struct record record = event->record;
@@ -118,10 +127,10 @@ static enum status agent_on_record(struct agent *agent, const struct feed_event 
 
 static void agent_on_end(struct agent *agent, const struct feed_event *event)
 {
-    size_t index = applier_find(agent->applier, event->topic, event->partition);
+    size_t index = applier_find(agent->applier, event->tp);
     if (index != SIZE_MAX)
         applier_note_end(agent->applier, index, event->offset);
-    agent_note_log_end(agent, event->topic, event->partition, event->offset);
+    agent_note_log_end(agent, event->tp, event->offset);
 }
 
 static enum status agent_apply(struct agent *agent, struct error *err);
@@ -153,7 +162,7 @@ static enum status agent_on_event(struct agent *agent, const struct feed_event *
     case FEED_REVOKE:
         return agent_on_revoke(agent, err);
     case FEED_STOPPED:
-        index = applier_find(agent->applier, event->topic, event->partition);
+        index = applier_find(agent->applier, event->tp);
         if (index == SIZE_MAX || agent->partitions[index].paused)
             return STATUS_OK;
         return agent_stop_partition(agent, index, event->reason, err);
@@ -165,7 +174,7 @@ static enum status agent_on_event(struct agent *agent, const struct feed_event *
  * partition is read again with it, from the position on. */
 static void agent_leave_record(struct agent *agent, const struct feed_event *event)
 {
-    size_t index = applier_find(agent->applier, event->topic, event->partition);
+    size_t index = applier_find(agent->applier, event->tp);
     if (index != SIZE_MAX && !agent->partitions[index].paused)
         applier_read_again(agent->applier, index);
 }
@@ -189,9 +198,9 @@ static enum status agent_poll_paused(struct agent *agent, struct error *err)
     if (status == STATUS_OK)
         status = feed_pause_all(agent->feed, false, err);
     for (size_t i = 0; i < agent->partition_count && status == STATUS_OK; i++) {
-        struct applier_partition partition;
-        if (agent->partitions[i].paused && applier_partition(agent->applier, i, &partition))
-            status = feed_pause(agent->feed, partition.topic, partition.partition, true, err);
+        const struct partition_state *state = applier_partition(agent->applier, i);
+        if (agent->partitions[i].paused && state != NULL)
+            status = feed_pause(agent->feed, partition_state_tp(state), true, err);
     }
     return status;
 }
@@ -223,11 +232,9 @@ enum status agent_pause_stopped(struct agent *agent, struct error *err)
 {
     enum status status = STATUS_OK;
     for (size_t i = 0; i < agent->partition_count && status == STATUS_OK; i++) {
-        struct applier_partition partition;
-        if (!applier_partition(agent->applier, i, &partition) || agent->partitions[i].paused ||
-            partition.stopped[0] == '\0')
-            continue;
-        status = agent_pause(agent, i, partition.stopped, err);
+        const struct partition_state *state = applier_partition(agent->applier, i);
+        if (state != NULL && !agent->partitions[i].paused && state->stopped[0] != '\0')
+            status = agent_pause(agent, i, state->stopped, err);
     }
     return status;
 }
@@ -235,18 +242,16 @@ enum status agent_pause_stopped(struct agent *agent, struct error *err)
 static enum status agent_apply(struct agent *agent, struct error *err)
 {
     int64_t begun = clock_monotonic_us();
-    bool ends = applier_has_ends(agent->applier) && begun >= agent->next_end_us;
-    if (agent->batch.count == 0 && !ends)
+    if (agent->batch.count == 0 &&
+        (!applier_has_ends(agent->applier) || !agent_is_due(&agent->timers.ends, AGENT_END_US)))
         return STATUS_OK;
-    if (agent->batch.count == 0)
-        agent->next_end_us = begun + AGENT_END_US;
     agent->retrying = true;
     enum status status = applier_apply(agent->applier, &agent->batch, err);
     if (status != STATUS_OK)
         return status;
     agent->retrying = false;
     agent_note_applied(agent);
-    if (agent->beside_outbox) {
+    if (agent->has_outbox) {
         batch_adapt(&agent->batch, clock_monotonic_us() - begun,
                     agent->config->limits.batch_time_ms * 1000);
         clock_sleep_us(AGENT_FREE_US);
@@ -263,18 +268,14 @@ static enum status agent_hint_now(struct agent *agent, struct error *err)
     if (hints == NULL)
         return error_set(err, STATUS_FATAL, "no memory for the group's offsets");
     for (size_t i = 0; i < agent->partition_count; i++) {
-        struct applier_partition partition;
-        if (!applier_partition(agent->applier, i, &partition) ||
-            partition.next_offset == agent->partitions[i].hinted_offset)
+        const struct partition_state *state = applier_partition(agent->applier, i);
+        if (state == NULL || state->next_offset == agent->partitions[i].hinted_offset)
             continue;
         struct feed_hint *hint = &hints[count++];
-        hint->partition.partition = partition.partition;
-        hint->partition.offset = partition.next_offset;
-        (void)snprintf(hint->partition.topic, sizeof hint->partition.topic, "%s", partition.topic);
+        hint->position = (struct feed_position){partition_state_tp(state), state->next_offset};
         (void)snprintf(hint->metadata, sizeof hint->metadata, "%s %lld %s",
-                       applier_copy_id(agent->applier), (long long)partition.epoch,
-                       partition.token);
-        agent->partitions[i].hinted_offset = partition.next_offset;
+                       applier_copy_id(agent->applier), (long long)state->epoch, state->token);
+        agent->partitions[i].hinted_offset = state->next_offset;
     }
     if (count > 0) {
         failpoint(FAILPOINT_AGENT_BEFORE_HINT);
@@ -287,17 +288,14 @@ static enum status agent_hint_now(struct agent *agent, struct error *err)
 
 static enum status agent_hint(struct agent *agent, struct error *err)
 {
-    int64_t now = clock_monotonic_us();
-    if (now < agent->next_hint_us)
-        return STATUS_OK;
-    agent->next_hint_us = now + AGENT_HINT_US;
-    return agent_hint_now(agent, err);
+    return agent_is_due(&agent->timers.hints, AGENT_HINT_US) ? agent_hint_now(agent, err)
+                                                             : STATUS_OK;
 }
 
 static enum status agent_retry_parked(struct agent *agent, struct error *err)
 {
     enum status status = applier_retry_parked(agent->applier, clock_wall_us(), err);
-    if (agent->beside_outbox && applier_is_retrying(agent->applier))
+    if (agent->has_outbox && applier_is_retrying(agent->applier))
         clock_sleep_us(AGENT_FREE_US);
     return status;
 }
@@ -309,10 +307,8 @@ static enum status agent_make_durable(struct agent *agent, struct error *err)
 
 static enum status agent_check_revisions(struct agent *agent, struct error *err)
 {
-    int64_t now = clock_monotonic_us();
-    if (now < agent->next_check_us || agent->batch.count > 0)
+    if (agent->batch.count > 0 || !agent_is_due(&agent->timers.revisions, AGENT_CHECK_US))
         return STATUS_OK;
-    agent->next_check_us = now + AGENT_CHECK_US;
     return applier_refresh(agent->applier, err);
 }
 
@@ -322,24 +318,24 @@ static enum status agent_follow_reload(struct agent *agent, struct error *err)
 {
     enum status status = STATUS_OK;
     for (size_t i = 0; i < agent->partition_count && status == STATUS_OK; i++) {
-        struct applier_partition partition;
-        if (!applier_partition(agent->applier, i, &partition) || !partition.reloaded)
+        const struct partition_state *state = applier_partition(agent->applier, i);
+        if (state == NULL || !applier_is_reloaded(agent->applier, i))
             continue;
-        bool stopped = partition.stopped[0] != '\0';
+        bool stopped = state->stopped[0] != '\0';
         if (agent->partitions[i].paused && !stopped) {
             feed_assign_again(agent->feed);
             return STATUS_OK;
         }
         batch_remove(&agent->batch, i);
-        agent_forget_waiting(agent, partition.topic, partition.partition);
+        agent_forget_waiting(agent, partition_state_tp(state));
         int64_t anchor = agent->partitions[i].anchor_offset;
-        int64_t offset = partition.next_offset;
+        int64_t offset = state->next_offset;
         if (anchor >= 0 && anchor < offset)
             offset = anchor; /* it is not compared yet */
         else
             agent->partitions[i].anchor_offset = -1;
         if (!stopped)
-            status = feed_seek(agent->feed, partition.topic, partition.partition, offset, err);
+            status = feed_seek(agent->feed, partition_state_tp(state), offset, err);
         if (status == STATUS_OK)
             applier_seen_reload(agent->applier, i);
     }
@@ -348,19 +344,14 @@ static enum status agent_follow_reload(struct agent *agent, struct error *err)
 
 static enum status agent_prune(struct agent *agent, struct error *err)
 {
-    int64_t now = clock_monotonic_us();
-    if (now < agent->next_prune_us)
-        return STATUS_OK;
-    agent->next_prune_us = now + AGENT_PRUNE_US;
-    return applier_prune(agent->applier, err);
+    return agent_is_due(&agent->timers.prune, AGENT_PRUNE_US) ? applier_prune(agent->applier, err)
+                                                              : STATUS_OK;
 }
 
 static enum status agent_write_kept(struct agent *agent, struct error *err)
 {
-    int64_t now = clock_monotonic_us();
-    if (now < agent->next_kept_us || agent->batch.count > 0)
+    if (agent->batch.count > 0 || !agent_is_due(&agent->timers.kept_images, AGENT_KEPT_US))
         return STATUS_OK;
-    agent->next_kept_us = now + AGENT_KEPT_US;
     return applier_write_kept(agent->applier, err);
 }
 
@@ -379,8 +370,8 @@ static const struct agent_step agent_steps[] = {
     {"make durable", agent_make_durable},
     {"check revisions", agent_check_revisions},
     {"prune", agent_prune},
-    {"look at the group", agent_check_beside},
-    {"look for partitions", agent_look_for_partitions},
+    {"check the hints of other agents", agent_check_other_hints},
+    {"find partitions", agent_find_partitions},
 };
 
 static void agent_back_off(struct agent *agent, const char *step, const struct error *err)
@@ -438,8 +429,8 @@ static enum status agent_join_anew(struct agent *agent, struct error *err)
 }
 
 /** What a step's failure means for the loop. @return OK to go on. */
-static enum status agent_settle(struct agent *agent, const char *step, enum status status,
-                                struct error *err)
+static enum status agent_handle_status(struct agent *agent, const char *step, enum status status,
+                                       struct error *err)
 {
     if (status == STATUS_OK)
         return STATUS_OK;
@@ -476,7 +467,7 @@ static enum status agent_round(struct agent *agent, struct error *err)
     for (size_t i = 0; i < sizeof agent_steps / sizeof *agent_steps && !failed; i++) {
         enum status status = agent_steps[i].run(agent, err);
         failed = status != STATUS_OK;
-        status = agent_settle(agent, agent_steps[i].name, status, err);
+        status = agent_handle_status(agent, agent_steps[i].name, status, err);
         if (status != STATUS_OK)
             return status;
     }

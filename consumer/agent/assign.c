@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASSIGN_TIMEOUT_MS 10000
-#define BESIDE_US         1000000
-#define BESIDE_TIMEOUT_MS 1000
+#define ASSIGN_TIMEOUT_MS      10000
+#define OTHER_HINTS_US         1000000
+#define OTHER_HINTS_TIMEOUT_MS 1000
 
 void agent_drop(struct agent *agent)
 {
@@ -24,12 +24,6 @@ void agent_drop(struct agent *agent)
     agent->retrying = false;
 }
 
-static enum status agent_refuse(struct error *err, const char *format, const char *topic,
-                                int32_t partition)
-{
-    return error_set(error_config(err), STATUS_FATAL, format, topic, partition);
-}
-
 /** What the group was told of a partition by the agent that owned it last. */
 struct agent_hint {
     char copy_id[STORE_TOKEN_SIZE]; /* "": nothing, or an offset that somebody set by hand */
@@ -37,17 +31,15 @@ struct agent_hint {
     int64_t epoch;
 };
 
-static enum status agent_read_hint(struct agent *agent, const char *topic, int32_t partition,
-                                   int timeout_ms, struct agent_hint *ret_hint, struct error *err)
+static enum status agent_read_hint(struct agent *agent, struct topic_partition tp, int timeout_ms,
+                                   struct agent_hint *ret_hint, struct error *err)
 {
-    char metadata[FEED_METADATA_SIZE] = "";
-    int64_t offset = FEED_OFFSET_NONE;
+    struct feed_hint hint;
     *ret_hint = (struct agent_hint){.epoch = 0};
-    enum status status = feed_committed(agent->feed, topic, partition, timeout_ms, &offset,
-                                        metadata, err);
-    if (status == STATUS_OK &&
-        (offset == FEED_OFFSET_NONE || sscanf(metadata, "%36s %" SCNd64 " %36s", ret_hint->copy_id,
-                                              &ret_hint->epoch, ret_hint->token) != 3))
+    enum status status = feed_read_hint(agent->feed, tp, timeout_ms, &hint, err);
+    if (status == STATUS_OK && (hint.position.offset == FEED_OFFSET_NONE ||
+                                sscanf(hint.metadata, "%36s %" SCNd64 " %36s", ret_hint->copy_id,
+                                       &ret_hint->epoch, ret_hint->token) != 3))
         ret_hint->copy_id[0] = '\0';
     return status;
 }
@@ -59,56 +51,51 @@ static enum status agent_check_hint(const struct agent *agent, const struct agen
     if (hint->copy_id[0] == '\0')
         return STATUS_OK;
     if (strcmp(hint->copy_id, applier_copy_id(agent->applier)) != 0)
-        return agent_refuse(err,
-                            "%s/%d: this consumer group belongs to another copy; if this database "
-                            "is a clone, run `keepstep init --new-copy`",
-                            state->topic, state->partition);
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s/%d: this consumer group belongs to another copy; if this database "
+                         "is a clone, run `keepstep init --new-copy`",
+                         state->topic, state->partition);
     if (hint->epoch > state->epoch ||
         (hint->epoch == state->epoch && strcmp(hint->token, state->token) != 0))
-        return agent_refuse(err,
-                            "%s/%d: this copy was further than its database says; if it was "
-                            "restored run `keepstep init --restored`, if it is a clone run "
-                            "`keepstep init --new-copy`",
-                            state->topic, state->partition);
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s/%d: this copy was further than its database says; if it was "
+                         "restored run `keepstep init --restored`, if it is a clone run "
+                         "`keepstep init --new-copy`",
+                         state->topic, state->partition);
     return STATUS_OK;
 }
 
 /** The next partition of all topics that this agent does not own. @return false without one. */
-static bool agent_next_beside(struct agent *agent, const char **ret_topic, int32_t *ret_partition)
+static bool agent_next_other(struct agent *agent, struct topic_partition *ret_tp)
 {
     size_t all = 0;
     for (size_t i = 0; i < agent->topic_count; i++)
         all += (size_t)feed_partition_count(agent->feed, agent->topics[i]);
     for (size_t tried = 0; tried < all; tried++) {
-        size_t left = agent->next_beside_index++ % all;
+        size_t left = agent->other_hint_index++ % all;
         size_t topic = 0;
         while (left >= (size_t)feed_partition_count(agent->feed, agent->topics[topic]))
             left -= (size_t)feed_partition_count(agent->feed, agent->topics[topic++]);
-        *ret_topic = agent->topics[topic];
-        *ret_partition = (int32_t)left;
-        if (applier_find(agent->applier, *ret_topic, *ret_partition) == SIZE_MAX)
+        *ret_tp = (struct topic_partition){agent->topics[topic], (int32_t)left};
+        if (applier_find(agent->applier, *ret_tp) == SIZE_MAX)
             return true;
     }
     return false;
 }
 
-enum status agent_check_beside(struct agent *agent, struct error *err)
+enum status agent_check_other_hints(struct agent *agent, struct error *err)
 {
     struct partition_state state = {0};
     struct agent_hint hint;
     struct error ignored = ERROR_INIT;
-    const char *topic = NULL;
-    int32_t partition = 0;
-    int64_t now = clock_monotonic_us();
-    if (now < agent->next_beside_us || agent->batch.count > 0 || agent->state != AGENT_APPLYING)
+    struct topic_partition tp;
+    if (agent->batch.count > 0 || agent->state != AGENT_APPLYING ||
+        !agent_is_due(&agent->timers.other_hints, OTHER_HINTS_US))
         return STATUS_OK;
-    agent->next_beside_us = now + BESIDE_US;
-    if (!agent_next_beside(agent, &topic, &partition) ||
-        agent_read_hint(agent, topic, partition, BESIDE_TIMEOUT_MS, &hint, &ignored) != STATUS_OK)
+    if (!agent_next_other(agent, &tp) ||
+        agent_read_hint(agent, tp, OTHER_HINTS_TIMEOUT_MS, &hint, &ignored) != STATUS_OK)
         return STATUS_OK;
-    enum status status = applier_read(agent->applier, topic, partition, &state, err);
-    (void)snprintf(state.topic, sizeof state.topic, "%s", topic);
-    state.partition = partition;
+    enum status status = applier_read(agent->applier, tp, &state, err);
     if (status == STATUS_OK)
         status = agent_check_hint(agent, &hint, &state, err);
     partition_state_done(&state);
@@ -127,34 +114,34 @@ static enum config_start agent_start_of(const struct agent *agent, const char *t
 
 /** Where a copy without a position begins. */
 static enum status agent_first_offset(const struct agent *agent, struct partition_state *state,
-                                      int64_t low, int64_t stable, struct error *err)
+                                      struct log_bounds bounds, struct error *err)
 {
     enum config_start start = agent_start_of(agent, state->topic);
     state->anchor_offset = -1;
-    state->next_offset = low;
+    state->next_offset = bounds.first;
     if (start == CONFIG_START_LATEST) {
-        state->next_offset = stable;
-        state->partial = stable > 0;
+        state->next_offset = bounds.end;
+        state->partial = bounds.end > 0;
         return STATUS_OK;
     }
-    if (low == 0)
+    if (bounds.first == 0)
         return STATUS_OK;
     if (start == CONFIG_START_NONE)
         return error_set(err, STATUS_STOP,
                          "the log begins at offset %lld, so this copy would lack what was before; "
                          "bring a copy of another peer, or set `start: earliest` (or latest) "
                          "under apply: to accept a partial copy",
-                         (long long)low);
+                         (long long)bounds.first);
     state->partial = true;
     return STATUS_OK;
 }
 
 /** A position at 0 behind which nothing was read: of a log that begins later, or of one that was
  * never found good (it has no cluster id). It was taken only to say why it stands still. */
-static bool agent_is_unread(const struct partition_state *state, int64_t low)
+static bool agent_is_unread(const struct partition_state *state, int64_t first)
 {
     bool untouched = state->next_offset == 0 && state->anchor_offset < 0;
-    return !state->exists || (untouched && (low > 0 || state->cluster_id[0] == '\0'));
+    return !state->exists || (untouched && (first > 0 || state->cluster_id[0] == '\0'));
 }
 
 /** @return OK with *ret_read whether the copy has read anything of a topic that had `count`
@@ -166,7 +153,7 @@ static enum status agent_has_read(struct agent *agent, const char *topic, int32_
     *ret_read = false;
     for (int32_t i = 0; status == STATUS_OK && !*ret_read && i < count; i++) {
         struct partition_state state = {0};
-        status = applier_read(agent->applier, topic, i, &state, err);
+        status = applier_read(agent->applier, (struct topic_partition){topic, i}, &state, err);
         *ret_read = status == STATUS_OK && state.exists && state.next_offset > 0;
         partition_state_done(&state);
     }
@@ -184,7 +171,8 @@ static enum status agent_known_count(struct agent *agent, const struct partition
     bool is_read = true;
     *ret_count = state->partition_count;
     if (state->partition_count == 0 && state->partition != 0) {
-        enum status status = applier_read(agent->applier, state->topic, 0, &first, err);
+        enum status status = applier_read(agent->applier, (struct topic_partition){state->topic, 0},
+                                          &first, err);
         if (status == STATUS_OK && first.exists)
             *ret_count = first.partition_count;
         partition_state_done(&first);
@@ -222,34 +210,34 @@ static enum status agent_check_topic(struct agent *agent, const struct partition
 }
 
 /** @return OK; STOP (this partition must not be read); FATAL; RETRY. */
-static enum status agent_check_log(struct agent *agent, struct partition_state *state, int64_t low,
-                                   int64_t stable, struct error *err)
+static enum status agent_check_log(struct agent *agent, struct partition_state *state,
+                                   struct log_bounds bounds, struct error *err)
 {
     const char *cluster_id = feed_cluster_id(agent->feed);
     struct agent_hint hint;
-    enum status status = agent_read_hint(agent, state->topic, state->partition, ASSIGN_TIMEOUT_MS,
-                                         &hint, err);
+    enum status status = agent_read_hint(agent, partition_state_tp(state), ASSIGN_TIMEOUT_MS, &hint,
+                                         err);
     if (status == STATUS_OK)
         status = agent_check_hint(agent, &hint, state, err);
     if (status != STATUS_OK)
         return status;
-    if (agent_is_unread(state, low))
-        status = agent_first_offset(agent, state, low, stable, err);
+    if (agent_is_unread(state, bounds.first))
+        status = agent_first_offset(agent, state, bounds, err);
     else if (state->cluster_id[0] != '\0' && strcmp(state->cluster_id, cluster_id) != 0)
         status = error_set(err, STATUS_STOP,
                            "the copy was fed from cluster %.60s, this one is %.60s; go back to it, "
                            "or take a new copy",
                            state->cluster_id, cluster_id);
-    else if (state->next_offset < low)
+    else if (state->next_offset < bounds.first)
         status = error_set(err, STATUS_STOP,
                            "the log begins at %lld and the copy is at %lld: events are gone; take "
                            "a new copy",
-                           (long long)low, (long long)state->next_offset);
-    else if (state->next_offset > stable)
+                           (long long)bounds.first, (long long)state->next_offset);
+    else if (state->next_offset > bounds.end)
         status = error_set(err, STATUS_STOP,
                            "the log ends at %lld and the copy is at %lld: the topic was truncated "
                            "or recreated; restore it, or take a new copy",
-                           (long long)stable, (long long)state->next_offset);
+                           (long long)bounds.end, (long long)state->next_offset);
     if (status == STATUS_OK)
         status = agent_check_topic(agent, state, err);
     if (status != STATUS_OK)
@@ -261,13 +249,12 @@ static enum status agent_check_log(struct agent *agent, struct partition_state *
 
 /** Where to read from: the anchor where it still exists, so that it can be compared. */
 static int64_t agent_start_offset(struct agent_partition *partition,
-                                  const struct partition_state *state, int64_t low)
+                                  const struct partition_state *state, int64_t first)
 {
     bool anchored = state->anchor_offset >= 0 && state->anchor_offset < state->next_offset;
-    partition->anchor_offset = -1;
     if (!anchored)
         return state->next_offset;
-    if (state->anchor_offset < low) {
+    if (state->anchor_offset < first) {
         log_warning("agent",
                     "%s/%d: the anchor at offset %lld was trimmed: the log is not compared",
                     state->topic, state->partition, (long long)state->anchor_offset);
@@ -279,71 +266,72 @@ static int64_t agent_start_offset(struct agent_partition *partition,
 }
 
 /** Own a partition that must not be read, so that its reason is in the database and an operator can
- * let it go on. */
+ * let it go on. @param why  the reason: status STOP. */
 static enum status agent_take_stopped(struct agent *agent, struct partition_state *state,
-                                      struct feed_partition *assigned, const char *reason,
-                                      struct error *err)
+                                      const struct error *why, struct error *err)
 {
     size_t index = 0;
-    assigned->offset = state->next_offset;
     if (!state->exists)
         state->next_offset = 0; /* agent_is_unread() knows it by that */
     enum status status = applier_take(agent->applier, state, &index, err);
     if (status != STATUS_OK)
         return status;
-    agent->partitions[index] = (struct agent_partition){.hinted_offset = -1, .anchor_offset = -1};
     agent->partition_count = index + 1;
-    return applier_stop(agent->applier, index, reason, err);
+    return applier_stop(agent->applier, index, why->text, err);
+}
+
+/** Take a partition that may be read. @return OK with the offset to begin at. */
+static enum status agent_take_checked(struct agent *agent, struct partition_state *state,
+                                      struct log_bounds bounds, struct feed_position *assigned,
+                                      struct error *err)
+{
+    size_t index = 0;
+    int64_t first = state->next_offset;
+    enum status status = applier_take(agent->applier, state, &index, err);
+    if (status != STATUS_OK)
+        return status;
+    failpoint(FAILPOINT_AGENT_AFTER_TAKE);
+    status = applier_read(agent->applier, assigned->tp, state, err);
+    if (status != STATUS_OK)
+        return status;
+    if (state->next_offset < first) { /* the row was there, unread: the next commit moves it */
+        applier_note_end(agent->applier, index, first);
+        state->next_offset = first;
+    }
+    assigned->offset = agent_start_offset(&agent->partitions[index], state, bounds.first);
+    agent->partition_count = index + 1;
+    log_info("agent", "%s/%d goes on at %lld of %lld", state->topic, state->partition,
+             (long long)state->next_offset, (long long)bounds.end);
+    return STATUS_OK;
 }
 
 /** Check and take one partition. @return OK with its offset. */
-static enum status agent_take(struct agent *agent, struct feed_partition *assigned,
+static enum status agent_take(struct agent *agent, struct feed_position *assigned,
                               struct error *err)
 {
     struct partition_state state = {0};
-    struct agent_partition *partition = &agent->partitions[agent->partition_count];
-    int64_t low = 0;
-    int64_t stable = 0;
-    size_t index = 0;
-    *partition = (struct agent_partition){.hinted_offset = -1};
-    enum status status = applier_read(agent->applier, assigned->topic, assigned->partition, &state,
-                                      err);
+    struct log_bounds bounds = {0};
+    enum status status = applier_read(agent->applier, assigned->tp, &state, err);
     if (status != STATUS_OK)
         goto out;
-    (void)snprintf(state.topic, sizeof state.topic, "%s", assigned->topic);
-    state.partition = assigned->partition;
-    status = feed_watermarks(agent->feed, assigned->topic, assigned->partition, ASSIGN_TIMEOUT_MS,
-                             &low, &stable, err);
-    agent_forget_waiting(agent, assigned->topic, assigned->partition);
+    status = feed_log_bounds(agent->feed, assigned->tp, ASSIGN_TIMEOUT_MS, &bounds, err);
+    agent_forget_waiting(agent, assigned->tp);
+    if (status != STATUS_OK && status != STATUS_STOP)
+        goto out;
     if (status == STATUS_OK) {
-        agent_note_log_end(agent, assigned->topic, assigned->partition, stable);
-        status = agent_check_log(agent, &state, low, stable, err);
+        agent_note_log_end(agent, assigned->tp, bounds.end);
+        status = agent_check_log(agent, &state, bounds, err);
     }
-    if (status == STATUS_STOP) {
+    agent->partitions[agent->partition_count] = (struct agent_partition){.hinted_offset = -1,
+                                                                         .anchor_offset = -1};
+    assigned->offset = state.next_offset;
+    if (status == STATUS_OK)
+        status = agent_take_checked(agent, &state, bounds, assigned, err);
+    else if (status == STATUS_STOP) {
         struct error stop = *err;
         error_clear(err);
-        status = agent_take_stopped(agent, &state, assigned, stop.text, err);
-        goto out;
+        status = agent_take_stopped(agent, &state, &stop, err);
     }
-    int64_t first = state.next_offset;
-    if (status == STATUS_OK)
-        status = applier_take(agent->applier, &state, &index, err);
-    if (status != STATUS_OK)
-        goto out;
-    failpoint(FAILPOINT_AGENT_AFTER_TAKE);
-    if (applier_read(agent->applier, assigned->topic, assigned->partition, &state, err) !=
-        STATUS_OK) {
-        status = err->status;
-        goto out;
-    }
-    if (state.next_offset < first) { /* the row was there, unread: the next commit moves it */
-        applier_note_end(agent->applier, index, first);
-        state.next_offset = first;
-    }
-    assigned->offset = agent_start_offset(partition, &state, low);
-    agent->partition_count = index + 1;
-    log_info("agent", "%s/%d goes on at %lld of %lld", assigned->topic, assigned->partition,
-             (long long)state.next_offset, (long long)stable);
 out:
     partition_state_done(&state);
     return status;
@@ -355,14 +343,14 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
     enum status status = STATUS_OK;
     agent_drop(agent);
     agent_set_state(agent, AGENT_ASSIGNING);
-    struct feed_partition *assigned = calloc(event->partition_count + 1, sizeof *assigned);
-    agent->partitions = calloc(event->partition_count + 1, sizeof *agent->partitions);
+    struct feed_position *assigned = calloc(event->assigned_count + 1, sizeof *assigned);
+    agent->partitions = calloc(event->assigned_count + 1, sizeof *agent->partitions);
     if (assigned == NULL || agent->partitions == NULL)
         status = error_set(err, STATUS_FATAL, "no memory for the assignment");
     if (status == STATUS_OK)
         status = feed_describe_again(agent->feed, err);
-    for (size_t i = 0; i < event->partition_count && status == STATUS_OK; i++) {
-        assigned[count] = event->partitions[i];
+    for (size_t i = 0; i < event->assigned_count && status == STATUS_OK; i++) {
+        assigned[count] = event->assigned[i];
         status = agent_take(agent, &assigned[count], err);
         count += status == STATUS_OK;
     }
@@ -376,7 +364,7 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
     if (status == STATUS_OK) {
         agent_set_state(agent, AGENT_APPLYING);
         /* By then each has told what it owns: of a copy and its clone both shall notice. */
-        agent->next_beside_us = clock_monotonic_us() + BESIDE_US;
+        agent->timers.other_hints.next_us = clock_monotonic_us() + OTHER_HINTS_US;
     }
     if (status != STATUS_OK) {
         agent_drop(agent);

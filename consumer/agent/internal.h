@@ -14,10 +14,23 @@ struct agent_partition {
     bool paused; /* it has stopped */
 };
 
-/** Something that is looked for now and then, more and more seldom. */
-struct agent_look {
-    int64_t next_us; /* 0: not begun */
-    int64_t wait_us;
+/** When something is done the next time. */
+struct agent_timer {
+    int64_t next_us; /* monotonic; 0: not begun */
+    int64_t wait_us; /* the last wait of agent_is_due_seldom() */
+};
+
+/** What the agent does now and then, each as often as it needs. */
+struct agent_timers {
+    struct agent_timer revisions;
+    struct agent_timer prune;
+    struct agent_timer kept_images;
+    struct agent_timer ends; /* positions move past what is no event */
+    struct agent_timer lag;
+    struct agent_timer hints;
+    struct agent_timer other_hints;
+    struct agent_timer missing_topics;
+    struct agent_timer missing_owners;
 };
 
 struct agent {
@@ -35,23 +48,20 @@ struct agent {
     size_t topic_count;
     struct agent_partition *partitions;
     size_t partition_count;
-    bool beside_outbox;
-    bool retrying;      /* the batch failed and is kept */
+    bool has_outbox;    /* the service writes in this database too: leave it time (rule 19) */
+    bool retrying;      /* the batch failed and is applied again as it is */
     int64_t backoff_us; /* of the database; 0: it answers */
-    int64_t next_check_us;
-    int64_t next_prune_us;
-    int64_t next_kept_us;
-    int64_t next_end_us;
-    int64_t next_lag_us;
-    int64_t next_hint_us;
-    int64_t next_beside_us;
-    struct agent_look topics_look;
-    struct agent_look owners_look;
-    size_t next_lag_index;
-    size_t next_beside_index;
+    struct agent_timers timers;
+    size_t lag_index;        /* the partition whose lag was measured last */
+    size_t other_hint_index; /* of all partitions, the one whose hint is read next */
 };
 
 void agent_set_state(struct agent *agent, enum agent_state state);
+
+/** @return whether it is time; the next time comes after `period_us`. */
+bool agent_is_due(struct agent_timer *timer, int64_t period_us);
+
+/* assign.c */
 
 /** Take the assigned partitions and start reading where the database says. */
 enum status agent_assign(struct agent *agent, const struct feed_event *event,
@@ -60,7 +70,7 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event,
 /** Now and then compare what another agent of the group has told of its partition with this
  * database: where it is not there, the other one writes into a clone (rule 8). What is told was in
  * the database before, so the hint is read first. @return OK; RETRY; FATAL with exit code 78. */
-enum status agent_check_beside(struct agent *agent, struct error *err) MUST_CHECK;
+enum status agent_check_other_hints(struct agent *agent, struct error *err) MUST_CHECK;
 
 /** Pause what has stopped. */
 enum status agent_pause_stopped(struct agent *agent, struct error *err) MUST_CHECK;
@@ -73,13 +83,13 @@ void agent_drop(struct agent *agent);
 enum status agent_check_anchor(struct agent *agent, size_t index, const struct record *record,
                                bool *ret_pass, struct error *err) MUST_CHECK;
 
-/* agent_lag.c */
+/* lag.c */
 
 /** Note where the log ends. @param stable  last stable offset that was answered; -1: none. */
-void agent_note_log_end(struct agent *agent, const char *topic, int32_t partition, int64_t stable);
+void agent_note_log_end(struct agent *agent, struct topic_partition tp, int64_t stable);
 
 /** Nothing of a partition waits in the batch any more: it is read anew. */
-void agent_forget_waiting(struct agent *agent, const char *topic, int32_t partition);
+void agent_forget_waiting(struct agent *agent, struct topic_partition tp);
 
 /** The last record of the batch waits from now on. */
 void agent_note_waiting(struct agent *agent);
@@ -90,13 +100,13 @@ void agent_note_applied(struct agent *agent);
 /** Ask for one partition's last stable offset, if it is time; without an answer it is unknown. */
 void agent_measure_lag(struct agent *agent);
 
-/* agent_topics.c */
+/* topics.c */
 
 /** Each topic once, whatever the number of types in it. */
 enum status agent_add_topics(struct agent *agent, struct error *err) MUST_CHECK;
 
 /** Where a topic did not exist and does now, and where nobody in the group has a partition, join it
  * again: nothing else waits for them. @return OK; FATAL as feed_open(). */
-enum status agent_look_for_partitions(struct agent *agent, struct error *err) MUST_CHECK;
+enum status agent_find_partitions(struct agent *agent, struct error *err) MUST_CHECK;
 
 #endif

@@ -20,12 +20,12 @@ static void agent_note_withheld(struct agent_partition_metrics *row, int64_t sta
 
 /** What stands behind the last stable offset is seen by fetching alone: where nothing is fetched a
  * partition that is applied up to there may be behind or not. */
-void agent_note_log_end(struct agent *agent, const char *topic, int32_t partition, int64_t stable)
+void agent_note_log_end(struct agent *agent, struct topic_partition tp, int64_t stable)
 {
-    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, topic, partition);
+    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, tp);
     if (row == NULL)
         return;
-    int64_t seen = feed_log_end_seen(agent->feed, topic, partition);
+    int64_t seen = feed_log_end_seen(agent->feed, tp);
     int64_t end = stable < 0 || seen < stable ? stable : seen;
     bool is_fetched = seen >= 0 && agent->backoff_us == 0 && !atomic_load(&row->stopped);
     if (stable >= 0)
@@ -39,20 +39,20 @@ void agent_note_log_end(struct agent *agent, const char *topic, int32_t partitio
 static void agent_note_seen(struct agent *agent)
 {
     for (size_t i = 0; i < agent->partition_count; i++) {
-        struct applier_partition partition;
-        if (!applier_partition(agent->applier, i, &partition))
+        const struct partition_state *state = applier_partition(agent->applier, i);
+        if (state == NULL)
             continue;
-        struct agent_partition_metrics *row = agent_metrics_partition(
-            agent->metrics, partition.topic, partition.partition);
-        int64_t seen = feed_log_end_seen(agent->feed, partition.topic, partition.partition);
+        struct topic_partition tp = partition_state_tp(state);
+        struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, tp);
+        int64_t seen = feed_log_end_seen(agent->feed, tp);
         if (row != NULL && atomic_load(&row->log_end) >= 0 && atomic_load(&row->log_end) < seen)
             atomic_store(&row->log_end, seen);
     }
 }
 
-void agent_forget_waiting(struct agent *agent, const char *topic, int32_t partition)
+void agent_forget_waiting(struct agent *agent, struct topic_partition tp)
 {
-    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, topic, partition);
+    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, tp);
     if (row != NULL)
         atomic_store(&row->oldest_unapplied_us, 0);
 }
@@ -66,8 +66,7 @@ static int64_t agent_time_of(const struct batch_event *event)
 static struct agent_partition_metrics *agent_row_of(struct agent *agent,
                                                     const struct batch_event *event)
 {
-    const struct record *record = &event->change.record;
-    return agent_metrics_partition(agent->metrics, record->topic, record->partition);
+    return agent_metrics_partition(agent->metrics, record_tp(&event->change.record));
 }
 
 void agent_note_waiting(struct agent *agent)
@@ -103,20 +102,20 @@ static void agent_note_broker(struct agent *agent, bool answers, int64_t now_us)
 void agent_measure_lag(struct agent *agent)
 {
     struct error failed = ERROR_INIT;
-    struct applier_partition partition;
     int64_t now = clock_monotonic_us();
     int64_t stable = -1;
     atomic_store(&agent->metrics->looked_us, now);
-    if (now < agent->next_lag_us || agent->partition_count == 0)
+    if (agent->partition_count == 0 ||
+        !agent_is_due(&agent->timers.lag, agent->backoff_us > 0 ? LAG_PAUSED_US : LAG_US))
         return;
-    agent->next_lag_us = now + (agent->backoff_us > 0 ? LAG_PAUSED_US : LAG_US);
-    agent->next_lag_index = (agent->next_lag_index + 1) % agent->partition_count;
-    if (!applier_partition(agent->applier, agent->next_lag_index, &partition))
+    agent->lag_index = (agent->lag_index + 1) % agent->partition_count;
+    const struct partition_state *state = applier_partition(agent->applier, agent->lag_index);
+    if (state == NULL)
         return;
-    if (feed_watermarks(agent->feed, partition.topic, partition.partition, LAG_TIMEOUT_MS, NULL,
-                        &stable, &failed) != STATUS_OK)
+    struct topic_partition tp = partition_state_tp(state);
+    if (feed_stable_end(agent->feed, tp, LAG_TIMEOUT_MS, &stable, &failed) != STATUS_OK)
         stable = -1;
     agent_note_broker(agent, stable >= 0 || !feed_is_silence(&failed), now);
-    agent_note_log_end(agent, partition.topic, partition.partition, stable);
+    agent_note_log_end(agent, tp, stable);
     agent_note_seen(agent);
 }

@@ -28,16 +28,17 @@ enum status agent_add_topics(struct agent *agent, struct error *err)
     return STATUS_OK;
 }
 
-/** @return whether it is time; each time takes twice as long to come. */
-static bool agent_is_due(struct agent_look *look, int64_t first_us, int64_t max_us)
+/** As agent_is_due(), but first after `first_us`, and each time after twice as long a wait. */
+static bool agent_is_due_seldom(struct agent_timer *timer, int64_t first_us, int64_t max_us)
 {
-    int64_t now = clock_monotonic_us();
-    if (look->next_us != 0 && now < look->next_us)
+    bool is_begun = timer->next_us != 0;
+    int64_t wait_us = !is_begun ? first_us : 2 * timer->wait_us;
+    if (wait_us > max_us)
+        wait_us = max_us;
+    if (!agent_is_due(timer, wait_us))
         return false;
-    bool is_due = look->next_us != 0;
-    look->wait_us = !is_due ? first_us : 2 * look->wait_us < max_us ? 2 * look->wait_us : max_us;
-    look->next_us = now + look->wait_us;
-    return is_due;
+    timer->wait_us = wait_us;
+    return is_begun;
 }
 
 static enum status agent_find_topics(struct agent *agent, bool *ret_found, struct error *err)
@@ -45,8 +46,8 @@ static enum status agent_find_topics(struct agent *agent, bool *ret_found, struc
     size_t missing = feed_missing_topics(agent->feed);
     atomic_store(&agent->metrics->topics_missing, missing);
     if (missing == 0)
-        agent->topics_look = (struct agent_look){0};
-    else if (agent_is_due(&agent->topics_look, TOPICS_FIRST_US, TOPICS_MAX_US))
+        agent->timers.missing_topics = (struct agent_timer){0};
+    else if (agent_is_due_seldom(&agent->timers.missing_topics, TOPICS_FIRST_US, TOPICS_MAX_US))
         return feed_find_topics(agent->feed, ret_found, err);
     return STATUS_OK;
 }
@@ -54,13 +55,13 @@ static enum status agent_find_topics(struct agent *agent, bool *ret_found, struc
 static enum status agent_find_unowned(struct agent *agent, bool *ret_found, struct error *err)
 {
     if (agent->state != AGENT_APPLYING)
-        agent->owners_look = (struct agent_look){0};
-    else if (agent_is_due(&agent->owners_look, OWNERS_FIRST_US, OWNERS_MAX_US))
+        agent->timers.missing_owners = (struct agent_timer){0};
+    else if (agent_is_due_seldom(&agent->timers.missing_owners, OWNERS_FIRST_US, OWNERS_MAX_US))
         return feed_find_unowned(agent->feed, ret_found, err);
     return STATUS_OK;
 }
 
-enum status agent_look_for_partitions(struct agent *agent, struct error *err)
+enum status agent_find_partitions(struct agent *agent, struct error *err)
 {
     bool found = false;
     if (agent->batch.count > 0)

@@ -136,12 +136,12 @@ const char *applier_copy_id(const struct applier *applier)
     return applier->meta.copy_id;
 }
 
-enum status applier_read(struct applier *applier, const char *topic, int32_t partition,
+enum status applier_read(struct applier *applier, struct topic_partition tp,
                          struct partition_state *ret_state, struct error *err)
 {
     enum status status = applier_ready(applier, err);
     if (status == STATUS_OK)
-        status = applier->ops->read(applier->store, topic, partition, ret_state, err);
+        status = applier->ops->read(applier->store, tp.topic, tp.partition, ret_state, err);
     return applier_note(applier, status, err);
 }
 
@@ -167,7 +167,6 @@ enum status applier_take(struct applier *applier, struct partition_state *state,
     state->stopped[0] = '\0'; /* a restart tries again; the reason is written anew if it stands */
     applier->owned[count] = (struct owned){.state = *state,
                                            .stop_offset = INT64_MAX,
-                                           .durable_offset = state->next_offset,
                                            .kept = true,
                                            .unordered = state->parked_count > 0,
                                            .kept_offset = -1};
@@ -189,31 +188,23 @@ void applier_drop_all(struct applier *applier)
     applier_forget_owned(applier);
 }
 
-bool applier_partition(const struct applier *applier, size_t index,
-                       struct applier_partition *ret_partition)
+const struct partition_state *applier_partition(const struct applier *applier, size_t index)
 {
-    if (index >= applier->owned_count)
-        return false;
-    const struct owned *owned = &applier->owned[index];
-    *ret_partition = (struct applier_partition){.topic = owned->state.topic,
-                                                .partition = owned->state.partition,
-                                                .next_offset = owned->state.next_offset,
-                                                .durable_offset = owned->durable_offset,
-                                                .epoch = owned->state.epoch,
-                                                .token = owned->state.token,
-                                                .stopped = owned->state.stopped,
-                                                .reloaded = owned->reloaded};
-    return true;
+    return index < applier->owned_count ? &applier->owned[index].state : NULL;
 }
 
-size_t applier_find(const struct applier *applier, const char *topic, int32_t partition)
+size_t applier_find(const struct applier *applier, struct topic_partition tp)
 {
     for (size_t i = 0; i < applier->owned_count; i++) {
-        const struct partition_state *state = &applier->owned[i].state;
-        if (state->partition == partition && strcmp(state->topic, topic) == 0)
+        if (topic_partition_equal(partition_state_tp(&applier->owned[i].state), tp))
             return i;
     }
     return SIZE_MAX;
+}
+
+bool applier_is_reloaded(const struct applier *applier, size_t index)
+{
+    return applier->owned[index].reloaded;
 }
 
 void applier_read_again(struct applier *applier, size_t index)

@@ -18,18 +18,6 @@ struct applier_options {
     struct agent_metrics *metrics;
 };
 
-/** What the agent may know of an owned partition. */
-struct applier_partition {
-    const char *topic;
-    int32_t partition;
-    int64_t next_offset;
-    int64_t durable_offset;
-    int64_t epoch;
-    const char *token;
-    const char *stopped; /* "" while it goes on */
-    bool reloaded;       /* its position was read anew: seek there, then clear */
-};
-
 /** Open the store and prepare every mapping.
  * @return OK; RETRY (the database cannot be reached); FATAL. */
 enum status applier_new(const struct applier_options *options, struct applier **ret_applier,
@@ -40,7 +28,7 @@ void applier_free(struct applier *applier);
 const char *applier_copy_id(const struct applier *applier);
 
 /** Read a partition without owning it. */
-enum status applier_read(struct applier *applier, const char *topic, int32_t partition,
+enum status applier_read(struct applier *applier, struct topic_partition tp,
                          struct partition_state *ret_state, struct error *err) MUST_CHECK;
 
 /** Own a partition: `state` is filled with a new token and, where there is no row, the first
@@ -52,12 +40,12 @@ enum status applier_take(struct applier *applier, struct partition_state *state,
 /** Forget all partitions; what did not wait for the disk is made durable first where possible. */
 void applier_drop_all(struct applier *applier);
 
-/** @return false where `index` is not owned. */
-bool applier_partition(const struct applier *applier, size_t index,
-                       struct applier_partition *ret_partition);
+/** @return an owned partition as committed, until the next call of the applier; NULL where `index`
+ * is not owned. */
+const struct partition_state *applier_partition(const struct applier *applier, size_t index);
 
-/** @return the slot of an owned partition, or SIZE_MAX. */
-size_t applier_find(const struct applier *applier, const char *topic, int32_t partition);
+/** @return the index of an owned partition, or SIZE_MAX. */
+size_t applier_find(const struct applier *applier, struct topic_partition tp);
 
 /** The log goes on at next_offset (rule 6): taken into the next transaction. */
 void applier_note_end(struct applier *applier, size_t index, int64_t next_offset);
@@ -112,7 +100,10 @@ enum status applier_refresh(struct applier *applier, struct error *err) MUST_CHE
  * counts as reloaded until applier_seen_reload(). */
 void applier_read_again(struct applier *applier, size_t index);
 
-/** Clear `reloaded` once the feed has been set to next_offset. */
+/** @return whether a partition's position was read anew: the feed is to be set to it. */
+bool applier_is_reloaded(const struct applier *applier, size_t index);
+
+/** Clear that once the feed has been set to next_offset. */
 void applier_seen_reload(struct applier *applier, size_t index);
 
 /** Delete a bounded number of single keys past the window and of skipped records past their

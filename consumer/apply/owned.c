@@ -25,8 +25,7 @@ void applier_forget_owned(struct applier *applier)
         struct owned *owned = &applier->owned[i];
         struct agent_partition_metrics *row = NULL;
         if (applier->metrics != NULL)
-            row = agent_metrics_partition(applier->metrics, owned->state.topic,
-                                          owned->state.partition);
+            row = agent_metrics_partition(applier->metrics, partition_state_tp(&owned->state));
         if (row != NULL)
             atomic_store(&row->owned, false);
         partition_state_done(&owned->state);
@@ -111,8 +110,6 @@ enum status applier_advance(struct applier *applier, const struct batch *batch, 
             status = applier_advance_blocked(owned, err);
         if (owned->touched)
             applier_advance_partition(applier, owned);
-        if (applier->undurable_since_us == 0)
-            owned->durable_offset = owned->state.next_offset;
         if (cures)
             owned->cure = owned->state.waiting_count > 0 || owned->unordered;
     }
@@ -123,7 +120,7 @@ void applier_publish_metrics(struct applier *applier, const struct owned *owned)
 {
     struct agent_partition_metrics *row = NULL;
     if (applier->metrics != NULL)
-        row = agent_metrics_partition(applier->metrics, owned->state.topic, owned->state.partition);
+        row = agent_metrics_partition(applier->metrics, partition_state_tp(&owned->state));
     if (row == NULL)
         return;
     atomic_store(&row->owned, true);

@@ -50,7 +50,6 @@ struct retry_pass {
 /** An owned partition: its state as committed, and what the running transaction makes of it. */
 struct owned {
     struct partition_state state;
-    int64_t durable_offset;
     bool reloaded;
     int64_t end_offset;  /* noted end of the log, 0: none */
     int64_t retry_at_us; /* no earlier look for waiting records */

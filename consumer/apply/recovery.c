@@ -67,10 +67,8 @@ static enum status applier_reload(struct applier *applier, struct error *err)
     }
     applier->reload_needed = false;
     applier->undurable_since_us = 0; /* the reload's commits waited */
-    for (size_t i = 0; i < applier->owned_count; i++) {
-        applier->owned[i].durable_offset = applier->owned[i].state.next_offset;
+    for (size_t i = 0; i < applier->owned_count; i++)
         applier_publish_metrics(applier, &applier->owned[i]);
-    }
     return STATUS_OK;
 }
 
@@ -133,8 +131,8 @@ static bool applier_is_revised(const struct owned *owned, const struct partition
                                size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (states[i].partition == owned->state.partition &&
-            strcmp(states[i].topic, owned->state.topic) == 0)
+        if (topic_partition_equal(partition_state_tp(&states[i]),
+                                  partition_state_tp(&owned->state)))
             return states[i].epoch != owned->state.epoch ||
                    states[i].revision != owned->state.revision;
     }

@@ -209,10 +209,8 @@ enum status applier_make_durable(struct applier *applier, bool now, struct error
         status = applier_commit(applier, true, err);
     if (status != STATUS_OK)
         return applier_recover(applier, status, err);
-    for (size_t i = 0; i < applier->owned_count; i++) {
-        applier->owned[i].durable_offset = applier->owned[i].state.next_offset;
+    for (size_t i = 0; i < applier->owned_count; i++)
         applier_publish_metrics(applier, &applier->owned[i]);
-    }
     return STATUS_OK;
 }
 

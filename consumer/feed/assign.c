@@ -12,11 +12,11 @@
 
 static int feed_compare(const void *a, const void *b)
 {
-    const struct feed_partition *left = a;
-    const struct feed_partition *right = b;
-    int order = strcmp(left->topic, right->topic);
+    struct topic_partition left = ((const struct feed_position *)a)->tp;
+    struct topic_partition right = ((const struct feed_position *)b)->tp;
+    int order = strcmp(left.topic, right.topic);
     return order != 0 ? order
-                      : (left->partition > right->partition) - (left->partition < right->partition);
+                      : (left.partition > right.partition) - (left.partition < right.partition);
 }
 
 static const struct feed_topic *feed_topic_find(const struct feed *feed, const char *topic)
@@ -30,13 +30,12 @@ static const struct feed_topic *feed_topic_find(const struct feed *feed, const c
 
 static void feed_note_assigned(struct feed *feed, const rd_kafka_topic_partition_t *assigned)
 {
-    if (feed_topic_find(feed, assigned->topic) == NULL) {
+    const struct feed_topic *topic = feed_topic_find(feed, assigned->topic);
+    if (topic == NULL)
         (void)snprintf(feed->unread_topic, sizeof feed->unread_topic, "%s", assigned->topic);
-        return;
-    }
-    struct feed_partition *partition = &feed->partitions[feed->partition_count++];
-    (void)snprintf(partition->topic, sizeof partition->topic, "%s", assigned->topic);
-    partition->partition = assigned->partition;
+    else
+        feed->assigned[feed->assigned_count++] = (struct feed_position){
+            .tp = {topic->name, assigned->partition}};
 }
 
 void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
@@ -47,16 +46,16 @@ void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
     bool assign = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
     if (!assign && rd_kafka_assignment_lost(handle) != 0)
         feed_note_cut_off(feed);
-    free(feed->partitions);
-    feed->partitions = calloc(count + 1, sizeof *feed->partitions);
-    feed->partition_count = 0;
+    free(feed->assigned);
+    feed->assigned = calloc(count + 1, sizeof *feed->assigned);
+    feed->assigned_count = 0;
     feed->unread_topic[0] = '\0';
-    if (feed->closing || !assign || feed->partitions == NULL)
+    if (feed->closing || !assign || feed->assigned == NULL)
         count = 0;
     for (size_t i = 0; i < count; i++)
         feed_note_assigned(feed, &list->elems[i]);
-    if (feed->partition_count > 1)
-        qsort(feed->partitions, feed->partition_count, sizeof *feed->partitions, feed_compare);
+    if (feed->assigned_count > 1)
+        qsort(feed->assigned, feed->assigned_count, sizeof *feed->assigned, feed_compare);
     if (feed->closing) {
         (void)rd_kafka_assign(handle, NULL);
         return;
@@ -101,7 +100,7 @@ static bool feed_lacks_owner(const struct feed *feed, const struct rd_kafka_grou
     for (size_t i = 0; i < feed->topic_count; i++) {
         const struct feed_topic *topic = &feed->described[i];
         for (int32_t partition = 0; partition < topic->partitions; partition++) {
-            if (kafka_group_owner(group, topic->name, partition) != NULL)
+            if (kafka_group_owner(group, (struct topic_partition){topic->name, partition}) != NULL)
                 continue;
             log_info("agent", "%s/%d has no owner in the group: joining again", topic->name,
                      partition);
@@ -123,7 +122,7 @@ enum status feed_find_unowned(struct feed *feed, bool *ret_found, struct error *
     }
     for (size_t i = 0; i < feed->topic_count; i++)
         existing += (size_t)feed->described[i].partitions;
-    if (feed->partition_count >= existing || kafka_is_mock(feed->cluster_id))
+    if (feed->assigned_count >= existing || kafka_is_mock(feed->cluster_id))
         return STATUS_OK;
     enum status status = kafka_group_describe(feed->handle, feed->group, FEED_GROUP_MS, &group,
                                               err);
@@ -161,13 +160,13 @@ bool feed_loses_numbers(const struct feed *feed, const char *topic)
     return found != NULL && found->is_sequenced && found->is_compacted;
 }
 
-enum status feed_assign(struct feed *feed, const struct feed_partition *partitions, size_t count,
+enum status feed_assign(struct feed *feed, const struct feed_position *assigned, size_t count,
                         struct error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++)
-        rd_kafka_topic_partition_list_add(list, partitions[i].topic, partitions[i].partition)
-            ->offset = partitions[i].offset;
+        rd_kafka_topic_partition_list_add(list, assigned[i].tp.topic, assigned[i].tp.partition)
+            ->offset = assigned[i].offset;
     enum status status = feed_check(rd_kafka_assign(feed->handle, list), "assign", err);
     rd_kafka_topic_partition_list_destroy(list);
     feed->pending = FEED_NONE;
@@ -176,7 +175,7 @@ enum status feed_assign(struct feed *feed, const struct feed_partition *partitio
 
 void feed_assign_again(struct feed *feed)
 {
-    if (feed->pending == FEED_NONE && feed->partition_count > 0)
+    if (feed->pending == FEED_NONE && feed->assigned_count > 0)
         feed->pending = FEED_ASSIGN;
 }
 
@@ -194,11 +193,10 @@ static enum status feed_pause_list(struct feed *feed, rd_kafka_topic_partition_l
     return feed_check(code, pause ? "pause" : "resume", err);
 }
 
-enum status feed_pause(struct feed *feed, const char *topic, int32_t partition, bool pause,
-                       struct error *err)
+enum status feed_pause(struct feed *feed, struct topic_partition tp, bool pause, struct error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    (void)rd_kafka_topic_partition_list_add(list, topic, partition);
+    (void)rd_kafka_topic_partition_list_add(list, tp.topic, tp.partition);
     enum status status = feed_pause_list(feed, list, pause, err);
     rd_kafka_topic_partition_list_destroy(list);
     return status;
@@ -216,11 +214,11 @@ enum status feed_pause_all(struct feed *feed, bool pause, struct error *err)
     return status;
 }
 
-enum status feed_seek(struct feed *feed, const char *topic, int32_t partition, int64_t offset,
+enum status feed_seek(struct feed *feed, struct topic_partition tp, int64_t offset,
                       struct error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+    rd_kafka_topic_partition_list_add(list, tp.topic, tp.partition)->offset = offset;
     rd_kafka_error_t *failed = rd_kafka_seek_partitions(feed->handle, list, 5000);
     rd_kafka_resp_err_t code = failed == NULL ? list->elems[0].err : rd_kafka_error_code(failed);
     enum status status = feed_check(code, "seek", err);
@@ -237,8 +235,8 @@ void feed_commit_hints(struct feed *feed, const struct feed_hint *hints, size_t 
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++) {
         rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add(
-            list, hints[i].partition.topic, hints[i].partition.partition);
-        element->offset = hints[i].partition.offset;
+            list, hints[i].position.tp.topic, hints[i].position.tp.partition);
+        element->offset = hints[i].position.offset;
         element->metadata = strdup(hints[i].metadata);
         element->metadata_size = element->metadata == NULL ? 0 : strlen(hints[i].metadata);
     }
@@ -248,23 +246,24 @@ void feed_commit_hints(struct feed *feed, const struct feed_hint *hints, size_t 
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-enum status feed_committed(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
-                           int64_t *ret_offset, char ret_metadata[static FEED_METADATA_SIZE],
-                           struct error *err)
+enum status feed_read_hint(struct feed *feed, struct topic_partition tp, int timeout_ms,
+                           struct feed_hint *ret_hint, struct error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add(list, topic, partition);
+    rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add(list, tp.topic,
+                                                                            tp.partition);
+    *ret_hint = (struct feed_hint){.position = {.tp = tp, .offset = FEED_OFFSET_NONE}};
     enum status status = feed_check(rd_kafka_committed(feed->handle, list, timeout_ms),
                                     "committed offset", err);
     if (status == STATUS_OK)
         status = feed_check(element->err, "committed offset", err);
     if (status == STATUS_OK) {
-        *ret_offset = element->offset < 0 ? FEED_OFFSET_NONE : element->offset;
+        if (element->offset >= 0)
+            ret_hint->position.offset = element->offset;
         size_t size = element->metadata_size < FEED_METADATA_SIZE ? element->metadata_size
                                                                   : FEED_METADATA_SIZE - 1;
         if (size > 0)
-            memcpy(ret_metadata, element->metadata, size);
-        ret_metadata[size] = '\0';
+            memcpy(ret_hint->metadata, element->metadata, size);
     }
     rd_kafka_topic_partition_list_destroy(list);
     return status;
@@ -286,9 +285,9 @@ void feed_refill(struct feed *feed)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-int64_t feed_log_end_seen(struct feed *feed, const char *topic, int32_t partition)
+int64_t feed_log_end_seen(struct feed *feed, struct topic_partition tp)
 {
-    return kafka_log_end_seen(feed->handle, topic, partition);
+    return kafka_log_end_seen(feed->handle, tp);
 }
 
 bool feed_is_silence(const struct error *err)
@@ -296,9 +295,14 @@ bool feed_is_silence(const struct error *err)
     return kafka_error_is_silence((rd_kafka_resp_err_t)err->native_code);
 }
 
-enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
-                            int64_t *ret_low, int64_t *ret_stable, struct error *err)
+enum status feed_log_bounds(struct feed *feed, struct topic_partition tp, int timeout_ms,
+                            struct log_bounds *ret_bounds, struct error *err)
 {
-    return kafka_partition_bounds(feed->handle, topic, partition, timeout_ms, ret_low, ret_stable,
-                                  err);
+    return kafka_log_bounds(feed->handle, tp, timeout_ms, ret_bounds, err);
+}
+
+enum status feed_stable_end(struct feed *feed, struct topic_partition tp, int timeout_ms,
+                            int64_t *ret_end, struct error *err)
+{
+    return kafka_log_end(feed->handle, tp, timeout_ms, ret_end, err);
 }

@@ -308,7 +308,7 @@ void feed_close(struct feed *feed)
         rd_kafka_destroy_flags(feed->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
     free(feed->described);
-    free(feed->partitions);
+    free(feed->assigned);
     free(feed);
 }
 
@@ -343,8 +343,7 @@ static void feed_read_record(struct feed *feed, struct feed_event *event)
         .key = {.data = message->key, .length = message->key == NULL ? 0 : message->key_len},
         .value = {.data = message->payload, .length = message->payload == NULL ? 0 : message->len},
     };
-    event->topic = event->record.topic;
-    event->partition = message->partition;
+    event->tp = (struct topic_partition){event->record.topic, message->partition};
     event->offset = message->offset;
     feed_read_headers(feed, &event->record);
     feed->taken_count++;
@@ -394,8 +393,7 @@ static enum status feed_read_error(struct feed *feed, struct feed_event *event, 
     const rd_kafka_message_t *message = feed->message;
     const char *text = rd_kafka_message_errstr(message);
     if (message->rkt != NULL) {
-        event->topic = rd_kafka_topic_name(message->rkt);
-        event->partition = message->partition;
+        event->tp = (struct topic_partition){rd_kafka_topic_name(message->rkt), message->partition};
         event->offset = message->offset;
     }
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
@@ -436,8 +434,8 @@ enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_
         feed_read_record(feed, ret_event);
     } else if (feed->pending != FEED_NONE) {
         ret_event->type = feed->pending;
-        ret_event->partitions = feed->partitions;
-        ret_event->partition_count = feed->partition_count;
+        ret_event->assigned = feed->assigned;
+        ret_event->assigned_count = feed->assigned_count;
     }
     return STATUS_OK;
 }

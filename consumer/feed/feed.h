@@ -2,6 +2,7 @@
 #ifndef CONSUMER_FEED_FEED_H
 #define CONSUMER_FEED_FEED_H
 
+#include "common/topic_partition.h"
 #include "consumer/store/store.h"
 
 #define FEED_HEADERS_MAX   (RECORD_HEADERS_READ + 1) /* so that too many are seen as such */
@@ -17,9 +18,9 @@ struct feed_options {
     size_t topic_count;
 };
 
-struct feed_partition {
-    char topic[STORE_NAME_SIZE];
-    int32_t partition;
+/** Where a partition is read from, or how far it is. */
+struct feed_position {
+    struct topic_partition tp;
     int64_t offset;
 };
 
@@ -29,18 +30,17 @@ enum feed_event_type {
     FEED_END,     /* the partition is read up to `offset` */
     FEED_ASSIGN,  /* answer with feed_assign() */
     FEED_REVOKE,  /* answer with feed_unassign() */
-    FEED_STOPPED, /* `topic` and `partition` cannot be read on: `reason` */
+    FEED_STOPPED, /* the partition cannot be read on: `reason` */
 };
 
 struct feed_event {
     enum feed_event_type type;
     struct record record;
-    const char *topic;
-    int32_t partition;
+    struct topic_partition tp;
     int64_t offset;
     const char *reason;
-    const struct feed_partition *partitions; /* sorted by (topic, partition) */
-    size_t partition_count;
+    const struct feed_position *assigned; /* sorted by (topic, partition); the feed's own names */
+    size_t assigned_count;
 };
 
 #define FEED_GROUP_SIZE 256
@@ -83,23 +83,28 @@ bool feed_is_sequenced(const struct feed *feed, const char *topic);
 /** @return whether it is a sequenced topic that was compacted when it was described (rule 17). */
 bool feed_loses_numbers(const struct feed *feed, const char *topic);
 
-enum status feed_assign(struct feed *feed, const struct feed_partition *partitions, size_t count,
+/** Begin to read these partitions, each at its offset. */
+enum status feed_assign(struct feed *feed, const struct feed_position *assigned, size_t count,
                         struct error *err) MUST_CHECK;
 
 /** Let feed_poll() give the last FEED_ASSIGN once more. */
 void feed_assign_again(struct feed *feed);
+
+/** Read nothing any more: the partitions were revoked. */
 enum status feed_unassign(struct feed *feed, struct error *err) MUST_CHECK;
 
 /** Stop or go on reading; the group membership stays. */
-enum status feed_pause(struct feed *feed, const char *topic, int32_t partition, bool pause,
+enum status feed_pause(struct feed *feed, struct topic_partition tp, bool pause,
                        struct error *err) MUST_CHECK;
 enum status feed_pause_all(struct feed *feed, bool pause, struct error *err) MUST_CHECK;
-enum status feed_seek(struct feed *feed, const char *topic, int32_t partition, int64_t offset,
+
+/** Read on from another offset. @return OK; RETRY (its reading has not begun yet); STOP; FATAL. */
+enum status feed_seek(struct feed *feed, struct topic_partition tp, int64_t offset,
                       struct error *err) MUST_CHECK;
 
 /** How far a partition is, and what the copy says of itself with it. */
 struct feed_hint {
-    struct feed_partition partition;
+    struct feed_position position; /* offset FEED_OFFSET_NONE: there is no hint */
     char metadata[FEED_METADATA_SIZE];
 };
 
@@ -107,18 +112,20 @@ struct feed_hint {
  * answers one request of a connection at a time, so that many of these would starve heartbeats. */
 void feed_commit_hints(struct feed *feed, const struct feed_hint *hints, size_t count);
 
-/** Read the group's hint. @return OK with *ret_offset FEED_OFFSET_NONE where there is none; RETRY.
- */
-enum status feed_committed(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
-                           int64_t *ret_offset, char ret_metadata[static FEED_METADATA_SIZE],
-                           struct error *err) MUST_CHECK;
+/** Read the group's hint. @return OK; RETRY. */
+enum status feed_read_hint(struct feed *feed, struct topic_partition tp, int timeout_ms,
+                           struct feed_hint *ret_hint, struct error *err) MUST_CHECK;
 
-/** Ask the broker for the first offset (ret_low may be NULL) and the last stable one. */
-enum status feed_watermarks(struct feed *feed, const char *topic, int32_t partition, int timeout_ms,
-                            int64_t *ret_low, int64_t *ret_stable, struct error *err) MUST_CHECK;
+/** Ask the broker for the bounds of a log; its end is the last stable offset. @return OK; RETRY. */
+enum status feed_log_bounds(struct feed *feed, struct topic_partition tp, int timeout_ms,
+                            struct log_bounds *ret_bounds, struct error *err) MUST_CHECK;
 
-/** The log's end behind open transactions of others too, as it was fetched last; -1: not yet. */
-int64_t feed_log_end_seen(struct feed *feed, const char *topic, int32_t partition);
+/** Ask the broker for the last stable offset alone. @return OK; RETRY. */
+enum status feed_stable_end(struct feed *feed, struct topic_partition tp, int timeout_ms,
+                            int64_t *ret_end, struct error *err) MUST_CHECK;
+
+/** The log's end as the last fetch saw it, behind open transactions of others too; -1: not yet. */
+int64_t feed_log_end_seen(struct feed *feed, struct topic_partition tp);
 
 /** @return whether an error of this seam says that no broker answers. */
 bool feed_is_silence(const struct error *err);

@@ -1,4 +1,4 @@
-/* What feed.c and feed_assign.c share. */
+/* What feed.c and assign.c share. */
 #ifndef CONSUMER_FEED_INTERNAL_H
 #define CONSUMER_FEED_INTERNAL_H
 
@@ -24,15 +24,14 @@ struct feed {
     size_t topic_count;
     char group[FEED_GROUP_SIZE];
     char cluster_id[STORE_NAME_SIZE];
-    enum feed_event_type pending; /* a rebalance that waits for its answer */
-    struct feed_partition *partitions;
-    size_t partition_count;
+    enum feed_event_type pending;   /* a rebalance that waits for its answer */
+    struct feed_position *assigned; /* by the last rebalance; names of `described` */
+    size_t assigned_count;
     char unread_topic[STORE_NAME_SIZE]; /* of a partition that was assigned and is not read; "" */
     bool closing;
     bool fenced;              /* the handle is dead; only feed_close() is left */
     int64_t cut_off_until_us; /* feed_note_cut_off() */
     char reason[ERROR_TEXT_SIZE];
-    char reason_topic[STORE_NAME_SIZE];
     struct header headers[FEED_HEADERS_MAX];
 };
 

@@ -83,6 +83,11 @@ struct partition_state {
     int64_t parked_bytes;     /* of those parked: keys, values and headers */
 };
 
+static inline struct topic_partition partition_state_tp(const struct partition_state *state)
+{
+    return (struct topic_partition){state->topic, state->partition};
+}
+
 /** One partition's part of a transaction: the compare-and-set of rule 3 and what it writes. */
 struct fence {
     const char *topic;

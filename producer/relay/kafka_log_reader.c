@@ -56,8 +56,11 @@ static enum status log_reader_tick(const struct log_reader *reader, struct error
 static enum status log_reader_bounds(const struct log_reader *reader, struct log_range *range,
                                      struct error *err)
 {
-    enum status status = kafka_partition_bounds(reader->handle, range->topic, range->partition,
-                                                QUERY_TIMEOUT_MS, &range->first, &range->end, err);
+    struct topic_partition tp = {range->topic, range->partition};
+    struct log_bounds bounds = {.first = range->first, .end = range->end};
+    enum status status = kafka_log_bounds(reader->handle, tp, QUERY_TIMEOUT_MS, &bounds, err);
+    range->first = bounds.first;
+    range->end = bounds.end;
     if (status == STATUS_STOP && range->must_exist) {
         error_clear(err);
         return error_set(error_config(err), STATUS_FATAL,

@@ -114,7 +114,8 @@ static enum status kafka_topics_is_empty(rd_kafka_t *handle, const char *topic, 
     enum status status = STATUS_OK;
     int64_t end = 0;
     for (int32_t i = 0; status == STATUS_OK && end == 0 && i < partitions; i++)
-        status = kafka_partition_bounds(handle, topic, i, ADMIN_TIMEOUT_MS, NULL, &end, err);
+        status = kafka_log_end(handle, (struct topic_partition){topic, i}, ADMIN_TIMEOUT_MS, &end,
+                               err);
     *ret_empty = end == 0;
     return status == STATUS_OK ? STATUS_OK : (err->status = STATUS_RETRY);
 }

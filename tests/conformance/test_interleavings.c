@@ -448,7 +448,7 @@ static void an_event_is_not_written_over_a_later_own_change_until_that_is_read_b
     copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|own 2|own 2\n");
-    assert_int_equal(copy_where(copy).next_offset, 1);
+    assert_int_equal(copy_where(copy)->next_offset, 1);
     assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
     (void)copy_text(copy, "UPDATE outbox SET kafka_partition = 0, sequence = 1");
     copy_add_from(
@@ -472,7 +472,7 @@ static void an_own_change_that_commits_between_look_and_write_is_not_written_ove
     assert_string_equal(copy_rows(copy), "1|own 2|own 2\n2|other|other\n");
     assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
     assert_int_equal(atomic_load(&copy->metrics->events_applied), 1);
-    assert_int_equal(copy_where(copy).next_offset, 2);
+    assert_int_equal(copy_where(copy)->next_offset, 2);
     copy_finish(copy);
 }
 
@@ -491,8 +491,8 @@ static void a_second_history_is_a_fork_after_a_restart_too(void)
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|2|2\n2|3|3\n");
     assert_int_equal(atomic_load(&copy->metrics->events_duplicate), 1);
-    assert_int_equal(copy_where(copy).next_offset, 4);
-    assert_non_null(strstr(copy_where(copy).stopped, "two histories"));
+    assert_int_equal(copy_where(copy)->next_offset, 4);
+    assert_non_null(strstr(copy_where(copy)->stopped, "two histories"));
     copy_finish(copy);
 }
 

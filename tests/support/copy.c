@@ -56,10 +56,15 @@ void copy_retry(struct copy *copy, int64_t now_us)
     while (applier_is_retrying(copy->applier));
 }
 
+static struct topic_partition copy_tp(int32_t partition)
+{
+    return (struct topic_partition){COPY_TOPIC, partition};
+}
+
 static void copy_take(struct copy *copy, struct applier *applier)
 {
     struct partition_state state = {.partition = 0, .anchor_offset = -1};
-    copy_must(copy, applier_read(applier, COPY_TOPIC, 0, &state, &copy->err));
+    copy_must(copy, applier_read(applier, copy_tp(0), &state, &copy->err));
     (void)snprintf(state.topic, sizeof state.topic, "%s", COPY_TOPIC);
     (void)snprintf(state.cluster_id, sizeof state.cluster_id, "c");
     state.partition_count = copy->partition_count;
@@ -70,7 +75,7 @@ size_t copy_take_partition(struct copy *copy, int32_t partition)
 {
     size_t index = SIZE_MAX;
     struct partition_state state = {.anchor_offset = -1};
-    copy_must(copy, applier_read(copy->applier, COPY_TOPIC, partition, &state, &copy->err));
+    copy_must(copy, applier_read(copy->applier, copy_tp(partition), &state, &copy->err));
     state.partition_count = copy->partition_count;
     copy_must(copy, applier_take(copy->applier, &state, &index, &copy->err));
     return index;
@@ -304,9 +309,9 @@ const char *copy_rows(const struct copy *copy)
     return copy_text(copy, "SELECT id, a, b FROM orders ORDER BY id");
 }
 
-struct applier_partition copy_where(const struct copy *copy)
+const struct partition_state *copy_where(const struct copy *copy)
 {
-    struct applier_partition partition = {0};
-    assert_true(applier_partition(copy->applier, copy->index, &partition));
-    return partition;
+    const struct partition_state *state = applier_partition(copy->applier, copy->index);
+    assert_non_null(state);
+    return state;
 }

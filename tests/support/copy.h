@@ -86,6 +86,7 @@ int64_t copy_number(const struct copy *copy, const char *sql);
 /** @return "id|a|b\n" of each row. */
 const char *copy_rows(const struct copy *copy);
 
-struct applier_partition copy_where(const struct copy *copy);
+/** @return its partition, until the next call of the applier. */
+const struct partition_state *copy_where(const struct copy *copy);
 
 #endif

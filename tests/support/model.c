@@ -55,7 +55,7 @@ static void model_record(const struct kafka_record *from, void *context)
                             .value = from->value,
                             .headers = headers,
                             .header_count = model_headers(from->headers, headers)};
-    size_t index = applier_find(run->applier, from->topic, from->partition);
+    size_t index = applier_find(run->applier, record_tp(&record));
     model_must(run,
                batch_add(&run->batch, &record, index, applier_lookup, run->applier, &run->err));
     if (batch_is_full(&run->batch))
@@ -67,7 +67,8 @@ static void model_take(struct model_run *run, const char *topic, int32_t partiti
     for (int32_t i = 0; i < partitions; i++) {
         size_t index = 0;
         struct partition_state state = {.partition = i, .anchor_offset = -1};
-        model_must(run, applier_read(run->applier, topic, i, &state, &run->err));
+        model_must(
+            run, applier_read(run->applier, (struct topic_partition){topic, i}, &state, &run->err));
         (void)snprintf(state.topic, sizeof state.topic, "%s", topic);
         (void)snprintf(state.cluster_id, sizeof state.cluster_id, "model");
         state.partition = i;
@@ -84,9 +85,9 @@ static const char *model_rows(const struct model_run *run, const struct store_op
     struct store *store = NULL;
     struct error err = ERROR_INIT;
     for (size_t i = 0; i < (size_t)partitions; i++) {
-        struct applier_partition partition = {0};
-        assert_true(applier_partition(run->applier, i, &partition));
-        assert_string_equal(partition.stopped, "");
+        const struct partition_state *state = applier_partition(run->applier, i);
+        assert_non_null(state);
+        assert_string_equal(state->stopped, "");
     }
     assert_int_equal(store_memory_ops.open(options, &store, &err), STATUS_OK);
     buffer_init(&rows, (size_t)16 * 1024 * 1024);

@@ -13,7 +13,7 @@ static void test_applies_and_moves(void **test)
     copy_add(f, 3, 2, "d", "");
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|x|y\n");
-    assert_int_equal(copy_where(f).next_offset, 3);
+    assert_int_equal(copy_where(f)->next_offset, 3);
     copy_add(f, 3, 2, "d", ""); /* published twice */
     copy_add(f, 4, 3, "c", ",\"a\":\"n\",\"b\":\"m\"");
     copy_apply(f);
@@ -30,8 +30,8 @@ static void test_gap_stops_after_what_came_before(void **test)
     copy_add(f, 3, 1, "u", ",\"a\":\"3\",\"b\":\"3\"");
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|1|1\n");
-    assert_int_equal(copy_where(f).next_offset, 1);
-    assert_non_null(strstr(copy_where(f).stopped, "missing"));
+    assert_int_equal(copy_where(f)->next_offset, 1);
+    assert_non_null(strstr(copy_where(f)->stopped, "missing"));
     copy_add(f, 4, 1, "u", ",\"a\":\"4\",\"b\":\"4\"");
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|1|1\n");
@@ -48,8 +48,8 @@ static void test_covered_with_another_id_is_a_fork(void **test)
                   "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"x\",\"b\":\"x\"}}");
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|2|2\n");
-    assert_int_equal(copy_where(f).next_offset, 2);
-    assert_non_null(strstr(copy_where(f).stopped, "two histories"));
+    assert_int_equal(copy_where(f)->next_offset, 2);
+    assert_non_null(strstr(copy_where(f)->stopped, "two histories"));
     copy_finish(f);
 }
 
@@ -114,7 +114,7 @@ static void test_another_value_under_an_applied_id_is_held_and_blocks_its_entity
                                  "ORDER BY offset"),
         "1|0|another value was applied under the same event id\n2|2|behind a parked event\n");
     assert_int_equal(atomic_load(&f->metrics->events_rejected), 1);
-    assert_int_equal(copy_where(f).next_offset, 4);
+    assert_int_equal(copy_where(f)->next_offset, 4);
     copy_finish(f);
 }
 
@@ -133,7 +133,7 @@ static void test_malformed_parks_and_blocks_its_entity(void **test)
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|1|1\n2|4|4\n");
     assert_int_equal(sqlite_number(f->database, "SELECT count(*) FROM keepstep_parked"), 3);
-    assert_int_equal(copy_where(f).next_offset, 5);
+    assert_int_equal(copy_where(f)->next_offset, 5);
     copy_finish(f);
 }
 
@@ -168,8 +168,8 @@ static void test_record_that_cannot_even_be_parked_stops_its_partition(void **te
     copy_add(f, 5, 5, "c", ",\"a\":\"5\",\"b\":\"5\"");
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|1|1\n3|3|3\n");
-    assert_int_equal(copy_where(f).next_offset, 3);
-    assert_string_equal(copy_where(f).stopped, "offset 3: raise max_allowed_packet");
+    assert_int_equal(copy_where(f)->next_offset, 3);
+    assert_string_equal(copy_where(f)->stopped, "offset 3: raise max_allowed_packet");
     copy_finish(f);
 }
 
@@ -250,8 +250,8 @@ static void test_unknown_type_stops(void **test)
         .header_count = 5};
     copy_must(f, batch_add(&f->batch, &record, f->index, applier_lookup, f->applier, &f->err));
     copy_apply(f);
-    assert_non_null(strstr(copy_where(f).stopped, "invoice"));
-    assert_int_equal(copy_where(f).next_offset, 0);
+    assert_non_null(strstr(copy_where(f)->stopped, "invoice"));
+    assert_int_equal(copy_where(f)->next_offset, 0);
     copy_finish(f);
 }
 
@@ -277,7 +277,7 @@ static void test_revision_reloads_and_goes_on(void **test)
     assert_int_equal(applier_apply(f->applier, &f->batch, &f->err), STATUS_ABORT);
     assert_int_equal(f->err.native_code, 1);
     error_clear(&f->err);
-    assert_true(copy_where(f).reloaded);
+    assert_true(applier_is_reloaded(f->applier, f->index));
     applier_seen_reload(f->applier, f->index);
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|1|1\n");
@@ -292,12 +292,12 @@ static void test_state_survives_a_restart(void **test)
     copy_apply(f);
     applier_free(f->applier);
     f->applier = copy_open(f);
-    assert_int_equal(copy_where(f).next_offset, 1);
+    assert_int_equal(copy_where(f)->next_offset, 1);
     copy_add(f, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
     copy_add(f, 2, 1, "u", ",\"a\":\"2\",\"b\":\"2\"");
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|2|2\n");
-    assert_string_equal(copy_where(f).stopped, "");
+    assert_string_equal(copy_where(f)->stopped, "");
     copy_finish(f);
 }
 

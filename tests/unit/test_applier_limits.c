@@ -145,8 +145,8 @@ static void a_limit_of_parked_entities_stops_in_front_of_the_event(void **state)
         copy_add(copy, i, i, "c", ",\"a\":7");
     copy_add(copy, 4, 4, "c", ",\"a\":\"4\",\"b\":\"4\"");
     copy_apply(copy);
-    assert_int_equal(copy_where(copy).next_offset, 2);
-    assert_non_null(strstr(copy_where(copy).stopped, "parked_entities"));
+    assert_int_equal(copy_where(copy)->next_offset, 2);
+    assert_non_null(strstr(copy_where(copy)->stopped, "parked_entities"));
     assert_int_equal(parked(copy), 2);
     assert_string_equal(copy_rows(copy), "");
     copy_operate(copy, 1, PARKED_SET_SKIPPED);
@@ -156,7 +156,7 @@ static void a_limit_of_parked_entities_stops_in_front_of_the_event(void **state)
     copy_must(copy, applier_refresh(copy->applier, &copy->err));
     applier_seen_reload(copy->applier, copy->index);
     copy_apply(copy);
-    assert_string_equal(copy_where(copy).stopped, "");
+    assert_string_equal(copy_where(copy)->stopped, "");
     assert_string_equal(copy_rows(copy), "4|4|4\n");
     assert_int_equal(parked(copy), 2);
     copy_finish(copy);
@@ -176,8 +176,8 @@ static void a_limit_of_parked_records_counts_those_behind_and_those_from_before(
     copy_add(copy, 4, 1, "u", ",\"a\":\"4\"");
     copy_apply(copy);
     assert_int_equal(parked(copy), 3);
-    assert_int_equal(copy_where(copy).next_offset, 3);
-    assert_non_null(strstr(copy_where(copy).stopped, "parked_records"));
+    assert_int_equal(copy_where(copy)->next_offset, 3);
+    assert_non_null(strstr(copy_where(copy)->stopped, "parked_records"));
     copy_finish(copy);
 }
 
@@ -192,7 +192,7 @@ static void a_batch_ends_at_a_barrier_and_the_position_passes_it(void **state)
     assert_true(batch_is_full(&copy->batch));
     copy_apply(copy);
     assert_false(batch_is_full(&copy->batch));
-    assert_int_equal(copy_where(copy).next_offset, 3);
+    assert_int_equal(copy_where(copy)->next_offset, 3);
     copy_add(copy, 4, 1, "u", ",\"a\":\"4\",\"b\":\"4\""); /* both have advanced the sequence */
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|4|4\n");
@@ -226,7 +226,7 @@ static void an_ignored_type_advances_position_and_sequence(void **state)
     copy_add(copy, 2, 1, "c", ",\"a\":\"2\",\"b\":\"2\"");
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|2|2\n");
-    assert_int_equal(copy_where(copy).next_offset, 2);
+    assert_int_equal(copy_where(copy)->next_offset, 2);
     copy_finish(copy);
 }
 
@@ -303,18 +303,18 @@ static void the_end_of_the_log_moves_the_position_but_never_past_a_stop(void **s
     copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
     applier_note_end(copy->applier, copy->index, 2); /* a control record follows */
     copy_apply(copy);
-    assert_int_equal(copy_where(copy).next_offset, 2);
+    assert_int_equal(copy_where(copy)->next_offset, 2);
     applier_note_end(copy->applier, copy->index, 4);
     assert_true(applier_has_ends(copy->applier));
     copy_apply(copy);
-    assert_int_equal(copy_where(copy).next_offset, 4);
+    assert_int_equal(copy_where(copy)->next_offset, 4);
     assert_false(applier_has_ends(copy->applier));
     copy->offset = 4;
     copy_add(copy, 3, 1, "u", ",\"a\":\"3\",\"b\":\"3\"");
     applier_note_end(copy->applier, copy->index, 6);
     copy_apply(copy);
-    assert_int_equal(copy_where(copy).next_offset, 4);
-    assert_non_null(strstr(copy_where(copy).stopped, "gap"));
+    assert_int_equal(copy_where(copy)->next_offset, 4);
+    assert_non_null(strstr(copy_where(copy)->stopped, "gap"));
     assert_false(applier_has_ends(copy->applier));
     copy_finish(copy);
 }
@@ -330,8 +330,8 @@ static void an_incarnation_seen_first_in_the_middle_is_a_gap_and_from_its_start_
                   "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"y\",\"b\":\"y\"}}");
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|x|x\n");
-    assert_int_equal(copy_where(copy).next_offset, 2);
-    assert_non_null(strstr(copy_where(copy).stopped, "gap: sequence 9 of third"));
+    assert_int_equal(copy_where(copy)->next_offset, 2);
+    assert_non_null(strstr(copy_where(copy)->stopped, "gap: sequence 9 of third"));
     copy_finish(copy);
 }
 
@@ -373,7 +373,7 @@ static void what_an_earlier_incarnation_published_stays_a_duplicate(void **state
     copy->applier = copy_open(copy);
     add_of_incarnation(copy, 0);
     copy_apply(copy);
-    assert_string_equal(copy_where(copy).stopped, "");
+    assert_string_equal(copy_where(copy)->stopped, "");
     assert_string_equal(copy_rows(copy), test_format("1|%d|NULL\n", INCARNATIONS - 1));
     assert_int_equal(atomic_load(&copy->metrics->events_duplicate), 1);
     copy_finish(copy);

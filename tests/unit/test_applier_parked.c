@@ -162,8 +162,8 @@ static void a_limit_of_parked_bytes_stops_in_front_of_the_event(void **state)
     copy->applier = copy_open(copy);
     add_waiting(copy, 3, 2, 1, filler);
     assert_int_equal(parked(copy), 3);
-    assert_int_equal(copy_where(copy).next_offset, 3);
-    assert_non_null(strstr(copy_where(copy).stopped, "limits.parked_bytes"));
+    assert_int_equal(copy_where(copy)->next_offset, 3);
+    assert_non_null(strstr(copy_where(copy)->stopped, "limits.parked_bytes"));
     copy_finish(copy);
 }
 
@@ -368,7 +368,7 @@ static void the_limit_of_parked_entities_counts_those_of_its_own_partition(void 
     }
     copy_apply(copy);
     assert_int_equal(parked(copy), 6);
-    assert_string_equal(copy_where(copy).stopped, "");
+    assert_string_equal(copy_where(copy)->stopped, "");
     copy_finish(copy);
 }
 

@@ -114,7 +114,7 @@ static void what_a_trigger_or_a_check_refuses_is_held_alone(void)
     assert_string_equal(copy_rows(copy), "1|x|y\n6|x|y\n");
     assert_string_equal(copy_text(copy, "SELECT state, count(*) FROM keepstep_parked GROUP BY 1"),
                         "0|4\n");
-    assert_int_equal(copy_where(copy).next_offset, 6);
+    assert_int_equal(copy_where(copy)->next_offset, 6);
     copy_finish(copy);
 }
 

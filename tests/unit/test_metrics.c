@@ -16,7 +16,8 @@ static struct metrics_sources sources = {&config, &agent, &relay};
 
 static void prepare_partition(void)
 {
-    struct agent_partition_metrics *partition = agent_metrics_partition(&agent, "order", 3);
+    struct agent_partition_metrics *partition = agent_metrics_partition(
+        &agent, (struct topic_partition){"order", 3});
     assert_non_null(partition);
     atomic_store(&partition->owned, true);
     atomic_store(&partition->applied_offset, 40);

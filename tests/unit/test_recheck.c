@@ -77,7 +77,7 @@ static void an_own_change_that_commits_during_the_write_is_not_written_over(void
     assert_string_equal(
         sqlite_text(copy->database, "SELECT entity_key, offset FROM keepstep_superseded"),
         "{\"id\":1}|0\n");
-    assert_int_equal(copy_where(copy).next_offset, 2);
+    assert_int_equal(copy_where(copy)->next_offset, 2);
     copy_finish(copy);
 }
 

@@ -146,9 +146,9 @@ static void expect(struct copy *copy, enum status status)
 /* What the agent does: follow where the position stands now, and read again from there. */
 static void follow(struct copy *copy)
 {
-    assert_true(copy_where(copy).reloaded);
+    assert_true(applier_is_reloaded(copy->applier, copy->index));
     batch_remove(&copy->batch, copy->index);
-    copy->offset = copy_where(copy).next_offset;
+    copy->offset = copy_where(copy)->next_offset;
     applier_seen_reload(copy->applier, copy->index);
 }
 
@@ -184,7 +184,7 @@ static void break_second(enum break_at at, bool keep_connection, bool went_throu
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|3|3\n");
     assert_string_equal(sqlite_text(copy->database, "SELECT b FROM seen"), "2\n3\n");
-    assert_int_equal(copy_where(copy).next_offset, 3);
+    assert_int_equal(copy_where(copy)->next_offset, 3);
     assert_false(line.was_exact);
     copy_finish(copy);
 }
@@ -260,7 +260,9 @@ static void a_database_that_stays_away_is_asked_again_for_ever(void **state)
     assert_int_equal(applier_prune(copy->applier, &copy->err), STATUS_RETRY);
     error_clear(&copy->err);
     struct partition_state seen = {0};
-    assert_int_equal(applier_read(copy->applier, COPY_TOPIC, 0, &seen, &copy->err), STATUS_RETRY);
+    assert_int_equal(
+        applier_read(copy->applier, (struct topic_partition){COPY_TOPIC, 0}, &seen, &copy->err),
+        STATUS_RETRY);
     error_clear(&copy->err);
     assert_int_equal(applier_stop(copy->applier, copy->index, "why", &copy->err), STATUS_RETRY);
     error_clear(&copy->err);
@@ -282,7 +284,7 @@ static void what_a_crashed_server_lost_is_read_again(void **state)
                                   "\"a\":\"x\",\"b\":\"x\"}}",
                                   i));
     copy_apply(copy);
-    assert_int_equal(copy_where(copy).next_offset, 3);
+    assert_int_equal(copy_where(copy)->next_offset, 3);
     (void)sqlite_text(copy->database,
                       "UPDATE keepstep_position SET next_offset = 1; DELETE FROM orders WHERE id > "
                       "1; DELETE FROM keepstep_idempotency_key WHERE id > 'k1'");
@@ -295,7 +297,7 @@ static void what_a_crashed_server_lost_is_read_again(void **state)
     applier_note_end(copy->applier, copy->index, 4); /* of what was read before */
     expect(copy, STATUS_OK);                         /* nor do its events count */
     assert_string_equal(copy_rows(copy), "1|x|x\n");
-    assert_int_equal(copy_where(copy).next_offset, 1);
+    assert_int_equal(copy_where(copy)->next_offset, 1);
     follow(copy);
     assert_int_equal(copy->offset, 1);
     copy_finish(copy);
@@ -380,7 +382,7 @@ static void a_stop_that_could_not_be_recorded_is_recorded_later(void **state)
     expect(copy, STATUS_OK);
     assert_string_equal(sqlite_text(copy->database, "SELECT stopped FROM keepstep_position"),
                         "recreated\n");
-    assert_string_equal(copy_where(copy).stopped, "recreated");
+    assert_string_equal(copy_where(copy)->stopped, "recreated");
     assert_false(applier_has_ends(copy->applier));
     copy_finish(copy);
 }
