@@ -52,6 +52,7 @@ struct agent_metrics {
     atomic_llong broker_silent_since_us; /* monotonic; 0: it answers, as far as is known */
     atomic_int state;                    /* enum agent_state */
     atomic_bool ready;
+    atomic_bool database_checked; /* once since the start */
     atomic_size_t topics_missing;
     atomic_size_t partition_count;
     struct agent_partition_metrics partitions[AGENT_METRICS_PARTITIONS];

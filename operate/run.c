@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "common/connections.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "consumer/agent/agent.h"
 #include "operate/command.h"
 #include "operate/http.h"
@@ -19,10 +20,21 @@
 
 #define RUN_LOOK_US      (200 * 1000)
 #define RUN_STATEMENT_US (INT64_C(5) * 1000 * 1000)
+#define RUN_STATUS_SIZE  600
+
+/* What the service manager was told. */
+struct run_told {
+    struct metrics_sources *sources;
+    bool ready;
+    bool stopping;
+    bool failed;
+    char status[RUN_STATUS_SIZE];
+};
 
 /* One loop in its own thread, with its own database connection. */
 struct run_loop {
     const struct service *service;
+    struct run_told *told;
     pthread_t thread;
     bool started;
     enum status status;
@@ -79,21 +91,75 @@ static void *run_agent_thread(void *context)
     return NULL;
 }
 
+static void run_notify(struct run_told *told, const char *lines)
+{
+    if (notify_send(lines) || told->failed)
+        return;
+    log_warning("run", "the service manager at NOTIFY_SOCKET cannot be told: %s", strerror(errno));
+    told->failed = true;
+}
+
+/* The start is done once the database is checked: a broker may come later. */
+static bool run_is_started(const struct metrics_sources *sources)
+{
+    return (sources->agent == NULL || atomic_load(&sources->agent->database_checked)) &&
+           (sources->relay == NULL || atomic_load(&sources->relay->holds_lease) ||
+            atomic_load(&sources->relay->standby));
+}
+
+static void run_tell_status(struct run_told *told, const char *text)
+{
+    char line[RUN_STATUS_SIZE];
+    (void)snprintf(line, sizeof line, "STATUS=%s", text);
+    line[strcspn(line, "\n")] = '\0';
+    if (strcmp(line, told->status) == 0)
+        return;
+    memcpy(told->status, line, sizeof told->status);
+    run_notify(told, line);
+}
+
+/* The service manager hears what /readyz says, whenever that changes. */
+static void run_tell(struct run_told *told)
+{
+    struct buffer reason;
+    if (!notify_is_wanted())
+        return;
+    if (atomic_load(&command_stop)) {
+        if (!told->stopping)
+            run_notify(told, "STOPPING=1");
+        told->stopping = true;
+        return;
+    }
+    buffer_init(&reason, RUN_STATUS_SIZE);
+    bool ready = metrics_ready(told->sources, &reason);
+    bool started = told->ready || run_is_started(told->sources);
+    run_tell_status(told, !started            ? "the database is not checked yet"
+                          : reason.length > 0 ? buffer_text(&reason)
+                          : ready             ? "ready"
+                                              : "not ready");
+    buffer_done(&reason);
+    if (started && !told->ready)
+        run_notify(told, "READY=1");
+    told->ready = started;
+}
+
 /* Once it is to stop, a statement gets a while to be answered; then all sessions are cut. What a
  * transaction that is lost so has done is read at the next start, as after any lost connection. */
 static void run_join(struct run_loop *loop)
 {
     int64_t stopped_at = 0;
     for (;;) {
+        run_tell(loop->told);
         int64_t until = clock_wall_us() + RUN_LOOK_US;
         struct timespec limit = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
         if (pthread_timedjoin_np(loop->thread, NULL, &limit) != ETIMEDOUT)
-            return;
+            break;
         if (stopped_at == 0 && atomic_load(&command_stop))
             stopped_at = clock_monotonic_us();
         if (stopped_at != 0 && clock_monotonic_us() - stopped_at >= RUN_STATEMENT_US)
             connections_cut();
     }
+    run_tell(loop->told);
 }
 
 static int run_finish(struct run_loop *loop, const char *name)
@@ -104,13 +170,15 @@ static int run_finish(struct run_loop *loop, const char *name)
     if (loop->status == STATUS_OK)
         return EX_OK;
     log_error(name, "%s", loop->err.text);
+    run_tell_status(loop->told, loop->err.text);
     return error_exit_code(&loop->err);
 }
 
 static int run_loops(const struct service *service, unsigned parts, struct metrics_sources *sources)
 {
-    struct run_loop relay = {.service = service, .relay_metrics = sources->relay};
-    struct run_loop agent = {.service = service, .agent_metrics = sources->agent};
+    struct run_told told = {.sources = sources};
+    struct run_loop relay = {.service = service, .told = &told, .relay_metrics = sources->relay};
+    struct run_loop agent = {.service = service, .told = &told, .agent_metrics = sources->agent};
 
     if ((parts & RUNNING_RELAY) != 0)
         relay.started = pthread_create(&relay.thread, NULL, run_relay_thread, &relay) == 0;

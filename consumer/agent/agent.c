@@ -395,6 +395,7 @@ static enum status agent_connect(struct agent *agent, struct error *err)
         status = applier_new(&options, &agent->applier, err);
     if (status != STATUS_OK)
         return status;
+    atomic_store(&agent->metrics->database_checked, true);
     struct feed_options feed = {.config = agent->config,
                                 .copy_id = applier_copy_id(agent->applier),
                                 .topics = agent->topics,
