@@ -1,0 +1,66 @@
+# What `cmake --install` puts where. The components keepstep, libkeepstep0 and libkeepstep-dev are
+# Debian packages too; of `plain` these have another form.
+
+set(KEEPSTEP_UNIT_DIR lib/systemd/system CACHE STRING "folder of the systemd unit")
+set(KEEPSTEP_COMPLETION_DIR ${CMAKE_INSTALL_DATADIR}/bash-completion/completions CACHE STRING
+    "folder of bash's completions")
+set(papers ${PROJECT_BINARY_DIR}/papers)
+file(MAKE_DIRECTORY ${papers})
+
+find_program(KEEPSTEP_GZIP gzip REQUIRED)
+# keepstep_paper(FILE PAPER FILTER...): what keepstep_manual writes of the program, through a filter.
+add_executable(keepstep_manual operate/manual/main.c)
+target_link_libraries(keepstep_manual PRIVATE keepstep_operate)
+add_custom_target(keepstep_papers ALL)
+function(keepstep_paper file paper)
+    add_custom_command(OUTPUT ${papers}/${file}
+        COMMAND keepstep_manual ${paper} > ${papers}/${file}.txt
+        COMMAND ${ARGN} < ${papers}/${file}.txt > ${papers}/${file}
+        COMMAND ${KEEPSTEP_GZIP} -9nkf ${papers}/${file}
+        DEPENDS keepstep_manual ${PROJECT_SOURCE_DIR}/cmake/man.awk VERBATIM)
+    add_custom_target(keepstep_paper_${file} DEPENDS ${papers}/${file})
+    add_dependencies(keepstep_papers keepstep_paper_${file})
+endfunction()
+set(man awk -v name=keepstep -v date=${KEEPSTEP_RELEASED} -v version=${PROJECT_VERSION}
+    -f ${PROJECT_SOURCE_DIR}/cmake/man.awk)
+keepstep_paper(keepstep.1 commands ${man} -v section=1
+    -v "summary=keep every service's copy of another service's data in step")
+keepstep_paper(keepstep.5 configuration ${man} -v section=5
+    -v "summary=configuration of a service's sidecar")
+keepstep_paper(completion completion cat)
+
+# The program.
+install(TARGETS keepstep COMPONENT keepstep)
+foreach(section 1 5)
+    install(FILES ${papers}/keepstep.${section}.gz COMPONENT keepstep
+        DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()
+install(FILES ${papers}/completion DESTINATION ${KEEPSTEP_COMPLETION_DIR} RENAME keepstep
+    COMPONENT keepstep)
+install(FILES README.md CONTRIBUTING.md NOTICE COMPONENT keepstep
+    DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT keepstep
+    FILES_MATCHING PATTERN *.md)
+install(FILES deploy/shop/keepstep.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
+    RENAME shop.yaml COMPONENT keepstep)
+install(DIRECTORY deploy/schemas DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT keepstep)
+install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT plain)
+
+# The unit names the program by its path, which is known when it is installed.
+install(CODE "set(CMAKE_INSTALL_BINDIR ${CMAKE_INSTALL_BINDIR})
+    cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_BINDIR BASE_DIRECTORY \${CMAKE_INSTALL_PREFIX}
+        OUTPUT_VARIABLE CMAKE_INSTALL_FULL_BINDIR)
+    configure_file(${PROJECT_SOURCE_DIR}/deploy/systemd/keepstep@.service.in
+        ${papers}/keepstep@.service @ONLY)" COMPONENT keepstep)
+install(FILES ${papers}/keepstep@.service DESTINATION ${KEEPSTEP_UNIT_DIR} COMPONENT keepstep)
+
+# The library.
+file(RELATIVE_PATH KEEPSTEP_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig
+    ${CMAKE_INSTALL_PREFIX})
+configure_file(cmake/libkeepstep.pc.in ${papers}/libkeepstep.pc @ONLY)
+install(TARGETS keepstep_publisher_shared
+    LIBRARY COMPONENT libkeepstep0 NAMELINK_COMPONENT libkeepstep-dev
+    PUBLIC_HEADER COMPONENT libkeepstep-dev)
+install(TARGETS keepstep_publisher_static ARCHIVE COMPONENT libkeepstep-dev)
+install(FILES ${papers}/libkeepstep.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+    COMPONENT libkeepstep-dev)

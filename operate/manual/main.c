@@ -1,0 +1,29 @@
+/* Writes one of the installed papers to the standard output; only the build runs it. */
+#include "operate/manual/manual.h"
+#include "schemas/config/config.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*write)(struct buffer *out);
+    } papers[] = {{"commands", manual_describe},
+                  {"configuration", config_describe},
+                  {"completion", manual_completion}};
+    for (size_t i = 0; argc == 2 && i < sizeof papers / sizeof *papers; i++) {
+        if (strcmp(argv[1], papers[i].name) != 0)
+            continue;
+        struct buffer out;
+        buffer_init(&out, 1 << 20);
+        papers[i].write(&out);
+        bool written = !out.failed && fputs(buffer_text(&out), stdout) >= 0 && fflush(stdout) == 0;
+        buffer_done(&out);
+        return written ? EX_OK : EX_IOERR;
+    }
+    fprintf(stderr, "wants commands, configuration or completion\n");
+    return EX_USAGE;
+}
