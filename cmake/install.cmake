@@ -13,7 +13,7 @@ add_executable(keepstep_manual operate/manual/main.c)
 target_link_libraries(keepstep_manual PRIVATE keepstep_operate)
 add_custom_target(keepstep_papers ALL)
 function(keepstep_paper file paper)
-    add_custom_command(OUTPUT ${papers}/${file}
+    add_custom_command(OUTPUT ${papers}/${file} ${papers}/${file}.gz
         COMMAND keepstep_manual ${paper} > ${papers}/${file}.txt
         COMMAND ${ARGN} < ${papers}/${file}.txt > ${papers}/${file}
         COMMAND ${KEEPSTEP_GZIP} -9nkf ${papers}/${file}
@@ -21,19 +21,22 @@ function(keepstep_paper file paper)
     add_custom_target(keepstep_paper_${file} DEPENDS ${papers}/${file})
     add_dependencies(keepstep_papers keepstep_paper_${file})
 endfunction()
-set(man awk -v name=keepstep -v date=${KEEPSTEP_RELEASED} -v version=${PROJECT_VERSION}
+set(man awk -v date=${KEEPSTEP_RELEASED} -v version=${PROJECT_VERSION}
     -f ${PROJECT_SOURCE_DIR}/cmake/man.awk)
-keepstep_paper(keepstep.1 commands ${man} -v section=1
+keepstep_paper(keepstep.1 commands ${man} -v name=keepstep -v section=1
     -v "summary=keep every service's copy of another service's data in step")
-keepstep_paper(keepstep.5 configuration ${man} -v section=5
+keepstep_paper(keepstep.5 configuration ${man} -v name=keepstep -v section=5
     -v "summary=configuration of a service's sidecar")
+keepstep_paper(keepstep-metrics.7 metrics ${man} -v name=keepstep-metrics -v section=7
+    -v "summary=what the page /metrics of a sidecar counts")
 keepstep_paper(completion completion cat)
 
 # The program.
 install(TARGETS keepstep COMPONENT keepstep)
-foreach(section 1 5)
-    install(FILES ${papers}/keepstep.${section}.gz COMPONENT keepstep
-        DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+foreach(page keepstep.1 keepstep.5 keepstep-metrics.7)
+    string(REGEX REPLACE ".*[.]" "" section ${page})
+    install(FILES ${papers}/${page}.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section}
+        COMPONENT keepstep)
 endforeach()
 install(FILES ${papers}/completion DESTINATION ${KEEPSTEP_COMPLETION_DIR} RENAME keepstep
     COMPONENT keepstep)

@@ -114,7 +114,7 @@ static void run_tell_status(struct run_told *told, const char *text)
     line[strcspn(line, "\n")] = '\0';
     if (strcmp(line, told->status) == 0)
         return;
-    memcpy(told->status, line, sizeof told->status);
+    (void)snprintf(told->status, sizeof told->status, "%s", line);
     run_notify(told, line);
 }
 

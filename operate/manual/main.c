@@ -1,5 +1,6 @@
 /* Writes one of the installed papers to the standard output; only the build runs it. */
 #include "operate/manual/manual.h"
+#include "operate/metrics.h"
 #include "schemas/config/config.h"
 
 #include <stdio.h>
@@ -13,6 +14,7 @@ int main(int argc, char **argv)
         void (*write)(struct buffer *out);
     } papers[] = {{"commands", manual_describe},
                   {"configuration", config_describe},
+                  {"metrics", metrics_describe},
                   {"completion", manual_completion}};
     for (size_t i = 0; argc == 2 && i < sizeof papers / sizeof *papers; i++) {
         if (strcmp(argv[1], papers[i].name) != 0)
@@ -24,6 +26,6 @@ int main(int argc, char **argv)
         buffer_done(&out);
         return written ? EX_OK : EX_IOERR;
     }
-    fprintf(stderr, "wants commands, configuration or completion\n");
+    fprintf(stderr, "wants commands, configuration, metrics or completion\n");
     return EX_USAGE;
 }

@@ -86,5 +86,5 @@ void manual_describe(struct buffer *out)
         "The sidecar has a user of its own. That of an SQLite database needs the service's user, "
         "and to write beside the file. Say so by `systemctl edit keepstep@shop`:\n\n"
         "```ini\n[Service]\nUser=shop\nReadWritePaths=/var/lib/shop\n```\n\n"
-        "## See also\n\nkeepstep(5)\n");
+        "## See also\n\nkeepstep(5), keepstep-metrics(7)\n");
 }
