@@ -2,20 +2,14 @@
 #ifndef COMMON_MARIADB_SESSION_H
 #define COMMON_MARIADB_SESSION_H
 
+#include "common/server_session.h"
 #include "common/slice.h"
 #include "common/status.h"
 
+#include <errmsg.h>
 #include <mysql.h>
+#include <mysqld_error.h>
 #include <stdint.h>
-
-struct mariadb_session_options {
-    const char *url; /* mysql://USER@HOST:PORT/DATABASE?socket=…&ssl-ca=…&option-file=… */
-    const char *application; /* program_name of the connection's attributes */
-    bool read_only;
-    /** Statements may lift max_statement_time: the client waits for as long as there is a server.
-     */
-    bool lasting;
-};
 
 /** Open a session that no default of the server can bend: utf8mb4 with a binary collation, UTC,
  * strict sql_mode, autocommit=0, READ COMMITTED, found rows, lock, statement and idle timeouts, TCP
@@ -26,21 +20,18 @@ struct mariadb_session_options {
  * a certificate that is refused too: it is mended there, and the text says how); FATAL (not MariaDB
  * 10.11 or later, refused credentials, an unknown option, a file of the URL that cannot be read;
  * exit code 78). */
-enum status mariadb_session_open(const struct mariadb_session_options *options, MYSQL **ret_session,
+enum status mariadb_session_open(const struct server_session_options *options, MYSQL **ret_session,
                                  struct error *err) MUST_CHECK;
 
 /** NULL is a no-op. */
 void mariadb_session_close(MYSQL *session);
 
-/** The status of an error number: one table, tested. Duplicate and foreign keys are REJECT
- * (waiting), values that do not fit and what a row's triggers raise REJECT (held), what passes by
- * itself RETRY, the rest FATAL. Deadlock and lock timeout void the whole transaction: RETRY.
- * @param sqlstate    of a class that the server never uses: a service's own, REJECT (held) unless
- * the table has the number; so is a number above the server's.
- * @param ret_reject  set where it is REJECT.
- * @param ret_lost    set where the session is gone. */
-enum status mariadb_session_classify(unsigned int number, const char *sqlstate,
-                                     enum reject_kind *ret_reject, bool *ret_lost);
+/** What an error number means: one table, tested. Duplicate and foreign keys are REJECT (waiting);
+ * values that do not fit and what a row's triggers raise are REJECT (held); what passes by itself
+ * is RETRY; the rest is FATAL. Deadlock and lock timeout void the whole transaction: RETRY.
+ * @param sqlstate  of a class that the server never uses: the service's own, so REJECT (held)
+ * unless the table has the number. A number above the server's is judged the same way. */
+struct verdict mariadb_session_verdict(unsigned int number, const char *sqlstate);
 
 /** Set `err` from the session's or the statement's last error; the text names `what`. */
 enum status mariadb_session_error(MYSQL *session, const char *what, struct error *err);

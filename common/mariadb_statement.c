@@ -148,10 +148,8 @@ static enum status mariadb_statement_count(const struct mariadb_statement *state
 {
     if (count == statement->parameter_count)
         return STATUS_OK;
-    char place[ERROR_WHAT_SIZE];
-    error_what(statement->what, place);
-    return error_set(err, STATUS_FATAL, "%s: %lu parameters, and not %zu", place,
-                     statement->parameter_count, count);
+    return error_set_verdict(err, (struct verdict){0, VERDICT_FATAL}, statement->what,
+                             "%lu parameters, and not %zu", statement->parameter_count, count);
 }
 
 enum status mariadb_statement_run(struct mariadb_statement *statement,

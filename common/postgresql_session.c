@@ -1,4 +1,5 @@
-/* A PostgreSQL session that nothing outside can bend, and the one table of what SQLSTATEs mean. */
+/* A PostgreSQL session whose settings no default of the server, the database or the role changes.
+ */
 #include "common/postgresql_session.h"
 
 #include "common/buffer.h"
@@ -13,148 +14,10 @@
 #define POSTGRESQL_VERSION_MIN     150000
 #define POSTGRESQL_PARAMETERS_MAX  64
 #define POSTGRESQL_PARAMETERS_SIZE ((size_t)256 * 1024 * 1024)
-#define POSTGRESQL_ANSWER_MS       90000 /* above statement_timeout: the server speaks first */
 #define TIMED_OUT                  "timeout expired" /* libpq's words */
 #define SQLSTATE_LENGTH            5
-
-#define HELD    STATUS_REJECT, REJECT_HELD, false
-#define WAITING STATUS_REJECT, REJECT_WAITING, false
-#define RETRY   STATUS_RETRY, REJECT_HELD, false
-#define LOST    STATUS_RETRY, REJECT_HELD, true
-#define FATAL   STATUS_FATAL, REJECT_HELD, false
-
-/* The first row whose beginning the SQLSTATE has counts. All classes of PostgreSQL's are here, so
- * that what is not is a service's own. What a row's own triggers, constraints and types say of it
- * is held; what passes by itself, or by somebody's hand in the server, is tried again. */
-static const struct {
-    const char *sqlstate;
-    enum status status;
-    enum reject_kind reject;
-    bool lost;
-} postgresql_verdicts[] = {
-    {"23001", WAITING}, /* a row is still referred to */
-    {"23503", WAITING}, /* foreign key */
-    {"23505", WAITING}, /* unique */
-    {"23P01", WAITING}, /* exclusion */
-    {"23", HELD},       /* not null, check, domain */
-    {"22P03", FATAL},   /* our own binary form */
-    {"22", HELD},       /* data */
-    {"00", HELD},       /* success, warnings and no data: only a trigger calls them errors */
-    {"01", HELD},       /* warning */
-    {"02", HELD},       /* no data */
-    {"03", FATAL},      /* statement not complete */
-    {"08", LOST},       /* connection */
-    {"09", HELD},       /* triggered action */
-    {"0A", FATAL},      /* feature not supported */
-    {"0B", FATAL},      /* transaction initiation */
-    {"0F", HELD},       /* locator */
-    {"0L", FATAL},      /* grantor */
-    {"0P", FATAL},      /* role */
-    {"0Z", HELD},       /* diagnostics, of a trigger */
-    {"10", HELD},       /* XML query */
-    {"20", HELD},       /* no case found, of a trigger */
-    {"21", HELD},       /* two keys of a run are one to the table; a trigger's subquery */
-    {"24", HELD},       /* cursor state, of a trigger */
-    {"25006", LOST},    /* read only: another server may have taken over */
-    {"25P03", LOST},    /* idle in transaction for too long */
-    {"25P04", LOST},    /* transaction timeout */
-    {"25", FATAL},      /* transaction state */
-    {"26", FATAL},      /* statement name: our prepared ones are gone */
-    {"27", HELD},       /* a trigger changed the row that is being written */
-    {"28", FATAL},      /* credentials */
-    {"2B", FATAL},      /* dependent privileges */
-    {"2D", FATAL},      /* transaction termination */
-    {"2F", HELD},       /* SQL routine, of a trigger */
-    {"34", HELD},       /* cursor name, of a trigger */
-    {"38", HELD},       /* external routine: a trigger in Perl or Python refuses */
-    {"39", HELD},       /* invocation of an external routine */
-    {"3B", FATAL},      /* savepoint */
-    {"3D", FATAL},      /* database */
-    {"3F", FATAL},      /* schema */
-    {"40003", LOST},    /* statement completion unknown */
-    {"40", RETRY},      /* serialization failure, deadlock */
-    {"42501", RETRY},   /* permission */
-    {"42", FATAL},      /* syntax, names and types: a schema that does not fit */
-    {"44", HELD},       /* check option of a view */
-    {"53", RETRY},      /* disk full, memory, too many connections */
-    {"54", HELD},       /* key too large for its index, recursion of triggers */
-    {"55000", RETRY},   /* published without a replica identity */
-    {"55P03", RETRY},   /* lock timeout */
-    {"55006", RETRY},   /* object in use */
-    {"55", FATAL},      /* state of an object, such as no replica identity */
-    {"57014", RETRY},   /* statement timeout, or cancelled by hand */
-    {"57P04", FATAL},   /* the database was dropped */
-    {"57", LOST},       /* shutdown, crash, idle for too long */
-    {"58", RETRY},      /* input or output, the operating system's */
-    {"72", RETRY},      /* snapshot too old */
-    {"F0", FATAL},      /* configuration file */
-    {"HV", FATAL},      /* foreign data */
-    {"P0", HELD},       /* RAISE, ASSERT and other errors of PL/pgSQL */
-    {"XX", FATAL},      /* internal, data corrupted */
-    {"", HELD},         /* a class of a service's own */
-};
-
-enum status postgresql_session_classify(const char *sqlstate, bool raised,
-                                        enum reject_kind *ret_reject, bool *ret_lost)
-{
-    size_t i = 0;
-    while (strncmp(sqlstate, postgresql_verdicts[i].sqlstate,
-                   strlen(postgresql_verdicts[i].sqlstate)) != 0)
-        i++;
-    enum status status = postgresql_verdicts[i].status;
-    bool environment = strncmp(sqlstate, "XX", 2) == 0 || strncmp(sqlstate, "57", 2) == 0;
-    *ret_reject = postgresql_verdicts[i].reject;
-    *ret_lost = postgresql_verdicts[i].lost;
-    return status == STATUS_FATAL && raised && !environment ? STATUS_REJECT : status;
-}
-
-/* A function of a service's chose this SQLSTATE by RAISE, whatever the server means by it. */
-static bool postgresql_is_raised(const PGresult *result)
-{
-    const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
-    return function != NULL && strcmp(function, "exec_stmt_raise") == 0;
-}
-
-/* libpq's texts end in a line feed and may have more lines. */
-static int postgresql_first_line(const char *text)
-{
-    return (int)strcspn(text, "\n");
-}
-
-enum status postgresql_session_error(PGconn *connection, const PGresult *result, const char *what,
-                                     struct error *err)
-{
-    const char *sqlstate = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    bool broken = PQstatus(connection) != CONNECTION_OK;
-    bool first = err != NULL && err->status == STATUS_OK;
-    enum reject_kind reject = REJECT_HELD;
-    bool lost = broken;
-    enum status status;
-    char place[ERROR_WHAT_SIZE];
-    error_what(what, place);
-
-    if (sqlstate == NULL) { /* libpq's own: without a broken connection there is no memory */
-        const char *text = broken && connections_gave_up(connection)
-                               ? "the server gave no answer, and was given up"
-                               : PQerrorMessage(connection);
-        status = error_set(err, STATUS_RETRY, "%s: %.*s", place, postgresql_first_line(text), text);
-    } else {
-        const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-        bool gone = false;
-        status = postgresql_session_classify(sqlstate, postgresql_is_raised(result), &reject,
-                                             &gone);
-        if (broken)
-            status = STATUS_RETRY;
-        lost = lost || gone;
-        status = error_set_native(err, status, (int)strtol(sqlstate, NULL, 36), "%s: %s (%s)",
-                                  place, text == NULL ? "failed" : text, sqlstate);
-    }
-    if (first) {
-        err->reject = reject;
-        err->connection_lost = lost;
-    }
-    return status;
-}
+#define TEXT_OF(limit)             TEXT_OF_VALUE(limit)
+#define TEXT_OF_VALUE(value)       #value
 
 /* The SQLSTATE in a verbose text of a refused connection: "FATAL:  28P01: …". */
 static bool postgresql_refused_state(const char *text, char sqlstate[static SQLSTATE_LENGTH + 1])
@@ -171,7 +34,7 @@ static bool postgresql_refused_state(const char *text, char sqlstate[static SQLS
 }
 
 /* No server has said anything, which took its time for each address. */
-static bool postgresql_silent(PGconn *connection)
+static bool postgresql_timed_out(PGconn *connection)
 {
     const char *text = PQerrorMessage(connection);
     return strstr(text, TIMED_OUT) != NULL && strstr(text, "FATAL: ") == NULL;
@@ -183,10 +46,11 @@ static bool postgresql_option_refused(PGconn *connection)
     return strncmp(PQerrorMessage(connection), "invalid ", 8) == 0;
 }
 
-/* libpq tells one line for each address of the host; what no server said is told with the way out.
- * The server's own certificate can be renewed while we wait, and a detour to another server ends:
- * tried again. Our own files are part of the configuration. */
-static enum status postgresql_advise(const char *text, bool *ret_final, struct error *err)
+/* libpq writes one line for each address of the host. Where no server has said why, the text names
+ * the way out. We retry what ends without us: the server's certificate can be renewed, and a detour
+ * to another server ends. Our own files are part of the configuration.
+ * @return what follows the line that is moved to *ret_text; NULL where nothing is known of it. */
+static const char *postgresql_advice(const char **ret_text, bool *ret_final)
 {
     static const struct {
         const char *part;
@@ -194,54 +58,54 @@ static enum status postgresql_advise(const char *text, bool *ret_final, struct e
         const char *advice;
     } known[] = {
         {"certificate verify failed", false,
-         "the server's certificate has expired, or no authority in sslrootcert has signed it: "
+         "; the server's certificate has expired, or no authority in sslrootcert has signed it: "
          "renew it there, or name its authority with sslrootcert in the database's URL"},
         {"server certificate for", false,
-         "the server's certificate is made out to another host: connect to that name, or have "
+         "; the server's certificate is made out to another host: connect to that name, or have "
          "one made out to this one"},
         {"server does not support SSL", false,
-         "switch TLS on in the server, or lower sslmode in the database's URL"},
-        {TIMED_OUT, false,
-         "see whether the server answers others: it may stand still or be overloaded, or what lies "
-         "between may drop everything"},
-        {"certificate file", true, "see sslrootcert and sslcert in the database's URL"},
-        {"private key file", true, "see sslkey in the database's URL"},
+         "; switch TLS on in the server, or lower sslmode in the database's URL"},
+        {TIMED_OUT, false, SERVER_SILENT_ADVICE},
+        {"certificate file", true, "; see sslrootcert and sslcert in the database's URL"},
+        {"private key file", true, "; see sslkey in the database's URL"},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        const char *found = strstr(text, known[i].part);
+        const char *found = strstr(*ret_text, known[i].part);
         if (found == NULL)
             continue;
-        while (found > text && found[-1] != '\n')
+        while (found > *ret_text && found[-1] != '\n')
             found--;
+        *ret_text = found;
         *ret_final = known[i].final;
-        return error_set(err, known[i].final ? STATUS_FATAL : STATUS_RETRY, "%.*s; %s",
-                         postgresql_first_line(found), found, known[i].advice);
+        return known[i].advice;
     }
-    return STATUS_OK;
+    return NULL;
 }
 
-/* What no waiting mends: credentials, a database that is not there, options libpq refuses. */
+/* FATAL is what no waiting mends: credentials, a database that is not there, options that libpq
+ * refuses. */
 static enum status postgresql_refused(PGconn *connection, struct error *err)
 {
     const char *text = PQerrorMessage(connection);
+    const char *advice = NULL;
     char sqlstate[SQLSTATE_LENGTH + 1] = "";
-    bool first = err != NULL && err->status == STATUS_OK;
+    struct verdict verdict = {0, VERDICT_LOST};
     bool known = postgresql_refused_state(text, sqlstate);
     bool final = postgresql_option_refused(connection) || PQconnectionNeedsPassword(connection) ||
                  (known && (strncmp(sqlstate, "28", 2) == 0 || strcmp(sqlstate, "3D000") == 0));
-    enum status status = known ? STATUS_OK : postgresql_advise(text, &final, err);
-    if (status == STATUS_OK)
-        status = error_set_native(err, final ? STATUS_FATAL : STATUS_RETRY,
-                                  known ? (int)strtol(sqlstate, NULL, 36) : 0, "%.*s%s",
-                                  postgresql_first_line(text), text,
-                                  PQconnectionNeedsPassword(connection)
-                                      ? "; put it into ~/.pgpass, PGPASSWORD or database_file"
-                                      : "");
-    if (first && final)
-        err->exit_code = EX_CONFIG;
-    if (first && !final)
-        err->connection_lost = true;
-    return status;
+    if (known)
+        verdict.native_code = postgresql_sqlstate_code(sqlstate);
+    else
+        advice = postgresql_advice(&text, &final);
+    if (advice == NULL)
+        advice = PQconnectionNeedsPassword(connection)
+                     ? "; put it into ~/.pgpass, PGPASSWORD or database_file"
+                     : "";
+    if (final) {
+        verdict = (struct verdict){verdict.native_code, VERDICT_FATAL};
+        (void)error_config(err);
+    }
+    return error_set_verdict(err, verdict, NULL, "%.*s%s", (int)strcspn(text, "\n"), text, advice);
 }
 
 /* Rows that a policy hides must be an error: the agent would take them for absent. */
@@ -265,7 +129,7 @@ static void postgresql_ignore_notice(void *context, const PGresult *result)
 }
 
 static enum status postgresql_configure(PGconn *connection,
-                                        const struct postgresql_session_options *options,
+                                        const struct server_session_options *options,
                                         struct error *err)
 {
     (void)PQsetNoticeReceiver(connection, postgresql_ignore_notice, NULL);
@@ -288,15 +152,22 @@ static enum status postgresql_configure(PGconn *connection,
     return status;
 }
 
-enum status postgresql_session_open(const struct postgresql_session_options *options,
+enum status postgresql_session_open(const struct server_session_options *options,
                                     PGconn **ret_connection, struct error *err)
 {
     /* What stands before dbname the URL may override; what stands behind it, it may not. */
     const char *const names[] = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
                                  "keepalives_count", "tcp_user_timeout", "application_name",
                                  "dbname",           "client_encoding",  NULL};
-    const char *const values[] = {"5",          "30",   "10", "3", "60000", options->application,
-                                  options->url, "UTF8", NULL};
+    const char *const values[] = {TEXT_OF(SERVER_CONNECT_TIMEOUT_S),
+                                  TEXT_OF(SERVER_KEEPALIVE_IDLE_S),
+                                  TEXT_OF(SERVER_KEEPALIVE_INTERVAL_S),
+                                  TEXT_OF(SERVER_KEEPALIVE_COUNT),
+                                  TEXT_OF(SERVER_UNSENT_TIMEOUT_MS),
+                                  options->application,
+                                  options->url,
+                                  "UTF8",
+                                  NULL};
     char *problem = NULL;
     struct database_url parts;
     enum status status = database_url_parse(options->url, &parts, err);
@@ -318,7 +189,7 @@ enum status postgresql_session_open(const struct postgresql_session_options *opt
     if (connection == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
     if (PQstatus(connection) != CONNECTION_OK && !postgresql_option_refused(connection) &&
-        !postgresql_silent(connection)) {
+        !postgresql_timed_out(connection)) {
         /* Once more, so that it tells the SQLSTATE. */
         (void)PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
         PQreset(connection);
@@ -328,7 +199,7 @@ enum status postgresql_session_open(const struct postgresql_session_options *opt
         status = postgresql_refused(connection, err);
     else
         status = connections_add(connection, PQsocket(connection),
-                                 options->lasting ? -1 : POSTGRESQL_ANSWER_MS, err);
+                                 options->lasting ? -1 : SERVER_ANSWER_TIMEOUT_S * 1000, err);
     if (status == STATUS_OK)
         status = postgresql_configure(connection, options, err);
     if (status != STATUS_OK) {

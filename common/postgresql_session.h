@@ -3,20 +3,17 @@
 #ifndef COMMON_POSTGRESQL_SESSION_H
 #define COMMON_POSTGRESQL_SESSION_H
 
+#include "common/server_session.h"
 #include "common/slice.h"
 #include "common/status.h"
 
 #include <libpq-fe.h>
 #include <stdint.h>
 
-struct postgresql_session_options {
-    const char *url;         /* postgresql://…, passed to libpq: its options, service files and
-                                ~/.pgpass hold */
-    const char *application; /* application_name, "keepstep agent" */
-    bool wait_for_disk;      /* false: synchronous_commit=off (rule 7) */
-    bool read_only;
-    bool lasting; /* statements may take as long as they take: their limit is lifted */
-};
+/* SQLSTATEs that somebody asks for. */
+#define SQLSTATE_UNDEFINED_TABLE        "42P01"
+#define SQLSTATE_INSUFFICIENT_PRIVILEGE "42501"
+#define SQLSTATE_DIVISION_BY_ZERO       "22012"
 
 /** Open a session that no setting of the role or the database can bend: UTF8, UTC, ISO dates,
  * extra_float_digits, standard strings, READ COMMITTED, search_path as the role has it, lock,
@@ -25,7 +22,7 @@ struct postgresql_session_options {
  * a certificate that is refused too: it is mended there, and the text says how); FATAL (not
  * PostgreSQL 15 or later, refused credentials or options, certificate files of ours that cannot be
  * read, with exit code 78). */
-enum status postgresql_session_open(const struct postgresql_session_options *options,
+enum status postgresql_session_open(const struct server_session_options *options,
                                     PGconn **ret_connection, struct error *err) MUST_CHECK;
 
 /** NULL is a no-op. */
@@ -38,18 +35,18 @@ PGresult *postgresql_session_result(PGconn *connection);
 /** The last result of what was `sent` (1: it was), as PQexec() gives it; NULL where it was not. */
 PGresult *postgresql_session_last_result(PGconn *connection, int sent);
 
-/** The status of a SQLSTATE: one table, tested. "23505" and "23503" are REJECT (waiting), what a
- * row's data, constraints and triggers say REJECT (held), a service's own SQLSTATEs too; what
- * passes by itself RETRY, the rest FATAL.
- * @param raised      by a function's RAISE: then what else were FATAL is REJECT, unless it is of
- * class 57 or XX.
- * @param ret_reject  set where it is REJECT.
- * @param ret_lost    set where the session is gone. */
-enum status postgresql_session_classify(const char *sqlstate, bool raised,
-                                        enum reject_kind *ret_reject, bool *ret_lost);
+/** @return the number by which an error's native_code holds a SQLSTATE. */
+int postgresql_sqlstate_code(const char *sqlstate);
+
+/** What a SQLSTATE means: one table, tested. Unique and foreign keys are REJECT (waiting); what a
+ * row's data, constraints and triggers say is REJECT (held), and so are the service's own
+ * SQLSTATEs; what passes by itself is RETRY; the rest is FATAL.
+ * @param raised  a function's RAISE has chosen it: FATAL becomes REJECT, but for classes 57 and XX.
+ */
+struct verdict postgresql_session_verdict(const char *sqlstate, bool raised);
 
 /** Set `err` from a failed result, or from the connection where `result` is NULL; the text names
- * `what` and holds the SQLSTATE, native_code the five characters in base 36. */
+ * `what` and holds the SQLSTATE. */
 enum status postgresql_session_error(PGconn *connection, const PGresult *result, const char *what,
                                      struct error *err);
 

@@ -44,6 +44,27 @@ enum status error_set_native(struct error *err, enum status status, int native_c
     return status;
 }
 
+enum status error_set_verdict(struct error *err, struct verdict verdict, const char *statement,
+                              const char *format, ...)
+{
+    bool first = err != NULL && err->status == STATUS_OK;
+    va_list args;
+    va_start(args, format);
+    enum status status = error_fill(err, verdict.status, format, args);
+    va_end(args);
+    if (!first)
+        return status;
+    err->native_code = verdict.native_code;
+    err->reject = verdict.reject;
+    err->connection_lost = verdict.connection_lost;
+    if (statement != NULL) {
+        char place[ERROR_WHAT_SIZE];
+        error_what(statement, place);
+        error_prefix(err, "%s", place);
+    }
+    return status;
+}
+
 struct error *error_config(struct error *err)
 {
     if (err != NULL && err->status == STATUS_OK)

@@ -54,14 +54,34 @@ enum status error_set(struct error *err, enum status status, const char *format,
 enum status error_set_native(struct error *err, enum status status, int native_code,
                              const char *format, ...) PRINTF_LIKE(4, 5);
 
-/** Let the error that is set next, if it is the first, end the process with exit code 78: a
- * configuration or a state that no restart cures. @return `err`. */
-struct error *error_config(struct error *err);
+/** What an error code of a database means, as its table of verdicts says. */
+struct verdict {
+    int native_code;
+    enum status status;
+    enum reject_kind reject; /* with REJECT */
+    bool connection_lost;    /* with RETRY and STOP */
+};
+
+/* What stands behind the code in such a table. */
+#define VERDICT_HELD    STATUS_REJECT, REJECT_HELD, false
+#define VERDICT_WAITING STATUS_REJECT, REJECT_WAITING, false
+#define VERDICT_RETRY   STATUS_RETRY, REJECT_HELD, false
+#define VERDICT_LOST    STATUS_RETRY, REJECT_HELD, true
+#define VERDICT_FATAL   STATUS_FATAL, REJECT_HELD, false
 
 #define ERROR_WHAT_SIZE 160
 
 /** Write the beginning of a statement on one line, for the error that it failed with. */
 void error_what(const char *statement, char ret_what[ERROR_WHAT_SIZE]);
+
+/** Set what a statement failed with: "STATEMENT: text"; of a long statement its beginning.
+ * @param statement  NULL: the text alone. */
+enum status error_set_verdict(struct error *err, struct verdict verdict, const char *statement,
+                              const char *format, ...) PRINTF_LIKE(4, 5);
+
+/** Let the error that is set next, if it is the first, end the process with exit code 78: a
+ * configuration or a state that no restart cures. @return `err`. */
+struct error *error_config(struct error *err);
 
 /** Put a place in front of the text that is already set: "PLACE: text". */
 void error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -118,7 +118,7 @@ static enum status schema_mariadb_query(MYSQL *session, const char *table, MYSQL
 enum status schema_mariadb_describe(const char *url, const char *table, struct buffer *out,
                                     struct error *err)
 {
-    struct mariadb_session_options options = {
+    struct server_session_options options = {
         .url = url, .application = "keepstep schema", .read_only = true};
     MYSQL *session = NULL;
     MYSQL_RES *result = NULL;

@@ -80,7 +80,7 @@ static enum status schema_postgresql_columns(const PGresult *result, struct sche
 enum status schema_postgresql_describe(const char *url, const char *table, struct buffer *out,
                                        struct error *err)
 {
-    struct postgresql_session_options options = {
+    struct server_session_options options = {
         .url = url, .application = "keepstep schema", .read_only = true};
     struct buffer name;
     PGconn *connection = NULL;

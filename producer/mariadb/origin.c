@@ -7,12 +7,7 @@
 #include <strings.h>
 #include <sysexits.h>
 
-#define NO_TABLE       1146
-#define NO_ROUTINE     1305
-#define NO_RIGHT       1370
-#define TRIGGER_EXISTS 1360
-#define NEEDS_SUPER    1419
-#define COMMENT_MAX    64
+#define COMMENT_MAX 64
 
 static const char ROW_BODY[] = " FOR EACH ROW\n";
 
@@ -52,7 +47,7 @@ static enum status origin_mariadb_open(const struct config *config, enum origin_
                                        struct origin **ret_origin, struct error *err)
 {
     struct origin_mariadb *origin = calloc(1, sizeof *origin);
-    const struct mariadb_session_options options = {
+    const struct server_session_options options = {
         .url = config->database_path,
         .application = mode == ORIGIN_WATCH ? "keepstep watch" : "keepstep init",
         .read_only = mode == ORIGIN_READ || mode == ORIGIN_WATCH,
@@ -104,7 +99,8 @@ static enum status origin_mariadb_watched(const struct origin_mariadb *origin, e
                                           struct error *err)
 {
     if (status == STATUS_OK || !origin->watching || err == NULL ||
-        (err->native_code != NO_ROUTINE && err->native_code != NO_RIGHT))
+        (err->native_code != ER_SP_DOES_NOT_EXIST &&
+         err->native_code != ER_PROCACCESS_DENIED_ERROR))
         return status;
     error_prefix(err, "the triggers cannot be looked at: run `keepstep init`, and let an "
                       "administrator run what its --print-sql prints");
@@ -196,11 +192,13 @@ static enum status origin_mariadb_create(struct origin *origin, const struct ori
                                          bool replace, struct error *err)
 {
     enum status status = origin_mariadb_once(origin, object->sql, err);
-    if (status != STATUS_OK && replace && err != NULL && err->native_code == TRIGGER_EXISTS) {
+    if (status != STATUS_OK && replace && err != NULL &&
+        err->native_code == ER_TRG_DOES_NOT_EXIST) {
         error_clear(err);
         status = origin_mariadb_take_name(origin, object, err);
     }
-    if (status == STATUS_FATAL && err != NULL && err->native_code == NEEDS_SUPER) {
+    if (status == STATUS_FATAL && err != NULL &&
+        err->native_code == ER_BINLOG_CREATE_ROUTINE_NEED_SUPER) {
         err->exit_code = EX_CONFIG;
         error_prefix(err, "with a binary log the server lets only SUPER create triggers, unless "
                           "log_bin_trust_function_creators is on");
@@ -299,7 +297,7 @@ static enum status origin_mariadb_lease(struct origin *origin, bool *ret_initial
         ret_lease->until_us = mariadb_statement_integer(statement, 1);
     }
     mariadb_statement_free(statement);
-    if (absent.native_code == NO_TABLE)
+    if (absent.native_code == ER_NO_SUCH_TABLE)
         return STATUS_OK;
     *ret_initialised = status == STATUS_OK;
     if (status != STATUS_OK && err != NULL && err->status == STATUS_OK)

@@ -7,7 +7,6 @@
 #define SQL_SIZE_MAX    ((size_t)4 * 1024 * 1024)
 #define CHUNK_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define CHUNK_BYTES     ((size_t)8 * 1024 * 1024) /* a chunk that has read so much ends */
-#define LOCK_TIMEOUT    1205
 #define DIVISOR         10
 #define EVENT_COLUMNS   6
 #define KEY_FROM        3 /* the key's columns stand behind key, payload and partition key */
@@ -256,7 +255,7 @@ enum status origin_mariadb_chunk(struct origin *origin, const struct config_entr
         status = origin_mariadb_chunk_once(origin, &self->table, rows, ret_progress, &held);
         if (status == STATUS_OK)
             break;
-        if (held.native_code == LOCK_TIMEOUT && rows > 1)
+        if (held.native_code == ER_LOCK_WAIT_TIMEOUT && rows > 1)
             status = STATUS_OK;
         else if (err != NULL && err->status == STATUS_OK)
             *err = held;

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-#define NO_TABLE       1146
 #define CLAIM_SIZE_MAX ((size_t)1024 * 1024)
 
 static void outbox_mariadb_close(struct outbox *outbox)
@@ -45,7 +44,7 @@ static enum status outbox_mariadb_open(const struct outbox_options *options,
         *ret_outbox = &self->base;
         return STATUS_OK;
     }
-    if (err != NULL && err->native_code == NO_TABLE) {
+    if (err != NULL && err->native_code == ER_NO_SUCH_TABLE) {
         err->exit_code = EX_CONFIG;
         error_prefix(err, "the database has no outbox of Keepstep's; run `keepstep init`");
     }
@@ -175,7 +174,7 @@ static enum status outbox_mariadb_load_partitions(struct outbox *outbox,
         outbox_mariadb_fetch_partition(statement, &partitions[count++]);
     }
     mariadb_statement_end(statement);
-    if (err != NULL && err->native_code == NO_TABLE) {
+    if (err != NULL && err->native_code == ER_NO_SUCH_TABLE) {
         err->exit_code = EX_CONFIG;
         error_prefix(err, OUTBOX_OLD_TABLES);
     }

@@ -7,7 +7,6 @@
 
 #define YOUNG_MAX     16 /* rows that are too young end a look */
 #define LOOK_ROWS_MAX 10000
-#define NO_TABLE      1146
 
 /* Collects up to `limit` positions of rows that may go. Rows that wait for something else are
  * passed over, and the next look begins behind them; from the start again once it has met young
@@ -84,7 +83,7 @@ enum status outbox_mariadb_purge(struct outbox *outbox, const struct lease *leas
         return error_set(err, STATUS_RETRY, "no memory");
     enum status status = outbox_mariadb_look(self, PURGE_LOOK_APPLIED, purge, positions, &count,
                                              &absent);
-    if (absent.native_code == NO_TABLE) /* nothing was ever applied here */
+    if (absent.native_code == ER_NO_SUCH_TABLE) /* nothing was ever applied here */
         status = outbox_mariadb_look(self, PURGE_LOOK, purge, positions, &count, err);
     else if (status != STATUS_OK && err != NULL && err->status == STATUS_OK)
         *err = absent;

@@ -7,7 +7,6 @@
 #define PAUSE_MIN_US  1000
 #define PAUSE_MAX_US  (50 * 1000)
 #define PAUSE_DIVISOR 8
-#define NO_TABLE      1146
 #define LOOK_ROWS_MIN 16
 
 /* @return false where the arena is full. */
@@ -190,7 +189,7 @@ enum status outbox_mariadb_held_back(struct outbox *outbox, struct slice read_to
     if (status == STATUS_OK && row)
         mariadb_statement_copy(statement, 0, ret_topic, OUTBOX_NAME_SIZE);
     mariadb_statement_end(statement);
-    if (absent.native_code == NO_TABLE)
+    if (absent.native_code == ER_NO_SUCH_TABLE)
         return STATUS_OK;
     if (status != STATUS_OK && err != NULL && err->status == STATUS_OK)
         *err = absent;

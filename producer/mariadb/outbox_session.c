@@ -44,7 +44,7 @@ void outbox_mariadb_disconnect(struct outbox_mariadb *self)
  * of one; without one a reading statement leaves no lock behind. */
 static enum status outbox_mariadb_connect(struct outbox_mariadb *self, struct error *err)
 {
-    const struct mariadb_session_options options = {
+    const struct server_session_options options = {
         .url = self->url, .application = "keepstep relay", .read_only = self->read_only};
     if (self->session != NULL)
         return STATUS_OK;

@@ -32,7 +32,7 @@ static const struct origin_object OBJECTS[] = {
 static enum status origin_postgresql_open(const struct config *config, enum origin_mode mode,
                                           struct origin **ret_origin, struct error *err)
 {
-    const struct postgresql_session_options options = {
+    const struct server_session_options options = {
         .url = config->database_path,
         .application = mode == ORIGIN_WRITE   ? "keepstep publish"
                        : mode == ORIGIN_WATCH ? "keepstep watch"

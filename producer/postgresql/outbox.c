@@ -9,9 +9,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-#define STEPS_MAX        8
-#define DIVISION_BY_ZERO "22012"
-#define UNDEFINED_TABLE  "42P01"
+#define STEPS_MAX 8
 
 static void outbox_postgresql_disconnect(struct outbox_postgresql *self)
 {
@@ -42,10 +40,10 @@ static const char outbox_planner[] =
 
 enum status outbox_postgresql_ready(struct outbox_postgresql *self, struct error *err)
 {
-    const struct postgresql_session_options options = {.url = self->url,
-                                                       .application = "keepstep relay",
-                                                       .wait_for_disk = true,
-                                                       .read_only = self->read_only};
+    const struct server_session_options options = {.url = self->url,
+                                                   .application = "keepstep relay",
+                                                   .wait_for_disk = true,
+                                                   .read_only = self->read_only};
     if (self->connection != NULL)
         return STATUS_OK;
     enum status status = postgresql_session_open(&options, &self->connection, err);
@@ -120,7 +118,8 @@ static enum status outbox_postgresql_step(struct outbox_postgresql *self,
         ; /* the first error counts */
     else if (kind == PGRES_COMMAND_OK || kind == PGRES_TUPLES_OK)
         *ret_changed = (size_t)strtoull(PQcmdTuples(result), NULL, 10);
-    else if (step->broken != NULL && sqlstate != NULL && strcmp(sqlstate, DIVISION_BY_ZERO) == 0)
+    else if (step->broken != NULL && sqlstate != NULL &&
+             strcmp(sqlstate, SQLSTATE_DIVISION_BY_ZERO) == 0)
         status = error_set(err, STATUS_ABORT, "%s", step->broken);
     else
         status = postgresql_session_error(self->connection, result, "outbox", err);
@@ -254,7 +253,7 @@ static enum status outbox_postgresql_open(const struct outbox_options *options,
     else
         status = outbox_postgresql_lease(self, SQL_READ_LEASE, &lease, err);
     if (status == STATUS_FATAL && err != NULL &&
-        err->native_code == (int)strtol(UNDEFINED_TABLE, NULL, 36)) {
+        err->native_code == postgresql_sqlstate_code(SQLSTATE_UNDEFINED_TABLE)) {
         err->exit_code = EX_CONFIG;
         error_prefix(err, "the database has no outbox of Keepstep's; run `keepstep init`");
     }
@@ -330,7 +329,7 @@ static enum status outbox_postgresql_load_partitions(struct outbox *outbox,
     enum status status = outbox_postgresql_query(outbox_postgresql_of(outbox), SQL_LOAD_PARTITIONS,
                                                  NULL, 0, &result, err);
     if (status == STATUS_FATAL && err != NULL &&
-        err->native_code == (int)strtol(UNDEFINED_TABLE, NULL, 36)) {
+        err->native_code == postgresql_sqlstate_code(SQLSTATE_UNDEFINED_TABLE)) {
         err->exit_code = EX_CONFIG;
         error_prefix(err, OUTBOX_OLD_TABLES);
     }

@@ -17,13 +17,13 @@ static const struct entity_schema item_schema = {.entity_type = (char[]){"item"}
 static const struct config_entry item_entry = {.entity_type = (char[]){"item"},
                                                .table = (char[]){"items"}};
 
-enum verdict { FREE, KEPT, REFUSED };
+enum order_verdict { FREE, KEPT, REFUSED };
 
 /* MariaDB refuses every foreign key that cascades, as it does that behind every trigger's back. */
 struct scenario {
     const char *what;
     const char *sql;
-    enum verdict verdict;
+    enum order_verdict verdict;
     bool has_items;    /* the table items is a copy too */
     bool not_in_mysql; /* what MariaDB does not know or refuses elsewhere */
 };

@@ -138,7 +138,7 @@ static enum status open_once(const struct product *product, const char *url, str
 {
     error_clear(err);
     if (product->kind == DATABASE_POSTGRESQL) {
-        const struct postgresql_session_options options = {.url = url, .application = "test"};
+        const struct server_session_options options = {.url = url, .application = "test"};
         PGconn *connection = NULL;
         enum status status = postgresql_session_open(&options, &connection, err);
         if (status == STATUS_OK)
@@ -146,7 +146,7 @@ static enum status open_once(const struct product *product, const char *url, str
         postgresql_session_close(status == STATUS_OK ? connection : NULL);
         return status;
     }
-    const struct mariadb_session_options options = {.url = url, .application = "test"};
+    const struct server_session_options options = {.url = url, .application = "test"};
     MYSQL *session = NULL;
     enum status status = mariadb_session_open(&options, &session, err);
     if (status == STATUS_OK)

@@ -26,7 +26,7 @@ struct session *session_open(const char *url)
             test_fail("%s", sqlite3_errmsg(session->sqlite));
         (void)sqlite3_busy_timeout(session->sqlite, 10000);
     } else if (strncmp(url, "mysql:", strlen("mysql:")) == 0) {
-        const struct mariadb_session_options options = {.url = url, .application = "test"};
+        const struct server_session_options options = {.url = url, .application = "test"};
         session->kind = DATABASE_MARIADB;
         if (mariadb_session_open(&options, &session->mariadb, &err) != STATUS_OK)
             test_fail("%s", err.text);

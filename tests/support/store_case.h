@@ -23,7 +23,7 @@ struct store_back_end {
     void (*crash)(void);                  /* the server ends without a goodbye and starts again */
     void (*cancel)(const char *database); /* end what other sessions run */
     void (*read_only)(const char *database, bool on); /* as a failover makes it */
-    int cancelled;                                    /* the native code of a cancelled statement */
+    const char *cancelled; /* how the text of a cancelled statement's error ends */
     const char *agent;    /* of a server: the user that holds the role keepstep_agent and no more */
     const char *lag;      /* and the one that holds keepstep_lag */
     const char *users;    /* SQL that creates them */

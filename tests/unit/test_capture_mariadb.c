@@ -129,7 +129,7 @@ static double random_double(uint64_t *seed)
 /* Bound as doubles, as a client does that never writes them as text. */
 static void insert_doubles(const char *url, const double *numbers)
 {
-    const struct mariadb_session_options options = {.url = url, .application = "test"};
+    const struct server_session_options options = {.url = url, .application = "test"};
     struct error err = ERROR_INIT;
     MYSQL *session = NULL;
     double number = 0;
@@ -287,7 +287,7 @@ static void the_service_sees_nothing_of_it_and_needs_no_rights(void **state)
     mariadb_execute(shop.url, "CREATE OR REPLACE USER clerk@localhost;"
                               "GRANT SELECT, INSERT ON orders TO clerk@localhost");
     const char *url = test_format("mysql://clerk%s", strchr(shop.url, '@'));
-    const struct mariadb_session_options options = {.url = url, .application = "test"};
+    const struct server_session_options options = {.url = url, .application = "test"};
     struct error err = ERROR_INIT;
     MYSQL *session = NULL;
     if (mariadb_session_open(&options, &session, &err) != STATUS_OK)
@@ -310,7 +310,7 @@ static void a_change_whose_event_cannot_be_written_fails(void **state)
     (void)state;
     struct shop shop;
     shop_ready(&shop, ORDER_SCHEMA, ORDER_TABLE "ALTER TABLE orders MODIFY name LONGTEXT;");
-    const struct mariadb_session_options options = {.url = shop.url, .application = "test"};
+    const struct server_session_options options = {.url = shop.url, .application = "test"};
     struct error err = ERROR_INIT;
     MYSQL *session = NULL;
     if (mariadb_session_open(&options, &session, &err) != STATUS_OK)

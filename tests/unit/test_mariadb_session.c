@@ -10,62 +10,55 @@
 
 static struct error err;
 
-struct verdict {
-    enum status status;
-    enum reject_kind reject;
-    bool lost;
+struct expected {
+    struct verdict verdict;
     unsigned int numbers[100]; /* ended by 0 */
 };
 
-static const struct verdict verdicts[] = {
-    {STATUS_REJECT,
-     REJECT_WAITING,
-     false,
+static const struct expected verdicts[] = {
+    {{0, STATUS_REJECT, REJECT_WAITING, false},
      {1062, 1586, 1022, 1169, 1859, 1557, 1761, 1762, 1216, 1217, 1451, 1452}},
-    {STATUS_REJECT,
-     REJECT_HELD,
-     false,
+    {{0, STATUS_REJECT, REJECT_HELD, false},
      {1048, 1118, 1263, 1264, 1265, 1292, 1300, 1364, 1365, 1366, 1367, 1406, 1411, 1525,
       1526, 1644, 1690, 1977, 3140, 4025, 1138, 1139, 1172, 1242, 1301, 1321, 1325, 1326,
       1328, 1329, 1339, 1369, 1416, 1422, 1424, 1436, 1441, 1442, 1456, 1591, 1643, 1645,
       1646, 1654, 1713, 1737, 1742, 1748, 1863, 1916, 1917, 1918, 1919, 1920, 1921, 1922,
       1958, 3020, 3037, 4027, 4035, 4036, 4037, 4038, 4039, 4040, 4041, 4042, 4043, 4044,
       4045, 4046, 4048, 4049, 4050, 4051, 4076, 4103, 4176, 4178, 4179}},
-    {STATUS_STOP, REJECT_HELD, true, {1153}},
-    {STATUS_STOP, REJECT_HELD, false, {2020}},
-    {STATUS_RETRY, REJECT_HELD, false, {1205, 1213, 1305, 1020, 1021, 1026, 1030, 1114, 1037, 1038,
-                                        1041, 1206, 1461, 1637, 1044, 1142, 1143, 1227, 1370, 1223,
-                                        1317, 1412, 1615, 1689, 1969, 1015, 1016, 1024, 1297, 1429,
-                                        1430, 1449, 1613, 1614, 1810, 1811, 1878, 3019, 4145}},
-    {STATUS_RETRY, REJECT_HELD, true, {1040, 1047, 1053, 1080, 1129, 1152, 1158, 1159, 1160, 1161,
-                                       1180, 1184, 1203, 1226, 1290, 1836, 1927, 2002, 2003, 2005,
-                                       2006, 2008, 2012, 2013, 2026, 2027, 2055, 5013, 5014, 1042,
-                                       1043, 1077, 1079, 1135, 1154, 1155, 1156, 1157, 1874, 3032}},
+    {{0, STATUS_STOP, REJECT_HELD, true}, {1153}},
+    {{0, STATUS_STOP, REJECT_HELD, false}, {2020}},
+    {{0, STATUS_RETRY, REJECT_HELD, false},
+     {1205, 1213, 1305, 1020, 1021, 1026, 1030, 1114, 1037, 1038, 1041, 1206, 1461,
+      1637, 1044, 1142, 1143, 1227, 1370, 1223, 1317, 1412, 1615, 1689, 1969, 1015,
+      1016, 1024, 1297, 1429, 1430, 1449, 1613, 1614, 1810, 1811, 1878, 3019, 4145}},
+    {{0, STATUS_RETRY, REJECT_HELD, true},
+     {1040, 1047, 1053, 1080, 1129, 1152, 1158, 1159, 1160, 1161, 1180, 1184, 1203, 1226,
+      1290, 1836, 1927, 2002, 2003, 2005, 2006, 2008, 2012, 2013, 2026, 2027, 2055, 5013,
+      5014, 1042, 1043, 1077, 1079, 1135, 1154, 1155, 1156, 1157, 1874, 3032}},
 };
 
 /* What nobody lists ends the agent: wrong credentials, absent tables, our own SQL. */
-static const struct verdict *expected_verdict(unsigned int number)
+static struct verdict expected_verdict(unsigned int number)
 {
-    static const struct verdict fatal = {.status = STATUS_FATAL};
     for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
         for (size_t j = 0; verdicts[i].numbers[j] != 0; j++) {
             if (verdicts[i].numbers[j] == number)
-                return &verdicts[i];
+                return verdicts[i].verdict;
         }
     }
-    return &fatal;
+    return (struct verdict){.status = STATUS_FATAL};
 }
 
 static void each_error_number_has_one_verdict(void **state)
 {
     (void)state;
     for (unsigned int number = 0; number < 10000; number++) {
-        const struct verdict *expected = expected_verdict(number);
-        enum reject_kind reject = REJECT_WAITING;
-        bool lost = !expected->lost;
-        enum status status = mariadb_session_classify(number, "HY000", &reject, &lost);
-        if (status != expected->status || reject != expected->reject || lost != expected->lost)
-            test_fail("%u: %s, reject %d, lost %d", number, status_name(status), reject, lost);
+        struct verdict expected = expected_verdict(number);
+        struct verdict is = mariadb_session_verdict(number, "HY000");
+        if (is.native_code != (int)number || is.status != expected.status ||
+            is.reject != expected.reject || is.connection_lost != expected.connection_lost)
+            test_fail("%u: %s, reject %d, lost %d", number, status_name(is.status), is.reject,
+                      is.connection_lost);
     }
 }
 
@@ -88,12 +81,11 @@ static void a_number_or_sqlstate_of_a_services_own_is_held(void **state)
         {1105, "", STATUS_FATAL, false},
     };
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
-        enum reject_kind reject = REJECT_WAITING;
-        bool lost = !expected[i].lost;
-        enum status status = mariadb_session_classify(expected[i].number, expected[i].sqlstate,
-                                                      &reject, &lost);
-        if (status != expected[i].status || reject != REJECT_HELD || lost != expected[i].lost)
-            test_fail("%u (%s): %s", expected[i].number, expected[i].sqlstate, status_name(status));
+        struct verdict is = mariadb_session_verdict(expected[i].number, expected[i].sqlstate);
+        if (is.status != expected[i].status || is.reject != REJECT_HELD ||
+            is.connection_lost != expected[i].lost)
+            test_fail("%u (%s): %s", expected[i].number, expected[i].sqlstate,
+                      status_name(is.status));
     }
 }
 
@@ -162,7 +154,7 @@ static const char *database_url(const char *name)
 
 static enum status open_url(const char *url, bool read_only, MYSQL **ret_session)
 {
-    struct mariadb_session_options options = {
+    struct server_session_options options = {
         .url = url, .application = "keepstep test", .read_only = read_only};
     error_clear(&err);
     return mariadb_session_open(&options, ret_session, &err);
@@ -299,9 +291,9 @@ static void a_statement_beyond_the_packet_size_stops_and_ends_the_session(void *
         buffer_append_text(&sql, "0123456789");
     buffer_append_text(&sql, "'");
     status = mariadb_session_execute(session, buffer_text(&sql), &err);
-    bool answered = err.native_code == 1153;
+    bool answered = err.native_code == ER_NET_PACKET_TOO_LARGE;
     assert_int_equal(status, answered ? STATUS_STOP : STATUS_RETRY);
-    if (!answered && err.native_code != 2006 && err.native_code != 2013)
+    if (!answered && err.native_code != CR_SERVER_GONE_ERROR && err.native_code != CR_SERVER_LOST)
         test_fail("%s", err.text);
     assert_true(err.connection_lost);
     buffer_done(&sql);

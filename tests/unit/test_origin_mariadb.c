@@ -23,7 +23,7 @@
 
 static MYSQL *clerk(const struct shop *shop)
 {
-    const struct mariadb_session_options options = {.url = shop->url, .application = "clerk"};
+    const struct server_session_options options = {.url = shop->url, .application = "clerk"};
     struct error err = ERROR_INIT;
     MYSQL *session = NULL;
     if (mariadb_session_open(&options, &session, &err) != STATUS_OK)
@@ -457,7 +457,7 @@ static void the_role_of_lag_counts_and_reads_no_payload(void **state)
     assert_int_equal(outbox->ops->read_lease(outbox, &lease, &err), STATUS_OK);
     assert_int_not_equal(outbox->ops->take_lease(outbox, LEASE_US, &lease, &err), STATUS_OK);
     outbox->ops->close(outbox);
-    const struct mariadb_session_options reader = {.url = url, .application = "lag"};
+    const struct server_session_options reader = {.url = url, .application = "lag"};
     MYSQL *session = NULL;
     error_clear(&err);
     assert_int_equal(mariadb_session_open(&reader, &session, &err), STATUS_OK);

@@ -34,8 +34,7 @@ static void reading_begin(struct reading *reading, const char *table)
     *reading = (struct reading){0};
     shop_make(&reading->shop, SCHEMA, table);
     shop_track(&reading->shop);
-    const struct postgresql_session_options clerk = {.url = reading->shop.url,
-                                                     .application = "clerk"};
+    const struct server_session_options clerk = {.url = reading->shop.url, .application = "clerk"};
     if (postgresql_session_open(&clerk, &reading->service, &err) != STATUS_OK)
         test_fail("%s", err.text);
 }

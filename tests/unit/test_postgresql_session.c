@@ -69,14 +69,11 @@ static void each_sqlstate_has_one_verdict(void **state)
         {"XX000", STATUS_FATAL, REJECT_HELD, false},
     };
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
-        enum reject_kind reject = REJECT_HELD;
-        bool lost = !expected[i].lost;
-        enum status status = postgresql_session_classify(expected[i].sqlstate, false, &reject,
-                                                         &lost);
-        if (status != expected[i].status || reject != expected[i].reject ||
-            lost != expected[i].lost)
-            test_fail("%s is %s%s", expected[i].sqlstate, status_name(status),
-                      lost ? " and the session lost" : "");
+        struct verdict is = postgresql_session_verdict(expected[i].sqlstate, false);
+        if (is.status != expected[i].status || is.reject != expected[i].reject ||
+            is.connection_lost != expected[i].lost)
+            test_fail("%s is %s%s", expected[i].sqlstate, status_name(is.status),
+                      is.connection_lost ? " and the session lost" : "");
     }
 }
 
@@ -110,13 +107,10 @@ static void each_class_of_sqlstates_has_one_verdict(void **state)
             memcpy(sqlstate, at, 5);
             at += 5;
             for (int raised = 0; raised < 2; raised++) {
-                enum reject_kind reject = REJECT_WAITING;
-                bool lost = !expected[i].lost;
-                enum status status = postgresql_session_classify(sqlstate, raised != 0, &reject,
-                                                                 &lost);
-                if (status != (raised != 0 ? expected[i].raised : expected[i].status) ||
-                    reject != REJECT_HELD || lost != expected[i].lost)
-                    test_fail("%s is %s", sqlstate, status_name(status));
+                struct verdict is = postgresql_session_verdict(sqlstate, raised != 0);
+                if (is.status != (raised != 0 ? expected[i].raised : expected[i].status) ||
+                    is.reject != REJECT_HELD || is.connection_lost != expected[i].lost)
+                    test_fail("%s is %s", sqlstate, status_name(is.status));
             }
         }
     }
@@ -125,7 +119,7 @@ static void each_class_of_sqlstates_has_one_verdict(void **state)
 static PGconn *open_session(const char *url, bool wait_for_disk)
 {
     PGconn *connection = NULL;
-    struct postgresql_session_options options = {
+    struct server_session_options options = {
         .url = url, .application = "keepstep test", .wait_for_disk = wait_for_disk};
     error_clear(&err);
     if (postgresql_session_open(&options, &connection, &err) != STATUS_OK)
@@ -179,7 +173,7 @@ static void no_setting_of_the_database_bends_a_session(void **state)
 static enum status try_open(const char *url)
 {
     PGconn *connection = NULL;
-    struct postgresql_session_options options = {.url = url, .application = "keepstep test"};
+    struct server_session_options options = {.url = url, .application = "keepstep test"};
     error_clear(&err);
     enum status status = postgresql_session_open(&options, &connection, &err);
     if (status == STATUS_OK)
@@ -223,7 +217,7 @@ static void errors_carry_their_sqlstate_and_what_was_done(void **state)
     (void)state;
     PGconn *connection = open_session(postgresql_database("errors"), true);
     assert_int_equal(postgresql_session_execute(connection, "SELECT 1/0", &err), STATUS_REJECT);
-    assert_int_equal(err.native_code, strtol("22012", NULL, 36));
+    assert_int_equal(err.native_code, postgresql_sqlstate_code("22012"));
     assert_string_equal(err.text, "SELECT 1/0: division by zero (22012)");
     error_clear(&err);
     assert_int_equal(

@@ -38,6 +38,26 @@ static void without_an_error_to_fill_the_status_is_returned(void **state)
     error_prefix(NULL, "nowhere");
 }
 
+static void a_verdict_names_the_statement_and_is_the_first_alone(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    const struct verdict waiting = {1062, VERDICT_WAITING};
+    const struct verdict lost = {2013, VERDICT_LOST};
+    assert_int_equal(error_set_verdict(&err, waiting, "INSERT\n  INTO t", "duplicate (%d)", 1062),
+                     STATUS_REJECT);
+    assert_int_equal(error_set_verdict(&err, lost, "COMMIT", "lost"), STATUS_REJECT);
+    assert_int_equal(err.native_code, 1062);
+    assert_int_equal(err.reject, REJECT_WAITING);
+    assert_false(err.connection_lost);
+    assert_string_equal(err.text, "INSERT INTO t: duplicate (1062)");
+    error_clear(&err);
+    assert_int_equal(error_set_verdict(&err, lost, NULL, "lost"), STATUS_RETRY);
+    assert_true(err.connection_lost);
+    assert_string_equal(err.text, "lost");
+    assert_int_equal(error_set_verdict(NULL, lost, "COMMIT", "nobody reads"), STATUS_RETRY);
+}
+
 static void a_prefix_stands_in_front(void **state)
 {
     (void)state;
@@ -118,6 +138,7 @@ int main(void)
         TEST(the_first_error_stays),
         TEST(a_cleared_error_can_be_set_again),
         TEST(without_an_error_to_fill_the_status_is_returned),
+        TEST(a_verdict_names_the_statement_and_is_the_first_alone),
         TEST(a_prefix_stands_in_front),
         TEST(a_statement_is_told_on_one_short_line),
         TEST(long_texts_are_cut_and_end_with_a_nul),

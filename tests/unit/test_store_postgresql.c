@@ -1,4 +1,5 @@
 /* What only the PostgreSQL store does: catalogue, runs, errors of the database, flag. */
+#include "common/postgresql_session.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/store_orders.h"
 
@@ -229,7 +230,7 @@ static void what_the_database_says_of_a_row_becomes_its_verdict(void **state)
         assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
         enum status status = orders_apply(store, CHANGE_CREATE, 1, expected[i].sqlstate);
         if (status != expected[i].status || orders_err.reject != expected[i].reject ||
-            orders_err.native_code != (int)strtol(expected[i].sqlstate, NULL, 36))
+            orders_err.native_code != postgresql_sqlstate_code(expected[i].sqlstate))
             test_fail("%s: %s: %s", expected[i].sqlstate, status_name(status), orders_err.text);
         orders_ops->rollback(store);
     }
@@ -343,7 +344,7 @@ static void a_full_disk_makes_the_batch_retry(void **state)
     postgresql_execute(orders_url, "DROP TABLESPACE small");
     (void)umount(space);
     assert_int_equal(status, STATUS_RETRY);
-    assert_int_equal(orders_err.native_code, (int)strtol("53100", NULL, 36));
+    assert_int_equal(orders_err.native_code, postgresql_sqlstate_code("53100"));
 }
 
 static void *move_slowly(void *context)
@@ -374,7 +375,7 @@ static void a_serialization_failure_makes_the_batch_retry(void **state)
                                   "1\n", 10000));
     assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     assert_int_equal(orders_apply(store, CHANGE_UPDATE, 3, NULL), STATUS_RETRY);
-    assert_int_equal(orders_err.native_code, (int)strtol("40001", NULL, 36));
+    assert_int_equal(orders_err.native_code, postgresql_sqlstate_code("40001"));
     error_clear(&orders_err);
     orders_ops->rollback(store);
     assert_int_equal(pthread_join(service, NULL), 0);

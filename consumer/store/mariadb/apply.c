@@ -7,8 +7,6 @@
 #include <stdlib.h>
 
 #define KEYS_SIZE_MAX ((size_t)256 * 1024 * 1024)
-#define DUPLICATE_KEY 1062
-#define NULL_KEY      1048 /* what the upsert makes of another index's duplicate */
 
 /* How the changes of a run are written; upserts in two steps where the table asks for it. */
 enum way { WAY_DELETE, WAY_SPARSE, WAY_UPSERT, WAY_TWO_STEPS, WAYS };
@@ -47,7 +45,7 @@ static enum status write_two_steps(struct store_mariadb *self, struct mapped_tab
     if (status != STATUS_OK || matched > 0)
         return status;
     status = store_mariadb_write(self, table, ROW_INSERT, &change, 1, &inserted, &duplicate);
-    if (status == STATUS_REJECT && duplicate.native_code == DUPLICATE_KEY) {
+    if (status == STATUS_REJECT && duplicate.native_code == ER_DUP_ENTRY) {
         status = store_mariadb_write(self, table, ROW_UPDATE, &change, 1, &matched, err);
         if (status != STATUS_OK || matched > 0)
             return status;
@@ -72,7 +70,8 @@ static enum status write_one(struct store_mariadb *self, struct mapped_table *ta
         return status == STATUS_OK && matched == 0 ? no_row(table, change, err) : status;
     case WAY_UPSERT:
         status = store_mariadb_write(self, table, ROW_UPSERT, &change, 1, &matched, &upsert);
-        if (status == STATUS_REJECT && upsert.native_code == NULL_KEY)
+        /* That is what the upsert makes of another index's duplicate. */
+        if (status == STATUS_REJECT && upsert.native_code == ER_BAD_NULL_ERROR)
             break;
         if (status != STATUS_OK && err != NULL)
             *err = upsert;

@@ -12,7 +12,6 @@
 #define INLINE_COLUMNS_MAX 60
 #define DECIMAL_DIGITS_MAX 65
 #define DECIMAL_SCALE_MAX  38
-#define COMMAND_DENIED     1142
 
 void store_mariadb_append_name(struct buffer *sql, const char *name)
 {
@@ -99,7 +98,7 @@ static enum status execute_ddl(struct store_mariadb *self, const struct buffer *
     if (sql->failed)
         return error_set(err, STATUS_RETRY, "out of memory");
     enum status status = mariadb_session_execute(self->session, buffer_text(sql), &ddl);
-    if (status == STATUS_RETRY && ddl.native_code != COMMAND_DENIED) {
+    if (status == STATUS_RETRY && ddl.native_code != ER_TABLEACCESS_DENIED_ERROR) {
         *err = ddl;
         return status;
     }

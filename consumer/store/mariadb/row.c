@@ -113,7 +113,7 @@ static void array_bind(const struct column_array *array, enum bind_form form, MY
  * says nothing of a value: the statement log's doubts, and what a trigger signals. */
 static bool is_of_no_value(unsigned long number)
 {
-    return number == 1592 || number == 1642;
+    return number == ER_BINLOG_UNSAFE_STATEMENT || number == ER_SIGNAL_WARN;
 }
 
 static enum status warnings_judge(struct store_mariadb *self, const struct mapped_table *table,

@@ -94,9 +94,9 @@ enum status store_mariadb_open(const struct store_options *options, struct store
     self->installs = options->install;
     self->read_only = options->read_only;
     self->packet_size = PACKET_SIZE_MIN; /* until the server has said */
-    struct mariadb_session_options session = {.url = options->path,
-                                              .application = "keepstep agent",
-                                              .read_only = options->read_only && !options->install};
+    struct server_session_options session = {.url = options->path,
+                                             .application = "keepstep agent",
+                                             .read_only = options->read_only && !options->install};
     enum status status = mariadb_session_open(&session, &self->session, err);
     if (status == STATUS_OK && options->install)
         status = install(self, options->new_copy, err);

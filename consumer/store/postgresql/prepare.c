@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#define SQL_SIZE_MAX      ((size_t)1024 * 1024)
-#define PERMISSION_DENIED "42501"
+#define SQL_SIZE_MAX ((size_t)1024 * 1024)
 
 static const char *column_name(const struct mapping *mapping, size_t index)
 {
@@ -39,7 +38,7 @@ static enum status execute_ddl(struct store_postgresql *self, const struct buffe
         status = store_postgresql_sync(self, NULL, &ddl);
     if (status == STATUS_OK)
         return status;
-    if (ddl.native_code != (int)strtol(PERMISSION_DENIED, NULL, 36)) {
+    if (ddl.native_code != postgresql_sqlstate_code(SQLSTATE_INSUFFICIENT_PRIVILEGE)) {
         *err = ddl;
         return status;
     }

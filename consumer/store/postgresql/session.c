@@ -403,10 +403,10 @@ static enum status store_postgresql_prepare_all(struct store_postgresql *self, s
 enum status store_postgresql_open(const struct store_options *options, struct store **ret_store,
                                   struct error *err)
 {
-    struct postgresql_session_options session = {.url = options->path,
-                                                 .application = "keepstep agent",
-                                                 .wait_for_disk = false,
-                                                 .read_only = options->read_only};
+    struct server_session_options session = {.url = options->path,
+                                             .application = "keepstep agent",
+                                             .wait_for_disk = false,
+                                             .read_only = options->read_only};
     struct store_postgresql *self = calloc(1, sizeof *self);
     if (self == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
