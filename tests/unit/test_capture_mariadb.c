@@ -317,10 +317,10 @@ static void a_change_whose_event_cannot_be_written_fails(void **state)
         test_fail("%s", err.text);
     /* Its JSON is longer than max_allowed_packet, where the server would write NULL. */
     assert_int_equal(mysql_query(session, "INSERT INTO orders (id, name) VALUES (1, "
-                                          "REPEAT(CHAR(1), max_allowed_packet DIV 3))"),
+                                          "REPEAT(CHAR(1), @@max_allowed_packet DIV 3))"),
                      1);
     assert_int_equal(mysql_query(session, "INSERT IGNORE INTO orders (id, name) VALUES (1, "
-                                          "REPEAT(CHAR(1), max_allowed_packet DIV 3))"),
+                                          "REPEAT(CHAR(1), @@max_allowed_packet DIV 3))"),
                      1);
     assert_int_equal(mysql_commit(session), 0);
     mariadb_session_close(session);

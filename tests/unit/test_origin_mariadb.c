@@ -348,9 +348,9 @@ static void a_new_history_drops_what_the_log_has_and_numbers_anew(void **state)
     mariadb_execute(shop.url, "SET GLOBAL innodb_force_primary_key = 0;"
                               "CREATE TABLE allowed (seconds DOUBLE);"
                               "CREATE TRIGGER d BEFORE DELETE ON outbox FOR EACH ROW INSERT INTO "
-                              "allowed VALUES (max_statement_time);"
+                              "allowed VALUES (@@max_statement_time);"
                               "CREATE TRIGGER u BEFORE UPDATE ON outbox FOR EACH ROW INSERT INTO "
-                              "allowed VALUES (max_statement_time)");
+                              "allowed VALUES (@@max_statement_time)");
     assert_int_equal(ops->begin(shop.origin, &err), STATUS_OK);
     assert_int_equal(
         ops->restart(shop.origin, "shop", "01942f6e-0000-7000-8000-00000000002a", &dropped, &err),
