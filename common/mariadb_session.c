@@ -152,15 +152,16 @@ static enum status mariadb_files(const struct mariadb_url *url, struct error *er
 }
 
 /* The library's texts name the host at most. What the URL leaves out, a my.cnf can name. */
-static void mariadb_place(const struct mariadb_url *url, char ret_place[ERROR_WHAT_SIZE])
+static void mariadb_place(const struct mariadb_url *url, char ret_place[ERROR_STATEMENT_SIZE])
 {
     if (url->socket != NULL)
-        (void)snprintf(ret_place, ERROR_WHAT_SIZE, "connect to %s", url->socket);
+        (void)snprintf(ret_place, ERROR_STATEMENT_SIZE, "connect to %s", url->socket);
     else if (url->host != NULL && url->port != 0)
-        (void)snprintf(ret_place, ERROR_WHAT_SIZE, "connect to %s port %u", url->host, url->port);
+        (void)snprintf(ret_place, ERROR_STATEMENT_SIZE, "connect to %s port %u", url->host,
+                       url->port);
     else
-        (void)snprintf(ret_place, ERROR_WHAT_SIZE, "connect%s%s", url->host == NULL ? "" : " to ",
-                       url->host == NULL ? "" : url->host);
+        (void)snprintf(ret_place, ERROR_STATEMENT_SIZE, "connect%s%s",
+                       url->host == NULL ? "" : " to ", url->host == NULL ? "" : url->host);
 }
 
 /* The library's texts of a lost connection end with errno: "(110)" or "error: 110". */
@@ -174,7 +175,7 @@ static bool mariadb_timed_out(MYSQL *session)
 /* What no waiting mends stays FATAL: credentials, a database that is not there, options. */
 static enum status mariadb_refused(MYSQL *session, const struct mariadb_url *url, struct error *err)
 {
-    char place[ERROR_WHAT_SIZE];
+    char place[ERROR_STATEMENT_SIZE];
     const char *text = mysql_error(session);
     const char *advice = "";
     unsigned int number = mysql_errno(session);

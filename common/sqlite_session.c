@@ -4,61 +4,52 @@
 #include <unistd.h>
 
 /* Extended codes stand before their primary code; what is not here is FATAL. */
-static const struct {
-    int code;
-    enum status status;
-    enum reject_kind reject;
-} verdicts[] = {
-    {SQLITE_CONSTRAINT_UNIQUE, STATUS_REJECT, REJECT_WAITING},
-    {SQLITE_CONSTRAINT_PRIMARYKEY, STATUS_REJECT, REJECT_WAITING},
-    {SQLITE_CONSTRAINT_ROWID, STATUS_REJECT, REJECT_WAITING},
-    {SQLITE_CONSTRAINT_FOREIGNKEY, STATUS_REJECT, REJECT_WAITING},
-    {SQLITE_CONSTRAINT, STATUS_REJECT, REJECT_HELD}, /* CHECK, NOT NULL, a trigger's RAISE, … */
-    {SQLITE_MISMATCH, STATUS_REJECT, REJECT_HELD},
-    {SQLITE_TOOBIG, STATUS_REJECT, REJECT_HELD},
-    {SQLITE_BUSY, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_LOCKED, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_IOERR, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_FULL, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_READONLY, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_CANTOPEN, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_PERM, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_NOMEM, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_PROTOCOL, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_INTERRUPT, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_SCHEMA, STATUS_RETRY, REJECT_HELD},
-    {SQLITE_NOLFS, STATUS_RETRY, REJECT_HELD},
+static const struct verdict sqlite_verdicts[] = {
+    {SQLITE_CONSTRAINT_UNIQUE, VERDICT_WAITING},
+    {SQLITE_CONSTRAINT_PRIMARYKEY, VERDICT_WAITING},
+    {SQLITE_CONSTRAINT_ROWID, VERDICT_WAITING},
+    {SQLITE_CONSTRAINT_FOREIGNKEY, VERDICT_WAITING},
+    {SQLITE_CONSTRAINT, VERDICT_HELD}, /* CHECK, NOT NULL, a trigger's RAISE, … */
+    {SQLITE_MISMATCH, VERDICT_HELD},
+    {SQLITE_TOOBIG, VERDICT_HELD},
+    {SQLITE_BUSY, VERDICT_RETRY},
+    {SQLITE_LOCKED, VERDICT_RETRY},
+    {SQLITE_IOERR, VERDICT_RETRY},
+    {SQLITE_FULL, VERDICT_RETRY},
+    {SQLITE_READONLY, VERDICT_RETRY},
+    {SQLITE_CANTOPEN, VERDICT_RETRY},
+    {SQLITE_PERM, VERDICT_RETRY},
+    {SQLITE_NOMEM, VERDICT_RETRY},
+    {SQLITE_PROTOCOL, VERDICT_RETRY},
+    {SQLITE_INTERRUPT, VERDICT_RETRY},
+    {SQLITE_SCHEMA, VERDICT_RETRY},
+    {SQLITE_NOLFS, VERDICT_RETRY},
 };
 
-enum status sqlite_session_classify(int code, enum reject_kind *ret_reject)
+struct verdict sqlite_session_verdict(int code)
 {
-    for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
-        if (verdicts[i].code == code || verdicts[i].code == (code & 0xff)) {
-            *ret_reject = verdicts[i].reject;
-            return verdicts[i].status;
+    struct verdict verdict = {code, VERDICT_FATAL};
+    for (size_t i = 0; i < sizeof sqlite_verdicts / sizeof sqlite_verdicts[0]; i++) {
+        int known = sqlite_verdicts[i].native_code;
+        if (known == code || known == (code & 0xff)) {
+            verdict = sqlite_verdicts[i];
+            break;
         }
     }
-    return STATUS_FATAL;
+    verdict.native_code = code;
+    return verdict;
 }
 
 enum status sqlite_session_code_error(sqlite3 *database, int code, const char *what,
                                       struct error *err)
 {
-    char short_what[ERROR_WHAT_SIZE];
-    enum reject_kind reject = REJECT_HELD;
-    enum status status = sqlite_session_classify(code, &reject);
-    bool first = err != NULL && err->status == STATUS_OK;
     const char *text = database != NULL && sqlite3_extended_errcode(database) == code
                            ? sqlite3_errmsg(database)
                            : sqlite3_errstr(code);
     if ((code & 0xff) == SQLITE_NOTADB)
         return error_set_native(error_config(err), STATUS_FATAL, code,
                                 "no SQLite database; see database in the configuration");
-    error_what(what, short_what);
-    status = error_set_native(err, status, code, "%s: %s", short_what, text);
-    if (first)
-        err->reject = reject;
-    return status;
+    return error_set_verdict(err, sqlite_session_verdict(code), what, "%s", text);
 }
 
 enum status sqlite_session_error(sqlite3 *database, const char *what, struct error *err)

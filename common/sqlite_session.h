@@ -17,11 +17,10 @@
 enum status sqlite_session_open(const char *path, int flags, sqlite3 **ret_database,
                                 struct error *err) MUST_CHECK;
 
-/** The status of a result code, extended or primary: one table, tested. Unique and foreign keys are
+/** What a result code means, extended or primary: one table, tested. Unique and foreign keys are
  * REJECT (waiting), what a row's values, constraints and triggers say REJECT (held), what passes by
- * itself RETRY, the rest FATAL.
- * @param ret_reject  set where it is REJECT. */
-enum status sqlite_session_classify(int code, enum reject_kind *ret_reject);
+ * itself RETRY, the rest FATAL. */
+struct verdict sqlite_session_verdict(int code);
 
 /** Set `err` from the connection's last error; the text names `what`. */
 enum status sqlite_session_error(sqlite3 *database, const char *what, struct error *err);

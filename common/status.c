@@ -44,6 +44,26 @@ enum status error_set_native(struct error *err, enum status status, int native_c
     return status;
 }
 
+/* Write the beginning of a statement on one line. */
+static void error_statement(const char *statement, char ret_place[ERROR_STATEMENT_SIZE])
+{
+    static const char blanks[] = " \t\r\n";
+    size_t length = 0;
+    while (*(statement += strspn(statement, blanks)) != '\0') {
+        size_t word = strcspn(statement, blanks);
+        if (length + 1 + word + sizeof " …" > ERROR_STATEMENT_SIZE) {
+            memcpy(ret_place + length, " …", sizeof " …");
+            return;
+        }
+        if (length > 0)
+            ret_place[length++] = ' ';
+        memcpy(ret_place + length, statement, word);
+        length += word;
+        statement += word;
+    }
+    ret_place[length] = '\0';
+}
+
 enum status error_set_verdict(struct error *err, struct verdict verdict, const char *statement,
                               const char *format, ...)
 {
@@ -58,8 +78,8 @@ enum status error_set_verdict(struct error *err, struct verdict verdict, const c
     err->reject = verdict.reject;
     err->connection_lost = verdict.connection_lost;
     if (statement != NULL) {
-        char place[ERROR_WHAT_SIZE];
-        error_what(statement, place);
+        char place[ERROR_STATEMENT_SIZE];
+        error_statement(statement, place);
         error_prefix(err, "%s", place);
     }
     return status;
@@ -87,25 +107,6 @@ void error_prefix(struct error *err, const char *format, ...)
     size_t used = (size_t)snprintf(err->text, sizeof err->text, "%s: ", place);
     if (used < sizeof err->text)
         (void)snprintf(err->text + used, sizeof err->text - used, "%s", text);
-}
-
-void error_what(const char *statement, char ret_what[ERROR_WHAT_SIZE])
-{
-    static const char blanks[] = " \t\r\n";
-    size_t length = 0;
-    while (*(statement += strspn(statement, blanks)) != '\0') {
-        size_t word = strcspn(statement, blanks);
-        if (length + 1 + word + sizeof " …" > ERROR_WHAT_SIZE) {
-            memcpy(ret_what + length, " …", sizeof " …");
-            return;
-        }
-        if (length > 0)
-            ret_what[length++] = ' ';
-        memcpy(ret_what + length, statement, word);
-        length += word;
-        statement += word;
-    }
-    ret_what[length] = '\0';
 }
 
 const char *status_name(enum status status)

@@ -69,12 +69,10 @@ struct verdict {
 #define VERDICT_LOST    STATUS_RETRY, REJECT_HELD, true
 #define VERDICT_FATAL   STATUS_FATAL, REJECT_HELD, false
 
-#define ERROR_WHAT_SIZE 160
+#define ERROR_STATEMENT_SIZE 160
 
-/** Write the beginning of a statement on one line, for the error that it failed with. */
-void error_what(const char *statement, char ret_what[ERROR_WHAT_SIZE]);
-
-/** Set what a statement failed with: "STATEMENT: text"; of a long statement its beginning.
+/** Set what a statement failed with: "STATEMENT: text". The statement is written on one line, and
+ * cut to ERROR_STATEMENT_SIZE - 1 bytes.
  * @param statement  NULL: the text alone. */
 enum status error_set_verdict(struct error *err, struct verdict verdict, const char *statement,
                               const char *format, ...) PRINTF_LIKE(4, 5);

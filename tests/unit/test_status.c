@@ -111,25 +111,29 @@ static void a_chosen_exit_code_wins(void **state)
     assert_int_equal(error_exit_code(&err), EX_CONFIG);
 }
 
+static const char *told(const char *statement)
+{
+    static struct error err;
+    error_clear(&err);
+    (void)error_set_verdict(&err, (struct verdict){0, VERDICT_FATAL}, statement, "text");
+    return err.text;
+}
+
 static void a_statement_is_told_on_one_short_line(void **state)
 {
-    char what[ERROR_WHAT_SIZE];
     (void)state;
-    error_what("  SELECT a,\n\tb\n FROM t\n\n", what);
-    assert_string_equal(what, "SELECT a, b FROM t");
-    error_what("\n", what);
-    assert_string_equal(what, "");
-    char longest[2 * ERROR_WHAT_SIZE];
+    assert_string_equal(told("  SELECT a,\n\tb\n FROM t\n\n"), "SELECT a, b FROM t: text");
+    assert_string_equal(told("\n"), ": text");
+    char longest[2 * ERROR_STATEMENT_SIZE];
     memset(longest, 'x', sizeof longest - 1);
     longest[sizeof longest - 1] = '\0';
-    error_what(longest, what);
-    assert_string_equal(what, " …");
+    assert_string_equal(told(longest), " …: text");
     for (size_t i = 1; i < sizeof longest - 1; i += 2)
         longest[i] = '\n';
-    error_what(longest, what);
-    assert_int_equal(strncmp(what, "x x x", 5), 0);
-    assert_string_equal(what + strlen(what) - strlen("x …"), "x …");
-    assert_true(strlen(what) > ERROR_WHAT_SIZE - 8);
+    const char *text = told(longest);
+    assert_int_equal(strncmp(text, "x x x", 5), 0);
+    assert_string_equal(text + strlen(text) - strlen("x …: text"), "x …: text");
+    assert_true(strlen(text) > ERROR_STATEMENT_SIZE - 8 + strlen(": text"));
 }
 
 int main(void)

@@ -139,9 +139,8 @@ static void each_result_code_has_one_verdict(void **state)
                  {SQLITE_FORMAT, STATUS_FATAL, REJECT_HELD},
                  {SQLITE_RANGE, STATUS_FATAL, REJECT_HELD}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        enum reject_kind reject = REJECT_HELD;
-        if (sqlite_session_classify(cases[i].code, &reject) != cases[i].status ||
-            reject != cases[i].reject)
+        struct verdict verdict = sqlite_session_verdict(cases[i].code);
+        if (verdict.status != cases[i].status || verdict.reject != cases[i].reject)
             test_fail("%s (%d)", sqlite3_errstr(cases[i].code), cases[i].code);
     }
 }

@@ -20,13 +20,12 @@ enum status store_sqlite_fail(struct store_sqlite *self, int code, const char *d
                               struct error *err)
 {
     /* A trigger's RAISE(ROLLBACK) ends the transaction: what was written before is gone too. */
-    enum reject_kind reject;
-    if (sqlite_session_classify(code, &reject) == STATUS_REJECT &&
+    if (sqlite_session_verdict(code).status == STATUS_REJECT &&
         sqlite3_get_autocommit(self->database))
-        return error_set_native(err, STATUS_FATAL, code,
-                                "%s: %s; a trigger ended the whole transaction, let it use "
-                                "RAISE(ABORT) instead of RAISE(ROLLBACK)",
-                                doing, sqlite3_errmsg(self->database));
+        return error_set_verdict(err, (struct verdict){code, VERDICT_FATAL}, doing,
+                                 "%s; a trigger ended the whole transaction, let it use "
+                                 "RAISE(ABORT) instead of RAISE(ROLLBACK)",
+                                 sqlite3_errmsg(self->database));
     return sqlite_session_code_error(self->database, code, doing, err);
 }
 
