@@ -1,5 +1,5 @@
-/* A column that is added under load, as docs/OPERATIONS.md says it: copies end equal, also one that begins
- * later and reads all of the log. */
+/* A column that is added under load, as docs/OPERATIONS.md says it: copies end equal, also one that
+ * begins later and reads all of the log. */
 #include "tests/support/database.h"
 #include "tests/support/load.h"
 #include "tests/support/session.h"
