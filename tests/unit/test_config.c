@@ -282,7 +282,7 @@ a_variable_of_the_environment_is_a_key_or_kubernetes_own_or_named_as_unknown(voi
 static void the_built_in_schema_is_the_file(void **state)
 {
     (void)state;
-    assert_string_equal(test_read_file(KEEPSTEP_SOURCE_DIR "/schemas/config.schema.json"),
+    assert_string_equal(test_read_file(KEEPSTEP_SOURCE_DIR "/schemas/config/config.schema.json"),
                         config_schema_json);
 }
 

@@ -288,7 +288,7 @@ static void a_file_with_a_name_twice_is_refused(void **state)
 static void the_embedded_metaschema_is_the_file_beside_the_source(void **state)
 {
     (void)state;
-    json_t *file = json_load_file(KEEPSTEP_SOURCE_DIR "/schemas/draft-07.schema.json",
+    json_t *file = json_load_file(KEEPSTEP_SOURCE_DIR "/schemas/json_schema/draft-07.schema.json",
                                   JSON_LOAD_FLAGS, NULL);
     assert_non_null(file);
     json_t *embedded = parse(json_schema_draft07_text);
