@@ -166,10 +166,9 @@ enum status applier_take(struct applier *applier, struct partition_state *state,
     }
     state->stopped[0] = '\0'; /* a restart tries again; the reason is written anew if it stands */
     applier->owned[count] = (struct owned){.state = *state,
-                                           .stop_offset = INT64_MAX,
-                                           .kept = true,
-                                           .unordered = state->parked_count > 0,
-                                           .kept_offset = -1};
+                                           .stop = {.offset = INT64_MAX},
+                                           .retry = {.unordered = state->parked_count > 0},
+                                           .images = {.are_possible = true, .offset = -1}};
     applier->owned_count = count + 1;
     *ret_index = count;
     *state = (struct partition_state){0};
@@ -180,7 +179,7 @@ enum status applier_take(struct applier *applier, struct partition_state *state,
 void applier_drop_all(struct applier *applier)
 {
     struct error ignored = ERROR_INIT;
-    if (applier->undurable_since_us != 0 && !applier->reload_needed)
+    if (applier->session.undurable_since_us != 0 && !applier->session.reload_needed)
         if (applier_make_durable(applier, true, &ignored) != STATUS_OK)
             log_warning("agent", "last commits not made durable: %s", ignored.text);
     if (applier->store != NULL)
@@ -227,7 +226,7 @@ bool applier_has_ends(const struct applier *applier)
 {
     for (size_t i = 0; i < applier->owned_count; i++) {
         const struct owned *owned = &applier->owned[i];
-        bool ahead = owned->stop_offset == INT64_MAX &&
+        bool ahead = owned->stop.offset == INT64_MAX &&
                      owned->end_offset > owned->state.next_offset;
         if (ahead || applier_is_stopping(owned))
             return true;

@@ -124,13 +124,13 @@ static enum status image_keep(struct applier *applier, struct owned *owned,
     const struct change *kept = NULL;
     const struct change *image = change;
     enum status status = STATUS_OK;
-    if (owned->kept && applier_is_sparse(change))
+    if (owned->images.are_possible && applier_is_sparse(change))
         status = applier_read_kept(applier, change, &kept, err);
     if (status == STATUS_OK)
         status = applier_merge(applier, kept, change, &image, err);
     if (status != STATUS_OK || (image == kept && kept != NULL))
         return status;
-    owned->kept = true;
+    owned->images.are_possible = true;
     struct superseded_image keep = {.entity_type = change->entity_type,
                                     .entity_key = change->entity_key,
                                     .record = image->record};
@@ -152,9 +152,9 @@ enum status applier_keep(struct applier *applier, struct owned *owned, const str
 }
 
 enum status applier_image_before(struct applier *applier, const struct batch *batch, size_t end,
-                                 const struct change *of, const struct change **ret_image,
-                                 struct error *err)
+                                 const struct change **ret_image, struct error *err)
 {
+    const struct change *of = &batch->events[end].change;
     enum status status = applier_read_kept(applier, of, ret_image, err);
     for (size_t i = 0; i < end && status == STATUS_OK; i++) {
         const struct batch_event *event = &batch->events[i];
@@ -176,7 +176,7 @@ enum status applier_drop_kept(struct applier *applier, const struct owned *owned
     struct superseded_image image = {.entity_type = change->entity_type,
                                      .entity_key = change->entity_key};
     struct superseded_image none = {0};
-    if (!owned->kept)
+    if (!owned->images.are_possible)
         return STATUS_OK;
     return applier->ops->superseded(applier->store, SUPERSEDED_DROP, &image, &applier->arena, &none,
                                     err);

@@ -26,6 +26,21 @@ struct together {
     size_t turn;      /* and of these the first of some neighbours, to be tried next */
 };
 
+/** Whose turn is next in what is done piece by piece. */
+struct turns {
+    size_t images_index; /* the partition whose kept images are looked at next, */
+    size_t retry_index;  /* and whose waiting records */
+    bool is_retrying;    /* some pass through waiting records is not at its end */
+    struct together together;
+};
+
+/** What of the session and of its commits is not certain. */
+struct session_state {
+    int64_t undurable_since_us; /* monotonic; 0: all commits waited for the disk */
+    bool reload_needed;         /* a commit's outcome is unknown */
+    bool is_lost;               /* the store must be opened anew; then reload_needed too */
+};
+
 /** Why applier_apply() judges a batch again, and what the next attempt does otherwise. */
 struct repeat {
     bool is_cut; /* a partition stops at one of its events: it goes on without the rest */
@@ -38,25 +53,20 @@ struct applier {
     const struct config *config;
     const struct mapping *mappings;
     size_t mapping_count;
-    struct table_order *orders; /* of each mapping's table */
-    struct agent_metrics *metrics;
+    struct agent_metrics *metrics; /* NULL: nobody asks */
+    bool publishes;                /* some mapping is published here: rule 18 applies */
     struct store *store;
     struct store_meta meta;
+    struct table_order *orders; /* of each mapping's table */
+    struct session_state session;
     struct owned *owned;
     size_t owned_count;
-    struct arena arena;         /* of one transaction or repair */
-    int64_t undurable_since_us; /* monotonic; 0: all commits waited */
-    bool reload_needed;         /* a commit's outcome is unknown */
-    bool connection_lost;       /* the store must be opened anew; then reload_needed too */
-    bool publishes;             /* some mapping is published here: rule 18 applies */
-    struct together together;
-    size_t kept_index;  /* the partition whose kept images are looked at next, */
-    size_t retry_index; /* and whose waiting records */
-    bool retries;       /* some pass through waiting records is not at its end */
+    struct turns turns;
 
     /* The running transaction. */
-    struct pending_read pending; /* of all entities of the batch; none: each is asked for alone */
+    struct arena arena;
     struct repeat repeat;
+    struct pending_read pending; /* of all entities of the batch; none: each is asked for alone */
     struct healed healed;
 };
 

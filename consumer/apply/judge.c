@@ -16,18 +16,19 @@ bool applier_is_blocked(const struct applier *applier, const struct change *chan
     struct block_key key = block_key_of(change);
     /* One of its own transaction may stand behind it. */
     return block_set_has(&owned->state.blocked, &key) ||
-           block_set_first(&owned->blocking, &key) < change->record.offset;
+           block_set_first(&owned->work.blocked, &key) < change->record.offset;
 }
 
 /** @return what limit of its partition one more parked event would pass; NULL: none. */
 static const char *applier_parked_limit(const struct applier *applier, const struct owned *owned)
 {
     const struct config_limits *limits = &applier->config->limits;
-    if (owned->state.parked_count + owned->parked > limits->parked_records)
+    if (owned->state.parked_count + owned->work.parked_count > limits->parked_records)
         return "too many parked records (limits.parked_records)";
-    if (owned->state.parked_bytes + owned->parked_bytes > limits->parked_bytes)
+    if (owned->state.parked_bytes + owned->work.parked_bytes > limits->parked_bytes)
         return "too many bytes in parked records (limits.parked_bytes)";
-    if ((int64_t)(owned->state.blocked.entity_count + owned->blocked) > limits->parked_entities)
+    if ((int64_t)(owned->state.blocked.entity_count + owned->work.blocked_count) >
+        limits->parked_entities)
         return "too many parked entities (limits.parked_entities)";
     return NULL;
 }
@@ -44,40 +45,57 @@ static enum status applier_stop_full(struct applier *applier, const struct batch
 }
 
 enum status applier_park_event(struct applier *applier, struct batch_event *event,
-                               enum reject_kind kind, int code, const char *reason,
-                               struct error *err)
+                               const struct error *why, struct error *err)
 {
+    bool is_held = why->reject == REJECT_HELD;
     bool is_blocked = applier_is_blocked(applier, &event->change);
     struct block_key key = block_key_of(&event->change);
     /* A retry decodes anew, but does not find again what else an event is held for. */
-    event->parked_behind = is_blocked && (kind != REJECT_HELD || event->decoded == STATUS_REJECT);
+    event->parked_behind = is_blocked && (!is_held || event->decoded == STATUS_REJECT);
     event->outcome = EVENT_PARKED;
-    event->parked_held = kind == REJECT_HELD;
-    event->parked_code = code;
-    event->parked_reason = arena_copy(&applier->arena, slice_of(reason));
+    event->parked_held = is_held;
+    event->parked_code = why->native_code;
+    event->parked_reason = arena_copy(&applier->arena, slice_of(why->text));
     if (event->parked_reason.data == NULL)
         return applier_no_memory(err);
     struct owned *owned = &applier->owned[event->change.partition_index];
+    struct partition_work *work = &owned->work;
     bool known = block_set_has_entity(&owned->state.blocked, &key) ||
-                 block_set_has_entity(&owned->blocking, &key);
-    owned->parked++;
+                 block_set_has_entity(&work->blocked, &key);
     if (owned->first_reason[0] == '\0')
-        (void)snprintf(owned->first_reason, sizeof owned->first_reason, "%s", reason);
-    owned->parked_bytes += store_record_bytes(&event->change.record);
-    owned->blocked += known ? 0 : 1;
+        (void)snprintf(owned->first_reason, sizeof owned->first_reason, "%.*s",
+                       SLICE_ARGS(event->parked_reason));
+    work->parked_count++;
+    work->parked_bytes += store_record_bytes(&event->change.record);
+    work->blocked_count += known ? 0 : 1;
     const char *limit = applier_parked_limit(applier, owned);
     if (limit != NULL)
         return applier_stop_full(applier, event, limit);
-    return block_set_add(&owned->blocking, &key, event->change.record.offset, err);
+    return block_set_add(&work->blocked, &key, event->change.record.offset, err);
 }
 
-uint64_t applier_own_last(const struct applier *applier, const struct owned *owned)
+static enum status applier_park_as(struct applier *applier, struct batch_event *event,
+                                   enum reject_kind kind, const char *reason, struct error *err)
+{
+    struct error why = {.status = STATUS_REJECT, .reject = kind};
+    (void)snprintf(why.text, sizeof why.text, "%s", reason);
+    return applier_park_event(applier, event, &why, err);
+}
+
+enum status applier_park_behind(struct applier *applier, struct batch_event *event,
+                                struct error *err)
+{
+    return applier_park_as(applier, event, REJECT_WAITING, "behind a parked event", err);
+}
+
+uint64_t applier_own_last(const struct applier *applier, const struct sequence_state *sequences,
+                          size_t count)
 {
     /* Sequences of an earlier incarnation say nothing of what the outbox numbers now. */
-    for (size_t i = 0; i < owned->sequence_count; i++) {
-        if (strcmp(owned->sequences[i].source, applier->config->service) == 0 &&
-            strcmp(owned->sequences[i].incarnation, applier->meta.incarnation) == 0)
-            return owned->sequences[i].last;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(sequences[i].source, applier->config->service) == 0 &&
+            strcmp(sequences[i].incarnation, applier->meta.incarnation) == 0)
+            return sequences[i].last;
     }
     return 0;
 }
@@ -87,15 +105,15 @@ static enum status applier_start_sequence(struct owned *owned, const struct chan
 {
     if (change->source.length >= STORE_NAME_SIZE || change->incarnation.length >= STORE_TOKEN_SIZE)
         return error_set(err, STATUS_STOP, "ce_source or ce_incarnation is too long");
-    if (owned->sequence_count == owned->sequence_size) {
-        size_t size = owned->sequence_size == 0 ? 4 : 2 * owned->sequence_size;
-        struct sequence_state *grown = realloc(owned->sequences, size * sizeof *grown);
+    if (owned->work.sequence_count == owned->work.sequence_size) {
+        size_t size = owned->work.sequence_size == 0 ? 4 : 2 * owned->work.sequence_size;
+        struct sequence_state *grown = realloc(owned->work.sequences, size * sizeof *grown);
         if (grown == NULL)
             return applier_no_memory(err);
-        owned->sequences = grown;
-        owned->sequence_size = size;
+        owned->work.sequences = grown;
+        owned->work.sequence_size = size;
     }
-    sequence_start(&owned->sequences[owned->sequence_count++], change);
+    sequence_start(&owned->work.sequences[owned->work.sequence_count++], change);
     return STATUS_OK;
 }
 
@@ -130,7 +148,7 @@ static enum status applier_judge_sequence(struct applier *applier, struct owned 
     if (change->id.length == 0 || change->id.length >= STORE_ID_SIZE)
         return error_set(err, STATUS_STOP, "a sequenced event needs an id of 1 to %d bytes",
                          STORE_ID_SIZE - 1);
-    struct sequence_state *state = sequence_find(owned->sequences, owned->sequence_count,
+    struct sequence_state *state = sequence_find(owned->work.sequences, owned->work.sequence_count,
                                                  change->source, change->incarnation);
     switch (sequence_judge(state, change, owned->state.partial)) {
     case SEQUENCE_FIRST:
@@ -195,8 +213,8 @@ static enum status applier_judge_change(struct applier *applier, struct owned *o
     event->image = change;
     const struct mapping *mapping = applier_mapping(applier, change->entity_type);
     if (event->decoded == STATUS_REJECT)
-        return applier_park_event(
-            applier, event, event->reject, 0,
+        return applier_park_as(
+            applier, event, event->reject,
             event->decode_error.data == NULL ? "malformed" : event->decode_error.data, err);
     if (mapping == NULL || change->schema == NULL) {
         if (!applier_is_ignored(applier, change->entity_type))
@@ -211,18 +229,18 @@ static enum status applier_judge_change(struct applier *applier, struct owned *o
         return STATUS_OK;
     }
     if (change->sequence == 0 && !applier_key_fits(change))
-        return applier_park_event(applier, event, REJECT_HELD, 0,
-                                  "the event's id or source has more than 255 bytes, so that it "
-                                  "cannot be recognised when it is published again",
-                                  err);
+        return applier_park_as(applier, event, REJECT_HELD,
+                               "the event's id or source has more than 255 bytes, so that it "
+                               "cannot be recognised when it is published again",
+                               err);
     if (!mapping->entry->foreign && change->record.key.data != NULL &&
         partition_of(change->record.key, owned->state.partition_count) != change->record.partition)
-        return applier_park_event(applier, event, REJECT_HELD, 0,
-                                  "the record is not in the partition of its key; declare the "
-                                  "topic foreign: true if its writer partitions otherwise",
-                                  err);
+        return applier_park_as(applier, event, REJECT_HELD,
+                               "the record is not in the partition of its key; declare the "
+                               "topic foreign: true if its writer partitions otherwise",
+                               err);
     if (applier_is_blocked(applier, change))
-        return applier_park_event(applier, event, REJECT_WAITING, 0, "behind a parked event", err);
+        return applier_park_behind(applier, event, err);
     return STATUS_OK;
 }
 
@@ -248,11 +266,11 @@ static enum status applier_judge_event(struct applier *applier, struct batch_eve
     event->outcome = EVENT_DROPPED;
     if (owned->reloaded) /* read from where the position does not stand any more */
         return STATUS_OK;
-    if (change->record.offset < owned->next_offset) {
+    if (change->record.offset < owned->work.next_offset) {
         event->outcome = EVENT_COVERED;
         return STATUS_OK;
     }
-    if (change->record.offset >= owned->stop_offset)
+    if (change->record.offset >= owned->stop.offset)
         return STATUS_OK;
     if (event->decoded == STATUS_STOP)
         return error_set(err, STATUS_STOP, "%s", event->decode_error.data);
@@ -267,10 +285,12 @@ static enum status applier_judge_event(struct applier *applier, struct batch_eve
     }
     if (status != STATUS_OK)
         return status;
-    owned->touched = true;
-    owned->next_offset = change->record.offset + 1;
-    event->own_last = applier->publishes ? applier_own_last(applier, owned) : 0;
-    owned->anchor = &change->record;
+    owned->work.touched = true;
+    owned->work.next_offset = change->record.offset + 1;
+    event->own_last = applier->publishes ? applier_own_last(applier, owned->work.sequences,
+                                                            owned->work.sequence_count)
+                                         : 0;
+    owned->work.anchor = &change->record;
     return STATUS_OK;
 }
 
@@ -313,7 +333,7 @@ static enum status applier_judge_claim(struct applier *applier, struct batch_eve
         event->key_seen = true;
         event->outcome = EVENT_DUPLICATE;
     } else if (verdict == KEY_CONFLICT && event->outcome == EVENT_APPLY) {
-        return applier_park_event(applier, event, REJECT_HELD, 0, conflict_text, err);
+        return applier_park_as(applier, event, REJECT_HELD, conflict_text, err);
     } else if (verdict == KEY_CONFLICT) { /* whatever it was parked for, nobody asks again */
         event->parked_held = true;
         event->parked_behind = false;
@@ -338,8 +358,7 @@ static enum status applier_judge_claims(struct applier *applier, struct batch *b
         parks = parks || event->outcome == EVENT_PARKED;
         if (status == STATUS_OK && event->outcome == EVENT_APPLY && parks &&
             applier_is_blocked(applier, &event->change))
-            status = applier_park_event(applier, event, REJECT_WAITING, 0, "behind a parked event",
-                                        err);
+            status = applier_park_behind(applier, event, err);
     }
     return status == STATUS_OK && again ? STATUS_AGAIN : status;
 }

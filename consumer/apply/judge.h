@@ -12,13 +12,20 @@ enum status applier_judge(struct applier *applier, struct batch *batch,
 enum status applier_judge_keys(struct applier *applier, struct batch *batch,
                                struct error *err) MUST_CHECK;
 
-/** Mark an event as parked and its entity as blocked. */
+/** Mark an event as parked, held or waiting as `why` says, and its entity as blocked.
+ * @return OK; AGAIN (beyond a limit: its partition stops there); RETRY; FATAL. */
 enum status applier_park_event(struct applier *applier, struct batch_event *event,
-                               enum reject_kind kind, int code, const char *reason,
-                               struct error *err) MUST_CHECK;
+                               const struct error *why, struct error *err) MUST_CHECK;
+
+/** The same for an event whose entity is blocked by an earlier one. */
+enum status applier_park_behind(struct applier *applier, struct batch_event *event,
+                                struct error *err) MUST_CHECK;
+
+/** @return whether a parked record makes the change wait. */
 bool applier_is_blocked(const struct applier *applier, const struct change *change);
 
-/** The last applied sequence of the service's own events in a partition. */
-uint64_t applier_own_last(const struct applier *applier, const struct owned *owned);
+/** @return the last of the service's own sequences among a partition's; 0: none. */
+uint64_t applier_own_last(const struct applier *applier, const struct sequence_state *sequences,
+                          size_t count);
 
 #endif

@@ -34,12 +34,12 @@ static enum status applier_kept_rejected(struct applier *applier, struct owned *
     struct block_key key = block_key_stored(image->entity_type, image->entity_key,
                                             image->record.key);
     if (status == STATUS_OK)
-        status = block_set_add(&owned->blocking, &key, image->record.offset, err);
+        status = block_set_add(&owned->work.blocked, &key, image->record.offset, err);
     if (status != STATUS_OK)
         return status;
-    owned->parked++;
-    owned->parked_bytes += store_record_bytes(&image->record);
-    owned->unordered = true; /* it stands before what is parked since */
+    owned->work.parked_count++;
+    owned->work.parked_bytes += store_record_bytes(&image->record);
+    owned->retry.unordered = true; /* it stands before what is parked since */
     log_warning("agent", "parked %.*s %.*s from %s/%d offset %lld: %s",
                 SLICE_ARGS(image->entity_type), SLICE_ARGS(image->entity_key), image->record.topic,
                 image->record.partition, (long long)image->record.offset, why->text);
@@ -56,10 +56,10 @@ static enum status applier_kept_write(struct applier *applier, struct owned *own
     struct change *change = NULL;
     struct error why = ERROR_INIT;
     bool pending = false;
-    enum status status = applier_read_pending_singly(applier, owned, image->entity_type, err);
+    enum status status = applier_ask_pending_singly(applier, owned, image->entity_type, err);
     if (status == STATUS_OK)
-        status = applier_is_pending(applier, &entity, applier_own_last(applier, owned), &pending,
-                                    err);
+        status = applier_is_pending_now(applier, image->entity_type, image->entity_key, &pending,
+                                        err);
     if (status != STATUS_OK || pending)
         return status;
     status = applier_decode(applier, &image->record, &change, &why);
@@ -90,10 +90,10 @@ static enum status applier_kept_is_due(struct applier *applier, struct owned *ow
     *ret_due = false;
     if (mapping == NULL || !mapping->published_here || applier_is_blocked(applier, &entity))
         return STATUS_OK;
-    enum status status = applier_read_pending_singly(applier, owned, image->entity_type, err);
+    enum status status = applier_ask_pending_singly(applier, owned, image->entity_type, err);
     if (status == STATUS_OK)
-        status = applier_is_pending(applier, &entity, applier_own_last(applier, owned), &pending,
-                                    err);
+        status = applier_is_pending_now(applier, image->entity_type, image->entity_key, &pending,
+                                        err);
     *ret_due = !pending;
     return status;
 }
@@ -107,22 +107,22 @@ static enum status applier_kept_partition(struct applier *applier, struct owned 
             return STATUS_OK;
         struct superseded_image from = {.record = {.topic = owned->state.topic,
                                                    .partition = owned->state.partition,
-                                                   .offset = owned->kept_offset}};
+                                                   .offset = owned->images.offset}};
         struct superseded_image image = {0};
         bool due = false;
         arena_reset(&applier->arena);
         status = applier->ops->superseded(applier->store, SUPERSEDED_NEXT, &from, &applier->arena,
                                           &image, err);
         if (status == STATUS_OK && image.record.topic == NULL) {
-            owned->kept = owned->kept_offset >= 0;
-            owned->kept_offset = -1;
+            owned->images.are_possible = owned->images.offset >= 0;
+            owned->images.offset = -1;
             return STATUS_OK;
         }
         if (status == STATUS_OK)
             status = applier_kept_is_due(applier, owned, &image, &due, err);
         if (status != STATUS_OK)
             return applier_note(applier, status, err);
-        owned->kept_offset = image.record.offset;
+        owned->images.offset = image.record.offset;
         if (due)
             status = applier_repair(applier, owned, applier_kept_write, &image, err);
     }
@@ -137,8 +137,8 @@ enum status applier_write_kept(struct applier *applier, struct error *err)
     enum status status = applier_ready(applier, err);
     applier_begin_work(applier); /* what the last transaction made of them is committed or void */
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
-        struct owned *owned = &applier->owned[applier->kept_index++ % applier->owned_count];
-        if (owned->kept && !owned->reloaded)
+        struct owned *owned = &applier->owned[applier->turns.images_index++ % applier->owned_count];
+        if (owned->images.are_possible && !owned->reloaded)
             status = applier_kept_partition(applier, owned, until_us, err);
         if (clock_monotonic_us() >= until_us)
             break;

@@ -21,10 +21,10 @@ bool applier_is_merged(const struct record *record);
 enum status applier_read_kept(struct applier *applier, const struct change *of,
                               const struct change **ret_kept, struct error *err) MUST_CHECK;
 
-/** What is kept of a change's entity in front of the batch's event at `end`; NULL: nothing. */
+/** What is kept of an event's entity in front of that event, the batch's at `end`; NULL: nothing.
+ */
 enum status applier_image_before(struct applier *applier, const struct batch *batch, size_t end,
-                                 const struct change *of, const struct change **ret_image,
-                                 struct error *err) MUST_CHECK;
+                                 const struct change **ret_image, struct error *err) MUST_CHECK;
 
 /** Drop an entity's kept image: what the row holds now is newer. */
 enum status applier_drop_kept(struct applier *applier, const struct owned *owned,

@@ -96,8 +96,8 @@ enum status applier_order_parked(struct applier *applier, struct owned *owned, s
         owned->state.parked_count = found.parked_count;
         owned->state.parked_bytes = found.parked_bytes;
         owned->state.waiting_count = found.waiting_count;
-        owned->unordered = false;
-        applier_forget_scans(owned); /* what they ended at may be gone */
+        owned->retry.unordered = false;
+        queue_forget_scans(owned); /* what they ended at may be gone */
         found.blocked = (struct block_set){0};
     }
     block_set_done(&found.blocked);

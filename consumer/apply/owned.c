@@ -29,15 +29,15 @@ void applier_forget_owned(struct applier *applier)
         if (row != NULL)
             atomic_store(&row->owned, false);
         partition_state_done(&owned->state);
-        block_set_done(&owned->blocking);
-        applier_forget_scans(owned);
-        free(owned->sequences);
+        block_set_done(&owned->work.blocked);
+        queue_forget_scans(owned);
+        free(owned->work.sequences);
     }
     free(applier->owned);
     applier->owned = NULL;
     applier->owned_count = 0;
-    applier->undurable_since_us = 0;
-    applier->reload_needed = false;
+    applier->session.undurable_since_us = 0;
+    applier->session.reload_needed = false;
 }
 
 void applier_begin_work(struct applier *applier)
@@ -45,31 +45,29 @@ void applier_begin_work(struct applier *applier)
     applier->healed = (struct healed){0};
     for (size_t i = 0; i < applier->owned_count; i++) {
         struct owned *owned = &applier->owned[i];
+        struct partition_work *work = &owned->work;
         size_t count = owned->state.sequence_count;
-        owned->touched = false;
-        owned->parked = 0;
-        owned->parked_bytes = 0;
-        owned->blocked = 0;
-        block_set_done(&owned->blocking);
-        owned->next_offset = owned->state.next_offset;
-        owned->anchor = NULL;
-        if (owned->sequence_size < count) {
-            free(owned->sequences);
-            owned->sequences = calloc(count, sizeof *owned->sequences);
-            owned->sequence_size = owned->sequences == NULL ? 0 : count;
+        block_set_done(&work->blocked);
+        *work = (struct partition_work){.next_offset = owned->state.next_offset,
+                                        .sequences = work->sequences,
+                                        .sequence_size = work->sequence_size};
+        if (work->sequence_size < count) {
+            free(work->sequences);
+            work->sequences = calloc(count, sizeof *work->sequences);
+            work->sequence_size = work->sequences == NULL ? 0 : count;
         }
-        owned->sequence_count = owned->sequence_size < count ? 0 : count;
-        if (owned->sequence_count > 0)
-            memcpy(owned->sequences, owned->state.sequences, count * sizeof *owned->sequences);
+        work->sequence_count = work->sequence_size < count ? 0 : count;
+        if (work->sequence_count > 0)
+            memcpy(work->sequences, owned->state.sequences, count * sizeof *work->sequences);
     }
 }
 
 enum status applier_advance_blocked(struct owned *owned, struct error *err)
 {
     struct error memory = ERROR_INIT;
-    owned->state.parked_count += owned->parked;
-    owned->state.parked_bytes += owned->parked_bytes;
-    if (block_set_merge(&owned->state.blocked, &owned->blocking, &memory) != STATUS_OK)
+    owned->state.parked_count += owned->work.parked_count;
+    owned->state.parked_bytes += owned->work.parked_bytes;
+    if (block_set_merge(&owned->state.blocked, &owned->work.blocked, &memory) != STATUS_OK)
         return applier_no_memory(err); /* it is committed: not to know of it would lose the order */
     return STATUS_OK;
 }
@@ -79,17 +77,17 @@ static void applier_advance_partition(struct applier *applier, struct owned *own
     struct partition_state *state = &owned->state;
     struct sequence_state *old = state->sequences;
     size_t old_count = state->sequence_count;
-    state->sequences = owned->sequences;
-    state->sequence_count = owned->sequence_count;
-    owned->sequences = old;
-    owned->sequence_size = old_count;
-    state->next_offset = owned->next_offset;
-    if (owned->anchor != NULL) {
-        state->anchor_offset = owned->anchor->offset;
-        memcpy(state->anchor_id, owned->anchor_id, sizeof state->anchor_id);
+    state->sequences = owned->work.sequences;
+    state->sequence_count = owned->work.sequence_count;
+    owned->work.sequences = old;
+    owned->work.sequence_size = old_count;
+    state->next_offset = owned->work.next_offset;
+    if (owned->work.anchor != NULL) {
+        state->anchor_offset = owned->work.anchor->offset;
+        memcpy(state->anchor_id, owned->work.anchor_id, sizeof state->anchor_id);
     }
     if (applier_is_stopping(owned))
-        memcpy(state->stopped, owned->stop_reason, sizeof state->stopped);
+        memcpy(state->stopped, owned->stop.reason, sizeof state->stopped);
     applier_publish_metrics(applier, owned);
 }
 
@@ -106,12 +104,12 @@ enum status applier_advance(struct applier *applier, const struct batch *batch, 
     enum status status = STATUS_OK;
     for (size_t i = 0; i < applier->owned_count; i++) {
         struct owned *owned = &applier->owned[i];
-        if (owned->touched && status == STATUS_OK)
+        if (owned->work.touched && status == STATUS_OK)
             status = applier_advance_blocked(owned, err);
-        if (owned->touched)
+        if (owned->work.touched)
             applier_advance_partition(applier, owned);
         if (cures)
-            owned->cure = owned->state.waiting_count > 0 || owned->unordered;
+            owned->retry.is_cured = owned->state.waiting_count > 0 || owned->retry.unordered;
     }
     return status;
 }
@@ -126,7 +124,7 @@ void applier_publish_metrics(struct applier *applier, const struct owned *owned)
     atomic_store(&row->owned, true);
     atomic_store(&row->stopped, owned->state.stopped[0] != '\0');
     atomic_store(&row->applied_offset, owned->state.next_offset);
-    if (applier->undurable_since_us == 0)
+    if (applier->session.undurable_since_us == 0)
         atomic_store(&row->durable_offset, owned->state.next_offset);
     atomic_store(&row->parked, owned->state.parked_count);
 }

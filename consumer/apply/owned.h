@@ -16,69 +16,66 @@ struct delete_seen {
     int64_t offset;
 };
 
-#define RUN_RECORDS 64 /* of one entity's that are read at a time */
-
-/** Some neighbours among the parked records of one entity, as many as one transaction takes. */
-struct run_piece {
-    int64_t first_offset;
-    size_t count;
-    int64_t bytes;
-};
-
-/** What is known of the parked records of one entity that follow the first of them. */
-struct run_scan {
-    struct run_piece *pieces; /* of the records that were looked at */
-    size_t piece_count;
-    int64_t replaced_from; /* from here on those before `replacing` are skipped; INT64_MAX: none */
-    uint64_t digest;       /* of entity type and key */
-    int64_t next_offset;   /* records below were looked at */
-    int64_t last_own;      /* offset of the last own one (rule 18); -1: none */
-    int64_t replacing;     /* of the last that replaces all before it; -1: none */
-    bool closed;           /* behind what cannot be read nothing replaces anything */
-    bool told;             /* the log says already that it is being released */
-};
+struct queue_scan;
 
 /** One time through the waiting records of a partition, in pieces. */
 struct retry_pass {
     bool running;
-    int64_t due_us;
+    int64_t due_us; /* wall clock: records that are due later are left alone */
     int64_t offset; /* goes on here */
     bool progress;  /* it has released something of what is left */
     size_t healed;  /* entities, for the log */
 };
 
-/** An owned partition: its state as committed, and what the running transaction makes of it. */
-struct owned {
-    struct partition_state state;
-    bool reloaded;
-    int64_t end_offset;  /* noted end of the log, 0: none */
-    int64_t retry_at_us; /* no earlier look for waiting records */
-    bool cure;           /* a commit may have cured waiting records: look at once */
-    bool unordered;      /* whose turn it is among the parked records is to be found out */
+/** When what is parked of a partition is tried again, and what is known of it by then. */
+struct retry_state {
+    int64_t next_us; /* monotonic: no pass begins earlier */
+    bool is_cured;   /* a commit may have cured waiting records: try all of them at once */
+    bool unordered;  /* whose turn it is among the parked records is to be found out */
     struct retry_pass pass;
-    int64_t together_offset; /* from here on waiting heads are tried together the next time */
-    struct run_scan *scans;  /* of waiting entities */
+    int64_t together_offset;  /* from here on waiting heads are tried together the next time */
+    struct queue_scan *scans; /* of waiting entities */
     size_t scan_count;
-    bool kept;                                   /* superseded images of it may be stored */
-    int64_t kept_offset;                         /* the record of the last one looked at */
-    struct delete_seen deletes[APPLIER_DELETES]; /* the last ones, at digest % their number */
+};
 
-    int64_t stop_offset; /* events from here on are not applied; INT64_MAX: none */
-    char stop_reason[ERROR_TEXT_SIZE];
-    char first_reason[ERROR_TEXT_SIZE / 2]; /* of what was parked first since it was taken */
+/** Where a partition must not go on. */
+struct partition_stop {
+    int64_t offset; /* events from here on are not applied; INT64_MAX: none */
+    char reason[ERROR_TEXT_SIZE];
+};
 
-    /* The running transaction. */
+/** The superseded images that are kept of a partition's entities (rule 18). */
+struct kept_images {
+    bool are_possible; /* the database may hold some */
+    int64_t offset;    /* of the record of the last one that was looked at; -1: none */
+};
+
+/** What the running transaction makes of a partition. */
+struct partition_work {
     bool touched;
-    struct sequence_state *sequences;
-    size_t sequence_count;
-    size_t sequence_size;
     int64_t next_offset;
     const struct record *anchor; /* the last data record; NULL: none yet */
     char anchor_id[STORE_ID_SIZE];
-    int64_t parked; /* records, */
+    struct sequence_state *sequences;
+    size_t sequence_count;
+    size_t sequence_size;
+    int64_t parked_count;
     int64_t parked_bytes;
-    size_t blocked;            /* and entities that were not blocked before */
-    struct block_set blocking; /* what waits for them */
+    size_t blocked_count;     /* entities that were not blocked before */
+    struct block_set blocked; /* what waits for them */
+};
+
+/** A partition that this agent owns. */
+struct owned {
+    struct partition_state state; /* as committed */
+    bool reloaded;                /* its position was read anew: what was read before is dropped */
+    int64_t end_offset;           /* the log goes on here, without events before it; 0: not known */
+    struct partition_stop stop;
+    struct retry_state retry;
+    struct kept_images images;
+    struct delete_seen deletes[APPLIER_DELETES]; /* the last ones, at digest % their number */
+    char first_reason[ERROR_TEXT_SIZE / 2];      /* of what was parked first since it was taken */
+    struct partition_work work;
 };
 
 /** A fence of a partition as it stands. */

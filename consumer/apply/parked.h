@@ -9,30 +9,63 @@
 
 /* queue.c */
 
-/** Of the parked records of one entity those from an offset on, without the skipped.
+#define QUEUE_RECORDS 64 /* of one entity's that are read at a time */
+
+/** Some neighbours among the parked records of one entity, as many as one transaction takes. */
+struct queue_piece {
+    int64_t first_offset;
+    size_t count;
+    int64_t bytes;
+};
+
+/** What is known of the parked records of one entity that follow the first of them. */
+struct queue_scan {
+    struct queue_piece *pieces; /* of the records that were looked at */
+    size_t piece_count;
+    int64_t replaced_from; /* from here on those before `replacing` are skipped; INT64_MAX: none */
+    uint64_t digest;       /* of entity type and key */
+    int64_t next_offset;   /* records below were looked at */
+    int64_t last_own;      /* offset of the last own one (rule 18); -1: none */
+    int64_t replacing;     /* of the last that replaces all before it; -1: none */
+    bool closed;           /* behind what cannot be read nothing replaces anything */
+    bool told;             /* the log says already that it is being released */
+};
+
+/** What is parked of one entity in one partition, oldest record first. Borrowed. */
+struct queue {
+    struct owned *owned;
+    const struct parked_record *head; /* its first record */
+};
+
+/** Neighbours of a queue, whole, in the applier's arena: at most as many bytes as a batch has. */
+struct queue_part {
+    struct parked_record *records;
+    size_t count;
+    bool has_more; /* others follow */
+};
+
+/** The records of a queue from an offset on, without the skipped.
  * @param ret_type  borrowed by the filter. */
-struct parked_filter applier_run_filter(const struct owned *owned, const struct parked_record *of,
-                                        int64_t from_offset, char ret_type[static STORE_NAME_SIZE]);
+struct parked_filter queue_filter(const struct queue *queue, int64_t from_offset,
+                                  char ret_type[static STORE_NAME_SIZE]);
+
+/** Read a part of a queue from an offset on. @return OK; RETRY; FATAL. */
+enum status queue_read(struct applier *applier, const struct queue *queue, int64_t from_offset,
+                       struct queue_part *ret_part, struct error *err) MUST_CHECK;
+
+/** Look through a queue until `until_us` (monotonic); the next call goes on behind that.
+ * @return OK; *ret_scan is NULL where there is more to look at. */
+enum status queue_scan_on(struct applier *applier, const struct queue *queue, int64_t until_us,
+                          struct queue_scan **ret_scan, struct error *err) MUST_CHECK;
+
+/** Forget what is known of all queues of a partition. */
+void queue_forget_scans(struct owned *owned);
+
+/** @return where the last piece in front of an offset begins; -1: none is there. */
+int64_t queue_piece_before(const struct queue_scan *scan, int64_t offset);
 
 /** @return whether a record has to wait for one before it whose entity cannot be read. */
 bool applier_is_behind_unreadable(const struct owned *owned, const struct parked_record *record);
-
-/** Read parked records of one entity from an offset on, at most as many bytes as a batch has.
- * @param ret_more  whether others follow. */
-enum status applier_read_run(struct applier *applier, const struct owned *owned,
-                             const struct parked_record *of, int64_t from_offset,
-                             struct parked_record **ret_records, size_t *ret_count, bool *ret_more,
-                             struct error *err) MUST_CHECK;
-
-/** Look through what is parked of an entity until `until_us`. @return OK; *ret_scan is NULL where
- * there is more to look at. */
-enum status applier_scan_run(struct applier *applier, struct owned *owned,
-                             const struct parked_record *head, int64_t until_us,
-                             struct run_scan **ret_scan, struct error *err) MUST_CHECK;
-void applier_forget_scans(struct owned *owned);
-
-/** @return where the last piece in front of an offset begins; -1: none is there. */
-int64_t run_scan_piece_before(const struct run_scan *scan, int64_t offset);
 
 /* order.c */
 
@@ -45,9 +78,8 @@ enum status applier_order_parked(struct applier *applier, struct owned *owned,
 
 /** Try what is parked of one entity, as much of it as one transaction takes. Statuses as
  * applier_apply(). */
-enum status applier_release(struct applier *applier, struct owned *owned,
-                            const struct parked_record *head, struct run_scan *scan,
-                            struct error *err) MUST_CHECK;
+enum status applier_release(struct applier *applier, const struct queue *queue,
+                            struct queue_scan *scan, struct error *err) MUST_CHECK;
 
 /* retry.c */
 

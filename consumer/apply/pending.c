@@ -18,11 +18,10 @@ static void applier_add_range(const struct applier *applier, const struct mappin
         if (ranges[i].schema == mapping->schema && ranges[i].partition == owned->state.partition)
             return;
     }
-    struct owned before = {.sequences = owned->state.sequences,
-                           .sequence_count = owned->state.sequence_count};
-    ranges[(*count)++] = (struct pending_range){.schema = mapping->schema,
-                                                .partition = owned->state.partition,
-                                                .above = applier_own_last(applier, &before)};
+    ranges[(*count)++] = (struct pending_range){
+        .schema = mapping->schema,
+        .partition = owned->state.partition,
+        .above = applier_own_last(applier, owned->state.sequences, owned->state.sequence_count)};
 }
 
 static size_t applier_distinct(struct own_change *entities, size_t count)
@@ -109,7 +108,7 @@ static enum status applier_judge_void(struct applier *applier, struct batch *bat
     enum status status = applier_is_pending(applier, change, event->own_last, &pending, err);
     if (status != STATUS_OK || pending || applier_is_blocked(applier, change))
         return status;
-    status = applier_image_before(applier, batch, index, change, &event->image, err);
+    status = applier_image_before(applier, batch, index, &event->image, err);
     if (status != STATUS_OK)
         return status;
     if (event->image == NULL) {
@@ -187,8 +186,8 @@ enum status applier_judge_own(struct applier *applier, struct batch *batch, stru
     return STATUS_OK;
 }
 
-enum status applier_read_pending_singly(struct applier *applier, const struct owned *owned,
-                                        struct slice entity_type, struct error *err)
+enum status applier_ask_pending_singly(struct applier *applier, const struct owned *owned,
+                                       struct slice entity_type, struct error *err)
 {
     const struct mapping *mapping = applier_mapping(applier, entity_type);
     applier->pending = (struct pending_read){0};
@@ -197,11 +196,22 @@ enum status applier_read_pending_singly(struct applier *applier, const struct ow
     struct pending_range *range = arena_alloc(&applier->arena, sizeof *range);
     if (range == NULL)
         return applier_no_memory(err);
-    *range = (struct pending_range){.schema = mapping->schema,
-                                    .partition = owned->state.partition,
-                                    .above = applier_own_last(applier, owned)};
+    *range = (struct pending_range){
+        .schema = mapping->schema,
+        .partition = owned->state.partition,
+        .above = applier_own_last(applier, owned->state.sequences, owned->state.sequence_count)};
     applier->pending = (struct pending_read){.ranges = range, .range_count = 1};
     return STATUS_OK;
+}
+
+enum status applier_is_pending_now(struct applier *applier, struct slice entity_type,
+                                   struct slice entity_key, bool *ret_pending, struct error *err)
+{
+    const struct change entity = {.entity_type = entity_type, .entity_key = entity_key};
+    *ret_pending = false;
+    if (applier->pending.range_count == 0)
+        return STATUS_OK;
+    return applier_is_pending(applier, &entity, applier->pending.ranges[0].above, ret_pending, err);
 }
 
 enum status applier_attempt_write(struct applier *applier, const struct mapping *mapping,
@@ -220,12 +230,10 @@ enum status applier_attempt_write(struct applier *applier, const struct mapping 
         *err = reject;
         return status;
     }
-    if (applier->pending.range_count > 0) {
-        enum status looked = applier_is_pending(applier, change, applier->pending.ranges[0].above,
-                                                ret_superseded, err);
-        if (looked != STATUS_OK)
-            return looked;
-    }
+    enum status checked = applier_is_pending_now(applier, change->entity_type, change->entity_key,
+                                                 ret_superseded, err);
+    if (checked != STATUS_OK)
+        return checked;
     if (*ret_superseded)
         return applier->ops->savepoint(applier->store, true, err);
     if (status != STATUS_OK)

@@ -9,13 +9,18 @@
 enum status applier_read_pending(struct applier *applier, const struct batch *batch,
                                  struct error *err) MUST_CHECK;
 
-/** From here on applier_is_pending() asks for each entity of this type alone. */
-enum status applier_read_pending_singly(struct applier *applier, const struct owned *owned,
-                                        struct slice entity_type, struct error *err) MUST_CHECK;
-
 /** @return OK with whether an own change above `own_last` of this entity is under way. */
 enum status applier_is_pending(struct applier *applier, const struct change *change,
                                uint64_t own_last, bool *ret_pending, struct error *err) MUST_CHECK;
+
+/** From here on applier_is_pending_now() asks the database for each entity of this type alone. */
+enum status applier_ask_pending_singly(struct applier *applier, const struct owned *owned,
+                                       struct slice entity_type, struct error *err) MUST_CHECK;
+
+/** @return OK with whether an own change of this entity is under way at this moment. */
+enum status applier_is_pending_now(struct applier *applier, struct slice entity_type,
+                                   struct slice entity_key, bool *ret_pending,
+                                   struct error *err) MUST_CHECK;
 
 /** Judge the events by the own changes not read back; write the kept images behind a void. */
 enum status applier_judge_own(struct applier *applier, struct batch *batch,

@@ -1,5 +1,5 @@
-/* Reads what is parked of one entity, its run, in pieces that memory and time allow: to write it,
- * and once before that to know what follows its first record. */
+/* Reads what is parked of one entity, its queue, in parts that memory and time allow: once to know
+ * what follows its first record, then to write it. */
 #include "consumer/apply/parked.h"
 #include "consumer/apply/write.h"
 #include "consumer/store/row.h"
@@ -14,8 +14,8 @@
 #define SCANS_MAX 4096 /* entities of a partition that are remembered */
 
 /** @return how many of the records fit in a batch; the first always does. */
-static size_t run_fitting(const struct applier *applier, const struct parked_record *records,
-                          size_t count)
+static size_t queue_fitting(const struct applier *applier, const struct parked_record *records,
+                            size_t count)
 {
     int64_t bytes = 0;
     size_t fitting = 0;
@@ -28,18 +28,15 @@ static size_t run_fitting(const struct applier *applier, const struct parked_rec
     return fitting;
 }
 
-struct parked_filter applier_run_filter(const struct owned *owned, const struct parked_record *of,
-                                        int64_t from_offset, char ret_type[static STORE_NAME_SIZE])
+struct parked_filter queue_filter(const struct queue *queue, int64_t from_offset,
+                                  char ret_type[static STORE_NAME_SIZE])
 {
-    size_t length = of->entity_type.length < STORE_NAME_SIZE ? of->entity_type.length
-                                                             : STORE_NAME_SIZE - 1;
-    if (length > 0)
-        memcpy(ret_type, of->entity_type.data, length);
-    ret_type[length] = '\0';
-    return (struct parked_filter){.topic = owned->state.topic,
-                                  .partition = owned->state.partition,
+    struct slice type = queue->head->entity_type;
+    (void)snprintf(ret_type, STORE_NAME_SIZE, "%.*s", SLICE_ARGS(type));
+    return (struct parked_filter){.topic = queue->owned->state.topic,
+                                  .partition = queue->owned->state.partition,
                                   .entity_type = ret_type,
-                                  .entity_key = store_or_empty(of->entity_key),
+                                  .entity_key = store_or_empty(queue->head->entity_key),
                                   .from_offset = from_offset,
                                   .blocking = true};
 }
@@ -51,65 +48,64 @@ bool applier_is_behind_unreadable(const struct owned *owned, const struct parked
     return block_set_first_unreadable(&owned->state.blocked, &key) < record->record.offset;
 }
 
-enum status applier_read_run(struct applier *applier, const struct owned *owned,
-                             const struct parked_record *of, int64_t from_offset,
-                             struct parked_record **ret_records, size_t *ret_count, bool *ret_more,
-                             struct error *err)
+enum status queue_read(struct applier *applier, const struct queue *queue, int64_t from_offset,
+                       struct queue_part *ret_part, struct error *err)
 {
     char type[STORE_NAME_SIZE];
     struct parked_record *all = NULL;
     size_t count = 0;
-    *ret_count = 0;
-    *ret_more = false;
-    struct parked_filter filter = applier_run_filter(owned, of, from_offset, type);
+    *ret_part = (struct queue_part){.count = 0};
+    struct parked_filter filter = queue_filter(queue, from_offset, type);
     filter.without_value = true;
-    filter.limit = RUN_RECORDS;
+    filter.limit = QUEUE_RECORDS;
     enum status status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &all,
                                                    &count, err);
     if (status != STATUS_OK || count == 0)
         return applier_note(applier, status, err);
     filter.without_value = false;
-    filter.limit = run_fitting(applier, all, count);
-    *ret_more = count == RUN_RECORDS || filter.limit < count;
-    status = applier->ops->read_parked(applier->store, &filter, &applier->arena, ret_records,
-                                       ret_count, err);
+    filter.limit = queue_fitting(applier, all, count);
+    ret_part->has_more = count == QUEUE_RECORDS || filter.limit < count;
+    status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &ret_part->records,
+                                       &ret_part->count, err);
     return applier_note(applier, status, err);
 }
 
-void applier_forget_scans(struct owned *owned)
+void queue_forget_scans(struct owned *owned)
 {
-    for (size_t i = 0; i < owned->scan_count; i++)
-        free(owned->scans[i].pieces);
-    free(owned->scans);
-    owned->scans = NULL;
-    owned->scan_count = 0;
+    for (size_t i = 0; i < owned->retry.scan_count; i++)
+        free(owned->retry.scans[i].pieces);
+    free(owned->retry.scans);
+    owned->retry.scans = NULL;
+    owned->retry.scan_count = 0;
 }
 
-static struct run_scan *run_scan_of(struct owned *owned, const struct parked_record *head)
+static struct queue_scan *queue_scan_of(const struct queue *queue)
 {
+    const struct parked_record *head = queue->head;
+    struct retry_state *retry = &queue->owned->retry;
     uint64_t digest = digest_64(head->entity_type) ^ (31 * digest_64(head->entity_key) + 1);
-    for (size_t i = 0; i < owned->scan_count; i++) {
-        if (owned->scans[i].digest == digest)
-            return &owned->scans[i];
+    for (size_t i = 0; i < retry->scan_count; i++) {
+        if (retry->scans[i].digest == digest)
+            return &retry->scans[i];
     }
-    if (owned->scan_count == SCANS_MAX)
-        applier_forget_scans(owned);
-    struct run_scan *grown = realloc(owned->scans, (owned->scan_count + 1) * sizeof *grown);
+    if (retry->scan_count == SCANS_MAX)
+        queue_forget_scans(queue->owned);
+    struct queue_scan *grown = realloc(retry->scans, (retry->scan_count + 1) * sizeof *grown);
     if (grown == NULL)
         return NULL;
-    owned->scans = grown;
-    grown[owned->scan_count] = (struct run_scan){.digest = digest,
-                                                 .next_offset = head->record.offset,
-                                                 .last_own = -1,
-                                                 .replacing = -1,
-                                                 .replaced_from = INT64_MAX};
-    return &owned->scans[owned->scan_count++];
+    retry->scans = grown;
+    grown[retry->scan_count] = (struct queue_scan){.digest = digest,
+                                                   .next_offset = head->record.offset,
+                                                   .last_own = -1,
+                                                   .replacing = -1,
+                                                   .replaced_from = INT64_MAX};
+    return &retry->scans[retry->scan_count++];
 }
 
 /** A record that is held, or that cannot be read, has to be decided on before what stands behind
  * it may replace anything. */
-static void run_scan_record(struct applier *applier, const struct owned *owned,
-                            struct run_scan *scan, const struct parked_record *record)
+static void queue_scan_record(struct applier *applier, const struct owned *owned,
+                              struct queue_scan *scan, const struct parked_record *record)
 {
     struct change *change = NULL;
     struct error ignored = ERROR_INIT;
@@ -127,25 +123,25 @@ static void run_scan_record(struct applier *applier, const struct owned *owned,
 }
 
 /** Add a record to the last piece, or begin another one. @return false without memory. */
-static bool run_scan_piece(const struct applier *applier, struct run_scan *scan,
-                           const struct parked_record *record)
+static bool queue_scan_piece(const struct applier *applier, struct queue_scan *scan,
+                             const struct parked_record *record)
 {
-    struct run_piece *last = scan->piece_count == 0 ? NULL : &scan->pieces[scan->piece_count - 1];
-    if (last == NULL || last->count == RUN_RECORDS ||
+    struct queue_piece *last = scan->piece_count == 0 ? NULL : &scan->pieces[scan->piece_count - 1];
+    if (last == NULL || last->count == QUEUE_RECORDS ||
         last->bytes + record->bytes > applier->config->limits.batch_bytes) {
-        struct run_piece *grown = realloc(scan->pieces, (scan->piece_count + 1) * sizeof *grown);
+        struct queue_piece *grown = realloc(scan->pieces, (scan->piece_count + 1) * sizeof *grown);
         if (grown == NULL)
             return false;
         scan->pieces = grown;
         last = &grown[scan->piece_count++];
-        *last = (struct run_piece){.first_offset = record->record.offset};
+        *last = (struct queue_piece){.first_offset = record->record.offset};
     }
     last->count++;
     last->bytes += record->bytes;
     return true;
 }
 
-int64_t run_scan_piece_before(const struct run_scan *scan, int64_t offset)
+int64_t queue_piece_before(const struct queue_scan *scan, int64_t offset)
 {
     size_t count = scan->piece_count;
     while (count > 0 && scan->pieces[count - 1].first_offset >= offset)
@@ -153,29 +149,25 @@ int64_t run_scan_piece_before(const struct run_scan *scan, int64_t offset)
     return count == 0 ? -1 : scan->pieces[count - 1].first_offset;
 }
 
-enum status applier_scan_run(struct applier *applier, struct owned *owned,
-                             const struct parked_record *head, int64_t until_us,
-                             struct run_scan **ret_scan, struct error *err)
+enum status queue_scan_on(struct applier *applier, const struct queue *queue, int64_t until_us,
+                          struct queue_scan **ret_scan, struct error *err)
 {
-    struct run_scan *scan = run_scan_of(owned, head);
-    bool more = true;
+    struct queue_scan *scan = queue_scan_of(queue);
+    struct queue_part part = {.has_more = true};
     *ret_scan = NULL;
     if (scan == NULL)
         return applier_no_memory(err);
-    while (more) {
-        struct parked_record *records = NULL;
-        size_t count = 0;
+    while (part.has_more) {
         arena_reset(&applier->arena);
-        enum status status = applier_read_run(applier, owned, head, scan->next_offset, &records,
-                                              &count, &more, err);
+        enum status status = queue_read(applier, queue, scan->next_offset, &part, err);
         if (status != STATUS_OK)
             return status;
-        for (size_t i = 0; i < count; i++) {
-            if (!run_scan_piece(applier, scan, &records[i]))
+        for (size_t i = 0; i < part.count; i++) {
+            if (!queue_scan_piece(applier, scan, &part.records[i]))
                 return applier_no_memory(err);
-            run_scan_record(applier, owned, scan, &records[i]);
+            queue_scan_record(applier, queue->owned, scan, &part.records[i]);
         }
-        if (more && clock_monotonic_us() >= until_us)
+        if (part.has_more && clock_monotonic_us() >= until_us)
             return STATUS_OK;
     }
     arena_reset(&applier->arena);

@@ -12,24 +12,24 @@ static void applier_reload_swap(struct applier *applier, struct owned *owned,
                                 struct partition_state *fresh)
 {
     bool revised = fresh->revision != owned->state.revision;
-    owned->reloaded = owned->reloaded || revised || applier->reload_needed ||
+    owned->reloaded = owned->reloaded || revised || applier->session.reload_needed ||
                       fresh->next_offset != owned->state.next_offset;
     partition_state_done(&owned->state);
     owned->state = *fresh;
     if (revised) { /* an operator's command: try again what stood still */
         owned->state.stopped[0] = '\0';
-        owned->stop_offset = INT64_MAX;
+        owned->stop.offset = INT64_MAX;
     } else if (owned->state.stopped[0] !=
                '\0') { /* the database knows it, so no commit clears it */
-        owned->stop_offset = owned->state.next_offset;
-        memcpy(owned->stop_reason, owned->state.stopped, sizeof owned->stop_reason);
+        owned->stop.offset = owned->state.next_offset;
+        memcpy(owned->stop.reason, owned->state.stopped, sizeof owned->stop.reason);
     }
     owned->end_offset = 0;
-    owned->retry_at_us = 0;
-    owned->unordered = owned->state.parked_count > 0;
-    owned->pass = (struct retry_pass){0};
-    applier_forget_scans(owned);
-    owned->kept = true;
+    owned->retry.next_us = 0;
+    owned->retry.unordered = owned->state.parked_count > 0;
+    owned->retry.pass = (struct retry_pass){0};
+    queue_forget_scans(owned);
+    owned->images.are_possible = true;
     applier_publish_metrics(applier, owned);
 }
 
@@ -65,8 +65,8 @@ static enum status applier_reload(struct applier *applier, struct error *err)
         if (status != STATUS_OK)
             return status;
     }
-    applier->reload_needed = false;
-    applier->undurable_since_us = 0; /* the reload's commits waited */
+    applier->session.reload_needed = false;
+    applier->session.undurable_since_us = 0; /* the reload's commits waited */
     for (size_t i = 0; i < applier->owned_count; i++)
         applier_publish_metrics(applier, &applier->owned[i]);
     return STATUS_OK;
@@ -85,7 +85,7 @@ static enum status applier_reconnect(struct applier *applier, struct error *err)
                            before.copy_id, applier->meta.copy_id);
     if (status == STATUS_OK) {
         log_info("agent", "the database answers again");
-        applier->connection_lost = false;
+        applier->session.is_lost = false;
         return STATUS_OK;
     }
     applier->meta = before;
@@ -98,8 +98,8 @@ static enum status applier_reconnect(struct applier *applier, struct error *err)
 enum status applier_note(struct applier *applier, enum status status, const struct error *err)
 {
     if (status == STATUS_RETRY && err->connection_lost) {
-        applier->connection_lost = true;
-        applier->reload_needed = true;
+        applier->session.is_lost = true;
+        applier->session.reload_needed = true;
     }
     return status;
 }
@@ -107,9 +107,9 @@ enum status applier_note(struct applier *applier, enum status status, const stru
 enum status applier_ready(struct applier *applier, struct error *err)
 {
     enum status status = STATUS_OK;
-    if (applier->connection_lost)
+    if (applier->session.is_lost)
         status = applier_reconnect(applier, err);
-    if (status == STATUS_OK && applier->reload_needed)
+    if (status == STATUS_OK && applier->session.reload_needed)
         status = applier_reload(applier, err);
     return status;
 }

@@ -13,10 +13,9 @@ enum attempt { ATTEMPT_APPLIED, ATTEMPT_SUPERSEDED, ATTEMPT_WAITS, ATTEMPT_HELD 
 
 /** What one transaction does with what is parked of one entity. */
 struct release {
-    const struct parked_record *head;
-    struct parked_record *records; /* its next records, whole, from the head on */
-    size_t count;
-    struct run_scan *scan;
+    struct queue queue;
+    struct queue_part part; /* the queue's first records */
+    struct queue_scan *scan;
     int64_t until_us;
     bool pending;         /* an own change is under way: nothing of it is written (rule 18) */
     enum attempt attempt; /* the last one */
@@ -28,30 +27,12 @@ struct release {
     bool waiting;          /* what is left waits, and is not held */
 };
 
-/** @return OK with whether an own change of the entity is under way. */
-static enum status release_look(struct applier *applier, const struct release *release,
-                                bool *ret_pending, struct error *err)
-{
-    struct own_change entity = {.entity_type = release->head->entity_type,
-                                .entity_key = release->head->entity_key};
-    struct pending_read pending = {.ranges = applier->pending.ranges,
-                                   .range_count = applier->pending.range_count,
-                                   .entities = &entity,
-                                   .entity_count = 1};
-    *ret_pending = false;
-    if (pending.range_count == 0)
-        return STATUS_OK;
-    enum status status = applier->ops->read_pending(applier->store, &pending, err);
-    *ret_pending = status == STATUS_OK && entity.sequence > pending.ranges[0].above;
-    return status;
-}
-
 /** @return OK with ATTEMPT_APPLIED or ATTEMPT_SUPERSEDED; otherwise why it failed. */
-static enum status release_attempt(struct applier *applier, struct owned *owned,
-                                   const struct release *release,
+static enum status release_attempt(struct applier *applier, const struct release *release,
                                    const struct parked_record *record, enum attempt *ret_attempt,
                                    struct error *err)
 {
+    struct owned *owned = release->queue.owned;
     struct change *change = NULL;
     enum status status = applier_decode(applier, &record->record, &change, err);
     if (status != STATUS_OK)
@@ -88,8 +69,8 @@ static enum status release_failed(struct applier *applier, const struct parked_r
     return applier->ops->edit_parked(applier->store, &failed, PARKED_ATTEMPT, err);
 }
 
-static void release_note(struct applier *applier, struct release *release,
-                         const struct parked_record *record, enum attempt attempt)
+static void release_count(struct applier *applier, struct release *release,
+                          const struct parked_record *record, enum attempt attempt)
 {
     struct healed *healed = &applier->healed;
     bool superseded = attempt == ATTEMPT_SUPERSEDED;
@@ -104,19 +85,18 @@ static void release_note(struct applier *applier, struct release *release,
 }
 
 /** One record. @return OK with release->attempt. */
-static enum status release_record(struct applier *applier, struct owned *owned,
-                                  struct release *release, const struct parked_record *record,
-                                  struct error *err)
+static enum status release_record(struct applier *applier, struct release *release,
+                                  const struct parked_record *record, struct error *err)
 {
     struct error why = ERROR_INIT;
     enum status status = applier->ops->savepoint(applier->store, false, err);
     if (status != STATUS_OK)
         return status;
-    status = release_attempt(applier, owned, release, record, &release->attempt, &why);
+    status = release_attempt(applier, release, record, &release->attempt, &why);
     if (status == STATUS_OK)
         status = applier->ops->edit_parked(applier->store, record, PARKED_DELETE, &why);
     if (status == STATUS_OK)
-        release_note(applier, release, record, release->attempt);
+        release_count(applier, release, record, release->attempt);
     else if (status != STATUS_REJECT && status != STATUS_STOP) {
         *err = why;
         applier_name_fatal(err, record->entity_type, record->entity_key, &record->record);
@@ -131,14 +111,15 @@ static enum status release_record(struct applier *applier, struct owned *owned,
     return status;
 }
 
-/** Mark what stands before the record at `replacing` as replaced, as many as one transaction takes;
- * they stay as evidence. @return OK with whether all were. */
+/** Mark the records that are replaced, from the filter's offset on, as many as one transaction
+ * takes; they stay as evidence. @return OK with whether all were. */
 static enum status release_mark(struct applier *applier, struct release *release,
-                                const struct parked_filter *run, int64_t replacing, bool *ret_all,
+                                const struct parked_filter *filter, bool *ret_all,
                                 struct error *err)
 {
+    int64_t replacing = release->scan->replacing;
     struct parked_record *records = NULL;
-    struct parked_filter light = *run;
+    struct parked_filter light = *filter;
     size_t count = 0;
     int64_t bytes = 0;
     light.without_value = true;
@@ -166,19 +147,19 @@ static enum status release_mark(struct applier *applier, struct release *release
  * front of the record at `replacing`. The records before that piece are not tried without their
  * own beginning, and where that does not wait any more they are applied first. */
 static enum status release_mark_last(struct applier *applier, struct release *release,
-                                     struct parked_filter *run, const struct parked_record *waits,
-                                     struct error *err)
+                                     struct parked_filter *filter,
+                                     const struct parked_record *waits, struct error *err)
 {
-    const struct run_scan *scan = release->scan;
+    const struct queue_scan *scan = release->scan;
     int64_t end = scan->replaced_from < scan->replacing ? scan->replaced_from : scan->replacing;
     size_t gone = release->gone;
     enum status status = STATUS_OK;
     bool ignored = false;
     while (status == STATUS_OK && release->gone == gone && end > waits->record.offset + 1) {
-        int64_t first = run_scan_piece_before(scan, end);
+        int64_t first = queue_piece_before(scan, end);
         end = first > waits->record.offset ? first : waits->record.offset + 1;
-        run->from_offset = end;
-        status = release_mark(applier, release, run, scan->replacing, &ignored, err);
+        filter->from_offset = end;
+        status = release_mark(applier, release, filter, &ignored, err);
     }
     release->replaced_from = end;
     struct parked_record again = *waits; /* due at once for the next piece */
@@ -202,9 +183,8 @@ static void release_tell_replaced(const struct parked_record *waits, int64_t rep
 /** A record that waits is no reason to withhold one that replaces it, such as a delete: that one is
  * written. Where more is before it than one transaction takes, it is only tried, and what it
  * replaces gives way piece by piece, from its end on. */
-static enum status release_replacing(struct applier *applier, struct owned *owned,
-                                     struct release *release, const struct parked_record *waits,
-                                     struct error *err)
+static enum status release_replacing(struct applier *applier, struct release *release,
+                                     const struct parked_record *waits, struct error *err)
 {
     struct parked_record *last = NULL;
     struct error why = ERROR_INIT;
@@ -215,15 +195,15 @@ static enum status release_replacing(struct applier *applier, struct owned *owne
     int64_t replacing = release->scan->replacing;
     if (replacing <= waits->record.offset)
         return STATUS_OK;
-    struct parked_filter run = applier_run_filter(owned, waits, replacing, type);
-    run.limit = 1;
+    struct parked_filter filter = queue_filter(&release->queue, replacing, type);
+    filter.limit = 1;
     enum status status = applier->ops->savepoint(applier->store, false, err);
     if (status == STATUS_OK)
-        status = applier->ops->read_parked(applier->store, &run, &applier->arena, &last, &count,
+        status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &last, &count,
                                            err);
     if (status != STATUS_OK || count == 0 || last->record.offset != replacing)
         return status;
-    status = release_attempt(applier, owned, release, last, &attempt, &why);
+    status = release_attempt(applier, release, last, &attempt, &why);
     if (status == STATUS_REJECT || status == STATUS_STOP)
         return applier->ops->savepoint(applier->store, true, err);
     if (status != STATUS_OK) {
@@ -231,36 +211,37 @@ static enum status release_replacing(struct applier *applier, struct owned *owne
         applier_name_fatal(err, last->entity_type, last->entity_key, &last->record);
         return status;
     }
-    run.from_offset = waits->record.offset;
+    filter.from_offset = waits->record.offset;
     struct release before = *release;
-    status = release_mark(applier, release, &run, replacing, &all, err);
+    status = release_mark(applier, release, &filter, &all, err);
     if (status == STATUS_OK && !all) {
         *release = before;
         status = applier->ops->savepoint(applier->store, true, err);
-        return status == STATUS_OK ? release_mark_last(applier, release, &run, waits, err) : status;
+        return status == STATUS_OK ? release_mark_last(applier, release, &filter, waits, err)
+                                   : status;
     }
     if (status == STATUS_OK)
         status = applier->ops->edit_parked(applier->store, last, PARKED_DELETE, err);
     if (status != STATUS_OK)
         return status;
-    release_note(applier, release, last, attempt);
+    release_count(applier, release, last, attempt);
     release->attempt = ATTEMPT_APPLIED; /* nothing of what is left was tried */
     release_tell_replaced(waits, replacing);
     return STATUS_OK;
 }
 
 /** Until one of them fails, or the time is over. */
-static enum status release_records(struct applier *applier, struct owned *owned,
-                                   struct release *release, struct error *err)
+static enum status release_records(struct applier *applier, struct release *release,
+                                   struct error *err)
 {
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < release->count && status == STATUS_OK; i++) {
-        const struct parked_record *record = &release->records[i];
+    for (size_t i = 0; i < release->part.count && status == STATUS_OK; i++) {
+        const struct parked_record *record = &release->part.records[i];
         if (i > 0 && clock_monotonic_us() >= release->until_us)
             break;
-        status = release_record(applier, owned, release, record, err);
+        status = release_record(applier, release, record, err);
         if (status == STATUS_OK && release->attempt == ATTEMPT_WAITS)
-            return release_replacing(applier, owned, release, record, err);
+            return release_replacing(applier, release, record, err);
         if (release->attempt == ATTEMPT_HELD)
             break;
     }
@@ -268,8 +249,8 @@ static enum status release_records(struct applier *applier, struct owned *owned,
 }
 
 /** The first that is left of the entity waits, unless its attempt has just said more. */
-static enum status release_promote(struct applier *applier, struct owned *owned,
-                                   struct release *release, struct error *err)
+static enum status release_promote(struct applier *applier, struct release *release,
+                                   struct error *err)
 {
     struct parked_record *next = NULL;
     size_t count = 0;
@@ -277,15 +258,14 @@ static enum status release_promote(struct applier *applier, struct owned *owned,
     release->waiting = release->attempt == ATTEMPT_WAITS;
     if (release->attempt == ATTEMPT_WAITS || release->attempt == ATTEMPT_HELD)
         return STATUS_OK;
-    struct parked_filter run = applier_run_filter(owned, release->head, release->last_offset + 1,
-                                                  type);
-    run.without_value = true;
-    run.limit = 1;
-    enum status status = applier->ops->read_parked(applier->store, &run, &applier->arena, &next,
+    struct parked_filter filter = queue_filter(&release->queue, release->last_offset + 1, type);
+    filter.without_value = true;
+    filter.limit = 1;
+    enum status status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &next,
                                                    &count, err);
     release->exhausted = status == STATUS_OK && count == 0;
     if (status != STATUS_OK || count == 0 || next->state != PARKED_BEHIND ||
-        applier_is_behind_unreadable(owned, next))
+        applier_is_behind_unreadable(release->queue.owned, next))
         return status;
     release->waiting = true;
     next->state = PARKED_WAITING;
@@ -293,23 +273,32 @@ static enum status release_promote(struct applier *applier, struct owned *owned,
     return applier->ops->edit_parked(applier->store, next, PARKED_ATTEMPT, err);
 }
 
+/** Find out whether an own change of the entity is under way. */
+static enum status release_check_pending(struct applier *applier, struct release *release,
+                                         struct error *err)
+{
+    const struct parked_record *head = release->queue.head;
+    return applier_is_pending_now(applier, head->entity_type, head->entity_key, &release->pending,
+                                  err);
+}
+
 static enum status release_work(struct applier *applier, struct owned *owned, void *subject,
                                 struct error *err)
 {
     struct release *release = subject;
     bool pending = release->pending;
-    enum status status = applier_read_pending_singly(applier, owned, release->head->entity_type,
-                                                     err);
+    enum status status = applier_ask_pending_singly(applier, owned,
+                                                    release->queue.head->entity_type, err);
     if (status == STATUS_OK && !pending)
-        status = release_look(applier, release, &release->pending, err);
+        status = release_check_pending(applier, release, err);
     pending = release->pending;
     if (status == STATUS_OK)
-        status = release_records(applier, owned, release, err);
+        status = release_records(applier, release, err);
     if (status == STATUS_OK && !pending && !applier->ops->excludes_writers)
-        status = release_look(applier, release, &release->pending, err);
+        status = release_check_pending(applier, release, err);
     if (status == STATUS_OK && release->pending && !pending)
-        return STATUS_AGAIN;
-    return status == STATUS_OK ? release_promote(applier, owned, release, err) : status;
+        return STATUS_AGAIN; /* an own change came in between */
+    return status == STATUS_OK ? release_promote(applier, release, err) : status;
 }
 
 /** Count what the last transaction healed, and say it like its parking was said, but of no more
@@ -339,52 +328,57 @@ static void applier_report_healed(const struct applier *applier, const struct re
 /** Memory takes over what a transaction has released. */
 static void release_advance(struct owned *owned, const struct release *release)
 {
-    struct block_key key = block_key_stored(release->head->entity_type, release->head->entity_key,
-                                            release->head->record.key);
+    struct block_key key = block_key_stored(release->queue.head->entity_type,
+                                            release->queue.head->entity_key,
+                                            release->queue.head->record.key);
     owned->state.parked_count -= (int64_t)release->gone;
     owned->state.parked_bytes -= release->gone_bytes;
     owned->state.waiting_count += release->waiting ? 0 : -1;
     if (release->replaced_from > 0)
         release->scan->replaced_from = release->replaced_from;
     if (owned->state.blocked.unreadable_count > 0)
-        owned->unordered = true;
+        owned->retry.unordered = true;
     if (release->exhausted)
         block_set_remove(&owned->state.blocked, &key);
-    owned->pass.progress = owned->pass.progress || (release->gone > 0 && !release->exhausted);
+    owned->retry.pass.progress = owned->retry.pass.progress ||
+                                 (release->gone > 0 && !release->exhausted);
 }
 
-/** One transaction for one entity. Statuses as applier_apply(). */
-enum status applier_release(struct applier *applier, struct owned *owned,
-                            const struct parked_record *head, struct run_scan *scan,
-                            struct error *err)
+/** @return how many of the queue's first records may be tried in one transaction. */
+static size_t release_ready(const struct queue *queue, const struct queue_part *part)
 {
-    bool more = false;
-    struct release release = {.head = head, .scan = scan};
-    enum status status = applier_read_run(applier, owned, head, head->record.offset,
-                                          &release.records, &release.count, &more, err);
     size_t ready = 0;
-    while (ready < release.count && release.records[ready].state != PARKED_HELD &&
-           !applier_is_behind_unreadable(owned, &release.records[ready]))
+    while (ready < part->count && part->records[ready].state != PARKED_HELD &&
+           !applier_is_behind_unreadable(queue->owned, &part->records[ready]))
         ready++;
     /* What stands between two records whose entity cannot be read is not known here. */
-    release.count = head->entity_type.length == 0 && ready > 1 ? 1 : ready;
-    if (status != STATUS_OK || release.count == 0) {
-        owned->unordered = true;
+    return queue->head->entity_type.length == 0 && ready > 1 ? 1 : ready;
+}
+
+enum status applier_release(struct applier *applier, const struct queue *queue,
+                            struct queue_scan *scan, struct error *err)
+{
+    struct owned *owned = queue->owned;
+    struct release release = {.queue = *queue, .scan = scan};
+    enum status status = queue_read(applier, queue, queue->head->record.offset, &release.part, err);
+    release.part.count = release_ready(queue, &release.part);
+    if (status != STATUS_OK || release.part.count == 0) {
+        owned->retry.unordered = true;
         return status;
     }
-    struct release fresh = release;
-    for (int round = 0; round < 2; round++) {
-        fresh = release;
-        fresh.until_us = clock_monotonic_us() + applier_time_us(applier);
-        status = applier_repair(applier, owned, release_work, &fresh, err);
-        if (status == STATUS_OK)
-            release_advance(owned, &fresh);
-        if (status != STATUS_AGAIN)
-            break;
+    struct release attempt = release;
+    attempt.until_us = clock_monotonic_us() + applier_time_us(applier);
+    status = applier_repair(applier, owned, release_work, &attempt, err);
+    if (status == STATUS_AGAIN) {
         release.pending = true;
+        attempt = release;
+        attempt.until_us = clock_monotonic_us() + applier_time_us(applier);
+        status = applier_repair(applier, owned, release_work, &attempt, err);
     }
-    if (status == STATUS_OK)
-        applier_report_healed(applier, &fresh, &owned->pass.healed);
+    if (status == STATUS_OK) {
+        release_advance(owned, &attempt);
+        applier_report_healed(applier, &attempt, &owned->retry.pass.healed);
+    }
     applier_publish_metrics(applier, owned);
     return status;
 }

@@ -24,8 +24,8 @@ static enum status applier_retry_heads(struct applier *applier, struct owned *ow
     size_t count = 0;
     struct parked_filter filter = {.topic = owned->state.topic,
                                    .partition = owned->state.partition,
-                                   .from_offset = owned->pass.offset,
-                                   .due_us = owned->pass.due_us,
+                                   .from_offset = owned->retry.pass.offset,
+                                   .due_us = owned->retry.pass.due_us,
                                    .without_value = true,
                                    .limit = PARKED_HEAD_MAX};
     arena_init(&arena, PARKED_HEADS_MAX);
@@ -33,17 +33,18 @@ static enum status applier_retry_heads(struct applier *applier, struct owned *ow
                                                    err);
     (void)applier_note(applier, status, err);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        struct run_scan *scan = NULL;
-        owned->pass.offset = heads[i].record.offset;
-        status = applier_scan_run(applier, owned, &heads[i], until_us, &scan, err);
+        struct queue queue = {owned, &heads[i]};
+        struct queue_scan *scan = NULL;
+        owned->retry.pass.offset = heads[i].record.offset;
+        status = queue_scan_on(applier, &queue, until_us, &scan, err);
         if (status != STATUS_OK || scan == NULL)
             break;
-        status = applier_release(applier, owned, &heads[i], scan, err);
-        owned->pass.offset = heads[i].record.offset + 1;
+        status = applier_release(applier, &queue, scan, err);
+        owned->retry.pass.offset = heads[i].record.offset + 1;
         if (clock_monotonic_us() >= until_us)
             break;
     }
-    owned->pass.running = count > 0;
+    owned->retry.pass.running = count > 0;
     arena_done(&arena);
     return status;
 }
@@ -51,10 +52,10 @@ static enum status applier_retry_heads(struct applier *applier, struct owned *ow
 /** The end of a pass: what goes on at once is the rest of what it has begun with. */
 static void applier_end_pass(struct owned *owned)
 {
-    size_t healed = owned->pass.healed;
-    bool progress = owned->pass.progress;
-    owned->pass = (struct retry_pass){.healed = progress ? healed : 0};
-    owned->retry_at_us = progress ? 0 : clock_monotonic_us() + PARKED_PAUSE_US;
+    size_t healed = owned->retry.pass.healed;
+    bool progress = owned->retry.pass.progress;
+    owned->retry.pass = (struct retry_pass){.healed = progress ? healed : 0};
+    owned->retry.next_us = progress ? 0 : clock_monotonic_us() + PARKED_PAUSE_US;
     if (!progress && healed > PARKED_TOLD_MAX)
         log_info("agent", "%s/%d: what was parked of %zu more entities is applied",
                  owned->state.topic, owned->state.partition, healed - PARKED_TOLD_MAX);
@@ -64,45 +65,46 @@ static enum status applier_retry_partition(struct applier *applier, struct owned
                                            int64_t now_us, int64_t until_us, struct error *err)
 {
     enum status status = applier_ready(applier, err);
-    while (status == STATUS_OK && owned->unordered && clock_monotonic_us() < until_us)
+    while (status == STATUS_OK && owned->retry.unordered && clock_monotonic_us() < until_us)
         status = applier_order_parked(applier, owned, err);
-    if (status != STATUS_OK || owned->unordered)
+    if (status != STATUS_OK || owned->retry.unordered)
         return status;
-    if (!owned->pass.running) {
-        if (owned->state.waiting_count == 0 || clock_monotonic_us() < owned->retry_at_us)
+    if (!owned->retry.pass.running) {
+        if (owned->state.waiting_count == 0 || clock_monotonic_us() < owned->retry.next_us)
             return STATUS_OK;
-        owned->pass.running = true;
-        owned->pass.due_us = owned->cure ? INT64_MAX : now_us;
-        owned->cure = false;
+        owned->retry.pass.running = true;
+        owned->retry.pass.due_us = owned->retry.is_cured ? INT64_MAX : now_us;
+        owned->retry.is_cured = false;
     }
     do /* however long the order took, something is done */
         status = applier_retry_heads(applier, owned, until_us, err);
-    while (status == STATUS_OK && owned->pass.running && clock_monotonic_us() < until_us);
-    if (status == STATUS_OK && !owned->pass.running)
+    while (status == STATUS_OK && owned->retry.pass.running && clock_monotonic_us() < until_us);
+    if (status == STATUS_OK && !owned->retry.pass.running)
         applier_end_pass(owned);
     return status;
 }
 
 bool applier_is_retrying(const struct applier *applier)
 {
-    return applier->retries;
+    return applier->turns.is_retrying;
 }
 
 enum status applier_retry_parked(struct applier *applier, int64_t now_us, struct error *err)
 {
     int64_t until_us = clock_monotonic_us() + applier_time_us(applier);
     enum status status = STATUS_OK;
-    applier->retries = false;
+    applier->turns.is_retrying = false;
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
-        struct owned *owned = &applier->owned[applier->retry_index++ % applier->owned_count];
+        struct owned *owned = &applier->owned[applier->turns.retry_index++ % applier->owned_count];
         if (owned->state.parked_count == 0)
             continue;
         do
             status = applier_retry_partition(applier, owned, now_us, until_us, err);
-        while (status == STATUS_OK && owned->retry_at_us == 0 && owned->state.waiting_count > 0 &&
+        while (status == STATUS_OK && owned->retry.next_us == 0 && owned->state.waiting_count > 0 &&
                clock_monotonic_us() < until_us);
-        applier->retries = applier->retries || owned->unordered || owned->pass.running ||
-                           (owned->retry_at_us == 0 && owned->state.waiting_count > 0);
+        applier->turns.is_retrying = applier->turns.is_retrying || owned->retry.unordered ||
+                                     owned->retry.pass.running ||
+                                     (owned->retry.next_us == 0 && owned->state.waiting_count > 0);
     }
     return status == STATUS_OK ? applier_retry_together(applier, err) : status;
 }

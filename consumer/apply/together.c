@@ -106,11 +106,11 @@ static enum status member_write(struct applier *applier, struct member *member, 
     member->is_in_the_way = false;
     enum status status = applier->ops->savepoint(applier->store, false, err);
     if (status == STATUS_OK)
-        status = applier_read_pending_singly(applier, member->owned, member->record->entity_type,
-                                             err);
-    if (status == STATUS_OK && applier->pending.range_count > 0)
-        status = applier_is_pending(applier, member->change, applier->pending.ranges[0].above,
-                                    &superseded, err);
+        status = applier_ask_pending_singly(applier, member->owned, member->record->entity_type,
+                                            err);
+    if (status == STATUS_OK)
+        status = applier_is_pending_now(applier, member->change->entity_type,
+                                        member->change->entity_key, &superseded, err);
     if (status != STATUS_OK)
         return status;
     if (!superseded)
@@ -172,8 +172,8 @@ static void group_advance(const struct group *group, struct partition_state *fre
             continue;
         partition_state_done(&owned->state);
         owned->state = fresh[i];
-        owned->unordered = owned->state.parked_count > 0;
-        owned->cure = owned->state.waiting_count > 0;
+        owned->retry.unordered = owned->state.parked_count > 0;
+        owned->retry.is_cured = owned->state.waiting_count > 0;
         fresh[i] = (struct partition_state){0};
         applier_publish_metrics(applier, owned);
     }
@@ -243,8 +243,7 @@ static enum status group_write(const struct group *group, bool deferred, bool *r
 }
 
 /** With the constraints checked at once, which tells what is in the way of the others. */
-static enum status group_settle(struct group group, bool deferred, bool *ret_done,
-                                struct error *err)
+static enum status group_try(struct group group, bool deferred, bool *ret_done, struct error *err)
 {
     enum status status = STATUS_OK;
     struct member *members = arena_alloc(&group.applier->arena, group.count * sizeof *members);
@@ -267,8 +266,8 @@ static enum status group_settle(struct group group, bool deferred, bool *ret_don
  * other, as the events of one transaction are. */
 static enum status group_defer(const struct group *group, bool *ret_done, struct error *err)
 {
-    size_t *turn = &group->applier->together.turn;
-    enum status status = group_settle(*group, true, ret_done, err);
+    size_t *turn = &group->applier->turns.together.turn;
+    enum status status = group_try(*group, true, ret_done, err);
     for (size_t i = 0; i < group->count - 1 && status == STATUS_OK && !*ret_done; i++) {
         struct group part = *group;
         size_t start = *turn % (group->count - 1);
@@ -277,7 +276,7 @@ static enum status group_defer(const struct group *group, bool *ret_done, struct
              part.count <= TOGETHER_NEIGHBOURS && start + part.count <= group->count &&
              status == STATUS_OK && !*ret_done && clock_monotonic_us() < part.until_us;
              part.count++)
-            status = group_settle(part, true, ret_done, err);
+            status = group_try(part, true, ret_done, err);
         if (clock_monotonic_us() >= part.until_us)
             break;
         ++*turn;
@@ -309,11 +308,12 @@ static enum status group_is_older(const struct group *group, struct owned *owned
 {
     struct applier *applier = group->applier;
     const struct mapping *mapping = applier_mapping(applier, head->entity_type);
-    struct run_scan *scan = NULL;
+    struct queue_scan *scan = NULL;
     *ret_older = false;
     if (mapping == NULL || !mapping->published_here)
         return STATUS_OK;
-    enum status status = applier_scan_run(applier, owned, head, group->until_us, &scan, err);
+    enum status status = queue_scan_on(applier, &(struct queue){owned, head}, group->until_us,
+                                       &scan, err);
     *ret_older = scan == NULL || scan->last_own > head->record.offset;
     return status;
 }
@@ -330,7 +330,7 @@ static enum status group_collect(struct group *group, struct owned *owned, struc
     const struct parked_filter filter = {.topic = owned->state.topic,
                                          .partition = owned->state.partition,
                                          .due_us = INT64_MAX,
-                                         .from_offset = owned->together_offset,
+                                         .from_offset = owned->retry.together_offset,
                                          .limit = TOGETHER_HEADS};
     enum status status = applier->ops->read_parked(applier->store, &filter, arena, &heads, &count,
                                                    &why);
@@ -339,7 +339,7 @@ static enum status group_collect(struct group *group, struct owned *owned, struc
     if (status != STATUS_OK)
         *err = why;
     else /* the second half once more, so that neighbours are seen beside each other */
-        owned->together_offset = count == TOGETHER_HEADS ? heads[count / 2].record.offset : 0;
+        owned->retry.together_offset = count == TOGETHER_HEADS ? heads[count / 2].record.offset : 0;
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         bool older = false;
         if (heads[i].attempts < TOGETHER_ATTEMPTS)
@@ -366,7 +366,7 @@ static void group_choose(struct group *group)
     qsort(group->members, group->count, sizeof *group->members, member_compare);
     if (group->count <= TOGETHER_MAX)
         return;
-    size_t first = group->applier->together.part++ * (TOGETHER_MAX / 2) % group->count;
+    size_t first = group->applier->turns.together.part++ * (TOGETHER_MAX / 2) % group->count;
     if (first > group->count - TOGETHER_MAX)
         first = group->count - TOGETHER_MAX;
     group->members += first;
@@ -406,7 +406,7 @@ static enum status applier_together(struct applier *applier, bool *ret_done, str
     if (all == NULL)
         status = applier_no_memory(err);
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
-        if (applier->owned[i].state.waiting_count > 0 && !applier->owned[i].unordered)
+        if (applier->owned[i].state.waiting_count > 0 && !applier->owned[i].retry.unordered)
             status = group_collect(&group, &applier->owned[i], &arena, err);
     }
     group_choose(&group);
@@ -414,7 +414,7 @@ static enum status applier_together(struct applier *applier, bool *ret_done, str
     if (status == STATUS_OK && group.count > 1)
         status = group_read_orders(&group, err);
     if (status == STATUS_OK && group.count > 1)
-        status = group_settle(group, false, ret_done, err);
+        status = group_try(group, false, ret_done, err);
     if (status == STATUS_OK && !*ret_done && group.count > 1)
         status = group_defer(&group, ret_done, err);
     free(all);
@@ -424,7 +424,7 @@ static enum status applier_together(struct applier *applier, bool *ret_done, str
 
 enum status applier_retry_together(struct applier *applier, struct error *err)
 {
-    struct together *together = &applier->together;
+    struct together *together = &applier->turns.together;
     int64_t now = clock_monotonic_us();
     int64_t waiting = 0;
     bool done = false;

@@ -15,18 +15,18 @@ enum status applier_stop_at(struct applier *applier, const struct change *change
                             const char *reason)
 {
     struct owned *owned = &applier->owned[change->partition_index];
-    if (change->record.offset >= owned->stop_offset)
+    if (change->record.offset >= owned->stop.offset)
         return STATUS_STOP;
     applier->repeat.is_cut = true;
-    owned->stop_offset = change->record.offset;
-    (void)snprintf(owned->stop_reason, sizeof owned->stop_reason, "offset %lld: %.400s",
+    owned->stop.offset = change->record.offset;
+    (void)snprintf(owned->stop.reason, sizeof owned->stop.reason, "offset %lld: %.400s",
                    (long long)change->record.offset, reason);
     return STATUS_AGAIN;
 }
 
 bool applier_is_stopping(const struct owned *owned)
 {
-    return owned->stop_offset != INT64_MAX && owned->state.stopped[0] == '\0';
+    return owned->stop.offset != INT64_MAX && owned->state.stopped[0] == '\0';
 }
 
 /** The fences of this transaction, in (topic, partition) order because the slots are. */
@@ -39,21 +39,21 @@ static enum status applier_begin(struct applier *applier, bool *ret_nothing, str
         return applier_no_memory(err);
     for (size_t i = 0; i < applier->owned_count; i++) {
         struct owned *owned = &applier->owned[i];
-        if (owned->stop_offset == INT64_MAX && owned->end_offset > owned->next_offset) {
-            owned->next_offset = owned->end_offset;
-            owned->touched = true;
+        if (owned->stop.offset == INT64_MAX && owned->end_offset > owned->work.next_offset) {
+            owned->work.next_offset = owned->end_offset;
+            owned->work.touched = true;
         }
-        owned->touched = owned->touched || applier_is_stopping(owned);
-        if (!owned->touched)
+        owned->work.touched = owned->work.touched || applier_is_stopping(owned);
+        if (!owned->work.touched)
             continue;
         struct fence fence = applier_fence(owned);
-        fence.new_offset = owned->next_offset;
-        if (owned->anchor != NULL) {
-            applier_anchor(owned->anchor, owned->anchor_id);
-            fence.anchor_offset = owned->anchor->offset;
-            fence.anchor_id = owned->anchor_id;
+        fence.new_offset = owned->work.next_offset;
+        if (owned->work.anchor != NULL) {
+            applier_anchor(owned->work.anchor, owned->work.anchor_id);
+            fence.anchor_offset = owned->work.anchor->offset;
+            fence.anchor_id = owned->work.anchor_id;
         }
-        fence.stopped = owned->stop_offset == INT64_MAX ? NULL : owned->stop_reason;
+        fence.stopped = owned->stop.offset == INT64_MAX ? NULL : owned->stop.reason;
         fences[count++] = fence;
     }
     *ret_nothing = count == 0;
@@ -66,19 +66,19 @@ static enum status applier_begin(struct applier *applier, bool *ret_nothing, str
 enum status applier_commit(struct applier *applier, bool durable, struct error *err)
 {
     int64_t now = clock_monotonic_us();
-    durable = durable || (applier->undurable_since_us != 0 &&
-                          now - applier->undurable_since_us >= APPLIER_DURABLE_US);
+    durable = durable || (applier->session.undurable_since_us != 0 &&
+                          now - applier->session.undurable_since_us >= APPLIER_DURABLE_US);
     failpoint(FAILPOINT_AGENT_BEFORE_COMMIT);
     enum status status = applier->ops->commit(applier->store, durable, err);
     if (status != STATUS_OK) {
-        applier->reload_needed = applier->reload_needed || status == STATUS_RETRY;
+        applier->session.reload_needed = applier->session.reload_needed || status == STATUS_RETRY;
         return status;
     }
     failpoint(FAILPOINT_AGENT_AFTER_COMMIT);
     if (durable)
-        applier->undurable_since_us = 0;
-    else if (applier->undurable_since_us == 0)
-        applier->undurable_since_us = now;
+        applier->session.undurable_since_us = 0;
+    else if (applier->session.undurable_since_us == 0)
+        applier->session.undurable_since_us = now;
     if (applier->metrics != NULL) {
         atomic_fetch_add(&applier->metrics->commits, 1);
         atomic_fetch_add(&applier->metrics->commits_durable, durable ? 1 : 0);
@@ -142,7 +142,7 @@ static void applier_forget_keys(struct batch *batch)
 enum status applier_apply(struct applier *applier, struct batch *batch, struct error *err)
 {
     bool nothing = false;
-    bool unknown = applier->reload_needed;
+    bool unknown = applier->session.reload_needed;
     enum status status = applier_ready(applier, err);
     if (status == STATUS_OK && unknown) /* the batch may begin in front of or behind the position */
         status = error_set_native(err, STATUS_ABORT, 1, "the position was read anew");
@@ -177,19 +177,19 @@ enum status applier_stop(struct applier *applier, size_t index, const char *reas
 {
     struct owned *owned = &applier->owned[index];
     /* Known before it is recorded: where recording fails the next transaction does it. */
-    owned->stop_offset = owned->state.next_offset;
-    (void)snprintf(owned->stop_reason, sizeof owned->stop_reason, "%s", reason);
+    owned->stop.offset = owned->state.next_offset;
+    (void)snprintf(owned->stop.reason, sizeof owned->stop.reason, "%s", reason);
     enum status status = applier_ready(applier, err);
     if (status != STATUS_OK)
         return status;
     struct fence fence = applier_fence(owned);
-    fence.stopped = owned->stop_reason;
+    fence.stopped = owned->stop.reason;
     status = applier->ops->begin(applier->store, &fence, 1, err);
     if (status == STATUS_OK)
         status = applier_commit(applier, true, err);
     if (status != STATUS_OK)
         return applier_recover(applier, status, err);
-    memcpy(owned->state.stopped, owned->stop_reason, sizeof owned->state.stopped);
+    memcpy(owned->state.stopped, owned->stop.reason, sizeof owned->state.stopped);
     failpoint(FAILPOINT_AGENT_STOP_RECORDED);
     applier_publish_metrics(applier, owned);
     return STATUS_OK;
@@ -197,8 +197,8 @@ enum status applier_stop(struct applier *applier, size_t index, const char *reas
 
 enum status applier_make_durable(struct applier *applier, bool now, struct error *err)
 {
-    int64_t since = applier->undurable_since_us;
-    if (applier->connection_lost || applier->reload_needed)
+    int64_t since = applier->session.undurable_since_us;
+    if (applier->session.is_lost || applier->session.reload_needed)
         return applier_ready(applier, err); /* reloading commits durably */
     if (since == 0 || applier->owned_count == 0 ||
         (!now && clock_monotonic_us() - since < APPLIER_DURABLE_US))

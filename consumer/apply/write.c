@@ -142,8 +142,7 @@ static enum status applier_write_rejected(struct applier *applier, const struct 
     if (status != STATUS_OK || event->outcome != EVENT_APPLY)
         return status;
     event->rejected = true;
-    return applier_park_event(applier, event, reject->reject, reject->native_code, reject->text,
-                              err);
+    return applier_park_event(applier, event, reject, err);
 }
 
 /** One event behind its own savepoint. */
@@ -157,8 +156,7 @@ static enum status applier_write_single(struct applier *applier, const struct wr
         return STATUS_OK;
     }
     if (blocked)
-        return applier_park_event(applier, write->event, REJECT_WAITING, 0, "behind a parked event",
-                                  err);
+        return applier_park_behind(applier, write->event, err);
     enum status status = applier->ops->savepoint(applier->store, false, err);
     if (status != STATUS_OK)
         return status;
@@ -331,8 +329,8 @@ static enum status applier_write_sequences(struct applier *applier, const struct
                                            struct error *err)
 {
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < owned->sequence_count && status == STATUS_OK; i++) {
-        const struct sequence_state *sequence = &owned->sequences[i];
+    for (size_t i = 0; i < owned->work.sequence_count && status == STATUS_OK; i++) {
+        const struct sequence_state *sequence = &owned->work.sequences[i];
         bool known = i < owned->state.sequence_count;
         if (!known || owned->state.sequences[i].last != sequence->last)
             status = applier->ops->record_sequences(applier->store, owned->state.topic,
@@ -348,7 +346,7 @@ enum status applier_write_evidence(struct applier *applier, const struct batch *
     if (status == STATUS_OK)
         status = applier_write_superseded(applier, batch, err);
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
-        if (applier->owned[i].touched)
+        if (applier->owned[i].work.touched)
             status = applier_write_sequences(applier, &applier->owned[i], err);
     }
     return status;
