@@ -18,15 +18,6 @@ struct excluded {
     size_t count;
 };
 
-struct relay_topic *relay_find_topic(struct relay *relay, const char *name)
-{
-    for (size_t i = 0; i < relay->topic_count; i++) {
-        if (strcmp(relay->topics[i].name, name) == 0)
-            return &relay->topics[i];
-    }
-    return NULL;
-}
-
 static bool relay_is_excluded(const struct excluded *excluded, const struct outbox_row *row,
                               struct slice written)
 {
@@ -57,7 +48,7 @@ static enum status relay_check_size(struct relay *relay, const struct relay_topi
         limit = topic->settings.size_max;
     size_t bound = row->payload.length + row->partition_key.length + 2 * row->entity_key.length +
                    row->type.length + row->created_at.length + row->traceparent.length +
-                   strlen(relay->lease.origin) + HEADERS_PLAIN;
+                   strlen(relay->lease.row.origin) + HEADERS_PLAIN;
     if ((int64_t)bound <= limit)
         return STATUS_OK;
     /* The widest headers that it can get. */
@@ -66,7 +57,7 @@ static enum status relay_check_size(struct relay *relay, const struct relay_topi
     numbered.previous_id = row->id;
     struct header *headers = NULL;
     size_t count = 0;
-    enum status status = relay_head(relay, &numbered, KIND_VOID, &headers, &count, err);
+    enum status status = relay_build_headers(relay, &numbered, KIND_VOID, &headers, &count, err);
     if (status != STATUS_OK)
         return status;
     size_t size = relay_record_key(row).length + row->payload.length;
@@ -160,9 +151,9 @@ static enum status relay_set_aside(struct relay *relay, const struct outbox_row 
     log_error("relay", "outbox row %lld (%.*s %.*s) is set aside, its entity waits: %s",
               (long long)row->position, SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key),
               reason);
-    relay->blocking = true;
-    enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease, row, reason,
-                                                       err);
+    relay->waiting.has_set_aside = true;
+    enum status status = relay->outbox->ops->set_aside(relay->outbox, &relay->lease.row, row,
+                                                       reason, err);
     if (status == STATUS_OK) {
         atomic_fetch_add(&relay->options.metrics->set_aside, 1);
         atomic_fetch_add(&relay->options.metrics->set_aside_now, 1);
@@ -188,7 +179,7 @@ static enum status relay_write_keys(struct relay *relay, struct outbox_row *rows
         if (status == STATUS_OK && row.rekeyed)
             rows[changed++] = row;
     }
-    return relay->outbox->ops->write_keys(relay->outbox, &relay->lease, rows, changed, err);
+    return relay->outbox->ops->write_keys(relay->outbox, &relay->lease.row, rows, changed, err);
 }
 
 /* Keeps the rows that may be numbered, at the front and in order. Where rows may be set aside, one
@@ -200,7 +191,7 @@ static enum status relay_select(struct relay *relay, struct outbox_row *rows, si
     size_t kept = 0;
     size_t bytes = 0;
     enum status status = STATUS_OK;
-    bool blocking = relay->blocking;
+    bool blocking = relay->waiting.has_set_aside;
     for (size_t i = 0; i < count && excluded.count < EXCLUDED_MAX; i++) {
         struct error reason = ERROR_INIT;
         struct slice written = rows[i].entity_key;
@@ -232,7 +223,7 @@ static enum status relay_select(struct relay *relay, struct outbox_row *rows, si
         bytes += rows[i].payload.length;
         rows[kept++] = rows[i];
     }
-    relay->more = relay->more || kept < count;
+    relay->waiting.more = relay->waiting.more || kept < count;
     *ret_kept = kept;
     return STATUS_OK;
 }
@@ -246,10 +237,8 @@ static struct relay_lane *relay_lane_of(struct relay *relay, const struct outbox
 static enum status relay_number(struct relay *relay, struct outbox_row *rows, size_t count,
                                 struct error *err)
 {
-    size_t size = 0;
-    for (size_t t = 0; t < relay->topic_count; t++)
-        size += (size_t)relay->topics[t].lane_count;
-    size = size < count ? size : count;
+    size_t lane_count = relay_count_lanes(relay);
+    size_t size = lane_count < count ? lane_count : count;
     struct relay_lane **lanes = arena_alloc(&relay->arena, size * sizeof(struct relay_lane *));
     struct relay_partition *partitions = arena_alloc(&relay->arena, size * sizeof *partitions);
     if (lanes == NULL || partitions == NULL)
@@ -292,7 +281,7 @@ static enum status relay_release(struct relay *relay, struct error *err)
 {
     char topic[OUTBOX_NAME_SIZE];
     enum status status = relay->outbox->ops->held_back(
-        relay->outbox, buffer_slice(&relay->read_topics), topic, err);
+        relay->outbox, buffer_slice(&relay->waiting.read_topics), topic, err);
     if (status != STATUS_OK)
         return status;
     bool held = topic[0] != '\0';
@@ -304,11 +293,11 @@ static enum status relay_release(struct relay *relay, struct error *err)
                          "--new-incarnation --existing-rows`",
                          topic);
     }
-    if (held && !relay->held_told)
+    if (held && !relay->waiting.catch_up_told)
         log_info("relay", "a new incarnation: publishes when the service's own agent has read "
                           "what the log had before");
-    relay->held_told = held;
-    relay->released = !held;
+    relay->waiting.catch_up_told = held;
+    relay->waiting.caught_up = !held;
     return STATUS_OK;
 }
 
@@ -316,7 +305,7 @@ enum status relay_send_batch(struct relay *relay, struct error *err)
 {
     const struct relay_batch *batch = &relay->batch;
     enum status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < batch->count && !relay->failed; i++)
+    for (size_t i = 0; status == STATUS_OK && i < batch->count && !relay->broker.failed; i++)
         status = relay_send(relay, relay_lane_of(relay, &batch->rows[i]), &batch->rows[i], err);
     return status;
 }
@@ -338,12 +327,12 @@ enum status relay_claim(struct relay *relay, struct error *err)
     struct outbox_row *rows = NULL;
     size_t count = 0;
     arena_reset(&relay->arena);
-    relay->loaded_at_us = clock_monotonic_us();
-    relay->more = true; /* until the outbox has said that there are none */
-    enum status status = relay->released ? STATUS_OK : relay_release(relay, err);
-    if (status == STATUS_OK && !relay->released)
-        relay->more = false;
-    if (status != STATUS_OK || !relay->released)
+    relay->waiting.loaded_at_us = clock_monotonic_us();
+    relay->waiting.more = true; /* until the outbox has said that there are none */
+    enum status status = relay->waiting.caught_up ? STATUS_OK : relay_release(relay, err);
+    if (status == STATUS_OK && !relay->waiting.caught_up)
+        relay->waiting.more = false;
+    if (status != STATUS_OK || !relay->waiting.caught_up)
         return status;
     const struct outbox_extent extent = {
         .rows = RELAY_BATCH_ROWS,
@@ -351,7 +340,7 @@ enum status relay_claim(struct relay *relay, struct error *err)
         .total_bytes = RELAY_FLIGHT_BYTES};
     status = ops->load_waiting(relay->outbox, &extent, &relay->arena, &rows, &count, err);
     if (status == STATUS_OK)
-        relay->more = relay_is_full(&extent, rows, count);
+        relay->waiting.more = relay_is_full(&extent, rows, count);
     if (status == STATUS_OK && count > 0)
         status = relay_select(relay, rows, count, &count, err);
     if (status == STATUS_OK && count > 0)
@@ -359,13 +348,14 @@ enum status relay_claim(struct relay *relay, struct error *err)
     if (status != STATUS_OK || count == 0)
         return status;
     failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
-    status = ops->claim(relay->outbox, &relay->lease, batch->rows, batch->count, batch->partitions,
-                        batch->partition_count, err);
-    relay->doubtful = status == STATUS_RETRY;
+    status = ops->claim(relay->outbox, &relay->lease.row, batch->rows, batch->count,
+                        batch->partitions, batch->partition_count, err);
+    if (status == STATUS_RETRY)
+        relay_set_state(relay, RELAY_IN_DOUBT);
     if (status != STATUS_OK)
         return status;
     failpoint(FAILPOINT_RELAY_AFTER_CLAIM);
-    relay_renewed(relay, relay->loaded_at_us);
+    relay_renewed(relay, relay->waiting.loaded_at_us);
     status = relay_send_batch(relay, err);
     failpoint(FAILPOINT_RELAY_AFTER_PUBLISH);
     return status;

@@ -47,10 +47,11 @@ static void relay_start_over(struct relay *relay, const struct relay_partition *
                 "it had committed, or is another one; the log is read again",
                 state->topic, (int)state->partition, (unsigned long long)there->last_sequence,
                 (unsigned long long)state->last_sequence);
-    while (relay->delivered < relay->in_flight && !relay->failed && !atomic_load(relay->stop) &&
+    while (relay_awaits_delivery(relay) && !atomic_load(relay->stop) &&
            clock_monotonic_us() < until)
-        (void)kafka_producer_poll(relay->producer, LAND_POLL_MS);
+        (void)kafka_producer_poll(relay->broker.producer, LAND_POLL_MS);
     relay_drop_producer(relay);
+    relay_set_state(relay, RELAY_RECOVERING);
 }
 
 /* Compares what the database has numbered with what this relay has; where they differ it starts
@@ -59,20 +60,18 @@ static void relay_start_over(struct relay *relay, const struct relay_partition *
 static void relay_compare_lanes(struct relay *relay, const struct relay_partition *states,
                                 size_t count, const struct relay_batch *except)
 {
-    for (size_t t = 0; t < relay->topic_count; t++) {
-        for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
-            struct relay_lane *lane = &relay->topics[t].lanes[p];
-            const struct relay_partition *state = &lane->state;
-            struct relay_partition there = relay_state_of(states, count, state);
-            lane->touched = lane->touched ||
-                            there.acknowledged_sequence < state->acknowledged_sequence;
-            relay->unwritten = relay->unwritten || lane->touched;
-            if ((except != NULL && relay_is_in_batch(except, state)) ||
-                relay_has_numbers(&there, state->last_sequence, state->last_id))
-                continue;
-            relay_start_over(relay, state, &there);
-            return;
-        }
+    struct relay_cursor at = {0};
+    struct relay_lane *lane;
+    while ((lane = relay_next_lane(relay, &at)) != NULL) {
+        const struct relay_partition *state = &lane->state;
+        struct relay_partition there = relay_state_of(states, count, state);
+        lane->touched = lane->touched || there.acknowledged_sequence < state->acknowledged_sequence;
+        relay->flights.unwritten = relay->flights.unwritten || lane->touched;
+        if ((except != NULL && relay_is_in_batch(except, state)) ||
+            relay_has_numbers(&there, state->last_sequence, state->last_id))
+            continue;
+        relay_start_over(relay, state, &there);
+        return;
     }
 }
 
@@ -81,11 +80,13 @@ enum status relay_compare(struct relay *relay, struct error *err)
     struct relay_partition *states = NULL;
     size_t count = 0;
     unsigned session = relay->outbox->session;
+    if (relay->lease.row.session == session)
+        return STATUS_OK;
     enum status status = relay->outbox->ops->load_partitions(relay->outbox, &states, &count, err);
     if (status != STATUS_OK)
         return status;
     relay_compare_lanes(relay, states, count, NULL);
-    relay->lease.session = session;
+    relay->lease.row.session = session;
     free(states);
     return STATUS_OK;
 }
@@ -125,23 +126,23 @@ static enum status relay_raise_epoch(struct relay *relay, bool *ret_alone, struc
 {
     const struct outbox_ops *ops = relay->outbox->ops;
     struct lease lease = {0};
-    relay->lease.session = relay->outbox->session; /* compared behind this */
+    relay->lease.row.session = relay->outbox->session; /* compared behind this */
     /* Fenced, so that a lease that another relay has is lost and not waited for. */
-    enum status status = ops->acknowledge(relay->outbox, &relay->lease, NULL, 0, err);
+    enum status status = ops->acknowledge(relay->outbox, &relay->lease.row, NULL, 0, err);
     if (status != STATUS_OK)
         return status;
-    relay->epoch_reached = relay->lease.epoch + 1;
-    status = ops->take_lease(relay->outbox, relay->lease_us, &lease, err);
+    relay->lease.epoch_reached = relay->lease.row.epoch + 1;
+    status = ops->take_lease(relay->outbox, relay->lease.duration_us, &lease, err);
     if (status != STATUS_OK)
         return status;
-    relay->epoch_reached = lease.epoch;
-    *ret_alone = lease.epoch == relay->lease.epoch + 1;
-    relay->lease = lease;
+    relay->lease.epoch_reached = lease.epoch;
+    *ret_alone = lease.epoch == relay->lease.row.epoch + 1;
+    relay->lease.row = lease;
     relay_renewed(relay, clock_monotonic_us());
     return STATUS_OK;
 }
 
-enum status relay_settle(struct relay *relay, struct error *err)
+enum status relay_resolve_claim(struct relay *relay, struct error *err)
 {
     bool alone = false;
     bool durable = false;
@@ -149,23 +150,24 @@ enum status relay_settle(struct relay *relay, struct error *err)
     size_t count = 0;
     enum status status = relay_raise_epoch(relay, &alone, err);
     if (status == STATUS_OK && !alone) {
-        relay_drop_producer(relay); /* another relay was here: from the log again */
+        relay_drop_producer(relay);
+        relay_set_state(relay, RELAY_RECOVERING); /* another relay was here */
         return STATUS_OK;
     }
     if (status == STATUS_OK)
         status = relay->outbox->ops->load_partitions(relay->outbox, &states, &count, err);
-    if (status == STATUS_OK && relay->lease.session != relay->outbox->session)
+    if (status == STATUS_OK && relay->lease.row.session != relay->outbox->session)
         status = error_set(err, STATUS_RETRY, OUTBOX_NEW_SESSION);
     if (status == STATUS_OK)
         relay_compare_lanes(relay, states, count, &relay->batch);
-    if (status == STATUS_OK && relay->recovered)
+    if (status == STATUS_OK && relay_is_recovered(relay))
         relay_judge_batch(relay, states, count, &durable);
     free(states);
-    if (status != STATUS_OK || !relay->recovered)
+    if (status != STATUS_OK || !relay_is_recovered(relay))
         return status;
     log_info("relay", "the claim of %zu rows is %s", relay->batch.count,
              durable ? "durable: they are sent" : "not durable: they are claimed again");
-    relay->doubtful = false;
-    relay->more = true;
+    relay_set_state(relay, RELAY_PUBLISHING);
+    relay->waiting.more = true;
     return durable ? relay_send_batch(relay, err) : STATUS_OK;
 }

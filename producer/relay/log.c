@@ -109,7 +109,7 @@ static enum status relay_visit(void *context, struct log_range *range, const str
     change.record.topic = range->topic;
     change.record.partition = range->partition;
     change.record.offset = record->offset;
-    bool own = slice_is(change.source, relay->lease.origin);
+    bool own = slice_is(change.source, relay->lease.row.origin);
     status = relay_check_anchor(lane, range, &change, err); /* what is malformed the peers judge */
     if (status != STATUS_OK)
         return status;
@@ -117,17 +117,17 @@ static enum status relay_visit(void *context, struct log_range *range, const str
         return relay_stop_loudly(err, &change.record,
                                  "another service publishes here; a type with several writers "
                                  "must be applied by each: add it under apply:");
-    if (!own || !slice_is(change.incarnation, relay->lease.incarnation) || change.sequence == 0)
+    if (!own || !slice_is(change.incarnation, relay->lease.row.incarnation) || change.sequence == 0)
         return STATUS_OK;
     return relay_adopt(relay, lane, &change, err);
 }
 
-static struct log_range relay_range(const struct relay_topic *topic, int32_t partition)
+static struct log_range relay_range(const struct relay_topic *topic,
+                                    const struct relay_partition *state)
 {
-    const struct relay_partition *state = &topic->lanes[partition].state;
     bool anchored = state->acknowledged_sequence > 0;
     struct log_range range = {.topic = topic->name,
-                              .partition = partition,
+                              .partition = state->partition,
                               .anchor = anchored ? state->acknowledged_offset : -1,
                               .from = state->read_offset,
                               .must_exist = topic->entry == NULL};
@@ -139,15 +139,14 @@ static struct log_range relay_range(const struct relay_topic *topic, int32_t par
 /* Lists what is to be read: of a topic that is left only what has rows under way. */
 static size_t relay_list_ranges(const struct relay *relay, struct log_range *ranges)
 {
+    struct relay_cursor at = {0};
+    struct relay_lane *lane;
     size_t count = 0;
-    for (size_t t = 0; t < relay->topic_count; t++) {
-        const struct relay_topic *topic = &relay->topics[t];
-        for (int32_t p = 0; p < topic->lane_count; p++) {
-            const struct relay_partition *state = &topic->lanes[p].state;
-            topic->lanes[p].anchored = false;
-            if (topic->entry != NULL || state->last_sequence != state->acknowledged_sequence)
-                ranges[count++] = relay_range(topic, p);
-        }
+    while ((lane = relay_next_lane(relay, &at)) != NULL) {
+        const struct relay_topic *topic = &relay->topics[at.topic];
+        lane->anchored = false;
+        if (topic->entry != NULL || lane->state.last_sequence != lane->state.acknowledged_sequence)
+            ranges[count++] = relay_range(topic, &lane->state);
     }
     return count;
 }
@@ -186,26 +185,23 @@ static enum status relay_conclude(struct relay *relay, const struct log_range *r
         read[moved++] = lane->state;
     }
     if (status == STATUS_OK && moved > 0)
-        status = relay->outbox->ops->note_read(relay->outbox, &relay->lease, read, moved, err);
+        status = relay->outbox->ops->note_read(relay->outbox, &relay->lease.row, read, moved, err);
     free(read);
     return status;
 }
 
 static enum status relay_tick(void *context, struct error *err)
 {
-    return relay_keep(context, err);
+    return relay_keep_lease(context, err);
 }
 
 enum status relay_read_log(struct relay *relay, struct error *err)
 {
-    size_t count = 0;
     int64_t before = atomic_load(&relay->options.metrics->log_read);
-    for (size_t t = 0; t < relay->topic_count; t++)
-        count += (size_t)relay->topics[t].lane_count;
-    struct log_range *ranges = calloc(count + 1, sizeof *ranges);
+    struct log_range *ranges = calloc(relay_count_lanes(relay) + 1, sizeof *ranges);
     if (ranges == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
-    count = relay_list_ranges(relay, ranges);
+    size_t count = relay_list_ranges(relay, ranges);
     const struct log_reading reading = {.config = relay->options.config,
                                         .ranges = ranges,
                                         .count = count,
@@ -227,28 +223,27 @@ enum status relay_read_log(struct relay *relay, struct error *err)
  * behind the last own record there is nothing to pass over. */
 static size_t relay_list_ends(const struct relay *relay, struct kafka_log_end *ends)
 {
+    struct relay_cursor at = {0};
+    const struct relay_lane *lane;
     size_t count = 0;
-    for (size_t t = 0; t < relay->topic_count; t++) {
-        const struct relay_topic *topic = &relay->topics[t];
-        for (int32_t p = 0; topic->entry != NULL && topic->applied && p < topic->lane_count; p++) {
-            const struct relay_partition *state = &topic->lanes[p].state;
-            if (state->last_sequence == state->acknowledged_sequence)
-                ends[count++] = (struct kafka_log_end){.topic = topic->name, .partition = p};
-        }
+    while ((lane = relay_next_lane(relay, &at)) != NULL) {
+        const struct relay_topic *topic = &relay->topics[at.topic];
+        if (topic->entry != NULL && topic->applied &&
+            lane->state.last_sequence == lane->state.acknowledged_sequence)
+            ends[count++] = (struct kafka_log_end){.topic = topic->name,
+                                                   .partition = lane->state.partition};
     }
     return count;
 }
 
 /* What is passed over without being read is not this outbox's, as all that it numbered is
  * acknowledged; each reader judges it (rule 15). */
-enum status relay_pass_log(struct relay *relay, struct error *err)
+enum status relay_note_log_ends(struct relay *relay, struct error *err)
 {
     struct error slow = ERROR_INIT;
     enum status status = STATUS_OK;
-    size_t lanes = 0;
+    size_t lanes = relay_count_lanes(relay);
     size_t moved = 0;
-    for (size_t t = 0; t < relay->topic_count; t++)
-        lanes += (size_t)relay->topics[t].lane_count;
     struct kafka_log_end *ends = calloc(lanes + 1, sizeof *ends);
     struct relay_partition *read = calloc(lanes + 1, sizeof *read);
     if (ends == NULL || read == NULL) {
@@ -256,8 +251,8 @@ enum status relay_pass_log(struct relay *relay, struct error *err)
         goto out;
     }
     size_t count = relay_list_ends(relay, ends);
-    if (count == 0 ||
-        kafka_producer_log_ends(relay->producer, ends, count, LOOK_TIMEOUT_MS, &slow) != STATUS_OK)
+    if (count == 0 || kafka_producer_log_ends(relay->broker.producer, ends, count, LOOK_TIMEOUT_MS,
+                                              &slow) != STATUS_OK)
         goto out; /* the next time */
     for (size_t i = 0; i < count; i++) {
         struct relay_partition *state =
@@ -268,7 +263,7 @@ enum status relay_pass_log(struct relay *relay, struct error *err)
         read[moved++] = *state;
     }
     if (moved > 0)
-        status = relay->outbox->ops->note_read(relay->outbox, &relay->lease, read, moved, err);
+        status = relay->outbox->ops->note_read(relay->outbox, &relay->lease.row, read, moved, err);
 out:
     free(ends);
     free(read);

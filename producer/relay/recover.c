@@ -21,16 +21,16 @@ static void relay_tell_retention(struct relay_topic *topic)
                 topic->name, topic->settings.retention_ms, topic->settings.retention_bytes);
 }
 
-static enum status relay_topics(struct relay *relay, struct error *err)
+static enum status relay_ensure_topics(struct relay *relay, struct error *err)
 {
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < relay->topic_count; i++) {
         if (relay->topics[i].entry == NULL)
             continue;
-        status = relay_keep(relay, err);
+        status = relay_keep_lease(relay, err);
         if (status != STATUS_OK)
             break;
-        status = kafka_producer_topic(relay->producer, relay->topics[i].entry,
+        status = kafka_producer_topic(relay->broker.producer, relay->topics[i].entry,
                                       &relay->topics[i].settings, err);
         if (status == STATUS_OK)
             relay_tell_retention(&relay->topics[i]);
@@ -42,11 +42,12 @@ static enum status relay_topics(struct relay *relay, struct error *err)
 static enum status relay_new_producer(struct relay *relay, struct error *err)
 {
     for (;;) {
-        int64_t smallest = relay->batch_bytes == 0 ? KAFKA_BATCH_BYTES : relay->batch_bytes;
-        enum status status = kafka_producer_new(relay->options.config, relay->batch_bytes,
-                                                relay_delivered, &relay->producer, err);
+        int64_t smallest = relay->broker.batch_bytes == 0 ? KAFKA_BATCH_BYTES
+                                                          : relay->broker.batch_bytes;
+        enum status status = kafka_producer_new(relay->options.config, relay->broker.batch_bytes,
+                                                relay_delivered, &relay->broker.producer, err);
         if (status == STATUS_OK)
-            status = relay_topics(relay, err);
+            status = relay_ensure_topics(relay, err);
         if (status != STATUS_OK)
             return status;
         bool fits = true;
@@ -57,26 +58,25 @@ static enum status relay_new_producer(struct relay *relay, struct error *err)
         }
         if (fits)
             return STATUS_OK;
-        relay->batch_bytes = smallest;
-        kafka_producer_free(relay->producer);
-        relay->producer = NULL;
+        relay->broker.batch_bytes = smallest;
+        kafka_producer_free(relay->broker.producer);
+        relay->broker.producer = NULL;
     }
 }
 
 /* Waits until everything sent is delivered or has failed. */
-static enum status relay_await(struct relay *relay, struct error *err)
+static enum status relay_await_deliveries(struct relay *relay, struct error *err)
 {
     enum status status = STATUS_OK;
-    while (status == STATUS_OK && relay->delivered < relay->in_flight && !relay->failed &&
-           !atomic_load(relay->stop)) {
-        (void)kafka_producer_poll(relay->producer, CAREFUL_POLL_MS);
-        status = relay_keep(relay, err);
+    while (status == STATUS_OK && relay_awaits_delivery(relay) && !atomic_load(relay->stop)) {
+        (void)kafka_producer_poll(relay->broker.producer, CAREFUL_POLL_MS);
+        status = relay_keep_lease(relay, err);
     }
     return status;
 }
 
-static enum status relay_resend_lane(struct relay *relay, const struct relay_topic *topic,
-                                     struct relay_lane *lane, struct error *err)
+static enum status relay_resend_lane(struct relay *relay, struct relay_lane *lane,
+                                     struct error *err)
 {
     struct outbox_row *rows = NULL;
     size_t count = 0;
@@ -87,15 +87,16 @@ static enum status relay_resend_lane(struct relay *relay, const struct relay_top
                                                           &relay->arena, &rows, &count, err);
     if (status == STATUS_OK &&
         count != lane->state.last_sequence - lane->state.acknowledged_sequence)
-        status = error_set(err, STATUS_FATAL, "%s [%d]: claimed outbox rows are gone", topic->name,
-                           (int)lane->state.partition);
+        status = error_set(err, STATUS_FATAL, "%s [%d]: claimed outbox rows are gone",
+                           lane->state.topic, (int)lane->state.partition);
     if (status == STATUS_OK)
-        log_info("relay", "%s [%d]: sending %zu claimed rows again", topic->name,
+        log_info("relay", "%s [%d]: sending %zu claimed rows again", lane->state.topic,
                  (int)lane->state.partition, count);
-    for (size_t i = 0; status == STATUS_OK && i < count && !relay->failed; i++) {
+    for (size_t i = 0; status == STATUS_OK && i < count && !relay->broker.failed; i++) {
         status = relay_send(relay, lane, &rows[i], err);
         if (status == STATUS_OK)
-            status = relay->careful ? relay_await(relay, err) : relay_keep(relay, err);
+            status = relay->refusal.one_by_one ? relay_await_deliveries(relay, err)
+                                               : relay_keep_lease(relay, err);
         if (atomic_load(relay->stop))
             break;
     }
@@ -109,13 +110,15 @@ static void relay_note_answer(struct relay *relay, enum status status, const str
 
 enum status relay_recover(struct relay *relay, struct error *err)
 {
-    if (relay->producer != NULL)
+    struct relay_cursor at = {0};
+    struct relay_lane *lane;
+    if (relay->broker.producer != NULL)
         atomic_fetch_add(&relay->options.metrics->rebuilt, 1);
     relay_drop_producer(relay);
     arena_done(&relay->arena);
     arena_init(&relay->arena, RELAY_RECOVER_BYTES);
-    relay->lease.session = relay->outbox->session; /* nothing is remembered */
-    enum status status = relay_keep(relay, err);
+    relay->lease.row.session = relay->outbox->session; /* nothing is remembered */
+    enum status status = relay_keep_lease(relay, err);
     if (status == STATUS_OK) {
         status = relay_new_producer(relay, err);
         relay_note_answer(relay, status, err);
@@ -130,16 +133,14 @@ enum status relay_recover(struct relay *relay, struct error *err)
         status = relay_acknowledge(relay, err);
     if (status == STATUS_OK)
         status = relay_move_types(relay, err);
-    for (size_t t = 0; status == STATUS_OK && t < relay->topic_count; t++) {
-        for (int32_t p = 0; status == STATUS_OK && p < relay->topics[t].lane_count; p++)
-            status = relay_resend_lane(relay, &relay->topics[t], &relay->topics[t].lanes[p], err);
-    }
+    while (status == STATUS_OK && (lane = relay_next_lane(relay, &at)) != NULL)
+        status = relay_resend_lane(relay, lane, err);
     arena_done(&relay->arena);
     arena_init(&relay->arena, RELAY_ARENA_BYTES);
-    if (status != STATUS_OK)
+    relay->waiting.more = true;
+    if (status == STATUS_OK)
+        relay_set_state(relay, RELAY_DRAINING);
+    else
         relay_drop_producer(relay);
-    relay->recovered = status == STATUS_OK;
-    relay->draining = true;
-    relay->more = true;
     return status;
 }

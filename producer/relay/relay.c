@@ -1,4 +1,22 @@
-/* The relay's loop: hold the lease, recover, claim, publish, acknowledge, purge, wait. */
+/* The relay: one thread that takes the lease, recovers, and then claims, sends, acknowledges and
+ * purges the rows of the outbox, in a loop of steps.
+ *
+ * The life of a row of the outbox:
+ * 1. The service commits it. It waits, and has no number yet.
+ * 2. claim.c loads and checks it. A row that cannot be published is set aside with the reason, and
+ *    the later rows of its entity wait behind it.
+ * 3. claim.c gives it a partition and a sequence, in one durable transaction: the claim. A claimed
+ *    row never becomes unclaimed.
+ * 4. send.c hands it to Kafka. It is in flight until the broker reports it as delivered.
+ * 5. send.c stores how far each partition was delivered without a gap. The row is acknowledged.
+ * 6. Once the row is old enough, and the service's own agent has read it back, it is purged.
+ *
+ * What can go wrong on the way:
+ * - At 3: the connection breaks in the COMMIT. doubt.c finds out whether the claim is durable.
+ * - At 4: the process dies, or a delivery fails. recover.c reads the log from the last acknowledged
+ *   record on (log.c). Claimed rows that it finds there are acknowledged; the others are sent
+ * again.
+ * - At 4: the broker will never take the record. It goes out as a void instead. */
 #include "producer/registry.h"
 #include "producer/relay/internal.h"
 #include "common/clock.h"
@@ -7,14 +25,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sysexits.h>
 
 #define RENEW_SHARE      3  /* a lease is renewed after this part of it, */
 #define RENEW_AGAIN      20 /* and tried again after this one */
-#define PASS_US          (10 * 1000 * 1000)
+#define NOTE_ENDS_US     (10 * 1000 * 1000)
 #define ACKNOWLEDGE_US   (100 * 1000) /* a transaction; what it covers is sent anew after a kill */
 #define ACKNOWLEDGE_ROWS 5000
-#define LOOK_ANYWAY_US   (1000 * 1000)
+#define LOAD_ANYWAY_US   (1000 * 1000)
 #define PURGE_US         (10 * 1000 * 1000)
 #define PURGE_ROWS       1000
 #define LEASE_WAIT_US    (200 * 1000)
@@ -41,9 +58,9 @@ static enum status relay_add_entry(struct relay *relay, const struct config_entr
         for (int32_t p = 0; p < entry->partitions; p++)
             topic->lanes[p].relay = relay;
     } else if (topic->lane_count != entry->partitions) {
-        err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL, "publish.%s: topic %s has other partitions elsewhere",
-                         entry->entity_type, entry->topic);
+        return error_set(error_config(err), STATUS_FATAL,
+                         "publish.%s: topic %s has other partitions elsewhere", entry->entity_type,
+                         entry->topic);
     }
     topic->applied = topic->applied ||
                      config_find(config->apply, config->apply_count, entry->entity_type,
@@ -55,13 +72,14 @@ static enum status relay_add_entry(struct relay *relay, const struct config_entr
 static enum status relay_list_read_topics(struct relay *relay, struct error *err)
 {
     const struct config *config = relay->options.config;
-    buffer_append_text(&relay->read_topics, "[");
+    buffer_append_text(&relay->waiting.read_topics, "[");
     for (size_t i = 0; i < config->apply_count; i++) {
-        buffer_append_text(&relay->read_topics, i == 0 ? "" : ",");
-        buffer_append_json(&relay->read_topics, slice_of(config->apply[i].topic));
+        buffer_append_text(&relay->waiting.read_topics, i == 0 ? "" : ",");
+        buffer_append_json(&relay->waiting.read_topics, slice_of(config->apply[i].topic));
     }
-    buffer_append_text(&relay->read_topics, "]");
-    return relay->read_topics.failed ? error_set(err, STATUS_RETRY, "no memory") : STATUS_OK;
+    buffer_append_text(&relay->waiting.read_topics, "]");
+    return relay->waiting.read_topics.failed ? error_set(err, STATUS_RETRY, "no memory")
+                                             : STATUS_OK;
 }
 
 enum status relay_new(const struct relay_options *options, struct relay **ret_relay,
@@ -74,13 +92,13 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
     if (relay == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     relay->options = *options;
-    relay->lease_us = options->lease_us == 0 ? RELAY_LEASE_US : options->lease_us;
+    relay->lease.duration_us = options->lease_us == 0 ? RELAY_LEASE_US : options->lease_us;
     arena_init(&relay->arena, RELAY_ARENA_BYTES);
     arena_init(&relay->headers, HEADERS_SIZE);
-    buffer_init(&relay->read_topics, READ_TOPICS_MAX);
+    buffer_init(&relay->waiting.read_topics, READ_TOPICS_MAX);
     relay->topics = calloc(config->publish_count + 1, sizeof *relay->topics);
-    relay->captures = calloc(config->publish_count + 1, sizeof *relay->captures);
-    if (relay->topics == NULL || relay->captures == NULL)
+    relay->capture.findings = calloc(config->publish_count + 1, sizeof *relay->capture.findings);
+    if (relay->topics == NULL || relay->capture.findings == NULL)
         status = error_set(err, STATUS_RETRY, "no memory");
     else if (ops == NULL)
         status = error_set(err, STATUS_FATAL, "database: its scheme has no outbox back end");
@@ -106,272 +124,352 @@ void relay_free(struct relay *relay)
         free(relay->topics[i].lanes);
         free(relay->topics[i].left_name);
     }
-    while (relay->spare != NULL) {
-        struct relay_flight *flight = relay->spare;
-        relay->spare = flight->next;
+    while (relay->flights.spare != NULL) {
+        struct relay_flight *flight = relay->flights.spare;
+        relay->flights.spare = flight->next;
         free(flight);
     }
     free(relay->topics);
-    free(relay->captures);
+    free(relay->capture.findings);
     arena_done(&relay->arena);
     arena_done(&relay->headers);
-    buffer_done(&relay->read_topics);
+    buffer_done(&relay->waiting.read_topics);
     free(relay);
 }
 
-/* A relay that was replaced must not take the lease back from its successor, which it could under
- * the same name: both would go on losing it for ever. A dead predecessor takes nothing, so that
- * the one that lost it ends. */
-static enum status relay_judge_loss(struct relay *relay, struct error *err)
+static const char *const relay_state_names[] = {
+    [RELAY_CONNECTING] = "connecting", [RELAY_WITHOUT_LEASE] = "without a lease",
+    [RELAY_STANDBY] = "standby",       [RELAY_RECOVERING] = "recovering",
+    [RELAY_DRAINING] = "draining",     [RELAY_PUBLISHING] = "publishing",
+    [RELAY_IN_DOUBT] = "in doubt",
+};
+
+/* The states and what leads from one to the next:
+ *
+ *   CONNECTING -> WITHOUT_LEASE                 the outbox was opened
+ *   WITHOUT_LEASE -> STANDBY                    another relay holds the lease
+ *   WITHOUT_LEASE, STANDBY -> RECOVERING        the lease was taken
+ *   RECOVERING -> DRAINING                      the log was read, claimed rows were sent again
+ *   DRAINING -> PUBLISHING                      all of them are acknowledged
+ *   PUBLISHING -> IN_DOUBT                      a claim failed; whether it is durable is not known
+ *   IN_DOUBT -> PUBLISHING                      now it is known
+ *   DRAINING, PUBLISHING -> RECOVERING          the producer failed
+ *   DRAINING, PUBLISHING, IN_DOUBT -> RECOVERING
+ *                                               the database has not what this relay remembers
+ *   any -> WITHOUT_LEASE                        the lease was lost, or the relay ends */
+void relay_set_state(struct relay *relay, enum relay_state state)
+{
+    if (relay->state == state)
+        return;
+    log_debug("relay", "state: %s, was %s", relay_state_names[state],
+              relay_state_names[relay->state]);
+    relay->state = state;
+    atomic_store(&relay->options.metrics->standby, state == RELAY_STANDBY);
+    atomic_store(&relay->options.metrics->holds_lease, relay_holds_lease(relay));
+}
+
+/* A server that is not there yet is waited for like one that goes away later. */
+static enum status relay_open_outbox(struct relay *relay, struct error *err)
+{
+    const struct config *config = relay->options.config;
+    const struct outbox_options options = {
+        .path = config->database_path, .service = config->service, .instance = config->instance};
+    enum status status = outbox_find(config->database)->open(&options, &relay->outbox, err);
+    if (status == STATUS_OK)
+        relay_set_state(relay, RELAY_WITHOUT_LEASE);
+    return status;
+}
+
+/* A relay that lost its lease to a successor must not take it back, which it could under the same
+ * instance name: both would go on taking it from each other. Only a live process can have taken
+ * it, so this one ends. */
+static enum status relay_check_successor(struct relay *relay, struct error *err)
 {
     struct lease now = {0};
-    if (relay->epoch_reached == 0)
+    if (relay->lease.epoch_reached == 0)
         return STATUS_OK;
     enum status status = relay->outbox->ops->read_lease(relay->outbox, &now, err);
     if (status != STATUS_OK)
         return status;
-    if (now.epoch > relay->epoch_reached && now.until_us > clock_wall_us() &&
-        strcmp(now.holder, relay->lease.holder) == 0)
+    if (now.epoch > relay->lease.epoch_reached && now.until_us > clock_wall_us() &&
+        strcmp(now.holder, relay->lease.row.holder) == 0)
         return error_set(error_config(err), STATUS_FATAL,
                          "another relay of service %s runs under the same instance name, %s, and "
                          "took the lease; stop one of them, or give each its own `instance:`",
                          now.origin, now.holder);
-    relay->epoch_reached = now.epoch + 1; /* also where the take fails, and was durable after all */
+    /* The take that follows may fail and be durable all the same. */
+    relay->lease.epoch_reached = now.epoch + 1;
     return STATUS_OK;
 }
 
 /* Another relay publishes: this one is ready to take over. */
-static enum status relay_stand_by(struct relay *relay, const char *text)
+static void relay_stand_by(struct relay *relay, const char *reason)
 {
-    if (!relay->waiting_told)
-        log_info("relay", "stands by: %s", text);
-    relay->waiting_told = true;
-    atomic_store(&relay->options.metrics->standby, true);
+    if (relay->state != RELAY_STANDBY)
+        log_info("relay", "stands by: %s", reason);
+    relay_set_state(relay, RELAY_STANDBY);
     atomic_store(&relay->options.metrics->progress_us, clock_wall_us());
     clock_sleep_us(LEASE_WAIT_US);
-    return STATUS_OK;
 }
 
-static enum status relay_hold(struct relay *relay, struct error *err)
+static enum status relay_take_lease(struct relay *relay, struct error *err)
 {
-    struct error held = ERROR_INIT;
-    enum status status = relay_judge_loss(relay, err);
+    struct lease *lease = &relay->lease.row;
+    struct error taken = ERROR_INIT;
+    enum status status = relay_check_successor(relay, err);
     if (status != STATUS_OK)
         return status;
-    status = relay->outbox->ops->take_lease(relay->outbox, relay->lease_us, &relay->lease, &held);
-    if (status == STATUS_ABORT)
-        return relay_stand_by(relay, held.text);
+    status = relay->outbox->ops->take_lease(relay->outbox, relay->lease.duration_us, lease, &taken);
+    if (status == STATUS_ABORT) {
+        relay_stand_by(relay, taken.text);
+        return STATUS_OK;
+    }
     if (status != STATUS_OK) {
-        *err = held;
+        *err = taken;
         return status;
     }
-    relay->epoch_reached = relay->lease.epoch;
-    relay->waiting_told = false;
-    relay->recovered = false;
-    relay->released = false;
-    relay->held_told = false;
-    relay->blocking = true;
+    relay->lease.epoch_reached = lease->epoch;
+    relay->waiting.caught_up = false;
+    relay->waiting.catch_up_told = false;
+    relay->waiting.has_set_aside = true;
     relay_renewed(relay, clock_monotonic_us());
-    atomic_store(&relay->options.metrics->standby, false);
-    atomic_store(&relay->options.metrics->holds_lease, true);
-    log_info("relay", "holds the lease: origin %s, incarnation %s, epoch %lld", relay->lease.origin,
-             relay->lease.incarnation, (long long)relay->lease.epoch);
-    if (relay->lease.not_durable[0] != '\0')
+    relay_set_state(relay, RELAY_RECOVERING);
+    log_info("relay", "holds the lease: origin %s, incarnation %s, epoch %lld", lease->origin,
+             lease->incarnation, (long long)lease->epoch);
+    if (lease->not_durable[0] != '\0')
         log_warning("relay",
                     "the database server runs with %s: a loss of power can undo what was committed "
                     "and published, and copies then have what this service has not",
-                    relay->lease.not_durable);
+                    lease->not_durable);
     return STATUS_OK;
-}
-
-static bool relay_has_room(const struct relay *relay)
-{
-    return relay->in_flight + RELAY_BATCH_ROWS <= RELAY_FLIGHT_ROWS &&
-           relay->in_flight_bytes < RELAY_FLIGHT_BYTES;
 }
 
 void relay_renewed(struct relay *relay, int64_t now)
 {
-    relay->renewed_at_us = now;
-    relay->keep_at_us = now + relay->lease_us / RENEW_SHARE;
+    relay->lease.renewed_at_us = now;
+    relay->lease.renew_at_us = now + relay->lease.duration_us / RENEW_SHARE;
 }
 
-enum status relay_keep(struct relay *relay, struct error *err)
+enum status relay_keep_lease(struct relay *relay, struct error *err)
 {
+    struct relay_lease *lease = &relay->lease;
     struct error busy = ERROR_INIT;
     int64_t now = clock_monotonic_us();
-    if (now < relay->keep_at_us)
+    if (now < lease->renew_at_us)
         return STATUS_OK;
-    enum status status = relay->outbox->ops->acknowledge(relay->outbox, &relay->lease, NULL, 0,
+    enum status status = relay->outbox->ops->acknowledge(relay->outbox, &lease->row, NULL, 0,
                                                          &busy);
     if (status == STATUS_OK) {
         relay_renewed(relay, now);
         return STATUS_OK;
     }
     now = clock_monotonic_us();
-    relay->keep_at_us = now + relay->lease_us / RENEW_AGAIN;
-    if (status == STATUS_RETRY && now - relay->renewed_at_us < relay->lease_us &&
-        relay->lease.session == relay->outbox->session)
+    lease->renew_at_us = now + lease->duration_us / RENEW_AGAIN;
+    if (status == STATUS_RETRY && now - lease->renewed_at_us < lease->duration_us &&
+        lease->row.session == relay->outbox->session)
         return STATUS_OK;
     return error_set_native(err, status, busy.native_code, "%s", busy.text);
 }
 
-/* Purging, now and then; also keeps the lease while nothing is claimed. */
-static enum status relay_housekeeping(struct relay *relay, int64_t now, struct error *err)
+static enum status relay_watch_capture(struct relay *relay, struct error *err)
 {
-    struct relay_metrics *metrics = relay->options.metrics;
-    const struct outbox_ops *ops = relay->outbox->ops;
-    size_t purged = 0;
-    enum status status = relay_keep(relay, err);
-    if (status == STATUS_OK && relay->in_flight == 0 && now - relay->passed_at_us >= PASS_US) {
-        relay->passed_at_us = now;
-        status = relay_pass_log(relay, err);
-    }
-    if (status != STATUS_OK || now - relay->purged_at_us < PURGE_US)
+    (void)err;
+    relay_check_capture(relay, clock_monotonic_us());
+    return STATUS_OK;
+}
+
+static enum status relay_serve_reports(struct relay *relay, struct error *err)
+{
+    (void)err;
+    (void)kafka_producer_poll(relay->broker.producer, 0);
+    return STATUS_OK;
+}
+
+/* Nothing more is sent with a producer that failed: the recovery makes another one. */
+static enum status relay_replace_producer(struct relay *relay, struct error *err)
+{
+    if (!relay->broker.failed)
+        return STATUS_OK;
+    relay_set_state(relay, RELAY_RECOVERING);
+    if (relay->refusal.id[0] != '\0' && !relay->refusal.void_refused)
+        return STATUS_OK; /* known which: at once again, with a void in its place */
+    return error_set(err, STATUS_RETRY, "the producer failed and is made anew: %s",
+                     relay->broker.failed_text);
+}
+
+static enum status relay_acknowledge_due(struct relay *relay, struct error *err)
+{
+    const struct relay_flights *flights = &relay->flights;
+    int64_t since_us = clock_monotonic_us() - flights->unacknowledged_since_us;
+    bool all = flights->delivered > 0 && flights->delivered == flights->count;
+    if (flights->unwritten || flights->delivered >= ACKNOWLEDGE_ROWS ||
+        (flights->delivered > 0 && since_us >= ACKNOWLEDGE_US) ||
+        (all && relay->state == RELAY_DRAINING))
+        return relay_acknowledge(relay, err);
+    return STATUS_OK;
+}
+
+static enum status relay_end_draining(struct relay *relay, struct error *err)
+{
+    (void)err;
+    if (relay->flights.count > 0)
+        return STATUS_OK;
+    relay->refusal = (struct relay_refusal){0};
+    relay_set_state(relay, RELAY_PUBLISHING);
+    return STATUS_OK;
+}
+
+static bool relay_has_room(const struct relay *relay)
+{
+    return relay->flights.count + RELAY_BATCH_ROWS <= RELAY_FLIGHT_ROWS &&
+           relay->flights.bytes < RELAY_FLIGHT_BYTES;
+}
+
+/* No report is served while the outbox waits for a change, so it waits only while nothing is in
+ * flight. */
+static enum status relay_claim_or_wait(struct relay *relay, struct error *err)
+{
+    bool draining = relay->state == RELAY_DRAINING;
+    bool busy = draining || relay->flights.count > 0;
+    bool due = relay->waiting.more;
+    enum status status = STATUS_OK;
+    if (!due)
+        status = relay->outbox->ops->wait(relay->outbox, busy ? 0 : IDLE_WAIT_US, &due, err);
+    if (status != STATUS_OK)
         return status;
+    due = due || clock_monotonic_us() - relay->waiting.loaded_at_us >= LOAD_ANYWAY_US;
+    if (due && !draining && relay_has_room(relay))
+        return relay_claim(relay, err);
+    relay->waiting.more = due;
+    if (relay->flights.count > 0)
+        (void)kafka_producer_poll(relay->broker.producer, BUSY_WAIT_MS);
+    return STATUS_OK;
+}
+
+static enum status relay_note_log_ends_due(struct relay *relay, struct error *err)
+{
+    int64_t now = clock_monotonic_us();
+    if (relay->flights.count > 0 || now - relay->chores.ends_noted_at_us < NOTE_ENDS_US)
+        return STATUS_OK;
+    relay->chores.ends_noted_at_us = now;
+    return relay_note_log_ends(relay, err);
+}
+
+static enum status relay_purge(struct relay *relay, struct error *err)
+{
+    size_t purged = 0;
+    int64_t now = clock_monotonic_us();
+    if (now - relay->chores.purged_at_us < PURGE_US)
+        return STATUS_OK;
     const struct outbox_purge purge = {
         .before_us = clock_wall_us() -
                      relay->options.config->limits.outbox_retention_s * 1000 * 1000,
-        .read_topics = buffer_slice(&relay->read_topics),
+        .read_topics = buffer_slice(&relay->waiting.read_topics),
         .limit = PURGE_ROWS};
-    status = ops->purge(relay->outbox, &relay->lease, &purge, &purged, err);
+    enum status status = relay->outbox->ops->purge(relay->outbox, &relay->lease.row, &purge,
+                                                   &purged, err);
     if (purged > 0)
         failpoint(FAILPOINT_RELAY_AFTER_PURGE);
-    atomic_fetch_add(&metrics->purged, (int_fast64_t)purged);
-    relay->purged_at_us = purged == PURGE_ROWS ? now - PURGE_US + ACKNOWLEDGE_US : now;
+    atomic_fetch_add(&relay->options.metrics->purged, (int_fast64_t)purged);
+    relay->chores.purged_at_us = purged == PURGE_ROWS ? now - PURGE_US + ACKNOWLEDGE_US : now;
     return status;
 }
 
-static enum status relay_work(struct relay *relay, struct error *err)
-{
-    enum status status = STATUS_OK;
-    (void)kafka_producer_poll(relay->producer, 0);
-    if (relay->doubtful)
-        status = relay_settle(relay, err);
-    else if (relay->lease.session != relay->outbox->session)
-        status = relay_compare(relay, err);
-    if (status != STATUS_OK || !relay->recovered)
-        return status;
-    if (relay->failed) {
-        relay->recovered = false;
-        if (relay->refused_id[0] != '\0' && !relay->void_refused)
-            return STATUS_OK; /* known which: at once again, with a void in its place */
-        return error_set(err, STATUS_RETRY, "the producer failed and is made anew: %s",
-                         relay->failed_text);
-    }
-    int64_t now = clock_monotonic_us();
-    bool all = relay->delivered > 0 && relay->delivered == relay->in_flight;
-    if (relay->unwritten || relay->delivered >= ACKNOWLEDGE_ROWS ||
-        (relay->delivered > 0 && now - relay->unacknowledged_since_us >= ACKNOWLEDGE_US) ||
-        (all && relay->draining))
-        status = relay_acknowledge(relay, err);
-    if (status != STATUS_OK)
-        return status;
-    if (relay->draining && relay->in_flight == 0) {
-        relay->draining = false;
-        relay->careful = false;
-        relay->refused_id[0] = '\0';
-        relay->void_refused = false;
-    }
-    /* Nothing is served while it waits, so it waits only while nothing is under way. */
-    bool pressing = relay->draining || relay->in_flight > 0;
-    bool look = relay->more;
-    if (!look)
-        status = relay->outbox->ops->wait(relay->outbox, pressing ? 0 : IDLE_WAIT_US, &look, err);
-    if (status != STATUS_OK)
-        return status;
-    now = clock_monotonic_us();
-    look = look || now - relay->loaded_at_us >= LOOK_ANYWAY_US;
-    if (look && (relay->draining || !relay_has_room(relay))) {
-        relay->more = true;
-        look = false;
-    }
-    if (look)
-        status = relay_claim(relay, err);
-    if (status == STATUS_OK)
-        status = relay_housekeeping(relay, now, err);
-    if (status == STATUS_OK && !look && relay->in_flight > 0)
-        (void)kafka_producer_poll(relay->producer, BUSY_WAIT_MS);
-    return status;
-}
+/** A step of the loop. It is taken while the relay's state is one of first … last. */
+struct relay_step {
+    const char *name;
+    enum relay_state first;
+    enum relay_state last;
+    enum status (*run)(struct relay *relay, struct error *err);
+};
 
-/* A server that is not there yet is waited for like one that goes away later. */
-static enum status relay_open(struct relay *relay, struct error *err)
-{
-    const struct config *config = relay->options.config;
-    const struct outbox_options options = {
-        .path = config->database_path, .service = config->service, .instance = config->instance};
-    return outbox_find(config->database)->open(&options, &relay->outbox, err);
-}
+static const struct relay_step relay_steps[] = {
+    {"open the outbox", RELAY_CONNECTING, RELAY_CONNECTING, relay_open_outbox},
+    {"take the lease", RELAY_WITHOUT_LEASE, RELAY_STANDBY, relay_take_lease},
+    {"watch the capture", RELAY_RECOVERING, RELAY_IN_DOUBT, relay_watch_capture},
+    {"count what waits", RELAY_RECOVERING, RELAY_IN_DOUBT, relay_count},
+    {"recover", RELAY_RECOVERING, RELAY_RECOVERING, relay_recover},
+    {"serve delivery reports", RELAY_DRAINING, RELAY_IN_DOUBT, relay_serve_reports},
+    {"resolve the claim in doubt", RELAY_IN_DOUBT, RELAY_IN_DOUBT, relay_resolve_claim},
+    {"compare with the database", RELAY_DRAINING, RELAY_PUBLISHING, relay_compare},
+    {"replace a failed producer", RELAY_DRAINING, RELAY_PUBLISHING, relay_replace_producer},
+    {"acknowledge", RELAY_DRAINING, RELAY_PUBLISHING, relay_acknowledge_due},
+    {"end the draining", RELAY_DRAINING, RELAY_DRAINING, relay_end_draining},
+    {"claim or wait", RELAY_DRAINING, RELAY_PUBLISHING, relay_claim_or_wait},
+    {"keep the lease", RELAY_DRAINING, RELAY_PUBLISHING, relay_keep_lease},
+    {"note the log's ends", RELAY_DRAINING, RELAY_PUBLISHING, relay_note_log_ends_due},
+    {"purge", RELAY_DRAINING, RELAY_PUBLISHING, relay_purge},
+    {"ask the broker", RELAY_DRAINING, RELAY_PUBLISHING, relay_ask_broker},
+};
 
 static enum status relay_cycle(struct relay *relay, struct error *err)
 {
-    if (relay->outbox == NULL)
-        return relay_open(relay, err);
-    if (!atomic_load(&relay->options.metrics->holds_lease))
-        return relay_hold(relay, err);
-    relay_watch(relay, clock_monotonic_us());
-    enum status status = relay_count(relay, err);
-    if (status == STATUS_OK && !relay->recovered)
-        status = relay_recover(relay, err);
-    if (status == STATUS_OK)
-        status = relay_work(relay, err);
-    if (status == STATUS_OK)
-        relay_ask_broker(relay);
-    if (status == STATUS_OK) {
-        relay->backoff_us = 0;
-        relay->last_text[0] = '\0';
-        atomic_store(&relay->options.metrics->progress_us, clock_wall_us());
+    struct relay_metrics *metrics = relay->options.metrics;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < sizeof relay_steps / sizeof *relay_steps; i++) {
+        const struct relay_step *step = &relay_steps[i];
+        if (status != STATUS_OK || atomic_load(relay->stop))
+            break;
+        if (relay->state >= step->first && relay->state <= step->last)
+            status = step->run(relay, err);
+        relay->step = step->name;
     }
-    relay_tell(relay);
+    if (!relay_holds_lease(relay))
+        return status;
+    if (status == STATUS_OK) {
+        relay->trouble = (struct relay_trouble){0};
+        atomic_store(&metrics->progress_us, clock_wall_us());
+    }
+    relay_report(relay);
     return status;
 }
 
-/* Transient trouble: told once, then waited out with growing pauses. What is under way goes on. */
-static void relay_back_off(struct relay *relay, const struct error *err, const atomic_bool *stop)
+/* Transient trouble is logged once, then waited out with growing pauses. What is in flight goes
+ * on meanwhile. */
+static void relay_back_off(struct relay *relay, const struct error *err)
 {
+    struct relay_trouble *trouble = &relay->trouble;
     atomic_fetch_add(&relay->options.metrics->failures, 1);
-    if (strcmp(relay->last_text, err->text) != 0)
-        log_warning("relay", "%s", err->text);
-    (void)snprintf(relay->last_text, sizeof relay->last_text, "%s", err->text);
-    relay->backoff_us = relay->backoff_us == 0 ? BACKOFF_FIRST_US : relay->backoff_us * 2;
-    if (relay->backoff_us > BACKOFF_MAX_US)
-        relay->backoff_us = BACKOFF_MAX_US;
-    int64_t until = clock_monotonic_us() + relay->backoff_us;
-    while (!atomic_load(stop) && clock_monotonic_us() < until) {
-        struct error kept = ERROR_INIT;
-        if (atomic_load(&relay->options.metrics->holds_lease) &&
-            relay_keep(relay, &kept) == STATUS_ABORT)
+    if (strcmp(trouble->text, err->text) != 0)
+        log_warning("relay", "%s: %s", relay->step, err->text);
+    (void)snprintf(trouble->text, sizeof trouble->text, "%s", err->text);
+    trouble->backoff_us = trouble->backoff_us == 0 ? BACKOFF_FIRST_US : trouble->backoff_us * 2;
+    if (trouble->backoff_us > BACKOFF_MAX_US)
+        trouble->backoff_us = BACKOFF_MAX_US;
+    int64_t until = clock_monotonic_us() + trouble->backoff_us;
+    while (!atomic_load(relay->stop) && clock_monotonic_us() < until) {
+        struct error lost = ERROR_INIT;
+        if (relay_holds_lease(relay) && relay_keep_lease(relay, &lost) == STATUS_ABORT)
             return; /* the next cycle finds it too, and says so */
-        if (relay->recovered)
-            (void)kafka_producer_poll(relay->producer, BACKOFF_FIRST_US / 1000);
+        if (relay_is_recovered(relay))
+            (void)kafka_producer_poll(relay->broker.producer, BACKOFF_FIRST_US / 1000);
         else
             clock_sleep_us(BACKOFF_FIRST_US);
-        relay_tell(relay);
+        relay_report(relay);
     }
 }
 
 /* Ends the lease, so that another relay takes over at once. */
-static void relay_let_go(struct relay *relay)
+static void relay_end_lease(struct relay *relay)
 {
     struct error err = ERROR_INIT;
     relay_drop_producer(relay);
-    if (atomic_load(&relay->options.metrics->holds_lease) &&
-        relay->outbox->ops->release_lease(relay->outbox, &relay->lease, &err) != STATUS_OK)
+    if (relay_holds_lease(relay) &&
+        relay->outbox->ops->release_lease(relay->outbox, &relay->lease.row, &err) != STATUS_OK)
         log_warning("relay", "the lease runs out by itself: %s", err.text);
-    atomic_store(&relay->options.metrics->holds_lease, false);
-    atomic_store(&relay->options.metrics->standby, false);
+    relay_set_state(relay, RELAY_WITHOUT_LEASE);
 }
 
-/* Delivers what is under way; what is left is found again by the next relay. */
+/* Delivers what is in flight; what is left the next relay finds. */
 static void relay_finish(struct relay *relay)
 {
     struct error err = ERROR_INIT;
     int64_t until = clock_monotonic_us() + STOP_LIMIT_US;
-    while (relay->recovered && relay->delivered < relay->in_flight && !relay->failed &&
-           clock_monotonic_us() < until)
-        (void)kafka_producer_poll(relay->producer, BUSY_WAIT_MS);
-    if (relay->recovered && relay_acknowledge(relay, &err) != STATUS_OK)
+    if (!relay_is_recovered(relay))
+        return;
+    while (relay_awaits_delivery(relay) && clock_monotonic_us() < until)
+        (void)kafka_producer_poll(relay->broker.producer, BUSY_WAIT_MS);
+    if (relay_acknowledge(relay, &err) != STATUS_OK)
         log_warning("relay", "at the end: %s", err.text);
 }
 
@@ -382,17 +480,15 @@ enum status relay_run(struct relay *relay, const atomic_bool *stop, struct error
     while (!atomic_load(stop)) {
         struct error cycle = ERROR_INIT;
         status = relay_cycle(relay, &cycle);
-        if (status == STATUS_OK)
-            continue;
         if (status == STATUS_RETRY) {
-            relay_back_off(relay, &cycle, stop);
+            relay_back_off(relay, &cycle);
         } else if (status == STATUS_ABORT) {
             log_warning("relay", "%s", cycle.text);
-            atomic_store(&relay->options.metrics->holds_lease, false);
             relay_drop_producer(relay);
-            relay_tell_nothing(relay);
+            relay_set_state(relay, RELAY_WITHOUT_LEASE);
+            relay_report_nothing(relay);
             clock_sleep_us(LEASE_WAIT_US);
-        } else {
+        } else if (status != STATUS_OK) {
             *err = cycle;
             goto out;
         }
@@ -400,6 +496,6 @@ enum status relay_run(struct relay *relay, const atomic_bool *stop, struct error
     }
     relay_finish(relay);
 out:
-    relay_let_go(relay);
+    relay_end_lease(relay);
     return status;
 }

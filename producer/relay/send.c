@@ -15,13 +15,14 @@ struct slice relay_record_key(const struct outbox_row *row)
     return row->partition_key.data == NULL ? row->entity_key : row->partition_key;
 }
 
-enum status relay_head(struct relay *relay, const struct outbox_row *row, enum change_kind kind,
-                       struct header **ret_headers, size_t *ret_count, struct error *err)
+enum status relay_build_headers(struct relay *relay, const struct outbox_row *row,
+                                enum change_kind kind, struct header **ret_headers,
+                                size_t *ret_count, struct error *err)
 {
     struct slice key = relay_record_key(row);
     const struct record_head head = {
-        .origin = slice_of(relay->lease.origin),
-        .incarnation = slice_of(relay->lease.incarnation),
+        .origin = slice_of(relay->lease.row.origin),
+        .incarnation = slice_of(relay->lease.row.incarnation),
         .sequence = row->sequence,
         .id = row->id,
         .previous_id = row->sequence == 1 ? (struct slice){0} : row->previous_id,
@@ -37,20 +38,20 @@ enum status relay_head(struct relay *relay, const struct outbox_row *row, enum c
 
 static struct relay_flight *relay_flight_new(struct relay *relay)
 {
-    struct relay_flight *flight = relay->spare;
+    struct relay_flight *flight = relay->flights.spare;
     if (flight == NULL)
         return calloc(1, sizeof *flight);
-    relay->spare = flight->next;
+    relay->flights.spare = flight->next;
     *flight = (struct relay_flight){0};
     return flight;
 }
 
 static void relay_flight_done(struct relay *relay, struct relay_flight *flight)
 {
-    relay->in_flight--;
-    relay->in_flight_bytes -= flight->bytes;
-    flight->next = relay->spare;
-    relay->spare = flight;
+    relay->flights.count--;
+    relay->flights.bytes -= flight->bytes;
+    flight->next = relay->flights.spare;
+    relay->flights.spare = flight;
 }
 
 void relay_delivered(void *record, enum delivery delivery, int64_t offset, const char *text)
@@ -63,18 +64,18 @@ void relay_delivered(void *record, enum delivery delivery, int64_t offset, const
         flight->lane->delivered++;
         flight->lane->moved_at_us = clock_monotonic_us();
         relay_note_broker(relay, true);
-        if (relay->delivered++ == 0)
-            relay->unacknowledged_since_us = clock_monotonic_us();
+        if (relay->flights.delivered++ == 0)
+            relay->flights.unacknowledged_since_us = clock_monotonic_us();
         return;
     }
     if (delivery == DELIVERY_REFUSED && flight->alone) {
-        relay->void_refused = strcmp(relay->refused_id, flight->id) == 0;
-        (void)snprintf(relay->refused_id, sizeof relay->refused_id, "%s", flight->id);
+        relay->refusal.void_refused = strcmp(relay->refusal.id, flight->id) == 0;
+        (void)snprintf(relay->refusal.id, sizeof relay->refusal.id, "%s", flight->id);
     }
-    if (!relay->failed || delivery == DELIVERY_REFUSED)
-        (void)snprintf(relay->failed_text, sizeof relay->failed_text, "%s", text);
-    relay->failed = true;
-    relay->careful = relay->careful || delivery == DELIVERY_REFUSED;
+    if (!relay->broker.failed || delivery == DELIVERY_REFUSED)
+        (void)snprintf(relay->broker.failed_text, sizeof relay->broker.failed_text, "%s", text);
+    relay->broker.failed = true;
+    relay->refusal.one_by_one = relay->refusal.one_by_one || delivery == DELIVERY_REFUSED;
 }
 
 static enum status relay_send_kind(struct relay *relay, struct relay_flight *flight,
@@ -89,16 +90,17 @@ static enum status relay_send_kind(struct relay *relay, struct relay_flight *fli
         .record = flight,
     };
     struct header *headers = NULL;
-    enum status status = relay_head(relay, row, kind, &headers, &message.header_count, err);
+    enum status status = relay_build_headers(relay, row, kind, &headers, &message.header_count,
+                                             err);
     if (status != STATUS_OK)
         return status;
     message.headers = headers;
     do {
         struct error again = ERROR_INIT;
-        status = kafka_producer_send(relay->producer, &message, &again);
-        if (status == STATUS_RETRY && !relay->failed && !atomic_load(relay->stop)) {
-            (void)kafka_producer_poll(relay->producer, FULL_POLL_MS);
-            enum status kept = relay_keep(relay, err);
+        status = kafka_producer_send(relay->broker.producer, &message, &again);
+        if (status == STATUS_RETRY && !relay->broker.failed && !atomic_load(relay->stop)) {
+            (void)kafka_producer_poll(relay->broker.producer, FULL_POLL_MS);
+            enum status kept = relay_keep_lease(relay, err);
             if (kept != STATUS_OK)
                 return kept;
         } else if (status != STATUS_OK) {
@@ -123,13 +125,13 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
     struct error refused = ERROR_INIT;
     struct relay_flight *flight = relay_flight_new(relay);
     if (flight == NULL) {
-        relay->failed = true;
-        (void)snprintf(relay->failed_text, sizeof relay->failed_text, "no memory");
+        relay->broker.failed = true;
+        (void)snprintf(relay->broker.failed_text, sizeof relay->broker.failed_text, "no memory");
         return error_set(err, STATUS_RETRY, "no memory");
     }
     flight->lane = lane;
     flight->sequence = row->sequence;
-    flight->alone = relay->careful;
+    flight->alone = relay->refusal.one_by_one;
     flight->bytes = row->payload.length + row->entity_key.length + sizeof *flight;
     flight->created_us = row->created_us;
     if (flight->created_us == 0)
@@ -144,11 +146,11 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
     else
         lane->last->next = flight;
     lane->last = flight;
-    relay->in_flight++;
-    relay->in_flight_bytes += flight->bytes;
-    bool refuse = slice_is(row->id, relay->refused_id);
+    relay->flights.count++;
+    relay->flights.bytes += flight->bytes;
+    bool refuse = slice_is(row->id, relay->refusal.id);
     if (refuse)
-        relay_tell_void(relay, row, relay->failed_text);
+        relay_tell_void(relay, row, relay->broker.failed_text);
     enum status status = relay_send_kind(relay, flight, row, refuse ? KIND_VOID : KIND_CHANGE,
                                          &refused);
     if (status == STATUS_REJECT && !refuse) {
@@ -161,9 +163,10 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
         return STATUS_OK;
     }
     /* It stays under way without a report, so that nothing later is acknowledged. */
-    if (!relay->failed)
-        (void)snprintf(relay->failed_text, sizeof relay->failed_text, "%s", refused.text);
-    relay->failed = true;
+    if (!relay->broker.failed)
+        (void)snprintf(relay->broker.failed_text, sizeof relay->broker.failed_text, "%s",
+                       refused.text);
+    relay->broker.failed = true;
     status = status == STATUS_REJECT ? STATUS_FATAL : status;
     return error_set_native(err, status, refused.native_code, "%s", refused.text);
 }
@@ -181,7 +184,7 @@ static bool relay_take_delivered(struct relay *relay, struct relay_lane *lane)
         lane->state.acknowledged_offset = flight->offset;
         memcpy(lane->state.acknowledged_id, flight->id, sizeof lane->state.acknowledged_id);
         lane->delivered--;
-        relay->delivered--;
+        relay->flights.delivered--;
         atomic_fetch_add(&relay->options.metrics->acknowledged, 1);
         relay_flight_done(relay, flight);
         moved = true;
@@ -191,64 +194,56 @@ static bool relay_take_delivered(struct relay *relay, struct relay_lane *lane)
 
 enum status relay_acknowledge(struct relay *relay, struct error *err)
 {
+    struct relay_cursor at = {0};
+    struct relay_lane *lane;
     size_t count = 0;
     arena_reset(&relay->headers);
-    for (size_t t = 0; t < relay->topic_count; t++) {
-        for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
-            struct relay_lane *lane = &relay->topics[t].lanes[p];
-            lane->touched = lane->touched || relay_take_delivered(relay, lane);
-            count += lane->touched ? 1 : 0;
-        }
+    while ((lane = relay_next_lane(relay, &at)) != NULL) {
+        lane->touched = lane->touched || relay_take_delivered(relay, lane);
+        count += lane->touched ? 1 : 0;
     }
     if (count == 0)
         return STATUS_OK;
-    relay->unwritten = true;
+    relay->flights.unwritten = true;
     struct relay_partition *moved = arena_alloc(&relay->headers, count * sizeof *moved);
     if (moved == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     count = 0;
-    for (size_t t = 0; t < relay->topic_count; t++) {
-        for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
-            if (relay->topics[t].lanes[p].touched)
-                moved[count++] = relay->topics[t].lanes[p].state;
-        }
+    for (at = (struct relay_cursor){0}; (lane = relay_next_lane(relay, &at)) != NULL;) {
+        if (lane->touched)
+            moved[count++] = lane->state;
     }
     failpoint(FAILPOINT_RELAY_BEFORE_ACKNOWLEDGE);
-    enum status status = relay->outbox->ops->acknowledge(relay->outbox, &relay->lease, moved, count,
-                                                         err);
+    enum status status = relay->outbox->ops->acknowledge(relay->outbox, &relay->lease.row, moved,
+                                                         count, err);
     if (status != STATUS_OK)
         return status;
     failpoint(FAILPOINT_RELAY_AFTER_ACKNOWLEDGE);
-    relay->unwritten = false;
+    relay->flights.unwritten = false;
     relay_renewed(relay, clock_monotonic_us());
-    relay->unacknowledged_since_us = relay->renewed_at_us;
-    for (size_t t = 0; t < relay->topic_count; t++) {
-        for (int32_t p = 0; p < relay->topics[t].lane_count; p++)
-            relay->topics[t].lanes[p].touched = false;
-    }
+    relay->flights.unacknowledged_since_us = relay->lease.renewed_at_us;
+    for (at = (struct relay_cursor){0}; (lane = relay_next_lane(relay, &at)) != NULL;)
+        lane->touched = false;
     return STATUS_OK;
 }
 
 void relay_drop_producer(struct relay *relay)
 {
-    kafka_producer_free(relay->producer);
-    relay->producer = NULL;
-    for (size_t t = 0; t < relay->topic_count; t++) {
-        for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
-            struct relay_lane *lane = &relay->topics[t].lanes[p];
-            while (lane->first != NULL) {
-                struct relay_flight *flight = lane->first;
-                lane->first = flight->next;
-                relay_flight_done(relay, flight);
-            }
-            lane->last = NULL;
-            lane->delivered = 0;
-            lane->touched = false;
+    struct relay_cursor at = {0};
+    struct relay_lane *lane;
+    kafka_producer_free(relay->broker.producer);
+    relay->broker.producer = NULL;
+    relay->broker.failed = false;
+    while ((lane = relay_next_lane(relay, &at)) != NULL) {
+        while (lane->first != NULL) {
+            struct relay_flight *flight = lane->first;
+            lane->first = flight->next;
+            relay_flight_done(relay, flight);
         }
+        lane->last = NULL;
+        lane->delivered = 0;
+        lane->touched = false;
     }
-    relay->delivered = 0;
-    relay->failed = false;
-    relay->recovered = false;
-    relay->doubtful = false;
-    relay->unwritten = false;
+    relay->flights.delivered = 0;
+    relay->flights.unwritten = false;
 }

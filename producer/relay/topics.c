@@ -6,16 +6,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void relay_reset_lanes(struct relay *relay)
+struct relay_topic *relay_find_topic(struct relay *relay, const char *name)
 {
-    for (size_t t = 0; t < relay->topic_count; t++) {
-        for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
-            struct relay_lane *lane = &relay->topics[t].lanes[p];
-            lane->state = (struct relay_partition){.partition = p, .acknowledged_offset = -1};
-            (void)snprintf(lane->state.topic, sizeof lane->state.topic, "%s",
-                           relay->topics[t].name);
-        }
+    for (size_t i = 0; i < relay->topic_count; i++) {
+        if (strcmp(relay->topics[i].name, name) == 0)
+            return &relay->topics[i];
     }
+    return NULL;
+}
+
+struct relay_lane *relay_next_lane(const struct relay *relay, struct relay_cursor *cursor)
+{
+    while (cursor->topic < relay->topic_count &&
+           cursor->partition == relay->topics[cursor->topic].lane_count)
+        *cursor = (struct relay_cursor){.topic = cursor->topic + 1};
+    if (cursor->topic == relay->topic_count)
+        return NULL;
+    return &relay->topics[cursor->topic].lanes[cursor->partition++];
+}
+
+size_t relay_count_lanes(const struct relay *relay)
+{
+    size_t count = 0;
+    for (size_t t = 0; t < relay->topic_count; t++)
+        count += (size_t)relay->topics[t].lane_count;
+    return count;
+}
+
+static void relay_clear_lane(struct relay_lane *lane, const char *topic, int32_t partition)
+{
+    lane->state = (struct relay_partition){.partition = partition, .acknowledged_offset = -1};
+    (void)snprintf(lane->state.topic, sizeof lane->state.topic, "%s", topic);
 }
 
 /* Others may write there, for all that this service's configuration still says of it. */
@@ -41,9 +62,8 @@ static bool relay_add_left_lanes(struct relay *relay, struct relay_topic *topic,
     if (more == NULL)
         return false;
     for (int32_t p = topic->lane_count; p < count; p++) {
-        more[p] = (struct relay_lane){.relay = relay,
-                                      .state = {.partition = p, .acknowledged_offset = -1}};
-        (void)snprintf(more[p].state.topic, sizeof more[p].state.topic, "%s", topic->name);
+        more[p] = (struct relay_lane){.relay = relay};
+        relay_clear_lane(&more[p], topic->name, p);
     }
     topic->lanes = more;
     topic->lane_count = count;
@@ -82,12 +102,15 @@ static enum status relay_left_topic(struct relay *relay, const struct relay_part
 enum status relay_load_lanes(struct relay *relay, struct error *err)
 {
     struct relay_partition *states = NULL;
+    struct relay_cursor at = {0};
+    struct relay_lane *lane;
     size_t count = 0;
     unsigned session = relay->outbox->session;
     enum status status = relay->outbox->ops->load_partitions(relay->outbox, &states, &count, err);
     if (status == STATUS_OK)
-        relay->lease.session = session; /* nothing older is remembered */
-    relay_reset_lanes(relay);
+        relay->lease.row.session = session; /* nothing older is remembered */
+    while ((lane = relay_next_lane(relay, &at)) != NULL)
+        relay_clear_lane(lane, relay->topics[at.topic].name, at.partition - 1);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         struct relay_topic *topic = relay_find_topic(relay, states[i].topic);
         if (topic == NULL || topic->entry == NULL || states[i].partition >= topic->lane_count)
@@ -108,10 +131,11 @@ enum status relay_move_types(struct relay *relay, struct error *err)
         int64_t position = 0;
         bool done = false;
         while (status == STATUS_OK && !done) {
-            status = relay->outbox->ops->move_type(relay->outbox, &relay->lease, entry->entity_type,
-                                                   entry->topic, &position, &done, err);
+            status = relay->outbox->ops->move_type(relay->outbox, &relay->lease.row,
+                                                   entry->entity_type, entry->topic, &position,
+                                                   &done, err);
             if (status == STATUS_OK)
-                status = relay_keep(relay, err);
+                status = relay_keep_lease(relay, err);
         }
     }
     return status;

@@ -10,11 +10,11 @@
 #define WATCH_US  (INT64_C(60) * 1000 * 1000)
 #define REMIND_US (INT64_C(600) * 1000 * 1000)
 
-static void relay_watch_tell(const struct relay *relay, size_t index,
-                             const struct capture_finding *now, bool again)
+static void relay_log_capture(const struct relay *relay, size_t index,
+                              const struct capture_finding *now, bool again)
 {
     const struct config *config = relay->options.config;
-    const struct capture_finding *before = &relay->captures[index];
+    const struct capture_finding *before = &relay->capture.findings[index];
     const char *type = config->publish[index].entity_type;
     bool changed = now->state != before->state || strcmp(now->text, before->text) != 0;
     if (now->state == CAPTURE_BROKEN && (changed || again))
@@ -34,54 +34,53 @@ static void relay_watch_tell(const struct relay *relay, size_t index,
         log_info("relay", "entity type %s is captured again", type);
 }
 
-struct watching {
+struct capture_check {
     struct relay *relay;
     bool ended;
 };
 
 /* Dozens of statements a table, of which there may be hundreds: longer than a lease lasts. */
-static bool relay_watch_tick(void *context)
+static bool relay_capture_tick(void *context)
 {
-    struct watching *watching = context;
-    struct relay *relay = watching->relay;
+    struct capture_check *check = context;
+    struct relay *relay = check->relay;
     struct error err = ERROR_INIT;
-    if (relay->recovered)
-        (void)kafka_producer_poll(relay->producer, 0);
-    watching->ended = atomic_load(relay->stop) || relay_keep(relay, &err) == STATUS_ABORT;
-    return !watching->ended;
+    if (relay_is_recovered(relay))
+        (void)kafka_producer_poll(relay->broker.producer, 0);
+    check->ended = atomic_load(relay->stop) || relay_keep_lease(relay, &err) == STATUS_ABORT;
+    return !check->ended;
 }
 
-void relay_watch(struct relay *relay, int64_t now_us)
+void relay_check_capture(struct relay *relay, int64_t now_us)
 {
     const struct config *config = relay->options.config;
     struct relay_metrics *metrics = relay->options.metrics;
-    if (relay->watched_at_us != 0 && now_us - relay->watched_at_us < WATCH_US)
+    if (relay->capture.checked_at_us != 0 && now_us - relay->capture.checked_at_us < WATCH_US)
         return;
     struct capture_finding *found = calloc(config->publish_count + 1, sizeof *found);
     if (found == NULL)
         return;
-    struct watching watching = {.relay = relay};
-    relay->watched_at_us = now_us;
-    size_t broken = capture_look(config, relay->options.schemas, relay_watch_tick, &watching,
-                                 found);
-    if (watching.ended) { /* the next cycle finds out why */
+    struct capture_check check = {.relay = relay};
+    relay->capture.checked_at_us = now_us;
+    size_t broken = capture_look(config, relay->options.schemas, relay_capture_tick, &check, found);
+    if (check.ended) { /* the next cycle finds out why */
         free(found);
         return;
     }
-    bool again = now_us - relay->capture_told_at_us >= REMIND_US;
+    bool again = now_us - relay->capture.told_at_us >= REMIND_US;
     size_t unknown = 0;
     size_t first = config->publish_count;
     for (size_t i = 0; i < config->publish_count; i++) {
-        relay_watch_tell(relay, i, &found[i], again);
+        relay_log_capture(relay, i, &found[i], again);
         unknown += found[i].state == CAPTURE_UNKNOWN;
         if (found[i].state == CAPTURE_BROKEN && first == config->publish_count)
             first = i;
     }
     if (broken > 0 && again)
-        relay->capture_told_at_us = now_us;
+        relay->capture.told_at_us = now_us;
     atomic_store(&metrics->capture_first, first);
     atomic_store(&metrics->capture_unknown, (int_fast64_t)unknown);
     atomic_store(&metrics->capture_broken, (int_fast64_t)broken);
-    free(relay->captures);
-    relay->captures = found;
+    free(relay->capture.findings);
+    relay->capture.findings = found;
 }

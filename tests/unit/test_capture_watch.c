@@ -302,17 +302,17 @@ static void the_relay_looks_once_a_minute_and_says_what_changed_until_init_has_r
     relay->outbox = &outbox;
     relay->stop = &stop;
     (void)database_text(shop.url, "DROP TRIGGER keepstep_order_update");
-    relay_watch(relay, MINUTE_US);
+    relay_check_capture(relay, MINUTE_US);
     assert_int_equal(renewed, 1); /* a table; the lease lasts shorter than a look at many */
     renewal = STATUS_ABORT;
-    relay->keep_at_us = 0;
-    relay->watched_at_us = 0;
+    relay->lease.renew_at_us = 0;
+    relay->capture.checked_at_us = 0;
     (void)database_text(shop.url, "DROP TRIGGER keepstep_order_insert");
-    relay_watch(relay, MINUTE_US);
+    relay_check_capture(relay, MINUTE_US);
     assert_int_equal(atomic_load(&metrics.capture_unknown), 0);
     renewal = STATUS_OK;
     assert_int_equal(atomic_load(&metrics.capture_broken), 1);
-    assert_non_null(strstr(relay->captures[0].text, "keepstep_order_update"));
+    assert_non_null(strstr(relay->capture.findings[0].text, "keepstep_order_update"));
     assert_false(metrics_ready(&sources, &text));
     assert_non_null(strstr(buffer_text(&text), "table orders"));
     assert_non_null(strstr(buffer_text(&text), "keepstep init -c shop.yaml"));
@@ -321,9 +321,9 @@ static void the_relay_looks_once_a_minute_and_says_what_changed_until_init_has_r
     assert_true(metrics_find(buffer_text(&text), "keepstep_capture_broken_types", "shop", &broken));
     assert_int_equal((int)broken, 1);
     assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
-    relay_watch(relay, MINUTE_US + 1);
+    relay_check_capture(relay, MINUTE_US + 1);
     assert_int_equal(atomic_load(&metrics.capture_broken), 1);
-    relay_watch(relay, 2 * MINUTE_US);
+    relay_check_capture(relay, 2 * MINUTE_US);
     assert_int_equal(atomic_load(&metrics.capture_broken), 0);
     buffer_reset(&text);
     assert_true(metrics_ready(&sources, &text));

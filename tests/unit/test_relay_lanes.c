@@ -38,7 +38,11 @@ static void a_topic_that_was_left_is_none_that_the_database_has_forgotten(void *
     (void)state;
     struct config_entry entry = {.topic = (char *)"now", .partitions = 1};
     struct outbox outbox = {.ops = &ops};
-    struct relay relay = {.outbox = &outbox, .topic_count = 1};
+    struct relay_metrics metrics = {0};
+    struct relay relay = {.options.metrics = &metrics,
+                          .outbox = &outbox,
+                          .state = RELAY_RECOVERING,
+                          .topic_count = 1};
     struct error err = ERROR_INIT;
     atomic_bool stop = false;
     relay.stop = &stop;
@@ -53,15 +57,18 @@ static void a_topic_that_was_left_is_none_that_the_database_has_forgotten(void *
         struct relay_topic *left = relay_find_topic(&relay, "left");
         assert_non_null(left);
         assert_int_equal(left->lanes[0].state.last_sequence, 7);
-        relay.recovered = true;
+        relay_set_state(&relay, RELAY_PUBLISHING);
+        outbox.session++;
         assert_int_equal(relay_compare(&relay, &err), STATUS_OK);
-        assert_true(relay.recovered);
+        assert_int_equal(relay.state, RELAY_PUBLISHING);
+        assert_int_equal(relay.lease.row.session, outbox.session);
         states[1].acknowledged_sequence = 7;
     }
     /* What the database has forgotten of it all the same is noticed. */
     states[1].last_sequence = 6;
+    outbox.session++;
     assert_int_equal(relay_compare(&relay, &err), STATUS_OK);
-    assert_false(relay.recovered);
+    assert_int_equal(relay.state, RELAY_RECOVERING);
     for (size_t i = 0; i < relay.topic_count; i++) {
         free(relay.topics[i].lanes);
         free(relay.topics[i].left_name);

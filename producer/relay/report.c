@@ -2,7 +2,7 @@
 #include "producer/relay/internal.h"
 #include "common/clock.h"
 
-#define TELL_US       (100 * 1000)
+#define REPORT_US     (100 * 1000)
 #define COUNT_US      (5 * 1000 * 1000)
 #define COUNT_SHARE   50 /* of the time, one part goes into counting a long backlog */
 #define ASK_US        (5 * 1000 * 1000)
@@ -21,65 +21,65 @@ enum status relay_count(struct relay *relay, struct error *err)
     struct relay_metrics *metrics = relay->options.metrics;
     struct outbox_counts counts = {0};
     int64_t start = clock_monotonic_us();
-    if (start < relay->count_at_us)
+    if (start < relay->counts.next_at_us)
         return STATUS_OK;
     enum status status = relay->outbox->ops->count(relay->outbox, &counts, err);
     int64_t end = clock_monotonic_us();
     int64_t wait_us = COUNT_SHARE * (end - start);
-    relay->count_at_us = end + (wait_us > COUNT_US ? wait_us : COUNT_US);
+    relay->counts.next_at_us = end + (wait_us > COUNT_US ? wait_us : COUNT_US);
     if (status != STATUS_OK)
         return status;
-    relay->blocking = counts.set_aside > 0; /* only the relay sets aside */
-    relay->counted_oldest_us = relay_older(counts.oldest_waiting_us, counts.oldest_claimed_us);
+    relay->waiting.has_set_aside = counts.set_aside > 0; /* only the relay sets aside */
+    relay->counts.oldest_us = relay_older(counts.oldest_waiting_us, counts.oldest_claimed_us);
     atomic_store(&metrics->waiting, counts.waiting);
     atomic_store(&metrics->set_aside_now, counts.set_aside);
-    if (!relay->recovered)
-        atomic_store(&metrics->oldest_unacknowledged_us, relay->counted_oldest_us);
+    if (!relay_is_recovered(relay))
+        atomic_store(&metrics->oldest_unacknowledged_us, relay->counts.oldest_us);
     return STATUS_OK;
 }
 
 /* What is under way is known row by row; what waits behind it is known by the last count. */
-static void relay_tell_oldest(struct relay *relay, int64_t under_way_us)
+static void relay_report_oldest(struct relay *relay, int64_t under_way_us)
 {
     struct relay_metrics *metrics = relay->options.metrics;
-    bool all_taken = relay->released && !relay->more && !relay->blocking;
-    if (!relay->recovered)
+    bool all_taken = relay->waiting.caught_up && !relay->waiting.more &&
+                     !relay->waiting.has_set_aside;
+    if (!relay_is_recovered(relay))
         return;
     if (all_taken) {
-        relay->counted_oldest_us = 0;
+        relay->counts.oldest_us = 0;
         atomic_store(&metrics->waiting, 0);
     }
     atomic_store(&metrics->oldest_unacknowledged_us,
-                 relay_older(under_way_us, relay->counted_oldest_us));
+                 relay_older(under_way_us, relay->counts.oldest_us));
 }
 
-void relay_tell(struct relay *relay)
+void relay_report(struct relay *relay)
 {
     struct relay_metrics *metrics = relay->options.metrics;
+    struct relay_cursor at = {0};
+    struct relay_lane *lane;
     int64_t now = clock_monotonic_us();
     int64_t oldest_us = 0;
     int64_t stalled_us = 0;
-    atomic_store(&metrics->in_flight, (int_fast64_t)relay->in_flight);
-    if (now - relay->told_at_us < TELL_US)
+    atomic_store(&metrics->in_flight, (int_fast64_t)relay->flights.count);
+    if (now - relay->chores.reported_at_us < REPORT_US)
         return;
-    relay->told_at_us = now;
-    for (size_t t = 0; t < relay->topic_count; t++) {
-        for (int32_t p = 0; p < relay->topics[t].lane_count; p++) {
-            struct relay_lane *lane = &relay->topics[t].lanes[p];
-            if (lane->first != NULL)
-                oldest_us = relay_older(oldest_us, lane->first->created_us);
-            if (lane->last != NULL && !lane->last->delivered)
-                stalled_us = relay_older(stalled_us, lane->moved_at_us);
-            else if (relay->recovered)
-                lane->moved_at_us = 0;
-        }
+    relay->chores.reported_at_us = now;
+    while ((lane = relay_next_lane(relay, &at)) != NULL) {
+        if (lane->first != NULL)
+            oldest_us = relay_older(oldest_us, lane->first->created_us);
+        if (lane->last != NULL && !lane->last->delivered)
+            stalled_us = relay_older(stalled_us, lane->moved_at_us);
+        else if (relay_is_recovered(relay))
+            lane->moved_at_us = 0;
     }
-    relay_tell_oldest(relay, oldest_us);
-    if (relay->recovered) /* until then it stands as it did */
+    relay_report_oldest(relay, oldest_us);
+    if (relay_is_recovered(relay)) /* until then it stands as it did */
         atomic_store(&metrics->stalled_since_us, stalled_us);
 }
 
-void relay_tell_nothing(struct relay *relay)
+void relay_report_nothing(struct relay *relay)
 {
     struct relay_metrics *metrics = relay->options.metrics;
     atomic_store(&metrics->in_flight, 0);
@@ -90,28 +90,28 @@ void relay_tell_nothing(struct relay *relay)
     atomic_store(&metrics->broker_silent_since_us, 0);
     atomic_store(&metrics->capture_broken, 0);
     atomic_store(&metrics->capture_unknown, 0);
-    relay->count_at_us = 0;
-    relay->watched_at_us = 0;
+    relay->counts.next_at_us = 0;
+    relay->capture.checked_at_us = 0;
 }
 
 void relay_note_broker(struct relay *relay, bool answers)
 {
     struct relay_metrics *metrics = relay->options.metrics;
-    relay->heard_at_us = clock_monotonic_us();
+    relay->broker.heard_at_us = clock_monotonic_us();
     if (answers)
         atomic_store(&metrics->broker_silent_since_us, 0);
     else if (atomic_load(&metrics->broker_silent_since_us) == 0)
-        atomic_store(&metrics->broker_silent_since_us, relay->heard_at_us);
+        atomic_store(&metrics->broker_silent_since_us, relay->broker.heard_at_us);
 }
 
-/* What is under way tells of the broker; where nothing is, it is asked now and then. */
-void relay_ask_broker(struct relay *relay)
+enum status relay_ask_broker(struct relay *relay, struct error *err)
 {
+    (void)err;
     int64_t now = clock_monotonic_us();
     bool silent = atomic_load(&relay->options.metrics->broker_silent_since_us) != 0;
-    if (!relay->recovered || relay->in_flight > 0 || relay->topic_count == 0 ||
-        now - relay->heard_at_us < (silent ? ASK_SILENT_US : ASK_US))
-        return;
-    relay_note_broker(
-        relay, kafka_producer_is_answered(relay->producer, relay->topics[0].name, ASK_WAIT_MS));
+    if (relay->flights.count == 0 && relay->topic_count > 0 &&
+        now - relay->broker.heard_at_us >= (silent ? ASK_SILENT_US : ASK_US))
+        relay_note_broker(relay, kafka_producer_is_answered(relay->broker.producer,
+                                                            relay->topics[0].name, ASK_WAIT_MS));
+    return STATUS_OK;
 }
