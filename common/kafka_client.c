@@ -11,7 +11,7 @@
 #define KAFKA_TEXT_SIZE 512
 
 /* Keepstep's own settings; the user's may replace them. */
-static const struct kafka_property kafka_defaults[] = {
+static const struct text_pair kafka_defaults[] = {
     {"client.id", "keepstep"},
     {"log.connection.close", "false"},
     {"socket.keepalive.enable", "true"},
@@ -31,7 +31,7 @@ static int kafka_text_length(const char *text)
 
 /* Keepstep's own settings, which win over everybody's. A producer's metadata request would create a
  * topic where its broker allows that, with one partition and writers' timestamps (rule 17). */
-static const struct kafka_property kafka_own[] = {
+static const struct text_pair kafka_own[] = {
     {"allow.auto.create.topics", "false"},
 };
 
@@ -54,17 +54,17 @@ static void kafka_log(const rd_kafka_t *handle, int level, const char *facility,
     log_write(to, "kafka", "%s: %.*s", facility, kafka_text_length(text), text);
 }
 
-static enum status kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_property *properties,
-                                  size_t count, struct error *err)
+static enum status kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_settings *settings,
+                                  struct error *err)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < settings->count; i++) {
         char text[KAFKA_TEXT_SIZE];
-        const struct kafka_property *property = &properties[i];
-        if (rd_kafka_conf_set(conf, property->name, property->value, text, sizeof text) ==
+        const struct text_pair *setting = &settings->list[i];
+        if (rd_kafka_conf_set(conf, setting->name, setting->value, text, sizeof text) ==
             RD_KAFKA_CONF_OK)
             continue;
         return error_set(error_config(err), STATUS_FATAL, "kafka property \"%s\": %.*s",
-                         property->name, kafka_text_length(text), text);
+                         setting->name, kafka_text_length(text), text);
     }
     return STATUS_OK;
 }
@@ -76,33 +76,25 @@ static void kafka_conf_set_classic(rd_kafka_conf_t *conf)
     (void)rd_kafka_conf_set(conf, "group.protocol", "classic", text, sizeof text);
 }
 
-enum status kafka_conf_new(const struct kafka_property *user, size_t user_count,
-                           const struct kafka_property *fixed, size_t fixed_count,
+enum status kafka_conf_new(const struct kafka_settings *layers, size_t layer_count,
                            rd_kafka_conf_t **ret_conf, struct error *err)
 {
-    enum status status;
+    const struct kafka_settings defaults = KAFKA_SETTINGS(kafka_defaults);
+    const struct kafka_settings own = KAFKA_SETTINGS(kafka_own);
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-
     rd_kafka_conf_set_log_cb(conf, kafka_log);
-    status = kafka_conf_set(conf, kafka_defaults, sizeof kafka_defaults / sizeof *kafka_defaults,
-                            err);
-    if (status != STATUS_OK)
-        goto out;
-    status = kafka_conf_set(conf, user, user_count, err);
-    if (status != STATUS_OK)
-        goto out;
-    status = kafka_conf_set(conf, fixed, fixed_count, err);
+    enum status status = kafka_conf_set(conf, &defaults, err);
+    for (size_t i = 0; status == STATUS_OK && i < layer_count; i++)
+        status = kafka_conf_set(conf, &layers[i], err);
     if (status == STATUS_OK)
-        status = kafka_conf_set(conf, kafka_own, sizeof kafka_own / sizeof *kafka_own, err);
-    if (status != STATUS_OK)
-        goto out;
+        status = kafka_conf_set(conf, &own, err);
+    if (status != STATUS_OK) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
     kafka_conf_set_classic(conf);
     *ret_conf = conf;
-    conf = NULL;
-out:
-    if (conf != NULL)
-        rd_kafka_conf_destroy(conf);
-    return status;
+    return STATUS_OK;
 }
 
 /* Without the client's name of the broker, and how long it took. */
@@ -226,8 +218,7 @@ bool kafka_error_is_silence(rd_kafka_resp_err_t code)
 }
 
 enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int timeout_ms,
-                                 char *ret_cluster_id, size_t size, int32_t *ret_partitions,
-                                 struct error *err)
+                                 struct kafka_topic *ret_topic, struct error *err)
 {
     enum status status = STATUS_OK;
     const struct rd_kafka_metadata *metadata = NULL;
@@ -251,9 +242,11 @@ enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int time
                                   rd_kafka_err2str(code));
         goto out;
     }
-    *ret_partitions = absent || metadata->topic_cnt != 1 ? 0 : metadata->topics[0].partition_cnt;
+    ret_topic->partitions = absent || metadata->topic_cnt != 1 ? 0
+                                                               : metadata->topics[0].partition_cnt;
     cluster_id = rd_kafka_clusterid(handle, timeout_ms);
-    (void)snprintf(ret_cluster_id, size, "%s", cluster_id == NULL ? "" : cluster_id);
+    (void)snprintf(ret_topic->cluster_id, sizeof ret_topic->cluster_id, "%s",
+                   cluster_id == NULL ? "" : cluster_id);
 out:
     if (cluster_id != NULL)
         rd_kafka_mem_free(handle, cluster_id);

@@ -3,24 +3,29 @@
 #define COMMON_KAFKA_CLIENT_H
 
 #include "common/status.h"
+#include "common/text_pair.h"
 #include "common/topic_partition.h"
 
 #include <librdkafka/rdkafka.h>
 
-struct kafka_property {
-    const char *name;
-    const char *value;
+/** Settings of a client, as librdkafka names them. */
+struct kafka_settings {
+    const struct text_pair *list;
+    size_t count;
 };
 
-/** A configuration with Keepstep's own settings, then the user's, then `fixed` ones that win. What
- * it asks of a broker never creates a topic.
- * A setting of the user's that would break a rule (enable.auto.commit, isolation.level, acks, …) is
- * refused by config_load(), not here. The log callback and `client.id` are set.
- * @param user  pairs of name and value, user_count of them.
- * @return OK with a conf the caller owns until rd_kafka_new() takes it; FATAL naming the property.
- */
-enum status kafka_conf_new(const struct kafka_property *user, size_t user_count,
-                           const struct kafka_property *fixed, size_t fixed_count,
+#define KAFKA_SETTINGS(array)                                                                      \
+    {                                                                                              \
+        (array), sizeof(array) / sizeof *(array)                                                   \
+    }
+
+/** Make a configuration from layers of settings, of which the later one wins: above Keepstep's
+ * defaults for every client, below what holds for every client (no request creates a topic). The
+ * user's layer is `kafka:` of the configuration, which config_load() has checked against the rules.
+ * The log callback is set.
+ * @return OK with a conf the caller owns until kafka_handle_new() takes it; FATAL naming the
+ * setting. */
+enum status kafka_conf_new(const struct kafka_settings *layers, size_t layer_count,
                            rd_kafka_conf_t **ret_conf, struct error *err) MUST_CHECK;
 
 /** rd_kafka_new() with our error; takes `conf` in every case. */
@@ -34,12 +39,17 @@ enum status kafka_error_status(rd_kafka_resp_err_t code);
 /** @return whether an error code says that no broker answers, and not what one has answered. */
 bool kafka_error_is_silence(rd_kafka_resp_err_t code);
 
-/** Cluster id and partition count of a topic, waiting at most timeout_ms; does not create it.
- * @param ret_cluster_id  size bytes; "" where the broker does not tell.
- * @return OK with *ret_partitions 0 where the topic does not exist; RETRY. */
+#define KAFKA_CLUSTER_ID_SIZE 256
+
+/** What the brokers say of a topic. */
+struct kafka_topic {
+    int32_t partitions;                     /* 0: it does not exist */
+    char cluster_id[KAFKA_CLUSTER_ID_SIZE]; /* of the brokers; "": they do not tell */
+};
+
+/** Ask the brokers for a topic, without creating it. @return OK; RETRY; FATAL. */
 enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int timeout_ms,
-                                 char *ret_cluster_id, size_t size, int32_t *ret_partitions,
-                                 struct error *err) MUST_CHECK;
+                                 struct kafka_topic *ret_topic, struct error *err) MUST_CHECK;
 
 /** Ask for the bounds of a partition's log. A handle that reads only what is committed gets the
  * last stable offset as the end. Waits at most timeout_ms, unlike

@@ -103,8 +103,9 @@ static int broker_run(const struct command *command, int argc, char **argv)
     rd_kafka_t *handle = NULL;
     rd_kafka_mock_cluster_t *cluster = NULL;
     /* Librdkafka would warn that this handle has no broker; it needs none. */
-    const struct kafka_property errors_only = {"log_level", "3"};
-    enum status status = kafka_conf_new(&errors_only, 1, NULL, 0, &conf, &err);
+    const struct text_pair errors_only = {"log_level", "3"};
+    const struct kafka_settings settings = {&errors_only, 1};
+    enum status status = kafka_conf_new(&settings, 1, &conf, &err);
     if (status == STATUS_OK)
         status = kafka_handle_new(RD_KAFKA_PRODUCER, conf, &handle, &err);
     if (status == STATUS_OK) {

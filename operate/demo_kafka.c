@@ -12,15 +12,15 @@
 static enum status demo_open(const struct demo *demo, rd_kafka_type_t type, rd_kafka_t **ret_handle,
                              struct error *err)
 {
-    const struct kafka_property properties[] = {
+    const struct text_pair properties[] = {
         {"bootstrap.servers", demo->bootstrap},
         {"group.id", "keepstep-demo"}, /* librdkafka wants one; the group is never joined */
         {"enable.auto.commit", "false"},
         {"auto.offset.reset", "earliest"},
     };
     rd_kafka_conf_t *conf = NULL;
-    size_t count = type == RD_KAFKA_CONSUMER ? 4 : 1;
-    enum status status = kafka_conf_new(properties, count, NULL, 0, &conf, err);
+    const struct kafka_settings settings = {properties, type == RD_KAFKA_CONSUMER ? 4 : 1};
+    enum status status = kafka_conf_new(&settings, 1, &conf, err);
     if (status == STATUS_OK)
         status = kafka_handle_new(type, conf, ret_handle, err);
     return status;

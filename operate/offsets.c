@@ -31,23 +31,12 @@ static enum status offsets_fail(rd_kafka_resp_err_t code, const char *what, stru
                             rd_kafka_err2str(code));
 }
 
-/* @return to be freed; NULL without memory. */
-static struct kafka_property *offsets_properties(const struct config *config)
-{
-    struct kafka_property *user = calloc(config->kafka_count + 1, sizeof *user);
-    for (size_t i = 0; user != NULL && i < config->kafka_count; i++)
-        user[i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
-    return user;
-}
-
 enum status offsets_check_config(const struct config *config, struct error *err)
 {
-    struct kafka_property *user = offsets_properties(config);
+    const struct kafka_settings user = {config->kafka, config->kafka_count};
     rd_kafka_conf_t *conf = NULL;
     size_t size = 0; /* of the value, with its NUL */
-    if (user == NULL)
-        return error_set(err, STATUS_FATAL, "out of memory");
-    enum status status = kafka_conf_new(user, config->kafka_count, NULL, 0, &conf, err);
+    enum status status = kafka_conf_new(&user, 1, &conf, err);
     if (status == STATUS_OK &&
         (rd_kafka_conf_get(conf, "bootstrap.servers", NULL, &size) != RD_KAFKA_CONF_OK ||
          size <= 1)) {
@@ -56,7 +45,6 @@ enum status offsets_check_config(const struct config *config, struct error *err)
     }
     if (conf != NULL)
         rd_kafka_conf_destroy(conf);
-    free(user);
     return status;
 }
 
@@ -89,24 +77,21 @@ static enum status offsets_say(struct offsets *offsets, enum status status, stru
 static enum status offsets_handle(struct offsets *offsets, const char *isolation,
                                   rd_kafka_t **ret_handle, struct error *err)
 {
-    const struct kafka_property fixed[] = {
+    const struct text_pair fixed[] = {
         {"group.id", offsets->group},    {"isolation.level", isolation},
         {"enable.auto.commit", "false"}, {"enable.auto.offset.store", "false"},
         {"auto.offset.reset", "error"},  {"enable.partition.eof", "true"},
         {"fetch.wait.max.ms", "50"},     {"log_level", "0"}}; /* it is told in a sentence */
+    const struct kafka_settings layers[] = {{offsets->config->kafka, offsets->config->kafka_count},
+                                            KAFKA_SETTINGS(fixed)};
     rd_kafka_conf_t *conf = NULL;
-    struct kafka_property *user = offsets_properties(offsets->config);
-    if (user == NULL)
-        return error_set(err, STATUS_FATAL, "out of memory");
-    enum status status = kafka_conf_new(user, offsets->config->kafka_count, fixed,
-                                        sizeof fixed / sizeof *fixed, &conf, err);
+    enum status status = kafka_conf_new(layers, 2, &conf, err);
     if (status == STATUS_OK)
         kafka_conf_keep_reason(conf, &offsets->reason);
     if (status == STATUS_OK)
         status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, ret_handle, err);
     if (status == STATUS_OK)
         (void)rd_kafka_poll_set_consumer(*ret_handle);
-    free(user);
     return status;
 }
 
@@ -150,11 +135,12 @@ void offsets_close(struct offsets *offsets)
 enum status offsets_partition_count(struct offsets *offsets, const char *topic, int32_t *ret_count,
                                     struct error *err)
 {
-    char cluster_id[256];
-    return offsets_say(offsets,
-                       kafka_topic_describe(offsets->handle, topic, OFFSETS_TIMEOUT_MS, cluster_id,
-                                            sizeof cluster_id, ret_count, err),
-                       err);
+    struct kafka_topic found = {0};
+    enum status status = kafka_topic_describe(offsets->handle, topic, OFFSETS_TIMEOUT_MS, &found,
+                                              err);
+    if (status == STATUS_OK)
+        *ret_count = found.partitions;
+    return offsets_say(offsets, status, err);
 }
 
 enum status offsets_bounds(struct offsets *offsets, struct topic_partition tp,

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FEED_PROPERTIES_MAX 24
 #define FEED_DESCRIBE_MS    10000
 #define FEED_FIND_MS        1000
 #define FEED_MS_OF_A_SECOND 1000
@@ -26,11 +25,6 @@
 #define FEED_REFILL_COUNT  2000
 #define FEED_REFILL_BYTES  ((size_t)1 << 20)
 
-struct feed_settings {
-    struct kafka_property list[FEED_PROPERTIES_MAX];
-    size_t count;
-};
-
 static const char *feed_user_property(const struct config *config, const char *name)
 {
     for (size_t i = 0; i < config->kafka_count; i++) {
@@ -38,33 +32,6 @@ static const char *feed_user_property(const struct config *config, const char *n
             return config->kafka[i].value;
     }
     return NULL;
-}
-
-static void feed_set(struct feed_settings *settings, const char *name, const char *value)
-{
-    settings->list[settings->count++] = (struct kafka_property){name, value};
-}
-
-/** What the user may replace. */
-static void feed_set_default(struct feed_settings *settings, const struct config *config,
-                             const char *name, const char *value)
-{
-    if (feed_user_property(config, name) == NULL)
-        feed_set(settings, name, value);
-}
-
-static enum status feed_conf(const struct config *config, const struct feed_settings *settings,
-                             rd_kafka_conf_t **ret_conf, struct error *err)
-{
-    struct kafka_property *user = calloc(config->kafka_count + 1, sizeof *user);
-    if (user == NULL)
-        return error_set(err, STATUS_FATAL, "no memory for the kafka settings");
-    for (size_t i = 0; i < config->kafka_count; i++)
-        user[i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
-    enum status status = kafka_conf_new(user, config->kafka_count, settings->list, settings->count,
-                                        ret_conf, err);
-    free(user);
-    return status;
 }
 
 /** A single key that is forgotten before its record is gone protects from nothing (rule 16). */
@@ -105,10 +72,12 @@ static enum status feed_describe_topic(struct feed *feed, rd_kafka_t *handle,
                                        struct feed_topic *topic, int timeout_ms, struct error *err)
 {
     struct kafka_topic_settings settings;
-    enum status status = kafka_topic_describe(handle, topic->name, timeout_ms, feed->cluster_id,
-                                              sizeof feed->cluster_id, &topic->partitions, err);
+    struct kafka_topic found;
+    enum status status = kafka_topic_describe(handle, topic->name, timeout_ms, &found, err);
     if (status != STATUS_OK)
         return status;
+    topic->partitions = found.partitions;
+    (void)snprintf(feed->cluster_id, sizeof feed->cluster_id, "%s", found.cluster_id);
     feed_tell_absent(topic);
     bool asks = topic->is_sequenced ||
                 (!topic->is_checked && feed->config->limits.idempotency_window_s > 0);
@@ -162,11 +131,12 @@ enum status feed_find_topics(struct feed *feed, bool *ret_found, struct error *e
 static enum status feed_describe(struct feed *feed, const struct feed_options *options,
                                  struct error *err)
 {
-    struct feed_settings settings = {.count = 0};
+    const struct text_pair group = {"group.id", feed->group};
+    const struct kafka_settings layers[] = {{options->config->kafka, options->config->kafka_count},
+                                            {&group, 1}};
     rd_kafka_conf_t *conf = NULL;
     rd_kafka_t *probe = NULL;
-    feed_set(&settings, "group.id", feed->group);
-    enum status status = feed_conf(options->config, &settings, &conf, err);
+    enum status status = kafka_conf_new(layers, 2, &conf, err);
     if (status == STATUS_OK)
         status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &probe, err);
     for (size_t i = 0; i < options->topic_count && status == STATUS_OK; i++) {
@@ -204,28 +174,33 @@ static void feed_on_error(rd_kafka_t *handle, int code, const char *text, void *
 
 static enum status feed_create(struct feed *feed, const struct config *config, struct error *err)
 {
-    struct feed_settings settings = {.count = 0};
     char instance[STORE_NAME_SIZE];
     bool mock = kafka_is_mock(feed->cluster_id);
     (void)snprintf(instance, sizeof instance, "%.200s-%.40s", feed->group, config->instance);
-    feed_set(&settings, "group.id", feed->group);
-    feed_set(&settings, "enable.auto.commit", "false");
-    feed_set(&settings, "enable.auto.offset.store", "false");
-    feed_set(&settings, "auto.offset.reset", "error");
-    feed_set(&settings, "isolation.level", "read_committed");
-    feed_set(&settings, "enable.partition.eof", "true");
-    feed_set(&settings, "partition.assignment.strategy", "range");
-    feed_set_default(&settings, config, "topic.metadata.refresh.interval.ms", FEED_METADATA_MS);
-    feed_set_default(&settings, config, "fetch.wait.max.ms", "50");
-    feed_set_default(&settings, config, "queued.min.messages", FEED_QUEUE_COUNT);
-    feed_set_default(&settings, config, "queued.max.messages.kbytes", FEED_QUEUE_KIB);
-    feed_set_default(&settings, config, "fetch.max.bytes", FEED_FETCH_BYTES);
-    feed_set_default(&settings, config, "fetch.message.max.bytes", FEED_PART_BYTES);
-    feed_set_default(&settings, config, "session.timeout.ms", mock ? "6000" : "10000");
-    if (!mock)
-        feed_set(&settings, "group.instance.id", instance);
+    const struct text_pair defaults[] = {
+        {"topic.metadata.refresh.interval.ms", FEED_METADATA_MS},
+        {"fetch.wait.max.ms", "50"},
+        {"queued.min.messages", FEED_QUEUE_COUNT},
+        {"queued.max.messages.kbytes", FEED_QUEUE_KIB},
+        {"fetch.max.bytes", FEED_FETCH_BYTES},
+        {"fetch.message.max.bytes", FEED_PART_BYTES},
+        {"session.timeout.ms", mock ? "6000" : "10000"},
+    };
+    const struct text_pair fixed[] = {
+        {"group.id", feed->group},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"auto.offset.reset", "error"},
+        {"isolation.level", "read_committed"},
+        {"enable.partition.eof", "true"},
+        {"partition.assignment.strategy", "range"},
+        {"group.instance.id", instance}, /* the last: not for a mock cluster */
+    };
+    const struct kafka_settings layers[] = {KAFKA_SETTINGS(defaults),
+                                            {config->kafka, config->kafka_count},
+                                            {fixed, sizeof fixed / sizeof *fixed - (mock ? 1 : 0)}};
     rd_kafka_conf_t *conf = NULL;
-    enum status status = feed_conf(config, &settings, &conf, err);
+    enum status status = kafka_conf_new(layers, 3, &conf, err);
     if (status != STATUS_OK)
         return status;
     rd_kafka_conf_set_opaque(conf, feed);

@@ -24,7 +24,7 @@ static enum status log_reader_new(struct log_reader *reader, const struct config
     char group[512];
     rd_kafka_conf_t *conf = NULL;
     (void)snprintf(group, sizeof group, "keepstep-relay-%s", config->service);
-    const struct kafka_property fixed[] = {
+    const struct text_pair fixed[] = {
         {"group.id", group},
         {"enable.auto.commit", "false"},
         {"fetch.wait.max.ms", "20"},
@@ -32,18 +32,13 @@ static enum status log_reader_new(struct log_reader *reader, const struct config
         {"auto.offset.reset", "error"},
         {"isolation.level", "read_uncommitted"},
     };
-    struct kafka_property *user = calloc(config->kafka_count + 1, sizeof *user);
-    if (user == NULL)
-        return error_set(err, STATUS_RETRY, "no memory");
-    for (size_t i = 0; i < config->kafka_count; i++)
-        user[i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
-    enum status status = kafka_conf_new(user, config->kafka_count, fixed,
-                                        sizeof fixed / sizeof *fixed, &conf, err);
+    const struct kafka_settings layers[] = {{config->kafka, config->kafka_count},
+                                            KAFKA_SETTINGS(fixed)};
+    enum status status = kafka_conf_new(layers, 2, &conf, err);
     if (status == STATUS_OK)
         status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &reader->handle, err);
     if (status == STATUS_OK)
         (void)rd_kafka_poll_set_consumer(reader->handle);
-    free(user);
     return status;
 }
 

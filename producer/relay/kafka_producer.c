@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CLUSTER_SIZE 256
-#define SIZE_SLACK   65536 /* headers and framing above the configured size of a message */
+#define SIZE_SLACK 65536 /* headers and framing above the configured size of a message */
 
 struct kafka_producer {
     rd_kafka_t *handle;
@@ -49,7 +48,7 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
     (void)snprintf(size, sizeof size, "%lld",
                    (long long)(config->limits.message_bytes + SIZE_SLACK));
     (void)snprintf(batch, sizeof batch, "%lld", (long long)batch_bytes);
-    const struct kafka_property fixed[] = {
+    const struct text_pair fixed[] = {
         {"enable.idempotence", "true"},
         {"acks", "all"},
         {"enable.gapless.guarantee", "true"},
@@ -61,22 +60,16 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
         {"isolation.level", "read_uncommitted"},
         {"batch.size", batch}, /* the last, as it may be left out */
     };
-    const struct kafka_property first[] = {{"compression.type", "lz4"}, {"linger.ms", "1"}};
-    enum status status = STATUS_OK;
+    const struct text_pair defaults[] = {{"compression.type", "lz4"}, {"linger.ms", "1"}};
+    const struct kafka_settings layers[] = {
+        KAFKA_SETTINGS(defaults),
+        {config->kafka, config->kafka_count},
+        {fixed, sizeof fixed / sizeof *fixed - (batch_bytes == 0 ? 1 : 0)}};
     rd_kafka_conf_t *conf = NULL;
-    size_t own = sizeof first / sizeof *first;
     struct kafka_producer *producer = calloc(1, sizeof *producer);
-    struct kafka_property *user = calloc(config->kafka_count + own, sizeof *user);
-    if (producer == NULL || user == NULL) {
-        status = error_set(err, STATUS_RETRY, "no memory");
-        goto out;
-    }
-    for (size_t i = 0; i < own; i++)
-        user[i] = first[i];
-    for (size_t i = 0; i < config->kafka_count; i++)
-        user[own + i] = (struct kafka_property){config->kafka[i].name, config->kafka[i].value};
-    status = kafka_conf_new(user, config->kafka_count + own, fixed,
-                            sizeof fixed / sizeof *fixed - (batch_bytes == 0 ? 1 : 0), &conf, err);
+    if (producer == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    enum status status = kafka_conf_new(layers, 3, &conf, err);
     if (status != STATUS_OK)
         goto out;
     producer->report = report;
@@ -88,7 +81,6 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
     *ret_producer = producer;
     producer = NULL;
 out:
-    free(user);
     free(producer);
     return status;
 }
@@ -150,10 +142,9 @@ int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms)
 bool kafka_producer_is_answered(struct kafka_producer *producer, const char *topic, int timeout_ms)
 {
     struct error failed = ERROR_INIT;
-    char cluster[CLUSTER_SIZE];
-    int32_t partitions = 0;
-    return kafka_topic_describe(producer->handle, topic, timeout_ms, cluster, sizeof cluster,
-                                &partitions, &failed) == STATUS_OK ||
+    struct kafka_topic found;
+    return kafka_topic_describe(producer->handle, topic, timeout_ms, &found, &failed) ==
+               STATUS_OK ||
            !kafka_producer_is_silence(&failed);
 }
 

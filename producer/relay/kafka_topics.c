@@ -120,16 +120,6 @@ static enum status kafka_topics_is_empty(rd_kafka_t *handle, const char *topic, 
     return status == STATUS_OK ? STATUS_OK : (err->status = STATUS_RETRY);
 }
 
-static enum status kafka_topics_refuse_count(rd_kafka_t *handle, const struct config_entry *entry,
-                                             int32_t partitions, struct error *err)
-{
-    (void)handle;
-    return kafka_topics_refuse(err, entry,
-                               "has %d partitions, not %d: an entity would change its partition; "
-                               "set partitions: %d",
-                               (int)partitions, (int)entry->partitions, (int)partitions);
-}
-
 /* Nobody loses anything by another topic in the place of an empty one: all that is wrong with it,
  * as with one that a broker made because somebody asked for it, goes at once. */
 static enum status kafka_topics_refuse_empty(rd_kafka_t *handle, const struct config_entry *entry,
@@ -164,33 +154,35 @@ static enum status kafka_topics_check(rd_kafka_t *handle, const struct config_en
 enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *entry,
                                 struct topic_settings *ret_settings, struct error *err)
 {
-    char cluster[TEXT_SIZE] = "";
-    int32_t partitions = 0;
+    struct kafka_topic found;
     *ret_settings = (struct topic_settings){0};
-    enum status status = kafka_topic_describe(handle, entry->topic, ADMIN_TIMEOUT_MS, cluster,
-                                              sizeof cluster, &partitions, err);
+    enum status status = kafka_topic_describe(handle, entry->topic, ADMIN_TIMEOUT_MS, &found, err);
     if (status != STATUS_OK)
         return status;
-    bool is_mock = kafka_is_mock(cluster);
-    if (partitions == 0 && is_mock)
+    bool is_mock = kafka_is_mock(found.cluster_id);
+    if (found.partitions == 0 && is_mock)
         return error_set(err, STATUS_RETRY,
                          "topic %s is not there, and this broker makes none: name it as an "
                          "argument of `keepstep broker`",
                          entry->topic);
-    if (partitions == 0) {
+    if (found.partitions == 0) {
         status = kafka_topics_create(handle, entry, err);
         if (status == STATUS_OK)
             status = error_set(err, STATUS_RETRY, "topic %s is not there yet", entry->topic);
         return status;
     }
-    if (partitions != entry->partitions) {
-        bool empty = false;
-        if (!is_mock)
-            status = kafka_topics_is_empty(handle, entry->topic, partitions, &empty, err);
-        if (status != STATUS_OK)
-            return status;
-        return (empty ? kafka_topics_refuse_empty : kafka_topics_refuse_count)(handle, entry,
-                                                                               partitions, err);
-    }
-    return is_mock ? STATUS_OK : kafka_topics_check(handle, entry, ret_settings, err);
+    if (found.partitions == entry->partitions)
+        return is_mock ? STATUS_OK : kafka_topics_check(handle, entry, ret_settings, err);
+    bool empty = false;
+    if (!is_mock)
+        status = kafka_topics_is_empty(handle, entry->topic, found.partitions, &empty, err);
+    if (status != STATUS_OK)
+        return status;
+    if (empty)
+        return kafka_topics_refuse_empty(handle, entry, found.partitions, err);
+    return kafka_topics_refuse(err, entry,
+                               "has %d partitions, not %d: an entity would change its partition; "
+                               "set partitions: %d",
+                               (int)found.partitions, (int)entry->partitions,
+                               (int)found.partitions);
 }

@@ -65,19 +65,19 @@ static char *config_absolute(const char *path, const char *file)
     return asprintf(&text, "%.*s/%s", (int)(slash - file), file, path) < 0 ? NULL : text;
 }
 
-static bool config_pairs(const json_t *object, struct config_pair **ret_pairs, size_t *ret_count)
+static bool config_pairs(const json_t *object, struct text_pair **ret_pairs, size_t *ret_count)
 {
     const char *name;
     json_t *value;
     size_t count = 0;
-    struct config_pair *pairs = calloc(json_object_size(object) + 1, sizeof *pairs);
+    struct text_pair *pairs = calloc(json_object_size(object) + 1, sizeof *pairs);
     bool ok = pairs != NULL;
     *ret_pairs = pairs;
     json_object_foreach((json_t *)(uintptr_t)object, name, value)
     {
         if (!ok)
             break;
-        pairs[count] = (struct config_pair){.name = strdup(name), .value = config_scalar(value)};
+        pairs[count] = (struct text_pair){.name = strdup(name), .value = config_scalar(value)};
         ok = pairs[count].name != NULL && pairs[count].value != NULL;
         *ret_count = ++count;
     }
@@ -89,12 +89,12 @@ static bool config_kafka(struct config *config, const json_t *object)
 {
     bool ok = config_pairs(object, &config->kafka, &config->kafka_count);
     for (size_t i = 0; ok && i < config->kafka_count; i++) {
-        struct config_pair *pair = &config->kafka[i];
+        struct text_pair *pair = &config->kafka[i];
         const struct config_kafka_property *property = config_kafka_find(pair->name);
         char *name = property == NULL ? NULL : strdup(property->name);
         ok = name != NULL;
         if (ok) {
-            free(pair->name);
+            free((char *)(uintptr_t)pair->name);
             pair->name = name;
         }
     }

@@ -241,11 +241,11 @@ out:
     return status;
 }
 
-static void config_pairs_free(struct config_pair *pairs, size_t count)
+static void config_pairs_free(struct text_pair *pairs, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        free(pairs[i].name);
-        free(pairs[i].value);
+        free((char *)(uintptr_t)pairs[i].name);
+        free((char *)(uintptr_t)pairs[i].value);
     }
     free(pairs);
 }

@@ -4,14 +4,10 @@
 
 #include "common/buffer.h"
 #include "common/status.h"
+#include "common/text_pair.h"
 #include "schemas/record/format.h"
 
 #include <stdint.h>
-
-struct config_pair {
-    char *name;
-    char *value;
-};
 
 enum config_start { CONFIG_START_NONE, CONFIG_START_EARLIEST, CONFIG_START_LATEST };
 
@@ -21,7 +17,7 @@ struct config_entry {
     char *table;         /* NULL: publish only what is written to the outbox by hand */
     char *topic;         /* always set: topic_prefix + entity type where the file names none */
     char *partition_key; /* column whose value is the record key, NULL: the entity key */
-    struct config_pair *columns; /* schema column → table column; only the renamed ones */
+    struct text_pair *columns; /* schema column → table column; only the renamed ones */
     size_t column_count;
     int32_t partitions; /* 6 unless given */
     enum config_start start;
@@ -56,7 +52,7 @@ struct config {
     char *listen;         /* default "127.0.0.1:9464"; "" switches HTTP off */
     char *log_level;
     char *log_format;
-    struct config_pair *kafka; /* librdkafka properties */
+    struct text_pair *kafka; /* librdkafka properties */
     size_t kafka_count;
     struct config_entry *publish;
     size_t publish_count;

@@ -21,7 +21,7 @@
 struct publisher {
     struct config config;
     struct config_entry entry;
-    struct config_pair kafka;
+    struct text_pair kafka;
     struct entity_schema *schema;
     rd_kafka_t *handle;
     rd_kafka_mock_cluster_t *cluster;
@@ -52,7 +52,7 @@ static void publisher_make(struct publisher *shop)
     shop->handle = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof text);
     shop->cluster = rd_kafka_mock_cluster_new(shop->handle, 1);
     (void)rd_kafka_mock_topic_create(shop->cluster, "order", 1, 1);
-    shop->kafka = (struct config_pair){
+    shop->kafka = (struct text_pair){
         (char *)"bootstrap.servers",
         (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(shop->cluster)};
     shop->entry = (struct config_entry){

@@ -10,8 +10,8 @@ static const struct mapping *mapping_to(const char *topic, const char *table, co
     static char pair_name[] = "price";
     static struct mapping mapping;
     static struct config_entry entry;
-    static struct config_pair pair;
-    pair = (struct config_pair){.name = pair_name, .value = (char *)(uintptr_t)price};
+    static struct text_pair pair;
+    pair = (struct text_pair){.name = pair_name, .value = (char *)(uintptr_t)price};
     entry = *store_case_mapping.entry;
     entry.topic = (char *)(uintptr_t)topic;
     entry.table = (char *)(uintptr_t)table;

@@ -38,7 +38,7 @@ struct world {
     struct entity_schema *schema;
     rd_kafka_t *producer;
     rd_kafka_mock_cluster_t *cluster;
-    struct config_pair kafka;
+    struct text_pair kafka;
     struct config_entry entry;
     struct mapping mapping;
     struct config config;
@@ -114,15 +114,15 @@ static void world_make(struct world *world)
     assert_int_equal(store_sqlite_ops.open(&install, &store, &err), STATUS_OK);
     store_sqlite_ops.close(store);
 
-    assert_int_equal(kafka_conf_new(NULL, 0, NULL, 0, &conf, &err), STATUS_OK);
+    assert_int_equal(kafka_conf_new(NULL, 0, &conf, &err), STATUS_OK);
     assert_int_equal(kafka_handle_new(RD_KAFKA_PRODUCER, conf, &world->producer, &err), STATUS_OK);
     world->cluster = rd_kafka_mock_cluster_new(world->producer, 1);
     const char *brokers = rd_kafka_mock_cluster_bootstraps(world->cluster);
     (void)rd_kafka_mock_topic_create(world->cluster, "order", 1, 1);
     rd_kafka_brokers_add(world->producer, brokers);
 
-    world->kafka = (struct config_pair){.name = "bootstrap.servers",
-                                        .value = (char *)(uintptr_t)brokers};
+    world->kafka = (struct text_pair){.name = "bootstrap.servers",
+                                      .value = (char *)(uintptr_t)brokers};
     world->entry = (struct config_entry){
         .entity_type = "order", .table = "orders", .topic = "order", .partitions = 1};
     world->mapping = (struct mapping){.schema = world->schema, .entry = &world->entry};

@@ -260,8 +260,8 @@ static void the_relay_publishes_adopts_and_detects_a_rewound_outbox(void **state
     rd_kafka_t *handle = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof text);
     rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(handle, 1);
     (void)rd_kafka_mock_topic_create(cluster, "order", 3, 1);
-    struct config_pair kafka = {(char *)"bootstrap.servers",
-                                (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(cluster)};
+    struct text_pair kafka = {(char *)"bootstrap.servers",
+                              (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(cluster)};
     shop_ready(&shop, SCHEMA,
                TABLE ";WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) "
                      "INSERT INTO orders (id, name) SELECT i, 'x' FROM n");

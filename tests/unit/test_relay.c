@@ -45,7 +45,7 @@ static int delete_file(sqlite3_vfs *files, const char *path, int sync)
 struct shop {
     struct config config;
     struct config_entry entry;
-    struct config_pair kafka[2];
+    struct text_pair kafka[2];
     int64_t lease_us;
     struct entity_schema *schema;
     const char *path;
@@ -92,11 +92,11 @@ static void shop_make(struct shop *shop)
     shop->cluster = rd_kafka_mock_cluster_new(shop->handle, 1);
     (void)rd_kafka_mock_topic_create(shop->cluster, "order", 3, 1);
     shop->path = test_path("shop.db");
-    shop->kafka[0] = (struct config_pair){
+    shop->kafka[0] = (struct text_pair){
         (char *)"bootstrap.servers",
         (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(shop->cluster)};
     /* A batch a request, so that a test can make reading slow. */
-    shop->kafka[1] = (struct config_pair){(char *)"fetch.message.max.bytes", (char *)"100"};
+    shop->kafka[1] = (struct text_pair){(char *)"fetch.message.max.bytes", (char *)"100"};
     shop->entry = (struct config_entry){
         .entity_type = (char *)"order", .topic = (char *)"order", .partitions = 3};
     shop->config = (struct config){

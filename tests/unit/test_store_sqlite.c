@@ -379,7 +379,7 @@ static void assert_not_moved(struct store *store, const char *words)
 static void
 a_place_with_dots_in_its_names_is_found_and_one_too_long_is_never_taken_as_moved(void **state)
 {
-    struct config_pair renamed = {.name = (char[]){"note"}, .value = (char[]){"no.te"}};
+    struct text_pair renamed = {.name = (char[]){"note"}, .value = (char[]){"no.te"}};
     struct config_entry before = entry;
     struct partition_state read = {.topic = "read", .next_offset = 5};
     const char *name = test_format("%0*d", STORE_NAME_SIZE, 0);
