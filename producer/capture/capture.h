@@ -1,10 +1,52 @@
-/* What the triggers of all databases have in common: what they refuse, and in which words. */
+/* Writes what captures a table, for all databases: triggers, and the query of the rows that are
+ * there. */
 #ifndef PRODUCER_CAPTURE_CAPTURE_H
 #define PRODUCER_CAPTURE_CAPTURE_H
 
-#include "common/buffer.h"
-#include "schemas/config/config.h"
-#include "schemas/entity_schema.h"
+#include "producer/init/origin.h"
+
+struct dialect;
+struct capture_object;
+
+#define CAPTURE_SQL_MAX ((size_t)4 * 1024 * 1024)
+
+/** An entry of `publish:` whose table is captured. First member of what a database knows of it
+ * besides; borrows all. */
+struct capture {
+    const struct dialect *dialect;
+    const struct config_entry *entry;
+    const struct entity_schema *schema;
+    size_t key[ENTITY_COLUMNS_MAX]; /* schema columns in the order of the primary key */
+};
+
+/** The key's columns are in the schema's order. */
+void capture_init(struct capture *capture, const struct dialect *dialect,
+                  const struct config_entry *entry, const struct entity_schema *schema);
+
+/** Write the objects that capture the table into `arena`, in the order of their creation: deletes
+ * first, so that no row leaves a `c` alone that is inserted and deleted between two of them.
+ * @return OK; RETRY (no memory); FATAL (they grow too large). */
+enum status capture_write(const struct capture *capture, struct arena *arena,
+                          struct origin_object **ret_objects, size_t *ret_count,
+                          struct error *err) MUST_CHECK;
+
+/** Which of the rows that are there a query reads. */
+struct capture_rows {
+    bool resumed; /* those behind the noted key */
+    bool waits;   /* for rows that others hold */
+    size_t limit;
+};
+
+/** Write a query of the rows that are there from its template. */
+void capture_write_rows(struct buffer *sql, const struct capture *capture, const char *text,
+                        const struct capture_rows *rows);
+
+/** Append an object's name, unquoted. */
+void capture_name(struct buffer *name, const struct dialect *dialect,
+                  const struct capture_object *object, const char *entity_type);
+
+/** @return whether objects of two entity types would have the same names. */
+bool capture_clashes(const struct dialect *dialect, const char *entity_type, const char *other);
 
 /** The text of such a column depends on who writes, or has many spellings.
  * @return OK; FATAL with exit code 78 where `partition_key:` names a column of such a type. */
@@ -12,21 +54,8 @@ enum status capture_check_partition_key(const struct config_entry *entry,
                                         const struct entity_schema *schema,
                                         struct error *err) MUST_CHECK;
 
-/** @return the table's column that no update may change, because the partition follows from it and
- * not from the primary key; NULL: there is none. */
-const char *capture_fixed_column(const struct config_entry *entry,
-                                 const struct entity_schema *schema);
-
-/** Append what a trigger says to who changes capture_fixed_column(). */
-void capture_fixed_text(struct buffer *text, const struct config_entry *entry);
-
-/** Append what a trigger says when a column that it reads was renamed or dropped; the database's
- * own words follow. */
-void capture_lost_text(struct buffer *text, const struct config_entry *entry);
-
-/** What stands before the name of a column that the table does not have. */
-#define CAPTURE_NO_COLUMN                                                                          \
-    "does not have each column of the schema: write under columns: how one that was renamed is "   \
-    "called now, take one that was dropped out of the schema; it has no column "
+/** @return whether an update may not change the partition key's column, because the partition
+ * follows from it and not from the primary key. */
+bool capture_is_fixed(const struct config_entry *entry, const struct entity_schema *schema);
 
 #endif

@@ -209,7 +209,8 @@ static enum status init_check_names(const struct init *init, struct error *err)
     for (size_t i = 0; i < init->config->publish_count; i++) {
         for (size_t j = 0; j < i; j++) {
             if (entries[i].table == NULL || entries[j].table == NULL ||
-                !init->origin->ops->clashes(entries[i].entity_type, entries[j].entity_type))
+                !capture_clashes(init->origin->ops->dialect, entries[i].entity_type,
+                                 entries[j].entity_type))
                 continue;
             return error_set(error_config(err), STATUS_FATAL,
                              "publish.%s and publish.%s: this database takes the names of their "

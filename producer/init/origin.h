@@ -10,6 +10,7 @@
 
 #define ORIGIN_NAME_SIZE 256
 
+struct dialect;
 struct origin;
 
 /** Something that `init` creates: a table, an index, a function, a trigger. Texts live as long as
@@ -69,6 +70,7 @@ struct origin_event {
 
 struct origin_ops {
     const char *scheme;                  /* "sqlite" */
+    const struct dialect *dialect;       /* of what captures a table */
     const struct origin_object *objects; /* the outbox and its like, in the order of creation */
     size_t object_count;
     const char *client_stop;   /* what has the database's client end at an error; NULL: it does */
@@ -109,8 +111,6 @@ struct origin_ops {
                            const struct entity_schema *schema, struct arena *arena,
                            struct origin_object **ret_objects, size_t *ret_count,
                            struct error *err);
-    /** @return whether objects of two entity types would have the same names. */
-    bool (*clashes)(const char *entity_type, const char *other);
     /** Append the statements that give the roles keepstep_relay, keepstep_agent (for its look) and
      * keepstep_lag what each needs on the objects of this side and no more; nothing where the
      * database has no roles. */

@@ -3,14 +3,14 @@
 #define PRODUCER_MARIADB_CAPTURE_H
 
 #include "common/mariadb_session.h"
-#include "producer/init/origin.h"
+#include "producer/capture/capture.h"
 
-/** What the catalogue says of a tracked table, and what is asked of it. */
-struct capture_table {
-    const struct config_entry *entry;
-    const struct entity_schema *schema;
+extern const struct dialect capture_mariadb_dialect;
+
+/** A captured table, and what the catalogue says of it. */
+struct capture_mariadb {
+    struct capture base;
     bool is_timestamp[ENTITY_COLUMNS_MAX]; /* by schema column: TIMESTAMP, which has a zone */
-    size_t key[ENTITY_COLUMNS_MAX];        /* schema columns in the order of the primary key */
 };
 
 /** Whom the catalogue is asked of. */
@@ -25,22 +25,14 @@ struct capture_catalogue {
 enum status capture_mariadb_check(const struct capture_catalogue *catalogue,
                                   const struct config_entry *entry,
                                   const struct entity_schema *schema,
-                                  struct capture_table *ret_table, struct error *err) MUST_CHECK;
-
-/** Write the triggers of a table: delete, update, insert. */
-enum status capture_mariadb_triggers(const struct capture_table *table, struct arena *arena,
-                                     struct origin_object **ret_objects, size_t *ret_count,
-                                     struct error *err) MUST_CHECK;
-
-/** @return whether the triggers of two entity types would have the same names: the catalogue finds
- * them without regard to case. */
-bool capture_mariadb_clashes(const char *entity_type, const char *other);
+                                  struct capture_mariadb *ret_capture,
+                                  struct error *err) MUST_CHECK;
 
 /** Write the query of the rows that are there: key, payload (op r), partition key, then the key
  * columns in the order of the primary key, under shared row locks. `resumed` has parameters: of
  * each key column all before it and itself, for the rows behind that key. Last parameter: how many
- * rows. @param wait  for rows that others hold; else that is lock timeout at once. */
-void capture_mariadb_existing(struct buffer *sql, const struct capture_table *table, bool resumed,
-                              bool wait);
+ * rows. Where it does not wait for rows that others hold that is lock timeout at once. */
+void capture_mariadb_existing(struct buffer *sql, const struct capture_mariadb *capture,
+                              const struct capture_rows *rows);
 
 #endif

@@ -1,7 +1,9 @@
 /* Refuses the tables whose changes triggers cannot capture whole (rules 25, 26), and columns that
  * do not hold what their schema type says. */
 #include "producer/mariadb/capture.h"
-#include "producer/capture/capture.h"
+#define CAPTURE_NO_COLUMN                                                                          \
+    "does not have each column of the schema: write under columns: how one that was renamed is "   \
+    "called now, take one that was dropped out of the schema; it has no column "
 
 #include "common/mariadb_statement.h"
 #include "producer_mariadb_sql.h"
@@ -16,7 +18,7 @@ struct check {
     const struct capture_catalogue *catalogue;
     const struct config_entry *entry;
     const struct entity_schema *schema;
-    struct capture_table *table;
+    struct capture_mariadb *table;
     bool seen[ENTITY_COLUMNS_MAX];
     size_t place[ENTITY_COLUMNS_MAX]; /* in the primary key, from 1; 0: none of it */
     size_t key_count;                 /* columns of the primary key */
@@ -113,7 +115,7 @@ static enum status check_column(struct check *check, const char *name, const cha
             return check_refuse(
                 check, err, "has a primary key on bits or on the beginning of a column: ", name);
         if (column->is_key && place > 0 && place <= check->schema->key_count)
-            check->table->key[place - 1] = i;
+            check->table->base.key[place - 1] = i;
     }
     return STATUS_OK;
 }
@@ -182,14 +184,15 @@ static enum status check_binary_log(const struct check *check, struct error *err
 enum status capture_mariadb_check(const struct capture_catalogue *catalogue,
                                   const struct config_entry *entry,
                                   const struct entity_schema *schema,
-                                  struct capture_table *ret_table, struct error *err)
+                                  struct capture_mariadb *ret_table, struct error *err)
 {
     struct check check = {
         .catalogue = catalogue, .entry = entry, .schema = schema, .table = ret_table};
     char first[CHECK_NAME_SIZE] = "";
     char second[CHECK_NAME_SIZE] = "";
     bool found = false;
-    *ret_table = (struct capture_table){.entry = entry, .schema = schema};
+    *ret_table = (struct capture_mariadb){0};
+    capture_init(&ret_table->base, &capture_mariadb_dialect, entry, schema);
     enum status status = check_ask(&check, catalogue->watching ? SQL_WATCH_TABLE : SQL_CHECK_TABLE,
                                    &found, first, second, err);
     if (status == STATUS_OK && !found)

@@ -208,7 +208,7 @@ static enum status origin_mariadb_create(struct origin *origin, const struct ori
 
 static enum status origin_mariadb_read(struct origin *base, const struct config_entry *entry,
                                        const struct entity_schema *schema,
-                                       struct capture_table *ret_table, struct error *err)
+                                       struct capture_mariadb *ret_table, struct error *err)
 {
     const struct origin_mariadb *origin = origin_mariadb_of(base);
     const struct capture_catalogue catalogue = {origin->session, origin->watching};
@@ -219,7 +219,7 @@ static enum status origin_mariadb_read(struct origin *base, const struct config_
 static enum status origin_mariadb_check(struct origin *origin, const struct config_entry *entry,
                                         const struct entity_schema *schema, struct error *err)
 {
-    struct capture_table table;
+    struct capture_mariadb table;
     return origin_mariadb_read(origin, entry, schema, &table, err);
 }
 
@@ -228,10 +228,10 @@ static enum status origin_mariadb_capture(struct origin *origin, const struct co
                                           struct origin_object **ret_objects, size_t *ret_count,
                                           struct error *err)
 {
-    struct capture_table table;
+    struct capture_mariadb table;
     enum status status = origin_mariadb_read(origin, entry, schema, &table, err);
     if (status == STATUS_OK)
-        status = capture_mariadb_triggers(&table, arena, ret_objects, ret_count, err);
+        status = capture_write(&table.base, arena, ret_objects, ret_count, err);
     return status;
 }
 
@@ -349,7 +349,7 @@ const struct origin_ops origin_mariadb_ops = {
     .create = origin_mariadb_create,
     .check = origin_mariadb_check,
     .capture = origin_mariadb_capture,
-    .clashes = capture_mariadb_clashes,
+    .dialect = &capture_mariadb_dialect,
     .grants = origin_mariadb_grants,
     .identify = origin_mariadb_identify,
     .restart = origin_mariadb_restart,

@@ -10,7 +10,7 @@ struct origin_mariadb {
     MYSQL *session;
     bool watching;                         /* sees what the relay's role may see */
     struct mariadb_statement *note_in_log; /* prepared at its first use */
-    struct capture_table table;            /* whose present rows are being read */
+    struct capture_mariadb table;          /* whose present rows are being read */
 };
 
 static inline struct origin_mariadb *origin_mariadb_of(struct origin *origin)

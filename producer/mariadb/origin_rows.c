@@ -35,7 +35,7 @@ enum status origin_mariadb_progress(struct origin *origin, const char *entity_ty
 /* The rows of one chunk, in the arena. */
 struct chunk {
     MYSQL *session;
-    const struct capture_table *table;
+    const struct capture_mariadb *table;
     struct arena arena;
     struct mariadb_parameter *events; /* EVENT_COLUMNS a row, as SQL_WRITE_EVENT has them */
     struct slice *place;              /* key of the last row */
@@ -45,7 +45,8 @@ struct chunk {
 static struct mariadb_parameter chunk_key_value(const struct chunk *chunk, size_t place,
                                                 struct slice text)
 {
-    const struct column *column = &chunk->table->schema->columns[chunk->table->key[place]];
+    const struct column *column =
+        &chunk->table->base.schema->columns[chunk->table->base.key[place]];
     return (struct mariadb_parameter){
         .kind = column->type == COLUMN_BYTES ? MARIADB_BYTES : MARIADB_TEXT, .text = text};
 }
@@ -62,8 +63,8 @@ static enum status chunk_parameters(struct chunk *chunk, size_t limit,
                                     struct error *err)
 {
     struct mariadb_statement *statement = NULL;
-    struct mariadb_parameter type = mariadb_string(chunk->table->entry->entity_type);
-    size_t keys = chunk->table->schema->key_count;
+    struct mariadb_parameter type = mariadb_string(chunk->table->base.entry->entity_type);
+    size_t keys = chunk->table->base.schema->key_count;
     size_t found = 0;
     bool row = true;
     struct slice *place = arena_alloc(&chunk->arena, keys * sizeof *place);
@@ -100,7 +101,7 @@ static enum status chunk_no_text(const struct chunk *chunk, struct slice key, st
     return error_set(error_config(err), STATUS_FATAL,
                      "table %s: the row %.*s cannot be written as JSON, as a row cannot that is "
                      "larger than the server's max_allowed_packet: raise that",
-                     chunk->table->entry->table, SLICE_ARGS(key));
+                     chunk->table->base.entry->table, SLICE_ARGS(key));
 }
 
 static enum status chunk_row(struct chunk *chunk, struct mariadb_statement *rows, struct slice type,
@@ -111,7 +112,7 @@ static enum status chunk_row(struct chunk *chunk, struct mariadb_statement *rows
     bool complete = true;
     for (unsigned int i = 0; i < KEY_FROM; i++)
         complete = complete && mariadb_statement_text(rows, i, &chunk->arena, &texts[i]);
-    for (unsigned int i = 0; i < chunk->table->schema->key_count; i++)
+    for (unsigned int i = 0; i < chunk->table->base.schema->key_count; i++)
         complete = complete &&
                    mariadb_statement_text(rows, KEY_FROM + i, &chunk->arena, &chunk->place[i]);
     if (!complete)
@@ -139,17 +140,18 @@ static enum status chunk_read(struct chunk *chunk, bool resumed, size_t limit, s
     struct mariadb_statement *rows = NULL;
     struct mariadb_parameter *values = NULL;
     struct buffer text;
-    struct slice type = slice_of(chunk->table->entry->entity_type);
+    struct slice type = slice_of(chunk->table->base.entry->entity_type);
     size_t count = 0;
     bool row = true;
     buffer_init(&text, SQL_SIZE_MAX);
     buffer_append_format(&text, "%.*s.read", SLICE_ARGS(type));
     struct slice read = arena_copy(&chunk->arena, buffer_slice(&text));
     buffer_reset(&text);
-    capture_mariadb_existing(&text, chunk->table, resumed, limit == 1);
+    capture_mariadb_existing(&text, chunk->table,
+                             &(struct capture_rows){.resumed = resumed, .waits = limit == 1});
     chunk->events = arena_alloc(&chunk->arena, limit * EVENT_COLUMNS * sizeof *chunk->events);
     chunk->place = arena_alloc(&chunk->arena,
-                               chunk->table->schema->key_count * sizeof *chunk->place);
+                               chunk->table->base.schema->key_count * sizeof *chunk->place);
     enum status status = chunk_parameters(chunk, limit, &values, &count, err);
     if (status == STATUS_OK &&
         (text.failed || read.data == NULL || chunk->events == NULL || chunk->place == NULL))
@@ -183,8 +185,8 @@ static enum status chunk_rows(MYSQL *session, const char *sql,
 
 static enum status chunk_write(struct chunk *chunk, bool done, struct error *err)
 {
-    size_t keys = chunk->count > 0 ? chunk->table->schema->key_count : 0;
-    struct mariadb_parameter type = mariadb_string(chunk->table->entry->entity_type);
+    size_t keys = chunk->count > 0 ? chunk->table->base.schema->key_count : 0;
+    struct mariadb_parameter type = mariadb_string(chunk->table->base.entry->entity_type);
     const struct mariadb_parameter progress[] = {mariadb_integer((int64_t)chunk->count),
                                                  mariadb_integer(done), type};
     struct mariadb_parameter *places = arena_alloc(&chunk->arena, (keys + 1) * 3 * sizeof *places);
@@ -207,12 +209,12 @@ static enum status chunk_write(struct chunk *chunk, bool done, struct error *err
 }
 
 static enum status origin_mariadb_chunk_once(struct origin *origin,
-                                             const struct capture_table *table, size_t limit,
+                                             const struct capture_mariadb *table, size_t limit,
                                              struct origin_progress *ret_progress,
                                              struct error *err)
 {
     struct chunk chunk = {.session = origin_mariadb_of(origin)->session, .table = table};
-    struct mariadb_parameter type = mariadb_string(table->entry->entity_type);
+    struct mariadb_parameter type = mariadb_string(table->base.entry->entity_type);
     struct origin_progress progress = {0};
     arena_init(&chunk.arena, CHUNK_BYTES_MAX);
     enum status status = origin_mariadb_begin(origin, err);
@@ -220,7 +222,7 @@ static enum status origin_mariadb_chunk_once(struct origin *origin,
         status = mariadb_statement_once(chunk.session, "outbox", SQL_HOLD_PROGRESS, &type, 1, NULL,
                                         err);
     if (status == STATUS_OK)
-        status = origin_mariadb_progress(origin, table->entry->entity_type, &progress, err);
+        status = origin_mariadb_progress(origin, table->base.entry->entity_type, &progress, err);
     if (status == STATUS_OK && !progress.done) {
         status = chunk_read(&chunk, progress.rows > 0, limit, err);
         progress.rows += (int64_t)chunk.count;
@@ -245,11 +247,11 @@ enum status origin_mariadb_chunk(struct origin *origin, const struct config_entr
 {
     struct origin_mariadb *self = origin_mariadb_of(origin);
     enum status status = STATUS_OK;
-    if (self->table.entry != entry)
+    if (self->table.base.entry != entry)
         status = capture_mariadb_check(&(struct capture_catalogue){.session = self->session}, entry,
                                        schema, &self->table, err);
     if (status != STATUS_OK)
-        self->table.entry = NULL;
+        self->table.base.entry = NULL;
     for (size_t rows = limit; status == STATUS_OK; rows = rows > DIVISOR ? rows / DIVISOR : 1) {
         struct error held = ERROR_INIT;
         status = origin_mariadb_chunk_once(origin, &self->table, rows, ret_progress, &held);

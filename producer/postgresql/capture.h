@@ -3,9 +3,9 @@
 #define PRODUCER_POSTGRESQL_CAPTURE_H
 
 #include "common/postgresql_session.h"
-#include "producer/init/origin.h"
+#include "producer/capture/capture.h"
 
-#define CAPTURE_SQL_MAX ((size_t)4 * 1024 * 1024)
+extern const struct dialect capture_postgresql_dialect;
 
 /** Who asks the catalogue. */
 struct capture_catalogue {
@@ -23,37 +23,24 @@ enum status capture_postgresql_check(const struct capture_catalogue *catalogue,
                                      const struct entity_schema *schema,
                                      struct error *err) MUST_CHECK;
 
-/** Where an entry's table and its events are; borrowed. */
-struct capture_postgresql_place {
-    const char *outbox;         /* the outbox's schema */
-    const PGresult *table;      /* oid, and name with its schema, quoted */
-    const PGresult *partitions; /* first column: the table and all its partitions, quoted */
+/** A captured table, and where its events are; borrows all. */
+struct capture_postgresql {
+    struct capture base;
+    const char *name;           /* the table as it is configured, quoted */
+    const char *outbox;         /* the outbox's schema; not needed for the existing rows, */
+    const PGresult *table;      /* nor is this: oid, and name with its schema, quoted, */
+    const PGresult *partitions; /* nor this, whose first column has the table and all its
+                                   partitions, quoted */
 };
 
-/** Write functions and triggers of an entry's table into `arena`.
- * @return OK; RETRY (no memory); FATAL (they grow too large). */
-enum status capture_postgresql_objects(const struct config_entry *entry,
-                                       const struct entity_schema *schema,
-                                       const struct capture_postgresql_place *place,
-                                       struct arena *arena, struct origin_object **ret_objects,
-                                       size_t *ret_count, struct error *err) MUST_CHECK;
-
-/** @return "BEFORE…AFTER" around the entity type, in the arena; data NULL: no memory. */
-struct slice capture_postgresql_name(struct arena *arena, const char *before,
-                                     const char *entity_type, const char *after);
-
-/** @return whether functions of two entity types would have the same names. */
-bool capture_postgresql_clashes(const char *entity_type, const char *other);
-
-/** Write the statement of one chunk of present rows: it chooses at most `limit` rows behind the
- * noted key, locks and reads those that keep their keys until then, publishes them as `r` events
- * and notes the last key that it chose. It returns how many it published, and 0 where it found none
- * at all. */
-void capture_postgresql_chunk(struct buffer *sql, const struct config_entry *entry,
-                              const struct entity_schema *schema, bool resumed, size_t limit);
+/** Write the statement of one chunk of the rows that are there: it chooses at most `limit` rows
+ * behind the noted key, locks and reads those that keep their keys until then, publishes them as
+ * `r` events and notes the last key that it chose. It returns how many it published, and 0 where it
+ * found none at all. */
+void capture_postgresql_chunk(struct buffer *sql, const struct capture_postgresql *capture,
+                              const struct capture_rows *rows);
 
 /** Write the statement that tells whether there are rows behind the noted key. */
-void capture_postgresql_rest(struct buffer *sql, const struct config_entry *entry,
-                             const struct entity_schema *schema);
+void capture_postgresql_rest(struct buffer *sql, const struct capture_postgresql *capture);
 
 #endif

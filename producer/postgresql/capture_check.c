@@ -1,6 +1,8 @@
 /* Refuses the tables and columns whose changes triggers cannot capture whole (rules 25, 26, 28). */
 #include "producer/postgresql/capture.h"
-#include "producer/capture/capture.h"
+#define CAPTURE_NO_COLUMN                                                                          \
+    "does not have each column of the schema: write under columns: how one that was renamed is "   \
+    "called now, take one that was dropped out of the schema; it has no column "
 #include "common/postgresql_name.h"
 #include "producer_postgresql_sql.h"
 

@@ -197,9 +197,12 @@ static enum status origin_postgresql_capture(struct origin *base, const struct c
         status = postgresql_session_query(origin->connection, SQL_LIST_PARTITIONS, &table, 1,
                                           &partitions, err);
     if (status == STATUS_OK) {
-        const struct capture_postgresql_place place = {origin->schema, found, partitions};
-        status = capture_postgresql_objects(entry, schema, &place, arena, ret_objects, ret_count,
-                                            err);
+        struct capture_postgresql capture = {.name = buffer_text(&name),
+                                             .outbox = origin->schema,
+                                             .table = found,
+                                             .partitions = partitions};
+        capture_init(&capture.base, &capture_postgresql_dialect, entry, schema);
+        status = capture_write(&capture.base, arena, ret_objects, ret_count, err);
     }
     PQclear(found);
     PQclear(partitions);
@@ -328,7 +331,7 @@ const struct origin_ops origin_postgresql_ops = {
     .create = origin_postgresql_create,
     .check = origin_postgresql_check,
     .capture = origin_postgresql_capture,
-    .clashes = capture_postgresql_clashes,
+    .dialect = &capture_postgresql_dialect,
     .grants = origin_postgresql_grants,
     .identify = origin_postgresql_identify,
     .restart = origin_postgresql_restart,

@@ -1,5 +1,6 @@
 /* Rows into the PostgreSQL outbox: those from before `init`, and those of `publish`. */
 #include "producer/postgresql/capture.h"
+#include "common/postgresql_name.h"
 #include "producer/postgresql/array.h"
 #include "producer/postgresql/origin_internal.h"
 #include "producer_postgresql_sql.h"
@@ -85,21 +86,28 @@ static enum status origin_postgresql_read(PGconn *connection, const struct confi
                                           struct origin_progress *progress, struct error *err)
 {
     struct slice type = slice_of(entry->entity_type);
+    struct capture_postgresql capture;
+    struct buffer name;
     struct buffer sql;
     char number[32];
     int64_t noted[2] = {0};
     int64_t rows[2] = {0}; /* published, and whether any were found */
     int64_t more[2] = {0};
+    buffer_init(&name, CAPTURE_SQL_MAX);
     buffer_init(&sql, CAPTURE_SQL_MAX);
+    postgresql_name_append_table(&name, entry->table);
+    capture_init(&capture.base, &capture_postgresql_dialect, entry, schema);
+    capture.name = buffer_text(&name);
     enum status status = origin_postgresql_numbers(connection, SQL_HAS_PLACE, &type, noted, err);
-    capture_postgresql_chunk(&sql, entry, schema, noted[0] != 0, limit);
+    const struct capture_rows chunk = {.resumed = noted[0] != 0, .limit = limit};
+    capture_postgresql_chunk(&sql, &capture, &chunk);
     if (status == STATUS_OK && sql.failed)
         status = error_set(err, STATUS_FATAL, "entity type %s: its statement grows too large",
                            entry->entity_type);
     if (status == STATUS_OK)
         status = origin_postgresql_numbers(connection, buffer_text(&sql), NULL, rows, err);
     buffer_reset(&sql);
-    capture_postgresql_rest(&sql, entry, schema);
+    capture_postgresql_rest(&sql, &capture);
     if (status == STATUS_OK && rows[1] != 0)
         status = origin_postgresql_numbers(connection, buffer_text(&sql), NULL, more, err);
     progress->rows += rows[0];
@@ -109,6 +117,7 @@ static enum status origin_postgresql_read(PGconn *connection, const struct confi
                                     slice_of(progress->done ? "true" : "false")};
     if (status == STATUS_OK)
         status = postgresql_session_query(connection, SQL_WRITE_PROGRESS, written, 3, NULL, err);
+    buffer_done(&name);
     buffer_done(&sql);
     return status;
 }

@@ -3,7 +3,9 @@
 #define PRODUCER_SQLITE_CAPTURE_H
 
 #include "common/sqlite_session.h"
-#include "producer/init/origin.h"
+#include "producer/capture/capture.h"
+
+extern const struct dialect capture_sqlite_dialect;
 
 /** Check that every change of the table can be captured (rules 25, 26).
  * @param applied  an agent of the service writes the table too.
@@ -18,19 +20,9 @@ enum status capture_sqlite_check_keys(sqlite3 *db, const struct config_entry *en
                                       const struct entity_schema *schema,
                                       struct error *err) MUST_CHECK;
 
-/** Write the triggers of an entry's table into `arena`: delete, update of the key, update, insert.
- * @return OK; RETRY (no memory); FATAL (they grow too large). */
-enum status capture_sqlite_triggers(const struct config_entry *entry,
-                                    const struct entity_schema *schema, struct arena *arena,
-                                    struct origin_object **ret_objects, size_t *ret_count,
-                                    struct error *err) MUST_CHECK;
-
-/** @return whether the triggers of two entity types would have the same names. */
-bool capture_sqlite_clashes(const char *entity_type, const char *other);
-
 /** Write the query of the rows that are there: key, payload (op r), partition key, then the mapped
  * key columns; at most `limit` rows behind the key that keepstep_existing_key holds. */
-void capture_sqlite_existing(struct buffer *sql, const struct config_entry *entry,
-                             const struct entity_schema *schema, bool resumed, size_t limit);
+void capture_sqlite_existing(struct buffer *sql, const struct capture *capture,
+                             const struct capture_rows *rows);
 
 #endif

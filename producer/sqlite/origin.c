@@ -143,8 +143,10 @@ static enum status origin_sqlite_capture(struct origin *origin, const struct con
                                          struct origin_object **ret_objects, size_t *ret_count,
                                          struct error *err)
 {
+    struct capture capture;
     (void)origin;
-    return capture_sqlite_triggers(entry, schema, arena, ret_objects, ret_count, err);
+    capture_init(&capture, &capture_sqlite_dialect, entry, schema);
+    return capture_write(&capture, arena, ret_objects, ret_count, err);
 }
 
 /* Who may open the file may do everything. */
@@ -282,7 +284,7 @@ const struct origin_ops origin_sqlite_ops = {
     .create = origin_sqlite_create,
     .check = origin_sqlite_check,
     .capture = origin_sqlite_capture,
-    .clashes = capture_sqlite_clashes,
+    .dialect = &capture_sqlite_dialect,
     .grants = origin_sqlite_grants,
     .identify = origin_sqlite_identify,
     .restart = origin_sqlite_restart,

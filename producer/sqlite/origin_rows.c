@@ -150,12 +150,15 @@ enum status origin_sqlite_chunk(struct origin *origin, const struct config_entry
     struct origin_progress progress = {0};
     int64_t rows = 0;
     struct buffer sql;
+    struct capture capture;
     buffer_init(&sql, SQL_SIZE_MAX);
+    capture_init(&capture, &capture_sqlite_dialect, entry, schema);
     enum status status = sqlite_session_execute(db, "BEGIN IMMEDIATE", err);
     if (status == STATUS_OK)
         status = origin_sqlite_progress(origin, entry->entity_type, &progress, err);
     if (status == STATUS_OK && !progress.done) {
-        capture_sqlite_existing(&sql, entry, schema, progress.rows > 0, limit);
+        const struct capture_rows chunk = {.resumed = progress.rows > 0, .limit = limit};
+        capture_sqlite_existing(&sql, &capture, &chunk);
         status = origin_sqlite_chunk_rows(db, entry->entity_type, buffer_text(&sql), &rows, err);
         progress.rows += rows;
         progress.done = rows < (int64_t)limit;

@@ -105,7 +105,7 @@ inside producer/library
 inside producer/outbox
 inside producer/capture producer/init/origin.h producer/registry.h
 for database in sqlite postgresql mariadb; do
-    inside producer/$database 'producer/(outbox/outbox|init/origin|capture/capture)\.h'
+    inside producer/$database 'producer/(outbox/outbox|init/origin|capture/(capture|dialect))\.h'
 done
 inside producer/relay 'producer/(outbox/outbox|capture/watch|registry)\.h'
 inside producer/init 'producer/(capture/capture|registry)\.h' 'producer/relay/kafka_[a-z_]+\.h'

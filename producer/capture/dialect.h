@@ -1,0 +1,123 @@
+/* How a database's SQL for capture is written: one const table a database. What is written, for
+ * which change and of which columns, is the same for all of them. */
+#ifndef PRODUCER_CAPTURE_DIALECT_H
+#define PRODUCER_CAPTURE_DIALECT_H
+
+#include "producer/capture/capture.h"
+
+/** What a template is written for. Changed by the words that repeat a part or name another row. */
+struct writer {
+    struct buffer *sql;
+    const struct capture *capture;
+    const struct capture_object *object;
+    const char *name;  /* of the object, unquoted */
+    const char *table; /* the object's */
+
+    /* The event that is written; a row that is not there is "null". */
+    char op;             /* Debezium's: 'c', 'u', 'd', 'r' */
+    struct slice before; /* "OLD" */
+    struct slice after;  /* "NEW" */
+
+    struct slice row;   /* whose columns are meant */
+    const char *column; /* the one that is meant, as the table has it */
+    size_t index;       /* of it in the schema; SIZE_MAX where the schema does not have it */
+    size_t ordinal;     /* of it in a list, from 0 */
+    bool in_key;        /* its value is written for the entity key */
+
+    bool resumed; /* existing rows: behind those that were read before */
+    bool waits;   /* existing rows: for the locks of others */
+    size_t limit; /* existing rows: at most so many */
+};
+
+/** A word of the templates. */
+struct word {
+    const char *name;
+    void (*write)(struct writer *writer, struct slice argument);
+};
+
+enum part_each {
+    PART_ONCE,
+    PART_EACH_COLUMN,        /* of the schema */
+    PART_EACH_KEY,           /* column of the key, by the bytes of their names */
+    PART_EACH_KEY_PLACE,     /* the same in the order of the primary key */
+    PART_EACH_PARTITION_KEY, /* the column of `partition_key:`, if there is one */
+};
+
+/** A template that others name. Of several with one name the first that writes anything counts. */
+struct part {
+    const char *name;
+    const char *text;
+    bool (*when)(const struct writer *writer); /* NULL: always; of a list, asked of each column */
+    enum part_each each;
+    const char *separator; /* of a list */
+};
+
+/** Something that captures a table. */
+struct capture_object {
+    const char *kind;   /* "trigger" */
+    const char *prefix; /* its name is prefix, entity type, "_", suffix */
+    const char *suffix;
+    const char *change; /* the statement that fires it */
+    const char *text;   /* the template */
+};
+
+/** Texts are templates. Words and parts of the database's own come before those of all. */
+struct dialect {
+    char quote;               /* around names */
+    const char *join;         /* between the parts of a text: " || " */
+    const char *join_line;    /* the same, where a line ends */
+    const char *text_open;    /* around parts that are one text: "CONCAT(" */
+    const char *text_close;   /* ")" */
+    const char *object_open;  /* around a JSON object within a text: "(" */
+    const char *object_close; /* ")" */
+    void (*literal)(struct buffer *sql, struct slice text);
+
+    /** The JSON text of a column's value by the column's type, also of NULL. */
+    const char *values[COLUMN_UUID + 1];
+    const struct part *parts;
+    size_t part_count;
+    const struct word *words;
+    size_t word_count;
+
+    const struct capture_object *objects; /* in the order of creation */
+    size_t object_count;
+    size_t name_length_max;  /* of an object; 0: none */
+    bool names_without_case; /* "A" and "a" are one name */
+    /** A name within name_length_max, told apart by its digest. NULL: there is no such maximum. */
+    void (*short_name)(struct buffer *name, const struct capture_object *object,
+                       const char *entity_type);
+    /** Set the table of an object's nth instance, and whether that is of a partition.
+     * @return false: no more of it. NULL: one, of the entry's table. */
+    bool (*place)(const struct capture *capture, const struct capture_object *object, size_t n,
+                  struct origin_object *ret_object);
+};
+
+/** Write a template: text with words in braces. A word is one of those below, of the database's
+ * own, or a part. `{part ROW}` writes the part for another row, `{part OP BEFORE AFTER}` for an
+ * event. A line with nothing but a word that writes nothing is left out. Words of all databases:
+ *
+ *  - `{}` the column of the row; `{row}`, `{column}` each alone, `{column_name}` unquoted;
+ *  - `{ordinal}` the column's place in a list;
+ *  - `{table}`, `{name}` quoted; `{table_name}`, `{entity_type}`, `{change}` as they are;
+ *  - `{text WORD}` what the word writes, as a literal;
+ *  - `{key}`, `{type}`, `{payload}` of the event; `{limit}`. */
+void writer_template(struct writer *writer, const char *text);
+
+/** Append a quoted name. */
+void writer_identifier(struct buffer *sql, char quote, const char *name);
+
+/** Append a text between single quotes, where those in it are doubled. */
+void writer_plain_literal(struct buffer *sql, struct slice text);
+
+/** Conditions of parts. */
+bool writer_is_fixed(const struct writer *writer);   /* an update that changes the partition */
+bool writer_is_resumed(const struct writer *writer); /* rows behind those that were read */
+bool writer_is_read(const struct writer *writer);    /* an event of a row that was there before */
+bool writer_has_before(const struct writer *writer); /* `before: true` */
+bool writer_is_text(const struct writer *writer);    /* the column's type */
+bool writer_is_number(const struct writer *writer);  /* one that may be NaN or infinite */
+
+/** @return the column's type; -1 where the schema does not have it. */
+int writer_type(const struct writer *writer);
+
+#endif

@@ -1,0 +1,62 @@
+-- What captures a table in MariaDB. Words in braces: producer/capture/dialect.h.
+
+-- Silent while an agent of this service writes the table.
+-- name: capture_head
+CREATE OR REPLACE TRIGGER {name} AFTER {change} ON {table} FOR EACH ROW
+BEGIN
+{lost}
+  IF @keepstep_applying <=> CONVERT({text table_name} USING utf8mb4) COLLATE utf8mb4_bin THEN
+    DO 0;
+
+-- name: capture_delete
+{head}
+  ELSE
+{event d OLD null}
+  END IF;
+END
+
+-- name: capture_update
+{head}
+{fixed}
+  ELSEIF NOT ({same_key}) THEN
+{event d OLD null}
+{event c null NEW}
+  ELSEIF NOT ({same_image}) THEN
+{event u OLD NEW}
+  END IF;
+END
+
+-- name: capture_insert
+{head}
+  ELSE
+{event c null NEW}
+  END IF;
+END
+
+-- name: capture_event
+    INSERT INTO outbox (aggregatetype, type, aggregateid, partition_key, payload)
+    VALUES ({text entity_type}, {type}, {key}, {partition_key},
+      {payload});
+
+-- A block that ends the writer's statement with a text and, where there is one, its reason. SIGNAL
+-- takes no expression, which a text with a backslash is, and not more than 512 characters.
+-- 1054: the table has no such column.
+-- name: capture_lost
+  DECLARE EXIT HANDLER FOR 1054 BEGIN
+      DECLARE reason, message TEXT CHARACTER SET utf8mb4 DEFAULT '';
+      GET DIAGNOSTICS CONDITION 1 reason = MESSAGE_TEXT;
+      SET message = LEFT(CONCAT({text lost_message}, reason), 512);
+      SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = message;
+    END;
+
+-- A change that would leave the row's partition ends the statement that makes it.
+-- name: capture_fixed
+  ELSEIF NOT (BINARY {partition_key OLD} <=> BINARY {partition_key NEW}) THEN
+    BEGIN
+      DECLARE reason, message TEXT CHARACTER SET utf8mb4 DEFAULT '';
+      SET message = LEFT(CONCAT({text fixed_message}, reason), 512);
+      SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = message;
+    END;
+
+-- name: capture_existing
+SELECT {key}, {payload}, {partition_key}, {key_columns} FROM {table} AS t{where_behind} ORDER BY {key_columns} LIMIT ? LOCK IN SHARE MODE{nowait}

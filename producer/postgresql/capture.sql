@@ -1,0 +1,201 @@
+-- What captures a table in PostgreSQL. Words in braces: producer/capture/dialect.h; the database's
+-- own: producer/postgresql/capture.c.
+
+-- What is read by its key is read by an index: a plan that was made while the table was small would
+-- read all of it for each row. Behind `named` the row is what it is by now, not what the change made
+-- of it: other triggers run before this one, also those of the statement's other rows. Who has taken
+-- the row away says so. A renamed table is not found by its name until `init` has run, nor a row
+-- that a policy hides: there the change counts.
+-- name: capture_row
+CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off{digits} AS $keepstep$
+DECLARE
+  named CONSTANT boolean := coalesce(pg_partition_root(TG_RELID), TG_RELID) = to_regclass({text found_name})
+    AND NOT row_security_active(coalesce(pg_partition_root(TG_RELID), TG_RELID));
+  present record;
+  stands boolean := true;
+BEGIN
+  IF current_setting('keepstep.applying', true) = {text table_name} AND pg_trigger_depth() = 1 THEN
+    RETURN NULL;
+  END IF;
+{own_table}
+{read_columns}
+  IF TG_OP <> 'DELETE' THEN
+{not_finite}
+    NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+{fixed}
+    IF NOT (ROW({columns OLD})::record *<> ROW({columns NEW})::record) THEN
+      RETURN NULL;
+    END IF;
+  END IF;
+  IF TG_OP <> 'DELETE' AND named THEN
+    SELECT * INTO present {present NEW};
+    stands := FOUND;
+  ELSIF TG_OP <> 'DELETE' THEN
+    present := NEW;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    IF NOT (ROW({key_columns OLD})::record *<> ROW({key_columns NEW})::record) THEN
+    {event u OLD present}
+      WHERE stands;
+      RETURN NULL;
+    END IF;
+  END IF;
+  IF TG_OP <> 'INSERT' AND named THEN
+    {event d OLD null}
+      WHERE NOT EXISTS (SELECT 1 {present OLD});
+  ELSIF TG_OP <> 'INSERT' THEN
+    {event d OLD null};
+  END IF;
+  IF TG_OP <> 'DELETE' AND stands THEN
+    {event c null present};
+  END IF;
+  RETURN NULL;
+END
+$keepstep${sealed}
+
+-- Of what is truncated with a partitioned table, its trigger writes the partitions that have none of
+-- their own yet, nor a table between that has: they were made since `init`.
+-- name: capture_truncate
+CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET row_security = off{digits} AS $keepstep$
+BEGIN
+{part_of_table}
+{own_table}
+  DECLARE
+    leaf regclass;
+  BEGIN
+  FOR leaf IN SELECT c.oid::regclass FROM pg_class AS c
+      WHERE c.relkind = 'r' AND (c.oid = TG_RELID OR c.oid IN (
+        SELECT relid FROM pg_partition_tree(TG_RELID)) AND NOT EXISTS (
+        SELECT 1 FROM pg_trigger AS g WHERE g.tgname = TG_NAME AND g.tgenabled = 'A'
+          AND g.tgrelid <> TG_RELID AND g.tgrelid IN (SELECT relid FROM pg_partition_tree(TG_RELID)
+            INTERSECT SELECT relid FROM pg_partition_ancestors(c.oid)))) LOOP
+    EXECUTE $truncate${event d t null}
+    FROM ONLY $truncate$ || leaf || ' AS t';
+  END LOOP;
+{lost}
+  RETURN NULL;
+END
+$keepstep${sealed}
+
+-- `00_` in its name: triggers run by their names, so that an event's `before` is what the copies
+-- have.
+-- name: capture_trigger
+CREATE OR REPLACE TRIGGER {name} {change} ON {table}
+  FOR EACH {each} EXECUTE FUNCTION {function};
+ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}{comment}
+
+-- name: capture_event
+INSERT INTO {outbox}.outbox (aggregatetype, aggregateid, type, partition_key, payload)
+    SELECT {values}
+
+-- name: capture_values
+{text entity_type} AS entity_type, {key} AS entity_key, {type} AS type, {partition_key} AS partition_key,
+      {payload} AS payload
+
+-- The row of that key, if this transaction has written it: under REPEATABLE READ a row that another
+-- transaction has deleted meanwhile is seen as well.
+-- name: capture_present
+FROM {found_name} AS t WHERE {same_key}
+      AND age(t.xmin) <= age(pg_current_xact_id()::xid)
+
+-- Reads each column that is published, and writes nothing: the handler's subtransaction gets no
+-- number, of which there would be one a row.
+-- name: capture_read_columns
+  BEGIN
+    IF TG_OP = 'DELETE' THEN
+      IF ROW({deleted_columns}) IS NULL THEN
+      END IF;
+    ELSIF ROW({columns NEW}) IS NULL THEN
+    END IF;
+{lost}
+
+-- name: capture_lost
+  EXCEPTION WHEN undefined_column THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_column', MESSAGE =
+      {text lost_message} || SQLERRM;
+  END;
+
+-- No JSON number says NaN or infinity, and there is no row that could be set aside for it later.
+-- name: capture_not_finite
+    IF NEW.{column}::text IN ('NaN', 'Infinity', '-Infinity') THEN
+      RAISE EXCEPTION USING ERRCODE = 'numeric_value_out_of_range', MESSAGE =
+        {text not_finite_message};
+    END IF;
+
+-- A change that would leave the row's partition ends the statement that makes it.
+-- name: capture_fixed
+    IF {partition_key OLD} COLLATE "C" IS DISTINCT FROM {partition_key NEW} THEN
+      RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE =
+        {text fixed_message};
+    END IF;
+
+-- Is the trigger's table, or what it is a partition of, the one that the function was made for? By
+-- its oid, as it may be renamed, or by its name, as a dump does not keep the oid.
+-- name: capture_is_own
+coalesce(pg_partition_root(TG_RELID), TG_RELID) IN
+      ({oid}, to_regclass({text found_name}))
+
+-- Ends a function that was called for another table than its own, or where that has another owner
+-- than the function. It stands before anything of a row is looked at: the row's types belong to the
+-- table's owner, and so do their casts, which therefore run with no other rights than the owner's.
+-- name: capture_own_table
+  IF NOT EXISTS (SELECT 1 FROM pg_class AS c
+      WHERE c.oid = coalesce(pg_partition_root(TG_RELID), TG_RELID) AND pg_get_userbyid(c.relowner) = current_user
+      AND {is_own}) THEN
+    RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE =
+      {text own_table_message} || TG_RELID::regclass;
+  END IF;
+
+-- A partition that was detached keeps its TRUNCATE trigger until the next `init`, but its rows are
+-- no rows of the table any more.
+-- name: capture_part_of_table
+  IF ({is_own}) IS NOT TRUE THEN
+    RAISE WARNING 'keepstep: TRUNCATE of % is not captured: it is no part of the published table',
+      TG_RELID::regclass;
+    RETURN NULL;
+  END IF;
+
+-- Gives a function the rights that it must have, behind its CREATE, in the same transaction.
+-- name: capture_sealed
+;
+DO $rights$
+DECLARE
+  sealed CONSTANT regprocedure := {text function};
+  captured CONSTANT regclass := {text found_name};
+  target CONSTANT regclass := {text outbox_table};
+{seal}
+
+
+$rights${comment}
+
+-- The existing rows. The key of the last row of the chunk is read without locks: what moves up past
+-- it while its lock is waited for is read when its turn comes.
+-- name: capture_chunk
+WITH edge AS MATERIALIZED (
+    SELECT {key_columns} FROM (SELECT {key_columns} FROM {table} AS t{where_behind} ORDER BY {key_columns} LIMIT {limit}) AS t ORDER BY {key_columns_down} LIMIT 1)
+, chunk AS MATERIALIZED (
+    SELECT {values}
+    FROM {table} AS t WHERE {behind_and}ROW({key_columns}) <= ROW({edge_columns}) ORDER BY {key_columns}
+    LIMIT {limit} FOR SHARE OF t
+), numbered AS (SELECT *, row_number() OVER () AS number FROM chunk)
+, written AS (INSERT INTO outbox (aggregatetype, aggregateid, type, partition_key, payload)
+    SELECT entity_type, entity_key, type, partition_key, payload FROM numbered ORDER BY number)
+, noted AS (INSERT INTO keepstep_existing_key AS k
+    SELECT {text entity_type}, v.ordinal - 1, v.value FROM edge AS t, unnest(ARRAY[{key_texts}]) WITH ORDINALITY AS v (value, ordinal)
+    ON CONFLICT (entity_type, ordinal) DO UPDATE SET value = excluded.value)
+SELECT (SELECT count(*) FROM chunk), (SELECT count(*) FROM edge)
+
+-- Whether there are rows behind the noted key.
+-- name: capture_rest
+SELECT EXISTS (SELECT 1 FROM {table} AS t WHERE {behind})::integer
+
+-- The noted texts are read as the columns' own types.
+-- name: capture_behind
+ROW({key_columns}) > ROW({noted_key})
+
+-- name: capture_noted_key
+(SELECT value FROM keepstep_existing_key WHERE entity_type = {text entity_type} AND ordinal = {ordinal})::{key_type}

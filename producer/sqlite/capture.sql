@@ -1,0 +1,67 @@
+-- What captures a table in SQLite. Words in braces: producer/capture/dialect.h.
+
+-- The triggers are silent while an agent of this service writes the table.
+-- name: capture_head
+DROP TRIGGER IF EXISTS {name};
+CREATE TRIGGER {name} AFTER {change} ON {table}
+WHEN NOT EXISTS (SELECT 1 FROM keepstep_applying WHERE table_name = {text table_name})
+
+-- name: capture_delete
+{head}
+BEGIN
+  {event d OLD null}
+    WHERE NOT EXISTS (SELECT 1 {present OLD});
+END
+
+-- name: capture_key
+{head} AND ({key_differs})
+BEGIN
+{fixed}
+{null_keys}
+  {event d OLD null}
+    WHERE NOT EXISTS (SELECT 1 {present OLD});
+  {event c null present}
+    {present NEW};
+END
+
+-- name: capture_update
+{head} AND NOT ({key_differs}) AND {changed}
+BEGIN
+{fixed}
+  {event u OLD present}
+    {present NEW};
+END
+
+-- name: capture_insert
+{head}
+BEGIN
+{null_keys}
+  {event c null present}
+    {present NEW};
+END
+
+-- An event says what the row is by now, not what the change made of it: triggers of the service's
+-- own run before and behind this one, and may change it again. Where they have taken it away, or
+-- brought it back, the trigger of that change says so.
+-- name: capture_event
+INSERT INTO outbox (aggregatetype, aggregateid, type, partition_key, payload) SELECT {text entity_type}, {key}, {type}, {partition_key},
+    {payload}
+
+-- The row of that key: the key's collation finds it, and its bytes are the same.
+-- name: capture_present
+FROM {table} AS present WHERE {same_key}
+
+-- A change that would leave the row's partition ends the statement that makes it.
+-- name: capture_fixed
+  SELECT RAISE(ABORT, {text fixed_message})
+    WHERE {partition_differs};
+
+-- A NULL equals nothing, itself neither: no copy could tell such rows apart.
+-- name: capture_null_key
+  SELECT RAISE(ABORT, {text null_key_message}) WHERE NEW.{column} IS NULL;
+
+-- name: capture_existing
+SELECT {key}, {payload}, {partition_key}, {key_columns} FROM {table} AS t{behind} ORDER BY {key_columns} LIMIT {limit}
+
+-- name: capture_noted_key
+(SELECT value FROM keepstep_existing_key WHERE entity_type = {text entity_type} AND ordinal = {ordinal})
