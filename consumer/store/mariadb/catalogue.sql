@@ -20,6 +20,40 @@ FROM (SELECT
     (SELECT column_name FROM information_schema.columns
      WHERE table_schema = database() AND table_name = ? AND column_name = ? LIMIT 1) AS column_name,
     (SELECT value FROM keepstep_meta WHERE `key` = ?) AS value) AS place
+-- Whether it is a table, and an engine without transactions.
+-- name: table_read
+SELECT table_type NOT LIKE '%VIEW%', if(coalesce(engine, 'InnoDB') = 'InnoDB', '', engine)
+FROM information_schema.tables WHERE table_schema = database() AND table_name = ?
+-- Whether a column's table and the column itself are there, what the catalogue calls them or would,
+-- and where it was kept before.
+-- name: table_place
+SELECT table_name IS NOT NULL, column_name IS NOT NULL,
+    concat(coalesce(table_name, ?), '.', coalesce(column_name, ?)), value
+FROM (SELECT
+    (SELECT table_name FROM information_schema.tables
+     WHERE table_schema = database() AND table_name = ? LIMIT 1) AS table_name,
+    (SELECT column_name FROM information_schema.columns
+     WHERE table_schema = database() AND table_name = ? AND column_name = ? LIMIT 1) AS column_name,
+    (SELECT value FROM keepstep_meta WHERE `key` = ?) AS value) AS place
+-- Each column: its name, whether an INSERT must give it, whether it is generated, its type as it is
+-- declared, the type's name, and what limits its values.
+-- name: table_columns
+SELECT column_name, is_nullable = 'NO' AND column_default IS NULL AND is_generated = 'NEVER'
+        AND extra NOT LIKE '%auto_increment%',
+    is_generated = 'ALWAYS', column_type, data_type, is_nullable = 'YES',
+    coalesce(character_maximum_length, 0), coalesce(character_octet_length, 0),
+    coalesce(numeric_precision, 0), coalesce(numeric_scale, 0), coalesce(datetime_precision, 0),
+    coalesce(character_set_name, ''), coalesce(collation_name, ''), lower(extra)
+FROM information_schema.columns WHERE table_schema = database() AND table_name = ?
+-- How many unique indexes are exactly the key of so many columns, a JSON array, and how many are
+-- not. A column that is indexed in part, or that may be NULL, makes no key.
+-- name: table_key
+SELECT coalesce(sum(is_key), 0), coalesce(sum(NOT is_key), 0)
+FROM (SELECT count(*) = ? AND min(sub_part IS NULL AND nullable <> 'YES'
+            AND json_contains(lower(?), json_quote(lower(column_name)))) AS is_key
+    FROM information_schema.statistics
+    WHERE table_schema = database() AND table_name = ? AND non_unique = 0
+    GROUP BY index_name) AS unique_index
 -- name: catalogue_column
 SELECT data_type, column_type, is_nullable = 'YES', coalesce(character_maximum_length, 0),
     coalesce(character_octet_length, 0), coalesce(numeric_precision, 0), coalesce(numeric_scale, 0),

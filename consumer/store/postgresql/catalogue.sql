@@ -24,6 +24,46 @@ LEFT JOIN pg_attribute a ON a.attrelid = relation.oid AND a.attname = place.attn
     AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN keepstep_meta m ON m.key = place.key
 ORDER BY place.n
+-- Whether it is a table, and an engine without transactions.
+-- name: table_read
+SELECT (relkind IN ('r', 'p'))::int, '' FROM pg_class WHERE oid = to_regclass($1)
+-- Whether a column's table and the column itself are there, the schema and table that a name stands
+-- for, and where the column was kept before. With a dot in it a table's name is schema and table,
+-- unless an entity type's own name has it.
+-- name: table_place
+SELECT (c.oid IS NOT NULL)::int, (a.attname IS NOT NULL)::int,
+    concat_ws('.', coalesce(n.nspname, CASE WHEN $1::text NOT LIKE '%.%' THEN current_schema() END),
+              coalesce(c.relname, $1), $2::text), m.value
+FROM (SELECT coalesce(to_regclass(quote_ident(nullif($3::text, ''))),
+    to_regclass(quote_ident(nullif(substring($4::text FROM '^([^.]*)[.]'), '')) || '.' ||
+                quote_ident(nullif(substring($4::text FROM '[.](.*)$'), ''))))::oid) AS relation(oid)
+LEFT JOIN pg_class c ON c.oid = relation.oid
+LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_attribute a ON a.attrelid = relation.oid AND a.attname = $5::text
+    AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN keepstep_meta m ON m.key = $6::text
+-- Each column: its name, whether an INSERT must give it, whether it is generated, its type as it is
+-- declared, the type's name and modifier, and whether it compares bytewise.
+-- name: table_columns
+SELECT a.attname::text,
+    (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '')::int,
+    (a.attgenerated <> '')::int, format_type(a.atttypid, a.atttypmod), t.typname::text,
+    a.atttypmod::bigint, coalesce(c.collisdeterministic, true)::int
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_collation c ON c.oid = a.attcollation
+WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+-- Whether some unique index is exactly the key of $1 columns, $2 as a JSON array.
+-- name: table_key
+SELECT 1, 0 FROM pg_index i
+WHERE i.indrelid = to_regclass($3) AND i.indisunique AND i.indisvalid AND i.indimmediate
+    AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = $1::bigint
+    AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text COLLATE "C")
+         FROM pg_attribute a WHERE a.attrelid = i.indrelid
+            AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
+        = (SELECT array_agg(name ORDER BY name COLLATE "C")
+           FROM jsonb_array_elements_text($2::text::jsonb) name)
+LIMIT 1
 -- name: catalogue_columns
 SELECT a.attname::text, t.typname::text, a.atttypmod::bigint,
     (a.attgenerated <> '')::int, coalesce(c.collisdeterministic, true)::int,

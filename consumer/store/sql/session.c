@@ -98,5 +98,6 @@ enum status store_sql_check_version(struct store_sql *self, struct error *err)
 
 void store_sql_done(struct store_sql *self)
 {
+    sql_tables_done(&self->tables);
     free(self->ranges);
 }

@@ -4,7 +4,7 @@
 #ifndef CONSUMER_STORE_SQL_SESSION_H
 #define CONSUMER_STORE_SQL_SESSION_H
 
-#include "consumer/store/row.h"
+#include "consumer/store/sql/table.h"
 
 /** X(name): a statement that each database has as SQL_name in its .sql files. It is prepared at its
  * first use and kept. */
@@ -41,7 +41,11 @@
     X(SUPERSEDED_KEEP)                                                                             \
     X(SUPERSEDED_READ)                                                                             \
     X(SUPERSEDED_NEXT)                                                                             \
-    X(SUPERSEDED_DROP)
+    X(SUPERSEDED_DROP)                                                                             \
+    X(TABLE_PLACE)                                                                                 \
+    X(TABLE_READ)                                                                                  \
+    X(TABLE_COLUMNS)                                                                               \
+    X(TABLE_KEY)
 
 /** A database's own statements get the numbers from STATEMENT_SHARED_COUNT on. */
 enum statement_id {
@@ -165,6 +169,7 @@ struct store_sql {
     bool has_outbox;
     struct sql_range *ranges; /* recorded, not yet written: see position.c */
     size_t range_count;
+    struct sql_tables tables;
 };
 
 static inline struct store_sql *store_sql_of(struct store *store)

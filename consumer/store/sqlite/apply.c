@@ -1,7 +1,7 @@
 /* The SQLite store's writing of changes. */
 #include "consumer/store/sqlite/internal.h"
 
-#include <math.h>
+#include "consumer/store/sql/limits.h"
 
 static int value_bind(sqlite3_stmt *statement, int index, enum column_type type,
                       const struct value *value)
@@ -28,60 +28,11 @@ static int value_bind(sqlite3_stmt *statement, int index, enum column_type type,
     return sqlite3_bind_null(statement, index);
 }
 
-static enum status reject_held(struct error *err, const char *format, const struct change *change,
-                               const char *name)
+static enum row_form row_form_of(const struct change *change)
 {
-    bool first = err != NULL && err->status == STATUS_OK;
-    char text[ERROR_TEXT_SIZE];
-    (void)sqlite3_snprintf(sizeof text, text, "%.*s %.*s", SLICE_ARGS(change->entity_type),
-                           SLICE_ARGS(change->entity_key));
-    enum status status = error_set(err, STATUS_REJECT, "%s: %s %s", text, format, name);
-    if (first)
-        err->reject = REJECT_HELD;
-    return status;
-}
-
-/* The statement for the columns that this change brings. */
-static enum status statement_for(struct store_sqlite *self, struct mapped_table *table,
-                                 const struct change *change, struct row_statement **ret_statement,
-                                 struct error *err)
-{
-    const struct entity_schema *schema = table->mapping->schema;
-    bool complete = true;
-
-    for (size_t i = 0; i < schema->key_count; i++) {
-        enum value_kind kind = change->values[schema->key_columns[i]].kind;
-        if (kind == VALUE_ABSENT || kind == VALUE_NULL)
-            return reject_held(err, "has no value for the key column", change,
-                               schema->columns[schema->key_columns[i]].name);
-    }
-    *ret_statement = &table->removal;
     if (change->op == CHANGE_DELETE)
-        return STATUS_OK;
-    for (size_t i = 0; i < schema->column_count; i++) {
-        const struct value *value = &change->values[i];
-        complete = complete && value->kind != VALUE_ABSENT;
-        if (value->kind == VALUE_DOUBLE && !isfinite(value->number))
-            return reject_held(err, "has no finite number in", change, schema->columns[i].name);
-        if (value->kind == VALUE_DOUBLE && value->number == 0 && signbit(value->number))
-            return reject_held(err, "has a zero below zero, which SQLite writes as 0, in", change,
-                               schema->columns[i].name);
-    }
-    *ret_statement = &table->full;
-    if (complete)
-        return STATUS_OK;
-    struct row_statement *sparse = &table->sparse;
-    bool present[ENTITY_COLUMNS_MAX] = {false};
-    for (size_t i = 0; i < schema->column_count; i++)
-        present[i] = change->values[i].kind != VALUE_ABSENT;
-    enum row_form form = change->op == CHANGE_UPDATE ? ROW_UPDATE : ROW_UPSERT;
-    *ret_statement = sparse;
-    if (sparse->statement != NULL && sparse->form == form &&
-        memcmp(sparse->present, present, sizeof present) == 0)
-        return STATUS_OK;
-    sparse->form = form;
-    memcpy(sparse->present, present, sizeof present);
-    return store_sqlite_row_prepare(self, table, sparse, err);
+        return ROW_DELETE;
+    return change->op == CHANGE_UPDATE && !change_is_complete(change) ? ROW_UPDATE : ROW_UPSERT;
 }
 
 /* SQLite has one code for a broken schema and for what a function in a trigger, a check or a
@@ -109,24 +60,24 @@ static enum status write_row(struct store_sqlite *self, struct mapped_table *tab
     const struct entity_schema *schema = table->mapping->schema;
     struct row_statement *row = NULL;
     int code = SQLITE_OK;
-    enum status status = statement_for(self, table, change, &row, err);
+    enum status status = sql_row_prepare(table, row_form_of(change), change, &row, err);
     if (status != STATUS_OK)
         return status;
+    sqlite3_stmt *statement = row->statement;
     for (size_t i = 0; code == SQLITE_OK && i < row->count; i++) {
-        size_t column = row->order[i];
-        code = value_bind(row->statement, (int)i + 1, schema->columns[column].type,
+        size_t column = row->columns[i];
+        code = value_bind(statement, (int)i + 1, schema->columns[column].type,
                           &change->values[column]);
     }
     if (code == SQLITE_OK)
-        while ((code = sqlite3_step(row->statement)) == SQLITE_ROW)
+        while ((code = sqlite3_step(statement)) == SQLITE_ROW)
             continue;
     if (code != SQLITE_DONE)
-        status = row_fail(self, row->statement, code, table->name, err);
+        status = row_fail(self, statement, code, table->name, err);
     else if (row->form == ROW_UPDATE && sqlite3_changes64(self->database) == 0)
-        status = reject_held(err, "lacks columns, and there is no row to keep them from in", change,
-                             table->name);
-    (void)sqlite3_reset(row->statement);
-    (void)sqlite3_clear_bindings(row->statement);
+        status = sql_hold_no_row(table, change, err);
+    (void)sqlite3_reset(statement);
+    (void)sqlite3_clear_bindings(statement);
     return status;
 }
 
@@ -161,38 +112,24 @@ static enum status write_row_deferred(struct store_sqlite *self, struct mapped_t
     return status == STATUS_OK ? ended : status;
 }
 
-enum status store_sqlite_apply(struct store *store, const struct mapping *mapping,
-                               const struct change *const *changes, size_t count, struct error *err)
+/* The table's triggers are silent while its name stands there. */
+enum status store_sqlite_silence(const struct mapped_table *table, bool silent, struct error *err)
 {
-    struct store_sqlite *self = store_sqlite_of(store);
-    struct mapped_table *table = store_sqlite_table(self, slice_of(mapping->schema->entity_type));
-    enum status status = STATUS_OK;
-    size_t i = 0;
+    struct sql_call call = SQL_CALL(APPLYING_SET, parameter_text(table->name));
+    if (!silent)
+        call.id = STATEMENT_APPLYING_CLEAR;
+    return store_sql_run(store_sql_of(table->store), call, err);
+}
 
-    if (table == NULL)
-        return error_set(err, STATUS_FATAL, "\"%s\" was not prepared",
-                         mapping->schema->entity_type);
+enum status store_sqlite_write(struct mapped_table *table, const struct change *const *changes,
+                               size_t count, struct error *err)
+{
+    struct store_sqlite *self = store_sqlite_of(table->store);
+    enum status status = STATUS_OK;
     self->has_written = true;
-    struct parameter name = parameter_text(table->name);
-    if (mapping
-            ->published_here) /* its trigger is silent for direct writes while the row is there */
-        status = store_sqlite_run(self, STATEMENT_APPLYING_SET, PARAMETERS(name), NULL, err);
-    while (status == STATUS_OK && i < count) {
+    for (size_t i = 0; status == STATUS_OK && i < count; i++)
         status = self->has_deferred && !self->defers
                      ? write_row_deferred(self, table, changes[i], err)
                      : write_row(self, table, changes[i], err);
-        if (status == STATUS_OK)
-            i++;
-    }
-    if (mapping->published_here && !sqlite3_get_autocommit(self->database)) {
-        struct error second = ERROR_INIT;
-        enum status cleared = store_sqlite_run(self, STATEMENT_APPLYING_CLEAR, PARAMETERS(name),
-                                               NULL, &second);
-        if (cleared != STATUS_OK && (status == STATUS_OK || status == STATUS_REJECT)) {
-            if (err != NULL)
-                *err = second;
-            status = cleared;
-        }
-    }
     return status;
 }

@@ -1,39 +1,39 @@
 -- What the catalogue says of a table that an entity type is mapped to.
--- name: catalogue_table
-SELECT type FROM sqlite_master
+-- Whether it is a table, and an engine without transactions.
+-- name: table_read
+SELECT type = 'table', '' FROM sqlite_master
 WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')
--- Whether a column's table and the column itself are there, what the catalogue calls them, and where
--- it was kept before.
--- name: place_read
+-- Whether a column's table and the column itself are there, what the catalogue calls them or would,
+-- and where it was kept before.
+-- name: table_place
 SELECT t.name IS NOT NULL, c.name IS NOT NULL,
     coalesce(t.name, ?1) || '.' || coalesce(c.name, ?2),
-    (SELECT value FROM keepstep_meta WHERE key = ?3)
+    (SELECT value FROM keepstep_meta WHERE key = ?6)
 FROM (SELECT 1) LEFT JOIN sqlite_master t
-    ON t.name = ?1 COLLATE NOCASE AND t.type IN ('table', 'view')
-LEFT JOIN pragma_table_xinfo(?1) c ON c.name = ?2 COLLATE NOCASE
--- name: catalogue_strict
-SELECT strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE
+    ON t.name = ?3 COLLATE NOCASE AND t.type IN ('table', 'view')
+LEFT JOIN pragma_table_xinfo(?4) c ON c.name = ?5 COLLATE NOCASE
 -- name: catalogue_deferred
 SELECT 1 FROM sqlite_master WHERE sql LIKE '%DEFERRED%' LIMIT 1
--- name: catalogue_column
-SELECT type, hidden FROM pragma_table_xinfo(?1) WHERE name = ?2 COLLATE NOCASE
--- name: catalogue_needed
-SELECT name FROM pragma_table_xinfo(?1)
-WHERE "notnull" = 1 AND dflt_value IS NULL AND hidden = 0
-    AND NOT (pk > 0 AND upper(type) = 'INTEGER')
-    AND lower(name) NOT IN (SELECT lower(value) FROM json_each(?2)) LIMIT 1
--- ?2 the mapped key as a JSON array, ?3 its length. A rowid alias has no index of its own.
--- name: catalogue_key
-SELECT 1 FROM pragma_index_list(?1) il
+-- Each column: its name, whether an INSERT must give it, whether it is generated, its type, and
+-- whether its table is STRICT.
+-- name: table_columns
+SELECT name, "notnull" = 1 AND dflt_value IS NULL AND hidden = 0
+        AND NOT (pk > 0 AND upper(type) = 'INTEGER'), hidden <> 0, type,
+    (SELECT strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE)
+FROM pragma_table_xinfo(?1)
+-- Whether some unique index is exactly the key of ?1 columns, ?2 as a JSON array. A rowid alias has
+-- no index of its own.
+-- name: table_key
+SELECT 1, 0 FROM pragma_index_list(?3) il
 WHERE il."unique" = 1 AND il.partial = 0
-    AND (SELECT count(*) FROM pragma_index_xinfo(il.name) x WHERE x.key = 1) = ?3
+    AND (SELECT count(*) FROM pragma_index_xinfo(il.name) x WHERE x.key = 1) = ?1
     AND (SELECT count(*) FROM pragma_index_xinfo(il.name) x
          WHERE x.key = 1 AND upper(x.coll) = 'BINARY'
-             AND lower(x.name) IN (SELECT lower(value) FROM json_each(?2))) = ?3
+             AND lower(x.name) IN (SELECT lower(value) FROM json_each(?2))) = ?1
 UNION ALL
-SELECT 1 FROM pragma_table_xinfo(?1) c
-WHERE c.pk = 1 AND upper(c.type) = 'INTEGER' AND ?3 = 1
-    AND (SELECT count(*) FROM pragma_table_xinfo(?1) WHERE pk > 0) = 1
+SELECT 1, 0 FROM pragma_table_xinfo(?3) c
+WHERE c.pk = 1 AND upper(c.type) = 'INTEGER' AND ?1 = 1
+    AND (SELECT count(*) FROM pragma_table_xinfo(?3) WHERE pk > 0) = 1
     AND lower(c.name) IN (SELECT lower(value) FROM json_each(?2))
 LIMIT 1
 -- What follows changes of the table ?1: whether anything does, and by which foreign key a copy's

@@ -3,7 +3,7 @@
 #define CONSUMER_STORE_SQLITE_INTERNAL_H
 
 #include "common/sqlite_session.h"
-#include "consumer/store/sql/session.h"
+#include "consumer/store/sql/prepare.h"
 
 /** X(name): a statement that SQLite alone has. */
 #define STORE_SQLITE_STATEMENTS(X)                                                                 \
@@ -16,14 +16,8 @@
     X(PENDING_WAITING_NEW)                                                                         \
     X(PENDING_POSITION)                                                                            \
     X(PENDING_LAST)                                                                                \
-    X(PLACE_READ)                                                                                  \
     X(CATALOGUE_ORDER)                                                                             \
-    X(CATALOGUE_TABLE)                                                                             \
-    X(CATALOGUE_STRICT)                                                                            \
-    X(CATALOGUE_DEFERRED)                                                                          \
-    X(CATALOGUE_COLUMN)                                                                            \
-    X(CATALOGUE_NEEDED)                                                                            \
-    X(CATALOGUE_KEY)
+    X(CATALOGUE_DEFERRED)
 
 enum sqlite_statement_id {
     STATEMENT_SQLITE = STATEMENT_SHARED_COUNT - 1,
@@ -31,27 +25,6 @@ enum sqlite_statement_id {
     STORE_SQLITE_STATEMENTS(STATEMENT_ID)
 #undef STATEMENT_ID
         STATEMENT_COUNT
-};
-
-/** How a change is written to its table. */
-enum row_form { ROW_UPSERT, ROW_UPDATE, ROW_DELETE };
-
-/** A statement for the columns that a change brings. */
-struct row_statement {
-    sqlite3_stmt *statement; /* NULL: not prepared */
-    enum row_form form;
-    bool present[ENTITY_COLUMNS_MAX];
-    size_t order[2 * ENTITY_COLUMNS_MAX]; /* the columns that it binds */
-    size_t count;
-};
-
-/** A prepared mapping. */
-struct mapped_table {
-    const struct mapping *mapping;
-    const char *name;
-    struct row_statement full;
-    struct row_statement removal;
-    struct row_statement sparse; /* the last shape of an image that lacks columns */
 };
 
 struct store_sqlite {
@@ -64,8 +37,6 @@ struct store_sqlite {
     bool defers;                    /* all are, within this transaction: see store_ops.defer */
     int busy_ms;
     sqlite3_stmt *statements[STATEMENT_COUNT];
-    struct mapped_table **tables;
-    size_t table_count;
 };
 
 static inline struct store_sqlite *store_sqlite_of(struct store *store)
@@ -116,34 +87,17 @@ bool store_sqlite_keep(sqlite3_stmt *statement, int column, struct arena *arena,
 /** @return the current row for what all stores read alike. */
 struct store_row store_sqlite_row(sqlite3_stmt *statement);
 
-/** @return the prepared table of a mapping's entity type, or NULL. */
-struct mapped_table *store_sqlite_table(struct store_sqlite *self, struct slice entity_type);
-
-void mapped_table_free(struct mapped_table *table);
-
-/** Prepare a row statement for the columns marked in statement->present. */
-enum status store_sqlite_row_prepare(struct store_sqlite *self, const struct mapped_table *table,
-                                     struct row_statement *statement, struct error *err) MUST_CHECK;
-
-/** Append `create` and the rest of a CREATE TABLE. */
-void store_sqlite_append_table(struct buffer *sql, const struct mapping *mapping,
-                               const char *create);
+/* Of the dialect. */
+enum status store_sqlite_silence(const struct mapped_table *table, bool silent, struct error *err);
+enum status store_sqlite_write(struct mapped_table *table, const struct change *const *changes,
+                               size_t count, struct error *err);
+extern const struct sql_dialect store_sqlite_dialect;
 
 /* Slots, one file each group. */
 enum status store_sqlite_commit(struct store_sql *sql, bool durable, struct error *err);
 enum status store_sqlite_open(const struct store_options *options, struct store **ret_store,
                               struct error *err);
 void store_sqlite_close(struct store *store);
-enum status store_sqlite_places(struct store *store, struct place *places, size_t count,
-                                bool record, struct error *err);
-enum status store_sqlite_prepare(struct store *store, const struct mapping *mapping,
-                                 struct error *err);
-enum status store_sqlite_order(struct store *store, const struct mapping *mapping,
-                               const struct copies *copies, struct table_order *ret_order,
-                               struct error *err);
-enum status store_sqlite_apply(struct store *store, const struct mapping *mapping,
-                               const struct change *const *changes, size_t count,
-                               struct error *err);
 void store_sqlite_pending_done(struct store_sqlite *self);
 enum status store_sqlite_read_pending(struct store *store, struct pending_read *pending,
                                       struct error *err);

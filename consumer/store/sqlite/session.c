@@ -296,8 +296,10 @@ enum status store_sqlite_open(const struct store_options *options, struct store 
     struct store_sqlite *self = calloc(1, sizeof *self);
     if (self == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
-    self->sql = (struct store_sql){
-        .base.ops = &store_sqlite_ops, .session = &sqlite_session, .read_only = options->read_only};
+    self->sql = (struct store_sql){.base.ops = &store_sqlite_ops,
+                                   .session = &sqlite_session,
+                                   .read_only = options->read_only,
+                                   .tables.dialect = &store_sqlite_dialect};
     enum status status = sqlite_session_open(options->path, flags, &self->database, err);
     if (status == STATUS_OK) {
         status = store_sqlite_configure(self, options, err);
@@ -319,9 +321,6 @@ void store_sqlite_close(struct store *store)
     struct store_sqlite *self = store_sqlite_of(store);
     if (self->database != NULL)
         store_sql_rollback(store);
-    for (size_t i = 0; i < self->table_count; i++)
-        mapped_table_free(self->tables[i]);
-    free(self->tables);
     store_sqlite_pending_done(self);
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         (void)sqlite3_finalize(self->statements[i]);

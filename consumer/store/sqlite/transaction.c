@@ -88,12 +88,8 @@ enum status store_sqlite_commit(struct store_sql *sql, bool durable, struct erro
 static enum status store_sqlite_copy_sql(const struct mapping *mappings, size_t count,
                                          struct buffer *out, struct error *err)
 {
-    (void)err;
-    for (size_t i = 0; i < count; i++) {
-        store_sqlite_append_table(out, &mappings[i], "CREATE TABLE IF NOT EXISTS ");
-        buffer_append_text(out, ";\n");
-    }
-    return STATUS_OK;
+    struct copies copies = {.mappings = mappings, .count = count};
+    return sql_copy_sql(&store_sqlite_dialect, &copies, out, err);
 }
 
 const struct store_ops store_sqlite_ops = {
@@ -103,9 +99,9 @@ const struct store_ops store_sqlite_ops = {
     .copy_sql = store_sqlite_copy_sql,
     .open = store_sqlite_open,
     .close = store_sqlite_close,
-    .places = store_sqlite_places,
-    .prepare = store_sqlite_prepare,
-    .order = store_sqlite_order,
+    .places = store_sql_places,
+    .prepare = store_sql_prepare,
+    .order = store_sql_order,
     .meta = store_sql_meta,
     .read = store_sql_read,
     .list = store_sql_list,
@@ -115,7 +111,7 @@ const struct store_ops store_sqlite_ops = {
     .defer = store_sqlite_defer,
     .read_pending = store_sqlite_read_pending,
     .claim_keys = store_sqlite_claim_keys,
-    .apply = store_sqlite_apply,
+    .apply = store_sql_apply,
     .record_sequences = store_sql_record_sequences,
     .park = store_sql_park,
     .read_parked = store_sql_read_parked,

@@ -1,0 +1,18 @@
+-- The statements on a local copy; consumer/store/sql/table.h says how they are filled in. One takes
+-- a whole run: an array of each column's values.
+-- name: table_create
+CREATE TABLE IF NOT EXISTS {table}({all||@ %, }PRIMARY KEY ({key|, |@}))
+-- name: table_widen
+ALTER TABLE {table} ADD COLUMN {added||@ %}
+-- name: row_upsert
+INSERT INTO {table}({bound|, |@}) OVERRIDING SYSTEM VALUE SELECT {bound|, |#} FROM {rows}
+ON CONFLICT ({key|, |@}) DO UPDATE SET {others|, |@ = excluded.@}
+-- name: row_upsert_key
+INSERT INTO {table}({bound|, |@}) OVERRIDING SYSTEM VALUE SELECT {bound|, |#} FROM {rows}
+ON CONFLICT ({key|, |@}) DO NOTHING
+-- name: row_update
+UPDATE {table} AS kept SET {others|, |@ = #} FROM {rows} WHERE {key| AND |kept.@ = #}
+-- name: row_update_key
+SELECT 1 FROM {table} AS kept, {rows} WHERE {key| AND |kept.@ = #}
+-- name: row_delete
+DELETE FROM {table} AS kept USING {rows} WHERE {key| AND |kept.@ = #}

@@ -1,0 +1,23 @@
+/* What all SQL stores do with the tables of local copies: make them, check them, write them. */
+#ifndef CONSUMER_STORE_SQL_PREPARE_H
+#define CONSUMER_STORE_SQL_PREPARE_H
+
+#include "consumer/store/sql/session.h"
+
+/** Append what creates the tables of mappings and grants the agent its rights on them. @return OK;
+ * FATAL (a column that cannot be). */
+enum status sql_copy_sql(const struct sql_dialect *dialect, const struct copies *copies,
+                         struct buffer *out, struct error *err) MUST_CHECK;
+
+/* Slots of store_ops. */
+enum status store_sql_places(struct store *store, struct place *places, size_t count, bool record,
+                             struct error *err);
+enum status store_sql_prepare(struct store *store, const struct mapping *mapping,
+                              struct error *err);
+enum status store_sql_order(struct store *store, const struct mapping *mapping,
+                            const struct copies *copies, struct table_order *ret_order,
+                            struct error *err);
+enum status store_sql_apply(struct store *store, const struct mapping *mapping,
+                            const struct change *const *changes, size_t count, struct error *err);
+
+#endif
