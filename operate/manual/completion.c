@@ -2,7 +2,7 @@
 #include "operate/manual/manual.h"
 
 #include "operate/command.h"
-#include "schemas/config/internal.h"
+#include "schemas/config/config.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -65,8 +65,8 @@ static void completion_words_before(struct buffer *out)
     completion_paths(out, "--", "DIR", "directory");
     buffer_append_text(out, "    -s|--set)\n        compopt -o nospace 2>/dev/null\n"
                             "        mapfile -t COMPREPLY < <(compgen -W '");
-    for (size_t i = 0; i < config_option_count; i++)
-        buffer_append_format(out, "%s= ", config_options[i].key);
+    for (size_t i = 0; config_option_key(i) != NULL; i++)
+        buffer_append_format(out, "%s= ", config_option_key(i));
     buffer_append_text(out, "' -- \"$word\")\n        return ;;\n    esac\n");
 }
 

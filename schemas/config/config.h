@@ -82,6 +82,9 @@ const char *config_nearest(const char *name, const char *const *names, size_t co
 /** @return whether the value of a property of `kafka:` is a secret, or may hold one. */
 bool config_kafka_is_secret(const char *name);
 
+/** @return the dotted key of a plain option, by its number from 0 on; NULL past the last one. */
+const char *config_option_key(size_t index);
+
 /** Append the text of docs/CONFIGURATION.md. */
 void config_describe(struct buffer *out);
 

@@ -32,6 +32,11 @@ const struct config_option config_options[] = {
 };
 const size_t config_option_count = sizeof config_options / sizeof *config_options;
 
+const char *config_option_key(size_t index)
+{
+    return index < config_option_count ? config_options[index].key : NULL;
+}
+
 static void config_describe_option(struct buffer *out, const struct config_option *option)
 {
     const char *default_text = option->default_text == NULL    ? "-"

@@ -19,6 +19,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 cache=$root/build/docker
+. "$root/tests/support/debian.sh"
 
 die() { # TEXT
     echo "docker.sh: $*" >&2
@@ -135,37 +136,9 @@ have() { # IMAGE BUILDER: there already, or pulled, or built by BUILDER
     echo "$1" >>"$dir/stand_ins"
 }
 
-# How this machine reaches its package mirror, for apt inside an image.
-apt_settings() {
-    apt-config dump | grep -E '^Acquire::(http|https|Check-|Retries)' || true
-    [ -z "${http_proxy:-}" ] || echo "Acquire::http::Proxy \"$http_proxy\";"
-    [ -z "${https_proxy:-}" ] || echo "Acquire::https::Proxy \"$https_proxy\";"
-}
-
-apt_mirror() {
-    apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
-        awk '$2 == "bookworm" && $1 ~ /^http/ { print $1; exit }'
-}
-
 build_debian() { # IMAGE
-    local mirror settings tar
-    mirror=$(apt_mirror)
-    settings=$(apt_settings)
-    tar=$cache/bookworm-$(sha256sum <<<"$mirror $settings" | cut -c 1-12).tar
-    if [ ! -e "$tar" ]; then
-        command -v debootstrap >/dev/null || die "$1 cannot be pulled, and there is no debootstrap"
-        [ "$(id -u)" -eq 0 ] || die "$1 cannot be pulled, and debootstrap needs root"
-        mkdir -p "$cache"
-        debootstrap --variant=minbase --include=ca-certificates bookworm "$dir/base" \
-            "${mirror:-http://deb.debian.org/debian}" >"$dir/debootstrap.log" 2>&1 ||
-            die "$1 cannot be pulled, and debootstrap failed: $(tail -n 1 "$dir/debootstrap.log")"
-        cp /etc/ssl/certs/ca-certificates.crt "$dir/base/etc/ssl/certs/" 2>/dev/null || true
-        echo "$settings" >"$dir/base/etc/apt/apt.conf.d/90test"
-        rm -rf "$dir/base/var/cache/apt" "$dir/base/var/lib/apt/lists"
-        tar -C "$dir/base" -c -f "$tar.$$" .
-        mv "$tar.$$" "$tar"
-        rm -rf "$dir/base"
-    fi
+    local tar
+    tar=$(debian_base "$cache" "$dir") || die "$1 cannot be pulled, nor its stand-in be built"
     docker import "$tar" "$1"
 }
 

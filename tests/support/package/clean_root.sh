@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# The packages on a new Debian 12: installed with apt, used, and removed again.
+#
+#   clean_root.sh DIR PROGRAM.c PACKAGE.deb...
+#
+# PROGRAM.c is built against libkeepstep-dev and publishes from shop.db. Needs root and debootstrap;
+# the new Debian is kept under build/docker for the next time. Exit code 69: cannot be had here,
+# with the reason.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+. "$root/tests/support/debian.sh"
+
+die() { # TEXT
+    echo "clean_root.sh: $*" >&2
+    exit 69
+}
+
+[ $# -ge 3 ] || die "usage: clean_root.sh DIR PROGRAM.c PACKAGE.deb..."
+dir=$1
+program=$2
+shift 2
+[ "$(id -u)" -eq 0 ] || die "a new root needs root"
+tar=$(debian_base "$root/build/docker" "$dir") || exit
+new=$dir/root
+trap 'rm -rf "$new"' EXIT
+mkdir -p "$new"
+tar -C "$new" -x -f "$tar"
+cp -L /etc/resolv.conf "$new/etc/resolv.conf" 2>/dev/null || true
+printf '#!/bin/sh\nexit 101\n' >"$new/usr/sbin/policy-rc.d" && chmod +x "$new/usr/sbin/policy-rc.d"
+mkdir -p "$new/packages" "$new/work"
+cp "$@" "$new/packages/"
+cp "$program" "$new/work/pay.c"
+cat >"$new/work/use.sh" <<'END'
+set -eux
+export DEBIAN_FRONTEND=noninteractive
+apt-get update
+apt-get install -y --no-install-recommends /packages/*.deb gcc libc6-dev pkg-config sqlite3
+keepstep --version
+ldconfig -p | grep libkeepstep.so.0
+cd /work
+mkdir -p /etc/keepstep/schemas
+cat >/etc/keepstep/schemas/order.schema.json <<'JSON'
+{"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "x-keepstep-key": ["id"],
+ "properties": {"id": {"type": "integer", "x-keepstep-type": "integer"},
+                "total": {"type": "string", "x-keepstep-type": "decimal"},
+                "state": {"type": "string", "x-keepstep-type": "text"}},
+ "required": ["id", "total", "state"]}
+JSON
+cat >/etc/keepstep/shop.yaml <<'YAML'
+service: shop
+database: sqlite:/work/shop.db
+kafka: {bootstrap.servers: "127.0.0.1:1"}
+publish:
+  order: {}
+YAML
+sqlite3 shop.db "CREATE TABLE orders(id INTEGER PRIMARY KEY, total TEXT, state TEXT);
+    INSERT INTO orders VALUES(42, '12.50', 'open')"
+keepstep init -c /etc/keepstep/shop.yaml
+start=$(sed -n 's/^ExecStart=//p' /usr/lib/systemd/system/keepstep@.service | sed 's/%i/shop/')
+timeout --preserve-status -s TERM 5 $start >run.log 2>&1
+grep 'holds the lease' run.log
+grep '"stopped"' run.log
+cc pay.c $(pkg-config --cflags --libs libkeepstep) -o pay
+./pay
+[ "$(sqlite3 shop.db 'SELECT count(*) FROM outbox')" = 1 ]
+rm -r /etc/keepstep/*
+apt-get purge -y keepstep libkeepstep0 libkeepstep-dev
+[ ! -e /usr/bin/keepstep ] && [ ! -e /etc/keepstep ]
+END
+chroot "$new" /bin/bash /work/use.sh
