@@ -16,7 +16,7 @@
 #define AGENT_CHECK_US       500000
 #define AGENT_HINT_US        200000
 #define AGENT_PRUNE_US       60000000
-#define AGENT_KEPT_US        1000000
+#define AGENT_IMAGES_US      1000000
 #define AGENT_END_US         1000000
 #define AGENT_FREE_US        2000 /* beside an outbox, between two transactions */
 
@@ -348,11 +348,11 @@ static enum status agent_prune(struct agent *agent, struct error *err)
                                                               : STATUS_OK;
 }
 
-static enum status agent_write_kept(struct agent *agent, struct error *err)
+static enum status agent_write_images(struct agent *agent, struct error *err)
 {
-    if (agent->batch.count > 0 || !agent_is_due(&agent->timers.kept_images, AGENT_KEPT_US))
+    if (agent->batch.count > 0 || !agent_is_due(&agent->timers.kept_images, AGENT_IMAGES_US))
         return STATUS_OK;
-    return applier_write_kept(agent->applier, err);
+    return applier_write_images(agent->applier, err);
 }
 
 struct agent_step {
@@ -366,7 +366,7 @@ static const struct agent_step agent_steps[] = {
     {"apply", agent_apply},
     {"hint", agent_hint},
     {"retry parked", agent_retry_parked},
-    {"write kept images", agent_write_kept},
+    {"write kept images", agent_write_images},
     {"make durable", agent_make_durable},
     {"check revisions", agent_check_revisions},
     {"prune", agent_prune},

@@ -1,6 +1,6 @@
 /* The applier itself: opened on a database, given partitions, asked about them. */
 #include "consumer/apply/internal.h"
-#include "consumer/apply/kept.h"
+#include "consumer/apply/image.h"
 
 #include "common/clock.h"
 #include "common/log.h"

@@ -87,7 +87,7 @@ bool applier_is_retrying(const struct applier *applier);
 
 /** Write kept images whose own change is not under way any more: an operator dropped it from the
  * outbox (rule 18). Statuses as applier_apply(). */
-enum status applier_write_kept(struct applier *applier, struct error *err) MUST_CHECK;
+enum status applier_write_images(struct applier *applier, struct error *err) MUST_CHECK;
 
 /** Commit durably where a commit did not wait for a second (or `now`). Statuses as applier_apply().
  */

@@ -77,10 +77,10 @@ enum status batch_add(struct batch *batch, const struct record *record, size_t p
 
 void batch_remove(struct batch *batch, size_t partition_index)
 {
-    size_t kept = 0;
+    size_t left = 0;
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->events[i].change.partition_index != partition_index)
-            batch->events[kept++] = batch->events[i];
+            batch->events[left++] = batch->events[i];
     }
-    batch->count = kept;
+    batch->count = left;
 }

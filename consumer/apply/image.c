@@ -1,6 +1,6 @@
 /* Keeps of an entity what its superseded images make of the row together (rule 18): the last one,
  * and where that lacks columns, what those before it have of them. */
-#include "consumer/apply/kept.h"
+#include "consumer/apply/image.h"
 #include "consumer/apply/write.h"
 #include "schemas/record/write.h"
 
@@ -60,9 +60,9 @@ static void image_of_nothing(const struct entity_schema *schema, struct value *v
         values[i] = (struct value){.kind = schema->columns[i].nullable ? VALUE_NULL : VALUE_ABSENT};
 }
 
-enum status applier_merge(struct applier *applier, const struct change *kept,
-                          const struct change *newer, const struct change **ret_image,
-                          struct error *err)
+enum status applier_merge_images(struct applier *applier, const struct change *kept,
+                                 const struct change *newer, const struct change **ret_image,
+                                 struct error *err)
 {
     const struct entity_schema *schema = newer->schema;
     *ret_image = newer;
@@ -92,8 +92,8 @@ enum status applier_merge(struct applier *applier, const struct change *kept,
     return image_record(applier, merged, err);
 }
 
-enum status applier_read_kept(struct applier *applier, const struct change *of,
-                              const struct change **ret_kept, struct error *err)
+enum status applier_read_image(struct applier *applier, const struct change *of,
+                               const struct change **ret_kept, struct error *err)
 {
     struct superseded_image wanted = {.entity_type = of->entity_type, .entity_key = of->entity_key};
     struct superseded_image kept = {0};
@@ -117,17 +117,17 @@ enum status applier_read_kept(struct applier *applier, const struct change *of,
     return STATUS_OK;
 }
 
-static enum status image_keep(struct applier *applier, struct owned *owned,
-                              const struct change *change, struct error *err)
+static enum status image_keep_merged(struct applier *applier, struct owned *owned,
+                                     const struct change *change, struct error *err)
 {
     struct superseded_image none = {0};
     const struct change *kept = NULL;
     const struct change *image = change;
     enum status status = STATUS_OK;
     if (owned->images.are_possible && applier_is_sparse(change))
-        status = applier_read_kept(applier, change, &kept, err);
+        status = applier_read_image(applier, change, &kept, err);
     if (status == STATUS_OK)
-        status = applier_merge(applier, kept, change, &image, err);
+        status = applier_merge_images(applier, kept, change, &image, err);
     if (status != STATUS_OK || (image == kept && kept != NULL))
         return status;
     owned->images.are_possible = true;
@@ -140,12 +140,12 @@ static enum status image_keep(struct applier *applier, struct owned *owned,
 
 /* Each in memory of its own: a batch may have thousands of small images that are merged with large
  * ones. */
-enum status applier_keep(struct applier *applier, struct owned *owned, const struct change *change,
-                         struct error *err)
+enum status applier_keep_image(struct applier *applier, struct owned *owned,
+                               const struct change *change, struct error *err)
 {
     struct arena transaction = applier->arena;
     arena_init(&applier->arena, transaction.size_max);
-    enum status status = image_keep(applier, owned, change, err);
+    enum status status = image_keep_merged(applier, owned, change, err);
     arena_done(&applier->arena);
     applier->arena = transaction;
     return status;
@@ -155,23 +155,23 @@ enum status applier_image_before(struct applier *applier, const struct batch *ba
                                  const struct change **ret_image, struct error *err)
 {
     const struct change *of = &batch->events[end].change;
-    enum status status = applier_read_kept(applier, of, ret_image, err);
+    enum status status = applier_read_image(applier, of, ret_image, err);
     for (size_t i = 0; i < end && status == STATUS_OK; i++) {
         const struct batch_event *event = &batch->events[i];
         if (!slice_equal(event->change.entity_type, of->entity_type) ||
             !slice_equal(event->change.entity_key, of->entity_key))
             continue;
         if (event->outcome == EVENT_SUPERSEDED)
-            status = applier_merge(applier, *ret_image, &event->change, ret_image, err);
+            status = applier_merge_images(applier, *ret_image, &event->change, ret_image, err);
         else if (event->outcome == EVENT_APPLY ||
                  (event->outcome == EVENT_PARKED && applier_is_own(applier, &event->change)))
-            *ret_image = NULL; /* as applier_drop_kept() does behind it */
+            *ret_image = NULL; /* as applier_drop_image() does behind it */
     }
     return status;
 }
 
-enum status applier_drop_kept(struct applier *applier, const struct owned *owned,
-                              const struct change *change, struct error *err)
+enum status applier_drop_image(struct applier *applier, const struct owned *owned,
+                               const struct change *change, struct error *err)
 {
     struct superseded_image image = {.entity_type = change->entity_type,
                                      .entity_key = change->entity_key};

@@ -1,7 +1,7 @@
 /* Rule 18: an event is not written over an entity whose later own change is under way. */
 #include "consumer/apply/pending.h"
 #include "consumer/apply/judge.h"
-#include "consumer/apply/kept.h"
+#include "consumer/apply/image.h"
 #include "consumer/store/pending.h"
 
 #include "common/log.h"
@@ -26,14 +26,14 @@ static void applier_add_range(const struct applier *applier, const struct mappin
 
 static size_t applier_distinct(struct own_change *entities, size_t count)
 {
-    size_t kept = 0;
+    size_t left = 0;
     if (count > 1)
         qsort(entities, count, sizeof *entities, own_change_compare);
     for (size_t i = 0; i < count; i++) {
-        if (kept == 0 || own_change_compare(&entities[kept - 1], &entities[i]) != 0)
-            entities[kept++] = entities[i];
+        if (left == 0 || own_change_compare(&entities[left - 1], &entities[i]) != 0)
+            entities[left++] = entities[i];
     }
-    return kept;
+    return left;
 }
 
 enum status applier_read_pending(struct applier *applier, const struct batch *batch,

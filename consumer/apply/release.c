@@ -1,7 +1,7 @@
 /* Tries waiting records again, with the records behind them: each transaction a bounded piece of
  * what is parked of one entity, in order; the next one goes on behind it. */
 #include "consumer/apply/parked.h"
-#include "consumer/apply/kept.h"
+#include "consumer/apply/image.h"
 #include "consumer/apply/pending.h"
 
 #include "common/clock.h"
@@ -45,10 +45,10 @@ static enum status release_attempt(struct applier *applier, const struct release
                       (release->pending || record->record.offset < release->scan->last_own);
     *ret_attempt = superseded ? ATTEMPT_SUPERSEDED : ATTEMPT_APPLIED;
     if (superseded)
-        return applier_keep(applier, owned, change, err);
+        return applier_keep_image(applier, owned, change, err);
     const struct change *const changes[] = {change};
     status = applier->ops->apply(applier->store, mapping, changes, 1, err);
-    return status == STATUS_OK ? applier_drop_kept(applier, owned, change, err) : status;
+    return status == STATUS_OK ? applier_drop_image(applier, owned, change, err) : status;
 }
 
 /** Write down a failed attempt. */

@@ -2,7 +2,7 @@
  * a circle. What one transaction of the origin wrote comes back as one event a row, of which none
  * can be the first. */
 #include "consumer/apply/parked.h"
-#include "consumer/apply/kept.h"
+#include "consumer/apply/image.h"
 #include "consumer/apply/pending.h"
 #include "consumer/apply/write.h"
 
@@ -129,13 +129,13 @@ static enum status member_write(struct applier *applier, struct member *member, 
 /** Leave out what was in the way. @return whether anything was. */
 static bool group_part(struct group *group)
 {
-    size_t kept = 0;
+    size_t left = 0;
     for (size_t i = 0; i < group->count; i++) {
         if (!group->members[i].is_in_the_way)
-            group->members[kept++] = group->members[i];
+            group->members[left++] = group->members[i];
     }
-    bool parted = kept < group->count;
-    group->count = kept;
+    bool parted = left < group->count;
+    group->count = left;
     return parted;
 }
 
@@ -150,7 +150,7 @@ static enum status group_record(const struct group *group, struct partition_stat
         const struct member *member = &group->members[i];
         status = applier->ops->edit_parked(applier->store, member->record, PARKED_DELETE, err);
         if (status == STATUS_OK)
-            status = applier_drop_kept(applier, member->owned, member->change, err);
+            status = applier_drop_image(applier, member->owned, member->change, err);
     }
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
         const struct partition_state *state = &applier->owned[i].state;
@@ -377,7 +377,7 @@ static void group_choose(struct group *group)
 static void group_decode(struct group *group)
 {
     struct applier *applier = group->applier;
-    size_t kept = 0;
+    size_t left = 0;
     for (size_t i = 0; i < group->count && applier->arena.used < applier->arena.size_max / 2; i++) {
         struct member member = group->members[i];
         struct error ignored = ERROR_INIT;
@@ -387,9 +387,9 @@ static void group_decode(struct group *group)
             continue;
         member.mapping = applier_mapping(applier, member.change->entity_type);
         member.change->partition_index = (size_t)(member.owned - applier->owned);
-        group->members[kept++] = member;
+        group->members[left++] = member;
     }
-    group->count = kept;
+    group->count = left;
 }
 
 static enum status applier_together(struct applier *applier, bool *ret_done, struct error *err)

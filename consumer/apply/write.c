@@ -2,7 +2,7 @@
  * event at a time in log order, and only what fails there is parked (rule 21). */
 #include "consumer/apply/write.h"
 #include "consumer/apply/judge.h"
-#include "consumer/apply/kept.h"
+#include "consumer/apply/image.h"
 #include "consumer/apply/pending.h"
 
 #include "common/clock.h"
@@ -57,7 +57,7 @@ bool applier_is_sparse(const struct change *change)
  * @return how many writes are left. */
 static size_t applier_reduce(struct write *writes, size_t count)
 {
-    size_t kept = 0;
+    size_t left = 0;
     for (size_t i = 0; i < count;) {
         size_t end = i + 1;
         while (end < count && applier_compare_entity(&writes[i], &writes[end]) == 0)
@@ -66,10 +66,10 @@ static size_t applier_reduce(struct write *writes, size_t count)
         while (first > i && applier_is_sparse(writes[first].image))
             first--;
         for (size_t j = first; j < end; j++)
-            writes[kept++] = writes[j];
+            writes[left++] = writes[j];
         i = end;
     }
-    return kept;
+    return left;
 }
 
 static enum status applier_write_run(struct applier *applier, const struct write *writes,
@@ -316,9 +316,9 @@ static enum status applier_write_superseded(struct applier *applier, const struc
         struct owned *owned = &applier->owned[change->partition_index];
         bool own = applier_is_own(applier, change);
         if (event->outcome == EVENT_SUPERSEDED)
-            status = applier_keep(applier, owned, change, err);
+            status = applier_keep_image(applier, owned, change, err);
         else if (event->outcome == EVENT_APPLY || (event->outcome == EVENT_PARKED && own))
-            status = applier_drop_kept(applier, owned, change, err);
+            status = applier_drop_image(applier, owned, change, err);
         if (status == STATUS_STOP)
             status = applier_stop_at(applier, change, err->text);
     }

@@ -31,7 +31,7 @@ static void own_change_goes(struct copy *copy, enum gone gone)
 {
     if (gone == GONE_DROPPED) {
         (void)copy_text(copy, "DELETE FROM outbox");
-        copy_must(copy, applier_write_kept(copy->applier, &copy->err));
+        copy_must(copy, applier_write_images(copy->applier, &copy->err));
         return;
     }
     (void)copy_text(copy, "UPDATE outbox SET kafka_partition = 0, sequence = 1");

@@ -330,11 +330,11 @@ static void test_dropped_own_change_lets_the_kept_image_be_written(void **test)
     struct copy *f = begin_with_own_change();
     copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
     copy_apply(f);
-    copy_must(f, applier_write_kept(f->applier, &f->err));
+    copy_must(f, applier_write_images(f->applier, &f->err));
     assert_string_equal(copy_rows(f), "1|own|own\n"); /* still under way */
     (void)sqlite_text(f->database, "DELETE FROM outbox");
-    copy_must(f, applier_write_kept(f->applier, &f->err));
-    copy_must(f, applier_write_kept(f->applier, &f->err)); /* from the beginning again */
+    copy_must(f, applier_write_images(f->applier, &f->err));
+    copy_must(f, applier_write_images(f->applier, &f->err)); /* from the beginning again */
     assert_string_equal(copy_rows(f), "1|theirs|theirs\n");
     assert_int_equal(sqlite_number(f->database, "SELECT count(*) FROM keepstep_superseded"), 0);
     copy_finish(f);
@@ -349,7 +349,7 @@ static void test_kept_image_is_written_after_a_restart_too(void **test)
     applier_free(f->applier);
     (void)sqlite_text(f->database, "DELETE FROM outbox");
     f->applier = copy_open(f);
-    copy_must(f, applier_write_kept(f->applier, &f->err));
+    copy_must(f, applier_write_images(f->applier, &f->err));
     assert_string_equal(copy_rows(f), "1|theirs|theirs\n");
     copy_finish(f);
 }
@@ -364,7 +364,7 @@ static void test_kept_image_is_gone_once_something_newer_is_written(void **test)
     copy_add(f, 2, 1, "u", ",\"a\":\"newer\",\"b\":\"newer\"");
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|newer|newer\n");
-    copy_must(f, applier_write_kept(f->applier, &f->err));
+    copy_must(f, applier_write_images(f->applier, &f->err));
     copy_add_from(f, "billing", 1, "o2", "", "void", 1, "nothing that can be read");
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|newer|newer\n");
@@ -394,7 +394,7 @@ static void test_kept_images_of_another_program_are_merged_and_written(void **te
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|own|own\n");
     (void)sqlite_text(f->database, "DELETE FROM outbox");
-    copy_must(f, applier_write_kept(f->applier, &f->err));
+    copy_must(f, applier_write_images(f->applier, &f->err));
     assert_string_equal(copy_rows(f), "1|2|1\n");
     copy_finish(f);
 }
@@ -408,7 +408,7 @@ static void test_refused_kept_image_waits_like_its_record(void **test)
     copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
     copy_apply(f);
     (void)sqlite_text(f->database, "DELETE FROM outbox");
-    copy_must(f, applier_write_kept(f->applier, &f->err));
+    copy_must(f, applier_write_images(f->applier, &f->err));
     assert_string_equal(copy_rows(f), "1|own|own\n2|theirs|first\n");
     assert_string_equal(sqlite_text(f->database, "SELECT \"offset\", state FROM keepstep_parked"),
                         "0|1\n");
@@ -430,12 +430,12 @@ static void test_own_event_parked_and_skipped_does_not_bring_an_older_image(void
     copy_add_from(f, "billing", 1, "o1", "", NULL, 1, "not to be read");
     copy_apply(f);
     assert_int_equal(sqlite_number(f->database, "SELECT count(*) FROM keepstep_parked"), 1);
-    copy_must(f, applier_write_kept(f->applier, &f->err));
+    copy_must(f, applier_write_images(f->applier, &f->err));
     (void)sqlite_text(f->database, "UPDATE keepstep_parked SET state = 3;"
                                    "UPDATE keepstep_position SET revision = revision + 1");
     copy_must(f, applier_refresh(f->applier, &f->err));
     applier_seen_reload(f->applier, f->index);
-    copy_must(f, applier_write_kept(f->applier, &f->err));
+    copy_must(f, applier_write_images(f->applier, &f->err));
     assert_string_equal(copy_rows(f), "1|own|own\n");
     copy_finish(f);
 }

@@ -2,20 +2,20 @@
  * without having been published (rule 18). */
 #include "consumer/apply/internal.h"
 #include "consumer/apply/judge.h"
-#include "consumer/apply/kept.h"
+#include "consumer/apply/image.h"
 #include "consumer/apply/pending.h"
 #include "consumer/store/row.h"
 
 #include "common/clock.h"
 #include "common/log.h"
 
-#define KEPT_RUN_MAX  100   /* images of a partition looked at in one round */
-#define KEPT_ROUND_US 20000 /* a look reads all that waits of its entity type */
+#define IMAGES_MAX      100   /* images of a partition looked at in one round */
+#define IMAGES_ROUND_US 20000 /* a look reads all that waits of its entity type */
 
 /** A kept image that the database refuses waits as its record would have. */
-static enum status applier_kept_rejected(struct applier *applier, struct owned *owned,
-                                         const struct superseded_image *image,
-                                         const struct error *why, struct error *err)
+static enum status image_park(struct applier *applier, struct owned *owned,
+                              const struct superseded_image *image, const struct error *why,
+                              struct error *err)
 {
     int64_t now = clock_wall_us();
     bool waiting = why->status == STATUS_REJECT && why->reject == REJECT_WAITING;
@@ -47,8 +47,8 @@ static enum status applier_kept_rejected(struct applier *applier, struct owned *
 }
 
 /** Inside the transaction, so that no own change comes in between. */
-static enum status applier_kept_write(struct applier *applier, struct owned *owned, void *subject,
-                                      struct error *err)
+static enum status image_write(struct applier *applier, struct owned *owned, void *subject,
+                               struct error *err)
 {
     const struct superseded_image *image = subject;
     const struct mapping *mapping = applier_mapping(applier, image->entity_type);
@@ -68,18 +68,18 @@ static enum status applier_kept_write(struct applier *applier, struct owned *own
     if (status == STATUS_OK && pending)
         return STATUS_OK;
     if (status == STATUS_REJECT || status == STATUS_STOP)
-        status = applier_kept_rejected(applier, owned, image, &why, err);
+        status = image_park(applier, owned, image, &why, err);
     else if (status != STATUS_OK)
         *err = why;
     applier_name_fatal(err, image->entity_type, image->entity_key, &image->record);
-    return status == STATUS_OK ? applier_drop_kept(applier, owned, &entity, err) : status;
+    return status == STATUS_OK ? applier_drop_image(applier, owned, &entity, err) : status;
 }
 
 /** @return whether nothing keeps this image from being written, as far as can be seen from outside
  * a transaction. */
-static enum status applier_kept_is_due(struct applier *applier, struct owned *owned,
-                                       const struct superseded_image *image, bool *ret_due,
-                                       struct error *err)
+static enum status image_is_due(struct applier *applier, struct owned *owned,
+                                const struct superseded_image *image, bool *ret_due,
+                                struct error *err)
 {
     const struct mapping *mapping = applier_mapping(applier, image->entity_type);
     struct change entity = {.record = image->record,
@@ -98,11 +98,11 @@ static enum status applier_kept_is_due(struct applier *applier, struct owned *ow
     return status;
 }
 
-static enum status applier_kept_partition(struct applier *applier, struct owned *owned,
-                                          int64_t until_us, struct error *err)
+static enum status image_write_partition(struct applier *applier, struct owned *owned,
+                                         int64_t until_us, struct error *err)
 {
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < KEPT_RUN_MAX && status == STATUS_OK; i++) {
+    for (size_t i = 0; i < IMAGES_MAX && status == STATUS_OK; i++) {
         if (i > 0 && clock_monotonic_us() >= until_us)
             return STATUS_OK;
         struct superseded_image from = {.record = {.topic = owned->state.topic,
@@ -119,27 +119,27 @@ static enum status applier_kept_partition(struct applier *applier, struct owned 
             return STATUS_OK;
         }
         if (status == STATUS_OK)
-            status = applier_kept_is_due(applier, owned, &image, &due, err);
+            status = image_is_due(applier, owned, &image, &due, err);
         if (status != STATUS_OK)
             return applier_note(applier, status, err);
         owned->images.offset = image.record.offset;
         if (due)
-            status = applier_repair(applier, owned, applier_kept_write, &image, err);
+            status = applier_repair(applier, owned, image_write, &image, err);
     }
     return status;
 }
 
-enum status applier_write_kept(struct applier *applier, struct error *err)
+enum status applier_write_images(struct applier *applier, struct error *err)
 {
     if (!applier->publishes)
         return STATUS_OK;
-    int64_t until_us = clock_monotonic_us() + KEPT_ROUND_US;
+    int64_t until_us = clock_monotonic_us() + IMAGES_ROUND_US;
     enum status status = applier_ready(applier, err);
     applier_begin_work(applier); /* what the last transaction made of them is committed or void */
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
         struct owned *owned = &applier->owned[applier->turns.images_index++ % applier->owned_count];
         if (owned->images.are_possible && !owned->reloaded)
-            status = applier_kept_partition(applier, owned, until_us, err);
+            status = image_write_partition(applier, owned, until_us, err);
         if (clock_monotonic_us() >= until_us)
             break;
     }
