@@ -1,4 +1,4 @@
-/* The applier itself: opened on a database, given partitions, asked about them. */
+/* The applier: opens the database, takes partitions, and answers questions about them. */
 #include "consumer/apply/internal.h"
 #include "consumer/apply/image.h"
 
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define APPLIER_PRUNE_LIMIT 1000
-#define NAMED_MAX           120 /* bytes of a type or key in an error, which has more to say */
+#define NAMED_MAX           120 /* bytes of an entity type or key in an error's text */
 
 void applier_name_fatal(struct error *err, struct slice entity_type, struct slice entity_key,
                         const struct record *record)
@@ -164,7 +164,7 @@ enum status applier_take(struct applier *applier, struct partition_state *state,
         applier->ops->rollback(applier->store);
         return applier_note(applier, status, err);
     }
-    state->stopped[0] = '\0'; /* a restart tries again; the reason is written anew if it stands */
+    state->stopped[0] = '\0'; /* a new owner tries again */
     applier->owned[count] = (struct owned){.state = *state,
                                            .stop = {.offset = INT64_MAX},
                                            .retry = {.unordered = state->parked_count > 0},
@@ -218,7 +218,7 @@ void applier_seen_reload(struct applier *applier, size_t index)
 
 void applier_note_end(struct applier *applier, size_t index, int64_t next_offset)
 {
-    if (!applier->owned[index].reloaded) /* else it is the end of what was read before */
+    if (!applier->owned[index].reloaded) /* else it was read before the position moved */
         applier->owned[index].end_offset = next_offset;
 }
 
@@ -234,7 +234,8 @@ bool applier_has_ends(const struct applier *applier)
     return false;
 }
 
-/** When what was kept for so long is old; 0 where it stays for ever. */
+/** @return the wall clock `kept_s` seconds ago, in microseconds; 0 where things are kept for ever.
+ */
 static int64_t applier_old_before(int64_t kept_s)
 {
     return kept_s == 0 ? 0 : clock_wall_us() - kept_s * 1000000;

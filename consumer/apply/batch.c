@@ -5,7 +5,7 @@
 
 #define BATCH_FIRST        256
 #define BATCH_LEAST        16
-#define BATCH_ARENA_FACTOR 16 /* decoded values need more room than their JSON */
+#define BATCH_ARENA_FACTOR 16 /* decoded values take more memory than their JSON */
 
 enum status batch_init(struct batch *batch, size_t count_max, size_t bytes_max,
                        size_t message_bytes_max, struct error *err)

@@ -1,5 +1,5 @@
-/* Keeps of an entity what its superseded images make of the row together (rule 18): the last one,
- * and where that lacks columns, what those before it have of them. */
+/* Keeps one image of each superseded entity (rule 18): the last one, with the columns that it lacks
+ * taken from those before it. */
 #include "consumer/apply/image.h"
 #include "consumer/apply/write.h"
 #include "schemas/record/write.h"
@@ -17,7 +17,7 @@ bool applier_is_merged(const struct record *record)
     return false;
 }
 
-/** Give a merged change the record that says it, in Keepstep's own form whatever its topic has. */
+/** Give a merged change a record of its own, in Keepstep's form whatever form its topic has. */
 static enum status image_record(struct applier *applier, struct change *change, struct error *err)
 {
     struct buffer value;
@@ -53,7 +53,8 @@ static enum status image_record(struct applier *applier, struct change *change, 
     return STATUS_OK;
 }
 
-/** What a deleted row is before something is created again: nothing that an image lacks is kept. */
+/** The values that a new image of a deleted row is merged with: NULL, or absent where that cannot
+ * be. */
 static void image_of_nothing(const struct entity_schema *schema, struct value *values)
 {
     for (size_t i = 0; i < schema->column_count; i++)
@@ -69,7 +70,7 @@ enum status applier_merge_images(struct applier *applier, const struct change *k
     if (kept == NULL || kept->schema != schema || !applier_is_sparse(newer))
         return STATUS_OK;
     if (kept->op == CHANGE_DELETE && newer->op == CHANGE_UPDATE) {
-        *ret_image = kept; /* an update of no row is held wherever it is read */
+        *ret_image = kept; /* no copy can apply an update of a deleted row */
         return STATUS_OK;
     }
     struct change *merged = arena_alloc(&applier->arena, sizeof *merged);
@@ -138,8 +139,6 @@ static enum status image_keep_merged(struct applier *applier, struct owned *owne
                                     err);
 }
 
-/* Each in memory of its own: a batch may have thousands of small images that are merged with large
- * ones. */
 enum status applier_keep_image(struct applier *applier, struct owned *owned,
                                const struct change *change, struct error *err)
 {
@@ -151,12 +150,12 @@ enum status applier_keep_image(struct applier *applier, struct owned *owned,
     return status;
 }
 
-enum status applier_image_before(struct applier *applier, const struct batch *batch, size_t end,
+enum status applier_image_before(struct applier *applier, const struct batch *batch, size_t index,
                                  const struct change **ret_image, struct error *err)
 {
-    const struct change *of = &batch->events[end].change;
+    const struct change *of = &batch->events[index].change;
     enum status status = applier_read_image(applier, of, ret_image, err);
-    for (size_t i = 0; i < end && status == STATUS_OK; i++) {
+    for (size_t i = 0; i < index && status == STATUS_OK; i++) {
         const struct batch_event *event = &batch->events[i];
         if (!slice_equal(event->change.entity_type, of->entity_type) ||
             !slice_equal(event->change.entity_key, of->entity_key))
@@ -165,7 +164,7 @@ enum status applier_image_before(struct applier *applier, const struct batch *ba
             status = applier_merge_images(applier, *ret_image, &event->change, ret_image, err);
         else if (event->outcome == EVENT_APPLY ||
                  (event->outcome == EVENT_PARKED && applier_is_own(applier, &event->change)))
-            *ret_image = NULL; /* as applier_drop_image() does behind it */
+            *ret_image = NULL; /* applier_drop_image() drops it with that event */
     }
     return status;
 }

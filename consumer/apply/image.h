@@ -4,12 +4,16 @@
 
 #include "consumer/apply/internal.h"
 
-/** Keep a superseded image, until something newer is written or the own change was read back. */
+/** Keep a superseded image. Memory for it is given back at once: a batch may have thousands of
+ * small images that are merged with large ones. @return OK; STOP (the one before cannot be read);
+ * RETRY. */
 enum status applier_keep_image(struct applier *applier, struct owned *owned,
                                const struct change *change, struct error *err) MUST_CHECK;
 
-/** What a kept image (NULL: none) and a newer one make of the row: the newer one, unless it lacks
- * columns that the kept one has. @param ret_image  either of them, or in the applier's arena. */
+/** Make one image of a kept one and a newer one: the newer one, with the columns that it lacks
+ * taken from the kept one.
+ * @param kept       NULL: none.
+ * @param ret_image  either of the two, or a new one in the applier's arena. */
 enum status applier_merge_images(struct applier *applier, const struct change *kept,
                                  const struct change *newer, const struct change **ret_image,
                                  struct error *err) MUST_CHECK;
@@ -21,12 +25,12 @@ bool applier_is_merged(const struct record *record);
 enum status applier_read_image(struct applier *applier, const struct change *of,
                                const struct change **ret_kept, struct error *err) MUST_CHECK;
 
-/** What is kept of an event's entity in front of that event, the batch's at `end`; NULL: nothing.
- */
-enum status applier_image_before(struct applier *applier, const struct batch *batch, size_t end,
+/** Find the image that is kept of an event's entity just before that event; NULL: none.
+ * @param index  of the event in the batch. */
+enum status applier_image_before(struct applier *applier, const struct batch *batch, size_t index,
                                  const struct change **ret_image, struct error *err) MUST_CHECK;
 
-/** Drop an entity's kept image: what the row holds now is newer. */
+/** Drop an entity's kept image: the row holds something newer now. */
 enum status applier_drop_image(struct applier *applier, const struct owned *owned,
                                const struct change *change, struct error *err) MUST_CHECK;
 

@@ -1,5 +1,5 @@
-/* Writes the images that own changes kept from being written, once those are gone from the outbox
- * without having been published (rule 18). */
+/* Writes kept images whose own change was dropped from the outbox and so is never read back
+ * (rule 18). */
 #include "consumer/apply/internal.h"
 #include "consumer/apply/judge.h"
 #include "consumer/apply/image.h"
@@ -9,10 +9,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-#define IMAGES_MAX      100   /* images of a partition looked at in one round */
-#define IMAGES_ROUND_US 20000 /* a look reads all that waits of its entity type */
+#define IMAGES_MAX      100   /* of a partition, in one round */
+#define IMAGES_ROUND_US 20000 /* each check reads all that waits of its entity type */
 
-/** A kept image that the database refuses waits as its record would have. */
+/** Park a kept image that the database refuses, as its record would have been parked. */
 static enum status image_park(struct applier *applier, struct owned *owned,
                               const struct superseded_image *image, const struct error *why,
                               struct error *err)
@@ -39,14 +39,14 @@ static enum status image_park(struct applier *applier, struct owned *owned,
         return status;
     owned->work.parked_count++;
     owned->work.parked_bytes += store_record_bytes(&image->record);
-    owned->retry.unordered = true; /* it stands before what is parked since */
+    owned->retry.unordered = true; /* it stands before records that were parked later */
     log_warning("agent", "parked %.*s %.*s from %s/%d offset %lld: %s",
                 SLICE_ARGS(image->entity_type), SLICE_ARGS(image->entity_key), image->record.topic,
                 image->record.partition, (long long)image->record.offset, why->text);
     return STATUS_OK;
 }
 
-/** Inside the transaction, so that no own change comes in between. */
+/** Write one image, unless its entity has an own change by now. */
 static enum status image_write(struct applier *applier, struct owned *owned, void *subject,
                                struct error *err)
 {
@@ -75,8 +75,7 @@ static enum status image_write(struct applier *applier, struct owned *owned, voi
     return status == STATUS_OK ? applier_drop_image(applier, owned, &entity, err) : status;
 }
 
-/** @return whether nothing keeps this image from being written, as far as can be seen from outside
- * a transaction. */
+/** @return OK with whether the image may be written, as seen without a transaction. */
 static enum status image_is_due(struct applier *applier, struct owned *owned,
                                 const struct superseded_image *image, bool *ret_due,
                                 struct error *err)
@@ -135,7 +134,7 @@ enum status applier_write_images(struct applier *applier, struct error *err)
         return STATUS_OK;
     int64_t until_us = clock_monotonic_us() + IMAGES_ROUND_US;
     enum status status = applier_ready(applier, err);
-    applier_begin_work(applier); /* what the last transaction made of them is committed or void */
+    applier_begin_work(applier); /* applier_is_blocked() asks for the work of a transaction */
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
         struct owned *owned = &applier->owned[applier->turns.images_index++ % applier->owned_count];
         if (owned->images.are_possible && !owned->reloaded)

@@ -9,43 +9,35 @@
 #define APPLIER_BACKOFF_US  1000000
 #define APPLIER_BACKOFF_MAX 60000000
 
-/** What left the parked records of an entity in this transaction. */
-struct healed {
-    const struct parked_record *head; /* the first of them, in the applier's arena; NULL: none */
-    bool head_superseded;
-    size_t applied;
-    size_t superseded; /* not written: an own change is under way */
-};
-
 /** When the waiting entities were last tried together. */
 struct together {
     int64_t tried_us; /* monotonic; 0: never */
     int64_t pause_us; /* until the next time; 0: soon */
-    int64_t waiting;  /* as many did then */
-    size_t part;      /* of more than one transaction takes, */
-    size_t turn;      /* and of these the first of some neighbours, to be tried next */
+    int64_t waiting;  /* so many records waited then */
+    size_t part;      /* which part of them is tried next, where one transaction cannot take all */
+    size_t turn;      /* with which of that part the next small group begins */
 };
 
-/** Whose turn is next in what is done piece by piece. */
+/** What is done piece by piece, and where it goes on. */
 struct turns {
-    size_t images_index; /* the partition whose kept images are looked at next, */
-    size_t retry_index;  /* and whose waiting records */
-    bool is_retrying;    /* some pass through waiting records is not at its end */
+    size_t images_index; /* the partition whose kept images are looked at next */
+    size_t retry_index;  /* the partition whose waiting records are tried next */
+    bool is_retrying;    /* a pass through waiting records has more to do at once */
     struct together together;
 };
 
-/** What of the session and of its commits is not certain. */
+/** The state of the database session and of its last commits. */
 struct session_state {
-    int64_t undurable_since_us; /* monotonic; 0: all commits waited for the disk */
-    bool reload_needed;         /* a commit's outcome is unknown */
-    bool is_lost;               /* the store must be opened anew; then reload_needed too */
+    int64_t undurable_since_us; /* monotonic: the first commit that has not reached the disk; 0 */
+    bool reload_needed;         /* a commit's outcome is unknown: read the positions anew */
+    bool is_lost;               /* open the store anew; then reload_needed too */
 };
 
 /** Why applier_apply() judges a batch again, and what the next attempt does otherwise. */
 struct repeat {
-    bool is_cut; /* a partition stops at one of its events: it goes on without the rest */
-    bool singly; /* it was fatal in bulk: the events are written one by one */
-    unsigned int overtaken; /* how often own changes were committed while it was written singly */
+    bool is_cut;            /* a partition stops at one of its events: leave out the rest of it */
+    bool singly;            /* writing in bulk was fatal: write one by one to find the event */
+    unsigned int overtaken; /* how often own changes were committed during single writes */
 };
 
 struct applier {
@@ -66,8 +58,7 @@ struct applier {
     /* The running transaction. */
     struct arena arena;
     struct repeat repeat;
-    struct pending_read pending; /* of all entities of the batch; none: each is asked for alone */
-    struct healed healed;
+    struct pending_read pending; /* what was read for the batch; no entities: each is asked alone */
 };
 
 /* applier.c */
@@ -75,20 +66,24 @@ struct applier {
 /** Open the store, prepare every mapping and read whose copy it is. @return OK; RETRY; FATAL. */
 enum status applier_open(struct applier *applier, struct error *err) MUST_CHECK;
 
+/** @return how an entity type is kept here; NULL: not at all. */
 const struct mapping *applier_mapping(const struct applier *applier, struct slice entity_type);
+
 /** @return what the catalogue says of the order of its changes (rule 21). */
 const struct table_order *applier_order(const struct applier *applier,
                                         const struct mapping *mapping);
+
+/** @return whether the service itself made the change. */
 bool applier_is_own(const struct applier *applier, const struct change *change);
 
-/** Memory for one transaction. */
+/** @return FATAL, with its text. */
 enum status applier_no_memory(struct error *err);
 
-/** Decode a kept record again. @return what record_decode() says. */
+/** Decode a stored record into the applier's arena. @return as record_decode(). */
 enum status applier_decode(struct applier *applier, const struct record *record,
                            struct change **ret_change, struct error *err) MUST_CHECK;
 
-/** Put in front of a fatal error whose record it is of; any other error stays as it is. */
+/** Put a record's entity and place in front of a fatal error. Any other error stays as it is. */
 void applier_name_fatal(struct error *err, struct slice entity_type, struct slice entity_key,
                         const struct record *record);
 
@@ -99,25 +94,28 @@ void applier_name_fatal(struct error *err, struct slice entity_type, struct slic
 enum status applier_stop_at(struct applier *applier, const struct change *change,
                             const char *reason) MUST_CHECK;
 
-/** Commit; notes a commit whose outcome is unknown and what is durable. */
+/** Commit, and note what is durable by then. @return OK; RETRY (the outcome is unknown). */
 enum status applier_commit(struct applier *applier, bool durable, struct error *err) MUST_CHECK;
 
-/** Work on what the database keeps of a partition, in one transaction with its fence; memory takes
- * what the database holds after it. */
+/** Change what the database holds of one partition beside its position. */
 typedef enum status applier_repair_work(struct applier *applier, struct owned *owned, void *subject,
                                         struct error *err);
+
+/** Do that in one transaction with the partition's fence. Statuses as applier_apply(). */
 enum status applier_repair(struct applier *applier, struct owned *owned, applier_repair_work *work,
                            void *subject, struct error *err) MUST_CHECK;
 
 /* recovery.c */
 
-/** Before anything is asked of the store: open it anew and reload where that is needed. */
+/** Call this before anything is asked of the store: opens it anew and reloads where needed.
+ * @return OK; RETRY; ABORT; FATAL. */
 enum status applier_ready(struct applier *applier, struct error *err) MUST_CHECK;
 
-/** Note a store's failure. @return `status`. */
+/** Note it where the session was lost. @return `status`. */
 enum status applier_note(struct applier *applier, enum status status, const struct error *err);
 
-/** After a failure of a transaction: roll back and, where it is this agent's still, reload. */
+/** After a transaction that failed with `status`: roll back, and reload where this agent still owns
+ * the partitions. @return `status`, or why the reload failed. */
 enum status applier_recover(struct applier *applier, enum status status,
                             struct error *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* Decides what becomes of each event of a batch before anything is written. */
+/* Judges each event of a batch before anything is written. */
 #include "consumer/apply/judge.h"
 #include "consumer/apply/sequence.h"
 #include "consumer/store/row.h"
@@ -13,13 +13,13 @@
 bool applier_is_blocked(const struct applier *applier, const struct change *change)
 {
     const struct owned *owned = &applier->owned[change->partition_index];
-    struct block_key key = block_key_of(change);
-    /* One of its own transaction may stand behind it. */
+    struct block_key key = block_key_of(
+        change); /* Of this transaction's parked events only earlier ones count. */
     return block_set_has(&owned->state.blocked, &key) ||
            block_set_first(&owned->work.blocked, &key) < change->record.offset;
 }
 
-/** @return what limit of its partition one more parked event would pass; NULL: none. */
+/** @return the limit of its partition that the parked events now exceed; NULL: none. */
 static const char *applier_parked_limit(const struct applier *applier, const struct owned *owned)
 {
     const struct config_limits *limits = &applier->config->limits;
@@ -33,8 +33,7 @@ static const char *applier_parked_limit(const struct applier *applier, const str
     return NULL;
 }
 
-/* Thousands of parked events have one cause as a rule: the first that this agent parked tells it.
- */
+/* Thousands of parked events mostly have one cause: the reason of the first one names it. */
 static enum status applier_stop_full(struct applier *applier, const struct batch_event *event,
                                      const char *limit)
 {
@@ -49,8 +48,9 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
 {
     bool is_held = why->reject == REJECT_HELD;
     bool is_blocked = applier_is_blocked(applier, &event->change);
-    struct block_key key = block_key_of(&event->change);
-    /* A retry decodes anew, but does not find again what else an event is held for. */
+    struct block_key key = block_key_of(
+        &event->change); /* A retry finds a decoding error again. Any other reason to hold an event
+                            would be lost. */
     event->parked_behind = is_blocked && (!is_held || event->decoded == STATUS_REJECT);
     event->outcome = EVENT_PARKED;
     event->parked_held = is_held;
@@ -90,8 +90,7 @@ enum status applier_park_behind(struct applier *applier, struct batch_event *eve
 
 uint64_t applier_own_last(const struct applier *applier, const struct sequence_state *sequences,
                           size_t count)
-{
-    /* Sequences of an earlier incarnation say nothing of what the outbox numbers now. */
+{ /* The outbox numbers only its present incarnation. */
     for (size_t i = 0; i < count; i++) {
         if (strcmp(sequences[i].source, applier->config->service) == 0 &&
             strcmp(sequences[i].incarnation, applier->meta.incarnation) == 0)
@@ -181,9 +180,9 @@ static bool applier_is_ignored(const struct applier *applier, struct slice entit
     return false;
 }
 
-/** A tombstone behind the same source's delete of that entity says nothing new, and another source
- * may have created the entity again in between (rule 17). Only the last deletes since the partition
- * was taken are remembered: behind any other a tombstone is a delete. */
+/** @return whether a tombstone follows the same source's delete of that entity: a duplicate, and
+ * another source may have created the entity in between (rule 17). Only the last deletes are
+ * remembered; after any other one a tombstone counts as a delete. */
 static bool applier_is_late_tombstone(struct owned *owned, const struct change *change)
 {
     uint64_t digest = digest_64(change->entity_key) ^ 31 * digest_64(change->source) ^
@@ -200,7 +199,7 @@ static bool applier_is_late_tombstone(struct owned *owned, const struct change *
     return false;
 }
 
-/** Longer ones are in no index of some databases. */
+/** Some databases cannot index longer ones. */
 static bool applier_key_fits(const struct change *change)
 {
     return change->id.length <= STORE_KEY_MAX && change->source.length <= STORE_KEY_MAX;
@@ -264,7 +263,7 @@ static enum status applier_judge_event(struct applier *applier, struct batch_eve
     struct owned *owned = &applier->owned[event->change.partition_index];
     const struct change *change = &event->change;
     event->outcome = EVENT_DROPPED;
-    if (owned->reloaded) /* read from where the position does not stand any more */
+    if (owned->reloaded) /* it was read before the position moved */
         return STATUS_OK;
     if (change->record.offset < owned->work.next_offset) {
         event->outcome = EVENT_COVERED;
@@ -314,7 +313,7 @@ enum status applier_judge(struct applier *applier, struct batch *batch, struct e
     return STATUS_OK;
 }
 
-/** @return whether its idempotency key is kept singly. */
+/** @return whether its idempotency key is claimed singly. */
 static bool applier_claims_key(const struct batch_event *event)
 {
     return (event->outcome == EVENT_APPLY || event->outcome == EVENT_PARKED) &&
@@ -324,7 +323,7 @@ static bool applier_claims_key(const struct batch_event *event)
 
 static const char conflict_text[] = "another value was applied under the same event id";
 
-/** @param ret_again  set where a duplicate was parked: it blocks nothing. */
+/** @param ret_again  set where a parked event is a duplicate: it must not block others. */
 static enum status applier_judge_claim(struct applier *applier, struct batch_event *event,
                                        enum key_verdict verdict, bool *ret_again, struct error *err)
 {
@@ -334,7 +333,7 @@ static enum status applier_judge_claim(struct applier *applier, struct batch_eve
         event->outcome = EVENT_DUPLICATE;
     } else if (verdict == KEY_CONFLICT && event->outcome == EVENT_APPLY) {
         return applier_park_as(applier, event, REJECT_HELD, conflict_text, err);
-    } else if (verdict == KEY_CONFLICT) { /* whatever it was parked for, nobody asks again */
+    } else if (verdict == KEY_CONFLICT) { /* parked already: this reason matters more */
         event->parked_held = true;
         event->parked_behind = false;
         event->parked_reason = slice_of(conflict_text);
@@ -342,8 +341,8 @@ static enum status applier_judge_claim(struct applier *applier, struct batch_eve
     return STATUS_OK;
 }
 
-/** All verdicts are taken before the batch is judged anew, so that many duplicates of what is
- * parked cost one more round and not one each. */
+/** Take all verdicts before the batch is judged again: many duplicates cost one more round, not one
+ * each. */
 static enum status applier_judge_claims(struct applier *applier, struct batch *batch,
                                         const struct key_claim *claims, struct error *err)
 {
@@ -353,8 +352,9 @@ static enum status applier_judge_claims(struct applier *applier, struct batch *b
     for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
         struct batch_event *event = &batch->events[i];
         if (applier_claims_key(event))
-            status = applier_judge_claim(applier, event, (claims++)->verdict, &again, err);
-        /* What stands behind a conflict was judged before that one was known. */
+            status = applier_judge_claim(
+                applier, event, (claims++)->verdict, &again,
+                err); /* A conflict blocks later events, which were judged before it was known. */
         parks = parks || event->outcome == EVENT_PARKED;
         if (status == STATUS_OK && event->outcome == EVENT_APPLY && parks &&
             applier_is_blocked(applier, &event->change))
@@ -382,7 +382,7 @@ enum status applier_judge_keys(struct applier *applier, struct batch *batch, str
         return STATUS_OK;
     enum status status = applier->ops->claim_keys(applier->store, claims, count, err);
     if (status == STATUS_OK)
-        status = applier_judge_claims(applier, batch, claims, err);
-    /* From here on a rejected write is undone without the claims. */
+        status = applier_judge_claims(applier, batch, claims,
+                                      err); /* Undoing a rejected write must not undo the claims. */
     return status == STATUS_OK ? applier->ops->savepoint(applier->store, false, err) : status;
 }

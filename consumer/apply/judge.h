@@ -4,15 +4,17 @@
 
 #include "consumer/apply/internal.h"
 
-/** Outcome of every event that needs no statement; a partition that must stop gets stop_offset. */
+/** Set the outcome of each event as far as that needs no statement.
+ * @return OK; AGAIN (a partition must stop at one of its events); RETRY; FATAL. */
 enum status applier_judge(struct applier *applier, struct batch *batch,
                           struct error *err) MUST_CHECK;
 
-/** Claim the idempotency keys that are kept singly, inside the transaction. */
+/** Inside the transaction: claim the idempotency keys that are kept singly, and judge by them.
+ * @return OK; AGAIN (a parked event is a duplicate, so that it blocks nothing); RETRY; FATAL. */
 enum status applier_judge_keys(struct applier *applier, struct batch *batch,
                                struct error *err) MUST_CHECK;
 
-/** Mark an event as parked, held or waiting as `why` says, and its entity as blocked.
+/** Mark an event as parked, held or waiting as `why` says, and block its entity.
  * @return OK; AGAIN (beyond a limit: its partition stops there); RETRY; FATAL. */
 enum status applier_park_event(struct applier *applier, struct batch_event *event,
                                const struct error *why, struct error *err) MUST_CHECK;

@@ -1,13 +1,13 @@
-/* Finds out whose turn it is among the parked records of a partition, and tells the database. */
+/* Gives each parked record of a partition its state: waiting, or behind another one. */
 #include "consumer/apply/parked.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ORDER_RECORDS 256 /* read at a time, */
-#define ORDER_EDITS   64  /* and changed in one transaction */
+#define ORDER_RECORDS 256 /* read at a time */
+#define ORDER_EDITS   64  /* changed in one transaction */
 
-/** What the order of the parked records changes in the database. */
+/** Records whose state in the database is to change. */
 struct order_edits {
     struct parked_record records[ORDER_EDITS];
     char reasons[ORDER_EDITS][ERROR_TEXT_SIZE];
@@ -25,7 +25,7 @@ static enum status order_write(struct applier *applier, struct owned *owned, voi
     return status;
 }
 
-/** Note a record; where its state is not what its turn is, note that too. */
+/** Count a record, and add an edit where its state is not the right one. */
 static enum status order_note(const struct parked_record *record, struct partition_state *found,
                               struct order_edits *edits, struct error *err)
 {
@@ -52,7 +52,7 @@ static enum status order_note(const struct parked_record *record, struct partiti
     return block_set_add(&found->blocked, &key, record->record.offset, err);
 }
 
-/** @return OK with all records noted, or with as many edits as one transaction takes. */
+/** Read the parked records until all are counted, or until the edits are full. */
 static enum status order_read(struct applier *applier, const struct owned *owned,
                               struct partition_state *found, struct order_edits *edits,
                               struct error *err)
@@ -97,7 +97,7 @@ enum status applier_order_parked(struct applier *applier, struct owned *owned, s
         owned->state.parked_bytes = found.parked_bytes;
         owned->state.waiting_count = found.waiting_count;
         owned->retry.unordered = false;
-        queue_forget_scans(owned); /* what they ended at may be gone */
+        queue_forget_scans(owned); /* their records may be gone */
         found.blocked = (struct block_set){0};
     }
     block_set_done(&found.blocked);

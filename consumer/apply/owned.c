@@ -1,4 +1,4 @@
-/* The memory of owned partitions: what a transaction makes of them, and what it leaves. */
+/* The memory of owned partitions: from the beginning of a transaction to its commit. */
 #include "consumer/apply/internal.h"
 #include "consumer/apply/parked.h"
 
@@ -42,7 +42,6 @@ void applier_forget_owned(struct applier *applier)
 
 void applier_begin_work(struct applier *applier)
 {
-    applier->healed = (struct healed){0};
     for (size_t i = 0; i < applier->owned_count; i++) {
         struct owned *owned = &applier->owned[i];
         struct partition_work *work = &owned->work;
@@ -68,7 +67,8 @@ enum status applier_advance_blocked(struct owned *owned, struct error *err)
     owned->state.parked_count += owned->work.parked_count;
     owned->state.parked_bytes += owned->work.parked_bytes;
     if (block_set_merge(&owned->state.blocked, &owned->work.blocked, &memory) != STATUS_OK)
-        return applier_no_memory(err); /* it is committed: not to know of it would lose the order */
+        return applier_no_memory(
+            err); /* it is committed, and without it later events would overtake */
     return STATUS_OK;
 }
 

@@ -1,5 +1,5 @@
-/* An owned partition in memory: what the database holds of it, what is known besides, and what the
- * running transaction makes of it. */
+/* A partition that this agent owns, in memory: as it was committed, and what the running
+ * transaction makes of it. */
 #ifndef CONSUMER_APPLY_OWNED_H
 #define CONSUMER_APPLY_OWNED_H
 
@@ -10,7 +10,7 @@ struct applier;
 
 #define APPLIER_DELETES 256
 
-/** A delete that was read: a tombstone may follow it. */
+/** A delete that was read: a tombstone that follows it says nothing new (rule 17). */
 struct delete_seen {
     uint64_t digest; /* of source and entity */
     int64_t offset;
@@ -22,19 +22,19 @@ struct queue_scan;
 struct retry_pass {
     bool running;
     int64_t due_us; /* wall clock: records that are due later are left alone */
-    int64_t offset; /* goes on here */
-    bool progress;  /* it has released something of what is left */
-    size_t healed;  /* entities, for the log */
+    int64_t offset; /* it goes on here */
+    bool progress;  /* it has released a part of a queue: begin another pass at once */
+    size_t healed;  /* entities that it has released, for the log */
 };
 
-/** When what is parked of a partition is tried again, and what is known of it by then. */
+/** How far the retries of what is parked of a partition are. */
 struct retry_state {
     int64_t next_us; /* monotonic: no pass begins earlier */
-    bool is_cured;   /* a commit may have cured waiting records: try all of them at once */
-    bool unordered;  /* whose turn it is among the parked records is to be found out */
+    bool is_cured;   /* a commit may have cured waiting records: the next pass tries all */
+    bool unordered;  /* applier_order_parked() comes first */
     struct retry_pass pass;
-    int64_t together_offset;  /* from here on waiting heads are tried together the next time */
-    struct queue_scan *scans; /* of waiting entities */
+    int64_t together_offset;  /* applier_retry_together() goes on here */
+    struct queue_scan *scans; /* of entities that wait */
     size_t scan_count;
 };
 
@@ -47,7 +47,7 @@ struct partition_stop {
 /** The superseded images that are kept of a partition's entities (rule 18). */
 struct kept_images {
     bool are_possible; /* the database may hold some */
-    int64_t offset;    /* of the record of the last one that was looked at; -1: none */
+    int64_t offset;    /* of the last one that was looked at; -1: begin with the first */
 };
 
 /** What the running transaction makes of a partition. */
@@ -62,42 +62,43 @@ struct partition_work {
     int64_t parked_count;
     int64_t parked_bytes;
     size_t blocked_count;     /* entities that were not blocked before */
-    struct block_set blocked; /* what waits for them */
+    struct block_set blocked; /* what the parked records make wait */
 };
 
 /** A partition that this agent owns. */
 struct owned {
     struct partition_state state; /* as committed */
-    bool reloaded;                /* its position was read anew: what was read before is dropped */
-    int64_t end_offset;           /* the log goes on here, without events before it; 0: not known */
+    bool reloaded;                /* its position was read anew: drop what was read from the log */
+    int64_t end_offset; /* there are no events before this offset of the log; 0: unknown */
     struct partition_stop stop;
     struct retry_state retry;
     struct kept_images images;
     struct delete_seen deletes[APPLIER_DELETES]; /* the last ones, at digest % their number */
-    char first_reason[ERROR_TEXT_SIZE / 2];      /* of what was parked first since it was taken */
+    char first_reason[ERROR_TEXT_SIZE / 2];      /* of the first event that was parked */
     struct partition_work work;
 };
 
-/** A fence of a partition as it stands. */
+/** @return the fence of a transaction that moves no position. */
 struct fence applier_fence(const struct owned *owned);
 
-/** @return whether it must stop, which is not recorded yet. */
+/** @return whether it must stop and the database does not know it yet. */
 bool applier_is_stopping(const struct owned *owned);
 
-/** Reset what a transaction has made of the owned partitions. */
+/** Begin a transaction's work on all partitions with what is committed. */
 void applier_begin_work(struct applier *applier);
 
-/** Memory takes over what was committed. */
+/** After the commit of a batch: what the transaction made of the partitions is their state now.
+ * @return OK; FATAL (no memory). */
 enum status applier_advance(struct applier *applier, const struct batch *batch,
                             struct error *err) MUST_CHECK;
 
-/** Memory takes over what a transaction has parked. */
+/** The same for what a transaction has parked alone. */
 enum status applier_advance_blocked(struct owned *owned, struct error *err) MUST_CHECK;
 
 /** Show a partition's numbers to other threads. */
 void applier_publish_metrics(struct applier *applier, const struct owned *owned);
 
-/** Free the memory of all partitions; the database keeps them. */
+/** Free the memory of all partitions. */
 void applier_forget_owned(struct applier *applier);
 
 #endif

@@ -11,23 +11,23 @@
 
 #define QUEUE_RECORDS 64 /* of one entity's that are read at a time */
 
-/** Some neighbours among the parked records of one entity, as many as one transaction takes. */
+/** Consecutive records of a queue, as many as one transaction takes. */
 struct queue_piece {
     int64_t first_offset;
     size_t count;
     int64_t bytes;
 };
 
-/** What is known of the parked records of one entity that follow the first of them. */
+/** What is known of the records of a queue that follow its first one. */
 struct queue_scan {
-    struct queue_piece *pieces; /* of the records that were looked at */
+    uint64_t digest;            /* of entity type and key */
+    int64_t next_offset;        /* records below were looked at */
+    struct queue_piece *pieces; /* of those */
     size_t piece_count;
-    int64_t replaced_from; /* from here on those before `replacing` are skipped; INT64_MAX: none */
-    uint64_t digest;       /* of entity type and key */
-    int64_t next_offset;   /* records below were looked at */
-    int64_t last_own;      /* offset of the last own one (rule 18); -1: none */
-    int64_t replacing;     /* of the last that replaces all before it; -1: none */
-    bool closed;           /* behind what cannot be read nothing replaces anything */
+    int64_t last_own;      /* offset of the last own record (rule 18); -1: none */
+    int64_t replacing;     /* offset of the last record that replaces all before it; -1: none */
+    int64_t replaced_from; /* from here on those before it are skipped already; INT64_MAX: none */
+    bool closed;           /* a record in it cannot be read: nothing behind it replaces anything */
     bool told;             /* the log says already that it is being released */
 };
 
@@ -69,8 +69,8 @@ bool applier_is_behind_unreadable(const struct owned *owned, const struct parked
 
 /* order.c */
 
-/** Find out whose turn it is among the parked records of a partition, and tell the database.
- * Statuses as applier_apply(). */
+/** Find out which parked records of a partition wait for none before them, and give each its state
+ * in the database. Called again until nothing is `unordered`. Statuses as applier_apply(). */
 enum status applier_order_parked(struct applier *applier, struct owned *owned,
                                  struct error *err) MUST_CHECK;
 
@@ -83,13 +83,14 @@ enum status applier_release(struct applier *applier, const struct queue *queue,
 
 /* retry.c */
 
-/** How long a transaction may last beside the service (rule 19). */
+/** @return microseconds that a transaction may last, so that the service gets its turn (rule 19).
+ */
 int64_t applier_time_us(const struct applier *applier);
 
 /* together.c */
 
-/** Try waiting entities together, as many as one transaction takes: what each alone cannot, they
- * may (rule 22). @return OK; as applier_apply(). */
+/** Try entities that wait for each other in one transaction (rule 22). Statuses as applier_apply().
+ */
 enum status applier_retry_together(struct applier *applier, struct error *err) MUST_CHECK;
 
 #endif

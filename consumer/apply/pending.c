@@ -1,4 +1,4 @@
-/* Rule 18: an event is not written over an entity whose later own change is under way. */
+/* Keeps events from being written over own changes that are not read back yet (rule 18). */
 #include "consumer/apply/pending.h"
 #include "consumer/apply/judge.h"
 #include "consumer/apply/image.h"
@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-/** The own range of every (entity type, partition) in the batch, as it was before the batch. */
+/** Add the own range of an event's entity type and partition, as it was before the batch. */
 static void applier_add_range(const struct applier *applier, const struct mapping *mapping,
                               const struct batch_event *event, struct pending_range *ranges,
                               size_t *count)
@@ -98,7 +98,7 @@ enum status applier_is_pending(struct applier *applier, const struct change *cha
     return STATUS_OK;
 }
 
-/** An own change came back as void: what it had superseded is written now. */
+/** An own change came back as void: write what it had superseded. */
 static enum status applier_judge_void(struct applier *applier, struct batch *batch, size_t index,
                                       struct error *err)
 {
@@ -154,7 +154,7 @@ enum status applier_recheck_write(struct applier *applier, struct batch_event *e
     bool pending = false;
     if (applier->ops->excludes_writers)
         return STATUS_OK;
-    applier->pending.entity_count = 0; /* asks for the one entity, in a statement of its own */
+    applier->pending.entity_count = 0; /* so that the database is asked about this entity now */
     enum status status = applier_is_pending(applier, &event->change, event->own_last, &pending,
                                             err);
     if (status != STATUS_OK || !pending)
@@ -221,8 +221,9 @@ enum status applier_attempt_write(struct applier *applier, const struct mapping 
     const struct change *const changes[] = {change};
     struct error reject = ERROR_INIT;
     enum status status = applier->ops->apply(applier->store, mapping, changes, 1, &reject);
-    if (status == STATUS_REJECT && !applier->ops->excludes_writers) {
-        /* It may be the own change that is in the way: of a deleted row an update finds none. */
+    if (status == STATUS_REJECT &&
+        !applier->ops->excludes_writers) { /* An own change may be the cause: an update finds no row
+                                              that it has deleted. */
         enum status undone = applier->ops->savepoint(applier->store, true, err);
         if (undone != STATUS_OK)
             return undone;

@@ -1,5 +1,5 @@
-/* Reads what is parked of one entity, its queue, in parts that memory and time allow: once to know
- * what follows its first record, then to write it. */
+/* Reads what is parked of one entity, its queue, part by part as memory and time allow. It is read
+ * once to know what follows its first record, and again to release it. */
 #include "consumer/apply/parked.h"
 #include "consumer/apply/write.h"
 #include "consumer/store/row.h"
@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCANS_MAX 4096 /* entities of a partition that are remembered */
+#define SCANS_MAX 4096 /* of a partition; then it begins anew */
 
-/** @return how many of the records fit in a batch; the first always does. */
+/** @return how many of the records fit in a batch's bytes; one always does. */
 static size_t queue_fitting(const struct applier *applier, const struct parked_record *records,
                             size_t count)
 {
@@ -102,8 +102,8 @@ static struct queue_scan *queue_scan_of(const struct queue *queue)
     return &retry->scans[retry->scan_count++];
 }
 
-/** A record that is held, or that cannot be read, has to be decided on before what stands behind
- * it may replace anything. */
+/** Note what a record means for the queue. Behind one that is held or cannot be read, no record
+ * replaces anything: an operator decides first. */
 static void queue_scan_record(struct applier *applier, const struct owned *owned,
                               struct queue_scan *scan, const struct parked_record *record)
 {

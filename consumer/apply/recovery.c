@@ -1,5 +1,5 @@
-/* Takes the partitions up again where a transaction or a connection was lost (rule 4), or where an
- * operator has changed something. */
+/* Reads the partitions anew where a commit's outcome is unknown, the connection was lost (rule 4),
+ * or an operator has changed something. */
 #include "consumer/apply/internal.h"
 #include "consumer/apply/parked.h"
 
@@ -16,11 +16,10 @@ static void applier_reload_swap(struct applier *applier, struct owned *owned,
                       fresh->next_offset != owned->state.next_offset;
     partition_state_done(&owned->state);
     owned->state = *fresh;
-    if (revised) { /* an operator's command: try again what stood still */
+    if (revised) { /* an operator's command lets a stopped partition try again */
         owned->state.stopped[0] = '\0';
         owned->stop.offset = INT64_MAX;
-    } else if (owned->state.stopped[0] !=
-               '\0') { /* the database knows it, so no commit clears it */
+    } else if (owned->state.stopped[0] != '\0') { /* each later fence keeps the reason */
         owned->stop.offset = owned->state.next_offset;
         memcpy(owned->stop.reason, owned->state.stopped, sizeof owned->stop.reason);
     }
@@ -33,10 +32,9 @@ static void applier_reload_swap(struct applier *applier, struct owned *owned,
     applier_publish_metrics(applier, owned);
 }
 
-/** Take the fence by epoch alone, and read all again behind it: the position may have moved,
- * forward by a commit that went through, back where the database lost what it need not have kept
- * (rule 4).
- */
+/** Take the fence by epoch alone, then read everything in the same transaction (rule 4). The
+ * position may have moved: forward by a commit that went through, back where a crash of the
+ * database took commits that had not waited for the disk. */
 static enum status applier_reload_owned(struct applier *applier, struct owned *owned,
                                         struct error *err)
 {
@@ -66,7 +64,7 @@ static enum status applier_reload(struct applier *applier, struct error *err)
             return status;
     }
     applier->session.reload_needed = false;
-    applier->session.undurable_since_us = 0; /* the reload's commits waited */
+    applier->session.undurable_since_us = 0; /* the reload's commits were durable */
     for (size_t i = 0; i < applier->owned_count; i++)
         applier_publish_metrics(applier, &applier->owned[i]);
     return STATUS_OK;
@@ -139,7 +137,8 @@ static bool applier_is_revised(const struct owned *owned, const struct partition
     return true;
 }
 
-/* All positions by one statement: a partition at a time they held up what came meanwhile. */
+/* One statement reads all positions: one statement a partition would delay the records that come.
+ */
 enum status applier_refresh(struct applier *applier, struct error *err)
 {
     struct partition_state *states = NULL;

@@ -1,5 +1,5 @@
-/* Tries waiting records again, with the records behind them: each transaction a bounded piece of
- * what is parked of one entity, in order; the next one goes on behind it. */
+/* Releases what is parked of one entity: applies its records in their order, as many as one
+ * transaction takes. The next transaction goes on behind them. */
 #include "consumer/apply/parked.h"
 #include "consumer/apply/image.h"
 #include "consumer/apply/pending.h"
@@ -7,27 +7,32 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+/** What became of a record. */
 enum attempt { ATTEMPT_APPLIED, ATTEMPT_SUPERSEDED, ATTEMPT_WAITS, ATTEMPT_HELD };
-
 #define MARKED_MAX 100 /* records that one transaction marks as replaced */
 
-/** What one transaction does with what is parked of one entity. */
+/** One transaction's work on a queue, and what came of it. */
 struct release {
     struct queue queue;
     struct queue_part part; /* the queue's first records */
     struct queue_scan *scan;
-    int64_t until_us;
-    bool pending;         /* an own change is under way: nothing of it is written (rule 18) */
+    int64_t until_us;     /* monotonic */
+    bool pending;         /* an own change is under way: its records are superseded (rule 18) */
     enum attempt attempt; /* the last one */
-    size_t gone;          /* records that are parked no more, */
+    size_t gone;          /* records that are not parked any more: released or replaced */
     int64_t gone_bytes;
-    int64_t last_offset;   /* and the last of them */
-    int64_t replaced_from; /* as in the scan, after it; 0: as it was */
+    int64_t last_offset;              /* of the last of them */
+    const struct parked_record *head; /* the first that was released; NULL: none */
+    bool head_superseded;
+    size_t applied;
+    size_t superseded;
+    int64_t replaced_from; /* for the scan; 0: as it was */
     bool exhausted;        /* nothing of the entity is left */
     bool waiting;          /* what is left waits, and is not held */
 };
 
-/** @return OK with ATTEMPT_APPLIED or ATTEMPT_SUPERSEDED; otherwise why it failed. */
+/** Apply one record, or keep its image where an own change supersedes it.
+ * @return OK with ATTEMPT_APPLIED or ATTEMPT_SUPERSEDED; otherwise why it failed. */
 static enum status release_attempt(struct applier *applier, const struct release *release,
                                    const struct parked_record *record, enum attempt *ret_attempt,
                                    struct error *err)
@@ -39,8 +44,11 @@ static enum status release_attempt(struct applier *applier, const struct release
         return status;
     const struct mapping *mapping = applier_mapping(applier, change->entity_type);
     if (mapping == NULL || change->schema == NULL)
-        return error_set(err, STATUS_REJECT, "its entity type is not configured under apply:");
-    /* A later own record of the entity stands behind this one: that one will be written. */
+        return error_set(
+            err, STATUS_REJECT,
+            "its entity type is not configured under apply:"); /* An own record of the entity that
+                                                                  stands behind this one will be
+                                                                  written instead. */
     bool superseded = mapping->published_here &&
                       (release->pending || record->record.offset < release->scan->last_own);
     *ret_attempt = superseded ? ATTEMPT_SUPERSEDED : ATTEMPT_APPLIED;
@@ -51,7 +59,7 @@ static enum status release_attempt(struct applier *applier, const struct release
     return status == STATUS_OK ? applier_drop_image(applier, owned, change, err) : status;
 }
 
-/** Write down a failed attempt. */
+/** Store that an attempt failed, and when the next one is due. */
 static enum status release_failed(struct applier *applier, const struct parked_record *record,
                                   const struct error *why, struct error *err)
 {
@@ -69,22 +77,21 @@ static enum status release_failed(struct applier *applier, const struct parked_r
     return applier->ops->edit_parked(applier->store, &failed, PARKED_ATTEMPT, err);
 }
 
-static void release_count(struct applier *applier, struct release *release,
-                          const struct parked_record *record, enum attempt attempt)
+static void release_count(struct release *release, const struct parked_record *record,
+                          enum attempt attempt)
 {
-    struct healed *healed = &applier->healed;
     bool superseded = attempt == ATTEMPT_SUPERSEDED;
-    if (healed->head == NULL) {
-        healed->head = record;
-        healed->head_superseded = superseded;
+    if (release->head == NULL) {
+        release->head = record;
+        release->head_superseded = superseded;
     }
-    *(superseded ? &healed->superseded : &healed->applied) += 1;
+    *(superseded ? &release->superseded : &release->applied) += 1;
     release->gone++;
     release->gone_bytes += record->bytes;
     release->last_offset = record->record.offset;
 }
 
-/** One record. @return OK with release->attempt. */
+/** Try one record. @return OK with release->attempt; RETRY; ABORT; FATAL. */
 static enum status release_record(struct applier *applier, struct release *release,
                                   const struct parked_record *record, struct error *err)
 {
@@ -96,7 +103,7 @@ static enum status release_record(struct applier *applier, struct release *relea
     if (status == STATUS_OK)
         status = applier->ops->edit_parked(applier->store, record, PARKED_DELETE, &why);
     if (status == STATUS_OK)
-        release_count(applier, release, record, release->attempt);
+        release_count(release, record, release->attempt);
     else if (status != STATUS_REJECT && status != STATUS_STOP) {
         *err = why;
         applier_name_fatal(err, record->entity_type, record->entity_key, &record->record);
@@ -111,8 +118,8 @@ static enum status release_record(struct applier *applier, struct release *relea
     return status;
 }
 
-/** Mark the records that are replaced, from the filter's offset on, as many as one transaction
- * takes; they stay as evidence. @return OK with whether all were. */
+/** Mark records from the filter's offset on as skipped because a later one replaces them, as many
+ * as one transaction takes. They stay as evidence. @return OK with whether all were. */
 static enum status release_mark(struct applier *applier, struct release *release,
                                 const struct parked_filter *filter, bool *ret_all,
                                 struct error *err)
@@ -134,7 +141,7 @@ static enum status release_mark(struct applier *applier, struct release *release
             break;
         struct parked_record marked = records[i];
         marked.state = PARKED_SKIPPED;
-        marked.next_attempt_us = clock_wall_us(); /* from now on it is kept so long */
+        marked.next_attempt_us = clock_wall_us(); /* its retention begins now */
         status = applier->ops->edit_parked(applier->store, &marked, PARKED_ATTEMPT, err);
         release->gone++;
         release->gone_bytes += marked.bytes;
@@ -143,9 +150,9 @@ static enum status release_mark(struct applier *applier, struct release *release
     return status;
 }
 
-/** Where more is replaced than one transaction takes, mark a piece of it: what stands directly in
- * front of the record at `replacing`. The records before that piece are not tried without their
- * own beginning, and where that does not wait any more they are applied first. */
+/** More is replaced than one transaction takes: mark the piece directly before the replacing
+ * record. Marking from the end on leaves the records before that piece complete, so that they can
+ * still be applied in order should their first one not wait any more. */
 static enum status release_mark_last(struct applier *applier, struct release *release,
                                      struct parked_filter *filter,
                                      const struct parked_record *waits, struct error *err)
@@ -180,9 +187,9 @@ static void release_tell_replaced(const struct parked_record *waits, int64_t rep
                 waits->record.partition, (long long)waits->record.offset, (long long)replacing);
 }
 
-/** A record that waits is no reason to withhold one that replaces it, such as a delete: that one is
- * written. Where more is before it than one transaction takes, it is only tried, and what it
- * replaces gives way piece by piece, from its end on. */
+/** Write a later record that replaces the waiting one, such as a delete, and mark what it replaces.
+ * Where that is more than one transaction takes, undo the write and mark a piece from the end on.
+ */
 static enum status release_replacing(struct applier *applier, struct release *release,
                                      const struct parked_record *waits, struct error *err)
 {
@@ -224,13 +231,13 @@ static enum status release_replacing(struct applier *applier, struct release *re
         status = applier->ops->edit_parked(applier->store, last, PARKED_DELETE, err);
     if (status != STATUS_OK)
         return status;
-    release_count(applier, release, last, attempt);
+    release_count(release, last, attempt);
     release->attempt = ATTEMPT_APPLIED; /* nothing of what is left was tried */
     release_tell_replaced(waits, replacing);
     return STATUS_OK;
 }
 
-/** Until one of them fails, or the time is over. */
+/** Try the records until one fails or the time is over. */
 static enum status release_records(struct applier *applier, struct release *release,
                                    struct error *err)
 {
@@ -248,7 +255,8 @@ static enum status release_records(struct applier *applier, struct release *rele
     return status;
 }
 
-/** The first that is left of the entity waits, unless its attempt has just said more. */
+/** Let the first record that is left wait, so that the next pass finds it. Where it was just tried,
+ * its state is right already. */
 static enum status release_promote(struct applier *applier, struct release *release,
                                    struct error *err)
 {
@@ -301,31 +309,30 @@ static enum status release_work(struct applier *applier, struct owned *owned, vo
     return status == STATUS_OK ? release_promote(applier, release, err) : status;
 }
 
-/** Count what the last transaction healed, and say it like its parking was said, but of no more
- * than PARKED_TOLD_MAX entities: one mended row may cure thousands. */
-static void applier_report_healed(const struct applier *applier, const struct release *release,
-                                  size_t *ret_entities)
+/** Count what was released, and log it as its parking was logged, but of PARKED_TOLD_MAX entities
+ * at most: one mended row may cure thousands. */
+static void release_report(const struct applier *applier, const struct release *release,
+                           size_t *ret_entities)
 {
-    const struct healed *healed = &applier->healed;
-    const struct parked_record *head = healed->head;
+    const struct parked_record *head = release->head;
     if (applier->metrics != NULL) {
-        atomic_fetch_add(&applier->metrics->events_applied, healed->applied);
-        atomic_fetch_add(&applier->metrics->events_healed, healed->applied);
-        atomic_fetch_add(&applier->metrics->events_superseded, healed->superseded);
+        atomic_fetch_add(&applier->metrics->events_applied, release->applied);
+        atomic_fetch_add(&applier->metrics->events_healed, release->applied);
+        atomic_fetch_add(&applier->metrics->events_superseded, release->superseded);
     }
     bool told = release->scan->told;
     release->scan->told = head != NULL && !release->exhausted;
     if (head == NULL || told || ++*ret_entities > PARKED_TOLD_MAX)
         return;
-    log_info("agent",
-             "parked %.*s %.*s from %s/%d offset %lld is %s at attempt %d, and %zu behind it%s",
-             SLICE_ARGS(head->entity_type), SLICE_ARGS(head->entity_key), head->record.topic,
-             head->record.partition, (long long)head->record.offset,
-             healed->head_superseded ? "superseded" : "applied", head->attempts + 1,
-             healed->applied + healed->superseded - 1, release->exhausted ? "" : "; more are left");
+    log_info(
+        "agent", "parked %.*s %.*s from %s/%d offset %lld is %s at attempt %d, and %zu behind it%s",
+        SLICE_ARGS(head->entity_type), SLICE_ARGS(head->entity_key), head->record.topic,
+        head->record.partition, (long long)head->record.offset,
+        release->head_superseded ? "superseded" : "applied", head->attempts + 1,
+        release->applied + release->superseded - 1, release->exhausted ? "" : "; more are left");
 }
 
-/** Memory takes over what a transaction has released. */
+/** After the commit: the state without what was released. */
 static void release_advance(struct owned *owned, const struct release *release)
 {
     struct block_key key = block_key_stored(release->queue.head->entity_type,
@@ -350,8 +357,7 @@ static size_t release_ready(const struct queue *queue, const struct queue_part *
     size_t ready = 0;
     while (ready < part->count && part->records[ready].state != PARKED_HELD &&
            !applier_is_behind_unreadable(queue->owned, &part->records[ready]))
-        ready++;
-    /* What stands between two records whose entity cannot be read is not known here. */
+        ready++; /* Records of other entities may stand between two whose entity cannot be read. */
     return queue->head->entity_type.length == 0 && ready > 1 ? 1 : ready;
 }
 
@@ -366,18 +372,16 @@ enum status applier_release(struct applier *applier, const struct queue *queue,
         owned->retry.unordered = true;
         return status;
     }
-    struct release attempt = release;
-    attempt.until_us = clock_monotonic_us() + applier_time_us(applier);
-    status = applier_repair(applier, owned, release_work, &attempt, err);
-    if (status == STATUS_AGAIN) {
-        release.pending = true;
+    struct release attempt;
+    do {
         attempt = release;
         attempt.until_us = clock_monotonic_us() + applier_time_us(applier);
         status = applier_repair(applier, owned, release_work, &attempt, err);
-    }
+        release.pending = true; /* that is what makes it try again */
+    } while (status == STATUS_AGAIN);
     if (status == STATUS_OK) {
         release_advance(owned, &attempt);
-        applier_report_healed(applier, &attempt, &owned->retry.pass.healed);
+        release_report(applier, &attempt, &owned->retry.pass.healed);
     }
     applier_publish_metrics(applier, owned);
     return status;

@@ -1,4 +1,5 @@
-/* When waiting records are tried again: pass by pass, as long as a transaction may last. */
+/* Decides when waiting records are tried again. A pass goes through all of a partition that are
+ * due; it is cut into calls that last no longer than one transaction may. */
 #include "consumer/apply/parked.h"
 
 #include "common/clock.h"
@@ -6,7 +7,7 @@
 
 #define PARKED_HEAD_MAX  100
 #define PARKED_PAUSE_US  200000
-#define PARKED_ALONE_US  50000 /* a transaction's time where no service says another */
+#define PARKED_ALONE_US  50000 /* how long a transaction may last without a service beside it */
 #define PARKED_HEADS_MAX ((size_t)256 << 20)
 
 int64_t applier_time_us(const struct applier *applier)
@@ -15,7 +16,7 @@ int64_t applier_time_us(const struct applier *applier)
     return applier->config->publish_count > 0 && time_ms > 0 ? 1000 * time_ms : PARKED_ALONE_US;
 }
 
-/** Go on with a pass until the time is over. */
+/** Go on with a pass until the time is over or it ends. */
 static enum status applier_retry_heads(struct applier *applier, struct owned *owned,
                                        int64_t until_us, struct error *err)
 {
@@ -49,7 +50,7 @@ static enum status applier_retry_heads(struct applier *applier, struct owned *ow
     return status;
 }
 
-/** The end of a pass: what goes on at once is the rest of what it has begun with. */
+/** End a pass. If it released a part of a queue the next one begins at once, else after a pause. */
 static void applier_end_pass(struct owned *owned)
 {
     size_t healed = owned->retry.pass.healed;
@@ -76,7 +77,7 @@ static enum status applier_retry_partition(struct applier *applier, struct owned
         owned->retry.pass.due_us = owned->retry.is_cured ? INT64_MAX : now_us;
         owned->retry.is_cured = false;
     }
-    do /* however long the order took, something is done */
+    do /* at least once, however long applier_order_parked() took */
         status = applier_retry_heads(applier, owned, until_us, err);
     while (status == STATUS_OK && owned->retry.pass.running && clock_monotonic_us() < until_us);
     if (status == STATUS_OK && !owned->retry.pass.running)

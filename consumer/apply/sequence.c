@@ -1,4 +1,4 @@
-/* Judges and advances the range of applied sequences of one (source, incarnation): rule 15. */
+/* Judges an event by the range of applied sequences of its source and incarnation (rule 15). */
 #include "consumer/apply/sequence.h"
 
 #include "common/digest.h"

@@ -1,16 +1,18 @@
-/* Sequence numbers: is an event the next one, a duplicate, behind a gap, or of another history? */
+/* Sequence numbers (rule 15): is an event the next one, a duplicate, or of another history, or are
+ * events missing before it? */
 #ifndef CONSUMER_APPLY_SEQUENCE_H
 #define CONSUMER_APPLY_SEQUENCE_H
 
 #include "consumer/store/store.h"
 
 enum sequence_verdict {
-    SEQUENCE_FIRST,                /* nothing was known of this incarnation: it begins here */
-    SEQUENCE_NEXT,                 /* apply it and advance */
-    SEQUENCE_DUPLICATE,            /* applied before, the same id */
-    SEQUENCE_UNVERIFIED_DUPLICATE, /* applied before, too long ago to compare the id */
-    SEQUENCE_GAP,                  /* events are missing before it */
-    SEQUENCE_FORK,                 /* another id than the recorded one: two histories */
+    SEQUENCE_FIRST, /* the first event of its incarnation */
+    SEQUENCE_NEXT,  /* apply it and advance */
+    SEQUENCE_DUPLICATE,
+    /* applied before, the same id */ SEQUENCE_UNVERIFIED_DUPLICATE, /* applied before, too long ago
+                                                                        to compare its id */
+    SEQUENCE_GAP,  /* events are missing before it */
+    SEQUENCE_FORK, /* another id than the recorded one: two histories */
 };
 
 /** Judge a sequenced event.

@@ -1,6 +1,6 @@
-/* Tries entities together that wait for each other: rows that swap a unique value, foreign keys in
- * a circle. What one transaction of the origin wrote comes back as one event a row, of which none
- * can be the first. */
+/* Tries entities together that wait for each other: rows that swap a unique value, or foreign keys
+ * in a circle. One transaction of the origin wrote them; as events of one row each, none can be
+ * first. */
 #include "consumer/apply/parked.h"
 #include "consumer/apply/image.h"
 #include "consumer/apply/pending.h"
@@ -14,16 +14,16 @@
 #include <string.h>
 
 #define TOGETHER_MAX        64  /* entities in one transaction */
-#define TOGETHER_HEADS      100 /* of a partition, of which these are chosen */
+#define TOGETHER_HEADS      100 /* read of a partition, to choose from */
 #define TOGETHER_BYTES      ((size_t)256 << 20)
-#define TOGETHER_PASSES     8 /* each leaves out what the one before found in the way */
+#define TOGETHER_PASSES     8 /* each leaves out what failed in the one before */
 #define TOGETHER_NEIGHBOURS 8
 #define TOGETHER_ROUND_US   100000
 #define TOGETHER_PAUSE_US   1000000
 #define TOGETHER_PAUSE_MAX  60000000
-#define TOGETHER_ATTEMPTS   2 /* it was tried alone since it was parked */
+#define TOGETHER_ATTEMPTS   2 /* by then it was tried alone once since it was parked */
 
-/** The oldest record of an entity, which waits. */
+/** The oldest parked record of an entity, which waits. */
 struct member {
     struct owned *owned;
     const struct parked_record *record;
@@ -48,8 +48,8 @@ static bool group_has(const struct group *group, const struct owned *owned)
     return false;
 }
 
-/** Whether its row may be taken out and made anew: nothing follows it, and nothing of it is lost.
- */
+/** @return whether its row may be deleted and made anew: no other rows follow it, and the image has
+ * all of its columns. */
 static bool member_may_move(const struct group *group, const struct member *member)
 {
     const struct table_order *order = applier_order(group->applier, member->mapping);
@@ -57,7 +57,7 @@ static bool member_may_move(const struct group *group, const struct member *memb
            !applier_is_sparse(member->change);
 }
 
-/** Fences of all partitions that a group has to do with. */
+/** Begin with the fences of all partitions that the group has members of. */
 static enum status group_begin(const struct group *group, struct error *err)
 {
     struct applier *applier = group->applier;
@@ -73,7 +73,8 @@ static enum status group_begin(const struct group *group, struct error *err)
     return applier->ops->begin(applier->store, fences, count, err);
 }
 
-/** Take the members' rows out, so that their values are free. What keeps one, keeps it. */
+/** Delete the members' rows, so that their unique values are free. A row that cannot be deleted
+ * stays. */
 static enum status group_make_room(const struct group *group, struct error *err)
 {
     const struct store_ops *ops = group->applier->ops;
@@ -98,7 +99,7 @@ static enum status group_make_room(const struct group *group, struct error *err)
     return status;
 }
 
-/** Write one member behind a savepoint. @return OK, also where it is in the way. */
+/** Write one member after a savepoint. @return OK, also where it fails and is in the way. */
 static enum status member_write(struct applier *applier, struct member *member, struct error *err)
 {
     struct error why = ERROR_INIT;
@@ -127,20 +128,20 @@ static enum status member_write(struct applier *applier, struct member *member, 
 }
 
 /** Leave out what was in the way. @return whether anything was. */
-static bool group_part(struct group *group)
+static bool group_leave_out(struct group *group)
 {
     size_t left = 0;
     for (size_t i = 0; i < group->count; i++) {
         if (!group->members[i].is_in_the_way)
             group->members[left++] = group->members[i];
     }
-    bool parted = left < group->count;
+    bool is_smaller = left < group->count;
     group->count = left;
-    return parted;
+    return is_smaller;
 }
 
-/** Delete the records that were applied. @param fresh  what the database then holds of each
- * partition. */
+/** Delete the parked records, which are applied now, and read each partition again.
+ * @param fresh  one for each owned partition. */
 static enum status group_record(const struct group *group, struct partition_state *fresh,
                                 struct error *err)
 {
@@ -161,7 +162,7 @@ static enum status group_record(const struct group *group, struct partition_stat
     return status;
 }
 
-/** Memory takes over what was committed. */
+/** After the commit: what was read is the partitions' state now. */
 static void group_advance(const struct group *group, struct partition_state *fresh)
 {
     struct applier *applier = group->applier;
@@ -242,7 +243,8 @@ static enum status group_write(const struct group *group, bool deferred, bool *r
     return STATUS_OK;
 }
 
-/** With the constraints checked at once, which tells what is in the way of the others. */
+/** Write the group; leave out the members that are in the way of others, and write it again.
+ * @param deferred  let constraints wait for the end, where they can. */
 static enum status group_try(struct group group, bool deferred, bool *ret_done, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -255,15 +257,15 @@ static enum status group_try(struct group group, bool deferred, bool *ret_done, 
         if (clock_monotonic_us() >= group.until_us)
             break;
         status = group_write(&group, deferred, ret_done, err);
-        if (status != STATUS_OK || *ret_done || !group_part(&group))
+        if (status != STATUS_OK || *ret_done || !group_leave_out(&group))
             break;
     }
     return status;
 }
 
-/** With the constraints deferred. What is then violated nobody tells, and one that is in the way of
- * nobody keeps all from being written: behind the whole come those that were parked one behind the
- * other, as the events of one transaction are. */
+/** Try with deferred constraints. The database does not say which member violates one, so a single
+ * member may spoil the whole group. After the whole group, try small groups of members that were
+ * parked one after the other, as the events of one transaction are. */
 static enum status group_defer(const struct group *group, bool *ret_done, struct error *err)
 {
     size_t *turn = &group->applier->turns.together.turn;
@@ -284,8 +286,8 @@ static enum status group_defer(const struct group *group, bool *ret_done, struct
     return status;
 }
 
-/** Read anew what follows the rows: what came since they were prepared would go with a row that is
- * taken out. */
+/** Read anew what follows the rows: a trigger or foreign key made since prepare would act when a
+ * row is deleted. */
 static enum status group_read_orders(const struct group *group, struct error *err)
 {
     struct applier *applier = group->applier;
@@ -300,8 +302,8 @@ static enum status group_read_orders(const struct group *group, struct error *er
     return applier_note(applier, status, err);
 }
 
-/** @return OK with whether an own change that was read back is parked behind it, so that it will be
- * superseded (rule 18), or may be as far as could be seen until now. */
+/** @return OK with whether an own record is parked behind it, so that it will be superseded (rule
+ * 18), or whether that is not known yet. */
 static enum status group_is_older(const struct group *group, struct owned *owned,
                                   const struct parked_record *head, bool *ret_older,
                                   struct error *err)
@@ -318,8 +320,8 @@ static enum status group_is_older(const struct group *group, struct owned *owned
     return status;
 }
 
-/** Add the waiting heads of a partition; of many another part each time. Where they are too large
- * all together, those of the partitions before have to do. */
+/** Add the waiting heads of a partition, at most TOGETHER_HEADS; the next time goes on from there.
+ * Where memory does not suffice, the heads of the earlier partitions are all. */
 static enum status group_collect(struct group *group, struct owned *owned, struct arena *arena,
                                  struct error *err)
 {
@@ -338,7 +340,7 @@ static enum status group_collect(struct group *group, struct owned *owned, struc
         return STATUS_OK;
     if (status != STATUS_OK)
         *err = why;
-    else /* the second half once more, so that neighbours are seen beside each other */
+    else /* go on in the middle of these, so that neighbours meet */
         owned->retry.together_offset = count == TOGETHER_HEADS ? heads[count / 2].record.offset : 0;
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         bool older = false;
@@ -358,7 +360,8 @@ static int member_compare(const void *a, const void *b)
     return (left->parked_at_us > right->parked_at_us) - (left->parked_at_us < right->parked_at_us);
 }
 
-/** In the order of their parking; of more than one transaction takes another part each time. */
+/** Sort by the time of parking. Where there are too many for one transaction, take another part
+ * each time. */
 static void group_choose(struct group *group)
 {
     if (group->count == 0)
@@ -373,7 +376,7 @@ static void group_choose(struct group *group)
     group->count = TOGETHER_MAX;
 }
 
-/** Decode the members; what cannot be, or needs more memory than there is, is left out. */
+/** Decode the members. Leave out what cannot be decoded or finds no memory. */
 static void group_decode(struct group *group)
 {
     struct applier *applier = group->applier;
@@ -430,7 +433,7 @@ enum status applier_retry_together(struct applier *applier, struct error *err)
     bool done = false;
     for (size_t i = 0; i < applier->owned_count; i++)
         waiting += applier->owned[i].state.waiting_count;
-    if (waiting > together->waiting) /* newly parked: soon */
+    if (waiting > together->waiting) /* more are parked: try soon */
         together->pause_us = 0;
     bool is_time = now - together->tried_us >=
                    (together->pause_us == 0 ? TOGETHER_PAUSE_US : together->pause_us);

@@ -1,4 +1,4 @@
-/* One transaction a batch: fence, judge, write, evidence, commit; memory follows the commit. */
+/* The applier's transactions: one a batch, and small ones for a stop, a repair, or durability. */
 #include "consumer/apply/internal.h"
 #include "consumer/apply/judge.h"
 #include "consumer/apply/pending.h"
@@ -29,7 +29,8 @@ bool applier_is_stopping(const struct owned *owned)
     return owned->stop.offset != INT64_MAX && owned->state.stopped[0] == '\0';
 }
 
-/** The fences of this transaction, in (topic, partition) order because the slots are. */
+/** Begin with a fence for each partition that this transaction moves or stops. They are in (topic,
+ * partition) order because the owned partitions are. */
 static enum status applier_begin(struct applier *applier, bool *ret_nothing, struct error *err)
 {
     size_t count = 0;
@@ -144,7 +145,7 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
     bool nothing = false;
     bool unknown = applier->session.reload_needed;
     enum status status = applier_ready(applier, err);
-    if (status == STATUS_OK && unknown) /* the batch may begin in front of or behind the position */
+    if (status == STATUS_OK && unknown) /* the batch may not begin at the position any more */
         status = error_set_native(err, STATUS_ABORT, 1, "the position was read anew");
     if (status != STATUS_OK)
         return status;
@@ -175,8 +176,8 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
 enum status applier_stop(struct applier *applier, size_t index, const char *reason,
                          struct error *err)
 {
-    struct owned *owned = &applier->owned[index];
-    /* Known before it is recorded: where recording fails the next transaction does it. */
+    struct owned *owned = &applier->owned[index]; /* Set before it is recorded: where recording
+                                                     fails, the next transaction does it. */
     owned->stop.offset = owned->state.next_offset;
     (void)snprintf(owned->stop.reason, sizeof owned->stop.reason, "%s", reason);
     enum status status = applier_ready(applier, err);

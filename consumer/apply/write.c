@@ -1,5 +1,5 @@
-/* Writes a batch: reduced to one image an entity and in bulk; when the database rejects that, one
- * event at a time in log order, and only what fails there is parked (rule 21). */
+/* Writes a batch in bulk, reduced to one image an entity. If the database rejects that, writes the
+ * events one by one in the order of the log; only what fails there is parked (rule 21). */
 #include "consumer/apply/write.h"
 #include "consumer/apply/judge.h"
 #include "consumer/apply/image.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BULK_ROUNDS   3 /* each leaves out what own changes have overtaken meanwhile */
+#define BULK_ROUNDS   3 /* each leaves out the events that newer own changes supersede */
 #define OVERTAKEN_MAX 2
 
 struct write {
@@ -21,7 +21,8 @@ struct write {
     size_t order;
 };
 
-/** Tables keep their rows in the order of the key's value: 9 stands before 10. */
+/** Tables store rows by the value of their key, 9 before 10; the text of the key sorts otherwise.
+ */
 static int64_t applier_key_number(const struct change *change)
 {
     const struct entity_schema *schema = change->schema;
@@ -53,7 +54,7 @@ bool applier_is_sparse(const struct change *change)
     return change->op != CHANGE_DELETE && change->schema != NULL && !change_is_complete(change);
 }
 
-/** Keep of each entity's run only what is behind its last replacing image.
+/** Of each entity leave only its last replacing image and what follows that.
  * @return how many writes are left. */
 static size_t applier_reduce(struct write *writes, size_t count)
 {
@@ -83,8 +84,8 @@ static enum status applier_write_run(struct applier *applier, const struct write
     return applier->ops->apply(applier->store, writes[0].mapping, changes, count, err);
 }
 
-/** Copy the writes: first those whose order is worth nothing between entities, then the others.
- * @return how many the first are. */
+/** Copy the writes: first those of tables where the order between entities does not matter, then
+ * the others. @return how many the first are. */
 static size_t applier_part(const struct applier *applier, const struct write *all, size_t count,
                            struct write *ret_writes)
 {
@@ -130,8 +131,8 @@ static enum status applier_write_reduced(struct applier *applier, const struct w
     return status;
 }
 
-/** Park what the database refused, unless an own change was committed meanwhile: of a row that it
- * deletes an update finds nothing. Mostly that is looked for behind all writes of the batch. */
+/** Park what the database refused. Where own changes come again and again, first check whether one
+ * of them is the cause: an update finds no row that it has deleted. */
 static enum status applier_write_rejected(struct applier *applier, const struct write *write,
                                           const struct error *reject, struct error *err)
 {
@@ -145,14 +146,14 @@ static enum status applier_write_rejected(struct applier *applier, const struct 
     return applier_park_event(applier, event, reject, err);
 }
 
-/** One event behind its own savepoint. */
+/** Write one event after a savepoint of its own. */
 static enum status applier_write_single(struct applier *applier, const struct write *write,
                                         struct error *err)
 {
     struct error reject = ERROR_INIT;
     bool blocked = applier_is_blocked(applier, &write->event->change);
     if (blocked && write->event->change.kind == KIND_VOID) {
-        write->event->outcome = EVENT_PASSED; /* what blocks is newer than the kept image */
+        write->event->outcome = EVENT_PASSED; /* the parked record is newer than the kept image */
         return STATUS_OK;
     }
     if (blocked)
@@ -176,7 +177,7 @@ static enum status applier_write_single(struct applier *applier, const struct wr
     return applier_write_rejected(applier, write, &reject, err);
 }
 
-/** Every write of the batch in log order. @param writes  room for all its events. */
+/** List the writes of the batch in the order of the log. @param writes  room for all its events. */
 static size_t applier_collect(const struct applier *applier, const struct batch *batch,
                               struct write *writes)
 {
@@ -194,9 +195,9 @@ static size_t applier_collect(const struct applier *applier, const struct batch 
     return count;
 }
 
-/** One look behind all of them, because each reads everything that waits. What it finds is in the
- * way from the next transaction's beginning on; a service that is faster than that again and again
- * gets a look behind each write. */
+/** One check for newer own changes after all writes, because each check reads all that waits. If
+ * there is one, the batch is done again; after OVERTAKEN_MAX repeats each write is checked alone.
+ */
 static enum status applier_write_singly(struct applier *applier, struct batch *batch,
                                         const struct write *writes, size_t count, struct error *err)
 {
@@ -237,7 +238,7 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
     }
     if (status == STATUS_OK && !pending)
         return STATUS_OK;
-    if (status == STATUS_FATAL) { /* in another transaction: of this one nothing may be left */
+    if (status == STATUS_FATAL) { /* it may have ended the transaction: begin another one */
         applier->repeat.singly = true;
         return STATUS_AGAIN;
     }
@@ -252,7 +253,7 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
     return applier_write_singly(applier, batch, writes, count, err);
 }
 
-/** The first event that could not be parked stops its partition. @return as applier_stop_at(). */
+/** Stop at the first event that could not be parked. @return as applier_stop_at(). */
 static enum status applier_stop_at_parked(struct applier *applier, const struct batch *batch,
                                           const struct parked_record *records, const char *reason)
 {
@@ -301,9 +302,9 @@ static enum status applier_write_parked(struct applier *applier, const struct ba
                                  : status;
 }
 
-/** Keep the last superseded image of an entity, until something newer is written or an own change
- * of it was read back: a parked one is written later, or skipped, and then the row has it already.
- */
+/** Keep the images of superseded events. Drop those of entities that an event has written, or of
+ * which an own event was parked: that one is written later; if it is skipped, the row has it
+ * already. */
 static enum status applier_write_superseded(struct applier *applier, const struct batch *batch,
                                             struct error *err)
 {
