@@ -19,15 +19,15 @@ enum agent_state {
     AGENT_STOPPED,
 };
 
-/** One row a partition that was ever assigned. Topic and partition are written once, before
+/** One row for each partition that was ever assigned. Topic and partition are written once, before
  * `partition_count` is raised past the row. */
 struct agent_partition_metrics {
     char topic[AGENT_METRICS_TOPIC_SIZE];
     int32_t partition;
     atomic_bool owned;
     atomic_bool stopped;
-    atomic_llong applied_offset;    /* next offset after the last commit */
-    atomic_llong durable_offset;    /* the same, after the last commit that waited */
+    atomic_llong applied_offset;    /* position after the last commit */
+    atomic_llong durable_offset;    /* position after the last durable commit */
     atomic_llong stable_end;        /* last stable offset; -1: not known yet */
     atomic_llong log_end;           /* behind all records; -1: not known */
     atomic_llong withheld_since_us; /* wall clock; since when records stand behind this stable_end,
@@ -48,8 +48,8 @@ struct agent_metrics {
     atomic_ullong commits;
     atomic_ullong commits_durable;
     atomic_llong last_progress_us; /* wall clock */
-    atomic_llong looked_us;        /* when the loop last came round; 0: not yet, else monotonic */
-    atomic_llong broker_silent_since_us; /* monotonic; 0: it answers, as far as is known */
+    atomic_llong last_round_us;    /* monotonic: when the loop's last round began; 0: none has */
+    atomic_llong broker_silent_since_us; /* monotonic; 0: it answers, or was not asked yet */
     atomic_int state;                    /* enum agent_state */
     atomic_bool ready;
     atomic_bool database_checked; /* once since the start */

@@ -50,8 +50,8 @@ static double age_s(int64_t time_us)
 
 int64_t metrics_agent_silence_us(const struct agent_metrics *agent)
 {
-    int64_t looked_us = atomic_load(&agent->looked_us);
-    return looked_us == 0 ? 0 : clock_monotonic_us() - looked_us;
+    int64_t last_round_us = atomic_load(&agent->last_round_us);
+    return last_round_us == 0 ? 0 : clock_monotonic_us() - last_round_us;
 }
 
 static bool is_stale(const struct metric_subject *of)

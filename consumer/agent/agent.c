@@ -1,4 +1,4 @@
-/* The agent's loop: poll what is ready, apply it, tell the group, look after the rest. */
+/* The agent's loop: the steps of one round, and what the failure of a step means. */
 #include "consumer/agent/internal.h"
 
 #include "common/clock.h"
@@ -18,7 +18,7 @@
 #define AGENT_PRUNE_US       60000000
 #define AGENT_IMAGES_US      1000000
 #define AGENT_END_US         1000000
-#define AGENT_FREE_US        2000 /* beside an outbox, between two transactions */
+#define AGENT_FREE_US        2000 /* with an outbox: between two transactions, for the service */
 
 void agent_set_state(struct agent *agent, enum agent_state state)
 {
@@ -82,7 +82,7 @@ void agent_free(struct agent *agent)
     free(agent);
 }
 
-/** Read no more of a partition, and say why: the only place where one is paused for good. */
+/** Pause a partition until an operator resumes it, and log why. No other function does that. */
 static enum status agent_pause(struct agent *agent, size_t index, const char *reason,
                                struct error *err)
 {
@@ -95,7 +95,7 @@ static enum status agent_pause(struct agent *agent, size_t index, const char *re
     return feed_pause(agent->feed, partition_state_tp(state), true, err);
 }
 
-/** Stop a partition for what the feed found; kept in the database. */
+/** Stop a partition for a reason that the agent has found, and record it in the database. */
 static enum status agent_stop_partition(struct agent *agent, size_t index, const char *reason,
                                         struct error *err)
 {
@@ -170,8 +170,8 @@ static enum status agent_on_event(struct agent *agent, const struct feed_event *
     return STATUS_OK;
 }
 
-/** There is no room for a record that was fetched before the pause: what the batch has of its
- * partition is read again with it, from the position on. */
+/** The batch has no room for a record that was fetched before the pause: read its partition again
+ * from the position on. */
 static void agent_leave_record(struct agent *agent, const struct feed_event *event)
 {
     size_t index = applier_find(agent->applier, event->tp);
@@ -179,7 +179,8 @@ static void agent_leave_record(struct agent *agent, const struct feed_event *eve
         applier_read_again(agent->applier, index);
 }
 
-/** Wait while the database does not answer, and keep the group membership alive meanwhile. */
+/** Wait while the database does not answer. Polling goes on, or the group would put the member out.
+ */
 static enum status agent_poll_paused(struct agent *agent, struct error *err)
 {
     struct feed_event event;
@@ -193,7 +194,7 @@ static enum status agent_poll_paused(struct agent *agent, struct error *err)
         else if (status == STATUS_OK && event.type != FEED_ASSIGN && event.type != FEED_NONE)
             status = agent_on_event(agent, &event, err);
         else if (event.type == FEED_ASSIGN)
-            clock_sleep_us(AGENT_BACKOFF_US); /* answered by the next round */
+            clock_sleep_us(AGENT_BACKOFF_US); /* the next round answers it */
     }
     if (status == STATUS_OK)
         status = feed_pause_all(agent->feed, false, err);
@@ -205,7 +206,7 @@ static enum status agent_poll_paused(struct agent *agent, struct error *err)
     return status;
 }
 
-/** Take what is ready: the first event is waited for, then no more than what has arrived. */
+/** Wait for the first event, then take what has arrived by then. */
 static enum status agent_poll(struct agent *agent, struct error *err)
 {
     struct feed_event event;
@@ -260,7 +261,7 @@ static enum status agent_apply(struct agent *agent, struct error *err)
     return agent_pause_stopped(agent, err);
 }
 
-/** One request for all partitions that moved. */
+/** Send the hints of all partitions that moved, in one request. */
 static enum status agent_hint_now(struct agent *agent, struct error *err)
 {
     size_t count = 0;
@@ -312,8 +313,8 @@ static enum status agent_check_revisions(struct agent *agent, struct error *err)
     return applier_refresh(agent->applier, err);
 }
 
-/** Read again from where a reloaded position stands. What stood still and may go on is assigned
- * anew, with all the checks of an assignment: its cause may not be gone. */
+/** Read reloaded partitions again from their position. One that was stopped and may go on is
+ * assigned anew, because the checks of an assignment say whether its cause is gone. */
 static enum status agent_follow_reload(struct agent *agent, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -331,7 +332,7 @@ static enum status agent_follow_reload(struct agent *agent, struct error *err)
         int64_t anchor = agent->partitions[i].anchor_offset;
         int64_t offset = state->next_offset;
         if (anchor >= 0 && anchor < offset)
-            offset = anchor; /* it is not compared yet */
+            offset = anchor; /* it is still to be compared */
         else
             agent->partitions[i].anchor_offset = -1;
         if (!stopped)
@@ -421,7 +422,7 @@ static enum status agent_connect_patiently(struct agent *agent, struct error *er
     return STATUS_OK;
 }
 
-/** With another feed, as if the agent had been restarted. */
+/** Open another feed, as a restart would. */
 static enum status agent_join_anew(struct agent *agent, struct error *err)
 {
     feed_close(agent->feed);
@@ -429,7 +430,7 @@ static enum status agent_join_anew(struct agent *agent, struct error *err)
     return agent_connect_patiently(agent, err);
 }
 
-/** What a step's failure means for the loop. @return OK to go on. */
+/** Decide what a step's status means for the loop. @return OK: go on; FATAL. */
 static enum status agent_handle_status(struct agent *agent, const char *step, enum status status,
                                        struct error *err)
 {
@@ -464,7 +465,7 @@ static enum status agent_handle_status(struct agent *agent, const char *step, en
 static enum status agent_round(struct agent *agent, struct error *err)
 {
     bool failed = false;
-    agent_measure_lag(agent); /* whether the steps succeed or not */
+    agent_measure_lag(agent); /* also where no step succeeds */
     for (size_t i = 0; i < sizeof agent_steps / sizeof *agent_steps && !failed; i++) {
         enum status status = agent_steps[i].run(agent, err);
         failed = status != STATUS_OK;

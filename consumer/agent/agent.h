@@ -9,7 +9,7 @@
 
 struct agent;
 
-/** All borrowed; they outlive the agent. */
+/** What the pointers point to is borrowed, and outlives the agent. */
 struct agent_options {
     const struct config *config;
     const struct mapping *mappings; /* one an entry of `apply:` */
@@ -22,8 +22,8 @@ enum status agent_new(const struct agent_options *options, struct agent **ret_ag
                       struct error *err) MUST_CHECK;
 void agent_free(struct agent *agent);
 
-/** Work until *stop: then finish the transaction, make it durable and close.
- * @return OK; FATAL with err->exit_code. */
+/** Work until *stop is true, then finish the transaction, make it durable and close.
+ * @return OK; FATAL, where a restart does not help with exit code 78. */
 enum status agent_run(struct agent *agent, const atomic_bool *stop, struct error *err) MUST_CHECK;
 
 #endif

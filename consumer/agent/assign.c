@@ -1,4 +1,4 @@
-/* Assignment: may this copy go on in this log, and where? (rules 5 and 8) */
+/* Assignment: decides whether this copy may go on with this log, and where (rules 5 and 8). */
 #include "consumer/agent/internal.h"
 
 #include "common/clock.h"
@@ -24,9 +24,9 @@ void agent_drop(struct agent *agent)
     agent->retrying = false;
 }
 
-/** What the group was told of a partition by the agent that owned it last. */
+/** What the last owner of a partition has told the group of itself. */
 struct agent_hint {
-    char copy_id[STORE_TOKEN_SIZE]; /* "": nothing, or an offset that somebody set by hand */
+    char copy_id[STORE_TOKEN_SIZE]; /* "": no hint, or an offset that somebody set by hand */
     char token[STORE_TOKEN_SIZE];
     int64_t epoch;
 };
@@ -44,7 +44,8 @@ static enum status agent_read_hint(struct agent *agent, struct topic_partition t
     return status;
 }
 
-/** The hint tells of another copy, or of another life of this one. */
+/** Refuse a hint of another copy, or one that this copy's database does not know.
+ * @return OK; FATAL with exit code 78. */
 static enum status agent_check_hint(const struct agent *agent, const struct agent_hint *hint,
                                     const struct partition_state *state, struct error *err)
 {
@@ -65,7 +66,7 @@ static enum status agent_check_hint(const struct agent *agent, const struct agen
     return STATUS_OK;
 }
 
-/** The next partition of all topics that this agent does not own. @return false without one. */
+/** Find the next partition of all topics that this agent does not own. @return false: none. */
 static bool agent_next_other(struct agent *agent, struct topic_partition *ret_tp)
 {
     size_t all = 0;
@@ -112,7 +113,7 @@ static enum config_start agent_start_of(const struct agent *agent, const char *t
     return CONFIG_START_NONE;
 }
 
-/** Where a copy without a position begins. */
+/** Choose where a copy without a position begins. @return OK; STOP (records are missing before). */
 static enum status agent_first_offset(const struct agent *agent, struct partition_state *state,
                                       struct log_bounds bounds, struct error *err)
 {
@@ -136,16 +137,18 @@ static enum status agent_first_offset(const struct agent *agent, struct partitio
     return STATUS_OK;
 }
 
-/** A position at 0 behind which nothing was read: of a log that begins later, or of one that was
- * never found good (it has no cluster id). It was taken only to say why it stands still. */
+/** @return whether nothing was read of a partition: it has no position, or one at 0 that was made
+ * only to record why it stands still. Its log begins later, or never passed the checks (no cluster
+ * id). */
 static bool agent_is_unread(const struct partition_state *state, int64_t first)
 {
     bool untouched = state->next_offset == 0 && state->anchor_offset < 0;
     return !state->exists || (untouched && (first > 0 || state->cluster_id[0] == '\0'));
 }
 
-/** @return OK with *ret_read whether the copy has read anything of a topic that had `count`
- * partitions; RETRY. */
+/** @return OK with whether the copy has read anything of a topic that had `count` partitions;
+ * RETRY.
+ */
 static enum status agent_has_read(struct agent *agent, const char *topic, int32_t count,
                                   bool *ret_read, struct error *err)
 {
@@ -160,10 +163,10 @@ static enum status agent_has_read(struct agent *agent, const char *topic, int32_
     return status;
 }
 
-/** The partition count that the copy was fed by, 0 where it has none. A partition that is new to
- * the copy may be new to the topic: then the first one knows. A topic of Keepstep's of which
- * nothing was read may have been made anew meanwhile (the relay refuses one that is not as it must
- * be): what it has now is checked record by record (rule 14). */
+/** Find the partition count that the topic had when the copy read it; 0 where it has read nothing.
+ * A partition without a position may be new in the topic, so partition 0 is asked for the count.
+ * An unread topic of Keepstep's may have been made anew with another count: that is allowed,
+ * because the partition of each record is checked (rule 14). */
 static enum status agent_known_count(struct agent *agent, const struct partition_state *state,
                                      int32_t *ret_count, struct error *err)
 {
@@ -188,7 +191,7 @@ static enum status agent_known_count(struct agent *agent, const struct partition
     return status;
 }
 
-/** What of the topic as a whole keeps its partitions from being read. */
+/** Check the topic as a whole. @return OK; STOP (none of its partitions may be read); RETRY. */
 static enum status agent_check_topic(struct agent *agent, const struct partition_state *state,
                                      struct error *err)
 {
@@ -197,7 +200,7 @@ static enum status agent_check_topic(struct agent *agent, const struct partition
     if (feed_loses_numbers(agent->feed, state->topic))
         return error_set(err, STATUS_STOP,
                          "the topic is compacted, which makes gaps: set cleanup.policy=delete");
-    if (count == 0) /* it has an end, and was not there a moment ago */
+    if (count == 0) /* the log has bounds by now, so the topic is new */
         return error_set(err, STATUS_RETRY, "the broker that was asked does not know topic '%s'",
                          state->topic);
     enum status status = agent_known_count(agent, state, &known, err);
@@ -209,7 +212,8 @@ static enum status agent_check_topic(struct agent *agent, const struct partition
     return status;
 }
 
-/** @return OK; STOP (this partition must not be read); FATAL; RETRY. */
+/** Check a partition's log against what the copy knows of it, and set where to begin.
+ * @return OK; STOP (this partition must not be read); FATAL; RETRY. */
 static enum status agent_check_log(struct agent *agent, struct partition_state *state,
                                    struct log_bounds bounds, struct error *err)
 {
@@ -247,7 +251,8 @@ static enum status agent_check_log(struct agent *agent, struct partition_state *
     return STATUS_OK;
 }
 
-/** Where to read from: the anchor where it still exists, so that it can be compared. */
+/** @return where to read from: the anchor where the log still has it, so that it can be compared.
+ */
 static int64_t agent_start_offset(struct agent_partition *partition,
                                   const struct partition_state *state, int64_t first)
 {
@@ -265,8 +270,8 @@ static int64_t agent_start_offset(struct agent_partition *partition,
     return state->anchor_offset;
 }
 
-/** Own a partition that must not be read, so that its reason is in the database and an operator can
- * let it go on. @param why  the reason: status STOP. */
+/** Own a partition that must not be read, so that the reason is recorded and an operator can let it
+ * go on. @param why  the reason. */
 static enum status agent_take_stopped(struct agent *agent, struct partition_state *state,
                                       const struct error *why, struct error *err)
 {
@@ -294,7 +299,7 @@ static enum status agent_take_checked(struct agent *agent, struct partition_stat
     status = applier_read(agent->applier, assigned->tp, state, err);
     if (status != STATUS_OK)
         return status;
-    if (state->next_offset < first) { /* the row was there, unread: the next commit moves it */
+    if (state->next_offset < first) { /* an unread position was there: the next commit moves it */
         applier_note_end(agent->applier, index, first);
         state->next_offset = first;
     }
@@ -357,13 +362,13 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
     if (status == STATUS_OK)
         status = feed_assign(agent->feed, assigned, count, err);
     free(assigned);
-    if (status == STATUS_OK) /* what was paused before may go on now */
+    if (status == STATUS_OK) /* librdkafka remembers earlier pauses */
         status = feed_pause_all(agent->feed, false, err);
     if (status == STATUS_OK)
         status = agent_pause_stopped(agent, err);
     if (status == STATUS_OK) {
-        agent_set_state(agent, AGENT_APPLYING);
-        /* By then each has told what it owns: of a copy and its clone both shall notice. */
+        agent_set_state(agent, AGENT_APPLYING); /* By then the others have told their hints: of a
+                                                   copy and its clone both notice. */
         agent->timers.other_hints.next_us = clock_monotonic_us() + OTHER_HINTS_US;
     }
     if (status != STATUS_OK) {

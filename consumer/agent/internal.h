@@ -1,4 +1,4 @@
-/* What agent.c, assign.c, agent_lag.c and agent_topics.c share. */
+/* What the agent's files share. */
 #ifndef CONSUMER_AGENT_INTERNAL_H
 #define CONSUMER_AGENT_INTERNAL_H
 
@@ -6,12 +6,12 @@
 #include "consumer/apply/applier.h"
 #include "consumer/feed/feed.h"
 
-/** What the agent notes of a partition beside the applier's slot of the same index. */
+/** What only the agent knows of an owned partition; its index is the applier's. */
 struct agent_partition {
     int64_t anchor_offset; /* to be compared when it is read; -1: nothing to compare */
     char anchor_id[STORE_ID_SIZE];
-    int64_t hinted_offset;
-    bool paused; /* it has stopped */
+    int64_t hinted_offset; /* that the group was told last */
+    bool paused;           /* it has stopped: until an operator resumes it */
 };
 
 /** When something is done the next time. */
@@ -25,7 +25,7 @@ struct agent_timers {
     struct agent_timer revisions;
     struct agent_timer prune;
     struct agent_timer kept_images;
-    struct agent_timer ends; /* positions move past what is no event */
+    struct agent_timer ends; /* of the logs: positions move past records that are no events */
     struct agent_timer lag;
     struct agent_timer hints;
     struct agent_timer other_hints;
@@ -67,15 +67,15 @@ bool agent_is_due(struct agent_timer *timer, int64_t period_us);
 enum status agent_assign(struct agent *agent, const struct feed_event *event,
                          struct error *err) MUST_CHECK;
 
-/** Now and then compare what another agent of the group has told of its partition with this
- * database: where it is not there, the other one writes into a clone (rule 8). What is told was in
- * the database before, so the hint is read first. @return OK; RETRY; FATAL with exit code 78. */
+/** Compare the hint of a partition that another agent owns with this database, one each time. Where
+ * the database does not know it, the other agent writes into a clone (rule 8). A hint is told after
+ * its commit, so it is read before the database. @return OK; RETRY; FATAL with exit code 78. */
 enum status agent_check_other_hints(struct agent *agent, struct error *err) MUST_CHECK;
 
-/** Pause what has stopped. */
+/** Pause the partitions that have stopped. */
 enum status agent_pause_stopped(struct agent *agent, struct error *err) MUST_CHECK;
 
-/** Give everything up without applying. */
+/** Give all partitions up. The batch is not applied. */
 void agent_drop(struct agent *agent);
 
 /** Compare a record with the anchor of its partition (rule 5).
@@ -85,28 +85,29 @@ enum status agent_check_anchor(struct agent *agent, size_t index, const struct r
 
 /* lag.c */
 
-/** Note where the log ends. @param stable  last stable offset that was answered; -1: none. */
+/** Note where a log ends. @param stable  the last stable offset; -1: the broker did not answer. */
 void agent_note_log_end(struct agent *agent, struct topic_partition tp, int64_t stable);
 
-/** Nothing of a partition waits in the batch any more: it is read anew. */
+/** Note that the batch holds no record of a partition any more: it is read anew. */
 void agent_forget_waiting(struct agent *agent, struct topic_partition tp);
 
-/** The last record of the batch waits from now on. */
+/** Note that the last record of the batch waits to be applied. */
 void agent_note_waiting(struct agent *agent);
 
-/** The batch was applied as far as its partitions go on. */
+/** Note that the batch was applied, but for partitions that have stopped. */
 void agent_note_applied(struct agent *agent);
 
-/** Ask for one partition's last stable offset, if it is time; without an answer it is unknown. */
+/** If it is time, ask for the last stable offset of the next partition. Without an answer its lag
+ * is unknown. */
 void agent_measure_lag(struct agent *agent);
 
 /* topics.c */
 
-/** Each topic once, whatever the number of types in it. */
+/** List the topics to read, each once. @return OK; FATAL (no memory). */
 enum status agent_add_topics(struct agent *agent, struct error *err) MUST_CHECK;
 
-/** Where a topic did not exist and does now, and where nobody in the group has a partition, join it
- * again: nothing else waits for them. @return OK; FATAL as feed_open(). */
+/** Join the group again where a missing topic exists now, or where a partition has no owner: no
+ * other member would take it. @return OK; FATAL as feed_open(). */
 enum status agent_find_partitions(struct agent *agent, struct error *err) MUST_CHECK;
 
 #endif

@@ -1,14 +1,14 @@
-/* How far behind each partition is, in records and in time; what is not known stays unknown. */
+/* Measures how far behind each partition is, in records and in time. */
 #include "consumer/agent/internal.h"
 
 #include "common/clock.h"
 
 #define LAG_US         1000000
-#define LAG_PAUSED_US  50000 /* nothing is fetched meanwhile: an answer comes at once */
+#define LAG_PAUSED_US  50000 /* while nothing is fetched, so that answers come at once */
 #define LAG_TIMEOUT_MS 1000
 
-/** Records behind the last stable offset are not to be had until a transaction of another producer
- * ends; for how long is counted from when they were seen. */
+/** Note since when records stand behind the last stable offset. They cannot be read before another
+ * producer's transaction ends. */
 static void agent_note_withheld(struct agent_partition_metrics *row, int64_t stable, int64_t seen)
 {
     bool moved = atomic_exchange(&row->stable_end, stable) != stable;
@@ -18,8 +18,8 @@ static void agent_note_withheld(struct agent_partition_metrics *row, int64_t sta
         atomic_store(&row->withheld_since_us, clock_wall_us());
 }
 
-/** What stands behind the last stable offset is seen by fetching alone: where nothing is fetched a
- * partition that is applied up to there may be behind or not. */
+/* Only a fetch sees records behind the last stable offset. Where nothing is fetched, and all up to
+ * there is applied, the end of the log is unknown. */
 void agent_note_log_end(struct agent *agent, struct topic_partition tp, int64_t stable)
 {
     struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, tp);
@@ -35,7 +35,7 @@ void agent_note_log_end(struct agent *agent, struct topic_partition tp, int64_t 
     atomic_store(&row->log_end, end);
 }
 
-/** What came since the last answers, without a question. */
+/** Note what the last fetches have seen, which costs no request. */
 static void agent_note_seen(struct agent *agent)
 {
     for (size_t i = 0; i < agent->partition_count; i++) {
@@ -57,7 +57,8 @@ void agent_forget_waiting(struct agent *agent, struct topic_partition tp)
         atomic_store(&row->oldest_unapplied_us, 0);
 }
 
-/** When its origin committed it; where the record does not say so, when the broker took it. */
+/** @return when its origin committed it, or where the record does not say that, when the broker
+ * stored it; wall clock. */
 static int64_t agent_time_of(const struct batch_event *event)
 {
     return event->change.time_us != 0 ? event->change.time_us : event->change.record.time_us;
@@ -86,7 +87,7 @@ void agent_note_applied(struct agent *agent)
             continue;
         if (event->change.record.offset < atomic_load(&row->applied_offset))
             atomic_store(&row->oldest_unapplied_us, 0);
-        else if (atomic_load(&row->oldest_unapplied_us) == 0) /* the first that is left */
+        else if (atomic_load(&row->oldest_unapplied_us) == 0) /* the first that is not applied */
             atomic_store(&row->oldest_unapplied_us, agent_time_of(event));
     }
 }
@@ -104,7 +105,7 @@ void agent_measure_lag(struct agent *agent)
     struct error failed = ERROR_INIT;
     int64_t now = clock_monotonic_us();
     int64_t stable = -1;
-    atomic_store(&agent->metrics->looked_us, now);
+    atomic_store(&agent->metrics->last_round_us, now);
     if (agent->partition_count == 0 ||
         !agent_is_due(&agent->timers.lag, agent->backoff_us > 0 ? LAG_PAUSED_US : LAG_US))
         return;

@@ -1,5 +1,4 @@
-/* The topics that the agent reads; the look for those that do not exist yet, and for partitions
- * that nobody reads. */
+/* Finds topics that did not exist when the agent began, and partitions that nobody reads. */
 #include "consumer/agent/internal.h"
 
 #include "common/clock.h"
@@ -28,7 +27,7 @@ enum status agent_add_topics(struct agent *agent, struct error *err)
     return STATUS_OK;
 }
 
-/** As agent_is_due(), but first after `first_us`, and each time after twice as long a wait. */
+/** As agent_is_due(), but the first wait is `first_us`, and each further one twice as long. */
 static bool agent_is_due_seldom(struct agent_timer *timer, int64_t first_us, int64_t max_us)
 {
     bool is_begun = timer->next_us != 0;
@@ -70,7 +69,7 @@ enum status agent_find_partitions(struct agent *agent, struct error *err)
     if (status == STATUS_OK && !found)
         status = agent_find_unowned(agent, &found, err);
     if (status == STATUS_RETRY)
-        error_clear(err); /* asked again soon */
+        error_clear(err); /* the next round asks again */
     else if (status != STATUS_OK)
         return status;
     if (!found)

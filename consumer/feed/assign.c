@@ -1,4 +1,4 @@
-/* The feed's partitions: rebalances, offsets, pauses, hints, watermarks. */
+/* The partitions of the feed: rebalances, offsets, pauses, hints, the bounds of their logs. */
 #include "consumer/feed/internal.h"
 
 #include "common/kafka_group.h"
@@ -60,7 +60,7 @@ void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
         (void)rd_kafka_assign(handle, NULL);
         return;
     }
-    feed->pending = assign ? FEED_ASSIGN : FEED_REVOKE;
+    feed->rebalance = assign ? FEED_ASSIGN : FEED_REVOKE;
     rd_kafka_yield(handle);
 }
 
@@ -94,7 +94,7 @@ enum status feed_rejoin(struct feed *feed, struct error *err)
     return status == STATUS_OK ? feed_subscribe(feed, err) : status;
 }
 
-/** The first partition that no member has. */
+/** @return whether some partition has no owner in the group; logs the first. */
 static bool feed_lacks_owner(const struct feed *feed, const struct rd_kafka_group_list *group)
 {
     for (size_t i = 0; i < feed->topic_count; i++) {
@@ -169,19 +169,19 @@ enum status feed_assign(struct feed *feed, const struct feed_position *assigned,
             ->offset = assigned[i].offset;
     enum status status = feed_check(rd_kafka_assign(feed->handle, list), "assign", err);
     rd_kafka_topic_partition_list_destroy(list);
-    feed->pending = FEED_NONE;
+    feed->rebalance = FEED_NONE;
     return status;
 }
 
 void feed_assign_again(struct feed *feed)
 {
-    if (feed->pending == FEED_NONE && feed->assigned_count > 0)
-        feed->pending = FEED_ASSIGN;
+    if (feed->rebalance == FEED_NONE && feed->assigned_count > 0)
+        feed->rebalance = FEED_ASSIGN;
 }
 
 enum status feed_unassign(struct feed *feed, struct error *err)
 {
-    feed->pending = FEED_NONE;
+    feed->rebalance = FEED_NONE;
     return feed_check(rd_kafka_assign(feed->handle, NULL), "unassign", err);
 }
 
@@ -223,7 +223,7 @@ enum status feed_seek(struct feed *feed, struct topic_partition tp, int64_t offs
     rd_kafka_resp_err_t code = failed == NULL ? list->elems[0].err : rd_kafka_error_code(failed);
     enum status status = feed_check(code, "seek", err);
     if (code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS)
-        status = err->status = STATUS_RETRY; /* reading has not begun yet */
+        status = err->status = STATUS_RETRY; /* librdkafka has not begun to read it */
     if (failed != NULL)
         rd_kafka_error_destroy(failed);
     rd_kafka_topic_partition_list_destroy(list);
@@ -269,8 +269,8 @@ enum status feed_read_hint(struct feed *feed, struct topic_partition tp, int tim
     return status;
 }
 
-/* A broker's thread that found the queue full sleeps for a second; a request for its broker wakes
- * it, and no function of librdkafka 2.0.2 does that alone. The answer is not waited for. */
+/* A broker's thread of librdkafka 2.0.2 that finds the queue full sleeps for a second. Any request
+ * to its broker wakes it; nobody waits for the answer to this one. */
 void feed_refill(struct feed *feed)
 {
     rd_kafka_topic_partition_list_t *list = NULL;

@@ -1,4 +1,4 @@
-/* A librdkafka consumer: opened, polled message by message (rule 31), closed. */
+/* Opens a librdkafka consumer, polls it message by message (rule 31) and closes it. */
 #include "consumer/feed/internal.h"
 
 #include "common/clock.h"
@@ -12,13 +12,13 @@
 #define FEED_FIND_MS        1000
 #define FEED_MS_OF_A_SECOND 1000
 
-/* What waits in memory to be polled: enough for the next batch while one is written. */
+/* How much librdkafka fetches ahead: enough for the next batch while one is written. */
 #define FEED_QUEUE_COUNT "7000"
 #define FEED_QUEUE_KIB   "8192"
 #define FEED_FETCH_BYTES "2097152"
-#define FEED_PART_BYTES                                                                            \
-    "262144" /* so that a batch has some of every partition: neighbouring rows */
-#define FEED_METADATA_MS   "30000" /* until more partitions of a topic are seen */
+#define FEED_PART_BYTES  "262144"  /* of one partition, so that a batch has records of all of them \
+                                    */
+#define FEED_METADATA_MS   "30000" /* after which new partitions are noticed */
 #define FEED_LEAVE_US      (INT64_C(5) * 1000 * 1000)
 #define FEED_LEAVE_POLL_MS 20
 #define FEED_CUT_OFF_US    (INT64_C(60) * 1000 * 1000)
@@ -34,7 +34,8 @@ static const char *feed_user_property(const struct config *config, const char *n
     return NULL;
 }
 
-/** A single key that is forgotten before its record is gone protects from nothing (rule 16). */
+/** Refuse a window in which single keys are forgotten before the topic forgets their records
+ * (rule 16). */
 static enum status feed_check_window(const struct feed *feed, const char *topic,
                                      int64_t retention_ms, struct error *err)
 {
@@ -67,7 +68,7 @@ static void feed_tell_absent(struct feed_topic *topic)
     topic->is_absent = is_absent;
 }
 
-/** Ask for cluster id, partition count and settings of a topic, those that some rule is about. */
+/** Ask for a topic's cluster id, its partition count, and the settings that a rule is about. */
 static enum status feed_describe_topic(struct feed *feed, rd_kafka_t *handle,
                                        struct feed_topic *topic, int timeout_ms, struct error *err)
 {
@@ -88,7 +89,7 @@ static enum status feed_describe_topic(struct feed *feed, rd_kafka_t *handle,
         status = feed_check_window(feed, topic->name, settings.retention_ms, err);
     if (status != STATUS_OK) {
         if (!topic->is_checked)
-            topic->partitions = 0; /* nothing is read of it before */
+            topic->partitions = 0; /* do not read it before it is checked */
         return status;
     }
     topic->is_checked = true;
@@ -127,7 +128,7 @@ enum status feed_find_topics(struct feed *feed, bool *ret_found, struct error *e
     return status;
 }
 
-/** With a handle of its own: whether the member may be static depends on the answer. */
+/** Describe all topics with a handle of its own: the consumer's settings depend on the answer. */
 static enum status feed_describe(struct feed *feed, const struct feed_options *options,
                                  struct error *err)
 {
@@ -154,13 +155,13 @@ static enum status feed_describe(struct feed *feed, const struct feed_options *o
     return status;
 }
 
-/** That no brokers are left is not always told, so that one that does not answer is enough. */
 void feed_note_cut_off(struct feed *feed)
 {
     feed->cut_off_until_us = clock_monotonic_us() + FEED_CUT_OFF_US;
 }
 
-/** librdkafka's error callback, within the poll. Fatal errors come as messages too. */
+/** librdkafka's error callback, within the poll. ALL_BROKERS_DOWN is not always reported: treat one
+ * unreachable broker as an outage. Fatal errors also come as messages, which end the agent. */
 static void feed_on_error(rd_kafka_t *handle, int code, const char *text, void *opaque)
 {
     struct feed *feed = opaque;
@@ -251,15 +252,15 @@ enum status feed_open(const struct feed_options *options, struct feed **ret_feed
     return STATUS_OK;
 }
 
-/** rd_kafka_consumer_close() would wait for what was asked of a broker that answers nothing. */
+/** Leave the group within FEED_LEAVE_US; rd_kafka_consumer_close() waits for a silent broker. */
 static void feed_leave(struct feed *feed)
 {
     int64_t until = clock_monotonic_us() + FEED_LEAVE_US;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(feed->handle);
     rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(feed->handle, queue);
     while (failed == NULL && !rd_kafka_consumer_closed(feed->handle) &&
-           clock_monotonic_us() < until) {
-        /* What was fetched and not read stands in the queue too, which no callback takes. */
+           clock_monotonic_us() <
+               until) { /* The queue also holds records that were fetched and not read. */
         rd_kafka_message_t *unread = rd_kafka_consume_queue(queue, FEED_LEAVE_POLL_MS);
         if (unread != NULL)
             rd_kafka_message_destroy(unread);
@@ -277,7 +278,7 @@ void feed_close(struct feed *feed)
     if (feed->message != NULL)
         rd_kafka_message_destroy(feed->message);
     if (feed->handle != NULL) {
-        if (feed->pending != FEED_NONE)
+        if (feed->rebalance != FEED_NONE)
             (void)rd_kafka_assign(feed->handle, NULL);
         feed_leave(feed);
         rd_kafka_destroy_flags(feed->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
@@ -287,7 +288,7 @@ void feed_close(struct feed *feed)
     free(feed);
 }
 
-/** A record with too many headers is passed on with one too many: its decoding stops there. */
+/** Read the headers, one more than allowed at most: decoding refuses a record with that many. */
 static void feed_read_headers(struct feed *feed, struct record *record)
 {
     rd_kafka_headers_t *headers = NULL;
@@ -327,8 +328,9 @@ static void feed_read_record(struct feed *feed, struct feed_event *event)
         feed_refill(feed);
 }
 
-/** A member whose session ran out while no broker answered may be fenced by its own earlier self:
- * once it joins anew. Where there is a twin, that one or this one is fenced again, and ends. */
+/** The group has fenced this member. After an outage its own earlier session may be the cause, so
+ * it joins anew once. If another agent has the same name, one of the two is fenced again, and ends.
+ */
 static enum status feed_fenced(struct feed *feed, struct error *err)
 {
     feed->fenced = true;
@@ -401,14 +403,14 @@ enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_
     if (feed->message != NULL)
         rd_kafka_message_destroy(feed->message);
     feed->message = NULL;
-    if (feed->pending == FEED_NONE)
+    if (feed->rebalance == FEED_NONE)
         feed->message = rd_kafka_consumer_poll(feed->handle, timeout_ms);
     if (feed->message != NULL) {
         if (feed->message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
             return feed_read_error(feed, ret_event, err);
         feed_read_record(feed, ret_event);
-    } else if (feed->pending != FEED_NONE) {
-        ret_event->type = feed->pending;
+    } else if (feed->rebalance != FEED_NONE) {
+        ret_event->type = feed->rebalance;
         ret_event->assigned = feed->assigned;
         ret_event->assigned_count = feed->assigned_count;
     }

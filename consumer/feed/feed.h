@@ -1,11 +1,12 @@
-/* Kafka in: a group member whose offsets are given by the caller, one record at a time. */
+/* Reads records from Kafka, one at a time, as a member of a group. The caller decides the offsets.
+ */
 #ifndef CONSUMER_FEED_FEED_H
 #define CONSUMER_FEED_FEED_H
 
 #include "common/topic_partition.h"
 #include "consumer/store/store.h"
 
-#define FEED_HEADERS_MAX   (RECORD_HEADERS_READ + 1) /* so that too many are seen as such */
+#define FEED_HEADERS_MAX   (RECORD_HEADERS_READ + 1) /* one too many, so that it is noticed */
 #define FEED_METADATA_SIZE 256
 #define FEED_OFFSET_NONE   (-1)
 
@@ -45,12 +46,13 @@ struct feed_event {
 
 #define FEED_GROUP_SIZE 256
 
-/** The consumer group of a copy's agent: `group.id` where configured, else the service and the
- * random end of the copy id (its start is a time: copies made within a minute would share it). */
+/** Name the consumer group of a copy's agents: `group.id` where configured, else the service's name
+ * and the end of the copy id. Its beginning is a time, which copies may share. */
 void feed_group_name(const struct config *config, const char *copy_id,
                      char ret_group[static FEED_GROUP_SIZE]);
 
-/** Connect, describe the topics and join the group for those that exist.
+/** Connect, describe the topics, and join the group for those that exist. All functions but
+ * feed_group_name() are for one thread.
  * @return OK; RETRY (no broker answers); FATAL, with exit code 78 where single keys would be
  * forgotten before the topic forgets their records (rule 16). */
 enum status feed_open(const struct feed_options *options, struct feed **ret_feed,
@@ -59,35 +61,38 @@ enum status feed_open(const struct feed_options *options, struct feed **ret_feed
 /** Leave the group (a static member stays in it). NULL is a no-op. */
 void feed_close(struct feed *feed);
 
-/** @return OK with the next event, FEED_NONE after the timeout; FATAL with exit code 78 where
- * another process has this instance's name; ABORT where feed_is_fenced() for a cause that a new
- * feed does not have. Transient errors of the brokers are not errors here. */
+/** Wait for the next event, FEED_NONE after the timeout. Transient errors of brokers are only
+ * logged.
+ * @return OK; ABORT (feed_is_fenced(): open another feed); FATAL, with exit code 78 where another
+ * process has this instance's name. */
 enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_event,
                       struct error *err) MUST_CHECK;
 
 /** @return whether the group has put this member out for good: open another feed. */
 bool feed_is_fenced(const struct feed *feed);
 
-const char *feed_group(const struct feed *feed);
+/** @return the group's name, and the cluster's id. */ const char *
+feed_group(const struct feed *feed);
 const char *feed_cluster_id(const struct feed *feed);
 
-/** Ask for partition counts and settings as they are now. @return OK; RETRY; FATAL. */
+/** Ask again for the partition counts and settings of all topics. @return OK; RETRY; FATAL. */
 enum status feed_describe_again(struct feed *feed, struct error *err) MUST_CHECK;
 
-/** @return partitions of a topic when it was described, 0 for an unknown topic. */
+/** @return the partitions that a topic had when it was described; 0 for an unknown topic. */
 int32_t feed_partition_count(const struct feed *feed, const char *topic);
 
 /** @return whether Keepstep's own relays write the topic. */
 bool feed_is_sequenced(const struct feed *feed, const char *topic);
 
-/** @return whether it is a sequenced topic that was compacted when it was described (rule 17). */
+/** @return whether a sequenced topic was compacted when it was described: numbers go missing
+ * (rule 17). */
 bool feed_loses_numbers(const struct feed *feed, const char *topic);
 
 /** Begin to read these partitions, each at its offset. */
 enum status feed_assign(struct feed *feed, const struct feed_position *assigned, size_t count,
                         struct error *err) MUST_CHECK;
 
-/** Let feed_poll() give the last FEED_ASSIGN once more. */
+/** Let feed_poll() give the last FEED_ASSIGN again. */
 void feed_assign_again(struct feed *feed);
 
 /** Read nothing any more: the partitions were revoked. */
@@ -102,14 +107,15 @@ enum status feed_pause_all(struct feed *feed, bool pause, struct error *err) MUS
 enum status feed_seek(struct feed *feed, struct topic_partition tp, int64_t offset,
                       struct error *err) MUST_CHECK;
 
-/** How far a partition is, and what the copy says of itself with it. */
+/** How far a partition is applied, and what the copy says of itself. */
 struct feed_hint {
     struct feed_position position; /* offset FEED_OFFSET_NONE: there is no hint */
     char metadata[FEED_METADATA_SIZE];
 };
 
-/** Tell the group how far partitions are, for lag tools only; one request, never waits. A broker
- * answers one request of a connection at a time, so that many of these would starve heartbeats. */
+/** Tell the group how far partitions are, for lag tools only. It is one request, and nobody waits
+ * for it: a broker answers the requests of a connection in turn, so many of them would delay
+ * heartbeats. */
 void feed_commit_hints(struct feed *feed, const struct feed_hint *hints, size_t count);
 
 /** Read the group's hint. @return OK; RETRY. */
@@ -127,23 +133,23 @@ enum status feed_stable_end(struct feed *feed, struct topic_partition tp, int ti
 /** The log's end as the last fetch saw it, behind open transactions of others too; -1: not yet. */
 int64_t feed_log_end_seen(struct feed *feed, struct topic_partition tp);
 
-/** @return whether an error of this seam says that no broker answers. */
+/** @return whether an error of the feed means that no broker answers. */
 bool feed_is_silence(const struct error *err);
 
-/** @return how many of the topics did not exist when they were looked for. */
+/** @return how many of the topics did not exist when they were described. */
 size_t feed_missing_topics(const struct feed *feed);
 
-/** Look for the missing topics. @return OK with *ret_found where one has come: feed_rejoin();
- * RETRY; FATAL as feed_open(). */
+/** Describe the missing topics again.
+ * @return OK with whether one exists now: feed_rejoin(); RETRY; FATAL as feed_open(). */
 enum status feed_find_topics(struct feed *feed, bool *ret_found, struct error *err) MUST_CHECK;
 
-/** Look for a partition that no member of the group has, or that this one was given although it
- * does not read the topic. There is one where the group's leader came back under its static name:
- * the coordinator hands out what was assigned before, and nobody assigns what has come since or
- * takes away what is not read any more. @return OK with *ret_found: feed_rejoin(); RETRY. */
+/** Find a partition without an owner in the group, or one that was assigned to this member although
+ * it does not read the topic. That happens when the group's leader comes back under its static
+ * name: the coordinator repeats the last assignment, whatever has come or gone since.
+ * @return OK with whether there is one: feed_rejoin(); RETRY. */
 enum status feed_find_unowned(struct feed *feed, bool *ret_found, struct error *err) MUST_CHECK;
 
-/** Give all partitions up and ask for those of all topics that exist. */
+/** Give all partitions up, and join the group again for all topics that exist. */
 enum status feed_rejoin(struct feed *feed, struct error *err) MUST_CHECK;
 
 #endif

@@ -8,44 +8,44 @@
 struct feed_topic {
     const char *name;
     int32_t partitions;
-    bool is_sequenced; /* Keepstep's own: a record that is missing from its middle is a gap */
+    bool is_sequenced; /* written by Keepstep's relays: a missing number is a gap */
     bool is_compacted;
-    bool is_checked; /* its retention, once (rule 16) */
-    bool is_absent;  /* told so */
+    bool is_checked; /* its retention was checked (rule 16) */
+    bool is_absent;  /* the log says so */
 };
 
 struct feed {
     const struct config *config;
     rd_kafka_t *handle;
-    rd_kafka_message_t *message; /* the one that the last poll gave out */
+    rd_kafka_message_t *message; /* that the last poll gave out */
     size_t taken_count;          /* since the last feed_refill() */
     size_t taken_bytes;
     struct feed_topic *described;
     size_t topic_count;
     char group[FEED_GROUP_SIZE];
     char cluster_id[STORE_NAME_SIZE];
-    enum feed_event_type pending;   /* a rebalance that waits for its answer */
-    struct feed_position *assigned; /* by the last rebalance; names of `described` */
+    enum feed_event_type rebalance; /* FEED_ASSIGN or FEED_REVOKE waits for its answer; FEED_NONE */
+    struct feed_position *assigned; /* by the last rebalance; names are those of `described` */
     size_t assigned_count;
-    char unread_topic[STORE_NAME_SIZE]; /* of a partition that was assigned and is not read; "" */
+    char unread_topic[STORE_NAME_SIZE]; /* was assigned but is not read; "": none */
     bool closing;
     bool fenced;              /* the handle is dead; only feed_close() is left */
-    int64_t cut_off_until_us; /* feed_note_cut_off() */
+    int64_t cut_off_until_us; /* monotonic: until then being fenced may be an outage's fault */
     char reason[ERROR_TEXT_SIZE];
     struct header headers[FEED_HEADERS_MAX];
 };
 
-/** librdkafka's rebalance callback: notes the list and leaves the poll. */
+/** librdkafka's rebalance callback: notes what is assigned, and ends the poll. */
 void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
                      rd_kafka_topic_partition_list_t *list, void *opaque);
 
-/** The coordinator was not reached, or the session has run out, a short while ago. */
+/** Note that a broker was not reached, or that the group's session has run out. */
 void feed_note_cut_off(struct feed *feed);
 
-/** Let librdkafka look at its queue again: where it was full it does so once a second only. */
+/** Make librdkafka fetch at once where its queue was full; by itself it waits up to a second. */
 void feed_refill(struct feed *feed);
 
-/** To the topics that exist. */
+/** Subscribe to the topics that exist. */
 enum status feed_subscribe(struct feed *feed, struct error *err) MUST_CHECK;
 
 #endif

@@ -175,18 +175,18 @@ static void lag_grows_while_the_agent_cannot_look(void **state)
     prepare_partition();
     atomic_store(&agent.partitions[0].log_end, 40);
     atomic_store(&agent.partitions[0].oldest_unapplied_us, 0);
-    atomic_store(&agent.looked_us, clock_monotonic_us() - 20 * SECOND_US);
+    atomic_store(&agent.last_round_us, clock_monotonic_us() - 20 * SECOND_US);
     metrics_render(&sources, &text);
     const char *seconds = "keepstep_consumer_lag_seconds{topic=\"order\",partition=\"3\"} ";
     assert_non_null(strstr(buffer_text(&text), test_format("%s2", seconds))); /* 20 and something */
     assert_null(strstr(buffer_text(&text), "keepstep_consumer_lag_records{"));
     assert_null(strstr(buffer_text(&text), "keepstep_consumer_log_end_offset{"));
-    atomic_store(&agent.looked_us, clock_monotonic_us());
+    atomic_store(&agent.last_round_us, clock_monotonic_us());
     buffer_reset(&text);
     metrics_render(&sources, &text);
     page_has(&text, test_format("%s0", seconds));
     page_has(&text, "keepstep_consumer_lag_records{topic=\"order\",partition=\"3\"} 0");
-    atomic_store(&agent.looked_us, 0);
+    atomic_store(&agent.last_round_us, 0);
     buffer_done(&text);
 }
 
@@ -202,13 +202,13 @@ static void readiness_names_who_makes_no_progress(void **state)
     atomic_store(&agent.ready, true);
     atomic_store(&relay.progress_us, clock_wall_us());
     assert_true(metrics_ready(&sources, &reason));
-    atomic_store(&agent.looked_us, clock_monotonic_us() - 29 * SECOND_US);
+    atomic_store(&agent.last_round_us, clock_monotonic_us() - 29 * SECOND_US);
     assert_true(metrics_ready(&sources, &reason));
-    atomic_store(&agent.looked_us, clock_monotonic_us() - 31 * SECOND_US);
+    atomic_store(&agent.last_round_us, clock_monotonic_us() - 31 * SECOND_US);
     atomic_store(&agent.state, AGENT_APPLYING);
     assert_false(metrics_ready(&sources, &reason));
     assert_string_equal(buffer_text(&reason), "agent: no progress");
-    atomic_store(&agent.looked_us, 0);
+    atomic_store(&agent.last_round_us, 0);
     buffer_done(&reason);
 }
 
