@@ -2,6 +2,7 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "operate/command.h"
+#include "operate/member.h"
 #include "consumer/feed/feed.h"
 #include "operate/offsets.h"
 #include "operate/service.h"
@@ -63,19 +64,14 @@ static enum status lag_read(struct store *store, struct offsets *offsets, struct
     return status;
 }
 
-static void lag_number(struct buffer *out, int64_t number, int width, const char *absent)
-{
-    if (number < 0)
-        buffer_append_format(out, "%-*s", width, absent);
-    else
-        buffer_append_format(out, "%-*" PRId64, width, number);
-}
-
 static void lag_render_text(const struct lag_row *row, struct buffer *out)
 {
     buffer_append_format(out, "%-30s %-20s %-10" PRId32 " ", row->group, row->tp.topic,
                          row->tp.partition);
-    lag_number(out, row->current, 15, "-");
+    if (row->current < 0)
+        buffer_append_format(out, "%-15s", "-");
+    else
+        buffer_append_format(out, "%-15" PRId64, row->current);
     buffer_append_format(out, " %-15" PRId64 " %-10" PRId64 " ", row->end, row->lag);
     if (row->seconds < 0)
         buffer_append_format(out, "%-10s", "?");
@@ -85,34 +81,26 @@ static void lag_render_text(const struct lag_row *row, struct buffer *out)
                          row->owner.client_id);
 }
 
-static void lag_text_member(struct buffer *out, const char *name, const char *text)
+static struct slice lag_or_null(const char *text)
 {
-    buffer_append_format(out, ",\"%s\":", name);
-    if (strcmp(text, "-") == 0)
-        buffer_append_text(out, "null");
-    else
-        buffer_append_json(out, slice_of(text));
+    return strcmp(text, "-") == 0 ? (struct slice){0} : slice_of(text);
 }
 
 static void lag_render_json(const struct lag_row *row, struct buffer *out)
 {
-    buffer_append_text(out, "{\"group\":");
-    buffer_append_json(out, slice_of(row->group));
-    lag_text_member(out, "topic", row->tp.topic);
-    buffer_append_format(out, ",\"partition\":%" PRId32 ",\"current_offset\":", row->tp.partition);
-    lag_number(out, row->current, 0, "null");
-    buffer_append_format(out, ",\"log_end_offset\":%" PRId64 ",\"lag\":%" PRId64 ",\"seconds\":",
-                         row->end, row->lag);
-    if (row->seconds < 0)
-        buffer_append_text(out, "null");
-    else
-        buffer_append_format(out, "%.3f", row->seconds);
-    buffer_append_format(out,
-                         ",\"last_stable_offset\":%" PRId64 ",\"committed_offset\":", row->stable);
-    lag_number(out, row->committed, 0, "null");
-    lag_text_member(out, "consumer_id", row->owner.consumer_id);
-    lag_text_member(out, "host", row->owner.host);
-    lag_text_member(out, "client_id", row->owner.client_id);
+    member_begin(out, NULL, "{");
+    member_text(out, "group", slice_of(row->group));
+    member_text(out, "topic", slice_of(row->tp.topic));
+    member_number(out, "partition", row->tp.partition);
+    member_known_number(out, "current_offset", row->current);
+    member_number(out, "log_end_offset", row->end);
+    member_number(out, "lag", row->lag);
+    member_seconds(out, "seconds", row->seconds);
+    member_number(out, "last_stable_offset", row->stable);
+    member_known_number(out, "committed_offset", row->committed);
+    member_text(out, "consumer_id", lag_or_null(row->owner.consumer_id));
+    member_text(out, "host", lag_or_null(row->owner.host));
+    member_text(out, "client_id", lag_or_null(row->owner.client_id));
     buffer_append_text(out, "}\n");
 }
 

@@ -1,6 +1,7 @@
 /* `keepstep outbox`: what waits to be published, and what was set aside with its reason. */
 #include "common/buffer.h"
 #include "operate/command.h"
+#include "operate/member.h"
 #include "operate/service.h"
 
 #include <errno.h>
@@ -21,29 +22,21 @@ static const char *outbox_state(const struct outbox_row *row)
     return row->sequence == 0 ? "waiting" : "claimed";
 }
 
-static void outbox_member(struct buffer *out, const char *name, struct slice value)
-{
-    buffer_append_format(out, ",\"%s\":", name);
-    if (value.data == NULL)
-        buffer_append_text(out, "null");
-    else
-        buffer_append_json(out, value);
-}
-
 static void outbox_render_json(const struct outbox_row *row, bool whole, struct buffer *out)
 {
-    buffer_append_format(out, "{\"position\":%lld", (long long)row->position);
-    outbox_member(out, "state", slice_of(outbox_state(row)));
-    outbox_member(out, "id", row->id);
-    outbox_member(out, "type", row->type);
-    outbox_member(out, "entity_key", row->entity_key);
-    outbox_member(out, "created_at", row->created_at);
-    outbox_member(out, "reason", row->set_aside);
+    member_begin(out, NULL, "{");
+    member_number(out, "position", row->position);
+    member_text(out, "state", slice_of(outbox_state(row)));
+    member_text(out, "id", row->id);
+    member_text(out, "type", row->type);
+    member_text(out, "entity_key", row->entity_key);
+    member_text(out, "created_at", row->created_at);
+    member_text(out, "reason", row->set_aside);
     if (row->sequence != 0)
         buffer_append_format(out, ",\"partition\":%d,\"sequence\":%llu", (int)row->partition,
                              (unsigned long long)row->sequence);
     if (whole)
-        outbox_member(out, "payload", row->payload);
+        member_text(out, "payload", row->payload);
     buffer_append_text(out, "}\n");
 }
 

@@ -2,6 +2,7 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "operate/command.h"
+#include "operate/member.h"
 #include "operate/parked.h"
 #include "operate/service.h"
 
@@ -37,33 +38,26 @@ static enum status parked_read(struct store *store, const struct parked_filter *
     return store->ops->read_parked(store, filter, &list->arena, &list->records, &list->count, err);
 }
 
-static void parked_member(struct buffer *out, const char *name, struct slice value)
-{
-    buffer_append_format(out, ",\"%s\":", name);
-    if (value.data == NULL)
-        buffer_append_text(out, "null");
-    else
-        buffer_append_json(out, value);
-}
-
 static void parked_render_json(const struct parked_record *parked, bool whole, struct buffer *out)
 {
     char time[CLOCK_TEXT_SIZE];
     clock_format_utc(parked->parked_at_us, time);
-    buffer_append_format(out, "{\"id\":%lld,\"state\":\"%s\"", (long long)parked->parked_id,
-                         parked_state_name(parked->state));
-    parked_member(out, "entity_type", parked->entity_type);
-    parked_member(out, "entity_key", parked->entity_key);
-    parked_member(out, "topic", slice_of(parked->record.topic));
-    buffer_append_format(out, ",\"partition\":%d,\"offset\":%lld,\"code\":%d,\"attempts\":%d",
-                         (int)parked->record.partition, (long long)parked->record.offset,
-                         parked->code, parked->attempts);
-    parked_member(out, "parked_at", slice_of(time));
-    parked_member(out, "reason", parked->reason);
+    member_begin(out, NULL, "{");
+    member_number(out, "id", parked->parked_id);
+    member_text(out, "state", slice_of(parked_state_name(parked->state)));
+    member_text(out, "entity_type", parked->entity_type);
+    member_text(out, "entity_key", parked->entity_key);
+    member_text(out, "topic", slice_of(parked->record.topic));
+    member_number(out, "partition", parked->record.partition);
+    member_number(out, "offset", parked->record.offset);
+    member_number(out, "code", parked->code);
+    member_number(out, "attempts", parked->attempts);
+    member_text(out, "parked_at", slice_of(time));
+    member_text(out, "reason", parked->reason);
     if (whole) {
-        parked_member(out, "key", parked->record.key);
-        parked_member(out, "value", parked->record.value);
-        buffer_append_text(out, ",\"headers\":{");
+        member_text(out, "key", parked->record.key);
+        member_text(out, "value", parked->record.value);
+        member_begin(out, "headers", "{");
         for (size_t i = 0; i < parked->record.header_count; i++) {
             buffer_append_text(out, i == 0 ? "" : ",");
             buffer_append_json(out, parked->record.headers[i].name);

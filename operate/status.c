@@ -6,6 +6,7 @@
 #include "consumer/feed/feed.h"
 #include "operate/http.h"
 #include "operate/http_client.h"
+#include "operate/member.h"
 #include "operate/metrics.h"
 #include "operate/offsets.h"
 #include "operate/running.h"
@@ -49,10 +50,10 @@ struct status_page {
     struct buffer metrics; /* of the sidecar at `listen:`; empty: none answers there */
 };
 
-static void status_member(struct buffer *json, const char *name, const char *text)
+/* "" is null. */
+static struct slice status_or_null(const char *text)
 {
-    buffer_append_format(json, "\"%s\":", name);
-    buffer_append_json(json, slice_of(text));
+    return text[0] == '\0' ? (struct slice){0} : slice_of(text);
 }
 
 /* @return -1 where the sidecar at `listen:` is none of this service, or does not tell it. */
@@ -155,20 +156,13 @@ static enum status status_relay(struct status_page *page, struct outbox *outbox,
                              "their change\n",
                              page->voided);
     double standby = status_metric(page, "keepstep_relay_standby");
-    buffer_append_format(&page->json, ",\"relay_state\":\"%s\",\"standby\":%s,\"relay\":",
-                         status_running_names[page->relay],
-                         standby < 0   ? "null"
-                         : standby > 0 ? "true"
-                                       : "false");
-    if (held)
-        buffer_append_json(&page->json, slice_of(lease.holder));
+    member_text(&page->json, "relay_state", slice_of(status_running_names[page->relay]));
+    if (standby < 0)
+        member_text(&page->json, "standby", (struct slice){0});
     else
-        buffer_append_text(&page->json, "null");
-    buffer_append_text(&page->json, ",\"voided\":");
-    if (page->voided >= 0)
-        buffer_append_format(&page->json, "%" PRId64, page->voided);
-    else
-        buffer_append_text(&page->json, "null");
+        member_bool(&page->json, "standby", standby > 0);
+    member_text(&page->json, "relay", held ? slice_of(lease.holder) : (struct slice){0});
+    member_known_number(&page->json, "voided", page->voided);
     return STATUS_OK;
 }
 
@@ -185,22 +179,17 @@ static enum status status_captures(struct status_page *page, struct error *err)
     page->captures_broken = capture_look(
         config, (const struct entity_schema *const *)page->service->published, NULL, NULL,
         findings);
-    buffer_append_text(&page->json, ",\"capture\":[");
+    member_begin(&page->json, "capture", "[");
     for (size_t i = 0; i < config->publish_count; i++) {
         const char *type = config->publish[i].entity_type;
         buffer_append_format(&page->text, "  %-10s to topic %s\n", type, config->publish[i].topic);
         if (findings[i].state != CAPTURE_WHOLE)
             buffer_append_format(&page->text, "    %s: %s\n", words[findings[i].state],
                                  findings[i].text);
-        buffer_append_text(&page->json, i == 0 ? "{" : ",{");
-        status_member(&page->json, "entity_type", type);
-        buffer_append_text(&page->json, ",");
-        status_member(&page->json, "state", capture_state_name(findings[i].state));
-        buffer_append_text(&page->json, ",\"reason\":");
-        if (findings[i].text[0] != '\0')
-            buffer_append_json(&page->json, slice_of(findings[i].text));
-        else
-            buffer_append_text(&page->json, "null");
+        member_begin(&page->json, NULL, "{");
+        member_text(&page->json, "entity_type", slice_of(type));
+        member_text(&page->json, "state", slice_of(capture_state_name(findings[i].state)));
+        member_text(&page->json, "reason", status_or_null(findings[i].text));
         buffer_append_text(&page->json, "}");
     }
     buffer_append_text(&page->json, "]");
@@ -231,11 +220,12 @@ static enum status status_outbox(struct status_page *page, struct outbox *outbox
                          counts.waiting, counts.claimed, counts.set_aside);
     if (oldest_s > 0)
         buffer_append_format(&page->text, "; the oldest waits for %.1f s", oldest_s);
-    buffer_append_format(&page->json,
-                         ",\"published\":{\"waiting\":%" PRId64 ",\"claimed\":%" PRId64
-                         ",\"set_aside\":%" PRId64 ",\"oldest_waiting_seconds\":%.3f"
-                         ",\"oldest_unacknowledged_seconds\":%.3f",
-                         counts.waiting, counts.claimed, counts.set_aside, waiting_s, oldest_s);
+    member_begin(&page->json, "published", "{");
+    member_number(&page->json, "waiting", counts.waiting);
+    member_number(&page->json, "claimed", counts.claimed);
+    member_number(&page->json, "set_aside", counts.set_aside);
+    member_seconds(&page->json, "oldest_waiting_seconds", waiting_s);
+    member_seconds(&page->json, "oldest_unacknowledged_seconds", oldest_s);
     return status_relay(page, outbox, counts.waiting + counts.claimed, err);
 }
 
@@ -311,21 +301,14 @@ static void status_partition(struct status_page *page, const struct partition_st
     if (state->stopped[0] != '\0')
         status_stopped(page, state->stopped);
     buffer_append_text(&page->text, "\n");
-    buffer_append_text(&page->json, page->json.data[page->json.length - 1] == '[' ? "{" : ",{");
-    status_member(&page->json, "topic", state->topic);
-    buffer_append_format(&page->json, ",\"partition\":%d,\"position\":%" PRId64 ",\"log_end\":",
-                         (int)state->partition, state->next_offset);
-    if (end < 0)
-        buffer_append_text(&page->json, "null");
-    else
-        buffer_append_format(&page->json, "%" PRId64, end);
-    buffer_append_format(&page->json,
-                         ",\"parked\":%" PRId64 ",\"partial\":%s,\"stopped\":", state->parked_count,
-                         state->partial ? "true" : "false");
-    if (state->stopped[0] == '\0')
-        buffer_append_text(&page->json, "null");
-    else
-        buffer_append_json(&page->json, slice_of(state->stopped));
+    member_begin(&page->json, NULL, "{");
+    member_text(&page->json, "topic", slice_of(state->topic));
+    member_number(&page->json, "partition", state->partition);
+    member_number(&page->json, "position", state->next_offset);
+    member_known_number(&page->json, "log_end", end);
+    member_number(&page->json, "parked", state->parked_count);
+    member_bool(&page->json, "partial", state->partial);
+    member_text(&page->json, "stopped", status_or_null(state->stopped));
     buffer_append_text(&page->json, "}");
 }
 
@@ -352,7 +335,7 @@ static void status_agent_runs(struct status_page *page, bool has_run)
     else if (page->agent == STATUS_RUNNING_UNKNOWN)
         buffer_append_text(&page->text, ": none on this machine; of others the broker would know");
     buffer_append_text(&page->text, "\n");
-    buffer_append_format(&page->json, ",\"agent_state\":\"%s\"", status_running_names[page->agent]);
+    member_text(&page->json, "agent_state", slice_of(status_running_names[page->agent]));
 }
 
 static enum status status_partitions(struct status_page *page, struct store *store,
@@ -361,7 +344,7 @@ static enum status status_partitions(struct status_page *page, struct store *sto
     struct partition_state *states = NULL;
     size_t count = 0;
     enum status status = store->ops->list(store, &states, &count, err);
-    buffer_append_text(&page->json, ",\"partitions\":[");
+    member_begin(&page->json, "partitions", "[");
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         struct partition_state state = {0};
         status = store->ops->read(store, states[i].topic, states[i].partition, &state, err);
@@ -393,8 +376,8 @@ static enum status status_applied(struct status_page *page, struct error *err)
         (void)snprintf(page->broker_reason, sizeof page->broker_reason, "%s", broker.text);
     }
     buffer_append_format(&page->text, "\nApplied, as consumer group %s\n", group);
-    buffer_append_text(&page->json, ",\"applied\":{");
-    status_member(&page->json, "group", group);
+    member_begin(&page->json, "applied", "{");
+    member_text(&page->json, "group", slice_of(group));
     status = status_partitions(page, store, err);
     buffer_append_text(&page->json, "}");
 out:
@@ -434,9 +417,8 @@ static void status_broker(struct status_page *page)
         buffer_append_format(
             &page->text, "  it acknowledges nothing for %.0f s, %" PRId64 " events are under way\n",
             page->stalled_s, page->claimed);
-    buffer_append_text(&page->json, ",\"broker\":");
-    buffer_append_json(&page->json, slice_of(lost ? page->broker_reason : "reached"));
-    buffer_append_format(&page->json, ",\"broker_silent_seconds\":%.3f", silent_s);
+    member_text(&page->json, "broker", slice_of(lost ? page->broker_reason : "reached"));
+    member_seconds(&page->json, "broker_silent_seconds", silent_s);
 }
 
 /* @return a command, and in *ret_why what it is for; NULL where there is none to type. */
@@ -485,8 +467,8 @@ static void status_say_next(struct status_page *page)
         (void)snprintf(next, sizeof next, "keepstep %s%s%s%s", command, advice_flags(),
                        why == NULL ? "" : "   # ", why == NULL ? "" : why);
     buffer_append_format(&page->text, "\nNext      %s\n", next);
-    buffer_append_format(&page->json, ",\"parked\":%" PRId64 ",", page->parked);
-    status_member(&page->json, "next", next);
+    member_number(&page->json, "parked", page->parked);
+    member_text(&page->json, "next", slice_of(next));
 }
 
 static enum status status_fill(struct status_page *page, struct error *err)
@@ -495,10 +477,9 @@ static enum status status_fill(struct status_page *page, struct error *err)
     enum status status = STATUS_OK;
     buffer_append_format(&page->text, "Service   %s\nDatabase  %s\n", config->service,
                          config->database_shown);
-    buffer_append_text(&page->json, "{");
-    status_member(&page->json, "service", config->service);
-    buffer_append_text(&page->json, ",");
-    status_member(&page->json, "database", config->database_shown);
+    member_begin(&page->json, NULL, "{");
+    member_text(&page->json, "service", slice_of(config->service));
+    member_text(&page->json, "database", slice_of(config->database_shown));
     status_ask_sidecar(page);
     if (config->publish_count > 0)
         status = status_published(page, err);

@@ -1,0 +1,58 @@
+/* JSON members, one after the other. */
+#include "operate/member.h"
+
+#include <inttypes.h>
+
+static void member_name(struct buffer *out, const char *name)
+{
+    char last = out->length == 0 ? '{' : out->data[out->length - 1];
+    if (last != '{' && last != '[' && last != '\n')
+        buffer_append_text(out, ",");
+    if (name != NULL)
+        buffer_append_format(out, "\"%s\":", name);
+}
+
+void member_begin(struct buffer *out, const char *name, const char *bracket)
+{
+    member_name(out, name);
+    buffer_append_text(out, bracket);
+}
+
+void member_text(struct buffer *out, const char *name, struct slice value)
+{
+    member_name(out, name);
+    if (value.data == NULL)
+        buffer_append_text(out, "null");
+    else
+        buffer_append_json(out, value);
+}
+
+void member_number(struct buffer *out, const char *name, int64_t number)
+{
+    member_name(out, name);
+    buffer_append_format(out, "%" PRId64, number);
+}
+
+void member_known_number(struct buffer *out, const char *name, int64_t number)
+{
+    if (number < 0)
+        member_text(out, name, (struct slice){0});
+    else
+        member_number(out, name, number);
+}
+
+void member_seconds(struct buffer *out, const char *name, double seconds)
+{
+    if (seconds < 0) {
+        member_text(out, name, (struct slice){0});
+        return;
+    }
+    member_name(out, name);
+    buffer_append_format(out, "%.3f", seconds);
+}
+
+void member_bool(struct buffer *out, const char *name, bool value)
+{
+    member_name(out, name);
+    buffer_append_text(out, value ? "true" : "false");
+}

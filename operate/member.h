@@ -1,0 +1,26 @@
+/* Writes the members of the JSON objects that commands print. Each puts the comma in front of
+ * itself where one is needed. */
+#ifndef OPERATE_MEMBER_H
+#define OPERATE_MEMBER_H
+
+#include "common/buffer.h"
+
+#include <stdint.h>
+
+/** Begin an object or an array. @param name  NULL: it is no member. @param bracket  "{" or "[". */
+void member_begin(struct buffer *out, const char *name, const char *bracket);
+
+/** @param value  data NULL: null. */
+void member_text(struct buffer *out, const char *name, struct slice value);
+
+void member_number(struct buffer *out, const char *name, int64_t number);
+
+/** The same, and null for a number below 0: it is not known. */
+void member_known_number(struct buffer *out, const char *name, int64_t number);
+
+/** With three decimals; null below 0. */
+void member_seconds(struct buffer *out, const char *name, double seconds);
+
+void member_bool(struct buffer *out, const char *name, bool value);
+
+#endif
