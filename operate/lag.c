@@ -1,4 +1,4 @@
-/* `keepstep lag`: how far each partition of the local copy is behind the log. */
+/* `keepstep lag`: says how far each partition of the local copy is behind the log. */
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "operate/command.h"
@@ -18,14 +18,14 @@ struct lag_row {
     struct topic_partition tp;
     int64_t current; /* -1: no position yet */
     int64_t end;
-    int64_t stable; /* what stands between it and the end is in an open transaction, or behind it */
+    int64_t stable;    /* records from here to the end wait for an open transaction */
     int64_t committed; /* -1: none */
     int64_t lag;
     double seconds; /* negative: unknown */
     struct offsets_owner owner;
 };
 
-/* What is asked, and of whom. */
+/* What all rows are read from. */
 struct lag {
     char group[FEED_GROUP_SIZE];
     struct store *store;

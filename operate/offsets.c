@@ -1,4 +1,4 @@
-/* Operate's reading of Kafka; everything waits at most a few seconds. */
+/* Asks the broker what the commands want to know. Nothing waits longer than a few seconds. */
 #include "operate/offsets.h"
 
 #include "common/clock.h"
@@ -16,13 +16,13 @@
 struct offsets {
     const struct config *config;
     rd_kafka_t *handle;
-    rd_kafka_t *stable; /* reads what is committed; made where it is asked for */
+    rd_kafka_t *stable; /* reads only what is committed; NULL until it is needed */
     char *group;
-    const struct rd_kafka_group_list *described; /* asked once, at the first owner */
+    const struct rd_kafka_group_list *described; /* NULL until it was asked for, or unknown */
     bool group_asked;
-    bool no_group; /* it was never there, or nobody is in it any more */
+    bool no_group; /* the broker knows no such group */
     struct kafka_reason reason;
-    const char *bootstrap; /* as it is configured */
+    const char *bootstrap; /* bootstrap.servers as configured */
 };
 
 static enum status offsets_fail(rd_kafka_resp_err_t code, const char *what, struct error *err)
@@ -57,7 +57,7 @@ static const char *offsets_bootstrap(const struct config *config)
     return "";
 }
 
-/* Where no broker was reached, say that in one sentence instead, and why as far as it is known. */
+/* Where no broker was reached, replace the error by one sentence that says so, and why if known. */
 static enum status offsets_say(struct offsets *offsets, enum status status, struct error *err)
 {
     if (status != STATUS_RETRY || !kafka_error_is_silence((rd_kafka_resp_err_t)err->native_code))
@@ -81,7 +81,7 @@ static enum status offsets_handle(struct offsets *offsets, const char *isolation
         {"group.id", offsets->group},    {"isolation.level", isolation},
         {"enable.auto.commit", "false"}, {"enable.auto.offset.store", "false"},
         {"auto.offset.reset", "error"},  {"enable.partition.eof", "true"},
-        {"fetch.wait.max.ms", "50"},     {"log_level", "0"}}; /* it is told in a sentence */
+        {"fetch.wait.max.ms", "50"},     {"log_level", "0"}}; /* offsets_say() says it */
     const struct kafka_settings layers[] = {{offsets->config->kafka, offsets->config->kafka_count},
                                             KAFKA_SETTINGS(fixed)};
     rd_kafka_conf_t *conf = NULL;
@@ -209,7 +209,7 @@ enum status offsets_record_time(struct offsets *offsets, struct topic_partition 
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
             *ret_time_us = offsets_message_time(message);
         else if (message->rkt != NULL)
-            code = message->err; /* its end, or an offset that is gone */
+            code = message->err; /* the log's end, or an offset that is gone */
         rd_kafka_message_destroy(message);
     }
     (void)rd_kafka_assign(offsets->handle, NULL);

@@ -1,4 +1,5 @@
-/* `keepstep parked`: look at the events that were set aside, retry or skip them, in order. */
+/* `keepstep parked`: shows the events that were set aside, and retries or skips them in their
+ * order. */
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "operate/command.h"
@@ -16,7 +17,7 @@
 #define PARKED_ARENA_MAX  ((size_t)256 * 1024 * 1024)
 #define PARKED_OUTPUT_MAX ((size_t)256 * 1024 * 1024)
 #define PARKED_AGAIN_US   (INT64_C(20) * 1000)
-#define PARKED_EDITS      16 /* in one transaction: it holds up the agent and the service */
+#define PARKED_EDITS      16 /* in one transaction, which the agent and the service wait for */
 
 struct parked_list {
     struct arena arena;
@@ -112,7 +113,7 @@ static void parked_say(const struct parked_record *parked, const char *outcome)
             SLICE_ARGS(parked->entity_type), SLICE_ARGS(parked->entity_key), outcome);
 }
 
-/* One transaction. @return as edit_parked(). */
+/* Change records in one transaction. @return as edit_parked(). */
 static enum status parked_edit_once(struct store *store, const struct parked_record *records,
                                     size_t count, enum parked_edit edit, struct error *err)
 {
@@ -129,7 +130,7 @@ static enum status parked_edit_once(struct store *store, const struct parked_rec
     return status;
 }
 
-/* The agent and the service hold the database now and then: that is waited for. */
+/* The same, and wait while the agent or the service holds the database. */
 static enum status parked_edit_patiently(struct store *store, const struct parked_record *records,
                                          size_t count, enum parked_edit edit, struct error *err)
 {
@@ -144,7 +145,8 @@ static enum status parked_edit_patiently(struct store *store, const struct parke
     return status;
 }
 
-/* A few in each transaction, oldest first. What is gone meanwhile was applied or skipped. */
+/* Change all, a few in each transaction, oldest first. A record that is gone by then was applied or
+ * skipped. */
 static enum status parked_edit_all(struct store *store, const struct parked_list *list,
                                    enum parked_edit edit, struct error *err)
 {
@@ -167,29 +169,33 @@ static enum status parked_edit_all(struct store *store, const struct parked_list
     return status;
 }
 
-/* 0: not tried yet; 1: applied; 2: failed again, with its reason said. */
-static enum status parked_outcome(struct store *store, const struct parked_record *parked,
-                                  struct parked_list *now, int *ret_outcome, struct error *err)
+enum parked_outcome { OUTCOME_UNTRIED, OUTCOME_APPLIED, OUTCOME_FAILED };
+
+/* Find out what became of a retried record, and say it. */
+static enum status parked_find_outcome(struct store *store, const struct parked_record *parked,
+                                       struct parked_list *now, enum parked_outcome *ret_outcome,
+                                       struct error *err)
 {
     const struct parked_filter filter = {
         .partition = -1, .parked_id = parked->parked_id, .without_value = true};
     char text[ERROR_TEXT_SIZE];
     enum status status = parked_read(store, &filter, now, err);
-    *ret_outcome = 0;
+    *ret_outcome = OUTCOME_UNTRIED;
     if (status != STATUS_OK)
         return status;
     if (now->count == 0) {
-        *ret_outcome = 1;
+        *ret_outcome = OUTCOME_APPLIED;
         parked_say(parked, "applied");
     } else if (now->records[0].attempts != parked->attempts) {
-        *ret_outcome = 2;
+        *ret_outcome = OUTCOME_FAILED;
         (void)snprintf(text, sizeof text, "failed again: %.*s", SLICE_ARGS(now->records[0].reason));
         parked_say(parked, text);
     }
     return STATUS_OK;
 }
 
-/* Watch all until each has an outcome. @return OK with the number that was not applied. */
+/* Watch the records until each has an outcome, or PARKED_WAIT_US are over. @return OK with how many
+ * have failed and how many were not tried. */
 static enum status parked_wait(struct store *store, const struct parked_list *list,
                                size_t *ret_failed, size_t *ret_untried, struct error *err)
 {
@@ -200,11 +206,10 @@ static enum status parked_wait(struct store *store, const struct parked_list *li
     size_t failed = 0;
     enum status status = STATUS_OK;
     while (status == STATUS_OK && next < list->count) {
-        int outcome = 0;
-        status = parked_outcome(store, &list->records[next], &now, &outcome, err);
-        if (outcome == 2)
-            failed++;
-        if (outcome != 0) {
+        enum parked_outcome outcome = OUTCOME_UNTRIED;
+        status = parked_find_outcome(store, &list->records[next], &now, &outcome, err);
+        failed += outcome == OUTCOME_FAILED;
+        if (outcome != OUTCOME_UNTRIED) {
             next++;
             continue;
         }
@@ -213,8 +218,9 @@ static enum status parked_wait(struct store *store, const struct parked_list *li
         clock_sleep_us(PARKED_LOOK_US);
     }
     if (status == STATUS_OK && next < list->count)
-        command_say("%zu not tried within 10 s, but once an agent runs: `keepstep run`",
-                    list->count - next);
+        command_say(
+            "%zu not tried within 10 s; an agent tries them as soon as one runs: `keepstep run`",
+            list->count - next);
     *ret_failed = failed;
     *ret_untried = list->count - next;
     arena_done(&now.arena);
@@ -254,7 +260,7 @@ static enum status parked_change(struct store *store, const struct parked_list *
     return status;
 }
 
-/* @return the first of a partition's records that has to be released before one of them. */
+/* @return the index of the record that has to be released first so that this one can be. */
 static size_t parked_head_of(const struct parked_list *list, const int64_t *first, size_t index)
 {
     while (first[index] != INT64_MAX) {
@@ -276,7 +282,8 @@ static bool parked_is_meant(const struct parked_record *parked,
                                         slice_equal(parked->entity_key, filter->entity_key);
 }
 
-/* @param first  of each record: the offset of what it waits for; INT64_MAX: nothing. */
+/* Find out what each record waits for.
+ * @param first  of each record, the offset of the first one it waits for; INT64_MAX: none. */
 static enum status parked_find_order(const struct parked_list *list, int64_t *first,
                                      struct error *err)
 {
@@ -305,7 +312,8 @@ static void parked_say_head(const struct parked_record *parked, const struct par
             same ? "entity" : "record key");
 }
 
-/* An event in the middle of a queue cannot go first: what it waits for is taken instead. */
+/* Choose the records to retry. One that waits for another cannot go first: that other one is taken.
+ */
 static enum status parked_find_heads(struct store *store, const struct parked_request *request,
                                      struct parked_list *list, struct error *err)
 {
@@ -340,7 +348,7 @@ static enum status parked_find_heads(struct store *store, const struct parked_re
     return status;
 }
 
-/* Most likely mistyped: a key is compared byte by byte. */
+/* Keys are compared byte by byte, so this one is most likely mistyped. */
 static enum status parked_refuse_entity(const struct parked_filter *filter, struct error *err)
 {
     err->exit_code = EX_DATAERR;
@@ -385,7 +393,7 @@ static enum status parked_do(struct store *store, const struct parked_request *r
     return status;
 }
 
-/* @return false where the arguments make no sense. */
+/* Read the arguments of `parked resume`. @return false where they make no sense. */
 static bool parked_resume_arguments(const struct command_line *line, const char *topic,
                                     const char *partition, struct parked_request *request)
 {
@@ -402,7 +410,7 @@ static bool parked_resume_arguments(const struct command_line *line, const char 
     return topic != NULL || partition == NULL;
 }
 
-/* @return false where the arguments make no sense. */
+/* Read the arguments of all verbs but `resume`. @return false where they make no sense. */
 static bool parked_arguments(const struct command_line *line, bool all, bool entity,
                              struct parked_request *request)
 {

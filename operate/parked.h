@@ -1,4 +1,4 @@
-/* What `keepstep parked` was asked for, for the files that it is made of. */
+/* What `keepstep parked` was asked for; its files share this. */
 #ifndef OPERATE_PARKED_H
 #define OPERATE_PARKED_H
 
@@ -15,8 +15,8 @@ struct parked_request {
     bool json;
 };
 
-/** Let the partitions go on that stand still, of those that are asked for, and watch what becomes
- * of them. @return OK; FATAL with exit code 75 where one stands still again; RETRY; ABORT. */
+/** Let the stopped partitions go on that were asked for, and watch what becomes of them.
+ * @return OK; FATAL with exit code 75 where one stands still again; RETRY; ABORT. */
 enum status parked_resume(struct store *store, const struct parked_request *request,
                           struct error *err) MUST_CHECK;
 

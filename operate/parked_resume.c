@@ -1,4 +1,4 @@
-/* `keepstep parked resume`: let partitions go on that stand still. */
+/* `keepstep parked resume`: lets stopped partitions go on. */
 #include "common/clock.h"
 #include "operate/command.h"
 #include "operate/parked.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-/* Clear the recorded stop; the running agent sees the revision and checks the partition anew. */
+/* Clear the recorded stop. The agent sees the new revision and checks the partition anew. */
 static enum status parked_clear_stop(struct store *store, const struct partition_state *state,
                                      struct error *err)
 {
@@ -27,11 +27,13 @@ static enum status parked_clear_stop(struct store *store, const struct partition
     if (status != STATUS_OK)
         store->ops->rollback(store);
     if (status == STATUS_ABORT)
-        error_prefix(err, "%s [%d] is on the move, ask again", state->topic, (int)state->partition);
+        error_prefix(err, "%s [%d] has moved meanwhile; ask again", state->topic,
+                     (int)state->partition);
     return status;
 }
 
-/* Watch what becomes of a partition. @return OK with whether it stands still again. */
+/* Watch a partition for PARKED_WAIT_US and say what becomes of it. @return OK with whether it
+ * stands still again. */
 static enum status parked_watch(struct store *store, const struct partition_state *before,
                                 bool *ret_stopped, struct error *err)
 {

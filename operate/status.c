@@ -1,4 +1,4 @@
-/* `keepstep status`: one screen of what goes on, and the command to type next. */
+/* `keepstep status`: shows on one screen what goes on, and the command to type next. */
 #include "common/advice.h"
 #include "common/buffer.h"
 #include "common/clock.h"
@@ -19,13 +19,13 @@
 #include <string.h>
 
 #define STATUS_METRICS_MAX ((size_t)4 * 1024 * 1024)
-#define STATUS_GROUP       "keepstep-status" /* which has no members and no offsets */
-#define STATUS_STALL_S     10.0              /* as readiness has it */
+#define STATUS_GROUP       "keepstep-status" /* a group without members and offsets */
+#define STATUS_STALL_S     10.0              /* as for readiness */
 #define STATUS_OUTPUT_MAX  ((size_t)16 * 1024 * 1024)
-#define STATUS_LEASE_US    (INT64_C(4) * 1000 * 1000) /* a relay renews it more often */
+#define STATUS_LEASE_US    (INT64_C(4) * 1000 * 1000) /* a relay renews its lease more often */
 #define STATUS_LOOK_US     (100 * 1000)
 
-/* Unknown: a sign of life that one who was killed just now would leave too. */
+/* Unknown: there are signs of life, but a process that was just killed leaves the same. */
 enum status_running { STATUS_RUNNING, STATUS_NOT_RUNNING, STATUS_RUNNING_UNKNOWN };
 static const char *const status_running_names[] = {"running", "not running", "unknown"};
 
@@ -35,8 +35,8 @@ struct status_page {
     struct buffer json;
     struct offsets *offsets; /* NULL: the broker is not reached */
     char broker_reason[ERROR_TEXT_SIZE];
-    double broker_silent_s; /* as the sidecar saw it; 0: it answers, or no sidecar was asked */
-    double stalled_s;       /* since when nothing that is under way was acknowledged; 0 */
+    double broker_silent_s; /* says the sidecar; 0: it answers, or no sidecar runs */
+    double stalled_s; /* for so long nothing was acknowledged, though events are under way; 0 */
     int64_t claimed;
     int64_t parked;
     int64_t set_aside;
@@ -47,16 +47,16 @@ struct status_page {
     bool waits_for_relay;
     enum status_running relay;
     enum status_running agent;
-    struct buffer metrics; /* of the sidecar at `listen:`; empty: none answers there */
+    struct buffer metrics; /* of the sidecar at `listen:`; empty: none answers */
 };
 
-/* "" is null. */
+/* @return a text, and null for "". */
 static struct slice status_or_null(const char *text)
 {
     return text[0] == '\0' ? (struct slice){0} : slice_of(text);
 }
 
-/* @return -1 where the sidecar at `listen:` is none of this service, or does not tell it. */
+/* @return the value of a metric of the sidecar; -1 where it is another service's or has none. */
 static double status_metric(const struct status_page *page, const char *name)
 {
     double value = -1;
@@ -64,8 +64,8 @@ static double status_metric(const struct status_page *page, const char *name)
     return value;
 }
 
-/* What only the sidecar knows, since its start: what went out without its change, and for how long
- * the broker has been silent. */
+/* Ask the sidecar what only it knows: how much it sent without its change since its start, and how
+ * long the broker has been silent. */
 static void status_ask_sidecar(struct status_page *page)
 {
     const struct config *config = page->service->config;
@@ -83,8 +83,8 @@ static void status_ask_sidecar(struct status_page *page)
         page->broker_silent_s = 0;
 }
 
-/* Whoever holds the lease renews it all the time: one that was killed does not.
- * @return OK with whether it was renewed; *lease is what it is then. */
+/* Watch whether the lease is renewed: a relay that was killed does not do that.
+ * @return OK with whether it was, and the lease as it is by then. */
 static enum status status_watch_lease(struct outbox *outbox, struct lease *lease, bool *ret_renewed,
                                       struct error *err)
 {
@@ -166,7 +166,8 @@ static enum status status_relay(struct status_page *page, struct outbox *outbox,
     return STATUS_OK;
 }
 
-/* Seen with the rights of whoever asks, so that it is told also where no relay runs. */
+/* Compare the triggers with the rights of whoever asks, so that it works also where no relay runs.
+ */
 static enum status status_captures(struct status_page *page, struct error *err)
 {
     static const char *const words[] = {[CAPTURE_UNKNOWN] = "capture not known",
@@ -257,7 +258,7 @@ static void status_stopped(struct status_page *page, const char *reason)
     buffer_append_format(&page->text, "\n    STOPPED: %s", complete);
 }
 
-/* @return how many records no agent can read yet; 0 also where the broker does not say so. */
+/* @return how many records no agent can read yet; 0 also where the broker does not answer. */
 static int64_t status_withheld(struct status_page *page, const struct partition_state *state,
                                int64_t end)
 {
@@ -312,7 +313,8 @@ static void status_partition(struct status_page *page, const struct partition_st
     buffer_append_text(&page->json, "}");
 }
 
-/* The group knows of agents elsewhere, and for a while of one that was killed. */
+/* The broker's group knows of agents on other machines, but for a while also of one that was
+ * killed. */
 static void status_agent_runs(struct status_page *page, bool has_run)
 {
     const struct config *config = page->service->config;
@@ -386,7 +388,7 @@ out:
     return status;
 }
 
-/* Asks for the first topic, where nothing was asked of the broker yet. */
+/* If nothing was asked of the broker yet, ask for the first topic. */
 static void status_ask_broker(struct status_page *page)
 {
     const struct config *config = page->service->config;
@@ -421,7 +423,7 @@ static void status_broker(struct status_page *page)
     member_seconds(&page->json, "broker_silent_seconds", silent_s);
 }
 
-/* @return a command, and in *ret_why what it is for; NULL where there is none to type. */
+/* @return the command to type next, and in *ret_why what it is for; NULL: only read *ret_why. */
 static const char *status_next(const struct status_page *page, const char **ret_why)
 {
     const struct {
@@ -455,7 +457,7 @@ static const char *status_next(const struct status_page *page, const char **ret_
     return NULL;
 }
 
-/* A line that can be typed as it stands: what it is for is the shell's comment. */
+/* Write the command so that it can be typed as it is, with its purpose as a shell comment. */
 static void status_say_next(struct status_page *page)
 {
     char next[ADVICE_FLAGS_SIZE + ERROR_TEXT_SIZE];
