@@ -4,75 +4,11 @@
 #include "tests/support/mariadb.h"
 #include "tests/support/outbox_case.h"
 #include "tests/support/postgresql.h"
+#include "tests/support/relay_shop.h"
 
 #include "common/clock.h"
-#include "producer/relay/relay.h"
 
-#include <librdkafka/rdkafka.h>
-#include <librdkafka/rdkafka_mock.h>
-#include <pthread.h>
-
-#define SCHEMA                                                                                     \
-    "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","                \
-    "\"x-keepstep-key\":[\"id\"],\"properties\":{"                                                 \
-    "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"}}}"
 #define WAIT_US (INT64_C(60) * 1000 * 1000)
-
-struct publisher {
-    struct config config;
-    struct config_entry entry;
-    struct text_pair kafka;
-    struct entity_schema *schema;
-    rd_kafka_t *handle;
-    rd_kafka_mock_cluster_t *cluster;
-    struct relay_metrics metrics;
-    atomic_bool stop;
-    struct error err;
-    enum status status;
-    pthread_t thread;
-};
-
-static void *run_relay(void *context)
-{
-    struct publisher *shop = context;
-    const struct entity_schema *schemas[] = {shop->schema};
-    const struct relay_options options = {
-        .config = &shop->config, .schemas = schemas, .metrics = &shop->metrics};
-    struct relay *relay = NULL;
-    shop->status = relay_new(&options, &relay, &shop->err);
-    if (shop->status == STATUS_OK)
-        shop->status = relay_run(relay, &shop->stop, &shop->err);
-    relay_free(relay);
-    return NULL;
-}
-
-static void publisher_make(struct publisher *shop)
-{
-    char text[512];
-    shop->handle = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof text);
-    shop->cluster = rd_kafka_mock_cluster_new(shop->handle, 1);
-    (void)rd_kafka_mock_topic_create(shop->cluster, "order", 1, 1);
-    shop->kafka = (struct text_pair){
-        (char *)"bootstrap.servers",
-        (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(shop->cluster)};
-    shop->entry = (struct config_entry){
-        .entity_type = (char *)"order", .topic = (char *)"order", .partitions = 1};
-    shop->config = (struct config){
-        .service = (char *)"shop",
-        .path = (char *)"shop.yaml",
-        .database = (char *)(uintptr_t)outbox_case_url,
-        .database_path = (char *)(uintptr_t)outbox_case_url,
-        .instance = (char *)"1",
-        .publish = &shop->entry,
-        .publish_count = 1,
-        .kafka = &shop->kafka,
-        .kafka_count = 1,
-        .limits = {.message_bytes = 1000000, .outbox_retention_s = 86400}};
-    test_write_file(test_path("order.schema.json"), SCHEMA);
-    if (entity_schema_new(test_directory(), "order", &shop->schema, &shop->err) != STATUS_OK)
-        test_fail("%s", shop->err.text);
-    assert_int_equal(pthread_create(&shop->thread, NULL, run_relay, shop), 0);
-}
 
 static void write_order(int id)
 {
@@ -82,7 +18,7 @@ static void write_order(int id)
         id, id));
 }
 
-static void expect_acknowledged(const struct publisher *shop, int count)
+static void expect_acknowledged(const struct relay_shop *shop, int count)
 {
     int64_t until = clock_monotonic_us() + WAIT_US;
     while (atomic_load(&shop->metrics.acknowledged) < count && clock_monotonic_us() < until)
@@ -117,9 +53,10 @@ static void crash_and(const char *command)
 
 static void a_relay_beside_a_server_that_lost_commits_numbers_nothing_anew(void)
 {
-    struct publisher shop = {.status = STATUS_OK};
+    struct relay_shop shop = {.status = STATUS_OK};
     outbox_case_make();
-    publisher_make(&shop);
+    relay_shop_prepare(&shop, outbox_case_url, 1);
+    relay_shop_start(&shop);
     write_order(1);
     expect_acknowledged(&shop, 1);
     (void)outbox_case_ask("UPDATE keepstep_relay_partition SET acknowledged_sequence = 0");
@@ -137,9 +74,7 @@ static void a_relay_beside_a_server_that_lost_commits_numbers_nothing_anew(void)
     assert_int_equal(atomic_load(&shop.metrics.published), 2);
     assert_string_equal(outbox_case_ask("SELECT count(*) FROM outbox WHERE sequence IS NULL"),
                         "1\n");
-    rd_kafka_mock_cluster_destroy(shop.cluster);
-    rd_kafka_destroy(shop.handle);
-    entity_schema_free(shop.schema);
+    relay_shop_done(&shop);
 }
 
 CASE_OF_SERVERS(a_relay_beside_a_server_that_lost_commits_numbers_nothing_anew)

@@ -1,0 +1,112 @@
+/* Starts and stops relays in threads, and writes what they publish. */
+#include "tests/support/relay_shop.h"
+
+#include "producer/init/init.h"
+
+#define SCHEMA                                                                                     \
+    "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","                \
+    "\"x-keepstep-key\":[\"id\"],\"properties\":{"                                                 \
+    "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"},"                               \
+    "\"name\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"text\"}}}"
+
+_Thread_local bool relay_shop_is_relay;
+
+static void *run_relay(void *context)
+{
+    struct relay_shop *shop = context;
+    const struct entity_schema *schemas[] = {shop->schema};
+    const struct relay_options options = {.config = &shop->config,
+                                          .schemas = schemas,
+                                          .metrics = &shop->metrics,
+                                          .lease_us = shop->lease_us};
+    struct relay *relay = NULL;
+    relay_shop_is_relay = true;
+    shop->status = relay_new(&options, &relay, &shop->err);
+    if (shop->status == STATUS_OK)
+        shop->status = relay_run(relay, &shop->stop, &shop->err);
+    relay_free(relay);
+    return NULL;
+}
+
+void relay_shop_prepare(struct relay_shop *shop, const char *database, int32_t partitions)
+{
+    char text[512];
+    shop->handle = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof text);
+    shop->cluster = rd_kafka_mock_cluster_new(shop->handle, 1);
+    (void)rd_kafka_mock_topic_create(shop->cluster, "order", partitions, 1);
+    shop->kafka[0] = (struct text_pair){"bootstrap.servers",
+                                        rd_kafka_mock_cluster_bootstraps(shop->cluster)};
+    /* A batch a request, so that a test can make reading slow. */
+    shop->kafka[1] = (struct text_pair){"fetch.message.max.bytes", "100"};
+    shop->entry = (struct config_entry){
+        .entity_type = (char *)"order", .topic = (char *)"order", .partitions = partitions};
+    shop->config = (struct config){
+        .service = (char *)"shop",
+        .path = (char *)"shop.yaml",
+        .database = (char *)(uintptr_t)database,
+        .database_path = (char *)(uintptr_t)(shop->path == NULL ? database : shop->path),
+        .instance = (char *)"1",
+        .publish = &shop->entry,
+        .publish_count = 1,
+        .kafka = shop->kafka,
+        .kafka_count = 1,
+        .limits = {.message_bytes = 1000000, .outbox_retention_s = 86400}};
+    test_write_file(test_path("order.schema.json"), SCHEMA);
+    if (entity_schema_new(test_directory(), "order", &shop->schema, &shop->err) != STATUS_OK)
+        test_fail("%s", shop->err.text);
+}
+
+void relay_shop_make(struct relay_shop *shop)
+{
+    FILE *out = fopen(test_path("init.txt"), "w");
+    struct init_options init = {.out = out};
+    shop->path = test_path("shop.db");
+    relay_shop_prepare(shop, test_format("sqlite:%s", shop->path), 3);
+    const struct entity_schema *schemas[] = {shop->schema};
+    if (init_service(&shop->config, schemas, &init, &shop->err) != STATUS_OK)
+        test_fail("%s", shop->err.text);
+    (void)fclose(out);
+    (void)sqlite_text(shop->path, "PRAGMA journal_mode = DELETE");
+}
+
+void relay_shop_start(struct relay_shop *shop)
+{
+    atomic_store(&shop->stop, false);
+    assert_int_equal(pthread_create(&shop->thread, NULL, run_relay, shop), 0);
+}
+
+void relay_shop_stop(struct relay_shop *shop)
+{
+    atomic_store(&shop->stop, true);
+    (void)pthread_join(shop->thread, NULL);
+    if (shop->status != STATUS_OK)
+        test_fail("the relay ended: %s", shop->err.text);
+}
+
+void relay_shop_done(struct relay_shop *shop)
+{
+    rd_kafka_mock_cluster_destroy(shop->cluster);
+    rd_kafka_destroy(shop->handle);
+    entity_schema_free(shop->schema);
+}
+
+void relay_shop_write(const struct relay_shop *shop, int id, bool bare, const char *after)
+{
+    (void)sqlite_format(
+        shop->path,
+        "INSERT INTO outbox(aggregatetype,aggregateid,type,payload) VALUES('order',%s%d%s,"
+        "'order.updated','{\"op\":\"u\",\"before\":null,\"after\":%s}')",
+        bare ? "" : "'{\"id\":", id, bare ? "" : "}'", after);
+}
+
+void relay_shop_expect(const struct relay_shop *shop, const char *sql, const char *rows)
+{
+    if (!sqlite_wait_for(shop->path, sql, rows, 20000))
+        test_fail("%s is %s: %s", sql, sqlite_text(shop->path, sql), shop->err.text);
+}
+
+void relay_shop_expect_acknowledged(const struct relay_shop *shop, int count)
+{
+    relay_shop_expect(shop, "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition",
+                      test_format("%d\n", count));
+}
