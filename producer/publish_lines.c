@@ -7,7 +7,6 @@
 #include "schemas/change_line.h"
 
 #include <stdlib.h>
-#include <sysexits.h>
 
 #define LINES_A_TRANSACTION ((size_t)1000)
 #define BYTES_A_TRANSACTION ((size_t)8 * 1024 * 1024)
@@ -94,11 +93,9 @@ enum status publish_lines(const struct config *config, const struct entity_schem
     struct publish publish = {.config = config, .schemas = schemas};
     const struct origin_ops *ops = origin_find(config->database);
     *ret_written = 0;
-    if (ops == NULL) {
-        if (err != NULL)
-            err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL, "database: its scheme has no outbox back end");
-    }
+    if (ops == NULL)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "database: its scheme has no outbox back end");
     arena_init(&publish.arena, ARENA_BYTES);
     publish.events = calloc(LINES_A_TRANSACTION, sizeof *publish.events);
     enum status status = publish.events == NULL

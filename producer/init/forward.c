@@ -107,11 +107,11 @@ static enum status forward_note_ends(struct origin *origin, const struct config 
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         bool applied = false;
         for (size_t e = 0; e < config->publish_count; e++)
-            applied = applied || (strcmp(config->publish[e].topic, ranges[i].topic) == 0 &&
+            applied = applied || (strcmp(config->publish[e].topic, ranges[i].tp.topic) == 0 &&
                                   forward_applies(config, &config->publish[e]));
-        if (applied && ranges[i].end > 0)
-            status = origin->ops->note_log_end(origin, ranges[i].topic, ranges[i].partition,
-                                               ranges[i].end, err);
+        if (applied && ranges[i].bounds.end > 0)
+            status = origin->ops->note_log_end(origin, ranges[i].tp.topic, ranges[i].tp.partition,
+                                               ranges[i].bounds.end, err);
     }
     return status;
 }
@@ -159,8 +159,7 @@ static enum status forward_read_log(struct forward *forward, struct error *err)
     count = 0;
     for (size_t i = 0; i < config->publish_count; i++) {
         for (int32_t p = 0; !forward_seen(config, i) && p < config->publish[i].partitions; p++)
-            ranges[count++] = (struct log_range){
-                .topic = config->publish[i].topic, .partition = p, .anchor = -1};
+            ranges[count++] = (struct log_range){.tp = {config->publish[i].topic, p}, .anchor = -1};
     }
     const struct log_reading reading = {.config = config,
                                         .ranges = ranges,

@@ -55,14 +55,13 @@ static enum status relay_check_size(struct relay *relay, const struct relay_topi
     struct outbox_row numbered = *row;
     numbered.sequence = UINT64_MAX;
     numbered.previous_id = row->id;
-    struct header *headers = NULL;
-    size_t count = 0;
-    enum status status = relay_build_headers(relay, &numbered, KIND_VOID, &headers, &count, err);
+    struct kafka_message widest;
+    enum status status = relay_build_record(relay, &numbered, KIND_VOID, &widest, err);
     if (status != STATUS_OK)
         return status;
-    size_t size = relay_record_key(row).length + row->payload.length;
-    for (size_t i = 0; i < count; i++)
-        size += headers[i].name.length + headers[i].value.length + HEADER_FRAMING;
+    size_t size = widest.key.length + row->payload.length;
+    for (size_t i = 0; i < widest.header_count; i++)
+        size += widest.headers[i].name.length + widest.headers[i].value.length + HEADER_FRAMING;
     return (int64_t)size > limit ? relay_refuse_size((int64_t)size, topic, limit, err) : STATUS_OK;
 }
 
@@ -277,15 +276,15 @@ static bool relay_is_read(const struct relay *relay, const char *topic)
 }
 
 /* Rule 13: a new incarnation first lets the own agent read the log. */
-static enum status relay_release(struct relay *relay, struct error *err)
+static enum status relay_check_caught_up(struct relay *relay, struct error *err)
 {
     char topic[OUTBOX_NAME_SIZE];
     enum status status = relay->outbox->ops->held_back(
         relay->outbox, buffer_slice(&relay->waiting.read_topics), topic, err);
     if (status != STATUS_OK)
         return status;
-    bool held = topic[0] != '\0';
-    if (held && !relay_is_read(relay, topic)) {
+    bool behind = topic[0] != '\0';
+    if (behind && !relay_is_read(relay, topic)) {
         return error_set(error_config(err), STATUS_FATAL,
                          "a new incarnation publishes when the service's own agent has read what "
                          "topic %s had before, but apply: does not name it any more: put its entry "
@@ -293,11 +292,11 @@ static enum status relay_release(struct relay *relay, struct error *err)
                          "--new-incarnation --existing-rows`",
                          topic);
     }
-    if (held && !relay->waiting.catch_up_told)
+    if (behind && !relay->waiting.catch_up_told)
         log_info("relay", "a new incarnation: publishes when the service's own agent has read "
                           "what the log had before");
-    relay->waiting.catch_up_told = held;
-    relay->waiting.caught_up = !held;
+    relay->waiting.catch_up_told = behind;
+    relay->waiting.caught_up = !behind;
     return STATUS_OK;
 }
 
@@ -329,7 +328,7 @@ enum status relay_claim(struct relay *relay, struct error *err)
     arena_reset(&relay->arena);
     relay->waiting.loaded_at_us = clock_monotonic_us();
     relay->waiting.more = true; /* until the outbox has said that there are none */
-    enum status status = relay->waiting.caught_up ? STATUS_OK : relay_release(relay, err);
+    enum status status = relay->waiting.caught_up ? STATUS_OK : relay_check_caught_up(relay, err);
     if (status == STATUS_OK && !relay->waiting.caught_up)
         relay->waiting.more = false;
     if (status != STATUS_OK || !relay->waiting.caught_up)

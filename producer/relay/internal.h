@@ -210,10 +210,11 @@ delivery_report relay_delivered;
 enum status relay_acknowledge(struct relay *relay, struct error *err) MUST_CHECK;
 /** Free the producer, and forget everything in flight. */
 void relay_drop_producer(struct relay *relay);
-/** @return the record's headers in relay->headers. */
-enum status relay_build_headers(struct relay *relay, const struct outbox_row *row,
-                                enum change_kind kind, struct header **ret_headers,
-                                size_t *ret_count, struct error *err) MUST_CHECK;
+/** Make a row's record, but for its partition. Headers stand in relay->headers until the next one.
+ */
+enum status relay_build_record(struct relay *relay, const struct outbox_row *row,
+                               enum change_kind kind, struct kafka_message *ret_message,
+                               struct error *err) MUST_CHECK;
 struct slice relay_record_key(const struct outbox_row *row);
 
 /* claim.c */

@@ -51,27 +51,24 @@ static enum status log_reader_tick(const struct log_reader *reader, struct error
 static enum status log_reader_bounds(const struct log_reader *reader, struct log_range *range,
                                      struct error *err)
 {
-    struct topic_partition tp = {range->topic, range->partition};
-    struct log_bounds bounds = {.first = range->first, .end = range->end};
-    enum status status = kafka_log_bounds(reader->handle, tp, QUERY_TIMEOUT_MS, &bounds, err);
-    range->first = bounds.first;
-    range->end = bounds.end;
+    enum status status = kafka_log_bounds(reader->handle, range->tp, QUERY_TIMEOUT_MS,
+                                          &range->bounds, err);
     if (status == STATUS_STOP && range->must_exist) {
         error_clear(err);
         return error_set(error_config(err), STATUS_FATAL,
                          "%s [%d] is gone, but it is not known whether all that this outbox "
                          "numbered for it was sent: make the topic again as it was, or "
                          "`keepstep init --new-incarnation` starts a new history",
-                         range->topic, (int)range->partition);
+                         range->tp.topic, (int)range->tp.partition);
     }
     if (status != STATUS_OK)
         return err->status = STATUS_RETRY;
-    if (range->anchor >= range->end || range->from > range->end)
+    if (range->anchor >= range->bounds.end || range->from > range->bounds.end)
         return error_set(error_config(err), STATUS_FATAL,
                          "%s [%d] ends at %lld, before what this outbox published or read: the "
                          "topic was made anew or cut; `keepstep init --new-incarnation` starts a "
                          "new history",
-                         range->topic, (int)range->partition, (long long)range->end);
+                         range->tp.topic, (int)range->tp.partition, (long long)range->bounds.end);
     if (range->from <= range->anchor)
         range->from = range->anchor + 1;
     return log_reader_tick(reader, err);
@@ -81,15 +78,15 @@ static enum status log_reader_bounds(const struct log_reader *reader, struct log
  * before. @return -1 where there is nothing to read. */
 static int64_t log_reader_start(const struct log_range *range, bool anchors, int64_t *ret_until)
 {
-    bool stands = range->anchor >= range->first && range->anchor >= 0;
-    int64_t start = range->from < range->first ? range->first : range->from;
+    bool stands = range->anchor >= range->bounds.first && range->anchor >= 0;
+    int64_t start = range->from < range->bounds.first ? range->bounds.first : range->from;
     bool apart = stands && range->anchor + 1 < start;
-    *ret_until = anchors ? range->anchor + 1 : range->end;
+    *ret_until = anchors ? range->anchor + 1 : range->bounds.end;
     if (anchors)
         return apart ? range->anchor : -1;
     if (stands && !apart)
         start = range->anchor;
-    return start < range->end ? start : -1;
+    return start < range->bounds.end ? start : -1;
 }
 
 static enum status log_reader_assign(struct log_reader *reader, bool anchors, struct error *err)
@@ -105,7 +102,8 @@ static enum status log_reader_assign(struct log_reader *reader, bool anchors, st
         reader->until[i] = start < 0 ? 0 : until;
         if (start < 0)
             continue;
-        rd_kafka_topic_partition_list_add(list, range->topic, range->partition)->offset = start;
+        rd_kafka_topic_partition_list_add(list, range->tp.topic, range->tp.partition)->offset =
+            start;
         reader->open_count++;
     }
     if (list->cnt > 0) {
@@ -136,8 +134,8 @@ static enum status log_reader_visit(struct log_reader *reader, struct log_range 
 {
     rd_kafka_headers_t *source = NULL;
     struct record record = {
-        .topic = range->topic,
-        .partition = range->partition,
+        .topic = range->tp.topic,
+        .partition = range->tp.partition,
         .offset = message->offset,
         .key = {.data = message->key, .length = message->key_len},
         .value = {.data = message->payload, .length = message->len},
@@ -170,8 +168,8 @@ static enum status log_reader_take(struct log_reader *reader, const rd_kafka_mes
     const char *topic = rd_kafka_topic_name(message->rkt);
     for (size_t i = 0; i < reader->reading->count; i++) {
         struct log_range *range = &reader->reading->ranges[i];
-        if (reader->until[i] == 0 || range->partition != message->partition ||
-            strcmp(range->topic, topic) != 0)
+        if (reader->until[i] == 0 || range->tp.partition != message->partition ||
+            strcmp(range->tp.topic, topic) != 0)
             continue;
         if (!eof && message->offset < reader->until[i])
             status = log_reader_visit(reader, range, message, err);

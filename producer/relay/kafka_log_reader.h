@@ -2,6 +2,7 @@
 #ifndef PRODUCER_RELAY_KAFKA_LOG_READER_H
 #define PRODUCER_RELAY_KAFKA_LOG_READER_H
 
+#include "common/topic_partition.h"
 #include "schemas/change.h"
 #include "schemas/config/config.h"
 
@@ -9,13 +10,11 @@
 
 /** One partition's part of the log. */
 struct log_range {
-    const char *topic;
-    int32_t partition;
+    struct topic_partition tp;
     int64_t anchor;  /* one record that is read first, where the log still has it; -1: none */
     int64_t from;    /* then from here on; at or below the anchor: from behind that */
     bool must_exist; /* a topic that is not there (any more) is FATAL, not waited for */
-    int64_t first;   /* set by the reader: the log's beginning and end as it began to read */
-    int64_t end;
+    struct log_bounds bounds; /* set by the reader, as it began to read */
 };
 
 /** Called for each record with its range; borrowed until it returns. */

@@ -117,8 +117,8 @@ enum status kafka_producer_send(struct kafka_producer *producer,
     }
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         code = rd_kafka_producev(
-            producer->handle, RD_KAFKA_V_TOPIC(message->topic),
-            RD_KAFKA_V_PARTITION(message->partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+            producer->handle, RD_KAFKA_V_TOPIC(message->tp.topic),
+            RD_KAFKA_V_PARTITION(message->tp.partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
             RD_KAFKA_V_KEY(message->key.data, message->key.length),
             RD_KAFKA_V_VALUE((void *)(uintptr_t)message->value.data, message->value.length),
             RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(message->record), RD_KAFKA_V_END);
@@ -130,7 +130,7 @@ enum status kafka_producer_send(struct kafka_producer *producer,
         status = STATUS_REJECT;
     else if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL || code == RD_KAFKA_RESP_ERR__FATAL)
         status = STATUS_RETRY;
-    return error_set_native(err, status, (int)code, "topic %s: %s", message->topic,
+    return error_set_native(err, status, (int)code, "topic %s: %s", message->tp.topic,
                             rd_kafka_err2str(code));
 }
 
@@ -158,12 +158,12 @@ enum status kafka_producer_log_ends(struct kafka_producer *producer, struct kafk
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++)
-        rd_kafka_topic_partition_list_add(list, ends[i].topic, ends[i].partition)->offset =
+        rd_kafka_topic_partition_list_add(list, ends[i].tp.topic, ends[i].tp.partition)->offset =
             RD_KAFKA_OFFSET_END;
     rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(producer->handle, list, timeout_ms);
     for (size_t i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < count; i++) {
         const rd_kafka_topic_partition_t *answer = rd_kafka_topic_partition_list_find(
-            list, ends[i].topic, ends[i].partition);
+            list, ends[i].tp.topic, ends[i].tp.partition);
         bool known = answer != NULL && answer->err == RD_KAFKA_RESP_ERR_NO_ERROR;
         ends[i].end = known ? answer->offset : -1;
     }

@@ -2,6 +2,7 @@
 #ifndef PRODUCER_RELAY_KAFKA_PRODUCER_H
 #define PRODUCER_RELAY_KAFKA_PRODUCER_H
 
+#include "common/topic_partition.h"
 #include "schemas/change.h"
 #include "schemas/config/config.h"
 
@@ -25,9 +26,8 @@ struct topic_settings {
 
 /** Where a partition's log ends: behind its last stable record. */
 struct kafka_log_end {
-    const char *topic;
-    int32_t partition;
-    int64_t end;
+    struct topic_partition tp;
+    int64_t end; /* -1: not known */
 };
 
 /** Called by kafka_producer_poll(), for each partition in the order of sending. */
@@ -35,8 +35,7 @@ typedef void delivery_report(void *record, enum delivery delivery, int64_t offse
                              const char *text);
 
 struct kafka_message {
-    const char *topic;
-    int32_t partition;
+    struct topic_partition tp;
     struct slice key;
     struct slice value;
     const struct header *headers;

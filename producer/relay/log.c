@@ -82,7 +82,7 @@ static enum status relay_check_anchor(struct relay_lane *lane, const struct log_
                                       const struct change *change, struct error *err)
 {
     const struct relay_partition *state = &lane->state;
-    if (lane->anchored || range->anchor < 0 || range->anchor < range->first)
+    if (lane->anchored || range->anchor < 0 || range->anchor < range->bounds.first)
         return STATUS_OK;
     lane->anchored = true;
     if (change->record.offset == range->anchor &&
@@ -96,8 +96,8 @@ static enum status relay_visit(void *context, struct log_range *range, const str
                                struct error *err)
 {
     struct relay *relay = context;
-    struct relay_topic *topic = relay_find_topic(relay, range->topic);
-    struct relay_lane *lane = &topic->lanes[range->partition];
+    struct relay_topic *topic = relay_find_topic(relay, range->tp.topic);
+    struct relay_lane *lane = &topic->lanes[range->tp.partition];
     struct change change = {0};
     struct error malformed = ERROR_INIT;
     arena_reset(&relay->arena);
@@ -106,8 +106,8 @@ static enum status relay_visit(void *context, struct log_range *range, const str
                                        &malformed);
     if (status == STATUS_RETRY)
         return error_set(err, status, "%s", malformed.text);
-    change.record.topic = range->topic;
-    change.record.partition = range->partition;
+    change.record.topic = range->tp.topic;
+    change.record.partition = range->tp.partition;
     change.record.offset = record->offset;
     bool own = slice_is(change.source, relay->lease.row.origin);
     status = relay_check_anchor(lane, range, &change, err); /* what is malformed the peers judge */
@@ -126,8 +126,7 @@ static struct log_range relay_range(const struct relay_topic *topic,
                                     const struct relay_partition *state)
 {
     bool anchored = state->acknowledged_sequence > 0;
-    struct log_range range = {.topic = topic->name,
-                              .partition = state->partition,
+    struct log_range range = {.tp = {topic->name, state->partition},
                               .anchor = anchored ? state->acknowledged_offset : -1,
                               .from = state->read_offset,
                               .must_exist = topic->entry == NULL};
@@ -168,20 +167,22 @@ static enum status relay_conclude(struct relay *relay, const struct log_range *r
         return error_set(err, STATUS_RETRY, "no memory");
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         const struct log_range *range = &ranges[i];
-        struct relay_lane *lane = &relay_find_topic(relay, range->topic)->lanes[range->partition];
+        struct relay_lane *lane =
+            &relay_find_topic(relay, range->tp.topic)->lanes[range->tp.partition];
         const struct record anchor = {
-            .topic = range->topic, .partition = range->partition, .offset = range->anchor};
-        if (range->anchor >= 0 && range->anchor < range->first)
+            .topic = range->tp.topic, .partition = range->tp.partition, .offset = range->anchor};
+        if (range->anchor >= 0 && range->anchor < range->bounds.first)
             log_warning("relay",
                         "%s [%d]: retention has deleted the last record that this outbox "
                         "published (offset %" PRId64 ", the log begins at %" PRId64
                         "): that it is still the same log cannot be checked",
-                        range->topic, (int)range->partition, range->anchor, range->first);
+                        range->tp.topic, (int)range->tp.partition, range->anchor,
+                        range->bounds.first);
         else if (range->anchor >= 0 && !lane->anchored)
             status = relay_refuse_log(&anchor, err);
-        if (!relay_moves_read(&lane->state, range->end))
+        if (!relay_moves_read(&lane->state, range->bounds.end))
             continue;
-        lane->state.read_offset = range->end;
+        lane->state.read_offset = range->bounds.end;
         read[moved++] = lane->state;
     }
     if (status == STATUS_OK && moved > 0)
@@ -230,8 +231,7 @@ static size_t relay_list_ends(const struct relay *relay, struct kafka_log_end *e
         const struct relay_topic *topic = &relay->topics[at.topic];
         if (topic->entry != NULL && topic->applied &&
             lane->state.last_sequence == lane->state.acknowledged_sequence)
-            ends[count++] = (struct kafka_log_end){.topic = topic->name,
-                                                   .partition = lane->state.partition};
+            ends[count++] = (struct kafka_log_end){.tp = {topic->name, lane->state.partition}};
     }
     return count;
 }
@@ -256,7 +256,7 @@ enum status relay_note_log_ends(struct relay *relay, struct error *err)
         goto out; /* the next time */
     for (size_t i = 0; i < count; i++) {
         struct relay_partition *state =
-            &relay_find_topic(relay, ends[i].topic)->lanes[ends[i].partition].state;
+            &relay_find_topic(relay, ends[i].tp.topic)->lanes[ends[i].tp.partition].state;
         if (!relay_moves_read(state, ends[i].end))
             continue;
         state->read_offset = ends[i].end;

@@ -15,10 +15,12 @@ struct slice relay_record_key(const struct outbox_row *row)
     return row->partition_key.data == NULL ? row->entity_key : row->partition_key;
 }
 
-enum status relay_build_headers(struct relay *relay, const struct outbox_row *row,
-                                enum change_kind kind, struct header **ret_headers,
-                                size_t *ret_count, struct error *err)
+enum status relay_build_record(struct relay *relay, const struct outbox_row *row,
+                               enum change_kind kind, struct kafka_message *ret_message,
+                               struct error *err)
 {
+    struct header *headers = NULL;
+    size_t count = 0;
     struct slice key = relay_record_key(row);
     const struct record_head head = {
         .origin = slice_of(relay->lease.row.origin),
@@ -33,7 +35,13 @@ enum status relay_build_headers(struct relay *relay, const struct outbox_row *ro
         .traceparent = row->traceparent,
     };
     arena_reset(&relay->headers);
-    return record_headers_build(&head, &relay->headers, ret_headers, ret_count, err);
+    enum status status = record_headers_build(&head, &relay->headers, &headers, &count, err);
+    *ret_message = (struct kafka_message){.key = key,
+                                          .value = kind == KIND_VOID ? slice_of("{}")
+                                                                     : row->payload,
+                                          .headers = headers,
+                                          .header_count = count};
+    return status;
 }
 
 static struct relay_flight *relay_flight_new(struct relay *relay)
@@ -82,19 +90,13 @@ static enum status relay_send_kind(struct relay *relay, struct relay_flight *fli
                                    const struct outbox_row *row, enum change_kind kind,
                                    struct error *err)
 {
-    struct kafka_message message = {
-        .topic = flight->lane->state.topic,
-        .partition = flight->lane->state.partition,
-        .key = relay_record_key(row),
-        .value = kind == KIND_VOID ? slice_of("{}") : row->payload,
-        .record = flight,
-    };
-    struct header *headers = NULL;
-    enum status status = relay_build_headers(relay, row, kind, &headers, &message.header_count,
-                                             err);
+    const struct relay_partition *state = &flight->lane->state;
+    struct kafka_message message;
+    enum status status = relay_build_record(relay, row, kind, &message, err);
     if (status != STATUS_OK)
         return status;
-    message.headers = headers;
+    message.tp = (struct topic_partition){state->topic, state->partition};
+    message.record = flight;
     do {
         struct error again = ERROR_INIT;
         status = kafka_producer_send(relay->broker.producer, &message, &again);
