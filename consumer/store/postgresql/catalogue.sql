@@ -1,10 +1,6 @@
 -- What the catalogue says of a table that an entity type is mapped to.
 -- name: catalogue_lock
 SELECT pg_advisory_xact_lock(7310310985321447211)
--- name: catalogue_outbox
-SELECT count(*) FROM pg_attribute
-WHERE attrelid = to_regclass('outbox') AND NOT attisdropped
-    AND attname IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
 -- name: catalogue_table
 SELECT oid::bigint, relkind::text FROM pg_class WHERE oid = to_regclass($1)
 -- Whether the columns' tables and they themselves are there, the schema and table that a name stands

@@ -5,63 +5,29 @@
 
 #include "common/buffer.h"
 #include "common/postgresql_session.h"
-#include "consumer/store/row.h"
+#include "consumer/store/sql/session.h"
 
-/** X(constant): a statement of consumer/store/postgresql, prepared once a session under its name.
- */
+/** X(name): a statement that PostgreSQL alone has. */
 #define STORE_POSTGRESQL_STATEMENTS(X)                                                             \
-    X(META_READ)                                                                                   \
-    X(META_ADD)                                                                                    \
-    X(META_SET)                                                                                    \
-    X(PLACE_READ)                                                                                  \
-    X(POSITION_TAKE)                                                                               \
-    X(POSITION_READ)                                                                               \
-    X(POSITION_LIST)                                                                               \
-    X(POSITION_FENCE)                                                                              \
-    X(POSITION_FENCE_EPOCH)                                                                        \
-    X(POSITION_OWNED)                                                                              \
     X(POSITION_DURABLE)                                                                            \
-    X(SEQUENCE_READ)                                                                               \
-    X(SEQUENCE_WRITE)                                                                              \
     X(KEY_ADD)                                                                                     \
     X(KEY_CLAIM)                                                                                   \
     X(KEY_READ)                                                                                    \
-    X(KEY_PRUNE)                                                                                   \
     X(APPLYING_SET)                                                                                \
-    X(BLOCKED_READ)                                                                                \
-    X(PARKED_COUNT)                                                                                \
-    X(PARKED_COUNT_BYTES)                                                                          \
-    X(PARKED_ADD)                                                                                  \
-    X(PARKED_READ)                                                                                 \
-    X(PARKED_READ_ENTITY)                                                                          \
-    X(PARKED_REVISE)                                                                               \
-    X(BLOCKED_DELETE)                                                                              \
-    X(PARKED_DELETE)                                                                               \
-    X(PARKED_ATTEMPT)                                                                              \
-    X(PARKED_STATE)                                                                                \
-    X(PARKED_PRUNE)                                                                                \
-    X(SUPERSEDED_KEEP)                                                                             \
-    X(SUPERSEDED_READ)                                                                             \
-    X(SUPERSEDED_NEXT)                                                                             \
-    X(SUPERSEDED_DROP)                                                                             \
+    X(PLACE_READ)                                                                                  \
     X(CATALOGUE_LOCK)                                                                              \
     X(CATALOGUE_ORDER)                                                                             \
     X(CATALOGUE_TABLE)                                                                             \
     X(CATALOGUE_COLUMNS)                                                                           \
-    X(CATALOGUE_KEY)                                                                               \
-    X(PENDING_INCARNATION)                                                                         \
-    X(PENDING_WAITING)                                                                             \
-    X(PENDING_NUMBERED)
+    X(CATALOGUE_KEY)
 
-enum statement_id {
+enum postgresql_statement_id {
+    STATEMENT_POSTGRESQL = STATEMENT_SHARED_COUNT - 1,
 #define STATEMENT_ID(name) STATEMENT_##name,
     STORE_POSTGRESQL_STATEMENTS(STATEMENT_ID)
 #undef STATEMENT_ID
         STATEMENT_COUNT
 };
-#define STATEMENT_OF_OUTBOX                                                                        \
-    STATEMENT_PENDING_INCARNATION /* these need the tables of the outbox                           \
-                                   */
 
 /** How the elements of a column's array travel. */
 enum wire {
@@ -124,6 +90,10 @@ struct mapped_table {
 struct queued {
     const char *what; /* for errors */
     PGresult *result;
+    bool *prepared; /* of the statement that it prepares: cleared where that fails; or NULL */
+    sql_row_read *read;
+    void *context;
+    int64_t *changes;
 };
 
 /** A partition that this session took: its durable position is this session's to raise. */
@@ -134,11 +104,9 @@ struct taken {
 };
 
 struct store_postgresql {
-    struct store base;
+    struct store_sql sql;
     PGconn *connection; /* in pipeline mode from the end of open() on */
-    bool has_outbox;
-    bool in_transaction;
-    bool read_only; /* who only looks, may see no record: which entities wait is not read */
+    bool prepared[STATEMENT_COUNT];
     struct queued queue[QUEUE_MAX];
     size_t queued;
     size_t synced;         /* of the queue, results that were read */
@@ -156,44 +124,11 @@ static inline struct store_postgresql *store_postgresql_of(struct store *store)
     return (struct store_postgresql *)store;
 }
 
-/** A value to send. */
-struct parameter {
-    enum { PARAMETER_INTEGER, PARAMETER_TEXT, PARAMETER_BYTES } kind;
-    int64_t integer;
-    struct slice bytes; /* data NULL: NULL */
-};
-
-static inline struct parameter parameter_integer(int64_t integer)
-{
-    return (struct parameter){.kind = PARAMETER_INTEGER, .integer = integer};
-}
-
-static inline struct parameter parameter_slice(struct slice text)
-{
-    return (struct parameter){.kind = PARAMETER_TEXT, .bytes = text};
-}
-
-static inline struct parameter parameter_text(const char *text)
-{
-    return parameter_slice(slice_of(text));
-}
-
-/** A blob, or an array in its binary form. */
-static inline struct parameter parameter_bytes(struct slice bytes)
-{
-    return (struct parameter){.kind = PARAMETER_BYTES, .bytes = bytes};
-}
-
-/** Two arguments: an array of parameters and its length. */
-#define PARAMETERS(...)                                                                            \
-    (const struct parameter[]){__VA_ARGS__},                                                       \
-        sizeof((const struct parameter[]){__VA_ARGS__}) / sizeof(struct parameter)
-
 /* Session. */
 
-/** Send a prepared statement into the pipeline. @return OK; what the pipeline said where its queue
- * was full. */
-enum status store_postgresql_send(struct store_postgresql *self, enum statement_id id,
+/** Send a statement into the pipeline, and before its first use what prepares it. @return OK; what
+ * the pipeline said where its queue was full. */
+enum status store_postgresql_send(struct store_postgresql *self, unsigned int id,
                                   const struct parameter *parameters, size_t count,
                                   struct error *err) MUST_CHECK;
 
@@ -217,7 +152,7 @@ enum status store_postgresql_sync(struct store_postgresql *self, size_t *ret_fai
 
 /** Send one statement, read its result and those of what was sent before it.
  * @param ret_result  borrowed until the next send. */
-enum status store_postgresql_run(struct store_postgresql *self, enum statement_id id,
+enum status store_postgresql_run(struct store_postgresql *self, unsigned int id,
                                  const struct parameter *parameters, size_t count,
                                  const PGresult **ret_result, struct error *err) MUST_CHECK;
 
@@ -242,8 +177,6 @@ void store_postgresql_encode(struct buffer *out, struct slice text);
 
 /** @return whether these are UTF-8 without NUL. */
 bool store_postgresql_is_text(struct slice text);
-
-void store_postgresql_rollback(struct store *store);
 
 /* Arrays of values. */
 
@@ -308,6 +241,7 @@ void store_postgresql_append_table(struct buffer *sql, const struct mapping *map
                                    const char *create);
 
 /* Slots, one file each group. */
+enum status store_postgresql_commit(struct store_sql *sql, bool durable, struct error *err);
 enum status store_postgresql_open(const struct store_options *options, struct store **ret_store,
                                   struct error *err);
 void store_postgresql_close(struct store *store);
@@ -321,28 +255,6 @@ enum status store_postgresql_order(struct store *store, const struct mapping *ma
 enum status store_postgresql_apply(struct store *store, const struct mapping *mapping,
                                    const struct change *const *changes, size_t count,
                                    struct error *err);
-enum status store_postgresql_read_pending(struct store *store, struct pending_read *pending,
-                                          struct error *err);
-enum status store_postgresql_park(struct store *store, struct parked_record *records, size_t count,
-                                  struct error *err);
-enum status store_postgresql_read_parked(struct store *store, const struct parked_filter *filter,
-                                         struct arena *arena, struct parked_record **ret_records,
-                                         size_t *ret_count, struct error *err);
-enum status store_postgresql_edit_parked(struct store *store, const struct parked_record *record,
-                                         enum parked_edit edit, struct error *err);
-enum status store_postgresql_superseded(struct store *store, enum superseded_edit edit,
-                                        const struct superseded_image *image, struct arena *arena,
-                                        struct superseded_image *ret_image, struct error *err);
-enum status store_postgresql_read(struct store *store, const char *topic, int32_t partition,
-                                  struct partition_state *ret_state, struct error *err);
-enum status store_postgresql_list(struct store *store, struct partition_state **ret_states,
-                                  size_t *ret_count, struct error *err);
-enum status store_postgresql_take(struct store *store, struct partition_state *state,
-                                  struct error *err);
-enum status store_postgresql_record_sequences(struct store *store, const char *topic,
-                                              int32_t partition,
-                                              const struct sequence_state *sequences, size_t count,
-                                              struct error *err);
 
 extern const struct store_ops store_postgresql_ops;
 

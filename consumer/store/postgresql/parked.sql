@@ -14,12 +14,13 @@ SELECT count(*), count(*) FILTER (WHERE state = 1), coalesce(sum(
     + coalesce(octet_length(headers), 0)), 0)::bigint FROM keepstep_parked
 WHERE topic = $1 AND partition = $2 AND state <> 3
 -- name: parked_add
-WITH parked AS (
-    INSERT INTO keepstep_parked(topic, partition, "offset", record_key, record_value, headers,
-        state, reason, code, attempts, parked_at, next_attempt_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING parked_id)
+INSERT INTO keepstep_parked(topic, partition, "offset", record_key, record_value, headers, state,
+    reason, code, attempts, parked_at, next_attempt_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING parked_id
+-- name: blocked_add
 INSERT INTO keepstep_blocked(entity_type, entity_key, parked_id)
-SELECT $13::text, $14::text, parked_id FROM parked RETURNING parked_id
+SELECT $4::text, $5::text, parked_id FROM keepstep_parked
+WHERE topic = $1 AND partition = $2 AND "offset" = $3
 -- name: parked_read
 SELECT p.parked_id, p.topic, p.partition, p."offset", p.record_key,
     CASE WHEN $8::bigint = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key,
@@ -64,10 +65,8 @@ UPDATE keepstep_parked SET state = $2, next_attempt_at = $3 WHERE parked_id = $1
 WITH old AS (
     SELECT parked_id FROM keepstep_parked
     WHERE state = 3 AND next_attempt_at < $1 AND parked_at < $1
-    ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED),
-unblocked AS (
-    DELETE FROM keepstep_blocked b USING old WHERE b.parked_id = old.parked_id)
-DELETE FROM keepstep_parked p USING old WHERE p.parked_id = old.parked_id
+    ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+DELETE FROM keepstep_parked p USING old WHERE p.parked_id = old.parked_id RETURNING p.parked_id
 -- name: superseded_keep
 INSERT INTO keepstep_superseded(entity_type, entity_key, topic, partition, "offset", record_key,
     record_value, headers)

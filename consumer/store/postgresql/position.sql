@@ -1,4 +1,10 @@
 -- Positions, sequences and keys of the agent's transactions.
+-- name: meta_exists
+SELECT count(*) FROM pg_class WHERE oid = to_regclass('keepstep_meta')
+-- name: outbox_columns
+SELECT count(*) FROM pg_attribute
+WHERE attrelid = to_regclass('outbox') AND NOT attisdropped
+    AND attname IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
 -- name: meta_read
 SELECT value FROM keepstep_meta WHERE key = $1
 -- name: meta_add
@@ -45,8 +51,6 @@ WITH fence AS (
     WHERE topic = $1 AND partition = $2 AND epoch = $3
     RETURNING 1)
 SELECT 1 / count(*) FROM fence
--- name: position_owned
-SELECT 1 FROM keepstep_position WHERE topic = $1 AND partition = $2 AND epoch = $3
 -- Only what this session took: another agent's rows would be waited for.
 -- name: position_durable
 UPDATE keepstep_position p SET durable_offset = next_offset

@@ -291,7 +291,7 @@ static enum status table_transaction(struct store_postgresql *self, struct mappe
                                      struct error *err)
 {
     enum status status = store_postgresql_send_sql(self, "BEGIN", err);
-    self->in_transaction = true;
+    self->sql.in_transaction = true;
     if (status == STATUS_OK) /* two at a time would collide in the catalogue */
         status = store_postgresql_send(self, STATEMENT_CATALOGUE_LOCK, NULL, 0, err);
     if (status == STATUS_OK)
@@ -301,7 +301,7 @@ static enum status table_transaction(struct store_postgresql *self, struct mappe
     if (status == STATUS_OK)
         status = store_postgresql_sync(self, NULL, err);
     if (status == STATUS_OK)
-        self->in_transaction = false;
+        self->sql.in_transaction = false;
     return status;
 }
 
@@ -412,7 +412,7 @@ enum status store_postgresql_prepare(struct store *store, const struct mapping *
     if (status == STATUS_OK)
         status = store_postgresql_row_prepare(self, table, &table->removal, err);
     if (status != STATUS_OK) {
-        store_postgresql_rollback(store);
+        store_sql_rollback(store);
         free(table);
         return status;
     }

@@ -1,19 +1,17 @@
 /* The PostgreSQL store's session: opening, the pipeline of prepared statements, parameters. */
 #include "consumer/store/postgresql/internal.h"
 
-#include "common/uuid.h"
 #include "consumer_postgresql_sql.h"
 
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SCHEMA_VERSION   1
-#define INIT_HINT        "run `keepstep init`"
 #define PARAMETERS_MAX   16
 #define SCRATCH_SIZE_MAX ((size_t)256 * 1024 * 1024)
 #define ARRAY_SIZE_MAX   ((size_t)512 * 1024 * 1024)
 #define OID_TEXT         25
+#define PART_ROWS        10000 /* libpq keeps a result whole */
 
 /* Below the server's deadlock_timeout, so that the agent yields and never the service. */
 #define LOCK_BESIDE_OUTBOX "SET lock_timeout = '500ms'"
@@ -23,7 +21,7 @@ static const struct {
     const char *sql;
 } statements[STATEMENT_COUNT] = {
 #define STATEMENT_TEXT(name) [STATEMENT_##name] = {#name, SQL_##name},
-    STORE_POSTGRESQL_STATEMENTS(STATEMENT_TEXT)
+    STORE_SQL_STATEMENTS(STATEMENT_TEXT) STORE_POSTGRESQL_STATEMENTS(STATEMENT_TEXT)
 #undef STATEMENT_TEXT
 };
 
@@ -96,7 +94,25 @@ void store_postgresql_encode(struct buffer *out, struct slice text)
     }
 }
 
-enum status store_postgresql_send(struct store_postgresql *self, enum statement_id id,
+/* Once a session: the answer comes with the next sync. */
+static enum status statement_prepare(struct store_postgresql *self, unsigned int id,
+                                     struct error *err)
+{
+    const char *name = statements[id].name;
+    if (self->prepared[id])
+        return STATUS_OK;
+    enum status status = queue_add(self, name, err);
+    if (status == STATUS_OK)
+        status = queue_sent(
+            self, PQsendPrepare(self->connection, name, statements[id].sql, 0, NULL), name, err);
+    if (status != STATUS_OK)
+        return status;
+    self->queue[self->queued - 1].prepared = &self->prepared[id];
+    self->prepared[id] = true;
+    return STATUS_OK;
+}
+
+enum status store_postgresql_send(struct store_postgresql *self, unsigned int id,
                                   const struct parameter *parameters, size_t count,
                                   struct error *err)
 {
@@ -106,7 +122,9 @@ enum status store_postgresql_send(struct store_postgresql *self, enum statement_
     size_t offsets[PARAMETERS_MAX];
     const char *name = statements[id].name;
 
-    enum status status = queue_add(self, name, err);
+    enum status status = statement_prepare(self, id, err);
+    if (status == STATUS_OK)
+        status = queue_add(self, name, err);
     if (status != STATUS_OK)
         return status;
     buffer_reset(&self->scratch);
@@ -116,7 +134,7 @@ enum status store_postgresql_send(struct store_postgresql *self, enum statement_
         binary[i] = 1;
         if (parameters[i].kind == PARAMETER_INTEGER)
             buffer_append(&self->scratch, &integer, sizeof integer);
-        else if (parameters[i].kind == PARAMETER_TEXT)
+        else if (parameters[i].kind != PARAMETER_BYTES)
             store_postgresql_encode(&self->scratch, parameters[i].bytes);
         lengths[i] = (int)(self->scratch.length - offsets[i]);
     }
@@ -198,6 +216,21 @@ static void queue_read_sync(struct store_postgresql *self)
     }
 }
 
+/* Give a result to who asked for it. */
+static enum status queue_deliver(const struct queued *queued, struct error *err)
+{
+    enum status status = STATUS_OK;
+    struct store_row row = store_postgresql_row(queued->result, 0);
+    if (queued->changes != NULL)
+        *queued->changes += strtoll(PQcmdTuples(queued->result), NULL, 10);
+    while (queued->read != NULL && status == STATUS_OK && !row.is_last &&
+           row.index < PQntuples(queued->result)) {
+        status = queued->read(queued->context, &row, err);
+        row.index++;
+    }
+    return status;
+}
+
 enum status store_postgresql_sync(struct store_postgresql *self, size_t *ret_failed,
                                   struct error *err)
 {
@@ -210,8 +243,15 @@ enum status store_postgresql_sync(struct store_postgresql *self, size_t *ret_fai
         struct queued *queued = &self->queue[self->synced];
         queued->result = PQstatus(self->connection) == CONNECTION_OK ? queue_read(self) : NULL;
         ExecStatusType kind = PQresultStatus(queued->result);
-        if (kind == PGRES_COMMAND_OK || kind == PGRES_TUPLES_OK || status != STATUS_OK)
+        bool done = kind == PGRES_COMMAND_OK || kind == PGRES_TUPLES_OK;
+        if (!done && queued->prepared != NULL)
+            *queued->prepared = false;
+        if (status != STATUS_OK)
             continue;
+        if (done) {
+            status = queue_deliver(queued, err);
+            continue;
+        }
         status = postgresql_session_error(self->connection, queued->result, queued->what, err);
         if (ret_failed != NULL)
             *ret_failed = self->synced;
@@ -220,7 +260,7 @@ enum status store_postgresql_sync(struct store_postgresql *self, size_t *ret_fai
     return status;
 }
 
-enum status store_postgresql_run(struct store_postgresql *self, enum statement_id id,
+enum status store_postgresql_run(struct store_postgresql *self, unsigned int id,
                                  const struct parameter *parameters, size_t count,
                                  const PGresult **ret_result, struct error *err)
 {
@@ -302,6 +342,11 @@ static int64_t row_integer(const struct store_row *row, int column)
     return store_postgresql_integer(row->result, row->index, column);
 }
 
+static struct slice row_bytes(const struct store_row *row, int column)
+{
+    return store_postgresql_bytes(row->result, row->index, column);
+}
+
 static bool row_keep(const struct store_row *row, int column, struct arena *arena,
                      struct slice *ret_bytes)
 {
@@ -316,89 +361,103 @@ static void row_copy(const struct store_row *row, int column, char *ret_text, si
 struct store_row store_postgresql_row(const PGresult *result, int index)
 {
     return (struct store_row){.integer = row_integer,
+                              .bytes = row_bytes,
                               .keep = row_keep,
                               .copy = row_copy,
                               .result = (void *)(uintptr_t)result,
                               .index = index};
 }
 
-static enum status store_postgresql_install(struct store_postgresql *self, bool new_copy,
-                                            struct error *err)
+static enum status session_send(struct store_sql *sql, const struct sql_call *call,
+                                struct error *err)
 {
-    char uuid[UUID_TEXT_SIZE];
-    PGconn *connection = self->connection;
-
-    uuid_v7(uuid);
-    const struct slice copy_id[] = {slice_of("copy_id"), slice_of(uuid)};
-    enum status status = postgresql_session_execute(connection, "BEGIN", err);
-    if (status == STATUS_OK) /* two at a time would collide in the catalogue */
-        status = postgresql_session_execute(connection, SQL_CATALOGUE_LOCK, err);
-    if (status == STATUS_OK)
-        status = postgresql_session_execute(connection, "SET LOCAL synchronous_commit = on", err);
-    if (status == STATUS_OK)
-        status = postgresql_session_execute(connection, SQL_INSTALL, err);
-    if (status == STATUS_OK)
-        status = postgresql_session_query(connection, new_copy ? SQL_META_SET : SQL_META_ADD,
-                                          copy_id, 2, NULL, err);
-    if (status == STATUS_OK)
-        status = postgresql_session_execute(connection, "COMMIT", err);
-    if (status != STATUS_OK)
-        postgresql_session_rollback(connection);
-    return status;
-}
-
-static enum status store_postgresql_number(struct store_postgresql *self, const char *sql,
-                                           int64_t *ret_number, struct error *err)
-{
-    PGresult *result = NULL;
-    enum status status = postgresql_session_query(self->connection, sql, NULL, 0, &result, err);
-    if (status == STATUS_OK)
-        *ret_number = PQntuples(result) == 0 ? 0 : postgresql_session_integer(result, 0, 0);
-    PQclear(result);
-    return status;
-}
-
-static enum status store_postgresql_check_version(struct store_postgresql *self, struct error *err)
-{
-    int64_t installed = 0;
-    int64_t version = 0;
-    int64_t outbox_columns = 0;
-    enum status status = store_postgresql_number(
-        self, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('keepstep_meta')", &installed,
-        err);
-    if (status == STATUS_OK && installed != 0)
-        status = store_postgresql_number(
-            self, "SELECT value FROM keepstep_meta WHERE key = 'schema_version'", &version, err);
+    struct store_postgresql *self = (struct store_postgresql *)sql;
+    enum status status = store_postgresql_send(self, call->id, call->parameters, call->count, err);
     if (status != STATUS_OK)
         return status;
-    if (version > SCHEMA_VERSION)
-        return error_set(err, STATUS_FATAL,
-                         "the database has schema version %lld, this program knows %d: use the "
-                         "newer program, whose `keepstep init` made it",
-                         (long long)version, SCHEMA_VERSION);
-    if (version < SCHEMA_VERSION)
-        return error_set(error_config(err), STATUS_FATAL,
-                         "the database has no Keepstep tables: " INIT_HINT);
-    status = store_postgresql_number(self, SQL_CATALOGUE_OUTBOX, &outbox_columns, err);
-    self->has_outbox = outbox_columns == 4;
+    struct queued *queued = &self->queue[self->queued - 1];
+    queued->read = call->read;
+    queued->context = call->context;
+    queued->changes = call->changes;
+    return STATUS_OK;
+}
+
+static enum status session_send_rows(struct store_sql *sql, const struct sql_call *call,
+                                     size_t rows, struct error *err)
+{
+    struct sql_call one = *call;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < rows; i++) {
+        one.parameters = call->parameters + i * call->count;
+        status = session_send(sql, &one, err);
+    }
     return status;
 }
 
-/* One round trip for all statements. */
-static enum status store_postgresql_prepare_all(struct store_postgresql *self, struct error *err)
+static enum status session_execute(struct store_sql *sql, const char *text, struct error *err)
 {
-    enum status status = STATUS_OK;
-    size_t count = self->has_outbox ? STATEMENT_COUNT : STATEMENT_OF_OUTBOX;
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        status = queue_add(self, statements[i].name, err);
-        if (status == STATUS_OK)
-            status = queue_sent(
-                self,
-                PQsendPrepare(self->connection, statements[i].name, statements[i].sql, 0, NULL),
-                statements[i].name, err);
-    }
-    return status == STATUS_OK ? store_postgresql_sync(self, NULL, err) : status;
+    return store_postgresql_send_sql((struct store_postgresql *)sql, text, err);
 }
+
+static enum status session_wait(struct store_sql *sql, struct error *err)
+{
+    return store_postgresql_sync((struct store_postgresql *)sql, NULL, err);
+}
+
+/* A pipeline takes one statement at a time. Two installations at a time would collide in the
+ * catalogue. */
+static enum status session_install(struct store_sql *sql, struct error *err)
+{
+    struct store_postgresql *self = (struct store_postgresql *)sql;
+    enum status status = store_postgresql_run(self, STATEMENT_CATALOGUE_LOCK, NULL, 0, NULL, err);
+    if (status == STATUS_OK && PQexitPipelineMode(self->connection) != 1)
+        status = postgresql_session_error(self->connection, NULL, "install", err);
+    if (status != STATUS_OK)
+        return status;
+    status = postgresql_session_execute(self->connection, SQL_INSTALL, err);
+    if (PQenterPipelineMode(self->connection) != 1 && status == STATUS_OK)
+        status = postgresql_session_error(self->connection, NULL, "install", err);
+    return status;
+}
+
+static enum status session_begin(struct store_sql *sql, enum sql_transaction kind,
+                                 struct error *err)
+{
+    static const char *const settings[] = {
+        [SQL_WRITE] = "SET CONSTRAINTS ALL IMMEDIATE", /* at COMMIT no event could be blamed */
+        [SQL_DURABLE] = "SET LOCAL synchronous_commit = on",
+        [SQL_SNAPSHOT] = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"};
+    enum status status = session_execute(sql, "BEGIN", err);
+    return status == STATUS_OK ? session_execute(sql, settings[kind], err) : status;
+}
+
+static void session_rollback(struct store_sql *sql)
+{
+    struct store_postgresql *self = (struct store_postgresql *)sql;
+    struct error ignored = ERROR_INIT;
+    bool pending = self->synced != self->queued;
+    if (self->connection != NULL && PQstatus(self->connection) == CONNECTION_OK) {
+        if (pending && store_postgresql_sync(self, NULL, &ignored) != STATUS_OK)
+            error_clear(&ignored);
+        if (sql->in_transaction &&
+            store_postgresql_send_sql(self, "ROLLBACK", &ignored) == STATUS_OK &&
+            store_postgresql_sync(self, NULL, &ignored) != STATUS_OK)
+            error_clear(&ignored);
+    }
+    queue_clear(self);
+}
+
+static const struct sql_session_ops postgresql_session = {
+    .send = session_send,
+    .send_rows = session_send_rows,
+    .execute = session_execute,
+    .wait = session_wait,
+    .install = session_install,
+    .begin = session_begin,
+    .commit = store_postgresql_commit,
+    .rollback = session_rollback,
+    .part_rows = PART_ROWS,
+};
 
 enum status store_postgresql_open(const struct store_options *options, struct store **ret_store,
                                   struct error *err)
@@ -410,45 +469,29 @@ enum status store_postgresql_open(const struct store_options *options, struct st
     struct store_postgresql *self = calloc(1, sizeof *self);
     if (self == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
-    self->base.ops = &store_postgresql_ops;
-    self->read_only = options->read_only;
+    self->sql = (struct store_sql){.base.ops = &store_postgresql_ops,
+                                   .session = &postgresql_session,
+                                   .read_only = options->read_only};
     buffer_init(&self->scratch, SCRATCH_SIZE_MAX);
     for (size_t i = 0; i < ENTITY_COLUMNS_MAX; i++)
         buffer_init(&self->arrays[i], ARRAY_SIZE_MAX);
     enum status status = postgresql_session_open(&session, &self->connection, err);
-    if (status == STATUS_OK && options->install)
-        status = store_postgresql_install(self, options->new_copy, err);
-    if (status == STATUS_OK)
-        status = store_postgresql_check_version(self, err);
-    if (status == STATUS_OK && self->has_outbox)
-        status = postgresql_session_execute(self->connection, LOCK_BESIDE_OUTBOX, err);
     if (status == STATUS_OK && PQenterPipelineMode(self->connection) != 1)
         status = postgresql_session_error(self->connection, NULL, "open", err);
+    if (status == STATUS_OK && options->install)
+        status = store_sql_install(&self->sql, options->new_copy, err);
     if (status == STATUS_OK)
-        status = store_postgresql_prepare_all(self, err);
+        status = store_sql_check_version(&self->sql, err);
+    if (status == STATUS_OK && self->sql.has_outbox)
+        status = store_postgresql_send_sql(self, LOCK_BESIDE_OUTBOX, err);
+    if (status == STATUS_OK)
+        status = store_postgresql_sync(self, NULL, err);
     if (status != STATUS_OK) {
-        store_postgresql_close(&self->base);
+        store_postgresql_close(&self->sql.base);
         return status;
     }
-    *ret_store = &self->base;
+    *ret_store = &self->sql.base;
     return STATUS_OK;
-}
-
-void store_postgresql_rollback(struct store *store)
-{
-    struct store_postgresql *self = store_postgresql_of(store);
-    struct error ignored = ERROR_INIT;
-    bool pending = self->synced != self->queued;
-    if (self->connection != NULL && PQstatus(self->connection) == CONNECTION_OK) {
-        if (pending && store_postgresql_sync(self, NULL, &ignored) != STATUS_OK)
-            error_clear(&ignored);
-        if (self->in_transaction &&
-            store_postgresql_send_sql(self, "ROLLBACK", &ignored) == STATUS_OK &&
-            store_postgresql_sync(self, NULL, &ignored) != STATUS_OK)
-            error_clear(&ignored);
-    }
-    queue_clear(self);
-    self->in_transaction = false;
 }
 
 void store_postgresql_close(struct store *store)
@@ -456,11 +499,12 @@ void store_postgresql_close(struct store *store)
     if (store == NULL)
         return;
     struct store_postgresql *self = store_postgresql_of(store);
-    store_postgresql_rollback(store);
+    store_sql_rollback(store);
     for (size_t i = 0; i < self->table_count; i++)
         free(self->tables[i]);
     free(self->tables);
     free(self->taken);
+    store_sql_done(&self->sql);
     buffer_done(&self->scratch);
     for (size_t i = 0; i < ENTITY_COLUMNS_MAX; i++)
         buffer_done(&self->arrays[i]);

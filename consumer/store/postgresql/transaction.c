@@ -1,5 +1,4 @@
-/* The PostgreSQL store's transactions: fences, savepoints, keys, commit, grants; and its function
- * table. */
+/* The PostgreSQL store's keys, durable COMMIT and grants; and its function table. */
 #include "consumer/store/postgresql/internal.h"
 
 #include "common/clock.h"
@@ -8,137 +7,34 @@
 
 #include <stdlib.h>
 
-static enum status store_postgresql_meta(struct store *store, struct store_meta *ret_meta,
-                                         struct error *err)
+/* Remember whose durable position is this session's to raise. */
+static enum status taken_add(struct store_postgresql *self, const struct partition_state *state,
+                             struct error *err)
 {
-    struct store_postgresql *self = store_postgresql_of(store);
-    enum status status = store_postgresql_send(self, STATEMENT_META_READ,
-                                               PARAMETERS(parameter_text("schema_version")), err);
-    if (status == STATUS_OK)
-        status = store_postgresql_send(self, STATEMENT_META_READ,
-                                       PARAMETERS(parameter_text("copy_id")), err);
-    if (status == STATUS_OK && self->has_outbox)
-        status = store_postgresql_send(self, STATEMENT_PENDING_INCARNATION, NULL, 0, err);
-    size_t sent = self->queued;
-    if (status == STATUS_OK)
-        status = store_postgresql_sync(self, NULL, err);
-    if (status != STATUS_OK)
-        return status;
-    const struct queued *queue = &self->queue[sent - (self->has_outbox ? 3 : 2)];
-    char version[STORE_TOKEN_SIZE] = "";
-    *ret_meta = (struct store_meta){0};
-    if (PQntuples(queue[0].result) > 0)
-        store_postgresql_copy(queue[0].result, 0, 0, version, sizeof version);
-    ret_meta->schema_version = (int)strtol(version, NULL, 10);
-    if (PQntuples(queue[1].result) > 0)
-        store_postgresql_copy(queue[1].result, 0, 0, ret_meta->copy_id, sizeof ret_meta->copy_id);
-    if (self->has_outbox && PQntuples(queue[2].result) > 0)
-        store_postgresql_copy(queue[2].result, 0, 0, ret_meta->incarnation,
-                              sizeof ret_meta->incarnation);
+    struct taken *taken = NULL;
+    for (size_t i = 0; i < self->taken_count && taken == NULL; i++) {
+        if (self->taken[i].partition == state->partition &&
+            strcmp(self->taken[i].topic, state->topic) == 0)
+            taken = &self->taken[i];
+    }
+    if (taken == NULL) {
+        struct taken *grown = realloc(self->taken, (self->taken_count + 1) * sizeof *grown);
+        if (grown == NULL)
+            return error_set(err, STATUS_RETRY, "out of memory");
+        self->taken = grown;
+        taken = &self->taken[self->taken_count++];
+        memcpy(taken->topic, state->topic, sizeof taken->topic);
+        taken->partition = state->partition;
+    }
+    taken->epoch = state->epoch;
     return STATUS_OK;
 }
 
-static enum status fence_send(struct store_postgresql *self, const struct fence *fence,
-                              struct error *err)
+static enum status store_postgresql_take(struct store *store, struct partition_state *state,
+                                         struct error *err)
 {
-    struct parameter topic = parameter_text(fence->topic);
-    struct parameter partition = parameter_integer(fence->partition);
-    struct parameter epoch = parameter_integer(fence->epoch);
-    struct parameter now = parameter_integer(clock_wall_us());
-
-    if (fence->by_epoch_alone)
-        return store_postgresql_send(self, STATEMENT_POSITION_FENCE_EPOCH,
-                                     PARAMETERS(topic, partition, epoch, now), err);
-    return store_postgresql_send(
-        self, STATEMENT_POSITION_FENCE,
-        PARAMETERS(topic, partition, parameter_integer(fence->old_offset),
-                   parameter_integer(fence->new_offset), epoch, parameter_integer(fence->revision),
-                   parameter_integer(fence->anchor_offset),
-                   parameter_text(fence->anchor_id == NULL ? "" : fence->anchor_id),
-                   parameter_text(fence->stopped == NULL ? "" : fence->stopped), now,
-                   parameter_integer(fence->revise ? 1 : 0)),
-        err);
-}
-
-/* The division by zero says that a fence was lost; who owns the partition is read behind it. */
-static enum status fence_lost(struct store_postgresql *self, const struct fence *fence,
-                              struct error *err)
-{
-    const PGresult *result = NULL;
-    struct error why = ERROR_INIT;
-    store_postgresql_rollback(&self->base);
-    enum status status = store_postgresql_run(self, STATEMENT_POSITION_OWNED,
-                                              PARAMETERS(parameter_text(fence->topic),
-                                                         parameter_integer(fence->partition),
-                                                         parameter_integer(fence->epoch)),
-                                              &result, &why);
-    if (status != STATUS_OK)
-        *err = why;
-    else if (PQntuples(result) > 0)
-        status = error_set_native(err, STATUS_ABORT, 1,
-                                  "%s/%d: the position has changed: load it anew", fence->topic,
-                                  fence->partition);
-    else
-        status = error_set_native(err, STATUS_ABORT, 0, "%s/%d: another agent owns the partition",
-                                  fence->topic, fence->partition);
-    return status;
-}
-
-/* So many at a time that each has its own place in the queue. */
-#define FENCES_MAX (QUEUE_MAX - 4)
-
-/* The first part begins the transaction, the last one sets the savepoint. */
-static enum status fences_send(struct store_postgresql *self, const struct fence *fences,
-                               size_t count, bool first, bool last, struct error *err)
-{
-    enum status status = STATUS_OK;
-    size_t before = first ? 2 : 0;
-    size_t failed = 0;
-    struct error why = ERROR_INIT;
-    if (first) {
-        status = store_postgresql_send_sql(self, "BEGIN", &why);
-        self->in_transaction = true;
-        if (status == STATUS_OK) /* at COMMIT no event could be blamed */
-            status = store_postgresql_send_sql(self, "SET CONSTRAINTS ALL IMMEDIATE", &why);
-    }
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        status = fence_send(self, &fences[i], &why);
-    if (last && status == STATUS_OK)
-        status = store_postgresql_send_sql(self, "SAVEPOINT keepstep_batch", &why);
-    if (status == STATUS_OK)
-        status = store_postgresql_sync(self, &failed, &why);
-    if (status == STATUS_REJECT && failed >= before && failed < before + count)
-        return fence_lost(self, &fences[failed - before], err);
-    if (status != STATUS_OK)
-        *err = why;
-    return status;
-}
-
-static enum status store_postgresql_begin(struct store *store, const struct fence *fences,
-                                          size_t count, struct error *err)
-{
-    struct store_postgresql *self = store_postgresql_of(store);
-    enum status status = STATUS_OK;
-    size_t done = 0;
-    do {
-        size_t part = count - done > FENCES_MAX ? FENCES_MAX : count - done;
-        status = fences_send(self, part == 0 ? NULL : &fences[done], part, done == 0,
-                             done + part == count, err);
-        done += part;
-    } while (status == STATUS_OK && done < count);
-    return status;
-}
-
-/* Sent without waiting: what comes next says how it went. */
-static enum status store_postgresql_savepoint(struct store *store, bool undo, struct error *err)
-{
-    struct store_postgresql *self = store_postgresql_of(store);
-    if (undo)
-        return store_postgresql_send_sql(self, "ROLLBACK TO SAVEPOINT keepstep_batch", err);
-    enum status status = store_postgresql_send_sql(self, "RELEASE SAVEPOINT keepstep_batch", err);
-    if (status == STATUS_OK)
-        status = store_postgresql_send_sql(self, "SAVEPOINT keepstep_batch", err);
-    return status;
+    enum status status = store_sql_take(store, state, err);
+    return status == STATUS_OK ? taken_add(store_postgresql_of(store), state, err) : status;
 }
 
 static enum status store_postgresql_defer(struct store *store, bool on, struct error *err)
@@ -276,9 +172,9 @@ static enum status durable_send(struct store_postgresql *self, struct error *err
     return status;
 }
 
-static enum status store_postgresql_commit(struct store *store, bool durable, struct error *err)
+enum status store_postgresql_commit(struct store_sql *sql, bool durable, struct error *err)
 {
-    struct store_postgresql *self = store_postgresql_of(store);
+    struct store_postgresql *self = (struct store_postgresql *)sql;
     enum status status = STATUS_OK;
     if (durable)
         status = durable_send(self, err);
@@ -286,31 +182,10 @@ static enum status store_postgresql_commit(struct store *store, bool durable, st
         status = store_postgresql_send_sql(self, "COMMIT", err);
     if (status == STATUS_OK)
         status = store_postgresql_sync(self, NULL, err);
-    if (status == STATUS_REJECT) /* a deferred constraint that apply did not see */
-        status = err->status = STATUS_FATAL;
-    if (status != STATUS_OK)
-        return status;
-    self->in_transaction = false;
     /* COMMIT of a transaction that has failed rolls back, and says so in its tag alone. */
-    if (strcmp(PQcmdStatus(self->queue[self->queued - 1].result), "COMMIT") != 0)
-        return error_set(err, STATUS_FATAL, "commit: the transaction had failed before");
-    return STATUS_OK;
-}
-
-static enum status store_postgresql_prune(struct store *store, const struct prune *prune,
-                                          size_t *ret_pruned, struct error *err)
-{
-    struct store_postgresql *self = store_postgresql_of(store);
-    struct parameter limit = parameter_integer((int64_t)prune->limit);
-    const PGresult *result = NULL;
-    enum status status = store_postgresql_run(
-        self, STATEMENT_KEY_PRUNE, PARAMETERS(parameter_integer(prune->keys_before_us), limit),
-        &result, err);
-    *ret_pruned = status == STATUS_OK ? strtoul(PQcmdTuples((PGresult *)result), NULL, 10) : 0;
-    if (status == STATUS_OK)
-        status = store_postgresql_run(
-            self, STATEMENT_PARKED_PRUNE,
-            PARAMETERS(parameter_integer(prune->skipped_before_us), limit), &result, err);
+    if (status == STATUS_OK &&
+        strcmp(PQcmdStatus(self->queue[self->queued - 1].result), "COMMIT") != 0)
+        status = error_set(err, STATUS_FATAL, "commit: the transaction had failed before");
     return status;
 }
 
@@ -349,22 +224,22 @@ const struct store_ops store_postgresql_ops = {
     .places = store_postgresql_places,
     .prepare = store_postgresql_prepare,
     .order = store_postgresql_order,
-    .meta = store_postgresql_meta,
-    .read = store_postgresql_read,
-    .list = store_postgresql_list,
+    .meta = store_sql_meta,
+    .read = store_sql_read,
+    .list = store_sql_list,
     .take = store_postgresql_take,
-    .begin = store_postgresql_begin,
-    .savepoint = store_postgresql_savepoint,
+    .begin = store_sql_begin,
+    .savepoint = store_sql_savepoint,
     .defer = store_postgresql_defer,
-    .read_pending = store_postgresql_read_pending,
+    .read_pending = store_sql_read_pending,
     .claim_keys = store_postgresql_claim_keys,
     .apply = store_postgresql_apply,
-    .record_sequences = store_postgresql_record_sequences,
-    .park = store_postgresql_park,
-    .read_parked = store_postgresql_read_parked,
-    .edit_parked = store_postgresql_edit_parked,
-    .superseded = store_postgresql_superseded,
-    .commit = store_postgresql_commit,
-    .rollback = store_postgresql_rollback,
-    .prune = store_postgresql_prune,
+    .record_sequences = store_sql_record_sequences,
+    .park = store_sql_park,
+    .read_parked = store_sql_read_parked,
+    .edit_parked = store_sql_edit_parked,
+    .superseded = store_sql_superseded,
+    .commit = store_sql_commit,
+    .rollback = store_sql_rollback,
+    .prune = store_sql_prune,
 };
