@@ -61,6 +61,21 @@ static bool mariadb_statement_grow(struct mariadb_statement *statement, unsigned
     return true;
 }
 
+/* Room for the result's columns. Of INSERT … RETURNING they are known after its first execution. */
+static enum status mariadb_statement_columns(struct mariadb_statement *statement, struct error *err)
+{
+    unsigned int count = mysql_stmt_field_count(statement->handle);
+    if (count == statement->column_count)
+        return STATUS_OK;
+    statement->results = calloc(count, sizeof *statement->results);
+    statement->columns = calloc(count, sizeof *statement->columns);
+    bool complete = statement->results != NULL && statement->columns != NULL;
+    statement->column_count = complete ? count : 0;
+    for (unsigned int i = 0; complete && i < count; i++)
+        complete = mariadb_statement_grow(statement, i, COLUMN_SIZE);
+    return complete ? STATUS_OK : mariadb_statement_no_memory(err);
+}
+
 static enum status mariadb_statement_prepare(struct mariadb_statement *statement, const char *sql,
                                              struct error *err)
 {
@@ -68,15 +83,9 @@ static enum status mariadb_statement_prepare(struct mariadb_statement *statement
     if (mysql_stmt_prepare(handle, sql, strlen(sql)) != 0)
         return mariadb_statement_fail(statement, err);
     statement->parameter_count = mysql_stmt_param_count(handle);
-    statement->column_count = mysql_stmt_field_count(handle);
     statement->parameters = calloc(statement->parameter_count + 1, sizeof *statement->parameters);
-    statement->results = calloc(statement->column_count + 1, sizeof *statement->results);
-    statement->columns = calloc(statement->column_count + 1, sizeof *statement->columns);
-    bool complete = statement->parameters != NULL && statement->results != NULL &&
-                    statement->columns != NULL;
-    for (unsigned int i = 0; complete && i < statement->column_count; i++)
-        complete = mariadb_statement_grow(statement, i, COLUMN_SIZE);
-    return complete ? STATUS_OK : mariadb_statement_no_memory(err);
+    return statement->parameters == NULL ? mariadb_statement_no_memory(err)
+                                         : mariadb_statement_columns(statement, err);
 }
 
 enum status mariadb_statement_new(MYSQL *session, const char *what, const char *sql,
@@ -133,8 +142,12 @@ enum status mariadb_statement_run_arrays(struct mariadb_statement *statement, MY
     mariadb_statement_end(statement);
     if (mysql_stmt_attr_set(handle, STMT_ATTR_ARRAY_SIZE, &rows) != 0 ||
         (statement->parameter_count > 0 && mysql_stmt_bind_param(handle, binds) != 0) ||
-        mysql_stmt_execute(handle) != 0 ||
-        (statement->column_count > 0 && mysql_stmt_bind_result(handle, statement->results) != 0))
+        mysql_stmt_execute(handle) != 0)
+        return mariadb_statement_fail(statement, err);
+    enum status status = mariadb_statement_columns(statement, err);
+    if (status != STATUS_OK)
+        return status;
+    if (statement->column_count > 0 && mysql_stmt_bind_result(handle, statement->results) != 0)
         return mariadb_statement_fail(statement, err);
     if (ret_affected != NULL)
         *ret_affected = mysql_stmt_affected_rows(handle);

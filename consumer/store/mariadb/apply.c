@@ -249,7 +249,7 @@ static enum status write_segments(struct store_mariadb *self, struct mapped_tabl
 static enum status applying_set(struct store_mariadb *self, const char *name, struct error *err)
 {
     enum status status = store_mariadb_run(self, STATEMENT_APPLYING,
-                                           PARAMETERS(mariadb_string(name)), NULL, err);
+                                           PARAMETERS(parameter_text(name)), NULL, err);
     self->applying = name != NULL || status != STATUS_OK;
     return status;
 }

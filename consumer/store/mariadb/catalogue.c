@@ -238,8 +238,8 @@ static enum status column_check(struct store_mariadb *self, struct mapped_table 
     bool row = false;
     enum status status = store_mariadb_start(
         self, STATEMENT_CATALOGUE_COLUMN,
-        PARAMETERS(mariadb_string(table->name),
-                   mariadb_string(store_mariadb_column_name(table->mapping, index))),
+        PARAMETERS(parameter_text(table->name),
+                   parameter_text(store_mariadb_column_name(table->mapping, index))),
         &statement, &row, err);
     if (status != STATUS_OK)
         return status;
@@ -284,7 +284,7 @@ static enum status needed_check(struct store_mariadb *self, const struct mapped_
     char needed[STORE_NAME_SIZE] = "";
     bool row = false;
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_NEEDED,
-                                             PARAMETERS(mariadb_string(table->name)), &statement,
+                                             PARAMETERS(parameter_text(table->name)), &statement,
                                              &row, err);
     while (status == STATUS_OK && row) {
         char name[STORE_NAME_SIZE];
@@ -330,7 +330,7 @@ static enum status indexes_check(struct store_mariadb *self, struct mapped_table
     struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_INDEXES,
-                                             PARAMETERS(mariadb_string(table->name)), &statement,
+                                             PARAMETERS(parameter_text(table->name)), &statement,
                                              &row, err);
     while (status == STATUS_OK && row) {
         char name[STORE_NAME_SIZE];
@@ -420,7 +420,7 @@ static enum status cascade_check(struct store_mariadb *self, const struct mapped
     char name[STORE_NAME_SIZE] = "";
     char child[STORE_NAME_SIZE] = "";
     bool row = false;
-    struct mariadb_parameter table_name = mariadb_string(table->name);
+    struct parameter table_name = parameter_text(table->name);
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_CASCADE,
                                              PARAMETERS(table_name, table_name), &statement, &row,
                                              err);
@@ -449,7 +449,7 @@ enum status store_mariadb_check(struct store_mariadb *self, struct mapped_table 
         status = cascade_check(self, table, err);
     if (status == STATUS_OK)
         status = store_mariadb_number(self, STATEMENT_CATALOGUE_INSERT_TRIGGERS,
-                                      PARAMETERS(mariadb_string(table->name)), 0, &triggers, err);
+                                      PARAMETERS(parameter_text(table->name)), 0, &triggers, err);
     table->upserts = table->upserts && triggers == 0;
     return status;
 }
@@ -475,9 +475,9 @@ enum status store_mariadb_order(struct store *store, const struct mapping *mappi
     *ret_order = (struct table_order){0};
     (void)snprintf(key, sizeof key, "order %016" PRIx64, digest_64(entity_type));
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_ORDER,
-                                             PARAMETERS(mariadb_string(mapping_table(mapping)),
-                                                        mariadb_string(key),
-                                                        mariadb_string(mapping_table(mapping))),
+                                             PARAMETERS(parameter_text(mapping_table(mapping)),
+                                                        parameter_text(key),
+                                                        parameter_text(mapping_table(mapping))),
                                              &statement, &row, err);
     if (status == STATUS_OK && row) {
         seen = mariadb_statement_integer(statement, 0) != 0;
@@ -491,7 +491,7 @@ enum status store_mariadb_order(struct store *store, const struct mapping *mappi
     bool is_new = self->installs && strcmp(noted, now) != 0;
     if (status == STATUS_OK && is_new)
         status = store_mariadb_run(self, STATEMENT_META_SET,
-                                   PARAMETERS(mariadb_string(key), mariadb_string(now)), NULL, err);
+                                   PARAMETERS(parameter_text(key), parameter_text(now)), NULL, err);
     if (status == STATUS_OK && is_new)
         status = mariadb_session_execute(self->session, "COMMIT", err);
     ret_order->is_kept = seen || (strcmp(noted, ORDER_KEPT) == 0 && !self->installs);

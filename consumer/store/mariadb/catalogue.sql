@@ -1,11 +1,6 @@
 -- What the catalogue says of a table that an entity type is mapped to, and of the server.
 -- name: catalogue_server
-SELECT @@max_allowed_packet, count(*) FROM information_schema.columns
-WHERE table_schema = database() AND table_name = 'outbox'
-    AND column_name IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
--- name: catalogue_version
-SELECT count(*) FROM information_schema.tables
-WHERE table_schema = database() AND table_name = 'keepstep_meta'
+SELECT @@max_allowed_packet
 -- name: catalogue_table
 SELECT table_type, coalesce(engine, '') FROM information_schema.tables
 WHERE table_schema = database() AND table_name = ?

@@ -3,47 +3,13 @@
 #define CONSUMER_STORE_MARIADB_INTERNAL_H
 
 #include "common/mariadb_statement.h"
-#include "consumer/store/row.h"
+#include "consumer/store/sql/session.h"
 
-/** X(constant): a statement of consumer/store/mariadb, prepared at its first use and kept. */
+/** X(name): a statement that MariaDB alone has. */
 #define STORE_MARIADB_STATEMENTS(X)                                                                \
-    X(META_READ)                                                                                   \
-    X(META_ADD)                                                                                    \
-    X(META_SET)                                                                                    \
-    X(PLACE_READ)                                                                                  \
-    X(POSITION_TAKE)                                                                               \
-    X(POSITION_READ)                                                                               \
-    X(POSITION_LIST)                                                                               \
-    X(POSITION_FENCE)                                                                              \
-    X(POSITION_FENCE_UNANCHORED)                                                                   \
-    X(POSITION_FENCE_EPOCH)                                                                        \
-    X(POSITION_OWNED)                                                                              \
-    X(SEQUENCE_READ)                                                                               \
-    X(SEQUENCE_WRITE)                                                                              \
-    X(KEY_PRUNE)                                                                                   \
     X(APPLYING)                                                                                    \
-    X(PENDING_INCARNATION)                                                                         \
-    X(PENDING_WAITING)                                                                             \
-    X(PENDING_NUMBERED)                                                                            \
-    X(BLOCKED_READ)                                                                                \
-    X(PARKED_COUNT)                                                                                \
-    X(PARKED_COUNT_BYTES)                                                                          \
-    X(PARKED_ADD)                                                                                  \
-    X(BLOCKED_ADD)                                                                                 \
-    X(PARKED_READ)                                                                                 \
-    X(PARKED_READ_ENTITY)                                                                          \
-    X(PARKED_REVISE)                                                                               \
-    X(BLOCKED_DELETE)                                                                              \
-    X(PARKED_DELETE)                                                                               \
-    X(PARKED_ATTEMPT)                                                                              \
-    X(PARKED_STATE)                                                                                \
-    X(PARKED_PRUNE)                                                                                \
-    X(SUPERSEDED_KEEP)                                                                             \
-    X(SUPERSEDED_READ)                                                                             \
-    X(SUPERSEDED_NEXT)                                                                             \
-    X(SUPERSEDED_DROP)                                                                             \
+    X(PLACE_READ)                                                                                  \
     X(CATALOGUE_SERVER)                                                                            \
-    X(CATALOGUE_VERSION)                                                                           \
     X(CATALOGUE_ORDER)                                                                             \
     X(CATALOGUE_TABLE)                                                                             \
     X(CATALOGUE_COLUMN)                                                                            \
@@ -52,11 +18,22 @@
     X(CATALOGUE_CASCADE)                                                                           \
     X(CATALOGUE_INSERT_TRIGGERS)
 
-enum statement_id {
+enum mariadb_statement_id {
+    STATEMENT_MARIADB = STATEMENT_SHARED_COUNT - 1,
 #define STATEMENT_ID(name) STATEMENT_##name,
     STORE_MARIADB_STATEMENTS(STATEMENT_ID)
 #undef STATEMENT_ID
         STATEMENT_COUNT
+};
+
+#define STATEMENT_PLACES_MAX 24
+
+/** A statement of a .sql file, prepared. Its parameters are written ?1, ?2 …; MariaDB knows places
+ * only, so that each place knows its parameter. */
+struct fixed_statement {
+    struct mariadb_statement *prepared; /* NULL: not yet */
+    uint8_t parameters[STATEMENT_PLACES_MAX];
+    size_t place_count;
 };
 
 /** How rows are written; each form is one array statement of a table. */
@@ -126,32 +103,22 @@ struct mapped_table {
 };
 
 struct store_mariadb {
-    struct store base;
+    struct store_sql sql;
     MYSQL *session;
-    bool in_transaction;
-    bool read_only; /* who only looks, may see no record: which entities wait is not read */
-    bool applying;  /* the user variable that silences triggers is set */
-    bool has_outbox;
+    bool applying;      /* the user variable that silences triggers is set */
     bool installs;      /* it is opened by `init`, which sees all of the catalogue */
     bool timestamps_64; /* TIMESTAMP reaches 2106 */
     size_t packet_size; /* the most that the server takes at once */
-    struct mariadb_statement *statements[STATEMENT_COUNT];
+    struct fixed_statement statements[STATEMENT_COUNT];
+    struct mariadb_parameter *values; /* of the statement being run, one a place */
+    size_t value_count;               /* that there is room for */
     struct mariadb_statement *key_read;
     struct mariadb_statement *key_claim;
     struct mapped_table **tables;
     size_t table_count;
-    struct range *ranges; /* recorded, not yet written */
-    size_t range_count;
     struct column_array arrays[ENTITY_COLUMNS_MAX]; /* of the running chunk */
     size_t array_columns;                           /* that are allocated, each of array_rows */
     size_t array_rows;
-};
-
-/** An applied range of a partition. */
-struct range {
-    char topic[STORE_NAME_SIZE];
-    int32_t partition;
-    struct sequence_state state; /* owns nothing */
 };
 
 static inline struct store_mariadb *store_mariadb_of(struct store *store)
@@ -159,36 +126,30 @@ static inline struct store_mariadb *store_mariadb_of(struct store *store)
     return (struct store_mariadb *)store;
 }
 
-/** Two arguments: an array of parameters and its length. */
-#define PARAMETERS(...)                                                                            \
-    (const struct mariadb_parameter[]){__VA_ARGS__},                                               \
-        sizeof((const struct mariadb_parameter[]){__VA_ARGS__}) / sizeof(struct mariadb_parameter)
-
 #define PARAMETERS_MAX (PRESENT_KEYS * KEY_COLUMNS_MAX)
 
 /** Query with a fixed statement; mariadb_statement_end() before the next one.
  * @return OK with *ret_row telling whether there is a row. */
-enum status store_mariadb_start(struct store_mariadb *self, enum statement_id id,
-                                const struct mariadb_parameter *parameters, size_t count,
+enum status store_mariadb_start(struct store_mariadb *self, unsigned int id,
+                                const struct parameter *parameters, size_t count,
                                 struct mariadb_statement **ret_statement, bool *ret_row,
                                 struct error *err) MUST_CHECK;
 
 /** Run a statement to its end. @param ret_matched  rows that did; may be NULL. */
-enum status store_mariadb_run(struct store_mariadb *self, enum statement_id id,
-                              const struct mariadb_parameter *parameters, size_t count,
+enum status store_mariadb_run(struct store_mariadb *self, unsigned int id,
+                              const struct parameter *parameters, size_t count,
                               uint64_t *ret_matched, struct error *err) MUST_CHECK;
 
-/** Run a statement once for each row of parameters, in one message where the server takes it.
- * @param ret_matched  their sum; may be NULL. */
-enum status store_mariadb_run_rows(struct store_mariadb *self, enum statement_id id,
-                                   const struct mariadb_parameter *parameters, size_t count,
-                                   size_t rows, uint64_t *ret_matched,
-                                   struct error *err) MUST_CHECK;
+/** The seam's send() and send_rows(). */
+enum status store_mariadb_send(struct store_sql *sql, const struct sql_call *call,
+                               struct error *err) MUST_CHECK;
+enum status store_mariadb_send_rows(struct store_sql *sql, const struct sql_call *call, size_t rows,
+                                    struct error *err) MUST_CHECK;
 
 /** Read the first column of the first row as a number; `absent` where there is no row. */
-enum status store_mariadb_number(struct store_mariadb *self, enum statement_id id,
-                                 const struct mariadb_parameter *parameters, size_t count,
-                                 int64_t absent, int64_t *ret_number, struct error *err) MUST_CHECK;
+enum status store_mariadb_number(struct store_mariadb *self, unsigned int id,
+                                 const struct parameter *parameters, size_t count, int64_t absent,
+                                 int64_t *ret_number, struct error *err) MUST_CHECK;
 
 /** Outside a transaction: end what a SELECT began, so that no snapshot and no lock stays. */
 void store_mariadb_release(struct store_mariadb *self);
@@ -250,6 +211,7 @@ enum status store_mariadb_append_table(struct buffer *sql, const struct mapping 
                                        const char *create, struct error *err) MUST_CHECK;
 
 /* Slots, one file each group. */
+enum status store_mariadb_commit(struct store_sql *sql, bool durable, struct error *err);
 enum status store_mariadb_open(const struct store_options *options, struct store **ret_store,
                                struct error *err);
 void store_mariadb_close(struct store *store);
@@ -263,33 +225,8 @@ enum status store_mariadb_order(struct store *store, const struct mapping *mappi
 enum status store_mariadb_apply(struct store *store, const struct mapping *mapping,
                                 const struct change *const *changes, size_t count,
                                 struct error *err);
-enum status store_mariadb_read_pending(struct store *store, struct pending_read *pending,
-                                       struct error *err);
 enum status store_mariadb_claim_keys(struct store *store, struct key_claim *claims, size_t count,
                                      struct error *err);
-enum status store_mariadb_park(struct store *store, struct parked_record *records, size_t count,
-                               struct error *err);
-enum status store_mariadb_read_parked(struct store *store, const struct parked_filter *filter,
-                                      struct arena *arena, struct parked_record **ret_records,
-                                      size_t *ret_count, struct error *err);
-enum status store_mariadb_edit_parked(struct store *store, const struct parked_record *record,
-                                      enum parked_edit edit, struct error *err);
-enum status store_mariadb_superseded(struct store *store, enum superseded_edit edit,
-                                     const struct superseded_image *image, struct arena *arena,
-                                     struct superseded_image *ret_image, struct error *err);
-enum status store_mariadb_read(struct store *store, const char *topic, int32_t partition,
-                               struct partition_state *ret_state, struct error *err);
-enum status store_mariadb_list(struct store *store, struct partition_state **ret_states,
-                               size_t *ret_count, struct error *err);
-enum status store_mariadb_take(struct store *store, struct partition_state *state,
-                               struct error *err);
-/** Write the ranges that were recorded since the last call, all in one message. */
-enum status store_mariadb_write_ranges(struct store_mariadb *self, struct error *err) MUST_CHECK;
-enum status store_mariadb_record_sequences(struct store *store, const char *topic,
-                                           int32_t partition,
-                                           const struct sequence_state *sequences, size_t count,
-                                           struct error *err);
-void store_mariadb_rollback(struct store *store);
 
 extern const struct store_ops store_mariadb_ops;
 

@@ -157,7 +157,7 @@ static enum status table_exists(struct store_mariadb *self, const struct mapped_
     char type[64] = "";
     char engine[64] = "";
     enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_TABLE,
-                                             PARAMETERS(mariadb_string(table->name)), &statement,
+                                             PARAMETERS(parameter_text(table->name)), &statement,
                                              ret_exists, err);
     if (status != STATUS_OK)
         return status;
@@ -409,13 +409,13 @@ static enum status table_adopt(struct store_mariadb *self, struct mapped_table *
 
 static enum status place_read(struct store_mariadb *self, struct place *place, struct error *err)
 {
-    struct mariadb_parameter table = mariadb_string(place->table);
-    struct mariadb_parameter column = mariadb_string(place->column);
+    struct parameter table = parameter_text(place->table);
+    struct parameter column = parameter_text(place->column);
     struct mariadb_statement *statement = NULL;
     bool row = false;
     enum status status = store_mariadb_start(
         self, STATEMENT_PLACE_READ,
-        PARAMETERS(table, column, table, table, column, mariadb_string(place->key)), &statement,
+        PARAMETERS(table, column, table, table, column, parameter_text(place->key)), &statement,
         &row, err);
     if (status != STATUS_OK)
         return status;
@@ -437,7 +437,7 @@ enum status store_mariadb_places(struct store *store, struct place *places, size
         else if (!place_is_recorded(&places[i]))
             status = store_mariadb_run(
                 self, anew ? STATEMENT_META_ADD : STATEMENT_META_SET,
-                PARAMETERS(mariadb_string(places[i].key), mariadb_string(places[i].name)), NULL,
+                PARAMETERS(parameter_text(places[i].key), parameter_text(places[i].name)), NULL,
                 err);
     }
     if (status == STATUS_OK && record)

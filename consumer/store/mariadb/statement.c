@@ -1,103 +1,170 @@
 /* The MariaDB store's statements: prepared at their first use, rows read one by one as text. */
 #include "consumer/store/mariadb/internal.h"
 
+#include "common/buffer.h"
 #include "consumer_mariadb_sql.h"
+
+#include <stdlib.h>
 
 #define PACKET_OVERHEAD 256
 #define VALUE_OVERHEAD  16
+#define SQL_SIZE_MAX    ((size_t)64 * 1024)
 
 static const char *const statement_texts[STATEMENT_COUNT] = {
 #define STATEMENT_TEXT(name) [STATEMENT_##name] = SQL_##name,
-    STORE_MARIADB_STATEMENTS(STATEMENT_TEXT)
+    STORE_SQL_STATEMENTS(STATEMENT_TEXT) STORE_MARIADB_STATEMENTS(STATEMENT_TEXT)
 #undef STATEMENT_TEXT
 };
 
+/* @return what stands behind a string, a quoted name or a comment that begins at `at`. */
+static const char *quoted_end(const char *at)
+{
+    const char quote = *at;
+    if (at[0] == '-' && at[1] == '-')
+        return at + strcspn(at, "\n");
+    for (at++; *at != '\0' && *at != quote; at++)
+        at += *at == '\\' && quote != '`' && at[1] != '\0';
+    return *at == '\0' ? at : at + 1;
+}
+
+/* Write `?` for each numbered parameter, and note the number. One without a number is the next one
+ * after the largest so far. */
+static bool places_find(struct fixed_statement *statement, const char *text, struct buffer *sql)
+{
+    unsigned long largest = 0;
+    for (const char *at = text; *at != '\0';) {
+        const char *start = at;
+        if (*at == '\'' || *at == '"' || *at == '`' || (at[0] == '-' && at[1] == '-')) {
+            at = quoted_end(at);
+            buffer_append(sql, start, (size_t)(at - start));
+            continue;
+        }
+        buffer_append(sql, at++, 1);
+        if (*start != '?')
+            continue;
+        char *end = NULL;
+        unsigned long number = strtoul(at, &end, 10);
+        if (end == at)
+            number = largest + 1;
+        at = end;
+        largest = number > largest ? number : largest;
+        if (number == 0 || statement->place_count == STATEMENT_PLACES_MAX)
+            return false;
+        statement->parameters[statement->place_count++] = (uint8_t)(number - 1);
+    }
+    return !sql->failed;
+}
+
+static enum status statement_prepare(struct store_mariadb *self, unsigned int id, struct error *err)
+{
+    struct fixed_statement *statement = &self->statements[id];
+    struct buffer sql;
+    enum status status = STATUS_OK;
+    if (statement->prepared != NULL)
+        return STATUS_OK;
+    statement->place_count = 0;
+    buffer_init(&sql, SQL_SIZE_MAX);
+    if (!places_find(statement, statement_texts[id], &sql))
+        status = error_set(err, STATUS_RETRY, "no memory for %s", statement_texts[id]);
+    if (status == STATUS_OK)
+        status = mariadb_statement_new(self->session, statement_texts[id], buffer_text(&sql),
+                                       &statement->prepared, err);
+    buffer_done(&sql);
+    return status;
+}
+
+static struct mariadb_parameter value_of(const struct parameter *parameter)
+{
+    switch (parameter->kind) {
+    case PARAMETER_INTEGER:
+        return mariadb_integer(parameter->integer);
+    case PARAMETER_TEXT:
+        return mariadb_text(parameter->bytes);
+    case PARAMETER_RAW_TEXT:
+    case PARAMETER_BYTES:
+        break;
+    }
+    return mariadb_bytes(parameter->bytes);
+}
+
+/* Fill self->values, row after row, one value a place. */
+static enum status values_fill(struct store_mariadb *self, const struct fixed_statement *statement,
+                               const struct parameter *parameters, size_t count, size_t rows,
+                               struct error *err)
+{
+    size_t needed = statement->place_count * rows;
+    if (needed > self->value_count) {
+        struct mariadb_parameter *grown = realloc(self->values, needed * sizeof *grown);
+        if (grown == NULL)
+            return error_set(err, STATUS_RETRY, "out of memory");
+        self->values = grown;
+        self->value_count = needed;
+    }
+    for (size_t i = 0; i < needed; i++) {
+        size_t number = statement->parameters[i % statement->place_count];
+        if (number >= count)
+            return error_set(err, STATUS_FATAL, "parameter %zu was not given", number + 1);
+        self->values[i] = value_of(&parameters[i / statement->place_count * count + number]);
+    }
+    return STATUS_OK;
+}
+
 /* The server, or the connection, would break at it. */
-static bool packet_fits(const struct store_mariadb *self,
-                        const struct mariadb_parameter *parameters, size_t count)
+static bool packet_fits(const struct store_mariadb *self, size_t count)
 {
     size_t size = PACKET_OVERHEAD;
     for (size_t i = 0; i < count; i++)
-        size += parameters[i].text.length + VALUE_OVERHEAD;
+        size += self->values[i].text.length + VALUE_OVERHEAD;
     return size <= self->packet_size;
 }
 
-static enum status packet_check(const struct store_mariadb *self,
-                                const struct mariadb_parameter *parameters, size_t count,
-                                struct error *err)
+/* Prepared, and with the values of one row in self->values, which the server takes. */
+static enum status statement_ready(struct store_mariadb *self, unsigned int id,
+                                   const struct parameter *parameters, size_t count,
+                                   struct error *err)
 {
-    if (packet_fits(self, parameters, count))
-        return STATUS_OK;
-    return error_set(err, STATUS_STOP,
-                     "more than the server's max_allowed_packet of %zu bytes takes: raise it and "
-                     "start the agent again",
-                     self->packet_size);
-}
-
-/* Prepared, and with parameters that the server takes. */
-static enum status statement_ready(struct store_mariadb *self, enum statement_id id,
-                                   const struct mariadb_parameter *parameters, size_t count,
-                                   struct mariadb_statement **ret_statement, struct error *err)
-{
-    struct mariadb_statement **statement = &self->statements[id];
-    enum status status = STATUS_OK;
-    if (*statement == NULL)
-        status = mariadb_statement_new(self->session, statement_texts[id], statement_texts[id],
-                                       statement, err);
+    const struct fixed_statement *statement = &self->statements[id];
+    enum status status = statement_prepare(self, id, err);
     if (status == STATUS_OK)
-        status = packet_check(self, parameters, count, err);
-    if (status == STATUS_OK)
-        *ret_statement = *statement;
+        status = values_fill(self, statement, parameters, count, 1, err);
+    if (status == STATUS_OK && !packet_fits(self, statement->place_count))
+        status = error_set(err, STATUS_STOP,
+                           "more than the server's max_allowed_packet of %zu bytes takes: raise it "
+                           "and start the agent again",
+                           self->packet_size);
     return status;
 }
 
-enum status store_mariadb_start(struct store_mariadb *self, enum statement_id id,
-                                const struct mariadb_parameter *parameters, size_t count,
+enum status store_mariadb_start(struct store_mariadb *self, unsigned int id,
+                                const struct parameter *parameters, size_t count,
                                 struct mariadb_statement **ret_statement, bool *ret_row,
                                 struct error *err)
 {
-    enum status status = statement_ready(self, id, parameters, count, ret_statement, err);
-    if (status == STATUS_OK)
-        status = mariadb_statement_query(*ret_statement, parameters, count, ret_row, err);
-    return status;
+    const struct fixed_statement *statement = &self->statements[id];
+    enum status status = statement_ready(self, id, parameters, count, err);
+    if (status != STATUS_OK)
+        return status;
+    *ret_statement = statement->prepared;
+    return mariadb_statement_query(statement->prepared, self->values, statement->place_count,
+                                   ret_row, err);
 }
 
-enum status store_mariadb_run(struct store_mariadb *self, enum statement_id id,
-                              const struct mariadb_parameter *parameters, size_t count,
+enum status store_mariadb_run(struct store_mariadb *self, unsigned int id,
+                              const struct parameter *parameters, size_t count,
                               uint64_t *ret_matched, struct error *err)
 {
-    struct mariadb_statement *statement = NULL;
-    enum status status = statement_ready(self, id, parameters, count, &statement, err);
+    const struct fixed_statement *statement = &self->statements[id];
+    enum status status = statement_ready(self, id, parameters, count, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_run(statement, parameters, count, ret_matched, err);
-    mariadb_statement_end(statement);
+        status = mariadb_statement_run(statement->prepared, self->values, statement->place_count,
+                                       ret_matched, err);
+    mariadb_statement_end(statement->prepared);
     return status;
 }
 
-enum status store_mariadb_run_rows(struct store_mariadb *self, enum statement_id id,
-                                   const struct mariadb_parameter *parameters, size_t count,
-                                   size_t rows, uint64_t *ret_matched, struct error *err)
-{
-    struct mariadb_statement *statement = NULL;
-    enum status status = STATUS_OK;
-    uint64_t sum = 0;
-    size_t at_once = packet_fits(self, parameters, count * rows) ? rows : 1;
-    for (size_t i = 0; status == STATUS_OK && i < rows; i += at_once) {
-        const struct mariadb_parameter *row = &parameters[i * count];
-        uint64_t matched = 0;
-        status = statement_ready(self, id, row, count * at_once, &statement, err);
-        if (status == STATUS_OK)
-            status = mariadb_statement_run_rows(statement, row, count, at_once, &matched, err);
-        sum += matched;
-    }
-    if (ret_matched != NULL)
-        *ret_matched = sum;
-    return status;
-}
-
-enum status store_mariadb_number(struct store_mariadb *self, enum statement_id id,
-                                 const struct mariadb_parameter *parameters, size_t count,
-                                 int64_t absent, int64_t *ret_number, struct error *err)
+enum status store_mariadb_number(struct store_mariadb *self, unsigned int id,
+                                 const struct parameter *parameters, size_t count, int64_t absent,
+                                 int64_t *ret_number, struct error *err)
 {
     struct mariadb_statement *statement = NULL;
     bool row = false;
@@ -113,6 +180,11 @@ static int64_t row_integer(const struct store_row *row, int column)
     return mariadb_statement_integer(row->result, (size_t)column);
 }
 
+static struct slice row_bytes(const struct store_row *row, int column)
+{
+    return mariadb_statement_column(row->result, (size_t)column);
+}
+
 static bool row_keep(const struct store_row *row, int column, struct arena *arena,
                      struct slice *ret_bytes)
 {
@@ -126,6 +198,59 @@ static void row_copy(const struct store_row *row, int column, char *ret_text, si
 
 struct store_row store_mariadb_row(struct mariadb_statement *statement)
 {
-    return (struct store_row){
-        .integer = row_integer, .keep = row_keep, .copy = row_copy, .result = statement};
+    return (struct store_row){.integer = row_integer,
+                              .bytes = row_bytes,
+                              .keep = row_keep,
+                              .copy = row_copy,
+                              .result = statement};
+}
+
+enum status store_mariadb_send(struct store_sql *sql, const struct sql_call *call,
+                               struct error *err)
+{
+    struct store_mariadb *self = (struct store_mariadb *)sql;
+    struct mariadb_statement *statement = NULL;
+    uint64_t matched = 0;
+    bool more = false;
+    if (call->read == NULL) {
+        enum status ran = store_mariadb_run(self, call->id, call->parameters, call->count, &matched,
+                                            err);
+        if (call->changes != NULL)
+            *call->changes += (int64_t)matched;
+        return ran;
+    }
+    enum status status = store_mariadb_start(self, call->id, call->parameters, call->count,
+                                             &statement, &more, err);
+    struct store_row row = store_mariadb_row(statement);
+    while (status == STATUS_OK && more && !row.is_last) {
+        status = call->read(call->context, &row, err);
+        if (status == STATUS_OK && !row.is_last)
+            status = mariadb_statement_next(statement, &more, err);
+    }
+    mariadb_statement_end(statement);
+    return status;
+}
+
+/* In one message, where the server takes it. */
+enum status store_mariadb_send_rows(struct store_sql *sql, const struct sql_call *call, size_t rows,
+                                    struct error *err)
+{
+    struct store_mariadb *self = (struct store_mariadb *)sql;
+    const struct fixed_statement *statement = &self->statements[call->id];
+    struct sql_call one = *call;
+    uint64_t matched = 0;
+    enum status status = statement_prepare(self, call->id, err);
+    if (status == STATUS_OK)
+        status = values_fill(self, statement, call->parameters, call->count, rows, err);
+    bool fits = status == STATUS_OK && packet_fits(self, statement->place_count * rows);
+    if (fits)
+        status = mariadb_statement_run_rows(statement->prepared, self->values,
+                                            statement->place_count, rows, &matched, err);
+    if (call->changes != NULL)
+        *call->changes += (int64_t)matched;
+    for (size_t i = 0; status == STATUS_OK && !fits && i < rows; i++) {
+        one.parameters = call->parameters + i * call->count;
+        status = store_mariadb_send(sql, &one, err);
+    }
+    return status;
 }
