@@ -2,7 +2,7 @@
 #ifndef CONSUMER_STORE_SQL_APPLY_H
 #define CONSUMER_STORE_SQL_APPLY_H
 
-#include "consumer/store/sql/session.h"
+#include "consumer/store/sql/table.h"
 
 /** How the segments of a run are made and written. */
 struct sql_segments {

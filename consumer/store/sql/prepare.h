@@ -2,7 +2,7 @@
 #ifndef CONSUMER_STORE_SQL_PREPARE_H
 #define CONSUMER_STORE_SQL_PREPARE_H
 
-#include "consumer/store/sql/session.h"
+#include "consumer/store/sql/table.h"
 
 /** Append what creates the tables of mappings and grants the agent its rights on them. @return OK;
  * FATAL (a column that cannot be). */

@@ -1,6 +1,6 @@
 /* What the SQL stores do with their sessions alike: runs of statements, transactions of their own,
  * and the installation. */
-#include "consumer/store/sql/session.h"
+#include "consumer/store/sql/table.h"
 
 #include "common/uuid.h"
 

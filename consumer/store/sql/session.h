@@ -4,7 +4,7 @@
 #ifndef CONSUMER_STORE_SQL_SESSION_H
 #define CONSUMER_STORE_SQL_SESSION_H
 
-#include "consumer/store/sql/table.h"
+#include "consumer/store/row.h"
 
 /** X(name): a statement that each database has as SQL_name in its .sql files. It is prepared at its
  * first use and kept. */
@@ -158,6 +158,13 @@ struct sql_session_ops {
     /** A result is kept whole in memory, so that long ones are read in parts of so many rows; 0:
      * its rows come one by one. */
     size_t part_rows;
+};
+
+/** The prepared tables of a store, which owns them; see table.h. */
+struct sql_tables {
+    const struct sql_dialect *dialect;
+    struct mapped_table **items;
+    size_t count;
 };
 
 /** First part of each SQL store. */

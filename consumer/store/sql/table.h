@@ -4,7 +4,7 @@
 #define CONSUMER_STORE_SQL_TABLE_H
 
 #include "common/buffer.h"
-#include "consumer/store/row.h"
+#include "consumer/store/sql/session.h"
 
 #define SQL_TEXT_SIZE_MAX ((size_t)1024 * 1024)
 
@@ -169,13 +169,6 @@ void sql_name_append(struct buffer *sql, const char *name, char quote);
 
 /** @return what a column of the mapping's schema is called in the table. */
 const char *mapping_column(const struct mapping *mapping, size_t index);
-
-/** The prepared tables of a store, which owns them. */
-struct sql_tables {
-    const struct sql_dialect *dialect;
-    struct mapped_table **items;
-    size_t count;
-};
 
 /** @return the prepared table of an entity type, or NULL. */
 struct mapped_table *sql_table_find(const struct sql_tables *tables, const char *entity_type);
