@@ -1,10 +1,10 @@
 /* The one spelling of an entity key: members by bytes, shortest escapes, integers and strings. */
 #include "schemas/record/value.h"
 
-static enum status canonical_key_object(const struct entity_schema *schema, const json_t *object,
-                                        struct arena *arena, struct value *values,
+static enum status canonical_key_object(const struct record_row *row, const json_t *object,
                                         struct error *err)
 {
+    const struct entity_schema *schema = row->schema;
     const char *name;
     json_t *member;
     json_object_foreach((json_t *)(uintptr_t)object, name, member)
@@ -13,8 +13,8 @@ static enum status canonical_key_object(const struct entity_schema *schema, cons
         if (index < 0 || !schema->columns[index].is_key)
             return error_set(err, STATUS_REJECT, "\"%s\" is not a key column of \"%s\"", name,
                              schema->entity_type);
-        enum status status = record_value_decode(&schema->columns[index], member, arena,
-                                                 &values[index], err);
+        enum status status = record_value_decode(&schema->columns[index], member, row->arena,
+                                                 &row->values[index], err);
         if (status != STATUS_OK)
             return status;
     }
@@ -22,10 +22,10 @@ static enum status canonical_key_object(const struct entity_schema *schema, cons
 }
 
 /* A bare scalar: JSON where it is JSON of the column's form, otherwise the text itself. */
-static enum status canonical_key_scalar(const struct entity_schema *schema, struct slice text,
-                                        const json_t *json, struct arena *arena,
-                                        struct value *values, struct error *err)
+static enum status canonical_key_scalar(const struct record_row *row, struct slice text,
+                                        const json_t *json, struct error *err)
 {
+    const struct entity_schema *schema = row->schema;
     enum status status;
     json_t *bare = NULL;
 
@@ -39,15 +39,15 @@ static enum status canonical_key_scalar(const struct entity_schema *schema, stru
     }
     if (json == NULL)
         return error_set(err, STATUS_REJECT, "the entity key is neither JSON nor valid UTF-8");
-    status = record_value_decode(column, json, arena, &values[schema->key_columns[0]], err);
+    status = record_value_decode(column, json, row->arena, &row->values[schema->key_columns[0]],
+                                 err);
     json_decref(bare);
     return status;
 }
 
-enum status canonical_key_document(const struct entity_schema *schema, struct slice text,
-                                   struct arena *arena, struct value *values, struct slice *ret_key,
-                                   struct error *err)
+enum status canonical_key_document(struct record_row *row, struct slice text, struct error *err)
 {
+    const struct entity_schema *schema = row->schema;
     enum status status;
     json_error_t wrong;
     json_t *json = NULL;
@@ -60,36 +60,32 @@ enum status canonical_key_document(const struct entity_schema *schema, struct sl
     if (large && (text.data[0] == '{' || !text_key))
         return error_set(err, STATUS_REJECT, "the entity key holds an integer beyond 64 bits");
     if (json_is_object(json))
-        status = canonical_key_object(schema, json, arena, values, err);
+        status = canonical_key_object(row, json, err);
     else
-        status = canonical_key_scalar(schema, text, json, arena, values, err);
+        status = canonical_key_scalar(row, text, json, err);
     if (status == STATUS_OK)
-        status = record_value_key(schema, values, arena, ret_key, err);
+        status = record_value_key(schema, row->values, row->arena, &row->entity_key, err);
     json_decref(json);
     return status;
 }
 
-enum status canonical_key_values(const struct entity_schema *schema, struct slice text,
-                                 struct arena *arena, struct value *values, struct slice *ret_key,
-                                 struct error *err)
+enum status canonical_key_values(struct record_row *row, struct slice text, struct error *err)
 {
-    if (!record_flat_key(schema, text, arena, values))
-        return canonical_key_document(schema, text, arena, values, ret_key, err);
-    *ret_key = text;
+    if (!record_flat_key(row, text))
+        return canonical_key_document(row, text, err);
+    row->entity_key = text;
     return STATUS_OK;
 }
 
 enum status canonical_key(const struct entity_schema *schema, struct slice text,
                           struct arena *arena, struct slice *ret_key, struct error *err)
 {
-    struct slice key = {0};
-    struct value *values = arena_alloc(arena, schema->column_count * sizeof *values);
-    if (values == NULL)
+    struct record_row row = record_row_new(schema, arena);
+    if (row.values == NULL)
         return error_set(err, STATUS_RETRY, "batch arena full");
-    enum status status = json_settle(canonical_key_values(schema, text, arena, values, &key, err),
-                                     err);
+    enum status status = json_check_memory(canonical_key_values(&row, text, err), err);
     if (status != STATUS_OK)
         return status;
-    *ret_key = arena_copy(arena, key);
+    *ret_key = arena_copy(arena, row.entity_key);
     return ret_key->data == NULL ? error_set(err, STATUS_RETRY, "batch arena full") : STATUS_OK;
 }

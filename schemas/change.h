@@ -83,8 +83,12 @@ struct change {
     struct value *values; /* schema->column_count of them: `after`; for a delete only the key */
 };
 
-/** Finds the schema of an entity type; returns NULL where none is configured. */
-typedef const struct entity_schema *schema_lookup(void *context, struct slice entity_type);
+/** Finds the schema of an entity type. */
+struct schema_finder {
+    /** @return NULL where none is configured. */
+    const struct entity_schema *(*find)(void *context, struct slice entity_type);
+    void *context;
+};
 
 /** Decode one record and validate it; `ret_change` is always filled as far as it could be read,
  * with its record copied, so that what is rejected can be parked with its entity (or, without one,
@@ -92,7 +96,7 @@ typedef const struct entity_schema *schema_lookup(void *context, struct slice en
  * stopped).
  * @return OK; REJECT (malformed or invalid, with the reason); STOP (protocol or kind not spoken,
  * column not in the schema); RETRY (arena full). */
-enum status record_decode(const struct record *record, schema_lookup *lookup, void *context,
+enum status record_decode(const struct record *record, struct schema_finder finder,
                           struct arena *arena, struct change *ret_change,
                           struct error *err) MUST_CHECK;
 

@@ -215,10 +215,10 @@ enum status entity_schema_new(const char *folder, const char *entity_type,
         else
             status = error_set(err, STATUS_FATAL, "%s:%d:%d: %s", path, wrong.line, wrong.column,
                                wrong.text);
-        status = json_settle(status, err);
+        status = json_check_memory(status, err);
         goto out;
     }
-    status = json_settle(entity_schema_read(schema, document, folder, err), err);
+    status = json_check_memory(entity_schema_read(schema, document, folder, err), err);
     if (status != STATUS_OK) {
         error_prefix(err, "%s", path);
         goto out;

@@ -27,7 +27,7 @@ __attribute__((constructor)) static void json_use_allocator(void)
     json_set_alloc_funcs(json_allocate, free);
 }
 
-enum status json_settle(enum status status, struct error *err)
+enum status json_check_memory(enum status status, struct error *err)
 {
     if (!json_memory_short)
         return status;

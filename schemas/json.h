@@ -11,10 +11,10 @@
 /** How every document is loaded: any value at the top, no name twice in one object. */
 #define JSON_LOAD_FLAGS (JSON_REJECT_DUPLICATES | JSON_DECODE_ANY)
 
-/** jansson says "syntax error" also where memory was short, or drops a byte: what was read is void
- * then. @return `status`, or RETRY in its place where memory was short since the last call.
- * @thread any, each for itself */
-enum status json_settle(enum status status, struct error *err) MUST_CHECK;
+/** Without memory jansson reports a syntax error, or drops a byte: what it has read is void then.
+ * @return `status`; RETRY instead where this thread had no memory since the last call.
+ * @thread any. */
+enum status json_check_memory(enum status status, struct error *err) MUST_CHECK;
 
 /** Load the value of a record. NULs in strings are kept. An integer that 64 bits cannot hold, which
  * jansson refuses, is kept as its digits: json_large_integer() reads it.

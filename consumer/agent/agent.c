@@ -118,7 +118,7 @@ static enum status agent_on_record(struct agent *agent, const struct feed_event 
         return agent_stop_partition(agent, index, stop.text, err);
     if (!pass)
         return STATUS_OK;
-    enum status status = batch_add(&agent->batch, &record, index, applier_lookup, agent->applier,
+    enum status status = batch_add(&agent->batch, &record, index, applier_finder(agent->applier),
                                    err);
     if (status == STATUS_OK)
         agent_note_waiting(agent);

@@ -45,10 +45,15 @@ const struct table_order *applier_order(const struct applier *applier,
     return &applier->orders[mapping - applier->mappings];
 }
 
-const struct entity_schema *applier_lookup(void *context, struct slice entity_type)
+static const struct entity_schema *applier_find_schema(void *context, struct slice entity_type)
 {
     const struct mapping *mapping = applier_mapping(context, entity_type);
     return mapping == NULL ? NULL : mapping->schema;
+}
+
+struct schema_finder applier_finder(struct applier *applier)
+{
+    return (struct schema_finder){applier_find_schema, applier};
 }
 
 const struct record_form *applier_form(const struct applier *applier, const char *topic)
@@ -74,7 +79,7 @@ enum status applier_decode(struct applier *applier, const struct record *record,
         return applier_no_memory(err);
     struct record known = *record;
     known.form = applier_is_merged(record) ? NULL : applier_form(applier, record->topic);
-    return record_decode(&known, applier_lookup, applier, &applier->arena, *ret_change, err);
+    return record_decode(&known, applier_finder(applier), &applier->arena, *ret_change, err);
 }
 
 enum status applier_open(struct applier *applier, struct error *err)

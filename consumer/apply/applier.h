@@ -58,8 +58,8 @@ void applier_note_end(struct applier *applier, size_t index, int64_t next_offset
  * or a stop that is not recorded yet. */
 bool applier_has_ends(const struct applier *applier);
 
-/** A schema_lookup: the schema of an entity type; `context` is the applier. */
-const struct entity_schema *applier_lookup(void *context, struct slice entity_type);
+/** Finds the schemas of the mapped entity types. */
+struct schema_finder applier_finder(struct applier *applier);
 
 /** @return how another program writes the topic's records, NULL where they are Keepstep's own. */
 const struct record_form *applier_form(const struct applier *applier, const char *topic);

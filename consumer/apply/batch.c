@@ -56,12 +56,12 @@ bool batch_is_full(const struct batch *batch)
 }
 
 enum status batch_add(struct batch *batch, const struct record *record, size_t partition_index,
-                      schema_lookup *lookup, void *context, struct error *err)
+                      struct schema_finder finder, struct error *err)
 {
     struct error decode = ERROR_INIT;
     struct batch_event *event = &batch->events[batch->count];
     *event = (struct batch_event){0};
-    event->decoded = record_decode(record, lookup, context, &batch->arena, &event->change, &decode);
+    event->decoded = record_decode(record, finder, &batch->arena, &event->change, &decode);
     if (event->decoded == STATUS_RETRY || event->decoded == STATUS_FATAL)
         return error_set(err, STATUS_FATAL, "%s/%d offset %lld: %s", record->topic,
                          record->partition, (long long)record->offset, decode.text);

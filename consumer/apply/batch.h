@@ -69,7 +69,7 @@ bool batch_is_full(const struct batch *batch);
 /** Decode a record and add it. One that cannot be decoded is added with its error.
  * @return OK; FATAL (a single record larger than the arena). */
 enum status batch_add(struct batch *batch, const struct record *record, size_t partition_index,
-                      schema_lookup *lookup, void *context, struct error *err) MUST_CHECK;
+                      struct schema_finder finder, struct error *err) MUST_CHECK;
 
 /** Take out all events of one partition: it has stopped, or is read again. */
 void batch_remove(struct batch *batch, size_t partition_index);

@@ -94,14 +94,18 @@ static const json_t *config_resolve(const json_t *root, const json_t *schema)
     return json_object_get(json_object_get(root, "definitions"), reference + strlen(prefix));
 }
 
+struct config_walk {
+    const json_t *root; /* the configuration's schema */
+    const struct config_marks *marks;
+};
+
 /* Walk tree and schema together: unknown keys get their own words. */
-static enum status config_check_keys(const json_t *root, const json_t *schema, const json_t *tree,
-                                     const char *pointer, const struct config_marks *marks,
-                                     struct error *err)
+static enum status config_check_keys(const struct config_walk *walk, const json_t *schema,
+                                     const json_t *tree, const char *pointer, struct error *err)
 {
     const char *name;
     json_t *value;
-    schema = config_resolve(root, schema);
+    schema = config_resolve(walk->root, schema);
     const json_t *properties = json_object_get(schema, "properties");
     const json_t *others = json_object_get(schema, "additionalProperties");
     json_object_foreach((json_t *)(uintptr_t)tree, name, value)
@@ -110,10 +114,10 @@ static enum status config_check_keys(const json_t *root, const json_t *schema, c
         (void)snprintf(child, sizeof child, "%s/%s", pointer, name);
         const json_t *below = json_object_get(properties, name);
         if (below == NULL && json_is_false(others))
-            return config_unknown(properties, name, child, marks, err);
+            return config_unknown(properties, name, child, walk->marks, err);
         if (below == NULL)
             below = others;
-        enum status status = config_check_keys(root, below, value, child, marks, err);
+        enum status status = config_check_keys(walk, below, value, child, err);
         if (status != STATUS_OK)
             return status;
     }
@@ -343,7 +347,8 @@ enum status config_check(const json_t *tree, const struct config_marks *marks, s
     json_t *schema = json_loads(config_schema_json, JSON_LOAD_FLAGS, NULL);
     if (schema == NULL)
         return error_set(err, STATUS_FATAL, "the built-in configuration schema is not JSON");
-    enum status status = config_check_keys(schema, schema, tree, "", marks, err);
+    enum status status = config_check_keys(&(struct config_walk){schema, marks}, schema, tree, "",
+                                           err);
     if (status == STATUS_OK)
         status = config_check_kafka(tree, marks, err);
     if (status == STATUS_OK)

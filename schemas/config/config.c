@@ -219,7 +219,8 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
                            "the configuration is named by the path of its file, not by a URL");
         goto out;
     }
-    status = json_settle(config_load_tree(path, overrides, override_count, &tree, &own), &own);
+    status = json_check_memory(config_load_tree(path, overrides, override_count, &tree, &own),
+                               &own);
     if (status != STATUS_OK) {
         bool placed = isdigit((unsigned char)own.text[0]) != 0;
         status = error_set(err, STATUS_FATAL, "%s:%s%s", path, placed ? "" : " ", own.text);

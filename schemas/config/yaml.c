@@ -129,25 +129,29 @@ static json_t *config_yaml_scalar(struct config_yaml *yaml, const yaml_event_t *
 static json_t *config_yaml_node(struct config_yaml *yaml, yaml_event_t *event, const char *pointer,
                                 int depth);
 
-static json_t *config_yaml_child(struct config_yaml *yaml, const char *pointer, const char *name,
-                                 yaml_event_t *event, yaml_mark_t mark, int depth)
+/* Append a member's name to its parent's pointer, and note where it stands. */
+static bool config_yaml_point(struct config_yaml *yaml, const char *pointer, const char *name,
+                              yaml_mark_t mark, char ret_child[static CONFIG_POINTER_SIZE])
 {
-    char child[CONFIG_POINTER_SIZE];
-    size_t used = (size_t)snprintf(child, sizeof child, "%s/", pointer);
-    for (; *name != '\0' && used + 3 < sizeof child; name++) {
+    size_t used = (size_t)snprintf(ret_child, CONFIG_POINTER_SIZE, "%s/", pointer);
+    for (; *name != '\0' && used + 3 < CONFIG_POINTER_SIZE; name++) {
         if (*name == '~' || *name == '/') {
-            child[used++] = '~';
-            child[used++] = *name == '~' ? '0' : '1';
+            ret_child[used++] = '~';
+            ret_child[used++] = *name == '~' ? '0' : '1';
         } else {
-            child[used++] = *name;
+            ret_child[used++] = *name;
         }
     }
-    if (used + 3 >= sizeof child)
-        return config_yaml_fail(yaml, mark, "name too long");
-    child[used] = '\0';
-    if (!config_marks_add(yaml->marks, child, mark))
-        return config_yaml_fail(yaml, mark, "out of memory");
-    return config_yaml_node(yaml, event, child, depth + 1);
+    if (used + 3 >= CONFIG_POINTER_SIZE) {
+        (void)config_yaml_fail(yaml, mark, "name too long");
+        return false;
+    }
+    ret_child[used] = '\0';
+    if (!config_marks_add(yaml->marks, ret_child, mark)) {
+        (void)config_yaml_fail(yaml, mark, "out of memory");
+        return false;
+    }
+    return true;
 }
 
 static json_t *config_yaml_sequence(struct config_yaml *yaml, const char *pointer, int depth)
@@ -160,8 +164,11 @@ static json_t *config_yaml_sequence(struct config_yaml *yaml, const char *pointe
             return array;
         }
         char name[24];
+        char child[CONFIG_POINTER_SIZE];
         (void)snprintf(name, sizeof name, "%zu", json_array_size(array));
-        json_t *item = config_yaml_child(yaml, pointer, name, &event, event.start_mark, depth);
+        json_t *item = config_yaml_point(yaml, pointer, name, event.start_mark, child)
+                           ? config_yaml_node(yaml, &event, child, depth + 1)
+                           : NULL;
         yaml_event_delete(&event);
         if (item == NULL || json_array_append_new(array, item) != 0)
             break;
@@ -190,7 +197,10 @@ static bool config_yaml_member(struct config_yaml *yaml, json_t *object, const c
     } else if (json_object_get(object, name) != NULL) {
         (void)config_yaml_fail(yaml, key.start_mark, "this key is there twice");
     } else if (config_yaml_next(yaml, &event)) {
-        json_t *value = config_yaml_child(yaml, pointer, name, &event, key.start_mark, depth);
+        char child[CONFIG_POINTER_SIZE];
+        json_t *value = config_yaml_point(yaml, pointer, name, key.start_mark, child)
+                            ? config_yaml_node(yaml, &event, child, depth + 1)
+                            : NULL;
         yaml_event_delete(&event);
         ok = value != NULL && json_object_set_new(object, name, value) == 0;
         if (value != NULL && !ok)

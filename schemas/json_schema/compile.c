@@ -176,8 +176,8 @@ static enum status read_format(const struct keyword_target *target, struct error
 
 static enum status read_schema(const struct keyword_target *target, struct error *err)
 {
-    return json_node_compile(target->schema, target->value, target->node->base, target->place,
-                             member(target), err);
+    struct json_source source = {target->value, target->node->base, target->place};
+    return json_node_compile(target->schema, source, member(target), err);
 }
 
 static enum status read_schemas(const struct keyword_target *target, struct error *err)
@@ -193,8 +193,8 @@ static enum status read_schemas(const struct keyword_target *target, struct erro
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         struct json_place place = {.parent = target->place, .index = i};
-        status = json_node_compile(target->schema, json_array_get(target->value, i),
-                                   target->node->base, &place, &list->nodes[i], err);
+        struct json_source source = {json_array_get(target->value, i), target->node->base, &place};
+        status = json_node_compile(target->schema, source, &list->nodes[i], err);
     }
     return status;
 }
@@ -230,8 +230,8 @@ static enum status read_map(const struct keyword_target *target, struct error *e
             entry->names = value;
             status = check_names(value, &place, err);
         } else {
-            status = json_node_compile(target->schema, value, target->node->base, &place,
-                                       &entry->node, err);
+            struct json_source source = {value, target->node->base, &place};
+            status = json_node_compile(target->schema, source, &entry->node, err);
         }
         if (status == STATUS_OK && map == &target->node->pattern_properties)
             status = compile_pattern(target->schema, slice_of(name), &place, &entry->pattern, err);
@@ -385,30 +385,29 @@ static bool is_too_deep(const struct json_place *place)
     return depth > JSON_SCHEMA_DEPTH_MAX;
 }
 
-enum status json_node_compile(struct json_schema *schema, const json_t *source, const char *base,
-                              const struct json_place *place, struct json_node **ret,
-                              struct error *err)
+enum status json_node_compile(struct json_schema *schema, struct json_source source,
+                              struct json_node **ret, struct error *err)
 {
-    if (json_is_boolean(source)) {
-        *ret = json_is_true(source) ? &schema->always : &schema->never;
+    json_t *value = (json_t *)(uintptr_t)source.value;
+    if (json_is_boolean(value)) {
+        *ret = json_is_true(value) ? &schema->always : &schema->never;
         return STATUS_OK;
     }
-    if (!json_is_object(source))
-        return refuse(place, "must be a schema: an object, true or false", err);
-    *ret = json_node_find(schema, source);
+    if (!json_is_object(value))
+        return refuse(source.place, "must be a schema: an object, true or false", err);
+    *ret = json_node_find(schema, value);
     if (*ret != NULL)
         return STATUS_OK;
-    if (is_too_deep(place))
-        return refuse(place, "nested too deeply", err);
-    struct json_node *node = node_add(schema, source, base);
+    if (is_too_deep(source.place))
+        return refuse(source.place, "nested too deeply", err);
+    struct json_node *node = node_add(schema, value, source.base);
     if (node == NULL)
         return refuse_memory(err);
     *ret = node;
     enum status status = identity_compile(schema, node, err);
-    for (void *at = json_object_iter((json_t *)(uintptr_t)source);
-         status == STATUS_OK && at != NULL;
-         at = json_object_iter_next((json_t *)(uintptr_t)source, at)) {
-        struct json_place inner = {.parent = place, .name = json_object_iter_key(at)};
+    for (void *at = json_object_iter(value); status == STATUS_OK && at != NULL;
+         at = json_object_iter_next(value, at)) {
+        struct json_place inner = {.parent = source.place, .name = json_object_iter_key(at)};
         status = keyword_compile(schema, node, inner.name, &inner, err);
     }
     return status;

@@ -140,11 +140,16 @@ struct json_schema {
 
 /* json_schema_compile.c */
 
-/** Compile `source`, or find what it was compiled to before.
- * @param base  absolute URI without a fragment. */
-enum status json_node_compile(struct json_schema *schema, const json_t *source, const char *base,
-                              const struct json_place *place, struct json_node **ret,
-                              struct error *err) MUST_CHECK;
+/** A schema that is to be compiled. */
+struct json_source {
+    const json_t *value;
+    const char *base;               /* absolute URI without a fragment */
+    const struct json_place *place; /* NULL: the root of a document */
+};
+
+/** Compile a schema, or find what it was compiled to before. */
+enum status json_node_compile(struct json_schema *schema, struct json_source source,
+                              struct json_node **ret, struct error *err) MUST_CHECK;
 
 /** @return the node of a schema object; NULL where it was not compiled. */
 struct json_node *json_node_find(const struct json_schema *schema, const json_t *source);

@@ -72,7 +72,7 @@ static enum status schema_new(json_t *root, const char *path,
     if (options != NULL)
         schema->options = *options;
     schema->never.never = true;
-    enum status status = json_settle(schema_compile(schema, root, path, err), err);
+    enum status status = json_check_memory(schema_compile(schema, root, path, err), err);
     if (status != STATUS_OK) {
         json_schema_free(schema);
         return status;
@@ -94,7 +94,7 @@ enum status json_schema_new_from_file(const char *path, const struct json_schema
     json_t *root = json_load_file(path, JSON_LOAD_FLAGS, &error);
     *ret = NULL;
     if (root == NULL)
-        return json_settle(
+        return json_check_memory(
             error_set(err, STATUS_FATAL, "%s: line %d: %s", path, error.line, error.text), err);
     enum status status = schema_new(root, path, options, ret, err);
     if (status != STATUS_OK)

@@ -47,7 +47,7 @@ enum status json_document_add(struct json_schema *schema, json_t *root, const ch
     schema->documents = document;
     enum status status = json_resource_add(schema, copy.data, copy.data, root, err);
     if (status == STATUS_OK)
-        status = json_node_compile(schema, root, copy.data, NULL, ret, err);
+        status = json_node_compile(schema, (struct json_source){root, copy.data, NULL}, ret, err);
     return status;
 }
 
@@ -185,7 +185,7 @@ static enum status follow_pointer(struct json_schema *schema, const struct json_
     }
     if (value == NULL)
         return error_set(err, STATUS_FATAL, "schema: nothing is there");
-    return json_node_compile(schema, value, base, NULL, ret, err);
+    return json_node_compile(schema, (struct json_source){value, base, NULL}, ret, err);
 }
 
 static enum status resolve_uri(struct json_schema *schema, const char *uri, struct json_node **ret,
@@ -193,7 +193,8 @@ static enum status resolve_uri(struct json_schema *schema, const char *uri, stru
 {
     const struct json_resource *resource = json_resource_find(schema, slice_of(uri));
     if (resource != NULL)
-        return json_node_compile(schema, resource->source, resource->base, NULL, ret, err);
+        return json_node_compile(
+            schema, (struct json_source){resource->source, resource->base, NULL}, ret, err);
     struct slice copy = arena_copy(&schema->arena, slice_of(uri));
     if (copy.data == NULL)
         return error_set(err, STATUS_FATAL, "no memory for the schema");

@@ -193,28 +193,31 @@ static enum status record_read_identity(const struct record_names *names, struct
 static enum status record_read_entity(struct change *change, struct slice key, struct arena *arena,
                                       struct error *err)
 {
-    const struct entity_schema *schema = change->schema;
-    struct value *values = arena_alloc(arena, schema->column_count * sizeof *values);
-    if (values == NULL)
+    struct record_row of_key = record_row_new(change->schema, arena);
+    if (of_key.values == NULL)
         return error_set(err, STATUS_RETRY, "batch arena full");
-    enum status status = canonical_key_values(schema, key, arena, values, &change->entity_key, err);
+    enum status status = canonical_key_values(&of_key, key, err);
+    if (status == STATUS_OK)
+        change->entity_key = of_key.entity_key;
     if (status != STATUS_OK || change->kind != KIND_CHANGE)
         return status;
     change->op = CHANGE_DELETE;
-    change->values = values;
+    change->values = of_key.values;
     if (change->record.value.data == NULL)
         return STATUS_OK;
-    struct value *after = arena_alloc(arena, schema->column_count * sizeof *after);
-    if (after == NULL)
+    struct record_row after = record_row_new(change->schema, arena);
+    if (after.values == NULL)
         return error_set(err, STATUS_RETRY, "batch arena full");
-    status = record_payload_decode(schema, change->record.value, change->entity_key, arena,
-                                   &change->op, after, err);
+    after.op = change->op;
+    after.entity_key = change->entity_key;
+    status = record_payload_decode(&after, change->record.value, err);
+    change->op = after.op;
     if (status == STATUS_OK && change->op != CHANGE_DELETE)
-        change->values = after;
+        change->values = after.values;
     return status;
 }
 
-static enum status record_read(const struct record *record, schema_lookup *lookup, void *context,
+static enum status record_read(const struct record *record, struct schema_finder finder,
                                struct arena *arena, struct change *ret_change, struct error *err)
 {
     struct record_names names = {0};
@@ -238,7 +241,7 @@ static enum status record_read(const struct record *record, schema_lookup *looku
     if (ret_change->kind == KIND_BARRIER || ret_change->kind == KIND_HEARTBEAT)
         return record_read_identity(&names, ret_change, err);
     if (ret_change->entity_type.length > 0)
-        ret_change->schema = lookup(context, ret_change->entity_type);
+        ret_change->schema = finder.find(finder.context, ret_change->entity_type);
     struct slice key = names.subject.data != NULL ? names.subject : ret_change->record.key;
     enum status identity = record_read_identity(&names, ret_change, err);
     if (ret_change->schema == NULL) {
@@ -256,8 +259,8 @@ static enum status record_read(const struct record *record, schema_lookup *looku
     return identity != STATUS_OK && status != STATUS_RETRY ? identity : status;
 }
 
-enum status record_decode(const struct record *record, schema_lookup *lookup, void *context,
+enum status record_decode(const struct record *record, struct schema_finder finder,
                           struct arena *arena, struct change *ret_change, struct error *err)
 {
-    return json_settle(record_read(record, lookup, context, arena, ret_change, err), err);
+    return json_check_memory(record_read(record, finder, arena, ret_change, err), err);
 }

@@ -368,24 +368,26 @@ static bool flat_key_value(struct flat_reader *reader, const struct column *colu
     return flat_text(reader, column, text, value) && slice_equal(value->text, text);
 }
 
-bool record_flat_key(const struct entity_schema *schema, struct slice key, struct arena *arena,
-                     struct value *values)
+/** False, and the values are absent again. */
+static bool flat_give_up(const struct record_row *row)
 {
+    memset(row->values, 0, row->schema->column_count * sizeof *row->values);
+    return false;
+}
+
+bool record_flat_key(struct record_row *row, struct slice key)
+{
+    const struct entity_schema *schema = row->schema;
     if (key.length == 0 || key.length > FLAT_KEY_LENGTH_MAX)
         return false;
-    struct flat_reader reader = {.at = key.data, .end = key.data + key.length, .arena = arena};
+    struct flat_reader reader = {.at = key.data, .end = key.data + key.length, .arena = row->arena};
     for (size_t i = 0; i < schema->key_count; i++) {
         size_t index = schema->key_columns[i];
         if (!flat_key_name(&reader, i, &schema->columns[index]) ||
-            !flat_key_value(&reader, &schema->columns[index], &values[index])) {
-            memset(values, 0, schema->column_count * sizeof *values);
-            return false;
-        }
+            !flat_key_value(&reader, &schema->columns[index], &row->values[index]))
+            return flat_give_up(row);
     }
-    if (flat_take(&reader, slice_of("}")) && reader.at == reader.end)
-        return true;
-    memset(values, 0, schema->column_count * sizeof *values);
-    return false;
+    return (flat_take(&reader, slice_of("}")) && reader.at == reader.end) || flat_give_up(row);
 }
 
 /** @return whether the canonical `key` is that of `values`; false where it takes more to say. */
@@ -409,19 +411,16 @@ static bool flat_is_key(const struct flat_row *row, struct slice key, struct are
     return flat_take(&reader, slice_of("}")) && reader.at == reader.end;
 }
 
-bool record_flat_payload(const struct entity_schema *schema, struct slice payload,
-                         struct slice entity_key, struct arena *arena, enum change_op *ret_op,
-                         struct value *values)
+bool record_flat_payload(struct record_row *row, struct slice payload)
 {
-    struct flat_row row = {
-        .schema = schema, .flat = json_schema_flat(schema->row), .values = values};
-    if (row.flat == NULL || json_schema_flat(schema->sparse_row) == NULL || payload.length == 0)
+    const struct entity_schema *schema = row->schema;
+    struct flat_row flat = {
+        .schema = schema, .flat = json_schema_flat(schema->row), .values = row->values};
+    if (flat.flat == NULL || json_schema_flat(schema->sparse_row) == NULL || payload.length == 0)
         return false;
     struct flat_reader reader = {
-        .at = payload.data, .end = payload.data + payload.length, .arena = arena};
-    if (flat_payload(&reader, &row, ret_op) && flat_absent(&row, *ret_op) &&
-        flat_is_key(&row, entity_key, arena))
-        return true;
-    memset(values, 0, schema->column_count * sizeof *values);
-    return false;
+        .at = payload.data, .end = payload.data + payload.length, .arena = row->arena};
+    return (flat_payload(&reader, &flat, &row->op) && flat_absent(&flat, row->op) &&
+            flat_is_key(&flat, row->entity_key, row->arena)) ||
+           flat_give_up(row);
 }

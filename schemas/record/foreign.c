@@ -134,33 +134,31 @@ static enum status foreign_read(const json_t *json, struct change *change, struc
 }
 
 /* Debezium's key is a row of the key columns; any other one is written as ours. */
-static enum status foreign_key(const struct change *change, const struct entity_schema *schema,
-                               struct arena *arena, struct value *values, struct slice *ret_key,
+static enum status foreign_key(const struct record *record, struct record_row *row,
                                struct error *err)
 {
-    struct slice text = change->record.key;
+    struct slice text = record->key;
     json_t *json = NULL;
     char *written = NULL;
     enum status status = STATUS_OK;
-    if (change->record.form->format == FORMAT_DEBEZIUM && text.data != NULL)
+    if (record->form->format == FORMAT_DEBEZIUM && text.data != NULL)
         json = json_loadb(text.data, text.length, JSON_LOAD_FLAGS | JSON_ALLOW_NUL, NULL);
     json_t *key = (json_t *)(uintptr_t)debezium_payload(json);
     if (json_is_object(key)) {
-        status = debezium_row(change->record.form, debezium_fields(json, NULL), key, err);
+        status = debezium_row(record->form, debezium_fields(json, NULL), key, err);
         written = status == STATUS_OK ? json_dumps(key, JSON_COMPACT) : NULL;
-        text = arena_copy(arena, slice_of(written)); /* the key may borrow it */
+        text = arena_copy(row->arena, slice_of(written)); /* the key may borrow it */
         if (status == STATUS_OK && text.data == NULL)
             status = error_set(err, STATUS_RETRY, "no memory");
     }
     if (status == STATUS_OK)
-        status = canonical_key_values(schema, text, arena, values, ret_key, err);
+        status = canonical_key_values(row, text, err);
     free(written);
     json_decref(json);
     return status;
 }
 
-static enum status foreign_value(struct change *change, const struct entity_schema *schema,
-                                 struct arena *arena, struct value *values, struct error *err)
+static enum status foreign_value(struct change *change, struct record_row *row, struct error *err)
 {
     struct foreign foreign = {.op = CHANGE_DELETE};
     struct slice value = change->record.value;
@@ -170,14 +168,13 @@ static enum status foreign_value(struct change *change, const struct entity_sche
     json_t *json = json_load_value(value, err);
     if (json == NULL)
         return STATUS_REJECT;
-    enum status status = foreign_read(json, change, arena, &foreign, err);
+    enum status status = foreign_read(json, change, row->arena, &foreign, err);
     if (status == STATUS_OK && foreign.row != NULL &&
         change->record.form->format == FORMAT_DEBEZIUM)
         status = debezium_row(change->record.form, foreign.fields, foreign.row, err);
     if (status == STATUS_OK && foreign.row != NULL) {
-        change->op = foreign.op;
-        status = record_row_decode(schema, foreign.op, foreign.row, change->entity_key, arena,
-                                   values, err);
+        change->op = row->op = foreign.op;
+        status = record_row_decode(row, foreign.row, err);
     }
     json_decref(json);
     return status;
@@ -186,19 +183,19 @@ static enum status foreign_value(struct change *change, const struct entity_sche
 enum status record_foreign_decode(struct change *change, struct arena *arena, struct error *err)
 {
     const struct entity_schema *schema = change->record.form->schema;
-    struct value *key = arena_alloc(arena, schema->column_count * sizeof *key);
-    struct value *values = arena_alloc(arena, schema->column_count * sizeof *values);
-    if (key == NULL || values == NULL)
+    struct record_row of_key = record_row_new(schema, arena);
+    struct record_row after = record_row_new(schema, arena);
+    if (of_key.values == NULL || after.values == NULL)
         return error_set(err, STATUS_RETRY, "batch arena full");
     change->schema = schema;
     change->entity_type = slice_of(schema->entity_type);
     change->digest = digest_64(change->record.value);
-    enum status status = foreign_key(change, schema, arena, key, &change->entity_key, err);
-    if (status != STATUS_OK) {
-        change->entity_key = change->record.key;
+    enum status status = foreign_key(&change->record, &of_key, err);
+    change->entity_key = status == STATUS_OK ? of_key.entity_key : change->record.key;
+    if (status != STATUS_OK)
         return status;
-    }
-    status = foreign_value(change, schema, arena, values, err);
-    change->values = change->op == CHANGE_DELETE ? key : values;
+    after.entity_key = change->entity_key;
+    status = foreign_value(change, &after, err);
+    change->values = change->op == CHANGE_DELETE ? of_key.values : after.values;
     return status;
 }

@@ -49,10 +49,10 @@ static enum status record_payload_large(const struct column *column, json_t *aft
     return STATUS_OK;
 }
 
-static enum status record_payload_columns(const struct entity_schema *schema, json_t *after,
-                                          struct arena *arena, struct value *values,
+static enum status record_payload_columns(const struct record_row *row, json_t *after,
                                           struct error *err)
 {
+    const struct entity_schema *schema = row->schema;
     const char *name;
     json_t *member;
     json_object_foreach(after, name, member)
@@ -70,7 +70,7 @@ static enum status record_payload_columns(const struct entity_schema *schema, js
             continue;
         enum status status = record_payload_large(column, after, &member, err);
         if (status == STATUS_OK)
-            status = record_value_decode(column, member, arena, &values[i], err);
+            status = record_value_decode(column, member, row->arena, &row->values[i], err);
         if (status != STATUS_OK)
             return status;
     }
@@ -79,13 +79,14 @@ static enum status record_payload_columns(const struct entity_schema *schema, js
 
 /* Create and read are full images: a column they leave out is null. An update that lacks columns
  * is judged without what the row schema says of the row as a whole. */
-static enum status record_payload_judge(const struct entity_schema *schema, enum change_op op,
-                                        const json_t *after, struct value *values,
+static enum status record_payload_judge(const struct record_row *row, const json_t *after,
                                         struct error *err)
 {
+    const struct entity_schema *schema = row->schema;
+    struct value *values = row->values;
     bool sparse = false;
     for (size_t i = 0; i < schema->column_count; i++)
-        sparse = sparse || (op == CHANGE_UPDATE && values[i].kind == VALUE_ABSENT);
+        sparse = sparse || (row->op == CHANGE_UPDATE && values[i].kind == VALUE_ABSENT);
     enum status status = json_schema_validate(sparse ? schema->sparse_row : schema->row, after,
                                               err);
     if (status != STATUS_OK) {
@@ -93,34 +94,37 @@ static enum status record_payload_judge(const struct entity_schema *schema, enum
         return status;
     }
     for (size_t i = 0; i < schema->column_count; i++) {
-        if (op != CHANGE_UPDATE && values[i].kind == VALUE_ABSENT && schema->columns[i].nullable)
+        if (row->op != CHANGE_UPDATE && values[i].kind == VALUE_ABSENT &&
+            schema->columns[i].nullable)
             values[i].kind = VALUE_NULL;
     }
     return STATUS_OK;
 }
 
-enum status record_row_decode(const struct entity_schema *schema, enum change_op op, json_t *after,
-                              struct slice entity_key, struct arena *arena, struct value *values,
-                              struct error *err)
+struct record_row record_row_new(const struct entity_schema *schema, struct arena *arena)
 {
+    return (struct record_row){
+        .schema = schema,
+        .arena = arena,
+        .values = arena_alloc(arena, schema->column_count * sizeof(struct value))};
+}
+
+enum status record_row_decode(struct record_row *row, json_t *after, struct error *err)
+{
+    struct slice key = {0};
     if (!json_is_object(after))
         return error_set(err, STATUS_REJECT, "value: \"after\" is not an object");
-    enum status status = record_payload_columns(schema, after, arena, values, err);
-    if (status != STATUS_OK)
-        return status;
-    status = record_payload_judge(schema, op, after, values, err);
-    if (status != STATUS_OK)
-        return status;
-    struct slice key = {0};
-    status = record_value_key(schema, values, arena, &key, err);
-    if (status == STATUS_OK && !slice_equal(key, entity_key))
+    enum status status = record_payload_columns(row, after, err);
+    if (status == STATUS_OK)
+        status = record_payload_judge(row, after, err);
+    if (status == STATUS_OK)
+        status = record_value_key(row->schema, row->values, row->arena, &key, err);
+    if (status == STATUS_OK && !slice_equal(key, row->entity_key))
         status = error_set(err, STATUS_REJECT, "after: the key columns are not the entity key");
     return status;
 }
 
-enum status record_payload_document(const struct entity_schema *schema, struct slice payload,
-                                    struct slice entity_key, struct arena *arena,
-                                    enum change_op *ret_op, struct value *values, struct error *err)
+enum status record_payload_document(struct record_row *row, struct slice payload, struct error *err)
 {
     json_t *json = json_load_value(payload, err);
     if (json == NULL)
@@ -129,41 +133,36 @@ enum status record_payload_document(const struct entity_schema *schema, struct s
     if (!json_is_object(json))
         status = error_set(err, STATUS_REJECT, "value: not an object");
     else
-        status = record_payload_op(json, ret_op, err);
-    if (status == STATUS_OK && *ret_op != CHANGE_DELETE)
-        status = record_row_decode(schema, *ret_op, json_object_get(json, "after"), entity_key,
-                                   arena, values, err);
+        status = record_payload_op(json, &row->op, err);
+    if (status == STATUS_OK && row->op != CHANGE_DELETE)
+        status = record_row_decode(row, json_object_get(json, "after"), err);
     json_decref(json);
     return status;
 }
 
-enum status record_payload_decode(const struct entity_schema *schema, struct slice payload,
-                                  struct slice entity_key, struct arena *arena,
-                                  enum change_op *ret_op, struct value *values, struct error *err)
+enum status record_payload_decode(struct record_row *row, struct slice payload, struct error *err)
 {
-    if (record_flat_payload(schema, payload, entity_key, arena, ret_op, values))
+    if (record_flat_payload(row, payload))
         return STATUS_OK;
-    return record_payload_document(schema, payload, entity_key, arena, ret_op, values, err);
+    return record_payload_document(row, payload, err);
 }
 
 enum status payload_validate(const struct entity_schema *schema, struct slice payload,
                              struct slice entity_key, struct error *err)
 {
     enum status status;
-    enum change_op op = CHANGE_CREATE;
-    struct slice key = {0};
     struct arena arena;
 
     arena_init(&arena, RECORD_PAYLOAD_ARENA_MAX);
-    struct value *values = arena_alloc(&arena, schema->column_count * sizeof *values);
-    if (values == NULL) {
+    struct record_row row = record_row_new(schema, &arena);
+    if (row.values == NULL) {
         status = error_set(err, STATUS_RETRY, "out of memory");
         goto out;
     }
-    status = canonical_key(schema, entity_key, &arena, &key, err);
+    status = canonical_key(schema, entity_key, &arena, &row.entity_key, err);
     if (status == STATUS_OK)
-        status = record_payload_decode(schema, payload, key, &arena, &op, values, err);
-    status = json_settle(status, err);
+        status = record_payload_decode(&row, payload, err);
+    status = json_check_memory(status, err);
     if (status == STATUS_STOP && err != NULL)
         err->status = STATUS_REJECT; /* here only this row is at fault */
     if (status == STATUS_STOP)

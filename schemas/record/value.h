@@ -21,42 +21,43 @@ enum status record_value_key(const struct entity_schema *schema, const struct va
                              struct arena *arena, struct slice *ret_key,
                              struct error *err) MUST_CHECK;
 
-/** canonical_key() that also leaves the key columns' values in `values` (column_count of them, all
- * absent). The key is borrowed from `text` where that is canonical. */
-enum status canonical_key_values(const struct entity_schema *schema, struct slice text,
-                                 struct arena *arena, struct value *values, struct slice *ret_key,
+/** A record's key and row while they are read. */
+struct record_row {
+    const struct entity_schema *schema;
+    struct arena *arena;
+    struct value *values; /* schema->column_count of them, all absent before a reader fills them */
+    struct slice entity_key; /* canonical: set by the key's readers, compared by the row's */
+    enum change_op op;       /* set by the readers of a payload */
+};
+
+/** @return a row whose values are in `arena`; `values` NULL where that is full. */
+struct record_row record_row_new(const struct entity_schema *schema, struct arena *arena);
+
+/** canonical_key() that also leaves the key columns' values in `row`. The key is borrowed from
+ * `text` where that is canonical. */
+enum status canonical_key_values(struct record_row *row, struct slice text,
                                  struct error *err) MUST_CHECK;
 
 /** Read a record's value ({"op","before","after"}) and validate it.
- * @param values  column_count of them, all absent.
  * @return OK; REJECT; STOP (a column that the schema does not know); RETRY (arena full). */
-enum status record_payload_decode(const struct entity_schema *schema, struct slice payload,
-                                  struct slice entity_key, struct arena *arena,
-                                  enum change_op *ret_op, struct value *values,
+enum status record_payload_decode(struct record_row *row, struct slice payload,
                                   struct error *err) MUST_CHECK;
 
-/** The same from the row alone. */
-enum status record_row_decode(const struct entity_schema *schema, enum change_op op, json_t *after,
-                              struct slice entity_key, struct arena *arena, struct value *values,
-                              struct error *err) MUST_CHECK;
+/** The same from the row's document alone; row->op is the caller's. */
+enum status record_row_decode(struct record_row *row, json_t *after, struct error *err) MUST_CHECK;
 
-/** canonical_key_values() and record_payload_decode() for what needs no document in memory: a key
- * that is canonical already, a flat row of a flat schema. Texts are borrowed from `payload`.
- * @return true where they would say OK, with the same values; false for all else, and then nothing
- * is said and `values` are absent. */
-bool record_flat_key(const struct entity_schema *schema, struct slice key, struct arena *arena,
-                     struct value *values) MUST_CHECK;
-bool record_flat_payload(const struct entity_schema *schema, struct slice payload,
-                         struct slice entity_key, struct arena *arena, enum change_op *ret_op,
-                         struct value *values) MUST_CHECK;
+/** canonical_key_values() and record_payload_decode() without a document in memory: for a key that
+ * is canonical already, and for a flat row of a flat schema. Texts are borrowed.
+ * @return true where those would return OK, with the same values. False says nothing of the text,
+ * and the values are absent. */
+bool record_flat_key(struct record_row *row, struct slice key) MUST_CHECK;
+bool record_flat_payload(struct record_row *row, struct slice payload) MUST_CHECK;
 
-/** The same by jansson alone: the oracles of record_flat_key() and record_flat_payload(). */
-enum status canonical_key_document(const struct entity_schema *schema, struct slice text,
-                                   struct arena *arena, struct value *values, struct slice *ret_key,
+/** The same by jansson alone: the tests compare record_flat_key() and record_flat_payload() with
+ * these. */
+enum status canonical_key_document(struct record_row *row, struct slice text,
                                    struct error *err) MUST_CHECK;
-enum status record_payload_document(const struct entity_schema *schema, struct slice payload,
-                                    struct slice entity_key, struct arena *arena,
-                                    enum change_op *ret_op, struct value *values,
+enum status record_payload_document(struct record_row *row, struct slice payload,
                                     struct error *err) MUST_CHECK;
 
 #endif

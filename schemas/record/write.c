@@ -58,29 +58,28 @@ static void record_bytes_write(struct slice bytes, struct buffer *out)
     buffer_append_text(out, "\"");
 }
 
+bool value_append_number(const struct value *value, struct buffer *out)
+{
+    if (value->kind == VALUE_INTEGER)
+        buffer_append_format(out, "%" PRId64, value->integer);
+    else if (value->kind == VALUE_DOUBLE)
+        buffer_append_format(out, "%.17g", value->number);
+    return value->kind == VALUE_INTEGER || value->kind == VALUE_DOUBLE;
+}
+
 static void record_column_write(enum column_type type, const struct value *value,
                                 struct buffer *out)
 {
-    switch (value->kind) {
-    case VALUE_INTEGER:
-        buffer_append_format(out, "%" PRId64, value->integer);
+    if (value_append_number(value, out))
         return;
-    case VALUE_DOUBLE:
-        buffer_append_format(out, "%.17g", value->number);
-        return;
-    case VALUE_BOOLEAN:
+    if (value->kind == VALUE_BOOLEAN)
         buffer_append_text(out, value->boolean ? "true" : "false");
-        return;
-    case VALUE_TEXT:
-        if (type == COLUMN_BYTES)
-            record_bytes_write(value->text, out);
-        else
-            buffer_append_json(out, value->text);
-        return;
-    case VALUE_ABSENT:
-    case VALUE_NULL:
+    else if (value->kind != VALUE_TEXT)
         buffer_append_text(out, "null");
-    }
+    else if (type == COLUMN_BYTES)
+        record_bytes_write(value->text, out);
+    else
+        buffer_append_json(out, value->text);
 }
 
 void record_value_write(const struct change *change, struct buffer *out)

@@ -25,6 +25,10 @@ enum status record_headers_build(const struct record_head *head, struct arena *a
                                  struct header **ret_headers, size_t *ret_count,
                                  struct error *err) MUST_CHECK;
 
+/** Append an integer or a double as decimal text that reads back to the same value.
+ * @return false for any other kind, and then nothing is appended. */
+bool value_append_number(const struct value *value, struct buffer *out);
+
 /** Append the value of a change of a row: its columns that are not absent, in the forms of
  * docs/PROTOCOL.md, section 1.4. */
 void record_value_write(const struct change *change, struct buffer *out);

@@ -64,7 +64,8 @@ static void fuzz_read(struct slice key, struct slice value)
         struct change change;
         struct arena arena;
         arena_init(&arena, (size_t)1024 * 1024);
-        (void)!record_decode(&record, fuzz_find, NULL, &arena, &change, &err);
+        (void)!record_decode(&record, (struct schema_finder){fuzz_find, NULL}, &arena, &change,
+                             &err);
         arena_done(&arena);
     }
 }

@@ -269,7 +269,7 @@ void copy_add_from(struct copy *copy, const char *source, int sequence, const ch
                             .value = slice_of(value),
                             .headers = headers,
                             .header_count = count};
-    copy_must(copy, batch_add(&copy->batch, &record, copy->index, applier_lookup, copy->applier,
+    copy_must(copy, batch_add(&copy->batch, &record, copy->index, applier_finder(copy->applier),
                               &copy->err));
 }
 

@@ -53,36 +53,39 @@ static inline const char *flat_oracle_compare(const struct entity_schema *schema
                                               int *ret_taken)
 {
     static const struct value none[ENTITY_COLUMNS_MAX];
-    struct value flat[ENTITY_COLUMNS_MAX] = {0};
-    struct value document[ENTITY_COLUMNS_MAX] = {0};
+    struct value flat_values[ENTITY_COLUMNS_MAX] = {0};
+    struct value document_values[ENTITY_COLUMNS_MAX] = {0};
+    struct record_row flat = {
+        .schema = schema, .arena = arena, .values = flat_values, .op = CHANGE_DELETE};
+    struct record_row document = flat;
     struct error err = ERROR_INIT;
-    struct slice canonical = {0};
-    enum change_op flat_op = CHANGE_DELETE;
-    enum change_op op = CHANGE_DELETE;
-    bool taken = record_flat_key(schema, key, arena, flat);
-    enum status status = canonical_key_document(schema, key, arena, document, &canonical, &err);
+    document.values = document_values;
+    bool taken = record_flat_key(&flat, key);
+    enum status status = canonical_key_document(&document, key, &err);
     *ret_taken = taken;
-    if (!taken && !flat_oracle_equal(schema, flat, none))
+    if (!taken && !flat_oracle_equal(schema, flat_values, none))
         return "values of a key that was not taken";
     if (taken && status != STATUS_OK)
         return "a key that jansson refuses";
-    if (taken && (!slice_equal(key, canonical) || !flat_oracle_equal(schema, flat, document)))
+    if (taken && (!slice_equal(key, document.entity_key) ||
+                  !flat_oracle_equal(schema, flat_values, document_values)))
         return "another key";
     if (status != STATUS_OK)
         return NULL;
-    memset(flat, 0, sizeof flat);
-    memset(document, 0, sizeof document);
+    memset(flat_values, 0, sizeof flat_values);
+    memset(document_values, 0, sizeof document_values);
     error_clear(&err);
-    taken = record_flat_payload(schema, payload, canonical, arena, &flat_op, flat);
-    status = record_payload_document(schema, payload, canonical, arena, &op, document, &err);
+    flat.entity_key = document.entity_key;
+    taken = record_flat_payload(&flat, payload);
+    status = record_payload_document(&document, payload, &err);
     *ret_taken += taken;
     if (!taken)
-        return flat_oracle_equal(schema, flat, none) ? NULL : "values of what was not taken";
+        return flat_oracle_equal(schema, flat_values, none) ? NULL : "values of what was not taken";
     if (status != STATUS_OK)
         return "a value that jansson refuses";
-    if (flat_op != op)
+    if (flat.op != document.op)
         return "another op";
-    return flat_oracle_equal(schema, flat, document) ? NULL : "other values";
+    return flat_oracle_equal(schema, flat_values, document_values) ? NULL : "other values";
 }
 
 #endif

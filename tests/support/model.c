@@ -57,7 +57,7 @@ static void model_record(const struct kafka_record *from, void *context)
                             .header_count = model_headers(from->headers, headers)};
     size_t index = applier_find(run->applier, record_tp(&record));
     model_must(run,
-               batch_add(&run->batch, &record, index, applier_lookup, run->applier, &run->err));
+               batch_add(&run->batch, &record, index, applier_finder(run->applier), &run->err));
     if (batch_is_full(&run->batch))
         model_apply(run);
 }

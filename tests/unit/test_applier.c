@@ -224,7 +224,7 @@ static void test_debezium_tombstones_count_as_duplicates(void **test)
                                 .key = slice_of("{\"id\":1}"),
                                 .value = values[i] == NULL ? (struct slice){0}
                                                            : slice_of(values[i])};
-        copy_must(f, batch_add(&f->batch, &record, f->index, applier_lookup, f->applier, &f->err));
+        copy_must(f, batch_add(&f->batch, &record, f->index, applier_finder(f->applier), &f->err));
     }
     copy_apply(f);
     assert_string_equal(copy_rows(f), "");
@@ -248,7 +248,7 @@ static void test_unknown_type_stops(void **test)
         .value = slice_of("{\"op\":\"c\",\"before\":null,\"after\":{\"id\":1}}"),
         .headers = headers,
         .header_count = 5};
-    copy_must(f, batch_add(&f->batch, &record, f->index, applier_lookup, f->applier, &f->err));
+    copy_must(f, batch_add(&f->batch, &record, f->index, applier_finder(f->applier), &f->err));
     copy_apply(f);
     assert_non_null(strstr(copy_where(f)->stopped, "invoice"));
     assert_int_equal(copy_where(f)->next_offset, 0);
@@ -389,7 +389,7 @@ static void test_kept_images_of_another_program_are_merged_and_written(void **te
                                 .offset = f->offset++,
                                 .key = slice_of("{\"id\":1}"),
                                 .value = slice_of(values[i])};
-        copy_must(f, batch_add(&f->batch, &record, f->index, applier_lookup, f->applier, &f->err));
+        copy_must(f, batch_add(&f->batch, &record, f->index, applier_finder(f->applier), &f->err));
     }
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|own|own\n");

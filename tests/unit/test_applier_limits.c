@@ -221,7 +221,7 @@ static void an_ignored_type_advances_position_and_sequence(void **state)
                             .value = slice_of("not JSON"),
                             .headers = headers,
                             .header_count = sizeof headers / sizeof *headers};
-    copy_must(copy, batch_add(&copy->batch, &record, copy->index, applier_lookup, copy->applier,
+    copy_must(copy, batch_add(&copy->batch, &record, copy->index, applier_finder(copy->applier),
                               &copy->err));
     copy_add(copy, 2, 1, "c", ",\"a\":\"2\",\"b\":\"2\"");
     copy_apply(copy);
@@ -356,7 +356,7 @@ static void add_of_incarnation(struct copy *copy, int incarnation)
                                       incarnation)),
         .headers = headers,
         .header_count = sizeof headers / sizeof *headers};
-    copy_must(copy, batch_add(&copy->batch, &record, copy->index, applier_lookup, copy->applier,
+    copy_must(copy, batch_add(&copy->batch, &record, copy->index, applier_finder(copy->applier),
                               &copy->err));
 }
 

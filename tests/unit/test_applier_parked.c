@@ -186,7 +186,7 @@ static void add_keyed(struct copy *copy, struct slice record_key, bool readable,
             "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"%s\",\"b\":\"\"}}", a)),
         .headers = headers,
         .header_count = sizeof headers / sizeof *headers};
-    copy_must(copy, batch_add(&copy->batch, &record, copy->index, applier_lookup, copy->applier,
+    copy_must(copy, batch_add(&copy->batch, &record, copy->index, applier_finder(copy->applier),
                               &copy->err));
 }
 

@@ -59,7 +59,7 @@ static enum status decode(const struct header *headers, size_t count, const char
                             .value = slice_of(value),
                             .headers = headers,
                             .header_count = count};
-    return record_decode(&record, find_order, NULL, &arena, &change, &err);
+    return record_decode(&record, (struct schema_finder){find_order, NULL}, &arena, &change, &err);
 }
 
 static enum status decode_plain(const char *key, const char *value)

@@ -48,7 +48,7 @@ static enum status decode(enum record_format format, const char *key, const char
                             .topic = "dbserver1.inventory.customers",
                             .key = slice_of(key),
                             .value = value == NULL ? (struct slice){0} : slice_of(value)};
-    return record_decode(&record, NULL, NULL, &arena, &change, &err);
+    return record_decode(&record, (struct schema_finder){0}, &arena, &change, &err);
 }
 
 static void assert_text(int column, const char *expected)

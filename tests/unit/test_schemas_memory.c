@@ -108,7 +108,8 @@ static bool decode(void *context)
     struct change change;
     struct arena arena;
     arena_init(&arena, (size_t)1024 * 1024);
-    bool done = is_done(record_decode(&record, find, context, &arena, &change, &err), &err);
+    bool done = is_done(
+        record_decode(&record, (struct schema_finder){find, context}, &arena, &change, &err), &err);
     if (done && (change.values[0].integer != 42 || !slice_is(change.entity_key, "{\"id\":42}"))) {
         (void)failing_malloc_off();
         test_fail("decoded without an error to something else");
@@ -177,11 +178,11 @@ static void a_text_that_cannot_be_read_for_want_of_memory_is_not_called_wrong(vo
     assert_true(failing_malloc_off());
     assert_null(json);
     assert_int_equal(error_set(&err, STATUS_REJECT, "not JSON"), STATUS_REJECT);
-    assert_int_equal(json_settle(STATUS_REJECT, &err), STATUS_RETRY);
+    assert_int_equal(json_check_memory(STATUS_REJECT, &err), STATUS_RETRY);
     assert_non_null(strstr(err.text, "no memory"));
     error_clear(&err);
     assert_null(json_loads("{", JSON_LOAD_FLAGS, NULL));
-    assert_int_equal(json_settle(STATUS_REJECT, &err), STATUS_REJECT);
+    assert_int_equal(json_check_memory(STATUS_REJECT, &err), STATUS_REJECT);
 }
 
 int main(void)

@@ -2,6 +2,7 @@
 #include "consumer/store/memory/memory.h"
 #include "consumer/store/memory/internal.h"
 #include "consumer/store/row.h"
+#include "schemas/record/write.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -268,23 +269,14 @@ enum status store_memory_superseded(struct store *store, enum superseded_edit ed
 
 static void value_text(const struct value *value, struct buffer *out)
 {
-    switch (value->kind) {
-    case VALUE_INTEGER:
-        buffer_append_format(out, "%" PRId64, value->integer);
+    if (value_append_number(value, out))
         return;
-    case VALUE_DOUBLE:
-        buffer_append_format(out, "%.17g", value->number);
-        return;
-    case VALUE_BOOLEAN:
+    if (value->kind == VALUE_BOOLEAN)
         buffer_append_text(out, value->boolean ? "1" : "0");
-        return;
-    case VALUE_TEXT:
+    else if (value->kind == VALUE_TEXT)
         buffer_append(out, value->text.data, value->text.length);
-        return;
-    case VALUE_ABSENT:
-    case VALUE_NULL:
+    else
         buffer_append_text(out, "NULL");
-    }
 }
 
 static int text_compare(const void *a, const void *b)
