@@ -138,7 +138,7 @@ struct json_schema {
     struct json_flat *flat; /* NULL: the schema is not flat */
 };
 
-/* json_schema_compile.c */
+/* compile.c */
 
 /** A schema that is to be compiled. */
 struct json_source {
@@ -154,7 +154,7 @@ enum status json_node_compile(struct json_schema *schema, struct json_source sou
 /** @return the node of a schema object; NULL where it was not compiled. */
 struct json_node *json_node_find(const struct json_schema *schema, const json_t *source);
 
-/* json_schema_reference.c */
+/* reference.c */
 
 /** Take a root document (its reference is stolen, even on failure) and compile it. */
 enum status json_document_add(struct json_schema *schema, json_t *root, const char *uri,
@@ -166,18 +166,18 @@ const struct json_resource *json_resource_find(const struct json_schema *schema,
 /** Resolve the references of all nodes, also of those that are loaded meanwhile. */
 enum status json_references_resolve(struct json_schema *schema, struct error *err) MUST_CHECK;
 
-/* json_schema_loop.c */
+/* loop.c */
 
 /** FATAL where judging could go round in a circle without getting deeper into the instance. */
 enum status json_loops_refuse(struct json_schema *schema, struct error *err) MUST_CHECK;
 
-/* json_schema_validate.c */
+/* validate.c */
 
 /** As json_schema_validate() without the flat check. */
 enum status json_schema_validate_full(const struct json_schema *schema, const json_t *instance,
                                       struct error *err) MUST_CHECK;
 
-/* json_schema_flat.c */
+/* flat.c */
 
 /** Make the table of a flat schema; leaves schema->flat NULL where the schema is not flat. */
 enum status json_flat_compile(struct json_schema *schema, struct error *err) MUST_CHECK;
@@ -185,7 +185,7 @@ enum status json_flat_compile(struct json_schema *schema, struct error *err) MUS
 /** @return whether the instance is valid; schema->flat must be there. */
 bool json_flat_check(const struct json_flat *flat, const json_t *instance);
 
-/* json_schema_value.c */
+/* value.c */
 
 /** @return the set of types that `value` belongs to. */
 unsigned json_value_types(const json_t *value);
@@ -206,7 +206,7 @@ struct slice json_text(const json_t *string);
 /** Write the JSON pointer of `place`, cut at the size; the root is "(root)". */
 void json_place_write(const struct json_place *place, char ret_text[static JSON_PLACE_TEXT_SIZE]);
 
-/* json_schema_pattern.c */
+/* pattern.c */
 
 enum json_pattern_verdict { JSON_PATTERN_NO, JSON_PATTERN_YES, JSON_PATTERN_GAVE_UP };
 
@@ -217,7 +217,7 @@ enum status json_pattern_new(struct slice text, struct json_pattern **list,
 enum json_pattern_verdict json_pattern_match(const struct json_pattern *pattern, struct slice text);
 void json_pattern_free_all(struct json_pattern *list);
 
-/* json_schema_format.c and json_schema_format_uri.c */
+/* format.c and format_uri.c */
 
 /** @return NULL where the format is not known. */
 json_format_check json_format_find(const char *name);
@@ -229,13 +229,13 @@ bool json_format_iri(struct slice text);
 bool json_format_iri_reference(struct slice text);
 bool json_format_uri_template(struct slice text);
 
-/* json_schema_uri.c */
+/* uri.c */
 
 /** Resolve a reference as RFC 3986, 5.2 says.
  * @return NULL without memory. */
 const char *json_uri_resolve(struct arena *arena, const char *base, const char *reference);
 
-/* json_schema_draft07.c */
+/* draft-07.schema.json, embedded at build */
 
 #define JSON_SCHEMA_DRAFT07_URI "http://json-schema.org/draft-07/schema"
 extern const char json_schema_draft07_text[];
