@@ -14,11 +14,6 @@
 
 #define BLOCKED_MS 10000
 
-static int64_t parked(const struct copy *copy)
-{
-    return copy_number(copy, "SELECT count(*) FROM keepstep_parked WHERE state <> 3");
-}
-
 static const char *states(const struct copy *copy)
 {
     return copy_text(copy, "SELECT state, reason FROM keepstep_parked ORDER BY parked_id");
@@ -49,7 +44,7 @@ static struct copy *begin_with_one_that_waits(void)
 static void end_with_zombie(struct copy *copy, struct applier *zombie)
 {
     assert_string_equal(copy_rows(copy), "2|mail|nine\n");
-    assert_int_equal(parked(copy), 0);
+    assert_int_equal(copy_parked(copy), 0);
     applier_free(zombie);
     assert_string_equal(copy_rows(copy), "2|mail|nine\n");
     copy_finish(copy);
@@ -77,7 +72,7 @@ static void a_zombie_that_retries_a_parked_event_writes_nothing(void)
     assert_int_equal(copy->err.native_code, 0);
     error_clear(&copy->err);
     assert_string_equal(copy_rows(copy), "");
-    assert_int_equal(parked(copy), 1);
+    assert_int_equal(copy_parked(copy), 1);
     assert_int_equal(atomic_load(&copy->metrics->events_healed), 0);
     copy_retry(copy, INT64_MAX);
     copy_add(copy, 4, 2, "u", ",\"a\":\"mail\",\"b\":\"nine\"");
@@ -129,7 +124,7 @@ static void after_an_operators_skip_nothing_waits_behind_nothing(void)
     copy_add(copy, 2, 1, "c", ",\"a\":\"2\",\"b\":\"2\"");
     apply_revised(copy);
     assert_string_equal(copy_rows(copy), "1|2|2\n");
-    assert_int_equal(parked(copy), 0);
+    assert_int_equal(copy_parked(copy), 0);
     copy_finish(copy);
 }
 
@@ -143,10 +138,10 @@ static void an_event_read_before_an_operators_retry_does_not_overtake_it(void)
     copy_operate(copy, 1, PARKED_SET_WAITING);
     apply_revised(copy);
     assert_string_equal(copy_rows(copy), "1|x|x\n");
-    assert_int_equal(parked(copy), 2);
+    assert_int_equal(copy_parked(copy), 2);
     copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "1|late|x\n");
-    assert_int_equal(parked(copy), 0);
+    assert_int_equal(copy_parked(copy), 0);
     copy_finish(copy);
 }
 
@@ -169,7 +164,7 @@ static void what_an_operator_skips_behind_the_agents_look_is_not_written(void)
     copy_add(copy, 3, 2, "u", ",\"a\":\"mail\",\"b\":\"nine\"");
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "2|mail|nine\n");
-    assert_int_equal(parked(copy), 0);
+    assert_int_equal(copy_parked(copy), 0);
     copy_finish(copy);
 }
 
@@ -248,7 +243,7 @@ static void a_sparse_image_behind_a_delete_is_not_merged_with_what_was_before(vo
     copy_add(copy, 3, 1, "u", ",\"a\":\"3\"");
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "");
-    assert_int_equal(parked(copy), 1);
+    assert_int_equal(copy_parked(copy), 1);
     assert_int_equal(atomic_load(&copy->metrics->events_rejected), 1);
     copy_finish(copy);
 }
@@ -282,7 +277,7 @@ static void a_swap_that_is_refused_when_reduced_is_applied_in_log_order(void)
     copy_add(copy, 5, 1, "u", ",\"a\":\"b\",\"b\":null");
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|b|NULL\n2|a|NULL\n");
-    assert_int_equal(parked(copy), 0);
+    assert_int_equal(copy_parked(copy), 0);
     assert_int_equal(applies, 4); /* reduced, then each of the three */
     copy_finish(copy);
 }
@@ -310,7 +305,7 @@ static void an_image_that_changes_nothing_is_no_conflict(void)
     copy_add(copy, 5, 2, "c", ",\"a\":\"b\",\"b\":null");
     copy_apply(copy);
     assert_int_equal(atomic_load(&copy->metrics->events_applied), 5);
-    assert_int_equal(parked(copy), 0);
+    assert_int_equal(copy_parked(copy), 0);
     assert_string_equal(copy_rows(copy), "1|a|NULL\n2|b|NULL\n");
     copy_finish(copy);
 }
@@ -324,7 +319,7 @@ static void what_waits_for_a_unique_key_is_cured_in_order(void)
     copy_apply(copy);
     copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "2|mail|six\n");
-    assert_int_equal(parked(copy), 0);
+    assert_int_equal(copy_parked(copy), 0);
     assert_int_equal(atomic_load(&copy->metrics->events_healed), 2);
     copy_add(copy, 5, 2, "u", ",\"a\":\"mail\",\"b\":\"seven\"");
     copy_apply(copy);
@@ -347,7 +342,7 @@ static void what_waits_for_a_foreign_key_is_applied_in_order_once_it_is_there(vo
     copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "1|p|second\n2|NULL|another\n");
     assert_string_equal(copy_text(copy, "SELECT b FROM seen ORDER BY n"), "first\nsecond\n");
-    assert_int_equal(parked(copy), 0);
+    assert_int_equal(copy_parked(copy), 0);
     copy_finish(copy);
 }
 
@@ -400,7 +395,7 @@ static void another_value_under_a_used_id_is_held_behind_a_parked_event_too(void
     assert_non_null(strstr(states(copy), "0|" CONFLICT "\n2|behind a parked event\n"));
     copy_retry(copy, INT64_MAX); /* it does not replace what it stands behind */
     assert_string_equal(copy_rows(copy), "1|mail|first\n");
-    assert_int_equal(parked(copy), 3);
+    assert_int_equal(copy_parked(copy), 3);
 
     copy_add(copy, 1, 1, "d", "");
     copy_apply(copy);
@@ -413,7 +408,7 @@ static void another_value_under_a_used_id_is_held_behind_a_parked_event_too(void
     copy_must(copy, applier_refresh(copy->applier, &copy->err));
     copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "2|own mail|third\n");
-    assert_int_equal(parked(copy), 0);
+    assert_int_equal(copy_parked(copy), 0);
     copy_finish(copy);
 }
 

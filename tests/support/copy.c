@@ -1,11 +1,14 @@
 /* The local copy of applier tests. */
 #include "tests/support/copy.h"
 
+#include "common/clock.h"
 #include "consumer/store/registry.h"
 #include "tests/support/postgresql.h"
 
 #include <stdio.h>
 #include <unistd.h>
+
+#define COPY_PAUSE_US 210000 /* a little more than the applier pauses between two passes */
 
 static const char schema_text[] =
     "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","
@@ -54,6 +57,17 @@ void copy_retry(struct copy *copy, int64_t now_us)
     do
         copy_must(copy, applier_retry_parked(copy->applier, now_us, &copy->err));
     while (applier_is_retrying(copy->applier));
+}
+
+void copy_retry_later(struct copy *copy, int64_t now_us)
+{
+    clock_sleep_us(COPY_PAUSE_US);
+    copy_retry(copy, now_us);
+}
+
+int64_t copy_parked(const struct copy *copy)
+{
+    return copy_number(copy, "SELECT count(*) FROM keepstep_parked WHERE state <> 3");
 }
 
 static struct topic_partition copy_tp(int32_t partition)

@@ -38,6 +38,12 @@ void copy_must(struct copy *copy, enum status status);
  * @param now_us  wall clock; what is due later is left alone. */
 void copy_retry(struct copy *copy, int64_t now_us);
 
+/** The same once the pause between two passes is over. */
+void copy_retry_later(struct copy *copy, int64_t now_us);
+
+/** @return how many records are parked, without the skipped. */
+int64_t copy_parked(const struct copy *copy);
+
 /** By database_kind: as much of an outbox as the agent looks at, without rows, and the table
  * "orders" with the own row (1, 'own', 'own'). */
 extern const char *const copy_outbox_tables[];

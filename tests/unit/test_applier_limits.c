@@ -6,17 +6,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static int64_t parked(const struct copy *copy)
-{
-    return sqlite_number(copy->database, "SELECT count(*) FROM keepstep_parked WHERE state <> 3");
-}
-
-static void retry(struct copy *copy, int64_t now_us)
-{
-    clock_sleep_us(210000); /* between two looks */
-    copy_retry(copy, now_us);
-}
-
 static void a_waiting_event_backs_off_and_its_entity_keeps_its_order(void **state)
 {
     (void)state;
@@ -32,12 +21,12 @@ static void a_waiting_event_backs_off_and_its_entity_keeps_its_order(void **stat
     copy_add(copy, 2, 1, "u", ",\"a\":\"p\",\"b\":\"second\"");
     copy_apply(copy);
     assert_string_equal(sqlite_text(copy->database, "SELECT state FROM keepstep_parked"), "1\n2\n");
-    retry(copy, clock_wall_us() - 1000000); /* its time has not come */
+    copy_retry_later(copy, clock_wall_us() - 1000000); /* its time has not come */
     assert_int_equal(sqlite_number(copy->database, "SELECT max(attempts) FROM keepstep_parked"), 1);
     int64_t last_wait_us = 0;
     for (int attempt = 2; attempt <= 9; attempt++) {
         int64_t begun_us = clock_wall_us();
-        retry(copy, INT64_MAX);
+        copy_retry_later(copy, INT64_MAX);
         assert_int_equal(
             sqlite_number(copy->database, "SELECT attempts FROM keepstep_parked WHERE state = 1"),
             attempt);
@@ -49,10 +38,10 @@ static void a_waiting_event_backs_off_and_its_entity_keeps_its_order(void **stat
         last_wait_us = wait_us;
     }
     (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('p')");
-    retry(copy, INT64_MAX);
+    copy_retry_later(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "1|p|second\n");
     assert_string_equal(sqlite_text(copy->database, "SELECT b FROM seen"), "first\nsecond\n");
-    assert_int_equal(parked(copy), 0);
+    assert_int_equal(copy_parked(copy), 0);
     copy_finish(copy);
 }
 
@@ -64,7 +53,7 @@ static char *log_of_retry(struct copy *copy)
     int terminal = dup(STDERR_FILENO);
     assert_non_null(log);
     assert_true(terminal >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
-    retry(copy, INT64_MAX);
+    copy_retry_later(copy, INT64_MAX);
     assert_true(dup2(terminal, STDERR_FILENO) >= 0);
     (void)close(terminal);
     (void)fclose(log);
@@ -97,7 +86,7 @@ static void of_many_entities_healed_at_once_ten_are_named_and_all_are_counted(vo
     assert_int_equal(atomic_load(&copy->metrics->events_healed), 0);
     (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('p')");
     log = log_of_retry(copy);
-    assert_int_equal(parked(copy), 0);
+    assert_int_equal(copy_parked(copy), 0);
     const char *const lines[] = {":1} from order/0 offset 0 is applied at attempt 3, and 0 behind",
                                  ":2} from order/0 offset 1 is applied at attempt 3, and 1 behind",
                                  "order/0: what was parked of 3 more entities is applied"};
@@ -120,7 +109,7 @@ static void a_parked_event_is_not_called_applied_where_an_own_change_is_under_wa
                                    true);
     copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
     copy_apply(copy);
-    assert_int_equal(parked(copy), 1);
+    assert_int_equal(copy_parked(copy), 1);
     (void)sqlite_text(copy->database, "DELETE FROM orders WHERE id = 2;"
                                       "INSERT INTO outbox(aggregatetype, aggregateid)"
                                       " VALUES ('order', '{\"id\":1}')");
@@ -128,7 +117,7 @@ static void a_parked_event_is_not_called_applied_where_an_own_change_is_under_wa
     if (lines_with(log, ":1} from order/0 offset 0 is superseded at attempt 2, and 0 behind") != 1)
         test_fail("it is not told: %s", log);
     free(log);
-    assert_int_equal(parked(copy), 0);
+    assert_int_equal(copy_parked(copy), 0);
     assert_string_equal(copy_rows(copy), "1|own|own\n");
     assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
     assert_int_equal(atomic_load(&copy->metrics->events_healed), 0);
@@ -147,7 +136,7 @@ static void a_limit_of_parked_entities_stops_in_front_of_the_event(void **state)
     copy_apply(copy);
     assert_int_equal(copy_where(copy)->next_offset, 2);
     assert_non_null(strstr(copy_where(copy)->stopped, "parked_entities"));
-    assert_int_equal(parked(copy), 2);
+    assert_int_equal(copy_parked(copy), 2);
     assert_string_equal(copy_rows(copy), "");
     copy_operate(copy, 1, PARKED_SET_SKIPPED);
     copy->offset = 2;
@@ -158,7 +147,7 @@ static void a_limit_of_parked_entities_stops_in_front_of_the_event(void **state)
     copy_apply(copy);
     assert_string_equal(copy_where(copy)->stopped, "");
     assert_string_equal(copy_rows(copy), "4|4|4\n");
-    assert_int_equal(parked(copy), 2);
+    assert_int_equal(copy_parked(copy), 2);
     copy_finish(copy);
 }
 
@@ -175,7 +164,7 @@ static void a_limit_of_parked_records_counts_those_behind_and_those_from_before(
     copy_add(copy, 3, 1, "u", ",\"a\":\"3\"");
     copy_add(copy, 4, 1, "u", ",\"a\":\"4\"");
     copy_apply(copy);
-    assert_int_equal(parked(copy), 3);
+    assert_int_equal(copy_parked(copy), 3);
     assert_int_equal(copy_where(copy)->next_offset, 3);
     assert_non_null(strstr(copy_where(copy)->stopped, "parked_records"));
     copy_finish(copy);
@@ -254,7 +243,7 @@ a_record_outside_the_partition_of_its_key_is_held_unless_its_topic_is_foreign(vo
     copy->entry.foreign = true;
     copy_add(copy, 3, elsewhere + 2 * here, "c", ",\"a\":\"3\",\"b\":\"3\"");
     copy_apply(copy);
-    assert_int_equal(parked(copy), 1);
+    assert_int_equal(copy_parked(copy), 1);
     copy_finish(copy);
 }
 

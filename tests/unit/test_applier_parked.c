@@ -12,17 +12,6 @@ static const char waiting_tables[] =
     "CREATE TRIGGER seen_u AFTER UPDATE ON orders BEGIN"
     " INSERT INTO seen(id, b) VALUES(new.id, new.b); END;";
 
-static int64_t parked(const struct copy *copy)
-{
-    return sqlite_number(copy->database, "SELECT count(*) FROM keepstep_parked WHERE state <> 3");
-}
-
-static void retry(struct copy *copy)
-{
-    clock_sleep_us(210000); /* between two passes */
-    copy_retry(copy, INT64_MAX);
-}
-
 /* Events of one entity whose parent is not there; `from` counts on. */
 static void add_waiting(struct copy *copy, int from, int count, int key, const char *filler)
 {
@@ -46,13 +35,13 @@ static void a_run_of_many_small_records_is_released_in_order_and_in_pieces(void 
     (void)state;
     struct copy *copy = copy_begin(waiting_tables, false);
     add_waiting(copy, 1, 990, 1, "");
-    assert_int_equal(parked(copy), 990);
-    retry(copy);
-    assert_int_equal(parked(copy), 990);
+    assert_int_equal(copy_parked(copy), 990);
+    copy_retry_later(copy, INT64_MAX);
+    assert_int_equal(copy_parked(copy), 990);
     (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('p')");
     unsigned long long commits = atomic_load(&copy->metrics->commits);
-    retry(copy);
-    assert_int_equal(parked(copy), 0);
+    copy_retry_later(copy, INT64_MAX);
+    assert_int_equal(copy_parked(copy), 0);
     assert_string_equal(copy_rows(copy), "1|p|990\n");
     assert_in_order(copy);
     assert_int_equal(sqlite_number(copy->database, "SELECT count(*) FROM seen"), 990);
@@ -75,8 +64,8 @@ static void a_run_of_large_records_is_released_in_pieces_that_a_batch_would_hold
     add_waiting(copy, 1, RECORDS, 1, filler);
     (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('p')");
     unsigned long long commits = atomic_load(&copy->metrics->commits);
-    retry(copy);
-    assert_int_equal(parked(copy), 0);
+    copy_retry_later(copy, INT64_MAX);
+    assert_int_equal(copy_parked(copy), 0);
     assert_in_order(copy);
     assert_true(atomic_load(&copy->metrics->commits) - commits >=
                 RECORDS * SIZE / (1 << 20)); /* limits.batch_bytes */
@@ -95,7 +84,7 @@ static void a_run_goes_on_where_a_restart_has_cut_it(void **state)
     int64_t last = 300;
     int pieces = 0;
     for (int64_t left = last; left > 0; pieces++) {
-        for (left = last; left == last; left = parked(copy))
+        for (left = last; left == last; left = copy_parked(copy))
             copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
         assert_true(left < last);
         last = left;
@@ -120,12 +109,12 @@ static void an_entity_that_is_stuck_holds_up_no_other(void **state)
         copy_add(copy, 399 + i, i, "c", ",\"a\":\"r\",\"b\":\"3\"");
     copy_apply(copy);
     (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('late')");
-    retry(copy);
+    copy_retry_later(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "2|late|2\n");
     (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('r')");
-    retry(copy);
+    copy_retry_later(copy, INT64_MAX);
     assert_int_equal(sqlite_number(copy->database, "SELECT count(*) FROM orders"), 38);
-    assert_int_equal(parked(copy), 400);
+    assert_int_equal(copy_parked(copy), 400);
     copy_finish(copy);
 }
 
@@ -138,8 +127,8 @@ a_delete_far_behind_replaces_what_waits_and_it_stays_as_evidence_from_then_on(vo
     add_waiting(copy, 1, 500, 1, "");
     copy_add(copy, 501, 1, "d", "");
     copy_apply(copy);
-    retry(copy);
-    assert_int_equal(parked(copy), 0);
+    copy_retry_later(copy, INT64_MAX);
+    assert_int_equal(copy_parked(copy), 0);
     assert_string_equal(copy_rows(copy), "");
     assert_int_equal(sqlite_number(copy->database, "SELECT count(*) FROM seen"), 0);
     assert_int_equal(
@@ -161,7 +150,7 @@ static void a_limit_of_parked_bytes_stops_in_front_of_the_event(void **state)
     applier_free(copy->applier);
     copy->applier = copy_open(copy);
     add_waiting(copy, 3, 2, 1, filler);
-    assert_int_equal(parked(copy), 3);
+    assert_int_equal(copy_parked(copy), 3);
     assert_int_equal(copy_where(copy)->next_offset, 3);
     assert_non_null(strstr(copy_where(copy)->stopped, "limits.parked_bytes"));
     copy_finish(copy);
@@ -235,13 +224,13 @@ static void check_unreadable(struct slice key, bool restarts, bool retried)
     assert_string_equal(states(copy), "0|0\n1|2\n2|2\n3|2\n");
     if (retried) {
         operate(copy, 0, PARKED_SET_WAITING);
-        retry(copy);
+        copy_retry_later(copy, INT64_MAX);
         assert_string_equal(states(copy), "0|0\n1|2\n2|2\n3|2\n"); /* nothing passes it */
     }
     assert_string_equal(copy_rows(copy), "");
     operate(copy, 0, PARKED_SET_SKIPPED);
     restart(copy, restarts);
-    retry(copy);
+    copy_retry_later(copy, INT64_MAX);
     assert_string_equal(states(copy), "0|3\n");
     assert_string_equal(copy_rows(copy), "1|behind the second|\n");
     add_keyed(copy, key, true, "last");
@@ -263,12 +252,12 @@ static void check_unreadable_behind(struct slice key, bool restarts)
     restart(copy, restarts);
     assert_string_equal(states(copy), "0|0\n1|0\n2|2\n");
     operate(copy, 0, PARKED_SET_SKIPPED);
-    retry(copy);
+    copy_retry_later(copy, INT64_MAX);
     assert_string_equal(states(copy), "0|3\n1|0\n2|2\n");
     assert_string_equal(copy_rows(copy), "1|old|\n");
     restart(copy, restarts);
     operate(copy, 1, PARKED_SET_SKIPPED);
-    retry(copy);
+    copy_retry_later(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "1|third|\n");
     copy_finish(copy);
 }
@@ -284,11 +273,11 @@ static void what_replaces_a_record_that_waits_does_not_pass_one_that_cannot_be_r
     add_keyed(copy, key, false, "unreadable");
     add_keyed(copy, key, true, "there");
     copy_apply(copy);
-    retry(copy);
+    copy_retry_later(copy, INT64_MAX);
     assert_string_equal(states(copy), "0|1\n1|0\n2|2\n");
     assert_string_equal(copy_rows(copy), "");
     operate(copy, 1, PARKED_SET_SKIPPED);
-    retry(copy);
+    copy_retry_later(copy, INT64_MAX);
     assert_string_equal(states(copy), "0|3\n1|3\n");
     assert_string_equal(copy_rows(copy), "1|there|\n");
     copy_finish(copy);
@@ -347,7 +336,7 @@ static void many_duplicates_of_what_is_parked_are_judged_anew_once_and_not_each(
     copy_watch(copy);
     copy_apply(copy);
     assert_int_equal(copy->claims, 1); /* the second time none is left to be claimed */
-    assert_int_equal(parked(copy), EVENTS);
+    assert_int_equal(copy_parked(copy), EVENTS);
     assert_int_equal(atomic_load(&copy->metrics->events_duplicate), EVENTS);
     copy_finish(copy);
 }
@@ -367,7 +356,7 @@ static void the_limit_of_parked_entities_counts_those_of_its_own_partition(void 
         event->change.record.offset = i / 2;
     }
     copy_apply(copy);
-    assert_int_equal(parked(copy), 6);
+    assert_int_equal(copy_parked(copy), 6);
     assert_string_equal(copy_where(copy)->stopped, "");
     copy_finish(copy);
 }
@@ -385,7 +374,7 @@ static void what_stands_between_two_records_that_are_parked_waits_for_the_first(
     assert_string_equal(states(copy), "0|1\n1|2\n2|0\n3|1\n");
     assert_string_equal(copy_rows(copy), "");
     (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('p')");
-    retry(copy);
+    copy_retry_later(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "1|NULL|2\n2|p|4\n");
     copy_finish(copy);
 }
@@ -407,7 +396,7 @@ static void check_replaced(bool restarts)
     copy->config.publish_count = 1;
     copy->config.limits.batch_time_ms = 1;
     for (int64_t left = 400, last = left; left > 0; pieces++, last = left) {
-        for (int i = 0; i < 100 && left == last; i++, left = parked(copy)) {
+        for (int i = 0; i < 100 && left == last; i++, left = copy_parked(copy)) {
             clock_sleep_us(i == 99 ? 210000 : 0); /* between two passes */
             copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
         }

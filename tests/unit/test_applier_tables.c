@@ -132,20 +132,13 @@ static void a_fatal_error_names_the_event(void)
     copy_finish(copy);
 }
 
-static int64_t parked(const struct copy *copy)
-{
-    return copy_number(copy, "SELECT count(*) FROM keepstep_parked WHERE state <> 3");
-}
-
 /* Until so many are left, or for some rounds in vain. */
 static void retry_until(struct copy *copy, int64_t count)
 {
-    for (int round = 0; round < 20 && parked(copy) != count; round++) {
-        clock_sleep_us(210000); /* between two looks */
-        copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
-    }
-    if (parked(copy) != count)
-        test_fail("%lld are parked: %s", (long long)parked(copy), copy_rows(copy));
+    for (int round = 0; round < 20 && copy_parked(copy) != count; round++)
+        copy_retry_later(copy, INT64_MAX);
+    if (copy_parked(copy) != count)
+        test_fail("%lld are parked: %s", (long long)copy_parked(copy), copy_rows(copy));
 }
 
 /* Each event in a batch of its own: neither can be the first. */
@@ -160,7 +153,7 @@ static void swap(struct copy *copy)
     copy_apply(copy);
     copy_add(copy, 6, 2, "u", ",\"a\":\"x\",\"b\":\"two\"");
     copy_apply(copy);
-    assert_int_equal(parked(copy), 3);
+    assert_int_equal(copy_parked(copy), 3);
 }
 
 static const char *const unique[] = {
@@ -193,11 +186,9 @@ static void rows_that_swap_behind_many_that_wait_are_written_too(void)
     copy_apply(copy);
     copy_add(copy, 125, 2, "u", ",\"a\":\"x\",\"b\":\"two\"");
     copy_apply(copy);
-    for (int round = 0; round < 60 && parked(copy) != 120; round++) {
-        clock_sleep_us(210000);
-        copy_retry(copy, INT64_MAX);
-    }
-    assert_int_equal(parked(copy), 120);
+    for (int round = 0; round < 60 && copy_parked(copy) != 120; round++)
+        copy_retry_later(copy, INT64_MAX);
+    assert_int_equal(copy_parked(copy), 120);
     assert_string_equal(copy_rows(copy), "1|y|one\n2|x|two\n3|z|three\n");
     copy_finish(copy);
 }
@@ -320,12 +311,10 @@ static void no_row_is_taken_out_that_something_follows_by_now(void)
     (void)copy_text(copy, notes[copy->kind]);
     (void)copy_text(copy, "INSERT INTO notes VALUES (1), (2)");
     int64_t left = copy->kind == DATABASE_POSTGRESQL ? 1 : 3; /* it can defer */
-    for (int round = 0; round < 8; round++) {
-        clock_sleep_us(210000);
-        copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
-    }
+    for (int round = 0; round < 8; round++)
+        copy_retry_later(copy, INT64_MAX);
     assert_int_equal(copy_number(copy, "SELECT count(*) FROM notes"), 2);
-    assert_int_equal(parked(copy), left);
+    assert_int_equal(copy_parked(copy), left);
     copy_finish(copy);
 }
 
@@ -338,11 +327,9 @@ static void no_row_is_taken_out_of_a_copy_that_init_has_not_seen(void)
     struct copy *copy = copy_begin_with(unique, false);
     (void)copy_text(copy, "DELETE FROM keepstep_meta WHERE `key` LIKE 'order %'");
     swap(copy);
-    for (int round = 0; round < 8; round++) {
-        clock_sleep_us(210000);
-        copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
-    }
-    assert_int_equal(parked(copy), 3);
+    for (int round = 0; round < 8; round++)
+        copy_retry_later(copy, INT64_MAX);
+    assert_int_equal(copy_parked(copy), 3);
     copy_finish(copy);
 }
 
@@ -368,11 +355,10 @@ static void rows_that_swap_do_not_pass_an_own_change_that_stands_behind_one(void
     copy_add(copy, 3, 2, "u", ",\"a\":\"own\",\"b\":\"two\"");
     add_own(copy, 1, 1, ",\"a\":\"own\",\"b\":\"mine\"");
     copy_apply(copy);
-    assert_int_equal(parked(copy), 3);
+    assert_int_equal(copy_parked(copy), 3);
     int64_t due_us = clock_wall_us() + 1200000; /* of the second alone */
     for (int i = 0; i < 3; i++) {
-        clock_sleep_us(210000);
-        copy_must(copy, applier_retry_parked(copy->applier, due_us, &copy->err));
+        copy_retry_later(copy, due_us);
         assert_string_equal(copy_rows(copy), "1|own|mine\n2|y|two\n");
     }
     retry_until(copy, 1);
