@@ -24,7 +24,7 @@ struct agent_partition_metrics *agent_metrics_partition(struct agent_metrics *me
             return row;
     }
     if (count == AGENT_METRICS_PARTITIONS)
-        return NULL;
+        return &metrics->spare;
     struct agent_partition_metrics *row = &metrics->partitions[count];
     (void)snprintf(row->topic, sizeof row->topic, "%s", tp.topic);
     row->partition = tp.partition;

@@ -56,12 +56,13 @@ struct agent_metrics {
     atomic_size_t topics_missing;
     atomic_size_t partition_count;
     struct agent_partition_metrics partitions[AGENT_METRICS_PARTITIONS];
+    struct agent_partition_metrics spare; /* of all partitions beyond those; nobody reads it */
 };
 
 /** @return "connecting", "applying", … */
 const char *agent_state_name(enum agent_state state);
 
-/** @return the partition's row, made where it is new; NULL where the table is full.
+/** @return the partition's row, made where it is new; the spare one where the table is full.
  * @thread the agent's only. */
 struct agent_partition_metrics *agent_metrics_partition(struct agent_metrics *metrics,
                                                         struct topic_partition tp);

@@ -176,7 +176,7 @@ static void agent_leave_record(struct agent *agent, const struct feed_event *eve
 {
     size_t index = applier_find(agent->applier, event->tp);
     if (index != SIZE_MAX && !agent->partitions[index].paused)
-        applier_read_again(agent->applier, index);
+        applier_set_reloaded(agent->applier, index, true);
 }
 
 /** Wait while the database does not answer. Polling goes on, or the group would put the member out.
@@ -244,7 +244,7 @@ static enum status agent_apply(struct agent *agent, struct error *err)
 {
     int64_t begun = clock_monotonic_us();
     if (agent->batch.count == 0 &&
-        (!applier_has_ends(agent->applier) || !agent_is_due(&agent->timers.ends, AGENT_END_US)))
+        (!applier_has_ends(agent->applier) || !agent_is_due(&agent->ends, AGENT_END_US)))
         return STATUS_OK;
     agent->retrying = true;
     enum status status = applier_apply(agent->applier, &agent->batch, err);
@@ -262,7 +262,7 @@ static enum status agent_apply(struct agent *agent, struct error *err)
 }
 
 /** Send the hints of all partitions that moved, in one request. */
-static enum status agent_hint_now(struct agent *agent, struct error *err)
+static enum status agent_hint(struct agent *agent, struct error *err)
 {
     size_t count = 0;
     struct feed_hint *hints = calloc(agent->partition_count + 1, sizeof *hints);
@@ -287,12 +287,6 @@ static enum status agent_hint_now(struct agent *agent, struct error *err)
     return STATUS_OK;
 }
 
-static enum status agent_hint(struct agent *agent, struct error *err)
-{
-    return agent_is_due(&agent->timers.hints, AGENT_HINT_US) ? agent_hint_now(agent, err)
-                                                             : STATUS_OK;
-}
-
 static enum status agent_retry_parked(struct agent *agent, struct error *err)
 {
     enum status status = applier_retry_parked(agent->applier, clock_wall_us(), err);
@@ -308,8 +302,6 @@ static enum status agent_make_durable(struct agent *agent, struct error *err)
 
 static enum status agent_check_revisions(struct agent *agent, struct error *err)
 {
-    if (agent->batch.count > 0 || !agent_is_due(&agent->timers.revisions, AGENT_CHECK_US))
-        return STATUS_OK;
     return applier_refresh(agent->applier, err);
 }
 
@@ -338,43 +330,40 @@ static enum status agent_follow_reload(struct agent *agent, struct error *err)
         if (!stopped)
             status = feed_seek(agent->feed, partition_state_tp(state), offset, err);
         if (status == STATUS_OK)
-            applier_seen_reload(agent->applier, i);
+            applier_set_reloaded(agent->applier, i, false);
     }
     return status == STATUS_OK ? agent_pause_stopped(agent, err) : status;
 }
 
 static enum status agent_prune(struct agent *agent, struct error *err)
 {
-    return agent_is_due(&agent->timers.prune, AGENT_PRUNE_US) ? applier_prune(agent->applier, err)
-                                                              : STATUS_OK;
+    return applier_prune(agent->applier, err);
 }
 
 static enum status agent_write_images(struct agent *agent, struct error *err)
 {
-    if (agent->batch.count > 0 || !agent_is_due(&agent->timers.kept_images, AGENT_IMAGES_US))
-        return STATUS_OK;
     return applier_write_images(agent->applier, err);
 }
 
-struct agent_step {
+/** One round, in this order. */
+static const struct agent_step {
     const char *name;
     enum status (*run)(struct agent *agent, struct error *err);
+    int64_t period_us;    /* 0: in each round */
+    bool between_batches; /* not while a batch is being filled or tried again */
+} agent_steps[AGENT_STEPS] = {
+    {"poll", agent_poll, 0, false},
+    {"follow a reload", agent_follow_reload, 0, false},
+    {"apply", agent_apply, 0, false},
+    {"hint", agent_hint, AGENT_HINT_US, false},
+    {"retry parked", agent_retry_parked, 0, false},
+    {"write kept images", agent_write_images, AGENT_IMAGES_US, true},
+    {"make durable", agent_make_durable, 0, false},
+    {"check revisions", agent_check_revisions, AGENT_CHECK_US, true},
+    {"prune", agent_prune, AGENT_PRUNE_US, false},
+    {"check the hints of other agents", agent_check_other_hints, 0, true},
+    {"find partitions", agent_find_partitions, 0, true},
 };
-
-static const struct agent_step agent_steps[] = {
-    {"poll", agent_poll},
-    {"follow a reload", agent_follow_reload},
-    {"apply", agent_apply},
-    {"hint", agent_hint},
-    {"retry parked", agent_retry_parked},
-    {"write kept images", agent_write_images},
-    {"make durable", agent_make_durable},
-    {"check revisions", agent_check_revisions},
-    {"prune", agent_prune},
-    {"check the hints of other agents", agent_check_other_hints},
-    {"find partitions", agent_find_partitions},
-};
-
 static void agent_back_off(struct agent *agent, const char *step, const struct error *err)
 {
     int64_t next = agent->backoff_us == 0 ? AGENT_BACKOFF_US : 2 * agent->backoff_us;
@@ -466,10 +455,14 @@ static enum status agent_round(struct agent *agent, struct error *err)
 {
     bool failed = false;
     agent_measure_lag(agent); /* also where no step succeeds */
-    for (size_t i = 0; i < sizeof agent_steps / sizeof *agent_steps && !failed; i++) {
-        enum status status = agent_steps[i].run(agent, err);
+    for (size_t i = 0; i < AGENT_STEPS && !failed; i++) {
+        const struct agent_step *step = &agent_steps[i];
+        if ((step->between_batches && agent->batch.count > 0) ||
+            !agent_is_due(&agent->step_timers[i], step->period_us))
+            continue;
+        enum status status = step->run(agent, err);
         failed = status != STATUS_OK;
-        status = agent_handle_status(agent, agent_steps[i].name, status, err);
+        status = agent_handle_status(agent, step->name, status, err);
         if (status != STATUS_OK)
             return status;
     }
@@ -490,7 +483,7 @@ enum status agent_run(struct agent *agent, const atomic_bool *stop, struct error
         status = agent_round(agent, err);
     agent_set_state(agent, AGENT_DRAINING);
     if (status == STATUS_OK && agent->feed != NULL && agent_apply(agent, &last) == STATUS_OK)
-        (void)agent_hint_now(agent, &last);
+        (void)agent_hint(agent, &last);
     if (agent->applier != NULL)
         agent_drop(agent);
     feed_close(agent->feed);

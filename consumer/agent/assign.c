@@ -90,8 +90,7 @@ enum status agent_check_other_hints(struct agent *agent, struct error *err)
     struct agent_hint hint;
     struct error ignored = ERROR_INIT;
     struct topic_partition tp;
-    if (agent->batch.count > 0 || agent->state != AGENT_APPLYING ||
-        !agent_is_due(&agent->timers.other_hints, OTHER_HINTS_US))
+    if (agent->state != AGENT_APPLYING || !agent_is_due(&agent->other_hints, OTHER_HINTS_US))
         return STATUS_OK;
     if (!agent_next_other(agent, &tp) ||
         agent_read_hint(agent, tp, OTHER_HINTS_TIMEOUT_MS, &hint, &ignored) != STATUS_OK)
@@ -369,7 +368,7 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
     if (status == STATUS_OK) {
         agent_set_state(agent, AGENT_APPLYING); /* By then the others have told their hints: of a
                                                    copy and its clone both notice. */
-        agent->timers.other_hints.next_us = clock_monotonic_us() + OTHER_HINTS_US;
+        agent->other_hints.next_us = clock_monotonic_us() + OTHER_HINTS_US;
     }
     if (status != STATUS_OK) {
         agent_drop(agent);

@@ -20,18 +20,7 @@ struct agent_timer {
     int64_t wait_us; /* the last wait of agent_is_due_seldom() */
 };
 
-/** What the agent does now and then, each as often as it needs. */
-struct agent_timers {
-    struct agent_timer revisions;
-    struct agent_timer prune;
-    struct agent_timer kept_images;
-    struct agent_timer ends; /* of the logs: positions move past records that are no events */
-    struct agent_timer lag;
-    struct agent_timer hints;
-    struct agent_timer other_hints;
-    struct agent_timer missing_topics;
-    struct agent_timer missing_owners;
-};
+#define AGENT_STEPS 11
 
 struct agent {
     const struct config *config;
@@ -51,7 +40,12 @@ struct agent {
     bool has_outbox;    /* the service writes in this database too: leave it time (rule 19) */
     bool retrying;      /* the batch failed and is applied again as it is */
     int64_t backoff_us; /* of the database; 0: it answers */
-    struct agent_timers timers;
+    struct agent_timer step_timers[AGENT_STEPS];
+    struct agent_timer ends; /* of the logs: positions move past records that are no events */
+    struct agent_timer lag;
+    struct agent_timer other_hints;
+    struct agent_timer missing_topics;
+    struct agent_timer missing_owners;
     size_t lag_index;        /* the partition whose lag was measured last */
     size_t other_hint_index; /* of all partitions, the one whose hint is read next */
 };

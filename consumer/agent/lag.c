@@ -23,8 +23,6 @@ static void agent_note_withheld(struct agent_partition_metrics *row, int64_t sta
 void agent_note_log_end(struct agent *agent, struct topic_partition tp, int64_t stable)
 {
     struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, tp);
-    if (row == NULL)
-        return;
     int64_t seen = feed_log_end_seen(agent->feed, tp);
     int64_t end = stable < 0 || seen < stable ? stable : seen;
     bool is_fetched = seen >= 0 && agent->backoff_us == 0 && !atomic_load(&row->stopped);
@@ -45,16 +43,14 @@ static void agent_note_seen(struct agent *agent)
         struct topic_partition tp = partition_state_tp(state);
         struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, tp);
         int64_t seen = feed_log_end_seen(agent->feed, tp);
-        if (row != NULL && atomic_load(&row->log_end) >= 0 && atomic_load(&row->log_end) < seen)
+        if (atomic_load(&row->log_end) >= 0 && atomic_load(&row->log_end) < seen)
             atomic_store(&row->log_end, seen);
     }
 }
 
 void agent_forget_waiting(struct agent *agent, struct topic_partition tp)
 {
-    struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, tp);
-    if (row != NULL)
-        atomic_store(&row->oldest_unapplied_us, 0);
+    atomic_store(&agent_metrics_partition(agent->metrics, tp)->oldest_unapplied_us, 0);
 }
 
 /** @return when its origin committed it, or where the record does not say that, when the broker
@@ -74,7 +70,7 @@ void agent_note_waiting(struct agent *agent)
 {
     const struct batch_event *event = &agent->batch.events[agent->batch.count - 1];
     struct agent_partition_metrics *row = agent_row_of(agent, event);
-    if (row != NULL && atomic_load(&row->oldest_unapplied_us) == 0)
+    if (atomic_load(&row->oldest_unapplied_us) == 0)
         atomic_store(&row->oldest_unapplied_us, agent_time_of(event));
 }
 
@@ -83,8 +79,6 @@ void agent_note_applied(struct agent *agent)
     for (size_t i = 0; i < agent->batch.count; i++) {
         const struct batch_event *event = &agent->batch.events[i];
         struct agent_partition_metrics *row = agent_row_of(agent, event);
-        if (row == NULL)
-            continue;
         if (event->change.record.offset < atomic_load(&row->applied_offset))
             atomic_store(&row->oldest_unapplied_us, 0);
         else if (atomic_load(&row->oldest_unapplied_us) == 0) /* the first that is not applied */
@@ -107,7 +101,7 @@ void agent_measure_lag(struct agent *agent)
     int64_t stable = -1;
     atomic_store(&agent->metrics->last_round_us, now);
     if (agent->partition_count == 0 ||
-        !agent_is_due(&agent->timers.lag, agent->backoff_us > 0 ? LAG_PAUSED_US : LAG_US))
+        !agent_is_due(&agent->lag, agent->backoff_us > 0 ? LAG_PAUSED_US : LAG_US))
         return;
     agent->lag_index = (agent->lag_index + 1) % agent->partition_count;
     const struct partition_state *state = applier_partition(agent->applier, agent->lag_index);

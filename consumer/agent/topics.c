@@ -45,8 +45,8 @@ static enum status agent_find_topics(struct agent *agent, bool *ret_found, struc
     size_t missing = feed_missing_topics(agent->feed);
     atomic_store(&agent->metrics->topics_missing, missing);
     if (missing == 0)
-        agent->timers.missing_topics = (struct agent_timer){0};
-    else if (agent_is_due_seldom(&agent->timers.missing_topics, TOPICS_FIRST_US, TOPICS_MAX_US))
+        agent->missing_topics = (struct agent_timer){0};
+    else if (agent_is_due_seldom(&agent->missing_topics, TOPICS_FIRST_US, TOPICS_MAX_US))
         return feed_find_topics(agent->feed, ret_found, err);
     return STATUS_OK;
 }
@@ -54,8 +54,8 @@ static enum status agent_find_topics(struct agent *agent, bool *ret_found, struc
 static enum status agent_find_unowned(struct agent *agent, bool *ret_found, struct error *err)
 {
     if (agent->state != AGENT_APPLYING)
-        agent->timers.missing_owners = (struct agent_timer){0};
-    else if (agent_is_due_seldom(&agent->timers.missing_owners, OWNERS_FIRST_US, OWNERS_MAX_US))
+        agent->missing_owners = (struct agent_timer){0};
+    else if (agent_is_due_seldom(&agent->missing_owners, OWNERS_FIRST_US, OWNERS_MAX_US))
         return feed_find_unowned(agent->feed, ret_found, err);
     return STATUS_OK;
 }
@@ -63,8 +63,6 @@ static enum status agent_find_unowned(struct agent *agent, bool *ret_found, stru
 enum status agent_find_partitions(struct agent *agent, struct error *err)
 {
     bool found = false;
-    if (agent->batch.count > 0)
-        return STATUS_OK;
     enum status status = agent_find_topics(agent, &found, err);
     if (status == STATUS_OK && !found)
         status = agent_find_unowned(agent, &found, err);

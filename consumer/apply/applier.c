@@ -211,14 +211,9 @@ bool applier_is_reloaded(const struct applier *applier, size_t index)
     return applier->owned[index].reloaded;
 }
 
-void applier_read_again(struct applier *applier, size_t index)
+void applier_set_reloaded(struct applier *applier, size_t index, bool reloaded)
 {
-    applier->owned[index].reloaded = true;
-}
-
-void applier_seen_reload(struct applier *applier, size_t index)
-{
-    applier->owned[index].reloaded = false;
+    applier->owned[index].reloaded = reloaded;
 }
 
 void applier_note_end(struct applier *applier, size_t index, int64_t next_offset)

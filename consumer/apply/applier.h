@@ -15,7 +15,7 @@ struct applier_options {
     const struct config *config;
     const struct mapping *mappings;
     size_t mapping_count;
-    struct agent_metrics *metrics;
+    struct agent_metrics *metrics; /* never NULL */
 };
 
 /** Open the store and prepare every mapping. All functions are the agent's thread's.
@@ -69,7 +69,7 @@ const struct record_form *applier_form(const struct applier *applier, const char
 void applier_anchor(const struct record *record, char ret_id[static STORE_ID_SIZE]);
 
 /** Apply a batch and the noted ends in one transaction. Events of a reloaded partition are left out
- * until applier_seen_reload().
+ * until applier_set_reloaded().
  * @return OK (partitions may have stopped: see applier_partition()); RETRY (rolled back: apply the
  * same batch again after a pause; a lost connection is opened anew then); ABORT with native_code 1
  * (positions were read anew: seek where applier_is_reloaded(), then go on) or 0 (another agent owns
@@ -102,14 +102,13 @@ enum status applier_make_durable(struct applier *applier, bool now, struct error
 /** Reload the partitions that an operator's command has changed. Statuses as applier_apply(). */
 enum status applier_refresh(struct applier *applier, struct error *err) MUST_CHECK;
 
-/** Let a partition be read again from its position: a record of it found no room in the batch. It
- * counts as reloaded until applier_seen_reload(). */
-void applier_read_again(struct applier *applier, size_t index);
-
-/** @return whether a partition's position was read anew: seek to it, then applier_seen_reload(). */
+/** @return whether a partition is to be read again from its position, which was read anew: seek
+ * there, then applier_set_reloaded(). */
 bool applier_is_reloaded(const struct applier *applier, size_t index);
 
-void applier_seen_reload(struct applier *applier, size_t index);
+/** @param reloaded  true: a record of it found no room in the batch; false: the feed stands at its
+ *                   position. */
+void applier_set_reloaded(struct applier *applier, size_t index, bool reloaded);
 
 /** Delete single keys and skipped records that were kept long enough, a bounded number of each.
  * @return OK; RETRY; FATAL. */

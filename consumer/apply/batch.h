@@ -15,7 +15,8 @@ enum event_outcome {
     EVENT_DUPLICATE,  /* its sequence or key was applied before */
     EVENT_SUPERSEDED, /* a later own change of its entity is under way */
     EVENT_PARKED,
-    EVENT_DROPPED, /* not applied: its partition stops before it, or is read again */
+    EVENT_DROPPED,  /* not applied: its partition stops before it, or is read again */
+    EVENT_OUTCOMES, /* their number */
 };
 
 struct batch_event {

@@ -46,6 +46,16 @@ static enum status image_park(struct applier *applier, struct owned *owned,
     return STATUS_OK;
 }
 
+static enum status image_is_pending(struct applier *applier, const struct owned *owned,
+                                    const struct superseded_image *image, bool *ret_pending,
+                                    struct error *err)
+{
+    enum status status = applier_ask_pending_singly(applier, owned, image->entity_type, err);
+    return status == STATUS_OK ? applier_is_pending_now(applier, image->entity_type,
+                                                        image->entity_key, ret_pending, err)
+                               : status;
+}
+
 /** Write one image, unless its entity has an own change by now. */
 static enum status image_write(struct applier *applier, struct owned *owned, void *subject,
                                struct error *err)
@@ -56,10 +66,7 @@ static enum status image_write(struct applier *applier, struct owned *owned, voi
     struct change *change = NULL;
     struct error why = ERROR_INIT;
     bool pending = false;
-    enum status status = applier_ask_pending_singly(applier, owned, image->entity_type, err);
-    if (status == STATUS_OK)
-        status = applier_is_pending_now(applier, image->entity_type, image->entity_key, &pending,
-                                        err);
+    enum status status = image_is_pending(applier, owned, image, &pending, err);
     if (status != STATUS_OK || pending)
         return status;
     status = applier_decode(applier, &image->record, &change, &why);
@@ -89,10 +96,7 @@ static enum status image_is_due(struct applier *applier, struct owned *owned,
     *ret_due = false;
     if (mapping == NULL || !mapping->published_here || applier_is_blocked(applier, &entity))
         return STATUS_OK;
-    enum status status = applier_ask_pending_singly(applier, owned, image->entity_type, err);
-    if (status == STATUS_OK)
-        status = applier_is_pending_now(applier, image->entity_type, image->entity_key, &pending,
-                                        err);
+    enum status status = image_is_pending(applier, owned, image, &pending, err);
     *ret_due = !pending;
     return status;
 }

@@ -45,8 +45,8 @@ struct applier {
     const struct config *config;
     const struct mapping *mappings;
     size_t mapping_count;
-    struct agent_metrics *metrics; /* NULL: nobody asks */
-    bool publishes;                /* some mapping is published here: rule 18 applies */
+    struct agent_metrics *metrics;
+    bool publishes; /* some mapping is published here: rule 18 applies */
     struct store *store;
     struct store_meta meta;
     struct table_order *orders; /* of each mapping's table */

@@ -156,8 +156,7 @@ static enum status applier_judge_sequence(struct applier *applier, struct owned 
         sequence_advance(state, change);
         return STATUS_OK;
     case SEQUENCE_UNVERIFIED_DUPLICATE:
-        if (applier->metrics != NULL)
-            atomic_fetch_add(&applier->metrics->events_unverified, 1);
+        atomic_fetch_add(&applier->metrics->events_unverified, 1);
         event->outcome = EVENT_DUPLICATE;
         return STATUS_OK;
     case SEQUENCE_DUPLICATE:

@@ -23,11 +23,8 @@ void applier_forget_owned(struct applier *applier)
 {
     for (size_t i = 0; i < applier->owned_count; i++) {
         struct owned *owned = &applier->owned[i];
-        struct agent_partition_metrics *row = NULL;
-        if (applier->metrics != NULL)
-            row = agent_metrics_partition(applier->metrics, partition_state_tp(&owned->state));
-        if (row != NULL)
-            atomic_store(&row->owned, false);
+        struct topic_partition tp = partition_state_tp(&owned->state);
+        atomic_store(&agent_metrics_partition(applier->metrics, tp)->owned, false);
         partition_state_done(&owned->state);
         block_set_done(&owned->work.blocked);
         queue_forget_scans(owned);
@@ -116,11 +113,8 @@ enum status applier_advance(struct applier *applier, const struct batch *batch, 
 
 void applier_publish_metrics(struct applier *applier, const struct owned *owned)
 {
-    struct agent_partition_metrics *row = NULL;
-    if (applier->metrics != NULL)
-        row = agent_metrics_partition(applier->metrics, partition_state_tp(&owned->state));
-    if (row == NULL)
-        return;
+    struct agent_partition_metrics *row = agent_metrics_partition(
+        applier->metrics, partition_state_tp(&owned->state));
     atomic_store(&row->owned, true);
     atomic_store(&row->stopped, owned->state.stopped[0] != '\0');
     atomic_store(&row->applied_offset, owned->state.next_offset);

@@ -116,8 +116,7 @@ static enum status applier_judge_void(struct applier *applier, struct batch *bat
                     "%.*s %.*s is diverged: the service's own change was published as void and no "
                     "earlier image is kept; write the entity again",
                     SLICE_ARGS(change->entity_type), SLICE_ARGS(change->entity_key));
-        if (applier->metrics != NULL)
-            atomic_fetch_add(&applier->metrics->entities_diverged, 1);
+        atomic_fetch_add(&applier->metrics->entities_diverged, 1);
         return STATUS_OK;
     }
     event->outcome = EVENT_APPLY;

@@ -315,11 +315,9 @@ static void release_report(const struct applier *applier, const struct release *
                            size_t *ret_entities)
 {
     const struct parked_record *head = release->head;
-    if (applier->metrics != NULL) {
-        atomic_fetch_add(&applier->metrics->events_applied, release->applied);
-        atomic_fetch_add(&applier->metrics->events_healed, release->applied);
-        atomic_fetch_add(&applier->metrics->events_superseded, release->superseded);
-    }
+    atomic_fetch_add(&applier->metrics->events_applied, release->applied);
+    atomic_fetch_add(&applier->metrics->events_healed, release->applied);
+    atomic_fetch_add(&applier->metrics->events_superseded, release->superseded);
     bool told = release->scan->told;
     release->scan->told = head != NULL && !release->exhausted;
     if (head == NULL || told || ++*ret_entities > PARKED_TOLD_MAX)

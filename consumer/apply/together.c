@@ -178,10 +178,8 @@ static void group_advance(const struct group *group, struct partition_state *fre
         fresh[i] = (struct partition_state){0};
         applier_publish_metrics(applier, owned);
     }
-    if (applier->metrics != NULL) {
-        atomic_fetch_add(&applier->metrics->events_applied, group->count);
-        atomic_fetch_add(&applier->metrics->events_healed, group->count);
-    }
+    atomic_fetch_add(&applier->metrics->events_applied, group->count);
+    atomic_fetch_add(&applier->metrics->events_healed, group->count);
     log_info("agent",
              "%zu parked entities that waited for each other are applied together, %.*s %.*s from "
              "%s/%d offset %lld the first",

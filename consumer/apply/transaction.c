@@ -80,11 +80,9 @@ enum status applier_commit(struct applier *applier, bool durable, struct error *
         applier->session.undurable_since_us = 0;
     else if (applier->session.undurable_since_us == 0)
         applier->session.undurable_since_us = now;
-    if (applier->metrics != NULL) {
-        atomic_fetch_add(&applier->metrics->commits, 1);
-        atomic_fetch_add(&applier->metrics->commits_durable, durable ? 1 : 0);
-        atomic_store(&applier->metrics->last_progress_us, clock_wall_us());
-    }
+    atomic_fetch_add(&applier->metrics->commits, 1);
+    atomic_fetch_add(&applier->metrics->commits_durable, durable ? 1 : 0);
+    atomic_store(&applier->metrics->last_progress_us, clock_wall_us());
     return STATUS_OK;
 }
 
@@ -111,19 +109,16 @@ static enum status applier_transaction(struct applier *applier, struct batch *ba
 static void applier_report(struct applier *applier, const struct batch *batch)
 {
     struct agent_metrics *metrics = applier->metrics;
-    for (size_t i = 0; metrics != NULL && i < batch->count; i++) {
+    atomic_ullong *const counters[EVENT_OUTCOMES] = {
+        [EVENT_APPLY] = &metrics->events_applied,
+        [EVENT_DUPLICATE] = &metrics->events_duplicate,
+        [EVENT_SUPERSEDED] = &metrics->events_superseded,
+        [EVENT_PARKED] = &metrics->events_parked,
+    };
+    for (size_t i = 0; i < batch->count; i++) {
         const struct batch_event *event = &batch->events[i];
-        atomic_ullong *counter = NULL;
-        if (event->outcome == EVENT_APPLY)
-            counter = &metrics->events_applied;
-        else if (event->outcome == EVENT_DUPLICATE)
-            counter = &metrics->events_duplicate;
-        else if (event->outcome == EVENT_SUPERSEDED)
-            counter = &metrics->events_superseded;
-        else if (event->outcome == EVENT_PARKED)
-            counter = &metrics->events_parked;
-        if (counter != NULL)
-            atomic_fetch_add(counter, 1);
+        if (counters[event->outcome] != NULL)
+            atomic_fetch_add(counters[event->outcome], 1);
         if (event->outcome == EVENT_PARKED && event->parked_held)
             atomic_fetch_add(&metrics->events_rejected, 1);
         if (event->outcome == EVENT_PARKED && !event->parked_behind)

@@ -278,7 +278,7 @@ static void test_revision_reloads_and_goes_on(void **test)
     assert_int_equal(f->err.native_code, 1);
     error_clear(&f->err);
     assert_true(applier_is_reloaded(f->applier, f->index));
-    applier_seen_reload(f->applier, f->index);
+    applier_set_reloaded(f->applier, f->index, false);
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|1|1\n");
     copy_finish(f);
@@ -434,7 +434,7 @@ static void test_own_event_parked_and_skipped_does_not_bring_an_older_image(void
     (void)sqlite_text(f->database, "UPDATE keepstep_parked SET state = 3;"
                                    "UPDATE keepstep_position SET revision = revision + 1");
     copy_must(f, applier_refresh(f->applier, &f->err));
-    applier_seen_reload(f->applier, f->index);
+    applier_set_reloaded(f->applier, f->index, false);
     copy_must(f, applier_write_images(f->applier, &f->err));
     assert_string_equal(copy_rows(f), "1|own|own\n");
     copy_finish(f);

@@ -192,7 +192,7 @@ static void operate(struct copy *copy, int64_t offset, enum parked_edit edit)
         test_format("SELECT parked_id FROM keepstep_parked WHERE offset = %d", (int)offset));
     copy_operate(copy, parked_id, edit);
     copy_must(copy, applier_refresh(copy->applier, &copy->err));
-    applier_seen_reload(copy->applier, copy->index);
+    applier_set_reloaded(copy->applier, copy->index, false);
 }
 
 static void restart(struct copy *copy, bool restarts)

@@ -149,7 +149,7 @@ static void follow(struct copy *copy)
     assert_true(applier_is_reloaded(copy->applier, copy->index));
     batch_remove(&copy->batch, copy->index);
     copy->offset = copy_where(copy)->next_offset;
-    applier_seen_reload(copy->applier, copy->index);
+    applier_set_reloaded(copy->applier, copy->index, false);
 }
 
 static void add_second(struct copy *copy)
