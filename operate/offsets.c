@@ -69,7 +69,7 @@ static enum status offsets_say(struct offsets *offsets, enum status status, stru
     const char *reason = offsets->reason.text;
     return error_set(err, STATUS_RETRY,
                      "no broker can be used at %s%s%s%s; start it, or correct "
-                     "kafka.bootstrap.servers and what stands beside it",
+                     "kafka.bootstrap.servers or another setting under kafka:",
                      offsets->bootstrap, *reason == '\0' ? "" : " (", reason,
                      *reason == '\0' ? "" : ")");
 }

@@ -98,7 +98,7 @@ enum status parked_resume(struct store *store, const struct parked_request *requ
     }
     free(states);
     if (status == STATUS_OK && asked == 0)
-        fprintf(stderr, "nothing of that stands still\n");
+        fprintf(stderr, "no such partition stands still\n");
     if (status == STATUS_OK && again > 0) {
         err->exit_code = EX_TEMPFAIL;
         status = error_set(err, STATUS_FATAL, "%zu of %zu stand still again", again, asked);

@@ -335,7 +335,7 @@ static void status_agent_runs(struct status_page *page, bool has_run)
             "was killed within the session timeout",
             members, host);
     else if (page->agent == STATUS_RUNNING_UNKNOWN)
-        buffer_append_text(&page->text, ": none on this machine; of others the broker would know");
+        buffer_append_text(&page->text, ": none on this machine; only the broker knows of others");
     buffer_append_text(&page->text, "\n");
     member_text(&page->json, "agent_state", slice_of(status_running_names[page->agent]));
 }

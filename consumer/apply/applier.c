@@ -186,7 +186,8 @@ void applier_drop_all(struct applier *applier)
     struct error ignored = ERROR_INIT;
     if (applier->session.undurable_since_us != 0 && !applier->session.reload_needed)
         if (applier_make_durable(applier, true, &ignored) != STATUS_OK)
-            log_warning("agent", "last commits not made durable: %s", ignored.text);
+            log_warning("agent", "the last commits may not have reached the disk: %s",
+                        ignored.text);
     if (applier->store != NULL)
         applier->ops->rollback(applier->store);
     applier_forget_owned(applier);

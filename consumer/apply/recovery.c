@@ -79,7 +79,7 @@ static enum status applier_reconnect(struct applier *applier, struct error *err)
     enum status status = applier_open(applier, err);
     if (status == STATUS_OK && strcmp(before.copy_id, applier->meta.copy_id) != 0)
         status = error_set(err, STATUS_FATAL,
-                           "the database was copy %s and is copy %s now: start the agent anew",
+                           "the database was copy %s and is copy %s now: restart the agent",
                            before.copy_id, applier->meta.copy_id);
     if (status == STATUS_OK) {
         log_info("agent", "the database answers again");

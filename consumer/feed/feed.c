@@ -16,7 +16,8 @@
 #define FEED_QUEUE_COUNT "7000"
 #define FEED_QUEUE_KIB   "8192"
 #define FEED_FETCH_BYTES "2097152"
-#define FEED_PART_BYTES  "262144"  /* of one partition, so that a batch has records of all of them \
+#define FEED_PART_BYTES                                                                            \
+    "262144"                       /* of one partition, so that a batch has records of all of them \
                                     */
 #define FEED_METADATA_MS   "30000" /* after which new partitions are noticed */
 #define FEED_LEAVE_US      (INT64_C(5) * 1000 * 1000)
@@ -335,9 +336,8 @@ static enum status feed_fenced(struct feed *feed, struct error *err)
 {
     feed->fenced = true;
     if (clock_monotonic_us() < feed->cut_off_until_us)
-        return error_set(
-            err, STATUS_ABORT,
-            "the group took this instance for an earlier one after no broker answered");
+        return error_set(err, STATUS_ABORT,
+                         "the group has put this member out after an outage of the brokers");
     return error_set_native(error_config(err), STATUS_FATAL, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
                             "another agent of group '%s' runs under the same instance name; "
                             "give each its own `instance:`",
