@@ -213,30 +213,41 @@ static enum status applier_write_singly(struct applier *applier, struct batch *b
     return STATUS_AGAIN;
 }
 
+/** Write in bulk. While newer own changes are found after it, write again without what they
+ * supersede, BULK_ROUNDS times at most.
+ * @return OK with whether the last round found none; otherwise why the database refused. */
+static enum status applier_write_bulk(struct applier *applier, struct batch *batch,
+                                      struct write *writes, bool *ret_done, struct error *err)
+{
+    enum status status = STATUS_OK;
+    bool pending = true;
+    for (int round = 0; round < BULK_ROUNDS && status == STATUS_OK && pending; round++) {
+        if (round > 0)
+            status = applier->ops->savepoint(applier->store, true, err);
+        size_t count = applier_collect(applier, batch, writes);
+        pending = false;
+        if (status == STATUS_OK && count > 0)
+            status = applier_write_reduced(applier, writes, count, err);
+        if (status == STATUS_OK && count > 0)
+            status = applier_recheck_pending(applier, batch, &pending, err);
+    }
+    *ret_done = status == STATUS_OK && !pending;
+    return status;
+}
+
 enum status applier_write(struct applier *applier, struct batch *batch, struct error *err)
 {
     struct error bulk = ERROR_INIT;
     enum status status = STATUS_OK;
-    bool pending = batch->count > 0;
-    size_t count = 0;
+    bool done = false;
     if (batch->count == 0)
         return STATUS_OK;
     struct write *writes = arena_alloc(&applier->arena, batch->count * sizeof *writes);
     if (writes == NULL)
         return applier_no_memory(err);
-    for (unsigned int round = 0;
-         !applier->repeat.singly && round < BULK_ROUNDS && status == STATUS_OK && pending;
-         round++) {
-        if (round > 0)
-            status = applier->ops->savepoint(applier->store, true, &bulk);
-        count = applier_collect(applier, batch, writes);
-        pending = false;
-        if (status == STATUS_OK && count > 0)
-            status = applier_write_reduced(applier, writes, count, &bulk);
-        if (status == STATUS_OK && count > 0)
-            status = applier_recheck_pending(applier, batch, &pending, &bulk);
-    }
-    if (status == STATUS_OK && !pending)
+    if (!applier->repeat.singly)
+        status = applier_write_bulk(applier, batch, writes, &done, &bulk);
+    if (done)
         return STATUS_OK;
     if (status == STATUS_FATAL) { /* it may have ended the transaction: begin another one */
         applier->repeat.singly = true;
@@ -247,10 +258,8 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
         return status;
     }
     status = applier->ops->savepoint(applier->store, true, err);
-    if (status != STATUS_OK)
-        return status;
-    count = applier_collect(applier, batch, writes);
-    return applier_write_singly(applier, batch, writes, count, err);
+    size_t count = applier_collect(applier, batch, writes);
+    return status == STATUS_OK ? applier_write_singly(applier, batch, writes, count, err) : status;
 }
 
 /** Stop at the first event that could not be parked. @return as applier_stop_at(). */
