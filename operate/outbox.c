@@ -59,8 +59,7 @@ static enum status outbox_print(struct outbox *outbox, int64_t position, bool js
 {
     struct arena arena;
     struct buffer out;
-    struct outbox_row *rows = NULL;
-    size_t count = 0;
+    struct outbox_rows rows = {0};
     size_t shown = 0;
     arena_init(&arena, OUTBOX_ARENA_MAX);
     buffer_init(&out, OUTBOX_OUTPUT_MAX);
@@ -75,14 +74,15 @@ static enum status outbox_print(struct outbox *outbox, int64_t position, bool js
         if (position != 0 && shown > 0)
             break;
         arena_reset(&arena);
-        status = outbox->ops->list(outbox, filters[f], limit, &arena, &rows, &count, err);
-        for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-            if (position != 0 && rows[i].position != position)
+        const struct outbox_selection selection = {filters[f], limit};
+        status = outbox->ops->list(outbox, &selection, &arena, &rows, err);
+        for (size_t i = 0; status == STATUS_OK && i < rows.count; i++) {
+            if (position != 0 && rows.rows[i].position != position)
                 continue;
-            (json ? outbox_render_json : outbox_render_text)(&rows[i], position != 0, &out);
+            (json ? outbox_render_json : outbox_render_text)(&rows.rows[i], position != 0, &out);
             shown++;
         }
-        if (status == STATUS_OK && limit != 0 && count == limit)
+        if (status == STATUS_OK && limit != 0 && rows.count == limit)
             fprintf(stderr, "keepstep: only the first %zu rows of a kind are listed\n", limit);
     }
     if (status == STATUS_OK && position != 0 && shown == 0) {
@@ -103,7 +103,7 @@ static enum status outbox_do(struct outbox *outbox, const char *verb, int64_t po
     if (strcmp(verb, "list") == 0 || strcmp(verb, "show") == 0)
         return outbox_print(outbox, position, json, err);
     bool drop = strcmp(verb, "drop") == 0;
-    enum status status = outbox->ops->release(outbox, position, drop, err);
+    enum status status = outbox->ops->resolve_set_aside(outbox, position, drop, err);
     if (status == STATUS_OK)
         fprintf(stderr, "position %lld: %s\n", (long long)position,
                 drop ? "dropped; it will not be published, and other copies keep what they have. "
@@ -118,8 +118,8 @@ static enum status outbox_do(struct outbox *outbox, const char *verb, int64_t po
 static enum status outbox_retry_all(struct outbox *outbox, struct error *err)
 {
     struct arena arena;
-    struct outbox_row *rows = NULL;
-    size_t count = 0;
+    static const struct outbox_selection selection = {OUTBOX_SET_ASIDE, OUTBOX_RETRY_ROWS};
+    struct outbox_rows rows = {0};
     long long released = 0;
     int64_t last = 0;
     arena_init(&arena, OUTBOX_ARENA_MAX);
@@ -128,14 +128,13 @@ static enum status outbox_retry_all(struct outbox *outbox, struct error *err)
     do {
         found = false;
         arena_reset(&arena);
-        status = outbox->ops->list(outbox, OUTBOX_SET_ASIDE, OUTBOX_RETRY_ROWS, &arena, &rows,
-                                   &count, err);
-        for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-            if (rows[i].position <= last)
+        status = outbox->ops->list(outbox, &selection, &arena, &rows, err);
+        for (size_t i = 0; status == STATUS_OK && i < rows.count; i++) {
+            if (rows.rows[i].position <= last)
                 continue;
             found = true;
-            last = rows[i].position;
-            status = outbox->ops->release(outbox, last, false, err);
+            last = rows.rows[i].position;
+            status = outbox->ops->resolve_set_aside(outbox, last, false, err);
             released += status == STATUS_OK;
         }
     } while (status == STATUS_OK && found);

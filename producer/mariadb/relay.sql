@@ -1,4 +1,4 @@
--- What the relay asks of a service's MariaDB outbox.
+-- What the relay asks of a service's MariaDB outbox. The session replaces ?1, ?2 … by MariaDB's `?`.
 
 -- name: read_lease
 SELECT origin, incarnation, holder, epoch, lease_until_us, NULL FROM keepstep_relay
@@ -15,13 +15,13 @@ SELECT origin, incarnation, holder, epoch, lease_until_us, NULLIF(CONCAT_WS(', '
 FROM keepstep_relay FOR UPDATE
 
 -- name: take_lease
-UPDATE keepstep_relay SET holder = ?, lease_until_us = ?, epoch = epoch + 1
+UPDATE keepstep_relay SET holder = ?1, lease_until_us = ?2, epoch = epoch + 1
 
 -- name: release_lease
-UPDATE keepstep_relay SET holder = '', lease_until_us = 0 WHERE epoch = ?
+UPDATE keepstep_relay SET holder = '', lease_until_us = 0 WHERE epoch = ?1
 
 -- name: renew_lease
-UPDATE keepstep_relay SET lease_until_us = ? WHERE epoch = ?
+UPDATE keepstep_relay SET lease_until_us = ?2 WHERE epoch = ?1
 
 -- name: load_partitions
 SELECT p.topic, p.`partition`, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
@@ -38,7 +38,7 @@ ORDER BY 1, 2
 -- number are the first of the index of numbers, by position; that none is set aside is asked once.
 -- name: load_waiting
 SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
-  IF(OCTET_LENGTH(o.payload) <= ?, o.payload, NULL),
+  IF(OCTET_LENGTH(o.payload) <= ?2, o.payload, NULL),
   DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), o.traceparent, o.partition_key,
   o.kafka_partition, o.sequence, o.set_aside, OCTET_LENGTH(o.payload)
 FROM outbox AS o FORCE INDEX (outbox_claimed)
@@ -48,13 +48,13 @@ AND (NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_set_aside) WHERE block
     WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))
     AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
     AND s.position < o.position))
-ORDER BY o.position LIMIT ?
+ORDER BY o.position LIMIT ?1
 
 -- How many rows of load_waiting fit: what a client does not fetch is sent to it all the same.
 -- name: count_fitting
 SELECT COUNT(*) FROM (SELECT SUM(bytes)
     OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_it
-  FROM (SELECT o.position, IF(OCTET_LENGTH(o.payload) <= ?, OCTET_LENGTH(o.payload), 0) AS bytes
+  FROM (SELECT o.position, IF(OCTET_LENGTH(o.payload) <= ?2, OCTET_LENGTH(o.payload), 0) AS bytes
     FROM outbox AS o FORCE INDEX (outbox_claimed)
     WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL
     AND (NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_set_aside) WHERE blocks IS NOT NULL)
@@ -62,74 +62,74 @@ SELECT COUNT(*) FROM (SELECT SUM(bytes)
         WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))
         AND s.aggregatetype = o.aggregatetype AND s.aggregateid = o.aggregateid
         AND s.position < o.position))
-    ORDER BY o.position LIMIT ?) AS w) AS f
-WHERE before_it IS NULL OR before_it < ?
+    ORDER BY o.position LIMIT ?1) AS w) AS f
+WHERE before_it IS NULL OR before_it < ?3
 
 -- All rows of a claim in one statement: one a row costs the server half as much again. By primary
 -- key only, so that it locks nothing else.
 -- name: claim_rows
-UPDATE JSON_TABLE(?, '$[*]' COLUMNS (position BIGINT PATH '$[0]', `partition` INT PATH '$[1]',
+UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[0]', `partition` INT PATH '$[1]',
   sequence BIGINT PATH '$[2]')) AS r
 STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.position = r.position
 SET o.kafka_partition = r.`partition`, o.sequence = r.sequence
 WHERE o.sequence IS NULL AND o.set_aside IS NULL
 
--- name: claim_partition
-INSERT INTO keepstep_relay_partition VALUES (?, ?, ?, ?, 0, -1, '')
+-- name: claim_partitions
+INSERT INTO keepstep_relay_partition VALUES (?1, ?2, ?3, ?4, 0, -1, '')
 ON DUPLICATE KEY UPDATE last_sequence = VALUES(last_sequence), last_id = VALUES(last_id)
 
--- name: claim_type
-INSERT INTO keepstep_relay_type VALUES (?, ?)
+-- name: claim_types
+INSERT INTO keepstep_relay_type VALUES (?1, ?2)
 ON DUPLICATE KEY UPDATE entity_type = VALUES(entity_type)
 
 -- name: read_type
-SELECT topic FROM keepstep_relay_type WHERE entity_type = ?
+SELECT topic FROM keepstep_relay_type WHERE entity_type = ?1
 
--- name: move_look
+-- name: move_scan
 SELECT COALESCE(MAX(position), 0), COUNT(*) FROM (
-  SELECT position FROM outbox FORCE INDEX (PRIMARY) WHERE position > ? ORDER BY position LIMIT ?) AS o
+  SELECT position FROM outbox FORCE INDEX (PRIMARY) WHERE position > ?1 ORDER BY position LIMIT ?2) AS o
 
 -- name: move_note
-INSERT INTO keepstep_relay_moved SELECT ?, o.kafka_partition, o.sequence, o.position
+INSERT INTO keepstep_relay_moved SELECT ?4, o.kafka_partition, o.sequence, o.position
 FROM outbox AS o FORCE INDEX (PRIMARY)
-WHERE o.aggregatetype = ? AND o.position > ? AND o.position <= ? AND o.kafka_partition >= 0
+WHERE o.aggregatetype = ?1 AND o.position > ?2 AND o.position <= ?3 AND o.kafka_partition >= 0
 
 -- name: move_rows
 UPDATE outbox FORCE INDEX (PRIMARY) SET kafka_partition = -1
-WHERE aggregatetype = ? AND position > ? AND position <= ? AND kafka_partition >= 0
+WHERE aggregatetype = ?1 AND position > ?2 AND position <= ?3 AND kafka_partition >= 0
 
 -- name: move_type
-UPDATE keepstep_relay_type SET topic = ? WHERE entity_type = ?
+UPDATE keepstep_relay_type SET topic = ?2 WHERE entity_type = ?1
 
 -- name: load_claimed
 SELECT position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
   sequence, set_aside
 FROM outbox AS o FORCE INDEX (outbox_claimed)
-WHERE kafka_partition = ? AND sequence > ? AND EXISTS (SELECT 1 FROM keepstep_relay_type AS t
-  WHERE t.entity_type = o.aggregatetype AND t.topic = ?)
+WHERE kafka_partition = ?2 AND sequence > ?3 AND EXISTS (SELECT 1 FROM keepstep_relay_type AS t
+  WHERE t.entity_type = o.aggregatetype AND t.topic = ?1)
 UNION ALL
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
   o.sequence, set_aside
 FROM keepstep_relay_moved AS m STRAIGHT_JOIN outbox AS o ON o.position = m.position
-WHERE m.`partition` = ? AND m.sequence > ? AND m.topic = ?
+WHERE m.`partition` = ?2 AND m.sequence > ?3 AND m.topic = ?1
 ORDER BY sequence
 
 -- name: acknowledge
-INSERT INTO keepstep_relay_partition VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO keepstep_relay_partition VALUES (?1, ?2, ?3, ?5, ?3, ?4, ?5)
 ON DUPLICATE KEY UPDATE acknowledged_sequence = VALUES(acknowledged_sequence),
   acknowledged_offset = VALUES(acknowledged_offset), acknowledged_id = VALUES(acknowledged_id)
 
 -- name: note_read
-INSERT INTO keepstep_relay_read VALUES (?, ?, ?)
+INSERT INTO keepstep_relay_read VALUES (?1, ?2, ?3)
 ON DUPLICATE KEY UPDATE read_offset = VALUES(read_offset)
 
 -- name: set_aside
-UPDATE outbox FORCE INDEX (PRIMARY) SET set_aside = ?, aggregateid = ? WHERE position = ? AND sequence IS NULL
+UPDATE outbox FORCE INDEX (PRIMARY) SET set_aside = ?2, aggregateid = ?3 WHERE position = ?1 AND sequence IS NULL
 
--- name: write_key
-UPDATE outbox FORCE INDEX (PRIMARY) SET aggregateid = ? WHERE position = ? AND sequence IS NULL
+-- name: write_keys
+UPDATE outbox FORCE INDEX (PRIMARY) SET aggregateid = ?2 WHERE position = ?1 AND sequence IS NULL
 
 -- name: find_row
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
@@ -137,53 +137,62 @@ SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   COALESCE(m.`partition`, kafka_partition), o.sequence, set_aside, NULL, COALESCE(m.topic, t.topic)
 FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
-WHERE id = ?
+WHERE id = ?1
 
 -- In the order of commits, so that reading can end at the first rows that are too young. Old?
 -- Acknowledged? Young (a time to come is neither)?
--- name: purge_look
-SELECT o.position, o.created_at < ?, o.sequence <= p.acknowledged_sequence,
-  o.created_at BETWEEN ? AND ?
+-- name: purge_scan
+SELECT o.position, o.created_at < ?2, o.sequence <= p.acknowledged_sequence,
+  o.created_at BETWEEN ?2 AND ?3
 FROM outbox AS o
 LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 LEFT JOIN keepstep_relay_moved AS m ON o.kafka_partition = -1 AND m.position = o.position
 LEFT JOIN keepstep_relay_partition AS p ON p.topic = COALESCE(m.topic, t.topic)
   AND p.`partition` = COALESCE(m.`partition`, o.kafka_partition)
-WHERE o.position > ? ORDER BY o.position LIMIT ?
+WHERE o.position > ?1 ORDER BY o.position LIMIT ?5
 
 -- Where the service's own agent reads the topic it must have read the row back (rule 12).
--- name: purge_look_applied
-SELECT o.position, o.created_at < ?, o.sequence <= p.acknowledged_sequence
-  AND (NOT JSON_CONTAINS(?, JSON_QUOTE(p.topic))
+-- name: purge_scan_applied
+SELECT o.position, o.created_at < ?2, o.sequence <= p.acknowledged_sequence
+  AND (NOT JSON_CONTAINS(?4, JSON_QUOTE(p.topic))
     OR NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = p.topic)
     OR o.sequence <= (SELECT MAX(s.`last`) FROM keepstep_sequence AS s, keepstep_relay AS r
       WHERE s.topic = p.topic AND s.`partition` = p.`partition` AND s.source = r.origin
-      AND s.incarnation = r.incarnation)), o.created_at BETWEEN ? AND ?
+      AND s.incarnation = r.incarnation)), o.created_at BETWEEN ?2 AND ?3
 FROM outbox AS o
 LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 LEFT JOIN keepstep_relay_moved AS m ON o.kafka_partition = -1 AND m.position = o.position
 LEFT JOIN keepstep_relay_partition AS p ON p.topic = COALESCE(m.topic, t.topic)
   AND p.`partition` = COALESCE(m.`partition`, o.kafka_partition)
-WHERE o.position > ? ORDER BY o.position LIMIT ?
+WHERE o.position > ?1 ORDER BY o.position LIMIT ?5
 
 -- name: purge_row
-DELETE FROM outbox WHERE position = ?
+DELETE FROM outbox WHERE position = ?1
 
 -- name: purge_moved
-DELETE FROM keepstep_relay_moved WHERE position = ?
+DELETE FROM keepstep_relay_moved WHERE position = ?1
+
+-- The catalogue hides a table from a role without rights on it. So the table itself is read: that it
+-- is missing is an error of its own.
+-- name: has_position_table
+SELECT COUNT(*) >= 0 FROM (SELECT 1 FROM keepstep_position LIMIT 1) AS t
+
+-- name: has_wait_tables
+SELECT COUNT(*) >= 0 FROM ((SELECT 1 FROM keepstep_position LIMIT 1)
+  UNION ALL (SELECT 1 FROM keepstep_relay_wait LIMIT 1)) AS t
 
 -- name: held_back
 SELECT w.topic FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
   SELECT 1 FROM keepstep_position AS k WHERE k.topic = w.topic AND k.`partition` = w.`partition`
   AND k.next_offset >= w.until_offset)
-ORDER BY JSON_CONTAINS(?, JSON_QUOTE(w.topic)), w.topic LIMIT 1
+ORDER BY JSON_CONTAINS(?1, JSON_QUOTE(w.topic)), w.topic LIMIT 1
 
 -- What changes when another session commits, read from the indexes alone: numbers become visible out
 -- of order, so the largest alone would not tell.
 -- name: signature
-SELECT COUNT(*), COALESCE(SUM(position), 0),
+SELECT CONCAT_WS(' ', COUNT(*), COALESCE(SUM(position), 0),
   (SELECT COUNT(*) FROM outbox FORCE INDEX (outbox_set_aside) WHERE blocks IS NOT NULL),
-  (SELECT COALESCE(MAX(position), 0) FROM outbox)
+  (SELECT COALESCE(MAX(position), 0) FROM outbox))
 FROM (SELECT position FROM outbox FORCE INDEX (outbox_claimed)
   WHERE kafka_partition IS NULL AND sequence IS NULL ORDER BY position LIMIT 256) AS w
 
@@ -192,19 +201,19 @@ SELECT position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
   sequence, set_aside
 FROM outbox FORCE INDEX (outbox_claimed)
-WHERE kafka_partition IS NULL AND sequence IS NULL AND set_aside IS NULL ORDER BY position LIMIT ?
+WHERE kafka_partition IS NULL AND sequence IS NULL AND set_aside IS NULL ORDER BY position LIMIT ?1
 
 -- name: list_set_aside
 SELECT position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
   sequence, set_aside
-FROM outbox WHERE blocks IS NOT NULL ORDER BY position LIMIT ?
+FROM outbox WHERE blocks IS NOT NULL ORDER BY position LIMIT ?1
 
 -- name: list_all
 SELECT position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key, kafka_partition,
   sequence, set_aside
-FROM outbox ORDER BY position LIMIT ?
+FROM outbox ORDER BY position LIMIT ?1
 
 -- name: count_rows
 SELECT COUNT(*) - COUNT(set_aside), COUNT(set_aside),
@@ -219,7 +228,7 @@ SELECT COUNT(*) - COUNT(set_aside), COUNT(set_aside),
 FROM outbox FORCE INDEX (outbox_claimed) WHERE kafka_partition IS NULL AND sequence IS NULL
 
 -- name: retry_row
-UPDATE outbox SET set_aside = NULL WHERE position = ? AND set_aside IS NOT NULL
+UPDATE outbox SET set_aside = NULL WHERE position = ?1 AND set_aside IS NOT NULL
 
 -- name: drop_row
-DELETE FROM outbox WHERE position = ? AND set_aside IS NOT NULL
+DELETE FROM outbox WHERE position = ?1 AND set_aside IS NOT NULL

@@ -65,6 +65,12 @@ struct outbox_row {
     int64_t left_out_bytes;   /* of a payload that was too large to be loaded; 0: it was */
 };
 
+/** Rows that were loaded; they live in an arena. */
+struct outbox_rows {
+    struct outbox_row *rows;
+    size_t count;
+};
+
 /** How much to load at once. */
 struct outbox_extent {
     size_t rows;
@@ -73,6 +79,28 @@ struct outbox_extent {
 };
 
 enum outbox_filter { OUTBOX_WAITING, OUTBOX_SET_ASIDE, OUTBOX_ALL };
+
+/** Which rows people want to see. */
+struct outbox_selection {
+    enum outbox_filter filter;
+    size_t limit; /* rows; 0: all */
+};
+
+/** What a claim stores, all set by the caller. */
+struct outbox_claim {
+    const struct outbox_row *rows;
+    size_t row_count;
+    const struct relay_partition *partitions;
+    size_t partition_count;
+};
+
+/** An entity type on its way to another topic. */
+struct outbox_move {
+    const char *entity_type;
+    const char *topic;
+    int64_t position; /* rows up to here are done; 0 at first */
+    bool done;
+};
 
 struct outbox_counts {
     int64_t waiting;
@@ -112,29 +140,25 @@ struct outbox_ops {
      * entity (aggregatetype and aggregateid, bytewise) that has one set aside; in one statement, as
      * an operator may release a row at any time. No more than `extent` has in memory. */
     enum status (*load_waiting)(struct outbox *outbox, const struct outbox_extent *extent,
-                                struct arena *arena, struct outbox_row **ret_rows,
-                                size_t *ret_count, struct error *err);
+                                struct arena *arena, struct outbox_rows *ret_rows,
+                                struct error *err);
     /** In one durable transaction that begins with the UPDATE of the lease row (epoch): store each
-     * row's partition and sequence, its key where it is `rekeyed` (all set by the caller), and the
-     * partitions' last sequence and id; renew the lease. @return OK; RETRY; ABORT (lease lost). */
+     * row's partition and sequence, its key where it is `rekeyed`, and the partitions' last
+     * sequence and id; renew the lease. @return OK; RETRY; ABORT (lease lost). */
     enum status (*claim)(struct outbox *outbox, const struct lease *lease,
-                         const struct outbox_row *rows, size_t row_count,
-                         const struct relay_partition *partitions, size_t partition_count,
-                         struct error *err);
+                         const struct outbox_claim *claim, struct error *err);
     /** Rows that were numbered for a topic's partition, above its acknowledged sequence and in
      * their order, also where their type has another topic by now. @return OK; RETRY; FATAL (one
      * is gone). */
     enum status (*load_claimed)(struct outbox *outbox, const struct relay_partition *partition,
-                                struct arena *arena, struct outbox_row **ret_rows,
-                                size_t *ret_count, struct error *err);
+                                struct arena *arena, struct outbox_rows *ret_rows,
+                                struct error *err);
     /** Take a step in giving an entity type another topic, in one transaction that begins with the
      * lease row: a bounded part of its numbered rows is noted as belonging to the topic that they
-     * were numbered for; once all are, the type is `topic`'s. Nothing where it is already, or never
-     * had one. No claim of the type may come between.
-     * @param position  looked at so far; 0 at first, moved by each step. */
+     * were numbered for; once all are, the type is the new topic's. Nothing where it is already, or
+     * never had one. No claim of the type may come between. */
     enum status (*move_type)(struct outbox *outbox, const struct lease *lease,
-                             const char *entity_type, const char *topic, int64_t *position,
-                             bool *ret_done, struct error *err);
+                             struct outbox_move *move, struct error *err);
     /** Durable, begins with the lease row: store acknowledged sequence, offset and id. */
     enum status (*acknowledge)(struct outbox *outbox, const struct lease *lease,
                                const struct relay_partition *partitions, size_t count,
@@ -170,13 +194,14 @@ struct outbox_ops {
     enum status (*wait)(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
                         struct error *err);
     /** For people. */
-    enum status (*list)(struct outbox *outbox, enum outbox_filter filter, size_t limit,
-                        struct arena *arena, struct outbox_row **ret_rows, size_t *ret_count,
-                        struct error *err);
+    enum status (*list)(struct outbox *outbox, const struct outbox_selection *selection,
+                        struct arena *arena, struct outbox_rows *ret_rows, struct error *err);
     enum status (*count)(struct outbox *outbox, struct outbox_counts *ret_counts,
                          struct error *err);
-    /** Operator: clear set_aside (retry) or delete the set-aside row (drop). */
-    enum status (*release)(struct outbox *outbox, int64_t position, bool drop, struct error *err);
+    /** Operator: let a row that is set aside wait again (retry), or delete it (drop).
+     * @return OK; RETRY; REJECT (no such row is set aside). */
+    enum status (*resolve_set_aside)(struct outbox *outbox, int64_t position, bool drop,
+                                     struct error *err);
     /** Read the lease row without taking it. */
     enum status (*read_lease)(struct outbox *outbox, struct lease *ret_lease, struct error *err);
 };
@@ -186,19 +211,6 @@ struct outbox {
     unsigned session; /* how many connections were lost so far */
 };
 
-#define OUTBOX_LEASE_TAKEN "another relay took the lease"
 #define OUTBOX_NEW_SESSION "the connection to the database was lost"
-#define OUTBOX_OLD_TABLES  "run `keepstep init` again: this version needs more tables"
-
-/** Rows that move_type() looks at in one transaction. */
-#define OUTBOX_MOVE_ROWS 10000
-
-/** Chain rows of load_claimed(): each one's predecessor is the one before it.
- * @return OK; FATAL where a sequence is not there. */
-enum status outbox_chain(const struct relay_partition *partition, struct outbox_row *rows,
-                         size_t count, struct error *err) MUST_CHECK;
-
-/** The error of an outbox that was made but has no identity: its statements were run by hand. */
-enum status outbox_refuse_no_relay(struct error *err);
 
 #endif

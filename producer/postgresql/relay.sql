@@ -6,7 +6,7 @@ SELECT origin, incarnation, holder, epoch, lease_until_us, NULL FROM keepstep_re
 -- A service's synchronous_commit=off does no harm: the relay's own commit, which waits whatever its
 -- role or database has by default, takes all earlier ones to the disk before it sends. An unlogged
 -- table is empty after a crash.
--- name: hold_lease
+-- name: lock_lease
 SELECT origin, incarnation, holder, epoch, lease_until_us, (SELECT string_agg(s, ', ') FROM (
   SELECT name || '=' || setting AS s FROM pg_settings
     WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'
@@ -23,7 +23,7 @@ UPDATE keepstep_relay SET holder = $1, lease_until_us = $2::bigint, epoch = epoc
 UPDATE keepstep_relay SET lease_until_us = 0 WHERE epoch = $1::bigint
 
 -- A lost lease is an error, which ends the pipeline behind it (rule 3).
--- name: fence
+-- name: renew_lease
 WITH f AS (UPDATE keepstep_relay SET lease_until_us = $2::bigint WHERE epoch = $1::bigint
   RETURNING 1) SELECT 1 / count(*) FROM f
 
@@ -78,7 +78,7 @@ ON CONFLICT (entity_type) DO NOTHING
 -- name: read_type
 SELECT topic FROM keepstep_relay_type WHERE entity_type = $1
 
--- name: move_look
+-- name: move_scan
 SELECT coalesce(max(position), 0), count(*)
 FROM (SELECT position FROM outbox WHERE position > $1::bigint ORDER BY position LIMIT $2::bigint) AS o
 
@@ -104,8 +104,8 @@ ON CONFLICT (topic, partition) DO UPDATE
 
 -- name: acknowledge
 INSERT INTO keepstep_relay_partition SELECT t, p, s, i, s, o, i
-  FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::bigint[])
-    AS n (t, p, s, i, o)
+  FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[], $5::text[])
+    AS n (t, p, s, o, i)
 ON CONFLICT (topic, partition) DO UPDATE SET
   acknowledged_sequence = excluded.acknowledged_sequence,
   acknowledged_offset = excluded.acknowledged_offset, acknowledged_id = excluded.acknowledged_id
@@ -192,6 +192,10 @@ SELECT position FROM d
 -- name: has_position_table
 SELECT to_regclass('keepstep_position') IS NOT NULL
 
+-- name: has_wait_tables
+SELECT to_regclass('keepstep_position') IS NOT NULL AND
+  to_regclass('keepstep_relay_wait') IS NOT NULL
+
 -- name: held_back
 SELECT w.topic FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
   SELECT 1 FROM keepstep_position AS k WHERE k.topic = w.topic AND k.partition = w.partition
@@ -204,7 +208,7 @@ ORDER BY $1::jsonb ? w.topic, w.topic LIMIT 1
 SELECT pg_try_advisory_lock(1264941907, 'outbox'::regclass::integer),
   pg_snapshot_xmax(pg_current_snapshot())::text
 
--- name: is_settled
+-- name: older_ended
 SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8
 
 -- name: awake
@@ -221,13 +225,13 @@ ORDER BY position LIMIT nullif($1::bigint, 0)
 -- name: count_rows
 SELECT count(*) FILTER (WHERE set_aside IS NULL), count(*) FILTER (WHERE set_aside IS NOT NULL),
   (SELECT coalesce(sum(last_sequence - acknowledged_sequence), 0) FROM keepstep_relay_partition),
-  coalesce((extract(epoch FROM min(created_at) FILTER (WHERE set_aside IS NULL)) * 1000000)::bigint,
-    0),
-  (SELECT coalesce((extract(epoch FROM min((SELECT min(o.created_at) FROM outbox AS o
+  to_char(min(created_at) FILTER (WHERE set_aside IS NULL) AT TIME ZONE 'UTC',
+    'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+  (SELECT to_char(min((SELECT min(o.created_at) FROM outbox AS o
     WHERE o.sequence IS NOT NULL AND o.kafka_partition = p.partition
     AND o.sequence = p.acknowledged_sequence + 1 AND o.aggregatetype IN (
-      SELECT t.entity_type FROM keepstep_relay_type AS t WHERE t.topic = p.topic)))) *
-    1000000)::bigint, 0)
+      SELECT t.entity_type FROM keepstep_relay_type AS t WHERE t.topic = p.topic)))
+    AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
   FROM keepstep_relay_partition AS p WHERE p.last_sequence > p.acknowledged_sequence)
 FROM outbox WHERE sequence IS NULL
 

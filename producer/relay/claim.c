@@ -323,7 +323,7 @@ enum status relay_claim(struct relay *relay, struct error *err)
 {
     const struct outbox_ops *ops = relay->outbox->ops;
     const struct relay_batch *batch = &relay->batch;
-    struct outbox_row *rows = NULL;
+    struct outbox_rows rows = {0};
     size_t count = 0;
     arena_reset(&relay->arena);
     relay->waiting.loaded_at_us = clock_monotonic_us();
@@ -337,18 +337,19 @@ enum status relay_claim(struct relay *relay, struct error *err)
         .rows = RELAY_BATCH_ROWS,
         .payload_bytes = (size_t)relay->options.config->limits.message_bytes,
         .total_bytes = RELAY_FLIGHT_BYTES};
-    status = ops->load_waiting(relay->outbox, &extent, &relay->arena, &rows, &count, err);
+    status = ops->load_waiting(relay->outbox, &extent, &relay->arena, &rows, err);
     if (status == STATUS_OK)
-        relay->waiting.more = relay_is_full(&extent, rows, count);
+        relay->waiting.more = relay_is_full(&extent, rows.rows, rows.count);
+    if (status == STATUS_OK && rows.count > 0)
+        status = relay_select(relay, rows.rows, rows.count, &count, err);
     if (status == STATUS_OK && count > 0)
-        status = relay_select(relay, rows, count, &count, err);
-    if (status == STATUS_OK && count > 0)
-        status = relay_number(relay, rows, count, err);
+        status = relay_number(relay, rows.rows, count, err);
     if (status != STATUS_OK || count == 0)
         return status;
     failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
-    status = ops->claim(relay->outbox, &relay->lease.row, batch->rows, batch->count,
-                        batch->partitions, batch->partition_count, err);
+    const struct outbox_claim claim = {batch->rows, batch->count, batch->partitions,
+                                       batch->partition_count};
+    status = ops->claim(relay->outbox, &relay->lease.row, &claim, err);
     if (status == STATUS_RETRY)
         relay_set_state(relay, RELAY_IN_DOUBT);
     if (status != STATUS_OK)

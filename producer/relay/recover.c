@@ -78,22 +78,21 @@ static enum status relay_await_deliveries(struct relay *relay, struct error *err
 static enum status relay_resend_lane(struct relay *relay, struct relay_lane *lane,
                                      struct error *err)
 {
-    struct outbox_row *rows = NULL;
-    size_t count = 0;
+    struct outbox_rows rows = {0};
     if (lane->state.last_sequence <= lane->state.acknowledged_sequence)
         return STATUS_OK;
     arena_reset(&relay->arena);
     enum status status = relay->outbox->ops->load_claimed(relay->outbox, &lane->state,
-                                                          &relay->arena, &rows, &count, err);
+                                                          &relay->arena, &rows, err);
     if (status == STATUS_OK &&
-        count != lane->state.last_sequence - lane->state.acknowledged_sequence)
+        rows.count != lane->state.last_sequence - lane->state.acknowledged_sequence)
         status = error_set(err, STATUS_FATAL, "%s [%d]: claimed outbox rows are gone",
                            lane->state.topic, (int)lane->state.partition);
     if (status == STATUS_OK)
         log_info("relay", "%s [%d]: sending %zu claimed rows again", lane->state.topic,
-                 (int)lane->state.partition, count);
-    for (size_t i = 0; status == STATUS_OK && i < count && !relay->broker.failed; i++) {
-        status = relay_send(relay, lane, &rows[i], err);
+                 (int)lane->state.partition, rows.count);
+    for (size_t i = 0; status == STATUS_OK && i < rows.count && !relay->broker.failed; i++) {
+        status = relay_send(relay, lane, &rows.rows[i], err);
         if (status == STATUS_OK)
             status = relay->refusal.one_by_one ? relay_await_deliveries(relay, err)
                                                : relay_keep_lease(relay, err);

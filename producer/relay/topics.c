@@ -128,12 +128,9 @@ enum status relay_move_types(struct relay *relay, struct error *err)
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++) {
         const struct config_entry *entry = &config->publish[i];
-        int64_t position = 0;
-        bool done = false;
-        while (status == STATUS_OK && !done) {
-            status = relay->outbox->ops->move_type(relay->outbox, &relay->lease.row,
-                                                   entry->entity_type, entry->topic, &position,
-                                                   &done, err);
+        struct outbox_move move = {.entity_type = entry->entity_type, .topic = entry->topic};
+        while (status == STATUS_OK && !move.done) {
+            status = relay->outbox->ops->move_type(relay->outbox, &relay->lease.row, &move, err);
             if (status == STATUS_OK)
                 status = relay_keep_lease(relay, err);
         }

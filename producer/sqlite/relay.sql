@@ -1,7 +1,7 @@
 -- What the relay asks of a service's SQLite outbox.
 
 -- name: read_lease
-SELECT origin, incarnation, holder, epoch, lease_until_us FROM keepstep_relay
+SELECT origin, incarnation, holder, epoch, lease_until_us, NULL FROM keepstep_relay
 
 -- name: take_lease
 UPDATE keepstep_relay SET holder = ?1, lease_until_us = ?2, epoch = epoch + 1
@@ -11,9 +11,6 @@ UPDATE keepstep_relay SET lease_until_us = 0 WHERE epoch = ?1
 
 -- name: renew_lease
 UPDATE keepstep_relay SET lease_until_us = ?2 WHERE epoch = ?1
-
--- name: hold_lease
-UPDATE keepstep_relay SET epoch = epoch WHERE epoch = ?1
 
 -- name: load_partitions
 SELECT p.topic, p.partition, last_sequence, last_id, acknowledged_sequence, acknowledged_offset,
@@ -36,21 +33,21 @@ WHERE sequence IS NULL AND set_aside IS NULL AND NOT EXISTS (
   AND s.aggregateid = o.aggregateid AND s.position < o.position)
 ORDER BY position LIMIT ?1
 
--- name: claim_row
+-- name: claim_rows
 UPDATE outbox SET kafka_partition = ?2, sequence = ?3
 WHERE position = ?1 AND sequence IS NULL AND set_aside IS NULL
 
--- name: claim_partition
+-- name: claim_partitions
 INSERT INTO keepstep_relay_partition VALUES (?1, ?2, ?3, ?4, 0, -1, '')
 ON CONFLICT (topic, partition) DO UPDATE SET last_sequence = ?3, last_id = ?4
 
--- name: claim_type
+-- name: claim_types
 INSERT INTO keepstep_relay_type VALUES (?1, ?2) ON CONFLICT (entity_type) DO NOTHING
 
 -- name: read_type
 SELECT topic FROM keepstep_relay_type WHERE entity_type = ?1
 
--- name: move_look
+-- name: move_scan
 SELECT coalesce(max(position), 0), count(*)
 FROM (SELECT position FROM outbox WHERE position > ?1 ORDER BY position LIMIT ?2)
 
@@ -91,7 +88,7 @@ ON CONFLICT (topic, partition) DO UPDATE SET read_offset = excluded.read_offset
 -- name: set_aside
 UPDATE outbox SET set_aside = ?2, aggregateid = ?3 WHERE position = ?1 AND sequence IS NULL
 
--- name: write_key
+-- name: write_keys
 UPDATE outbox SET aggregateid = ?2 WHERE position = ?1 AND sequence IS NULL
 
 -- name: find_row
@@ -104,7 +101,7 @@ WHERE id = ?1
 
 -- In the order of commits, so that reading can end at the first rows that are too young: no index by
 -- time is kept, and nothing is read that stays. Old? Acknowledged? Young (a time to come is neither)?
--- name: purge_look
+-- name: purge_scan
 SELECT o.position, o.created_at < ?2, o.sequence <= p.acknowledged_sequence,
   o.created_at BETWEEN ?2 AND ?3
 FROM outbox AS o
@@ -115,7 +112,7 @@ LEFT JOIN keepstep_relay_partition AS p ON p.topic = coalesce(m.topic, t.topic)
 WHERE o.position > ?1 ORDER BY o.position
 
 -- Where the service's own agent reads the topic it must have read the row back (rule 12).
--- name: purge_look_applied
+-- name: purge_scan_applied
 SELECT o.position, o.created_at < ?2, o.sequence <= p.acknowledged_sequence
   AND (p.topic NOT IN (SELECT value FROM json_each(?4))
     OR NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = p.topic)
@@ -148,7 +145,7 @@ SELECT w.topic FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
   AND k.next_offset >= w.until_offset)
 ORDER BY w.topic IN (SELECT value FROM json_each(?1)), w.topic LIMIT 1
 
--- name: data_version
+-- name: signature
 PRAGMA data_version
 
 -- name: list_rows

@@ -48,6 +48,7 @@ static void a_lease_is_taken_kept_released_and_fences(void)
 static void rows_are_claimed_with_key_sequence_and_predecessor(void)
 {
     struct error err = ERROR_INIT;
+    struct outbox_rows loaded = {0};
     struct outbox_row *rows = NULL;
     struct relay_partition *partitions = NULL;
     size_t count = 0;
@@ -72,20 +73,20 @@ static void rows_are_claimed_with_key_sequence_and_predecessor(void)
     assert_int_equal(partitions[0].last_sequence, 4);
     assert_int_equal(partitions[0].acknowledged_offset, -1);
     assert_int_equal(
-        outbox->ops->load_claimed(outbox, &partitions[0], &outbox_case_arena, &rows, &count, &err),
+        outbox->ops->load_claimed(outbox, &partitions[0], &outbox_case_arena, &loaded, &err),
         STATUS_OK);
-    assert_int_equal(count, 4);
-    assert_int_equal(rows[3].sequence, 4);
-    assert_true(slice_equal(rows[3].previous_id, rows[2].id));
-    assert_int_equal(rows[0].previous_id.length, 0);
-    assert_true(slice_is(rows[3].id, partitions[0].last_id));
+    assert_int_equal(loaded.count, 4);
+    assert_int_equal(loaded.rows[3].sequence, 4);
+    assert_true(slice_equal(loaded.rows[3].previous_id, loaded.rows[2].id));
+    assert_int_equal(loaded.rows[0].previous_id.length, 0);
+    assert_true(slice_is(loaded.rows[3].id, partitions[0].last_id));
     partitions[0].acknowledged_sequence = 2;
     memcpy(partitions[0].acknowledged_id, "id-2", sizeof "id-2");
     assert_int_equal(
-        outbox->ops->load_claimed(outbox, &partitions[0], &outbox_case_arena, &rows, &count, &err),
+        outbox->ops->load_claimed(outbox, &partitions[0], &outbox_case_arena, &loaded, &err),
         STATUS_OK);
-    assert_int_equal(count, 2);
-    assert_true(slice_is(rows[0].previous_id, "id-2"));
+    assert_int_equal(loaded.count, 2);
+    assert_true(slice_is(loaded.rows[0].previous_id, "id-2"));
     free(partitions);
     assert_string_equal(
         outbox_case_ask("SELECT entity_type, topic FROM keepstep_relay_type ORDER BY 1 DESC"),
@@ -110,7 +111,9 @@ static void a_fenced_claim_changes_nothing_and_no_row_is_claimed_twice(void)
     rows[1].sequence = 2;
     (void)outbox_case_ask("UPDATE outbox SET set_aside = 'x' WHERE aggregateid = '{\"id\":2}'");
     error_clear(&err);
-    assert_int_equal(outbox->ops->claim(outbox, &lease, rows, 2, NULL, 0, &err), STATUS_ABORT);
+    assert_int_equal(
+        outbox->ops->claim(outbox, &lease, &(struct outbox_claim){rows, 2, NULL, 0}, &err),
+        STATUS_ABORT);
     assert_string_equal(outbox_case_ask("SELECT count(*) FROM outbox WHERE sequence IS NOT NULL"),
                         "0\n");
     outbox->ops->close(outbox);
@@ -121,7 +124,7 @@ static void a_row_set_aside_blocks_its_entity_until_it_is_released(void)
     struct error err = ERROR_INIT;
     struct outbox_row *rows = NULL;
     struct outbox_counts counts;
-    size_t count = 0;
+    struct outbox_rows listed = {0};
     outbox_case_make();
     struct outbox *outbox = outbox_case_open("1");
     struct lease lease = outbox_case_lease(outbox);
@@ -137,14 +140,14 @@ static void a_row_set_aside_blocks_its_entity_until_it_is_released(void)
     assert_int_equal(counts.waiting, 2);
     assert_int_equal(counts.set_aside, 1);
     assert_true(clock_wall_us() - counts.oldest_waiting_us < OUTBOX_CASE_LEASE_US);
-    assert_int_equal(
-        outbox->ops->list(outbox, OUTBOX_SET_ASIDE, 0, &outbox_case_arena, &rows, &count, &err),
-        STATUS_OK);
-    assert_int_equal(count, 1);
-    assert_true(slice_is(rows[0].set_aside, "too \"long\""));
-    assert_int_equal(outbox->ops->release(outbox, position, false, &err), STATUS_OK);
+    assert_int_equal(outbox->ops->list(outbox, &(struct outbox_selection){OUTBOX_SET_ASIDE, 0},
+                                       &outbox_case_arena, &listed, &err),
+                     STATUS_OK);
+    assert_int_equal(listed.count, 1);
+    assert_true(slice_is(listed.rows[0].set_aside, "too \"long\""));
+    assert_int_equal(outbox->ops->resolve_set_aside(outbox, position, false, &err), STATUS_OK);
     assert_int_equal(outbox_case_waiting(outbox, &rows), 3);
-    assert_int_equal(outbox->ops->release(outbox, position, true, &err), STATUS_REJECT);
+    assert_int_equal(outbox->ops->resolve_set_aside(outbox, position, true, &err), STATUS_REJECT);
     outbox->ops->close(outbox);
 }
 
@@ -249,7 +252,8 @@ static void a_claim_stores_the_key_that_the_relay_made_canonical(void)
     }
     rows[1].entity_key = slice_of("{\"id\":\"two\"}");
     rows[1].rekeyed = true;
-    if (outbox->ops->claim(outbox, &lease, rows, 2, &partition, 1, &err) != STATUS_OK)
+    if (outbox->ops->claim(outbox, &lease, &(struct outbox_claim){rows, 2, &partition, 1}, &err) !=
+        STATUS_OK)
         test_fail("%s", err.text);
     assert_string_equal(
         outbox_case_ask(
@@ -436,16 +440,15 @@ static void an_outbox_that_an_older_version_made_names_init(void)
 static void a_lost_session_is_opened_again_by_the_next_call(void)
 {
     struct error err = ERROR_INIT;
-    struct outbox_row *rows = NULL;
-    size_t count = 0;
+    struct outbox_rows rows = {0};
     outbox_case_make();
     struct outbox *outbox = outbox_case_open("1");
     struct lease lease = outbox_case_lease(outbox);
     outbox_case_write("order", 1, 1);
     outbox_case_product->kill(outbox_case_url);
-    assert_int_equal(outbox->ops->load_waiting(outbox, &outbox_case_extent, &outbox_case_arena,
-                                               &rows, &count, &err),
-                     STATUS_RETRY);
+    assert_int_equal(
+        outbox->ops->load_waiting(outbox, &outbox_case_extent, &outbox_case_arena, &rows, &err),
+        STATUS_RETRY);
     assert_true(err.connection_lost);
     error_clear(&err);
     /* Nothing is changed before its holder has compared what is there with what it remembers. */

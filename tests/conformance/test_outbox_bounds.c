@@ -196,11 +196,9 @@ static void rows_of_a_topic_that_is_no_longer_applied_are_purged(void)
 static void move_orders(struct outbox *outbox, const struct lease *lease, const char *topic)
 {
     struct error err = ERROR_INIT;
-    int64_t position = 0;
-    bool done = false;
-    while (!done) {
-        if (outbox->ops->move_type(outbox, lease, "order", topic, &position, &done, &err) !=
-            STATUS_OK)
+    struct outbox_move move = {.entity_type = "order", .topic = topic};
+    while (!move.done) {
+        if (outbox->ops->move_type(outbox, lease, &move, &err) != STATUS_OK)
             test_fail("%s", err.text);
     }
 }
@@ -209,20 +207,19 @@ static void move_orders(struct outbox *outbox, const struct lease *lease, const 
 static const char *claimed_of(struct outbox *outbox, const char *topic, uint64_t acknowledged)
 {
     struct error err = ERROR_INIT;
-    struct outbox_row *rows = NULL;
-    size_t count = 0;
+    struct outbox_rows loaded = {0};
     struct relay_partition partition = {.partition = 1, .acknowledged_sequence = acknowledged};
     const char *text = "";
     (void)snprintf(partition.topic, sizeof partition.topic, "%s", topic);
     arena_reset(&outbox_case_arena);
-    if (outbox->ops->load_claimed(outbox, &partition, &outbox_case_arena, &rows, &count, &err) !=
+    if (outbox->ops->load_claimed(outbox, &partition, &outbox_case_arena, &loaded, &err) !=
         STATUS_OK)
         test_fail("%s", err.text);
-    for (size_t i = 0; i < count; i++) {
-        assert_string_equal(rows[i].topic, topic);
-        assert_int_equal(rows[i].partition, 1);
-        text = test_format("%s%.*s:%d ", text, SLICE_ARGS(rows[i].entity_key),
-                           (int)rows[i].sequence);
+    for (size_t i = 0; i < loaded.count; i++) {
+        const struct outbox_row *row = &loaded.rows[i];
+        assert_string_equal(row->topic, topic);
+        assert_int_equal(row->partition, 1);
+        text = test_format("%s%.*s:%d ", text, SLICE_ARGS(row->entity_key), (int)row->sequence);
     }
     return text;
 }
@@ -244,15 +241,12 @@ static void what_was_numbered_for_a_topic_is_sent_found_and_purged_there(void)
 {
     static const char where[] = "SELECT topic, sequence FROM keepstep_relay_moved ORDER BY 1, 2";
     struct error err = ERROR_INIT;
-    int64_t position = 0;
-    bool done = false;
+    struct outbox_move move = {.entity_type = "order", .topic = "fresh"};
     struct lease lease;
     struct outbox *outbox = purgeable(&lease, 3); /* 1 and 2 of "orders" are acknowledged */
     struct lease fenced = lease;
     fenced.epoch--;
-    assert_int_equal(
-        outbox->ops->move_type(outbox, &fenced, "order", "fresh", &position, &done, &err),
-        STATUS_ABORT);
+    assert_int_equal(outbox->ops->move_type(outbox, &fenced, &move, &err), STATUS_ABORT);
     move_orders(outbox, &lease, "orders"); /* nothing */
     move_orders(outbox, &lease, "fresh");
     assert_string_equal(outbox_case_ask("SELECT topic FROM keepstep_relay_type"), "fresh\n");

@@ -177,12 +177,13 @@ const struct outbox_extent outbox_case_extent = {.rows = 100,
 size_t outbox_case_waiting(struct outbox *outbox, struct outbox_row **ret_rows)
 {
     struct error err = ERROR_INIT;
-    size_t count = 0;
+    struct outbox_rows rows = {0};
     arena_reset(&outbox_case_arena);
-    if (outbox->ops->load_waiting(outbox, &outbox_case_extent, &outbox_case_arena, ret_rows, &count,
-                                  &err) != STATUS_OK)
+    if (outbox->ops->load_waiting(outbox, &outbox_case_extent, &outbox_case_arena, &rows, &err) !=
+        STATUS_OK)
         test_fail("%s", err.text);
-    return count;
+    *ret_rows = rows.rows;
+    return rows.count;
 }
 
 enum status outbox_case_claim_for(struct outbox *outbox, const struct lease *lease,
@@ -200,7 +201,8 @@ enum status outbox_case_claim_for(struct outbox *outbox, const struct lease *lea
     partition.last_sequence = last + count;
     (void)snprintf(partition.last_id, sizeof partition.last_id, "%.*s",
                    SLICE_ARGS(rows[count - 1].id));
-    return outbox->ops->claim(outbox, lease, rows, count, &partition, 1, err);
+    return outbox->ops->claim(outbox, lease, &(struct outbox_claim){rows, count, &partition, 1},
+                              err);
 }
 
 enum status outbox_case_claim(struct outbox *outbox, const struct lease *lease, uint64_t last,

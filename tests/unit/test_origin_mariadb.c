@@ -235,21 +235,21 @@ static struct outbox *relay(const struct shop *shop, struct lease *ret_lease)
 static const char *claim(struct outbox *outbox, const struct lease *lease, uint64_t from)
 {
     struct error err = ERROR_INIT;
-    struct outbox_row *rows = NULL;
-    size_t count = 0;
+    struct outbox_rows rows = {0};
     struct arena arena;
     const char *keys = "";
     arena_init(&arena, ARENA);
     const struct outbox_extent extent = {.rows = 100, .payload_bytes = ARENA, .total_bytes = ARENA};
-    if (outbox->ops->load_waiting(outbox, &extent, &arena, &rows, &count, &err) != STATUS_OK)
+    if (outbox->ops->load_waiting(outbox, &extent, &arena, &rows, &err) != STATUS_OK)
         test_fail("%s", err.text);
-    for (size_t i = 0; i < count; i++) {
-        rows[i].topic = "order";
-        rows[i].sequence = from + i;
-        keys = test_format("%s%.*s %.*s ", keys, SLICE_ARGS(rows[i].entity_key),
-                           SLICE_ARGS(rows[i].type));
+    for (size_t i = 0; i < rows.count; i++) {
+        rows.rows[i].topic = "order";
+        rows.rows[i].sequence = from + i;
+        keys = test_format("%s%.*s %.*s ", keys, SLICE_ARGS(rows.rows[i].entity_key),
+                           SLICE_ARGS(rows.rows[i].type));
     }
-    if (outbox->ops->claim(outbox, lease, rows, count, NULL, 0, &err) != STATUS_OK)
+    if (outbox->ops->claim(outbox, lease, &(struct outbox_claim){rows.rows, rows.count, NULL, 0},
+                           &err) != STATUS_OK)
         test_fail("%s", err.text);
     arena_done(&arena);
     return keys;

@@ -1,0 +1,219 @@
+/* What the relay writes into the outbox: numbers, acknowledgements, keys, rows set aside. */
+#include "producer/outbox/sql.h"
+
+#include <stdlib.h>
+#include <sysexits.h>
+
+static enum status outbox_sql_no_memory(struct error *err)
+{
+    return error_set(err, STATUS_RETRY, "no memory");
+}
+
+static void outbox_sql_fetch_partition(const struct sql_session *session,
+                                       struct relay_partition *ret_row)
+{
+    *ret_row = (struct relay_partition){
+        .partition = (int32_t)sql_column_integer(session, 1),
+        .last_sequence = (uint64_t)sql_column_integer(session, 2),
+        .acknowledged_sequence = (uint64_t)sql_column_integer(session, 4),
+        .acknowledged_offset = sql_column_integer(session, 5),
+        .read_offset = sql_column_integer(session, 7)};
+    sql_column_copy(session, 0, ret_row->topic, sizeof ret_row->topic);
+    sql_column_copy(session, 3, ret_row->last_id, sizeof ret_row->last_id);
+    sql_column_copy(session, 6, ret_row->acknowledged_id, sizeof ret_row->acknowledged_id);
+}
+
+enum status outbox_sql_load_partitions(struct outbox *outbox,
+                                       struct relay_partition **ret_partitions, size_t *ret_count,
+                                       struct error *err)
+{
+    struct sql_session *session = outbox_sql_of(outbox)->session;
+    struct relay_partition *partitions = NULL;
+    size_t count = 0;
+    bool row = false;
+    enum status status = sql_first(session, STATEMENT_LOAD_PARTITIONS, NULL, 0, &row, err);
+    while (status == STATUS_OK && row) {
+        struct relay_partition *more = realloc(partitions, (count + 1) * sizeof *more);
+        if (more == NULL) {
+            status = outbox_sql_no_memory(err);
+            break;
+        }
+        partitions = more;
+        outbox_sql_fetch_partition(session, &partitions[count++]);
+        status = session->ops->next(session, &row, err);
+    }
+    session->ops->finish(session);
+    if (status != STATUS_OK && err != NULL && session->ops->lacks_table(err)) {
+        err->exit_code = EX_CONFIG;
+        error_prefix(err, "run `keepstep init` again: this version needs more tables");
+    }
+    if (status != STATUS_OK) {
+        free(partitions);
+        return status;
+    }
+    *ret_partitions = partitions;
+    *ret_count = count;
+    return STATUS_OK;
+}
+
+/* Position and key of each row that the relay made canonical. @return how many. */
+static size_t outbox_sql_fill_keys(const struct outbox_row *rows, size_t count,
+                                   struct sql_parameter (*keys)[2])
+{
+    size_t changed = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!rows[i].rekeyed)
+            continue;
+        keys[changed][0] = sql_integer(rows[i].position);
+        keys[changed++][1] = sql_text(rows[i].entity_key);
+    }
+    return changed;
+}
+
+static void outbox_sql_fill_numbers(const struct outbox_row *rows, size_t count,
+                                    struct sql_parameter (*numbers)[3])
+{
+    for (size_t i = 0; i < count; i++) {
+        numbers[i][0] = sql_integer(rows[i].position);
+        numbers[i][1] = sql_integer(rows[i].partition);
+        numbers[i][2] = sql_integer((int64_t)rows[i].sequence);
+    }
+}
+
+/* Each entity type and its topic, once. @return how many. */
+static size_t outbox_sql_fill_types(const struct outbox_row *rows, size_t count,
+                                    struct sql_parameter (*types)[2])
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t known = 0;
+        while (known < found && !slice_equal(types[known][0].text, rows[i].entity_type))
+            known++;
+        if (known < found)
+            continue;
+        types[found][0] = sql_text(rows[i].entity_type);
+        types[found++][1] = sql_string(rows[i].topic);
+    }
+    return found;
+}
+
+static void outbox_sql_fill_partitions(const struct relay_partition *partitions, size_t count,
+                                       struct sql_parameter (*values)[4])
+{
+    for (size_t i = 0; i < count; i++) {
+        values[i][0] = sql_string(partitions[i].topic);
+        values[i][1] = sql_integer(partitions[i].partition);
+        values[i][2] = sql_integer((int64_t)partitions[i].last_sequence);
+        values[i][3] = sql_string(partitions[i].last_id);
+    }
+}
+
+enum status outbox_sql_claim(struct outbox *outbox, const struct lease *lease,
+                             const struct outbox_claim *claim, struct error *err)
+{
+    size_t rows = claim->row_count;
+    struct sql_parameter(*keys)[2] = calloc(rows + 1, sizeof *keys);
+    struct sql_parameter(*numbers)[3] = calloc(rows + 1, sizeof *numbers);
+    struct sql_parameter(*types)[2] = calloc(rows + 1, sizeof *types);
+    struct sql_parameter(*partitions)[4] = calloc(claim->partition_count + 1, sizeof *partitions);
+    enum status status = STATUS_OK;
+    if (keys == NULL || numbers == NULL || types == NULL || partitions == NULL) {
+        status = outbox_sql_no_memory(err);
+        goto out;
+    }
+    size_t key_count = outbox_sql_fill_keys(claim->rows, rows, keys);
+    size_t type_count = outbox_sql_fill_types(claim->rows, rows, types);
+    outbox_sql_fill_numbers(claim->rows, rows, numbers);
+    outbox_sql_fill_partitions(claim->partitions, claim->partition_count, partitions);
+    const struct sql_step steps[] = {
+        {.statement = STATEMENT_JOIN_BY_HASH, .rows = 1},
+        {.statement = STATEMENT_WRITE_KEYS, .parameters = keys[0], .columns = 2, .rows = key_count},
+        {.statement = STATEMENT_CLAIM_ROWS,
+         .parameters = numbers[0],
+         .columns = 3,
+         .rows = rows,
+         .if_missed = "an outbox row is no longer waiting"},
+        {.statement = STATEMENT_CLAIM_TYPES,
+         .parameters = types[0],
+         .columns = 2,
+         .rows = type_count},
+        {.statement = STATEMENT_CLAIM_PARTITIONS,
+         .parameters = partitions[0],
+         .columns = 4,
+         .rows = claim->partition_count}};
+    status = outbox_sql_run_fenced(outbox_sql_of(outbox), lease, steps,
+                                   sizeof steps / sizeof *steps, err);
+out:
+    free(keys);
+    free(numbers);
+    free(types);
+    free(partitions);
+    return status;
+}
+
+enum status outbox_sql_acknowledge(struct outbox *outbox, const struct lease *lease,
+                                   const struct relay_partition *partitions, size_t count,
+                                   struct error *err)
+{
+    struct sql_parameter(*values)[5] = calloc(count + 1, sizeof *values);
+    if (values == NULL)
+        return outbox_sql_no_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        values[i][0] = sql_string(partitions[i].topic);
+        values[i][1] = sql_integer(partitions[i].partition);
+        values[i][2] = sql_integer((int64_t)partitions[i].acknowledged_sequence);
+        values[i][3] = sql_integer(partitions[i].acknowledged_offset);
+        values[i][4] = sql_string(partitions[i].acknowledged_id);
+    }
+    const struct sql_step step = {
+        .statement = STATEMENT_ACKNOWLEDGE, .parameters = values[0], .columns = 5, .rows = count};
+    enum status status = outbox_sql_run_fenced(outbox_sql_of(outbox), lease, &step, 1, err);
+    free(values);
+    return status;
+}
+
+enum status outbox_sql_note_read(struct outbox *outbox, const struct lease *lease,
+                                 const struct relay_partition *partitions, size_t count,
+                                 struct error *err)
+{
+    struct sql_parameter(*values)[3] = calloc(count + 1, sizeof *values);
+    if (values == NULL)
+        return outbox_sql_no_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        values[i][0] = sql_string(partitions[i].topic);
+        values[i][1] = sql_integer(partitions[i].partition);
+        values[i][2] = sql_integer(partitions[i].read_offset);
+    }
+    const struct sql_step step = {
+        .statement = STATEMENT_NOTE_READ, .parameters = values[0], .columns = 3, .rows = count};
+    enum status status = outbox_sql_run_fenced(outbox_sql_of(outbox), lease, &step, 1, err);
+    free(values);
+    return status;
+}
+
+enum status outbox_sql_set_aside(struct outbox *outbox, const struct lease *lease,
+                                 const struct outbox_row *row, const char *reason,
+                                 struct error *err)
+{
+    const struct sql_parameter values[] = {sql_integer(row->position), sql_string(reason),
+                                           sql_text(row->entity_key)};
+    const struct sql_step step = {
+        .statement = STATEMENT_SET_ASIDE, .parameters = values, .columns = 3, .rows = 1};
+    return outbox_sql_run_fenced(outbox_sql_of(outbox), lease, &step, 1, err);
+}
+
+enum status outbox_sql_write_keys(struct outbox *outbox, const struct lease *lease,
+                                  const struct outbox_row *rows, size_t count, struct error *err)
+{
+    struct sql_parameter(*keys)[2] = calloc(count + 1, sizeof *keys);
+    if (keys == NULL)
+        return outbox_sql_no_memory(err);
+    const struct sql_step steps[] = {{.statement = STATEMENT_JOIN_BY_HASH, .rows = 1},
+                                     {.statement = STATEMENT_WRITE_KEYS,
+                                      .parameters = keys[0],
+                                      .columns = 2,
+                                      .rows = outbox_sql_fill_keys(rows, count, keys)}};
+    enum status status = outbox_sql_run_fenced(outbox_sql_of(outbox), lease, steps, 2, err);
+    free(keys);
+    return status;
+}

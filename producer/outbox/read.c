@@ -1,0 +1,276 @@
+/* Reading the outbox's rows, waiting for more, and what people ask of it. */
+#include "common/clock.h"
+#include "producer/outbox/sql.h"
+
+#include <inttypes.h>
+
+#define PAUSE_MIN_US  1000
+#define PAUSE_MAX_US  (50 * 1000)
+#define PAUSE_DIVISOR 8
+#define ROWS_FIRST    64
+
+/** A statement that reads rows of the outbox. */
+struct outbox_query {
+    enum outbox_statement statement;
+    const struct sql_parameter *parameters;
+    size_t count;
+    size_t bytes_max; /* reading ends once the payloads reach it; 0: never */
+};
+
+/* @return false where the arena is full. */
+static bool outbox_sql_fetch_row(const struct sql_session *session, struct arena *arena,
+                                 struct outbox_row *ret_row)
+{
+    struct outbox_row row = {.position = sql_column_integer(session, 0),
+                             .partition = (int32_t)sql_column_integer(session, 9),
+                             .sequence = (uint64_t)sql_column_integer(session, 10)};
+    struct {
+        size_t column;
+        struct slice *text;
+    } texts[] = {{1, &row.id},          {2, &row.entity_type},   {3, &row.entity_key},
+                 {4, &row.type},        {5, &row.payload},       {6, &row.created_at},
+                 {7, &row.traceparent}, {8, &row.partition_key}, {11, &row.set_aside}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!sql_column_text(session, texts[i].column, arena, texts[i].text))
+            return false;
+    }
+    if (row.payload.data == NULL)
+        row.left_out_bytes = sql_column_integer(session, 12);
+    *ret_row = row;
+    return true;
+}
+
+/* Makes room for one row more. @return false where the arena is full. */
+static bool outbox_rows_grow(struct outbox_rows *rows, size_t *size, struct arena *arena)
+{
+    if (rows->count < *size)
+        return true;
+    size_t larger = *size == 0 ? ROWS_FIRST : *size * 2;
+    struct outbox_row *more = arena_alloc(arena, larger * sizeof *more);
+    if (more == NULL)
+        return false;
+    if (rows->count > 0)
+        memcpy(more, rows->rows, rows->count * sizeof *more);
+    rows->rows = more;
+    *size = larger;
+    return true;
+}
+
+/* Where the arena is full the rows so far are returned. With none at all, or where all are asked
+ * for, that is an error. */
+static enum status outbox_sql_rows(struct outbox *outbox, const struct outbox_query *query,
+                                   struct arena *arena, struct outbox_rows *ret_rows,
+                                   struct error *err)
+{
+    struct sql_session *session = outbox_sql_of(outbox)->session;
+    size_t bytes_max = query->bytes_max == 0 ? SIZE_MAX : query->bytes_max;
+    size_t size = 0;
+    size_t bytes = 0;
+    bool row = false;
+    bool full = false;
+    *ret_rows = (struct outbox_rows){0};
+    enum status status = session->ops->run(session, query->statement, query->parameters,
+                                           query->count, err);
+    while (status == STATUS_OK && bytes < bytes_max) {
+        status = session->ops->next(session, &row, err);
+        if (status != STATUS_OK || !row)
+            break;
+        full = !outbox_rows_grow(ret_rows, &size, arena) ||
+               !outbox_sql_fetch_row(session, arena, &ret_rows->rows[ret_rows->count]);
+        if (full)
+            break;
+        bytes += ret_rows->rows[ret_rows->count++].payload.length;
+    }
+    session->ops->finish(session);
+    if (full && (query->bytes_max == 0 || ret_rows->count == 0))
+        status = error_set(err, STATUS_FATAL, "outbox rows do not fit into %zu bytes",
+                           arena->size_max);
+    return status;
+}
+
+enum status outbox_sql_load_waiting(struct outbox *outbox, const struct outbox_extent *extent,
+                                    struct arena *arena, struct outbox_rows *ret_rows,
+                                    struct error *err)
+{
+    const struct sql_parameter values[] = {sql_integer((int64_t)extent->rows),
+                                           sql_integer((int64_t)extent->payload_bytes),
+                                           sql_integer((int64_t)extent->total_bytes)};
+    const struct outbox_query query = {STATEMENT_LOAD_WAITING, values, 3, extent->total_bytes};
+    return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
+}
+
+/* Each row's predecessor is the one before it. */
+static enum status outbox_rows_chain(const struct outbox_rows *rows,
+                                     const struct relay_partition *partition, struct error *err)
+{
+    struct slice previous = slice_of(partition->acknowledged_id);
+    uint64_t sequence = partition->acknowledged_sequence;
+    for (size_t i = 0; i < rows->count; i++) {
+        struct outbox_row *row = &rows->rows[i];
+        row->topic = partition->topic;
+        row->partition = partition->partition;
+        row->previous_id = previous;
+        previous = row->id;
+        if (row->sequence != ++sequence)
+            return error_set(err, STATUS_FATAL,
+                             "outbox row of %s [%d] sequence %" PRIu64
+                             " is gone: rows were deleted by hand",
+                             partition->topic, (int)partition->partition, sequence);
+    }
+    return STATUS_OK;
+}
+
+enum status outbox_sql_load_claimed(struct outbox *outbox, const struct relay_partition *partition,
+                                    struct arena *arena, struct outbox_rows *ret_rows,
+                                    struct error *err)
+{
+    const struct sql_parameter values[] = {sql_string(partition->topic),
+                                           sql_integer(partition->partition),
+                                           sql_integer((int64_t)partition->acknowledged_sequence)};
+    const struct outbox_query query = {STATEMENT_LOAD_CLAIMED, values, 3, 0};
+    enum status status = outbox_sql_rows(outbox, &query, arena, ret_rows, err);
+    return status == STATUS_OK ? outbox_rows_chain(ret_rows, partition, err) : status;
+}
+
+enum status outbox_sql_find(struct outbox *outbox, struct slice id, struct arena *arena,
+                            struct outbox_row *ret_row, struct error *err)
+{
+    struct sql_session *session = outbox_sql_of(outbox)->session;
+    const struct sql_parameter value = sql_text(id);
+    struct slice topic = {0};
+    bool row = false;
+    *ret_row = (struct outbox_row){0};
+    enum status status = sql_first(session, STATEMENT_FIND_ROW, &value, 1, &row, err);
+    if (!row)
+        return status;
+    if (!outbox_sql_fetch_row(session, arena, ret_row) ||
+        !sql_column_text(session, 13, arena, &topic))
+        status = error_set(err, STATUS_RETRY, "no memory for an outbox row");
+    ret_row->topic = topic.data;
+    session->ops->finish(session);
+    return status;
+}
+
+enum status outbox_sql_list(struct outbox *outbox, const struct outbox_selection *selection,
+                            struct arena *arena, struct outbox_rows *ret_rows, struct error *err)
+{
+    static const enum outbox_statement statements[] = {
+        [OUTBOX_WAITING] = STATEMENT_LIST_WAITING,
+        [OUTBOX_SET_ASIDE] = STATEMENT_LIST_SET_ASIDE,
+        [OUTBOX_ALL] = STATEMENT_LIST_ALL};
+    const struct sql_parameter values[] = {
+        sql_integer(selection->limit == 0 ? INT64_MAX : (int64_t)selection->limit),
+        sql_integer((int64_t)selection->filter)};
+    const struct outbox_query query = {statements[selection->filter], values, 2, SIZE_MAX};
+    return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
+}
+
+enum status outbox_sql_count(struct outbox *outbox, struct outbox_counts *ret_counts,
+                             struct error *err)
+{
+    struct sql_session *session = outbox_sql_of(outbox)->session;
+    bool row = false;
+    *ret_counts = (struct outbox_counts){0};
+    enum status status = sql_first(session, STATEMENT_COUNT_ROWS, NULL, 0, &row, err);
+    if (!row)
+        return status;
+    ret_counts->waiting = sql_column_integer(session, 0);
+    ret_counts->set_aside = sql_column_integer(session, 1);
+    ret_counts->claimed = sql_column_integer(session, 2);
+    int64_t *const times[] = {&ret_counts->oldest_waiting_us, &ret_counts->oldest_claimed_us};
+    for (size_t i = 0; i < 2; i++) {
+        struct slice oldest = session->ops->column(session, 3 + i);
+        if (oldest.data != NULL)
+            (void)clock_parse_rfc3339(oldest.data, oldest.length, times[i]);
+    }
+    session->ops->finish(session);
+    return status;
+}
+
+enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position, bool drop,
+                                         struct error *err)
+{
+    struct sql_session *session = outbox_sql_of(outbox)->session;
+    const struct sql_parameter value = sql_integer(position);
+    enum status status = sql_run(session, drop ? STATEMENT_DROP_ROW : STATEMENT_RETRY_ROW, &value,
+                                 1, err);
+    if (status == STATUS_OK && session->changed == 0)
+        status = error_set(err, STATUS_REJECT, "no row at position %" PRId64 " is set aside",
+                           position);
+    return status;
+}
+
+enum status outbox_sql_has_tables(struct outbox_sql *self, enum outbox_statement has_tables,
+                                  bool *ret_has, struct error *err)
+{
+    struct error failed = ERROR_INIT;
+    enum status status = sql_is_true(self->session, has_tables, ret_has, &failed);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    *ret_has = false;
+    if (self->session->ops->lacks_table(&failed))
+        return STATUS_OK;
+    if (err != NULL && err->status == STATUS_OK)
+        *err = failed;
+    return status;
+}
+
+/* Without the agent's tables nothing is applied here, and nothing is waited for. */
+enum status outbox_sql_held_back(struct outbox *outbox, struct slice read_topics,
+                                 char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
+{
+    struct outbox_sql *self = outbox_sql_of(outbox);
+    const struct sql_parameter topics = sql_text(read_topics);
+    bool can_tell = false;
+    bool row = false;
+    ret_topic[0] = '\0';
+    enum status status = outbox_sql_has_tables(self, STATEMENT_HAS_WAIT_TABLES, &can_tell, err);
+    if (status == STATUS_OK && can_tell)
+        status = sql_first(self->session, STATEMENT_HELD_BACK, &topics, 1, &row, err);
+    if (row)
+        sql_column_copy(self->session, 0, ret_topic, OUTBOX_NAME_SIZE);
+    self->session->ops->finish(self->session);
+    return status;
+}
+
+/* Sets *ret_changed where another session has committed since the last call. */
+static enum status outbox_sql_poll(struct outbox_sql *self, bool *ret_changed, struct error *err)
+{
+    char signature[OUTBOX_SIGNATURE_SIZE];
+    bool row = false;
+    enum status status = sql_first(self->session, STATEMENT_SIGNATURE, NULL, 0, &row, err);
+    if (!row)
+        return status;
+    sql_column_copy(self->session, 0, signature, sizeof signature);
+    self->session->ops->finish(self->session);
+    *ret_changed = strcmp(signature, self->signature) != 0;
+    memcpy(self->signature, signature, sizeof signature);
+    return status;
+}
+
+/* Long enough to cost nothing, short against how long nothing has changed. */
+static int64_t outbox_sql_pause_us(const struct outbox_sql *self, int64_t now)
+{
+    int64_t pause = (now - self->changed_at_us) / PAUSE_DIVISOR;
+    if (pause < PAUSE_MIN_US)
+        return PAUSE_MIN_US;
+    return pause > PAUSE_MAX_US ? PAUSE_MAX_US : pause;
+}
+
+enum status outbox_sql_wait(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
+                            struct error *err)
+{
+    struct outbox_sql *self = outbox_sql_of(outbox);
+    int64_t until = clock_monotonic_us() + timeout_us;
+    *ret_changed = false;
+    for (;;) {
+        enum status status = outbox_sql_poll(self, ret_changed, err);
+        int64_t now = clock_monotonic_us();
+        if (*ret_changed)
+            self->changed_at_us = now;
+        if (status != STATUS_OK || *ret_changed || now >= until)
+            return status;
+        int64_t pause = outbox_sql_pause_us(self, now);
+        clock_sleep_us(pause < until - now ? pause : until - now);
+    }
+}

@@ -1,0 +1,104 @@
+/* The outbox over SQL: every slot that only runs statements, written once for all databases. */
+#ifndef PRODUCER_OUTBOX_SQL_H
+#define PRODUCER_OUTBOX_SQL_H
+
+#include "producer/outbox/outbox.h"
+#include "producer/outbox/statements.h"
+#include "producer/sql/session.h"
+
+#define OUTBOX_SIGNATURE_SIZE 128
+
+/** First member of each database's outbox. */
+struct outbox_sql {
+    struct outbox base;
+    struct sql_session *session; /* a member of the database's outbox */
+    char *url;
+    char *origin;
+    char *instance;
+    int64_t lease_us;
+    int64_t purged_to; /* position that the next scan for old rows begins behind */
+    char signature[OUTBOX_SIGNATURE_SIZE];
+    int64_t changed_at_us; /* monotonic; when the signature was last another one */
+};
+
+static inline struct outbox_sql *outbox_sql_of(struct outbox *outbox)
+{
+    return (struct outbox_sql *)outbox;
+}
+
+/** Connect, and see that the outbox is there. The caller has set `base.ops`, `session` and the
+ * session's ops, texts and setup. `self` is heap memory: freed where it fails. */
+enum status outbox_sql_open(struct outbox_sql *self, const struct outbox_options *options,
+                            struct outbox **ret_outbox, struct error *err) MUST_CHECK;
+
+/** Renew the lease, then run the steps, in one transaction.
+ * @return OK; RETRY, also where the session is another one than the lease's; ABORT. */
+enum status outbox_sql_run_fenced(struct outbox_sql *self, const struct lease *lease,
+                                  const struct sql_step *steps, size_t count,
+                                  struct error *err) MUST_CHECK;
+
+/** Whether the service's own agent has its tables here.
+ * @param has_tables  the statement that asks; that it lacks a table is an answer too. */
+enum status outbox_sql_has_tables(struct outbox_sql *self, enum outbox_statement has_tables,
+                                  bool *ret_has, struct error *err) MUST_CHECK;
+
+/* The slots: outbox.h says what each one does. */
+void outbox_sql_close(struct outbox *outbox);
+enum status outbox_sql_take_lease(struct outbox *outbox, int64_t duration_us,
+                                  struct lease *ret_lease, struct error *err);
+enum status outbox_sql_release_lease(struct outbox *outbox, const struct lease *lease,
+                                     struct error *err);
+enum status outbox_sql_read_lease(struct outbox *outbox, struct lease *ret_lease,
+                                  struct error *err);
+enum status outbox_sql_load_partitions(struct outbox *outbox,
+                                       struct relay_partition **ret_partitions, size_t *ret_count,
+                                       struct error *err);
+enum status outbox_sql_load_waiting(struct outbox *outbox, const struct outbox_extent *extent,
+                                    struct arena *arena, struct outbox_rows *ret_rows,
+                                    struct error *err);
+enum status outbox_sql_claim(struct outbox *outbox, const struct lease *lease,
+                             const struct outbox_claim *claim, struct error *err);
+enum status outbox_sql_move_type(struct outbox *outbox, const struct lease *lease,
+                                 struct outbox_move *move, struct error *err);
+enum status outbox_sql_load_claimed(struct outbox *outbox, const struct relay_partition *partition,
+                                    struct arena *arena, struct outbox_rows *ret_rows,
+                                    struct error *err);
+enum status outbox_sql_acknowledge(struct outbox *outbox, const struct lease *lease,
+                                   const struct relay_partition *partitions, size_t count,
+                                   struct error *err);
+enum status outbox_sql_note_read(struct outbox *outbox, const struct lease *lease,
+                                 const struct relay_partition *partitions, size_t count,
+                                 struct error *err);
+enum status outbox_sql_set_aside(struct outbox *outbox, const struct lease *lease,
+                                 const struct outbox_row *row, const char *reason,
+                                 struct error *err);
+enum status outbox_sql_write_keys(struct outbox *outbox, const struct lease *lease,
+                                  const struct outbox_row *rows, size_t count, struct error *err);
+enum status outbox_sql_find(struct outbox *outbox, struct slice id, struct arena *arena,
+                            struct outbox_row *ret_row, struct error *err);
+enum status outbox_sql_purge(struct outbox *outbox, const struct lease *lease,
+                             const struct outbox_purge *purge, size_t *ret_purged,
+                             struct error *err);
+enum status outbox_sql_held_back(struct outbox *outbox, struct slice read_topics,
+                                 char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
+enum status outbox_sql_wait(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
+                            struct error *err);
+enum status outbox_sql_list(struct outbox *outbox, const struct outbox_selection *selection,
+                            struct arena *arena, struct outbox_rows *ret_rows, struct error *err);
+enum status outbox_sql_count(struct outbox *outbox, struct outbox_counts *ret_counts,
+                             struct error *err);
+enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position, bool drop,
+                                         struct error *err);
+
+/** All slots but open, load_waiting and wait, which some databases have of their own. */
+#define OUTBOX_SQL_SLOTS                                                                           \
+    .close = outbox_sql_close, .take_lease = outbox_sql_take_lease,                                \
+    .release_lease = outbox_sql_release_lease, .load_partitions = outbox_sql_load_partitions,      \
+    .claim = outbox_sql_claim, .move_type = outbox_sql_move_type,                                  \
+    .load_claimed = outbox_sql_load_claimed, .acknowledge = outbox_sql_acknowledge,                \
+    .note_read = outbox_sql_note_read, .set_aside = outbox_sql_set_aside,                          \
+    .write_keys = outbox_sql_write_keys, .find = outbox_sql_find, .purge = outbox_sql_purge,       \
+    .held_back = outbox_sql_held_back, .list = outbox_sql_list, .count = outbox_sql_count,         \
+    .resolve_set_aside = outbox_sql_resolve_set_aside, .read_lease = outbox_sql_read_lease
+
+#endif

@@ -1,0 +1,61 @@
+/* The statements of an outbox, by number: each database's relay.sql has them under the same names.
+ */
+#ifndef PRODUCER_OUTBOX_STATEMENTS_H
+#define PRODUCER_OUTBOX_STATEMENTS_H
+
+/** Those that every database has, with the same parameters in the same order. */
+#define OUTBOX_STATEMENTS(X)                                                                       \
+    X(READ_LEASE)                                                                                  \
+    X(TAKE_LEASE)                                                                                  \
+    X(RELEASE_LEASE)                                                                               \
+    X(RENEW_LEASE)                                                                                 \
+    X(LOAD_PARTITIONS)                                                                             \
+    X(LOAD_WAITING)                                                                                \
+    X(CLAIM_ROWS)                                                                                  \
+    X(CLAIM_PARTITIONS)                                                                            \
+    X(CLAIM_TYPES)                                                                                 \
+    X(READ_TYPE)                                                                                   \
+    X(MOVE_SCAN)                                                                                   \
+    X(MOVE_NOTE)                                                                                   \
+    X(MOVE_ROWS)                                                                                   \
+    X(MOVE_TYPE)                                                                                   \
+    X(LOAD_CLAIMED)                                                                                \
+    X(ACKNOWLEDGE)                                                                                 \
+    X(NOTE_READ)                                                                                   \
+    X(SET_ASIDE)                                                                                   \
+    X(WRITE_KEYS)                                                                                  \
+    X(FIND_ROW)                                                                                    \
+    X(HELD_BACK)                                                                                   \
+    X(COUNT_ROWS)                                                                                  \
+    X(RETRY_ROW)                                                                                   \
+    X(DROP_ROW)                                                                                    \
+    X(HAS_POSITION_TABLE)                                                                          \
+    X(HAS_WAIT_TABLES)
+
+enum outbox_statement {
+#define OUTBOX_STATEMENT(name) STATEMENT_##name,
+    OUTBOX_STATEMENTS(OUTBOX_STATEMENT)
+#undef OUTBOX_STATEMENT
+        STATEMENT_LOCK_LEASE, /* as READ_LEASE, and keeps the row until the transaction's end */
+    STATEMENT_LIST_WAITING,
+    STATEMENT_LIST_SET_ASIDE,
+    STATEMENT_LIST_ALL,
+    /* The purge in one statement; without it the rows are read one by one, then deleted. */
+    STATEMENT_PURGE,
+    STATEMENT_PURGE_APPLIED,
+    STATEMENT_PURGE_SCAN,
+    STATEMENT_PURGE_SCAN_APPLIED,
+    STATEMENT_PURGE_ROW,
+    STATEMENT_PURGE_MOVED,
+    STATEMENT_SIGNATURE,     /* a text that is another one once another session has committed */
+    STATEMENT_COUNT_FITTING, /* MariaDB: how many rows of LOAD_WAITING fit */
+    STATEMENT_JOIN_BY_HASH,  /* PostgreSQL: before statements over unnest() */
+    STATEMENT_SLEEP,         /* PostgreSQL: commits notify from now on */
+    STATEMENT_OLDER_ENDED,   /* PostgreSQL: whether all transactions from before SLEEP have ended */
+    STATEMENT_AWAKE,
+    OUTBOX_STATEMENT_COUNT
+};
+
+#define OUTBOX_STATEMENT_TEXT(name) [STATEMENT_##name] = SQL_##name,
+
+#endif

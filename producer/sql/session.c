@@ -1,0 +1,78 @@
+/* What all sessions share: running statements and reading columns. */
+#include "producer/sql/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum status sql_run(struct sql_session *session, unsigned statement,
+                    const struct sql_parameter *parameters, size_t count, struct error *err)
+{
+    if (sql_statement_text(session, statement) == NULL)
+        return STATUS_OK;
+    enum status status = session->ops->run(session, statement, parameters, count, err);
+    session->ops->finish(session);
+    return status;
+}
+
+enum status sql_run_each(struct sql_session *session, const unsigned *statements, size_t count,
+                         struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < count; i++)
+        status = sql_run(session, statements[i], NULL, 0, err);
+    return status;
+}
+
+enum status sql_first(struct sql_session *session, unsigned statement,
+                      const struct sql_parameter *parameters, size_t count, bool *ret_row,
+                      struct error *err)
+{
+    *ret_row = false;
+    enum status status = session->ops->run(session, statement, parameters, count, err);
+    if (status == STATUS_OK)
+        status = session->ops->next(session, ret_row, err);
+    if (!*ret_row)
+        session->ops->finish(session);
+    return status;
+}
+
+enum status sql_is_true(struct sql_session *session, unsigned statement, bool *ret_true,
+                        struct error *err)
+{
+    enum status status = sql_first(session, statement, NULL, 0, ret_true, err);
+    if (*ret_true) {
+        *ret_true = sql_column_bool(session, 0);
+        session->ops->finish(session);
+    }
+    return status;
+}
+
+int64_t sql_column_integer(const struct sql_session *session, size_t column)
+{
+    char text[24];
+    sql_column_copy(session, column, text, sizeof text);
+    return strtoll(text, NULL, 10);
+}
+
+bool sql_column_bool(const struct sql_session *session, size_t column)
+{
+    return slice_is(session->ops->column(session, column), "t") ||
+           sql_column_integer(session, column) != 0;
+}
+
+void sql_column_copy(const struct sql_session *session, size_t column, char *target, size_t size)
+{
+    struct slice text = session->ops->column(session, column);
+    size_t length = text.length < size ? text.length : size - 1;
+    if (length > 0)
+        memcpy(target, text.data, length);
+    target[length] = '\0';
+}
+
+bool sql_column_text(const struct sql_session *session, size_t column, struct arena *arena,
+                     struct slice *ret_text)
+{
+    struct slice text = session->ops->column(session, column);
+    *ret_text = text.data == NULL ? text : arena_copy(arena, text);
+    return text.data == NULL || ret_text->data != NULL;
+}

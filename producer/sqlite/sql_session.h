@@ -1,0 +1,18 @@
+/* The session of a service's SQLite database. */
+#ifndef PRODUCER_SQLITE_SQL_SESSION_H
+#define PRODUCER_SQLITE_SQL_SESSION_H
+
+#include "producer/sql/session.h"
+#include "common/sqlite_session.h"
+
+struct sql_sqlite {
+    struct sql_session base;
+    sqlite3 *db;
+    sqlite3_stmt **statements; /* by number, each prepared at its first use */
+    sqlite3_stmt *running;     /* whose rows are being read; NULL: none */
+    bool has_row;              /* run() has stepped to a row that next() has not given yet */
+};
+
+extern const struct sql_session_ops sql_sqlite_ops;
+
+#endif
