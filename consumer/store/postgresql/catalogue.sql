@@ -1,25 +1,6 @@
 -- What the catalogue says of a table that an entity type is mapped to.
 -- name: catalogue_lock
 SELECT pg_advisory_xact_lock(7310310985321447211)
--- name: catalogue_table
-SELECT oid::bigint, relkind::text FROM pg_class WHERE oid = to_regclass($1)
--- Whether the columns' tables and they themselves are there, the schema and table that a name stands
--- for, and where each was kept before. With a dot in it a table's name is schema and table, unless an
--- entity type's own name has it.
--- name: place_read
-SELECT (relation.oid IS NOT NULL)::int, (a.attname IS NOT NULL)::int,
-    concat_ws('.', coalesce(n.nspname, CASE WHEN name NOT LIKE '%.%' THEN current_schema() END),
-              coalesce(c.relname, name), place.attname), m.value
-FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS place(name, attname, key, n)
-CROSS JOIN LATERAL (SELECT coalesce(to_regclass(quote_ident(nullif(name, ''))),
-    to_regclass(quote_ident(nullif(substring(name FROM '^([^.]*)[.]'), '')) || '.' ||
-                quote_ident(nullif(substring(name FROM '[.](.*)$'), ''))))::oid) AS relation(oid)
-LEFT JOIN pg_class c ON c.oid = relation.oid
-LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_attribute a ON a.attrelid = relation.oid AND a.attname = place.attname
-    AND a.attnum > 0 AND NOT a.attisdropped
-LEFT JOIN keepstep_meta m ON m.key = place.key
-ORDER BY place.n
 -- Whether it is a table, and an engine without transactions.
 -- name: table_read
 SELECT (relkind IN ('r', 'p'))::int, '' FROM pg_class WHERE oid = to_regclass($1)
@@ -60,31 +41,12 @@ WHERE i.indrelid = to_regclass($3) AND i.indisunique AND i.indisvalid AND i.indi
         = (SELECT array_agg(name ORDER BY name COLLATE "C")
            FROM jsonb_array_elements_text($2::text::jsonb) name)
 LIMIT 1
--- name: catalogue_columns
-SELECT a.attname::text, t.typname::text, a.atttypmod::bigint,
-    (a.attgenerated <> '')::int, coalesce(c.collisdeterministic, true)::int,
-    format_type(a.atttypid, a.atttypmod),
-    (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '')::int
-FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-LEFT JOIN pg_collation c ON c.oid = a.attcollation
-WHERE a.attrelid = $1::bigint::oid AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attnum
--- name: catalogue_key
-SELECT 1 FROM pg_index i
-WHERE i.indrelid = $1::bigint::oid AND i.indisunique AND i.indisvalid AND i.indimmediate
-    AND i.indpred IS NULL AND i.indexprs IS NULL
-    AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text COLLATE "C")
-         FROM pg_attribute a WHERE a.attrelid = i.indrelid
-            AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
-        = (SELECT array_agg(name ORDER BY name COLLATE "C")
-           FROM jsonb_array_elements_text($2::text::jsonb) name)
-LIMIT 1
 -- What follows changes of the table $1: whether anything does, and by which foreign key a copy's
--- rows do, also by way of other tables. $2 its key as a JSON array, $3 the copies' tables. A row that
+-- rows do, also by way of other tables. $2 its key and $3 the copies' tables as JSON arrays. A row that
 -- goes (d) takes its children with it or changes them (u); the agent changes no key.
 -- name: catalogue_order
 WITH RECURSIVE own(oid) AS (SELECT to_regclass($1)::oid),
-copy(oid) AS (SELECT to_regclass(name)::oid FROM unnest($3::text[]) AS name),
+copy(oid) AS (SELECT to_regclass(name)::oid FROM jsonb_array_elements_text($3::text::jsonb) AS name),
 edge AS (
     SELECT conname, conrelid AS child, confrelid AS parent, 'd' AS upon,
         CASE confdeltype WHEN 'c' THEN 'd' ELSE 'u' END AS becomes, false AS of_key

@@ -5,7 +5,7 @@
 
 #include "common/buffer.h"
 #include "common/postgresql_session.h"
-#include "consumer/store/sql/session.h"
+#include "consumer/store/sql/prepare.h"
 
 /** X(name): a statement that PostgreSQL alone has. */
 #define STORE_POSTGRESQL_STATEMENTS(X)                                                             \
@@ -14,12 +14,8 @@
     X(KEY_CLAIM)                                                                                   \
     X(KEY_READ)                                                                                    \
     X(APPLYING_SET)                                                                                \
-    X(PLACE_READ)                                                                                  \
     X(CATALOGUE_LOCK)                                                                              \
-    X(CATALOGUE_ORDER)                                                                             \
-    X(CATALOGUE_TABLE)                                                                             \
-    X(CATALOGUE_COLUMNS)                                                                           \
-    X(CATALOGUE_KEY)
+    X(CATALOGUE_ORDER)
 
 enum postgresql_statement_id {
     STATEMENT_POSTGRESQL = STATEMENT_SHARED_COUNT - 1,
@@ -52,38 +48,6 @@ struct column_form {
     int64_t largest;
 };
 
-/** A column of a mapped table. */
-struct table_column {
-    const struct column_form *form;
-    uint32_t length_max; /* code points of a varchar(n); 0: no limit */
-};
-
-/** How a change is written to its table. */
-enum row_form { ROW_UPSERT, ROW_UPDATE, ROW_DELETE };
-
-#define ROW_STATEMENT_NAME_SIZE 24
-
-/** A statement for the columns that changes bring, over arrays of rows. */
-struct row_statement {
-    char name[ROW_STATEMENT_NAME_SIZE]; /* "": not prepared */
-    enum row_form form;
-    bool present[ENTITY_COLUMNS_MAX];
-};
-
-#define SPARSE_SHAPES_MAX 16
-
-/** A prepared mapping. */
-struct mapped_table {
-    const struct mapping *mapping;
-    const char *name;
-    bool keeps_order; /* of all changes, not only of those of an entity */
-    struct table_column columns[ENTITY_COLUMNS_MAX];
-    struct row_statement full;
-    struct row_statement removal;
-    struct row_statement sparse[SPARSE_SHAPES_MAX]; /* shapes of images that lack columns */
-    size_t sparse_next;                             /* the one to be replaced */
-};
-
 #define QUEUE_MAX 64
 
 /** A statement that was sent; its result is there after the next sync. */
@@ -109,10 +73,8 @@ struct store_postgresql {
     bool prepared[STATEMENT_COUNT];
     struct queued queue[QUEUE_MAX];
     size_t queued;
-    size_t synced;         /* of the queue, results that were read */
-    struct buffer scratch; /* encoded parameters of the statement being sent */
-    struct mapped_table **tables;
-    size_t table_count;
+    size_t synced;               /* of the queue, results that were read */
+    struct buffer scratch;       /* encoded parameters of the statement being sent */
     unsigned int row_statements; /* names given so far */
     struct taken *taken;
     size_t taken_count;
@@ -136,10 +98,10 @@ enum status store_postgresql_send(struct store_postgresql *self, unsigned int id
 enum status store_postgresql_send_sql(struct store_postgresql *self, const char *sql,
                                       struct error *err) MUST_CHECK;
 
-/** Send a row statement; `what` is kept until the next sync. */
+/** Send a row statement that takes the first `count` of self->arrays; `what` is kept until the next
+ * sync. */
 enum status store_postgresql_send_row(struct store_postgresql *self, const char *name,
-                                      const char *what, const struct buffer *arrays, size_t count,
-                                      struct error *err) MUST_CHECK;
+                                      const char *what, size_t count, struct error *err) MUST_CHECK;
 
 /** Prepare a statement and wait for the verdict. */
 enum status store_postgresql_prepare_sql(struct store_postgresql *self, const char *name,
@@ -200,61 +162,33 @@ enum status store_postgresql_encode_value(const struct mapped_table *table, size
                                           const struct change *change, struct buffer *array,
                                           struct error *err) MUST_CHECK;
 
-/** Set a REJECT (held) that names the entity. */
-enum status store_postgresql_hold(const struct change *change, const char *why, const char *name,
-                                  struct error *err);
-
 /* Tables. */
 
-/** @return the form in which this database type keeps this column type, or NULL. */
-const struct column_form *column_form_find(enum column_type type, const char *typname);
+/** @return how the table keeps a column of the schema. */
+const struct column_form *store_postgresql_form(const struct mapped_table *table, size_t index);
 
 /** @return whether the type rewrites what it is given, as jsonb does. Where a value would not come
  * back as it was, a row statement fails with REWRITTEN_MARK and the column's index in the text. */
 bool column_form_rewrites(const struct column_form *form);
 #define REWRITTEN_MARK "keepstep: rewritten column "
 
-/** @return the form of a column that prepare creates. */
-const struct column_form *column_form_created(enum column_type type);
+#define POSTGRESQL_ROW_NAME_SIZE 24
 
-/** Append a mapping's table; an entity type's own name is one name, with a dot too. */
-void store_postgresql_append_name(struct buffer *sql, const struct mapping *mapping);
-void store_postgresql_append_column(struct buffer *sql, const struct mapping *mapping,
-                                    size_t index);
+/** Write the name of a prepared row statement. */
+void store_postgresql_row_name(const struct row_statement *row, char *ret_name, size_t size);
 
-/** @return the prepared table of a mapping's entity type, or NULL. */
-struct mapped_table *store_postgresql_table(struct store_postgresql *self,
-                                            struct slice entity_type);
-
-/** The columns whose arrays a statement takes, in order. @return their number. */
-size_t store_postgresql_columns(const struct entity_schema *schema, enum row_form form,
-                                const bool *present, size_t order[static ENTITY_COLUMNS_MAX]);
-
-/** Prepare a row statement for the columns marked in statement->present. */
-enum status store_postgresql_row_prepare(struct store_postgresql *self,
-                                         const struct mapped_table *table,
-                                         struct row_statement *statement,
-                                         struct error *err) MUST_CHECK;
-
-/** Append `create` and the rest of a CREATE TABLE. */
-void store_postgresql_append_table(struct buffer *sql, const struct mapping *mapping,
-                                   const char *create);
+/* Of the dialect. */
+const char *store_postgresql_judge(const struct mapped_table *table, size_t index,
+                                   struct slice text);
+enum status store_postgresql_write(struct mapped_table *table, const struct change *const *changes,
+                                   size_t count, struct error *err);
+extern const struct sql_dialect store_postgresql_dialect;
 
 /* Slots, one file each group. */
 enum status store_postgresql_commit(struct store_sql *sql, bool durable, struct error *err);
 enum status store_postgresql_open(const struct store_options *options, struct store **ret_store,
                                   struct error *err);
 void store_postgresql_close(struct store *store);
-enum status store_postgresql_places(struct store *store, struct place *places, size_t count,
-                                    bool record, struct error *err);
-enum status store_postgresql_prepare(struct store *store, const struct mapping *mapping,
-                                     struct error *err);
-enum status store_postgresql_order(struct store *store, const struct mapping *mapping,
-                                   const struct copies *copies, struct table_order *ret_order,
-                                   struct error *err);
-enum status store_postgresql_apply(struct store *store, const struct mapping *mapping,
-                                   const struct change *const *changes, size_t count,
-                                   struct error *err);
 
 extern const struct store_ops store_postgresql_ops;
 

@@ -1,23 +1,80 @@
-/* The PostgreSQL store's tables: create, widen, and check against the catalogue what would not be
- * kept exactly. */
+/* The PostgreSQL store's tables: their types, what these keep exactly, and their statements. One
+ * statement takes a whole run, as arrays of columns. */
 #include "consumer/store/postgresql/internal.h"
 
+#include "common/postgresql_name.h"
+#include "consumer_postgresql_sql.h"
+
+#include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
-#define SQL_SIZE_MAX ((size_t)1024 * 1024)
+/* SQLSTATE 42501 as a native code: its characters in base 36. */
+#define PERMISSION_DENIED ((((4 * 36 + 2) * 36 + 5) * 36 + 0) * 36 + 1)
+#define VARCHAR_HEAD      4 /* of a modifier, before the length or the digits */
+#define DIGITS_BEFORE_MAX 131072
+#define DIGITS_BEHIND_MAX 16383
 
-static const char *column_name(const struct mapping *mapping, size_t index)
+/* The first form of each type is the one that is created. */
+static const struct column_form column_forms[] = {
+    {COLUMN_INTEGER, "int8", "bigint", WIRE_INT8, INT64_MIN, INT64_MAX},
+    {COLUMN_INTEGER, "int4", "integer", WIRE_INT8, INT32_MIN, INT32_MAX},
+    {COLUMN_INTEGER, "int2", "smallint", WIRE_INT8, INT16_MIN, INT16_MAX},
+    {COLUMN_DECIMAL, "numeric", "numeric", WIRE_TEXT, 0, 0},
+    {COLUMN_DECIMAL, "int8", "bigint", WIRE_INT8, INT64_MIN, INT64_MAX},
+    {COLUMN_DECIMAL, "int4", "integer", WIRE_INT8, INT32_MIN, INT32_MAX},
+    {COLUMN_DECIMAL, "int2", "smallint", WIRE_INT8, INT16_MIN, INT16_MAX},
+    {COLUMN_DOUBLE, "float8", "double precision", WIRE_FLOAT8, 0, 0},
+    {COLUMN_DOUBLE, "float4", "real", WIRE_FLOAT8, 0, 0},
+    {COLUMN_TEXT, "text", "text", WIRE_TEXT, 0, 0},
+    {COLUMN_TEXT, "varchar", "varchar", WIRE_TEXT, 0, 0},
+    {COLUMN_TEXT, "uuid", "uuid", WIRE_TEXT, 0, 0},
+    {COLUMN_BYTES, "bytea", "bytea", WIRE_BYTEA, 0, 0},
+    {COLUMN_BOOLEAN, "bool", "boolean", WIRE_BOOL, 0, 0},
+    {COLUMN_DATE_TIME, "timestamptz", "timestamptz", WIRE_TIMESTAMPTZ, 0, 0},
+    {COLUMN_TIMESTAMP, "timestamp", "timestamp", WIRE_TIMESTAMP, 0, 0},
+    {COLUMN_DATE, "date", "date", WIRE_DATE, 0, 0},
+    {COLUMN_TIME, "time", "time", WIRE_TIME, 0, 0},
+    {COLUMN_UUID, "uuid", "uuid", WIRE_TEXT, 0, 0},
+    {COLUMN_JSON, "json", "json", WIRE_TEXT, 0, 0},
+    {COLUMN_JSON, "text", "text", WIRE_TEXT, 0, 0},
+    {COLUMN_JSON, "jsonb", "jsonb", WIRE_TEXT, 0, 0},
+};
+
+const struct column_form *store_postgresql_form(const struct mapped_table *table, size_t index)
 {
-    return config_column(mapping->entry, mapping->schema->columns[index].name);
+    return &column_forms[table->limits[index].form];
+}
+
+bool column_form_rewrites(const struct column_form *form)
+{
+    return strcmp(form->typname, "jsonb") == 0;
+}
+
+/* @return the index of the form in which this type of the database keeps values of a type; where
+ * `typname` is NULL that of a column that is made. */
+static size_t form_find(enum column_type type, const char *typname)
+{
+    size_t count = sizeof column_forms / sizeof column_forms[0];
+    size_t i = 0;
+    while (i < count && (column_forms[i].type != type ||
+                         (typname != NULL && strcmp(column_forms[i].typname, typname) != 0)))
+        i++;
+    return i;
+}
+
+static void append_table(struct buffer *sql, const struct mapping *mapping)
+{
+    if (mapping->entry->table != NULL)
+        postgresql_name_append_table(sql, mapping->entry->table);
+    else
+        postgresql_name_append(sql, slice_of(mapping_table(mapping)));
 }
 
 /* Text keys in the order of their bytes: no upgrade of a locale library breaks their index. */
-static void append_definition(struct buffer *sql, const struct mapping *mapping, size_t index)
+static void append_type(struct buffer *sql, const struct mapping *mapping, size_t index)
 {
     const struct column *column = &mapping->schema->columns[index];
-    store_postgresql_append_column(sql, mapping, index);
-    buffer_append_format(sql, " %s", column_form_created(column->type)->declared);
+    buffer_append_text(sql, column_forms[form_find(column->type, NULL)].declared);
     if (column->type == COLUMN_DECIMAL && column->precision > 0)
         buffer_append_format(sql, "(%u, %u)", column->precision, column->scale);
     if (column->is_key && column->type == COLUMN_TEXT)
@@ -26,95 +83,34 @@ static void append_definition(struct buffer *sql, const struct mapping *mapping,
         buffer_append_text(sql, " NOT NULL");
 }
 
-/* A role without the right to it needs somebody else's hand, not patience. */
-static enum status execute_ddl(struct store_postgresql *self, const struct buffer *sql,
-                               struct error *err)
+/* "run.c3::numeric": an array's element as the column's type. A text that
+ * would not come back as it was is an error, which reads the element, or the planner raised it. */
+static void append_value(struct buffer *sql, const struct mapped_table *table, size_t index)
 {
-    struct error ddl = ERROR_INIT;
-    if (sql->failed)
-        return error_set(err, STATUS_RETRY, "out of memory");
-    enum status status = store_postgresql_send_sql(self, buffer_text(sql), &ddl);
-    if (status == STATUS_OK)
-        status = store_postgresql_sync(self, NULL, &ddl);
-    if (status == STATUS_OK)
-        return status;
-    if (ddl.native_code != postgresql_sqlstate_code(SQLSTATE_INSUFFICIENT_PRIVILEGE)) {
-        *err = ddl;
-        return status;
-    }
-    return store_refuse_ddl(&ddl, err);
+    const struct column_form *form = store_postgresql_form(table, index);
+    if (column_form_rewrites(form))
+        buffer_append_format(sql,
+                             "CASE WHEN run.c%zu::%s::text COLLATE \"C\" <> run.c%zu "
+                             "THEN ('" REWRITTEN_MARK
+                             "%zu' || left(run.c%zu, 0))::int::text::%s ELSE ",
+                             index, form->declared, index, index, index, form->declared);
+    buffer_append_format(sql, "run.c%zu::%s", index, form->declared);
+    if (column_form_rewrites(form))
+        buffer_append_text(sql, " END");
 }
 
-void store_postgresql_append_table(struct buffer *sql, const struct mapping *mapping,
-                                   const char *create)
+/* "unnest($1::bigint[], …) AS run(c0, …)" */
+static void append_rows(struct buffer *sql, const struct mapped_table *table,
+                        const struct row_statement *row)
 {
-    const struct entity_schema *schema = mapping->schema;
-    buffer_append_text(sql, create);
-    store_postgresql_append_name(sql, mapping);
-    buffer_append_text(sql, "(");
-    for (size_t i = 0; i < schema->column_count; i++) {
-        append_definition(sql, mapping, i);
-        buffer_append_text(sql, ", ");
-    }
-    for (size_t i = 0; i < schema->key_count; i++) {
-        buffer_append_text(sql, i == 0 ? "PRIMARY KEY (" : ", ");
-        store_postgresql_append_column(sql, mapping, schema->key_columns[i]);
-    }
-    buffer_append_text(sql, "))");
-}
-
-static enum status table_create(struct store_postgresql *self, const struct mapped_table *table,
-                                struct error *err)
-{
-    struct buffer sql;
-    buffer_init(&sql, SQL_SIZE_MAX);
-    store_postgresql_append_table(&sql, table->mapping, "CREATE TABLE ");
-    enum status status = execute_ddl(self, &sql, err);
-    buffer_done(&sql);
-    return status;
-}
-
-static enum status table_widen(struct store_postgresql *self, const struct mapped_table *table,
-                               size_t index, struct error *err)
-{
-    if (table->mapping->schema->columns[index].is_key)
-        return error_set(err, STATUS_FATAL,
-                         "table \"%s\" has no column \"%s\" for the key: add it, or map the "
-                         "entity type to another table",
-                         table->name, column_name(table->mapping, index));
-    struct buffer sql;
-    buffer_init(&sql, SQL_SIZE_MAX);
-    buffer_append_text(&sql, "ALTER TABLE ");
-    store_postgresql_append_name(&sql, table->mapping);
-    buffer_append_text(&sql, " ADD COLUMN ");
-    append_definition(&sql, table->mapping, index);
-    enum status status = execute_ddl(self, &sql, err);
-    buffer_done(&sql);
-    return status;
-}
-
-/* One row of the catalogue's columns; texts are borrowed from the result. */
-struct catalogue_column {
-    struct slice name;
-    struct slice typname;
-    int64_t modifier; /* -1: none */
-    bool generated;
-    bool deterministic;
-    struct slice declared;
-    bool needed; /* NOT NULL without a default */
-};
-
-static struct catalogue_column catalogue_column(const PGresult *result, int row)
-{
-    return (struct catalogue_column){
-        .name = store_postgresql_bytes(result, row, 0),
-        .typname = store_postgresql_bytes(result, row, 1),
-        .modifier = store_postgresql_integer(result, row, 2),
-        .generated = store_postgresql_integer(result, row, 3) != 0,
-        .deterministic = store_postgresql_integer(result, row, 4) != 0,
-        .declared = store_postgresql_bytes(result, row, 5),
-        .needed = store_postgresql_integer(result, row, 6) != 0,
-    };
+    buffer_append_text(sql, "unnest(");
+    for (size_t i = 0; i < row->count; i++)
+        buffer_append_format(sql, "%s$%zu::%s[]", i == 0 ? "" : ", ", i + 1,
+                             wire_name(store_postgresql_form(table, row->columns[i])->wire));
+    buffer_append_text(sql, ") AS run(");
+    for (size_t i = 0; i < row->count; i++)
+        buffer_append_format(sql, "%sc%u", i == 0 ? "" : ", ", row->columns[i]);
+    buffer_append_text(sql, ")");
 }
 
 /* numeric(p,s): both packed into the modifier, the scale with eleven bits and a sign. */
@@ -122,8 +118,8 @@ static bool numeric_fits(const struct column *column, int64_t modifier)
 {
     if (modifier < 0)
         return true;
-    int64_t precision = ((modifier - 4) >> 16) & 0xffff;
-    int64_t scale = (((modifier - 4) & 0x7ff) ^ 1024) - 1024;
+    int64_t precision = ((modifier - VARCHAR_HEAD) >> 16) & 0xffff;
+    int64_t scale = (((modifier - VARCHAR_HEAD) & 0x7ff) ^ 1024) - 1024;
     return column->precision > 0 && scale >= (int64_t)column->scale &&
            precision - scale >= (int64_t)column->precision - (int64_t)column->scale;
 }
@@ -153,326 +149,105 @@ static bool column_fits(const struct column *column, const struct column_form *f
     return true;
 }
 
-#define VARCHAR_HEAD 4 /* of a varchar's modifier, before its length */
-
-static enum status column_check(struct mapped_table *table, size_t index,
-                                const struct catalogue_column *found, struct error *err)
+static void set_limits(struct column_limits *limits, const struct column_form *form,
+                       int64_t modifier)
 {
-    const struct column *column = &table->mapping->schema->columns[index];
-    const char *name = column_name(table->mapping, index);
-    char typname[STORE_NAME_SIZE] = "";
-    if (found->typname.length < sizeof typname)
-        memcpy(typname, found->typname.data, found->typname.length);
-    const struct column_form *form = column_form_find(column->type, typname);
-
-    if (found->generated)
-        return error_set(err, STATUS_FATAL,
-                         "column \"%s\" of table \"%s\" is generated: map \"%s\" to another one",
-                         name, table->name, column->name);
-    if (form == NULL || !column_fits(column, form, found->modifier))
-        return error_set(err, STATUS_FATAL,
-                         "column \"%s\" of table \"%s\" is declared %.*s, which does not keep a %s "
-                         "exactly: declare it %s",
-                         name, table->name, SLICE_ARGS(found->declared),
-                         column_type_name(column->type),
-                         column_form_created(column->type)->declared);
-    if (column->is_key && !found->deterministic)
-        return error_set(err, STATUS_FATAL,
-                         "key column \"%s\" of table \"%s\" has a nondeterministic collation: "
-                         "declare it COLLATE \"C\", or different keys become one row",
-                         name, table->name);
-    bool limited = strcmp(typname, "varchar") == 0 && found->modifier > VARCHAR_HEAD;
-    table->columns[index] = (struct table_column){
-        .form = form, .length_max = limited ? (uint32_t)(found->modifier - VARCHAR_HEAD) : 0};
-    return STATUS_OK;
-}
-
-static bool is_mapped(const struct mapping *mapping, struct slice name)
-{
-    for (size_t i = 0; i < mapping->schema->column_count; i++) {
-        if (slice_is(name, column_name(mapping, i)))
-            return true;
+    limits->is_integer = form->wire == WIRE_INT8;
+    limits->min = form->smallest;
+    limits->max = (uint64_t)form->largest;
+    limits->is_float = strcmp(form->typname, "float4") == 0;
+    if (strcmp(form->typname, "numeric") == 0) {
+        limits->digits_before = DIGITS_BEFORE_MAX;
+        limits->digits_behind = DIGITS_BEHIND_MAX;
     }
-    return false;
+    if (strcmp(form->typname, "varchar") == 0 && modifier > VARCHAR_HEAD)
+        limits->length_max = (uint64_t)(modifier - VARCHAR_HEAD);
 }
 
-/* Every column of the table, and which of the schema's are missing. */
-static enum status columns_check(struct mapped_table *table, const PGresult *result, bool *missing,
-                                 struct error *err)
-{
-    const struct mapping *mapping = table->mapping;
-    enum status status = STATUS_OK;
-    memset(missing, true, ENTITY_COLUMNS_MAX * sizeof *missing);
-    for (int row = 0; row < PQntuples(result) && status == STATUS_OK; row++) {
-        struct catalogue_column found = catalogue_column(result, row);
-        for (size_t i = 0; i < mapping->schema->column_count && status == STATUS_OK; i++) {
-            if (!slice_is(found.name, column_name(mapping, i)))
-                continue;
-            missing[i] = false;
-            status = column_check(table, i, &found, err);
-        }
-        if (status == STATUS_OK && found.needed && !is_mapped(mapping, found.name))
-            status = error_set(err, STATUS_FATAL,
-                               "column \"%.*s\" of table \"%s\" must not be NULL and is not in the "
-                               "schema of \"%s\": give it a default, or drop NOT NULL",
-                               SLICE_ARGS(found.name), table->name, mapping->schema->entity_type);
-    }
-    return status;
-}
+enum { COLUMN_TYPNAME = 4, COLUMN_MODIFIER, COLUMN_DETERMINISTIC };
 
-static enum status key_check(struct store_postgresql *self, const struct mapped_table *table,
-                             int64_t oid, struct error *err)
-{
-    const struct mapping *mapping = table->mapping;
-    const PGresult *result = NULL;
-    struct buffer names;
-
-    buffer_init(&names, SQL_SIZE_MAX);
-    store_append_keys(&names, mapping);
-    enum status status = store_postgresql_run(
-        self, STATEMENT_CATALOGUE_KEY,
-        PARAMETERS(parameter_integer(oid), parameter_slice(buffer_slice(&names))), &result, err);
-    if (status == STATUS_OK && PQntuples(result) == 0)
-        status = error_set(err, STATUS_FATAL,
-                           "the key %s is neither the primary key of table \"%s\" nor a unique "
-                           "index: create one on exactly these columns",
-                           buffer_text(&names), table->name);
-    buffer_done(&names);
-    return status;
-}
-
-static enum status table_read(struct store_postgresql *self, struct mapped_table *table,
-                              int64_t *ret_oid, struct error *err)
-{
-    const PGresult *result = NULL;
-    char kind[2] = "";
-    struct buffer name;
-    *ret_oid = 0;
-    buffer_init(&name, SQL_SIZE_MAX);
-    store_postgresql_append_name(&name, table->mapping);
-    enum status status = store_postgresql_run(self, STATEMENT_CATALOGUE_TABLE,
-                                              PARAMETERS(parameter_text(buffer_text(&name))),
-                                              &result, err);
-    buffer_done(&name);
-    if (status != STATUS_OK || PQntuples(result) == 0)
-        return status;
-    *ret_oid = store_postgresql_integer(result, 0, 0);
-    store_postgresql_copy(result, 0, 1, kind, sizeof kind);
-    if (kind[0] != 'r' && kind[0] != 'p')
-        return error_set(err, STATUS_FATAL, "\"%s\" is no table of its own: map \"%s\" to one",
-                         table->name, table->mapping->schema->entity_type);
-    return STATUS_OK;
-}
-
-static enum status table_ensure(struct store_postgresql *self, struct mapped_table *table,
+static enum status check_column(struct mapped_table *table, size_t index,
+                                const struct store_row *row, struct catalogue_column *ret_found,
                                 struct error *err)
 {
-    const struct entity_schema *schema = table->mapping->schema;
-    bool missing[ENTITY_COLUMNS_MAX];
-    const PGresult *result = NULL;
-    int64_t oid = 0;
-    enum status status = table_read(self, table, &oid, err);
-    for (size_t i = 0; i < schema->column_count; i++)
-        table->columns[i].form = column_form_created(schema->columns[i].type);
-    if (status != STATUS_OK || oid == 0)
-        return status == STATUS_OK ? table_create(self, table, err) : status;
-    status = store_postgresql_run(self, STATEMENT_CATALOGUE_COLUMNS,
-                                  PARAMETERS(parameter_integer(oid)), &result, err);
-    if (status == STATUS_OK)
-        status = columns_check(table, result, missing, err);
-    for (size_t i = 0; i < schema->column_count && status == STATUS_OK; i++) {
-        if (missing[i])
-            status = table_widen(self, table, i, err);
-    }
-    return status == STATUS_OK ? key_check(self, table, oid, err) : status;
-}
-
-static enum status table_transaction(struct store_postgresql *self, struct mapped_table *table,
-                                     struct error *err)
-{
-    enum status status = store_postgresql_send_sql(self, "BEGIN", err);
-    self->sql.in_transaction = true;
-    if (status == STATUS_OK) /* two at a time would collide in the catalogue */
-        status = store_postgresql_send(self, STATEMENT_CATALOGUE_LOCK, NULL, 0, err);
-    if (status == STATUS_OK)
-        status = table_ensure(self, table, err);
-    if (status == STATUS_OK)
-        status = store_postgresql_send_sql(self, "COMMIT", err);
-    if (status == STATUS_OK)
-        status = store_postgresql_sync(self, NULL, err);
-    if (status == STATUS_OK)
-        self->sql.in_transaction = false;
-    return status;
-}
-
-struct mapped_table *store_postgresql_table(struct store_postgresql *self, struct slice entity_type)
-{
-    for (size_t i = 0; i < self->table_count; i++) {
-        if (slice_is(entity_type, self->tables[i]->mapping->schema->entity_type))
-            return self->tables[i];
-    }
-    return NULL;
-}
-
-/* Takes `table`, in the place of an earlier one for the same entity type. */
-static enum status table_adopt(struct store_postgresql *self, struct mapped_table *table,
-                               struct error *err)
-{
-    struct slice entity_type = slice_of(table->mapping->schema->entity_type);
-    for (size_t i = 0; i < self->table_count; i++) {
-        if (!slice_is(entity_type, self->tables[i]->mapping->schema->entity_type))
-            continue;
-        free(self->tables[i]);
-        self->tables[i] = table;
+    const struct column *column = &table->mapping->schema->columns[index];
+    int64_t modifier = row->integer(row, COLUMN_MODIFIER);
+    char typname[STORE_NAME_SIZE];
+    (void)err;
+    row->copy(row, COLUMN_TYPNAME, typname, sizeof typname);
+    size_t form = form_find(column->type, typname);
+    ret_found->better = column_forms[form_find(column->type, NULL)].declared;
+    ret_found->bytewise = "\"C\"";
+    if (row->integer(row, COLUMN_DETERMINISTIC) == 0)
+        ret_found->collation = "a nondeterministic collation";
+    if (form == sizeof column_forms / sizeof column_forms[0])
         return STATUS_OK;
-    }
-    void *grown = realloc(self->tables, (self->table_count + 1) * sizeof(struct mapped_table *));
-    if (grown == NULL) {
-        free(table);
-        return error_set(err, STATUS_RETRY, "out of memory");
-    }
-    self->tables = grown;
-    self->tables[self->table_count++] = table;
+    ret_found->fits = column_fits(column, &column_forms[form], modifier);
+    table->limits[index] = (struct column_limits){.form = (unsigned int)form};
+    set_limits(&table->limits[index], &column_forms[form], modifier);
     return STATUS_OK;
 }
 
-static bool name_is_reserved(const char *name)
+void store_postgresql_row_name(const struct row_statement *row, char *ret_name, size_t size)
 {
-    const char *dot = strchr(name, '.');
-    if (dot != NULL && name_is_reserved(dot + 1))
-        return true;
-    return strncasecmp(name, "keepstep_", 9) == 0 || strncasecmp(name, "pg_", 3) == 0 ||
-           strcasecmp(name, "outbox") == 0;
+    (void)snprintf(ret_name, size, "row_%u", row->number);
 }
 
-static enum status places_read(struct store_postgresql *self, struct place *places, size_t count,
-                               struct error *err)
+static enum status row_prepare(const struct mapped_table *table, struct row_statement *row,
+                               const char *sql, struct error *err)
 {
-    struct buffer *arrays = self->arrays;
-    const PGresult *result = NULL;
-    for (size_t i = 0; i < 3; i++)
-        array_begin(&arrays[i], WIRE_TEXT);
-    for (size_t i = 0; i < count; i++) {
-        array_append_text(&arrays[0], slice_of(places[i].table));
-        array_append_text(&arrays[1], slice_of(places[i].column));
-        array_append_text(&arrays[2], slice_of(places[i].key));
-    }
-    for (size_t i = 0; i < 3; i++)
-        array_end(&arrays[i], count);
-    if (arrays[0].failed || arrays[1].failed || arrays[2].failed)
-        return error_set(err, STATUS_RETRY, "out of memory");
-    enum status status = store_postgresql_run(self, STATEMENT_PLACE_READ,
-                                              PARAMETERS(parameter_bytes(buffer_slice(&arrays[0])),
-                                                         parameter_bytes(buffer_slice(&arrays[1])),
-                                                         parameter_bytes(buffer_slice(&arrays[2]))),
-                                              &result, err);
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        struct store_row row = store_postgresql_row(result, (int)i);
-        status = store_row_place(&row, &places[i], err);
-    }
-    return status;
-}
-
-enum status store_postgresql_places(struct store *store, struct place *places, size_t count,
-                                    bool record, struct error *err)
-{
-    struct store_postgresql *self = store_postgresql_of(store);
-    enum status status = record ? STATUS_OK : places_read(self, places, count, err);
-    for (size_t i = 0; record && status == STATUS_OK && i < count; i++) {
-        bool anew = places[i].recorded[0] == '\0';
-        if (!place_is_recorded(&places[i]))
-            status = store_postgresql_send(
-                self, anew ? STATEMENT_META_ADD : STATEMENT_META_SET,
-                PARAMETERS(parameter_text(places[i].key), parameter_text(places[i].name)), err);
-    }
-    return status == STATUS_OK ? store_postgresql_sync(self, NULL, err) : status;
-}
-
-enum status store_postgresql_prepare(struct store *store, const struct mapping *mapping,
-                                     struct error *err)
-{
-    struct store_postgresql *self = store_postgresql_of(store);
-    struct mapped_table *table = calloc(1, sizeof *table);
+    struct store_postgresql *self = store_postgresql_of(table->store);
+    char name[POSTGRESQL_ROW_NAME_SIZE];
+    char command[2 * sizeof name];
     enum status status = STATUS_OK;
-
-    if (table == NULL)
-        return error_set(err, STATUS_RETRY, "out of memory");
-    table->mapping = mapping;
-    table->name = mapping_table(mapping);
-    table->full.form = ROW_UPSERT;
-    memset(table->full.present, true, sizeof table->full.present);
-    table->removal.form = ROW_DELETE;
-    if (name_is_reserved(table->name))
-        status = error_set(err, STATUS_FATAL, "table name \"%s\" is reserved: take another one",
-                           table->name);
-    if (status == STATUS_OK)
-        status = table_transaction(self, table, err);
-    if (status == STATUS_OK)
-        status = store_postgresql_row_prepare(self, table, &table->full, err);
-    if (status == STATUS_OK)
-        status = store_postgresql_row_prepare(self, table, &table->removal, err);
-    if (status != STATUS_OK) {
-        store_sql_rollback(store);
-        free(table);
-        return status;
+    store_postgresql_row_name(row, name, sizeof name);
+    (void)snprintf(command, sizeof command, "DEALLOCATE %s", name);
+    if (row->is_prepared) { /* another shape takes its place */
+        row->is_prepared = false;
+        status = store_postgresql_send_sql(self, command, err);
     }
-    return table_adopt(self, table, err);
+    row->number = ++self->row_statements;
+    store_postgresql_row_name(row, name, sizeof name);
+    if (status == STATUS_OK)
+        status = store_postgresql_sync(self, NULL, err);
+    return status == STATUS_OK ? store_postgresql_prepare_sql(self, name, sql, err) : status;
 }
 
-/* The names of tables in SQL. */
-static enum status order_encode(struct store_postgresql *self, const struct mapping *mappings,
-                                size_t count, struct error *err)
+/* The grants that stand before are of the schema that the search path finds. */
+static void append_grants(struct buffer *out, const struct mapping *mapping)
 {
-    struct buffer *tables = &self->arrays[0];
-    struct buffer name;
-    buffer_init(&name, SQL_SIZE_MAX);
-    array_begin(tables, WIRE_TEXT);
-    for (size_t i = 0; i < count; i++) {
-        buffer_reset(&name);
-        store_postgresql_append_name(&name, &mappings[i]);
-        array_append_text(tables, buffer_slice(&name));
-    }
-    array_end(tables, count);
-    bool failed = tables->failed || name.failed;
-    buffer_done(&name);
-    return failed ? error_set(err, STATUS_RETRY, "out of memory") : STATUS_OK;
+    const char *table = mapping->entry->table;
+    const char *dot = table == NULL ? NULL : strchr(table, '.');
+    if (dot == NULL)
+        return;
+    buffer_append_text(out, "GRANT USAGE ON SCHEMA ");
+    postgresql_name_append(out, (struct slice){table, (size_t)(dot - table)});
+    buffer_append_text(out, " TO keepstep_agent;\n");
 }
 
-enum status store_postgresql_order(struct store *store, const struct mapping *mapping,
-                                   const struct copies *copies, struct table_order *ret_order,
-                                   struct error *err)
+static enum status silence(const struct mapped_table *table, bool silent, struct error *err)
 {
-    struct store_postgresql *self = store_postgresql_of(store);
-    struct mapped_table *table = store_postgresql_table(self,
-                                                        slice_of(mapping->schema->entity_type));
-    const PGresult *result = NULL;
-    struct buffer name;
-    struct buffer key;
-    *ret_order = (struct table_order){0};
-    buffer_init(&name, SQL_SIZE_MAX);
-    buffer_init(&key, SQL_SIZE_MAX);
-    store_postgresql_append_name(&name, mapping);
-    store_append_keys(&key, mapping);
-    enum status status = order_encode(self, copies->mappings, copies->count, err);
-    if (status == STATUS_OK && (name.failed || key.failed))
-        status = error_set(err, STATUS_RETRY, "out of memory");
-    if (status == STATUS_OK)
-        status = store_postgresql_run(self, STATEMENT_CATALOGUE_ORDER,
-                                      PARAMETERS(parameter_slice(buffer_slice(&name)),
-                                                 parameter_slice(buffer_slice(&key)),
-                                                 parameter_bytes(buffer_slice(&self->arrays[0]))),
-                                      &result, err);
-    if (status == STATUS_OK) {
-        ret_order->is_kept = store_postgresql_integer(result, 0, 0) != 0;
-        ret_order->is_whole = store_postgresql_integer(result, 0, 4) ==
-                              (int64_t)mapping->schema->column_count;
-        store_postgresql_copy(result, 0, 1, ret_order->constraint, sizeof ret_order->constraint);
-        store_postgresql_copy(result, 0, 2, ret_order->child, sizeof ret_order->child);
-        store_postgresql_copy(result, 0, 3, ret_order->parent, sizeof ret_order->parent);
-        if (table != NULL)
-            table->keeps_order = ret_order->is_kept;
-    }
-    buffer_done(&name);
-    buffer_done(&key);
-    return status;
+    return store_sql_send(store_sql_of(table->store),
+                          SQL_CALL(APPLYING_SET, parameter_text(silent ? table->name : "")), err);
 }
+
+const struct sql_dialect store_postgresql_dialect = {
+    SQL_DIALECT_TEXTS,
+    .row_upsert_key = SQL_ROW_UPSERT_KEY,
+    .quote = '"',
+    .reserved = "pg_",
+    .denied = PERMISSION_DENIED,
+    .order_id = STATEMENT_CATALOGUE_ORDER,
+    .grants = SQL_GRANTS,
+    .lock = SQL_CATALOGUE_LOCK,
+    .append_table = append_table,
+    .append_type = append_type,
+    .append_value = append_value,
+    .append_rows = append_rows,
+    .append_grants = append_grants,
+    .check_column = check_column,
+    .row_prepare = row_prepare,
+    .judge = store_postgresql_judge,
+    .silence = silence,
+    .write = store_postgresql_write,
+};

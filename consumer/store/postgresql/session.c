@@ -168,8 +168,7 @@ enum status store_postgresql_send_sql(struct store_postgresql *self, const char 
 }
 
 enum status store_postgresql_send_row(struct store_postgresql *self, const char *name,
-                                      const char *what, const struct buffer *arrays, size_t count,
-                                      struct error *err)
+                                      const char *what, size_t count, struct error *err)
 {
     const char *values[ENTITY_COLUMNS_MAX];
     int lengths[ENTITY_COLUMNS_MAX];
@@ -178,8 +177,8 @@ enum status store_postgresql_send_row(struct store_postgresql *self, const char 
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < count; i++) {
-        values[i] = arrays[i].data;
-        lengths[i] = (int)arrays[i].length;
+        values[i] = self->arrays[i].data;
+        lengths[i] = (int)self->arrays[i].length;
         binary[i] = 1;
     }
     return queue_sent(
@@ -471,6 +470,7 @@ enum status store_postgresql_open(const struct store_options *options, struct st
         return error_set(err, STATUS_RETRY, "out of memory");
     self->sql = (struct store_sql){.base.ops = &store_postgresql_ops,
                                    .session = &postgresql_session,
+                                   .tables.dialect = &store_postgresql_dialect,
                                    .read_only = options->read_only};
     buffer_init(&self->scratch, SCRATCH_SIZE_MAX);
     for (size_t i = 0; i < ENTITY_COLUMNS_MAX; i++)
@@ -500,9 +500,6 @@ void store_postgresql_close(struct store *store)
         return;
     struct store_postgresql *self = store_postgresql_of(store);
     store_sql_rollback(store);
-    for (size_t i = 0; i < self->table_count; i++)
-        free(self->tables[i]);
-    free(self->tables);
     free(self->taken);
     store_sql_done(&self->sql);
     buffer_done(&self->scratch);

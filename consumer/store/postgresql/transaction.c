@@ -2,7 +2,6 @@
 #include "consumer/store/postgresql/internal.h"
 
 #include "common/clock.h"
-#include "common/postgresql_name.h"
 #include "consumer_postgresql_sql.h"
 
 #include <stdlib.h>
@@ -189,30 +188,11 @@ enum status store_postgresql_commit(struct store_sql *sql, bool durable, struct 
     return status;
 }
 
-/* The grants that stand before are of the schema that the search path finds. */
-static void append_schema_grant(struct buffer *out, const char *table)
-{
-    const char *dot = table == NULL ? NULL : strchr(table, '.');
-    if (dot == NULL)
-        return;
-    buffer_append_text(out, "GRANT USAGE ON SCHEMA ");
-    postgresql_name_append(out, (struct slice){table, (size_t)(dot - table)});
-    buffer_append_text(out, " TO keepstep_agent;\n");
-}
-
 static enum status store_postgresql_copy_sql(const struct mapping *mappings, size_t count,
                                              struct buffer *out, struct error *err)
 {
-    (void)err;
-    buffer_append_text(out, SQL_GRANTS);
-    for (size_t i = 0; i < count; i++) {
-        store_postgresql_append_table(out, &mappings[i], "CREATE TABLE IF NOT EXISTS ");
-        buffer_append_text(out, ";\nGRANT SELECT, INSERT, UPDATE, DELETE ON ");
-        store_postgresql_append_name(out, &mappings[i]);
-        buffer_append_text(out, " TO keepstep_agent;\n");
-        append_schema_grant(out, mappings[i].entry->table);
-    }
-    return STATUS_OK;
+    struct copies copies = {.mappings = mappings, .count = count};
+    return sql_copy_sql(&store_postgresql_dialect, &copies, out, err);
 }
 
 const struct store_ops store_postgresql_ops = {
@@ -221,9 +201,9 @@ const struct store_ops store_postgresql_ops = {
     .copy_sql = store_postgresql_copy_sql,
     .open = store_postgresql_open,
     .close = store_postgresql_close,
-    .places = store_postgresql_places,
-    .prepare = store_postgresql_prepare,
-    .order = store_postgresql_order,
+    .places = store_sql_places,
+    .prepare = store_sql_prepare,
+    .order = store_sql_order,
     .meta = store_sql_meta,
     .read = store_sql_read,
     .list = store_sql_list,
@@ -233,7 +213,7 @@ const struct store_ops store_postgresql_ops = {
     .defer = store_postgresql_defer,
     .read_pending = store_sql_read_pending,
     .claim_keys = store_postgresql_claim_keys,
-    .apply = store_postgresql_apply,
+    .apply = store_sql_apply,
     .record_sequences = store_sql_record_sequences,
     .park = store_sql_park,
     .read_parked = store_sql_read_parked,

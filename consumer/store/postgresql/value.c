@@ -1,20 +1,16 @@
-/* Values in PostgreSQL's binary form, as arrays of a run's column; what a column would round, cut
- * or pad is refused here, because the database does it in silence. */
+/* Values in PostgreSQL's binary form, as arrays of a run's column. */
 #include "consumer/store/postgresql/internal.h"
 
 #include "common/clock.h"
+#include "consumer/store/sql/limits.h"
 
 #include <endian.h>
-#include <float.h>
-#include <math.h>
 #include <stdio.h>
 
 #define EPOCH_US ((int64_t)946684800 * 1000000) /* PostgreSQL's: 2000-01-01 */
 #define DAY_US   ((int64_t)86400 * 1000000)
 
 #define ARRAY_COUNT_OFFSET 12
-#define DIGITS_BEFORE_MAX  131072
-#define DIGITS_BEHIND_MAX  16383
 
 static const struct {
     const char *name;
@@ -89,44 +85,6 @@ void array_append_null(struct buffer *array)
     append_32(array, UINT32_MAX);
 }
 
-enum status store_postgresql_hold(const struct change *change, const char *why, const char *name,
-                                  struct error *err)
-{
-    bool first = err != NULL && err->status == STATUS_OK;
-    enum status status = error_set(err, STATUS_REJECT, "%.*s %.*s: %s %s",
-                                   SLICE_ARGS(change->entity_type), SLICE_ARGS(change->entity_key),
-                                   why, name);
-    if (first)
-        err->reject = REJECT_HELD;
-    return status;
-}
-
-static size_t code_points(struct slice text)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < text.length; i++)
-        count += ((unsigned char)text.data[i] & 0xc0) != 0x80;
-    return count;
-}
-
-/* A decimal without digits behind the point, as an integer. */
-static bool decimal_integer(struct slice text, int64_t *ret_integer)
-{
-    bool negative = text.length > 0 && text.data[0] == '-';
-    uint64_t limit = negative ? (uint64_t)INT64_MAX + 1 : (uint64_t)INT64_MAX;
-    uint64_t integer = 0;
-    for (size_t i = negative; i < text.length; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        uint64_t digit = (uint64_t)(text.data[i] - '0');
-        if (integer > (limit - digit) / 10)
-            return false;
-        integer = integer * 10 + digit;
-    }
-    *ret_integer = (int64_t)(negative ? 0 - integer : integer);
-    return true;
-}
-
 /* Any other spelling of a UUID would come back changed. */
 static bool is_uuid(struct slice text)
 {
@@ -140,16 +98,6 @@ static bool is_uuid(struct slice text)
             return false;
     }
     return true;
-}
-
-/* What numeric can hold at all. */
-static bool decimal_fits(struct slice text)
-{
-    const char *point = memchr(text.data, '.', text.length);
-    size_t sign = text.length > 0 && text.data[0] == '-';
-    size_t before = (point == NULL ? text.length : (size_t)(point - text.data)) - sign;
-    size_t behind = point == NULL ? 0 : text.length - sign - before - 1;
-    return before <= DIGITS_BEFORE_MAX && behind <= DIGITS_BEHIND_MAX;
 }
 
 /* Canonical forms of known length: a time, and what was cut out of one. */
@@ -182,57 +130,58 @@ static bool json_has_nul(struct slice json)
     return false;
 }
 
-static enum status encode_text(const struct mapped_table *table, size_t index,
-                               const struct change *change, struct buffer *array, struct error *err)
+const char *store_postgresql_judge(const struct mapped_table *table, size_t index,
+                                   struct slice text)
 {
-    const char *name = table->mapping->schema->columns[index].name;
-    const struct table_column *column = &table->columns[index];
-    struct slice text = change->values[index].text;
-    int64_t integer = 0;
+    const struct column_form *form = store_postgresql_form(table, index);
+    if (form->wire != WIRE_TEXT)
+        return NULL;
+    if (text.length > 0 && memchr(text.data, '\0', text.length) != NULL)
+        return "PostgreSQL's text holds no NUL character";
+    if (column_form_rewrites(form) && json_has_nul(text))
+        return "jsonb holds no \\u0000: declare the column as json or text";
+    if (strcmp(form->typname, "uuid") == 0 && !is_uuid(text))
+        return "is no UUID in lower case, as the table wants it";
+    return NULL;
+}
 
-    switch (column->form->wire) {
-    case WIRE_INT8:
-        if (!decimal_integer(text, &integer) || integer < column->form->smallest ||
-            integer > column->form->largest)
-            return store_postgresql_hold(change, "the table's type has no room for", name, err);
-        array_append_integer(array, integer);
-        return STATUS_OK;
-    case WIRE_BYTEA:
-        array_append(array, text.data, text.length);
-        return STATUS_OK;
+static bool encode_time(const struct column_form *form, struct slice text, struct buffer *array)
+{
+    int64_t time = 0;
+    if (!time_value(form->wire, text, &time))
+        return false;
+    if (form->wire == WIRE_DATE) {
+        uint32_t day = htobe32((uint32_t)(int32_t)time);
+        array_append(array, &day, sizeof day);
+    } else {
+        array_append_integer(array, time);
+    }
+    return true;
+}
+
+/* @return false where the database has no such time. */
+static bool encode_text(const struct column_form *form, struct slice text, struct buffer *array)
+{
+    bool negative = false;
+    uint64_t magnitude = 0;
+    switch (form->wire) {
+    case WIRE_INT8: /* judged: it is a whole number */
+        (void)decimal_whole(decimal_trim(text), &negative, &magnitude);
+        array_append_integer(array, (int64_t)(negative ? 0 - magnitude : magnitude));
+        return true;
     case WIRE_TIMESTAMPTZ:
     case WIRE_TIMESTAMP:
     case WIRE_TIME:
     case WIRE_DATE:
-        if (!time_value(column->form->wire, text, &integer))
-            return store_postgresql_hold(change, "PostgreSQL has no such time in", name, err);
-        if (column->form->wire == WIRE_DATE) {
-            uint32_t day = htobe32((uint32_t)(int32_t)integer);
-            array_append(array, &day, sizeof day);
-        } else {
-            array_append_integer(array, integer);
-        }
-        return STATUS_OK;
+        return encode_time(form, text, array);
+    case WIRE_BYTEA:
     case WIRE_TEXT:
     case WIRE_FLOAT8:
     case WIRE_BOOL:
         break;
     }
-    if (text.length > 0 && memchr(text.data, '\0', text.length) != NULL)
-        return store_postgresql_hold(change, "PostgreSQL's text holds no NUL character; one is in",
-                                     name, err);
-    if (column_form_rewrites(column->form) && json_has_nul(text))
-        return store_postgresql_hold(
-            change, "jsonb holds no \\u0000: declare as json or text the column", name, err);
-    if (column->form->type == COLUMN_DECIMAL && !decimal_fits(text))
-        return store_postgresql_hold(change, "numeric has no room for", name, err);
-    if (strcmp(column->form->typname, "uuid") == 0 && !is_uuid(text))
-        return store_postgresql_hold(change,
-                                     "not a UUID in lower case, as the table wants it:", name, err);
-    if (column->length_max > 0 && code_points(text) > column->length_max)
-        return store_postgresql_hold(change, "longer than the table's column is", name, err);
     array_append(array, text.data, text.length);
-    return STATUS_OK;
+    return true;
 }
 
 enum status store_postgresql_encode_value(const struct mapped_table *table, size_t index,
@@ -240,23 +189,13 @@ enum status store_postgresql_encode_value(const struct mapped_table *table, size
                                           struct error *err)
 {
     const struct value *value = &change->values[index];
-    const struct column_form *form = table->columns[index].form;
-    const char *name = table->mapping->schema->columns[index].name;
     uint64_t bits;
 
     switch (value->kind) {
     case VALUE_INTEGER:
-        if (value->integer < form->smallest || value->integer > form->largest)
-            return store_postgresql_hold(change, "the table's type has no room for", name, err);
         array_append_integer(array, value->integer);
         return STATUS_OK;
     case VALUE_DOUBLE:
-        if (!isfinite(value->number))
-            return store_postgresql_hold(change, "has no finite number in", name, err);
-        if (strcmp(form->typname, "float4") == 0 &&
-            (fabs(value->number) > FLT_MAX || (double)(float)value->number != value->number))
-            return store_postgresql_hold(change, "real does not keep exactly the number in", name,
-                                         err);
         memcpy(&bits, &value->number, sizeof bits);
         array_append_integer(array, (int64_t)bits);
         return STATUS_OK;
@@ -264,7 +203,10 @@ enum status store_postgresql_encode_value(const struct mapped_table *table, size
         array_append(array, value->boolean ? "\1" : "\0", 1);
         return STATUS_OK;
     case VALUE_TEXT:
-        return encode_text(table, index, change, array, err);
+        if (encode_text(store_postgresql_form(table, index), value->text, array))
+            return STATUS_OK;
+        return sql_hold(change, table->mapping->schema->columns[index].name,
+                        "PostgreSQL has no such time", err);
     case VALUE_ABSENT:
     case VALUE_NULL:
         break;

@@ -270,8 +270,10 @@ enum status store_sql_prepare(struct store *store, const struct mapping *mapping
                            table->name);
     if (status == STATUS_OK)
         status = table_transaction(table, err);
-    for (size_t form = 0; status == STATUS_OK && form <= ROW_DELETE; form++)
-        status = sql_row_prepare(table, (enum row_form)form, NULL, &row, err);
+    if (status == STATUS_OK)
+        status = sql_row_prepare(table, ROW_UPSERT, NULL, &row, err);
+    if (status == STATUS_OK)
+        status = sql_row_prepare(table, ROW_DELETE, NULL, &row, err);
     if (status == STATUS_OK)
         return sql_tables_take(&self->tables, table, err);
     store_sql_rollback(store);
@@ -283,10 +285,17 @@ enum status sql_copy_sql(const struct sql_dialect *dialect, const struct copies 
                          struct buffer *out, struct error *err)
 {
     enum status status = STATUS_OK;
+    if (dialect->grants != NULL)
+        buffer_append_text(out, dialect->grants);
     for (size_t i = 0; status == STATUS_OK && i < copies->count; i++) {
         struct sql_text text = {.dialect = dialect, .mapping = &copies->mappings[i]};
         status = append_create(out, &text, err);
         buffer_append_text(out, ";\n");
+        if (dialect->grants == NULL)
+            continue;
+        buffer_append_text(out, "GRANT SELECT, INSERT, UPDATE, DELETE ON ");
+        sql_table_name_append(out, dialect, text.mapping);
+        buffer_append_text(out, " TO keepstep_agent;\n");
         if (dialect->append_grants != NULL)
             dialect->append_grants(out, text.mapping);
     }

@@ -15,7 +15,7 @@ struct mapped_table *sql_table_find(const struct sql_tables *tables, const char 
 struct mapped_table *sql_table_new(struct store *store, const struct sql_dialect *dialect,
                                    const struct mapping *mapping)
 {
-    struct mapped_table *table = calloc(1, dialect->table_size);
+    struct mapped_table *table = calloc(1, sizeof *table);
     if (table == NULL)
         return NULL;
     table->store = store;

@@ -83,7 +83,6 @@ struct sql_dialect {
     const char *row_update_key; /* the same: finds whether the row is there */
     const char *row_delete;
     const char *row_insert; /* NULL: never asked for */
-    size_t table_size;      /* of what begins with struct mapped_table */
 
     char quote;           /* of names */
     const char *reserved; /* what names of the database's own tables begin with; NULL: nothing */
@@ -98,7 +97,8 @@ struct sql_dialect {
     /** Append the rows of a statement that takes many; NULL: no text has {rows}. */
     void (*append_rows)(struct buffer *sql, const struct mapped_table *table,
                         const struct row_statement *row);
-    /** Append what the agent's role needs on a mapping's table; NULL: there are no roles. */
+    const char *grants; /* what roles need on Keepstep's own tables; NULL: there are no roles */
+    /** Append what the agent's role needs on a mapping's table; NULL: no more than on any. */
     void (*append_grants)(struct buffer *sql, const struct mapping *mapping);
     /** Refuse a column that cannot be made; NULL: all can. @return OK; FATAL. */
     enum status (*check_new)(const struct column *column, struct error *err);

@@ -129,7 +129,6 @@ static enum status row_prepare(const struct mapped_table *table, struct row_stat
 const struct sql_dialect store_sqlite_dialect = {
     SQL_DIALECT_TEXTS,
     .row_upsert_key = SQL_ROW_UPSERT_KEY,
-    .table_size = sizeof(struct mapped_table),
     .quote = '"',
     .reserved = "sqlite_",
     .order_id = STATEMENT_CATALOGUE_ORDER,
