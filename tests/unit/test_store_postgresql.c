@@ -265,9 +265,10 @@ static void a_jsonb_column_keeps_a_text_of_its_own_form_and_any_other_is_held(vo
         if (orders_ops->apply(store, &orders_mapping, changes, 1, &orders_err) != STATUS_REJECT ||
             orders_err.reject != REJECT_HELD)
             test_fail("%s: %s", rewritten[i], orders_err.text);
-        assert_string_equal(orders_err.text,
-                            "order {\"id\":0}: jsonb would rewrite this JSON: publish it from a "
-                            "jsonb column, or declare as json or text the column note");
+        assert_string_equal(
+            orders_err.text,
+            "order {\"id\":0}: column \"note\": jsonb would rewrite this JSON: "
+            "publish it from a jsonb column, or declare the column as json or text");
         error_clear(&orders_err);
         assert_ok(orders_ops->savepoint(store, true, &orders_err));
     }
