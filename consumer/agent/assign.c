@@ -366,8 +366,8 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
     if (status == STATUS_OK)
         status = agent_pause_stopped(agent, err);
     if (status == STATUS_OK) {
-        agent_set_state(agent, AGENT_APPLYING); /* By then the others have told their hints: of a
-                                                   copy and its clone both notice. */
+        agent_set_state(agent, AGENT_APPLYING);
+        /* By then the others have told their hints: of a copy and its clone both notice. */
         agent->other_hints.next_us = clock_monotonic_us() + OTHER_HINTS_US;
     }
     if (status != STATUS_OK) {

@@ -13,8 +13,8 @@
 bool applier_is_blocked(const struct applier *applier, const struct change *change)
 {
     const struct owned *owned = &applier->owned[change->partition_index];
-    struct block_key key = block_key_of(
-        change); /* Of this transaction's parked events only earlier ones count. */
+    struct block_key key = block_key_of(change);
+    /* Of this transaction's parked events only earlier ones count. */
     return block_set_has(&owned->state.blocked, &key) ||
            block_set_first(&owned->work.blocked, &key) < change->record.offset;
 }
@@ -48,9 +48,8 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
 {
     bool is_held = why->reject == REJECT_HELD;
     bool is_blocked = applier_is_blocked(applier, &event->change);
-    struct block_key key = block_key_of(
-        &event->change); /* A retry finds a decoding error again. Any other reason to hold an event
-                            would be lost. */
+    struct block_key key = block_key_of(&event->change);
+    /* A retry finds a decoding error again. Any other reason to hold an event would be lost. */
     event->parked_behind = is_blocked && (!is_held || event->decoded == STATUS_REJECT);
     event->outcome = EVENT_PARKED;
     event->parked_held = is_held;
@@ -90,7 +89,8 @@ enum status applier_park_behind(struct applier *applier, struct batch_event *eve
 
 uint64_t applier_own_last(const struct applier *applier, const struct sequence_state *sequences,
                           size_t count)
-{ /* The outbox numbers only its present incarnation. */
+{
+    /* The outbox numbers only its present incarnation. */
     for (size_t i = 0; i < count; i++) {
         if (strcmp(sequences[i].source, applier->config->service) == 0 &&
             strcmp(sequences[i].incarnation, applier->meta.incarnation) == 0)
@@ -351,9 +351,8 @@ static enum status applier_judge_claims(struct applier *applier, struct batch *b
     for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
         struct batch_event *event = &batch->events[i];
         if (applier_claims_key(event))
-            status = applier_judge_claim(
-                applier, event, (claims++)->verdict, &again,
-                err); /* A conflict blocks later events, which were judged before it was known. */
+            status = applier_judge_claim(applier, event, (claims++)->verdict, &again, err);
+        /* A conflict blocks later events, which were judged before it was known. */
         parks = parks || event->outcome == EVENT_PARKED;
         if (status == STATUS_OK && event->outcome == EVENT_APPLY && parks &&
             applier_is_blocked(applier, &event->change))
@@ -381,7 +380,7 @@ enum status applier_judge_keys(struct applier *applier, struct batch *batch, str
         return STATUS_OK;
     enum status status = applier->ops->claim_keys(applier->store, claims, count, err);
     if (status == STATUS_OK)
-        status = applier_judge_claims(applier, batch, claims,
-                                      err); /* Undoing a rejected write must not undo the claims. */
+        status = applier_judge_claims(applier, batch, claims, err);
+    /* Undoing a rejected write must not undo the claims. */
     return status == STATUS_OK ? applier->ops->savepoint(applier->store, false, err) : status;
 }

@@ -220,9 +220,8 @@ enum status applier_attempt_write(struct applier *applier, const struct mapping 
     const struct change *const changes[] = {change};
     struct error reject = ERROR_INIT;
     enum status status = applier->ops->apply(applier->store, mapping, changes, 1, &reject);
-    if (status == STATUS_REJECT &&
-        !applier->ops->excludes_writers) { /* An own change may be the cause: an update finds no row
-                                              that it has deleted. */
+    if (status == STATUS_REJECT && !applier->ops->excludes_writers) {
+        /* An own change may be the cause: an update finds no row that it has deleted. */
         enum status undone = applier->ops->savepoint(applier->store, true, err);
         if (undone != STATUS_OK)
             return undone;

@@ -44,11 +44,8 @@ static enum status release_attempt(struct applier *applier, const struct release
         return status;
     const struct mapping *mapping = applier_mapping(applier, change->entity_type);
     if (mapping == NULL || change->schema == NULL)
-        return error_set(
-            err, STATUS_REJECT,
-            "its entity type is not configured under apply:"); /* An own record of the entity that
-                                                                  stands behind this one will be
-                                                                  written instead. */
+        return error_set(err, STATUS_REJECT, "its entity type is not configured under apply:");
+    /* An own record of the entity that stands behind this one will be written instead. */
     bool superseded = mapping->published_here &&
                       (release->pending || record->record.offset < release->scan->last_own);
     *ret_attempt = superseded ? ATTEMPT_SUPERSEDED : ATTEMPT_APPLIED;
@@ -355,7 +352,8 @@ static size_t release_ready(const struct queue *queue, const struct queue_part *
     size_t ready = 0;
     while (ready < part->count && part->records[ready].state != PARKED_HELD &&
            !applier_is_behind_unreadable(queue->owned, &part->records[ready]))
-        ready++; /* Records of other entities may stand between two whose entity cannot be read. */
+        ready++;
+    /* Records of other entities may stand between two whose entity cannot be read. */
     return queue->head->entity_type.length == 0 && ready > 1 ? 1 : ready;
 }
 

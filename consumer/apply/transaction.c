@@ -171,8 +171,8 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
 enum status applier_stop(struct applier *applier, size_t index, const char *reason,
                          struct error *err)
 {
-    struct owned *owned = &applier->owned[index]; /* Set before it is recorded: where recording
-                                                     fails, the next transaction does it. */
+    struct owned *owned = &applier->owned[index];
+    /* Set before it is recorded: where recording fails, the next transaction does it. */
     owned->stop.offset = owned->state.next_offset;
     (void)snprintf(owned->stop.reason, sizeof owned->stop.reason, "%s", reason);
     enum status status = applier_ready(applier, err);

@@ -260,8 +260,8 @@ static void feed_leave(struct feed *feed)
     rd_kafka_queue_t *queue = rd_kafka_queue_new(feed->handle);
     rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(feed->handle, queue);
     while (failed == NULL && !rd_kafka_consumer_closed(feed->handle) &&
-           clock_monotonic_us() <
-               until) { /* The queue also holds records that were fetched and not read. */
+           clock_monotonic_us() < until) {
+        /* The queue also holds records that were fetched and not read. */
         rd_kafka_message_t *unread = rd_kafka_consume_queue(queue, FEED_LEAVE_POLL_MS);
         if (unread != NULL)
             rd_kafka_message_destroy(unread);
