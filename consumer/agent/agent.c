@@ -364,6 +364,7 @@ static const struct agent_step {
     {"check the hints of other agents", agent_check_other_hints, 0, true},
     {"find partitions", agent_find_partitions, 0, true},
 };
+
 static void agent_back_off(struct agent *agent, const char *step, const struct error *err)
 {
     int64_t next = agent->backoff_us == 0 ? AGENT_BACKOFF_US : 2 * agent->backoff_us;

@@ -8,9 +8,8 @@
 #include <stdint.h>
 
 enum event_outcome {
-    EVENT_APPLY,
-    /* its image is to be written */ EVENT_COVERED, /* below the position: an earlier transaction
-                                                       applied it */
+    EVENT_APPLY,      /* its image is to be written */
+    EVENT_COVERED,    /* below the position: an earlier transaction applied it */
     EVENT_PASSED,     /* barrier, heartbeat, void, ignored type: only the position moves */
     EVENT_DUPLICATE,  /* its sequence or key was applied before */
     EVENT_SUPERSEDED, /* a later own change of its entity is under way */

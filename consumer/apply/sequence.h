@@ -6,13 +6,12 @@
 #include "consumer/store/store.h"
 
 enum sequence_verdict {
-    SEQUENCE_FIRST, /* the first event of its incarnation */
-    SEQUENCE_NEXT,  /* apply it and advance */
-    SEQUENCE_DUPLICATE,
-    /* applied before, the same id */ SEQUENCE_UNVERIFIED_DUPLICATE, /* applied before, too long ago
-                                                                        to compare its id */
-    SEQUENCE_GAP,  /* events are missing before it */
-    SEQUENCE_FORK, /* another id than the recorded one: two histories */
+    SEQUENCE_FIRST,                /* the first event of its incarnation */
+    SEQUENCE_NEXT,                 /* apply it and advance */
+    SEQUENCE_DUPLICATE,            /* applied before, the same id */
+    SEQUENCE_UNVERIFIED_DUPLICATE, /* applied before, too long ago to compare its id */
+    SEQUENCE_GAP,                  /* events are missing before it */
+    SEQUENCE_FORK,                 /* another id than the recorded one: two histories */
 };
 
 /** Judge a sequenced event.

@@ -71,8 +71,8 @@ enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_
 /** @return whether the group has put this member out for good: open another feed. */
 bool feed_is_fenced(const struct feed *feed);
 
-/** @return the group's name, and the cluster's id. */ const char *
-feed_group(const struct feed *feed);
+/** @return the group's name, and the cluster's id. */
+const char *feed_group(const struct feed *feed);
 const char *feed_cluster_id(const struct feed *feed);
 
 /** Ask again for the partition counts and settings of all topics. @return OK; RETRY; FATAL. */
