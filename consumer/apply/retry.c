@@ -20,13 +20,14 @@ int64_t applier_time_us(const struct applier *applier)
 static enum status applier_retry_heads(struct applier *applier, struct owned *owned,
                                        int64_t until_us, struct error *err)
 {
+    struct retry_pass *pass = &owned->retry.pass;
     struct arena arena;
     struct parked_record *heads = NULL;
     size_t count = 0;
     struct parked_filter filter = {.topic = owned->state.topic,
                                    .partition = owned->state.partition,
-                                   .from_offset = owned->retry.pass.offset,
-                                   .due_us = owned->retry.pass.due_us,
+                                   .from_offset = pass->offset,
+                                   .due_us = pass->due_us,
                                    .without_value = true,
                                    .limit = PARKED_HEAD_MAX};
     arena_init(&arena, PARKED_HEADS_MAX);
@@ -36,16 +37,16 @@ static enum status applier_retry_heads(struct applier *applier, struct owned *ow
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         struct queue queue = {owned, &heads[i]};
         struct queue_scan *scan = NULL;
-        owned->retry.pass.offset = heads[i].record.offset;
+        pass->offset = heads[i].record.offset;
         status = queue_scan_on(applier, &queue, until_us, &scan, err);
         if (status != STATUS_OK || scan == NULL)
             break;
         status = applier_release(applier, &queue, scan, err);
-        owned->retry.pass.offset = heads[i].record.offset + 1;
+        pass->offset = heads[i].record.offset + 1;
         if (clock_monotonic_us() >= until_us)
             break;
     }
-    owned->retry.pass.running = count > 0;
+    pass->running = count > 0;
     arena_done(&arena);
     return status;
 }
@@ -53,34 +54,34 @@ static enum status applier_retry_heads(struct applier *applier, struct owned *ow
 /** End a pass. If it released a part of a queue the next one begins at once, else after a pause. */
 static void applier_end_pass(struct owned *owned)
 {
-    size_t healed = owned->retry.pass.healed;
-    bool progress = owned->retry.pass.progress;
-    owned->retry.pass = (struct retry_pass){.healed = progress ? healed : 0};
-    owned->retry.next_us = progress ? 0 : clock_monotonic_us() + PARKED_PAUSE_US;
-    if (!progress && healed > PARKED_TOLD_MAX)
+    struct retry_pass *pass = &owned->retry.pass;
+    if (!pass->progress && pass->healed > PARKED_TOLD_MAX)
         log_info("agent", "%s/%d: what was parked of %zu more entities is applied",
-                 owned->state.topic, owned->state.partition, healed - PARKED_TOLD_MAX);
+                 owned->state.topic, owned->state.partition, pass->healed - PARKED_TOLD_MAX);
+    owned->retry.next_us = pass->progress ? 0 : clock_monotonic_us() + PARKED_PAUSE_US;
+    *pass = (struct retry_pass){.healed = pass->progress ? pass->healed : 0};
 }
 
 static enum status applier_retry_partition(struct applier *applier, struct owned *owned,
                                            int64_t now_us, int64_t until_us, struct error *err)
 {
+    struct retry_state *retry = &owned->retry;
     enum status status = applier_ready(applier, err);
-    while (status == STATUS_OK && owned->retry.unordered && clock_monotonic_us() < until_us)
+    while (status == STATUS_OK && retry->unordered && clock_monotonic_us() < until_us)
         status = applier_order_parked(applier, owned, err);
-    if (status != STATUS_OK || owned->retry.unordered)
+    if (status != STATUS_OK || retry->unordered)
         return status;
-    if (!owned->retry.pass.running) {
-        if (owned->state.waiting_count == 0 || clock_monotonic_us() < owned->retry.next_us)
+    if (!retry->pass.running) {
+        if (owned->state.waiting_count == 0 || clock_monotonic_us() < retry->next_us)
             return STATUS_OK;
-        owned->retry.pass.running = true;
-        owned->retry.pass.due_us = owned->retry.is_cured ? INT64_MAX : now_us;
-        owned->retry.is_cured = false;
+        retry->pass.running = true;
+        retry->pass.due_us = retry->is_cured ? INT64_MAX : now_us;
+        retry->is_cured = false;
     }
     do /* at least once, however long applier_order_parked() took */
         status = applier_retry_heads(applier, owned, until_us, err);
-    while (status == STATUS_OK && owned->retry.pass.running && clock_monotonic_us() < until_us);
-    if (status == STATUS_OK && !owned->retry.pass.running)
+    while (status == STATUS_OK && retry->pass.running && clock_monotonic_us() < until_us);
+    if (status == STATUS_OK && !retry->pass.running)
         applier_end_pass(owned);
     return status;
 }
@@ -90,22 +91,27 @@ bool applier_is_retrying(const struct applier *applier)
     return applier->turns.is_retrying;
 }
 
+/** @return whether a partition has waiting records to try at once, without a pause. */
+static bool applier_has_more(const struct owned *owned)
+{
+    return owned->retry.next_us == 0 && owned->state.waiting_count > 0;
+}
+
 enum status applier_retry_parked(struct applier *applier, int64_t now_us, struct error *err)
 {
     int64_t until_us = clock_monotonic_us() + applier_time_us(applier);
+    struct turns *turns = &applier->turns;
     enum status status = STATUS_OK;
-    applier->turns.is_retrying = false;
+    turns->is_retrying = false;
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
-        struct owned *owned = &applier->owned[applier->turns.retry_index++ % applier->owned_count];
+        struct owned *owned = &applier->owned[turns->retry_index++ % applier->owned_count];
         if (owned->state.parked_count == 0)
             continue;
         do
             status = applier_retry_partition(applier, owned, now_us, until_us, err);
-        while (status == STATUS_OK && owned->retry.next_us == 0 && owned->state.waiting_count > 0 &&
-               clock_monotonic_us() < until_us);
-        applier->turns.is_retrying = applier->turns.is_retrying || owned->retry.unordered ||
-                                     owned->retry.pass.running ||
-                                     (owned->retry.next_us == 0 && owned->state.waiting_count > 0);
+        while (status == STATUS_OK && applier_has_more(owned) && clock_monotonic_us() < until_us);
+        turns->is_retrying = turns->is_retrying || owned->retry.unordered ||
+                             owned->retry.pass.running || applier_has_more(owned);
     }
     return status == STATUS_OK ? applier_retry_together(applier, err) : status;
 }
