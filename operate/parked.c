@@ -21,8 +21,7 @@
 
 struct parked_list {
     struct arena arena;
-    struct parked_record *records;
-    size_t count;
+    struct parked_records read;
 };
 
 static const char *parked_state_name(enum parked_state state)
@@ -35,8 +34,8 @@ static enum status parked_read(struct store *store, const struct parked_filter *
                                struct parked_list *list, struct error *err)
 {
     arena_reset(&list->arena);
-    list->count = 0;
-    return store->ops->read_parked(store, filter, &list->arena, &list->records, &list->count, err);
+    list->read.count = 0;
+    return store->ops->read_parked(store, filter, &list->arena, &list->read, err);
 }
 
 static void parked_render_json(const struct parked_record *parked, bool whole, struct buffer *out)
@@ -100,8 +99,9 @@ static enum status parked_print(const struct parked_list *list,
     if (!request->json)
         buffer_append_format(&out, "%-8s %-8s %-16s %-24s %-8s %s\n", "ID", "STATE", "TYPE", "KEY",
                              "ATTEMPTS", "REASON");
-    for (size_t i = 0; i < list->count; i++)
-        (request->json ? parked_render_json : parked_render_text)(&list->records[i], whole, &out);
+    for (size_t i = 0; i < list->read.count; i++)
+        (request->json ? parked_render_json : parked_render_text)(&list->read.records[i], whole,
+                                                                  &out);
     fputs(buffer_text(&out), stdout);
     buffer_done(&out);
     return STATUS_OK;
@@ -151,9 +151,9 @@ static enum status parked_edit_all(struct store *store, const struct parked_list
                                    enum parked_edit edit, struct error *err)
 {
     enum status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < list->count; i += PARKED_EDITS) {
-        size_t count = list->count - i < PARKED_EDITS ? list->count - i : PARKED_EDITS;
-        const struct parked_record *records = &list->records[i];
+    for (size_t i = 0; status == STATUS_OK && i < list->read.count; i += PARKED_EDITS) {
+        size_t count = list->read.count - i < PARKED_EDITS ? list->read.count - i : PARKED_EDITS;
+        const struct parked_record *records = &list->read.records[i];
         status = parked_edit_patiently(store, records, count, edit, err);
         bool gone = status == STATUS_ABORT;
         for (size_t k = 0; k < count && gone && (status == STATUS_OK || status == STATUS_ABORT);
@@ -183,12 +183,13 @@ static enum status parked_find_outcome(struct store *store, const struct parked_
     *ret_outcome = OUTCOME_UNTRIED;
     if (status != STATUS_OK)
         return status;
-    if (now->count == 0) {
+    if (now->read.count == 0) {
         *ret_outcome = OUTCOME_APPLIED;
         parked_say(parked, "applied");
-    } else if (now->records[0].attempts != parked->attempts) {
+    } else if (now->read.records[0].attempts != parked->attempts) {
         *ret_outcome = OUTCOME_FAILED;
-        (void)snprintf(text, sizeof text, "failed again: %.*s", SLICE_ARGS(now->records[0].reason));
+        (void)snprintf(text, sizeof text, "failed again: %.*s",
+                       SLICE_ARGS(now->read.records[0].reason));
         parked_say(parked, text);
     }
     return STATUS_OK;
@@ -205,9 +206,9 @@ static enum status parked_wait(struct store *store, const struct parked_list *li
     size_t next = 0;
     size_t failed = 0;
     enum status status = STATUS_OK;
-    while (status == STATUS_OK && next < list->count) {
+    while (status == STATUS_OK && next < list->read.count) {
         enum parked_outcome outcome = OUTCOME_UNTRIED;
-        status = parked_find_outcome(store, &list->records[next], &now, &outcome, err);
+        status = parked_find_outcome(store, &list->read.records[next], &now, &outcome, err);
         failed += outcome == OUTCOME_FAILED;
         if (outcome != OUTCOME_UNTRIED) {
             next++;
@@ -217,12 +218,12 @@ static enum status parked_wait(struct store *store, const struct parked_list *li
             break;
         clock_sleep_us(PARKED_LOOK_US);
     }
-    if (status == STATUS_OK && next < list->count)
+    if (status == STATUS_OK && next < list->read.count)
         command_say(
             "%zu not tried within 10 s; an agent tries them as soon as one runs: `keepstep run`",
-            list->count - next);
+            list->read.count - next);
     *ret_failed = failed;
-    *ret_untried = list->count - next;
+    *ret_untried = list->read.count - next;
     arena_done(&now.arena);
     return status;
 }
@@ -234,10 +235,11 @@ static enum status parked_change(struct store *store, const struct parked_list *
     size_t failed = 0;
     size_t untried = 0;
     if (request->dry_run) {
-        for (size_t i = 0; i < list->count; i++)
-            parked_say(&list->records[i], skip ? "would be skipped: the row stays as it is and "
-                                                 "what waits behind it goes on"
-                                               : "would be tried again, then what waits behind it");
+        for (size_t i = 0; i < list->read.count; i++)
+            parked_say(&list->read.records[i],
+                       skip ? "would be skipped: the row stays as it is and "
+                              "what waits behind it goes on"
+                            : "would be tried again, then what waits behind it");
         return STATUS_OK;
     }
     enum status status = parked_edit_all(store, list,
@@ -246,16 +248,16 @@ static enum status parked_change(struct store *store, const struct parked_list *
         return status;
     if (!skip)
         status = parked_wait(store, list, &failed, &untried, err);
-    if (status == STATUS_OK && !skip && list->count > 1)
+    if (status == STATUS_OK && !skip && list->read.count > 1)
         fprintf(stderr, "%zu applied, %zu failed again, %zu not tried yet\n",
-                list->count - failed - untried, failed, untried);
-    for (size_t i = 0; skip && i < list->count; i++)
-        parked_say(&list->records[i], "skipped; what waits behind it goes on");
+                list->read.count - failed - untried, failed, untried);
+    for (size_t i = 0; skip && i < list->read.count; i++)
+        parked_say(&list->read.records[i], "skipped; what waits behind it goes on");
     size_t left = failed + untried;
     if (status == STATUS_OK && left > 0) {
         err->exit_code = EX_TEMPFAIL;
         status = error_set(err, STATUS_FATAL, "%zu of %zu still parked; see `keepstep parked list`",
-                           left, list->count);
+                           left, list->read.count);
     }
     return status;
 }
@@ -265,7 +267,7 @@ static size_t parked_head_of(const struct parked_list *list, const int64_t *firs
 {
     while (first[index] != INT64_MAX) {
         int64_t offset = first[index];
-        while (list->records[index].record.offset > offset)
+        while (list->read.records[index].record.offset > offset)
             index--;
     }
     return index;
@@ -289,11 +291,11 @@ static enum status parked_find_order(const struct parked_list *list, int64_t *fi
 {
     struct block_set before = {0};
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < list->count && status == STATUS_OK; i++) {
-        const struct record *record = &list->records[i].record;
-        const struct record *last = i == 0 ? record : &list->records[i - 1].record;
-        struct block_key key = block_key_stored(list->records[i].entity_type,
-                                                list->records[i].entity_key, record->key);
+    for (size_t i = 0; i < list->read.count && status == STATUS_OK; i++) {
+        const struct record *record = &list->read.records[i].record;
+        const struct record *last = i == 0 ? record : &list->read.records[i - 1].record;
+        struct block_key key = block_key_stored(list->read.records[i].entity_type,
+                                                list->read.records[i].entity_key, record->key);
         if (last->partition != record->partition || strcmp(last->topic, record->topic) != 0)
             block_set_done(&before);
         first[i] = block_set_first(&before, &key);
@@ -324,25 +326,25 @@ static enum status parked_find_heads(struct store *store, const struct parked_re
     enum status status = parked_read(store, &all, list, err);
     if (status != STATUS_OK)
         return status;
-    first = calloc(list->count + 1, sizeof *first);
-    meant = calloc(list->count + 1, sizeof *meant);
+    first = calloc(list->read.count + 1, sizeof *first);
+    meant = calloc(list->read.count + 1, sizeof *meant);
     if (first == NULL || meant == NULL)
         status = error_set(err, STATUS_FATAL, "out of memory");
     if (status == STATUS_OK)
         status = parked_find_order(list, first, err);
-    for (size_t i = 0; i < list->count && status == STATUS_OK; i++) {
-        if (!parked_is_meant(&list->records[i], request))
+    for (size_t i = 0; i < list->read.count && status == STATUS_OK; i++) {
+        if (!parked_is_meant(&list->read.records[i], request))
             continue;
         size_t head = parked_head_of(list, first, i);
         meant[head] = true;
         if (head != i && request->filter.parked_id != 0)
-            parked_say_head(&list->records[i], &list->records[head]);
+            parked_say_head(&list->read.records[i], &list->read.records[head]);
     }
-    for (size_t i = 0; i < list->count && status == STATUS_OK; i++) {
+    for (size_t i = 0; i < list->read.count && status == STATUS_OK; i++) {
         if (meant[i])
-            list->records[heads++] = list->records[i];
+            list->read.records[heads++] = list->read.records[i];
     }
-    list->count = heads;
+    list->read.count = heads;
     free(first);
     free(meant);
     return status;
@@ -371,7 +373,7 @@ static enum status parked_do(struct store *store, const struct parked_request *r
     enum status status = STATUS_OK;
     if (!retry || filter.parked_id != 0)
         status = parked_read(store, &filter, &list, err);
-    if (status == STATUS_OK && filter.parked_id != 0 && list.count == 0) {
+    if (status == STATUS_OK && filter.parked_id != 0 && list.read.count == 0) {
         err->exit_code = EX_DATAERR;
         status = error_set(err, STATUS_FATAL,
                            "nothing is parked under %lld; see `keepstep parked list`",
@@ -381,9 +383,9 @@ static enum status parked_do(struct store *store, const struct parked_request *r
         status = parked_find_heads(store, request, &list, err);
     if (status == STATUS_OK) {
         bool change = retry || strcmp(request->verb, "skip") == 0;
-        if (request->filter.entity_key.data != NULL && list.count == 0)
+        if (request->filter.entity_key.data != NULL && list.read.count == 0)
             status = parked_refuse_entity(&request->filter, err);
-        else if (change && list.count == 0)
+        else if (change && list.read.count == 0)
             fprintf(stderr, "nothing is parked\n");
         else
             status = change ? parked_change(store, &list, request, err)

@@ -100,8 +100,8 @@ enum status applier_read_image(struct applier *applier, const struct change *of,
     struct superseded_image kept = {0};
     struct change *decoded = NULL;
     *ret_kept = NULL;
-    enum status status = applier->ops->superseded(applier->store, SUPERSEDED_READ, &wanted,
-                                                  &applier->arena, &kept, err);
+    enum status status = applier->ops->read_image(applier->store, &wanted, &applier->arena, &kept,
+                                                  err);
     if (status != STATUS_OK || kept.record.topic == NULL)
         return status;
     status = applier_decode(applier, &kept.record, &decoded, err);
@@ -121,7 +121,6 @@ enum status applier_read_image(struct applier *applier, const struct change *of,
 static enum status image_keep_merged(struct applier *applier, struct owned *owned,
                                      const struct change *change, struct error *err)
 {
-    struct superseded_image none = {0};
     const struct change *kept = NULL;
     const struct change *image = change;
     enum status status = STATUS_OK;
@@ -135,8 +134,7 @@ static enum status image_keep_merged(struct applier *applier, struct owned *owne
     struct superseded_image keep = {.entity_type = change->entity_type,
                                     .entity_key = change->entity_key,
                                     .record = image->record};
-    return applier->ops->superseded(applier->store, SUPERSEDED_KEEP, &keep, &applier->arena, &none,
-                                    err);
+    return applier->ops->keep_image(applier->store, &keep, err);
 }
 
 enum status applier_keep_image(struct applier *applier, struct owned *owned,
@@ -174,9 +172,7 @@ enum status applier_drop_image(struct applier *applier, const struct owned *owne
 {
     struct superseded_image image = {.entity_type = change->entity_type,
                                      .entity_key = change->entity_key};
-    struct superseded_image none = {0};
     if (!owned->images.are_possible)
         return STATUS_OK;
-    return applier->ops->superseded(applier->store, SUPERSEDED_DROP, &image, &applier->arena, &none,
-                                    err);
+    return applier->ops->drop_image(applier->store, &image, err);
 }

@@ -114,8 +114,7 @@ static enum status image_write_partition(struct applier *applier, struct owned *
         struct superseded_image image = {0};
         bool due = false;
         arena_reset(&applier->arena);
-        status = applier->ops->superseded(applier->store, SUPERSEDED_NEXT, &from, &applier->arena,
-                                          &image, err);
+        status = applier->ops->read_image(applier->store, &from, &applier->arena, &image, err);
         if (status == STATUS_OK && image.record.topic == NULL) {
             owned->images.are_possible = owned->images.offset >= 0;
             owned->images.offset = -1;

@@ -62,19 +62,17 @@ static enum status order_read(struct applier *applier, const struct owned *owned
                                    .blocking = true,
                                    .without_value = true,
                                    .limit = ORDER_RECORDS};
-    size_t count = ORDER_RECORDS;
+    struct parked_records read = {.count = ORDER_RECORDS};
     enum status status = STATUS_OK;
     edits->count = 0;
-    while (status == STATUS_OK && count == ORDER_RECORDS) {
-        struct parked_record *records = NULL;
+    while (status == STATUS_OK && read.count == ORDER_RECORDS) {
         arena_reset(&applier->arena);
-        status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &records,
-                                           &count, err);
-        for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &read, err);
+        for (size_t i = 0; i < read.count && status == STATUS_OK; i++) {
             if (edits->count == ORDER_EDITS)
                 return STATUS_OK;
-            status = order_note(&records[i], found, edits, err);
-            filter.from_offset = records[i].record.offset + 1;
+            status = order_note(&read.records[i], found, edits, err);
+            filter.from_offset = read.records[i].record.offset + 1;
         }
     }
     return status;

@@ -52,21 +52,22 @@ enum status queue_read(struct applier *applier, const struct queue *queue, int64
                        struct queue_part *ret_part, struct error *err)
 {
     char type[STORE_NAME_SIZE];
-    struct parked_record *all = NULL;
-    size_t count = 0;
+    struct parked_records all = {0};
+    struct parked_records fitting = {0};
     *ret_part = (struct queue_part){.count = 0};
     struct parked_filter filter = queue_filter(queue, from_offset, type);
     filter.without_value = true;
     filter.limit = QUEUE_RECORDS;
     enum status status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &all,
-                                                   &count, err);
-    if (status != STATUS_OK || count == 0)
+                                                   err);
+    if (status != STATUS_OK || all.count == 0)
         return applier_note(applier, status, err);
     filter.without_value = false;
-    filter.limit = queue_fitting(applier, all, count);
-    ret_part->has_more = count == QUEUE_RECORDS || filter.limit < count;
-    status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &ret_part->records,
-                                       &ret_part->count, err);
+    filter.limit = queue_fitting(applier, all.records, all.count);
+    ret_part->has_more = all.count == QUEUE_RECORDS || filter.limit < all.count;
+    status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &fitting, err);
+    ret_part->records = fitting.records;
+    ret_part->count = fitting.count;
     return applier_note(applier, status, err);
 }
 

@@ -122,21 +122,20 @@ static enum status release_mark(struct applier *applier, struct release *release
                                 struct error *err)
 {
     int64_t replacing = release->scan->replacing;
-    struct parked_record *records = NULL;
+    struct parked_records parked = {0};
     struct parked_filter light = *filter;
-    size_t count = 0;
     int64_t bytes = 0;
     light.without_value = true;
     light.limit = MARKED_MAX;
-    enum status status = applier->ops->read_parked(applier->store, &light, &applier->arena,
-                                                   &records, &count, err);
+    enum status status = applier->ops->read_parked(applier->store, &light, &applier->arena, &parked,
+                                                   err);
     *ret_all = false;
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        *ret_all = records[i].record.offset >= replacing;
-        bytes += records[i].bytes;
+    for (size_t i = 0; i < parked.count && status == STATUS_OK; i++) {
+        *ret_all = parked.records[i].record.offset >= replacing;
+        bytes += parked.records[i].bytes;
         if (*ret_all || (i > 0 && bytes > applier->config->limits.batch_bytes))
             break;
-        struct parked_record marked = records[i];
+        struct parked_record marked = parked.records[i];
         marked.state = PARKED_SKIPPED;
         marked.next_attempt_us = clock_wall_us(); /* its retention begins now */
         status = applier->ops->edit_parked(applier->store, &marked, PARKED_ATTEMPT, err);
@@ -190,10 +189,9 @@ static void release_tell_replaced(const struct parked_record *waits, int64_t rep
 static enum status release_replacing(struct applier *applier, struct release *release,
                                      const struct parked_record *waits, struct error *err)
 {
-    struct parked_record *last = NULL;
+    struct parked_records parked = {0};
     struct error why = ERROR_INIT;
     enum attempt attempt = ATTEMPT_WAITS;
-    size_t count = 0;
     bool all = false;
     char type[STORE_NAME_SIZE];
     int64_t replacing = release->scan->replacing;
@@ -203,9 +201,9 @@ static enum status release_replacing(struct applier *applier, struct release *re
     filter.limit = 1;
     enum status status = applier->ops->savepoint(applier->store, false, err);
     if (status == STATUS_OK)
-        status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &last, &count,
-                                           err);
-    if (status != STATUS_OK || count == 0 || last->record.offset != replacing)
+        status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &parked, err);
+    const struct parked_record *last = parked.records;
+    if (status != STATUS_OK || parked.count == 0 || last->record.offset != replacing)
         return status;
     status = release_attempt(applier, release, last, &attempt, &why);
     if (status == STATUS_REJECT || status == STATUS_STOP)
@@ -257,8 +255,7 @@ static enum status release_records(struct applier *applier, struct release *rele
 static enum status release_promote(struct applier *applier, struct release *release,
                                    struct error *err)
 {
-    struct parked_record *next = NULL;
-    size_t count = 0;
+    struct parked_records parked = {0};
     char type[STORE_NAME_SIZE];
     release->waiting = release->attempt == ATTEMPT_WAITS;
     if (release->attempt == ATTEMPT_WAITS || release->attempt == ATTEMPT_HELD)
@@ -266,10 +263,11 @@ static enum status release_promote(struct applier *applier, struct release *rele
     struct parked_filter filter = queue_filter(&release->queue, release->last_offset + 1, type);
     filter.without_value = true;
     filter.limit = 1;
-    enum status status = applier->ops->read_parked(applier->store, &filter, &applier->arena, &next,
-                                                   &count, err);
-    release->exhausted = status == STATUS_OK && count == 0;
-    if (status != STATUS_OK || count == 0 || next->state != PARKED_BEHIND ||
+    enum status status = applier->ops->read_parked(applier->store, &filter, &applier->arena,
+                                                   &parked, err);
+    struct parked_record *next = parked.records;
+    release->exhausted = status == STATUS_OK && parked.count == 0;
+    if (status != STATUS_OK || parked.count == 0 || next->state != PARKED_BEHIND ||
         applier_is_behind_unreadable(release->queue.owned, next))
         return status;
     release->waiting = true;

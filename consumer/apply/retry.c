@@ -22,8 +22,7 @@ static enum status applier_retry_heads(struct applier *applier, struct owned *ow
 {
     struct retry_pass *pass = &owned->retry.pass;
     struct arena arena;
-    struct parked_record *heads = NULL;
-    size_t count = 0;
+    struct parked_records heads = {0};
     struct parked_filter filter = {.topic = owned->state.topic,
                                    .partition = owned->state.partition,
                                    .from_offset = pass->offset,
@@ -31,22 +30,21 @@ static enum status applier_retry_heads(struct applier *applier, struct owned *ow
                                    .without_value = true,
                                    .limit = PARKED_HEAD_MAX};
     arena_init(&arena, PARKED_HEADS_MAX);
-    enum status status = applier->ops->read_parked(applier->store, &filter, &arena, &heads, &count,
-                                                   err);
+    enum status status = applier->ops->read_parked(applier->store, &filter, &arena, &heads, err);
     (void)applier_note(applier, status, err);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        struct queue queue = {owned, &heads[i]};
+    for (size_t i = 0; i < heads.count && status == STATUS_OK; i++) {
+        struct queue queue = {owned, &heads.records[i]};
         struct queue_scan *scan = NULL;
-        pass->offset = heads[i].record.offset;
+        pass->offset = heads.records[i].record.offset;
         status = queue_scan_on(applier, &queue, until_us, &scan, err);
         if (status != STATUS_OK || scan == NULL)
             break;
         status = applier_release(applier, &queue, scan, err);
-        pass->offset = heads[i].record.offset + 1;
+        pass->offset = heads.records[i].record.offset + 1;
         if (clock_monotonic_us() >= until_us)
             break;
     }
-    pass->running = count > 0;
+    pass->running = heads.count > 0;
     arena_done(&arena);
     return status;
 }

@@ -325,22 +325,23 @@ static enum status group_collect(struct group *group, struct owned *owned, struc
 {
     struct applier *applier = group->applier;
     struct error why = ERROR_INIT;
-    struct parked_record *heads = NULL;
-    size_t count = 0;
+    struct parked_records read = {0};
     const struct parked_filter filter = {.topic = owned->state.topic,
                                          .partition = owned->state.partition,
                                          .due_us = INT64_MAX,
                                          .from_offset = owned->retry.together_offset,
                                          .limit = TOGETHER_HEADS};
-    enum status status = applier->ops->read_parked(applier->store, &filter, arena, &heads, &count,
-                                                   &why);
+    enum status status = applier->ops->read_parked(applier->store, &filter, arena, &read, &why);
+    struct parked_record *heads = read.records;
     if (status == STATUS_RETRY && !why.connection_lost)
         return STATUS_OK;
     if (status != STATUS_OK)
         *err = why;
     else /* go on in the middle of these, so that neighbours meet */
-        owned->retry.together_offset = count == TOGETHER_HEADS ? heads[count / 2].record.offset : 0;
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        owned->retry.together_offset = read.count == TOGETHER_HEADS
+                                           ? heads[read.count / 2].record.offset
+                                           : 0;
+    for (size_t i = 0; i < read.count && status == STATUS_OK; i++) {
         bool older = false;
         if (heads[i].attempts < TOGETHER_ATTEMPTS)
             continue;

@@ -343,8 +343,8 @@ static enum status applier_write_sequences(struct applier *applier, const struct
         const struct sequence_state *sequence = &owned->work.sequences[i];
         bool known = i < owned->state.sequence_count;
         if (!known || owned->state.sequences[i].last != sequence->last)
-            status = applier->ops->record_sequences(applier->store, owned->state.topic,
-                                                    owned->state.partition, sequence, 1, err);
+            status = applier->ops->record_sequence(applier->store, owned->state.topic,
+                                                   owned->state.partition, sequence, err);
     }
     return status;
 }

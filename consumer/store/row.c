@@ -149,7 +149,7 @@ static enum status record_fill(const struct store_row *row, int first, struct ar
 }
 
 /* A place for one more record. */
-static struct parked_record *parked_grow(struct parked_list *list, struct arena *arena)
+static struct parked_record *parked_grow(struct parked_records *list, struct arena *arena)
 {
     if (list->count == list->size) {
         size_t larger = list->size == 0 ? 16 : list->size * 2;
@@ -165,7 +165,7 @@ static struct parked_record *parked_grow(struct parked_list *list, struct arena 
 }
 
 enum status store_row_add_parked(const struct store_row *row, struct arena *arena,
-                                 struct parked_list *list, struct error *err)
+                                 struct parked_records *list, struct error *err)
 {
     struct parked_record *parked = parked_grow(list, arena);
     if (parked == NULL)

@@ -43,16 +43,9 @@ enum status store_row_place(const struct store_row *row, struct place *place,
 /** The columns of parked_count. */
 void store_row_counts(const struct store_row *row, struct partition_state *state);
 
-/** Parked records that were read so far, in an arena. */
-struct parked_list {
-    struct parked_record *records;
-    size_t count;
-    size_t size;
-};
-
 /** Append what parked_read says. @return OK; RETRY (memory). */
 enum status store_row_add_parked(const struct store_row *row, struct arena *arena,
-                                 struct parked_list *list, struct error *err) MUST_CHECK;
+                                 struct parked_records *list, struct error *err) MUST_CHECK;
 
 /** The columns of superseded_read and superseded_next. @return OK; RETRY (memory). */
 enum status store_row_superseded(const struct store_row *row, struct arena *arena,

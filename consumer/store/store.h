@@ -152,6 +152,13 @@ struct parked_record {
     int64_t bytes;           /* of key, value and headers; set by the store */
 };
 
+/** Parked records that were read, in an arena. */
+struct parked_records {
+    struct parked_record *records;
+    size_t count;
+    size_t size; /* that there is room for */
+};
+
 /** Whom to read; NULL or 0 leaves a field out. */
 struct parked_filter {
     const char *topic;
@@ -186,12 +193,6 @@ struct superseded_image {
     struct slice entity_type;
     struct slice entity_key;
     struct record record;
-};
-enum superseded_edit {
-    SUPERSEDED_KEEP,
-    SUPERSEDED_READ,
-    SUPERSEDED_NEXT, /* of the record's topic and partition the first kept behind its offset */
-    SUPERSEDED_DROP,
 };
 
 /** What the record of a place says: nothing yet, this place, one that is there too, or one that is
@@ -316,10 +317,10 @@ struct store_ops {
      * FATAL. */
     enum status (*apply)(struct store *store, const struct mapping *mapping,
                          const struct change *const *changes, size_t count, struct error *err);
-    /** Write ranges; only the `digests` slots of sequences from `last` backwards matter. */
-    enum status (*record_sequences)(struct store *store, const char *topic, int32_t partition,
-                                    const struct sequence_state *sequences, size_t count,
-                                    struct error *err);
+    /** Write a range, at the latest before the COMMIT; only the `digests` slots of sequences from
+     * `last` backwards matter. */
+    enum status (*record_sequence)(struct store *store, const char *topic, int32_t partition,
+                                   const struct sequence_state *sequence, struct error *err);
     /** Park records, each blocking its entity. @return OK; STOP (the first without a parked_id does
      * not fit); RETRY; FATAL. */
     enum status (*park)(struct store *store, struct parked_record *records, size_t count,
@@ -327,17 +328,24 @@ struct store_ops {
     /** Read parked records, oldest first per entity ((topic, partition, offset) order); legal
      * outside a transaction. Everything lives in `arena`. */
     enum status (*read_parked)(struct store *store, const struct parked_filter *filter,
-                               struct arena *arena, struct parked_record **ret_records,
-                               size_t *ret_count, struct error *err);
+                               struct arena *arena, struct parked_records *ret_parked,
+                               struct error *err);
     /** Change one parked record (by its parked_id) inside a transaction.
      * @return OK; RETRY; ABORT (it is not there any more). */
     enum status (*edit_parked)(struct store *store, const struct parked_record *record,
                                enum parked_edit edit, struct error *err);
-    /** Keep, read (ret_image->record.topic NULL: none) or drop the superseded image of an entity;
-     * reading is legal outside a transaction. */
-    enum status (*superseded)(struct store *store, enum superseded_edit edit,
-                              const struct superseded_image *image, struct arena *arena,
-                              struct superseded_image *ret_image, struct error *err);
+    /** Keep a superseded image, in the place of an older one of its entity. */
+    enum status (*keep_image)(struct store *store, const struct superseded_image *image,
+                              struct error *err);
+    /** Read the kept image of the entity that `wanted` names; where it names none, the first one
+     * behind the record's offset in its topic and partition. Legal outside a transaction.
+     * ret_image->record.topic is NULL where there is none. */
+    enum status (*read_image)(struct store *store, const struct superseded_image *wanted,
+                              struct arena *arena, struct superseded_image *ret_image,
+                              struct error *err);
+    /** Drop the kept image of an entity; there need not be one. */
+    enum status (*drop_image)(struct store *store, const struct superseded_image *image,
+                              struct error *err);
     /** COMMIT; durable: not before the disk has it. @return OK; RETRY with the outcome unknown: the
      * caller takes the fence by epoch alone (rule 4). */
     enum status (*commit)(struct store *store, bool durable, struct error *err);

@@ -292,6 +292,12 @@ static void an_update_that_lacks_columns_is_held_where_there_is_no_row(void)
     store_case_assert_rows("1|one|1\n");
 }
 
+static void record_sequence(int32_t partition, const struct sequence_state *sequence)
+{
+    assert_ok(store_case_ops->record_sequence(store_case_store, STORE_CASE_TOPIC, partition,
+                                              sequence, &store_case_err));
+}
+
 static void sequences_are_read_as_they_were_recorded(void)
 {
     struct sequence_state sequences[2] = {
@@ -299,13 +305,12 @@ static void sequences_are_read_as_they_were_recorded(void)
         {.source = "shop", .incarnation = "i2", .base = 40, .last = 40, .last_id = "e40"}};
     sequences[0].digests[300 % SEQUENCE_WINDOW] = UINT32_MAX;
     store_case_begin();
-    assert_ok(store_case_ops->record_sequences(store_case_store, STORE_CASE_TOPIC, 0, sequences, 2,
-                                               &store_case_err));
-    assert_ok(store_case_ops->record_sequences(store_case_store, STORE_CASE_TOPIC, 1, sequences, 1,
-                                               &store_case_err));
+    record_sequence(0, &sequences[0]);
+    record_sequence(0, &sequences[1]);
+    record_sequence(1, &sequences[0]);
     sequences[0].last = 301;
-    assert_ok(store_case_ops->record_sequences(store_case_store, STORE_CASE_TOPIC, 0, sequences, 2,
-                                               &store_case_err));
+    record_sequence(0, &sequences[0]);
+    record_sequence(0, &sequences[1]);
     store_case_commit();
     store_case_reload();
     assert_int_equal(store_case_owned.sequence_count, 2);

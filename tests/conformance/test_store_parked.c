@@ -23,11 +23,12 @@ static int64_t park_at(int64_t offset, const char *key, enum parked_state state)
 
 static size_t read_parked(struct parked_filter filter, struct parked_record **ret_records)
 {
-    size_t count = 0;
+    struct parked_records parked = {0};
     filter.partition = -1; /* any */
-    assert_ok(store_case_ops->read_parked(store_case_store, &filter, &store_case_arena, ret_records,
-                                          &count, &store_case_err));
-    return count;
+    assert_ok(store_case_ops->read_parked(store_case_store, &filter, &store_case_arena, &parked,
+                                          &store_case_err));
+    *ret_records = parked.records;
+    return parked.count;
 }
 
 static void a_parked_record_is_read_back_whole_and_blocks_its_entity(void)
@@ -77,11 +78,11 @@ static void parked_records_are_read_in_order_by_entity_by_time_and_from_an_offse
     assert_int_equal(
         read_parked((struct parked_filter){.entity_key = slice_of("a"), .limit = 1}, &records), 1);
     assert_int_equal(records[0].record.offset, 7);
-    size_t count = 0;
-    assert_ok(store_case_ops->read_parked(store_case_store, &entity, &store_case_arena, &records,
-                                          &count, &store_case_err));
-    assert_int_equal(count, 1);
-    assert_int_equal(records[0].record.offset, 9);
+    struct parked_records parked = {0};
+    assert_ok(store_case_ops->read_parked(store_case_store, &entity, &store_case_arena, &parked,
+                                          &store_case_err));
+    assert_int_equal(parked.count, 1);
+    assert_int_equal(parked.records[0].record.offset, 9);
     store_case_reload();
     assert_int_equal(store_case_owned.parked_count, 3);
     assert_int_equal(store_case_owned.waiting_count, 1);
@@ -169,16 +170,15 @@ static void what_is_parked_blocks_the_same_after_a_restart_whatever_its_key_is(v
     assert_int_equal(first_of("order", "elsewhere", slice_of("a")), INT64_MAX);
     assert_int_equal(first_of("order", "elsewhere", slice_of("")), 2 * (int64_t)(count - 1));
     for (size_t i = 0; i < count; i++) { /* and is found by its key */
-        struct parked_record *records = NULL;
-        size_t found = 0;
+        struct parked_records found = {0};
         const struct parked_filter filter = {.topic = STORE_CASE_TOPIC,
                                              .entity_type = "",
                                              .entity_key = keys[i].data == NULL ? slice_of("")
                                                                                 : keys[i]};
-        assert_ok(store_case_ops->read_parked(store_case_store, &filter, &store_case_arena,
-                                              &records, &found, &store_case_err));
-        assert_int_equal(found, 1);
-        assert_int_equal(records[0].record.offset, 2 * (int64_t)i);
+        assert_ok(store_case_ops->read_parked(store_case_store, &filter, &store_case_arena, &found,
+                                              &store_case_err));
+        assert_int_equal(found.count, 1);
+        assert_int_equal(found.records[0].record.offset, 2 * (int64_t)i);
     }
 }
 
@@ -303,20 +303,17 @@ static void the_last_superseded_image_is_kept_until_it_is_dropped(void)
         .record = {.topic = STORE_CASE_TOPIC, .offset = 3, .value = slice_of("old")}};
     struct superseded_image read;
     store_case_begin();
-    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_KEEP, &image,
-                                         &store_case_arena, NULL, &store_case_err));
+    assert_ok(store_case_ops->keep_image(store_case_store, &image, &store_case_err));
     image.record.offset = 4;
     image.record.value = slice_of("new");
-    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_KEEP, &image,
-                                         &store_case_arena, NULL, &store_case_err));
-    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_READ, &image,
-                                         &store_case_arena, &read, &store_case_err));
+    assert_ok(store_case_ops->keep_image(store_case_store, &image, &store_case_err));
+    assert_ok(store_case_ops->read_image(store_case_store, &image, &store_case_arena, &read,
+                                         &store_case_err));
     assert_int_equal(read.record.offset, 4);
     assert_true(slice_is(read.record.value, "new"));
-    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_DROP, &image,
-                                         &store_case_arena, NULL, &store_case_err));
-    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_READ, &image,
-                                         &store_case_arena, &read, &store_case_err));
+    assert_ok(store_case_ops->drop_image(store_case_store, &image, &store_case_err));
+    assert_ok(store_case_ops->read_image(store_case_store, &image, &store_case_arena, &read,
+                                         &store_case_err));
     assert_null(read.record.topic);
     store_case_commit();
 }
@@ -335,22 +332,21 @@ static void kept_images_are_read_one_behind_the_other_in_the_order_of_the_log(vo
             .entity_type = slice_of("order"),
             .entity_key = slice_of(kept[i].key),
             .record = {.topic = i == 2 ? "another" : STORE_CASE_TOPIC, .offset = kept[i].offset}};
-        assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_KEEP, &image,
-                                             &store_case_arena, NULL, &store_case_err));
+        assert_ok(store_case_ops->keep_image(store_case_store, &image, &store_case_err));
     }
     store_case_commit();
-    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_NEXT, &from,
-                                         &store_case_arena, &read, &store_case_err));
+    assert_ok(store_case_ops->read_image(store_case_store, &from, &store_case_arena, &read,
+                                         &store_case_err));
     assert_true(slice_is(read.entity_type, "order"));
     assert_true(slice_is(read.entity_key, "b"));
     assert_int_equal(read.record.offset, 3);
     from.record.offset = 3;
-    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_NEXT, &from,
-                                         &store_case_arena, &read, &store_case_err));
+    assert_ok(store_case_ops->read_image(store_case_store, &from, &store_case_arena, &read,
+                                         &store_case_err));
     assert_true(slice_is(read.entity_key, "a"));
     from.record.offset = 9;
-    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_NEXT, &from,
-                                         &store_case_arena, &read, &store_case_err));
+    assert_ok(store_case_ops->read_image(store_case_store, &from, &store_case_arena, &read,
+                                         &store_case_err));
     assert_null(read.record.topic);
 }
 
@@ -398,11 +394,12 @@ static void what_is_read_outside_a_transaction_leaves_none_open(void)
     store_case_reload();
     assert_ok(store_case_ops->read_pending(store_case_store, &pending, &store_case_err));
     store_case_reload();
-    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_READ, &image,
-                                         &store_case_arena, &read, &store_case_err));
+    assert_ok(store_case_ops->read_image(store_case_store, &image, &store_case_arena, &read,
+                                         &store_case_err));
     store_case_reload();
-    assert_ok(store_case_ops->superseded(store_case_store, SUPERSEDED_NEXT, &image,
-                                         &store_case_arena, &read, &store_case_err));
+    image.entity_type = (struct slice){0};
+    assert_ok(store_case_ops->read_image(store_case_store, &image, &store_case_arena, &read,
+                                         &store_case_err));
     store_case_reload();
     (void)read_parked((struct parked_filter){0}, &records);
     store_case_reload();

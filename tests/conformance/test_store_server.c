@@ -364,9 +364,9 @@ static void the_grants_are_enough_for_each_role_and_no_more(void)
     assert_ok(ops->claim_keys(store, &claim, 1, &store_case_err));
     assert_ok(store_case_apply(CHANGE_CREATE, 1, "one", "1"));
     assert_ok(store_case_apply(CHANGE_DELETE, 1, NULL, NULL));
-    assert_ok(ops->record_sequences(store, STORE_CASE_TOPIC, 0, &sequence, 1, &store_case_err));
-    assert_ok(ops->superseded(store, SUPERSEDED_KEEP, &image, NULL, NULL, &store_case_err));
-    assert_ok(ops->superseded(store, SUPERSEDED_DROP, &image, NULL, NULL, &store_case_err));
+    assert_ok(ops->record_sequence(store, STORE_CASE_TOPIC, 0, &sequence, &store_case_err));
+    assert_ok(ops->keep_image(store, &image, &store_case_err));
+    assert_ok(ops->drop_image(store, &image, &store_case_err));
     assert_ok(ops->park(store, &parked, 1, &store_case_err));
     assert_ok(ops->edit_parked(store, &parked, PARKED_SET_WAITING, &store_case_err));
     assert_ok(ops->edit_parked(store, &parked, PARKED_DELETE, &store_case_err));

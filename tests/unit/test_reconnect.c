@@ -107,12 +107,12 @@ static enum status line_commit(struct store *store, bool durable, struct error *
 }
 
 static enum status line_read_parked(struct store *store, const struct parked_filter *filter,
-                                    struct arena *arena, struct parked_record **ret_records,
-                                    size_t *ret_count, struct error *err)
+                                    struct arena *arena, struct parked_records *ret_parked,
+                                    struct error *err)
 {
     if (breaks(BREAK_READ))
         return lost(err);
-    return store_sqlite_ops.read_parked(store, filter, arena, ret_records, ret_count, err);
+    return store_sqlite_ops.read_parked(store, filter, arena, ret_parked, err);
 }
 
 static struct store_ops line_ops;

@@ -80,9 +80,7 @@ a_record_beyond_the_packet_size_stops_with_advice_and_those_before_it_are_parked
     assert_non_null(strstr(orders_err.text, "max_allowed_packet of 65536 bytes"));
     error_clear(&orders_err);
     image.record = records[1].record;
-    assert_int_equal(orders_ops->superseded(store, SUPERSEDED_KEEP, &image, NULL,
-                                            &(struct superseded_image){0}, &orders_err),
-                     STATUS_STOP);
+    assert_int_equal(orders_ops->keep_image(store, &image, &orders_err), STATUS_STOP);
     assert_false(orders_err.connection_lost);
     error_clear(&orders_err);
     assert_ok(orders_ops->commit(store, false, &orders_err));

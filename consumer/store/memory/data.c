@@ -160,8 +160,8 @@ static bool parked_matches(const struct parked_filter *filter, const struct park
 }
 
 enum status store_memory_read_parked(struct store *store, const struct parked_filter *filter,
-                                     struct arena *arena, struct parked_record **ret_records,
-                                     size_t *ret_count, struct error *err)
+                                     struct arena *arena, struct parked_records *ret_parked,
+                                     struct error *err)
 {
     const struct model *model = store_memory_model(store_memory_of(store));
     size_t count = 0;
@@ -178,8 +178,8 @@ enum status store_memory_read_parked(struct store *store, const struct parked_fi
         count++;
     }
     qsort(records, count, sizeof *records, parked_compare);
-    *ret_records = records;
-    *ret_count = filter->limit != 0 && count > filter->limit ? filter->limit : count;
+    ret_parked->records = records;
+    ret_parked->count = filter->limit != 0 && count > filter->limit ? filter->limit : count;
     return STATUS_OK;
 }
 
@@ -218,8 +218,22 @@ enum status store_memory_edit_parked(struct store *store, const struct parked_re
     return STATUS_OK;
 }
 
+/** The image of an entity. */
+static struct superseded_image *image_find(struct model *model,
+                                           const struct superseded_image *wanted, size_t *ret_index)
+{
+    for (size_t i = 0; i < model->superseded.count; i++) {
+        struct superseded_image *candidate = list_at(&model->superseded, i);
+        *ret_index = i;
+        if (slice_equal(candidate->entity_type, wanted->entity_type) &&
+            slice_equal(candidate->entity_key, wanted->entity_key))
+            return candidate;
+    }
+    return NULL;
+}
+
 /** The first image kept behind a record in its partition. */
-static struct superseded_image *superseded_next(struct model *model, const struct record *record)
+static struct superseded_image *image_behind(struct model *model, const struct record *record)
 {
     struct superseded_image *next = NULL;
     for (size_t i = 0; i < model->superseded.count; i++) {
@@ -233,37 +247,40 @@ static struct superseded_image *superseded_next(struct model *model, const struc
     return next;
 }
 
-enum status store_memory_superseded(struct store *store, enum superseded_edit edit,
-                                    const struct superseded_image *image, struct arena *arena,
-                                    struct superseded_image *ret_image, struct error *err)
+enum status store_memory_keep_image(struct store *store, const struct superseded_image *image,
+                                    struct error *err)
 {
     struct store_memory *self = store_memory_of(store);
-    struct model *model = store_memory_model(self);
-    struct superseded_image *found = NULL;
-    size_t index = 0;
-    (void)arena;
-    (void)err;
+    struct superseded_image kept = {.entity_type = store_memory_keep(self, image->entity_type),
+                                    .entity_key = store_memory_keep(self, image->entity_key),
+                                    .record = record_keep(self, &image->record)};
+    enum status status = store_memory_drop_image(store, image, err);
+    list_add(&store_memory_model(self)->superseded, &kept);
+    return status;
+}
 
-    if (edit == SUPERSEDED_NEXT)
-        found = superseded_next(model, &image->record);
-    for (; edit != SUPERSEDED_NEXT && found == NULL && index < model->superseded.count; index++) {
-        struct superseded_image *candidate = list_at(&model->superseded, index);
-        if (slice_equal(candidate->entity_type, image->entity_type) &&
-            slice_equal(candidate->entity_key, image->entity_key))
-            found = candidate;
-    }
-    if (edit == SUPERSEDED_READ || edit == SUPERSEDED_NEXT) {
-        *ret_image = found != NULL ? *found : (struct superseded_image){0};
-        return STATUS_OK;
-    }
-    if (found != NULL)
-        list_remove(&model->superseded, index - 1);
-    if (edit == SUPERSEDED_KEEP) {
-        struct superseded_image kept = {.entity_type = store_memory_keep(self, image->entity_type),
-                                        .entity_key = store_memory_keep(self, image->entity_key),
-                                        .record = record_keep(self, &image->record)};
-        list_add(&model->superseded, &kept);
-    }
+enum status store_memory_read_image(struct store *store, const struct superseded_image *wanted,
+                                    struct arena *arena, struct superseded_image *ret_image,
+                                    struct error *err)
+{
+    struct model *model = store_memory_model(store_memory_of(store));
+    size_t index = 0;
+    (void)arena, (void)err;
+    const struct superseded_image *found = wanted->entity_type.data == NULL
+                                               ? image_behind(model, &wanted->record)
+                                               : image_find(model, wanted, &index);
+    *ret_image = found != NULL ? *found : (struct superseded_image){0};
+    return STATUS_OK;
+}
+
+enum status store_memory_drop_image(struct store *store, const struct superseded_image *image,
+                                    struct error *err)
+{
+    struct model *model = store_memory_model(store_memory_of(store));
+    size_t index = 0;
+    (void)err;
+    if (image_find(model, image, &index) != NULL)
+        list_remove(&model->superseded, index);
     return STATUS_OK;
 }
 

@@ -91,13 +91,17 @@ enum status store_memory_apply(struct store *store, const struct mapping *mappin
 enum status store_memory_park(struct store *store, struct parked_record *records, size_t count,
                               struct error *err);
 enum status store_memory_read_parked(struct store *store, const struct parked_filter *filter,
-                                     struct arena *arena, struct parked_record **ret_records,
-                                     size_t *ret_count, struct error *err);
+                                     struct arena *arena, struct parked_records *ret_parked,
+                                     struct error *err);
 enum status store_memory_edit_parked(struct store *store, const struct parked_record *record,
                                      enum parked_edit edit, struct error *err);
-enum status store_memory_superseded(struct store *store, enum superseded_edit edit,
-                                    const struct superseded_image *image, struct arena *arena,
-                                    struct superseded_image *ret_image, struct error *err);
+enum status store_memory_keep_image(struct store *store, const struct superseded_image *image,
+                                    struct error *err);
+enum status store_memory_read_image(struct store *store, const struct superseded_image *wanted,
+                                    struct arena *arena, struct superseded_image *ret_image,
+                                    struct error *err);
+enum status store_memory_drop_image(struct store *store, const struct superseded_image *image,
+                                    struct error *err);
 
 extern const struct store_ops store_memory_ops;
 

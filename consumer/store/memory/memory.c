@@ -411,25 +411,23 @@ static enum status store_memory_claim_keys(struct store *store, struct key_claim
     return STATUS_OK;
 }
 
-static enum status store_memory_record_sequences(struct store *store, const char *topic,
-                                                 int32_t partition,
-                                                 const struct sequence_state *sequences,
-                                                 size_t count, struct error *err)
+static enum status store_memory_record_sequence(struct store *store, const char *topic,
+                                                int32_t partition,
+                                                const struct sequence_state *sequence,
+                                                struct error *err)
 {
     struct model *model = store_memory_model(store_memory_of(store));
+    struct model_sequence written = {.partition = partition, .state = *sequence};
     (void)err;
-    for (size_t i = 0; i < count; i++) {
-        struct model_sequence written = {.partition = partition, .state = sequences[i]};
-        (void)snprintf(written.topic, sizeof written.topic, "%s", topic);
-        for (size_t k = model->sequences.count; k-- > 0;) {
-            const struct model_sequence *old = list_at(&model->sequences, k);
-            if (strcmp(old->topic, topic) == 0 && old->partition == partition &&
-                strcmp(old->state.source, sequences[i].source) == 0 &&
-                strcmp(old->state.incarnation, sequences[i].incarnation) == 0)
-                list_remove(&model->sequences, k);
-        }
-        list_add(&model->sequences, &written);
+    (void)snprintf(written.topic, sizeof written.topic, "%s", topic);
+    for (size_t k = model->sequences.count; k-- > 0;) {
+        const struct model_sequence *old = list_at(&model->sequences, k);
+        if (strcmp(old->topic, topic) == 0 && old->partition == partition &&
+            strcmp(old->state.source, sequence->source) == 0 &&
+            strcmp(old->state.incarnation, sequence->incarnation) == 0)
+            list_remove(&model->sequences, k);
     }
+    list_add(&model->sequences, &written);
     return STATUS_OK;
 }
 
@@ -504,11 +502,13 @@ const struct store_ops store_memory_ops = {
     .read_pending = store_memory_read_pending,
     .claim_keys = store_memory_claim_keys,
     .apply = store_memory_apply,
-    .record_sequences = store_memory_record_sequences,
+    .record_sequence = store_memory_record_sequence,
     .park = store_memory_park,
     .read_parked = store_memory_read_parked,
     .edit_parked = store_memory_edit_parked,
-    .superseded = store_memory_superseded,
+    .keep_image = store_memory_keep_image,
+    .read_image = store_memory_read_image,
+    .drop_image = store_memory_drop_image,
     .commit = store_memory_commit,
     .rollback = store_memory_rollback,
     .prune = store_memory_prune,

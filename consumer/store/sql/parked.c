@@ -58,20 +58,20 @@ enum status store_sql_park(struct store *store, struct parked_record *records, s
 
 struct parked_reading {
     struct arena *arena;
-    struct parked_list list;
+    struct parked_records *parked;
 };
 
 static enum status read_parked(void *context, struct store_row *row, struct error *err)
 {
-    struct parked_reading *reading = context;
-    return store_row_add_parked(row, reading->arena, &reading->list, err);
+    const struct parked_reading *reading = context;
+    return store_row_add_parked(row, reading->arena, reading->parked, err);
 }
 
 enum status store_sql_read_parked(struct store *store, const struct parked_filter *filter,
-                                  struct arena *arena, struct parked_record **ret_records,
-                                  size_t *ret_count, struct error *err)
+                                  struct arena *arena, struct parked_records *ret_parked,
+                                  struct error *err)
 {
-    struct parked_reading reading = {.arena = arena};
+    struct parked_reading reading = {.arena = arena, .parked = ret_parked};
     int64_t limit = filter->limit == 0 ? INT64_MAX : (int64_t)filter->limit;
     struct sql_call call = SQL_CALL(
         PARKED_READ, parameter_text(filter->topic), parameter_integer(filter->partition),
@@ -81,10 +81,8 @@ enum status store_sql_read_parked(struct store *store, const struct parked_filte
         parameter_integer(filter->blocking), parameter_integer(limit));
     if (parked_filter_is_entity(filter))
         call.id = STATEMENT_PARKED_READ_ENTITY;
-    enum status status = store_sql_query(store_sql_of(store), call, read_parked, &reading, err);
-    *ret_records = reading.list.records;
-    *ret_count = reading.list.count;
-    return status;
+    *ret_parked = (struct parked_records){0};
+    return store_sql_query(store_sql_of(store), call, read_parked, &reading, err);
 }
 
 static enum status attempt_send(struct store_sql *self, const struct parked_record *record,
@@ -141,8 +139,8 @@ enum status store_sql_edit_parked(struct store *store, const struct parked_recor
     return status;
 }
 
-static enum status superseded_keep(struct store_sql *self, const struct superseded_image *image,
-                                   struct error *err)
+enum status store_sql_keep_image(struct store *store, const struct superseded_image *image,
+                                 struct error *err)
 {
     const struct record *record = &image->record;
     struct arena arena;
@@ -151,7 +149,7 @@ static enum status superseded_keep(struct store_sql *self, const struct supersed
     enum status status = store_record_headers(record, &arena, &headers, err);
     if (status == STATUS_OK)
         status = store_sql_send(
-            self,
+            store_sql_of(store),
             SQL_CALL(SUPERSEDED_KEEP, parameter_raw(image->entity_type),
                      parameter_raw(image->entity_key), parameter_text(record->topic),
                      parameter_integer(record->partition), parameter_integer(record->offset),
@@ -162,35 +160,37 @@ static enum status superseded_keep(struct store_sql *self, const struct supersed
     return status;
 }
 
-struct superseded_reading {
+struct image_reading {
     struct arena *arena;
     struct superseded_image *image;
 };
 
-static enum status read_superseded(void *context, struct store_row *row, struct error *err)
+static enum status read_image(void *context, struct store_row *row, struct error *err)
 {
-    const struct superseded_reading *reading = context;
+    const struct image_reading *reading = context;
     return store_row_superseded(row, reading->arena, reading->image, err);
 }
 
-enum status store_sql_superseded(struct store *store, enum superseded_edit edit,
-                                 const struct superseded_image *image, struct arena *arena,
-                                 struct superseded_image *ret_image, struct error *err)
+enum status store_sql_read_image(struct store *store, const struct superseded_image *wanted,
+                                 struct arena *arena, struct superseded_image *ret_image,
+                                 struct error *err)
 {
-    struct store_sql *self = store_sql_of(store);
-    const struct record *record = &image->record;
-    struct parameter type = parameter_raw(image->entity_type);
-    struct parameter key = parameter_raw(image->entity_key);
-    struct superseded_reading reading = {.arena = arena, .image = ret_image};
-    struct sql_call next = SQL_CALL(SUPERSEDED_NEXT, parameter_text(record->topic),
-                                    parameter_integer(record->partition),
-                                    parameter_integer(record->offset));
-    if (edit == SUPERSEDED_KEEP)
-        return superseded_keep(self, image, err);
-    if (edit == SUPERSEDED_DROP)
-        return store_sql_send(self, SQL_CALL(SUPERSEDED_DROP, type, key), err);
+    struct image_reading reading = {.arena = arena, .image = ret_image};
+    struct sql_call of_entity = SQL_CALL(SUPERSEDED_READ, parameter_raw(wanted->entity_type),
+                                         parameter_raw(wanted->entity_key));
+    struct sql_call next = SQL_CALL(SUPERSEDED_NEXT, parameter_text(wanted->record.topic),
+                                    parameter_integer(wanted->record.partition),
+                                    parameter_integer(wanted->record.offset));
     *ret_image = (struct superseded_image){0};
-    return store_sql_query(self,
-                           edit == SUPERSEDED_NEXT ? next : SQL_CALL(SUPERSEDED_READ, type, key),
-                           read_superseded, &reading, err);
+    return store_sql_query(store_sql_of(store), wanted->entity_type.data == NULL ? next : of_entity,
+                           read_image, &reading, err);
+}
+
+enum status store_sql_drop_image(struct store *store, const struct superseded_image *image,
+                                 struct error *err)
+{
+    return store_sql_send(store_sql_of(store),
+                          SQL_CALL(SUPERSEDED_DROP, parameter_raw(image->entity_type),
+                                   parameter_raw(image->entity_key)),
+                          err);
 }

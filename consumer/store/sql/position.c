@@ -167,9 +167,8 @@ enum status store_sql_write_ranges(struct store_sql *self, struct error *err)
 }
 
 /* Written before the COMMIT, all partitions' together: each message costs as much as a range. */
-enum status store_sql_record_sequences(struct store *store, const char *topic, int32_t partition,
-                                       const struct sequence_state *sequences, size_t count,
-                                       struct error *err)
+enum status store_sql_record_sequence(struct store *store, const char *topic, int32_t partition,
+                                      const struct sequence_state *sequence, struct error *err)
 {
     struct store_sql *self = store_sql_of(store);
     enum status status = STATUS_OK;
@@ -177,13 +176,11 @@ enum status store_sql_record_sequences(struct store *store, const char *topic, i
         self->ranges = calloc(RANGES_MAX, sizeof *self->ranges);
     if (self->ranges == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        if (self->range_count == RANGES_MAX)
-            status = store_sql_write_ranges(self, err);
-        struct sql_range *range = &self->ranges[self->range_count++];
-        range->partition = partition;
-        range->state = sequences[i];
-        (void)snprintf(range->topic, sizeof range->topic, "%s", topic);
-    }
+    if (self->range_count == RANGES_MAX)
+        status = store_sql_write_ranges(self, err);
+    struct sql_range *range = &self->ranges[self->range_count++];
+    range->partition = partition;
+    range->state = *sequence;
+    (void)snprintf(range->topic, sizeof range->topic, "%s", topic);
     return status;
 }

@@ -244,19 +244,22 @@ enum status store_sql_begin(struct store *store, const struct fence *fences, siz
 enum status store_sql_savepoint(struct store *store, bool undo, struct error *err);
 enum status store_sql_read_pending(struct store *store, struct pending_read *pending,
                                    struct error *err);
-enum status store_sql_record_sequences(struct store *store, const char *topic, int32_t partition,
-                                       const struct sequence_state *sequences, size_t count,
-                                       struct error *err);
+enum status store_sql_record_sequence(struct store *store, const char *topic, int32_t partition,
+                                      const struct sequence_state *sequence, struct error *err);
 enum status store_sql_park(struct store *store, struct parked_record *records, size_t count,
                            struct error *err);
 enum status store_sql_read_parked(struct store *store, const struct parked_filter *filter,
-                                  struct arena *arena, struct parked_record **ret_records,
-                                  size_t *ret_count, struct error *err);
+                                  struct arena *arena, struct parked_records *ret_parked,
+                                  struct error *err);
 enum status store_sql_edit_parked(struct store *store, const struct parked_record *record,
                                   enum parked_edit edit, struct error *err);
-enum status store_sql_superseded(struct store *store, enum superseded_edit edit,
-                                 const struct superseded_image *image, struct arena *arena,
-                                 struct superseded_image *ret_image, struct error *err);
+enum status store_sql_keep_image(struct store *store, const struct superseded_image *image,
+                                 struct error *err);
+enum status store_sql_read_image(struct store *store, const struct superseded_image *wanted,
+                                 struct arena *arena, struct superseded_image *ret_image,
+                                 struct error *err);
+enum status store_sql_drop_image(struct store *store, const struct superseded_image *image,
+                                 struct error *err);
 enum status store_sql_commit(struct store *store, bool durable, struct error *err);
 void store_sql_rollback(struct store *store);
 enum status store_sql_prune(struct store *store, const struct prune *prune, size_t *ret_pruned,
