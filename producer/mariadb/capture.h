@@ -4,6 +4,7 @@
 
 #include "common/mariadb_session.h"
 #include "producer/capture/capture.h"
+#include "producer/capture/check.h"
 
 extern const struct dialect capture_mariadb_dialect;
 
@@ -13,18 +14,11 @@ struct capture_mariadb {
     bool is_timestamp[ENTITY_COLUMNS_MAX]; /* by schema column: TIMESTAMP, which has a zone */
 };
 
-/** Whom the catalogue is asked of. */
-struct capture_catalogue {
-    MYSQL *session;
-    bool watching; /* by the relay's role, through keepstep_catalogue() */
-};
-
-/** Read the catalogue, and check that every change of the table can be captured (rules 25, 26) and
- * that its columns hold what the schema's types say.
+/** Read the catalogue, and check that every change of the table can be captured and that its
+ * columns hold what the schema's types say.
+ * @param check  its `ops` and `config` are not read.
  * @return OK; RETRY; FATAL with exit code 78, naming what stands in the way and what to do. */
-enum status capture_mariadb_check(const struct capture_catalogue *catalogue,
-                                  const struct config_entry *entry,
-                                  const struct entity_schema *schema,
+enum status capture_mariadb_check(MYSQL *session, const struct check *check,
                                   struct capture_mariadb *ret_capture,
                                   struct error *err) MUST_CHECK;
 

@@ -211,8 +211,8 @@ static enum status origin_mariadb_read(struct origin *base, const struct config_
                                        struct capture_mariadb *ret_table, struct error *err)
 {
     const struct origin_mariadb *origin = origin_mariadb_of(base);
-    const struct capture_catalogue catalogue = {origin->session, origin->watching};
-    enum status status = capture_mariadb_check(&catalogue, entry, schema, ret_table, err);
+    const struct check check = {.entry = entry, .schema = schema, .watching = origin->watching};
+    enum status status = capture_mariadb_check(origin->session, &check, ret_table, err);
     return origin_mariadb_watched(origin, status, err);
 }
 

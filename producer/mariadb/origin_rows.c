@@ -248,8 +248,8 @@ enum status origin_mariadb_chunk(struct origin *origin, const struct config_entr
     struct origin_mariadb *self = origin_mariadb_of(origin);
     enum status status = STATUS_OK;
     if (self->table.base.entry != entry)
-        status = capture_mariadb_check(&(struct capture_catalogue){.session = self->session}, entry,
-                                       schema, &self->table, err);
+        status = capture_mariadb_check(
+            self->session, &(struct check){.entry = entry, .schema = schema}, &self->table, err);
     if (status != STATUS_OK)
         self->table.base.entry = NULL;
     for (size_t rows = limit; status == STATUS_OK; rows = rows > DIVISOR ? rows / DIVISOR : 1) {

@@ -4,23 +4,16 @@
 
 #include "common/postgresql_session.h"
 #include "producer/capture/capture.h"
+#include "producer/capture/check.h"
 
 extern const struct dialect capture_postgresql_dialect;
 
-/** Who asks the catalogue. */
-struct capture_catalogue {
-    PGconn *connection;
-    bool applied;  /* an agent of the service writes the table too */
-    bool watching; /* the relay's role, which reads no row and may not see every schema */
-};
-
 /** Check that every change of the table can be captured, and that its columns hold what the
- * schema's types say (rules 25, 26, 28).
+ * schema's types say.
+ * @param check  its `ops` is not read.
  * @return OK; RETRY, also where the role that watches does not see the table; FATAL with exit code
  * 78, naming what stands in the way and what to do. */
-enum status capture_postgresql_check(const struct capture_catalogue *catalogue,
-                                     const struct config_entry *entry,
-                                     const struct entity_schema *schema,
+enum status capture_postgresql_check(PGconn *connection, const struct check *check,
                                      struct error *err) MUST_CHECK;
 
 /** A captured table, and where its events are; borrows all. */

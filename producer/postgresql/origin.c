@@ -166,13 +166,9 @@ static enum status origin_postgresql_check(struct origin *origin, const struct c
                                            const struct entity_schema *schema, struct error *err)
 {
     const struct origin_postgresql *self = origin_postgresql_of(origin);
-    const struct config *config = self->config;
-    const struct capture_catalogue catalogue = {
-        .connection = self->connection,
-        .applied = config_find(config->apply, config->apply_count, entry->entity_type,
-                               strlen(entry->entity_type)) != NULL,
-        .watching = self->watching};
-    return capture_postgresql_check(&catalogue, entry, schema, err);
+    const struct check check = {
+        .config = self->config, .entry = entry, .schema = schema, .watching = self->watching};
+    return capture_postgresql_check(self->connection, &check, err);
 }
 
 static enum status origin_postgresql_capture(struct origin *base, const struct config_entry *entry,

@@ -4,20 +4,20 @@
 
 #include "common/sqlite_session.h"
 #include "producer/capture/capture.h"
+#include "producer/capture/check.h"
 
 extern const struct dialect capture_sqlite_dialect;
 
-/** Check that every change of the table can be captured (rules 25, 26).
- * @param applied  an agent of the service writes the table too.
+/** Check that every change of the table can be captured.
+ * @param check  its `ops` is not read.
  * @return OK; RETRY; FATAL with exit code 78, naming what stands in the way and what to do. */
-enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
-                                 const struct entity_schema *schema, bool applied,
+enum status capture_sqlite_check(sqlite3 *db, const struct check *check,
                                  struct error *err) MUST_CHECK;
 
-/** Check that no row has a key that is no key; reads the table.
+/** Check that no row has a NULL in its key; reads the table. capture_sqlite_check() does it where
+ * it does not watch.
  * @return OK; RETRY; FATAL with exit code 78, naming the column. */
-enum status capture_sqlite_check_keys(sqlite3 *db, const struct config_entry *entry,
-                                      const struct entity_schema *schema,
+enum status capture_sqlite_check_keys(sqlite3 *db, const struct check *check,
                                       struct error *err) MUST_CHECK;
 
 /** Write the query of the rows that are there: key, payload (op r), partition key, then the mapped

@@ -65,3 +65,20 @@ SELECT {key}, {payload}, {partition_key}, {key_columns} FROM {table} AS t{behind
 
 -- name: capture_noted_key
 (SELECT value FROM keepstep_existing_key WHERE entity_type = {text entity_type} AND ordinal = {ordinal})
+
+-- The table, and how many columns its primary key has.
+-- name: check_table
+SELECT (SELECT count(*) FROM pragma_table_xinfo(?1) WHERE pk > 0), name FROM sqlite_schema
+WHERE type = 'table' AND name = ?1 COLLATE NOCASE
+
+-- name: check_column
+SELECT pk, name FROM pragma_table_xinfo(?1) WHERE name = ?2 COLLATE NOCASE
+
+-- name: check_unique
+SELECT count(*), max(name) FROM pragma_index_list(?1) WHERE "unique" AND origin <> 'pk'
+
+-- A foreign key to the own table whose action writes other rows of it.
+-- name: check_cascade
+SELECT count(*), max("from") FROM pragma_foreign_key_list(?1)
+WHERE "table" = ?1 COLLATE NOCASE AND (on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT')
+  OR on_update IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))

@@ -1,20 +1,11 @@
-/* Refuses the tables whose changes triggers cannot capture whole (rules 25, 26). */
+/* What SQLite's catalogue says of a table that is to be captured. */
 #include "producer/sqlite/capture.h"
-#define CAPTURE_NO_COLUMN                                                                          \
-    "does not have each column of the schema: write under columns: how one that was renamed is "   \
-    "called now, take one that was dropped out of the schema; it has no column "
+#include "producer_sqlite_sql.h"
 
-#include <sysexits.h>
-
-static enum status capture_refuse(struct error *err, const struct config_entry *entry,
-                                  const char *what, const char *name)
-{
-    enum status status = error_set(err, STATUS_FATAL, "publish.%s: table %s %s%s",
-                                   entry->entity_type, entry->table, what, name);
-    if (err != NULL)
-        err->exit_code = EX_CONFIG;
-    return status;
-}
+struct check_sqlite {
+    struct check base;
+    sqlite3 *db;
+};
 
 /* Steps to the statement's row, where there is one. A catalogue that cannot be read is no empty
  * one.
@@ -28,92 +19,74 @@ static enum status capture_step(sqlite3 *db, sqlite3_stmt *statement, bool *ret_
                                                      : sqlite_session_error(db, "catalogue", err);
 }
 
-/* Position of a column in the table's primary key, 0 where it is none of it, -1 where it is not
- * there. */
-static enum status capture_key_place(sqlite3 *db, const char *table, const char *column,
-                                     int *ret_place, struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    enum status status = sqlite_session_prepare(
-        db, "SELECT pk FROM pragma_table_xinfo(?1) WHERE name = ?2 COLLATE NOCASE", &statement,
-        err);
-    if (status != STATUS_OK)
-        return status;
-    sqlite_session_bind(statement, 1, slice_of(table));
-    sqlite_session_bind(statement, 2, slice_of(column));
-    status = capture_step(db, statement, &row, err);
-    *ret_place = row ? sqlite3_column_int(statement, 0) : -1;
-    (void)sqlite3_finalize(statement);
-    return status;
-}
+/* What one query of the catalogue finds. */
+struct answer {
+    bool row;
+    int number;
+    char name[CHECK_NAME_SIZE];
+};
 
-static enum status capture_number(sqlite3 *db, const char *sql, const char *table, int *ret_number,
-                                  char *ret_name, size_t size, struct error *err)
+/* Runs a query of the table's name, and of a column's where there is one. */
+static enum status capture_ask(const struct check *check, const char *sql, const char *column,
+                               struct answer *ret_answer, struct error *err)
 {
+    sqlite3 *db = ((const struct check_sqlite *)check)->db;
     sqlite3_stmt *statement = NULL;
-    bool row = false;
     enum status status = sqlite_session_prepare(db, sql, &statement, err);
     if (status != STATUS_OK)
         return status;
-    sqlite_session_bind(statement, 1, slice_of(table));
-    *ret_number = 0;
-    status = capture_step(db, statement, &row, err);
-    if (row) {
-        *ret_number = sqlite3_column_int(statement, 0);
-        (void)sqlite3_snprintf((int)size, ret_name, "%s", sqlite3_column_text(statement, 1));
+    sqlite_session_bind(statement, 1, slice_of(check->entry->table));
+    if (column != NULL)
+        sqlite_session_bind(statement, 2, slice_of(column));
+    *ret_answer = (struct answer){0};
+    status = capture_step(db, statement, &ret_answer->row, err);
+    if (ret_answer->row) {
+        ret_answer->number = sqlite3_column_int(statement, 0);
+        (void)sqlite3_snprintf(sizeof ret_answer->name, ret_answer->name, "%s",
+                               sqlite3_column_text(statement, 1));
     }
     (void)sqlite3_finalize(statement);
     return status;
 }
 
-static enum status capture_check_columns(sqlite3 *db, const struct config_entry *entry,
-                                         const struct entity_schema *schema, struct error *err)
+static enum status capture_table(struct check *check, struct check_table *ret_table,
+                                 struct error *err)
 {
-    enum status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < schema->column_count; i++) {
-        const struct column *column = &schema->columns[i];
-        const char *name = config_column(entry, column->name);
-        int place = 0;
-        status = capture_key_place(db, entry->table, name, &place, err);
-        if (status != STATUS_OK)
-            return status;
-        if (place < 0)
-            return capture_refuse(err, entry, CAPTURE_NO_COLUMN, name);
-        if (column->is_key && place == 0)
-            return capture_refuse(
-                err, entry, "has another primary key than x-keepstep-key, which names ", name);
-        if (column->is_key && column->type != COLUMN_INTEGER && column->type != COLUMN_TEXT)
-            return capture_refuse(err, entry,
-                                  "needs an integer or text key; it is neither: ", name);
-    }
-    return STATUS_OK;
-}
-
-static enum status capture_check_partition_column(sqlite3 *db, const struct config_entry *entry,
-                                                  struct error *err)
-{
-    int place = 0;
-    if (entry->partition_key == NULL)
-        return STATUS_OK;
-    const char *name = config_column(entry, entry->partition_key);
-    enum status status = capture_key_place(db, entry->table, name, &place, err);
-    if (status == STATUS_OK && place < 0)
-        return capture_refuse(err, entry, "has no column for partition_key: ", name);
+    struct answer answer;
+    enum status status = capture_ask(check, SQL_CHECK_TABLE, NULL, &answer, err);
+    ret_table->exists = status == STATUS_OK && answer.row;
+    ret_table->key_columns = ret_table->exists ? (size_t)answer.number : 0;
     return status;
 }
 
-/* Outside INTEGER PRIMARY KEY, STRICT and WITHOUT ROWID a key may be NULL. */
-enum status capture_sqlite_check_keys(sqlite3 *db, const struct config_entry *entry,
-                                      const struct entity_schema *schema, struct error *err)
+static enum status capture_column(struct check *check, const struct column *column,
+                                  const char *name, struct check_column *ret_column,
+                                  struct error *err)
 {
+    struct answer answer;
+    enum status status = capture_ask(check, SQL_CHECK_COLUMN, name, &answer, err);
+    if (status != STATUS_OK)
+        return status;
+    ret_column->exists = answer.row;
+    ret_column->in_key = answer.number > 0;
+    if (answer.row && column != NULL && column->is_key && column->type != COLUMN_INTEGER &&
+        column->type != COLUMN_TEXT)
+        return check_refuse(check, err, "needs an integer or text key; it is neither: %s", name);
+    return STATUS_OK;
+}
+
+/* Outside INTEGER PRIMARY KEY, STRICT and WITHOUT ROWID a key may be NULL. */
+enum status capture_sqlite_check_keys(sqlite3 *db, const struct check *check, struct error *err)
+{
+    const struct entity_schema *schema = check->schema;
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < schema->key_count; i++) {
-        const char *column = config_column(entry, schema->columns[schema->key_columns[i]].name);
+        const char *column = config_column(check->entry,
+                                           schema->columns[schema->key_columns[i]].name);
         sqlite3_stmt *statement = NULL;
         bool row = false;
         char *sql = sqlite3_mprintf("SELECT 1 FROM \"%w\" WHERE \"%w\" IS NULL LIMIT 1",
-                                    entry->table, column);
+                                    check->entry->table, column);
         if (sql == NULL)
             return error_set(err, STATUS_RETRY, "no memory");
         status = sqlite_session_prepare(db, sql, &statement, err);
@@ -121,69 +94,40 @@ enum status capture_sqlite_check_keys(sqlite3 *db, const struct config_entry *en
         if (status == STATUS_OK)
             status = capture_step(db, statement, &row, err);
         if (status == STATUS_OK && row)
-            status = capture_refuse(err, entry,
-                                    "has rows with NULL in their primary key, which are the same "
-                                    "entity as no other; give them a value or delete them: ",
-                                    column);
+            status = check_refuse(check, err,
+                                  "has rows with NULL in their primary key, which are the same "
+                                  "entity as no other; give them a value or delete them: %s",
+                                  column);
         (void)sqlite3_finalize(statement);
     }
     return status;
 }
 
-/* The flag names the table, so its trigger would take a cascade within it for the agent's own
- * writes. */
-static enum status capture_check_cascade(sqlite3 *db, const struct config_entry *entry,
-                                         struct error *err)
+static enum status capture_changes(struct check *check, struct error *err)
 {
-    char name[256] = "";
-    int number = 0;
-    enum status status = capture_number(
-        db,
-        "SELECT count(*), max(\"from\") FROM pragma_foreign_key_list(?1) "
-        "WHERE \"table\" = ?1 COLLATE NOCASE AND (on_delete IN ('CASCADE', 'SET NULL', "
-        "'SET DEFAULT') OR on_update IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))",
-        entry->table, &number, name, sizeof name, err);
-    if (status == STATUS_OK && number > 0)
-        return capture_refuse(err, entry,
-                              "is also applied here and has a foreign key to itself whose action "
-                              "changes rows that the log does not name; make it NO ACTION: ",
-                              name);
+    struct answer answer;
+    enum status status = capture_ask(check, SQL_CHECK_UNIQUE, NULL, &answer, err);
+    if (status == STATUS_OK && answer.number > 0)
+        return check_refuse(check, err,
+                            "has a second unique index, through which REPLACE removes rows without "
+                            "a trigger; drop it or make it a plain index: %s",
+                            answer.name);
+    if (status == STATUS_OK && check_is_applied(check)) {
+        status = capture_ask(check, SQL_CHECK_CASCADE, NULL, &answer, err);
+        if (status == STATUS_OK && answer.number > 0)
+            return check_refuse_cascade(check, answer.name, err);
+    }
+    if (status == STATUS_OK && !check->watching)
+        status = capture_sqlite_check_keys(((struct check_sqlite *)check)->db, check, err);
     return status;
 }
 
-enum status capture_sqlite_check(sqlite3 *db, const struct config_entry *entry,
-                                 const struct entity_schema *schema, bool applied,
-                                 struct error *err)
+static const struct check_ops OPS = {
+    .table = capture_table, .column = capture_column, .changes = capture_changes};
+
+enum status capture_sqlite_check(sqlite3 *db, const struct check *check, struct error *err)
 {
-    char name[256] = "";
-    int number = 0;
-    enum status status = capture_number(
-        db,
-        "SELECT count(*), '' FROM sqlite_schema WHERE type = 'table' "
-        "AND name = ?1 COLLATE NOCASE",
-        entry->table, &number, name, sizeof name, err);
-    if (status == STATUS_OK && number == 0)
-        return capture_refuse(err, entry, "does not exist; create it first", name);
-    if (status == STATUS_OK)
-        status = capture_number(db, "SELECT count(*), '' FROM pragma_table_xinfo(?1) WHERE pk > 0",
-                                entry->table, &number, name, sizeof name, err);
-    if (status == STATUS_OK && number == 0)
-        return capture_refuse(err, entry, "has no primary key; give it one", name);
-    if (status == STATUS_OK)
-        status = capture_check_columns(db, entry, schema, err);
-    if (status == STATUS_OK)
-        status = capture_check_partition_column(db, entry, err);
-    if (status == STATUS_OK && (size_t)number != schema->key_count)
-        return capture_refuse(err, entry, "has more key columns than x-keepstep-key; name all", "");
-    if (status == STATUS_OK)
-        status = capture_number(db,
-                                "SELECT count(*), max(name) FROM pragma_index_list(?1) "
-                                "WHERE \"unique\" AND origin <> 'pk'",
-                                entry->table, &number, name, sizeof name, err);
-    if (status == STATUS_OK && number > 0)
-        return capture_refuse(err, entry,
-                              "has a second unique index, through which REPLACE removes rows "
-                              "without a trigger; drop it or make it a plain index: ",
-                              name);
-    return status == STATUS_OK && applied ? capture_check_cascade(db, entry, err) : status;
+    struct check_sqlite self = {.base = *check, .db = db};
+    self.base.ops = &OPS;
+    return check_table(&self.base, err);
 }

@@ -128,14 +128,10 @@ static enum status origin_sqlite_create(struct origin *origin, const struct orig
 static enum status origin_sqlite_check(struct origin *origin, const struct config_entry *entry,
                                        const struct entity_schema *schema, struct error *err)
 {
-    const struct config *config = origin_sqlite_of(origin)->config;
-    bool applied = config_find(config->apply, config->apply_count, entry->entity_type,
-                               strlen(entry->entity_type)) != NULL;
-    sqlite3 *db = origin_sqlite_of(origin)->db;
-    enum status status = capture_sqlite_check(db, entry, schema, applied, err);
-    if (status == STATUS_OK && !origin_sqlite_of(origin)->watching)
-        status = capture_sqlite_check_keys(db, entry, schema, err);
-    return status;
+    const struct origin_sqlite *self = origin_sqlite_of(origin);
+    const struct check check = {
+        .config = self->config, .entry = entry, .schema = schema, .watching = self->watching};
+    return capture_sqlite_check(self->db, &check, err);
 }
 
 static enum status origin_sqlite_capture(struct origin *origin, const struct config_entry *entry,

@@ -106,7 +106,7 @@ inside producer/sql
 inside producer/outbox producer/sql/session.h
 inside producer/capture producer/init/origin.h producer/registry.h
 for database in sqlite postgresql mariadb; do
-    inside producer/$database 'producer/(sql/session|outbox/sql|init/origin|capture/(capture|dialect))\.h'
+    inside producer/$database 'producer/(sql/session|outbox/sql|init/origin|capture/(capture|check|dialect))\.h'
 done
 inside producer/relay 'producer/(outbox/outbox|capture/watch|registry)\.h'
 inside producer/init 'producer/(capture/capture|registry)\.h' 'producer/relay/kafka_[a-z_]+\.h'

@@ -76,16 +76,18 @@ static void a_catalogue_that_is_locked_is_no_table_that_is_missing(void **state)
     struct error err = ERROR_INIT;
     sqlite3 *db = NULL;
     shop_ready(&shop, SCHEMA, TABLE);
+    const struct check check = {
+        .config = &shop.config, .entry = &shop.entry, .schema = shop.schema, .watching = true};
     (void)database_text(shop.url, "PRAGMA journal_mode = DELETE");
     assert_int_equal(
         sqlite_session_open(shop.config.database_path, SQLITE_OPEN_READONLY, &db, &err), STATUS_OK);
-    assert_int_equal(capture_sqlite_check(db, &shop.entry, shop.schema, false, &err), STATUS_OK);
+    assert_int_equal(capture_sqlite_check(db, &check, &err), STATUS_OK);
     (void)sqlite3_busy_timeout(db, 0);
     struct session *writer = session_open(shop.url);
     session_run(writer, "BEGIN EXCLUSIVE", NULL);
-    assert_int_equal(capture_sqlite_check(db, &shop.entry, shop.schema, false, &err), STATUS_RETRY);
+    assert_int_equal(capture_sqlite_check(db, &check, &err), STATUS_RETRY);
     error_clear(&err);
-    assert_int_equal(capture_sqlite_check_keys(db, &shop.entry, shop.schema, &err), STATUS_RETRY);
+    assert_int_equal(capture_sqlite_check_keys(db, &check, &err), STATUS_RETRY);
     session_close(writer);
     (void)sqlite3_close_v2(db);
     shop_done(&shop);
