@@ -8,7 +8,19 @@
 
 #include <stdlib.h>
 
-/** Add the own range of an event's entity type and partition, as it was before the batch. */
+/** @return what is to be read of an entity type's own changes in a partition: all that is not read
+ * back as of the last commit. */
+static struct pending_range applier_range(const struct applier *applier,
+                                          const struct mapping *mapping, const struct owned *owned)
+{
+    const struct partition_state *state = &owned->state;
+    return (struct pending_range){
+        .schema = mapping->schema,
+        .partition = state->partition,
+        .above = applier_own_last(applier, state->sequences, state->sequence_count)};
+}
+
+/** Add the range of an event's entity type and partition, unless it is there. */
 static void applier_add_range(const struct applier *applier, const struct mapping *mapping,
                               const struct batch_event *event, struct pending_range *ranges,
                               size_t *count)
@@ -18,12 +30,10 @@ static void applier_add_range(const struct applier *applier, const struct mappin
         if (ranges[i].schema == mapping->schema && ranges[i].partition == owned->state.partition)
             return;
     }
-    ranges[(*count)++] = (struct pending_range){
-        .schema = mapping->schema,
-        .partition = owned->state.partition,
-        .above = applier_own_last(applier, owned->state.sequences, owned->state.sequence_count)};
+    ranges[(*count)++] = applier_range(applier, mapping, owned);
 }
 
+/** Sort the entities and leave each once. @return how many are left. */
 static size_t applier_distinct(struct own_change *entities, size_t count)
 {
     size_t left = 0;
@@ -195,10 +205,7 @@ enum status applier_ask_pending_singly(struct applier *applier, const struct own
     struct pending_range *range = arena_alloc(&applier->arena, sizeof *range);
     if (range == NULL)
         return applier_no_memory(err);
-    *range = (struct pending_range){
-        .schema = mapping->schema,
-        .partition = owned->state.partition,
-        .above = applier_own_last(applier, owned->state.sequences, owned->state.sequence_count)};
+    *range = applier_range(applier, mapping, owned);
     applier->pending = (struct pending_read){.ranges = range, .range_count = 1};
     return STATUS_OK;
 }
