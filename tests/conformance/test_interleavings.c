@@ -34,8 +34,8 @@ static struct copy *begin_with_one_that_waits(void)
 {
     struct copy *copy = copy_begin(unique_table, false);
     copy_watch(copy);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"mail\",\"b\":null");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"mail\",\"b\":\"five\"");
+    copy_add(copy, 1, 1, "c", COPY_A("mail") COPY_B_NULL);
+    copy_add(copy, 2, 2, "c", COPY_ROW("mail", "five"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|mail|NULL\n");
     return copy;
@@ -57,7 +57,7 @@ static void take_over(struct copy *copy)
     copy_add(copy, 3, 1, "d", "");
     copy_apply(copy);
     copy_retry(copy, INT64_MAX);
-    copy_add(copy, 4, 2, "u", ",\"a\":\"mail\",\"b\":\"nine\"");
+    copy_add(copy, 4, 2, "u", COPY_ROW("mail", "nine"));
     copy_apply(copy);
 }
 
@@ -75,7 +75,7 @@ static void a_zombie_that_retries_a_parked_event_writes_nothing(void)
     assert_int_equal(copy_parked(copy), 1);
     assert_int_equal(atomic_load(&copy->metrics->events_healed), 0);
     copy_retry(copy, INT64_MAX);
-    copy_add(copy, 4, 2, "u", ",\"a\":\"mail\",\"b\":\"nine\"");
+    copy_add(copy, 4, 2, "u", COPY_ROW("mail", "nine"));
     copy_apply(copy);
     end_with_zombie(copy, zombie);
 }
@@ -109,7 +109,7 @@ static void a_zombie_that_wakes_within_its_retry_writes_nothing(void)
     copy->at_apply = end_session_and_take_over;
     assert_int_equal(applier_retry_parked(zombie, INT64_MAX, &err), STATUS_RETRY);
     error_clear(&err);
-    copy_add(copy, 5, 2, "u", ",\"a\":\"mail\",\"b\":\"zombie\"");
+    copy_add(copy, 5, 2, "u", COPY_ROW("mail", "zombie"));
     assert_int_equal(applier_apply(zombie, &copy->batch, &err), STATUS_ABORT);
     assert_int_equal(err.native_code, 0);
     end_with_zombie(copy, zombie);
@@ -121,7 +121,7 @@ static void after_an_operators_skip_nothing_waits_behind_nothing(void)
     copy_add(copy, 1, 1, "c", ",\"a\":7");
     copy_apply(copy);
     copy_operate(copy, 1, PARKED_SET_SKIPPED);
-    copy_add(copy, 2, 1, "c", ",\"a\":\"2\",\"b\":\"2\"");
+    copy_add(copy, 2, 1, "c", COPY_ROW("2", "2"));
     apply_revised(copy);
     assert_string_equal(copy_rows(copy), "1|2|2\n");
     assert_int_equal(copy_parked(copy), 0);
@@ -131,10 +131,10 @@ static void after_an_operators_skip_nothing_waits_behind_nothing(void)
 static void an_event_read_before_an_operators_retry_does_not_overtake_it(void)
 {
     struct copy *copy = copy_begin("", false);
-    copy_add(copy, 1, 1, "u", ",\"a\":\"early\""); /* no such row: held */
+    copy_add(copy, 1, 1, "u", COPY_A("early")); /* no such row: held */
     copy_apply(copy);
     (void)copy_text(copy, "INSERT INTO orders VALUES(1, 'x', 'x')");
-    copy_add(copy, 2, 1, "u", ",\"a\":\"late\"");
+    copy_add(copy, 2, 1, "u", COPY_A("late"));
     copy_operate(copy, 1, PARKED_SET_WAITING);
     apply_revised(copy);
     assert_string_equal(copy_rows(copy), "1|x|x\n");
@@ -161,7 +161,7 @@ static void what_an_operator_skips_behind_the_agents_look_is_not_written(void)
     applier_set_reloaded(copy->applier, copy->index, false);
     copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "");
-    copy_add(copy, 3, 2, "u", ",\"a\":\"mail\",\"b\":\"nine\"");
+    copy_add(copy, 3, 2, "u", COPY_ROW("mail", "nine"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "2|mail|nine\n");
     assert_int_equal(copy_parked(copy), 0);
@@ -214,7 +214,7 @@ static void an_operator_who_skips_within_a_retry_is_told_that_it_is_too_late(voi
         test_fail("%s: %s", status_name(operator_beside.status), operator_beside.err.text);
     assert_non_null(strstr(operator_beside.err.text, "not there any more"));
     assert_int_equal(copy_number(copy, "SELECT count(*) FROM keepstep_parked"), 0);
-    copy_add(copy, 4, 2, "u", ",\"b\":\"nine\"");
+    copy_add(copy, 4, 2, "u", COPY_B("nine"));
     copy_apply(copy); /* no revision is left of it */
     assert_string_equal(copy_rows(copy), "2|mail|nine\n");
     copy_finish(copy);
@@ -223,13 +223,13 @@ static void an_operator_who_skips_within_a_retry_is_told_that_it_is_too_late(voi
 static void a_column_that_a_later_image_lacks_is_not_lost(void)
 {
     struct copy *copy = copy_begin("", false);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
     copy_apply(copy);
-    copy_add(copy, 2, 1, "u", ",\"a\":\"1\",\"b\":\"2\"");
-    copy_add(copy, 3, 1, "u", ",\"a\":\"3\"");
-    copy_add(copy, 4, 2, "c", ",\"a\":\"4\",\"b\":\"4\"");
-    copy_add(copy, 5, 2, "u", ",\"b\":\"5\"");
-    copy_add(copy, 6, 2, "u", ",\"a\":\"6\"");
+    copy_add(copy, 2, 1, "u", COPY_ROW("1", "2"));
+    copy_add(copy, 3, 1, "u", COPY_A("3"));
+    copy_add(copy, 4, 2, "c", COPY_ROW("4", "4"));
+    copy_add(copy, 5, 2, "u", COPY_B("5"));
+    copy_add(copy, 6, 2, "u", COPY_A("6"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|3|2\n2|6|5\n");
     copy_finish(copy);
@@ -238,9 +238,9 @@ static void a_column_that_a_later_image_lacks_is_not_lost(void)
 static void a_sparse_image_behind_a_delete_is_not_merged_with_what_was_before(void)
 {
     struct copy *copy = copy_begin("", false);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
     copy_add(copy, 2, 1, "d", "");
-    copy_add(copy, 3, 1, "u", ",\"a\":\"3\"");
+    copy_add(copy, 3, 1, "u", COPY_A("3"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "");
     assert_int_equal(copy_parked(copy), 1);
@@ -261,8 +261,8 @@ static struct copy *begin_with_two(void)
 {
     struct copy *copy = copy_begin(unique_table, false);
     copy_watch(copy);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"a\",\"b\":null");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"b\",\"b\":null");
+    copy_add(copy, 1, 1, "c", COPY_A("a") COPY_B_NULL);
+    copy_add(copy, 2, 2, "c", COPY_A("b") COPY_B_NULL);
     copy_apply(copy);
     applies = 0;
     copy->at_apply = count_apply;
@@ -272,9 +272,9 @@ static struct copy *begin_with_two(void)
 static void a_swap_that_is_refused_when_reduced_is_applied_in_log_order(void)
 {
     struct copy *copy = begin_with_two();
-    copy_add(copy, 3, 1, "u", ",\"a\":\"tmp\",\"b\":null");
-    copy_add(copy, 4, 2, "u", ",\"a\":\"a\",\"b\":null");
-    copy_add(copy, 5, 1, "u", ",\"a\":\"b\",\"b\":null");
+    copy_add(copy, 3, 1, "u", COPY_A("tmp") COPY_B_NULL);
+    copy_add(copy, 4, 2, "u", COPY_A("a") COPY_B_NULL);
+    copy_add(copy, 5, 1, "u", COPY_A("b") COPY_B_NULL);
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|b|NULL\n2|a|NULL\n");
     assert_int_equal(copy_parked(copy), 0);
@@ -285,10 +285,10 @@ static void a_swap_that_is_refused_when_reduced_is_applied_in_log_order(void)
 static void in_a_batch_with_a_swap_only_the_real_conflict_waits(void)
 {
     struct copy *copy = begin_with_two();
-    copy_add(copy, 3, 1, "u", ",\"a\":\"tmp\",\"b\":null");
-    copy_add(copy, 4, 2, "u", ",\"a\":\"a\",\"b\":null");
-    copy_add(copy, 5, 3, "c", ",\"a\":\"a\",\"b\":null");
-    copy_add(copy, 6, 1, "u", ",\"a\":\"b\",\"b\":null");
+    copy_add(copy, 3, 1, "u", COPY_A("tmp") COPY_B_NULL);
+    copy_add(copy, 4, 2, "u", COPY_A("a") COPY_B_NULL);
+    copy_add(copy, 5, 3, "c", COPY_A("a") COPY_B_NULL);
+    copy_add(copy, 6, 1, "u", COPY_A("b") COPY_B_NULL);
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|b|NULL\n2|a|NULL\n");
     assert_string_equal(copy_text(copy, "SELECT entity_key, state FROM keepstep_blocked "
@@ -300,9 +300,9 @@ static void in_a_batch_with_a_swap_only_the_real_conflict_waits(void)
 static void an_image_that_changes_nothing_is_no_conflict(void)
 {
     struct copy *copy = begin_with_two();
-    copy_add(copy, 3, 1, "u", ",\"a\":\"a\",\"b\":null");
-    copy_add(copy, 4, 2, "u", ",\"a\":\"b\"");
-    copy_add(copy, 5, 2, "c", ",\"a\":\"b\",\"b\":null");
+    copy_add(copy, 3, 1, "u", COPY_A("a") COPY_B_NULL);
+    copy_add(copy, 4, 2, "u", COPY_A("b"));
+    copy_add(copy, 5, 2, "c", COPY_A("b") COPY_B_NULL);
     copy_apply(copy);
     assert_int_equal(atomic_load(&copy->metrics->events_applied), 5);
     assert_int_equal(copy_parked(copy), 0);
@@ -313,7 +313,7 @@ static void an_image_that_changes_nothing_is_no_conflict(void)
 static void what_waits_for_a_unique_key_is_cured_in_order(void)
 {
     struct copy *copy = begin_with_one_that_waits();
-    copy_add(copy, 3, 2, "u", ",\"a\":\"mail\",\"b\":\"six\"");
+    copy_add(copy, 3, 2, "u", COPY_ROW("mail", "six"));
     copy_apply(copy);
     copy_add(copy, 4, 1, "d", "");
     copy_apply(copy);
@@ -321,7 +321,7 @@ static void what_waits_for_a_unique_key_is_cured_in_order(void)
     assert_string_equal(copy_rows(copy), "2|mail|six\n");
     assert_int_equal(copy_parked(copy), 0);
     assert_int_equal(atomic_load(&copy->metrics->events_healed), 2);
-    copy_add(copy, 5, 2, "u", ",\"a\":\"mail\",\"b\":\"seven\"");
+    copy_add(copy, 5, 2, "u", COPY_ROW("mail", "seven"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "2|mail|seven\n");
     copy_finish(copy);
@@ -330,9 +330,9 @@ static void what_waits_for_a_unique_key_is_cured_in_order(void)
 static void what_waits_for_a_foreign_key_is_applied_in_order_once_it_is_there(void)
 {
     struct copy *copy = copy_begin_with(foreign_tables, false);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"p\",\"b\":\"first\"");
-    copy_add(copy, 2, 1, "u", ",\"a\":\"p\",\"b\":\"second\"");
-    copy_add(copy, 3, 2, "c", ",\"a\":null,\"b\":\"another\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("p", "first"));
+    copy_add(copy, 2, 1, "u", COPY_ROW("p", "second"));
+    copy_add(copy, 3, 2, "c", COPY_A_NULL COPY_B("another"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "2|NULL|another\n");
     assert_string_equal(copy_text(copy, "SELECT state FROM keepstep_parked ORDER BY parked_id"),
@@ -349,13 +349,13 @@ static void what_waits_for_a_foreign_key_is_applied_in_order_once_it_is_there(vo
 static void a_delete_does_not_wait_for_ever_behind_a_create(void)
 {
     struct copy *copy = begin_with_one_that_waits();
-    copy_add(copy, 3, 2, "u", ",\"b\":\"sparse\"");
+    copy_add(copy, 3, 2, "u", COPY_B("sparse"));
     copy_add(copy, 4, 2, "d", "");
     copy_apply(copy);
     copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_text(copy, "SELECT state FROM keepstep_parked ORDER BY parked_id"),
                         "3\n3\n"); /* evidence, in nobody's way */
-    copy_add(copy, 5, 2, "c", ",\"a\":\"another\",\"b\":null");
+    copy_add(copy, 5, 2, "c", COPY_A("another") COPY_B_NULL);
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|mail|NULL\n2|another|NULL\n");
     copy_finish(copy);
@@ -364,8 +364,8 @@ static void a_delete_does_not_wait_for_ever_behind_a_create(void)
 static void a_later_image_replaces_a_create_that_waits(void)
 {
     struct copy *copy = begin_with_one_that_waits();
-    copy_add(copy, 3, 2, "u", ",\"a\":\"own mail\",\"b\":\"full\"");
-    copy_add(copy, 4, 2, "u", ",\"b\":\"sparse\"");
+    copy_add(copy, 3, 2, "u", COPY_ROW("own mail", "full"));
+    copy_add(copy, 4, 2, "u", COPY_B("sparse"));
     copy_apply(copy);
     copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_rows(copy), "1|mail|NULL\n2|own mail|sparse\n");
@@ -440,7 +440,7 @@ static void an_event_is_not_written_over_a_later_own_change_until_that_is_read_b
 {
     struct copy *copy = copy_begin_with(copy_outbox_tables, true);
     change_own(copy);
-    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_add(copy, 1, 1, "u", COPY_ROW("theirs", "theirs"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|own 2|own 2\n");
     assert_int_equal(copy_where(copy)->next_offset, 1);
@@ -449,7 +449,7 @@ static void an_event_is_not_written_over_a_later_own_change_until_that_is_read_b
     copy_add_from(
         copy, "billing", 1, "o1", "", NULL, 1,
         "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"own 2\",\"b\":\"own 2\"}}");
-    copy_add(copy, 2, 1, "u", ",\"a\":\"later\",\"b\":\"later\"");
+    copy_add(copy, 2, 1, "u", COPY_ROW("later", "later"));
     copy_apply(copy); /* the own range as of the event, not as of the batch */
     assert_string_equal(copy_rows(copy), "1|later|later\n");
     copy_finish(copy);
@@ -461,8 +461,8 @@ static void an_own_change_that_commits_between_look_and_write_is_not_written_ove
     struct copy *copy = copy_begin_with(copy_outbox_tables, true);
     copy_watch(copy);
     copy->at_apply = change_own;
-    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"other\",\"b\":\"other\"");
+    copy_add(copy, 1, 1, "u", COPY_ROW("theirs", "theirs"));
+    copy_add(copy, 2, 2, "c", COPY_ROW("other", "other"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|own 2|own 2\n2|other|other\n");
     assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
@@ -474,13 +474,13 @@ static void an_own_change_that_commits_between_look_and_write_is_not_written_ove
 static void a_second_history_is_a_fork_after_a_restart_too(void)
 {
     struct copy *copy = copy_begin("", false);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
-    copy_add(copy, 2, 1, "u", ",\"a\":\"2\",\"b\":\"2\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
+    copy_add(copy, 2, 1, "u", COPY_ROW("2", "2"));
     copy_apply(copy);
     applier_free(copy->applier);
     copy->applier = copy_open(copy);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\""); /* published twice */
-    copy_add(copy, 3, 2, "c", ",\"a\":\"3\",\"b\":\"3\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1")); /* published twice */
+    copy_add(copy, 3, 2, "c", COPY_ROW("3", "3"));
     copy_add_from(copy, "shop", 2, "x2", "e1", NULL, 1,
                   "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"x\",\"b\":\"x\"}}");
     copy_apply(copy);
@@ -510,7 +510,7 @@ static void a_batch_that_a_deadlock_voided_is_applied_whole_later(void)
     void *waited = NULL;
     struct copy *copy = copy_begin(unique_table, false);
     for (int i = 1; i <= 3; i++)
-        copy_add(copy, i, i, "c", test_format(",\"a\":\"%d\",\"b\":\"first\"", i));
+        copy_add(copy, i, i, "c", test_format(COPY_ROW("%d", "first"), i));
     copy_apply(copy);
     service = session_open(copy->url);
     if (copy->kind == DATABASE_POSTGRESQL)
@@ -522,7 +522,7 @@ static void a_batch_that_a_deadlock_voided_is_applied_whole_later(void)
     session_run(service, "UPDATE orders SET b = 'service' WHERE id = 3", NULL);
     assert_int_equal(pthread_create(&thread, NULL, close_the_circle, copy), 0);
     for (int i = 1; i <= 3; i++)
-        copy_add(copy, 3 + i, i, "u", test_format(",\"a\":\"%d\",\"b\":\"second\"", i));
+        copy_add(copy, 3 + i, i, "u", test_format(COPY_ROW("%d", "second"), i));
     assert_int_equal(applier_apply(copy->applier, &copy->batch, &copy->err), STATUS_RETRY);
     if (copy->kind == DATABASE_MARIADB) /* PostgreSQL's may look too early, and wait for the lock */
         assert_non_null(strstr(copy->err.text, "Deadlock"));

@@ -13,18 +13,18 @@ struct images {
 };
 
 static const struct images cases[] = {
-    {NULL, NULL, "u", ",\"a\":\"2\"", "1|2|own\n"},
-    {NULL, NULL, "u", ",\"a\":\"2\",\"b\":\"2\"", "1|2|2\n"},
-    {"u", ",\"a\":\"1\",\"b\":\"1\"", "u", ",\"a\":\"2\"", "1|2|1\n"},
-    {"c", ",\"a\":\"1\",\"b\":null", "u", ",\"a\":\"2\"", "1|2|NULL\n"},
-    {"u", ",\"a\":\"1\",\"b\":\"1\"", "u", ",\"a\":null", "1|NULL|1\n"},
-    {"u", ",\"b\":\"1\"", "u", ",\"a\":\"2\"", "1|2|1\n"},
-    {"u", ",\"b\":\"1\"", "u", ",\"b\":\"2\"", "1|own|2\n"},
-    {"u", ",\"b\":\"1\"", "u", ",\"a\":\"2\",\"b\":\"2\"", "1|2|2\n"},
-    {"u", ",\"b\":\"1\"", "d", "", ""},
-    {"d", "", "u", ",\"a\":\"2\"", ""},
-    {"d", "", "c", ",\"a\":\"2\"", "1|2|NULL\n"},
-    {"d", "", "c", ",\"a\":\"2\",\"b\":\"2\"", "1|2|2\n"},
+    {NULL, NULL, "u", COPY_A("2"), "1|2|own\n"},
+    {NULL, NULL, "u", COPY_ROW("2", "2"), "1|2|2\n"},
+    {"u", COPY_ROW("1", "1"), "u", COPY_A("2"), "1|2|1\n"},
+    {"c", COPY_A("1") COPY_B_NULL, "u", COPY_A("2"), "1|2|NULL\n"},
+    {"u", COPY_ROW("1", "1"), "u", COPY_A_NULL, "1|NULL|1\n"},
+    {"u", COPY_B("1"), "u", COPY_A("2"), "1|2|1\n"},
+    {"u", COPY_B("1"), "u", COPY_B("2"), "1|own|2\n"},
+    {"u", COPY_B("1"), "u", COPY_ROW("2", "2"), "1|2|2\n"},
+    {"u", COPY_B("1"), "d", "", ""},
+    {"d", "", "u", COPY_A("2"), ""},
+    {"d", "", "c", COPY_A("2"), "1|2|NULL\n"},
+    {"d", "", "c", COPY_ROW("2", "2"), "1|2|2\n"},
 };
 
 static void own_change_goes(struct copy *copy, enum gone gone)
@@ -105,13 +105,13 @@ static void an_update_that_meets_an_own_delete_under_way_is_superseded_and_not_h
     struct copy *copy = copy_begin_with(copy_outbox_tables, true);
     copy_watch(copy);
     copy->at_apply = delete_own;
-    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\"");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"other\",\"b\":\"other\"");
+    copy_add(copy, 1, 1, "u", COPY_A("theirs"));
+    copy_add(copy, 2, 2, "c", COPY_ROW("other", "other"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "2|other|other\n");
     assert_int_equal(copy_number(copy, "SELECT count(*) FROM keepstep_parked"), 0);
     assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
-    copy_add(copy, 3, 1, "c", ",\"a\":\"later\",\"b\":\"later\""); /* nothing is blocked */
+    copy_add(copy, 3, 1, "c", COPY_ROW("later", "later")); /* nothing is blocked */
     copy_apply(copy);
     assert_int_equal(atomic_load(&copy->metrics->events_superseded), 2);
     copy_finish(copy);
@@ -129,7 +129,7 @@ static void what_waits_and_meets_an_own_delete_under_way_is_superseded(void)
 {
     struct copy *copy = copy_begin_with(copy_outbox_tables, true);
     copy_watch(copy);
-    copy_add(copy, 1, 3, "u", ",\"a\":\"theirs\""); /* no such row: held */
+    copy_add(copy, 1, 3, "u", COPY_A("theirs")); /* no such row: held */
     copy_apply(copy);
     copy_operate(copy, 1, PARKED_SET_WAITING);
     copy_must(copy, applier_refresh(copy->applier, &copy->err));
@@ -152,10 +152,10 @@ static void many_small_updates_of_a_large_image_are_merged_within_bounds(void)
     (void)copy_text(copy, "INSERT INTO outbox(aggregatetype, aggregateid)"
                           " VALUES ('order', '{\"id\":1}')");
     memset(large, 'x', SIZE);
-    copy_add(copy, 1, 1, "u", test_format(",\"a\":\"1\",\"b\":\"%s\"", large));
+    copy_add(copy, 1, 1, "u", test_format(COPY_ROW("1", "%s"), large));
     copy_apply(copy);
     for (int i = 2; i < UPDATES + 2; i++)
-        copy_add(copy, i, 1, "u", test_format(",\"a\":\"%d\"", i));
+        copy_add(copy, i, 1, "u", test_format(COPY_A("%d"), i));
     copy_apply(copy);
     own_change_goes(copy, GONE_DROPPED);
     assert_int_equal(

@@ -77,7 +77,14 @@ void copy_operate(struct copy *copy, int64_t parked_id, enum parked_edit edit);
 void copy_add_from(struct copy *copy, const char *source, int sequence, const char *id,
                    const char *previous_id, const char *kind, int key, const char *value);
 
-/** Add an event of "shop" with the id "e<sequence>"; `row` is ",\"a\":\"x\"". */
+/** What copy_add() takes as a row: one or both of its columns a and b. */
+#define COPY_A(text)   ",\"a\":\"" text "\""
+#define COPY_B(text)   ",\"b\":\"" text "\""
+#define COPY_A_NULL    ",\"a\":null"
+#define COPY_B_NULL    ",\"b\":null"
+#define COPY_ROW(a, b) COPY_A(a) COPY_B(b)
+
+/** Add an event of "shop" with the id "e<sequence>". */
 void copy_add(struct copy *copy, int sequence, int key, const char *op, const char *row);
 
 /** Apply and empty the batch; the test fails where that is not OK. */

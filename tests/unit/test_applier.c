@@ -8,14 +8,14 @@ static void test_applies_and_moves(void **test)
 {
     (void)test;
     struct copy *f = copy_begin("", false);
-    copy_add(f, 1, 1, "c", ",\"a\":\"x\",\"b\":\"y\"");
-    copy_add(f, 2, 2, "c", ",\"a\":\"z\",\"b\":null");
+    copy_add(f, 1, 1, "c", COPY_ROW("x", "y"));
+    copy_add(f, 2, 2, "c", COPY_A("z") COPY_B_NULL);
     copy_add(f, 3, 2, "d", "");
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|x|y\n");
     assert_int_equal(copy_where(f)->next_offset, 3);
     copy_add(f, 3, 2, "d", ""); /* published twice */
-    copy_add(f, 4, 3, "c", ",\"a\":\"n\",\"b\":\"m\"");
+    copy_add(f, 4, 3, "c", COPY_ROW("n", "m"));
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|x|y\n3|n|m\n");
     assert_int_equal(atomic_load(&f->metrics->events_duplicate), 1);
@@ -26,13 +26,13 @@ static void test_gap_stops_after_what_came_before(void **test)
 {
     (void)test;
     struct copy *f = copy_begin("", false);
-    copy_add(f, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
-    copy_add(f, 3, 1, "u", ",\"a\":\"3\",\"b\":\"3\"");
+    copy_add(f, 1, 1, "c", COPY_ROW("1", "1"));
+    copy_add(f, 3, 1, "u", COPY_ROW("3", "3"));
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|1|1\n");
     assert_int_equal(copy_where(f)->next_offset, 1);
     assert_non_null(strstr(copy_where(f)->stopped, "missing"));
-    copy_add(f, 4, 1, "u", ",\"a\":\"4\",\"b\":\"4\"");
+    copy_add(f, 4, 1, "u", COPY_ROW("4", "4"));
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|1|1\n");
     copy_finish(f);
@@ -42,8 +42,8 @@ static void test_covered_with_another_id_is_a_fork(void **test)
 {
     (void)test;
     struct copy *f = copy_begin("", false);
-    copy_add(f, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
-    copy_add(f, 2, 1, "u", ",\"a\":\"2\",\"b\":\"2\"");
+    copy_add(f, 1, 1, "c", COPY_ROW("1", "1"));
+    copy_add(f, 2, 1, "u", COPY_ROW("2", "2"));
     copy_add_from(f, "shop", 1, "x1", "", NULL, 1,
                   "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"x\",\"b\":\"x\"}}");
     copy_apply(f);
@@ -122,14 +122,14 @@ static void test_malformed_parks_and_blocks_its_entity(void **test)
 {
     (void)test;
     struct copy *f = copy_begin("", false);
-    copy_add(f, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(f, 1, 1, "c", COPY_ROW("1", "1"));
     copy_add(f, 2, 1, "u", ",\"a\":7");
-    copy_add(f, 3, 1, "u", ",\"a\":\"3\",\"b\":\"3\"");
-    copy_add(f, 4, 2, "c", ",\"a\":\"4\",\"b\":\"4\"");
+    copy_add(f, 3, 1, "u", COPY_ROW("3", "3"));
+    copy_add(f, 4, 2, "c", COPY_ROW("4", "4"));
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|1|1\n2|4|4\n");
     assert_int_equal(sqlite_number(f->database, "SELECT count(*) FROM keepstep_parked"), 2);
-    copy_add(f, 5, 1, "u", ",\"a\":\"5\",\"b\":\"5\"");
+    copy_add(f, 5, 1, "u", COPY_ROW("5", "5"));
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|1|1\n2|4|4\n");
     assert_int_equal(sqlite_number(f->database, "SELECT count(*) FROM keepstep_parked"), 3);
@@ -161,11 +161,11 @@ static void test_record_that_cannot_even_be_parked_stops_its_partition(void **te
     applier_free(f->applier);
     f->ops = &narrow_ops;
     f->applier = copy_open(f);
-    copy_add(f, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(f, 1, 1, "c", COPY_ROW("1", "1"));
     copy_add(f, 2, 2, "u", ",\"a\":7");
-    copy_add(f, 3, 3, "c", ",\"a\":\"3\",\"b\":\"3\"");
+    copy_add(f, 3, 3, "c", COPY_ROW("3", "3"));
     copy_add(f, 4, 2, "u", ",\"a\":7");
-    copy_add(f, 5, 5, "c", ",\"a\":\"5\",\"b\":\"5\"");
+    copy_add(f, 5, 5, "c", COPY_ROW("5", "5"));
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|1|1\n3|3|3\n");
     assert_int_equal(copy_where(f)->next_offset, 3);
@@ -260,7 +260,7 @@ static void test_lost_fence_is_an_abort(void **test)
     (void)test;
     struct copy *f = copy_begin("", false);
     struct applier *other = copy_open(f);
-    copy_add(f, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(f, 1, 1, "c", COPY_ROW("1", "1"));
     assert_int_equal(applier_apply(f->applier, &f->batch, &f->err), STATUS_ABORT);
     assert_int_equal(f->err.native_code, 0);
     assert_string_equal(copy_rows(f), "");
@@ -273,7 +273,7 @@ static void test_revision_reloads_and_goes_on(void **test)
     (void)test;
     struct copy *f = copy_begin("", false);
     (void)sqlite_text(f->database, "UPDATE keepstep_position SET revision = revision + 1");
-    copy_add(f, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(f, 1, 1, "c", COPY_ROW("1", "1"));
     assert_int_equal(applier_apply(f->applier, &f->batch, &f->err), STATUS_ABORT);
     assert_int_equal(f->err.native_code, 1);
     error_clear(&f->err);
@@ -288,13 +288,13 @@ static void test_state_survives_a_restart(void **test)
 {
     (void)test;
     struct copy *f = copy_begin("", false);
-    copy_add(f, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(f, 1, 1, "c", COPY_ROW("1", "1"));
     copy_apply(f);
     applier_free(f->applier);
     f->applier = copy_open(f);
     assert_int_equal(copy_where(f)->next_offset, 1);
-    copy_add(f, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
-    copy_add(f, 2, 1, "u", ",\"a\":\"2\",\"b\":\"2\"");
+    copy_add(f, 1, 1, "c", COPY_ROW("1", "1"));
+    copy_add(f, 2, 1, "u", COPY_ROW("2", "2"));
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|2|2\n");
     assert_string_equal(copy_where(f)->stopped, "");
@@ -315,7 +315,7 @@ static void test_own_void_writes_the_kept_image(void **test)
 {
     (void)test;
     struct copy *f = begin_with_own_change();
-    copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_add(f, 1, 1, "u", COPY_ROW("theirs", "theirs"));
     copy_apply(f);
     (void)sqlite_text(f->database, "UPDATE outbox SET kafka_partition = 0, sequence = 1");
     copy_add_from(f, "billing", 1, "o1", "", "void", 1, "nothing that can be read");
@@ -328,7 +328,7 @@ static void test_dropped_own_change_lets_the_kept_image_be_written(void **test)
 {
     (void)test;
     struct copy *f = begin_with_own_change();
-    copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_add(f, 1, 1, "u", COPY_ROW("theirs", "theirs"));
     copy_apply(f);
     copy_must(f, applier_write_images(f->applier, &f->err));
     assert_string_equal(copy_rows(f), "1|own|own\n"); /* still under way */
@@ -344,7 +344,7 @@ static void test_kept_image_is_written_after_a_restart_too(void **test)
 {
     (void)test;
     struct copy *f = begin_with_own_change();
-    copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_add(f, 1, 1, "u", COPY_ROW("theirs", "theirs"));
     copy_apply(f);
     applier_free(f->applier);
     (void)sqlite_text(f->database, "DELETE FROM outbox");
@@ -358,10 +358,10 @@ static void test_kept_image_is_gone_once_something_newer_is_written(void **test)
 {
     (void)test;
     struct copy *f = begin_with_own_change();
-    copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_add(f, 1, 1, "u", COPY_ROW("theirs", "theirs"));
     copy_apply(f);
     (void)sqlite_text(f->database, "DELETE FROM outbox");
-    copy_add(f, 2, 1, "u", ",\"a\":\"newer\",\"b\":\"newer\"");
+    copy_add(f, 2, 1, "u", COPY_ROW("newer", "newer"));
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|newer|newer\n");
     copy_must(f, applier_write_images(f->applier, &f->err));
@@ -405,7 +405,7 @@ static void test_refused_kept_image_waits_like_its_record(void **test)
     struct copy *f = begin_with_own_change();
     (void)sqlite_text(f->database, "CREATE UNIQUE INDEX orders_a ON orders (a);"
                                    "INSERT INTO orders VALUES (2, 'theirs', 'first')");
-    copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_add(f, 1, 1, "u", COPY_ROW("theirs", "theirs"));
     copy_apply(f);
     (void)sqlite_text(f->database, "DELETE FROM outbox");
     copy_must(f, applier_write_images(f->applier, &f->err));
@@ -424,7 +424,7 @@ static void test_own_event_parked_and_skipped_does_not_bring_an_older_image(void
 {
     (void)test;
     struct copy *f = begin_with_own_change();
-    copy_add(f, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_add(f, 1, 1, "u", COPY_ROW("theirs", "theirs"));
     copy_apply(f);
     (void)sqlite_text(f->database, "UPDATE outbox SET kafka_partition = 0, sequence = 1");
     copy_add_from(f, "billing", 1, "o1", "", NULL, 1, "not to be read");

@@ -17,8 +17,8 @@ static void a_waiting_event_backs_off_and_its_entity_keeps_its_order(void **stat
         "CREATE TRIGGER seen_i AFTER INSERT ON orders BEGIN INSERT INTO seen VALUES(new.b); END;"
         "CREATE TRIGGER seen_u AFTER UPDATE ON orders BEGIN INSERT INTO seen VALUES(new.b); END;",
         false);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"p\",\"b\":\"first\"");
-    copy_add(copy, 2, 1, "u", ",\"a\":\"p\",\"b\":\"second\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("p", "first"));
+    copy_add(copy, 2, 1, "u", COPY_ROW("p", "second"));
     copy_apply(copy);
     assert_string_equal(sqlite_text(copy->database, "SELECT state FROM keepstep_parked"), "1\n2\n");
     copy_retry_later(copy, clock_wall_us() - 1000000); /* its time has not come */
@@ -77,8 +77,8 @@ static void of_many_entities_healed_at_once_ten_are_named_and_all_are_counted(vo
         "b TEXT);",
         false);
     for (int id = 1; id <= 13; id++)
-        copy_add(copy, id, id, "c", ",\"a\":\"p\",\"b\":\"first\"");
-    copy_add(copy, 14, 2, "u", ",\"a\":\"p\",\"b\":\"second\"");
+        copy_add(copy, id, id, "c", COPY_ROW("p", "first"));
+    copy_add(copy, 14, 2, "u", COPY_ROW("p", "second"));
     copy_apply(copy);
     char *log = log_of_retry(copy);
     assert_int_equal(lines_with(log, "applied"), 0);
@@ -107,7 +107,7 @@ static void a_parked_event_is_not_called_applied_where_an_own_change_is_under_wa
                                                "INSERT INTO orders VALUES (2, 'theirs', 'first')",
                                                copy_outbox_tables[DATABASE_SQLITE]),
                                    true);
-    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
+    copy_add(copy, 1, 1, "u", COPY_ROW("theirs", "theirs"));
     copy_apply(copy);
     assert_int_equal(copy_parked(copy), 1);
     (void)sqlite_text(copy->database, "DELETE FROM orders WHERE id = 2;"
@@ -132,7 +132,7 @@ static void a_limit_of_parked_entities_stops_in_front_of_the_event(void **state)
     copy->config.limits.parked_entities = 2;
     for (int i = 1; i <= 3; i++)
         copy_add(copy, i, i, "c", ",\"a\":7");
-    copy_add(copy, 4, 4, "c", ",\"a\":\"4\",\"b\":\"4\"");
+    copy_add(copy, 4, 4, "c", COPY_ROW("4", "4"));
     copy_apply(copy);
     assert_int_equal(copy_where(copy)->next_offset, 2);
     assert_non_null(strstr(copy_where(copy)->stopped, "parked_entities"));
@@ -141,7 +141,7 @@ static void a_limit_of_parked_entities_stops_in_front_of_the_event(void **state)
     copy_operate(copy, 1, PARKED_SET_SKIPPED);
     copy->offset = 2;
     copy_add(copy, 3, 3, "c", ",\"a\":7");
-    copy_add(copy, 4, 4, "c", ",\"a\":\"4\",\"b\":\"4\"");
+    copy_add(copy, 4, 4, "c", COPY_ROW("4", "4"));
     copy_must(copy, applier_refresh(copy->applier, &copy->err));
     applier_set_reloaded(copy->applier, copy->index, false);
     copy_apply(copy);
@@ -157,12 +157,12 @@ static void a_limit_of_parked_records_counts_those_behind_and_those_from_before(
     struct copy *copy = copy_begin("", false);
     copy->config.limits.parked_records = 3;
     copy_add(copy, 1, 1, "c", ",\"a\":7");
-    copy_add(copy, 2, 1, "u", ",\"a\":\"2\"");
+    copy_add(copy, 2, 1, "u", COPY_A("2"));
     copy_apply(copy);
     applier_free(copy->applier);
     copy->applier = copy_open(copy);
-    copy_add(copy, 3, 1, "u", ",\"a\":\"3\"");
-    copy_add(copy, 4, 1, "u", ",\"a\":\"4\"");
+    copy_add(copy, 3, 1, "u", COPY_A("3"));
+    copy_add(copy, 4, 1, "u", COPY_A("4"));
     copy_apply(copy);
     assert_int_equal(copy_parked(copy), 3);
     assert_int_equal(copy_where(copy)->next_offset, 3);
@@ -174,7 +174,7 @@ static void a_batch_ends_at_a_barrier_and_the_position_passes_it(void **state)
 {
     (void)state;
     struct copy *copy = copy_begin("", false);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
     copy_add_from(copy, "shop", 2, "e2", "e1", "heartbeat", 1, NULL);
     assert_false(batch_is_full(&copy->batch));
     copy_add_from(copy, "shop", 3, "e3", "e2", "barrier", 1, "what nobody looks at");
@@ -182,7 +182,7 @@ static void a_batch_ends_at_a_barrier_and_the_position_passes_it(void **state)
     copy_apply(copy);
     assert_false(batch_is_full(&copy->batch));
     assert_int_equal(copy_where(copy)->next_offset, 3);
-    copy_add(copy, 4, 1, "u", ",\"a\":\"4\",\"b\":\"4\""); /* both have advanced the sequence */
+    copy_add(copy, 4, 1, "u", COPY_ROW("4", "4")); /* both have advanced the sequence */
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|4|4\n");
     copy_finish(copy);
@@ -212,7 +212,7 @@ static void an_ignored_type_advances_position_and_sequence(void **state)
                             .header_count = sizeof headers / sizeof *headers};
     copy_must(copy, batch_add(&copy->batch, &record, copy->index, applier_finder(copy->applier),
                               &copy->err));
-    copy_add(copy, 2, 1, "c", ",\"a\":\"2\",\"b\":\"2\"");
+    copy_add(copy, 2, 1, "c", COPY_ROW("2", "2"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|2|2\n");
     assert_int_equal(copy_where(copy)->next_offset, 2);
@@ -232,8 +232,8 @@ a_record_outside_the_partition_of_its_key_is_held_unless_its_topic_is_foreign(vo
     for (int key = 1; here == 0 || elsewhere == 0; key++)
         *(partition_of(slice_of(test_format("{\"id\":%d}", key)), 2) == 0 ? &here
                                                                           : &elsewhere) = key;
-    copy_add(copy, 1, here, "c", ",\"a\":\"1\",\"b\":\"1\"");
-    copy_add(copy, 2, elsewhere, "c", ",\"a\":\"2\",\"b\":\"2\"");
+    copy_add(copy, 1, here, "c", COPY_ROW("1", "1"));
+    copy_add(copy, 2, elsewhere, "c", COPY_ROW("2", "2"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), test_format("%d|1|1\n", here));
     assert_string_equal(
@@ -241,7 +241,7 @@ a_record_outside_the_partition_of_its_key_is_held_unless_its_topic_is_foreign(vo
                     "SELECT state, reason LIKE '%partition of its key%' FROM keepstep_parked"),
         "0|1\n");
     copy->entry.foreign = true;
-    copy_add(copy, 3, elsewhere + 2 * here, "c", ",\"a\":\"3\",\"b\":\"3\"");
+    copy_add(copy, 3, elsewhere + 2 * here, "c", COPY_ROW("3", "3"));
     copy_apply(copy);
     assert_int_equal(copy_parked(copy), 1);
     copy_finish(copy);
@@ -258,8 +258,8 @@ static void a_record_outside_its_partition_stays_held_when_the_one_before_it_is_
     int elsewhere = 1;
     while (partition_of(slice_of(test_format("{\"id\":%d}", elsewhere)), 2) == 0)
         elsewhere++;
-    copy_add(copy, 1, elsewhere, "c", ",\"a\":\"1\",\"b\":\"1\"");
-    copy_add(copy, 2, elsewhere, "u", ",\"a\":\"2\",\"b\":\"2\"");
+    copy_add(copy, 1, elsewhere, "c", COPY_ROW("1", "1"));
+    copy_add(copy, 2, elsewhere, "u", COPY_ROW("2", "2"));
     copy_apply(copy);
     copy_operate(copy, 1, PARKED_SET_SKIPPED);
     copy_must(copy, applier_refresh(copy->applier, &copy->err));
@@ -276,8 +276,8 @@ static void a_null_value_deletes_by_key(void **state)
     (void)state;
     struct copy *copy = copy_begin("", false);
     copy->entry.foreign = true;
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"2\",\"b\":\"2\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
+    copy_add(copy, 2, 2, "c", COPY_ROW("2", "2"));
     copy_apply(copy);
     copy_add_from(copy, "tool", 0, "t1", "", NULL, 1, NULL);
     copy_apply(copy);
@@ -289,7 +289,7 @@ static void the_end_of_the_log_moves_the_position_but_never_past_a_stop(void **s
 {
     (void)state;
     struct copy *copy = copy_begin("", false);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
     applier_note_end(copy->applier, copy->index, 2); /* a control record follows */
     copy_apply(copy);
     assert_int_equal(copy_where(copy)->next_offset, 2);
@@ -299,7 +299,7 @@ static void the_end_of_the_log_moves_the_position_but_never_past_a_stop(void **s
     assert_int_equal(copy_where(copy)->next_offset, 4);
     assert_false(applier_has_ends(copy->applier));
     copy->offset = 4;
-    copy_add(copy, 3, 1, "u", ",\"a\":\"3\",\"b\":\"3\"");
+    copy_add(copy, 3, 1, "u", COPY_ROW("3", "3"));
     applier_note_end(copy->applier, copy->index, 6);
     copy_apply(copy);
     assert_int_equal(copy_where(copy)->next_offset, 4);
@@ -312,7 +312,7 @@ static void an_incarnation_seen_first_in_the_middle_is_a_gap_and_from_its_start_
 {
     (void)state;
     struct copy *copy = copy_begin("", false);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
     copy_add_from(copy, "clone", 1, "x1", "", NULL, 1,
                   "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"x\",\"b\":\"x\"}}");
     copy_add_from(copy, "third", 9, "y9", "y8", NULL, 1,

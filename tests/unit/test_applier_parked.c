@@ -17,7 +17,7 @@ static void add_waiting(struct copy *copy, int from, int count, int key, const c
 {
     for (int i = from; i < from + count; i++) {
         copy_add(copy, i, key, i == from ? "c" : "u",
-                 test_format(",\"a\":\"p\",\"b\":\"%d%s\"", i, filler));
+                 test_format(COPY_ROW("p", "%d%s"), i, filler));
         if (batch_is_full(&copy->batch) || i == from + count - 1)
             copy_apply(copy);
     }
@@ -47,7 +47,7 @@ static void a_run_of_many_small_records_is_released_in_order_and_in_pieces(void 
     assert_int_equal(sqlite_number(copy->database, "SELECT count(*) FROM seen"), 990);
     assert_true(atomic_load(&copy->metrics->commits) - commits >= 990 / 100);
     assert_int_equal(atomic_load(&copy->metrics->events_healed), 990);
-    copy_add(copy, 991, 1, "u", ",\"a\":\"p\",\"b\":\"991\"");
+    copy_add(copy, 991, 1, "u", COPY_ROW("p", "991"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|p|991\n"); /* nothing is blocked any more */
     copy_finish(copy);
@@ -104,9 +104,9 @@ static void an_entity_that_is_stuck_holds_up_no_other(void **state)
     struct copy *copy = copy_begin(waiting_tables, false);
     (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('q')");
     add_waiting(copy, 1, 400, 1, "");
-    copy_add(copy, 401, 2, "c", ",\"a\":\"late\",\"b\":\"2\"");
+    copy_add(copy, 401, 2, "c", COPY_ROW("late", "2"));
     for (int i = 3; i < 40; i++)
-        copy_add(copy, 399 + i, i, "c", ",\"a\":\"r\",\"b\":\"3\"");
+        copy_add(copy, 399 + i, i, "c", COPY_ROW("r", "3"));
     copy_apply(copy);
     (void)sqlite_text(copy->database, "INSERT INTO parents VALUES('late')");
     copy_retry_later(copy, INT64_MAX);
@@ -366,10 +366,10 @@ static void what_stands_between_two_records_that_are_parked_waits_for_the_first(
 {
     (void)state;
     struct copy *copy = copy_begin(waiting_tables, false);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"p\",\"b\":\"1\"");
-    copy_add(copy, 2, 1, "u", ",\"a\":null,\"b\":\"2\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("p", "1"));
+    copy_add(copy, 2, 1, "u", COPY_A_NULL COPY_B("2"));
     copy_add(copy, 3, 1, "u", ",\"a\":7,\"b\":\"3\""); /* no text: held as it is read */
-    copy_add(copy, 4, 2, "c", ",\"a\":\"p\",\"b\":\"4\"");
+    copy_add(copy, 4, 2, "c", COPY_ROW("p", "4"));
     copy_apply(copy);
     assert_string_equal(states(copy), "0|1\n1|2\n2|0\n3|1\n");
     assert_string_equal(copy_rows(copy), "");
@@ -385,9 +385,9 @@ static void check_replaced(bool restarts)
 {
     struct copy *copy = copy_begin(waiting_tables, false);
     int pieces = 0;
-    copy_add(copy, 1, 1, "c", ",\"a\":\"p\",\"b\":\"1\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("p", "1"));
     for (int i = 2; i < 400; i++) {
-        copy_add(copy, i, 1, "u", test_format(",\"b\":\"%d\"", i)); /* keeps what it lacks */
+        copy_add(copy, i, 1, "u", test_format(COPY_B("%d"), i)); /* keeps what it lacks */
         if (batch_is_full(&copy->batch))
             copy_apply(copy);
     }

@@ -19,12 +19,12 @@ static const char *const picked[] = {
 static void an_order_that_went_and_came_again_has_taken_what_followed_it(void)
 {
     struct copy *copy = copy_begin_with(picked, false);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"first\",\"b\":null");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"stays\",\"b\":null");
+    copy_add(copy, 1, 1, "c", COPY_A("first") COPY_B_NULL);
+    copy_add(copy, 2, 2, "c", COPY_A("stays") COPY_B_NULL);
     copy_apply(copy);
     (void)copy_text(copy, "INSERT INTO picks VALUES (1), (2)");
     copy_add(copy, 3, 1, "d", "");
-    copy_add(copy, 4, 1, "c", ",\"a\":\"again\",\"b\":null");
+    copy_add(copy, 4, 1, "c", COPY_A("again") COPY_B_NULL);
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|again|NULL\n2|stays|NULL\n");
     assert_string_equal(copy_text(copy, "SELECT order_id FROM picks"), "2\n");
@@ -57,14 +57,14 @@ static const char *const watched[] = {
 static void a_trigger_sees_every_change_in_the_order_of_the_log(void)
 {
     struct copy *copy = copy_begin_with(watched, false);
-    copy_add(copy, 1, 3, "c", ",\"a\":\"x\",\"b\":\"y\"");
-    copy_add(copy, 2, 1, "c", ",\"a\":\"x\",\"b\":\"y\"");
-    copy_add(copy, 3, 3, "u", ",\"a\":\"z\"");
-    copy_add(copy, 4, 2, "c", ",\"a\":\"x\",\"b\":\"y\"");
-    copy_add(copy, 5, 1, "u", ",\"b\":\"z\"");
+    copy_add(copy, 1, 3, "c", COPY_ROW("x", "y"));
+    copy_add(copy, 2, 1, "c", COPY_ROW("x", "y"));
+    copy_add(copy, 3, 3, "u", COPY_A("z"));
+    copy_add(copy, 4, 2, "c", COPY_ROW("x", "y"));
+    copy_add(copy, 5, 1, "u", COPY_B("z"));
     copy_add(copy, 6, 3, "d", "");
     copy_add(copy, 7, 1, "d", "");
-    copy_add(copy, 8, 1, "c", ",\"a\":\"again\",\"b\":null");
+    copy_add(copy, 8, 1, "c", COPY_A("again") COPY_B_NULL);
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|again|NULL\n2|x|y\n");
     assert_string_equal(copy_text(copy, "SELECT what FROM seen ORDER BY n"),
@@ -104,12 +104,12 @@ static const char *const refusing[] = {
 static void what_a_trigger_or_a_check_refuses_is_held_alone(void)
 {
     struct copy *copy = copy_begin_with(refusing, false);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"x\",\"b\":\"y\"");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"own\",\"b\":\"y\"");
-    copy_add(copy, 3, 3, "c", ",\"a\":\"other\",\"b\":\"y\"");
-    copy_add(copy, 4, 4, "c", ",\"a\":\"data\",\"b\":\"y\"");
-    copy_add(copy, 5, 5, "c", ",\"a\":\"x\",\"b\":\"check\"");
-    copy_add(copy, 6, 6, "c", ",\"a\":\"x\",\"b\":\"y\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("x", "y"));
+    copy_add(copy, 2, 2, "c", COPY_ROW("own", "y"));
+    copy_add(copy, 3, 3, "c", COPY_ROW("other", "y"));
+    copy_add(copy, 4, 4, "c", COPY_ROW("data", "y"));
+    copy_add(copy, 5, 5, "c", COPY_ROW("x", "check"));
+    copy_add(copy, 6, 6, "c", COPY_ROW("x", "y"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|x|y\n6|x|y\n");
     assert_string_equal(copy_text(copy, "SELECT state, count(*) FROM keepstep_parked GROUP BY 1"),
@@ -122,9 +122,9 @@ static void what_a_trigger_or_a_check_refuses_is_held_alone(void)
 static void a_fatal_error_names_the_event(void)
 {
     struct copy *copy = copy_begin_with(refusing, false);
-    copy_add(copy, 1, 1, "c", ",\"a\":\"x\",\"b\":\"y\"");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"fatal\",\"b\":\"y\"");
-    copy_add(copy, 3, 3, "c", ",\"a\":\"x\",\"b\":\"y\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("x", "y"));
+    copy_add(copy, 2, 2, "c", COPY_ROW("fatal", "y"));
+    copy_add(copy, 3, 3, "c", COPY_ROW("x", "y"));
     assert_int_equal(applier_apply(copy->applier, &copy->batch, &copy->err), STATUS_FATAL);
     if (strstr(copy->err.text, "order {\"id\":2} from order/0 offset 1: ") == NULL)
         test_fail("%s", copy->err.text);
@@ -144,14 +144,14 @@ static void retry_until(struct copy *copy, int64_t count)
 /* Each event in a batch of its own: neither can be the first. */
 static void swap(struct copy *copy)
 {
-    copy_add(copy, 1, 1, "c", ",\"a\":\"x\",\"b\":\"one\"");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"y\",\"b\":\"two\"");
-    copy_add(copy, 3, 3, "c", ",\"a\":\"z\",\"b\":\"three\"");
-    copy_add(copy, 4, 4, "c", ",\"a\":\"z\",\"b\":\"never\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("x", "one"));
+    copy_add(copy, 2, 2, "c", COPY_ROW("y", "two"));
+    copy_add(copy, 3, 3, "c", COPY_ROW("z", "three"));
+    copy_add(copy, 4, 4, "c", COPY_ROW("z", "never"));
     copy_apply(copy);
-    copy_add(copy, 5, 1, "u", ",\"a\":\"y\",\"b\":\"one\"");
+    copy_add(copy, 5, 1, "u", COPY_ROW("y", "one"));
     copy_apply(copy);
-    copy_add(copy, 6, 2, "u", ",\"a\":\"x\",\"b\":\"two\"");
+    copy_add(copy, 6, 2, "u", COPY_ROW("x", "two"));
     copy_apply(copy);
     assert_int_equal(copy_parked(copy), 3);
 }
@@ -173,18 +173,18 @@ static void rows_that_swap_behind_many_that_wait_are_written_too(void)
         test_skip("so many retries take minutes on a server, where the same function chooses");
     struct copy *copy = copy_begin_with(unique, false);
     copy->config.limits.parked_entities = 1000;
-    copy_add(copy, 1, 3, "c", ",\"a\":\"z\",\"b\":\"three\"");
-    copy_add(copy, 2, 1, "c", ",\"a\":\"x\",\"b\":\"one\"");
-    copy_add(copy, 3, 2, "c", ",\"a\":\"y\",\"b\":\"two\"");
+    copy_add(copy, 1, 3, "c", COPY_ROW("z", "three"));
+    copy_add(copy, 2, 1, "c", COPY_ROW("x", "one"));
+    copy_add(copy, 3, 2, "c", COPY_ROW("y", "two"));
     copy_apply(copy);
     for (int i = 0; i < 120; i++) {
-        copy_add(copy, 4 + i, 100 + i, "c", ",\"a\":\"z\",\"b\":\"never\"");
+        copy_add(copy, 4 + i, 100 + i, "c", COPY_ROW("z", "never"));
         if (i % 60 == 59)
             copy_apply(copy);
     }
-    copy_add(copy, 124, 1, "u", ",\"a\":\"y\",\"b\":\"one\"");
+    copy_add(copy, 124, 1, "u", COPY_ROW("y", "one"));
     copy_apply(copy);
-    copy_add(copy, 125, 2, "u", ",\"a\":\"x\",\"b\":\"two\"");
+    copy_add(copy, 125, 2, "u", COPY_ROW("x", "two"));
     copy_apply(copy);
     for (int round = 0; round < 60 && copy_parked(copy) != 120; round++)
         copy_retry_later(copy, INT64_MAX);
@@ -197,12 +197,12 @@ static void rows_that_swap_a_unique_value_are_written_together(void)
 {
     struct copy *copy = copy_begin_with(unique, false);
     swap(copy);
-    copy_add(copy, 7, 1, "u", ",\"a\":\"y\",\"b\":\"behind\"");
+    copy_add(copy, 7, 1, "u", COPY_ROW("y", "behind"));
     copy_apply(copy);
     retry_until(copy, 1);
     assert_string_equal(copy_rows(copy), "1|y|behind\n2|x|two\n3|z|three\n");
     assert_int_equal(atomic_load(&copy->metrics->events_healed), 3);
-    copy_add(copy, 8, 3, "u", ",\"a\":\"free\",\"b\":\"three\"");
+    copy_add(copy, 8, 3, "u", COPY_ROW("free", "three"));
     copy_apply(copy);
     retry_until(copy, 0);
     assert_string_equal(copy_rows(copy), "1|y|behind\n2|x|two\n3|free|three\n4|z|never\n");
@@ -252,12 +252,12 @@ static void rows_that_refer_to_each_other_are_written_together(void)
         copy_finish(copy);
         test_skip("MariaDB has no foreign keys that can wait");
     }
-    copy_add(copy, 1, 9, "c", ",\"a\":\"nobody\",\"b\":\"nine\"");
-    copy_add(copy, 2, 1, "c", ",\"a\":\"two\",\"b\":\"one\"");
+    copy_add(copy, 1, 9, "c", COPY_ROW("nobody", "nine"));
+    copy_add(copy, 2, 1, "c", COPY_ROW("two", "one"));
     copy_apply(copy);
-    copy_add(copy, 3, 2, "c", ",\"a\":\"three\",\"b\":\"two\"");
+    copy_add(copy, 3, 2, "c", COPY_ROW("three", "two"));
     copy_apply(copy);
-    copy_add(copy, 4, 3, "c", ",\"a\":\"one\",\"b\":\"three\"");
+    copy_add(copy, 4, 3, "c", COPY_ROW("one", "three"));
     copy_apply(copy);
     retry_until(copy, 1);
     assert_string_equal(copy_rows(copy), "1|two|one\n2|three|two\n3|one|three\n");
@@ -278,11 +278,11 @@ static const char *const family[] = {
 static void a_parents_delete_takes_no_child_and_waits_for_its_childrens(void)
 {
     struct copy *copy = copy_begin_with(family, false);
-    copy_add(copy, 1, 1, "c", ",\"a\":null,\"b\":\"one\"");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"one\",\"b\":\"two\"");
-    copy_add(copy, 3, 3, "c", ",\"a\":\"two\",\"b\":\"three\"");
+    copy_add(copy, 1, 1, "c", COPY_A_NULL COPY_B("one"));
+    copy_add(copy, 2, 2, "c", COPY_ROW("one", "two"));
+    copy_add(copy, 3, 3, "c", COPY_ROW("two", "three"));
     copy_apply(copy);
-    copy_add(copy, 4, 2, "u", ",\"a\":null,\"b\":\"two\"");
+    copy_add(copy, 4, 2, "u", COPY_A_NULL COPY_B("two"));
     copy_add(copy, 5, 1, "d", "");
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "2|NULL|two\n3|two|three\n");
@@ -346,14 +346,14 @@ static void rows_that_swap_do_not_pass_an_own_change_that_stands_behind_one(void
     (void)copy_text(copy, "CREATE UNIQUE INDEX orders_a ON orders(a)");
     applier_free(copy->applier);
     copy->applier = copy_open(copy);
-    copy_add(copy, 1, 2, "c", ",\"a\":\"y\",\"b\":\"two\"");
+    copy_add(copy, 1, 2, "c", COPY_ROW("y", "two"));
     copy_apply(copy);
-    copy_add(copy, 2, 1, "u", ",\"a\":\"y\",\"b\":\"foreign\"");
+    copy_add(copy, 2, 1, "u", COPY_ROW("y", "foreign"));
     copy_apply(copy);
     copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
     (void)copy_text(copy, "UPDATE orders SET b = 'mine' WHERE id = 1");
-    copy_add(copy, 3, 2, "u", ",\"a\":\"own\",\"b\":\"two\"");
-    add_own(copy, 1, 1, ",\"a\":\"own\",\"b\":\"mine\"");
+    copy_add(copy, 3, 2, "u", COPY_ROW("own", "two"));
+    add_own(copy, 1, 1, COPY_ROW("own", "mine"));
     copy_apply(copy);
     assert_int_equal(copy_parked(copy), 3);
     int64_t due_us = clock_wall_us() + 1200000; /* of the second alone */

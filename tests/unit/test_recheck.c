@@ -68,8 +68,8 @@ static void an_own_change_that_commits_during_the_write_is_not_written_over(void
 {
     (void)state;
     struct copy *copy = begin(true);
-    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"other\",\"b\":\"other\"");
+    copy_add(copy, 1, 1, "u", COPY_ROW("theirs", "theirs"));
+    copy_add(copy, 2, 2, "c", COPY_ROW("other", "other"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|own|own\n2|other|other\n");
     assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
@@ -85,8 +85,8 @@ static void without_one_a_batch_is_written_in_one_run(void **state)
 {
     (void)state;
     struct copy *copy = begin(false);
-    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"other\",\"b\":\"other\"");
+    copy_add(copy, 1, 1, "u", COPY_ROW("theirs", "theirs"));
+    copy_add(copy, 2, 2, "c", COPY_ROW("other", "other"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|theirs|theirs\n2|other|other\n");
     assert_int_equal(writer.runs, 1);
@@ -102,7 +102,7 @@ static void a_backlog_of_any_size_is_looked_through_twice_a_batch(void **state)
                       " WHERE i < 12099) INSERT INTO outbox(aggregatetype, aggregateid)"
                       " SELECT 'order', i FROM n");
     for (int i = 1; i <= 20; i++)
-        copy_add(copy, i, i == 20 ? 12099 : i, "c", ",\"a\":\"theirs\",\"b\":null");
+        copy_add(copy, i, i == 20 ? 12099 : i, "c", COPY_A("theirs") COPY_B_NULL);
     copy_apply(copy);
     assert_int_equal(writer.pending_reads, 2);
     assert_int_equal(atomic_load(&copy->metrics->events_applied), 19);
@@ -120,12 +120,12 @@ static void a_backlog_that_was_read_once_costs_the_next_batches_nothing(void **s
                       "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n"
                       " WHERE i < 200999) INSERT INTO outbox(aggregatetype, aggregateid)"
                       " SELECT 'order', '{\"id\":' || i || '}' FROM n");
-    copy_add(copy, 1, 200999, "c", ",\"a\":\"theirs\",\"b\":null");
+    copy_add(copy, 1, 200999, "c", COPY_A("theirs") COPY_B_NULL);
     int64_t begun = clock_monotonic_us();
     copy_apply(copy);
     int64_t first = clock_monotonic_us();
     for (int i = 2; i <= BATCHES; i++) {
-        copy_add(copy, i, i, "c", ",\"a\":\"theirs\",\"b\":null");
+        copy_add(copy, i, i, "c", COPY_A("theirs") COPY_B_NULL);
         copy_apply(copy);
     }
     int64_t others = clock_monotonic_us() - first;
@@ -142,7 +142,7 @@ static void what_is_written_singly_is_looked_for_once_behind_all_of_it(void **st
     struct copy *copy = begin(false);
     (void)sqlite_text(copy->database, "CREATE UNIQUE INDEX one_a ON orders (a)");
     for (int i = 2; i <= 9; i++)
-        copy_add(copy, i - 1, i, "c", test_format(",\"a\":\"%d\",\"b\":null", i == 9 ? 8 : i));
+        copy_add(copy, i - 1, i, "c", test_format(COPY_A("%d") COPY_B_NULL, i == 9 ? 8 : i));
     writer.commits = true; /* of order 1: none of the batch */
     copy_apply(copy);
     assert_int_equal(writer.runs, 9);
@@ -157,9 +157,9 @@ static void an_own_change_behind_single_writes_is_not_written_over(void **state)
     (void)state;
     struct copy *copy = begin(true);
     (void)sqlite_text(copy->database, "CREATE UNIQUE INDEX one_a ON orders (a)");
-    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"other\",\"b\":\"other\"");
-    copy_add(copy, 3, 3, "c", ",\"a\":\"other\",\"b\":\"waits\"");
+    copy_add(copy, 1, 1, "u", COPY_ROW("theirs", "theirs"));
+    copy_add(copy, 2, 2, "c", COPY_ROW("other", "other"));
+    copy_add(copy, 3, 3, "c", COPY_ROW("other", "waits"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|own|own\n2|other|other\n");
     assert_int_equal(atomic_load(&copy->metrics->events_superseded), 1);
@@ -174,9 +174,9 @@ static void a_service_that_is_always_faster_is_looked_for_behind_each_write(void
     writer.again_and_again = true;
     writer.begins = 0;
     (void)sqlite_text(copy->database, "CREATE UNIQUE INDEX one_a ON orders (a)");
-    copy_add(copy, 1, 1, "u", ",\"a\":\"theirs\",\"b\":\"theirs\"");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"other\",\"b\":\"other\"");
-    copy_add(copy, 3, 3, "c", ",\"a\":\"other\",\"b\":\"waits\"");
+    copy_add(copy, 1, 1, "u", COPY_ROW("theirs", "theirs"));
+    copy_add(copy, 2, 2, "c", COPY_ROW("other", "other"));
+    copy_add(copy, 3, 3, "c", COPY_ROW("other", "waits"));
     copy_apply(copy);
     assert_int_equal(writer.begins, 3);
     assert_string_equal(copy_rows(copy), "1|own|own\n2|other|other\n");

@@ -154,7 +154,7 @@ static void follow(struct copy *copy)
 
 static void add_second(struct copy *copy)
 {
-    copy_add(copy, 2, 1, "u", ",\"a\":\"2\",\"b\":\"2\"");
+    copy_add(copy, 2, 1, "u", COPY_ROW("2", "2"));
 }
 
 /* Breaks in the transaction of the second event; the rest is what the agent would do. */
@@ -163,7 +163,7 @@ static void break_second(enum break_at at, bool keep_connection, bool went_throu
     struct copy *copy = begin("CREATE TABLE seen(b TEXT)");
     (void)sqlite_text(copy->database, "CREATE TRIGGER seen AFTER UPDATE ON orders "
                                       "BEGIN INSERT INTO seen VALUES(new.b); END");
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
     copy_apply(copy);
     line.at = at;
     line.keep_connection = keep_connection;
@@ -180,7 +180,7 @@ static void break_second(enum break_at at, bool keep_connection, bool went_throu
         add_second(copy);
         copy_apply(copy);
     }
-    copy_add(copy, 3, 1, "u", ",\"a\":\"3\",\"b\":\"3\"");
+    copy_add(copy, 3, 1, "u", COPY_ROW("3", "3"));
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|3|3\n");
     assert_string_equal(sqlite_text(copy->database, "SELECT b FROM seen"), "2\n3\n");
@@ -230,7 +230,7 @@ static void a_connection_lost_after_commit_is_found_by_the_next_transaction(void
     (void)state;
     struct copy *copy = begin("");
     line.at = BREAK_AFTER_COMMIT;
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
     copy_apply(copy);
     add_second(copy);
     expect(copy, STATUS_RETRY);
@@ -248,7 +248,7 @@ static void a_database_that_stays_away_is_asked_again_for_ever(void **state)
     (void)state;
     struct copy *copy = begin("");
     line.at = BREAK_APPLY;
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
     expect(copy, STATUS_RETRY);
     line.refusals = 7;
     expect(copy, STATUS_RETRY);
@@ -308,7 +308,7 @@ static void another_owner_found_after_the_connection_was_lost_is_an_abort(void *
     (void)state;
     struct copy *copy = begin("");
     line.at = BREAK_IN_COMMIT;
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
     expect(copy, STATUS_RETRY);
     (void)sqlite_text(copy->database, "UPDATE keepstep_position SET epoch = epoch + 1");
     assert_int_equal(applier_apply(copy->applier, &copy->batch, &copy->err), STATUS_ABORT);
@@ -321,7 +321,7 @@ static void a_database_that_became_another_copy_ends_the_agent(void **state)
     (void)state;
     struct copy *copy = begin("");
     line.at = BREAK_IN_COMMIT;
-    copy_add(copy, 1, 1, "c", ",\"a\":\"1\",\"b\":\"1\"");
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
     expect(copy, STATUS_RETRY);
     (void)sqlite_text(copy->database,
                       "UPDATE keepstep_meta SET value = 'another' WHERE key = 'copy_id'");
@@ -348,8 +348,8 @@ static void parked_events_are_retried_over_a_new_connection(void **state)
     (void)state;
     struct copy *copy = begin("CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, a TEXT UNIQUE, "
                               "b TEXT)");
-    copy_add(copy, 1, 1, "c", ",\"a\":\"mail\",\"b\":null");
-    copy_add(copy, 2, 2, "c", ",\"a\":\"mail\",\"b\":null");
+    copy_add(copy, 1, 1, "c", COPY_A("mail") COPY_B_NULL);
+    copy_add(copy, 2, 2, "c", COPY_A("mail") COPY_B_NULL);
     copy_apply(copy);
     copy_add(copy, 3, 1, "d", "");
     copy_apply(copy);
