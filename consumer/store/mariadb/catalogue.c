@@ -10,17 +10,19 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#define WORD_SIZE    64
-#define SQL_SIZE_MAX ((size_t)64 * 1024)
+#define WORD_SIZE     64
+#define TIMESTAMP_MIN "1970-01-01T00:00:01.000000Z"
+#define TIMESTAMP_MAX "2038-01-19T03:14:07.999999Z"
+#define TIMESTAMP_END "2106-02-07T06:28:15.999999Z"
+#define SQL_SIZE_MAX  ((size_t)64 * 1024)
 
-struct catalogue_column {
+struct mariadb_column {
     char data_type[WORD_SIZE];
     char column_type[STORE_NAME_SIZE];
     char charset[WORD_SIZE];
     char collation[WORD_SIZE];
     char extra[STORE_NAME_SIZE];
     bool nullable;
-    bool generated;
     uint64_t characters;
     uint64_t octets;
     uint32_t precision;
@@ -49,7 +51,7 @@ static bool is_one_of(const char *word, const char *const *words)
     return false;
 }
 
-static bool limits_of_integer(const struct catalogue_column *found, struct column_limits *limits)
+static bool limits_of_integer(const struct mariadb_column *found, struct column_limits *limits)
 {
     bool is_unsigned = strstr(found->column_type, "unsigned") != NULL;
     if (strstr(found->column_type, "zerofill") != NULL) /* it reads back with zeros before it */
@@ -65,7 +67,7 @@ static bool limits_of_integer(const struct catalogue_column *found, struct colum
     return false;
 }
 
-static bool limits_of_decimal(const struct catalogue_column *found, const struct column *column,
+static bool limits_of_decimal(const struct mariadb_column *found, const struct column *column,
                               struct column_limits *limits)
 {
     if (strcasecmp(found->data_type, "decimal") == 0) {
@@ -79,7 +81,7 @@ static bool limits_of_decimal(const struct catalogue_column *found, const struct
 }
 
 /* Another character set is measured in characters: it takes no more bytes for one than it says. */
-static bool limits_of_text(const struct catalogue_column *found, struct column_limits *limits)
+static bool limits_of_text(const struct mariadb_column *found, struct column_limits *limits)
 {
     static const char *const texts[] = {"tinytext", "text", "mediumtext", "longtext", NULL};
     bool is_utf8 = strncmp(found->charset, "utf8", 4) == 0;
@@ -92,7 +94,7 @@ static bool limits_of_text(const struct catalogue_column *found, struct column_l
     return is_one_of(found->data_type, texts);
 }
 
-static bool limits_of_bytes(const struct catalogue_column *found, struct column_limits *limits)
+static bool limits_of_bytes(const struct mariadb_column *found, struct column_limits *limits)
 {
     static const char *const types[] = {"tinyblob", "blob",      "mediumblob",
                                         "longblob", "varbinary", NULL};
@@ -102,12 +104,12 @@ static bool limits_of_bytes(const struct catalogue_column *found, struct column_
 }
 
 /* A JSON text is kept whole by the text types, JSON among them; UTF-8 only. */
-static bool limits_of_json(const struct catalogue_column *found, struct column_limits *limits)
+static bool limits_of_json(const struct mariadb_column *found, struct column_limits *limits)
 {
     return strcmp(found->charset, "utf8mb4") == 0 && limits_of_text(found, limits);
 }
 
-static bool limits_fit(const struct catalogue_column *found, const struct column *column,
+static bool limits_fit(const struct mariadb_column *found, const struct column *column,
                        struct column_limits *limits)
 {
     const char *type = found->data_type;
@@ -127,9 +129,8 @@ static bool limits_fit(const struct catalogue_column *found, const struct column
         return strcasecmp(type, "tinyint") == 0 ||
                (!column->is_key && strcasecmp(found->column_type, "bit(1)") == 0);
     case COLUMN_DATE_TIME:
-        limits->is_timestamp = strcasecmp(type, "timestamp") == 0;
         return found->time_digits == 6 &&
-               (limits->is_timestamp || strcasecmp(type, "datetime") == 0);
+               (strcasecmp(type, "timestamp") == 0 || strcasecmp(type, "datetime") == 0);
     case COLUMN_TIMESTAMP:
         return found->time_digits == 6 && strcasecmp(type, "datetime") == 0;
     case COLUMN_JSON:
@@ -199,161 +200,64 @@ static bool collation_fits(const struct column *column, const char *collation)
     return length >= strlen(ending) && strcmp(collation + length - strlen(ending), ending) == 0;
 }
 
-static enum status column_judge(const struct mapped_table *table, size_t index,
-                                const struct catalogue_column *found, struct column_limits *limits,
-                                struct error *err)
+static void limits_set(const struct mapped_table *table, const struct mariadb_column *found,
+                       const struct column *column, struct column_limits *limits)
+{
+    bool far = store_mariadb_of(table->store)->timestamps_64;
+    limits->form = bind_form_of(column->type);
+    limits->takes_no_null = !found->nullable;
+    limits->drops_sign = true;
+    limits->is_exact = column->is_key && column->type == COLUMN_DECIMAL;
+    if (strcasecmp(found->data_type, "timestamp") == 0) {
+        limits->time_min = TIMESTAMP_MIN;
+        limits->time_max = far ? TIMESTAMP_END : TIMESTAMP_MAX;
+    }
+}
+
+enum {
+    COLUMN_DECLARED = 3,
+    COLUMN_DATA_TYPE,
+    COLUMN_NULLABLE,
+    COLUMN_CHARACTERS,
+    COLUMN_OCTETS,
+    COLUMN_PRECISION,
+    COLUMN_SCALE,
+    COLUMN_TIME_DIGITS,
+    COLUMN_CHARSET,
+    COLUMN_COLLATION,
+    COLUMN_EXTRA
+};
+
+enum status store_mariadb_check_column(struct mapped_table *table, size_t index,
+                                       const struct store_row *row,
+                                       struct catalogue_column *ret_found, struct error *err)
 {
     const struct column *column = &table->mapping->schema->columns[index];
-    const char *name = store_mariadb_column_name(table->mapping, index);
-    *limits = (struct column_limits){.form = bind_form_of(column->type),
-                                     .nullable = found->nullable};
-    if (found->generated)
-        return error_set(err, STATUS_FATAL,
-                         "column \"%s\" of table \"%s\" is generated: map \"%s\" to another one",
-                         name, table->name, column->name);
-    if (strstr(found->extra, "on update") != NULL)
+    struct column_limits *limits = &table->limits[index];
+    struct mariadb_column found = {.nullable = row->integer(row, COLUMN_NULLABLE) != 0,
+                                   .characters = (uint64_t)row->integer(row, COLUMN_CHARACTERS),
+                                   .octets = (uint64_t)row->integer(row, COLUMN_OCTETS),
+                                   .precision = (uint32_t)row->integer(row, COLUMN_PRECISION),
+                                   .scale = (uint32_t)row->integer(row, COLUMN_SCALE),
+                                   .time_digits = row->integer(row, COLUMN_TIME_DIGITS)};
+    row->copy(row, COLUMN_DATA_TYPE, found.data_type, sizeof found.data_type);
+    row->copy(row, COLUMN_DECLARED, found.column_type, sizeof found.column_type);
+    row->copy(row, COLUMN_CHARSET, found.charset, sizeof found.charset);
+    row->copy(row, COLUMN_COLLATION, found.collation, sizeof found.collation);
+    row->copy(row, COLUMN_EXTRA, found.extra, sizeof found.extra);
+    *limits = (struct column_limits){0};
+    ret_found->fits = limits_fit(&found, column, limits);
+    ret_found->better = declare_it(column->type);
+    if (!collation_fits(column, found.collation))
+        (void)snprintf(ret_found->collation, sizeof ret_found->collation, "%s", found.collation);
+    ret_found->bytewise = "utf8mb4_nopad_bin";
+    limits_set(table, &found, column, limits);
+    if (strstr(found.extra, "on update") != NULL)
         return error_set(err, STATUS_FATAL,
                          "column \"%s\" of table \"%s\" changes by itself ON UPDATE: declare it "
                          "without",
-                         name, table->name);
-    if (!limits_fit(found, column, limits))
-        return error_set(err, STATUS_FATAL,
-                         "column \"%s\" of table \"%s\" is declared %.100s, which does not keep a "
-                         "%s exactly: declare it %s",
-                         name, table->name, found->column_type, column_type_name(column->type),
-                         declare_it(column->type));
-    if (!collation_fits(column, found->collation))
-        return error_set(err, STATUS_FATAL,
-                         "key column \"%s\" of table \"%s\" compares by %s: declare it COLLATE "
-                         "utf8mb4_nopad_bin, or different keys become one row",
-                         name, table->name, found->collation);
+                         mapping_column(table->mapping, index), table->name);
     return STATUS_OK;
-}
-
-static enum status column_check(struct store_mariadb *self, struct mapped_table *table,
-                                size_t index, bool *ret_missing, struct error *err)
-{
-    struct mariadb_statement *statement = NULL;
-    struct catalogue_column found = {0};
-    bool row = false;
-    enum status status = store_mariadb_start(
-        self, STATEMENT_CATALOGUE_COLUMN,
-        PARAMETERS(parameter_text(table->name),
-                   parameter_text(store_mariadb_column_name(table->mapping, index))),
-        &statement, &row, err);
-    if (status != STATUS_OK)
-        return status;
-    *ret_missing = !row;
-    if (row) {
-        mariadb_statement_copy(statement, 0, found.data_type, sizeof found.data_type);
-        mariadb_statement_copy(statement, 1, found.column_type, sizeof found.column_type);
-        found.nullable = mariadb_statement_integer(statement, 2) != 0;
-        found.characters = (uint64_t)mariadb_statement_integer(statement, 3);
-        found.octets = (uint64_t)mariadb_statement_integer(statement, 4);
-        found.precision = (uint32_t)mariadb_statement_integer(statement, 5);
-        found.scale = (uint32_t)mariadb_statement_integer(statement, 6);
-        found.time_digits = mariadb_statement_integer(statement, 7);
-        mariadb_statement_copy(statement, 8, found.charset, sizeof found.charset);
-        mariadb_statement_copy(statement, 9, found.collation, sizeof found.collation);
-        mariadb_statement_copy(statement, 10, found.extra, sizeof found.extra);
-        found.generated = mariadb_statement_integer(statement, 11) != 0;
-    }
-    mariadb_statement_end(statement);
-    if (!row && table->mapping->schema->columns[index].is_key)
-        return error_set(err, STATUS_FATAL,
-                         "table \"%s\" has no column \"%s\" for the key: add it, or map the "
-                         "entity type to another table",
-                         table->name, store_mariadb_column_name(table->mapping, index));
-    return row ? column_judge(table, index, &found, &table->limits[index], err) : STATUS_OK;
-}
-
-static bool is_mapped(const struct mapped_table *table, const char *name, bool as_key)
-{
-    const struct entity_schema *schema = table->mapping->schema;
-    for (size_t i = 0; i < schema->column_count; i++) {
-        if (strcasecmp(store_mariadb_column_name(table->mapping, i), name) == 0)
-            return !as_key || schema->columns[i].is_key;
-    }
-    return false;
-}
-
-static enum status needed_check(struct store_mariadb *self, const struct mapped_table *table,
-                                struct error *err)
-{
-    struct mariadb_statement *statement = NULL;
-    char needed[STORE_NAME_SIZE] = "";
-    bool row = false;
-    enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_NEEDED,
-                                             PARAMETERS(parameter_text(table->name)), &statement,
-                                             &row, err);
-    while (status == STATUS_OK && row) {
-        char name[STORE_NAME_SIZE];
-        mariadb_statement_copy(statement, 0, name, sizeof name);
-        if (mariadb_statement_integer(statement, 1) != 0 && !is_mapped(table, name, false))
-            memcpy(needed, name, sizeof needed);
-        status = mariadb_statement_next(statement, &row, err);
-    }
-    mariadb_statement_end(statement);
-    if (status == STATUS_OK && needed[0] != '\0')
-        status = error_set(err, STATUS_FATAL,
-                           "column \"%s\" of table \"%s\" must not be NULL and is not in the "
-                           "schema of \"%s\": give it a default, or drop NOT NULL",
-                           needed, table->name, table->mapping->schema->entity_type);
-    return status;
-}
-
-/* One unique index at a time, its columns in order. */
-struct index_check {
-    char name[STORE_NAME_SIZE];
-    size_t columns;
-    bool only_key;    /* all its columns are whole, not null and of the mapped key */
-    bool key_found;   /* some index is exactly the mapped key */
-    bool other_found; /* some index is anything else */
-};
-
-static void index_close(struct index_check *check, size_t key_count)
-{
-    bool is_key = check->only_key && check->columns == key_count;
-    if (check->columns > 0 && is_key)
-        check->key_found = true;
-    else if (check->columns > 0)
-        check->other_found = true;
-    check->columns = 0;
-    check->only_key = true;
-}
-
-static enum status indexes_check(struct store_mariadb *self, struct mapped_table *table,
-                                 struct error *err)
-{
-    struct index_check check = {.only_key = true};
-    size_t key_count = table->mapping->schema->key_count;
-    struct mariadb_statement *statement = NULL;
-    bool row = false;
-    enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_INDEXES,
-                                             PARAMETERS(parameter_text(table->name)), &statement,
-                                             &row, err);
-    while (status == STATUS_OK && row) {
-        char name[STORE_NAME_SIZE];
-        mariadb_statement_copy(statement, 0, name, sizeof name);
-        if (strcmp(name, check.name) != 0)
-            index_close(&check, key_count);
-        memcpy(check.name, name, sizeof check.name);
-        mariadb_statement_copy(statement, 1, name, sizeof name);
-        check.columns++;
-        check.only_key = check.only_key && mariadb_statement_integer(statement, 2) == 0 &&
-                         is_mapped(table, name, true);
-        status = mariadb_statement_next(statement, &row, err);
-    }
-    mariadb_statement_end(statement);
-    index_close(&check, key_count);
-    table->upserts = !check.other_found;
-    if (status == STATUS_OK && !check.key_found)
-        status = error_set(err, STATUS_FATAL,
-                           "the key of \"%s\" is neither the primary key of table \"%s\" nor a "
-                           "unique index of whole columns that are NOT NULL: create one on exactly "
-                           "these columns",
-                           table->mapping->schema->entity_type, table->name);
-    return status;
 }
 
 static enum status refuse_cascade(const char *name, const char *child, struct error *err)
@@ -391,7 +295,7 @@ static enum status own_cascade_check(struct store_mariadb *self, const struct ma
     struct buffer sql;
     buffer_init(&sql, SQL_SIZE_MAX);
     buffer_append_text(&sql, "SHOW CREATE TABLE ");
-    store_mariadb_append_name(&sql, table->name);
+    sql_name_append(&sql, table->name, '`');
     if (mysql_query(self->session, buffer_text(&sql)) != 0)
         status = mariadb_session_error(self->session, buffer_text(&sql), err);
     MYSQL_RES *rows = status == STATUS_OK ? mysql_store_result(self->session) : NULL;
@@ -413,49 +317,72 @@ static enum status own_cascade_check(struct store_mariadb *self, const struct ma
     return status;
 }
 
-static enum status cascade_check(struct store_mariadb *self, const struct mapped_table *table,
-                                 struct error *err)
+struct cascade {
+    char name[STORE_NAME_SIZE];
+    char child[STORE_NAME_SIZE];
+};
+
+static enum status cascade_read(void *context, struct store_row *row, struct error *err)
 {
-    struct mariadb_statement *statement = NULL;
-    char name[STORE_NAME_SIZE] = "";
-    char child[STORE_NAME_SIZE] = "";
-    bool row = false;
-    struct parameter table_name = parameter_text(table->name);
-    enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_CASCADE,
-                                             PARAMETERS(table_name, table_name), &statement, &row,
-                                             err);
-    if (status != STATUS_OK)
-        return status;
-    if (row) {
-        mariadb_statement_copy(statement, 0, name, sizeof name);
-        mariadb_statement_copy(statement, 1, child, sizeof child);
-    }
-    mariadb_statement_end(statement);
-    return row ? refuse_cascade(name, child, err) : own_cascade_check(self, table, err);
+    struct cascade *cascade = context;
+    (void)err;
+    row->copy(row, 0, cascade->name, sizeof cascade->name);
+    row->copy(row, 1, cascade->child, sizeof cascade->child);
+    return STATUS_OK;
 }
 
-enum status store_mariadb_check(struct store_mariadb *self, struct mapped_table *table,
-                                bool missing[static ENTITY_COLUMNS_MAX], struct error *err)
+/* A trigger before an insert sees what an upsert then does not write. */
+enum status store_mariadb_check_more(struct mapped_table *table, struct error *err)
 {
+    struct store_mariadb *self = store_mariadb_of(table->store);
+    struct cascade cascade = {0};
     int64_t triggers = 0;
-    enum status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < table->mapping->schema->column_count; i++)
-        status = column_check(self, table, i, &missing[i], err);
+    enum status status = store_sql_query(&self->sql,
+                                         SQL_CALL(CATALOGUE_CASCADE, parameter_text(table->name)),
+                                         cascade_read, &cascade, err);
     if (status == STATUS_OK)
-        status = needed_check(self, table, err);
+        status = cascade.child[0] != '\0' ? refuse_cascade(cascade.name, cascade.child, err)
+                                          : own_cascade_check(self, table, err);
     if (status == STATUS_OK)
-        status = indexes_check(self, table, err);
-    if (status == STATUS_OK)
-        status = cascade_check(self, table, err);
-    if (status == STATUS_OK)
-        status = store_mariadb_number(self, STATEMENT_CATALOGUE_INSERT_TRIGGERS,
-                                      PARAMETERS(parameter_text(table->name)), 0, &triggers, err);
-    table->upserts = table->upserts && triggers == 0;
+        status = store_sql_number(&self->sql,
+                                  SQL_CALL(CATALOGUE_INSERT_TRIGGERS, parameter_text(table->name)),
+                                  0, &triggers, err);
+    table->has_other_keys = table->has_other_keys || triggers > 0;
     return status;
 }
 
 #define ORDER_KEPT "kept"
 #define ORDER_FREE "free"
+
+struct order_read {
+    bool seen; /* triggers that are not Keepstep's */
+    char noted[sizeof ORDER_KEPT];
+    int64_t columns;
+};
+
+static enum status order_read(void *context, struct store_row *row, struct error *err)
+{
+    struct order_read *read = context;
+    (void)err;
+    read->seen = row->integer(row, 0) != 0;
+    row->copy(row, 1, read->noted, sizeof read->noted);
+    read->columns = row->integer(row, 2);
+    return STATUS_OK;
+}
+
+static enum status order_note(struct store_sql *self, const char *key, const char *order,
+                              struct error *err)
+{
+    enum status status = store_sql_transaction(self, SQL_WRITE, err);
+    if (status == STATUS_OK)
+        status = store_sql_send(
+            self, SQL_CALL(META_SET, parameter_text(key), parameter_text(order)), err);
+    if (status == STATUS_OK)
+        status = store_sql_finish(self, err);
+    if (status != STATUS_OK)
+        store_sql_rollback(&self->base);
+    return status;
+}
 
 /* A foreign key that cascades is refused by prepare(). The agent's role sees no triggers: what
  * `init` saw is written down. Where nothing is, no row is taken out: nobody knows what follows. */
@@ -464,39 +391,24 @@ enum status store_mariadb_order(struct store *store, const struct mapping *mappi
                                 struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(store);
-    struct slice entity_type = slice_of(mapping->schema->entity_type);
-    struct mapped_table *table = store_mariadb_table(self, entity_type);
-    struct mariadb_statement *statement = NULL;
+    const char *entity_type = mapping->schema->entity_type;
+    struct mapped_table *table = sql_table_find(&self->sql.tables, entity_type);
+    struct order_read read = {0};
     char key[STORE_PLACE_KEY_SIZE];
-    char noted[sizeof ORDER_KEPT] = "";
-    bool row = false;
-    bool seen = false;
     (void)copies;
     *ret_order = (struct table_order){0};
-    (void)snprintf(key, sizeof key, "order %016" PRIx64, digest_64(entity_type));
-    enum status status = store_mariadb_start(self, STATEMENT_CATALOGUE_ORDER,
-                                             PARAMETERS(parameter_text(mapping_table(mapping)),
-                                                        parameter_text(key),
-                                                        parameter_text(mapping_table(mapping))),
-                                             &statement, &row, err);
-    if (status == STATUS_OK && row) {
-        seen = mariadb_statement_integer(statement, 0) != 0;
-        mariadb_statement_copy(statement, 1, noted, sizeof noted);
-        ret_order->is_whole = (self->installs || noted[0] != '\0') &&
-                              mariadb_statement_integer(statement, 2) ==
-                                  (int64_t)mapping->schema->column_count;
-    }
-    mariadb_statement_end(statement);
-    const char *now = seen ? ORDER_KEPT : ORDER_FREE;
-    bool is_new = self->installs && strcmp(noted, now) != 0;
-    if (status == STATUS_OK && is_new)
-        status = store_mariadb_run(self, STATEMENT_META_SET,
-                                   PARAMETERS(parameter_text(key), parameter_text(now)), NULL, err);
-    if (status == STATUS_OK && is_new)
-        status = mariadb_session_execute(self->session, "COMMIT", err);
-    ret_order->is_kept = seen || (strcmp(noted, ORDER_KEPT) == 0 && !self->installs);
+    (void)snprintf(key, sizeof key, "order %016" PRIx64, digest_64(slice_of(entity_type)));
+    enum status status = store_sql_query(
+        &self->sql,
+        SQL_CALL(CATALOGUE_ORDER, parameter_text(mapping_table(mapping)), parameter_text(key)),
+        order_read, &read, err);
+    const char *now = read.seen ? ORDER_KEPT : ORDER_FREE;
+    if (status == STATUS_OK && self->installs && strcmp(read.noted, now) != 0)
+        status = order_note(&self->sql, key, now, err);
+    ret_order->is_whole = (self->installs || read.noted[0] != '\0') &&
+                          read.columns == (int64_t)mapping->schema->column_count;
+    ret_order->is_kept = read.seen || (strcmp(read.noted, ORDER_KEPT) == 0 && !self->installs);
     if (table != NULL)
         table->keeps_order = ret_order->is_kept;
-    store_mariadb_release(self);
     return status;
 }

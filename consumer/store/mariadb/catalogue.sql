@@ -1,20 +1,6 @@
 -- What the catalogue says of a table that an entity type is mapped to, and of the server.
 -- name: catalogue_server
 SELECT @@max_allowed_packet
--- name: catalogue_table
-SELECT table_type, coalesce(engine, '') FROM information_schema.tables
-WHERE table_schema = database() AND table_name = ?
--- Whether a column's table and the column itself are there, what the catalogue calls them, and where
--- it was kept before.
--- name: place_read
-SELECT table_name IS NOT NULL, column_name IS NOT NULL,
-    concat(coalesce(table_name, ?), '.', coalesce(column_name, ?)), value
-FROM (SELECT
-    (SELECT table_name FROM information_schema.tables
-     WHERE table_schema = database() AND table_name = ? LIMIT 1) AS table_name,
-    (SELECT column_name FROM information_schema.columns
-     WHERE table_schema = database() AND table_name = ? AND column_name = ? LIMIT 1) AS column_name,
-    (SELECT value FROM keepstep_meta WHERE `key` = ?) AS value) AS place
 -- Whether it is a table, and an engine without transactions.
 -- name: table_read
 SELECT table_type NOT LIKE '%VIEW%', if(coalesce(engine, 'InnoDB') = 'InnoDB', '', engine)
@@ -23,13 +9,13 @@ FROM information_schema.tables WHERE table_schema = database() AND table_name = 
 -- and where it was kept before.
 -- name: table_place
 SELECT table_name IS NOT NULL, column_name IS NOT NULL,
-    concat(coalesce(table_name, ?), '.', coalesce(column_name, ?)), value
+    concat(coalesce(table_name, ?1), '.', coalesce(column_name, ?2)), value
 FROM (SELECT
     (SELECT table_name FROM information_schema.tables
-     WHERE table_schema = database() AND table_name = ? LIMIT 1) AS table_name,
+     WHERE table_schema = database() AND table_name = ?1 LIMIT 1) AS table_name,
     (SELECT column_name FROM information_schema.columns
-     WHERE table_schema = database() AND table_name = ? AND column_name = ? LIMIT 1) AS column_name,
-    (SELECT value FROM keepstep_meta WHERE `key` = ?) AS value) AS place
+     WHERE table_schema = database() AND table_name = ?1 AND column_name = ?2 LIMIT 1) AS column_name,
+    (SELECT value FROM keepstep_meta WHERE `key` = ?3) AS value) AS place
 -- Each column: its name, whether an INSERT must give it, whether it is generated, its type as it is
 -- declared, the type's name, and what limits its values.
 -- name: table_columns
@@ -49,37 +35,20 @@ FROM (SELECT count(*) = ? AND min(sub_part IS NULL AND nullable <> 'YES'
     FROM information_schema.statistics
     WHERE table_schema = database() AND table_name = ? AND non_unique = 0
     GROUP BY index_name) AS unique_index
--- name: catalogue_column
-SELECT data_type, column_type, is_nullable = 'YES', coalesce(character_maximum_length, 0),
-    coalesce(character_octet_length, 0), coalesce(numeric_precision, 0), coalesce(numeric_scale, 0),
-    coalesce(datetime_precision, 0), coalesce(character_set_name, ''), coalesce(collation_name, ''),
-    lower(extra), is_generated = 'ALWAYS'
-FROM information_schema.columns
-WHERE table_schema = database() AND table_name = ? AND column_name = ?
--- Columns, and whether an INSERT must give them.
--- name: catalogue_needed
-SELECT column_name, is_nullable = 'NO' AND column_default IS NULL AND is_generated = 'NEVER'
-    AND extra NOT LIKE '%auto_increment%'
-FROM information_schema.columns WHERE table_schema = database() AND table_name = ?
--- name: catalogue_indexes
-SELECT index_name, column_name, sub_part IS NOT NULL OR nullable = 'YES'
-FROM information_schema.statistics
-WHERE table_schema = database() AND table_name = ? AND non_unique = 0
-ORDER BY index_name, seq_in_index
 -- name: catalogue_cascade
 SELECT constraint_name, table_name, referenced_table_name
 FROM information_schema.referential_constraints
-WHERE constraint_schema = database() AND (table_name = ? OR referenced_table_name = ?)
+WHERE constraint_schema = database() AND (table_name = ?1 OR referenced_table_name = ?1)
     AND (update_rule NOT IN ('RESTRICT', 'NO ACTION') OR delete_rule NOT IN ('RESTRICT', 'NO ACTION'))
 LIMIT 1
 -- Triggers that are not Keepstep's, as far as the role may see them, and what `init` saw.
 -- name: catalogue_order
 SELECT (SELECT count(*) FROM information_schema.triggers
-        WHERE event_object_schema = database() AND event_object_table = ?
+        WHERE event_object_schema = database() AND event_object_table = ?1
             AND trigger_name NOT LIKE 'keepstep\_%'),
-    coalesce((SELECT value FROM keepstep_meta WHERE `key` = ?), ''),
+    coalesce((SELECT value FROM keepstep_meta WHERE `key` = ?2), ''),
     (SELECT count(*) FROM information_schema.columns WHERE table_schema = database()
-        AND table_name = ? AND is_generated = 'NEVER')
+        AND table_name = ?1 AND is_generated = 'NEVER')
 -- name: catalogue_insert_triggers
 SELECT count(*) FROM information_schema.triggers
 WHERE event_object_schema = database() AND event_object_table = ? AND action_timing = 'BEFORE'

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#define GROUP_SIZE   PRESENT_KEYS
+#define GROUP_SIZE   FOUND_KEYS
 #define ADD_MAX      1024
 #define KEY_COLUMNS  4
 #define SQL_SIZE_MAX ((size_t)64 * 1024)

@@ -1,8 +1,6 @@
 /* The MariaDB store's array binding: one command writes a chunk of rows. */
 #include "consumer/store/mariadb/internal.h"
 
-#include "common/buffer.h"
-
 #include <stdlib.h>
 
 #define CHUNK_ROWS_MAX 4096
@@ -46,21 +44,6 @@ static enum status arrays_grow(struct store_mariadb *self, size_t columns, size_
     self->array_columns = columns;
     self->array_rows = rows;
     return STATUS_OK;
-}
-
-/* The columns that a form binds, in order. @return their number. */
-static size_t row_order(const struct entity_schema *schema, enum row_form form, const bool *present,
-                        size_t order[static 2 * ENTITY_COLUMNS_MAX])
-{
-    bool all = form == ROW_UPSERT || form == ROW_INSERT;
-    size_t count = 0;
-    for (size_t i = 0; (all || form == ROW_UPDATE) && i < schema->column_count; i++) {
-        if (all || (!schema->columns[i].is_key && present[i]))
-            order[count++] = i;
-    }
-    for (size_t i = 0; !all && i < schema->key_count; i++)
-        order[count++] = schema->key_columns[i];
-    return count;
 }
 
 /* What is absent takes its default: only an INSERT binds that. @return the bytes that the value
@@ -116,9 +99,9 @@ static bool is_of_no_value(unsigned long number)
     return number == ER_BINLOG_UNSAFE_STATEMENT || number == ER_SIGNAL_WARN;
 }
 
-static enum status warnings_judge(struct store_mariadb *self, const struct mapped_table *table,
-                                  struct error *err)
+static enum status warnings_judge(const struct mapped_table *table, struct error *err)
 {
+    struct store_mariadb *self = store_mariadb_of(table->store);
     enum status status = STATUS_OK;
     MYSQL_ROW row = NULL;
     if (mysql_query(self->session, "SHOW WARNINGS") != 0)
@@ -141,74 +124,50 @@ static enum status warnings_judge(struct store_mariadb *self, const struct mappe
     return status;
 }
 
-/* A statement and the columns that it binds, in order. */
-struct row_statement {
-    struct mariadb_statement *statement;
-    size_t order[2 * ENTITY_COLUMNS_MAX];
-    size_t count;
-};
-
-static enum status chunk_execute(struct store_mariadb *self, const struct mapped_table *table,
-                                 const struct row_statement *row, size_t rows,
-                                 uint64_t *ret_matched, struct error *err)
+static enum status chunk_execute(const struct mapped_table *table, const struct row_statement *row,
+                                 size_t rows, uint64_t *ret_matched, struct error *err)
 {
-    MYSQL_BIND binds[2 * ENTITY_COLUMNS_MAX];
+    struct store_mariadb *self = store_mariadb_of(table->store);
+    MYSQL_BIND binds[ENTITY_COLUMNS_MAX];
     uint64_t matched = 0;
     bool doubtful = false;
     for (size_t i = 0; i < row->count; i++)
-        array_bind(&self->arrays[i], table->limits[row->order[i]].form, &binds[i]);
+        array_bind(&self->arrays[i], (enum bind_form)table->limits[row->columns[i]].form,
+                   &binds[i]);
     enum status status = mariadb_statement_run_arrays(row->statement, binds, (unsigned int)rows,
                                                       &matched, &doubtful, err);
     *ret_matched += matched;
-    return doubtful ? warnings_judge(self, table, err) : status;
+    return doubtful ? warnings_judge(table, err) : status;
 }
 
-/* The statement for changes that have the columns of this one. */
-static enum status row_statement_find(struct store_mariadb *self, struct mapped_table *table,
-                                      enum row_form form, const struct change *change,
-                                      struct row_statement *ret_row, struct error *err)
+enum status store_mariadb_write_rows(struct mapped_table *table, struct rows_written *rows,
+                                     struct error *err)
 {
+    struct store_mariadb *self = store_mariadb_of(table->store);
     const struct entity_schema *schema = table->mapping->schema;
-    bool present[ENTITY_COLUMNS_MAX] = {false};
-    bool complete = change_is_complete(change);
-    for (size_t i = 0; i < schema->column_count; i++)
-        present[i] = change->values[i].kind != VALUE_ABSENT;
-    ret_row->count = row_order(schema, form, present, ret_row->order);
-    if (form == ROW_UPDATE && !complete)
-        return store_mariadb_sparse_prepare(self, table, present, &ret_row->statement, err);
-    enum status status = store_mariadb_row_prepare(self, table, form, err);
-    ret_row->statement = table->rows[form];
-    return status;
-}
-
-enum status store_mariadb_write(struct store_mariadb *self, struct mapped_table *table,
-                                enum row_form form, const struct change *const *changes,
-                                size_t count, uint64_t *ret_matched, struct error *err)
-{
-    const struct entity_schema *schema = table->mapping->schema;
-    struct row_statement row;
+    struct row_statement *row = NULL;
     size_t size_max = self->packet_size / 2 < CHUNK_SIZE_MAX ? self->packet_size / 2
                                                              : CHUNK_SIZE_MAX;
-    *ret_matched = 0;
-    enum status status = row_statement_find(self, table, form, changes[0], &row, err);
+    rows->matched = 0;
+    enum status status = sql_row_prepare(table, rows->form, rows->changes[0], &row, err);
     if (status != STATUS_OK)
         return status;
-    size_t rows_max = CHUNK_VALUES / row.count < CHUNK_ROWS_MAX ? CHUNK_VALUES / row.count
-                                                                : CHUNK_ROWS_MAX;
-    status = arrays_grow(self, row.count, count < rows_max ? count : rows_max, err);
-    for (size_t i = 0; status == STATUS_OK && i < count;) {
-        size_t rows = 0;
+    size_t rows_max = CHUNK_VALUES / row->count < CHUNK_ROWS_MAX ? CHUNK_VALUES / row->count
+                                                                 : CHUNK_ROWS_MAX;
+    status = arrays_grow(self, row->count, rows->count < rows_max ? rows->count : rows_max, err);
+    for (size_t i = 0; status == STATUS_OK && i < rows->count;) {
+        size_t used = 0;
         size_t size = 0;
-        for (; i < count && rows < rows_max; i++, rows++) {
+        for (; i < rows->count && used < rows_max; i++, used++) {
             size_t row_size = 0;
-            for (size_t j = 0; j < row.count; j++)
-                row_size += value_set(&schema->columns[row.order[j]], &self->arrays[j], rows,
-                                      &changes[i]->values[row.order[j]]);
-            if (rows > 0 && size + row_size > size_max)
+            for (size_t j = 0; j < row->count; j++)
+                row_size += value_set(&schema->columns[row->columns[j]], &self->arrays[j], used,
+                                      &rows->changes[i]->values[row->columns[j]]);
+            if (used > 0 && size + row_size > size_max)
                 break;
             size += row_size;
         }
-        status = chunk_execute(self, table, &row, rows, ret_matched, err);
+        status = chunk_execute(table, row, used, &rows->matched, err);
     }
     return status;
 }
@@ -222,67 +181,74 @@ static struct mariadb_parameter key_parameter(const struct column *column,
     return column->type == COLUMN_BYTES ? mariadb_bytes(text) : mariadb_text(text);
 }
 
+/* One question for FOUND_KEYS keys. */
+struct keys_asked {
+    const struct row_statement *row;
+    struct buffer keys; /* one behind the other */
+    struct buffer key;  /* of the row that was found */
+    size_t ends[FOUND_KEYS];
+    bool *present;
+    size_t count;
+};
+
 /* Compare the current row's key with those that were asked for. */
-static void present_mark(const struct mapped_table *table, const struct buffer *keys,
-                         const size_t *ends, size_t count, struct buffer *key, bool *ret_present)
+static void found_mark(struct keys_asked *asked)
 {
-    const struct mariadb_statement *statement = table->rows[ROW_PRESENT];
-    buffer_reset(key);
-    for (size_t i = 0; i < table->mapping->schema->key_count; i++)
-        store_mariadb_key_part(key, mariadb_statement_column(statement, i));
-    for (size_t i = 0; i < count; i++) {
-        size_t start = i == 0 ? 0 : ends[i - 1];
-        struct slice asked = {.data = keys->data + start, .length = ends[i] - start};
-        ret_present[i] = ret_present[i] || slice_equal(asked, buffer_slice(key));
+    buffer_reset(&asked->key);
+    for (size_t i = 0; i < asked->row->count; i++)
+        store_mariadb_key_part(&asked->key, mariadb_statement_column(asked->row->statement, i));
+    for (size_t i = 0; i < asked->count; i++) {
+        size_t start = i == 0 ? 0 : asked->ends[i - 1];
+        struct slice key = {.data = asked->keys.data + start, .length = asked->ends[i] - start};
+        asked->present[i] = asked->present[i] || slice_equal(key, buffer_slice(&asked->key));
     }
 }
 
-static enum status present_some(struct mapped_table *table, const struct change *const *changes,
-                                size_t count, struct buffer *keys, struct buffer *key,
-                                bool *ret_present, struct error *err)
+static enum status find_some(struct mapped_table *table, const struct change *const *changes,
+                             struct keys_asked *asked, struct error *err)
 {
     const struct entity_schema *schema = table->mapping->schema;
-    struct mariadb_statement *statement = table->rows[ROW_PRESENT];
-    struct mariadb_parameter parameters[PARAMETERS_MAX];
-    size_t ends[PRESENT_KEYS] = {0};
+    struct mariadb_statement *statement = asked->row->statement;
+    struct mariadb_parameter parameters[FOUND_KEYS * KEY_COLUMNS_MAX];
     size_t used = 0;
     bool row = false;
-    buffer_reset(keys);
-    for (size_t i = 0; i < PRESENT_KEYS; i++) {
-        const struct change *change = changes[i < count ? i : count - 1];
+    buffer_reset(&asked->keys);
+    for (size_t i = 0; i < FOUND_KEYS; i++) {
+        const struct change *change = changes[i < asked->count ? i : asked->count - 1];
         for (size_t j = 0; j < schema->key_count; j++)
             parameters[used++] = key_parameter(&schema->columns[schema->key_columns[j]],
                                                &change->values[schema->key_columns[j]]);
-        if (i < count)
-            store_mariadb_key(table, change, keys);
-        ends[i] = keys->length;
+        if (i < asked->count)
+            store_mariadb_key(table, change, &asked->keys);
+        asked->ends[i] = asked->keys.length;
     }
-    if (keys->failed)
+    if (asked->keys.failed)
         return error_set(err, STATUS_RETRY, "no memory for keys");
     enum status status = mariadb_statement_query(statement, parameters, used, &row, err);
     while (status == STATUS_OK && row) {
-        present_mark(table, keys, ends, count, key, ret_present);
+        found_mark(asked);
         status = mariadb_statement_next(statement, &row, err);
     }
     mariadb_statement_end(statement);
     return status;
 }
 
-enum status store_mariadb_present(struct store_mariadb *self, struct mapped_table *table,
-                                  const struct change *const *changes, size_t count,
-                                  bool *ret_present, struct error *err)
+enum status store_mariadb_find_rows(struct mapped_table *table, const struct change *const *changes,
+                                    size_t count, bool *ret_present, struct error *err)
 {
-    struct buffer keys;
-    struct buffer key;
-    buffer_init(&keys, KEYS_SIZE_MAX);
-    buffer_init(&key, KEYS_SIZE_MAX);
-    enum status status = store_mariadb_row_prepare(self, table, ROW_PRESENT, err);
-    for (size_t i = 0; status == STATUS_OK && i < count; i += PRESENT_KEYS) {
-        size_t some = count - i < PRESENT_KEYS ? count - i : PRESENT_KEYS;
-        memset(ret_present + i, 0, some * sizeof *ret_present);
-        status = present_some(table, changes + i, some, &keys, &key, ret_present + i, err);
+    struct keys_asked asked = {0};
+    struct row_statement *row = NULL;
+    buffer_init(&asked.keys, KEYS_SIZE_MAX);
+    buffer_init(&asked.key, KEYS_SIZE_MAX);
+    enum status status = sql_row_prepare(table, ROW_FIND, NULL, &row, err);
+    asked.row = row;
+    memset(ret_present, 0, count * sizeof *ret_present);
+    for (size_t i = 0; status == STATUS_OK && i < count; i += FOUND_KEYS) {
+        asked.count = count - i < FOUND_KEYS ? count - i : FOUND_KEYS;
+        asked.present = ret_present + i;
+        status = find_some(table, changes + i, &asked, err);
     }
-    buffer_done(&keys);
-    buffer_done(&key);
+    buffer_done(&asked.keys);
+    buffer_done(&asked.key);
     return status;
 }

@@ -18,10 +18,6 @@ UPDATE {table} SET {others|, |@ = #} WHERE {key| AND |@ = #}
 UPDATE {table} SET {first||@ = @} WHERE {key| AND |@ = #}
 -- name: row_delete
 DELETE FROM {table} WHERE {key| AND |@ = #}
--- Which of many keys are there: the head, each key, and the tail.
--- name: rows_present
-SELECT {key|, |@} FROM {table} WHERE
--- name: row_present
-({key| AND |@ = #})
--- name: rows_locked
-FOR UPDATE
+-- Which of many keys are there; their rows are locked.
+-- name: row_find
+SELECT {key|, |@} FROM {table} WHERE {rows} FOR UPDATE

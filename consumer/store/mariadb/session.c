@@ -110,6 +110,7 @@ enum status store_mariadb_open(const struct store_options *options, struct store
         return error_set(err, STATUS_RETRY, "out of memory");
     self->sql = (struct store_sql){.base.ops = &store_mariadb_ops,
                                    .session = &mariadb_session,
+                                   .tables.dialect = &store_mariadb_dialect,
                                    .read_only = options->read_only};
     self->installs = options->install;
     self->packet_size = PACKET_SIZE_MIN; /* until the server has said */
@@ -140,9 +141,6 @@ void store_mariadb_close(struct store *store)
         mariadb_statement_free(self->statements[i].prepared);
     mariadb_statement_free(self->key_read);
     mariadb_statement_free(self->key_claim);
-    for (size_t i = 0; i < self->table_count; i++)
-        store_mariadb_table_free(self->tables[i]);
-    free(self->tables);
     free(self->values);
     store_sql_done(&self->sql);
     store_mariadb_arrays_free(self);

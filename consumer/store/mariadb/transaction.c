@@ -31,17 +31,8 @@ enum status store_mariadb_commit(struct store_sql *sql, bool durable, struct err
 static enum status store_mariadb_copy_sql(const struct mapping *mappings, size_t count,
                                           struct buffer *out, struct error *err)
 {
-    buffer_append_text(out, SQL_GRANTS);
-    for (size_t i = 0; i < count; i++) {
-        enum status status = store_mariadb_append_table(out, &mappings[i],
-                                                        "CREATE TABLE IF NOT EXISTS ", err);
-        if (status != STATUS_OK)
-            return status;
-        buffer_append_text(out, ";\nGRANT SELECT, INSERT, UPDATE, DELETE ON ");
-        store_mariadb_append_name(out, mapping_table(&mappings[i]));
-        buffer_append_text(out, " TO keepstep_agent;\n");
-    }
-    return STATUS_OK;
+    struct copies copies = {.mappings = mappings, .count = count};
+    return sql_copy_sql(&store_mariadb_dialect, &copies, out, err);
 }
 
 const struct store_ops store_mariadb_ops = {
@@ -50,8 +41,8 @@ const struct store_ops store_mariadb_ops = {
     .copy_sql = store_mariadb_copy_sql,
     .open = store_mariadb_open,
     .close = store_mariadb_close,
-    .places = store_mariadb_places,
-    .prepare = store_mariadb_prepare,
+    .places = store_sql_places,
+    .prepare = store_sql_prepare,
     .order = store_mariadb_order,
     .meta = store_sql_meta,
     .read = store_sql_read,
@@ -62,7 +53,7 @@ const struct store_ops store_mariadb_ops = {
     .defer = store_mariadb_defer,
     .read_pending = store_sql_read_pending,
     .claim_keys = store_mariadb_claim_keys,
-    .apply = store_mariadb_apply,
+    .apply = store_sql_apply,
     .record_sequence = store_sql_record_sequence,
     .park = store_sql_park,
     .read_parked = store_sql_read_parked,

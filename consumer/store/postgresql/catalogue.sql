@@ -11,14 +11,14 @@ SELECT (relkind IN ('r', 'p'))::int, '' FROM pg_class WHERE oid = to_regclass($1
 SELECT (c.oid IS NOT NULL)::int, (a.attname IS NOT NULL)::int,
     concat_ws('.', coalesce(n.nspname, CASE WHEN $1::text NOT LIKE '%.%' THEN current_schema() END),
               coalesce(c.relname, $1), $2::text), m.value
-FROM (SELECT coalesce(to_regclass(quote_ident(nullif($3::text, ''))),
-    to_regclass(quote_ident(nullif(substring($4::text FROM '^([^.]*)[.]'), '')) || '.' ||
-                quote_ident(nullif(substring($4::text FROM '[.](.*)$'), ''))))::oid) AS relation(oid)
+FROM (SELECT coalesce(to_regclass(quote_ident(nullif($1::text, ''))),
+    to_regclass(quote_ident(nullif(substring($1::text FROM '^([^.]*)[.]'), '')) || '.' ||
+                quote_ident(nullif(substring($1::text FROM '[.](.*)$'), ''))))::oid) AS relation(oid)
 LEFT JOIN pg_class c ON c.oid = relation.oid
 LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_attribute a ON a.attrelid = relation.oid AND a.attname = $5::text
+LEFT JOIN pg_attribute a ON a.attrelid = relation.oid AND a.attname = $2::text
     AND a.attnum > 0 AND NOT a.attisdropped
-LEFT JOIN keepstep_meta m ON m.key = $6::text
+LEFT JOIN keepstep_meta m ON m.key = $3::text
 -- Each column: its name, whether an INSERT must give it, whether it is generated, its type as it is
 -- declared, the type's name and modifier, and whether it compares bytewise.
 -- name: table_columns

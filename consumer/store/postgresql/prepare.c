@@ -179,7 +179,8 @@ static enum status check_column(struct mapped_table *table, size_t index,
     ret_found->better = column_forms[form_find(column->type, NULL)].declared;
     ret_found->bytewise = "\"C\"";
     if (row->integer(row, COLUMN_DETERMINISTIC) == 0)
-        ret_found->collation = "a nondeterministic collation";
+        (void)snprintf(ret_found->collation, sizeof ret_found->collation,
+                       "a nondeterministic collation");
     if (form == sizeof column_forms / sizeof column_forms[0])
         return STATUS_OK;
     ret_found->fits = column_fits(column, &column_forms[form], modifier);

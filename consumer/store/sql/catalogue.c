@@ -45,11 +45,10 @@ enum status store_sql_places(struct store *store, struct place *places, size_t c
     if (record)
         return places_record(self, places, count, err);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        struct parameter table = parameter_text(places[i].table);
-        struct parameter column = parameter_text(places[i].column);
-        struct parameter key = parameter_text(places[i].key);
         status = store_sql_ask(self,
-                               SQL_CALL(TABLE_PLACE, table, column, table, table, column, key),
+                               SQL_CALL(TABLE_PLACE, parameter_text(places[i].table),
+                                        parameter_text(places[i].column),
+                                        parameter_text(places[i].key)),
                                place_read, &places[i], err);
     }
     return status == STATUS_OK ? store_sql_wait(self, err) : status;

@@ -95,7 +95,7 @@ static enum status refuse_column(const struct mapped_table *table, size_t index,
                          "a %s exactly: declare it %s",
                          name, table->name, declared[0] == '\0' ? "without a type" : declared,
                          column_type_name(column->type), found->better);
-    if (column->is_key && found->collation != NULL)
+    if (column->is_key && found->collation[0] != '\0')
         return error_set(err, STATUS_FATAL,
                          "key column \"%s\" of table \"%s\" compares by %s: declare it COLLATE "
                          "%s, or different keys become one row",
@@ -268,6 +268,10 @@ enum status store_sql_prepare(struct store *store, const struct mapping *mapping
     if (name_is_reserved(table->dialect, table->name))
         status = error_set(err, STATUS_FATAL, "table name \"%s\" is reserved: take another one",
                            table->name);
+    size_t key_max = table->dialect->key_columns_max;
+    if (status == STATUS_OK && key_max > 0 && mapping->schema->key_count > key_max)
+        status = error_set(err, STATUS_FATAL, "the key of \"%s\" has more than %zu columns",
+                           mapping->schema->entity_type, key_max);
     if (status == STATUS_OK)
         status = table_transaction(table, err);
     if (status == STATUS_OK)

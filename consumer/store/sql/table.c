@@ -70,8 +70,8 @@ static void row_bind(const struct entity_schema *schema, struct row_statement *r
 {
     bool inserts = row->form == ROW_UPSERT || row->form == ROW_INSERT;
     row->count = 0;
-    for (size_t i = 0; row->form != ROW_DELETE && i < schema->column_count; i++) {
-        if (row->present[i] && (inserts || !schema->columns[i].is_key))
+    for (size_t i = 0; i < schema->column_count; i++) {
+        if (row->present[i] && (inserts || (row->form == ROW_UPDATE && !schema->columns[i].is_key)))
             row->columns[row->count++] = (uint16_t)i;
     }
     for (size_t i = 0; !inserts && i < schema->key_count; i++)
@@ -89,6 +89,8 @@ static const char *row_form_text(const struct sql_dialect *dialect, enum row_for
         return only_key ? dialect->row_update_key : dialect->row_update;
     case ROW_INSERT:
         return dialect->row_insert;
+    case ROW_FIND:
+        return dialect->row_find;
     case ROW_DELETE:
     case ROW_FORMS:
         break;

@@ -32,6 +32,7 @@ enum row_form {
     ROW_UPDATE, /* by the key */
     ROW_DELETE, /* by the key */
     ROW_INSERT, /* what is absent takes its default */
+    ROW_FIND,   /* which of the keys of many rows are there */
     ROW_FORMS
 };
 
@@ -66,10 +67,10 @@ struct mapped_table {
 
 /** What the catalogue says of a column. */
 struct catalogue_column {
-    bool fits;             /* its type keeps the values of the schema's column exactly */
-    const char *better;    /* the type to declare where it does not */
-    const char *collation; /* NULL: keys compare bytewise by it, */
-    const char *bytewise;  /* and otherwise the one to declare */
+    bool fits;                       /* its type keeps the values of the schema's column exactly */
+    const char *better;              /* the type to declare where it does not */
+    char collation[STORE_NAME_SIZE]; /* "": keys compare bytewise by it, */
+    const char *bytewise;            /* and otherwise the one to declare */
 };
 
 /** How a database writes statements on local copies. The texts stand in its row.sql, where
@@ -82,7 +83,9 @@ struct sql_dialect {
     const char *row_update;
     const char *row_update_key; /* the same: finds whether the row is there */
     const char *row_delete;
-    const char *row_insert; /* NULL: never asked for */
+    const char *row_insert; /* this and the next NULL: never asked for */
+    const char *row_find;
+    size_t key_columns_max; /* 0: no limit */
 
     char quote;           /* of names */
     const char *reserved; /* what names of the database's own tables begin with; NULL: nothing */

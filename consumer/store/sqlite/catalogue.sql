@@ -8,10 +8,10 @@ WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')
 -- name: table_place
 SELECT t.name IS NOT NULL, c.name IS NOT NULL,
     coalesce(t.name, ?1) || '.' || coalesce(c.name, ?2),
-    (SELECT value FROM keepstep_meta WHERE key = ?6)
+    (SELECT value FROM keepstep_meta WHERE key = ?3)
 FROM (SELECT 1) LEFT JOIN sqlite_master t
-    ON t.name = ?3 COLLATE NOCASE AND t.type IN ('table', 'view')
-LEFT JOIN pragma_table_xinfo(?4) c ON c.name = ?5 COLLATE NOCASE
+    ON t.name = ?1 COLLATE NOCASE AND t.type IN ('table', 'view')
+LEFT JOIN pragma_table_xinfo(?1) c ON c.name = ?2 COLLATE NOCASE
 -- name: catalogue_deferred
 SELECT 1 FROM sqlite_master WHERE sql LIKE '%DEFERRED%' LIMIT 1
 -- Each column: its name, whether an INSERT must give it, whether it is generated, its type, and

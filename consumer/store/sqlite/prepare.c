@@ -3,6 +3,7 @@
 
 #include "consumer_sqlite_sql.h"
 
+#include <stdio.h>
 #include <strings.h>
 
 enum affinity { AFFINITY_INTEGER, AFFINITY_TEXT, AFFINITY_NONE, AFFINITY_REAL, AFFINITY_NUMERIC };
@@ -92,7 +93,7 @@ static enum status check_column(struct mapped_table *table, size_t index,
     if (code != SQLITE_OK)
         return store_sqlite_fail(self, code, "read the catalogue", err);
     if (strcasecmp(collation, "BINARY") != 0)
-        ret_found->collation = collation;
+        (void)snprintf(ret_found->collation, sizeof ret_found->collation, "%s", collation);
     ret_found->bytewise = "BINARY";
     return STATUS_OK;
 }
