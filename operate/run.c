@@ -22,7 +22,7 @@
 #define RUN_STATEMENT_US (INT64_C(5) * 1000 * 1000)
 #define RUN_STATUS_SIZE  600
 
-/* What the service manager was told. */
+/* What the service manager was told already. */
 struct run_told {
     struct metrics_sources *sources;
     bool ready;
@@ -99,7 +99,7 @@ static void run_notify(struct run_told *told, const char *lines)
     told->failed = true;
 }
 
-/* The start is done once the database is checked: a broker may come later. */
+/* A sidecar is started once its database is checked. It need not have a broker yet. */
 static bool run_is_started(const struct metrics_sources *sources)
 {
     return (sources->agent == NULL || atomic_load(&sources->agent->database_checked)) &&
@@ -118,7 +118,7 @@ static void run_tell_status(struct run_told *told, const char *text)
     run_notify(told, line);
 }
 
-/* The service manager hears what /readyz says, whenever that changes. */
+/* Tell the service manager what /readyz says, whenever that changes, and the start and the stop. */
 static void run_tell(struct run_told *told)
 {
     struct buffer reason;

@@ -1,4 +1,4 @@
-/* The completion for bash: commands, their verbs, flags and what a flag takes. */
+/* Writes the completion for bash: commands, verbs, flags and the values of flags. */
 #include "operate/manual/manual.h"
 
 #include "operate/command.h"
@@ -7,8 +7,7 @@
 #include <ctype.h>
 #include <string.h>
 
-/* The verbs are the words in lower case of a usage line: "list | show ID | resume [--topic TOPIC]".
- */
+/* The verbs are the words in lower case: "list | show ID | resume [--topic TOPIC]" has three. */
 static void completion_verbs(struct buffer *out, const char *arguments)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz-[";
@@ -34,7 +33,7 @@ static void completion_command(struct buffer *out, const struct command *command
     buffer_append_text(out, "' ;;\n");
 }
 
-/* The flags that take this kind of value, as patterns of a case. */
+/* Append "|--FLAG" for each flag with this kind of value. */
 static void completion_patterns(struct buffer *out, const struct command_flag *flags, size_t count,
                                 const char *value)
 {
@@ -44,7 +43,7 @@ static void completion_patterns(struct buffer *out, const struct command_flag *f
     }
 }
 
-/* Complete paths behind the flags that take one. */
+/* Behind a flag whose value is a path, complete paths. */
 static void completion_paths(struct buffer *out, const char *first, const char *value,
                              const char *action)
 {

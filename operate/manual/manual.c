@@ -1,4 +1,4 @@
-/* keepstep(1): the commands, their flags and the exit codes. */
+/* Writes keepstep(1): the commands, their flags and the exit codes. */
 #include "operate/manual/manual.h"
 
 #include "operate/command.h"
@@ -14,16 +14,17 @@ static const struct manual_exit_code manual_exit_codes[] = {
     {EX_OK, "Done."},
     {1, "`healthcheck`: the sidecar makes no progress, or does not answer."},
     {EX_USAGE, "The command line is wrong."},
-    {EX_DATAERR, "The input, or what the command names, is refused."},
-    {EX_NOINPUT, "The file or the table that the command names is not there."},
+    {EX_DATAERR, "The input is refused, or what the command names is not there."},
+    {EX_NOINPUT, "The database file that the command names is not there."},
     {EX_UNAVAILABLE, "The address of `listen:` cannot be used."},
-    {EX_SOFTWARE, "An error that nothing is known to cure: the message tells more."},
-    {EX_OSERR, "The system refused something, as memory."},
+    {EX_SOFTWARE, "Another error. The message says which."},
+    {EX_OSERR, "The system refused something, such as memory."},
     {EX_CANTCREAT, "A file cannot be made."},
     {EX_IOERR, "Input cannot be read, or output cannot be written whole."},
-    {EX_TEMPFAIL, "A database or broker does not answer now: try again later."},
+    {EX_TEMPFAIL, "A database or a broker does not answer. Try again later."},
     {EX_CONFIG,
-     "The configuration, or a state that no restart cures: the message says what to do."},
+     "The configuration is wrong, or a state needs a person. No restart cures it; the message says "
+     "what to do."},
 };
 
 static void manual_describe_flag(struct buffer *out, const struct command_flag *flag, char letter)
@@ -73,18 +74,20 @@ void manual_describe(struct buffer *out)
     buffer_append_text(
         out,
         "\n## Signals\n\n"
-        "SIGTERM and SIGINT let `run`, `relay` and `agent` finish their transactions and end; the "
-        "second one ends them at once.\n\n"
+        "SIGTERM or SIGINT makes `run`, `relay` and `agent` finish their transactions and end. A "
+        "second signal ends them at once.\n\n"
         "## Environment\n\n"
-        "`KEEPSTEP_…` sets a key of the configuration, see keepstep(5). `PGPASSWORD`, "
-        "`PGPASSFILE`, `MYSQL_PWD` and all else that libpq and MariaDB Connector/C read hold "
-        "too.\n\n"
+        "`KEEPSTEP_…` sets a key of the configuration, see keepstep(5). The clients of the "
+        "databases read their own variables, such as `PGPASSWORD`, `PGPASSFILE` and "
+        "`MYSQL_PWD`.\n\n"
         "## systemd\n\n"
         "`systemctl enable --now keepstep@shop` runs the sidecar of /etc/keepstep/shop.yaml. It "
-        "is started once configuration and database are checked; the broker may come later. "
-        "Secrets stand in /etc/keepstep/shop.env, as variables; only root needs to read it.\n\n"
-        "The sidecar has a user of its own. That of an SQLite database needs the service's user, "
-        "and to write beside the file. Say so by `systemctl edit keepstep@shop`:\n\n"
+        "counts as started once configuration and database are checked. The broker may come "
+        "later. Put secrets into /etc/keepstep/shop.env, as variables. Only root needs to read "
+        "that file.\n\n"
+        "The sidecar runs as a user of its own. For an SQLite database it must run as the user of "
+        "the service and may write to the folder of the database. Say so with `systemctl edit "
+        "keepstep@shop`:\n\n"
         "```ini\n[Service]\nUser=shop\nReadWritePaths=/var/lib/shop\n```\n\n"
         "## See also\n\nkeepstep(5), keepstep-metrics(7)\n");
 }

@@ -1,4 +1,4 @@
-/* The papers that are installed with the program, written from its own tables at build time. */
+/* The documents that the build writes from the tables of the program. */
 #ifndef OPERATE_MANUAL_MANUAL_H
 #define OPERATE_MANUAL_MANUAL_H
 
