@@ -1,4 +1,5 @@
-/* From waiting rows to numbered ones: checked first, numbered then, published last (rule 9). */
+/* Claims: waiting rows are loaded and checked, numbered in one durable transaction, and then sent
+ * (rule 9). A row that cannot be published is set aside before it gets a number. */
 #include "producer/relay/internal.h"
 #include "common/clock.h"
 #include "common/failpoint.h"
@@ -7,14 +8,14 @@
 #include <stdio.h>
 
 #define EXCLUDED_MAX   64
-#define HEADER_FRAMING 8    /* lengths of a header's name and value, at most */
-#define HEADERS_PLAIN  1024 /* more than all headers have but for what the row brings */
-#define DIGITS_SURE    18   /* any integer of so many digits is an int64 */
+#define HEADER_FRAMING 8    /* bytes at most for the lengths of a header's name and value */
+#define HEADERS_PLAIN  1024 /* bytes at most for headers without what the row brings */
+#define DIGITS_SURE    18   /* any integer with this many digits is an int64 */
 
-/* Entities of this load that have a row set aside: their later rows wait. */
+/* The rows of this load that were set aside: later rows of their entities wait. */
 struct excluded {
     const struct outbox_row *rows[EXCLUDED_MAX];
-    struct slice keys[EXCLUDED_MAX]; /* as it was written */
+    struct slice keys[EXCLUDED_MAX]; /* their keys as the service wrote them */
     size_t count;
 };
 
@@ -51,7 +52,7 @@ static enum status relay_check_size(struct relay *relay, const struct relay_topi
                    strlen(relay->lease.row.origin) + HEADERS_PLAIN;
     if ((int64_t)bound <= limit)
         return STATUS_OK;
-    /* The widest headers that it can get. */
+    /* The bound is too large, so compute the size with the largest headers that the row can get. */
     struct outbox_row numbered = *row;
     numbered.sequence = UINT64_MAX;
     numbered.previous_id = row->id;
@@ -65,7 +66,8 @@ static enum status relay_check_size(struct relay *relay, const struct relay_topi
     return (int64_t)size > limit ? relay_refuse_size((int64_t)size, topic, limit, err) : STATUS_OK;
 }
 
-/* Whether a key is sure to be canonical already, as triggers write it: {"id":42}. */
+/* @return whether a key is certainly canonical, as triggers write it: {"id":42}. False: not sure.
+ */
 static bool relay_is_canonical(const struct entity_schema *schema, struct slice key)
 {
     const struct column *column = &schema->columns[schema->key_columns[0]];
@@ -90,7 +92,7 @@ static enum status relay_check_plain(struct outbox_row *row, struct error *err)
     if (row->id.length == 0 || row->id.length >= OUTBOX_ID_SIZE)
         return error_set(err, STATUS_REJECT, "id: must have 1 to %d bytes", OUTBOX_ID_SIZE - 1);
     if (!clock_parse_rfc3339(row->created_at.data, row->created_at.length, &row->created_us))
-        return error_set(err, STATUS_REJECT, "created_at: is not a time as RFC 3339 has it");
+        return error_set(err, STATUS_REJECT, "created_at: must be a time in the form of RFC 3339");
     size_t length = row->entity_type.length;
     if (row->type.length <= length + 1 || row->type.data[length] != '.' ||
         memcmp(row->type.data, row->entity_type.data, length) != 0)
@@ -116,7 +118,8 @@ static enum status relay_make_canonical(struct relay *relay, const struct entity
     return status;
 }
 
-/* Judges one row and fills its key, topic and partition. @return OK; REJECT; RETRY. */
+/* Checks one row, and fills its canonical key, topic and partition.
+ * @return OK; REJECT (cannot be published); RETRY. */
 static enum status relay_check(struct relay *relay, struct outbox_row *row, struct error *err)
 {
     const struct config *config = relay->options.config;
@@ -147,7 +150,8 @@ static enum status relay_check(struct relay *relay, struct outbox_row *row, stru
 static enum status relay_set_aside(struct relay *relay, const struct outbox_row *row,
                                    const char *reason, struct error *err)
 {
-    log_error("relay", "outbox row %lld (%.*s %.*s) is set aside, its entity waits: %s",
+    log_error("relay",
+              "outbox row %lld (%.*s %.*s) is set aside, and later rows of its entity wait: %s",
               (long long)row->position, SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key),
               reason);
     relay->waiting.has_set_aside = true;
@@ -160,7 +164,8 @@ static enum status relay_set_aside(struct relay *relay, const struct outbox_row 
     return status;
 }
 
-/* Makes keys canonical where they wait; a key that cannot be stays, its row is judged later. */
+/* Stores the canonical keys of rows that wait. A key that cannot be made canonical stays as it is;
+ * its row is checked when its turn comes. */
 static enum status relay_write_keys(struct relay *relay, struct outbox_row *rows, size_t count,
                                     struct error *err)
 {
@@ -181,8 +186,9 @@ static enum status relay_write_keys(struct relay *relay, struct outbox_row *rows
     return relay->outbox->ops->write_keys(relay->outbox, &relay->lease.row, rows, changed, err);
 }
 
-/* Keeps the rows that may be numbered, at the front and in order. Where rows may be set aside, one
- * whose key is not canonical ends the load: the next one compares canonical keys only. */
+/* Moves the rows that may be numbered to the front, in their order. While rows may be set aside,
+ * the outbox must compare keys to find later rows of their entities. A key that is not canonical
+ * then ends this load: it is stored canonically, and the next load finds it so. */
 static enum status relay_select(struct relay *relay, struct outbox_row *rows, size_t count,
                                 size_t *ret_kept, struct error *err)
 {
@@ -232,7 +238,7 @@ static struct relay_lane *relay_lane_of(struct relay *relay, const struct outbox
     return &relay_find_topic(relay, row->topic)->lanes[row->partition];
 }
 
-/* Gives each row its sequence and predecessor; nothing is given where there is no memory. */
+/* Gives each row its sequence and its predecessor's id. Without memory no row gets one. */
 static enum status relay_number(struct relay *relay, struct outbox_row *rows, size_t count,
                                 struct error *err)
 {
@@ -245,8 +251,8 @@ static enum status relay_number(struct relay *relay, struct outbox_row *rows, si
     size_t moved = 0;
     for (size_t i = 0; i < count; i++) {
         struct relay_lane *lane = relay_lane_of(relay, &rows[i]);
-        if (!lane->numbering) {
-            lane->numbering = true;
+        if (!lane->in_batch) {
+            lane->in_batch = true;
             memcpy(lane->previous_id, lane->state.last_id, sizeof lane->previous_id);
             lane->tail = slice_of(lane->previous_id);
             lanes[moved++] = lane;
@@ -256,7 +262,7 @@ static enum status relay_number(struct relay *relay, struct outbox_row *rows, si
         lane->tail = rows[i].id;
     }
     for (size_t i = 0; i < moved; i++) {
-        lanes[i]->numbering = false;
+        lanes[i]->in_batch = false;
         (void)snprintf(lanes[i]->state.last_id, sizeof lanes[i]->state.last_id, "%.*s",
                        SLICE_ARGS(lanes[i]->tail));
         partitions[i] = lanes[i]->state;
@@ -275,7 +281,8 @@ static bool relay_is_read(const struct relay *relay, const char *topic)
     return false;
 }
 
-/* Rule 13: a new incarnation first lets the own agent read the log. */
+/* Rule 13: before a new incarnation publishes, the service's own agent reads what the log had when
+ * the incarnation began. */
 static enum status relay_check_caught_up(struct relay *relay, struct error *err)
 {
     char topic[OUTBOX_NAME_SIZE];
@@ -285,17 +292,19 @@ static enum status relay_check_caught_up(struct relay *relay, struct error *err)
         return status;
     bool behind = topic[0] != '\0';
     if (behind && !relay_is_read(relay, topic)) {
-        return error_set(error_config(err), STATUS_FATAL,
-                         "a new incarnation publishes when the service's own agent has read what "
-                         "topic %s had before, but apply: does not name it any more: put its entry "
-                         "back, or publish all present rows over the log with `keepstep init "
-                         "--new-incarnation --existing-rows`",
-                         topic);
+        return error_set(
+            error_config(err), STATUS_FATAL,
+            "the new incarnation publishes only after the service's own agent has read "
+            "what topic %s had before, but apply: does not name it any more: put its "
+            "entry back, or publish all present rows again with `keepstep init "
+            "--new-incarnation --existing-rows`",
+            topic);
     }
-    if (behind && !relay->waiting.catch_up_told)
-        log_info("relay", "a new incarnation: publishes when the service's own agent has read "
-                          "what the log had before");
-    relay->waiting.catch_up_told = behind;
+    if (behind && !relay->waiting.catch_up_logged)
+        log_info("relay",
+                 "waits until the service's own agent has read what the log had before the "
+                 "new incarnation");
+    relay->waiting.catch_up_logged = behind;
     relay->waiting.caught_up = !behind;
     return STATUS_OK;
 }
@@ -309,7 +318,7 @@ enum status relay_send_batch(struct relay *relay, struct error *err)
     return status;
 }
 
-/* Whether a load ended at its bounds, so that more may wait behind it. */
+/* @return whether a load ended at its limits, so that more rows may wait. */
 static bool relay_is_full(const struct outbox_extent *extent, const struct outbox_row *rows,
                           size_t count)
 {
@@ -327,7 +336,7 @@ enum status relay_claim(struct relay *relay, struct error *err)
     size_t count = 0;
     arena_reset(&relay->arena);
     relay->waiting.loaded_at_us = clock_monotonic_us();
-    relay->waiting.more = true; /* until the outbox has said that there are none */
+    relay->waiting.more = true; /* unless the load says otherwise */
     enum status status = relay->waiting.caught_up ? STATUS_OK : relay_check_caught_up(relay, err);
     if (status == STATUS_OK && !relay->waiting.caught_up)
         relay->waiting.more = false;

@@ -1,4 +1,5 @@
-/* A claim whose outcome is not known: the outbox is asked again, and the producer goes on. */
+/* After a lost connection: is the claim durable, and does the database still have what this relay
+ * remembers? If so, the same producer goes on, without a recovery. */
 #include "producer/relay/internal.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -9,7 +10,7 @@
 #define LAND_US      (INT64_C(5) * 1000 * 1000)
 #define LAND_POLL_MS 50
 
-/* @return the partition's state in the outbox; all zero where it has none. */
+/* @return the partition's state in the outbox; all zero if it has none. */
 static struct relay_partition relay_state_of(const struct relay_partition *states, size_t count,
                                              const struct relay_partition *wanted)
 {
@@ -36,17 +37,18 @@ static bool relay_has_numbers(const struct relay_partition *there, uint64_t last
     return there->last_sequence == last_sequence && strcmp(there->last_id, last_id) == 0;
 }
 
-/* The database has forgotten claims that this relay remembers, and may have sent. What is under way
- * gets time to arrive, so that the reading of the log meets it. */
+/* The database has lost claims that this relay remembers, and may have sent. What is in flight gets
+ * time to arrive, so that the recovery finds it in the log. */
 static void relay_start_over(struct relay *relay, const struct relay_partition *state,
                              const struct relay_partition *there)
 {
     int64_t until = clock_monotonic_us() + LAND_US;
-    log_warning("relay",
-                "%s [%d]: the database has numbered up to %llu, this relay %llu: it has lost what "
-                "it had committed, or is another one; the log is read again",
-                state->topic, (int)state->partition, (unsigned long long)there->last_sequence,
-                (unsigned long long)state->last_sequence);
+    log_warning(
+        "relay",
+        "%s [%d]: the database has numbered up to %llu, this relay up to %llu: the database "
+        "lost commits, or is another one; the log is read again",
+        state->topic, (int)state->partition, (unsigned long long)there->last_sequence,
+        (unsigned long long)state->last_sequence);
     while (relay_awaits_delivery(relay) && !atomic_load(relay->stop) &&
            clock_monotonic_us() < until)
         (void)kafka_producer_poll(relay->broker.producer, LAND_POLL_MS);
@@ -54,9 +56,9 @@ static void relay_start_over(struct relay *relay, const struct relay_partition *
     relay_set_state(relay, RELAY_RECOVERING);
 }
 
-/* Compares what the database has numbered with what this relay has; where they differ it starts
- * from the top. An acknowledgement that the database has lost is written once more.
- * @param except  partitions that are not compared; NULL: none. */
+/* Compares what the database has numbered with what this relay remembers. Where they differ, the
+ * relay recovers. An acknowledgement that the database has lost is written again.
+ * @param except  a batch whose partitions are not compared; NULL: none. */
 static void relay_compare_lanes(struct relay *relay, const struct relay_partition *states,
                                 size_t count, const struct relay_batch *except)
 {
@@ -65,8 +67,9 @@ static void relay_compare_lanes(struct relay *relay, const struct relay_partitio
     while ((lane = relay_next_lane(relay, &at)) != NULL) {
         const struct relay_partition *state = &lane->state;
         struct relay_partition there = relay_state_of(states, count, state);
-        lane->touched = lane->touched || there.acknowledged_sequence < state->acknowledged_sequence;
-        relay->flights.unwritten = relay->flights.unwritten || lane->touched;
+        lane->unwritten = lane->unwritten ||
+                          there.acknowledged_sequence < state->acknowledged_sequence;
+        relay->flights.unwritten = relay->flights.unwritten || lane->unwritten;
         if ((except != NULL && relay_is_in_batch(except, state)) ||
             relay_has_numbers(&there, state->last_sequence, state->last_id))
             continue;
@@ -91,7 +94,7 @@ enum status relay_compare(struct relay *relay, struct error *err)
     return STATUS_OK;
 }
 
-/* Takes the batch's numbers back, or finds that all of them are durable. */
+/* Finds that all of the batch's numbers are durable, or takes all of them back. */
 static void relay_judge_batch(struct relay *relay, const struct relay_partition *states,
                               size_t count, bool *ret_durable)
 {
@@ -120,14 +123,15 @@ static void relay_judge_batch(struct relay *relay, const struct relay_partition 
     }
 }
 
-/* Whoever holds the lease row's old epoch can no longer claim, so that what is read next stays true
- * even where the connection was lost and its COMMIT is still on the way. */
+/* Raises the lease's epoch, which ends every claim under the old one. A COMMIT of the lost
+ * connection may still be on its way; it fails now, so what is read next stays true.
+ * @param ret_alone  whether no other relay had the lease meanwhile. */
 static enum status relay_raise_epoch(struct relay *relay, bool *ret_alone, struct error *err)
 {
     const struct outbox_ops *ops = relay->outbox->ops;
     struct lease lease = {0};
-    relay->lease.row.session = relay->outbox->session; /* compared behind this */
-    /* Fenced, so that a lease that another relay has is lost and not waited for. */
+    relay->lease.row.session = relay->outbox->session; /* the comparison follows */
+    /* This one is fenced: it says ABORT if another relay has the lease. take_lease() would wait. */
     enum status status = ops->acknowledge(relay->outbox, &relay->lease.row, NULL, 0, err);
     if (status != STATUS_OK)
         return status;
@@ -151,7 +155,7 @@ enum status relay_resolve_claim(struct relay *relay, struct error *err)
     enum status status = relay_raise_epoch(relay, &alone, err);
     if (status == STATUS_OK && !alone) {
         relay_drop_producer(relay);
-        relay_set_state(relay, RELAY_RECOVERING); /* another relay was here */
+        relay_set_state(relay, RELAY_RECOVERING); /* another relay had the lease */
         return STATUS_OK;
     }
     if (status == STATUS_OK)

@@ -1,4 +1,4 @@
-/* What the relay's files share. */
+/* The relay's data, and what its files offer each other. How it works stands in relay.c. */
 #ifndef PRODUCER_RELAY_INTERNAL_H
 #define PRODUCER_RELAY_INTERNAL_H
 
@@ -15,66 +15,67 @@
 
 struct relay_lane;
 
-/** A record that was handed to Kafka and is not acknowledged in the outbox yet. */
+/** A record in flight: it was handed to Kafka, and is not acknowledged in the outbox yet. */
 struct relay_flight {
     struct relay_flight *next;
     struct relay_lane *lane;
     uint64_t sequence;
-    int64_t offset;
+    int64_t offset; /* once it is delivered */
     size_t bytes;
     bool delivered;
-    bool alone;         /* nothing else was under way: what is refused is this record */
+    bool alone;         /* sent while nothing else was in flight: a refusal means this record */
     int64_t created_us; /* wall clock; when the service committed it */
     char id[OUTBOX_ID_SIZE];
 };
 
-/** One partition of a topic. */
+/** One partition of a topic, and its records in flight. */
 struct relay_lane {
     struct relay *relay;
-    struct relay_partition state; /* as the outbox has it, plus what is being claimed */
-    struct relay_flight *first;   /* by sequence */
+    struct relay_partition state; /* as the outbox has it, and as the next claim leaves it */
+    struct relay_flight *first;   /* in the order of their sequences */
     struct relay_flight *last;
-    size_t delivered;    /* flights of this lane that are */
-    int64_t moved_at_us; /* when its last record was delivered, or its first was sent; 0: idle */
-    bool touched;        /* its state is to be written */
-    bool anchored;       /* the last acknowledged record was met in the log */
-    bool numbering;      /* among those that the batch under way moves */
+    size_t delivered;       /* how many of them are */
+    int64_t progress_at_us; /* when a record was last delivered, or the first was sent; 0: idle */
+    bool unwritten;         /* the outbox lacks what was acknowledged */
+    bool anchor_met;        /* the log has the record that was acknowledged last */
+    bool in_batch;          /* the batch that is being numbered has rows of it */
     char previous_id[OUTBOX_ID_SIZE]; /* last_id before that batch */
-    struct slice tail;                /* id of the batch's last row so far */
+    struct slice tail;                /* id of that batch's last row so far */
 };
 
+/** A topic that the relay publishes to. A former topic is one that no type has any more, although
+ * rows were numbered for it. */
 struct relay_topic {
     const char *name;
-    const struct config_entry *entry; /* the first of those that share the topic; NULL: none does
-                                         any more, but rows were numbered for it */
-    char *left_name;                  /* of such a one, owned; NULL elsewhere */
+    const struct config_entry *entry; /* the first of those with this topic; NULL: a former one */
+    char *former_name;                /* `name` of a former topic, owned; NULL elsewhere */
     struct relay_lane *lanes;
     int32_t lane_count;
     struct topic_settings settings;
-    bool retention_told;
-    bool applied; /* the service applies it too, so others may write here */
+    bool retention_logged;
+    bool applied; /* the service applies it too: others may write to it */
 };
 
-/** Rows that were numbered together; in the relay's arena until they are sent. */
+/** Rows that are claimed together. They stand in the relay's arena until they are sent. */
 struct relay_batch {
     struct outbox_row *rows;
     size_t count;
-    struct relay_partition *partitions; /* those it moves, as they are after it */
+    struct relay_partition *partitions; /* those of its rows, as they are after the claim */
     size_t partition_count;
 };
 
 /** The lease (rule 10). All times of the relay are monotonic unless they say "wall clock". */
 struct relay_lease {
-    struct lease row;      /* as it was taken or compared last */
-    int64_t epoch_reached; /* no epoch above it is of this relay's making; 0: it has had no lease */
+    struct lease row;      /* as it was taken last */
+    int64_t epoch_reached; /* a higher one was raised by another relay; 0: no lease yet */
     int64_t duration_us;
     int64_t renewed_at_us;
     int64_t renew_at_us; /* not before */
 };
 
-/** The records that were handed to Kafka and are not acknowledged in the outbox yet. */
+/** All records in flight. */
 struct relay_flights {
-    struct relay_flight *spare; /* to be used again */
+    struct relay_flight *spare; /* a list of those to be used again */
     size_t count;
     size_t bytes;
     size_t delivered; /* of `count` */
@@ -107,7 +108,7 @@ struct relay_waiting {
     bool more;                 /* fact: there may be rows that were not loaded */
     bool has_set_aside;        /* fact: there may be rows that are set aside */
     bool caught_up;            /* latch of a lease: the own agent has read the log (rule 13) */
-    bool catch_up_told;        /* latch of a lease: that it is waited for was logged */
+    bool catch_up_logged;      /* latch of a lease: that it is waited for was logged */
     struct buffer read_topics; /* JSON array of what the service's own agent reads */
 };
 
@@ -120,7 +121,7 @@ struct relay_counts {
 /** The last check of what captures the changes. */
 struct relay_capture {
     int64_t checked_at_us;            /* 0: not yet */
-    int64_t told_at_us;               /* when broken capture was logged last */
+    int64_t logged_at_us;             /* when broken capture was logged last */
     struct capture_finding *findings; /* parallel to config->publish */
 };
 
@@ -175,9 +176,9 @@ struct relay {
 
 /** Change the state; logs the change, and tells the metrics of the lease. */
 void relay_set_state(struct relay *relay, enum relay_state state);
-/** Renew the lease where it is time, in everything that takes long.
- * @return OK, also while the database is busy and the lease lasts; RETRY; ABORT: it is lost, stop
- * at once. */
+/** Renew the lease if it is time. Call it within everything that takes long.
+ * @return OK, also while the database is busy and the lease still lasts; RETRY; ABORT (lease lost:
+ * stop at once). */
 enum status relay_keep_lease(struct relay *relay, struct error *err) MUST_CHECK;
 /** Note that a transaction which began at `now` has renewed the lease. */
 void relay_renewed(struct relay *relay, int64_t now);
@@ -201,16 +202,18 @@ static inline bool relay_awaits_delivery(const struct relay *relay)
 
 /* send.c */
 
-/** Hand one numbered row to Kafka, as a `void` where it is the refused one. */
+/** Hand one numbered row to Kafka. The row that the broker refused goes out as a `void`.
+ * @return OK; RETRY (also: the producer failed); ABORT (lease lost); FATAL. */
 enum status relay_send(struct relay *relay, struct relay_lane *lane, const struct outbox_row *row,
                        struct error *err) MUST_CHECK;
-/** The producer's delivery report. */
+/** The producer's delivery report; called by kafka_producer_poll(). */
 delivery_report relay_delivered;
-/** Write what was delivered without a gap into the outbox. */
+/** Store in the outbox how far each partition was delivered without a gap.
+ * @return OK; RETRY; ABORT (lease lost); FATAL. */
 enum status relay_acknowledge(struct relay *relay, struct error *err) MUST_CHECK;
 /** Free the producer, and forget everything in flight. */
 void relay_drop_producer(struct relay *relay);
-/** Make a row's record, but for its partition. Headers stand in relay->headers until the next one.
+/** Make a row's record, all but its partition. Its headers live in relay->headers until the next.
  */
 enum status relay_build_record(struct relay *relay, const struct outbox_row *row,
                                enum change_kind kind, struct kafka_message *ret_message,
@@ -219,28 +222,30 @@ struct slice relay_record_key(const struct outbox_row *row);
 
 /* claim.c */
 
-/** Load waiting rows, check them, number them durably and publish them. */
+/** Load waiting rows, check them, number them durably and send them.
+ * @return OK; RETRY (state IN_DOUBT if the claim itself failed); ABORT (lease lost); FATAL. */
 enum status relay_claim(struct relay *relay, struct error *err) MUST_CHECK;
-/** Send the numbered batch, whose claim is durable. */
+/** Send the batch, once its claim is durable. */
 enum status relay_send_batch(struct relay *relay, struct error *err) MUST_CHECK;
 
 /* topics.c */
 
 struct relay_topic *relay_find_topic(struct relay *relay, const char *name);
 
-/** Where a walk over all lanes stands; zero: before the first. */
+/** Where a walk over all lanes stands. All zero: before the first lane. */
 struct relay_cursor {
-    size_t topic; /* index of the lane that was met last */
-    int32_t partition;
+    size_t topic;      /* index of the last lane's topic */
+    int32_t partition; /* of the next lane */
 };
 
-/** @return the next lane of the walk; NULL behind the last. */
+/** @return the next lane of the walk; NULL at its end. */
 struct relay_lane *relay_next_lane(const struct relay *relay, struct relay_cursor *cursor);
 size_t relay_count_lanes(const struct relay *relay);
-/** Load the partitions' numbers into the lanes. A topic that no type has any more gets lanes again
- * while it has claimed rows that are not acknowledged. */
+/** Load the partitions' numbers into the lanes. A former topic gets lanes while it has claimed rows
+ * that are not acknowledged. @return OK; RETRY; FATAL. */
 enum status relay_load_lanes(struct relay *relay, struct error *err) MUST_CHECK;
-/** Give each published type the topic that it has in the configuration. */
+/** Give each published type the topic that it has in the configuration now.
+ * @return OK; RETRY; ABORT (lease lost); FATAL. */
 enum status relay_move_types(struct relay *relay, struct error *err) MUST_CHECK;
 
 /* doubt.c */
@@ -248,8 +253,8 @@ enum status relay_move_types(struct relay *relay, struct error *err) MUST_CHECK;
 /** After a lost connection: compare what the database has numbered with what this relay remembers.
  * Where they differ, it recovers. @return OK; RETRY. */
 enum status relay_compare(struct relay *relay, struct error *err) MUST_CHECK;
-/** Find out whether a claim that failed is durable after all: then its rows are sent, else they
- * wait again. @return OK; RETRY (still not known); ABORT (lease lost); FATAL. */
+/** Find out whether a claim that failed is durable after all. If so, its rows are sent; otherwise
+ * they wait again. @return OK; RETRY (still not known); ABORT (lease lost); FATAL. */
 enum status relay_resolve_claim(struct relay *relay, struct error *err) MUST_CHECK;
 
 /* watch.c */
@@ -259,30 +264,32 @@ void relay_check_capture(struct relay *relay, int64_t now_us);
 
 /* report.c */
 
-/** Now and then count what waits; holding the lease is enough. @return OK; RETRY. */
+/** Count from time to time what waits. This needs the lease, but no producer. @return OK; RETRY. */
 enum status relay_count(struct relay *relay, struct error *err) MUST_CHECK;
-/** Tell the metrics what is in flight and since when nothing of it moves. */
+/** Tell the metrics what is in flight, and since when nothing of it was delivered. */
 void relay_report(struct relay *relay);
-/** Only the relay that holds the lease tells the metrics what the outbox has: take it back. */
+/** Tell the metrics nothing of the outbox any more: that is for the relay that holds the lease. */
 void relay_report_nothing(struct relay *relay);
-/** The broker has answered, or has not. */
+/** Note that the broker has answered, or has not. */
 void relay_note_broker(struct relay *relay, bool answers);
-/** While nothing is in flight, ask the broker now and then whether it answers; waits for it a
+/** While nothing is in flight, ask the broker from time to time whether it answers. Waits for it a
  * second at most. @return OK. */
 enum status relay_ask_broker(struct relay *relay, struct error *err) MUST_CHECK;
 
 /* recover.c */
 
-/** After the lease was taken or the producer failed: topics, log, adoption, claimed rows again. */
+/** Make a producer, read the log, and send the claimed rows that the log lacks. Needed after the
+ * lease was taken and after a producer failed. @return OK; RETRY; ABORT (lease lost); FATAL. */
 enum status relay_recover(struct relay *relay, struct error *err) MUST_CHECK;
 
 /* log.c */
 
-/** Read the log from what is known of it on; adopt what this outbox published, and remember how far
- * it was read. @return OK; RETRY; ABORT; FATAL (another log, a clone, a foreign writer). */
+/** Read the log from where it is known. Own records there are adopted: they count as acknowledged.
+ * How far it was read is stored. @return OK; RETRY; ABORT; FATAL (another log, a cloned database, a
+ * foreign writer). */
 enum status relay_read_log(struct relay *relay, struct error *err) MUST_CHECK;
-/** While nothing is in flight, store where the log ends, so that no recovery reads what others
- * wrote before. @return OK, also where the broker does not answer; RETRY; ABORT. */
+/** While nothing is in flight, store where the log ends. A recovery then need not read what others
+ * have written. @return OK, also if the broker does not answer; RETRY; ABORT. */
 enum status relay_note_log_ends(struct relay *relay, struct error *err) MUST_CHECK;
 
 #endif

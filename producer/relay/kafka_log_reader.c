@@ -1,4 +1,4 @@
-/* A consumer without a group: it only calls assign(). */
+/* Reads ranges of the log with a consumer that joins no group: it is given its partitions. */
 #include "producer/relay/kafka_log_reader.h"
 #include "common/kafka_client.h"
 
@@ -12,7 +12,7 @@
 struct log_reader {
     const struct log_reading *reading;
     rd_kafka_t *handle;
-    int64_t *until; /* of each range that is read now: to here; 0: it is not */
+    int64_t *until; /* of each range: read to here in this pass; 0: done, or not read */
     size_t open_count;
     struct header *headers;
     size_t header_size;
@@ -74,8 +74,9 @@ static enum status log_reader_bounds(const struct log_reader *reader, struct log
     return log_reader_tick(reader, err);
 }
 
-/* Where a range begins: at its anchor where the rest follows at once, otherwise that is read alone
- * before. @return -1 where there is nothing to read. */
+/* Where a pass begins to read a range. There are two passes. The second one reads the ranges, each
+ * with its anchor if that stands right before it. The first one reads the other anchors alone.
+ * @return -1 if there is nothing to read. */
 static int64_t log_reader_start(const struct log_range *range, bool anchors, int64_t *ret_until)
 {
     bool stands = range->anchor >= range->bounds.first && range->anchor >= 0;
@@ -116,7 +117,7 @@ static enum status log_reader_assign(struct log_reader *reader, bool anchors, st
     return status;
 }
 
-/* All of a record's headers are looked at: any of them may say whose it is. */
+/* All headers of a record are read: any of them may say whose it is. */
 static struct header *log_reader_headers(struct log_reader *reader, size_t count)
 {
     if (count <= reader->header_size && reader->headers != NULL)
@@ -193,7 +194,7 @@ static enum status log_reader_pass(struct log_reader *reader, bool anchors, stru
             status = log_reader_take(reader, message, err);
             rd_kafka_message_destroy(message);
         } else if (atomic_load(reader->reading->stop) || idle > IDLE_POLLS_MAX) {
-            status = error_set(err, STATUS_RETRY, "reading the log did not end");
+            status = error_set(err, STATUS_RETRY, "the log was not read to its end");
         }
         if (status == STATUS_OK)
             status = log_reader_tick(reader, err);

@@ -1,4 +1,4 @@
-/* Reads the end of the log, so that a relay finds what it has published already (rule 10). */
+/* Reads the log's last part, so that a relay finds what was published already (rule 10). */
 #ifndef PRODUCER_RELAY_KAFKA_LOG_READER_H
 #define PRODUCER_RELAY_KAFKA_LOG_READER_H
 
@@ -11,17 +11,17 @@
 /** One partition's part of the log. */
 struct log_range {
     struct topic_partition tp;
-    int64_t anchor;  /* one record that is read first, where the log still has it; -1: none */
-    int64_t from;    /* then from here on; at or below the anchor: from behind that */
-    bool must_exist; /* a topic that is not there (any more) is FATAL, not waited for */
+    int64_t anchor;           /* one record that is read first, if the log still has it; -1: none */
+    int64_t from;             /* then from here on, but behind the anchor */
+    bool must_exist;          /* a topic that does not exist is FATAL; otherwise it is waited for */
     struct log_bounds bounds; /* set by the reader, as it began to read */
 };
 
-/** Called for each record with its range; borrowed until it returns. */
+/** Called for each record with its range. The record is borrowed until it returns. */
 typedef enum status log_visit(void *context, struct log_range *range, const struct record *record,
                               struct error *err);
 
-/** Called often while it reads or waits. What it returns ends the reading, unless it is OK. */
+/** Called often while the log is read or waited for. Anything but OK ends the reading. */
 typedef enum status log_tick(void *context, struct error *err);
 
 struct log_reading {
@@ -34,9 +34,9 @@ struct log_reading {
     const atomic_bool *stop;
 };
 
-/** Read every range to the end that its log had at the call.
- * @return OK; RETRY; FATAL with exit code 78 where a log ends before `anchor` or `from`; what
- * `visit` and `tick` say. */
+/** Read every range up to the end that its log has now.
+ * @return OK; RETRY; FATAL with exit code 78 if a log ends before `anchor` or `from`; what `visit`
+ * and `tick` return. */
 enum status kafka_log_read(const struct log_reading *reading, struct error *err) MUST_CHECK;
 
 #endif

@@ -1,4 +1,4 @@
-/* An idempotent producer; every record's fate is reported to the relay. */
+/* The relay's producer over librdkafka: the fate of each record is reported to the relay. */
 #include "producer/relay/kafka_producer.h"
 #include "common/kafka_client.h"
 #include "producer/relay/kafka_topics.h"
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SIZE_SLACK 65536 /* headers and framing above the configured size of a message */
+#define SIZE_SLACK 65536 /* for headers and framing, above the configured size of a message */
 
 struct kafka_producer {
     rd_kafka_t *handle;
@@ -56,9 +56,9 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
         {"queue.buffering.max.messages", "100000"},
         {"queue.buffering.max.kbytes", "1048576"},
         {"message.max.bytes", size},
-        /* Whether a topic is empty is asked of it: an open transaction fills it too. */
+        /* kafka_topics.c asks whether a topic is empty: records of an open transaction count. */
         {"isolation.level", "read_uncommitted"},
-        {"batch.size", batch}, /* the last, as it may be left out */
+        {"batch.size", batch}, /* the last: left out by default */
     };
     const struct text_pair defaults[] = {{"compression.type", "lz4"}, {"linger.ms", "1"}};
     const struct kafka_settings layers[] = {

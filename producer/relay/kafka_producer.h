@@ -1,4 +1,5 @@
-/* The relay's Kafka producer: idempotent, gapless, without a deadline (rule 11). */
+/* The relay's Kafka producer: idempotent, without gaps, without a deadline for a record (rule 11).
+ */
 #ifndef PRODUCER_RELAY_KAFKA_PRODUCER_H
 #define PRODUCER_RELAY_KAFKA_PRODUCER_H
 
@@ -14,23 +15,23 @@ struct kafka_producer;
 enum delivery {
     DELIVERY_DONE,
     DELIVERY_REFUSED, /* the broker will never take this record */
-    DELIVERY_FAILED,  /* not sent, or unknown: the producer must be rebuilt */
+    DELIVERY_FAILED,  /* not sent, or not known: the producer must be replaced */
 };
 
-/** What matters of a topic's settings; all 0 where it does not tell. */
+/** The settings of a topic that matter to the relay. All 0: the broker does not tell them. */
 struct topic_settings {
     int64_t size_max;        /* bytes of a batch */
-    int64_t retention_ms;    /* below 0: for ever */
+    int64_t retention_ms;    /* below 0: kept for ever */
     int64_t retention_bytes; /* of a partition; below 0: all */
 };
 
-/** Where a partition's log ends: behind its last stable record. */
+/** Where a partition's log ends. */
 struct kafka_log_end {
     struct topic_partition tp;
     int64_t end; /* -1: not known */
 };
 
-/** Called by kafka_producer_poll(), for each partition in the order of sending. */
+/** Called by kafka_producer_poll(), for the records of a partition in the order of sending. */
 typedef void delivery_report(void *record, enum delivery delivery, int64_t offset,
                              const char *text);
 
@@ -43,13 +44,13 @@ struct kafka_message {
     void *record; /* handed to the delivery report */
 };
 
-/** @param batch_bytes  no batch is larger, or every record of it would be refused; 0: the default.
- */
+/** @param batch_bytes  a topic would refuse larger batches with every record; 0: the default.
+ * @return OK; RETRY (no memory); FATAL. */
 enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
                                delivery_report *report, struct kafka_producer **ret_producer,
                                struct error *err) MUST_CHECK;
 
-/** Drops what is queued without any report; NULL is a no-op. */
+/** What is queued is dropped without a report. NULL: nothing happens. */
 void kafka_producer_free(struct kafka_producer *producer);
 
 /** Copy a record into the queue.
@@ -63,16 +64,16 @@ int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms);
 /** Ask the broker for a topic. @return whether it has answered within timeout_ms. */
 bool kafka_producer_is_answered(struct kafka_producer *producer, const char *topic, int timeout_ms);
 
-/** @return whether an error of this seam or of the log's reader says that no broker answers. */
+/** @return whether an error of this file or of the log's reader says that no broker answers. */
 bool kafka_producer_is_silence(const struct error *err);
 
-/** Ask where the logs of some partitions end, waiting at most timeout_ms; -1: not known.
- * @return OK; RETRY. */
+/** Ask where the logs of partitions end, waiting at most timeout_ms. @return OK; RETRY. */
 enum status kafka_producer_log_ends(struct kafka_producer *producer, struct kafka_log_end *ends,
                                     size_t count, int timeout_ms, struct error *err) MUST_CHECK;
 
-/** Make sure that an entry's topic is there as configured (rule 17), creating it where it is
- * missing. @return OK; RETRY; FATAL with exit code 78 where it differs. */
+/** Make sure that an entry's topic exists as it is configured (rule 17); create it if it is
+ * missing.
+ * @return OK; RETRY; FATAL with exit code 78 if it differs. */
 enum status kafka_producer_topic(struct kafka_producer *producer, const struct config_entry *entry,
                                  struct topic_settings *ret_settings, struct error *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* Creating and checking topics by the admin API. */
+/* Creates and checks topics by Kafka's admin API. */
 #include "producer/relay/kafka_topics.h"
 
 #include <stdarg.h>
@@ -78,7 +78,7 @@ out:
     return status;
 }
 
-/* One server is enough for a command line. */
+/* One server, for a command line that the user may type. */
 static void kafka_topics_server(rd_kafka_t *handle, char *text, size_t size)
 {
     if (rd_kafka_conf_get(rd_kafka_conf(handle), "bootstrap.servers", text, &size) !=
@@ -87,7 +87,7 @@ static void kafka_topics_server(rd_kafka_t *handle, char *text, size_t size)
     text[strcspn(text, ",")] = '\0';
 }
 
-/* Rule 17: refuses what would lose records or their order, and says what sets all of it right. */
+/* Rule 17: refuses settings that would lose records, and says which command repairs all of them. */
 static enum status kafka_topics_refuse_settings(rd_kafka_t *handle,
                                                 const struct config_entry *entry,
                                                 const struct kafka_topic_settings *settings,
@@ -98,7 +98,8 @@ static enum status kafka_topics_refuse_settings(rd_kafka_t *handle,
     kafka_topics_server(handle, server, sizeof server);
     return kafka_topics_refuse(
         err, entry,
-        "%s%s%s. Mend it by kafka-configs.sh --bootstrap-server %s --alter --entity-type topics "
+        "%s%s%s. Repair it with kafka-configs.sh --bootstrap-server %s --alter --entity-type "
+        "topics "
         "--entity-name %s --add-config %s%s%s",
         settings->is_compacted ? "is compacted, which makes gaps" : "", both ? ", and " : "",
         settings->is_log_append_time ? "" : "lets its writers' clocks decide when a record is old",
@@ -107,7 +108,7 @@ static enum status kafka_topics_refuse_settings(rd_kafka_t *handle,
         settings->is_log_append_time ? "" : "message.timestamp.type=LogAppendTime");
 }
 
-/* @return OK with *ret_empty where no partition ever had a record; RETRY. */
+/* @return OK with whether no partition ever had a record; RETRY. */
 static enum status kafka_topics_is_empty(rd_kafka_t *handle, const char *topic, int32_t partitions,
                                          bool *ret_empty, struct error *err)
 {
@@ -120,8 +121,8 @@ static enum status kafka_topics_is_empty(rd_kafka_t *handle, const char *topic, 
     return status == STATUS_OK ? STATUS_OK : (err->status = STATUS_RETRY);
 }
 
-/* Nobody loses anything by another topic in the place of an empty one: all that is wrong with it,
- * as with one that a broker made because somebody asked for it, goes at once. */
+/* Nothing is lost if an empty topic is deleted and made again. That repairs everything at once,
+ * also the settings of a topic that a broker created on its own because somebody asked for it. */
 static enum status kafka_topics_refuse_empty(rd_kafka_t *handle, const struct config_entry *entry,
                                              int32_t partitions, struct error *err)
 {
@@ -129,9 +130,9 @@ static enum status kafka_topics_refuse_empty(rd_kafka_t *handle, const struct co
     kafka_topics_server(handle, server, sizeof server);
     return kafka_topics_refuse(
         err, entry,
-        "has %d partition%s, not %d, and is empty: another program made it. Stop what reads it, "
-        "then kafka-topics.sh --bootstrap-server %s --delete --topic %s; the relay makes it anew "
-        "at its next start",
+        "has %d partition%s, not %d, and is empty: another program created it. Stop what reads it, "
+        "then run kafka-topics.sh --bootstrap-server %s --delete --topic %s; the relay creates it "
+        "again at its next start",
         (int)partitions, partitions == 1 ? "" : "s", (int)entry->partitions, server, entry->topic);
 }
 
@@ -162,13 +163,13 @@ enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *e
     bool is_mock = kafka_is_mock(found.cluster_id);
     if (found.partitions == 0 && is_mock)
         return error_set(err, STATUS_RETRY,
-                         "topic %s is not there, and this broker makes none: name it as an "
+                         "topic %s does not exist, and this broker creates none: name it as an "
                          "argument of `keepstep broker`",
                          entry->topic);
     if (found.partitions == 0) {
         status = kafka_topics_create(handle, entry, err);
         if (status == STATUS_OK)
-            status = error_set(err, STATUS_RETRY, "topic %s is not there yet", entry->topic);
+            status = error_set(err, STATUS_RETRY, "topic %s does not exist yet", entry->topic);
         return status;
     }
     if (found.partitions == entry->partitions)

@@ -1,4 +1,4 @@
-/* Keepstep's topics: created with rule 17's settings, refused where they differ. */
+/* Keepstep's topics: created with the settings of rule 17, refused if they differ. */
 #ifndef PRODUCER_RELAY_KAFKA_TOPICS_H
 #define PRODUCER_RELAY_KAFKA_TOPICS_H
 

@@ -1,5 +1,5 @@
-/* What the log says of this outbox: own records are adopted, anything that cannot be is a loud stop
- * (rule 10), and how far it was read is remembered. */
+/* Reads the log for a recovery (rule 10). Own records are adopted: they count as acknowledged. A
+ * log that does not fit the outbox ends the relay. How far the log was read is stored. */
 #include "producer/relay/internal.h"
 #include "producer/relay/kafka_log_reader.h"
 #include "common/clock.h"
@@ -11,8 +11,8 @@
 
 #define LOOK_TIMEOUT_MS 500
 
-static enum status relay_stop_loudly(struct error *err, const struct record *record,
-                                     const char *what)
+static enum status relay_refuse_record(struct error *err, const struct record *record,
+                                       const char *what)
 {
     return error_set(error_config(err), STATUS_FATAL, "%s [%d] offset %" PRId64 ": %s",
                      record->topic, (int)record->partition, record->offset, what);
@@ -26,10 +26,10 @@ static bool relay_is_known(const struct relay_partition *state, const struct out
            strcmp(row->topic, state->topic) == 0;
 }
 
-/* An own record: adopted where it is above what was acknowledged, with all below it. Every relay
- * sends its claimed rows in order and without a gap, so that those below stand in the log too:
- * before the last acknowledged record, where a fenced relay's copies came between, or before what
- * the topic's retention has left. */
+/* Adopts an own record that is above what was acknowledged, and all records below it. Every relay
+ * sends claimed rows in order and without a gap, so those below are in the log too. They may not be
+ * met: they stand before the last acknowledged record if a fenced relay's copies came between, or
+ * retention has deleted them. */
 static enum status relay_adopt(struct relay *relay, struct relay_lane *lane,
                                const struct change *change, struct error *err)
 {
@@ -48,17 +48,17 @@ static enum status relay_adopt(struct relay *relay, struct relay_lane *lane,
         bool other = row.position != 0 && !known;
         if (change->sequence == state->acknowledged_sequence)
             other = other || !slice_is(change->id, state->acknowledged_id);
-        return other ? relay_stop_loudly(err, &change->record, rewound) : STATUS_OK;
+        return other ? relay_refuse_record(err, &change->record, rewound) : STATUS_OK;
     }
     if (!known)
-        return relay_stop_loudly(err, &change->record, rewound);
+        return relay_refuse_record(err, &change->record, rewound);
     atomic_fetch_add(&relay->options.metrics->adopted,
                      (int_fast64_t)(change->sequence - state->acknowledged_sequence));
     state->acknowledged_sequence = change->sequence;
     state->acknowledged_offset = change->record.offset;
     (void)snprintf(state->acknowledged_id, sizeof state->acknowledged_id, "%.*s",
                    SLICE_ARGS(change->id));
-    lane->touched = true;
+    lane->unwritten = true;
     return STATUS_OK;
 }
 
@@ -71,20 +71,22 @@ static const struct entity_schema *relay_no_schema(void *context, struct slice e
 
 static enum status relay_refuse_log(const struct record *record, struct error *err)
 {
-    return relay_stop_loudly(err, record,
-                             "not the record that this outbox published there: the topic was made "
-                             "anew, or this is another cluster. Go back to the log it knew; "
-                             "`keepstep init --new-incarnation` starts a new history in this one");
+    return relay_refuse_record(
+        err, record,
+        "not the record that this outbox published there: the topic was made "
+        "anew, or this is another cluster. Go back to the log it knew; "
+        "`keepstep init --new-incarnation` starts a new history in this one");
 }
 
-/* Where the last acknowledged record stood, it must stand: another one there is another log. */
+/* The last acknowledged record must stand where it stood. If another one does, the log is another.
+ */
 static enum status relay_check_anchor(struct relay_lane *lane, const struct log_range *range,
                                       const struct change *change, struct error *err)
 {
     const struct relay_partition *state = &lane->state;
-    if (lane->anchored || range->anchor < 0 || range->anchor < range->bounds.first)
+    if (lane->anchor_met || range->anchor < 0 || range->anchor < range->bounds.first)
         return STATUS_OK;
-    lane->anchored = true;
+    lane->anchor_met = true;
     if (change->record.offset == range->anchor &&
         change->sequence == state->acknowledged_sequence &&
         slice_is(change->id, state->acknowledged_id))
@@ -110,13 +112,14 @@ static enum status relay_visit(void *context, struct log_range *range, const str
     change.record.partition = range->tp.partition;
     change.record.offset = record->offset;
     bool own = slice_is(change.source, relay->lease.row.origin);
-    status = relay_check_anchor(lane, range, &change, err); /* what is malformed the peers judge */
+    status = relay_check_anchor(lane, range, &change,
+                                err); /* a malformed record is for its readers to judge */
     if (status != STATUS_OK)
         return status;
     if (!own && change.source.length > 0 && !topic->applied)
-        return relay_stop_loudly(err, &change.record,
-                                 "another service publishes here; a type with several writers "
-                                 "must be applied by each: add it under apply:");
+        return relay_refuse_record(err, &change.record,
+                                   "another service publishes here; a type with several writers "
+                                   "must be applied by each: add it under apply:");
     if (!own || !slice_is(change.incarnation, relay->lease.row.incarnation) || change.sequence == 0)
         return STATUS_OK;
     return relay_adopt(relay, lane, &change, err);
@@ -130,12 +133,12 @@ static struct log_range relay_range(const struct relay_topic *topic,
                               .anchor = anchored ? state->acknowledged_offset : -1,
                               .from = state->read_offset,
                               .must_exist = topic->entry == NULL};
-    if (range.from <= state->acknowledged_offset) /* without an own record: read up to there */
+    if (range.from <= state->acknowledged_offset) /* everything up to there is known */
         range.from = state->acknowledged_offset + 1;
     return range;
 }
 
-/* Lists what is to be read: of a topic that is left only what has rows under way. */
+/* Lists what is to be read. Of a former topic only partitions with claimed rows are. */
 static size_t relay_list_ranges(const struct relay *relay, struct log_range *ranges)
 {
     struct relay_cursor at = {0};
@@ -143,20 +146,20 @@ static size_t relay_list_ranges(const struct relay *relay, struct log_range *ran
     size_t count = 0;
     while ((lane = relay_next_lane(relay, &at)) != NULL) {
         const struct relay_topic *topic = &relay->topics[at.topic];
-        lane->anchored = false;
+        lane->anchor_met = false;
         if (topic->entry != NULL || lane->state.last_sequence != lane->state.acknowledged_sequence)
             ranges[count++] = relay_range(topic, &lane->state);
     }
     return count;
 }
 
-/* @return what stands between the log's end and what is remembered, where that is worth a note. */
+/* @return whether the log's end is worth to be stored. */
 static bool relay_moves_read(const struct relay_partition *state, int64_t end)
 {
     return end > state->read_offset && end > state->acknowledged_offset + 1;
 }
 
-/* After the reading: the anchors were met, and what was read need not be read again. */
+/* After the reading: checks that the anchors were met, and stores how far the log was read. */
 static enum status relay_conclude(struct relay *relay, const struct log_range *ranges, size_t count,
                                   struct error *err)
 {
@@ -175,10 +178,10 @@ static enum status relay_conclude(struct relay *relay, const struct log_range *r
             log_warning("relay",
                         "%s [%d]: retention has deleted the last record that this outbox "
                         "published (offset %" PRId64 ", the log begins at %" PRId64
-                        "): that it is still the same log cannot be checked",
+                        "): whether it is still the same log cannot be checked",
                         range->tp.topic, (int)range->tp.partition, range->anchor,
                         range->bounds.first);
-        else if (range->anchor >= 0 && !lane->anchored)
+        else if (range->anchor >= 0 && !lane->anchor_met)
             status = relay_refuse_log(&anchor, err);
         if (!relay_moves_read(&lane->state, range->bounds.end))
             continue;
@@ -220,8 +223,8 @@ enum status relay_read_log(struct relay *relay, struct error *err)
     return status;
 }
 
-/* Lists the partitions of topics that the service applies: elsewhere nobody else writes, so that
- * behind the last own record there is nothing to pass over. */
+/* Lists the partitions of topics that the service applies too. Nobody else writes to the others, so
+ * their logs end with an own record. */
 static size_t relay_list_ends(const struct relay *relay, struct kafka_log_end *ends)
 {
     struct relay_cursor at = {0};
@@ -236,8 +239,8 @@ static size_t relay_list_ends(const struct relay *relay, struct kafka_log_end *e
     return count;
 }
 
-/* What is passed over without being read is not this outbox's, as all that it numbered is
- * acknowledged; each reader judges it (rule 15). */
+/* All that this outbox numbered is acknowledged, so the records behind it are of others. They need
+ * not be read here; each reader judges them (rule 15). */
 enum status relay_note_log_ends(struct relay *relay, struct error *err)
 {
     struct error slow = ERROR_INIT;
@@ -253,7 +256,7 @@ enum status relay_note_log_ends(struct relay *relay, struct error *err)
     size_t count = relay_list_ends(relay, ends);
     if (count == 0 || kafka_producer_log_ends(relay->broker.producer, ends, count, LOOK_TIMEOUT_MS,
                                               &slow) != STATUS_OK)
-        goto out; /* the next time */
+        goto out; /* try again the next time */
     for (size_t i = 0; i < count; i++) {
         struct relay_partition *state =
             &relay_find_topic(relay, ends[i].tp.topic)->lanes[ends[i].tp.partition].state;

@@ -1,4 +1,5 @@
-/* Taking over: what the log already has is adopted, what it lacks is sent again (rule 10). */
+/* The recovery (rule 10): a new producer, the log is read, and claimed rows that it lacks are sent
+ * again. */
 #include "producer/relay/internal.h"
 #include "common/log.h"
 
@@ -8,16 +9,16 @@
 
 #define CAREFUL_POLL_MS 100
 
-static void relay_tell_retention(struct relay_topic *topic)
+static void relay_log_retention(struct relay_topic *topic)
 {
-    if (topic->retention_told ||
+    if (topic->retention_logged ||
         (topic->settings.retention_ms <= 0 && topic->settings.retention_bytes <= 0))
         return;
-    topic->retention_told = true;
+    topic->retention_logged = true;
     log_warning("relay",
                 "topic %s does not keep its records for ever (retention.ms=%" PRId64
-                ", retention.bytes=%" PRId64 "): a copy that begins later or is away for longer "
-                "lacks changes and stops; set both to -1, or keep more than any copy may lack",
+                ", retention.bytes=%" PRId64 "): a copy that begins later, or is away for longer, "
+                "misses changes and stops; set both to -1, or keep more than any copy may miss",
                 topic->name, topic->settings.retention_ms, topic->settings.retention_bytes);
 }
 
@@ -33,12 +34,13 @@ static enum status relay_ensure_topics(struct relay *relay, struct error *err)
         status = kafka_producer_topic(relay->broker.producer, relay->topics[i].entry,
                                       &relay->topics[i].settings, err);
         if (status == STATUS_OK)
-            relay_tell_retention(&relay->topics[i]);
+            relay_log_retention(&relay->topics[i]);
     }
     return status;
 }
 
-/* The producer, made again where a topic turns out to take less at once than it would send. */
+/* Makes the producer. A topic may take smaller batches than it would send: then it is made again.
+ */
 static enum status relay_new_producer(struct relay *relay, struct error *err)
 {
     for (;;) {
@@ -64,7 +66,7 @@ static enum status relay_new_producer(struct relay *relay, struct error *err)
     }
 }
 
-/* Waits until everything sent is delivered or has failed. */
+/* Waits until everything in flight is delivered, or the producer has failed. */
 static enum status relay_await_deliveries(struct relay *relay, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -116,7 +118,7 @@ enum status relay_recover(struct relay *relay, struct error *err)
     relay_drop_producer(relay);
     arena_done(&relay->arena);
     arena_init(&relay->arena, RELAY_RECOVER_BYTES);
-    relay->lease.row.session = relay->outbox->session; /* nothing is remembered */
+    relay->lease.row.session = relay->outbox->session; /* nothing that is remembered is used */
     enum status status = relay_keep_lease(relay, err);
     if (status == STATUS_OK) {
         status = relay_new_producer(relay, err);

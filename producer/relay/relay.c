@@ -29,7 +29,7 @@
 #define RENEW_SHARE      3  /* a lease is renewed after this part of it, */
 #define RENEW_AGAIN      20 /* and tried again after this one */
 #define NOTE_ENDS_US     (10 * 1000 * 1000)
-#define ACKNOWLEDGE_US   (100 * 1000) /* a transaction; what it covers is sent anew after a kill */
+#define ACKNOWLEDGE_US   (100 * 1000) /* one transaction; a kill before it costs sending again */
 #define ACKNOWLEDGE_ROWS 5000
 #define LOAD_ANYWAY_US   (1000 * 1000)
 #define PURGE_US         (10 * 1000 * 1000)
@@ -68,7 +68,8 @@ static enum status relay_add_entry(struct relay *relay, const struct config_entr
     return STATUS_OK;
 }
 
-/* A topic whose apply: entry was taken out is never read to its end. */
+/* For the purge: a topic whose apply: entry was taken out is read no further, and holds back no
+ * row. */
 static enum status relay_list_read_topics(struct relay *relay, struct error *err)
 {
     const struct config *config = relay->options.config;
@@ -122,7 +123,7 @@ void relay_free(struct relay *relay)
         relay->outbox->ops->close(relay->outbox);
     for (size_t i = 0; i < relay->topic_count; i++) {
         free(relay->topics[i].lanes);
-        free(relay->topics[i].left_name);
+        free(relay->topics[i].former_name);
     }
     while (relay->flights.spare != NULL) {
         struct relay_flight *flight = relay->flights.spare;
@@ -168,7 +169,7 @@ void relay_set_state(struct relay *relay, enum relay_state state)
     atomic_store(&relay->options.metrics->holds_lease, relay_holds_lease(relay));
 }
 
-/* A server that is not there yet is waited for like one that goes away later. */
+/* Opened in the loop, so that a server that is not up yet is waited for like one that goes away. */
 static enum status relay_open_outbox(struct relay *relay, struct error *err)
 {
     const struct config *config = relay->options.config;
@@ -230,7 +231,7 @@ static enum status relay_take_lease(struct relay *relay, struct error *err)
     }
     relay->lease.epoch_reached = lease->epoch;
     relay->waiting.caught_up = false;
-    relay->waiting.catch_up_told = false;
+    relay->waiting.catch_up_logged = false;
     relay->waiting.has_set_aside = true;
     relay_renewed(relay, clock_monotonic_us());
     relay_set_state(relay, RELAY_RECOVERING);
@@ -238,8 +239,8 @@ static enum status relay_take_lease(struct relay *relay, struct error *err)
              lease->incarnation, (long long)lease->epoch);
     if (lease->not_durable[0] != '\0')
         log_warning("relay",
-                    "the database server runs with %s: a loss of power can undo what was committed "
-                    "and published, and copies then have what this service has not",
+                    "the database server runs with %s: a power loss can undo changes that were "
+                    "committed and published; copies then have changes that this service lost",
                     lease->not_durable);
     return STATUS_OK;
 }
@@ -292,8 +293,8 @@ static enum status relay_replace_producer(struct relay *relay, struct error *err
         return STATUS_OK;
     relay_set_state(relay, RELAY_RECOVERING);
     if (relay->refusal.id[0] != '\0' && !relay->refusal.void_refused)
-        return STATUS_OK; /* known which: at once again, with a void in its place */
-    return error_set(err, STATUS_RETRY, "the producer failed and is made anew: %s",
+        return STATUS_OK; /* the record is known: send a void in its place at once */
+    return error_set(err, STATUS_RETRY, "the producer failed and is replaced: %s",
                      relay->broker.failed_text);
 }
 
@@ -456,7 +457,7 @@ static void relay_end_lease(struct relay *relay)
     relay_drop_producer(relay);
     if (relay_holds_lease(relay) &&
         relay->outbox->ops->release_lease(relay->outbox, &relay->lease.row, &err) != STATUS_OK)
-        log_warning("relay", "the lease runs out by itself: %s", err.text);
+        log_warning("relay", "the lease was not ended, and runs out by itself: %s", err.text);
     relay_set_state(relay, RELAY_WITHOUT_LEASE);
 }
 

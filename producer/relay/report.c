@@ -1,10 +1,11 @@
-/* What the relay tells of itself: what waits, what is under way, and whether its broker answers. */
+/* What the relay tells its metrics: what waits, what is in flight, and whether the broker answers.
+ */
 #include "producer/relay/internal.h"
 #include "common/clock.h"
 
 #define REPORT_US     (100 * 1000)
 #define COUNT_US      (5 * 1000 * 1000)
-#define COUNT_SHARE   50 /* of the time, one part goes into counting a long backlog */
+#define COUNT_SHARE   50 /* counting a long backlog takes one part of this many of the time */
 #define ASK_US        (5 * 1000 * 1000)
 #define ASK_SILENT_US (2 * 1000 * 1000)
 #define ASK_WAIT_MS   1000
@@ -29,7 +30,7 @@ enum status relay_count(struct relay *relay, struct error *err)
     relay->counts.next_at_us = end + (wait_us > COUNT_US ? wait_us : COUNT_US);
     if (status != STATUS_OK)
         return status;
-    relay->waiting.has_set_aside = counts.set_aside > 0; /* only the relay sets aside */
+    relay->waiting.has_set_aside = counts.set_aside > 0; /* only the relay sets rows aside */
     relay->counts.oldest_us = relay_older(counts.oldest_waiting_us, counts.oldest_claimed_us);
     atomic_store(&metrics->waiting, counts.waiting);
     atomic_store(&metrics->set_aside_now, counts.set_aside);
@@ -38,7 +39,7 @@ enum status relay_count(struct relay *relay, struct error *err)
     return STATUS_OK;
 }
 
-/* What is under way is known row by row; what waits behind it is known by the last count. */
+/* Rows in flight are known one by one; rows that wait are known from the last count. */
 static void relay_report_oldest(struct relay *relay, int64_t under_way_us)
 {
     struct relay_metrics *metrics = relay->options.metrics;
@@ -70,12 +71,12 @@ void relay_report(struct relay *relay)
         if (lane->first != NULL)
             oldest_us = relay_older(oldest_us, lane->first->created_us);
         if (lane->last != NULL && !lane->last->delivered)
-            stalled_us = relay_older(stalled_us, lane->moved_at_us);
+            stalled_us = relay_older(stalled_us, lane->progress_at_us);
         else if (relay_is_recovered(relay))
-            lane->moved_at_us = 0;
+            lane->progress_at_us = 0;
     }
     relay_report_oldest(relay, oldest_us);
-    if (relay_is_recovered(relay)) /* until then it stands as it did */
+    if (relay_is_recovered(relay)) /* a recovery leaves it as it was */
         atomic_store(&metrics->stalled_since_us, stalled_us);
 }
 

@@ -1,4 +1,4 @@
-/* Sending numbered rows, and writing down what Kafka has confirmed. */
+/* Sends claimed rows, and stores in the outbox what Kafka has confirmed. */
 #include "producer/relay/internal.h"
 #include "schemas/record/write.h"
 #include "common/clock.h"
@@ -70,7 +70,7 @@ void relay_delivered(void *record, enum delivery delivery, int64_t offset, const
         flight->delivered = true;
         flight->offset = offset;
         flight->lane->delivered++;
-        flight->lane->moved_at_us = clock_monotonic_us();
+        flight->lane->progress_at_us = clock_monotonic_us();
         relay_note_broker(relay, true);
         if (relay->flights.delivered++ == 0)
             relay->flights.unacknowledged_since_us = clock_monotonic_us();
@@ -112,12 +112,12 @@ static enum status relay_send_kind(struct relay *relay, struct relay_flight *fli
     return status;
 }
 
-static void relay_tell_void(struct relay *relay, const struct outbox_row *row, const char *why)
+static void relay_log_void(struct relay *relay, const struct outbox_row *row, const char *why)
 {
     atomic_fetch_add(&relay->options.metrics->voided, 1);
     log_error("relay",
-              "event %.*s of %.*s %.*s cannot be sent (%s): it goes out as a void, its "
-              "change does not reach the peers; write the entity again",
+              "event %.*s of %.*s %.*s cannot be sent (%s): it goes out as a void, and its "
+              "change does not reach the copies; write the entity again",
               SLICE_ARGS(row->id), SLICE_ARGS(row->entity_type), SLICE_ARGS(row->entity_key), why);
 }
 
@@ -139,8 +139,8 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
     if (flight->created_us == 0)
         (void)clock_parse_rfc3339(row->created_at.data, row->created_at.length,
                                   &flight->created_us);
-    if (lane->moved_at_us == 0)
-        lane->moved_at_us = clock_monotonic_us();
+    if (lane->progress_at_us == 0)
+        lane->progress_at_us = clock_monotonic_us();
     size_t length = row->id.length < sizeof flight->id ? row->id.length : sizeof flight->id - 1;
     memcpy(flight->id, row->id.data, length);
     if (lane->last == NULL)
@@ -152,11 +152,11 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
     relay->flights.bytes += flight->bytes;
     bool refuse = slice_is(row->id, relay->refusal.id);
     if (refuse)
-        relay_tell_void(relay, row, relay->broker.failed_text);
+        relay_log_void(relay, row, relay->broker.failed_text);
     enum status status = relay_send_kind(relay, flight, row, refuse ? KIND_VOID : KIND_CHANGE,
                                          &refused);
     if (status == STATUS_REJECT && !refuse) {
-        relay_tell_void(relay, row, refused.text);
+        relay_log_void(relay, row, refused.text);
         error_clear(&refused);
         status = relay_send_kind(relay, flight, row, KIND_VOID, &refused);
     }
@@ -164,7 +164,7 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
         atomic_fetch_add(&relay->options.metrics->published, 1);
         return STATUS_OK;
     }
-    /* It stays under way without a report, so that nothing later is acknowledged. */
+    /* The record stays in flight without a report, so that nothing behind it is acknowledged. */
     if (!relay->broker.failed)
         (void)snprintf(relay->broker.failed_text, sizeof relay->broker.failed_text, "%s",
                        refused.text);
@@ -173,7 +173,7 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
     return error_set_native(err, status, refused.native_code, "%s", refused.text);
 }
 
-/* Takes the delivered head off a lane. @return whether the lane's state moved. */
+/* Takes the delivered records off a lane's beginning. @return whether there were any. */
 static bool relay_take_delivered(struct relay *relay, struct relay_lane *lane)
 {
     bool moved = false;
@@ -201,8 +201,8 @@ enum status relay_acknowledge(struct relay *relay, struct error *err)
     size_t count = 0;
     arena_reset(&relay->headers);
     while ((lane = relay_next_lane(relay, &at)) != NULL) {
-        lane->touched = lane->touched || relay_take_delivered(relay, lane);
-        count += lane->touched ? 1 : 0;
+        lane->unwritten = lane->unwritten || relay_take_delivered(relay, lane);
+        count += lane->unwritten ? 1 : 0;
     }
     if (count == 0)
         return STATUS_OK;
@@ -212,7 +212,7 @@ enum status relay_acknowledge(struct relay *relay, struct error *err)
         return error_set(err, STATUS_RETRY, "no memory");
     count = 0;
     for (at = (struct relay_cursor){0}; (lane = relay_next_lane(relay, &at)) != NULL;) {
-        if (lane->touched)
+        if (lane->unwritten)
             moved[count++] = lane->state;
     }
     failpoint(FAILPOINT_RELAY_BEFORE_ACKNOWLEDGE);
@@ -225,7 +225,7 @@ enum status relay_acknowledge(struct relay *relay, struct error *err)
     relay_renewed(relay, clock_monotonic_us());
     relay->flights.unacknowledged_since_us = relay->lease.renewed_at_us;
     for (at = (struct relay_cursor){0}; (lane = relay_next_lane(relay, &at)) != NULL;)
-        lane->touched = false;
+        lane->unwritten = false;
     return STATUS_OK;
 }
 
@@ -244,7 +244,7 @@ void relay_drop_producer(struct relay *relay)
         }
         lane->last = NULL;
         lane->delivered = 0;
-        lane->touched = false;
+        lane->unwritten = false;
     }
     relay->flights.delivered = 0;
     relay->flights.unwritten = false;

@@ -1,5 +1,5 @@
-/* The relay's topics and their lanes: those of the configuration, and those that a type has left
- * while rows that were numbered for them are under way. */
+/* The relay's topics and their lanes: those of the configuration, and former ones for which claimed
+ * rows are not acknowledged yet. */
 #include "producer/relay/internal.h"
 #include "common/log.h"
 
@@ -39,24 +39,24 @@ static void relay_clear_lane(struct relay_lane *lane, const char *topic, int32_t
     (void)snprintf(lane->state.topic, sizeof lane->state.topic, "%s", topic);
 }
 
-/* Others may write there, for all that this service's configuration still says of it. */
-static struct relay_topic *relay_add_left_topic(struct relay *relay, const char *name)
+/* The configuration says nothing of a former topic any more, so others may write to it. */
+static struct relay_topic *relay_add_former_topic(struct relay *relay, const char *name)
 {
     struct relay_topic *more = realloc(relay->topics, (relay->topic_count + 1) * sizeof *more);
-    char *left_name = strdup(name);
+    char *former_name = strdup(name);
     if (more != NULL)
         relay->topics = more;
-    if (more == NULL || left_name == NULL) {
-        free(left_name);
+    if (more == NULL || former_name == NULL) {
+        free(former_name);
         return NULL;
     }
     more[relay->topic_count] = (struct relay_topic){
-        .name = left_name, .left_name = left_name, .applied = true};
+        .name = former_name, .former_name = former_name, .applied = true};
     return &more[relay->topic_count++];
 }
 
-/* Nothing is under way while lanes are loaded, so that they may move. */
-static bool relay_add_left_lanes(struct relay *relay, struct relay_topic *topic, int32_t count)
+/* Nothing is in flight while lanes are loaded, so no record points to a lane and they may move. */
+static bool relay_add_former_lanes(struct relay *relay, struct relay_topic *topic, int32_t count)
 {
     struct relay_lane *more = realloc(topic->lanes, (size_t)count * sizeof *more);
     if (more == NULL)
@@ -70,10 +70,10 @@ static bool relay_add_left_lanes(struct relay *relay, struct relay_topic *topic,
     return true;
 }
 
-/* Claims are of a topic: what was numbered for one goes there, whatever the configuration says now.
- * @return OK with *ret_topic NULL where nothing is under way in that partition, nor was before. */
-static enum status relay_left_topic(struct relay *relay, const struct relay_partition *state,
-                                    struct relay_topic **ret_topic, struct error *err)
+/* A claim belongs to a topic: what was numbered for a topic goes there, whatever the configuration
+ * says now. @return OK with *ret_topic NULL if the partition has and had no such rows. */
+static enum status relay_find_former(struct relay *relay, const struct relay_partition *state,
+                                     struct relay_topic **ret_topic, struct error *err)
 {
     struct relay_topic *topic = relay_find_topic(relay, state->topic);
     bool known = topic != NULL && topic->entry == NULL && state->partition < topic->lane_count;
@@ -86,13 +86,13 @@ static enum status relay_left_topic(struct relay *relay, const struct relay_part
                          "partitions: put the number back",
                          state->topic, (int)state->partition, (int)topic->lane_count);
     if (topic == NULL)
-        topic = relay_add_left_topic(relay, state->topic);
+        topic = relay_add_former_topic(relay, state->topic);
     if (topic == NULL || (topic->lane_count <= state->partition &&
-                          !relay_add_left_lanes(relay, topic, state->partition + 1)))
+                          !relay_add_former_lanes(relay, topic, state->partition + 1)))
         return error_set(err, STATUS_RETRY, "no memory");
     log_info("relay",
-             "topic %s [%d] is no longer published to: %llu rows that were numbered for "
-             "it are sent there first",
+             "no type has topic %s [%d] any more: %llu rows that were numbered for it are "
+             "sent there first",
              state->topic, (int)state->partition,
              (unsigned long long)(state->last_sequence - state->acknowledged_sequence));
     *ret_topic = topic;
@@ -108,13 +108,13 @@ enum status relay_load_lanes(struct relay *relay, struct error *err)
     unsigned session = relay->outbox->session;
     enum status status = relay->outbox->ops->load_partitions(relay->outbox, &states, &count, err);
     if (status == STATUS_OK)
-        relay->lease.row.session = session; /* nothing older is remembered */
+        relay->lease.row.session = session; /* all that was remembered is replaced */
     while ((lane = relay_next_lane(relay, &at)) != NULL)
         relay_clear_lane(lane, relay->topics[at.topic].name, at.partition - 1);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         struct relay_topic *topic = relay_find_topic(relay, states[i].topic);
         if (topic == NULL || topic->entry == NULL || states[i].partition >= topic->lane_count)
-            status = relay_left_topic(relay, &states[i], &topic, err);
+            status = relay_find_former(relay, &states[i], &topic, err);
         if (status == STATUS_OK && topic != NULL)
             topic->lanes[states[i].partition].state = states[i];
     }

@@ -1,5 +1,5 @@
-/* The relay's look at what captures: once a minute, said when it changes, and now and then again.
- */
+/* The relay's check of the triggers that capture changes: once a minute. What changed is logged,
+ * and what stays broken is logged again from time to time. */
 #include "producer/relay/internal.h"
 
 #include "common/log.h"
@@ -18,17 +18,19 @@ static void relay_log_capture(const struct relay *relay, size_t index,
     const char *type = config->publish[index].entity_type;
     bool changed = now->state != before->state || strcmp(now->text, before->text) != 0;
     if (now->state == CAPTURE_BROKEN && (changed || again))
-        log_error("relay",
-                  "entity type %s is NOT CAPTURED as it should be: %s. What is changed meanwhile "
-                  "may reach nobody; run: keepstep init -c %s",
-                  type, now->text, config->path);
+        log_error(
+            "relay",
+            "entity type %s is NOT CAPTURED as it should be: %s. Changes made meanwhile may be "
+            "lost to all copies; run: keepstep init -c %s",
+            type, now->text, config->path);
     else if (now->state == CAPTURE_PARTIAL && changed)
-        log_warning("relay",
-                    "entity type %s: %s: a TRUNCATE that names that table reaches nobody; run: "
-                    "keepstep init -c %s",
-                    type, now->text, config->path);
+        log_warning(
+            "relay",
+            "entity type %s: %s: a TRUNCATE of that table reaches no copy; run: keepstep init "
+            "-c %s",
+            type, now->text, config->path);
     else if (now->state == CAPTURE_UNKNOWN && changed)
-        log_warning("relay", "entity type %s: whether it is captured is not known: %s", type,
+        log_warning("relay", "entity type %s: it is not known whether it is captured: %s", type,
                     now->text);
     else if (now->state == CAPTURE_WHOLE && before->state > CAPTURE_WHOLE)
         log_info("relay", "entity type %s is captured again", type);
@@ -39,7 +41,8 @@ struct capture_check {
     bool ended;
 };
 
-/* Dozens of statements a table, of which there may be hundreds: longer than a lease lasts. */
+/* A check takes dozens of statements a table. With hundreds of tables that is longer than a lease
+ * lasts, so keep the lease between them. */
 static bool relay_capture_tick(void *context)
 {
     struct capture_check *check = context;
@@ -63,11 +66,11 @@ void relay_check_capture(struct relay *relay, int64_t now_us)
     struct capture_check check = {.relay = relay};
     relay->capture.checked_at_us = now_us;
     size_t broken = capture_look(config, relay->options.schemas, relay_capture_tick, &check, found);
-    if (check.ended) { /* the next cycle finds out why */
+    if (check.ended) { /* the next step finds out why */
         free(found);
         return;
     }
-    bool again = now_us - relay->capture.told_at_us >= REMIND_US;
+    bool again = now_us - relay->capture.logged_at_us >= REMIND_US;
     size_t unknown = 0;
     size_t first = config->publish_count;
     for (size_t i = 0; i < config->publish_count; i++) {
@@ -77,7 +80,7 @@ void relay_check_capture(struct relay *relay, int64_t now_us)
             first = i;
     }
     if (broken > 0 && again)
-        relay->capture.told_at_us = now_us;
+        relay->capture.logged_at_us = now_us;
     atomic_store(&metrics->capture_first, first);
     atomic_store(&metrics->capture_unknown, (int_fast64_t)unknown);
     atomic_store(&metrics->capture_broken, (int_fast64_t)broken);

@@ -71,7 +71,7 @@ static void a_topic_that_was_left_is_none_that_the_database_has_forgotten(void *
     assert_int_equal(relay.state, RELAY_RECOVERING);
     for (size_t i = 0; i < relay.topic_count; i++) {
         free(relay.topics[i].lanes);
-        free(relay.topics[i].left_name);
+        free(relay.topics[i].former_name);
     }
     free(relay.topics);
 }
