@@ -1,4 +1,5 @@
-/* librdkafka: configuration, errors by what they mean for the caller, and its log in ours. */
+/* librdkafka: how clients are configured, what their errors mean for the caller, and where they
+ * log. */
 #include "common/kafka_client.h"
 
 #include "common/clock.h"
@@ -10,15 +11,17 @@
 
 #define KAFKA_TEXT_SIZE 512
 
-/* Keepstep's own settings; the user's may replace them. */
+/* Keepstep's defaults; the user's settings may replace them. */
 static const struct text_pair kafka_defaults[] = {
     {"client.id", "keepstep"},
     {"log.connection.close", "false"},
     {"socket.keepalive.enable", "true"},
-    {"reconnect.backoff.max.ms", "2000"}, /* a copy is that much longer behind than its broker */
+    {"reconnect.backoff.max.ms",
+     "2000"}, /* after an outage of the broker a copy waits this much longer */
 };
 
-/* The client repeats what it cannot read of sasl.oauthbearer.config, which may hold a secret. */
+/* How much of a text may be logged. The client repeats what it cannot read of
+ * sasl.oauthbearer.config, which may hold a secret. */
 static int kafka_text_length(const char *text)
 {
     static const char before[] = "beginning at";
@@ -29,8 +32,8 @@ static int kafka_text_length(const char *text)
     return end == NULL ? (int)strlen(text) : (int)(end - text);
 }
 
-/* Keepstep's own settings, which win over everybody's. A producer's metadata request would create a
- * topic where its broker allows that, with one partition and writers' timestamps (rule 17). */
+/* Settings that win over all others. Otherwise a producer that asks for a topic would create it, if
+ * the broker allows that, with one partition and the writers' timestamps (rule 17). */
 static const struct text_pair kafka_own[] = {
     {"allow.auto.create.topics", "false"},
 };
@@ -39,8 +42,8 @@ static void kafka_log(const rd_kafka_t *handle, int level, const char *facility,
 {
     (void)handle;
     enum log_level to = LOG_LEVEL_DEBUG;
-    /* Keepstep's own setting, and `kafka:` being for producers and consumers alike, and the
-     * mock cluster's old protocol: nothing that an operator could mend. */
+    /* An operator can change nothing about these: a setting of Keepstep's own; settings of
+     * `kafka:`, which producers and consumers share; the old protocol of the mock cluster. */
     if (strstr(text, "enable.gapless.guarantee is experimental") != NULL ||
         strstr(text, "property and will be ignored by this") != NULL ||
         strstr(text, "allow.auto.create.topics=false not supported by broker") != NULL)
@@ -69,7 +72,8 @@ static enum status kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_sett
     return STATUS_OK;
 }
 
-/* Newer libraries may choose another protocol by default, which this one does not know. */
+/* Newer versions of librdkafka may choose another protocol by default. Older ones do not know this
+ * setting, so that its status is ignored. */
 static void kafka_conf_set_classic(rd_kafka_conf_t *conf)
 {
     char text[KAFKA_TEXT_SIZE];
@@ -97,7 +101,7 @@ enum status kafka_conf_new(const struct kafka_settings *layers, size_t layer_cou
     return STATUS_OK;
 }
 
-/* Without the client's name of the broker, and how long it took. */
+/* Keeps the text without the client's name of the broker, and without how long it took. */
 static void kafka_keep_reason(rd_kafka_t *handle, int code, const char *text, void *context)
 {
     struct kafka_reason *reason = context;
@@ -319,12 +323,12 @@ bool kafka_is_mock(const char *cluster_id)
 }
 
 static void kafka_settings_read(const rd_kafka_ConfigResource_t *resource,
-                                struct kafka_topic_settings *settings)
+                                struct topic_settings *settings)
 {
     size_t count = 0;
     bool deletes = true;
     const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &count);
-    *settings = (struct kafka_topic_settings){.retention_ms = -1, .retention_bytes = -1};
+    *settings = (struct topic_settings){.retention_ms = -1, .retention_bytes = -1};
     for (size_t i = 0; i < count; i++) {
         const char *name = rd_kafka_ConfigEntry_name(entries[i]);
         const char *value = rd_kafka_ConfigEntry_value(entries[i]);
@@ -348,8 +352,7 @@ static void kafka_settings_read(const rd_kafka_ConfigResource_t *resource,
 }
 
 static enum status kafka_settings_judge(rd_kafka_event_t *event, const char *topic,
-                                        struct kafka_topic_settings *ret_settings,
-                                        struct error *err)
+                                        struct topic_settings *ret_settings, struct error *err)
 {
     size_t count = 0;
     const rd_kafka_ConfigResource_t **resources = NULL;
@@ -373,7 +376,7 @@ static enum status kafka_settings_judge(rd_kafka_event_t *event, const char *top
 }
 
 enum status kafka_topic_settings(rd_kafka_t *handle, const char *topic, int timeout_ms,
-                                 struct kafka_topic_settings *ret_settings, struct error *err)
+                                 struct topic_settings *ret_settings, struct error *err)
 {
     char text[KAFKA_TEXT_SIZE];
     rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);

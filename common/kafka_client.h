@@ -1,10 +1,11 @@
-/* The only door to librdkafka: configuration with pass-through properties, and its log in ours. */
+/* The only door to librdkafka: configuration, errors, topics, and its log in ours. */
 #ifndef COMMON_KAFKA_CLIENT_H
 #define COMMON_KAFKA_CLIENT_H
 
 #include "common/status.h"
 #include "common/text_pair.h"
 #include "common/topic_partition.h"
+#include "common/topic_settings.h"
 
 #include <librdkafka/rdkafka.h>
 
@@ -19,16 +20,15 @@ struct kafka_settings {
         (array), sizeof(array) / sizeof *(array)                                                   \
     }
 
-/** Make a configuration from layers of settings, of which the later one wins: above Keepstep's
- * defaults for every client, below what holds for every client (no request creates a topic). The
- * user's layer is `kafka:` of the configuration, which config_load() has checked against the rules.
- * The log callback is set.
+/** Make a configuration from layers of settings; a later layer wins. Keepstep's defaults for every
+ * client come before them, and what no client may change comes after them. The user's layer is
+ * `kafka:` of the configuration, which config_load() has checked. The log callback is set.
  * @return OK with a conf the caller owns until kafka_handle_new() takes it; FATAL naming the
  * setting. */
 enum status kafka_conf_new(const struct kafka_settings *layers, size_t layer_count,
                            rd_kafka_conf_t **ret_conf, struct error *err) MUST_CHECK;
 
-/** rd_kafka_new() with our error; takes `conf` in every case. */
+/** Open a client; takes `conf` in every case. @return OK; FATAL. */
 enum status kafka_handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret_handle,
                              struct error *err) MUST_CHECK;
 
@@ -36,7 +36,7 @@ enum status kafka_handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kaf
  * unknown topic, log truncated → STOP, authorization → RETRY (rule 22), other → FATAL. */
 enum status kafka_error_status(rd_kafka_resp_err_t code);
 
-/** @return whether an error code says that no broker answers, and not what one has answered. */
+/** @return whether an error code says that no broker answers; false: a broker has answered. */
 bool kafka_error_is_silence(rd_kafka_resp_err_t code);
 
 #define KAFKA_CLUSTER_ID_SIZE 256
@@ -62,37 +62,27 @@ enum status kafka_log_bounds(rd_kafka_t *handle, struct topic_partition tp, int 
 enum status kafka_log_end(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,
                           int64_t *ret_end, struct error *err) MUST_CHECK;
 
-/** The end of a partition's log behind all records, those of open transactions included (its high
- * watermark), as the handle's last fetch has seen it; asks nobody. @return -1: none yet. */
+/** The end of a partition's log as the handle's last fetch has seen it (the high watermark: records
+ * of open transactions included). No broker is asked. @return -1: nothing was fetched yet. */
 int64_t kafka_log_end_seen(rd_kafka_t *handle, struct topic_partition tp);
 
-/** What of a topic's settings the rules ask for. */
-struct kafka_topic_settings {
-    int64_t retention_ms;    /* -1: its records stay for ever */
-    int64_t retention_bytes; /* of a partition; below 0: all */
-    int64_t message_bytes_max;
-    bool is_compacted;
-    bool is_log_append_time; /* the broker's clock stamps records */
-};
-
-/** Read a topic's settings; a mock cluster has none.
+/** Read a topic's settings. A mock cluster has none: do not ask it.
  * @return OK; RETRY (no answer, or not allowed). */
 enum status kafka_topic_settings(rd_kafka_t *handle, const char *topic, int timeout_ms,
-                                 struct kafka_topic_settings *ret_settings,
-                                 struct error *err) MUST_CHECK;
+                                 struct topic_settings *ret_settings, struct error *err) MUST_CHECK;
 
 /** @return whether a cluster id is that of librdkafka's mock cluster. */
 bool kafka_is_mock(const char *cluster_id);
 
 #define KAFKA_REASON_SIZE 256
 
-/** What the client said last of a broker that it cannot use; "" before. */
+/** Why the client cannot use a broker, as it said last; "": it has said nothing. */
 struct kafka_reason {
     char text[KAFKA_REASON_SIZE];
 };
 
-/** Keep in `reason` what is an error of a broker's, in place of a line in the log; it is written
- * while the handle is polled. */
+/** Keep the errors of brokers in `reason`, and do not log them. It is written while the handle is
+ * polled, and must outlive it. */
 void kafka_conf_keep_reason(rd_kafka_conf_t *conf, struct kafka_reason *reason);
 
 #endif

@@ -1,4 +1,4 @@
-/* `keepstep outbox`: what waits to be published, and what was set aside with its reason. */
+/* `keepstep outbox`: lists rows that wait or are set aside; retries or drops those set aside. */
 #include "common/buffer.h"
 #include "operate/command.h"
 #include "operate/member.h"
@@ -11,7 +11,7 @@
 #include <sysexits.h>
 
 #define OUTBOX_LIST_MAX   1000
-#define OUTBOX_RETRY_ROWS 50 /* the largest of them fit into the arena */
+#define OUTBOX_RETRY_ROWS 50 /* at a time: as many of the largest rows fit into the arena */
 #define OUTBOX_ARENA_MAX  ((size_t)64 * 1024 * 1024)
 #define OUTBOX_OUTPUT_MAX ((size_t)64 * 1024 * 1024)
 
@@ -53,7 +53,7 @@ static void outbox_render_text(const struct outbox_row *row, bool whole, struct 
                              (unsigned long long)row->sequence, SLICE_ARGS(row->payload));
 }
 
-/* position 0: all that wait or are set aside. */
+/* @param position  of the one row to print; 0: all rows that wait or are set aside. */
 static enum status outbox_print(struct outbox *outbox, int64_t position, bool json,
                                 struct error *err)
 {
@@ -83,7 +83,7 @@ static enum status outbox_print(struct outbox *outbox, int64_t position, bool js
             shown++;
         }
         if (status == STATUS_OK && limit != 0 && rows.count == limit)
-            fprintf(stderr, "keepstep: only the first %zu rows of a kind are listed\n", limit);
+            fprintf(stderr, "keepstep: only the first %zu rows of each state are listed\n", limit);
     }
     if (status == STATUS_OK && position != 0 && shown == 0) {
         err->exit_code = EX_DATAERR;
@@ -107,20 +107,20 @@ static enum status outbox_do(struct outbox *outbox, const char *verb, int64_t po
     if (status == STATUS_OK)
         fprintf(stderr, "position %lld: %s\n", (long long)position,
                 drop ? "dropped; it will not be published, and other copies keep what they have. "
-                       "The agent writes what it kept back of another service's change to this "
-                       "entity; where there was none, write the entity again"
+                       "If another service's change to this entity was kept back here, the agent "
+                       "writes it now; otherwise write the entity again"
                      : "the relay tries it again");
     return status;
 }
 
-/* Oldest first, each of them once: what a relay has set aside again meanwhile stays so, and where
- * that is as much as is looked at, the cause is not mended. */
+/* Retries each row once, oldest first. A row that a relay has set aside again meanwhile stays so.
+ * If one list holds nothing but such rows, this ends: the cause was not repaired. */
 static enum status outbox_retry_all(struct outbox *outbox, struct error *err)
 {
     struct arena arena;
     static const struct outbox_selection selection = {OUTBOX_SET_ASIDE, OUTBOX_RETRY_ROWS};
     struct outbox_rows rows = {0};
-    long long released = 0;
+    long long retried = 0;
     int64_t last = 0;
     arena_init(&arena, OUTBOX_ARENA_MAX);
     enum status status;
@@ -135,10 +135,10 @@ static enum status outbox_retry_all(struct outbox *outbox, struct error *err)
             found = true;
             last = rows.rows[i].position;
             status = outbox->ops->resolve_set_aside(outbox, last, false, err);
-            released += status == STATUS_OK;
+            retried += status == STATUS_OK;
         }
     } while (status == STATUS_OK && found);
-    fprintf(stderr, "%lld rows: the relay tries them again\n", released);
+    fprintf(stderr, "%lld rows: the relay tries them again\n", retried);
     arena_done(&arena);
     return status;
 }
@@ -197,7 +197,7 @@ static int outbox_run(const struct command *command, int argc, char **argv)
 const struct command command_outbox = {
     .name = "outbox",
     .arguments = "list|show POSITION|retry POSITION|--all|drop POSITION",
-    .summary = "Look at what waits to be published; retry or drop what was set aside.",
+    .summary = "List what waits to be published; retry or drop what was set aside.",
     .examples = "  keepstep outbox list -c shop.yaml\n"
                 "  keepstep outbox show 42\n"
                 "  keepstep outbox retry 42        after the schema or the row was repaired\n"

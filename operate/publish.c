@@ -1,4 +1,4 @@
-/* `keepstep publish`: lines of JSON from stdin into the outbox. */
+/* `keepstep publish`: writes lines of JSON from stdin into the outbox. */
 #include "operate/command.h"
 #include "operate/service.h"
 #include "producer/publish_lines.h"

@@ -1,4 +1,4 @@
-/* Reads lines, takes them apart, checks them and writes them into the outbox. */
+/* Reads change events from lines of JSON, checks them and writes them into the outbox. */
 #include "producer/publish_lines.h"
 #include "common/lines.h"
 #include "producer/init/origin.h"
@@ -16,7 +16,7 @@ struct publish {
     const struct config *config;
     const struct entity_schema *const *schemas;
     struct origin *origin;
-    struct arena arena; /* of the events that are not written yet */
+    struct arena arena; /* holds the events that are not written yet */
     struct origin_event *events;
     size_t count;
 };

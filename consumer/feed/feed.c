@@ -73,7 +73,7 @@ static void feed_tell_absent(struct feed_topic *topic)
 static enum status feed_describe_topic(struct feed *feed, rd_kafka_t *handle,
                                        struct feed_topic *topic, int timeout_ms, struct error *err)
 {
-    struct kafka_topic_settings settings;
+    struct topic_settings settings;
     struct kafka_topic found;
     enum status status = kafka_topic_describe(handle, topic->name, timeout_ms, &found, err);
     if (status != STATUS_OK)

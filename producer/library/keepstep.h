@@ -18,19 +18,19 @@ enum keepstep_operation {
     KEEPSTEP_DELETE,
 };
 
-/** One change of one entity; texts are UTF-8 and borrowed for the call. */
+/** One change of one entity. Texts are UTF-8 and borrowed for the call. */
 struct keepstep_change {
     const char *entity_type; /* "order" */
     const char *key;         /* {"id":42}, or 42 where the key has one column */
     enum keepstep_operation operation;
     const char *after;         /* the row as a JSON object; NULL for a delete */
-    const char *before;        /* NULL unless the peers want it */
+    const char *before;        /* the row before the change; NULL unless the copies want it */
     const char *traceparent;   /* NULL: none */
     const char *partition_key; /* NULL: the key */
 };
 
-/** Write one change into the outbox of `db`, inside the caller's open transaction: it is published
- * if and only if that commits. Write it after the entity's own row.
+/** Write one change into the outbox of `db`, inside the caller's open transaction. It is published
+ * if and only if that commits. Write the entity's own row first.
  * @param ret_id      the event's id; may be NULL.
  * @param ret_error   what is wrong and what to do, error_size bytes; may be NULL.
  * @return 0, or an SQLite result code: roll back then. */

@@ -1,4 +1,4 @@
-/* libkeepstep for SQLite; it stands alone, without the rest of Keepstep. */
+/* libkeepstep for SQLite. It uses nothing else of Keepstep, so that a service can link it alone. */
 #include "producer/library/keepstep.h"
 
 #include <sqlite3.h>
@@ -11,7 +11,7 @@ static const char PUBLISH[] =
     "'{\"op\":\"' || ?4 || '\",\"before\":' || coalesce(?5, 'null') || ',\"after\":' || "
     "coalesce(?6, 'null') || '}', ?7, ?8) RETURNING id";
 
-/* Text that is no JSON, or no object, would be set aside by the relay, long after the commit. */
+/* The relay would set aside text that is no JSON object, but only long after the commit. */
 static const char CHECK[] = "SELECT CASE WHEN ?1 IS NULL THEN 1 WHEN NOT json_valid(?1) THEN 0 "
                             "ELSE json_type(?1) = 'object' END";
 
@@ -22,7 +22,8 @@ static int publisher_refuse(char *ret_error, size_t size, int code, const char *
     return code;
 }
 
-/* @return SQLITE_ROW where `text` is absent or a JSON object; SQLITE_MISMATCH. */
+/* @return SQLITE_ROW if `text` is NULL or a JSON object; SQLITE_MISMATCH; another code of SQLite.
+ */
 static int publisher_check(struct sqlite3 *db, const char *text)
 {
     sqlite3_stmt *statement = NULL;

@@ -45,8 +45,8 @@ static enum status relay_check_size(struct relay *relay, const struct relay_topi
                                     const struct outbox_row *row, struct error *err)
 {
     int64_t limit = relay->options.config->limits.message_bytes;
-    if (topic->settings.size_max > 0 && topic->settings.size_max < limit)
-        limit = topic->settings.size_max;
+    if (topic->settings.message_bytes_max > 0 && topic->settings.message_bytes_max < limit)
+        limit = topic->settings.message_bytes_max;
     size_t bound = row->payload.length + row->partition_key.length + 2 * row->entity_key.length +
                    row->type.length + row->created_at.length + row->traceparent.length +
                    strlen(relay->lease.row.origin) + HEADERS_PLAIN;
@@ -267,7 +267,7 @@ static enum status relay_number(struct relay *relay, struct outbox_row *rows, si
                        SLICE_ARGS(lanes[i]->tail));
         partitions[i] = lanes[i]->state;
     }
-    relay->batch = (struct relay_batch){rows, count, partitions, moved};
+    relay->batch = (struct relay_batch){{rows, count, partitions, moved}, lanes};
     return STATUS_OK;
 }
 
@@ -301,20 +301,20 @@ static enum status relay_check_caught_up(struct relay *relay, struct error *err)
             topic);
     }
     if (behind && !relay->waiting.catch_up_logged)
-        log_info("relay",
-                 "waits until the service's own agent has read what the log had before the "
-                 "new incarnation");
+        log_info("relay", "a new incarnation: waits until the service's own agent has read what "
+                          "the log had before it");
     relay->waiting.catch_up_logged = behind;
     relay->waiting.caught_up = !behind;
+    relay->waiting.more = !behind;
     return STATUS_OK;
 }
 
 enum status relay_send_batch(struct relay *relay, struct error *err)
 {
-    const struct relay_batch *batch = &relay->batch;
+    const struct outbox_claim *claim = &relay->batch.claim;
     enum status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < batch->count && !relay->broker.failed; i++)
-        status = relay_send(relay, relay_lane_of(relay, &batch->rows[i]), &batch->rows[i], err);
+    for (size_t i = 0; status == STATUS_OK && i < claim->row_count && !relay->broker.failed; i++)
+        status = relay_send(relay, relay_lane_of(relay, &claim->rows[i]), &claim->rows[i], err);
     return status;
 }
 
@@ -331,15 +331,12 @@ static bool relay_is_full(const struct outbox_extent *extent, const struct outbo
 enum status relay_claim(struct relay *relay, struct error *err)
 {
     const struct outbox_ops *ops = relay->outbox->ops;
-    const struct relay_batch *batch = &relay->batch;
     struct outbox_rows rows = {0};
     size_t count = 0;
     arena_reset(&relay->arena);
     relay->waiting.loaded_at_us = clock_monotonic_us();
     relay->waiting.more = true; /* unless the load says otherwise */
     enum status status = relay->waiting.caught_up ? STATUS_OK : relay_check_caught_up(relay, err);
-    if (status == STATUS_OK && !relay->waiting.caught_up)
-        relay->waiting.more = false;
     if (status != STATUS_OK || !relay->waiting.caught_up)
         return status;
     const struct outbox_extent extent = {
@@ -356,9 +353,7 @@ enum status relay_claim(struct relay *relay, struct error *err)
     if (status != STATUS_OK || count == 0)
         return status;
     failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
-    const struct outbox_claim claim = {batch->rows, batch->count, batch->partitions,
-                                       batch->partition_count};
-    status = ops->claim(relay->outbox, &relay->lease.row, &claim, err);
+    status = ops->claim(relay->outbox, &relay->lease.row, &relay->batch.claim, err);
     if (status == STATUS_RETRY)
         relay_set_state(relay, RELAY_IN_DOUBT);
     if (status != STATUS_OK)

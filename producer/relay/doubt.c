@@ -21,20 +21,19 @@ static struct relay_partition relay_state_of(const struct relay_partition *state
     return (struct relay_partition){.partition = wanted->partition};
 }
 
-static bool relay_is_in_batch(const struct relay_batch *batch, const struct relay_partition *state)
+static bool relay_is_in_batch(const struct relay_batch *batch, const struct relay_lane *lane)
 {
-    for (size_t i = 0; i < batch->partition_count; i++) {
-        if (batch->partitions[i].partition == state->partition &&
-            strcmp(batch->partitions[i].topic, state->topic) == 0)
+    for (size_t i = 0; batch != NULL && i < batch->claim.partition_count; i++) {
+        if (batch->lanes[i] == lane)
             return true;
     }
     return false;
 }
 
-static bool relay_has_numbers(const struct relay_partition *there, uint64_t last_sequence,
-                              const char *last_id)
+static bool relay_has_numbers(const struct relay_partition *there,
+                              const struct relay_partition *own)
 {
-    return there->last_sequence == last_sequence && strcmp(there->last_id, last_id) == 0;
+    return there->last_sequence == own->last_sequence && strcmp(there->last_id, own->last_id) == 0;
 }
 
 /* The database has lost claims that this relay remembers, and may have sent. What is in flight gets
@@ -70,8 +69,7 @@ static void relay_compare_lanes(struct relay *relay, const struct relay_partitio
         lane->unwritten = lane->unwritten ||
                           there.acknowledged_sequence < state->acknowledged_sequence;
         relay->flights.unwritten = relay->flights.unwritten || lane->unwritten;
-        if ((except != NULL && relay_is_in_batch(except, state)) ||
-            relay_has_numbers(&there, state->last_sequence, state->last_id))
+        if (relay_is_in_batch(except, lane) || relay_has_numbers(&there, state))
             continue;
         relay_start_over(relay, state, &there);
         return;
@@ -94,33 +92,32 @@ enum status relay_compare(struct relay *relay, struct error *err)
     return STATUS_OK;
 }
 
-/* Finds that all of the batch's numbers are durable, or takes all of them back. */
-static void relay_judge_batch(struct relay *relay, const struct relay_partition *states,
-                              size_t count, bool *ret_durable)
+/* @return whether the batch's numbers are durable, all of them. If none is, they are taken back; if
+ * only some are, the relay recovers. */
+static bool relay_judge_batch(struct relay *relay, const struct relay_partition *states,
+                              size_t count)
 {
-    const struct relay_batch *batch = &relay->batch;
+    const struct outbox_claim *claim = &relay->batch.claim;
     size_t made = 0;
     size_t absent = 0;
-    for (size_t i = 0; i < batch->partition_count; i++) {
-        const struct relay_partition *moved = &batch->partitions[i];
-        struct relay_partition there = relay_state_of(states, count, moved);
-        struct relay_lane *lane = &relay_find_topic(relay, moved->topic)->lanes[moved->partition];
-        made += relay_has_numbers(&there, moved->last_sequence, moved->last_id);
-        absent += strcmp(there.last_id, lane->previous_id) == 0;
+    for (size_t i = 0; i < claim->partition_count; i++) {
+        struct relay_partition there = relay_state_of(states, count, &claim->partitions[i]);
+        made += relay_has_numbers(&there, &claim->partitions[i]);
+        absent += strcmp(there.last_id, relay->batch.lanes[i]->previous_id) == 0;
     }
-    *ret_durable = made == batch->partition_count;
-    for (size_t i = 0; !*ret_durable && i < batch->partition_count; i++) {
-        const struct relay_partition *moved = &batch->partitions[i];
-        struct relay_partition there = relay_state_of(states, count, moved);
-        if (absent < batch->partition_count) {
-            relay_start_over(relay, moved, &there);
-            return;
+    if (made == claim->partition_count)
+        return true;
+    for (size_t i = 0; i < claim->partition_count; i++) {
+        struct relay_partition there = relay_state_of(states, count, &claim->partitions[i]);
+        struct relay_partition *own = &relay->batch.lanes[i]->state;
+        if (absent < claim->partition_count) {
+            relay_start_over(relay, own, &there);
+            return false;
         }
-        struct relay_partition *own =
-            &relay_find_topic(relay, moved->topic)->lanes[moved->partition].state;
         own->last_sequence = there.last_sequence;
         memcpy(own->last_id, there.last_id, sizeof own->last_id);
     }
+    return false;
 }
 
 /* Raises the lease's epoch, which ends every claim under the old one. A COMMIT of the lost
@@ -165,11 +162,11 @@ enum status relay_resolve_claim(struct relay *relay, struct error *err)
     if (status == STATUS_OK)
         relay_compare_lanes(relay, states, count, &relay->batch);
     if (status == STATUS_OK && relay_is_recovered(relay))
-        relay_judge_batch(relay, states, count, &durable);
+        durable = relay_judge_batch(relay, states, count);
     free(states);
     if (status != STATUS_OK || !relay_is_recovered(relay))
         return status;
-    log_info("relay", "the claim of %zu rows is %s", relay->batch.count,
+    log_info("relay", "the claim of %zu rows is %s", relay->batch.claim.row_count,
              durable ? "durable: they are sent" : "not durable: they are claimed again");
     relay_set_state(relay, RELAY_PUBLISHING);
     relay->waiting.more = true;

@@ -58,10 +58,8 @@ struct relay_topic {
 
 /** Rows that are claimed together. They stand in the relay's arena until they are sent. */
 struct relay_batch {
-    struct outbox_row *rows;
-    size_t count;
-    struct relay_partition *partitions; /* those of its rows, as they are after the claim */
-    size_t partition_count;
+    struct outbox_claim claim; /* its partitions are as the claim leaves them */
+    struct relay_lane **lanes; /* parallel to the claim's partitions */
 };
 
 /** The lease (rule 10). All times of the relay are monotonic unless they say "wall clock". */

@@ -4,6 +4,7 @@
 #define PRODUCER_RELAY_KAFKA_PRODUCER_H
 
 #include "common/topic_partition.h"
+#include "common/topic_settings.h"
 #include "schemas/change.h"
 #include "schemas/config/config.h"
 
@@ -16,13 +17,6 @@ enum delivery {
     DELIVERY_DONE,
     DELIVERY_REFUSED, /* the broker will never take this record */
     DELIVERY_FAILED,  /* not sent, or not known: the producer must be replaced */
-};
-
-/** The settings of a topic that matter to the relay. All 0: the broker does not tell them. */
-struct topic_settings {
-    int64_t size_max;        /* bytes of a batch */
-    int64_t retention_ms;    /* below 0: kept for ever */
-    int64_t retention_bytes; /* of a partition; below 0: all */
 };
 
 /** Where a partition's log ends. */
@@ -73,6 +67,7 @@ enum status kafka_producer_log_ends(struct kafka_producer *producer, struct kafk
 
 /** Make sure that an entry's topic exists as it is configured (rule 17); create it if it is
  * missing.
+ * @param ret_settings  all 0 if the broker is a mock cluster, which has none.
  * @return OK; RETRY; FATAL with exit code 78 if it differs. */
 enum status kafka_producer_topic(struct kafka_producer *producer, const struct config_entry *entry,
                                  struct topic_settings *ret_settings, struct error *err) MUST_CHECK;

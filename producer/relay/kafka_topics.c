@@ -90,7 +90,7 @@ static void kafka_topics_server(rd_kafka_t *handle, char *text, size_t size)
 /* Rule 17: refuses settings that would lose records, and says which command repairs all of them. */
 static enum status kafka_topics_refuse_settings(rd_kafka_t *handle,
                                                 const struct config_entry *entry,
-                                                const struct kafka_topic_settings *settings,
+                                                const struct topic_settings *settings,
                                                 struct error *err)
 {
     char server[TEXT_SIZE];
@@ -139,17 +139,11 @@ static enum status kafka_topics_refuse_empty(rd_kafka_t *handle, const struct co
 static enum status kafka_topics_check(rd_kafka_t *handle, const struct config_entry *entry,
                                       struct topic_settings *ret_settings, struct error *err)
 {
-    struct kafka_topic_settings settings;
-    enum status status = kafka_topic_settings(handle, entry->topic, ADMIN_TIMEOUT_MS, &settings,
+    enum status status = kafka_topic_settings(handle, entry->topic, ADMIN_TIMEOUT_MS, ret_settings,
                                               err);
-    if (status != STATUS_OK)
-        return status;
-    if (settings.is_compacted || !settings.is_log_append_time)
-        return kafka_topics_refuse_settings(handle, entry, &settings, err);
-    *ret_settings = (struct topic_settings){.size_max = settings.message_bytes_max,
-                                            .retention_ms = settings.retention_ms,
-                                            .retention_bytes = settings.retention_bytes};
-    return STATUS_OK;
+    if (status == STATUS_OK && (ret_settings->is_compacted || !ret_settings->is_log_append_time))
+        status = kafka_topics_refuse_settings(handle, entry, ret_settings, err);
+    return status;
 }
 
 enum status kafka_topics_ensure(rd_kafka_t *handle, const struct config_entry *entry,

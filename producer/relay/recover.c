@@ -54,7 +54,7 @@ static enum status relay_new_producer(struct relay *relay, struct error *err)
             return status;
         bool fits = true;
         for (size_t i = 0; i < relay->topic_count; i++) {
-            int64_t size = relay->topics[i].settings.size_max;
+            int64_t size = relay->topics[i].settings.message_bytes_max;
             fits = fits && (size == 0 || size >= smallest);
             smallest = size > 0 && size < smallest ? size : smallest;
         }

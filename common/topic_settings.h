@@ -1,0 +1,16 @@
+/* The settings of a topic that Keepstep's rules ask for. */
+#ifndef COMMON_TOPIC_SETTINGS_H
+#define COMMON_TOPIC_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct topic_settings {
+    int64_t retention_ms;      /* below 0: records stay for ever */
+    int64_t retention_bytes;   /* of a partition; below 0: no limit */
+    int64_t message_bytes_max; /* of a batch of records */
+    bool is_compacted;
+    bool is_log_append_time; /* the broker's clock stamps records */
+};
+
+#endif
