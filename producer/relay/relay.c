@@ -13,9 +13,9 @@
  *
  * What can go wrong on the way:
  * - At 3: the connection breaks in the COMMIT. doubt.c finds out whether the claim is durable.
- * - At 4: the process dies, or a delivery fails. recover.c reads the log from the last acknowledged
- *   record on (log.c). Claimed rows that it finds there are acknowledged; the others are sent
- * again.
+ * - At 4: the process dies, or a delivery fails. recover.c reads the log, from the last
+ *   acknowledged record on (log.c). Claimed rows that it finds there are acknowledged; the others
+ *   are sent again.
  * - At 4: the broker will never take the record. It goes out as a void instead. */
 #include "producer/registry.h"
 #include "producer/relay/internal.h"
@@ -26,8 +26,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RENEW_SHARE      3  /* a lease is renewed after this part of it, */
-#define RENEW_AGAIN      20 /* and tried again after this one */
+#define RENEW_SHARE      3  /* a lease is renewed after a third of its duration; */
+#define RENEW_AGAIN      20 /* if that fails, it is tried again after a twentieth */
 #define NOTE_ENDS_US     (10 * 1000 * 1000)
 #define ACKNOWLEDGE_US   (100 * 1000) /* one transaction; a kill before it costs sending again */
 #define ACKNOWLEDGE_ROWS 5000
@@ -156,7 +156,7 @@ static const char *const relay_state_names[] = {
  *   IN_DOUBT -> PUBLISHING                      now it is known
  *   DRAINING, PUBLISHING -> RECOVERING          the producer failed
  *   DRAINING, PUBLISHING, IN_DOUBT -> RECOVERING
- *                                               the database has not what this relay remembers
+ *                                               the database lost what this relay remembers
  *   any -> WITHOUT_LEASE                        the lease was lost, or the relay ends */
 void relay_set_state(struct relay *relay, enum relay_state state)
 {
