@@ -84,6 +84,9 @@ static void everything_is_there(void **state)
         if (strstr(found, *name) == NULL)
             test_fail("no %s in\n%s", *name, found);
     }
+    if (strstr(test_read_file(KEEPSTEP_SOURCE_DIR "/CHANGELOG.md"),
+               "\n## " KEEPSTEP_VERSION " - ") == NULL)
+        test_fail("CHANGELOG.md has no version " KEEPSTEP_VERSION);
     assert_string_equal(
         shell(test_format("'%s/bin/keepstep' --version | cut -d' ' -f2", installed())),
         KEEPSTEP_VERSION "\n");
