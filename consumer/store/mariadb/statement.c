@@ -237,7 +237,6 @@ enum status store_mariadb_send_rows(struct store_sql *sql, const struct sql_call
 {
     struct store_mariadb *self = (struct store_mariadb *)sql;
     const struct fixed_statement *statement = &self->statements[call->id];
-    struct sql_call one = *call;
     uint64_t matched = 0;
     enum status status = statement_prepare(self, call->id, err);
     if (status == STATUS_OK)
@@ -248,9 +247,5 @@ enum status store_mariadb_send_rows(struct store_sql *sql, const struct sql_call
                                             statement->place_count, rows, &matched, err);
     if (call->changes != NULL)
         *call->changes += (int64_t)matched;
-    for (size_t i = 0; status == STATUS_OK && !fits && i < rows; i++) {
-        one.parameters = call->parameters + i * call->count;
-        status = store_mariadb_send(sql, &one, err);
-    }
-    return status;
+    return status == STATUS_OK && !fits ? store_sql_send_each(sql, call, rows, err) : status;
 }

@@ -88,12 +88,6 @@ static inline struct store_postgresql *store_postgresql_of(struct store *store)
 
 /* Session. */
 
-/** Send a statement into the pipeline, and before its first use what prepares it. @return OK; what
- * the pipeline said where its queue was full. */
-enum status store_postgresql_send(struct store_postgresql *self, unsigned int id,
-                                  const struct parameter *parameters, size_t count,
-                                  struct error *err) MUST_CHECK;
-
 /** Send one statement without parameters, known for one use. */
 enum status store_postgresql_send_sql(struct store_postgresql *self, const char *sql,
                                       struct error *err) MUST_CHECK;
@@ -112,26 +106,8 @@ enum status store_postgresql_prepare_sql(struct store_postgresql *self, const ch
 enum status store_postgresql_sync(struct store_postgresql *self, size_t *ret_failed,
                                   struct error *err) MUST_CHECK;
 
-/** Send one statement, read its result and those of what was sent before it.
- * @param ret_result  borrowed until the next send. */
-enum status store_postgresql_run(struct store_postgresql *self, unsigned int id,
-                                 const struct parameter *parameters, size_t count,
-                                 const PGresult **ret_result, struct error *err) MUST_CHECK;
-
-/** Columns of a result in binary form. Text is decoded by store_postgresql_keep() and _copy(). */
-int64_t store_postgresql_integer(const PGresult *result, int row, int column);
-struct slice store_postgresql_bytes(const PGresult *result, int row, int column);
-
-/** Copy a column into an arena; NULL stays NULL. @return false without memory. */
-bool store_postgresql_keep(const PGresult *result, int row, int column, struct arena *arena,
-                           struct slice *ret_bytes) MUST_CHECK;
-
-/** Copy a text column into `size` bytes, cut where it is longer. */
-void store_postgresql_copy(const PGresult *result, int row, int column, char *ret_text,
-                           size_t size);
-
-/** @return a row for what all stores read alike. */
-struct store_row store_postgresql_row(const PGresult *result, int index);
+/** @return the first row of a result; its index may be raised. */
+struct store_row store_postgresql_row(PGresult *result);
 
 /** Append text as PostgreSQL can hold it: what is not UTF-8 or holds a NUL as "\x" and its bytes in
  * hexadecimal, and so what begins with "\x". */
@@ -185,6 +161,8 @@ enum status store_postgresql_write(struct mapped_table *table, const struct chan
 extern const struct sql_dialect store_postgresql_dialect;
 
 /* Slots, one file each group. */
+enum status store_postgresql_claim_keys(struct store *store, struct key_claim *claims, size_t count,
+                                        struct error *err);
 enum status store_postgresql_commit(struct store_sql *sql, bool durable, struct error *err);
 enum status store_postgresql_open(const struct store_options *options, struct store **ret_store,
                                   struct error *err);

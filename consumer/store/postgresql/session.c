@@ -10,7 +10,6 @@
 #define PARAMETERS_MAX   16
 #define SCRATCH_SIZE_MAX ((size_t)256 * 1024 * 1024)
 #define ARRAY_SIZE_MAX   ((size_t)512 * 1024 * 1024)
-#define OID_TEXT         25
 #define PART_ROWS        10000 /* libpq keeps a result whole */
 
 /* Below the server's deadlock_timeout, so that the agent yields and never the service. */
@@ -57,43 +56,6 @@ static enum status queue_sent(struct store_postgresql *self, int sent, const cha
     return postgresql_session_error(self->connection, NULL, what, err);
 }
 
-bool store_postgresql_is_text(struct slice text)
-{
-    if (text.length == 0)
-        return true;
-    const unsigned char *at = (const unsigned char *)text.data;
-    const unsigned char *end = at + text.length;
-    while (at < end) {
-        unsigned char c = *at++;
-        unsigned int more = c < 0x80 ? 0 : c < 0xc2 ? 9 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-        if (c == 0 || c > 0xf4 || more == 9 || (size_t)(end - at) < more)
-            return false;
-        if (more > 0 && ((c == 0xe0 && *at < 0xa0) || (c == 0xed && *at > 0x9f) ||
-                         (c == 0xf0 && *at < 0x90) || (c == 0xf4 && *at > 0x8f)))
-            return false;
-        for (; more > 0; more--)
-            if ((*at++ & 0xc0) != 0x80)
-                return false;
-    }
-    return true;
-}
-
-void store_postgresql_encode(struct buffer *out, struct slice text)
-{
-    static const char digits[] = "0123456789abcdef";
-    bool marked = text.length >= 2 && text.data[0] == '\\' && text.data[1] == 'x';
-    if (!marked && store_postgresql_is_text(text)) {
-        buffer_append(out, text.data, text.length);
-        return;
-    }
-    buffer_append_text(out, "\\x");
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        buffer_append(out, &digits[c >> 4], 1);
-        buffer_append(out, &digits[c & 15], 1);
-    }
-}
-
 /* Once a session: the answer comes with the next sync. */
 static enum status statement_prepare(struct store_postgresql *self, unsigned int id,
                                      struct error *err)
@@ -112,7 +74,7 @@ static enum status statement_prepare(struct store_postgresql *self, unsigned int
     return STATUS_OK;
 }
 
-enum status store_postgresql_send(struct store_postgresql *self, unsigned int id,
+static enum status statement_send(struct store_postgresql *self, unsigned int id,
                                   const struct parameter *parameters, size_t count,
                                   struct error *err)
 {
@@ -219,7 +181,7 @@ static void queue_read_sync(struct store_postgresql *self)
 static enum status queue_deliver(const struct queued *queued, struct error *err)
 {
     enum status status = STATUS_OK;
-    struct store_row row = store_postgresql_row(queued->result, 0);
+    struct store_row row = store_postgresql_row(queued->result);
     if (queued->changes != NULL)
         *queued->changes += strtoll(PQcmdTuples(queued->result), NULL, 10);
     while (queued->read != NULL && status == STATUS_OK && !row.is_last &&
@@ -259,119 +221,11 @@ enum status store_postgresql_sync(struct store_postgresql *self, size_t *ret_fai
     return status;
 }
 
-enum status store_postgresql_run(struct store_postgresql *self, unsigned int id,
-                                 const struct parameter *parameters, size_t count,
-                                 const PGresult **ret_result, struct error *err)
-{
-    enum status status = store_postgresql_send(self, id, parameters, count, err);
-    if (status == STATUS_OK)
-        status = store_postgresql_sync(self, NULL, err);
-    if (status == STATUS_OK && ret_result != NULL)
-        *ret_result = self->queue[self->queued - 1].result;
-    return status;
-}
-
-int64_t store_postgresql_integer(const PGresult *result, int row, int column)
-{
-    const unsigned char *at = (const unsigned char *)PQgetvalue(result, row, column);
-    int length = PQgetlength(result, row, column);
-    uint64_t integer = length > 0 && at[0] >= 0x80 ? UINT64_MAX : 0;
-    for (int i = 0; i < length; i++)
-        integer = integer << 8 | at[i];
-    return (int64_t)integer;
-}
-
-struct slice store_postgresql_bytes(const PGresult *result, int row, int column)
-{
-    return postgresql_session_text(result, row, column);
-}
-
-static int hexadecimal(char c)
-{
-    return c <= '9' ? c - '0' : c - 'a' + 10;
-}
-
-/* Undo store_postgresql_encode() into as many bytes at most. @return how many. */
-static size_t text_decode(struct slice text, char *ret_bytes)
-{
-    bool marked = text.length >= 2 && text.data[0] == '\\' && text.data[1] == 'x';
-    if (!marked) {
-        if (text.length > 0)
-            memcpy(ret_bytes, text.data, text.length);
-        return text.length;
-    }
-    for (size_t i = 2; i + 1 < text.length; i += 2)
-        ret_bytes[i / 2 - 1] = (char)(hexadecimal(text.data[i]) << 4 |
-                                      hexadecimal(text.data[i + 1]));
-    return text.length / 2 - 1;
-}
-
-bool store_postgresql_keep(const PGresult *result, int row, int column, struct arena *arena,
-                           struct slice *ret_bytes)
-{
-    struct slice bytes = store_postgresql_bytes(result, row, column);
-    *ret_bytes = bytes;
-    if (bytes.data == NULL)
-        return true;
-    char *kept = arena_alloc(arena, bytes.length + 1);
-    if (kept == NULL)
-        return false;
-    size_t length = bytes.length;
-    if (PQftype(result, column) == OID_TEXT)
-        length = text_decode(bytes, kept);
-    else if (length > 0)
-        memcpy(kept, bytes.data, length);
-    *ret_bytes = (struct slice){.data = kept, .length = length};
-    return true;
-}
-
-void store_postgresql_copy(const PGresult *result, int row, int column, char *ret_text, size_t size)
-{
-    struct slice text = store_postgresql_bytes(result, row, column);
-    struct arena arena;
-    arena_init(&arena, SCRATCH_SIZE_MAX);
-    if (!store_postgresql_keep(result, row, column, &arena, &text))
-        text = (struct slice){0};
-    (void)snprintf(ret_text, size, "%.*s", SLICE_ARGS(text));
-    arena_done(&arena);
-}
-
-static int64_t row_integer(const struct store_row *row, int column)
-{
-    return store_postgresql_integer(row->result, row->index, column);
-}
-
-static struct slice row_bytes(const struct store_row *row, int column)
-{
-    return store_postgresql_bytes(row->result, row->index, column);
-}
-
-static bool row_keep(const struct store_row *row, int column, struct arena *arena,
-                     struct slice *ret_bytes)
-{
-    return store_postgresql_keep(row->result, row->index, column, arena, ret_bytes);
-}
-
-static void row_copy(const struct store_row *row, int column, char *ret_text, size_t size)
-{
-    store_postgresql_copy(row->result, row->index, column, ret_text, size);
-}
-
-struct store_row store_postgresql_row(const PGresult *result, int index)
-{
-    return (struct store_row){.integer = row_integer,
-                              .bytes = row_bytes,
-                              .keep = row_keep,
-                              .copy = row_copy,
-                              .result = (void *)(uintptr_t)result,
-                              .index = index};
-}
-
 static enum status session_send(struct store_sql *sql, const struct sql_call *call,
                                 struct error *err)
 {
     struct store_postgresql *self = (struct store_postgresql *)sql;
-    enum status status = store_postgresql_send(self, call->id, call->parameters, call->count, err);
+    enum status status = statement_send(self, call->id, call->parameters, call->count, err);
     if (status != STATUS_OK)
         return status;
     struct queued *queued = &self->queue[self->queued - 1];
@@ -379,18 +233,6 @@ static enum status session_send(struct store_sql *sql, const struct sql_call *ca
     queued->context = call->context;
     queued->changes = call->changes;
     return STATUS_OK;
-}
-
-static enum status session_send_rows(struct store_sql *sql, const struct sql_call *call,
-                                     size_t rows, struct error *err)
-{
-    struct sql_call one = *call;
-    enum status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < rows; i++) {
-        one.parameters = call->parameters + i * call->count;
-        status = session_send(sql, &one, err);
-    }
-    return status;
 }
 
 static enum status session_execute(struct store_sql *sql, const char *text, struct error *err)
@@ -408,7 +250,7 @@ static enum status session_wait(struct store_sql *sql, struct error *err)
 static enum status session_install(struct store_sql *sql, struct error *err)
 {
     struct store_postgresql *self = (struct store_postgresql *)sql;
-    enum status status = store_postgresql_run(self, STATEMENT_CATALOGUE_LOCK, NULL, 0, NULL, err);
+    enum status status = store_sql_run(sql, SQL_CALL_PLAIN(CATALOGUE_LOCK), err);
     if (status == STATUS_OK && PQexitPipelineMode(self->connection) != 1)
         status = postgresql_session_error(self->connection, NULL, "install", err);
     if (status != STATUS_OK)
@@ -448,7 +290,7 @@ static void session_rollback(struct store_sql *sql)
 
 static const struct sql_session_ops postgresql_session = {
     .send = session_send,
-    .send_rows = session_send_rows,
+    .send_rows = store_sql_send_each,
     .execute = session_execute,
     .wait = session_wait,
     .install = session_install,

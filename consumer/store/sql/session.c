@@ -9,6 +9,18 @@
 #define SCHEMA_VERSION 1
 #define OUTBOX_COLUMNS 4 /* those that outbox_columns looks for */
 
+enum status store_sql_send_each(struct store_sql *self, const struct sql_call *call, size_t rows,
+                                struct error *err)
+{
+    struct sql_call one = *call;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < rows; i++) {
+        one.parameters = call->parameters + i * call->count;
+        status = self->session->send(self, &one, err);
+    }
+    return status;
+}
+
 enum status store_sql_run(struct store_sql *self, struct sql_call call, struct error *err)
 {
     enum status status = store_sql_send(self, call, err);

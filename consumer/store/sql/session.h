@@ -204,6 +204,10 @@ static inline enum status store_sql_ask(struct store_sql *self, struct sql_call 
     return self->session->send(self, &call, err);
 }
 
+/** The send_rows() of a database that has no message for many rows. */
+enum status store_sql_send_each(struct store_sql *self, const struct sql_call *call, size_t rows,
+                                struct error *err) MUST_CHECK;
+
 /** Send and wait. */
 enum status store_sql_run(struct store_sql *self, struct sql_call call,
                           struct error *err) MUST_CHECK;
@@ -264,6 +268,16 @@ enum status store_sql_commit(struct store *store, bool durable, struct error *er
 void store_sql_rollback(struct store *store);
 enum status store_sql_prune(struct store *store, const struct prune *prune, size_t *ret_pruned,
                             struct error *err);
+
+/** The slots that every database fills alike. */
+#define STORE_SQL_SLOTS                                                                            \
+    .meta = store_sql_meta, .read = store_sql_read, .list = store_sql_list,                        \
+    .begin = store_sql_begin, .savepoint = store_sql_savepoint,                                    \
+    .record_sequence = store_sql_record_sequence, .park = store_sql_park,                          \
+    .read_parked = store_sql_read_parked, .edit_parked = store_sql_edit_parked,                    \
+    .keep_image = store_sql_keep_image, .read_image = store_sql_read_image,                        \
+    .drop_image = store_sql_drop_image, .commit = store_sql_commit,                                \
+    .rollback = store_sql_rollback, .prune = store_sql_prune
 
 /** Write the ranges that were recorded since the last call. */
 enum status store_sql_write_ranges(struct store_sql *self, struct error *err) MUST_CHECK;

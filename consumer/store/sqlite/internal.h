@@ -52,40 +52,8 @@ enum status store_sqlite_fail(struct store_sqlite *self, int code, const char *d
 enum status store_sqlite_execute(struct store_sqlite *self, const char *sql,
                                  struct error *err) MUST_CHECK;
 
-/** Bind and step once; the caller ends it with sqlite3_reset(). What is bound is borrowed till
- * then.
- * @return OK with *ret_row telling whether there is a row. */
-enum status store_sqlite_start(struct store_sqlite *self, unsigned int id,
-                               const struct parameter *parameters, size_t count,
-                               sqlite3_stmt **ret_statement, bool *ret_row,
-                               struct error *err) MUST_CHECK;
-
-/** Step a started statement again. */
-enum status store_sqlite_next(struct store_sqlite *self, sqlite3_stmt *statement, bool *ret_row,
-                              struct error *err) MUST_CHECK;
-
-/** Run a statement to its end. @param ret_changes  rows that it changed; may be NULL. */
-enum status store_sqlite_run(struct store_sqlite *self, unsigned int id,
-                             const struct parameter *parameters, size_t count, int64_t *ret_changes,
-                             struct error *err) MUST_CHECK;
-
-/** Read the first column of the first row as a number; `absent` where there is no row. */
-enum status store_sqlite_number(struct store_sqlite *self, unsigned int id,
-                                const struct parameter *parameters, size_t count, int64_t absent,
-                                int64_t *ret_number, struct error *err) MUST_CHECK;
-
 /** BEGIN IMMEDIATE. */
 enum status store_sqlite_begin(struct store_sqlite *self, struct error *err) MUST_CHECK;
-
-/** Copy a text column into `size` bytes, cut where it is longer. */
-void store_sqlite_copy(sqlite3_stmt *statement, int column, char *ret_text, size_t size);
-
-/** Copy a column into an arena; NULL stays NULL. @return false without memory. */
-bool store_sqlite_keep(sqlite3_stmt *statement, int column, struct arena *arena,
-                       struct slice *ret_bytes) MUST_CHECK;
-
-/** @return the current row for what all stores read alike. */
-struct store_row store_sqlite_row(sqlite3_stmt *statement);
 
 /* Of the dialect. */
 enum status store_sqlite_silence(const struct mapped_table *table, bool silent, struct error *err);
@@ -94,6 +62,8 @@ enum status store_sqlite_write(struct mapped_table *table, const struct change *
 extern const struct sql_dialect store_sqlite_dialect;
 
 /* Slots, one file each group. */
+enum status store_sqlite_claim_keys(struct store *store, struct key_claim *claims, size_t count,
+                                    struct error *err);
 enum status store_sqlite_commit(struct store_sql *sql, bool durable, struct error *err);
 enum status store_sqlite_open(const struct store_options *options, struct store **ret_store,
                               struct error *err);

@@ -102,34 +102,38 @@ static struct pending_memory *memory_of(struct store_sqlite *self,
     return memory;
 }
 
+struct memory_reading {
+    struct pending_memory *memory;
+    struct arena scratch;
+};
+
+static enum status read_waiting(void *context, struct store_row *row, struct error *err)
+{
+    struct memory_reading *reading = context;
+    struct slice key = row->bytes(row, 0);
+    enum status status = pending_canonical(reading->memory->schema, &reading->scratch, &key, err);
+    if (status == STATUS_OK && !memory_note(reading->memory, key, row->integer(row, 1)))
+        status = error_set(err, STATUS_RETRY, "no memory for own changes that wait");
+    arena_reset(&reading->scratch);
+    return status;
+}
+
 /* Read what is new. @return OK; RETRY. */
-static enum status memory_read(struct store_sqlite *self, struct pending_memory *memory,
+static enum status memory_read(struct store_sql *self, struct pending_memory *memory,
                                struct error *err)
 {
-    sqlite3_stmt *statement = NULL;
-    struct arena scratch;
-    bool row = false;
+    struct memory_reading reading = {.memory = memory};
     int64_t last = 0;
     bool first = memory->position == 0;
-    arena_init(&scratch, (size_t)1024 * 1024);
-    enum status status = store_sqlite_number(self, STATEMENT_PENDING_LAST, NULL, 0, 0, &last, err);
+    arena_init(&reading.scratch, (size_t)1024 * 1024);
+    enum status status = store_sql_number(self, SQL_CALL_PLAIN(PENDING_LAST), 0, &last, err);
     if (status == STATUS_OK)
-        status = store_sqlite_start(self, STATEMENT_PENDING_WAITING_NEW,
-                                    PARAMETERS(parameter_text(memory->schema->entity_type),
-                                               parameter_integer(memory->position)),
-                                    &statement, &row, err);
-    while (status == STATUS_OK && row) {
-        struct slice key = sqlite_session_text(statement, 0);
-        status = pending_canonical(memory->schema, &scratch, &key, err);
-        if (status == STATUS_OK && !memory_note(memory, key, sqlite3_column_int64(statement, 1)))
-            status = error_set(err, STATUS_RETRY, "no memory for own changes that wait");
-        arena_reset(&scratch);
-        if (status == STATUS_OK)
-            status = store_sqlite_next(self, statement, &row, err);
-    }
-    if (statement != NULL)
-        (void)sqlite3_reset(statement);
-    arena_done(&scratch);
+        status = store_sql_query(self,
+                                 SQL_CALL(PENDING_WAITING_NEW,
+                                          parameter_text(memory->schema->entity_type),
+                                          parameter_integer(memory->position)),
+                                 read_waiting, &reading, err);
+    arena_done(&reading.scratch);
     if (status == STATUS_OK && last > memory->position)
         memory->position = last; /* other types have the rows in between */
     if (first)
@@ -137,30 +141,29 @@ static enum status memory_read(struct store_sqlite *self, struct pending_memory 
     return status;
 }
 
+enum { ROW_WAITS = 1, ROW_HAS_NUMBER = 0, ROW_GONE = -1 };
+
 /* @return OK with whether the entity's last waiting row still waits; *ret_gone: it is not there, so
  * that it may have been dropped in front of others. */
-static enum status memory_ask(struct store_sqlite *self, const struct pending_memory *memory,
+static enum status memory_ask(struct store_sql *self, const struct pending_memory *memory,
                               struct own_change *own, bool *ret_gone, struct error *err)
 {
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
+    int64_t state = ROW_HAS_NUMBER;
     if (memory->size == 0)
         return STATUS_OK;
     const struct waiting *place = memory_place(memory, digest_64(own->entity_key));
     if (place->position == 0)
         return STATUS_OK;
-    enum status status = store_sqlite_start(self, STATEMENT_PENDING_POSITION,
-                                            PARAMETERS(parameter_integer(place->position)),
-                                            &statement, &row, err);
-    if (status == STATUS_OK && row && sqlite3_column_int64(statement, 0) != 0)
+    enum status status = store_sql_number(
+        self, SQL_CALL(PENDING_POSITION, parameter_integer(place->position)), ROW_GONE, &state,
+        err);
+    if (status == STATUS_OK && state == ROW_WAITS)
         own->sequence = OWN_UNNUMBERED;
-    *ret_gone = *ret_gone || (status == STATUS_OK && !row);
-    if (statement != NULL)
-        (void)sqlite3_reset(statement);
+    *ret_gone = *ret_gone || (status == STATUS_OK && state == ROW_GONE);
     return status;
 }
 
-static enum status memory_read_pending(struct store_sqlite *self, struct pending_memory *memory,
+static enum status memory_read_pending(struct store_sql *self, struct pending_memory *memory,
                                        struct pending_read *pending, struct error *err)
 {
     bool gone = true;
@@ -200,7 +203,7 @@ static enum status look_remembered(struct pending_pass *pass, bool *ret_known, s
         return STATUS_OK;
     }
     *ret_known = true;
-    return memory_read_pending(self, memory, pass->pending, err);
+    return memory_read_pending(&self->sql, memory, pass->pending, err);
 }
 
 static enum status pending_read_rows(struct pending_pass *pass, struct error *err)

@@ -48,8 +48,8 @@ static int parameter_bind(sqlite3_stmt *statement, int index, const struct param
                                SQLITE_UTF8);
 }
 
-enum status store_sqlite_next(struct store_sqlite *self, sqlite3_stmt *statement, bool *ret_row,
-                              struct error *err)
+static enum status statement_next(struct store_sqlite *self, sqlite3_stmt *statement, bool *ret_row,
+                                  struct error *err)
 {
     int code = sqlite3_step(statement);
     *ret_row = code == SQLITE_ROW;
@@ -60,54 +60,24 @@ enum status store_sqlite_next(struct store_sqlite *self, sqlite3_stmt *statement
     return status;
 }
 
-enum status store_sqlite_start(struct store_sqlite *self, unsigned int id,
-                               const struct parameter *parameters, size_t count,
-                               sqlite3_stmt **ret_statement, bool *ret_row, struct error *err)
+/* Bind and step once; the caller ends it with sqlite3_reset(). What is bound is borrowed till
+ * then. */
+static enum status statement_start(struct store_sqlite *self, const struct sql_call *call,
+                                   sqlite3_stmt **ret_statement, bool *ret_row, struct error *err)
 {
-    sqlite3_stmt **statement = &self->statements[id];
+    sqlite3_stmt **statement = &self->statements[call->id];
     int code = SQLITE_OK;
     if (*statement == NULL)
-        code = sqlite3_prepare_v3(self->database, statement_texts[id], -1,
+        code = sqlite3_prepare_v3(self->database, statement_texts[call->id], -1,
                                   SQLITE_PREPARE_PERSISTENT, statement, NULL);
     if (code == SQLITE_OK && *statement != NULL)
         (void)sqlite3_reset(*statement);
-    for (size_t i = 0; code == SQLITE_OK && i < count; i++)
-        code = parameter_bind(*statement, (int)i + 1, &parameters[i]);
+    for (size_t i = 0; code == SQLITE_OK && i < call->count; i++)
+        code = parameter_bind(*statement, (int)i + 1, &call->parameters[i]);
     if (code != SQLITE_OK)
-        return store_sqlite_fail(self, code, statement_texts[id], err);
+        return store_sqlite_fail(self, code, statement_texts[call->id], err);
     *ret_statement = *statement;
-    return store_sqlite_next(self, *statement, ret_row, err);
-}
-
-enum status store_sqlite_run(struct store_sqlite *self, unsigned int id,
-                             const struct parameter *parameters, size_t count, int64_t *ret_changes,
-                             struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    enum status status = store_sqlite_start(self, id, parameters, count, &statement, &row, err);
-    while (status == STATUS_OK && row)
-        status = store_sqlite_next(self, statement, &row, err);
-    if (status != STATUS_OK)
-        return status;
-    if (ret_changes != NULL)
-        *ret_changes = sqlite3_changes64(self->database);
-    (void)sqlite3_reset(statement);
-    return STATUS_OK;
-}
-
-enum status store_sqlite_number(struct store_sqlite *self, unsigned int id,
-                                const struct parameter *parameters, size_t count, int64_t absent,
-                                int64_t *ret_number, struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    enum status status = store_sqlite_start(self, id, parameters, count, &statement, &row, err);
-    if (status != STATUS_OK)
-        return status;
-    *ret_number = row ? sqlite3_column_int64(statement, 0) : absent;
-    (void)sqlite3_reset(statement);
-    return STATUS_OK;
+    return statement_next(self, *statement, ret_row, err);
 }
 
 enum status store_sqlite_begin(struct store_sqlite *self, struct error *err)
@@ -120,20 +90,6 @@ enum status store_sqlite_synchronous(struct store_sqlite *self, bool full, struc
     bool wait = full || !self->is_wal;
     return store_sqlite_execute(
         self, wait ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", err);
-}
-
-void store_sqlite_copy(sqlite3_stmt *statement, int column, char *ret_text, size_t size)
-{
-    struct slice text = sqlite_session_text(statement, column);
-    (void)snprintf(ret_text, size, "%.*s", SLICE_ARGS(text));
-}
-
-bool store_sqlite_keep(sqlite3_stmt *statement, int column, struct arena *arena,
-                       struct slice *ret_bytes)
-{
-    struct slice bytes = sqlite_session_text(statement, column);
-    *ret_bytes = bytes.data == NULL ? bytes : arena_copy(arena, bytes);
-    return bytes.data == NULL || ret_bytes->data != NULL;
 }
 
 static int64_t row_integer(const struct store_row *row, int column)
@@ -149,21 +105,15 @@ static struct slice row_bytes(const struct store_row *row, int column)
 static bool row_keep(const struct store_row *row, int column, struct arena *arena,
                      struct slice *ret_bytes)
 {
-    return store_sqlite_keep(row->result, column, arena, ret_bytes);
+    struct slice bytes = sqlite_session_text(row->result, column);
+    *ret_bytes = bytes.data == NULL ? bytes : arena_copy(arena, bytes);
+    return bytes.data == NULL || ret_bytes->data != NULL;
 }
 
 static void row_copy(const struct store_row *row, int column, char *ret_text, size_t size)
 {
-    store_sqlite_copy(row->result, column, ret_text, size);
-}
-
-struct store_row store_sqlite_row(sqlite3_stmt *statement)
-{
-    return (struct store_row){.integer = row_integer,
-                              .bytes = row_bytes,
-                              .keep = row_keep,
-                              .copy = row_copy,
-                              .result = statement};
+    struct slice text = sqlite_session_text(row->result, column);
+    (void)snprintf(ret_text, size, "%.*s", SLICE_ARGS(text));
 }
 
 static enum status session_send(struct store_sql *sql, const struct sql_call *call,
@@ -172,30 +122,21 @@ static enum status session_send(struct store_sql *sql, const struct sql_call *ca
     struct store_sqlite *self = (struct store_sqlite *)sql;
     sqlite3_stmt *statement = NULL;
     bool more = false;
-    enum status status = store_sqlite_start(self, call->id, call->parameters, call->count,
-                                            &statement, &more, err);
-    struct store_row row = store_sqlite_row(statement);
+    enum status status = statement_start(self, call, &statement, &more, err);
+    struct store_row row = {.integer = row_integer,
+                            .bytes = row_bytes,
+                            .keep = row_keep,
+                            .copy = row_copy,
+                            .result = statement};
     while (status == STATUS_OK && more && !row.is_last) {
         if (call->read != NULL)
             status = call->read(call->context, &row, err);
         if (status == STATUS_OK && !row.is_last)
-            status = store_sqlite_next(self, statement, &more, err);
+            status = statement_next(self, statement, &more, err);
     }
     if (status == STATUS_OK && call->changes != NULL)
         *call->changes += sqlite3_changes64(self->database);
     (void)sqlite3_reset(statement);
-    return status;
-}
-
-static enum status session_send_rows(struct store_sql *sql, const struct sql_call *call,
-                                     size_t rows, struct error *err)
-{
-    struct sql_call one = *call;
-    enum status status = STATUS_OK;
-    for (size_t i = 0; status == STATUS_OK && i < rows; i++) {
-        one.parameters = call->parameters + i * call->count;
-        status = session_send(sql, &one, err);
-    }
     return status;
 }
 
@@ -242,7 +183,7 @@ static void session_rollback(struct store_sql *sql)
 
 static const struct sql_session_ops sqlite_session = {
     .send = session_send,
-    .send_rows = session_send_rows,
+    .send_rows = store_sql_send_each,
     .execute = session_execute,
     .wait = session_wait,
     .install = session_install,

@@ -36,6 +36,7 @@ static enum status store_mariadb_copy_sql(const struct mapping *mappings, size_t
 }
 
 const struct store_ops store_mariadb_ops = {
+    STORE_SQL_SLOTS,
     .scheme = "mysql",
     .install_sql = SQL_INSTALL,
     .copy_sql = store_mariadb_copy_sql,
@@ -44,24 +45,9 @@ const struct store_ops store_mariadb_ops = {
     .places = store_sql_places,
     .prepare = store_sql_prepare,
     .order = store_mariadb_order,
-    .meta = store_sql_meta,
-    .read = store_sql_read,
-    .list = store_sql_list,
     .take = store_sql_take,
-    .begin = store_sql_begin,
-    .savepoint = store_sql_savepoint,
     .defer = store_mariadb_defer,
     .read_pending = store_sql_read_pending,
     .claim_keys = store_mariadb_claim_keys,
     .apply = store_sql_apply,
-    .record_sequence = store_sql_record_sequence,
-    .park = store_sql_park,
-    .read_parked = store_sql_read_parked,
-    .edit_parked = store_sql_edit_parked,
-    .keep_image = store_sql_keep_image,
-    .read_image = store_sql_read_image,
-    .drop_image = store_sql_drop_image,
-    .commit = store_sql_commit,
-    .rollback = store_sql_rollback,
-    .prune = store_sql_prune,
 };

@@ -1,7 +1,6 @@
-/* The SQLite store's deferred constraints, keys and COMMIT; and its function table. */
+/* The SQLite store's function table, its deferred constraints and its durable COMMIT. */
 #include "consumer/store/sqlite/internal.h"
 
-#include "common/clock.h"
 #include "consumer_sqlite_sql.h"
 
 /* Uniqueness cannot wait in SQLite. COMMIT and ROLLBACK switch the pragma off. */
@@ -13,32 +12,6 @@ static enum status store_sqlite_defer(struct store *store, bool on, struct error
         status = store_sqlite_execute(
             self, on ? "PRAGMA defer_foreign_keys = ON" : "PRAGMA defer_foreign_keys = OFF", err);
     self->defers = on;
-    return status;
-}
-
-static enum status store_sqlite_claim_keys(struct store *store, struct key_claim *claims,
-                                           size_t count, struct error *err)
-{
-    struct store_sqlite *self = store_sqlite_of(store);
-    struct parameter now = parameter_integer(clock_wall_us());
-    enum status status = STATUS_OK;
-
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        struct parameter source = parameter_slice(claims[i].source);
-        struct parameter id = parameter_slice(claims[i].id);
-        int64_t digest = (int64_t)claims[i].digest;
-        int64_t stored = 0;
-        int64_t changes = 0;
-        status = store_sqlite_run(self, STATEMENT_KEY_CLAIM,
-                                  PARAMETERS(source, id, parameter_integer(digest), now), &changes,
-                                  err);
-        claims[i].verdict = KEY_NEW;
-        if (status != STATUS_OK || changes == 1)
-            continue;
-        status = store_sqlite_number(self, STATEMENT_KEY_READ, PARAMETERS(source, id), 0, &stored,
-                                     err);
-        claims[i].verdict = stored == digest ? KEY_DUPLICATE : KEY_CONFLICT;
-    }
     return status;
 }
 
@@ -55,9 +28,9 @@ static enum status store_sqlite_make_durable(struct store_sqlite *self, struct e
     if (status == STATUS_OK)
         status = store_sqlite_begin(self, err);
     if (status == STATUS_OK)
-        status = store_sqlite_run(self, STATEMENT_DURABLE_POSITION, NULL, 0, NULL, err);
+        status = store_sql_run(&self->sql, SQL_CALL_PLAIN(DURABLE_POSITION), err);
     if (status == STATUS_OK)
-        status = store_sqlite_run(self, STATEMENT_DURABLE_COUNT, NULL, 0, NULL, err);
+        status = store_sql_run(&self->sql, SQL_CALL_PLAIN(DURABLE_COUNT), err);
     if (status == STATUS_OK)
         status = store_sqlite_execute(self, "COMMIT", err);
     return status;
@@ -72,7 +45,7 @@ enum status store_sqlite_commit(struct store_sql *sql, bool durable, struct erro
 
     /* Without WAL every commit is synchronous, and nobody reads before it is done. */
     if (durable && !self->is_wal)
-        status = store_sqlite_run(self, STATEMENT_DURABLE_POSITION, NULL, 0, NULL, err);
+        status = store_sql_run(&self->sql, SQL_CALL_PLAIN(DURABLE_POSITION), err);
     if (status == STATUS_OK)
         status = store_sqlite_execute(self, "COMMIT", err);
     if (status == STATUS_OK && durable && self->is_wal) {
@@ -93,6 +66,7 @@ static enum status store_sqlite_copy_sql(const struct mapping *mappings, size_t 
 }
 
 const struct store_ops store_sqlite_ops = {
+    STORE_SQL_SLOTS,
     .scheme = "sqlite",
     .excludes_writers = true,
     .install_sql = SQL_INSTALL,
@@ -102,24 +76,9 @@ const struct store_ops store_sqlite_ops = {
     .places = store_sql_places,
     .prepare = store_sql_prepare,
     .order = store_sql_order,
-    .meta = store_sql_meta,
-    .read = store_sql_read,
-    .list = store_sql_list,
     .take = store_sql_take,
-    .begin = store_sql_begin,
-    .savepoint = store_sql_savepoint,
     .defer = store_sqlite_defer,
     .read_pending = store_sqlite_read_pending,
     .claim_keys = store_sqlite_claim_keys,
     .apply = store_sql_apply,
-    .record_sequence = store_sql_record_sequence,
-    .park = store_sql_park,
-    .read_parked = store_sql_read_parked,
-    .edit_parked = store_sql_edit_parked,
-    .keep_image = store_sql_keep_image,
-    .read_image = store_sql_read_image,
-    .drop_image = store_sql_drop_image,
-    .commit = store_sql_commit,
-    .rollback = store_sql_rollback,
-    .prune = store_sql_prune,
 };
