@@ -1,4 +1,4 @@
-/* Writes runs of changes: judged first, with the table's triggers silent, cut into segments. */
+/* Writes a run of changes: judges the values, silences the table's triggers, cuts the run. */
 #include "consumer/store/sql/apply.h"
 #include "consumer/store/sql/prepare.h"
 
@@ -40,15 +40,15 @@ enum status store_sql_apply(struct store *store, const struct mapping *mapping,
                                    : table->dialect->write(table, changes, count, err);
 }
 
-/* The entities of a segment, found by the digests of their keys. */
+/* The entities of a segment, as a hash table of the digests of their keys. */
 struct entity_set {
     uint64_t *digests;
     size_t *owners; /* index of the last change of an entity plus one; 0: none */
     size_t size;    /* a power of two */
 };
 
-/* @return whether a change from `start` on is of the same entity. Equal digests of different keys
- * only end a segment early. */
+/* @return whether the segment from `start` on has this entity already. Two entities with the same
+ * digest count as one, which only ends a segment early. */
 static bool entity_set_add(struct entity_set *set, struct slice key, size_t index, size_t start)
 {
     uint64_t digest = digest_64(key);

@@ -1,4 +1,4 @@
-/* Where columns are kept, and what follows the rows of a copy, as the catalogue has it. */
+/* Reads the catalogue: where columns are kept, and which rows follow those of a copy. */
 #include "consumer/store/sql/prepare.h"
 
 static enum status place_read(void *context, struct store_row *row, struct error *err)
@@ -6,7 +6,8 @@ static enum status place_read(void *context, struct store_row *row, struct error
     return store_row_place(row, context, err);
 }
 
-/* What stands there is changed by another statement: a role may be allowed no more than to add. */
+/* A new record and a changed one take different statements: a role may have the right to INSERT
+ * only. */
 static enum status place_record(struct store_sql *self, const struct place *place,
                                 struct error *err)
 {

@@ -1,4 +1,4 @@
-/* Judges the values of changes: databases round and cut in silence (rule 28). */
+/* Judges the values of changes, because databases round and cut without an error (rule 28). */
 #include "consumer/store/sql/limits.h"
 
 #include <math.h>
@@ -66,8 +66,8 @@ static const char *judge_whole(const struct column_limits *limits, struct slice 
                : "is no whole number within the column's range";
 }
 
-/* Two keys may differ by the zeros at their end alone. A zero alone before the point is no digit.
- */
+/* Zeros at the end are cut off first, except in keys: two keys may differ in these alone. A single
+ * zero before the point does not count as a digit. */
 static const char *judge_decimal(const struct column *column, const struct column_limits *limits,
                                  struct slice text)
 {

@@ -1,11 +1,11 @@
-/* What a table's columns can hold: every value is judged before it is written. */
+/* Judges every value before it is written. */
 #ifndef CONSUMER_STORE_SQL_LIMITS_H
 #define CONSUMER_STORE_SQL_LIMITS_H
 
 #include "consumer/store/sql/table.h"
 
-/** Judge that the key of a change is whole, and each of its values against the limits of its
- * column. @return OK; REJECT (held). */
+/** Check that a change has its whole key, and each value against the limits of its column.
+ * @return OK; REJECT (held). */
 enum status sql_judge(const struct mapped_table *table, const struct change *change,
                       struct error *err) MUST_CHECK;
 
@@ -13,15 +13,14 @@ enum status sql_judge(const struct mapped_table *table, const struct change *cha
 enum status sql_hold(const struct change *change, const char *column, const char *reason,
                      struct error *err);
 
-/** Set the error of an update that lacks columns where there is no row. @return REJECT (held). */
+/** Set the error for an update that lacks columns and finds no row. @return REJECT (held). */
 enum status sql_hold_no_row(const struct mapped_table *table, const struct change *change,
                             struct error *err);
 
-/** Read a decimal without digits behind the point. @return false where it is none, or where it has
- * more than 64 bits. */
+/** Read a decimal as a whole number. @return false: it has a point, or more than 64 bits. */
 bool decimal_whole(struct slice text, bool *ret_negative, uint64_t *ret_magnitude);
 
-/** @return the decimal without zeros at its end, which say nothing of the number; borrowed. */
+/** @return the decimal without the zeros at its end, borrowed: "1.50" becomes "1.5". */
 struct slice decimal_trim(struct slice text);
 
 #endif

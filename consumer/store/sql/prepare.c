@@ -14,7 +14,7 @@ static bool name_is_reserved(const struct sql_dialect *dialect, const char *name
             strncasecmp(name, dialect->reserved, strlen(dialect->reserved)) == 0);
 }
 
-/* A role without the right to it needs somebody else's hand, not patience. */
+/* Waiting does not give a role the right to make tables, so that is no RETRY. */
 static enum status execute_ddl(const struct mapped_table *table, const struct buffer *sql,
                                struct error *err)
 {
@@ -103,7 +103,8 @@ static enum status refuse_column(const struct mapped_table *table, size_t index,
     return STATUS_OK;
 }
 
-/* Reads of the catalogue, whose rows begin alike in all databases. */
+/* What the catalogue says of the table. The first columns of its rows are the same in all
+ * databases. */
 struct catalogue_read {
     struct mapped_table *table;
     bool exists;
@@ -152,7 +153,7 @@ static enum status column_read(void *context, struct store_row *row, struct erro
     return status;
 }
 
-/* Whether it is a table, and an engine that has no transactions. */
+/* Read whether it is a table; its engine is named only if that has no transactions. */
 static enum status table_read(void *context, struct store_row *row, struct error *err)
 {
     struct catalogue_read *read = context;
@@ -173,7 +174,7 @@ static enum status table_read(void *context, struct store_row *row, struct error
     return STATUS_OK;
 }
 
-/* How many unique indexes are exactly the key, and how many are not. */
+/* Read how many unique indexes are exactly the key, and how many are not. */
 static enum status key_read(void *context, struct store_row *row, struct error *err)
 {
     struct catalogue_read *read = context;
@@ -212,7 +213,7 @@ static enum status key_check(struct catalogue_read *read, struct parameter name,
     return status;
 }
 
-/* What was made is read as well: its limits come from the catalogue. */
+/* The columns are read after the table was made or widened too: the limits come from there. */
 static enum status table_ensure(struct catalogue_read *read, struct parameter name,
                                 struct error *err)
 {

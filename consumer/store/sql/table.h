@@ -1,5 +1,5 @@
-/* The tables of local copies, as all SQL stores keep them: their statements are texts of each
- * database with the names of a table filled in, prepared for the columns that a change brings. */
+/* The tables of local copies and the statements that write their rows, for all SQL stores. A
+ * statement is a text of the database with the table's names filled in. */
 #ifndef CONSUMER_STORE_SQL_TABLE_H
 #define CONSUMER_STORE_SQL_TABLE_H
 
@@ -8,13 +8,14 @@
 
 #define SQL_TEXT_SIZE_MAX ((size_t)1024 * 1024)
 
-/** What a table's column can hold. Databases round and cut in silence, so the store checks. */
+/** What a table's column can hold. Databases round and cut without an error, so the store judges
+ * every value itself (rule 28). */
 struct column_limits {
     bool takes_no_null;
     bool is_float;       /* of 32 bits */
     bool is_integer;     /* `min` and `max` hold, of decimals too */
-    bool is_exact;       /* a key's decimal is written with exactly `digits_behind` digits */
-    bool drops_sign;     /* of a zero below zero */
+    bool is_exact;       /* of a key: a decimal must have exactly `digits_behind` digits */
+    bool drops_sign;     /* -0.0 becomes 0 */
     bool counts_bytes;   /* `length_max` counts bytes, not characters */
     uint64_t length_max; /* 0: no limit */
     int64_t min;
@@ -23,35 +24,35 @@ struct column_limits {
     uint32_t digits_behind;
     const char *time_min; /* NULL: no limit */
     const char *time_max;
-    unsigned int form; /* how its values are bound; each database has its own */
+    unsigned int form; /* how values are bound; the meaning is the database's own */
 };
 
-/** How changes are written to their table. */
+/** What a statement does with rows. */
 enum row_form {
     ROW_UPSERT,
     ROW_UPDATE, /* by the key */
     ROW_DELETE, /* by the key */
-    ROW_INSERT, /* what is absent takes its default */
-    ROW_FIND,   /* which of the keys of many rows are there */
+    ROW_INSERT, /* columns without a value take their default */
+    ROW_FIND,   /* reads which of many keys exist */
     ROW_FORMS
 };
 
-/** A statement for the columns that changes bring. */
+/** A prepared statement. It serves all changes that bring values for the same columns. */
 struct row_statement {
     bool is_prepared;
     enum row_form form;
     bool present[ENTITY_COLUMNS_MAX];
     uint16_t columns[ENTITY_COLUMNS_MAX]; /* that it binds, in order */
     size_t count;
-    union {
-        void *statement;     /* the database's, */
-        unsigned int number; /* or what its name there is made of */
+    union { /* the database's: */
+        void *statement;
+        unsigned int number; /* part of the statement's name */
     };
 };
 
 #define SPARSE_SHAPES_MAX 16
 
-/** A prepared mapping. First part of what a database knows of a table. */
+/** A prepared mapping. */
 struct mapped_table {
     struct store *store;
     const struct sql_dialect *dialect;
@@ -60,9 +61,9 @@ struct mapped_table {
     bool keeps_order;    /* of all changes, not only of those of an entity */
     bool has_other_keys; /* a unique index that is not the mapped key */
     struct column_limits limits[ENTITY_COLUMNS_MAX];
-    struct row_statement rows[ROW_FORMS];           /* of whole images */
-    struct row_statement sparse[SPARSE_SHAPES_MAX]; /* shapes of images that lack columns */
-    size_t sparse_next;                             /* the one to be replaced */
+    struct row_statement rows[ROW_FORMS];           /* for images with all columns */
+    struct row_statement sparse[SPARSE_SHAPES_MAX]; /* for images that lack columns */
+    size_t sparse_next;                             /* the next to be replaced */
 };
 
 /** What the catalogue says of a column. */
@@ -73,67 +74,69 @@ struct catalogue_column {
     const char *bytewise;            /* and otherwise the one to declare */
 };
 
-/** How a database writes statements on local copies. The texts stand in its row.sql, where
- * sql_text_append() says how they are filled in. */
+/** What is different from database to database in statements on local copies. Each database has one
+ * constant of these. Where a member says NULL it may be left out. */
 struct sql_dialect {
+    /* The statements, from the database's row.sql. sql_text_append() says how they are written. */
     const char *table_create;
     const char *table_widen;
     const char *row_upsert;
-    const char *row_upsert_key; /* where nothing but the key is bound; NULL: no other */
+    const char *row_upsert_key; /* where the key is all that is bound; NULL: as any other */
     const char *row_update;
-    const char *row_update_key; /* the same: finds whether the row is there */
+    const char *row_update_key; /* where the key is all that is bound: counts the rows that exist */
     const char *row_delete;
-    const char *row_insert; /* this and the next NULL: never asked for */
-    const char *row_find;
+    const char *row_insert; /* NULL: never used */
+    const char *row_find;   /* NULL: never used */
+    const char *lock;       /* taken before a table is made, so that only one agent does; NULL */
+    const char *grants;     /* rights on Keepstep's own tables; NULL: there are no roles */
+    unsigned int order_id;  /* of the statement that store_sql_order() runs */
+
+    /* Names and limits. */
+    char quote;             /* around names */
+    bool ignores_case;      /* of column names */
+    const char *reserved;   /* prefix of the database's own tables; NULL: none */
     size_t key_columns_max; /* 0: no limit */
+    int denied;         /* native code of a missing right to make tables; 0: there are no roles */
+    bool silence_stays; /* going back to a savepoint does not end silence() */
 
-    char quote;           /* of names */
-    const char *reserved; /* what names of the database's own tables begin with; NULL: nothing */
-    int denied;           /* native code where a role may not make tables; 0: there are no roles */
-
-    /** Append the quoted name of a mapping's table; NULL: one name. */
+    /** Append the quoted name of a mapping's table. NULL: its name is one name. */
     void (*append_table)(struct buffer *sql, const struct mapping *mapping);
-    /** Append what stands behind a column's name where it is created. */
+    /** Append the type of a column that is made, and its constraints. */
     void (*append_type)(struct buffer *sql, const struct mapping *mapping, size_t index);
-    /** Append the value that is bound for a column; NULL: "?". */
+    /** Append the value that is bound for a column. NULL: "?". */
     void (*append_value)(struct buffer *sql, const struct mapped_table *table, size_t index);
-    /** Append the rows of a statement that takes many; NULL: no text has {rows}. */
+    /** Append the rows of a statement that takes many at once. NULL: no text has {rows}. */
     void (*append_rows)(struct buffer *sql, const struct mapped_table *table,
                         const struct row_statement *row);
-    const char *grants; /* what roles need on Keepstep's own tables; NULL: there are no roles */
-    /** Append what the agent's role needs on a mapping's table; NULL: no more than on any. */
+    /** Append grants for a mapping's table, after those that every table gets. NULL: none. */
     void (*append_grants)(struct buffer *sql, const struct mapping *mapping);
-    /** Refuse a column that cannot be made; NULL: all can. @return OK; FATAL. */
-    enum status (*check_new)(const struct column *column, struct error *err);
 
-    /** Sent behind the BEGIN of what makes a table, so that two do not do it at a time; NULL. */
-    const char *lock;
-    unsigned int order_id; /* of the statement for store_sql_order() */
-    bool ignores_case;     /* in the names of columns */
-    /** Say what the catalogue's column keeps of the schema's, and set table->limits.
-     * @param row  of table_columns. @return OK; FATAL (refused for a reason of the database's own).
+    /** Check that the database can make a column for a column of the schema. NULL: it always can.
+     * @return OK; FATAL. */
+    enum status (*check_new)(const struct column *column, struct error *err);
+    /** Judge a column of the catalogue, and set table->limits[index].
+     * @param row  of the statement table_columns.
+     * @return OK with *ret_found filled; FATAL (refused for a reason that only this database has).
      */
     enum status (*check_column)(struct mapped_table *table, size_t index,
                                 const struct store_row *row, struct catalogue_column *ret_found,
                                 struct error *err);
-    /** Refuse what else around the table would change a copy; NULL: nothing does.
+    /** Check what else belongs to the table: foreign keys, triggers. NULL: nothing to check.
      * @return OK; RETRY; FATAL. */
     enum status (*check_more)(struct mapped_table *table, struct error *err);
 
-    /** Prepare a statement, in the place of what it was before. */
+    /** Prepare a row statement. If one is prepared in `row`, it is freed first. */
     enum status (*row_prepare)(const struct mapped_table *table, struct row_statement *row,
                                const char *sql, struct error *err);
-    /** Free a prepared statement; NULL: it goes with the session. */
+    /** Free a prepared row statement. NULL: it ends with the session. */
     void (*row_free)(struct row_statement *row);
 
-    /** Judge what limits cannot say of a text that is written to a column; NULL: nothing.
-     * @return NULL where it fits, else the reason. */
+    /** Judge a text by rules that struct column_limits cannot express. NULL: there are none.
+     * @return NULL: it fits; else the reason why not. */
     const char *(*judge)(const struct mapped_table *table, size_t index, struct slice text);
-    /** Silence the table's triggers for what this transaction writes, or let them speak again (rule
-     * 25). */
+    /** Silence Keepstep's triggers on the table in this transaction, or end that (rule 25). */
     enum status (*silence)(const struct mapped_table *table, bool silent, struct error *err);
-    bool silence_stays; /* where a savepoint is undone */
-    /** Write a run of changes that were judged, as store_ops.apply(). */
+    /** Write a run of changes; all of them were judged. As store_ops.apply(). */
     enum status (*write)(struct mapped_table *table, const struct change *const *changes,
                          size_t count, struct error *err);
 };
@@ -143,7 +146,7 @@ struct sql_dialect {
     .row_upsert = SQL_ROW_UPSERT, .row_update = SQL_ROW_UPDATE,                                    \
     .row_update_key = SQL_ROW_UPDATE_KEY, .row_delete = SQL_ROW_DELETE
 
-/** What the places of a text are filled with. */
+/** What the places in a text are filled with. */
 struct sql_text {
     const struct sql_dialect *dialect;
     const struct mapping *mapping;
@@ -152,18 +155,19 @@ struct sql_text {
     size_t added;                     /* for the list added */
 };
 
-/** Append a text whose places are filled in. {table}: the table's name. {rows}: the rows of a
- * statement that takes many. {LIST|SEPARATOR|ITEM}: ITEM for each column of a list, where @ is its
- * name, # the value that is bound and % its type. Lists: all; key; first (of the key); bound (by
- * the statement, in that order); others (of those that are bound, without the key); added. */
+/** Append `form` with its places filled in. {table} is the table's name, {rows} the rows of a
+ * statement that takes many. {LIST|SEPARATOR|ITEM} is ITEM for each column of a list; in it @ is
+ * the column's name, # the value that is bound and % its type. The lists are: all columns; key;
+ * first (column of the key); bound (all that the statement binds, in that order); others (bound,
+ * but not of the key); added (the one new column). */
 void sql_text_append(struct buffer *sql, const struct sql_text *text, const char *form);
 
 /** Append the quoted name of a mapping's table. */
 void sql_table_name_append(struct buffer *sql, const struct sql_dialect *dialect,
                            const struct mapping *mapping);
 
-/** Append the table's name as the statements on the catalogue take it: as in SQL where it may name
- * a schema, otherwise as it is. */
+/** Append the table's name as statements on the catalogue take it: quoted where it may contain a
+ * schema, otherwise as it is. */
 void sql_catalogue_name_append(struct buffer *out, const struct sql_dialect *dialect,
                                const struct mapping *mapping);
 
@@ -187,13 +191,14 @@ enum status sql_tables_take(struct sql_tables *tables, struct mapped_table *tabl
                             struct error *err) MUST_CHECK;
 void sql_tables_done(struct sql_tables *tables);
 
-/** @return the statement of a form for the columns that a change brings, NULL where it is not
- * prepared. Only updates and upserts have statements of their own for images that lack columns. */
+/** @return the prepared statement for a change, or NULL. Updates and upserts of images that lack
+ * columns have statements of their own; all other changes share one a form. */
 struct row_statement *sql_row_find(struct mapped_table *table, enum row_form form,
                                    const struct change *change);
 
-/** Find it or prepare it. A statement for images that lack columns takes the place of the oldest of
- * these, which nothing may be waiting for. @param change  NULL: one that has all columns. */
+/** Find the statement for a change, or prepare it. A new statement for images that lack columns
+ * replaces the oldest of these, so the caller must be done with that one.
+ * @param change  NULL: one with all columns. */
 enum status sql_row_prepare(struct mapped_table *table, enum row_form form,
                             const struct change *change, struct row_statement **ret_row,
                             struct error *err) MUST_CHECK;

@@ -1,4 +1,4 @@
-/* Fills the names of a table and its columns into the texts of a database's statements. */
+/* Fills the names of a table and its columns into the text of a statement. */
 #include "consumer/store/sql/table.h"
 
 #include <string.h>
@@ -79,7 +79,7 @@ static void append_item(struct buffer *sql, const struct sql_text *text, struct 
     }
 }
 
-/* @return the part of `place` up to the next bar; `place` begins behind it then. */
+/* Cut off and return the part of `place` before the next bar. */
 static struct slice part_cut(struct slice *place)
 {
     const char *bar = memchr(place->data, '|', place->length);
