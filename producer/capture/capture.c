@@ -13,50 +13,12 @@ void capture_init(struct capture *capture, const struct dialect *dialect,
         capture->key[i] = schema->key_columns[i];
 }
 
-static const struct column *capture_partition_column(const struct config_entry *entry,
-                                                     const struct entity_schema *schema)
-{
-    int index = entry->partition_key == NULL
-                    ? -1
-                    : entity_schema_find(schema, slice_of(entry->partition_key));
-    return index < 0 ? NULL : &schema->columns[index];
-}
-
-enum status capture_check_partition_key(const struct config_entry *entry,
-                                        const struct entity_schema *schema, struct error *err)
-{
-    const struct column *column = capture_partition_column(entry, schema);
-    if (column == NULL)
-        return STATUS_OK;
-    switch (column->type) {
-    case COLUMN_INTEGER:
-    case COLUMN_DECIMAL:
-    case COLUMN_TEXT:
-    case COLUMN_BOOLEAN:
-    case COLUMN_UUID:
-    case COLUMN_DATE:
-        return STATUS_OK;
-    case COLUMN_DOUBLE:
-    case COLUMN_BYTES:
-    case COLUMN_JSON:
-    case COLUMN_TIME:
-    case COLUMN_TIMESTAMP:
-    case COLUMN_DATE_TIME:
-        break;
-    }
-    return error_set(
-        error_config(err), STATUS_FATAL,
-        "publish.%s: partition_key: column %s is of type %s, whose text depends on the "
-        "session that writes it, so that a row's changes would go to different "
-        "partitions; name a column of type integer, decimal, text, boolean, uuid or "
-        "date",
-        entry->entity_type, entry->partition_key, column_type_name(column->type));
-}
-
 bool capture_is_fixed(const struct config_entry *entry, const struct entity_schema *schema)
 {
-    const struct column *column = capture_partition_column(entry, schema);
-    return entry->partition_key != NULL && (column == NULL || !column->is_key);
+    if (entry->partition_key == NULL)
+        return false;
+    int index = entity_schema_find(schema, slice_of(entry->partition_key));
+    return index < 0 || !schema->columns[index].is_key;
 }
 
 void capture_name(struct buffer *name, const struct dialect *dialect,
@@ -134,23 +96,24 @@ static size_t capture_count(const struct capture *capture)
     return count;
 }
 
-enum status capture_write(const struct capture *capture, struct arena *arena,
-                          struct origin_object **ret_objects, size_t *ret_count, struct error *err)
+enum status capture_write(const struct capture *capture, struct origin_objects *ret_objects,
+                          struct error *err)
 {
     const struct dialect *dialect = capture->dialect;
-    struct origin_object *objects = arena_alloc(arena, capture_count(capture) * sizeof *objects);
-    enum status status = objects == NULL ? STATUS_RETRY : STATUS_OK;
-    size_t count = 0;
+    struct arena *arena = ret_objects->arena;
+    enum status status = STATUS_OK;
+    ret_objects->items = arena_alloc(arena, capture_count(capture) * sizeof *ret_objects->items);
+    ret_objects->count = 0;
+    if (ret_objects->items == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
     for (size_t i = 0; status == STATUS_OK && i < dialect->object_count; i++) {
         struct origin_object object;
         for (size_t n = 0;
              status == STATUS_OK && capture_place(capture, &dialect->objects[i], n, &object); n++) {
             status = capture_write_object(capture, &dialect->objects[i], arena, &object);
-            objects[count++] = object;
+            ret_objects->items[ret_objects->count++] = object;
         }
     }
-    *ret_objects = objects;
-    *ret_count = count;
     if (status == STATUS_FATAL)
         return error_set(err, status, "entity type %s: triggers grow too large",
                          capture->entry->entity_type);

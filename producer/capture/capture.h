@@ -23,11 +23,10 @@ struct capture {
 void capture_init(struct capture *capture, const struct dialect *dialect,
                   const struct config_entry *entry, const struct entity_schema *schema);
 
-/** Write the objects that capture the table into `arena`, in the order of their creation: deletes
- * first, so that no row leaves a `c` alone that is inserted and deleted between two of them.
+/** Write the objects that capture the table, in the order of their creation: deletes first, so that
+ * no row leaves a `c` alone that is inserted and deleted between two of them.
  * @return OK; RETRY (no memory); FATAL (they grow too large). */
-enum status capture_write(const struct capture *capture, struct arena *arena,
-                          struct origin_object **ret_objects, size_t *ret_count,
+enum status capture_write(const struct capture *capture, struct origin_objects *ret_objects,
                           struct error *err) MUST_CHECK;
 
 /** Which of the rows that are there a query reads. */
@@ -47,12 +46,6 @@ void capture_name(struct buffer *name, const struct dialect *dialect,
 
 /** @return whether objects of two entity types would have the same names. */
 bool capture_clashes(const struct dialect *dialect, const char *entity_type, const char *other);
-
-/** The text of such a column depends on who writes, or has many spellings.
- * @return OK; FATAL with exit code 78 where `partition_key:` names a column of such a type. */
-enum status capture_check_partition_key(const struct config_entry *entry,
-                                        const struct entity_schema *schema,
-                                        struct error *err) MUST_CHECK;
 
 /** @return whether an update may not change the partition key's column, because the partition
  * follows from it and not from the primary key. */

@@ -69,13 +69,34 @@ static enum status check_columns(struct check *check, struct error *err)
     return status;
 }
 
+/* The text of a column of another type depends on who writes it, or has many spellings. */
+static enum status check_partition_type(const struct check *check, struct error *err)
+{
+    static const unsigned int types = 1u << COLUMN_INTEGER | 1u << COLUMN_DECIMAL |
+                                      1u << COLUMN_TEXT | 1u << COLUMN_BOOLEAN | 1u << COLUMN_UUID |
+                                      1u << COLUMN_DATE;
+    const struct config_entry *entry = check->entry;
+    int index = entity_schema_find(check->schema, slice_of(entry->partition_key));
+    if (index < 0 || (types & 1u << check->schema->columns[index].type) != 0)
+        return STATUS_OK;
+    return error_set(error_config(err), STATUS_FATAL,
+                     "publish.%s: partition_key: column %s is of type %s, whose text depends on "
+                     "the session that writes it, so that a row's changes would go to different "
+                     "partitions; name a column of type integer, decimal, text, boolean, uuid or "
+                     "date",
+                     entry->entity_type, entry->partition_key,
+                     column_type_name(check->schema->columns[index].type));
+}
+
 static enum status check_partition_column(struct check *check, struct error *err)
 {
     struct check_column found = {0};
     if (check->entry->partition_key == NULL)
         return STATUS_OK;
     const char *name = config_column(check->entry, check->entry->partition_key);
-    enum status status = check->ops->column(check, NULL, name, &found, err);
+    enum status status = check_partition_type(check, err);
+    if (status == STATUS_OK)
+        status = check->ops->column(check, NULL, name, &found, err);
     if (status == STATUS_OK && !found.exists)
         return check_refuse(check, err, "has no column for partition_key: %s", name);
     return status;

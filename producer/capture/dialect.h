@@ -29,27 +29,25 @@ struct writer {
     size_t limit; /* existing rows: at most so many */
 };
 
-/** A word of the templates. */
-struct word {
-    const char *name;
-    void (*write)(struct writer *writer, struct slice argument);
+enum part_each {
+    ONCE,
+    EACH_COLUMN,        /* of the schema */
+    EACH_KEY,           /* column of the key, by the bytes of their names */
+    EACH_KEY_PLACE,     /* the same in the order of the primary key */
+    EACH_PARTITION_KEY, /* the column of `partition_key:`, if there is one */
 };
 
-enum part_each {
-    PART_ONCE,
-    PART_EACH_COLUMN,        /* of the schema */
-    PART_EACH_KEY,           /* column of the key, by the bytes of their names */
-    PART_EACH_KEY_PLACE,     /* the same in the order of the primary key */
-    PART_EACH_PARTITION_KEY, /* the column of `partition_key:`, if there is one */
-};
+/** A set of column types. */
+#define OF(type) (1u << (type))
 
 /** A template that others name. Of several with one name the first that writes anything counts. */
 struct part {
     const char *name;
     const char *text;
-    bool (*when)(const struct writer *writer); /* NULL: always; of a list, asked of each column */
     enum part_each each;
-    const char *separator; /* of a list */
+    const char *separator;                     /* NULL: ", " */
+    unsigned int types;                        /* only for columns of these; 0: for any */
+    bool (*when)(const struct writer *writer); /* NULL: always */
 };
 
 /** Something that captures a table. */
@@ -70,14 +68,14 @@ struct dialect {
     const char *text_close;   /* ")" */
     const char *object_open;  /* around a JSON object within a text: "(" */
     const char *object_close; /* ")" */
-    void (*literal)(struct buffer *sql, struct slice text);
+    void (*literal)(struct buffer *sql, struct slice text); /* NULL: as 'it''s' */
 
     /** The JSON text of a column's value by the column's type, also of NULL. */
     const char *values[COLUMN_UUID + 1];
     const struct part *parts;
     size_t part_count;
-    const struct word *words;
-    size_t word_count;
+    /** Write a word of the database's own. @return whether it is one; NULL: it has none. */
+    bool (*word)(struct writer *writer, struct slice word);
 
     const struct capture_object *objects; /* in the order of creation */
     size_t object_count;
@@ -96,28 +94,23 @@ struct dialect {
  * own, or a part. `{part ROW}` writes the part for another row, `{part OP BEFORE AFTER}` for an
  * event. A line with nothing but a word that writes nothing is left out. Words of all databases:
  *
- *  - `{}` the column of the row; `{row}`, `{column}` each alone, `{column_name}` unquoted;
- *  - `{ordinal}` the column's place in a list;
- *  - `{table}`, `{name}` quoted; `{table_name}`, `{entity_type}`, `{change}` as they are;
+ *  - `{}` the column of the row, `{row}` and `{column}` each alone, `{ordinal}` its place in a
+ * list;
+ *  - `{table}`, `{name}` of the object;
+ *  - `{column_name}`, `{table_name}`, `{partition_column_name}`, `{entity_type}` without quotes;
+ *  - `{change}` the statement that fires the trigger;
  *  - `{text WORD}` what the word writes, as a literal;
- *  - `{key}`, `{type}`, `{payload}` of the event; `{limit}`. */
+ *  - `{key}`, `{type}`, `{payload}` of the event;
+ *  - `{limit}` of rows. */
 void writer_template(struct writer *writer, const char *text);
 
-/** Append a quoted name. */
-void writer_identifier(struct buffer *sql, char quote, const char *name);
-
-/** Append a text between single quotes, where those in it are doubled. */
-void writer_plain_literal(struct buffer *sql, struct slice text);
+/** Append a text between quotes, where those in it are doubled. */
+void writer_quote(struct buffer *sql, char quote, struct slice text);
 
 /** Conditions of parts. */
-bool writer_is_fixed(const struct writer *writer);   /* an update that changes the partition */
+bool writer_is_fixed(const struct writer *writer);   /* an update may not change the partition */
 bool writer_is_resumed(const struct writer *writer); /* rows behind those that were read */
 bool writer_is_read(const struct writer *writer);    /* an event of a row that was there before */
 bool writer_has_before(const struct writer *writer); /* `before: true` */
-bool writer_is_text(const struct writer *writer);    /* the column's type */
-bool writer_is_number(const struct writer *writer);  /* one that may be NaN or infinite */
-
-/** @return the column's type; -1 where the schema does not have it. */
-int writer_type(const struct writer *writer);
 
 #endif

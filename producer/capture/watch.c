@@ -33,23 +33,31 @@ static void watch_note(struct capture_finding *finding, const struct config_entr
                    object->name, table, what);
 }
 
+/* The look at one entry. */
+struct watch {
+    struct origin *origin;
+    const struct config_entry *entry;
+    const struct entity_schema *schema;
+    struct arena *arena;
+    struct capture_finding *finding;
+};
+
 /* One fault is enough, as `init` mends them all: rather one by which changes are lost. */
-static enum status watch_entry(struct origin *origin, const struct config_entry *entry,
-                               const struct entity_schema *schema, struct arena *arena,
-                               struct capture_finding *finding, struct error *err)
+static enum status watch_entry(const struct watch *watch, struct error *err)
 {
-    struct origin_object *objects = NULL;
-    size_t count = 0;
+    const struct origin_ops *ops = watch->origin->ops;
+    struct origin_objects objects = {.arena = watch->arena};
     bool lost = false;
-    enum status status = origin->ops->check(origin, entry, schema, err);
+    enum status status = ops->check(watch->origin, watch->entry, watch->schema, err);
     if (status == STATUS_OK)
-        status = origin->ops->capture(origin, entry, schema, arena, &objects, &count, err);
-    for (size_t i = 0; status == STATUS_OK && !lost && i < count; i++) {
+        status = ops->capture(watch->origin, watch->entry, watch->schema, &objects, err);
+    for (size_t i = 0; status == STATUS_OK && !lost && i < objects.count; i++) {
+        const struct origin_object *object = &objects.items[i];
         enum origin_found found = ORIGIN_ABSENT;
-        status = origin->ops->compare(origin, &objects[i], &found, err);
-        lost = found == ORIGIN_LOST || (found == ORIGIN_ABSENT && !objects[i].of_partition);
+        status = ops->compare(watch->origin, object, &found, err);
+        lost = found == ORIGIN_LOST || (found == ORIGIN_ABSENT && !object->of_partition);
         if (status == STATUS_OK && found != ORIGIN_SAME)
-            watch_note(finding, entry, &objects[i], found);
+            watch_note(watch->finding, watch->entry, object, found);
     }
     return status;
 }
@@ -62,14 +70,13 @@ static void watch_set(struct capture_finding *finding, enum capture_state state,
 
 /* What a check refuses with exit code 78 is a fault of the table; any other error is one of ours,
  * of the connection or of the rights, and says nothing of the triggers. */
-static void watch_look(struct origin *origin, const struct config_entry *entry,
-                       const struct entity_schema *schema, struct arena *arena,
-                       struct capture_finding *finding)
+static void watch_look(const struct watch *watch)
 {
     struct error err = ERROR_INIT;
-    arena_reset(arena);
-    if (watch_entry(origin, entry, schema, arena, finding, &err) != STATUS_OK)
-        watch_set(finding, err.exit_code == EX_CONFIG ? CAPTURE_BROKEN : CAPTURE_UNKNOWN, err.text);
+    arena_reset(watch->arena);
+    if (watch_entry(watch, &err) != STATUS_OK)
+        watch_set(watch->finding, err.exit_code == EX_CONFIG ? CAPTURE_BROKEN : CAPTURE_UNKNOWN,
+                  err.text);
 }
 
 size_t capture_look(const struct config *config, const struct entity_schema *const *schemas,
@@ -91,7 +98,11 @@ size_t capture_look(const struct config *config, const struct entity_schema *con
         if (status == STATUS_OK && tick != NULL && !tick(context))
             status = error_set(&err, STATUS_ABORT, "the look was ended");
         if (status == STATUS_OK)
-            watch_look(origin, &config->publish[i], schemas[i], &arena, finding);
+            watch_look(&(struct watch){.origin = origin,
+                                       .entry = &config->publish[i],
+                                       .schema = schemas[i],
+                                       .arena = &arena,
+                                       .finding = finding});
         else
             watch_set(finding, CAPTURE_UNKNOWN, err.text);
         broken += finding->state == CAPTURE_BROKEN;

@@ -6,10 +6,11 @@
 /* What a trigger says to whoever made the change that it refuses. */
 static const struct part MESSAGES[] = {
     {.name = "fixed_message",
-     .text = "keepstep: column {column_name} of table {table_name} is the partition key of "
-             "{entity_type} and cannot be changed: the row's later events would overtake its "
-             "earlier ones in another partition. Delete the row and insert it under a primary key "
-             "that is new, or make the column part of the primary key"},
+     .text =
+         "keepstep: column {partition_column_name} of table {table_name} is the partition key of "
+         "{entity_type} and cannot be changed: the row's later events would overtake its "
+         "earlier ones in another partition. Delete the row and insert it under a primary key "
+         "that is new, or make the column part of the primary key"},
     {.name = "lost_message", /* the database's own words follow */
      .text = "keepstep: a column of table {table_name} that is published as {entity_type} was "
              "renamed or dropped. Give it its name back, or change columns: or the schema and run "
@@ -24,30 +25,22 @@ static const struct part MESSAGES[] = {
 
 static void writer_word(struct writer *writer, struct slice word);
 
-void writer_identifier(struct buffer *sql, char quote, const char *name)
+void writer_quote(struct buffer *sql, char quote, struct slice text)
 {
     buffer_append(sql, &quote, 1);
-    for (; *name != '\0'; name++) {
-        buffer_append(sql, name, 1);
-        buffer_append(sql, name, *name == quote ? 1 : 0);
-    }
-    buffer_append(sql, &quote, 1);
-}
-
-void writer_plain_literal(struct buffer *sql, struct slice text)
-{
-    buffer_append_text(sql, "'");
     for (size_t i = 0; i < text.length; i++) {
         buffer_append(sql, &text.data[i], 1);
-        buffer_append(sql, &text.data[i], text.data[i] == '\'' ? 1 : 0);
+        buffer_append(sql, &text.data[i], text.data[i] == quote ? 1 : 0);
     }
-    buffer_append_text(sql, "'");
+    buffer_append(sql, &quote, 1);
 }
 
-int writer_type(const struct writer *writer)
+static void writer_literal(struct writer *writer, struct slice text)
 {
-    const struct entity_schema *schema = writer->capture->schema;
-    return writer->index < schema->column_count ? (int)schema->columns[writer->index].type : -1;
+    if (writer->capture->dialect->literal != NULL)
+        writer->capture->dialect->literal(writer->sql, text);
+    else
+        writer_quote(writer->sql, '\'', text);
 }
 
 bool writer_is_fixed(const struct writer *writer)
@@ -70,16 +63,6 @@ bool writer_has_before(const struct writer *writer)
     return writer->capture->entry->before;
 }
 
-bool writer_is_text(const struct writer *writer)
-{
-    return writer_type(writer) == COLUMN_TEXT;
-}
-
-bool writer_is_number(const struct writer *writer)
-{
-    return writer_type(writer) == COLUMN_DOUBLE || writer_type(writer) == COLUMN_DECIMAL;
-}
-
 static void writer_choose(struct writer *writer, size_t index)
 {
     const struct capture *capture = writer->capture;
@@ -96,7 +79,7 @@ static void write_text(struct writer *writer, struct slice word)
     writer->sql = &text;
     writer_word(writer, word);
     writer->sql = sql;
-    writer->capture->dialect->literal(sql, buffer_slice(&text));
+    writer_literal(writer, buffer_slice(&text));
     sql->failed = sql->failed || text.failed;
     buffer_done(&text);
 }
@@ -110,7 +93,7 @@ static void write_member(struct writer *writer, const char *separator)
     buffer_append_text(&name, separator);
     buffer_append_json(&name, slice_of(column->name));
     buffer_append_text(&name, ":");
-    capture->dialect->literal(writer->sql, buffer_slice(&name));
+    writer_literal(writer, buffer_slice(&name));
     writer->sql->failed = writer->sql->failed || name.failed;
     buffer_done(&name);
     buffer_append_text(writer->sql, capture->dialect->join);
@@ -134,9 +117,8 @@ static void write_object(struct writer writer, bool key, struct slice row)
     buffer_append_format(writer.sql, "'}'%s", dialect->object_close);
 }
 
-static void write_key(struct writer *writer, struct slice argument)
+static void write_key(const struct writer *writer)
 {
-    (void)argument;
     buffer_append_text(writer->sql, writer->capture->dialect->text_open);
     write_object(*writer, true, writer->row);
     buffer_append_text(writer->sql, writer->capture->dialect->text_close);
@@ -150,11 +132,10 @@ static void write_image(const struct writer *writer, struct slice row)
         write_object(*writer, false, row);
 }
 
-static void write_payload(struct writer *writer, struct slice argument)
+static void write_payload(struct writer *writer)
 {
     const struct dialect *dialect = writer->capture->dialect;
     struct buffer *sql = writer->sql;
-    (void)argument;
     buffer_append_format(sql, "%s'{\"op\":\"%c\",\"before\":'%s", dialect->text_open, writer->op,
                          dialect->join);
     write_image(writer, writer_has_before(writer) ? writer->before : slice_of("null"));
@@ -163,149 +144,114 @@ static void write_payload(struct writer *writer, struct slice argument)
     buffer_append_format(sql, "%s'}'%s", dialect->join, dialect->text_close);
 }
 
-static void write_type(struct writer *writer, struct slice argument)
+static void write_type(struct writer *writer)
 {
     const struct dialect *dialect = writer->capture->dialect;
     const char *type = writer->op == 'c'   ? "created"
                        : writer->op == 'u' ? "updated"
                        : writer->op == 'd' ? "deleted"
                                            : "read";
-    (void)argument;
     buffer_append_text(writer->sql, dialect->text_open);
-    dialect->literal(writer->sql, slice_of(writer->capture->entry->entity_type));
+    writer_literal(writer, slice_of(writer->capture->entry->entity_type));
     buffer_append_format(writer->sql, "%s'.%s'%s", dialect->join, type, dialect->text_close);
 }
 
-static void write_row(struct writer *writer, struct slice argument)
+static void write_name(struct writer *writer, const char *name)
 {
-    (void)argument;
+    writer_quote(writer->sql, writer->capture->dialect->quote, slice_of(name));
+}
+
+static void write_row(struct writer *writer)
+{
     buffer_append(writer->sql, writer->row.data, writer->row.length);
 }
 
-static void write_column(struct writer *writer, struct slice argument)
+/* @return whether it is a word of all databases. */
+static bool write_word(struct writer *writer, struct slice word)
 {
-    (void)argument;
-    writer_identifier(writer->sql, writer->capture->dialect->quote, writer->column);
-}
-
-static void write_row_column(struct writer *writer, struct slice argument)
-{
-    write_row(writer, argument);
-    buffer_append_text(writer->sql, ".");
-    write_column(writer, argument);
-}
-
-static void write_column_name(struct writer *writer, struct slice argument)
-{
-    (void)argument;
-    buffer_append_text(writer->sql, writer->column);
-}
-
-static void write_ordinal(struct writer *writer, struct slice argument)
-{
-    (void)argument;
-    buffer_append_format(writer->sql, "%zu", writer->ordinal);
-}
-
-static void write_name(struct writer *writer, struct slice argument)
-{
-    (void)argument;
-    writer_identifier(writer->sql, writer->capture->dialect->quote, writer->name);
-}
-
-static void write_table(struct writer *writer, struct slice argument)
-{
-    (void)argument;
-    writer_identifier(writer->sql, writer->capture->dialect->quote, writer->table);
-}
-
-static void write_table_name(struct writer *writer, struct slice argument)
-{
-    (void)argument;
-    buffer_append_text(writer->sql, writer->capture->entry->table);
-}
-
-static void write_entity_type(struct writer *writer, struct slice argument)
-{
-    (void)argument;
-    buffer_append_text(writer->sql, writer->capture->entry->entity_type);
-}
-
-static void write_change(struct writer *writer, struct slice argument)
-{
-    (void)argument;
-    buffer_append_text(writer->sql, writer->object->change);
-}
-
-static void write_limit(struct writer *writer, struct slice argument)
-{
-    (void)argument;
-    buffer_append_format(writer->sql, "%zu", writer->limit);
-}
-
-static const struct word WORDS[] = {
-    {"", write_row_column},
-    {"row", write_row},
-    {"column", write_column},
-    {"column_name", write_column_name},
-    {"ordinal", write_ordinal},
-    {"table", write_table},
-    {"table_name", write_table_name},
-    {"entity_type", write_entity_type},
-    {"name", write_name},
-    {"change", write_change},
-    {"text", write_text},
-    {"key", write_key},
-    {"type", write_type},
-    {"payload", write_payload},
-    {"limit", write_limit},
-};
-
-/* @return how many columns a part is written for, or once. */
-static size_t part_columns(const struct part *part, const struct capture *capture)
-{
-    switch (part->each) {
-    case PART_EACH_COLUMN:
-        return capture->schema->column_count;
-    case PART_EACH_KEY:
-    case PART_EACH_KEY_PLACE:
-        return capture->schema->key_count;
-    case PART_EACH_PARTITION_KEY:
-        return capture->entry->partition_key == NULL ? 0 : 1;
-    case PART_ONCE:
-        break;
+    const struct config_entry *entry = writer->capture->entry;
+    struct buffer *sql = writer->sql;
+    if (slice_is(word, "")) {
+        write_row(writer);
+        buffer_append_text(sql, ".");
+        write_name(writer, writer->column);
+    } else if (slice_is(word, "row")) {
+        write_row(writer);
+    } else if (slice_is(word, "column")) {
+        write_name(writer, writer->column);
+    } else if (slice_is(word, "column_name")) {
+        buffer_append_text(sql, writer->column);
+    } else if (slice_is(word, "partition_column_name")) {
+        buffer_append_text(sql, config_column(entry, entry->partition_key));
+    } else if (slice_is(word, "ordinal")) {
+        buffer_append_format(sql, "%zu", writer->ordinal);
+    } else if (slice_is(word, "name")) {
+        write_name(writer, writer->name);
+    } else if (slice_is(word, "table")) {
+        write_name(writer, writer->table);
+    } else if (slice_is(word, "table_name")) {
+        buffer_append_text(sql, entry->table);
+    } else if (slice_is(word, "entity_type")) {
+        buffer_append_text(sql, entry->entity_type);
+    } else if (slice_is(word, "change")) {
+        buffer_append_text(sql, writer->object->change);
+    } else if (slice_is(word, "key")) {
+        write_key(writer);
+    } else if (slice_is(word, "type")) {
+        write_type(writer);
+    } else if (slice_is(word, "payload")) {
+        write_payload(writer);
+    } else if (slice_is(word, "limit")) {
+        buffer_append_format(sql, "%zu", writer->limit);
+    } else {
+        return false;
     }
-    return 1;
+    return true;
 }
 
-static void part_choose(const struct part *part, struct writer *writer, size_t i)
+/* Goes to the nth column that a part is written for. @return false: there is none any more. */
+static bool part_choose(const struct part *part, struct writer *writer, size_t n)
 {
     const struct capture *capture = writer->capture;
-    if (part->each == PART_EACH_COLUMN)
-        writer_choose(writer, i);
-    else if (part->each == PART_EACH_KEY)
-        writer_choose(writer, capture->schema->key_columns[i]);
-    else if (part->each == PART_EACH_KEY_PLACE)
-        writer_choose(writer, capture->key[i]);
-    else if (part->each == PART_EACH_PARTITION_KEY) {
-        int index = entity_schema_find(capture->schema, slice_of(capture->entry->partition_key));
+    const struct entity_schema *schema = capture->schema;
+    const char *partition_key = capture->entry->partition_key;
+    if (part->each == ONCE)
+        return n == 0;
+    writer->ordinal = n;
+    if (part->each == EACH_PARTITION_KEY) {
+        if (partition_key == NULL || n > 0)
+            return false;
+        int index = entity_schema_find(schema, slice_of(partition_key));
         writer->index = index < 0 ? SIZE_MAX : (size_t)index;
-        writer->column = config_column(capture->entry, capture->entry->partition_key);
+        writer->column = config_column(capture->entry, partition_key);
+        return true;
     }
-    if (part->each != PART_ONCE)
-        writer->ordinal = i;
+    if (n >= (part->each == EACH_COLUMN ? schema->column_count : schema->key_count))
+        return false;
+    writer_choose(writer, part->each == EACH_COLUMN ? n
+                          : part->each == EACH_KEY  ? schema->key_columns[n]
+                                                    : capture->key[n]);
+    return true;
+}
+
+static bool part_applies(const struct part *part, const struct writer *writer)
+{
+    const struct entity_schema *schema = writer->capture->schema;
+    if (part->when != NULL && !part->when(writer))
+        return false;
+    return part->types == 0 || (writer->index < schema->column_count &&
+                                (part->types & OF(schema->columns[writer->index].type)) != 0);
 }
 
 /* @return whether it was written at all. */
 static bool part_write(const struct part *part, struct writer writer)
 {
     bool written = false;
-    for (size_t i = 0; i < part_columns(part, writer.capture); i++) {
-        part_choose(part, &writer, i);
-        if (part->when != NULL && !part->when(&writer))
+    for (size_t n = 0; part_choose(part, &writer, n); n++) {
+        if (!part_applies(part, &writer))
             continue;
         if (written)
-            buffer_append_text(writer.sql, part->separator);
+            buffer_append_text(writer.sql, part->separator != NULL ? part->separator : ", ");
         writer_template(&writer, part->text);
         written = true;
     }
@@ -351,18 +297,6 @@ static bool writer_parts(const struct part *parts, size_t count, const struct wr
     return found;
 }
 
-static bool writer_words(const struct word *words, size_t count, struct writer *writer,
-                         struct slice name, struct slice arguments)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (!slice_is(name, words[i].name))
-            continue;
-        words[i].write(writer, arguments);
-        return true;
-    }
-    return false;
-}
-
 static void writer_word(struct writer *writer, struct slice word)
 {
     const struct dialect *dialect = writer->capture->dialect;
@@ -370,10 +304,12 @@ static void writer_word(struct writer *writer, struct slice word)
     struct slice name = {word.data, space == NULL ? word.length : (size_t)(space - word.data)};
     struct slice arguments = {word.data + name.length + (space != NULL),
                               word.length - name.length - (space != NULL)};
-    if (!writer_words(dialect->words, dialect->word_count, writer, name, arguments) &&
-        !writer_parts(dialect->parts, dialect->part_count, writer, name, arguments) &&
-        !writer_parts(MESSAGES, sizeof MESSAGES / sizeof *MESSAGES, writer, name, arguments) &&
-        !writer_words(WORDS, sizeof WORDS / sizeof *WORDS, writer, name, arguments))
+    if (slice_is(name, "text"))
+        write_text(writer, arguments);
+    else if ((dialect->word == NULL || !dialect->word(writer, name)) &&
+             !writer_parts(dialect->parts, dialect->part_count, writer, name, arguments) &&
+             !writer_parts(MESSAGES, sizeof MESSAGES / sizeof *MESSAGES, writer, name, arguments) &&
+             !write_word(writer, name))
         writer->sql->failed = true;
 }
 

@@ -135,27 +135,26 @@ static enum status init_outbox(struct init *init, struct error *err)
     return status;
 }
 
-static enum status init_capture_once(struct init *init, const struct origin_object *objects,
-                                     size_t count, struct error *err)
+static enum status init_capture_once(struct init *init, const struct origin_objects *objects,
+                                     struct error *err)
 {
     const struct origin_ops *ops = init->origin->ops;
     enum status status = ops->begin(init->origin, err);
     init->lost = 0;
-    for (size_t i = 0; status == STATUS_OK && i < count; i++)
-        status = init_object(init, &objects[i], err);
+    for (size_t i = 0; status == STATUS_OK && i < objects->count; i++)
+        status = init_object(init, &objects->items[i], err);
     if (status == STATUS_OK)
         status = ops->commit(init->origin, err);
     return status;
 }
 
-static void init_print_objects(const struct init *init, const struct origin_object *objects,
-                               size_t count)
+static void init_print_objects(const struct init *init, const struct origin_objects *objects)
 {
     const struct origin_ops *ops = init->origin->ops;
     FILE *out = init->options->out;
     (void)fputs(ops->client_begin != NULL ? ops->client_begin : "", out);
-    for (size_t i = 0; i < count; i++)
-        init_print(ops, &objects[i], out);
+    for (size_t i = 0; i < objects->count; i++)
+        init_print(ops, &objects->items[i], out);
     (void)fputs(ops->client_commit != NULL ? ops->client_commit : "", out);
 }
 
@@ -169,18 +168,16 @@ static bool init_republishes(const struct init *init, const struct config_entry 
 static enum status init_capture(struct init *init, size_t index, struct error *err)
 {
     const struct config_entry *entry = &init->config->publish[index];
-    struct origin_object *objects = NULL;
-    size_t count = 0;
+    struct origin_objects objects = {.arena = &init->arena};
     enum status status;
     arena_reset(&init->arena);
     init->busy_since_us = 0;
     init->busy_said = false;
-    status = init->origin->ops->capture(init->origin, entry, init->schemas[index], &init->arena,
-                                        &objects, &count, err);
+    status = init->origin->ops->capture(init->origin, entry, init->schemas[index], &objects, err);
     if (status != STATUS_OK)
         return status;
     if (init->options->print_sql) {
-        init_print_objects(init, objects, count);
+        init_print_objects(init, &objects);
         init->made = true;
         return STATUS_OK;
     }
@@ -194,7 +191,7 @@ static enum status init_capture(struct init *init, size_t index, struct error *e
     if (status != STATUS_OK)
         return status;
     do
-        status = init_capture_once(init, objects, count, err);
+        status = init_capture_once(init, &objects, err);
     while (status != STATUS_OK && init_tries_again(init, entry->table, status, err));
     init->made = init->made || init->lost > 0;
     if (status == STATUS_OK && init->lost > 0)
@@ -227,8 +224,6 @@ static enum status init_check(struct init *init, struct error *err)
     for (size_t i = 0; status == STATUS_OK && i < init->config->publish_count; i++) {
         const struct config_entry *entry = &init->config->publish[i];
         if (entry->table != NULL)
-            status = capture_check_partition_key(entry, init->schemas[i], err);
-        if (entry->table != NULL && status == STATUS_OK)
             status = init->origin->ops->check(init->origin, entry, init->schemas[i], err);
     }
     return status;

@@ -24,6 +24,13 @@ struct origin_object {
     bool of_partition; /* one that may be younger than `init`: only its own TRUNCATE needs it */
 };
 
+/** What captures a table. */
+struct origin_objects {
+    struct arena *arena; /* the caller's, that they are written into */
+    struct origin_object *items;
+    size_t count;
+};
+
 enum origin_mode {
     ORIGIN_READ,    /* changes nothing */
     ORIGIN_WATCH,   /* nor does it see more than the relay's role may: only check, capture, look */
@@ -106,10 +113,9 @@ struct origin_ops {
      * naming what stands in the way and what to do. */
     enum status (*check)(struct origin *origin, const struct config_entry *entry,
                          const struct entity_schema *schema, struct error *err);
-    /** Write the objects that capture an entry's table, in the order of creation, into `arena`. */
+    /** Write the objects that capture an entry's table, in the order of creation. */
     enum status (*capture)(struct origin *origin, const struct config_entry *entry,
-                           const struct entity_schema *schema, struct arena *arena,
-                           struct origin_object **ret_objects, size_t *ret_count,
+                           const struct entity_schema *schema, struct origin_objects *ret_objects,
                            struct error *err);
     /** Append the statements that give the roles keepstep_relay, keepstep_agent (for its look) and
      * keepstep_lag what each needs on the objects of this side and no more; nothing where the

@@ -50,10 +50,11 @@ static void capture_short_name(struct buffer *name, const struct capture_object 
 }
 
 /* Rows behind a key, written out: a comparison of rows would read the table from its start. */
-static void write_behind(struct writer *writer, struct slice argument)
+static bool capture_word(struct writer *writer, struct slice word)
 {
     const struct capture *capture = writer->capture;
-    (void)argument;
+    if (!slice_is(word, "behind"))
+        return false;
     for (size_t i = 0; i < capture->schema->key_count; i++) {
         buffer_append_text(writer->sql, i == 0 ? "" : " OR ");
         for (size_t j = 0; j <= i; j++) {
@@ -62,9 +63,8 @@ static void write_behind(struct writer *writer, struct slice argument)
             writer_template(writer, j == i ? "{} > ?" : "{} = ? AND ");
         }
     }
+    return true;
 }
-
-static const struct word WORDS[] = {{"behind", write_behind}};
 
 static bool capture_is_timestamp(const struct writer *writer)
 {
@@ -72,16 +72,9 @@ static bool capture_is_timestamp(const struct writer *writer)
     return capture->is_timestamp[writer->index];
 }
 
-static bool capture_is_key_text(const struct writer *writer)
+static bool capture_in_key(const struct writer *writer)
 {
-    return writer->in_key && writer_is_text(writer);
-}
-
-/* What a collation compares. */
-static bool capture_is_bytes(const struct writer *writer)
-{
-    int type = writer_type(writer);
-    return type == COLUMN_TEXT || type == COLUMN_JSON || type == COLUMN_BYTES;
+    return writer->in_key;
 }
 
 static bool capture_waits_not(const struct writer *writer)
@@ -93,11 +86,8 @@ static const struct part PARTS[] = {
     {.name = "head", .text = SQL_CAPTURE_HEAD},
     {.name = "event", .text = SQL_CAPTURE_EVENT},
     {.name = "lost", .text = SQL_CAPTURE_LOST},
-    {.name = "fixed",
-     .text = SQL_CAPTURE_FIXED,
-     .when = writer_is_fixed,
-     .each = PART_EACH_PARTITION_KEY},
-    {.name = "partition_key", .text = "CONVERT({} USING utf8mb4)", .each = PART_EACH_PARTITION_KEY},
+    {.name = "fixed", .text = SQL_CAPTURE_FIXED, .when = writer_is_fixed},
+    {.name = "partition_key", .text = "CONVERT({} USING utf8mb4)", .each = EACH_PARTITION_KEY},
     {.name = "partition_key", .text = "NULL"},
     /* The same to the byte: text past its collation; moments that a local time does not tell apart.
      */
@@ -107,11 +97,11 @@ static const struct part PARTS[] = {
      .when = capture_is_timestamp},
     {.name = "same",
      .text = "BINARY OLD.{column} <=> BINARY NEW.{column}",
-     .when = capture_is_bytes},
+     .types = OF(COLUMN_TEXT) | OF(COLUMN_JSON) | OF(COLUMN_BYTES)},
     {.name = "same", .text = "OLD.{column} <=> NEW.{column}"},
-    {.name = "same_key", .text = "{same}", .each = PART_EACH_KEY, .separator = " AND "},
-    {.name = "same_image", .text = "{same}", .each = PART_EACH_COLUMN, .separator = " AND "},
-    {.name = "quoted", .text = KEY_TEXT, .when = capture_is_key_text},
+    {.name = "same_key", .text = "{same}", .each = EACH_KEY, .separator = " AND "},
+    {.name = "same_image", .text = "{same}", .each = EACH_COLUMN, .separator = " AND "},
+    {.name = "quoted", .text = KEY_TEXT, .types = OF(COLUMN_TEXT), .when = capture_in_key},
     {.name = "quoted", .text = QUOTED},
     {.name = "moment",
      .text = "COALESCE(DATE_FORMAT(TIMESTAMPADD(MICROSECOND, NULLIF(UNIX_TIMESTAMP({}), 0) "
@@ -119,7 +109,11 @@ static const struct part PARTS[] = {
              "'\"0000-00-00T00:00:00.000000Z\"')",
      .when = capture_is_timestamp},
     {.name = "moment", .text = "DATE_FORMAT({}, '\"%Y-%m-%dT%H:%i:%s.%fZ\"')"},
-    {.name = "key_columns", .text = "{}", .each = PART_EACH_KEY_PLACE, .separator = ", "},
+    {
+        .name = "key_columns",
+        .text = "{}",
+        .each = EACH_KEY_PLACE,
+    },
     {.name = "where_behind", .text = " WHERE {behind}", .when = writer_is_resumed},
     {.name = "nowait", .text = " NOWAIT", .when = capture_waits_not},
 };
@@ -163,8 +157,7 @@ const struct dialect capture_mariadb_dialect = {
                [COLUMN_DATE_TIME] = NULLABLE("{moment}")},
     .parts = PARTS,
     .part_count = sizeof PARTS / sizeof *PARTS,
-    .words = WORDS,
-    .word_count = sizeof WORDS / sizeof *WORDS,
+    .word = capture_word,
     .objects = OBJECTS,
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
     .name_length_max = 64,

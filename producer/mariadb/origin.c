@@ -224,14 +224,13 @@ static enum status origin_mariadb_check(struct origin *origin, const struct conf
 }
 
 static enum status origin_mariadb_capture(struct origin *origin, const struct config_entry *entry,
-                                          const struct entity_schema *schema, struct arena *arena,
-                                          struct origin_object **ret_objects, size_t *ret_count,
-                                          struct error *err)
+                                          const struct entity_schema *schema,
+                                          struct origin_objects *ret_objects, struct error *err)
 {
     struct capture_mariadb table;
     enum status status = origin_mariadb_read(origin, entry, schema, &table, err);
     if (status == STATUS_OK)
-        status = capture_write(&table.base, arena, ret_objects, ret_count, err);
+        status = capture_write(&table.base, ret_objects, err);
     return status;
 }
 

@@ -2,7 +2,6 @@
  * are made of. */
 #include "producer/postgresql/capture.h"
 #include "common/digest.h"
-#include "common/postgresql_name.h"
 #include "producer/capture/dialect.h"
 #include "producer_postgresql_sql.h"
 
@@ -12,11 +11,6 @@
 #define FUNCTION_NAME_MAX ((size_t)1024)
 #define OUT_OF_RANGE                                                                               \
     "CASE WHEN isfinite({}) THEN '\"beyond the years 1 to 9999\"' ELSE '\"infinity\"' END"
-
-static const struct capture_postgresql *capture_postgresql_of(const struct writer *writer)
-{
-    return (const struct capture_postgresql *)writer->capture;
-}
 
 /* E'' means the same under every standard_conforming_strings. */
 static void capture_literal(struct buffer *sql, struct slice text)
@@ -55,68 +49,54 @@ static bool capture_place(const struct capture *base, const struct capture_objec
 }
 
 /* The trigger's function, with its schema. */
-static void write_function(struct writer *writer, struct slice argument)
+static void write_function(const struct writer *writer, const char *schema)
 {
     struct capture_object function = *writer->object;
     struct buffer name;
-    (void)argument;
     function.prefix = "keepstep_";
     buffer_init(&name, FUNCTION_NAME_MAX);
     capture_name(&name, writer->capture->dialect, &function, writer->capture->entry->entity_type);
-    postgresql_name_append(writer->sql, slice_of(capture_postgresql_of(writer)->outbox));
+    writer_quote(writer->sql, '"', slice_of(schema));
     buffer_append_text(writer->sql, ".");
-    postgresql_name_append(writer->sql, buffer_slice(&name));
+    writer_quote(writer->sql, '"', buffer_slice(&name));
     buffer_append_text(writer->sql, "()");
     buffer_done(&name);
 }
 
-static void write_outbox(struct writer *writer, struct slice argument)
+/* Tells a later `init` whether the object is what it would write: the digest of all that stands
+ * before the statement that notes it. */
+static void write_digest(struct buffer *sql)
 {
-    (void)argument;
-    postgresql_name_append(writer->sql, slice_of(capture_postgresql_of(writer)->outbox));
+    static const char comment[] = ";\nCOMMENT ON ";
+    const char *end = buffer_text(sql);
+    for (const char *at = end; (at = strstr(at, comment)) != NULL; at++)
+        end = at;
+    struct slice before = {sql->data, (size_t)(end - buffer_text(sql))};
+    buffer_append_format(sql, "%016" PRIx64, digest_64(before));
 }
 
-static void write_table(struct writer *writer, struct slice argument)
+static bool capture_word(struct writer *writer, struct slice word)
 {
-    (void)argument;
-    buffer_append_text(writer->sql, writer->object != NULL ? writer->table
-                                                           : capture_postgresql_of(writer)->name);
+    const struct capture_postgresql *capture = (const struct capture_postgresql *)writer->capture;
+    struct buffer *sql = writer->sql;
+    if (slice_is(word, "function"))
+        write_function(writer, capture->outbox);
+    else if (slice_is(word, "outbox")) /* its schema */
+        writer_quote(sql, '"', slice_of(capture->outbox));
+    else if (slice_is(word, "table"))
+        buffer_append_text(sql, writer->object != NULL ? writer->table : capture->name);
+    else if (slice_is(word, "oid")) /* of the table */
+        buffer_append_text(sql, PQgetvalue(capture->table, 0, 0));
+    else if (slice_is(word, "found_name")) /* the table as the catalogue has it */
+        buffer_append_text(sql, PQgetvalue(capture->table, 0, 1));
+    else if (slice_is(word, "plain_name")) /* of the object */
+        buffer_append_text(sql, writer->name);
+    else if (slice_is(word, "digest"))
+        write_digest(sql);
+    else
+        return false;
+    return true;
 }
-
-static void write_oid(struct writer *writer, struct slice argument)
-{
-    (void)argument;
-    buffer_append_text(writer->sql, PQgetvalue(capture_postgresql_of(writer)->table, 0, 0));
-}
-
-static void write_found_name(struct writer *writer, struct slice argument)
-{
-    (void)argument;
-    buffer_append_text(writer->sql, PQgetvalue(capture_postgresql_of(writer)->table, 0, 1));
-}
-
-static void write_plain_name(struct writer *writer, struct slice argument)
-{
-    (void)argument;
-    buffer_append_text(writer->sql, writer->name);
-}
-
-/* Tells a later `init` whether the object is what it would write. */
-static void write_comment(struct writer *writer, struct slice argument)
-{
-    uint64_t digest = digest_64(buffer_slice(writer->sql));
-    (void)argument;
-    writer_template(writer, ";\nCOMMENT ON {commented} IS ");
-    buffer_append_format(writer->sql, "'Keepstep %016" PRIx64 "'", digest);
-}
-
-static const struct word WORDS[] = {
-    {"function", write_function},     {"outbox", write_outbox},
-    {"table", write_table},           {"oid", write_oid}, /* of the table */
-    {"found_name", write_found_name}, /* the table as the catalogue has it, quoted */
-    {"plain_name", write_plain_name}, /* the object's */
-    {"comment", write_comment},
-};
 
 static bool capture_has_doubles(const struct writer *writer)
 {
@@ -125,31 +105,6 @@ static bool capture_has_doubles(const struct writer *writer)
     for (size_t i = 0; i < schema->column_count; i++)
         found = found || schema->columns[i].type == COLUMN_DOUBLE;
     return found;
-}
-
-static bool capture_is_function(const struct writer *writer)
-{
-    return strcmp(writer->object->kind, "function") == 0;
-}
-
-static bool capture_is_row_trigger(const struct writer *writer)
-{
-    return strcmp(writer->object->suffix, "row") == 0;
-}
-
-static bool capture_is_date(const struct writer *writer)
-{
-    return writer_type(writer) == COLUMN_DATE;
-}
-
-static bool capture_is_integer(const struct writer *writer)
-{
-    return writer_type(writer) == COLUMN_INTEGER;
-}
-
-static bool capture_is_uuid(const struct writer *writer)
-{
-    return writer_type(writer) == COLUMN_UUID;
 }
 
 static const struct part PARTS[] = {
@@ -165,47 +120,38 @@ static const struct part PARTS[] = {
              "{found_name} and for that table alone; where it has another owner now, run keepstep "
              "init; this is table "},
     {.name = "part_of_table", .text = SQL_CAPTURE_PART_OF_TABLE},
-    {.name = "sealed", .text = SQL_CAPTURE_SEALED},
-    {.name = "seal", .text = SQL_SEAL},
+    {.name = "enable", .text = SQL_CAPTURE_ENABLE},
+    {.name = "seal", .text = SQL_CAPTURE_SEAL},
+    {.name = "give_rights", .text = SQL_SEAL},
     {.name = "outbox_table", .text = "{outbox}.outbox"},
-    {.name = "commented", .text = "FUNCTION {function}", .when = capture_is_function},
-    {.name = "commented", .text = "TRIGGER {name} ON {table}"},
-    {.name = "each", .text = "ROW", .when = capture_is_row_trigger},
-    {.name = "each", .text = "STATEMENT"},
     {.name = "digits", .text = " SET extra_float_digits = 1", .when = capture_has_doubles},
     {.name = "not_finite",
      .text = SQL_CAPTURE_NOT_FINITE,
-     .when = writer_is_number,
-     .each = PART_EACH_COLUMN,
+     .types = OF(COLUMN_DOUBLE) | OF(COLUMN_DECIMAL),
+     .each = EACH_COLUMN,
      .separator = "\n"},
-    {.name = "fixed",
-     .text = SQL_CAPTURE_FIXED,
-     .when = writer_is_fixed,
-     .each = PART_EACH_PARTITION_KEY},
+    {.name = "fixed", .text = SQL_CAPTURE_FIXED, .when = writer_is_fixed},
     /* The text of a date would follow the session's DateStyle. */
     {.name = "partition_key",
      .text = "to_char({}, 'YYYY-MM-DD')",
-     .when = capture_is_date,
-     .each = PART_EACH_PARTITION_KEY},
-    {.name = "partition_key", .text = "{}::text", .each = PART_EACH_PARTITION_KEY},
+     .types = OF(COLUMN_DATE),
+     .each = EACH_PARTITION_KEY},
+    {.name = "partition_key", .text = "{}::text", .each = EACH_PARTITION_KEY},
     {.name = "partition_key", .text = "NULL"},
-    {.name = "same_key", .text = "t.{column} = {}", .each = PART_EACH_KEY, .separator = " AND "},
-    {.name = "columns", .text = "{}", .each = PART_EACH_COLUMN, .separator = ", "},
-    {.name = "key_columns", .text = "{}", .each = PART_EACH_KEY, .separator = ", "},
-    {.name = "key_columns_down", .text = "{} DESC", .each = PART_EACH_KEY, .separator = ", "},
-    {.name = "key_texts", .text = "{}::text", .each = PART_EACH_KEY, .separator = ", "},
+    {.name = "same_key", .text = "t.{column} = {}", .each = EACH_KEY, .separator = " AND "},
+    {.name = "columns", .text = "{}", .each = EACH_COLUMN},
+    {.name = "key_columns", .text = "{}", .each = EACH_KEY},
+    {.name = "key_columns_down", .text = "{} DESC", .each = EACH_KEY},
+    {.name = "key_texts", .text = "{}::text", .each = EACH_KEY},
     {.name = "deleted_columns", .text = "{columns OLD}", .when = writer_has_before},
     {.name = "deleted_columns", .text = "{key_columns OLD}"},
-    {.name = "edge_columns",
-     .text = "(SELECT {} FROM edge AS t)",
-     .each = PART_EACH_KEY,
-     .separator = ", "},
+    {.name = "edge_columns", .text = "(SELECT {} FROM edge AS t)", .each = EACH_KEY},
     {.name = "behind", .text = SQL_CAPTURE_BEHIND},
     {.name = "behind_and", .text = "{behind} AND ", .when = writer_is_resumed},
     {.name = "where_behind", .text = " WHERE {behind}", .when = writer_is_resumed},
-    {.name = "noted_key", .text = SQL_CAPTURE_NOTED_KEY, .each = PART_EACH_KEY, .separator = ", "},
-    {.name = "key_type", .text = "bigint", .when = capture_is_integer},
-    {.name = "key_type", .text = "uuid", .when = capture_is_uuid},
+    {.name = "noted_key", .text = SQL_CAPTURE_NOTED_KEY, .each = EACH_KEY},
+    {.name = "key_type", .text = "bigint", .types = OF(COLUMN_INTEGER)},
+    {.name = "key_type", .text = "uuid", .types = OF(COLUMN_UUID)},
     {.name = "key_type", .text = "text"},
 };
 
@@ -214,8 +160,8 @@ static const struct part PARTS[] = {
 static const struct capture_object OBJECTS[] = {
     {"function", "keepstep_", "row", NULL, SQL_CAPTURE_ROW},
     {"function", "keepstep_", "truncate", NULL, SQL_CAPTURE_TRUNCATE},
-    {"trigger", "00_keepstep_", "truncate", "BEFORE TRUNCATE", SQL_CAPTURE_TRIGGER},
-    {"trigger", "00_keepstep_", "row", "AFTER INSERT OR UPDATE OR DELETE", SQL_CAPTURE_TRIGGER},
+    {"trigger", "00_keepstep_", "truncate", NULL, SQL_CAPTURE_TRUNCATE_TRIGGER},
+    {"trigger", "00_keepstep_", "row", NULL, SQL_CAPTURE_ROW_TRIGGER},
 };
 
 /* What JSON or the calendar of RFC 3339 cannot hold is written as PostgreSQL writes it: the relay
@@ -256,8 +202,7 @@ const struct dialect capture_postgresql_dialect = {
          [COLUMN_TIME] = "coalesce('\"' || to_char({}, 'HH24:MI:SS.US') || '\"', 'null')"},
     .parts = PARTS,
     .part_count = sizeof PARTS / sizeof *PARTS,
-    .words = WORDS,
-    .word_count = sizeof WORDS / sizeof *WORDS,
+    .word = capture_word,
     .objects = OBJECTS,
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
     .name_length_max = 63,

@@ -54,7 +54,9 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$keepstep${sealed}
+$keepstep$;
+{seal};
+COMMENT ON FUNCTION {function} IS 'Keepstep {digest}'
 
 -- Of what is truncated with a partitioned table, its trigger writes the partitions that have none of
 -- their own yet, nor a table between that has: they were made since `init`.
@@ -79,14 +81,25 @@ BEGIN
 {lost}
   RETURN NULL;
 END
-$keepstep${sealed}
+$keepstep$;
+{seal};
+COMMENT ON FUNCTION {function} IS 'Keepstep {digest}'
 
 -- `00_` in its name: triggers run by their names, so that an event's `before` is what the copies
 -- have.
--- name: capture_trigger
-CREATE OR REPLACE TRIGGER {name} {change} ON {table}
-  FOR EACH {each} EXECUTE FUNCTION {function};
-ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}{comment}
+-- name: capture_row_trigger
+CREATE OR REPLACE TRIGGER {name} AFTER INSERT OR UPDATE OR DELETE ON {table}
+  FOR EACH ROW EXECUTE FUNCTION {function};
+{enable}
+
+-- name: capture_truncate_trigger
+CREATE OR REPLACE TRIGGER {name} BEFORE TRUNCATE ON {table}
+  FOR EACH STATEMENT EXECUTE FUNCTION {function};
+{enable}
+
+-- name: capture_enable
+ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name};
+COMMENT ON TRIGGER {name} ON {table} IS 'Keepstep {digest}'
 
 -- name: capture_event
 INSERT INTO {outbox}.outbox (aggregatetype, aggregateid, type, partition_key, payload)
@@ -160,17 +173,16 @@ coalesce(pg_partition_root(TG_RELID), TG_RELID) IN
   END IF;
 
 -- Gives a function the rights that it must have, behind its CREATE, in the same transaction.
--- name: capture_sealed
-;
+-- name: capture_seal
 DO $rights$
 DECLARE
   sealed CONSTANT regprocedure := {text function};
   captured CONSTANT regclass := {text found_name};
   target CONSTANT regclass := {text outbox_table};
-{seal}
+{give_rights}
 
 
-$rights${comment}
+$rights$
 
 -- The existing rows. The key of the last row of the chunk is read without locks: what moves up past
 -- it while its lock is waited for is read when its turn comes.

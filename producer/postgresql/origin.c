@@ -173,9 +173,7 @@ static enum status origin_postgresql_check(struct origin *origin, const struct c
 
 static enum status origin_postgresql_capture(struct origin *base, const struct config_entry *entry,
                                              const struct entity_schema *schema,
-                                             struct arena *arena,
-                                             struct origin_object **ret_objects, size_t *ret_count,
-                                             struct error *err)
+                                             struct origin_objects *ret_objects, struct error *err)
 {
     struct origin_postgresql *origin = origin_postgresql_of(base);
     PGresult *found = NULL;
@@ -198,7 +196,7 @@ static enum status origin_postgresql_capture(struct origin *base, const struct c
                                              .table = found,
                                              .partitions = partitions};
         capture_init(&capture.base, &capture_postgresql_dialect, entry, schema);
-        status = capture_write(&capture.base, arena, ret_objects, ret_count, err);
+        status = capture_write(&capture.base, ret_objects, err);
     }
     PQclear(found);
     PQclear(partitions);

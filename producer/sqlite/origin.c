@@ -135,14 +135,13 @@ static enum status origin_sqlite_check(struct origin *origin, const struct confi
 }
 
 static enum status origin_sqlite_capture(struct origin *origin, const struct config_entry *entry,
-                                         const struct entity_schema *schema, struct arena *arena,
-                                         struct origin_object **ret_objects, size_t *ret_count,
-                                         struct error *err)
+                                         const struct entity_schema *schema,
+                                         struct origin_objects *ret_objects, struct error *err)
 {
     struct capture capture;
     (void)origin;
     capture_init(&capture, &capture_sqlite_dialect, entry, schema);
-    return capture_write(&capture, arena, ret_objects, ret_count, err);
+    return capture_write(&capture, ret_objects, err);
 }
 
 /* Who may open the file may do everything. */

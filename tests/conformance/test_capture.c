@@ -139,18 +139,17 @@ static void no_row_that_is_gone_stays_behind_while_triggers_are_made(void)
     struct shop shop;
     struct error err = ERROR_INIT;
     struct arena arena;
-    struct origin_object *objects = NULL;
-    size_t count = 0;
+    struct origin_objects objects = {.arena = &arena};
     tenants_ready(&shop, TENANT_SCHEMA, TENANT_TABLE);
     shop_open(&shop);
     arena_init(&arena, 1 << 20);
-    if (shop.origin->ops->capture(shop.origin, &shop.entry, shop.schema, &arena, &objects, &count,
-                                  &err) != STATUS_OK)
+    if (shop.origin->ops->capture(shop.origin, &shop.entry, shop.schema, &objects, &err) !=
+        STATUS_OK)
         test_fail("%s", err.text);
-    drop_triggers(&shop, objects, count);
-    for (size_t i = 0; i < count; i++) {
+    drop_triggers(&shop, objects.items, objects.count);
+    for (size_t i = 0; i < objects.count; i++) {
         if (shop.origin->ops->begin(shop.origin, &err) != STATUS_OK ||
-            shop.origin->ops->create(shop.origin, &objects[i], false, &err) != STATUS_OK ||
+            shop.origin->ops->create(shop.origin, &objects.items[i], false, &err) != STATUS_OK ||
             shop.origin->ops->commit(shop.origin, &err) != STATUS_OK)
             test_fail("%s", err.text);
         (void)database_text(shop.url, "INSERT INTO orders VALUES (1, 'a', 'x', '');"

@@ -471,25 +471,26 @@ static void init_waits_only_a_moment_for_a_table_in_use(void **state)
 {
     (void)state;
     struct error err = ERROR_INIT;
-    struct origin_object *objects = NULL;
-    size_t count = 0;
     struct arena arena;
+    struct origin_objects objects = {.arena = &arena};
     struct shop shop;
     shop_make(&shop, SCHEMA("id"), TABLE("id"));
     shop_track(&shop);
     arena_init(&arena, ARENA);
     MYSQL *session = clerk(&shop);
     run(session, "INSERT INTO orders VALUES (1, 'x', '')");
-    assert_int_equal(shop.origin->ops->capture(shop.origin, &shop.entry, shop.schema, &arena,
-                                               &objects, &count, &err),
-                     STATUS_OK);
+    assert_int_equal(
+        shop.origin->ops->capture(shop.origin, &shop.entry, shop.schema, &objects, &err),
+        STATUS_OK);
     int64_t start = clock_monotonic_us();
-    assert_int_equal(shop.origin->ops->create(shop.origin, &objects[0], true, &err), STATUS_RETRY);
+    assert_int_equal(shop.origin->ops->create(shop.origin, &objects.items[0], true, &err),
+                     STATUS_RETRY);
     assert_true(clock_monotonic_us() - start < INT64_C(4) * 1000 * 1000); /* not its 5 s */
     run(session, "COMMIT");
     error_clear(&err);
     shop.origin->ops->rollback(shop.origin);
-    assert_int_equal(shop.origin->ops->create(shop.origin, &objects[0], true, &err), STATUS_OK);
+    assert_int_equal(shop.origin->ops->create(shop.origin, &objects.items[0], true, &err),
+                     STATUS_OK);
     mariadb_session_close(session);
     arena_done(&arena);
     shop_done(&shop);
