@@ -135,8 +135,8 @@ static enum enum_field_types mariadb_statement_type(enum mariadb_kind kind)
 }
 
 enum status mariadb_statement_run_arrays(struct mariadb_statement *statement, MYSQL_BIND *binds,
-                                         unsigned int rows, uint64_t *ret_affected,
-                                         bool *ret_doubtful, struct error *err)
+                                         unsigned int rows, struct mariadb_outcome *ret_outcome,
+                                         struct error *err)
 {
     MYSQL_STMT *handle = statement->handle;
     mariadb_statement_end(statement);
@@ -149,10 +149,8 @@ enum status mariadb_statement_run_arrays(struct mariadb_statement *statement, MY
         return status;
     if (statement->column_count > 0 && mysql_stmt_bind_result(handle, statement->results) != 0)
         return mariadb_statement_fail(statement, err);
-    if (ret_affected != NULL)
-        *ret_affected = mysql_stmt_affected_rows(handle);
-    if (ret_doubtful != NULL)
-        *ret_doubtful = mysql_stmt_warning_count(handle) != 0;
+    *ret_outcome = (struct mariadb_outcome){.affected = mysql_stmt_affected_rows(handle),
+                                            .has_warnings = mysql_stmt_warning_count(handle) != 0};
     return STATUS_OK;
 }
 
@@ -179,9 +177,12 @@ enum status mariadb_statement_run(struct mariadb_statement *statement,
                                           : (uintptr_t)value->text.data),
             .buffer_length = value->text.length};
     }
-    return status != STATUS_OK ? status
-                               : mariadb_statement_run_arrays(statement, statement->parameters, 0,
-                                                              ret_affected, NULL, err);
+    struct mariadb_outcome outcome = {0};
+    if (status == STATUS_OK)
+        status = mariadb_statement_run_arrays(statement, statement->parameters, 0, &outcome, err);
+    if (status == STATUS_OK && ret_affected != NULL)
+        *ret_affected = outcome.affected;
+    return status;
 }
 
 enum status mariadb_statement_query(struct mariadb_statement *statement,
@@ -198,19 +199,18 @@ enum status mariadb_statement_query(struct mariadb_statement *statement,
 }
 
 static bool mariadb_statement_fill(struct parameter *parameter, MYSQL_BIND *bind,
-                                   const struct mariadb_parameter *values, size_t columns,
-                                   size_t rows)
+                                   struct mariadb_rows rows, size_t column)
 {
-    parameter->integers = calloc(rows, sizeof *parameter->integers);
-    parameter->texts = calloc(rows, sizeof *parameter->texts);
-    parameter->lengths = calloc(rows, sizeof *parameter->lengths);
-    parameter->indicators = calloc(rows, sizeof *parameter->indicators);
+    parameter->integers = calloc(rows.count, sizeof *parameter->integers);
+    parameter->texts = calloc(rows.count, sizeof *parameter->texts);
+    parameter->lengths = calloc(rows.count, sizeof *parameter->lengths);
+    parameter->indicators = calloc(rows.count, sizeof *parameter->indicators);
     if (parameter->integers == NULL || parameter->texts == NULL || parameter->lengths == NULL ||
         parameter->indicators == NULL)
         return false;
     enum mariadb_kind kind = MARIADB_NULL;
-    for (size_t row = 0; row < rows; row++) {
-        const struct mariadb_parameter *value = &values[row * columns];
+    for (size_t row = 0; row < rows.count; row++) {
+        const struct mariadb_parameter *value = &rows.values[row * rows.columns + column];
         kind = value->kind == MARIADB_NULL ? kind : value->kind;
         parameter->integers[row] = value->integer;
         parameter->texts[row] = value->text.data == NULL ? "" : value->text.data;
@@ -227,22 +227,21 @@ static bool mariadb_statement_fill(struct parameter *parameter, MYSQL_BIND *bind
 }
 
 static enum status mariadb_statement_run_message(struct mariadb_statement *statement,
-                                                 const struct mariadb_parameter *values,
-                                                 size_t columns, size_t rows,
-                                                 uint64_t *ret_affected, struct error *err)
+                                                 struct mariadb_rows rows,
+                                                 struct mariadb_outcome *ret_outcome,
+                                                 struct error *err)
 {
     enum status status = STATUS_OK;
-    struct parameter *parameters = calloc(columns, sizeof *parameters);
+    struct parameter *parameters = calloc(rows.columns, sizeof *parameters);
     bool complete = parameters != NULL;
-    for (size_t i = 0; complete && i < columns; i++)
-        complete = mariadb_statement_fill(&parameters[i], &statement->parameters[i], &values[i],
-                                          columns, rows);
+    for (size_t i = 0; complete && i < rows.columns; i++)
+        complete = mariadb_statement_fill(&parameters[i], &statement->parameters[i], rows, i);
     if (complete)
-        status = mariadb_statement_run_arrays(statement, statement->parameters, (unsigned int)rows,
-                                              ret_affected, NULL, err);
+        status = mariadb_statement_run_arrays(statement, statement->parameters,
+                                              (unsigned int)rows.count, ret_outcome, err);
     else
         status = mariadb_statement_no_memory(err);
-    for (size_t i = 0; parameters != NULL && i < columns; i++) {
+    for (size_t i = 0; parameters != NULL && i < rows.columns; i++) {
         free(parameters[i].integers);
         free(parameters[i].texts);
         free(parameters[i].lengths);
@@ -253,14 +252,13 @@ static enum status mariadb_statement_run_message(struct mariadb_statement *state
 }
 
 /* @return how many of the rows go into one message: at least the first. */
-static size_t mariadb_statement_rows_of_message(const struct mariadb_parameter *values,
-                                                size_t columns, size_t rows)
+static size_t mariadb_statement_rows_of_message(struct mariadb_rows rows)
 {
     size_t size = 0;
     size_t count = 0;
-    for (; count < rows; count++) {
-        for (size_t i = 0; i < columns; i++)
-            size += values[count * columns + i].text.length + sizeof(int64_t);
+    for (; count < rows.count; count++) {
+        for (size_t i = 0; i < rows.columns; i++)
+            size += rows.values[count * rows.columns + i].text.length + sizeof(int64_t);
         if (count > 0 && size > MESSAGE_SIZE)
             break;
     }
@@ -268,18 +266,19 @@ static size_t mariadb_statement_rows_of_message(const struct mariadb_parameter *
 }
 
 enum status mariadb_statement_run_rows(struct mariadb_statement *statement,
-                                       const struct mariadb_parameter *values, size_t columns,
-                                       size_t rows, uint64_t *ret_affected, struct error *err)
+                                       struct mariadb_rows rows, uint64_t *ret_affected,
+                                       struct error *err)
 {
-    enum status status = mariadb_statement_count(statement, columns, err);
+    enum status status = mariadb_statement_count(statement, rows.columns, err);
     uint64_t sum = 0;
-    while (status == STATUS_OK && rows > 0) {
-        size_t count = mariadb_statement_rows_of_message(values, columns, rows);
-        uint64_t affected = 0;
-        status = mariadb_statement_run_message(statement, values, columns, count, &affected, err);
-        sum += affected;
-        values += count * columns;
-        rows -= count;
+    while (status == STATUS_OK && rows.count > 0) {
+        struct mariadb_rows message = rows;
+        struct mariadb_outcome outcome = {0};
+        message.count = mariadb_statement_rows_of_message(rows);
+        status = mariadb_statement_run_message(statement, message, &outcome, err);
+        sum += outcome.affected;
+        rows.values += message.count * rows.columns;
+        rows.count -= message.count;
     }
     if (ret_affected != NULL)
         *ret_affected = sum;
@@ -355,14 +354,14 @@ void mariadb_statement_end(struct mariadb_statement *statement)
         (void)mysql_stmt_free_result(statement->handle);
 }
 
-enum status mariadb_statement_once(MYSQL *session, const char *what, const char *sql,
+enum status mariadb_statement_once(MYSQL *session, const char *sql,
                                    const struct mariadb_parameter *values, size_t count,
-                                   uint64_t *ret_affected, struct error *err)
+                                   struct error *err)
 {
     struct mariadb_statement *statement = NULL;
-    enum status status = mariadb_statement_new(session, what, sql, &statement, err);
+    enum status status = mariadb_statement_new(session, sql, sql, &statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_run(statement, values, count, ret_affected, err);
+        status = mariadb_statement_run(statement, values, count, NULL, err);
     mariadb_statement_free(statement);
     return status;
 }

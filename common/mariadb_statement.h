@@ -61,21 +61,31 @@ enum status mariadb_statement_query(struct mariadb_statement *statement,
                                     const struct mariadb_parameter *values, size_t count,
                                     bool *ret_row, struct error *err) MUST_CHECK;
 
-/** Execute once for each of `rows` rows by array binding, in as few messages as the server takes,
- * so inside a transaction; a column's values are all of one kind or NULL.
- * @param values        row after row, `columns` each.
+/** Values row after row, `columns` each; a column's values are all of one kind or NULL. */
+struct mariadb_rows {
+    const struct mariadb_parameter *values;
+    size_t columns;
+    size_t count;
+};
+
+/** Execute once for each row by array binding, in as few messages as the server takes; so only
+ * inside a transaction.
  * @param ret_affected  sum over the rows; may be NULL. */
 enum status mariadb_statement_run_rows(struct mariadb_statement *statement,
-                                       const struct mariadb_parameter *values, size_t columns,
-                                       size_t rows, uint64_t *ret_affected,
+                                       struct mariadb_rows rows, uint64_t *ret_affected,
                                        struct error *err) MUST_CHECK;
 
+/** What a statement has done. */
+struct mariadb_outcome {
+    uint64_t affected;
+    bool has_warnings; /* the server keeps them to be read */
+};
+
 /** As mariadb_statement_run_rows() in one message, with arrays of the caller's own.
- * @param binds          one a parameter.
- * @param ret_doubtful   whether the server has warnings to be read; may be NULL. */
+ * @param binds  one a parameter. */
 enum status mariadb_statement_run_arrays(struct mariadb_statement *statement, MYSQL_BIND *binds,
-                                         unsigned int rows, uint64_t *ret_affected,
-                                         bool *ret_doubtful, struct error *err) MUST_CHECK;
+                                         unsigned int rows, struct mariadb_outcome *ret_outcome,
+                                         struct error *err) MUST_CHECK;
 
 /** @return OK with *ret_row false at the end. */
 enum status mariadb_statement_next(struct mariadb_statement *statement, bool *ret_row,
@@ -100,8 +110,8 @@ void mariadb_statement_copy(const struct mariadb_statement *statement, size_t co
 void mariadb_statement_end(struct mariadb_statement *statement);
 
 /** Prepare, execute and free a statement without rows. */
-enum status mariadb_statement_once(MYSQL *session, const char *what, const char *sql,
+enum status mariadb_statement_once(MYSQL *session, const char *sql,
                                    const struct mariadb_parameter *values, size_t count,
-                                   uint64_t *ret_affected, struct error *err) MUST_CHECK;
+                                   struct error *err) MUST_CHECK;
 
 #endif

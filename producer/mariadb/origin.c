@@ -245,8 +245,8 @@ static enum status origin_mariadb_identify(struct origin *origin, const char *se
 {
     const struct mariadb_parameter values[] = {mariadb_string(service),
                                                mariadb_string(incarnation)};
-    return mariadb_statement_once(origin_mariadb_of(origin)->session, "outbox", SQL_INSERT_RELAY,
-                                  values, 2, NULL, err);
+    return mariadb_statement_once(origin_mariadb_of(origin)->session, SQL_INSERT_RELAY, values, 2,
+                                  err);
 }
 
 /* Temporary tables are made before the transaction; they end with the session. */
@@ -271,10 +271,11 @@ static enum status origin_mariadb_restart(struct origin *origin, const char *ser
     uint64_t dropped = 0;
     enum status status = origin_mariadb_create_notes(origin, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_once(session, "outbox", SQL_FORWARD_DROP, NULL, 0, &dropped,
-                                        err);
+        status = mariadb_session_execute(session, SQL_FORWARD_DROP, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_once(session, "outbox", SQL_RESTART_RELAY, values, 2, NULL, err);
+        dropped = mysql_affected_rows(session);
+    if (status == STATUS_OK)
+        status = mariadb_statement_once(session, SQL_RESTART_RELAY, values, 2, err);
     for (size_t i = 0; status == STATUS_OK && i < sizeof forget / sizeof *forget; i++)
         status = origin_mariadb_once(origin, forget[i], err);
     *ret_dropped = (int64_t)dropped;
@@ -328,8 +329,8 @@ static enum status origin_mariadb_note_log_end(struct origin *origin, const char
                                                mariadb_integer(end)};
     enum status status = origin_mariadb_create_notes(origin, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_once(origin_mariadb_of(origin)->session, "outbox",
-                                        SQL_NOTE_LOG_END, values, 3, NULL, err);
+        status = mariadb_statement_once(origin_mariadb_of(origin)->session, SQL_NOTE_LOG_END,
+                                        values, 3, err);
     return status;
 }
 

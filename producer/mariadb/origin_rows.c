@@ -178,7 +178,8 @@ static enum status chunk_rows(MYSQL *session, const char *sql,
     struct mariadb_statement *statement = NULL;
     enum status status = mariadb_statement_new(session, "outbox", sql, &statement, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_run_rows(statement, values, columns, count, NULL, err);
+        status = mariadb_statement_run_rows(
+            statement, (struct mariadb_rows){values, columns, count}, NULL, err);
     mariadb_statement_free(statement);
     return status;
 }
@@ -203,8 +204,7 @@ static enum status chunk_write(struct chunk *chunk, bool done, struct error *err
     if (status == STATUS_OK)
         status = chunk_rows(chunk->session, SQL_WRITE_PLACE, places, 3, keys, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_once(chunk->session, "outbox", SQL_WRITE_PROGRESS, progress, 3,
-                                        NULL, err);
+        status = mariadb_statement_once(chunk->session, SQL_WRITE_PROGRESS, progress, 3, err);
     return status;
 }
 
@@ -219,8 +219,7 @@ static enum status origin_mariadb_chunk_once(struct origin *origin,
     arena_init(&chunk.arena, CHUNK_BYTES_MAX);
     enum status status = origin_mariadb_begin(origin, err);
     if (status == STATUS_OK)
-        status = mariadb_statement_once(chunk.session, "outbox", SQL_HOLD_PROGRESS, &type, 1, NULL,
-                                        err);
+        status = mariadb_statement_once(chunk.session, SQL_HOLD_PROGRESS, &type, 1, err);
     if (status == STATUS_OK)
         status = origin_mariadb_progress(origin, table->base.entry->entity_type, &progress, err);
     if (status == STATUS_OK && !progress.done) {
@@ -292,8 +291,8 @@ enum status origin_mariadb_write_captured(struct origin *origin, const char *ent
     const struct mariadb_parameter values[] = {
         mariadb_string(entity_type), mariadb_text(captured->mapped), mariadb_text(captured->news),
         mariadb_text(captured->partition_key)};
-    return mariadb_statement_once(origin_mariadb_of(origin)->session, "outbox", SQL_WRITE_CAPTURED,
-                                  values, 4, NULL, err);
+    return mariadb_statement_once(origin_mariadb_of(origin)->session, SQL_WRITE_CAPTURED, values, 4,
+                                  err);
 }
 
 enum status origin_mariadb_republish(struct origin *origin, const char *entity_type,
@@ -304,8 +303,8 @@ enum status origin_mariadb_republish(struct origin *origin, const char *entity_t
     struct mariadb_parameter type = mariadb_string(entity_type);
     enum status status = origin_mariadb_begin(origin, err);
     for (size_t i = 0; status == STATUS_OK && i < sizeof steps / sizeof *steps; i++)
-        status = mariadb_statement_once(origin_mariadb_of(origin)->session, "outbox", steps[i],
-                                        &type, 1, NULL, err);
+        status = mariadb_statement_once(origin_mariadb_of(origin)->session, steps[i], &type, 1,
+                                        err);
     if (status == STATUS_OK)
         status = origin_mariadb_commit(origin, err);
     origin_mariadb_rollback(origin);

@@ -218,8 +218,9 @@ static enum status sql_mariadb_run_rows(struct sql_session *session,
     for (size_t i = 0; i < step->rows; i++)
         sql_mariadb_arrange(statement, &step->parameters[i * step->columns],
                             &values[i * statement->count]);
-    enum status status = mariadb_statement_run_rows(statement->prepared, values, statement->count,
-                                                    step->rows, &session->changed, err);
+    enum status status = mariadb_statement_run_rows(
+        statement->prepared, (struct mariadb_rows){values, statement->count, step->rows},
+        &session->changed, err);
     free(values);
     return status;
 }

@@ -82,7 +82,8 @@ static enum status keys_add(struct store_mariadb *self, const struct key_claim *
         row[2] = mariadb_integer((int64_t)claims[i].digest);
         row[3] = mariadb_integer(now);
     }
-    return mariadb_statement_run_rows(self->key_claim, values, KEY_COLUMNS, rows, NULL, err);
+    return mariadb_statement_run_rows(self->key_claim,
+                                      (struct mariadb_rows){values, KEY_COLUMNS, rows}, NULL, err);
 }
 
 /* Read which are there, then add the others. Another agent may have claimed the same key for

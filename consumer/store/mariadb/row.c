@@ -129,15 +129,14 @@ static enum status chunk_execute(const struct mapped_table *table, const struct 
 {
     struct store_mariadb *self = store_mariadb_of(table->store);
     MYSQL_BIND binds[ENTITY_COLUMNS_MAX];
-    uint64_t matched = 0;
-    bool doubtful = false;
+    struct mariadb_outcome outcome = {0};
     for (size_t i = 0; i < row->count; i++)
         array_bind(&self->arrays[i], (enum bind_form)table->limits[row->columns[i]].form,
                    &binds[i]);
     enum status status = mariadb_statement_run_arrays(row->statement, binds, (unsigned int)rows,
-                                                      &matched, &doubtful, err);
-    *ret_matched += matched;
-    return doubtful ? warnings_judge(table, err) : status;
+                                                      &outcome, err);
+    *ret_matched += outcome.affected;
+    return outcome.has_warnings ? warnings_judge(table, err) : status;
 }
 
 enum status store_mariadb_write_rows(struct mapped_table *table, struct rows_written *rows,

@@ -243,8 +243,9 @@ enum status store_mariadb_send_rows(struct store_sql *sql, const struct sql_call
         status = values_fill(self, statement, call->parameters, call->count, rows, err);
     bool fits = status == STATUS_OK && packet_fits(self, statement->place_count * rows);
     if (fits)
-        status = mariadb_statement_run_rows(statement->prepared, self->values,
-                                            statement->place_count, rows, &matched, err);
+        status = mariadb_statement_run_rows(
+            statement->prepared, (struct mariadb_rows){self->values, statement->place_count, rows},
+            &matched, err);
     if (call->changes != NULL)
         *call->changes += (int64_t)matched;
     return status == STATUS_OK && !fits ? store_sql_send_each(sql, call, rows, err) : status;
