@@ -30,9 +30,10 @@ static void init_tell_new_copy(const struct config *config, const char *copy_id,
 static enum status init_print_copy(const struct service *service, FILE *out, struct error *err)
 {
     const struct store_ops *ops = store_find(service->config->database);
+    struct copies copies = {.mappings = service->mappings, .count = service->config->apply_count};
     struct buffer sql;
     buffer_init(&sql, PRINTED_SIZE_MAX);
-    enum status status = ops->copy_sql(service->mappings, service->config->apply_count, &sql, err);
+    enum status status = ops->copy_sql(&copies, &sql, err);
     if (status == STATUS_OK && sql.failed)
         status = error_set(err, STATUS_FATAL, "the statements grow too large");
     if (status == STATUS_OK)

@@ -253,8 +253,7 @@ struct store_ops {
     /** Append the rest of what `init --print-sql` prints of this side: the local copies' tables,
      * and what gives the roles keepstep_agent and keepstep_lag what each needs and no more (on the
      * outbox the other side's statements give it). @return OK; FATAL (a column that cannot be). */
-    enum status (*copy_sql)(const struct mapping *mappings, size_t count, struct buffer *out,
-                            struct error *err);
+    enum status (*copy_sql)(const struct copies *copies, struct buffer *out, struct error *err);
 
     /** Open or create the connection. @return OK, RETRY (cannot be reached), FATAL (not
      * initialised, newer schema version: text names `keepstep init`). */

@@ -219,11 +219,12 @@ const char *store_case_user_database(const char *user)
 /* What `init --print-sql` prints for the agent. */
 static void run_copy_sql(const struct mapping *mapping, size_t count)
 {
+    struct copies copies = {.mappings = mapping, .count = count};
     struct buffer sql;
     if (!store_case_back_end->is_server)
         return;
     buffer_init(&sql, 65536);
-    assert_ok(store_case_ops->copy_sql(mapping, count, &sql, &store_case_err));
+    assert_ok(store_case_ops->copy_sql(&copies, &sql, &store_case_err));
     (void)store_case_back_end->text(database, buffer_text(&sql));
     buffer_done(&sql);
 }

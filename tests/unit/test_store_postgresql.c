@@ -138,8 +138,9 @@ static void a_table_of_a_named_schema_is_created_widened_and_written_there(void 
     assert_true(places[1].has_table && !places[1].has_column);
     assert_false(places[2].has_table || places[2].has_column);
     assert_false(places[3].has_table || places[3].has_column);
+    struct copies copies = {.mappings = &orders_mapping, .count = 1};
     buffer_init(&grants, 65536);
-    assert_ok(orders_ops->copy_sql(&orders_mapping, 1, &grants, &orders_err));
+    assert_ok(orders_ops->copy_sql(&copies, &grants, &orders_err));
     assert_non_null(strstr(buffer_text(&grants), "ON \"app\".\"ord\"\"ers\" TO"));
     assert_non_null(strstr(buffer_text(&grants), "GRANT USAGE ON SCHEMA \"app\" TO"));
     buffer_done(&grants);

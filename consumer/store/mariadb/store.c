@@ -28,11 +28,10 @@ enum status store_mariadb_commit(struct store_sql *sql, bool durable, struct err
     return STATUS_RETRY;
 }
 
-static enum status store_mariadb_copy_sql(const struct mapping *mappings, size_t count,
-                                          struct buffer *out, struct error *err)
+static enum status store_mariadb_copy_sql(const struct copies *copies, struct buffer *out,
+                                          struct error *err)
 {
-    struct copies copies = {.mappings = mappings, .count = count};
-    return sql_copy_sql(&store_mariadb_dialect, &copies, out, err);
+    return sql_copy_sql(&store_mariadb_dialect, copies, out, err);
 }
 
 const struct store_ops store_mariadb_ops = {
@@ -42,12 +41,9 @@ const struct store_ops store_mariadb_ops = {
     .copy_sql = store_mariadb_copy_sql,
     .open = store_mariadb_open,
     .close = store_mariadb_close,
-    .places = store_sql_places,
-    .prepare = store_sql_prepare,
     .order = store_mariadb_order,
     .take = store_sql_take,
     .defer = store_mariadb_defer,
     .read_pending = store_sql_read_pending,
     .claim_keys = store_mariadb_claim_keys,
-    .apply = store_sql_apply,
 };

@@ -472,13 +472,10 @@ static enum status store_memory_prune(struct store *store, const struct prune *p
     return STATUS_OK;
 }
 
-static enum status store_memory_copy_sql(const struct mapping *mappings, size_t count,
-                                         struct buffer *out, struct error *err)
+static enum status store_memory_copy_sql(const struct copies *copies, struct buffer *out,
+                                         struct error *err)
 {
-    (void)mappings;
-    (void)count;
-    (void)out;
-    (void)err;
+    (void)copies, (void)out, (void)err;
     return STATUS_OK;
 }
 

@@ -86,11 +86,10 @@ enum status store_postgresql_commit(struct store_sql *sql, bool durable, struct 
     return status;
 }
 
-static enum status store_postgresql_copy_sql(const struct mapping *mappings, size_t count,
-                                             struct buffer *out, struct error *err)
+static enum status store_postgresql_copy_sql(const struct copies *copies, struct buffer *out,
+                                             struct error *err)
 {
-    struct copies copies = {.mappings = mappings, .count = count};
-    return sql_copy_sql(&store_postgresql_dialect, &copies, out, err);
+    return sql_copy_sql(&store_postgresql_dialect, copies, out, err);
 }
 
 const struct store_ops store_postgresql_ops = {
@@ -100,12 +99,9 @@ const struct store_ops store_postgresql_ops = {
     .copy_sql = store_postgresql_copy_sql,
     .open = store_postgresql_open,
     .close = store_postgresql_close,
-    .places = store_sql_places,
-    .prepare = store_sql_prepare,
     .order = store_sql_order,
     .take = store_postgresql_take,
     .defer = store_postgresql_defer,
     .read_pending = store_sql_read_pending,
     .claim_keys = store_postgresql_claim_keys,
-    .apply = store_sql_apply,
 };

@@ -272,6 +272,7 @@ enum status store_sql_prune(struct store *store, const struct prune *prune, size
 /** The slots that every database fills alike. */
 #define STORE_SQL_SLOTS                                                                            \
     .meta = store_sql_meta, .read = store_sql_read, .list = store_sql_list,                        \
+    .places = store_sql_places, .prepare = store_sql_prepare, .apply = store_sql_apply,            \
     .begin = store_sql_begin, .savepoint = store_sql_savepoint,                                    \
     .record_sequence = store_sql_record_sequence, .park = store_sql_park,                          \
     .read_parked = store_sql_read_parked, .edit_parked = store_sql_edit_parked,                    \

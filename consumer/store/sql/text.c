@@ -114,7 +114,8 @@ void sql_text_append(struct buffer *sql, const struct sql_text *text, const char
 {
     while (*form != '\0') {
         size_t plain = strcspn(form, "{");
-        buffer_append(sql, form, plain);
+        bool ends_line = form[plain] == '\0' && plain > 0 && form[plain - 1] == '\n';
+        buffer_append(sql, form, plain - ends_line);
         form += plain;
         const char *end = strchr(form, '}');
         if (end == NULL)

@@ -58,11 +58,10 @@ enum status store_sqlite_commit(struct store_sql *sql, bool durable, struct erro
 }
 
 /* A file has no roles. */
-static enum status store_sqlite_copy_sql(const struct mapping *mappings, size_t count,
-                                         struct buffer *out, struct error *err)
+static enum status store_sqlite_copy_sql(const struct copies *copies, struct buffer *out,
+                                         struct error *err)
 {
-    struct copies copies = {.mappings = mappings, .count = count};
-    return sql_copy_sql(&store_sqlite_dialect, &copies, out, err);
+    return sql_copy_sql(&store_sqlite_dialect, copies, out, err);
 }
 
 const struct store_ops store_sqlite_ops = {
@@ -73,12 +72,9 @@ const struct store_ops store_sqlite_ops = {
     .copy_sql = store_sqlite_copy_sql,
     .open = store_sqlite_open,
     .close = store_sqlite_close,
-    .places = store_sql_places,
-    .prepare = store_sql_prepare,
     .order = store_sql_order,
     .take = store_sql_take,
     .defer = store_sqlite_defer,
     .read_pending = store_sqlite_read_pending,
     .claim_keys = store_sqlite_claim_keys,
-    .apply = store_sql_apply,
 };
