@@ -2,13 +2,10 @@
 #include "consumer/agent/internal.h"
 
 #include "common/clock.h"
-#include "common/failpoint.h"
 #include "common/log.h"
 #include "consumer/store/registry.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define AGENT_POLL_MS        50
 #define AGENT_BACKOFF_US     50000
@@ -261,32 +258,6 @@ static enum status agent_apply(struct agent *agent, struct error *err)
     return agent_pause_stopped(agent, err);
 }
 
-/** Send the hints of all partitions that moved, in one request. */
-static enum status agent_hint(struct agent *agent, struct error *err)
-{
-    size_t count = 0;
-    struct feed_hint *hints = calloc(agent->partition_count + 1, sizeof *hints);
-    if (hints == NULL)
-        return error_set(err, STATUS_FATAL, "no memory for the group's offsets");
-    for (size_t i = 0; i < agent->partition_count; i++) {
-        const struct partition_state *state = applier_partition(agent->applier, i);
-        if (state == NULL || state->next_offset == agent->partitions[i].hinted_offset)
-            continue;
-        struct feed_hint *hint = &hints[count++];
-        hint->position = (struct feed_position){partition_state_tp(state), state->next_offset};
-        (void)snprintf(hint->metadata, sizeof hint->metadata, "%s %lld %s",
-                       applier_copy_id(agent->applier), (long long)state->epoch, state->token);
-        agent->partitions[i].hinted_offset = state->next_offset;
-    }
-    if (count > 0) {
-        failpoint(FAILPOINT_AGENT_BEFORE_HINT);
-        feed_commit_hints(agent->feed, hints, count);
-        failpoint(FAILPOINT_AGENT_AFTER_HINT);
-    }
-    free(hints);
-    return STATUS_OK;
-}
-
 static enum status agent_retry_parked(struct agent *agent, struct error *err)
 {
     enum status status = applier_retry_parked(agent->applier, clock_wall_us(), err);
@@ -355,7 +326,7 @@ static const struct agent_step {
     {"poll", agent_poll, 0, false},
     {"follow a reload", agent_follow_reload, 0, false},
     {"apply", agent_apply, 0, false},
-    {"hint", agent_hint, AGENT_HINT_US, false},
+    {"hint", agent_send_hints, AGENT_HINT_US, false},
     {"retry parked", agent_retry_parked, 0, false},
     {"write kept images", agent_write_images, AGENT_IMAGES_US, true},
     {"make durable", agent_make_durable, 0, false},
@@ -484,7 +455,7 @@ enum status agent_run(struct agent *agent, const atomic_bool *stop, struct error
         status = agent_round(agent, err);
     agent_set_state(agent, AGENT_DRAINING);
     if (status == STATUS_OK && agent->feed != NULL && agent_apply(agent, &last) == STATUS_OK)
-        (void)agent_hint(agent, &last);
+        (void)agent_send_hints(agent, &last);
     if (agent->applier != NULL)
         agent_drop(agent);
     feed_close(agent->feed);

@@ -5,14 +5,11 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ASSIGN_TIMEOUT_MS      10000
-#define OTHER_HINTS_US         1000000
-#define OTHER_HINTS_TIMEOUT_MS 1000
+#define ASSIGN_TIMEOUT_MS 10000
 
 void agent_drop(struct agent *agent)
 {
@@ -22,84 +19,6 @@ void agent_drop(struct agent *agent)
     agent->partitions = NULL;
     agent->partition_count = 0;
     agent->retrying = false;
-}
-
-/** What the last owner of a partition has told the group of itself. */
-struct agent_hint {
-    char copy_id[STORE_TOKEN_SIZE]; /* "": no hint, or an offset that somebody set by hand */
-    char token[STORE_TOKEN_SIZE];
-    int64_t epoch;
-};
-
-static enum status agent_read_hint(struct agent *agent, struct topic_partition tp, int timeout_ms,
-                                   struct agent_hint *ret_hint, struct error *err)
-{
-    struct feed_hint hint;
-    *ret_hint = (struct agent_hint){.epoch = 0};
-    enum status status = feed_read_hint(agent->feed, tp, timeout_ms, &hint, err);
-    if (status == STATUS_OK && (hint.position.offset == FEED_OFFSET_NONE ||
-                                sscanf(hint.metadata, "%36s %" SCNd64 " %36s", ret_hint->copy_id,
-                                       &ret_hint->epoch, ret_hint->token) != 3))
-        ret_hint->copy_id[0] = '\0';
-    return status;
-}
-
-/** Refuse a hint of another copy, or one that this copy's database does not know.
- * @return OK; FATAL with exit code 78. */
-static enum status agent_check_hint(const struct agent *agent, const struct agent_hint *hint,
-                                    const struct partition_state *state, struct error *err)
-{
-    if (hint->copy_id[0] == '\0')
-        return STATUS_OK;
-    if (strcmp(hint->copy_id, applier_copy_id(agent->applier)) != 0)
-        return error_set(error_config(err), STATUS_FATAL,
-                         "%s/%d: this consumer group belongs to another copy; if this database "
-                         "is a clone, run `keepstep init --new-copy`",
-                         state->topic, state->partition);
-    if (hint->epoch > state->epoch ||
-        (hint->epoch == state->epoch && strcmp(hint->token, state->token) != 0))
-        return error_set(error_config(err), STATUS_FATAL,
-                         "%s/%d: this copy was further than its database says; if it was "
-                         "restored run `keepstep init --restored`, if it is a clone run "
-                         "`keepstep init --new-copy`",
-                         state->topic, state->partition);
-    return STATUS_OK;
-}
-
-/** Find the next partition of all topics that this agent does not own. @return false: none. */
-static bool agent_next_other(struct agent *agent, struct topic_partition *ret_tp)
-{
-    size_t all = 0;
-    for (size_t i = 0; i < agent->topic_count; i++)
-        all += (size_t)feed_partition_count(agent->feed, agent->topics[i]);
-    for (size_t tried = 0; tried < all; tried++) {
-        size_t left = agent->other_hint_index++ % all;
-        size_t topic = 0;
-        while (left >= (size_t)feed_partition_count(agent->feed, agent->topics[topic]))
-            left -= (size_t)feed_partition_count(agent->feed, agent->topics[topic++]);
-        *ret_tp = (struct topic_partition){agent->topics[topic], (int32_t)left};
-        if (applier_find(agent->applier, *ret_tp) == SIZE_MAX)
-            return true;
-    }
-    return false;
-}
-
-enum status agent_check_other_hints(struct agent *agent, struct error *err)
-{
-    struct partition_state state = {0};
-    struct agent_hint hint;
-    struct error ignored = ERROR_INIT;
-    struct topic_partition tp;
-    if (agent->state != AGENT_APPLYING || !agent_is_due(&agent->other_hints, OTHER_HINTS_US))
-        return STATUS_OK;
-    if (!agent_next_other(agent, &tp) ||
-        agent_read_hint(agent, tp, OTHER_HINTS_TIMEOUT_MS, &hint, &ignored) != STATUS_OK)
-        return STATUS_OK;
-    enum status status = applier_read(agent->applier, tp, &state, err);
-    if (status == STATUS_OK)
-        status = agent_check_hint(agent, &hint, &state, err);
-    partition_state_done(&state);
-    return status;
 }
 
 static enum config_start agent_start_of(const struct agent *agent, const char *topic)

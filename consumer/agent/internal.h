@@ -61,11 +61,6 @@ bool agent_is_due(struct agent_timer *timer, int64_t period_us);
 enum status agent_assign(struct agent *agent, const struct feed_event *event,
                          struct error *err) MUST_CHECK;
 
-/** Compare the hint of a partition that another agent owns with this database, one each time. Where
- * the database does not know it, the other agent writes into a clone (rule 8). A hint is told after
- * its commit, so it is read before the database. @return OK; RETRY; FATAL with exit code 78. */
-enum status agent_check_other_hints(struct agent *agent, struct error *err) MUST_CHECK;
-
 /** Pause the partitions that have stopped. */
 enum status agent_pause_stopped(struct agent *agent, struct error *err) MUST_CHECK;
 
@@ -76,6 +71,35 @@ void agent_drop(struct agent *agent);
  * @return OK with *ret_pass false where the record was the anchor itself; STOP. */
 enum status agent_check_anchor(struct agent *agent, size_t index, const struct record *record,
                                bool *ret_pass, struct error *err) MUST_CHECK;
+
+/* hints.c */
+
+#define OTHER_HINTS_US 1000000
+
+/** What the last owner of a partition has told the group of itself. */
+struct agent_hint {
+    char copy_id[STORE_TOKEN_SIZE]; /* "": no hint, or an offset that somebody set by hand */
+    char token[STORE_TOKEN_SIZE];
+    int64_t epoch;
+};
+
+/** @return OK with the group's hint of a partition; RETRY. */
+enum status agent_read_hint(struct agent *agent, struct topic_partition tp, int timeout_ms,
+                            struct agent_hint *ret_hint, struct error *err) MUST_CHECK;
+
+/** Refuse a hint of another copy, or one that this copy's database does not know.
+ * @return OK; FATAL with exit code 78. */
+enum status agent_check_hint(const struct agent *agent, const struct agent_hint *hint,
+                             const struct partition_state *state, struct error *err) MUST_CHECK;
+
+/** Send the hints of all partitions that moved, in one request. Nothing depends on them.
+ * @return OK; FATAL (no memory). */
+enum status agent_send_hints(struct agent *agent, struct error *err);
+
+/** Compare the hint of a partition that another agent owns with this database, one each time. Where
+ * the database does not know it, the other agent writes into a clone (rule 8). A hint is told after
+ * its commit, so it is read before the database. @return OK; RETRY; FATAL with exit code 78. */
+enum status agent_check_other_hints(struct agent *agent, struct error *err) MUST_CHECK;
 
 /* lag.c */
 

@@ -1,8 +1,6 @@
 /* Finds topics that did not exist when the agent began, and partitions that nobody reads. */
 #include "consumer/agent/internal.h"
 
-#include "common/clock.h"
-
 #include <stdlib.h>
 #include <string.h>
 
