@@ -53,7 +53,7 @@ static bool group_has(const struct group *group, const struct owned *owned)
 static bool member_may_move(const struct group *group, const struct member *member)
 {
     const struct table_order *order = applier_order(group->applier, member->mapping);
-    return order->is_whole && !order->is_kept && member->change->op != CHANGE_DELETE &&
+    return order->is_whole && !order->is_followed && member->change->op != CHANGE_DELETE &&
            !applier_is_sparse(member->change);
 }
 

@@ -90,13 +90,13 @@ static size_t applier_part(const struct applier *applier, const struct write *al
                            struct write *ret_writes)
 {
     size_t free_count = 0;
-    size_t kept_count = 0;
+    size_t followed_count = 0;
     for (size_t i = 0; i < count; i++)
-        free_count += !applier_order(applier, all[i].mapping)->is_kept;
+        free_count += !applier_order(applier, all[i].mapping)->is_followed;
     for (size_t i = 0; i < count; i++) {
-        bool is_kept = applier_order(applier, all[i].mapping)->is_kept;
-        ret_writes[is_kept ? free_count + kept_count : i - kept_count] = all[i];
-        kept_count += is_kept;
+        bool is_followed = applier_order(applier, all[i].mapping)->is_followed;
+        ret_writes[is_followed ? free_count + followed_count : i - followed_count] = all[i];
+        followed_count += is_followed;
     }
     return free_count;
 }

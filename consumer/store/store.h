@@ -230,7 +230,7 @@ struct store_meta {
 struct table_order {
     /** Rows elsewhere follow each change of its rows: by foreign keys that cascade, or by triggers
      * that are not Keepstep's. So none is left out, and each is written in its turn. */
-    bool is_kept;
+    bool is_followed;
     bool is_whole; /* it has no columns but the mapping's: a row that is made anew is the same */
     /** A foreign key by which rows of a copy follow this one's; its child is "" where there is
      * none. The constraint is "" where it has no name. */

@@ -108,9 +108,9 @@ static void assert_verdict(const struct scenario *scenario)
                                         "keepstep_agent");
     enum status status = judge(store_case_store, mappings, count, orders);
     if ((status == STATUS_FATAL) != (scenario->verdict == REFUSED) ||
-        (status == STATUS_OK && orders[0].is_kept != (scenario->verdict == KEPT)))
+        (status == STATUS_OK && orders[0].is_followed != (scenario->verdict == KEPT)))
         test_fail("%s: %s, %s: %s", scenario->what, status_name(status),
-                  orders[0].is_kept ? "kept" : "free", store_case_err.text);
+                  orders[0].is_followed ? "kept" : "free", store_case_err.text);
     if (status == STATUS_FATAL && strstr(store_case_err.text, "foreign key") == NULL)
         test_fail("%s: %s", scenario->what, store_case_err.text);
     error_clear(&store_case_err);
@@ -139,7 +139,7 @@ static bool is_kept(bool install)
     assert_ok(store_order(store, &store_case_mapping, 1, &order, &store_case_err));
     store_case_ops->close(store);
     assert_true(order.is_whole);
-    return order.is_kept;
+    return order.is_followed;
 }
 
 static void make_trigger(const char *name)

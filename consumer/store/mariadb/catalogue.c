@@ -407,8 +407,8 @@ enum status store_mariadb_order(struct store *store, const struct mapping *mappi
         status = order_note(&self->sql, key, now, err);
     ret_order->is_whole = (self->installs || read.noted[0] != '\0') &&
                           read.columns == (int64_t)mapping->schema->column_count;
-    ret_order->is_kept = read.seen || (strcmp(read.noted, ORDER_KEPT) == 0 && !self->installs);
+    ret_order->is_followed = read.seen || (strcmp(read.noted, ORDER_KEPT) == 0 && !self->installs);
     if (table != NULL)
-        table->keeps_order = ret_order->is_kept;
+        table->keeps_order = ret_order->is_followed;
     return status;
 }

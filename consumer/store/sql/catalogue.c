@@ -65,7 +65,7 @@ static enum status order_read(void *context, struct store_row *row, struct error
     struct order_read *read = context;
     struct table_order *order = read->order;
     (void)err;
-    order->is_kept = row->integer(row, 0) != 0;
+    order->is_followed = row->integer(row, 0) != 0;
     row->copy(row, 1, order->constraint, sizeof order->constraint);
     row->copy(row, 2, order->child, sizeof order->child);
     row->copy(row, 3, order->parent, sizeof order->parent);
@@ -118,7 +118,7 @@ enum status store_sql_order(struct store *store, const struct mapping *mapping,
     ret_order->is_whole = status == STATUS_OK &&
                           read.columns == (int64_t)mapping->schema->column_count;
     if (table != NULL)
-        table->keeps_order = ret_order->is_kept;
+        table->keeps_order = ret_order->is_followed;
     for (size_t i = 0; i < 3; i++)
         buffer_done(&texts[i]);
     return status;
