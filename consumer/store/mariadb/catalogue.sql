@@ -4,7 +4,7 @@ SELECT @@max_allowed_packet
 -- Whether it is a table, and an engine without transactions.
 -- name: table_read
 SELECT table_type NOT LIKE '%VIEW%', if(coalesce(engine, 'InnoDB') = 'InnoDB', '', engine)
-FROM information_schema.tables WHERE table_schema = database() AND table_name = ?
+FROM information_schema.tables WHERE table_schema = database() AND table_name = ?1
 -- Whether a column's table and the column itself are there, what the catalogue calls them or would,
 -- and where it was kept before.
 -- name: table_place
@@ -25,15 +25,15 @@ SELECT column_name, is_nullable = 'NO' AND column_default IS NULL AND is_generat
     coalesce(character_maximum_length, 0), coalesce(character_octet_length, 0),
     coalesce(numeric_precision, 0), coalesce(numeric_scale, 0), coalesce(datetime_precision, 0),
     coalesce(character_set_name, ''), coalesce(collation_name, ''), lower(extra)
-FROM information_schema.columns WHERE table_schema = database() AND table_name = ?
+FROM information_schema.columns WHERE table_schema = database() AND table_name = ?1
 -- How many unique indexes are exactly the key of so many columns, a JSON array, and how many are
 -- not. A column that is indexed in part, or that may be NULL, makes no key.
 -- name: table_key
 SELECT coalesce(sum(is_key), 0), coalesce(sum(NOT is_key), 0)
-FROM (SELECT count(*) = ? AND min(sub_part IS NULL AND nullable <> 'YES'
-            AND json_contains(lower(?), json_quote(lower(column_name)))) AS is_key
+FROM (SELECT count(*) = ?1 AND min(sub_part IS NULL AND nullable <> 'YES'
+            AND json_contains(lower(?2), json_quote(lower(column_name)))) AS is_key
     FROM information_schema.statistics
-    WHERE table_schema = database() AND table_name = ? AND non_unique = 0
+    WHERE table_schema = database() AND table_name = ?3 AND non_unique = 0
     GROUP BY index_name) AS unique_index
 -- name: catalogue_cascade
 SELECT constraint_name, table_name, referenced_table_name
@@ -51,7 +51,7 @@ SELECT (SELECT count(*) FROM information_schema.triggers
         AND table_name = ?1 AND is_generated = 'NEVER')
 -- name: catalogue_insert_triggers
 SELECT count(*) FROM information_schema.triggers
-WHERE event_object_schema = database() AND event_object_table = ? AND action_timing = 'BEFORE'
+WHERE event_object_schema = database() AND event_object_table = ?1 AND action_timing = 'BEFORE'
     AND event_manipulation = 'INSERT'
 -- A table as a schema would have it; a JSON column is a text with a check.
 -- name: describe_columns

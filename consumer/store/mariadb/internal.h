@@ -7,6 +7,7 @@
 
 /** X(name): a statement that MariaDB alone has. */
 #define STORE_MARIADB_STATEMENTS(X)                                                                \
+    X(KEY_CLAIM)                                                                                   \
     X(APPLYING)                                                                                    \
     X(CATALOGUE_SERVER)                                                                            \
     X(CATALOGUE_ORDER)                                                                             \
@@ -23,11 +24,11 @@ enum mariadb_statement_id {
 
 #define STATEMENT_PLACES_MAX 24
 
-/** A statement of a .sql file, prepared. Its parameters are written ?1, ?2 …; MariaDB knows places
- * only, so that each place knows its parameter. */
+/** A prepared statement of a .sql file, whose parameters are written ?1, ?2 …. MariaDB knows only
+ * places, each of which is one `?`. */
 struct fixed_statement {
-    struct mariadb_statement *prepared; /* NULL: not yet */
-    uint8_t parameters[STATEMENT_PLACES_MAX];
+    struct mariadb_statement *prepared;       /* NULL: not yet */
+    uint8_t parameters[STATEMENT_PLACES_MAX]; /* of each place, from 0 on */
     size_t place_count;
 };
 
@@ -62,7 +63,6 @@ struct store_mariadb {
     struct mariadb_parameter *values; /* of the statement being run, one a place */
     size_t value_count;               /* that there is room for */
     struct mariadb_statement *key_read;
-    struct mariadb_statement *key_claim;
     struct column_array arrays[ENTITY_COLUMNS_MAX]; /* of the running chunk */
     size_t array_columns;                           /* that are allocated, each of array_rows */
     size_t array_rows;
@@ -73,34 +73,11 @@ static inline struct store_mariadb *store_mariadb_of(struct store *store)
     return (struct store_mariadb *)store;
 }
 
-/** Query with a fixed statement; mariadb_statement_end() before the next one.
- * @return OK with *ret_row telling whether there is a row. */
-enum status store_mariadb_start(struct store_mariadb *self, unsigned int id,
-                                const struct parameter *parameters, size_t count,
-                                struct mariadb_statement **ret_statement, bool *ret_row,
-                                struct error *err) MUST_CHECK;
-
-/** Run a statement to its end. @param ret_matched  rows that did; may be NULL. */
-enum status store_mariadb_run(struct store_mariadb *self, unsigned int id,
-                              const struct parameter *parameters, size_t count,
-                              uint64_t *ret_matched, struct error *err) MUST_CHECK;
-
 /** The seam's send() and send_rows(). */
 enum status store_mariadb_send(struct store_sql *sql, const struct sql_call *call,
                                struct error *err) MUST_CHECK;
 enum status store_mariadb_send_rows(struct store_sql *sql, const struct sql_call *call, size_t rows,
                                     struct error *err) MUST_CHECK;
-
-/** Read the first column of the first row as a number; `absent` where there is no row. */
-enum status store_mariadb_number(struct store_mariadb *self, unsigned int id,
-                                 const struct parameter *parameters, size_t count, int64_t absent,
-                                 int64_t *ret_number, struct error *err) MUST_CHECK;
-
-/** Outside a transaction: end what a SELECT began, so that no snapshot and no lock stays. */
-void store_mariadb_release(struct store_mariadb *self);
-
-/** @return the current row for what all stores read alike. */
-struct store_row store_mariadb_row(struct mariadb_statement *statement);
 
 /** The form in which a value is bound as text: cut, borrowed from the value. */
 struct slice store_mariadb_text(const struct column *column, struct slice text);

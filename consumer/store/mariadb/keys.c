@@ -16,21 +16,18 @@
 static enum status keys_prepare(struct store_mariadb *self, struct error *err)
 {
     struct buffer sql;
-    enum status status = STATUS_OK;
-    if (self->key_read == NULL) {
-        buffer_init(&sql, SQL_SIZE_MAX);
-        buffer_append_text(&sql, SQL_KEY_READ);
-        for (size_t i = 0; i < GROUP_SIZE; i++)
-            buffer_append_text(&sql,
-                               i == 0 ? "(source = ? AND id = ?)" : " OR (source = ? AND id = ?)");
-        status = sql.failed ? error_set(err, STATUS_RETRY, "out of memory")
-                            : mariadb_statement_new(self->session, "read idempotency keys",
-                                                    buffer_text(&sql), &self->key_read, err);
-        buffer_done(&sql);
-    }
-    if (status == STATUS_OK && self->key_claim == NULL)
-        status = mariadb_statement_new(self->session, "claim idempotency keys", SQL_KEY_CLAIM,
-                                       &self->key_claim, err);
+    if (self->key_read != NULL)
+        return STATUS_OK;
+    buffer_init(&sql, SQL_SIZE_MAX);
+    buffer_append_text(&sql, SQL_KEY_READ);
+    for (size_t i = 0; i < GROUP_SIZE; i++)
+        buffer_append_text(&sql,
+                           i == 0 ? "(source = ? AND id = ?)" : " OR (source = ? AND id = ?)");
+    enum status status = sql.failed
+                             ? error_set(err, STATUS_RETRY, "out of memory")
+                             : mariadb_statement_new(self->session, "read idempotency keys",
+                                                     buffer_text(&sql), &self->key_read, err);
+    buffer_done(&sql);
     return status;
 }
 
@@ -69,27 +66,27 @@ static enum status keys_read(struct store_mariadb *self, struct key_claim *claim
 
 /* Add the keys that are new. @param values  room for `count` rows. */
 static enum status keys_add(struct store_mariadb *self, const struct key_claim *claims,
-                            size_t count, struct mariadb_parameter *values, struct error *err)
+                            size_t count, struct parameter *values, struct error *err)
 {
-    int64_t now = clock_wall_us();
+    struct sql_call add = {.id = STATEMENT_KEY_CLAIM, .parameters = values, .count = KEY_COLUMNS};
+    int64_t now_us = clock_wall_us();
     size_t rows = 0;
     for (size_t i = 0; i < count; i++) {
         if (claims[i].verdict != KEY_NEW)
             continue;
-        struct mariadb_parameter *row = &values[KEY_COLUMNS * rows++];
-        row[0] = mariadb_bytes(claims[i].source);
-        row[1] = mariadb_bytes(claims[i].id);
-        row[2] = mariadb_integer((int64_t)claims[i].digest);
-        row[3] = mariadb_integer(now);
+        struct parameter *row = &values[KEY_COLUMNS * rows++];
+        row[0] = parameter_raw(claims[i].source);
+        row[1] = parameter_raw(claims[i].id);
+        row[2] = parameter_integer((int64_t)claims[i].digest);
+        row[3] = parameter_integer(now_us);
     }
-    return mariadb_statement_run_rows(self->key_claim,
-                                      (struct mariadb_rows){values, KEY_COLUMNS, rows}, NULL, err);
+    return rows == 0 ? STATUS_OK : store_mariadb_send_rows(&self->sql, &add, rows, err);
 }
 
 /* Read which are there, then add the others. Another agent may have claimed the same key for
  * another partition in between: the transaction is void, and sees it the next time. */
 static enum status claim_group(struct store_mariadb *self, struct key_claim *claims, size_t count,
-                               struct mariadb_parameter *values, struct error *err)
+                               struct parameter *values, struct error *err)
 {
     for (size_t i = 0; i < count; i++)
         claims[i].verdict = KEY_NEW;
@@ -110,7 +107,7 @@ static enum status claim_group(struct store_mariadb *self, struct key_claim *cla
 
 /* Mostly all are new, and adding them says so. */
 static enum status claim_as_new(struct store_mariadb *self, struct key_claim *claims, size_t count,
-                                struct mariadb_parameter *values, struct error *err)
+                                struct parameter *values, struct error *err)
 {
     enum status status = mariadb_session_execute(self->session, "SAVEPOINT keepstep_keys", err);
     for (size_t i = 0; i < count; i++)
@@ -127,7 +124,7 @@ enum status store_mariadb_claim_keys(struct store *store, struct key_claim *clai
     struct error added = ERROR_INIT;
     if (count == 0)
         return STATUS_OK;
-    struct mariadb_parameter *values = malloc(KEY_COLUMNS * ADD_MAX * sizeof *values);
+    struct parameter *values = malloc(KEY_COLUMNS * ADD_MAX * sizeof *values);
     if (values == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
     enum status status = keys_prepare(self, err);

@@ -54,7 +54,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 ON DUPLICATE KEY UPDATE
     base = VALUES(base), last = VALUES(last), last_id = VALUES(last_id), digests = VALUES(digests)
 -- name: key_claim
-INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at) VALUES (?, ?, ?, ?)
+INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at) VALUES (?1, ?2, ?3, ?4)
 -- The statement goes on with "(source = ? AND id = ?)", parted by OR.
 -- name: key_read
 SELECT source, id, digest FROM keepstep_idempotency_key WHERE

@@ -45,11 +45,24 @@ static enum status session_execute(struct store_sql *sql, const char *text, stru
     return mariadb_session_execute(((struct store_mariadb *)sql)->session, text, err);
 }
 
+static void session_rollback(struct store_sql *sql)
+{
+    struct store_mariadb *self = (struct store_mariadb *)sql;
+    struct error ignored = ERROR_INIT;
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        mariadb_statement_end(self->statements[i].prepared);
+    mariadb_session_rollback(self->session);
+    if (self->applying &&
+        store_sql_send(sql, SQL_CALL(APPLYING, parameter_text(NULL)), &ignored) == STATUS_OK)
+        self->applying = false;
+}
+
 /* Nothing is sent ahead. Outside a transaction a SELECT has begun one. */
 static enum status session_wait(struct store_sql *sql, struct error *err)
 {
     (void)err;
-    store_mariadb_release((struct store_mariadb *)sql);
+    if (!sql->in_transaction)
+        session_rollback(sql);
     return STATUS_OK;
 }
 
@@ -60,8 +73,7 @@ static enum status session_begin(struct store_sql *sql, enum sql_transaction kin
     struct store_mariadb *self = (struct store_mariadb *)sql;
     enum status status = STATUS_OK;
     if (self->applying) { /* a rollback could not clear it */
-        status = store_mariadb_run(self, STATEMENT_APPLYING, PARAMETERS(parameter_text(NULL)), NULL,
-                                   err);
+        status = store_sql_send(sql, SQL_CALL(APPLYING, parameter_text(NULL)), err);
         self->applying = status != STATUS_OK;
     }
     if (status == STATUS_OK && kind == SQL_SNAPSHOT)
@@ -69,25 +81,6 @@ static enum status session_begin(struct store_sql *sql, enum sql_transaction kin
     if (status == STATUS_OK && kind == SQL_SNAPSHOT)
         status = session_execute(sql, "START TRANSACTION WITH CONSISTENT SNAPSHOT", err);
     return status;
-}
-
-static void session_rollback(struct store_sql *sql)
-{
-    struct store_mariadb *self = (struct store_mariadb *)sql;
-    struct error ignored = ERROR_INIT;
-    for (size_t i = 0; i < STATEMENT_COUNT; i++)
-        mariadb_statement_end(self->statements[i].prepared);
-    mariadb_session_rollback(self->session);
-    if (self->applying &&
-        store_mariadb_run(self, STATEMENT_APPLYING, PARAMETERS(parameter_text(NULL)), NULL,
-                          &ignored) == STATUS_OK)
-        self->applying = false;
-}
-
-void store_mariadb_release(struct store_mariadb *self)
-{
-    if (!self->sql.in_transaction)
-        session_rollback(&self->sql);
 }
 
 static const struct sql_session_ops mariadb_session = {
@@ -140,7 +133,6 @@ void store_mariadb_close(struct store *store)
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         mariadb_statement_free(self->statements[i].prepared);
     mariadb_statement_free(self->key_read);
-    mariadb_statement_free(self->key_claim);
     free(self->values);
     store_sql_done(&self->sql);
     store_mariadb_arrays_free(self);

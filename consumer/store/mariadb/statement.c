@@ -27,11 +27,19 @@ static const char *quoted_end(const char *at)
     return *at == '\0' ? at : at + 1;
 }
 
-/* Write `?` for each numbered parameter, and note the number. One without a number is the next one
- * after the largest so far. */
-static bool places_find(struct fixed_statement *statement, const char *text, struct buffer *sql)
+/* Read the number behind a `?`. @return from 0 on. */
+static uint8_t parameter_number(const char **at)
 {
-    unsigned long largest = 0;
+    unsigned int number = 0;
+    for (; **at >= '0' && **at <= '9'; ++*at)
+        number = 10 * number + (unsigned int)(**at - '0');
+    return (uint8_t)(number - 1);
+}
+
+/* Write `?` for each numbered parameter, and note the number. */
+static void places_find(struct fixed_statement *statement, const char *text, struct buffer *sql)
+{
+    statement->place_count = 0;
     for (const char *at = text; *at != '\0';) {
         const char *start = at;
         if (*at == '\'' || *at == '"' || *at == '`' || (at[0] == '-' && at[1] == '-')) {
@@ -40,19 +48,9 @@ static bool places_find(struct fixed_statement *statement, const char *text, str
             continue;
         }
         buffer_append(sql, at++, 1);
-        if (*start != '?')
-            continue;
-        char *end = NULL;
-        unsigned long number = strtoul(at, &end, 10);
-        if (end == at)
-            number = largest + 1;
-        at = end;
-        largest = number > largest ? number : largest;
-        if (number == 0 || statement->place_count == STATEMENT_PLACES_MAX)
-            return false;
-        statement->parameters[statement->place_count++] = (uint8_t)(number - 1);
+        if (*start == '?' && statement->place_count < STATEMENT_PLACES_MAX)
+            statement->parameters[statement->place_count++] = parameter_number(&at);
     }
-    return !sql->failed;
 }
 
 static enum status statement_prepare(struct store_mariadb *self, unsigned int id, struct error *err)
@@ -62,11 +60,11 @@ static enum status statement_prepare(struct store_mariadb *self, unsigned int id
     enum status status = STATUS_OK;
     if (statement->prepared != NULL)
         return STATUS_OK;
-    statement->place_count = 0;
     buffer_init(&sql, SQL_SIZE_MAX);
-    if (!places_find(statement, statement_texts[id], &sql))
-        status = error_set(err, STATUS_RETRY, "no memory for %s", statement_texts[id]);
-    if (status == STATUS_OK)
+    places_find(statement, statement_texts[id], &sql);
+    if (sql.failed)
+        status = error_set(err, STATUS_RETRY, "out of memory");
+    else
         status = mariadb_statement_new(self->session, statement_texts[id], buffer_text(&sql),
                                        &statement->prepared, err);
     buffer_done(&sql);
@@ -88,10 +86,10 @@ static struct mariadb_parameter value_of(const struct parameter *parameter)
 }
 
 /* Fill self->values, row after row, one value a place. */
-static enum status values_fill(struct store_mariadb *self, const struct fixed_statement *statement,
-                               const struct parameter *parameters, size_t count, size_t rows,
+static enum status values_fill(struct store_mariadb *self, const struct sql_call *call, size_t rows,
                                struct error *err)
 {
+    const struct fixed_statement *statement = &self->statements[call->id];
     size_t needed = statement->place_count * rows;
     if (needed > self->value_count) {
         struct mariadb_parameter *grown = realloc(self->values, needed * sizeof *grown);
@@ -102,9 +100,10 @@ static enum status values_fill(struct store_mariadb *self, const struct fixed_st
     }
     for (size_t i = 0; i < needed; i++) {
         size_t number = statement->parameters[i % statement->place_count];
-        if (number >= count)
+        if (number >= call->count)
             return error_set(err, STATUS_FATAL, "parameter %zu was not given", number + 1);
-        self->values[i] = value_of(&parameters[i / statement->place_count * count + number]);
+        self->values[i] = value_of(
+            &call->parameters[i / statement->place_count * call->count + number]);
     }
     return STATUS_OK;
 }
@@ -116,63 +115,6 @@ static bool packet_fits(const struct store_mariadb *self, size_t count)
     for (size_t i = 0; i < count; i++)
         size += self->values[i].text.length + VALUE_OVERHEAD;
     return size <= self->packet_size;
-}
-
-/* Prepared, and with the values of one row in self->values, which the server takes. */
-static enum status statement_ready(struct store_mariadb *self, unsigned int id,
-                                   const struct parameter *parameters, size_t count,
-                                   struct error *err)
-{
-    const struct fixed_statement *statement = &self->statements[id];
-    enum status status = statement_prepare(self, id, err);
-    if (status == STATUS_OK)
-        status = values_fill(self, statement, parameters, count, 1, err);
-    if (status == STATUS_OK && !packet_fits(self, statement->place_count))
-        status = error_set(err, STATUS_STOP,
-                           "more than the server's max_allowed_packet of %zu bytes takes: raise it "
-                           "and start the agent again",
-                           self->packet_size);
-    return status;
-}
-
-enum status store_mariadb_start(struct store_mariadb *self, unsigned int id,
-                                const struct parameter *parameters, size_t count,
-                                struct mariadb_statement **ret_statement, bool *ret_row,
-                                struct error *err)
-{
-    const struct fixed_statement *statement = &self->statements[id];
-    enum status status = statement_ready(self, id, parameters, count, err);
-    if (status != STATUS_OK)
-        return status;
-    *ret_statement = statement->prepared;
-    return mariadb_statement_query(statement->prepared, self->values, statement->place_count,
-                                   ret_row, err);
-}
-
-enum status store_mariadb_run(struct store_mariadb *self, unsigned int id,
-                              const struct parameter *parameters, size_t count,
-                              uint64_t *ret_matched, struct error *err)
-{
-    const struct fixed_statement *statement = &self->statements[id];
-    enum status status = statement_ready(self, id, parameters, count, err);
-    if (status == STATUS_OK)
-        status = mariadb_statement_run(statement->prepared, self->values, statement->place_count,
-                                       ret_matched, err);
-    mariadb_statement_end(statement->prepared);
-    return status;
-}
-
-enum status store_mariadb_number(struct store_mariadb *self, unsigned int id,
-                                 const struct parameter *parameters, size_t count, int64_t absent,
-                                 int64_t *ret_number, struct error *err)
-{
-    struct mariadb_statement *statement = NULL;
-    bool row = false;
-    enum status status = store_mariadb_start(self, id, parameters, count, &statement, &row, err);
-    if (status == STATUS_OK)
-        *ret_number = row ? mariadb_statement_integer(statement, 0) : absent;
-    mariadb_statement_end(statement);
-    return status;
 }
 
 static int64_t row_integer(const struct store_row *row, int column)
@@ -196,38 +138,39 @@ static void row_copy(const struct store_row *row, int column, char *ret_text, si
     mariadb_statement_copy(row->result, (size_t)column, ret_text, size);
 }
 
-struct store_row store_mariadb_row(struct mariadb_statement *statement)
-{
-    return (struct store_row){.integer = row_integer,
-                              .bytes = row_bytes,
-                              .keep = row_keep,
-                              .copy = row_copy,
-                              .result = statement};
-}
-
 enum status store_mariadb_send(struct store_sql *sql, const struct sql_call *call,
                                struct error *err)
 {
     struct store_mariadb *self = (struct store_mariadb *)sql;
-    struct mariadb_statement *statement = NULL;
+    const struct fixed_statement *statement = &self->statements[call->id];
     uint64_t matched = 0;
-    bool more = false;
-    if (call->read == NULL) {
-        enum status ran = store_mariadb_run(self, call->id, call->parameters, call->count, &matched,
-                                            err);
-        if (call->changes != NULL)
-            *call->changes += (int64_t)matched;
-        return ran;
+    enum status status = statement_prepare(self, call->id, err);
+    if (status == STATUS_OK)
+        status = values_fill(self, call, 1, err);
+    if (status == STATUS_OK && !packet_fits(self, statement->place_count))
+        status = error_set(err, STATUS_STOP,
+                           "more than the server's max_allowed_packet of %zu bytes takes: raise it "
+                           "and start the agent again",
+                           self->packet_size);
+    if (status == STATUS_OK)
+        status = mariadb_statement_run(statement->prepared, self->values, statement->place_count,
+                                       &matched, err);
+    struct store_row row = {.integer = row_integer,
+                            .bytes = row_bytes,
+                            .keep = row_keep,
+                            .copy = row_copy,
+                            .result = statement->prepared,
+                            .is_last = call->read == NULL};
+    while (status == STATUS_OK && !row.is_last) {
+        bool more = false;
+        status = mariadb_statement_next(statement->prepared, &more, err);
+        if (status == STATUS_OK && more)
+            status = call->read(call->context, &row, err);
+        row.is_last = row.is_last || !more;
     }
-    enum status status = store_mariadb_start(self, call->id, call->parameters, call->count,
-                                             &statement, &more, err);
-    struct store_row row = store_mariadb_row(statement);
-    while (status == STATUS_OK && more && !row.is_last) {
-        status = call->read(call->context, &row, err);
-        if (status == STATUS_OK && !row.is_last)
-            status = mariadb_statement_next(statement, &more, err);
-    }
-    mariadb_statement_end(statement);
+    if (status == STATUS_OK && call->changes != NULL)
+        *call->changes += (int64_t)matched;
+    mariadb_statement_end(statement->prepared);
     return status;
 }
 
@@ -240,7 +183,7 @@ enum status store_mariadb_send_rows(struct store_sql *sql, const struct sql_call
     uint64_t matched = 0;
     enum status status = statement_prepare(self, call->id, err);
     if (status == STATUS_OK)
-        status = values_fill(self, statement, call->parameters, call->count, rows, err);
+        status = values_fill(self, call, rows, err);
     bool fits = status == STATUS_OK && packet_fits(self, statement->place_count * rows);
     if (fits)
         status = mariadb_statement_run_rows(
