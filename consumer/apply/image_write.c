@@ -4,7 +4,6 @@
 #include "consumer/apply/judge.h"
 #include "consumer/apply/image.h"
 #include "consumer/apply/pending.h"
-#include "consumer/store/row.h"
 
 #include "common/clock.h"
 #include "common/log.h"

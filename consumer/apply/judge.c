@@ -1,7 +1,6 @@
 /* Judges each event of a batch before anything is written. */
 #include "consumer/apply/judge.h"
 #include "consumer/apply/sequence.h"
-#include "consumer/store/row.h"
 
 #include "common/digest.h"
 

@@ -2,7 +2,6 @@
  * once to know what follows its first record, and again to release it. */
 #include "consumer/apply/parked.h"
 #include "consumer/apply/write.h"
-#include "consumer/store/row.h"
 
 #include "common/clock.h"
 #include "common/digest.h"

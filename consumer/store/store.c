@@ -15,3 +15,11 @@ void partition_state_done(struct partition_state *state)
     state->sequences = NULL;
     state->sequence_count = 0;
 }
+
+int64_t store_record_bytes(const struct record *record)
+{
+    size_t bytes = record->key.length + record->value.length;
+    for (size_t i = 0; i < record->header_count; i++)
+        bytes += record->headers[i].name.length + record->headers[i].value.length;
+    return (int64_t)bytes;
+}

@@ -384,4 +384,12 @@ enum status store_refuse_ddl(const struct error *ddl, struct error *err);
 
 void partition_state_done(struct partition_state *state);
 
+/** @return the bytes of a record's key, value and headers. */
+int64_t store_record_bytes(const struct record *record);
+
+static inline struct slice store_or_empty(struct slice text)
+{
+    return text.data == NULL ? slice_of("") : text;
+}
+
 #endif

@@ -1,7 +1,6 @@
 /* The memory store's rows, parked records and superseded images. */
 #include "consumer/store/memory/memory.h"
 #include "consumer/store/memory/internal.h"
-#include "consumer/store/row.h"
 #include "schemas/record/write.h"
 
 #include <inttypes.h>

@@ -168,7 +168,7 @@ struct image_reading {
 static enum status read_image(void *context, struct store_row *row, struct error *err)
 {
     const struct image_reading *reading = context;
-    return store_row_superseded(row, reading->arena, reading->image, err);
+    return store_row_image(row, reading->arena, reading->image, err);
 }
 
 enum status store_sql_read_image(struct store *store, const struct superseded_image *wanted,

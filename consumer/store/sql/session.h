@@ -4,7 +4,7 @@
 #ifndef CONSUMER_STORE_SQL_SESSION_H
 #define CONSUMER_STORE_SQL_SESSION_H
 
-#include "consumer/store/row.h"
+#include "consumer/store/sql/row.h"
 
 /** X(name): a statement that each database has as SQL_name in its .sql files. It is prepared at its
  * first use and kept. */

@@ -1,5 +1,5 @@
 /* Fills positions, sequences, blocked entities and parked records from rows of any back end. */
-#include "consumer/store/row.h"
+#include "consumer/store/sql/row.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,8 +186,8 @@ enum status store_row_add_parked(const struct store_row *row, struct arena *aren
     return status;
 }
 
-enum status store_row_superseded(const struct store_row *row, struct arena *arena,
-                                 struct superseded_image *ret_image, struct error *err)
+enum status store_row_image(const struct store_row *row, struct arena *arena,
+                            struct superseded_image *ret_image, struct error *err)
 {
     if (!row->keep(row, 6, arena, &ret_image->entity_type) ||
         !row->keep(row, 7, arena, &ret_image->entity_key))
@@ -203,12 +203,4 @@ enum status store_record_headers(const struct record *record, struct arena *aren
         return STATUS_OK;
     *ret_blob = headers_pack(record->headers, record->header_count, arena);
     return ret_blob->data == NULL ? out_of_memory(err) : STATUS_OK;
-}
-
-int64_t store_record_bytes(const struct record *record)
-{
-    size_t bytes = record->key.length + record->value.length;
-    for (size_t i = 0; i < record->header_count; i++)
-        bytes += record->headers[i].name.length + record->headers[i].value.length;
-    return (int64_t)bytes;
 }

@@ -1,7 +1,7 @@
 /* What all stores read from their databases alike: the rows of Keepstep's own tables, whose columns
  * stand in one order everywhere. */
-#ifndef CONSUMER_STORE_ROW_H
-#define CONSUMER_STORE_ROW_H
+#ifndef CONSUMER_STORE_SQL_ROW_H
+#define CONSUMER_STORE_SQL_ROW_H
 
 #include "consumer/store/store.h"
 
@@ -48,21 +48,13 @@ enum status store_row_add_parked(const struct store_row *row, struct arena *aren
                                  struct parked_records *list, struct error *err) MUST_CHECK;
 
 /** The columns of superseded_read and superseded_next. @return OK; RETRY (memory). */
-enum status store_row_superseded(const struct store_row *row, struct arena *arena,
-                                 struct superseded_image *ret_image, struct error *err) MUST_CHECK;
+enum status store_row_image(const struct store_row *row, struct arena *arena,
+                            struct superseded_image *ret_image, struct error *err) MUST_CHECK;
 
 #define HEADERS_SIZE_MAX ((size_t)64 * 1024 * 1024)
 
 /** Pack a record's headers into one blob; none are NULL. @return OK; RETRY (memory). */
 enum status store_record_headers(const struct record *record, struct arena *arena,
                                  struct slice *ret_blob, struct error *err) MUST_CHECK;
-
-/** @return the bytes of a record's key, value and headers. */
-int64_t store_record_bytes(const struct record *record);
-
-static inline struct slice store_or_empty(struct slice text)
-{
-    return text.data == NULL ? slice_of("") : text;
-}
 
 #endif
