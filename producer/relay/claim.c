@@ -14,7 +14,7 @@
 
 /* The rows of this load that were set aside: later rows of their entities wait. */
 struct excluded {
-    const struct outbox_row *rows[EXCLUDED_MAX];
+    struct outbox_row rows[EXCLUDED_MAX];
     struct slice keys[EXCLUDED_MAX]; /* their keys as the service wrote them */
     size_t count;
 };
@@ -23,7 +23,7 @@ static bool relay_is_excluded(const struct excluded *excluded, const struct outb
                               struct slice written)
 {
     for (size_t i = 0; i < excluded->count; i++) {
-        const struct outbox_row *other = excluded->rows[i];
+        const struct outbox_row *other = &excluded->rows[i];
         if (slice_equal(other->entity_type, row->entity_type) &&
             (slice_equal(other->entity_key, row->entity_key) ||
              slice_equal(excluded->keys[i], written)))
@@ -192,16 +192,17 @@ static enum status relay_write_keys(struct relay *relay, struct outbox_row *rows
 static enum status relay_select(struct relay *relay, struct outbox_row *rows, size_t count,
                                 size_t *ret_kept, struct error *err)
 {
-    struct excluded excluded = {.count = 0};
+    struct excluded excluded;
     size_t kept = 0;
     size_t bytes = 0;
     enum status status = STATUS_OK;
-    bool blocking = relay->waiting.has_set_aside;
+    bool compares_keys = relay->waiting.has_set_aside;
+    excluded.count = 0;
     for (size_t i = 0; i < count && excluded.count < EXCLUDED_MAX; i++) {
         struct error reason = ERROR_INIT;
         struct slice written = rows[i].entity_key;
         enum status verdict = relay_check(relay, &rows[i], &reason);
-        if (blocking && verdict != STATUS_RETRY && rows[i].rekeyed) {
+        if (compares_keys && verdict != STATUS_RETRY && rows[i].rekeyed) {
             rows[i].entity_key = written;
             status = relay_write_keys(relay, &rows[i], count - i, err);
             if (status != STATUS_OK)
@@ -211,13 +212,10 @@ static enum status relay_select(struct relay *relay, struct outbox_row *rows, si
         if (relay_is_excluded(&excluded, &rows[i], written))
             continue;
         if (verdict == STATUS_REJECT) {
-            struct outbox_row *copy = arena_alloc(&relay->arena, sizeof *copy);
-            status = copy == NULL ? error_set(err, STATUS_RETRY, "no memory")
-                                  : relay_set_aside(relay, &rows[i], reason.text, err);
+            status = relay_set_aside(relay, &rows[i], reason.text, err);
             if (status != STATUS_OK)
                 return status;
-            *copy = rows[i];
-            excluded.rows[excluded.count] = copy;
+            excluded.rows[excluded.count] = rows[i];
             excluded.keys[excluded.count++] = written;
             continue;
         }

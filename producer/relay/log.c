@@ -111,9 +111,9 @@ static enum status relay_visit(void *context, struct log_range *range, const str
     change.record.topic = range->tp.topic;
     change.record.partition = range->tp.partition;
     change.record.offset = record->offset;
+    /* Whether the record is malformed is for its readers to judge. */
     bool own = slice_is(change.source, relay->lease.row.origin);
-    status = relay_check_anchor(lane, range, &change,
-                                err); /* a malformed record is for its readers to judge */
+    status = relay_check_anchor(lane, range, &change, err);
     if (status != STATUS_OK)
         return status;
     if (!own && change.source.length > 0 && !topic->applied)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CAREFUL_POLL_MS 100
+#define ONE_BY_ONE_POLL_MS 100
 
 static void relay_log_retention(struct relay_topic *topic)
 {
@@ -71,7 +71,7 @@ static enum status relay_await_deliveries(struct relay *relay, struct error *err
 {
     enum status status = STATUS_OK;
     while (status == STATUS_OK && relay_awaits_delivery(relay) && !atomic_load(relay->stop)) {
-        (void)kafka_producer_poll(relay->broker.producer, CAREFUL_POLL_MS);
+        (void)kafka_producer_poll(relay->broker.producer, ONE_BY_ONE_POLL_MS);
         status = relay_keep_lease(relay, err);
     }
     return status;

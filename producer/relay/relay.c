@@ -59,8 +59,8 @@ static enum status relay_add_entry(struct relay *relay, const struct config_entr
             topic->lanes[p].relay = relay;
     } else if (topic->lane_count != entry->partitions) {
         return error_set(error_config(err), STATUS_FATAL,
-                         "publish.%s: topic %s has other partitions elsewhere", entry->entity_type,
-                         entry->topic);
+                         "publish.%s: another entry gives topic %s another number of partitions",
+                         entry->entity_type, entry->topic);
     }
     topic->applied = topic->applied ||
                      config_find(config->apply, config->apply_count, entry->entity_type,
@@ -411,14 +411,16 @@ static enum status relay_cycle(struct relay *relay, struct error *err)
         const struct relay_step *step = &relay_steps[i];
         if (status != STATUS_OK || atomic_load(relay->stop))
             break;
-        if (relay->state >= step->first && relay->state <= step->last)
-            status = step->run(relay, err);
+        if (relay->state < step->first || relay->state > step->last)
+            continue;
         relay->step = step->name;
+        status = step->run(relay, err);
     }
     if (!relay_holds_lease(relay))
         return status;
     if (status == STATUS_OK) {
-        relay->trouble = (struct relay_trouble){0};
+        relay->trouble.backoff_us = 0;
+        relay->trouble.text[0] = '\0';
         atomic_store(&metrics->progress_us, clock_wall_us());
     }
     relay_report(relay);
