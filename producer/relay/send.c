@@ -112,7 +112,7 @@ static enum status relay_send_kind(struct relay *relay, struct relay_flight *fli
     return status;
 }
 
-static void relay_log_void(struct relay *relay, const struct outbox_row *row, const char *why)
+static void relay_note_void(struct relay *relay, const struct outbox_row *row, const char *why)
 {
     atomic_fetch_add(&relay->options.metrics->voided, 1);
     log_error("relay",
@@ -152,11 +152,11 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
     relay->flights.bytes += flight->bytes;
     bool refuse = slice_is(row->id, relay->refusal.id);
     if (refuse)
-        relay_log_void(relay, row, relay->broker.failed_text);
+        relay_note_void(relay, row, relay->broker.failed_text);
     enum status status = relay_send_kind(relay, flight, row, refuse ? KIND_VOID : KIND_CHANGE,
                                          &refused);
     if (status == STATUS_REJECT && !refuse) {
-        relay_log_void(relay, row, refused.text);
+        relay_note_void(relay, row, refused.text);
         error_clear(&refused);
         status = relay_send_kind(relay, flight, row, KIND_VOID, &refused);
     }
