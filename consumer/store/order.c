@@ -1,5 +1,6 @@
-/* What the order of a copy's changes is worth: kept where rows elsewhere follow them, and refused
- * where these are a copy's own, as no order holds between two entities of different partitions. */
+/* Reads which tables must keep the order of all their changes, because rows elsewhere follow them.
+ * If such rows belong to a copy, the foreign key is refused: events of different partitions have no
+ * common order. */
 #include "consumer/store/store.h"
 
 static enum status refuse(const struct mapping *mapping, const struct table_order *order,

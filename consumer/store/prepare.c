@@ -1,5 +1,6 @@
-/* What prepare means for every store: no table and no column begins in the middle of its topic, be
- * it that the database has lost it or that the configuration names another one. */
+/* Prepares a copy for any store. No table and no column may begin in the middle of its topic:
+ * records that were read before would be missing in it. This happens when the database has lost a
+ * table or a column, or when the configuration names another one. */
 #include "consumer/store/store.h"
 
 #include "common/buffer.h"
@@ -41,7 +42,7 @@ static void place_set_key(struct preparing *self, struct place *place, const cha
                    digest_64(buffer_slice(&self->scratch)));
 }
 
-/* As the configuration has it. What was written once finds the room again. */
+/* Name the place as the configuration writes it. */
 static void place_write(struct preparing *self, struct place *place)
 {
     buffer_reset(&self->scratch);
@@ -81,7 +82,8 @@ static enum status records_read(struct preparing *self, struct error *err)
     return status;
 }
 
-/* Names may have dots in them, so each dot is tried. Of a digest nothing can be told. */
+/* Find the recorded place in the catalogue. Names may contain dots, so each dot is tried as the one
+ * between table and column. A digest cannot be found. */
 static enum status recorded_find(struct store *store, struct place *place, struct error *err)
 {
     const char *dot = strchr(place->recorded, '.');
@@ -101,8 +103,9 @@ static enum status recorded_find(struct store *store, struct place *place, struc
     return status;
 }
 
-/* The record may say the same place in other words: as it was written, by a version that recorded
- * that, or by a name that has another case since. The agent may not change what is recorded. */
+/* The record may name the same place differently: an older version recorded the name as it was
+ * written, and a name may have another case now. The agent has no right to change a record, so it
+ * treats such a record as equal. */
 static enum status place_judge(struct preparing *self, struct place *place, struct error *err)
 {
     struct place written = {.table = place->table, .column = place->column};
@@ -121,8 +124,9 @@ static enum status place_judge(struct preparing *self, struct place *place, stru
     return status;
 }
 
-/* Triggers know their table as it was written when `init` made them, and are silent for the agent
- * where it says that. A version that recorded no table recorded columns as they were written. */
+/* Triggers compare the table's name, as written when `init` made them, with the one that the agent
+ * gives to silence them. So both must be spelled alike. Older versions recorded no table, but
+ * columns as they were written. */
 static bool is_named_anew(struct preparing *self)
 {
     if (self->count == self->columns || self->accept_moved)

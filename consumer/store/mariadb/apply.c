@@ -1,4 +1,4 @@
-/* The MariaDB store's writing of changes: a run in bulk, and where that is rejected row by row. */
+/* Writes changes to MariaDB: a single one by itself, a longer run in bulk. */
 #include "consumer/store/mariadb/internal.h"
 
 #include "consumer/store/sql/apply.h"
@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-/* How the changes of a run are written; upserts in two steps where the table asks for it. */
+/* How a change is written. Two steps are an UPDATE, and an INSERT if that finds no row. */
 enum way { WAY_DELETE, WAY_SPARSE, WAY_UPSERT, WAY_TWO_STEPS, WAYS };
 
 static enum way way_of(const struct mapped_table *table, const struct change *change)
@@ -26,8 +26,9 @@ static enum status write_form(struct mapped_table *table, enum row_form form,
     return store_mariadb_write_rows(table, &rows, err);
 }
 
-/* Nobody can lock a row that is not there: a duplicate after a missed UPDATE is the service's new
- * row as long as an UPDATE finds it, and another unique index's affair otherwise. */
+/* A row that does not exist cannot be locked, so the service may insert it between the two steps.
+ * After a duplicate key the UPDATE is tried again; if it finds no row, the duplicate is in another
+ * unique index. */
 static enum status write_two_steps(struct mapped_table *table, const struct change *change,
                                    struct error *err)
 {
@@ -64,7 +65,7 @@ static enum status write_one(struct mapped_table *table, const struct change *ch
     case WAY_UPSERT:
         status = write_form(table, ROW_UPSERT, &change, 1, &upsert);
         if (status == STATUS_REJECT && upsert.native_code == ER_BAD_NULL_ERROR)
-            break; /* what the upsert makes of another index's duplicate */
+            break; /* a duplicate in another unique index: see row_upsert in row.sql */
         if (status != STATUS_OK && err != NULL)
             *err = upsert;
         return status;
@@ -85,7 +86,7 @@ static bool has_same_columns(const struct entity_schema *schema, const struct ch
     return true;
 }
 
-/* One UPDATE for each set of columns; `changes` is sorted by that. */
+/* One UPDATE for each set of columns. `changes` is sorted by these sets. */
 static enum status write_updates(struct mapped_table *table, const struct change **changes,
                                  size_t count, uint64_t *ret_matched, struct error *err)
 {
@@ -107,7 +108,7 @@ static enum status write_updates(struct mapped_table *table, const struct change
     return status;
 }
 
-/* UPDATE what is there, INSERT what is not; asks which only where it is some of them. */
+/* UPDATE the rows that exist and INSERT the others. If only some exist, they are looked up. */
 static enum status write_two_steps_bulk(struct mapped_table *table, const struct change **changes,
                                         size_t count, struct error *err)
 {
@@ -168,7 +169,8 @@ static enum status write_bulk(struct mapped_table *table, const struct change *c
     return status;
 }
 
-/* Where every change has its turn only those share a statement that come one behind the other. */
+/* In a table that keeps the order of all changes only neighbours that are written alike share a
+ * statement. */
 static bool keeps_turn(const struct mapped_table *table, const struct change *before,
                        const struct change *change)
 {

@@ -1,4 +1,4 @@
-/* The MariaDB store's look at the catalogue: what a table would not keep exactly is refused. */
+/* Reads MariaDB's catalogue: what a column keeps exactly, cascading foreign keys, triggers. */
 #include "consumer/store/mariadb/internal.h"
 
 #include "common/buffer.h"
@@ -30,7 +30,7 @@ struct mariadb_column {
     int64_t time_digits;
 };
 
-/* What each integer type holds. */
+/* The range of each integer type. */
 static const struct {
     const char *data_type;
     int64_t min;
@@ -54,7 +54,7 @@ static bool is_one_of(const char *word, const char *const *words)
 static bool limits_of_integer(const struct mariadb_column *found, struct column_limits *limits)
 {
     bool is_unsigned = strstr(found->column_type, "unsigned") != NULL;
-    if (strstr(found->column_type, "zerofill") != NULL) /* it reads back with zeros before it */
+    if (strstr(found->column_type, "zerofill") != NULL) /* it is read with leading zeros */
         return false;
     for (size_t i = 0; i < sizeof integer_types / sizeof integer_types[0]; i++) {
         if (strcasecmp(found->data_type, integer_types[i].data_type) != 0)
@@ -80,7 +80,8 @@ static bool limits_of_decimal(const struct mariadb_column *found, const struct c
     return column->precision > 0 && column->scale == 0 && limits_of_integer(found, limits);
 }
 
-/* Another character set is measured in characters: it takes no more bytes for one than it says. */
+/* The octet length counts bytes of the column's character set. Where that is not UTF-8, the limit
+ * is taken as characters: one takes at least a byte. */
 static bool limits_of_text(const struct mariadb_column *found, struct column_limits *limits)
 {
     static const char *const texts[] = {"tinytext", "text", "mediumtext", "longtext", NULL};
@@ -103,7 +104,7 @@ static bool limits_of_bytes(const struct mariadb_column *found, struct column_li
     return is_one_of(found->data_type, types);
 }
 
-/* A JSON text is kept whole by the text types, JSON among them; UTF-8 only. */
+/* A JSON text is kept unchanged by the text types (JSON is one of them), but only in UTF-8. */
 static bool limits_of_json(const struct mariadb_column *found, struct column_limits *limits)
 {
     return strcmp(found->charset, "utf8mb4") == 0 && limits_of_text(found, limits);
@@ -190,7 +191,8 @@ static enum bind_form bind_form_of(enum column_type type)
     return BIND_TEXT;
 }
 
-/* Keys of a text compare bytewise and unpadded; a UUID has one spelling and one length. */
+/* Text keys must compare bytewise and without padding. A UUID has one length, so padding is no
+ * matter there. */
 static bool collation_fits(const struct column *column, const char *collation)
 {
     size_t length = strlen(collation);
@@ -287,7 +289,8 @@ static bool line_cascades(const char *line, size_t length)
     return cascades;
 }
 
-/* The agent's role does not see foreign keys in the catalogue, but those of its own table here. */
+/* The agent's role sees no foreign keys in the catalogue. SHOW CREATE TABLE shows it those of a
+ * table that it may read. */
 static enum status own_cascade_check(struct store_mariadb *self, const struct mapped_table *table,
                                      struct error *err)
 {
@@ -331,7 +334,7 @@ static enum status cascade_read(void *context, struct store_row *row, struct err
     return STATUS_OK;
 }
 
-/* A trigger before an insert sees what an upsert then does not write. */
+/* An upsert would run BEFORE INSERT triggers for rows that exist, too. */
 enum status store_mariadb_check_more(struct mapped_table *table, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(table->store);
@@ -384,8 +387,9 @@ static enum status order_note(struct store_sql *self, const char *key, const cha
     return status;
 }
 
-/* A foreign key that cascades is refused by prepare(). The agent's role sees no triggers: what
- * `init` saw is written down. Where nothing is, no row is taken out: nobody knows what follows. */
+/* Cascading foreign keys were refused by prepare(), so only triggers count. The agent's role cannot
+ * see them: `init` notes in keepstep_meta what it saw. Without a note no row is taken out, because
+ * nobody knows what would follow. */
 enum status store_mariadb_order(struct store *store, const struct mapping *mapping,
                                 const struct copies *copies, struct table_order *ret_order,
                                 struct error *err)

@@ -1,4 +1,4 @@
-/* The MariaDB store's tables: their types and the array statements that write them. */
+/* MariaDB's dialect: column types and row statements, which take arrays. */
 #include "consumer/store/mariadb/internal.h"
 
 #include "consumer_mariadb_sql.h"
@@ -57,7 +57,7 @@ static enum status check_new(const struct column *column, struct error *err)
     return STATUS_OK;
 }
 
-/* The keys that a row_find statement takes. */
+/* Append a condition for FOUND_KEYS keys. */
 static void append_rows(struct buffer *sql, const struct mapped_table *table,
                         const struct row_statement *row)
 {
@@ -85,8 +85,7 @@ static enum status row_prepare(const struct mapped_table *table, struct row_stat
     return status;
 }
 
-/* The triggers of a table are silent while its name stands in the variable. A rollback to a
- * savepoint does not clear it, nor does the rollback of the whole. */
+/* The triggers of a table are silent while a user variable has its name. No rollback clears it. */
 static enum status silence(const struct mapped_table *table, bool silent, struct error *err)
 {
     struct store_mariadb *self = store_mariadb_of(table->store);

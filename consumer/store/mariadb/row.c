@@ -1,4 +1,4 @@
-/* The MariaDB store's array binding: one command writes a chunk of rows. */
+/* Binds rows as arrays: one command writes a chunk of them. */
 #include "consumer/store/mariadb/internal.h"
 
 #include <stdlib.h>
@@ -46,8 +46,8 @@ static enum status arrays_grow(struct store_mariadb *self, size_t columns, size_
     return STATUS_OK;
 }
 
-/* What is absent takes its default: only an INSERT binds that. @return the bytes that the value
- * takes. */
+/* An absent value stands for the column's default; only an INSERT binds such values. @return the
+ * size of the value in the message. */
 static size_t value_set(const struct column *column, struct column_array *array, size_t row,
                         const struct value *value)
 {
@@ -180,7 +180,7 @@ static struct mariadb_parameter key_parameter(const struct column *column,
     return column->type == COLUMN_BYTES ? mariadb_bytes(text) : mariadb_text(text);
 }
 
-/* One question for FOUND_KEYS keys. */
+/* One row_find statement for FOUND_KEYS keys. */
 struct keys_asked {
     const struct row_statement *row;
     struct buffer keys; /* one behind the other */
@@ -190,7 +190,7 @@ struct keys_asked {
     size_t count;
 };
 
-/* Compare the current row's key with those that were asked for. */
+/* Compare the key of the current row with all keys that were asked for. */
 static void found_mark(struct keys_asked *asked)
 {
     buffer_reset(&asked->key);

@@ -1,4 +1,4 @@
-/* Values as MariaDB is given them, and keys as it writes them. */
+/* Values in the form that MariaDB takes, and keys in the form that it returns. */
 #include "consumer/store/mariadb/internal.h"
 
 #include "consumer/store/sql/limits.h"

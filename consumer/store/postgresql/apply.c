@@ -1,4 +1,4 @@
-/* The PostgreSQL store's writing of changes: a run in as few statements as its order allows. */
+/* Writes changes to PostgreSQL: a run in as few statements as its order allows. */
 #include "consumer/store/postgresql/internal.h"
 
 #include "consumer/store/sql/apply.h"
@@ -11,16 +11,9 @@ struct run {
     struct mapped_table *table;
     const struct change *const *changes;
     struct row_statement **statements; /* of each change */
-    enum status status;                /* of preparing them */
+    enum status status;                /* of preparing the current segment's first */
     struct error *err;
 };
-
-static enum row_form form_of(const struct change *change)
-{
-    if (change->op == CHANGE_DELETE)
-        return ROW_DELETE;
-    return change->op == CHANGE_UPDATE && !change_is_complete(change) ? ROW_UPDATE : ROW_UPSERT;
-}
 
 /* Send the changes of [start, end) that share `statement`. */
 static enum status group_send(struct run *run, size_t start, size_t end,
@@ -52,7 +45,7 @@ static enum status group_send(struct run *run, size_t start, size_t end,
         status = store_postgresql_send_row(self, name, run->table->name, statement->count, err);
     if (status != STATUS_OK || statement->form != ROW_UPDATE)
         return status;
-    /* The number of its rows is the verdict on an update that lacks columns. */
+    /* An update that lacks columns needs a row: the count says whether all were found. */
     status = store_postgresql_sync(self, NULL, err);
     const char *found = status == STATUS_OK ? PQcmdTuples(self->queue[self->queued - 1].result)
                                             : "";
@@ -61,8 +54,8 @@ static enum status group_send(struct run *run, size_t start, size_t end,
     return status;
 }
 
-/* Entities of [start, end) are all different: deletes first, as they make room for what others have
- * to be unique in. */
+/* Deletes come first: the values of unique columns that they free may be taken by other rows. Their
+ * order does not matter otherwise, as no entity occurs twice. */
 static enum status segment_write(void *context, size_t start, size_t end, struct error *err)
 {
     struct run *run = context;
@@ -85,14 +78,14 @@ static enum status segment_write(void *context, size_t start, size_t end, struct
     return status;
 }
 
-/* A shape of images that has no statement yet begins a segment: what is prepared may take the place
- * of a statement that the changes before it use. Where every change has its turn only an INSERT
- * takes several: it takes them as they come. */
+/* A change without a prepared statement begins a segment, because preparing one may replace a
+ * statement that earlier changes of the segment still need. In a table that keeps the order of all
+ * changes only upserts of whole images share a segment: an INSERT writes its rows in order. */
 static bool segment_joins(void *context, size_t start, size_t index)
 {
     struct run *run = context;
     const struct change *change = run->changes[index];
-    enum row_form form = form_of(change);
+    enum row_form form = sql_row_form(change);
     struct row_statement **statement = &run->statements[index];
     struct row_statement *upsert = &run->table->rows[ROW_UPSERT];
     if (index == start)
@@ -103,7 +96,7 @@ static bool segment_joins(void *context, size_t start, size_t index)
            (!run->table->keeps_order || (*statement == upsert && run->statements[start] == upsert));
 }
 
-/* An error that has REWRITTEN_MARK, in words. */
+/* Translate an error that contains REWRITTEN_MARK. */
 static enum status run_judge(const struct run *run, enum status status, struct error *err)
 {
     const struct entity_schema *schema = run->table->mapping->schema;
@@ -134,7 +127,7 @@ enum status store_postgresql_write(struct mapped_table *table, const struct chan
     if (status == STATUS_OK)
         status = store_postgresql_sync(self, NULL, err);
     else if (store_postgresql_sync(self, NULL, &ignored) != STATUS_OK)
-        error_clear(&ignored); /* the way back to the savepoint needs a pipeline without an error */
+        error_clear(&ignored); /* a pipeline in error could not go back to the savepoint */
     status = run_judge(&run, status, err);
     free(run.statements);
     return status;

@@ -1,5 +1,5 @@
-/* The PostgreSQL store's tables: their types, what these keep exactly, and their statements. One
- * statement takes a whole run, as arrays of columns. */
+/* PostgreSQL's dialect: column types, what they keep exactly, and row statements. A statement takes
+ * the rows of a run as arrays, one a column. */
 #include "consumer/store/postgresql/internal.h"
 
 #include "common/postgresql_name.h"
@@ -14,7 +14,7 @@
 #define DIGITS_BEFORE_MAX 131072
 #define DIGITS_BEHIND_MAX 16383
 
-/* The first form of each type is the one that is created. */
+/* New columns get the first form of their type. */
 static const struct column_form column_forms[] = {
     {COLUMN_INTEGER, "int8", "bigint", WIRE_INT8, INT64_MIN, INT64_MAX},
     {COLUMN_INTEGER, "int4", "integer", WIRE_INT8, INT32_MIN, INT32_MAX},
@@ -50,8 +50,8 @@ bool column_form_rewrites(const struct column_form *form)
     return strcmp(form->typname, "jsonb") == 0;
 }
 
-/* @return the index of the form in which this type of the database keeps values of a type; where
- * `typname` is NULL that of a column that is made. */
+/* @return the index of the form of a type in a column that the database calls `typname` (NULL: in
+ * a new column); the number of forms where there is none. */
 static size_t form_find(enum column_type type, const char *typname)
 {
     size_t count = sizeof column_forms / sizeof column_forms[0];
@@ -70,7 +70,7 @@ static void append_table(struct buffer *sql, const struct mapping *mapping)
         postgresql_name_append(sql, slice_of(mapping_table(mapping)));
 }
 
-/* Text keys in the order of their bytes: no upgrade of a locale library breaks their index. */
+/* Text keys compare bytewise, so that an upgrade of a locale library cannot break their index. */
 static void append_type(struct buffer *sql, const struct mapping *mapping, size_t index)
 {
     const struct column *column = &mapping->schema->columns[index];
@@ -83,8 +83,9 @@ static void append_type(struct buffer *sql, const struct mapping *mapping, size_
         buffer_append_text(sql, " NOT NULL");
 }
 
-/* "run.c3::numeric": an array's element as the column's type. A text that
- * would not come back as it was is an error, which reads the element, or the planner raised it. */
+/* "run.c3::numeric": an array's element as the column's type. If the type would rewrite a text, a
+ * cast that must fail raises REWRITTEN_MARK. That cast reads the element; otherwise the planner
+ * would evaluate it at once. */
 static void append_value(struct buffer *sql, const struct mapped_table *table, size_t index)
 {
     const struct column_form *form = store_postgresql_form(table, index);
@@ -203,7 +204,7 @@ static enum status row_prepare(const struct mapped_table *table, struct row_stat
     enum status status = STATUS_OK;
     store_postgresql_row_name(row, name, sizeof name);
     (void)snprintf(command, sizeof command, "DEALLOCATE %s", name);
-    if (row->is_prepared) { /* another shape takes its place */
+    if (row->is_prepared) {
         row->is_prepared = false;
         status = store_postgresql_send_sql(self, command, err);
     }
@@ -214,7 +215,7 @@ static enum status row_prepare(const struct mapped_table *table, struct row_stat
     return status == STATUS_OK ? store_postgresql_prepare_sql(self, name, sql, err) : status;
 }
 
-/* The grants that stand before are of the schema that the search path finds. */
+/* The other grants are for the schema of the search path. */
 static void append_grants(struct buffer *out, const struct mapping *mapping)
 {
     const char *table = mapping->entry->table;

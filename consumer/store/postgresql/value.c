@@ -63,7 +63,7 @@ void array_append(struct buffer *array, const void *bytes, size_t length)
         buffer_append(array, bytes, length);
 }
 
-/* The text as it is stored: where it is not UTF-8 it grows. */
+/* Text that is not UTF-8 is stored in hexadecimal, so its length is known only afterwards. */
 void array_append_text(struct buffer *array, struct slice text)
 {
     size_t start = array->length;
@@ -85,7 +85,7 @@ void array_append_null(struct buffer *array)
     append_32(array, UINT32_MAX);
 }
 
-/* Any other spelling of a UUID would come back changed. */
+/* PostgreSQL returns UUIDs in this spelling alone. */
 static bool is_uuid(struct slice text)
 {
     static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
@@ -100,7 +100,7 @@ static bool is_uuid(struct slice text)
     return true;
 }
 
-/* Canonical forms of known length: a time, and what was cut out of one. */
+/* Read a time, a date or a time of day in its canonical form, by completing it to a whole time. */
 static bool time_value(enum wire wire, struct slice text, int64_t *ret_value)
 {
     char whole[2 * CLOCK_TEXT_SIZE];
@@ -118,7 +118,7 @@ static bool time_value(enum wire wire, struct slice text, int64_t *ret_value)
     return true;
 }
 
-/* An escaped one: JSON has no other. */
+/* In JSON a NUL character can only be written as an escape. */
 static bool json_has_nul(struct slice json)
 {
     static const char nul[] = "\\u0000";

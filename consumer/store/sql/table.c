@@ -98,6 +98,13 @@ static const char *row_form_text(const struct sql_dialect *dialect, enum row_for
     return dialect->row_delete;
 }
 
+enum row_form sql_row_form(const struct change *change)
+{
+    if (change->op == CHANGE_DELETE)
+        return ROW_DELETE;
+    return change->op == CHANGE_UPDATE && !change_is_complete(change) ? ROW_UPDATE : ROW_UPSERT;
+}
+
 static bool is_sparse(enum row_form form, const struct change *change)
 {
     return change != NULL && (form == ROW_UPSERT || form == ROW_UPDATE) &&

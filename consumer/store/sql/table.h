@@ -191,6 +191,9 @@ enum status sql_tables_take(struct sql_tables *tables, struct mapped_table *tabl
                             struct error *err) MUST_CHECK;
 void sql_tables_done(struct sql_tables *tables);
 
+/** @return how a change is written: whole images as upserts, whatever their operation. */
+enum row_form sql_row_form(const struct change *change);
+
 /** @return the prepared statement for a change, or NULL. Updates and upserts of images that lack
  * columns have statements of their own; all other changes share one a form. */
 struct row_statement *sql_row_find(struct mapped_table *table, enum row_form form,

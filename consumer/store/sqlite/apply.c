@@ -1,4 +1,4 @@
-/* The SQLite store's writing of changes. */
+/* Writes changes to SQLite, row by row. */
 #include "consumer/store/sqlite/internal.h"
 
 #include "consumer/store/sql/limits.h"
@@ -28,16 +28,8 @@ static int value_bind(sqlite3_stmt *statement, int index, enum column_type type,
     return sqlite3_bind_null(statement, index);
 }
 
-static enum row_form row_form_of(const struct change *change)
-{
-    if (change->op == CHANGE_DELETE)
-        return ROW_DELETE;
-    return change->op == CHANGE_UPDATE && !change_is_complete(change) ? ROW_UPDATE : ROW_UPSERT;
-}
-
-/* SQLite has one code for a broken schema and for what a function in a trigger, a check or a
- * generated column makes of a row ("malformed JSON"). Where the statement compiles, it is the row.
- */
+/* SQLITE_ERROR means a broken schema, or that a function in a trigger, a check or a generated
+ * column refuses the row ("malformed JSON"). If the statement still compiles, it is the row. */
 static enum status row_fail(struct store_sqlite *self, sqlite3_stmt *statement, int code,
                             const char *table, struct error *err)
 {
@@ -60,7 +52,7 @@ static enum status write_row(struct store_sqlite *self, struct mapped_table *tab
     const struct entity_schema *schema = table->mapping->schema;
     struct row_statement *row = NULL;
     int code = SQLITE_OK;
-    enum status status = sql_row_prepare(table, row_form_of(change), change, &row, err);
+    enum status status = sql_row_prepare(table, sql_row_form(change), change, &row, err);
     if (status != STATUS_OK)
         return status;
     sqlite3_stmt *statement = row->statement;
@@ -91,8 +83,8 @@ enum status store_sqlite_check_deferred(struct store_sqlite *self, const char *w
                            : store_sqlite_fail(self, SQLITE_CONSTRAINT_FOREIGNKEY, what, err);
 }
 
-/* A deferred foreign key is judged here, as if it were immediate: at COMMIT no event could be
- * blamed. The row is undone, so that all before it stays as written. */
+/* A deferred foreign key is checked after each row, as if it were immediate: at COMMIT nobody could
+ * say which event violates it. The row alone is undone. */
 static enum status write_row_deferred(struct store_sqlite *self, struct mapped_table *table,
                                       const struct change *change, struct error *err)
 {
@@ -112,7 +104,7 @@ static enum status write_row_deferred(struct store_sqlite *self, struct mapped_t
     return status == STATUS_OK ? ended : status;
 }
 
-/* The table's triggers are silent while its name stands there. */
+/* The table's triggers are silent while keepstep_applying has its name. */
 enum status store_sqlite_silence(const struct mapped_table *table, bool silent, struct error *err)
 {
     struct sql_call call = SQL_CALL(APPLYING_SET, parameter_text(table->name));

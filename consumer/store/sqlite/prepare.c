@@ -1,4 +1,4 @@
-/* The SQLite store's tables: their types, what these keep exactly, and their statements. */
+/* SQLite's dialect: column types, what they keep exactly, and row statements. */
 #include "consumer/store/sqlite/internal.h"
 
 #include "consumer_sqlite_sql.h"
@@ -17,7 +17,7 @@ static const char *const column_declarations[] = {
 
 #define BIT(affinity) (1u << (affinity))
 
-/* Affinities that keep a column type's values as they are. */
+/* The affinities that keep the values of each column type unchanged. */
 static const unsigned int column_affinities[] = {
     [COLUMN_INTEGER] = BIT(AFFINITY_INTEGER) | BIT(AFFINITY_NUMERIC) | BIT(AFFINITY_NONE),
     [COLUMN_DECIMAL] = BIT(AFFINITY_TEXT) | BIT(AFFINITY_NONE),
@@ -47,7 +47,7 @@ static void append_type(struct buffer *sql, const struct mapping *mapping, size_
     }
 }
 
-/* SQLite's own rules: the first part that is found in the declared type decides. */
+/* SQLite's own rule: the first of these parts that occurs in the declared type decides. */
 static enum affinity affinity_of(const char *declared, bool strict)
 {
     static const struct {
