@@ -76,6 +76,8 @@ static enum status check_partition_type(const struct check *check, struct error 
                                       1u << COLUMN_TEXT | 1u << COLUMN_BOOLEAN | 1u << COLUMN_UUID |
                                       1u << COLUMN_DATE;
     const struct config_entry *entry = check->entry;
+    if (entry->partition_key == NULL)
+        return STATUS_OK;
     int index = entity_schema_find(check->schema, slice_of(entry->partition_key));
     if (index < 0 || (types & 1u << check->schema->columns[index].type) != 0)
         return STATUS_OK;
@@ -94,9 +96,7 @@ static enum status check_partition_column(struct check *check, struct error *err
     if (check->entry->partition_key == NULL)
         return STATUS_OK;
     const char *name = config_column(check->entry, check->entry->partition_key);
-    enum status status = check_partition_type(check, err);
-    if (status == STATUS_OK)
-        status = check->ops->column(check, NULL, name, &found, err);
+    enum status status = check->ops->column(check, NULL, name, &found, err);
     if (status == STATUS_OK && !found.exists)
         return check_refuse(check, err, "has no column for partition_key: %s", name);
     return status;
@@ -105,7 +105,9 @@ static enum status check_partition_column(struct check *check, struct error *err
 enum status check_table(struct check *check, struct error *err)
 {
     struct check_table found = {0};
-    enum status status = check->ops->table(check, &found, err);
+    enum status status = check_partition_type(check, err);
+    if (status == STATUS_OK)
+        status = check->ops->table(check, &found, err);
     if (status == STATUS_OK && !found.exists)
         return check_refuse(check, err, "does not exist; create it first");
     if (status == STATUS_OK && found.key_columns == 0)
