@@ -1,9 +1,9 @@
-/* Compares own changes not read back with the entities of a look while they are read (rule 18). */
+/* Compares outbox rows with the wanted entities while they are read (rule 18). */
 #include "consumer/store/pending.h"
 
 #include <stdlib.h>
 
-#define LOOK_SCRATCH_MAX ((size_t)1024 * 1024) /* of one row's key */
+#define PENDING_SCRATCH_MAX ((size_t)1024 * 1024) /* of one row's key */
 
 int own_change_compare(const void *a, const void *b)
 {
@@ -58,7 +58,7 @@ enum status pending_pass_row(struct pending_pass *pass, struct slice key, uint64
     return STATUS_OK;
 }
 
-/* Entities of the range's type without a waiting change. */
+/* Wanted entities of the range's type of which no waiting change is known. */
 static size_t pending_open(const struct pending_read *pending, const struct pending_range *range)
 {
     size_t open = 0;
@@ -68,7 +68,7 @@ static size_t pending_open(const struct pending_read *pending, const struct pend
     return open;
 }
 
-/* Rows of the type that wait belong to all its ranges. */
+/* Waiting rows of a type belong to all its ranges, so they are read with the first one. */
 static bool pending_is_first_of_type(const struct pending_read *pending, size_t index)
 {
     for (size_t i = 0; i < index; i++) {
@@ -83,7 +83,7 @@ enum status store_read_pending(struct store *store, struct pending_read *pending
 {
     struct pending_pass pass = {.store = store, .pending = pending};
     enum status status = STATUS_OK;
-    arena_init(&pass.scratch, LOOK_SCRATCH_MAX);
+    arena_init(&pass.scratch, PENDING_SCRATCH_MAX);
     for (size_t i = 0; i < pending->range_count && status == STATUS_OK; i++) {
         pass.range = &pending->ranges[i];
         pass.numbered = !pending_is_first_of_type(pending, i);

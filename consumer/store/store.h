@@ -1,11 +1,12 @@
 /* The seam between the applier and a peer's database: one const function table a back end.
  *
- * A back end never logs, retries or decides policy. All slots are called by one thread. Between
- * begin and commit or rollback nothing but these slots is called. Where a slot fails with RETRY,
- * ABORT or FATAL the caller rolls back; with REJECT it goes back to the savepoint. A back end that
- * sends ahead says at the next slot that needs a verdict how it went, at the latest at commit.
- * Where the connection is gone a slot fails with RETRY and sets err->connection_lost: the caller
- * closes the store, opens it anew and takes its fences by epoch alone (rule 4). */
+ * A back end never logs, retries or decides policy. One thread calls all slots. Between begin and
+ * commit or rollback it calls nothing of the database but these slots. If a slot fails with RETRY,
+ * ABORT or FATAL, the caller rolls back. If it fails with REJECT, the caller goes back to the
+ * savepoint. A back end may send statements without waiting for their answers. Then a later slot
+ * returns the error, at the latest commit. If the connection is lost, a slot returns RETRY and sets
+ * err->connection_lost. The caller then closes the store, opens it again and takes its fences by
+ * epoch alone (rule 4). */
 #ifndef CONSUMER_STORE_STORE_H
 #define CONSUMER_STORE_STORE_H
 
@@ -25,7 +26,7 @@ struct store;
 
 struct store_options {
     const char *path;    /* of the database file; of a server the whole URL */
-    const char *service; /* own source, for the look (rule 18) */
+    const char *service; /* its name as the source of own changes (rule 18) */
     bool install;        /* init: create Keepstep's tables */
     bool new_copy;       /* with install: another copy id, and so another consumer group (rule 8) */
     bool read_only;      /* operate: only the reading slots are called */
@@ -36,7 +37,7 @@ struct mapping {
     const struct entity_schema *schema;
     const struct config_entry *entry;
     struct record_form form; /* for records of another program; used where entry->format says so */
-    bool published_here; /* the service publishes it too: the look and the trigger's flag apply */
+    bool published_here;     /* the service publishes it too: rules 18 and 25 apply */
 };
 
 /** All of a service's copies. */
@@ -52,7 +53,7 @@ const char *mapping_table(const struct mapping *mapping);
 struct sequence_state {
     char source[STORE_NAME_SIZE];
     char incarnation[STORE_TOKEN_SIZE];
-    uint64_t base; /* first sequence that counts; 1 unless the copy started in the middle */
+    uint64_t base; /* first sequence that counts; 1, or more if the copy started in the middle */
     uint64_t last;
     char last_id[STORE_ID_SIZE];
     uint32_t digests[SEQUENCE_WINDOW]; /* short digests of the last ids, at sequence % window */
@@ -63,7 +64,7 @@ struct sequence_state {
 struct partition_state {
     char topic[STORE_NAME_SIZE];
     int32_t partition;
-    bool exists; /* a position row was there before taking */
+    bool exists; /* it had a position before it was taken */
     int64_t next_offset;
     int64_t durable_offset; /* next_offset as of the last durable commit */
     int64_t epoch;
@@ -74,13 +75,13 @@ struct partition_state {
     char cluster_id[STORE_NAME_SIZE];
     int32_t partition_count;
     bool partial;                  /* started in the middle on request */
-    char stopped[ERROR_TEXT_SIZE]; /* why it stands still; "" while it goes on */
+    char stopped[ERROR_TEXT_SIZE]; /* why it is stopped; "" while it runs */
     struct sequence_state *sequences;
     size_t sequence_count;
-    struct block_set blocked; /* by parked records of this partition, without the skipped */
-    int64_t parked_count;     /* of those */
-    int64_t waiting_count;    /* heads that the agent itself retries */
-    int64_t parked_bytes;     /* of those parked: keys, values and headers */
+    struct block_set blocked; /* keys of the parked records, without the skipped ones */
+    int64_t parked_count;     /* parked records, without the skipped ones */
+    int64_t waiting_count;    /* those of them that the agent itself retries */
+    int64_t parked_bytes;     /* their keys, values and headers */
 };
 
 static inline struct topic_partition partition_state_tp(const struct partition_state *state)
@@ -122,7 +123,7 @@ struct own_change {
     uint64_t sequence; /* 0: no such change; OWN_UNNUMBERED: one without a number */
 };
 
-/** What the look covers: own numbered rows of a topic's partition above the own range. */
+/** Own numbered rows of a topic's partition, above the sequence that was read back last. */
 struct pending_range {
     const struct entity_schema *schema;
     int32_t partition;
@@ -159,7 +160,7 @@ struct parked_records {
     size_t size; /* that there is room for */
 };
 
-/** Whom to read; NULL or 0 leaves a field out. */
+/** Which parked records to read. A field that is NULL or 0 does not matter. */
 struct parked_filter {
     const char *topic;
     int32_t partition; /* -1: any */
@@ -167,9 +168,9 @@ struct parked_filter {
     struct slice entity_key; /* data NULL: any */
     int64_t parked_id;
     int64_t from_offset;
-    int64_t due_us;     /* waiting ones whose time has come */
-    bool blocking;      /* without the skipped */
-    bool without_value; /* bounded memory for many: values are left out */
+    int64_t due_us;     /* waiting records whose next attempt is due at this time */
+    bool blocking;      /* without the skipped ones */
+    bool without_value; /* their values are left out: so many records need little memory */
     size_t limit;       /* 0: all */
 };
 
@@ -180,15 +181,15 @@ static inline bool parked_filter_is_entity(const struct parked_filter *filter)
            filter->entity_key.data != NULL;
 }
 
-/** Whose turn is next is not the store's to know: see block_keys_conflict(). */
+/** The store does not decide which record is next: see block_keys_conflict(). */
 enum parked_edit {
     PARKED_DELETE,      /* it was applied */
     PARKED_ATTEMPT,     /* state, reason, code, attempts and next_attempt_us are written */
-    PARKED_SET_SKIPPED, /* an operator's, at next_attempt_us: raises the revision */
-    PARKED_SET_WAITING, /* retry now; an operator's: raises the revision */
+    PARKED_SET_SKIPPED, /* by an operator, at next_attempt_us; raises the revision */
+    PARKED_SET_WAITING, /* by an operator, to be retried now; raises the revision */
 };
 
-/** The last superseded image of an entity (rule 18). */
+/** The last image of an entity that an own change kept from being written (rule 18). */
 struct superseded_image {
     struct slice entity_type;
     struct slice entity_key;
@@ -239,16 +240,16 @@ struct table_order {
     char parent[STORE_NAME_SIZE];
 };
 
-/** What is old: `limit` of each at most. */
+/** What is old enough to be deleted: at most `limit` of each kind. */
 struct prune {
-    int64_t keys_before_us;    /* single keys that were claimed before; 0: none */
-    int64_t skipped_before_us; /* parked records that were parked and skipped before; 0: none */
+    int64_t keys_before_us;    /* single keys that were claimed before this time; 0: none */
+    int64_t skipped_before_us; /* records that were parked and skipped before this time; 0: none */
     size_t limit;
 };
 
 struct store_ops {
     const char *scheme;      /* "sqlite", "memory" */
-    bool excludes_writers;   /* between begin and commit no other session writes (rule 18) */
+    bool excludes_writers;   /* no other session writes between begin and commit (rule 18) */
     const char *install_sql; /* what open() with `install` runs; for `init --print-sql` */
     /** Append the rest of what `init --print-sql` prints of this side: the local copies' tables,
      * and what gives the roles keepstep_agent and keepstep_lag what each needs and no more (on the
@@ -274,38 +275,39 @@ struct store_ops {
     enum status (*order)(struct store *store, const struct mapping *mapping,
                          const struct copies *copies, struct table_order *ret_order,
                          struct error *err);
-    /** Identity of the copy. */
+    /** Read the copy's identity. */
     enum status (*meta)(struct store *store, struct store_meta *ret_meta, struct error *err);
-    /** Read one partition without owning it; exists is false where there is no row. */
+    /** Read one partition without owning it. `exists` is false if it has no position. */
     enum status (*read)(struct store *store, const char *topic, int32_t partition,
                         struct partition_state *ret_state, struct error *err);
-    /** List all positions (the rest by read(): sequences, blocked entities, counts). Caller frees
-     * the array. */
+    /** List the positions of all partitions, without their sequences, blocked entities and counts.
+     * The caller frees the array. */
     enum status (*list)(struct store *store, struct partition_state **ret_states, size_t *ret_count,
                         struct error *err);
-    /** In one durable transaction: raise the epoch, forget why it stood still, store `state`'s
-     * token, cluster id, partition count, partial flag, and where there was no row next_offset;
-     * then load all into `state`,
-     * whose lists from an earlier call are freed. */
+    /** In one durable transaction raise the epoch, clear `stopped` and store `state`'s token,
+     * cluster id, partition count and partial flag, and next_offset if there was no position. Then
+     * load all of it into `state`; lists of an earlier call are freed. */
     enum status (*take)(struct store *store, struct partition_state *state, struct error *err);
-    /** BEGIN; the fences in the given order, which is (topic, partition); then a savepoint.
-     * @return OK; RETRY (locked); ABORT (a fence matched nothing; native_code 1: own epoch stands,
-     * so reload and go on; 0: another owner). */
+    /** Begin a transaction, write the fences in their order, which is (topic, partition), and set a
+     * savepoint.
+     * @return OK; RETRY (locked); ABORT (a fence was lost: native_code 1: the epoch is still ours,
+     * so load the state again and go on; 0: another agent owns the partition). */
     enum status (*begin)(struct store *store, const struct fence *fences, size_t count,
                          struct error *err);
-    /** undo false: set the savepoint here (releasing the last); true: go back to it. */
+    /** With `undo` go back to the savepoint. Else set it here, in the place of the last one. */
     enum status (*savepoint)(struct store *store, bool undo, struct error *err);
-    /** With `on` let constraints that can be deferred wait (a savepoint that is undone leaves that
-     * as it is); else check them now, and each statement from here on. begin() checks them at once.
-     * @return OK; REJECT (waiting: nothing says whose); RETRY. */
+    /** With `on` defer the constraints that can be deferred. A way back to the savepoint does not
+     * change that. Else check them now, and from now on with each statement, as after begin().
+     * @return OK; REJECT (waiting; the change at fault is not known); RETRY. */
     enum status (*defer)(struct store *store, bool on, struct error *err);
-    /** Find the own changes not read back of the given entities, and set the sequence of each: rows
-     * without sequence (set aside included) and rows above each range. All such rows of the types
-     * are read, however many wait, and none is kept. Legal outside a transaction. */
+    /** Find own changes of the given entities that were not read back, and set the sequence of each
+     * entity. They are the outbox rows without a sequence, also those set aside, and the rows above
+     * each range. All such rows of the types are read, but not kept in memory. Legal outside a
+     * transaction. */
     enum status (*read_pending)(struct store *store, struct pending_read *pending,
                                 struct error *err);
-    /** Claim single idempotency keys, sources and ids of STORE_KEY_MAX bytes at most; sets each
-     * verdict; a new one is stored. */
+    /** Claim single idempotency keys: set the verdict of each, and store the new ones. A source and
+     * an id have at most STORE_KEY_MAX bytes. */
     enum status (*claim_keys)(struct store *store, struct key_claim *claims, size_t count,
                               struct error *err);
     /** Write a run of changes of one entity type, those of an entity in the given order; all of
@@ -316,20 +318,20 @@ struct store_ops {
      * FATAL. */
     enum status (*apply)(struct store *store, const struct mapping *mapping,
                          const struct change *const *changes, size_t count, struct error *err);
-    /** Write a range, at the latest before the COMMIT; only the `digests` slots of sequences from
-     * `last` backwards matter. */
+    /** Write an applied range. It may be written as late as with the COMMIT. Of `digests` only the
+     * slots of sequences up to `last` matter. */
     enum status (*record_sequence)(struct store *store, const char *topic, int32_t partition,
                                    const struct sequence_state *sequence, struct error *err);
-    /** Park records, each blocking its entity. @return OK; STOP (the first without a parked_id does
-     * not fit); RETRY; FATAL. */
+    /** Park records. Each blocks its entity and gets a parked_id. @return OK; STOP (the first
+     * record without a parked_id does not fit); RETRY; FATAL. */
     enum status (*park)(struct store *store, struct parked_record *records, size_t count,
                         struct error *err);
-    /** Read parked records, oldest first per entity ((topic, partition, offset) order); legal
-     * outside a transaction. Everything lives in `arena`. */
+    /** Read parked records in the order of (topic, partition, offset), into `arena`. Legal outside
+     * a transaction. */
     enum status (*read_parked)(struct store *store, const struct parked_filter *filter,
                                struct arena *arena, struct parked_records *ret_parked,
                                struct error *err);
-    /** Change one parked record (by its parked_id) inside a transaction.
+    /** Change one parked record, found by its parked_id, inside a transaction.
      * @return OK; RETRY; ABORT (it is not there any more). */
     enum status (*edit_parked)(struct store *store, const struct parked_record *record,
                                enum parked_edit edit, struct error *err);
@@ -345,12 +347,12 @@ struct store_ops {
     /** Drop the kept image of an entity; there need not be one. */
     enum status (*drop_image)(struct store *store, const struct superseded_image *image,
                               struct error *err);
-    /** COMMIT; durable: not before the disk has it. @return OK; RETRY with the outcome unknown: the
-     * caller takes the fence by epoch alone (rule 4). */
+    /** Commit; with `durable` wait until it is on the disk. @return OK; RETRY (the outcome is
+     * unknown: the caller takes the fences by epoch alone, rule 4); FATAL. */
     enum status (*commit)(struct store *store, bool durable, struct error *err);
     /** Legal in any state, cannot fail. */
     void (*rollback)(struct store *store);
-    /** Delete what is older, outside a transaction of the caller's. @param ret_pruned  keys. */
+    /** Delete what is old, in a transaction of its own. @param ret_pruned  deleted keys. */
     enum status (*prune)(struct store *store, const struct prune *prune, size_t *ret_pruned,
                          struct error *err);
 };

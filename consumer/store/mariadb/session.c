@@ -57,7 +57,7 @@ static void session_rollback(struct store_sql *sql)
         self->applying = false;
 }
 
-/* Nothing is sent ahead. Outside a transaction a SELECT has begun one. */
+/* Every call has already run. Outside a transaction a SELECT has begun one: end it. */
 static enum status session_wait(struct store_sql *sql, struct error *err)
 {
     (void)err;
@@ -72,7 +72,7 @@ static enum status session_begin(struct store_sql *sql, enum sql_transaction kin
 {
     struct store_mariadb *self = (struct store_mariadb *)sql;
     enum status status = STATUS_OK;
-    if (self->applying) { /* a rollback could not clear it */
+    if (self->applying) { /* an earlier attempt to clear it has failed */
         status = store_sql_send(sql, SQL_CALL(APPLYING, parameter_text(NULL)), err);
         self->applying = status != STATUS_OK;
     }

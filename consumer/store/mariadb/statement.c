@@ -16,7 +16,7 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 #undef STATEMENT_TEXT
 };
 
-/* @return what stands behind a string, a quoted name or a comment that begins at `at`. */
+/* @return the end of the string, quoted name or comment that begins at `at`. */
 static const char *quoted_end(const char *at)
 {
     const char quote = *at;
@@ -36,7 +36,7 @@ static uint8_t parameter_number(const char **at)
     return (uint8_t)(number - 1);
 }
 
-/* Write `?` for each numbered parameter, and note the number. */
+/* Replace ?1, ?2 … by `?`, and note for each place which parameter it is. */
 static void places_find(struct fixed_statement *statement, const char *text, struct buffer *sql)
 {
     statement->place_count = 0;
@@ -85,7 +85,7 @@ static struct mariadb_parameter value_of(const struct parameter *parameter)
     return mariadb_bytes(parameter->bytes);
 }
 
-/* Fill self->values, row after row, one value a place. */
+/* Fill self->values: for each row one value a place. */
 static enum status values_fill(struct store_mariadb *self, const struct sql_call *call, size_t rows,
                                struct error *err)
 {
@@ -108,7 +108,7 @@ static enum status values_fill(struct store_mariadb *self, const struct sql_call
     return STATUS_OK;
 }
 
-/* The server, or the connection, would break at it. */
+/* A larger message would be refused, or the connection would break. */
 static bool packet_fits(const struct store_mariadb *self, size_t count)
 {
     size_t size = PACKET_OVERHEAD;

@@ -26,7 +26,7 @@ static enum status keys_encode(struct store_postgresql *self, const struct key_c
     return STATUS_OK;
 }
 
-/* Claims whose stored rows come back. */
+/* The claims, while rows of stored keys are read. */
 struct reading {
     struct buffer *scratch;
     struct key_claim *claims;
@@ -34,7 +34,7 @@ struct reading {
     size_t next;
 };
 
-/* Both in the form that they have in the database. */
+/* Compare with a text as it is stored, encoded. */
 static bool key_is(struct buffer *scratch, struct slice text, struct slice stored)
 {
     buffer_reset(scratch);
@@ -42,7 +42,8 @@ static bool key_is(struct buffer *scratch, struct slice text, struct slice store
     return slice_equal(buffer_slice(scratch), stored);
 }
 
-/* What was stored comes back in the claims' order: the next claim that it fits is new. */
+/* Rows come back for the stored keys, in the order of the claims: the next claim that fits is new.
+ */
 static enum status read_new(void *context, struct store_row *row, struct error *err)
 {
     struct reading *reading = context;
@@ -68,8 +69,8 @@ static enum status read_stored(void *context, struct store_row *row, struct erro
     return STATUS_OK;
 }
 
-/* As a rule all are new, and a count says so. @return OK with whether they were; otherwise nothing
- * is stored. */
+/* Store all keys in the hope that all are new; the number of stored rows tells. If one is not new,
+ * nothing stays stored. */
 static enum status keys_add(struct store_sql *self, struct sql_call add, size_t count,
                             bool *ret_all, struct error *err)
 {

@@ -32,7 +32,7 @@ static void queue_clear(struct store_postgresql *self)
     self->synced = 0;
 }
 
-/* A place in the queue; results that were read before are given up. */
+/* Add a place to the queue. Results that were read before are freed. */
 static enum status queue_add(struct store_postgresql *self, const char *what, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -56,7 +56,7 @@ static enum status queue_sent(struct store_postgresql *self, int sent, const cha
     return postgresql_session_error(self->connection, NULL, what, err);
 }
 
-/* Once a session: the answer comes with the next sync. */
+/* Send what prepares a statement, once a session. The next sync reads the answer. */
 static enum status statement_prepare(struct store_postgresql *self, unsigned int id,
                                      struct error *err)
 {
@@ -100,7 +100,7 @@ static enum status statement_send(struct store_postgresql *self, unsigned int id
             store_postgresql_encode(&self->scratch, parameters[i].bytes);
         lengths[i] = (int)(self->scratch.length - offsets[i]);
     }
-    buffer_append(&self->scratch, "", 1); /* an empty text is no null pointer */
+    buffer_append(&self->scratch, "", 1); /* so that an empty text is not a null pointer */
     if (self->scratch.failed) {
         self->queued--;
         return error_set(err, STATUS_RETRY, "%s: no memory for its parameters", name);
@@ -177,7 +177,7 @@ static void queue_read_sync(struct store_postgresql *self)
     }
 }
 
-/* Give a result to who asked for it. */
+/* Hand the rows and changes of a result to its call. */
 static enum status queue_deliver(const struct queued *queued, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -245,8 +245,8 @@ static enum status session_wait(struct store_sql *sql, struct error *err)
     return store_postgresql_sync((struct store_postgresql *)sql, NULL, err);
 }
 
-/* A pipeline takes one statement at a time. Two installations at a time would collide in the
- * catalogue. */
+/* A pipeline does not take several statements in one text, so it is left for the time. The lock
+ * keeps two installations from colliding in the catalogue. */
 static enum status session_install(struct store_sql *sql, struct error *err)
 {
     struct store_postgresql *self = (struct store_postgresql *)sql;
@@ -265,7 +265,8 @@ static enum status session_begin(struct store_sql *sql, enum sql_transaction kin
                                  struct error *err)
 {
     static const char *const settings[] = {
-        [SQL_WRITE] = "SET CONSTRAINTS ALL IMMEDIATE", /* at COMMIT no event could be blamed */
+        [SQL_WRITE] =
+            "SET CONSTRAINTS ALL IMMEDIATE", /* an error at COMMIT would not name the event */
         [SQL_DURABLE] = "SET LOCAL synchronous_commit = on",
         [SQL_SNAPSHOT] = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"};
     enum status status = session_execute(sql, "BEGIN", err);

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* Remember whose durable position is this session's to raise. */
+/* Remember a partition that this session took: it raises the durable positions of these only. */
 static enum status taken_add(struct store_postgresql *self, const struct partition_state *state,
                              struct error *err)
 {

@@ -1,7 +1,8 @@
-/* The SQL stores' parked records and superseded images: the raw record whole. */
+/* The SQL stores' parked records and superseded images. Each is kept as the whole Kafka record. */
 #include "consumer/store/sql/session.h"
 
-#define PARK_MAX 16 /* records sent at a time: the client library keeps what it has not sent */
+#define PARK_MAX                                                                                   \
+    16 /* records sent at a time: the client library keeps in memory what it has not sent */
 
 static enum status read_parked_id(void *context, struct store_row *row, struct error *err)
 {

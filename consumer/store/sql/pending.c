@@ -1,13 +1,13 @@
-/* The SQL stores' look at own changes not read back (rule 18): what other sessions have committed
- * by now, also since the transaction began. */
+/* How the SQL stores read own changes that were not read back (rule 18). They see all that other
+ * sessions have committed, also since the transaction began. */
 #include "consumer/store/pending.h"
 #include "consumer/store/sql/session.h"
 
-/* A reading of rows, in parts where a result is kept whole. */
+/* The reading of one pass; in parts if the client library keeps whole results in memory. */
 struct reading {
     struct pending_pass *pass;
     bool in_parts;
-    int64_t behind; /* the last row's sequence, or its position in the outbox */
+    int64_t behind; /* sequence, or position in the outbox, of the last row that was read */
     size_t rows;    /* of this part */
 };
 

@@ -40,7 +40,7 @@ static enum status read_blocked(void *context, struct store_row *row, struct err
     return store_row_add_blocked(row, context, err);
 }
 
-/* Ask for everything of one partition; `exists` stays false without a position. */
+/* Ask for everything of one partition. `exists` stays false if it has no position. */
 static enum status state_ask(struct store_sql *self, const char *topic, int32_t partition,
                              struct partition_state *state, struct error *err)
 {
@@ -131,7 +131,7 @@ enum status store_sql_take(struct store *store, struct partition_state *state, s
 {
     struct partition_state stored = partition_state_named(state->topic, state->partition);
     enum status status = take(store_sql_of(store), state, &stored, err);
-    store_sql_rollback(store); /* what begin() has set for the session ends, too */
+    store_sql_rollback(store); /* ends also what begin() has set for the session */
     if (status != STATUS_OK) {
         partition_state_done(&stored);
         return status;
@@ -166,7 +166,7 @@ enum status store_sql_write_ranges(struct store_sql *self, struct error *err)
     return count == 0 ? STATUS_OK : self->session->send_rows(self, &write, count, err);
 }
 
-/* Written before the COMMIT, all partitions' together: each message costs as much as a range. */
+/* The ranges of all partitions are written together, before the COMMIT: fewer messages. */
 enum status store_sql_record_sequence(struct store *store, const char *topic, int32_t partition,
                                       const struct sequence_state *sequence, struct error *err)
 {

@@ -1,11 +1,10 @@
-/* What all stores read from their databases alike: the rows of Keepstep's own tables, whose columns
- * stand in one order everywhere. */
+/* Reads rows of Keepstep's own tables. Their columns have the same order in all databases. */
 #ifndef CONSUMER_STORE_SQL_ROW_H
 #define CONSUMER_STORE_SQL_ROW_H
 
 #include "consumer/store/store.h"
 
-/** A row that a back end has read, and how it reads its columns. */
+/** A row of a result, and the functions of its database that read columns. */
 struct store_row {
     int64_t (*integer)(const struct store_row *row, int column);
     /** The bytes as the database has them, borrowed until the next row; data NULL for NULL. */
@@ -17,7 +16,7 @@ struct store_row {
     void (*copy)(const struct store_row *row, int column, char *ret_text, size_t size);
     void *result; /* the back end's */
     int index;    /* of the row, where a result has many */
-    bool is_last; /* set by the reader that has read enough */
+    bool is_last; /* set by a reader that needs no more rows */
 };
 
 /** A partition of which nothing is known yet. */

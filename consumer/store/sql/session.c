@@ -1,5 +1,4 @@
-/* What the SQL stores do with their sessions alike: runs of statements, transactions of their own,
- * and the installation. */
+/* What all SQL stores do with their sessions: calls, transactions of their own, installation. */
 #include "consumer/store/sql/table.h"
 
 #include "common/uuid.h"

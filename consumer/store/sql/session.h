@@ -1,6 +1,5 @@
-/* The seam between what all SQL stores do alike and one database: statements that every database
- * has under the same name, with the same parameters in the same order, and the session that runs
- * them. */
+/* The seam between the code of all SQL stores and one database. Every database has the same
+ * statements: the same names, and the same parameters in the same order. A session runs them. */
 #ifndef CONSUMER_STORE_SQL_SESSION_H
 #define CONSUMER_STORE_SQL_SESSION_H
 
@@ -55,13 +54,13 @@ enum statement_id {
         STATEMENT_SHARED_COUNT
 };
 
-/** A value to bind; borrowed until the statement has run. Where `bytes.data` is NULL it is SQL's
- * NULL, unless it is an integer. */
+/** A value to bind, borrowed until send() returns. A text or bytes with `bytes.data` NULL are SQL's
+ * NULL. */
 struct parameter {
     enum parameter_kind {
         PARAMETER_INTEGER,
         PARAMETER_TEXT,     /* UTF-8 */
-        PARAMETER_RAW_TEXT, /* a text of somebody else's, which may be no UTF-8 */
+        PARAMETER_RAW_TEXT, /* a text from outside: perhaps not UTF-8 */
         PARAMETER_BYTES
     } kind;
     int64_t integer;
@@ -93,13 +92,13 @@ static inline struct parameter parameter_bytes(struct slice bytes)
     return (struct parameter){.kind = PARAMETER_BYTES, .bytes = bytes};
 }
 
-/** Two arguments, or the fields of a call: an array of parameters and its length. */
+/** An array of parameters and its length: two arguments, or two members of a structure. */
 #define PARAMETERS(...)                                                                            \
     (const struct parameter[]){__VA_ARGS__},                                                       \
         sizeof((const struct parameter[]){__VA_ARGS__}) / sizeof(struct parameter)
 
-/** Takes a row of a result; calls nothing of the session. Sets row->is_last where it has read
- * enough. @return OK; else the call fails with it. */
+/** Reads one row of a result. It must not call the session. It sets row->is_last if it needs no
+ * more rows. @return OK; any other status is the call's. */
 typedef enum status sql_row_read(void *context, struct store_row *row, struct error *err);
 
 /** One execution of a statement, and where its results go. */
@@ -109,7 +108,7 @@ struct sql_call {
     size_t count;
     sql_row_read *read; /* NULL: no rows, or none that matter */
     void *context;      /* of read */
-    int64_t *changes;   /* rows that it found are added here; may be NULL */
+    int64_t *changes;   /* the number of rows it changed or found is added here; may be NULL */
 };
 
 /** struct sql_call of a statement and its parameters. */
@@ -129,34 +128,33 @@ enum sql_transaction {
 
 struct store_sql;
 
-/** What each database fills. All slots return OK, or a status of store_ops; a connection that is
- * gone is RETRY with err->connection_lost. */
+/** What each database implements. Statuses are those of store_ops. A lost connection is RETRY with
+ * err->connection_lost. */
 struct sql_session_ops {
-    /** Run a statement. Where statements are pipelined it is sent only: rows and changes come, and
-     * errors are told, at the latest in wait(). Parameters need not live any longer, but `context`
-     * and `changes` must live until then. */
+    /** Run a statement. A database that pipelines only sends it. Its rows, changes and errors then
+     * come later, at the latest in wait(). So `context` and `changes` must live until wait(). */
     enum status (*send)(struct store_sql *self, const struct sql_call *call, struct error *err);
-    /** Send a call once for each row of parameters, `call->count` each, in as few messages as the
-     * server takes. It has no rows. */
+    /** As send(), once for each of `rows` rows of parameters, which have `call->count` parameters
+     * each. The statement must not return rows. */
     enum status (*send_rows)(struct store_sql *self, const struct sql_call *call, size_t rows,
                              struct error *err);
     /** Send one command without parameters and results. @param sql  borrowed until wait(). */
     enum status (*execute)(struct store_sql *self, const char *sql, struct error *err);
-    /** Wait for all that was sent. Outside a transaction nothing stays locked behind it.
-     * @return the first error. */
+    /** Wait for the results of all that was sent. Outside a transaction, also give up the locks and
+     * the snapshot of what was read. @return OK; the first error. */
     enum status (*wait)(struct store_sql *self, struct error *err);
-    /** Create Keepstep's tables, inside a transaction as far as the database lets it. */
+    /** Create Keepstep's tables. Called inside a transaction; MariaDB commits it on the way. */
     enum status (*install)(struct store_sql *self, struct error *err);
-    /** Begin a transaction; sent as by execute(). */
+    /** Begin a transaction. Sent, as by execute(). */
     enum status (*begin)(struct store_sql *self, enum sql_transaction kind, struct error *err);
-    /** Send what a durable COMMIT needs before it and commit; waits. */
+    /** Commit and wait. With `durable`, wait also until it is on the disk. */
     enum status (*commit)(struct store_sql *self, bool durable, struct error *err);
     /** Legal in any state, cannot fail. */
     void (*rollback)(struct store_sql *self);
-    /** A second SAVEPOINT of one name takes the first one's place. */
+    /** A SAVEPOINT replaces an earlier one of the same name. */
     bool replaces_savepoints;
-    /** A result is kept whole in memory, so that long ones are read in parts of so many rows; 0:
-     * its rows come one by one. */
+    /** 0: rows come one by one. Else the client library keeps whole results in memory, so long
+     * results are read in parts of this many rows. */
     size_t part_rows;
 };
 
@@ -172,7 +170,7 @@ struct store_sql {
     struct store base;
     const struct sql_session_ops *session;
     bool in_transaction;
-    bool read_only; /* who only looks, may see no record: which entities wait is not read */
+    bool read_only; /* a role that only reads may not see records: blocked entities are not read */
     bool has_outbox;
     struct sql_range *ranges; /* recorded, not yet written: see position.c */
     size_t range_count;
@@ -195,7 +193,7 @@ static inline enum status store_sql_wait(struct store_sql *self, struct error *e
     return self->session->wait(self, err);
 }
 
-/** Send, and have each row given to `read`. */
+/** Send. `read` gets each row, at the latest in wait(). */
 static inline enum status store_sql_ask(struct store_sql *self, struct sql_call call,
                                         sql_row_read *read, void *context, struct error *err)
 {
@@ -204,7 +202,7 @@ static inline enum status store_sql_ask(struct store_sql *self, struct sql_call 
     return self->session->send(self, &call, err);
 }
 
-/** The send_rows() of a database that has no message for many rows. */
+/** The send_rows() of a database that cannot take many rows in one message. */
 enum status store_sql_send_each(struct store_sql *self, const struct sql_call *call, size_t rows,
                                 struct error *err) MUST_CHECK;
 
@@ -220,20 +218,19 @@ enum status store_sql_query(struct store_sql *self, struct sql_call call, sql_ro
 enum status store_sql_number(struct store_sql *self, struct sql_call call, int64_t absent,
                              int64_t *ret_number, struct error *err) MUST_CHECK;
 
-/** Begin and end a transaction of the store's own. Where one of them fails, store_sql_rollback().
- */
+/** Begin and commit a transaction of the store's own. If one of them fails, roll back. */
 enum status store_sql_transaction(struct store_sql *self, enum sql_transaction kind,
                                   struct error *err) MUST_CHECK;
 enum status store_sql_finish(struct store_sql *self, struct error *err) MUST_CHECK;
 
-/** Create or update Keepstep's tables, and give the copy its id, another one where `new_copy`. */
+/** Create or update Keepstep's tables. Give the copy an id, with `new_copy` a new one. */
 enum status store_sql_install(struct store_sql *self, bool new_copy, struct error *err) MUST_CHECK;
 
-/** Compare the schema version with the program's, and look for an outbox beside the copy.
- * @return OK; RETRY; FATAL (no tables: exit code 78; newer ones). */
+/** Check that the schema version is the program's, and find out whether there is an outbox.
+ * @return OK; RETRY; FATAL (no tables, with exit code 78; tables of a newer program). */
 enum status store_sql_check_version(struct store_sql *self, struct error *err) MUST_CHECK;
 
-/** Free what the common part holds. */
+/** Free what struct store_sql owns. */
 void store_sql_done(struct store_sql *self);
 
 /* Slots of store_ops. */
@@ -269,7 +266,7 @@ void store_sql_rollback(struct store *store);
 enum status store_sql_prune(struct store *store, const struct prune *prune, size_t *ret_pruned,
                             struct error *err);
 
-/** The slots that every database fills alike. */
+/** The slots that are the same for every database. */
 #define STORE_SQL_SLOTS                                                                            \
     .meta = store_sql_meta, .read = store_sql_read, .list = store_sql_list,                        \
     .places = store_sql_places, .prepare = store_sql_prepare, .apply = store_sql_apply,            \

@@ -1,4 +1,4 @@
-/* The SQL stores' transactions: fences, savepoints, COMMIT; what is old is deleted in one, too. */
+/* The SQL stores' transactions: fences, savepoint, COMMIT; and the deletion of what is old. */
 #include "consumer/store/sql/session.h"
 
 #include "common/clock.h"
@@ -44,7 +44,7 @@ enum status store_sql_meta(struct store *store, struct store_meta *ret_meta, str
     return status;
 }
 
-/* @return how many values its statement takes. */
+/* @return how many values the fence's statement takes. */
 static size_t fence_values(const struct fence *fence, struct parameter values[static FENCE_COLUMNS],
                            int64_t now_us)
 {
@@ -68,8 +68,7 @@ static size_t fence_values(const struct fence *fence, struct parameter values[st
     return count;
 }
 
-/* Send as many of the first fences as one statement does. @return OK; REJECT as store_sql_begin()
- * takes it. */
+/* Send the first fences, as many as have the same statement, at most FENCES_MAX. */
 static enum status fences_send(struct store_sql *self, const struct fence *fences, size_t count,
                                size_t *ret_sent, int64_t *matched, struct error *err)
 {
@@ -98,7 +97,7 @@ static enum status read_position(void *context, struct store_row *row, struct er
     return STATUS_OK;
 }
 
-/* One of these fences was lost: find the first one that does not fit what is stored. */
+/* A fence was lost: find the first one that differs from the stored position. */
 static enum status fences_judge(struct store_sql *self, const struct fence *fences, size_t count,
                                 struct error *err)
 {
@@ -130,7 +129,7 @@ static enum status fences_judge(struct store_sql *self, const struct fence *fenc
                             lost->topic, lost->partition);
 }
 
-/* A fence that is lost matches no row, or is an error where statements are pipelined (rule 3). */
+/* A lost fence matches no row. Where statements are pipelined it is a REJECT (rule 3). */
 enum status store_sql_begin(struct store *store, const struct fence *fences, size_t count,
                             struct error *err)
 {
@@ -151,7 +150,7 @@ enum status store_sql_begin(struct store *store, const struct fence *fences, siz
     return status;
 }
 
-/* Sent without waiting: what comes next says how it went. */
+/* Sent without waiting: a later slot returns the error. */
 enum status store_sql_savepoint(struct store *store, bool undo, struct error *err)
 {
     struct store_sql *self = store_sql_of(store);
@@ -175,7 +174,7 @@ enum status store_sql_commit(struct store *store, bool durable, struct error *er
     if (status == STATUS_OK)
         status = self->session->commit(self, durable, err);
     if (status == STATUS_REJECT) {
-        status = STATUS_FATAL; /* a deferred constraint that apply did not see */
+        status = STATUS_FATAL; /* a deferred constraint that apply() did not check */
         if (err != NULL)
             err->status = status;
     }
@@ -192,7 +191,7 @@ void store_sql_rollback(struct store *store)
     self->in_transaction = false;
 }
 
-/* Numbers of parked records. */
+/* Ids of the parked records that were deleted. */
 struct pruned {
     struct parameter *ids;
     size_t count;
@@ -208,7 +207,7 @@ static enum status read_pruned(void *context, struct store_row *row, struct erro
     return STATUS_OK;
 }
 
-/* Both tables of a parked record or none. */
+/* One transaction, so that a parked record goes from both tables or from none. */
 static enum status prune_all(struct store_sql *self, const struct prune *prune,
                              struct pruned *skipped, int64_t *keys, struct error *err)
 {

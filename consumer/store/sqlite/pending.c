@@ -1,6 +1,6 @@
-/* The SQLite store's look at own changes that were not read back (rule 18). What waits is read
- * once: writers come one after the other, so that a row that is new stands behind all that were
- * read. */
+/* How the SQLite store reads own changes that were not read back (rule 18). It remembers waiting
+ * rows. There is one writer at a time, so new rows stand behind all rows that were read, and only
+ * these need to be read the next time. */
 #include "consumer/store/pending.h"
 #include "consumer/store/sqlite/internal.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define MEMORY_FIRST 1024
-#define MEMORY_MAX   ((size_t)1 << 20) /* rows; where more wait all are read each time */
+#define MEMORY_MAX   ((size_t)1 << 20) /* rows; if more wait, all are read each time */
 
 /** The last waiting row of an entity. */
 struct waiting {
@@ -17,16 +17,16 @@ struct waiting {
     int64_t position; /* 0: a free place */
 };
 
-/** What waits of one entity type, as far as it was read. */
+/** The waiting rows of one entity type, as far as they were read. */
 struct pending_memory {
     struct pending_memory *next;
     const struct entity_schema *schema;
-    char incarnation[STORE_TOKEN_SIZE]; /* another one's rows wait again from the first on */
-    int64_t position;                   /* all up to here was read */
+    char incarnation[STORE_TOKEN_SIZE]; /* of the outbox; another one is read from its first row */
+    int64_t position;                   /* all rows up to this one were read */
     struct waiting *rows;
     size_t size;
     size_t count;
-    size_t count_read; /* by the last reading from the first on */
+    size_t count_read; /* by the last reading from the first row on */
 };
 
 void store_sqlite_pending_done(struct store_sqlite *self)
@@ -55,7 +55,7 @@ static void memory_clear(struct pending_memory *memory)
     memory->position = 0;
 }
 
-/* Room for one more, at most half of the places taken. */
+/* Make room for one more. At most half of the places are taken. */
 static bool memory_grow(struct pending_memory *memory)
 {
     struct pending_memory larger = {.size = memory->size == 0 ? MEMORY_FIRST : 2 * memory->size};
@@ -118,7 +118,7 @@ static enum status read_waiting(void *context, struct store_row *row, struct err
     return status;
 }
 
-/* Read what is new. @return OK; RETRY. */
+/* Read the new rows. @return OK; RETRY. */
 static enum status memory_read(struct store_sql *self, struct pending_memory *memory,
                                struct error *err)
 {
@@ -143,8 +143,8 @@ static enum status memory_read(struct store_sql *self, struct pending_memory *me
 
 enum { ROW_WAITS = 1, ROW_HAS_NUMBER = 0, ROW_GONE = -1 };
 
-/* @return OK with whether the entity's last waiting row still waits; *ret_gone: it is not there, so
- * that it may have been dropped in front of others. */
+/* Ask whether the entity's last waiting row still waits. If it is gone, it may have been dropped
+ * while earlier rows of the entity still wait. */
 static enum status memory_ask(struct store_sql *self, const struct pending_memory *memory,
                               struct own_change *own, bool *ret_gone, struct error *err)
 {
@@ -171,7 +171,7 @@ static enum status memory_read_pending(struct store_sql *self, struct pending_me
     for (int round = 0; round < 2 && gone && status == STATUS_OK; round++) {
         gone = false;
         if (round > 0 || memory->count > 2 * memory->count_read + MEMORY_FIRST)
-            memory_clear(memory); /* mostly of rows that do not wait any more */
+            memory_clear(memory); /* most of its rows do not wait any more */
         status = memory_read(self, memory, err);
         for (size_t i = 0; i < pending->entity_count && status == STATUS_OK; i++) {
             if (slice_is(pending->entities[i].entity_type, memory->schema->entity_type))
@@ -181,9 +181,10 @@ static enum status memory_read_pending(struct store_sql *self, struct pending_me
     return status;
 }
 
-/* @return OK with whether what waits of the type is known without reading all of it. What the own
- * transaction has written may be undone, and its positions given again. */
-static enum status look_remembered(struct pending_pass *pass, bool *ret_known, struct error *err)
+/* Use the memory, if possible. It is not used for rows of our own open transaction: if that is
+ * rolled back, other rows get their positions. @return OK with whether the waiting rows are known.
+ */
+static enum status read_remembered(struct pending_pass *pass, bool *ret_known, struct error *err)
 {
     struct store_sqlite *self = store_sqlite_of(pass->store);
     struct pending_memory *memory = memory_of(self, pass->range->schema);
@@ -209,7 +210,7 @@ static enum status look_remembered(struct pending_pass *pass, bool *ret_known, s
 static enum status pending_read_rows(struct pending_pass *pass, struct error *err)
 {
     bool known = false;
-    enum status status = pass->numbered ? STATUS_OK : look_remembered(pass, &known, err);
+    enum status status = pass->numbered ? STATUS_OK : read_remembered(pass, &known, err);
     return status != STATUS_OK || known ? status : store_sql_pending_rows(pass, err);
 }
 

@@ -1,4 +1,4 @@
-/* The SQLite store's session: opening, statements, parameters, and the table of error codes. */
+/* The SQLite store's session: opening, statements, parameters, rows. */
 #include "consumer/store/sqlite/internal.h"
 
 #include "consumer_sqlite_sql.h"
@@ -60,8 +60,7 @@ static enum status statement_next(struct store_sqlite *self, sqlite3_stmt *state
     return status;
 }
 
-/* Bind and step once; the caller ends it with sqlite3_reset(). What is bound is borrowed till
- * then. */
+/* Bind and step once. The parameters are borrowed until the caller calls sqlite3_reset(). */
 static enum status statement_start(struct store_sqlite *self, const struct sql_call *call,
                                    sqlite3_stmt **ret_statement, bool *ret_row, struct error *err)
 {
@@ -145,7 +144,7 @@ static enum status session_execute(struct store_sql *sql, const char *text, stru
     return store_sqlite_execute((struct store_sqlite *)sql, text, err);
 }
 
-/* Nothing is sent ahead, and outside a transaction nothing stays. */
+/* Every call has already run, and holds nothing outside a transaction. */
 static enum status session_wait(struct store_sql *sql, struct error *err)
 {
     (void)sql, (void)err;
