@@ -273,37 +273,38 @@ enum status postgresql_session_execute(PGconn *connection, const char *sql, stru
 }
 
 enum status postgresql_session_query(PGconn *connection, const char *sql,
-                                     const struct slice *parameters, size_t count,
-                                     PGresult **ret_result, struct error *err)
+                                     struct slice_list parameters, PGresult **ret_result,
+                                     struct error *err)
 {
     const char *values[POSTGRESQL_PARAMETERS_MAX] = {NULL};
     size_t offsets[POSTGRESQL_PARAMETERS_MAX] = {0};
     struct buffer texts;
     enum status status = STATUS_OK;
 
-    if (count > POSTGRESQL_PARAMETERS_MAX)
+    if (parameters.count > POSTGRESQL_PARAMETERS_MAX)
         return error_set(err, STATUS_FATAL, "%s: too many parameters", sql);
     buffer_init(&texts, POSTGRESQL_PARAMETERS_SIZE);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+    for (size_t i = 0; i < parameters.count && status == STATUS_OK; i++) {
         offsets[i] = texts.length;
-        if (parameters[i].length > 0 &&
-            memchr(parameters[i].data, '\0', parameters[i].length) != NULL)
+        if (parameters.items[i].length > 0 &&
+            memchr(parameters.items[i].data, '\0', parameters.items[i].length) != NULL)
             status = error_set(err, STATUS_REJECT,
                                "%s: parameter %zu holds a NUL character, which PostgreSQL has not",
                                sql, i + 1);
-        buffer_append(&texts, parameters[i].data, parameters[i].length);
+        buffer_append(&texts, parameters.items[i].data, parameters.items[i].length);
         buffer_append(&texts, "", 1);
     }
     if (status == STATUS_OK && texts.failed)
         status = error_set(err, STATUS_RETRY, "%s: no memory for its parameters", sql);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        values[i] = parameters[i].data == NULL ? NULL : texts.data + offsets[i];
+    for (size_t i = 0; i < parameters.count && status == STATUS_OK; i++)
+        values[i] = parameters.items[i].data == NULL ? NULL : texts.data + offsets[i];
     if (status == STATUS_OK)
-        status = postgresql_judge(connection,
-                                  postgresql_session_last_result(
-                                      connection, PQsendQueryParams(connection, sql, (int)count,
-                                                                    NULL, values, NULL, NULL, 0)),
-                                  sql, ret_result, err);
+        status = postgresql_judge(
+            connection,
+            postgresql_session_last_result(connection,
+                                           PQsendQueryParams(connection, sql, (int)parameters.count,
+                                                             NULL, values, NULL, NULL, 0)),
+            sql, ret_result, err);
     buffer_done(&texts);
     return status;
 }

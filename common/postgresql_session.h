@@ -57,8 +57,8 @@ enum status postgresql_session_execute(PGconn *connection, const char *sql,
 /** Run one statement with text parameters ($1…); a parameter whose data is NULL is NULL.
  * @param ret_result  the caller frees with PQclear(); NULL: not wanted. */
 enum status postgresql_session_query(PGconn *connection, const char *sql,
-                                     const struct slice *parameters, size_t count,
-                                     PGresult **ret_result, struct error *err) MUST_CHECK;
+                                     struct slice_list parameters, PGresult **ret_result,
+                                     struct error *err) MUST_CHECK;
 
 /** Roll back what is open; legal in any state, cannot fail. */
 void postgresql_session_rollback(PGconn *connection);

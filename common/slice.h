@@ -12,6 +12,13 @@ struct slice {
     size_t length;
 };
 
+/** A borrowed list, such as a statement's parameters. */
+struct slice_list {
+    const struct slice *items;
+    size_t count;
+};
+#define NO_SLICES ((struct slice_list){NULL, 0})
+
 static inline struct slice slice_of(const char *text)
 {
     return (struct slice){.data = text, .length = text == NULL ? 0 : strlen(text)};

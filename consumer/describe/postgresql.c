@@ -93,8 +93,8 @@ enum status schema_postgresql_describe(const char *url, const char *table, struc
     schema_table_init(&schema, table, out->size_max);
     enum status status = postgresql_session_open(&options, &connection, err);
     if (status == STATUS_OK)
-        status = postgresql_session_query(connection, SQL_DESCRIBE_COLUMNS, &quoted, 1, &result,
-                                          err);
+        status = postgresql_session_query(connection, SQL_DESCRIBE_COLUMNS,
+                                          (struct slice_list){&quoted, 1}, &result, err);
     if (status == STATUS_OK)
         status = schema_postgresql_columns(result, &schema, err);
     if (status == STATUS_OK)

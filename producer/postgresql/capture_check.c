@@ -44,7 +44,8 @@ static enum status capture_ask(const struct check *check, const char *sql, const
 {
     const struct check_postgresql *self = (const struct check_postgresql *)check;
     const struct slice parameters[] = {self->table, slice_of(column == NULL ? "" : column)};
-    return postgresql_session_query(self->connection, sql, parameters, column == NULL ? 1 : 2,
+    return postgresql_session_query(self->connection, sql,
+                                    (struct slice_list){parameters, column == NULL ? 1 : 2},
                                     ret_found, err);
 }
 

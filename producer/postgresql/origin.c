@@ -53,7 +53,7 @@ static enum status origin_postgresql_open(const struct config *config, enum orig
     if (status == STATUS_OK && origin->watching) /* the relay has a lease to keep meanwhile */
         status = postgresql_session_execute(origin->connection, "SET lock_timeout = '200ms'", err);
     if (status == STATUS_OK)
-        status = postgresql_session_query(origin->connection, SQL_OUTBOX_SCHEMA, NULL, 0, &result,
+        status = postgresql_session_query(origin->connection, SQL_OUTBOX_SCHEMA, NO_SLICES, &result,
                                           err);
     if (status == STATUS_OK && PQgetisnull(result, 0, 0) != 0)
         status = error_set(err, STATUS_FATAL,
@@ -127,10 +127,9 @@ static enum status origin_postgresql_compare(struct origin *origin,
                                                   function  ? SQL_LOOK_FUNCTION
                                                   : trigger ? SQL_LOOK_TRIGGER
                                                             : SQL_LOOK_RELATION,
-                                                  parameters,
-                                                  function  ? 3
-                                                  : trigger ? 2
-                                                            : 1,
+                                                  (struct slice_list){parameters, function  ? 3
+                                                                                  : trigger ? 2
+                                                                                            : 1},
                                                   &result, err);
     if (status != STATUS_OK)
         return status;
@@ -182,14 +181,14 @@ static enum status origin_postgresql_capture(struct origin *base, const struct c
     buffer_init(&name, CAPTURE_SQL_MAX);
     postgresql_name_append_table(&name, entry->table);
     struct slice table = buffer_slice(&name);
-    enum status status = postgresql_session_query(origin->connection, SQL_DESCRIBE_TABLE, &table, 1,
-                                                  &found, err);
+    enum status status = postgresql_session_query(origin->connection, SQL_DESCRIBE_TABLE,
+                                                  (struct slice_list){&table, 1}, &found, err);
     if (status == STATUS_OK && PQntuples(found) == 0)
         status = error_set(err, STATUS_FATAL, "publish.%s: table %s is gone", entry->entity_type,
                            entry->table);
     if (status == STATUS_OK)
-        status = postgresql_session_query(origin->connection, SQL_LIST_PARTITIONS, &table, 1,
-                                          &partitions, err);
+        status = postgresql_session_query(origin->connection, SQL_LIST_PARTITIONS,
+                                          (struct slice_list){&table, 1}, &partitions, err);
     if (status == STATUS_OK) {
         struct capture_postgresql capture = {.name = buffer_text(&name),
                                              .outbox = origin->schema,
@@ -218,7 +217,7 @@ static enum status origin_postgresql_identify(struct origin *origin, const char 
 {
     const struct slice parameters[] = {slice_of(service), slice_of(incarnation)};
     return postgresql_session_query(origin_postgresql_of(origin)->connection, SQL_INSERT_RELAY,
-                                    parameters, 2, NULL, err);
+                                    (struct slice_list){parameters, 2}, NULL, err);
 }
 
 /* Sends the ids that were noted, in one statement. */
@@ -228,9 +227,10 @@ static enum status origin_postgresql_flush(struct origin_postgresql *origin, str
     if (status != STATUS_OK || origin->in_log_count == 0)
         return status;
     struct slice ids = postgresql_array_end(&origin->in_log);
-    status = origin->in_log.failed ? error_set(err, STATUS_RETRY, "no memory")
-                                   : postgresql_session_query(origin->connection, SQL_NOTE_IN_LOG,
-                                                              &ids, 1, NULL, err);
+    status = origin->in_log.failed
+                 ? error_set(err, STATUS_RETRY, "no memory")
+                 : postgresql_session_query(origin->connection, SQL_NOTE_IN_LOG,
+                                            (struct slice_list){&ids, 1}, NULL, err);
     buffer_reset(&origin->in_log);
     origin->in_log_count = 0;
     return status;
@@ -247,12 +247,13 @@ static enum status origin_postgresql_restart(struct origin *origin, const char *
     if (status == STATUS_OK)
         status = postgresql_session_execute(connection, SQL_LIFT_LIMIT, err);
     if (status == STATUS_OK)
-        status = postgresql_session_query(connection, SQL_FORWARD_DROP, NULL, 0, &result, err);
+        status = postgresql_session_query(connection, SQL_FORWARD_DROP, NO_SLICES, &result, err);
     if (status == STATUS_OK)
         *ret_dropped = strtoll(PQcmdTuples(result), NULL, 10);
     PQclear(result);
     if (status == STATUS_OK)
-        status = postgresql_session_query(connection, SQL_RESTART_RELAY, parameters, 2, NULL, err);
+        status = postgresql_session_query(connection, SQL_RESTART_RELAY,
+                                          (struct slice_list){parameters, 2}, NULL, err);
     if (status == STATUS_OK)
         status = postgresql_session_execute(connection, SQL_RESTART, err);
     return status;
@@ -264,7 +265,8 @@ static enum status origin_postgresql_lease(struct origin *origin, bool *ret_init
     PGconn *connection = origin_postgresql_of(origin)->connection;
     PGresult *result = NULL;
     *ret_lease = (struct origin_lease){0};
-    enum status status = postgresql_session_query(connection, SQL_HAS_RELAY, NULL, 0, &result, err);
+    enum status status = postgresql_session_query(connection, SQL_HAS_RELAY, NO_SLICES, &result,
+                                                  err);
     if (status != STATUS_OK)
         return status;
     *ret_initialised = PQgetvalue(result, 0, 0)[0] == 't';
@@ -272,7 +274,7 @@ static enum status origin_postgresql_lease(struct origin *origin, bool *ret_init
     result = NULL;
     if (!*ret_initialised)
         return STATUS_OK;
-    status = postgresql_session_query(connection, SQL_READ_HOLDER, NULL, 0, &result, err);
+    status = postgresql_session_query(connection, SQL_READ_HOLDER, NO_SLICES, &result, err);
     if (status == STATUS_OK && PQntuples(result) > 0) {
         (void)snprintf(ret_lease->holder, sizeof ret_lease->holder, "%s", PQgetvalue(result, 0, 0));
         ret_lease->until_us = postgresql_session_integer(result, 0, 1);
@@ -301,7 +303,8 @@ static enum status origin_postgresql_note_log_end(struct origin *origin, const c
     const struct slice parameters[] = {slice_of(topic), slice_of(numbers[0]), slice_of(numbers[1])};
     enum status status = postgresql_session_execute(connection, SQL_CREATE_NOTES, err);
     if (status == STATUS_OK)
-        status = postgresql_session_query(connection, SQL_NOTE_LOG_END, parameters, 3, NULL, err);
+        status = postgresql_session_query(connection, SQL_NOTE_LOG_END,
+                                          (struct slice_list){parameters, 3}, NULL, err);
     return status;
 }
 

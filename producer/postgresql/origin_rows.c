@@ -13,7 +13,8 @@ enum status origin_postgresql_progress(struct origin *origin, const char *entity
     struct slice type = slice_of(entity_type);
     PGresult *result = NULL;
     enum status status = postgresql_session_query(origin_postgresql_of(origin)->connection,
-                                                  SQL_READ_PROGRESS, &type, 1, &result, err);
+                                                  SQL_READ_PROGRESS, (struct slice_list){&type, 1},
+                                                  &result, err);
     if (status != STATUS_OK)
         return status;
     *ret_progress = (struct origin_progress){0};
@@ -34,7 +35,8 @@ enum status origin_postgresql_captured(struct origin *origin, const char *entity
     PGresult *result = NULL;
     *ret_captured = (struct origin_captured){0};
     enum status status = postgresql_session_query(origin_postgresql_of(origin)->connection,
-                                                  SQL_READ_CAPTURED, &type, 1, &result, err);
+                                                  SQL_READ_CAPTURED, (struct slice_list){&type, 1},
+                                                  &result, err);
     if (status == STATUS_OK && PQntuples(result) > 0) {
         *ret_captured = (struct origin_captured){
             .mapped = arena_copy(arena, postgresql_session_text(result, 0, 0)),
@@ -55,15 +57,15 @@ enum status origin_postgresql_write_captured(struct origin *origin, const char *
     const struct slice parameters[] = {slice_of(entity_type), captured->mapped, captured->news,
                                        captured->partition_key};
     return postgresql_session_query(origin_postgresql_of(origin)->connection, SQL_WRITE_CAPTURED,
-                                    parameters, 4, NULL, err);
+                                    (struct slice_list){parameters, 4}, NULL, err);
 }
 
 enum status origin_postgresql_republish(struct origin *origin, const char *entity_type,
                                         struct error *err)
 {
     struct slice type = slice_of(entity_type);
-    return postgresql_session_query(origin_postgresql_of(origin)->connection, SQL_REPUBLISH, &type,
-                                    1, NULL, err);
+    return postgresql_session_query(origin_postgresql_of(origin)->connection, SQL_REPUBLISH,
+                                    (struct slice_list){&type, 1}, NULL, err);
 }
 
 static enum status origin_postgresql_numbers(PGconn *connection, const char *sql,
@@ -71,8 +73,8 @@ static enum status origin_postgresql_numbers(PGconn *connection, const char *sql
                                              struct error *err)
 {
     PGresult *result = NULL;
-    enum status status = postgresql_session_query(connection, sql, type, type == NULL ? 0 : 1,
-                                                  &result, err);
+    enum status status = postgresql_session_query(
+        connection, sql, (struct slice_list){type, type == NULL ? 0 : 1}, &result, err);
     for (int i = 0; status == STATUS_OK && i < PQnfields(result) && i < 2; i++)
         ret_numbers[i] = postgresql_session_integer(result, 0, i);
     PQclear(result);
@@ -116,7 +118,8 @@ static enum status origin_postgresql_read(PGconn *connection, const struct confi
     const struct slice written[] = {type, slice_of(number),
                                     slice_of(progress->done ? "true" : "false")};
     if (status == STATUS_OK)
-        status = postgresql_session_query(connection, SQL_WRITE_PROGRESS, written, 3, NULL, err);
+        status = postgresql_session_query(connection, SQL_WRITE_PROGRESS,
+                                          (struct slice_list){written, 3}, NULL, err);
     buffer_done(&name);
     buffer_done(&sql);
     return status;
@@ -131,7 +134,8 @@ enum status origin_postgresql_chunk(struct origin *origin, const struct config_e
     struct origin_progress progress = {0};
     enum status status = postgresql_session_execute(connection, SQL_BEGIN_CHUNK, err);
     if (status == STATUS_OK)
-        status = postgresql_session_query(connection, SQL_HOLD_PROGRESS, &type, 1, NULL, err);
+        status = postgresql_session_query(connection, SQL_HOLD_PROGRESS,
+                                          (struct slice_list){&type, 1}, NULL, err);
     if (status == STATUS_OK)
         status = origin_postgresql_progress(origin, entry->entity_type, &progress, err);
     if (status == STATUS_OK && !progress.done)
@@ -163,9 +167,9 @@ enum status origin_postgresql_write(struct origin *origin, const struct origin_e
         failed = failed || arrays[c].failed;
     }
     enum status status = failed ? error_set(err, STATUS_RETRY, "no memory")
-                                : postgresql_session_query(origin_postgresql_of(origin)->connection,
-                                                           SQL_WRITE_EVENTS, parameters, COLUMNS,
-                                                           NULL, err);
+                                : postgresql_session_query(
+                                      origin_postgresql_of(origin)->connection, SQL_WRITE_EVENTS,
+                                      (struct slice_list){parameters, COLUMNS}, NULL, err);
     if (status == STATUS_FATAL)
         error_prefix(err, "run `keepstep init` first");
     for (size_t c = 0; c < COLUMNS; c++)

@@ -73,7 +73,8 @@ static void chunk_behind(struct reading *reading, const char *change)
     while (waiting == 0 && clock_monotonic_us() < end_us) {
         struct error err = ERROR_INIT;
         PGresult *result = NULL;
-        if (postgresql_session_query(reading->service, WAITS, NULL, 0, &result, &err) != STATUS_OK)
+        if (postgresql_session_query(reading->service, WAITS, NO_SLICES, &result, &err) !=
+            STATUS_OK)
             test_fail("%s", err.text);
         waiting = postgresql_session_integer(result, 0, 0);
         PQclear(result);

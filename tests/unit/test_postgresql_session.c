@@ -131,8 +131,8 @@ static const char *setting(PGconn *connection, const char *name)
 {
     PGresult *result = NULL;
     struct slice parameter = slice_of(name);
-    if (postgresql_session_query(connection, "SELECT current_setting($1)", &parameter, 1, &result,
-                                 &err) != STATUS_OK)
+    if (postgresql_session_query(connection, "SELECT current_setting($1)",
+                                 (struct slice_list){&parameter, 1}, &result, &err) != STATUS_OK)
         test_fail("%s", err.text);
     const char *text = test_format("%s", PQgetvalue(result, 0, 0));
     PQclear(result);
