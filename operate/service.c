@@ -13,8 +13,7 @@ static enum status service_configure_log(const struct config *config, struct err
 {
     enum log_level level;
     if (!log_level_parse(config->log_level, &level)) {
-        err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL,
+        return error_set(error_config(err), STATUS_FATAL,
                          "log level \"%s\" is unknown; use debug, info, warning "
                          "or error",
                          config->log_level);

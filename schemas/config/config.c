@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #define CONFIG_FILE_SIZE_MAX ((size_t)1024 * 1024)
@@ -223,9 +222,8 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
                                &own);
     if (status != STATUS_OK) {
         bool placed = isdigit((unsigned char)own.text[0]) != 0;
-        status = error_set(err, STATUS_FATAL, "%s:%s%s", path, placed ? "" : " ", own.text);
-        if (err != NULL)
-            err->exit_code = EX_CONFIG;
+        status = error_set(error_config(err), STATUS_FATAL, "%s:%s%s", path, placed ? "" : " ",
+                           own.text);
         goto out;
     }
     config->path = realpath(path, NULL);
