@@ -49,7 +49,8 @@ enum status connections_add(const void *session, int socket, int answer_ms, stru
     return STATUS_OK;
 }
 
-/* With the lock held. @return the place of the pointer to it; NULL there where it is not known. */
+/* With the lock held. @return where the pointer to the session stands; it points to NULL where the
+ * session is not known. */
 static struct connection **connections_find(const void *session)
 {
     struct connection **place = &connections;
@@ -112,6 +113,7 @@ enum status connections_refuse(struct error *err)
     (void)pthread_mutex_lock(&connections_lock);
     bool refused = connections_are_cut;
     (void)pthread_mutex_unlock(&connections_lock);
-    return refused ? error_set(err, STATUS_RETRY, "no database session any more: the process ends")
+    return refused ? error_set(err, STATUS_RETRY,
+                               "no database session is opened any more: the process ends")
                    : STATUS_OK;
 }

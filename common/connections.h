@@ -1,5 +1,5 @@
-/* The sockets of all open database sessions, so that what waits for a server that answers nothing
- * can be ended from another thread. */
+/* The sockets of all open database sessions. Another thread can cut them, and so end a wait for a
+ * server that does not answer. */
 #ifndef COMMON_CONNECTIONS_H
 #define COMMON_CONNECTIONS_H
 
@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/** Note a session that has just been opened; it is cut at once where all have been.
+/** Note a session that has just been opened. It is cut at once after connections_cut().
  * @param session    stands for it until connections_remove().
  * @param socket     stays the caller's.
  * @param answer_ms  how long a statement may be without an answer; -1: for ever, or as the
@@ -16,7 +16,7 @@
 enum status connections_add(const void *session, int socket, int answer_ms,
                             struct error *err) MUST_CHECK;
 
-/** Forget a session, before it is closed; one that is not known is a no-op. @thread any. */
+/** Forget a session before it is closed; no-op for an unknown one. @thread any. */
 void connections_remove(const void *session);
 
 /** @return the session's answer_ms; -1 where it is not known. @thread any. */
@@ -28,11 +28,11 @@ void connections_give_up(const void *session);
 /** @return whether it was cut here, and not lost by itself. @thread any. */
 bool connections_gave_up(const void *session);
 
-/** Cut all sessions, for the process is to end: whoever waits for one finds it lost, as if the
- * server had ended it, and none can be opened any more. @thread any. */
+/** Cut all sessions because the process ends: a caller that waits finds its session lost, as if the
+ * server had ended it. No session can be opened from now on. @thread any. */
 void connections_cut(void);
 
-/** @return RETRY once all were cut, before one is opened in vain. @thread any. */
+/** @return RETRY after connections_cut(): no session can be opened. @thread any. */
 enum status connections_refuse(struct error *err) MUST_CHECK;
 
 #endif

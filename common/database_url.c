@@ -1,4 +1,4 @@
-/* Takes a database's URL apart by one strict grammar, and shows what is no secret of it. */
+/* Takes a database's URL apart by one strict grammar, and shows it without its secrets. */
 #include "common/database_url.h"
 
 #include <ctype.h>
@@ -20,7 +20,7 @@ static const struct {
 };
 #define SCHEME_COUNT (sizeof database_schemes / sizeof database_schemes[0])
 
-/* Options whose values may be seen: where something is, and how it is spoken to. */
+/* Options whose values may be shown: they say where the server is and how to connect. */
 static const char *const database_shown_options[] = {
     "application_name",
     "channel_binding",
@@ -87,8 +87,8 @@ static bool slice_only(struct slice text, const char *set, bool names)
     return true;
 }
 
-/* Where the host begins: libpq ends USER:PASSWORD at the first @, and not behind a slash. A host
- * has no @, so that for MariaDB the last one before a slash is as clear. */
+/* @return where the host begins. USER:PASSWORD ends at an @ before the first slash: for libpq at
+ * the first one, for MariaDB at the last one, since a host has no @. */
 static size_t database_url_user(struct slice rest, enum database_scheme scheme)
 {
     size_t found = 0;
@@ -150,7 +150,7 @@ static const char *database_url_wrong_hosts(const struct database_url *url)
     struct slice port;
     while (hosts.data != NULL) {
         if (!database_url_next_host(&hosts, &host, &port))
-            return "its host is no HOST or HOST:PORT";
+            return "its host is not HOST or HOST:PORT";
     }
     return NULL;
 }
@@ -162,7 +162,7 @@ static const char *database_url_wrong_options(const struct database_url *url)
     struct slice value;
     while (options.length > 0) {
         if (!database_url_next_option(&options, &name, &value))
-            return "behind its ? stands something else than OPTION=VALUE";
+            return "what follows its ? is not OPTION=VALUE";
     }
     return NULL;
 }
@@ -191,7 +191,7 @@ static const char *database_url_split(struct slice rest, struct database_url *ur
     if (wrong != NULL)
         return wrong;
     if (rest.length < 2 || rest.data[0] != '/' || rest.data[1] != '/')
-        return "// is missing behind its scheme";
+        return "// is missing after its scheme";
     (void)slice_cut(&rest, 2, 0);
     size_t user = database_url_user(rest, url->scheme);
     if (user > 0) {
@@ -239,8 +239,8 @@ enum status database_url_parse(const char *url, struct database_url *ret_url, st
             if (host == NULL || strchr(host, '@') == NULL)
                 return STATUS_OK;
             return error_set(error_config(err), STATUS_FATAL,
-                             "the database's URL cannot be read: behind %s: stands the path of a "
-                             "file, and no server",
+                             "the database's URL cannot be read: %s: is followed by the path of a "
+                             "file, not by a server",
                              database_schemes[i].name);
         }
         const char *wrong = database_url_split(rest, ret_url);
@@ -293,7 +293,7 @@ static bool database_url_may_show(struct slice name)
     return false;
 }
 
-/* A login that holds an @, or an encoded :, may be USER:PASSWORD in another writing. */
+/* A user name with an @ or an encoded : in it may hold a password: show none of it. */
 static bool database_url_is_whole_login(struct slice user)
 {
     for (size_t i = 0; i + 2 < user.length; i++) {

@@ -18,13 +18,13 @@ struct database_url {
     struct slice options; /* as in NAME=VALUE&NAME=VALUE */
 };
 
-/** Read SCHEME://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE&…, or sqlite:FILE. What could be
- * read in two ways is refused: a part of a password would be taken for a host or a database.
+/** Read SCHEME://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE&…, or sqlite:FILE. A URL that can be
+ * read in two ways is refused: a part of a password could be taken for a host or a database.
  * @return OK; FATAL with exit code 78, with nothing of the URL in its text. */
 enum status database_url_parse(const char *url, struct database_url *ret_url,
                                struct error *err) MUST_CHECK;
 
-/** Take the first HOST:PORT, "[ADDRESS]:PORT" of a list off its front; an absent port is empty.
+/** Take the first HOST:PORT or [ADDRESS]:PORT off a list; an absent port is empty.
  * @return false at the end of the list or where it is no host. */
 bool database_url_next_host(struct slice *hosts, struct slice *ret_host, struct slice *ret_port);
 
@@ -36,8 +36,8 @@ bool database_url_next_option(struct slice *options, struct slice *ret_name,
 /** @return whether it holds a password, also as an option. */
 bool database_url_has_password(const struct database_url *url);
 
-/** Append the URL for people: only what is known to be no secret, stars for the rest; of one that
- * cannot be read the scheme alone. */
+/** Append the URL for people to read: what is known not to be secret, and stars for the rest. Of a
+ * URL that cannot be read only the scheme is shown. */
 void database_url_show(const char *url, struct buffer *out);
 
 #endif

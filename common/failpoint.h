@@ -34,8 +34,8 @@ extern const char *const failpoint_names[];
 
 #ifdef KEEPSTEP_FAILPOINTS
 /** Pass a crash point: KEEPSTEP_FAILPOINT="name[:nth][:stop]" raises SIGKILL, with ":stop" SIGSTOP,
- * at the nth pass (default 1). What is misspelt there ends the process at the first pass, so that
- * no test passes by a mistake. @thread any. */
+ * at the nth pass (default 1). A misspelt name ends the process at the first pass, so that no test
+ * passes by mistake. @thread any. */
 void failpoint(enum failpoint_point point);
 #else
 #define failpoint(point) ((void)0)

@@ -1,4 +1,4 @@
-/* Reads lines byte by byte, so that a NUL is data and no line is held beyond its maximum. */
+/* Reads lines byte by byte: a NUL is data, and a line that is too long is not held in memory. */
 #include "common/lines.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Levelled log lines on stderr; one write(2) a line, so that threads and processes do not mix. */
+/* Log lines with levels on stderr. Each is one write(2), so lines of threads do not mix. */
 #include "common/log.h"
 
 #include "common/advice.h"

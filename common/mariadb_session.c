@@ -39,7 +39,7 @@ void mariadb_session_close(MYSQL *session)
     mysql_close(session);
 }
 
-/* One statement each, so that a refused one is named. */
+/* One statement each: the error names the one that the server refuses. */
 static const char *const mariadb_settings[] = {
     "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin",
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
@@ -79,7 +79,7 @@ static enum status mariadb_configure(MYSQL *session, const struct server_session
     return status;
 }
 
-/* On a socket of the file system these fail, and need not hold. */
+/* On a Unix socket these fail, and are not needed. */
 static void mariadb_keepalive(MYSQL *session)
 {
     const struct {
@@ -132,7 +132,7 @@ static void mariadb_options(MYSQL *session, const struct server_session_options 
         (void)mysql_optionsv(session, MYSQL_OPT_SSL_KEY, url->ssl_key);
 }
 
-/* The library passes over an option file that is not there, and hardly names another one. */
+/* The library ignores an option file that is not there, and its errors hardly name a file. */
 static enum status mariadb_files(const struct mariadb_url *url, struct error *err)
 {
     const struct {
@@ -151,7 +151,7 @@ static enum status mariadb_files(const struct mariadb_url *url, struct error *er
     return STATUS_OK;
 }
 
-/* The library's texts name the host at most. What the URL leaves out, a my.cnf can name. */
+/* The library's errors name the host at most. A my.cnf can name what the URL leaves out. */
 static void mariadb_place(const struct mariadb_url *url, char ret_place[ERROR_STATEMENT_SIZE])
 {
     if (url->socket != NULL)
@@ -172,7 +172,7 @@ static bool mariadb_timed_out(MYSQL *session)
     return last != NULL && strtol(last + 1 + (last[1] == '('), NULL, 10) == ETIMEDOUT;
 }
 
-/* What no waiting mends stays FATAL: credentials, a database that is not there, options. */
+/* FATAL is what waiting does not cure: credentials, a database that is not there, options. */
 static enum status mariadb_refused(MYSQL *session, const struct mariadb_url *url, struct error *err)
 {
     char place[ERROR_STATEMENT_SIZE];

@@ -11,11 +11,11 @@
 #include <mysqld_error.h>
 #include <stdint.h>
 
-/** Open a session that no default of the server can bend: utf8mb4 with a binary collation, UTC,
- * strict sql_mode, autocommit=0, READ COMMITTED, found rows, lock, statement and idle timeouts, TCP
- * keepalive, no automatic reconnect. Options in the URL's query are the client library's own (TLS,
- * option file with its group [keepstep], socket); a password may stand in the option file, in
- * MYSQL_PWD or in the URL. No password in `err`.
+/** Open a session whose settings do not depend on the server's defaults: utf8mb4 with a binary
+ * collation, UTC, strict sql_mode, autocommit=0, READ COMMITTED, found rows, lock, statement and
+ * idle timeouts, TCP keepalive, no automatic reconnect. Options in the URL's query are the client
+ * library's own (TLS, option file with its group [keepstep], socket); a password may stand in the
+ * option file, in MYSQL_PWD or in the URL. No password in `err`.
  * @return OK; RETRY (cannot be reached now, connection_lost set; a server without TLS or with
  * a certificate that is refused too: it is mended there, and the text says how); FATAL (not MariaDB
  * 10.11 or later, refused credentials, an unknown option, a file of the URL that cannot be read;

@@ -48,8 +48,8 @@ enum status mariadb_statement_new(MYSQL *session, const char *what, const char *
 /** NULL is a no-op. */
 void mariadb_statement_free(struct mariadb_statement *statement);
 
-/** Execute with one value a parameter. Rows are fetched one by one from the connection, so that
- * no more than one needs memory: nothing else may run on it before mariadb_statement_end().
+/** Execute with one value a parameter. Rows are fetched one by one from the connection, and only
+ * one is held in memory: nothing else may run on it before mariadb_statement_end().
  * @param ret_affected  rows found by an UPDATE or DELETE; may be NULL. */
 enum status mariadb_statement_run(struct mariadb_statement *statement,
                                   const struct mariadb_parameter *values, size_t count,

@@ -96,7 +96,8 @@ struct verdict postgresql_session_verdict(const char *sqlstate, bool raised)
     return verdict;
 }
 
-/* A function of the service chose this SQLSTATE by RAISE, whatever the server means by it. */
+/* Whether a function of the service chose this SQLSTATE by RAISE: then it has no meaning of the
+ * server's. */
 static bool postgresql_is_raised(const PGresult *result)
 {
     const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
@@ -111,7 +112,7 @@ enum status postgresql_session_error(PGconn *connection, const PGresult *result,
     if (sqlstate == NULL) { /* an error of libpq itself: without a broken connection, no memory */
         struct verdict verdict = {.status = STATUS_RETRY, .connection_lost = broken};
         const char *text = broken && connections_gave_up(connection)
-                               ? "the server gave no answer, and was given up"
+                               ? "the server gave no answer in time"
                                : PQerrorMessage(connection);
         return error_set_verdict(err, verdict, what, "%.*s", (int)strcspn(text, "\n"), text);
     }

@@ -33,7 +33,7 @@ static bool postgresql_refused_state(const char *text, char sqlstate[static SQLS
     return false;
 }
 
-/* No server has said anything, which took its time for each address. */
+/* No server has answered at any address before the timeout. */
 static bool postgresql_timed_out(PGconn *connection)
 {
     const char *text = PQerrorMessage(connection);
@@ -108,7 +108,8 @@ static enum status postgresql_refused(PGconn *connection, struct error *err)
     return error_set_verdict(err, verdict, NULL, "%.*s%s", (int)strcspn(text, "\n"), text, advice);
 }
 
-/* Rows that a policy hides must be an error: the agent would take them for absent. */
+/* row_security off makes it an error where a policy hides rows: the agent would take them for
+ * absent. */
 static const char postgresql_settings[] =
     "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;"
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';"
@@ -118,7 +119,7 @@ static const char postgresql_settings[] =
     "SET lock_timeout = '5s'; SET statement_timeout = '60s';"
     "SET idle_in_transaction_session_timeout = '60s'; SET idle_session_timeout = 0;";
 
-/* An `on` that the role has stays, and so does what waits for more than the disk. */
+/* Only `off` is raised to `on`: any other setting of the role waits for the disk, or for more. */
 static const char postgresql_wait[] = "SELECT set_config('synchronous_commit', 'on', false) "
                                       "WHERE current_setting('synchronous_commit') = 'off'";
 
@@ -190,7 +191,7 @@ enum status postgresql_session_open(const struct server_session_options *options
         return error_set(err, STATUS_RETRY, "out of memory");
     if (PQstatus(connection) != CONNECTION_OK && !postgresql_option_refused(connection) &&
         !postgresql_timed_out(connection)) {
-        /* Once more, so that it tells the SQLSTATE. */
+        /* Connect once more: only a verbose error tells the SQLSTATE. */
         (void)PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
         PQreset(connection);
         (void)PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
@@ -288,9 +289,10 @@ enum status postgresql_session_query(PGconn *connection, const char *sql,
         offsets[i] = texts.length;
         if (parameters.items[i].length > 0 &&
             memchr(parameters.items[i].data, '\0', parameters.items[i].length) != NULL)
-            status = error_set(err, STATUS_REJECT,
-                               "%s: parameter %zu holds a NUL character, which PostgreSQL has not",
-                               sql, i + 1);
+            status = error_set(
+                err, STATUS_REJECT,
+                "%s: parameter %zu holds a NUL character, which PostgreSQL cannot store", sql,
+                i + 1);
         buffer_append(&texts, parameters.items[i].data, parameters.items[i].length);
         buffer_append(&texts, "", 1);
     }
@@ -309,7 +311,7 @@ enum status postgresql_session_query(PGconn *connection, const char *sql,
     return status;
 }
 
-/* Read what is under way to its end, so that the session takes statements again. */
+/* Read all results that are still to come: only then does the session take statements again. */
 static void postgresql_drain(PGconn *connection)
 {
     bool pipeline = PQpipelineStatus(connection) != PQ_PIPELINE_OFF;

@@ -15,9 +15,9 @@
 #define SQLSTATE_INSUFFICIENT_PRIVILEGE "42501"
 #define SQLSTATE_DIVISION_BY_ZERO       "22012"
 
-/** Open a session that no setting of the role or the database can bend: UTF8, UTC, ISO dates,
- * extra_float_digits, standard strings, READ COMMITTED, search_path as the role has it, lock,
- * statement and idle timeouts, TCP keepalive (rule 19). No password in `err`.
+/** Open a session whose settings do not depend on the role's or the database's defaults: UTF8, UTC,
+ * ISO dates, extra_float_digits, standard strings, READ COMMITTED, search_path as the role has it,
+ * lock, statement and idle timeouts, TCP keepalive (rule 19). No password in `err`.
  * @return OK; RETRY (cannot be reached now, connection_lost set; a server without TLS or with
  * a certificate that is refused too: it is mended there, and the text says how); FATAL (not
  * PostgreSQL 15 or later, refused credentials or options, certificate files of ours that cannot be
@@ -28,11 +28,12 @@ enum status postgresql_session_open(const struct server_session_options *options
 /** NULL is a no-op. */
 void postgresql_session_close(PGconn *connection);
 
-/** PQgetResult() that cuts the session where the server leaves a statement without an answer for
- * longer than a statement may take; without end where the session is a lasting one. */
+/** PQgetResult() that cuts the session where the server does not answer for longer than a statement
+ * may take. A lasting session waits for ever. */
 PGresult *postgresql_session_result(PGconn *connection);
 
-/** The last result of what was `sent` (1: it was), as PQexec() gives it; NULL where it was not. */
+/** @return the last result, as PQexec() returns it; NULL where `sent`, the result of PQsend…(), is
+ * not 1. */
 PGresult *postgresql_session_last_result(PGconn *connection, int sent);
 
 /** @return the number by which an error's native_code holds a SQLSTATE. */

@@ -15,7 +15,7 @@ struct change_line {
 };
 
 /** Take apart {"type","key","op","before","after","traceparent","partition_key"}. The values of
- * before and after are not read, so that every number keeps its digits.
+ * before and after are not read: every number keeps its digits.
  * @return OK; REJECT (not JSON, no type or key); RETRY (arena full). */
 enum status change_line_read(struct slice line, struct arena *arena, struct change_line *ret_line,
                              struct error *err) MUST_CHECK;

@@ -54,7 +54,7 @@ static const char *json_fault(const json_error_t *wrong)
         return "JSON that is nested too deeply";
     case json_error_invalid_syntax:
         if (strncmp(wrong->text, "invalid Unicode", strlen("invalid Unicode")) == 0)
-            return "half of a surrogate pair, which is no character,";
+            return "half of a surrogate pair, which is not a character,";
         break;
     default:
         break;

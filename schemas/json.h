@@ -1,5 +1,5 @@
-/* The project's only door to jansson: only schemas/ (and tests/) may include it, so that no other
- * layer depends on how a document is held in memory. */
+/* The project's only door to jansson: only schemas/ (and tests/) may include it. No other layer
+ * depends on how a document is held in memory. */
 #ifndef SCHEMAS_JSON_H
 #define SCHEMAS_JSON_H
 

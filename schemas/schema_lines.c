@@ -1,4 +1,4 @@
-/* Newline-delimited JSON against one schema, line by line, so that memory stays bounded. */
+/* Validates newline-delimited JSON against one schema. Memory holds one line at a time. */
 #include "schemas/schema_lines.h"
 
 #include "common/lines.h"

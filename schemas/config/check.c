@@ -8,7 +8,7 @@
 #include <strings.h>
 
 #define CONFIG_NAME_SIZE    64
-#define CONFIG_DISTANCE_MAX 4 /* from there on a name is no misspelling of another */
+#define CONFIG_DISTANCE_MAX 4 /* from here on a name is not taken for a misspelling of another */
 
 static void config_place(const struct config_marks *marks, const char *pointer, struct error *err)
 {
@@ -99,7 +99,7 @@ struct config_walk {
     const struct config_marks *marks;
 };
 
-/* Walk tree and schema together: unknown keys get their own words. */
+/* Walk tree and schema together, for an error of its own where a key is unknown. */
 static enum status config_check_keys(const struct config_walk *walk, const json_t *schema,
                                      const json_t *tree, const char *pointer, struct error *err)
 {

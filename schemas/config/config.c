@@ -100,7 +100,7 @@ static enum status config_set_overrides(json_t *tree, const char *const *overrid
         if (strncmp(key, "kafka.", strlen("kafka.")) == 0 &&
             config_kafka_is_secret(key + strlen("kafka.")))
             status = error_set(err, STATUS_FATAL,
-                               "%s is a secret, and a command line is no place for one: name a "
+                               "%s is a secret, which does not belong on a command line: name a "
                                "file that holds it by %s" CONFIG_FILE_SUFFIX,
                                config_key_shown(key), config_key_shown(key));
         if (status == STATUS_OK)

@@ -14,7 +14,7 @@ enum status config_database_check(const char *url, const char *place, struct err
     if (url == NULL || status != STATUS_OK || place == NULL || !database_url_has_password(&parts))
         return status;
     return error_set(error_config(err), STATUS_FATAL,
-                     "the database's URL holds a password, and %s is no place for one: put the "
+                     "the database's URL holds a password, and %s must not hold one: put the "
                      "URL into a file of its own that database_file names, or into the "
                      "environment as KEEPSTEP_DATABASE, or leave the password to the client's own "
                      "file (~/.pgpass, or my.cnf by ?option-file=)",

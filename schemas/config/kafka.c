@@ -10,12 +10,12 @@
 /* Why a property is not the user's, where several share a reason. */
 #define WHY_POSITION  "positions are kept in the database"
 #define WHY_CALLBACK  "it is a function of a program, which no text can name"
-#define WHY_DELIVERY  "delivery is tried without end"
+#define WHY_DELIVERY  "delivery is retried for ever"
 #define WHY_LEGACY    "it is for the old consumer without a group, which Keepstep does not use"
 #define WHY_PARTITION "the relay computes each record's partition, as all writers of a topic must"
 #define WHY_NO_TX     "Keepstep does not use Kafka's transactions"
 #define WHY_VERSION   "Kafka 0.11 or later is needed, and the broker itself says what it has"
-#define WHY_SHARE     "the agent is no share consumer: records have an order"
+#define WHY_SHARE     "the agent is not a share consumer: records have an order"
 #define WHY_PROTOCOL                                                                               \
     "it is always the classic one: with `consumer` (KIP-848) the coordinator refuses the "         \
     "successor of a killed agent under its name until its session has run out"
@@ -124,8 +124,8 @@ const struct config_kafka_property config_kafka_properties[] = {
     REFUSED("api.version.fallback.ms", WHY_VERSION),
     REFUSED("broker.version.fallback", WHY_VERSION),
     REFUSED("enabled_events", "delivery reports would come by another way than the relay looks at"),
-    REFUSED("log.queue", "nobody reads that queue: the library's warnings would be lost"),
-    REFUSED("statistics.interval.ms", "nobody reads them; Keepstep's numbers are at /metrics"),
+    REFUSED("log.queue", "Keepstep does not read that queue: the library's warnings would be lost"),
+    REFUSED("statistics.interval.ms", "Keepstep does not read them; its numbers are at /metrics"),
     REFUSED("internal.termination.signal", "Keepstep takes some signals for the order to end"),
     REFUSED("plugin.library.paths", WHY_FOREIGN),
     REFUSED("interceptors", WHY_FOREIGN),

@@ -309,7 +309,7 @@ static enum status keyword_compile(struct json_schema *schema, struct json_node 
     for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++) {
         if (strcmp(keywords[i].name, name) != 0)
             continue;
-        /* beside $ref all is ignored, but definitions there can still be referred to */
+        /* $ref hides all other keywords, but definitions can still be referred to */
         if (node->reference != NULL && keywords[i].read != read_string &&
             keywords[i].offset != MEMBER(definitions))
             return STATUS_OK;

@@ -1,4 +1,4 @@
-/* What the files of the JSON Schema validator share; nobody else includes this, except its test. */
+/* What the files of the JSON Schema validator share. Only they and their test include this. */
 #ifndef SCHEMAS_JSON_SCHEMA_INTERNAL_H
 #define SCHEMAS_JSON_SCHEMA_INTERNAL_H
 

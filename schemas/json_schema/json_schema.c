@@ -8,7 +8,7 @@
 #define SCHEMA_FOLDER_URI  "file:///schemas/"
 #define SCHEMA_DRAFT07_ALT "https://json-schema.org/draft-07/schema"
 
-/** The URI of a document that has no $id: where it would be, beside its neighbours. */
+/** The URI of a document without $id: where it would be in its folder. */
 static const char *document_uri(struct json_schema *schema, const char *path)
 {
     const char *slash = path == NULL ? NULL : strrchr(path, '/');

@@ -12,7 +12,7 @@ struct validation {
     struct error *err;
     uint64_t steps;
     size_t depth;
-    bool quiet;   /* inside anyOf, not, …: a mismatch is no error yet */
+    bool quiet;   /* inside anyOf, not, …: a mismatch is not an error yet */
     bool gave_up; /* too deep or too long: nothing counts any more */
 };
 
@@ -49,7 +49,7 @@ static bool give_up(struct validation *run, const struct json_place *place, cons
     return false;
 }
 
-/** As validate(), but a mismatch is no error. */
+/** As validate(), but a mismatch is not an error. */
 static bool is_match(struct validation *run, const struct json_node *node, const json_t *value,
                      const struct json_place *place)
 {

@@ -104,7 +104,7 @@ static enum status debezium_to_column(const struct column *column, const struct 
     errno = 0;
     long long integer = strtoll(buffer_text(text), &end, 10);
     if (errno != 0 || *end != '\0')
-        return debezium_refuse(column, "a decimal that is no integer of 64 bits", err);
+        return debezium_refuse(column, "a decimal that is not an integer of 64 bits", err);
     *ret_json = json_integer(integer);
     return *ret_json != NULL ? STATUS_OK : error_set(err, STATUS_RETRY, "no memory");
 }

@@ -82,7 +82,8 @@ static enum status debezium_time_number(const struct column *column,
     const struct debezium_unit *unit = debezium_unit_find(column, field);
     int64_t us = 0;
     if (unit == NULL && field->type != NULL)
-        return debezium_refuse(column, "the number's type in the record's schema is no time", err);
+        return debezium_refuse(column, "the number's type in the record's schema is not a time",
+                               err);
     if (unit == NULL)
         return debezium_refuse(column,
                                "a number without its unit; let the converter write schemas "

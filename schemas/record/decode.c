@@ -13,7 +13,7 @@
 struct record_names {
     struct slice specversion, id, source, type, time, subject;
     struct slice sequence, incarnation, previous_id, protocol, kind;
-    struct slice traceparent, content_type; /* not looked at: their names need no copy */
+    struct slice traceparent, content_type; /* not used: their names need no copy */
 };
 
 struct record_known {
@@ -189,7 +189,7 @@ static enum status record_read_identity(const struct record_names *names, struct
     return STATUS_OK;
 }
 
-/* The key of a barrier or heartbeat is not looked at; a void names its entity where it can. */
+/* A barrier's or a heartbeat's key is ignored; a void names its entity where it can. */
 static enum status record_read_entity(struct change *change, struct slice key, struct arena *arena,
                                       struct error *err)
 {
@@ -237,7 +237,7 @@ static enum status record_read(const struct record *record, struct schema_finder
         status = record_read_sequence(&names, ret_change, err);
     if (status != STATUS_OK)
         return status;
-    /* The entity comes before the rest is judged, so that a rejected event blocks only its own. */
+    /* Read the entity before the rest is judged: a rejected event then blocks its entity alone. */
     if (ret_change->kind == KIND_BARRIER || ret_change->kind == KIND_HEARTBEAT)
         return record_read_identity(&names, ret_change, err);
     if (ret_change->entity_type.length > 0)

@@ -1,5 +1,5 @@
-/* Reads keys and values of records in one pass where they are flat rows of scalars. Whatever it
- * does not take, errors too, is left to jansson, so that verdicts and messages have one source. */
+/* Reads keys and values of records in one pass where they are flat rows of scalars. All else,
+ * errors included, is left to jansson, so errors have one source. */
 #include "schemas/json_schema/json_schema.h"
 #include "schemas/record/value.h"
 

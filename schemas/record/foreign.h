@@ -11,7 +11,7 @@ enum status record_foreign_decode(struct change *change, struct arena *arena,
                                   struct error *err) MUST_CHECK;
 
 /** A row as Debezium wrote it, turned in place into the forms of our columns: what it left out as
- * unavailable is removed, so that the column keeps its old value.
+ * unavailable is removed: the column keeps its old value.
  * @param fields  Kafka Connect's description of the row, NULL where the record has none. */
 enum status debezium_row(const struct record_form *form, const json_t *fields, json_t *row,
                          struct error *err) MUST_CHECK;
