@@ -240,7 +240,7 @@ static void a_statement_without_an_answer_is_given_up_in_the_end(void **state)
                      STATUS_RETRY);
     assert_true(err.connection_lost);
     assert_string_equal(err.text,
-                        "SELECT pg_sleep(60): the server gave no answer, and was given up");
+                        "SELECT pg_sleep(60): the server gave no answer in time");
     postgresql_session_rollback(connection);
     postgresql_session_close(connection);
 }
