@@ -241,13 +241,14 @@ static enum status init_chunks(struct init *init, const struct config_entry *ent
                                const struct entity_schema *schema, struct origin_progress *progress,
                                struct error *err)
 {
+    const struct origin_table table = {entry, schema};
     enum status status = STATUS_OK;
     size_t rows = CHUNK_ROWS;
     init->busy_since_us = 0;
     init->busy_said = false;
     while (status == STATUS_OK && !progress->done) {
         int64_t start_us = clock_monotonic_us();
-        status = init->origin->ops->chunk(init->origin, entry, schema, rows, progress, err);
+        status = init->origin->ops->chunk(init->origin, &table, rows, progress, err);
         rows = init_chunk_rows(rows, status == STATUS_OK, clock_monotonic_us() - start_us);
         if (status != STATUS_OK) {
             if (init_tries_again(init, entry->table, status, err))

@@ -24,6 +24,12 @@ struct origin_object {
     bool of_partition; /* one that may be younger than `init`: only its own TRUNCATE needs it */
 };
 
+/** A published table. */
+struct origin_table {
+    const struct config_entry *entry;
+    const struct entity_schema *schema;
+};
+
 /** What captures a table. */
 struct origin_objects {
     struct arena *arena; /* the caller's, that they are written into */
@@ -153,8 +159,7 @@ struct origin_ops {
     /** In one transaction (rule 27): publish the next rows, at most `limit`, as `r` events, read
      * under row locks, and move the progress; `done` when there are no more.
      * @return OK; RETRY; FATAL. */
-    enum status (*chunk)(struct origin *origin, const struct config_entry *entry,
-                         const struct entity_schema *schema, size_t limit,
+    enum status (*chunk)(struct origin *origin, const struct origin_table *table, size_t limit,
                          struct origin_progress *ret_progress, struct error *err);
 
     /** Write events into the outbox in one durable transaction, in their order. */

@@ -167,22 +167,24 @@ CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_log_end (
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
 
 -- name: note_in_log
-INSERT IGNORE INTO keepstep_in_log SELECT id FROM outbox WHERE id = ?
+INSERT IGNORE INTO keepstep_in_log SELECT o.id FROM JSON_TABLE(?1, '$[*]' COLUMNS (
+  id VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]')) AS n
+STRAIGHT_JOIN outbox AS o ON o.id = n.id
 
 -- name: note_log_end
-INSERT INTO keepstep_log_end VALUES (?, ?, ?)
+INSERT INTO keepstep_log_end VALUES (?1, ?2, ?3)
 
--- name: look_table
+-- name: find_table
 SELECT table_comment FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_name = ?
 
--- name: look_function
+-- name: find_function
 SELECT routine_comment FROM information_schema.routines
 WHERE routine_schema = DATABASE() AND routine_name = ? AND routine_type = 'FUNCTION'
 
 -- On which table, whether with this text, whether under a sql_mode that cuts nothing, and whether
 -- the server takes a table's name for the same in capitals.
--- name: look_trigger
+-- name: find_trigger
 SELECT event_object_table, MD5(action_statement) = MD5(?),
   sql_mode LIKE '%STRICT_%' AND sql_mode NOT LIKE '%PAD_CHAR%', @@lower_case_table_names <> 0
 FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND trigger_name = ?
@@ -229,11 +231,15 @@ WHERE t.name = ?
 -- name: check_binary_log
 SELECT @@GLOBAL.log_bin AND @@GLOBAL.binlog_format = 'STATEMENT'
 
+-- That the table is missing is an error of its own.
+-- name: has_relay
+SELECT COUNT(*) >= 0 FROM (SELECT 1 FROM keepstep_relay LIMIT 1) AS t
+
 -- name: read_holder
 SELECT holder, lease_until_us FROM keepstep_relay
 
 -- name: insert_relay
-INSERT IGNORE INTO keepstep_relay (single, origin, incarnation) VALUES (1, ?, ?)
+INSERT IGNORE INTO keepstep_relay (single, origin, incarnation) VALUES (1, ?1, ?2)
 
 -- What goes through a whole outbox takes as long as it takes.
 -- name: forward_drop
@@ -248,7 +254,7 @@ INSERT INTO keepstep_relay_wait SELECT topic, `partition`, until_offset FROM kee
 
 -- A new incarnation starts its sequences again: what was acknowledged is dropped, the rest waits.
 -- name: restart_relay
-UPDATE keepstep_relay SET origin = ?, incarnation = ?, epoch = epoch + 1, holder = '',
+UPDATE keepstep_relay SET origin = ?1, incarnation = ?2, epoch = epoch + 1, holder = '',
   lease_until_us = 0
 
 -- name: restart_drop_acknowledged
@@ -283,10 +289,10 @@ DELETE FROM keepstep_existing_key
 UPDATE keepstep_captured SET news = ''
 
 -- name: read_captured
-SELECT mapped, news, partition_key FROM keepstep_captured WHERE entity_type = ?
+SELECT mapped, news, partition_key FROM keepstep_captured WHERE entity_type = ?1
 
 -- name: write_captured
-INSERT INTO keepstep_captured VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE
+INSERT INTO keepstep_captured VALUES (?1, ?2, ?3, ?4) ON DUPLICATE KEY UPDATE
   mapped = VALUES(mapped), news = VALUES(news), partition_key = VALUES(partition_key)
 
 -- What is under way already goes on, unless it began without a column that is new.
@@ -294,38 +300,38 @@ INSERT INTO keepstep_captured VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE
 DELETE k FROM keepstep_existing_key AS k
 LEFT JOIN keepstep_existing AS e ON e.entity_type = k.entity_type
 LEFT JOIN keepstep_captured AS c ON c.entity_type = k.entity_type
-WHERE k.entity_type = ? AND (e.done OR c.news <> '')
+WHERE k.entity_type = ?1 AND (e.done OR c.news <> '')
 
 -- name: republish_progress
 DELETE e FROM keepstep_existing AS e
 LEFT JOIN keepstep_captured AS c ON c.entity_type = e.entity_type
-WHERE e.entity_type = ? AND (e.done OR c.news <> '')
+WHERE e.entity_type = ?1 AND (e.done OR c.news <> '')
 
 -- name: republish_news
-UPDATE keepstep_captured SET news = '' WHERE entity_type = ?
+UPDATE keepstep_captured SET news = '' WHERE entity_type = ?1
 
 -- name: read_progress
 SELECT COALESCE(MAX(`rows`), 0), COALESCE(MAX(done), 0),
-  EXISTS (SELECT 1 FROM keepstep_relay_type WHERE entity_type = ?)
-FROM keepstep_existing WHERE entity_type = ?
+  EXISTS (SELECT 1 FROM keepstep_relay_type WHERE entity_type = ?1)
+FROM keepstep_existing WHERE entity_type = ?1
 
 -- The row is locked first, so that two inits take turns.
 -- name: hold_progress
-INSERT INTO keepstep_existing (entity_type) VALUES (?) ON DUPLICATE KEY UPDATE done = done
+INSERT INTO keepstep_existing (entity_type) VALUES (?1) ON DUPLICATE KEY UPDATE done = done
 
 -- name: write_progress
-UPDATE keepstep_existing SET `rows` = `rows` + ?, done = ? WHERE entity_type = ?
+UPDATE keepstep_existing SET `rows` = `rows` + ?2, done = ?3 WHERE entity_type = ?1
 
 -- name: read_place
-SELECT value FROM keepstep_existing_key WHERE entity_type = ? ORDER BY ordinal
+SELECT value FROM keepstep_existing_key WHERE entity_type = ?1 ORDER BY ordinal
 
 -- name: write_place
-INSERT INTO keepstep_existing_key (entity_type, ordinal, value) VALUES (?, ?, ?)
+INSERT INTO keepstep_existing_key (entity_type, ordinal, value) VALUES (?1, ?2, ?3)
 ON DUPLICATE KEY UPDATE value = VALUES(value)
 
--- name: write_event
+-- name: write_events
 INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key)
-VALUES (?, ?, ?, ?, ?, ?)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 
 -- What the roles need on this side; the agent looks for own changes that it has not read back.
 -- name: grants

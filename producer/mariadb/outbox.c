@@ -55,13 +55,12 @@ static enum status outbox_mariadb_count_fitting(struct outbox_mariadb *self,
     int64_t fitting = 0;
     enum status status = STATUS_OK;
     do {
-        bool row = false;
         counted = counted * 2 + FITTING_ROWS_MIN < rows ? counted * 2 + FITTING_ROWS_MIN : rows;
         const struct sql_parameter values[] = {sql_integer(counted),
                                                sql_integer((int64_t)extent->payload_bytes),
                                                sql_integer((int64_t)extent->total_bytes)};
-        status = sql_first(session, STATEMENT_COUNT_FITTING, values, 3, &row, err);
-        fitting = row ? sql_column_integer(session, 0) : 0;
+        status = sql_first(session, STATEMENT_COUNT_FITTING, values, 3, err);
+        fitting = session->has_row ? sql_column_integer(session, 0) : 0;
         session->ops->finish(session);
     } while (status == STATUS_OK && fitting == counted && counted < rows);
     self->fitted = fitting;

@@ -64,6 +64,8 @@ static enum status sql_mariadb_ready(struct sql_session *session, struct error *
                                                    .lasting = wanted->lasting};
     if (self->handle != NULL)
         return STATUS_OK;
+    if (wanted->single && self->statements != NULL)
+        return error_set(err, STATUS_RETRY, "the connection to the database was lost");
     if (self->statements == NULL)
         self->statements = calloc(wanted->text_count, sizeof *self->statements);
     if (self->statements == NULL)
@@ -156,10 +158,11 @@ static enum status sql_mariadb_run(struct sql_session *session, unsigned stateme
     return sql_mariadb_judge(self, status, err);
 }
 
-static enum status sql_mariadb_next(struct sql_session *session, bool *ret_row, struct error *err)
+static enum status sql_mariadb_next(struct sql_session *session, struct error *err)
 {
     struct sql_mariadb *self = sql_mariadb_of(session);
-    return sql_mariadb_judge(self, mariadb_statement_next(self->running, ret_row, err), err);
+    return sql_mariadb_judge(self, mariadb_statement_next(self->running, &session->has_row, err),
+                             err);
 }
 
 static struct slice sql_mariadb_column(const struct sql_session *session, size_t column)
@@ -187,18 +190,20 @@ static enum status sql_mariadb_end(struct sql_session *session, enum status stat
     return sql_mariadb_judge(self, status, err);
 }
 
-/* All rows as one JSON array of arrays of numbers. */
+/* All rows as one JSON array of arrays. */
 static enum status sql_mariadb_run_list(struct sql_session *session, const struct sql_step *step,
                                         struct error *err)
 {
     struct buffer list;
     buffer_init(&list, LIST_SIZE_MAX);
-    for (size_t i = 0; i < step->rows * step->columns; i++)
-        buffer_append_format(&list, "%s%" PRId64,
-                             i == 0                   ? "[["
-                             : i % step->columns == 0 ? "],["
-                                                      : ",",
-                             step->parameters[i].integer);
+    for (size_t i = 0; i < step->rows * step->columns; i++) {
+        const struct sql_parameter *parameter = &step->parameters[i];
+        buffer_append_text(&list, i == 0 ? "[[" : i % step->columns == 0 ? "],[" : ",");
+        if (parameter->kind == SQL_KIND_INTEGER)
+            buffer_append_format(&list, "%" PRId64, parameter->integer);
+        else
+            buffer_append_json(&list, parameter->text);
+    }
     buffer_append_text(&list, "]]");
     const struct sql_parameter value = sql_text(buffer_slice(&list));
     enum status status = list.failed ? error_set(err, STATUS_RETRY, "no memory")
@@ -268,5 +273,6 @@ const struct sql_session_ops sql_mariadb_ops = {
     .column = sql_mariadb_column,
     .finish = sql_mariadb_finish,
     .run_steps = sql_mariadb_run_steps,
+    .run_step = sql_mariadb_step,
     .lacks_table = sql_mariadb_lacks_table,
 };

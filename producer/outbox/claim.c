@@ -30,9 +30,8 @@ enum status outbox_sql_load_partitions(struct outbox *outbox,
     struct sql_session *session = outbox_sql_of(outbox)->session;
     struct relay_partition *partitions = NULL;
     size_t count = 0;
-    bool row = false;
-    enum status status = sql_first(session, STATEMENT_LOAD_PARTITIONS, NULL, 0, &row, err);
-    while (status == STATUS_OK && row) {
+    enum status status = sql_first(session, STATEMENT_LOAD_PARTITIONS, NULL, 0, err);
+    while (status == STATUS_OK && session->has_row) {
         struct relay_partition *more = realloc(partitions, (count + 1) * sizeof *more);
         if (more == NULL) {
             status = outbox_sql_no_memory(err);
@@ -40,7 +39,7 @@ enum status outbox_sql_load_partitions(struct outbox *outbox,
         }
         partitions = more;
         outbox_sql_fetch_partition(session, &partitions[count++]);
-        status = session->ops->next(session, &row, err);
+        status = session->ops->next(session, err);
     }
     session->ops->finish(session);
     if (status != STATUS_OK && err != NULL && session->ops->lacks_table(err)) {

@@ -22,11 +22,10 @@ static enum status outbox_sql_fetch_lease(struct outbox_sql *self, enum outbox_s
                                           struct lease *ret_lease, struct error *err)
 {
     struct sql_session *session = self->session;
-    bool row = false;
-    enum status status = sql_first(session, statement, NULL, 0, &row, err);
+    enum status status = sql_first(session, statement, NULL, 0, err);
     if (status != STATUS_OK)
         return status;
-    if (!row)
+    if (!session->has_row)
         return error_set(error_config(err), STATUS_FATAL,
                          "the outbox has no relay row; run `keepstep init`");
     sql_column_copy(session, 0, ret_lease->origin, sizeof ret_lease->origin);

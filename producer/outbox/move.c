@@ -8,9 +8,8 @@ static enum status move_scan(struct sql_session *session, int64_t from, int64_t 
                              bool *ret_last, struct error *err)
 {
     const struct sql_parameter values[] = {sql_integer(from), sql_integer(MOVE_ROWS)};
-    bool row = false;
-    enum status status = sql_first(session, STATEMENT_MOVE_SCAN, values, 2, &row, err);
-    if (!row)
+    enum status status = sql_first(session, STATEMENT_MOVE_SCAN, values, 2, err);
+    if (!session->has_row)
         return status;
     *ret_to = sql_column_integer(session, 0);
     *ret_last = sql_column_integer(session, 1) < MOVE_ROWS;
@@ -23,10 +22,9 @@ static enum status move_read_type(struct sql_session *session, const char *entit
                                   char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
 {
     const struct sql_parameter type = sql_string(entity_type);
-    bool row = false;
     ret_topic[0] = '\0';
-    enum status status = sql_first(session, STATEMENT_READ_TYPE, &type, 1, &row, err);
-    if (row)
+    enum status status = sql_first(session, STATEMENT_READ_TYPE, &type, 1, err);
+    if (session->has_row)
         sql_column_copy(session, 0, ret_topic, OUTBOX_NAME_SIZE);
     session->ops->finish(session);
     return status;

@@ -23,7 +23,7 @@ static void purge_format_time(int64_t time_us, char ret_text[static CLOCK_TEXT_S
 
 /* Goes through the rows of a scan. Rows that wait for something else are passed over. The next scan
  * begins behind them, or at the first row once this one has met young rows. */
-static enum status purge_collect(struct outbox_sql *self, bool row, struct purge_scan *scan,
+static enum status purge_collect(struct outbox_sql *self, struct purge_scan *scan,
                                  struct error *err)
 {
     struct sql_session *session = self->session;
@@ -31,18 +31,18 @@ static enum status purge_collect(struct outbox_sql *self, bool row, struct purge
     int64_t position = self->purged_to;
     size_t scanned = 0;
     size_t young = 0;
-    while (status == STATUS_OK && row) {
+    while (status == STATUS_OK && session->has_row) {
         position = sql_column_integer(session, 0);
         if (sql_column_bool(session, 1) && sql_column_bool(session, 2))
             scan->positions[scan->count++] = sql_integer(position);
         young += sql_column_bool(session, 3);
         if (young == YOUNG_MAX || ++scanned == SCAN_ROWS_MAX || scan->count == scan->limit)
             break;
-        status = session->ops->next(session, &row, err);
+        status = session->ops->next(session, err);
     }
     session->ops->finish(session);
     if (status == STATUS_OK)
-        self->purged_to = young > 0 || !row ? 0 : position;
+        self->purged_to = young > 0 || !session->has_row ? 0 : position;
     return status;
 }
 
@@ -54,7 +54,6 @@ static enum status purge_by_scan(struct outbox_sql *self, const struct lease *le
     struct purge_scan scan = {.limit = purge->limit};
     char before[CLOCK_TEXT_SIZE];
     char now[CLOCK_TEXT_SIZE];
-    bool row = false;
     purge_format_time(purge->before_us, before);
     purge_format_time(clock_wall_us(), now);
     const struct sql_parameter values[] = {sql_integer(self->purged_to), sql_string(before),
@@ -63,9 +62,9 @@ static enum status purge_by_scan(struct outbox_sql *self, const struct lease *le
     scan.positions = calloc(purge->limit + 1, sizeof *scan.positions);
     if (scan.positions == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
-    enum status status = sql_first(self->session, statement, values, 5, &row, err);
+    enum status status = sql_first(self->session, statement, values, 5, err);
     if (status == STATUS_OK)
-        status = purge_collect(self, row, &scan, err);
+        status = purge_collect(self, &scan, err);
     const struct sql_step steps[] = {{.statement = STATEMENT_PURGE_MOVED,
                                       .parameters = scan.positions,
                                       .columns = 1,
@@ -101,7 +100,7 @@ enum status outbox_sql_purge(struct outbox *outbox, const struct lease *lease,
     struct outbox_sql *self = outbox_sql_of(outbox);
     bool applies = false;
     *ret_purged = 0;
-    enum status status = outbox_sql_has_tables(self, STATEMENT_HAS_POSITION_TABLE, &applies, err);
+    enum status status = sql_has_tables(self->session, STATEMENT_HAS_POSITION_TABLE, &applies, err);
     if (status != STATUS_OK)
         return status;
     if (sql_statement_text(self->session, STATEMENT_PURGE) != NULL)

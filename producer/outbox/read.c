@@ -66,14 +66,13 @@ static enum status outbox_sql_rows(struct outbox *outbox, const struct outbox_qu
     size_t bytes_max = query->bytes_max == 0 ? SIZE_MAX : query->bytes_max;
     size_t size = 0;
     size_t bytes = 0;
-    bool row = false;
     bool full = false;
     *ret_rows = (struct outbox_rows){0};
     enum status status = session->ops->run(session, query->statement, query->parameters,
                                            query->count, err);
     while (status == STATUS_OK && bytes < bytes_max) {
-        status = session->ops->next(session, &row, err);
-        if (status != STATUS_OK || !row)
+        status = session->ops->next(session, err);
+        if (status != STATUS_OK || !session->has_row)
             break;
         full = !outbox_rows_grow(ret_rows, &size, arena) ||
                !outbox_sql_fetch_row(session, arena, &ret_rows->rows[ret_rows->count]);
@@ -138,10 +137,9 @@ enum status outbox_sql_find(struct outbox *outbox, struct slice id, struct arena
     struct sql_session *session = outbox_sql_of(outbox)->session;
     const struct sql_parameter value = sql_text(id);
     struct slice topic = {0};
-    bool row = false;
     *ret_row = (struct outbox_row){0};
-    enum status status = sql_first(session, STATEMENT_FIND_ROW, &value, 1, &row, err);
-    if (!row)
+    enum status status = sql_first(session, STATEMENT_FIND_ROW, &value, 1, err);
+    if (!session->has_row)
         return status;
     if (!outbox_sql_fetch_row(session, arena, ret_row) ||
         !sql_column_text(session, 13, arena, &topic))
@@ -169,10 +167,9 @@ enum status outbox_sql_count(struct outbox *outbox, struct outbox_counts *ret_co
                              struct error *err)
 {
     struct sql_session *session = outbox_sql_of(outbox)->session;
-    bool row = false;
     *ret_counts = (struct outbox_counts){0};
-    enum status status = sql_first(session, STATEMENT_COUNT_ROWS, NULL, 0, &row, err);
-    if (!row)
+    enum status status = sql_first(session, STATEMENT_COUNT_ROWS, NULL, 0, err);
+    if (!session->has_row)
         return status;
     ret_counts->waiting = sql_column_integer(session, 0);
     ret_counts->set_aside = sql_column_integer(session, 1);
@@ -200,21 +197,6 @@ enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position
     return status;
 }
 
-enum status outbox_sql_has_tables(struct outbox_sql *self, enum outbox_statement has_tables,
-                                  bool *ret_has, struct error *err)
-{
-    struct error failed = ERROR_INIT;
-    enum status status = sql_is_true(self->session, has_tables, ret_has, &failed);
-    if (status == STATUS_OK)
-        return STATUS_OK;
-    *ret_has = false;
-    if (self->session->ops->lacks_table(&failed))
-        return STATUS_OK;
-    if (err != NULL && err->status == STATUS_OK)
-        *err = failed;
-    return status;
-}
-
 /* Without the agent's tables nothing is applied here, and nothing is waited for. */
 enum status outbox_sql_held_back(struct outbox *outbox, struct slice read_topics,
                                  char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
@@ -222,12 +204,12 @@ enum status outbox_sql_held_back(struct outbox *outbox, struct slice read_topics
     struct outbox_sql *self = outbox_sql_of(outbox);
     const struct sql_parameter topics = sql_text(read_topics);
     bool can_tell = false;
-    bool row = false;
     ret_topic[0] = '\0';
-    enum status status = outbox_sql_has_tables(self, STATEMENT_HAS_WAIT_TABLES, &can_tell, err);
-    if (status == STATUS_OK && can_tell)
-        status = sql_first(self->session, STATEMENT_HELD_BACK, &topics, 1, &row, err);
-    if (row)
+    enum status status = sql_has_tables(self->session, STATEMENT_HAS_WAIT_TABLES, &can_tell, err);
+    if (status != STATUS_OK || !can_tell)
+        return status;
+    status = sql_first(self->session, STATEMENT_HELD_BACK, &topics, 1, err);
+    if (self->session->has_row)
         sql_column_copy(self->session, 0, ret_topic, OUTBOX_NAME_SIZE);
     self->session->ops->finish(self->session);
     return status;
@@ -237,9 +219,8 @@ enum status outbox_sql_held_back(struct outbox *outbox, struct slice read_topics
 static enum status outbox_sql_poll(struct outbox_sql *self, bool *ret_changed, struct error *err)
 {
     char signature[OUTBOX_SIGNATURE_SIZE];
-    bool row = false;
-    enum status status = sql_first(self->session, STATEMENT_SIGNATURE, NULL, 0, &row, err);
-    if (!row)
+    enum status status = sql_first(self->session, STATEMENT_SIGNATURE, NULL, 0, err);
+    if (!self->session->has_row)
         return status;
     sql_column_copy(self->session, 0, signature, sizeof signature);
     self->session->ops->finish(self->session);

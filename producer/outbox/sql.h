@@ -37,11 +37,6 @@ enum status outbox_sql_run_fenced(struct outbox_sql *self, const struct lease *l
                                   const struct sql_step *steps, size_t count,
                                   struct error *err) MUST_CHECK;
 
-/** Whether the service's own agent has its tables here.
- * @param has_tables  the statement that asks; that it lacks a table is an answer too. */
-enum status outbox_sql_has_tables(struct outbox_sql *self, enum outbox_statement has_tables,
-                                  bool *ret_has, struct error *err) MUST_CHECK;
-
 /* The slots: outbox.h says what each one does. */
 void outbox_sql_close(struct outbox *outbox);
 enum status outbox_sql_take_lease(struct outbox *outbox, int64_t duration_us,

@@ -148,14 +148,16 @@ CREATE TABLE IF NOT EXISTS keepstep_captured (
   partition_key text NOT NULL)
 
 -- What the log has, while --new-incarnation reads it.
--- name: create_notes
-CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (id text COLLATE "C" PRIMARY KEY);
+-- name: create_in_log
+CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (id text COLLATE "C" PRIMARY KEY)
+
+-- name: create_log_end
 CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
   topic text NOT NULL, partition integer NOT NULL, until_offset bigint NOT NULL,
   PRIMARY KEY (topic, partition))
 
 -- name: note_in_log
-INSERT INTO pg_temp.keepstep_in_log SELECT id FROM outbox WHERE id = ANY ($1::text[])
+INSERT INTO pg_temp.keepstep_in_log SELECT id FROM outbox WHERE id = ANY (ARRAY (SELECT unnest($1::text[])))
   ON CONFLICT DO NOTHING
 
 -- name: note_log_end
@@ -183,22 +185,40 @@ DELETE FROM outbox WHERE id IN (SELECT id FROM pg_temp.keepstep_in_log)
 UPDATE keepstep_relay SET origin = $1, incarnation = $2, epoch = epoch + 1, holder = '',
   lease_until_us = 0
 
--- name: restart
-DELETE FROM keepstep_relay_wait;
-INSERT INTO keepstep_relay_wait SELECT topic, partition, until_offset FROM pg_temp.keepstep_log_end;
+-- name: forward_forget
+DELETE FROM keepstep_relay_wait
+
+-- name: forward_wait
+INSERT INTO keepstep_relay_wait SELECT topic, partition, until_offset FROM pg_temp.keepstep_log_end
+
+-- name: restart_drop_acknowledged
 DELETE FROM outbox WHERE sequence IS NOT NULL AND sequence <= coalesce((
   SELECT p.acknowledged_sequence FROM keepstep_relay_partition AS p
   JOIN keepstep_relay_type AS t ON t.topic = p.topic
   WHERE t.entity_type = outbox.aggregatetype AND p.partition = outbox.kafka_partition), (
   SELECT p.acknowledged_sequence FROM keepstep_relay_partition AS p
   JOIN keepstep_relay_moved AS m ON m.topic = p.topic AND m.partition = p.partition
-  WHERE m.position = outbox.position), 0);
-UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT NULL;
-DELETE FROM keepstep_relay_partition;
-DELETE FROM keepstep_relay_moved;
-DELETE FROM keepstep_relay_read;
-DELETE FROM keepstep_existing;
-DELETE FROM keepstep_existing_key;
+  WHERE m.position = outbox.position), 0)
+
+-- name: restart_unclaim
+UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT NULL
+
+-- name: restart_partitions
+DELETE FROM keepstep_relay_partition
+
+-- name: restart_moved
+DELETE FROM keepstep_relay_moved
+
+-- name: restart_read
+DELETE FROM keepstep_relay_read
+
+-- name: restart_existing
+DELETE FROM keepstep_existing
+
+-- name: restart_existing_key
+DELETE FROM keepstep_existing_key
+
+-- name: restart_captured
 UPDATE keepstep_captured SET news = ''
 
 -- Two `init` at once take turns; a table that the service holds is not waited for while its own
@@ -213,11 +233,11 @@ SELECT pg_advisory_xact_lock(1264941908)
 SELECT coalesce((SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n
   ON n.oid = c.relnamespace WHERE c.oid = to_regclass('outbox')), current_schema())
 
--- name: look_relation
+-- name: find_relation
 SELECT obj_description(c.oid, 'pg_class') FROM pg_class AS c WHERE c.oid = to_regclass($1)
 
 -- Its comment, and whether it is switched off, there or in a partition.
--- name: look_trigger
+-- name: find_trigger
 SELECT coalesce(obj_description(t.oid, 'pg_trigger'), ''), t.tgenabled <> 'A' OR EXISTS (
   SELECT 1 FROM pg_partition_tree(t.tgrelid) AS p JOIN pg_trigger AS s ON s.tgrelid = p.relid
   WHERE s.tgname = t.tgname AND s.tgfoid = t.tgfoid AND s.tgenabled <> 'A')
@@ -241,16 +261,19 @@ INSERT INTO keepstep_captured VALUES ($1, $2, $3, $4) ON CONFLICT (entity_type) 
   mapped = excluded.mapped, news = excluded.news, partition_key = excluded.partition_key
 
 -- What is under way already goes on, unless it began without a column that is new.
--- name: republish
-WITH again AS MATERIALIZED (
-  SELECT 1 FROM keepstep_existing WHERE entity_type = $1 AND done
-  UNION ALL SELECT 1 FROM keepstep_captured WHERE entity_type = $1 AND news <> '')
-, keys AS (DELETE FROM keepstep_existing_key WHERE entity_type = $1 AND EXISTS (SELECT FROM again))
-, progress AS (DELETE FROM keepstep_existing WHERE entity_type = $1 AND EXISTS (SELECT FROM again))
+-- name: republish_keys
+DELETE FROM keepstep_existing_key WHERE entity_type = $1 AND (
+  EXISTS (SELECT 1 FROM keepstep_existing WHERE entity_type = $1 AND done)
+  OR EXISTS (SELECT 1 FROM keepstep_captured WHERE entity_type = $1 AND news <> ''))
+
+-- name: republish_progress
+DELETE FROM keepstep_existing WHERE entity_type = $1 AND (done
+  OR EXISTS (SELECT 1 FROM keepstep_captured WHERE entity_type = $1 AND news <> ''))
+
+-- name: republish_news
 UPDATE keepstep_captured SET news = '' WHERE entity_type = $1
 
--- name: begin_chunk
-BEGIN;
+-- name: limit_wait
 SET LOCAL lock_timeout = '100ms'
 
 -- name: hold_progress

@@ -25,9 +25,8 @@ static void outbox_postgresql_back_off(struct outbox_postgresql *self)
 static enum status outbox_postgresql_sleep(struct outbox_postgresql *self, struct error *err)
 {
     struct sql_session *session = &self->session.base;
-    bool row = false;
-    enum status status = sql_first(session, STATEMENT_SLEEP, NULL, 0, &row, err);
-    if (!row)
+    enum status status = sql_first(session, STATEMENT_SLEEP, NULL, 0, err);
+    if (!session->has_row)
         return status;
     self->asleep = sql_column_bool(session, 0); /* not while a commit tests it: next time */
     self->slept_session = self->shared.base.session;
@@ -95,9 +94,8 @@ static enum status outbox_postgresql_poll_older(struct outbox_postgresql *self, 
 {
     struct sql_session *session = &self->session.base;
     const struct sql_parameter before = sql_string(self->slept_xmax);
-    bool row = false;
-    enum status status = sql_first(session, STATEMENT_OLDER_ENDED, &before, 1, &row, err);
-    if (row)
+    enum status status = sql_first(session, STATEMENT_OLDER_ENDED, &before, 1, err);
+    if (session->has_row)
         self->older_ended = sql_column_bool(session, 0);
     session->ops->finish(session);
     self->polled_at_us = clock_monotonic_us();

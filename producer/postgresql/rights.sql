@@ -46,7 +46,7 @@ BEGIN
 END
 
 -- The comment, and whether the function is not as `init` makes it and leaves it behind.
--- name: look_function
+-- name: find_function
 SELECT coalesce(obj_description(p.oid, 'pg_proc'), ''), coalesce(NOT (
   strpos($2, p.prosrc) > 0 AND p.proowner = c.relowner
     AND p.proconfig @> ARRAY['search_path=pg_catalog, pg_temp']

@@ -69,6 +69,8 @@ static enum status sql_postgresql_ready(struct sql_session *session, struct erro
                                                    .lasting = wanted->lasting};
     if (self->connection != NULL)
         return STATUS_OK;
+    if (wanted->single && self->prepared != NULL)
+        return error_set(err, STATUS_RETRY, "the connection to the database was lost");
     free(self->prepared);
     self->prepared = calloc(wanted->text_count, sizeof *self->prepared);
     if (self->prepared == NULL)
@@ -167,30 +169,37 @@ static enum status sql_postgresql_send(struct sql_postgresql *self, unsigned sta
     return STATUS_OK;
 }
 
-static enum status sql_postgresql_run(struct sql_session *session, unsigned statement,
-                                      const struct sql_parameter *parameters, size_t count,
-                                      struct error *err)
+static enum status sql_postgresql_run_step(struct sql_session *session, const struct sql_step *step,
+                                           struct error *err)
 {
     struct sql_postgresql *self = sql_postgresql_of(session);
-    const struct sql_step step = {
-        .statement = statement, .parameters = parameters, .columns = count, .rows = 1};
     struct arguments arguments;
     sql_postgresql_finish(session);
+    if (step->rows == 0)
+        return STATUS_OK;
     enum status status = sql_postgresql_ready(session, err);
     if (status != STATUS_OK)
         return status;
-    arguments_init(&arguments, session->options.texts[statement], &step);
-    status = sql_postgresql_send(self, statement, &arguments, err);
+    arguments_init(&arguments, session->options.texts[step->statement], step);
+    status = sql_postgresql_send(self, step->statement, &arguments, err);
     arguments_done(&arguments);
     return sql_postgresql_judge(self, status, err);
 }
 
-static enum status sql_postgresql_next(struct sql_session *session, bool *ret_row,
-                                       struct error *err)
+static enum status sql_postgresql_run(struct sql_session *session, unsigned statement,
+                                      const struct sql_parameter *parameters, size_t count,
+                                      struct error *err)
+{
+    const struct sql_step step = {
+        .statement = statement, .parameters = parameters, .columns = count, .rows = 1};
+    return sql_postgresql_run_step(session, &step, err);
+}
+
+static enum status sql_postgresql_next(struct sql_session *session, struct error *err)
 {
     struct sql_postgresql *self = sql_postgresql_of(session);
     (void)err;
-    *ret_row = ++self->row < PQntuples(self->result);
+    session->has_row = ++self->row < PQntuples(self->result);
     return STATUS_OK;
 }
 
@@ -319,5 +328,6 @@ const struct sql_session_ops sql_postgresql_ops = {
     .column = sql_postgresql_column,
     .finish = sql_postgresql_finish,
     .run_steps = sql_postgresql_run_steps,
+    .run_step = sql_postgresql_run_step,
     .lacks_table = sql_postgresql_lacks_table,
 };

@@ -24,14 +24,14 @@ enum status sql_run_each(struct sql_session *session, const unsigned *statements
 }
 
 enum status sql_first(struct sql_session *session, unsigned statement,
-                      const struct sql_parameter *parameters, size_t count, bool *ret_row,
-                      struct error *err)
+                      const struct sql_parameter *parameters, size_t count, struct error *err)
 {
-    *ret_row = false;
+    session->has_row = false;
     enum status status = session->ops->run(session, statement, parameters, count, err);
     if (status == STATUS_OK)
-        status = session->ops->next(session, ret_row, err);
-    if (!*ret_row)
+        status = session->ops->next(session, err);
+    session->has_row = session->has_row && status == STATUS_OK;
+    if (!session->has_row)
         session->ops->finish(session);
     return status;
 }
@@ -39,11 +39,21 @@ enum status sql_first(struct sql_session *session, unsigned statement,
 enum status sql_is_true(struct sql_session *session, unsigned statement, bool *ret_true,
                         struct error *err)
 {
-    enum status status = sql_first(session, statement, NULL, 0, ret_true, err);
-    if (*ret_true) {
-        *ret_true = sql_column_bool(session, 0);
-        session->ops->finish(session);
-    }
+    enum status status = sql_first(session, statement, NULL, 0, err);
+    *ret_true = status == STATUS_OK && session->has_row && sql_column_bool(session, 0);
+    session->ops->finish(session);
+    return status;
+}
+
+enum status sql_has_tables(struct sql_session *session, unsigned statement, bool *ret_has,
+                           struct error *err)
+{
+    struct error failed = ERROR_INIT;
+    enum status status = sql_is_true(session, statement, ret_has, &failed);
+    if (status == STATUS_OK || session->ops->lacks_table(&failed))
+        return STATUS_OK;
+    if (err != NULL && err->status == STATUS_OK)
+        *err = failed;
     return status;
 }
 

@@ -46,6 +46,7 @@ struct sql_options {
     bool read_only;
     bool create;  /* SQLite: make the file where there is none */
     bool lasting; /* statements may take as long as they take */
+    bool single;  /* never opened again once it was lost: what it holds counts */
     /** The statements by number. NULL: this database needs no such statement. */
     const char *const *texts;
     size_t text_count;
@@ -56,6 +57,7 @@ struct sql_session {
     const struct sql_session_ops *ops;
     struct sql_options options;
     uint64_t changed; /* rows that run(), or the last step of run_steps(), changed or returned */
+    bool has_row;     /* set by next() */
 };
 
 /** A statement of a transaction, run for each of `rows` rows. Without rows, or where the database
@@ -83,7 +85,8 @@ struct sql_session_ops {
     /** Run a statement; its rows are read by next(), up to finish(). */
     enum status (*run)(struct sql_session *session, unsigned statement,
                        const struct sql_parameter *parameters, size_t count, struct error *err);
-    enum status (*next)(struct sql_session *session, bool *ret_row, struct error *err);
+    /** Go to the next row, and set `has_row`. */
+    enum status (*next)(struct sql_session *session, struct error *err);
     /** A column of the present row, borrowed until the next one; data NULL where it is NULL. */
     struct slice (*column)(const struct sql_session *session, size_t column);
     /** Drop the rows that were not read. Legal in any state. */
@@ -92,6 +95,9 @@ struct sql_session_ops {
      * @return OK; RETRY; ABORT where a step missed a row; FATAL. */
     enum status (*run_steps)(struct sql_session *session, const struct sql_step *steps,
                              size_t count, struct error *err);
+    /** Run one step without a transaction of its own. */
+    enum status (*run_step)(struct sql_session *session, const struct sql_step *step,
+                            struct error *err);
     /** @return whether `err` says that a table is not there. */
     bool (*lacks_table)(const struct error *err);
 };
@@ -112,12 +118,17 @@ enum status sql_run_each(struct sql_session *session, const unsigned *statements
 
 /** Run a statement and go to its first row; the caller calls finish() where there is one. */
 enum status sql_first(struct sql_session *session, unsigned statement,
-                      const struct sql_parameter *parameters, size_t count, bool *ret_row,
+                      const struct sql_parameter *parameters, size_t count,
                       struct error *err) MUST_CHECK;
 
 /** Run a statement without parameters; its first column is the answer, no row is false. */
 enum status sql_is_true(struct sql_session *session, unsigned statement, bool *ret_true,
                         struct error *err) MUST_CHECK;
+
+/** Ask a statement whether tables are there. An error because one is missing means no.
+ * @return OK; RETRY; FATAL. */
+enum status sql_has_tables(struct sql_session *session, unsigned statement, bool *ret_has,
+                           struct error *err) MUST_CHECK;
 
 /** A column of the present row; 0 where it is NULL. */
 int64_t sql_column_integer(const struct sql_session *session, size_t column);

@@ -112,8 +112,10 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_wait (
   PRIMARY KEY (topic, partition)) WITHOUT ROWID
 
 -- What the log has, while --new-incarnation reads it.
--- name: create_notes
-CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (id TEXT PRIMARY KEY) WITHOUT ROWID;
+-- name: create_in_log
+CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (id TEXT PRIMARY KEY) WITHOUT ROWID
+
+-- name: create_log_end
 CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
   topic TEXT NOT NULL, partition INTEGER NOT NULL, until_offset INTEGER NOT NULL,
   PRIMARY KEY (topic, partition)) WITHOUT ROWID
@@ -161,8 +163,12 @@ DELETE FROM outbox WHERE sequence IS NOT NULL AND sequence <= coalesce((
 UPDATE outbox SET sequence = NULL, kafka_partition = NULL WHERE sequence IS NOT NULL
 
 -- name: restart_partitions
-DELETE FROM keepstep_relay_partition;
-DELETE FROM keepstep_relay_moved;
+DELETE FROM keepstep_relay_partition
+
+-- name: restart_moved
+DELETE FROM keepstep_relay_moved
+
+-- name: restart_read
 DELETE FROM keepstep_relay_read
 
 -- name: restart_existing
@@ -209,7 +215,7 @@ INSERT INTO keepstep_existing VALUES (?1, ?2, ?3)
 -- name: write_place
 INSERT OR REPLACE INTO keepstep_existing_key VALUES (?1, ?2, ?3)
 
--- name: write_event
+-- name: write_events
 INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 

@@ -22,50 +22,23 @@ static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "keepstep_captured", .sql = SQL_CREATE_CAPTURED},
 };
 
+static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
+    ORIGIN_STATEMENTS(ORIGIN_STATEMENT_TEXT)};
+
 static enum status origin_sqlite_open(const struct config *config, enum origin_mode mode,
                                       struct origin **ret_origin, struct error *err)
 {
-    struct origin_sqlite *origin = calloc(1, sizeof *origin);
-    int flags = mode == ORIGIN_READ || mode == ORIGIN_WATCH ? SQLITE_OPEN_READONLY
-                : mode == ORIGIN_INSTALL ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-                                         : SQLITE_OPEN_READWRITE;
-    if (origin == NULL)
+    struct origin_sqlite *self = calloc(1, sizeof *self);
+    if (self == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
-    origin->base.ops = &origin_sqlite_ops;
-    origin->config = config;
-    origin->watching = mode == ORIGIN_WATCH;
-    *ret_origin = &origin->base;
-    enum status status = sqlite_session_open(config->database_path, flags, &origin->db, err);
-    if (status == STATUS_OK && mode == ORIGIN_INSTALL)
-        status = sqlite_session_execute(origin->db, "PRAGMA journal_mode = WAL", err);
-    return status;
-}
-
-static void origin_sqlite_rollback(struct origin *origin)
-{
-    if (origin_sqlite_of(origin)->db != NULL)
-        sqlite_session_rollback(origin_sqlite_of(origin)->db);
-}
-
-static void origin_sqlite_close(struct origin *base)
-{
-    struct origin_sqlite *origin = origin_sqlite_of(base);
-    if (origin == NULL)
-        return;
-    origin_sqlite_rollback(base);
-    (void)sqlite3_finalize(origin->note_in_log);
-    (void)sqlite3_close_v2(origin->db);
-    free(origin);
-}
-
-static enum status origin_sqlite_begin(struct origin *origin, struct error *err)
-{
-    return sqlite_session_execute(origin_sqlite_of(origin)->db, "BEGIN IMMEDIATE", err);
-}
-
-static enum status origin_sqlite_commit(struct origin *origin, struct error *err)
-{
-    return sqlite_session_execute(origin_sqlite_of(origin)->db, "COMMIT", err);
+    self->shared.base.ops = &origin_sqlite_ops;
+    self->shared.session = &self->session.base;
+    self->shared.publish = origin_sqlite_publish;
+    self->session.base.ops = &sql_sqlite_ops;
+    self->session.base.options.texts = STATEMENTS;
+    self->session.base.options.setup = mode == ORIGIN_INSTALL ? "PRAGMA journal_mode = WAL" : NULL;
+    *ret_origin = &self->shared.base;
+    return origin_sql_open(&self->shared, config, mode, err);
 }
 
 static struct slice origin_sqlite_trimmed(const char *sql)
@@ -89,7 +62,7 @@ static bool origin_sqlite_is_same(struct slice found, struct slice sql)
 static enum status origin_sqlite_compare(struct origin *origin, const struct origin_object *object,
                                          enum origin_found *ret_found, struct error *err)
 {
-    sqlite3 *db = origin_sqlite_of(origin)->db;
+    sqlite3 *db = origin_sqlite_of(origin)->session.db;
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_session_prepare(db, SQL_FIND_OBJECT, &statement, err);
     if (status != STATUS_OK)
@@ -120,7 +93,7 @@ static enum status origin_sqlite_create(struct origin *origin, const struct orig
     (void)replace; /* a trigger's statements drop it first */
     if (sql == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
-    enum status status = sqlite_session_execute(origin_sqlite_of(origin)->db, sql, err);
+    enum status status = sqlite_session_execute(origin_sqlite_of(origin)->session.db, sql, err);
     sqlite3_free(sql);
     return status;
 }
@@ -129,9 +102,11 @@ static enum status origin_sqlite_check(struct origin *origin, const struct confi
                                        const struct entity_schema *schema, struct error *err)
 {
     const struct origin_sqlite *self = origin_sqlite_of(origin);
-    const struct check check = {
-        .config = self->config, .entry = entry, .schema = schema, .watching = self->watching};
-    return capture_sqlite_check(self->db, &check, err);
+    const struct check check = {.config = self->shared.config,
+                                .entry = entry,
+                                .schema = schema,
+                                .watching = self->shared.watching};
+    return capture_sqlite_check(self->session.db, &check, err);
 }
 
 static enum status origin_sqlite_capture(struct origin *origin, const struct config_entry *entry,
@@ -151,114 +126,6 @@ static void origin_sqlite_grants(const struct config *config, struct buffer *out
     (void)out;
 }
 
-enum status origin_sqlite_run(sqlite3 *db, const char *sql, struct slice first, struct slice second,
-                              int *ret_changes, struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    enum status status = sqlite_session_prepare(db, sql, &statement, err);
-    if (status != STATUS_OK)
-        return status;
-    if (first.data != NULL)
-        sqlite_session_bind(statement, 1, first);
-    if (second.data != NULL)
-        sqlite_session_bind(statement, 2, second);
-    status = sqlite_session_run(db, statement, ret_changes, err);
-    (void)sqlite3_finalize(statement);
-    return status;
-}
-
-static enum status origin_sqlite_identify(struct origin *origin, const char *service,
-                                          const char *incarnation, struct error *err)
-{
-    return origin_sqlite_run(origin_sqlite_of(origin)->db, SQL_INSERT_RELAY, slice_of(service),
-                             slice_of(incarnation), NULL, err);
-}
-
-static enum status origin_sqlite_restart(struct origin *origin, const char *service,
-                                         const char *incarnation, int64_t *ret_dropped,
-                                         struct error *err)
-{
-    static const char *const forget[] = {
-        SQL_FORWARD_FORGET,       SQL_FORWARD_WAIT,       SQL_RESTART_DROP_ACKNOWLEDGED,
-        SQL_RESTART_UNCLAIM,      SQL_RESTART_PARTITIONS, SQL_RESTART_EXISTING,
-        SQL_RESTART_EXISTING_KEY, SQL_RESTART_CAPTURED};
-    sqlite3 *db = origin_sqlite_of(origin)->db;
-    int dropped = 0;
-    enum status status = sqlite_session_execute(db, SQL_CREATE_NOTES, err);
-    if (status == STATUS_OK)
-        status = origin_sqlite_run(db, SQL_FORWARD_DROP, (struct slice){0}, (struct slice){0},
-                                   &dropped, err);
-    if (status == STATUS_OK)
-        status = origin_sqlite_run(db, SQL_RESTART_RELAY, slice_of(service), slice_of(incarnation),
-                                   NULL, err);
-    for (size_t i = 0; status == STATUS_OK && i < sizeof forget / sizeof *forget; i++)
-        status = sqlite_session_execute(db, forget[i], err);
-    *ret_dropped = dropped;
-    return status;
-}
-
-static enum status origin_sqlite_lease(struct origin *origin, bool *ret_initialised,
-                                       struct origin_lease *ret_lease, struct error *err)
-{
-    sqlite3 *db = origin_sqlite_of(origin)->db;
-    sqlite3_stmt *statement = NULL;
-    *ret_initialised = false;
-    *ret_lease = (struct origin_lease){0};
-    enum status status = sqlite_session_prepare(db, SQL_HAS_RELAY, &statement, err);
-    if (status == STATUS_OK)
-        *ret_initialised = sqlite3_step(statement) == SQLITE_ROW;
-    (void)sqlite3_finalize(statement);
-    if (status != STATUS_OK || !*ret_initialised)
-        return status;
-    statement = NULL;
-    status = sqlite_session_prepare(db, SQL_READ_HOLDER, &statement, err);
-    int code = status == STATUS_OK ? sqlite3_step(statement) : SQLITE_DONE;
-    if (code == SQLITE_ROW) {
-        struct slice holder = sqlite_session_text(statement, 0);
-        (void)sqlite3_snprintf(sizeof ret_lease->holder, ret_lease->holder, "%.*s",
-                               SLICE_ARGS(holder));
-        ret_lease->until_us = sqlite3_column_int64(statement, 1);
-    } else if (code != SQLITE_DONE) {
-        status = sqlite_session_error(db, "lease", err);
-    }
-    (void)sqlite3_finalize(statement);
-    return status;
-}
-
-static enum status origin_sqlite_note_in_log(struct origin *base, struct slice id,
-                                             struct error *err)
-{
-    struct origin_sqlite *origin = origin_sqlite_of(base);
-    enum status status = STATUS_OK;
-    if (origin->note_in_log == NULL) {
-        status = sqlite_session_execute(origin->db, SQL_CREATE_NOTES, err);
-        if (status == STATUS_OK)
-            status = sqlite_session_prepare(origin->db, SQL_NOTE_IN_LOG, &origin->note_in_log, err);
-    }
-    if (status != STATUS_OK)
-        return status;
-    sqlite_session_bind(origin->note_in_log, 1, id);
-    return sqlite_session_run(origin->db, origin->note_in_log, NULL, err);
-}
-
-static enum status origin_sqlite_note_log_end(struct origin *origin, const char *topic,
-                                              int32_t partition, int64_t end, struct error *err)
-{
-    sqlite3 *db = origin_sqlite_of(origin)->db;
-    sqlite3_stmt *statement = NULL;
-    enum status status = sqlite_session_execute(db, SQL_CREATE_NOTES, err);
-    if (status == STATUS_OK)
-        status = sqlite_session_prepare(db, SQL_NOTE_LOG_END, &statement, err);
-    if (status != STATUS_OK)
-        return status;
-    sqlite_session_bind(statement, 1, slice_of(topic));
-    (void)sqlite3_bind_int(statement, 2, partition);
-    (void)sqlite3_bind_int64(statement, 3, end);
-    status = sqlite_session_run(db, statement, NULL, err);
-    (void)sqlite3_finalize(statement);
-    return status;
-}
-
 const struct origin_ops origin_sqlite_ops = {
     .scheme = "sqlite",
     .objects = OBJECTS,
@@ -271,25 +138,14 @@ const struct origin_ops origin_sqlite_ops = {
                    "the outbox too; changes() and last_insert_rowid() do not tell of them",
     .guard = SQL_GUARD,
     .open = origin_sqlite_open,
-    .close = origin_sqlite_close,
-    .begin = origin_sqlite_begin,
-    .commit = origin_sqlite_commit,
-    .rollback = origin_sqlite_rollback,
+    .close = origin_sql_close,
+    .begin = origin_sql_begin,
     .compare = origin_sqlite_compare,
     .create = origin_sqlite_create,
     .check = origin_sqlite_check,
     .capture = origin_sqlite_capture,
     .dialect = &capture_sqlite_dialect,
     .grants = origin_sqlite_grants,
-    .identify = origin_sqlite_identify,
-    .restart = origin_sqlite_restart,
-    .lease = origin_sqlite_lease,
-    .note_in_log = origin_sqlite_note_in_log,
-    .note_log_end = origin_sqlite_note_log_end,
-    .captured = origin_sqlite_captured,
-    .write_captured = origin_sqlite_write_captured,
-    .republish = origin_sqlite_republish,
-    .progress = origin_sqlite_progress,
-    .chunk = origin_sqlite_chunk,
-    .write = origin_sqlite_write,
+    .chunk = origin_sql_chunk,
+    ORIGIN_SQL_SLOTS,
 };

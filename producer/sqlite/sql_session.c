@@ -37,7 +37,7 @@ static void sql_sqlite_finish(struct sql_session *session)
     if (self->running != NULL)
         (void)sqlite3_reset(self->running);
     self->running = NULL;
-    self->has_row = false;
+    self->stepped = false;
 }
 
 static void sql_sqlite_close(struct sql_session *session)
@@ -99,23 +99,23 @@ static enum status sql_sqlite_run(struct sql_session *session, unsigned statemen
         session->changed = (uint64_t)sqlite3_changes(self->db);
     if (code == SQLITE_ROW) {
         self->running = *prepared;
-        self->has_row = true;
+        self->stepped = true;
     } else {
         (void)sqlite3_reset(*prepared);
     }
     return status;
 }
 
-static enum status sql_sqlite_next(struct sql_session *session, bool *ret_row, struct error *err)
+static enum status sql_sqlite_next(struct sql_session *session, struct error *err)
 {
     struct sql_sqlite *self = sql_sqlite_of(session);
-    *ret_row = self->has_row;
-    if (self->has_row || self->running == NULL) {
-        self->has_row = false;
+    session->has_row = self->stepped;
+    if (self->stepped || self->running == NULL) {
+        self->stepped = false;
         return STATUS_OK;
     }
     int code = sqlite3_step(self->running);
-    *ret_row = code == SQLITE_ROW;
+    session->has_row = code == SQLITE_ROW;
     return code == SQLITE_ROW || code == SQLITE_DONE ? STATUS_OK : sql_sqlite_fail(self, err);
 }
 
@@ -165,5 +165,6 @@ const struct sql_session_ops sql_sqlite_ops = {
     .column = sql_sqlite_column,
     .finish = sql_sqlite_finish,
     .run_steps = sql_sqlite_run_steps,
+    .run_step = sql_sqlite_step,
     .lacks_table = sql_sqlite_lacks_table,
 };

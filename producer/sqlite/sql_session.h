@@ -10,7 +10,7 @@ struct sql_sqlite {
     sqlite3 *db;
     sqlite3_stmt **statements; /* by number, each prepared at its first use */
     sqlite3_stmt *running;     /* whose rows are being read; NULL: none */
-    bool has_row;              /* run() has stepped to a row that next() has not given yet */
+    bool stepped;              /* run() has stepped to a row that next() has not given yet */
 };
 
 extern const struct sql_session_ops sql_sqlite_ops;

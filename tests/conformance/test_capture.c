@@ -303,8 +303,8 @@ static void rows_that_are_published_again_go_on_where_they_were(void)
         shop_with_rows(&shop);
         shop_open(&shop);
         if (shop.origin->ops->republish(shop.origin, "order", &err) != STATUS_OK ||
-            shop.origin->ops->chunk(shop.origin, &shop.entry, shop.schema, 2, &progress, &err) !=
-                STATUS_OK)
+            shop.origin->ops->chunk(shop.origin, &(struct origin_table){&shop.entry, shop.schema},
+                                    2, &progress, &err) != STATUS_OK)
             test_fail("%s", err.text);
         shop.origin->ops->close(shop.origin); /* as after a kill */
         shop.origin = NULL;
@@ -327,8 +327,8 @@ static void a_fill_that_began_without_a_new_column_begins_anew(void)
     shop_make(&shop, TENANT_SCHEMA,
               TENANT_TABLE ";INSERT INTO orders (id) VALUES (1), (2), (3), (4), (5)");
     shop_track(&shop);
-    if (shop.origin->ops->chunk(shop.origin, &shop.entry, shop.schema, 2, &progress, &err) !=
-        STATUS_OK)
+    if (shop.origin->ops->chunk(shop.origin, &(struct origin_table){&shop.entry, shop.schema}, 2,
+                                &progress, &err) != STATUS_OK)
         test_fail("%s", err.text);
     add_a_column(&shop);
     (void)init_says(&shop, &again);

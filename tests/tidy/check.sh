@@ -106,10 +106,10 @@ inside producer/sql
 inside producer/outbox producer/sql/session.h
 inside producer/capture producer/init/origin.h producer/registry.h
 for database in sqlite postgresql mariadb; do
-    inside producer/$database 'producer/(sql/session|outbox/sql|init/origin|capture/(capture|check|dialect))\.h'
+    inside producer/$database 'producer/(sql/session|outbox/sql|init/origin_sql|capture/(capture|check|dialect))\.h'
 done
 inside producer/relay 'producer/(outbox/outbox|capture/watch|registry)\.h'
-inside producer/init 'producer/(capture/capture|registry)\.h' 'producer/relay/kafka_[a-z_]+\.h'
+inside producer/init 'producer/(capture/capture|registry|sql/session)\.h' 'producer/relay/kafka_[a-z_]+\.h'
 
 door consumer/store/registry.h consumer/store/registry.c consumer/agent/agent.c 'operate/*'
 for database in sqlite postgresql mariadb memory; do

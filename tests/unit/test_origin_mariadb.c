@@ -42,8 +42,8 @@ static int64_t chunk(struct shop *shop, size_t limit, bool *ret_done)
 {
     struct error err = ERROR_INIT;
     struct origin_progress progress = {0};
-    if (origin_mariadb_ops.chunk(shop->origin, &shop->entry, shop->schema, limit, &progress,
-                                 &err) != STATUS_OK)
+    if (origin_mariadb_ops.chunk(shop->origin, &(struct origin_table){&shop->entry, shop->schema},
+                                 limit, &progress, &err) != STATUS_OK)
         test_fail("%s", err.text);
     *ret_done = progress.done;
     return progress.rows;
@@ -104,9 +104,10 @@ static void a_row_larger_than_a_message_is_named_with_what_to_raise(void **state
               "name VARCHAR(40), raw LONGBLOB)");
     mariadb_execute(shop.url, "INSERT INTO orders VALUES (7, 'x', REPEAT('x', 9000000))");
     shop_track(&shop);
-    assert_int_equal(
-        origin_mariadb_ops.chunk(shop.origin, &shop.entry, shop.schema, 10, &progress, &err),
-        STATUS_FATAL);
+    assert_int_equal(origin_mariadb_ops.chunk(shop.origin,
+                                              &(struct origin_table){&shop.entry, shop.schema}, 10,
+                                              &progress, &err),
+                     STATUS_FATAL);
     assert_non_null(strstr(err.text, "table orders: the row {\"id\":7}"));
     assert_non_null(strstr(err.text, "max_allowed_packet"));
     /* The service's own change of it fails: nothing is kept that cannot be published. */

@@ -49,11 +49,11 @@ static void reading_end(struct reading *reading)
 static void *chunk(void *context)
 {
     struct reading *reading = context;
+    const struct origin_table table = {&reading->shop.entry, reading->shop.schema};
     enum status status;
     do {
         struct error err = ERROR_INIT;
-        status = reading->shop.origin->ops->chunk(reading->shop.origin, &reading->shop.entry,
-                                                  reading->shop.schema, reading->limit,
+        status = reading->shop.origin->ops->chunk(reading->shop.origin, &table, reading->limit,
                                                   &reading->progress, &err);
         if (status != STATUS_OK && status != STATUS_RETRY)
             test_fail("%s", err.text);

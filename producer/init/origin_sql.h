@@ -1,0 +1,75 @@
+/* The origin over SQL: every slot that only runs statements, written once for all databases. */
+#ifndef PRODUCER_INIT_ORIGIN_SQL_H
+#define PRODUCER_INIT_ORIGIN_SQL_H
+
+#include "producer/init/origin.h"
+#include "producer/init/statements.h"
+#include "producer/sql/session.h"
+
+#define ORIGIN_NOTES_MAX     1000
+#define ORIGIN_EVENT_COLUMNS 6 /* parameters of WRITE_EVENTS */
+
+/** First member of each database's origin. */
+struct origin_sql {
+    struct origin base;
+    const struct config *config; /* the caller's */
+    bool watching;               /* sees only what the relay's role may see */
+    struct sql_session *session; /* a member of the database's origin */
+    /** Publish the next rows of a table, and set `rows` (by how many are published now) and `done`;
+     * inside of the transaction of origin_sql_chunk(). */
+    enum status (*publish)(struct origin_sql *self, const struct origin_table *table, size_t limit,
+                           struct origin_progress *progress, struct error *err);
+    struct sql_parameter notes[ORIGIN_NOTES_MAX]; /* ids that are in the log, not written yet */
+    size_t note_count;
+    struct arena note_arena;
+};
+
+static inline struct origin_sql *origin_sql_of(struct origin *origin)
+{
+    return (struct origin_sql *)origin;
+}
+
+/** Connect. The caller has set `base.ops`, `session`, and the session's ops, texts, application and
+ * setup. `self` is heap memory, and closed by the caller where it fails. */
+enum status origin_sql_open(struct origin_sql *self, const struct config *config,
+                            enum origin_mode mode, struct error *err) MUST_CHECK;
+
+/** Append an event to parameters of WRITE_EVENTS. */
+void origin_sql_fill_event(const struct origin_event *event,
+                           struct sql_parameter row[static ORIGIN_EVENT_COLUMNS]);
+
+/* The slots: origin.h says what each one does. */
+void origin_sql_close(struct origin *origin);
+enum status origin_sql_begin(struct origin *origin, struct error *err);
+enum status origin_sql_commit(struct origin *origin, struct error *err);
+void origin_sql_rollback(struct origin *origin);
+enum status origin_sql_identify(struct origin *origin, const char *service, const char *incarnation,
+                                struct error *err);
+enum status origin_sql_restart(struct origin *origin, const char *service, const char *incarnation,
+                               int64_t *ret_dropped, struct error *err);
+enum status origin_sql_lease(struct origin *origin, bool *ret_initialised,
+                             struct origin_lease *ret_lease, struct error *err);
+enum status origin_sql_note_in_log(struct origin *origin, struct slice id, struct error *err);
+enum status origin_sql_note_log_end(struct origin *origin, const char *topic, int32_t partition,
+                                    int64_t end, struct error *err);
+enum status origin_sql_captured(struct origin *origin, const char *entity_type, struct arena *arena,
+                                struct origin_captured *ret_captured, struct error *err);
+enum status origin_sql_write_captured(struct origin *origin, const char *entity_type,
+                                      const struct origin_captured *captured, struct error *err);
+enum status origin_sql_republish(struct origin *origin, const char *entity_type, struct error *err);
+enum status origin_sql_progress(struct origin *origin, const char *entity_type,
+                                struct origin_progress *ret_progress, struct error *err);
+enum status origin_sql_chunk(struct origin *origin, const struct origin_table *table, size_t limit,
+                             struct origin_progress *ret_progress, struct error *err);
+enum status origin_sql_write(struct origin *origin, const struct origin_event *events, size_t count,
+                             struct error *err);
+
+/** All slots but open, close, begin, chunk, and those that read the catalogue. */
+#define ORIGIN_SQL_SLOTS                                                                           \
+    .commit = origin_sql_commit, .rollback = origin_sql_rollback, .identify = origin_sql_identify, \
+    .restart = origin_sql_restart, .lease = origin_sql_lease,                                      \
+    .note_in_log = origin_sql_note_in_log, .note_log_end = origin_sql_note_log_end,                \
+    .captured = origin_sql_captured, .write_captured = origin_sql_write_captured,                  \
+    .republish = origin_sql_republish, .progress = origin_sql_progress, .write = origin_sql_write
+
+#endif

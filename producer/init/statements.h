@@ -1,0 +1,50 @@
+/* The statements of an origin, by number: each database's install.sql has them under the same
+ * names. */
+#ifndef PRODUCER_INIT_STATEMENTS_H
+#define PRODUCER_INIT_STATEMENTS_H
+
+/** Those that every database has, with the same parameters in the same order. */
+#define ORIGIN_STATEMENTS(X)                                                                       \
+    X(HAS_RELAY)                                                                                   \
+    X(READ_HOLDER)                                                                                 \
+    X(INSERT_RELAY)                                                                                \
+    X(CREATE_IN_LOG)                                                                               \
+    X(CREATE_LOG_END)                                                                              \
+    X(NOTE_IN_LOG)                                                                                 \
+    X(NOTE_LOG_END)                                                                                \
+    X(FORWARD_DROP)                                                                                \
+    X(FORWARD_FORGET)                                                                              \
+    X(FORWARD_WAIT)                                                                                \
+    X(RESTART_RELAY)                                                                               \
+    X(RESTART_DROP_ACKNOWLEDGED)                                                                   \
+    X(RESTART_UNCLAIM)                                                                             \
+    X(RESTART_PARTITIONS)                                                                          \
+    X(RESTART_MOVED)                                                                               \
+    X(RESTART_READ)                                                                                \
+    X(RESTART_EXISTING)                                                                            \
+    X(RESTART_EXISTING_KEY)                                                                        \
+    X(RESTART_CAPTURED)                                                                            \
+    X(READ_CAPTURED)                                                                               \
+    X(WRITE_CAPTURED)                                                                              \
+    X(REPUBLISH_KEYS)                                                                              \
+    X(REPUBLISH_PROGRESS)                                                                          \
+    X(REPUBLISH_NEWS)                                                                              \
+    X(READ_PROGRESS)                                                                               \
+    X(WRITE_PROGRESS)                                                                              \
+    X(WRITE_EVENTS)
+
+enum origin_statement {
+#define ORIGIN_STATEMENT(name) STATEMENT_##name,
+    ORIGIN_STATEMENTS(ORIGIN_STATEMENT)
+#undef ORIGIN_STATEMENT
+        STATEMENT_LIFT_LIMIT, /* PostgreSQL: this transaction may take as long as it takes */
+    STATEMENT_LIMIT_WAIT,     /* PostgreSQL: this transaction waits for no row for long */
+    STATEMENT_HOLD_PROGRESS,  /* two `init` take turns; SQLite's BEGIN does that */
+    STATEMENT_READ_PLACE,     /* MariaDB: the key to go on behind */
+    STATEMENT_WRITE_PLACE,    /* MariaDB */
+    ORIGIN_STATEMENT_COUNT
+};
+
+#define ORIGIN_STATEMENT_TEXT(name) [STATEMENT_##name] = SQL_##name,
+
+#endif
