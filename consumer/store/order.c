@@ -31,15 +31,3 @@ enum status store_order(struct store *store, const struct mapping *mappings, siz
     }
     return status;
 }
-
-void store_append_keys(struct buffer *out, const struct mapping *mapping)
-{
-    const struct entity_schema *schema = mapping->schema;
-    buffer_append_text(out, "[");
-    for (size_t i = 0; i < schema->key_count; i++) {
-        const char *name = schema->columns[schema->key_columns[i]].name;
-        buffer_append_text(out, i == 0 ? "" : ",");
-        buffer_append_json(out, slice_of(config_column(mapping->entry, name)));
-    }
-    buffer_append_text(out, "]");
-}

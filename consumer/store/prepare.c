@@ -232,11 +232,3 @@ enum status store_prepare(struct store *store, const struct mapping *mapping, bo
     free(self.places);
     return status;
 }
-
-enum status store_refuse_ddl(const struct error *ddl, struct error *err)
-{
-    return error_set_native(error_config(err), STATUS_FATAL, ddl->native_code,
-                            "%.400s; let `keepstep init` do it with a role that may, and grant "
-                            "what `keepstep init --print-sql` prints",
-                            ddl->text);
-}

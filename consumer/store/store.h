@@ -377,13 +377,6 @@ enum status store_prepare(struct store *store, const struct mapping *mapping, bo
 enum status store_order(struct store *store, const struct mapping *mappings, size_t count,
                         struct table_order *ret_orders, struct error *err) MUST_CHECK;
 
-/** Append the columns of the mapping's key, as the database has them: a JSON array. */
-void store_append_keys(struct buffer *out, const struct mapping *mapping);
-
-/** The error of a role that may not make a copy's table, or does not see it: a missing right is no
- * state that waiting cures. @return FATAL with exit code 78. */
-enum status store_refuse_ddl(const struct error *ddl, struct error *err);
-
 void partition_state_done(struct partition_state *state);
 
 /** @return the bytes of a record's key, value and headers. */

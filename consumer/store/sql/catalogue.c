@@ -105,7 +105,7 @@ enum status store_sql_order(struct store *store, const struct mapping *mapping,
     for (size_t i = 0; i < 3; i++)
         buffer_init(&texts[i], SQL_TEXT_SIZE_MAX);
     sql_catalogue_name_append(&texts[0], self->tables.dialect, mapping);
-    store_append_keys(&texts[1], mapping);
+    sql_key_append(&texts[1], mapping);
     append_tables(&texts[2], self->tables.dialect, copies);
     for (size_t i = 0; i < 3; i++) {
         failed = failed || texts[i].failed;

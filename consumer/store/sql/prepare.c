@@ -29,7 +29,10 @@ static enum status execute_ddl(const struct mapped_table *table, const struct bu
     if (status == STATUS_OK)
         return status;
     if (dialect->denied != 0 && (ddl.native_code == dialect->denied || status != STATUS_RETRY))
-        return store_refuse_ddl(&ddl, err);
+        return error_set_native(error_config(err), STATUS_FATAL, ddl.native_code,
+                                "%.400s; let `keepstep init` do it with a role that may, and grant "
+                                "what `keepstep init --print-sql` prints",
+                                ddl.text);
     if (err != NULL)
         *err = ddl;
     return status;
@@ -198,7 +201,7 @@ static enum status key_check(struct catalogue_read *read, struct parameter name,
     int64_t key_count = (int64_t)mapping->schema->key_count;
     struct buffer key;
     buffer_init(&key, SQL_TEXT_SIZE_MAX);
-    store_append_keys(&key, mapping);
+    sql_key_append(&key, mapping);
     enum status status = store_sql_query(store_sql_of(read->table->store),
                                          SQL_CALL(TABLE_KEY, parameter_integer(key_count),
                                                   parameter_slice(buffer_slice(&key)), name),

@@ -171,6 +171,9 @@ void sql_table_name_append(struct buffer *sql, const struct sql_dialect *dialect
 void sql_catalogue_name_append(struct buffer *out, const struct sql_dialect *dialect,
                                const struct mapping *mapping);
 
+/** Append the names of the key's columns in the table: a JSON array. */
+void sql_key_append(struct buffer *out, const struct mapping *mapping);
+
 /** Append `name` between quotes; a quote in it is doubled. */
 void sql_name_append(struct buffer *sql, const char *name, char quote);
 

@@ -37,6 +37,16 @@ void sql_catalogue_name_append(struct buffer *out, const struct sql_dialect *dia
         buffer_append_text(out, mapping_table(mapping));
 }
 
+void sql_key_append(struct buffer *out, const struct mapping *mapping)
+{
+    buffer_append_text(out, "[");
+    for (size_t i = 0; i < mapping->schema->key_count; i++) {
+        buffer_append_text(out, i == 0 ? "" : ",");
+        buffer_append_json(out, slice_of(mapping_column(mapping, mapping->schema->key_columns[i])));
+    }
+    buffer_append_text(out, "]");
+}
+
 /* @return the number of columns of a list. */
 static size_t list_columns(const struct sql_text *text, struct slice list,
                            size_t columns[static ENTITY_COLUMNS_MAX])
