@@ -1,4 +1,4 @@
-/* Commands in texts are completed so that they can be copied, whatever a file is called. */
+/* A command that a text gives as advice can be copied and run, whatever the file is called. */
 #include "common/advice.h"
 
 #include "tests/support/process.h"

@@ -1,4 +1,4 @@
-/* The agent against librdkafka's mock cluster: assigned, polled, applied, started again.
+/* The agent on librdkafka's mock cluster: it is assigned, polls, applies, and starts again.
  * labels: threads */
 #include "tests/support/sql.h"
 
@@ -15,7 +15,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define OFFSET_COMMIT 8 /* of Kafka's requests */
+#define OFFSET_COMMIT 8 /* Kafka's number of this request */
 #define CUT_OFF_US    1000000
 
 static const char schema_text[] =
@@ -32,7 +32,7 @@ struct run {
     pthread_t thread;
 };
 
-/* A mock cluster with the topic "order", a copy of it, and what its agent is given. */
+/* A mock cluster with the topic "order", a copy of it, and the agent's configuration. */
 struct world {
     const char *database;
     struct entity_schema *schema;
@@ -54,7 +54,7 @@ static void *run_agent(void *argument)
     return NULL;
 }
 
-/** @param before  headers of somebody else in front of Keepstep's */
+/** @param before how many headers of another program come before Keepstep's */
 static void produce(rd_kafka_t *producer, int sequence, const char *text, int before)
 {
     const char *key = "{\"id\":1}";
@@ -154,7 +154,7 @@ static void world_done(struct world *world)
     entity_schema_free(world->schema);
 }
 
-/* With an agent that has applied the first event. */
+/* Make the world, and run its agent until it has applied the first event. */
 static void world_begin(struct world *world)
 {
     world_make(world);
@@ -245,7 +245,7 @@ test_lag_grows_while_the_database_does_not_answer_and_where_a_partition_stands_s
     world_done(&world);
 }
 
-/* What a coordinator says to a member whose static name another has taken. */
+/* Answer the next commit as a coordinator does when another member has taken our static name. */
 static void refuse_a_commit(const struct world *world)
 {
     rd_kafka_mock_push_request_errors(world->cluster, OFFSET_COMMIT, 1,
@@ -269,7 +269,7 @@ static void test_a_member_that_is_fenced_while_its_broker_answers_ends_for_good(
     world_done(&world);
 }
 
-/* Its session may have run out: then it is its own earlier self that took its name. */
+/* The session may have run out while the agent was cut off. Then it fenced its own earlier self. */
 static void test_a_member_that_is_fenced_after_it_was_cut_off_joins_again(void **test)
 {
     (void)test;

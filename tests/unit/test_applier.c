@@ -1,4 +1,5 @@
-/* Batches into transactions: duplicates, stops, parking, reduction, own changes, the fence. */
+/* How batches become transactions: duplicates, stops, parking, reduction, own changes, the
+ * fence. */
 #include "tests/support/copy.h"
 
 #include "common/clock.h"
@@ -88,7 +89,8 @@ static void test_an_id_or_source_that_is_too_long_for_a_key_is_held(void **test)
     assert_string_equal(copy_rows(f), "3|p|p\n");
     assert_string_equal(
         sqlite_text(f->database, "SELECT \"offset\", state FROM keepstep_parked ORDER BY 1"),
-        "0|0\n1|0\n3|2\n4|0\n"); /* what is decoded anew can wait for that */
+        /* The record at offset 3 waits too: it is decoded again when it is retried. */
+        "0|0\n1|0\n3|2\n4|0\n");
     assert_string_equal(
         sqlite_text(f->database, "SELECT length(source), length(id) FROM keepstep_idempotency_key"),
         "255|255\n");
@@ -137,7 +139,7 @@ static void test_malformed_parks_and_blocks_its_entity(void **test)
     copy_finish(f);
 }
 
-/* As a database that takes no record of the offset 3. */
+/* A store that refuses to park the record at offset 3. */
 static enum status narrow_park(struct store *store, struct parked_record *records, size_t count,
                                struct error *err)
 {
@@ -187,7 +189,7 @@ static void test_tombstone_behind_its_sources_delete_is_a_duplicate(void **test)
     copy_apply(f);
     assert_string_equal(copy_rows(f), "1|y|NULL\n");
     assert_int_equal(atomic_load(&f->metrics->events_duplicate), 1);
-    copy_add_from(f, "y", 0, "y2", "", NULL, 1, NULL); /* its source has not deleted it yet */
+    copy_add_from(f, "y", 0, "y2", "", NULL, 1, NULL); /* y has not seen its row deleted */
     copy_apply(f);
     assert_string_equal(copy_rows(f), "");
     copy_finish(f);
@@ -301,7 +303,7 @@ static void test_state_survives_a_restart(void **test)
     copy_finish(f);
 }
 
-/* Beside an outbox with one own change that waits. */
+/* A copy beside an outbox in which one own change waits. */
 static struct copy *begin_with_own_change(void)
 {
     return copy_begin(
@@ -331,10 +333,10 @@ static void test_dropped_own_change_lets_the_kept_image_be_written(void **test)
     copy_add(f, 1, 1, "u", COPY_ROW("theirs", "theirs"));
     copy_apply(f);
     copy_must(f, applier_write_images(f->applier, &f->err));
-    assert_string_equal(copy_rows(f), "1|own|own\n"); /* still under way */
+    assert_string_equal(copy_rows(f), "1|own|own\n"); /* the own change is still pending */
     (void)sqlite_text(f->database, "DELETE FROM outbox");
     copy_must(f, applier_write_images(f->applier, &f->err));
-    copy_must(f, applier_write_images(f->applier, &f->err)); /* from the beginning again */
+    copy_must(f, applier_write_images(f->applier, &f->err)); /* the second call begins anew */
     assert_string_equal(copy_rows(f), "1|theirs|theirs\n");
     assert_int_equal(sqlite_number(f->database, "SELECT count(*) FROM keepstep_superseded"), 0);
     copy_finish(f);
@@ -371,7 +373,7 @@ static void test_kept_image_is_gone_once_something_newer_is_written(void **test)
     copy_finish(f);
 }
 
-/* The merged image is Keepstep's, whatever form the topic's records have. */
+/* The merged image has Keepstep's form, whatever form the topic's records have. */
 static void test_kept_images_of_another_program_are_merged_and_written(void **test)
 {
     (void)test;

@@ -1,4 +1,4 @@
-/* What bounds an applier: back-offs, limits of what is parked, barriers, ends, stops. */
+/* The limits of an applier: back-offs, how much may be parked, barriers, ends of the log, stops. */
 #include "tests/support/copy.h"
 
 #include "common/clock.h"
@@ -45,7 +45,7 @@ static void a_waiting_event_backs_off_and_its_entity_keeps_its_order(void **stat
     copy_finish(copy);
 }
 
-/* @return what a retry writes to the log; freed by the caller. */
+/* @return what the log says during a retry; the caller frees it. */
 static char *log_of_retry(struct copy *copy)
 {
     const char *path = test_path("log");
@@ -182,7 +182,7 @@ static void a_batch_ends_at_a_barrier_and_the_position_passes_it(void **state)
     copy_apply(copy);
     assert_false(batch_is_full(&copy->batch));
     assert_int_equal(copy_where(copy)->next_offset, 3);
-    copy_add(copy, 4, 1, "u", COPY_ROW("4", "4")); /* both have advanced the sequence */
+    copy_add(copy, 4, 1, "u", COPY_ROW("4", "4")); /* the sequence is past both */
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|4|4\n");
     copy_finish(copy);
@@ -247,7 +247,7 @@ a_record_outside_the_partition_of_its_key_is_held_unless_its_topic_is_foreign(vo
     copy_finish(copy);
 }
 
-/* A retry does not ask for the partition again. */
+/* Its partition was judged when it was read. A retry does not judge it again. */
 static void a_record_outside_its_partition_stays_held_when_the_one_before_it_is_skipped(void **test)
 {
     (void)test;
@@ -349,7 +349,8 @@ static void add_of_incarnation(struct copy *copy, int incarnation)
                               &copy->err));
 }
 
-/* Its row stays, however many came since: without it a late copy would be a gap. */
+/* The row of an old incarnation stays, however many have come since. Without it a late copy would
+ * look like a gap. */
 static void what_an_earlier_incarnation_published_stays_a_duplicate(void **state)
 {
     enum { INCARNATIONS = 60 };

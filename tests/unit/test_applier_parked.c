@@ -1,4 +1,4 @@
-/* How what is parked of an entity is released: in pieces, in order, beside everything else. */
+/* How the parked records of an entity are released: in pieces, in order, beside other work. */
 #include "tests/support/copy.h"
 
 #include "common/clock.h"
@@ -12,7 +12,7 @@ static const char waiting_tables[] =
     "CREATE TRIGGER seen_u AFTER UPDATE ON orders BEGIN"
     " INSERT INTO seen(id, b) VALUES(new.id, new.b); END;";
 
-/* Events of one entity whose parent is not there; `from` counts on. */
+/* Add `count` events of one entity, numbered after `from`, whose parent is missing. */
 static void add_waiting(struct copy *copy, int from, int count, int key, const char *filler)
 {
     for (int i = from; i < from + count; i++) {
@@ -23,7 +23,7 @@ static void add_waiting(struct copy *copy, int from, int count, int key, const c
     }
 }
 
-/* Outcomes so far are those of the first so many events, each once, in order. */
+/* The outcomes so far are those of the first events: each once, in order. */
 static void assert_in_order(const struct copy *copy)
 {
     assert_int_equal(sqlite_number(copy->database, "SELECT count(*) FROM seen WHERE n <> b + 0"),
@@ -49,7 +49,7 @@ static void a_run_of_many_small_records_is_released_in_order_and_in_pieces(void 
     assert_int_equal(atomic_load(&copy->metrics->events_healed), 990);
     copy_add(copy, 991, 1, "u", COPY_ROW("p", "991"));
     copy_apply(copy);
-    assert_string_equal(copy_rows(copy), "1|p|991\n"); /* nothing is blocked any more */
+    assert_string_equal(copy_rows(copy), "1|p|991\n"); /* the entity is no longer blocked */
     copy_finish(copy);
 }
 
@@ -72,7 +72,7 @@ static void a_run_of_large_records_is_released_in_pieces_that_a_batch_would_hold
     copy_finish(copy);
 }
 
-/* Here beside an outbox, where a transaction is short. */
+/* The copy is beside an outbox, where transactions are short. */
 static void a_run_goes_on_where_a_restart_has_cut_it(void **state)
 {
     (void)state;
@@ -135,7 +135,7 @@ a_delete_far_behind_replaces_what_waits_and_it_stays_as_evidence_from_then_on(vo
         sqlite_number(copy->database, "SELECT count(*) FROM keepstep_parked WHERE state = 3"), 500);
     int64_t first = sqlite_number(copy->database,
                                   "SELECT min(next_attempt_at) FROM keepstep_parked");
-    assert_true(first >= begun_us + 200000); /* not when they were parked */
+    assert_true(first >= begun_us + 200000); /* counted from the retry */
     copy_finish(copy);
 }
 
@@ -156,7 +156,8 @@ static void a_limit_of_parked_bytes_stops_in_front_of_the_event(void **state)
     copy_finish(copy);
 }
 
-/* A record of order 1 under any record key; without a dot in its type its entity cannot be read. */
+/* Add a record of order 1 with any record key. If its type has no dot, its entity cannot be
+ * read. */
 static void add_keyed(struct copy *copy, struct slice record_key, bool readable, const char *a)
 {
     static int id;
@@ -184,7 +185,8 @@ static const char *states(const struct copy *copy)
     return sqlite_text(copy->database, "SELECT offset, state FROM keepstep_parked ORDER BY offset");
 }
 
-/* What an operator does beside the agent, which then sees the revision. */
+/* Edit a parked record as an operator does while the agent runs. The agent then sees the
+ * revision. */
 static void operate(struct copy *copy, int64_t offset, enum parked_edit edit)
 {
     int64_t parked_id = sqlite_number(
@@ -210,7 +212,7 @@ static struct copy *begin_foreign(const char *table_sql)
     return copy;
 }
 
-/* An unreadable record in front: what follows under its key waits, and is released in order. */
+/* The first record cannot be read. What follows under its key waits and is released in order. */
 static void check_unreadable(struct slice key, bool restarts, bool retried)
 {
     struct copy *copy = begin_foreign("");
@@ -239,7 +241,7 @@ static void check_unreadable(struct slice key, bool restarts, bool retried)
     copy_finish(copy);
 }
 
-/* One behind a readable record: that one's successors do not pass it. */
+/* The unreadable record stands behind a readable one. What follows does not pass it either. */
 static void check_unreadable_behind(struct slice key, bool restarts)
 {
     struct copy *copy = begin_foreign("CREATE TABLE orders(id INTEGER NOT NULL PRIMARY KEY, "
@@ -262,7 +264,8 @@ static void check_unreadable_behind(struct slice key, bool restarts)
     copy_finish(copy);
 }
 
-/* A later image replaces what waits, but it does not pass one that cannot be read for that. */
+/* A later image replaces records that wait. It does not pass a record that it cannot replace
+ * because that one is unreadable. */
 static void what_replaces_a_record_that_waits_does_not_pass_one_that_cannot_be_read(void **state)
 {
     const struct slice key = slice_of("{\"id\":1}");
@@ -317,7 +320,7 @@ static void keys_that_begin_alike_and_hold_a_nul_are_not_the_same(void **state)
     copy_finish(copy);
 }
 
-/* In front of a blocked entity many events come again. */
+/* Every parked record of a blocked entity arrives a second time. */
 static void many_duplicates_of_what_is_parked_are_judged_anew_once_and_not_each(void **state)
 {
     enum { EVENTS = 90 };
@@ -335,7 +338,7 @@ static void many_duplicates_of_what_is_parked_are_judged_anew_once_and_not_each(
     copy->claims = 0;
     copy_watch(copy);
     copy_apply(copy);
-    assert_int_equal(copy->claims, 1); /* the second time none is left to be claimed */
+    assert_int_equal(copy->claims, 1); /* the second pass finds no key to claim */
     assert_int_equal(copy_parked(copy), EVENTS);
     assert_int_equal(atomic_load(&copy->metrics->events_duplicate), EVENTS);
     copy_finish(copy);
@@ -348,7 +351,7 @@ static void the_limit_of_parked_entities_counts_those_of_its_own_partition(void 
     copy->entry.foreign = true;
     copy->config.limits.parked_entities = 3;
     const size_t index[] = {copy->index, copy_take_partition(copy, 1)};
-    for (int i = 0; i < 6; i++) { /* in one transaction, by turns */
+    for (int i = 0; i < 6; i++) { /* one transaction, entities by turns */
         add_keyed(copy, slice_of(test_format("key %d", i)), false, "");
         struct batch_event *event = &copy->batch.events[i];
         event->change.partition_index = index[i % 2];
@@ -361,14 +364,15 @@ static void the_limit_of_parked_entities_counts_those_of_its_own_partition(void 
     copy_finish(copy);
 }
 
-/* What is parked while a batch is judged may stand behind what is parked while it is written. */
+/* Some records are parked while the batch is judged, others while it is written. Their order must
+ * hold across both. */
 static void what_stands_between_two_records_that_are_parked_waits_for_the_first(void **state)
 {
     (void)state;
     struct copy *copy = copy_begin(waiting_tables, false);
     copy_add(copy, 1, 1, "c", COPY_ROW("p", "1"));
     copy_add(copy, 2, 1, "u", COPY_A_NULL COPY_B("2"));
-    copy_add(copy, 3, 1, "u", ",\"a\":7,\"b\":\"3\""); /* no text: held as it is read */
+    copy_add(copy, 3, 1, "u", ",\"a\":7,\"b\":\"3\""); /* a is no text: this one is held */
     copy_add(copy, 4, 2, "c", COPY_ROW("p", "4"));
     copy_apply(copy);
     assert_string_equal(states(copy), "0|1\n1|2\n2|0\n3|1\n");
@@ -379,15 +383,15 @@ static void what_stands_between_two_records_that_are_parked_waits_for_the_first(
     copy_finish(copy);
 }
 
-/* Of a run that is longer than a transaction what the last one replaces gives way from its end on:
- * what is left in front of it is as it was. */
+/* The queue is longer than one transaction, and its last record replaces the others. They are
+ * removed from the end on, so that the rest is unchanged whenever the removal is cut off. */
 static void check_replaced(bool restarts)
 {
     struct copy *copy = copy_begin(waiting_tables, false);
     int pieces = 0;
     copy_add(copy, 1, 1, "c", COPY_ROW("p", "1"));
     for (int i = 2; i < 400; i++) {
-        copy_add(copy, i, 1, "u", test_format(COPY_B("%d"), i)); /* keeps what it lacks */
+        copy_add(copy, i, 1, "u", test_format(COPY_B("%d"), i)); /* each is needed */
         if (batch_is_full(&copy->batch))
             copy_apply(copy);
     }
@@ -397,7 +401,7 @@ static void check_replaced(bool restarts)
     copy->config.limits.batch_time_ms = 1;
     for (int64_t left = 400, last = left; left > 0; pieces++, last = left) {
         for (int i = 0; i < 100 && left == last; i++, left = copy_parked(copy)) {
-            clock_sleep_us(i == 99 ? 210000 : 0); /* between two passes */
+            clock_sleep_us(i == 99 ? 210000 : 0); /* longer than the pause between two passes */
             copy_must(copy, applier_retry_parked(copy->applier, INT64_MAX, &copy->err));
         }
         assert_true(left < last);

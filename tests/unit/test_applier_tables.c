@@ -1,4 +1,4 @@
-/* Copies whose tables have triggers, constraints and followers of the service's own. */
+/* Copies whose tables have the service's own triggers, constraints and foreign keys. */
 #include "tests/support/copy.h"
 
 #include "common/clock.h"
@@ -53,7 +53,7 @@ static const char *const watched[] = {
         "INSERT", "NEW") SEEN_MARIADB("UPDATE", "NEW") SEEN_MARIADB("DELETE", "OLD"),
 };
 
-/* The batch's changes neither in the order of the keys nor one a row. */
+/* The changes of the batch are not in the order of the keys, and one row has several. */
 static void a_trigger_sees_every_change_in_the_order_of_the_log(void)
 {
     struct copy *copy = copy_begin_with(watched, false);
@@ -73,7 +73,7 @@ static void a_trigger_sees_every_change_in_the_order_of_the_log(void)
     copy_finish(copy);
 }
 
-/* A trigger and a check that refuse rows, each in another way. */
+/* A trigger and a check refuse rows, each in another way. */
 static const char *const refusing[] = {
     [DATABASE_SQLITE] =
         "CREATE TABLE orders(id integer PRIMARY KEY, a text, b text CHECK (b <> 'check'));"
@@ -118,7 +118,7 @@ static void what_a_trigger_or_a_check_refuses_is_held_alone(void)
     copy_finish(copy);
 }
 
-/* Also where it takes the whole transaction with it, as RAISE(ROLLBACK) does in SQLite. */
+/* This also holds where the error ends the whole transaction, as RAISE(ROLLBACK) does in SQLite. */
 static void a_fatal_error_names_the_event(void)
 {
     struct copy *copy = copy_begin_with(refusing, false);
@@ -132,7 +132,7 @@ static void a_fatal_error_names_the_event(void)
     copy_finish(copy);
 }
 
-/* Until so many are left, or for some rounds in vain. */
+/* Retry until `count` records are left. The test fails after too many rounds. */
 static void retry_until(struct copy *copy, int64_t count)
 {
     for (int round = 0; round < 20 && copy_parked(copy) != count; round++)
@@ -141,7 +141,8 @@ static void retry_until(struct copy *copy, int64_t count)
         test_fail("%lld are parked: %s", (long long)copy_parked(copy), copy_rows(copy));
 }
 
-/* Each event in a batch of its own: neither can be the first. */
+/* Two rows swap their unique values. Each event has its own batch, and neither can be applied
+ * first. */
 static void swap(struct copy *copy)
 {
     copy_add(copy, 1, 1, "c", COPY_ROW("x", "one"));
@@ -166,7 +167,7 @@ static const char *const unique[] = {
         "b varchar(100))",
 };
 
-/* Those before them wait for ever. */
+/* The records in front of the two wait for something that never comes. */
 static void rows_that_swap_behind_many_that_wait_are_written_too(void)
 {
     if (database_case_kind != DATABASE_SQLITE)
@@ -220,7 +221,7 @@ static const char *const more_columns[] = {
         "b varchar(100), mine varchar(100) DEFAULT 'mine')",
 };
 
-/* A row is not taken out where it has columns of the service's own. */
+/* A row with columns of the service's own is not taken out. */
 static void rows_that_swap_keep_the_columns_of_the_service(void)
 {
     struct copy *copy = copy_begin_with(more_columns, false);
@@ -273,8 +274,8 @@ static const char *const family[] = {
                          "b varchar(100) UNIQUE, FOREIGN KEY (a) REFERENCES orders(b))",
 };
 
-/* Where a cascade would take the child although the service has lifted it out, and where the
- * service's own cascade has taken it: the parent's delete comes first in the log. */
+/* A cascade could delete the child after the service moved it to another parent, or the service's
+ * own cascade deleted it. In the log the parent's delete comes first in both cases. */
 static void a_parents_delete_takes_no_child_and_waits_for_its_childrens(void)
 {
     struct copy *copy = copy_begin_with(family, false);
@@ -303,14 +304,15 @@ static const char *const notes[] = {
          "FOR EACH ROW DELETE FROM notes WHERE notes.id = OLD.id"),
 };
 
-/* A migration of the service makes what follows the rows while the agent runs. */
+/* While the agent runs, a migration adds a trigger or foreign key that follows deletes of these
+ * rows. */
 static void no_row_is_taken_out_that_something_follows_by_now(void)
 {
     struct copy *copy = copy_begin_with(unique, false);
     swap(copy);
     (void)copy_text(copy, notes[copy->kind]);
     (void)copy_text(copy, "INSERT INTO notes VALUES (1), (2)");
-    int64_t left = copy->kind == DATABASE_POSTGRESQL ? 1 : 3; /* it can defer */
+    int64_t left = copy->kind == DATABASE_POSTGRESQL ? 1 : 3; /* PostgreSQL defers the check */
     for (int round = 0; round < 8; round++)
         copy_retry_later(copy, INT64_MAX);
     assert_int_equal(copy_number(copy, "SELECT count(*) FROM notes"), 2);
@@ -318,8 +320,8 @@ static void no_row_is_taken_out_that_something_follows_by_now(void)
     copy_finish(copy);
 }
 
-/* MariaDB shows an agent's role no triggers: without what `init` has written down nobody knows what
- * a row that is taken out would take with it. */
+/* An agent's role sees no triggers in MariaDB. Only what `init` wrote down tells which rows a
+ * delete would take along. */
 static void no_row_is_taken_out_of_a_copy_that_init_has_not_seen(void)
 {
     if (database_case_kind != DATABASE_MARIADB)
@@ -339,7 +341,7 @@ static void add_own(struct copy *copy, int sequence, int key, const char *row)
                   test_format("{\"op\":\"u\",\"before\":null,\"after\":{\"id\":%d%s}}", key, row));
 }
 
-/* The own change was read back, but it is parked behind: what waits in front of it is older. */
+/* The own change was read back and then parked. What waits in front of it is older. */
 static void rows_that_swap_do_not_pass_an_own_change_that_stands_behind_one(void)
 {
     struct copy *copy = copy_begin_with(copy_outbox_tables, true);
@@ -356,7 +358,7 @@ static void rows_that_swap_do_not_pass_an_own_change_that_stands_behind_one(void
     add_own(copy, 1, 1, COPY_ROW("own", "mine"));
     copy_apply(copy);
     assert_int_equal(copy_parked(copy), 3);
-    int64_t due_us = clock_wall_us() + 1200000; /* of the second alone */
+    int64_t due_us = clock_wall_us() + 1200000; /* only the second record is due */
     for (int i = 0; i < 3; i++) {
         copy_retry_later(copy, due_us);
         assert_string_equal(copy_rows(copy), "1|own|mine\n2|y|two\n");

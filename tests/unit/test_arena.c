@@ -1,4 +1,4 @@
-/* Memory given back at once: alignment, the maximum, reuse, failed allocations. */
+/* An arena gives all its memory back at once: alignment, maximum, reuse, failed allocations. */
 #include "common/arena.h"
 
 #include <stdalign.h>
@@ -79,7 +79,7 @@ static void a_request_larger_than_a_block_is_served(void **state)
     assert_int_equal(small[0], 0);
     assert_int_equal(after[0], 0);
     arena_reset(&arena);
-    assert_ptr_equal(arena_alloc(&arena, LARGE), large); /* the blocks serve again */
+    assert_ptr_equal(arena_alloc(&arena, LARGE), large); /* the blocks are used again */
     arena_done(&arena);
 }
 

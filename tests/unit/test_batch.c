@@ -14,7 +14,7 @@ static void a_batch_beside_an_outbox_begins_small_and_follows_the_time_it_takes(
     batch_begin_small(&batch);
     assert_int_equal(batch.count_max, 256);
 
-    batch.count = 255; /* it was not full: nothing is known of larger ones */
+    batch.count = 255; /* it was not full, so larger batches are untried */
     batch_adapt(&batch, 1000, 10000);
     assert_int_equal(batch.count_max, 256);
     batch.count = 256;

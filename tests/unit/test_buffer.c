@@ -1,4 +1,4 @@
-/* Growing bytes: what is appended, where the maximum is, what a failed allocation leaves. */
+/* Growing byte buffers: appending, the maximum, and what a failed allocation leaves. */
 #include "common/buffer.h"
 
 #include "tests/support/failing_malloc.h"

@@ -1,4 +1,4 @@
-/* The one spelling of an entity key. */
+/* An entity key has exactly one spelling. */
 #include "tests/support/test.h"
 
 #include "schemas/change.h"

@@ -1,4 +1,4 @@
-/* Capture in MariaDB: what the triggers write, whatever the service's session is set to. */
+/* Capture in MariaDB: what the triggers write, whatever the settings of the service's session. */
 #include "tests/support/mariadb.h"
 #include "tests/support/shop.h"
 
@@ -15,7 +15,7 @@
     "note INT) CHARACTER SET utf8mb4;"
 #define LOGGED "SELECT aggregateid, type FROM outbox ORDER BY position"
 
-/* Every payload in the outbox is what a reader accepts. */
+/* Check that a reader accepts every payload in the outbox. */
 static void shop_validate(const struct shop *shop, int64_t rows)
 {
     struct error err = ERROR_INIT;
@@ -126,7 +126,7 @@ static double random_double(uint64_t *seed)
     return number;
 }
 
-/* Bound as doubles, as a client does that never writes them as text. */
+/* The client binds doubles, and never writes them as text. */
 static void insert_doubles(const char *url, const double *numbers)
 {
     const struct server_session_options options = {.url = url, .application = "test"};
@@ -182,7 +182,7 @@ static void doubles_and_floats_read_back_to_the_same_bits(void **state)
         if (memcmp(&number, &numbers[i], sizeof number) != 0 || (float)strtod(f, NULL) != narrow)
             test_fail("%a is written as %.60s", numbers[i], d);
     }
-    /* Should it ever keep this, the trigger's text must too. */
+    /* MariaDB does not keep the sign of zero. If it ever does, the trigger must write it too. */
     mariadb_execute(shop.url, "INSERT INTO orders VALUES (-1, -0e0, NULL)");
     assert_string_equal(mariadb_text(shop.url, "SELECT ATAN2(d, -1) > 0 FROM orders WHERE id = -1"),
                         "1\n");
@@ -195,7 +195,8 @@ static void a_moment_does_not_depend_on_the_hour_that_comes_twice(void **state)
     struct shop shop;
     shop_ready(&shop, shop_schema("id", "id integer,at date-time"),
                "CREATE TABLE orders (id INT PRIMARY KEY, at TIMESTAMP NULL)");
-    /* The server's zone, set by the test's environment, has summer time; both are 02:30 there. */
+    /* The test's environment gives the server a zone with summer time. Both moments are 02:30
+     * there. */
     mariadb_execute(shop.url, "SET time_zone = 'SYSTEM', timestamp = 1792888200;"
                               "INSERT INTO orders VALUES (1, NOW());"
                               "SET timestamp = 1792891800; UPDATE orders SET at = NOW()");
@@ -238,7 +239,7 @@ static void each_statement_is_captured_as_what_it_does(void **state)
                     "UPDATE orders SET note = 1; UPDATE orders SET name = name;"
                     "UPDATE orders SET name = 'A' WHERE id = 1;"
                     "UPDATE orders SET id = 10 WHERE id = 2;"
-                    "REPLACE INTO orders (id, name) VALUES (3, 'a');" /* evicts 3 and, by name, 1 */
+                    "REPLACE INTO orders (id, name) VALUES (3, 'a');" /* evicts 3, and 1 by name */
                     "INSERT INTO orders (id, name) VALUES (3, 'z') ON DUPLICATE KEY UPDATE name = "
                     "'zz'; INSERT IGNORE INTO orders (id, name) VALUES (3, 'y');"
                     "START TRANSACTION; DELETE FROM orders; ROLLBACK; DELETE FROM orders "
@@ -315,7 +316,7 @@ static void a_change_whose_event_cannot_be_written_fails(void **state)
     MYSQL *session = NULL;
     if (mariadb_session_open(&options, &session, &err) != STATUS_OK)
         test_fail("%s", err.text);
-    /* Its JSON is longer than max_allowed_packet, where the server would write NULL. */
+    /* Its JSON is longer than max_allowed_packet. There MariaDB's functions return NULL. */
     assert_int_equal(mysql_query(session, "INSERT INTO orders (id, name) VALUES (1, "
                                           "REPEAT(CHAR(1), @@max_allowed_packet DIV 3))"),
                      1);

@@ -1,4 +1,4 @@
-/* Capture in PostgreSQL: what its triggers write, what `init` refuses, and the rows from before. */
+/* Capture in PostgreSQL: what its triggers write, what `init` refuses, and the existing rows. */
 #include "producer/registry.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/process.h"
@@ -178,7 +178,7 @@ truncate_of_a_partitioned_table_covers_partitions_that_are_younger_than_init(voi
                                                   "ORDER BY aggregateid"),
                         "{\"id\":1}|order.deleted\n{\"id\":21}|order.deleted\n");
     postgresql_execute(shop.url, "INSERT INTO orders VALUES (1), (11), (16), (21);"
-                                 "DELETE FROM outbox; TRUNCATE orders"); /* each once */
+                                 "DELETE FROM outbox; TRUNCATE orders"); /* one delete per row */
     assert_string_equal(
         postgresql_text(shop.url, "SELECT aggregateid FROM outbox ORDER BY aggregateid"),
         "{\"id\":11}\n{\"id\":16}\n{\"id\":1}\n{\"id\":21}\n");
@@ -205,7 +205,7 @@ static void only_the_agents_direct_writes_are_silent(void **state)
                   "SELECT set_config('keepstep.applying', 'customers', true);"
                   "INSERT INTO orders VALUES (4, 'd', NULL, 1);"
                   "DELETE FROM customers; COMMIT; INSERT INTO orders VALUES (5, 'e', 'stamp')");
-    /* The service's own trigger and the cascade are captured; ours runs before the service's. */
+    /* The service's trigger and the cascade are captured. Our trigger runs before the service's. */
     assert_string_equal(shop_events(&shop), "{\"id\":3}|order.updated\n{\"id\":4}|order.created\n"
                                             "{\"id\":4}|order.deleted\n{\"id\":5}|order.created\n"
                                             "{\"id\":5}|order.updated\n");
@@ -322,7 +322,7 @@ static void the_printed_sql_makes_what_init_makes(void **state)
     const char *made_triggers = postgresql_text(shop.url, triggers);
     shop_done(&shop);
     shop_make(&shop, NAME_SCHEMA, NAME_TABLE);
-    /* What the applying side prints first, as far as the grants need it. */
+    /* The grants name tables of the applying side, whose SQL an administrator runs first. */
     test_write_file(test_path("printed.sql"),
                     test_format("CREATE TABLE keepstep_position(x int);"
                                 "CREATE TABLE keepstep_sequence(x int);\n%s",
@@ -428,7 +428,8 @@ static void an_entitys_outbox_order_is_its_commit_order(void **state)
     struct shop shop;
     shop_ready(&shop, NAME_SCHEMA, NAME_TABLE ";INSERT INTO orders VALUES (1, 'a'), (2, 'a')");
     postgresql_execute(shop.url, "DELETE FROM outbox");
-    /* The first takes an earlier position (for entity 2) and commits last; a third leaves a gap. */
+    /* `first` takes the earlier position (for entity 2) and commits last. `gap` takes one and rolls
+     * back. */
     PGconn *first = session(&shop, "BEGIN; UPDATE orders SET name = 'first' WHERE id = 2");
     PGconn *gap = session(&shop, "BEGIN; INSERT INTO orders VALUES (9)");
     PGconn *second = session(&shop, "BEGIN; UPDATE orders SET name = 'second' WHERE id = 1");
@@ -498,7 +499,7 @@ static void present_rows_are_read_while_the_service_writes_and_add_up(void **sta
     assert_true(writer.count > 0);
     print_message("%lld transactions beside init, the slowest %lld ms\n", (long long)writer.count,
                   (long long)writer.slowest_us / 1000);
-    /* Events played in outbox order give the table. */
+    /* Applying the events in the order of the outbox gives the table. */
     assert_string_equal(
         postgresql_text(
             shop.url, "WITH last AS (SELECT DISTINCT ON (aggregateid) payload::json AS p FROM "

@@ -1,4 +1,4 @@
-/* With whose rights PostgreSQL's capture functions run, and who may hang them on a table. */
+/* Whose rights PostgreSQL's capture functions have, and who may attach them to a table. */
 #include "tests/support/postgresql.h"
 #include "tests/support/process.h"
 #include "tests/support/roles.h"
@@ -9,7 +9,7 @@
 #define NAME_SCHEMA shop_schema("id", "id integer,name text")
 #define NAME_TABLE  "CREATE TABLE orders (id bigint PRIMARY KEY, name text, note text)"
 
-/* Every function that Keepstep made, with the reasons why it could harm. */
+/* Every function of Keepstep that could be misused, with the setting that allows it. */
 #define HARMFUL                                                                                    \
     "SELECT p.oid::regprocedure, p.proacl, p.proconfig FROM pg_proc AS p "                         \
     "WHERE (obj_description(p.oid, 'pg_proc') LIKE 'Keepstep%' OR p.proname LIKE 'keepstep%') "    \
@@ -19,7 +19,7 @@
     "(SELECT 1 FROM aclexplode(p.proacl) AS a WHERE a.grantee <> p.proowner)))"
 #define MADE "SELECT count(*) FROM pg_proc WHERE obj_description(oid, 'pg_proc') LIKE 'Keepstep%'"
 
-/* What code of the attacker's leaves behind: as whom it ran. */
+/* The attacker's code writes here as which role it ran. */
 #define SPOILS                                                                                     \
     ";CREATE TABLE spoils (role text); GRANT ALL ON spoils TO PUBLIC;"                             \
     "GRANT CREATE ON SCHEMA public TO PUBLIC"
@@ -55,7 +55,7 @@ static void init_again(struct shop *shop)
         test_fail("%s", err.text);
 }
 
-/* The table belongs to a role of the service, and a superuser runs init. */
+/* Make a shop whose table belongs to a role of the service. A superuser runs init. */
 static const char *make_owned(struct shop *shop, const char *more)
 {
     shop_make(shop, NAME_SCHEMA, test_format(NAME_TABLE SPOILS "%s", more));
@@ -139,7 +139,7 @@ static void the_tables_owner_gains_no_rights_by_types_casts_or_tables_of_its_own
     run_as(owner, "INSERT INTO orders VALUES (1, 'a')");
     assert_string_equal(shop_events(&shop), "{\"id\":1}|order.created\n");
 
-    /* Another table of its own is none that the functions were made for. */
+    /* The owner makes another table. The functions refuse to run for it. */
     run_as(owner, "CREATE TABLE fake (id bigint, name text); CREATE TRIGGER t AFTER INSERT ON fake "
                   "FOR EACH ROW EXECUTE FUNCTION keepstep_order_row(); CREATE TRIGGER u BEFORE "
                   "TRUNCATE ON fake EXECUTE FUNCTION keepstep_order_truncate()");
@@ -147,14 +147,14 @@ static void the_tables_owner_gains_no_rights_by_types_casts_or_tables_of_its_own
     run_as(owner, "TRUNCATE fake");
     assert_string_equal(shop_events(&shop), "{\"id\":1}|order.created\n");
 
-    /* Its own code runs with its own rights, also where a superuser writes the row. */
+    /* The owner's code runs with the owner's rights, even when a superuser writes the row. */
     run_as(owner, EVIL_CAST "ALTER TABLE orders ALTER name TYPE evil USING 'a'::evil");
     postgresql_execute(shop.url, "UPDATE orders SET name = 'b'; INSERT INTO orders VALUES "
                                  "(2, 'a'); TRUNCATE orders");
     assert_string_equal(postgresql_text(shop.url, "SELECT DISTINCT role FROM spoils"),
                         "shop_owner\n");
 
-    /* Such a type is none that init takes, whatever its name. */
+    /* init refuses a column of such a type, whatever the type is called. */
     struct error err = ERROR_INIT;
     assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
     assert_non_null(strstr(err.text, "of type evil"));
@@ -168,7 +168,8 @@ static void the_tables_owner_gains_no_rights_by_types_casts_or_tables_of_its_own
     shop_done(&shop);
 }
 
-/* A superuser's table that becomes another's: the function would have run with a superuser's. */
+/* A superuser's table gets another owner. Without this check the function would run as a
+ * superuser. */
 static void a_table_that_changed_hands_writes_nothing_until_init_has_run(void **state)
 {
     (void)state;
@@ -193,7 +194,7 @@ static void a_table_that_changed_hands_writes_nothing_until_init_has_run(void **
     shop_done(&shop);
 }
 
-/* As Keepstep left it before: a superuser's functions that everybody may hang on a table. */
+/* An older Keepstep left functions of a superuser that everybody could attach to a table. */
 static void an_installation_that_was_open_is_mended_by_init(void **state)
 {
     static const char old[] =
@@ -256,7 +257,7 @@ static void init_runs_as_the_tables_owner_alone_and_refuses_what_it_could_not_gi
     assert_string_equal(shop_events(&shop), "{\"id\":1}|order.created\n");
     assert_string_equal(postgresql_text(administrator, HARMFUL), "");
 
-    /* What the outbox's owner hangs on it would run with a superuser's rights. */
+    /* A trigger that the outbox's owner adds would run with a superuser's rights. */
     postgresql_execute(administrator, "ALTER TABLE orders OWNER TO postgres");
     shop.config.database_path = (char *)(uintptr_t)administrator;
     assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
@@ -279,7 +280,7 @@ static void a_partition_of_another_owner_is_truncated_and_captured(void **state)
     postgresql_execute(shop.url, "INSERT INTO orders VALUES (1, 'a'), (11, 'b'); TRUNCATE low");
     assert_string_equal(shop_events(&shop), "{\"id\":1}|order.created\n{\"id\":11}|order.created\n"
                                             "{\"id\":1}|order.deleted\n");
-    /* Detached, its rows are none of the table's; it is not held up. */
+    /* A detached partition is no longer part of the table, and its writes are not refused. */
     postgresql_execute(shop.url, "ALTER TABLE orders DETACH PARTITION high; TRUNCATE high");
     init_again(&shop);
     assert_string_equal(postgresql_text(shop.url, "SELECT count(*) FROM pg_trigger WHERE tgrelid = "
@@ -289,7 +290,8 @@ static void a_partition_of_another_owner_is_truncated_and_captured(void **state)
     shop_done(&shop);
 }
 
-/* The row is read by its key with the owner's rights, who so far needed none on its schema. */
+/* The function reads the row by its key, as the owner. So the owner needs the right to use the
+ * schema. */
 static void an_owner_who_may_not_use_the_schema_is_given_that(void **state)
 {
     (void)state;
@@ -305,7 +307,8 @@ static void an_owner_who_may_not_use_the_schema_is_given_that(void **state)
     shop_done(&shop);
 }
 
-/* A policy hides the row from the function, which runs as the owner; init would refuse it. */
+/* The function runs as the owner. A policy could hide the row from it, and init would refuse such a
+ * table. */
 static void a_policy_that_binds_the_owner_hides_no_event(void **state)
 {
     (void)state;
@@ -355,8 +358,7 @@ static void a_table_that_was_renamed_or_restored_from_a_dump_is_captured_on(void
     shop_done(&shop);
 }
 
-/* The service's own logical replication writes the table, under session_replication_role replica.
- */
+/* Logical replication of the service writes the table with session_replication_role = replica. */
 static void what_a_subscription_applies_is_captured(void **state)
 {
     (void)state;
@@ -377,7 +379,7 @@ static void what_a_subscription_applies_is_captured(void **state)
     if (copied)
         postgresql_execute(from, "UPDATE orders SET name = 'b'; INSERT INTO orders VALUES (2, 'c');"
                                  "DELETE FROM orders WHERE id = 1");
-    if (copied) /* TRUNCATE of a transaction of its own */
+    if (copied) /* TRUNCATE has a transaction of its own */
         postgresql_execute(from, "TRUNCATE orders");
     bool all = database_wait_for(shop.url, "SELECT count(*) FROM outbox", "5\n", 20000);
     const char *events = shop_events(&shop);

@@ -1,4 +1,4 @@
-/* Capture triggers, init, the outbox and the relay on one small shop. */
+/* One small shop in SQLite: capture triggers, init, the outbox and the relay. */
 #include "tests/support/session.h"
 #include "tests/support/shop.h"
 #include "tests/support/sql.h"
@@ -68,7 +68,8 @@ static void a_table_with_a_second_unique_index_is_refused(void **state)
     shop_done(&shop);
 }
 
-/* The watch looks while others write: what it may not read for the moment is not gone. */
+/* The check of the triggers runs while others write. If the catalogue is locked, nothing is
+ * reported missing. */
 static void a_catalogue_that_is_locked_is_no_table_that_is_missing(void **state)
 {
     (void)state;
@@ -127,7 +128,7 @@ static void a_primary_key_of_null_is_refused_where_it_stands_and_where_it_is_wri
         "id TEXT PRIMARY KEY, name) WITHOUT ROWID"};
     (void)state;
     for (size_t i = 0; i < sizeof declared / sizeof *declared; i++) {
-        bool holds = i < 2; /* the others are NOT NULL, as they say or by their kind */
+        bool holds = i < 2; /* the other declarations imply NOT NULL */
         struct shop shop;
         struct error err = ERROR_INIT;
         shop_make(&shop, DOC_SCHEMA,
@@ -274,7 +275,8 @@ static void the_relay_publishes_adopts_and_detects_a_rewound_outbox(void **state
     print_message("2500 rows in %lld ms\n", (long long)(clock_monotonic_us() - start) / 1000);
     assert_int_equal(run.status, STATUS_OK);
 
-    /* Acknowledgements are lost: the log's own records are adopted, nothing is sent again. */
+    /* The acknowledgements are lost. The relay adopts the records in the log and sends nothing
+     * again. */
     (void)database_text(shop.url, "UPDATE keepstep_relay_partition SET acknowledged_sequence = 0, "
                                   "acknowledged_offset = -1, acknowledged_id = ''");
     (void)run_until(&shop, sum, "2500|2500\n", &run);
@@ -282,7 +284,7 @@ static void the_relay_publishes_adopts_and_detects_a_rewound_outbox(void **state
     assert_int_equal(atomic_load(&run.metrics.adopted), 2500);
     assert_int_equal(atomic_load(&run.metrics.published), 0);
 
-    /* A row that fails is set aside with its entity; others go on. */
+    /* A row that fails is set aside together with its entity. Other entities go on. */
     (void)database_text(
         shop.url, "UPDATE orders SET price = 'dear' WHERE id = 1; UPDATE orders SET name = 'y' "
                   "WHERE id IN (1, 2)");
@@ -291,7 +293,7 @@ static void the_relay_publishes_adopts_and_detects_a_rewound_outbox(void **state
         strstr(database_text(shop.url, "SELECT set_aside FROM outbox WHERE set_aside IS NOT NULL"),
                "price"));
 
-    /* The outbox forgets what it has published. */
+    /* The database loses all memory of what was published. */
     (void)database_text(shop.url, "DELETE FROM keepstep_relay_partition; UPDATE outbox SET "
                                   "sequence = NULL, kafka_partition = NULL");
     assert_int_equal(run_until(&shop, "SELECT 1", "2\n", &run), STATUS_FATAL);

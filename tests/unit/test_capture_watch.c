@@ -1,4 +1,4 @@
-/* What a database's tools do to the triggers: the look finds it, `init` mends it and says so. */
+/* What a database's tools do to the triggers: the check finds it, `init` repairs it and says so. */
 #include "consumer/store/registry.h"
 #include "producer/registry.h"
 #include "tests/support/postgresql.h"
@@ -19,12 +19,12 @@
     "CREATE TABLE orders (id integer PRIMARY KEY, name text) PARTITION BY RANGE (id); "            \
     "CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (0) TO (100);"
 
-/* One way to lose what captures. */
+/* One way to lose triggers. */
 struct loss {
     const char *tables;
     const char *sql;
-    const char *found;    /* a part of what the look says */
-    const char *stranger; /* writes a table that must not be captured, once init has mended */
+    const char *found;    /* a part of what the check says */
+    const char *stranger; /* a write that must still not be captured after init */
     bool partial;         /* only a TRUNCATE is lost */
 };
 
@@ -63,7 +63,7 @@ static void use(struct shop *shop, const char *url)
     shop->config.database_path = shop->config.database + (file ? strlen("sqlite:") : 0);
 }
 
-/* @return the URL of a login without any right but those that init prints for a relay. */
+/* @return the URL of a login that has only the rights that init prints for a relay. */
 static const char *relay_of(struct shop *shop)
 {
     struct error err = ERROR_INIT;
@@ -183,7 +183,7 @@ static void mariadb_tells_of_every_way_to_lose_a_trigger_and_init_mends_it(void 
         lose_and_mend(DATABASE_MARIADB, &losses[i]);
 }
 
-/* It captured all along, so that nothing is missing at the copies. */
+/* The trigger captured all along, so the copies miss nothing. */
 static void a_trigger_of_another_text_is_told_and_replaced_without_an_alarm(void **state)
 {
     static const char *const other[] = {
@@ -210,7 +210,7 @@ static void a_trigger_of_another_text_is_told_and_replaced_without_an_alarm(void
     }
 }
 
-/* Each would let changes go by although every trigger is there. */
+/* Here every trigger is there, and changes could still go by. */
 static void a_table_that_init_would_refuse_is_told_too(void **state)
 {
     static const struct {
@@ -303,7 +303,8 @@ static void the_relay_looks_once_a_minute_and_says_what_changed_until_init_has_r
     relay->stop = &stop;
     (void)database_text(shop.url, "DROP TRIGGER keepstep_order_update");
     relay_check_capture(relay, MINUTE_US);
-    assert_int_equal(renewed, 1); /* a table; the lease lasts shorter than a look at many */
+    /* The relay renews its lease once a table: the lease is shorter than a check of many tables. */
+    assert_int_equal(renewed, 1);
     renewal = STATUS_ABORT;
     relay->lease.renew_at_us = 0;
     relay->capture.checked_at_us = 0;

@@ -1,4 +1,4 @@
-/* The lines that `keepstep publish` takes apart. */
+/* How `keepstep publish` parses its input lines. */
 #include "tests/support/test.h"
 
 #include "schemas/change_line.h"
@@ -24,7 +24,7 @@ static void members_keep_their_bytes_and_names_may_be_escaped(void **state)
                    "\"\\u0061fter\": {\"n\":0.10000000000000000555, \"s\":\"a}\\\\\"} ,"
                    "\"before\":1e400,\"traceparent\":\"t\\u00e9\"}",
                    &line, &err),
-        STATUS_REJECT); /* 1e400 is beyond what jansson reads */
+        STATUS_REJECT); /* jansson cannot read 1e400 */
     assert_int_equal(
         take_apart(" {\"x\":[{\"after\":1},\"}\\\"\"], \"type\" : \"shop.order.updated\""
                    ",\"key\":{\"id\": 42},"

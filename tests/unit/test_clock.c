@@ -1,4 +1,4 @@
-/* Clocks and RFC 3339: what is read, what is refused, that text and number agree. */
+/* Clocks and RFC 3339: what is read, what is refused, and that text and number agree. */
 #include "common/clock.h"
 
 #include "tests/support/test.h"
@@ -95,7 +95,7 @@ static void a_nul_stands_for_nothing(void **state)
     assert_false(clock_parse_rfc3339(in_place_of_dash, sizeof in_place_of_dash - 1, &wall_us));
 }
 
-/* The text comes from the C library's calendar, the number from our own. */
+/* The text comes from the C library's calendar, the number from ours. */
 static void the_calendar_is_that_of_the_c_library(void **state)
 {
     (void)state;

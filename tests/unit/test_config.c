@@ -106,7 +106,7 @@ static void a_password_in_the_file_or_a_flag_is_refused_and_not_shown(void **sta
     (void)state;
     static const struct {
         const char *url;
-        bool good; /* where a password may stand */
+        bool good; /* a password may be here */
     } cases[] = {
         {"postgresql://me:tellnobody@h/d", true},
         {"postgresql://h/d?sslmode=require&password=tellnobody", true},
@@ -159,7 +159,7 @@ static void a_password_in_the_file_or_a_flag_is_refused_and_not_shown(void **sta
     }
 }
 
-/* Each is written where something else belongs, so that an error is tempted to repeat it. */
+/* Each secret is written where something else belongs, so that an error message could repeat it. */
 static void a_secret_in_a_wrong_place_is_not_repeated(void **state)
 {
     static const char *const files[] = {
@@ -236,15 +236,16 @@ static void flags_win_over_environment_and_file(void **state)
                      STATUS_FATAL);
 }
 
-/* What Kubernetes injects for a Service called keepstep, or keepstep-kafka, is not ours; what is
- * nearly ours is a mistake, and whoever made it believes that it holds. */
+/* Kubernetes sets variables for a Service called keepstep or keepstep-kafka; they are ignored. A
+ * variable that is nearly one of ours is a mistake, and must be named: its author believes that it
+ * works. */
 static void
 a_variable_of_the_environment_is_a_key_or_kubernetes_own_or_named_as_unknown(void **state)
 {
     static const struct {
         const char *name;
         const char *value;
-        const char *wanted; /* NULL: nothing is said of it */
+        const char *wanted; /* a part of the error; NULL: no error */
     } cases[] = {
         {"KEEPSTEP_SERVICE_HOST", "10.0.0.1", NULL},
         {"KEEPSTEP_SERVICE_PORT", "9464", NULL},
@@ -301,8 +302,8 @@ static void the_documentation_is_current(void **state)
     buffer_done(&text);
 }
 
-/* public.orders may be the same table: the triggers cannot know, and would publish what is applied.
- */
+/* Without a schema, `orders` may be the same table as public.orders. The triggers could not tell,
+ * and would publish what is applied. */
 static void a_type_that_is_published_and_applied_names_one_table_in_one_spelling(void **state)
 {
     (void)state;
@@ -327,7 +328,7 @@ static void a_type_that_is_published_and_applied_names_one_table_in_one_spelling
              NULL, 0) != STATUS_OK)
         test_fail("%s", err.text);
     config_free(config);
-    /* Entity type a.b is kept in a table of that name; table a.b is one of schema a. */
+    /* The default table of the type a.b is called "a.b". `table: a.b` means table b of schema a. */
     assert_int_equal(load("service: a\ndatabase: sqlite:x\npublish:\n  a.b: {table: a.b}\napply:\n"
                           "  a.b:\n",
                           NULL, 0),

@@ -1,4 +1,4 @@
-/* What may stand under kafka: is judged property by property, for the library that is linked. */
+/* Which properties `kafka:` may have. Each one is judged against the library that is linked. */
 #include "tests/support/test.h"
 
 #include "common/kafka_client.h"
@@ -11,7 +11,7 @@
 
 #define SECRET "tellnobody"
 
-/* @return what is wrong with a configuration that says this under kafka:; "" where it is good. */
+/* @return the error of a configuration with this text under kafka:, or "" where it is valid. */
 static const char *wrong_with(const char *kafka)
 {
     struct error err = ERROR_INIT;
@@ -44,7 +44,7 @@ static void expect_good(const char *name, const char *value)
         test_fail("%s: %s is: %s", name, value, wrong);
 }
 
-/* The library prints its list as its documentation has it: "name | C/P | range | …". */
+/* The library prints its properties as its documentation does: "name | C/P | range | …". */
 static void every_property_of_the_linked_library_has_a_verdict(void **state)
 {
     (void)state;
@@ -77,7 +77,7 @@ static bool default_of(rd_kafka_conf_t *conf, rd_kafka_topic_conf_t *topic, cons
            (size = 512, rd_kafka_topic_conf_get(topic, name, ret_text, &size)) == RD_KAFKA_CONF_OK;
 }
 
-/* Names of a newer library are not known to an older one. */
+/* An older library does not know names of a newer one. */
 static void the_library_has_the_same_other_names(void **state)
 {
     (void)state;
@@ -133,7 +133,7 @@ static void a_value_outside_its_bounds_is_refused_and_not_shown(void **state)
             expect_refused(name, "false", property->why);
             continue;
         }
-        /* These two are compared with each other, too. */
+        /* The library compares these two with each other. */
         bool alone = strstr(name, "session.") == NULL && strstr(name, "heartbeat.") == NULL;
         if (alone) {
             expect_good(name, test_format("%lld", (long long)property->min));

@@ -1,4 +1,4 @@
-/* Open sessions that another thread cuts. labels: threads */
+/* Another thread cuts open sessions. labels: threads */
 #include "tests/support/test.h"
 
 #include "common/connections.h"
@@ -58,7 +58,7 @@ static void one_that_is_given_up_leaves_the_others(void **state)
     close_ends(other);
 }
 
-/* The library's own descriptor may be closed by then, and its number be another file's. */
+/* The library may have closed its descriptor. The number may then belong to another file. */
 static void a_number_that_is_used_again_is_not_cut(void **state)
 {
     (void)state;

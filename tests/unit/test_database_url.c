@@ -1,4 +1,4 @@
-/* A database's URL is read strictly, and nothing of it is shown that could be a secret. */
+/* How a database URL is read, and that no error shows a part of it that could be a secret. */
 #include "common/database_url.h"
 
 #include "tests/support/test.h"
@@ -11,8 +11,7 @@ static const char *const schemes[] = {"postgresql", "mysql",      "postgres", "m
                                       "MYSQL",      "jdbc:mysql", "sqlite",   "redis",
                                       "mysql+x",    "",           "memory",   SECRET "x"};
 
-/* What stands behind a scheme: everything that people write where they did not encode a password.
- */
+/* What may follow a scheme: all that people write when they do not encode a password. */
 static const char *const forms[] = {
     "://u:" SECRET "@h/d",
     "://u:1/x?" SECRET "@h/d",
@@ -74,7 +73,7 @@ static const char *shown(const char *url)
     return text;
 }
 
-/* A file's name is a name; only a server's URL in its place is a mistake. */
+/* Anything is a valid file name, except a server's URL. */
 static bool is_file(const char *url)
 {
     return strncmp(url, "sqlite:", 7) == 0 || strncmp(url, "memory:", 7) == 0;

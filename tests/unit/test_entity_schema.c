@@ -1,4 +1,4 @@
-/* Reading an entity type's schema. */
+/* Reading the schema of an entity type. */
 #include "tests/support/test.h"
 
 #include "schemas/entity_schema.h"

@@ -1,4 +1,5 @@
-/* The three pages, their codes and types, asked as `keepstep healthcheck` asks them. */
+/* The three pages, with their status codes and content types, as `keepstep healthcheck` requests
+ * them. */
 #include "tests/support/test.h"
 
 #include "operate/command.h"
@@ -69,7 +70,7 @@ static void the_pages_answer_and_readiness_follows_progress(void **state)
     http_close(http);
 }
 
-/* Forty who say nothing, or never end their request: a health check gets in beside them. */
+/* Forty clients send nothing, or never end their request. A health check is still answered. */
 static void slow_clients_do_not_keep_a_health_check_out(void **state)
 {
     struct http *http = NULL;
@@ -104,7 +105,7 @@ static void an_address_that_is_taken_is_named(void **state)
     const char *listen = test_format("127.0.0.1:%u", http_port(first));
     assert_int_equal(http_open(listen, &pages, &second, &err), STATUS_FATAL);
     assert_non_null(strstr(err.text, listen));
-    /* The line that is printed mends it, as it stands. */
+    /* The error prints a line of configuration that works as it stands. */
     unsigned port = 0;
     const char *line = strstr(err.text, "\"listen: 127.0.0.1:");
     assert_non_null(line);

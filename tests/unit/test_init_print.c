@@ -1,4 +1,4 @@
-/* What `keepstep init --print-sql` prints is what `keepstep init` makes. */
+/* `keepstep init --print-sql` prints the same that `keepstep init` makes. */
 #include "tests/support/database.h"
 #include "tests/support/load.h"
 #include "tests/support/postgresql.h"
@@ -52,7 +52,7 @@ static void the_printed_sql_makes_what_init_makes(void **state)
     assert_non_null(strstr(expected, "keepstep_order_insert"));
     assert_string_equal(sqlite_text(test_path("printed.db"), catalogue), expected);
 
-    /* Then `init` finds everything and only adds the identity and the rows. */
+    /* Now `init` finds all objects, and adds only the identity and the rows. */
     struct process_result again = PROCESS_RUN(KEEPSTEP_BINARY, "init", "-c",
                                               test_path("printed.yaml"));
     assert_int_equal(again.exit_code, 0);
@@ -75,7 +75,7 @@ static const char *server_config(const char *url, const char *more)
     return config;
 }
 
-/* By which a database's own replication tells a row; of a service and of its own agent. */
+/* Replication of the database itself tells rows apart by their primary key. */
 static void assert_every_table_has_a_primary_key(enum database_kind kind, const char *url)
 {
     static const char *const without[] = {
@@ -94,7 +94,7 @@ static void assert_every_table_has_a_primary_key(enum database_kind kind, const 
     assert_string_equal(database_text(url, without[kind]), "");
 }
 
-/* What refuses tables, or changes of them, that have no primary key. */
+/* Turn on what makes the server refuse tables, or changes of tables, without a primary key. */
 static void replicate_all(enum database_kind kind, const char *url)
 {
     if (kind == DATABASE_POSTGRESQL)
@@ -103,7 +103,7 @@ static void replicate_all(enum database_kind kind, const char *url)
         (void)database_text(url, "SET GLOBAL innodb_force_primary_key = 1");
 }
 
-/* Twice, the second time with a type more, as after a change of the configuration. */
+/* Print and run twice. The second configuration has one more type. */
 static const char *run_print_twice(enum database_kind kind)
 {
     const char *url = database_make(kind, "printed");
@@ -150,7 +150,7 @@ static void psql_runs_what_is_printed_of_both_sides_and_all_grants_twice(void **
         "t|t|t|f\n");
 }
 
-/* As Keepstep made the table before. */
+/* An older Keepstep made this table without one. */
 static void init_gives_a_primary_key_to_the_table_that_had_none(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* The JSON Schema validator: strictness, errors, bounds, references and the flat check. */
+/* The JSON Schema validator: strictness, errors, limits, references and the flat check. */
 #include "schemas/json_schema/internal.h"
 
 #include "tests/support/test.h"
@@ -37,7 +37,7 @@ static void expect_refused(const char *text, const struct json_schema_options *o
     json_decref(document);
 }
 
-/** @param reason  what the error says; NULL: the instance is valid. */
+/** @param reason the expected error; NULL: the instance is valid. */
 static void expect_verdict(const struct json_schema *schema, const char *text, const char *reason)
 {
     struct error err = ERROR_INIT;

@@ -1,4 +1,4 @@
-/* Partitions as Java clients compute them. */
+/* Keys get the same partitions as with Java clients. */
 #include "tests/support/test.h"
 
 #include "common/murmur2.h"

@@ -1,4 +1,4 @@
-/* Lines from a pipe: whatever ends them, whatever they hold, and no longer than the maximum. */
+/* Reading lines from a pipe: every line ending, every content, and the maximum length. */
 #include "tests/support/test.h"
 
 #include "common/lines.h"

@@ -1,4 +1,4 @@
-/* MariaDB sessions: what each error number means, the parts of a URL, what a session is set to. */
+/* MariaDB sessions: the verdict of each error number, the parts of a URL, a session's settings. */
 #include "common/buffer.h"
 #include "common/mariadb_session.h"
 
@@ -12,7 +12,7 @@ static struct error err;
 
 struct expected {
     struct verdict verdict;
-    unsigned int numbers[100]; /* ended by 0 */
+    unsigned int numbers[100]; /* 0 ends the list */
 };
 
 static const struct expected verdicts[] = {
@@ -37,7 +37,7 @@ static const struct expected verdicts[] = {
       5014, 1042, 1043, 1077, 1079, 1135, 1154, 1155, 1156, 1157, 1874, 3032}},
 };
 
-/* What nobody lists ends the agent: wrong credentials, absent tables, our own SQL. */
+/* A number in no list ends the agent: wrong credentials, missing tables, errors in our own SQL. */
 static struct verdict expected_verdict(unsigned int number)
 {
     for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
@@ -62,7 +62,7 @@ static void each_error_number_has_one_verdict(void **state)
     }
 }
 
-/* A number that the table has counts before the SQLSTATE that a trigger gave it. */
+/* A known number decides, whatever SQLSTATE a trigger gave it. */
 static void a_number_or_sqlstate_of_a_services_own_is_held(void **state)
 {
     (void)state;
@@ -274,7 +274,8 @@ static void refused_credentials_are_fatal_and_an_absent_server_is_waited_for(voi
     mariadb_session_close(session);
 }
 
-/* The server answers and closes at once: its answer can be lost with what it did not read. */
+/* The server answers and closes at once. The client can lose the answer because of its unsent
+ * bytes. */
 static void a_statement_beyond_the_packet_size_stops_and_ends_the_session(void **state)
 {
     (void)state;

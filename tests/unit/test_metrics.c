@@ -1,4 +1,4 @@
-/* The metrics page says what the counters hold, and promtool accepts it. */
+/* The metrics page shows the counters' values, and promtool accepts it. */
 #include "tests/support/test.h"
 
 #include "common/clock.h"
@@ -124,7 +124,7 @@ static void a_relay_without_the_lease_has_no_pending_numbers(void **state)
     assert_true(metrics_ready(&sources, &text));
     assert_string_equal(buffer_text(&text), "relay: standby");
     buffer_reset(&text);
-    atomic_store(&relay.progress_us, 0); /* it does not look any more */
+    atomic_store(&relay.progress_us, 0); /* it has stopped checking */
     assert_false(metrics_ready(&sources, &text));
     atomic_store(&relay.standby, false);
     atomic_store(&agent.ready, false);
@@ -137,10 +137,10 @@ static void seconds_of_lag_that_are_not_known_are_left_out(void **state)
         long long log_end;
         long long oldest_us;
         const char *seconds;
-        long long withheld_us; /* since when a transaction of another producer is open */
+        long long withheld_us; /* since when another producer's transaction is open */
     } cases[] = {
         {42, 0, "} 3", clock_wall_us() - 30000000},
-        {40, 0, "} 0\n", clock_wall_us() - 30000000}, /* it has ended */
+        {40, 0, "} 0\n", clock_wall_us() - 30000000}, /* that transaction has ended */
         {42, clock_wall_us() - 90000000, "} 9", clock_wall_us() - 30000000},
         {40, 0, "} 0\n", 0},
         {39, 0, "} 0\n", 0}, /* measured before the last transaction */
@@ -178,7 +178,7 @@ static void lag_grows_while_the_agent_cannot_look(void **state)
     atomic_store(&agent.last_round_us, clock_monotonic_us() - 20 * SECOND_US);
     metrics_render(&sources, &text);
     const char *seconds = "keepstep_consumer_lag_seconds{topic=\"order\",partition=\"3\"} ";
-    assert_non_null(strstr(buffer_text(&text), test_format("%s2", seconds))); /* 20 and something */
+    assert_non_null(strstr(buffer_text(&text), test_format("%s2", seconds))); /* 20 and more */
     assert_null(strstr(buffer_text(&text), "keepstep_consumer_lag_records{"));
     assert_null(strstr(buffer_text(&text), "keepstep_consumer_log_end_offset{"));
     atomic_store(&agent.last_round_us, clock_monotonic_us());

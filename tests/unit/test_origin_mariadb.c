@@ -1,4 +1,5 @@
-/* The MariaDB origin: present rows under load, the order of commits, new histories, printed SQL. */
+/* The MariaDB origin: existing rows under load, the order of commits, new histories, printed
+ * SQL. */
 #include "consumer/store/registry.h"
 #include "producer/registry.h"
 #include "tests/support/mariadb.h"
@@ -72,7 +73,7 @@ static void rows_of_a_compound_key_are_read_once_each_also_after_a_kill(void **s
     shop_done(&shop);
 }
 
-/* A thousand such rows fit neither into one message of the server nor into a chunk's memory. */
+/* A thousand of these rows are too large for one message of the server and for a chunk's memory. */
 static void wide_rows_are_read_in_chunks_that_fit(void **state)
 {
     (void)state;
@@ -110,7 +111,7 @@ static void a_row_larger_than_a_message_is_named_with_what_to_raise(void **state
                      STATUS_FATAL);
     assert_non_null(strstr(err.text, "table orders: the row {\"id\":7}"));
     assert_non_null(strstr(err.text, "max_allowed_packet"));
-    /* The service's own change of it fails: nothing is kept that cannot be published. */
+    /* The service's own change of this row fails. A change that cannot be published is not kept. */
     MYSQL *session = clerk(&shop);
     run(session, "SET sql_mode = ''");
     error_clear(&err);
@@ -135,8 +136,8 @@ static void *chunk_all(void *context)
     return NULL;
 }
 
-/* The service holds row 700 and then wants row 10: whoever read all rows before 700 under locks and
- * waited would be in a deadlock with it. */
+/* The service locks row 700, then wants row 10. If init locked the rows before 700 and waited for
+ * 700, the two would be in a deadlock. */
 static void present_rows_wait_for_the_services_and_it_never_for_them(void **state)
 {
     (void)state;
@@ -155,7 +156,7 @@ static void present_rows_wait_for_the_services_and_it_never_for_them(void **stat
     run(session, "COMMIT");
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(chunker.rows, 2000);
-    /* What is read is the newest, and stands behind the change that it contains. */
+    /* The newest row is read. Its event comes after the change that the row contains. */
     assert_string_equal(mariadb_text(shop.url, "SELECT type, JSON_VALUE(payload, '$.after.name') "
                                                "FROM outbox WHERE aggregateid = '{\"id\":700}' "
                                                "ORDER BY position"),
@@ -232,7 +233,7 @@ static struct outbox *relay(const struct shop *shop, struct lease *ret_lease)
     return outbox;
 }
 
-/* Claims what waits. @return the keys in the order of their sequences, from `from` on. */
+/* Claim what waits. @return the keys in the order of their sequences, starting at `from`. */
 static const char *claim(struct outbox *outbox, const struct lease *lease, uint64_t from)
 {
     struct error err = ERROR_INIT;
@@ -275,7 +276,7 @@ static void the_order_of_an_entity_is_its_order_of_commits(void **state)
     MYSQL *first = clerk(&shop);
     MYSQL *second = clerk(&shop);
 
-    /* Numbers become visible in another order than they were given, and nobody waits. */
+    /* Rows become visible in another order than their positions, and nobody waits. */
     run(first, "INSERT INTO orders VALUES (1, 'first', '')");
     run(second, "INSERT INTO orders VALUES (2, 'x', '')");
     run(second, "COMMIT");
@@ -285,7 +286,8 @@ static void the_order_of_an_entity_is_its_order_of_commits(void **state)
     assert_string_equal(mariadb_text(shop.url, "SELECT sequence FROM outbox ORDER BY position"),
                         "2\n1\n");
 
-    /* One entity: the second change waits for the row, so its number comes later too. */
+    /* Both change one entity. The second change waits for the row, so its position comes later
+     * too. */
     run(first, "UPDATE orders SET name = 'first' WHERE id = 1");
     run(first, "UPDATE orders SET name = 'again' WHERE id = 1");
     assert_int_equal(pthread_create(&thread, NULL, update_one, second), 0);
@@ -298,7 +300,7 @@ static void the_order_of_an_entity_is_its_order_of_commits(void **state)
                                                "outbox WHERE sequence > 2 ORDER BY sequence"),
                         "again\nsecond\n");
 
-    /* A rolled-back gap, and a long transaction that holds nobody up. */
+    /* Neither a rolled-back position nor a long transaction delays the others. */
     run(first, "INSERT INTO orders VALUES (3, 'gone', '')");
     run(second, "INSERT INTO orders VALUES (4, 'long', '')");
     run(first, "ROLLBACK");
@@ -345,7 +347,7 @@ static void a_new_history_drops_what_the_log_has_and_numbers_anew(void **state)
     assert_int_equal(ops->note_in_log(shop.origin, (struct slice){id, 36}, &err), STATUS_OK);
     assert_int_equal(ops->note_in_log(shop.origin, slice_of("unknown"), &err), STATUS_OK);
     assert_int_equal(ops->note_log_end(shop.origin, "order", 2, 77, &err), STATUS_OK);
-    /* A large outbox takes longer than any other statement may. */
+    /* These statements may run longer than all others, because an outbox can be large. */
     mariadb_execute(shop.url, "SET GLOBAL innodb_force_primary_key = 0;"
                               "CREATE TABLE allowed (seconds DOUBLE);"
                               "CREATE TRIGGER d BEFORE DELETE ON outbox FOR EACH ROW INSERT INTO "
@@ -406,7 +408,7 @@ static void what_init_prints_makes_what_init_makes(void **state)
     shop_make(&shop, SCHEMA("id"), TABLE("id"));
     struct error err = ERROR_INIT;
     struct store_options options = {.path = shop.url, .service = "shop", .install = true};
-    struct store *store = NULL; /* its tables stand in the grants */
+    struct store *store = NULL; /* the grants name its tables */
     if (store_find(shop.url)->open(&options, &store, &err) != STATUS_OK)
         test_fail("%s", err.text);
     store->ops->close(store);
@@ -428,7 +430,7 @@ static void what_init_prints_makes_what_init_makes(void **state)
     shop_done(&shop);
 }
 
-/* Whoever only reads lag sees how many wait and since when, and no payload. */
+/* The role of lag sees how many rows wait and since when. It sees no payload. */
 static void the_role_of_lag_counts_and_reads_no_payload(void **state)
 {
     (void)state;
@@ -486,7 +488,7 @@ static void init_waits_only_a_moment_for_a_table_in_use(void **state)
     int64_t start = clock_monotonic_us();
     assert_int_equal(shop.origin->ops->create(shop.origin, &objects.items[0], true, &err),
                      STATUS_RETRY);
-    assert_true(clock_monotonic_us() - start < INT64_C(4) * 1000 * 1000); /* not its 5 s */
+    assert_true(clock_monotonic_us() - start < INT64_C(4) * 1000 * 1000); /* less than its 5 s */
     run(session, "COMMIT");
     error_clear(&err);
     shop.origin->ops->rollback(shop.origin);
@@ -497,7 +499,7 @@ static void init_waits_only_a_moment_for_a_table_in_use(void **state)
     shop_done(&shop);
 }
 
-/* lower_case_table_names: the last case but for what it starts again. */
+/* This test sets lower_case_table_names. It is last but one because it restarts the server. */
 static void a_table_whose_name_the_server_keeps_in_small_letters_is_its_own(void **state)
 {
     (void)state;

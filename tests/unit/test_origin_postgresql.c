@@ -1,4 +1,4 @@
-/* The PostgreSQL origin: present rows while the service changes their keys. */
+/* The PostgreSQL origin: existing rows while the service changes their keys. */
 #include "producer/registry.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/shop.h"
@@ -13,7 +13,7 @@
 #define WAITS  "SELECT count(*) FROM pg_locks WHERE NOT granted"
 #define WAIT_S 20
 
-/* The shop, a session of the service, and how far its rows are read. */
+/* The shop, a session of the service, and how far init has read the rows. */
 struct reading {
     struct shop shop;
     PGconn *service;
@@ -45,7 +45,7 @@ static void reading_end(struct reading *reading)
     shop_done(&reading->shop);
 }
 
-/* One chunk, tried again as `init` does while rows are locked. */
+/* Read one chunk. Try again while rows are locked, as `init` does. */
 static void *chunk(void *context)
 {
     struct reading *reading = context;
@@ -61,7 +61,8 @@ static void *chunk(void *context)
     return NULL;
 }
 
-/* Read a chunk that waits for the service's row, and commit as soon as it does. */
+/* Start to read a chunk that must wait for the service's row. Commit the service as soon as it
+ * waits. */
 static void chunk_behind(struct reading *reading, const char *change)
 {
     pthread_t thread;
@@ -167,7 +168,7 @@ static enum status clerk_check(struct shop *shop, struct error *err)
     return status;
 }
 
-/* TRUNCATE's trigger would write deletes of the rows that the policies show alone. */
+/* TRUNCATE's trigger would write deletes only for the rows that the policies show. */
 static void a_table_whose_row_security_holds_for_the_role_of_init_is_refused(void **state)
 {
     (void)state;
@@ -208,7 +209,7 @@ static int64_t notified(struct reading *reading)
     return count;
 }
 
-/* As a relay that sleeps: it holds the lock and listens. */
+/* Do what a sleeping relay does: hold the lock and listen. */
 static void begin_asleep(struct reading *reading)
 {
     reading_begin(reading, TABLE);
@@ -233,7 +234,7 @@ static void a_setting_keeps_a_session_from_waking_the_relay(void **state)
     reading_end(&reading);
 }
 
-/* PREPARE TRANSACTION fails behind a NOTIFY, which only a relay that sleeps asks for. */
+/* PREPARE TRANSACTION fails after a NOTIFY. The trigger notifies only while a relay sleeps. */
 static void a_transaction_of_two_phases_is_prepared_while_the_relay_sleeps(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* The outbox seam on SQLite: the lease, waiting for a commit, setting aside, the purge. */
+/* The outbox on SQLite: the lease, waiting for a commit, setting aside, the purge. */
 #include "tests/support/sql.h"
 
 #include "common/clock.h"
@@ -12,7 +12,7 @@
 
 #define LEASE_US (INT64_C(10) * 1000 * 1000)
 
-/* An outbox made by init, opened by one instance of a relay. */
+/* Open an outbox made by init, as one instance of a relay. */
 static struct outbox *open_outbox(const char *instance)
 {
     struct error err = ERROR_INIT;
@@ -100,7 +100,7 @@ static void waiting_while_nothing_happens_costs_next_to_nothing(void **state)
     (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
     int64_t used_us = (after.tv_sec - before.tv_sec) * 1000000 +
                       (after.tv_nsec - before.tv_nsec) / 1000;
-    assert_in_range(used_us, 0, 150 * 1000); /* 5 % of a core; it takes 0.1 % */
+    assert_in_range(used_us, 0, 150 * 1000); /* 5 % of a core; usual is 0.1 % */
     outbox->ops->close(outbox);
 }
 
@@ -125,7 +125,7 @@ static void a_released_lease_is_free_at_once_and_only_its_holder_releases_it(voi
     two->ops->close(two);
 }
 
-/* SQLite calls this for each connection, so that the outbox's own one can be watched. */
+/* SQLite calls this for each connection. The tests use it to watch the outbox's own one. */
 static sqlite3 *opened;
 
 static int note_opened(sqlite3 *db, char **ret_text, const void *functions)
@@ -142,7 +142,7 @@ static int count_steps(void *context)
     return 0;
 }
 
-/* Acknowledged rows of one partition, an hour apart, the youngest now. */
+/* Make acknowledged rows of one partition, one an hour. The newest is of now. */
 static void keep_rows(int count)
 {
     (void)sqlite_format(
@@ -187,7 +187,7 @@ static void a_purge_of_nothing_reads_next_to_nothing_of_many_kept_rows(void **st
     (void)sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_MISS, &pages, &peak, 1);
     assert_int_equal(purge(outbox, KEPT + 1, 1000), 0);
     (void)sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_MISS, &pages, &peak, 1);
-    assert_in_range(steps, 0, 20); /* hundreds of steps of SQLite's machine */
+    assert_in_range(steps, 0, 20); /* in hundreds of SQLite's steps */
     assert_in_range(pages, 1, 60);
 
     steps = 0;
@@ -203,7 +203,8 @@ static void a_purge_passes_over_what_waits_and_goes_on_behind_it(void **state)
     struct outbox *outbox = open_outbox("1");
     const char *path = test_path("shop.db");
     keep_rows(12000);
-    /* Set aside, not acknowledged, of a time to come, and more of them than one look reads. */
+    /* These rows must stay: set aside, not acknowledged, or dated in the future. They are more than
+     * one purge reads. */
     (void)sqlite_text(path,
                       "UPDATE outbox SET sequence = NULL, set_aside = 'x' WHERE position <= 2;"
                       "UPDATE outbox SET sequence = 99999 WHERE position BETWEEN 3 AND 10500;"

@@ -1,4 +1,4 @@
-/* PostgreSQL sessions: what each SQLSTATE means, what a session is set to, what opening refuses. */
+/* PostgreSQL sessions: the verdict of each SQLSTATE, a session's settings, what opening refuses. */
 #include "common/connections.h"
 #include "common/postgresql_session.h"
 
@@ -57,7 +57,7 @@ static void each_sqlstate_has_one_verdict(void **state)
         {"44000", STATUS_REJECT, REJECT_HELD, false},
         {"54000", STATUS_REJECT, REJECT_HELD, false},
         {"P0001", STATUS_REJECT, REJECT_HELD, false},
-        {"22P03", STATUS_FATAL, REJECT_HELD, false}, /* our own binary form */
+        {"22P03", STATUS_FATAL, REJECT_HELD, false}, /* only a mistake of ours causes it */
         {"22023", STATUS_REJECT, REJECT_HELD, false},
         {"42P01", STATUS_FATAL, REJECT_HELD, false},
         {"42703", STATUS_FATAL, REJECT_HELD, false},
@@ -77,8 +77,9 @@ static void each_sqlstate_has_one_verdict(void **state)
     }
 }
 
-/* Every class of PostgreSQL's (its appendix A), and some that are a service's own; what a function
- * raises by RAISE is held even where the server itself would mean a broken schema by it. */
+/* Every class of PostgreSQL's SQLSTATEs (its appendix A), and some that a service could define.
+ * What a function raises by RAISE is held, even with a code by which the server itself means a
+ * broken schema. */
 static void each_class_of_sqlstates_has_one_verdict(void **state)
 {
     (void)state;
@@ -86,7 +87,7 @@ static void each_class_of_sqlstates_has_one_verdict(void **state)
         enum status status;
         enum status raised;
         bool lost;
-        const char *classes; /* as SQLSTATEs of that class which nothing else is said of */
+        const char *classes; /* SQLSTATEs that only their class decides */
     } expected[] = {
         {STATUS_REJECT, STATUS_REJECT, false,
          "00000 01000 02000 09000 0F000 0Z000 10608 20000 21000 22000 23000 24000 27000 2F000 "

@@ -1,4 +1,4 @@
-/* libkeepstep: a change written in the service's own transaction. */
+/* libkeepstep writes a change in the service's own transaction. */
 #include "producer/library/keepstep.h"
 
 #include "tests/support/process.h"

@@ -1,15 +1,16 @@
-/* Databases whose writers are not excluded: the look is repeated behind the writes (rule 18). */
+/* Databases that let others write while the agent does: pending changes are read again after the
+ * writes (rule 18). */
 #include "consumer/store/registry.h"
 #include "tests/support/copy.h"
 #include "tests/support/test.h"
 
 #include "common/clock.h"
 
-/* As in a database where the service's transaction commits while the agent's one writes. */
+/* Plays a service whose transaction commits while the agent's transaction writes. */
 static struct {
-    bool commits;         /* the service does, while the first run is written */
-    struct slice entity;  /* which it then has changed; data NULL: none yet */
-    bool again_and_again; /* and is seen only behind the first run of each transaction */
+    bool commits;         /* the service commits during the agent's first run */
+    struct slice entity;  /* its entity; data NULL: no commit yet */
+    bool again_and_again; /* seen only after each transaction's first run */
     int runs;
     int pending_reads;
     int begins;
@@ -110,7 +111,8 @@ static void a_backlog_of_any_size_is_looked_through_twice_a_batch(void **state)
     copy_finish(copy);
 }
 
-/* Against one reading of all of it, so that the machine's speed does not matter. */
+/* The time is compared with one full read of the backlog, so that the machine's speed does not
+ * matter. */
 static void a_backlog_that_was_read_once_costs_the_next_batches_nothing(void **state)
 {
     enum { BATCHES = 200 };
@@ -143,7 +145,7 @@ static void what_is_written_singly_is_looked_for_once_behind_all_of_it(void **st
     (void)sqlite_text(copy->database, "CREATE UNIQUE INDEX one_a ON orders (a)");
     for (int i = 2; i <= 9; i++)
         copy_add(copy, i - 1, i, "c", test_format(COPY_A("%d") COPY_B_NULL, i == 9 ? 8 : i));
-    writer.commits = true; /* of order 1: none of the batch */
+    writer.commits = true; /* of order 1, which is not in the batch */
     copy_apply(copy);
     assert_int_equal(writer.runs, 9);
     assert_int_equal(writer.pending_reads, 2);

@@ -1,5 +1,5 @@
-/* A connection that breaks before, during and after COMMIT: opened anew, fenced by epoch alone,
- * and nothing lost or applied twice (rule 4). */
+/* A connection breaks before, during and after COMMIT. It is opened anew, fenced by epoch alone,
+ * and nothing is lost or applied twice (rule 4). */
 #include "tests/support/copy.h"
 
 #include "common/clock.h"
@@ -9,23 +9,23 @@ enum break_at {
     BREAK_NOWHERE,
     BREAK_BEGIN,
     BREAK_APPLY,
-    BREAK_BEFORE_COMMIT, /* the database never sees it */
-    BREAK_IN_COMMIT,     /* it goes through, the answer is lost */
+    BREAK_BEFORE_COMMIT, /* the database does not see it */
+    BREAK_IN_COMMIT,     /* it succeeds, its answer is lost */
     BREAK_AFTER_COMMIT,
     BREAK_READ,
     BREAK_TAKE,
 };
 
-/* The store between the applier and SQLite, and what is to happen in it. */
+/* A store between the applier and SQLite, and what shall go wrong in it. */
 static struct {
     enum break_at at;
-    bool keep_connection; /* an unknown COMMIT alone */
+    bool keep_connection; /* only the COMMIT's outcome is unknown */
     bool dead;            /* until it is opened anew */
-    int refusals;         /* of open() before it works */
+    int refusals;         /* how often open() fails before it works */
     int opened;
     int by_epoch;
-    bool was_exact; /* a fence by exact values before one by epoch alone */
-    bool unfenced;  /* the connection was lost and no fence was taken by epoch alone yet */
+    bool was_exact; /* an exact fence came before one by epoch alone */
+    bool unfenced;  /* connection lost, and not fenced by epoch alone since */
 } line;
 
 static enum status lost(struct error *err)
@@ -143,7 +143,7 @@ static void expect(struct copy *copy, enum status status)
     error_clear(&copy->err);
 }
 
-/* What the agent does: follow where the position stands now, and read again from there. */
+/* Do what the agent does: follow the reloaded position, and read again from there. */
 static void follow(struct copy *copy)
 {
     assert_true(applier_is_reloaded(copy->applier, copy->index));
@@ -157,7 +157,7 @@ static void add_second(struct copy *copy)
     copy_add(copy, 2, 1, "u", COPY_ROW("2", "2"));
 }
 
-/* Breaks in the transaction of the second event; the rest is what the agent would do. */
+/* Break the connection in the transaction of the second event. Then do what the agent would do. */
 static void break_second(enum break_at at, bool keep_connection, bool went_through)
 {
     struct copy *copy = begin("CREATE TABLE seen(b TEXT)");
@@ -273,7 +273,7 @@ static void a_database_that_stays_away_is_asked_again_for_ever(void **state)
     copy_finish(copy);
 }
 
-/* A server need not have kept the commits that did not wait for its disk. */
+/* A server may lose commits that did not wait for its disk. */
 static void what_a_crashed_server_lost_is_read_again(void **state)
 {
     (void)state;
@@ -294,8 +294,8 @@ static void what_a_crashed_server_lost_is_read_again(void **state)
     copy_add_from(copy, "tool", 0, "k4", "", NULL, 4, fourth);
     expect(copy, STATUS_RETRY);
     expect(copy, STATUS_ABORT);
-    applier_note_end(copy->applier, copy->index, 4); /* of what was read before */
-    expect(copy, STATUS_OK);                         /* nor do its events count */
+    applier_note_end(copy->applier, copy->index, 4); /* an end that was read before */
+    expect(copy, STATUS_OK);                         /* its events do not count either */
     assert_string_equal(copy_rows(copy), "1|x|x\n");
     assert_int_equal(copy_where(copy)->next_offset, 1);
     follow(copy);

@@ -1,4 +1,4 @@
-/* Reading and writing the wire form. */
+/* Reading and writing the wire format. */
 #include "tests/support/test.h"
 
 #include "schemas/change.h"
@@ -305,7 +305,7 @@ static void the_examples_are_judged_alike_by_schema_and_reader(void **state)
     judge_examples("invalid", STATUS_REJECT);
 }
 
-/* Every column type, and each value there, NULL or absent. */
+/* Each column type, with each of its values, with NULL, and left out. */
 static void a_change_that_is_written_again_reads_the_same(void **state)
 {
     static const char *const rows[] = {

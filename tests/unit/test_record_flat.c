@@ -1,4 +1,4 @@
-/* The flat reader of keys and values against jansson, its oracle. */
+/* The flat reader of keys and values agrees with jansson, its oracle. */
 #include "tests/support/flat_oracle.h"
 #include "tests/support/test.h"
 
@@ -121,7 +121,7 @@ static void only_a_canonical_key_is_taken_as_it_is(void **state)
         assert_int_equal(taken_of(slice_of(left[i]), slice_of("")), 0);
 }
 
-/* The text of a\"b escaped is a\\\"b: compared byte by byte it could pass for the text a"b. */
+/* The text a\"b is escaped as a\\\"b. A comparison byte by byte could take it for the text a"b. */
 static void a_text_is_not_taken_for_the_escaped_form_of_another(void **state)
 {
     static const char key[] = "{\"id\":42,\"part\":\"a\\\"b\"}";
@@ -143,7 +143,7 @@ static void one_changed_byte_anywhere_never_makes_the_readers_differ(void **stat
         struct slice payload = slice_of(taken_payloads[i]);
         assert_true(payload.length < sizeof text);
         for (size_t at = 0; at < payload.length; at++) {
-            for (size_t j = 0; j < sizeof other; j++) { /* its NUL too */
+            for (size_t j = 0; j < sizeof other; j++) { /* with its NUL */
                 memcpy(text, payload.data, payload.length);
                 text[at] = other[j];
                 (void)taken_of(slice_of(KEY), (struct slice){text, payload.length});

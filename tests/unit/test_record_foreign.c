@@ -1,5 +1,4 @@
-/* Records that other programs write: Debezium's envelope, CloudEvents in structured mode, plain
- * rows. */
+/* Records of other programs: Debezium's envelope, CloudEvents in structured mode, plain rows. */
 #include "tests/support/test.h"
 
 #include "schemas/change.h"
@@ -147,13 +146,13 @@ static void decimals_of_any_size_are_read_from_their_bytes(void **state)
     assert_non_null(strstr(err.text, "decimal.handling.mode"));
 }
 
-/* One field as Debezium describes and writes it, and what becomes of it. */
+/* One field as Debezium describes and writes it, and what it becomes. */
 struct field_case {
     int column;
-    const char *type;    /* of Kafka Connect; NULL: the record describes nothing */
-    const char *name;    /* what it means; NULL: it has no name */
-    const char *value;   /* as it stands in JSON */
-    const char *becomes; /* a text, or an integer; NULL: refused */
+    const char *type;    /* of Kafka Connect; NULL: no description */
+    const char *name;    /* its meaning; NULL: no name */
+    const char *value;   /* in JSON */
+    const char *becomes; /* a text or an integer; NULL: refused */
     const char *reason;
 };
 
@@ -305,7 +304,7 @@ static void each_field_of_debezium_is_right_or_refused(void **state)
             test_fail("%s of %s: %s", field->value, name, err.text);
         struct value *value = &change.values[field->column];
         if (field->column == PHOTO && value->text.length > 0 && value->text.data[0] == '\0')
-            *(char *)(uintptr_t)value->text.data = '\x01'; /* a text shall not end there */
+            *(char *)(uintptr_t)value->text.data = '\x01'; /* so that the text does not end here */
         if (strcmp(written(value), field->becomes) != 0)
             test_fail("%s of %s became %s", field->value, name, written(value));
     }
@@ -329,7 +328,7 @@ static void bytes_in_a_text_are_read_as_the_configuration_says(void **state)
     binary = BINARY_UNSAID;
 }
 
-/* What jansson refuses, although it is JSON. */
+/* jansson refuses these although they are valid JSON. */
 static void valid_json_that_cannot_be_read_is_not_called_otherwise(void **state)
 {
     (void)state;
@@ -363,7 +362,7 @@ static void valid_json_that_cannot_be_read_is_not_called_otherwise(void **state)
                      STATUS_OK);
 }
 
-/* Memory is not short then: that would end the agent at each start. */
+/* The error must not be "out of memory": the agent would end at each start. */
 static void an_integer_that_no_double_can_hold_is_refused(void **state)
 {
     (void)state;

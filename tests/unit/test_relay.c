@@ -1,16 +1,17 @@
-/* The relay beside a database that fails or another relay: what it has numbered and sent is neither
- * lost nor sent again. labels: threads */
+/* A relay meets a failing database or another relay. What it has numbered and sent is neither lost
+ * nor sent again. labels: threads */
 #include "tests/support/relay_shop.h"
 
 #include "common/clock.h"
 
 #include <sqlite3.h>
 
-/* What the relay's COMMITs do: an SQLite that deletes its rollback journal is past the COMMIT. */
+/* What goes wrong in the relay's COMMITs. SQLite is past the COMMIT once it deletes its rollback
+ * journal. */
 enum fault { FAULT_NONE, FAULT_BEFORE_COMMIT, FAULT_AFTER_COMMIT };
 
 static atomic_int fault;
-static atomic_uint fault_turns; /* bit by bit, which of the next COMMITs meet it */
+static atomic_uint fault_turns; /* a bit for each coming COMMIT: it meets the fault */
 static atomic_int faults_met;
 static sqlite3_vfs *real_files;
 
@@ -64,7 +65,7 @@ static void claims_meet(enum fault wanted)
     relay_shop_stop(&shop);
     assert_true(atomic_load(&faults_met) - met >= ROUNDS - 2);
     assert_true(atomic_load(&shop.metrics.failures) >= ROUNDS - 2);
-    /* Now and then the fault meets a renewal of the lease, which raises nothing. */
+    /* Some faults hit a renewal of the lease, which does not raise the epoch. */
     assert_true(sqlite_number(shop.path, "SELECT epoch FROM keepstep_relay") >= ROUNDS / 2);
     assert_int_equal(atomic_load(&shop.metrics.rebuilt), 0);
     assert_int_equal(atomic_load(&shop.metrics.published), 2 * ROUNDS);
@@ -85,7 +86,7 @@ static void a_claim_that_was_durable_although_its_commit_failed_is_sent_once(voi
     claims_meet(FAULT_AFTER_COMMIT);
 }
 
-/* The claim is in doubt, the lease is renewed, and the raising of its epoch is in doubt too. */
+/* The claim is in doubt, the lease is renewed, and then the raised epoch is in doubt too. */
 static void a_lease_that_the_relay_took_without_knowing_is_its_own(void **state)
 {
     enum { ROUNDS = 4 };
@@ -100,7 +101,8 @@ static void a_lease_that_the_relay_took_without_knowing_is_its_own(void **state)
     }
     meet(FAULT_NONE, 0);
     relay_shop_stop(&shop);
-    /* Raised in doubt, then taken: twice a round, once where a fault met something else. */
+    /* Each round raises the epoch twice: in doubt, then known. A fault that hits something else
+     * costs one. */
     assert_true(sqlite_number(shop.path, "SELECT epoch FROM keepstep_relay") > ROUNDS + 2);
     relay_shop_done(&shop);
 }
@@ -130,14 +132,14 @@ static void of_two_relays_under_one_name_the_one_that_lost_the_lease_ends(void *
     relay_shop_done(&first);
 }
 
-/* The service applies the type too, so that others may write it. */
+/* The service applies the type too. Then other services may publish it. */
 static void shop_apply(struct relay_shop *shop)
 {
     shop->config.apply = &shop->entry;
     shop->config.apply_count = 1;
 }
 
-/* Appends records, each in a batch of its own. `sequence` 0: a foreign writer's. */
+/* Append records, each in a batch of its own. `sequence` 0 means another program wrote it. */
 static void append(const struct relay_shop *shop, int partition, int count, const char *source,
                    const char *id, int sequence)
 {
@@ -176,11 +178,11 @@ static void append(const struct relay_shop *shop, int partition, int count, cons
 
 static void expect_recovered(const struct relay_shop *shop)
 {
-    /* A row is claimed only behind the recovery. */
+    /* The relay claims a row only after the recovery. */
     relay_shop_expect(shop, "SELECT count(*) FROM outbox WHERE sequence IS NULL", "0\n");
 }
 
-/* @return how many records of the log a relay read that ran until it had published one more. */
+/* @return how many records of the log a relay reads until it has published one more. */
 static int64_t records_read(struct relay_shop *shop)
 {
     relay_shop_write(shop, 7, false, "{\"id\":7,\"name\":\"x\"}");
@@ -234,23 +236,23 @@ static void what_others_wrote_is_read_once_and_what_is_own_is_found_behind_it(vo
     append(&shop, 0, 20, "other", "y", 0);
     append(&shop, 1, 20, "other", "y", 0);
     append(&shop, 2, 20, "other", "y", 0);
-    assert_int_equal(records_read(&shop), 60 + 1); /* and the anchor, of one partition */
+    assert_int_equal(records_read(&shop), 60 + 1); /* and one partition's anchor */
     shop.metrics = (struct relay_metrics){0};
-    relay_shop_start(&shop); /* an idle one goes along with the log */
+    relay_shop_start(&shop); /* an idle relay follows the log */
     append(&shop, 0, 5, "other", "z", 0);
     append(&shop, 1, 5, "other", "z", 0);
     append(&shop, 2, 5, "other", "z", 0);
     relay_shop_expect(&shop, "SELECT sum(read_offset) FROM keepstep_relay_read", "107\n");
     relay_shop_stop(&shop);
     assert_int_equal(records_read(&shop), 1);
-    /* A clone's record behind what was read is noticed. */
+    /* A clone's record is found behind what was read. */
     append(&shop, (int)sqlite_number(shop.path, "SELECT max(kafka_partition) FROM outbox"), 1,
            "shop", "cloned", 4);
     relay_shop_start(&shop);
     (void)pthread_join(shop.thread, NULL);
     assert_int_equal(shop.status, STATUS_FATAL);
     assert_non_null(strstr(shop.err.text, "rewound or cloned"));
-    /* What ends a relay for good does not make a standby wait. */
+    /* A relay that ends for good gives up its lease, so that a standby need not wait. */
     assert_string_equal(sqlite_text(shop.path, "SELECT lease_until_us FROM keepstep_relay"), "0\n");
     relay_shop_done(&shop);
 }
@@ -265,7 +267,7 @@ static void a_database_that_fails_is_no_other_relay(void **state)
     relay_shop_expect(&shop, "SELECT epoch FROM keepstep_relay", "1\n");
     assert_int_equal(atomic_load(&shop.metrics.failures), 1);
     assert_false(atomic_load(&shop.metrics.standby));
-    meet(FAULT_BEFORE_COMMIT, 2); /* the acknowledgement, and nothing more is written behind it */
+    meet(FAULT_BEFORE_COMMIT, 2); /* the acknowledgement, with no later write */
     relay_shop_write(&shop, 1, false, "{\"id\":1,\"name\":\"x\"}");
     relay_shop_expect_acknowledged(&shop, 1);
     meet(FAULT_NONE, 0);
@@ -273,7 +275,7 @@ static void a_database_that_fails_is_no_other_relay(void **state)
     relay_shop_done(&shop);
 }
 
-/* A fenced relay's copy of 1 came behind 2, and was acknowledged; then its copy of 3. */
+/* A fenced relay sent its copy of 1 after 2, which was acknowledged, and then its copy of 3. */
 static void a_record_that_is_known_acknowledges_those_before_it_that_the_anchor_hides(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* What a relay remembers of its topics' partitions, against what the outbox says of them. */
+/* What a relay remembers of its topics' partitions is compared with what the outbox says. */
 #include "tests/support/test.h"
 
 #include "producer/relay/internal.h"
@@ -31,7 +31,7 @@ static enum status load(struct outbox *outbox, struct relay_partition **ret_part
     return STATUS_OK;
 }
 
-/* Loaded by each recovery, also when all that was numbered for it is acknowledged. */
+/* Each recovery loads it, even if all that was numbered for it is acknowledged. */
 static void a_topic_that_was_left_is_none_that_the_database_has_forgotten(void **state)
 {
     static const struct outbox_ops ops = {.load_partitions = load};
@@ -64,7 +64,7 @@ static void a_topic_that_was_left_is_none_that_the_database_has_forgotten(void *
         assert_int_equal(relay.lease.row.session, outbox.session);
         states[1].acknowledged_sequence = 7;
     }
-    /* What the database has forgotten of it all the same is noticed. */
+    /* But the relay notices if the database forgets something of the former topic. */
     states[1].last_sequence = 6;
     outbox.session++;
     assert_int_equal(relay_compare(&relay, &err), STATUS_OK);

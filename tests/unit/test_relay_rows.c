@@ -1,5 +1,5 @@
-/* What waits in the outbox and cannot be sent: rows that are set aside, and what the metrics say
- * while the broker is silent. labels: threads */
+/* Rows in the outbox that cannot be sent: rows that are set aside, and the metrics while the broker
+ * is silent. labels: threads */
 #include "tests/support/relay_shop.h"
 
 struct told {
@@ -20,7 +20,7 @@ static void expect_told(const atomic_int_fast64_t *value, bool zero)
         test_fail("it is %lld", (long long)atomic_load(value));
 }
 
-/* Rows 1 and 4 fail; what follows of their entities waits, however the key is written. */
+/* Rows 1 and 4 fail. Later rows of their entities wait, in whatever form the key is written. */
 static void a_row_set_aside_blocks_its_entity_however_the_key_is_written(void **state)
 {
     static const char published[] = "SELECT group_concat(position, ' ') FROM (SELECT position FROM "
@@ -40,7 +40,7 @@ static void a_row_set_aside_blocks_its_entity_however_the_key_is_written(void **
     relay_shop_write(&shop, 1, true, "{\"id\":1,\"name\":\"last\"}");
     relay_shop_expect(&shop, published, "6\n");
     relay_shop_stop(&shop);
-    relay_shop_start(&shop); /* one that remembers nothing */
+    relay_shop_start(&shop); /* a new one, with no memory */
     relay_shop_write(&shop, 2, true, "{\"id\":2,\"name\":\"later\"}");
     relay_shop_write(&shop, 4, true, "{\"id\":4,\"name\":\"flows\"}");
     relay_shop_expect(&shop, published, "6 9\n");
@@ -89,7 +89,7 @@ static void a_key_that_only_looks_canonical_is_set_aside_or_made_so(void **state
     relay_shop_done(&shop);
 }
 
-/* More than the relay's memory: it must not even be loaded. */
+/* The row is larger than the relay's memory, so it must not be loaded. */
 static void a_row_of_any_size_is_set_aside_and_the_others_flow(void **state)
 {
     (void)state;
@@ -124,7 +124,7 @@ static void what_a_silent_broker_keeps_under_way_is_told(void **state)
     relay_shop_expect_acknowledged(&shop, 1);
     expect_told(&shop.metrics.oldest_unacknowledged_us, true);
     (void)rd_kafka_mock_broker_set_down(shop.cluster, 1);
-    expect_told(&shop.metrics.broker_silent_since_us, false); /* though nothing is under way */
+    expect_told(&shop.metrics.broker_silent_since_us, false); /* though nothing is in flight */
     assert_int_equal(atomic_load(&shop.metrics.stalled_since_us), 0);
     relay_shop_write(&shop, 2, false, "{\"id\":2}");
     expect_told(&shop.metrics.stalled_since_us, false);

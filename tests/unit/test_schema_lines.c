@@ -1,4 +1,4 @@
-/* Lines judged by a schema, and the schema of a table that is there. */
+/* Lines are checked against a schema, and the schema of an existing table is printed. */
 #include "tests/support/sql.h"
 #include "tests/support/test.h"
 

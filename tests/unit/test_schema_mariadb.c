@@ -1,5 +1,5 @@
-/* The schema of a MariaDB table: what it says, that it can be read, and that the store then
- * keeps the type in that very table. */
+/* The schema of a MariaDB table: its text, that it can be read, and that the store then uses that
+ * very table. */
 #include "consumer/describe/mariadb.h"
 
 #include "consumer/store/registry.h"

@@ -1,5 +1,5 @@
-/* The schema of a PostgreSQL table: what it says, that it can be read, and that the store then
- * keeps the type in that very table. */
+/* The schema of a PostgreSQL table: its text, that it can be read, and that the store then uses
+ * that very table. */
 #include "consumer/describe/postgresql.h"
 
 #include "consumer/store/registry.h"
@@ -50,7 +50,7 @@ static void the_schema_of_a_table_is_what_the_store_accepts_it_with(void **state
     struct config_entry entry = {.entity_type = (char[]){"wide"}};
     struct mapping mapping = {.schema = schema, .entry = &entry};
     struct store_options options = {.path = url, .service = "billing", .install = true};
-    /* A source may have jsonb, but a copy in it would not be exact. */
+    /* A source may have jsonb. A copy in jsonb would not be exact. */
     postgresql_execute(url, "ALTER TABLE wide ALTER n TYPE json");
     if (store_postgresql_ops.open(&options, &store, &err) != STATUS_OK ||
         store_postgresql_ops.prepare(store, &mapping, &err) != STATUS_OK)

@@ -1,4 +1,5 @@
-/* Each allocation of schemas/ fails in turn: an error, never a crash, a leak or another verdict. */
+/* Each allocation of schemas/ fails in turn. That gives an error, never a crash, a leak or another
+ * verdict. */
 #include "tests/support/failing_malloc.h"
 
 #include "schemas/change.h"
@@ -26,7 +27,8 @@ static const char rule[] =
     "\"string\"}},\"dependencies\":{\"a\":[\"b\"]},\"allOf\":[{\"required\":[\"a\"]}],"
     "\"if\":{\"required\":[\"c\"]},\"then\":{\"maxProperties\":4},\"else\":{\"minProperties\":1}}";
 
-/* jansson's own scanner ends in an assertion where a byte has no room: it gets what it asks for. */
+/* jansson's scanner asserts when a single byte has no room. So it gets the allocator that does not
+ * fail. */
 void *__real_malloc(size_t size);
 
 static void spare_jansson(void)
@@ -34,7 +36,7 @@ static void spare_jansson(void)
     json_set_alloc_funcs(__real_malloc, free);
 }
 
-/* Only what says "later, or never with this process" is right; the text says something. */
+/* Only "later" (RETRY) and "never in this process" (FATAL) are right, and the error has a text. */
 static bool is_done(enum status status, const struct error *err)
 {
     if (status == STATUS_OK)
@@ -163,7 +165,7 @@ static void a_configuration_is_loaded_whole_or_not_at_all(void **state)
                           "    columns: {total: amount}}\n"
                           "ignore: [noise, more]\nlimits: {batch_events: 7}\n");
     spare_jansson();
-    assert_int_equal(setenv("KEEPSTEP_LISTN", "x", 1), 0); /* which is told, in memory of its own */
+    assert_int_equal(setenv("KEEPSTEP_LISTN", "x", 1), 0); /* the warning needs memory too */
     assert_true(failing_malloc_each(load_config, (void *)(uintptr_t)path, true) > 20);
     assert_int_equal(unsetenv("KEEPSTEP_LISTN"), 0);
 }
@@ -188,7 +190,8 @@ static void a_text_that_cannot_be_read_for_want_of_memory_is_not_called_wrong(vo
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_text_that_cannot_be_read_for_want_of_memory_is_not_called_wrong), /* spares nobody */
+        /* This test comes first: the others spare jansson. */
+        TEST(a_text_that_cannot_be_read_for_want_of_memory_is_not_called_wrong),
         TEST(a_schema_is_loaded_whole_or_not_at_all),
         TEST(any_json_schema_is_compiled_whole_or_not_at_all),
         TEST(no_event_is_rejected_for_want_of_memory),

@@ -1,4 +1,4 @@
-/* The judgement of sequence numbers: rule 15 and hole 1 of the model. */
+/* How sequence numbers are judged: rule 15, and hole 1 of the model. */
 #include "tests/support/test.h"
 
 #include "consumer/apply/sequence.h"

@@ -1,5 +1,5 @@
-/* What the session of a writer sees of the triggers, in all databases: the same statements on a
- * table that is published and on its twin, which is not. */
+/* Whether a writer's session notices the triggers: the same statements run on a published table and
+ * on its twin, which is not published. */
 #include "tests/support/mariadb.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/process.h"
@@ -27,8 +27,8 @@ static void assert_same(const char *sql, const char *published, const char *plai
         test_fail("%s\nsays\n%s\nwhere the table is published, but\n%s", sql, published, plain);
 }
 
-/* {} stands for the table. Each runs in a session of its own, with what the client says of each
- * statement. */
+/* {} stands for the table. Each script has a session of its own. What the client prints is
+ * compared. */
 static const char *const postgresql_scripts[] = {
     "INSERT INTO {} (name) VALUES ('a'), ('b'); UPDATE {} SET name = 'c'; DELETE FROM {} WHERE id "
     "= 1;"
@@ -73,7 +73,8 @@ static void postgresql_sessions_see_nothing_of_it_but_lastval(void **state)
         assert_same(postgresql_scripts[i], said[1], said[0]);
     }
 
-    /* The one that there is, and what is to be used instead; init tells of it with the triggers. */
+    /* lastval() is the one effect. currval() is to be used instead, and init says so when it makes
+     * the triggers. */
     postgresql_execute(shop.url, "SELECT setval('outbox_position_seq', 500);"
                                  "SELECT setval('orders_id_seq', 40)");
     assert_string_equal(postgresql_text(shop.url, "INSERT INTO orders (name) VALUES ('a');"
@@ -92,7 +93,7 @@ static void postgresql_sessions_see_nothing_of_it_but_lastval(void **state)
     shop_done(&shop);
 }
 
-/* FOUND_ROWS() tells of a SELECT; behind any other statement MariaDB gives it no meaning. */
+/* FOUND_ROWS() is about a SELECT. After any other statement MariaDB gives it no meaning. */
 #define MARIADB_STATE                                                                              \
     ";SELECT ROW_COUNT(), LAST_INSERT_ID(), @@identity, @@warning_count, @@error_count;"           \
     "SHOW WARNINGS"

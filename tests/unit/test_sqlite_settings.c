@@ -1,4 +1,4 @@
-/* What a writer's session in SQLite can be set to: its changes are captured whole all the same. */
+/* Whatever settings a writer's session in SQLite has, its changes are captured whole. */
 #include "tests/support/shop.h"
 #include "tests/support/sql.h"
 
@@ -23,7 +23,7 @@
     "UPDATE owners SET id = 9 WHERE id = 2;"                                                       \
     "DELETE FROM owners WHERE id = 3"
 
-/* Each row's last event is what the row is, and each event's row that is gone was deleted last. */
+/* Each row equals its last event, and the last event of each row that is gone is a delete. */
 #define NEWEST "(SELECT max(position) FROM outbox GROUP BY aggregateid)"
 #define WRONG                                                                                      \
     "SELECT (SELECT count(*) FROM orders AS o WHERE NOT EXISTS (SELECT 1 FROM outbox AS e WHERE "  \
@@ -36,7 +36,7 @@
     "'order.deleted' AND NOT EXISTS (SELECT 1 FROM orders AS o WHERE json_object('id', o.id) = "   \
     "e.aggregateid))"
 
-/* A row of a matrix: SQL, or a switch of sqlite3_db_config() where `option` is not 0. */
+/* One setting: SQL, or an option of sqlite3_db_config() if `option` is not 0. */
 struct setting {
     const char *sql;
     int option;
@@ -122,7 +122,7 @@ static void no_setting_of_the_writers_session_hides_a_change(void **state)
     shop_done(&shop);
 }
 
-/* The one setting that nobody sees from outside: docs/LIMITS.md. */
+/* Nobody else can see this setting: docs/LIMITS.md. */
 static void triggers_that_the_session_switches_off_capture_nothing(void **state)
 {
     static const struct setting off = {"SELECT 1", SQLITE_DBCONFIG_ENABLE_TRIGGER, 0};

@@ -1,4 +1,5 @@
-/* The caller-owned error: the first one stays, the text is bounded, the exit code follows. */
+/* An error that the caller owns: the first one stays, the text is bounded, it gives the exit
+ * code. */
 #include "common/status.h"
 
 #include <sysexits.h>

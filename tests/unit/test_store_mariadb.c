@@ -1,4 +1,4 @@
-/* What only the MariaDB store does: catalogue, runs, errors of the database, flag. */
+/* What only the MariaDB store does: catalogue, runs, the database's errors, the trigger flag. */
 #include "tests/support/mariadb.h"
 #include "tests/support/store_orders.h"
 
@@ -177,9 +177,9 @@ static void what_is_there_is_updated_and_what_is_not_is_inserted(void **state)
         assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
         assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
         assert_ok(apply_bulk(store, 0, BULK / 2, "first"));
-        assert_ok(apply_bulk(store, BULK / 4, BULK / 2, "second")); /* half of them is there */
+        assert_ok(apply_bulk(store, BULK / 4, BULK / 2, "second")); /* half of them exist */
         assert_ok(apply_bulk(store, 0, BULK / 2, "first"));
-        assert_ok(apply_bulk(store, 0, BULK / 2, "first")); /* matched, though nothing changes */
+        assert_ok(apply_bulk(store, 0, BULK / 2, "first")); /* matched, though unchanged */
         assert_ok(apply_bulk(store, BULK / 4, BULK / 2, "second"));
         assert_ok(orders_ops->commit(store, false, &orders_err));
         assert_string_equal(mariadb_text(orders_url,
@@ -202,7 +202,8 @@ static void a_row_of_another_entity_is_never_written_over(void **state)
     mariadb_execute(orders_url,
                     "UPDATE orders SET note = id; ALTER TABLE orders ADD UNIQUE (note)");
     assert_ok(
-        orders_ops->begin(store, NULL, 0, &orders_err)); /* prepared before there was the index */
+        /* The statement was prepared before the index existed. */
+        orders_ops->begin(store, NULL, 0, &orders_err));
     assert_int_equal(apply_bulk(store, 20, 2, "5"), STATUS_REJECT);
     error_clear(&orders_err);
     assert_ok(orders_ops->savepoint(store, true, &orders_err));
@@ -315,14 +316,14 @@ static void a_savepoint_that_is_gone_voids_the_batch(void **state)
     struct store *store = orders_open_prepared();
     assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     assert_ok(orders_apply(store, CHANGE_CREATE, 1, "one"));
-    orders_ops->rollback(store); /* as a deadlock does behind the store's back */
+    orders_ops->rollback(store); /* as a deadlock does */
     assert_int_equal(orders_ops->savepoint(store, true, &orders_err), STATUS_RETRY);
     assert_int_equal(orders_err.native_code, 1305);
     orders_ops->close(store);
     assert_string_equal(mariadb_text(orders_url, "SELECT count(*) FROM orders"), "0\n");
 }
 
-/* A user that read_only binds: it has no privilege beyond the tables. */
+/* Open as a user with rights on its tables only. Such a user is bound by read_only. */
 static struct store *open_as_poor(void)
 {
     struct store *store = orders_open_prepared();

@@ -1,4 +1,4 @@
-/* What the MariaDB store does at the server's limits: packets, and columns that became narrower. */
+/* The MariaDB store at the server's limits: packets, and columns that became narrower. */
 #include "tests/support/mariadb.h"
 #include "tests/support/store_orders.h"
 
@@ -15,7 +15,7 @@ static struct store *open_on_own_table(void)
     return store;
 }
 
-/* One with the smallest packets that Keepstep reckons with. */
+/* Open a store with the smallest packets that Keepstep supports. */
 static struct store *open_small(void)
 {
     orders_url = mariadb_database("small");
@@ -36,8 +36,8 @@ static char *text_of(size_t length)
 #define ROWS 8
 static int64_t first_id;
 
-/* @return what applying that many rows gives, with notes of a third of that length and of that one
- * in turn; the price is the first one's. */
+/* Apply `count` rows. Their notes are in turn a third of `length` and `length` long. `price` is the
+ * first row's. */
 static enum status apply(struct store *store, size_t count, size_t length, const char *price)
 {
     struct value values[ROWS][3];
@@ -104,7 +104,7 @@ static void rows_are_sent_in_packets_that_the_server_takes(void **state)
     orders_ops->close(store);
 }
 
-/* What prepare() found in the catalogue has been altered meanwhile. */
+/* A column is altered after prepare() has read the catalogue. */
 static void a_value_that_a_column_altered_meanwhile_would_round_is_held(void **state)
 {
     (void)state;
@@ -128,7 +128,7 @@ static void a_value_that_a_column_altered_meanwhile_would_round_is_held(void **s
     assert_ok(apply(store, ROWS, 3, "2.5"));
     assert_ok(orders_ops->commit(store, false, &orders_err));
 
-    /* What a service's trigger has to say is no reason. */
+    /* A warning of the service's own trigger is no reason to hold a row. */
     mariadb_execute(orders_url, "CREATE TRIGGER warns BEFORE UPDATE ON orders FOR EACH ROW "
                                 "SIGNAL SQLSTATE '01000' SET MESSAGE_TEXT = 'seldom'");
     assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
@@ -139,7 +139,7 @@ static void a_value_that_a_column_altered_meanwhile_would_round_is_held(void **s
     orders_ops->close(store);
 }
 
-/* Rows without parts outside their pages: where those find no room MariaDB 10.11 crashes. */
+/* No row needs overflow pages. MariaDB 10.11 crashes if there is no room for those. */
 static void a_full_disk_makes_the_batch_retry_until_there_is_room(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* What only the PostgreSQL store does: catalogue, runs, errors of the database, flag. */
+/* What only the PostgreSQL store does: catalogue, runs, the database's errors, the trigger flag. */
 #include "common/postgresql_session.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/store_orders.h"
@@ -110,7 +110,7 @@ static void a_table_is_created_and_widened_from_the_schema(void **state)
     orders_ops->close(store);
 }
 
-/* As the triggers of the publishing side read the name: app."ord""ers". */
+/* The name is read as the publishing side's triggers read it: app."ord""ers". */
 static void a_table_of_a_named_schema_is_created_widened_and_written_there(void **state)
 {
     (void)state;
@@ -238,7 +238,7 @@ static void what_the_database_says_of_a_row_becomes_its_verdict(void **state)
     orders_ops->close(store);
 }
 
-/* jsonb writes blanks, numbers and the order of members in a form of its own. */
+/* jsonb rewrites blanks, numbers and the order of members. */
 static void a_jsonb_column_keeps_a_text_of_its_own_form_and_any_other_is_held(void **state)
 {
     (void)state;
@@ -262,7 +262,7 @@ static void a_jsonb_column_keeps_a_text_of_its_own_form_and_any_other_is_held(vo
         struct value values[3] = {0};
         struct change change = orders_change(values, CHANGE_UPDATE, 0, rewritten[i]);
         const struct change *changes[] = {&change};
-        values[1].kind = i % 2 == 0 ? VALUE_ABSENT : VALUE_NULL; /* another statement each */
+        values[1].kind = i % 2 == 0 ? VALUE_ABSENT : VALUE_NULL; /* a statement each */
         if (orders_ops->apply(store, &orders_mapping, changes, 1, &orders_err) != STATUS_REJECT ||
             orders_err.reject != REJECT_HELD)
             test_fail("%s: %s", rewritten[i], orders_err.text);
@@ -327,7 +327,7 @@ static void a_full_disk_makes_the_batch_retry(void **state)
                                     postgresql_server_url() == NULL ? "" : postgresql_directory());
     static char large[200000];
     struct stat owner;
-    for (size_t i = 0; i < sizeof large - 1; i++) /* what compression finds nothing in */
+    for (size_t i = 0; i < sizeof large - 1; i++) /* nothing that can be compressed */
         large[i] = (char)('0' + (i * i * 7919 + i / 97) % 75);
     struct store *store = orders_open_prepared();
     if (mkdir(space, 0777) != 0 || mount("tmpfs", space, "tmpfs", 0, "size=4m") != 0 ||
@@ -357,7 +357,8 @@ static void *move_slowly(void *context)
     return NULL;
 }
 
-/* Also where READ COMMITTED is asked for: the row that it waited for stands in another part. */
+/* This holds even if READ COMMITTED is asked for. The row that it waited for is in another
+ * partition. */
 static void a_serialization_failure_makes_the_batch_retry(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* What only the SQLite store does: tables and catalogue, error codes, trigger flag, look, locks. */
+/* What only the SQLite store does: tables, catalogue, error codes, trigger flag, pending changes,
+ * locks. */
 #include "consumer/store/registry.h"
 #include "consumer/store/store.h"
 #include "consumer/store/sqlite/internal.h"
@@ -345,7 +346,7 @@ static int counted_sync(sqlite3_file *file, int flags)
     return uncounted_sync(file, flags);
 }
 
-/* All files of the default VFS have the same sync. */
+/* All files of the default VFS share one sync(). */
 static int counted_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
                         int *ret_flags)
 {
@@ -359,7 +360,7 @@ static int counted_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, 
     return code;
 }
 
-/* @return how often the commit of one row waited for the WAL to be on the disk. */
+/* @return how often the commit of one row waited until the WAL was on the disk. */
 static int syncs_of_commit(struct store *store, int64_t id, bool durable)
 {
     syncs = 0;

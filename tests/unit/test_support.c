@@ -1,4 +1,4 @@
-/* The support of the tests itself: programs, SQL, directories. */
+/* The tests' own support: programs, SQL, directories. */
 #include "tests/support/process.h"
 #include "tests/support/sql.h"
 #include "tests/support/test.h"
@@ -39,7 +39,7 @@ static void a_line_of_a_running_program_is_waited_for(void **state)
     assert_true(process_running(process));
     assert_int_equal(process_stop(process, 5000), 128 + SIGTERM);
     assert_false(process_running(process));
-    process_kill(process); /* again does no harm */
+    process_kill(process); /* a second kill does no harm */
 }
 
 static void rows_are_text(void **state)

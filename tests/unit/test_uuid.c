@@ -1,4 +1,4 @@
-/* UUIDs version 7. */
+/* UUIDs of version 7. */
 #include "tests/support/test.h"
 
 #include "common/clock.h"
