@@ -1,4 +1,4 @@
-/* The tables of test_interleavings.c in the SQL of each database. */
+/* The tables of test_interleavings.c, in the SQL of each database. */
 #ifndef TESTS_CONFORMANCE_INTERLEAVING_TABLES_H
 #define TESTS_CONFORMANCE_INTERLEAVING_TABLES_H
 
@@ -7,7 +7,7 @@
 static const char unique_table[] =
     "CREATE TABLE orders(id BIGINT NOT NULL PRIMARY KEY, a VARCHAR(100) UNIQUE, b VARCHAR(100))";
 
-/* Where a database defers constraints they are judged with the row all the same. */
+/* Some databases could defer these constraints. They are checked with the row all the same. */
 static const char *const foreign_tables[] = {
     [DATABASE_SQLITE] =
         ("CREATE TABLE parents(name TEXT PRIMARY KEY);"

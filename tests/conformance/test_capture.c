@@ -1,4 +1,4 @@
-/* What a service's tables may do, and what their triggers refuse, in each database. */
+/* What the tables of a service may do and what their triggers refuse, in each database. */
 #include "tests/support/database_case.h"
 #include "tests/support/session.h"
 #include "tests/support/shop.h"
@@ -133,7 +133,8 @@ static void drop_triggers(const struct shop *shop, const struct origin_object *o
     }
 }
 
-/* As a server does it whose `init` stops between two statements, and as printed SQL is run. */
+/* On a server, `init` can stop between two statements, and printed SQL runs statement by
+ * statement. */
 static void no_row_that_is_gone_stays_behind_while_triggers_are_made(void)
 {
     struct shop shop;
@@ -169,7 +170,7 @@ static void no_row_that_is_gone_stays_behind_while_triggers_are_made(void)
     shop_done(&shop);
 }
 
-/* Two entity types of one service, each with a table of its own. */
+/* Run init for two entity types of one service, each with its own table. */
 static enum status init_twins(struct shop *shop, const char *first, const char *second,
                               struct error *err)
 {
@@ -232,7 +233,7 @@ static void triggers_of_one_entity_type_never_replace_those_of_another(void)
 #define READ_ROWS                                                                                  \
     "SELECT count(*), count(DISTINCT aggregateid) FROM outbox WHERE type = 'order.read'"
 
-/* As after a change of the schema's file. */
+/* Read the schema again, as after a change of its file. */
 static void shop_reread(struct shop *shop, const char *schema)
 {
     struct error err = ERROR_INIT;
@@ -287,7 +288,7 @@ static void a_column_that_is_new_is_told_until_the_rows_are_published_again(void
                                                 "'{\"op\":\"r\",%\"channel\":\"web\"}}'"),
                         "5\n");
     assert_null(strstr(init_says(&shop, &plain), "newer"));
-    (void)init_says(&shop, &again); /* also without a reason */
+    (void)init_says(&shop, &again); /* the same without a reason */
     assert_string_equal(database_text(shop.url, READ_ROWS), "15|5\n");
     shop_done(&shop);
 }
@@ -353,13 +354,13 @@ static void refuses_init_without(struct shop *shop, const char *column)
     assert_non_null(strstr(err.text, test_format("has no column %s", column)));
 }
 
-/* SQLite refuses a DROP itself, and takes its triggers along at a RENAME. */
+/* SQLite itself refuses a DROP. At a RENAME it renames the column in its triggers too. */
 static void a_write_behind_a_rename_or_drop_says_what_to_do(void)
 {
     static const struct {
         const char *change;
         const char *column;
-        const char *writes[4]; /* of the servers */
+        const char *writes[4]; /* on servers; the fourth is for PostgreSQL only */
     } cases[] = {{"ALTER TABLE orders RENAME COLUMN name TO title",
                   "name",
                   {"INSERT INTO orders (id) VALUES (9)", "UPDATE orders SET note = 'n'"}},
@@ -386,8 +387,7 @@ static void a_write_behind_a_rename_or_drop_says_what_to_do(void)
             session_run(session, cases[i].change, NULL);
         }
         for (size_t w = 0; database_case_kind != DATABASE_SQLITE && w < 4; w++) {
-            if (cases[i].writes[w] != NULL &&
-                (w < 3 || database_case_kind == DATABASE_POSTGRESQL)) /* MariaDB truncates */
+            if (cases[i].writes[w] != NULL && (w < 3 || database_case_kind == DATABASE_POSTGRESQL))
                 fails_by_name(session, cases[i].writes[w], cases[i].column);
         }
         if (i < 2 || database_case_kind != DATABASE_SQLITE)

@@ -1,5 +1,5 @@
-/* A table's own triggers change rows again: what is captured last is what the row is, whichever
- * trigger runs first. */
+/* A table's own triggers change rows again. Whichever trigger runs first, the last captured event
+ * is what the row is. */
 #include "tests/support/database_case.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/session.h"
@@ -12,7 +12,7 @@
 #define SCHEMA shop_schema("id", "id integer,name text")
 #define TABLE  "CREATE TABLE orders (id integer PRIMARY KEY, name varchar(40), note varchar(40));"
 
-/* What the outbox leaves of each entity, and what the table has; both as JSON by key. */
+/* The rows that the outbox gives, and the rows of the table; both as JSON, ordered by key. */
 static const char *const FOLDED[] = {
     [DATABASE_SQLITE] =
         "SELECT substr(payload, instr(payload, '\"after\":') + 8) FROM outbox AS o WHERE position ="
@@ -34,9 +34,8 @@ static const char *const TOLD[] = {
     [DATABASE_MARIADB] = "SELECT CONCAT('{\"id\":', id, ',\"name\":\"', name, '\"}}') FROM orders "
                          "ORDER BY BINARY CONCAT('{\"id\":', id, '}')"};
 
-/* What a row's name asks of the triggers: to change the row, its neighbour, its key, to undo the
- * change, to take the row away, to take it away and bring it back, to bring it back after a delete.
- */
+/* A row's name tells the triggers what to do: change the row, its neighbour or its key; undo the
+ * change; delete the row; delete it and insert it again; insert it again after a delete. */
 static const char SQLITE_TRIGGERS[] =
     "CREATE TRIGGER touch_new AFTER INSERT ON orders WHEN NEW.name = 'touch' BEGIN "
     "UPDATE orders SET name = 'touched' WHERE id = NEW.id; END;"
@@ -151,7 +150,7 @@ static void follow(const char *triggers, bool after, bool before_too)
 static void what_is_captured_last_is_what_the_row_is(void)
 {
     if (database_case_kind == DATABASE_MARIADB)
-        return; /* its triggers cannot; see below */
+        return; /* its triggers cannot do that: see below */
     for (int i = 0; i < 4; i++) {
         bool after = i % 2 != 0;
         if (database_case_kind == DATABASE_SQLITE) {
@@ -166,8 +165,8 @@ static void what_is_captured_last_is_what_the_row_is(void)
     }
 }
 
-/* MariaDB's triggers cannot touch the table whose change they run in, by whatever way; what they
- * can do comes before the row is written. */
+/* MariaDB's triggers cannot write the table that set them off, not even indirectly. They can only
+ * change the row before it is written. */
 static void a_trigger_of_mariadb_cannot_change_its_own_table_again(void)
 {
     static const char *const ways[] = {
@@ -215,7 +214,8 @@ static void a_trigger_of_mariadb_cannot_change_its_own_table_again(void)
     shop_done(&shop);
 }
 
-/* Its triggers go along; what they name is not there until init has run under the new name. */
+/* The triggers stay on the renamed table. The objects that they name exist once init has run under
+ * the new name. */
 static void a_table_that_was_renamed_is_written_and_captured_as_before(void)
 {
     struct shop shop;
@@ -234,8 +234,8 @@ static void a_table_that_was_renamed_is_written_and_captured_as_before(void)
     shop_done(&shop);
 }
 
-/* Another transaction deletes a row that this one has seen, and this one brings it back: both rows
- * of the key are in its snapshot. */
+/* Another transaction deletes a row that this one has seen, and this one inserts it again. Its
+ * snapshot has both rows of the key. */
 static void a_row_that_another_has_deleted_is_not_taken_for_the_new_one(void)
 {
     static const char *const changes[] = {"INSERT INTO orders VALUES (1, 'new', '')",
@@ -248,7 +248,7 @@ static void a_row_that_another_has_deleted_is_not_taken_for_the_new_one(void)
     struct shop shop;
     struct error err = ERROR_INIT;
     if (database_case_kind != DATABASE_POSTGRESQL)
-        return; /* in the others a trigger reads what is, or NEW */
+        return; /* elsewhere triggers read the current row, or NEW */
     for (size_t kind = 0; kind < 2; kind++) {
         shop_begin(database_case_kind);
         shop_make(

@@ -1,6 +1,6 @@
-/* Interleavings that broke earlier designs, in each of the databases: zombies and operators beside
- * a parked retry, reductions that lose or refuse what is right in turn, events that wait, own
- * changes under way. */
+/* Interleavings that broke earlier designs, in each database: zombies and operators during a retry
+ * of parked records, reductions that lose a change or refuse a valid one, events that wait, pending
+ * own changes. */
 #include "tests/conformance/interleaving_tables.h"
 #include "tests/support/copy.h"
 
@@ -19,7 +19,7 @@ static const char *states(const struct copy *copy)
     return copy_text(copy, "SELECT state, reason FROM keepstep_parked ORDER BY parked_id");
 }
 
-/* The next transaction finds an operator's revision: as the agent, reload and go on. */
+/* The next transaction finds an operator's revision. Reload and go on, as the agent does. */
 static void apply_revised(struct copy *copy)
 {
     assert_int_equal(applier_apply(copy->applier, &copy->batch, &copy->err), STATUS_ABORT);
@@ -29,7 +29,7 @@ static void apply_revised(struct copy *copy)
     copy_apply(copy);
 }
 
-/* Order 2 waits for order 1's mail. */
+/* Order 2 waits until order 1 gives its mail free. */
 static struct copy *begin_with_one_that_waits(void)
 {
     struct copy *copy = copy_begin(unique_table, false);
@@ -50,7 +50,7 @@ static void end_with_zombie(struct copy *copy, struct applier *zombie)
     copy_finish(copy);
 }
 
-/* Another agent takes the partition, releases what the first one had parked, and goes on. */
+/* Another agent takes the partition, releases what the first one parked, and goes on. */
 static void take_over(struct copy *copy)
 {
     copy->applier = copy_open(copy);
@@ -65,7 +65,7 @@ static void a_zombie_that_retries_a_parked_event_writes_nothing(void)
 {
     struct copy *copy = begin_with_one_that_waits();
     struct applier *zombie = copy->applier;
-    copy->applier = copy_open(copy); /* the partition has another owner now */
+    copy->applier = copy_open(copy); /* another agent owns the partition now */
     copy_add(copy, 3, 1, "d", "");
     copy_apply(copy);
     assert_int_equal(applier_retry_parked(zombie, INT64_MAX, &copy->err), STATUS_ABORT);
@@ -91,7 +91,7 @@ static void a_zombie_that_wakes_behind_its_look_at_what_waits_writes_nothing(voi
     end_with_zombie(copy, zombie);
 }
 
-/* As the server does with a session that is idle in a transaction for too long. */
+/* The server ends a session that is idle in a transaction for too long. */
 static void end_session_and_take_over(struct copy *copy)
 {
     if (copy->kind == DATABASE_POSTGRESQL)
@@ -190,13 +190,13 @@ static bool somebody_waits(void *context)
                              "AND time_ms > 50") > 0;
 }
 
-/* It waits for the agent's transaction, whose first statement is the fence. */
+/* The operator waits for the agent's transaction, which begins with the fence. */
 static void begin_to_skip(struct copy *copy)
 {
     error_clear(&operator_beside.err);
     assert_int_equal(pthread_create(&operator_beside.thread, NULL, skip_beside, copy), 0);
     if (copy->kind == DATABASE_SQLITE)
-        clock_sleep_us(50000); /* nobody can see it wait; either way the lock excludes it */
+        clock_sleep_us(50000); /* its wait cannot be seen; the lock excludes it anyway */
     else if (!test_wait(somebody_waits, copy, BLOCKED_MS))
         test_fail("the operator does not wait: %s: %s", status_name(operator_beside.status),
                   operator_beside.err.text);
@@ -256,7 +256,7 @@ static void count_apply(struct copy *copy)
     copy->at_apply = count_apply;
 }
 
-/* Two orders with a unique column each. */
+/* Make two orders with a unique column. */
 static struct copy *begin_with_two(void)
 {
     struct copy *copy = copy_begin(unique_table, false);
@@ -278,7 +278,7 @@ static void a_swap_that_is_refused_when_reduced_is_applied_in_log_order(void)
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|b|NULL\n2|a|NULL\n");
     assert_int_equal(copy_parked(copy), 0);
-    assert_int_equal(applies, 4); /* reduced, then each of the three */
+    assert_int_equal(applies, 4); /* once reduced, then the three one by one */
     copy_finish(copy);
 }
 
@@ -354,7 +354,7 @@ static void a_delete_does_not_wait_for_ever_behind_a_create(void)
     copy_apply(copy);
     copy_retry(copy, INT64_MAX);
     assert_string_equal(copy_text(copy, "SELECT state FROM keepstep_parked ORDER BY parked_id"),
-                        "3\n3\n"); /* evidence, in nobody's way */
+                        "3\n3\n"); /* both are only evidence and block nothing */
     copy_add(copy, 5, 2, "c", COPY_A("another") COPY_B_NULL);
     copy_apply(copy);
     assert_string_equal(copy_rows(copy), "1|mail|NULL\n2|another|NULL\n");
@@ -393,7 +393,7 @@ static void another_value_under_a_used_id_is_held_behind_a_parked_event_too(void
     add_of_tool(copy, "k3", 2, "own mail", "third");
     copy_apply(copy);
     assert_non_null(strstr(states(copy), "0|" CONFLICT "\n2|behind a parked event\n"));
-    copy_retry(copy, INT64_MAX); /* it does not replace what it stands behind */
+    copy_retry(copy, INT64_MAX); /* it stands behind another and does not replace it */
     assert_string_equal(copy_rows(copy), "1|mail|first\n");
     assert_int_equal(copy_parked(copy), 3);
 
@@ -401,7 +401,7 @@ static void another_value_under_a_used_id_is_held_behind_a_parked_event_too(void
     copy_apply(copy);
     applier_free(copy->applier);
     copy->applier = copy_open(copy);
-    copy_retry(copy, INT64_MAX); /* what it stood behind is applied; itself it needs a hand */
+    copy_retry(copy, INT64_MAX); /* its predecessor is applied; this one needs an operator */
     assert_string_equal(copy_rows(copy), "2|mail|waits\n");
     assert_string_equal(states(copy), "0|" CONFLICT "\n2|behind a parked event\n");
     copy_operate(copy, 2, PARKED_SET_SKIPPED);
@@ -450,13 +450,13 @@ static void an_event_is_not_written_over_a_later_own_change_until_that_is_read_b
         copy, "billing", 1, "o1", "", NULL, 1,
         "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":1,\"a\":\"own 2\",\"b\":\"own 2\"}}");
     copy_add(copy, 2, 1, "u", COPY_ROW("later", "later"));
-    copy_apply(copy); /* the own range as of the event, not as of the batch */
+    copy_apply(copy); /* own changes are judged as of the event, not as of the batch */
     assert_string_equal(copy_rows(copy), "1|later|later\n");
     copy_finish(copy);
 }
 
-/* SQLite's BEGIN IMMEDIATE excludes the service; there this cannot be. */
-static void an_own_change_that_commits_between_look_and_write_is_not_written_over(void)
+/* SQLite's BEGIN IMMEDIATE excludes the service, so this cannot happen there. */
+static void an_own_change_that_commits_between_pending_read_and_write_is_not_written_over(void)
 {
     struct copy *copy = copy_begin_with(copy_outbox_tables, true);
     copy_watch(copy);
@@ -491,8 +491,8 @@ static void a_second_history_is_a_fork_after_a_restart_too(void)
     copy_finish(copy);
 }
 
-/* The service holds order 3. It is not the victim: it has written more (MariaDB), or never looks
- * for a deadlock (PostgreSQL). */
+/* The service holds order 3. The server does not choose it as victim of the deadlock: it has
+ * written more (MariaDB), or it never checks for a deadlock (PostgreSQL). */
 static struct session *service;
 
 static void *close_the_circle(void *context)
@@ -524,7 +524,8 @@ static void a_batch_that_a_deadlock_voided_is_applied_whole_later(void)
     for (int i = 1; i <= 3; i++)
         copy_add(copy, 3 + i, i, "u", test_format(COPY_ROW("%d", "second"), i));
     assert_int_equal(applier_apply(copy->applier, &copy->batch, &copy->err), STATUS_RETRY);
-    if (copy->kind == DATABASE_MARIADB) /* PostgreSQL's may look too early, and wait for the lock */
+    /* PostgreSQL may check too early, and then only the wait for the lock ends. */
+    if (copy->kind == DATABASE_MARIADB)
         assert_non_null(strstr(copy->err.text, "Deadlock"));
     error_clear(&copy->err);
     assert_int_equal(pthread_join(thread, &waited), 0);
@@ -561,7 +562,7 @@ int main(void)
         DATABASE_CASE(another_value_under_a_used_id_that_cannot_be_read_stays_held_once_it_can),
         DATABASE_CASE(an_event_is_not_written_over_a_later_own_change_until_that_is_read_back),
         DATABASE_CASE_SERVERS(
-            an_own_change_that_commits_between_look_and_write_is_not_written_over),
+            an_own_change_that_commits_between_pending_read_and_write_is_not_written_over),
         DATABASE_CASE(a_second_history_is_a_fork_after_a_restart_too),
         DATABASE_CASE_SERVERS(a_batch_that_a_deadlock_voided_is_applied_whole_later),
     };

@@ -1,4 +1,4 @@
-/* Runs the public JSON-Schema-Test-Suite for draft-07, as Debian packages it. */
+/* Runs the public JSON-Schema-Test-Suite for draft-07 as Debian packages it. */
 #include "common/slice.h"
 #include "schemas/json.h"
 #include "schemas/json_schema/json_schema.h"
@@ -24,9 +24,9 @@ struct tally {
 #define IDN_HOSTNAME                                                                               \
     "optional/format/idn-hostname.json: validation of internationalized host names: "
 
-/** Optional tests that fail, by their names; a name that ends with ": " stands for a whole file.
- * content: both keywords are annotations here. idn-hostname: needs the tables of IDNA.
- * bignum: integers beyond 64 bits are not read at all. */
+/** Names of the optional tests that fail. A name that ends with ": " stands for a whole file.
+ * content: both keywords are annotations here. idn-hostname: it needs the tables of IDNA. bignum:
+ * integers beyond 64 bits are not read at all. */
 static const char *const expected_failures[] = {
     "optional/bignum.json: ",
     CONTENT "string-encoded content based on media type: an invalid JSON document",
@@ -95,7 +95,7 @@ static void run_file(const char *path, struct tally *tally)
     bool is_readable = true;
     json_t *groups = json_load_file(path, JSON_LOAD_FLAGS | JSON_ALLOW_NUL, &error);
     if (groups == NULL && json_error_code(&error) == json_error_numeric_overflow) {
-        /* read it only to count its tests: the product would refuse such a document */
+        /* The product refuses such a document. It is read only so that its tests are counted. */
         is_readable = false;
         groups = json_load_file(path, JSON_LOAD_FLAGS | JSON_DECODE_INT_AS_REAL, &error);
     }

@@ -1,4 +1,5 @@
-/* The outbox's contract (outbox.h), kept by every back end, under the role of a relay. */
+/* The contract of the outbox (outbox.h). Every back end keeps it with the rights of a relay's
+ * role. */
 #include "tests/support/outbox_case.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/mariadb.h"
@@ -25,7 +26,7 @@ static void a_lease_is_taken_kept_released_and_fences(void)
     assert_non_null(strstr(err.text, "instance 1"));
     struct lease again = outbox_case_lease(one);
     assert_int_equal(again.epoch, first.epoch + 1);
-    /* All that tells a relay that another one has its name. */
+    /* This is all that a relay learns about another one of its name. */
     assert_int_equal(two->ops->read_lease(two, &other, &err), STATUS_OK);
     assert_string_equal(other.holder, "1");
     assert_int_equal(other.epoch, again.epoch);
@@ -182,7 +183,7 @@ static void the_oldest_row_under_way_is_told_until_it_is_acknowledged(void)
     outbox->ops->close(outbox);
 }
 
-/* Random letters, which no index page makes shorter. */
+/* The letters are random, so that no index page can compress them. */
 static void a_row_of_a_long_key_can_be_set_aside_and_blocks_its_entity(void)
 {
     struct error err = ERROR_INIT;
@@ -278,7 +279,7 @@ static void a_new_incarnation_is_held_back_until_the_agent_has_read(void)
     (void)outbox_case_ask("INSERT INTO keepstep_relay_wait VALUES ('orders', 1, 7)");
     (void)outbox_case_ask("INSERT INTO keepstep_relay_wait VALUES ('notes', 0, 3)");
     assert_held_back(outbox, "[\"orders\",\"notes\"]", "notes");
-    assert_held_back(outbox, "[\"notes\"]", "orders"); /* it is not read any more */
+    assert_held_back(outbox, "[\"notes\"]", "orders"); /* no longer read */
     assert_held_back(outbox, "[]", "notes");
     (void)outbox_case_ask(
         "INSERT INTO keepstep_position (topic, \"partition\", next_offset, durable_offset, "
@@ -298,7 +299,7 @@ static void *write_soon(void *context)
     return NULL;
 }
 
-/* Waits as a relay does until a row is there; @return how long that took. */
+/* Wait as a relay does until a row is there. @return how long that took. */
 static int64_t wait_for_row(struct outbox *outbox)
 {
     struct error err = ERROR_INIT;
@@ -323,7 +324,7 @@ static void waiting_ends_soon_after_a_commit(void)
     (void)pthread_join(thread, NULL);
     print_message("%s: seen %lld ms after the write began\n", outbox_case_product->name,
                   (long long)took / 1000 - 300);
-    assert_true(took < 3000000); /* not by the limit of five seconds */
+    assert_true(took < 3000000); /* not ended by the limit of five seconds */
     outbox->ops->close(outbox);
 }
 
@@ -333,7 +334,7 @@ struct stranger {
     atomic_bool stop;
 };
 
-/* Any login's session: it holds what it takes until the end. */
+/* A session of any login. It keeps its lock until the end. */
 static void *disturb(void *context)
 {
     struct stranger *stranger = context;
@@ -350,33 +351,33 @@ static void *disturb(void *context)
 
 static int64_t transactions(void)
 {
-    clock_sleep_us(1200000); /* what a session did is told within a second */
+    clock_sleep_us(1200000); /* statistics arrive within a second */
     return strtoll(outbox_case_ask("SELECT xact_commit + xact_rollback FROM pg_stat_database "
                                    "WHERE datname = current_database()"),
                    NULL, 10);
 }
 
-/* Waits and looks as an idle relay does; @return how often it looked. */
-static int64_t idle_looks(struct outbox *outbox, int64_t during_us)
+/* Wait and poll as an idle relay does. @return how often it polled. */
+static int64_t idle_polls(struct outbox *outbox, int64_t during_us)
 {
     struct error err = ERROR_INIT;
     struct outbox_row *rows = NULL;
-    int64_t looks = 0;
+    int64_t polls = 0;
     int64_t until = clock_monotonic_us() + during_us;
     while (clock_monotonic_us() < until) {
         bool changed = false;
         assert_int_equal(outbox->ops->wait(outbox, 100000, &changed, &err), STATUS_OK);
         if (changed) {
-            looks++;
+            polls++;
             assert_int_equal(outbox_case_waiting(outbox, &rows), 0);
         }
     }
-    return looks;
+    return polls;
 }
 
-/* Advisory locks and notices are everybody's; a backend of one's own that is not dead yet holds the
- * lock too. */
-static void an_idle_relay_looks_seldom_whatever_others_lock_or_notify(void)
+/* Any login may take advisory locks and send notices. The relay's own dead session may hold the
+ * lock too, until its backend ends. */
+static void an_idle_relay_polls_seldom_whatever_others_lock_or_notify(void)
 {
     static const char *const disturbances[] = {
         "SELECT pg_advisory_lock(1264941907, 'outbox'::regclass::integer)",
@@ -390,15 +391,15 @@ static void an_idle_relay_looks_seldom_whatever_others_lock_or_notify(void)
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, disturb, &stranger), 0);
         clock_sleep_us(100000);
-        (void)idle_looks(outbox, 1000000);
+        (void)idle_polls(outbox, 1000000);
         int64_t before = transactions();
-        int64_t looks = idle_looks(outbox, 2000000);
-        int64_t asked = notifies ? 0 : transactions() - before; /* a notice is one too */
-        print_message("%s: %lld looks and %lld transactions in two seconds\n", disturbances[i],
-                      (long long)looks, (long long)asked);
-        assert_true(looks <= 40);
+        int64_t polls = idle_polls(outbox, 2000000);
+        int64_t asked = notifies ? 0 : transactions() - before; /* a notice is a transaction too */
+        print_message("%s: %lld polls and %lld transactions in two seconds\n", disturbances[i],
+                      (long long)polls, (long long)asked);
+        assert_true(polls <= 40);
         assert_true(asked <= 200);
-        /* Rows are found all the same. */
+        /* New rows are found all the same. */
         outbox_case_write("order", (int)i + 1, (int)i + 1);
         assert_true(wait_for_row(outbox) < 3000000);
         (void)outbox_case_ask("DELETE FROM outbox");
@@ -451,7 +452,7 @@ static void a_lost_session_is_opened_again_by_the_next_call(void)
         STATUS_RETRY);
     assert_true(err.connection_lost);
     error_clear(&err);
-    /* Nothing is changed before its holder has compared what is there with what it remembers. */
+    /* Nothing is changed before the relay has compared the database with what it remembers. */
     assert_int_equal(outbox_case_claim(outbox, &lease, 0, &err), STATUS_RETRY);
     assert_non_null(strstr(err.text, OUTBOX_NEW_SESSION));
     error_clear(&err);
@@ -488,7 +489,7 @@ CASE(keys_are_written_and_rows_found_by_their_id)
 CASE(a_claim_stores_the_key_that_the_relay_made_canonical)
 CASE(a_new_incarnation_is_held_back_until_the_agent_has_read)
 CASE(waiting_ends_soon_after_a_commit)
-CASE_OF(an_idle_relay_looks_seldom_whatever_others_lock_or_notify, 1, postgresql)
+CASE_OF(an_idle_relay_polls_seldom_whatever_others_lock_or_notify, 1, postgresql)
 CASE(a_database_without_an_outbox_names_init)
 CASE(an_outbox_that_an_older_version_made_names_init)
 CASE_OF_SERVERS(a_lost_session_is_opened_again_by_the_next_call)
@@ -506,7 +507,7 @@ int main(void)
         ALL(a_claim_stores_the_key_that_the_relay_made_canonical),
         ALL(a_new_incarnation_is_held_back_until_the_agent_has_read),
         ALL(waiting_ends_soon_after_a_commit),
-        TEST_WITH_LIMIT(an_idle_relay_looks_seldom_whatever_others_lock_or_notify_postgresql, 90),
+        TEST_WITH_LIMIT(an_idle_relay_polls_seldom_whatever_others_lock_or_notify_postgresql, 90),
         ALL(a_database_without_an_outbox_names_init),
         ALL(an_outbox_that_an_older_version_made_names_init),
         SERVERS(a_lost_session_is_opened_again_by_the_next_call),

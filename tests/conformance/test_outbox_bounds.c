@@ -1,5 +1,5 @@
-/* The outbox's contract (outbox.h): what is loaded at once, what is purged, and what a server may
- * lose. */
+/* The contract of the outbox (outbox.h): how much is loaded at once, what is purged, and which
+ * settings let a server lose commits. */
 #include "tests/support/database.h"
 #include "tests/support/mariadb.h"
 #include "tests/support/outbox_case.h"
@@ -9,8 +9,8 @@
 
 #include <stdio.h>
 
-/* @return what the lease names once it is `wanted`, or at last: a server's settings change a little
- * after they were told to. */
+/* Wait until the lease names the setting `wanted`: a server needs a moment to change one. @return
+ * what it names in the end. */
 static const char *named(struct outbox *outbox, const char *wanted)
 {
     int64_t until = clock_monotonic_us() + INT64_C(10) * 1000 * 1000;
@@ -36,7 +36,8 @@ static const struct lossy_setting postgresql_settings[] = {
     {"ALTER TABLE outbox SET UNLOGGED", "ALTER TABLE outbox SET LOGGED", "outbox UNLOGGED"},
     {"ALTER TABLE keepstep_relay_partition SET UNLOGGED",
      "ALTER TABLE keepstep_relay_partition SET LOGGED", "keepstep_relay_partition UNLOGGED"},
-    /* The relay's own commit waits for the disk, and takes the service's with it. */
+    /* The relay's own commit waits for the disk. Every earlier commit of the service is then there
+     * too. */
     {"ALTER SYSTEM SET synchronous_commit = off", "ALTER SYSTEM SET synchronous_commit = on", ""},
     {NULL, NULL, NULL},
 };
@@ -46,7 +47,7 @@ static const struct lossy_setting mariadb_settings[] = {
      "SET GLOBAL innodb_flush_log_at_trx_commit = 1", "innodb_flush_log_at_trx_commit=0"},
     {"SET GLOBAL innodb_flush_log_at_trx_commit = 2",
      "SET GLOBAL innodb_flush_log_at_trx_commit = 3", "innodb_flush_log_at_trx_commit=2"},
-    {"SET GLOBAL sync_binlog = 0", "SET GLOBAL sync_binlog = 1", ""}, /* without a binary log */
+    {"SET GLOBAL sync_binlog = 0", "SET GLOBAL sync_binlog = 1", ""}, /* no binary log is kept */
     {NULL, NULL, NULL},
 };
 
@@ -74,8 +75,8 @@ static void a_server_that_may_lose_what_it_committed_is_named_with_the_lease(voi
     name_settings(postgresql ? postgresql_settings : mariadb_settings);
 }
 
-/* What a server has from its start; the last case, as the server keeps it. After a crash its binary
- * log decides what was committed. */
+/* These settings are given at the server's start. This case is the last one, because the server
+ * keeps them. After a crash the binary log decides what was committed. */
 static void a_mariadb_started_so_that_it_may_lose_commits_is_named(void)
 {
     static const char *const logging[] = {"--log-bin=changes", "--innodb-doublewrite=0"};
@@ -114,14 +115,14 @@ static void a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes(void)
     write_payload(1, OUTBOX_CASE_PAYLOAD_BYTES + 1);
     for (int i = 2; i < 6; i++)
         write_payload(i, OUTBOX_CASE_PAYLOAD_BYTES);
-    size_t count = outbox_case_waiting(outbox, &rows); /* the one left out has no weight */
+    size_t count = outbox_case_waiting(outbox, &rows); /* the row left out counts 0 bytes */
     assert_null(rows[0].payload.data);
     assert_int_equal(rows[0].left_out_bytes, OUTBOX_CASE_PAYLOAD_BYTES + 1);
     assert_true(slice_is(rows[0].entity_key, "1"));
     assert_int_equal(rows[1].payload.length, OUTBOX_CASE_PAYLOAD_BYTES);
     assert_int_equal(rows[1].left_out_bytes, 0);
     assert_int_equal(count, 4);
-    /* Once small ones were loaded, and large ones come again. */
+    /* Small rows were loaded; now large ones come again. */
     (void)outbox_case_ask("UPDATE outbox SET payload = 'small'");
     assert_int_equal(outbox_case_waiting(outbox, &rows), 5);
     for (int i = 6; i < 11; i++)
@@ -131,7 +132,7 @@ static void a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes(void)
     outbox->ops->close(outbox);
 }
 
-/* @return how many rows went of those older than now + older_us. */
+/* @return how many rows older than now + older_us were purged. */
 static size_t purged(struct outbox *outbox, const struct lease *lease, int64_t older_us,
                      const char *read_topics)
 {
@@ -144,7 +145,7 @@ static size_t purged(struct outbox *outbox, const struct lease *lease, int64_t o
     return count;
 }
 
-/* Rows of a topic that the own agent has read from its beginning, none of them back. */
+/* Make rows of a topic that the own agent has read from its beginning. None was read back yet. */
 static struct outbox *purgeable(struct lease *ret_lease, int count)
 {
     outbox_case_make();
@@ -203,7 +204,7 @@ static void move_orders(struct outbox *outbox, const struct lease *lease, const 
     }
 }
 
-/* @return the sequences of the claimed rows of a topic, all of partition 1 of it. */
+/* @return the sequences of a topic's claimed rows, all in partition 1. */
 static const char *claimed_of(struct outbox *outbox, const char *topic, uint64_t acknowledged)
 {
     struct error err = ERROR_INIT;
@@ -247,7 +248,7 @@ static void what_was_numbered_for_a_topic_is_sent_found_and_purged_there(void)
     struct lease fenced = lease;
     fenced.epoch--;
     assert_int_equal(outbox->ops->move_type(outbox, &fenced, &move, &err), STATUS_ABORT);
-    move_orders(outbox, &lease, "orders"); /* nothing */
+    move_orders(outbox, &lease, "orders"); /* no change */
     move_orders(outbox, &lease, "fresh");
     assert_string_equal(outbox_case_ask("SELECT topic FROM keepstep_relay_type"), "fresh\n");
     assert_string_equal(outbox_case_ask(where), "orders|1\norders|2\norders|3\n");
@@ -257,11 +258,12 @@ static void what_was_numbered_for_a_topic_is_sent_found_and_purged_there(void)
     assert_string_equal(claimed_of(outbox, "fresh", 0), "{\"id\":4}:1 {\"id\":5}:2 ");
     assert_found(outbox, 3, "orders", 3);
     assert_found(outbox, 4, "fresh", 1);
-    /* The agent still reads "orders": its rows wait to be read back, and then go by its numbers. */
+    /* The agent still reads "orders". Rows of that topic wait until they are read back, by its own
+     * numbers. */
     assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, "[\"orders\"]"), 0);
     assert_int_equal(purged(outbox, &lease, OUTBOX_CASE_LEASE_US, "[\"fresh\"]"), 2);
     assert_string_equal(outbox_case_ask(where), "orders|3\n");
-    move_orders(outbox, &lease, "orders"); /* and back: each row stays where it was numbered */
+    move_orders(outbox, &lease, "orders"); /* and back: each row stays in its topic */
     assert_string_equal(outbox_case_ask(where), "fresh|1\nfresh|2\norders|3\n");
     outbox_case_write("order", 6, 6);
     assert_int_equal(outbox_case_claim_for(outbox, &lease, "orders", 3, &err), STATUS_OK);

@@ -1,5 +1,5 @@
-/* A relay beside a server that comes back without its last commits: it goes on only where the
- * database has what it remembers (rule 10). labels: threads */
+/* A server comes back without its last commits. The relay goes on only if the database still has
+ * what the relay remembers (rule 10). labels: threads */
 #include "tests/support/database.h"
 #include "tests/support/mariadb.h"
 #include "tests/support/outbox_case.h"
@@ -60,8 +60,8 @@ static void a_relay_beside_a_server_that_lost_commits_numbers_nothing_anew(void)
     write_order(1);
     expect_acknowledged(&shop, 1);
     (void)outbox_case_ask("UPDATE keepstep_relay_partition SET acknowledged_sequence = 0");
-    crash_and("cp -a data older"); /* and loses no number: the relay goes on with what it has, */
-    expect_written("1\n");         /* and writes what was acknowledged once more */
+    crash_and("cp -a data older"); /* no number is lost, so the relay goes on */
+    expect_written("1\n");         /* and writes the acknowledgement once more */
     write_order(2);
     expect_acknowledged(&shop, 2);
     assert_int_equal(atomic_load(&shop.metrics.rebuilt), 0);

@@ -1,4 +1,4 @@
-/* The store contract over every back end: fences, positions, keys, rows, commits. */
+/* The contract of a store, over every back end: fences, positions, keys, rows, commits. */
 #include "tests/support/store_case.h"
 
 static void taking_a_partition_raises_its_epoch_and_keeps_its_position(void)
@@ -62,7 +62,7 @@ static void a_fence_with_another_offset_or_revision_is_told_to_reload(void)
     fence.revision = 3;
     store_case_assert_fence_lost(fence, 1);
     fence = store_case_fence(5);
-    fence.revise = true; /* an operator's, once */
+    fence.revise = true; /* an operator's revision, valid once */
     assert_ok(store_case_ops->begin(store_case_store, &fence, 1, &store_case_err));
     store_case_commit();
     store_case_assert_fence_lost(fence, 1);
@@ -241,7 +241,7 @@ static void rows_are_upserted_merged_and_deleted_twice(void)
     store_case_assert_rows("1|uno|9\n2||123456789012345678.10\n4|four|NULL\n");
 }
 
-/* Sparse images, deletes and full ones, the same entities again and again: the last one counts. */
+/* Sparse images, full ones and deletes alternate on the same entities. The last one counts. */
 static void a_run_keeps_the_order_of_each_entity(void)
 {
     enum { CHANGES = 400, ENTITIES = 7 };
@@ -324,7 +324,7 @@ static void a_durable_commit_brings_the_durable_position_up(void)
     assert_ok(store_case_ops->begin(store_case_store, &fence, 1, &store_case_err));
     store_case_commit();
     store_case_reload();
-    if (strcmp(store_case_back_end->url, "mysql:") == 0) /* every commit waits */
+    if (strcmp(store_case_back_end->url, "mysql:") == 0) /* there every commit waits for the disk */
         assert_int_equal(store_case_owned.durable_offset, 8);
     else
         assert_int_equal(store_case_owned.durable_offset, 5);

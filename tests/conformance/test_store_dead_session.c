@@ -1,4 +1,4 @@
-/* An agent that is gone while its session lives on holds its fence: the server ends that session,
+/* An agent is gone while its session lives on and holds its fence. The server ends that session,
  * and the next agent goes on. */
 #include "common/clock.h"
 #include "consumer/store/registry.h"
@@ -8,7 +8,7 @@
 
 #include "consumer/store/store.h"
 
-#define ENDS_WITHIN_US 75000000 /* the sessions' idle timeouts are 60 s */
+#define ENDS_WITHIN_US 75000000 /* sessions' idle timeouts are 60 s */
 
 struct copy {
     const char *url;
@@ -30,7 +30,7 @@ static struct store *open_copy(const struct copy *copy)
     return store;
 }
 
-/* From here on nobody uses its session: the process could as well be stopped. */
+/* Nobody uses its session after this. The process could as well be stopped. */
 static void die_within_a_batch(struct copy *copy)
 {
     copy->dead = open_copy(copy);
@@ -47,7 +47,7 @@ static void die_within_a_batch(struct copy *copy)
         test_fail("%s", err.text);
 }
 
-/* @return whether the next agent owns the partition; each attempt waits for the row's lock. */
+/* @return whether the next agent owns the partition. Each attempt waits for the row's lock. */
 static bool takes(struct copy *copy)
 {
     enum status status = copy->ops->take(copy->next, &copy->state, &err);
@@ -79,7 +79,7 @@ static void a_dead_sessions_fence_is_given_back_and_the_next_agent_goes_on(void 
             test_fail("%s: the dead session still holds the fence", copies[i].ops->scheme);
         assert_true(copies[i].refused > 0);
         assert_int_equal(copies[i].state.epoch, 2);
-        assert_int_equal(copies[i].state.next_offset, 0); /* its batch is undone */
+        assert_int_equal(copies[i].state.next_offset, 0); /* its batch was rolled back */
         assert_int_equal(copies[i].ops->commit(copies[i].dead, false, &err), STATUS_RETRY);
         assert_true(err.connection_lost);
         error_clear(&err);

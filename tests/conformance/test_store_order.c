@@ -1,5 +1,5 @@
-/* The store contract's order: which foreign keys and triggers of a copy ask for the order of the
- * log, and which no order can make right. */
+/* The contract of a store about order: which foreign keys and triggers of a copy need the order of
+ * the log, and for which no order is right. */
 #include "tests/support/store_case.h"
 
 #define ITEM_COLUMNS 2
@@ -19,13 +19,13 @@ static const struct config_entry item_entry = {.entity_type = (char[]){"item"},
 
 enum order_verdict { FREE, KEPT, REFUSED };
 
-/* MariaDB refuses every foreign key that cascades, as it does that behind every trigger's back. */
+/* MariaDB refuses every cascading foreign key, because cascades there run no triggers. */
 struct scenario {
     const char *what;
     const char *sql;
     enum order_verdict verdict;
     bool has_items;    /* the table items is a copy too */
-    bool not_in_mysql; /* what MariaDB does not know or refuses elsewhere */
+    bool not_in_mysql; /* MariaDB has no such thing, or refuses it elsewhere */
 };
 
 #define SELF(actions)                                                                              \
@@ -125,7 +125,8 @@ static void a_foreign_key_by_which_copies_follow_copies_is_refused(void)
     }
 }
 
-/* @return what a store that is opened now says; of `init` where it installs. */
+/* @return whether a store opened now keeps the order of the log; with `install`, opened as `init`
+ * does. */
 static bool is_kept(bool install)
 {
     struct store *store = NULL;
@@ -156,7 +157,7 @@ static void make_trigger(const char *name)
                                : "BEGIN SELECT 1; END"));
 }
 
-/* MariaDB shows triggers to no role that has no right to them: `init` notes what it saw. */
+/* MariaDB shows triggers only to roles with rights on them. `init` writes down what it saw. */
 static void triggers_of_the_service_ask_for_the_order_of_the_log(void)
 {
     bool postgresql = strcmp(store_case_back_end->url, "postgresql:") == 0;

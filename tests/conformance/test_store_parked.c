@@ -1,4 +1,4 @@
-/* The store contract over every back end: parked records, and superseded images. */
+/* The contract of a store, over every back end: parked records, and kept superseded images. */
 #include "tests/support/store_case.h"
 
 #include <stdlib.h>
@@ -124,14 +124,15 @@ static void the_bytes_of_parked_records_are_counted_and_their_values_can_be_left
     assert_int_equal(records[1].bytes, 300001);
 }
 
-/* The first of a partition's records that a key waits for; INT64_MAX: none. */
+/* @return the first record of the partition for which a key must wait; INT64_MAX: none. */
 static int64_t first_of(const char *type, const char *key, struct slice record_key)
 {
     struct block_key wanted = block_key_stored(slice_of(type), slice_of(key), record_key);
     return block_set_first(&store_case_owned.blocked, &wanted);
 }
 
-/* Key forms × (entity readable or not): what is loaded blocks what it blocked before. */
+/* All forms of a key, with a readable entity and without: after a reload each blocks what it
+ * blocked before. */
 static void what_is_parked_blocks_the_same_after_a_restart_whatever_its_key_is(void)
 {
     static char longest[5001];
@@ -169,7 +170,7 @@ static void what_is_parked_blocks_the_same_after_a_restart_whatever_its_key_is(v
     assert_int_equal(first_of("order", "elsewhere", slice_of("another")), INT64_MAX);
     assert_int_equal(first_of("order", "elsewhere", slice_of("a")), INT64_MAX);
     assert_int_equal(first_of("order", "elsewhere", slice_of("")), 2 * (int64_t)(count - 1));
-    for (size_t i = 0; i < count; i++) { /* and is found by its key */
+    for (size_t i = 0; i < count; i++) { /* each is found by its key */
         struct parked_records found = {0};
         const struct parked_filter filter = {.topic = STORE_CASE_TOPIC,
                                              .entity_type = "",
@@ -199,7 +200,7 @@ static void an_operators_edit_raises_the_revision_and_one_of_what_is_gone_aborts
     assert_int_equal(store_case_owned.revision, 1);
     assert_int_equal(store_case_owned.parked_count, 1);
     assert_int_equal(read_parked((struct parked_filter){.blocking = true}, &records), 1);
-    assert_int_equal(records[0].state, PARKED_BEHIND); /* the agent says whose turn it is */
+    assert_int_equal(records[0].state, PARKED_BEHIND); /* only the agent decides whose turn it is */
     store_case_begin();
     assert_ok(
         store_case_ops->edit_parked(store_case_store, &second, PARKED_DELETE, &store_case_err));
@@ -376,7 +377,7 @@ static void bytes_that_are_no_text_are_kept_and_found_again(void)
     assert_true(slice_equal(records[0].reason, (struct slice){raw, 3}));
 }
 
-/* A database that begins a transaction with any statement must not leave it open behind these. */
+/* Some databases begin a transaction with any statement. A read must not leave it open. */
 static void what_is_read_outside_a_transaction_leaves_none_open(void)
 {
     struct superseded_image image = {.entity_type = slice_of("order"),

@@ -1,12 +1,12 @@
-/* The store contract beside an outbox (rule 18): own changes that were not read back are found,
- * also those that another session commits while a batch runs. */
+/* The contract of a store beside an outbox (rule 18): it finds the pending own changes, also those
+ * that another session commits while a batch runs. */
 #include "tests/support/store_case.h"
 
 #include <pthread.h>
 
-#define LOOKED     6
-#define LOOKED_LOW 3
-#define MANY       25000 /* more rows than any store reads at once */
+#define ORDERS_READ     6
+#define ORDERS_READ_LOW 3
+#define MANY            25000 /* more rows than any store reads at once */
 
 static const char own_rows[] =
     "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence, set_aside) VALUES "
@@ -19,7 +19,7 @@ static const char *ask(const char *sql)
     return store_case_back_end->text(store_case_database(), sql);
 }
 
-/* The store knows of an outbox from its opening on. */
+/* A store finds out about the outbox when it is opened. */
 static void make_outbox(void)
 {
     (void)ask(store_case_back_end->outbox);
@@ -28,36 +28,37 @@ static void make_outbox(void)
     assert_ok(store_case_ops->prepare(store_case_store, &store_case_mapping, &store_case_err));
 }
 
-/* What a look at partition 0 above sequence 4 says of orders 3 to 8. */
-static const uint64_t *look(void)
+/* @return what a pending read of partition 0 above sequence 4 says of orders 3 to 8. */
+static const uint64_t *read_orders(void)
 {
-    static uint64_t sequences[LOOKED];
-    struct own_change entities[LOOKED];
+    static uint64_t sequences[ORDERS_READ];
+    struct own_change entities[ORDERS_READ];
     struct pending_range range = {.schema = store_case_mapping.schema, .partition = 0, .above = 4};
     struct pending_read pending = {
-        .ranges = &range, .range_count = 1, .entities = entities, .entity_count = LOOKED};
-    for (int i = 0; i < LOOKED; i++)
+        .ranges = &range, .range_count = 1, .entities = entities, .entity_count = ORDERS_READ};
+    for (int i = 0; i < ORDERS_READ; i++)
         entities[i] = (struct own_change){
             .entity_type = slice_of("order"),
-            .entity_key = slice_of(test_format("{\"id\":%d}", i + LOOKED_LOW))};
+            .entity_key = slice_of(test_format("{\"id\":%d}", i + ORDERS_READ_LOW))};
     assert_ok(store_case_ops->read_pending(store_case_store, &pending, &store_case_err));
-    for (int i = 0; i < LOOKED; i++)
+    for (int i = 0; i < ORDERS_READ; i++)
         sequences[i] = entities[i].sequence;
     return sequences;
 }
 
-#define assert_looked(...)                                                                         \
-    assert_memory_equal(look(), ((const uint64_t[LOOKED]){__VA_ARGS__}), LOOKED * sizeof(uint64_t))
+#define assert_pending(...)                                                                        \
+    assert_memory_equal(read_orders(), ((const uint64_t[ORDERS_READ]){__VA_ARGS__}),               \
+                        ORDERS_READ * sizeof(uint64_t))
 
 static void the_look_finds_own_changes_that_were_not_read_back(void)
 {
     make_outbox();
     (void)ask(own_rows);
     store_case_begin();
-    assert_looked(OWN_UNNUMBERED, 5, 0, 0, 0, OWN_UNNUMBERED);
+    assert_pending(OWN_UNNUMBERED, 5, 0, 0, 0, OWN_UNNUMBERED);
 }
 
-/* A table of the numbers from 0 on. */
+/* Make a table of the numbers from 0 on. */
 static void make_many(void)
 {
     (void)ask("CREATE TABLE many(i int PRIMARY KEY); INSERT INTO many VALUES (0)");
@@ -70,32 +71,33 @@ static void the_look_finds_what_others_committed_since_the_batch_began(void)
     make_outbox();
     make_many();
     store_case_begin();
-    assert_looked(0, 0, 0, 0, 0, 0);
+    assert_pending(0, 0, 0, 0, 0, 0);
     (void)ask(own_rows);
-    assert_looked(OWN_UNNUMBERED, 5, 0, 0, 0, OWN_UNNUMBERED);
+    assert_pending(OWN_UNNUMBERED, 5, 0, 0, 0, OWN_UNNUMBERED);
 
     (void)ask("INSERT INTO outbox(aggregatetype, aggregateid) SELECT 'order', i + 100 FROM many;"
               "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) "
               "SELECT 'order', concat('{\"id\":', i + 100, '}'), 0, i + 100 FROM many;"
               "INSERT INTO outbox(aggregatetype, aggregateid, kafka_partition, sequence) VALUES "
               "('order', '5', NULL, NULL), ('order', '{\"id\":7}', 0, 50000)");
-    assert_looked(OWN_UNNUMBERED, 5, OWN_UNNUMBERED, 0, 50000, OWN_UNNUMBERED);
+    assert_pending(OWN_UNNUMBERED, 5, OWN_UNNUMBERED, 0, 50000, OWN_UNNUMBERED);
 
-    /* Outside a transaction it leaves none open: the next one could not choose its isolation. */
+    /* A read outside a transaction leaves none open. Otherwise the next one could not choose its
+     * isolation. */
     store_case_ops->rollback(store_case_store);
-    assert_looked(OWN_UNNUMBERED, 5, OWN_UNNUMBERED, 0, 50000, OWN_UNNUMBERED);
+    assert_pending(OWN_UNNUMBERED, 5, OWN_UNNUMBERED, 0, 50000, OWN_UNNUMBERED);
     store_case_reload();
 }
 
 static void assert_waits(int key, bool expected)
 {
-    uint64_t sequence = look()[key - LOOKED_LOW];
+    uint64_t sequence = read_orders()[key - ORDERS_READ_LOW];
     if ((sequence == OWN_UNNUMBERED) != expected)
         test_fail("order %d %s", key, expected ? "waits and is not found" : "is found");
 }
 
-/* Whatever a store remembers of the looks before. */
-static void the_look_follows_what_becomes_of_a_waiting_row(void)
+/* A store may remember earlier reads. That must not hide what became of a row. */
+static void the_pending_read_follows_what_becomes_of_a_waiting_row(void)
 {
     static const char add[] =
         "INSERT INTO outbox(aggregatetype, aggregateid) VALUES ('order', '{\"id\":%d}')";
@@ -111,16 +113,16 @@ static void the_look_follows_what_becomes_of_a_waiting_row(void)
     (void)ask("UPDATE outbox SET kafka_partition = 0, sequence = 3 WHERE position = 1");
     assert_waits(3, false);
     (void)ask("UPDATE outbox SET kafka_partition = 0, sequence = 9 WHERE position = 3");
-    assert_int_equal(look()[1], 9);
+    assert_int_equal(read_orders()[1], 9);
     (void)ask("DELETE FROM outbox");
-    assert_int_equal(look()[1], 0);
+    assert_int_equal(read_orders()[1], 0);
     (void)ask(test_format(add, 5));
     assert_waits(5, true);
     (void)ask("UPDATE outbox SET kafka_partition = 1, sequence = 1");
     assert_waits(5, false);
     (void)ask("INSERT INTO keepstep_relay VALUES ('another')");
     (void)ask("DELETE FROM keepstep_relay WHERE incarnation <> 'another'");
-    (void)ask("UPDATE outbox SET kafka_partition = NULL, sequence = NULL"); /* init, anew */
+    (void)ask("UPDATE outbox SET kafka_partition = NULL, sequence = NULL"); /* a new incarnation */
     assert_waits(5, true);
 }
 
@@ -149,16 +151,17 @@ static void a_look_behind_the_write_finds_what_the_write_had_to_wait_for(void)
         pthread_create(&service, NULL, change_slowly, (char *)(uintptr_t)store_case_database()), 0);
     assert_true(test_wait(sleeps, NULL, 10000));
     store_case_begin();
-    assert_looked(0, 0, 0, 0, 0, 0);
+    assert_pending(0, 0, 0, 0, 0, 0);
     enum status status = store_case_apply(CHANGE_UPDATE, 3, "theirs", "1");
-    while (status == STATUS_RETRY) { /* its lock wait is short: the agent yields first */
+    /* The store's lock wait is short, so that the service comes first. The agent tries again. */
+    while (status == STATUS_RETRY) {
         error_clear(&store_case_err);
         store_case_ops->rollback(store_case_store);
         store_case_begin();
         status = store_case_apply(CHANGE_UPDATE, 3, "theirs", "1");
     }
     assert_ok(status);
-    assert_looked(OWN_UNNUMBERED, 0, 0, 0, 0, 0);
+    assert_pending(OWN_UNNUMBERED, 0, 0, 0, 0, 0);
     assert_ok(store_case_ops->savepoint(store_case_store, true, &store_case_err));
     store_case_commit();
     assert_int_equal(pthread_join(service, NULL), 0);
@@ -169,7 +172,7 @@ int main(void)
 {
     static struct store_case cases[] = {
         STORE_CASE_OF_SQL(the_look_finds_own_changes_that_were_not_read_back),
-        STORE_CASE_OF_SQL(the_look_follows_what_becomes_of_a_waiting_row),
+        STORE_CASE_OF_SQL(the_pending_read_follows_what_becomes_of_a_waiting_row),
         STORE_CASE_OF_SERVERS(the_look_finds_what_others_committed_since_the_batch_began),
         STORE_CASE_OF_SERVERS(a_look_behind_the_write_finds_what_the_write_had_to_wait_for),
     };

@@ -1,10 +1,10 @@
-/* The store contract's places: no table and no column begins in the middle of its topic, however
- * the configuration writes them. */
+/* The contract of a store about places: no table and no column begins in the middle of its topic,
+ * however the configuration spells it. */
 #include "tests/support/store_case.h"
 
 #define UNREAD_TOPIC "unread"
 
-/* The case's mapping with another topic, table and name for the column price. */
+/* The case's mapping with another topic, table, and name for the column price. */
 static const struct mapping *mapping_to(const char *topic, const char *table, const char *price)
 {
     static char pair_name[] = "price";
@@ -48,7 +48,7 @@ static void assert_refused(struct store *store, bool accept_moved, const struct 
     error_clear(&store_case_err);
 }
 
-/* @return the words of a refusal; both columns as the configuration has them. */
+/* @return the words of a refusal. Columns are given as the configuration writes them. */
 static const char *moved(const char *from, const char *to)
 {
     const char *schema = store_case_back_end->schema;
@@ -58,7 +58,7 @@ static const char *moved(const char *from, const char *to)
 static void no_table_is_made_anew_in_the_middle_of_its_topic(void)
 {
     const struct mapping *absent = mapping_to(STORE_CASE_TOPIC, "Absent", "price");
-    for (int i = 0; i < 2; i++) /* the first time makes none */
+    for (int i = 0; i < 2; i++) /* the first refusal makes no table */
         assert_refused(store_case_store, false, absent,
                        "no table \"Absent\" for order, but 5 records");
     absent = mapping_to(UNREAD_TOPIC, "Absent", "price");
@@ -72,7 +72,7 @@ static void a_column_in_another_place_is_refused_once_its_topic_was_read(void)
     struct store *administrator = open_administrator();
     for (int i = 0; i < 2; i++)
         assert_taken(store_case_store, STORE_CASE_TOPIC, "orders", "price");
-    for (int i = 0; i < 2; i++) { /* in memory every column is there, the recorded one too */
+    for (int i = 0; i < 2; i++) { /* accept_moved changes nothing: both columns exist */
         assert_refused(store_case_store, i == 1, mapping_to(STORE_CASE_TOPIC, "orders", "cost"),
                        test_format("column \"price\" of order %s, but 5 records of topic order "
                                    "were read",
@@ -117,7 +117,7 @@ static void data_that_was_moved_is_accepted_where_only_its_new_place_is_there(vo
     assert_ok(store_case_apply(CHANGE_CREATE, 1, "one", "1.5"));
     store_case_commit();
     execute("ALTER TABLE orders RENAME COLUMN price TO cost");
-    for (int i = 0; i < 2; i++) /* the first time makes none */
+    for (int i = 0; i < 2; i++) /* the first refusal makes no column */
         assert_refused(administrator, true, renamed,
                        "table \"orders\" has lost the column \"price\" of order");
     assert_refused(administrator, true, mapping_to(STORE_CASE_TOPIC, "orders", "neither"),
@@ -131,7 +131,7 @@ static void data_that_was_moved_is_accepted_where_only_its_new_place_is_there(vo
     renamed = mapping_to(STORE_CASE_TOPIC, "sold", "cost");
     assert_refused(store_case_store, false, renamed, moved("orders.id", "sold.id"));
     assert_ok(store_prepare(administrator, renamed, true, &store_case_err));
-    store_case_prepare(renamed); /* rights on the new name */
+    store_case_prepare(renamed); /* grants rights on the new name */
     assert_ok(store_prepare(store_case_store, renamed, false, &store_case_err));
     assert_string_equal(
         store_case_trim(store_case_back_end->rows(store_case_store, store_case_database(), "sold")),
@@ -139,7 +139,7 @@ static void data_that_was_moved_is_accepted_where_only_its_new_place_is_there(vo
     store_case_ops->close(administrator);
 }
 
-/* The mapping with the table and the column price written in another way. */
+/* The mapping with another spelling of the table and of the column price. */
 static const struct mapping *mapping_respelled(void)
 {
     return mapping_to(STORE_CASE_TOPIC, store_case_back_end->table, store_case_back_end->column);
@@ -149,7 +149,7 @@ static void another_spelling_of_the_same_table_and_column_is_accepted(void)
 {
     struct store *administrator = open_administrator();
     assert_taken(store_case_store, STORE_CASE_TOPIC, "orders", "price");
-    for (int i = 0; i < 2; i++) { /* no record is changed by the agent, which may not */
+    for (int i = 0; i < 2; i++) { /* the agent may not change the recorded spelling */
         assert_ok(store_prepare(store_case_store, mapping_respelled(), false, &store_case_err));
         assert_ok(store_prepare(administrator, mapping_respelled(), i == 1, &store_case_err));
         assert_taken(store_case_store, STORE_CASE_TOPIC, "orders", "price");
@@ -206,12 +206,12 @@ static void a_table_with_triggers_is_written_in_another_way_by_init_alone(void)
     entry.column_count = 0;
     before.published_here = after.published_here = true;
     if (strcmp(entry.table, after.entry->table) == 0)
-        goto out; /* its tables have one spelling */
+        goto out; /* its tables have one spelling only */
     assert_ok(store_prepare(store_case_store, &before, false, &store_case_err));
     for (int i = 0; i < 2; i++) {
         assert_refused(store_case_store, false, &after, "run `keepstep init`");
         assert_ok(store_prepare(store_case_store, &before, false, &store_case_err));
-        /* Then as a version left it that recorded no table. */
+        /* Now as an older version left it, which recorded no table. */
         execute(AS_WRITTEN);
         execute("DELETE FROM keepstep_meta WHERE value = 'orders'");
     }

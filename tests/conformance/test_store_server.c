@@ -1,5 +1,5 @@
-/* The store contract where the database is a server: connections that break at any step, other
- * sessions' locks, restarts. labels: threads */
+/* The contract of a store on a server: connections that break at any step, locks of other sessions,
+ * restarts. labels: threads */
 #include "common/clock.h"
 #include "tests/support/cutting_proxy.h"
 #include "tests/support/store_case.h"
@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <sysexits.h>
 
-/* A store of its own behind the proxy, which owns the partition. */
+/* Open another store of the partition's owner, behind the proxy. */
 static struct store *open_behind_proxy(void)
 {
     struct store *store = NULL;
@@ -19,7 +19,7 @@ static struct store *open_behind_proxy(void)
     return store;
 }
 
-/* What rule 4 says: another session, the fence by epoch alone, everything read again behind it. */
+/* Do what rule 4 says: open another session, fence by epoch alone, read everything again. */
 static int64_t read_back(void)
 {
     struct fence fence = store_case_fence(0);
@@ -38,7 +38,7 @@ static void assert_lost(enum status status)
     error_clear(&store_case_err);
 }
 
-/* A batch whose COMMIT is cut. @return what its position is then. */
+/* Apply a batch whose COMMIT is cut. @return the position after it. */
 static int64_t commit_through_cut(enum proxy_cut cut, bool durable)
 {
     struct store *behind = open_behind_proxy();
@@ -127,7 +127,7 @@ static void after_a_crash_of_the_server_rows_and_position_are_of_one_moment(void
     fence.old_offset = 8;
     assert_ok(store_case_ops->begin(store_case_store, &fence, 1, &store_case_err));
     assert_ok(store_case_apply(CHANGE_CREATE, 2, "two", "2"));
-    store_case_commit(); /* did not wait: it may be gone, but whole */
+    store_case_commit(); /* it did not wait for the disk: all or nothing of it may be lost */
     store_case_back_end->crash();
     assert_lost(store_case_ops->begin(store_case_store, NULL, 0, &store_case_err));
     store_case_ops->close(store_case_store);
@@ -141,7 +141,7 @@ static void after_a_crash_of_the_server_rows_and_position_are_of_one_moment(void
     assert_true(store_case_owned.durable_offset >= 8);
 }
 
-/* The running case's store is another session's for a while. */
+/* Apply a change with another session's store. */
 static enum status apply_on(struct store *store, int64_t id)
 {
     struct store *usual = store_case_store;
@@ -270,7 +270,7 @@ static void a_statement_that_is_cancelled_makes_the_batch_retry(void)
     partition_state_done(&state);
 }
 
-/* Until a session that may write is there each attempt says that it wants another one. */
+/* Each attempt asks for another connection until a session can write again. */
 static void a_server_that_became_read_only_is_left_until_it_writes_again(void)
 {
     struct fence fence = store_case_fence(8);
@@ -285,7 +285,7 @@ static void a_server_that_became_read_only_is_left_until_it_writes_again(void)
         store_case_ops->rollback(store_case_store);
         store_case_ops->close(store_case_store);
         store_case_store = NULL;
-        if (i == 1) /* before anything is asserted: the server is other cases' too */
+        if (i == 1) /* before any assertion: other cases use this server too */
             store_case_back_end->read_only(store_case_database(), false);
         assert_lost(status);
         store_case_store = store_case_open();
@@ -319,7 +319,7 @@ static void a_fence_that_waited_for_another_is_judged_by_what_it_then_finds(void
     pthread_t thread;
     assert_ok(store_case_ops->begin(store_case_store, &fence, 1, &store_case_err));
     assert_int_equal(pthread_create(&thread, NULL, begin_late, &late), 0);
-    clock_sleep_us(300000); /* it waits for the row; should it come later, it finds the same */
+    clock_sleep_us(300000); /* it waits for the row; if it comes later, it finds the same */
     store_case_commit();
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(late.status, STATUS_ABORT);

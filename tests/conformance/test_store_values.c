@@ -1,5 +1,5 @@
-/* The store contract's values: each schema type at its extremes is written into a column that
- * prepare created and read back by the database's own SQL, in the form that it has on the wire. */
+/* The contract of a store about values: each schema type, at its extremes, is written into a column
+ * that prepare() made. The database's own SQL reads it back in the form that it has on the wire. */
 #include "tests/support/store_case.h"
 
 #include "common/buffer.h"
@@ -7,7 +7,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
-/* How SQL brings a column back into its form on the wire. */
+/* How SQL turns a column back into its form on the wire. */
 static const struct {
     const char *url;
     enum column_type type;
@@ -111,7 +111,7 @@ static enum status write_value(const struct wide *wide, int64_t id, struct value
     return store_case_ops->apply(store_case_store, &wide->mapping, changes, 1, &store_case_err);
 }
 
-/* Every value, and a NULL behind them. */
+/* Write every value and a NULL, and read them back. */
 static void round_trip(enum column_type type, uint32_t precision, uint32_t scale,
                        const char *const *wires)
 {
@@ -164,8 +164,8 @@ static void doubles(void)
                                      "4.9406564584124654e-324", "-9007199254740993", NULL});
 }
 
-/* SQLite keeps a whole number in a REAL column as an integer, and so loses the sign of zero, as
- * MariaDB does. */
+/* SQLite stores a whole number in a REAL column as an integer, and so loses the sign of zero.
+ * MariaDB loses it too. */
 static void a_zero_below_zero_is_kept_or_held_and_never_changed(void)
 {
     struct wide wide;
@@ -286,12 +286,12 @@ static void infinities_and_no_numbers_are_held(void)
     }
 }
 
-/* Images that lack columns: of each type a column that was NULL or not, and that the image leaves
- * out, empties or sets. */
+/* Images that lack columns. For each type there is a column that was NULL and one that was not. The
+ * image leaves each out, sets it to NULL, or sets it to a value. */
 
 static const struct {
     enum column_type type;
-    const char *before; /* on the wire, and the other value that an image brings */
+    const char *before; /* on the wire; `after` is the value that an image sets */
     const char *after;
 } sparse_types[] = {
     {COLUMN_INTEGER, "-42", "7"},
@@ -312,8 +312,8 @@ enum sparse_action { SPARSE_ABSENT, SPARSE_NULL, SPARSE_VALUE, SPARSE_ACTIONS };
 enum {
     SPARSE_TYPES = sizeof sparse_types / sizeof sparse_types[0],
     SPARSE_ROWS = SPARSE_TYPES * 2 * SPARSE_ACTIONS, /* type by NULL before by action */
-    SPARSE_CHANGES = 2 * SPARSE_ROWS,                /* full images in between */
-    SPARSE_FIRST_ID = 100                            /* ordered alike as text and as number */
+    SPARSE_CHANGES = 2 * SPARSE_ROWS,                /* with full images in between */
+    SPARSE_FIRST_ID = 100                            /* the same order as text and as number */
 };
 
 struct sparse {
@@ -355,7 +355,7 @@ static void prepare_sparse(struct sparse *sparse)
     store_case_prepare(&sparse->mapping);
 }
 
-/* Add a change of a row, its columns all absent but the key. */
+/* Add a change of a row with all columns absent but the key. */
 static struct value *sparse_add(struct sparse *sparse, enum change_op op, size_t row)
 {
     size_t index = sparse->count++;
@@ -372,7 +372,7 @@ static struct value *sparse_add(struct sparse *sparse, enum change_op op, size_t
     return values;
 }
 
-/* Bring a column of a row: a value or NULL. */
+/* Set a column of a row to a value or NULL. */
 static void sparse_set(struct sparse *sparse, struct value *values, size_t row, size_t column,
                        const char *wire)
 {
@@ -388,8 +388,8 @@ static void sparse_add_full(struct sparse *sparse, size_t row, bool null)
         sparse_set(sparse, values, row, i, null ? NULL : sparse_types[i].before);
 }
 
-/* The image of a row: of its column what its number says, and of every second row another column,
- * so that there are two sets of columns for each type. */
+/* Add an image of a row. The row's number tells which column it sets and how. Every second row sets
+ * another column too, so that each type has two sets of columns. */
 static void sparse_add_image(struct sparse *sparse, enum change_op op, size_t row)
 {
     size_t column = row / (2 * SPARSE_ACTIONS);
@@ -403,7 +403,7 @@ static void sparse_add_image(struct sparse *sparse, enum change_op op, size_t ro
         sparse_set(sparse, values, row, other, sparse_types[other].after);
 }
 
-/* All at once, or one by one. */
+/* Apply all changes in one call, or one by one. */
 static void sparse_apply(struct sparse *sparse, bool bulk)
 {
     for (size_t i = 0; i < sparse->count; i += bulk ? sparse->count : 1)
@@ -412,7 +412,7 @@ static void sparse_apply(struct sparse *sparse, bool bulk)
     sparse->count = 0;
 }
 
-/* The reader of a type, for the column `name` instead of v. */
+/* Append the SQL that reads a column of a type, for the column `name` instead of v. */
 static void append_reader(struct buffer *sql, enum column_type type, const char *name)
 {
     for (const char *at = reader_of(type), *start = at; *at != '\0'; at++) {
@@ -439,7 +439,7 @@ static const char *sparse_read(const struct sparse *sparse)
     return rows;
 }
 
-/* The model keeps bytes as they are. */
+/* The memory store keeps bytes as they are. */
 static const char *sparse_form(enum column_type type, const char *wire)
 {
     if (wire == NULL || type != COLUMN_BYTES || store_case_back_end->text != NULL)
@@ -493,7 +493,8 @@ static void what_an_image_lacks_stays_as_it_was_one_by_one(void)
     what_an_image_lacks_stays_as_it_was(false);
 }
 
-/* Some of the rows are not there: what images that are no updates lack is NULL there. */
+/* Some rows do not exist yet. A column that an image other than an update leaves out becomes
+ * NULL. */
 static void what_an_image_of_a_new_row_lacks_is_null(void)
 {
     static struct sparse sparse;

@@ -1,15 +1,15 @@
-/* What is kept of foreign images while an own change is under way (rule 18), and what becomes of it
- * once the own change is gone: every order of full and sparse images, in each database. */
+/* Foreign images that arrive while an own change is pending are kept (rule 18). Every order of full
+ * and sparse images is tried in each database, up to the end of the own change. */
 #include "tests/support/copy.h"
 
 enum gone { GONE_DROPPED, GONE_VOID };
 
 struct images {
-    const char *first_op; /* NULL: only the second */
+    const char *first_op; /* NULL: there is only the second */
     const char *first;
     const char *second_op;
     const char *second;
-    const char *rows; /* when the own change is gone */
+    const char *rows; /* after the end of the own change */
 };
 
 static const struct images cases[] = {
@@ -39,7 +39,7 @@ static void own_change_goes(struct copy *copy, enum gone gone)
     copy_apply(copy);
 }
 
-/* @param apart  each image in a batch of its own; else all that is possible in one. */
+/* @param apart each image has a batch of its own; otherwise one batch has as many as possible. */
 static void check(const struct images *images, enum gone gone, bool apart)
 {
     struct copy *copy = copy_begin_with(copy_outbox_tables, true);
@@ -92,7 +92,7 @@ static void they_do_where_all_of_it_is_one_batch(void)
     check_all(GONE_VOID, false);
 }
 
-/* As another session of the service, while the agent's update waits for its lock. */
+/* Another session of the service deletes the row while the agent's update waits for its lock. */
 static void delete_own(struct copy *copy)
 {
     (void)copy_text(copy, "BEGIN; DELETE FROM orders WHERE id = 1;"
@@ -124,7 +124,7 @@ static void delete_own_3(struct copy *copy)
                           " VALUES ('order', '{\"id\":3}'); COMMIT");
 }
 
-/* The same for what is tried again. */
+/* The same for a record that is retried. */
 static void what_waits_and_meets_an_own_delete_under_way_is_superseded(void)
 {
     struct copy *copy = copy_begin_with(copy_outbox_tables, true);
@@ -141,7 +141,8 @@ static void what_waits_and_meets_an_own_delete_under_way_is_superseded(void)
     copy_finish(copy);
 }
 
-/* What is kept of a row may be as large as a message, and each small update of it is merged. */
+/* The kept image of a row may be as large as a message. Each small update of the row is merged into
+ * it. */
 static void many_small_updates_of_a_large_image_are_merged_within_bounds(void)
 {
     enum { SIZE = 500000, UPDATES = 90 };

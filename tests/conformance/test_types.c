@@ -1,5 +1,5 @@
-/* Every native type of every source, with its extreme values, comes out of each copy as it went in
- * or is refused with a reason; docs/TYPES.md is what this program finds. */
+/* Every native type of every source, with its extreme values, either reaches each copy unchanged or
+ * is refused with a reason. docs/TYPES.md is written from what this program finds. */
 #include "tests/support/type_document.h"
 
 #include "tests/conformance/types_mariadb.h"

@@ -1,4 +1,4 @@
-/* MariaDB's types, and what is tried with each. */
+/* MariaDB's types, and the values that are tried with each. */
 #ifndef TESTS_CONFORMANCE_TYPES_MARIADB_H
 #define TESTS_CONFORMANCE_TYPES_MARIADB_H
 
@@ -125,7 +125,7 @@ static const struct type_value mariadb_long_bytes[] = {
 static const struct type_value mariadb_four_bytes[] = {{"00FF8000", "X'00FF8000'", "00FF8000"},
                                                        {NULL, NULL, NULL}};
 
-/* In a session whose time zone is UTC. */
+/* The session's time zone is UTC. */
 static const struct type_value mariadb_moments[] = {
     {"microseconds", "'2026-11-23 09:42:00.123456'", "2026-11-23T09:42:00.123456Z"},
     {"earliest", "'1970-01-01 00:00:01'", "1970-01-01T00:00:01.000000Z"},

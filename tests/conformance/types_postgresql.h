@@ -1,4 +1,4 @@
-/* PostgreSQL's types, and what is tried with each. */
+/* PostgreSQL's types, and the values that are tried with each. */
 #ifndef TESTS_CONFORMANCE_TYPES_POSTGRESQL_H
 #define TESTS_CONFORMANCE_TYPES_POSTGRESQL_H
 

@@ -1,4 +1,4 @@
-/* SQLite's declared types, and what is tried with each. */
+/* SQLite's declared types, and the values that are tried with each. */
 #ifndef TESTS_CONFORMANCE_TYPES_SQLITE_H
 #define TESTS_CONFORMANCE_TYPES_SQLITE_H
 

@@ -57,7 +57,7 @@ static void test_remove_kept(void)
         struct test_kept *entry = kept;
         kept = entry->next;
         if (entry->is_directory && any_failed)
-            (void)fprintf(stderr, "kept for a look: %s\n", entry->text);
+            (void)fprintf(stderr, "kept for you to read: %s\n", entry->text);
         else if (entry->is_directory)
             (void)nftw(entry->text, test_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
         free(entry);

@@ -28,7 +28,7 @@ struct loss {
     bool partial;         /* only a TRUNCATE is lost */
 };
 
-static void look(const struct shop *shop, struct capture_finding *ret_finding)
+static void check(const struct shop *shop, struct capture_finding *ret_finding)
 {
     const struct entity_schema *schemas[] = {shop->schema};
     size_t broken = capture_look(&shop->config, schemas, NULL, NULL, ret_finding);
@@ -38,7 +38,7 @@ static void look(const struct shop *shop, struct capture_finding *ret_finding)
 static void assert_whole(const struct shop *shop)
 {
     struct capture_finding finding;
-    look(shop, &finding);
+    check(shop, &finding);
     if (finding.state != CAPTURE_WHOLE)
         test_fail("%s: %s", capture_state_name(finding.state), finding.text);
 }
@@ -92,7 +92,7 @@ static void lose_and_mend(enum database_kind kind, const struct loss *loss)
     use(&shop, relay);
     assert_whole(&shop);
     run(&shop, loss->sql);
-    look(&shop, &finding);
+    check(&shop, &finding);
     if (finding.state != (loss->partial ? CAPTURE_PARTIAL : CAPTURE_BROKEN) ||
         strstr(finding.text, loss->found) == NULL)
         test_fail("%s: %s: %s", loss->sql, capture_state_name(finding.state), finding.text);
@@ -200,7 +200,7 @@ static void a_trigger_of_another_text_is_told_and_replaced_without_an_alarm(void
         shop_begin((enum database_kind)kind);
         shop_ready(&shop, SCHEMA, TABLE);
         (void)database_text(shop.url, other[kind]);
-        look(&shop, &finding);
+        check(&shop, &finding);
         assert_int_equal(finding.state, CAPTURE_BROKEN);
         assert_non_null(strstr(finding.text, "is not what this version makes"));
         assert_int_equal(shop_init(&shop, true, &err), STATUS_OK);
@@ -234,7 +234,7 @@ static void a_table_that_init_would_refuse_is_told_too(void **state)
         shop_ready(&shop, SCHEMA, TABLE);
         use(&shop, relay_of(&shop));
         run(&shop, changes[i].sql);
-        look(&shop, &finding);
+        check(&shop, &finding);
         if (finding.state != CAPTURE_BROKEN || strstr(finding.text, changes[i].found) == NULL)
             test_fail("%s: %s: %s", changes[i].sql, capture_state_name(finding.state),
                       finding.text);
@@ -256,7 +256,7 @@ static void what_the_role_may_not_see_is_unknown_and_not_missing(void **state)
         use(&shop, roles_login(shop.url, "watching_nobody", ""));
         if (kind == DATABASE_MARIADB)
             (void)database_text(shop.url, "GRANT SELECT ON outbox TO watching_nobody@localhost");
-        look(&shop, &finding);
+        check(&shop, &finding);
         if (finding.state != CAPTURE_UNKNOWN || finding.text[0] == '\0')
             test_fail("%s: %s", capture_state_name(finding.state), finding.text);
         shop_done(&shop);
@@ -277,7 +277,7 @@ static enum status renew(struct outbox *outbox, const struct lease *lease,
     return renewal == STATUS_OK ? STATUS_OK : error_set(err, renewal, "another has it");
 }
 
-static void the_relay_looks_once_a_minute_and_says_what_changed_until_init_has_run(void **state)
+static void the_relay_checks_once_a_minute_and_says_what_changed_until_init_has_run(void **state)
 {
     (void)state;
     struct shop shop;
@@ -343,7 +343,7 @@ int main(void)
         TEST_WITH_LIMIT(a_trigger_of_another_text_is_told_and_replaced_without_an_alarm, 120),
         TEST_WITH_LIMIT(a_table_that_init_would_refuse_is_told_too, 120),
         TEST_WITH_LIMIT(what_the_role_may_not_see_is_unknown_and_not_missing, 120),
-        TEST(the_relay_looks_once_a_minute_and_says_what_changed_until_init_has_run),
+        TEST(the_relay_checks_once_a_minute_and_says_what_changed_until_init_has_run),
     };
     return TEST_RUN(tests);
 }
