@@ -1,9 +1,7 @@
-/* The bound for a relay beside its database: the rows of an outbox are read and get their numbers,
- * 2,000 a transaction by one SELECT and one UPDATE, and nothing else is done.
- *
+/* The upper bound for a relay beside its database. It reads the rows of an outbox and numbers them,
+ * 2,000 per transaction, with one SELECT and one UPDATE, and does nothing else.
  *   bare_claims URL EVENTS
- *
- * The outbox is spoilt by it: give it a copy. */
+ * Give it a copy of the outbox: it changes the rows. */
 #include "bench.h"
 #include "database.h"
 
@@ -22,7 +20,7 @@ int main(int argc, char **argv)
         bench_fail("bare_claims URL EVENTS");
     struct database *database = database_open(argv[1]);
     if (strncmp(argv[1], "sqlite:", 7) == 0)
-        database_execute(database, "PRAGMA synchronous = FULL"); /* as a relay's commits wait */
+        database_execute(database, "PRAGMA synchronous = FULL"); /* a relay's commits wait too */
     int64_t count = strtoll(argv[2], NULL, 10);
     int64_t last = database_number(database, "SELECT max(position) FROM outbox");
     int64_t from = database_number(database, "SELECT min(position) FROM outbox");

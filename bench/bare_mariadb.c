@@ -1,10 +1,8 @@
-/* The bound for an agent on MariaDB: the same rows and an idempotency key each by array binding,
- * two commands a transaction, nothing else.
- *
+/* The upper bound for an agent on MariaDB. It writes the same rows, and an idempotency key for
+ * each, by array binding: two commands per transaction, and nothing else.
  *   bare_mariadb SOCKET DATABASE EVENTS EVENTS_PER_TRANSACTION keys|none
- *
- * Rows are made before they are timed, and written in the order of their keys. The second of two
- * rounds updates what the first inserted. */
+ * Rows are made before the clock starts, and written in the order of their keys. There are two
+ * rounds; the second one updates what the first one inserted. */
 #include "bench.h"
 #include "orders.h"
 

@@ -1,10 +1,9 @@
-/* The bound for an agent on PostgreSQL: the same rows and an idempotency key each in one pipeline a
- * transaction, binary arrays through unnest, nothing else.
- *
+/* The upper bound for an agent on PostgreSQL. It writes the same rows, and an idempotency key for
+ * each: one pipeline per transaction, binary arrays through unnest, and nothing else.
  *   bare_postgresql URL EVENTS EVENTS_PER_TRANSACTION off|on
- *
- * Rows are made before they are timed, and written in the order of their keys; the last argument is
- * synchronous_commit. The second of two rounds updates what the first inserted. */
+ * The last argument is synchronous_commit. Rows are made before the clock starts, and written in
+ * the order of their keys. There are two rounds; the second one updates what the first one
+ * inserted. */
 #include "bench.h"
 #include "orders.h"
 
@@ -62,7 +61,7 @@ static void put_text(struct array *array, const char *text)
     put(array, text, strlen(text));
 }
 
-/* Two digits of base 10,000: before and behind the point. */
+/* Two digits of base 10,000: one before and one behind the decimal point. */
 static void put_numeric(struct array *array, int32_t cents)
 {
     put_32(array, 12);
@@ -168,7 +167,7 @@ static void open_database(const char *url, const char *synchronous)
     execute("CREATE TABLE bare_keys(key uuid PRIMARY KEY)");
     prepare("begin", "BEGIN");
     prepare("commit", "COMMIT");
-    /* Fails as a whole where one was there before. */
+    /* The statement fails as a whole if one of the keys exists. */
     prepare("keys", "INSERT INTO bare_keys SELECT * FROM unnest($1::uuid[])");
     prepare("upsert", "INSERT INTO bare SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], "
                       "$4::numeric[], $5::text[], $6::timestamptz[]) ON CONFLICT(id) DO UPDATE SET "

@@ -1,9 +1,8 @@
-/* The bound for a relay: librdkafka's own idempotent producer with the same records and headers.
- *
+/* The upper bound for a relay: librdkafka's own idempotent producer with the same records and
+ * headers.
  *   bare_producer BOOTSTRAP FROM_TOPIC TO_TOPIC COUNT
- *
- * Reads COUNT records of a topic into memory, without being timed, then publishes them to another
- * one, in the same partitions, and waits until all are acknowledged. */
+ * It reads COUNT records of a topic into memory before the clock starts. Then it publishes them to
+ * another topic, in the same partitions, and waits until all are acknowledged. */
 #include "bench.h"
 
 #include <inttypes.h>
@@ -56,7 +55,7 @@ static void assign_all(rd_kafka_t *consumer, const char *topic)
     rd_kafka_topic_destroy(handle);
 }
 
-/* The messages live as long as their consumer, which is @return. */
+/* @return the consumer. The messages live as long as it does. */
 static rd_kafka_t *read_all(struct producer *producer, const char *topic, size_t count)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -121,7 +120,7 @@ static double produce_all(struct producer *producer, const char *topic)
     rd_kafka_conf_set_dr_msg_cb(conf, delivered);
     rd_kafka_conf_set_opaque(conf, producer);
     rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, conf);
-    produce(client, topic, producer->messages[0]); /* connections and the producer's id */
+    produce(client, topic, producer->messages[0]); /* connects, and gets the producer's id */
     (void)rd_kafka_flush(client, FLUSH_MS);
     producer->acknowledged = 0;
     int64_t started = bench_now_us();

@@ -1,8 +1,8 @@
-/* The bound for an agent on SQLite: the same rows, one prepared upsert each, nothing else.
- *
+/* The upper bound for an agent on SQLite: the same rows, one prepared upsert each, and nothing
+ * else.
  *   bare_sqlite SOURCE.db TABLE TARGET.db EVENTS_PER_TRANSACTION
- *
- * Rows are read into memory first, without being timed, and written in the order of their keys. */
+ * It reads the rows into memory before the clock starts, and writes them in the order of their
+ * keys. */
 #include "bench.h"
 
 #include <inttypes.h>
@@ -14,7 +14,7 @@
 #define SQL_SIZE    4096
 
 struct rows {
-    sqlite3_value **values; /* row after row */
+    sqlite3_value **values; /* one row after the other */
     size_t count;
     int columns;
     char names[COLUMNS_MAX][64];

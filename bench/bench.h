@@ -12,21 +12,21 @@
 int64_t bench_now_us(void);
 void bench_sleep_us(int64_t duration);
 
-/** Print to stderr and end with exit code 1. */
+/** Print to stderr and exit with 1. */
 void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /** malloc() that never returns NULL. */
 void *bench_allocate(size_t size);
 
-/** Open with a busy timeout; `flags` as for sqlite3_open_v2(). Ends the program on an error. */
+/** Open with a busy timeout; `flags` as for sqlite3_open_v2(). Exits on an error. */
 sqlite3 *bench_open(const char *path, int flags);
 void bench_execute(sqlite3 *database, const char *sql);
 sqlite3_stmt *bench_prepare(sqlite3 *database, const char *sql);
 
-/** As keepstep's agent has its connection: WAL, NORMAL, checkpoints of 4000 pages, 16 MiB. */
+/** Set up a connection as keepstep's agent does: WAL, NORMAL, checkpoints of 4000 pages, 16 MiB. */
 void bench_pragmas(sqlite3 *database);
 
-/** @return a field such as "VmRSS" of /proc/PROCESS/status in KiB, 0 without it. */
+/** @return a field such as "VmRSS" of /proc/PROCESS/status in KiB, 0 if there is none. */
 int64_t bench_memory_kib(int process, const char *field);
 
 #endif

@@ -1,4 +1,4 @@
-/* Three client libraries behind four functions. */
+/* The three client libraries behind four functions. */
 #include "database.h"
 #include "bench.h"
 

@@ -1,4 +1,4 @@
-/* One connection to SQLite, PostgreSQL or MariaDB, for what the benchmarks ask of all three. */
+/* One connection to SQLite, PostgreSQL or MariaDB, for what the benchmarks ask of all of them. */
 #ifndef BENCH_DATABASE_H
 #define BENCH_DATABASE_H
 
@@ -7,19 +7,19 @@
 
 struct database;
 
-/** Connect to sqlite:PATH, postgresql:… as libpq takes it, or mysql://root@/NAME?socket=PATH. Ends
- * the program on an error. Connections may be used in several threads, each in one. */
+/** Connect to sqlite:PATH, postgresql:… as libpq takes it, or mysql://root@/NAME?socket=PATH. Exits
+ * on an error. Each connection may be used by one thread. */
 struct database *database_open(const char *url);
 void database_close(struct database *database);
 
-/** Run one statement without rows; ends the program on an error. */
+/** Run one statement without rows; exits on an error. */
 void database_execute(struct database *database, const char *sql);
 
-/** Read the first column of at most `size` rows. @return how many; 0 too where the table is
- * missing. */
+/** Read the first column of at most `size` rows. @return how many; also 0 if there is no such
+ * table. */
 size_t database_numbers(struct database *database, const char *sql, int64_t *numbers, size_t size);
 
-/** @return the first of these numbers, 0 without one. */
+/** @return the first of these numbers, 0 if there is none. */
 int64_t database_number(struct database *database, const char *sql);
 
 #endif

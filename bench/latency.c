@@ -1,11 +1,9 @@
-/* One event's way from commit to applied, at a steady rate.
- *
+/* Measures the time from an event's commit until it is applied, at a steady rate.
  *   latency SERVICE_URL PEER_URL EVENTS_PER_SECOND SECONDS WRITERS
- *
- * Threads, each with its connection, commit one row of "ticks" after the other, each a transaction,
- * into the service's database; the main thread polls the peer's table every half a millisecond. The
- * clock of an event starts just before its COMMIT. The first two seconds are not counted. What the
- * COMMITs alone took is told too: nothing can be faster. */
+ * Each writer is a thread with its own connection. It commits rows of "ticks" into the service's
+ * database, each in its own transaction. The main thread polls the peer's table every half
+ * millisecond. An event's clock starts just before its COMMIT. The first two seconds are not
+ * counted. The time of the COMMITs alone is printed too: nothing can be faster than that. */
 #include "bench.h"
 #include "database.h"
 
@@ -28,7 +26,7 @@ struct latency {
     int64_t warm;                /* events that are not counted */
     _Atomic int64_t *written_us; /* by id, from 1 */
     int64_t *taken_us;           /* by id, 0: not seen yet */
-    int64_t *commit_us;          /* by id; read when the writers have ended */
+    int64_t *commit_us;          /* by id; read after the writers' end */
     int64_t writers;
 };
 
@@ -39,7 +37,7 @@ struct writer {
     double seconds;
 };
 
-/* Writes each WRITERS-th event, beginning at its first. */
+/* Write every WRITERS-th event, starting at this writer's first. */
 static void *write_all(void *context)
 {
     struct writer *writer = context;
@@ -62,7 +60,8 @@ static void *write_all(void *context)
     return NULL;
 }
 
-/* Partitions arrive in any order among each other: what is asked for begins at the first gap. */
+/* Partitions are not ordered among each other. So each poll asks for all events from the first
+ * missing one on. */
 static void watch_all(struct latency *latency)
 {
     struct database *database = database_open(latency->peer);

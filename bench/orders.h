@@ -1,5 +1,5 @@
-/* The rows of the database benchmarks: orders of about 400 bytes, half of it hardly compressible.
- */
+/* The rows of the database benchmarks: orders of about 400 bytes; half of each hardly
+ * compresses. */
 #ifndef BENCH_ORDERS_H
 #define BENCH_ORDERS_H
 
@@ -20,7 +20,7 @@ struct order {
     char note[256];
 };
 
-/** Fill the order with this number; `round` makes another version of the same row. */
+/** Fill the order with this number; another `round` gives another version of the same row. */
 static inline void order_fill(struct order *order, int64_t id, unsigned int round)
 {
     uint64_t random = (uint64_t)id * 0x9e3779b97f4a7c15u + round;

@@ -1,11 +1,9 @@
-/* Starts a program and takes the time until a number in a database reaches its target.
- *
+/* Starts a program and measures the time until a number in a database reaches a target.
  *   stopwatch URL SQL TARGET LIMIT_SECONDS PROGRAM ARGUMENT...
- *
- * Prints the time from the program's start until the number changes first and until it is there,
- * and the rate between the first tenth and the end, in which neither start nor the joining of a
- * group is; also what memory it took. The program's output goes to stderr. It is ended by SIGTERM.
- */
+ * It prints the seconds from the start until the number first changes, and until it reaches the
+ * target. It prints the rate from the first tenth to the end, which leaves out the start and the
+ * joining of a group. It prints the program's memory too. The program's output goes to stderr.
+ * SIGTERM ends the program. */
 #include "bench.h"
 #include "database.h"
 
@@ -20,7 +18,7 @@
 #include <unistd.h>
 
 #define POLL_US      10000
-#define POLL_FAST_US 1000 /* for the first, whose whole time is short */
+#define POLL_FAST_US 1000 /* at first, when times are short */
 
 static pid_t start(char **argv)
 {

@@ -1,5 +1,5 @@
-/* Several services write the same entities: all copies end equal and no echo runs in circles.
- * labels: threads */
+/* Several services write the same entities. All copies end equal, and no change is published again
+ * by a service that applied it. labels: threads */
 #include "tests/support/sidecar.h"
 
 #include <stdio.h>
@@ -62,7 +62,7 @@ static void a_counter_that_the_service_also_applies_loses_no_increment(void **st
     (void)sqlite_text(writer.database, "INSERT INTO items VALUES(1,'counter',0)");
     for (int i = 1; i <= 150; i++) {
         int64_t before = sqlite_number(writer.database, "SELECT amount FROM items WHERE id=1");
-        assert_int_equal(before, i - 1); /* never replaced by an older value of its own */
+        assert_int_equal(before, i - 1); /* an older own value never replaces it */
         (void)sqlite_text(writer.database, "UPDATE items SET amount=amount+1 WHERE id=1");
         if (i == 50 || i == 100) {
             process_kill(writer.process);
@@ -76,7 +76,8 @@ static void a_counter_that_the_service_also_applies_loses_no_increment(void **st
     sidecar_stop(&reader);
 }
 
-/* An agent's own writes are silent; what they set off in the service's other tables is not. */
+/* An agent's own writes are not captured. Changes that they cause in other tables of the service
+ * are. */
 static void a_cascade_and_a_trigger_that_an_agent_sets_off_are_published(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* Two services on one server product write one table, each with concurrent clients: both copies
- * end equal, and no service sees a newer value of its own replaced by an older one. */
+/* Two services on one kind of server write one table, each with concurrent clients. Both copies end
+ * equal, and no newer value of a service is replaced by an older value of the same service. */
 #include "tests/support/database.h"
 #include "tests/support/load.h"
 
@@ -10,14 +10,14 @@
     "apply:\n  item: {table: items, partitions: 2}\n"
 #define CLIENTS    3
 #define STATEMENTS 400
-#define SHARED     8 /* keys 0 to 7: both write them */
-#define OWN        3 /* rows of each service that only its clients count up */
+#define SHARED     8 /* both services write the keys 0 to 7 */
+#define OWN        3 /* rows that only their own service counts up */
 #define SCRIPT_MAX ((size_t)4 * 1024 * 1024)
 #define ROWS       "SELECT id, name, amount, details FROM items ORDER BY id"
-#define DETAILS    "'{\"of\":\"%s\", \"in\":[%d,1.50]}'" /* which PostgreSQL's jsonb rewrites */
+#define DETAILS    "'{\"of\":\"%s\", \"in\":[%d,1.50]}'" /* PostgreSQL's jsonb rewrites this */
 
-/* A value of a writer that is replaced by an older one of the same writer is noted; what is undone
- * to a savepoint is not. */
+/* A trigger notes each value of a writer that an older value of the same writer replaces. Changes
+ * that are rolled back to a savepoint are not noted. */
 static const char *const ddl[] = {
     [DATABASE_POSTGRESQL] =
         "CREATE SEQUENCE numbers;"
@@ -78,7 +78,7 @@ static void two_begin(struct two *two, enum database_kind kind)
     }
 }
 
-/* A number is drawn while the row is locked, so that a writer's numbers rise in the order of its
+/* A number is drawn while the row is locked. So the numbers of a writer rise in the order of its
  * commits. */
 static void append_shared(struct buffer *script, enum database_kind kind, const char *writer,
                           unsigned *seed)

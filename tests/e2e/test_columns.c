@@ -1,5 +1,5 @@
-/* A column that is added under load, as docs/OPERATIONS.md says it: copies end equal, also one that
- * begins later and reads all of the log. */
+/* A column is added under load, as docs/OPERATIONS.md describes. All copies end equal, even a copy
+ * that starts later and reads all of the log. */
 #include "tests/support/database.h"
 #include "tests/support/load.h"
 #include "tests/support/session.h"
@@ -13,7 +13,7 @@
 #define ROWS    "SELECT id, name, amount, channel FROM items ORDER BY id"
 #define PAUSE   3000 /* microseconds between two writes */
 
-/* A service that knows nothing of the column at first, and then writes it. */
+/* A service that does not know the column at first, and writes it later. */
 struct writer {
     const char *url;
     pthread_t thread;
@@ -62,7 +62,7 @@ static void writer_end(struct writer *writer)
         test_fail("a write failed: %s", writer->failure);
 }
 
-/* Under `properties` and not under `required`, as docs/OPERATIONS.md says. */
+/* Add the property without requiring it, as docs/OPERATIONS.md says. */
 static void add_to_schema(void)
 {
     const char *path = test_path("schemas/item.schema.json");

@@ -1,5 +1,5 @@
-/* The commands that people type, on SQLite and the broker in memory: what each says and ends with.
- */
+/* The commands that people type, on SQLite and the broker in memory: their output and exit
+ * codes. */
 #include "tests/support/load.h"
 #include "tests/support/sidecar.h"
 
@@ -21,7 +21,7 @@ static struct sidecar make(const char *bootstrap, const char *name, const char *
     return sidecar;
 }
 
-/* Runs a command line of the shell's, `keepstep` being the program. */
+/* Run a command line in the shell. `keepstep` in it is the program under test. */
 static struct process_result keepstep(const char *line)
 {
     return PROCESS_RUN("sh", "-c",
@@ -29,7 +29,7 @@ static struct process_result keepstep(const char *line)
                                    test_directory(), line));
 }
 
-/* What it writes exactly; NULL: not looked at. */
+/* Check the exit code and the exact output; NULL: do not compare it. */
 static void expect(const char *line, int code, const char *output, const char *errors)
 {
     struct process_result result = keepstep(line);
@@ -39,7 +39,7 @@ static void expect(const char *line, int code, const char *output, const char *e
                   result.errors);
 }
 
-/* What it writes, among other things, in its output or its errors. */
+/* Check the exit code, and that output or errors contain these words. */
 static void expect_words(const char *line, int code, const char *words)
 {
     struct process_result result = keepstep(line);
@@ -98,8 +98,8 @@ static void a_configuration_is_checked_with_the_place_of_what_is_wrong(void **st
            "keepstep config: wants check, print or docs; see keepstep config --help\n");
 }
 
-/* Every command with every URL that holds a secret, from every place that a URL comes from: what
- * is said is looked through as a whole. The broker asks for a password too. */
+/* Every command runs with every URL that holds a secret, given in every way that a URL can be
+ * given. The broker asks for a password too. All that was written is searched for the secrets. */
 static void no_command_says_a_secret_of_a_url_or_of_the_broker(void **state)
 {
     (void)state;
@@ -150,10 +150,11 @@ static void no_command_says_a_secret_of_a_url_or_of_the_broker(void **state)
     assert_non_null(strstr(result.output, "Unrecognized sasl.oauthbearer.config"));
 }
 
-/* What is missing, what each kind of command then ends with, and a word of what it says. */
+/* Something that is missing, the commands that meet it, their exit code, and words of their
+ * error. */
 static const struct missing {
     const char *name;
-    const char *make; /* in a folder with shop.yaml, prepared and good */
+    const char *make; /* run beside a valid shop.yaml, after init */
     const char *commands;
     int code;
     const char *words;
@@ -185,7 +186,8 @@ static const struct {
     {"all", {"init", "run", "relay", "agent", "status", "lag", "config check"}},
 };
 
-/* One sentence on one line, no line of a library's log, and the code that tells a script. */
+/* Each says one sentence in one line, without a library's log, and ends with the right exit
+ * code. */
 static void each_command_says_in_one_sentence_what_is_missing(void **state)
 {
     (void)state;
@@ -240,7 +242,7 @@ static void a_misspelt_column_or_variable_and_another_services_outbox_are_refuse
         65, "line 1: ");
 }
 
-/* /dev/full takes nothing, and a pipe whose reader has gone neither. */
+/* Neither /dev/full nor a pipe without a reader accepts any output. */
 static void an_output_that_cannot_be_written_is_an_error_of_every_command(void **state)
 {
     static const char *const commands[] = {
@@ -364,7 +366,7 @@ static void the_outbox_is_listed_and_a_row_of_it_shown(void **state)
                  "publishes what waits; nothing is lost meanwhile\n");
 }
 
-/* Beside an outbox, where a session waits for others no longer than a tenth of a second. */
+/* Beside an outbox a session waits at most a tenth of a second for a lock. */
 static void what_is_parked_is_skipped_also_while_another_has_the_database(void **state)
 {
     (void)state;
@@ -494,7 +496,7 @@ static void set_aside_events_are_listed_shown_and_retried_by_their_entity(void *
     assert_int_equal(process_stop(broker, 10000), 0);
 }
 
-/* The agent and init both end with 78 and say why. */
+/* Both the agent and init end with 78 and say why. */
 static void expect_no_beginning(struct sidecar *billing, const char *words)
 {
     sidecar_start(billing, NULL);
@@ -534,7 +536,7 @@ static void a_copy_whose_table_or_column_is_gone_or_named_anew_does_not_begin_th
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     sidecar_stop(&billing);
 
-    /* With what is in the database renamed too, init lets it go on under the new name. */
+    /* When the names in the database change too, init lets the copy go on under the new names. */
     (void)sqlite_text(billing.database, "ALTER TABLE items RENAME COLUMN amount TO quantity");
     renamed = make(address, "billing", "", moved);
     sidecar_begin(&renamed);

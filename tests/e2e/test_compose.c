@@ -1,10 +1,11 @@
-/* docker-compose.yml for real: broker, three services and their sidecars, killed and compared. */
+/* docker-compose.yml itself runs: a broker, three services and their sidecars. They are killed, and
+ * their copies compared. */
 #include "tests/support/docker.h"
 #include "tests/support/sql.h"
 
 #include "common/clock.h"
 
-#define LOOK_US    200000 /* each look is a program of its own */
+#define LOOK_US    200000 /* each poll starts a program */
 #define HEALTHY_MS 120000
 #define WRITES_MS  60000
 #define NOBODY     "10001"
@@ -17,7 +18,7 @@ static const char *sidecar_of(const char *service)
     return test_format("%s-keepstep", service);
 }
 
-/* A keepstep command with the service's configuration, in its running sidecar. */
+/* Run a keepstep command in the service's running sidecar, with its configuration. */
 static struct process_result keepstep(const char *service, const char *command, const char *flag)
 {
     const char *config = test_format("/etc/keepstep/%s/keepstep.yaml", service);
@@ -31,7 +32,7 @@ static void wait_until_healthy(void)
         docker_wait_health(sidecar_of(services[i]), "healthy", HEALTHY_MS);
 }
 
-/* How many rows the service has in a table, while it writes. */
+/* @return how many rows a table of the service has while the service writes. */
 static int64_t rows_of(const char *service, const char *table)
 {
     struct process_result result = DOCKER_EXEC(service, "sqlite3", "-readonly", "-cmd",
@@ -116,7 +117,7 @@ static bool all_is_published_and_applied(void *context)
     return true;
 }
 
-/* @return the database of a service whose containers have ended. */
+/* @return the path of the database of a service whose containers have ended. */
 static const char *database_of(const char *service)
 {
     const char *folder = test_path("%s", service);
@@ -150,7 +151,7 @@ static void kill_a_sidecar(void)
     wait_for_new_rows("billing", "orders", 3);
 }
 
-/* For so long that the sidecars say so; their services go on writing. */
+/* The broker is gone until the sidecars report it. Their services go on writing. */
 static void kill_the_broker(void)
 {
     assert_int_equal(keepstep("shop", "healthcheck", NULL).exit_code, 0);
@@ -186,7 +187,7 @@ static void copies_are_equal_after_a_sidecar_and_the_broker_were_killed(void **s
     (void)DOCKER_COMPOSE("stop", "shop-keepstep", "billing-keepstep", "shipping-keepstep");
     for (size_t i = 0; i < SERVICE_COUNT; i++) {
         const char *sidecar = sidecar_of(services[i]);
-        /* 137 would be the end of the grace period. */
+        /* Exit code 137 would mean that Docker killed it after the grace period. */
         assert_string_equal(docker_inspect(sidecar, "{{.State.ExitCode}}"), "0");
         assert_never_ended(sidecar);
         const char *database = database_of(services[i]);
@@ -206,7 +207,7 @@ static void down_leaves_nothing_behind(void **state)
 {
     (void)state;
     docker_up();
-    /* Kept for a look where one of these tests has failed. */
+    /* The log helps when one of these tests has failed. */
     test_write_file(test_path("compose.log"), DOCKER_COMPOSE("logs", "--no-color"));
     const char *label = test_format("label=com.docker.compose.project=%s", docker_project());
     assert_string_not_equal(DOCKER("volume", "ls", "-q", "--filter", label), "");

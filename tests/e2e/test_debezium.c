@@ -1,4 +1,4 @@
-/* A team that already runs Debezium: its PostgreSQL connector writes, our agent alone applies. */
+/* A team already runs Debezium. Its PostgreSQL connector publishes, and only our agent applies. */
 #include "tests/support/database.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/sidecar.h"
@@ -31,7 +31,7 @@ static const char table[] =
     "photo bytea, born date, opens time, at timestamptz, local timestamp, active boolean, "
     "note text)";
 
-/* The rows of the source and of each copy in one spelling, SQLite's. */
+/* How to read the rows of the source and of each copy in one form, SQLite's. */
 static const char *const rows_in[] = {
     [DATABASE_SQLITE] = "SELECT id, email, price, wild, hex(photo), born, opens, at, local, "
                         "active, length(note) FROM customers ORDER BY id",
@@ -57,7 +57,7 @@ static struct sidecar copies[COPIES];
 static void fetch_or_skip(void)
 {
     const char *const argv[] = {SCRIPT, "fetch", NULL};
-    unsigned int left = alarm(0); /* the download is not the test */
+    unsigned int left = alarm(0); /* the download does not count as the test's time */
     struct process_result result = process_run(argv, NULL, FETCH_MS);
     (void)alarm(left);
     if (result.exit_code == EX_UNAVAILABLE)
@@ -66,7 +66,7 @@ static void fetch_or_skip(void)
         test_fail("Debezium cannot be fetched: %s", result.errors);
 }
 
-/* Its database, which logical decoding can read as the tests' servers are. */
+/* The source is a database with logical decoding, which the tests' servers have. */
 static const char *source_or_skip(const char *database)
 {
     const char *server = postgresql_server_url();
@@ -157,7 +157,7 @@ static void changes_of_debezium_are_applied(bool schemas)
                        "(3, 'gone', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)");
     struct process *connect = start_connect(kafka, database, schemas);
     expect_in_copies((const char *const[]){count, count, count}, "3\n", connect);
-    /* Row 1 keeps its note and photo: the connector calls a large value that did not change
+    /* Row 1 keeps its note and photo. The connector sends an unchanged large value as
      * unavailable. */
     postgresql_execute(source, "UPDATE customers SET email = 'sally@noanswer.org' WHERE id = 1");
     postgresql_execute(source, "UPDATE customers SET id = 4, active = NULL WHERE id = 2");

@@ -1,4 +1,4 @@
-/* `keepstep demo` is what newcomers run first: it must end well, say so, and clean up. */
+/* `keepstep demo` is the first thing that newcomers run. It must succeed, say so, and clean up. */
 #include "tests/support/kafka.h"
 #include "tests/support/process.h"
 #include "tests/support/sql.h"
@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #define DEMO_LIMIT_MS   90000
-#define SETTLED_SECONDS 10 /* it waits for 15 at most */
+#define SETTLED_SECONDS 10 /* the demo waits at most 15 s */
 
 static int count_of(const char *text, const char *word)
 {
@@ -16,7 +16,7 @@ static int count_of(const char *text, const char *word)
     return count;
 }
 
-/* Types each command that is printed behind `head`, as it stands. @return what they all said. */
+/* Run each command that the demo prints after `head`, unchanged. @return all their output. */
 static const char *type_commands(const char *output, const char *head, int count)
 {
     const char *all = "";
@@ -65,7 +65,7 @@ static void the_demo_ends_with_equal_tables(void **state)
     assert_non_null(strstr(said, "|paid\n"));
     assert_non_null(strstr(said, "\nvalue     {"));
 
-    /* As the last line says. */
+    /* The last line names this command. */
     const char *clean = test_format("demo --clean --directory %s\n", directory);
     size_t length = strlen(result.output);
     assert_true(length > strlen(clean));
@@ -75,7 +75,8 @@ static void the_demo_ends_with_equal_tables(void **state)
     assert_int_not_equal(access(directory, F_OK), 0);
 }
 
-/* On a Kafka, and kept: what is printed then needs broker and sidecars, and they are there. */
+/* The demo runs on a Kafka and keeps its files. The printed commands need broker and sidecars,
+ * which then still run. */
 static void a_demo_that_is_kept_goes_on_until_it_is_stopped(void **state)
 {
     (void)state;
@@ -106,7 +107,7 @@ static void a_demo_that_is_kept_goes_on_until_it_is_stopped(void **state)
     assert_int_not_equal(access(directory, F_OK), 0);
 }
 
-/* A poisoned event that was not parked, or five that were, is no good end. */
+/* The demo fails if the event that it poisons is not parked, or if others are parked too. */
 static void the_demo_fails_where_more_was_parked_than_it_poisoned(void **state)
 {
     (void)state;

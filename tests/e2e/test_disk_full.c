@@ -1,4 +1,4 @@
-/* A full disk is waited for: nothing is parked, nothing is lost. */
+/* The disk is full. The sidecars wait for space; nothing is parked and nothing is lost. */
 #include "tests/support/load.h"
 #include "tests/support/witness.h"
 
@@ -48,7 +48,7 @@ static void a_full_disk_is_waited_for_and_parks_nothing(void **state)
     assert_int_equal(parked, 0);
 }
 
-/* Only the service's database lies on the small disk, so that the service itself fails too. */
+/* Only the service's database is on the small disk, so the service fails too. */
 static void a_full_disk_of_a_service_is_waited_for_by_its_relay_and_loses_nothing(void **state)
 {
     (void)state;
@@ -73,7 +73,7 @@ static void a_full_disk_of_a_service_is_waited_for_by_its_relay_and_loses_nothin
     (void)witness_next_us(&billing, 50, 20000);
     (void)PROCESS_RUN("sh", "-c", test_format("cat /dev/zero >'%s/filler' 2>&1", small));
     bool told = process_wait_for(shop.process, "full", 20000);
-    bool refused = process_wait_for(load, "full", 20000); /* the relay may have met it first */
+    bool refused = process_wait_for(load, "full", 20000); /* the relay may be first */
     bool writing = process_running(load);
     (void)unlink(test_format("%s/filler", small));
     (void)load_client_end(load, 60000);

@@ -1,5 +1,5 @@
-/* Rows that were there before Keepstep came, under live load: `keepstep init` is killed in the
- * middle, goes on where it was, and keeps no writer waiting. */
+/* Rows exist before Keepstep is installed, and clients write all the time. `keepstep init` is
+ * killed half-way, goes on where it was, and makes no writer wait. */
 #include "tests/support/database.h"
 #include "tests/support/load.h"
 #include "tests/support/session.h"
@@ -14,14 +14,14 @@
 
 #define ROWS_DEFAULT  200000
 #define WIDE_ROWS     500
-#define WIDE_DIVISOR  4                      /* fewer rows where some are wide */
-#define WAIT_MAX_US   (INT64_C(2000) * 1000) /* a hundred times what it takes */
+#define WIDE_DIVISOR  4                      /* wide rows are fewer */
+#define WAIT_MAX_US   (INT64_C(2000) * 1000) /* a hundred times the usual */
 #define INIT_LIMIT_MS 600000
-#define LIMIT_S       900 /* of a program, as tests/run_tests.sh has it */
+#define LIMIT_S       900 /* of a program in tests/run_tests.sh */
 #define READING       "reading  rows    item: ([0-9]+) so far"
 #define COMPARED      "SELECT id, name, amount FROM items ORDER BY id"
 
-/* pgbench, and what it does of each kind in MariaDB. */
+/* pgbench's script, and the same kinds of writes as MariaDB statements. */
 static const char writes[] =
     "\\set id random(1, :rows + :rows / 50)\n"
     "\\set what random(1, 10)\n"
@@ -47,7 +47,7 @@ struct crowd {
     int64_t longest_us;
 };
 
-/* One client's load. */
+/* The load of one client. */
 struct writing {
     struct crowd *crowd;
     int seconds;
@@ -136,7 +136,7 @@ static void crowd_write(struct crowd *crowd, struct writing *writing, int second
     assert_int_equal(pthread_create(&writing->thread, NULL, write_for_seconds, writing), 0);
 }
 
-/* Reads pgbench's log: a line a transaction, whose third number is its microseconds. */
+/* Read pgbench's log: one line per transaction; the third number is its time in microseconds. */
 static void writing_read_log(struct writing *writing)
 {
     glob_t found;
@@ -157,7 +157,7 @@ static void writing_read_log(struct writing *writing)
     globfree(&found);
 }
 
-/* @return how many statements it ran, none of which waited too long or failed. */
+/* @return how many statements ran. The test fails if one of them failed or waited too long. */
 static int crowd_written(struct writing *writing)
 {
     if (writing->pgbench != NULL) {
@@ -187,7 +187,7 @@ static struct process *crowd_init(const struct crowd *crowd)
     return process_start("init", init, NULL);
 }
 
-/* @return the rows that the first line of progress counts. */
+/* @return the number of rows in the first line of progress. */
 static int crowd_first_count(struct process *init)
 {
     if (!process_wait_for(init, READING, 60000))
@@ -206,7 +206,7 @@ static void crowd_survives(enum database_kind kind)
     int64_t start_us = clock_monotonic_us();
     int first = crowd_first_count(init);
     assert_true(first > 0 && first < crowd.rows);
-    (void)usleep((useconds_t)crowd.rows); /* a microsecond a row: it is far from its end */
+    (void)usleep((useconds_t)crowd.rows); /* a microsecond a row: init is far from its end */
     assert_true(process_running(init));
     process_kill(init);
     (void)crowd_written(&writing);

@@ -1,4 +1,5 @@
-/* SIGKILL at every step of relay and agent, then a restart: nothing is lost or applied twice. */
+/* SIGKILL at every step of relay and agent, then a restart: nothing is lost, nothing is applied
+ * twice. */
 #include "common/failpoint.h"
 #include "tests/support/load.h"
 #include "tests/support/model.h"
@@ -12,7 +13,8 @@
 
 static bool fired[FAILPOINT_COUNT];
 
-/* The others need a parked or a stopped partition, or a purge; tests of their own reach them. */
+/* The others need a parked record, a stopped partition, or a purge. They have tests of their
+ * own. */
 static bool reached_by_the_main_path(enum failpoint_point point)
 {
     return point != FAILPOINT_AGENT_PARKED_BEFORE_COMMIT &&
@@ -29,7 +31,8 @@ static void expect_killed(struct sidecar *victim, enum failpoint_point point)
     fired[point] = true;
 }
 
-/* The second pass is one amid the load, and the second partition of an assignment. */
+/* The second time that a point is reached lies in the middle of the load, or is an assignment's
+ * second partition. */
 static void a_kill_at_any_point_of_the_main_path_loses_and_repeats_nothing(void **state)
 {
     enum { STATEMENTS = 300 };
@@ -64,7 +67,7 @@ static void a_kill_at_any_point_of_the_main_path_loses_and_repeats_nothing(void 
                      sqlite_text(billing.database, model_items_sql()));
 }
 
-/* An agent on a log of one partition that the test writes. */
+/* Make an agent on a log of one partition. The test writes that log. */
 static struct sidecar make_billing(struct kafka *kafka)
 {
     struct sidecar billing = sidecar_make(kafka, "billing", NULL,
@@ -75,7 +78,7 @@ static struct sidecar make_billing(struct kafka *kafka)
     return billing;
 }
 
-/* @param left  of three parked events so many that one transaction each has not released. */
+/* Three events are parked. @param left how many of them are still parked at the kill. */
 static void kill_while_parked_events_are_retried(enum failpoint_point point, int64_t left)
 {
     static const char large[] = "{\"id\":7,\"amount\":%d%1100s}";
@@ -92,7 +95,7 @@ static void kill_while_parked_events_are_retried(enum failpoint_point point, int
                       "CREATE TRIGGER seen AFTER UPDATE ON items "
                       "BEGIN INSERT INTO seen VALUES(new.amount); END;");
     sidecar_start(&billing, failpoint_names[point]);
-    (void)sidecar_run(&billing, "parked", "retry", "--all"); /* nobody lives to answer it */
+    (void)sidecar_run(&billing, "parked", "retry", "--all"); /* it dies before it answers */
     expect_killed(&billing, point);
     assert_int_equal(sqlite_number(billing.database, "SELECT count(*) FROM keepstep_parked"), left);
     sidecar_start(&billing, NULL);

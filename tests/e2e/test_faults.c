@@ -1,4 +1,5 @@
-/* What goes wrong in the log or in an event: parked, refused or stopped, and never in silence. */
+/* Faults in the log or in an event are parked, refused, or stop the partition. All of them are
+ * reported. */
 #include "tests/support/sidecar.h"
 
 #include "schemas/change.h"

@@ -1,5 +1,5 @@
-/* Two of a kind on one database, copies of databases, and processes that come back from the dead.
- * labels: alone */
+/* Two agents or two relays on one database, copies of databases, and processes that were stopped
+ * and go on. labels: alone */
 #include "tests/support/database.h"
 #include "tests/support/load.h"
 #include "tests/support/witness.h"
@@ -10,7 +10,7 @@
 #define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 2}\n"
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 2}\n"
 
-/* A second sidecar on the same database under another instance name. */
+/* Make a second sidecar on the same database, with another instance name. */
 static struct sidecar make_second(const struct sidecar *first)
 {
     struct sidecar second = *first;
@@ -56,8 +56,8 @@ static void wake_zombie(const struct fenced_copy *copy, int64_t seen)
         test_fail("%s lost nothing: %s", copy->first.name, process_errors(copy->first.process));
 }
 
-/* What the first agents hold when they are stopped is applied by the second ones; then they go on
- * to their BEGIN while the second ones apply what came later. */
+/* The first agents are stopped with records in hand. The second ones apply those. Then the first
+ * ones go on to their BEGIN, while the second ones apply newer records. */
 static void a_zombie_agent_changes_no_row_after_its_takeover(void **state)
 {
     (void)state;
@@ -75,7 +75,8 @@ static void a_zombie_agent_changes_no_row_after_its_takeover(void **state)
     for (size_t i = 0; i < count; i++)
         assert_true(process_wait_stopped(copies[i].first.process, 30000));
     assert_true(process_running(load));
-    for (size_t i = 0; i < count; i++) /* the partitions are theirs when sessions of 10 s run out */
+    /* The second agents get the partitions when the first ones' sessions of 10 s end. */
+    for (size_t i = 0; i < count; i++)
         sidecar_start(&copies[i].second, NULL);
     witness_load_end(load);
     for (size_t i = 0; i < count; i++)
@@ -144,7 +145,7 @@ static void two_agents_of_one_group_share_the_partitions_through_rebalances(void
     sidecar_start(&second, NULL);
     expect_assigned(&second);
     assert_true(process_running(load));
-    process_kill(second.process); /* its partition moves when its session has run out */
+    process_kill(second.process); /* its partition moves when its session ends */
     witness_load_end(load);
     witness_assert_copy(kafka, &shop, &billing);
 
@@ -201,16 +202,16 @@ static void of_two_relays_on_one_outbox_one_publishes(void **state)
     expect_said(&second, "status", NULL, "running as standby; instance 1 has the lease");
     expect_said(&second, "status", "--json", "\"standby\":true,\"relay\":\"1\"");
     assert_int_equal(sidecar_run(&second, "healthcheck", NULL, NULL).exit_code, 0);
-    test_write_file(second.config, silent); /* for those that run beside it */
+    test_write_file(second.config, silent); /* for the sidecars beside it */
     struct sidecar *victim = &shop;
     process_kill(victim->process);
-    write_items(&shop, 101, 20); /* the second takes over when the lease of 10 s has run out */
+    write_items(&shop, 101, 20); /* the second takes over when the lease of 10 s ends */
     sidecar_assert_equal(&shop, &billing, "items", 60000);
     int64_t records = sidecar_records(kafka, "item");
     assert_int_equal(records, sqlite_number(shop.database, "SELECT count(*) FROM outbox"));
 
-    /* Under one name the one that lost the lease ends, also a zombie that wakes: its successor
-     * keeps it. */
+    /* Under one name, the relay that loses the lease ends. A zombie that wakes up ends too, and its
+     * successor keeps the lease. */
     struct process *twin = second.process;
     sidecar_start(&second, "relay_before_claim:1:stop");
     expect_replaced(twin);
@@ -258,7 +259,7 @@ static void a_restored_service_database_is_noticed_before_it_publishes(void **st
     sidecar_stop(&billing);
 }
 
-/* A clone of a running copy, on a database of its own; `more` is YAML. */
+/* Make a clone of a running copy, on its own database. `more` is YAML. */
 static struct sidecar make_clone(const struct sidecar *copy, const char *more)
 {
     struct sidecar clone = *copy;
@@ -283,7 +284,7 @@ static void expect_refused_as_a_clone(const struct sidecar *copy)
         test_fail("%s ends with %d: %s", copy->name, code, process_errors(copy->process));
 }
 
-/* Nothing tells the two apart until one has raised the epoch; from then on the other is refused. */
+/* The two cannot be told apart until one raises the epoch. From then on the other is refused. */
 static void
 of_a_copy_and_its_clone_under_the_same_name_one_ends_until_it_is_a_new_copy(void **state)
 {
@@ -316,7 +317,7 @@ of_a_copy_and_its_clone_under_the_same_name_one_ends_until_it_is_a_new_copy(void
     sidecar_stop(&shop);
 }
 
-/* Each would get its share of the partitions and lack the other's. */
+/* Otherwise each would get some of the partitions and miss the others. */
 static void a_clone_under_another_name_ends_with_exit_code_78(void **state)
 {
     (void)state;

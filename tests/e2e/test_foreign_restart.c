@@ -1,4 +1,4 @@
-/* A copy of another program's topic knows its log again, in every format. */
+/* A copy of another program's topic recognizes its log after a restart, in every format. */
 #include "tests/support/sidecar.h"
 
 static const char debezium[] =

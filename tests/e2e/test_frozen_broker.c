@@ -1,11 +1,12 @@
-/* A broker that takes connections and answers nothing: a host that hangs, a network that drops. */
+/* A broker accepts connections but answers nothing, as on a frozen host or behind a network that
+ * drops packets. */
 #include "tests/support/sidecar.h"
 
 #include <unistd.h>
 
 #define PUBLISH_ITEMS  "publish:\n  item: {table: items, partitions: 2}\n"
 #define APPLY_ITEMS    "apply:\n  item: {table: items, partitions: 2}\n"
-#define ASKED_AGAIN_US 4000000  /* by then the agent has asked for the ends of its log */
+#define ASKED_AGAIN_US 4000000  /* by then the agent has asked for its log's ends */
 #define SESSION_US     13000000 /* the group's session timeout is 10 s */
 
 struct services {
@@ -26,7 +27,7 @@ static void begin(struct services *services)
     sidecar_assert_equal(&services->shop, &services->billing, "items", 30000);
 }
 
-/* 10 s without an acknowledgement are enough. */
+/* 10 s without an acknowledgement make the sidecar unhealthy. */
 static void expect_seen(const struct sidecar *shop)
 {
     struct process_result check = sidecar_run(shop, "healthcheck", NULL, NULL);

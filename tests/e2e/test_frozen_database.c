@@ -1,6 +1,5 @@
-/* Database servers that take connections and answer nothing: a host that hangs, a network that
- * drops.
- */
+/* Database servers accept connections but answer nothing, as on a frozen host or behind a network
+ * that drops packets. */
 #include "operate/http_client.h"
 #include "tests/support/database.h"
 #include "tests/support/sidecar.h"
@@ -18,7 +17,7 @@
 #define PAGE_MAX     ((size_t)1024 * 1024)
 #define EQUAL_MS     60000
 #define READY_MS     60000
-#define NOT_READY_MS 120000 /* it is said after 30 s */
+#define NOT_READY_MS 120000 /* reported after 30 s */
 #define STOP_MS      20000
 #define ROWS         3000
 #define UNDER_WAY_US (500 * 1000)
@@ -26,7 +25,8 @@
 static const enum database_kind kinds[SERVERS] = {DATABASE_POSTGRESQL, DATABASE_MARIADB};
 static const char *const published[SERVERS] = {"item", "extra"};
 
-/* On each server one service that publishes what the other applies, and a copy of both types. */
+/* For each server: a service that publishes what the other one applies, and a copy of both
+ * types. */
 struct services {
     struct kafka *kafka;
     struct sidecar both[SERVERS];
@@ -130,7 +130,7 @@ static void assert_none_parked(void)
     }
 }
 
-/* @return the least of a metric's values by partition, -1 where none is told. */
+/* @return the smallest value of a metric over its partitions, -1 if there is none. */
 static double least_of(const char *metrics, const char *name)
 {
     double least = -1;
@@ -193,8 +193,8 @@ static void assert_ended(const struct sidecar *sidecar)
         test_fail("%s ended with %d: %s", sidecar->name, code, process_errors(sidecar->process));
 }
 
-/* All at once, so that the test waits no longer than for the slowest; a second signal would kill.
- */
+/* Stop all at once, so that the test waits only for the slowest. A second signal would kill
+ * them. */
 static void stop_all(void)
 {
     for (int i = 0; i < 2 * SERVERS; i++)
@@ -219,7 +219,7 @@ static void end_copies(void)
         assert_ended(&services.copies[i]);
 }
 
-/* A copy ends in the middle of a statement, and once more before it has a connection. */
+/* End each copy in the middle of a statement, and again before it has a connection. */
 static void end_copies_twice(void)
 {
     end_copies();
@@ -231,7 +231,7 @@ static void end_copies_twice(void)
         sidecar_start(&services.copies[i], NULL);
 }
 
-/* Longer than a session of the group lasts. */
+/* Wait longer than a session of the group lasts. */
 static void outlast_servers_that_stand_still(void)
 {
     write_rows(11, ROWS);

@@ -1,4 +1,4 @@
-/* Clients that know nothing of Keepstep: their events are applied, and they understand ours. */
+/* Clients that know nothing of Keepstep. Their events are applied, and they can read ours. */
 #include "common/murmur2.h"
 #include "tests/support/sidecar.h"
 
@@ -15,7 +15,7 @@
 #define KAFKAJS_LIMIT  60000
 #define KAFKAJS_SELECT "SELECT * FROM items WHERE id<100 ORDER BY id"
 
-/* The packages go into a cache once a version of package.json; prints their folder. */
+/* Install the packages once for each version of package.json. Print their folder. */
 static const char install_script[] =
     "set -eu\n"
     "command -v node >/dev/null || { echo 'no node' >&2; exit 69; }\n"
@@ -40,7 +40,7 @@ static const char install_script[] =
 static const char *clients_or_skip(void)
 {
     const char *const argv[] = {"sh", "-c", install_script, NULL};
-    unsigned int left = alarm(0); /* the download is not the test */
+    unsigned int left = alarm(0); /* the download does not count as the test's time */
     struct process_result result = process_run(argv, NULL, INSTALL_MS);
     (void)alarm(left);
     if (result.exit_code == EX_UNAVAILABLE)

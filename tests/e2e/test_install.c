@@ -1,4 +1,4 @@
-/* What `cmake --install` puts in place: it is complete, and each part of it works from there. */
+/* What `cmake --install` installs is complete, and each part works from there. */
 #include "operate/command.h"
 #include "schemas/config/config.h"
 #include "tests/support/process.h"
@@ -40,7 +40,7 @@ static const char *shell(const char *line)
     return result.output;
 }
 
-/* Where the build folder of this test is installed, once. */
+/* Install this test's build folder, once. @return where. */
 static const char *installed(void)
 {
     static const char *prefix;
@@ -92,7 +92,7 @@ static void everything_is_there(void **state)
         KEEPSTEP_VERSION "\n");
 }
 
-/* The first C program of PROTOCOL.md. */
+/* @return the first C program of PROTOCOL.md. */
 static const char *example(void)
 {
     const char *text = test_read_file(KEEPSTEP_SOURCE_DIR "/docs/PROTOCOL.md");
@@ -195,7 +195,7 @@ static void the_manual_names_every_command_flag_and_key(void **state)
     expect_in(pages[2], page_text(pages[2]), "\n       keepstep_consumer_lag_seconds");
 }
 
-/* What is offered behind these words; the last one is being typed. */
+/* @return the completions of these words, of which the last one is incomplete. */
 static const char *completions(const char *words)
 {
     return shell(

@@ -1,4 +1,4 @@
-/* The Kafka of the tests itself: what it stores outlives a stop and a kill. */
+/* The tests' own Kafka keeps its data over a stop and a kill. */
 #include "tests/support/kafka.h"
 #include "tests/support/process.h"
 

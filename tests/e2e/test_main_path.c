@@ -1,5 +1,5 @@
-/* The main path on a real Kafka: a change made by plain SQL arrives in the peers' databases.
- * labels: threads */
+/* The main path on a real Kafka: a change made by plain SQL arrives in the other services'
+ * databases. labels: threads */
 #include "common/clock.h"
 #include "tests/support/sidecar.h"
 
@@ -73,7 +73,8 @@ static void a_restarted_pair_goes_on_where_it_stood(void **state)
         sqlite_number(billing.database, "SELECT sum(next_offset) FROM keepstep_position"), 3);
 }
 
-/* Each row takes about a millisecond to apply, so that the stop is amid what was fetched. */
+/* Each row takes about a millisecond to apply. So the agent is stopped while fetched records are
+ * left. */
 static void an_agent_that_is_stopped_amid_a_backlog_ends_well_and_goes_on(void **state)
 {
     (void)state;
@@ -105,7 +106,7 @@ static void an_agent_that_is_stopped_amid_a_backlog_ends_well_and_goes_on(void *
     sidecar_stop(&shop);
 }
 
-/* Writes `count` transactions, some of them updates of the same rows. */
+/* Write `count` transactions. Some of them update the same rows. */
 static void write_load(const struct sidecar *service, int count, int first_id)
 {
     for (int i = 0; i < count; i++)
@@ -124,7 +125,7 @@ static void a_killed_agent_and_a_killed_relay_lose_and_repeat_nothing(void **sta
 
     sidecar_init(&shop, NULL);
     sidecar_init(&billing, NULL);
-    /* What a database trigger saw is the witness that nothing was applied twice. */
+    /* A trigger records each write. It proves that nothing was applied twice. */
     (void)sqlite_text(billing.database,
                       "CREATE TABLE seen(id, amount); CREATE TRIGGER seen_i AFTER INSERT ON items "
                       "BEGIN INSERT INTO seen VALUES(new.id,new.amount); END;"
@@ -147,7 +148,7 @@ static void a_killed_agent_and_a_killed_relay_lose_and_repeat_nothing(void **sta
     sidecar_stop(&billing);
 }
 
-/* A short one behind it: the coordinator has just taken the members up again. */
+/* After the long outage comes a short one, when the coordinator has just taken the members back. */
 static void a_broker_killed_for_longer_than_a_session_ends_no_agent(void **state)
 {
     (void)state;

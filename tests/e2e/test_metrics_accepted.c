@@ -1,4 +1,5 @@
-/* The pages for machines of a running sidecar, as Prometheus' own tool and a probe see them. */
+/* The HTTP pages of a running sidecar: Prometheus' own tool accepts the metrics, and probes get
+ * their answers. */
 #include "tests/support/sidecar.h"
 
 #include <arpa/inet.h>
@@ -10,7 +11,7 @@
 #define ANSWER_MAX   ((size_t)1024 * 1024)
 #define CONTENT_TYPE "Content-Type: text/plain; version=0.0.4"
 
-/* @return the whole answer, headers included; "" where nobody listens. */
+/* @return the whole answer with its headers, "" if nobody listens. */
 static const char *http_get(int port, const char *path)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};

@@ -1,5 +1,5 @@
-/* Types that get another topic, or none, while rows that were numbered for the old one are under
- * way: each row goes where it was numbered, once, and the numbers of no topic have a gap. */
+/* Types get another topic, or none, while numbered rows are still unsent. Each row goes once, to
+ * the topic that it was numbered for, and no topic's sequence has a gap. */
 #include "tests/support/sidecar.h"
 
 #include "common/failpoint.h"
@@ -14,10 +14,11 @@
 #define TOPICS  4
 #define CHANGES 5
 
-/* What becomes of a configuration, and what is then in which topic: PREFIX is the shop's own. */
+/* A change of the configuration, and the records of each topic after it. PREFIX stands for the
+ * shop's prefix. */
 struct change_case {
     const char *name;
-    const char *prefix; /* of the topics afterwards: behind the shop's own */
+    const char *prefix; /* of the new topics, added to the shop's */
     const char *entries;
     const char *more; /* rows written after the change */
     struct {
@@ -65,7 +66,7 @@ static const struct change_case changes[CHANGES] = {
       {"new.extra", "extra 4 1\n"}}},
 };
 
-/* A topic that was read, and what stood in it, each record once. */
+/* A topic, and the records that it must hold, each once. */
 struct expected_topic {
     const char *name;
     const char *records;
@@ -110,7 +111,7 @@ static void expect_records(struct kafka *kafka, struct expected_topics *all)
     }
 }
 
-/* `entries` with the shop's prefix in place of PREFIX. */
+/* Write `entries` into the configuration, with the shop's prefix in place of PREFIX. */
 static void configure(struct kafka *kafka, const struct sidecar *shop, const char *prefix,
                       const char *more, const char *entries)
 {

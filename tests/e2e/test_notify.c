@@ -1,4 +1,4 @@
-/* What a sidecar tells the service manager: that it is started, how it is, that it stops. */
+/* A sidecar tells the service manager that it is ready, how it is, and that it stops. */
 #include "tests/support/sidecar.h"
 
 #include <poll.h>
@@ -11,11 +11,11 @@
 #define NOWHERE "127.0.0.1:1" /* nobody listens there */
 #define BOTH    "publish:\n  item: {table: items}\napply:\n  extra: {table: extras}\n"
 
-/* The socket of the service manager, and all that came in, a line for each datagram. */
+/* The service manager's socket, and all that arrived there, one line per datagram. */
 static int manager;
 static char heard[8192];
 
-/* An address that begins with @ is abstract: no file. */
+/* An address that begins with @ is abstract, not a file. */
 static const char *manager_open(const char *address)
 {
     struct sockaddr_un place = {.sun_family = AF_UNIX};

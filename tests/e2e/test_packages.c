@@ -1,5 +1,5 @@
-/* The Debian packages of `./run package`: what is in them, what lintian says, a new Debian with
- * them. labels: alone, since everything is compiled for them. */
+/* The Debian packages of `./run package`: their content, what lintian says, and their use in a new
+ * Debian. labels: alone (all of the program is compiled for them) */
 #include "tests/support/process.h"
 
 #include <stdio.h>
@@ -25,7 +25,7 @@ static const char *shell(const char *line, int64_t limit_ms)
     return result.output;
 }
 
-/* Builds them once. */
+/* Build them once. */
 static void packages_begin(void)
 {
     static bool built;
@@ -119,7 +119,7 @@ static void lintian_finds_no_error(void **state)
                 120000);
 }
 
-/* Cuts the first C program out of PROTOCOL.md. */
+/* Cut the first C program out of PROTOCOL.md. */
 static const char *example(void)
 {
     const char *path = test_path("pay.c");

@@ -1,4 +1,4 @@
-/* pgbench's TPC-B load on a PostgreSQL service, copied into MariaDB and SQLite. */
+/* pgbench's TPC-B load on a PostgreSQL service is copied into MariaDB and SQLite. */
 #include "tests/support/database.h"
 #include "tests/support/load.h"
 #include "tests/support/postgresql.h"
@@ -7,7 +7,7 @@
 
 #define SECONDS 20
 
-/* A table of pgbench, and its balances. */
+/* A table of pgbench and its column of balances. */
 static const struct tracked {
     const char *entity_type;
     const char *columns;
@@ -29,7 +29,8 @@ struct bench {
     struct sidecar copies[2];
 };
 
-/* pgbench's CHAR columns pad, which no other database shows alike; its history has no key. */
+/* pgbench's CHAR columns are padded, which no other database stores alike. Its history has no
+ * key. */
 static void bench_tables(const struct bench *bench)
 {
     struct process_result result = PROCESS_RUN("pgbench", "-i", "-q", "-s", "1", bench->url);

@@ -1,4 +1,4 @@
-/* A PostgreSQL service whose changes reach an SQLite copy through a real Kafka. */
+/* The changes of a PostgreSQL service reach an SQLite copy through a real Kafka. */
 #include "tests/support/postgresql.h"
 #include "tests/support/sidecar.h"
 
@@ -8,7 +8,7 @@
 struct pair {
     struct sidecar shop;
     struct sidecar billing;
-    const char *url; /* of the shop's database, as its owner */
+    const char *url; /* the shop's database, as its owner */
 };
 
 static struct pair pair_make(const char *before)

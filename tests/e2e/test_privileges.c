@@ -1,4 +1,5 @@
-/* Services on PostgreSQL and MariaDB whose sidecars hold no right but those that init prints. */
+/* Services on PostgreSQL and MariaDB work while their sidecars have only the rights that init
+ * prints. */
 #include "tests/support/database.h"
 #include "tests/support/roles.h"
 #include "tests/support/sidecar.h"
@@ -11,10 +12,10 @@
 struct estate {
     enum database_kind kind;
     struct sidecar sidecar;
-    const char *clerk; /* URL of the service itself: rights on its tables alone */
+    const char *clerk; /* URL of the service, which has rights on its own tables only */
 };
 
-/* @return the URL of a login of the service with one of the printed roles. */
+/* @return the URL of a login of the service that has one of the printed roles. */
 static const char *login(const struct estate *estate, const char *role)
 {
     return roles_login(estate->sidecar.url, test_format("%s_%s", estate->sidecar.name, role),
@@ -69,7 +70,7 @@ static const char *quoted(const struct estate *estate, const char *name)
     return test_format("%s%s%s", quote, name, quote);
 }
 
-/* What each role must not do, whatever else it may. */
+/* Check what each role must not do. */
 static void assert_roles_are_narrow(const struct estate *estate)
 {
     const char *relay = login(estate, "relay");
@@ -121,7 +122,7 @@ static void assert_roles_are_narrow(const struct estate *estate)
                              quoted(estate, "partition")));
 }
 
-/* Everybody else who is connected. */
+/* Check that no other login is connected. */
 static void assert_sessions_are_of_the_login(const struct estate *estate)
 {
     const char *users = database_text(
@@ -133,7 +134,7 @@ static void assert_sessions_are_of_the_login(const struct estate *estate)
     assert_string_equal(users, test_format("%s_run\n", estate->sidecar.name));
 }
 
-/* Whoever watches needs one role, reads no row of the service, and writes nothing. */
+/* A login that only watches needs one role. It reads no row of the service and writes nothing. */
 static void assert_lag_suffices(const struct estate *estate)
 {
     struct sidecar watcher = estate->sidecar;
@@ -177,8 +178,8 @@ static void expect(const struct estate *estate, const char *sql, const char *row
 
 static void parked_events_are_retried(const struct estate *from, const struct estate *to)
 {
-    /* The copy's name is unique, where the log has two rows of one name for a while: the agent
-     * tries again by itself once it is free. */
+    /* Names are unique in the copy. In the log two rows have one name for a while. The agent
+     * retries by itself once the name is free. */
     do_as(from->clerk, "INSERT INTO items VALUES (500, 'taken', 1), (501, 'taken', 1)");
     expect(to, "SELECT COUNT(*) FROM keepstep_parked", "1\n");
     do_as(from->clerk, "UPDATE items SET name = 'free' WHERE id = 500");
@@ -186,7 +187,7 @@ static void parked_events_are_retried(const struct estate *from, const struct es
     expect(to, "SELECT COUNT(*) FROM keepstep_parked", "0\n");
     assert_equal(from, to);
 
-    /* A check holds it until somebody's hand. */
+    /* The check refuses the event until an operator retries it. */
     database_text(to->sidecar.url, "ALTER TABLE items ADD CONSTRAINT small CHECK (amount < 1000)");
     do_as(from->clerk, "INSERT INTO items VALUES (502, 'large', 5000)");
     expect(to, "SELECT COUNT(*) FROM keepstep_parked", "1\n");
@@ -209,7 +210,8 @@ static void change_rows(const struct estate *from, const struct estate *to, int 
     assert_equal(from, to);
 }
 
-/* Both services publish and apply one table and keep in step by roles alone. */
+/* Both services publish and apply one table, and stay in step with the rights of their roles
+ * alone. */
 static void the_printed_roles_are_enough_both_ways_and_narrow(void **state)
 {
     (void)state;
@@ -236,7 +238,7 @@ static void the_printed_roles_are_enough_both_ways_and_narrow(void **state)
     assert_roles_are_narrow(&billing);
 }
 
-/* Relay and agent as two processes, each with the role of its own; the copy's table is init's. */
+/* Relay and agent are two processes, each with its own role. init makes the copy's table. */
 static void relay_and_agent_run_apart(enum database_kind from, enum database_kind to)
 {
     struct kafka *kafka = kafka_start();
@@ -251,7 +253,7 @@ static void relay_and_agent_run_apart(enum database_kind from, enum database_kin
     change_rows(&shop, &billing, 1);
     assert_int_equal(process_stop(billing.sidecar.process, 20000), 0);
 
-    /* A new column is an administrator's: the agent says so, and whose hand it takes. */
+    /* Only an administrator may add a column. The agent says so, and who has to do what. */
     const char *schema = test_read_file(test_path("schemas/item.schema.json"));
     const char *at = strstr(schema, "\"amount\":");
     test_write_file(test_path("schemas/item.schema.json"),

@@ -1,4 +1,5 @@
-/* The README's smallest pair, its files and commands cut out of README.md and run as they stand. */
+/* The README's smallest pair of services: its files and commands are cut out of README.md and run
+ * unchanged. */
 #include "tests/support/kafka.h"
 #include "tests/support/process.h"
 
@@ -23,7 +24,7 @@ static void skip_without_port(int port)
         test_skip("port %d, which the README names, is taken on this machine", port);
 }
 
-/* The name that begins the last line with one in front of a block: `shop.yaml`, beside … */
+/* @return the last file name before a block, such as `shop.yaml` in front of its text. */
 static const char *name_before(const char *from, const char *block)
 {
     const char *line = block;
@@ -34,7 +35,7 @@ static const char *name_before(const char *from, const char *block)
     return test_format("%.*s", (int)strcspn(line + 1, "`"), line + 1);
 }
 
-/* Writes the files of the section and returns its commands. */
+/* Write the files of the section. @return its commands. */
 static const char *lay_out(const char *section)
 {
     const char *commands = NULL;

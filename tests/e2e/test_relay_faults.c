@@ -1,4 +1,4 @@
-/* The relay where Kafka or its own checks refuse a row, and an init that is killed. */
+/* Kafka or the relay's own checks refuse a row, and an init is killed. */
 #include "tests/support/sidecar.h"
 
 #include <stdio.h>
@@ -7,10 +7,10 @@
 #define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 1}\n"
 #define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 1}\n"
 #define KAFKA_SCRIPT  KEEPSTEP_SOURCE_DIR "/tests/support/kafka/kafka.sh"
-/* Several thousand bytes that lz4 cannot make shorter than a few. */
+/* Several thousand random bytes, which lz4 cannot make small. */
 #define LARGE "hex(randomblob(3000))"
 
-/* The usual schema has no room for large values. */
+/* The usual schema allows no large values. */
 static void write_schema(void)
 {
     assert_int_equal(mkdir(test_path("schemas"), 0755), 0);
@@ -68,7 +68,7 @@ static void a_record_that_the_broker_refuses_goes_out_as_a_void_and_the_rest_flo
     sidecar_assert_equal(&shop, &billing, "items", 30000);
     expect_status(&shop, "--json", "\"voided\":0,");
 
-    limit_topic(kafka, 900); /* the relay has seen the larger limit */
+    limit_topic(kafka, 900); /* the relay knows only the larger limit */
     (void)sqlite_text(shop.database, "INSERT INTO items VALUES(3,'before',3);"
                                      "UPDATE items SET amount=10, name=" LARGE " WHERE id=1;"
                                      "UPDATE items SET amount=20 WHERE id=2;"
@@ -118,7 +118,7 @@ static void rows_that_cannot_be_sent_are_set_aside_alone_until_retried_or_droppe
     expect_rows(&billing, "SELECT * FROM items ORDER BY id", "2|two|2\n3|three|3\n");
     result = sidecar_run(&shop, "outbox", "retry", "1");
     assert_int_equal(result.exit_code, 0);
-    expect_rows(&shop, aside, "1\n"); /* no better now */
+    expect_rows(&shop, aside, "1\n"); /* still too large */
     sidecar_stop(&shop);
     limit_topic(kafka, 1000000);
     sidecar_start(&shop, NULL);
@@ -155,7 +155,7 @@ static void an_init_killed_amid_the_rows_that_are_there_is_resumed(void **state)
         before = sqlite_number(shop.database, "SELECT rows FROM keepstep_existing");
         assert_in_range(before, 1000, ROWS - 1);
         assert_int_equal(sqlite_number(shop.database, "SELECT count(*) FROM outbox"), before);
-        /* The service writes meanwhile: a row that was read, and one that was not. */
+        /* Meanwhile the service changes a row that was read and one that was not. */
         (void)sqlite_format(shop.database, "UPDATE items SET amount=-1 WHERE id IN (1, %d)", ROWS);
         (void)sqlite_text(shop.database, "DELETE FROM outbox WHERE type='item.updated'");
     }

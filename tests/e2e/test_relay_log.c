@@ -1,5 +1,4 @@
-/* A relay before a log that is not as it should be: settings, another log, other writers, a clone.
- */
+/* A relay finds its log changed: settings, another log, other writers, a clone. */
 #include "tests/support/sidecar.h"
 
 #include "common/clock.h"
@@ -27,7 +26,7 @@ static void insert_items(const struct sidecar *service, int first, int last)
         (void)sqlite_format(service->database, "INSERT INTO items VALUES(%d,'x',0)", id);
 }
 
-/* @return its log. */
+/* @return the relay's log. */
 static const char *expect_refusal(struct sidecar *service, const char *words)
 {
     int code = process_wait(service->process, 30000);
@@ -37,7 +36,7 @@ static const char *expect_refusal(struct sidecar *service, const char *words)
     return log;
 }
 
-/* A tool of Kafka's by its own name, in a directory for PATH. */
+/* Make a tool of Kafka under its own name, in a folder on PATH. */
 static void make_tool(const char *name)
 {
     const char *path = test_path("kafka-%s.sh", name);
@@ -46,7 +45,7 @@ static void make_tool(const char *name)
     assert_int_equal(chmod(path, 0700), 0);
 }
 
-/* Types in what the log says. */
+/* Run the command that the log gives. */
 static void obey(const char *log)
 {
     const char *start = strstr(log, "kafka-");
@@ -109,7 +108,7 @@ static void another_partition_count_is_refused(void **state)
     (void)expect_refusal(&shop, "has 2 partitions, not 1");
 }
 
-/* As a broker makes one for whoever asks for it; an agent has asked for it, too. */
+/* A broker makes such a topic for whoever asks for it, here also for an agent. */
 static void an_empty_topic_with_too_few_partitions_is_refused_once(void **state)
 {
     (void)state;
@@ -133,7 +132,7 @@ static void an_empty_topic_with_too_few_partitions_is_refused_once(void **state)
     sidecar_stop(&billing);
 }
 
-/* A shop that has published items 1 to 3 and is stopped. */
+/* Make a shop that has published items 1 to 3 and is stopped. */
 static struct sidecar published(struct kafka *kafka, const char *entries)
 {
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, entries);
@@ -168,7 +167,8 @@ static void a_topic_made_anew_stops_the_relay_until_a_new_incarnation(void **sta
     sidecar_stop(&billing);
 }
 
-/* Item 4 is in the log as item 3 is no more: what is behind it says that it was sent. */
+/* Item 4 is in the log, though item 3 no longer is. The later record proves that item 3 was
+ * sent. */
 static void retention_between_the_last_acknowledged_record_and_the_next_is_no_clone(void **state)
 {
     (void)state;
@@ -245,7 +245,7 @@ static void a_type_that_others_publish_too_must_be_applied(void **state)
     sidecar_stop(&obedient);
 }
 
-/* A database that was copied beside the running service, under a configuration of its own. */
+/* Clone the database of a running service. The clone has a configuration of its own. */
 static struct sidecar cloned(struct kafka *kafka, const struct sidecar *shop)
 {
     struct sidecar clone = sidecar_make(kafka, "clone", NULL, PUBLISH_ITEMS);
@@ -269,7 +269,8 @@ static void a_cloned_outbox_is_a_fork_for_the_peers_and_a_stop_for_its_relays(vo
     sidecar_expect(&shop, ACKNOWLEDGED, "2\n");
     sidecar_assert_equal(&shop, &billing, "items", 20000);
 
-    /* Both of them number on: nothing of the second may count as applied. */
+    /* Both number their events on from the same point. No event of the clone may count as already
+     * applied. */
     struct sidecar clone = cloned(kafka, &shop);
     sidecar_start(&clone, NULL);
     assert_true(process_wait_for(clone.process, "holds the lease", 10000));
@@ -286,8 +287,8 @@ static void a_cloned_outbox_is_a_fork_for_the_peers_and_a_stop_for_its_relays(vo
     sidecar_start(&shop, NULL);
     sidecar_start(&clone, NULL);
     (void)expect_refusal(&clone, "rewound or cloned");
-    assert_true(
-        process_running(shop.process)); /* behind its last record stands none of the clone */
+    /* No record of the clone comes after the shop's last one. */
+    assert_true(process_running(shop.process));
     sidecar_stop(&shop);
     sidecar_stop(&billing);
 }
@@ -328,7 +329,8 @@ int main(void)
         TEST_WITH_LIMIT(a_cloned_outbox_is_a_fork_for_the_peers_and_a_stop_for_its_relays, 150),
         TEST_WITH_LIMIT(a_clone_started_after_the_service_went_on_publishes_nothing, 120),
     };
-    /* Kafka's own default: whoever asks for a topic makes it, unless he says not to. */
+    /* This is Kafka's default: a topic is made for whoever asks for it, unless the client forbids
+     * it. */
     kafka_configure("auto.create.topics.enable=true");
     return TEST_RUN(tests);
 }

@@ -1,5 +1,4 @@
-/* Databases that come back from a backup, and what `keepstep init` does about it (rules 8 and 13).
- */
+/* Databases come back from a backup, and `keepstep init` makes them usable (rules 8 and 13). */
 #include "tests/support/sidecar.h"
 
 #include "common/clock.h"
@@ -37,7 +36,7 @@ static void assert_init(const struct sidecar *sidecar, const char *first, const 
         test_fail("init ended with %d: %s", result.exit_code, result.errors);
 }
 
-/* Without the agent nobody reads the log, so the relay must not publish. */
+/* Without an agent nobody reads the log, so the relay must not publish. */
 static void assert_relay_waits(struct kafka *kafka, const struct sidecar *shop)
 {
     const char *const argv[] = {KEEPSTEP_BINARY, "relay", "-c", shop->config, NULL};
@@ -50,7 +49,7 @@ static void assert_relay_waits(struct kafka *kafka, const struct sidecar *shop)
     assert_int_equal(sidecar_records(kafka, "item"), records);
 }
 
-/* Nobody will ever read the log where the agent's entry was taken out of the configuration. */
+/* The agent's entry was removed from the configuration. So nobody will ever read the log. */
 static void assert_relay_without_agent_ends(const struct sidecar *shop)
 {
     struct sidecar alone = *shop;
@@ -81,7 +80,7 @@ static void a_copy_restored_from_a_backup_goes_on_after_init_restored(void **sta
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     const char *backup = back_up(&billing);
     sidecar_stop(&billing);
-    sidecar_start(&billing, NULL); /* raises the epoch: the backup's is older */
+    sidecar_start(&billing, NULL); /* raises the epoch above the backup's */
     write_items(&shop, 11, 5);
     (void)sqlite_text(shop.database, "DELETE FROM items WHERE id=3");
     sidecar_assert_equal(&shop, &billing, "items", 20000);
@@ -95,7 +94,7 @@ static void a_copy_restored_from_a_backup_goes_on_after_init_restored(void **sta
     sidecar_init(&billing, "--restored");
     assert_string_not_equal(before, sqlite_text(billing.database, copy_id));
 
-    /* Whatever is applied twice would fail on, or show in, the count of writes. */
+    /* A second INSERT of a row would fail, and the trigger counts each write. */
     (void)sqlite_text(billing.database, "CREATE TABLE seen(id, amount);"
                                         "CREATE TRIGGER seen_i AFTER INSERT ON items BEGIN "
                                         "INSERT INTO seen VALUES(NEW.id, NEW.amount); END;");
@@ -124,7 +123,7 @@ static void a_restored_service_that_applies_its_type_goes_forward(void **state)
     sidecar_assert_equal(&shop, &billing, "items", 20000);
     sidecar_stop(&shop);
     (void)sqlite_text(shop.database, "UPDATE items SET name='in the backup'");
-    const char *backup = back_up(&shop); /* with outbox rows that the log will have (attack A3) */
+    const char *backup = back_up(&shop); /* its outbox will be in the log too (A3) */
     sidecar_start(&shop, NULL);
     (void)sqlite_text(shop.database, "UPDATE items SET name='after the backup' WHERE id<3;"
                                      "DELETE FROM items WHERE id=3;");
@@ -181,12 +180,12 @@ static void a_restored_service_that_only_publishes_is_told_what_to_do(void **sta
     assert_int_equal(result.exit_code, 78);
     assert_non_null(strstr(result.errors, "apply:"));
     assert_non_null(strstr(result.errors, "--existing-rows"));
-    sidecar_start(&shop, NULL); /* nothing has changed: the loud stop stands */
+    sidecar_start(&shop, NULL); /* nothing has changed, so the relay still ends */
     assert_int_equal(process_wait(shop.process, 30000), 78);
 
     assert_init(&shop, "--new-incarnation", "--existing-rows");
     sidecar_start(&shop, NULL);
-    sidecar_assert_equal(&shop, &billing, "items", 30000); /* back: as the backup has it */
+    sidecar_assert_equal(&shop, &billing, "items", 30000); /* as in the backup */
     sidecar_stop(&billing);
     sidecar_stop(&shop);
 }

@@ -22,7 +22,7 @@ static bool is_committed(void *context)
     return kafka_committed(wanted->kafka, wanted->group, wanted->topic, 0) == wanted->expected;
 }
 
-/* The last words of "keepstep-billing-…" in the log of the agent. */
+/* @return the group's name "keepstep-billing-…" from the agent's log. */
 static const char *group_of(const struct sidecar *sidecar)
 {
     const char *found = strstr(process_errors(sidecar->process), "group keepstep-");
@@ -93,7 +93,7 @@ static void the_position_passes_aborted_transactions_and_lag_falls_to_0(void **s
     sidecar_begin(&billing);
     sidecar_expect(&billing, "SELECT id FROM items", "1\n");
     sidecar_expect(&billing, "SELECT next_offset FROM keepstep_position", "4\n");
-    produce_transaction(kafka, 3, false); /* nothing but what is passed by */
+    produce_transaction(kafka, 3, false); /* an aborted transaction only */
     sidecar_expect(&billing, "SELECT next_offset, anchor_offset FROM keepstep_position", "6|0\n");
     sidecar_stop(&billing);
     struct process_result lag = sidecar_run(&billing, "lag", "--json", NULL);
@@ -102,7 +102,7 @@ static void the_position_passes_aborted_transactions_and_lag_falls_to_0(void **s
         test_fail("%s", lag.output);
 
     produce_transaction(kafka, 4, true);
-    sidecar_start(&billing, NULL); /* from the anchor on, over what was passed by */
+    sidecar_start(&billing, NULL); /* it reads from the anchor, over the aborted one */
     sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n4\n");
     sidecar_expect(&billing, "SELECT next_offset, stopped FROM keepstep_position", "8|\n");
     sidecar_stop(&billing);
@@ -125,7 +125,7 @@ struct page_value {
     const char *name;
     double least;
     double most;
-    double last; /* -1: it is not told */
+    double last; /* -1: there is none */
 };
 
 static bool is_told(void *context)
@@ -232,7 +232,7 @@ static void lines_published_by_hand_arrive_and_a_bad_line_is_named(void **state)
     sidecar_stop(&shop);
 }
 
-/* The line of a part in `status`, without its name. */
+/* @return the line of one part in `status`, without the part's name. */
 static const char *part_of(const struct sidecar *sidecar, const char *part)
 {
     struct process_result status = sidecar_run(sidecar, "status", NULL, NULL);
@@ -249,7 +249,7 @@ static bool is_known_not_to_run(void *context)
            strcmp(part_of(&sidecars[1], "agent"), "not running") == 0;
 }
 
-/* Two configurations lie beside each other: neither is taken for the other. */
+/* Two configurations are in one folder. Neither service is taken for the other. */
 static void status_tells_what_runs_and_never_that_what_was_killed_does(void **state)
 {
     (void)state;
@@ -292,7 +292,7 @@ struct answer {
     int port;
     const char *path;
     int code;
-    const char *part; /* of the page */
+    const char *part; /* of the answer */
 };
 
 static bool is_answered(void *context)
@@ -313,7 +313,8 @@ static void assert_answered(int port, const char *path, int code, const char *pa
         test_fail("%s never was %d with %s", path, code, part);
 }
 
-/* A migration as SQLite's documentation and every framework do it. What waits already goes out. */
+/* The table is rebuilt as SQLite's documentation and all frameworks do it. What waits is still
+ * published. */
 static void a_rebuilt_table_is_told_everywhere_until_init_has_run(void **state)
 {
     (void)state;

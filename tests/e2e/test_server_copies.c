@@ -1,5 +1,5 @@
-/* Copies on PostgreSQL and MariaDB of what others write: formats of other programs, and events that
- * wait for others because of a foreign or a unique key. */
+/* Copies on PostgreSQL and MariaDB: formats of other programs, and events that wait for others
+ * because of a foreign or unique key. */
 #include "tests/support/database.h"
 #include "tests/support/sidecar.h"
 
@@ -125,7 +125,7 @@ static void produce_row(struct kafka *kafka, const char *entity_type, int id, co
     produce_row_to(kafka, entity_type, 0, id, name, amount);
 }
 
-/* The agent tries again by itself: nobody runs `parked retry`. */
+/* The agent retries by itself. Nobody runs `parked retry`. */
 static void events_that_wait_for_another_are_applied_once_it_is_there(void **state)
 {
     (void)state;
@@ -138,7 +138,7 @@ static void events_that_wait_for_another_are_applied_once_it_is_there(void **sta
     for (size_t i = 0; i < COPIES; i++)
         sidecar_begin(&copies[i]);
 
-    /* A unique key that another row holds still. */
+    /* Another row still has the value of a unique key. */
     produce_row(kafka, "item", 1, "taken", "1");
     produce_row(kafka, "item", 2, "taken", "2");
     produce_row(kafka, "item", 2, "taken", "3");
@@ -148,7 +148,7 @@ static void events_that_wait_for_another_are_applied_once_it_is_there(void **sta
     produce_row(kafka, "item", 1, "free", "1");
     expect("SELECT id, name, amount FROM items ORDER BY id", "1|free|1\n2|taken|3\n3|else|3\n");
 
-    /* A row that is referred to, which is not there yet. */
+    /* The row that a foreign key refers to is missing. */
     produce_row(kafka, "extra", 7, "child", "9");
     expect("SELECT state FROM keepstep_parked", "1\n");
     expect("SELECT count(*) FROM extras", "0\n");
@@ -176,8 +176,8 @@ static void rows_of_two_partitions_that_swap_a_unique_value_are_written_together
     stop_copies();
 }
 
-/* A session sets its own time limit of 60 s; a trigger of the copy's table shortens it in the
- * agent's own session, and keeps a later row waiting in the server. */
+/* An agent's session has a time limit of 60 s. A trigger of the copy's table shortens it in that
+ * session, and makes a later row wait in the server. */
 static const char *const slow_triggers[] = {
     "CREATE TABLE slow(name VARCHAR(100)); INSERT INTO slow VALUES ('slow');"
     "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN"

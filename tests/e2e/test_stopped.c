@@ -1,5 +1,5 @@
-/* Partitions that stand still, loudly: why, that it is shown, and how an operator goes on without a
- * restart; and where a copy may begin. */
+/* Partitions that stop: the reason is shown, an operator continues without a restart, and a copy
+ * begins only where it may. */
 #include "tests/support/sidecar.h"
 
 #include <signal.h>
@@ -169,11 +169,11 @@ static void a_topic_that_was_restored_is_taken_up_without_a_restart(void **state
     sidecar_stop(&billing);
     kafka_delete_topic(kafka, sidecar_topic("item"));
     kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
-    produce_good(kafka, "n-1", 11); /* shorter: what is refused at assignment */
+    produce_good(kafka, "n-1", 11); /* shorter: refused when the partition is assigned */
     sidecar_start(&billing, NULL);
     expect_stopped(&billing, "the log ends at 1");
     produce_good(kafka, "n-2", 12);
-    produce_good(kafka, "n-3", 13); /* longer: what the anchor finds */
+    produce_good(kafka, "n-3", 13); /* longer: refused because of the anchor */
     expect_resume(&billing, 75, "does not hold event t-2");
     sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n2\n");
 
@@ -212,7 +212,7 @@ static void a_stop_whose_cause_was_mended_meanwhile_is_told_no_more(void **state
     assert_int_equal(count_of(process_errors(billing.process), "stands still"), 1);
     (void)sqlite_text(billing.database, "UPDATE keepstep_position SET cluster_id = ''");
     sidecar_start(&billing, NULL);
-    sidecar_expect(&billing, "SELECT stopped FROM keepstep_position", "\n"); /* nothing new came */
+    sidecar_expect(&billing, "SELECT stopped FROM keepstep_position", "\n"); /* no newer record */
     assert_null(strstr(sidecar_run(&billing, "status", NULL, NULL).output, "STOPPED"));
     produce_good(kafka, "m-2", 2);
     sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "1\n2\n");
@@ -316,7 +316,7 @@ static void start_latest_takes_only_what_comes_and_stays_marked(void **state)
     sidecar_start(&billing, NULL);
     sidecar_expect(&billing, "SELECT id FROM items ORDER BY id", "3\n4\n");
     sidecar_expect(&billing, "SELECT partial FROM keepstep_position", "1\n");
-    sidecar_produce_sequenced(kafka, 6, "e6", "e5"); /* a gap is one in a partial copy too */
+    sidecar_produce_sequenced(kafka, 6, "e6", "e5"); /* a partial copy may have no gap either */
     expect_stopped(&billing, "gap: sequence 6");
     sidecar_stop(&billing);
 }
@@ -358,11 +358,11 @@ static void a_missing_parent_is_waited_for_and_the_child_follows_by_itself(void 
     sidecar_produce(kafka, "c-4", "item.created", 3, "{\"id\":3,\"name\":\"d\",\"amount\":null}");
     sidecar_expect(&billing, "SELECT id FROM items", "2\n");
     sidecar_expect(&billing, "SELECT state FROM keepstep_parked ORDER BY offset", "1\n2\n1\n");
-    /* No commit of the agent cures this one: its back-off finds it. */
+    /* No commit of the agent releases this one. A retry after its back-off does. */
     (void)sqlite_text(billing.database, "INSERT INTO parents VALUES(9)");
     sidecar_expect(&billing, "SELECT id, name, amount FROM items ORDER BY id", "1|b|9\n2|d|NULL\n");
     sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "1\n");
-    /* This one an event cures. */
+    /* This one is released by an event. */
     sidecar_produce(kafka, "c-5", "item.updated", 2, "{\"id\":2,\"name\":\"e\",\"amount\":null}");
     sidecar_expect(&billing, "SELECT id, name, amount FROM items ORDER BY id",
                    "1|b|9\n2|e|NULL\n3|d|NULL\n");

@@ -1,4 +1,4 @@
-/* sysbench's OLTP read-write load on a MariaDB service, copied into PostgreSQL and SQLite. */
+/* sysbench's OLTP load on a MariaDB service is copied into PostgreSQL and SQLite. */
 #include "tests/support/database.h"
 #include "tests/support/load.h"
 #include "tests/support/mariadb.h"

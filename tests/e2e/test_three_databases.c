@@ -1,4 +1,4 @@
-/* Services on PostgreSQL, MariaDB and SQLite keep each other's tables in step under load and
+/* Services on PostgreSQL, MariaDB and SQLite keep each other's tables equal under load and
  * faults. */
 #include "tests/support/database.h"
 #include "tests/support/load.h"
@@ -22,14 +22,14 @@ static const char schema[] =
     "\"ratio\":{\"type\":\"number\",\"x-keepstep-type\":\"double\"}},"
     "\"required\":[\"id\",\"price\",\"at\",\"code\",\"title\",\"is_open\",\"ratio\"]}";
 
-/* What differs in the SQL of the three. */
+/* The differences in the SQL of the three databases. */
 struct dialect {
     const char *service;
     const char *entity_type;
     const char *columns;
-    const char *bytes; /* before the digits */
+    const char *bytes; /* comes before the digits */
     const char *pause;
-    const char *values; /* of a row in one spelling */
+    const char *values; /* a row's values in one form */
 };
 
 static const struct dialect dialects[] = {
@@ -74,7 +74,7 @@ static const char *const titles[] = {"plain",
                                      "\xf0\x9f\x98\x80",
                                      "two\nlines"};
 
-/* "price, at, code, title, is_open, ratio" of a row as `kind` writes them, as assignments. */
+/* Append assignments of "price, at, code, title, is_open, ratio" in the SQL of `kind`. */
 static void append_values(struct buffer *script, enum database_kind kind, unsigned *seed,
                           bool insert)
 {
@@ -128,7 +128,8 @@ static void append_statement(struct buffer *script, enum database_kind kind, con
     }
 }
 
-/* Statements by themselves, in transactions, and in transactions that are rolled back. */
+/* Start a client that writes single statements, transactions, and transactions that it rolls
+ * back. */
 static struct process *start_writer(const struct sidecar *service, enum database_kind kind,
                                     const char *table, unsigned seed)
 {
@@ -168,7 +169,7 @@ static const char *entry(const char *entity_type)
                        entity_table(entity_type));
 }
 
-/* The entries of a service: all of one shared type both ways, or its own and the others' types. */
+/* @return YAML: one shared type both ways, or the service's own type and the others' types. */
 static const char *entries(size_t kind, const char *shared)
 {
     if (shared != NULL)
@@ -217,7 +218,7 @@ static bool trio_writes(const struct trio *trio)
     return running;
 }
 
-/* One agent after the other is killed while the clients write, and once the broker. */
+/* While the clients write, kill one agent after the other, and once the broker. */
 static void trio_disturb(struct trio *trio)
 {
     int round = 0;
@@ -270,8 +271,8 @@ static void each_keeps_the_tables_of_the_two_others(void **state)
     trio_end(&trio);
 }
 
-/* An echo would be a row in an outbox that no client has written, and again one at the others:
- * the log would never come to its end. */
+/* If a service published again what it applied, the others would do so too, and the log would never
+ * end. */
 static void all_that_write_the_same_entities_end_equal(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Databases behind TLS: what a sidecar connects to, what it refuses, and what it says of it. */
+/* Databases behind TLS: which ones a sidecar connects to, which it refuses, and what it says. */
 #include "tests/support/database.h"
 #include "tests/support/mariadb.h"
 #include "tests/support/postgresql.h"
@@ -13,7 +13,7 @@
 
 #define PASSWORD "tellnobody"
 
-static const char *certificates; /* folder, made once */
+static const char *certificates; /* a folder, made once */
 
 static void shell(const char *command)
 {
@@ -29,7 +29,7 @@ static void make_authority(const char *name)
                       certificates, name, name, name));
 }
 
-/* NAME.pem and NAME.key for a host, signed by an authority, valid for so many days. */
+/* Make NAME.pem and NAME.key for a host, signed by an authority, valid for some days. */
 static void make_certificate(const char *name, const char *host, const char *authority, int days)
 {
     shell(test_format("cd %s && openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
@@ -55,7 +55,7 @@ static void make_certificates(void)
     make_certificate("stranger", "localhost", "other", 30);
 }
 
-/* Put a certificate where the server reads it, as a file of the server's own. */
+/* Put a certificate where the server reads it, in a file that the server owns. */
 static void install(const char *directory, const char *user, const char *name)
 {
     const char *owner = geteuid() == 0 ? test_format("-o %s ", user) : "";
@@ -69,7 +69,8 @@ static bool ssl_is(void *context)
     return strcmp(postgresql_text(postgresql_server_url(), "SHOW ssl_ciphers"), context) == 0;
 }
 
-/* NULL: a server without TLS. The ciphers' text tells when the server has read its files again. */
+/* @param name NULL: a server without TLS. The text of the ciphers changes when the server has read
+ * its files again. */
 static void postgresql_show(const char *name)
 {
     static int round;
@@ -107,11 +108,11 @@ static void mariadb_show(const char *name)
     has_tls = name != NULL;
 }
 
-/* One database product as these tests use it. */
+/* How these tests use one database product. */
 static const struct product {
     enum database_kind kind;
     void (*show)(const char *name);
-    const char *verify; /* option of the URL, with the authority's file */
+    const char *verify; /* the URL's option for the authority's file */
     const char *expired;
     const char *elsewhere;
     const char *stranger;
@@ -123,7 +124,7 @@ static const struct product {
      "signed by an authority in ssl-ca", "switch TLS on"},
 };
 
-/* Of a login that has a password, as the URL does. */
+/* @return the URL of a login with its password. */
 static const char *verified_url(const struct product *product, const char *url, const char *user,
                                 const char *file)
 {
@@ -155,7 +156,7 @@ static enum status open_once(const struct product *product, const char *url, str
     return status;
 }
 
-/* Refused for now: nothing went over the line, and what mends it stands there. */
+/* The refusal can be retried: nothing was sent, and the error says what to do. */
 static void assert_refused(const struct product *product, const char *url, const char *advice)
 {
     struct error err = ERROR_INIT;
@@ -172,7 +173,7 @@ static void certificates_are_verified(const struct product *product)
     const char *url = database_make(product->kind, "shop");
     make_certificates();
     (void)roles_login(url, "keeper", "");
-    if (product->kind == DATABASE_MARIADB) /* else it may not choose the database */
+    if (product->kind == DATABASE_MARIADB) /* otherwise it may not use the database */
         mariadb_execute(url, "GRANT SELECT ON shop.* TO keeper@localhost");
     const char *verified = verified_url(product, url, "keeper",
                                         test_format("%s/authority.pem", certificates));
@@ -190,7 +191,7 @@ static void certificates_are_verified(const struct product *product)
     if (open_once(product, verified, &err) != STATUS_OK)
         test_fail("%s", err.text);
 
-    /* A file of our own that is not there is a wrong configuration. */
+    /* If one of our own files is missing, the configuration is wrong. */
     const char *absent = verified_url(product, url, "keeper",
                                       test_format("%s/absent.pem", certificates));
     assert_int_equal(open_once(product, absent, &err), STATUS_FATAL);
@@ -211,7 +212,7 @@ static void mariadb_certificates_are_verified_in_full(void **state)
     certificates_are_verified(&products[1]);
 }
 
-/* Its URL asks for a certificate and stands in a file of its own. */
+/* Make a service whose URL asks for a certificate and is in a file of its own. */
 static struct sidecar verified_sidecar(const struct product *product)
 {
     struct sidecar shop = sidecar_make_at(
@@ -228,7 +229,8 @@ static struct sidecar verified_sidecar(const struct product *product)
     return shop;
 }
 
-/* A command of the moment ends and says so; a sidecar waits, and goes on once it is renewed. */
+/* With an expired certificate a command ends and says so. A sidecar waits until the certificate is
+ * renewed. */
 static void a_sidecar_goes_on(const struct product *product)
 {
     struct sidecar shop = verified_sidecar(product);

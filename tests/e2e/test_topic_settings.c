@@ -1,5 +1,5 @@
-/* Topics that are not as the rules want them: missing, grown, compacted, or kept longer than single
- * keys. */
+/* Topics that break the rules: missing, grown, compacted, or kept longer than the window of
+ * idempotency keys. */
 #include "tests/support/sidecar.h"
 
 #include "common/clock.h"
@@ -19,7 +19,7 @@ static void produce(struct kafka *kafka, int32_t partition, int key)
                         test_format("{\"id\":%d,\"name\":\"x\",\"amount\":null}", key), NULL);
 }
 
-/* A topic that another program partitions, so that the test need not hash. */
+/* Another program partitions the topic, so the test need not hash keys. */
 static void a_topic_that_grows_while_the_agent_runs_stops_all_its_partitions(void **state)
 {
     (void)state;
@@ -78,7 +78,7 @@ static void a_missing_topic_holds_up_no_other_and_is_read_once_it_comes(void **s
     assert_true(process_wait_for(billing.process, "extra' does not exist yet", 20000));
     assert_int_equal(sidecar_run(&billing, "status", NULL, NULL).exit_code, 0);
     assert_int_equal(sidecar_run(&billing, "lag", NULL, NULL).exit_code, 0);
-    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL); /* none of them has made it */
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL); /* no sidecar has made it */
     produce(kafka, 0, 1);
     sidecar_expect(&billing, "SELECT id FROM items", "1\n");
 
@@ -91,7 +91,8 @@ static void a_missing_topic_holds_up_no_other_and_is_read_once_it_comes(void **s
     sidecar_stop(&billing);
 }
 
-/* To a member that comes back under its name the coordinator gives what it had, and no more. */
+/* A member that comes back under its name gets from the coordinator what it had, and nothing
+ * new. */
 static void a_topic_that_comes_while_its_agent_is_away_is_read(void **state)
 {
     (void)state;
@@ -116,7 +117,7 @@ static void produce_extra(struct kafka *kafka, int key)
                         test_format("{\"id\":%d,\"name\":\"x\",\"amount\":null}", key), NULL);
 }
 
-/* Within the session timeout, so that the group takes it for the member that it had. */
+/* It is back within the session timeout, so the group takes it for the same member. */
 static void change_entries(struct sidecar *service, const char *entries)
 {
     const char *text = test_read_file(service->config);
@@ -179,7 +180,7 @@ static void a_foreign_topic_whose_anchor_was_compacted_away_is_read_on(void **st
     sidecar_stop(&billing);
     for (int i = 0; i < 300 && first_offset <= 0; i++) {
         first_offset = -1;
-        produce(kafka, 0, 1); /* a newer one of the key, and a newer segment */
+        produce(kafka, 0, 1); /* a newer record of the key, in a newer segment */
         clock_sleep_us(100000);
         (void)kafka_consume_all(kafka, topic, note_first, NULL);
     }
@@ -255,7 +256,7 @@ static void any_window_is_refused_where_records_stay_for_ever(void **state)
     expect_refused(kafka, "billing", 60, "keeps its records for ever; write 0");
     kafka_delete_topic(kafka, sidecar_topic("item"));
     kafka_create_topic(kafka, sidecar_topic("item"), 1,
-                       "cleanup.policy=compact;retention.ms=60000"); /* which deletes nothing */
+                       "cleanup.policy=compact;retention.ms=60000"); /* nothing is deleted */
     expect_refused(kafka, "compacted", 60, "keeps its records for ever; write 0");
 }
 
@@ -272,8 +273,8 @@ int main(void)
         TEST_WITH_LIMIT(a_session_timeout_that_the_broker_does_not_allow_is_refused_by_name, 120),
         TEST_WITH_LIMIT(any_window_is_refused_where_records_stay_for_ever, 120),
     };
-    /* Kafka's own default: whoever asks for a topic makes it, unless he says not to. And compaction
-     * comes every 15 s by default. */
+    /* The first line is Kafka's default: a topic is made for whoever asks for it, unless the client
+     * forbids it. The second one compacts more often than the default of 15 s. */
     kafka_configure("auto.create.topics.enable=true\nlog.cleaner.backoff.ms=300\n"
                     "group.min.session.timeout.ms=6000");
     return TEST_RUN(tests);

@@ -1,5 +1,5 @@
-/* What breaks while a service writes: what the copy's own triggers saw is the witness that no event
- * was applied twice and no row set back. labels: alone */
+/* Something fails while a service writes. Triggers of the copy record each write. They prove that
+ * no event was applied twice and no row got an older value. labels: alone */
 #include "tests/support/load.h"
 #include "tests/support/witness.h"
 
@@ -27,7 +27,7 @@ static struct pair {
     return pair;
 }
 
-/* Rule 8. The rows that are written here beside the load are there to be applied when it ends. */
+/* Rule 8. The rows written here are still unapplied when the load ends. */
 static void a_killed_agent_applies_again_within_two_seconds(void **state)
 {
     enum { KILLS = 8, LIMIT_US = 2000000 };
@@ -59,8 +59,8 @@ static void a_killed_agent_applies_again_within_two_seconds(void **state)
     sidecar_stop(&pair.shop);
 }
 
-/* Killed, then stopped cleanly, each for longer than a request's retry and shorter than a session.
- * The relay may have to send again what was acknowledged to nobody. */
+/* The broker is killed, then stopped cleanly. It is away longer than a request's retry and shorter
+ * than a session. The relay may have to send some records twice. */
 static void a_broker_that_goes_and_comes_back_costs_nothing(void **state)
 {
     (void)state;
@@ -84,7 +84,7 @@ static void a_broker_that_goes_and_comes_back_costs_nothing(void **state)
     sidecar_stop(&pair.shop);
 }
 
-/* Holds the only write lock of a database; "held" is its output from then on. */
+/* Hold the only write lock of a database. The program prints "held" once it has it. */
 static struct process *lock_for(const struct sidecar *service, int seconds)
 {
     struct process *holder = process_start(
@@ -121,7 +121,7 @@ static void a_service_database_locked_for_longer_than_the_lease_is_waited_for(vo
     sidecar_stop(&pair.shop);
 }
 
-/* @return the longest statement of an sqlite3 under ".timer on", in milliseconds. */
+/* @return the longest statement of an sqlite3 with ".timer on", in milliseconds. */
 static double longest_ms(const struct process *client)
 {
     double longest = 0;
@@ -134,7 +134,7 @@ static double longest_ms(const struct process *client)
     return longest;
 }
 
-/* Rule 19: the agent's transactions are short beside an outbox, with a gap between them. */
+/* Rule 19: beside an outbox the agent's transactions are short, with a pause between them. */
 static void a_service_that_writes_beside_a_backlog_has_no_failed_statement(void **state)
 {
     enum { BACKLOG = 150000, TRANSACTIONS = 1000, BESIDE = 10, LIMIT_MS = 2000 };

@@ -1,4 +1,4 @@
-/* Any bytes as key and value, split at the first NUL: the flat reader must agree with jansson. */
+/* Any bytes as key and value, split at the first NUL. The flat reader must agree with jansson. */
 #include "tests/support/flat_oracle.h"
 
 #include <stdio.h>

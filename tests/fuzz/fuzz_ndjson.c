@@ -1,4 +1,4 @@
-/* Any bytes as lines of JSON: judged by a schema, and published into an outbox. */
+/* Any bytes as lines of JSON. They are checked against a schema, and published into an outbox. */
 #include "producer/init/init.h"
 #include "producer/publish_lines.h"
 #include "schemas/entity_schema.h"
@@ -71,12 +71,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (in == NULL)
         abort();
     if (schema_lines_validate(schema_path, in, nowhere, &invalid, &err) != STATUS_OK)
-        abort(); /* lines that are not valid are no error */
+        abort(); /* an invalid line is not an error */
     rewind(in);
     if (publish_lines(config, (const struct entity_schema *const *)&item, in, &written, &err) !=
             STATUS_OK &&
         (err.status != STATUS_REJECT || err.text[0] == '\0'))
-        abort(); /* only a line can be at fault */
+        abort(); /* only a line can be wrong */
     (void)fclose(in);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Any bytes as key and value of a record, split at the first NUL. */
+/* Any bytes as the key and value of a record, split at the first NUL. */
 #include "schemas/change.h"
 
 #include <stdio.h>
@@ -40,7 +40,7 @@ static const struct entity_schema *fuzz_find(void *context, struct slice entity_
     return fuzz_schema;
 }
 
-/* The same bytes in each form that a topic may have. */
+/* Read the same bytes in each format that a topic may have. */
 static void fuzz_read(struct slice key, struct slice value)
 {
     static const struct record_form forms[] = {

@@ -1,4 +1,4 @@
-/* Any JSON as a schema, judging itself. */
+/* Any JSON as a schema, which then checks itself. */
 #include "schemas/json_schema/json_schema.h"
 
 #include <stdint.h>

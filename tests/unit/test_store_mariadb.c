@@ -201,9 +201,8 @@ static void a_row_of_another_entity_is_never_written_over(void **state)
     assert_ok(orders_ops->commit(store, false, &orders_err));
     mariadb_execute(orders_url,
                     "UPDATE orders SET note = id; ALTER TABLE orders ADD UNIQUE (note)");
-    assert_ok(
-        /* The statement was prepared before the index existed. */
-        orders_ops->begin(store, NULL, 0, &orders_err));
+    /* The statement was prepared before the index existed. */
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
     assert_int_equal(apply_bulk(store, 20, 2, "5"), STATUS_REJECT);
     error_clear(&orders_err);
     assert_ok(orders_ops->savepoint(store, true, &orders_err));
