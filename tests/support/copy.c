@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define COPY_PAUSE_US 210000 /* a little more than the applier pauses between two passes */
+#define COPY_PAUSE_US 210000 /* a little longer than the applier's pause between two passes */
 
 static const char schema_text[] =
     "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","
@@ -108,11 +108,10 @@ struct applier *copy_open(struct copy *copy)
     return applier;
 }
 
-/* What copies are made in. */
+/* the copies' database of each kind */
 
-/* PostgreSQL takes longest to drop and make a database: there the one of the case before is
- * emptied.
- */
+/* @return an empty database. PostgreSQL is slow to drop and make one, so the last case's is
+ * emptied. */
 static const char *copy_database(void)
 {
     static const char *last;
@@ -126,7 +125,7 @@ static const char *copy_database(void)
     return last;
 }
 
-/* What `init` does once the service's tables are there. */
+/* Do what `init` does once the service's tables exist. */
 static void copy_init(struct copy *copy)
 {
     struct store *store = NULL;
@@ -181,7 +180,7 @@ void copy_finish(struct copy *copy)
     static const char *const files[] = {"copy.db", "copy.db-wal", "copy.db-shm"};
     applier_free(copy->applier);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        (void)unlink(test_path("%s", files[i])); /* a test may go through many */
+        (void)unlink(test_path("%s", files[i])); /* a test may make many databases */
     batch_done(&copy->batch);
     entity_schema_free(copy->schema);
     free(copy->metrics);

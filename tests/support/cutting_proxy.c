@@ -1,4 +1,4 @@
-/* One thread serves one connection after the other, so that a cut is at a known place. */
+/* One thread serves the connections one by one, so that each cut is at a known place. */
 #include "tests/support/cutting_proxy.h"
 
 #include <arpa/inet.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define CHUNK_SIZE      ((size_t)256 * 1024)
-#define ANSWER_LIMIT_MS 5000 /* for the server's answer to what the client will not hear of */
+#define ANSWER_LIMIT_MS 5000 /* for the server's answer that is swallowed */
 #define ANSWER_QUIET_MS 300
 
 static pthread_t thread;
@@ -45,7 +45,7 @@ static bool send_all(int to, const char *bytes, size_t length)
     return true;
 }
 
-/* Hear the server out: its COMMIT is done when it answers. */
+/* Read the server's answer and drop it. When it has answered, its COMMIT is done. */
 static void swallow_answer(int server, char *chunk)
 {
     struct pollfd wait = {.fd = server, .events = POLLIN};
@@ -54,7 +54,7 @@ static void swallow_answer(int server, char *chunk)
         limit_ms = ANSWER_QUIET_MS;
 }
 
-/* @return false where the connection ends here. */
+/* @return false if the connection ends here. */
 static bool pass_client(int client, int server, char *chunk)
 {
     ssize_t length = recv(client, chunk, CHUNK_SIZE, 0);

@@ -1,4 +1,4 @@
-/* Picks the SQL helpers of a database by its URL. */
+/* Chooses the SQL helpers of a database by its URL. */
 #include "tests/support/database.h"
 
 #include "tests/support/mariadb.h"

@@ -1,4 +1,4 @@
-/* SQL on a service's database of any kind, by its URL. */
+/* SQL on a service's database of any kind, found by its URL. */
 #ifndef TESTS_SUPPORT_DATABASE_H
 #define TESTS_SUPPORT_DATABASE_H
 
@@ -6,22 +6,22 @@
 
 enum database_kind { DATABASE_SQLITE, DATABASE_POSTGRESQL, DATABASE_MARIADB };
 
-/** Make an empty database for the running test; skips the test with the reason where there is no
- * such server. @return its URL. */
+/** Make an empty database for the running test. Skips the test with a reason if there is no such
+ * server. @return its URL. */
 const char *database_make(enum database_kind kind, const char *name);
 
-/** Run one or more statements; the test fails at the first error. @return the rows, columns parted
- * by "|", each row ended by "\n", NULL as "NULL". */
+/** Run one or more statements; the test fails at the first error. @return the rows: "|" between
+ * columns, "\n" after each row, NULL as "NULL". */
 const char *database_text(const char *url, const char *sql);
 
-/** Make the program's server of a kind stand still with all its processes, as a host that hangs:
- * connections are taken, nothing is answered. It goes on by database_continue(), or is ended with
- * the program. */
+/** Stop all processes of the program's server of a kind with a signal, like a frozen host: it
+ * accepts connections and answers nothing. database_continue() lets it go on. It ends with the
+ * program. */
 void database_pause(enum database_kind kind);
 void database_continue(enum database_kind kind);
 
-/** Wait until database_text() of `sql` is `expected`; @return false past the limit. The tables must
- * be there. */
+/** Wait until database_text() of `sql` is `expected`. The tables must exist. @return false after
+ * the limit. */
 bool database_wait_for(const char *url, const char *sql, const char *expected, int64_t limit_ms);
 
 #endif

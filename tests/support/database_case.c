@@ -1,9 +1,9 @@
-/* Test cases that run in each of the databases in turn. */
+/* Runs test cases in each of the databases in turn. */
 #include "tests/support/database_case.h"
 
 enum database_kind database_case_kind = DATABASE_SQLITE;
 
-/* What cmocka hands to a test: the case in one database. */
+/* What cmocka gives to a test: a case and its database. */
 struct case_run {
     struct test_case base; /* first: test_begin() takes it */
     const struct database_case *run;

@@ -20,10 +20,10 @@ struct database_case {
     bool servers_only;
 };
 
-/** Where the running case runs. */
+/** The database of the running case. */
 extern enum database_kind database_case_kind;
 
-/** Run all in each of the databases in turn; @return the exit code for main(). */
+/** Run all cases in each of the databases in turn. @return the exit code for main(). */
 int database_case_run(const struct database_case *cases, size_t count);
 
 #endif

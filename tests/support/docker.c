@@ -1,4 +1,4 @@
-/* Driving docker/docker.sh: an engine, its images, one compose project. */
+/* Calls docker/docker.sh: an engine, its images, one compose project. */
 #include "tests/support/docker.h"
 
 #include "common/clock.h"
@@ -46,7 +46,7 @@ static void docker_end(void)
         (void)docker_call("end", NULL, DOCKER_CALL_MS);
 }
 
-/* @return why there is no project, NULL where it runs. */
+/* @return NULL if the project runs, otherwise the reason. */
 static const char *docker_begin(void)
 {
     directory = test_directory_shared();
@@ -70,7 +70,7 @@ void docker_up(void)
     static const char *problem = "the project did not come up for an earlier test";
     if (!done) {
         done = true;
-        unsigned int left = alarm(0); /* downloads and builds are not the test */
+        unsigned int left = alarm(0); /* downloads and builds do not count as the test's time */
         problem = docker_begin();
         (void)alarm(left);
         if (problem == NULL)
@@ -123,7 +123,7 @@ struct docker_health {
 static bool docker_health_is(void *context)
 {
     struct docker_health *health = context;
-    clock_sleep_us(DOCKER_LOOK_US); /* each look is a program of its own */
+    clock_sleep_us(DOCKER_LOOK_US); /* each poll starts a program */
     health->last = DOCKER("inspect", "-f", "{{.State.Health.Status}}", health->container);
     return strcmp(health->last, health->status) == 0;
 }

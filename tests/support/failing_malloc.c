@@ -1,11 +1,11 @@
-/* The wrappers around the allocator and their countdown. */
+/* Wrappers around the allocator, which count down to a failure. */
 #include "tests/support/failing_malloc.h"
 
 #include <errno.h>
 
 #define ALLOCATIONS_MAX 100000
 
-static _Thread_local long countdown = -1; /* -1: off */
+static _Thread_local long countdown = -1; /* -1: no failure */
 static _Thread_local bool has_failed;
 
 void *__real_malloc(size_t size);

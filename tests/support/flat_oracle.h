@@ -4,7 +4,7 @@
 
 #include "schemas/record/value.h"
 
-/** Every column type, limits of the row schema, a key of two columns. */
+/** A schema with every column type, limits on rows, and a key of two columns. */
 #define FLAT_ORACLE_SCHEMA                                                                         \
     "{\"type\":\"object\",\"x-keepstep-key\":[\"id\",\"part\"],\"required\":[\"id\",\"kind\"],"    \
     "\"additionalProperties\":false,\"properties\":{"                                              \
@@ -45,9 +45,8 @@ static inline bool flat_oracle_equal(const struct entity_schema *schema, const s
     return true;
 }
 
-/** Read `key` and then `payload` in both ways.
- * @param ret_taken  how many of the two the flat reader took.
- * @return NULL where they agree, else in what not. */
+/** Read `key` and then `payload` with both readers. @param ret_taken how many of the two the flat
+ * reader could read @return NULL if both agree, otherwise the difference. */
 static inline const char *flat_oracle_compare(const struct entity_schema *schema, struct slice key,
                                               struct slice payload, struct arena *arena,
                                               int *ret_taken)

@@ -1,4 +1,4 @@
-/* Starting and ending the Kafka of a test program. */
+/* Starts and ends the Kafka of a test program. */
 #include "tests/support/kafka.h"
 
 #include "tests/support/kafka_private.h"
@@ -26,7 +26,7 @@ static void kafka_fetch_or_skip(void)
     static const char *problem;
     if (!done) {
         const char *const fetch[] = {KAFKA_SCRIPT, "fetch", NULL};
-        unsigned int left = alarm(0); /* the download is not the test */
+        unsigned int left = alarm(0); /* the download does not count as the test's time */
         struct process_result result = process_run(fetch, NULL, KAFKA_FETCH_MS);
         (void)alarm(left);
         if (result.exit_code != 0)

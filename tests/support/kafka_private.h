@@ -1,4 +1,4 @@
-/* What kafka.c and kafka_records.c share. */
+/* Shared by kafka.c and kafka_records.c. */
 #ifndef TESTS_SUPPORT_KAFKA_PRIVATE_H
 #define TESTS_SUPPORT_KAFKA_PRIVATE_H
 
@@ -13,11 +13,11 @@ struct kafka {
     struct process *process;
     const char *directory;
     const char *bootstrap;
-    const char *line; /* of kafka_configure() */
+    const char *line; /* from kafka_configure() */
     int port;
     pid_t owner;
-    rd_kafka_t *transaction; /* the producer of the one that is open */
-    rd_kafka_t *client;      /* producer and admin, made at the first use */
+    rd_kafka_t *transaction; /* the producer of the open one */
+    rd_kafka_t *client;      /* producer and admin client, made at the first use */
 };
 
 #endif

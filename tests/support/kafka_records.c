@@ -1,4 +1,4 @@
-/* Topics and records of the Kafka of a test program, by librdkafka. */
+/* Topics and records in the Kafka of a test program, through librdkafka. */
 #include "tests/support/kafka.h"
 
 #include "common/buffer.h"
@@ -36,7 +36,7 @@ static rd_kafka_t *kafka_open(struct kafka *kafka, rd_kafka_type_t type, rd_kafk
     char text[512];
     kafka_set(conf, "bootstrap.servers", kafka->bootstrap);
     kafka_set(conf, "log_level", "0");
-    kafka_set(conf, "allow.auto.create.topics", "false"); /* a test's topics are its own doing */
+    kafka_set(conf, "allow.auto.create.topics", "false"); /* only a test makes topics */
     kafka_set(conf, "reconnect.backoff.max.ms", "200");
     rd_kafka_t *client = rd_kafka_new(type, conf, text, sizeof text);
     if (client == NULL)
@@ -55,7 +55,7 @@ static rd_kafka_t *kafka_client(struct kafka *kafka)
     return kafka->client;
 }
 
-/* The result of an admin call, for one topic; NULL where it is fine. */
+/* @return why an admin call for one topic failed, NULL if it did not. */
 static const char *kafka_topic_problem(rd_kafka_event_t *event)
 {
     if (event == NULL)
@@ -189,7 +189,7 @@ struct kafka_message {
     const char *value;
 };
 
-/** Takes `headers`. @return the offset. */
+/** Send a message. Takes ownership of `headers`. @return the offset. */
 static int64_t kafka_send(rd_kafka_t *client, const struct kafka_message *message,
                           rd_kafka_headers_t *headers)
 {
@@ -272,7 +272,8 @@ static rd_kafka_resp_err_t kafka_ask_partitions(rd_kafka_t *client, const char *
     return code;
 }
 
-/** A topic that was just created takes the broker a moment to show, more so under its old name. */
+/** @return how many partitions a topic has. The broker shows a new topic only after a moment, and
+ * later still if the name was used before. */
 static int kafka_partitions(rd_kafka_t *client, const char *topic)
 {
     int count = 0;
@@ -313,7 +314,7 @@ static void kafka_hand_over(const rd_kafka_message_t *message, kafka_record_call
     buffer_done(&text);
 }
 
-/* Reads one partition to its end. */
+/* Read one partition to its end. */
 static int64_t kafka_consume_partition(rd_kafka_t *consumer, const char *topic, int32_t partition,
                                        kafka_record_callback *callback, void *context)
 {

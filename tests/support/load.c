@@ -1,4 +1,4 @@
-/* Runs the databases' own clients, and waits for positions to reach the end of the log. */
+/* Runs the databases' own clients, and waits until copies have reached the end of the log. */
 #include "tests/support/load.h"
 
 #include "tests/support/database.h"
@@ -29,7 +29,7 @@ static const char *load_database_name(const char *url)
     return strrchr(url, '/') + 1;
 }
 
-/* The digits between the last colon of "scheme://user@host:port/name" and the slash. */
+/* @return the digits between the last colon of "scheme://user@host:port/name" and the slash. */
 static const char *load_port(const char *url)
 {
     const char *port = strrchr(url, ':') + 1;

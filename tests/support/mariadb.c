@@ -1,4 +1,4 @@
-/* Starts and stops a MariaDB server by its own install program. */
+/* Starts and stops a MariaDB server, installed by its own program. */
 #include "tests/support/mariadb.h"
 
 #include "common/buffer.h"
@@ -19,7 +19,7 @@
 #define INSTALL   "/usr/bin/mariadb-install-db"
 #define USER_NAME "mysql"
 
-static const char *directory; /* of the server, short: a socket's path has 107 characters */
+static const char *directory; /* the server's; short, as a socket's path has 107 characters */
 static const char *reason;
 static const char *server_url;
 static int port;
@@ -107,7 +107,7 @@ static void create_server(void)
     if (user != NULL && chown(directory, user->pw_uid, user->pw_gid) != 0)
         test_fail("chown %s", directory);
     port = process_free_port();
-    /* A server that starts deletes the temporary tables of all others that share its folder. */
+    /* A starting server deletes the temporary tables of all servers that use the same TMPDIR. */
     if (system(test_format("TMPDIR=%s " INSTALL " --no-defaults %s --datadir=%s/data "
                            "--auth-root-authentication-method=normal --skip-test-db "
                            ">%s/install.log 2>&1",
@@ -150,7 +150,7 @@ const char *mariadb_database(const char *name)
     const char *url = mariadb_server_url();
     if (url == NULL)
         test_skip("%s", reason);
-    /* What was granted on a database outlives it. */
+    /* Dropping a database does not drop the grants on it. */
     mariadb_execute(url, test_format("DROP DATABASE IF EXISTS `%s`; CREATE DATABASE `%s`;"
                                      "DELETE FROM mysql.tables_priv WHERE db = '%s';"
                                      "DELETE FROM mysql.columns_priv WHERE db = '%s';"
@@ -175,7 +175,7 @@ static void append_rows(MYSQL_RES *result, struct buffer *rows)
     }
 }
 
-/* The database stands in the URL between the third slash and the question mark. */
+/* Connect. The database's name is in the URL between the third slash and the question mark. */
 static MYSQL *connect_to(const char *url)
 {
     const char *database = strchr(url + strlen("mysql://"), '/') + 1;
@@ -228,7 +228,7 @@ static void kill_others(const char *url, const char *what)
 {
     const char *ids = mariadb_text(url, others_sql);
     MYSQL *session = connect_to(url);
-    for (; *ids != '\0'; ids = strchr(ids, '\n') + 1) /* one may have left by itself */
+    for (; *ids != '\0'; ids = strchr(ids, '\n') + 1) /* a session may have ended by itself */
         (void)mysql_query(session, test_format("KILL %s %.*s", what, (int)strcspn(ids, "\n"), ids));
     mysql_close(session);
 }

@@ -1,46 +1,48 @@
-/* A MariaDB server of the test program's own: started once, on the socket of a folder and a random
- * port of loopback, with the server's default durability, stopped at the program's end. */
+/* A MariaDB server of the test program. It is started once, with the server's default durability.
+ * It listens on a socket in a folder and on a random port of loopback, and ends with the
+ * program. */
 #ifndef TESTS_SUPPORT_MARIADB_H
 #define TESTS_SUPPORT_MARIADB_H
 
 #include "tests/support/test.h"
 
-/** Start the server where it does not run yet.
- * @return the URL of a superuser, or NULL: mariadb_skip_reason() says why. */
+/** Start the server if it does not run yet. @return the URL of a superuser; NULL if there is no
+ * server, and mariadb_skip_reason() says why. */
 const char *mariadb_server_url(void);
 
-/** @return why there is no server; NULL where there is one. */
+/** @return why there is no server, NULL if there is one. */
 const char *mariadb_skip_reason(void);
 
-/** Create an empty database, dropping one of that name and what was granted on its tables.
- * @return its URL as superuser. */
+/** Create an empty database. One of that name is dropped, with the grants on its tables. @return
+ * its URL as superuser. */
 const char *mariadb_database(const char *name);
 
-/** Run one or more statements, committed; the test fails at an error. @return the rows of all as
- * sqlite_text() writes them, values as MariaDB writes them; lives until the program ends. */
+/** Run one or more statements and commit; the test fails at an error. @return the rows of all,
+ * formatted as sqlite_text() does, with values as MariaDB writes them. Valid until the program
+ * ends. */
 const char *mariadb_text(const char *url, const char *sql);
 
 /** As mariadb_text() without rows. */
 void mariadb_execute(const char *url, const char *sql);
 
-/** End the sessions of all others in that database, and wait until they are gone. */
+/** End all other sessions in that database, and wait until they are gone. */
 void mariadb_kill_backends(const char *url);
 
-/** End the running statements of all others in that database. */
+/** End the running statements of all other sessions in that database. */
 void mariadb_cancel_statements(const char *url);
 
-/** Stop the server at once, as a crash does; start it again. */
+/** Stop the server at once, like a crash; start it again. */
 void mariadb_stop(void);
 void mariadb_start(void);
 
-/** The same with two more options of the server, "--name=value". */
+/** Start it again with two more options, "--name=value". */
 void mariadb_start_with(const char *const options[2]);
 
-/** Make the server stand still; let it go on. */
+/** Freeze the server; let it go on. */
 void mariadb_pause(void);
 void mariadb_continue(void);
 
-/** @return the server's folder, owned by the user it runs as. */
+/** @return the server's folder, which belongs to the user that the server runs as. */
 const char *mariadb_directory(void);
 
 /** @return the server's port on loopback. */

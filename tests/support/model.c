@@ -1,4 +1,4 @@
-/* An applier on a memory store, fed with the records of a topic. */
+/* An applier on a memory store, which gets the records of a topic. */
 #include "tests/support/model.h"
 
 #include "consumer/store/registry.h"
@@ -31,7 +31,7 @@ static void model_apply(struct model_run *run)
     batch_reset(&run->batch);
 }
 
-/* "name=value\n" for each. */
+/* Parse "name=value\n" for each header. */
 static size_t model_headers(const char *text, struct header headers[MODEL_HEADERS_MAX])
 {
     size_t count = 0;
@@ -77,7 +77,7 @@ static void model_take(struct model_run *run, const char *topic, int32_t partiti
     }
 }
 
-/* The rows, once nothing has stopped or is parked. */
+/* @return the rows. The test fails if something stopped or is parked. */
 static const char *model_rows(const struct model_run *run, const struct store_options *options,
                               int32_t partitions)
 {

@@ -1,4 +1,5 @@
-/* Where a case of the outbox's contract runs: each back end, opened under the role of a relay. */
+/* The database in which a case of the outbox's contract runs: each back end, opened with the rights
+ * of a relay's role. */
 #include "consumer/store/registry.h"
 #include "producer/registry.h"
 #include "tests/support/outbox_case.h"
@@ -28,7 +29,7 @@ static const char *sqlite_ask(const char *url, const char *sql)
     return sqlite_text(strchr(url, ':') + 1, sql);
 }
 
-/* The service replicates its database, all of it, by the server's own means. */
+/* Make the database while the server's own replication covers all tables. */
 static const char *postgresql_make(void)
 {
     if (postgresql_server_url() == NULL)
@@ -62,7 +63,7 @@ static const char *mariadb_relay(const char *url)
     return test_format("mysql://relay%s", strchr(url, '@'));
 }
 
-/* The statements of these tests are standard SQL. */
+/* Run SQL. The tests' statements are standard SQL. */
 static const char *mariadb_ask(const char *url, const char *sql)
 {
     return mariadb_text(url,

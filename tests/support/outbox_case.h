@@ -1,55 +1,56 @@
-/* Where a case of the outbox's contract runs: each back end, opened under the role of a relay. */
+/* The database in which a case of the outbox's contract runs: each back end, opened with the rights
+ * of a relay's role. */
 #ifndef TESTS_SUPPORT_OUTBOX_CASE_H
 #define TESTS_SUPPORT_OUTBOX_CASE_H
 
 #include "producer/outbox/outbox.h"
 #include "tests/support/test.h"
 
-#define OUTBOX_CASE_PAYLOAD_BYTES 5000 /* the largest that a load brings */
+#define OUTBOX_CASE_PAYLOAD_BYTES 5000 /* the largest payload that is loaded */
 #define OUTBOX_CASE_LEASE_US      (INT64_C(10) * 1000 * 1000)
 
-/** A database product: how a test makes an empty one, and asks it. */
+/** A database product: how a test makes an empty database and runs SQL. */
 struct outbox_product {
     const char *name;
-    const char *(*make)(void);          /* its URL as its owner; skips where there is none */
-    const char *(*relay)(const char *); /* the URL of a relay's role, after init */
+    const char *(*make)(void); /* @return its URL as its owner; skips if there is no server */
+    const char *(*relay)(const char *); /* @return the URL of a relay's role, after init */
     const char *(*text)(const char *url, const char *sql);
-    void (*kill)(const char *url); /* ends the sessions of others; NULL where there are none */
-    const char *grants;            /* what init's grants begin with; NULL where there are none */
+    void (*kill)(const char *url); /* ends all other sessions; NULL if there are none */
+    const char *grants;            /* how init's grants begin; NULL if there are none */
 };
 
 extern const struct outbox_product outbox_products[]; /* sqlite, postgresql, mariadb */
 
-/* Of the running case. */
+/* The running case's. */
 extern const struct outbox_product *outbox_case_product;
 extern const char *outbox_case_url; /* as its owner */
 extern struct arena outbox_case_arena;
 extern const struct outbox_extent outbox_case_extent;
 
-/** Make an empty database; skips where there is no server. */
+/** Make an empty database. Skips the test if there is no server. */
 void outbox_case_make_empty(void);
 
-/** Make an empty database and what `init` makes in it; skips where there is no server. */
+/** Make an empty database and run `init`. Skips the test if there is no server. */
 void outbox_case_make(void);
 
-/** Ask as the owner. @return the rows as sqlite_text() writes them. */
+/** Run SQL as the owner. @return the rows as sqlite_text() writes them. */
 const char *outbox_case_ask(const char *sql);
 
-/** Open the outbox as a relay. */
+/** Open the outbox with the rights of a relay. */
 enum status outbox_case_open_as(const char *instance, struct outbox **ret_outbox,
                                 struct error *err);
 struct outbox *outbox_case_open(const char *instance);
 
-/** Write one row for each number of the entity type. */
+/** Write one row of the entity type for each number. */
 void outbox_case_write(const char *type, int from, int to);
 
 struct lease outbox_case_lease(struct outbox *outbox);
 
-/** Load what waits. @return how many rows. */
+/** Load the rows that wait. @return how many. */
 size_t outbox_case_waiting(struct outbox *outbox, struct outbox_row **ret_rows);
 
-/** Claim all that wait for partition 1 of a topic, "orders" where it is not named, from the
- * sequence behind `last`. */
+/** Claim all that wait, for partition 1 of a topic ("orders" unless named), with the sequences
+ * after `last`. */
 enum status outbox_case_claim_for(struct outbox *outbox, const struct lease *lease,
                                   const char *topic, uint64_t last, struct error *err);
 enum status outbox_case_claim(struct outbox *outbox, const struct lease *lease, uint64_t last,
@@ -57,7 +58,7 @@ enum status outbox_case_claim(struct outbox *outbox, const struct lease *lease, 
 void outbox_case_claimed(struct outbox *outbox, const struct lease *lease, uint64_t last);
 void outbox_case_acknowledged(struct outbox *outbox, const struct lease *lease, uint64_t sequence);
 
-/* A case becomes one test a back end: CASE(name) defines them, ALL(name) lists them. */
+/* Each case becomes one test per back end: CASE(name) defines them, ALL(name) lists them. */
 #define CASE_OF(function, index, product_name)                                                     \
     static void function##_##product_name(void **state)                                            \
     {                                                                                              \

@@ -18,16 +18,16 @@
 #define ROWS_MAX ((size_t)64 * 1024 * 1024)
 #define START_MS 30000
 
-static const char *directory; /* of the server, short: a socket's path has 107 characters */
+static const char *directory; /* the server's; short, as a socket's path has 107 characters */
 static const char *programs;
 static const char *reason;
 static const char *server_url;
 static int port;
 static pid_t owner;
 static pid_t watcher;
-static int watched; /* the end of a pipe that closes with this process */
+static int watched; /* the end of a pipe that closes when this process ends */
 
-/* As the server's own user where the tests run as root, which PostgreSQL refuses. */
+/* Run a command as the server's user: PostgreSQL refuses to run as root. */
 static int run(const char *command)
 {
     const char *line = test_format("cd / && ( %s ) >>%s/log 2>&1", command, directory);
@@ -77,8 +77,8 @@ static bool stands_still(void *context)
     return stopped;
 }
 
-/* The server's processes are children of its first one, which forks no more once it stands still.
- * Nothing happens where it does not run. */
+/* Signal all processes of the server. They are children of its first process, which starts no more
+ * once it is stopped. Does nothing if the server does not run. */
 static void signal_all(int signal_number)
 {
     int first = 0;
@@ -101,8 +101,8 @@ static void signal_all(int signal_number)
     (void)fclose(file);
 }
 
-/* A process of its own ends the server, so that it also ends with a test that crashes or takes too
- * long: it hears of that by the pipe's end. */
+/* Another process ends the server, even if the test crashes or takes too long: then its end of the
+ * pipe closes. */
 static void watch(const int ends[2])
 {
     char nothing;
@@ -200,7 +200,7 @@ const char *postgresql_database(const char *name)
     return test_format("postgresql://postgres@localhost:%d/%s", port, name);
 }
 
-/* The rows of one or more statements, the last one's; NULL on an error, which fails the test. */
+/* Run statements. @return the rows of the last one; NULL on an error, and the test then fails. */
 static const char *execute(const char *url, const char *sql)
 {
     struct buffer rows;

@@ -1,4 +1,4 @@
-/* Starting, watching and ending programs for a test. */
+/* Starts, watches and ends programs for a test. */
 #include "tests/support/process.h"
 
 #include "common/clock.h"
@@ -25,7 +25,7 @@ struct process {
     struct process *next;
     pid_t id;
     bool ended;
-    bool stopped; /* it was seen to stand still */
+    bool stopped; /* it was seen stopped by a signal */
     int exit_code;
     const char *name;
     const char *output_path;
@@ -54,7 +54,7 @@ static void process_redirect(const char *path, int descriptor)
         _exit(EXIT_CODE_NO_PROGRAM);
 }
 
-/* The child after fork(): never returns. */
+/* Become the program, in the child after fork(). Never returns. */
 static void process_become(const struct process *process, const char *const argv[],
                            const char *const environment[], pid_t parent)
 {
@@ -225,8 +225,8 @@ struct process_result process_run(const char *const argv[], const char *const en
                                    .errors = process_errors(process)};
 }
 
-/* Below the ports that outgoing connections take, one of which could have it while a server that is
- * to come back on it is away. */
+/* The port is below those of outgoing connections. One of these could take it while a server that
+ * will use it again is away. */
 int process_free_port(void)
 {
     static unsigned int seed;

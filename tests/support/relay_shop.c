@@ -1,4 +1,4 @@
-/* Starts and stops relays in threads, and writes what they publish. */
+/* Starts and stops relays in threads, and writes rows for them to publish. */
 #include "tests/support/relay_shop.h"
 
 #include "producer/init/init.h"
@@ -36,7 +36,7 @@ void relay_shop_prepare(struct relay_shop *shop, const char *database, int32_t p
     (void)rd_kafka_mock_topic_create(shop->cluster, "order", partitions, 1);
     shop->kafka[0] = (struct text_pair){"bootstrap.servers",
                                         rd_kafka_mock_cluster_bootstraps(shop->cluster)};
-    /* A batch a request, so that a test can make reading slow. */
+    /* One batch per request, so that a test can slow the reading down. */
     shop->kafka[1] = (struct text_pair){"fetch.message.max.bytes", "100"};
     shop->entry = (struct config_entry){
         .entity_type = (char *)"order", .topic = (char *)"order", .partitions = partitions};

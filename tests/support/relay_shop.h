@@ -1,4 +1,4 @@
-/* A service with one entity type and a relay in a thread of its own, beside a mock cluster. */
+/* A service with one entity type, and its relay in a thread, on a mock cluster. */
 #ifndef TESTS_SUPPORT_RELAY_SHOP_H
 #define TESTS_SUPPORT_RELAY_SHOP_H
 
@@ -10,7 +10,7 @@
 #include <librdkafka/rdkafka_mock.h>
 #include <pthread.h>
 
-/** Copied for a second relay of the same service. */
+/** Copy it for a second relay of the same service. */
 struct relay_shop {
     struct config config;
     struct config_entry entry; /* "order", with an integer id and a text name */
@@ -18,7 +18,7 @@ struct relay_shop {
     int64_t lease_us;
     struct entity_schema *schema;
     const char
-        *path; /* of the SQLite file; NULL: relay_shop_prepare() was given another database */
+        *path; /* of the SQLite file; NULL if relay_shop_prepare() was given another database */
     rd_kafka_t *handle;
     rd_kafka_mock_cluster_t *cluster;
     struct relay_metrics metrics;
@@ -31,19 +31,19 @@ struct relay_shop {
 /** True in the threads of relays. */
 extern _Thread_local bool relay_shop_is_relay;
 
-/** Everything but the database, whose tables are there. */
+/** Make all but the database, which must have its tables. */
 void relay_shop_prepare(struct relay_shop *shop, const char *database, int32_t partitions);
-/** With an SQLite database of its own and three partitions. */
+/** Make it with an SQLite database of its own and three partitions. */
 void relay_shop_make(struct relay_shop *shop);
 void relay_shop_done(struct relay_shop *shop);
 
 void relay_shop_start(struct relay_shop *shop);
-/** Fails where the relay ended with an error. */
+/** Stop the relay. The test fails if it ended with an error. */
 void relay_shop_stop(struct relay_shop *shop);
 
-/** Put an order into the outbox of the SQLite database. Its key is {"id":7}, or the bare 7. */
+/** Put an order into the outbox of the SQLite database. Its key is {"id":7}, or 7 if `bare`. */
 void relay_shop_write(const struct relay_shop *shop, int id, bool bare, const char *after);
-/** Wait until a query of the SQLite database answers `rows`. */
+/** Wait until a query on the SQLite database gives `rows`. */
 void relay_shop_expect(const struct relay_shop *shop, const char *sql, const char *rows);
 void relay_shop_expect_acknowledged(const struct relay_shop *shop, int count);
 

@@ -11,7 +11,7 @@ static bool roles_of_postgresql(const char *url)
     return strncmp(url, "postgresql:", strlen("postgresql:")) == 0;
 }
 
-/* One line of SQL, or the path of a file. */
+/* Run one line of SQL, or the file of a path. */
 static struct process_result roles_client(const char *url, const char *sql, const char *file)
 {
     if (roles_of_postgresql(url))
@@ -49,7 +49,8 @@ struct process_result roles_print_and_run(const char *config, const char *url)
     return roles_client(url, NULL, file);
 }
 
-/* Where the outbox is there, what it needs anew is left to `init`, for tests of that. */
+/* @return the part of the printed SQL that is still to run. With an existing outbox the rest is
+ * left to `init`, which some tests are about. */
 static const char *roles_missing(const char *url, const char *printed)
 {
     bool postgresql = roles_of_postgresql(url);

@@ -1,4 +1,5 @@
-/* One lasting session with a database of any kind, whose errors are read and not failures. */
+/* One lasting session with a database of any kind. Its errors are results, not failures of the
+ * test. */
 #ifndef TESTS_SUPPORT_SESSION_H
 #define TESTS_SUPPORT_SESSION_H
 
@@ -10,21 +11,21 @@
 
 struct session;
 
-/** Open what database_make() gave; the test fails where it does not open. */
+/** Open a session for the URL of database_make(). The test fails if it does not open. */
 struct session *session_open(const char *url);
 
-/** NULL is a no-op. */
+/** NULL does nothing. */
 void session_close(struct session *session);
 
-/** Run one statement, committed. Its rows are appended to `rows` (NULL: thrown away), each column
- * ended by SESSION_COLUMN_END, each row by SESSION_ROW_END, NULL as "NULL".
- * @return NULL, or what the database said; lives until the program ends. */
+/** Run one statement and commit. Its rows are appended to `rows` unless that is NULL:
+ * SESSION_COLUMN_END after each column, SESSION_ROW_END after each row, NULL as "NULL". @return
+ * NULL, or the database's error, valid until the program ends. */
 const char *session_try(struct session *session, const char *sql, struct buffer *rows);
 
-/** As session_try(); the test fails at an error. */
+/** Like session_try(), but the test fails at an error. */
 void session_run(struct session *session, const char *sql, struct buffer *rows);
 
-/** Set the session as far from the defaults as its settings go. */
+/** Change all settings of the session, as far from the defaults as they go. */
 void session_estrange(struct session *session);
 
 #endif

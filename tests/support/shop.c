@@ -1,4 +1,4 @@
-/* A service `shop` that publishes its table `orders`, for tests of its triggers and of its rows. */
+/* A service `shop` that publishes its table `orders`, for tests of its triggers and its rows. */
 #include "producer/registry.h"
 #include "tests/support/shop.h"
 

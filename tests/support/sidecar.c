@@ -1,4 +1,4 @@
-/* Services for end-to-end tests, each with its own files in the directory of the test. */
+/* Services for end-to-end tests. Each one has its files in the directory of the test. */
 #include "tests/support/sidecar.h"
 
 #include "tests/support/database.h"
@@ -27,7 +27,7 @@ static void sidecar_schemas(void)
     test_write_file(test_path("schemas/extra.schema.json"), schema);
 }
 
-/* "relay", "agent" or "run", as the printed roles end. */
+/* @return "relay", "agent" or "run": the ending of the printed role's name. */
 static const char *sidecar_role(const char *entries)
 {
     bool publishes = strstr(entries, "publish:") != NULL;

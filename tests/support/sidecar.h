@@ -11,71 +11,73 @@
 
 struct sidecar {
     const char *name;
-    const char *url;      /* of its database, a server's as administrator */
-    const char *database; /* its path, where it is a file */
-    const char *config;   /* path; its login on a server has the role alone that it needs */
-    const char *login;    /* of a server, otherwise NULL: what `config` connects as */
-    const char *admin;    /* path of the configuration for `init` on a server, otherwise NULL */
+    const char *url;      /* of its database; on a server as administrator */
+    const char *database; /* its path if it is a file */
+    const char *config;   /* path; on a server its login has only the role that it needs */
+    const char *login;    /* on a server the login of `config`, otherwise NULL */
+    const char *admin;    /* on a server the path of `init`'s configuration, otherwise NULL */
     struct process *process;
     int starts;
 };
 
-/** Make `name`.db with `ddl` and `name`.yaml in the directory of the test. `entries` is YAML with
- * publish: and apply:. Schemas of the types "item" and "extra" (id, name, amount) lie in schemas/.
- * Topics begin with the name of the test. */
+/** Make `name`.db with `ddl`, and `name`.yaml, in the directory of the test. `entries` is YAML with
+ * publish: and apply:. The schemas of the types "item" and "extra" (id, name, amount) are in
+ * schemas/. Topics begin with the name of the test. */
 struct sidecar sidecar_make(struct kafka *kafka, const char *name, const char *ddl,
                             const char *entries);
 
-/** The same on the database of a URL, made before. On a server `init` runs with that URL, and all
- * else as NAME_relay, NAME_agent or, where it publishes and applies, NAME_run: logins that hold the
- * role of that name as `init --print-sql` prints it, and no other right. */
+/** The same on the database of a URL, which must exist. On a server `init` uses that URL. All else
+ * uses the login NAME_relay, NAME_agent or, for a service that publishes and applies, NAME_run.
+ * That login has only the role of that name, as `init --print-sql` prints it. */
 struct sidecar sidecar_make_on(struct kafka *kafka, const char *name, const char *url,
                                const char *entries);
 
-/** The same for any broker, not only a Kafka of the tests. */
+/** The same for any broker, not only for the tests' Kafka. */
 struct sidecar sidecar_make_at(const char *bootstrap, const char *name, const char *url,
                                const char *entries);
 
-/** On a server roles_grant() as administrator, and its login; nothing for a file. */
+/** Run roles_grant() as administrator and make its login, on a server. Does nothing for a file. */
 void sidecar_grant(const struct sidecar *sidecar);
 
-/** sidecar_grant(), then `keepstep init` with a further argument; the test fails where it fails. */
+/** sidecar_grant(), then `keepstep init` with a further argument. The test fails if init fails. */
 void sidecar_init(const struct sidecar *sidecar, const char *argument);
 
-/** Let its metrics be had at a free port; before it starts. @return the port. */
+/** Let it serve its metrics on a free port. Call it before the start. @return the port. */
 int sidecar_listen(const struct sidecar *sidecar);
 
-/** Start `keepstep run`, with KEEPSTEP_FAILPOINT where `failpoint` is not NULL. */
+/** Start `keepstep run`, with KEEPSTEP_FAILPOINT unless `failpoint` is NULL. */
 void sidecar_start(struct sidecar *sidecar, const char *failpoint);
 
-/** Prepare its database and start it: sidecar_init() and sidecar_start() as they are by default. */
+/** Prepare its database and start it: sidecar_init() and sidecar_start() with their defaults. */
 void sidecar_begin(struct sidecar *sidecar);
 
-/** Stop with SIGTERM; the test fails where that takes over 20 s or ends badly. */
+/** Stop it with SIGTERM. The test fails if that takes over 20 s, or if its exit code is not 0. */
 void sidecar_stop(struct sidecar *sidecar);
 
-/** Run another subcommand with this configuration; up to three words. */
+/** Run another command with this configuration. A command has up to three words. */
 struct process_result sidecar_run(const struct sidecar *sidecar, const char *command,
                                   const char *first, const char *second);
 
-/** @return "TEST.item": the topic of an entity type. */
+/** @return "TEST.item", the topic of an entity type. */
 const char *sidecar_topic(const char *entity_type);
 
-/** @return how many committed records the topic of an entity type holds. */
+/** @return how many committed records the topic of an entity type has. */
 int64_t sidecar_records(struct kafka *kafka, const char *entity_type);
 
-/** Produce an event of a foreign client to partition 0 of "TEST.item": an id, but no sequence. */
+/** Produce an event of another program to partition 0 of "TEST.item": with an id, without a
+ * sequence. */
 void sidecar_produce(struct kafka *kafka, const char *id, const char *type, int key,
                      const char *after);
 
-/** Produce an event of "shop" there that creates item `sequence` with its id as name. */
+/** Produce an event of "shop" there. It creates the item `sequence`; the item's name is the event's
+ * id. */
 void sidecar_produce_sequenced(struct kafka *kafka, int sequence, const char *id,
                                const char *previous);
 
-/** The test fails where a query does not give `rows` within 20 s. */
+/** The test fails unless a query gives `rows` within 20 s. */
 void sidecar_expect(const struct sidecar *service, const char *sql, const char *rows);
 
-/** The test fails where the two tables do not become equal. */
+/** The test fails unless the two tables become equal. */
 void sidecar_assert_equal(const struct sidecar *left, const struct sidecar *right,
                           const char *table, int64_t limit_ms);
 

@@ -1,4 +1,4 @@
-/* SQL on an SQLite file as text. */
+/* SQL on an SQLite file, with the rows as text. */
 #include "tests/support/sql.h"
 
 #include "common/buffer.h"
@@ -50,7 +50,7 @@ static int sql_run(sqlite3 *database, const char *sql, struct buffer *rows)
     return SQLITE_OK;
 }
 
-/* NULL on an error, whose text is then in `ret_error`. */
+/* Run SQL. @return NULL on an error, whose text is then in `ret_error`. */
 static const char *sql_try(const char *path, const char *sql, int flags, const char **ret_error)
 {
     sqlite3 *database = NULL;

@@ -1,4 +1,5 @@
-/* The frame of the store contract's cases: back ends, one open store a case, the matrix. */
+/* Runs the cases of the store's contract: back ends, one open store per case, the matrix of
+ * results. */
 #include "tests/support/store_case.h"
 
 #include "common/buffer.h"
@@ -62,7 +63,7 @@ static const char *memory_rows(struct store *store, const char *path, const char
     return kept;
 }
 
-/* The service replicates its database, all of it, by the server's own means. */
+/* Make the database while the server's own replication covers all tables. */
 static const char *postgresql_new_database(void)
 {
     const char *url = postgresql_database("copy");
@@ -216,7 +217,7 @@ const char *store_case_user_database(const char *user)
     return test_format("%s//%s%s", store_case_back_end->url, user, strchr(database, '@'));
 }
 
-/* What `init --print-sql` prints for the agent. */
+/* Run what `init --print-sql` prints for the agent. */
 static void run_copy_sql(const struct mapping *mapping, size_t count)
 {
     struct copies copies = {.mappings = mapping, .count = count};
@@ -229,7 +230,7 @@ static void run_copy_sql(const struct mapping *mapping, size_t count)
     buffer_done(&sql);
 }
 
-/* What `init` does, with an administrator's rights. */
+/* Do what `init` does, as an administrator. */
 static void install(void)
 {
     struct store *administrator = NULL;
@@ -339,7 +340,7 @@ void store_case_assert_fence_lost(struct fence fence, int native_code)
     error_clear(&store_case_err);
 }
 
-/* What cmocka hands to a test: the case on one back end. */
+/* What cmocka gives to a test: a case and its back end. */
 struct case_run {
     struct test_case base; /* first: test_begin() takes it */
     struct store_case *run;
@@ -371,7 +372,7 @@ static void run_case(void **state)
     struct case_run *running = *state;
     enum store_case_result *result = &running->run->results[running->back_end];
     const char *reason = back_ends[running->back_end].skip_reason();
-    *result = STORE_CASE_FAILED; /* a failed test never comes back here */
+    *result = STORE_CASE_FAILED; /* a failed test does not return here */
     if (reason != NULL) {
         *result = STORE_CASE_SKIPPED;
         test_skip("%s", reason);

@@ -1,5 +1,5 @@
-/* One case of the store contract runs over every back end: what the cases share, and the matrix of
- * case by store that is printed at the end. */
+/* Each case of the store's contract runs over every back end. This is what the cases share, and the
+ * matrix of results by case and store, which is printed at the end. */
 #ifndef TESTS_SUPPORT_STORE_CASE_H
 #define TESTS_SUPPORT_STORE_CASE_H
 
@@ -9,30 +9,30 @@
 
 #define STORE_CASE_TOPIC "order"
 
-/** A back end as the cases see it; one line each in store_case.c. */
+/** A back end as the cases see it. Each has one entry in store_case.c. */
 struct store_back_end {
-    const char *url;                  /* what store_find() finds it by */
-    bool is_server;                   /* other sessions, connections that break */
-    const char *(*skip_reason)(void); /* why it cannot run here; NULL: it can */
+    const char *url;                  /* store_find() finds it by this */
+    bool is_server;                   /* it has other sessions, and connections can break */
+    const char *(*skip_reason)(void); /* @return why it cannot run here, NULL if it can */
     const char *(*database)(void);    /* make an empty one; @return store_options.path */
-    /** The rows of a table ordered by its first column, as sqlite_text() writes them. */
+    /** @return the rows of a table ordered by its first column, as sqlite_text() writes them. */
     const char *(*rows)(struct store *store, const char *database, const char *table);
     /** Run SQL as its administrator. @return the rows. */
     const char *(*text)(const char *database, const char *sql);
     void (*kill_sessions)(const char *database);
-    void (*crash)(void);                  /* the server ends without a goodbye and starts again */
-    void (*cancel)(const char *database); /* end what other sessions run */
-    void (*read_only)(const char *database, bool on); /* as a failover makes it */
-    const char *cancelled; /* how the text of a cancelled statement's error ends */
-    const char *agent;    /* of a server: the user that holds the role keepstep_agent and no more */
-    const char *lag;      /* and the one that holds keepstep_lag */
-    const char *users;    /* SQL that creates them */
-    const char *outbox;   /* SQL that makes what the store looks at of an outbox */
-    const char *schema;   /* what the catalogue has before a table's name: "public." */
-    const char *table;    /* the table orders, and */
-    const char *column;   /* its column price, written in another way, where there is one */
-    const char *sleep;    /* SQL that sleeps, */
-    const char *sleepers; /* and counts who does */
+    void (*crash)(void);                  /* the server ends like in a crash and starts again */
+    void (*cancel)(const char *database); /* end the statements of other sessions */
+    void (*read_only)(const char *database, bool on); /* as a failover does */
+    const char *cancelled; /* how the error of a cancelled statement ends */
+    const char *agent;     /* on a server: the user that has only the role keepstep_agent */
+    const char *lag;       /* and the one that has keepstep_lag */
+    const char *users;     /* SQL that creates them */
+    const char *outbox;    /* SQL that makes the parts of an outbox that a store reads */
+    const char *schema;    /* comes before a table's name in the catalogue: "public." */
+    const char *table;     /* another spelling of the table orders */
+    const char *column;    /* and of its column price, if there is one */
+    const char *sleep;     /* SQL that sleeps */
+    const char *sleepers;  /* SQL that counts sleeping sessions */
 };
 
 enum store_case_result { STORE_CASE_NOT_RUN, STORE_CASE_FAILED, STORE_CASE_SKIPPED, STORE_CASE_OK };
@@ -62,11 +62,11 @@ struct store_case {
         .name = #case_function, .function = (case_function), .sql_only = true                      \
     }
 
-/** Run all over all back ends and print the matrix; @return the exit code for main(). */
+/** Run all cases over all back ends and print the matrix. @return the exit code for main(). */
 int store_case_run(struct store_case *cases, size_t count);
 
-/* The running case: an open store that owns partition 0 of the topic at offset 5, and an entity
- * type `order` (id, name, price) in the table `orders`, prepared. */
+/* The running case's: an open store that owns partition 0 of the topic at offset 5, and the entity
+ * type `order` (id, name, price) in the prepared table `orders`. */
 extern const struct store_back_end *store_case_back_end;
 extern const struct store_ops *store_case_ops;
 extern struct store *store_case_store;
@@ -75,41 +75,42 @@ extern struct error store_case_err;
 extern struct arena store_case_arena;
 extern const struct mapping store_case_mapping;
 
-/** The test fails unless the call gives OK. */
+/** The test fails unless the call returns OK. */
 #define assert_ok(call) store_case_check(call, __LINE__)
 void store_case_check(enum status status, int line);
 
-/** @return store_options.path of the running case, of a server its administrator's. */
+/** @return the running case's store_options.path, on a server its administrator's. */
 const char *store_case_database(void);
 
-/** @return store_options.path of the agent, which on a server has the rights of its role alone. */
+/** @return the agent's store_options.path. On a server the agent has only the rights of its
+ * role. */
 const char *store_case_agent_database(void);
 
 /** @return store_options.path of a user of a server. */
 const char *store_case_user_database(const char *user);
 
-/** @return another open store on the same database, the agent's. */
+/** @return another open store of the agent on the same database. */
 struct store *store_case_open(void);
 
-/** Prepare a mapping for the agent, whose table an administrator makes where it is a server's. */
+/** Prepare a mapping for the agent. On a server an administrator makes its table. */
 void store_case_prepare(const struct mapping *mapping);
 
 /** @return a fence that moves the owned position. */
 struct fence store_case_fence(int64_t new_offset);
 
-/** Begin without moving the position; commit without waiting for the disk; read the state anew. */
+/** Begin without moving the position; commit without waiting for the disk; read the state again. */
 void store_case_begin(void);
 void store_case_commit(void);
 void store_case_reload(void);
 
-/** Apply one change of an order; NULL leaves a column out. */
+/** Apply one change of an order. NULL leaves a column out. */
 enum status store_case_apply(enum change_op op, int64_t id, const char *name, const char *price);
 
-/** Rows with the zeros at the end of their decimals cut: a decimal without a precision is in
- * MariaDB a column with thirty digits behind the point. */
+/** @return rows without the zeros at the end of decimals: in MariaDB a decimal without a precision
+ * has thirty digits after the point. */
 const char *store_case_trim(const char *rows);
 
-/** The rows of `orders`, columns parted by "|", each row ended by a line feed. */
+/** Check the rows of `orders`: "|" between columns, a line feed after each row. */
 void store_case_assert_rows(const char *expected);
 
 void store_case_assert_fence_lost(struct fence fence, int native_code);

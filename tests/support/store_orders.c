@@ -1,4 +1,4 @@
-/* A copy of orders on a database server, as the tests of its store write it. */
+/* A copy of orders on a database server, for the tests of its store. */
 #include "consumer/store/registry.h"
 #include "tests/support/store_orders.h"
 
@@ -44,7 +44,7 @@ void orders_check(enum status status, int line)
         test_fail("line %d: %s: %s", line, status_name(status), orders_err.text);
 }
 
-/* Tables that may refer to each other. */
+/* The tables may refer to each other. */
 void orders_drop(void)
 {
     (void)database_text(orders_url,

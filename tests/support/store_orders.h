@@ -1,4 +1,4 @@
-/* A copy of orders on a database server, as the tests of its store write it. */
+/* A copy of orders on a database server, for the tests of its store. */
 #ifndef TESTS_SUPPORT_STORE_ORDERS_H
 #define TESTS_SUPPORT_STORE_ORDERS_H
 
@@ -13,23 +13,23 @@ extern const struct store_ops *orders_ops;
 extern struct error orders_err;
 extern const char *orders_url; /* NULL: the next open makes a database */
 
-/** First of all: which server. */
+/** Choose the server. Call this first. */
 void orders_begin(enum database_kind kind);
 
 struct store *orders_open(void);
 
-/** Drop the copy's table, and what may refer to it. */
+/** Drop the copy's table and what may refer to it. */
 void orders_drop(void);
 
-/** Opened with a new and empty table. */
+/** Open a store with a new and empty table. */
 struct store *orders_open_prepared(void);
 
-/** @param note  NULL leaves the column out. @return a change that lives as long as `values`. */
+/** @param note NULL leaves the column out. @return a change, valid as long as `values`. */
 struct change orders_change(struct value *values, enum change_op op, int64_t id, const char *note);
 
 enum status orders_apply(struct store *store, enum change_op op, int64_t id, const char *note);
 
-/** The test fails unless the call gives OK. */
+/** The test fails unless the call returns OK. */
 #define assert_ok(call) orders_check(call, __LINE__)
 void orders_check(enum status status, int line);
 

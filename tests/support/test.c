@@ -14,7 +14,8 @@
 
 #define STATUS_TIME_LIMIT 124
 
-/* Everything that lives until the program ends; also keeps the leak checker content. */
+/* What lives until the program ends. A list of it also tells the leak checker that nothing
+ * leaked. */
 struct test_kept {
     struct test_kept *next;
     bool is_directory;
@@ -25,7 +26,7 @@ static struct test_kept *kept;
 static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct test_case *running;
 static const char *running_directory;
-static bool any_failed = true; /* until test_run() knows better */
+static bool any_failed = true; /* test_run() sets it */
 static pid_t owner;
 
 static char *test_keep(size_t length, bool is_directory)
@@ -128,7 +129,7 @@ void test_fail(const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
-    (void)fprintf(stderr, "%s\n", reason); /* print_error() cuts at 1,023 bytes */
+    (void)fprintf(stderr, "%s\n", reason); /* print_error() prints at most 1,023 bytes */
     fail();
     abort();
 }

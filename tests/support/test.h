@@ -1,4 +1,5 @@
-/* What every test program uses: cmocka, a time limit, skipping with a reason, own directories. */
+/* What every test program uses: cmocka, a time limit, skipping with a reason, its own
+ * directories. */
 #ifndef TESTS_SUPPORT_TEST_H
 #define TESTS_SUPPORT_TEST_H
 
@@ -21,10 +22,10 @@ struct test_case {
     unsigned int limit_seconds;
 };
 
-/** One entry of the array that TEST_RUN() takes; `function` is `static void f(void **state)`. */
+/** One entry of TEST_RUN()'s array; `function` is `static void f(void **state)`. */
 #define TEST(function) TEST_WITH_LIMIT(function, TEST_LIMIT_SECONDS)
 
-/** As TEST(), with a time limit of its own: past it the program ends with status 124. */
+/** Like TEST(), with its own time limit. After that the program ends with status 124. */
 #define TEST_WITH_LIMIT(function, seconds)                                                         \
     {                                                                                              \
 #function, function, test_begin, test_end, &(struct test_case)                             \
@@ -33,46 +34,46 @@ struct test_case {
         }                                                                                          \
     }
 
-/** Run an array of TEST()s; @return the exit code for main(). */
+/** Run an array of TEST()s. @return the exit code for main(). */
 #define TEST_RUN(tests) test_run(tests, sizeof(tests) / sizeof((tests)[0]))
 
 int test_run(const struct CMUnitTest *tests, size_t count);
 int test_begin(void **state);
 int test_end(void **state);
 
-/** End this test as skipped; the reason is in the summary of the whole run. */
+/** End this test as skipped. The summary of the whole run shows the reason. */
 void test_skip(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn));
 
-/** End this test as failed and say why. */
+/** End this test as failed, with a reason. */
 void test_fail(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn));
 
-/** @return the name of the running test, or "" between tests. */
+/** @return the name of the running test, "" between tests. */
 const char *test_name(void);
 
-/** @return the directory of the running test, made at the first call and removed when the program
- * ends without a failure. */
+/** @return the directory of the running test. It is made at the first call, and removed when the
+ * program ends unless a test failed. */
 const char *test_directory(void);
 
-/** @return a new directory that lasts as long as the program, removed like the others. */
+/** @return a new directory that lasts as long as the program. It is removed like the others. */
 const char *test_directory_shared(void);
 
-/** @return text that lives until the program ends: formatted like printf. */
+/** @return text formatted like printf, valid until the program ends. */
 const char *test_format(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/** @return DIRECTORY/formatted name within the directory of the running test. */
+/** @return the path of a formatted name in the directory of the running test. */
 const char *test_path(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/** @return the whole file with a NUL behind it, for free(); NULL without it. */
+/** @return the whole file with a NUL after it, for free(); NULL if there is no file. */
 char *test_load_file(const char *path);
 
-/** @return the text of a whole file, up to its first NUL, living until the program ends; NULL
- * without the file. */
+/** @return the text of a file up to its first NUL, valid until the program ends; NULL if there is
+ * no file. */
 const char *test_read_file(const char *path);
 
-/** Write a whole file; the test fails where that is impossible. */
+/** Write a whole file. The test fails if that is impossible. */
 void test_write_file(const char *path, const char *text);
 
-/** Poll until `holds(context)` or the limit; @return whether it held. */
+/** Poll until `holds(context)` is true, or until the limit. @return whether it became true. */
 bool test_wait(bool (*holds)(void *context), void *context, int64_t limit_ms);
 
 #endif

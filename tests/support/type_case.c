@@ -1,4 +1,4 @@
-/* Runs the columns of a source and gathers what became of their values. */
+/* Runs the columns of a source and collects what became of their values. */
 #include "tests/support/type_case_internal.h"
 
 #include <stdio.h>
@@ -89,8 +89,8 @@ bool type_case_same(enum column_type type, struct slice one, struct slice other)
                                   : slice_equal(one, other);
 }
 
-/* Without the row's key and with one name for all tables, so that the same refusal reads the same.
- */
+/* @return the message without the row's key and with one name for all tables, so that equal
+ * refusals have equal texts. */
 static const char *clean(const struct type_run *run, const char *message)
 {
     struct buffer text;

@@ -1,4 +1,4 @@
-/* What the parts of a type case share: the source's side, the copies' side. */
+/* Shared by the parts of a type case: the source's side and the copies' side. */
 #ifndef TESTS_SUPPORT_TYPE_CASE_INTERNAL_H
 #define TESTS_SUPPORT_TYPE_CASE_INTERNAL_H
 
@@ -13,9 +13,9 @@
 struct type_row {
     const char *name;
     char *literal;   /* owned */
-    char *canonical; /* owned; what the source holds */
+    char *canonical; /* owned; the source holds it */
     struct change change;
-    bool published; /* the change may be applied */
+    bool published; /* its change may be applied */
 };
 
 /** One column on its way. */
@@ -24,7 +24,7 @@ struct type_run {
     struct type_result *result;
     const struct type_column *column;
     enum database_kind kind;
-    const char *name; /* of table and entity type */
+    const char *name; /* of the table and the entity type */
     const char *url;
     struct session *session;
     struct session *strange;
@@ -34,7 +34,7 @@ struct type_run {
     struct type_row rows[TYPE_VALUES_MAX];
     size_t row_count;
     struct arena arena;
-    struct buffer *changed; /* what came out otherwise: failures */
+    struct buffer *changed; /* values that came out changed: failures */
 };
 
 /** A copy of all columns in one database. */
@@ -47,34 +47,35 @@ struct type_copy {
     struct partition_state owned;
 };
 
-/** Note a refusal at one copy, or at all (TYPE_COPY_ALL). The message loses the run's own names. */
+/** Note a refusal at one copy, or at all (TYPE_COPY_ALL). Names of this run are taken out of the
+ * message. */
 void type_case_refuse(struct type_run *run, size_t copy, const struct type_row *row,
                       const char *where, const char *message);
 
-/** Note what may not be: the test will fail with it. */
+/** Note a changed value. The test will fail and name it. */
 void type_case_changed(struct type_run *run, const struct type_row *row, const char *what,
                        struct slice found);
 
-/** @return the SQL that brings the column `v` into its canonical text. */
+/** @return SQL that turns the column `v` into its canonical text. */
 const char *type_case_reader(enum database_kind kind, enum column_type type, const char *reader);
 
-/** Make the table, its schema and triggers; then publish each row.
- * @return false where the column is refused as a whole. */
+/** Make the table, its schema and its triggers; then publish each row. @return false if the column
+ * is refused as a whole. */
 bool type_source_prepare(struct type_run *run);
 void type_source_publish(struct type_run *run);
 
-/** Apply all published rows and compare what the copy holds. */
+/** Apply all published rows and compare them with what the copy holds. */
 void type_copy_open(struct type_copy *copy, enum database_kind kind);
 void type_copy_apply(struct type_copy *copy, struct type_run *run);
 void type_copy_close(struct type_copy *copy);
 
-/** What session_run() wrote, row by row. */
+/** The rows that session_run() wrote. */
 struct type_rows {
     const char *at;
 };
 bool type_rows_next(struct type_rows *rows, struct slice columns[3], size_t count);
 
-/** @return whether two canonical texts say the same value of that type. */
+/** @return whether two canonical texts are the same value of that type. */
 bool type_case_same(enum column_type type, struct slice one, struct slice other);
 
 #endif

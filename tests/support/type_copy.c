@@ -1,5 +1,5 @@
-/* The copies' side of a type case: each published value is applied through a store and read back.
- */
+/* The copies' side of a type case. Each published value is applied through a store and read
+ * back. */
 #include "consumer/store/registry.h"
 #include "tests/support/type_case_internal.h"
 
@@ -39,7 +39,7 @@ void type_copy_close(struct type_copy *copy)
     *copy = (struct type_copy){0};
 }
 
-/* A store that sends ahead gives its verdict with the next savepoint. */
+/* A store that sends statements ahead gives its result at the next savepoint. */
 static enum status apply_row(const struct type_copy *copy, const struct mapping *mapping,
                              const struct type_row *row, struct error *err)
 {

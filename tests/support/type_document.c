@@ -1,4 +1,4 @@
-/* Results of the values' tests as Markdown. */
+/* Writes the results of the tests of types as Markdown. */
 #include "tests/support/type_document.h"
 
 static const char *const names[TYPE_DATABASES] = {[DATABASE_SQLITE] = "SQLite",

@@ -1,4 +1,4 @@
-/* Writes docs/TYPES.md out of what the values' tests found. */
+/* Makes the text of docs/TYPES.md from the results of the tests of types. */
 #ifndef TESTS_SUPPORT_TYPE_DOCUMENT_H
 #define TESTS_SUPPORT_TYPE_DOCUMENT_H
 

@@ -1,4 +1,4 @@
-/* The source's side of a type case: table, schema, triggers, and what they publish. */
+/* The source's side of a type case: the table, its schema and triggers, and what they publish. */
 #include "tests/support/type_case_internal.h"
 
 #include "common/clock.h"
@@ -43,7 +43,7 @@ static void add_random_doubles(struct type_run *run)
     }
 }
 
-/* All characters of a plane in one text; U+0000 alone stands elsewhere. */
+/* Add all characters of a plane as one text. U+0000 is not among them. */
 static void add_all_characters(struct type_run *run)
 {
     static const char *const forms[] = {
@@ -101,7 +101,7 @@ static void list_rows(struct type_run *run)
     run->result->value_count = run->row_count;
 }
 
-/* The values lie in a table without triggers, from which each session takes them. */
+/* Put the values into a table without triggers. Each session takes them from there. */
 static void fill_tables(struct type_run *run)
 {
     const struct type_column *column = run->column;
@@ -248,8 +248,8 @@ static const char *outbox_sql(const struct type_run *run)
                : "SELECT hex(aggregateid), hex(payload) FROM outbox ORDER BY position";
 }
 
-/* One row into the tracked table; its event, read in the same session, before all is undone.
- * @return what the triggers said against it, or NULL. */
+/* Write one row into the tracked table, and read its event in the same session. Then undo all.
+ * @return the triggers' error, or NULL. */
 static const char *publish_row(const struct type_run *run, struct session *session, size_t id,
                                struct buffer *event)
 {
@@ -272,7 +272,7 @@ static const struct entity_schema *find_schema(void *context, struct slice entit
     return slice_is(entity_type, run->name) ? run->schema : NULL;
 }
 
-/* What relay and reader make of the event. */
+/* Read the event as relay and reader do. */
 static void read_event(struct type_run *run, struct type_row *row, struct slice key,
                        struct slice payload)
 {
@@ -302,7 +302,7 @@ static void read_event(struct type_run *run, struct type_row *row, struct slice 
     row->published = true;
 }
 
-/* An `r` event differs from a `c` event in its operation alone. */
+/* An `r` event equals the `c` event except for its operation. */
 static void look_for_existing(struct type_run *run, const struct type_row *row,
                               const struct buffer *existing, struct slice hex)
 {

@@ -1,4 +1,4 @@
-/* Versioned rows, and what triggers saw of them. */
+/* Rows with versions, and what triggers saw of them. */
 #include "tests/support/witness.h"
 
 #include "tests/support/database.h"
@@ -75,7 +75,7 @@ struct process *witness_load(const struct sidecar *service, const char *name, in
                                  "SET name=excluded.name, amount=excluded.amount;\n",
                                  id, name, version + i);
         if (i % 2 == 0 || i == statements)
-            buffer_append_text(&script, "COMMIT;\n.shell sleep 0.003\n"); /* it has to last */
+            buffer_append_text(&script, "COMMIT;\n.shell sleep 0.003\n"); /* it must last */
     }
     struct process *load = load_client(name, service->url, &script);
     buffer_done(&script);
@@ -104,8 +104,7 @@ int64_t witness_next_us(const struct sidecar *service, int64_t seen, int64_t lim
                                   (long long)seen)));
 }
 
-/* @return an SQLite file with what the witness of a copy on a server saw, for the same questions.
- */
+/* @return an SQLite file with the witness's rows of a copy on a server, for the same queries. */
 static const char *witness_file(const struct sidecar *copy)
 {
     if (copy->database != NULL)
@@ -131,7 +130,7 @@ static const char *witness_file(const struct sidecar *copy)
     return file;
 }
 
-/* The first few rows of a query that must have none. */
+/* Fail with the first rows of a query that must give none. */
 static void witness_none(const struct sidecar *copy, const char *file, const char *what,
                          const char *sql)
 {

@@ -87,9 +87,9 @@ static void test_an_id_or_source_that_is_too_long_for_a_key_is_held(void **test)
     copy_add_from(f, "tool", 0, longer, "", NULL, 1, test_format(value, 1));
     copy_apply(f);
     assert_string_equal(copy_rows(f), "3|p|p\n");
+    /* The record at offset 3 waits behind another: it is decoded only when its turn comes. */
     assert_string_equal(
         sqlite_text(f->database, "SELECT \"offset\", state FROM keepstep_parked ORDER BY 1"),
-        /* The record at offset 3 waits too: it is decoded again when it is retried. */
         "0|0\n1|0\n3|2\n4|0\n");
     assert_string_equal(
         sqlite_text(f->database, "SELECT length(source), length(id) FROM keepstep_idempotency_key"),

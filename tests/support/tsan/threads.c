@@ -1,5 +1,6 @@
-/* The C11 threads that librdkafka uses, as POSIX threads: the thread sanitizer knows only those. In
- * glibc both are the same underneath; without this a thread of librdkafka crashes the sanitizer. */
+/* The C11 threads that librdkafka uses, made from POSIX threads: the thread sanitizer knows only
+ * those. glibc makes both in the same way. Without this file a thread of librdkafka crashes the
+ * sanitizer. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
