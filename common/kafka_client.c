@@ -135,6 +135,8 @@ enum status kafka_handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kaf
         return error_set_native(err, STATUS_FATAL, (int)code, "kafka client: %.*s",
                                 kafka_text_length(text), text);
     }
+    if (type == RD_KAFKA_CONSUMER)
+        (void)rd_kafka_poll_set_consumer(handle);
     *ret_handle = handle;
     return STATUS_OK;
 }

@@ -28,7 +28,9 @@ struct kafka_settings {
 enum status kafka_conf_new(const struct kafka_settings *layers, size_t layer_count,
                            rd_kafka_conf_t **ret_conf, struct error *err) MUST_CHECK;
 
-/** Open a client; takes `conf` in every case. @return OK; FATAL. */
+/** Open a client; takes `conf` in every case. A consumer is polled by rd_kafka_consumer_poll()
+ * alone.
+ * @return OK; FATAL. */
 enum status kafka_handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret_handle,
                              struct error *err) MUST_CHECK;
 

@@ -82,7 +82,6 @@ enum status demo_publish_twice(struct demo *demo, struct error *err)
     enum status status = demo_open(demo, RD_KAFKA_CONSUMER, &consumer, err);
     if (status != STATUS_OK)
         return status;
-    (void)rd_kafka_poll_set_consumer(consumer);
     list = rd_kafka_topic_partition_list_new(DEMO_PARTITIONS);
     for (int32_t i = 0; i < DEMO_PARTITIONS; i++)
         rd_kafka_topic_partition_list_add(list, demo_types[0], i)->offset =

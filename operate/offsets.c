@@ -90,8 +90,6 @@ static enum status offsets_handle(struct offsets *offsets, const char *isolation
         kafka_conf_keep_reason(conf, &offsets->reason);
     if (status == STATUS_OK)
         status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, ret_handle, err);
-    if (status == STATUS_OK)
-        (void)rd_kafka_poll_set_consumer(*ret_handle);
     return status;
 }
 

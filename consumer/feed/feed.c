@@ -208,10 +208,7 @@ static enum status feed_create(struct feed *feed, const struct config *config, s
     rd_kafka_conf_set_opaque(conf, feed);
     rd_kafka_conf_set_rebalance_cb(conf, feed_rebalanced);
     rd_kafka_conf_set_error_cb(conf, feed_on_error);
-    status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &feed->handle, err);
-    if (status == STATUS_OK)
-        (void)rd_kafka_poll_set_consumer(feed->handle);
-    return status;
+    return kafka_handle_new(RD_KAFKA_CONSUMER, conf, &feed->handle, err);
 }
 
 void feed_group_name(const struct config *config, const char *copy_id,

@@ -37,8 +37,6 @@ static enum status log_reader_new(struct log_reader *reader, const struct config
     enum status status = kafka_conf_new(layers, 2, &conf, err);
     if (status == STATUS_OK)
         status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &reader->handle, err);
-    if (status == STATUS_OK)
-        (void)rd_kafka_poll_set_consumer(reader->handle);
     return status;
 }
 
