@@ -68,26 +68,34 @@ static size_t fence_values(const struct fence *fence, struct parameter values[st
     return count;
 }
 
-/* Send the first fences, as many as have the same statement, at most FENCES_MAX. */
-static enum status fences_send(struct store_sql *self, const struct fence *fences, size_t count,
-                               size_t *ret_sent, int64_t *matched, struct error *err)
+/** The fences of a transaction while they are sent. */
+struct fence_run {
+    const struct fence *fences;
+    size_t count;
+    size_t sent;
+    int64_t matched; /* of those sent: as soon as it is known */
+};
+
+/* Send the next fences, as many as have the same statement, at most FENCES_MAX. */
+static enum status fences_send(struct store_sql *self, struct fence_run *run, struct error *err)
 {
     struct parameter values[FENCES_MAX * FENCE_COLUMNS];
+    const struct fence *fences = &run->fences[run->sent];
     bool by_epoch = fences[0].by_epoch_alone;
     int64_t now_us = clock_wall_us();
-    size_t sent = 0;
+    size_t rows = 0;
     size_t columns = 0;
-    while (sent < count && sent < FENCES_MAX && fences[sent].by_epoch_alone == by_epoch) {
-        columns = fence_values(&fences[sent], &values[sent * columns], now_us);
-        sent++;
+    while (run->sent < run->count && rows < FENCES_MAX && fences[rows].by_epoch_alone == by_epoch) {
+        columns = fence_values(&fences[rows], &values[rows * columns], now_us);
+        rows++;
+        run->sent++;
     }
-    *ret_sent = sent;
     struct sql_call call = {.id = by_epoch ? STATEMENT_POSITION_FENCE_EPOCH
                                            : STATEMENT_POSITION_FENCE,
                             .parameters = values,
                             .count = columns,
-                            .changes = matched};
-    return self->session->send_rows(self, &call, sent, err);
+                            .changes = &run->matched};
+    return self->session->send_rows(self, &call, rows, err);
 }
 
 static enum status read_position(void *context, struct store_row *row, struct error *err)
@@ -135,15 +143,15 @@ enum status store_sql_begin(struct store *store, const struct fence *fences, siz
 {
     struct store_sql *self = store_sql_of(store);
     struct error why = ERROR_INIT;
-    int64_t matched = 0;
+    struct fence_run run = {.fences = fences, .count = count};
     enum status status = store_sql_transaction(self, SQL_WRITE, &why);
-    for (size_t i = 0, sent = 0; status == STATUS_OK && i < count; i += sent)
-        status = fences_send(self, &fences[i], count - i, &sent, &matched, &why);
+    while (status == STATUS_OK && run.sent < count)
+        status = fences_send(self, &run, &why);
     if (status == STATUS_OK)
         status = self->session->execute(self, "SAVEPOINT keepstep_batch", &why);
     if (status == STATUS_OK)
         status = store_sql_wait(self, &why);
-    if (status == STATUS_REJECT || (status == STATUS_OK && (size_t)matched != count))
+    if (status == STATUS_REJECT || (status == STATUS_OK && (size_t)run.matched != count))
         return fences_judge(self, fences, count, err);
     if (status != STATUS_OK && err != NULL)
         *err = why;
