@@ -1,4 +1,5 @@
-/* What a configuration must not say: unknown keys, wrong values, properties that break a rule. */
+/* Finds what is wrong in a configuration: unknown keys, bad values, properties that break a rule.
+ */
 #include "schemas/config/internal.h"
 
 #include "schemas/json_schema/json_schema.h"
@@ -171,7 +172,7 @@ static bool config_is_foreign(const json_t *entry)
     return format != NULL && strcmp(format, "keepstep") != 0;
 }
 
-/* Foreign records do not say their entity type: the topic does, so it has one alone. */
+/* Foreign records do not name their entity type. The topic stands for it, so it has only one. */
 static enum status config_check_foreign(const json_t *tree, const struct config_marks *marks,
                                         struct error *err)
 {
@@ -185,7 +186,8 @@ static enum status config_check_foreign(const json_t *tree, const struct config_
         if (!config_is_foreign(entry))
             continue;
         (void)snprintf(pointer, sizeof pointer, "/publish/%s/format", name);
-        (void)error_set(err, STATUS_FATAL, "format is for `apply:`; Keepstep publishes its own");
+        (void)error_set(err, STATUS_FATAL,
+                        "format belongs in `apply:`; Keepstep publishes only its own form");
         config_place(marks, pointer, err);
         return STATUS_FATAL;
     }
@@ -196,7 +198,7 @@ static enum status config_check_foreign(const json_t *tree, const struct config_
         if (json_object_get(entry, "binary") != NULL &&
             (format == NULL || strcmp(format, "debezium") != 0)) {
             (void)snprintf(pointer, sizeof pointer, "/apply/%s/binary", name);
-            (void)error_set(err, STATUS_FATAL, "binary is for `format: debezium`");
+            (void)error_set(err, STATUS_FATAL, "binary belongs to `format: debezium`");
             config_place(marks, pointer, err);
             return STATUS_FATAL;
         }
@@ -218,8 +220,8 @@ static enum status config_check_foreign(const json_t *tree, const struct config_
     return STATUS_OK;
 }
 
-/* The store tells the triggers the table's name as `apply:` has it, and they know it as `publish:`
- * has it. An entity type's own name is no schema and table. */
+/* The triggers know the table by the name in `publish:`, and the store tells them the one in
+ * `apply:`. An entity type is a table's name, not schema.table. */
 static bool config_is_same_table(const char *name, const char *published, const json_t *applied)
 {
     const char *table = json_string_value(json_object_get(applied, "table"));

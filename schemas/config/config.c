@@ -1,4 +1,4 @@
-/* Loading a configuration: file, environment and flags, strongest last laid over the others. */
+/* Loads a configuration: the environment overrides the file, and flags override both. */
 #include "schemas/config/config.h"
 
 #include "schemas/config/internal.h"
@@ -123,8 +123,8 @@ bool config_kafka_is_secret(const char *name)
            strstr(name, "sasl.oauthbearer") != NULL || strstr(name, ".pem") != NULL;
 }
 
-/* Replace "NAME_file": PATH by "NAME": content. Where a secret stands in place of the path, an
- * error must not show it. */
+/* Replace "NAME_file": PATH by "NAME": content. Errors do not show the path: it may be a secret
+ * that was written there by mistake. */
 static enum status config_set_secrets(json_t *object, const char *section, const char *file,
                                       struct error *err)
 {
@@ -206,7 +206,7 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
 {
     enum status status;
     json_t *tree = NULL;
-    struct error own = ERROR_INIT; /* of one file: what it says begins with LINE:COLUMN, or not */
+    struct error own = ERROR_INIT; /* its text may begin with LINE:COLUMN */
     struct config *config = calloc(1, sizeof *config);
 
     if (config == NULL) {

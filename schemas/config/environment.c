@@ -1,5 +1,4 @@
-/* What a variable KEEPSTEP_… of the environment means: a key, somebody else's, or a misspelt one.
- */
+/* Judges the environment's variables KEEPSTEP_…: a key, one of Kubernetes, or a misspelt one. */
 #include "schemas/config/internal.h"
 
 #include <ctype.h>
@@ -17,7 +16,7 @@ static bool environment_starts(const char *text, const char *start)
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* "PORT" or "PORT_5432_TCP_ADDR" behind the start of the name or an underscore. */
+/* Whether "PORT" or "PORT_5432_TCP_ADDR" begins the name, or follows an underscore in it. */
 static bool environment_is_port(const char *name, size_t length)
 {
     for (size_t i = 0; i + 4 <= length; i++) {
@@ -28,8 +27,8 @@ static bool environment_is_port(const char *name, size_t length)
     return false;
 }
 
-/* Kubernetes tells every container of each Service beside it: of one called keepstep, or
- * keepstep-kafka, in names that begin like ours. */
+/* Kubernetes sets variables in every container for each Service of its namespace. Those for a
+ * Service called keepstep or keepstep-kafka begin like ours. */
 static bool environment_is_kubernetes(const char *name, size_t length)
 {
     static const char *const words[] = {"SERVICE_HOST", "SERVICE_PORT"};
@@ -44,7 +43,7 @@ static bool environment_is_kubernetes(const char *name, size_t length)
     return environment_is_port(name, length);
 }
 
-/* Of builds that have crash points. */
+/* Only builds with crash points know these. */
 static bool environment_is_failpoint(const char *name)
 {
 #ifdef KEEPSTEP_FAILPOINTS
@@ -86,7 +85,7 @@ enum config_variable config_environment_key(const char *variable, char key[CONFI
     return CONFIG_VARIABLE_UNKNOWN;
 }
 
-/* The nearest option in an environment's spelling; "" where none is near. */
+/* The nearest option, spelt as a variable; "" where none is near. */
 static void environment_suggest(const char *key, char *ret_name, size_t size)
 {
     const char *names[CONFIG_OPTIONS_MAX];
@@ -116,7 +115,7 @@ bool config_environment_unknown(char **ret_text)
         if (config_environment_key(*at, key) != CONFIG_VARIABLE_UNKNOWN)
             continue;
         environment_suggest(key, near, sizeof near);
-        buffer_append_format(&text, "%s%.*s in the environment is no key of Keepstep's%s%s%s",
+        buffer_append_format(&text, "%s%.*s in the environment is not a key of Keepstep%s%s%s",
                              text.length == 0 ? "" : "; ", (int)strcspn(*at, "="), *at,
                              near[0] == '\0' ? "" : "; did you mean " PREFIX, near,
                              near[0] == '\0' ? "; see docs/CONFIGURATION.md" : "?");

@@ -1,4 +1,4 @@
-/* Every librdkafka property, and what Keepstep says to it: the check and its documentation. */
+/* Every librdkafka property and whether it may be set: for the check and for its documentation. */
 #include "schemas/config/internal.h"
 
 #include <stdio.h>
@@ -7,19 +7,19 @@
 
 #define SESSION_DEFAULT_MS 10000
 
-/* Why a property is not the user's, where several share a reason. */
+/* Reasons that several properties share why the user may not set them. */
 #define WHY_POSITION  "positions are kept in the database"
-#define WHY_CALLBACK  "it is a function of a program, which no text can name"
+#define WHY_CALLBACK  "it is a function in a program, which a configuration file cannot name"
 #define WHY_DELIVERY  "delivery is retried for ever"
 #define WHY_LEGACY    "it is for the old consumer without a group, which Keepstep does not use"
 #define WHY_PARTITION "the relay computes each record's partition, as all writers of a topic must"
 #define WHY_NO_TX     "Keepstep does not use Kafka's transactions"
-#define WHY_VERSION   "Kafka 0.11 or later is needed, and the broker itself says what it has"
+#define WHY_VERSION   "Kafka 0.11 or later is needed, and the broker itself tells its version"
 #define WHY_SHARE     "the agent is not a share consumer: records have an order"
 #define WHY_PROTOCOL                                                                               \
     "it is always the classic one: with `consumer` (KIP-848) the coordinator refuses the "         \
     "successor of a killed agent under its name until its session has run out"
-#define WHY_FOREIGN "code of others would see and change records"
+#define WHY_FOREIGN "foreign code could see and change records"
 
 #define ALLOWED(property)                                                                          \
     {                                                                                              \
@@ -51,61 +51,64 @@ const struct config_kafka_property config_kafka_properties[] = {
     OURS("enable.gapless.guarantee", "true", "it is always on"),
     OURS("message.timeout.ms", "0", WHY_DELIVERY),
     ALIAS("delivery.timeout.ms", "message.timeout.ms"),
-    OURS("message.send.max.retries", "without end", WHY_DELIVERY),
+    OURS("message.send.max.retries", "for ever", WHY_DELIVERY),
     ALIAS("retries", "message.send.max.retries"),
     OURS("message.max.bytes", "`limits.message_bytes` and its frame", "use `limits.message_bytes`"),
-    OURS("queue.buffering.max.messages", "100000", "the relay bounds what is under way"),
+    OURS("queue.buffering.max.messages", "100000", "the relay itself bounds the records under way"),
     OURS("queue.buffering.max.kbytes", "1048576",
-         "the relay bounds what is under way; a record that never fits would hold up all others"),
+         "the relay itself bounds the records under way; one that never fits would hold up all "
+         "others"),
     OURS("enable.auto.commit", "false", WHY_POSITION),
     ALIAS("auto.commit.enable", "enable.auto.commit"),
     OURS("enable.auto.offset.store", "false", WHY_POSITION),
     OURS("auto.commit.interval.ms", "never", WHY_POSITION),
     OURS("auto.offset.reset", "error", "use `start:` in the entry"),
     OURS("isolation.level", "read_committed", "only committed records are read"),
-    OURS("enable.partition.eof", "true", "at a partition's end positions pass control records"),
+    OURS("enable.partition.eof", "true",
+         "the position passes the control records at a partition's end"),
     OURS("partition.assignment.strategy", "range",
-         "the agent gives up all partitions before it takes others"),
+         "the agent drops all partitions before it takes others"),
     OURS("group.instance.id", "group and `instance:`", "use `instance:`"),
     OURS("group.protocol", "classic", WHY_PROTOCOL),
-    OURS("group.protocol.type", "consumer", "other groups know nothing of partitions"),
+    OURS("group.protocol.type", "consumer", "other kinds of groups have no partitions"),
     OURS("allow.auto.create.topics", "false",
-         "a broker would make topics with other partitions and settings; the relay makes them"),
-    /* Bounded: beyond these a rule is broken, or nothing goes on. */
+         "the relay makes the topics; a broker would give them other partitions and settings"),
+    /* Bounded: outside the bounds a rule is broken, or nothing works. */
     BOUNDED("max.in.flight.requests.per.connection", 1, 5,
-            "an idempotent producer keeps the order of five at most"),
+            "an idempotent producer keeps the order of at most five requests"),
     ALIAS("max.in.flight", "max.in.flight.requests.per.connection"),
     BOUNDED("session.timeout.ms", 1000, 300000,
-            "as long waits what a stopped agent leaves; default 10000"),
+            "the partitions of an agent that was killed wait that long; default 10000"),
     BOUNDED("heartbeat.interval.ms", 100, 100000, "several must fit into `session.timeout.ms`"),
     BOUNDED("max.poll.interval.ms", 120000, 86400000,
-            "a database's statement is given up after 90 s, and the group must wait for that"),
+            "the group must wait for a statement of the database, which may take 90 s"),
     BOUNDED("topic.metadata.refresh.interval.ms", 100, 3600000,
             "a topic that grows or was made anew must be noticed; default 30000 in the agent"),
     BOUNDED("socket.timeout.ms", 1000, 300000, "a broker must have time to answer"),
-    BOUNDED("socket.max.fails", 1, 1000000, "a connection that answers nothing must be given up"),
+    BOUNDED("socket.max.fails", 1, 1000000, "a connection without answers must be closed"),
     BOUNDED("request.timeout.ms", 1000, 300000, "a broker must have time to acknowledge"),
     BOUNDED("receive.message.max.bytes", 10000000, 2147483647,
-            "an answer that is larger would be asked for again and again"),
-    BOUNDED("fetch.wait.max.ms", 0, 500, "a broker answers other questions only after that"),
+            "a larger answer would be requested again and again"),
+    BOUNDED("fetch.wait.max.ms", 0, 500, "a broker answers other requests only after that"),
     BOUNDED("fetch.max.bytes", 1024, 268435456, "memory is bounded; default 2097152"),
     BOUNDED("fetch.message.max.bytes", 1024, 268435456, "memory is bounded; default 262144"),
     ALIAS("max.partition.fetch.bytes", "fetch.message.max.bytes"),
     BOUNDED("queued.min.messages", 1, 1000000, "memory is bounded; default 7000"),
     BOUNDED("queued.max.messages.kbytes", 64, 262144, "memory is bounded; default 8192"),
-    BOUNDED("queue.buffering.max.ms", 0, 1000, "an event is that much later; default 1"),
+    BOUNDED("queue.buffering.max.ms", 0, 1000, "an event is sent that much later; default 1"),
     ALIAS("linger.ms", "queue.buffering.max.ms"),
-    BOUNDED("batch.size", 1, 1000000,
-            "a topic refuses what is larger than its `max.message.bytes`, whole batches too"),
-    BOUNDED("retry.backoff.ms", 1, 60000, "a broker that restarts holds events up for that long"),
-    BOUNDED("reconnect.backoff.ms", 0, 60000, "copies are that much longer behind"),
-    BOUNDED("reconnect.backoff.max.ms", 0, 600000, "copies are that much longer behind"),
+    BOUNDED(
+        "batch.size", 1, 1000000,
+        "a topic refuses a record or a whole batch that is larger than its `max.message.bytes`"),
+    BOUNDED("retry.backoff.ms", 1, 60000, "while a broker restarts, events wait that long"),
+    BOUNDED("reconnect.backoff.ms", 0, 60000, "after an outage copies lag that much longer"),
+    BOUNDED("reconnect.backoff.max.ms", 0, 600000, "after an outage copies lag that much longer"),
     {.name = "api.version.request",
      .verdict = CONFIG_KAFKA_BOUNDED,
      .text = "true",
      .why = WHY_VERSION},
     /* Refused. */
-    REFUSED("delivery.report.only.error", "without reports nothing would ever be acknowledged"),
+    REFUSED("delivery.report.only.error", "without reports no row would ever be acknowledged"),
     REFUSED("produce.offset.report", "the relay needs each record's offset, and gets it"),
     REFUSED("queuing.strategy", "records go out in their order"),
     REFUSED("partitioner", WHY_PARTITION),
@@ -120,16 +123,16 @@ const struct config_kafka_property config_kafka_properties[] = {
     REFUSED("offset.store.method", WHY_LEGACY),
     REFUSED("offset.store.path", WHY_LEGACY),
     REFUSED("offset.store.sync.interval.ms", WHY_LEGACY),
-    REFUSED("topic.blacklist", "a topic would be left out silently"),
+    REFUSED("topic.blacklist", "a topic would be ignored silently"),
     REFUSED("api.version.fallback.ms", WHY_VERSION),
     REFUSED("broker.version.fallback", WHY_VERSION),
-    REFUSED("enabled_events", "delivery reports would come by another way than the relay looks at"),
+    REFUSED("enabled_events", "the relay would not get its delivery reports"),
     REFUSED("log.queue", "Keepstep does not read that queue: the library's warnings would be lost"),
     REFUSED("statistics.interval.ms", "Keepstep does not read them; its numbers are at /metrics"),
-    REFUSED("internal.termination.signal", "Keepstep takes some signals for the order to end"),
+    REFUSED("internal.termination.signal", "Keepstep takes some signals as the command to end"),
     REFUSED("plugin.library.paths", WHY_FOREIGN),
     REFUSED("interceptors", WHY_FOREIGN),
-    REFUSED("builtin.features", "it says what the library can, and is not to be set"),
+    REFUSED("builtin.features", "it tells what the library supports, and cannot be set"),
     REFUSED("test.mock.num.brokers", "use `keepstep broker`"),
     REFUSED("test.mock.broker.rtt", "it is for the library's own tests"),
     REFUSED("ut_handle_ProduceResponse", WHY_CALLBACK),

@@ -4,31 +4,37 @@
 #include <ctype.h>
 
 const struct config_option config_options[] = {
-    {"service", NULL, false, "Name of this service; becomes `ce_source` of its events. Required."},
+    {"service", NULL, false, "Name of this service. Its events carry it as `ce_source`. Required."},
     {"database", NULL, false,
      "The service's own database: `sqlite:FILE`, "
      "`postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE` "
      "or `mysql://USER@HOST:PORT/DATABASE?OPTION=VALUE`. Required."},
-    {"topic_prefix", "", false, "Put before the entity type to name a topic."},
-    {"schemas", "schemas", false, "Folder of `<entity type>.schema.json`."},
-    {"instance", "1", false, "Name of this agent or relay; each on a copy or outbox has its own."},
-    {"listen", "127.0.0.1:9464", false, "Address of metrics and health; empty switches HTTP off."},
-    {"log.level", "info", false, "Least level: `debug`, `info`, `warning` or `error`."},
+    {"topic_prefix", "", false, "What a topic's name begins with, before the entity type."},
+    {"schemas", "schemas", false,
+     "Folder with one `<entity type>.schema.json` for each entity type."},
+    {"instance", "1", false,
+     "Name of this agent or relay. Agents of one copy, and relays of one outbox, need different "
+     "names."},
+    {"listen", "127.0.0.1:9464", false, "Address of the metrics and health pages; empty: no HTTP."},
+    {"log.level", "info", false,
+     "Lowest level that is written: `debug`, `info`, `warning` or `error`."},
     {"log.format", "auto", false, "`auto` (logfmt on a terminal, else JSON), `logfmt` or `json`."},
-    {"limits.batch_events", "5000", true, "Events that one agent transaction applies at most."},
-    {"limits.batch_bytes", "4194304", true, "Bytes of those events at most."},
+    {"limits.batch_events", "5000", true, "Most events that one transaction of the agent applies."},
+    {"limits.batch_bytes", "4194304", true, "Most bytes of those events."},
     {"limits.batch_time_ms", "10 or 50", true,
-     "Time of a transaction beside an outbox; unless given 10 on SQLite, 50 on a server."},
+     "Longest transaction of the agent where the database has an outbox too. Default: 10 on "
+     "SQLite, 50 on a server."},
     {"limits.message_bytes", "1000000", true, "Largest record, uncompressed."},
-    {"limits.parked_entities", "1000", true, "Parked entities of a partition before it pauses."},
-    {"limits.parked_records", "10000", true, "Parked records of a partition before it pauses."},
+    {"limits.parked_entities", "1000", true, "A partition with more parked entities pauses."},
+    {"limits.parked_records", "10000", true, "A partition with more parked records pauses."},
     {"limits.parked_bytes", "268435456", true,
-     "Bytes of those records, with keys and headers, before it pauses."},
+     "A partition whose parked records have more bytes, with keys and headers, pauses."},
     {"limits.parked_skipped_retention_s", "2592000", true,
      "How long a skipped record stays as evidence; 0: for ever."},
     {"limits.outbox_retention_s", "86400", true, "How long acknowledged outbox rows stay."},
     {"limits.idempotency_window_s", "0", true,
-     "How long single keys stay, as long as their topics' retention at least; 0: for ever."},
+     "How long single idempotency keys stay: at least as long as their topics' retention; 0: for "
+     "ever."},
 };
 const size_t config_option_count = sizeof config_options / sizeof *config_options;
 
@@ -54,55 +60,57 @@ static void config_describe_option(struct buffer *out, const struct config_optio
 static void config_describe_roles(struct buffer *out)
 {
     buffer_append_text(
-        out, "## roles\n\n"
-             "`keepstep init` runs as the owner of the tables. The sidecar needs less: `keepstep "
-             "init\n--print-sql` prints all that `init` makes and, at its end, roles with their "
-             "grants.\n\n"
-             "| role | may |\n"
-             "| --- | --- |\n"
-             "| `keepstep_run` | `run`, and what people type: `status`, `parked`, `outbox`, `lag` "
-             "|\n"
-             "| `keepstep_relay`, `keepstep_agent` | one side alone |\n"
-             "| `keepstep_lag` | `lag` and `status`; it reads no row of the service |\n\n"
-             "After `init`, and again after each table that is new, an administrator who may make "
-             "roles runs\nwhat is printed by `psql` or `mariadb`. It may be run any number of "
-             "times and ends where a table\n`outbox` is another's. Then once for each login:\n\n"
-             "```sql\n"
-             "GRANT keepstep_run TO shop_sidecar;                -- PostgreSQL\n"
-             "GRANT keepstep_run TO shop_sidecar;                -- MariaDB, both\n"
-             "SET DEFAULT ROLE keepstep_run FOR shop_sidecar;\n"
-             "```\n\n"
-             "Roles belong to the server: a login has the role's rights in every database of it "
-             "that was\nprepared so. In MariaDB the triggers run with the rights of who ran the "
-             "statements last: run\nthem as an account without rights beyond this database. In "
-             "PostgreSQL they run with the rights of\nthe table's owner, whoever ran `init`, "
-             "which needs to be that owner, a member of it, or a\nsuperuser; after `ALTER TABLE "
-             "... OWNER TO` writes fail until `keepstep init` has run again. In\nneither may "
-             "others create objects in the outbox's schema.\n\n");
+        out,
+        "## roles\n\n"
+        "`keepstep init` runs as the owner of the tables. The sidecar needs fewer rights: "
+        "`keepstep "
+        "init\n--print-sql` prints what `init` makes and, at its end, roles with their "
+        "grants.\n\n"
+        "| role | may |\n"
+        "| --- | --- |\n"
+        "| `keepstep_run` | `run` and the commands `status`, `parked`, `outbox`, `lag` |\n"
+        "| `keepstep_relay`, `keepstep_agent` | the relay alone, the agent alone |\n"
+        "| `keepstep_lag` | `lag` and `status`; it reads no row of the service |\n\n"
+        "After `init`, and again after each new table, an administrator who may make roles runs "
+        "that SQL by\n`psql` or `mariadb`. It may be run again and again, and fails where a "
+        "table `outbox` is not\nKeepstep's. Then once for each login:\n\n"
+        "```sql\n"
+        "GRANT keepstep_run TO shop_sidecar;                -- PostgreSQL\n"
+        "GRANT keepstep_run TO shop_sidecar;                -- MariaDB, both\n"
+        "SET DEFAULT ROLE keepstep_run FOR shop_sidecar;\n"
+        "```\n\n"
+        "Roles belong to the server: a login has the role's rights in each of its databases that "
+        "was\nprepared this way. In MariaDB the triggers run with the rights of the account "
+        "that ran the\nstatements last: use one without rights beyond this database. In "
+        "PostgreSQL they run with the\nrights of the table's owner. Whoever runs `init` must "
+        "be that owner, a member of it, or a\nsuperuser. After `ALTER TABLE ... OWNER TO` "
+        "writes fail until `keepstep init` has run again. In\nboth databases nobody else may "
+        "create objects in the outbox's schema.\n\n");
 }
 
 static void config_describe_entries(struct buffer *out)
 {
     buffer_append_text(
-        out, "## publish and apply\n\n"
-             "Each maps an entity type to an entry; an entry may be empty.\n\n"
-             "| key | default | meaning |\n"
-             "| --- | --- | --- |\n"
-             "| `table` | - | Table in the database; in PostgreSQL also `schema.table`. |\n"
-             "| `topic` | `topic_prefix` + entity type | Kafka topic. |\n"
-             "| `partitions` | 6 | Partitions of a topic that the relay creates. |\n"
-             "| `partition_key` | the entity key | Column whose value is the record key; an update "
-             "that changes it is refused, unless it is part of the primary key. |\n"
-             "| `columns` | same names | Schema column to table column, the renamed ones. |\n"
-             "| `start` | - | `earliest` or `latest`: start without a position. |\n"
-             "| `before` | false | Publish the old row too. |\n"
-             "| `foreign` | false | Another program writes this topic. |\n"
-             "| `format` | keepstep | Form of a foreign topic's records: `debezium`, `cloudevents` "
-             "(structured mode) or `json` (the row alone). |\n"
-             "| `binary` | - | Debezium's `binary.handling.mode` where it is not `bytes`: `base64` "
-             "(also "
-             "for URLs) or `hex`. |\n\n"
-             "## ignore\n\nA list of entity types that are read past.\n");
+        out,
+        "## publish and apply\n\n"
+        "Each maps an entity type to an entry; an entry may be empty.\n\n"
+        "| key | default | meaning |\n"
+        "| --- | --- | --- |\n"
+        "| `table` | - | Table in the database; in PostgreSQL also `schema.table`. |\n"
+        "| `topic` | `topic_prefix` + entity type | Kafka topic. |\n"
+        "| `partitions` | 6 | Partitions of a topic that the relay creates. |\n"
+        "| `partition_key` | the entity key | Column whose value is the record key; an update "
+        "that changes it is refused, unless it is part of the primary key. |\n"
+        "| `columns` | same names | The renamed columns: schema column to table column. |\n"
+        "| `start` | - | `earliest` or `latest`: where to start while there is no position. |\n"
+        "| `before` | false | Publish the old row too. |\n"
+        "| `foreign` | false | Another program writes this topic. |\n"
+        "| `format` | keepstep | Form of a foreign topic's records: `debezium`, `cloudevents` "
+        "(structured mode) or `json` (the row alone). |\n"
+        "| `binary` | - | Debezium's `binary.handling.mode` where it is not `bytes`: `base64` "
+        "(also "
+        "for URLs) or `hex`. |\n\n"
+        "## ignore\n\nA list of entity types whose events are read and not applied.\n");
 }
 
 void config_describe(struct buffer *out)
@@ -112,30 +120,31 @@ void config_describe(struct buffer *out)
              "<!-- Written by config_describe(); change schemas/config/options.c instead. -->\n\n"
              "One YAML file a service. Flags win over the environment, the environment over the\n"
              "file, the file over the default. Paths are relative to the file. A variable "
-             "`KEEPSTEP_…`\nthat is no key is a warning, and `keepstep config check` fails on it; "
-             "what Kubernetes injects for a\nService called `keepstep` "
-             "(`KEEPSTEP_SERVICE_HOST`, `KEEPSTEP_PORT` …) is left alone.\n\n"
+             "`KEEPSTEP_…`\nthat is not a key is a warning, and `keepstep config check` fails on "
+             "it. What Kubernetes sets for\na Service called `keepstep` "
+             "(`KEEPSTEP_SERVICE_HOST`, `KEEPSTEP_PORT` …) is ignored.\n\n"
              "| key | environment | type | default | meaning |\n"
              "| --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < config_option_count; i++)
         config_describe_option(out, &config_options[i]);
     buffer_append_text(
-        out, "\n`database_file` and any `kafka:` property with `_file` behind its name\n"
-             "(`sasl.password_file`) name a file that holds the value.\n\n"
-             "## database\n\n"
-             "| database | options in its URL |\n"
-             "| --- | --- |\n"
-             "| `postgresql:` | all of libpq: `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, "
-             "`passfile`, `service` … |\n"
-             "| `mysql:` (MariaDB) | `socket`, `option-file`, `ssl-ca`, `ssl-cert`, `ssl-key`, "
-             "`ssl-verify` (`on` unless `off`); any `ssl-` option makes TLS required |\n\n"
-             "A password stands in the client's own file (`~/.pgpass` or `PGPASSFILE`; `my.cnf` "
-             "or the\n`option-file`, groups `[client]` and `[keepstep]`), in the environment "
-             "(`PGPASSWORD`,\n`MYSQL_PWD`, or within `KEEPSTEP_DATABASE`), or in the file that "
-             "`database_file` names. In\nthis file and on a command line it is refused; nothing "
-             "prints it. Within a URL it is\npercent-encoded: `%40` for @, `%3A` for :, `%2F` "
-             "for /, `%3F` for ?, `%23` for #, `%25` for %.\nA URL that can be read in two ways is "
-             "refused, whole; of any URL only what is known to be no secret is shown.\n\n");
+        out,
+        "\n`database_file`, and any `kafka:` property with `_file` at the end of its name\n"
+        "(`sasl.password_file`), name a file that holds the value.\n\n"
+        "## database\n\n"
+        "| database | options in its URL |\n"
+        "| --- | --- |\n"
+        "| `postgresql:` | all of libpq: `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, "
+        "`passfile`, `service` … |\n"
+        "| `mysql:` (MariaDB) | `socket`, `option-file`, `ssl-ca`, `ssl-cert`, `ssl-key`, "
+        "`ssl-verify` (`on` unless `off`); any `ssl-` option makes TLS required |\n\n"
+        "A password belongs in the client's own file (`~/.pgpass` or `PGPASSFILE`; `my.cnf` "
+        "or the\n`option-file`, groups `[client]` and `[keepstep]`), in the environment "
+        "(`PGPASSWORD`,\n`MYSQL_PWD`, or within `KEEPSTEP_DATABASE`), or in the file that "
+        "`database_file` names. In\nthis file and on a command line it is refused. It is never "
+        "printed. Within a URL it is\npercent-encoded: `%40` for @, `%3A` for :, `%2F` "
+        "for /, `%3F` for ?, `%23` for #, `%25` for %.\nA URL that can be read in two ways is "
+        "refused. Of any URL only what is known not to be secret is shown.\n\n");
     config_describe_roles(out);
     buffer_append_text(
         out,
