@@ -231,7 +231,7 @@ static void a_misspelt_column_or_variable_and_another_services_outbox_are_refuse
     expect_words("KEEPSTEP_LISTN=x keepstep config check -c shop.yaml", 78,
                  "did you mean KEEPSTEP_LISTEN?");
     expect_words("KEEPSTEP_LISTN=x keepstep outbox list -c shop.yaml", 0,
-                 "KEEPSTEP_LISTN in the environment is no key of Keepstep's");
+                 "KEEPSTEP_LISTN in the environment is not a key of Keepstep");
     expect("KEEPSTEP_SERVICE_HOST=10.0.0.1 keepstep outbox list -c shop.yaml", 0, OUTBOX_HEAD, "");
     expect("keepstep init -c shop.yaml -s service=store", 78, "",
            "keepstep: the outbox of this database belongs to service shop, not store: correct "

@@ -256,12 +256,12 @@ a_variable_of_the_environment_is_a_key_or_kubernetes_own_or_named_as_unknown(voi
         {"KEEPSTEP_KAFKA_SERVICE_HOST", "10.0.0.1", NULL},
         {"KEEPSTEP_KAFKA_PORT_9092_TCP_PROTO", "tcp", NULL},
         {"KEEPSTEP_LISTN", "x:1",
-         "KEEPSTEP_LISTN in the environment is no key of Keepstep's; did "
+         "KEEPSTEP_LISTN in the environment is not a key of Keepstep; did "
          "you mean KEEPSTEP_LISTEN?"},
         {"KEEPSTEP_LOG_LEVL", "debug", "did you mean KEEPSTEP_LOG_LEVEL?"},
-        {"KEEPSTEP_SERVICE_NAME", "b", "KEEPSTEP_SERVICE_NAME in the environment is no key"},
+        {"KEEPSTEP_SERVICE_NAME", "b", "KEEPSTEP_SERVICE_NAME in the environment is not a key"},
         {"KEEPSTEP_TABLES", "b", "see docs/CONFIGURATION.md"},
-        {"KEEPSTEP_", "b", "KEEPSTEP_ in the environment is no key"},
+        {"KEEPSTEP_", "b", "KEEPSTEP_ in the environment is not a key"},
         {"KEEPSTEPX", "b", NULL},
     };
     (void)state;
