@@ -6,15 +6,12 @@ BEGIN { LEAST = 6 }
 FNR == 1 {
     folder = FILENAME
     sub(/\/[^\/]*$/, "", folder)
-    sql = FILENAME ~ /\.sql$/
     comment = 0
     count = 0 # significant lines of this file
 }
 
 {
     line = $0
-    if (sql)
-        sub(/--.*/, "", line)
     if (comment) {
         if (!sub(/^.*\*\//, "", line))
             next
