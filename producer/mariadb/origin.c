@@ -70,7 +70,7 @@ static enum status origin_mariadb_find(struct origin *origin, const char *sql,
     return status;
 }
 
-/* Whoever may not look has not seen that something is missing. */
+/* An error for want of rights does not say that a trigger is missing. */
 static enum status origin_mariadb_watched(const struct origin_mariadb *origin, enum status status,
                                           struct error *err)
 {

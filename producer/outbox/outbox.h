@@ -138,7 +138,7 @@ struct outbox_ops {
                                    size_t *ret_count, struct error *err);
     /** Read unclaimed rows in position order without those set aside and without later rows of an
      * entity (aggregatetype and aggregateid, bytewise) that has one set aside; in one statement, as
-     * an operator may release a row at any time. No more than `extent` has in memory. */
+     * an operator may let a row wait again any time. No more than `extent` has in memory. */
     enum status (*load_waiting)(struct outbox *outbox, const struct outbox_extent *extent,
                                 struct arena *arena, struct outbox_rows *ret_rows,
                                 struct error *err);
@@ -189,7 +189,7 @@ struct outbox_ops {
     enum status (*held_back)(struct outbox *outbox, struct slice read_topics,
                              char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
     /** Wait until another connection may have committed since the last call, at most timeout_us
-     * (0: only look); outside of a transaction. May say true too often, never false wrongly.
+     * (0: do not wait); outside of a transaction. May say true too often, never false wrongly.
      * @return OK; RETRY (the connection is lost or the database busy). */
     enum status (*wait)(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
                         struct error *err);

@@ -202,8 +202,8 @@ SELECT w.topic FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
   AND k.next_offset >= w.until_offset)
 ORDER BY $1::jsonb ? w.topic, w.topic LIMIT 1
 
--- A transaction that looked for a sleeping relay before this one slept gives no notice; those that
--- are under way now end before pg_snapshot_xmin() passes what is returned here.
+-- A transaction that found the relay awake gives no notice. Those that are under way now have ended
+-- once pg_snapshot_xmin() passes what is returned here.
 -- name: sleep
 SELECT pg_try_advisory_lock(1264941907, 'outbox'::regclass::integer),
   pg_snapshot_xmax(pg_current_snapshot())::text
