@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Measures the MariaDB store beside bare array binding, on a server of its own with its default
-# durability.
+# Measures the MariaDB store, and beside it a C program that only writes the rows by array binding.
+# It starts a server of its own, with its default durability.
 #
 #   bench/mariadb.sh [EVENTS [EVENTS_PER_TRANSACTION]]     (after ./run build)
 #
-# Each round runs every program once, so that the ratios are of one time; the last lines are medians.
+# Each round runs every program once, so that the two sides of a ratio run soon after each other. The
+# last lines are medians.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -27,7 +28,7 @@ if [ "$(id -u)" = 0 ]; then
     as_user=--user=mysql
     chown mysql "$work"
 fi
-export TMPDIR=$work # other servers delete what they do not know there
+export TMPDIR=$work # in a shared one other servers delete its files
 mariadb-install-db --no-defaults "$as_user" --datadir="$work/data" --skip-test-db \
     --auth-root-authentication-method=normal >"$work/install.log"
 /usr/sbin/mariadbd --no-defaults "$as_user" --datadir="$work/data" --socket="$work/socket" \

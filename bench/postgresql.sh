@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Measures the PostgreSQL store beside the best bulk upsert that a C program reaches there, on a
-# server of its own with its default durability.
+# Measures the PostgreSQL store, and beside it the fastest bulk upsert that a C program can do. It
+# starts a server of its own, with its default durability.
 #
 #   bench/postgresql.sh [EVENTS [EVENTS_PER_TRANSACTION]]     (after ./run build)
 #
-# Each round runs every program once, so that the ratios are of one time; the last lines are medians.
+# Each round runs every program once, so that the two sides of a ratio run soon after each other. The
+# last lines are medians.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Measures Keepstep on a real Kafka, beside bare loops that do nothing but the same writes.
+# Measures Keepstep on a real Kafka, and beside it bare loops: C programs that do nothing but the same
+# reads and writes.
 #
 #   bench/run.sh [sqlite|postgresql|mariadb|all]     (after ./run build; "./run bench" does both)
 #
-# The databases of both services are of that kind (sqlite), on a server of this run's own with its
-# default durability.
+# Both services have a database of that kind; without an argument it is SQLite. This run starts a
+# server of its own, with its default durability.
 #
-# BENCH_EVENTS   events of the backlog (300000); 30000 makes a short run
-# KEEPSTEP_BINARY         the program (build/release/keepstep)
+# BENCH_EVENTS      events in the backlog (300000); use 30000 for a short run
+# KEEPSTEP_BINARY   the program (build/release/keepstep)
 #
-# The rates of Keepstep begin at the first tenth of the backlog: its start, and the joining of a
-# consumer group, are in "seconds" of the JSON only.
+# The rates of Keepstep are measured after the first tenth of the backlog. They leave out its start and
+# the joining of the consumer group. "seconds" in the JSON has both.
 #
-# All of one run is on one machine, so the ratios mean something and the rates only little. Results
-# are in build/bench/DATABASE/*.json; nothing passes or fails on the clock.
+# All of one run is on one machine, so the ratios mean much and the rates little. Results are in
+# build/bench/DATABASE/*.json. Nothing passes or fails by its speed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -24,8 +25,8 @@ kafka_script=$PWD/tests/support/kafka/kafka.sh
 kinds=${1:-sqlite}
 [ "$kinds" != all ] || kinds="sqlite postgresql mariadb"
 limit=600             # seconds for one backlog
-rate=1000             # events a second for the latency
-seconds=20            # how long
+rate=1000             # events per second while the latency is measured
+seconds=20            # how long that takes
 published="SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition"
 applied="SELECT sum(next_offset) FROM keepstep_position"
 [ "$events" -ge 100000 ] || seconds=5
@@ -47,7 +48,7 @@ clean_up() {
     stop_server
     "$kafka_script" stop "$work/kafka" >/dev/null 2>&1 || true
     if [ -n "${BENCH_KEEP:-}" ]; then
-        echo "bench: everything is in $work" >&2
+        echo "bench: all files are in $work" >&2
     else
         rm -rf "$work"
     fi
@@ -77,7 +78,7 @@ free_port() {
 start_kafka() {
     local port
     port=$(free_port)
-    "$kafka_script" start "$work/kafka" "$port" || die 69 "no Kafka"
+    "$kafka_script" start "$work/kafka" "$port" || die 69 "Kafka cannot be started"
     bootstrap=127.0.0.1:$port
 }
 
@@ -85,7 +86,7 @@ server=
 start_server() {
     [ "$kind" != sqlite ] || return 0
     server=$kind
-    bench/server.sh start "$kind" "$work/$kind" || die 69 "no server of $kind"
+    bench/server.sh start "$kind" "$work/$kind" || die 69 "the server of $kind cannot be started"
 }
 
 stop_server() {
@@ -108,7 +109,7 @@ sql() { # SERVICE SQL
     esac
 }
 
-schema() { # ENTITY_TYPE KEY PROPERTY...: all of them required
+schema() { # ENTITY_TYPE PROPERTY...: NAME:TYPE, all of them required
     local property properties='' required=''
     for property in "${@:2}"; do
         local name=${property%%:*} type=${property#*:} json=string
@@ -136,7 +137,7 @@ $2:
 END
 }
 
-# A value of about 400 bytes an event, half of it hardly compressible.
+# Each event has a value of about 400 bytes; half of it hardly compresses.
 make_backlog() {
     mkdir -p "$work/schemas"
     schema order id:integer customer:text state:text total:decimal note:text created_at:date-time
@@ -191,7 +192,7 @@ timed() { # RESULT SERVICE SQL TARGET
         die 70 "$1: $(tail -n 5 "$work/$1.log")"
 }
 
-start_sidecar() { # SERVICE: its process is the last of $started
+start_sidecar() { # SERVICE: its process becomes the last one in $started
     "$keepstep" run -c "$work/$1.yaml" >"$work/run-$1.log" 2>&1 &
     started+=("$!")
 }
@@ -218,7 +219,7 @@ ratio() { # RESULT BOUND FIELD_OF_BOUND
         'BEGIN { printf "%.2f", a / b }'
 }
 
-# Of the shop, before anything is published.
+# Copies the shop's outbox before anything is published.
 copy_outbox() {
     case $kind in
     sqlite) sql shop "VACUUM INTO '$work/bare.db'" ;;
@@ -237,7 +238,7 @@ measure_backlog() {
     timed relay shop "$published" "$events"
     "$kafka_script" admin topics --bootstrap-server "$bootstrap" --create --topic "$kind.bare" \
         --partitions 6 --config message.timestamp.type=LogAppendTime >"$work/topic.log" 2>&1 ||
-        die 70 "no topic: $(tail -n 3 "$work/topic.log")"
+        die 70 "the topic cannot be made: $(tail -n 3 "$work/topic.log")"
     "$bin/bare_producer" "$bootstrap" "$kind.order" "$kind.bare" "$events" \
         >"$out/bare_producer.json"
     timed agent billing "$applied" "$events"
@@ -246,7 +247,7 @@ measure_backlog() {
     bare_store >"$out/bare_store.json"
 }
 
-# The best that a C program reaches there; in the servers with an idempotency key an event.
+# Runs the best that a C program can do. On a server each event has an idempotency key too.
 bare_store() {
     case $kind in
     sqlite) "$bin/bare_sqlite" "$work/shop.db" orders "$work/bare.db" 1000 ;;
@@ -255,7 +256,7 @@ bare_store() {
     esac
 }
 
-# Idle is a sidecar of its own start, caught up, five seconds old.
+# The idle sidecars were started for this. After five seconds they have caught up.
 measure_latency_and_memory() {
     local shop billing idle
     start_sidecar shop && shop=${started[-1]}
@@ -274,7 +275,7 @@ END
     stop_sidecars
 }
 
-# From the start of an agent that was caught up to the first event that came meanwhile.
+# Measures the time from the start of an agent to its first event, which came while it was stopped.
 measure_cold_start() {
     local before reached
     before=$(sql shop "$published")
@@ -314,13 +315,13 @@ END
     row "relay from a full outbox (bare: idempotent producer)" \
         "$(field relay events_per_second)" "$(field bare_producer events_per_second)" \
         "$(ratio relay bare_producer events_per_second)"
-    row "the same (bare: rows read and numbered, no more)" "$(field relay events_per_second)" \
+    row "the same (bare: only read and number the rows)" "$(field relay events_per_second)" \
         "$(field bare_claims events_per_second)" "$(ratio relay bare_claims events_per_second)"
     row "commit to applied at $(field latency events_per_second) events/s, ms" p50 p99 max
     row "" "$(field latency p50_ms)" "$(field latency p99_ms)" "$(field latency max_ms)"
-    row "of which the service's own COMMIT" "$(field latency commit_p50_ms)" \
+    row "of that: the service's own COMMIT" "$(field latency commit_p50_ms)" \
         "$(field latency commit_p99_ms)" "$(field latency commit_max_ms)"
-    row "start of an agent to the first event applied, s" "$(field cold_start first_seconds)" "" ""
+    row "from an agent's start to its first applied event, s" "$(field cold_start first_seconds)" "" ""
     row "memory of keepstep run, MiB" idle "$rate ev/s" backlog
     row "publishing" "$(mebibytes relay_idle_kib)" "$(mebibytes relay_steady_kib)" \
         "$(mebibytes relay_peak_kib)"
@@ -331,7 +332,7 @@ END
 measure() { # KIND
     kind=$1
     out=$bin/$kind
-    writers=4 # a service's connections; SQLite takes one writer at a time
+    writers=4 # connections of a service; SQLite allows one writer at a time
     [ "$kind" != sqlite ] || writers=1
     mkdir -p "$out"
     rm -f "$out"/*.json # of an earlier run
@@ -346,15 +347,15 @@ measure() { # KIND
     stop_server
 }
 
-[ -x "$keepstep" ] || die 66 "no $keepstep: ./run build"
+[ -x "$keepstep" ] || die 66 "$keepstep does not exist: run ./run build"
 for kind in $kinds; do
     case $kind in
     sqlite) client=sqlite3 ;;
     postgresql) client=psql ;;
     mariadb) client=mariadb ;;
-    *) die 64 "bench/run.sh [sqlite|postgresql|mariadb|all]" ;;
+    *) die 64 "usage: bench/run.sh [sqlite|postgresql|mariadb|all]" ;;
     esac
-    command -v "$client" >/dev/null || die 69 "the program $client is needed"
+    command -v "$client" >/dev/null || die 69 "the program $client is missing"
 done
 compile
 work=$(mktemp -d "${TMPDIR:-/tmp}/keepstep-bench-XXXXXX")

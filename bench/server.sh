@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A database server of a benchmark's own on a socket in DIR, with its default durability.
+# A database server for one benchmark. It uses a socket in DIR and has its default durability.
 #
-#   bench/server.sh start postgresql|mariadb DIR      DIR is made; also the databases shop and billing
-#   bench/server.sh stop postgresql|mariadb DIR       its data goes with DIR
+#   bench/server.sh start postgresql|mariadb DIR      make DIR and the databases shop and billing
+#   bench/server.sh stop postgresql|mariadb DIR       the data stays in DIR, for the caller to remove
 #   bench/server.sh url postgresql|mariadb DIR DATABASE
 set -euo pipefail
 
@@ -17,7 +17,7 @@ as_server() { # PROGRAM ARGUMENT...: PostgreSQL refuses to run as root
     fi
 }
 
-# /usr/lib/postgresql/15/bin in Debian.
+# Debian keeps the programs in a folder for each version: /usr/lib/postgresql/15/bin.
 postgresql_program() {
     find /usr/lib/postgresql -path "*/bin/$1" 2>/dev/null | sort -V | tail -n 1
 }
@@ -36,7 +36,7 @@ start_mariadb() {
         user=--user=mysql
         chown mysql "$dir"
     fi
-    export TMPDIR=$dir # other servers delete what they do not know there
+    export TMPDIR=$dir # in a shared one other servers delete its files
     mariadb-install-db --no-defaults "$user" --datadir="$dir/data" --skip-test-db \
         --auth-root-authentication-method=normal >"$dir/log"
     /usr/sbin/mariadbd --no-defaults "$user" --datadir="$dir/data" --socket="$dir/socket" \
@@ -45,7 +45,7 @@ start_mariadb() {
         ! mariadb-admin --no-defaults -u root -S "$dir/socket" ping >/dev/null 2>&1 || return 0
         sleep 0.2
     done
-    echo "server.sh: MariaDB does not start: $(tail -n 3 "$dir/server.log")" >&2
+    echo "server.sh: MariaDB did not start: $(tail -n 3 "$dir/server.log")" >&2
     return 1
 }
 

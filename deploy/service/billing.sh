@@ -1,4 +1,4 @@
-# billing: writes an invoice for every order that arrived in its own database.
+# billing: writes an invoice for each order that has arrived in its own database.
 . /usr/local/lib/service/common.sh
 
 create_notes || exit 1

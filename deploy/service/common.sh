@@ -1,23 +1,24 @@
-# Sourced by each service: how it talks to its own database.
+# Each service sources this file. It has what all services do with their databases.
 #   DATABASE  its SQLite file
 #   INTERVAL  seconds between two rounds
 
 : "${DATABASE:?set DATABASE to the SQLite file}" "${INTERVAL:=1}"
 
-# UTC with six digits, the form of a date-time column.
+# The current time in UTC with six digits, as a date-time column holds it.
 now="strftime('%Y-%m-%dT%H:%M:%f', 'now') || '000Z'"
 
-# run_sql: one script from stdin, stopped at its first error. A rollback is the end of the process.
+# run_sql: runs a script from stdin and stops at its first error. Then the process ends, which rolls
+# the transaction back.
 run_sql() {
     sqlite3 -batch -bail -cmd '.timeout 5000' "$DATABASE"
 }
 
-# has_table NAME: tables of other services are there once the first of their rows may arrive.
+# has_table NAME: a copy of another service's table exists once its first rows may arrive.
 has_table() {
     [ "$(echo "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '$1';" | run_sql)" = 1 ]
 }
 
-# create_notes: the one table that all three services write.
+# create_notes: makes the table that all three services write.
 create_notes() {
     run_sql <<SQL
 PRAGMA journal_mode = WAL;
@@ -30,7 +31,7 @@ CREATE TABLE IF NOT EXISTS notes (
 SQL
 }
 
-# write_note AUTHOR: everybody writes over the same few notes.
+# write_note AUTHOR: writes one of three notes. All services write the same ones.
 write_note() {
     run_sql <<SQL
 BEGIN IMMEDIATE;
@@ -42,10 +43,10 @@ COMMIT;
 SQL
 }
 
-# forever ROUND: call it every INTERVAL seconds; one that fails is told and tried again.
+# forever ROUND: calls ROUND, then waits INTERVAL seconds, again and again. A failure is printed.
 forever() {
     while :; do
-        "$1" || echo "round failed, going on" >&2
+        "$1" || echo "this round failed; the next one follows" >&2
         sleep "$INTERVAL"
     done
 }

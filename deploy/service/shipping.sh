@@ -1,4 +1,4 @@
-# shipping: sends what was ordered and invoiced, both read from its own database.
+# shipping: ships each order that has an invoice. It reads both from its own database.
 . /usr/local/lib/service/common.sh
 
 create_notes || exit 1

@@ -1,4 +1,4 @@
-# shop: takes orders, and changes or deletes some of them later.
+# shop: takes orders. Later it changes or deletes some of them.
 . /usr/local/lib/service/common.sh
 
 create_notes || exit 1
