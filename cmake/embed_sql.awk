@@ -1,5 +1,5 @@
-# Turns SQL files with "-- name: fence" headings into a C header of string constants:
-# awk -v guard=NAME -f embed_sql.awk FILE... > HEADER
+# Turns SQL files with headings such as "-- name: fence" into a C header of string constants:
+#   awk -v guard=NAME -f embed_sql.awk FILE... > HEADER
 function finish() { if (name != "") print ";" }
 BEGIN { print "/* Generated from .sql files. */"; print "#ifndef " guard; print "#define " guard }
 /^-- name: / {

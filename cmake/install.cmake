@@ -1,5 +1,6 @@
-# What `cmake --install` puts where. The components keepstep, libkeepstep0 and libkeepstep-dev are
-# Debian packages too; of `plain` these have another form.
+# What `cmake --install` installs, and where. The components keepstep, libkeepstep0 and
+# libkeepstep-dev are also Debian packages. The packages have the files of the component `plain` in
+# another form.
 
 set(KEEPSTEP_UNIT_DIR lib/systemd/system CACHE STRING "folder of the systemd unit")
 set(KEEPSTEP_COMPLETION_DIR ${CMAKE_INSTALL_DATADIR}/bash-completion/completions CACHE STRING
@@ -8,7 +9,8 @@ set(documents ${PROJECT_BINARY_DIR}/documents)
 file(MAKE_DIRECTORY ${documents})
 
 find_program(KEEPSTEP_GZIP gzip REQUIRED)
-# keepstep_document(FILE NAME FILTER...): what `keepstep_manual NAME` prints, through a filter.
+# keepstep_document(FILE NAME FILTER...): makes FILE from the output of `keepstep_manual NAME`, through
+# a filter.
 add_executable(keepstep_manual operate/manual/main.c)
 target_link_libraries(keepstep_manual PRIVATE keepstep_operate)
 add_custom_target(keepstep_documents ALL)
@@ -49,7 +51,7 @@ install(FILES deploy/shop/keepstep.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR}/exam
 install(DIRECTORY deploy/schemas DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT keepstep)
 install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT plain)
 
-# The unit names the program by its path, which is known when it is installed.
+# The unit has the program's path, which is known only at the installation.
 install(CODE "set(CMAKE_INSTALL_BINDIR ${CMAKE_INSTALL_BINDIR})
     cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_BINDIR BASE_DIRECTORY \${CMAKE_INSTALL_PREFIX}
         OUTPUT_VARIABLE CMAKE_INSTALL_FULL_BINDIR)

@@ -1,11 +1,11 @@
-# Makes a man page of the Markdown that the program writes of itself.
+# Makes a manual page from the Markdown that the program writes about itself.
 #
 #   awk -v name=keepstep -v section=1 -v summary="keep …" -v date=2026-11-29 -v version=0.2.0 \
 #       -f man.awk < page.md
 #
-# Known: headings, paragraphs, tables, code blocks, `code`, **strong**, *emphasis*, [text](link).
-# A row of a table becomes an entry of a list under its first cell. Where the last column is the
-# meaning it comes first, and the others are named.
+# It knows headings, paragraphs, tables, code blocks, `code`, **strong**, *emphasis*, [text](link).
+# Each row of a table becomes an entry of a list, named by its first cell. If the last column is the
+# meaning, it comes first; the other cells follow with their columns' names.
 
 BEGIN {
     printf ".TH %s %s \"%s\" \"Keepstep %s\" \"Keepstep\"\n", toupper(name), section, date, version
@@ -13,7 +13,7 @@ BEGIN {
     print name " \\- " summary
 }
 
-# What troff would read as something else; \001 stands for its backslash until the end.
+# Escapes what troff would misread. \001 stands for troff's backslash until the end.
 function plain(text) {
     gsub(/\\/, "\001e", text)
     gsub(/-/, "\001-", text)
@@ -85,7 +85,7 @@ function row(line,    i, extra) {
     put(formatted(toupper(substr(extra, 1, 1)) substr(extra, 2) "."))
 }
 
-# The first lines may stand under no heading of their own.
+# The first lines may have no heading.
 { if (!headed && /^[^#<]/) { headed = 1; print ".SH DESCRIPTION" } }
 
 /^```/ {

@@ -1,6 +1,6 @@
-# Debian packages: `cpack -G DEB` in a build folder that was configured with the prefix /usr.
+# Makes Debian packages: run `cpack -G DEB` in a build folder that has the prefix /usr.
 #
-# A packager names himself: -DKEEPSTEP_MAINTAINER="Name <address>" -DKEEPSTEP_HOMEPAGE=https://…
+# Packagers name themselves: -DKEEPSTEP_MAINTAINER="Name <address>" -DKEEPSTEP_HOMEPAGE=https://…
 
 set(KEEPSTEP_MAINTAINER "The Keepstep authors <packages@keepstep.invalid>" CACHE STRING
     "who answers for the packages")
@@ -63,7 +63,7 @@ transaction. Keepstep publishes it to Kafka.
 .
 This package has the header, the static library and libkeepstep.pc.")
 
-# What a package has beside what is installed without one.
+# Files that only the packages have.
 foreach(script postinst prerm postrm)
     configure_file(${debian}/keepstep.${script} ${PROJECT_BINARY_DIR}/debian/${script} COPYONLY
         FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE

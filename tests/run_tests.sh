@@ -3,11 +3,11 @@
 #
 #   tests/run_tests.sh [--label LABEL] [--totals FILE] [--name NAME]... BUILD TIER...
 #
-# TIER: unit, conformance, tidy, e2e, fuzz. A program whose source says "labels: LABEL" in a
-# comment has that label; one labelled "alone" runs when no other does, since it judges what happens
-# under a load of its own. With --totals the counts are added to FILE and the last line is left to
-# the caller; without it the last line is "N passed, N failed, N skipped". A line "note: TEXT" of a
-# program is in its tier's summary, as the reasons of skipped tests are.
+# TIER: unit, conformance, tidy, e2e, fuzz. A program has a label if its source says "labels: LABEL"
+# in a comment. With --label only such programs run. One labelled "alone" runs when no other does,
+# because it measures under a load of its own. With --totals the counts are added to FILE, and the
+# caller prints them. Without it the last line is "N passed, N failed, N skipped". A tier's summary
+# has the reasons of skipped tests, and the lines "note: TEXT" that programs print.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -28,7 +28,7 @@ shift
 
 logs=$(mktemp -d "${TMPDIR:-/tmp}/keepstep-logs-XXXXXX")
 trap 'rm -rf "$logs"' EXIT
-SLOW_SECONDS=30 # a program that takes as long is named with its time
+SLOW_SECONDS=30 # programs that take this long are listed
 all_passed=0 all_failed=0 all_skipped=0
 
 has_label() { # SOURCE LABEL
@@ -63,7 +63,7 @@ programs_of() { # TIER: one line "NAME PROGRAM" each
     done
 }
 
-run_fuzz() { # NAME PROGRAM: speaks like a test program
+run_fuzz() { # NAME PROGRAM: prints what a test program prints
     local corpus=$logs/$1.corpus
     mkdir -p "$corpus"
     [ ! -d "$root/tests/fuzz/corpus/$1" ] || cp -r "$root/tests/fuzz/corpus/$1/." "$corpus"
@@ -78,7 +78,7 @@ run_fuzz() { # NAME PROGRAM: speaks like a test program
 
 run_program() { # TIER NAME PROGRAM
     if [ ! -x "$3" ]; then
-        echo "no program $3"
+        echo "the program $3 was not built"
         return 127
     fi
     if [ "$1" = fuzz ]; then
@@ -88,7 +88,7 @@ run_program() { # TIER NAME PROGRAM
     fi
 }
 
-# Prints "PASSED FAILED SKIPPED FINISHED"; the summary that repeats the failures is not counted.
+# Prints "PASSED FAILED SKIPPED FINISHED". The program's summary repeats failures; it is not counted.
 count() {
     awk '/^\[=+\] [0-9]+ test\(s\) run/ { finished = 1 }
         finished { next }
@@ -134,7 +134,7 @@ run_tier() { # TIER
     while read -r name program; do
         code=$(cat "$logs/$name.code")
         read -r p f s finished < <(count "$logs/$name.log")
-        # A crash, the program's time limit, a leak at its exit: no test says so, yet it failed.
+        # A crash, the program's time limit or a leak at exit fails the program, though no test does.
         if [ "$finished" = 0 ]; then
             grep -q '^\[  FAILED  \] .*(over its time limit)$' "$logs/$name.log" || f=$((f + 1))
         elif [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then

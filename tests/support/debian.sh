@@ -1,6 +1,6 @@
-# A clean Debian 12 by debootstrap, for tests; sourced by scripts that have die().
+# Makes a clean Debian 12 with debootstrap, for tests. Scripts that have die() source this file.
 
-# How this machine reaches its package mirror, for apt in another root.
+# Prints how this machine reaches its package mirror, as settings of apt for another root.
 apt_settings() {
     apt-config dump | grep -E '^Acquire::(http|https|Check-|Retries)' || true
     [ -z "${http_proxy:-}" ] || echo "Acquire::http::Proxy \"$http_proxy\";"
@@ -12,7 +12,7 @@ apt_mirror() {
         awk '$2 == "bookworm" && $1 ~ /^http/ { print $1; exit }'
 }
 
-# debian_base CACHE DIR: prints the name of a tar file, which is made in DIR and kept in CACHE.
+# debian_base CACHE DIR: prints the name of a tar file. It is made in DIR and kept in CACHE.
 debian_base() {
     local cache=$1 dir=$2 mirror settings tar
     mirror=$(apt_mirror)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The rules of the source tree that no compiler checks; speaks like a cmocka program.
+# Checks the rules of the source tree that no compiler checks. It prints what a test program prints.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 export LC_ALL=C
@@ -9,7 +9,7 @@ layers=(common schemas producer consumer operate)
 tests_failed=0
 tests_run=0
 
-# report NAME: standard input holds the offences, none is fine.
+# report NAME: fails if standard input names offences.
 report() {
     local offences
     offences=$(cat)
@@ -27,7 +27,7 @@ sources() { # FOLDER...: their .c and .h files
     find "$@" \( -name '*.c' -o -name '*.h' \) -type f 2>/dev/null | sort
 }
 
-# only_below LAYER LOWER...: LAYER may include itself and LOWER, of all the layers.
+# only_below LAYER LOWER...: of all layers, LAYER includes only itself and LOWER.
 only_below() {
     local allowed
     allowed=$(IFS='|' && echo "$*")
@@ -35,8 +35,8 @@ only_below() {
         grep -vE "include *\"($allowed)/" | report "$1 includes only $*"
 }
 
-# inside FOLDER HEADER...: of the headers of its own layer, FOLDER's files (not those of the folders
-# in it) include only FOLDER's and those that match a HEADER, which is a regular expression.
+# inside FOLDER HEADER...: which headers of their own layer FOLDER's files may include: FOLDER's, and
+# those that match a HEADER, a regular expression. Files of folders in FOLDER are not checked.
 inside() {
     local folder=$1 layer=${1%%/*} allowed
     shift
@@ -47,7 +47,8 @@ inside() {
         report "of $layer, the files in $folder include only ${*:-their own}"
 }
 
-# only_in TEXT PATTERN...: TEXT, a regular expression, stands only in files that match a pattern.
+# only_in TEXT PATTERN...: prints lines that match TEXT, a regular expression, outside the files that
+# match a pattern.
 only_in() {
     local text=$1 line pattern
     shift
@@ -68,7 +69,7 @@ door() {
         report "${header//\\/} is included only by $*"
 }
 
-# one_knows NAMES PATTERN...: NAMES stand only in files matching one of the patterns.
+# one_knows NAMES PATTERN...: only files matching one of the patterns use NAMES.
 one_knows() {
     local names=$1
     shift
@@ -119,7 +120,7 @@ for database in sqlite postgresql mariadb; do
     one_knows "(outbox|origin)_${database}_ops" 'producer/registry.*' "producer/$database/*"
 done
 
-# What lies inside a folder is seen from no other layer.
+# No other layer includes the internal headers of a folder.
 grep -nE '^ *# *include *"(consumer|producer)/([a-z_]+/)*([a-z]+_)?internal\.h"' /dev/null \
     $(sources operate bench) | report "no internal header is included from another layer"
 
@@ -162,7 +163,7 @@ for file in "${files[@]}"; do
     [[ $file != *.h ]] || grep -qE '^#ifndef [A-Z0-9_]+_H$' "$file" || echo "$file"
 done | report "every header has its guard"
 
-# The demo plays a service that has tables and SQL of its own.
+# The demo's services have tables and SQL of their own.
 sources "${layers[@]}" | grep -v -e sqlite -e postgresql -e mariadb -e operate/demo_services.c |
     xargs -r grep -nE '"(SELECT|INSERT INTO|UPDATE [a-z%]|DELETE FROM|CREATE TABLE|DROP) ?' |
     report "SQL stands only in the back ends' files and sql folders"
@@ -171,13 +172,13 @@ grep -nE '\b(strcpy|strcat|sprintf|gets|strtok|atoi|atol)\(' /dev/null \
     $(sources "${layers[@]}") | report "no call of an unbounded or unchecked C function"
 
 here=$(pwd -P)
-[[ $here == /*/* ]] || here=/nonexistent/folder # too short to tell from other text
+[[ $here == /*/* ]] || here=/nonexistent/folder # a path this short could be other text
 find . \( -name build -o -name .git -o -name node_modules -o -name target \) -prune -o \
     -type f -size -1000k -print0 |
     xargs -0 grep -nIE "(/home/[a-z]|/[U]sers/|$here\b)" |
     report "no path of a build machine"
 
-# These two fail until the last of what they name is mended.
+# These two fail until all that they name is repaired.
 if [ -n "${TIDY_PENDING:-}" ]; then
     {
         # libmicrohttpd dictates http_handle().

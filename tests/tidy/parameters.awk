@@ -1,6 +1,6 @@
-# Names what has more than MOST parameters: functions, declared and defined, and slots for functions
-# in structures. Calls, bodies and macros are passed over.
-# `dictated` holds the names of the callbacks whose parameters a foreign library has chosen.
+# Prints what has more than MOST parameters: functions, and pointers to functions in structures. It
+# skips calls, bodies and macros. `dictated` has the names of callbacks whose parameters another
+# library has chosen.
 BEGIN {
     MOST = 5
     count = split(dictated, names, " ")
@@ -33,7 +33,7 @@ FNR == 1 {
         read_line()
 }
 
-# Only what stands outside of all blocks, or in those of structures, declares something.
+# Declarations are outside of all blocks, or in those of structures.
 function read_line(    token)
 {
     while (match(line, /[A-Za-z_][A-Za-z_0-9]*|[(){},;=]/)) {

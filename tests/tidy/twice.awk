@@ -1,6 +1,6 @@
-# Names runs of six and more equal lines that two folders share: the back ends' files are read in
-# order, and each line is compared without its white space. Blank lines, comments, lone braces and
-# includes are passed over.
+# Prints where two folders share six or more equal lines in a row. It reads the back ends' files in
+# order and compares lines without their white space. It skips blank lines, comments, single braces
+# and includes.
 BEGIN { LEAST = 6 }
 
 FNR == 1 {
@@ -28,8 +28,8 @@ FNR == 1 {
     compare()
 }
 
-# The last LEAST lines, against the same lines of the first other folder that has them. A run is
-# named once, at its first lines, with the length that it has in the end.
+# Compares the last LEAST lines with the first other folder that has them. A run of equal lines is
+# printed once, with its first line and its whole length.
 function compare(    key, i, other, at)
 {
     if (count < LEAST)

@@ -1,5 +1,6 @@
-// Publishes changes of items as a stranger would: kafkajs, its own partitioner, hand-made headers,
-// and once the binary mode of the CloudEvents SDK.  node produce.js BOOTSTRAP TOPIC
+// Publishes changes of items as another program would: with kafkajs, its own partitioner, hand-made
+// headers, and once the binary mode of the CloudEvents SDK.
+//   node produce.js BOOTSTRAP TOPIC
 'use strict';
 const { CloudEvent, Kafka: CloudEventsKafka } = require('cloudevents');
 const { Kafka, logLevel, Partitioners } = require('kafkajs');

@@ -1,6 +1,6 @@
-// Reads COUNT records with kafkajs and the CloudEvents SDK, validates each by the JSON Schema of
-// CloudEvents 1.0 that the SDK carries, and prints a line for each.
-// node read.js BOOTSTRAP TOPIC COUNT
+// Reads COUNT records with kafkajs and the CloudEvents SDK. It validates each with the SDK's JSON
+// Schema of CloudEvents 1.0, and prints a line for each.
+//   node read.js BOOTSTRAP TOPIC COUNT
 'use strict';
 const { CloudEvent, Kafka: CloudEventsKafka } = require('cloudevents');
 const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require('kafkajs');
@@ -32,7 +32,7 @@ function line(partition, message) {
         headers[name] = value.toString();
     const text = { key: message.key.toString(), value: message.value.toString(), headers };
     const event = CloudEventsKafka.toEvent(text);
-    event.validate(); // throws with what the schema says
+    event.validate(); // throws an error of the schema
     const follows = event.previousid === previous.get(partition);
     previous.set(partition, event.id);
     return [

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Debezium's PostgreSQL connector in Kafka Connect's own runtime, fetched by Maven.
+# Runs Debezium's PostgreSQL connector in the runtime of Kafka Connect. Maven fetches both.
 #
-#   debezium.sh fetch                  get the jars into the cache
-#   debezium.sh run WORKER CONNECTOR   run in the foreground with two properties files; what Java
-#                                      leaves behind lies beside the first one
+#   debezium.sh fetch                  fetch the jars into the cache
+#   debezium.sh run WORKER CONNECTOR   run in the foreground, with two properties files; Java's
+#                                      temporary files are beside the first one
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

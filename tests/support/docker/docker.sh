@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# A Docker engine, the images and the project of docker-compose.yml, for a test.
+# A Docker engine, the images, and the project of docker-compose.yml, for one test program.
 #
-#   docker.sh begin DIR         find an engine or start one; both end with whoever called this
-#   docker.sh images DIR        have the images that the project's files name
-#   docker.sh docker DIR ...    the client on that engine
-#   docker.sh compose DIR ...   compose on that engine: the plugin (v2), else docker-compose
-#   docker.sh end DIR           take everything down: project, images built here, own engine
+#   docker.sh begin DIR         find an engine or start one; all of it ends with the caller
+#   docker.sh images DIR        get the images that the project's files name
+#   docker.sh docker DIR ...    run the docker client on that engine
+#   docker.sh compose DIR ...   run compose on that engine: the plugin (v2), or docker-compose
+#   docker.sh end DIR           remove the project, the images built here, and our own engine
 #
-# An engine is started only for root with TEST_DOCKERD=1: Debian's dockerd with its data,
-# state and socket in DIR. It needs nothing unusual (cgroups v1 or v2, iptables, and overlayfs or
-# else vfs); what it changes in the host's network is put back at the end.
+# An engine is started only by root and with TEST_DOCKERD=1. It is Debian's dockerd, with its data,
+# state and socket in DIR. It needs cgroups (v1 or v2), iptables, and overlayfs or vfs. What it changes
+# in the host's network is put back at the end.
 #
-# An image that cannot be pulled gets a stand-in under its name: debian:bookworm-slim from
-# debootstrap with the apt settings of this machine, kept under build/docker, and apache/kafka from
-# that and the jars of tests/support/kafka. Exit code 69: cannot be had here, with the reason.
+# An image that cannot be pulled gets a stand-in under its name. debian:bookworm-slim is made by
+# debootstrap with this machine's apt settings, and kept under build/docker. apache/kafka is made of
+# that and of the jars of tests/support/kafka.
+#
+# Exit code 69: this machine cannot do it; stderr says why.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -32,7 +34,7 @@ compose() {
     "${program[@]}" -f "$root/docker-compose.yml" -p "$(project)" "$@"
 }
 
-project() { # the last part of DIR, in the letters that a project's name may have
+project() { # the last part of DIR, with the characters that a project's name may have
     basename "$dir" | tr '[:upper:]' '[:lower:]' | tr -cd 'a-z0-9-'
 }
 
@@ -50,7 +52,7 @@ mtu_of_default_route() {
 
 start_engine() {
     [ "${TEST_DOCKERD:-}" = 1 ] ||
-        die "no Docker engine answers, and TEST_DOCKERD=1 does not allow to start one"
+        die "no Docker engine answers, and TEST_DOCKERD=1 is not set, which allows to start one"
     [ "$(id -u)" -eq 0 ] || die "no Docker engine answers, and starting one needs root"
     command -v dockerd >/dev/null || die "no Docker engine answers, and there is no dockerd"
     cat /proc/sys/net/ipv4/ip_forward >"$dir/ip_forward"
@@ -92,7 +94,7 @@ stop_engine() {
 take_down() {
     compose logs --no-color >"$dir/compose.log" 2>&1 || true
     if [ -e "$dir/host" ]; then
-        compose down --volumes --timeout 5 || true # with it go the networks of the host
+        compose down --volumes --timeout 5 || true # this also removes the networks on the host
         stop_engine
     else
         compose down --volumes --remove-orphans --rmi local --timeout 5 || true
@@ -101,7 +103,7 @@ take_down() {
     rm -f "$dir/watch.pid"
 }
 
-# The test may end in any way, by SIGKILL too: nothing of this is left behind.
+# Removes everything, however the test ends, even by SIGKILL.
 watch() { # OWNER
     echo $$ >"$dir/watch.pid"
     trap take_down EXIT
@@ -129,7 +131,7 @@ end() {
 
 # -- images
 
-have() { # IMAGE BUILDER: there already, or pulled, or built by BUILDER
+have() { # IMAGE BUILDER: does nothing if it exists; pulls it, or lets BUILDER build it
     docker image inspect "$1" >/dev/null 2>&1 && return
     timeout 300 docker pull -q "$1" 2>>"$dir/pull.log" && return
     "$2" "$1"

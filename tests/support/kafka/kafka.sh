@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A real Apache Kafka of one node on the loopback: fetched by Maven, data in a directory.
+# Runs a real Apache Kafka of one node on loopback. Maven fetches it. Its data is in a directory.
 #
-#   kafka.sh fetch            get the jars into the cache; print their directory
+#   kafka.sh fetch            fetch the jars into the cache; print their directory
 #   kafka.sh run DIR PORT     run in the foreground (the process itself becomes Java)
 #   kafka.sh start DIR PORT   run in the background and wait until it listens
 #   kafka.sh stop DIR         end it cleanly; the data stays
@@ -69,7 +69,7 @@ broker.heartbeat.interval.ms=500
 ${TEST_KAFKA_CONFIG:-}
 END
     [ -e "$1/data/meta.properties" ] && return
-    # A fixed id spares one start of Java for making a random one.
+    # The id is fixed: making a random one would need another start of Java.
     java "${java_options[@]}" -cp "$libs/*" kafka.tools.StorageTool format --ignore-formatted \
         -t a2VlcHN0ZXAtdGVzdHMtMQ -c "$1/server.properties" >"$1/format.log" 2>&1 ||
         die "format failed: $(tail -n 3 "$1/format.log")"
@@ -88,11 +88,11 @@ start() { # DIR PORT
     setsid "${BASH_SOURCE[0]}" run "$1" "$2" >>"$1/kafka.log" 2>&1 </dev/null &
     local process=$!
     for _ in $(seq 600); do
-        kill -0 "$process" 2>/dev/null || die "it ended: $(tail -n 5 "$1/kafka.log")"
+        kill -0 "$process" 2>/dev/null || die "Kafka ended: $(tail -n 5 "$1/kafka.log")"
         grep -q 'Kafka Server started' "$1/kafka.log" && return
         sleep 0.1
     done
-    die "it does not answer after 60 s: $(tail -n 5 "$1/kafka.log")"
+    die "Kafka did not answer within 60 s: $(tail -n 5 "$1/kafka.log")"
 }
 
 finish() { # DIR SIGNAL
@@ -105,7 +105,7 @@ finish() { # DIR SIGNAL
     done
     kill -KILL "$process" 2>/dev/null || true
     rm -f "$1/pid"
-    # The next start waits for its own "started" line.
+    # The next start must not find the old "started" line.
     [ ! -e "$1/kafka.log" ] || mv "$1/kafka.log" "$1/kafka.log.before"
 }
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The packages on a new Debian 12: installed with apt, used, and removed again.
+# Installs the packages with apt on a new Debian 12, uses them, and removes them.
 #
 #   clean_root.sh DIR PROGRAM.c PACKAGE.deb...
 #
-# PROGRAM.c is built against libkeepstep-dev and publishes from shop.db. Needs root and debootstrap;
-# the new Debian is kept under build/docker for the next time. Exit code 69: cannot be had here,
-# with the reason.
+# PROGRAM.c is built with libkeepstep-dev and publishes from shop.db. This needs root and debootstrap.
+# The new Debian is kept under build/docker for the next time.
+#
+# Exit code 69: this machine cannot do it; stderr says why.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
@@ -20,7 +21,7 @@ die() { # TEXT
 dir=$1
 program=$2
 shift 2
-[ "$(id -u)" -eq 0 ] || die "a new root needs root"
+[ "$(id -u)" -eq 0 ] || die "a new Debian needs root"
 tar=$(debian_base "$root/build/docker" "$dir") || exit
 new=$dir/root
 trap 'rm -rf "$new"' EXIT

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts Kafka as the official image does: KAFKA_A_B is the property a.b, "__" stands for "_" and
-# "___" for "-"; CLUSTER_ID formats the storage once; KAFKA_HEAP_OPTS goes to Java.
+# Starts Kafka as the official image does. KAFKA_A_B sets the property a.b; "__" stands for "_", and
+# "___" for "-". CLUSTER_ID formats the storage once. KAFKA_HEAP_OPTS goes to Java.
 set -euo pipefail
 
 : "${CLUSTER_ID:?set CLUSTER_ID}"
