@@ -61,13 +61,9 @@ struct capture_object {
 
 /** Texts are templates. Words and parts of the database's own come before those of all. */
 struct dialect {
-    char quote;               /* around names */
-    const char *join;         /* between the parts of a text: " || " */
-    const char *join_line;    /* the same, where a line ends */
-    const char *text_open;    /* around parts that are one text: "CONCAT(" */
-    const char *text_close;   /* ")" */
-    const char *object_open;  /* around a JSON object within a text: "(" */
-    const char *object_close; /* ")" */
+    char quote;             /* around names */
+    bool has_concat;        /* texts are joined by CONCAT(), not by || */
+    const char *line_start; /* of a text that is joined over several lines: "\n    " */
     void (*literal)(struct buffer *sql, struct slice text); /* NULL: as 'it''s' */
 
     /** The JSON text of a column's value by the column's type, also of NULL. */

@@ -3,8 +3,13 @@
 
 #define ARGUMENTS_MAX 3
 
-/* What a trigger says to whoever made the change that it refuses. */
-static const struct part MESSAGES[] = {
+/* What all databases write, where they have no part of that name that writes anything. The messages
+ * are for whoever made the change that a trigger refuses. */
+static const struct part PARTS[] = {
+    {.name = "partition_key", .text = "NULL"},
+    {.name = "columns", .text = "{}", .each = EACH_COLUMN},
+    {.name = "key_columns", .text = "{}", .each = EACH_KEY_PLACE},
+    {.name = "where_behind", .text = " WHERE {behind}", .when = writer_is_resumed},
     {.name = "fixed_message",
      .text =
          "keepstep: column {partition_column_name} of table {table_name} is the partition key of "
@@ -84,6 +89,29 @@ static void write_text(struct writer *writer, struct slice word)
     buffer_done(&text);
 }
 
+/* Between two parts of a text. */
+static void write_join(const struct writer *writer)
+{
+    buffer_append_text(writer->sql, writer->capture->dialect->has_concat ? ", " : " || ");
+}
+
+static void write_join_line(const struct writer *writer)
+{
+    const struct dialect *dialect = writer->capture->dialect;
+    buffer_append_format(writer->sql, dialect->has_concat ? ",%s" : "%s|| ", dialect->line_start);
+}
+
+/* Before and behind parts that are one text. */
+static void write_text_open(const struct writer *writer)
+{
+    buffer_append_text(writer->sql, writer->capture->dialect->has_concat ? "CONCAT(" : "");
+}
+
+static void write_text_close(const struct writer *writer)
+{
+    buffer_append_text(writer->sql, writer->capture->dialect->has_concat ? ")" : "");
+}
+
 static void write_member(struct writer *writer, const char *separator)
 {
     const struct capture *capture = writer->capture;
@@ -96,7 +124,7 @@ static void write_member(struct writer *writer, const char *separator)
     writer_literal(writer, buffer_slice(&name));
     writer->sql->failed = writer->sql->failed || name.failed;
     buffer_done(&name);
-    buffer_append_text(writer->sql, capture->dialect->join);
+    write_join(writer);
     writer_template(writer, capture->dialect->values[column->type]);
 }
 
@@ -104,24 +132,24 @@ static void write_member(struct writer *writer, const char *separator)
 static void write_object(struct writer writer, bool key, struct slice row)
 {
     const struct entity_schema *schema = writer.capture->schema;
-    const struct dialect *dialect = writer.capture->dialect;
+    bool has_concat = writer.capture->dialect->has_concat;
     size_t count = key ? schema->key_count : schema->column_count;
     writer.in_key = key;
     writer.row = row;
-    buffer_append_text(writer.sql, dialect->object_open);
+    buffer_append_text(writer.sql, has_concat ? "" : "(");
     for (size_t i = 0; i < count; i++) {
         writer_choose(&writer, key ? schema->key_columns[i] : i);
         write_member(&writer, i == 0 ? "{" : ",");
-        buffer_append_text(writer.sql, dialect->join_line);
+        write_join_line(&writer);
     }
-    buffer_append_format(writer.sql, "'}'%s", dialect->object_close);
+    buffer_append_text(writer.sql, has_concat ? "'}'" : "'}')");
 }
 
 static void write_key(const struct writer *writer)
 {
-    buffer_append_text(writer->sql, writer->capture->dialect->text_open);
+    write_text_open(writer);
     write_object(*writer, true, writer->row);
-    buffer_append_text(writer->sql, writer->capture->dialect->text_close);
+    write_text_close(writer);
 }
 
 static void write_image(const struct writer *writer, struct slice row)
@@ -132,28 +160,33 @@ static void write_image(const struct writer *writer, struct slice row)
         write_object(*writer, false, row);
 }
 
-static void write_payload(struct writer *writer)
+static void write_payload(const struct writer *writer)
 {
-    const struct dialect *dialect = writer->capture->dialect;
     struct buffer *sql = writer->sql;
-    buffer_append_format(sql, "%s'{\"op\":\"%c\",\"before\":'%s", dialect->text_open, writer->op,
-                         dialect->join);
+    write_text_open(writer);
+    buffer_append_format(sql, "'{\"op\":\"%c\",\"before\":'", writer->op);
+    write_join(writer);
     write_image(writer, writer_has_before(writer) ? writer->before : slice_of("null"));
-    buffer_append_format(sql, "%s',\"after\":'%s", dialect->join_line, dialect->join);
+    write_join_line(writer);
+    buffer_append_text(sql, "',\"after\":'");
+    write_join(writer);
     write_image(writer, writer->after);
-    buffer_append_format(sql, "%s'}'%s", dialect->join, dialect->text_close);
+    write_join(writer);
+    buffer_append_text(sql, "'}'");
+    write_text_close(writer);
 }
 
 static void write_type(struct writer *writer)
 {
-    const struct dialect *dialect = writer->capture->dialect;
     const char *type = writer->op == 'c'   ? "created"
                        : writer->op == 'u' ? "updated"
                        : writer->op == 'd' ? "deleted"
                                            : "read";
-    buffer_append_text(writer->sql, dialect->text_open);
+    write_text_open(writer);
     writer_literal(writer, slice_of(writer->capture->entry->entity_type));
-    buffer_append_format(writer->sql, "%s'.%s'%s", dialect->join, type, dialect->text_close);
+    write_join(writer);
+    buffer_append_format(writer->sql, "'.%s'", type);
+    write_text_close(writer);
 }
 
 static void write_name(struct writer *writer, const char *name)
@@ -280,21 +313,18 @@ static void writer_arguments(struct writer *writer, struct slice arguments)
     writer->row = slice_is(words[2], "null") ? words[1] : words[2];
 }
 
-/* @return whether there are parts of that name. */
+/* @return whether one has written anything. @param ret_found  set where there is one. */
 static bool writer_parts(const struct part *parts, size_t count, const struct writer *writer,
-                         struct slice name, struct slice arguments)
+                         struct slice name, bool *ret_found)
 {
-    struct writer inner = *writer;
-    bool found = false;
     bool written = false;
-    writer_arguments(&inner, arguments);
     for (size_t i = 0; i < count && !written; i++) {
         if (!slice_is(name, parts[i].name))
             continue;
-        found = true;
-        written = part_write(&parts[i], inner);
+        *ret_found = true;
+        written = part_write(&parts[i], *writer);
     }
-    return found;
+    return written;
 }
 
 static void writer_word(struct writer *writer, struct slice word)
@@ -304,12 +334,17 @@ static void writer_word(struct writer *writer, struct slice word)
     struct slice name = {word.data, space == NULL ? word.length : (size_t)(space - word.data)};
     struct slice arguments = {word.data + name.length + (space != NULL),
                               word.length - name.length - (space != NULL)};
-    if (slice_is(name, "text"))
+    struct writer inner = *writer;
+    bool found = false;
+    if (slice_is(name, "text")) {
         write_text(writer, arguments);
-    else if ((dialect->word == NULL || !dialect->word(writer, name)) &&
-             !writer_parts(dialect->parts, dialect->part_count, writer, name, arguments) &&
-             !writer_parts(MESSAGES, sizeof MESSAGES / sizeof *MESSAGES, writer, name, arguments) &&
-             !write_word(writer, name))
+        return;
+    }
+    writer_arguments(&inner, arguments);
+    if ((dialect->word == NULL || !dialect->word(&inner, name)) &&
+        !writer_parts(dialect->parts, dialect->part_count, &inner, name, &found) &&
+        !writer_parts(PARTS, sizeof PARTS / sizeof *PARTS, &inner, name, &found) && !found &&
+        !write_word(&inner, name))
         writer->sql->failed = true;
 }
 

@@ -88,7 +88,6 @@ static const struct part PARTS[] = {
     {.name = "lost", .text = SQL_CAPTURE_LOST},
     {.name = "fixed", .text = SQL_CAPTURE_FIXED, .when = writer_is_fixed},
     {.name = "partition_key", .text = "CONVERT({} USING utf8mb4)", .each = EACH_PARTITION_KEY},
-    {.name = "partition_key", .text = "NULL"},
     /* The same to the byte: text past its collation; moments that a local time does not tell apart.
      */
     {.name = "same",
@@ -114,7 +113,6 @@ static const struct part PARTS[] = {
         .text = "{}",
         .each = EACH_KEY_PLACE,
     },
-    {.name = "where_behind", .text = " WHERE {behind}", .when = writer_is_resumed},
     {.name = "nowait", .text = " NOWAIT", .when = capture_waits_not},
 };
 
@@ -134,12 +132,8 @@ static const struct capture_object OBJECTS[] = {
  * fails. */
 const struct dialect capture_mariadb_dialect = {
     .quote = '`',
-    .join = ", ",
-    .join_line = ",\n      ",
-    .text_open = "CONCAT(",
-    .text_close = ")",
-    .object_open = "",
-    .object_close = "",
+    .has_concat = true,
+    .line_start = "\n      ",
     .literal = capture_literal,
     .values = {[COLUMN_INTEGER] = NULLABLE("CONCAT({} + 0)"),
                [COLUMN_DECIMAL] = NULLABLE("CONCAT('\"', {} + 0, '\"')"),
@@ -164,9 +158,3 @@ const struct dialect capture_mariadb_dialect = {
     .names_without_case = true,
     .short_name = capture_short_name,
 };
-
-void capture_mariadb_existing(struct buffer *sql, const struct capture_mariadb *capture,
-                              const struct capture_rows *rows)
-{
-    capture_write_rows(sql, &capture->base, SQL_CAPTURE_EXISTING, rows);
-}

@@ -22,11 +22,4 @@ enum status capture_mariadb_check(MYSQL *session, const struct check *check,
                                   struct capture_mariadb *ret_capture,
                                   struct error *err) MUST_CHECK;
 
-/** Write the query of the rows that are there: key, payload (op r), partition key, then the key
- * columns in the order of the primary key, under shared row locks. `resumed` has parameters: of
- * each key column all before it and itself, for the rows behind that key. Last parameter: how many
- * rows. Where it does not wait for rows that others hold that is lock timeout at once. */
-void capture_mariadb_existing(struct buffer *sql, const struct capture_mariadb *capture,
-                              const struct capture_rows *rows);
-
 #endif

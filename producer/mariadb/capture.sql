@@ -58,5 +58,9 @@ END
       SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = message;
     END;
 
+-- The rows that are there, under shared row locks: entity key, payload, partition key, then the key's
+-- columns in the order of the primary key. Parameters: where it is resumed, of each key column all
+-- before it and itself; then how many rows. Where it does not wait, a row that another transaction
+-- holds is a lock timeout at once.
 -- name: capture_existing
 SELECT {key}, {payload}, {partition_key}, {key_columns} FROM {table} AS t{where_behind} ORDER BY {key_columns} LIMIT ? LOCK IN SHARE MODE{nowait}

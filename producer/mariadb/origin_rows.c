@@ -1,5 +1,6 @@
 /* The rows of a MariaDB table that were there before `init`, into the outbox. */
 #include "producer/mariadb/origin_internal.h"
+#include "producer_mariadb_sql.h"
 
 #define SQL_SIZE_MAX    ((size_t)4 * 1024 * 1024)
 #define CHUNK_BYTES_MAX ((size_t)64 * 1024 * 1024)
@@ -114,8 +115,8 @@ static enum status chunk_read(struct chunk *chunk, bool resumed, size_t limit, s
     buffer_append_format(&text, "%.*s.read", SLICE_ARGS(type));
     struct slice read = arena_copy(&chunk->arena, buffer_slice(&text));
     buffer_reset(&text);
-    capture_mariadb_existing(&text, chunk->table,
-                             &(struct capture_rows){.resumed = resumed, .waits = limit == 1});
+    capture_write_rows(&text, &chunk->table->base, SQL_CAPTURE_EXISTING,
+                       &(struct capture_rows){.resumed = resumed, .waits = limit == 1});
     chunk->events = arena_alloc(&chunk->arena, limit * sizeof *chunk->events);
     chunk->place = arena_alloc(&chunk->arena,
                                chunk->table->base.schema->key_count * sizeof *chunk->place);

@@ -137,10 +137,7 @@ static const struct part PARTS[] = {
      .types = OF(COLUMN_DATE),
      .each = EACH_PARTITION_KEY},
     {.name = "partition_key", .text = "{}::text", .each = EACH_PARTITION_KEY},
-    {.name = "partition_key", .text = "NULL"},
     {.name = "same_key", .text = "t.{column} = {}", .each = EACH_KEY, .separator = " AND "},
-    {.name = "columns", .text = "{}", .each = EACH_COLUMN},
-    {.name = "key_columns", .text = "{}", .each = EACH_KEY},
     {.name = "key_columns_down", .text = "{} DESC", .each = EACH_KEY},
     {.name = "key_texts", .text = "{}::text", .each = EACH_KEY},
     {.name = "deleted_columns", .text = "{columns OLD}", .when = writer_has_before},
@@ -148,7 +145,6 @@ static const struct part PARTS[] = {
     {.name = "edge_columns", .text = "(SELECT {} FROM edge AS t)", .each = EACH_KEY},
     {.name = "behind", .text = SQL_CAPTURE_BEHIND},
     {.name = "behind_and", .text = "{behind} AND ", .when = writer_is_resumed},
-    {.name = "where_behind", .text = " WHERE {behind}", .when = writer_is_resumed},
     {.name = "noted_key", .text = SQL_CAPTURE_NOTED_KEY, .each = EACH_KEY},
     {.name = "key_type", .text = "bigint", .types = OF(COLUMN_INTEGER)},
     {.name = "key_type", .text = "uuid", .types = OF(COLUMN_UUID)},
@@ -168,12 +164,7 @@ static const struct capture_object OBJECTS[] = {
  * sets such a row aside, naming the field. */
 const struct dialect capture_postgresql_dialect = {
     .quote = '"',
-    .join = " || ",
-    .join_line = "\n      || ",
-    .text_open = "",
-    .text_close = "",
-    .object_open = "(",
-    .object_close = ")",
+    .line_start = "\n      ",
     .literal = capture_literal,
     .values =
         {[COLUMN_INTEGER] = "coalesce({}::text, 'null')",
@@ -209,15 +200,3 @@ const struct dialect capture_postgresql_dialect = {
     .short_name = capture_short_name,
     .place = capture_place,
 };
-
-void capture_postgresql_chunk(struct buffer *sql, const struct capture_postgresql *capture,
-                              const struct capture_rows *rows)
-{
-    capture_write_rows(sql, &capture->base, SQL_CAPTURE_CHUNK, rows);
-}
-
-void capture_postgresql_rest(struct buffer *sql, const struct capture_postgresql *capture)
-{
-    capture_write_rows(sql, &capture->base, SQL_CAPTURE_REST,
-                       &(struct capture_rows){.resumed = true});
-}

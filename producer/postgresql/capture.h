@@ -26,14 +26,4 @@ struct capture_postgresql {
                                    partitions, quoted */
 };
 
-/** Write the statement of one chunk of the rows that are there: it chooses at most `limit` rows
- * behind the noted key, locks and reads those that keep their keys until then, publishes them as
- * `r` events and notes the last key that it chose. It returns how many it published, and 0 where it
- * found none at all. */
-void capture_postgresql_chunk(struct buffer *sql, const struct capture_postgresql *capture,
-                              const struct capture_rows *rows);
-
-/** Write the statement that tells whether there are rows behind the noted key. */
-void capture_postgresql_rest(struct buffer *sql, const struct capture_postgresql *capture);
-
 #endif

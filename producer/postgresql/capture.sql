@@ -184,8 +184,11 @@ DECLARE
 
 $rights$
 
--- The existing rows. The key of the last row of the chunk is read without locks: what moves up past
--- it while its lock is waited for is read when its turn comes.
+-- One chunk of the rows that are there. It chooses at most `limit` rows behind the noted key, locks
+-- and reads those that keep their keys until then, publishes them as `r` events and notes the last
+-- key that it chose. It returns how many it published, and 0 where it found none at all. The key of
+-- the chunk's last row is read without locks: what moves up past it while its lock is waited for is
+-- read when its turn comes.
 -- name: capture_chunk
 WITH edge AS MATERIALIZED (
     SELECT {key_columns} FROM (SELECT {key_columns} FROM {table} AS t{where_behind} ORDER BY {key_columns} LIMIT {limit}) AS t ORDER BY {key_columns_down} LIMIT 1)

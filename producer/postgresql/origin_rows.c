@@ -39,14 +39,15 @@ enum status origin_postgresql_publish(struct origin_sql *origin, const struct or
     capture.name = buffer_text(&name);
     enum status status = origin_postgresql_numbers(connection, SQL_HAS_PLACE, &type, noted, err);
     const struct capture_rows chunk = {.resumed = noted[0] != 0, .limit = limit};
-    capture_postgresql_chunk(&sql, &capture, &chunk);
+    capture_write_rows(&sql, &capture.base, SQL_CAPTURE_CHUNK, &chunk);
     if (status == STATUS_OK && sql.failed)
         status = error_set(err, STATUS_FATAL, "entity type %s: its statement grows too large",
                            entry->entity_type);
     if (status == STATUS_OK)
         status = origin_postgresql_numbers(connection, buffer_text(&sql), NULL, rows, err);
     buffer_reset(&sql);
-    capture_postgresql_rest(&sql, &capture);
+    capture_write_rows(&sql, &capture.base, SQL_CAPTURE_REST,
+                       &(struct capture_rows){.resumed = true});
     if (status == STATUS_OK && rows[1] != 0)
         status = origin_postgresql_numbers(connection, buffer_text(&sql), NULL, more, err);
     progress->rows += rows[0];

@@ -31,9 +31,7 @@ static const struct part PARTS[] = {
      .when = writer_is_fixed},
     {.name = "changed", .text = "({image_differs})"},
     {.name = "partition_key", .text = "CAST({} AS TEXT)", .each = EACH_PARTITION_KEY},
-    {.name = "partition_key", .text = "NULL"},
-    {.name = "key_columns", .text = "{}", .each = EACH_KEY},
-    {.name = "behind", .text = " WHERE ({key_columns}) > ({noted_key})", .when = writer_is_resumed},
+    {.name = "behind", .text = "({key_columns}) > ({noted_key})"},
     {.name = "noted_key", .text = SQL_CAPTURE_NOTED_KEY, .each = EACH_KEY},
     {.name = "infinite", .text = "'\"infinite\"'", .when = writer_is_read},
     {.name = "infinite",
@@ -54,12 +52,7 @@ static const struct capture_object OBJECTS[] = {
  * many as it takes. */
 const struct dialect capture_sqlite_dialect = {
     .quote = '"',
-    .join = " || ",
-    .join_line = "\n    || ",
-    .text_open = "",
-    .text_close = "",
-    .object_open = "(",
-    .object_close = ")",
+    .line_start = "\n    ",
     .values = {[COLUMN_INTEGER] =
                    "CASE typeof({}) WHEN 'blob' THEN json_quote(hex({})) ELSE json_quote({}) END",
                [COLUMN_DECIMAL] =
@@ -97,9 +90,3 @@ const struct dialect capture_sqlite_dialect = {
     .object_count = sizeof OBJECTS / sizeof *OBJECTS,
     .names_without_case = true,
 };
-
-void capture_sqlite_existing(struct buffer *sql, const struct capture *capture,
-                             const struct capture_rows *rows)
-{
-    capture_write_rows(sql, capture, SQL_CAPTURE_EXISTING, rows);
-}

@@ -20,9 +20,4 @@ enum status capture_sqlite_check(sqlite3 *db, const struct check *check,
 enum status capture_sqlite_check_keys(sqlite3 *db, const struct check *check,
                                       struct error *err) MUST_CHECK;
 
-/** Write the query of the rows that are there: key, payload (op r), partition key, then the mapped
- * key columns; at most `limit` rows behind the key that keepstep_existing_key holds. */
-void capture_sqlite_existing(struct buffer *sql, const struct capture *capture,
-                             const struct capture_rows *rows);
-
 #endif

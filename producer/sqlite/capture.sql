@@ -60,8 +60,9 @@ FROM {table} AS present WHERE {same_key}
 -- name: capture_null_key
   SELECT RAISE(ABORT, {text null_key_message}) WHERE NEW.{column} IS NULL;
 
+-- The rows that are there: entity key, payload, partition key, then the key's columns.
 -- name: capture_existing
-SELECT {key}, {payload}, {partition_key}, {key_columns} FROM {table} AS t{behind} ORDER BY {key_columns} LIMIT {limit}
+SELECT {key}, {payload}, {partition_key}, {key_columns} FROM {table} AS t{where_behind} ORDER BY {key_columns} LIMIT {limit}
 
 -- name: capture_noted_key
 (SELECT value FROM keepstep_existing_key WHERE entity_type = {text entity_type} AND ordinal = {ordinal})

@@ -58,7 +58,7 @@ enum status origin_sqlite_publish(struct origin_sql *origin, const struct origin
     int64_t rows = 0;
     buffer_init(&sql, SQL_SIZE_MAX);
     capture_init(&capture, &capture_sqlite_dialect, table->entry, table->schema);
-    capture_sqlite_existing(&sql, &capture, &chunk);
+    capture_write_rows(&sql, &capture, SQL_CAPTURE_EXISTING, &chunk);
     enum status status = origin_sqlite_publish_rows(self->session.db, table->entry->entity_type,
                                                     buffer_text(&sql), &rows, err);
     progress->rows += rows;
