@@ -1,4 +1,4 @@
-/* Writes the objects that capture a table, and the queries of the rows that are there. */
+/* Names and writes the objects that capture a table, and the queries of its existing rows. */
 #include "producer/capture/dialect.h"
 
 #include <strings.h>
@@ -57,7 +57,7 @@ static bool capture_place(const struct capture *capture, const struct capture_ob
                : capture->dialect->place(capture, object, n, ret_object);
 }
 
-/* Completes an object that knows its table. */
+/* Writes name and SQL of an object whose table is set. */
 static enum status capture_write_object(const struct capture *capture,
                                         const struct capture_object *object, struct arena *arena,
                                         struct origin_object *result)

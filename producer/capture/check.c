@@ -1,4 +1,4 @@
-/* Asks of a table, in one order for all databases, what capture depends on. */
+/* Asks each database the same questions about a table, in the same order. */
 #include "producer/capture/check.h"
 
 #include <stdarg.h>
@@ -69,7 +69,7 @@ static enum status check_columns(struct check *check, struct error *err)
     return status;
 }
 
-/* The text of a column of another type depends on who writes it, or has many spellings. */
+/* Values of the other types have several spellings, or one that depends on the session. */
 static enum status check_partition_type(const struct check *check, struct error *err)
 {
     static const unsigned int types = 1u << COLUMN_INTEGER | 1u << COLUMN_DECIMAL |

@@ -11,10 +11,11 @@
 
 struct check_ops;
 
-/** A table that is checked. First member of what a database needs for its answers; borrows all. */
+/** A table that is checked. Each database has this as the first member of its own structure.
+ * Borrows everything. */
 struct check {
     const struct check_ops *ops;
-    const struct config *config; /* whose agent may write the table too */
+    const struct config *config; /* for check_is_applied() */
     const struct config_entry *entry;
     const struct entity_schema *schema;
     bool watching; /* with the rights of the relay's role, which reads no row */
@@ -52,12 +53,12 @@ struct check_ops {
 /** @return OK; RETRY; FATAL with exit code 78, naming what stands in the way and what to do. */
 enum status check_table(struct check *check, struct error *err) MUST_CHECK;
 
-/** Set `err` to "publish.TYPE: table TABLE …". @return FATAL, with exit code 78. */
+/** Set `err` to "publish.TYPE: table TABLE TEXT" with exit code 78. @return FATAL. */
 enum status check_refuse(const struct check *check, struct error *err, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/** Refuse a foreign key of the table to itself whose action writes other rows: where an agent of
- * this service writes the table too, the trigger would take these for the agent's own writes. */
+/** Refuse a foreign key of the table to itself that changes other rows by CASCADE, SET NULL or SET
+ * DEFAULT. The triggers would take these changes for writes of this service's agent. */
 enum status check_refuse_cascade(const struct check *check, const char *name, struct error *err);
 
 /** @return whether an agent of this service writes the table too. */

@@ -1,11 +1,11 @@
-/* How a database's SQL for capture is written: one const table a database. What is written, for
- * which change and of which columns, is the same for all of them. */
+/* What a database's SQL for capture looks like: one const table a database. Which events a change
+ * has, and what they say, is the same for all databases. */
 #ifndef PRODUCER_CAPTURE_DIALECT_H
 #define PRODUCER_CAPTURE_DIALECT_H
 
 #include "producer/capture/capture.h"
 
-/** What a template is written for. Changed by the words that repeat a part or name another row. */
+/** What a template is being written for. A part gets a copy with its own row, event or column. */
 struct writer {
     struct buffer *sql;
     const struct capture *capture;
@@ -13,34 +13,36 @@ struct writer {
     const char *name;  /* of the object, unquoted */
     const char *table; /* the object's */
 
-    /* The event that is written; a row that is not there is "null". */
+    /* The event; "null" stands for a row that is not there. */
     char op;             /* Debezium's: 'c', 'u', 'd', 'r' */
     struct slice before; /* "OLD" */
     struct slice after;  /* "NEW" */
 
-    struct slice row;   /* whose columns are meant */
-    const char *column; /* the one that is meant, as the table has it */
-    size_t index;       /* of it in the schema; SIZE_MAX where the schema does not have it */
-    size_t ordinal;     /* of it in a list, from 0 */
-    bool in_key;        /* its value is written for the entity key */
+    struct slice row;   /* "OLD": whose columns `{}` means */
+    const char *column; /* the table's column that `{}` means */
+    size_t index;       /* the column's in the schema; SIZE_MAX: the schema does not have it */
+    size_t ordinal;     /* the column's place in a list, from 0 */
+    bool in_key;        /* the column's value becomes part of the entity key */
 
-    bool resumed; /* existing rows: behind those that were read before */
-    bool waits;   /* existing rows: for the locks of others */
-    size_t limit; /* existing rows: at most so many */
+    /* A query of existing rows, see struct capture_rows. */
+    bool resumed;
+    bool waits;
+    size_t limit;
 };
 
 enum part_each {
     ONCE,
     EACH_COLUMN,        /* of the schema */
-    EACH_KEY,           /* column of the key, by the bytes of their names */
-    EACH_KEY_PLACE,     /* the same in the order of the primary key */
-    EACH_PARTITION_KEY, /* the column of `partition_key:`, if there is one */
+    EACH_KEY,           /* column of the key, ordered by the bytes of their names */
+    EACH_KEY_PLACE,     /* column of the key, in the order of the primary key */
+    EACH_PARTITION_KEY, /* the one column of `partition_key:`; nothing where there is none */
 };
 
 /** A set of column types. */
 #define OF(type) (1u << (type))
 
-/** A template that others name. Of several with one name the first that writes anything counts. */
+/** A named piece that templates use. Several may have one name: the first that applies is written.
+ */
 struct part {
     const char *name;
     const char *text;
@@ -50,7 +52,7 @@ struct part {
     bool (*when)(const struct writer *writer); /* NULL: always */
 };
 
-/** Something that captures a table. */
+/** A trigger or function that captures a table. */
 struct capture_object {
     const char *kind;   /* "trigger" */
     const char *prefix; /* its name is prefix, entity type, "_", suffix */
@@ -59,7 +61,7 @@ struct capture_object {
     const char *text;   /* the template */
 };
 
-/** Texts are templates. Words and parts of the database's own come before those of all. */
+/** All texts are templates. The database's own words and parts come before the common ones. */
 struct dialect {
     char quote;             /* around names */
     bool has_concat;        /* texts are joined by CONCAT(), not by || */
@@ -77,27 +79,29 @@ struct dialect {
     size_t object_count;
     size_t name_length_max;  /* of an object; 0: none */
     bool names_without_case; /* "A" and "a" are one name */
-    /** A name within name_length_max, told apart by its digest. NULL: there is no such maximum. */
+    /** Append a name that fits name_length_max and has a digest of the entity type. NULL: there is
+     * no maximum. */
     void (*short_name)(struct buffer *name, const struct capture_object *object,
                        const char *entity_type);
-    /** Set the table of an object's nth instance, and whether that is of a partition.
-     * @return false: no more of it. NULL: one, of the entry's table. */
+    /** Set `table` and `of_partition` for the nth table that gets this object.
+     * @return false: there are no more. NULL: only the entry's table gets it. */
     bool (*place)(const struct capture *capture, const struct capture_object *object, size_t n,
                   struct origin_object *ret_object);
 };
 
-/** Write a template: text with words in braces. A word is one of those below, of the database's
- * own, or a part. `{part ROW}` writes the part for another row, `{part OP BEFORE AFTER}` for an
- * event. A line with nothing but a word that writes nothing is left out. Words of all databases:
+/** Write a template: SQL with words in braces. A word is one of those below, one of the database's
+ * own, or the name of a part. `{part ROW}` writes the part for another row, and
+ * `{part OP BEFORE AFTER}` for another event. A line is left out if all of it is one word that
+ * writes nothing. The words of all databases:
  *
- *  - `{}` the column of the row, `{row}` and `{column}` each alone, `{ordinal}` its place in a
- * list;
- *  - `{table}`, `{name}` of the object;
- *  - `{column_name}`, `{table_name}`, `{partition_column_name}`, `{entity_type}` without quotes;
- *  - `{change}` the statement that fires the trigger;
- *  - `{text WORD}` what the word writes, as a literal;
- *  - `{key}`, `{type}`, `{payload}` of the event;
- *  - `{limit}` of rows. */
+ *  - `{}`: the column of the row; `{row}` and `{column}`: one of the two;
+ *  - `{ordinal}`: the column's place in a list;
+ *  - `{table}`, `{name}`: the object's table and name;
+ *  - `{column_name}`, `{table_name}`, `{partition_column_name}`, `{entity_type}`: without quotes;
+ *  - `{change}`: the statement that fires the trigger;
+ *  - `{text WORD}`: what the word writes, as a literal;
+ *  - `{key}`, `{type}`, `{payload}`: of the event;
+ *  - `{limit}`: how many rows are read. */
 void writer_template(struct writer *writer, const char *text);
 
 /** Append a text between quotes, where those in it are doubled. */

@@ -42,7 +42,8 @@ struct watch {
     struct capture_finding *finding;
 };
 
-/* One fault is enough, as `init` mends them all: rather one by which changes are lost. */
+/* Keeps one finding, as `init` mends all faults: the first by which changes are lost, if there is
+ * one. */
 static enum status watch_entry(const struct watch *watch, struct error *err)
 {
     const struct origin_ops *ops = watch->origin->ops;
@@ -68,8 +69,8 @@ static void watch_set(struct capture_finding *finding, enum capture_state state,
     (void)snprintf(finding->text, sizeof finding->text, "%s", text);
 }
 
-/* What a check refuses with exit code 78 is a fault of the table; any other error is one of ours,
- * of the connection or of the rights, and says nothing of the triggers. */
+/* Exit code 78 tells of a fault of the table. Any other error (the connection, missing rights) says
+ * nothing about the triggers. */
 static void watch_look(const struct watch *watch)
 {
     struct error err = ERROR_INIT;

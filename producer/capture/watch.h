@@ -6,7 +6,7 @@
 #include "schemas/entity_schema.h"
 
 enum capture_state {
-    CAPTURE_UNKNOWN, /* could not be looked at; that says nothing of the triggers */
+    CAPTURE_UNKNOWN, /* the catalogue could not be read, so nothing is known of the triggers */
     CAPTURE_WHOLE,   /* as `init` would make it */
     CAPTURE_PARTIAL, /* all but the TRUNCATE of a partition that is younger than `init` */
     CAPTURE_BROKEN,  /* changes are not captured, or not as they should be */
@@ -18,8 +18,7 @@ struct capture_finding {
     char text[ERROR_TEXT_SIZE]; /* what is wrong; "" where it is whole */
 };
 
-/** What whoever looks has to do meanwhile: called before each table. @return false: look no
- * further.
+/** Called before each table, so that the caller can do its other work. @return false: stop looking.
  */
 typedef bool capture_tick(void *context);
 

@@ -1,10 +1,9 @@
-/* Writes templates of SQL: the JSON of an event, and the names and texts that a table has. */
+/* Writes SQL from templates: the JSON of events, and the names and messages around it. */
 #include "producer/capture/dialect.h"
 
 #define ARGUMENTS_MAX 3
 
-/* What all databases write, where they have no part of that name that writes anything. The messages
- * are for whoever made the change that a trigger refuses. */
+/* The parts of all databases. The messages go to whoever makes a change that a trigger refuses. */
 static const struct part PARTS[] = {
     {.name = "partition_key", .text = "NULL"},
     {.name = "columns", .text = "{}", .each = EACH_COLUMN},
@@ -75,7 +74,7 @@ static void writer_choose(struct writer *writer, size_t index)
     writer->column = config_column(capture->entry, capture->schema->columns[index].name);
 }
 
-/* Writes the word to a text of its own. */
+/* Writes what the word writes as a literal. */
 static void write_text(struct writer *writer, struct slice word)
 {
     struct buffer text;
@@ -101,7 +100,7 @@ static void write_join_line(const struct writer *writer)
     buffer_append_format(writer->sql, dialect->has_concat ? ",%s" : "%s|| ", dialect->line_start);
 }
 
-/* Before and behind parts that are one text. */
+/* Around parts that are joined to one text. */
 static void write_text_open(const struct writer *writer)
 {
     buffer_append_text(writer->sql, writer->capture->dialect->has_concat ? "CONCAT(" : "");
@@ -128,7 +127,7 @@ static void write_member(struct writer *writer, const char *separator)
     writer_template(writer, capture->dialect->values[column->type]);
 }
 
-/* {"id":1,"name":"a"}: the columns, or those of the key. */
+/* {"id":1,"name":"a"}: the columns of the key, or all. */
 static void write_object(struct writer writer, bool key, struct slice row)
 {
     const struct entity_schema *schema = writer.capture->schema;

@@ -1,5 +1,5 @@
-/* MariaDB's part of capture: the form of each column's value, and what the triggers are made of,
- * whatever the session's sql_mode, time zone, character set and collation are. */
+/* How MariaDB writes each type of column as JSON, and what its triggers consist of. Neither depends
+ * on the session's sql_mode, time zone, character set or collation. */
 #include "producer/mariadb/capture.h"
 #include "common/digest.h"
 #include "producer/capture/dialect.h"
@@ -7,7 +7,7 @@
 
 #include <inttypes.h>
 
-/* An expression that is NULL where the value is NULL. */
+/* JSON's null, or the form of a value that is not NULL. */
 #define NULLABLE(form) "CASE WHEN {} IS NULL THEN 'null' ELSE " form " END"
 #define QUOTED         "JSON_QUOTE(CONVERT({} USING utf8mb4)) COLLATE utf8mb4_bin"
 #define BACKSLASH      "CHAR(92 USING utf8mb4)"
@@ -17,8 +17,8 @@
     "REPLACE(" text ", CONCAT(" BACKSLASH ", 'u00" upper "'), CONCAT(" BACKSLASH ", 'u00" lower    \
     "'))"
 
-/* JSON_QUOTE writes \u001F where the canonical key has \u001f. A quoted text holds no control
- * characters, so one of them stands in for the escaped backslash meanwhile. */
+/* JSON_QUOTE writes \u001F where the canonical key has \u001f. Escaped backslashes are replaced by
+ * a control character meanwhile, as a quoted text has none of these. */
 #define HIDDEN "REPLACE(" QUOTED ", " BACKSLASHES ", " STAND_IN ")"
 #define TO_0F  LOWER_CASE(LOWER_CASE(LOWER_CASE(HIDDEN, "0B", "0b"), "0E", "0e"), "0F", "0f")
 #define TO_1C  LOWER_CASE(LOWER_CASE(LOWER_CASE(TO_0F, "1A", "1a"), "1B", "1b"), "1C", "1c")
@@ -27,7 +27,7 @@
     "IF(LOCATE('u00', " QUOTED ") = 0, " QUOTED ", REPLACE(" TO_1F ", " STAND_IN ", " BACKSLASHES  \
     "))"
 
-/* A backslash is an escape or not by sql_mode, so it is never written as itself. */
+/* Whether a backslash is an escape depends on sql_mode, so it is never written as itself. */
 static void capture_literal(struct buffer *sql, struct slice text)
 {
     bool odd = text.length > 0 && memchr(text.data, '\\', text.length) != NULL;
@@ -49,7 +49,7 @@ static void capture_short_name(struct buffer *name, const struct capture_object 
                          digest_64(slice_of(entity_type)), object->suffix);
 }
 
-/* Rows behind a key, written out: a comparison of rows would read the table from its start. */
+/* Rows behind a key. A comparison of rows, (a, b) > (?, ?), would read the table from its start. */
 static bool capture_word(struct writer *writer, struct slice word)
 {
     const struct capture *capture = writer->capture;
@@ -88,8 +88,8 @@ static const struct part PARTS[] = {
     {.name = "lost", .text = SQL_CAPTURE_LOST},
     {.name = "fixed", .text = SQL_CAPTURE_FIXED, .when = writer_is_fixed},
     {.name = "partition_key", .text = "CONVERT({} USING utf8mb4)", .each = EACH_PARTITION_KEY},
-    /* The same to the byte: text past its collation; moments that a local time does not tell apart.
-     */
+    /* Compared to the byte: texts without their collation, and moments that have the same local
+     * time. */
     {.name = "same",
      .text = "(OLD.{column} <=> NEW.{column} AND "
              "UNIX_TIMESTAMP(OLD.{column}) <=> UNIX_TIMESTAMP(NEW.{column}))",
@@ -116,20 +116,18 @@ static const struct part PARTS[] = {
     {.name = "nowait", .text = " NOWAIT", .when = capture_waits_not},
 };
 
-/* Each is a transaction of its own. Deletes first: a row that is inserted and deleted between two
- * of them leaves no `c` alone, which would stay at every copy. */
 static const struct capture_object OBJECTS[] = {
     {"trigger", "keepstep_", "delete", "DELETE", SQL_CAPTURE_DELETE},
     {"trigger", "keepstep_", "update", "UPDATE", SQL_CAPTURE_UPDATE},
     {"trigger", "keepstep_", "insert", "INSERT", SQL_CAPTURE_INSERT},
 };
 
-/* A value that does not fit its type (a zero date, a boolean 2) is written as it is: the relay sets
- * such a row aside, naming the field. UNIX_TIMESTAMP alone reads a TIMESTAMP past the session's
- * time zone; it is 0 or NULL for a zero date. `+ 0` takes ZEROFILL's zeros and a FLOAT's six digits
- * away; MariaDB writes a double with the digits that read back to its bits, and has no zero below
- * zero. A CONCAT() is NULL, should one of its arguments not be had, so that the change itself
- * fails. */
+/* A value that does not fit its type (a zero date, a boolean 2) is written as it is. The relay sets
+ * such a row aside and names the field. Only UNIX_TIMESTAMP reads a TIMESTAMP independently of the
+ * session's time zone; it is 0 or NULL for a zero date. `+ 0` removes the zeros of ZEROFILL and
+ * gives a FLOAT more than six digits. MariaDB writes a double with the digits that read back to its
+ * bits, and has no negative zero. CONCAT() is NULL if one of its arguments is, and then the
+ * service's change fails rather than its event. */
 const struct dialect capture_mariadb_dialect = {
     .quote = '`',
     .has_concat = true,

@@ -38,9 +38,8 @@ END
     VALUES ({text entity_type}, {type}, {key}, {partition_key},
       {payload});
 
--- A block that ends the writer's statement with a text and, where there is one, its reason. SIGNAL
--- takes no expression, which a text with a backslash is, and not more than 512 characters.
--- 1054: the table has no such column.
+-- Error 1054: the table has no such column. SIGNAL takes no expression, only a variable, and at most
+-- 512 characters.
 -- name: capture_lost
   DECLARE EXIT HANDLER FOR 1054 BEGIN
       DECLARE reason, message TEXT CHARACTER SET utf8mb4 DEFAULT '';
@@ -49,7 +48,7 @@ END
       SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = message;
     END;
 
--- A change that would leave the row's partition ends the statement that makes it.
+-- An update that would move the row's events to another partition fails.
 -- name: capture_fixed
   ELSEIF NOT (BINARY {partition_key OLD} <=> BINARY {partition_key NEW}) THEN
     BEGIN
@@ -58,7 +57,7 @@ END
       SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = message;
     END;
 
--- The rows that are there, under shared row locks: entity key, payload, partition key, then the key's
+-- The existing rows, under shared row locks: entity key, payload, partition key, then the key's
 -- columns in the order of the primary key. Parameters: where it is resumed, of each key column all
 -- before it and itself; then how many rows. Where it does not wait, a row that another transaction
 -- holds is a lock timeout at once.

@@ -65,7 +65,7 @@ static enum status capture_ask(const struct check *check, const char *sql,
     return status;
 }
 
-/* Keeps a column of the table for each of the schema's that are read from it. */
+/* Keeps what is found of a column, for each schema column that it is the column of. */
 static void capture_note(struct check_mariadb *self, const char *name, const struct found *found)
 {
     const struct config_entry *entry = self->base.entry;

@@ -1,5 +1,6 @@
-/* PostgreSQL's part of capture: the form of each column's value, and what functions and triggers
- * are made of. */
+/* How PostgreSQL writes each type of column as JSON, and what its functions and triggers consist
+ * of.
+ */
 #include "producer/postgresql/capture.h"
 #include "common/digest.h"
 #include "producer/capture/dialect.h"
@@ -12,7 +13,7 @@
 #define OUT_OF_RANGE                                                                               \
     "CASE WHEN isfinite({}) THEN '\"beyond the years 1 to 9999\"' ELSE '\"infinity\"' END"
 
-/* E'' means the same under every standard_conforming_strings. */
+/* A text in E'' does not depend on standard_conforming_strings. */
 static void capture_literal(struct buffer *sql, struct slice text)
 {
     bool escapes = text.length > 0 && memchr(text.data, '\\', text.length) != NULL;
@@ -48,7 +49,7 @@ static bool capture_place(const struct capture *base, const struct capture_objec
     return true;
 }
 
-/* The trigger's function, with its schema. */
+/* The function of the object, or that the trigger calls, with its schema. */
 static void write_function(const struct writer *writer, const char *schema)
 {
     struct capture_object function = *writer->object;
@@ -63,8 +64,8 @@ static void write_function(const struct writer *writer, const char *schema)
     buffer_done(&name);
 }
 
-/* Tells a later `init` whether the object is what it would write: the digest of all that stands
- * before the statement that notes it. */
+/* The digest of all that stands before the COMMENT. A later `init` compares it with that of what it
+ * would write itself. */
 static void write_digest(struct buffer *sql)
 {
     static const char comment[] = ";\nCOMMENT ON ";
@@ -131,7 +132,7 @@ static const struct part PARTS[] = {
      .each = EACH_COLUMN,
      .separator = "\n"},
     {.name = "fixed", .text = SQL_CAPTURE_FIXED, .when = writer_is_fixed},
-    /* The text of a date would follow the session's DateStyle. */
+    /* As text a date would depend on the session's DateStyle. */
     {.name = "partition_key",
      .text = "to_char({}, 'YYYY-MM-DD')",
      .types = OF(COLUMN_DATE),
@@ -151,8 +152,6 @@ static const struct part PARTS[] = {
     {.name = "key_type", .text = "text"},
 };
 
-/* Deletes first: where what is printed is run statement by statement, a row that is inserted and
- * truncated between two triggers leaves no `c` alone. */
 static const struct capture_object OBJECTS[] = {
     {"function", "keepstep_", "row", NULL, SQL_CAPTURE_ROW},
     {"function", "keepstep_", "truncate", NULL, SQL_CAPTURE_TRUNCATE},
@@ -160,8 +159,8 @@ static const struct capture_object OBJECTS[] = {
     {"trigger", "00_keepstep_", "row", NULL, SQL_CAPTURE_ROW_TRIGGER},
 };
 
-/* What JSON or the calendar of RFC 3339 cannot hold is written as PostgreSQL writes it: the relay
- * sets such a row aside, naming the field. */
+/* A value that JSON or the calendar of RFC 3339 does not have is written in words. The relay sets
+ * such a row aside and names the field. */
 const struct dialect capture_postgresql_dialect = {
     .quote = '"',
     .line_start = "\n      ",

@@ -16,14 +16,13 @@ extern const struct dialect capture_postgresql_dialect;
 enum status capture_postgresql_check(PGconn *connection, const struct check *check,
                                      struct error *err) MUST_CHECK;
 
-/** A captured table, and where its events are; borrows all. */
+/** A captured table and its outbox; borrows all. Queries of existing rows need only `name`. */
 struct capture_postgresql {
     struct capture base;
     const char *name;           /* the table as it is configured, quoted */
-    const char *outbox;         /* the outbox's schema; not needed for the existing rows, */
-    const PGresult *table;      /* nor is this: oid, and name with its schema, quoted, */
-    const PGresult *partitions; /* nor this, whose first column has the table and all its
-                                   partitions, quoted */
+    const char *outbox;         /* the outbox's schema */
+    const PGresult *table;      /* oid, and name with its schema, quoted */
+    const PGresult *partitions; /* first column: the table and all its partitions, quoted */
 };
 
 #endif

@@ -1,11 +1,12 @@
 -- What captures a table in PostgreSQL. Words in braces: producer/capture/dialect.h; the database's
 -- own: producer/postgresql/capture.c.
 
--- What is read by its key is read by an index: a plan that was made while the table was small would
--- read all of it for each row. Behind `named` the row is what it is by now, not what the change made
--- of it: other triggers run before this one, also those of the statement's other rows. Who has taken
--- the row away says so. A renamed table is not found by its name until `init` has run, nor a row
--- that a policy hides: there the change counts.
+-- An event says what the row is when the trigger runs (`present`), read by its key. The change may
+-- have left it otherwise: other triggers run before this one, also those of the statement's other
+-- rows. Whatever deletes the row fires a trigger of its own. The row is read only where the table
+-- has the name that `init` knows and no policy hides rows (`named`); otherwise NEW is the row.
+-- enable_seqscan is off, as a plan that was made while the table was small would read all of it for
+-- each row.
 -- name: capture_row
 CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off{digits} AS $keepstep$
@@ -58,8 +59,9 @@ $keepstep$;
 {seal};
 COMMENT ON FUNCTION {function} IS 'Keepstep {digest}'
 
--- Of what is truncated with a partitioned table, its trigger writes the partitions that have none of
--- their own yet, nor a table between that has: they were made since `init`.
+-- TRUNCATE of a partitioned table truncates its partitions too. Those that were made since `init`
+-- have no trigger yet, so the table's trigger writes their events: of each partition that has no
+-- trigger of its own, and no table between the two that has one.
 -- name: capture_truncate
 CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET row_security = off{digits} AS $keepstep$
@@ -85,8 +87,8 @@ $keepstep$;
 {seal};
 COMMENT ON FUNCTION {function} IS 'Keepstep {digest}'
 
--- `00_` in its name: triggers run by their names, so that an event's `before` is what the copies
--- have.
+-- Triggers run in the order of their names. `00_` puts this one first, so that `before` is the row
+-- that the copies have.
 -- name: capture_row_trigger
 CREATE OR REPLACE TRIGGER {name} AFTER INSERT OR UPDATE OR DELETE ON {table}
   FOR EACH ROW EXECUTE FUNCTION {function};
@@ -109,14 +111,14 @@ INSERT INTO {outbox}.outbox (aggregatetype, aggregateid, type, partition_key, pa
 {text entity_type} AS entity_type, {key} AS entity_key, {type} AS type, {partition_key} AS partition_key,
       {payload} AS payload
 
--- The row of that key, if this transaction has written it: under REPEATABLE READ a row that another
--- transaction has deleted meanwhile is seen as well.
+-- The row with the key of {row}, if this transaction has written it. Without that condition a
+-- REPEATABLE READ transaction would also see a row that another one has deleted meanwhile.
 -- name: capture_present
 FROM {found_name} AS t WHERE {same_key}
       AND age(t.xmin) <= age(pg_current_xact_id()::xid)
 
--- Reads each column that is published, and writes nothing: the handler's subtransaction gets no
--- number, of which there would be one a row.
+-- Reads each published column, so that one that was renamed or dropped is reported. It writes
+-- nothing, so that the subtransaction of its handler needs no transaction number for each row.
 -- name: capture_read_columns
   BEGIN
     IF TG_OP = 'DELETE' THEN
@@ -132,29 +134,29 @@ FROM {found_name} AS t WHERE {same_key}
       {text lost_message} || SQLERRM;
   END;
 
--- No JSON number says NaN or infinity, and there is no row that could be set aside for it later.
+-- JSON has no number for NaN or infinity, so the statement that writes one fails.
 -- name: capture_not_finite
     IF NEW.{column}::text IN ('NaN', 'Infinity', '-Infinity') THEN
       RAISE EXCEPTION USING ERRCODE = 'numeric_value_out_of_range', MESSAGE =
         {text not_finite_message};
     END IF;
 
--- A change that would leave the row's partition ends the statement that makes it.
+-- An update that would move the row's events to another partition fails.
 -- name: capture_fixed
     IF {partition_key OLD} COLLATE "C" IS DISTINCT FROM {partition_key NEW} THEN
       RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE =
         {text fixed_message};
     END IF;
 
--- Is the trigger's table, or what it is a partition of, the one that the function was made for? By
--- its oid, as it may be renamed, or by its name, as a dump does not keep the oid.
+-- Whether the trigger's table, or the one that it is a partition of, is the table that the function
+-- was made for. The oid survives a rename of the table, the name survives a dump.
 -- name: capture_is_own
 coalesce(pg_partition_root(TG_RELID), TG_RELID) IN
       ({oid}, to_regclass({text found_name}))
 
--- Ends a function that was called for another table than its own, or where that has another owner
--- than the function. It stands before anything of a row is looked at: the row's types belong to the
--- table's owner, and so do their casts, which therefore run with no other rights than the owner's.
+-- Fails if the function was called for another table than its own, or if that table has another owner
+-- than the function. It stands before anything reads the row: the row's types and their casts are
+-- code of the table's owner, and so run with no other rights than that owner's.
 -- name: capture_own_table
   IF NOT EXISTS (SELECT 1 FROM pg_class AS c
       WHERE c.oid = coalesce(pg_partition_root(TG_RELID), TG_RELID) AND pg_get_userbyid(c.relowner) = current_user
@@ -163,8 +165,8 @@ coalesce(pg_partition_root(TG_RELID), TG_RELID) IN
       {text own_table_message} || TG_RELID::regclass;
   END IF;
 
--- A partition that was detached keeps its TRUNCATE trigger until the next `init`, but its rows are
--- no rows of the table any more.
+-- A detached partition keeps its TRUNCATE trigger until the next `init`, but its rows do not belong to
+-- the published table any more.
 -- name: capture_part_of_table
   IF ({is_own}) IS NOT TRUE THEN
     RAISE WARNING 'keepstep: TRUNCATE of % is not captured: it is no part of the published table',
@@ -172,7 +174,7 @@ coalesce(pg_partition_root(TG_RELID), TG_RELID) IN
     RETURN NULL;
   END IF;
 
--- Gives a function the rights that it must have, behind its CREATE, in the same transaction.
+-- Gives a function its owner and rights, after its CREATE and in the same transaction.
 -- name: capture_seal
 DO $rights$
 DECLARE

@@ -11,7 +11,7 @@ struct check_postgresql {
     struct slice table; /* quoted */
 };
 
-/* PostgreSQL types whose values reach a schema type's form exactly. */
+/* PostgreSQL types whose values a schema type holds exactly. */
 static const char *const TYPES[] = {
     [COLUMN_INTEGER] = " int2 int4 int8 ",
     [COLUMN_DECIMAL] = " numeric int2 int4 int8 ",
@@ -54,7 +54,7 @@ static bool capture_says(const PGresult *found, int column, const char *text)
     return strcmp(PQgetvalue(found, 0, column), text) == 0;
 }
 
-/* A table that the role does not see may be there all the same. */
+/* The table may exist although this role does not see it. */
 static enum status capture_check_sight(const struct check *check, struct error *err)
 {
     PGresult *found = NULL;
@@ -178,8 +178,8 @@ static enum status capture_column(struct check *check, const struct column *colu
     return status;
 }
 
-/* A capture function runs with the rights of its table's owner, and so does what the outbox's owner
- * hangs on the outbox. */
+/* A capture function runs with the rights of its table's owner. So do the triggers on the outbox,
+ * which are the code of the outbox's owner. */
 static enum status capture_check_owner(const struct check *check, struct error *err)
 {
     PGresult *found = NULL;

@@ -1,4 +1,4 @@
-/* SQLite's part of capture: the form of each column's value, and what the triggers are made of. */
+/* How SQLite writes each type of column as JSON, and what its triggers consist of. */
 #include "producer/sqlite/capture.h"
 #include "producer/capture/dialect.h"
 #include "producer_sqlite_sql.h"
@@ -38,7 +38,6 @@ static const struct part PARTS[] = {
      .text = "RAISE(ABORT, 'keepstep: an infinite number cannot be published')"},
 };
 
-/* Deletes first: a row that is inserted and deleted between two of them leaves no `c` alone. */
 static const struct capture_object OBJECTS[] = {
     {"trigger", "keepstep_", "delete", "DELETE", SQL_CAPTURE_DELETE},
     {"trigger", "keepstep_", "key", "UPDATE", SQL_CAPTURE_KEY},
@@ -46,10 +45,10 @@ static const struct capture_object OBJECTS[] = {
     {"trigger", "keepstep_", "insert", "INSERT", SQL_CAPTURE_INSERT},
 };
 
-/* A value whose storage class does not fit its type is written as it is: the relay sets such a row
- * aside, naming the field. Only a double that JSON cannot carry is refused in a trigger. A decimal
- * that SQLite made a double has the 15 digits of its text, or where those are another double as
- * many as it takes. */
+/* A value whose storage class does not fit its type is written as it is. The relay sets such a row
+ * aside and names the field. Only an infinite double is refused in a trigger, as JSON has none. A
+ * decimal that SQLite keeps as a double is written with the 15 digits of its text; if these do not
+ * read back to the same double, with 20. */
 const struct dialect capture_sqlite_dialect = {
     .quote = '"',
     .line_start = "\n    ",

@@ -40,27 +40,28 @@ BEGIN
     {present NEW};
 END
 
--- An event says what the row is by now, not what the change made of it: triggers of the service's
--- own run before and behind this one, and may change it again. Where they have taken it away, or
--- brought it back, the trigger of that change says so.
+-- The part `present` below reads the row as it is when the trigger runs. The change may have left it
+-- otherwise: the service's own triggers run before and after this one and may change it again. If
+-- they delete the row or insert it again, the trigger of that change writes an event of its own.
 -- name: capture_event
 INSERT INTO outbox (aggregatetype, aggregateid, type, partition_key, payload) SELECT {text entity_type}, {key}, {type}, {partition_key},
     {payload}
 
--- The row of that key: the key's collation finds it, and its bytes are the same.
+-- The row with the key of {row}. The index finds it by the key's collation; then the bytes are
+-- compared too.
 -- name: capture_present
 FROM {table} AS present WHERE {same_key}
 
--- A change that would leave the row's partition ends the statement that makes it.
+-- An update that would move the row's events to another partition fails.
 -- name: capture_fixed
   SELECT RAISE(ABORT, {text fixed_message})
     WHERE {partition_differs};
 
--- A NULL equals nothing, itself neither: no copy could tell such rows apart.
+-- NULL is equal to nothing, not even to NULL, so no copy could find such a row again.
 -- name: capture_null_key
   SELECT RAISE(ABORT, {text null_key_message}) WHERE NEW.{column} IS NULL;
 
--- The rows that are there: entity key, payload, partition key, then the key's columns.
+-- The existing rows: entity key, payload, partition key, then the key's columns.
 -- name: capture_existing
 SELECT {key}, {payload}, {partition_key}, {key_columns} FROM {table} AS t{where_behind} ORDER BY {key_columns} LIMIT {limit}
 

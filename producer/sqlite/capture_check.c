@@ -7,9 +7,7 @@ struct check_sqlite {
     sqlite3 *db;
 };
 
-/* Steps to the statement's row, where there is one. A catalogue that cannot be read is no empty
- * one.
- */
+/* Steps to the statement's row, if there is one. An error is not taken for an empty catalogue. */
 static enum status capture_step(sqlite3 *db, sqlite3_stmt *statement, bool *ret_row,
                                 struct error *err)
 {
@@ -75,7 +73,7 @@ static enum status capture_column(struct check *check, const struct column *colu
     return STATUS_OK;
 }
 
-/* Outside INTEGER PRIMARY KEY, STRICT and WITHOUT ROWID a key may be NULL. */
+/* SQLite allows NULL in a key, except in INTEGER PRIMARY KEY, STRICT and WITHOUT ROWID tables. */
 enum status capture_sqlite_check_keys(sqlite3 *db, const struct check *check, struct error *err)
 {
     const struct entity_schema *schema = check->schema;
