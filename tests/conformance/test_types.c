@@ -46,12 +46,7 @@ static void the_documentation_is_current(void **state)
     }
     buffer_init(&text, DOCUMENT_SIZE_MAX);
     type_document(matrices, &text);
-    const char *path = KEEPSTEP_SOURCE_DIR "/docs/TYPES.md";
-    if (getenv("TEST_WRITE_DOCS") != NULL)
-        test_write_file(path, buffer_text(&text));
-    const char *file = test_read_file(path);
-    if (file == NULL || strcmp(file, buffer_text(&text)) != 0)
-        test_fail("run this test with TEST_WRITE_DOCS=1");
+    test_assert_document("docs/TYPES.md", buffer_text(&text));
     buffer_done(&text);
 }
 

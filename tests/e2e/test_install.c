@@ -92,17 +92,6 @@ static void everything_is_there(void **state)
         KEEPSTEP_VERSION "\n");
 }
 
-/* @return the first C program of PROTOCOL.md. */
-static const char *example(void)
-{
-    const char *text = test_read_file(KEEPSTEP_SOURCE_DIR "/docs/PROTOCOL.md");
-    const char *block = strstr(text, "\n```c\n");
-    if (block == NULL)
-        test_fail("docs/PROTOCOL.md has no C program");
-    block += strlen("\n```c\n");
-    return test_format("%.*s", (int)(strstr(block, "\n```") + 1 - block), block);
-}
-
 static void shop_begin(void)
 {
     test_write_file(test_path("order.schema.json"),
@@ -128,7 +117,7 @@ static void the_c_program_of_the_protocol_builds_and_publishes(void **state)
     if (SANITIZED)
         test_skip("the library was built for a sanitizer");
     shop_begin();
-    test_write_file(test_path("pay.c"), example());
+    test_write_file(test_path("pay.c"), test_protocol_example());
     const char *folder = test_format(
         "cd '%s'; export PKG_CONFIG_PATH=$(dirname $(find '%s' -name libkeepstep.pc));"
         "libraries=$(pkg-config --variable=libdir libkeepstep); set -x;",

@@ -1,63 +1,20 @@
 /* The changes of a MariaDB service reach an SQLite copy through a real Kafka. */
+#include "tests/support/item_pair.h"
 #include "tests/support/mariadb.h"
-#include "tests/support/sidecar.h"
 
-#define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 2}\n"
-#define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 2}\n"
 #define DDL                                                                                        \
     "CREATE TABLE items (id BIGINT PRIMARY KEY, name VARCHAR(100) NOT NULL UNIQUE, amount INT) "   \
     "CHARACTER SET utf8mb4;"
 
-struct pair {
-    struct sidecar shop;
-    struct sidecar billing;
-    const char *url; /* the shop's database, as its owner */
-};
-
-static struct pair pair_make(const char *before)
-{
-    if (mariadb_server_url() == NULL)
-        test_skip("%s", mariadb_skip_reason());
-    struct kafka *kafka = kafka_start();
-    struct pair pair = {.url = mariadb_database("shop")};
-    pair.shop = sidecar_make_on(kafka, "shop", pair.url, PUBLISH_ITEMS);
-    pair.billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
-    mariadb_execute(pair.url, DDL);
-    mariadb_execute(pair.url, before);
-    sidecar_init(&pair.shop, NULL);
-    sidecar_init(&pair.billing, NULL);
-    return pair;
-}
-
-static void pair_start(struct pair *pair)
-{
-    sidecar_start(&pair->shop, NULL);
-    sidecar_start(&pair->billing, NULL);
-}
-
-static void pair_assert_equal(const struct pair *pair, int64_t limit_ms)
-{
-    static const char rows[] = "SELECT id, name, amount FROM items ORDER BY id";
-    const char *expected = mariadb_text(pair->url, rows);
-    if (!sqlite_wait_for(pair->billing.database, rows, expected, limit_ms))
-        test_fail("billing has %.2000s\nshop says %s\nbilling says %s",
-                  sqlite_text(pair->billing.database, rows), process_errors(pair->shop.process),
-                  process_errors(pair->billing.process));
-}
-
-static void pair_stop(struct pair *pair)
-{
-    sidecar_stop(&pair->shop);
-    sidecar_stop(&pair->billing);
-}
-
 static void every_kind_of_change_arrives(void **state)
 {
     (void)state;
-    struct pair pair = pair_make("INSERT INTO items SELECT seq, CONCAT('before ', seq), seq "
-                                 "FROM seq_1_to_2500");
-    pair_start(&pair);
-    pair_assert_equal(&pair, 30000);
+    struct item_pair pair = item_pair_make(
+        DATABASE_MARIADB, DDL,
+        "INSERT INTO items SELECT seq, CONCAT('before ', seq), seq "
+        "FROM seq_1_to_2500");
+    item_pair_start(&pair);
+    item_pair_assert_equal(&pair, 30000);
     mariadb_execute(pair.url,
                     "INSERT INTO items VALUES (9001, 'a', 1), (9002, 'b', 2), (9003, 'ü \"c\"', "
                     "NULL); UPDATE items SET amount = amount + 1 WHERE id <= 100;"
@@ -67,21 +24,22 @@ static void every_kind_of_change_arrives(void **state)
                     "REPLACE INTO items VALUES (9002, 'before 1', 7);"
                     "REPLACE INTO items VALUES (300, 'replaced', 8);"
                     "START TRANSACTION; DELETE FROM items; ROLLBACK");
-    pair_assert_equal(&pair, 30000);
+    item_pair_assert_equal(&pair, 30000);
     mariadb_execute(pair.url, "UPDATE items SET id = id + 100000 ORDER BY id;"
                               "DELETE FROM items WHERE id % 2 = 0");
-    pair_assert_equal(&pair, 30000);
+    item_pair_assert_equal(&pair, 30000);
     assert_string_equal(mariadb_text(pair.url, "SELECT COUNT(*) FROM outbox WHERE set_aside IS NOT "
                                                "NULL OR sequence IS NULL"),
                         "0\n");
-    pair_stop(&pair);
+    item_pair_stop(&pair);
 }
 
 static void a_crash_of_the_server_and_a_killed_relay_cost_nothing(void **state)
 {
     (void)state;
-    struct pair pair = pair_make("INSERT INTO items VALUES (0, 'before', 0)");
-    pair_start(&pair);
+    struct item_pair pair = item_pair_make(DATABASE_MARIADB, DDL,
+                                           "INSERT INTO items VALUES (0, 'before', 0)");
+    item_pair_start(&pair);
     for (int round = 1; round <= 4; round++) {
         mariadb_execute(pair.url, test_format("INSERT INTO items SELECT %d + seq, CONCAT('load %d "
                                               "', seq), seq FROM seq_1_to_500; UPDATE items SET "
@@ -95,9 +53,9 @@ static void a_crash_of_the_server_and_a_killed_relay_cost_nothing(void **state)
             mariadb_start();
         }
     }
-    pair_assert_equal(&pair, 60000);
+    item_pair_assert_equal(&pair, 60000);
     assert_true(process_running(pair.shop.process));
-    pair_stop(&pair);
+    item_pair_stop(&pair);
 }
 
 int main(void)

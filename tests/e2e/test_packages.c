@@ -119,17 +119,6 @@ static void lintian_finds_no_error(void **state)
                 120000);
 }
 
-/* Cut the first C program out of PROTOCOL.md. */
-static const char *example(void)
-{
-    const char *path = test_path("pay.c");
-    (void)shell(test_format("awk '/^```c$/ { on = 1; next } on && /^```/ { exit } on' "
-                            "'%s/docs/PROTOCOL.md' >'%s'",
-                            KEEPSTEP_SOURCE_DIR, path),
-                10000);
-    return path;
-}
-
 static void a_new_debian_runs_the_packages(void **state)
 {
     (void)state;
@@ -137,9 +126,10 @@ static void a_new_debian_runs_the_packages(void **state)
     if (allowed == NULL || strcmp(allowed, "1") != 0)
         test_skip("takes minutes: only with TEST_CLEAN_ROOT=1, as in ./run test long");
     packages_begin();
+    test_write_file(test_path("pay.c"), test_protocol_example());
     const char *const argv[] = {KEEPSTEP_SOURCE_DIR "/tests/support/package/clean_root.sh",
                                 test_directory(),
-                                example(),
+                                test_path("pay.c"),
                                 package("keepstep"),
                                 package("libkeepstep0"),
                                 package("libkeepstep-dev"),

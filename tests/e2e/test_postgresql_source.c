@@ -1,61 +1,18 @@
 /* The changes of a PostgreSQL service reach an SQLite copy through a real Kafka. */
+#include "tests/support/item_pair.h"
 #include "tests/support/postgresql.h"
-#include "tests/support/sidecar.h"
+#include "tests/support/sql.h"
 
-#define PUBLISH_ITEMS "publish:\n  item: {table: items, partitions: 2}\n"
-#define APPLY_ITEMS   "apply:\n  item: {table: items, partitions: 2}\n"
-
-struct pair {
-    struct sidecar shop;
-    struct sidecar billing;
-    const char *url; /* the shop's database, as its owner */
-};
-
-static struct pair pair_make(const char *before)
-{
-    if (postgresql_server_url() == NULL)
-        test_skip("%s", postgresql_skip_reason());
-    struct kafka *kafka = kafka_start();
-    struct pair pair = {.url = postgresql_database("shop")};
-    pair.shop = sidecar_make_on(kafka, "shop", pair.url, PUBLISH_ITEMS);
-    pair.billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
-    postgresql_execute(pair.url, "CREATE TABLE items (id bigint PRIMARY KEY, name text NOT NULL, "
-                                 "amount integer)");
-    postgresql_execute(pair.url, before);
-    sidecar_init(&pair.shop, NULL);
-    sidecar_init(&pair.billing, NULL);
-    return pair;
-}
-
-static void pair_start(struct pair *pair)
-{
-    sidecar_start(&pair->shop, NULL);
-    sidecar_start(&pair->billing, NULL);
-}
-
-static void pair_assert_equal(const struct pair *pair, int64_t limit_ms)
-{
-    static const char rows[] = "SELECT id, name, amount FROM items ORDER BY id";
-    const char *expected = postgresql_text(pair->url, rows);
-    if (!sqlite_wait_for(pair->billing.database, rows, expected, limit_ms))
-        test_fail("billing has %.2000s\nshop says %s\nbilling says %s",
-                  sqlite_text(pair->billing.database, rows), process_errors(pair->shop.process),
-                  process_errors(pair->billing.process));
-}
-
-static void pair_stop(struct pair *pair)
-{
-    sidecar_stop(&pair->shop);
-    sidecar_stop(&pair->billing);
-}
+#define DDL "CREATE TABLE items (id bigint PRIMARY KEY, name text NOT NULL, amount integer)"
 
 static void every_kind_of_change_arrives(void **state)
 {
     (void)state;
-    struct pair pair = pair_make("INSERT INTO items SELECT i, 'before ' || i, i "
-                                 "FROM generate_series(1, 2500) AS i");
-    pair_start(&pair);
-    pair_assert_equal(&pair, 30000);
+    struct item_pair pair = item_pair_make(DATABASE_POSTGRESQL, DDL,
+                                           "INSERT INTO items SELECT i, 'before ' || i, i "
+                                           "FROM generate_series(1, 2500) AS i");
+    item_pair_start(&pair);
+    item_pair_assert_equal(&pair, 30000);
     postgresql_execute(
         pair.url,
         "INSERT INTO items VALUES (9001, 'a', 1), (9002, 'b', 2), (9003, 'ü \"c\"', NULL)");
@@ -67,18 +24,19 @@ static void every_kind_of_change_arrives(void **state)
     postgresql_execute(pair.url, "COPY items FROM PROGRAM 'seq 10000 10999 | "
                                  "sed \"s/.*/&\\tcopied\\t&/\"'");
     postgresql_execute(pair.url, "BEGIN; DELETE FROM items; ROLLBACK");
-    pair_assert_equal(&pair, 30000);
+    item_pair_assert_equal(&pair, 30000);
     postgresql_execute(pair.url, "TRUNCATE items; INSERT INTO items VALUES (1, 'after', 1)");
-    pair_assert_equal(&pair, 30000);
+    item_pair_assert_equal(&pair, 30000);
     assert_string_equal(sqlite_text(pair.billing.database, "SELECT * FROM items"), "1|after|1\n");
-    pair_stop(&pair);
+    item_pair_stop(&pair);
 }
 
 static void a_crash_of_the_server_and_a_killed_relay_cost_nothing(void **state)
 {
     (void)state;
-    struct pair pair = pair_make("INSERT INTO items VALUES (0, 'before', 0)");
-    pair_start(&pair);
+    struct item_pair pair = item_pair_make(DATABASE_POSTGRESQL, DDL,
+                                           "INSERT INTO items VALUES (0, 'before', 0)");
+    item_pair_start(&pair);
     for (int round = 1; round <= 4; round++) {
         postgresql_execute(pair.url,
                            test_format("INSERT INTO items SELECT %d + i, 'load', i FROM "
@@ -93,9 +51,9 @@ static void a_crash_of_the_server_and_a_killed_relay_cost_nothing(void **state)
             postgresql_start();
         }
     }
-    pair_assert_equal(&pair, 60000);
+    item_pair_assert_equal(&pair, 60000);
     assert_true(process_running(pair.shop.process));
-    pair_stop(&pair);
+    item_pair_stop(&pair);
 }
 
 int main(void)

@@ -219,6 +219,13 @@ static enum status watched_claim_keys(struct store *store, struct key_claim *cla
     return watched->ops->claim_keys(store, claims, count, err);
 }
 
+void copy_use(struct copy *copy, const struct store_ops *ops)
+{
+    applier_free(copy->applier);
+    copy->ops = ops;
+    copy->applier = copy_open(copy);
+}
+
 void copy_watch(struct copy *copy)
 {
     static struct store_ops watched_ops;
@@ -228,9 +235,7 @@ void copy_watch(struct copy *copy)
     watched_ops.begin = watched_begin;
     watched_ops.apply = watched_apply;
     watched_ops.claim_keys = watched_claim_keys;
-    applier_free(copy->applier);
-    copy->ops = &watched_ops;
-    copy->applier = copy_open(copy);
+    copy_use(copy, &watched_ops);
     copy->ops = ops;
 }
 

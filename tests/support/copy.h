@@ -63,6 +63,9 @@ size_t copy_take_partition(struct copy *copy, int32_t partition);
 /** @return another applier, which takes the partition. */
 struct applier *copy_open(struct copy *copy);
 
+/** Open the copy's applier anew, with another store. */
+void copy_use(struct copy *copy, const struct store_ops *ops);
+
 /** Open the copy's applier anew. Before its next transaction it calls at_begin, and before its next
  * write at_apply, unless that is NULL. Each is called once. They act for somebody else. Appliers
  * that are opened later do not call them. */

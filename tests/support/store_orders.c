@@ -84,3 +84,34 @@ enum status orders_apply(struct store *store, enum change_op op, int64_t id, con
     const struct change *changes[] = {&change};
     return orders_ops->apply(store, &orders_mapping, changes, 1, &orders_err);
 }
+
+void orders_assert_refused(const char *sql, const char *reason)
+{
+    struct store *store = orders_open();
+    orders_drop();
+    (void)database_text(orders_url, sql);
+    assert_int_equal(orders_ops->prepare(store, &orders_mapping, &orders_err), STATUS_FATAL);
+    if (strstr(orders_err.text, reason) == NULL)
+        test_fail("\"%s\" is not in \"%s\"", reason, orders_err.text);
+    orders_ops->close(store);
+}
+
+void orders_assert_accepted(const char *sql)
+{
+    struct store *store = orders_open();
+    orders_drop();
+    (void)database_text(orders_url, sql);
+    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
+    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
+    assert_ok(orders_apply(store, CHANGE_CREATE, 1, "one"));
+    assert_ok(orders_apply(store, CHANGE_UPDATE, 1, NULL));
+    assert_ok(orders_apply(store, CHANGE_UPDATE, 1, "uno"));
+    assert_ok(orders_apply(store, CHANGE_UPDATE, 1, "uno"));
+    assert_ok(orders_ops->commit(store, false, &orders_err));
+    assert_string_equal(
+        database_text(orders_url, kind == DATABASE_POSTGRESQL
+                                      ? "SELECT id, price, note FROM orders"
+                                      : "SELECT id, price + 0.00, note FROM orders"),
+        "1|1.50|uno\n");
+    orders_ops->close(store);
+}

@@ -33,4 +33,11 @@ enum status orders_apply(struct store *store, enum change_op op, int64_t id, con
 #define assert_ok(call) orders_check(call, __LINE__)
 void orders_check(enum status status, int line);
 
+/** The test fails unless a store accepts the tables that `sql` makes, and then writes a row there.
+ */
+void orders_assert_accepted(const char *sql);
+
+/** The test fails unless a store refuses the tables that `sql` makes, with this reason. */
+void orders_assert_refused(const char *sql, const char *reason);
+
 #endif

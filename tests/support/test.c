@@ -221,6 +221,26 @@ void test_write_file(const char *path, const char *text)
         test_fail("write %s: %s", path, strerror(errno));
 }
 
+void test_assert_document(const char *name, const char *text)
+{
+    const char *path = test_format("%s/%s", KEEPSTEP_SOURCE_DIR, name);
+    if (getenv("TEST_WRITE_DOCS") != NULL)
+        test_write_file(path, text);
+    const char *file = test_read_file(path);
+    if (file == NULL || strcmp(file, text) != 0)
+        test_fail("%s is out of date: run this test with TEST_WRITE_DOCS=1", name);
+}
+
+const char *test_protocol_example(void)
+{
+    const char *text = test_read_file(KEEPSTEP_SOURCE_DIR "/docs/PROTOCOL.md");
+    const char *block = text == NULL ? NULL : strstr(text, "\n```c\n");
+    if (block == NULL)
+        test_fail("docs/PROTOCOL.md has no C program");
+    block += strlen("\n```c\n");
+    return test_format("%.*s", (int)(strstr(block, "\n```") + 1 - block), block);
+}
+
 bool test_wait(bool (*holds)(void *context), void *context, int64_t limit_ms)
 {
     int64_t end = clock_monotonic_us() + limit_ms * 1000;

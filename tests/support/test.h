@@ -73,6 +73,13 @@ const char *test_read_file(const char *path);
 /** Write a whole file. The test fails if that is impossible. */
 void test_write_file(const char *path, const char *text);
 
+/** The test fails unless a file of the source tree has this text. With TEST_WRITE_DOCS in the
+ * environment the file is written first. */
+void test_assert_document(const char *name, const char *text);
+
+/** @return the first C program in docs/PROTOCOL.md, valid until the program ends. */
+const char *test_protocol_example(void);
+
 /** Poll until `holds(context)` is true, or until the limit. @return whether it became true. */
 bool test_wait(bool (*holds)(void *context), void *context, int64_t limit_ms);
 

@@ -254,12 +254,7 @@ static void the_document_is_that_of_the_table(void **state)
     struct buffer text;
     buffer_init(&text, 65536);
     metrics_describe(&text);
-    const char *path = KEEPSTEP_SOURCE_DIR "/docs/METRICS.md";
-    if (getenv("TEST_WRITE_DOCS") != NULL)
-        test_write_file(path, buffer_text(&text));
-    const char *file = test_read_file(path);
-    if (file == NULL || strcmp(file, buffer_text(&text)) != 0)
-        test_fail("run this test with TEST_WRITE_DOCS=1");
+    test_assert_document("docs/METRICS.md", buffer_text(&text));
     buffer_done(&text);
 }
 

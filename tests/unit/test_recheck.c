@@ -59,9 +59,7 @@ static struct copy *begin(bool commits)
     open_ops.begin = open_begin;
     open_ops.apply = open_apply;
     open_ops.read_pending = open_read_pending;
-    applier_free(copy->applier);
-    copy->ops = &open_ops;
-    copy->applier = copy_open(copy);
+    copy_use(copy, &open_ops);
     return copy;
 }
 

@@ -129,9 +129,7 @@ static struct copy *begin(const char *table_sql)
     line_ops.apply = line_apply;
     line_ops.commit = line_commit;
     line_ops.read_parked = line_read_parked;
-    applier_free(copy->applier);
-    copy->ops = &line_ops;
-    copy->applier = copy_open(copy);
+    copy_use(copy, &line_ops);
     assert_int_equal(line.opened, 1);
     return copy;
 }

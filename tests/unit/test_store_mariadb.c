@@ -4,99 +4,81 @@
 
 #include <stdio.h>
 
-static void assert_refused(const char *sql, const char *reason)
-{
-    struct store *store = orders_open();
-    orders_drop();
-    mariadb_execute(orders_url, sql);
-    assert_int_equal(orders_ops->prepare(store, &orders_mapping, &orders_err), STATUS_FATAL);
-    if (strstr(orders_err.text, reason) == NULL)
-        test_fail("\"%s\" is not in \"%s\"", reason, orders_err.text);
-    orders_ops->close(store);
-}
-
-static void assert_accepted(const char *sql)
-{
-    struct store *store = orders_open();
-    orders_drop();
-    mariadb_execute(orders_url, sql);
-    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
-    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
-    assert_ok(orders_apply(store, CHANGE_CREATE, 1, "one"));
-    assert_ok(orders_apply(store, CHANGE_UPDATE, 1, NULL));
-    assert_ok(orders_apply(store, CHANGE_UPDATE, 1, "uno"));
-    assert_ok(orders_apply(store, CHANGE_UPDATE, 1, "uno"));
-    assert_ok(orders_ops->commit(store, false, &orders_err));
-    assert_string_equal(mariadb_text(orders_url, "SELECT id, price + 0.00, note FROM orders"),
-                        "1|1.50|uno\n");
-    orders_ops->close(store);
-}
-
 static void tables_that_keep_every_value_exactly_are_accepted(void **state)
 {
     (void)state;
-    assert_accepted("CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note text)");
-    assert_accepted("CREATE TABLE orders(note varchar(20) CHARACTER SET latin1, "
-                    "price decimal(4,2), id smallint unsigned NOT NULL UNIQUE)");
-    assert_accepted("CREATE TABLE orders(id int AUTO_INCREMENT PRIMARY KEY, price decimal(4,2), "
-                    "note longtext, other text NOT NULL DEFAULT '')");
-    assert_accepted("CREATE TABLE orders(id int PRIMARY KEY, price decimal(9,2), note text, "
-                    "INDEX (note(20))) PARTITION BY KEY (id) PARTITIONS 2");
-    assert_accepted("CREATE TABLE orders(other int AUTO_INCREMENT PRIMARY KEY, id int NOT NULL, "
-                    "price decimal(9,2), note varchar(9) UNIQUE, UNIQUE (id))");
-    assert_accepted("CREATE TABLE parents(id bigint PRIMARY KEY); INSERT INTO parents VALUES (1);"
-                    "CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note text, "
-                    "FOREIGN KEY (id) REFERENCES parents(id))");
+    orders_assert_accepted(
+        "CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note text)");
+    orders_assert_accepted("CREATE TABLE orders(note varchar(20) CHARACTER SET latin1, "
+                           "price decimal(4,2), id smallint unsigned NOT NULL UNIQUE)");
+    orders_assert_accepted(
+        "CREATE TABLE orders(id int AUTO_INCREMENT PRIMARY KEY, price decimal(4,2), "
+        "note longtext, other text NOT NULL DEFAULT '')");
+    orders_assert_accepted("CREATE TABLE orders(id int PRIMARY KEY, price decimal(9,2), note text, "
+                           "INDEX (note(20))) PARTITION BY KEY (id) PARTITIONS 2");
+    orders_assert_accepted(
+        "CREATE TABLE orders(other int AUTO_INCREMENT PRIMARY KEY, id int NOT NULL, "
+        "price decimal(9,2), note varchar(9) UNIQUE, UNIQUE (id))");
+    orders_assert_accepted(
+        "CREATE TABLE parents(id bigint PRIMARY KEY); INSERT INTO parents VALUES (1);"
+        "CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note text, "
+        "FOREIGN KEY (id) REFERENCES parents(id))");
 }
 
 static void tables_that_would_change_a_value_are_refused(void **state)
 {
     (void)state;
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price double, note text)",
-                   "double, which does not keep a decimal");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price bigint, note text)", "bigint");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note char(9))",
-                   "char(9)");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), "
-                   "note enum('a'))",
-                   "enum");
-    assert_refused("CREATE TABLE orders(id decimal(9) PRIMARY KEY, price decimal(9,2), note text)",
-                   "decimal(9,0), which does not keep a integer");
-    assert_refused("CREATE TABLE orders(id bigint, price decimal(9,2), note text)",
-                   "neither the prim");
-    assert_refused("CREATE TABLE orders(id bigint UNIQUE, price decimal(9,2), note text)",
-                   "neither the primary key");
-    assert_refused("CREATE TABLE orders(id bigint, price decimal(9,2), note varchar(9), "
-                   "PRIMARY KEY (id, note))",
-                   "neither the primary key");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), "
-                   "note text AS ('x') STORED)",
-                   "generated");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note text, "
-                   "other int NOT NULL)",
-                   "\"other\"");
-    assert_refused("CREATE TABLE orders(price decimal(9,2), note text)", "for the key");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note text) "
-                   "ENGINE = Aria",
-                   "ENGINE = InnoDB");
-    assert_refused("CREATE TABLE parents(id bigint, price decimal(9,2), note text);"
-                   "CREATE VIEW seen AS SELECT * FROM parents; RENAME TABLE seen TO orders;"
-                   "CREATE VIEW seen AS SELECT 1",
-                   "is a view");
+    orders_assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price double, note text)",
+                          "double, which does not keep a decimal");
+    orders_assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price bigint, note text)",
+                          "bigint");
+    orders_assert_refused(
+        "CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note char(9))", "char(9)");
+    orders_assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), "
+                          "note enum('a'))",
+                          "enum");
+    orders_assert_refused(
+        "CREATE TABLE orders(id decimal(9) PRIMARY KEY, price decimal(9,2), note text)",
+        "decimal(9,0), which does not keep a integer");
+    orders_assert_refused("CREATE TABLE orders(id bigint, price decimal(9,2), note text)",
+                          "neither the prim");
+    orders_assert_refused("CREATE TABLE orders(id bigint UNIQUE, price decimal(9,2), note text)",
+                          "neither the primary key");
+    orders_assert_refused("CREATE TABLE orders(id bigint, price decimal(9,2), note varchar(9), "
+                          "PRIMARY KEY (id, note))",
+                          "neither the primary key");
+    orders_assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), "
+                          "note text AS ('x') STORED)",
+                          "generated");
+    orders_assert_refused(
+        "CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note text, "
+        "other int NOT NULL)",
+        "\"other\"");
+    orders_assert_refused("CREATE TABLE orders(price decimal(9,2), note text)", "for the key");
+    orders_assert_refused(
+        "CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note text) "
+        "ENGINE = Aria",
+        "ENGINE = InnoDB");
+    orders_assert_refused("CREATE TABLE parents(id bigint, price decimal(9,2), note text);"
+                          "CREATE VIEW seen AS SELECT * FROM parents; RENAME TABLE seen TO orders;"
+                          "CREATE VIEW seen AS SELECT 1",
+                          "is a view");
     mariadb_execute(orders_url, "DROP VIEW orders");
 }
 
 static void cascades_are_refused_on_either_side(void **state)
 {
     (void)state;
-    assert_refused("CREATE TABLE parents(id bigint PRIMARY KEY);"
-                   "CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note text, "
-                   "FOREIGN KEY (id) REFERENCES parents(id) ON DELETE CASCADE)",
-                   "cascades");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note text);"
-                   "CREATE TABLE items(id bigint PRIMARY KEY, order_id bigint, "
-                   "FOREIGN KEY (order_id) REFERENCES orders(id) ON UPDATE SET NULL)",
-                   "table \"items\" cascades");
+    orders_assert_refused(
+        "CREATE TABLE parents(id bigint PRIMARY KEY);"
+        "CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note text, "
+        "FOREIGN KEY (id) REFERENCES parents(id) ON DELETE CASCADE)",
+        "cascades");
+    orders_assert_refused(
+        "CREATE TABLE orders(id bigint PRIMARY KEY, price decimal(9,2), note text);"
+        "CREATE TABLE items(id bigint PRIMARY KEY, order_id bigint, "
+        "FOREIGN KEY (order_id) REFERENCES orders(id) ON UPDATE SET NULL)",
+        "table \"items\" cascades");
 }
 
 static void text_keys_compare_bytewise_and_unpadded(void **state)
@@ -121,9 +103,9 @@ static void text_keys_compare_bytewise_and_unpadded(void **state)
     assert_string_equal(mariadb_text(orders_url, "SELECT count(*), sum(id = note) FROM orders"),
                         "6|6\n");
     orders_schema.columns[0].type = COLUMN_TEXT;
-    assert_refused("CREATE TABLE orders(id varchar(9) COLLATE utf8mb4_bin PRIMARY KEY, "
-                   "price decimal(9,2), note text)",
-                   "compares by utf8mb4_bin: declare it COLLATE utf8mb4_nopad_bin");
+    orders_assert_refused("CREATE TABLE orders(id varchar(9) COLLATE utf8mb4_bin PRIMARY KEY, "
+                          "price decimal(9,2), note text)",
+                          "compares by utf8mb4_bin: declare it COLLATE utf8mb4_nopad_bin");
     orders_schema.columns[0].type = COLUMN_INTEGER;
 }
 

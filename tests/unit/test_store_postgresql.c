@@ -9,82 +9,62 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void assert_refused(const char *sql, const char *reason)
-{
-    struct store *store = orders_open();
-    orders_drop();
-    postgresql_execute(orders_url, sql);
-    assert_int_equal(orders_ops->prepare(store, &orders_mapping, &orders_err), STATUS_FATAL);
-    if (strstr(orders_err.text, reason) == NULL)
-        test_fail("\"%s\" is not in \"%s\"", reason, orders_err.text);
-    orders_ops->close(store);
-}
-
-static void assert_accepted(const char *sql)
-{
-    struct store *store = orders_open();
-    orders_drop();
-    postgresql_execute(orders_url, sql);
-    assert_ok(orders_ops->prepare(store, &orders_mapping, &orders_err));
-    assert_ok(orders_ops->begin(store, NULL, 0, &orders_err));
-    assert_ok(orders_apply(store, CHANGE_CREATE, 1, "one"));
-    assert_ok(orders_apply(store, CHANGE_UPDATE, 1, NULL));
-    assert_ok(orders_apply(store, CHANGE_UPDATE, 1, "uno"));
-    assert_ok(orders_ops->commit(store, false, &orders_err));
-    assert_string_equal(postgresql_text(orders_url, "SELECT id, price, note FROM orders"),
-                        "1|1.50|uno\n");
-    orders_ops->close(store);
-}
-
 static void tables_that_keep_every_value_exactly_are_accepted(void **state)
 {
     (void)state;
-    assert_accepted("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, note text)");
-    assert_accepted("CREATE TABLE orders(note varchar(20), price numeric, id smallint UNIQUE)");
-    assert_accepted("CREATE TABLE orders(id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
-                    "price numeric, note text COLLATE \"C\", other text NOT NULL DEFAULT '')");
-    assert_accepted("CREATE TABLE orders(id int PRIMARY KEY, price numeric, note text) "
-                    "PARTITION BY HASH (id); CREATE TABLE orders_0 PARTITION OF orders "
-                    "FOR VALUES WITH (MODULUS 1, REMAINDER 0)");
+    orders_assert_accepted("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, note text)");
+    orders_assert_accepted(
+        "CREATE TABLE orders(note varchar(20), price numeric, id smallint UNIQUE)");
+    orders_assert_accepted(
+        "CREATE TABLE orders(id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
+        "price numeric, note text COLLATE \"C\", other text NOT NULL DEFAULT '')");
+    orders_assert_accepted("CREATE TABLE orders(id int PRIMARY KEY, price numeric, note text) "
+                           "PARTITION BY HASH (id); CREATE TABLE orders_0 PARTITION OF orders "
+                           "FOR VALUES WITH (MODULUS 1, REMAINDER 0)");
 }
 
 static void tables_that_would_change_a_value_are_refused(void **state)
 {
     (void)state;
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price float8, note text)",
-                   "double precision, which does not keep a decimal");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric(10,2), note text)",
-                   "numeric(10,2)");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price bigint, note text)", "bigint");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, note char(9))",
-                   "character(9)");
-    assert_refused("CREATE DOMAIN short AS text; CREATE TABLE orders(id bigint PRIMARY KEY, "
-                   "price numeric, note short)",
-                   "short");
-    assert_refused("CREATE TABLE orders(id numeric PRIMARY KEY, price numeric, note text)",
-                   "numeric, which does not keep a integer");
-    assert_refused("CREATE TABLE orders(id bigint, price numeric, note text)", "neither the prim");
-    assert_refused("CREATE TABLE orders(id bigint UNIQUE DEFERRABLE, price numeric, note text)",
-                   "neither the primary key");
-    assert_refused("CREATE TABLE orders(id bigint, price numeric, note text, "
-                   "PRIMARY KEY (id, note))",
-                   "neither the primary key");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, "
-                   "note text GENERATED ALWAYS AS ('x') STORED)",
-                   "is generated");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, note text, "
-                   "more int NOT NULL)",
-                   "column \"more\"");
-    assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, note jsonb)",
-                   "is declared jsonb, which does not keep a text exactly: declare it text");
-    assert_refused("CREATE TABLE orders(price numeric, note text)", "has no column \"id\"");
-    assert_refused("CREATE VIEW orders AS SELECT 1 AS id", "is no table of its own");
+    orders_assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price float8, note text)",
+                          "double precision, which does not keep a decimal");
+    orders_assert_refused(
+        "CREATE TABLE orders(id bigint PRIMARY KEY, price numeric(10,2), note text)",
+        "numeric(10,2)");
+    orders_assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price bigint, note text)",
+                          "bigint");
+    orders_assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, note char(9))",
+                          "character(9)");
+    orders_assert_refused("CREATE DOMAIN short AS text; CREATE TABLE orders(id bigint PRIMARY KEY, "
+                          "price numeric, note short)",
+                          "short");
+    orders_assert_refused("CREATE TABLE orders(id numeric PRIMARY KEY, price numeric, note text)",
+                          "numeric, which does not keep a integer");
+    orders_assert_refused("CREATE TABLE orders(id bigint, price numeric, note text)",
+                          "neither the prim");
+    orders_assert_refused(
+        "CREATE TABLE orders(id bigint UNIQUE DEFERRABLE, price numeric, note text)",
+        "neither the primary key");
+    orders_assert_refused("CREATE TABLE orders(id bigint, price numeric, note text, "
+                          "PRIMARY KEY (id, note))",
+                          "neither the primary key");
+    orders_assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, "
+                          "note text GENERATED ALWAYS AS ('x') STORED)",
+                          "is generated");
+    orders_assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, note text, "
+                          "more int NOT NULL)",
+                          "column \"more\"");
+    orders_assert_refused("CREATE TABLE orders(id bigint PRIMARY KEY, price numeric, note jsonb)",
+                          "is declared jsonb, which does not keep a text exactly: declare it text");
+    orders_assert_refused("CREATE TABLE orders(price numeric, note text)", "has no column \"id\"");
+    orders_assert_refused("CREATE VIEW orders AS SELECT 1 AS id", "is no table of its own");
     postgresql_execute(orders_url, "DROP VIEW orders");
     orders_schema.columns[0].type = COLUMN_TEXT;
-    assert_refused("CREATE COLLATION loose(provider = icu, locale = 'und-u-ks-level2', "
-                   "deterministic = false); CREATE TABLE orders(id text COLLATE loose PRIMARY KEY, "
-                   "price numeric, note text)",
-                   "nondeterministic");
+    orders_assert_refused(
+        "CREATE COLLATION loose(provider = icu, locale = 'und-u-ks-level2', "
+        "deterministic = false); CREATE TABLE orders(id text COLLATE loose PRIMARY KEY, "
+        "price numeric, note text)",
+        "nondeterministic");
     orders_schema.columns[0].type = COLUMN_INTEGER;
 }
 
