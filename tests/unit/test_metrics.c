@@ -190,6 +190,29 @@ static void lag_grows_while_the_agent_cannot_look(void **state)
     buffer_done(&text);
 }
 
+static void partitions_beyond_the_table_share_a_row_that_is_not_shown(void **state)
+{
+    static struct agent_metrics full;
+    struct metrics_sources of_full = {.config = &config, .agent = &full};
+    struct agent_partition_metrics *row = NULL;
+    struct buffer text;
+    (void)state;
+    for (int32_t i = 0; i <= AGENT_METRICS_PARTITIONS + 1; i++) {
+        row = agent_metrics_partition(&full, (struct topic_partition){"order", i});
+        atomic_store(&row->owned, true);
+        atomic_store(&row->parked, i);
+    }
+    assert_ptr_equal(row, &full.spare);
+    assert_ptr_equal(agent_metrics_partition(&full, (struct topic_partition){"order", 7}),
+                     &full.partitions[7]);
+    buffer_init(&text, 1 << 20);
+    metrics_render(&of_full, &text);
+    page_has(&text, "keepstep_consumer_parked_records{topic=\"order\",partition=\"1023\"} 1023");
+    assert_null(strstr(buffer_text(&text), "} 1024\n"));
+    assert_null(strstr(buffer_text(&text), "} 1025\n"));
+    buffer_done(&text);
+}
+
 static void readiness_names_who_makes_no_progress(void **state)
 {
     struct buffer reason;
@@ -267,6 +290,7 @@ int main(void)
         TEST(a_relay_without_the_lease_has_no_pending_numbers),
         TEST(seconds_of_lag_that_are_not_known_are_left_out),
         TEST(lag_grows_while_the_agent_cannot_look),
+        TEST(partitions_beyond_the_table_share_a_row_that_is_not_shown),
         TEST(readiness_names_who_makes_no_progress),
         TEST(readiness_means_that_acknowledgements_move_and_the_broker_answers),
     };
