@@ -28,12 +28,12 @@ void offsets_close(struct offsets *offsets);
 enum status offsets_partition_count(struct offsets *offsets, const char *topic, int32_t *ret_count,
                                     struct error *err) MUST_CHECK;
 
-/** First offset of a partition and the end behind all its records, those of open transactions
+/** First offset of a partition, and the end after all its records, those of open transactions
  * included. @return OK; RETRY. */
 enum status offsets_bounds(struct offsets *offsets, struct topic_partition tp,
                            struct log_bounds *ret_bounds, struct error *err) MUST_CHECK;
 
-/** Its last stable offset. Records behind it wait for a producer's transaction to end.
+/** Its last stable offset. Records after it wait for a producer's transaction to end.
  * @return OK; RETRY. */
 enum status offsets_stable_end(struct offsets *offsets, struct topic_partition tp, int64_t *ret_end,
                                struct error *err) MUST_CHECK;

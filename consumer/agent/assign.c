@@ -31,7 +31,8 @@ static enum config_start agent_start_of(const struct agent *agent, const char *t
     return CONFIG_START_NONE;
 }
 
-/** Choose where a copy without a position begins. @return OK; STOP (records are missing before). */
+/** Choose where a copy without a position begins. @return OK; STOP (the log has lost its first
+ * records). */
 static enum status agent_first_offset(const struct agent *agent, struct partition_state *state,
                                       struct log_bounds bounds, struct error *err)
 {
@@ -56,8 +57,8 @@ static enum status agent_first_offset(const struct agent *agent, struct partitio
 }
 
 /** @return whether nothing was read of a partition: it has no position, or one at 0 that was made
- * only to record why it stands still. Its log begins later, or never passed the checks (no cluster
- * id). */
+ * only to record why it stands still. Such a one is known by a log that begins later, or by the
+ * missing cluster id: the log never passed the checks. */
 static bool agent_is_unread(const struct partition_state *state, int64_t first)
 {
     bool untouched = state->next_offset == 0 && state->anchor_offset < 0;
@@ -118,7 +119,7 @@ static enum status agent_check_topic(struct agent *agent, const struct partition
     if (feed_loses_numbers(agent->feed, state->topic))
         return error_set(err, STATUS_STOP,
                          "the topic is compacted, which makes gaps: set cleanup.policy=delete");
-    if (count == 0) /* the log has bounds by now, so the topic is new */
+    if (count == 0) /* its log had bounds a moment ago, so the topic is new */
         return error_set(err, STATUS_RETRY, "the broker that was asked does not know topic '%s'",
                          state->topic);
     enum status status = agent_known_count(agent, state, &known, err);
@@ -286,7 +287,7 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
         status = agent_pause_stopped(agent, err);
     if (status == STATUS_OK) {
         agent_set_state(agent, AGENT_APPLYING);
-        /* By then the others have told their hints: of a copy and its clone both notice. */
+        /* By then the others have sent their hints, so that a copy and its clone both notice. */
         agent->other_hints.next_us = clock_monotonic_us() + OTHER_HINTS_US;
     }
     if (status != STATUS_OK) {

@@ -37,7 +37,7 @@ struct agent {
     size_t topic_count;
     struct agent_partition *partitions;
     size_t partition_count;
-    bool has_outbox;    /* the service writes in this database too: leave it time (rule 19) */
+    bool has_outbox;    /* the service writes in this database too: give it time (rule 19) */
     bool retrying;      /* the batch failed and is applied again as it is */
     int64_t backoff_us; /* of the database; 0: it answers */
     struct agent_timer step_timers[AGENT_STEPS];
@@ -92,13 +92,15 @@ enum status agent_read_hint(struct agent *agent, struct topic_partition tp, int 
 enum status agent_check_hint(const struct agent *agent, const struct agent_hint *hint,
                              const struct partition_state *state, struct error *err) MUST_CHECK;
 
-/** Send the hints of all partitions that moved, in one request. Nothing depends on them.
+/** Send the hints of all partitions that moved, in one request. A lost one does little harm:
+ * the next one says more.
  * @return OK; FATAL (no memory). */
 enum status agent_send_hints(struct agent *agent, struct error *err);
 
-/** Compare the hint of a partition that another agent owns with this database, one each time. Where
- * the database does not know it, the other agent writes into a clone (rule 8). A hint is told after
- * its commit, so it is read before the database. @return OK; RETRY; FATAL with exit code 78. */
+/** Each call takes one partition that another agent owns, and compares its hint with this database.
+ * If the database does not know the hint, the other agent writes into a clone (rule 8). The hint is
+ * read first, because what it says was committed before it was sent.
+ * @return OK; RETRY; FATAL with exit code 78. */
 enum status agent_check_other_hints(struct agent *agent, struct error *err) MUST_CHECK;
 
 /* lag.c */
@@ -124,8 +126,8 @@ void agent_measure_lag(struct agent *agent);
 /** List the topics to read, each once. @return OK; FATAL (no memory). */
 enum status agent_add_topics(struct agent *agent, struct error *err) MUST_CHECK;
 
-/** Join the group again where a missing topic exists now, or where a partition has no owner: no
- * other member would take it. @return OK; FATAL as feed_open(). */
+/** Join the group again if a missing topic exists now, or if a partition has no owner. Until then
+ * nobody reads them. @return OK; FATAL as feed_open(). */
 enum status agent_find_partitions(struct agent *agent, struct error *err) MUST_CHECK;
 
 #endif

@@ -7,8 +7,8 @@
 #define LAG_PAUSED_US  50000 /* while nothing is fetched, so that answers come at once */
 #define LAG_TIMEOUT_MS 1000
 
-/** Note since when records stand behind the last stable offset. They cannot be read before another
- * producer's transaction ends. */
+/** Note since when there are records after the last stable offset. They can only be read when
+ * another producer's transaction has ended. */
 static void agent_note_withheld(struct agent_partition_metrics *row, int64_t stable, int64_t seen)
 {
     bool moved = atomic_exchange(&row->stable_end, stable) != stable;
@@ -18,8 +18,8 @@ static void agent_note_withheld(struct agent_partition_metrics *row, int64_t sta
         atomic_store(&row->withheld_since_us, clock_wall_us());
 }
 
-/* Only a fetch sees records behind the last stable offset. Where nothing is fetched, and all up to
- * there is applied, the end of the log is unknown. */
+/* Only a fetch sees records after the last stable offset. If nothing is fetched, and all records
+ * up to that offset are applied, the end of the log is unknown. */
 void agent_note_log_end(struct agent *agent, struct topic_partition tp, int64_t stable)
 {
     struct agent_partition_metrics *row = agent_metrics_partition(agent->metrics, tp);
@@ -53,8 +53,8 @@ void agent_forget_waiting(struct agent *agent, struct topic_partition tp)
     atomic_store(&agent_metrics_partition(agent->metrics, tp)->oldest_unapplied_us, 0);
 }
 
-/** @return when its origin committed it, or where the record does not say that, when the broker
- * stored it; wall clock. */
+/** @return when its origin committed it; if the record does not say that, when the broker stored
+ * it. Wall clock. */
 static int64_t agent_time_of(const struct batch_event *event)
 {
     return event->change.time_us != 0 ? event->change.time_us : event->change.record.time_us;

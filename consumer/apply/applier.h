@@ -50,7 +50,7 @@ const struct partition_state *applier_partition(const struct applier *applier, s
 /** @return the index of an owned partition, or SIZE_MAX. */
 size_t applier_find(const struct applier *applier, struct topic_partition tp);
 
-/** Note that the log has no events before next_offset (rule 6): the next transaction moves the
+/** Note that no more events follow before next_offset (rule 6): the next transaction moves the
  * position there. */
 void applier_note_end(struct applier *applier, size_t index, int64_t next_offset);
 
@@ -106,8 +106,8 @@ enum status applier_refresh(struct applier *applier, struct error *err) MUST_CHE
  * there, then applier_set_reloaded(). */
 bool applier_is_reloaded(const struct applier *applier, size_t index);
 
-/** @param reloaded  true: a record of it found no room in the batch; false: the feed stands at its
- *                   position. */
+/** @param reloaded  true: read it again, because a record of it found no room in the batch; false:
+ *                   the feed reads from its position now. */
 void applier_set_reloaded(struct applier *applier, size_t index, bool reloaded);
 
 /** Delete single keys and skipped records that were kept long enough, a bounded number of each.

@@ -24,7 +24,7 @@ struct batch_event {
     enum reject_kind reject;   /* where decoded is REJECT */
     struct slice decode_error; /* where decoded is not OK: why */
 
-    /* The applier sets the rest: this one once, what follows it at each attempt. */
+    /* The applier sets the rest: key_seen as soon as it is known, the others at each attempt. */
     bool key_seen; /* its idempotency key was claimed before */
     enum event_outcome outcome;
     const struct change *image; /* what is written: this change, or after a void a kept image */
@@ -44,7 +44,7 @@ struct batch {
     size_t size;
     size_t bytes; /* of the records' keys and values */
     size_t bytes_max;
-    bool ended; /* by a barrier: nothing may be added behind it */
+    bool ended; /* by a barrier: nothing may be added after it */
 };
 
 /** @param message_bytes_max  of a single record. @return OK; FATAL (no memory). */

@@ -38,7 +38,7 @@ static enum status image_park(struct applier *applier, struct owned *owned,
         return status;
     owned->work.parked_count++;
     owned->work.parked_bytes += store_record_bytes(&image->record);
-    owned->retry.unordered = true; /* it stands before records that were parked later */
+    owned->retry.unordered = true; /* records after it may be parked already */
     log_warning("agent", "parked %.*s %.*s from %s/%d offset %lld: %s",
                 SLICE_ARGS(image->entity_type), SLICE_ARGS(image->entity_key), image->record.topic,
                 image->record.partition, (long long)image->record.offset, why->text);
@@ -136,7 +136,7 @@ enum status applier_write_images(struct applier *applier, struct error *err)
         return STATUS_OK;
     int64_t until_us = clock_monotonic_us() + IMAGES_ROUND_US;
     enum status status = applier_ready(applier, err);
-    applier_begin_work(applier); /* applier_is_blocked() asks for the work of a transaction */
+    applier_begin_work(applier); /* so that nothing is blocked by the last transaction's work */
     for (size_t i = 0; i < applier->owned_count && status == STATUS_OK; i++) {
         struct owned *owned = &applier->owned[applier->turns.images_index++ % applier->owned_count];
         if (owned->images.are_possible && !owned->reloaded)

@@ -28,15 +28,15 @@ struct turns {
 
 /** The state of the database session and of its last commits. */
 struct session_state {
-    int64_t undurable_since_us; /* monotonic: the first commit that has not reached the disk; 0 */
+    int64_t undurable_since_us; /* monotonic: of the first commit that the disk may lack; 0 */
     bool reload_needed;         /* a commit's outcome is unknown: read the positions anew */
     bool is_lost;               /* open the store anew; then reload_needed too */
 };
 
 /** Why applier_apply() judges a batch again, and what the next attempt does otherwise. */
 struct repeat {
-    bool is_cut;            /* a partition stops at one of its events: leave out the rest of it */
-    bool singly;            /* writing in bulk was fatal: write one by one to find the event */
+    bool is_cut; /* a partition stops at one of its events: leave out that and later ones */
+    bool singly; /* writing in bulk was fatal: write one by one to find the event */
     unsigned int overtaken; /* how often own changes were committed during single writes */
 };
 
@@ -89,8 +89,8 @@ void applier_name_fatal(struct error *err, struct slice entity_type, struct slic
 
 /* transaction.c */
 
-/** Let a partition stop in front of this event.
- * @return AGAIN: judge the batch again, without it; STOP where its partition stops before it. */
+/** Let a partition stop just before this event.
+ * @return AGAIN: judge the batch again, without it; STOP: the partition stops before it already. */
 enum status applier_stop_at(struct applier *applier, const struct change *change,
                             const char *reason) MUST_CHECK;
 

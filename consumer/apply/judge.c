@@ -48,7 +48,8 @@ enum status applier_park_event(struct applier *applier, struct batch_event *even
     bool is_held = why->reject == REJECT_HELD;
     bool is_blocked = applier_is_blocked(applier, &event->change);
     struct block_key key = block_key_of(&event->change);
-    /* A retry finds a decoding error again. Any other reason to hold an event would be lost. */
+    /* An event behind another one is tried when its turn comes. That finds a decoding error again,
+     * but no other reason to hold it: such an event stays held. */
     event->parked_behind = is_blocked && (!is_held || event->decoded == STATUS_REJECT);
     event->outcome = EVENT_PARKED;
     event->parked_held = is_held;

@@ -27,7 +27,7 @@ struct queue_scan {
     int64_t last_own;      /* offset of the last own record (rule 18); -1: none */
     int64_t replacing;     /* offset of the last record that replaces all before it; -1: none */
     int64_t replaced_from; /* from here on those before it are skipped already; INT64_MAX: none */
-    bool closed;           /* a record in it cannot be read: nothing behind it replaces anything */
+    bool closed;           /* a record is held or cannot be read: no later one replaces anything */
     bool told;             /* the log says already that it is being released */
 };
 
@@ -53,7 +53,7 @@ struct parked_filter queue_filter(const struct queue *queue, int64_t from_offset
 enum status queue_read(struct applier *applier, const struct queue *queue, int64_t from_offset,
                        struct queue_part *ret_part, struct error *err) MUST_CHECK;
 
-/** Look through a queue until `until_us` (monotonic); the next call goes on behind that.
+/** Look through a queue until `until_us` (monotonic); the next call goes on from there.
  * @return OK; *ret_scan is NULL where there is more to look at. */
 enum status queue_scan_on(struct applier *applier, const struct queue *queue, int64_t until_us,
                           struct queue_scan **ret_scan, struct error *err) MUST_CHECK;
@@ -61,7 +61,7 @@ enum status queue_scan_on(struct applier *applier, const struct queue *queue, in
 /** Forget what is known of all queues of a partition. */
 void queue_forget_scans(struct owned *owned);
 
-/** @return where the last piece in front of an offset begins; -1: none is there. */
+/** @return where the last piece before an offset begins; -1: there is none. */
 int64_t queue_piece_before(const struct queue_scan *scan, int64_t offset);
 
 /** @return whether a record has to wait for one before it whose entity cannot be read. */

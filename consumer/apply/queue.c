@@ -102,7 +102,7 @@ static struct queue_scan *queue_scan_of(const struct queue *queue)
     return &retry->scans[retry->scan_count++];
 }
 
-/** Note what a record means for the queue. Behind one that is held or cannot be read, no record
+/** Note what a record means for the queue. After one that is held or cannot be read, no record
  * replaces anything: an operator decides first. */
 static void queue_scan_record(struct applier *applier, const struct owned *owned,
                               struct queue_scan *scan, const struct parked_record *record)

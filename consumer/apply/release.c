@@ -1,5 +1,5 @@
 /* Releases what is parked of one entity: applies its records in their order, as many as one
- * transaction takes. The next transaction goes on behind them. */
+ * transaction takes. The next transaction goes on after them. */
 #include "consumer/apply/parked.h"
 #include "consumer/apply/image.h"
 #include "consumer/apply/pending.h"
@@ -45,7 +45,7 @@ static enum status release_attempt(struct applier *applier, const struct release
     const struct mapping *mapping = applier_mapping(applier, change->entity_type);
     if (mapping == NULL || change->schema == NULL)
         return error_set(err, STATUS_REJECT, "its entity type is not configured under apply:");
-    /* An own record of the entity that stands behind this one will be written instead. */
+    /* A later own record of the entity will be written instead. */
     bool superseded = mapping->published_here &&
                       (release->pending || record->record.offset < release->scan->last_own);
     *ret_attempt = superseded ? ATTEMPT_SUPERSEDED : ATTEMPT_APPLIED;
@@ -147,8 +147,8 @@ static enum status release_mark(struct applier *applier, struct release *release
 }
 
 /** More is replaced than one transaction takes: mark the piece directly before the replacing
- * record. Marking from the end on leaves the records before that piece complete, so that they can
- * still be applied in order should their first one not wait any more. */
+ * record. The records before that piece stay complete, so that they can still be applied in order
+ * if the first of them waits no longer. */
 static enum status release_mark_last(struct applier *applier, struct release *release,
                                      struct parked_filter *filter,
                                      const struct parked_record *waits, struct error *err)

@@ -300,8 +300,8 @@ static enum status group_read_orders(const struct group *group, struct error *er
     return applier_note(applier, status, err);
 }
 
-/** @return OK with whether an own record is parked behind it, so that it will be superseded (rule
- * 18), or whether that is not known yet. */
+/** @return OK with whether a later own record of its entity is parked, which will supersede it
+ * (rule 18); true also where that is not known yet. */
 static enum status group_is_older(const struct group *group, struct owned *owned,
                                   const struct parked_record *head, bool *ret_older,
                                   struct error *err)

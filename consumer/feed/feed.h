@@ -6,7 +6,7 @@
 #include "common/topic_partition.h"
 #include "consumer/store/store.h"
 
-#define FEED_HEADERS_MAX   (RECORD_HEADERS_READ + 1) /* one too many, so that it is noticed */
+#define FEED_HEADERS_MAX   (RECORD_HEADERS_READ + 1) /* one more, to notice too many */
 #define FEED_METADATA_SIZE 256
 #define FEED_OFFSET_NONE   (-1)
 
@@ -113,9 +113,9 @@ struct feed_hint {
     char metadata[FEED_METADATA_SIZE];
 };
 
-/** Tell the group how far partitions are, for lag tools only. It is one request, and nobody waits
- * for it: a broker answers the requests of a connection in turn, so many of them would delay
- * heartbeats. */
+/** Tell the group how far partitions are, for lag tools and for the checks of rule 8. It is one
+ * request, and nobody waits for it: a broker answers the requests of a connection in turn, so many
+ * of them would delay heartbeats. */
 void feed_commit_hints(struct feed *feed, const struct feed_hint *hints, size_t count);
 
 /** Read the group's hint. @return OK; RETRY. */
@@ -130,7 +130,8 @@ enum status feed_log_bounds(struct feed *feed, struct topic_partition tp, int ti
 enum status feed_stable_end(struct feed *feed, struct topic_partition tp, int timeout_ms,
                             int64_t *ret_end, struct error *err) MUST_CHECK;
 
-/** The log's end as the last fetch saw it, behind open transactions of others too; -1: not yet. */
+/** @return the log's end as the last fetch saw it, with the records of open transactions; -1:
+ * nothing was fetched yet. */
 int64_t feed_log_end_seen(struct feed *feed, struct topic_partition tp);
 
 /** @return whether an error of the feed means that no broker answers. */
