@@ -185,7 +185,6 @@ static void a_row_that_stays_locked_makes_the_batch_retry(void)
 
 struct waiting {
     struct store *store;
-    const struct change *change;
     enum status status;
     struct error err;
 };
@@ -193,8 +192,16 @@ struct waiting {
 static void *apply_and_wait(void *context)
 {
     struct waiting *waiting = context;
-    waiting->status = store_case_ops->apply(waiting->store, &store_case_mapping, &waiting->change,
-                                            1, &waiting->err);
+    struct value values[3] = {{.kind = VALUE_INTEGER, .integer = 1},
+                              {.kind = VALUE_TEXT, .text = slice_of("theirs")},
+                              {.kind = VALUE_TEXT, .text = slice_of("3")}};
+    struct change change = {.op = CHANGE_UPDATE,
+                            .entity_type = slice_of("order"),
+                            .schema = store_case_mapping.schema,
+                            .values = values};
+    const struct change *changes[] = {&change};
+    waiting->status = store_case_ops->apply(waiting->store, &store_case_mapping, changes, 1,
+                                            &waiting->err);
     if (waiting->status != STATUS_OK)
         store_case_ops->rollback(waiting->store);
     return NULL;
@@ -205,14 +212,7 @@ static void of_two_batches_in_a_deadlock_one_retries_and_one_goes_on(void)
     struct partition_state state;
     struct fence fence;
     struct store *other = open_other_owner(&state, &fence);
-    struct value values[3] = {{.kind = VALUE_INTEGER, .integer = 1},
-                              {.kind = VALUE_TEXT, .text = slice_of("theirs")},
-                              {.kind = VALUE_TEXT, .text = slice_of("3")}};
-    struct change change = {.op = CHANGE_UPDATE,
-                            .entity_type = slice_of("order"),
-                            .schema = store_case_mapping.schema,
-                            .values = values};
-    struct waiting waiting = {.store = other, .change = &change};
+    struct waiting waiting = {.store = other};
     pthread_t thread;
     assert_ok(store_case_ops->begin(other, &fence, 1, &store_case_err));
     assert_ok(apply_on(other, 2));
@@ -241,14 +241,7 @@ static void a_statement_that_is_cancelled_makes_the_batch_retry(void)
     struct partition_state state;
     struct fence fence;
     struct store *other = open_other_owner(&state, &fence);
-    struct value values[3] = {{.kind = VALUE_INTEGER, .integer = 1},
-                              {.kind = VALUE_TEXT, .text = slice_of("theirs")},
-                              {.kind = VALUE_TEXT, .text = slice_of("3")}};
-    struct change change = {.op = CHANGE_UPDATE,
-                            .entity_type = slice_of("order"),
-                            .schema = store_case_mapping.schema,
-                            .values = values};
-    struct waiting waiting = {.store = other, .change = &change, .status = STATUS_OK};
+    struct waiting waiting = {.store = other};
     pthread_t thread;
     assert_ok(store_case_ops->begin(other, &fence, 1, &store_case_err));
     store_case_begin();

@@ -4,8 +4,6 @@
 #include "tests/support/sidecar.h"
 
 #include <sys/stat.h>
-#include <sysexits.h>
-#include <unistd.h>
 
 #define SCRIPT     KEEPSTEP_SOURCE_DIR "/tests/support/debezium/debezium.sh"
 #define FETCH_MS   600000
@@ -57,13 +55,7 @@ static struct sidecar copies[COPIES];
 static void fetch_or_skip(void)
 {
     const char *const argv[] = {SCRIPT, "fetch", NULL};
-    unsigned int left = alarm(0); /* the download does not count as the test's time */
-    struct process_result result = process_run(argv, NULL, FETCH_MS);
-    (void)alarm(left);
-    if (result.exit_code == EX_UNAVAILABLE)
-        test_skip("%.*s", (int)strcspn(result.errors, "\n"), result.errors);
-    if (result.exit_code != 0)
-        test_fail("Debezium cannot be fetched: %s", result.errors);
+    (void)process_download("Debezium", argv, FETCH_MS);
 }
 
 /* The source is a database with logical decoding, which the tests' servers have. */

@@ -2,8 +2,6 @@
 #include "common/murmur2.h"
 #include "tests/support/sidecar.h"
 
-#include <sysexits.h>
-#include <unistd.h>
 
 #define CLIENTS        KEEPSTEP_SOURCE_DIR "/tests/e2e/clients"
 #define INSTALL_MS     300000
@@ -40,13 +38,7 @@ static const char install_script[] =
 static const char *clients_or_skip(void)
 {
     const char *const argv[] = {"sh", "-c", install_script, NULL};
-    unsigned int left = alarm(0); /* the download does not count as the test's time */
-    struct process_result result = process_run(argv, NULL, INSTALL_MS);
-    (void)alarm(left);
-    if (result.exit_code == EX_UNAVAILABLE)
-        test_skip("%.*s", (int)strcspn(result.errors, "\n"), result.errors);
-    if (result.exit_code != 0)
-        test_fail("the clients cannot be installed: %s", result.errors);
+    struct process_result result = process_download("the clients", argv, INSTALL_MS);
     return test_format("NODE_PATH=%s/node_modules", result.output);
 }
 

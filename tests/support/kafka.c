@@ -26,9 +26,7 @@ static void kafka_fetch_or_skip(void)
     static const char *problem;
     if (!done) {
         const char *const fetch[] = {KAFKA_SCRIPT, "fetch", NULL};
-        unsigned int left = alarm(0); /* the download does not count as the test's time */
-        struct process_result result = process_run(fetch, NULL, KAFKA_FETCH_MS);
-        (void)alarm(left);
+        struct process_result result = process_run_untimed(fetch, KAFKA_FETCH_MS);
         if (result.exit_code != 0)
             problem = test_format("no Kafka: %s", result.errors);
         done = true;

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #define PORT_FIRST           10000
@@ -223,6 +224,24 @@ struct process_result process_run(const char *const argv[], const char *const en
     return (struct process_result){.exit_code = exit_code,
                                    .output = process_output(process),
                                    .errors = process_errors(process)};
+}
+
+struct process_result process_run_untimed(const char *const argv[], int64_t limit_ms)
+{
+    unsigned int left = alarm(0);
+    struct process_result result = process_run(argv, NULL, limit_ms);
+    (void)alarm(left);
+    return result;
+}
+
+struct process_result process_download(const char *what, const char *const argv[], int64_t limit_ms)
+{
+    struct process_result result = process_run_untimed(argv, limit_ms);
+    if (result.exit_code == EX_UNAVAILABLE)
+        test_skip("%.*s", (int)strcspn(result.errors, "\n"), result.errors);
+    if (result.exit_code != 0)
+        test_fail("%s cannot be downloaded: %s", what, result.errors);
+    return result;
 }
 
 /* The port is below those of outgoing connections. One of these could take it while a server that

@@ -48,6 +48,14 @@ const char *process_errors(const struct process *process);
 struct process_result process_run(const char *const argv[], const char *const environment[],
                                   int64_t limit_ms);
 
+/** The same, but what it takes does not count as the test's time: for downloads. */
+struct process_result process_run_untimed(const char *const argv[], int64_t limit_ms);
+
+/** Run a program that downloads `what`. Skips the test, with the program's reason, if it exits with
+ * 69 (EX_UNAVAILABLE). The test fails at any other error. */
+struct process_result process_download(const char *what, const char *const argv[],
+                                       int64_t limit_ms);
+
 /** process_run() with a limit of 30 seconds and the arguments one by one. */
 #define PROCESS_RUN(...) process_run((const char *const[]){__VA_ARGS__, NULL}, NULL, 30000)
 
