@@ -2,7 +2,6 @@
 #include "common/murmur2.h"
 #include "tests/support/sidecar.h"
 
-
 #define CLIENTS        KEEPSTEP_SOURCE_DIR "/tests/e2e/clients"
 #define INSTALL_MS     300000
 #define PARTITIONS     3
