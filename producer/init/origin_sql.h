@@ -64,6 +64,20 @@ enum status origin_sql_chunk(struct origin *origin, const struct origin_table *t
 enum status origin_sql_write(struct origin *origin, const struct origin_event *events, size_t count,
                              struct error *err);
 
+#define ORIGIN_TABLE(table_name, text)                                                             \
+    {                                                                                              \
+        .kind = "table", .name = table_name, .sql = text                                           \
+    }
+
+/** The tables of the relay's state, which every database has. */
+#define ORIGIN_RELAY_TABLES                                                                        \
+    ORIGIN_TABLE("keepstep_relay", SQL_CREATE_RELAY),                                              \
+        ORIGIN_TABLE("keepstep_relay_partition", SQL_CREATE_RELAY_PARTITION),                      \
+        ORIGIN_TABLE("keepstep_relay_type", SQL_CREATE_RELAY_TYPE),                                \
+        ORIGIN_TABLE("keepstep_relay_read", SQL_CREATE_RELAY_READ),                                \
+        ORIGIN_TABLE("keepstep_relay_moved", SQL_CREATE_RELAY_MOVED),                              \
+        ORIGIN_TABLE("keepstep_relay_wait", SQL_CREATE_RELAY_WAIT)
+
 /** All slots but open, close, begin, chunk, and those that read the catalogue. */
 #define ORIGIN_SQL_SLOTS                                                                           \
     .commit = origin_sql_commit, .rollback = origin_sql_rollback, .identify = origin_sql_identify, \

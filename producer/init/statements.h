@@ -42,6 +42,10 @@ enum origin_statement {
     STATEMENT_HOLD_PROGRESS,  /* two `init` take turns; SQLite's BEGIN does that */
     STATEMENT_READ_PLACE,     /* MariaDB: the key to go on behind */
     STATEMENT_WRITE_PLACE,    /* MariaDB */
+    STATEMENT_FIND_TABLE,     /* MariaDB: what `compare` reads */
+    STATEMENT_FIND_FUNCTION,
+    STATEMENT_FIND_TRIGGER,
+    STATEMENT_WATCH_TRIGGER, /* MariaDB: the same with the rights of the relay's role */
     ORIGIN_STATEMENT_COUNT
 };
 

@@ -176,18 +176,18 @@ INSERT INTO keepstep_log_end VALUES (?1, ?2, ?3)
 
 -- name: find_table
 SELECT table_comment FROM information_schema.tables
-WHERE table_schema = DATABASE() AND table_name = ?
+WHERE table_schema = DATABASE() AND table_name = ?1
 
 -- name: find_function
 SELECT routine_comment FROM information_schema.routines
-WHERE routine_schema = DATABASE() AND routine_name = ? AND routine_type = 'FUNCTION'
+WHERE routine_schema = DATABASE() AND routine_name = ?1 AND routine_type = 'FUNCTION'
 
 -- On which table, whether with this text, whether under a sql_mode that cuts nothing, and whether
 -- the server takes a table's name for the same in capitals.
 -- name: find_trigger
-SELECT event_object_table, MD5(action_statement) = MD5(?),
+SELECT event_object_table, MD5(action_statement) = MD5(?1),
   sql_mode LIKE '%STRICT_%' AND sql_mode NOT LIKE '%PAD_CHAR%', @@lower_case_table_names <> 0
-FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND trigger_name = ?
+FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND trigger_name = ?2
 
 -- name: check_table
 SELECT table_type, COALESCE(engine, '') FROM information_schema.tables
@@ -222,10 +222,10 @@ SELECT c.name, c.follows FROM JSON_TABLE(keepstep_catalogue(?), '$.cascades[*]' 
   name VARCHAR(64) PATH '$[0]', follows VARCHAR(64) PATH '$[1]')) AS c LIMIT 1
 
 -- name: watch_trigger
-SELECT t.hangs_on, t.digest = MD5(?), t.strict, @@lower_case_table_names <> 0
-FROM JSON_TABLE(keepstep_catalogue(?), '$.triggers[*]' COLUMNS (name VARCHAR(64) PATH '$[0]',
+SELECT t.hangs_on, t.digest = MD5(?1), t.strict, @@lower_case_table_names <> 0
+FROM JSON_TABLE(keepstep_catalogue(?3), '$.triggers[*]' COLUMNS (name VARCHAR(64) PATH '$[0]',
   hangs_on VARCHAR(64) PATH '$[1]', digest CHAR(32) PATH '$[2]', strict INT PATH '$[3]')) AS t
-WHERE t.name = ?
+WHERE t.name = ?2
 
 -- A statement log runs the triggers again at the replica and gives positions in another order.
 -- name: check_binary_log

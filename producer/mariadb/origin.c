@@ -13,12 +13,7 @@ static const char ROW_BODY[] = " FOR EACH ROW\n";
 
 static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
-    {.kind = "table", .name = "keepstep_relay", .sql = SQL_CREATE_RELAY},
-    {.kind = "table", .name = "keepstep_relay_partition", .sql = SQL_CREATE_RELAY_PARTITION},
-    {.kind = "table", .name = "keepstep_relay_type", .sql = SQL_CREATE_RELAY_TYPE},
-    {.kind = "table", .name = "keepstep_relay_read", .sql = SQL_CREATE_RELAY_READ},
-    {.kind = "table", .name = "keepstep_relay_moved", .sql = SQL_CREATE_RELAY_MOVED},
-    {.kind = "table", .name = "keepstep_relay_wait", .sql = SQL_CREATE_RELAY_WAIT},
+    ORIGIN_RELAY_TABLES,
     {.kind = "table", .name = "keepstep_existing", .sql = SQL_CREATE_EXISTING},
     {.kind = "table", .name = "keepstep_existing_key", .sql = SQL_CREATE_EXISTING_KEY},
     {.kind = "function", .name = "keepstep_catalogue", .sql = SQL_CREATE_CATALOGUE},
@@ -26,10 +21,10 @@ static const struct origin_object OBJECTS[] = {
 };
 
 static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
-    [STATEMENT_HOLD_PROGRESS] = SQL_HOLD_PROGRESS,
-    [STATEMENT_READ_PLACE] = SQL_READ_PLACE,
-    [STATEMENT_WRITE_PLACE] = SQL_WRITE_PLACE,
-    ORIGIN_STATEMENTS(ORIGIN_STATEMENT_TEXT)};
+    [STATEMENT_HOLD_PROGRESS] = SQL_HOLD_PROGRESS, [STATEMENT_READ_PLACE] = SQL_READ_PLACE,
+    [STATEMENT_WRITE_PLACE] = SQL_WRITE_PLACE,     [STATEMENT_FIND_TABLE] = SQL_FIND_TABLE,
+    [STATEMENT_FIND_FUNCTION] = SQL_FIND_FUNCTION, [STATEMENT_FIND_TRIGGER] = SQL_FIND_TRIGGER,
+    [STATEMENT_WATCH_TRIGGER] = SQL_WATCH_TRIGGER, ORIGIN_STATEMENTS(ORIGIN_STATEMENT_TEXT)};
 
 /* A transaction that idles would be ended by the session's own limits, so that there is one only
  * between begin and commit. A trigger waits a second for its table: behind it the service waits. */
@@ -57,19 +52,6 @@ static enum status origin_mariadb_once(struct origin *origin, const char *sql, s
     return mariadb_session_execute(origin_mariadb_of(origin)->session.handle, sql, err);
 }
 
-/* Runs a query and stops at its first row. @return the caller ends the statement. */
-static enum status origin_mariadb_find(struct origin *origin, const char *sql,
-                                       const struct mariadb_parameter *values, size_t count,
-                                       struct mariadb_statement **ret_statement, bool *ret_row,
-                                       struct error *err)
-{
-    enum status status = mariadb_statement_new(origin_mariadb_of(origin)->session.handle, "outbox",
-                                               sql, ret_statement, err);
-    if (status == STATUS_OK)
-        status = mariadb_statement_query(*ret_statement, values, count, ret_row, err);
-    return status;
-}
-
 /* An error for want of rights does not say that a trigger is missing. */
 static enum status origin_mariadb_watched(const struct origin_mariadb *origin, enum status status,
                                           struct error *err)
@@ -84,69 +66,62 @@ static enum status origin_mariadb_watched(const struct origin_mariadb *origin, e
 }
 
 /* A table or a function is known by its comment. */
-static enum status origin_mariadb_compare_comment(struct origin *origin,
+static enum status origin_mariadb_compare_comment(struct origin_mariadb *origin,
                                                   const struct origin_object *object,
-                                                  const char *sql, enum origin_found *ret_found,
+                                                  unsigned statement, enum origin_found *ret_found,
                                                   struct error *err)
 {
-    struct mariadb_statement *statement = NULL;
-    const struct mariadb_parameter name = mariadb_string(object->name);
-    bool row = false;
-    enum status status = origin_mariadb_find(origin, sql, &name, 1, &statement, &row, err);
+    struct sql_session *session = &origin->session.base;
+    const struct sql_parameter name = sql_string(object->name);
+    enum status status = sql_first(session, statement, &name, 1, err);
     *ret_found = ORIGIN_ABSENT;
-    if (status == STATUS_OK && row) {
+    if (session->has_row) {
         char found[COMMENT_MAX + 1];
         char comment[COMMENT_MAX + 3];
-        mariadb_statement_copy(statement, 0, found, sizeof found);
+        sql_column_copy(session, 0, found, sizeof found);
         (void)snprintf(comment, sizeof comment, "'%s'", found);
         *ret_found = strstr(object->sql, comment) != NULL ? ORIGIN_SAME : ORIGIN_OTHER;
+        session->ops->finish(session);
     }
-    mariadb_statement_free(statement);
     return status;
 }
 
 /* A trigger is known by its text. Its name is taken in the whole database, so that one of another
  * table stands in the way. */
-static enum status origin_mariadb_compare_trigger(struct origin *base,
+static enum status origin_mariadb_compare_trigger(struct origin_mariadb *origin,
                                                   const struct origin_object *object,
                                                   enum origin_found *ret_found, struct error *err)
 {
-    const struct origin_mariadb *origin = origin_mariadb_of(base);
-    struct mariadb_statement *statement = NULL;
+    struct sql_session *session = &origin->session.base;
     const char *body = strstr(object->sql, ROW_BODY);
-    struct mariadb_parameter values[3] = {
-        mariadb_string(body == NULL ? "" : body + sizeof ROW_BODY - 1)};
-    size_t count = 1;
-    bool row = false;
-    if (origin->shared.watching)
-        values[count++] = mariadb_string(object->table);
-    values[count++] = mariadb_string(object->name);
-    enum status status = origin_mariadb_find(
-        base, origin->shared.watching ? SQL_WATCH_TRIGGER : SQL_FIND_TRIGGER, values, count,
-        &statement, &row, err);
+    const struct sql_parameter values[] = {
+        sql_string(body == NULL ? "" : body + sizeof ROW_BODY - 1), sql_string(object->name),
+        sql_string(object->table)};
+    enum status status = sql_first(
+        session, origin->shared.watching ? STATEMENT_WATCH_TRIGGER : STATEMENT_FIND_TRIGGER, values,
+        sizeof values / sizeof *values, err);
     *ret_found = ORIGIN_ABSENT;
-    if (status == STATUS_OK && row) {
+    if (session->has_row) {
         char table[ORIGIN_NAME_SIZE];
-        mariadb_statement_copy(statement, 0, table, sizeof table);
-        bool same = mariadb_statement_integer(statement, 1) != 0 &&
-                    mariadb_statement_integer(statement, 2) != 0;
-        bool here = mariadb_statement_integer(statement, 3) != 0
-                        ? strcasecmp(table, object->table) == 0
-                        : strcmp(table, object->table) == 0;
+        sql_column_copy(session, 0, table, sizeof table);
+        bool same = sql_column_bool(session, 1) && sql_column_bool(session, 2);
+        bool here = sql_column_bool(session, 3) ? strcasecmp(table, object->table) == 0
+                                                : strcmp(table, object->table) == 0;
         *ret_found = !here ? ORIGIN_LOST : same ? ORIGIN_SAME : ORIGIN_OTHER;
+        session->ops->finish(session);
     }
-    mariadb_statement_free(statement);
     return origin_mariadb_watched(origin, status, err);
 }
 
-static enum status origin_mariadb_compare(struct origin *origin, const struct origin_object *object,
+static enum status origin_mariadb_compare(struct origin *base, const struct origin_object *object,
                                           enum origin_found *ret_found, struct error *err)
 {
+    struct origin_mariadb *origin = origin_mariadb_of(base);
     if (strcmp(object->kind, "trigger") == 0)
         return origin_mariadb_compare_trigger(origin, object, ret_found, err);
-    bool table = strcmp(object->kind, "table") == 0;
-    return origin_mariadb_compare_comment(
-        origin, object, table ? SQL_FIND_TABLE : SQL_FIND_FUNCTION, ret_found, err);
+    unsigned statement = strcmp(object->kind, "table") == 0 ? STATEMENT_FIND_TABLE
+                                                            : STATEMENT_FIND_FUNCTION;
+    return origin_mariadb_compare_comment(origin, object, statement, ret_found, err);
 }
 
 /* OR REPLACE replaces a trigger of the same table only; a tool that swaps tables leaves it on the
