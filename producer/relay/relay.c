@@ -157,7 +157,7 @@ static const char *const relay_state_names[] = {
  *   DRAINING, PUBLISHING -> RECOVERING          the producer failed
  *   DRAINING, PUBLISHING, IN_DOUBT -> RECOVERING
  *                                               the database lost what this relay remembers
- *   any -> WITHOUT_LEASE                        the lease was lost, or the relay ends */
+ *   any but CONNECTING -> WITHOUT_LEASE         the lease was lost, or the relay ends */
 void relay_set_state(struct relay *relay, enum relay_state state)
 {
     if (relay->state == state)
@@ -460,7 +460,8 @@ static void relay_end_lease(struct relay *relay)
     if (relay_holds_lease(relay) &&
         relay->outbox->ops->release_lease(relay->outbox, &relay->lease.row, &err) != STATUS_OK)
         log_warning("relay", "the lease was not ended, and runs out by itself: %s", err.text);
-    relay_set_state(relay, RELAY_WITHOUT_LEASE);
+    if (relay->outbox != NULL)
+        relay_set_state(relay, RELAY_WITHOUT_LEASE);
 }
 
 /* Delivers what is in flight; what is left the next relay finds. */
@@ -487,8 +488,8 @@ enum status relay_run(struct relay *relay, const atomic_bool *stop, struct error
             relay_back_off(relay, &cycle);
         } else if (status == STATUS_ABORT) {
             log_warning("relay", "%s", cycle.text);
-            relay_drop_producer(relay);
             relay_set_state(relay, RELAY_WITHOUT_LEASE);
+            relay_drop_producer(relay);
             relay_report_nothing(relay);
             clock_sleep_us(LEASE_WAIT_US);
         } else if (status != STATUS_OK) {
