@@ -16,8 +16,8 @@ static const struct text_pair kafka_defaults[] = {
     {"client.id", "keepstep"},
     {"log.connection.close", "false"},
     {"socket.keepalive.enable", "true"},
-    {"reconnect.backoff.max.ms",
-     "2000"}, /* after an outage of the broker a copy waits this much longer */
+    /* After an outage of the broker a copy waits at most this much longer. */
+    {"reconnect.backoff.max.ms", "2000"},
 };
 
 /* How much of a text may be logged. The client repeats what it cannot read of

@@ -1,5 +1,6 @@
-/* After a lost connection: is the claim durable, and does the database still have what this relay
- * remembers? If so, the same producer goes on, without a recovery. */
+/* After a lost connection the relay finds out whether its last claim is durable, and whether the
+ * database still has all that the relay remembers. Only if the database lost some of it, the relay
+ * recovers; otherwise the same producer goes on. */
 #include "producer/relay/internal.h"
 #include "common/clock.h"
 #include "common/log.h"

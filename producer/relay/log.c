@@ -78,8 +78,7 @@ static enum status relay_refuse_log(const struct record *record, struct error *e
         "`keepstep init --new-incarnation` starts a new history in this one");
 }
 
-/* The last acknowledged record must stand where it stood. If another one does, the log is another.
- */
+/* The last acknowledged record must stand where it stood; otherwise this is another log. */
 static enum status relay_check_anchor(struct relay_lane *lane, const struct log_range *range,
                                       const struct change *change, struct error *err)
 {
@@ -153,7 +152,7 @@ static size_t relay_list_ranges(const struct relay *relay, struct log_range *ran
     return count;
 }
 
-/* @return whether the log's end is worth to be stored. */
+/* @return whether the log's end is worth storing. */
 static bool relay_moves_read(const struct relay_partition *state, int64_t end)
 {
     return end > state->read_offset && end > state->acknowledged_offset + 1;

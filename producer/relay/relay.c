@@ -157,6 +157,7 @@ static const char *const relay_state_names[] = {
  *   DRAINING, PUBLISHING -> RECOVERING          the producer failed
  *   DRAINING, PUBLISHING, IN_DOUBT -> RECOVERING
  *                                               the database lost what this relay remembers
+ *   IN_DOUBT -> RECOVERING                      another relay had the lease meanwhile
  *   any but CONNECTING -> WITHOUT_LEASE         the lease was lost, or the relay ends */
 void relay_set_state(struct relay *relay, enum relay_state state)
 {
@@ -403,6 +404,8 @@ static const struct relay_step relay_steps[] = {
     {"ask the broker", RELAY_DRAINING, RELAY_PUBLISHING, relay_ask_broker},
 };
 
+/* Takes the steps of the relay's state once. A stop ends this between two steps; relay_finish()
+ * then acknowledges what was sent. */
 static enum status relay_cycle(struct relay *relay, struct error *err)
 {
     struct relay_metrics *metrics = relay->options.metrics;
@@ -464,7 +467,9 @@ static void relay_end_lease(struct relay *relay)
         relay_set_state(relay, RELAY_WITHOUT_LEASE);
 }
 
-/* Delivers what is in flight; what is left the next relay finds. */
+/* Waits until what is in flight is delivered, and acknowledges it. The next relay finds what is
+ * left.
+ */
 static void relay_finish(struct relay *relay)
 {
     struct error err = ERROR_INIT;
