@@ -47,16 +47,27 @@ static enum status queue_add(struct store_postgresql *self, const char *what, st
     return status;
 }
 
+/* Take the last place back: its statement was not sent. Its caller will not wait, so the results
+ * of what was sent before it have nowhere to go. */
+static void queue_give_up(struct store_postgresql *self)
+{
+    self->queued--;
+    for (size_t i = self->synced; i < self->queued; i++) {
+        self->queue[i].read = NULL;
+        self->queue[i].changes = NULL;
+    }
+}
+
 static enum status queue_sent(struct store_postgresql *self, int sent, const char *what,
                               struct error *err)
 {
     if (sent == 1)
         return STATUS_OK;
-    self->queued--;
+    queue_give_up(self);
     return postgresql_session_error(self->connection, NULL, what, err);
 }
 
-/* Send what prepares a statement, once a session. The next sync reads the answer. */
+/* Prepare a statement at its first use in the session. The next sync reads the answer. */
 static enum status statement_prepare(struct store_postgresql *self, unsigned int id,
                                      struct error *err)
 {
@@ -102,7 +113,7 @@ static enum status statement_send(struct store_postgresql *self, unsigned int id
     }
     buffer_append(&self->scratch, "", 1); /* so that an empty text is not a null pointer */
     if (self->scratch.failed) {
-        self->queued--;
+        queue_give_up(self);
         return error_set(err, STATUS_RETRY, "%s: no memory for its parameters", name);
     }
     for (size_t i = 0; i < count; i++) {
@@ -245,8 +256,8 @@ static enum status session_wait(struct store_sql *sql, struct error *err)
     return store_postgresql_sync((struct store_postgresql *)sql, NULL, err);
 }
 
-/* A pipeline does not take several statements in one text, so it is left for the time. The lock
- * keeps two installations from colliding in the catalogue. */
+/* A pipeline takes no text of several statements, so the session leaves pipeline mode meanwhile.
+ * The lock keeps two installations from colliding in the catalogue. */
 static enum status session_install(struct store_sql *sql, struct error *err)
 {
     struct store_postgresql *self = (struct store_postgresql *)sql;

@@ -132,7 +132,8 @@ struct store_sql;
  * err->connection_lost. */
 struct sql_session_ops {
     /** Run a statement. A database that pipelines only sends it. Its rows, changes and errors then
-     * come later, at the latest in wait(). So `context` and `changes` must live until wait(). */
+     * come later, at the latest in wait(). So `context` and `changes` must live until wait(), or
+     * until a later call could not be sent. */
     enum status (*send)(struct store_sql *self, const struct sql_call *call, struct error *err);
     /** As send(), once for each of `rows` rows of parameters, which have `call->count` parameters
      * each. The statement must not return rows. */
