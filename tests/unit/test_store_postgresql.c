@@ -90,6 +90,22 @@ static void a_table_is_created_and_widened_from_the_schema(void **state)
     orders_ops->close(store);
 }
 
+/* No restart makes the schema. It is not a matter of rights either. */
+static void a_table_in_a_schema_that_does_not_exist_ends_with_code_78(void **state)
+{
+    (void)state;
+    char *before = orders_entry.table;
+    struct store *store = orders_open();
+    orders_entry.table = (char[]){"absent.orders"};
+    assert_int_equal(orders_ops->prepare(store, &orders_mapping, &orders_err), STATUS_FATAL);
+    assert_int_equal(orders_err.exit_code, 78);
+    assert_non_null(strstr(orders_err.text, "\"absent\" does not exist"));
+    assert_null(strstr(orders_err.text, "keepstep init"));
+    error_clear(&orders_err);
+    orders_entry.table = before;
+    orders_ops->close(store);
+}
+
 /* The name is read as the publishing side's triggers read it: app."ord""ers". */
 static void a_table_of_a_named_schema_is_created_widened_and_written_there(void **state)
 {
@@ -403,6 +419,7 @@ int main(void)
         TEST(tables_that_keep_every_value_exactly_are_accepted),
         TEST(tables_that_would_change_a_value_are_refused),
         TEST(a_table_is_created_and_widened_from_the_schema),
+        TEST(a_table_in_a_schema_that_does_not_exist_ends_with_code_78),
         TEST(a_table_of_a_named_schema_is_created_widened_and_written_there),
         TEST(a_table_of_another_schema_is_another_table_whatever_it_is_called),
         TEST(what_the_database_says_of_a_row_becomes_its_verdict),

@@ -14,7 +14,7 @@ static bool name_is_reserved(const struct sql_dialect *dialect, const char *name
             strncasecmp(name, dialect->reserved, strlen(dialect->reserved)) == 0);
 }
 
-/* Waiting does not give a role the right to make tables, so that is no RETRY. */
+/* Waiting neither gives a role the right to make tables nor makes a refused table acceptable. */
 static enum status execute_ddl(const struct mapped_table *table, const struct buffer *sql,
                                struct error *err)
 {
@@ -28,11 +28,14 @@ static enum status execute_ddl(const struct mapped_table *table, const struct bu
         status = store_sql_wait(self, &ddl);
     if (status == STATUS_OK)
         return status;
-    if (dialect->denied != 0 && (ddl.native_code == dialect->denied || status != STATUS_RETRY))
-        return error_set_native(error_config(err), STATUS_FATAL, ddl.native_code,
-                                "%.400s; let `keepstep init` do it with a role that may, and grant "
-                                "what `keepstep init --print-sql` prints",
-                                ddl.text);
+    bool denied = ddl.native_code == dialect->denied;
+    bool refused = status == STATUS_FATAL || (status == STATUS_REJECT && ddl.reject == REJECT_HELD);
+    if (dialect->denied != 0 && (denied || refused))
+        return error_set_native(error_config(err), STATUS_FATAL, ddl.native_code, "%.400s%s",
+                                ddl.text,
+                                denied ? "; let `keepstep init` do it with a role that may, and "
+                                         "grant what `keepstep init --print-sql` prints"
+                                       : "");
     if (err != NULL)
         *err = ddl;
     return status;
