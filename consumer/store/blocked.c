@@ -114,8 +114,8 @@ static bool grow(struct block_set *set)
 
 typedef bool match(const struct block_key *known, const struct block_key *key);
 
-/* @return of the entries under a digest that match the one with the lowest first offset; NULL: none
- * does. */
+/* @return the matching entry under a digest that has the lowest first offset; NULL: none matches.
+ */
 static struct block_entry *entry_under(const struct block_set *set, uint64_t digest, match *matches,
                                        const struct block_key *key)
 {

@@ -196,14 +196,14 @@ struct superseded_image {
     struct record record;
 };
 
-/** What the record of a place says: nothing yet, this place, one that is there too, or one that is
- * not there any more. */
+/** What was recorded for a place: nothing yet, the same place, another one that still exists, or
+ * one that does not exist any more. */
 enum place_record { PLACE_UNRECORDED, PLACE_SAME, PLACE_ELSEWHERE, PLACE_GONE };
 
 /** Where a column of an entity type is kept, in the catalogue and as it was recorded. */
 struct place {
-    const char *table; /* as it is written, and */
-    const char *column;
+    const char *table;              /* as the configuration writes it */
+    const char *column;             /* likewise; "": the table itself */
     char name[STORE_NAME_SIZE];     /* as the catalogue has both: "table.column" */
     char key[STORE_PLACE_KEY_SIZE]; /* of its record in keepstep_meta */
     char recorded[STORE_NAME_SIZE]; /* the name there; "" without a record */
@@ -212,7 +212,7 @@ struct place {
     enum place_record record; /* set by store_prepare() */
 };
 
-/** Set a place's name, or its digest where that is longer. */
+/** Set a place's name; if it is too long, its digest. */
 void place_set_name(struct place *place, struct slice name);
 
 /** @return whether there is nothing to record. */
@@ -229,12 +229,13 @@ struct store_meta {
 
 /** What the catalogue says of the order in which a copy has to be written. */
 struct table_order {
-    /** Rows elsewhere follow each change of its rows: by foreign keys that cascade, or by triggers
-     * that are not Keepstep's. So none is left out, and each is written in its turn. */
+    /** Rows elsewhere change with its rows, by foreign keys that cascade or by triggers that are
+     * not Keepstep's. So no change is left out, and all are written in their order. */
     bool is_followed;
-    bool is_whole; /* it has no columns but the mapping's: a row that is made anew is the same */
-    /** A foreign key by which rows of a copy follow this one's; its child is "" where there is
-     * none. The constraint is "" where it has no name. */
+    bool is_whole; /* it has only the mapping's columns: a row that is deleted and made again is the
+                      same */
+    /** A foreign key by which rows of a copy change with this one's. `child` is "" if there is
+     * none, `constraint` is "" if it has no name. */
     char constraint[STORE_NAME_SIZE];
     char child[STORE_NAME_SIZE];
     char parent[STORE_NAME_SIZE];
@@ -251,9 +252,9 @@ struct store_ops {
     const char *scheme;      /* "sqlite", "memory" */
     bool excludes_writers;   /* no other session writes between begin and commit (rule 18) */
     const char *install_sql; /* what open() with `install` runs; for `init --print-sql` */
-    /** Append the rest of what `init --print-sql` prints of this side: the local copies' tables,
-     * and what gives the roles keepstep_agent and keepstep_lag what each needs and no more (on the
-     * outbox the other side's statements give it). @return OK; FATAL (a column that cannot be). */
+    /** Append the rest of what `init --print-sql` prints for this side: the local copies' tables,
+     * and grants of exactly the rights that the roles keepstep_agent and keepstep_lag need. Their
+     * rights on the outbox are the other side's. @return OK; FATAL (a column that cannot be). */
     enum status (*copy_sql)(const struct copies *copies, struct buffer *out, struct error *err);
 
     /** Open or create the connection. @return OK, RETRY (cannot be reached), FATAL (not
@@ -263,15 +264,16 @@ struct store_ops {
     /** NULL is a no-op; rolls back what is open. */
     void (*close)(struct store *store);
     /** Read what the catalogue and keepstep_meta say of places: has_table, has_column, recorded and
-     * name (one for all spellings; of what is not there as it would be made); or, with `record`,
-     * write the names that are not recorded yet. @return OK, RETRY. */
+     * name. All spellings of a place have one name; a place that does not exist has the name with
+     * which it would be made. With `record`, write the names that are not recorded yet instead.
+     * @return OK, RETRY. */
     enum status (*places)(struct store *store, struct place *places, size_t count, bool record,
                           struct error *err);
     /** Create or widen the local table of a mapping (DDL, own transaction), check it against the
      * catalogue and prepare its statements. @return OK, RETRY, FATAL (cannot be kept exactly). */
     enum status (*prepare)(struct store *store, const struct mapping *mapping, struct error *err);
-    /** Read what the order of a prepared mapping's changes is worth; apply() keeps it from then on.
-     * @return OK; RETRY. */
+    /** Read whether the order of a prepared mapping's changes matters. If so, apply() keeps it from
+     * then on. @return OK; RETRY. */
     enum status (*order)(struct store *store, const struct mapping *mapping,
                          const struct copies *copies, struct table_order *ret_order,
                          struct error *err);
@@ -294,7 +296,7 @@ struct store_ops {
      * so load the state again and go on; 0: another agent owns the partition). */
     enum status (*begin)(struct store *store, const struct fence *fences, size_t count,
                          struct error *err);
-    /** With `undo` go back to the savepoint. Else set it here, in the place of the last one. */
+    /** With `undo` go back to the savepoint. Else set it here; the last one is gone. */
     enum status (*savepoint)(struct store *store, bool undo, struct error *err);
     /** With `on` defer the constraints that can be deferred. A way back to the savepoint does not
      * change that. Else check them now, and from now on with each statement, as after begin().
@@ -310,12 +312,11 @@ struct store_ops {
      * an id have at most STORE_KEY_MAX bytes. */
     enum status (*claim_keys)(struct store *store, struct key_claim *claims, size_t count,
                               struct error *err);
-    /** Write a run of changes of one entity type, those of an entity in the given order; all of
-     * them where order() said so. Where the mapping is published_here the table's triggers are
-     * silent for the run: a flag that names the table goes with it (rule 25). Updates that lack
-     * columns keep the old values. @return OK; REJECT (held or waiting in err->reject), of a run of
-     * one change that one: of a longer run nothing says which, and all of it is void; RETRY; STOP;
-     * FATAL. */
+    /** Write a run of changes of one entity type. Those of one entity are written in the given
+     * order; if order() said so, all are. If the mapping is published_here, a flag that names the
+     * table silences its triggers for the run (rule 25). Updates that lack columns keep the old
+     * values. @return OK; REJECT (held or waiting in err->reject; all of the run is void, and a run
+     * of more than one change does not say which is at fault); RETRY; STOP; FATAL. */
     enum status (*apply)(struct store *store, const struct mapping *mapping,
                          const struct change *const *changes, size_t count, struct error *err);
     /** Write an applied range. It may be written as late as with the COMMIT. Of `digests` only the
@@ -357,21 +358,23 @@ struct store_ops {
                          struct error *err);
 };
 
-/** First member of each back end. */
+/** First member of each store. */
 struct store {
     const struct store_ops *ops;
 };
 
-/** prepare(), but no table and no column begins in the middle of its topic: what was applied before
- * would be missing there. Records where each column is kept. Another spelling of the same table is
- * accepted, of a type that is published here too by `init` alone, which makes its triggers.
- * @param accept_moved  `init`: another place is right where the recorded one is not there any more.
+/** As prepare(), but refuse a table or a column that would begin in the middle of its topic: what
+ * was applied before would be missing there. Record where each column is kept. Another spelling of
+ * the same table is accepted; if the type is published here too, only by `init`, because `init`
+ * makes the triggers that know the spelling.
+ * @param accept_moved  set by `init`: accept another place if the recorded one does not exist any
+ * more.
  * @return as prepare(); FATAL with exit code 78 and the ways out. */
 enum status store_prepare(struct store *store, const struct mapping *mapping, bool accept_moved,
                           struct error *err) MUST_CHECK;
 
-/** After all were prepared: refuse a foreign key by which one copy's rows follow another's, or its
- * own, because their events come in no common order.
+/** After all mappings were prepared: refuse a foreign key by which rows of a copy change with rows
+ * of a copy, because their events have no common order.
  * @param ret_orders  one of each mapping; may be NULL.
  * @return OK; RETRY; FATAL with exit code 78 and the way out. */
 enum status store_order(struct store *store, const struct mapping *mappings, size_t count,

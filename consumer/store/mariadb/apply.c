@@ -147,8 +147,9 @@ static enum status write_way(struct mapped_table *table, enum way way,
     return status;
 }
 
-/* Entities differ, so only what happens between them tells one order from another: what that makes
- * fail, the applier does again one by one. Deletes first, as they make room. */
+/* No entity occurs twice, so the order matters only between rows that depend on each other. If that
+ * makes the run fail, the applier writes its changes one by one. Deletes come first: the values of
+ * unique columns that they free may be taken by other rows. */
 static enum status write_bulk(struct mapped_table *table, const struct change *const *changes,
                               size_t count, struct error *err)
 {

@@ -1,7 +1,7 @@
 -- What the catalogue says of a table that an entity type is mapped to, and of the server.
 -- name: catalogue_server
 SELECT @@max_allowed_packet
--- Whether it is a table, and an engine without transactions.
+-- Whether it is a table; the name of its engine, if that has no transactions.
 -- name: table_read
 SELECT table_type NOT LIKE '%VIEW%', if(coalesce(engine, 'InnoDB') = 'InnoDB', '', engine)
 FROM information_schema.tables WHERE table_schema = database() AND table_name = ?1

@@ -38,14 +38,14 @@ struct fixed_statement {
 /** How a column's values are bound: column_limits.form. */
 enum bind_form { BIND_INTEGER, BIND_DOUBLE, BIND_TEXT, BIND_BYTES };
 
-/** One value of an array: which member counts, the column's form says. */
+/** One value of an array. The column's form says which member is used. */
 union array_value {
     int64_t integer;
     double number;
     const char *text;
 };
 
-/** One column's values over the rows of a chunk; an indicator tells NULL and absent. */
+/** One column's values over the rows of a chunk. The indicators mark what is NULL or absent. */
 struct column_array {
     union array_value *values;
     unsigned long *lengths;
@@ -79,31 +79,31 @@ enum status store_mariadb_send(struct store_sql *sql, const struct sql_call *cal
 enum status store_mariadb_send_rows(struct store_sql *sql, const struct sql_call *call, size_t rows,
                                     struct error *err) MUST_CHECK;
 
-/** The form in which a value is bound as text: cut, borrowed from the value. */
+/** @return the part of a value's text that is bound, borrowed from it. */
 struct slice store_mariadb_text(const struct column *column, struct slice text);
 
-/** Append the key as MariaDB writes it, each part behind its length. */
+/** Append the key as MariaDB writes it. The length of each part stands before the part. */
 void store_mariadb_key(const struct mapped_table *table, const struct change *change,
                        struct buffer *key);
 void store_mariadb_key_part(struct buffer *key, struct slice part);
 
-/** Judge that the server takes the row in one message. @return OK; REJECT (held). */
+/** Check that the server takes the row in one message. @return OK; REJECT (held). */
 enum status store_mariadb_judge_size(const struct mapped_table *table, const struct change *change,
                                      struct error *err) MUST_CHECK;
 
-/** Changes of which no two have the same key; of ROW_UPDATE all have the same columns. */
+/** Changes to write. No two have the same key; those of a ROW_UPDATE have the same columns. */
 struct rows_written {
     enum row_form form;
     const struct change *const *changes;
     size_t count;
-    uint64_t matched; /* set: rows that there were (an upsert: not told) */
+    uint64_t matched; /* set: rows that existed; unknown for an upsert */
 };
 
 /** Write them as arrays, in chunks. */
 enum status store_mariadb_write_rows(struct mapped_table *table, struct rows_written *rows,
                                      struct error *err) MUST_CHECK;
 
-/** Mark which of `count` changes have a row, which is locked by it. */
+/** Mark which of `count` changes have a row, and lock these rows. */
 enum status store_mariadb_find_rows(struct mapped_table *table, const struct change *const *changes,
                                     size_t count, bool *ret_present, struct error *err) MUST_CHECK;
 void store_mariadb_arrays_free(struct store_mariadb *self);

@@ -1,5 +1,5 @@
-/* The MariaDB store's single idempotency keys: added as an array; where some were there, read in
- * groups. */
+/* The MariaDB store's single idempotency keys: added as an array. If some exist already, all are
+ * read in groups. */
 #include "consumer/store/mariadb/internal.h"
 
 #include "common/buffer.h"
@@ -83,8 +83,8 @@ static enum status keys_add(struct store_mariadb *self, const struct key_claim *
     return rows == 0 ? STATUS_OK : store_mariadb_send_rows(&self->sql, &add, rows, err);
 }
 
-/* Read which are there, then add the others. Another agent may have claimed the same key for
- * another partition in between: the transaction is void, and sees it the next time. */
+/* Read which keys exist, then add the others. If another agent has claimed one of them in between,
+ * for another partition, the transaction is done again and then finds it. */
 static enum status claim_group(struct store_mariadb *self, struct key_claim *claims, size_t count,
                                struct parameter *values, struct error *err)
 {
@@ -105,7 +105,7 @@ static enum status claim_group(struct store_mariadb *self, struct key_claim *cla
     return status;
 }
 
-/* Mostly all are new, and adding them says so. */
+/* Usually all keys are new. If one is not, adding them is a REJECT. */
 static enum status claim_as_new(struct store_mariadb *self, struct key_claim *claims, size_t count,
                                 struct parameter *values, struct error *err)
 {

@@ -30,7 +30,7 @@ WHERE (?1 IS NULL OR p.topic = ?1) AND (?2 < 0 OR p.`partition` = ?2)
     AND (?5 = 0 OR p.parked_id = ?5) AND p.`offset` >= ?6
     AND (?7 = 0 OR (p.state = 1 AND p.next_attempt_at <= ?7)) AND (?9 = 0 OR p.state <> 3)
 ORDER BY p.topic, p.`partition`, p.`offset` LIMIT ?10
--- One entity's in one partition, found by its digest.
+-- Those of one entity in one partition, found by the entity's digest.
 -- name: parked_read_entity
 SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key,
     CASE WHEN ?8 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,

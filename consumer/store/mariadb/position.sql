@@ -8,7 +8,7 @@ WHERE table_schema = database() AND table_name = 'outbox'
     AND column_name IN ('aggregatetype', 'aggregateid', 'kafka_partition', 'sequence')
 -- name: meta_read
 SELECT value FROM keepstep_meta WHERE `key` = ?1
--- Needs no right to UPDATE.
+-- A role needs no right to UPDATE for this.
 -- name: meta_add
 INSERT IGNORE INTO keepstep_meta(`key`, value) VALUES (?1, ?2)
 -- name: meta_set
@@ -55,14 +55,14 @@ ON DUPLICATE KEY UPDATE
     base = VALUES(base), last = VALUES(last), last_id = VALUES(last_id), digests = VALUES(digests)
 -- name: key_claim
 INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at) VALUES (?1, ?2, ?3, ?4)
--- The statement goes on with "(source = ? AND id = ?)", parted by OR.
+-- claim_keys() appends "(source = ? AND id = ?)" for each key, joined by OR.
 -- name: key_read
 SELECT source, id, digest FROM keepstep_idempotency_key WHERE
 -- name: key_prune
 DELETE FROM keepstep_idempotency_key WHERE applied_at < ?1 ORDER BY applied_at LIMIT ?2
 -- name: applying
 SET @keepstep_applying = ?1
--- The look: two indexed ranges of the service's outbox.
+-- Own changes that were not read back (rule 18): two indexed ranges of the outbox.
 -- name: pending_incarnation
 SELECT incarnation FROM keepstep_relay
 -- name: pending_waiting

@@ -92,8 +92,9 @@ static void array_bind(const struct column_array *array, enum bind_form form, MY
         bind->length = array->lengths;
 }
 
-/* A strict session still rounds with a mere note, where a column was altered behind prepare(). What
- * says nothing of a value: the statement log's doubts, and what a trigger signals. */
+/* Even a strict session rounds a value with only a note, if a column was altered after prepare().
+ * These warnings say nothing about values: that the binary log may not repeat a statement safely,
+ * and what a trigger signals. */
 static bool is_of_no_value(unsigned long number)
 {
     return number == ER_BINLOG_UNSAFE_STATEMENT || number == ER_SIGNAL_WARN;

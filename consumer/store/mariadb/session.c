@@ -1,4 +1,4 @@
-/* The MariaDB store's session: opening, installing, and opening again once it was lost. */
+/* The MariaDB store's session: opening, installing, transactions. */
 #include "consumer/store/mariadb/internal.h"
 
 #include "consumer_mariadb_sql.h"
@@ -10,7 +10,7 @@
 #define TIMESTAMP_64    110500                                     /* first version */
 #define BESIDE_OUTBOX   "SET SESSION innodb_lock_wait_timeout = 1" /* the agent yields first */
 
-/* One statement at a time, parted by semicolons: the session takes no more than one. */
+/* The session takes one statement at a time, so the text is cut at its semicolons. */
 static enum status session_install(struct store_sql *sql, struct error *err)
 {
     struct store_mariadb *self = (struct store_mariadb *)sql;
@@ -57,7 +57,7 @@ static void session_rollback(struct store_sql *sql)
         self->applying = false;
 }
 
-/* Every call has already run. Outside a transaction a SELECT has begun one: end it. */
+/* Every call has already run. Outside a transaction a SELECT has begun one, which ends here. */
 static enum status session_wait(struct store_sql *sql, struct error *err)
 {
     (void)err;

@@ -85,7 +85,7 @@ static struct mariadb_parameter value_of(const struct parameter *parameter)
     return mariadb_bytes(parameter->bytes);
 }
 
-/* Fill self->values: for each row one value a place. */
+/* Fill self->values: one value for each place of each row. */
 static enum status values_fill(struct store_mariadb *self, const struct sql_call *call, size_t rows,
                                struct error *err)
 {
@@ -174,7 +174,7 @@ enum status store_mariadb_send(struct store_sql *sql, const struct sql_call *cal
     return status;
 }
 
-/* In one message, where the server takes it. */
+/* All rows go in one message if the server takes it. */
 enum status store_mariadb_send_rows(struct store_sql *sql, const struct sql_call *call, size_t rows,
                                     struct error *err)
 {

@@ -5,14 +5,14 @@
 #include "common/clock.h"
 #include "consumer_mariadb_sql.h"
 
-/* InnoDB checks every constraint with its row. */
+/* InnoDB checks every constraint when the row is written: there is nothing to defer. */
 static enum status store_mariadb_defer(struct store *store, bool on, struct error *err)
 {
     (void)store, (void)on, (void)err;
     return STATUS_OK;
 }
 
-/* Whatever goes wrong here leaves the outcome unknown: another session reads it back. */
+/* After any error here the outcome is unknown: another session reads it back. */
 enum status store_mariadb_commit(struct store_sql *sql, bool durable, struct error *err)
 {
     struct store_mariadb *self = (struct store_mariadb *)sql;

@@ -1,7 +1,7 @@
 -- What the catalogue says of a table that an entity type is mapped to.
 -- name: catalogue_lock
 SELECT pg_advisory_xact_lock(7310310985321447211)
--- Whether it is a table, and an engine without transactions.
+-- Whether it is a table; the name of its engine, if that has no transactions.
 -- name: table_read
 SELECT (relkind IN ('r', 'p'))::int, '' FROM pg_class WHERE oid = to_regclass($1)
 -- Whether a column's table and the column itself are there, the schema and table that a name stands
@@ -41,9 +41,9 @@ WHERE i.indrelid = to_regclass($3) AND i.indisunique AND i.indisvalid AND i.indi
         = (SELECT array_agg(name ORDER BY name COLLATE "C")
            FROM jsonb_array_elements_text($2::text::jsonb) name)
 LIMIT 1
--- What follows changes of the table $1: whether anything does, and by which foreign key a copy's
--- rows do, also by way of other tables. $2 its key and $3 the copies' tables as JSON arrays. A row that
--- goes (d) takes its children with it or changes them (u); the agent changes no key.
+-- Whether any rows change with those of the table $1, and by which foreign key rows of a copy do,
+-- also by way of other tables. $2 is its key and $3 are the tables of the copies, as JSON arrays. A
+-- deleted row deletes its children (d) or changes them (u). The agent changes no key.
 -- name: catalogue_order
 WITH RECURSIVE own(oid) AS (SELECT to_regclass($1)::oid),
 copy(oid) AS (SELECT to_regclass(name)::oid FROM jsonb_array_elements_text($3::text::jsonb) AS name),

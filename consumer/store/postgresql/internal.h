@@ -54,13 +54,13 @@ struct column_form {
 struct queued {
     const char *what; /* for errors */
     PGresult *result;
-    bool *prepared; /* of the statement that it prepares: cleared where that fails; or NULL */
+    bool *prepared; /* of a statement that it prepares, cleared if that fails; else NULL */
     sql_row_read *read;
     void *context;
     int64_t *changes;
 };
 
-/** A partition that this session took: its durable position is this session's to raise. */
+/** A partition that this session took. No other session raises its durable position. */
 struct taken {
     char topic[STORE_NAME_SIZE];
     int32_t partition;
@@ -69,11 +69,11 @@ struct taken {
 
 struct store_postgresql {
     struct store_sql sql;
-    PGconn *connection; /* in pipeline mode from the end of open() on */
+    PGconn *connection; /* in pipeline mode, except while it installs */
     bool prepared[STATEMENT_COUNT];
     struct queued queue[QUEUE_MAX];
     size_t queued;
-    size_t synced;               /* of the queue, results that were read */
+    size_t synced;               /* so many of the queue have their results */
     struct buffer scratch;       /* encoded parameters of the statement being sent */
     unsigned int row_statements; /* names given so far */
     struct taken *taken;
@@ -88,7 +88,7 @@ static inline struct store_postgresql *store_postgresql_of(struct store *store)
 
 /* Session. */
 
-/** Send one statement without parameters, known for one use. */
+/** Send one statement without parameters, which is not kept prepared. */
 enum status store_postgresql_send_sql(struct store_postgresql *self, const char *sql,
                                       struct error *err) MUST_CHECK;
 
@@ -106,11 +106,11 @@ enum status store_postgresql_prepare_sql(struct store_postgresql *self, const ch
 enum status store_postgresql_sync(struct store_postgresql *self, size_t *ret_failed,
                                   struct error *err) MUST_CHECK;
 
-/** @return the first row of a result; its index may be raised. */
+/** @return the first row of a result; raise its index for the next one. */
 struct store_row store_postgresql_row(PGresult *result);
 
-/** Append text as PostgreSQL can hold it: what is not UTF-8 or holds a NUL as "\x" and its bytes in
- * hexadecimal, and so what begins with "\x". */
+/** Append text as PostgreSQL can hold it. A text that is not UTF-8, contains a NUL or begins with
+ * "\x" becomes "\x" and its bytes in hexadecimal. */
 void store_postgresql_encode(struct buffer *out, struct slice text);
 
 /** @return whether these are UTF-8 without NUL. */

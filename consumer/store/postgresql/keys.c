@@ -69,7 +69,7 @@ static enum status read_stored(void *context, struct store_row *row, struct erro
     return STATUS_OK;
 }
 
-/* Store all keys in the hope that all are new; the number of stored rows tells. If one is not new,
+/* Usually all keys are new, so store them all and compare the number of rows. If one was not new,
  * nothing stays stored. */
 static enum status keys_add(struct store_sql *self, struct sql_call add, size_t count,
                             bool *ret_all, struct error *err)

@@ -34,7 +34,7 @@ WHERE ($1::text IS NULL OR p.topic = $1) AND ($2::bigint < 0 OR p.partition = $2
     AND ($7::bigint = 0 OR (p.state = 1 AND p.next_attempt_at <= $7))
     AND ($9::bigint = 0 OR p.state <> 3)
 ORDER BY p.topic, p.partition, p."offset" LIMIT $10
--- One entity's in one partition, found by its key.
+-- Those of one entity in one partition, found by the entity's key.
 -- name: parked_read_entity
 SELECT p.parked_id, p.topic, p.partition, p."offset", p.record_key,
     CASE WHEN $8::bigint = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key,

@@ -35,7 +35,7 @@ FROM keepstep_position WHERE topic = $1 AND partition = $2
 SELECT topic, partition, next_offset, durable_offset, epoch, revision, token, anchor_offset,
     anchor_id, cluster_id, partition_count, partial, stopped
 FROM keepstep_position ORDER BY topic, partition
--- A lost fence must be an error, or the COMMIT behind it in the pipeline goes through (rule 3).
+-- A lost fence must be an error: otherwise a COMMIT that was sent after it would succeed (rule 3).
 -- name: position_fence
 WITH fence AS (
     UPDATE keepstep_position SET next_offset = $4,
@@ -51,7 +51,7 @@ WITH fence AS (
     WHERE topic = $1 AND partition = $2 AND epoch = $3
     RETURNING 1)
 SELECT 1 / count(*) FROM fence
--- Only what this session took: another agent's rows would be waited for.
+-- Only partitions that this session took: the rows of another agent may be locked.
 -- name: position_durable
 UPDATE keepstep_position p SET durable_offset = next_offset
 FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS taken(topic, partition, epoch)
@@ -66,13 +66,13 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT(topic, partition, source, incarnation) DO UPDATE SET
     base = excluded.base, last = excluded.last, last_id = excluded.last_id,
     digests = excluded.digests
--- Tells by its count whether all were new.
+-- The number of its rows says whether all keys were new.
 -- name: key_add
 INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at)
 SELECT source, id, digest, $4::bigint
 FROM unnest($1::text[], $2::text[], $3::bigint[]) AS claim(source, id, digest)
 ON CONFLICT(source, id) DO NOTHING
--- In the order of the claims, so that the rows that come back are the first new one of each.
+-- In the order of the claims, so that the first of several equal claims is the new one.
 -- name: key_claim
 INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at)
 SELECT source, id, digest, $4::bigint
@@ -89,7 +89,7 @@ DELETE FROM keepstep_idempotency_key WHERE (source, id) IN
      ORDER BY applied_at LIMIT $2)
 -- name: applying_set
 SELECT set_config('keepstep.applying', $1, true)
--- The look: two indexed ranges of the service's outbox, read in parts.
+-- Own changes that were not read back (rule 18): two indexed ranges of the outbox, read in parts.
 -- name: pending_incarnation
 SELECT incarnation FROM keepstep_relay
 -- name: pending_waiting

@@ -79,7 +79,7 @@ enum status store_postgresql_commit(struct store_sql *sql, bool durable, struct 
         status = store_postgresql_send_sql(self, "COMMIT", err);
     if (status == STATUS_OK)
         status = store_postgresql_sync(self, NULL, err);
-    /* COMMIT of a transaction that has failed rolls back, and says so in its tag alone. */
+    /* COMMIT of a transaction that has failed rolls back. Only its tag says so. */
     if (status == STATUS_OK &&
         strcmp(PQcmdStatus(self->queue[self->queued - 1].result), "COMMIT") != 0)
         status = error_set(err, STATUS_FATAL, "commit: the transaction had failed before");

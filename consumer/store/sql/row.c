@@ -1,4 +1,4 @@
-/* Fills positions, sequences, blocked entities and parked records from rows of any back end. */
+/* Fills positions, sequences, blocked entities and parked records from rows of any database. */
 #include "consumer/store/sql/row.h"
 
 #include <stdio.h>

@@ -14,7 +14,7 @@ struct store_row {
                  struct slice *ret_bytes);
     /** Copy a text column into `size` bytes, cut where it is longer. */
     void (*copy)(const struct store_row *row, int column, char *ret_text, size_t size);
-    void *result; /* the back end's */
+    void *result; /* the database's */
     int index;    /* of the row, where a result has many */
     bool is_last; /* set by a reader that needs no more rows */
 };
@@ -35,7 +35,7 @@ enum status store_row_add_blocked(const struct store_row *row, struct partition_
 enum status store_row_add_state(const struct store_row *row, struct partition_state **states,
                                 size_t *count, struct error *err) MUST_CHECK;
 
-/** The columns of place_read. @return OK; RETRY (memory). */
+/** The columns of table_place. @return OK; RETRY (memory). */
 enum status store_row_place(const struct store_row *row, struct place *place,
                             struct error *err) MUST_CHECK;
 

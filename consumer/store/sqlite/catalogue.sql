@@ -1,5 +1,5 @@
 -- What the catalogue says of a table that an entity type is mapped to.
--- Whether it is a table, and an engine without transactions.
+-- Whether it is a table; the name of its engine, if that has no transactions.
 -- name: table_read
 SELECT type = 'table', '' FROM sqlite_master
 WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')
@@ -36,9 +36,9 @@ WHERE c.pk = 1 AND upper(c.type) = 'INTEGER' AND ?1 = 1
     AND (SELECT count(*) FROM pragma_table_xinfo(?3) WHERE pk > 0) = 1
     AND lower(c.name) IN (SELECT lower(value) FROM json_each(?2))
 LIMIT 1
--- What follows changes of the table ?1: whether anything does, and by which foreign key a copy's
--- rows do, also by way of other tables. ?2 its key and ?3 the copies' tables as JSON arrays. A row
--- that goes (d) takes its children with it or changes them (u); the agent changes no key.
+-- Whether any rows change with those of the table ?1, and by which foreign key rows of a copy do,
+-- also by way of other tables. ?2 is its key and ?3 are the tables of the copies, as JSON arrays. A
+-- deleted row deletes its children (d) or changes them (u). The agent changes no key.
 -- name: catalogue_order
 WITH RECURSIVE
 copy(name) AS (SELECT lower(value) FROM json_each(?3)),

@@ -67,7 +67,7 @@ DELETE FROM keepstep_idempotency_key WHERE (source, id) IN
 INSERT INTO keepstep_applying(table_name) VALUES (?1) ON CONFLICT(table_name) DO NOTHING
 -- name: applying_clear
 DELETE FROM keepstep_applying WHERE table_name = ?1
--- The look: two indexed ranges of the service's outbox.
+-- Own changes that were not read back (rule 18): two indexed ranges of the outbox.
 -- name: pending_incarnation
 SELECT incarnation FROM keepstep_relay
 -- name: pending_waiting

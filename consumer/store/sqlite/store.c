@@ -3,7 +3,7 @@
 
 #include "consumer_sqlite_sql.h"
 
-/* Uniqueness cannot wait in SQLite. COMMIT and ROLLBACK switch the pragma off. */
+/* SQLite can defer foreign keys, but no unique index. COMMIT and ROLLBACK switch the pragma off. */
 static enum status store_sqlite_defer(struct store *store, bool on, struct error *err)
 {
     struct store_sqlite *self = store_sqlite_of(store);
@@ -15,13 +15,13 @@ static enum status store_sqlite_defer(struct store *store, bool on, struct error
     return status;
 }
 
-/* What may not wait takes a second, tiny transaction with synchronous=FULL: the pragma cannot be
- * changed inside the first. In WAL mode a FULL commit fsyncs the one WAL file after its frames are
- * written and before the wal-index shows them, so it makes every earlier commit in that file
- * durable too; frames that are no longer in it were fsynced, and the database file behind them, by
- * the checkpoint that came before the WAL's restart (NORMAL does that). Hence no reader sees a
- * durable_offset that the disk does not have. The counter changes each time because a transaction
- * that changes nothing writes no frame and syncs nothing. */
+/* A commit that must be durable needs a second, tiny transaction with synchronous=FULL, because the
+ * pragma cannot be changed inside the first. In WAL mode a FULL commit fsyncs the WAL file after
+ * its frames are written and before the wal-index shows them. So it also makes all earlier commits
+ * in that file durable. Frames that have left the file are durable already: with NORMAL the
+ * checkpoint before the WAL's restart fsyncs the WAL, and then the database file. Hence no reader
+ * sees a durable_offset that the disk does not have. The counter changes each time, because a
+ * transaction that changes nothing writes no frame and syncs nothing. */
 static enum status store_sqlite_make_durable(struct store_sqlite *self, struct error *err)
 {
     enum status status = store_sqlite_synchronous(self, true, err);
