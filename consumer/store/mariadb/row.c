@@ -112,14 +112,11 @@ static enum status warnings_judge(const struct mapped_table *table, struct error
         return mariadb_session_error(self->session, "read warnings", err);
     while (status == STATUS_OK && (row = mysql_fetch_row(rows)) != NULL) {
         unsigned long number = strtoul(row[1], NULL, 10);
-        bool first = err != NULL && err->status == STATUS_OK;
         if (is_of_no_value(number))
             continue;
         status = error_set_native(err, STATUS_REJECT, (int)number,
                                   "%.160s: %s (%lu): the column would not keep the value as it is",
                                   table->name, row[2], number);
-        if (first)
-            err->reject = REJECT_HELD;
     }
     mysql_free_result(rows);
     return status;

@@ -4,7 +4,6 @@
 #include "consumer_mariadb_sql.h"
 
 #include <stdlib.h>
-#include <sysexits.h>
 
 #define PACKET_SIZE_MIN ((int64_t)64 * 1024)
 #define TIMESTAMP_64    110500                                     /* first version */

@@ -76,11 +76,7 @@ enum status store_memory_apply(struct store *store, const struct mapping *mappin
             if (there)
                 list_remove(&model->rows, index);
         } else if (!there && !change_is_complete(change) && change->op == CHANGE_UPDATE) {
-            enum status status = error_set(err, STATUS_REJECT,
-                                           "lacks columns, and there is no row");
-            if (err != NULL)
-                err->reject = REJECT_HELD;
-            return status;
+            return error_set(err, STATUS_REJECT, "lacks columns, and there is no row");
         } else if (there) {
             struct model_row *row = list_at(&model->rows, index);
             row->values = row_merge(self, change, row);

@@ -7,15 +7,10 @@
 enum status sql_hold(const struct change *change, const char *column, const char *reason,
                      struct error *err)
 {
-    bool first = err != NULL && err->status == STATUS_OK;
     bool named = column != NULL;
-    enum status status = error_set(err, STATUS_REJECT, "%.*s %.*s: %s%s%s%s",
-                                   SLICE_ARGS(change->entity_type), SLICE_ARGS(change->entity_key),
-                                   named ? "column \"" : "", named ? column : "",
-                                   named ? "\": " : "", reason);
-    if (first)
-        err->reject = REJECT_HELD;
-    return status;
+    return error_set(err, STATUS_REJECT, "%.*s %.*s: %s%s%s%s", SLICE_ARGS(change->entity_type),
+                     SLICE_ARGS(change->entity_key), named ? "column \"" : "", named ? column : "",
+                     named ? "\": " : "", reason);
 }
 
 enum status sql_hold_no_row(const struct mapped_table *table, const struct change *change,

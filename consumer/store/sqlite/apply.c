@@ -38,10 +38,8 @@ static enum status row_fail(struct store_sqlite *self, sqlite3_stmt *statement, 
     enum status status = store_sqlite_fail(self, code, table, err);
     if (!first || (code & 0xff) != SQLITE_ERROR || sqlite3_get_autocommit(self->database))
         return status;
-    if (sqlite3_prepare_v2(self->database, sqlite3_sql(statement), -1, &again, NULL) == SQLITE_OK) {
+    if (sqlite3_prepare_v2(self->database, sqlite3_sql(statement), -1, &again, NULL) == SQLITE_OK)
         status = err->status = STATUS_REJECT;
-        err->reject = REJECT_HELD;
-    }
     (void)sqlite3_finalize(again);
     return status;
 }
