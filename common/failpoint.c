@@ -6,13 +6,13 @@ const char *const failpoint_names[] = {FAILPOINT_LIST(FAILPOINT_NAME)};
 
 #ifdef KEEPSTEP_FAILPOINTS
 #include "common/log.h"
+#include "common/status.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 static pthread_once_t failpoint_once = PTHREAD_ONCE_INIT;
 static int failpoint_chosen = -1;
@@ -39,8 +39,11 @@ static void failpoint_load(void)
     if (stops)
         failpoint_signal = SIGSTOP;
     if (failpoint_chosen < 0 || failpoint_left < 1 || (!stops && *rest != '\0')) {
-        log_error("failpoint", "KEEPSTEP_FAILPOINT=%s: no such crash point", text);
-        exit(EX_CONFIG);
+        struct error err = ERROR_INIT;
+        (void)error_set(error_config(&err), STATUS_FATAL,
+                        "KEEPSTEP_FAILPOINT=%s: no such crash point", text);
+        log_error("failpoint", "%s", err.text);
+        exit(error_exit_code(&err));
     }
 }
 

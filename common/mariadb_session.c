@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #define MARIADB_VERSION_MIN 101100

@@ -9,7 +9,6 @@
 
 #include <poll.h>
 #include <stdlib.h>
-#include <sysexits.h>
 
 #define POSTGRESQL_VERSION_MIN     150000
 #define POSTGRESQL_PARAMETERS_MAX  64

@@ -92,6 +92,17 @@ struct error *error_config(struct error *err)
     return err;
 }
 
+void error_mark_config(struct error *err)
+{
+    if (err != NULL)
+        err->exit_code = EX_CONFIG;
+}
+
+bool error_is_config(const struct error *err)
+{
+    return err->exit_code == EX_CONFIG;
+}
+
 void error_prefix(struct error *err, const char *format, ...)
 {
     char place[ERROR_TEXT_SIZE / 2];

@@ -81,6 +81,12 @@ enum status error_set_verdict(struct error *err, struct verdict verdict, const c
  * configuration or a state that no restart cures. @return `err`. */
 struct error *error_config(struct error *err);
 
+/** Let the error that is already set end the process with exit code 78. */
+void error_mark_config(struct error *err);
+
+/** @return whether the error that is set ends the process with exit code 78. */
+bool error_is_config(const struct error *err);
+
 /** Put a place in front of the text that is already set: "PLACE: text". */
 void error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 

@@ -64,8 +64,9 @@ static int healthcheck_run(const struct command *command, int argc, char **argv)
         STATUS_OK)
         return command_fail(&err);
     if (config->listen[0] == '\0') {
-        fprintf(stderr, "keepstep: %s switches HTTP off (listen: \"\")\n", line.config_path);
-        code = EX_CONFIG;
+        (void)error_set(error_config(&err), STATUS_FATAL, "%s switches HTTP off (listen: \"\")",
+                        line.config_path);
+        code = command_fail(&err);
     } else {
         code = healthcheck_ask_url(config->listen);
     }

@@ -245,9 +245,10 @@ static int run_run(const struct command *command, int argc, char **argv)
     if (status != STATUS_OK) {
         code = command_fail(&err);
     } else if (run_parts(command, service.config) == 0) {
-        command_say("keepstep: %s has nothing for `keepstep %s` to do: add publish: or apply:",
-                    line.config_path, command->name);
-        code = EX_CONFIG;
+        (void)error_set(error_config(&err), STATUS_FATAL,
+                        "%s has nothing for `keepstep %s` to do: add publish: or apply:",
+                        line.config_path, command->name);
+        code = command_fail(&err);
     } else {
         code = run_service(&service, run_parts(command, service.config));
     }

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sysexits.h>
 
 static const char *const column_type_names[] = {
     [COLUMN_INTEGER] = "integer",     [COLUMN_DECIMAL] = "decimal",
@@ -226,8 +225,8 @@ enum status entity_schema_new(const char *folder, const char *entity_type,
     *ret_schema = schema;
     schema = NULL;
 out:
-    if (status != STATUS_OK && err != NULL)
-        err->exit_code = EX_CONFIG;
+    if (status != STATUS_OK)
+        error_mark_config(err);
     json_decref(document);
     entity_schema_free(schema);
     return status;

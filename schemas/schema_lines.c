@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 static enum status schema_lines_load(const char *path, struct json_schema **ret_schema,
                                      struct error *err)
@@ -57,7 +56,7 @@ enum status schema_lines_validate(const char *schema_path, FILE *in, FILE *repor
     *ret_invalid = 0;
     enum status status = schema_lines_load(schema_path, &schema, err);
     if (status != STATUS_OK) {
-        err->exit_code = EX_CONFIG;
+        error_mark_config(err);
         return status;
     }
     lines_init(&lines, in);

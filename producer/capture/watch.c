@@ -4,7 +4,6 @@
 #include "producer/registry.h"
 
 #include <stdio.h>
-#include <sysexits.h>
 
 #define WATCH_SIZE_MAX ((size_t)64 * 1024 * 1024)
 
@@ -76,7 +75,7 @@ static void watch_look(const struct watch *watch)
     struct error err = ERROR_INIT;
     arena_reset(watch->arena);
     if (watch_entry(watch, &err) != STATUS_OK)
-        watch_set(watch->finding, err.exit_code == EX_CONFIG ? CAPTURE_BROKEN : CAPTURE_UNKNOWN,
+        watch_set(watch->finding, error_is_config(&err) ? CAPTURE_BROKEN : CAPTURE_UNKNOWN,
                   err.text);
 }
 

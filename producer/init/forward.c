@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #define LEASE_WAIT_MAX_US (INT64_C(15) * 1000 * 1000)
 #define LEASE_SLACK_US    (50 * 1000)
@@ -15,13 +14,6 @@ struct forward {
     struct origin *origin;
     const struct config *config;
 };
-
-static enum status forward_refuse(struct error *err)
-{
-    if (err != NULL)
-        err->exit_code = EX_CONFIG;
-    return STATUS_FATAL;
-}
 
 static bool forward_applies(const struct config *config, const struct config_entry *entry)
 {
@@ -38,15 +30,13 @@ static enum status forward_check_types(const struct config *config,
         const struct config_entry *entry = &config->publish[i];
         if (forward_applies(config, entry))
             continue;
-        if (!options->existing_rows) {
-            (void)error_set(err, STATUS_FATAL,
-                            "%s is published but not applied here, so after a restore its rows may "
-                            "be older than the log: add it under apply: and the log's rows come "
-                            "back first, or publish all present rows over the log with "
-                            "--new-incarnation --existing-rows",
-                            entry->entity_type);
-            return forward_refuse(err);
-        }
+        if (!options->existing_rows)
+            return error_set(error_config(err), STATUS_FATAL,
+                             "%s is published but not applied here, so after a restore its rows "
+                             "may be older than the log: add it under apply: and the log's rows "
+                             "come back first, or publish all present rows over the log with "
+                             "--new-incarnation --existing-rows",
+                             entry->entity_type);
         (void)fprintf(options->out,
                       "note     %s: the rows here are published over the log%s; entities that only "
                       "the log knows stay at the copies, delete them there\n",
@@ -74,9 +64,8 @@ static enum status forward_await_lease(struct origin *origin, const struct origi
         if (status != STATUS_OK || later.holder[0] == '\0' || later.until_us == lease->until_us)
             return status;
     }
-    (void)error_set(err, STATUS_FATAL,
-                    "a relay holds the lease of this outbox: stop it, then run this again");
-    return forward_refuse(err);
+    return error_set(error_config(err), STATUS_FATAL,
+                     "a relay holds the lease of this outbox: stop it, then run this again");
 }
 
 static enum status forward_visit(void *context, struct log_range *range,

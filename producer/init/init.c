@@ -9,7 +9,6 @@
 #include "producer/registry.h"
 
 #include <inttypes.h>
-#include <sysexits.h>
 
 #define CHUNK_ROWS         1000
 #define CHUNK_US           (INT64_C(250) * 1000) /* longer: the next chunk is smaller */
@@ -81,13 +80,10 @@ static enum status init_object(struct init *init, const struct origin_object *ob
     enum status status = ops->compare(init->origin, object, &found, err);
     if (status != STATUS_OK)
         return status;
-    if (found == ORIGIN_OTHER && strcmp(object->name, "outbox") == 0) {
-        if (err != NULL)
-            err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL,
+    if (found == ORIGIN_OTHER && strcmp(object->name, "outbox") == 0)
+        return error_set(error_config(err), STATUS_FATAL,
                          "the database has a table named outbox that Keepstep did not make: "
                          "rename it");
-    }
     init->lost += found == ORIGIN_ABSENT || found == ORIGIN_LOST;
     bool kept = found == ORIGIN_SAME ||
                 (found == ORIGIN_OTHER &&
@@ -385,12 +381,9 @@ enum status init_service(const struct config *config, const struct entity_schema
 {
     struct init init = {.config = config, .schemas = schemas, .options = options};
     const struct origin_ops *ops = origin_find(config->database);
-    if (ops == NULL) {
-        if (err != NULL)
-            err->exit_code = EX_CONFIG;
-        return error_set(err, STATUS_FATAL,
+    if (ops == NULL)
+        return error_set(error_config(err), STATUS_FATAL,
                          "database: its scheme has no outbox back end; use sqlite:FILE");
-    }
     arena_init(&init.arena, CAPTURE_SIZE_MAX);
     enum status status = ops->open(config, options->print_sql ? ORIGIN_READ : ORIGIN_INSTALL,
                                    &init.origin, err);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <sysexits.h>
 
 #define COMMENT_MAX 64
 
@@ -150,7 +149,7 @@ static enum status origin_mariadb_create(struct origin *origin, const struct ori
     }
     if (status == STATUS_FATAL && err != NULL &&
         err->native_code == ER_BINLOG_CREATE_ROUTINE_NEED_SUPER) {
-        err->exit_code = EX_CONFIG;
+        error_mark_config(err);
         error_prefix(err, "with a binary log the server lets only SUPER create triggers, unless "
                           "log_bin_trust_function_creators is on");
     }

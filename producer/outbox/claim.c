@@ -2,7 +2,6 @@
 #include "producer/outbox/sql.h"
 
 #include <stdlib.h>
-#include <sysexits.h>
 
 static enum status outbox_sql_no_memory(struct error *err)
 {
@@ -43,7 +42,7 @@ enum status outbox_sql_load_partitions(struct outbox *outbox,
     }
     session->ops->finish(session);
     if (status != STATUS_OK && err != NULL && session->ops->lacks_table(err)) {
-        err->exit_code = EX_CONFIG;
+        error_mark_config(err);
         error_prefix(err, "run `keepstep init` again: this version needs more tables");
     }
     if (status != STATUS_OK) {

@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sysexits.h>
 
 void outbox_sql_close(struct outbox *outbox)
 {
@@ -68,7 +67,7 @@ enum status outbox_sql_open(struct outbox_sql *self, const struct outbox_options
         return STATUS_OK;
     }
     if (err != NULL && session->ops->lacks_table(err)) {
-        err->exit_code = EX_CONFIG;
+        error_mark_config(err);
         error_prefix(err, "the database has no outbox of Keepstep's; run `keepstep init`");
     }
     outbox_sql_close(&self->base);

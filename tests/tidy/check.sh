@@ -124,6 +124,7 @@ done
 grep -nE '^ *# *include *"(consumer|producer)/([a-z_]+/)*([a-z]+_)?internal\.h"' /dev/null \
     $(sources operate bench) | report "no internal header is included from another layer"
 
+one_knows EX_CONFIG common/status.c operate/manual/manual.c
 door jansson.h schemas/json.h
 door sqlite3.h common/sqlite_session.h producer/library/publisher_sqlite.c
 door libpq-fe.h common/postgresql_session.h
