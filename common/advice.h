@@ -1,5 +1,4 @@
-/* Commands that a text tells people to type, made complete: with the flags that name this service.
- */
+/* Adds the flags of this service to the commands that a text tells people to type. */
 #ifndef COMMON_ADVICE_H
 #define COMMON_ADVICE_H
 
@@ -8,18 +7,19 @@
 
 #define ADVICE_FLAGS_SIZE 512
 
-/** What is put behind every such command, " -c shop.yaml"; call once, before any thread starts. */
+/** Set what is added to every such command, for example " -c shop.yaml". Call once, before any
+ * thread starts. */
 void advice_set_flags(const char *flags);
 
-/** @return what was set, "" before. */
+/** @return what was set; "" until then. */
 const char *advice_flags(void);
 
-/** Copy `text`; a command in it stands in backquotes, `keepstep init`, and gets the flags unless it
- * has its own. Cut where `size` is too small. */
+/** Copy `text`, and add the flags to each command in it that has none of its own. A command is
+ * written in backquotes: `keepstep init`. The copy is cut where `size` is too small. */
 void advice_complete(const char *text, char *out, size_t size);
 
-/** Append an argument as a shell reads it back, in quotes only where it needs them.
- * @return false where it does not fit; `out` is then as it was. */
+/** Append an argument as a shell reads it back. It is quoted only where it needs quotes.
+ * @return false where it does not fit; `out` is then unchanged. */
 bool advice_quote(const char *argument, char *out, size_t size);
 
 #endif

@@ -9,7 +9,7 @@ struct arena_block;
 
 struct arena {
     struct arena_block *blocks; /* newest first */
-    struct arena_block *spare;  /* of the last round, for this one */
+    struct arena_block *spare;  /* blocks of the last round, used again in this one */
     size_t used;                /* bytes handed out since the last reset */
     size_t size_max;
 };
@@ -20,12 +20,12 @@ void arena_done(struct arena *arena);
 /** Give all memory back, but keep the blocks of this round for the next one. */
 void arena_reset(struct arena *arena);
 
-/** @return zeroed memory aligned for any type, valid until the next reset; NULL past the maximum or
- * without memory. */
+/** @return zeroed memory, aligned for any type and valid until the next reset; NULL above the
+ * maximum or without memory. */
 void *arena_alloc(struct arena *arena, size_t size) MUST_CHECK;
 
-/** Copy bytes and put a NUL behind them.
- * @return a slice with data NULL where there is no memory. */
+/** Copy bytes and add a NUL after them.
+ * @return a slice whose data is NULL where there is no memory. */
 struct slice arena_copy(struct arena *arena, struct slice source) MUST_CHECK;
 
 #endif

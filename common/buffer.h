@@ -5,15 +5,15 @@
 #include "common/slice.h"
 #include "common/status.h"
 
-/** Grows up to `size_max` bytes; past that, or without memory, it stays as it is and `failed` is
- * set, so that a run of appends needs one check at its end. */
+/** Grows up to `size_max` bytes. Above that, or without memory, it stays as it is and `failed` is
+ * set. So a run of appends needs one check, at its end. */
 struct buffer {
     char *data; /* NUL-terminated where length > 0 */
     size_t length;
     size_t size;
     size_t size_max;
     bool failed;
-    bool no_memory; /* with failed: not for its maximum */
+    bool no_memory; /* the cause of `failed`; otherwise the maximum is */
 };
 
 void buffer_init(struct buffer *buffer, size_t size_max);
@@ -26,8 +26,8 @@ void buffer_append(struct buffer *buffer, const void *data, size_t length);
 void buffer_append_text(struct buffer *buffer, const char *text);
 void buffer_append_format(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/** Append `text` as a JSON string with quotes and the shortest escapes. Bytes are passed on as they
- * are: the caller has checked that they are UTF-8. */
+/** Append `text` as a JSON string with quotes and the shortest escapes. The caller has checked that
+ * it is UTF-8. */
 void buffer_append_json(struct buffer *buffer, struct slice text);
 
 /** @return the text; "" while it is empty. Valid until the next append. */

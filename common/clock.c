@@ -44,7 +44,7 @@ void clock_format_utc(int64_t wall_us, char ret_text[static CLOCK_TEXT_SIZE])
                    (int)fraction);
 }
 
-/* Reads exactly `digits` digits and moves `text` past them; -1 where there are fewer. */
+/* Read exactly `digits` digits and move `text` past them. @return -1 where there are fewer. */
 static int clock_digits(const char **text, const char *end, int digits)
 {
     int number = 0;
@@ -82,7 +82,7 @@ static int64_t clock_fraction_us(const char **text, const char *end)
     return fraction;
 }
 
-/* Offset east of UTC in seconds, or INT32_MIN where it is malformed. */
+/* @return the offset east of UTC in seconds; INT32_MIN where it is malformed. */
 static int clock_offset(const char **text, const char *end)
 {
     if (clock_literal(text, end, "Zz"))

@@ -17,11 +17,12 @@ int64_t clock_monotonic_us(void);
 /** Write `wall_us` as RFC 3339 in UTC with six digits. */
 void clock_format_utc(int64_t wall_us, char ret_text[static CLOCK_TEXT_SIZE]);
 
-/** Read RFC 3339 with any offset and up to nine digits of a second, of the years 0 to 9999 in UTC.
- * @return false where the text is not such a time; `ret_wall_us` is then untouched. */
+/** Read a time of RFC 3339 with any offset and up to nine digits of a second; in UTC it must be in
+ * the years 0 to 9999.
+ * @return false where the text is not such a time; `ret_wall_us` is then unchanged. */
 bool clock_parse_rfc3339(const char *text, size_t length, int64_t *ret_wall_us);
 
-/** Sleep, unless a signal ends it early. */
+/** Sleep. A signal ends it early. */
 void clock_sleep_us(int64_t duration_us);
 
 #endif

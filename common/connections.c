@@ -1,4 +1,4 @@
-/* A list of open sessions under a lock; short, for a process has one or two of them. */
+/* A list of open sessions behind a lock. It is short: a process has one or two sessions. */
 #include "common/connections.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 struct connection {
     struct connection *next;
     const void *session;
-    int socket; /* a duplicate: the client library closes its own whenever it likes */
+    int socket; /* a duplicate, because the client library may close its own at any time */
     int answer_ms;
     bool is_cut;
 };
@@ -21,7 +21,7 @@ static pthread_mutex_t connections_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct connection *connections;
 static bool connections_are_cut;
 
-/* To the client library it looks as if the server had ended the connection. */
+/* The client library takes this for an end of the connection by the server. */
 static void connection_cut(struct connection *connection)
 {
     connection->is_cut = true;
@@ -49,8 +49,8 @@ enum status connections_add(const void *session, int socket, int answer_ms, stru
     return STATUS_OK;
 }
 
-/* With the lock held. @return where the pointer to the session stands; it points to NULL where the
- * session is not known. */
+/* The caller holds the lock. @return the pointer to the session's entry; it points to NULL where
+ * the session is unknown. */
 static struct connection **connections_find(const void *session)
 {
     struct connection **place = &connections;

@@ -62,7 +62,7 @@ static struct slice slice_cut(struct slice *rest, size_t length, size_t mark)
     return cut;
 }
 
-/* Cut off what stands before the first `mark`; all of it where there is none. */
+/* Cut off what precedes the first `mark`, or everything where there is none. */
 static struct slice slice_cut_at(struct slice *rest, char mark)
 {
     const char *at = rest->length == 0 ? NULL : memchr(rest->data, mark, rest->length);
@@ -75,7 +75,8 @@ static bool slice_has(struct slice text, char byte)
     return text.length > 0 && memchr(text.data, byte, text.length) != NULL;
 }
 
-/* Whether each byte stands in `set` or, with `names`, in a name of any language. */
+/* @return whether each byte is in `set`, or, where `names` is true, a letter or digit of any
+ * language. */
 static bool slice_only(struct slice text, const char *set, bool names)
 {
     for (size_t i = 0; i < text.length; i++) {
@@ -87,8 +88,8 @@ static bool slice_only(struct slice text, const char *set, bool names)
     return true;
 }
 
-/* @return where the host begins. USER:PASSWORD ends at an @ before the first slash: for libpq at
- * the first one, for MariaDB at the last one, since a host has no @. */
+/* @return where the host begins: after the @ that ends USER:PASSWORD. That @ comes before the first
+ * slash. libpq takes the first one and MariaDB the last one, because a host has no @. */
 static size_t database_url_user(struct slice rest, enum database_scheme scheme)
 {
     size_t found = 0;
@@ -184,7 +185,7 @@ static const char *database_url_wrong_bytes(struct slice url)
     return NULL;
 }
 
-/* @return what is wrong, without a part of the URL; NULL where nothing is. */
+/* @return what is wrong, with nothing of the URL in it; NULL where nothing is wrong. */
 static const char *database_url_split(struct slice rest, struct database_url *url)
 {
     const char *wrong = database_url_wrong_bytes(rest);
@@ -234,7 +235,7 @@ enum status database_url_parse(const char *url, struct database_url *ret_url, st
         ret_url->scheme_name = slice_cut(&rest, length, 1);
         if (!database_schemes[i].has_host) {
             ret_url->path = rest;
-            /* A server's URL behind a file's scheme is a mistake, and may hold a password. */
+            /* A server's URL after a file's scheme is a mistake, and may hold a password. */
             const char *host = strstr(rest.data, "//");
             if (host == NULL || strchr(host, '@') == NULL)
                 return STATUS_OK;

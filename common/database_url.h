@@ -1,4 +1,4 @@
-/* The URL of a database: taken apart strictly, and the only place that decides what is printed. */
+/* Takes a database's URL apart by a strict grammar, and alone decides which parts are printed. */
 #ifndef COMMON_DATABASE_URL_H
 #define COMMON_DATABASE_URL_H
 
@@ -6,38 +6,40 @@
 
 enum database_scheme { DATABASE_FILE, DATABASE_POSTGRESQL, DATABASE_MYSQL };
 
-/** Parts as they were written, percent-encoded, borrowed from the URL; `data` NULL: not there. */
+/** The parts as they were written, percent-encoded and borrowed from the URL. `data` is NULL where
+ * a part is missing. */
 struct database_url {
     enum database_scheme scheme;
     struct slice scheme_name;
-    struct slice path; /* DATABASE_FILE alone: what stands behind its scheme */
+    struct slice path; /* of DATABASE_FILE: everything after the scheme */
     struct slice user;
     struct slice password;
-    struct slice hosts; /* as in HOST:PORT,HOST:PORT */
+    struct slice hosts; /* HOST:PORT,HOST:PORT */
     struct slice database;
-    struct slice options; /* as in NAME=VALUE&NAME=VALUE */
+    struct slice options; /* NAME=VALUE&NAME=VALUE */
 };
 
 /** Read SCHEME://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE&…, or sqlite:FILE. A URL that can be
- * read in two ways is refused: a part of a password could be taken for a host or a database.
- * @return OK; FATAL with exit code 78, with nothing of the URL in its text. */
+ * read in two ways is refused, because a part of its password could be taken for a host or a
+ * database.
+ * @return OK; FATAL with exit code 78. The text holds nothing of the URL. */
 enum status database_url_parse(const char *url, struct database_url *ret_url,
                                struct error *err) MUST_CHECK;
 
-/** Take the first HOST:PORT or [ADDRESS]:PORT off a list; an absent port is empty.
- * @return false at the end of the list or where it is no host. */
+/** Take the first HOST:PORT or [ADDRESS]:PORT off a list. A missing port is empty.
+ * @return false at the end of the list, or where the first item is not a host. */
 bool database_url_next_host(struct slice *hosts, struct slice *ret_host, struct slice *ret_port);
 
-/** Take the first NAME=VALUE of a list off its front. @return false at its end or where it is none.
- */
+/** Take the first NAME=VALUE off a list.
+ * @return false at the end of the list, or where the first item is not NAME=VALUE. */
 bool database_url_next_option(struct slice *options, struct slice *ret_name,
                               struct slice *ret_value);
 
-/** @return whether it holds a password, also as an option. */
+/** @return whether the URL holds a password, in an option too. */
 bool database_url_has_password(const struct database_url *url);
 
-/** Append the URL for people to read: what is known not to be secret, and stars for the rest. Of a
- * URL that cannot be read only the scheme is shown. */
+/** Append the URL for people to read. Stars replace each part that is not known to be free of
+ * secrets. Of a URL that cannot be read only the scheme is shown. */
 void database_url_show(const char *url, struct buffer *out);
 
 #endif

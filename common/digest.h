@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-/** @return XXH3-64 of the bytes; of no bytes where data is NULL. */
+/** @return XXH3-64 of the bytes; where data is NULL, that of no bytes. */
 uint64_t digest_64(struct slice bytes);
 
 #endif

@@ -29,13 +29,13 @@
 enum failpoint_point { FAILPOINT_LIST(FAILPOINT_MEMBER) FAILPOINT_COUNT };
 #undef FAILPOINT_MEMBER
 
-/** All names, in the order of the enum; FAILPOINT_COUNT of them, in every build. */
+/** All FAILPOINT_COUNT names, in the order of the enum. Every build has them. */
 extern const char *const failpoint_names[];
 
 #ifdef KEEPSTEP_FAILPOINTS
-/** Pass a crash point: KEEPSTEP_FAILPOINT="name[:nth][:stop]" raises SIGKILL, with ":stop" SIGSTOP,
- * at the nth pass (default 1). A misspelt name ends the process at the first pass, so that no test
- * passes by mistake. @thread any. */
+/** Pass a crash point. KEEPSTEP_FAILPOINT="name[:nth][:stop]" raises SIGKILL at the nth pass
+ * (default 1), or SIGSTOP with ":stop". A misspelt name ends the process at the first pass, so that
+ * no test passes by mistake. @thread any. */
 void failpoint(enum failpoint_point point);
 #else
 #define failpoint(point) ((void)0)

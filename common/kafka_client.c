@@ -1,5 +1,4 @@
-/* librdkafka: how clients are configured, what their errors mean for the caller, and where they
- * log. */
+/* Uses librdkafka: configures clients, translates their errors, and writes their log into ours. */
 #include "common/kafka_client.h"
 
 #include "common/clock.h"
@@ -20,8 +19,8 @@ static const struct text_pair kafka_defaults[] = {
     {"reconnect.backoff.max.ms", "2000"},
 };
 
-/* How much of a text may be logged. The client repeats what it cannot read of
- * sasl.oauthbearer.config, which may hold a secret. */
+/* @return how many bytes of a text may be logged. The client repeats the part of
+ * sasl.oauthbearer.config that it cannot read, and that may hold a secret. */
 static int kafka_text_length(const char *text)
 {
     static const char before[] = "beginning at";
@@ -32,8 +31,9 @@ static int kafka_text_length(const char *text)
     return end == NULL ? (int)strlen(text) : (int)(end - text);
 }
 
-/* Settings that win over all others. Otherwise a producer that asks for a topic would create it, if
- * the broker allows that, with one partition and the writers' timestamps (rule 17). */
+/* Settings that override all others. Without this one a producer that asks for a topic would create
+ * it, if the broker allows that. The topic would have one partition and the writers' timestamps
+ * (rule 17). */
 static const struct text_pair kafka_own[] = {
     {"allow.auto.create.topics", "false"},
 };
@@ -42,8 +42,8 @@ static void kafka_log(const rd_kafka_t *handle, int level, const char *facility,
 {
     (void)handle;
     enum log_level to = LOG_LEVEL_DEBUG;
-    /* An operator can change nothing about these: a setting of Keepstep's own; settings of
-     * `kafka:`, which producers and consumers share; the old protocol of the mock cluster. */
+    /* An operator cannot change what these warn of: a setting of Keepstep's own, settings of
+     * `kafka:` that producers and consumers share, the old protocol of the mock cluster. */
     if (strstr(text, "enable.gapless.guarantee is experimental") != NULL ||
         strstr(text, "property and will be ignored by this") != NULL ||
         strstr(text, "allow.auto.create.topics=false not supported by broker") != NULL)
@@ -73,7 +73,7 @@ static enum status kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_sett
 }
 
 /* Newer versions of librdkafka may choose another protocol by default. Older ones do not know this
- * setting, so that its status is ignored. */
+ * setting; their error is ignored. */
 static void kafka_conf_set_classic(rd_kafka_conf_t *conf)
 {
     char text[KAFKA_TEXT_SIZE];
@@ -101,7 +101,7 @@ enum status kafka_conf_new(const struct kafka_settings *layers, size_t layer_cou
     return STATUS_OK;
 }
 
-/* Keeps the text without the client's name of the broker, and without how long it took. */
+/* Keep the text without the client's name of the broker and without how long it took. */
 static void kafka_keep_reason(rd_kafka_t *handle, int code, const char *text, void *context)
 {
     struct kafka_reason *reason = context;
@@ -262,7 +262,7 @@ out:
     return status;
 }
 
-/* Asks for the offset that a logical one stands for. */
+/* Ask for the offset of a logical one (beginning, end). */
 static rd_kafka_resp_err_t kafka_offset_of(rd_kafka_t *handle, struct topic_partition tp,
                                            int64_t logical, int timeout_ms, int64_t *ret_offset)
 {

@@ -1,4 +1,4 @@
-/* The only door to librdkafka: configuration, errors, topics, and its log in ours. */
+/* The only door to librdkafka: configuration, errors, topics, and its log within ours. */
 #ifndef COMMON_KAFKA_CLIENT_H
 #define COMMON_KAFKA_CLIENT_H
 
@@ -20,55 +20,55 @@ struct kafka_settings {
         (array), sizeof(array) / sizeof *(array)                                                   \
     }
 
-/** Make a configuration from layers of settings; a later layer wins. Keepstep's defaults for every
- * client come before them, and what no client may change comes after them. The user's layer is
- * `kafka:` of the configuration, which config_load() has checked. The log callback is set.
- * @return OK with a conf the caller owns until kafka_handle_new() takes it; FATAL naming the
+/** Make a configuration from layers of settings; a later layer wins. Keepstep's defaults are the
+ * first layer, and what no client may change is the last. The user's layer is `kafka:` of the
+ * configuration, which config_load() has checked. The log callback is set.
+ * @return OK with a conf that the caller owns until kafka_handle_new() takes it; FATAL naming the
  * setting. */
 enum status kafka_conf_new(const struct kafka_settings *layers, size_t layer_count,
                            rd_kafka_conf_t **ret_conf, struct error *err) MUST_CHECK;
 
-/** Open a client; takes `conf` in every case. A consumer is polled by rd_kafka_consumer_poll()
- * alone.
+/** Open a client. `conf` is taken in every case. A consumer is polled only by
+ * rd_kafka_consumer_poll().
  * @return OK; FATAL. */
 enum status kafka_handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret_handle,
                              struct error *err) MUST_CHECK;
 
-/** What an error code of the client means for the caller: transient → RETRY, fenced → ABORT,
- * unknown topic, log truncated → STOP, authorization → RETRY (rule 22), other → FATAL. */
+/** @return what the caller does after an error of the client: RETRY after a transient error or a
+ * missing right (rule 22), ABORT when fenced, STOP at an unknown topic or a truncated log, FATAL
+ * otherwise. */
 enum status kafka_error_status(rd_kafka_resp_err_t code);
 
-/** @return whether an error code says that no broker answers; false: a broker has answered. */
+/** @return whether an error code means that no broker answers; false: a broker has answered. */
 bool kafka_error_is_silence(rd_kafka_resp_err_t code);
 
 #define KAFKA_CLUSTER_ID_SIZE 256
 
-/** What the brokers say of a topic. */
 struct kafka_topic {
     int32_t partitions;                     /* 0: it does not exist */
-    char cluster_id[KAFKA_CLUSTER_ID_SIZE]; /* of the brokers; "": they do not tell */
+    char cluster_id[KAFKA_CLUSTER_ID_SIZE]; /* "": unknown */
 };
 
 /** Ask the brokers for a topic, without creating it. @return OK; RETRY; FATAL. */
 enum status kafka_topic_describe(rd_kafka_t *handle, const char *topic, int timeout_ms,
                                  struct kafka_topic *ret_topic, struct error *err) MUST_CHECK;
 
-/** Ask for the bounds of a partition's log. A handle that reads only what is committed gets the
- * last stable offset as the end. Waits at most timeout_ms, unlike
- * rd_kafka_query_watermark_offsets(), which waits for an answer however long.
+/** Ask for the bounds of a partition's log. A handle that reads only committed records gets the
+ * last stable offset as the end. Waits at most timeout_ms; rd_kafka_query_watermark_offsets() could
+ * wait longer.
  * @return OK; RETRY; STOP (no such partition); FATAL. */
 enum status kafka_log_bounds(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,
                              struct log_bounds *ret_bounds, struct error *err) MUST_CHECK;
 
-/** Ask for the end alone. Statuses as kafka_log_bounds(). */
+/** Ask only for the end. Statuses as kafka_log_bounds(). */
 enum status kafka_log_end(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,
                           int64_t *ret_end, struct error *err) MUST_CHECK;
 
-/** The end of a partition's log as the handle's last fetch has seen it (the high watermark: records
- * of open transactions included). No broker is asked. @return -1: nothing was fetched yet. */
+/** @return the end of a partition's log as the handle's last fetch saw it; -1: nothing was fetched
+ * yet. It is the high watermark, so it counts records of open transactions. No broker is asked. */
 int64_t kafka_log_end_seen(rd_kafka_t *handle, struct topic_partition tp);
 
-/** Read a topic's settings. A mock cluster has none: do not ask it.
+/** Read a topic's settings. Do not ask a mock cluster: it has none.
  * @return OK; RETRY (no answer, or not allowed). */
 enum status kafka_topic_settings(rd_kafka_t *handle, const char *topic, int timeout_ms,
                                  struct topic_settings *ret_settings, struct error *err) MUST_CHECK;
@@ -78,13 +78,13 @@ bool kafka_is_mock(const char *cluster_id);
 
 #define KAFKA_REASON_SIZE 256
 
-/** Why the client cannot use a broker, as it said last; "": it has said nothing. */
+/** The last reason that the client gave for not using a broker; "": none. */
 struct kafka_reason {
     char text[KAFKA_REASON_SIZE];
 };
 
-/** Keep the errors of brokers in `reason`, and do not log them. It is written while the handle is
- * polled, and must outlive it. */
+/** Keep the errors of brokers in `reason` instead of logging them. It is written while the handle
+ * is polled, and must outlive the handle. */
 void kafka_conf_keep_reason(rd_kafka_conf_t *conf, struct kafka_reason *reason);
 
 #endif

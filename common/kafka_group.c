@@ -1,10 +1,10 @@
-/* Describing a consumer group. rd_kafka_DescribeConsumerGroups() would do it in fewer words, but
- * aborts the process where its coordinator goes away (librdkafka's issue 4605). */
+/* Describes a consumer group. rd_kafka_DescribeConsumerGroups() would be shorter, but it aborts the
+ * process when the group's coordinator goes away (librdkafka's issue 4605). */
 #include "common/kafka_group.h"
 
 #include <string.h>
 
-/* Bytes of the group protocol's member assignment, big-endian. */
+/* The member assignment of the group protocol; its numbers are big-endian. */
 struct kafka_group_reader {
     const unsigned char *data;
     size_t left;

@@ -1,4 +1,4 @@
-/* Reads lines byte by byte: a NUL is data, and a line that is too long is not held in memory. */
+/* Reads lines byte by byte. A NUL is data. A line that is too long is not kept in memory. */
 #include "common/lines.h"
 
 #include <errno.h>

@@ -18,10 +18,10 @@ struct lines {
 void lines_init(struct lines *lines, FILE *in);
 void lines_done(struct lines *lines);
 
-/** Read the next line, without its end (LF or CRLF), into `text`, which the next call changes.
+/** Read the next line into `text`, without its end (LF or CRLF). The next call overwrites it.
  * @param ret_read  false at the end of the input.
- * @return OK; REJECT where it is longer than LINES_LENGTH_MAX; RETRY (no memory); FATAL where the
- * input cannot be read. The error names the line. */
+ * @return OK; REJECT where the line is longer than LINES_LENGTH_MAX; RETRY (no memory); FATAL where
+ * the input cannot be read. The error names the line. */
 enum status lines_next(struct lines *lines, bool *ret_read, struct error *err) MUST_CHECK;
 
 #endif

@@ -1,4 +1,5 @@
-/* Log lines with levels on stderr. Each is one write(2), so lines of threads do not mix. */
+/* Writes log lines to stderr. Each line is one write(2), so that lines of several threads do not
+ * mix. */
 #include "common/log.h"
 
 #include "common/advice.h"
@@ -38,7 +39,8 @@ bool log_level_parse(const char *name, enum log_level *ret_level)
     return false;
 }
 
-/* Escape for the inside of double quotes, the same in logfmt and JSON; stops short when full. */
+/* Escape for the inside of double quotes, in the same way for logfmt and JSON. The text is cut
+ * where `out` is full. */
 static size_t log_escape(char *out, size_t size, const char *text)
 {
     size_t used = 0;

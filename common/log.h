@@ -1,4 +1,4 @@
-/* The log: one line an event, logfmt on a terminal, JSON lines otherwise, always on stderr. */
+/* The log: one line for each message, always on stderr. Logfmt on a terminal, otherwise JSON. */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
 
@@ -7,14 +7,14 @@
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
-/** Set what is written and how; call once, before any thread starts. */
+/** Set the lowest level that is written, and the format. Call once, before any thread starts. */
 void log_configure(enum log_level least, enum log_format format);
 
 /** @return false where `name` is not "debug", "info", "warning" or "error". */
 bool log_level_parse(const char *name, enum log_level *ret_level);
 
-/** Write one line. `component` names who speaks ("agent", "relay").
- * No secret and no column value may be among the arguments.
+/** Write one line. `component` is who writes: "agent", "relay". The arguments must hold no secret
+ * and no column value.
  * @thread any. */
 void log_write(enum log_level level, const char *component, const char *format, ...)
     PRINTF_LIKE(3, 4);

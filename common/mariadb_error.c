@@ -3,16 +3,15 @@
 
 #include <string.h>
 
-#define SERVICE_NUMBER_MIN 10000 /* no number of the server or of the client is as high */
+#define SERVICE_NUMBER_MIN 10000 /* all numbers of server and client are lower */
 
-/* Numbers that MySQL has and MariaDB's headers do not name. */
+/* Numbers of MySQL that MariaDB's headers do not name. */
 #define FOREIGN_DUPLICATE_KEY 1557
 #define INVALID_JSON_TEXT     3140
 
-/* A number that is not here is FATAL, unless a service chose it or its SQLSTATE itself. */
+/* A number that is not listed is FATAL, unless a service chose it or its SQLSTATE. */
 static const struct verdict mariadb_verdicts[] = {
-    /* A later event may be the cure: another row has the unique value, or the parent row is
-     * missing. */
+    /* A later event may cure these: another row has the unique value, or no parent is there. */
     {ER_DUP_KEY, VERDICT_WAITING},
     {ER_DUP_ENTRY, VERDICT_WAITING},
     {ER_DUP_UNIQUE, VERDICT_WAITING},
@@ -25,7 +24,7 @@ static const struct verdict mariadb_verdicts[] = {
     {ER_FOREIGN_DUPLICATE_KEY_WITH_CHILD_INFO, VERDICT_WAITING},
     {ER_FOREIGN_DUPLICATE_KEY_WITHOUT_CHILD_INFO, VERDICT_WAITING},
     {ER_DUP_UNKNOWN_IN_INDEX, VERDICT_WAITING},
-    /* The row's own values, or a constraint or trigger that judges them. */
+    /* The row's own values are at fault, or a constraint or trigger refuses them. */
     {ER_BAD_NULL_ERROR, VERDICT_HELD},
     {ER_TOO_BIG_ROWSIZE, VERDICT_HELD},
     {ER_INVALID_USE_OF_NULL, VERDICT_HELD},
@@ -107,10 +106,10 @@ static const struct verdict mariadb_verdicts[] = {
     {ER_JSON_TABLE_ERROR_ON_FIELD, VERDICT_HELD},
     {ER_JSON_TABLE_SCALAR_EXPECTED, VERDICT_HELD},
     {ER_JSON_TABLE_MULTIPLE_MATCHES, VERDICT_HELD},
-    /* The environment: locks, disk, memory, permissions. RETRY voids the whole transaction.
-     * After a deadlock the server has rolled it back with its savepoints
-     * (ER_SP_DOES_NOT_EXIST), so the next statement would begin another one. ER_NO_SUCH_USER:
-     * the definer of a trigger is gone. */
+    /* The environment: locks, disk, memory, permissions. RETRY ends the whole transaction. A
+     * deadlock has already rolled it back with its savepoints (ER_SP_DOES_NOT_EXIST), so the next
+     * statement would begin another one. ER_NO_SUCH_USER: the account that defined a trigger is
+     * gone. */
     {ER_CANT_LOCK, VERDICT_RETRY},
     {ER_CANT_OPEN_FILE, VERDICT_RETRY},
     {ER_CHECKREAD, VERDICT_RETRY},
@@ -150,9 +149,8 @@ static const struct verdict mariadb_verdicts[] = {
     {ER_STATEMENT_TIMEOUT, VERDICT_RETRY},
     {ER_INNODB_UNDO_LOG_FULL, VERDICT_RETRY},
     {ER_BACKUP_LOCK_IS_ACTIVE, VERDICT_RETRY},
-    /* The session is gone, or is no use any more: another server may have taken over from one
-     * that is read only, and after ER_ERROR_DURING_COMMIT nobody knows whether the COMMIT went
-     * through. */
+    /* The session is gone or no longer usable. A server that is now read only may have been
+     * replaced by another. After ER_ERROR_DURING_COMMIT the COMMIT may have succeeded or not. */
     {ER_CON_COUNT_ERROR, VERDICT_LOST},
     {ER_BAD_HOST_ERROR, VERDICT_LOST},
     {ER_HANDSHAKE_ERROR, VERDICT_LOST},
@@ -193,12 +191,12 @@ static const struct verdict mariadb_verdicts[] = {
     {ER_SERVER_OFFLINE_MODE, VERDICT_LOST},
     {CR_ERR_NET_READ, VERDICT_LOST},
     {CR_ERR_NET_WRITE, VERDICT_LOST},
-    /* One record larger than the server or the client takes. */
+    /* One record is larger than the server or the client accepts. */
     {ER_NET_PACKET_TOO_LARGE, STATUS_STOP, REJECT_HELD, true},
     {CR_NET_PACKET_TOO_LARGE, STATUS_STOP, REJECT_HELD, false},
 };
 
-/* Whether the SQLSTATE is of a class that the server itself uses. */
+/* @return whether the server itself uses the class of this SQLSTATE. */
 static bool mariadb_is_server_state(const char *sqlstate)
 {
     static const char *const classes[] = {"00", "01", "02", "08", "0A", "0K", "0Z", "20",

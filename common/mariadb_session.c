@@ -1,4 +1,4 @@
-/* A MariaDB session whose settings no default of the server changes. */
+/* Opens MariaDB sessions whose settings do not depend on the server's defaults. */
 #include "common/mariadb_session.h"
 
 #include "common/connections.h"
@@ -38,7 +38,7 @@ void mariadb_session_close(MYSQL *session)
     mysql_close(session);
 }
 
-/* One statement each: the error names the one that the server refuses. */
+/* Separate statements, so that an error names the one that the server refuses. */
 static const char *const mariadb_settings[] = {
     "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin",
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
@@ -59,7 +59,7 @@ static enum status mariadb_configure(MYSQL *session, const struct server_session
 {
     my_bool off = 0;
     enum status status = STATUS_OK;
-    (void)mysql_optionsv(session, MYSQL_OPT_RECONNECT, &off); /* an option file may say otherwise */
+    (void)mysql_optionsv(session, MYSQL_OPT_RECONNECT, &off); /* an option file could set it */
     if (!mariadb_connection(session) || mysql_get_server_version(session) < MARIADB_VERSION_MIN) {
         return error_set(error_config(err), STATUS_FATAL,
                          "the server is %s: MariaDB 10.11 or later is needed",
@@ -78,7 +78,7 @@ static enum status mariadb_configure(MYSQL *session, const struct server_session
     return status;
 }
 
-/* On a Unix socket these fail, and are not needed. */
+/* On a Unix socket these options fail. They are not needed there. */
 static void mariadb_keepalive(MYSQL *session)
 {
     const struct {
@@ -131,7 +131,7 @@ static void mariadb_options(MYSQL *session, const struct server_session_options 
         (void)mysql_optionsv(session, MYSQL_OPT_SSL_KEY, url->ssl_key);
 }
 
-/* The library ignores an option file that is not there, and its errors hardly name a file. */
+/* The library ignores a missing option file, and its errors rarely name a file. */
 static enum status mariadb_files(const struct mariadb_url *url, struct error *err)
 {
     const struct {
@@ -150,7 +150,8 @@ static enum status mariadb_files(const struct mariadb_url *url, struct error *er
     return STATUS_OK;
 }
 
-/* The library's errors name the host at most. A my.cnf can name what the URL leaves out. */
+/* The library's errors name the host at most, so say where we connect. A my.cnf may name what is
+ * missing in the URL. */
 static void mariadb_place(const struct mariadb_url *url, char ret_place[ERROR_STATEMENT_SIZE])
 {
     if (url->socket != NULL)
@@ -163,7 +164,7 @@ static void mariadb_place(const struct mariadb_url *url, char ret_place[ERROR_ST
                        url->host == NULL ? "" : " to ", url->host == NULL ? "" : url->host);
 }
 
-/* The library's texts of a lost connection end with errno: "(110)" or "error: 110". */
+/* After a timeout the library's text ends with the errno: "(110)" or "error: 110". */
 static bool mariadb_timed_out(MYSQL *session)
 {
     const char *text = mysql_error(session);
@@ -171,7 +172,7 @@ static bool mariadb_timed_out(MYSQL *session)
     return last != NULL && strtol(last + 1 + (last[1] == '('), NULL, 10) == ETIMEDOUT;
 }
 
-/* FATAL is what waiting does not cure: credentials, a database that is not there, options. */
+/* FATAL is what waiting cannot cure: wrong credentials, a missing database, wrong options. */
 static enum status mariadb_refused(MYSQL *session, const struct mariadb_url *url, struct error *err)
 {
     char place[ERROR_STATEMENT_SIZE];
@@ -180,7 +181,8 @@ static enum status mariadb_refused(MYSQL *session, const struct mariadb_url *url
     unsigned int number = mysql_errno(session);
     struct verdict verdict = mariadb_session_verdict(number, mysql_sqlstate(session));
     mariadb_place(url, place);
-    if (number == ER_DBACCESS_DENIED_ERROR) /* here the database is wrong; later a grant may come */
+    /* While connecting, this error means a wrong name; later it means a missing right. */
+    if (number == ER_DBACCESS_DENIED_ERROR)
         verdict.status = STATUS_FATAL;
     else if (number == CR_SSL_CONNECTION_ERROR) /* the certificate may be renewed while we wait */
         advice = strstr(text, "does not support") != NULL

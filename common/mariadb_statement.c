@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-#define MESSAGE_SIZE ((size_t)512 * 1024) /* a small max_allowed_packet takes it too */
-#define COLUMN_SIZE  256                  /* what is longer makes its column grow */
+#define MESSAGE_SIZE ((size_t)512 * 1024) /* fits a small max_allowed_packet too */
+#define COLUMN_SIZE  256                  /* a column grows for a longer value */
 
 /* One column of the present row. */
 struct mariadb_column {
@@ -43,7 +43,7 @@ static enum status mariadb_statement_fail(const struct mariadb_statement *statem
     return mariadb_session_statement_error(statement->handle, statement->what, err);
 }
 
-/* Every value is read as text. @return false without memory. */
+/* Let every value be read as text. @return false without memory. */
 static bool mariadb_statement_grow(struct mariadb_statement *statement, unsigned int column,
                                    size_t size)
 {
@@ -61,7 +61,8 @@ static bool mariadb_statement_grow(struct mariadb_statement *statement, unsigned
     return true;
 }
 
-/* Room for the result's columns. Of INSERT … RETURNING they are known after its first execution. */
+/* Allocate the result's columns. Those of INSERT … RETURNING are known only after its first
+ * execution. */
 static enum status mariadb_statement_columns(struct mariadb_statement *statement, struct error *err)
 {
     unsigned int count = mysql_stmt_field_count(statement->handle);
@@ -251,7 +252,7 @@ static enum status mariadb_statement_run_message(struct mariadb_statement *state
     return status;
 }
 
-/* @return how many of the rows go into one message: at least the first. */
+/* @return how many rows fit into one message: at least the first. */
 static size_t mariadb_statement_rows_of_message(struct mariadb_rows rows)
 {
     size_t size = 0;
@@ -285,7 +286,7 @@ enum status mariadb_statement_run_rows(struct mariadb_statement *statement,
     return status;
 }
 
-/* What did not fit is read again into a larger buffer, which is bound for the rows to come. */
+/* Read values that did not fit again, into larger buffers. The next rows use those buffers too. */
 static enum status mariadb_statement_complete(struct mariadb_statement *statement,
                                               struct error *err)
 {

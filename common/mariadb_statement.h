@@ -1,5 +1,4 @@
-/* Prepared statements of MariaDB behind plain values: one row or arrays of rows in, and rows out as
- * text. */
+/* MariaDB's prepared statements with plain values: one row or arrays of rows in, text rows out. */
 #ifndef COMMON_MARIADB_STATEMENT_H
 #define COMMON_MARIADB_STATEMENT_H
 
@@ -8,7 +7,7 @@
 
 enum mariadb_kind { MARIADB_NULL, MARIADB_INTEGER, MARIADB_TEXT, MARIADB_BYTES };
 
-/** A value to bind; borrowed until the statement has run. */
+/** A value to bind. It is borrowed until the statement has run. */
 struct mariadb_parameter {
     enum mariadb_kind kind;
     int64_t integer;
@@ -41,48 +40,49 @@ static inline struct mariadb_parameter mariadb_bytes(struct slice bytes)
 
 struct mariadb_statement;
 
-/** Prepare a statement. @param what  for the texts of errors; borrowed for as long as it lives. */
+/** Prepare a statement.
+ * @param what  named in errors; borrowed as long as the statement lives. */
 enum status mariadb_statement_new(MYSQL *session, const char *what, const char *sql,
                                   struct mariadb_statement **ret_statement,
                                   struct error *err) MUST_CHECK;
 /** NULL is a no-op. */
 void mariadb_statement_free(struct mariadb_statement *statement);
 
-/** Execute with one value a parameter. Rows are fetched one by one from the connection, and only
- * one is held in memory: nothing else may run on it before mariadb_statement_end().
- * @param ret_affected  rows found by an UPDATE or DELETE; may be NULL. */
+/** Execute with one value for each parameter. Rows are fetched from the connection one by one, and
+ * only one is in memory. Nothing else may run on the connection before mariadb_statement_end().
+ * @param ret_affected  rows that an UPDATE or DELETE found; may be NULL. */
 enum status mariadb_statement_run(struct mariadb_statement *statement,
                                   const struct mariadb_parameter *values, size_t count,
                                   uint64_t *ret_affected, struct error *err) MUST_CHECK;
 
-/** As mariadb_statement_run(), and fetch the first row, as mariadb_statement_next() does; where it
- * fails, no row is left to be fetched. */
+/** As mariadb_statement_run(), and then fetch the first row as mariadb_statement_next() does. After
+ * a failure there is no row to fetch. */
 enum status mariadb_statement_query(struct mariadb_statement *statement,
                                     const struct mariadb_parameter *values, size_t count,
                                     bool *ret_row, struct error *err) MUST_CHECK;
 
-/** Values row after row, `columns` each; a column's values are all of one kind or NULL. */
+/** Values row by row, `columns` in each row. All values of a column are NULL or of one kind. */
 struct mariadb_rows {
     const struct mariadb_parameter *values;
     size_t columns;
     size_t count;
 };
 
-/** Execute once for each row by array binding, in as few messages as the server takes; so only
- * inside a transaction.
+/** Execute once for each row by array binding. It takes as few messages as the server allows, so
+ * call it only inside a transaction.
  * @param ret_affected  sum over the rows; may be NULL. */
 enum status mariadb_statement_run_rows(struct mariadb_statement *statement,
                                        struct mariadb_rows rows, uint64_t *ret_affected,
                                        struct error *err) MUST_CHECK;
 
-/** What a statement has done. */
+/** Result of a statement that returns no rows. */
 struct mariadb_outcome {
     uint64_t affected;
-    bool has_warnings; /* the server keeps them to be read */
+    bool has_warnings; /* SHOW WARNINGS lists them */
 };
 
-/** As mariadb_statement_run_rows() in one message, with arrays of the caller's own.
- * @param binds  one a parameter. */
+/** As mariadb_statement_run_rows() in one message, with the caller's own arrays.
+ * @param binds  one for each parameter. */
 enum status mariadb_statement_run_arrays(struct mariadb_statement *statement, MYSQL_BIND *binds,
                                          unsigned int rows, struct mariadb_outcome *ret_outcome,
                                          struct error *err) MUST_CHECK;
@@ -91,22 +91,22 @@ enum status mariadb_statement_run_arrays(struct mariadb_statement *statement, MY
 enum status mariadb_statement_next(struct mariadb_statement *statement, bool *ret_row,
                                    struct error *err) MUST_CHECK;
 
-/** A column of the present row, borrowed until the next one; data NULL where it is NULL. */
+/** @return a column of the current row, borrowed until the next row; data NULL where it is NULL. */
 struct slice mariadb_statement_column(const struct mariadb_statement *statement, size_t column);
 
-/** A column of the present row; 0 where it is NULL. */
+/** @return a column of the current row; 0 where it is NULL. */
 int64_t mariadb_statement_integer(const struct mariadb_statement *statement, size_t column);
 
-/** Copy a column of the present row into `arena`; data NULL where it is NULL.
+/** Copy a column of the current row into `arena`; data is NULL where it is NULL.
  * @return false where the arena is full. */
 bool mariadb_statement_text(const struct mariadb_statement *statement, size_t column,
                             struct arena *arena, struct slice *ret_text) MUST_CHECK;
 
-/** Copy a column of the present row, cut to `size` - 1 bytes; "" where it is NULL. */
+/** Copy a column of the current row, cut to `size` - 1 bytes; "" where it is NULL. */
 void mariadb_statement_copy(const struct mariadb_statement *statement, size_t column, char *target,
                             size_t size);
 
-/** Drop the rows that were not fetched; NULL and a second call are no-ops. */
+/** Drop the rows that were not fetched. NULL and a second call are no-ops. */
 void mariadb_statement_end(struct mariadb_statement *statement);
 
 /** Prepare, execute and free a statement without rows. */

@@ -1,4 +1,4 @@
-/* Takes a MariaDB URL apart: the client library has no reader of its own. */
+/* Takes a MariaDB URL apart, because the client library cannot read one. */
 #include "common/mariadb_url.h"
 
 #include "common/database_url.h"
@@ -15,7 +15,7 @@ static enum status mariadb_url_refuse(struct error *err, const char *reason)
                      reason);
 }
 
-/* Copy a part decoded. @return NULL where it is absent or empty. */
+/* Copy a part, percent-decoded. @return NULL where it is missing or empty. */
 static const char *mariadb_url_decode(struct mariadb_url *url, struct slice part)
 {
     if (part.length == 0)
@@ -78,7 +78,7 @@ enum status mariadb_url_parse(const char *url, struct mariadb_url *ret_url, stru
         return status;
     if (parts.scheme != DATABASE_MYSQL)
         return mariadb_url_refuse(err, "does not begin with mysql://");
-    if (strlen(url) >= sizeof self->text) /* a NUL behind each part fits where its mark stood */
+    if (strlen(url) >= sizeof self->text) /* each part's NUL takes the place of a mark */
         return mariadb_url_refuse(err, "is too long");
     if (parts.database.length == 0)
         return mariadb_url_refuse(err, "names no database");

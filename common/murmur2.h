@@ -9,7 +9,7 @@
 /** @return murmur2 as org.apache.kafka.common.utils.Utils.murmur2() computes it. */
 int32_t murmur2(struct slice bytes);
 
-/** @return the partition of a record key among `partition_count` (> 0) of them. */
+/** @return the partition of a record key where there are `partition_count` (> 0) partitions. */
 int32_t murmur2_partition(struct slice key, int32_t partition_count);
 
 #endif

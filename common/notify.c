@@ -1,5 +1,5 @@
-/* Sends the datagram of sd_notify(3). Its form is stable and documented. libsystemd sends it too,
- * but would load libgcrypt, liblzma, liblz4 and libzstd into every sidecar. */
+/* Sends the datagram of sd_notify(3), whose form is documented and stable. libsystemd would send it
+ * too, but it would load libgcrypt, liblzma, liblz4 and libzstd into every sidecar. */
 #include "common/notify.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ bool notify_send(const char *lines)
     }
     memcpy(address.sun_path, path, length);
     if (path[0] == '@')
-        address.sun_path[0] = '\0'; /* an abstract name: its length ends it, not a NUL */
+        address.sun_path[0] = '\0'; /* an abstract name, ended by its length and not by a NUL */
     int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (sender < 0)
         return false;

@@ -1,4 +1,4 @@
-/* Names in PostgreSQL's SQL, quoted as they are written. */
+/* Quotes names for PostgreSQL's SQL. */
 #ifndef COMMON_POSTGRESQL_NAME_H
 #define COMMON_POSTGRESQL_NAME_H
 
@@ -7,8 +7,8 @@
 /** Append one quoted identifier. */
 void postgresql_name_append(struct buffer *sql, struct slice name);
 
-/** Append the table that people name: what stands before a first dot is its schema, otherwise the
- * search path finds it. to_regclass() takes it too. */
+/** Append a table's name. A part before the first dot is its schema; otherwise the search path
+ * finds it. The text also suits to_regclass(). */
 void postgresql_name_append_table(struct buffer *sql, const char *table);
 
 #endif

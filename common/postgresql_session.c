@@ -1,5 +1,4 @@
-/* A PostgreSQL session whose settings no default of the server, the database or the role changes.
- */
+/* Opens PostgreSQL sessions whose settings do not depend on any default. */
 #include "common/postgresql_session.h"
 
 #include "common/buffer.h"
@@ -18,7 +17,7 @@
 #define TEXT_OF(limit)             TEXT_OF_VALUE(limit)
 #define TEXT_OF_VALUE(value)       #value
 
-/* The SQLSTATE in a verbose text of a refused connection: "FATAL:  28P01: …". */
+/* Find the SQLSTATE in the verbose text of a refused connection: "FATAL: 28P01: …". */
 static bool postgresql_refused_state(const char *text, char sqlstate[static SQLSTATE_LENGTH + 1])
 {
     for (const char *at = strstr(text, ":  "); at != NULL; at = strstr(at + 1, ":  ")) {
@@ -32,23 +31,24 @@ static bool postgresql_refused_state(const char *text, char sqlstate[static SQLS
     return false;
 }
 
-/* No server has answered at any address before the timeout. */
+/* @return whether no server answered at any address before the timeout. */
 static bool postgresql_timed_out(PGconn *connection)
 {
     const char *text = PQerrorMessage(connection);
     return strstr(text, TIMED_OUT) != NULL && strstr(text, "FATAL: ") == NULL;
 }
 
-/* libpq itself refuses an option's value, and has not tried to connect. */
+/* @return whether libpq refused an option's value before it tried to connect. */
 static bool postgresql_option_refused(PGconn *connection)
 {
     return strncmp(PQerrorMessage(connection), "invalid ", 8) == 0;
 }
 
-/* libpq writes one line for each address of the host. Where no server has said why, the text names
- * the way out. We retry what ends without us: the server's certificate can be renewed, and a detour
- * to another server ends. Our own files are part of the configuration.
- * @return what follows the line that is moved to *ret_text; NULL where nothing is known of it. */
+/* Find advice for an error without a SQLSTATE. libpq writes one line for each address of the host,
+ * so *ret_text moves to the line that the advice is for. What others can repair is not final: the
+ * server's certificate, or a way to it that ends at another server. Our own files belong to the
+ * configuration, so their errors are final.
+ * @return the advice; NULL for an unknown error. */
 static const char *postgresql_advice(const char **ret_text, bool *ret_final)
 {
     static const struct {
@@ -81,7 +81,7 @@ static const char *postgresql_advice(const char **ret_text, bool *ret_final)
     return NULL;
 }
 
-/* FATAL is what no waiting mends: credentials, a database that is not there, options that libpq
+/* FATAL is what waiting cannot cure: wrong credentials, a missing database, options that libpq
  * refuses. */
 static enum status postgresql_refused(PGconn *connection, struct error *err)
 {
@@ -107,8 +107,8 @@ static enum status postgresql_refused(PGconn *connection, struct error *err)
     return error_set_verdict(err, verdict, NULL, "%.*s%s", (int)strcspn(text, "\n"), text, advice);
 }
 
-/* row_security off makes it an error where a policy hides rows: the agent would take them for
- * absent. */
+/* With row_security off a policy that hides rows causes an error. Otherwise the agent would take
+ * the hidden rows for absent. */
 static const char postgresql_settings[] =
     "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;"
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';"
@@ -118,7 +118,7 @@ static const char postgresql_settings[] =
     "SET lock_timeout = '5s'; SET statement_timeout = '60s';"
     "SET idle_in_transaction_session_timeout = '60s'; SET idle_session_timeout = 0;";
 
-/* Only `off` is raised to `on`: any other setting of the role waits for the disk, or for more. */
+/* Change only `off` to `on`. The role's other settings wait for the disk too, or for more. */
 static const char postgresql_wait[] = "SELECT set_config('synchronous_commit', 'on', false) "
                                       "WHERE current_setting('synchronous_commit') = 'off'";
 
@@ -155,7 +155,7 @@ static enum status postgresql_configure(PGconn *connection,
 enum status postgresql_session_open(const struct server_session_options *options,
                                     PGconn **ret_connection, struct error *err)
 {
-    /* What stands before dbname the URL may override; what stands behind it, it may not. */
+    /* The URL may override the options before dbname, and not those after it. */
     const char *const names[] = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
                                  "keepalives_count", "tcp_user_timeout", "application_name",
                                  "dbname",           "client_encoding",  NULL};
@@ -171,10 +171,10 @@ enum status postgresql_session_open(const struct server_session_options *options
     char *problem = NULL;
     struct database_url parts;
     enum status status = database_url_parse(options->url, &parts, err);
-    if (status != STATUS_OK) /* libpq's own errors would name what it took for a host */
+    if (status != STATUS_OK) /* libpq's errors could show a part of a password as a host */
         return status;
     PQconninfoOption *parsed = PQconninfoParse(options->url, &problem);
-    PQfreemem(problem); /* it repeats the URL, with its password */
+    PQfreemem(problem); /* it holds the URL with its password */
     if (parsed == NULL) {
         return error_set(error_config(err), STATUS_FATAL,
                          "the database's URL cannot be read: write "
@@ -190,7 +190,7 @@ enum status postgresql_session_open(const struct server_session_options *options
         return error_set(err, STATUS_RETRY, "out of memory");
     if (PQstatus(connection) != CONNECTION_OK && !postgresql_option_refused(connection) &&
         !postgresql_timed_out(connection)) {
-        /* Connect once more: only a verbose error tells the SQLSTATE. */
+        /* Connect again, because only a verbose error holds the SQLSTATE. */
         (void)PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
         PQreset(connection);
         (void)PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
@@ -310,7 +310,7 @@ enum status postgresql_session_query(PGconn *connection, const char *sql,
     return status;
 }
 
-/* Read all results that are still to come: only then does the session take statements again. */
+/* Read all remaining results. Only then does the session accept statements again. */
 static void postgresql_drain(PGconn *connection)
 {
     bool pipeline = PQpipelineStatus(connection) != PQ_PIPELINE_OFF;

@@ -1,4 +1,4 @@
-/* What the sessions with a database server share: options, limits and advice. */
+/* What the sessions of all database servers share: options, limits, advice. */
 #ifndef COMMON_SERVER_SESSION_H
 #define COMMON_SERVER_SESSION_H
 
@@ -9,10 +9,10 @@ struct server_session_options {
     const char *application; /* the name that the server shows, "keepstep agent" */
     bool wait_for_disk;      /* false: PostgreSQL's synchronous_commit is off (rule 7) */
     bool read_only;
-    bool lasting; /* a statement may take as long as it takes: the client sets no limit */
+    bool lasting; /* the client sets no limit to the time of a statement */
 };
 
-#define SERVER_CONNECT_TIMEOUT_S    5 /* nothing ends it earlier, not even SIGTERM */
+#define SERVER_CONNECT_TIMEOUT_S    5 /* not even SIGTERM ends it earlier */
 #define SERVER_KEEPALIVE_IDLE_S     30
 #define SERVER_KEEPALIVE_INTERVAL_S 10
 #define SERVER_KEEPALIVE_COUNT      3

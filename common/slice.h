@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/** Borrowed bytes, not NUL-terminated; `data` NULL means "not there". */
+/** Borrowed bytes, not NUL-terminated. `data` NULL means absent. */
 struct slice {
     const char *data;
     size_t length;

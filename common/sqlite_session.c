@@ -1,9 +1,9 @@
-/* SQLite sessions of both sides. */
+/* Opens SQLite databases, runs statements, and translates SQLite's result codes. */
 #include "common/sqlite_session.h"
 
 #include <unistd.h>
 
-/* Extended codes stand before their primary code; what is not here is FATAL. */
+/* An extended code precedes its primary code. A code that is not listed is FATAL. */
 static const struct verdict sqlite_verdicts[] = {
     {SQLITE_CONSTRAINT_UNIQUE, VERDICT_WAITING},
     {SQLITE_CONSTRAINT_PRIMARYKEY, VERDICT_WAITING},
@@ -57,7 +57,7 @@ enum status sqlite_session_error(sqlite3 *database, const char *what, struct err
     return sqlite_session_code_error(database, sqlite3_extended_errcode(database), what, err);
 }
 
-/* In UTF-16 hex() and comparisons by bytes mean something else. */
+/* In UTF-16, hex() and comparisons of bytes give other results. */
 static enum status sqlite_session_check_encoding(sqlite3 *database, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
@@ -94,7 +94,7 @@ enum status sqlite_session_open(const char *path, int flags, sqlite3 **ret_datab
     }
     (void)sqlite3_extended_result_codes(database, 1);
     (void)sqlite3_busy_timeout(database, SQLITE_SESSION_BUSY_TIMEOUT_MS);
-    /* With FULL a rollback journal that was deleted may come back after a loss of power. */
+    /* With FULL, a deleted rollback journal may reappear after a loss of power. */
     status = sqlite_session_execute(database, "PRAGMA synchronous = EXTRA", err);
     if (status == STATUS_OK)
         status = sqlite_session_check_encoding(database, err);

@@ -1,4 +1,4 @@
-/* What went wrong and what the caller does next. */
+/* What went wrong, and what the caller does next. */
 #ifndef COMMON_STATUS_H
 #define COMMON_STATUS_H
 
@@ -8,32 +8,32 @@
 #define MUST_CHECK            __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, arg) __attribute__((format(printf, fmt, arg)))
 
-/** The verdict of every fallible function: it names the next step, not the cause. */
+/** The result of every function that can fail. It names the next step, not the cause. */
 enum status {
     STATUS_OK = 0, /* done */
     STATUS_RETRY,  /* the same call may succeed later: roll back, back off, try again */
-    STATUS_ABORT,  /* the work is void (fenced, partition lost): roll back, load the state anew */
+    STATUS_ABORT,  /* the work is void (fenced, partition lost): roll back, reload the state */
     STATUS_REJECT, /* this one event cannot be applied: it is parked */
     STATUS_STOP,   /* this partition must not go on (gap, fork, unknown column or protocol) */
-    STATUS_AGAIN,  /* inside the applier only: judge the batch again from its beginning */
+    STATUS_AGAIN,  /* only in the applier: judge the batch again from its beginning */
     STATUS_FATAL,  /* bug, bad configuration, anything unclassified: the process ends */
 };
 
 /** How a rejected event is parked. */
 enum reject_kind {
-    REJECT_HELD,    /* needs a hand */
-    REJECT_WAITING, /* another event may cure it: the agent retries by itself */
+    REJECT_HELD,    /* a person must act */
+    REJECT_WAITING, /* another event may cure it, so the agent tries again */
 };
 
 #define ERROR_TEXT_SIZE 512
 
-/** Owned by the caller; the first error that is set stays until error_clear(). */
+/** Owned by the caller. The first error that is set stays until error_clear(). */
 struct error {
     enum status status;
     enum reject_kind reject;
-    int native_code;      /* of the library that failed: an SQLite result code, a Kafka error */
-    int exit_code;        /* sysexits code the process should end with; 0: chosen from status */
-    bool connection_lost; /* with RETRY: this session is gone, open another one */
+    int native_code;      /* of the library that failed, such as an SQLite result code */
+    int exit_code;        /* the process ends with this sysexits code; 0: as `status` says */
+    bool connection_lost; /* with RETRY: the session is gone, open another one */
     char text[ERROR_TEXT_SIZE];
 };
 
@@ -45,16 +45,16 @@ struct error {
 /** Forget what was set. */
 void error_clear(struct error *err);
 
-/** Set status and text unless something was set before.
- * @return the status now in `err` (the first one), or `status` where `err` is NULL. */
+/** Set status and text, unless an error is set already.
+ * @return the status in `err` (the first one); `status` where `err` is NULL. */
 enum status error_set(struct error *err, enum status status, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/** As error_set(), and also keep the code of the library that failed. */
+/** As error_set(), and keep the error code of the library that failed. */
 enum status error_set_native(struct error *err, enum status status, int native_code,
                              const char *format, ...) PRINTF_LIKE(4, 5);
 
-/** What an error code of a database means, as its table of verdicts says. */
+/** The meaning of a database's error code, as its table of verdicts gives it. */
 struct verdict {
     int native_code;
     enum status status;
@@ -62,7 +62,7 @@ struct verdict {
     bool connection_lost;    /* with RETRY and STOP */
 };
 
-/* What stands behind the code in such a table. */
+/* What follows the error code in such a table. */
 #define VERDICT_HELD    STATUS_REJECT, REJECT_HELD, false
 #define VERDICT_WAITING STATUS_REJECT, REJECT_WAITING, false
 #define VERDICT_RETRY   STATUS_RETRY, REJECT_HELD, false
@@ -71,14 +71,14 @@ struct verdict {
 
 #define ERROR_STATEMENT_SIZE 160
 
-/** Set what a statement failed with: "STATEMENT: text". The statement is written on one line, and
- * cut to ERROR_STATEMENT_SIZE - 1 bytes.
- * @param statement  NULL: the text alone. */
+/** Set the error of a statement: "STATEMENT: text". The statement is written on one line and cut to
+ * ERROR_STATEMENT_SIZE - 1 bytes.
+ * @param statement  NULL: only the text. */
 enum status error_set_verdict(struct error *err, struct verdict verdict, const char *statement,
                               const char *format, ...) PRINTF_LIKE(4, 5);
 
-/** Let the error that is set next, if it is the first, end the process with exit code 78: a
- * configuration or a state that no restart cures. @return `err`. */
+/** Let the next error that is set end the process with exit code 78, unless one is set already. Use
+ * it where no restart can cure the configuration or the state. @return `err`. */
 struct error *error_config(struct error *err);
 
 /** Let the error that is already set end the process with exit code 78. */
@@ -87,7 +87,7 @@ void error_mark_config(struct error *err);
 /** @return whether the error that is set ends the process with exit code 78. */
 bool error_is_config(const struct error *err);
 
-/** Put a place in front of the text that is already set: "PLACE: text". */
+/** Put a place before the text that is already set: "PLACE: text". */
 void error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /** @return "ok", "retry", … for logs. */

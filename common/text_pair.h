@@ -1,4 +1,4 @@
-/* A name with its value: a client's setting, or a column with the one that it is renamed to. */
+/* A name and its value: a client's setting, or a column and its new name. */
 #ifndef COMMON_TEXT_PAIR_H
 #define COMMON_TEXT_PAIR_H
 

@@ -1,4 +1,4 @@
-/* How a partition of a topic is named, and where its log begins and ends. */
+/* Names a partition of a topic, and says where its log begins and ends. */
 #ifndef COMMON_TOPIC_PARTITION_H
 #define COMMON_TOPIC_PARTITION_H
 
@@ -17,7 +17,7 @@ static inline bool topic_partition_equal(struct topic_partition left, struct top
     return left.partition == right.partition && strcmp(left.topic, right.topic) == 0;
 }
 
-/** The records that a log holds: from `first` on, up to the one before `end`. */
+/** The records of a log: from `first` on, up to the one before `end`. */
 struct log_bounds {
     int64_t first;
     int64_t end;

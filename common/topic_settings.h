@@ -1,4 +1,4 @@
-/* The settings of a topic that Keepstep's rules ask for. */
+/* The settings of a topic that Keepstep's rules depend on. */
 #ifndef COMMON_TOPIC_SETTINGS_H
 #define COMMON_TOPIC_SETTINGS_H
 
@@ -8,9 +8,9 @@
 struct topic_settings {
     int64_t retention_ms;      /* below 0: records stay for ever */
     int64_t retention_bytes;   /* of a partition; below 0: no limit */
-    int64_t message_bytes_max; /* of a batch of records */
+    int64_t message_bytes_max; /* the largest batch of records */
     bool is_compacted;
-    bool is_log_append_time; /* the broker's clock stamps records */
+    bool is_log_append_time; /* timestamps come from the broker's clock */
 };
 
 #endif

@@ -6,8 +6,8 @@
 
 #define UUID_TEXT_SIZE 37 /* 36 characters and a NUL */
 
-/** Write a new UUID in lower case. Later ones of this process sort after earlier ones, also where
- * the wall clock goes back. Ends the process where the kernel gives no random bytes.
+/** Write a new UUID in lower case. It sorts after all earlier ones of this process, even if the
+ * wall clock goes back. Ends the process where the kernel gives no random bytes.
  * @thread any. */
 void uuid_v7(char ret_text[static UUID_TEXT_SIZE]);
 

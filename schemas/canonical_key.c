@@ -1,4 +1,4 @@
-/* The one spelling of an entity key: members by bytes, shortest escapes, integers and strings. */
+/* Writes an entity key in its canonical form: members sorted by bytes, shortest escapes. */
 #include "schemas/record/value.h"
 
 static enum status canonical_key_object(const struct record_row *row, const json_t *object,
@@ -21,7 +21,7 @@ static enum status canonical_key_object(const struct record_row *row, const json
     return STATUS_OK;
 }
 
-/* A bare scalar: JSON where it is JSON of the column's form, otherwise the text itself. */
+/* Read a key that is a bare scalar. Where it is not JSON in the column's form, it is a text. */
 static enum status canonical_key_scalar(const struct record_row *row, struct slice text,
                                         const json_t *json, struct error *err)
 {

@@ -1,4 +1,4 @@
-/* Small helpers of changes: names, partitions, headers as one blob. */
+/* Helpers of changes: names, partitions, headers as one blob. */
 #include "schemas/change.h"
 
 #include "common/murmur2.h"
@@ -44,8 +44,8 @@ static char *headers_put(char *at, struct slice bytes)
     return at + bytes.length;
 }
 
-/* The blob: count, then name and value of each, every one behind its length (32 bits, little
- * endian, all ones for a null value). */
+/* The blob: the count, then the name and the value of each header. Before each name and value is
+ * its length (32 bits, little-endian; all ones for a null value). */
 struct slice headers_pack(const struct header *headers, size_t count, struct arena *arena)
 {
     size_t size = CHANGE_LENGTH_SIZE;

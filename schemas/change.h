@@ -1,4 +1,4 @@
-/* A change event in memory: plain values that live in the batch's arena. */
+/* A change event in memory: plain values in the batch's arena. */
 #ifndef SCHEMAS_CHANGE_H
 #define SCHEMAS_CHANGE_H
 
@@ -16,7 +16,7 @@ enum value_kind {
     VALUE_TEXT
 };
 
-/** VALUE_TEXT serves every column type whose wire form is a string; COLUMN_BYTES is already decoded
+/** VALUE_TEXT is for every column type whose wire form is a string. COLUMN_BYTES is already decoded
  * to its bytes. */
 struct value {
     enum value_kind kind;
@@ -38,20 +38,21 @@ struct header {
     struct slice value;
 };
 
-/** How another program writes the records of a topic. Borrowed; outlives what is read by it. */
+/** How another program writes the records of a topic. Borrowed; must outlive the changes that are
+ * read with it. */
 struct record_form {
     enum record_format format;
     enum record_binary binary;
     const struct entity_schema *schema;
 };
 
-/** One Kafka record as it was read, all borrowed. */
+/** One Kafka record as it was read; everything in it is borrowed. */
 struct record {
     const struct record_form *form; /* NULL: Keepstep's own */
     const char *topic;
     int32_t partition;
     int64_t offset;
-    int64_t time_us;    /* the broker's, wall clock; 0: not known */
+    int64_t time_us;    /* the broker's wall clock; 0: unknown */
     struct slice key;   /* data NULL: no key */
     struct slice value; /* data NULL: null value */
     const struct header *headers;
@@ -63,20 +64,20 @@ static inline struct topic_partition record_tp(const struct record *record)
     return (struct topic_partition){record->topic, record->partition};
 }
 
-/** What a record says. Slices live in the arena given to record_decode() or in the record. */
+/** What a record says. Slices are in the record, or in the arena given to record_decode(). */
 struct change {
-    struct record record;   /* deep-copied into the arena: it is parked whole */
-    size_t partition_index; /* set by the reader: which of its partitions; else 0 */
+    struct record record;   /* a deep copy in the arena, for parking it whole */
+    size_t partition_index; /* set by the reader of several partitions; otherwise 0 */
     enum change_kind kind;
     enum change_op op;
-    struct slice id;          /* ce_id; empty: not deduplicated beyond the position */
+    struct slice id;          /* ce_id; empty: only the position absorbs duplicates */
     struct slice source;      /* ce_source */
     struct slice incarnation; /* ce_incarnation; empty: not sequenced */
     struct slice previous_id; /* ce_previousid; empty at sequence 1 */
     uint64_t sequence;        /* 0: not sequenced */
     struct slice entity_type;
     struct slice entity_key; /* canonical */
-    int64_t time_us;         /* ce_time, 0 where absent */
+    int64_t time_us;         /* ce_time; 0: absent */
     uint64_t digest;         /* XXH3-64 of the raw value */
     const struct entity_schema
         *schema;          /* NULL for kinds other than change, unknown or ignored types */
@@ -90,34 +91,34 @@ struct schema_finder {
     void *context;
 };
 
-/** Decode one record and validate it; `ret_change` is always filled as far as it could be read,
- * with its record copied, so that what is rejected can be parked with its entity (or, without one,
- * its record key). An unknown entity type is OK with schema NULL: the caller decides (ignored or
- * stopped).
- * @return OK; REJECT (malformed or invalid, with the reason); STOP (protocol or kind not spoken,
- * column not in the schema); RETRY (arena full). */
+/** Decode one record and validate it. `ret_change` is filled as far as the record could be read,
+ * and its record is copied: so a rejected record can be parked with its entity, or with its record
+ * key. An unknown entity type is OK with schema NULL; the caller ignores it or stops.
+ * @return OK; REJECT (malformed or invalid, with the reason); STOP (unknown protocol or kind, or a
+ * column that the schema lacks); RETRY (arena full). */
 enum status record_decode(const struct record *record, struct schema_finder finder,
                           struct arena *arena, struct change *ret_change,
                           struct error *err) MUST_CHECK;
 
-/** Pack headers into one blob and back (for keepstep_parked). Unpacked slices borrow the blob. */
+/** Pack headers into one blob for keepstep_parked, and unpack them. Unpacked slices borrow the
+ * blob. */
 struct slice headers_pack(const struct header *headers, size_t count,
                           struct arena *arena) MUST_CHECK;
 enum status headers_unpack(struct slice blob, struct arena *arena, struct header **ret_headers,
                            size_t *ret_count, struct error *err) MUST_CHECK;
 
 /** Check a record value (`payload` of the outbox) against the schema, as the reader will.
- * @return OK; REJECT with the field and the reason. */
+ * @return OK; REJECT naming the field and the reason. */
 enum status payload_validate(const struct entity_schema *schema, struct slice payload,
                              struct slice entity_key, struct error *err) MUST_CHECK;
 
-/** Make `aggregateid` canonical: an object of the key columns stays (members sorted, shortest
- * escapes), a bare scalar becomes {"<the one key column>":scalar}.
- * @return OK; REJECT where it does not name the entity's key. */
+/** Make `aggregateid` canonical. An object of the key columns gets sorted members and the shortest
+ * escapes. A bare scalar becomes {"<the only key column>":scalar}.
+ * @return OK; REJECT where it is not the entity's key. */
 enum status canonical_key(const struct entity_schema *schema, struct slice text,
                           struct arena *arena, struct slice *ret_key, struct error *err) MUST_CHECK;
 
-/** Partition as Java clients compute it: murmur2 of the record key. */
+/** @return the partition that Java clients compute: murmur2 of the record key. */
 int32_t partition_of(struct slice record_key, int32_t partition_count);
 
 /** @return whether a change of a known schema has a value for each column. */

@@ -1,4 +1,4 @@
-/* Takes a line of JSON apart and keeps the bytes of what it does not have to understand. */
+/* Takes a line of JSON apart. Values that need no understanding keep their bytes. */
 #include "schemas/change_line.h"
 
 #include "schemas/json.h"
@@ -19,7 +19,7 @@ static const char *const MEMBER_NAMES[MEMBER_COUNT] = {
 
 struct change_line_member {
     struct slice raw;    /* its bytes in the line */
-    const json_t *value; /* NULL: not given, or null */
+    const json_t *value; /* NULL: absent or null */
 };
 
 static size_t change_line_space(struct slice text, size_t at)
@@ -29,7 +29,8 @@ static size_t change_line_space(struct slice text, size_t at)
     return at;
 }
 
-/* The end of the value that begins at `at`; jansson has judged the text, so it is well formed. */
+/* @return the end of the value that begins at `at`. jansson has read the text, so it is well
+ * formed. */
 static size_t change_line_skip(struct slice text, size_t at)
 {
     bool quoted = false;
@@ -54,7 +55,7 @@ static size_t change_line_skip(struct slice text, size_t at)
     return at;
 }
 
-/* jansson keeps an object's members in the order of the text, so names need no second reader. */
+/* jansson keeps an object's members in the text's order, so their names need not be read again. */
 static void change_line_members(struct slice line, json_t *json,
                                 struct change_line_member members[MEMBER_COUNT])
 {
@@ -74,7 +75,7 @@ static void change_line_members(struct slice line, json_t *json,
     }
 }
 
-/* The text of a string, the bytes of anything else. */
+/* @return the text of a string; the bytes of anything else. */
 static struct slice change_line_text(const struct change_line_member *member, struct arena *arena)
 {
     if (!json_is_string(member->value))
@@ -88,7 +89,7 @@ static struct slice change_line_raw(const struct change_line_member *member)
     return member->value == NULL ? slice_of("null") : member->raw;
 }
 
-/* @return the payload's op: as given, else as the type's last word says. */
+/* @return the payload's op as given; without one, the op that the type's last word means. */
 static struct slice change_line_op(const struct change_line_member *op, struct slice verb)
 {
     static const char *const verbs[][2] = {

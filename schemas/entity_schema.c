@@ -1,4 +1,4 @@
-/* Reading an entity type's JSON Schema: columns from its properties, key from x-keepstep-key. */
+/* Reads an entity type's JSON Schema: columns from `properties`, the key from `x-keepstep-key`. */
 #include "schemas/entity_schema.h"
 
 #include "schemas/json_schema/json_schema.h"
@@ -46,7 +46,8 @@ static bool entity_schema_lists(const json_t *names, const char *name)
     return false;
 }
 
-/* Without x-keepstep-type the JSON type tells; `string` is text, or a time by its format. */
+/* Without x-keepstep-type the JSON type decides. A `string` is a text, or a time if its format says
+ * so. */
 static bool entity_schema_type(const json_t *property, enum column_type *ret_type)
 {
     const json_t *named = json_object_get(property, "x-keepstep-type");
@@ -68,7 +69,7 @@ static bool entity_schema_type(const json_t *property, enum column_type *ret_typ
     return true;
 }
 
-/* A number of the property; 0 where there is none. */
+/* @return a number of the property; 0 where it has none. */
 static uint32_t entity_schema_size(const json_t *property, const char *name)
 {
     const json_t *size = json_object_get(property, name);

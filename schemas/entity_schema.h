@@ -9,8 +9,7 @@
 
 #define ENTITY_COLUMNS_MAX 256
 
-/** The form of a column's values on the wire, and in the batch, follows its type, never the value.
- */
+/** The column's type alone decides the form of its values, on the wire and in the batch. */
 enum column_type {
     COLUMN_INTEGER,   /* JSON integer, int64 */
     COLUMN_DECIMAL,   /* JSON string, "-12.50" */
@@ -32,8 +31,8 @@ struct column {
     bool nullable;
     bool is_key;
     uint32_t length_max; /* code points; 0: no limit */
-    uint32_t precision;  /* of a decimal, digits in all; 0: no limit */
-    uint32_t scale;      /* those behind the point, where there is a precision */
+    uint32_t precision;  /* all digits of a decimal; 0: no limit */
+    uint32_t scale;      /* the digits after the point, where precision is set */
 };
 
 struct json_schema;
@@ -42,21 +41,21 @@ struct entity_schema {
     char *entity_type;
     struct column *columns; /* in the order of the schema's `properties` */
     size_t column_count;
-    size_t *key_columns; /* indexes into columns, by the bytes of their names */
+    size_t *key_columns; /* indexes into columns, sorted by the bytes of names */
     size_t key_count;
-    struct json_schema *row;        /* judges one whole row image */
-    struct json_schema *sparse_row; /* judges the columns that an update does carry */
+    struct json_schema *row;        /* judges a full row image */
+    struct json_schema *sparse_row; /* judges the columns that an update has */
 };
 
-/** Read `<folder>/<entity type>.schema.json`: strict draft-07, top-level `properties` with
- * `x-keepstep-type` (decimals: `x-keepstep-precision` and `x-keepstep-scale` too), key in
- * `x-keepstep-key` (array of column names).
- * @return OK; FATAL naming the file, the place and what to do. */
+/** Read `<folder>/<entity type>.schema.json`. It is strict draft-07 with top-level `properties`,
+ * which have `x-keepstep-type` (decimals: also `x-keepstep-precision` and `x-keepstep-scale`).
+ * `x-keepstep-key` is an array of column names.
+ * @return OK; FATAL with exit code 78 naming the file, the place and what to do. */
 enum status entity_schema_new(const char *folder, const char *entity_type,
                               struct entity_schema **ret_schema, struct error *err) MUST_CHECK;
 void entity_schema_free(struct entity_schema *schema);
 
-/** @return the column's index, or -1. */
+/** @return the column's index; -1 where there is none. */
 int entity_schema_find(const struct entity_schema *schema, struct slice name);
 
 /** @return "integer", "decimal", …: the words of `x-keepstep-type`. */

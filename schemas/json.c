@@ -1,5 +1,5 @@
-/* Loads documents, and knows two things that jansson does not: when its memory was short, and how
- * to keep an integer beyond 64 bits. */
+/* Loads JSON documents. Adds two things that jansson lacks: it notices a lack of memory, and it
+ * keeps an integer beyond 64 bits. */
 #include "schemas/json.h"
 
 #include "common/buffer.h"
@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define JSON_INT64_DIGITS 18 /* as many fit in any case */
+#define JSON_INT64_DIGITS 18 /* so many always fit */
 
-/* The one member of the object that stands for a large integer. No column has such a name. */
+/* The only member of the object that represents a large integer. No column has such a name. */
 #define JSON_LARGE "\x01integer"
 
 static _Thread_local bool json_memory_short;
@@ -21,7 +21,7 @@ static void *json_allocate(size_t size)
     return memory;
 }
 
-/* Before any thread uses jansson. */
+/* Runs before any thread uses jansson. */
 __attribute__((constructor)) static void json_use_allocator(void)
 {
     json_set_alloc_funcs(json_allocate, free);
@@ -62,7 +62,8 @@ static const char *json_fault(const json_error_t *wrong)
     return "not JSON";
 }
 
-/* @return the length of the number that begins here; whether it is an integer beyond 64 bits. */
+/* @return the length of the number that begins here.
+ * @param ret_large  whether it is an integer beyond 64 bits. */
 static size_t json_number(const char *at, size_t length, bool *ret_large)
 {
     size_t size = 0;
@@ -96,7 +97,7 @@ static size_t json_string_end(const char *at, size_t length)
     return size < length ? size + 1 : length;
 }
 
-/* Writes each large integer as an object with its digits, all else as it is. */
+/* Copy the text, but write each large integer as an object that holds its digits. */
 static void json_keep_large(struct slice text, struct buffer *kept)
 {
     for (size_t i = 0; i < text.length;) {

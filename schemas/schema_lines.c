@@ -1,4 +1,4 @@
-/* Validates newline-delimited JSON against one schema. Memory holds one line at a time. */
+/* Validates lines of JSON by one schema. Only one line is in memory at a time. */
 #include "schemas/schema_lines.h"
 
 #include "common/lines.h"
@@ -28,7 +28,7 @@ static bool schema_lines_blank(const struct buffer *line)
     return strspn(buffer_text(line), " \t\r") >= line->length;
 }
 
-/* @return whether the line is valid; its error is said otherwise. */
+/* @return whether the line is valid. If not, its error is in the report. */
 static bool schema_lines_judge(const struct json_schema *schema, const struct lines *lines,
                                FILE *report)
 {

@@ -1,4 +1,4 @@
-/* Judges lines of JSON by a schema, for people and pipelines. */
+/* Validates lines of JSON by a schema. */
 #ifndef SCHEMAS_SCHEMA_LINES_H
 #define SCHEMAS_SCHEMA_LINES_H
 
@@ -6,10 +6,10 @@
 
 #include <stdio.h>
 
-/** Read one JSON text a line from `in` and judge each; say "line N: path: reason" of each that is
- * not valid on `report`. Empty lines are passed over.
- * @return OK also with invalid lines; FATAL where schema or input cannot be read; REJECT where a
- * line is longer than any (common/lines.h). */
+/** Read one JSON text per line from `in` and validate each. Write "line N: path: reason" to
+ * `report` for each invalid line. Empty lines are skipped.
+ * @return OK, also with invalid lines; FATAL where the schema or the input cannot be read; REJECT
+ * where a line is too long (common/lines.h). */
 enum status schema_lines_validate(const char *schema_path, FILE *in, FILE *report,
                                   size_t *ret_invalid, struct error *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* From a judged tree to plain structs. */
+/* Turns a checked tree into plain structs. */
 #include "schemas/config/internal.h"
 
 #include <stdio.h>
@@ -40,7 +40,7 @@ static int64_t config_integer(const json_t *tree, const char *key)
                                  : strtoll(config_default(key), NULL, 10);
 }
 
-/** A file has one writer at a time, a server has row locks (rule 19). */
+/** A file allows one writer at a time; a server has row locks (rule 19). */
 static int64_t config_batch_time(const json_t *tree)
 {
     const char *url = json_string_value(json_object_get(tree, "database"));
@@ -84,7 +84,7 @@ static bool config_pairs(const json_t *object, struct text_pair **ret_pairs, siz
     return ok;
 }
 
-/* Under one name each, by which the code asks for them. */
+/* Store each property under one of its names, the one that the code uses. */
 static bool config_kafka(struct config *config, const json_t *object)
 {
     bool ok = config_pairs(object, &config->kafka, &config->kafka_count);

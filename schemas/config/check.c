@@ -1,5 +1,4 @@
-/* Finds what is wrong in a configuration: unknown keys, bad values, properties that break a rule.
- */
+/* Finds what is wrong in a configuration: unknown keys, bad values, broken rules. */
 #include "schemas/config/internal.h"
 
 #include "schemas/json_schema/json_schema.h"
@@ -9,7 +8,7 @@
 #include <strings.h>
 
 #define CONFIG_NAME_SIZE    64
-#define CONFIG_DISTANCE_MAX 4 /* from here on a name is not taken for a misspelling of another */
+#define CONFIG_DISTANCE_MAX 4 /* a name this far from another is no misspelling of it */
 
 static void config_place(const struct config_marks *marks, const char *pointer, struct error *err)
 {
@@ -18,7 +17,7 @@ static void config_place(const struct config_marks *marks, const char *pointer, 
         error_prefix(err, "%zu:%zu", mark->line, mark->column);
 }
 
-/* Levenshtein distance; large where a name is too long to compare. */
+/* @return the Levenshtein distance; a large number where a name is too long to compare. */
 static size_t config_distance(const char *a, const char *b)
 {
     size_t row[CONFIG_NAME_SIZE];
@@ -41,7 +40,7 @@ static size_t config_distance(const char *a, const char *b)
     return row[length];
 }
 
-/* Note a known name where it is nearer than those before. */
+/* Keep a known name if it is nearer than the best so far. */
 static void config_compare(const char *name, const char *known, size_t *least, const char **nearest)
 {
     size_t distance = config_distance(name, known);
@@ -100,7 +99,7 @@ struct config_walk {
     const struct config_marks *marks;
 };
 
-/* Walk tree and schema together, for an error of its own where a key is unknown. */
+/* Compare tree and schema, because an unknown key gets an error of its own. */
 static enum status config_check_keys(const struct config_walk *walk, const json_t *schema,
                                      const json_t *tree, const char *pointer, struct error *err)
 {
@@ -172,7 +171,7 @@ static bool config_is_foreign(const json_t *entry)
     return format != NULL && strcmp(format, "keepstep") != 0;
 }
 
-/* Foreign records do not name their entity type. The topic stands for it, so it has only one. */
+/* Foreign records do not name their entity type. The topic decides it, so it has only one. */
 static enum status config_check_foreign(const json_t *tree, const struct config_marks *marks,
                                         struct error *err)
 {
@@ -220,8 +219,8 @@ static enum status config_check_foreign(const json_t *tree, const struct config_
     return STATUS_OK;
 }
 
-/* The triggers know the table by the name in `publish:`, and the store tells them the one in
- * `apply:`. An entity type is a table's name, not schema.table. */
+/* The triggers know the table's name from `publish:`, and the store tells them the one from
+ * `apply:`. So both must be the same. An entity type is a table's name, not schema.table. */
 static bool config_is_same_table(const char *name, const char *published, const json_t *applied)
 {
     const char *table = json_string_value(json_object_get(applied, "table"));
@@ -230,7 +229,8 @@ static bool config_is_same_table(const char *name, const char *published, const 
     return strcmp(name, published) == 0 && strchr(name, '.') == NULL;
 }
 
-/* PostgreSQL reads schema.table; MariaDB's triggers and statements stay in the URL's database. */
+/* PostgreSQL accepts schema.table. In MariaDB the triggers and statements use only the URL's
+ * database. */
 static enum status config_check_dots(const json_t *tree, const struct config_marks *marks,
                                      struct error *err)
 {
@@ -289,7 +289,7 @@ static const char *config_applied_table(const char *name, const json_t *entry)
     return table == NULL ? name : table;
 }
 
-/* SQLite would keep the rows of both in one table. */
+/* SQLite's table names ignore case, so the rows of both would be in one table. */
 static enum status config_check_case(const json_t *tree, const struct config_marks *marks,
                                      struct error *err)
 {

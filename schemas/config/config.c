@@ -1,4 +1,4 @@
-/* Loads a configuration: the environment overrides the file, and flags override both. */
+/* Loads a configuration. The environment overrides the file, and flags override both. */
 #include "schemas/config/config.h"
 
 #include "schemas/config/internal.h"
@@ -118,13 +118,13 @@ bool config_kafka_is_secret(const char *name)
     size_t length = strlen(name);
     size_t suffix = strlen(CONFIG_FILE_SUFFIX);
     if (length > suffix && strcmp(name + length - suffix, CONFIG_FILE_SUFFIX) == 0)
-        return false; /* where it is kept */
+        return false; /* the path of a secret */
     return strstr(name, "password") != NULL || strstr(name, "secret") != NULL ||
            strstr(name, "sasl.oauthbearer") != NULL || strstr(name, ".pem") != NULL;
 }
 
-/* Replace "NAME_file": PATH by "NAME": content. Errors do not show the path: it may be a secret
- * that was written there by mistake. */
+/* Replace "NAME_file": PATH by "NAME": content. Errors do not show the path, because it may be a
+ * secret in the wrong place. */
 static enum status config_set_secrets(json_t *object, const char *section, const char *file,
                                       struct error *err)
 {
@@ -206,7 +206,7 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
 {
     enum status status;
     json_t *tree = NULL;
-    struct error own = ERROR_INIT; /* its text may begin with LINE:COLUMN */
+    struct error own = ERROR_INIT; /* its text can begin with LINE:COLUMN */
     struct config *config = calloc(1, sizeof *config);
 
     if (config == NULL) {

@@ -1,4 +1,4 @@
-/* A database's URL in a configuration: a password is refused where others read it. */
+/* Refuses a password in a database's URL where others could read it. */
 #include "schemas/config/internal.h"
 
 #include "common/database_url.h"

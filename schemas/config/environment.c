@@ -1,4 +1,4 @@
-/* Judges the environment's variables KEEPSTEP_…: a key, one of Kubernetes, or a misspelt one. */
+/* Sorts the environment's variables KEEPSTEP_… into keys, Kubernetes' own and misspelt ones. */
 #include "schemas/config/internal.h"
 
 #include <ctype.h>
@@ -16,7 +16,7 @@ static bool environment_starts(const char *text, const char *start)
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* Whether "PORT" or "PORT_5432_TCP_ADDR" begins the name, or follows an underscore in it. */
+/* @return whether "PORT" or "PORT_5432_TCP_ADDR" begins the name or follows its underscore. */
 static bool environment_is_port(const char *name, size_t length)
 {
     for (size_t i = 0; i + 4 <= length; i++) {
@@ -27,7 +27,7 @@ static bool environment_is_port(const char *name, size_t length)
     return false;
 }
 
-/* Kubernetes sets variables in every container for each Service of its namespace. Those for a
+/* Kubernetes sets variables in every container for each Service of its namespace. Those of a
  * Service called keepstep or keepstep-kafka begin like ours. */
 static bool environment_is_kubernetes(const char *name, size_t length)
 {
@@ -43,7 +43,7 @@ static bool environment_is_kubernetes(const char *name, size_t length)
     return environment_is_port(name, length);
 }
 
-/* Only builds with crash points know these. */
+/* Only builds with crash points use these. */
 static bool environment_is_failpoint(const char *name)
 {
 #ifdef KEEPSTEP_FAILPOINTS
@@ -85,7 +85,7 @@ enum config_variable config_environment_key(const char *variable, char key[CONFI
     return CONFIG_VARIABLE_UNKNOWN;
 }
 
-/* The nearest option, spelt as a variable; "" where none is near. */
+/* Write the nearest option as a variable's name; "" where none is near. */
 static void environment_suggest(const char *key, char *ret_name, size_t size)
 {
     const char *names[CONFIG_OPTIONS_MAX];

@@ -1,4 +1,4 @@
-/* Every librdkafka property and whether it may be set: for the check and for its documentation. */
+/* Lists every librdkafka property and whether it may be set, for check and documentation. */
 #include "schemas/config/internal.h"
 
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #define SESSION_DEFAULT_MS 10000
 
-/* Reasons that several properties share why the user may not set them. */
+/* Reasons that several properties share. */
 #define WHY_POSITION  "positions are kept in the database"
 #define WHY_CALLBACK  "it is a function in a program, which a configuration file cannot name"
 #define WHY_DELIVERY  "delivery is retried for ever"
@@ -73,7 +73,7 @@ const struct config_kafka_property config_kafka_properties[] = {
     OURS("group.protocol.type", "consumer", "other kinds of groups have no partitions"),
     OURS("allow.auto.create.topics", "false",
          "the relay makes the topics; a broker would give them other partitions and settings"),
-    /* Bounded: outside the bounds a rule is broken, or nothing works. */
+    /* Bounded. Outside the bounds a rule would be broken, or nothing would work. */
     BOUNDED("max.in.flight.requests.per.connection", 1, 5,
             "an idempotent producer keeps the order of at most five requests"),
     ALIAS("max.in.flight", "max.in.flight.requests.per.connection"),
@@ -281,7 +281,7 @@ const struct config_kafka_property *config_kafka_find(const char *name)
     return found != NULL && found->same_as != NULL ? config_kafka_find_name(found->same_as) : found;
 }
 
-/* A value as librdkafka reads it; the text of a boolean or a number of YAML is in the tree. */
+/* @return whether a value is a number. One that a flag or the environment sets is a text. */
 static bool config_kafka_number(const json_t *value, int64_t *ret_number)
 {
     char *end = NULL;
@@ -307,7 +307,7 @@ static bool config_kafka_is_within(const struct config_kafka_property *property,
            number <= property->max;
 }
 
-/* The value is never shown: a secret may stand at the wrong property. */
+/* The value is never shown, because it may be a secret at the wrong property. */
 enum status config_kafka_judge(const json_t *kafka, const char *name, const json_t *value,
                                struct error *err)
 {
@@ -364,7 +364,7 @@ static void config_kafka_names(struct buffer *out, const struct config_kafka_pro
     }
 }
 
-/* Those that are refused for one reason stand in one line. */
+/* Properties that are refused for the same reason share a line. */
 static bool config_kafka_is_alike(const struct config_kafka_property *one,
                                   const struct config_kafka_property *other)
 {

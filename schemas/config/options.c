@@ -1,4 +1,4 @@
-/* The table of plain options: defaults, environment and documentation come from it. */
+/* The table of plain options. Defaults, environment and documentation come from it. */
 #include "schemas/config/internal.h"
 
 #include <ctype.h>

@@ -1,4 +1,4 @@
-/* YAML by libyaml's events to a JSON tree; the only door to libyaml. */
+/* Reads YAML by libyaml's events into a JSON tree. The only door to libyaml. */
 #include "schemas/config/internal.h"
 
 #include <errno.h>
@@ -83,7 +83,8 @@ static bool config_yaml_is_any(const char *text, const char *const *words, size_
     return false;
 }
 
-/* YAML 1.2 core: null, true and false, integers (also 0o and 0x), floats; all else is text. */
+/* Read a scalar of YAML 1.2's core schema: null, true and false, integers (also 0o and 0x), floats.
+ * Everything else is text. */
 static json_t *config_yaml_plain(const char *text)
 {
     static const char *const nulls[] = {"", "~", "null", "Null", "NULL"};
@@ -129,7 +130,7 @@ static json_t *config_yaml_scalar(struct config_yaml *yaml, const yaml_event_t *
 static json_t *config_yaml_node(struct config_yaml *yaml, yaml_event_t *event, const char *pointer,
                                 int depth);
 
-/* Append a member's name to its parent's pointer, and note where it stands. */
+/* Append a member's name to its parent's pointer, and note its place. */
 static bool config_yaml_point(struct config_yaml *yaml, const char *pointer, const char *name,
                               yaml_mark_t mark, char ret_child[static CONFIG_POINTER_SIZE])
 {
@@ -177,7 +178,7 @@ static json_t *config_yaml_sequence(struct config_yaml *yaml, const char *pointe
     return NULL;
 }
 
-/* One member; false at an error, *ret_end at the mapping's end. */
+/* Read one member. @return false after an error; *ret_end is true at the mapping's end. */
 static bool config_yaml_member(struct config_yaml *yaml, json_t *object, const char *pointer,
                                int depth, bool *ret_end)
 {
@@ -240,7 +241,7 @@ static json_t *config_yaml_node(struct config_yaml *yaml, yaml_event_t *event, c
     return object;
 }
 
-/* Stream start, document start, one node, document end, stream end. */
+/* Read stream start, document start, one node, document end, stream end. */
 static json_t *config_yaml_document(struct config_yaml *yaml)
 {
     yaml_event_t event;

@@ -1,10 +1,10 @@
-/* From a schema document to nodes: reads the keywords and refuses what is malformed. */
+/* Compiles a schema document to nodes: reads the keywords and refuses malformed ones. */
 #include "schemas/json_schema/internal.h"
 
 #include <stddef.h>
 #include <stdio.h>
 
-/** What one keyword is read into. */
+/** What a keyword is read into. */
 struct keyword_target {
     struct json_schema *schema;
     struct json_node *node;
@@ -208,7 +208,7 @@ static enum status read_items(const struct keyword_target *target, struct error 
     return is_array ? read_schemas(&inner, err) : read_schema(&inner, err);
 }
 
-/** Read an object whose members are schemas, or else arrays of names in `dependencies`. */
+/** Read an object whose members are schemas or, in `dependencies`, arrays of names. */
 static enum status read_map(const struct keyword_target *target, struct error *err)
 {
     struct json_node_map *map = member(target);
@@ -309,7 +309,7 @@ static enum status keyword_compile(struct json_schema *schema, struct json_node 
     for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++) {
         if (strcmp(keywords[i].name, name) != 0)
             continue;
-        /* $ref hides all other keywords, but definitions can still be referred to */
+        /* $ref hides all other keywords, but references to the definitions must still work */
         if (node->reference != NULL && keywords[i].read != read_string &&
             keywords[i].offset != MEMBER(definitions))
             return STATUS_OK;
@@ -325,7 +325,7 @@ static enum status keyword_compile(struct json_schema *schema, struct json_node 
     return STATUS_OK;
 }
 
-/** Set the base of a node from `$id`, and make the node known under it. */
+/** Set the base of a node from `$id`, and register the node under it. */
 static enum status identity_compile(struct json_schema *schema, struct json_node *node,
                                     struct error *err)
 {

@@ -1,4 +1,4 @@
-/* The hot path: a table for schemas that are one object of simply typed properties. */
+/* The fast path: a table for a schema that is one object of properties with simple types. */
 #include "schemas/json_schema/internal.h"
 
 #include <stdlib.h>
@@ -14,7 +14,7 @@ struct flat_property {
 
 struct json_flat {
     struct flat_property *properties; /* in the order of the schema */
-    struct flat_property **by_name;   /* sorted, to find those out of order */
+    struct flat_property **by_name;   /* sorted by name */
     size_t count;
     size_t required_count;
     bool refuses_others;
@@ -154,7 +154,7 @@ static bool check_string(const struct json_node *node, struct slice text)
 {
     if (node->format != NULL && !node->format(text))
         return false;
-    /* no more code points than bytes: most texts need not be counted */
+    /* a text has at most as many code points as bytes, so most need no counting */
     bool may_be_long = node->max_length.is_set && text.length > node->max_length.value;
     if (!may_be_long && !node->min_length.is_set)
         return true;
@@ -163,7 +163,7 @@ static bool check_string(const struct json_node *node, struct slice text)
            (!node->min_length.is_set || length >= node->min_length.value);
 }
 
-/** @param types  those that the value belongs to. */
+/** @param types  the JSON types of the value. */
 static bool check_types(const struct flat_property *property, unsigned types)
 {
     return property->types == 0 || (property->types & types) != 0;

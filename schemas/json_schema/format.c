@@ -1,4 +1,4 @@
-/* The formats that are no URI: times, addresses, names, pointers. */
+/* Checks the formats other than URIs: times, addresses, names, pointers. */
 #include "schemas/json_schema/internal.h"
 
 #include <arpa/inet.h>
@@ -7,7 +7,7 @@
 #define HOSTNAME_LENGTH_MAX 253
 #define LABEL_LENGTH_MAX    63
 
-/** Read `count` digits from the front of `text`, and check that they are within the limits. */
+/** Take `count` digits off the front of `text`, and check that the number is within the limits. */
 static bool take_digits(struct slice *text, size_t count, int least, int most, int *ret)
 {
     int number = 0;
@@ -47,7 +47,8 @@ static bool take_date(struct slice *text)
     return day <= lengths[month - 1] + (month == 2 && is_leap);
 }
 
-/** "Z" or "+01:00". @param ret_minutes  ahead of UTC. */
+/** Read "Z" or "+01:00".
+ * @param ret_minutes  east of UTC. */
 static bool take_offset(struct slice *text, int *ret_minutes)
 {
     int hour;
@@ -81,7 +82,7 @@ static bool take_time(struct slice *text)
     }
     if (!take_offset(text, &offset))
         return false;
-    /* a leap second comes at midnight in UTC only */
+    /* a leap second is only at midnight in UTC */
     return second < 60 || ((hour * 60 + minute - offset) % 1440 + 1440) % 1440 == 1439;
 }
 

@@ -1,9 +1,9 @@
-/* The formats around URIs, as RFC 3986, 3987 and 6570 write them. */
+/* Checks the formats around URIs, by RFC 3986, 3987 and 6570. */
 #include "schemas/json_schema/internal.h"
 
 #include <ctype.h>
 
-/** Whether every byte may stand in a part of a URI, escapes included. */
+/** @return whether every byte is allowed in a part of a URI, as itself or escaped. */
 static bool check_characters(struct slice part, const char *extra, bool is_international)
 {
     for (size_t i = 0; i < part.length; i++) {
@@ -24,7 +24,7 @@ static bool check_characters(struct slice part, const char *extra, bool is_inter
     return true;
 }
 
-/** Cut `text` before the first of `stops`, which stays in `text`. */
+/** Take off `text` what precedes the first of `stops`. The stop itself stays in `text`. */
 static struct slice take_until(struct slice *text, const char *stops)
 {
     size_t length = 0;

@@ -1,4 +1,4 @@
-/* The life of a compiled schema. */
+/* Makes, uses and frees compiled schemas. */
 #include "schemas/json_schema/internal.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #define SCHEMA_FOLDER_URI  "file:///schemas/"
 #define SCHEMA_DRAFT07_ALT "https://json-schema.org/draft-07/schema"
 
-/** The URI of a document without $id: where it would be in its folder. */
+/** @return the URI of a document without $id: its file's name in SCHEMA_FOLDER_URI. */
 static const char *document_uri(struct json_schema *schema, const char *path)
 {
     const char *slash = path == NULL ? NULL : strrchr(path, '/');

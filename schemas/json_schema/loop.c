@@ -1,4 +1,4 @@
-/* Finds schemas that would apply to the same value again and again without an end. */
+/* Finds schemas that would apply to the same value in an endless loop. */
 #include "schemas/json_schema/internal.h"
 
 enum loop_mark { LOOP_UNSEEN, LOOP_OPEN, LOOP_DONE };
@@ -13,7 +13,7 @@ static enum status visit_list(const struct json_node_list *list, size_t depth, s
     return status;
 }
 
-/** Visit what applies to the same value as `node` does. */
+/** Visit all schemas that apply to the same value as `node`. */
 static enum status visit_all(struct json_node *node, size_t depth, struct error *err)
 {
     struct json_node *singles[] = {node->target, node->negated, node->condition, node->consequence,

@@ -1,4 +1,4 @@
-/* Regular expressions of ECMA-262 by way of PCRE2, bounded in what a match may cost. */
+/* Matches regular expressions of ECMA-262 by PCRE2, with a limit on the cost of a match. */
 #include "schemas/json_schema/internal.h"
 
 #include "common/buffer.h"
@@ -25,7 +25,7 @@ struct json_pattern {
     pcre2_match_context *limits;
 };
 
-/** Rewriting of one pattern. */
+/** A pattern that is being rewritten. */
 struct translation {
     struct slice from;
     size_t at;
@@ -40,7 +40,7 @@ static char peek(const struct translation *t, size_t ahead)
 }
 
 /** Read `count` hexadecimal digits from `ahead` on.
- * @return -1 where there are none. */
+ * @return -1 where there are too few. */
 static long read_hexadecimal(const struct translation *t, size_t ahead, size_t count)
 {
     char digits[9] = "";
@@ -52,7 +52,7 @@ static long read_hexadecimal(const struct translation *t, size_t ahead, size_t c
     return strtol(digits, NULL, 16);
 }
 
-/** "\uXXXX", a pair of surrogates, "\u{XXXX}" or "\xXX". */
+/** Rewrite "\uXXXX", a pair of surrogates, "\u{XXXX}" or "\xXX". */
 static bool translate_code_point(struct translation *t)
 {
     long high = 0;
@@ -98,14 +98,14 @@ static bool translate_escape(struct translation *t)
     } else {
         bool is_known = c != '\0' && strchr("123456789dDwWSbBfnrtcpPk", c) != NULL;
         if (c == '\0' || (isalnum((unsigned char)c) && !is_known))
-            return false; /* \A, \Z and others mean something in Perl only */
+            return false; /* \A, \Z and others have a meaning only in Perl */
         buffer_append(&t->to, t->from.data + t->at, 2);
     }
     t->at += 2;
     return true;
 }
 
-/** An opening parenthesis: only the groups that ECMA-262 knows. */
+/** Rewrite an opening parenthesis. Only the groups of ECMA-262 are allowed. */
 static bool is_known_group(const struct translation *t)
 {
     if (peek(t, 1) == '*')
@@ -123,7 +123,7 @@ static bool translate_in_class(struct translation *t)
 {
     char c = peek(t, 0);
     if (c == '[')
-        buffer_append_text(&t->to, "\\["); /* no "[:alpha:]" */
+        buffer_append_text(&t->to, "\\["); /* ECMA-262 has no "[:alpha:]" */
     else
         buffer_append(&t->to, &c, 1);
     t->in_class = c != ']';

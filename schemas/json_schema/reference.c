@@ -1,4 +1,4 @@
-/* Where $ref leads: documents, their URIs, and files in the folders of the options. */
+/* Resolves $ref: documents, their URIs, and files in the folders of the options. */
 #include "schemas/json_schema/internal.h"
 
 #include "common/buffer.h"
@@ -51,7 +51,7 @@ enum status json_document_add(struct json_schema *schema, json_t *root, const ch
     return status;
 }
 
-/** @return whether a path stays inside its folder and needs no decoding. */
+/** @return whether a path stays in its folder and needs no decoding. */
 static bool is_safe_path(const char *path)
 {
     if (*path == '\0' || *path == '/' || *path == '.' || strstr(path, "/.") != NULL ||
@@ -64,7 +64,7 @@ static bool is_safe_path(const char *path)
     return true;
 }
 
-/** @return what follows `prefix` in `uri`; NULL where it starts otherwise. */
+/** @return the rest of `uri` after `prefix`; NULL where it begins otherwise. */
 static const char *after_prefix(const char *uri, struct slice prefix)
 {
     bool starts = prefix.length > 0 && strncmp(uri, prefix.data, prefix.length) == 0;
@@ -83,18 +83,18 @@ static enum status load_file(const char *folder, const char *name, json_t **ret,
     return STATUS_OK;
 }
 
-/** Load the document of an absolute URI from where the options allow it. */
+/** Load the document of an absolute URI from a place that the options allow. */
 static enum status load_uri(struct json_schema *schema, const char *uri, struct error *err)
 {
     const struct json_schema_options *options = &schema->options;
     const char *slash = strrchr(schema->base, '/');
-    struct slice beside = {schema->base, slash == NULL ? 0 : (size_t)(slash - schema->base) + 1};
+    struct slice folder = {schema->base, slash == NULL ? 0 : (size_t)(slash - schema->base) + 1};
     const char *in_remotes = NULL;
     const char *in_folder = NULL;
     if (options->remotes_base != NULL && options->remotes_folder != NULL)
         in_remotes = after_prefix(uri, slice_of(options->remotes_base));
     if (options->folder != NULL)
-        in_folder = after_prefix(uri, beside);
+        in_folder = after_prefix(uri, folder);
 
     json_t *root = NULL;
     enum status status = STATUS_OK;
@@ -162,7 +162,7 @@ static const json_t *step_into(const json_t *value, const char *token)
     return isdigit((unsigned char)*token) && *end == '\0' ? json_array_get(value, index) : NULL;
 }
 
-/** Follow a JSON pointer that starts with a slash, or is empty, from a resource.
+/** Follow a JSON pointer from a resource. It is empty or starts with a slash.
  * @param pointer  is changed. */
 static enum status follow_pointer(struct json_schema *schema, const struct json_resource *resource,
                                   char *pointer, struct json_node **ret, struct error *err)
@@ -232,7 +232,7 @@ static enum status resolve_node(struct json_schema *schema, struct json_node *no
 enum status json_references_resolve(struct json_schema *schema, struct error *err)
 {
     enum status status = STATUS_OK;
-    struct json_node *done = NULL; /* nodes are added in front while references are resolved */
+    struct json_node *done = NULL; /* resolving references adds nodes at the front */
     while (status == STATUS_OK && schema->nodes != done) {
         struct json_node *first = schema->nodes;
         for (struct json_node *node = first; status == STATUS_OK && node != done;

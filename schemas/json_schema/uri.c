@@ -1,4 +1,4 @@
-/* References between documents: RFC 3986 resolution of a URI against a base. */
+/* Resolves a URI reference against a base, by RFC 3986. */
 #include "schemas/json_schema/internal.h"
 
 #include "common/buffer.h"
@@ -7,7 +7,7 @@
 
 #define URI_SIZE_MAX 4096
 
-/** The components of a URI; data NULL where one is absent. */
+/** The parts of a URI. Data is NULL where one is absent. */
 struct uri {
     struct slice scheme;
     struct slice authority;
@@ -46,7 +46,7 @@ static struct uri uri_parse(const char *text)
     return uri;
 }
 
-/** Everything up to and with the last slash. */
+/** @return everything up to the last slash, with the slash. */
 static struct slice uri_folder(struct slice path)
 {
     while (path.length > 0 && path.data[path.length - 1] != '/')
@@ -54,7 +54,7 @@ static struct slice uri_folder(struct slice path)
     return path;
 }
 
-/** Append `path` without its segments "." and "..", which lead no higher than the root. */
+/** Append `path` without its segments "." and "..". They lead no higher than the root. */
 static void uri_append_path(struct buffer *buffer, struct slice path)
 {
     size_t start = buffer->length;

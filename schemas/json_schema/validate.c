@@ -1,4 +1,4 @@
-/* The interpreter: judges a value by a node and all that the node leads to. */
+/* Validates a value by a node and all nodes that it refers to. */
 #include "schemas/json_schema/internal.h"
 
 #include <stdarg.h>
@@ -13,7 +13,7 @@ struct validation {
     uint64_t steps;
     size_t depth;
     bool quiet;   /* inside anyOf, not, …: a mismatch is not an error yet */
-    bool gave_up; /* too deep or too long: nothing counts any more */
+    bool gave_up; /* too deep or too long: the document is rejected */
 };
 
 static bool validate(struct validation *run, const struct json_node *node, const json_t *value,
@@ -49,7 +49,7 @@ static bool give_up(struct validation *run, const struct json_place *place, cons
     return false;
 }
 
-/** As validate(), but a mismatch is not an error. */
+/** As validate(), but a mismatch sets no error. */
 static bool is_match(struct validation *run, const struct json_node *node, const json_t *value,
                      const struct json_place *place)
 {
@@ -193,7 +193,7 @@ static bool check_names(struct validation *run, const json_t *names, const json_
     return true;
 }
 
-/** Judge one member of an object by properties, patternProperties and additionalProperties. */
+/** Validate one member of an object by properties, patternProperties and additionalProperties. */
 static bool check_member(struct validation *run, const struct json_node *node, const char *name,
                          const json_t *value, const struct json_place *place)
 {

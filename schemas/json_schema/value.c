@@ -1,4 +1,4 @@
-/* JSON values as the schema sees them: types, exact numbers, equality, pointers. */
+/* JSON values as schemas see them: types, exact numbers, equality, pointers. */
 #include "schemas/json_schema/internal.h"
 
 #include "common/buffer.h"
@@ -8,13 +8,13 @@
 
 __extension__ typedef unsigned __int128 wide;
 
-/** A number that is exactly digits × 10^exponent, without its sign. */
+/** A number as digits × 10^exponent, exactly and without its sign. */
 struct decimal {
     uint64_t digits;
     long exponent;
 };
 
-/** Round towards zero. The mathematical library is not linked for this alone. */
+/** Round towards zero. For this alone the mathematical library is not linked. */
 static double whole_part(double real)
 {
     bool is_whole = real >= 0x1p53 || real <= -0x1p53;
@@ -87,7 +87,7 @@ int json_number_compare(const json_t *a, const json_t *b)
     return (left > right) - (left < right);
 }
 
-/** The shortest decimal that reads back as the same double. */
+/** Write the shortest decimal that reads back as the same double. */
 static struct decimal decimal_of_real(double real)
 {
     real = real < 0 ? -real : real;
@@ -136,7 +136,7 @@ bool json_number_is_multiple(const json_t *value, const json_t *divisor)
     if (b.digits == 0)
         return false;
     if (a.exponent < b.exponent) {
-        /* a has no factor ten left, so b × 10^n divides it only where n is small */
+        /* a has no factor of ten any more, so b × 10^n divides it only where n is small */
         wide scaled = b.digits;
         for (long n = b.exponent - a.exponent; n > 0; n--) {
             scaled *= 10;

@@ -1,5 +1,4 @@
-/* Debezium's rows, as Kafka Connect's JSON converter writes them, turned into our columns' forms.
- */
+/* Turns Debezium's rows, as Kafka Connect's JSON converter writes them, into our columns' forms. */
 #include "schemas/record/debezium.h"
 
 const json_t *debezium_payload(const json_t *json)

@@ -1,19 +1,19 @@
-/* Inside the reader of Debezium's values: what a field says of itself, and a turn for each kind. */
+/* Inside the reader of Debezium's values: a field's description, and a conversion for each kind. */
 #ifndef SCHEMAS_RECORD_DEBEZIUM_H
 #define SCHEMAS_RECORD_DEBEZIUM_H
 
 #include "common/buffer.h"
 #include "schemas/record/foreign.h"
 
-/** How Kafka Connect describes a field. All NULL where the record describes nothing. */
+/** How Kafka Connect describes a field. All NULL where the record has no description. */
 struct debezium_field {
     const char *type; /* "int32", "bytes", "string" … */
-    const char *name; /* what the type means: "io.debezium.time.Date" … */
+    const char *name; /* the meaning of the type: "io.debezium.time.Date" … */
     const json_t *parameters;
-    enum record_binary binary; /* what the configuration says of bytes in texts */
+    enum record_binary binary; /* `binary:` of the configuration */
 };
 
-/** @return whether the field's type has this meaning. */
+/** @return whether the field's type has this name. */
 bool debezium_is(const struct debezium_field *field, const char *name);
 
 /** Refuse a value: "column "price": WHAT (type decimal)". @return REJECT. */
@@ -22,8 +22,8 @@ enum status debezium_refuse(const struct column *column, const char *what, struc
 /** @return OK with the text as JSON; RETRY (no memory). */
 enum status debezium_text(struct slice text, json_t **ret_json, struct error *err) MUST_CHECK;
 
-/** Each turns a value into the form of its column. *ret_json stays NULL where the value has that
- * form already, or is for the reader of our own forms to refuse.
+/** Each converts a value into the form of its column. *ret_json stays NULL where the value has that
+ * form already, and where the reader of our own forms must refuse it.
  * @return OK; REJECT naming the column; RETRY (no memory). */
 enum status debezium_number(const struct column *column, const struct debezium_field *field,
                             const json_t *value, json_t **ret_json, struct error *err) MUST_CHECK;
@@ -33,11 +33,10 @@ enum status debezium_time(const struct column *column, const struct debezium_fie
                           const json_t *value, json_t **ret_json, struct error *err) MUST_CHECK;
 
 /** Append the bytes of a text in base64, in the usual alphabet or the one for URLs.
- * @return false where it is not that, padding included, or larger than the buffer may be. */
+ * @return false where the text is not base64 with its padding, or too large for the buffer. */
 bool debezium_base64(struct slice text, struct buffer *bytes) MUST_CHECK;
 
-/** @return whether Debezium left the value out: an old value that the source's log does not have.
- */
+/** @return whether Debezium left the value out, because the source's log does not have it. */
 bool debezium_is_unavailable(const json_t *value);
 
 #endif

@@ -1,5 +1,5 @@
-/* Debezium's bytes: base64 where the field is bytes; a text in the form that the connector's
- * binary.handling.mode says, which the record does not tell. */
+/* Reads Debezium's bytes. A field of type bytes is base64. A text has the form of the connector's
+ * binary.handling.mode, which the record does not contain. */
 #include "schemas/record/debezium.h"
 
 static const char placeholder[] = "__debezium_unavailable_value";
@@ -8,7 +8,7 @@ static const char placeholder_hex[] = "5f5f646562657a69756d5f756e617661696c61626
 
 bool debezium_is_unavailable(const json_t *value)
 {
-    /* An array stands for a large one in the source, a map for an hstore. */
+    /* Debezium marks a whole array or map (hstore) as unavailable by a single placeholder in it. */
     if (json_is_array(value) && json_array_size(value) == 1)
         return debezium_is_unavailable(json_array_get(value, 0));
     if (json_is_object(value) && json_object_size(value) == 1)
@@ -48,14 +48,15 @@ bool debezium_base64(struct slice text, struct buffer *bytes)
     return !bytes->failed;
 }
 
-static bool debezium_looks_like_hex(struct slice text)
+static bool debezium_may_be_hex(struct slice text)
 {
     static const char digits[] = "0123456789abcdefABCDEF";
     return text.length > 0 && strspn(text.data, digits) == text.length;
 }
 
-/* How a text holds bytes. A field of type bytes has one form; elsewhere the configuration says it,
- * and without it only what cannot be hexadecimal is taken for the connector's default. */
+/* Find out how a text holds bytes. A field of type bytes is base64. For other fields the
+ * configuration says it. Without that, a text that cannot be hexadecimal is taken as base64, the
+ * connector's default. */
 static enum status debezium_binary(const struct column *column, const struct debezium_field *field,
                                    struct slice text, enum record_binary *ret_binary,
                                    struct error *err)
@@ -67,7 +68,7 @@ static enum status debezium_binary(const struct column *column, const struct deb
         *ret_binary = field->binary;
         return STATUS_OK;
     }
-    if (field->type != NULL || debezium_looks_like_hex(text))
+    if (field->type != NULL || debezium_may_be_hex(text))
         return debezium_refuse(column,
                                "the record does not tell whether its bytes are base64 or "
                                "hexadecimal; say `binary: base64` or `binary: hex` under apply:",

@@ -1,4 +1,4 @@
-/* Debezium's decimals and integers: unscaled bytes with a scale, bits, and plain numbers. */
+/* Reads Debezium's decimals and integers: unscaled bytes with a scale, bits, and plain numbers. */
 #include "schemas/record/debezium.h"
 
 #include <errno.h>
@@ -11,8 +11,8 @@ static const char connect_decimal[] = "org.apache.kafka.connect.data.Decimal";
 static const char variable_decimal[] = "io.debezium.data.VariableScaleDecimal";
 static const char debezium_bits[] = "io.debezium.data.Bits";
 
-/* Writes the magnitude of a two's complement number, most significant byte first, in digits from
- * the least significant one. @return how many; one for zero. */
+/* Write the magnitude of a two's complement number (most significant byte first) as digits, the
+ * least significant one first. @return how many digits; one for zero. */
 static size_t debezium_digits(unsigned char *number, size_t length, bool negative,
                               char digits[static NUMBER_DIGITS_MAX])
 {
@@ -37,7 +37,7 @@ static size_t debezium_digits(unsigned char *number, size_t length, bool negativ
     return count;
 }
 
-/* `digits` from the least significant one; a negative scale is a number of zeros behind them. */
+/* Write digits that begin with the least significant one. A negative scale appends zeros. */
 static void debezium_write_decimal(const char *digits, size_t count, int64_t scale,
                                    struct buffer *text)
 {
@@ -54,7 +54,7 @@ static void debezium_write_decimal(const char *digits, size_t count, int64_t sca
         buffer_append_text(text, "0");
 }
 
-/* An unscaled big-endian number in base64, with its scale, as a decimal's text. */
+/* Write an unscaled big-endian number in base64, and its scale, as a decimal's text. */
 static enum status debezium_unscaled(const struct column *column, const json_t *base64,
                                      int64_t scale, struct buffer *text, struct error *err)
 {
@@ -85,7 +85,7 @@ out:
     return status;
 }
 
-/* Kafka Connect writes the scale as a text. */
+/* Kafka Connect writes the scale as a string. */
 static bool debezium_scale(const struct debezium_field *field, int64_t *ret_scale)
 {
     const char *text = json_string_value(json_object_get(field->parameters, "scale"));

@@ -1,4 +1,4 @@
-/* Debezium's times: numbers whose unit the record's schema names, or ISO texts. */
+/* Reads Debezium's times: numbers whose unit the record's schema names, or ISO texts. */
 #include "common/clock.h"
 #include "schemas/record/debezium.h"
 
@@ -6,15 +6,15 @@
 #define US_MIN     (INT64_C(-62135596800) * 1000 * 1000) /* year 1 */
 #define US_END     (INT64_C(253402300800) * 1000 * 1000) /* year 10000 */
 
-/* What a number counts. */
+/* What a number is. */
 enum debezium_count { COUNT_DAYS, COUNT_IN_DAY, COUNT_SINCE_1970 };
 
-/* Numbers that stand for a time, by the name of their Connect type. */
+/* Numbers that are a time, by the name of their Connect type. */
 static const struct debezium_unit {
     const char *name;
     enum debezium_count count;
-    int64_t us;     /* of one unit */
-    int64_t us_div; /* units of one microsecond, where the unit is shorter */
+    int64_t us;     /* microseconds of one unit */
+    int64_t us_div; /* units in a microsecond, where the unit is shorter */
 } debezium_units[] = {
     {"io.debezium.time.Date", COUNT_DAYS, US_PER_DAY, 1},
     {"org.apache.kafka.connect.data.Date", COUNT_DAYS, US_PER_DAY, 1},
@@ -35,12 +35,12 @@ static const struct debezium_unit *debezium_unit_find(const struct column *colum
         if (debezium_is(field, debezium_units[i].name))
             return &debezium_units[i];
     }
-    /* Every mode of Debezium counts dates in days. */
+    /* All modes of Debezium write dates as days. */
     bool bare = field->type == NULL && column->type == COLUMN_DATE;
     return bare ? &debezium_units[0] : NULL;
 }
 
-/* Whether the column can hold all of what the number says. */
+/* Check that the column can hold the whole time. */
 static enum status debezium_time_fits(const struct column *column, enum debezium_count count,
                                       int64_t us, struct error *err)
 {
@@ -59,7 +59,7 @@ static enum status debezium_time_fits(const struct column *column, enum debezium
     return STATUS_OK;
 }
 
-/* Cuts the column's part out of a time in UTC. */
+/* Cut the column's part out of a time in UTC. */
 static enum status debezium_time_text(const struct column *column, int64_t us, json_t **ret_json,
                                       struct error *err)
 {
@@ -102,7 +102,7 @@ enum status debezium_time(const struct column *column, const struct debezium_fie
         return debezium_time_number(column, field, json_integer_value(value), ret_json, err);
     size_t length = json_string_length(value);
     const char *text = json_string_value(value);
-    /* ISO texts carry a Z also where the type has no zone. */
+    /* ISO texts have a Z even where the type has no zone. */
     if (column->type == COLUMN_DATE_TIME || length == 0 || text[length - 1] != 'Z')
         return STATUS_OK;
     return debezium_text((struct slice){.data = text, .length = length - 1}, ret_json, err);

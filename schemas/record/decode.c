@@ -1,4 +1,4 @@
-/* Record in, change out: the only reader of the wire form. */
+/* Turns a record into a change: the only reader of the wire form. */
 #include "common/clock.h"
 #include "common/digest.h"
 #include "schemas/record/foreign.h"
@@ -9,7 +9,7 @@
 #define RECORD_PROTOCOL      "1"
 #define RECORD_SEQUENCE_SIZE 20
 
-/* The headers that are read; data NULL where one is absent. */
+/* The headers that are read. Data is NULL where one is absent. */
 struct record_names {
     struct slice specversion, id, source, type, time, subject;
     struct slice sequence, incarnation, previous_id, protocol, kind;
@@ -26,7 +26,7 @@ struct record_known {
         {text, sizeof(text) - 1}, offsetof(struct record_names, member)                            \
     }
 
-/* In the order in which the relay writes them. */
+/* In the relay's order. */
 static const struct record_known record_known[] = {
     RECORD_KNOWN("ce_specversion", specversion),
     RECORD_KNOWN("ce_id", id),
@@ -45,8 +45,8 @@ static const struct record_known record_known[] = {
 
 #define RECORD_KNOWN_COUNT (sizeof record_known / sizeof *record_known)
 
-/** @param guess  where the search begins: headers mostly keep the relay's order.
- * @return the index of a known name, RECORD_KNOWN_COUNT for another. */
+/** @param guess  where the search begins, because headers mostly keep the relay's order.
+ * @return the index of a known name; RECORD_KNOWN_COUNT for any other. */
 static size_t record_find_known(struct slice name, size_t guess)
 {
     for (size_t i = 0; i < RECORD_KNOWN_COUNT; i++) {
@@ -65,7 +65,7 @@ static size_t record_size(const struct record *record, size_t topic_length)
     return size;
 }
 
-/** Move `slice` to a copy at *at with a NUL behind it, and *at past that. */
+/** Copy `slice` to *at with a NUL after it, let it point to the copy, and move *at past the NUL. */
 static void record_copy_slice(char **at, struct slice *slice)
 {
     if (slice->data == NULL)
@@ -189,7 +189,7 @@ static enum status record_read_identity(const struct record_names *names, struct
     return STATUS_OK;
 }
 
-/* A barrier's or a heartbeat's key is ignored; a void names its entity where it can. */
+/* The key of a barrier or a heartbeat is ignored. A void's key is its entity, if it is readable. */
 static enum status record_read_entity(struct change *change, struct slice key, struct arena *arena,
                                       struct error *err)
 {
@@ -237,7 +237,7 @@ static enum status record_read(const struct record *record, struct schema_finder
         status = record_read_sequence(&names, ret_change, err);
     if (status != STATUS_OK)
         return status;
-    /* Read the entity before the rest is judged: a rejected event then blocks its entity alone. */
+    /* Read the entity first: then a rejected event blocks only its own entity. */
     if (ret_change->kind == KIND_BARRIER || ret_change->kind == KIND_HEARTBEAT)
         return record_read_identity(&names, ret_change, err);
     if (ret_change->entity_type.length > 0)

@@ -1,5 +1,5 @@
-/* Reads keys and values of records in one pass where they are flat rows of scalars. All else,
- * errors included, is left to jansson, so errors have one source. */
+/* Reads keys and values of records in one pass where they are flat rows of scalars. Everything else
+ * is left to jansson, also what is wrong, so that errors have one source. */
 #include "schemas/json_schema/json_schema.h"
 #include "schemas/record/value.h"
 
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FLAT_DIGITS_MAX     18 /* so many never overflow an int64 */
+#define FLAT_DIGITS_MAX     18 /* so many always fit an int64 */
 #define FLAT_NUMBER_SIZE    64
 #define FLAT_KEY_LENGTH_MAX 1024
 #define FLAT_BYTES(byte)    (UINT64_C(0x0101010101010101) * (byte))
@@ -27,7 +27,7 @@ struct flat_row {
     const struct entity_schema *schema;
     const struct json_flat *flat;
     struct value *values;
-    size_t count; /* columns that are there */
+    size_t count; /* present columns */
 };
 
 static void flat_skip_space(struct flat_reader *reader)
@@ -46,7 +46,7 @@ static bool flat_take(struct flat_reader *reader, struct slice text)
     return true;
 }
 
-/** Take a mark of JSON's grammar, and white space on both sides. */
+/** Take one character of JSON's grammar, and the white space around it. */
 static bool flat_take_mark(struct flat_reader *reader, char mark)
 {
     flat_skip_space(reader);
@@ -63,7 +63,7 @@ static bool flat_is_plain(char c)
     return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
-/** Past the bytes that stand for themselves, eight at a time. */
+/** Move past the bytes that need no decoding, eight at a time. */
 static const char *flat_skip_plain(const char *at, const char *end)
 {
     while (end - at >= (ptrdiff_t)sizeof(uint64_t)) {
@@ -79,7 +79,7 @@ static const char *flat_skip_plain(const char *at, const char *end)
     return at;
 }
 
-/** @return the length of the UTF-8 sequence, 0 where it is none (RFC 3629). */
+/** @return the length of the UTF-8 sequence; 0 where it is none (RFC 3629). */
 static size_t flat_sequence_length(const char *at, const char *end)
 {
     unsigned char first = (unsigned char)at[0];
@@ -106,7 +106,7 @@ static size_t flat_sequence_length(const char *at, const char *end)
     return length;
 }
 
-/** @return what stands for a backslash and `c`, 0 where that is not known here (\u). */
+/** @return the character that a backslash and `c` mean; 0 where this reader cannot decode it. */
 static char flat_unescaped(char c)
 {
     static const char known[] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
@@ -131,7 +131,7 @@ static bool flat_unescape(struct arena *arena, struct slice raw, struct slice *r
     return true;
 }
 
-/** A string, borrowed where nothing in it is escaped. */
+/** Read a string. It is borrowed where it has no escapes. */
 static bool flat_string(struct flat_reader *reader, struct slice *ret_text)
 {
     bool escaped = false;
@@ -169,7 +169,7 @@ static size_t flat_digits(struct flat_reader *reader, int64_t *ret_number)
     return (size_t)(reader->at - start);
 }
 
-/** An integer as JSON writes it; one that may not fit is not taken. */
+/** Read a JSON integer. One that may exceed 64 bits is not taken. */
 static bool flat_integer(struct flat_reader *reader, int64_t *ret_integer)
 {
     bool negative = flat_take(reader, slice_of("-"));
@@ -181,7 +181,7 @@ static bool flat_integer(struct flat_reader *reader, int64_t *ret_integer)
     return true;
 }
 
-/** The rest of a number behind its integer part, read as jansson does. */
+/** Read the part of a number after its integer digits, as jansson does. */
 static bool flat_real(struct flat_reader *reader, const char *start, double *ret_real)
 {
     char text[FLAT_NUMBER_SIZE];
@@ -241,7 +241,7 @@ static bool flat_text(struct flat_reader *reader, const struct column *column, s
         return false;
     case COLUMN_TEXT:
         if (column->length_max > 0 && text.length > column->length_max)
-            break; /* perhaps more bytes than code points */
+            break; /* it may have fewer code points than bytes */
         *value = (struct value){.kind = VALUE_TEXT, .text = text};
         return true;
     default:
@@ -306,7 +306,7 @@ static bool flat_op(struct slice text, enum change_op *ret_op)
     return true;
 }
 
-/** {"op":…,"before":null,"after":{…}} in any order, each once and nothing else. */
+/** Read {"op":…,"before":null,"after":{…}}: in any order, each once, and nothing else. */
 static bool flat_payload(struct flat_reader *reader, struct flat_row *row, enum change_op *ret_op)
 {
     bool has_op = false;
@@ -332,7 +332,7 @@ static bool flat_payload(struct flat_reader *reader, struct flat_row *row, enum 
     return flat_take_mark(reader, '}') && reader->at == reader->end && has_op && has_after;
 }
 
-/** What record_payload_judge() says of columns that are not there. */
+/** Treat missing columns as record_payload_judge() does. */
 static bool flat_absent(const struct flat_row *row, enum change_op op)
 {
     if (row->count == row->schema->column_count || op == CHANGE_UPDATE)
@@ -368,7 +368,7 @@ static bool flat_key_value(struct flat_reader *reader, const struct column *colu
     return flat_text(reader, column, text, value) && slice_equal(value->text, text);
 }
 
-/** False, and the values are absent again. */
+/** Make the values absent again. @return false. */
 static bool flat_give_up(const struct record_row *row)
 {
     memset(row->values, 0, row->schema->column_count * sizeof *row->values);
@@ -390,7 +390,7 @@ bool record_flat_key(struct record_row *row, struct slice key)
     return (flat_take(&reader, slice_of("}")) && reader.at == reader.end) || flat_give_up(row);
 }
 
-/** @return whether the canonical `key` is that of `values`; false where it takes more to say. */
+/** @return whether the canonical `key` is that of `values`; false where this reader cannot tell. */
 static bool flat_is_key(const struct flat_row *row, struct slice key, struct arena *arena)
 {
     struct flat_reader reader = {.at = key.data, .end = key.data + key.length, .arena = arena};

@@ -1,5 +1,4 @@
-/* Reads foreign records: each format is brought to key, operation and a row in our columns' forms.
- */
+/* Reads foreign records: gets key, operation and row, in our columns' forms, out of each format. */
 #include "schemas/record/foreign.h"
 
 #include "common/clock.h"
@@ -30,9 +29,9 @@ bool record_format_parse(const char *name, enum record_format *ret_format)
     return false;
 }
 
-/* What a foreign record says; the row is borrowed from the value. */
+/* What a foreign record says. The row is borrowed from the value. */
 struct foreign {
-    const json_t *fields; /* Debezium: how Kafka Connect describes the row */
+    const json_t *fields; /* Kafka Connect's description of Debezium's row */
     json_t *row;          /* NULL: deleted */
     enum change_op op;
 };
@@ -84,7 +83,7 @@ static bool foreign_ends_in(const char *type, const char *end)
     return dot != NULL && strcmp(dot + 1, end) == 0;
 }
 
-/* `data` is the row; the type's last word tells what happened, as in binary mode. */
+/* `data` is the row. The type's last word is the operation, as in binary mode. */
 static enum status foreign_read_cloudevent(const json_t *json, struct change *change,
                                            struct arena *arena, struct foreign *foreign,
                                            struct error *err)
@@ -133,7 +132,7 @@ static enum status foreign_read(const json_t *json, struct change *change, struc
     return STATUS_OK;
 }
 
-/* Debezium's key is a row of the key columns; any other one is written as ours. */
+/* Debezium's key is a row of the key columns. Other keys are written as ours. */
 static enum status foreign_key(const struct record *record, struct record_row *row,
                                struct error *err)
 {
@@ -147,7 +146,7 @@ static enum status foreign_key(const struct record *record, struct record_row *r
     if (json_is_object(key)) {
         status = debezium_row(record->form, debezium_fields(json, NULL), key, err);
         written = status == STATUS_OK ? json_dumps(key, JSON_COMPACT) : NULL;
-        text = arena_copy(row->arena, slice_of(written)); /* the key may borrow it */
+        text = arena_copy(row->arena, slice_of(written)); /* the key may borrow this copy */
         if (status == STATUS_OK && text.data == NULL)
             status = error_set(err, STATUS_RETRY, "no memory");
     }

@@ -1,4 +1,4 @@
-/* The forms in which a topic's records may be written. */
+/* The formats of a topic's records. */
 #ifndef SCHEMAS_RECORD_FORMAT_H
 #define SCHEMAS_RECORD_FORMAT_H
 
@@ -11,7 +11,7 @@ enum record_format {
     FORMAT_JSON,        /* the row alone */
 };
 
-/** How a foreign topic's texts hold bytes where the record does not tell. */
+/** How texts of a foreign topic hold bytes, where the record does not say it. */
 enum record_binary { BINARY_UNSAID, BINARY_BASE64, BINARY_HEX };
 
 /** @return "keepstep", "debezium", "cloudevents", "json": the words of `format:`. */

@@ -1,4 +1,4 @@
-/* The value of a record, {"op","before","after"}: read, checked and judged by the row schema. */
+/* Reads the value of a record, {"op","before","after"}, and validates it by the row schema. */
 #include "schemas/json_schema/json_schema.h"
 #include "schemas/record/value.h"
 
@@ -25,7 +25,8 @@ static enum status record_payload_op(const json_t *payload, enum change_op *ret_
     return STATUS_OK;
 }
 
-/* A double may be written as an integer of any size; the row schema shall see a number too. */
+/* A double may be written as an integer of any size. Make it a number, so that the row schema can
+ * judge it. */
 static enum status record_payload_large(const struct column *column, json_t *after, json_t **member,
                                         struct error *err)
 {
@@ -77,8 +78,8 @@ static enum status record_payload_columns(const struct record_row *row, json_t *
     return STATUS_OK;
 }
 
-/* Create and read are full images: a column they leave out is null. An update that lacks columns
- * is judged without what the row schema says of the row as a whole. */
+/* Create and read are full images: a column that they leave out is null. An update that lacks
+ * columns is judged without the parts of the row schema that concern the whole row. */
 static enum status record_payload_judge(const struct record_row *row, const json_t *after,
                                         struct error *err)
 {
@@ -164,7 +165,7 @@ enum status payload_validate(const struct entity_schema *schema, struct slice pa
         status = record_payload_decode(&row, payload, err);
     status = json_check_memory(status, err);
     if (status == STATUS_STOP && err != NULL)
-        err->status = STATUS_REJECT; /* here only this row is at fault */
+        err->status = STATUS_REJECT; /* only this row is at fault */
     if (status == STATUS_STOP)
         status = STATUS_REJECT;
 out:

@@ -1,4 +1,4 @@
-/* Values of columns: their forms on the wire, checked and decoded. */
+/* Decodes values of columns, and checks their forms on the wire. */
 #include "schemas/record/value.h"
 
 #include "common/buffer.h"
@@ -44,7 +44,7 @@ static bool record_value_is_decimal(struct slice text)
     return at == end;
 }
 
-/* Digits before and behind the point; a zero alone before it counts as none. */
+/* Count the digits before and after the point. A single zero before it counts as none. */
 static bool record_value_fits(const struct column *column, struct slice decimal)
 {
     size_t before = 0;
@@ -98,7 +98,7 @@ static size_t record_value_code_points(struct slice text)
     return count;
 }
 
-/* Dates and times are read as parts of one RFC 3339 time, and cut out of its canonical form. */
+/* Dates and times are read as parts of an RFC 3339 time, and cut out of its canonical form. */
 struct record_time_form {
     const char *before;
     const char *after;
@@ -117,8 +117,8 @@ static const struct record_time_form record_time_forms[] = {
                      "a time of day, 09:42:00.123456"},
 };
 
-/** What was read as a time of this form is canonical where its marks are: lengths and digits are
- * right then. */
+/** The text was read as a time of this form, so its digits are right. It is canonical where its
+ * marks are in the right places. */
 static bool record_value_is_canonical(const struct record_time_form *form, struct slice text)
 {
     if (text.length != form->length)
@@ -130,7 +130,7 @@ static bool record_value_is_canonical(const struct record_time_form *form, struc
     return true;
 }
 
-/* Digits that the canonical form has no place for. */
+/* Find digits that the canonical form cannot hold. */
 static bool record_value_is_finer(struct slice text)
 {
     const char *at = text.length == 0 ? NULL : memchr(text.data, '.', text.length);

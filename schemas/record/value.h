@@ -1,21 +1,21 @@
-/* Inside schemas/: JSON values to plain values of a column, and keys from plain values. */
+/* Inside schemas/: turns JSON values into plain values of columns, and those into keys. */
 #ifndef SCHEMAS_RECORD_VALUE_H
 #define SCHEMAS_RECORD_VALUE_H
 
 #include "schemas/change.h"
 #include "schemas/json.h"
 
-/** Read one column's value in the form that its type has on the wire.
+/** Read one column's value in the wire form of its type.
  * @return OK; REJECT naming the column, never the value; RETRY (arena full). */
 enum status record_value_decode(const struct column *column, const json_t *json,
                                 struct arena *arena, struct value *ret_value,
                                 struct error *err) MUST_CHECK;
 
-/** The same for a value that is a string on the wire; `text` is copied. */
+/** As record_value_decode() for a value that is a string on the wire; `text` is copied. */
 enum status record_value_text(const struct column *column, struct slice text, struct arena *arena,
                               struct value *ret_value, struct error *err) MUST_CHECK;
 
-/** Write the canonical key out of the key columns' values.
+/** Write the canonical key from the values of the key columns.
  * @return OK; REJECT where one is absent or null; RETRY (arena full). */
 enum status record_value_key(const struct entity_schema *schema, const struct value *values,
                              struct arena *arena, struct slice *ret_key,
@@ -25,36 +25,35 @@ enum status record_value_key(const struct entity_schema *schema, const struct va
 struct record_row {
     const struct entity_schema *schema;
     struct arena *arena;
-    struct value *values; /* schema->column_count of them, all absent before a reader fills them */
-    struct slice entity_key; /* canonical: set by the key's readers, compared by the row's */
+    struct value *values;    /* schema->column_count of them, all absent at first */
+    struct slice entity_key; /* canonical; set by the key's reader, compared by the row's */
     enum change_op op;       /* set by the readers of a payload */
 };
 
-/** @return a row whose values are in `arena`; `values` NULL where that is full. */
+/** @return a row with its values in `arena`; `values` is NULL where the arena is full. */
 struct record_row record_row_new(const struct entity_schema *schema, struct arena *arena);
 
-/** canonical_key() that also leaves the key columns' values in `row`. The key is borrowed from
- * `text` where that is canonical. */
+/** As canonical_key(), and keep the values of the key columns in `row`. The key borrows `text`
+ * where that is canonical. */
 enum status canonical_key_values(struct record_row *row, struct slice text,
                                  struct error *err) MUST_CHECK;
 
 /** Read a record's value ({"op","before","after"}) and validate it.
- * @return OK; REJECT; STOP (a column that the schema does not know); RETRY (arena full). */
+ * @return OK; REJECT; STOP (a column that the schema lacks); RETRY (arena full). */
 enum status record_payload_decode(struct record_row *row, struct slice payload,
                                   struct error *err) MUST_CHECK;
 
-/** The same from the row's document alone; row->op is the caller's. */
+/** As record_payload_decode() for the document of a row. The caller sets row->op. */
 enum status record_row_decode(struct record_row *row, json_t *after, struct error *err) MUST_CHECK;
 
-/** canonical_key_values() and record_payload_decode() without a document in memory: for a key that
- * is canonical already, and for a flat row of a flat schema. Texts are borrowed.
- * @return true where those would return OK, with the same values. False says nothing of the text,
- * and the values are absent. */
+/** As canonical_key_values() and record_payload_decode(), but without a document in memory: for a
+ * key that is canonical already, and for a flat row of a flat schema. Texts are borrowed.
+ * @return true where those would return OK, with the same values. After false the values are
+ * absent, and the text may still be valid. */
 bool record_flat_key(struct record_row *row, struct slice key) MUST_CHECK;
 bool record_flat_payload(struct record_row *row, struct slice payload) MUST_CHECK;
 
-/** The same by jansson alone: the tests compare record_flat_key() and record_flat_payload() with
- * these. */
+/** The same by jansson alone. Tests compare record_flat_…() with these. */
 enum status canonical_key_document(struct record_row *row, struct slice text,
                                    struct error *err) MUST_CHECK;
 enum status record_payload_document(struct record_row *row, struct slice payload,

@@ -1,4 +1,4 @@
-/* Writing the wire form: CloudEvents headers in binary mode. */
+/* Writes the wire form: CloudEvents headers in binary mode, and values. */
 #include "schemas/record/write.h"
 
 #include <inttypes.h>

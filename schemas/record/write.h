@@ -1,11 +1,11 @@
-/* The headers of a record that the relay publishes. */
+/* Writes the headers and the values of records. */
 #ifndef SCHEMAS_RECORD_WRITE_H
 #define SCHEMAS_RECORD_WRITE_H
 
 #include "common/buffer.h"
 #include "schemas/change.h"
 
-/** What the headers say; a slice with data NULL leaves its header out. */
+/** The contents of the headers. A slice whose data is NULL leaves its header out. */
 struct record_head {
     struct slice origin;
     struct slice incarnation;
@@ -19,17 +19,17 @@ struct record_head {
     struct slice traceparent;
 };
 
-/** Build the headers; names are constants, values borrow from `head` or live in `arena`.
+/** Build the headers. Names are constants; values borrow `head` or are in `arena`.
  * @return OK; RETRY (arena full). */
 enum status record_headers_build(const struct record_head *head, struct arena *arena,
                                  struct header **ret_headers, size_t *ret_count,
                                  struct error *err) MUST_CHECK;
 
-/** Append an integer or a double as decimal text that reads back to the same value.
- * @return false for any other kind, and then nothing is appended. */
+/** Append an integer or a double as a decimal text that reads back to the same value.
+ * @return false for any other kind; then nothing is appended. */
 bool value_append_number(const struct value *value, struct buffer *out);
 
-/** Append the value of a change of a row: its columns that are not absent, in the forms of
+/** Append the record value of a changed row: all columns that are not absent, in the forms of
  * docs/PROTOCOL.md, section 1.4. */
 void record_value_write(const struct change *change, struct buffer *out);
 
