@@ -203,7 +203,7 @@ static const char *database_url_split(struct slice rest, struct database_url *ur
             url->password = login;
     }
     if (slice_has(rest, '@'))
-        return "an @, or a / before an @, makes it readable in two ways";
+        return "an @, or a / before an @, lets it be read in two ways";
     url->options = rest;
     struct slice place = slice_cut_at(&url->options, '?');
     url->database = place;

@@ -285,8 +285,9 @@ static enum status kafka_bounds_status(rd_kafka_resp_err_t code, struct topic_pa
 {
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return STATUS_OK;
-    return error_set_native(err, kafka_error_status(code), (int)code, "%s [%d]: its ends: %s",
-                            tp.topic, (int)tp.partition, rd_kafka_err2str(code));
+    return error_set_native(err, kafka_error_status(code), (int)code,
+                            "%s [%d]: read the ends of its log: %s", tp.topic, (int)tp.partition,
+                            rd_kafka_err2str(code));
 }
 
 enum status kafka_log_end(rd_kafka_t *handle, struct topic_partition tp, int timeout_ms,

@@ -22,8 +22,8 @@ static enum status lines_refuse(const struct lines *lines, struct error *err)
     long long number = (long long)lines->number;
     if (lines->text.no_memory)
         return error_set(err, STATUS_RETRY, "line %lld: no memory", number);
-    return error_set(err, STATUS_REJECT, "line %lld: longer than %zu bytes, the most that is read",
-                     number, LINES_LENGTH_MAX);
+    return error_set(err, STATUS_REJECT, "line %lld: longer than the limit of %zu bytes", number,
+                     LINES_LENGTH_MAX);
 }
 
 enum status lines_next(struct lines *lines, bool *ret_read, struct error *err)

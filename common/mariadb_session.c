@@ -144,8 +144,8 @@ static enum status mariadb_files(const struct mariadb_url *url, struct error *er
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         if (files[i].path == NULL || access(files[i].path, R_OK) == 0)
             continue;
-        return error_set(error_config(err), STATUS_FATAL, "%s: %s names %s in the database's URL",
-                         strerror(errno), files[i].option, files[i].path);
+        return error_set(error_config(err), STATUS_FATAL, "%s: %s of the database's URL: %s",
+                         files[i].path, files[i].option, strerror(errno));
     }
     return STATUS_OK;
 }
@@ -189,7 +189,7 @@ static enum status mariadb_refused(MYSQL *session, const struct mariadb_url *url
                      ? "; switch TLS on in the server, or leave the ssl- options out of the "
                        "database's URL"
                      : "; the server's certificate must be valid, signed by an authority in "
-                       "ssl-ca, and made out to the host of the database's URL";
+                       "ssl-ca, and made for the host of the database's URL";
     else if (verdict.connection_lost && mariadb_timed_out(session))
         advice = SERVER_SILENT_ADVICE;
     if (verdict.status == STATUS_RETRY)

@@ -161,7 +161,7 @@ static enum status mariadb_statement_count(const struct mariadb_statement *state
     if (count == statement->parameter_count)
         return STATUS_OK;
     return error_set_verdict(err, (struct verdict){0, VERDICT_FATAL}, statement->what,
-                             "%lu parameters, and not %zu", statement->parameter_count, count);
+                             "it has %lu parameters, not %zu", statement->parameter_count, count);
 }
 
 enum status mariadb_statement_run(struct mariadb_statement *statement,

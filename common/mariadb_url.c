@@ -59,7 +59,7 @@ static enum status mariadb_url_option(struct mariadb_url *url, struct slice name
         url->ssl_verify = slice_is(value, "on");
         return url->ssl_verify || slice_is(value, "off")
                    ? STATUS_OK
-                   : mariadb_url_refuse(err, "says neither on nor off for ssl-verify");
+                   : mariadb_url_refuse(err, "has an ssl-verify that is neither on nor off");
     }
     return mariadb_url_refuse(err, "has an option that is unknown");
 }

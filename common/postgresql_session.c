@@ -60,8 +60,8 @@ static const char *postgresql_advice(const char **ret_text, bool *ret_final)
          "; the server's certificate has expired, or no authority in sslrootcert has signed it: "
          "renew it there, or name its authority with sslrootcert in the database's URL"},
         {"server certificate for", false,
-         "; the server's certificate is made out to another host: connect to that name, or have "
-         "one made out to this one"},
+         "; the server's certificate is for another host: connect by that host's name, or have a "
+         "certificate made for this one"},
         {"server does not support SSL", false,
          "; switch TLS on in the server, or lower sslmode in the database's URL"},
         {TIMED_OUT, false, SERVER_SILENT_ADVICE},

@@ -20,7 +20,7 @@ struct server_session_options {
 #define SERVER_ANSWER_TIMEOUT_S     90 /* above the statement timeout of 60 s: the server ends it */
 
 #define SERVER_SILENT_ADVICE                                                                       \
-    "; see whether the server answers others: it may hang or be overloaded, or a firewall "        \
-    "between may drop the packets"
+    "; check whether the server answers others: it may hang or be overloaded, or a firewall "      \
+    "on the way may drop the packets"
 
 #endif

@@ -48,7 +48,7 @@ enum status sqlite_session_code_error(sqlite3 *database, int code, const char *w
                            : sqlite3_errstr(code);
     if ((code & 0xff) == SQLITE_NOTADB)
         return error_set_native(error_config(err), STATUS_FATAL, code,
-                                "no SQLite database; see database in the configuration");
+                                "it is no SQLite database: check `database:` in the configuration");
     return error_set_verdict(err, sqlite_session_verdict(code), what, "%s", text);
 }
 
@@ -68,8 +68,8 @@ static enum status sqlite_session_check_encoding(sqlite3 *database, struct error
         status = sqlite_session_error(database, "read the encoding", err);
     else if (!slice_is(sqlite_session_text(statement, 0), "UTF-8"))
         status = error_set(error_config(err), STATUS_FATAL,
-                           "the database is encoded in %s, and Keepstep works with UTF-8 alone: "
-                           "make it anew with `sqlite3 OLD .dump | sqlite3 NEW`",
+                           "the database is encoded in %s, and Keepstep needs UTF-8: "
+                           "make a copy with `sqlite3 OLD .dump | sqlite3 NEW`",
                            (const char *)sqlite3_column_text(statement, 0));
     (void)sqlite3_finalize(statement);
     return status;
@@ -84,8 +84,8 @@ enum status sqlite_session_open(const char *path, int flags, sqlite3 **ret_datab
 
     if (code != SQLITE_OK && access(path, F_OK) != 0) {
         status = error_set(err, STATUS_RETRY,
-                           "there is no database: run `keepstep init`, or see database in the "
-                           "configuration");
+                           "there is no database: run `keepstep init`, or check `database:` in "
+                           "the configuration");
         goto out;
     }
     if (code != SQLITE_OK) {

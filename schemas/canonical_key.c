@@ -30,7 +30,7 @@ static enum status canonical_key_scalar(const struct record_row *row, struct sli
     json_t *bare = NULL;
 
     if (schema->key_count != 1)
-        return error_set(err, STATUS_REJECT, "the key of \"%s\" has %zu columns: name each",
+        return error_set(err, STATUS_REJECT, "the key of \"%s\" has %zu columns: give each of them",
                          schema->entity_type, schema->key_count);
     const struct column *column = &schema->columns[schema->key_columns[0]];
     if (column->type != COLUMN_INTEGER && !json_is_string(json)) {

@@ -47,7 +47,7 @@ static const char *json_fault(const json_error_t *wrong)
     case json_error_null_byte_in_key:
         return "a NUL in a member's name, which Keepstep does not read,";
     case json_error_duplicate_key:
-        return "a member's name that stands twice in one object";
+        return "a member's name that is twice in one object";
     case json_error_numeric_overflow:
         return "a number that is too large";
     case json_error_stack_overflow:
@@ -135,7 +135,7 @@ json_t *json_load_value(struct slice text, struct error *err)
     json_memory_short = json_memory_short || kept.no_memory;
     json = json_loadb(buffer_text(&kept), kept.length, flags, &wrong);
     if (json == NULL)
-        (void)error_set(err, STATUS_REJECT, "value: %s at byte %d or behind it", json_fault(&wrong),
+        (void)error_set(err, STATUS_REJECT, "value: %s at byte %d or after it", json_fault(&wrong),
                         large_at);
     buffer_done(&kept);
     return json;

@@ -215,7 +215,7 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
     }
     if (strstr(path, "://") != NULL) {
         status = error_set(error_config(err), STATUS_FATAL,
-                           "the configuration is named by the path of its file, not by a URL");
+                           "name the configuration by the path of its file, not by a URL");
         goto out;
     }
     status = json_check_memory(config_load_tree(path, overrides, override_count, &tree, &own),

@@ -132,12 +132,12 @@ static enum status read_type(const struct keyword_target *target, struct error *
     if (!json_is_array(target->value)) {
         target->node->types = type_bit(target->value);
         return target->node->types != 0 ? STATUS_OK
-                                        : refuse(target->place, "is not a type of JSON", err);
+                                        : refuse(target->place, "is not a JSON type", err);
     }
     for (size_t i = 0; i < json_array_size(target->value); i++) {
         unsigned bit = type_bit(json_array_get(target->value, i));
         if (bit == 0)
-            return refuse(target->place, "holds something that is not a type of JSON", err);
+            return refuse(target->place, "holds something that is not a JSON type", err);
         target->node->types |= bit;
     }
     if (target->node->types == 0)

@@ -38,7 +38,7 @@ static enum status visit(struct json_node *node, size_t depth, struct error *err
     if (node == NULL || node->loop_mark == LOOP_DONE)
         return STATUS_OK;
     if (node->loop_mark == LOOP_OPEN)
-        return error_set(err, STATUS_FATAL, "schema: '%s' is part of a loop that never ends",
+        return error_set(err, STATUS_FATAL, "schema: '%s' is part of an endless loop",
                          node->reference != NULL ? node->reference : node->base);
     if (depth > JSON_SCHEMA_DEPTH_MAX)
         return error_set(err, STATUS_FATAL, "schema: references go too deep");

@@ -107,10 +107,11 @@ static enum status load_uri(struct json_schema *schema, const char *uri, struct 
     } else if (in_folder != NULL) {
         status = load_file(options->folder, in_folder, &root, err);
     } else {
-        status = error_set(err, STATUS_FATAL,
-                           "schema: '%s' is not a file beside the schema, and references are never "
-                           "followed over the network",
-                           uri);
+        status = error_set(
+            err, STATUS_FATAL,
+            "schema: '%s' is not a file in the schema's folder, and references never "
+            "use the network",
+            uri);
     }
     struct json_node *node = NULL;
     if (status == STATUS_OK)
@@ -184,7 +185,7 @@ static enum status follow_pointer(struct json_schema *schema, const struct json_
             *rest = '/';
     }
     if (value == NULL)
-        return error_set(err, STATUS_FATAL, "schema: nothing is there");
+        return error_set(err, STATUS_FATAL, "schema: there is nothing at this place");
     return json_node_compile(schema, (struct json_source){value, base, NULL}, ret, err);
 }
 

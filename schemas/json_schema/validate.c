@@ -151,7 +151,7 @@ static bool check_contains(struct validation *run, const struct json_node *node,
         if (is_match(run, node->contains, json_array_get(array, i), &inner))
             return true;
     }
-    return mismatch(run, place, "no item is as `contains` demands");
+    return mismatch(run, place, "no item matches `contains`");
 }
 
 static bool check_items(struct validation *run, const struct json_node *node, const json_t *array,
@@ -175,7 +175,7 @@ static bool check_array(struct validation *run, const struct json_node *node, co
     if (node->max_items.is_set && size > node->max_items.value)
         return mismatch(run, place, "more than %zu items", node->max_items.value);
     if (node->min_items.is_set && size < node->min_items.value)
-        return mismatch(run, place, "less than %zu items", node->min_items.value);
+        return mismatch(run, place, "fewer than %zu items", node->min_items.value);
     return (!node->unique_items || check_unique(run, array, place)) &&
            (node->contains == NULL || check_contains(run, node, array, place)) &&
            ((node->items_all == NULL && node->items_each.nodes == NULL) ||
@@ -256,7 +256,7 @@ static bool check_property_names(struct validation *run, const struct json_node 
         bool valid = is_match(run, node, text, &inner);
         json_decref(text);
         if (!valid)
-            return mismatch(run, &inner, "the name is not as `propertyNames` demands");
+            return mismatch(run, &inner, "the name does not match `propertyNames`");
     }
     return true;
 }
@@ -283,7 +283,7 @@ static bool check_object(struct validation *run, const struct json_node *node, c
     if (node->max_properties.is_set && size > node->max_properties.value)
         return mismatch(run, place, "more than %zu properties", node->max_properties.value);
     if (node->min_properties.is_set && size < node->min_properties.value)
-        return mismatch(run, place, "less than %zu properties", node->min_properties.value);
+        return mismatch(run, place, "fewer than %zu properties", node->min_properties.value);
     return (node->required == NULL || check_names(run, node->required, object, place)) &&
            check_properties(run, node, object, place) &&
            (node->property_names == NULL ||

@@ -70,8 +70,8 @@ static enum status debezium_binary(const struct column *column, const struct deb
     }
     if (field->type != NULL || debezium_may_be_hex(text))
         return debezium_refuse(column,
-                               "the record does not tell whether its bytes are base64 or "
-                               "hexadecimal; say `binary: base64` or `binary: hex` under apply:",
+                               "the record does not say whether its bytes are base64 or "
+                               "hexadecimal; write `binary: base64` or `binary: hex` under apply:",
                                err);
     return STATUS_OK;
 }
@@ -102,7 +102,7 @@ enum status debezium_bytes(const struct column *column, const struct debezium_fi
     enum record_binary binary = BINARY_UNSAID;
     struct slice text = {.data = json_string_value(value), .length = json_string_length(value)};
     if (debezium_is(field, "io.debezium.data.Bits"))
-        return debezium_refuse(column, "a row of bits; let the column be an integer", err);
+        return debezium_refuse(column, "bits; make the column an integer", err);
     if (debezium_is(field, "org.apache.kafka.connect.data.Decimal"))
         return debezium_refuse(column, "a decimal", err);
     if (text.data == NULL)

@@ -110,7 +110,7 @@ static enum status record_copy(const struct record *record, struct arena *arena,
     ret_record->headers = headers;
     if (record->header_count > RECORD_HEADERS_READ)
         return error_set(err, STATUS_STOP,
-                         "more than %d headers: those that Keepstep needs may stand behind them",
+                         "more than %d headers, so one that Keepstep needs may not have been read",
                          RECORD_HEADERS_READ);
     return STATUS_OK;
 }
@@ -121,8 +121,7 @@ static enum status record_read_kind(const struct record_names *names, enum chang
     if (names->protocol.data == NULL && names->incarnation.data != NULL)
         return error_set(err, STATUS_STOP, "header ce_incarnation without ce_protocol");
     if (names->protocol.data != NULL && !slice_is(names->protocol, RECORD_PROTOCOL))
-        return error_set(err, STATUS_STOP,
-                         "protocol version %.*s is not spoken here: upgrade this agent",
+        return error_set(err, STATUS_STOP, "protocol version %.*s is unknown: upgrade this agent",
                          SLICE_ARGS(names->protocol));
     *ret_kind = KIND_CHANGE;
     if (names->kind.data == NULL)
@@ -134,8 +133,7 @@ static enum status record_read_kind(const struct record_names *names, enum chang
     else if (slice_is(names->kind, "void"))
         *ret_kind = KIND_VOID;
     else
-        return error_set(err, STATUS_STOP,
-                         "record kind \"%.*s\" is not known here: upgrade this agent",
+        return error_set(err, STATUS_STOP, "record kind \"%.*s\" is unknown: upgrade this agent",
                          SLICE_ARGS(names->kind));
     return STATUS_OK;
 }

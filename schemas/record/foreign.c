@@ -54,8 +54,8 @@ static enum status foreign_read_debezium(const json_t *json, struct foreign *for
     const char *op = json_string_value(json_object_get(payload, "op"));
     if (op == NULL)
         return error_set(err, STATUS_REJECT,
-                         "value: no \"op\"; format debezium wants its envelope, not an unwrapped "
-                         "row (that is format json)");
+                         "value: no \"op\"; format debezium needs Debezium's envelope; an "
+                         "unwrapped row is format json");
     if (strcmp(op, "t") == 0)
         return error_set(err, STATUS_STOP,
                          "the source table was truncated, which names no row: empty the local "

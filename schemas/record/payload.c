@@ -121,7 +121,7 @@ enum status record_row_decode(struct record_row *row, json_t *after, struct erro
     if (status == STATUS_OK)
         status = record_value_key(row->schema, row->values, row->arena, &key, err);
     if (status == STATUS_OK && !slice_equal(key, row->entity_key))
-        status = error_set(err, STATUS_REJECT, "after: the key columns are not the entity key");
+        status = error_set(err, STATUS_REJECT, "after: the key columns differ from the entity key");
     return status;
 }
 

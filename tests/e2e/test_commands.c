@@ -273,7 +273,7 @@ static void rows_are_judged_by_a_schema(void **state)
            65, "", "line 2: /id: wrong type\nline 3: (root): lacks the property 'name'\n");
     expect("{ echo '{\"id\":1,\"name\":\"a\"}'; head -c 17000000 /dev/zero; } |"
            " keepstep schema validate schemas/item.schema.json",
-           65, "", "keepstep: line 2: longer than 16777216 bytes, the most that is read\n");
+           65, "", "keepstep: line 2: longer than the limit of 16777216 bytes\n");
     expect_words("keepstep schema validate absent.json </dev/null", 78, "absent.json");
     expect("keepstep schema validate", 64, "",
            "keepstep schema: wants validate SCHEMA or table TABLE\n");
@@ -291,7 +291,7 @@ static void lines_go_into_the_outbox_or_are_refused_by_their_number(void **state
            " keepstep publish -c shop.yaml",
            65, "",
            "0 events stand in the outbox\n"
-           "keepstep: line 2: longer than 16777216 bytes, the most that is read\n");
+           "keepstep: line 2: longer than the limit of 16777216 bytes\n");
     assert_string_equal(sqlite_text(shop.database, "SELECT type, aggregateid FROM outbox"),
                         "item.created|{\"id\":1}\n");
 }

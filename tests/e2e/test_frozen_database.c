@@ -160,7 +160,7 @@ static void commands_end_with_a_reason(void)
             int code = process_wait(commands[i][j], 60000);
             const char *errors = process_errors(commands[i][j]);
             if (code != EX_TEMPFAIL || strstr(errors, "localhost") == NULL ||
-                strstr(errors, "see whether the server answers others") == NULL)
+                strstr(errors, "check whether the server answers others") == NULL)
                 test_fail("%s of %s ended with %d: %s", names[j], services.both[i].name, code,
                           errors);
         }

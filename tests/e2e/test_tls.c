@@ -119,8 +119,8 @@ static const struct product {
     const char *plain;
 } products[] = {
     {DATABASE_POSTGRESQL, postgresql_show, "sslmode=verify-full&sslrootcert", "has expired",
-     "made out to another host", "no authority in sslrootcert has signed it", "switch TLS on"},
-    {DATABASE_MARIADB, mariadb_show, "ssl-ca", "must be valid", "made out to the host",
+     "is for another host", "no authority in sslrootcert has signed it", "switch TLS on"},
+    {DATABASE_MARIADB, mariadb_show, "ssl-ca", "must be valid", "made for the host",
      "signed by an authority in ssl-ca", "switch TLS on"},
 };
 

@@ -69,7 +69,7 @@ static void a_malformed_keyword_is_refused(void **state)
 {
     (void)state;
     expect_refused("{\"maxLength\": -1}", NULL, "schema at /maxLength: must be an integer");
-    expect_refused("{\"type\": \"text\"}", NULL, "schema at /type: is not a type");
+    expect_refused("{\"type\": \"text\"}", NULL, "schema at /type: is not a JSON type");
     expect_refused("{\"pattern\": \"(\"}", NULL, "schema at /pattern: not a regular expression");
     expect_refused("{\"pattern\": \"a\\\\Z\"}", NULL, "of ECMA-262, at byte 1");
     expect_refused("{\"not\": 3}", NULL, "schema at /not: must be a schema");
@@ -133,10 +133,10 @@ static void a_pattern_is_read_as_ecma_262_has_it(void **state)
 static void a_reference_loop_is_refused(void **state)
 {
     (void)state;
-    expect_refused("{\"$ref\": \"#\"}", NULL, "loop that never ends");
+    expect_refused("{\"$ref\": \"#\"}", NULL, "part of an endless loop");
     expect_refused("{\"allOf\": [{\"$ref\": \"#/definitions/a\"}], \"definitions\": {\"a\": "
                    "{\"anyOf\": [{\"$ref\": \"#\"}, {\"$ref\": \"#\"}]}}}",
-                   NULL, "loop that never ends");
+                   NULL, "part of an endless loop");
     expect_one("{\"items\": {\"$ref\": \"#\"}}", "[[[[]]]]", NULL);
 }
 
@@ -247,9 +247,11 @@ static void a_reference_to_a_file_beside_the_schema_resolves(void **state)
                           &options);
     expect_verdict(schema, "[1]", "/0: wrong type");
     json_schema_free(schema);
-    expect_refused("{\"$ref\": \"../passwd\"}", &options, "is not a file beside the schema");
-    expect_refused("{\"$ref\": \"%2e%2e/passwd\"}", &options, "is not a file beside the schema");
-    expect_refused("{\"$ref\": \"address.json#/definitions/none\"}", &options, "nothing is there");
+    expect_refused("{\"$ref\": \"../passwd\"}", &options, "is not a file in the schema's folder");
+    expect_refused("{\"$ref\": \"%2e%2e/passwd\"}", &options,
+                   "is not a file in the schema's folder");
+    expect_refused("{\"$ref\": \"address.json#/definitions/none\"}", &options,
+                   "there is nothing at this place");
 }
 
 static void a_reference_over_the_network_is_refused(void **state)
@@ -257,10 +259,10 @@ static void a_reference_over_the_network_is_refused(void **state)
     (void)state;
     const struct json_schema_options options = {.folder = "/tmp"};
     expect_refused("{\"$ref\": \"http://example.com/other.json\"}", &options,
-                   "never followed over the network");
+                   "references never use the network");
     expect_refused("{\"$ref\": \"file:///etc/passwd\"}", &options,
-                   "never followed over the network");
-    expect_refused("{\"$ref\": \"other.json\"}", NULL, "never followed over the network");
+                   "references never use the network");
+    expect_refused("{\"$ref\": \"other.json\"}", NULL, "references never use the network");
 }
 
 static void formats_are_asserted_only_on_demand(void **state)

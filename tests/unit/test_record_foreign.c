@@ -202,12 +202,12 @@ static const struct field_case field_cases[] = {
     {PHOTO, "bytes", NULL, "\"\"", "", NULL},
     {PHOTO, "bytes", NULL, "\"00ff\"", "\xd3\x47\xdf", NULL},
     {PHOTO, "bytes", NULL, "\"A\"", NULL, "not base64"},
-    {PHOTO, "bytes", "io.debezium.data.Bits", "\"AQ==\"", NULL, "a row of bits"},
+    {PHOTO, "bytes", "io.debezium.data.Bits", "\"AQ==\"", NULL, "bits; make the column an integer"},
     {PHOTO, "bytes", CONNECT_("Decimal"), "\"AQ==\"", NULL, "a decimal"},
-    {PHOTO, "string", NULL, "\"00ff00ff\"", NULL, "say `binary: base64` or `binary: hex`"},
-    {PHOTO, "string", NULL, "\"AP8=\"", NULL, "say `binary: base64` or `binary: hex`"},
+    {PHOTO, "string", NULL, "\"00ff00ff\"", NULL, "write `binary: base64` or `binary: hex`"},
+    {PHOTO, "string", NULL, "\"AP8=\"", NULL, "write `binary: base64` or `binary: hex`"},
     {PHOTO, NULL, NULL, "\"AP8=\"", "\x01\xff", NULL},
-    {PHOTO, NULL, NULL, "\"00ff00ff\"", NULL, "say `binary: base64` or `binary: hex`"},
+    {PHOTO, NULL, NULL, "\"00ff00ff\"", NULL, "write `binary: base64` or `binary: hex`"},
     {PHOTO, NULL, NULL, "[1]", NULL, "not a string"},
     {PRICE, "string", NULL, "\"12.50\"", "12.50", NULL},
     {PRICE, "double", NULL, "12.5", NULL, "decimal.handling.mode"},
@@ -337,13 +337,13 @@ static void valid_json_that_cannot_be_read_is_not_called_otherwise(void **state)
         const char *reason;
     } cases[] = {
         {"{\"id\":7,\"email\":\"\\ud800\"}", "half of a surrogate pair"},
-        {"{\"id\":7,\"id\":7}", "stands twice in one object"},
+        {"{\"id\":7,\"id\":7}", "is twice in one object"},
         {"{\"id\":7,\"a\\u0000b\":1}", "a NUL in a member's name"},
         {"{\"id\":7,\"weight\":1e999}", "a number that is too large"},
         {"{\"id\":7,\"email\":\"\xff\"}", "not UTF-8"},
         {"{\"id\":7", "ends too early"},
         {"{\"id\":7,}", "not JSON at byte 9"},
-        {"{\"weight\":18446744073709551616,\"id\":7,}", "not JSON at byte 30 or behind it"},
+        {"{\"weight\":18446744073709551616,\"id\":7,}", "not JSON at byte 30 or after it"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(decode(FORMAT_JSON, "7", cases[i].row), STATUS_REJECT);
