@@ -130,8 +130,9 @@ static enum status sql_sqlite_step(struct sql_session *session, const struct sql
     enum status status = STATUS_OK;
     uint64_t changed = 0;
     for (size_t i = 0; status == STATUS_OK && i < step->rows; i++) {
-        status = sql_run(session, step->statement, &step->parameters[i * step->columns],
-                         step->columns, err);
+        const struct sql_parameter *row = step->columns == 0 ? NULL
+                                                             : &step->parameters[i * step->columns];
+        status = sql_run(session, step->statement, row, step->columns, err);
         changed += session->changed;
     }
     if (status == STATUS_OK && step->if_missed != NULL && changed != step->rows)
