@@ -9,7 +9,7 @@ struct change_line {
     struct slice entity_type; /* `type` up to its last dot */
     struct slice type;        /* "order.updated" */
     struct slice key;         /* JSON of an object or a number; the text of a string */
-    struct slice payload;     /* {"op","before","after"}; with their bytes in the line */
+    struct slice payload;     /* {"op","before","after"}, with the bytes of the line */
     struct slice traceparent;
     struct slice partition_key;
 };

@@ -32,9 +32,9 @@ struct config_limits {
     int64_t batch_bytes;                /* default 4 MiB */
     int64_t batch_time_ms;              /* with an outbox; default 10, on a server 50 */
     int64_t message_bytes;              /* default 1,000,000 */
-    int64_t parked_entities;            /* a partition; default 1000 */
-    int64_t parked_records;             /* a partition; default 10000 */
-    int64_t parked_bytes;               /* a partition; default 256 MiB */
+    int64_t parked_entities;            /* for each partition; default 1000 */
+    int64_t parked_records;             /* for each partition; default 10000 */
+    int64_t parked_bytes;               /* for each partition; default 256 MiB */
     int64_t outbox_retention_s;         /* default 86400 */
     int64_t parked_skipped_retention_s; /* default 30 days; 0: for ever */
     int64_t idempotency_window_s;       /* default 0: keep single keys for ever */

@@ -345,7 +345,7 @@ enum status config_kafka_judge_together(const json_t *kafka, struct error *err)
     if (heartbeat_ms * 2 > session_ms)
         return error_set(err, STATUS_FATAL,
                          "kafka property \"heartbeat.interval.ms\" (default 3000) must be at most "
-                         "half of \"session.timeout.ms\" (default 10000): an agent would be taken "
+                         "half of \"session.timeout.ms\" (default 10000), or a live agent is taken "
                          "for dead");
     if (session_ms > poll_ms)
         return error_set(err, STATUS_FATAL,

@@ -61,8 +61,8 @@ struct json_size_limit {
 /** A compiled schema object. It owns nothing: nodes are in the arena, sources in the documents,
  * patterns in the schema's list. */
 struct json_node {
-    struct json_node *next;        /* of all */
-    struct json_node *bucket_next; /* with the same hash of `source` */
+    struct json_node *next;        /* list of all nodes */
+    struct json_node *bucket_next; /* list of nodes with the same hash of `source` */
     const json_t *source;          /* the object it was compiled from */
     const char *base;              /* absolute URI; its references are relative to it */
     const char *reference;         /* text of $ref; where set, other keywords are unused */
