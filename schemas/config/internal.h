@@ -49,7 +49,7 @@ bool config_environment_unknown(char **ret_text) MUST_CHECK;
 extern const char config_schema_json[];
 
 /** Whether a librdkafka property may be set. */
-enum config_kafka_verdict {
+enum config_kafka_permission {
     CONFIG_KAFKA_ALLOWED, /* passed on */
     CONFIG_KAFKA_OURS,    /* set by Keepstep to `text` */
     CONFIG_KAFKA_BOUNDED, /* `min` to `max`, or only `text` */
@@ -59,7 +59,7 @@ enum config_kafka_verdict {
 struct config_kafka_property {
     const char *name;
     const char *same_as; /* this is another name of that property; NULL: none */
-    enum config_kafka_verdict verdict;
+    enum config_kafka_permission permission;
     int64_t min;
     int64_t max;
     const char *text;

@@ -23,7 +23,7 @@
 
 #define ALLOWED(property)                                                                          \
     {                                                                                              \
-        .name = (property), .verdict = CONFIG_KAFKA_ALLOWED                                        \
+        .name = (property), .permission = CONFIG_KAFKA_ALLOWED                                     \
     }
 #define ALIAS(property, of)                                                                        \
     {                                                                                              \
@@ -31,15 +31,15 @@
     }
 #define REFUSED(property, reason)                                                                  \
     {                                                                                              \
-        .name = (property), .verdict = CONFIG_KAFKA_REFUSED, .why = (reason)                       \
+        .name = (property), .permission = CONFIG_KAFKA_REFUSED, .why = (reason)                    \
     }
 #define OURS(property, value, reason)                                                              \
     {                                                                                              \
-        .name = (property), .verdict = CONFIG_KAFKA_OURS, .text = (value), .why = (reason)         \
+        .name = (property), .permission = CONFIG_KAFKA_OURS, .text = (value), .why = (reason)      \
     }
 #define BOUNDED(property, least, most, reason)                                                     \
     {                                                                                              \
-        .name = (property), .verdict = CONFIG_KAFKA_BOUNDED, .min = (least), .max = (most),        \
+        .name = (property), .permission = CONFIG_KAFKA_BOUNDED, .min = (least), .max = (most),     \
         .why = (reason)                                                                            \
     }
 
@@ -104,7 +104,7 @@ const struct config_kafka_property config_kafka_properties[] = {
     BOUNDED("reconnect.backoff.ms", 0, 60000, "after an outage copies lag that much longer"),
     BOUNDED("reconnect.backoff.max.ms", 0, 600000, "after an outage copies lag that much longer"),
     {.name = "api.version.request",
-     .verdict = CONFIG_KAFKA_BOUNDED,
+     .permission = CONFIG_KAFKA_BOUNDED,
      .text = "true",
      .why = WHY_VERSION},
     /* Refused. */
@@ -312,7 +312,7 @@ enum status config_kafka_judge(const json_t *kafka, const char *name, const json
                                struct error *err)
 {
     const struct config_kafka_property *property = config_kafka_find(name);
-    if (property->verdict == CONFIG_KAFKA_REFUSED || property->verdict == CONFIG_KAFKA_OURS)
+    if (property->permission == CONFIG_KAFKA_REFUSED || property->permission == CONFIG_KAFKA_OURS)
         return error_set(err, STATUS_FATAL,
                          "kafka property \"%s\" is not yours to set: %s; remove it", name,
                          property->why);
@@ -320,7 +320,7 @@ enum status config_kafka_judge(const json_t *kafka, const char *name, const json
         return error_set(err, STATUS_FATAL,
                          "kafka property \"%s\" is \"%s\" by another name; remove one of them",
                          name, property->name);
-    if (property->verdict != CONFIG_KAFKA_BOUNDED || config_kafka_is_within(property, value))
+    if (property->permission != CONFIG_KAFKA_BOUNDED || config_kafka_is_within(property, value))
         return STATUS_OK;
     if (property->text != NULL)
         return error_set(err, STATUS_FATAL, "kafka property \"%s\" can only be %s: %s", name,
@@ -368,8 +368,9 @@ static void config_kafka_names(struct buffer *out, const struct config_kafka_pro
 static bool config_kafka_is_alike(const struct config_kafka_property *one,
                                   const struct config_kafka_property *other)
 {
-    return one->same_as == NULL && other->same_as == NULL && one->verdict == CONFIG_KAFKA_REFUSED &&
-           other->verdict == CONFIG_KAFKA_REFUSED && strcmp(one->why, other->why) == 0;
+    return one->same_as == NULL && other->same_as == NULL &&
+           one->permission == CONFIG_KAFKA_REFUSED && other->permission == CONFIG_KAFKA_REFUSED &&
+           strcmp(one->why, other->why) == 0;
 }
 
 static bool config_kafka_is_told(const struct config_kafka_property *property)
@@ -381,11 +382,12 @@ static bool config_kafka_is_told(const struct config_kafka_property *property)
     return false;
 }
 
-static void config_kafka_verdict(struct buffer *out, const struct config_kafka_property *property)
+static void config_kafka_permission(struct buffer *out,
+                                    const struct config_kafka_property *property)
 {
-    if (property->verdict == CONFIG_KAFKA_OURS)
+    if (property->permission == CONFIG_KAFKA_OURS)
         buffer_append_format(out, "set: %s", property->text);
-    else if (property->verdict == CONFIG_KAFKA_REFUSED)
+    else if (property->permission == CONFIG_KAFKA_REFUSED)
         buffer_append_text(out, "refused");
     else if (property->text != NULL)
         buffer_append_format(out, "only %s", property->text);
@@ -397,10 +399,10 @@ static void config_kafka_verdict(struct buffer *out, const struct config_kafka_p
 void config_kafka_describe(struct buffer *out)
 {
     const char *before = "";
-    buffer_append_text(out, "| property | verdict | why |\n| --- | --- | --- |\n");
+    buffer_append_text(out, "| property | allowed | why |\n| --- | --- | --- |\n");
     for (size_t i = 0; i < config_kafka_property_count; i++) {
         const struct config_kafka_property *property = &config_kafka_properties[i];
-        if (property->same_as != NULL || property->verdict == CONFIG_KAFKA_ALLOWED ||
+        if (property->same_as != NULL || property->permission == CONFIG_KAFKA_ALLOWED ||
             config_kafka_is_told(property))
             continue;
         buffer_append_text(out, "| ");
@@ -410,13 +412,13 @@ void config_kafka_describe(struct buffer *out)
                 buffer_append_format(out, ", `%s`", config_kafka_properties[j].name);
         }
         buffer_append_text(out, " | ");
-        config_kafka_verdict(out, property);
+        config_kafka_permission(out, property);
         buffer_append_format(out, " | %s |\n", property->why);
     }
     buffer_append_text(out, "\nPassed on as they are: ");
     for (size_t i = 0; i < config_kafka_property_count; i++) {
         const struct config_kafka_property *property = &config_kafka_properties[i];
-        if (property->same_as != NULL || property->verdict != CONFIG_KAFKA_ALLOWED)
+        if (property->same_as != NULL || property->permission != CONFIG_KAFKA_ALLOWED)
             continue;
         buffer_append_text(out, before);
         config_kafka_names(out, property);

@@ -209,13 +209,13 @@ void json_place_write(const struct json_place *place, char ret_text[static JSON_
 
 /* pattern.c */
 
-enum json_pattern_verdict { JSON_PATTERN_NO, JSON_PATTERN_YES, JSON_PATTERN_GAVE_UP };
+enum json_pattern_result { JSON_PATTERN_NO, JSON_PATTERN_YES, JSON_PATTERN_GAVE_UP };
 
 /** Compile a regular expression of ECMA-262. Free the list with json_pattern_free_all().
  * @param list  the new pattern is added at its front. */
 enum status json_pattern_new(struct slice text, struct json_pattern **list,
                              struct error *err) MUST_CHECK;
-enum json_pattern_verdict json_pattern_match(const struct json_pattern *pattern, struct slice text);
+enum json_pattern_result json_pattern_match(const struct json_pattern *pattern, struct slice text);
 void json_pattern_free_all(struct json_pattern *list);
 
 /* format.c and format_uri.c */

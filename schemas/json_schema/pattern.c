@@ -217,7 +217,7 @@ out:
     return status;
 }
 
-enum json_pattern_verdict json_pattern_match(const struct json_pattern *pattern, struct slice text)
+enum json_pattern_result json_pattern_match(const struct json_pattern *pattern, struct slice text)
 {
     pcre2_match_data *data = pcre2_match_data_create(1, NULL);
     if (data == NULL)

@@ -63,10 +63,10 @@ static bool is_match(struct validation *run, const struct json_node *node, const
 static bool is_pattern_match(struct validation *run, const struct json_pattern *pattern,
                              struct slice text, const struct json_place *place)
 {
-    enum json_pattern_verdict verdict = json_pattern_match(pattern, text);
-    if (verdict == JSON_PATTERN_GAVE_UP)
+    enum json_pattern_result result = json_pattern_match(pattern, text);
+    if (result == JSON_PATTERN_GAVE_UP)
         return give_up(run, place, "a pattern takes too long to match");
-    return verdict == JSON_PATTERN_YES;
+    return result == JSON_PATTERN_YES;
 }
 
 static bool is_enumerated(struct validation *run, const json_t *values, const json_t *value)

@@ -45,7 +45,7 @@ static void expect_good(const char *name, const char *value)
 }
 
 /* The library prints its properties as its documentation does: "name | C/P | range | …". */
-static void every_property_of_the_linked_library_has_a_verdict(void **state)
+static void every_property_of_the_linked_library_has_a_permission(void **state)
 {
     (void)state;
     size_t known = 0;
@@ -62,7 +62,7 @@ static void every_property_of_the_linked_library_has_a_verdict(void **state)
         if (sscanf(line, "%127[a-z0-9._] | %7[CP*] |", name, scope) != 2)
             continue;
         if (config_kafka_find(name) == NULL)
-            test_fail("%s has no verdict", name);
+            test_fail("%s has no permission", name);
         known++;
     }
     free(text);
@@ -108,7 +108,8 @@ static void what_breaks_a_rule_is_refused_with_the_reason_and_without_the_value(
     for (size_t i = 0; i < config_kafka_property_count; i++) {
         const char *name = config_kafka_properties[i].name;
         const struct config_kafka_property *property = config_kafka_find(name);
-        if (property->verdict != CONFIG_KAFKA_OURS && property->verdict != CONFIG_KAFKA_REFUSED)
+        if (property->permission != CONFIG_KAFKA_OURS &&
+            property->permission != CONFIG_KAFKA_REFUSED)
             continue;
         assert_true(strlen(property->why) > 10);
         expect_refused(name, SECRET, property->why);
@@ -125,7 +126,7 @@ static void a_value_outside_its_bounds_is_refused_and_not_shown(void **state)
     for (size_t i = 0; i < config_kafka_property_count; i++) {
         const char *name = config_kafka_properties[i].name;
         const struct config_kafka_property *property = config_kafka_find(name);
-        if (property->verdict != CONFIG_KAFKA_BOUNDED)
+        if (property->permission != CONFIG_KAFKA_BOUNDED)
             continue;
         expect_refused(name, SECRET, property->why);
         if (property->text != NULL) {
@@ -154,7 +155,7 @@ static void what_is_allowed_goes_by_one_name(void **state)
     (void)state;
     for (size_t i = 0; i < config_kafka_property_count; i++) {
         const char *name = config_kafka_properties[i].name;
-        if (config_kafka_find(name)->verdict == CONFIG_KAFKA_ALLOWED)
+        if (config_kafka_find(name)->permission == CONFIG_KAFKA_ALLOWED)
             expect_good(name, "1");
     }
     assert_non_null(strstr(wrong_with("linger.ms: 5, queue.buffering.max.ms: 5"),
@@ -183,7 +184,7 @@ static void an_unknown_property_is_refused_with_a_suggestion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(every_property_of_the_linked_library_has_a_verdict),
+        TEST(every_property_of_the_linked_library_has_a_permission),
         TEST(the_library_has_the_same_other_names),
         TEST(what_breaks_a_rule_is_refused_with_the_reason_and_without_the_value),
         TEST(a_value_outside_its_bounds_is_refused_and_not_shown),
