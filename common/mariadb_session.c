@@ -114,7 +114,7 @@ static void mariadb_options(MYSQL *session, const struct server_session_options 
     (void)mysql_optionsv(session, MYSQL_OPT_LOCAL_INFILE, &no_files);
     (void)mysql_optionsv(session, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     (void)mysql_optionsv(session, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", options->application);
-    if (url->socket != NULL || url->host != NULL) /* "localhost" alone would leave TCP */
+    if (url->socket != NULL || url->host != NULL) /* "localhost" alone would not use TCP */
         (void)mysql_optionsv(session, MYSQL_OPT_PROTOCOL, &protocol);
     if (url->option_file != NULL)
         (void)mysql_optionsv(session, MYSQL_READ_DEFAULT_FILE, url->option_file);

@@ -6,7 +6,7 @@
 #define MESSAGE_SIZE ((size_t)512 * 1024) /* fits a small max_allowed_packet too */
 #define COLUMN_SIZE  256                  /* a column grows for a longer value */
 
-/* One column of the present row. */
+/* One column of the current row. */
 struct mariadb_column {
     char *data;
     size_t size;

@@ -75,7 +75,7 @@ static enum status debezium_value(const struct column *column, const struct debe
     case COLUMN_UUID:
         break;
     }
-    /* Base64 would pass for a text. */
+    /* Otherwise the base64 would be taken as the text. */
     if (field->type != NULL && strcmp(field->type, "bytes") == 0)
         return debezium_refuse(column, "the field holds bytes", err);
     return STATUS_OK;

@@ -13,7 +13,7 @@
 struct record_names {
     struct slice specversion, id, source, type, time, subject;
     struct slice sequence, incarnation, previous_id, protocol, kind;
-    struct slice traceparent, content_type; /* not used: their names need no copy */
+    struct slice traceparent, content_type; /* unused, but known names are not copied */
 };
 
 struct record_known {
