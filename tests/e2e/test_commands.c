@@ -89,7 +89,7 @@ static void a_configuration_is_checked_with_the_place_of_what_is_wrong(void **st
     expect_words("keepstep status -c shop.yaml -s database=mariadb://h/d", 78,
                  "write mysql: for mariadb:");
     expect_words("keepstep schema table items --database mysql://me:hush@h/d", 78,
-                 "a command line is no place");
+                 "a command line must not hold one");
     expect_words("KEEPSTEP_KAFKA_SASL_PASSWORD=hush keepstep config print -c shop.yaml", 0,
                  "\"sasl.password\":\"***\"");
     expect_words("keepstep config print -c shop.yaml -s kafka.sasl.password=hush", 78,
