@@ -15,10 +15,10 @@ WHERE topic = ?1 AND `partition` = ?2 AND state <> 3
 INSERT INTO keepstep_parked(topic, `partition`, `offset`, record_key, record_value, headers, state,
     reason, code, attempts, parked_at, next_attempt_at)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING parked_id
+-- It follows parked_add in the session, so nothing has to look the parked record up.
 -- name: blocked_add
 INSERT INTO keepstep_blocked(entity_digest, entity_type, entity_key, parked_id)
-SELECT unhex(sha2(concat(?4, '\n', ?5), 256)), ?4, ?5, parked_id FROM keepstep_parked
-WHERE topic = ?1 AND `partition` = ?2 AND `offset` = ?3
+VALUES (unhex(sha2(concat(?4, '\n', ?5), 256)), ?4, ?5, last_insert_id())
 -- name: parked_read
 SELECT p.parked_id, p.topic, p.`partition`, p.`offset`, p.record_key,
     CASE WHEN ?8 = 0 THEN p.record_value END, p.headers, b.entity_type, b.entity_key, p.state,
