@@ -88,7 +88,7 @@ enum { BROKER_ADDRESS_FILE };
 
 static const struct command_flag broker_flags[] = {
     [BROKER_ADDRESS_FILE] = {"address-file", "FILE",
-                             "write the broker's address there once it answers"},
+                             "write the broker's address to FILE once it answers"},
 };
 
 static int broker_run(const struct command *command, int argc, char **argv)
@@ -125,7 +125,7 @@ static int broker_run(const struct command *command, int argc, char **argv)
 const struct command command_broker = {
     .name = "broker",
     .arguments = "[TOPIC[:PARTITIONS]]...",
-    .summary = "A broker in memory, for trying out (librdkafka's mock cluster).",
+    .summary = "Run a broker in memory, for trials (librdkafka's mock cluster).",
     .examples = "  keepstep broker order:3 invoice:3 --address-file broker.address\n",
     COMMAND_FLAGS(broker_flags),
     .run = broker_run,

@@ -68,10 +68,10 @@ int command_word_length(const char *argument)
 enum { COMMAND_CONFIG, COMMAND_SET, COMMAND_JSON, COMMAND_HELP };
 
 const struct command_flag command_common_flags[] = {
-    [COMMAND_CONFIG] = {"config", "FILE", "the service's configuration (keepstep.yaml)"},
-    [COMMAND_SET] = {"set", "KEY=VALUE", "override one key, as kafka.bootstrap.servers=…"},
-    [COMMAND_JSON] = {"json", NULL, "machine-readable output where there is data"},
-    [COMMAND_HELP] = {"help", NULL, "this text"},
+    [COMMAND_CONFIG] = {"config", "FILE", "the service's configuration; default: keepstep.yaml"},
+    [COMMAND_SET] = {"set", "KEY=VALUE", "override one key, such as kafka.bootstrap.servers=…"},
+    [COMMAND_JSON] = {"json", NULL, "print data as JSON"},
+    [COMMAND_HELP] = {"help", NULL, "show this text"},
 };
 const char command_common_letters[] = {'c', 's', '\0', 'h'};
 const size_t command_common_flag_count = sizeof command_common_flags / sizeof *command_common_flags;

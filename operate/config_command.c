@@ -1,4 +1,4 @@
-/* `keepstep config`: check a configuration, print what holds in the end, document every key. */
+/* `keepstep config`: check a configuration, print the values in effect, document every key. */
 #include "common/buffer.h"
 #include "operate/command.h"
 #include "operate/offsets.h"
@@ -133,7 +133,7 @@ static int config_command_run(const struct command *command, int argc, char **ar
 const struct command command_config = {
     .name = "config",
     .arguments = "check|print|docs",
-    .summary = "Check a configuration, print what holds, or document every key.",
+    .summary = "Check a configuration, print the values in effect, or document every key.",
     .examples = "  keepstep config check -c shop.yaml\n"
                 "  keepstep config print -c shop.yaml -s listen=0.0.0.0:9464\n"
                 "  keepstep config docs > docs/CONFIGURATION.md\n",

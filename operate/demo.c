@@ -341,9 +341,9 @@ static int demo_all(struct demo *demo)
 enum { DEMO_DIRECTORY, DEMO_BOOTSTRAP, DEMO_KEEP, DEMO_CLEAN };
 
 static const struct command_flag demo_flags[] = {
-    [DEMO_DIRECTORY] = {"directory", "DIR", "where everything goes (keepstep-demo)"},
+    [DEMO_DIRECTORY] = {"directory", "DIR", "where its files go; default: keepstep-demo"},
     [DEMO_BOOTSTRAP] = {"bootstrap", "HOST:PORT", "use this Kafka, not the broker in memory"},
-    [DEMO_KEEP] = {"keep", NULL, "let broker and sidecars go on until Ctrl-C"},
+    [DEMO_KEEP] = {"keep", NULL, "let broker and sidecars run until Ctrl-C"},
     [DEMO_CLEAN] = {"clean", NULL, "only remove what an earlier demo made"},
 };
 
@@ -373,7 +373,7 @@ static int demo_run(const struct command *command, int argc, char **argv)
 const struct command command_demo = {
     .name = "demo",
     .arguments = "",
-    .summary = "Three services kept in step on this machine, with a crash and a poisoned event.",
+    .summary = "Keep three services in step on this machine, with a crash and a poisoned event.",
     .examples = "  keepstep demo\n  keepstep demo --keep\n"
                 "  keepstep demo --bootstrap localhost:9092\n"
                 "  keepstep demo --clean\n",

@@ -46,7 +46,7 @@ static int healthcheck_ask_url(const char *url)
 enum { HEALTHCHECK_URL };
 
 static const struct command_flag healthcheck_flags[] = {
-    [HEALTHCHECK_URL] = {"url", "URL", "ask there instead of the configured listen address"},
+    [HEALTHCHECK_URL] = {"url", "URL", "ask this address, not the configured `listen:`"},
 };
 
 static int healthcheck_run(const struct command *command, int argc, char **argv)
@@ -77,7 +77,7 @@ static int healthcheck_run(const struct command *command, int argc, char **argv)
 const struct command command_healthcheck = {
     .name = "healthcheck",
     .arguments = "",
-    .summary = "Ask the running sidecar whether it makes progress; exit code 0 or 1.",
+    .summary = "Ask the running sidecar whether it makes progress; exit code 0: yes, 1: no.",
     .examples = "  keepstep healthcheck -c shop.yaml\n"
                 "  keepstep healthcheck --url http://127.0.0.1:9464/readyz\n",
     COMMAND_FLAGS(healthcheck_flags),

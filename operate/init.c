@@ -115,13 +115,12 @@ enum {
 };
 
 static const struct command_flag init_flags[] = {
-    [INIT_PRINT_SQL] = {"print-sql", NULL, "only print the statements"},
+    [INIT_PRINT_SQL] = {"print-sql", NULL, "only print the SQL statements, with roles and grants"},
     [INIT_EXISTING_ROWS] = {"existing-rows", NULL,
-                            "publish present rows also of types that are applied here"},
-    [INIT_NO_EXISTING_ROWS] = {"no-existing-rows", NULL,
-                               "do not publish the rows that are already there"},
+                            "publish existing rows also of types that are applied here"},
+    [INIT_NO_EXISTING_ROWS] = {"no-existing-rows", NULL, "do not publish existing rows"},
     [INIT_REPUBLISH] = {"republish", "TYPE",
-                        "publish this type's present rows once more, to all copies"},
+                        "publish this type's existing rows once more, to all copies"},
     [INIT_NEW_INCARNATION] = {"new-incarnation", NULL,
                               "after a restore or a clone: start a new history"},
     [INIT_NEW_COPY] = {"new-copy", NULL,
@@ -172,7 +171,7 @@ static int init_run(const struct command *command, int argc, char **argv)
 const struct command command_init = {
     .name = "init",
     .arguments = "",
-    .summary = "Prepare a service's database: outbox, triggers, copy tables, present rows.",
+    .summary = "Prepare a service's database: outbox, triggers, copy tables, existing rows.",
     .examples = "  keepstep init -c shop.yaml\n  keepstep init -c shop.yaml --print-sql\n"
                 "  keepstep init -c shop.yaml --republish order\n"
                 "  keepstep init -c shop.yaml --restored --new-incarnation\n",

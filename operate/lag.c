@@ -181,7 +181,7 @@ static int lag_run(const struct command *command, int argc, char **argv)
 const struct command command_lag = {
     .name = "lag",
     .arguments = "",
-    .summary = "How far the local copy is behind the log, in records and seconds.",
+    .summary = "Show how far the local copy is behind the log, in records and seconds.",
     .examples = "  keepstep lag -c billing.yaml\n  keepstep lag --json -c billing.yaml\n",
     .run = lag_run,
 };

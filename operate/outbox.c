@@ -154,7 +154,7 @@ static bool outbox_position(const char *text, int64_t *ret_position)
 enum { OUTBOX_RETRY_ALL };
 
 static const struct command_flag outbox_flags[] = {
-    [OUTBOX_RETRY_ALL] = {"all", NULL, "retry all that was set aside"},
+    [OUTBOX_RETRY_ALL] = {"all", NULL, "retry every row that was set aside"},
 };
 
 static int outbox_run(const struct command *command, int argc, char **argv)
@@ -196,8 +196,8 @@ static int outbox_run(const struct command *command, int argc, char **argv)
 
 const struct command command_outbox = {
     .name = "outbox",
-    .arguments = "list|show POSITION|retry POSITION|--all|drop POSITION",
-    .summary = "List what waits to be published; retry or drop what was set aside.",
+    .arguments = "list | show POSITION | retry POSITION|--all | drop POSITION",
+    .summary = "List the rows that wait to be published; retry or drop rows that were set aside.",
     .examples = "  keepstep outbox list -c shop.yaml\n"
                 "  keepstep outbox show 42\n"
                 "  keepstep outbox retry 42        after the schema or the row was repaired\n"

@@ -444,7 +444,7 @@ static bool parked_arguments(const struct command_line *line, bool all, bool ent
 enum { PARKED_ALL, PARKED_ENTITY, PARKED_TOPIC, PARKED_PARTITION, PARKED_DRY_RUN };
 
 static const struct command_flag parked_flags[] = {
-    [PARKED_ALL] = {"all", NULL, "retry every entity's oldest event"},
+    [PARKED_ALL] = {"all", NULL, "retry the oldest event of every entity"},
     [PARKED_ENTITY] = {"entity", NULL, "retry by TYPE and KEY instead of an ID"},
     [PARKED_TOPIC] = {"topic", "TOPIC", "resume only this topic"},
     [PARKED_PARTITION] = {"partition", "N", "resume only this partition of it"},
@@ -489,7 +489,7 @@ const struct command command_parked = {
     .name = "parked",
     .arguments = "list | show ID | retry ID|--all|--entity TYPE KEY | skip ID | "
                  "resume [--topic TOPIC [--partition N]]",
-    .summary = "Look at what was set aside, retry or skip it; let a stopped partition go on.",
+    .summary = "Show parked events, retry or skip them; let a stopped partition go on.",
     .examples =
         "  keepstep parked list -c billing.yaml\n"
         "  keepstep parked show 7\n"

@@ -12,7 +12,7 @@ static enum status publish_stdin(const struct service *service, bool json, struc
     enum status status = publish_lines(service->config,
                                        (const struct entity_schema *const *)service->published,
                                        stdin, &published, err);
-    fprintf(stderr, "%lld events stand in the outbox\n", (long long)published);
+    fprintf(stderr, "%lld events written to the outbox\n", (long long)published);
     return status;
 }
 
@@ -24,7 +24,7 @@ static int publish_run(const struct command *command, int argc, char **argv)
 const struct command command_publish = {
     .name = "publish",
     .arguments = "",
-    .summary = "Put changes from stdin, one JSON text a line, into the outbox.",
+    .summary = "Write changes from stdin, one JSON text on each line, into the outbox.",
     .examples = "  echo '{\"type\":\"order.updated\",\"key\":{\"id\":42},\"after\":{…}}' |\n"
                 "    keepstep publish -c shop.yaml\n",
     .run = publish_run,

@@ -70,7 +70,7 @@ static int schema_table(const struct command_line *line, const char *database)
 enum { SCHEMA_DATABASE };
 
 static const struct command_flag schema_flags[] = {
-    [SCHEMA_DATABASE] = {"database", "URL", "look there instead of in the configured database"},
+    [SCHEMA_DATABASE] = {"database", "URL", "read this database, not the configured one"},
 };
 
 static int schema_run(const struct command *command, int argc, char **argv)
@@ -90,7 +90,7 @@ static int schema_run(const struct command *command, int argc, char **argv)
 const struct command command_schema = {
     .name = "schema",
     .arguments = "validate SCHEMA | table TABLE",
-    .summary = "Judge rows (one JSON text a line) by a schema; write the schema of a table.",
+    .summary = "Check rows (one JSON text on each line) by a schema; write the schema of a table.",
     .examples = "  keepstep schema table orders --database sqlite:shop.db > "
                 "schemas/order.schema.json\n"
                 "  keepstep schema validate schemas/order.schema.json < rows.ndjson\n",

@@ -520,7 +520,7 @@ static int status_run(const struct command *command, int argc, char **argv)
 const struct command command_status = {
     .name = "status",
     .arguments = "",
-    .summary = "One screen: what is published, what is applied, what to type next.",
+    .summary = "Show on one screen what is published, what is applied, what to type next.",
     .examples = "  keepstep status -c shop.yaml\n  keepstep status --json -c billing.yaml\n",
     .run = status_run,
 };

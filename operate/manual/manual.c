@@ -14,8 +14,8 @@ static const struct manual_exit_code manual_exit_codes[] = {
     {EX_OK, "Done."},
     {1, "`healthcheck`: the sidecar makes no progress, or does not answer."},
     {EX_USAGE, "The command line is wrong."},
-    {EX_DATAERR, "The input is refused, or what the command names is not there."},
-    {EX_NOINPUT, "The database file that the command names is not there."},
+    {EX_DATAERR, "The input is refused, or what the command names does not exist."},
+    {EX_NOINPUT, "The database file that the command names does not exist."},
     {EX_UNAVAILABLE, "The address of `listen:` cannot be used."},
     {EX_SOFTWARE, "Another error. The message says which."},
     {EX_OSERR, "The system refused something, such as memory."},
@@ -86,7 +86,8 @@ void manual_describe(struct buffer *out)
         "later. Put secrets into /etc/keepstep/shop.env, as variables. Only root needs to read "
         "that file.\n\n"
         "The sidecar runs as a user of its own. For an SQLite database it must run as the user of "
-        "the service and may write to the folder of the database. Say so with `systemctl edit "
+        "the service, and needs the right to write to the folder of the database. Say so with "
+        "`systemctl edit "
         "keepstep@shop`:\n\n"
         "```ini\n[Service]\nUser=shop\nReadWritePaths=/var/lib/shop\n```\n\n"
         "## See also\n\nkeepstep(5), keepstep-metrics(7)\n");

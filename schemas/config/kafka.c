@@ -56,7 +56,7 @@ const struct config_kafka_property config_kafka_properties[] = {
     OURS("message.max.bytes", "`limits.message_bytes` and its frame", "use `limits.message_bytes`"),
     OURS("queue.buffering.max.messages", "100000", "the relay itself bounds the records under way"),
     OURS("queue.buffering.max.kbytes", "1048576",
-         "the relay itself bounds the records under way; one that never fits would hold up all "
+         "the relay itself bounds the records under way; a record that never fits would block all "
          "others"),
     OURS("enable.auto.commit", "false", WHY_POSITION),
     ALIAS("auto.commit.enable", "enable.auto.commit"),

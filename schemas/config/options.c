@@ -72,11 +72,11 @@ static void config_describe_roles(struct buffer *out)
         "| `keepstep_relay`, `keepstep_agent` | the relay alone, the agent alone |\n"
         "| `keepstep_lag` | `lag` and `status`; it reads no row of the service |\n\n"
         "After `init`, and again after each new table, an administrator who may make roles runs "
-        "that SQL by\n`psql` or `mariadb`. It may be run again and again, and fails where a "
-        "table `outbox` is not\nKeepstep's. Then once for each login:\n\n"
+        "that SQL by\n`psql` or `mariadb`. It may be run again and again. It fails where a "
+        "table `outbox` is not\nKeepstep's. Then, once for each login:\n\n"
         "```sql\n"
         "GRANT keepstep_run TO shop_sidecar;                -- PostgreSQL\n"
-        "GRANT keepstep_run TO shop_sidecar;                -- MariaDB, both\n"
+        "GRANT keepstep_run TO shop_sidecar;                -- MariaDB: both lines\n"
         "SET DEFAULT ROLE keepstep_run FOR shop_sidecar;\n"
         "```\n\n"
         "Roles belong to the server: a login has the role's rights in each of its databases that "
@@ -93,7 +93,7 @@ static void config_describe_entries(struct buffer *out)
     buffer_append_text(
         out,
         "## publish and apply\n\n"
-        "Each maps an entity type to an entry; an entry may be empty.\n\n"
+        "Each of the two maps entity types to entries. An entry may be empty.\n\n"
         "| key | default | meaning |\n"
         "| --- | --- | --- |\n"
         "| `table` | - | Table in the database; in PostgreSQL also `schema.table`. |\n"
@@ -101,7 +101,7 @@ static void config_describe_entries(struct buffer *out)
         "| `partitions` | 6 | Partitions of a topic that the relay creates. |\n"
         "| `partition_key` | the entity key | Column whose value is the record key; an update "
         "that changes it is refused, unless it is part of the primary key. |\n"
-        "| `columns` | same names | The renamed columns: schema column to table column. |\n"
+        "| `columns` | same names | The renamed columns: the schema's name to the table's name. |\n"
         "| `start` | - | `earliest` or `latest`: where to start while there is no position. |\n"
         "| `before` | false | Publish the old row too. |\n"
         "| `foreign` | false | Another program writes this topic. |\n"
@@ -116,15 +116,16 @@ static void config_describe_entries(struct buffer *out)
 void config_describe(struct buffer *out)
 {
     buffer_append_text(
-        out, "# Configuration\n\n"
-             "<!-- Written by config_describe(); change schemas/config/options.c instead. -->\n\n"
-             "One YAML file a service. Flags win over the environment, the environment over the\n"
-             "file, the file over the default. Paths are relative to the file. A variable "
-             "`KEEPSTEP_…`\nthat is not a key is a warning, and `keepstep config check` fails on "
-             "it. What Kubernetes sets for\na Service called `keepstep` "
-             "(`KEEPSTEP_SERVICE_HOST`, `KEEPSTEP_PORT` …) is ignored.\n\n"
-             "| key | environment | type | default | meaning |\n"
-             "| --- | --- | --- | --- | --- |\n");
+        out,
+        "# Configuration\n\n"
+        "<!-- Written by config_describe(); change schemas/config/options.c instead. -->\n\n"
+        "Each service has one YAML file. Flags win over the environment, the environment over the\n"
+        "file, the file over the default. Paths are relative to the file. A variable "
+        "`KEEPSTEP_…`\nthat names no key is a warning, and `keepstep config check` fails on "
+        "it. What Kubernetes sets for\na Service called `keepstep` "
+        "(`KEEPSTEP_SERVICE_HOST`, `KEEPSTEP_PORT` …) is ignored.\n\n"
+        "| key | environment | type | default | meaning |\n"
+        "| --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < config_option_count; i++)
         config_describe_option(out, &config_options[i]);
     buffer_append_text(
@@ -144,16 +145,16 @@ void config_describe(struct buffer *out)
         "`database_file` names. In\nthis file and on a command line it is refused. It is never "
         "printed. Within a URL it is\npercent-encoded: `%40` for @, `%3A` for :, `%2F` "
         "for /, `%3F` for ?, `%23` for #, `%25` for %.\nA URL that can be read in two ways is "
-        "refused. Of any URL only what is known not to be secret is shown.\n\n");
+        "refused. Of a URL, only parts that are known not to be secret are shown.\n\n");
     config_describe_roles(out);
     buffer_append_text(
         out,
         "## kafka\n\n"
         "librdkafka properties; `KEEPSTEP_KAFKA_BOOTSTRAP_SERVERS` sets `bootstrap.servers`. "
-        "Those that would\nbreak a rule are refused, by `keepstep config check` too, and so is "
-        "one that is not listed here.\nA secret (`sasl.password`, `ssl.key.password`, "
-        "`sasl.oauthbearer.config` …) is refused on a command\nline, where a list of "
-        "processes shows it: name its file with `_file`.\n\n");
+        "A property that would\nbreak a rule is refused, also by `keepstep config check`. So is "
+        "a property that is not listed here.\nA secret (`sasl.password`, `ssl.key.password`, "
+        "`sasl.oauthbearer.config` …) is refused on a command\nline, because a list of "
+        "processes would show it. Name its file with `_file`.\n\n");
     config_kafka_describe(out);
     buffer_append_text(out, "\n");
     config_describe_entries(out);
