@@ -286,11 +286,11 @@ static void lines_go_into_the_outbox_or_are_refused_by_their_number(void **state
     sidecar_init(&shop, NULL);
     expect("echo '{\"type\":\"item.created\",\"key\":1,\"after\":{\"id\":1,\"name\":\"a\"}}' |"
            " keepstep publish -c shop.yaml",
-           0, "", "1 events stand in the outbox\n");
+           0, "", "1 events written to the outbox\n");
     expect("{ echo '{\"type\":\"item.deleted\",\"key\":1}'; head -c 17000000 /dev/zero; } |"
            " keepstep publish -c shop.yaml",
            65, "",
-           "0 events stand in the outbox\n"
+           "0 events written to the outbox\n"
            "keepstep: line 2: longer than the limit of 16777216 bytes\n");
     assert_string_equal(sqlite_text(shop.database, "SELECT type, aggregateid FROM outbox"),
                         "item.created|{\"id\":1}\n");
