@@ -13,11 +13,12 @@
 #define FEED_MS_OF_A_SECOND 1000
 
 /* How much librdkafka fetches ahead: enough for the next batch while one is written. */
-#define FEED_QUEUE_COUNT   "7000"
-#define FEED_QUEUE_KIB     "8192"
-#define FEED_FETCH_BYTES   "2097152"
-#define FEED_PART_BYTES    "262144" /* of one partition, so that a batch has records of all */
-#define FEED_METADATA_MS   "30000"  /* after which new partitions are noticed */
+#define FEED_QUEUE_COUNT "7000"
+#define FEED_QUEUE_KIB   "8192"
+#define FEED_FETCH_BYTES "2097152"
+/** What one fetch reads of a partition at most, so that a batch has records of all partitions. */
+#define FEED_PART_BYTES    "262144"
+#define FEED_METADATA_MS   "30000" /* after which new partitions are noticed */
 #define FEED_LEAVE_US      (INT64_C(5) * 1000 * 1000)
 #define FEED_LEAVE_POLL_MS 20
 #define FEED_CUT_OFF_US    (INT64_C(60) * 1000 * 1000)
