@@ -22,6 +22,14 @@ static void outbox_sql_fetch_partition(const struct sql_session *session,
     sql_column_copy(session, 6, ret_row->acknowledged_id, sizeof ret_row->acknowledged_id);
 }
 
+void outbox_sql_judge_tables(const struct outbox_sql *self, struct error *err)
+{
+    if (err == NULL || !self->session->ops->lacks_table(err))
+        return;
+    error_mark_config(err);
+    error_prefix(err, "run `keepstep init` again: this version needs more tables");
+}
+
 enum status outbox_sql_load_partitions(struct outbox *outbox,
                                        struct relay_partition **ret_partitions, size_t *ret_count,
                                        struct error *err)
@@ -41,11 +49,8 @@ enum status outbox_sql_load_partitions(struct outbox *outbox,
         status = session->ops->next(session, err);
     }
     session->ops->finish(session);
-    if (status != STATUS_OK && err != NULL && session->ops->lacks_table(err)) {
-        error_mark_config(err);
-        error_prefix(err, "run `keepstep init` again: this version needs more tables");
-    }
     if (status != STATUS_OK) {
+        outbox_sql_judge_tables(outbox_sql_of(outbox), err);
         free(partitions);
         return status;
     }

@@ -37,6 +37,9 @@ enum status outbox_sql_run_fenced(struct outbox_sql *self, const struct lease *l
                                   const struct sql_step *steps, size_t count,
                                   struct error *err) MUST_CHECK;
 
+/** Where `err` says that a table is missing, say what to run, and let the process exit with 78. */
+void outbox_sql_judge_tables(const struct outbox_sql *self, struct error *err);
+
 /* The slots: outbox.h says what each one does. */
 void outbox_sql_close(struct outbox *outbox);
 enum status outbox_sql_take_lease(struct outbox *outbox, int64_t duration_us,

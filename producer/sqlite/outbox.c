@@ -25,6 +25,27 @@ static const char *const STATEMENTS[OUTBOX_STATEMENT_COUNT] = {
     [STATEMENT_SIGNATURE] = SQL_SIGNATURE,
     OUTBOX_STATEMENTS(OUTBOX_STATEMENT_TEXT)};
 
+/* These read the agent's tables, which a service that only publishes does not have. */
+static bool outbox_sqlite_reads_agent(unsigned statement)
+{
+    return statement == STATEMENT_HAS_POSITION_TABLE || statement == STATEMENT_HAS_WAIT_TABLES ||
+           statement == STATEMENT_HELD_BACK || statement == STATEMENT_PURGE_SCAN_APPLIED;
+}
+
+/* Preparing costs no round trip here. So an outbox that lacks a table is refused before anything is
+ * done with it. */
+static enum status outbox_sqlite_prepare(struct outbox_sqlite *self, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (unsigned i = 0; status == STATUS_OK && i < OUTBOX_STATEMENT_COUNT; i++) {
+        if (!outbox_sqlite_reads_agent(i))
+            status = sql_sqlite_prepare(&self->session, i, err);
+    }
+    if (status != STATUS_OK)
+        outbox_sql_judge_tables(&self->shared, err);
+    return status;
+}
+
 static enum status outbox_sqlite_open(const struct outbox_options *options,
                                       struct outbox **ret_outbox, struct error *err)
 {
@@ -35,7 +56,15 @@ static enum status outbox_sqlite_open(const struct outbox_options *options,
     self->shared.session = &self->session.base;
     self->session.base.ops = &sql_sqlite_ops;
     self->session.base.options.texts = STATEMENTS;
-    return outbox_sql_open(&self->shared, options, ret_outbox, err);
+    enum status status = outbox_sql_open(&self->shared, options, ret_outbox, err);
+    if (status != STATUS_OK)
+        return status;
+    status = outbox_sqlite_prepare(self, err);
+    if (status != STATUS_OK) {
+        outbox_sql_close(*ret_outbox);
+        *ret_outbox = NULL;
+    }
+    return status;
 }
 
 const struct outbox_ops outbox_sqlite_ops = {

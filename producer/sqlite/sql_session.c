@@ -79,16 +79,22 @@ static void sql_sqlite_bind(sqlite3_stmt *statement, const struct sql_parameter 
     }
 }
 
+enum status sql_sqlite_prepare(struct sql_sqlite *self, unsigned statement, struct error *err)
+{
+    const char *text = sql_statement_text(&self->base, statement);
+    if (text == NULL || self->statements[statement] != NULL)
+        return STATUS_OK;
+    return sqlite_session_prepare(self->db, text, &self->statements[statement], err);
+}
+
 static enum status sql_sqlite_run(struct sql_session *session, unsigned statement,
                                   const struct sql_parameter *parameters, size_t count,
                                   struct error *err)
 {
     struct sql_sqlite *self = sql_sqlite_of(session);
     sqlite3_stmt **prepared = &self->statements[statement];
-    enum status status = STATUS_OK;
     sql_sqlite_finish(session);
-    if (*prepared == NULL)
-        status = sqlite_session_prepare(self->db, session->options.texts[statement], prepared, err);
+    enum status status = sql_sqlite_prepare(self, statement, err);
     if (status != STATUS_OK)
         return status;
     sql_sqlite_bind(*prepared, parameters, count);

@@ -13,6 +13,11 @@ struct sql_sqlite {
     bool stepped;              /* run() has stepped to a row that next() has not given yet */
 };
 
+/** Prepare a statement ahead of its first use. One that SQLite does not need is OK.
+ * @return OK; RETRY; FATAL, also where a table that it names is missing. */
+enum status sql_sqlite_prepare(struct sql_sqlite *self, unsigned statement,
+                               struct error *err) MUST_CHECK;
+
 extern const struct sql_session_ops sql_sqlite_ops;
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <sysexits.h>
 #include <time.h>
 
 #define LEASE_US (INT64_C(10) * 1000 * 1000)
@@ -219,6 +220,29 @@ static void a_purge_passes_over_what_waits_and_goes_on_behind_it(void **state)
     outbox->ops->close(outbox);
 }
 
+/* As before an upgrade: `keepstep init` of this version has not run yet. */
+static void an_outbox_that_lacks_a_table_is_refused_at_its_opening(void **state)
+{
+    static const char *const tables[] = {"outbox", "keepstep_relay_partition",
+                                         "keepstep_relay_type", "keepstep_relay_read",
+                                         "keepstep_relay_moved"};
+    (void)state;
+    struct outbox *initial = open_outbox("1");
+    initial->ops->close(initial);
+    const char *path = test_path("shop.db");
+    const struct outbox_options options = {.path = path, .service = "shop", .instance = "1"};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        struct error err = ERROR_INIT;
+        struct outbox *outbox = NULL;
+        (void)sqlite_format(path, "ALTER TABLE %s RENAME TO hidden", tables[i]);
+        assert_int_equal(outbox_sqlite_ops.open(&options, &outbox, &err), STATUS_FATAL);
+        assert_int_equal(err.exit_code, EX_CONFIG);
+        assert_non_null(strstr(err.text, "keepstep init"));
+        assert_null(outbox);
+        (void)sqlite_format(path, "ALTER TABLE hidden RENAME TO %s", tables[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +252,7 @@ int main(void)
         TEST(a_released_lease_is_free_at_once_and_only_its_holder_releases_it),
         TEST(a_purge_of_nothing_reads_next_to_nothing_of_many_kept_rows),
         TEST(a_purge_passes_over_what_waits_and_goes_on_behind_it),
+        TEST(an_outbox_that_lacks_a_table_is_refused_at_its_opening),
     };
     return TEST_RUN(tests);
 }
