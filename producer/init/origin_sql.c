@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#define NOTES_SIZE_MAX ((size_t)1024 * 1024)
+#define NOTES_SIZE_MAX ((size_t)128 * 1024)
 
 enum status origin_sql_open(struct origin_sql *self, const struct config *config,
                             enum origin_mode mode, struct error *err)
@@ -80,6 +80,13 @@ enum status origin_sql_note_in_log(struct origin *origin, struct slice id, struc
 {
     struct origin_sql *self = origin_sql_of(origin);
     struct slice copy = arena_copy(&self->note_arena, id);
+    enum status status = STATUS_OK;
+    if (copy.data == NULL && self->note_count > 0) {
+        status = origin_sql_write_notes(self, err);
+        copy = arena_copy(&self->note_arena, id);
+    }
+    if (status != STATUS_OK)
+        return status;
     if (copy.data == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     self->notes[self->note_count++] = sql_text(copy);
