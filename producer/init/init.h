@@ -11,7 +11,7 @@ struct init_options {
     bool print_sql;        /* only print what would be run */
     bool existing_rows;    /* publish them also for types that the service applies itself */
     bool no_existing_rows; /* publish none */
-    bool new_incarnation;  /* start a new history after a look at the log (rule 13) */
+    bool new_incarnation;  /* read the log, then start a new history (rule 13) */
     const char *republish; /* entity type whose present rows are published once more; NULL: none */
     FILE *out;
 };

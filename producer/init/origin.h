@@ -39,7 +39,7 @@ struct origin_objects {
 
 enum origin_mode {
     ORIGIN_READ,    /* changes nothing */
-    ORIGIN_WATCH,   /* nor does it see more than the relay's role may: only check, capture, look */
+    ORIGIN_WATCH,   /* changes nothing; has the rights of the relay's role */
     ORIGIN_WRITE,   /* events into an outbox that is there */
     ORIGIN_INSTALL, /* an empty database file is made where none is */
 };
@@ -123,9 +123,9 @@ struct origin_ops {
     enum status (*capture)(struct origin *origin, const struct config_entry *entry,
                            const struct entity_schema *schema, struct origin_objects *ret_objects,
                            struct error *err);
-    /** Append the statements that give the roles keepstep_relay, keepstep_agent (for its look) and
-     * keepstep_lag what each needs on the objects of this side and no more; nothing where the
-     * database has no roles. */
+    /** Append the statements that give the roles keepstep_relay, keepstep_agent and keepstep_lag
+     * what each needs on the objects of this side, and no more. The agent reads which own changes
+     * are pending. A database without roles appends nothing. */
     void (*grants)(const struct config *config, struct buffer *out);
 
     /** Store the outbox's identity where it has none yet. */

@@ -333,7 +333,7 @@ ON DUPLICATE KEY UPDATE value = VALUES(value)
 INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 
--- What the roles need on this side; the agent looks for own changes that it has not read back.
+-- What the roles need on this side. The agent reads which own changes are pending.
 -- name: grants
 CREATE ROLE IF NOT EXISTS keepstep_relay;
 CREATE ROLE IF NOT EXISTS keepstep_agent;

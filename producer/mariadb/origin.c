@@ -59,7 +59,7 @@ static enum status origin_mariadb_watched(const struct origin_mariadb *origin, e
         (err->native_code != ER_SP_DOES_NOT_EXIST &&
          err->native_code != ER_PROCACCESS_DENIED_ERROR))
         return status;
-    error_prefix(err, "the triggers cannot be looked at: run `keepstep init`, and let an "
+    error_prefix(err, "the triggers cannot be read: run `keepstep init`, and let an "
                       "administrator run what its --print-sql prints");
     return status;
 }

@@ -47,10 +47,10 @@ CREATE INDEX IF NOT EXISTS outbox_set_aside ON outbox
   (hashtextextended(aggregateid, hashtextextended(aggregatetype, 0)), position)
   WHERE set_aside IS NOT NULL
 
--- A relay that sleeps holds the advisory lock of the outbox's oid. Only then is a commit worth a
--- NOTIFY, behind which all commits of the server queue. PREPARE TRANSACTION fails behind one: where
--- the server allows it, there is none, and the relay finds the row when it looks by itself.
--- keepstep.notify, on or off, decides otherwise.
+-- A commit notifies only while a relay sleeps, because all commits of the server queue behind one
+-- that notifies. A relay that sleeps holds the advisory lock of the outbox's oid. PREPARE TRANSACTION
+-- fails after a NOTIFY. So a server that allows it gets none, and the relay finds the row at its
+-- next poll. The setting keepstep.notify, on or off, overrules all this.
 -- name: create_wake
 CREATE OR REPLACE FUNCTION keepstep_outbox_wake() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $keepstep$
