@@ -184,14 +184,17 @@ static int run_loops(const struct service *service, unsigned parts, struct metri
         relay.started = pthread_create(&relay.thread, NULL, run_relay_thread, &relay) == 0;
     if ((parts & RUNNING_AGENT) != 0)
         agent.started = pthread_create(&agent.thread, NULL, run_agent_thread, &agent) == 0;
-    if (relay.started != ((parts & RUNNING_RELAY) != 0) ||
-        agent.started != ((parts & RUNNING_AGENT) != 0)) {
+    bool all_started = relay.started == ((parts & RUNNING_RELAY) != 0) &&
+                       agent.started == ((parts & RUNNING_AGENT) != 0);
+    if (!all_started) {
         log_error("run", "could not start a thread");
         atomic_store(&command_stop, true);
     }
     int agent_code = run_finish(&agent, "agent");
     int relay_code = run_finish(&relay, "relay");
-    return agent_code != EX_OK ? agent_code : relay_code;
+    if (agent_code != EX_OK || relay_code != EX_OK)
+        return agent_code != EX_OK ? agent_code : relay_code;
+    return all_started ? EX_OK : EX_OSERR;
 }
 
 static int run_service(const struct service *service, unsigned parts)

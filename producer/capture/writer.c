@@ -1,4 +1,5 @@
 /* Writes SQL from templates: the JSON of events, and the names and messages around it. */
+#include "common/log.h"
 #include "producer/capture/dialect.h"
 
 #define ARGUMENTS_MAX 3
@@ -326,6 +327,13 @@ static bool writer_parts(const struct part *parts, size_t count, const struct wr
     return written;
 }
 
+/* Templates are part of the program: only its own fault gets here. */
+static void writer_reject(struct writer *writer, struct slice word)
+{
+    log_error("capture", "a template has no word {%.*s}", (int)word.length, word.data);
+    writer->sql->failed = true;
+}
+
 static void writer_word(struct writer *writer, struct slice word)
 {
     const struct dialect *dialect = writer->capture->dialect;
@@ -344,7 +352,7 @@ static void writer_word(struct writer *writer, struct slice word)
         !writer_parts(dialect->parts, dialect->part_count, &inner, name, &found) &&
         !writer_parts(PARTS, sizeof PARTS / sizeof *PARTS, &inner, name, &found) && !found &&
         !write_word(&inner, name))
-        writer->sql->failed = true;
+        writer_reject(writer, name);
 }
 
 void writer_template(struct writer *writer, const char *text)
@@ -363,7 +371,7 @@ void writer_template(struct writer *writer, const char *text)
             break;
         const char *close = strchr(text, '}');
         if (close == NULL) {
-            sql->failed = true;
+            writer_reject(writer, slice_of(text + 1));
             break;
         }
         size_t start = sql->length;
