@@ -52,11 +52,11 @@ install(DIRECTORY deploy/schemas DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples CO
 install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT plain)
 
 # The unit has the program's path, which is known only at the installation.
-install(CODE "set(CMAKE_INSTALL_BINDIR ${CMAKE_INSTALL_BINDIR})
-    cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_BINDIR BASE_DIRECTORY \${CMAKE_INSTALL_PREFIX}
+install(CODE "set(CMAKE_INSTALL_BINDIR \"${CMAKE_INSTALL_BINDIR}\")
+    cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_BINDIR BASE_DIRECTORY \"\${CMAKE_INSTALL_PREFIX}\"
         OUTPUT_VARIABLE CMAKE_INSTALL_FULL_BINDIR)
-    configure_file(${PROJECT_SOURCE_DIR}/deploy/systemd/keepstep@.service.in
-        ${documents}/keepstep@.service @ONLY)" COMPONENT keepstep)
+    configure_file(\"${PROJECT_SOURCE_DIR}/deploy/systemd/keepstep@.service.in\"
+        \"${documents}/keepstep@.service\" @ONLY)" COMPONENT keepstep)
 install(FILES ${documents}/keepstep@.service DESTINATION ${KEEPSTEP_UNIT_DIR} COMPONENT keepstep)
 
 # The library.
