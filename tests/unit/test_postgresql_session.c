@@ -240,8 +240,7 @@ static void a_statement_without_an_answer_is_given_up_in_the_end(void **state)
     assert_int_equal(postgresql_session_execute(connection, "SELECT pg_sleep(60)", &err),
                      STATUS_RETRY);
     assert_true(err.connection_lost);
-    assert_string_equal(err.text,
-                        "SELECT pg_sleep(60): the server gave no answer in time");
+    assert_string_equal(err.text, "SELECT pg_sleep(60): the server gave no answer in time");
     postgresql_session_rollback(connection);
     postgresql_session_close(connection);
 }
