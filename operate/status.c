@@ -177,7 +177,7 @@ static enum status status_captures(struct status_page *page, struct error *err)
     struct capture_finding *findings = calloc(config->publish_count + 1, sizeof *findings);
     if (findings == NULL)
         return error_set(err, STATUS_FATAL, "out of memory");
-    page->captures_broken = capture_look(
+    page->captures_broken = capture_compare(
         config, (const struct entity_schema *const *)page->service->published, NULL, NULL,
         findings);
     member_begin(&page->json, "capture", "[");

@@ -70,7 +70,7 @@ static void watch_set(struct capture_finding *finding, enum capture_state state,
 
 /* Exit code 78 tells of a fault of the table. Any other error (the connection, missing rights) says
  * nothing about the triggers. */
-static void watch_look(const struct watch *watch)
+static void watch_compare(const struct watch *watch)
 {
     struct error err = ERROR_INIT;
     arena_reset(watch->arena);
@@ -79,8 +79,8 @@ static void watch_look(const struct watch *watch)
                   err.text);
 }
 
-size_t capture_look(const struct config *config, const struct entity_schema *const *schemas,
-                    capture_tick *tick, void *context, struct capture_finding *ret_findings)
+size_t capture_compare(const struct config *config, const struct entity_schema *const *schemas,
+                       capture_tick *tick, void *context, struct capture_finding *ret_findings)
 {
     const struct origin_ops *ops = origin_find(config->database);
     struct error err = ERROR_INIT;
@@ -96,13 +96,13 @@ size_t capture_look(const struct config *config, const struct entity_schema *con
         if (config->publish[i].table == NULL)
             continue;
         if (status == STATUS_OK && tick != NULL && !tick(context))
-            status = error_set(&err, STATUS_ABORT, "the look was ended");
+            status = error_set(&err, STATUS_ABORT, "the check was ended");
         if (status == STATUS_OK)
-            watch_look(&(struct watch){.origin = origin,
-                                       .entry = &config->publish[i],
-                                       .schema = schemas[i],
-                                       .arena = &arena,
-                                       .finding = finding});
+            watch_compare(&(struct watch){.origin = origin,
+                                          .entry = &config->publish[i],
+                                          .schema = schemas[i],
+                                          .arena = &arena,
+                                          .finding = finding});
         else
             watch_set(finding, CAPTURE_UNKNOWN, err.text);
         broken += finding->state == CAPTURE_BROKEN;

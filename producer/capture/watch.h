@@ -29,8 +29,8 @@ typedef bool capture_tick(void *context);
  * @param ret_findings  config->publish_count of them; all unknown where the database is not
  * reached.
  * @return how many are broken. */
-size_t capture_look(const struct config *config, const struct entity_schema *const *schemas,
-                    capture_tick *tick, void *context, struct capture_finding *ret_findings);
+size_t capture_compare(const struct config *config, const struct entity_schema *const *schemas,
+                       capture_tick *tick, void *context, struct capture_finding *ret_findings);
 
 /** @return "unknown", "whole", "partial", "broken". */
 const char *capture_state_name(enum capture_state state);

@@ -65,7 +65,8 @@ void relay_check_capture(struct relay *relay, int64_t now_us)
         return;
     struct capture_check check = {.relay = relay};
     relay->capture.checked_at_us = now_us;
-    size_t broken = capture_look(config, relay->options.schemas, relay_capture_tick, &check, found);
+    size_t broken = capture_compare(config, relay->options.schemas, relay_capture_tick, &check,
+                                    found);
     if (check.ended) { /* the next step finds out why */
         free(found);
         return;

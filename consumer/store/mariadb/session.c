@@ -110,10 +110,8 @@ enum status store_mariadb_open(const struct store_options *options, struct store
                                              .application = "keepstep agent",
                                              .read_only = options->read_only && !options->install};
     enum status status = mariadb_session_open(&session, &self->session, err);
-    if (status == STATUS_OK && options->install)
-        status = store_sql_install(&self->sql, options->new_copy, err);
     if (status == STATUS_OK)
-        status = store_sql_check_version(&self->sql, err);
+        status = store_sql_ready(&self->sql, options, err);
     if (status == STATUS_OK)
         status = read_server(self, err);
     if (status != STATUS_OK) {

@@ -13,7 +13,7 @@
 #define PART_ROWS        10000 /* libpq keeps a result whole */
 
 /* Below the server's deadlock_timeout, so that the agent yields and never the service. */
-#define LOCK_BESIDE_OUTBOX "SET lock_timeout = '500ms'"
+#define LOCK_WITH_OUTBOX "SET lock_timeout = '500ms'"
 
 static const struct {
     const char *name;
@@ -332,12 +332,10 @@ enum status store_postgresql_open(const struct store_options *options, struct st
     enum status status = postgresql_session_open(&session, &self->connection, err);
     if (status == STATUS_OK && PQenterPipelineMode(self->connection) != 1)
         status = postgresql_session_error(self->connection, NULL, "open", err);
-    if (status == STATUS_OK && options->install)
-        status = store_sql_install(&self->sql, options->new_copy, err);
     if (status == STATUS_OK)
-        status = store_sql_check_version(&self->sql, err);
+        status = store_sql_ready(&self->sql, options, err);
     if (status == STATUS_OK && self->sql.has_outbox)
-        status = store_postgresql_send_sql(self, LOCK_BESIDE_OUTBOX, err);
+        status = store_postgresql_send_sql(self, LOCK_WITH_OUTBOX, err);
     if (status == STATUS_OK)
         status = store_postgresql_sync(self, NULL, err);
     if (status != STATUS_OK) {

@@ -65,7 +65,7 @@ enum status store_sql_finish(struct store_sql *self, struct error *err)
     return status;
 }
 
-enum status store_sql_install(struct store_sql *self, bool new_copy, struct error *err)
+static enum status install(struct store_sql *self, bool new_copy, struct error *err)
 {
     char uuid[UUID_TEXT_SIZE];
     uuid_v7(uuid);
@@ -84,7 +84,7 @@ enum status store_sql_install(struct store_sql *self, bool new_copy, struct erro
     return status;
 }
 
-enum status store_sql_check_version(struct store_sql *self, struct error *err)
+static enum status check_version(struct store_sql *self, struct error *err)
 {
     int64_t installed = 0;
     int64_t columns = 0;
@@ -105,6 +105,13 @@ enum status store_sql_check_version(struct store_sql *self, struct error *err)
     status = store_sql_number(self, SQL_CALL_PLAIN(OUTBOX_COLUMNS), 0, &columns, err);
     self->has_outbox = columns == OUTBOX_COLUMNS;
     return status;
+}
+
+enum status store_sql_ready(struct store_sql *self, const struct store_options *options,
+                            struct error *err)
+{
+    enum status status = options->install ? install(self, options->new_copy, err) : STATUS_OK;
+    return status == STATUS_OK ? check_version(self, err) : status;
 }
 
 void store_sql_done(struct store_sql *self)

@@ -224,12 +224,11 @@ enum status store_sql_transaction(struct store_sql *self, enum sql_transaction k
                                   struct error *err) MUST_CHECK;
 enum status store_sql_finish(struct store_sql *self, struct error *err) MUST_CHECK;
 
-/** Create or update Keepstep's tables. Give the copy an id, with `new_copy` a new one. */
-enum status store_sql_install(struct store_sql *self, bool new_copy, struct error *err) MUST_CHECK;
-
-/** Check that the schema version is the program's, and find out whether there is an outbox.
- * @return OK; RETRY; FATAL (no tables, with exit code 78; tables of a newer program). */
-enum status store_sql_check_version(struct store_sql *self, struct error *err) MUST_CHECK;
+/** At opening: with `install` create or update Keepstep's tables, and give the copy its id, another
+ * one where `new_copy`. Then compare the schema version with the program's, and find an outbox in
+ * the copy's database. @return OK; RETRY; FATAL (no tables: exit code 78; newer ones). */
+enum status store_sql_ready(struct store_sql *self, const struct store_options *options,
+                            struct error *err) MUST_CHECK;
 
 /** Free what struct store_sql owns. */
 void store_sql_done(struct store_sql *self);

@@ -199,10 +199,8 @@ static enum status store_sqlite_configure(struct store_sqlite *self,
     enum status status = STATUS_OK;
     if (options->install)
         status = store_sqlite_execute(self, "PRAGMA journal_mode = WAL", err);
-    if (status == STATUS_OK && options->install)
-        status = store_sql_install(&self->sql, options->new_copy, err);
     if (status == STATUS_OK)
-        status = store_sql_check_version(&self->sql, err);
+        status = store_sql_ready(&self->sql, options, err);
     if (status != STATUS_OK)
         return status;
     int code = sqlite3_prepare_v2(self->database, "PRAGMA journal_mode", -1, &statement, NULL);

@@ -29,17 +29,17 @@ mkdir -p "$new"
 tar -C "$new" -x -f "$tar"
 cp -L /etc/resolv.conf "$new/etc/resolv.conf" 2>/dev/null || true
 printf '#!/bin/sh\nexit 101\n' >"$new/usr/sbin/policy-rc.d" && chmod +x "$new/usr/sbin/policy-rc.d"
-mkdir -p "$new/packages" "$new/work"
+mkdir -p "$new/packages" "$new/try"
 cp "$@" "$new/packages/"
-cp "$program" "$new/work/pay.c"
-cat >"$new/work/use.sh" <<'END'
+cp "$program" "$new/try/pay.c"
+cat >"$new/try/use.sh" <<'END'
 set -eux
 export DEBIAN_FRONTEND=noninteractive
 apt-get update
 apt-get install -y --no-install-recommends /packages/*.deb gcc libc6-dev pkg-config sqlite3
 keepstep --version
 ldconfig -p | grep libkeepstep.so.0
-cd /work
+cd /try
 mkdir -p /etc/keepstep/schemas
 cat >/etc/keepstep/schemas/order.schema.json <<'JSON'
 {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "x-keepstep-key": ["id"],
@@ -50,7 +50,7 @@ cat >/etc/keepstep/schemas/order.schema.json <<'JSON'
 JSON
 cat >/etc/keepstep/shop.yaml <<'YAML'
 service: shop
-database: sqlite:/work/shop.db
+database: sqlite:/try/shop.db
 kafka: {bootstrap.servers: "127.0.0.1:1"}
 publish:
   order: {}
@@ -69,4 +69,4 @@ rm -r /etc/keepstep/*
 apt-get purge -y keepstep libkeepstep0 libkeepstep-dev
 [ ! -e /usr/bin/keepstep ] && [ ! -e /etc/keepstep ]
 END
-chroot "$new" /bin/bash /work/use.sh
+chroot "$new" /bin/bash /try/use.sh
