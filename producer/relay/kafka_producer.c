@@ -60,7 +60,7 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
         {"isolation.level", "read_uncommitted"},
         {"batch.size", batch}, /* the last: left out by default */
     };
-    const struct text_pair defaults[] = {{"compression.type", "lz4"}, {"linger.ms", "1"}};
+    const struct text_pair defaults[] = {{"compression.type", "lz4"}, {"linger.ms", "0"}};
     const struct kafka_settings layers[] = {
         KAFKA_SETTINGS(defaults),
         {config->kafka, config->kafka_count},

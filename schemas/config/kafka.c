@@ -95,7 +95,10 @@ const struct config_kafka_property config_kafka_properties[] = {
     ALIAS("max.partition.fetch.bytes", "fetch.message.max.bytes"),
     BOUNDED("queued.min.messages", 1, 1000000, "memory is bounded; default 7000"),
     BOUNDED("queued.max.messages.kbytes", 64, 262144, "memory is bounded; default 8192"),
-    BOUNDED("queue.buffering.max.ms", 0, 1000, "an event is sent that much later; default 1"),
+    BOUNDED("queue.buffering.max.ms", 0, 1000,
+            "an event is sent that much later; default 0: records gather while requests are under "
+            "way. Raise it where fewer and larger requests count for more than delay: a busy "
+            "broker, or one that is far away"),
     ALIAS("linger.ms", "queue.buffering.max.ms"),
     BOUNDED(
         "batch.size", 1, 1000000,
