@@ -4,13 +4,12 @@
  * It reads COUNT records of a topic into memory before the clock starts. Then it publishes them to
  * another topic, in the same partitions, and waits until all are acknowledged. */
 #include "bench.h"
+#include "kafka.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <librdkafka/rdkafka.h>
 
 #define READ_LIMIT_US ((int64_t)120 * 1000000)
 #define FLUSH_MS      120000
@@ -22,49 +21,16 @@ struct producer {
     size_t acknowledged;
 };
 
-static void configure(rd_kafka_conf_t *conf, const char *name, const char *value)
-{
-    char text[512];
-    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) != RD_KAFKA_CONF_OK)
-        bench_fail("%s", text);
-}
-
-static rd_kafka_t *client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf)
-{
-    char text[512];
-    rd_kafka_t *client = rd_kafka_new(type, conf, text, sizeof text);
-    if (client == NULL)
-        bench_fail("%s", text);
-    return client;
-}
-
-static void assign_all(rd_kafka_t *consumer, const char *topic)
-{
-    const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(consumer, topic, NULL);
-    if (rd_kafka_metadata(consumer, 0, handle, &metadata, 10000) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        bench_fail("no metadata of %s", topic);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(
-        metadata->topics[0].partition_cnt);
-    for (int i = 0; i < metadata->topics[0].partition_cnt; i++)
-        rd_kafka_topic_partition_list_add(list, topic, i)->offset = 0;
-    if (rd_kafka_assign(consumer, list) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        bench_fail("cannot assign %s", topic);
-    rd_kafka_topic_partition_list_destroy(list);
-    rd_kafka_metadata_destroy(metadata);
-    rd_kafka_topic_destroy(handle);
-}
-
 /* @return the consumer. The messages live as long as it does. */
 static rd_kafka_t *read_all(struct producer *producer, const char *topic, size_t count)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    configure(conf, "bootstrap.servers", producer->bootstrap);
-    configure(conf, "group.id", "bare-producer");
-    configure(conf, "enable.auto.commit", "false");
-    rd_kafka_t *consumer = client_new(RD_KAFKA_CONSUMER, conf);
+    kafka_set(conf, "bootstrap.servers", producer->bootstrap);
+    kafka_set(conf, "group.id", "bare-producer");
+    kafka_set(conf, "enable.auto.commit", "false");
+    rd_kafka_t *consumer = kafka_new(RD_KAFKA_CONSUMER, conf);
     (void)rd_kafka_poll_set_consumer(consumer);
-    assign_all(consumer, topic);
+    kafka_assign(consumer, topic, 0);
     producer->messages = bench_allocate(count * sizeof(rd_kafka_message_t *));
     int64_t deadline = bench_now_us() + READ_LIMIT_US;
     while (producer->count < count) {
@@ -113,13 +79,13 @@ static void produce(rd_kafka_t *client, const char *topic, const rd_kafka_messag
 static double produce_all(struct producer *producer, const char *topic)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    configure(conf, "bootstrap.servers", producer->bootstrap);
-    configure(conf, "enable.idempotence", "true");
-    configure(conf, "acks", "all");
-    configure(conf, "compression.type", "lz4");
+    kafka_set(conf, "bootstrap.servers", producer->bootstrap);
+    kafka_set(conf, "enable.idempotence", "true");
+    kafka_set(conf, "acks", "all");
+    kafka_set(conf, "compression.type", "lz4");
     rd_kafka_conf_set_dr_msg_cb(conf, delivered);
     rd_kafka_conf_set_opaque(conf, producer);
-    rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, conf);
+    rd_kafka_t *client = kafka_new(RD_KAFKA_PRODUCER, conf);
     produce(client, topic, producer->messages[0]); /* connects, and gets the producer's id */
     (void)rd_kafka_flush(client, FLUSH_MS);
     producer->acknowledged = 0;

@@ -14,6 +14,13 @@ int64_t bench_now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+int64_t bench_wall_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 void bench_sleep_us(int64_t duration)
 {
     struct timespec rest = {.tv_sec = duration / 1000000, .tv_nsec = duration % 1000000 * 1000};
@@ -38,6 +45,30 @@ void *bench_allocate(size_t size)
     if (memory == NULL)
         bench_fail("out of memory");
     return memory;
+}
+
+void *bench_zeroed(size_t size)
+{
+    return memset(bench_allocate(size), 0, size);
+}
+
+static int compare_numbers(const void *left, const void *right)
+{
+    int64_t a = *(const int64_t *)left;
+    int64_t b = *(const int64_t *)right;
+    return (a > b) - (a < b);
+}
+
+int64_t *bench_sorted(int64_t *numbers, int64_t count)
+{
+    qsort(numbers, (size_t)count, sizeof *numbers, compare_numbers);
+    return numbers;
+}
+
+double bench_quantile_ms(const int64_t *sorted_us, int64_t count, double quantile)
+{
+    int64_t index = (int64_t)(quantile * (double)count);
+    return count == 0 ? 0 : (double)sorted_us[index < count ? index : count - 1] / 1e3;
 }
 
 sqlite3 *bench_open(const char *path, int flags)

@@ -4,6 +4,7 @@
 #   bench/server.sh start postgresql|mariadb DIR      make DIR and the databases shop and billing
 #   bench/server.sh stop postgresql|mariadb DIR       the data stays in DIR, for the caller to remove
 #   bench/server.sh url postgresql|mariadb DIR DATABASE
+#   bench/server.sh pid postgresql|mariadb DIR        the server's process
 set -euo pipefail
 
 kind=$2
@@ -74,6 +75,12 @@ url)
     case $kind in
     postgresql) echo "postgresql://postgres@/$4?host=$dir" ;;
     mariadb) echo "mysql://root@/$4?socket=$dir/socket" ;;
+    esac
+    ;;
+pid)
+    case $kind in
+    postgresql) head -n 1 "$dir/data/postmaster.pid" ;;
+    mariadb) cat "$dir/pid" ;;
     esac
     ;;
 esac

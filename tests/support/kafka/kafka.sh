@@ -7,6 +7,9 @@
 #   kafka.sh stop DIR         end it cleanly; the data stays
 #   kafka.sh kill DIR         end it by SIGKILL; the data stays
 #   kafka.sh admin CLASS ...  run a tool: topics, configs, groups, acls
+#
+# KAFKA_JVM=own   run the broker with the flags of Kafka's own kafka-server-start.sh. Without it the
+#                 flags are for tests: a small heap, a start within seconds.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -24,6 +27,16 @@ fetch() {
 
 java_options=(-Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto
     -Djava.awt.headless=true "-Dlog4j2.configurationFile=file:$here/log4j2.xml")
+broker_options=("${java_options[@]}")
+case ${KAFKA_JVM:-} in
+'') ;;
+own)
+    broker_options=(-Xmx1G -Xms1G -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20
+        -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent
+        -Djava.awt.headless=true "-Dlog4j2.configurationFile=file:$here/log4j2.xml")
+    ;;
+*) die "KAFKA_JVM=$KAFKA_JVM: must be own or empty" ;;
+esac
 
 free_port() {
     local port
@@ -79,7 +92,7 @@ run() { # DIR PORT
     fetch
     configure "$1" "$2"
     echo $$ >"$1/pid"
-    exec java "${java_options[@]}" -Djava.io.tmpdir="$1" -cp "$libs/*" kafka.Kafka "$1/server.properties"
+    exec java "${broker_options[@]}" -Djava.io.tmpdir="$1" -cp "$libs/*" kafka.Kafka "$1/server.properties"
 }
 
 start() { # DIR PORT
