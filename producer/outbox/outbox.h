@@ -78,6 +78,12 @@ struct outbox_extent {
     size_t total_bytes;   /* of all payloads; one row is loaded in any case */
 };
 
+/** How long to wait for a commit, and what else ends the wait. */
+struct outbox_wait {
+    int64_t timeout_us; /* 0: do not wait */
+    int descriptor;     /* the wait ends once it is readable; -1: none */
+};
+
 enum outbox_filter { OUTBOX_WAITING, OUTBOX_SET_ASIDE, OUTBOX_ALL };
 
 /** Which rows people want to see. */
@@ -188,10 +194,11 @@ struct outbox_ops {
      * @param read_topics  as in outbox_purge. */
     enum status (*held_back)(struct outbox *outbox, struct slice read_topics,
                              char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
-    /** Wait until another connection may have committed since the last call, at most timeout_us
-     * (0: do not wait); outside of a transaction. May say true too often, never false wrongly.
+    /** Wait until another connection may have committed since the last call, or `wait` says to end;
+     * outside of a transaction. It is for an idle relay: a busy one just loads again. May say true
+     * too often, never false wrongly.
      * @return OK; RETRY (the connection is lost or the database busy). */
-    enum status (*wait)(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
+    enum status (*wait)(struct outbox *outbox, const struct outbox_wait *wait, bool *ret_changed,
                         struct error *err);
     /** For people. */
     enum status (*list)(struct outbox *outbox, const struct outbox_selection *selection,

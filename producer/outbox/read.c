@@ -1,5 +1,6 @@
 /* Reading the outbox's rows, waiting for more, and what people ask of it. */
 #include "common/clock.h"
+#include "common/wakeup.h"
 #include "producer/outbox/sql.h"
 
 #include <inttypes.h>
@@ -238,11 +239,11 @@ static int64_t outbox_sql_pause_us(const struct outbox_sql *self, int64_t now)
     return pause > PAUSE_MAX_US ? PAUSE_MAX_US : pause;
 }
 
-enum status outbox_sql_wait(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
-                            struct error *err)
+enum status outbox_sql_wait(struct outbox *outbox, const struct outbox_wait *wait,
+                            bool *ret_changed, struct error *err)
 {
     struct outbox_sql *self = outbox_sql_of(outbox);
-    int64_t until = clock_monotonic_us() + timeout_us;
+    int64_t until = clock_monotonic_us() + wait->timeout_us;
     *ret_changed = false;
     for (;;) {
         enum status status = outbox_sql_poll(self, ret_changed, err);
@@ -252,6 +253,7 @@ enum status outbox_sql_wait(struct outbox *outbox, int64_t timeout_us, bool *ret
         if (status != STATUS_OK || *ret_changed || now >= until)
             return status;
         int64_t pause = outbox_sql_pause_us(self, now);
-        clock_sleep_us(pause < until - now ? pause : until - now);
+        if (wakeup_wait(wait->descriptor, -1, pause < until - now ? pause : until - now))
+            return STATUS_OK;
     }
 }

@@ -79,8 +79,8 @@ enum status outbox_sql_purge(struct outbox *outbox, const struct lease *lease,
                              struct error *err);
 enum status outbox_sql_held_back(struct outbox *outbox, struct slice read_topics,
                                  char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
-enum status outbox_sql_wait(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
-                            struct error *err);
+enum status outbox_sql_wait(struct outbox *outbox, const struct outbox_wait *wait,
+                            bool *ret_changed, struct error *err);
 enum status outbox_sql_list(struct outbox *outbox, const struct outbox_selection *selection,
                             struct arena *arena, struct outbox_rows *ret_rows, struct error *err);
 enum status outbox_sql_count(struct outbox *outbox, struct outbox_counts *ret_counts,

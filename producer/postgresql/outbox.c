@@ -1,6 +1,5 @@
 /* The outbox in a service's PostgreSQL database. */
 #include "producer/postgresql/outbox_internal.h"
-#include "common/clock.h"
 #include "producer_postgresql_sql.h"
 
 #include <stdlib.h>
@@ -49,11 +48,8 @@ static enum status outbox_postgresql_load_waiting(struct outbox *outbox,
 {
     struct outbox_postgresql *self = (struct outbox_postgresql *)outbox;
     enum status status = outbox_sql_load_waiting(outbox, extent, arena, ret_rows, err);
-    if (status == STATUS_OK && ret_rows->count > 0) {
-        self->found_at_us = clock_monotonic_us();
-        self->pause_us = 0;
-        self->resume_at_us = 0;
-    }
+    if (status == STATUS_OK && ret_rows->count > 0)
+        status = outbox_postgresql_found(self, err);
     return status;
 }
 

@@ -14,12 +14,14 @@ struct outbox_postgresql {
     char slept_xmax[24];    /* xid8 */
     int64_t slept_at_us;    /* monotonic */
     int64_t polled_at_us;
-    int64_t found_at_us; /* when rows were last found to wait */
-    int64_t pause_us;    /* before it sleeps again; 0: rows were found */
+    int64_t pause_us; /* before it sleeps again; 0: rows were found */
     int64_t resume_at_us;
 };
 
-enum status outbox_postgresql_wait(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
-                                   struct error *err);
+enum status outbox_postgresql_wait(struct outbox *outbox, const struct outbox_wait *wait,
+                                   bool *ret_changed, struct error *err);
+
+/** Note that rows were found: more may follow, so commits need not notify any more. */
+enum status outbox_postgresql_found(struct outbox_postgresql *self, struct error *err) MUST_CHECK;
 
 #endif

@@ -345,6 +345,8 @@ enum status relay_claim(struct relay *relay, struct error *err)
     if (status == STATUS_OK)
         relay->waiting.more = relay_is_full(&extent, rows.rows, rows.count);
     if (status == STATUS_OK && rows.count > 0)
+        relay->waiting.found_at_us = relay->waiting.loaded_at_us;
+    if (status == STATUS_OK && rows.count > 0)
         status = relay_select(relay, rows.rows, rows.count, &count, err);
     if (status == STATUS_OK && count > 0)
         status = relay_number(relay, rows.rows, count, err);

@@ -103,6 +103,7 @@ struct relay_refusal {
 /** The rows of the outbox that are not claimed yet. */
 struct relay_waiting {
     int64_t loaded_at_us;      /* when they were last asked for */
+    int64_t found_at_us;       /* when some were there */
     bool more;                 /* fact: there may be rows that were not loaded */
     bool has_set_aside;        /* fact: there may be rows that are set aside */
     bool caught_up;            /* latch of a lease: the own agent has read the log (rule 13) */
@@ -153,6 +154,7 @@ struct relay {
     const atomic_bool *stop; /* while it runs */
     enum relay_state state;
     const char *step; /* of the loop, the last that was taken */
+    int wakeup;       /* what ends a wait of the loop: reports of deliveries */
     struct outbox *outbox;
     struct relay_lease lease;
     struct relay_broker broker;

@@ -1,6 +1,7 @@
 /* The relay's producer over librdkafka: the fate of each record is reported to the relay. */
 #include "producer/relay/kafka_producer.h"
 #include "common/kafka_client.h"
+#include "common/wakeup.h"
 #include "producer/relay/kafka_topics.h"
 
 #include <stdio.h>
@@ -83,6 +84,13 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
 out:
     free(producer);
     return status;
+}
+
+void kafka_producer_raise(struct kafka_producer *producer, int wakeup)
+{
+    rd_kafka_queue_t *events = rd_kafka_queue_get_main(producer->handle);
+    rd_kafka_queue_io_event_enable(events, wakeup, &wakeup_raised, sizeof wakeup_raised);
+    rd_kafka_queue_destroy(events);
 }
 
 static void kafka_producer_ignore(void *record, enum delivery delivery, int64_t offset,

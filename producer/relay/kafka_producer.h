@@ -44,6 +44,10 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
                                delivery_report *report, struct kafka_producer **ret_producer,
                                struct error *err) MUST_CHECK;
 
+/** Raise a wakeup (common/wakeup.h) whenever there are events to serve. Clear it before
+ * kafka_producer_poll(), which then serves all of them. */
+void kafka_producer_raise(struct kafka_producer *producer, int wakeup);
+
 /** What is queued is dropped without a report. NULL: nothing happens. */
 void kafka_producer_free(struct kafka_producer *producer);
 

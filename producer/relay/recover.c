@@ -48,8 +48,10 @@ static enum status relay_new_producer(struct relay *relay, struct error *err)
                                                           : relay->broker.batch_bytes;
         enum status status = kafka_producer_new(relay->options.config, relay->broker.batch_bytes,
                                                 relay_delivered, &relay->broker.producer, err);
-        if (status == STATUS_OK)
+        if (status == STATUS_OK) {
+            kafka_producer_raise(relay->broker.producer, relay->wakeup);
             status = relay_ensure_topics(relay, err);
+        }
         if (status != STATUS_OK)
             return status;
         bool fits = true;

@@ -22,9 +22,11 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/wakeup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define RENEW_SHARE      3  /* a lease is renewed after a third of its duration; */
 #define RENEW_AGAIN      20 /* if that fails, it is tried again after a twentieth */
@@ -38,7 +40,10 @@
 #define BACKOFF_FIRST_US (50 * 1000)
 #define BACKOFF_MAX_US   (5 * 1000 * 1000)
 #define STOP_LIMIT_US    (5 * 1000 * 1000)
-#define BUSY_WAIT_MS     1
+#define FINISH_POLL_MS   1
+#define BUSY_US          (20 * 1000) /* since rows were there: more may follow */
+#define LOOK_MIN_US      500         /* while it is busy it looks that often, */
+#define LOOK_SHARE       8           /* or waits for one part of this many of how long none came */
 #define IDLE_WAIT_US     (200 * 1000)
 #define HEADERS_SIZE     ((size_t)4 * 1024 * 1024)
 #define READ_TOPICS_MAX  ((size_t)16 * 1024 * 1024)
@@ -93,6 +98,7 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
     if (relay == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     relay->options = *options;
+    relay->wakeup = -1;
     relay->lease.duration_us = options->lease_us == 0 ? RELAY_LEASE_US : options->lease_us;
     arena_init(&relay->arena, RELAY_ARENA_BYTES);
     arena_init(&relay->headers, HEADERS_SIZE);
@@ -107,6 +113,8 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
         status = relay_add_entry(relay, &config->publish[i], err);
     if (status == STATUS_OK)
         status = relay_list_read_topics(relay, err);
+    if (status == STATUS_OK)
+        status = wakeup_open(&relay->wakeup, err);
     if (status == STATUS_OK)
         *ret_relay = relay;
     else
@@ -135,6 +143,8 @@ void relay_free(struct relay *relay)
     arena_done(&relay->arena);
     arena_done(&relay->headers);
     buffer_done(&relay->waiting.read_topics);
+    if (relay->wakeup >= 0)
+        (void)close(relay->wakeup);
     free(relay);
 }
 
@@ -283,6 +293,7 @@ static enum status relay_watch_capture(struct relay *relay, struct error *err)
 static enum status relay_serve_reports(struct relay *relay, struct error *err)
 {
     (void)err;
+    wakeup_clear(relay->wakeup);
     (void)kafka_producer_poll(relay->broker.producer, 0);
     return STATUS_OK;
 }
@@ -299,16 +310,21 @@ static enum status relay_replace_producer(struct relay *relay, struct error *err
                      relay->broker.failed_text);
 }
 
-static enum status relay_acknowledge_due(struct relay *relay, struct error *err)
+/* @return when the next acknowledgement is due; INT64_MAX while nothing is delivered. */
+static int64_t relay_acknowledge_at_us(const struct relay *relay)
 {
     const struct relay_flights *flights = &relay->flights;
-    int64_t since_us = clock_monotonic_us() - flights->unacknowledged_since_us;
     bool all = flights->delivered > 0 && flights->delivered == flights->count;
     if (flights->unwritten || flights->delivered >= ACKNOWLEDGE_ROWS ||
-        (flights->delivered > 0 && since_us >= ACKNOWLEDGE_US) ||
         (all && relay->state == RELAY_DRAINING))
-        return relay_acknowledge(relay, err);
-    return STATUS_OK;
+        return 0;
+    return flights->delivered > 0 ? flights->unacknowledged_since_us + ACKNOWLEDGE_US : INT64_MAX;
+}
+
+static enum status relay_acknowledge_due(struct relay *relay, struct error *err)
+{
+    return clock_monotonic_us() >= relay_acknowledge_at_us(relay) ? relay_acknowledge(relay, err)
+                                                                  : STATUS_OK;
 }
 
 static enum status relay_end_draining(struct relay *relay, struct error *err)
@@ -327,24 +343,36 @@ static bool relay_has_room(const struct relay *relay)
            relay->flights.bytes < RELAY_FLIGHT_BYTES;
 }
 
-/* No report is served while the outbox waits for a change, so it waits only while nothing is in
- * flight. */
+/* While rows come the outbox is looked at often, by loading. The pause is short against how long
+ * none has come. @return when to load next; INT64_MAX: the outbox tells, as none came for long. */
+static int64_t relay_look_at_us(const struct relay *relay, int64_t now)
+{
+    const struct relay_waiting *waiting = &relay->waiting;
+    int64_t pause = (now - waiting->found_at_us) / LOOK_SHARE;
+    if (waiting->more)
+        return now;
+    if (waiting->found_at_us == 0 || now - waiting->found_at_us >= BUSY_US)
+        return now - waiting->loaded_at_us >= LOAD_ANYWAY_US ? now : INT64_MAX;
+    return waiting->loaded_at_us + (pause < LOOK_MIN_US ? LOOK_MIN_US : pause);
+}
+
+/* There is one wait, for the outbox and for reports of deliveries: each ends it. */
 static enum status relay_claim_or_wait(struct relay *relay, struct error *err)
 {
-    bool draining = relay->state == RELAY_DRAINING;
-    bool busy = draining || relay->flights.count > 0;
-    bool due = relay->waiting.more;
-    enum status status = STATUS_OK;
-    if (!due)
-        status = relay->outbox->ops->wait(relay->outbox, busy ? 0 : IDLE_WAIT_US, &due, err);
-    if (status != STATUS_OK)
-        return status;
-    due = due || clock_monotonic_us() - relay->waiting.loaded_at_us >= LOAD_ANYWAY_US;
-    if (due && !draining && relay_has_room(relay))
+    bool can_claim = relay->state == RELAY_PUBLISHING && relay_has_room(relay);
+    int64_t now = clock_monotonic_us();
+    int64_t acknowledge_at = relay_acknowledge_at_us(relay);
+    int64_t until = now + IDLE_WAIT_US;
+    int64_t look_at = can_claim ? relay_look_at_us(relay, now) : until;
+    if (look_at <= now)
         return relay_claim(relay, err);
-    relay->waiting.more = due;
-    if (relay->flights.count > 0)
-        (void)kafka_producer_poll(relay->broker.producer, BUSY_WAIT_MS);
+    until = acknowledge_at < until ? acknowledge_at : until;
+    if (look_at == INT64_MAX) {
+        const struct outbox_wait wait = {.timeout_us = until > now ? until - now : 0,
+                                         .descriptor = relay->wakeup};
+        return relay->outbox->ops->wait(relay->outbox, &wait, &relay->waiting.more, err);
+    }
+    (void)wakeup_wait(relay->wakeup, -1, (look_at < until ? look_at : until) - now);
     return STATUS_OK;
 }
 
@@ -477,7 +505,7 @@ static void relay_finish(struct relay *relay)
     if (!relay_is_recovered(relay))
         return;
     while (relay_awaits_delivery(relay) && clock_monotonic_us() < until)
-        (void)kafka_producer_poll(relay->broker.producer, BUSY_WAIT_MS);
+        (void)kafka_producer_poll(relay->broker.producer, FINISH_POLL_MS);
     if (relay_acknowledge(relay, &err) != STATUS_OK)
         log_warning("relay", "at the end: %s", err.text);
 }

@@ -5,12 +5,14 @@
 #include "tests/support/mariadb.h"
 
 #include "common/clock.h"
+#include "common/wakeup.h"
 
 #include <libpq-fe.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void a_lease_is_taken_kept_released_and_fences(void)
 {
@@ -307,7 +309,9 @@ static int64_t wait_for_row(struct outbox *outbox)
     int64_t start = clock_monotonic_us();
     while (clock_monotonic_us() - start < OUTBOX_CASE_LEASE_US) {
         bool changed = false;
-        assert_int_equal(outbox->ops->wait(outbox, 5000000, &changed, &err), STATUS_OK);
+        assert_int_equal(
+            outbox->ops->wait(outbox, &(struct outbox_wait){5000000, -1}, &changed, &err),
+            STATUS_OK);
         if (changed && outbox_case_waiting(outbox, &rows) > 0)
             break;
     }
@@ -325,6 +329,52 @@ static void waiting_ends_soon_after_a_commit(void)
     print_message("%s: seen %lld ms after the write began\n", outbox_case_product->name,
                   (long long)took / 1000 - 300);
     assert_true(took < 3000000); /* not ended by the limit of five seconds */
+    outbox->ops->close(outbox);
+}
+
+/* Wait and poll as an idle relay does. @return how often it polled. */
+static int64_t idle_polls(struct outbox *outbox, int64_t during_us)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_row *rows = NULL;
+    int64_t polls = 0;
+    int64_t until = clock_monotonic_us() + during_us;
+    while (clock_monotonic_us() < until) {
+        bool changed = false;
+        assert_int_equal(
+            outbox->ops->wait(outbox, &(struct outbox_wait){100000, -1}, &changed, &err),
+            STATUS_OK);
+        if (changed) {
+            polls++;
+            assert_int_equal(outbox_case_waiting(outbox, &rows), 0);
+        }
+    }
+    return polls;
+}
+
+/* Whatever the outbox is doing: looking often, or asleep until it is notified. */
+static void waiting_ends_once_the_descriptor_is_readable(void)
+{
+    struct error err = ERROR_INIT;
+    int wakeup = -1;
+    bool changed = false;
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    assert_int_equal(wakeup_open(&wakeup, &err), STATUS_OK);
+    (void)idle_polls(outbox, 1000000); /* by now nothing has changed for a while */
+    wakeup_raise(wakeup);
+    const struct outbox_wait wait = {.timeout_us = 5000000, .descriptor = wakeup};
+    int64_t start = clock_monotonic_us();
+    assert_int_equal(outbox->ops->wait(outbox, &wait, &changed, &err), STATUS_OK);
+    assert_true(clock_monotonic_us() - start < 3000000);
+    wakeup_clear(wakeup);
+    const struct outbox_wait cleared = {.timeout_us = 200000, .descriptor = wakeup};
+    do {
+        start = clock_monotonic_us();
+        assert_int_equal(outbox->ops->wait(outbox, &cleared, &changed, &err), STATUS_OK);
+    } while (changed);
+    assert_true(clock_monotonic_us() - start >= 190000);
+    (void)close(wakeup);
     outbox->ops->close(outbox);
 }
 
@@ -355,24 +405,6 @@ static int64_t transactions(void)
     return strtoll(outbox_case_ask("SELECT xact_commit + xact_rollback FROM pg_stat_database "
                                    "WHERE datname = current_database()"),
                    NULL, 10);
-}
-
-/* Wait and poll as an idle relay does. @return how often it polled. */
-static int64_t idle_polls(struct outbox *outbox, int64_t during_us)
-{
-    struct error err = ERROR_INIT;
-    struct outbox_row *rows = NULL;
-    int64_t polls = 0;
-    int64_t until = clock_monotonic_us() + during_us;
-    while (clock_monotonic_us() < until) {
-        bool changed = false;
-        assert_int_equal(outbox->ops->wait(outbox, 100000, &changed, &err), STATUS_OK);
-        if (changed) {
-            polls++;
-            assert_int_equal(outbox_case_waiting(outbox, &rows), 0);
-        }
-    }
-    return polls;
 }
 
 /* Any login may take advisory locks and send notices. The relay's own dead session may hold the
@@ -471,7 +503,7 @@ static void a_lost_session_is_opened_again_by_the_next_call(void)
     int64_t start = clock_monotonic_us();
     enum status status = STATUS_OK;
     while (status == STATUS_OK && clock_monotonic_us() - start < OUTBOX_CASE_LEASE_US)
-        status = outbox->ops->wait(outbox, 100000, &changed, &err);
+        status = outbox->ops->wait(outbox, &(struct outbox_wait){100000, -1}, &changed, &err);
     assert_int_equal(status, STATUS_RETRY);
     error_clear(&err);
     outbox_case_write("order", 2, 2);
@@ -489,6 +521,7 @@ CASE(keys_are_written_and_rows_found_by_their_id)
 CASE(a_claim_stores_the_key_that_the_relay_made_canonical)
 CASE(a_new_incarnation_is_held_back_until_the_agent_has_read)
 CASE(waiting_ends_soon_after_a_commit)
+CASE(waiting_ends_once_the_descriptor_is_readable)
 CASE_OF(an_idle_relay_polls_seldom_whatever_others_lock_or_notify, 1, postgresql)
 CASE(a_database_without_an_outbox_names_init)
 CASE(an_outbox_that_an_older_version_made_names_init)
@@ -507,6 +540,7 @@ int main(void)
         ALL(a_claim_stores_the_key_that_the_relay_made_canonical),
         ALL(a_new_incarnation_is_held_back_until_the_agent_has_read),
         ALL(waiting_ends_soon_after_a_commit),
+        ALL(waiting_ends_once_the_descriptor_is_readable),
         TEST_WITH_LIMIT(an_idle_relay_polls_seldom_whatever_others_lock_or_notify_postgresql, 90),
         ALL(a_database_without_an_outbox_names_init),
         ALL(an_outbox_that_an_older_version_made_names_init),

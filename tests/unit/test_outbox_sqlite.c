@@ -46,7 +46,7 @@ static bool changed(struct outbox *outbox, int64_t timeout_us)
 {
     struct error err = ERROR_INIT;
     bool is = false;
-    if (outbox->ops->wait(outbox, timeout_us, &is, &err) != STATUS_OK)
+    if (outbox->ops->wait(outbox, &(struct outbox_wait){timeout_us, -1}, &is, &err) != STATUS_OK)
         test_fail("%s", err.text);
     return is;
 }

@@ -281,11 +281,11 @@ static enum status held_back(struct outbox *outbox, struct slice read_topics,
 }
 
 /* The relay is done once all rows are acknowledged. */
-static enum status wait_for_rows(struct outbox *outbox, int64_t timeout_us, bool *ret_changed,
-                                 struct error *err)
+static enum status wait_for_rows(struct outbox *outbox, const struct outbox_wait *wait,
+                                 bool *ret_changed, struct error *err)
 {
     struct fake *fake = called(outbox);
-    (void)timeout_us;
+    (void)wait;
     (void)err;
     if (fake->stored.acknowledged_sequence == ROWS)
         atomic_store(&fake->stop, true);
