@@ -12,6 +12,10 @@
     X(RELAY_BEFORE_ACKNOWLEDGE, "relay_before_acknowledge")                                        \
     X(RELAY_AFTER_ACKNOWLEDGE, "relay_after_acknowledge")                                          \
     X(RELAY_AFTER_PURGE, "relay_after_purge")                                                      \
+    X(RELAY_LOAD_ORDERED, "relay_load_ordered")                                                    \
+    X(RELAY_BEFORE_LOAD, "relay_before_load")                                                      \
+    X(RELAY_AFTER_LOAD, "relay_after_load")                                                        \
+    X(RELAY_LOAD_TAKEN, "relay_load_taken")                                                        \
     X(AGENT_AFTER_TAKE, "agent_after_take")                                                        \
     X(AGENT_BEFORE_BEGIN, "agent_before_begin")                                                    \
     X(AGENT_AFTER_BEGIN, "agent_after_begin")                                                      \

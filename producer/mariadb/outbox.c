@@ -56,10 +56,11 @@ static enum status outbox_mariadb_count_fitting(struct outbox_mariadb *self,
     enum status status = STATUS_OK;
     do {
         counted = counted * 2 + FITTING_ROWS_MIN < rows ? counted * 2 + FITTING_ROWS_MIN : rows;
-        const struct sql_parameter values[] = {sql_integer(counted),
-                                               sql_integer((int64_t)extent->payload_bytes),
-                                               sql_integer((int64_t)extent->total_bytes)};
-        status = sql_first(session, STATEMENT_COUNT_FITTING, values, 3, err);
+        const struct sql_parameter values[] = {
+            sql_integer(counted), sql_integer((int64_t)extent->payload_bytes),
+            sql_integer((int64_t)extent->total_bytes),
+            sql_integer(extent->after == 0 ? INT64_MIN : extent->after)};
+        status = sql_first(session, STATEMENT_COUNT_FITTING, values, 4, err);
         fitting = session->has_row ? sql_column_integer(session, 0) : 0;
         session->ops->finish(session);
     } while (status == STATUS_OK && fitting == counted && counted < rows);

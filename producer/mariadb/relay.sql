@@ -36,13 +36,18 @@ ORDER BY 1, 2
 
 -- A plain read, without locks: a long transaction of the service holds nobody up. Rows without a
 -- number are the first of the index of numbers, by position; that none is set aside is asked once.
+-- The last column says in the same snapshot whether, up to ?4, no row lacks a number but the ?5 that
+-- are being claimed, of which ?4 is the last (?6 is one more). A claim is seen whole or not at all.
 -- name: load_waiting
 SELECT o.position, o.id, o.aggregatetype, o.aggregateid, o.type,
   IF(OCTET_LENGTH(o.payload) <= ?2, o.payload, NULL),
   DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), o.traceparent, o.partition_key,
-  o.kafka_partition, o.sequence, o.set_aside, OCTET_LENGTH(o.payload)
+  o.kafka_partition, o.sequence, o.set_aside, OCTET_LENGTH(o.payload),
+  (SELECT COUNT(*) = 0 OR (COUNT(*) = ?5 AND MAX(position) = ?4) FROM (
+    SELECT position FROM outbox FORCE INDEX (outbox_claimed) WHERE kafka_partition IS NULL
+    AND sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6) AS b)
 FROM outbox AS o FORCE INDEX (outbox_claimed)
-WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL
+WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL AND o.position > ?4
 AND (NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_set_aside) WHERE blocks IS NOT NULL)
   OR NOT EXISTS (SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)
     WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))
@@ -57,6 +62,7 @@ SELECT COUNT(*) FROM (SELECT SUM(bytes)
   FROM (SELECT o.position, IF(OCTET_LENGTH(o.payload) <= ?2, OCTET_LENGTH(o.payload), 0) AS bytes
     FROM outbox AS o FORCE INDEX (outbox_claimed)
     WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.set_aside IS NULL
+    AND o.position > ?4
     AND (NOT EXISTS (SELECT 1 FROM outbox FORCE INDEX (outbox_set_aside) WHERE blocks IS NOT NULL)
       OR NOT EXISTS (SELECT 1 FROM outbox AS s FORCE INDEX (outbox_set_aside)
         WHERE s.blocks = UNHEX(MD5(CONCAT(o.aggregatetype, ' ', o.aggregateid)))

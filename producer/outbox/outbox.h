@@ -69,13 +69,18 @@ struct outbox_row {
 struct outbox_rows {
     struct outbox_row *rows;
     size_t count;
+    /** Of load_waiting behind a claim: up to `extent->after` no row lacks a number, but for those
+     * that are being claimed. False where no row was loaded. */
+    bool complete;
 };
 
-/** How much to load at once. */
+/** How much to load at once, and behind which rows. */
 struct outbox_extent {
     size_t rows;
     size_t payload_bytes; /* a payload larger than this is left out of its row */
     size_t total_bytes;   /* of all payloads; one row is loaded in any case */
+    int64_t after;        /* only rows above this position; 0: all */
+    size_t claimed;       /* how many rows are being claimed, the last of them at `after` */
 };
 
 /** How long to wait for a commit, and what else ends the wait. */
@@ -144,7 +149,9 @@ struct outbox_ops {
                                    size_t *ret_count, struct error *err);
     /** Read unclaimed rows in position order without those set aside and without later rows of an
      * entity (aggregatetype and aggregateid, bytewise) that has one set aside; in one statement, as
-     * an operator may let a row wait again any time. No more than `extent` has in memory. */
+     * an operator may let a row wait again any time. No more than `extent` has in memory.
+     * Positions become visible out of order. So the same statement, in one snapshot, fills
+     * `complete`: without that, rows above a position must not be numbered. */
     enum status (*load_waiting)(struct outbox *outbox, const struct outbox_extent *extent,
                                 struct arena *arena, struct outbox_rows *ret_rows,
                                 struct error *err);

@@ -10,12 +10,15 @@
 #define PAUSE_DIVISOR 8
 #define ROWS_FIRST    64
 
+#define COLUMN_COMPLETE 13 /* of LOAD_WAITING */
+
 /** A statement that reads rows of the outbox. */
 struct outbox_query {
     enum outbox_statement statement;
     const struct sql_parameter *parameters;
     size_t count;
     size_t bytes_max; /* reading ends once the payloads reach it; 0: never */
+    bool waiting;     /* its last column is outbox_rows' `complete` */
 };
 
 /* @return false where the arena is full. */
@@ -80,6 +83,7 @@ static enum status outbox_sql_rows(struct outbox *outbox, const struct outbox_qu
         if (full)
             break;
         bytes += ret_rows->rows[ret_rows->count++].payload.length;
+        ret_rows->complete = query->waiting && sql_column_bool(session, COLUMN_COMPLETE);
     }
     session->ops->finish(session);
     if (full && (query->bytes_max == 0 || ret_rows->count == 0))
@@ -92,10 +96,15 @@ enum status outbox_sql_load_waiting(struct outbox *outbox, const struct outbox_e
                                     struct arena *arena, struct outbox_rows *ret_rows,
                                     struct error *err)
 {
-    const struct sql_parameter values[] = {sql_integer((int64_t)extent->rows),
-                                           sql_integer((int64_t)extent->payload_bytes),
-                                           sql_integer((int64_t)extent->total_bytes)};
-    const struct outbox_query query = {STATEMENT_LOAD_WAITING, values, 3, extent->total_bytes};
+    const struct sql_parameter values[] = {
+        sql_integer((int64_t)extent->rows),
+        sql_integer((int64_t)extent->payload_bytes),
+        sql_integer((int64_t)extent->total_bytes),
+        sql_integer(extent->after == 0 ? INT64_MIN : extent->after),
+        sql_integer((int64_t)extent->claimed),
+        sql_integer((int64_t)extent->claimed + 1)};
+    const struct outbox_query query = {STATEMENT_LOAD_WAITING, values,
+                                       sizeof values / sizeof *values, extent->total_bytes, true};
     return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
 }
 
@@ -127,7 +136,7 @@ enum status outbox_sql_load_claimed(struct outbox *outbox, const struct relay_pa
     const struct sql_parameter values[] = {sql_string(partition->topic),
                                            sql_integer(partition->partition),
                                            sql_integer((int64_t)partition->acknowledged_sequence)};
-    const struct outbox_query query = {STATEMENT_LOAD_CLAIMED, values, 3, 0};
+    const struct outbox_query query = {STATEMENT_LOAD_CLAIMED, values, 3, 0, false};
     enum status status = outbox_sql_rows(outbox, &query, arena, ret_rows, err);
     return status == STATUS_OK ? outbox_rows_chain(ret_rows, partition, err) : status;
 }
@@ -160,7 +169,7 @@ enum status outbox_sql_list(struct outbox *outbox, const struct outbox_selection
     const struct sql_parameter values[] = {
         sql_integer(selection->limit == 0 ? INT64_MAX : (int64_t)selection->limit),
         sql_integer((int64_t)selection->filter)};
-    const struct outbox_query query = {statements[selection->filter], values, 2, SIZE_MAX};
+    const struct outbox_query query = {statements[selection->filter], values, 2, SIZE_MAX, false};
     return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
 }
 

@@ -38,17 +38,22 @@ WHERE NOT EXISTS (SELECT 1 FROM keepstep_relay_partition AS p
   WHERE p.topic = r.topic AND p.partition = r.partition)
 ORDER BY 1, 2
 
--- The client takes a result whole, so that the sum of its payloads is bounded here.
+-- The client takes a result whole, so that the sum of its payloads is bounded here. The last column
+-- says in the same snapshot whether, up to $4, no row lacks a number but the $5 that are being
+-- claimed, of which $4 is the last ($6 is one more). A claim is seen whole or not at all.
 -- name: load_waiting
 SELECT position, id, aggregatetype, aggregateid, type,
   CASE WHEN bytes <= $2::bigint THEN payload END,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
-  partition_key, kafka_partition, sequence, set_aside, bytes
+  partition_key, kafka_partition, sequence, set_aside, bytes,
+  (SELECT count(*) = 0 OR (count(*) = $5::bigint AND max(position) = $4::bigint) FROM (
+    SELECT position FROM outbox WHERE sequence IS NULL AND position <= $4::bigint
+    ORDER BY position LIMIT $6::bigint) AS b)
 FROM (SELECT *, octet_length(payload) AS bytes, sum(octet_length(payload))
     FILTER (WHERE octet_length(payload) <= $2::bigint)
     OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
   FROM outbox AS o
-  WHERE sequence IS NULL AND set_aside IS NULL AND NOT EXISTS (
+  WHERE sequence IS NULL AND set_aside IS NULL AND position > $4::bigint AND NOT EXISTS (
     SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL
     AND hashtextextended(s.aggregateid, hashtextextended(s.aggregatetype, 0)) =
       hashtextextended(o.aggregateid, hashtextextended(o.aggregatetype, 0))

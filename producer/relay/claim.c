@@ -7,10 +7,7 @@
 
 #include <stdio.h>
 
-#define EXCLUDED_MAX   64
-#define HEADER_FRAMING 8    /* bytes at most for the lengths of a header's name and value */
-#define HEADERS_PLAIN  1024 /* bytes at most for headers without what the row brings */
-#define DIGITS_SURE    18   /* any integer with this many digits is an int64 */
+#define EXCLUDED_MAX 64
 
 /* The rows of this load that were set aside: later rows of their entities wait. */
 struct excluded {
@@ -30,121 +27,6 @@ static bool relay_is_excluded(const struct excluded *excluded, const struct outb
             return true;
     }
     return false;
-}
-
-static enum status relay_refuse_size(int64_t size, const struct relay_topic *topic, int64_t limit,
-                                     struct error *err)
-{
-    return error_set(err, STATUS_REJECT,
-                     "the record has %lld bytes, topic %s takes %lld: raise "
-                     "limits.message_bytes and max.message.bytes",
-                     (long long)size, topic->name, (long long)limit);
-}
-
-static enum status relay_check_size(struct relay *relay, const struct relay_topic *topic,
-                                    const struct outbox_row *row, struct error *err)
-{
-    int64_t limit = relay->options.config->limits.message_bytes;
-    if (topic->settings.message_bytes_max > 0 && topic->settings.message_bytes_max < limit)
-        limit = topic->settings.message_bytes_max;
-    size_t bound = row->payload.length + row->partition_key.length + 2 * row->entity_key.length +
-                   row->type.length + row->created_at.length + row->traceparent.length +
-                   strlen(relay->lease.row.origin) + HEADERS_PLAIN;
-    if ((int64_t)bound <= limit)
-        return STATUS_OK;
-    /* The bound is too large, so compute the size with the largest headers that the row can get. */
-    struct outbox_row numbered = *row;
-    numbered.sequence = UINT64_MAX;
-    numbered.previous_id = row->id;
-    struct kafka_message widest;
-    enum status status = relay_build_record(relay, &numbered, KIND_VOID, &widest, err);
-    if (status != STATUS_OK)
-        return status;
-    size_t size = widest.key.length + row->payload.length;
-    for (size_t i = 0; i < widest.header_count; i++)
-        size += widest.headers[i].name.length + widest.headers[i].value.length + HEADER_FRAMING;
-    return (int64_t)size > limit ? relay_refuse_size((int64_t)size, topic, limit, err) : STATUS_OK;
-}
-
-/* @return whether a key is certainly canonical, as triggers write it: {"id":42}. False: not sure.
- */
-static bool relay_is_canonical(const struct entity_schema *schema, struct slice key)
-{
-    const struct column *column = &schema->columns[schema->key_columns[0]];
-    size_t name = strlen(column->name);
-    if (schema->key_count != 1 || column->type != COLUMN_INTEGER || key.length < name + 6 ||
-        memcmp(key.data, "{\"", 2) != 0 || memcmp(key.data + 2, column->name, name) != 0 ||
-        memcmp(key.data + 2 + name, "\":", 2) != 0 || key.data[key.length - 1] != '}' ||
-        strpbrk(column->name, "\"\\\b\f\n\r\t") != NULL)
-        return false;
-    const char *digits = key.data + name + 4;
-    const char *end = key.data + key.length - 1;
-    digits += *digits == '-';
-    for (const char *at = digits; at < end; at++) {
-        if (*at < '0' || *at > '9')
-            return false;
-    }
-    return digits < end && *digits != '0' && end - digits <= DIGITS_SURE;
-}
-
-static enum status relay_check_plain(struct outbox_row *row, struct error *err)
-{
-    if (row->id.length == 0 || row->id.length >= OUTBOX_ID_SIZE)
-        return error_set(err, STATUS_REJECT, "id: must have 1 to %d bytes", OUTBOX_ID_SIZE - 1);
-    if (!clock_parse_rfc3339(row->created_at.data, row->created_at.length, &row->created_us))
-        return error_set(err, STATUS_REJECT, "created_at: must be a time in the form of RFC 3339");
-    size_t length = row->entity_type.length;
-    if (row->type.length <= length + 1 || row->type.data[length] != '.' ||
-        memcmp(row->type.data, row->entity_type.data, length) != 0)
-        return error_set(err, STATUS_REJECT, "type: must be %.*s.created, updated, deleted or read",
-                         SLICE_ARGS(row->entity_type));
-    return STATUS_OK;
-}
-
-static const struct config_entry *relay_find_entry(const struct relay *relay,
-                                                   const struct outbox_row *row)
-{
-    const struct config *config = relay->options.config;
-    return config_find(config->publish, config->publish_count, row->entity_type.data,
-                       row->entity_type.length);
-}
-
-static enum status relay_make_canonical(struct relay *relay, const struct entity_schema *schema,
-                                        struct outbox_row *row, struct error *err)
-{
-    struct slice written = row->entity_key;
-    enum status status = canonical_key(schema, written, &relay->arena, &row->entity_key, err);
-    row->rekeyed = !slice_equal(row->entity_key, written);
-    return status;
-}
-
-/* Checks one row, and fills its canonical key, topic and partition.
- * @return OK; REJECT (cannot be published); RETRY. */
-static enum status relay_check(struct relay *relay, struct outbox_row *row, struct error *err)
-{
-    const struct config *config = relay->options.config;
-    const struct config_entry *entry = relay_find_entry(relay, row);
-    if (entry == NULL)
-        return error_set(err, STATUS_REJECT, "aggregatetype: publish: has no entry for %.*s",
-                         SLICE_ARGS(row->entity_type));
-    const struct entity_schema *schema = relay->options.schemas[entry - config->publish];
-    struct relay_topic *topic = relay_find_topic(relay, entry->topic);
-    enum status status = STATUS_OK;
-    if (!relay_is_canonical(schema, row->entity_key))
-        status = relay_make_canonical(relay, schema, row, err);
-    if (status == STATUS_OK)
-        status = relay_check_plain(row, err);
-    if (status == STATUS_OK && row->left_out_bytes > 0)
-        status = relay_refuse_size(row->left_out_bytes, topic, config->limits.message_bytes, err);
-    if (status == STATUS_OK)
-        status = payload_validate(schema, row->payload, row->entity_key, err);
-    if (status == STATUS_OK)
-        status = relay_check_size(relay, topic, row, err);
-    if (status != STATUS_OK)
-        return status;
-    row->topic = topic->name;
-    row->partition = partition_of(relay_record_key(row), topic->lane_count);
-    return STATUS_OK;
 }
 
 static enum status relay_set_aside(struct relay *relay, const struct outbox_row *row,
@@ -173,11 +55,7 @@ static enum status relay_write_keys(struct relay *relay, struct outbox_row *rows
     for (size_t i = 0; i < count; i++) {
         struct error reason = ERROR_INIT;
         struct outbox_row row = rows[i];
-        const struct config_entry *entry = relay_find_entry(relay, &row);
-        if (entry == NULL)
-            continue;
-        enum status status = relay_make_canonical(
-            relay, relay->options.schemas[entry - relay->options.config->publish], &row, &reason);
+        enum status status = record_make_canonical(&relay->maker, &row, &relay->arena, &reason);
         if (status == STATUS_RETRY)
             break;
         if (status == STATUS_OK && row.rekeyed)
@@ -189,9 +67,10 @@ static enum status relay_write_keys(struct relay *relay, struct outbox_row *rows
 /* Moves the rows that may be numbered to the front, in their order. While rows may be set aside,
  * the outbox must compare keys to find later rows of their entities. A key that is not canonical
  * then ends this load: it is stored canonically, and the next load finds it so. */
-static enum status relay_select(struct relay *relay, struct outbox_row *rows, size_t count,
-                                size_t *ret_kept, struct error *err)
+static enum status relay_select(struct relay *relay, struct outbox_rows *loaded, struct error *err)
 {
+    struct outbox_row *rows = loaded->rows;
+    size_t count = loaded->count;
     struct excluded excluded;
     size_t kept = 0;
     size_t bytes = 0;
@@ -201,7 +80,7 @@ static enum status relay_select(struct relay *relay, struct outbox_row *rows, si
     for (size_t i = 0; i < count && excluded.count < EXCLUDED_MAX; i++) {
         struct error reason = ERROR_INIT;
         struct slice written = rows[i].entity_key;
-        enum status verdict = relay_check(relay, &rows[i], &reason);
+        enum status verdict = record_check(&relay->maker, &rows[i], &relay->arena, &reason);
         if (compares_keys && verdict != STATUS_RETRY && rows[i].rekeyed) {
             rows[i].entity_key = written;
             status = relay_write_keys(relay, &rows[i], count - i, err);
@@ -227,7 +106,7 @@ static enum status relay_select(struct relay *relay, struct outbox_row *rows, si
         rows[kept++] = rows[i];
     }
     relay->waiting.more = relay->waiting.more || kept < count;
-    *ret_kept = kept;
+    loaded->count = kept;
     return STATUS_OK;
 }
 
@@ -316,44 +195,46 @@ enum status relay_send_batch(struct relay *relay, struct error *err)
     return status;
 }
 
-/* @return whether a load ended at its limits, so that more rows may wait. */
-static bool relay_is_full(const struct outbox_extent *extent, const struct outbox_row *rows,
-                          size_t count)
+static enum status relay_load(struct relay *relay, struct outbox_rows *ret_rows, struct error *err)
 {
-    size_t bytes = 0;
-    for (size_t i = 0; i < count; i++)
-        bytes += rows[i].payload.length;
-    return count == extent->rows || bytes >= extent->total_bytes;
+    const struct outbox_extent extent = {
+        .rows = RELAY_BATCH_ROWS,
+        .payload_bytes = (size_t)relay->options.config->limits.message_bytes,
+        .total_bytes = RELAY_FLIGHT_BYTES};
+    arena_reset(&relay->arena);
+    enum status status = relay->outbox->ops->load_waiting(relay->outbox, &extent, &relay->arena,
+                                                          ret_rows, err);
+    if (status != STATUS_OK)
+        return status;
+    size_t count = ret_rows->count;
+    bool full = loader_is_full(&extent, ret_rows);
+    relay->waiting.more = full;
+    status = relay_select(relay, ret_rows, err);
+    relay->ahead.may_order = full && ret_rows->count == count;
+    return status;
 }
 
 enum status relay_claim(struct relay *relay, struct error *err)
 {
-    const struct outbox_ops *ops = relay->outbox->ops;
     struct outbox_rows rows = {0};
-    size_t count = 0;
-    arena_reset(&relay->arena);
     relay->waiting.loaded_at_us = clock_monotonic_us();
     relay->waiting.more = true; /* unless the load says otherwise */
     enum status status = relay->waiting.caught_up ? STATUS_OK : relay_check_caught_up(relay, err);
     if (status != STATUS_OK || !relay->waiting.caught_up)
         return status;
-    const struct outbox_extent extent = {
-        .rows = RELAY_BATCH_ROWS,
-        .payload_bytes = (size_t)relay->options.config->limits.message_bytes,
-        .total_bytes = RELAY_FLIGHT_BYTES};
-    status = ops->load_waiting(relay->outbox, &extent, &relay->arena, &rows, err);
-    if (status == STATUS_OK)
-        relay->waiting.more = relay_is_full(&extent, rows.rows, rows.count);
+    bool ahead = relay_take_ahead(relay, &rows);
+    if (relay->lease.row.session != relay->outbox->session)
+        return STATUS_OK; /* the comparison comes first */
+    if (!ahead)
+        status = relay_load(relay, &rows, err);
     if (status == STATUS_OK && rows.count > 0)
-        relay->waiting.found_at_us = relay->waiting.loaded_at_us;
-    if (status == STATUS_OK && rows.count > 0)
-        status = relay_select(relay, rows.rows, rows.count, &count, err);
-    if (status == STATUS_OK && count > 0)
-        status = relay_number(relay, rows.rows, count, err);
-    if (status != STATUS_OK || count == 0)
+        status = relay_number(relay, rows.rows, rows.count, err);
+    if (status != STATUS_OK || rows.count == 0)
         return status;
+    relay->waiting.found_at_us = relay->waiting.loaded_at_us;
+    relay_order_ahead(relay);
     failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
-    status = ops->claim(relay->outbox, &relay->lease.row, &relay->batch.claim, err);
+    status = relay->outbox->ops->claim(relay->outbox, &relay->lease.row, &relay->batch.claim, err);
     if (status == STATUS_RETRY)
         relay_set_state(relay, RELAY_IN_DOUBT);
     if (status != STATUS_OK)

@@ -3,14 +3,15 @@
 #define PRODUCER_RELAY_INTERNAL_H
 
 #include "producer/capture/watch.h"
-#include "producer/relay/kafka_producer.h"
+#include "producer/relay/loader.h"
+#include "producer/relay/record_maker.h"
 #include "producer/relay/relay.h"
 
 #define RELAY_LEASE_US      (INT64_C(10) * 1000 * 1000)
 #define RELAY_BATCH_ROWS    2000
 #define RELAY_FLIGHT_ROWS   20000
 #define RELAY_FLIGHT_BYTES  ((size_t)32 * 1024 * 1024)
-#define RELAY_ARENA_BYTES   ((size_t)64 * 1024 * 1024)
+#define RELAY_ARENA_BYTES   LOADER_ARENA_BYTES
 #define RELAY_RECOVER_BYTES ((size_t)512 * 1024 * 1024)
 
 struct relay_lane;
@@ -111,6 +112,16 @@ struct relay_waiting {
     struct buffer read_topics; /* JSON array of what the service's own agent reads */
 };
 
+/** The rows that are loaded ahead (ahead.c). */
+struct relay_ahead {
+    struct loader *loader;
+    bool may_order;   /* fact: the batch is all that was loaded, and more rows may wait behind it */
+    bool wanted;      /* fact: an order was given, and nothing has happened that makes it void */
+    unsigned session; /* the outbox's when it was given */
+    int64_t order_at_us;        /* no order before */
+    char text[ERROR_TEXT_SIZE]; /* what was logged of the loader's trouble last */
+};
+
 /** The last count of the outbox. */
 struct relay_counts {
     int64_t next_at_us; /* not before */
@@ -162,7 +173,10 @@ struct relay {
     size_t topic_count;
     struct relay_flights flights;
     struct relay_waiting waiting;
+    struct relay_ahead ahead;
     struct relay_batch batch; /* the rows that were claimed last */
+    struct record_maker maker;
+    int64_t *record_bytes_max; /* the maker's bytes_max */
     struct relay_refusal refusal;
     struct relay_counts counts;
     struct relay_capture capture;
@@ -213,12 +227,6 @@ delivery_report relay_delivered;
 enum status relay_acknowledge(struct relay *relay, struct error *err) MUST_CHECK;
 /** Free the producer, and forget everything in flight. */
 void relay_drop_producer(struct relay *relay);
-/** Make a row's record, all but its partition. Its headers live in relay->headers until the next.
- */
-enum status relay_build_record(struct relay *relay, const struct outbox_row *row,
-                               enum change_kind kind, struct kafka_message *ret_message,
-                               struct error *err) MUST_CHECK;
-struct slice relay_record_key(const struct outbox_row *row);
 
 /* claim.c */
 
@@ -227,6 +235,17 @@ struct slice relay_record_key(const struct outbox_row *row);
 enum status relay_claim(struct relay *relay, struct error *err) MUST_CHECK;
 /** Send the batch, once its claim is durable. */
 enum status relay_send_batch(struct relay *relay, struct error *err) MUST_CHECK;
+
+/* ahead.c */
+
+/** Let the loader load the rows behind the batch, if it may; just before the batch is claimed. */
+void relay_order_ahead(struct relay *relay);
+/** Take the rows that were loaded ahead into relay->arena.
+ * @return whether there are any that may be numbered; if not, load. If the loader has lost its
+ * connection the relay compares before it claims. */
+bool relay_take_ahead(struct relay *relay, struct outbox_rows *ret_rows);
+/** Something happened after which what is loaded ahead must not be numbered. */
+void relay_drop_ahead(struct relay *relay);
 
 /* topics.c */
 
@@ -249,6 +268,9 @@ enum status relay_load_lanes(struct relay *relay, struct error *err) MUST_CHECK;
 enum status relay_move_types(struct relay *relay, struct error *err) MUST_CHECK;
 
 /* doubt.c */
+
+/** A connection was lost, though not the outbox's own: the next relay_compare() compares. */
+void relay_must_compare(struct relay *relay);
 
 /** After a lost connection: compare what the database has numbered with what this relay remembers.
  * Where they differ, it recovers. @return OK; RETRY. */

@@ -22,6 +22,14 @@ static void relay_log_retention(struct relay_topic *topic)
                 topic->name, topic->settings.retention_ms, topic->settings.retention_bytes);
 }
 
+static void relay_note_sizes(struct relay *relay)
+{
+    const struct config *config = relay->options.config;
+    for (size_t i = 0; i < config->publish_count; i++)
+        relay->record_bytes_max[i] =
+            relay_find_topic(relay, config->publish[i].topic)->settings.message_bytes_max;
+}
+
 static enum status relay_ensure_topics(struct relay *relay, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -36,6 +44,7 @@ static enum status relay_ensure_topics(struct relay *relay, struct error *err)
         if (status == STATUS_OK)
             relay_log_retention(&relay->topics[i]);
     }
+    relay_note_sizes(relay);
     return status;
 }
 

@@ -105,7 +105,8 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
     buffer_init(&relay->waiting.read_topics, READ_TOPICS_MAX);
     relay->topics = calloc(config->publish_count + 1, sizeof *relay->topics);
     relay->capture.findings = calloc(config->publish_count + 1, sizeof *relay->capture.findings);
-    if (relay->topics == NULL || relay->capture.findings == NULL)
+    relay->record_bytes_max = calloc(config->publish_count + 1, sizeof *relay->record_bytes_max);
+    if (relay->topics == NULL || relay->capture.findings == NULL || relay->record_bytes_max == NULL)
         status = error_set(err, STATUS_RETRY, "no memory");
     else if (ops == NULL)
         status = error_set(err, STATUS_FATAL, "database: its scheme has no outbox back end");
@@ -115,6 +116,13 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
         status = relay_list_read_topics(relay, err);
     if (status == STATUS_OK)
         status = wakeup_open(&relay->wakeup, err);
+    relay->maker = (struct record_maker){.config = config,
+                                         .schemas = options->schemas,
+                                         .bytes_max = relay->record_bytes_max,
+                                         .lease = &relay->lease.row,
+                                         .headers = &relay->headers};
+    if (status == STATUS_OK)
+        status = loader_new(&relay->maker, relay->wakeup, &relay->ahead.loader, err);
     if (status == STATUS_OK)
         *ret_relay = relay;
     else
@@ -126,6 +134,7 @@ void relay_free(struct relay *relay)
 {
     if (relay == NULL)
         return;
+    loader_free(relay->ahead.loader);
     relay_drop_producer(relay);
     if (relay->outbox != NULL)
         relay->outbox->ops->close(relay->outbox);
@@ -140,6 +149,7 @@ void relay_free(struct relay *relay)
     }
     free(relay->topics);
     free(relay->capture.findings);
+    free(relay->record_bytes_max);
     arena_done(&relay->arena);
     arena_done(&relay->headers);
     buffer_done(&relay->waiting.read_topics);
@@ -176,6 +186,7 @@ void relay_set_state(struct relay *relay, enum relay_state state)
     log_debug("relay", "state: %s, was %s", relay_state_names[state],
               relay_state_names[relay->state]);
     relay->state = state;
+    relay_drop_ahead(relay);
     atomic_store(&relay->options.metrics->standby, state == RELAY_STANDBY);
     atomic_store(&relay->options.metrics->holds_lease, relay_holds_lease(relay));
 }

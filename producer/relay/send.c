@@ -1,6 +1,5 @@
 /* Sends claimed rows, and stores in the outbox what Kafka has confirmed. */
 #include "producer/relay/internal.h"
-#include "schemas/record/write.h"
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
@@ -9,40 +8,6 @@
 #include <stdlib.h>
 
 #define FULL_POLL_MS 10
-
-struct slice relay_record_key(const struct outbox_row *row)
-{
-    return row->partition_key.data == NULL ? row->entity_key : row->partition_key;
-}
-
-enum status relay_build_record(struct relay *relay, const struct outbox_row *row,
-                               enum change_kind kind, struct kafka_message *ret_message,
-                               struct error *err)
-{
-    struct header *headers = NULL;
-    size_t count = 0;
-    struct slice key = relay_record_key(row);
-    const struct record_head head = {
-        .origin = slice_of(relay->lease.row.origin),
-        .incarnation = slice_of(relay->lease.row.incarnation),
-        .sequence = row->sequence,
-        .id = row->id,
-        .previous_id = row->sequence == 1 ? (struct slice){0} : row->previous_id,
-        .type = row->type,
-        .created_at = row->created_at,
-        .kind = kind,
-        .subject = slice_equal(key, row->entity_key) ? (struct slice){0} : row->entity_key,
-        .traceparent = row->traceparent,
-    };
-    arena_reset(&relay->headers);
-    enum status status = record_headers_build(&head, &relay->headers, &headers, &count, err);
-    *ret_message = (struct kafka_message){.key = key,
-                                          .value = kind == KIND_VOID ? slice_of("{}")
-                                                                     : row->payload,
-                                          .headers = headers,
-                                          .header_count = count};
-    return status;
-}
 
 static struct relay_flight *relay_flight_new(struct relay *relay)
 {
@@ -92,7 +57,7 @@ static enum status relay_send_kind(struct relay *relay, struct relay_flight *fli
 {
     const struct relay_partition *state = &flight->lane->state;
     struct kafka_message message;
-    enum status status = relay_build_record(relay, row, kind, &message, err);
+    enum status status = record_build(&relay->maker, row, kind, &message, err);
     if (status != STATUS_OK)
         return status;
     message.tp = (struct topic_partition){state->topic, state->partition};

@@ -23,12 +23,17 @@ WHERE NOT EXISTS (SELECT 1 FROM keepstep_relay_partition AS p
   WHERE p.topic = r.topic AND p.partition = r.partition)
 ORDER BY 1, 2
 
+-- The last column says in the same snapshot whether, up to ?4, no row lacks a number but the ?5 that
+-- are being claimed, of which ?4 is the last (?6 is one more). A claim is seen whole or not at all.
 -- name: load_waiting
 SELECT position, id, aggregatetype, aggregateid, type,
   CASE WHEN length(CAST(payload AS BLOB)) <= ?2 THEN payload END, created_at, traceparent,
-  partition_key, kafka_partition, sequence, set_aside, length(CAST(payload AS BLOB))
+  partition_key, kafka_partition, sequence, set_aside, length(CAST(payload AS BLOB)),
+  (SELECT count(*) = 0 OR (count(*) = ?5 AND max(position) = ?4) FROM (
+    SELECT position FROM outbox INDEXED BY outbox_waiting
+    WHERE sequence IS NULL AND position <= ?4 ORDER BY position LIMIT ?6))
 FROM outbox AS o INDEXED BY outbox_waiting
-WHERE sequence IS NULL AND set_aside IS NULL AND NOT EXISTS (
+WHERE sequence IS NULL AND set_aside IS NULL AND position > ?4 AND NOT EXISTS (
   SELECT 1 FROM outbox AS s WHERE s.set_aside IS NOT NULL AND s.aggregatetype = o.aggregatetype
   AND s.aggregateid = o.aggregateid AND s.position < o.position)
 ORDER BY position LIMIT ?1

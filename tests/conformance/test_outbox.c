@@ -175,6 +175,7 @@ static void the_oldest_row_under_way_is_told_until_it_is_acknowledged(void)
     outbox_case_claimed(outbox, &lease, 0);
     int64_t first_us = oldest_claimed_us(outbox);
     assert_true(first_us > 0 && clock_wall_us() - first_us < OUTBOX_CASE_LEASE_US);
+    clock_sleep_us(2000); /* SQLite's times are milliseconds */
     outbox_case_write("order", 2, 2);
     outbox_case_claimed(outbox, &lease, 1);
     assert_true(oldest_claimed_us(outbox) == first_us);

@@ -13,11 +13,18 @@
 
 static bool fired[FAILPOINT_COUNT];
 
-/* The others need a parked record, a stopped partition, or a purge. They have tests of their
- * own. */
+/* While the next rows are loaded ahead. */
+static bool reached_by_a_backlog(enum failpoint_point point)
+{
+    return point == FAILPOINT_RELAY_LOAD_ORDERED || point == FAILPOINT_RELAY_BEFORE_LOAD ||
+           point == FAILPOINT_RELAY_AFTER_LOAD || point == FAILPOINT_RELAY_LOAD_TAKEN;
+}
+
+/* The others need a parked record, a stopped partition, a purge, or a backlog. They have tests of
+ * their own. */
 static bool reached_by_the_main_path(enum failpoint_point point)
 {
-    return point != FAILPOINT_AGENT_PARKED_BEFORE_COMMIT &&
+    return !reached_by_a_backlog(point) && point != FAILPOINT_AGENT_PARKED_BEFORE_COMMIT &&
            point != FAILPOINT_AGENT_PARKED_AFTER_COMMIT && point != FAILPOINT_AGENT_STOP_RECORDED &&
            point != FAILPOINT_RELAY_AFTER_PURGE;
 }
@@ -65,6 +72,41 @@ static void a_kill_at_any_point_of_the_main_path_loses_and_repeats_nothing(void 
     print_message("%d records published twice\n", witness_assert_log(kafka, &shop));
     load_assert_rows("the copy", model_items(kafka, PARTITIONS),
                      sqlite_text(billing.database, model_items_sql()));
+}
+
+static void a_kill_while_rows_are_loaded_ahead_loses_and_repeats_nothing(void **state)
+{
+    enum { ROWS = 7000 }; /* several batches of the relay */
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+
+    sidecar_init(&shop, NULL);
+    sidecar_init(&billing, NULL);
+    witness_begin(&shop);
+    witness_begin(&billing);
+    sidecar_start(&billing, NULL);
+    int version = 0;
+    for (int point = 0; point < FAILPOINT_COUNT; point++) {
+        if (!reached_by_a_backlog((enum failpoint_point)point))
+            continue;
+        (void)sqlite_text(
+            shop.database,
+            test_format("WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
+                        "i < %d) INSERT INTO items SELECT i %% 60, 'x', i + %d FROM n "
+                        "WHERE true ON CONFLICT (id) DO UPDATE SET "
+                        "amount = excluded.amount",
+                        ROWS, version));
+        version += ROWS;
+        sidecar_start(&shop, failpoint_names[point]);
+        expect_killed(&shop, (enum failpoint_point)point);
+        sidecar_start(&shop, NULL);
+        witness_assert_copy(kafka, &shop, &billing);
+        sidecar_stop(&shop);
+    }
+    print_message("%d records published twice\n", witness_assert_log(kafka, &shop));
+    sidecar_stop(&billing);
 }
 
 /* Make an agent on a log of one partition. The test writes that log. */
@@ -180,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(a_kill_at_any_point_of_the_main_path_loses_and_repeats_nothing, 400),
+        TEST_WITH_LIMIT(a_kill_while_rows_are_loaded_ahead_loses_and_repeats_nothing, 180),
         TEST_WITH_LIMIT(a_kill_while_parked_events_are_retried_repeats_nothing, 120),
         TEST_WITH_LIMIT(a_kill_between_two_pieces_of_what_is_parked_repeats_nothing, 120),
         TEST_WITH_LIMIT(a_kill_after_a_stop_was_recorded_leaves_it_recorded, 120),

@@ -277,9 +277,59 @@ static void sidecars_go_on_and_end_while_their_servers_stand_still(void **state)
     stop_all();
 }
 
+/* @return the process that serves the relay's second session; 0: there is none. */
+static pid_t second_session(const struct sidecar *shop)
+{
+    const char *pid = database_text(
+        shop->url, "SELECT coalesce(max(pid), 0) FROM (SELECT pid, row_number() OVER (ORDER BY "
+                   "backend_start) AS n FROM pg_stat_activity "
+                   "WHERE application_name = 'keepstep relay') AS s WHERE n = 2");
+    return (pid_t)strtol(pid, NULL, 10);
+}
+
+static bool has_second_session(void *context)
+{
+    return second_session(context) != 0;
+}
+
+static void write_backlog(const struct sidecar *shop, int first, int count)
+{
+    (void)database_text(shop->url, test_format("INSERT INTO items SELECT i, 'a', i FROM "
+                                               "generate_series(%d, %d) AS i",
+                                               first, first + count - 1));
+}
+
+/* Only the session that loads ahead stands still. The relay goes on without it. */
+static void a_relay_goes_on_and_ends_while_its_second_session_stands_still(void **state)
+{
+    (void)state;
+    struct sidecar shop = sidecar_make_on(kafka_start(), "shop",
+                                          database_make(DATABASE_POSTGRESQL, "shop"),
+                                          "publish:\n  item: {table: items, partitions: 2}\n");
+    (void)database_text(shop.url, "CREATE TABLE items(id INTEGER PRIMARY KEY, "
+                                  "name VARCHAR(100) NOT NULL, amount INTEGER)");
+    sidecar_begin(&shop);
+    write_backlog(&shop, 1, 4 * ROWS);
+    if (!test_wait(has_second_session, &shop, READY_MS))
+        test_fail("no second session: %s", process_errors(shop.process));
+    pid_t frozen = second_session(&shop);
+    assert_int_equal(kill(frozen, SIGSTOP), 0);
+    write_backlog(&shop, 1 + 4 * ROWS, 4 * ROWS);
+    if (!database_wait_for(shop.url,
+                           "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition",
+                           test_format("%d\n", 8 * ROWS), EQUAL_MS))
+        test_fail("not all is published: %s", process_errors(shop.process));
+    if (!process_wait_for(shop.process, "second connection to the database", READY_MS))
+        test_fail("%s", process_errors(shop.process));
+    process_signal(shop.process, SIGTERM);
+    assert_ended(&shop);
+    assert_int_equal(kill(frozen, SIGCONT), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(a_relay_goes_on_and_ends_while_its_second_session_stands_still, 180),
         TEST_WITH_LIMIT(sidecars_go_on_and_end_while_their_servers_stand_still, 300),
     };
     return TEST_RUN(tests);

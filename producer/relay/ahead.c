@@ -1,0 +1,104 @@
+/* Rows loaded ahead: while the relay claims and sends a batch, the loader loads the rows behind it.
+ *
+ * Why these rows may be numbered next. An entity's rows must be numbered in the order of their
+ * positions, which is the order of their commits (rule 12). Positions become visible out of order:
+ * the batch went up to position 100, now position 5 is committed, and its entity's next change has
+ * 150. Loading "all above 100" would find 150 without 5, and number it first. So one statement, in
+ * one snapshot, loads the rows above the batch and looks at the rows up to the batch's last one.
+ * There it may see the batch as waiting, because its claim is not committed yet, or not at all; the
+ * claim is one transaction, so the last row tells which. If any other row there lacks a number, the
+ * rows above are not used. Otherwise, of each row that was loaded, all earlier rows of its entity
+ * were committed before it, hence are in the snapshot: they have a number, are in the batch, or
+ * stand before it among the loaded rows. What is committed later than the snapshot comes after all
+ * of them in its entity, or belongs to an entity of which the snapshot has nothing.
+ *
+ * That holds only while nothing else changes the rows' turn. So nothing is ordered while a row may
+ * be set aside (later rows of its entity would wait), or if the batch is not all that was loaded.
+ * What was ordered is void after any change of the relay's state: that covers a claim that failed
+ * or is in doubt, a lost lease, a new one, a recovery, and types that move to another topic. It is
+ * void after a lost connection too, the relay's or the loader's. */
+#include "producer/relay/internal.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <stdio.h>
+
+#define AHEAD_BYTES    ((size_t)8 * 1024 * 1024)
+#define ORDER_AGAIN_US (INT64_C(5) * 1000 * 1000) /* after a failure */
+#define TAKE_SHARE     20 /* a load is waited for one part of this many of the lease */
+
+/* The relay publishes without the loader, only more slowly; so that is logged once. */
+static void relay_note_loader(struct relay *relay, const char *text)
+{
+    struct relay_ahead *ahead = &relay->ahead;
+    ahead->order_at_us = clock_monotonic_us() + ORDER_AGAIN_US;
+    if (strcmp(ahead->text, text) != 0)
+        log_warning("relay", "rows are not loaded ahead, which makes publishing slower: %s", text);
+    (void)snprintf(ahead->text, sizeof ahead->text, "%s", text);
+}
+
+void relay_order_ahead(struct relay *relay)
+{
+    struct relay_ahead *ahead = &relay->ahead;
+    const struct outbox_claim *claim = &relay->batch.claim;
+    struct error failed = ERROR_INIT;
+    bool may_order = ahead->may_order && !relay->waiting.has_set_aside &&
+                     clock_monotonic_us() >= ahead->order_at_us && loader_is_free(ahead->loader);
+    ahead->wanted = false;
+    if (!may_order)
+        return;
+    const struct loader_order order = {
+        .ops = relay->outbox->ops,
+        .extent = {.rows = RELAY_BATCH_ROWS,
+                   .payload_bytes = (size_t)relay->options.config->limits.message_bytes,
+                   .total_bytes = AHEAD_BYTES,
+                   .after = claim->rows[claim->row_count - 1].position,
+                   .claimed = claim->row_count}};
+    ahead->session = relay->outbox->session;
+    if (loader_order(ahead->loader, &order, &failed) == STATUS_OK)
+        ahead->wanted = true;
+    else
+        relay_note_loader(relay, failed.text);
+}
+
+bool relay_take_ahead(struct relay *relay, struct outbox_rows *ret_rows)
+{
+    struct relay_ahead *ahead = &relay->ahead;
+    struct loader_part part = {0};
+    struct error failed = ERROR_INIT;
+    bool wanted = ahead->wanted;
+    ahead->wanted = false;
+    ahead->may_order = false;
+    if (!wanted || relay->waiting.has_set_aside || ahead->session != relay->outbox->session)
+        return false;
+    switch (loader_take(ahead->loader, relay->lease.duration_us / TAKE_SHARE, &relay->arena, &part,
+                        &failed)) {
+    case LOADER_BUSY:
+        relay_note_loader(relay, "the second connection to the database does not answer");
+        return false;
+    case LOADER_LOST:
+        relay_must_compare(relay);
+        relay_note_loader(relay, failed.text);
+        return false;
+    case LOADER_FAILED:
+        relay_note_loader(relay, failed.text);
+        return false;
+    case LOADER_OTHER:
+        return false;
+    case LOADER_PART:
+        break;
+    }
+    ahead->text[0] = '\0';
+    ahead->may_order = part.full;
+    relay->waiting.more = part.full;
+    *ret_rows = part.rows;
+    return true;
+}
+
+void relay_drop_ahead(struct relay *relay)
+{
+    relay->ahead.wanted = false;
+    relay->ahead.may_order = false;
+    if (!relay_holds_lease(relay))
+        loader_rest(relay->ahead.loader);
+}
