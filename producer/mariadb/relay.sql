@@ -1,4 +1,5 @@
 -- What the relay asks of a service's MariaDB outbox. The session replaces ?1, ?2 … by MariaDB's `?`.
+-- A statement over JSON_TABLE takes all rows of a step at once, as one JSON array of arrays.
 
 -- name: read_lease
 SELECT origin, incarnation, holder, epoch, lease_until_us, NULL FROM keepstep_relay
@@ -81,11 +82,19 @@ SET o.kafka_partition = r.`partition`, o.sequence = r.sequence
 WHERE o.sequence IS NULL AND o.set_aside IS NULL
 
 -- name: claim_partitions
-INSERT INTO keepstep_relay_partition VALUES (?1, ?2, ?3, ?4, 0, -1, '')
+INSERT INTO keepstep_relay_partition
+SELECT r.topic, r.`partition`, r.last_sequence, r.last_id, 0, -1, ''
+FROM JSON_TABLE(?1, '$[*]' COLUMNS (
+  topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$[0]', `partition` INT PATH '$[1]',
+  last_sequence BIGINT PATH '$[2]',
+  last_id VARCHAR(63) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$[3]')) AS r
 ON DUPLICATE KEY UPDATE last_sequence = VALUES(last_sequence), last_id = VALUES(last_id)
 
 -- name: claim_types
-INSERT INTO keepstep_relay_type VALUES (?1, ?2)
+INSERT INTO keepstep_relay_type
+SELECT r.entity_type, r.topic FROM JSON_TABLE(?1, '$[*]' COLUMNS (
+  entity_type VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$[0]',
+  topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$[1]')) AS r
 ON DUPLICATE KEY UPDATE entity_type = VALUES(entity_type)
 
 -- name: read_type
@@ -123,19 +132,30 @@ WHERE m.`partition` = ?2 AND m.sequence > ?3 AND m.topic = ?1
 ORDER BY sequence
 
 -- name: acknowledge
-INSERT INTO keepstep_relay_partition VALUES (?1, ?2, ?3, ?5, ?3, ?4, ?5)
+INSERT INTO keepstep_relay_partition
+SELECT r.topic, r.`partition`, r.sequence, r.id, r.sequence, r.log_offset, r.id
+FROM JSON_TABLE(?1, '$[*]' COLUMNS (
+  topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$[0]', `partition` INT PATH '$[1]',
+  sequence BIGINT PATH '$[2]', log_offset BIGINT PATH '$[3]',
+  id VARCHAR(63) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$[4]')) AS r
 ON DUPLICATE KEY UPDATE acknowledged_sequence = VALUES(acknowledged_sequence),
   acknowledged_offset = VALUES(acknowledged_offset), acknowledged_id = VALUES(acknowledged_id)
 
 -- name: note_read
-INSERT INTO keepstep_relay_read VALUES (?1, ?2, ?3)
+INSERT INTO keepstep_relay_read
+SELECT r.topic, r.`partition`, r.read_offset FROM JSON_TABLE(?1, '$[*]' COLUMNS (
+  topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$[0]', `partition` INT PATH '$[1]',
+  read_offset BIGINT PATH '$[2]')) AS r
 ON DUPLICATE KEY UPDATE read_offset = VALUES(read_offset)
 
 -- name: set_aside
 UPDATE outbox FORCE INDEX (PRIMARY) SET set_aside = ?2, aggregateid = ?3 WHERE position = ?1 AND sequence IS NULL
 
 -- name: write_keys
-UPDATE outbox FORCE INDEX (PRIMARY) SET aggregateid = ?2 WHERE position = ?1 AND sequence IS NULL
+UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[0]',
+  entity_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$[1]')) AS r
+STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.position = r.position
+SET o.aggregateid = r.entity_key WHERE o.sequence IS NULL
 
 -- name: find_row
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
@@ -173,10 +193,13 @@ LEFT JOIN keepstep_relay_partition AS p ON p.topic = COALESCE(m.topic, t.topic)
 WHERE o.position > ?1 ORDER BY o.position LIMIT ?5
 
 -- name: purge_row
-DELETE FROM outbox WHERE position = ?1
+DELETE o FROM JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[0]')) AS r
+STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.position = r.position
 
 -- name: purge_moved
-DELETE FROM keepstep_relay_moved WHERE position = ?1
+DELETE m FROM JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[0]')) AS r
+STRAIGHT_JOIN keepstep_relay_moved AS m FORCE INDEX (keepstep_relay_moved_position)
+  ON m.position = r.position
 
 -- The catalogue hides a table from a role without rights on it. So the table itself is read: that it
 -- is missing is an error of its own.

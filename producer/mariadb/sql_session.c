@@ -1,13 +1,13 @@
 /* The session of a service's MariaDB database. MariaDB knows only `?`: a statement's ?1, ?2 … are
  * replaced, and its parameters are handed over in the order in which it names them. */
-#include "producer/mariadb/sql_session.h"
-#include "common/buffer.h"
+#include "producer/mariadb/compound.h"
+#include "producer/mariadb/parameters.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
-#define TEXT_SIZE_MAX ((size_t)64 * 1024)
-#define LIST_SIZE_MAX ((size_t)1024 * 1024)
+#define TEXT_SIZE_MAX    ((size_t)64 * 1024)
+#define MESSAGE_SIZE_MAX ((size_t)512 * 1024)
+#define MESSAGE_FRAMING  1024 /* bytes of a message beside its values */
 
 struct sql_mariadb_statement {
     struct mariadb_statement *prepared; /* NULL: not yet, in this session */
@@ -27,6 +27,7 @@ static void sql_mariadb_disconnect(struct sql_mariadb *self)
         mariadb_statement_free(self->statements[i].prepared);
         self->statements[i].prepared = NULL;
     }
+    sql_compound_forget(self);
     self->running = NULL;
     if (self->handle != NULL && self->base.options.lost_count != NULL)
         ++*self->base.options.lost_count;
@@ -52,6 +53,26 @@ static enum status sql_mariadb_judge(struct sql_mariadb *self, enum status statu
     return status;
 }
 
+/* A server refuses messages above its max_allowed_packet, which is 1024 at least. */
+static enum status sql_mariadb_ask_message_size(struct sql_mariadb *self, struct error *err)
+{
+    static const char sql[] = "SELECT @@max_allowed_packet";
+    struct mariadb_statement *statement = NULL;
+    bool row = false;
+    enum status status = mariadb_statement_new(self->handle, "outbox", sql, &statement, err);
+    if (status == STATUS_OK)
+        status = mariadb_statement_query(statement, NULL, 0, &row, err);
+    if (status == STATUS_OK && row) {
+        size_t packet = (size_t)mariadb_statement_integer(statement, 0);
+        self->message_size = packet < 2 * MESSAGE_FRAMING ? packet / 2 : packet - MESSAGE_FRAMING;
+        if (self->message_size > MESSAGE_SIZE_MAX)
+            self->message_size = MESSAGE_SIZE_MAX;
+    }
+    mariadb_statement_end(statement);
+    mariadb_statement_free(statement);
+    return status;
+}
+
 /* Transactions are begun by name and given up at the first error, so that no statement can run
  * outside of the one it belongs to; without one a reading statement leaves no lock behind. */
 static enum status sql_mariadb_ready(struct sql_session *session, struct error *err)
@@ -73,6 +94,8 @@ static enum status sql_mariadb_ready(struct sql_session *session, struct error *
     enum status status = mariadb_session_open(&options, &self->handle, err);
     if (status == STATUS_OK)
         status = mariadb_session_execute(self->handle, wanted->setup, err);
+    if (status == STATUS_OK)
+        status = sql_mariadb_ask_message_size(self, err);
     if (status != STATUS_OK)
         sql_mariadb_disconnect(self);
     return status;
@@ -83,7 +106,7 @@ static void sql_mariadb_translate(const char *text, struct buffer *out,
                                   struct sql_mariadb_statement *statement)
 {
     statement->count = 0;
-    statement->takes_list = strstr(text, "JSON_TABLE(?1,") != NULL;
+    statement->takes_list = sql_mariadb_takes_list(text);
     for (const char *at = text; *at != '\0'; at++) {
         buffer_append(out, at, 1);
         if (at[0] != '?' || at[1] < '1' || at[1] > '9')
@@ -112,16 +135,6 @@ static enum status sql_mariadb_prepare(struct sql_mariadb *self, unsigned number
                                                  &statement->prepared, err);
     buffer_done(&text);
     return status;
-}
-
-static struct mariadb_parameter sql_mariadb_parameter(const struct sql_parameter *parameter)
-{
-    static const enum mariadb_kind kinds[] = {[SQL_KIND_NULL] = MARIADB_NULL,
-                                              [SQL_KIND_INTEGER] = MARIADB_INTEGER,
-                                              [SQL_KIND_TEXT] = MARIADB_TEXT,
-                                              [SQL_KIND_BYTES] = MARIADB_BYTES};
-    return (struct mariadb_parameter){
-        .kind = kinds[parameter->kind], .integer = parameter->integer, .text = parameter->text};
 }
 
 static void sql_mariadb_arrange(const struct sql_mariadb_statement *statement,
@@ -190,24 +203,25 @@ static enum status sql_mariadb_end(struct sql_session *session, enum status stat
     return sql_mariadb_judge(self, status, err);
 }
 
-/* All rows as one JSON array of arrays. */
-static enum status sql_mariadb_run_list(struct sql_session *session, const struct sql_step *step,
-                                        struct error *err)
+/* All rows as JSON arrays of arrays, in as few messages as the server takes. */
+static enum status sql_mariadb_run_lists(struct sql_session *session, const struct sql_step *step,
+                                         struct error *err)
 {
+    const struct sql_mariadb *self = sql_mariadb_of(session);
     struct buffer list;
-    buffer_init(&list, LIST_SIZE_MAX);
-    for (size_t i = 0; i < step->rows * step->columns; i++) {
-        const struct sql_parameter *parameter = &step->parameters[i];
-        buffer_append_text(&list, i == 0 ? "[[" : i % step->columns == 0 ? "],[" : ",");
-        if (parameter->kind == SQL_KIND_INTEGER)
-            buffer_append_format(&list, "%" PRId64, parameter->integer);
-        else
-            buffer_append_json(&list, parameter->text);
+    uint64_t changed = 0;
+    size_t from = 0;
+    enum status status = STATUS_OK;
+    buffer_init(&list, SQL_LIST_SIZE_MAX);
+    while (status == STATUS_OK && from < step->rows) {
+        buffer_reset(&list);
+        from += sql_mariadb_append_list(step, from, self->message_size / 2, &list);
+        const struct sql_parameter value = sql_text(buffer_slice(&list));
+        status = list.failed ? error_set(err, STATUS_RETRY, "no memory")
+                             : sql_run(session, step->statement, &value, 1, err);
+        changed += session->changed;
     }
-    buffer_append_text(&list, "]]");
-    const struct sql_parameter value = sql_text(buffer_slice(&list));
-    enum status status = list.failed ? error_set(err, STATUS_RETRY, "no memory")
-                                     : sql_run(session, step->statement, &value, 1, err);
+    session->changed = changed;
     buffer_done(&list);
     return status;
 }
@@ -240,7 +254,7 @@ static enum status sql_mariadb_step(struct sql_session *session, const struct sq
                                              err);
     if (status != STATUS_OK)
         return status;
-    status = statement->takes_list ? sql_mariadb_run_list(session, step, err)
+    status = statement->takes_list ? sql_mariadb_run_lists(session, step, err)
              : step->rows == 1
                  ? sql_run(session, step->statement, step->parameters, step->columns, err)
                  : sql_mariadb_run_rows(session, statement, step, err);
@@ -249,13 +263,34 @@ static enum status sql_mariadb_step(struct sql_session *session, const struct sq
     return status;
 }
 
-static enum status sql_mariadb_run_steps(struct sql_session *session, const struct sql_step *steps,
-                                         size_t count, struct error *err)
+/* What does not fit into one message is sent step by step. */
+static enum status sql_mariadb_run_each(struct sql_session *session, const struct sql_step *steps,
+                                        size_t count, struct error *err)
 {
     enum status status = sql_mariadb_begin(session, err);
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
         status = sql_mariadb_step(session, &steps[i], err);
     return sql_mariadb_end(session, status, err);
+}
+
+static enum status sql_mariadb_run_steps(struct sql_session *session, const struct sql_step *steps,
+                                         size_t count, struct error *err)
+{
+    struct sql_mariadb *self = sql_mariadb_of(session);
+    struct error failed = ERROR_INIT;
+    bool fits = true;
+    sql_mariadb_finish(session);
+    enum status status = sql_mariadb_ready(session, &failed);
+    if (status == STATUS_OK)
+        status = sql_compound_run(self, steps, count, &fits, &failed);
+    if (status == STATUS_OK && !fits)
+        status = sql_mariadb_run_each(session, steps, count, &failed);
+    else if (status != STATUS_OK && status != STATUS_ABORT && self->handle != NULL &&
+             !failed.connection_lost)
+        mariadb_session_rollback(self->handle); /* a statement that was cut off has not done it */
+    if (status != STATUS_OK && err != NULL && err->status == STATUS_OK)
+        *err = failed;
+    return sql_mariadb_judge(self, status, &failed);
 }
 
 static bool sql_mariadb_lacks_table(const struct error *err)

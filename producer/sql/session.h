@@ -56,7 +56,8 @@ struct sql_options {
 struct sql_session {
     const struct sql_session_ops *ops;
     struct sql_options options;
-    uint64_t changed; /* rows that run(), or the last step of run_steps(), changed or returned */
+    uint64_t changed; /* rows that run(), or the last step of run_steps(), changed or returned; not
+                       * set by MariaDB's run_steps() */
     bool has_row;     /* set by next() */
 };
 
@@ -91,7 +92,8 @@ struct sql_session_ops {
     struct slice (*column)(const struct sql_session *session, size_t column);
     /** Drop the rows that were not read. Legal in any state. */
     void (*finish)(struct sql_session *session);
-    /** Run steps in one transaction; of PostgreSQL in one round trip.
+    /** Run steps in one transaction; of a server in one round trip, where they fit into one message
+     * of MariaDB's.
      * @return OK; RETRY; ABORT where a step missed a row; FATAL. */
     enum status (*run_steps)(struct sql_session *session, const struct sql_step *steps,
                              size_t count, struct error *err);
