@@ -88,10 +88,10 @@ compile_store_apply() { # BUILD_FOLDER
         "$1/libkeepstep_schemas.a" "$1/libkeepstep_common.a" $flags
 }
 
-free_port() {
+free_port() { # below those that the kernel gives to clients
     local port
     while :; do
-        port=$((30000 + RANDOM % 10000))
+        port=$((20000 + RANDOM % 10000))
         (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
     done
     echo "$port"
@@ -117,10 +117,11 @@ delete_topics() { # REGULAR_EXPRESSION
         >"$work/topic.log" 2>&1 || true # there may be none
 }
 
-start_server() {
+start_server() { # [PORT]: where it listens on 127.0.0.1 too
     [ "$kind" != sqlite ] || return 0
     server=$kind
-    bench/server.sh start "$kind" "$work/$kind" || die 69 "the server of $kind cannot be started"
+    bench/server.sh start "$kind" "$work/$kind" "${1:-}" ||
+        die 69 "the server of $kind cannot be started"
     own_processes+=("$(bench/server.sh pid "$kind" "$work/$kind")")
 }
 
