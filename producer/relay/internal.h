@@ -36,6 +36,8 @@ struct relay_lane {
     struct relay_flight *first;   /* in the order of their sequences */
     struct relay_flight *last;
     size_t delivered;       /* how many of them are */
+    uint64_t sent_sequence; /* the highest that this process sent in this incarnation */
+    size_t claimed_again;   /* records of the log whose claims the database had lost */
     int64_t progress_at_us; /* when a record was last delivered, or the first was sent; 0: idle */
     bool unwritten;         /* the outbox lacks what was acknowledged */
     bool anchor_met;        /* the log has the record that was acknowledged last */

@@ -1,8 +1,10 @@
-/* Reads the log for a recovery (rule 10). Own records are adopted: they count as acknowledged. A
- * log that does not fit the outbox ends the relay. How far the log was read is stored. */
+/* Reads the log for a recovery (rule 10). Own records are adopted: they count as acknowledged, and
+ * what the database lost of their numbers is written again. A log that does not fit the outbox ends
+ * the relay. How far the log was read is stored. */
 #include "producer/relay/internal.h"
 #include "producer/relay/kafka_log_reader.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 
 #include <inttypes.h>
@@ -24,6 +26,46 @@ static bool relay_is_known(const struct relay_partition *state, const struct out
     return row->position != 0 && row->sequence == change->sequence &&
            row->partition == state->partition && row->topic != NULL &&
            strcmp(row->topic, state->topic) == 0;
+}
+
+/* @return whether this process sent the record, and the database has lost the row's claim. The
+ * record must be the next one of its partition: then no number is given twice. A process that does
+ * not remember the record cannot tell it from one of a clone. */
+static bool relay_lost_claim(const struct relay_lane *lane, const struct outbox_row *row,
+                             const struct change *change)
+{
+    const struct relay_partition *state = &lane->state;
+    return row->position != 0 && row->sequence == 0 && row->set_aside.data == NULL &&
+           (row->topic == NULL || strcmp(row->topic, state->topic) == 0) &&
+           change->sequence == state->last_sequence + 1 &&
+           slice_is(change->previous_id, state->last_id) && change->sequence <= lane->sent_sequence;
+}
+
+/* Gives a row the number that its record has in the log. */
+static enum status relay_claim_again(struct relay *relay, struct relay_lane *lane,
+                                     struct outbox_row *row, const struct change *change,
+                                     struct error *err)
+{
+    struct relay_partition state = lane->state;
+    const struct outbox_claim claim = {row, 1, &state, 1};
+    state.last_sequence = change->sequence;
+    (void)snprintf(state.last_id, sizeof state.last_id, "%.*s", SLICE_ARGS(change->id));
+    row->rekeyed = change->entity_key.length > 0 &&
+                   !slice_equal(row->entity_key, change->entity_key);
+    if (row->rekeyed)
+        row->entity_key = change->entity_key;
+    row->topic = state.topic;
+    row->partition = state.partition;
+    row->sequence = change->sequence;
+    failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
+    enum status status = relay->outbox->ops->claim(relay->outbox, &relay->lease.row, &claim, err);
+    if (status != STATUS_OK)
+        return status;
+    failpoint(FAILPOINT_RELAY_AFTER_CLAIM);
+    relay_renewed(relay, clock_monotonic_us());
+    lane->state = state;
+    lane->claimed_again++;
+    return STATUS_OK;
 }
 
 /* Adopts an own record that is above what was acknowledged, and all records below it. Every relay
@@ -50,8 +92,12 @@ static enum status relay_adopt(struct relay *relay, struct relay_lane *lane,
             other = other || !slice_is(change->id, state->acknowledged_id);
         return other ? relay_refuse_record(err, &change->record, rewound) : STATUS_OK;
     }
-    if (!known)
+    if (!known && !relay_lost_claim(lane, &row, change))
         return relay_refuse_record(err, &change->record, rewound);
+    if (!known)
+        status = relay_claim_again(relay, lane, &row, change, err);
+    if (status != STATUS_OK)
+        return status;
     atomic_fetch_add(&relay->options.metrics->adopted,
                      (int_fast64_t)(change->sequence - state->acknowledged_sequence));
     state->acknowledged_sequence = change->sequence;
@@ -182,6 +228,10 @@ static enum status relay_conclude(struct relay *relay, const struct log_range *r
                         range->bounds.first);
         else if (range->anchor >= 0 && !lane->anchor_met)
             status = relay_refuse_log(&anchor, err);
+        if (lane->claimed_again > 0)
+            log_info("relay", "%s [%d]: %zu rows have their numbers again, as the log has them",
+                     range->tp.topic, (int)range->tp.partition, lane->claimed_again);
+        lane->claimed_again = 0;
         if (!relay_moves_read(&lane->state, range->bounds.end))
             continue;
         lane->state.read_offset = range->bounds.end;

@@ -235,10 +235,21 @@ static void relay_stand_by(struct relay *relay, const char *reason)
     clock_sleep_us(LEASE_WAIT_US);
 }
 
+/* In another incarnation the numbers begin again. */
+static void relay_forget_sent(struct relay *relay)
+{
+    struct relay_cursor at = {0};
+    struct relay_lane *lane;
+    while ((lane = relay_next_lane(relay, &at)) != NULL)
+        lane->sent_sequence = 0;
+}
+
 static enum status relay_take_lease(struct relay *relay, struct error *err)
 {
     struct lease *lease = &relay->lease.row;
     struct error taken = ERROR_INIT;
+    char incarnation[OUTBOX_UUID_SIZE];
+    memcpy(incarnation, lease->incarnation, sizeof incarnation);
     enum status status = relay_check_successor(relay, err);
     if (status != STATUS_OK)
         return status;
@@ -251,6 +262,8 @@ static enum status relay_take_lease(struct relay *relay, struct error *err)
         *err = taken;
         return status;
     }
+    if (strcmp(incarnation, lease->incarnation) != 0)
+        relay_forget_sent(relay);
     relay->lease.epoch_reached = lease->epoch;
     relay->waiting.caught_up = false;
     relay->waiting.catch_up_logged = false;

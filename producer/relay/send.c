@@ -125,6 +125,8 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
         error_clear(&refused);
         status = relay_send_kind(relay, flight, row, KIND_VOID, &refused);
     }
+    if (row->sequence > lane->sent_sequence)
+        lane->sent_sequence = row->sequence;
     if (status == STATUS_OK) {
         atomic_fetch_add(&relay->options.metrics->published, 1);
         return STATUS_OK;

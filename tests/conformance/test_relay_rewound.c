@@ -77,6 +77,57 @@ static void a_relay_beside_a_server_that_lost_commits_numbers_nothing_anew(void)
     relay_shop_done(&shop);
 }
 
+/* Rows stay, and what the relay wrote about them is lost. */
+static void lose_claims(struct relay_shop *shop)
+{
+    outbox_case_make();
+    relay_shop_prepare(shop, outbox_case_url, 1);
+    for (int id = 1; id <= 3; id++)
+        write_order(id);
+    crash_and("cp -a data older");
+    relay_shop_start(shop);
+    expect_acknowledged(shop, 3);
+    crash_and("rm -rf data && mv older data");
+}
+
+static void a_relay_that_sent_what_the_server_forgot_takes_the_numbers_from_the_log(void)
+{
+    struct relay_shop shop = {.status = STATUS_OK};
+    lose_claims(&shop);
+    expect_written("3\n");
+    assert_int_equal(atomic_load(&shop.metrics.adopted), 3);
+    assert_int_equal(atomic_load(&shop.metrics.published), 3);
+    write_order(4);
+    expect_written("4\n");
+    assert_int_equal(atomic_load(&shop.metrics.published), 4);
+    assert_string_equal(outbox_case_ask("SELECT count(DISTINCT sequence) FROM outbox"), "4\n");
+    relay_shop_stop(&shop);
+    relay_shop_done(&shop);
+}
+
+/* It cannot tell the records from those of a clone. */
+static void a_relay_that_does_not_remember_what_the_server_forgot_stops(void)
+{
+    struct relay_shop shop = {.status = STATUS_OK};
+    outbox_case_make();
+    relay_shop_prepare(&shop, outbox_case_url, 1);
+    write_order(1);
+    crash_and("cp -a data older");
+    relay_shop_start(&shop);
+    expect_acknowledged(&shop, 1);
+    relay_shop_stop(&shop);
+    crash_and("rm -rf data && mv older data");
+    relay_shop_start(&shop);
+    (void)pthread_join(shop.thread, NULL);
+    assert_int_equal(shop.status, STATUS_FATAL);
+    if (strstr(shop.err.text, "rewound or cloned") == NULL)
+        test_fail("%s", shop.err.text);
+    assert_int_equal(atomic_load(&shop.metrics.published), 1);
+    relay_shop_done(&shop);
+}
+
+CASE_OF_SERVERS(a_relay_that_sent_what_the_server_forgot_takes_the_numbers_from_the_log)
+CASE_OF_SERVERS(a_relay_that_does_not_remember_what_the_server_forgot_stops)
 CASE_OF_SERVERS(a_relay_beside_a_server_that_lost_commits_numbers_nothing_anew)
 
 int main(void)
@@ -86,6 +137,14 @@ int main(void)
                         180),
         TEST_WITH_LIMIT(a_relay_beside_a_server_that_lost_commits_numbers_nothing_anew_mariadb,
                         180),
+        TEST_WITH_LIMIT(
+            a_relay_that_sent_what_the_server_forgot_takes_the_numbers_from_the_log_postgresql,
+            180),
+        TEST_WITH_LIMIT(
+            a_relay_that_sent_what_the_server_forgot_takes_the_numbers_from_the_log_mariadb, 180),
+        TEST_WITH_LIMIT(a_relay_that_does_not_remember_what_the_server_forgot_stops_postgresql,
+                        180),
+        TEST_WITH_LIMIT(a_relay_that_does_not_remember_what_the_server_forgot_stops_mariadb, 180),
     };
     return TEST_RUN(tests);
 }

@@ -180,8 +180,8 @@ int witness_assert_log(struct kafka *kafka, const struct sidecar *service)
     buffer_init(&log.rows, (size_t)16 * 1024 * 1024);
     (void)kafka_consume_all(kafka, sidecar_topic("item"), witness_record, &log);
     load_assert_rows("the log",
-                     sqlite_text(service->database, "SELECT kafka_partition, sequence, id "
-                                                    "FROM outbox ORDER BY 1, 2"),
+                     database_text(service->url, "SELECT kafka_partition, sequence, id "
+                                                 "FROM outbox ORDER BY 1, 2"),
                      buffer_text(&log.rows));
     buffer_done(&log.rows);
     return log.doubles;
