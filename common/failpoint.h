@@ -22,6 +22,11 @@
     X(AGENT_AFTER_APPLY, "agent_after_apply")                                                      \
     X(AGENT_BEFORE_COMMIT, "agent_before_commit")                                                  \
     X(AGENT_AFTER_COMMIT, "agent_after_commit")                                                    \
+    X(AGENT_BEFORE_HAND_OVER, "agent_before_hand_over")                                            \
+    X(AGENT_AFTER_HAND_OVER, "agent_after_hand_over")                                              \
+    X(AGENT_READER_AFTER_FILL, "agent_reader_after_fill")                                          \
+    X(AGENT_BEFORE_TAKE_BACK, "agent_before_take_back")                                            \
+    X(AGENT_AFTER_TAKE_BACK, "agent_after_take_back")                                              \
     X(AGENT_BEFORE_HINT, "agent_before_hint")                                                      \
     X(AGENT_AFTER_HINT, "agent_after_hint")                                                        \
     X(AGENT_PARKED_BEFORE_COMMIT, "agent_parked_before_commit")                                    \

@@ -1,4 +1,4 @@
-/* Numbers that the agent's thread writes and any other thread may read. */
+/* Numbers that the agent and its reader write and any other thread may read. */
 #ifndef CONSUMER_METRICS_H
 #define CONSUMER_METRICS_H
 

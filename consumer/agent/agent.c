@@ -1,5 +1,5 @@
 /* The agent's loop: the steps of one round, and what the failure of a step means. */
-#include "consumer/agent/internal.h"
+#include "consumer/agent/reader.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -52,11 +52,7 @@ enum status agent_new(const struct agent_options *options, struct agent **ret_ag
     if (agent->ops == NULL)
         status = error_set(err, STATUS_FATAL, "no store knows the database's scheme");
     if (status == STATUS_OK)
-        status = batch_init(&agent->batch, (size_t)config->limits.batch_events,
-                            (size_t)config->limits.batch_bytes,
-                            (size_t)config->limits.message_bytes, err);
-    if (agent->has_outbox)
-        batch_begin_small(&agent->batch);
+        status = agent_init_batches(agent, err);
     if (status == STATUS_OK)
         status = agent_add_topics(agent, err);
     if (status != STATUS_OK) {
@@ -74,9 +70,26 @@ void agent_free(struct agent *agent)
     feed_close(agent->feed);
     applier_free(agent->applier);
     batch_done(&agent->batch);
+    batch_done(&agent->next);
     free(agent->partitions);
     free(agent->topics);
     free(agent);
+}
+
+size_t agent_partition_find(const struct agent_partition *partitions, size_t count, size_t guess,
+                            struct topic_partition tp)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t index = (guess + i) % count;
+        if (topic_partition_equal(partitions[index].tp, tp))
+            return index;
+    }
+    return SIZE_MAX;
+}
+
+static size_t agent_find(const struct agent *agent, struct topic_partition tp)
+{
+    return agent_partition_find(agent->partitions, agent->partition_count, agent->last_index, tp);
 }
 
 /** Pause a partition until an operator resumes it, and log why. No other function does that. */
@@ -88,6 +101,7 @@ static enum status agent_pause(struct agent *agent, size_t index, const char *re
         return STATUS_OK;
     log_error("agent", "%s/%d stands still: %s. Mend the cause, then: `keepstep parked resume`",
               state->topic, state->partition, reason);
+    agent_forget_read(agent, index);
     agent->partitions[index].paused = true;
     return feed_pause(agent->feed, partition_state_tp(state), true, err);
 }
@@ -96,7 +110,6 @@ static enum status agent_pause(struct agent *agent, size_t index, const char *re
 static enum status agent_stop_partition(struct agent *agent, size_t index, const char *reason,
                                         struct error *err)
 {
-    batch_remove(&agent->batch, index);
     enum status status = agent_pause(agent, index, reason, err);
     return status == STATUS_OK ? applier_stop(agent->applier, index, reason, err) : status;
 }
@@ -106,36 +119,38 @@ static enum status agent_on_record(struct agent *agent, const struct feed_event 
 {
     bool pass = false;
     struct error stop = ERROR_INIT;
-    size_t index = applier_find(agent->applier, event->tp);
+    struct batch *batch = agent_filled_batch(agent);
+    size_t index = agent_find(agent, event->tp);
     if (index == SIZE_MAX || agent->partitions[index].paused)
         return STATUS_OK;
     struct record record = event->record;
-    record.form = applier_form(agent->applier, record.topic);
+    record.form = agent->partitions[index].form;
+    agent->last_index = index;
     if (agent_check_anchor(agent, index, &record, &pass, &stop) == STATUS_STOP)
         return agent_stop_partition(agent, index, stop.text, err);
     if (!pass)
         return STATUS_OK;
-    enum status status = batch_add(&agent->batch, &record, index, applier_finder(agent->applier),
-                                   err);
+    enum status status = batch_add(batch, &record, index, applier_finder(agent->applier), err);
     if (status == STATUS_OK)
-        agent_note_waiting(agent);
+        agent_note_waiting(&agent->partitions[index], batch_last(batch));
     return status;
 }
 
 static void agent_on_end(struct agent *agent, const struct feed_event *event)
 {
-    size_t index = applier_find(agent->applier, event->tp);
-    if (index != SIZE_MAX)
-        applier_note_end(agent->applier, index, event->offset);
-    agent_note_log_end(agent, event->tp, event->offset);
+    size_t index = agent_find(agent, event->tp);
+    if (index == SIZE_MAX)
+        return;
+    agent->partitions[index].next_end = event->offset;
+    agent_take_next(agent);
 }
 
-static enum status agent_apply(struct agent *agent, struct error *err);
+static enum status agent_apply_batch(struct agent *agent, bool read_ahead, struct error *err);
 
 static enum status agent_on_revoke(struct agent *agent, struct error *err)
 {
     struct error last = ERROR_INIT;
-    if (agent_apply(agent, &last) != STATUS_OK)
+    if (agent_apply_batch(agent, false, &last) != STATUS_OK)
         log_warning("agent", "the last batch is left to the next owner: %s", last.text);
     agent_drop(agent);
     agent_set_state(agent, AGENT_ASSIGNING);
@@ -159,7 +174,7 @@ static enum status agent_on_event(struct agent *agent, const struct feed_event *
     case FEED_REVOKE:
         return agent_on_revoke(agent, err);
     case FEED_STOPPED:
-        index = applier_find(agent->applier, event->tp);
+        index = agent_find(agent, event->tp);
         if (index == SIZE_MAX || agent->partitions[index].paused)
             return STATUS_OK;
         return agent_stop_partition(agent, index, event->reason, err);
@@ -171,7 +186,7 @@ static enum status agent_on_event(struct agent *agent, const struct feed_event *
  * from the position on. */
 static void agent_leave_record(struct agent *agent, const struct feed_event *event)
 {
-    size_t index = applier_find(agent->applier, event->tp);
+    size_t index = agent_find(agent, event->tp);
     if (index != SIZE_MAX && !agent->partitions[index].paused)
         applier_set_reloaded(agent->applier, index, true);
 }
@@ -186,7 +201,8 @@ static enum status agent_poll_paused(struct agent *agent, struct error *err)
     while (status == STATUS_OK && clock_monotonic_us() < until && !atomic_load(agent->stop)) {
         agent_measure_lag(agent);
         status = feed_poll(agent->feed, AGENT_POLL_MS, &event, err);
-        if (status == STATUS_OK && event.type == FEED_RECORD && batch_is_full(&agent->batch))
+        if (status == STATUS_OK && event.type == FEED_RECORD &&
+            batch_is_full(agent_filled_batch(agent)))
             agent_leave_record(agent, &event);
         else if (status == STATUS_OK && event.type != FEED_ASSIGN && event.type != FEED_NONE)
             status = agent_on_event(agent, &event, err);
@@ -210,6 +226,7 @@ static enum status agent_poll(struct agent *agent, struct error *err)
     enum status status = STATUS_OK;
     if (agent->backoff_us > 0)
         status = agent_poll_paused(agent, err);
+    agent_take_next(agent);
     bool busy = agent->batch.count > 0 || applier_is_retrying(agent->applier);
     int timeout_ms = busy ? 0 : AGENT_POLL_MS;
     if (agent->retrying && agent->batch.count > 0)
@@ -237,25 +254,45 @@ enum status agent_pause_stopped(struct agent *agent, struct error *err)
     return status;
 }
 
-static enum status agent_apply(struct agent *agent, struct error *err)
+/** The service that writes in this database too gets its turn, and shorter transactions where the
+ * last one took too long. Each of the two batches follows its own transactions; one that was not
+ * used meanwhile takes the other's size. */
+static void agent_yield_to_service(struct agent *agent, int64_t took_us)
+{
+    batch_adapt(&agent->batch, took_us, agent->config->limits.batch_time_ms * 1000);
+    clock_sleep_us(AGENT_FREE_US);
+}
+
+/** @param read_ahead  let the reader fill the next batch meanwhile */
+static enum status agent_apply_batch(struct agent *agent, bool read_ahead, struct error *err)
 {
     int64_t begun = clock_monotonic_us();
+    agent_take_next(agent);
     if (agent->batch.count == 0 &&
         (!applier_has_ends(agent->applier) || !agent_is_due(&agent->ends, AGENT_END_US)))
         return STATUS_OK;
+    bool is_lent = read_ahead && agent_begin_read_ahead(agent);
     agent->retrying = true;
     enum status status = applier_apply(agent->applier, &agent->batch, err);
+    if (status == STATUS_OK && agent->has_outbox)
+        agent_yield_to_service(agent, clock_monotonic_us() - begun);
+    if (is_lent)
+        reader_end(agent->reader);
     if (status != STATUS_OK)
         return status;
     agent->retrying = false;
+    if (agent->next.count == 0)
+        agent->next.count_max = agent->batch.count_max;
     agent_note_applied(agent);
-    if (agent->has_outbox) {
-        batch_adapt(&agent->batch, clock_monotonic_us() - begun,
-                    agent->config->limits.batch_time_ms * 1000);
-        clock_sleep_us(AGENT_FREE_US);
-    }
     batch_reset(&agent->batch);
-    return agent_pause_stopped(agent, err);
+    status = agent_pause_stopped(agent, err);
+    agent_take_next(agent);
+    return status;
+}
+
+static enum status agent_apply(struct agent *agent, struct error *err)
+{
+    return agent_apply_batch(agent, true, err);
 }
 
 static enum status agent_retry_parked(struct agent *agent, struct error *err)
@@ -290,7 +327,7 @@ static enum status agent_follow_reload(struct agent *agent, struct error *err)
             feed_assign_again(agent->feed);
             return STATUS_OK;
         }
-        batch_remove(&agent->batch, i);
+        agent_forget_read(agent, i);
         agent_forget_waiting(agent, partition_state_tp(state));
         int64_t anchor = agent->partitions[i].anchor_offset;
         int64_t offset = state->next_offset;
@@ -320,20 +357,19 @@ static enum status agent_write_images(struct agent *agent, struct error *err)
 static const struct agent_step {
     const char *name;
     enum status (*run)(struct agent *agent, struct error *err);
-    int64_t period_us;    /* 0: in each round */
-    bool between_batches; /* not while a batch is being filled or tried again */
+    int64_t period_us; /* 0: in each round */
 } agent_steps[AGENT_STEPS] = {
-    {"poll", agent_poll, 0, false},
-    {"follow a reload", agent_follow_reload, 0, false},
-    {"apply", agent_apply, 0, false},
-    {"hint", agent_send_hints, AGENT_HINT_US, false},
-    {"retry parked", agent_retry_parked, 0, false},
-    {"write kept images", agent_write_images, AGENT_IMAGES_US, true},
-    {"make durable", agent_make_durable, 0, false},
-    {"check revisions", agent_check_revisions, AGENT_CHECK_US, true},
-    {"prune", agent_prune, AGENT_PRUNE_US, false},
-    {"check the hints of other agents", agent_check_other_hints, 0, true},
-    {"find partitions", agent_find_partitions, 0, true},
+    {"poll", agent_poll, 0},
+    {"follow a reload", agent_follow_reload, 0},
+    {"apply", agent_apply, 0},
+    {"hint", agent_send_hints, AGENT_HINT_US},
+    {"retry parked", agent_retry_parked, 0},
+    {"write kept images", agent_write_images, AGENT_IMAGES_US},
+    {"make durable", agent_make_durable, 0},
+    {"check revisions", agent_check_revisions, AGENT_CHECK_US},
+    {"prune", agent_prune, AGENT_PRUNE_US},
+    {"check the hints of other agents", agent_check_other_hints, 0},
+    {"find partitions", agent_find_partitions, 0},
 };
 
 static void agent_back_off(struct agent *agent, const char *step, const struct error *err)
@@ -429,8 +465,7 @@ static enum status agent_round(struct agent *agent, struct error *err)
     agent_measure_lag(agent); /* also where no step succeeds */
     for (size_t i = 0; i < AGENT_STEPS && !failed; i++) {
         const struct agent_step *step = &agent_steps[i];
-        if ((step->between_batches && agent->batch.count > 0) ||
-            !agent_is_due(&agent->step_timers[i], step->period_us))
+        if (!agent_is_due(&agent->step_timers[i], step->period_us))
             continue;
         enum status status = step->run(agent, err);
         failed = status != STATUS_OK;
@@ -450,14 +485,19 @@ enum status agent_run(struct agent *agent, const atomic_bool *stop, struct error
 {
     struct error last = ERROR_INIT;
     agent->stop = stop;
-    enum status status = agent_connect_patiently(agent, err);
+    enum status status = reader_new(&agent->reader, err);
+    if (status == STATUS_OK)
+        status = agent_connect_patiently(agent, err);
     while (status == STATUS_OK && !atomic_load(stop))
         status = agent_round(agent, err);
     agent_set_state(agent, AGENT_DRAINING);
-    if (status == STATUS_OK && agent->feed != NULL && agent_apply(agent, &last) == STATUS_OK)
+    if (status == STATUS_OK && agent->feed != NULL &&
+        agent_apply_batch(agent, false, &last) == STATUS_OK)
         (void)agent_send_hints(agent, &last);
     if (agent->applier != NULL)
         agent_drop(agent);
+    reader_free(agent->reader);
+    agent->reader = NULL;
     feed_close(agent->feed);
     agent->feed = NULL;
     agent_set_state(agent, AGENT_STOPPED);

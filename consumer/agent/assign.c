@@ -13,12 +13,11 @@
 
 void agent_drop(struct agent *agent)
 {
-    batch_reset(&agent->batch);
+    agent_reset_batches(agent);
     applier_drop_all(agent->applier);
     free(agent->partitions);
     agent->partitions = NULL;
     agent->partition_count = 0;
-    agent->retrying = false;
 }
 
 static enum config_start agent_start_of(const struct agent *agent, const char *topic)
@@ -246,8 +245,13 @@ static enum status agent_take(struct agent *agent, struct feed_position *assigne
         agent_note_log_end(agent, assigned->tp, bounds.end);
         status = agent_check_log(agent, &state, bounds, err);
     }
-    agent->partitions[agent->partition_count] = (struct agent_partition){.hinted_offset = -1,
-                                                                         .anchor_offset = -1};
+    agent->partitions[agent->partition_count] = (struct agent_partition){
+        .tp = assigned->tp,
+        .form = applier_form(agent->applier, assigned->tp.topic),
+        .metrics = agent_metrics_partition(agent->metrics, assigned->tp),
+        .hinted_offset = -1,
+        .next_end = -1,
+        .anchor_offset = -1};
     assigned->offset = state.next_offset;
     if (status == STATUS_OK)
         status = agent_take_checked(agent, &state, bounds, assigned, err);

@@ -6,13 +6,20 @@
 #include "consumer/apply/applier.h"
 #include "consumer/feed/feed.h"
 
-/** What only the agent knows of an owned partition; its index is the applier's. */
+/** What only the agent knows of an owned partition; its index is the applier's. The reader reads it
+ * while it fills a batch; nothing of it changes by then. */
 struct agent_partition {
+    struct topic_partition tp; /* its name is one of agent->topics */
+    const struct record_form *form;
+    struct agent_partition_metrics *metrics;
     int64_t anchor_offset; /* to be compared when it is read; -1: nothing to compare */
     char anchor_id[STORE_ID_SIZE];
     int64_t hinted_offset; /* that the group was told last */
+    int64_t next_end;      /* the log's end, read and not noted yet; -1: none */
     bool paused;           /* it has stopped: until an operator resumes it */
 };
+
+struct reader;
 
 /** When something is done the next time. */
 struct agent_timer {
@@ -32,7 +39,9 @@ struct agent {
     enum agent_state state;
     struct applier *applier;
     struct feed *feed;
-    struct batch batch;
+    struct batch batch; /* it is filled, then applied */
+    struct batch next; /* read while `batch` is applied; it holds events only until that succeeds */
+    struct reader *reader;
     const char **topics;
     size_t topic_count;
     struct agent_partition *partitions;
@@ -46,14 +55,43 @@ struct agent {
     struct agent_timer other_hints;
     struct agent_timer missing_topics;
     struct agent_timer missing_owners;
+    size_t last_index;       /* of the partition that was read last */
     size_t lag_index;        /* the partition whose lag was measured last */
     size_t other_hint_index; /* of all partitions, the one whose hint is read next */
 };
 
 void agent_set_state(struct agent *agent, enum agent_state state);
 
+/** @param guess  the index where the search begins: mostly that of the last record.
+ * @return the index of an owned partition; SIZE_MAX. */
+size_t agent_partition_find(const struct agent_partition *partitions, size_t count, size_t guess,
+                            struct topic_partition tp);
+
 /** @return whether it is time; the next time comes after `period_us`. */
 bool agent_is_due(struct agent_timer *timer, int64_t period_us);
+
+/* batches.c */
+
+/** @return OK; FATAL (no memory). */
+enum status agent_init_batches(struct agent *agent, struct error *err) MUST_CHECK;
+
+/** Empty both batches. */
+void agent_reset_batches(struct agent *agent);
+
+/** @return the batch to which the record that was polled now is added. */
+struct batch *agent_filled_batch(struct agent *agent);
+
+/** Lend the feed and the next batch to the reader, if the batch that is about to be applied is
+ * worth it. After a failure nothing is read ahead.
+ * @return whether they are lent: then call reader_end() before anything else but the applier. */
+bool agent_begin_read_ahead(struct agent *agent);
+
+/** Where the batch is empty, go on with the next one. Then note the ends of the logs that stand
+ * behind the batch. */
+void agent_take_next(struct agent *agent);
+
+/** Drop what was read of a partition, before it stops or is read again. */
+void agent_forget_read(struct agent *agent, size_t index);
 
 /* assign.c */
 
@@ -111,8 +149,8 @@ void agent_note_log_end(struct agent *agent, struct topic_partition tp, int64_t 
 /** Note that the batch holds no record of a partition any more: it is read anew. */
 void agent_forget_waiting(struct agent *agent, struct topic_partition tp);
 
-/** Note that the last record of the batch waits to be applied. */
-void agent_note_waiting(struct agent *agent);
+/** Note that an event waits to be applied. @thread the reader's too. */
+void agent_note_waiting(const struct agent_partition *partition, const struct batch_event *event);
 
 /** Note that the batch was applied, but for partitions that have stopped. */
 void agent_note_applied(struct agent *agent);

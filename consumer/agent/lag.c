@@ -60,25 +60,18 @@ static int64_t agent_time_of(const struct batch_event *event)
     return event->change.time_us != 0 ? event->change.time_us : event->change.record.time_us;
 }
 
-static struct agent_partition_metrics *agent_row_of(struct agent *agent,
-                                                    const struct batch_event *event)
+void agent_note_waiting(const struct agent_partition *partition, const struct batch_event *event)
 {
-    return agent_metrics_partition(agent->metrics, record_tp(&event->change.record));
-}
-
-void agent_note_waiting(struct agent *agent)
-{
-    const struct batch_event *event = &agent->batch.events[agent->batch.count - 1];
-    struct agent_partition_metrics *row = agent_row_of(agent, event);
-    if (atomic_load(&row->oldest_unapplied_us) == 0)
-        atomic_store(&row->oldest_unapplied_us, agent_time_of(event));
+    if (atomic_load(&partition->metrics->oldest_unapplied_us) == 0)
+        atomic_store(&partition->metrics->oldest_unapplied_us, agent_time_of(event));
 }
 
 void agent_note_applied(struct agent *agent)
 {
     for (size_t i = 0; i < agent->batch.count; i++) {
         const struct batch_event *event = &agent->batch.events[i];
-        struct agent_partition_metrics *row = agent_row_of(agent, event);
+        struct agent_partition_metrics *row =
+            agent->partitions[event->change.partition_index].metrics;
         if (event->change.record.offset < atomic_load(&row->applied_offset))
             atomic_store(&row->oldest_unapplied_us, 0);
         else if (atomic_load(&row->oldest_unapplied_us) == 0) /* the first that is not applied */

@@ -58,7 +58,7 @@ void applier_note_end(struct applier *applier, size_t index, int64_t next_offset
  * or a stop that is not recorded yet. */
 bool applier_has_ends(const struct applier *applier);
 
-/** Finds the schemas of the mapped entity types. */
+/** Finds the schemas of the mapped entity types. It reads nothing that changes. @thread any. */
 struct schema_finder applier_finder(struct applier *applier);
 
 /** @return how another program writes the topic's records, NULL where they are Keepstep's own. */

@@ -83,4 +83,11 @@ void batch_remove(struct batch *batch, size_t partition_index)
             batch->events[left++] = batch->events[i];
     }
     batch->count = left;
+    if (left == 0)
+        batch_reset(batch); /* what is gone fills it no more */
+}
+
+const struct batch_event *batch_last(const struct batch *batch)
+{
+    return &batch->events[batch->count - 1];
 }

@@ -71,6 +71,9 @@ bool batch_is_full(const struct batch *batch);
 enum status batch_add(struct batch *batch, const struct record *record, size_t partition_index,
                       struct schema_finder finder, struct error *err) MUST_CHECK;
 
+/** @return the event that was added last; there is one. */
+const struct batch_event *batch_last(const struct batch *batch);
+
 /** Take out all events of one partition: it has stopped, or is read again. */
 void batch_remove(struct batch *batch, size_t partition_index);
 

@@ -214,9 +214,20 @@ enum status feed_pause_all(struct feed *feed, bool pause, struct error *err)
     return status;
 }
 
+/** Forget an event of this partition that feed_unread() has kept: it was read before the seek. */
+static void feed_forget_unread(struct feed *feed, struct topic_partition tp)
+{
+    const rd_kafka_message_t *message = feed->message;
+    if (!feed->is_unread || message->rkt == NULL)
+        return;
+    struct topic_partition of = {rd_kafka_topic_name(message->rkt), message->partition};
+    feed->is_unread = !topic_partition_equal(of, tp);
+}
+
 enum status feed_seek(struct feed *feed, struct topic_partition tp, int64_t offset,
                       struct error *err)
 {
+    feed_forget_unread(feed, tp);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, tp.topic, tp.partition)->offset = offset;
     rd_kafka_error_t *failed = rd_kafka_seek_partitions(feed->handle, list, 5000);

@@ -13,8 +13,8 @@
 #define FEED_MS_OF_A_SECOND 1000
 
 /* How much librdkafka fetches ahead: enough for the next batch while one is written. */
-#define FEED_QUEUE_COUNT "7000"
-#define FEED_QUEUE_KIB   "8192"
+#define FEED_QUEUE_COUNT "4000"
+#define FEED_QUEUE_KIB   "4096"
 #define FEED_FETCH_BYTES "2097152"
 /** What one fetch reads of a partition at most, so that a batch has records of all partitions. */
 #define FEED_PART_BYTES    "262144"
@@ -22,8 +22,8 @@
 #define FEED_LEAVE_US      (INT64_C(5) * 1000 * 1000)
 #define FEED_LEAVE_POLL_MS 20
 #define FEED_CUT_OFF_US    (INT64_C(60) * 1000 * 1000)
-#define FEED_REFILL_COUNT  2000
-#define FEED_REFILL_BYTES  ((size_t)1 << 20)
+#define FEED_REFILL_COUNT  1000
+#define FEED_REFILL_BYTES  ((size_t)1 << 19)
 
 static const char *feed_user_property(const struct config *config, const char *name)
 {
@@ -207,7 +207,10 @@ static enum status feed_create(struct feed *feed, const struct config *config, s
     rd_kafka_conf_set_opaque(conf, feed);
     rd_kafka_conf_set_rebalance_cb(conf, feed_rebalanced);
     rd_kafka_conf_set_error_cb(conf, feed_on_error);
-    return kafka_handle_new(RD_KAFKA_CONSUMER, conf, &feed->handle, err);
+    status = kafka_handle_new(RD_KAFKA_CONSUMER, conf, &feed->handle, err);
+    if (status == STATUS_OK)
+        feed->queue = rd_kafka_queue_get_consumer(feed->handle);
+    return status;
 }
 
 void feed_group_name(const struct config *config, const char *copy_id,
@@ -274,6 +277,8 @@ void feed_close(struct feed *feed)
     feed->closing = true;
     if (feed->message != NULL)
         rd_kafka_message_destroy(feed->message);
+    if (feed->queue != NULL)
+        rd_kafka_queue_destroy(feed->queue);
     if (feed->handle != NULL) {
         if (feed->rebalance != FEED_NONE)
             (void)rd_kafka_assign(feed->handle, NULL);
@@ -330,8 +335,8 @@ static void feed_read_record(struct feed *feed, struct feed_event *event)
  */
 static enum status feed_fenced(struct feed *feed, struct error *err)
 {
-    feed->fenced = true;
-    if (clock_monotonic_us() < feed->cut_off_until_us)
+    feed->fenced = clock_monotonic_us() < feed->cut_off_until_us;
+    if (feed->fenced)
         return error_set(err, STATUS_ABORT,
                          "the group has put this member out after an outage of the brokers");
     return error_set_native(error_config(err), STATUS_FATAL, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
@@ -392,15 +397,32 @@ static enum status feed_read_error(struct feed *feed, struct feed_event *event, 
     return STATUS_OK;
 }
 
-enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_event,
-                      struct error *err)
+void feed_unread(struct feed *feed)
 {
-    *ret_event = (struct feed_event){.type = FEED_NONE};
+    feed->is_unread = feed->message != NULL; /* a rebalance is given until it is answered */
+}
+
+void feed_wake(struct feed *feed)
+{
+    rd_kafka_queue_yield(feed->queue);
+}
+
+static void feed_next_message(struct feed *feed, int timeout_ms)
+{
     if (feed->message != NULL)
         rd_kafka_message_destroy(feed->message);
     feed->message = NULL;
     if (feed->rebalance == FEED_NONE)
         feed->message = rd_kafka_consumer_poll(feed->handle, timeout_ms);
+}
+
+enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_event,
+                      struct error *err)
+{
+    *ret_event = (struct feed_event){.type = FEED_NONE};
+    if (!feed->is_unread)
+        feed_next_message(feed, timeout_ms);
+    feed->is_unread = false;
     if (feed->message != NULL) {
         if (feed->message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
             return feed_read_error(feed, ret_event, err);

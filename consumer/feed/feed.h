@@ -52,7 +52,7 @@ void feed_group_name(const struct config *config, const char *copy_id,
                      char ret_group[static FEED_GROUP_SIZE]);
 
 /** Connect, describe the topics, and join the group for those that exist. All functions but
- * feed_group_name() are for one thread.
+ * feed_group_name() and feed_wake() are for one thread at a time.
  * @return OK; RETRY (no broker answers); FATAL, with exit code 78 where single keys would be
  * forgotten before the topic forgets their records (rule 16). */
 enum status feed_open(const struct feed_options *options, struct feed **ret_feed,
@@ -68,7 +68,14 @@ void feed_close(struct feed *feed);
 enum status feed_poll(struct feed *feed, int timeout_ms, struct feed_event *ret_event,
                       struct error *err) MUST_CHECK;
 
-/** @return whether the group has put this member out for good: open another feed. */
+/** Let the next feed_poll() give the last event, or the last failure, once more. */
+void feed_unread(struct feed *feed);
+
+/** Let a feed_poll() that waits in another thread return. If none waits, a later one may return
+ * FEED_NONE before its timeout. @thread any. */
+void feed_wake(struct feed *feed);
+
+/** @return whether the group has put this member out after an outage: open another feed. */
 bool feed_is_fenced(const struct feed *feed);
 
 /** @return the group's name, and the cluster's id. */
@@ -103,7 +110,8 @@ enum status feed_pause(struct feed *feed, struct topic_partition tp, bool pause,
                        struct error *err) MUST_CHECK;
 enum status feed_pause_all(struct feed *feed, bool pause, struct error *err) MUST_CHECK;
 
-/** Read on from another offset. @return OK; RETRY (its reading has not begun yet); STOP; FATAL. */
+/** Read on from another offset; an unread event of the partition is forgotten. @return OK; RETRY
+ * (its reading has not begun yet); STOP; FATAL. */
 enum status feed_seek(struct feed *feed, struct topic_partition tp, int64_t offset,
                       struct error *err) MUST_CHECK;
 

@@ -17,7 +17,9 @@ struct feed_topic {
 struct feed {
     const struct config *config;
     rd_kafka_t *handle;
+    rd_kafka_queue_t *queue;     /* of the consumer: for feed_wake() */
     rd_kafka_message_t *message; /* that the last poll gave out */
+    bool is_unread;              /* the next poll gives it once more */
     size_t taken_count;          /* since the last feed_refill() */
     size_t taken_bytes;
     struct feed_topic *described;
@@ -29,7 +31,7 @@ struct feed {
     size_t assigned_count;
     char unread_topic[STORE_NAME_SIZE]; /* was assigned but is not read; "": none */
     bool closing;
-    bool fenced;              /* the handle is dead; only feed_close() is left */
+    bool fenced;              /* after an outage: only feed_close() is left, then another feed */
     int64_t cut_off_until_us; /* monotonic: until then being fenced may be an outage's fault */
     char reason[ERROR_TEXT_SIZE];
     struct header headers[FEED_HEADERS_MAX];

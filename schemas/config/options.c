@@ -19,7 +19,7 @@ const struct config_option config_options[] = {
     {"log.level", "info", false,
      "Lowest level that is written: `debug`, `info`, `warning` or `error`."},
     {"log.format", "auto", false, "`auto` (logfmt on a terminal, else JSON), `logfmt` or `json`."},
-    {"limits.batch_events", "5000", true, "Most events that one transaction of the agent applies."},
+    {"limits.batch_events", "2500", true, "Most events that one transaction of the agent applies."},
     {"limits.batch_bytes", "4194304", true, "Most bytes of those events."},
     {"limits.batch_time_ms", "10 or 50", true,
      "Longest transaction of the agent where the database has an outbox too. Default: 10 on "

@@ -46,7 +46,9 @@ static void a_kill_at_any_point_of_the_main_path_loses_and_repeats_nothing(void 
     (void)state;
     struct kafka *kafka = kafka_start();
     struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH_ITEMS);
-    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+    /* So few that batches are full, and the next one is read ahead. */
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL,
+                                          APPLY_ITEMS "limits: {batch_events: 4}\n");
     load_need("sqlite3");
 
     sidecar_init(&shop, NULL);

@@ -26,7 +26,7 @@ static void the_smallest_file_gets_all_defaults(void **state)
     assert_string_equal(config->service, "shop");
     assert_string_equal(config->instance, "1");
     assert_string_equal(config->listen, "127.0.0.1:9464");
-    assert_int_equal(config->limits.batch_events, 5000);
+    assert_int_equal(config->limits.batch_events, 2500);
     assert_int_equal(config->limits.batch_bytes, 4194304);
     assert_int_equal(config->limits.batch_time_ms, 10);
     assert_string_equal(config->kafka[0].value, "kafka:9092");

@@ -216,7 +216,7 @@ static enum status store_sqlite_configure(struct store_sqlite *self,
     status = store_sqlite_synchronous(self, false, err);
     if (status == STATUS_OK)
         status = store_sqlite_execute(self,
-                                      "PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384;"
+                                      "PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192;"
                                       "PRAGMA wal_autocheckpoint = 4000;",
                                       err);
     return status;
