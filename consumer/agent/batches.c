@@ -1,8 +1,8 @@
 /* The agent's two batches: one is applied, the next one is read ahead meanwhile. */
 #include "consumer/agent/reader.h"
 
-/* From so many events on a batch is worth a hand-over, which costs about as much as decoding ten. A
- * smaller one that is not full says that nothing more has arrived. */
+/* From so many events on a batch is worth a hand-over, which wakes two threads. A smaller one that
+ * is not full says that nothing more has arrived. */
 #define READ_AHEAD_LEAST 64
 
 enum status agent_init_batches(struct agent *agent, struct error *err)
