@@ -14,7 +14,7 @@ struct agent_options {
     const struct config *config;
     const struct mapping *mappings; /* one an entry of `apply:` */
     size_t mapping_count;
-    struct agent_metrics *metrics; /* written by the agent's thread, read by any; never NULL */
+    struct agent_metrics *metrics; /* written by the agent and its reader; never NULL */
 };
 
 /** @return OK; FATAL (no memory, unknown database scheme). Nothing is opened yet. */
