@@ -26,7 +26,8 @@ struct trial {
     rd_kafka_t *producer;
     rd_kafka_t *consumer;
     const char *topic;
-    rd_kafka_message_t *sample;
+    const rd_kafka_message_t *sample;
+    rd_kafka_headers_t *headers; /* the sample's; NULL: none */
     int64_t rate;
     int64_t count;
     int64_t warm; /* records that are not counted */
@@ -78,20 +79,31 @@ static rd_kafka_t *consumer_new(const char *bootstrap)
     return consumer;
 }
 
-/* @return a record of the topic. It lives as long as its consumer, which lives until the end. */
-static rd_kafka_message_t *read_sample(const char *bootstrap, const char *topic)
+/* Take a record of the topic. It lives as long as its consumer, which lives until the end. */
+static void read_sample(struct trial *trial, const char *bootstrap, const char *topic)
 {
     rd_kafka_t *consumer = consumer_new(bootstrap);
     int64_t deadline = bench_now_us() + WAIT_US;
     kafka_assign(consumer, topic, 0);
     while (bench_now_us() < deadline) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, POLL_MS);
-        if (message != NULL && message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-            return message;
+        if (message != NULL && message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            trial->sample = message;
+            (void)rd_kafka_message_headers(message, &trial->headers);
+            return;
+        }
         if (message != NULL)
             rd_kafka_message_destroy(message);
     }
     bench_fail("%s has no record", topic);
+}
+
+/* A record without headers. */
+static const rd_kafka_message_t *made_sample(void)
+{
+    static char value[] = "{\"id\":1,\"made\":\"where there is no record that could be copied\"}";
+    static const rd_kafka_message_t sample = {.payload = value, .len = sizeof value - 1};
+    return &sample;
 }
 
 static void *poll_all(void *context)
@@ -122,12 +134,9 @@ static void *poll_all(void *context)
 static void produce_one(struct trial *trial, int64_t id)
 {
     char key[32];
-    rd_kafka_headers_t *headers = NULL;
     int length = snprintf(key, sizeof key, "{\"id\":%" PRId64 "}", id);
-    if (rd_kafka_message_headers(trial->sample, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        headers = rd_kafka_headers_copy(headers);
-    else
-        headers = rd_kafka_headers_new(0);
+    rd_kafka_headers_t *headers = trial->headers == NULL ? rd_kafka_headers_new(0)
+                                                         : rd_kafka_headers_copy(trial->headers);
     atomic_store(&trial->sent_at_us[id], bench_now_us());
     rd_kafka_resp_err_t code = rd_kafka_producev(
         trial->producer, RD_KAFKA_V_TOPIC(trial->topic),
@@ -175,7 +184,10 @@ int main(int argc, char **argv)
     size_t size = (size_t)trial.count + 1;
     trial.sent_at_us = bench_zeroed(size * sizeof *trial.sent_at_us);
     trial.polled_us = bench_zeroed(size * sizeof *trial.polled_us);
-    trial.sample = read_sample(argv[1], argv[2]);
+    if (strcmp(argv[2], "-") == 0)
+        trial.sample = made_sample();
+    else
+        read_sample(&trial, argv[1], argv[2]);
     trial.producer = producer_new(argv[1]);
     trial.consumer = consumer_new(argv[1]);
     trial.partitions = kafka_partitions(trial.producer, trial.topic);

@@ -1,6 +1,8 @@
 /* What the benchmark programs share. */
 #include "bench.h"
 
+#include <glob.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,4 +116,26 @@ int64_t bench_memory_kib(int process, const char *field)
             kib = strtoll(line + strlen(field) + 1, NULL, 10);
     (void)fclose(file);
     return kib;
+}
+
+/* /proc/PROCESS/stat counts in ticks of 10 ms, schedstat in nanoseconds. */
+int64_t bench_cpu_us(int process)
+{
+    char path[64];
+    int64_t sum_ns = 0;
+    glob_t tasks;
+    (void)snprintf(path, sizeof path, "/proc/%d/task/*/schedstat", process);
+    if (glob(path, 0, NULL, &tasks) != 0)
+        return 0;
+    for (size_t i = 0; i < tasks.gl_pathc; i++) {
+        int64_t thread_ns = 0;
+        FILE *file = fopen(tasks.gl_pathv[i], "r");
+        if (file == NULL)
+            continue; /* the thread has ended */
+        if (fscanf(file, "%" SCNd64, &thread_ns) == 1)
+            sum_ns += thread_ns;
+        (void)fclose(file);
+    }
+    globfree(&tasks);
+    return sum_ns / 1000;
 }

@@ -12,7 +12,7 @@ kafka_script=$PWD/tests/support/kafka/kafka.sh
 keepstep=$(realpath -m "${KEEPSTEP_BINARY:-build/release/keepstep}")
 published="SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition"
 applied="SELECT sum(next_offset) FROM keepstep_position"
-events=${BENCH_EVENTS:-300000}
+events=${events:-${BENCH_EVENTS:-300000}}
 limit=600 # seconds for one backlog
 # shellcheck source=bench/noise.sh
 . bench/noise.sh
@@ -104,6 +104,13 @@ start_kafka() {
     KAFKA_JVM=own "$kafka_script" start "$work/kafka" "$port" || die 69 "Kafka cannot be started"
     bootstrap=127.0.0.1:$port
     own_processes+=("$(cat "$work/kafka/pid")")
+}
+
+# Lets the broker compile its code before anything is measured. It needs the program bare_latency.
+warm_kafka() {
+    make_topic warm
+    "$bin/bare_latency" "$bootstrap" - warm 2000 10 >"$work/warm.json" ||
+        die 70 "the broker cannot be warmed"
 }
 
 make_topic() { # TOPIC
@@ -235,6 +242,22 @@ init() { # SERVICE
         die 70 "init of $1 failed: $(tail -n 3 "$work/init-$1.log")"
 }
 
+# Makes the shop with its backlog anew, under topics of its own.
+prefixes=0
+fresh_shop() {
+    prefix=$kind.$((++prefixes))
+    empty_database shop
+    configure shop publish
+    "make_rows_$kind" >/dev/null
+    init shop
+}
+
+fresh_billing() {
+    empty_database billing
+    configure billing apply
+    init billing
+}
+
 timed() { # RESULT SERVICE SQL TARGET
     "$bin/stopwatch" "$(url "$2")" "$3" "$4" "$limit" \
         "$keepstep" run -c "$work/$2.yaml" >"$out/$1.json" 2>"$work/$1.log" ||
@@ -259,6 +282,10 @@ stop_sidecars() {
 
 memory() { # PROCESS FIELD
     awk -v field="$2:" '$1 == field { print $2 }' "/proc/$1/status"
+}
+
+cpu_us() { # PROCESS: the CPU time of its living threads
+    cat "/proc/$1/task"/*/schedstat 2>/dev/null | awk '{ sum += $1 } END { printf "%d", sum / 1000 }'
 }
 
 field() { # RESULT NAME

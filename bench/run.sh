@@ -33,22 +33,6 @@ read -r -a binaries <<<"${BENCH_BINARIES:-}"
 turns=1
 [ "${#binaries[@]}" = 0 ] || turns=${BENCH_TURNS:-3}
 
-# Makes the shop with its backlog anew, under topics of its own.
-prefixes=0
-fresh_shop() {
-    prefix=$kind.$((++prefixes))
-    empty_database shop
-    configure shop publish
-    "make_rows_$kind" >/dev/null
-    init shop
-}
-
-fresh_billing() {
-    empty_database billing
-    configure billing apply
-    init billing
-}
-
 # Copies the shop's outbox before anything is published.
 copy_outbox() {
     drop_database bare
@@ -252,6 +236,7 @@ begin
 compile bare_sqlite bare_postgresql bare_mariadb bare_claims bare_producer bare_latency stopwatch \
     latency
 start_kafka
+warm_kafka
 for kind in $kinds; do
     measure "$kind"
 done

@@ -2,8 +2,8 @@
  *   stopwatch URL SQL TARGET LIMIT_SECONDS PROGRAM ARGUMENT...
  * It prints the seconds from the start until the number first changes, and until it reaches the
  * target. It prints the rate from the first tenth to the end, which leaves out the start and the
- * joining of a group. It prints the program's memory too. The program's output goes to stderr.
- * SIGTERM ends the program. */
+ * joining of a group. It prints the program's memory and CPU time too. The program's output goes to
+ * stderr. SIGTERM ends the program. */
 #include "bench.h"
 #include "database.h"
 
@@ -77,6 +77,7 @@ int main(int argc, char **argv)
     course.started = bench_now_us();
     pid_t process = start(argv + 5);
     watch(&course, database, process, argv);
+    int64_t cpu = bench_cpu_us(process);
     int64_t peak = bench_memory_kib(process, "VmHWM");
     (void)kill(process, SIGTERM);
     (void)waitpid(process, NULL, 0);
@@ -90,8 +91,8 @@ int main(int argc, char **argv)
         steady = (double)(course.reached - course.tenth) * 1e6 / (double)steady_us;
     printf("{\"events\": %" PRId64 ", \"seconds\": %.3f, \"first_seconds\": %.3f, "
            "\"events_per_second_with_start\": %.0f, \"events_per_second\": %.0f, "
-           "\"peak_kib\": %" PRId64 "}\n",
+           "\"peak_kib\": %" PRId64 ", \"cpu_us\": %" PRId64 "}\n",
            course.reached, seconds, (double)(course.first_at - course.started) / 1e6, rate, steady,
-           peak);
+           peak, cpu);
     return 0;
 }

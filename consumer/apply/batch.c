@@ -1,5 +1,6 @@
 /* Collects decoded events up to bounds in events and bytes, or up to a barrier. */
 #include "consumer/apply/batch.h"
+#include "common/stages.h"
 
 #include <stdlib.h>
 
@@ -61,6 +62,7 @@ enum status batch_add(struct batch *batch, const struct record *record, size_t p
     struct error decode = ERROR_INIT;
     struct batch_event *event = &batch->events[batch->count];
     *event = (struct batch_event){0};
+    STAGE_TIME(polled_us);
     event->decoded = record_decode(record, finder, &batch->arena, &event->change, &decode);
     if (event->decoded == STATUS_RETRY || event->decoded == STATUS_FATAL)
         return error_set(err, STATUS_FATAL, "%s/%d offset %lld: %s", record->topic,
@@ -69,6 +71,7 @@ enum status batch_add(struct batch *batch, const struct record *record, size_t p
     if (event->decoded != STATUS_OK)
         event->decode_error = arena_copy(&batch->arena, slice_of(decode.text));
     event->change.partition_index = partition_index;
+    STAGE_STAMP(STAGE_POLLED, event->change.id, polled_us);
     batch->count++;
     batch->bytes += record->key.length + record->value.length;
     batch->ended = batch->ended || event->change.kind == KIND_BARRIER;

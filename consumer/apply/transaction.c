@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/stages.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -145,6 +146,7 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
     if (status != STATUS_OK)
         return status;
     applier->repeat = (struct repeat){.is_cut = true};
+    STAGE_TIME(begun_us);
     do {
         if (applier->repeat.is_cut)
             applier_forget_keys(batch); /* the first event under a key may be cut off */
@@ -162,6 +164,9 @@ enum status applier_apply(struct applier *applier, struct batch *batch, struct e
         status = err->status = STATUS_FATAL;
     if (status != STATUS_OK)
         return applier_recover(applier, status, err);
+    STAGE_TIME(applied_us);
+    STAGE_STAMP_EACH(STAGE_BEGUN, batch->count, batch->events[each].change.id, begun_us);
+    STAGE_STAMP_EACH(STAGE_APPLIED, batch->count, batch->events[each].change.id, applied_us);
     if (nothing)
         return STATUS_OK;
     applier_report(applier, batch);

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/stages.h"
 
 #include <stdio.h>
 
@@ -202,10 +203,14 @@ static enum status relay_load(struct relay *relay, struct outbox_rows *ret_rows,
         .payload_bytes = (size_t)relay->options.config->limits.message_bytes,
         .total_bytes = RELAY_FLIGHT_BYTES};
     arena_reset(&relay->arena);
+    STAGE_TIME(looked_us);
     enum status status = relay->outbox->ops->load_waiting(relay->outbox, &extent, &relay->arena,
                                                           ret_rows, err);
     if (status != STATUS_OK)
         return status;
+    STAGE_TIME(loaded_us);
+    STAGE_STAMP_EACH(STAGE_LOOKED, ret_rows->count, ret_rows->rows[each].id, looked_us);
+    STAGE_STAMP_EACH(STAGE_LOADED, ret_rows->count, ret_rows->rows[each].id, loaded_us);
     size_t count = ret_rows->count;
     bool full = loader_is_full(&extent, ret_rows);
     relay->waiting.more = full;
@@ -233,6 +238,8 @@ enum status relay_claim(struct relay *relay, struct error *err)
         return status;
     relay->waiting.found_at_us = relay->waiting.loaded_at_us;
     relay_order_ahead(relay);
+    STAGE_TIME(numbered_us);
+    STAGE_STAMP_EACH(STAGE_NUMBERED, rows.count, rows.rows[each].id, numbered_us);
     failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
     status = relay->outbox->ops->claim(relay->outbox, &relay->lease.row, &relay->batch.claim, err);
     if (status == STATUS_RETRY)
@@ -240,6 +247,8 @@ enum status relay_claim(struct relay *relay, struct error *err)
     if (status != STATUS_OK)
         return status;
     failpoint(FAILPOINT_RELAY_AFTER_CLAIM);
+    STAGE_TIME(claimed_us);
+    STAGE_STAMP_EACH(STAGE_CLAIMED, rows.count, rows.rows[each].id, claimed_us);
     relay_renewed(relay, relay->waiting.loaded_at_us);
     status = relay_send_batch(relay, err);
     failpoint(FAILPOINT_RELAY_AFTER_PUBLISH);

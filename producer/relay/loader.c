@@ -2,6 +2,7 @@
 #include "producer/relay/loader.h"
 #include "common/clock.h"
 #include "common/failpoint.h"
+#include "common/stages.h"
 #include "common/wakeup.h"
 
 #include <errno.h>
@@ -141,6 +142,7 @@ static void loader_load(struct loader *loader)
     failpoint(FAILPOINT_RELAY_BEFORE_LOAD);
     arena_reset(&loader->arena);
     error_clear(&loader->err);
+    STAGE_TIME(looked_us);
     enum status status = loader_open(loader, &loader->err);
     if (status == STATUS_OK) {
         session = loader->outbox->session;
@@ -148,6 +150,11 @@ static void loader_load(struct loader *loader)
                                                    &loader->part.rows, &loader->err);
     }
     if (status == STATUS_OK) {
+        STAGE_TIME(loaded_us);
+        STAGE_STAMP_EACH(STAGE_LOOKED, loader->part.rows.count, loader->part.rows.rows[each].id,
+                         looked_us);
+        STAGE_STAMP_EACH(STAGE_LOADED, loader->part.rows.count, loader->part.rows.rows[each].id,
+                         loaded_us);
         loader->part.full = loader_is_full(extent, &loader->part.rows);
         loader->answer = loader_check(loader) ? LOADER_PART : LOADER_OTHER;
     } else {

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/stages.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,8 @@ void relay_delivered(void *record, enum delivery delivery, int64_t offset, const
     struct relay_flight *flight = record;
     struct relay *relay = flight->lane->relay;
     if (delivery == DELIVERY_DONE) {
+        STAGE_TIME(delivered_us);
+        STAGE_STAMP(STAGE_DELIVERED, slice_of(flight->id), delivered_us);
         flight->delivered = true;
         flight->offset = offset;
         flight->lane->delivered++;
@@ -128,6 +131,8 @@ enum status relay_send(struct relay *relay, struct relay_lane *lane, const struc
     if (row->sequence > lane->sent_sequence)
         lane->sent_sequence = row->sequence;
     if (status == STATUS_OK) {
+        STAGE_TIME(produced_us);
+        STAGE_STAMP(STAGE_PRODUCED, row->id, produced_us);
         atomic_fetch_add(&relay->options.metrics->published, 1);
         return STATUS_OK;
     }
