@@ -8,21 +8,23 @@
 # BENCH_REPEATS     how often a noisy part is measured again (2)
 #
 # "Others" are processes that this script has not started, and time that the machine did not get from
-# its host (steal).
+# its host (steal). The kernel's own threads and interrupts are not counted as others: they work for
+# what is measured too.
 
 calm_idle=${BENCH_CALM_IDLE:-85}
 calm_wait=${BENCH_CALM_WAIT:-300}
 noise_limit=${BENCH_NOISE:-7}
 noise_repeats=${BENCH_REPEATS:-2}
-own_processes=("$$") # and all that descends from them
+own_processes=("$$" 2) # and all that descends from them; 2 begins the kernel's threads
 idle_before=0        # percent, when calm was waited for last
 part_is_noisy=0
 part_try=1
 declare -A noise_of=() # by figure: a JSON object
 
-# cpu_ticks: prints the ticks of all CPUs since the start: busy, idle, stolen.
+# cpu_ticks: prints the ticks of all CPUs since the start: busy with processes, idle or interrupted,
+# stolen.
 cpu_ticks() {
-    awk '$1 == "cpu" { print $2 + $3 + $4 + $7 + $8, $5 + $6, $9; exit }' /proc/stat
+    awk '$1 == "cpu" { print $2 + $3 + $4, $5 + $6 + $7 + $8, $9; exit }' /proc/stat
 }
 
 # own_ticks: prints the ticks that this run's processes have used, ended ones included. A name in
