@@ -1,6 +1,7 @@
 /* What the relay writes into the outbox: numbers, acknowledgements, keys, rows set aside. */
 #include "producer/outbox/sql.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static enum status outbox_sql_no_memory(struct error *err)
@@ -83,16 +84,43 @@ static void outbox_sql_fill_numbers(const struct outbox_row *rows, size_t count,
     }
 }
 
-/* Each entity type and its topic, once. @return how many. */
-static size_t outbox_sql_fill_types(const struct outbox_row *rows, size_t count,
-                                    struct sql_parameter (*types)[2])
+static bool outbox_noted_has(const struct outbox_noted *noted, const struct outbox_row *row)
+{
+    for (size_t i = 0; i < noted->count; i++) {
+        if (slice_is(row->entity_type, noted->types[i].entity_type) &&
+            strcmp(row->topic, noted->types[i].topic) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What does not fit is written by each claim. */
+static void outbox_noted_add(struct outbox_noted *noted, struct sql_parameter (*types)[2],
+                             size_t count)
+{
+    for (size_t i = 0; i < count && noted->count < OUTBOX_NOTED_MAX; i++) {
+        size_t next = noted->count;
+        if (types[i][0].text.length >= OUTBOX_NAME_SIZE ||
+            types[i][1].text.length >= OUTBOX_NAME_SIZE)
+            continue;
+        (void)snprintf(noted->types[next].entity_type, OUTBOX_NAME_SIZE, "%.*s",
+                       SLICE_ARGS(types[i][0].text));
+        (void)snprintf(noted->types[next].topic, OUTBOX_NAME_SIZE, "%.*s",
+                       SLICE_ARGS(types[i][1].text));
+        noted->count++;
+    }
+}
+
+/* Each entity type and its topic, once, without those that were noted. @return how many. */
+static size_t outbox_sql_fill_types(const struct outbox_noted *noted, const struct outbox_row *rows,
+                                    size_t count, struct sql_parameter (*types)[2])
 {
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         size_t known = 0;
         while (known < found && !slice_equal(types[known][0].text, rows[i].entity_type))
             known++;
-        if (known < found)
+        if (known < found || outbox_noted_has(noted, &rows[i]))
             continue;
         types[found][0] = sql_text(rows[i].entity_type);
         types[found++][1] = sql_string(rows[i].topic);
@@ -114,7 +142,10 @@ static void outbox_sql_fill_partitions(const struct relay_partition *partitions,
 enum status outbox_sql_claim(struct outbox *outbox, const struct lease *lease,
                              const struct outbox_claim *claim, struct error *err)
 {
+    struct outbox_noted *noted = &outbox_sql_of(outbox)->noted;
     size_t rows = claim->row_count;
+    if (noted->epoch != lease->epoch || noted->session != lease->session)
+        *noted = (struct outbox_noted){.epoch = lease->epoch, .session = lease->session};
     struct sql_parameter(*keys)[2] = calloc(rows + 1, sizeof *keys);
     struct sql_parameter(*numbers)[3] = calloc(rows + 1, sizeof *numbers);
     struct sql_parameter(*types)[2] = calloc(rows + 1, sizeof *types);
@@ -125,7 +156,7 @@ enum status outbox_sql_claim(struct outbox *outbox, const struct lease *lease,
         goto out;
     }
     size_t key_count = outbox_sql_fill_keys(claim->rows, rows, keys);
-    size_t type_count = outbox_sql_fill_types(claim->rows, rows, types);
+    size_t type_count = outbox_sql_fill_types(noted, claim->rows, rows, types);
     outbox_sql_fill_numbers(claim->rows, rows, numbers);
     outbox_sql_fill_partitions(claim->partitions, claim->partition_count, partitions);
     const struct sql_step steps[] = {
@@ -146,6 +177,8 @@ enum status outbox_sql_claim(struct outbox *outbox, const struct lease *lease,
          .rows = claim->partition_count}};
     status = outbox_sql_run_fenced(outbox_sql_of(outbox), lease, steps,
                                    sizeof steps / sizeof *steps, err);
+    if (status == STATUS_OK)
+        outbox_noted_add(noted, types, type_count);
 out:
     free(keys);
     free(numbers);

@@ -7,6 +7,19 @@
 #include "producer/sql/session.h"
 
 #define OUTBOX_SIGNATURE_SIZE 128
+#define OUTBOX_NOTED_MAX      16
+
+/** Entity types whose topic is in the database for certain: claims under this lease, in this
+ * session, have written it. */
+struct outbox_noted {
+    int64_t epoch;
+    unsigned session;
+    struct {
+        char entity_type[OUTBOX_NAME_SIZE];
+        char topic[OUTBOX_NAME_SIZE];
+    } types[OUTBOX_NOTED_MAX];
+    size_t count;
+};
 
 /** First member of each database's outbox. */
 struct outbox_sql {
@@ -17,6 +30,7 @@ struct outbox_sql {
     char *instance;
     int64_t lease_us;
     int64_t purged_to; /* position that the next scan for old rows begins behind */
+    struct outbox_noted noted;
     char signature[OUTBOX_SIGNATURE_SIZE];
     int64_t changed_at_us; /* monotonic; when the signature was last another one */
 };
