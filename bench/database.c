@@ -1,18 +1,10 @@
 /* The three client libraries behind four functions. */
-#include "database.h"
 #include "bench.h"
+#include "database_internal.h"
 
-#include <libpq-fe.h>
-#include <mysql.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct database {
-    sqlite3 *sqlite;
-    PGconn *postgresql;
-    MYSQL *mariadb;
-};
 
 static MYSQL *open_mariadb(const char *url)
 {

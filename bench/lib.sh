@@ -74,7 +74,8 @@ compile() { # PROGRAM...: without Keepstep's own code
     for name in "$@"; do
         # shellcheck disable=SC2086 # flags are words
         gcc -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -Ibench \
-            -o "$bin/$name" "bench/$name.c" bench/bench.c bench/database.c bench/kafka.c $flags
+            -o "$bin/$name" "bench/$name.c" bench/bench.c bench/database.c \
+            bench/database_statement.c bench/kafka.c $flags
     done
 }
 

@@ -25,6 +25,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=bench/lib.sh
 . bench/lib.sh
+# shellcheck source=bench/writer.sh
+. bench/writer.sh
 
 rate=1000  # events per second while the latency is measured
 seconds=20 # how long that takes
@@ -186,6 +188,7 @@ report() {
         "$(mebibytes relay_peak_kib)" ""
     row "applying" "$(mebibytes agent_idle_kib)" "$(mebibytes agent_steady_kib)" \
         "$(mebibytes agent_peak_kib)" ""
+    report_writer
 }
 
 # One program, from a fresh database to its report in $out.
@@ -197,6 +200,7 @@ measure_program() {
     part part_agent
     part part_cold_start
     part part_latency
+    part part_writer
     write_ratios
     noise_note "$(report)" >"$out/report.txt"
     delete_topics "$prefix\\..*"
@@ -234,7 +238,7 @@ for binary in ${binaries[@]+"${binaries[@]}"}; do
 done
 begin
 compile bare_sqlite bare_postgresql bare_mariadb bare_claims bare_producer bare_latency stopwatch \
-    latency
+    latency writer
 start_kafka
 warm_kafka
 for kind in $kinds; do
