@@ -114,8 +114,8 @@ static const struct part PARTS[] = {
     {.name = "present", .text = SQL_CAPTURE_PRESENT},
     {.name = "read_columns", .text = SQL_CAPTURE_READ_COLUMNS},
     {.name = "lost", .text = SQL_CAPTURE_LOST},
-    {.name = "is_own", .text = SQL_CAPTURE_IS_OWN},
     {.name = "own_table", .text = SQL_CAPTURE_OWN_TABLE},
+    {.name = "refuse_other_table", .text = SQL_CAPTURE_REFUSE_OTHER_TABLE},
     {.name = "own_table_message",
      .text = "keepstep: function {plain_name} runs with the rights of the owner of table "
              "{found_name} and for that table alone; where it has another owner now, run keepstep "

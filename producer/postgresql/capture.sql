@@ -1,25 +1,25 @@
 -- What captures a table in PostgreSQL. Words in braces: producer/capture/dialect.h; the database's
 -- own: producer/postgresql/capture.c.
 
--- An event says what the row is when the trigger runs (`present`), read by its key. The change may
--- have left it otherwise: other triggers run before this one, also those of the statement's other
--- rows. Whatever deletes the row fires a trigger of its own. The row is read only where the table
--- has the name that `init` knows and no policy hides rows (`named`); otherwise NEW is the row.
+-- An event says what the row is when the trigger runs (`t`), read by its key. The change may have left
+-- it otherwise: other triggers run before this one, also those of the statement's other rows.
+-- Whatever deletes the row fires a trigger of its own. The row is read only where the table has the
+-- name that `init` knows and no policy hides rows (`named`); otherwise NEW is the row.
 -- enable_seqscan is off, as a plan that was made while the table was small would read all of it for
--- each row.
+-- each row. Each statement costs the service's transaction the start of an executor, so there are two:
+-- one that asks the catalogue, and one that reads the row and writes its event.
 -- name: capture_row
 CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off{digits} AS $keepstep$
 DECLARE
-  named CONSTANT boolean := coalesce(pg_partition_root(TG_RELID), TG_RELID) = to_regclass({text found_name})
-    AND NOT row_security_active(coalesce(pg_partition_root(TG_RELID), TG_RELID));
-  present record;
-  stands boolean := true;
+  named boolean;
 BEGIN
   IF current_setting('keepstep.applying', true) = {text table_name} AND pg_trigger_depth() = 1 THEN
     RETURN NULL;
   END IF;
-{own_table}
+  SELECT c.oid = to_regclass({text found_name}) AND NOT row_security_active(c.oid) INTO named
+    {own_table};
+{refuse_other_table}
 {read_columns}
   IF TG_OP <> 'DELETE' THEN
 {not_finite}
@@ -30,28 +30,31 @@ BEGIN
     IF NOT (ROW({columns OLD})::record *<> ROW({columns NEW})::record) THEN
       RETURN NULL;
     END IF;
-  END IF;
-  IF TG_OP <> 'DELETE' AND named THEN
-    SELECT * INTO present {present NEW};
-    stands := FOUND;
-  ELSIF TG_OP <> 'DELETE' THEN
-    present := NEW;
-  END IF;
-  IF TG_OP = 'UPDATE' THEN
     IF NOT (ROW({key_columns OLD})::record *<> ROW({key_columns NEW})::record) THEN
-    {event u OLD present}
-      WHERE stands;
+      IF named THEN
+    {event u OLD t}
+      {present NEW};
+      ELSE
+    {event u OLD NEW};
+      END IF;
       RETURN NULL;
     END IF;
   END IF;
-  IF TG_OP <> 'INSERT' AND named THEN
+  IF TG_OP <> 'INSERT' THEN
+    IF named THEN
     {event d OLD null}
       WHERE NOT EXISTS (SELECT 1 {present OLD});
-  ELSIF TG_OP <> 'INSERT' THEN
+    ELSE
     {event d OLD null};
+    END IF;
   END IF;
-  IF TG_OP <> 'DELETE' AND stands THEN
-    {event c null present};
+  IF TG_OP <> 'DELETE' THEN
+    IF named THEN
+    {event c null t}
+      {present NEW};
+    ELSE
+    {event c null NEW};
+    END IF;
   END IF;
   RETURN NULL;
 END
@@ -67,7 +70,8 @@ CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY 
 SET search_path = pg_catalog, pg_temp SET row_security = off{digits} AS $keepstep$
 BEGIN
 {part_of_table}
-{own_table}
+  PERFORM {own_table};
+{refuse_other_table}
   DECLARE
     leaf regclass;
   BEGIN
@@ -148,19 +152,18 @@ FROM {found_name} AS t WHERE {same_key}
         {text fixed_message};
     END IF;
 
--- Whether the trigger's table, or the one that it is a partition of, is the table that the function
--- was made for. The oid survives a rename of the table, the name survives a dump.
--- name: capture_is_own
-coalesce(pg_partition_root(TG_RELID), TG_RELID) IN
-      ({oid}, to_regclass({text found_name}))
-
--- Fails if the function was called for another table than its own, or if that table has another owner
--- than the function. It stands before anything reads the row: the row's types and their casts are
--- code of the table's owner, and so run with no other rights than that owner's.
+-- A row where the trigger's table, or the one that it is a partition of, is the table that the function
+-- was made for and has the function's owner. The oid survives a rename of the table, the name survives
+-- a dump.
 -- name: capture_own_table
-  IF NOT EXISTS (SELECT 1 FROM pg_class AS c
-      WHERE c.oid = coalesce(pg_partition_root(TG_RELID), TG_RELID) AND pg_get_userbyid(c.relowner) = current_user
-      AND {is_own}) THEN
+FROM pg_class AS c WHERE c.oid = coalesce(pg_partition_root(TG_RELID), TG_RELID)
+      AND pg_get_userbyid(c.relowner) = current_user
+      AND (c.oid = {oid} OR c.oid = to_regclass({text found_name}))
+
+-- Fails where there is no such row. It stands before anything reads the service's row: the row's types
+-- and their casts are code of the table's owner, and so run with no other rights than that owner's.
+-- name: capture_refuse_other_table
+  IF NOT FOUND THEN
     RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE =
       {text own_table_message} || TG_RELID::regclass;
   END IF;
@@ -168,7 +171,8 @@ coalesce(pg_partition_root(TG_RELID), TG_RELID) IN
 -- A detached partition keeps its TRUNCATE trigger until the next `init`, but its rows do not belong to
 -- the published table any more.
 -- name: capture_part_of_table
-  IF ({is_own}) IS NOT TRUE THEN
+  IF (coalesce(pg_partition_root(TG_RELID), TG_RELID) IN
+      ({oid}, to_regclass({text found_name}))) IS NOT TRUE THEN
     RAISE WARNING 'keepstep: TRUNCATE of % is not captured: it is no part of the published table',
       TG_RELID::regclass;
     RETURN NULL;

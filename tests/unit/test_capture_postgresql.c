@@ -310,7 +310,7 @@ static void the_printed_sql_makes_what_init_makes(void **state)
         "'public'::regnamespace ORDER BY 1";
     static const char triggers[] =
         "SELECT tgrelid::regclass, tgname, tgenabled, pg_get_triggerdef(t.oid), "
-        "regexp_replace(p.prosrc, '[(][0-9]+, to_regclass', '(OID, to_regclass', 'g'), "
+        "regexp_replace(p.prosrc, '(c.oid = |[(])[0-9]+', '\\1OID', 'g'), "
         "p.proconfig, "
         "p.prosecdef, p.proowner, p.proacl, length(obj_description(p.oid, 'pg_proc')) FROM "
         "pg_trigger AS t JOIN pg_proc AS p "
