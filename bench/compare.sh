@@ -11,7 +11,7 @@ folder=$1
 shift
 names=("$@")
 
-# FIGURE FIELD TITLE
+# FIGURE FIELD TITLE. A field of the figure "writer" is the ratio of an operation.
 figures="agent events_per_second agent, events/s
 ratios agent_of_bare_store agent: ratio to bare upserts
 relay events_per_second relay, events/s
@@ -24,7 +24,16 @@ ratios p50_over_alone_ms commit to applied over librdkafka alone, p50 ms
 ratios p99_over_alone_ms commit to applied over librdkafka alone, p99 ms
 cold_start first_seconds from an agent's start to its first event, s
 memory relay_peak_kib publishing a backlog, peak KiB
-memory agent_peak_kib applying a backlog, peak KiB"
+memory agent_peak_kib applying a backlog, peak KiB
+writer insert captured INSERT: CPU to that of a plain one
+writer update captured UPDATE: CPU to that of a plain one
+writer delete captured DELETE: CPU to that of a plain one"
+
+number() { # FILE FIELD: prints nothing if there is none
+    local place=$2
+    [[ $1 != */writer.json ]] || place="$2\": {.*\"ratio"
+    sed -n "s/.*\"$place\": \\(-\\{0,1\\}[0-9.]*\\).*/\\1/p" "$1" 2>/dev/null || true
+}
 
 # values NAME FIGURE FIELD: one line a turn: the value, and whether it is noisy (1 or 0).
 values() {
@@ -34,16 +43,18 @@ values() {
     for turn in "$folder/$1"-*/; do
         noisy=0
         ! grep -qE "\"$what\": \{\"noisy\": true" "$turn/noise.json" 2>/dev/null || noisy=1
-        echo "$(sed -n "s/.*\"$3\": \\(-\\{0,1\\}[0-9.]*\\).*/\\1/p" "$turn/$2.json") $noisy"
+        echo "$(number "$turn/$2.json" "$3") $noisy"
     done
 }
 
 median() { # reads lines of values()
     sort -n | awk '
+        NF < 2 { next } # no such figure
         { if ($2) { noisy[++noisy_count] = $1 } else { calm[++calm_count] = $1 } }
         END {
             if (calm_count) print calm[int((calm_count + 1) / 2)]
-            else print noisy[int((noisy_count + 1) / 2)] "*"
+            else if (noisy_count) print noisy[int((noisy_count + 1) / 2)] "*"
+            else print "-"
         }'
 }
 

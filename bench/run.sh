@@ -208,6 +208,9 @@ measure_program() {
 
 measure_turns() {
     local turn binary
+    for binary in "${binaries[@]}"; do
+        rm -rf "$bin/$kind/${binary%%=*}"-[0-9]* # of an earlier run
+    done
     for ((turn = 1; turn <= turns; turn++)); do
         for binary in "${binaries[@]}"; do
             keepstep=$(realpath "${binary#*=}")
