@@ -126,7 +126,7 @@ int64_t bench_cpu_us(int process)
     glob_t tasks;
     (void)snprintf(path, sizeof path, "/proc/%d/task/*/schedstat", process);
     if (glob(path, 0, NULL, &tasks) != 0)
-        return 0;
+        bench_fail("the CPU time of process %d cannot be read", process);
     for (size_t i = 0; i < tasks.gl_pathc; i++) {
         int64_t thread_ns = 0;
         FILE *file = fopen(tasks.gl_pathv[i], "r");

@@ -38,7 +38,8 @@ void bench_pragmas(sqlite3 *database);
 /** @return a field such as "VmRSS" of /proc/PROCESS/status in KiB, 0 if there is none. */
 int64_t bench_memory_kib(int process, const char *field);
 
-/** @return the CPU time of a process's living threads in microseconds. */
+/** @return the CPU time of a process's living threads in microseconds. Exits if there is no such
+ * process. */
 int64_t bench_cpu_us(int process);
 
 #endif

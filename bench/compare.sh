@@ -31,7 +31,7 @@ writer delete captured DELETE: CPU to that of a plain one"
 
 number() { # FILE FIELD: prints nothing if there is none
     local place=$2
-    [[ $1 != */writer.json ]] || place="$2\": {.*\"ratio"
+    [[ $1 != */writer.json ]] || place="$2\": {.*\"cpu_ratio"
     sed -n "s/.*\"$place\": \\(-\\{0,1\\}[0-9.]*\\).*/\\1/p" "$1" 2>/dev/null || true
 }
 

@@ -9,7 +9,6 @@
 #include "bench.h"
 #include "database.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,31 +49,6 @@ struct cost {
     double log_bytes;
 };
 
-/* @return microseconds of CPU time of all of a process's threads. */
-static double cpu_us(int process)
-{
-    char path[64];
-    int64_t all_ns = 0;
-    (void)snprintf(path, sizeof path, "/proc/%d/task", process);
-    DIR *threads = opendir(path);
-    struct dirent *thread = NULL;
-    while (threads != NULL && (thread = readdir(threads)) != NULL) {
-        int64_t ns = 0;
-        if (thread->d_name[0] == '.') /* ".." is the process again */
-            continue;
-        (void)snprintf(path, sizeof path, "/proc/%d/task/%.16s/schedstat", process, thread->d_name);
-        FILE *file = fopen(path, "r");
-        if (file != NULL && fscanf(file, "%" SCNd64, &ns) == 1)
-            all_ns += ns;
-        if (file != NULL)
-            (void)fclose(file);
-    }
-    if (threads == NULL || all_ns == 0)
-        bench_fail("the CPU time of process %d cannot be read", process);
-    (void)closedir(threads);
-    return (double)all_ns / 1e3;
-}
-
 static struct cost measure(struct database *database, const struct operation *operation,
                            const char *table, int64_t rows)
 {
@@ -83,11 +57,11 @@ static struct cost measure(struct database *database, const struct operation *op
     (void)snprintf(sql, sizeof sql, "%s %s%s", operation->verb, table, operation->rest);
     struct database_statement *statement = database_prepare(database, sql);
     int64_t log_bytes = database_log_bytes(database);
-    double started_us = cpu_us(process);
+    int64_t started_us = bench_cpu_us(process);
     for (int64_t id = 0; id < rows; id += operation->rows)
         database_run(statement, FIRST_ID + id);
     bench_sleep_us(SETTLE_US);
-    struct cost cost = {.cpu_us = (cpu_us(process) - started_us) / (double)rows,
+    struct cost cost = {.cpu_us = (double)(bench_cpu_us(process) - started_us) / (double)rows,
                         .log_bytes = (double)(database_log_bytes(database) - log_bytes) /
                                      (double)rows};
     database_statement_free(statement);
