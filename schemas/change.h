@@ -78,7 +78,6 @@ struct change {
     struct slice entity_type;
     struct slice entity_key; /* canonical */
     int64_t time_us;         /* ce_time; 0: absent */
-    uint64_t digest;         /* XXH3-64 of the raw value */
     const struct entity_schema
         *schema;          /* NULL for kinds other than change, unknown or ignored types */
     struct value *values; /* schema->column_count of them: `after`; for a delete only the key */

@@ -374,7 +374,7 @@ enum status applier_judge_keys(struct applier *applier, struct batch *batch, str
         if (applier_claims_key(event))
             claims[count++] = (struct key_claim){.source = event->change.source,
                                                  .id = event->change.id,
-                                                 .digest = event->change.digest};
+                                                 .digest = digest_64(event->change.record.value)};
     }
     if (count == 0)
         return STATUS_OK;

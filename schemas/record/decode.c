@@ -1,6 +1,5 @@
 /* Turns a record into a change: the only reader of the wire form. */
 #include "common/clock.h"
-#include "common/digest.h"
 #include "schemas/record/foreign.h"
 #include "schemas/record/value.h"
 
@@ -229,7 +228,6 @@ static enum status record_read(const struct record *record, struct schema_finder
     ret_change->id = names.id;
     ret_change->source = names.source;
     ret_change->entity_type = record_entity_type(names.type);
-    ret_change->digest = digest_64(ret_change->record.value);
     status = record_read_kind(&names, &ret_change->kind, err);
     if (status == STATUS_OK)
         status = record_read_sequence(&names, ret_change, err);

@@ -2,7 +2,6 @@
 #include "schemas/record/foreign.h"
 
 #include "common/clock.h"
-#include "common/digest.h"
 #include "schemas/record/format.h"
 #include "schemas/record/value.h"
 
@@ -188,7 +187,6 @@ enum status record_foreign_decode(struct change *change, struct arena *arena, st
         return error_set(err, STATUS_RETRY, "batch arena full");
     change->schema = schema;
     change->entity_type = slice_of(schema->entity_type);
-    change->digest = digest_64(change->record.value);
     enum status status = foreign_key(&change->record, &of_key, err);
     change->entity_key = status == STATUS_OK ? of_key.entity_key : change->record.key;
     if (status != STATUS_OK)
