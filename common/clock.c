@@ -9,6 +9,9 @@
 #define YEAR_10000_SECONDS INT64_C(253402300800)
 #define SECONDS_PER_DAY    86400
 #define DAYS_TO_1970       719468 /* from the first of March of the year 0 */
+#define SECONDS_LENGTH     19     /* "2026-11-23T09:42:00" */
+#define OFFSET_LENGTH      6      /* "+01:00" */
+#define REST_LENGTH        8      /* ".123456Z" */
 
 static int64_t clock_read_us(clockid_t clock)
 {
@@ -44,16 +47,12 @@ void clock_format_utc(int64_t wall_us, char ret_text[static CLOCK_TEXT_SIZE])
                    (int)fraction);
 }
 
-/* Read exactly `digits` digits and move `text` past them. @return -1 where there are fewer. */
-static int clock_digits(const char **text, const char *end, int digits)
+/* @return the number of two digits; 100 where they are none. */
+static int clock_pair(const char *text)
 {
-    int number = 0;
-    for (int i = 0; i < digits; i++) {
-        if (*text >= end || **text < '0' || **text > '9')
-            return -1;
-        number = number * 10 + (*(*text)++ - '0');
-    }
-    return number;
+    int tens = text[0] - '0';
+    int ones = text[1] - '0';
+    return tens < 0 || tens > 9 || ones < 0 || ones > 9 ? 100 : tens * 10 + ones;
 }
 
 static bool clock_literal(const char **text, const char *end, const char *any)
@@ -85,18 +84,17 @@ static int64_t clock_fraction_us(const char **text, const char *end)
 /* @return the offset east of UTC in seconds; INT32_MIN where it is malformed. */
 static int clock_offset(const char **text, const char *end)
 {
+    const char *at = *text;
     if (clock_literal(text, end, "Zz"))
         return 0;
-    if (*text >= end || (**text != '+' && **text != '-'))
+    if (end - at < OFFSET_LENGTH || (at[0] != '+' && at[0] != '-') || at[3] != ':')
         return INT32_MIN;
-    int sign = *(*text)++ == '-' ? -1 : 1;
-    int hours = clock_digits(text, end, 2);
-    if (hours < 0 || hours > 23 || !clock_literal(text, end, ":"))
+    int hours = clock_pair(at + 1);
+    int minutes = clock_pair(at + 4);
+    if (hours > 23 || minutes > 59)
         return INT32_MIN;
-    int minutes = clock_digits(text, end, 2);
-    if (minutes < 0 || minutes > 59)
-        return INT32_MIN;
-    return sign * (hours * 3600 + minutes * 60);
+    *text += OFFSET_LENGTH;
+    return (at[0] == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
 }
 
 static int clock_days_in_month(int year, int month)
@@ -117,30 +115,56 @@ static int64_t clock_days(int year, int month, int day)
     return eras * 146097 + day_of_era - DAYS_TO_1970;
 }
 
+/* Read "2026-11-23T09:42:00", whose fields have fixed places, as seconds since 1970. */
+static bool clock_seconds(const char *text, int64_t *ret_seconds)
+{
+    int century = clock_pair(text);
+    int year = clock_pair(text + 2);
+    int month = clock_pair(text + 5);
+    int day = clock_pair(text + 8);
+    int hour = clock_pair(text + 11);
+    int minute = clock_pair(text + 14);
+    int second = clock_pair(text + 17);
+    bool marks = text[4] == '-' && text[7] == '-' && text[13] == ':' && text[16] == ':' &&
+                 (text[10] == 'T' || text[10] == 't' || text[10] == ' ');
+    if (!marks || century > 99 || year > 99 || month < 1 || month > 12 || hour > 23 ||
+        minute > 59 || second > 59)
+        return false;
+    year += century * 100;
+    if (day < 1 || day > clock_days_in_month(year, month))
+        return false;
+    *ret_seconds = clock_days(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 +
+                   second;
+    return true;
+}
+
+/* Read ".123456Z", as Keepstep writes it. @return the microseconds; -1 where the text is not that.
+ */
+static int64_t clock_rest(const char *text, const char *end)
+{
+    if (end - text != REST_LENGTH || text[0] != '.' || text[REST_LENGTH - 1] != 'Z')
+        return -1;
+    int first = clock_pair(text + 1);
+    int second = clock_pair(text + 3);
+    int third = clock_pair(text + 5);
+    return first > 99 || second > 99 || third > 99 ? -1 : first * 10000 + second * 100 + third;
+}
+
 bool clock_parse_rfc3339(const char *text, size_t length, int64_t *ret_wall_us)
 {
     const char *end = text + length;
-    int year = clock_digits(&text, end, 4);
-    bool ok = year >= 0 && clock_literal(&text, end, "-");
-    int month = ok ? clock_digits(&text, end, 2) : -1;
-    ok = month >= 1 && month <= 12 && clock_literal(&text, end, "-");
-    int day = ok ? clock_digits(&text, end, 2) : -1;
-    ok = day >= 1 && day <= clock_days_in_month(year, month) && clock_literal(&text, end, "Tt ");
-    int hour = ok ? clock_digits(&text, end, 2) : -1;
-    ok = hour >= 0 && hour <= 23 && clock_literal(&text, end, ":");
-    int minute = ok ? clock_digits(&text, end, 2) : -1;
-    ok = minute >= 0 && minute <= 59 && clock_literal(&text, end, ":");
-    int second = ok ? clock_digits(&text, end, 2) : -1;
-    if (second < 0 || second > 59)
+    int64_t seconds = 0;
+    if (length < SECONDS_LENGTH || !clock_seconds(text, &seconds))
         return false;
-    int64_t fraction = 0;
-    if (clock_literal(&text, end, "."))
-        fraction = clock_fraction_us(&text, end);
-    int offset = clock_offset(&text, end);
-    if (fraction < 0 || offset == INT32_MIN || text != end)
-        return false;
-    int64_t seconds = clock_days(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 +
-                      second - offset;
+    text += SECONDS_LENGTH;
+    int64_t fraction = clock_rest(text, end);
+    if (fraction < 0) {
+        fraction = clock_literal(&text, end, ".") ? clock_fraction_us(&text, end) : 0;
+        int offset = clock_offset(&text, end);
+        if (fraction < 0 || offset == INT32_MIN || text != end)
+            return false;
+        seconds -= offset;
+    }
     if (seconds < YEAR_0_SECONDS || seconds >= YEAR_10000_SECONDS)
         return false;
     *ret_wall_us = seconds * US_PER_SECOND + fraction;

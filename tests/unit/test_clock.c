@@ -3,6 +3,10 @@
 
 #include "tests/support/test.h"
 
+#include <limits.h>
+#include <stdio.h>
+#include <time.h>
+
 static bool parse(const char *text, int64_t *ret_wall_us)
 {
     return clock_parse_rfc3339(text, strlen(text), ret_wall_us);
@@ -108,6 +112,84 @@ static void the_calendar_is_that_of_the_c_library(void **state)
     }
 }
 
+#define FORM "dddd-dd-ddTdd:dd:dd.ddddddZ"
+
+static int digits(const char *text, int count)
+{
+    int number = 0;
+    while (count-- > 0)
+        number = number * 10 + (*text++ - '0');
+    return number;
+}
+
+/* Judge a text of 27 bytes by the calendar of the C library, which carries what is out of range. */
+static bool library_parse(const char *text, int64_t *ret_wall_us)
+{
+    for (size_t i = 0; i < sizeof FORM - 1; i++) {
+        char wanted = FORM[i];
+        bool same = text[i] == wanted || (wanted == 'T' && (text[i] == 't' || text[i] == ' ')) ||
+                    (wanted == 'Z' && text[i] == 'z');
+        if (wanted == 'd' ? text[i] < '0' || text[i] > '9' : !same)
+            return false;
+    }
+    struct tm wanted = {.tm_year = digits(text, 4) - 1900,
+                        .tm_mon = digits(text + 5, 2) - 1,
+                        .tm_mday = digits(text + 8, 2),
+                        .tm_hour = digits(text + 11, 2),
+                        .tm_min = digits(text + 14, 2),
+                        .tm_sec = digits(text + 17, 2)};
+    struct tm found = wanted;
+    *ret_wall_us = (int64_t)timegm(&found) * 1000000 + digits(text + 20, 6);
+    return found.tm_year == wanted.tm_year && found.tm_mon == wanted.tm_mon &&
+           found.tm_mday == wanted.tm_mday && found.tm_hour == wanted.tm_hour &&
+           found.tm_min == wanted.tm_min && found.tm_sec == wanted.tm_sec;
+}
+
+static void expect_library(const char *text)
+{
+    int64_t wall_us = 0;
+    int64_t wanted_us = 0;
+    bool wanted = library_parse(text, &wanted_us);
+    if (clock_parse_rfc3339(text, sizeof FORM - 1, &wall_us) != wanted)
+        test_fail("%s: %.27s", wanted ? "refused" : "accepted", text);
+    if (wanted)
+        assert_int_equal(wall_us, wanted_us);
+}
+
+static void fields_in_and_out_of_range_have_the_verdict_of_the_c_library(void **state)
+{
+    static const int years[] = {0, 1, 4, 100, 400, 1900, 1970, 2000, 2023, 2024, 2100, 9999};
+    static const int seconds[] = {0, 59, 60, 61, 99};
+    char text[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof years / sizeof *years; i++) {
+        for (int day = 0; day < 14 * 33; day++) {
+            for (size_t j = 0; j < sizeof seconds / sizeof *seconds; j++) {
+                (void)snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", years[i],
+                               day / 33, day % 33, day % 25, day % 61, seconds[j], day);
+                expect_library(text);
+            }
+        }
+    }
+}
+
+static void one_changed_byte_anywhere_has_the_verdict_of_the_c_library(void **state)
+{
+    static const char *const times[] = {"2024-02-29T23:59:59.999999Z",
+                                        "1999-12-31T00:00:00.000000Z"};
+    char text[sizeof FORM];
+    (void)state;
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        for (size_t at = 0; at < sizeof FORM - 1; at++) {
+            memcpy(text, times[i], sizeof text);
+            for (int byte = CHAR_MIN; byte <= CHAR_MAX; byte++) {
+                text[at] = (char)byte;
+                expect_library(text);
+            }
+        }
+    }
+}
+
 static void text_and_number_agree(void **state)
 {
     (void)state;
@@ -159,6 +241,8 @@ int main(void)
         TEST(a_nul_stands_for_nothing),
         TEST(text_and_number_agree),
         TEST(the_calendar_is_that_of_the_c_library),
+        TEST(fields_in_and_out_of_range_have_the_verdict_of_the_c_library),
+        TEST(one_changed_byte_anywhere_has_the_verdict_of_the_c_library),
         TEST(a_time_is_written_with_six_digits),
         TEST(the_monotonic_clock_counts_a_sleep),
     };
