@@ -1,11 +1,14 @@
 /* The fast path: a table for a schema that is one object of properties with simple types. */
 #include "schemas/json_schema/internal.h"
 
+#include "common/buffer.h"
+
 #include <stdlib.h>
 
 /** What a property must be. */
 struct flat_property {
     struct slice name;
+    struct slice member; /* its name as a member's: "id": with quotes and colon */
     const struct json_node *node;
     const json_t *enumeration; /* strings and nulls; NULL: any value */
     unsigned types;
@@ -101,23 +104,41 @@ static bool is_named(const json_t *names, const char *name)
     return false;
 }
 
-static void flat_fill(struct json_flat *flat, const struct json_node *root)
+/** @return the name in JSON with its colon, in the arena; data NULL without memory. */
+static struct slice flat_member(struct arena *arena, const char *name)
 {
+    struct buffer member;
+    buffer_init(&member, arena->size_max);
+    buffer_append_json(&member, slice_of(name));
+    buffer_append_text(&member, ":");
+    struct slice kept = {0};
+    if (!member.failed)
+        kept = arena_copy(arena, buffer_slice(&member));
+    buffer_done(&member);
+    return kept;
+}
+
+static bool flat_fill(struct json_flat *flat, const struct json_node *root, struct arena *arena)
+{
+    bool filled = true;
     flat->count = root->properties.count;
     flat->refuses_others = root->additional_properties != NULL;
     for (size_t i = 0; i < flat->count; i++) {
         const struct json_node_entry *entry = &root->properties.entries[i];
         bool is_required = is_named(root->required, entry->name);
         flat->properties[i] = (struct flat_property){.name = slice_of(entry->name),
+                                                     .member = flat_member(arena, entry->name),
                                                      .node = entry->node,
                                                      .enumeration = entry->node->enumeration,
                                                      .types = entry->node->types,
                                                      .is_required = is_required};
         flat->by_name[i] = &flat->properties[i];
         flat->required_count += is_required;
+        filled = filled && flat->properties[i].member.data != NULL;
     }
     if (flat->count > 0)
         qsort(flat->by_name, flat->count, sizeof(struct flat_property *), compare_names);
+    return filled;
 }
 
 enum status json_flat_compile(struct json_schema *schema, struct error *err)
@@ -131,9 +152,9 @@ enum status json_flat_compile(struct json_schema *schema, struct error *err)
         flat->properties = arena_alloc(&schema->arena, count * sizeof *flat->properties);
         flat->by_name = arena_alloc(&schema->arena, count * sizeof(struct flat_property *));
     }
-    if (flat == NULL || flat->properties == NULL || flat->by_name == NULL)
+    if (flat == NULL || flat->properties == NULL || flat->by_name == NULL ||
+        !flat_fill(flat, root, &schema->arena))
         return error_set(err, STATUS_FATAL, "no memory for the schema");
-    flat_fill(flat, root);
     schema->flat = flat;
     return STATUS_OK;
 }
@@ -236,6 +257,11 @@ bool json_flat_check(const struct json_flat *flat, const json_t *instance)
 const struct json_flat *json_schema_flat(const struct json_schema *schema)
 {
     return schema->flat;
+}
+
+struct slice json_flat_member(const struct json_flat *flat, size_t index)
+{
+    return flat->properties[index].member;
 }
 
 bool json_flat_is_required(const struct json_flat *flat, size_t index)

@@ -48,6 +48,10 @@ const struct json_flat *json_schema_flat(const struct json_schema *schema);
  * @return the index of a property in the schema's `properties`; SIZE_MAX where it is none. */
 size_t json_flat_find(const struct json_flat *flat, size_t guess, struct slice name);
 
+/** @return the property's name as a document mostly writes it before a value: "id": with its quotes
+ * and the colon. It lives as long as the schema. */
+struct slice json_flat_member(const struct json_flat *flat, size_t index);
+
 bool json_flat_is_required(const struct json_flat *flat, size_t index);
 
 /** @return whether the value is valid for certain. False also where an integer has a real limit, or

@@ -207,6 +207,7 @@ static enum status record_read_entity(struct change *change, struct slice key, s
         return error_set(err, STATUS_RETRY, "batch arena full");
     after.op = change->op;
     after.entity_key = change->entity_key;
+    after.key_values = of_key.values;
     status = record_payload_decode(&after, change->record.value, err);
     change->op = after.op;
     if (status == STATUS_OK && change->op != CHANGE_DELETE)

@@ -3,19 +3,16 @@
 #include "schemas/json_schema/json_schema.h"
 #include "schemas/record/value.h"
 
-#include <inttypes.h>
+#include <endian.h>
+#include <limits.h>
 #include <math.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define FLAT_DIGITS_MAX     18 /* so many always fit an int64 */
 #define FLAT_NUMBER_SIZE    64
 #define FLAT_KEY_LENGTH_MAX 1024
 #define FLAT_BYTES(byte)    (UINT64_C(0x0101010101010101) * (byte))
-#define FLAT_HIGH_BITS      FLAT_BYTES(0x80)
-#define FLAT_HAS_LESS(w, n) (((w)-FLAT_BYTES(n)) & ~(w)&FLAT_HIGH_BITS)
-#define FLAT_HAS_BYTE(w, b) FLAT_HAS_LESS((w) ^ FLAT_BYTES(b), 1)
 
 struct flat_reader {
     const char *at;
@@ -63,16 +60,24 @@ static bool flat_is_plain(char c)
     return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
+/** @return a word whose lowest bit is in the first of eight bytes that is not plain; 0 where all
+ * are. Subtracting borrows from later bytes only, and only where an earlier one is not plain. */
+static uint64_t flat_find_other(uint64_t word)
+{
+    uint64_t control_or_quote = (word ^ FLAT_BYTES(0x02)) - FLAT_BYTES(0x21);
+    uint64_t backslash = (word ^ FLAT_BYTES('\\')) - FLAT_BYTES(1);
+    return (control_or_quote | backslash | word) & FLAT_BYTES(0x80);
+}
+
 /** Move past the bytes that need no decoding, eight at a time. */
 static const char *flat_skip_plain(const char *at, const char *end)
 {
-    while (end - at >= (ptrdiff_t)sizeof(uint64_t)) {
+    for (; end - at >= (ptrdiff_t)sizeof(uint64_t); at += sizeof(uint64_t)) {
         uint64_t word;
         memcpy(&word, at, sizeof word);
-        if (((word & FLAT_HIGH_BITS) | FLAT_HAS_LESS(word, 0x20) | FLAT_HAS_BYTE(word, '"') |
-             FLAT_HAS_BYTE(word, '\\')) != 0)
-            break;
-        at += sizeof word;
+        uint64_t other = flat_find_other(le64toh(word));
+        if (other != 0)
+            return at + __builtin_ctzll(other) / CHAR_BIT;
     }
     while (at < end && flat_is_plain(*at))
         at++;
@@ -233,7 +238,6 @@ static bool flat_number(struct flat_reader *reader, const struct flat_row *row, 
 static bool flat_text(struct flat_reader *reader, const struct column *column, struct slice text,
                       struct value *value)
 {
-    struct error ignored = ERROR_INIT;
     switch (column->type) {
     case COLUMN_INTEGER:
     case COLUMN_DOUBLE:
@@ -247,7 +251,7 @@ static bool flat_text(struct flat_reader *reader, const struct column *column, s
     default:
         break;
     }
-    return record_value_text(column, text, reader->arena, value, &ignored) == STATUS_OK;
+    return record_value_text(column, text, reader->arena, value, NULL) == STATUS_OK;
 }
 
 static bool flat_column(struct flat_reader *reader, const struct flat_row *row, size_t index)
@@ -274,16 +278,28 @@ static bool flat_column(struct flat_reader *reader, const struct flat_row *row, 
     return flat_number(reader, row, index, value);
 }
 
+/** Read a member's name with its colon: mostly that of the column after the last one.
+ * @return the column's index, or a larger number. */
+static size_t flat_name(struct flat_reader *reader, const struct flat_row *row, size_t guess)
+{
+    struct slice name;
+    if (guess < row->schema->column_count &&
+        flat_take(reader, json_flat_member(row->flat, guess))) {
+        flat_skip_space(reader);
+        return guess;
+    }
+    if (!flat_string(reader, &name) || !flat_take_mark(reader, ':'))
+        return SIZE_MAX;
+    return json_flat_find(row->flat, guess, name);
+}
+
 static bool flat_columns(struct flat_reader *reader, struct flat_row *row)
 {
     size_t guess = 0;
     if (!flat_take_mark(reader, '{'))
         return false;
     do {
-        struct slice name;
-        if (!flat_string(reader, &name) || !flat_take_mark(reader, ':'))
-            return false;
-        size_t index = json_flat_find(row->flat, guess, name);
+        size_t index = flat_name(reader, row, guess);
         if (index >= row->schema->column_count || row->values[index].kind != VALUE_ABSENT ||
             !flat_column(reader, row, index))
             return false;
@@ -293,13 +309,13 @@ static bool flat_columns(struct flat_reader *reader, struct flat_row *row)
     return flat_take_mark(reader, '}');
 }
 
-static bool flat_op(struct slice text, enum change_op *ret_op)
+static bool flat_op(char op, enum change_op *ret_op)
 {
-    if (slice_is(text, "c"))
+    if (op == 'c')
         *ret_op = CHANGE_CREATE;
-    else if (slice_is(text, "u"))
+    else if (op == 'u')
         *ret_op = CHANGE_UPDATE;
-    else if (slice_is(text, "r"))
+    else if (op == 'r')
         *ret_op = CHANGE_READ;
     else
         return false;
@@ -307,7 +323,7 @@ static bool flat_op(struct slice text, enum change_op *ret_op)
 }
 
 /** Read {"op":…,"before":null,"after":{…}}: in any order, each once, and nothing else. */
-static bool flat_payload(struct flat_reader *reader, struct flat_row *row, enum change_op *ret_op)
+static bool flat_members(struct flat_reader *reader, struct flat_row *row, enum change_op *ret_op)
 {
     bool has_op = false;
     bool has_before = false;
@@ -321,7 +337,8 @@ static bool flat_payload(struct flat_reader *reader, struct flat_row *row, enum 
         if (!flat_string(reader, &name) || !flat_take_mark(reader, ':'))
             return false;
         if (!has_op && slice_is(name, "op"))
-            taken = has_op = flat_string(reader, &text) && flat_op(text, ret_op);
+            taken = has_op = flat_string(reader, &text) && text.length == 1 &&
+                             flat_op(text.data[0], ret_op);
         else if (!has_before && slice_is(name, "before"))
             taken = has_before = flat_take(reader, slice_of("null"));
         else if (!has_after && slice_is(name, "after"))
@@ -329,7 +346,24 @@ static bool flat_payload(struct flat_reader *reader, struct flat_row *row, enum 
         if (!taken)
             return false;
     } while (flat_take_mark(reader, ','));
-    return flat_take_mark(reader, '}') && reader->at == reader->end && has_op && has_after;
+    return flat_take_mark(reader, '}') && has_op && has_after;
+}
+
+/** Read a payload. What stands before the row is compared at once where Keepstep wrote it. */
+static bool flat_payload(struct flat_reader *reader, struct flat_row *row, enum change_op *ret_op)
+{
+    static const char begin[] = "{\"op\":\"";
+    static const char rest[] = "\",\"before\":null,\"after\":";
+    struct flat_reader ahead = *reader;
+    bool taken = false;
+    if (flat_take(&ahead, slice_of(begin)) && ahead.at < ahead.end &&
+        flat_op(*ahead.at++, ret_op) && flat_take(&ahead, slice_of(rest))) {
+        *reader = ahead;
+        taken = flat_columns(reader, row) && flat_take_mark(reader, '}');
+    } else {
+        taken = flat_members(reader, row, ret_op);
+    }
+    return taken && reader->at == reader->end;
 }
 
 /** Treat missing columns as record_payload_judge() does. */
@@ -390,25 +424,20 @@ bool record_flat_key(struct record_row *row, struct slice key)
     return (flat_take(&reader, slice_of("}")) && reader.at == reader.end) || flat_give_up(row);
 }
 
-/** @return whether the canonical `key` is that of `values`; false where this reader cannot tell. */
-static bool flat_is_key(const struct flat_row *row, struct slice key, struct arena *arena)
+/** @return whether the row has the values of its key. */
+static bool flat_is_key(const struct record_row *row)
 {
-    struct flat_reader reader = {.at = key.data, .end = key.data + key.length, .arena = arena};
     for (size_t i = 0; i < row->schema->key_count; i++) {
-        const struct column *column = &row->schema->columns[row->schema->key_columns[i]];
         const struct value *value = &row->values[row->schema->key_columns[i]];
-        int64_t integer = 0;
-        struct slice text;
-        if (!flat_key_name(&reader, i, column))
-            return false;
+        const struct value *key = &row->key_values[row->schema->key_columns[i]];
         bool same = value->kind == VALUE_INTEGER
-                        ? flat_integer(&reader, &integer) && integer == value->integer
-                        : value->kind == VALUE_TEXT && column->type != COLUMN_BYTES &&
-                              flat_string(&reader, &text) && slice_equal(text, value->text);
+                        ? key->kind == VALUE_INTEGER && key->integer == value->integer
+                        : value->kind == VALUE_TEXT && key->kind == VALUE_TEXT &&
+                              slice_equal(key->text, value->text);
         if (!same)
             return false;
     }
-    return flat_take(&reader, slice_of("}")) && reader.at == reader.end;
+    return true;
 }
 
 bool record_flat_payload(struct record_row *row, struct slice payload)
@@ -421,6 +450,6 @@ bool record_flat_payload(struct record_row *row, struct slice payload)
     struct flat_reader reader = {
         .at = payload.data, .end = payload.data + payload.length, .arena = row->arena};
     return (flat_payload(&reader, &flat, &row->op) && flat_absent(&flat, row->op) &&
-            flat_is_key(&flat, row->entity_key, row->arena)) ||
+            flat_is_key(row)) ||
            flat_give_up(row);
 }

@@ -155,14 +155,17 @@ enum status payload_validate(const struct entity_schema *schema, struct slice pa
     struct arena arena;
 
     arena_init(&arena, RECORD_PAYLOAD_ARENA_MAX);
-    struct record_row row = record_row_new(schema, &arena);
-    if (row.values == NULL) {
+    struct record_row of_key = record_row_new(schema, &arena);
+    struct record_row after = record_row_new(schema, &arena);
+    if (of_key.values == NULL || after.values == NULL) {
         status = error_set(err, STATUS_RETRY, "out of memory");
         goto out;
     }
-    status = canonical_key(schema, entity_key, &arena, &row.entity_key, err);
+    status = canonical_key_values(&of_key, entity_key, err);
+    after.entity_key = of_key.entity_key;
+    after.key_values = of_key.values;
     if (status == STATUS_OK)
-        status = record_payload_decode(&row, payload, err);
+        status = record_payload_decode(&after, payload, err);
     status = json_check_memory(status, err);
     if (status == STATUS_STOP && err != NULL)
         err->status = STATUS_REJECT; /* only this row is at fault */

@@ -117,14 +117,16 @@ static const struct record_time_form record_time_forms[] = {
                      "a time of day, 09:42:00.123456"},
 };
 
-/** The text was read as a time of this form, so its digits are right. It is canonical where its
- * marks are in the right places. */
+/** The text was read as a time of this form, so its digits are right. It is canonical where it is
+ * as long as that and has the marks that can also be written otherwise. */
 static bool record_value_is_canonical(const struct record_time_form *form, struct slice text)
 {
+    static const size_t marks[] = {10, 19, 26}; /* T, the point and Z in an RFC 3339 time */
     if (text.length != form->length)
         return false;
-    for (size_t i = 0; i < text.length; i++) {
-        if (!record_value_is_digit(text.data[i]) && text.data[i] != form->example[i])
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        size_t at = marks[i] - form->from; /* a mark before the form wraps around */
+        if (at < form->length && text.data[at] != form->example[at])
             return false;
     }
     return true;
@@ -142,28 +144,38 @@ static bool record_value_is_finer(struct slice text)
     return false;
 }
 
-static enum status record_value_time(const struct column *column, struct slice text,
-                                     char canonical[static CLOCK_TEXT_SIZE], struct slice *ret,
-                                     struct error *err)
+static bool record_value_read_time(const struct record_time_form *form, struct slice text,
+                                   int64_t *ret_time_us)
 {
-    const struct record_time_form *form = &record_time_forms[column->type];
     char whole[2 * CLOCK_TEXT_SIZE];
-    int64_t time_us = 0;
     struct slice before = slice_of(form->before);
     struct slice after = slice_of(form->after);
-    size_t length = before.length + text.length + after.length;
-    if (text.length > CLOCK_TEXT_SIZE + 4)
-        return record_value_refuse(column, form->wanted, err);
+    if (before.length + after.length == 0)
+        return clock_parse_rfc3339(text.data, text.length, ret_time_us);
+    if (text.length > CLOCK_TEXT_SIZE)
+        return false;
     memcpy(whole, before.data, before.length);
     memcpy(whole + before.length, text.data, text.length);
     memcpy(whole + before.length + text.length, after.data, after.length);
-    if (!clock_parse_rfc3339(whole, length, &time_us))
+    return clock_parse_rfc3339(whole, before.length + text.length + after.length, ret_time_us);
+}
+
+static enum status record_value_time(const struct column *column, struct slice text,
+                                     struct arena *arena, struct slice *ret, struct error *err)
+{
+    const struct record_time_form *form = &record_time_forms[column->type];
+    int64_t time_us = 0;
+    if (!record_value_read_time(form, text, &time_us))
         return record_value_refuse(column, form->wanted, err);
-    *ret = text;
-    if (record_value_is_canonical(form, text))
+    if (record_value_is_canonical(form, text)) {
+        *ret = text;
         return STATUS_OK;
+    }
     if (record_value_is_finer(text))
         return record_value_refuse(column, "a time of whole microseconds", err);
+    char *canonical = arena_alloc(arena, CLOCK_TEXT_SIZE);
+    if (canonical == NULL)
+        return error_set(err, STATUS_RETRY, "batch arena full");
     clock_format_utc(time_us, canonical);
     *ret = (struct slice){.data = canonical + form->from, .length = form->length};
     return STATUS_OK;
@@ -192,8 +204,6 @@ static bool record_value_is_time(enum column_type type)
 enum status record_value_text(const struct column *column, struct slice text, struct arena *arena,
                               struct value *ret_value, struct error *err)
 {
-    char time[CLOCK_TEXT_SIZE];
-
     ret_value->kind = VALUE_TEXT;
     if (column->type == COLUMN_BYTES)
         return record_value_bytes(column, text, arena, &ret_value->text, err);
@@ -213,18 +223,13 @@ enum status record_value_text(const struct column *column, struct slice text, st
     }
     if (column->type == COLUMN_UUID && !record_value_is_uuid(text))
         return record_value_refuse(column, "a UUID in lower case", err);
-    if (record_value_is_time(column->type)) {
-        enum status status = record_value_time(column, text, time, &text, err);
-        if (status != STATUS_OK)
-            return status;
-    }
+    if (record_value_is_time(column->type))
+        return record_value_time(column, text, arena, &ret_value->text, err);
     if (column->type == COLUMN_TEXT && column->length_max > 0 &&
         record_value_code_points(text) > column->length_max)
         return error_set(err, STATUS_REJECT, "column \"%s\": longer than %" PRIu32 " characters",
                          column->name, column->length_max);
-    ret_value->text = arena_copy(arena, text);
-    if (ret_value->text.data == NULL)
-        return error_set(err, STATUS_RETRY, "batch arena full");
+    ret_value->text = text;
     return STATUS_OK;
 }
 
@@ -268,7 +273,12 @@ enum status record_value_decode(const struct column *column, const json_t *json,
     if (!json_is_string(json))
         return record_value_refuse(column, "a string", err);
     struct slice text = {.data = json_string_value(json), .length = json_string_length(json)};
-    return record_value_text(column, text, arena, ret_value, err);
+    enum status status = record_value_text(column, text, arena, ret_value, err);
+    if (status != STATUS_OK || ret_value->text.data != text.data)
+        return status;
+    ret_value->text = arena_copy(arena, text); /* the document does not last */
+    return ret_value->text.data == NULL ? error_set(err, STATUS_RETRY, "batch arena full")
+                                        : STATUS_OK;
 }
 
 static void record_value_key_member(struct buffer *key, const struct column *column,

@@ -11,7 +11,8 @@ enum status record_value_decode(const struct column *column, const json_t *json,
                                 struct arena *arena, struct value *ret_value,
                                 struct error *err) MUST_CHECK;
 
-/** As record_value_decode() for a value that is a string on the wire; `text` is copied. */
+/** As record_value_decode() for a value that is a string on the wire. The value borrows `text`
+ * where that is canonical. */
 enum status record_value_text(const struct column *column, struct slice text, struct arena *arena,
                               struct value *ret_value, struct error *err) MUST_CHECK;
 
@@ -25,9 +26,10 @@ enum status record_value_key(const struct entity_schema *schema, const struct va
 struct record_row {
     const struct entity_schema *schema;
     struct arena *arena;
-    struct value *values;    /* schema->column_count of them, all absent at first */
-    struct slice entity_key; /* canonical; set by the key's reader, compared by the row's */
-    enum change_op op;       /* set by the readers of a payload */
+    struct value *values;           /* schema->column_count of them, all absent at first */
+    struct slice entity_key;        /* canonical; set by the key's reader, compared by the row's */
+    const struct value *key_values; /* as the key's reader left them, compared by the flat one */
+    enum change_op op;              /* set by the readers of a payload */
 };
 
 /** @return a row with its values in `arena`; `values` is NULL where the arena is full. */

@@ -22,7 +22,8 @@
     "\"day\":{\"type\":\"string\",\"x-keepstep-type\":\"date\"},"                                  \
     "\"clock\":{\"type\":\"string\",\"x-keepstep-type\":\"time\"},"                                \
     "\"local\":{\"type\":\"string\",\"x-keepstep-type\":\"timestamp\"},"                           \
-    "\"mark\":{\"type\":\"string\",\"x-keepstep-type\":\"uuid\"}}}"
+    "\"mark\":{\"type\":\"string\",\"x-keepstep-type\":\"uuid\"},"                                 \
+    "\"memo\":{\"type\":\"string\"},\"a\\\"b\\u0007\":{\"type\":\"string\"}}}"
 
 static inline bool flat_oracle_equal(const struct entity_schema *schema, const struct value *left,
                                      const struct value *right)
@@ -54,6 +55,7 @@ static inline const char *flat_oracle_compare(const struct entity_schema *schema
     static const struct value none[ENTITY_COLUMNS_MAX];
     struct value flat_values[ENTITY_COLUMNS_MAX] = {0};
     struct value document_values[ENTITY_COLUMNS_MAX] = {0};
+    struct value key_values[ENTITY_COLUMNS_MAX];
     struct record_row flat = {
         .schema = schema, .arena = arena, .values = flat_values, .op = CHANGE_DELETE};
     struct record_row document = flat;
@@ -72,9 +74,11 @@ static inline const char *flat_oracle_compare(const struct entity_schema *schema
     if (status != STATUS_OK)
         return NULL;
     memset(flat_values, 0, sizeof flat_values);
+    memcpy(key_values, document_values, sizeof key_values);
     memset(document_values, 0, sizeof document_values);
     error_clear(&err);
     flat.entity_key = document.entity_key;
+    flat.key_values = key_values;
     taken = record_flat_payload(&flat, payload);
     status = record_payload_document(&document, payload, &err);
     *ret_taken += taken;

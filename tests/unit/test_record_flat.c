@@ -2,6 +2,8 @@
 #include "tests/support/flat_oracle.h"
 #include "tests/support/test.h"
 
+#include <stdio.h>
+
 #define KEY "{\"id\":42,\"part\":\"a\"}"
 
 static struct entity_schema *schema;
@@ -44,6 +46,10 @@ static const char *const taken_payloads[] = {
     "\"mark\":\"01942f6e-0000-7000-8000-00000000002a\"}}",
     "{\"op\":\"u\",\"after\":{\"id\":42,\"part\":\"a\",\"at\":\"2026-01-01T01:00:00.123456Z\","
     "\"clock\":\"09:42:00.123456\",\"local\":\"2026-11-23T09:42:00.123456\",\"raw\":\"\"}}",
+    "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":42,\"part\":\"a\",\"memo\":\"to be left at "
+    "the door\","
+    "\"a\\\"b\\u0007\":\"\"}}",
+    "{\"op\":\"u\",\"before\":null,\"after\":{\"id\" :42,\"part\": \"a\",\"memo\":\"\" } } ",
 };
 
 static const char *const left_payloads[] = {
@@ -51,6 +57,8 @@ static const char *const left_payloads[] = {
     "null",
     "{}",
     "{\"op\":\"d\",\"before\":null,\"after\":null}",
+    "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":42,\"part\":\"a\"},\"op\":\"u\"}",
+    "{\"op\":\"u\",\"before\":null,\"after\":{\"part\":\"a\"}}",
     "{\"op\":\"c\",\"after\":{\"id\":42,\"part\":\"a\"}}",
     "{\"op\":\"u\",\"after\":{\"id\":43,\"part\":\"a\"}}",
     "{\"op\":\"u\",\"after\":{\"id\":42}}",
@@ -153,6 +161,91 @@ static void one_changed_byte_anywhere_never_makes_the_readers_differ(void **stat
     }
 }
 
+/* The words of eight bytes begin anywhere, and end with the text or beyond it. */
+static void any_byte_at_any_place_of_a_text_is_read_as_jansson_does(void **state)
+{
+    static const char before[] =
+        "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":42,\"part\":\"a\","
+        "\"memo\":\"";
+    char text[256];
+    (void)state;
+    for (size_t length = 1; length <= 20; length++) {
+        size_t start = sizeof before - 1;
+        memcpy(text, before, start);
+        memset(text + start, '~', length);
+        memcpy(text + start + length, "\"}}", 3);
+        for (size_t at = 0; at < length; at++) {
+            for (int byte = 0; byte < 256; byte++) {
+                text[start + at] = (char)byte;
+                int taken = taken_of(slice_of(KEY), (struct slice){text, start + length + 3});
+                bool is_plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+                assert_int_equal(taken, is_plain ? 2 : 1);
+            }
+            text[start + at] = '~';
+        }
+    }
+}
+
+static const char *const right_members[] = {
+    "\"id\":42",
+    "\"part\" : \"a\"",
+    "\"kind\":\"old\"",
+    "\"note\":\"\xc3\xa9\"",
+    "\"share\":-0",
+    "\"open\":true",
+    "\"total\":\"100.00\"",
+    "\"raw\":\"0a\"",
+    "\"at\":\"2024-02-29T23:59:59.123456z\"",
+    "\"extra\":\"{}\"",
+    "\"day\":\"2026-11-23\"",
+    "\"clock\":\"09:42:00.123456\"",
+    "\"local\":\"2026-11-23t09:42:00.123456\"",
+    "\"mark\":\"01942f6e-0000-7000-8000-00000000002a\"",
+    "\"memo\":\"two\\nlines\"",
+    "\"a\\\"b\\u0007\":\"\"",
+};
+
+static const char *const wrong_members[] = {
+    "\"id\":41",       "\"kind\":\"older\"",
+    "\"note\":null",   "\"share\":3",
+    "\"open\":null",   "\"total\":\"1000.00\"",
+    "\"raw\":\"0\"",   "\"at\":\"2023-02-29T23:59:59.123456Z\"",
+    "\"extra\":\"{\"", "\"local\":\"2026-11-23T09:42:00.1234567\"",
+    "\"other\":1",
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* Columns are left out, doubled, replaced by others, or wrong. */
+static void rows_of_random_members_are_read_as_jansson_does(void **state)
+{
+    uint64_t random = 88172645463325252;
+    int taken_count = 0;
+    (void)state;
+    for (int round = 0; round < 50000; round++) {
+        char text[1024];
+        int length = snprintf(text, sizeof text,
+                              "{\"op\":\"%c\",\"before\":null,\"after\":", "cur"[round % 3]);
+        for (size_t i = 0; i < COUNT(right_members); i++) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            const char *member = right_members[i];
+            if (i > 1 && random % 4 == 0)
+                continue;
+            if (random % 41 == 0)
+                member = wrong_members[random / 41 % COUNT(wrong_members)];
+            else if (random % 43 == 0)
+                member = right_members[random / 43 % COUNT(right_members)];
+            length += snprintf(text + length, sizeof text - (size_t)length, "%c%s",
+                               i == 0 ? '{' : ',', member);
+        }
+        (void)snprintf(text + length, sizeof text - (size_t)length, "}}");
+        taken_count += taken_of(slice_of(KEY), slice_of(text)) == 2;
+    }
+    assert_in_range(taken_count, 5000, 45000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +254,8 @@ int main(void)
         TEST(only_a_canonical_key_is_taken_as_it_is),
         TEST(a_text_is_not_taken_for_the_escaped_form_of_another),
         TEST(one_changed_byte_anywhere_never_makes_the_readers_differ),
+        TEST(any_byte_at_any_place_of_a_text_is_read_as_jansson_does),
+        TEST(rows_of_random_members_are_read_as_jansson_does),
     };
     int failed = TEST_RUN(tests);
     entity_schema_free(schema);
