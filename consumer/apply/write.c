@@ -4,50 +4,12 @@
 #include "consumer/apply/judge.h"
 #include "consumer/apply/image.h"
 #include "consumer/apply/pending.h"
+#include "consumer/apply/sort.h"
 
 #include "common/clock.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define BULK_ROUNDS   3 /* each leaves out the events that newer own changes supersede */
 #define OVERTAKEN_MAX 2
-
-struct write {
-    struct batch_event *event;
-    const struct change *image;
-    const struct mapping *mapping;
-    int64_t number; /* the key, where it is one integer; else 0 */
-    size_t order;
-};
-
-/** Tables store rows by the value of their key, 9 before 10; the text of the key sorts otherwise.
- */
-static int64_t applier_key_number(const struct change *change)
-{
-    const struct entity_schema *schema = change->schema;
-    if (schema == NULL || schema->key_count != 1)
-        return 0;
-    const struct value *value = &change->values[schema->key_columns[0]];
-    return value->kind == VALUE_INTEGER ? value->integer : 0;
-}
-
-static int applier_compare_entity(const struct write *left, const struct write *right)
-{
-    if (left->mapping != right->mapping)
-        return left->mapping < right->mapping ? -1 : 1;
-    if (left->number != right->number)
-        return left->number < right->number ? -1 : 1;
-    return slice_compare(left->image->entity_key, right->image->entity_key);
-}
-
-static int applier_compare_write(const void *a, const void *b)
-{
-    const struct write *left = a;
-    const struct write *right = b;
-    int order = applier_compare_entity(left, right);
-    return order != 0 ? order : (left->order > right->order) - (left->order < right->order);
-}
 
 bool applier_is_sparse(const struct change *change)
 {
@@ -61,7 +23,7 @@ static size_t applier_reduce(struct write *writes, size_t count)
     size_t left = 0;
     for (size_t i = 0; i < count;) {
         size_t end = i + 1;
-        while (end < count && applier_compare_entity(&writes[i], &writes[end]) == 0)
+        while (end < count && write_compare_entity(&writes[i], &writes[end]) == 0)
             end++;
         size_t first = end - 1;
         while (first > i && applier_is_sparse(writes[first].image))
@@ -115,15 +77,15 @@ static enum status applier_write_runs(struct applier *applier, const struct writ
     return status;
 }
 
-static enum status applier_write_reduced(struct applier *applier, const struct write *all,
-                                         size_t count, struct error *err)
+/** @param all  used up: it is the room for sorting. */
+static enum status applier_write_reduced(struct applier *applier, struct write *all, size_t count,
+                                         struct error *err)
 {
     struct write *writes = arena_alloc(&applier->arena, count * sizeof *writes);
     if (writes == NULL)
         return applier_no_memory(err);
     size_t free_count = applier_part(applier, all, count, writes);
-    if (free_count > 0)
-        qsort(writes, free_count, sizeof *writes, applier_compare_write);
+    writes_sort(writes, free_count, all);
     enum status status = applier_write_runs(applier, writes, applier_reduce(writes, free_count),
                                             err);
     if (status == STATUS_OK)
@@ -184,13 +146,14 @@ static size_t applier_collect(const struct applier *applier, const struct batch 
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_event *event = &batch->events[i];
-        if (event->outcome == EVENT_APPLY)
-            writes[count++] = (struct write){
-                .event = event,
-                .image = event->image,
-                .mapping = applier_mapping(applier, event->image->entity_type),
-                .number = applier_key_number(event->image),
-                .order = i};
+        if (event->outcome != EVENT_APPLY)
+            continue;
+        writes[count] = (struct write){
+            .event = event,
+            .image = event->image,
+            .mapping = applier_mapping(applier, event->image->entity_type),
+            .order = i};
+        write_note_key(&writes[count++]);
     }
     return count;
 }
