@@ -50,14 +50,15 @@ static bool record_value_fits(const struct column *column, struct slice decimal)
     size_t before = 0;
     size_t behind = 0;
     bool point = false;
+    if (column->precision == 0)
+        return true;
     for (size_t i = 0; i < decimal.length; i++) {
         char c = decimal.data[i];
         point = point || c == '.';
         before += !point && record_value_is_digit(c) && !(before == 0 && c == '0');
         behind += point && c != '.';
     }
-    return column->precision == 0 ||
-           (before <= column->precision - column->scale && behind <= column->scale);
+    return before <= column->precision - column->scale && behind <= column->scale;
 }
 
 static int record_value_nibble(char c)

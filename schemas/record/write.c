@@ -2,10 +2,9 @@
 #include "schemas/record/write.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #define RECORD_HEADERS_MAX 14
-#define RECORD_DIGITS_SIZE 21
+#define RECORD_DIGITS      20 /* of a sequence, with leading zeros */
 
 static void record_header_add(struct header *headers, size_t *count, const char *name,
                               struct slice value)
@@ -21,10 +20,12 @@ enum status record_headers_build(const struct record_head *head, struct arena *a
         [KIND_BARRIER] = "barrier", [KIND_HEARTBEAT] = "heartbeat", [KIND_VOID] = "void"};
     size_t count = 0;
     struct header *headers = arena_alloc(arena, RECORD_HEADERS_MAX * sizeof *headers);
-    char *digits = arena_alloc(arena, RECORD_DIGITS_SIZE);
+    char *digits = arena_alloc(arena, RECORD_DIGITS);
     if (headers == NULL || digits == NULL)
         return error_set(err, STATUS_RETRY, "arena full");
-    (void)snprintf(digits, RECORD_DIGITS_SIZE, "%020" PRIu64, head->sequence);
+    uint64_t sequence = head->sequence;
+    for (size_t i = RECORD_DIGITS; i-- > 0; sequence /= 10)
+        digits[i] = (char)('0' + sequence % 10);
     struct slice kind = {0};
     if (head->kind != KIND_CHANGE)
         kind = slice_of(kinds[head->kind]);
@@ -34,7 +35,7 @@ enum status record_headers_build(const struct record_head *head, struct arena *a
     record_header_add(headers, &count, "ce_type", head->type);
     record_header_add(headers, &count, "ce_time", head->created_at);
     record_header_add(headers, &count, "ce_subject", head->subject);
-    record_header_add(headers, &count, "ce_sequence", slice_of(digits));
+    record_header_add(headers, &count, "ce_sequence", (struct slice){digits, RECORD_DIGITS});
     record_header_add(headers, &count, "ce_incarnation", head->incarnation);
     record_header_add(headers, &count, "ce_previousid", head->previous_id);
     record_header_add(headers, &count, "ce_protocol", slice_of("1"));

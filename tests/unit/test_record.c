@@ -226,6 +226,28 @@ static void what_the_relay_writes_is_read_back(void **state)
     arena_done(&own);
 }
 
+static void a_sequence_is_written_in_twenty_digits(void **state)
+{
+    static const uint64_t sequences[] = {1, 90, UINT64_C(10000000000000000000), UINT64_MAX};
+    (void)state;
+    for (size_t i = 0; i < sizeof sequences / sizeof *sequences; i++) {
+        struct header *headers = NULL;
+        size_t count = 0;
+        struct record_head head = {.sequence = sequences[i], .kind = KIND_CHANGE};
+        struct arena own;
+        arena_init(&own, 65536);
+        error_clear(&err);
+        assert_int_equal(record_headers_build(&head, &own, &headers, &count, &err), STATUS_OK);
+        const char *wanted = test_format("%020llu", (unsigned long long)sequences[i]);
+        bool found = false;
+        for (size_t j = 0; j < count; j++)
+            found = found || (slice_is(headers[j].name, "ce_sequence") &&
+                              slice_is(headers[j].value, wanted));
+        assert_true(found);
+        arena_done(&own);
+    }
+}
+
 static void another_protocol_or_kind_stops(void **state)
 {
     (void)state;
@@ -348,6 +370,7 @@ int main(void)
         TEST(bad_values_are_rejected),
         TEST(a_missing_type_and_a_wrong_key_are_rejected),
         TEST(what_the_relay_writes_is_read_back),
+        TEST(a_sequence_is_written_in_twenty_digits),
         TEST(another_protocol_or_kind_stops),
         TEST(a_record_with_more_headers_than_are_read_stops_with_all_it_has),
         TEST(an_unknown_entity_type_is_left_to_the_caller),
