@@ -62,7 +62,7 @@ static void fill(size_t count, size_t mapping_count, struct range range)
         int64_t number = (int64_t)((uint64_t)range.least + above);
         (void)snprintf(keys[i], sizeof keys[i], "{\"id\":%lld}", (long long)number);
         values[i][0] = (struct value){.kind = VALUE_INTEGER, .integer = number};
-        values[i][1] = (struct value){.kind = VALUE_INTEGER, .integer = -number};
+        values[i][1] = (struct value){.kind = VALUE_INTEGER, .integer = ~number};
         if (mapping->schema == &text_key)
             values[i][0] = (struct value){.kind = VALUE_TEXT, .text = slice_of(keys[i])};
         images[i] = (struct change){
