@@ -18,11 +18,12 @@ struct writer {
     struct slice before; /* "OLD" */
     struct slice after;  /* "NEW" */
 
-    struct slice row;   /* "OLD": whose columns `{}` means */
-    const char *column; /* the table's column that `{}` means */
-    size_t index;       /* the column's in the schema; SIZE_MAX: the schema does not have it */
-    size_t ordinal;     /* the column's place in a list, from 0 */
-    bool in_key;        /* the column's value becomes part of the entity key */
+    struct slice row;     /* "OLD": whose columns `{}` means */
+    struct buffer *fixed; /* JOIN_FORMAT, within a text: its fixed pieces so far */
+    const char *column;   /* the table's column that `{}` means */
+    size_t index;         /* the column's in the schema; SIZE_MAX: the schema does not have it */
+    size_t ordinal;       /* the column's place in a list, from 0 */
+    bool in_key;          /* the column's value becomes part of the entity key */
 
     /* A query of existing rows, see struct capture_rows. */
     bool resumed;
@@ -61,10 +62,17 @@ struct capture_object {
     const char *text;   /* the template */
 };
 
+/** How a text is put together of fixed pieces and values. */
+enum text_join {
+    JOIN_OPERATOR, /* 'a' || b */
+    JOIN_CONCAT,   /* CONCAT('a', b) */
+    JOIN_FORMAT,   /* format('a%s', b): PostgreSQL prepares each operator anew for each row */
+};
+
 /** All texts are templates. The database's own words and parts come before the common ones. */
 struct dialect {
-    char quote;             /* around names */
-    bool has_concat;        /* texts are joined by CONCAT(), not by || */
+    char quote; /* around names */
+    enum text_join join;
     const char *line_start; /* of a text that is joined over several lines: "\n    " */
     void (*literal)(struct buffer *sql, struct slice text); /* NULL: as 'it''s' */
 

@@ -2,7 +2,9 @@
 #include "common/log.h"
 #include "producer/capture/dialect.h"
 
-#define ARGUMENTS_MAX 3
+#define ARGUMENTS_MAX     3
+#define FORMAT_VALUES_MAX 90   /* PostgreSQL takes 100 arguments */
+#define VALUE_PLACE       '\0' /* among the fixed pieces of a text, and behind each of its values */
 
 /* The parts of all databases. The messages go to whoever makes a change that a trigger refuses. */
 static const struct part PARTS[] = {
@@ -40,7 +42,7 @@ void writer_quote(struct buffer *sql, char quote, struct slice text)
     buffer_append(sql, &quote, 1);
 }
 
-static void writer_literal(struct writer *writer, struct slice text)
+static void writer_literal(const struct writer *writer, struct slice text)
 {
     if (writer->capture->dialect->literal != NULL)
         writer->capture->dialect->literal(writer->sql, text);
@@ -89,27 +91,113 @@ static void write_text(struct writer *writer, struct slice word)
     buffer_done(&text);
 }
 
-/* Between two parts of a text. */
+/* A text of fixed pieces and values. It is written by `writer`, between text_begin() and
+ * text_end(). */
+struct text {
+    struct writer writer;
+    struct buffer fixed; /* both for JOIN_FORMAT; a VALUE_PLACE stands for a value */
+    struct buffer values;
+};
+
+static void text_begin(struct text *text, const struct writer *writer)
+{
+    enum text_join join = writer->capture->dialect->join;
+    text->writer = *writer;
+    buffer_init(&text->fixed, CAPTURE_SQL_MAX);
+    buffer_init(&text->values, CAPTURE_SQL_MAX);
+    if (join == JOIN_FORMAT) {
+        text->writer.fixed = &text->fixed;
+        text->writer.sql = &text->values;
+    }
+    buffer_append_text(writer->sql, join == JOIN_CONCAT ? "CONCAT(" : "");
+}
+
+/* Takes pieces and values for one call. @return whether anything is left. */
+static bool write_format_call(const struct writer *writer, struct slice *pieces,
+                              struct slice *values)
+{
+    struct buffer format, arguments;
+    buffer_init(&format, CAPTURE_SQL_MAX);
+    buffer_init(&arguments, CAPTURE_SQL_MAX);
+    for (size_t count = 0; pieces->length > 0 && count < FORMAT_VALUES_MAX;
+         pieces->data++, pieces->length--) {
+        bool is_value = *pieces->data == VALUE_PLACE;
+        buffer_append(&format, pieces->data, is_value ? 0 : 1);
+        buffer_append_text(&format, is_value ? "%s" : *pieces->data == '%' ? "%" : "");
+        for (; is_value && *values->data != VALUE_PLACE; values->data++)
+            buffer_append(&arguments, values->data, 1);
+        values->data += is_value;
+        count += is_value;
+    }
+    buffer_append_text(writer->sql, "pg_catalog.format(");
+    writer_literal(writer, buffer_slice(&format));
+    buffer_append(writer->sql, buffer_text(&arguments), arguments.length);
+    buffer_append_text(writer->sql, ")");
+    writer->sql->failed = writer->sql->failed || format.failed || arguments.failed;
+    buffer_done(&format);
+    buffer_done(&arguments);
+    return pieces->length > 0;
+}
+
+static void write_format(const struct writer *writer, const struct text *text)
+{
+    struct slice pieces = buffer_slice(&text->fixed);
+    struct slice values = buffer_slice(&text->values);
+    if (values.length == 0)
+        writer_literal(writer, pieces);
+    else if (!text->values.failed && !text->fixed.failed)
+        while (write_format_call(writer, &pieces, &values))
+            buffer_append_text(writer->sql, " || ");
+}
+
+static void text_end(struct text *text, const struct writer *writer)
+{
+    enum text_join join = writer->capture->dialect->join;
+    struct buffer *sql = writer->sql;
+    if (join == JOIN_FORMAT)
+        write_format(writer, text);
+    buffer_append_text(sql, join == JOIN_CONCAT ? ")" : "");
+    sql->failed = sql->failed || text->fixed.failed || text->values.failed;
+    buffer_done(&text->fixed);
+    buffer_done(&text->values);
+}
+
+/* A fixed piece of a text. */
+static void write_fixed(const struct writer *writer, struct slice piece)
+{
+    if (writer->fixed != NULL)
+        buffer_append(writer->fixed, piece.data, piece.length);
+    else
+        writer_literal(writer, piece);
+}
+
+/* Between two pieces of a text. */
 static void write_join(const struct writer *writer)
 {
-    buffer_append_text(writer->sql, writer->capture->dialect->has_concat ? ", " : " || ");
+    if (writer->fixed == NULL)
+        buffer_append_text(writer->sql,
+                           writer->capture->dialect->join == JOIN_CONCAT ? ", " : " || ");
 }
 
 static void write_join_line(const struct writer *writer)
 {
     const struct dialect *dialect = writer->capture->dialect;
-    buffer_append_format(writer->sql, dialect->has_concat ? ",%s" : "%s|| ", dialect->line_start);
+    if (writer->fixed == NULL)
+        buffer_append_format(writer->sql, dialect->join == JOIN_CONCAT ? ",%s" : "%s|| ",
+                             dialect->line_start);
 }
 
-/* Around parts that are joined to one text. */
-static void write_text_open(const struct writer *writer)
+static void write_value(struct writer *writer, const char *value)
 {
-    buffer_append_text(writer->sql, writer->capture->dialect->has_concat ? "CONCAT(" : "");
-}
-
-static void write_text_close(const struct writer *writer)
-{
-    buffer_append_text(writer->sql, writer->capture->dialect->has_concat ? ")" : "");
+    const char place = VALUE_PLACE;
+    if (writer->fixed == NULL) {
+        writer_template(writer, value);
+        return;
+    }
+    buffer_append(writer->fixed, &place, 1);
+    buffer_append_format(writer->sql, ",%s", writer->capture->dialect->line_start);
+    writer_template(writer, value);
+    buffer_append(writer->sql, &place, 1);
 }
 
 static void write_member(struct writer *writer, const char *separator)
@@ -121,72 +209,77 @@ static void write_member(struct writer *writer, const char *separator)
     buffer_append_text(&name, separator);
     buffer_append_json(&name, slice_of(column->name));
     buffer_append_text(&name, ":");
-    writer_literal(writer, buffer_slice(&name));
+    write_fixed(writer, buffer_slice(&name));
     writer->sql->failed = writer->sql->failed || name.failed;
     buffer_done(&name);
     write_join(writer);
-    writer_template(writer, capture->dialect->values[column->type]);
+    write_value(writer, capture->dialect->values[column->type]);
 }
 
 /* {"id":1,"name":"a"}: the columns of the key, or all. */
 static void write_object(struct writer writer, bool key, struct slice row)
 {
     const struct entity_schema *schema = writer.capture->schema;
-    bool has_concat = writer.capture->dialect->has_concat;
+    bool has_operator = writer.capture->dialect->join == JOIN_OPERATOR;
     size_t count = key ? schema->key_count : schema->column_count;
     writer.in_key = key;
     writer.row = row;
-    buffer_append_text(writer.sql, has_concat ? "" : "(");
+    buffer_append_text(writer.sql, has_operator ? "(" : "");
     for (size_t i = 0; i < count; i++) {
         writer_choose(&writer, key ? schema->key_columns[i] : i);
         write_member(&writer, i == 0 ? "{" : ",");
         write_join_line(&writer);
     }
-    buffer_append_text(writer.sql, has_concat ? "'}'" : "'}')");
+    write_fixed(&writer, slice_of("}"));
+    buffer_append_text(writer.sql, has_operator ? ")" : "");
 }
 
 static void write_key(const struct writer *writer)
 {
-    write_text_open(writer);
-    write_object(*writer, true, writer->row);
-    write_text_close(writer);
+    struct text text;
+    text_begin(&text, writer);
+    write_object(text.writer, true, writer->row);
+    text_end(&text, writer);
 }
 
 static void write_image(const struct writer *writer, struct slice row)
 {
     if (slice_is(row, "null"))
-        buffer_append_text(writer->sql, "'null'");
+        write_fixed(writer, row);
     else
         write_object(*writer, false, row);
 }
 
 static void write_payload(const struct writer *writer)
 {
-    struct buffer *sql = writer->sql;
-    write_text_open(writer);
-    buffer_append_format(sql, "'{\"op\":\"%c\",\"before\":'", writer->op);
-    write_join(writer);
-    write_image(writer, writer_has_before(writer) ? writer->before : slice_of("null"));
-    write_join_line(writer);
-    buffer_append_text(sql, "',\"after\":'");
-    write_join(writer);
-    write_image(writer, writer->after);
-    write_join(writer);
-    buffer_append_text(sql, "'}'");
-    write_text_close(writer);
+    char head[] = "{\"op\":\"?\",\"before\":";
+    struct text text;
+    *strchr(head, '?') = writer->op;
+    text_begin(&text, writer);
+    write_fixed(&text.writer, slice_of(head));
+    write_join(&text.writer);
+    write_image(&text.writer, writer_has_before(writer) ? writer->before : slice_of("null"));
+    write_join_line(&text.writer);
+    write_fixed(&text.writer, slice_of(",\"after\":"));
+    write_join(&text.writer);
+    write_image(&text.writer, writer->after);
+    write_join(&text.writer);
+    write_fixed(&text.writer, slice_of("}"));
+    text_end(&text, writer);
 }
 
 static void write_type(struct writer *writer)
 {
-    const char *type = writer->op == 'c'   ? "created"
-                       : writer->op == 'u' ? "updated"
-                       : writer->op == 'd' ? "deleted"
-                                           : "read";
-    write_text_open(writer);
-    writer_literal(writer, slice_of(writer->capture->entry->entity_type));
-    write_join(writer);
-    buffer_append_format(writer->sql, "'.%s'", type);
-    write_text_close(writer);
+    const char *type = writer->op == 'c'   ? ".created"
+                       : writer->op == 'u' ? ".updated"
+                       : writer->op == 'd' ? ".deleted"
+                                           : ".read";
+    struct text text;
+    text_begin(&text, writer);
+    write_fixed(&text.writer, slice_of(writer->capture->entry->entity_type));
+    write_join(&text.writer);
+    write_fixed(&text.writer, slice_of(type));
+    text_end(&text, writer);
 }
 
 static void write_name(struct writer *writer, const char *name)

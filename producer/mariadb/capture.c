@@ -130,7 +130,7 @@ static const struct capture_object OBJECTS[] = {
  * service's change fails rather than its event. */
 const struct dialect capture_mariadb_dialect = {
     .quote = '`',
-    .has_concat = true,
+    .join = JOIN_CONCAT,
     .line_start = "\n      ",
     .literal = capture_literal,
     .values = {[COLUMN_INTEGER] = NULLABLE("CONCAT({} + 0)"),

@@ -10,6 +10,7 @@
 
 #define NAME_BYTES        40 /* of the entity type within a name that would be too long */
 #define FUNCTION_NAME_MAX ((size_t)1024)
+#define QUOTED(text)      "coalesce(to_json(" text "), 'null')"
 #define OUT_OF_RANGE                                                                               \
     "CASE WHEN isfinite({}) THEN '\"beyond the years 1 to 9999\"' ELSE '\"infinity\"' END"
 
@@ -163,33 +164,34 @@ static const struct capture_object OBJECTS[] = {
  * such a row aside and names the field. */
 const struct dialect capture_postgresql_dialect = {
     .quote = '"',
+    .join = JOIN_FORMAT,
     .line_start = "\n      ",
     .literal = capture_literal,
-    .values =
-        {[COLUMN_INTEGER] = "coalesce({}::text, 'null')",
-         [COLUMN_BOOLEAN] = "coalesce({}::text, 'null')",
-         [COLUMN_DECIMAL] = "coalesce('\"' || {}::text || '\"', 'null')",
-         [COLUMN_UUID] = "coalesce('\"' || {}::text || '\"', 'null')",
-         [COLUMN_DOUBLE] = "CASE WHEN {} IS NULL THEN 'null' "
-                           "WHEN {}::text IN ('NaN', 'Infinity', '-Infinity') THEN '\"' || "
-                           "{}::text || '\"' WHEN {}::text = '-0' THEN '-0.0' "
-                           "ELSE {}::float8::text END",
-         [COLUMN_TEXT] = "coalesce(to_json({}::text)::text, 'null')",
-         [COLUMN_JSON] = "coalesce(to_json({}::text)::text, 'null')",
-         [COLUMN_BYTES] = "coalesce('\"' || upper(encode({}, 'hex')) || '\"', 'null')",
-         [COLUMN_DATE_TIME] = "CASE WHEN {} IS NULL THEN 'null' "
-                              "WHEN {} >= '0001-01-01 00:00:00+00' AND "
-                              "{} < '10000-01-01 00:00:00+00' THEN '\"' || to_char({} AT TIME ZONE "
-                              "'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') || '\"' "
-                              "ELSE " OUT_OF_RANGE " END",
-         [COLUMN_TIMESTAMP] = "CASE WHEN {} IS NULL THEN 'null' "
-                              "WHEN {} >= '0001-01-01 00:00:00' AND {} < '10000-01-01 00:00:00' "
-                              "THEN '\"' || to_char({}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US') || '\"' "
-                              "ELSE " OUT_OF_RANGE " END",
-         [COLUMN_DATE] = "CASE WHEN {} IS NULL THEN 'null' "
-                         "WHEN {} >= '0001-01-01' AND {} < '10000-01-01' THEN '\"' || "
-                         "to_char({}, 'YYYY-MM-DD') || '\"' ELSE " OUT_OF_RANGE " END",
-         [COLUMN_TIME] = "coalesce('\"' || to_char({}, 'HH24:MI:SS.US') || '\"', 'null')"},
+    .values = {[COLUMN_INTEGER] = "coalesce({}::text, 'null')",
+               [COLUMN_BOOLEAN] = "coalesce({}::text, 'null')",
+               [COLUMN_DECIMAL] = QUOTED("{}::text"),
+               [COLUMN_UUID] = QUOTED("{}::text"),
+               [COLUMN_DOUBLE] = "CASE WHEN {} IS NULL THEN 'null' "
+                                 "WHEN {}::text IN ('NaN', 'Infinity', '-Infinity') THEN '\"' || "
+                                 "{}::text || '\"' WHEN {}::text = '-0' THEN '-0.0' "
+                                 "ELSE {}::float8::text END",
+               [COLUMN_TEXT] = QUOTED("{}::text"),
+               [COLUMN_JSON] = QUOTED("{}::text"),
+               [COLUMN_BYTES] = QUOTED("upper(encode({}, 'hex'))"),
+               [COLUMN_DATE_TIME] = "CASE WHEN {} IS NULL THEN 'null' "
+                                    "WHEN {} >= '0001-01-01 00:00:00+00' AND "
+                                    "{} < '10000-01-01 00:00:00+00' THEN to_char({} AT TIME ZONE "
+                                    "'UTC', E'\\\\\"YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"\\\\\"') "
+                                    "ELSE " OUT_OF_RANGE " END",
+               [COLUMN_TIMESTAMP] =
+                   "CASE WHEN {} IS NULL THEN 'null' "
+                   "WHEN {} >= '0001-01-01 00:00:00' AND {} < '10000-01-01 00:00:00' "
+                   "THEN to_char({}, E'\\\\\"YYYY-MM-DD\"T\"HH24:MI:SS.US\\\\\"') "
+                   "ELSE " OUT_OF_RANGE " END",
+               [COLUMN_DATE] = "CASE WHEN {} IS NULL THEN 'null' "
+                               "WHEN {} >= '0001-01-01' AND {} < '10000-01-01' THEN "
+                               "to_char({}, E'\\\\\"YYYY-MM-DD\\\\\"') ELSE " OUT_OF_RANGE " END",
+               [COLUMN_TIME] = QUOTED("to_char({}, 'HH24:MI:SS.US')")},
     .parts = PARTS,
     .part_count = sizeof PARTS / sizeof *PARTS,
     .word = capture_word,

@@ -397,6 +397,42 @@ static void a_write_behind_a_rename_or_drop_says_what_to_do(void)
     }
 }
 
+/* PostgreSQL's functions take at most 100 arguments. */
+static void a_table_of_as_many_columns_as_a_schema_has_is_captured_whole(void)
+{
+    if (database_case_kind != DATABASE_POSTGRESQL)
+        return;
+    struct shop shop;
+    struct buffer schema, table;
+    buffer_init(&schema, 65536);
+    buffer_init(&table, 65536);
+    buffer_append_text(&schema, "id integer,100% text");
+    buffer_append_text(&table, "CREATE TABLE orders (id bigint PRIMARY KEY, \"100%\" text");
+    for (int i = 2; i < ENTITY_COLUMNS_MAX; i++) {
+        buffer_append_format(&schema, ",c%d integer", i);
+        buffer_append_format(&table, ", c%d bigint DEFAULT %d", i, i);
+    }
+    buffer_append_text(&table, ")");
+    shop_begin(database_case_kind);
+    shop_make(&shop, shop_schema("id", buffer_text(&schema)), buffer_text(&table));
+    shop.entry.before = true;
+    struct error err = ERROR_INIT;
+    if (shop_init(&shop, true, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    (void)database_text(shop.url,
+                        "INSERT INTO orders VALUES (1, '%s'); UPDATE orders SET c255 = 0");
+    assert_string_equal(
+        database_text(shop.url,
+                      "SELECT (payload::jsonb -> 'after') - 'c255' = to_jsonb(o) - 'c255', "
+                      "(payload::jsonb -> 'before') - 'c255' = to_jsonb(o) - 'c255', "
+                      "payload::jsonb #> '{before,c255}', payload::jsonb #> '{after,c255}' "
+                      "FROM outbox, orders AS o ORDER BY position"),
+        "t||\n|255\nt|t|255|0\n");
+    buffer_done(&schema);
+    buffer_done(&table);
+    shop_done(&shop);
+}
+
 static void rows_are_published_again_only_where_no_other_service_writes_them(void)
 {
     struct shop shop;
@@ -446,6 +482,7 @@ int main(void)
         DATABASE_CASE(rows_are_published_again_only_where_no_other_service_writes_them),
         DATABASE_CASE(another_partition_key_than_the_one_that_was_published_is_refused),
         DATABASE_CASE(a_write_behind_a_rename_or_drop_says_what_to_do),
+        DATABASE_CASE(a_table_of_as_many_columns_as_a_schema_has_is_captured_whole),
         DATABASE_CASE(triggers_of_one_entity_type_never_replace_those_of_another),
     };
     return database_case_run(cases, sizeof cases / sizeof *cases);
