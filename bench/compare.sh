@@ -22,6 +22,9 @@ latency p99_ms commit to applied, p99 ms
 latency commit_p50_ms the service's own COMMIT, p50 ms
 ratios p50_over_alone_ms commit to applied over librdkafka alone, p50 ms
 ratios p99_over_alone_ms commit to applied over librdkafka alone, p99 ms
+writer insert_cpu_ratio writer: captured INSERT to a plain one, CPU
+writer update_cpu_ratio writer: captured UPDATE to a plain one, CPU
+writer delete_cpu_ratio writer: captured DELETE to a plain one, CPU
 cold_start first_seconds from an agent's start to its first event, s
 memory relay_peak_kib publishing a backlog, peak KiB
 memory agent_peak_kib applying a backlog, peak KiB

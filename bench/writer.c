@@ -68,13 +68,14 @@ static struct cost measure(struct database *database, const struct operation *op
     return cost;
 }
 
-static void print(const struct operation *operation, const struct cost costs[TABLES], bool last)
+/* Each field's name is unique, so that a script can find it. */
+static void print(const char *name, const struct cost costs[TABLES])
 {
-    printf("\"%s\": {\"plain_cpu_us\": %.2f, \"captured_cpu_us\": %.2f, \"cpu_ratio\": %.2f, "
-           "\"plain_log_bytes\": %.0f, \"captured_log_bytes\": %.0f}%s\n",
-           operation->name, costs[PLAIN].cpu_us, costs[CAPTURED].cpu_us,
-           costs[CAPTURED].cpu_us / costs[PLAIN].cpu_us, costs[PLAIN].log_bytes,
-           costs[CAPTURED].log_bytes, last ? "}" : ",");
+    printf(",\n\"%s_plain_cpu_us\": %.2f, \"%s_captured_cpu_us\": %.2f, \"%s_cpu_ratio\": %.2f, "
+           "\"%s_plain_log_bytes\": %.0f, \"%s_captured_log_bytes\": %.0f",
+           name, costs[PLAIN].cpu_us, name, costs[CAPTURED].cpu_us, name,
+           costs[CAPTURED].cpu_us / costs[PLAIN].cpu_us, name, costs[PLAIN].log_bytes, name,
+           costs[CAPTURED].log_bytes);
 }
 
 int main(int argc, char **argv)
@@ -97,9 +98,10 @@ int main(int argc, char **argv)
                 least[operation][table] = cost;
         }
     }
-    printf("{\"transactions\": %" PRId64 ", \"rounds\": %" PRId64 ",\n", transactions, rounds);
+    printf("{\"transactions\": %" PRId64 ", \"rounds\": %" PRId64, transactions, rounds);
     for (size_t i = 0; i < OPERATIONS; i++)
-        print(&operations[i], least[i], i + 1 == OPERATIONS);
+        print(operations[i].name, least[i]);
+    printf("}\n");
     database_close(database);
     return 0;
 }

@@ -37,16 +37,15 @@ run_writer() {
 }
 
 report_writer() {
-    local title="CPU of a captured row, us" name captured plain ratio
-    printf '%-58s %12s %12s %7s%s\n' "$kind: $title" captured plain ratio "$(mark writer)"
-    sed -n 's/^"\([a-z_0-9]*\)": {\(.*\)}.*/\1 \2/p' "$out/writer.json" | tr -d '",:' |
-        while read -r name _ plain _ captured _ ratio _; do
-            case $name in
-            *_1000) title="${name%_1000} of 1,000 rows, each row" ;;
-            *) title="$name of one row, a transaction" ;;
-            esac
-            printf '%-58s %12s %12s %7s\n' "$title" "$captured" "$plain" "$ratio"
-        done
+    local name title
+    printf '%-58s %12s %12s %7s%s\n' "CPU of a row that the service writes, $kind, us" captured plain \
+        ratio "$(mark writer)"
+    for name in insert update delete insert_1000 update_1000 delete_1000; do
+        title="$name of one row, a transaction"
+        [[ $name != *_1000 ]] || title="${name%_1000} of 1,000 rows, each row"
+        printf '%-58s %12s %12s %7s\n' "$title" "$(field writer "${name}_captured_cpu_us")" \
+            "$(field writer "${name}_plain_cpu_us")" "$(field writer "${name}_cpu_ratio")"
+    done
 }
 
 [ "${BASH_SOURCE[0]}" = "$0" ] || return 0
