@@ -423,11 +423,10 @@ static void a_table_of_as_many_columns_as_a_schema_has_is_captured_whole(void)
                         "INSERT INTO orders VALUES (1, '%s'); UPDATE orders SET c255 = 0");
     assert_string_equal(
         database_text(shop.url,
-                      "SELECT (payload::jsonb -> 'after') - 'c255' = to_jsonb(o) - 'c255', "
-                      "(payload::jsonb -> 'before') - 'c255' = to_jsonb(o) - 'c255', "
-                      "payload::jsonb #> '{before,c255}', payload::jsonb #> '{after,c255}' "
-                      "FROM outbox, orders AS o ORDER BY position"),
-        "t||\n|255\nt|t|255|0\n");
+                      "SELECT payload::jsonb -> 'before' = to_jsonb(o) || '{\"c255\":255}', "
+                      "payload::jsonb -> 'after' = to_jsonb(o) FROM outbox, orders AS o "
+                      "WHERE type = 'order.updated'"),
+        "t|t\n");
     buffer_done(&schema);
     buffer_done(&table);
     shop_done(&shop);

@@ -27,7 +27,7 @@ const char *shop_schema(const char *keys, const char *columns)
          at += strcspn(at, ",") + (strchr(at, ',') != NULL)) {
         char name[16];
         char type[16];
-        assert_int_equal(sscanf(at, "%15[a-z0-9] %15[a-z-]", name, type), 2);
+        assert_int_equal(sscanf(at, "%15[a-z0-9%] %15[a-z-]", name, type), 2);
         const char *json = strcmp(type, "double") == 0 ? "number" : "string";
         if (strcmp(type, "integer") == 0 || strcmp(type, "boolean") == 0)
             json = type;
