@@ -4,7 +4,7 @@
 #
 #   bench/writer.sh [sqlite|postgresql|mariadb|all]     (after ./run build)
 #
-# BENCH_TRANSACTIONS   one-row transactions of each kind in a round (20000)
+# BENCH_TRANSACTIONS   one-row transactions of each kind in a round (5000)
 # BENCH_ROUNDS         rounds; the least CPU time of them counts (5)
 #
 # No relay runs meanwhile, and no commit waits for the disk. Results are in build/bench/DATABASE/writer.json.
@@ -32,7 +32,7 @@ part_writer() {
 }
 
 run_writer() {
-    "$bin/writer" "$(url shop)" "${BENCH_TRANSACTIONS:-20000}" "${BENCH_ROUNDS:-5}" \
+    "$bin/writer" "$(url shop)" "${BENCH_TRANSACTIONS:-5000}" "${BENCH_ROUNDS:-5}" \
         >"$out/writer.json" || die 70 "writer: no result"
 }
 
