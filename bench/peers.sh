@@ -76,7 +76,7 @@ created_at datetime(6) NOT NULL) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
 part_backlog() {
     tell "backlog of $events events: $contestant"
     empty_table
-    start "inserts$own"
+    start "inserts-$form"
     observe "backlog-$contestant" watch "$out/backlog-$contestant.json" "$progress" "$events" \
         $((events / 2))
     stop
@@ -85,25 +85,24 @@ part_backlog() {
 }
 
 part_latency() {
-    local topic=latency-$kind-$contestant-$part_try form=debezium
-    [ -z "$own" ] || form=keepstep
+    local topic=latency-$kind-$contestant-$part_try
     tell "latency: $contestant"
     empty_table
     make_topic "$topic"
     start "$topic"
-    observe "latency-$contestant" append_latency "$topic" "$form"
+    observe "latency-$contestant" append_latency "$topic"
     echo "{\"memory_kib\": $(memory "$process" VmRSS)}" >"$out/memory-$contestant.json"
     stop
 }
 
-append_latency() { # TOPIC FORM
-    "$bin/peers/append_latency" "$bootstrap" "$1" "$2" "$(url billing)" "$seconds" "${rates[@]}" \
+append_latency() { # TOPIC
+    "$bin/peers/append_latency" "$bootstrap" "$1" "$form" "$(url billing)" "$seconds" "${rates[@]}" \
         >"$out/latency-$contestant.json" ||
         die 70 "$contestant: $(tail -n 5 "$work/$contestant.log")"
 }
 
 measure() { # KIND
-    local port
+    local port name
     kind=$1
     out=$bin/peers/$kind
     noise_of=()
@@ -112,12 +111,12 @@ measure() { # KIND
     port=$(free_port) # they come by TCP, because Java's drivers know no socket
     start_server "$port"
     let_in "$port"
-    for contestant in keepstep keepstep-own sink-defaults sink-tuned-1 sink-tuned-6; do
-        set_own
+    for name in keepstep keepstep-bare keepstep-own sink-defaults sink-tuned-1 sink-tuned-6; do
+        choose "$name"
         part part_backlog
     done
-    for contestant in keepstep keepstep-own sink-defaults sink-tuned-1; do
-        set_own
+    for name in keepstep keepstep-own sink-defaults sink-tuned-1; do
+        choose "$name"
         part part_latency
     done
     [ "$kind" != postgresql ] || measure_faults
@@ -142,8 +141,9 @@ mebibytes() { # RESULT NAME
 report() {
     local file name
     echo "== $kind: $("$sink_script" version); $events events in 6 partitions"
-    echo "   values of $(out=$work field inserts value_bytes) bytes in Debezium's form, of" \
-        "$(out=$work field inserts-own value_bytes) in Keepstep's own"
+    echo "   bytes of a value: $(out=$work field inserts-debezium value_bytes) in Debezium's form," \
+        "$(out=$work field inserts-bare value_bytes) without its schema," \
+        "$(out=$work field inserts-keepstep value_bytes) in Keepstep's"
     row "backlog" events/s "CPU us/ev" "MiB peak" "first s" "" ""
     for file in "$out"/backlog-*.json; do
         name=$(basename "$file" .json)
@@ -173,12 +173,13 @@ begin
 compile_peers
 start_kafka
 make_order_schema
-write_topic inserts debezium inserts "$events"
-write_topic inserts-own keepstep inserts "$events"
-for name in $kinds; do
-    measure "$name"
+for word in debezium bare keepstep; do
+    write_topic "inserts-$word" "$word" inserts "$events"
 done
-for name in $kinds; do
-    cat "$bin/peers/$name/report.txt"
+for word in $kinds; do
+    measure "$word"
+done
+for word in $kinds; do
+    cat "$bin/peers/$word/report.txt"
 done
 echo "JSON: build/bench/peers/DATABASE/*.json"

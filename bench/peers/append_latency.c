@@ -1,10 +1,11 @@
 /* Measures the time from a record's append to a topic until its row is visible in a database, at a
  * steady rate.
- *   append_latency BOOTSTRAP TOPIC debezium|keepstep URL SECONDS RATE...
- * One thread appends inserts of orders, which get the ids 1, 2 and so on. The main thread asks the
- * database for new ones every half millisecond. A record's clock starts just before the producer
- * takes it. The first five seconds at each rate are not counted: a virtual machine compiles its
- * code meanwhile. A line is printed for each rate. */
+ *   append_latency BOOTSTRAP TOPIC FORM URL SECONDS RATE...
+ * records.h has the forms. One thread appends inserts of orders, which get the ids 1, 2 and so on.
+ * The main thread asks the database for new ones every half millisecond. A record's clock starts
+ * just before the producer takes it. The very first record is not counted, because it waits for the
+ * reader's start. Nor are the first five seconds at each rate, because Java compiles meanwhile. A
+ * line is printed for each rate. */
 #include "../bench.h"
 #include "../database.h"
 #include "records.h"
@@ -112,7 +113,7 @@ static void measure(struct trial *trial, int64_t seconds)
 int main(int argc, char **argv)
 {
     if (argc < 7)
-        bench_fail("append_latency BOOTSTRAP TOPIC debezium|keepstep URL SECONDS RATE...");
+        bench_fail("append_latency BOOTSTRAP TOPIC FORM URL SECONDS RATE...");
     struct trial trial = {.records = records_open(argv[1], argv[2], argv[3], "0"),
                           .database = database_open(argv[4]),
                           .rate = 1,

@@ -3,6 +3,7 @@
 # this file, after lib.sh.
 #
 # keepstep        an agent that reads Debezium's records
+# keepstep-bare   an agent that reads Debezium's records without their schema, which the sink needs
 # keepstep-own    an agent that reads Keepstep's records
 # sink-defaults   the JDBC sink with the settings that it must have, and no more
 # sink-tuned-N    the JDBC sink with N tasks, set up for a copy as its documentation says: upserts,
@@ -11,14 +12,18 @@
 # shellcheck disable=SC2154,SC2034 # lib.sh and peers.sh set and use variables
 
 contestant=
-own=     # "-own" where the contestant reads Keepstep's records
+form= # of the records that the contestant reads, a word of records.h
 service= # its name, or the connector's; the consumer group hangs on it
 services=0
 process=
 
-set_own() {
-    own=
-    [ "$contestant" != keepstep-own ] || own=-own
+choose() { # CONTESTANT
+    contestant=$1
+    case $1 in
+    keepstep-own) form=keepstep ;;
+    keepstep-bare) form=bare ;;
+    *) form=debezium ;;
+    esac
 }
 
 make_order_schema() {
@@ -49,7 +54,7 @@ CREATE USER peer@127.0.0.1; GRANT ALL ON *.* TO peer@127.0.0.1"
 configure_keepstep() { # TOPIC
     local scheme=$kind format=
     [ "$kind" != mariadb ] || scheme=mysql
-    [ -n "$own" ] || format=", format: debezium"
+    [ "$form" = keepstep ] || format=", format: debezium"
     cat >"$work/$contestant.yaml" <<YAML
 service: $service
 database: "$scheme://$role@$address"

@@ -89,17 +89,18 @@ JSON
 }
 
 measure_faults() {
-    local topic
-    own=
+    local topic name
     write_topic changes debezium changes "$events"
-    for contestant in keepstep sink-tuned-1; do
+    for name in keepstep sink-tuned-1; do
+        choose "$name"
         measure_kill changes
     done
-    contestant=sink-defaults
-    measure_kill inserts # an update would end it without a kill
+    choose sink-defaults
+    measure_kill inserts-debezium # an update would end it without a kill
     for topic in refused unreadable; do
         write_topic "$topic" debezium "$topic" "$around"
-        for contestant in keepstep sink-defaults sink-tuned-1; do
+        for name in keepstep sink-defaults sink-tuned-1; do
+            choose "$name"
             measure_bad_record "$topic"
         done
     done

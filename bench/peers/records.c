@@ -1,4 +1,4 @@
-/* Writes changes as Debezium's records or as Keepstep's. */
+/* Writes changes as Debezium's records, with or without their schema, or as Keepstep's. */
 #include "records.h"
 #include "../bench.h"
 #include "../kafka.h"
@@ -11,6 +11,7 @@
 
 #define FLUSH_MS   120000
 #define ID_SIZE    40
+#define KEY_SIZE   256
 #define ROW_SIZE   1024
 #define VALUE_SIZE 8192
 
@@ -22,7 +23,8 @@ struct chain {
 struct records {
     rd_kafka_t *producer;
     const char *topic;
-    bool debezium;
+    bool keepstep;  /* the form; else Debezium's */
+    bool described; /* Debezium's records carry their schema */
     int partitions;
     struct chain *chains; /* by partition */
     int64_t sent;
@@ -55,9 +57,10 @@ struct records *records_open(const char *bootstrap, const char *topic, const cha
     rd_kafka_conf_set_dr_msg_cb(conf, delivered);
     records->producer = kafka_new(RD_KAFKA_PRODUCER, conf);
     records->topic = topic;
-    records->debezium = strcmp(form, "debezium") == 0;
-    if (!records->debezium && strcmp(form, "keepstep") != 0)
-        bench_fail("%s: is not debezium or keepstep", form);
+    records->keepstep = strcmp(form, "keepstep") == 0;
+    records->described = strcmp(form, "debezium") == 0;
+    if (!records->keepstep && !records->described && strcmp(form, "bare") != 0)
+        bench_fail("%s: is not debezium, bare or keepstep", form);
     records->partitions = kafka_partitions(records->producer, topic);
     records->chains = bench_zeroed((size_t)records->partitions * sizeof *records->chains);
     return records;
@@ -136,29 +139,32 @@ static void write_key_row(char *row, int64_t id)
                    id);
 }
 
-static struct slice debezium_key(char *text, size_t size, int64_t id)
+static struct slice write_key(char *text, size_t size, int64_t id, bool described)
 {
-    int length = snprintf(text, size, ENVELOPE_KEY_START "{\"id\":%" PRId64 "}" ENVELOPE_KEY_END,
-                          id);
+    int length = snprintf(text, size, "%s{\"id\":%" PRId64 "}%s",
+                          described ? ENVELOPE_KEY_START : "", id,
+                          described ? ENVELOPE_KEY_END : "");
     return (struct slice){.data = text, .length = (size_t)length};
 }
 
 static void send_debezium(struct records *records, const struct order_change *change)
 {
-    char key[256];
+    char key[KEY_SIZE];
     char row[ROW_SIZE];
     char total[9];
     char value[VALUE_SIZE];
     bool is_delete = change->op == ORDER_DELETE;
-    struct slice key_bytes = debezium_key(key, sizeof key, change->order.id);
+    bool described = records->described;
+    struct slice key_bytes = write_key(key, sizeof key, change->order.id, described);
     encode_decimal(change->order.total_cents, total);
     if (is_delete)
         write_key_row(row, change->order.id);
     else
-        write_row(row, change, total);
-    (void)snprintf(value, sizeof value, ENVELOPE_VALUE_START ENVELOPE_PAYLOAD ENVELOPE_VALUE_END,
-                   is_delete ? row : "null", is_delete ? "null" : row, change->version,
-                   change->version, ops[change->op]);
+        write_row(row, change, described ? total : change->order.total);
+    (void)snprintf(value, sizeof value, "%s" ENVELOPE_PAYLOAD "%s",
+                   described ? ENVELOPE_VALUE_START : "", is_delete ? row : "null",
+                   is_delete ? "null" : row, change->version, change->version, ops[change->op],
+                   described ? ENVELOPE_VALUE_END : "");
     produce(records, key_bytes, value, rd_kafka_headers_new(0));
     if (is_delete)
         produce(records, key_bytes, NULL, rd_kafka_headers_new(0));
@@ -194,11 +200,10 @@ static rd_kafka_headers_t *number(struct chain *chain, const struct order_change
 
 static void send_keepstep(struct records *records, const struct order_change *change)
 {
-    char key[32];
+    char key[KEY_SIZE];
     char row[ROW_SIZE] = "null";
     char value[VALUE_SIZE];
-    int length = snprintf(key, sizeof key, "{\"id\":%" PRId64 "}", change->order.id);
-    struct slice key_bytes = {.data = key, .length = (size_t)length};
+    struct slice key_bytes = write_key(key, sizeof key, change->order.id, false);
     int32_t partition = murmur2_partition(key_bytes, records->partitions);
     if (change->op != ORDER_DELETE)
         write_row(row, change, change->order.total);
@@ -209,14 +214,15 @@ static void send_keepstep(struct records *records, const struct order_change *ch
 
 void records_send(struct records *records, const struct order_change *change)
 {
-    if (records->debezium)
-        send_debezium(records, change);
-    else
+    if (records->keepstep)
         send_keepstep(records, change);
+    else
+        send_debezium(records, change);
 }
 
 void records_send_garbage(struct records *records, int64_t id)
 {
-    char key[256];
-    produce(records, debezium_key(key, sizeof key, id), "{", rd_kafka_headers_new(0));
+    char key[KEY_SIZE];
+    produce(records, write_key(key, sizeof key, id, records->described), "{",
+            rd_kafka_headers_new(0));
 }

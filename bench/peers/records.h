@@ -1,6 +1,8 @@
-/* The records of one stream of changes, in the two forms that are compared: Debezium's envelope, as
- * its PostgreSQL connector and Kafka Connect's JSON converter write it with the schema, and
- * Keepstep's own. */
+/* The records of a stream of changes in three forms:
+ *   debezium   the envelope of Debezium's PostgreSQL connector, as Kafka Connect's JSON converter
+ *              writes it by default: with its schema
+ *   bare       the same without the schema (schemas.enable=false, decimal.handling.mode=string)
+ *   keepstep   as Keepstep's relay writes it */
 #ifndef BENCH_PEERS_RECORDS_H
 #define BENCH_PEERS_RECORDS_H
 
@@ -20,7 +22,7 @@ struct order_change {
 struct records;
 
 /** Connect to a topic that exists. Exits on an error.
- * @param form "debezium" or "keepstep".
+ * @param form one of the words above.
  * @param linger_ms how long records wait for others, as librdkafka takes it. */
 struct records *records_open(const char *bootstrap, const char *topic, const char *form,
                              const char *linger_ms);

@@ -1,6 +1,6 @@
 /* Writes a stream of changes of orders to a topic.
- *   write_records BOOTSTRAP TOPIC debezium|keepstep STREAM COUNT [EXPECTED]
- * STREAM says which:
+ *   write_records BOOTSTRAP TOPIC FORM STREAM COUNT [EXPECTED]
+ * records.h has the forms. STREAM says which changes:
  *   inserts     COUNT rows. Every hundredth has an id from 1 to COUNT/100. To count those tells
  *               cheaply how far a reader is.
  *   changes     COUNT inserts, updates and deletes of COUNT/5 orders
@@ -121,7 +121,7 @@ int main(int argc, char **argv)
 {
     struct stream stream = {.count = argc >= 6 ? strtoll(argv[5], NULL, 10) : 0};
     if (stream.count < ROUNDS)
-        bench_fail("write_records BOOTSTRAP TOPIC debezium|keepstep STREAM COUNT [EXPECTED]");
+        bench_fail("write_records BOOTSTRAP TOPIC FORM STREAM COUNT [EXPECTED]");
     if (argc > 6 && (stream.expected = fopen(argv[6], "w")) == NULL)
         bench_fail("%s: cannot be written", argv[6]);
     stream.records = records_open(argv[1], argv[2], argv[3], "5");
