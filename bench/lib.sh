@@ -183,7 +183,8 @@ schema() { # ENTITY_TYPE PROPERTY...: NAME:TYPE, all of them required
 END
 }
 
-configure() { # SERVICE ENTRIES
+configure() { # SERVICE ENTRIES [TYPE TABLE]...: without types, orders and ticks
+    [ $# -gt 2 ] || set -- "$@" order orders tick ticks
     cat >"$work/$1.yaml" <<END
 service: $1
 database: "$(url "$1")"
@@ -192,9 +193,8 @@ log: {level: warning, format: logfmt}
 kafka: {bootstrap.servers: "$bootstrap"}
 topic_prefix: "$prefix."
 $2:
-  order: {table: orders}
-  tick: {table: ticks}
 END
+    printf '  %s: {table: %s}\n' "${@:3}" >>"$work/$1.yaml"
 }
 
 # Each event has a value of about 400 bytes; half of it hardly compresses.

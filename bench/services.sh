@@ -28,21 +28,8 @@ kind=sqlite
 first_rows=100 # of each origin; they do not count
 idle_seconds=3 # after that a process that was started is idle
 
-configure_service() { # SERVICE ENTRIES TYPE...
-    cat >"$work/$1.yaml" <<END
-service: $1
-database: "$(url "$1")"
-listen: ""
-log: {level: warning, format: logfmt}
-kafka: {bootstrap.servers: "$bootstrap"}
-topic_prefix: "$prefix."
-$2:
-END
-    printf '  %s: {table: %s}\n' "${@:3}" >>"$work/$1.yaml"
-}
-
 make_services() {
-    local i type
+    local i
     local -a entries=()
     for ((i = 1; i <= half; i++)); do
         schema "order_$i" id:integer customer:text state:text total:decimal note:text \
@@ -54,10 +41,10 @@ make_services() {
         sql "origin_$i" "PRAGMA journal_mode=WAL; CREATE TABLE orders_$i(id INTEGER PRIMARY KEY,
     customer TEXT NOT NULL, state TEXT NOT NULL, total TEXT NOT NULL, note TEXT NOT NULL,
     created_at TEXT NOT NULL)" >/dev/null
-        configure_service "origin_$i" publish "order_$i" "orders_$i"
+        configure "origin_$i" publish "order_$i" "orders_$i"
         init "origin_$i"
         empty_database "peer_$i"
-        configure_service "peer_$i" apply "${entries[@]}"
+        configure "peer_$i" apply "${entries[@]}"
         init "peer_$i"
     done
 }
