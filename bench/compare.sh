@@ -11,7 +11,7 @@ folder=$1
 shift
 names=("$@")
 
-# FIGURE FIELD TITLE. A field of the figure "writer" is the ratio of an operation.
+# FIGURE FIELD TITLE.
 figures="agent events_per_second agent, events/s
 ratios agent_of_bare_store agent: ratio to bare upserts
 relay events_per_second relay, events/s
@@ -27,15 +27,10 @@ writer update_cpu_ratio writer: captured UPDATE to a plain one, CPU
 writer delete_cpu_ratio writer: captured DELETE to a plain one, CPU
 cold_start first_seconds from an agent's start to its first event, s
 memory relay_peak_kib publishing a backlog, peak KiB
-memory agent_peak_kib applying a backlog, peak KiB
-writer insert captured INSERT: CPU to that of a plain one
-writer update captured UPDATE: CPU to that of a plain one
-writer delete captured DELETE: CPU to that of a plain one"
+memory agent_peak_kib applying a backlog, peak KiB"
 
 number() { # FILE FIELD: prints nothing if there is none
-    local place=$2
-    [[ $1 != */writer.json ]] || place="$2\": {.*\"cpu_ratio"
-    sed -n "s/.*\"$place\": \\(-\\{0,1\\}[0-9.]*\\).*/\\1/p" "$1" 2>/dev/null || true
+    sed -n "s/.*\"$2\": \\(-\\{0,1\\}[0-9.]*\\).*/\\1/p" "$1" 2>/dev/null || true
 }
 
 # values NAME FIGURE FIELD: one line a turn: the value, and whether it is noisy (1 or 0).

@@ -14,6 +14,7 @@ void kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value)
 rd_kafka_t *kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf)
 {
     char text[512];
+    kafka_set(conf, "log_level", "3"); /* errors; a new broker's coordinator may need a while */
     rd_kafka_t *client = rd_kafka_new(type, conf, text, sizeof text);
     if (client == NULL)
         bench_fail("%s", text);
