@@ -67,7 +67,7 @@ while read -r figure field title; do
         value=$(values "$name" "$figure" "$field" | median)
         printf '%14s' "$value"
         [ -n "$first" ] && ratios+=$(awk -v a="${value%\*}" -v b="${first%\*}" \
-            'BEGIN { if (b + 0 == 0) print "     -"; else printf "  %.2f", a / b }')
+            'BEGIN { if (a + 0 <= 0 || b + 0 <= 0) print "     -"; else printf "  %.2f", a / b }')
         first=${first:-$value}
     done
     printf '%s\n' "$ratios"
