@@ -16,7 +16,8 @@
  * be set aside (later rows of its entity would wait), or if the batch is not all that was loaded.
  * What was ordered is void after any change of the relay's state: that covers a claim that failed
  * or is in doubt, a lost lease, a new one, a recovery, and types that move to another topic. It is
- * void after a lost connection too, the relay's or the loader's. */
+ * void after a lost connection too, the relay's or the loader's; and once it is old, as while the
+ * broker is away: people may have changed rows by hand meanwhile. */
 #include "producer/relay/internal.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -25,6 +26,7 @@
 
 #define AHEAD_BYTES    ((size_t)8 * 1024 * 1024)
 #define ORDER_AGAIN_US (INT64_C(5) * 1000 * 1000) /* after a failure */
+#define AGE_MAX_US     (INT64_C(5) * 1000 * 1000)
 #define TAKE_SHARE     20 /* a load is waited for one part of this many of the lease */
 
 /* The relay publishes without the loader, only more slowly; so that is logged once. */
@@ -55,6 +57,7 @@ void relay_order_ahead(struct relay *relay)
                    .after = claim->rows[claim->row_count - 1].position,
                    .claimed = claim->row_count}};
     ahead->session = relay->outbox->session;
+    ahead->ordered_at_us = clock_monotonic_us();
     if (loader_order(ahead->loader, &order, &failed) == STATUS_OK)
         ahead->wanted = true;
     else
@@ -66,7 +69,7 @@ bool relay_take_ahead(struct relay *relay, struct outbox_rows *ret_rows)
     struct relay_ahead *ahead = &relay->ahead;
     struct loader_part part = {0};
     struct error failed = ERROR_INIT;
-    bool wanted = ahead->wanted;
+    bool wanted = ahead->wanted && clock_monotonic_us() - ahead->ordered_at_us < AGE_MAX_US;
     ahead->wanted = false;
     ahead->may_order = false;
     if (!wanted || relay->waiting.has_set_aside || ahead->session != relay->outbox->session)

@@ -120,6 +120,7 @@ struct relay_ahead {
     bool may_order;   /* fact: the batch is all that was loaded, and more rows may wait behind it */
     bool wanted;      /* fact: an order was given, and nothing has happened that makes it void */
     unsigned session; /* the outbox's when it was given */
+    int64_t ordered_at_us;
     int64_t order_at_us;        /* no order before */
     char text[ERROR_TEXT_SIZE]; /* what was logged of the loader's trouble last */
 };
