@@ -94,11 +94,15 @@ static void *write_late(void *context)
                           "'{\"op\":\"u\",\"before\":null,\"after\":{\"id\":%d}}')",
                    writer->id, writer->id);
     for (int i = 0; !atomic_load(&writer->stop); i++, writer->written += 2) {
-        session_run(session, sqlite ? "BEGIN IMMEDIATE" : "START TRANSACTION", NULL);
+        while (session_try(session, sqlite ? "BEGIN IMMEDIATE" : "START TRANSACTION", NULL) != NULL)
+            clock_sleep_us(10000); /* SQLite's lock has no queue */
         session_run(session, insert, NULL);
         clock_sleep_us(sqlite ? 500 : 1000 * (5 + (i * 37 + writer->id * 11) % 120));
+        if (sqlite)
+            session_run(session, insert, NULL);
         session_run(session, "COMMIT", NULL);
-        session_run(session, insert, NULL);
+        if (!sqlite)
+            session_run(session, insert, NULL);
         clock_sleep_us(sqlite ? 20000 : 1000);
     }
     session_close(session);
@@ -112,8 +116,9 @@ static void an_entity_keeps_its_order_beside_writers_that_commit_late(void)
     struct relay_shop shop;
     struct late_writer writers[LATE] = {0};
     int64_t rows = 0;
+    int late = strcmp(outbox_case_product->name, "sqlite") == 0 ? 1 : LATE;
     make(&shop);
-    for (int i = 0; i < LATE; i++) {
+    for (int i = 0; i < late; i++) {
         writers[i].id = i + 1;
         assert_int_equal(pthread_create(&writers[i].thread, NULL, write_late, &writers[i]), 0);
     }
@@ -125,7 +130,7 @@ static void an_entity_keeps_its_order_beside_writers_that_commit_late(void)
         while (atomic_load(&shop.metrics.acknowledged) < rows && clock_monotonic_us() < until)
             clock_sleep_us(5000);
     }
-    for (int i = 0; i < LATE; i++) {
+    for (int i = 0; i < late; i++) {
         atomic_store(&writers[i].stop, true);
         (void)pthread_join(writers[i].thread, NULL);
         rows += writers[i].written;
