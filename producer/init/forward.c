@@ -73,6 +73,7 @@ static enum status forward_visit(void *context, struct log_range *range,
 {
     struct forward *forward = context;
     struct slice id = {0};
+    struct slice created_at = {0};
     bool own = false;
     (void)range;
     for (size_t i = 0; i < record->header_count; i++) {
@@ -81,10 +82,12 @@ static enum status forward_visit(void *context, struct log_range *range,
             own = slice_is(header->value, forward->config->service);
         else if (slice_is(header->name, "ce_id"))
             id = header->value;
+        else if (slice_is(header->name, "ce_time"))
+            created_at = header->value;
     }
     if (!own || id.length == 0)
         return STATUS_OK;
-    return forward->origin->ops->note_in_log(forward->origin, id, err);
+    return forward->origin->ops->note_in_log(forward->origin, id, created_at, err);
 }
 
 /* The relay waits only where the service's own agent reads the topic. */

@@ -58,6 +58,8 @@ static bool init_tries_again(struct init *init, const char *table, enum status s
 static void init_print(const struct origin_ops *ops, const struct origin_object *object, FILE *out)
 {
     const char *delimiter = ops->delimiter;
+    if (object->sql == NULL)
+        return;
     int length = (int)strlen(object->sql);
     while (length > 0 && (object->sql[length - 1] == '\n' || object->sql[length - 1] == ' '))
         length--;
@@ -90,7 +92,7 @@ static enum status init_object(struct init *init, const struct origin_object *ob
                  (strcmp(object->kind, "table") == 0 || strcmp(object->kind, "index") == 0));
     if (!kept)
         status = ops->create(init->origin, object, found != ORIGIN_ABSENT, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && !(kept && strcmp(object->kind, "column") == 0))
         (void)fprintf(init->options->out, "%-8s %-7s %s\n",
                       found == ORIGIN_ABSENT ? "created"
                       : kept                 ? "kept"
@@ -118,7 +120,7 @@ static enum status init_identity(struct init *init, struct error *err)
     return status;
 }
 
-static enum status init_outbox(struct init *init, struct error *err)
+static enum status init_outbox_once(struct init *init, struct error *err)
 {
     const struct origin_ops *ops = init->origin->ops;
     enum status status = ops->begin(init->origin, err);
@@ -128,6 +130,19 @@ static enum status init_outbox(struct init *init, struct error *err)
         status = init_identity(init, err);
     if (status == STATUS_OK)
         status = ops->commit(init->origin, err);
+    return status;
+}
+
+/* What was noted of the log for a new incarnation is there for one try. */
+static enum status init_outbox(struct init *init, struct error *err)
+{
+    enum status status;
+    init->busy_since_us = 0;
+    init->busy_said = false;
+    do
+        status = init_outbox_once(init, err);
+    while (status != STATUS_OK && !init->options->new_incarnation &&
+           init_tries_again(init, "outbox", status, err));
     return status;
 }
 

@@ -17,10 +17,10 @@ struct origin;
  * the back end or the arena that they were written into. Tables and indexes are kept as they are
  * found; anything else is replaced where it differs. */
 struct origin_object {
-    const char *kind; /* "table", "index", "trigger": what people read */
+    const char *kind; /* "table", "index", "column", "trigger": what people read */
     const char *name;
     const char *table; /* whose trigger it is, or whose triggers call it; NULL elsewhere */
-    const char *sql;   /* without a semicolon at its end */
+    const char *sql;   /* without a semicolon at its end; NULL: only the back end can make it */
     bool of_partition; /* one that may be younger than `init`: only its own TRUNCATE needs it */
 };
 
@@ -139,8 +139,10 @@ struct origin_ops {
     /** @return OK with *ret_lease empty where the outbox is not there yet. */
     enum status (*lease)(struct origin *origin, bool *ret_initialised,
                          struct origin_lease *ret_lease, struct error *err);
-    /** Remember, for this session, an id that the log has of this origin. */
-    enum status (*note_in_log)(struct origin *origin, struct slice id, struct error *err);
+    /** Remember, for this session, an event that the log has of this origin: its id, and the
+     * created_at that it was published with, data NULL where the record has none. */
+    enum status (*note_in_log)(struct origin *origin, struct slice id, struct slice created_at,
+                               struct error *err);
     /** Remember, for this session, the end of a topic's partition that the service applies. */
     enum status (*note_log_end)(struct origin *origin, const char *topic, int32_t partition,
                                 int64_t end, struct error *err);

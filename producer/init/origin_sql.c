@@ -1,5 +1,7 @@
 /* The origin over SQL: identity, a new history, what was captured and published, and events. */
 #include "producer/init/origin_sql.h"
+#include "common/clock.h"
+#include "producer/outbox/event_id.h"
 
 #include <stdlib.h>
 
@@ -58,13 +60,13 @@ enum status origin_sql_identify(struct origin *origin, const char *service, cons
     return sql_run(origin_sql_of(origin)->session, STATEMENT_INSERT_RELAY, values, 2, err);
 }
 
-/* Makes the temporary tables where they are missing, and writes the ids that were noted. */
+/* Makes the temporary tables where they are missing, and writes the events that were noted. */
 static enum status origin_sql_write_notes(struct origin_sql *self, struct error *err)
 {
     static const unsigned create[] = {STATEMENT_CREATE_IN_LOG, STATEMENT_CREATE_LOG_END};
     const struct sql_step step = {.statement = STATEMENT_NOTE_IN_LOG,
-                                  .parameters = self->notes,
-                                  .columns = 1,
+                                  .parameters = self->notes[0],
+                                  .columns = ORIGIN_NOTE_COLUMNS,
                                   .rows = self->note_count};
     enum status status = sql_run_each(self->session, create, 2, err);
     if (status == STATUS_OK)
@@ -76,20 +78,47 @@ static enum status origin_sql_write_notes(struct origin_sql *self, struct error 
     return status;
 }
 
-enum status origin_sql_note_in_log(struct origin *origin, struct slice id, struct error *err)
+/* @return the position that the id was derived from; 0 where it was given. */
+static int64_t origin_sql_derived_from(const struct origin_sql *self, struct slice id,
+                                       struct slice created_at)
+{
+    char derived[EVENT_ID_SIZE];
+    int64_t created_us = 0;
+    int64_t position = event_id_position(id);
+    if (position == 0 || !clock_parse_rfc3339(created_at.data, created_at.length, &created_us))
+        return 0;
+    event_id_derive(slice_of(self->config->service), position, created_us, derived);
+    return slice_is(id, derived) ? position : 0;
+}
+
+/* @return false where the arena is full. */
+static bool origin_sql_take_note(struct origin_sql *self, struct slice id, struct slice created_at)
+{
+    struct sql_parameter *note = self->notes[self->note_count];
+    struct slice id_copy = arena_copy(&self->note_arena, id);
+    struct slice time_copy = arena_copy(&self->note_arena, created_at);
+    if (id_copy.data == NULL || time_copy.data == NULL)
+        return false;
+    note[0] = sql_text(id_copy);
+    note[1] = sql_integer(origin_sql_derived_from(self, id, created_at));
+    note[2] = sql_text(time_copy);
+    self->note_count++;
+    return true;
+}
+
+enum status origin_sql_note_in_log(struct origin *origin, struct slice id, struct slice created_at,
+                                   struct error *err)
 {
     struct origin_sql *self = origin_sql_of(origin);
-    struct slice copy = arena_copy(&self->note_arena, id);
-    enum status status = STATUS_OK;
-    if (copy.data == NULL && self->note_count > 0) {
-        status = origin_sql_write_notes(self, err);
-        copy = arena_copy(&self->note_arena, id);
+    bool taken = origin_sql_take_note(self, id, created_at);
+    if (!taken && self->note_count > 0) {
+        enum status status = origin_sql_write_notes(self, err);
+        if (status != STATUS_OK)
+            return status;
+        taken = origin_sql_take_note(self, id, created_at);
     }
-    if (status != STATUS_OK)
-        return status;
-    if (copy.data == NULL)
+    if (!taken)
         return error_set(err, STATUS_RETRY, "no memory");
-    self->notes[self->note_count++] = sql_text(copy);
     return self->note_count < ORIGIN_NOTES_MAX ? STATUS_OK : origin_sql_write_notes(self, err);
 }
 

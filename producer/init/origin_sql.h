@@ -7,6 +7,7 @@
 #include "producer/sql/session.h"
 
 #define ORIGIN_NOTES_MAX     1000
+#define ORIGIN_NOTE_COLUMNS  3 /* parameters of NOTE_IN_LOG */
 #define ORIGIN_EVENT_COLUMNS 6 /* parameters of WRITE_EVENTS */
 
 /** First member of each database's origin. */
@@ -19,7 +20,8 @@ struct origin_sql {
      * inside of the transaction of origin_sql_chunk(). */
     enum status (*publish)(struct origin_sql *self, const struct origin_table *table, size_t limit,
                            struct origin_progress *progress, struct error *err);
-    struct sql_parameter notes[ORIGIN_NOTES_MAX]; /* ids that are in the log, not written yet */
+    /* events that are in the log, not written yet */
+    struct sql_parameter notes[ORIGIN_NOTES_MAX][ORIGIN_NOTE_COLUMNS];
     size_t note_count;
     struct arena note_arena;
 };
@@ -49,7 +51,8 @@ enum status origin_sql_restart(struct origin *origin, const char *service, const
                                int64_t *ret_dropped, struct error *err);
 enum status origin_sql_lease(struct origin *origin, bool *ret_initialised,
                              struct origin_lease *ret_lease, struct error *err);
-enum status origin_sql_note_in_log(struct origin *origin, struct slice id, struct error *err);
+enum status origin_sql_note_in_log(struct origin *origin, struct slice id, struct slice created_at,
+                                   struct error *err);
 enum status origin_sql_note_log_end(struct origin *origin, const char *topic, int32_t partition,
                                     int64_t end, struct error *err);
 enum status origin_sql_captured(struct origin *origin, const char *entity_type, struct arena *arena,
@@ -67,6 +70,12 @@ enum status origin_sql_write(struct origin *origin, const struct origin_event *e
 #define ORIGIN_TABLE(table_name, text)                                                             \
     {                                                                                              \
         .kind = "table", .name = table_name, .sql = text                                           \
+    }
+
+/** Makes the outbox's ids optional where an earlier version made it. */
+#define ORIGIN_FREE_ID                                                                             \
+    {                                                                                              \
+        .kind = "column", .name = "outbox.id", .sql = SQL_FREE_OUTBOX_ID                           \
     }
 
 /** The tables of the relay's state, which every database has. */

@@ -45,6 +45,7 @@ enum origin_statement {
     STATEMENT_FIND_TABLE,     /* MariaDB: what `compare` reads */
     STATEMENT_FIND_FUNCTION,
     STATEMENT_FIND_TRIGGER,
+    STATEMENT_IS_ID_FREED,   /* MariaDB: whether rows of the outbox may be without an id */
     STATEMENT_WATCH_TRIGGER, /* MariaDB: the same with the rights of the relay's role */
     ORIGIN_STATEMENT_COUNT
 };

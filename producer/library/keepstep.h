@@ -31,7 +31,8 @@ struct keepstep_change {
 
 /** Write one change into the outbox of `db`, inside the caller's open transaction. It is published
  * if and only if that commits. Write the entity's own row first.
- * @param ret_id      the event's id; may be NULL.
+ * @param ret_id      the event's id, a UUIDv7 that the row is given; NULL: the relay derives one,
+ *                    which costs the transaction less.
  * @param ret_error   what is wrong and what to do, error_size bytes; may be NULL.
  * @return 0, or an SQLite result code: roll back then. */
 int keepstep_publish(struct sqlite3 *db, const struct keepstep_change *change,

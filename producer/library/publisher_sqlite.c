@@ -5,11 +5,25 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-static const char PUBLISH[] =
-    "INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key) "
-    "VALUES (?1, ?2, ?1 || '.' || ?3, "
-    "'{\"op\":\"' || ?4 || '\",\"before\":' || coalesce(?5, 'null') || ',\"after\":' || "
-    "coalesce(?6, 'null') || '}', ?7, ?8) RETURNING id";
+#define PUBLISH_COLUMNS                                                                            \
+    "INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key"
+#define PUBLISH_VALUES                                                                             \
+    ") VALUES (?1, ?2, ?1 || '.' || ?3, "                                                          \
+    "'{\"op\":\"' || ?4 || '\",\"before\":' || coalesce(?5, 'null') || ',\"after\":' || "          \
+    "coalesce(?6, 'null') || '}', ?7, ?8"
+
+static const char PUBLISH[] = PUBLISH_COLUMNS PUBLISH_VALUES ")";
+
+/* A caller who asks for the event's id gets one that the row is given, a UUIDv7: 48 bits of
+ * milliseconds, then random bits. */
+static const char PUBLISH_UNDER_ID[] = PUBLISH_COLUMNS
+    ", id" PUBLISH_VALUES ", "
+    "substr(printf('%012x', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)), 1, 8) "
+    "|| '-' || "
+    "substr(printf('%012x', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)), 9) "
+    "|| '-7' || substr(lower(hex(randomblob(2))), 2) "
+    "|| '-' || substr('89ab', 1 + (random() & 3), 1) || substr(lower(hex(randomblob(2))), 2) "
+    "|| '-' || lower(hex(randomblob(6)))) RETURNING id";
 
 /* The relay would set aside text that is no JSON object, but only long after the commit. */
 static const char CHECK[] = "SELECT CASE WHEN ?1 IS NULL THEN 1 WHEN NOT json_valid(?1) THEN 0 "
@@ -77,7 +91,8 @@ __attribute__((visibility("default"))) int keepstep_publish(struct sqlite3 *db,
     const char *texts[] = {
         change->entity_type, key,           names[index],        operations[index],
         change->before,      change->after, change->traceparent, change->partition_key};
-    int code = sqlite3_prepare_v2(db, PUBLISH, -1, &statement, NULL);
+    int code = sqlite3_prepare_v2(db, ret_id == NULL ? PUBLISH : PUBLISH_UNDER_ID, -1, &statement,
+                                  NULL);
     for (int i = 0; code == SQLITE_OK && i < (int)(sizeof texts / sizeof *texts); i++)
         code = sqlite3_bind_text(statement, i + 1, texts[i], -1, SQLITE_STATIC);
     if (code == SQLITE_OK)

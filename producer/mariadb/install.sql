@@ -10,8 +10,8 @@ BEGIN NOT ATOMIC
   END IF;
 END
 
--- The event id is a UUIDv7: 48 bits of milliseconds, then random bits. RANDOM_BYTES and UTC_TIMESTAMP
--- make mixed replication log rows. `blocks` finds the entity that a row set aside holds back, and
+-- Where a row is given no id, the relay derives one from its position and created_at. UTC_TIMESTAMP
+-- makes mixed replication log rows. `blocks` finds the entity that a row set aside holds back, and
 -- costs nothing for other rows. Writers insert by VALUES only: INSERT ... SELECT into an
 -- AUTO_INCREMENT table would lock it until the end of the statement. The redundant row format keeps
 -- the room of a number that is NULL, so that a claim writes it in place: in the others each row grows
@@ -19,12 +19,7 @@ END
 -- name: create_outbox
 CREATE TABLE IF NOT EXISTS outbox (
   position BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
-  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT (
-    LOWER(INSERT(INSERT(INSERT(INSERT(CONCAT(
-      LPAD(HEX(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000), 12, '0'),
-      '7', SUBSTR(HEX(RANDOM_BYTES(2)), 2),
-      ELT(1 + (ASCII(RANDOM_BYTES(1)) & 3), '8', '9', 'a', 'b'), SUBSTR(HEX(RANDOM_BYTES(8)), 2)),
-      9, 0, '-'), 14, 0, '-'), 19, 0, '-'), 24, 0, '-'))),
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin,
   aggregatetype VARCHAR(255) NOT NULL,
   aggregateid TEXT NOT NULL,
   type VARCHAR(270) NOT NULL,
@@ -43,6 +38,20 @@ CREATE TABLE IF NOT EXISTS outbox (
   KEY outbox_set_aside (blocks, position)
 ) ENGINE = InnoDB ROW_FORMAT = REDUNDANT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
   COMMENT = 'keepstep outbox 1'
+
+-- Earlier versions gave each row an id by a default. In the redundant row format this changes the
+-- catalogue alone.
+-- name: free_outbox_id
+BEGIN NOT ATOMIC
+  IF EXISTS (SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE()
+      AND table_name = 'outbox' AND column_name = 'id' AND is_nullable = 'NO') THEN
+    ALTER TABLE outbox MODIFY id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin, LOCK = NONE;
+  END IF;
+END
+
+-- name: is_id_freed
+SELECT is_nullable = 'YES' FROM information_schema.columns
+WHERE table_schema = DATABASE() AND table_name = 'outbox' AND column_name = 'id'
 
 -- name: create_relay
 CREATE TABLE IF NOT EXISTS keepstep_relay (
@@ -158,7 +167,7 @@ CREATE TABLE IF NOT EXISTS keepstep_captured (
 -- What the log has, while --new-incarnation reads it.
 -- name: create_in_log
 CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_in_log (
-  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY) ENGINE = InnoDB
+  position BIGINT NOT NULL PRIMARY KEY) ENGINE = InnoDB
 
 -- name: create_log_end
 CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_log_end (
@@ -166,10 +175,16 @@ CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_log_end (
   PRIMARY KEY (topic, `partition`)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
 
+-- By an id that the row was given, or at the position that a derived id names.
 -- name: note_in_log
-INSERT IGNORE INTO keepstep_in_log SELECT o.id FROM JSON_TABLE(?1, '$[*]' COLUMNS (
+INSERT IGNORE INTO keepstep_in_log SELECT o.position FROM JSON_TABLE(?1, '$[*]' COLUMNS (
   id VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]')) AS n
 STRAIGHT_JOIN outbox AS o ON o.id = n.id
+UNION ALL
+SELECT o.position FROM JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[1]',
+  created_at VARCHAR(255) PATH '$[2]')) AS n
+STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.position = n.position
+WHERE o.id IS NULL AND BINARY DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ') = BINARY n.created_at
 
 -- name: note_log_end
 INSERT INTO keepstep_log_end VALUES (?1, ?2, ?3)
@@ -244,7 +259,7 @@ INSERT IGNORE INTO keepstep_relay (single, origin, incarnation) VALUES (1, ?1, ?
 -- What goes through a whole outbox takes as long as it takes.
 -- name: forward_drop
 SET STATEMENT max_statement_time = 0 FOR
-DELETE FROM outbox WHERE id IN (SELECT id FROM keepstep_in_log)
+DELETE FROM outbox WHERE position IN (SELECT position FROM keepstep_in_log)
 
 -- name: forward_forget
 DELETE FROM keepstep_relay_wait

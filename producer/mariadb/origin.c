@@ -12,6 +12,7 @@ static const char ROW_BODY[] = " FOR EACH ROW\n";
 
 static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
+    ORIGIN_FREE_ID,
     ORIGIN_RELAY_TABLES,
     {.kind = "table", .name = "keepstep_existing", .sql = SQL_CREATE_EXISTING},
     {.kind = "table", .name = "keepstep_existing_key", .sql = SQL_CREATE_EXISTING_KEY},
@@ -23,7 +24,8 @@ static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
     [STATEMENT_HOLD_PROGRESS] = SQL_HOLD_PROGRESS, [STATEMENT_READ_PLACE] = SQL_READ_PLACE,
     [STATEMENT_WRITE_PLACE] = SQL_WRITE_PLACE,     [STATEMENT_FIND_TABLE] = SQL_FIND_TABLE,
     [STATEMENT_FIND_FUNCTION] = SQL_FIND_FUNCTION, [STATEMENT_FIND_TRIGGER] = SQL_FIND_TRIGGER,
-    [STATEMENT_WATCH_TRIGGER] = SQL_WATCH_TRIGGER, ORIGIN_STATEMENTS(ORIGIN_STATEMENT_TEXT)};
+    [STATEMENT_WATCH_TRIGGER] = SQL_WATCH_TRIGGER, [STATEMENT_IS_ID_FREED] = SQL_IS_ID_FREED,
+    ORIGIN_STATEMENTS(ORIGIN_STATEMENT_TEXT)};
 
 /* A transaction that idles would be ended by the session's own limits, so that there is one only
  * between begin and commit. A trigger waits a second for its table: behind it the service waits. */
@@ -112,12 +114,23 @@ static enum status origin_mariadb_compare_trigger(struct origin_mariadb *origin,
     return origin_mariadb_watched(origin, status, err);
 }
 
+static enum status origin_mariadb_compare_column(struct origin_mariadb *origin,
+                                                 enum origin_found *ret_found, struct error *err)
+{
+    bool freed = false;
+    enum status status = sql_is_true(&origin->session.base, STATEMENT_IS_ID_FREED, &freed, err);
+    *ret_found = freed ? ORIGIN_SAME : ORIGIN_OTHER;
+    return status;
+}
+
 static enum status origin_mariadb_compare(struct origin *base, const struct origin_object *object,
                                           enum origin_found *ret_found, struct error *err)
 {
     struct origin_mariadb *origin = origin_mariadb_of(base);
     if (strcmp(object->kind, "trigger") == 0)
         return origin_mariadb_compare_trigger(origin, object, ret_found, err);
+    if (strcmp(object->kind, "column") == 0)
+        return origin_mariadb_compare_column(origin, ret_found, err);
     unsigned statement = strcmp(object->kind, "table") == 0 ? STATEMENT_FIND_TABLE
                                                             : STATEMENT_FIND_FUNCTION;
     return origin_mariadb_compare_comment(origin, object, statement, ret_found, err);

@@ -157,13 +157,14 @@ UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[0]',
 STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.position = r.position
 SET o.aggregateid = r.entity_key WHERE o.sequence IS NULL
 
+-- By an id that the row was given, or at the position that a derived id names.
 -- name: find_row
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%fZ'), traceparent, partition_key,
   COALESCE(m.`partition`, kafka_partition), o.sequence, set_aside, NULL, COALESCE(m.topic, t.topic)
 FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
-WHERE id = ?1
+WHERE o.position = COALESCE((SELECT position FROM outbox WHERE id = ?1), ?2)
 
 -- In the order of commits, so that reading can end at the first rows that are too young. Old?
 -- Acknowledged? Young (a time to come is neither)?

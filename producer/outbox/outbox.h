@@ -47,7 +47,8 @@ struct relay_partition {
 /** A row of the outbox. Slices live in the arena it was loaded into. */
 struct outbox_row {
     int64_t position;
-    struct slice id;
+    struct slice id;          /* data NULL: it has none, because its created_at is no time */
+    bool id_is_derived;       /* the row was given none (event_id.h) */
     struct slice entity_type; /* aggregatetype */
     struct slice entity_key;  /* aggregateid as written, canonical after the claim */
     bool rekeyed;             /* the relay made entity_key canonical, the table has another one */
@@ -189,7 +190,8 @@ struct outbox_ops {
      * lease row. */
     enum status (*write_keys)(struct outbox *outbox, const struct lease *lease,
                               const struct outbox_row *rows, size_t count, struct error *err);
-    /** Find a row by its event id. @return OK with position 0 where it is not there. */
+    /** Find a row by its event id, given or derived.
+     * @return OK with position 0 where it is not there. */
     enum status (*find)(struct outbox *outbox, struct slice id, struct arena *arena,
                         struct outbox_row *ret_row, struct error *err);
     /** Delete rows that are old, acknowledged and, where the own agent has a position in their

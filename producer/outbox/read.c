@@ -1,6 +1,7 @@
 /* Reading the outbox's rows, waiting for more, and what people ask of it. */
 #include "common/clock.h"
 #include "common/wakeup.h"
+#include "producer/outbox/event_id.h"
 #include "producer/outbox/sql.h"
 
 #include <inttypes.h>
@@ -21,10 +22,30 @@ struct outbox_query {
     bool waiting;     /* its last column is outbox_rows' `complete` */
 };
 
+/* Where the row was given no id. A row that cannot have one, because its time or its position is
+ * none, stays without, and so is never numbered. @return false where the arena is full. */
+static bool outbox_row_derive_id(const char *origin, struct arena *arena, struct outbox_row *row)
+{
+    char *id = NULL;
+    if (row->id.data != NULL)
+        return true;
+    row->id_is_derived = true;
+    if (row->position < 1 || row->position > EVENT_ID_POSITION_MAX ||
+        !clock_parse_rfc3339(row->created_at.data, row->created_at.length, &row->created_us))
+        return true;
+    id = arena_alloc(arena, EVENT_ID_SIZE);
+    if (id == NULL)
+        return false;
+    event_id_derive(slice_of(origin), row->position, row->created_us, id);
+    row->id = (struct slice){id, EVENT_ID_SIZE - 1};
+    return true;
+}
+
 /* @return false where the arena is full. */
-static bool outbox_sql_fetch_row(const struct sql_session *session, struct arena *arena,
+static bool outbox_sql_fetch_row(const struct outbox_sql *self, struct arena *arena,
                                  struct outbox_row *ret_row)
 {
+    const struct sql_session *session = self->session;
     struct outbox_row row = {.position = sql_column_integer(session, 0),
                              .partition = (int32_t)sql_column_integer(session, 9),
                              .sequence = (uint64_t)sql_column_integer(session, 10)};
@@ -40,6 +61,8 @@ static bool outbox_sql_fetch_row(const struct sql_session *session, struct arena
     }
     if (row.payload.data == NULL)
         row.left_out_bytes = sql_column_integer(session, 12);
+    if (!outbox_row_derive_id(self->origin, arena, &row))
+        return false;
     *ret_row = row;
     return true;
 }
@@ -66,7 +89,8 @@ static enum status outbox_sql_rows(struct outbox *outbox, const struct outbox_qu
                                    struct arena *arena, struct outbox_rows *ret_rows,
                                    struct error *err)
 {
-    struct sql_session *session = outbox_sql_of(outbox)->session;
+    const struct outbox_sql *self = outbox_sql_of(outbox);
+    struct sql_session *session = self->session;
     size_t bytes_max = query->bytes_max == 0 ? SIZE_MAX : query->bytes_max;
     size_t size = 0;
     size_t bytes = 0;
@@ -79,7 +103,7 @@ static enum status outbox_sql_rows(struct outbox *outbox, const struct outbox_qu
         if (status != STATUS_OK || !session->has_row)
             break;
         full = !outbox_rows_grow(ret_rows, &size, arena) ||
-               !outbox_sql_fetch_row(session, arena, &ret_rows->rows[ret_rows->count]);
+               !outbox_sql_fetch_row(self, arena, &ret_rows->rows[ret_rows->count]);
         if (full)
             break;
         bytes += ret_rows->rows[ret_rows->count++].payload.length;
@@ -141,19 +165,23 @@ enum status outbox_sql_load_claimed(struct outbox *outbox, const struct relay_pa
     return status == STATUS_OK ? outbox_rows_chain(ret_rows, partition, err) : status;
 }
 
+/* The row was given this id, or the id names its position. */
 enum status outbox_sql_find(struct outbox *outbox, struct slice id, struct arena *arena,
                             struct outbox_row *ret_row, struct error *err)
 {
-    struct sql_session *session = outbox_sql_of(outbox)->session;
-    const struct sql_parameter value = sql_text(id);
+    const struct outbox_sql *self = outbox_sql_of(outbox);
+    struct sql_session *session = self->session;
+    const struct sql_parameter values[] = {sql_text(id), sql_integer(event_id_position(id))};
+    struct outbox_row row = {0};
     struct slice topic = {0};
     *ret_row = (struct outbox_row){0};
-    enum status status = sql_first(session, STATEMENT_FIND_ROW, &value, 1, err);
+    enum status status = sql_first(session, STATEMENT_FIND_ROW, values, 2, err);
     if (!session->has_row)
         return status;
-    if (!outbox_sql_fetch_row(session, arena, ret_row) ||
-        !sql_column_text(session, 13, arena, &topic))
+    if (!outbox_sql_fetch_row(self, arena, &row) || !sql_column_text(session, 13, arena, &topic))
         status = error_set(err, STATUS_RETRY, "no memory for an outbox row");
+    else if (slice_equal(row.id, id))
+        *ret_row = row;
     ret_row->topic = topic.data;
     session->ops->finish(session);
     return status;

@@ -14,14 +14,11 @@ BEGIN
 END
 $keepstep$
 
--- The event id is a UUIDv7: a random one, 48 bits of milliseconds laid over it, two bits set.
+-- Where a row is given no id, the relay derives one from its position and created_at.
 -- name: create_outbox
 CREATE TABLE IF NOT EXISTS outbox (
   position bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
-  id text COLLATE "C" NOT NULL UNIQUE DEFAULT encode(set_bit(set_bit(overlay(
-    uuid_send(gen_random_uuid()) PLACING substring(int8send((
-      extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6),
-    52, 1), 53, 1), 'hex')::uuid::text,
+  id text COLLATE "C",
   aggregatetype text COLLATE "C" NOT NULL,
   aggregateid text COLLATE "C" NOT NULL,
   type text COLLATE "C" NOT NULL,
@@ -34,6 +31,47 @@ CREATE TABLE IF NOT EXISTS outbox (
   sequence bigint,
   set_aside text);
 COMMENT ON TABLE outbox IS 'Keepstep: changes that wait to be published'
+
+-- name: create_outbox_id
+CREATE UNIQUE INDEX IF NOT EXISTS outbox_id ON outbox (id) WHERE id IS NOT NULL
+
+-- Earlier versions gave each row an id by a default.
+-- name: free_outbox_id
+DO $keepstep$
+DECLARE
+  old name;
+BEGIN
+  IF (SELECT attnotnull FROM pg_attribute WHERE attrelid = 'outbox'::regclass AND attname = 'id') THEN
+    FOR old IN SELECT c.conname FROM pg_constraint AS c JOIN pg_attribute AS a
+        ON a.attrelid = c.conrelid AND a.attname = 'id' AND c.conkey = ARRAY[a.attnum]
+        WHERE c.conrelid = 'outbox'::regclass AND c.contype = 'u' LOOP
+      EXECUTE format('ALTER TABLE outbox DROP CONSTRAINT %I', old);
+    END LOOP;
+    ALTER TABLE outbox ALTER id DROP NOT NULL, ALTER id DROP DEFAULT;
+  END IF;
+END
+$keepstep$
+
+-- name: is_id_freed
+SELECT NOT attnotnull FROM pg_attribute WHERE attrelid = to_regclass('outbox') AND attname = 'id'
+
+-- A row where an outbox of an earlier version lacks the index: is there one that an `init` left
+-- unfinished?
+-- name: find_id_index
+SELECT i.indexrelid IS NOT NULL FROM pg_attribute AS a LEFT JOIN pg_index AS i
+  ON i.indrelid = a.attrelid AND i.indexrelid = to_regclass('outbox_id')
+WHERE a.attrelid = to_regclass('outbox') AND a.attname = 'id' AND a.attnotnull
+  AND obj_description(a.attrelid, 'pg_class') LIKE 'Keepstep%' AND i.indisvalid IS NOT TRUE
+
+-- name: drop_id_index
+DROP INDEX CONCURRENTLY outbox_id
+
+-- The service writes on meanwhile, and its transactions are waited for.
+-- name: wait_for_writers
+SET lock_timeout = 0
+
+-- name: build_id_index
+CREATE UNIQUE INDEX CONCURRENTLY outbox_id ON outbox (id) WHERE id IS NOT NULL
 
 -- name: create_outbox_waiting
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (position) WHERE sequence IS NULL
@@ -149,16 +187,23 @@ CREATE TABLE IF NOT EXISTS keepstep_captured (
 
 -- What the log has, while --new-incarnation reads it.
 -- name: create_in_log
-CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (id text COLLATE "C" PRIMARY KEY)
+CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (position bigint PRIMARY KEY)
 
 -- name: create_log_end
 CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
   topic text NOT NULL, partition integer NOT NULL, until_offset bigint NOT NULL,
   PRIMARY KEY (topic, partition))
 
+-- By an id that the row was given, or at the position that a derived id names.
 -- name: note_in_log
-INSERT INTO pg_temp.keepstep_in_log SELECT id FROM outbox WHERE id = ANY (ARRAY (SELECT unnest($1::text[])))
-  ON CONFLICT DO NOTHING
+INSERT INTO pg_temp.keepstep_in_log
+SELECT position FROM outbox WHERE id = ANY (ARRAY (SELECT unnest($1::text[])))
+UNION ALL
+SELECT o.position FROM outbox AS o
+WHERE o.position = ANY (ARRAY (SELECT unnest($2::bigint[]))) AND o.id IS NULL
+  AND (o.position, to_char(o.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) IN (
+    SELECT p, c FROM unnest($2::bigint[], $3::text[]) AS n (p, c))
+ON CONFLICT DO NOTHING
 
 -- name: note_log_end
 INSERT INTO pg_temp.keepstep_log_end VALUES ($1, $2::integer, $3::bigint)
@@ -178,7 +223,7 @@ INSERT INTO keepstep_relay (single, origin, incarnation) VALUES (1, $1, $2)
 SET LOCAL statement_timeout = 0
 
 -- name: forward_drop
-DELETE FROM outbox WHERE id IN (SELECT id FROM pg_temp.keepstep_in_log)
+DELETE FROM outbox WHERE position IN (SELECT position FROM pg_temp.keepstep_in_log)
 
 -- A new incarnation starts its sequences again: what was acknowledged is dropped, the rest waits.
 -- name: restart_relay

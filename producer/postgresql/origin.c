@@ -8,6 +8,8 @@
 
 static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
+    {.kind = "index", .name = "outbox_id", .sql = SQL_CREATE_OUTBOX_ID},
+    ORIGIN_FREE_ID,
     {.kind = "index", .name = "outbox_waiting", .sql = SQL_CREATE_OUTBOX_WAITING},
     {.kind = "index", .name = "outbox_claimed", .sql = SQL_CREATE_OUTBOX_CLAIMED},
     {.kind = "index", .name = "outbox_set_aside", .sql = SQL_CREATE_OUTBOX_SET_ASIDE},
@@ -46,6 +48,25 @@ static enum status origin_postgresql_find_schema(struct origin_postgresql *self,
     return status;
 }
 
+/* An index that is made in a transaction keeps the service's writers out while it is made. An
+ * outbox of an earlier version may have many rows, so it gets its index before the transaction. */
+static enum status origin_postgresql_index_ids(struct origin_postgresql *self, struct error *err)
+{
+    PGconn *connection = self->session.connection;
+    PGresult *result = NULL;
+    enum status status = postgresql_session_query(connection, SQL_FIND_ID_INDEX, NO_SLICES, &result,
+                                                  err);
+    bool lacking = status == STATUS_OK && PQntuples(result) > 0;
+    if (lacking)
+        status = postgresql_session_execute(connection, SQL_WAIT_FOR_WRITERS, err);
+    if (lacking && status == STATUS_OK && PQgetvalue(result, 0, 0)[0] == 't')
+        status = postgresql_session_execute(connection, SQL_DROP_ID_INDEX, err);
+    if (lacking && status == STATUS_OK)
+        status = postgresql_session_execute(connection, SQL_BUILD_ID_INDEX, err);
+    PQclear(result);
+    return status;
+}
+
 static enum status origin_postgresql_open(const struct config *config, enum origin_mode mode,
                                           struct origin **ret_origin, struct error *err)
 {
@@ -64,7 +85,11 @@ static enum status origin_postgresql_open(const struct config *config, enum orig
         self->session.base.options.setup = "SET lock_timeout = '200ms'";
     *ret_origin = &self->shared.base;
     enum status status = origin_sql_open(&self->shared, config, mode, err);
-    return status == STATUS_OK ? origin_postgresql_find_schema(self, err) : status;
+    if (status == STATUS_OK)
+        status = origin_postgresql_find_schema(self, err);
+    if (status == STATUS_OK && mode == ORIGIN_INSTALL)
+        status = origin_postgresql_index_ids(self, err);
+    return status;
 }
 
 static void origin_postgresql_close(struct origin *origin)
@@ -90,12 +115,27 @@ static struct slice origin_postgresql_comment(const char *sql)
     return end == NULL ? (struct slice){0} : (struct slice){start, (size_t)(end - start)};
 }
 
+static enum status origin_postgresql_compare_column(struct origin_postgresql *self,
+                                                    enum origin_found *ret_found, struct error *err)
+{
+    PGresult *result = NULL;
+    enum status status = postgresql_session_query(self->session.connection, SQL_IS_ID_FREED,
+                                                  NO_SLICES, &result, err);
+    if (status == STATUS_OK)
+        *ret_found = PQntuples(result) > 0 && PQgetvalue(result, 0, 0)[0] == 't' ? ORIGIN_SAME
+                                                                                 : ORIGIN_OTHER;
+    PQclear(result);
+    return status;
+}
+
 static enum status origin_postgresql_compare(struct origin *origin,
                                              const struct origin_object *object,
                                              enum origin_found *ret_found, struct error *err)
 {
     bool function = strcmp(object->kind, "function") == 0;
     bool trigger = strcmp(object->kind, "trigger") == 0;
+    if (strcmp(object->kind, "column") == 0)
+        return origin_postgresql_compare_column(origin_postgresql_of(origin), ret_found, err);
     const struct slice parameters[] = {slice_of(object->name),
                                        slice_of(trigger ? object->table : object->sql),
                                        slice_of(function ? object->table : "")};

@@ -145,13 +145,15 @@ FROM unnest($1::bigint[], $2::text[]) AS r (position, entity_key)
 WHERE o.position = r.position AND o.sequence IS NULL
   AND o.position BETWEEN ($1::bigint[])[1] AND ($1::bigint[])[cardinality($1::bigint[])]
 
+-- By an id that the row was given, or at the position that a derived id names.
 -- name: find_row
 SELECT o.position, id, aggregatetype, aggregateid, type, payload,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent,
   partition_key, coalesce(m.partition, kafka_partition), o.sequence, set_aside, NULL,
   coalesce(m.topic, t.topic)
 FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
-LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position WHERE id = $1
+LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
+WHERE o.position = coalesce((SELECT position FROM outbox WHERE id = $1), $2::bigint)
 
 -- Each partition's lowest sequences, so that only what may go, and little else, is read. The rows
 -- that it returns are the ones that it deleted.

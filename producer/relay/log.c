@@ -20,12 +20,14 @@ static enum status relay_refuse_record(struct error *err, const struct record *r
                      record->topic, (int)record->partition, record->offset, what);
 }
 
+/* A database that was rewound may give a position, its number and its time to another change. */
 static bool relay_is_known(const struct relay_partition *state, const struct outbox_row *row,
                            const struct change *change)
 {
     return row->position != 0 && row->sequence == change->sequence &&
            row->partition == state->partition && row->topic != NULL &&
-           strcmp(row->topic, state->topic) == 0;
+           strcmp(row->topic, state->topic) == 0 &&
+           (change->kind == KIND_VOID || slice_equal(row->payload, change->record.value));
 }
 
 /* @return whether this process sent the record, and the database has lost the row's claim. The

@@ -1,5 +1,6 @@
 /* Checks rows of the outbox and makes their records. */
 #include "producer/relay/record_maker.h"
+#include "producer/outbox/event_id.h"
 #include "schemas/record/write.h"
 #include "common/clock.h"
 
@@ -102,10 +103,15 @@ static bool record_is_canonical(const struct entity_schema *schema, struct slice
 
 static enum status record_check_plain(struct outbox_row *row, struct error *err)
 {
+    if (row->created_us == 0 &&
+        !clock_parse_rfc3339(row->created_at.data, row->created_at.length, &row->created_us))
+        return error_set(err, STATUS_REJECT, "created_at: must be a time in the form of RFC 3339");
     if (row->id.length == 0 || row->id.length >= OUTBOX_ID_SIZE)
         return error_set(err, STATUS_REJECT, "id: must have 1 to %d bytes", OUTBOX_ID_SIZE - 1);
-    if (!clock_parse_rfc3339(row->created_at.data, row->created_at.length, &row->created_us))
-        return error_set(err, STATUS_REJECT, "created_at: must be a time in the form of RFC 3339");
+    if (!row->id_is_derived && event_id_position(row->id) != 0)
+        return error_set(err, STATUS_REJECT,
+                         "id: a UUID of version 8 may be the id of another row: leave id NULL, or "
+                         "write the event again under a UUID of another version");
     size_t length = row->entity_type.length;
     if (row->type.length <= length + 1 || row->type.data[length] != '.' ||
         memcmp(row->type.data, row->entity_type.data, length) != 0)

@@ -12,27 +12,28 @@ INSERT INTO temp.keepstep_guard SELECT NOT EXISTS (
   WHERE name IN ('position', 'changeset', 'kafka_partition', 'sequence', 'set_aside'));
 DROP TABLE temp.keepstep_guard
 
--- The event id is a UUIDv7: 48 bits of milliseconds, then random bits.
+-- Where a row is given no id, the relay derives one from its position and created_at. The clock has
+-- milliseconds only; the last three digits are random, so that a position which is used again after
+-- a restore, or in a clone, has another created_at.
 -- name: create_outbox
 CREATE TABLE IF NOT EXISTS outbox (
   position INTEGER PRIMARY KEY AUTOINCREMENT,
-  id TEXT NOT NULL UNIQUE DEFAULT (
-    substr(printf('%012x', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)), 1, 8)
-    || '-' || substr(printf('%012x', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)), 9)
-    || '-7' || substr(lower(hex(randomblob(2))), 2)
-    || '-' || substr('89ab', 1 + (random() & 3), 1) || substr(lower(hex(randomblob(2))), 2)
-    || '-' || lower(hex(randomblob(6)))),
+  id TEXT,
   aggregatetype TEXT NOT NULL,
   aggregateid TEXT NOT NULL,
   type TEXT NOT NULL,
   payload TEXT NOT NULL,
-  created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f', 'now') || '000Z'),
+  created_at TEXT NOT NULL DEFAULT (
+    strftime('%Y-%m-%dT%H:%M:%f', 'now') || substr(1000 + abs(random() % 1000), 2) || 'Z'),
   traceparent TEXT,
   partition_key TEXT,
   changeset TEXT,
   kafka_partition INTEGER,
   sequence INTEGER,
   set_aside TEXT)
+
+-- name: create_outbox_id
+CREATE UNIQUE INDEX IF NOT EXISTS outbox_id ON outbox (id) WHERE id IS NOT NULL
 
 -- name: create_outbox_waiting
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (position) WHERE sequence IS NULL
@@ -113,15 +114,19 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_wait (
 
 -- What the log has, while --new-incarnation reads it.
 -- name: create_in_log
-CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (id TEXT PRIMARY KEY) WITHOUT ROWID
+CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (position INTEGER PRIMARY KEY)
 
 -- name: create_log_end
 CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
   topic TEXT NOT NULL, partition INTEGER NOT NULL, until_offset INTEGER NOT NULL,
   PRIMARY KEY (topic, partition)) WITHOUT ROWID
 
+-- By an id that the row was given, or at the position that a derived id names.
 -- name: note_in_log
-INSERT OR IGNORE INTO temp.keepstep_in_log SELECT id FROM main.outbox WHERE id = ?1
+INSERT OR IGNORE INTO temp.keepstep_in_log
+SELECT position FROM main.outbox WHERE id = ?1
+UNION ALL
+SELECT position FROM main.outbox WHERE position = ?2 AND id IS NULL AND created_at = ?3
 
 -- name: note_log_end
 INSERT INTO temp.keepstep_log_end VALUES (?1, ?2, ?3)
@@ -133,7 +138,7 @@ SELECT holder, lease_until_us FROM keepstep_relay
 SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'keepstep_relay'
 
 -- name: forward_drop
-DELETE FROM outbox WHERE id IN (SELECT id FROM temp.keepstep_in_log)
+DELETE FROM outbox WHERE position IN (SELECT position FROM temp.keepstep_in_log)
 
 -- name: forward_forget
 DELETE FROM keepstep_relay_wait
@@ -202,6 +207,23 @@ UPDATE keepstep_captured SET news = '' WHERE entity_type = ?1
 
 -- name: find_object
 SELECT sql, tbl_name FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE
+
+-- Whether the outbox is Keepstep's, whichever version made it; whether it is one whose rows each need
+-- an id; whether its ids are unique by the table itself, as earlier versions made it.
+-- name: find_outbox
+SELECT sum(name IN ('position', 'changeset', 'kafka_partition', 'sequence', 'set_aside')) = 5,
+  max(name = 'id' AND "notnull") AND group_concat(name) = 'position,id,aggregatetype,aggregateid,type,'
+    || 'payload,created_at,traceparent,partition_key,changeset,kafka_partition,sequence,set_aside',
+  EXISTS (SELECT 1 FROM pragma_index_list('outbox', 'main') WHERE origin = 'u')
+FROM pragma_table_info('outbox', 'main')
+
+-- Earlier versions gave each row an id by a default. SQLite cannot alter a column, but what it keeps
+-- on the disk is the same without NOT NULL and DEFAULT, so that the catalogue's text may be changed
+-- (sqlite.org/lang_altertable.html, section 7). UNIQUE has an index, and so it stays.
+-- name: free_outbox_id
+UPDATE sqlite_schema SET sql = 'CREATE TABLE ' || replace(
+  substr(?1, instr(?1, 'outbox (')), ' id TEXT,', ' id TEXT UNIQUE,')
+WHERE type = 'table' AND name = 'outbox'
 
 -- name: read_progress
 SELECT coalesce(max(rows), 0), coalesce(max(done), 0),

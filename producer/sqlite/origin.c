@@ -7,6 +7,8 @@
 
 static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
+    {.kind = "column", .name = "outbox.id"}, /* clients differ in it, so nothing is printed */
+    {.kind = "index", .name = "outbox_id", .sql = SQL_CREATE_OUTBOX_ID},
     {.kind = "index", .name = "outbox_waiting", .sql = SQL_CREATE_OUTBOX_WAITING},
     {.kind = "index", .name = "outbox_claimed", .sql = SQL_CREATE_OUTBOX_CLAIMED},
     {.kind = "index", .name = "outbox_set_aside", .sql = SQL_CREATE_OUTBOX_SET_ASIDE},
@@ -54,6 +56,44 @@ static bool origin_sqlite_is_same(struct slice found, struct slice sql)
            memcmp(sql.data + sql.length - found.length, found.data, found.length) == 0;
 }
 
+/** The outbox that is there. */
+struct outbox_form {
+    bool is_ours; /* whichever version made it */
+    bool id_is_needed;
+    bool id_is_unique; /* without the index outbox_id */
+};
+
+static enum status origin_sqlite_find_outbox(sqlite3 *db, struct outbox_form *ret_form,
+                                             struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_session_prepare(db, SQL_FIND_OUTBOX, &statement, err);
+    if (status != STATUS_OK)
+        return status;
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        *ret_form = (struct outbox_form){.is_ours = sqlite3_column_int(statement, 0) != 0,
+                                         .id_is_needed = sqlite3_column_int(statement, 1) != 0,
+                                         .id_is_unique = sqlite3_column_int(statement, 2) != 0};
+    else
+        status = sqlite_session_error(db, "catalogue", err);
+    (void)sqlite3_finalize(statement);
+    return status;
+}
+
+/* What the outbox of an earlier version has instead of this object. */
+static enum status origin_sqlite_compare_former(sqlite3 *db, const struct origin_object *object,
+                                                enum origin_found *ret_found, struct error *err)
+{
+    struct outbox_form form = {0};
+    enum status status = origin_sqlite_find_outbox(db, &form, err);
+    if (strcmp(object->name, "outbox.id") == 0)
+        *ret_found = form.id_is_needed ? ORIGIN_OTHER : ORIGIN_SAME;
+    else if ((strcmp(object->name, "outbox") == 0 && *ret_found == ORIGIN_OTHER && form.is_ours) ||
+             (strcmp(object->name, "outbox_id") == 0 && form.id_is_unique))
+        *ret_found = ORIGIN_SAME;
+    return status;
+}
+
 static enum status origin_sqlite_compare(struct origin *origin, const struct origin_object *object,
                                          enum origin_found *ret_found, struct error *err)
 {
@@ -76,16 +116,40 @@ static enum status origin_sqlite_compare(struct origin *origin, const struct ori
         status = sqlite_session_error(db, "catalogue", err);
     }
     (void)sqlite3_finalize(statement);
-    return status;
+    return status == STATUS_OK ? origin_sqlite_compare_former(db, object, ret_found, err) : status;
+}
+
+/* A changed text counts once all sessions, this one too, have read the catalogue again. */
+static enum status origin_sqlite_free_id(sqlite3 *db, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_session_execute(db, "PRAGMA writable_schema = ON", err);
+    if (status == STATUS_OK)
+        status = sqlite_session_prepare(db, SQL_FREE_OUTBOX_ID, &statement, err);
+    if (status == STATUS_OK) {
+        sqlite_session_bind(statement, 1, origin_sqlite_trimmed(SQL_CREATE_OUTBOX));
+        if (sqlite3_step(statement) != SQLITE_DONE)
+            status = sqlite_session_error(db, "catalogue", err);
+    }
+    (void)sqlite3_finalize(statement);
+    if (status == STATUS_OK) /* DDL raises the catalogue's version */
+        status = sqlite_session_execute(db,
+                                        "CREATE TABLE keepstep_catalogue_change (column_1);"
+                                        "DROP TABLE keepstep_catalogue_change",
+                                        err);
+    enum status closed = sqlite_session_execute(db, "PRAGMA writable_schema = RESET", err);
+    return status == STATUS_OK ? closed : status;
 }
 
 /* The catalogue keeps the text as it was run, so that is the text without an end of line. */
 static enum status origin_sqlite_create(struct origin *origin, const struct origin_object *object,
                                         bool replace, struct error *err)
 {
+    (void)replace; /* a trigger's statements drop it first */
+    if (object->sql == NULL)
+        return origin_sqlite_free_id(origin_sqlite_of(origin)->session.db, err);
     struct slice text = origin_sqlite_trimmed(object->sql);
     char *sql = sqlite3_mprintf("%.*s", SLICE_ARGS(text));
-    (void)replace; /* a trigger's statements drop it first */
     if (sql == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
     enum status status = sqlite_session_execute(origin_sqlite_of(origin)->session.db, sql, err);

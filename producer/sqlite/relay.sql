@@ -96,13 +96,14 @@ UPDATE outbox SET set_aside = ?2, aggregateid = ?3 WHERE position = ?1 AND seque
 -- name: write_keys
 UPDATE outbox SET aggregateid = ?2 WHERE position = ?1 AND sequence IS NULL
 
+-- By an id that the row was given, or at the position that a derived id names.
 -- name: find_row
 SELECT o.position, id, aggregatetype, aggregateid, type, payload, created_at, traceparent,
   partition_key, coalesce(m.partition, kafka_partition), o.sequence, set_aside, NULL,
   coalesce(m.topic, t.topic)
 FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
 LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
-WHERE id = ?1
+WHERE o.position = coalesce((SELECT position FROM outbox WHERE id = ?1), ?2)
 
 -- In the order of commits, so that reading can end at the first rows that are too young: no index by
 -- time is kept, and nothing is read that stays. Old? Acknowledged? Young (a time to come is neither)?

@@ -229,10 +229,13 @@ static void assert_found(struct outbox *outbox, int position, const char *topic,
 {
     struct error err = ERROR_INIT;
     struct outbox_row row;
-    const char *id = outbox_case_ask(
-        test_format("SELECT id FROM outbox WHERE position = %d", position));
-    struct slice asked = {.data = id, .length = strlen(id) - 1};
-    assert_int_equal(outbox->ops->find(outbox, asked, &outbox_case_arena, &row, &err), STATUS_OK);
+    struct outbox_rows rows = {0};
+    const struct outbox_selection all = {OUTBOX_ALL, (size_t)position};
+    assert_int_equal(outbox->ops->list(outbox, &all, &outbox_case_arena, &rows, &err), STATUS_OK);
+    assert_int_equal(rows.rows[position - 1].position, position);
+    assert_int_equal(
+        outbox->ops->find(outbox, rows.rows[position - 1].id, &outbox_case_arena, &row, &err),
+        STATUS_OK);
     assert_string_equal(row.topic, topic);
     assert_int_equal(row.partition, 1);
     assert_int_equal(row.sequence, sequence);

@@ -129,10 +129,9 @@ void outbox_case_make_empty(void)
     arena_init(&outbox_case_arena, ARENA);
 }
 
-void outbox_case_make(void)
+const char *outbox_case_init(void)
 {
     struct error err = ERROR_INIT;
-    outbox_case_make_empty();
     const char *path = strcmp(outbox_case_product->name, "sqlite") == 0
                            ? strchr(outbox_case_url, ':') + 1
                            : outbox_case_url;
@@ -151,6 +150,13 @@ void outbox_case_make(void)
     (void)fclose(out);
     run_grants(&config);
     relay_url = outbox_case_product->relay(outbox_case_url);
+    return test_read_file(test_path("init.txt"));
+}
+
+void outbox_case_make(void)
+{
+    outbox_case_make_empty();
+    (void)outbox_case_init();
 }
 
 void outbox_case_write(const char *type, int from, int to)

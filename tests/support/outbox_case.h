@@ -30,6 +30,9 @@ extern const struct outbox_extent outbox_case_extent;
 /** Make an empty database. Skips the test if there is no server. */
 void outbox_case_make_empty(void);
 
+/** Run `init`, and what it prints of grants. @return what it said. */
+const char *outbox_case_init(void);
+
 /** Make an empty database and run `init`. Skips the test if there is no server. */
 void outbox_case_make(void);
 

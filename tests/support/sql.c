@@ -2,6 +2,8 @@
 #include "tests/support/sql.h"
 
 #include "common/buffer.h"
+#include "common/clock.h"
+#include "producer/outbox/event_id.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -50,6 +52,20 @@ static int sql_run(sqlite3 *database, const char *sql, struct buffer *rows)
     return SQLITE_OK;
 }
 
+/* event_id(origin, position, created_at). */
+static void sql_event_id(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count;
+    char id[EVENT_ID_SIZE];
+    int64_t created_us = 0;
+    const char *created_at = (const char *)sqlite3_value_text(values[2]);
+    if (!clock_parse_rfc3339(created_at, strlen(created_at), &created_us))
+        test_fail("created_at: %s", created_at);
+    event_id_derive(slice_of((const char *)sqlite3_value_text(values[0])),
+                    sqlite3_value_int64(values[1]), created_us, id);
+    sqlite3_result_text(context, id, -1, SQLITE_TRANSIENT);
+}
+
 /* Run SQL. @return NULL on an error, whose text is then in `ret_error`. */
 static const char *sql_try(const char *path, const char *sql, int flags, const char **ret_error)
 {
@@ -59,6 +75,8 @@ static const char *sql_try(const char *path, const char *sql, int flags, const c
     int code = sqlite3_open_v2(path, &database, flags, NULL);
     if (code == SQLITE_OK) {
         (void)sqlite3_busy_timeout(database, SQL_BUSY_MS);
+        (void)sqlite3_create_function(database, "event_id", 3, SQLITE_UTF8, NULL, sql_event_id,
+                                      NULL, NULL);
         code = sql_run(database, sql, &rows);
     }
     const char *text = NULL;

@@ -4,8 +4,9 @@
 
 #include "tests/support/test.h"
 
-/** Run one or more statements; the test fails at the first error. @return the rows of all of them:
- * "|" between columns, "\n" after each row, NULL as "NULL", a blob as x'…'. Valid until the program
+/** Run one or more statements; the test fails at the first error. The function event_id(origin,
+ * position, created_at) derives the id of a row of the outbox. @return the rows of all of them: "|"
+ * between columns, "\n" after each row, NULL as "NULL", a blob as x'…'. Valid until the program
  * ends. */
 const char *sqlite_text(const char *path, const char *sql);
 

@@ -4,8 +4,12 @@
 #include "tests/support/database.h"
 #include "tests/support/load.h"
 
-#include <stdio.h>
+#include "producer/registry.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
+#define WITNESS_SIZE_MAX ((size_t)64 * 1024 * 1024)
 #define WITNESS_ROWS     60
 #define WITNESS_LIMIT_MS 60000
 #define WITNESS_LOAD_MS  120000
@@ -171,18 +175,57 @@ static void witness_record(const struct kafka_record *record, void *context)
         test_fail("another record has been numbered as %s", row);
 }
 
+static int witness_compare_rows(const void *a, const void *b)
+{
+    const struct outbox_row *const *rows[] = {a, b};
+    const struct outbox_row *left = *rows[0];
+    const struct outbox_row *right = *rows[1];
+    if (left->partition != right->partition)
+        return left->partition < right->partition ? -1 : 1;
+    return (left->sequence > right->sequence) - (left->sequence < right->sequence);
+}
+
+/* @return "partition|sequence|id\n" of each row of the outbox. */
+static const char *witness_outbox(const struct sidecar *service)
+{
+    struct error err = ERROR_INIT;
+    struct arena arena;
+    struct buffer text;
+    struct outbox *outbox = NULL;
+    struct outbox_rows rows = {0};
+    const struct outbox_selection all = {OUTBOX_ALL, 0};
+    const char *path = service->database == NULL ? service->url : service->database;
+    const struct outbox_options options = {.path = path, .service = "shop", .read_only = true};
+    arena_init(&arena, WITNESS_SIZE_MAX);
+    buffer_init(&text, WITNESS_SIZE_MAX);
+    if (outbox_find(service->url)->open(&options, &outbox, &err) != STATUS_OK ||
+        outbox->ops->list(outbox, &all, &arena, &rows, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    const struct outbox_row **sorted = calloc(rows.count + 1, sizeof *sorted);
+    assert_non_null(sorted);
+    for (size_t i = 0; i < rows.count; i++)
+        sorted[i] = &rows.rows[i];
+    qsort(sorted, rows.count, sizeof *sorted, witness_compare_rows);
+    for (size_t i = 0; i < rows.count; i++)
+        buffer_append_format(&text, "%d|%llu|%.*s\n", (int)sorted[i]->partition,
+                             (unsigned long long)sorted[i]->sequence, SLICE_ARGS(sorted[i]->id));
+    const char *kept = test_format("%s", buffer_text(&text));
+    free(sorted);
+    outbox->ops->close(outbox);
+    arena_done(&arena);
+    buffer_done(&text);
+    return kept;
+}
+
 int witness_assert_log(struct kafka *kafka, const struct sidecar *service)
 {
     struct witness_log log = {.doubles = 0};
     const struct sidecar *const publishers[] = {service, NULL};
     const struct sidecar *const nobody[] = {NULL};
     load_settle(kafka, "item", publishers, nobody, WITNESS_LIMIT_MS);
-    buffer_init(&log.rows, (size_t)16 * 1024 * 1024);
+    buffer_init(&log.rows, WITNESS_SIZE_MAX);
     (void)kafka_consume_all(kafka, sidecar_topic("item"), witness_record, &log);
-    load_assert_rows("the log",
-                     database_text(service->url, "SELECT kafka_partition, sequence, id "
-                                                 "FROM outbox ORDER BY 1, 2"),
-                     buffer_text(&log.rows));
+    load_assert_rows("the log", witness_outbox(service), buffer_text(&log.rows));
     buffer_done(&log.rows);
     return log.doubles;
 }

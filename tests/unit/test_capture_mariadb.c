@@ -252,10 +252,9 @@ static void each_statement_is_captured_as_what_it_does(void **state)
                         "{\"id\":3}|order.created\n{\"id\":3}|order.updated\n"
                         "{\"id\":10}|order.deleted\n");
     shop_validate(&shop, 11);
-    assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*) FROM outbox WHERE id RLIKE "
-                                               "'^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab]"
-                                               "[0-9a-f]{3}-[0-9a-f]{12}$' AND ABS(TIMESTAMPDIFF("
-                                               "SECOND, created_at, UTC_TIMESTAMP())) < 60"),
+    assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*) FROM outbox WHERE id IS NULL "
+                                               "AND ABS(TIMESTAMPDIFF(SECOND, created_at, "
+                                               "UTC_TIMESTAMP())) < 60"),
                         "11\n");
     shop_done(&shop);
 }

@@ -110,12 +110,9 @@ static void inserts_updates_key_changes_deletes_copy_and_conflicts_are_captured(
                                             "{\"id\":2}|order.updated\n{\"id\":3}|order.created\n"
                                             "{\"id\":2}|order.deleted\n{\"id\":7}|order.created\n"
                                             "{\"id\":7}|order.deleted\n{\"id\":8}|order.created\n");
-    assert_string_equal(postgresql_text(shop.url, "SELECT count(*) FROM outbox WHERE id ~ "
-                                                  "'^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab]"
-                                                  "[0-9a-f]{3}-[0-9a-f]{12}$' AND abs(extract("
-                                                  "epoch FROM created_at) * 1000 - ('x0000' || "
-                                                  "left(replace(id, '-', ''), 12))::bit(64)"
-                                                  "::bigint) < 1000"),
+    assert_string_equal(postgresql_text(shop.url, "SELECT count(*) FROM outbox WHERE id IS NULL "
+                                                  "AND abs(extract(epoch FROM now() - created_at)) "
+                                                  "< 60"),
                         "10\n");
     shop_done(&shop);
 }
@@ -384,8 +381,9 @@ static void a_new_incarnation_drops_what_the_log_has_and_lets_the_rest_wait(void
     assert_true(initialised);
     assert_string_equal(lease.holder, "h");
     for (int i = 0; i < 2500; i++)
-        assert_int_equal(ops->note_in_log(origin, slice_of(i == 2499 ? "e3" : "x"), &err),
-                         STATUS_OK);
+        assert_int_equal(
+            ops->note_in_log(origin, slice_of(i == 2499 ? "e3" : "x"), (struct slice){0}, &err),
+            STATUS_OK);
     assert_int_equal(ops->note_log_end(origin, "order", 0, 77, &err), STATUS_OK);
     assert_int_equal(ops->begin(origin, &err), STATUS_OK);
     if (ops->restart(origin, "shop", "new", &dropped, &err) != STATUS_OK)

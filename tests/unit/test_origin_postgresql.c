@@ -145,7 +145,8 @@ static void a_new_history_takes_as_long_as_a_large_outbox_needs(void **state)
         "CREATE TRIGGER note BEFORE DELETE OR UPDATE ON outbox FOR EACH ROW EXECUTE "
         "FUNCTION note()");
     const struct origin_ops *ops = reading.shop.origin->ops;
-    if (ops->note_in_log(reading.shop.origin, slice_of("a"), &err) != STATUS_OK ||
+    if (ops->note_in_log(reading.shop.origin, slice_of("a"), (struct slice){0}, &err) !=
+            STATUS_OK ||
         ops->begin(reading.shop.origin, &err) != STATUS_OK ||
         ops->restart(reading.shop.origin, "shop", "new", &dropped, &err) != STATUS_OK ||
         ops->commit(reading.shop.origin, &err) != STATUS_OK)

@@ -144,6 +144,11 @@ static void append(const struct relay_shop *shop, int partition, int count, cons
                    const char *id, int sequence)
 {
     char text[512];
+    /* That of the row that has the id: all rows of these tests have the same one. */
+    const char *payload = sqlite_text(shop->path, "SELECT payload FROM outbox LIMIT 1");
+    const char *value = payload[0] == '\0'
+                            ? "{}"
+                            : test_format("%.*s", (int)strcspn(payload, "\n"), payload);
     const char *incarnation = sqlite_text(shop->path, "SELECT incarnation FROM keepstep_relay");
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     (void)rd_kafka_conf_set(conf, "bootstrap.servers", shop->kafka[0].value, text, sizeof text);
@@ -165,12 +170,12 @@ static void append(const struct relay_shop *shop, int partition, int count, cons
         rd_kafka_headers_t *headers = rd_kafka_headers_new(9);
         for (size_t h = 0; h < (sequence == 0 ? 6 : sequence == 1 ? 8 : 9); h++)
             (void)rd_kafka_header_add(headers, names[h], -1, values[h], -1);
-        assert_int_equal(rd_kafka_producev(producer, RD_KAFKA_V_TOPIC("order"),
-                                           RD_KAFKA_V_PARTITION(partition),
-                                           RD_KAFKA_V_KEY("{\"id\":7}", 8),
-                                           RD_KAFKA_V_VALUE((void *)(uintptr_t) "{}", 2),
-                                           RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END),
-                         RD_KAFKA_RESP_ERR_NO_ERROR);
+        assert_int_equal(
+            rd_kafka_producev(producer, RD_KAFKA_V_TOPIC("order"), RD_KAFKA_V_PARTITION(partition),
+                              RD_KAFKA_V_KEY("{\"id\":7}", 8),
+                              RD_KAFKA_V_VALUE((void *)(uintptr_t)value, strlen(value)),
+                              RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END),
+            RD_KAFKA_RESP_ERR_NO_ERROR);
         assert_int_equal(rd_kafka_flush(producer, 10000), RD_KAFKA_RESP_ERR_NO_ERROR);
     }
     rd_kafka_destroy(producer);
@@ -257,6 +262,24 @@ static void what_others_wrote_is_read_once_and_what_is_own_is_found_behind_it(vo
     relay_shop_done(&shop);
 }
 
+/* A rewound database gave position, time and number once more, to another change. */
+static void a_record_with_a_rows_id_and_another_value_is_no_record_of_that_row(void **state)
+{
+    (void)state;
+    struct relay_shop shop = {0};
+    relay_shop_make(&shop);
+    assert_int_equal(records_read(&shop), 0);
+    (void)sqlite_text(shop.path, "UPDATE outbox SET payload = replace(payload, '\"x\"', '\"y\"');"
+                                 "UPDATE keepstep_relay_partition SET acknowledged_sequence = 0,"
+                                 "acknowledged_offset = -1, acknowledged_id = '';"
+                                 "DELETE FROM keepstep_relay_read");
+    relay_shop_start(&shop);
+    (void)pthread_join(shop.thread, NULL);
+    assert_int_equal(shop.status, STATUS_FATAL);
+    assert_non_null(strstr(shop.err.text, "rewound or cloned"));
+    relay_shop_done(&shop);
+}
+
 static void a_database_that_fails_is_no_other_relay(void **state)
 {
     (void)state;
@@ -285,7 +308,8 @@ static void a_record_that_is_known_acknowledges_those_before_it_that_the_anchor_
         relay_shop_write(&shop, 7, false, "{\"id\":7,\"name\":\"x\"}");
     assert_int_equal(records_read(&shop), 0);
     int partition = (int)sqlite_number(shop.path, "SELECT max(kafka_partition) FROM outbox");
-    const char *ids = sqlite_text(shop.path, "SELECT id FROM outbox ORDER BY sequence");
+    const char *ids = sqlite_text(shop.path, "SELECT event_id('shop', position, "
+                                             "created_at) FROM outbox ORDER BY sequence");
     append(&shop, partition, 1, "shop", test_format("%.36s", ids), 1);
     append(&shop, partition, 1, "shop", test_format("%.36s", ids + 2 * 37), 3);
     (void)sqlite_format(shop.path,
@@ -311,6 +335,7 @@ int main(void)
         TEST_WITH_LIMIT(of_two_relays_under_one_name_the_one_that_lost_the_lease_ends, 90),
         TEST_WITH_LIMIT(a_lease_is_kept_however_long_the_log_takes_to_be_read, 120),
         TEST_WITH_LIMIT(what_others_wrote_is_read_once_and_what_is_own_is_found_behind_it, 120),
+        TEST_WITH_LIMIT(a_record_with_a_rows_id_and_another_value_is_no_record_of_that_row, 90),
         TEST_WITH_LIMIT(a_database_that_fails_is_no_other_relay, 60),
         TEST_WITH_LIMIT(a_record_that_is_known_acknowledges_those_before_it_that_the_anchor_hides,
                         90),

@@ -89,6 +89,33 @@ static void a_key_that_only_looks_canonical_is_set_aside_or_made_so(void **state
     relay_shop_done(&shop);
 }
 
+/* The form of derived ids belongs to the relay, so that no given id can be that of another row. */
+static void a_given_id_of_the_derived_form_is_set_aside(void **state)
+{
+    (void)state;
+    struct relay_shop shop = {0};
+    relay_shop_make(&shop);
+    for (int i = 1; i <= 4; i++)
+        relay_shop_write(&shop, i, false, test_format("{\"id\":%d,\"name\":\"x\"}", i));
+    (void)sqlite_text(shop.path,
+                      "UPDATE outbox SET id = (SELECT event_id('shop', position, created_at) FROM "
+                      "outbox WHERE position = 1) WHERE position = 2;"
+                      "UPDATE outbox SET id = '01942f6e-0000-7000-8000-000000000001' WHERE "
+                      "position = 3;"
+                      "UPDATE outbox SET created_at = 'noon' WHERE position = 4");
+    relay_shop_start(&shop);
+    relay_shop_expect(&shop,
+                      "SELECT position, substr(set_aside, 1, 22) FROM outbox WHERE set_aside IS "
+                      "NOT NULL ORDER BY position",
+                      "2|id: a UUID of version \n4|created_at: must be a \n");
+    relay_shop_expect_acknowledged(&shop, 2);
+    (void)sqlite_text(shop.path, "UPDATE outbox SET id = NULL, set_aside = NULL, created_at = "
+                                 "'2026-01-02T03:04:05.000006Z' WHERE set_aside IS NOT NULL");
+    relay_shop_expect_acknowledged(&shop, 4);
+    relay_shop_stop(&shop);
+    relay_shop_done(&shop);
+}
+
 /* The row is larger than the relay's memory, so it must not be loaded. */
 static void a_row_of_any_size_is_set_aside_and_the_others_flow(void **state)
 {
@@ -164,6 +191,7 @@ int main(void)
         TEST_WITH_LIMIT(a_row_set_aside_blocks_its_entity_however_the_key_is_written, 90),
         TEST_WITH_LIMIT(a_row_of_any_size_is_set_aside_and_the_others_flow, 120),
         TEST_WITH_LIMIT(a_key_that_only_looks_canonical_is_set_aside_or_made_so, 90),
+        TEST_WITH_LIMIT(a_given_id_of_the_derived_form_is_set_aside, 90),
         TEST_WITH_LIMIT(what_a_silent_broker_keeps_under_way_is_told, 120),
         TEST_WITH_LIMIT(what_waits_is_told_where_the_broker_never_answered, 120),
     };

@@ -1,0 +1,318 @@
+/* Event ids of outbox rows, in each database: derived where a row was given none, and found again
+ * by a relay and by a new incarnation. */
+#include "tests/support/former_outbox.h"
+#include "tests/support/outbox_case.h"
+
+#include "common/clock.h"
+#include "producer/init/origin.h"
+#include "producer/outbox/event_id.h"
+#include "producer/registry.h"
+
+#define TIME_A "2026-01-02 03:04:05.000006"
+#define TIME_B "2026-01-02 03:04:05.000007"
+
+/* SQLite keeps a time as it was written. */
+static const char *time_text(const char *time)
+{
+    return strcmp(outbox_case_product->name, "sqlite") == 0
+               ? test_format("%.10sT%sZ", time, time + 11)
+               : test_format("%s%s", time,
+                             strcmp(outbox_case_product->name, "postgresql") == 0 ? "+00" : "");
+}
+
+static void set_time(int position, const char *time)
+{
+    (void)outbox_case_ask(test_format("UPDATE outbox SET created_at = '%s' WHERE position = %d",
+                                      time_text(time), position));
+}
+
+static void give_id(int position, const char *id)
+{
+    (void)outbox_case_ask(
+        test_format("UPDATE outbox SET id = '%s' WHERE position = %d", id, position));
+}
+
+/* @return the id that the outbox has for the row; "" where there is no such row. */
+static const char *id_of(struct outbox *outbox, int64_t position)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_rows rows = {0};
+    const struct outbox_selection all = {OUTBOX_ALL, 0};
+    assert_int_equal(outbox->ops->list(outbox, &all, &outbox_case_arena, &rows, &err), STATUS_OK);
+    for (size_t i = 0; i < rows.count; i++) {
+        if (rows.rows[i].position == position)
+            return test_format("%.*s", SLICE_ARGS(rows.rows[i].id));
+    }
+    return "";
+}
+
+/* @return the position of the row that has the id; 0: there is none. */
+static int64_t position_of(struct outbox *outbox, const char *id)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_row row;
+    if (outbox->ops->find(outbox, slice_of(id), &outbox_case_arena, &row, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return row.position;
+}
+
+static void an_id_is_derived_where_a_row_was_given_none_and_stays_the_same(void)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_rows claimed = {0};
+    struct outbox_row *rows = NULL;
+    const struct relay_partition partition = {.topic = "orders", .partition = 1};
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    struct lease lease = outbox_case_lease(outbox);
+    outbox_case_write("order", 1, 3);
+    give_id(2, "given");
+    set_time(1, TIME_A);
+    assert_string_equal(outbox_case_ask("SELECT count(*) FROM outbox WHERE id IS NULL"), "2\n");
+
+    char expected[EVENT_ID_SIZE];
+    event_id_derive(slice_of("shop"), 1, INT64_C(1767323045000006), expected);
+    assert_int_equal(outbox_case_waiting(outbox, &rows), 3);
+    assert_true(slice_is(rows[0].id, expected));
+    assert_true(rows[0].id_is_derived);
+    assert_true(slice_is(rows[1].id, "given"));
+    assert_false(rows[1].id_is_derived);
+    const char *third = test_format("%.*s", SLICE_ARGS(rows[2].id));
+    assert_true(event_id_position(slice_of(third)) == 3);
+
+    outbox_case_claimed(outbox, &lease, 0);
+    outbox->ops->close(outbox); /* another relay derives the same ones */
+    outbox = outbox_case_open("2");
+    assert_int_equal(
+        outbox->ops->load_claimed(outbox, &partition, &outbox_case_arena, &claimed, &err),
+        STATUS_OK);
+    assert_int_equal(claimed.count, 3);
+    assert_true(slice_is(claimed.rows[0].id, expected));
+    assert_true(slice_is(claimed.rows[1].previous_id, expected));
+    assert_true(slice_is(claimed.rows[2].id, third));
+    assert_string_equal(outbox_case_ask("SELECT last_id FROM keepstep_relay_partition"),
+                        test_format("%s\n", third));
+    assert_string_equal(id_of(outbox, 1), expected);
+    assert_true(position_of(outbox, expected) == 1);
+    assert_true(position_of(outbox, "given") == 2);
+    assert_true(position_of(outbox, third) == 3);
+    outbox->ops->close(outbox);
+}
+
+/* A database that was rewound, or a clone that goes on beside its original, gives a position again.
+ */
+static void a_position_that_is_used_again_has_another_id(void)
+{
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    outbox_case_write("order", 1, 2);
+    set_time(1, TIME_A);
+    const char *published = id_of(outbox, 1);
+    set_time(1, TIME_B);
+    assert_string_not_equal(id_of(outbox, 1), published);
+    assert_true(position_of(outbox, published) == 0);
+    assert_true(position_of(outbox, id_of(outbox, 1)) == 1);
+    give_id(1, "given");
+    set_time(1, TIME_A);
+    assert_true(position_of(outbox, published) == 0);
+    (void)outbox_case_ask("DELETE FROM outbox WHERE position = 1");
+    assert_true(position_of(outbox, published) == 0);
+    outbox->ops->close(outbox);
+}
+
+static void a_row_whose_time_is_none_has_no_id(void)
+{
+    struct outbox_row *rows = NULL;
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    outbox_case_write("order", 1, 1);
+    (void)outbox_case_ask("UPDATE outbox SET created_at = 'noon'");
+    assert_int_equal(outbox_case_waiting(outbox, &rows), 1);
+    assert_null(rows[0].id.data);
+    outbox->ops->close(outbox);
+}
+
+/* @return how many of three rows there are after two more were written under a given id. */
+static const char *write_under(const char *id)
+{
+    const char *name = outbox_case_product->name;
+    const char *insert = strcmp(name, "postgresql") == 0 ? "INSERT"
+                         : strcmp(name, "mariadb") == 0  ? "INSERT IGNORE"
+                                                         : "INSERT OR IGNORE";
+    for (int i = 0; i < 2; i++)
+        (void)outbox_case_ask(test_format(
+            "%s INTO outbox (id, aggregatetype, aggregateid, type, payload) VALUES "
+            "('%s', 'order', '{\"id\":9}', 'order.created', '{\"op\":\"c\"}')%s",
+            insert, id, strcmp(name, "postgresql") == 0 ? " ON CONFLICT DO NOTHING" : ""));
+    return outbox_case_ask(test_format("SELECT count(*) FROM outbox WHERE id = '%s'", id));
+}
+
+static void a_given_id_is_given_once(void)
+{
+    outbox_case_make();
+    outbox_case_write("order", 1, 2);
+    assert_string_equal(write_under("given"), "1\n");
+    assert_string_equal(outbox_case_ask("SELECT count(*) FROM outbox"), "3\n");
+}
+
+static struct config case_config(void)
+{
+    return (struct config){
+        .service = (char *)"shop",
+        .database = (char *)(uintptr_t)outbox_case_url,
+        .database_path = (char *)(uintptr_t)(strcmp(outbox_case_product->name, "sqlite") == 0
+                                                 ? strchr(outbox_case_url, ':') + 1
+                                                 : outbox_case_url),
+        .instance = (char *)"1"};
+}
+
+/* What the log has is dropped, claimed or not; what it does not have keeps its id. */
+static void a_new_incarnation_knows_derived_ids(void)
+{
+    static const char published_at[] = "2026-01-02T03:04:05.000006Z";
+    struct error err = ERROR_INIT;
+    struct origin *origin = NULL;
+    int64_t dropped = 0;
+    const char *ids[9];
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    outbox_case_write("order", 1, 8);
+    for (int i = 1; i <= 8; i++) {
+        set_time(i, TIME_A);
+        ids[i] = id_of(outbox, i);
+    }
+    give_id(2, "two");
+    (void)outbox_case_ask("UPDATE outbox SET kafka_partition = 0, sequence = position "
+                          "WHERE position <= 5");
+    set_time(6, TIME_B); /* after a restore: another event at this position */
+    const char *sixth = id_of(outbox, 6);
+
+    const struct config config = case_config();
+    const struct origin_ops *ops = origin_find(outbox_case_url);
+    assert_int_equal(ops->open(&config, ORIGIN_INSTALL, &origin, &err), STATUS_OK);
+    const struct {
+        const char *id;
+        const char *created_at;
+    } records[] = {{ids[1], published_at},
+                   {"two", published_at},
+                   {ids[2], published_at},                  /* that row has another id */
+                   {ids[4], "2026-01-02T03:04:05.000007Z"}, /* an id that was not derived from it */
+                   {ids[6], published_at},
+                   {ids[7], published_at},
+                   {ids[7], published_at},
+                   {"01942f6e-0000-8000-8000-000000000005", published_at},
+                   {ids[8], NULL}};
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+        if (ops->note_in_log(origin, slice_of(records[i].id), slice_of(records[i].created_at),
+                             &err) != STATUS_OK)
+            test_fail("%s", err.text);
+    }
+    if (ops->begin(origin, &err) != STATUS_OK ||
+        ops->restart(origin, "shop", "01942f6e-0000-7000-8000-00000000002a", &dropped, &err) !=
+            STATUS_OK ||
+        ops->commit(origin, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    ops->close(origin);
+    assert_int_equal(dropped, 3);
+    assert_string_equal(outbox_case_ask("SELECT position FROM outbox WHERE sequence IS NULL "
+                                        "ORDER BY position"),
+                        "3\n4\n5\n6\n8\n");
+    assert_string_equal(id_of(outbox, 3), ids[3]);
+    assert_string_equal(id_of(outbox, 6), sixth);
+    outbox->ops->close(outbox);
+}
+
+/* Version 0.2.0 made the outbox, and nothing but the program is newer. */
+static void make_former_outbox(void)
+{
+    const char *name = outbox_case_product->name;
+    outbox_case_make();
+    (void)outbox_case_ask("DROP TABLE outbox");
+    (void)outbox_case_ask(strcmp(name, "sqlite") == 0       ? FORMER_OUTBOX_SQLITE
+                          : strcmp(name, "postgresql") == 0 ? FORMER_OUTBOX_POSTGRESQL
+                                                            : FORMER_OUTBOX_MARIADB);
+    if (strcmp(name, "postgresql") == 0)
+        (void)outbox_case_ask("GRANT SELECT, DELETE, UPDATE ON outbox TO keepstep_relay");
+}
+
+static void an_outbox_of_an_earlier_version_works_as_it_is(void)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_rows claimed = {0};
+    const struct relay_partition partition = {.topic = "orders", .partition = 1};
+    make_former_outbox();
+    struct outbox *outbox = outbox_case_open("1");
+    struct lease lease = outbox_case_lease(outbox);
+    outbox_case_write("order", 1, 2);
+    const char *id = id_of(outbox, 2);
+    assert_int_equal(id[14], '7');
+    outbox_case_claimed(outbox, &lease, 0);
+    assert_int_equal(
+        outbox->ops->load_claimed(outbox, &partition, &outbox_case_arena, &claimed, &err),
+        STATUS_OK);
+    assert_true(slice_is(claimed.rows[1].id, id));
+    assert_true(position_of(outbox, id) == 2);
+    outbox->ops->close(outbox);
+}
+
+/* @return how often the words are there. */
+static int count_of(const char *text, const char *words)
+{
+    int count = 0;
+    while ((text = strstr(text, words)) != NULL) {
+        count++;
+        text++;
+    }
+    return count;
+}
+
+static void init_frees_the_ids_of_an_earlier_version(void)
+{
+    make_former_outbox();
+    outbox_case_write("order", 1, 3);
+    struct outbox *outbox = outbox_case_open("1");
+    struct lease lease = outbox_case_lease(outbox);
+    outbox_case_claimed(outbox, &lease, 0);
+    const char *first = id_of(outbox, 1);
+    const char *third = id_of(outbox, 3);
+
+    const char *said = outbox_case_init();
+    assert_int_equal(count_of(said, "changed  column  outbox.id"), 1);
+    outbox_case_write("order", 4, 5);
+    assert_string_equal(outbox_case_ask("SELECT position FROM outbox WHERE id IS NULL ORDER BY 1"),
+                        "4\n5\n");
+    assert_string_equal(id_of(outbox, 1), first);
+    assert_true(position_of(outbox, third) == 3);
+    assert_true(event_id_position(slice_of(id_of(outbox, 4))) == 4);
+    assert_true(position_of(outbox, id_of(outbox, 4)) == 4);
+    assert_string_equal(write_under(first), "1\n");
+    assert_string_equal(write_under("given"), "1\n");
+    outbox_case_claimed(outbox, &lease, 3);
+    outbox->ops->close(outbox);
+
+    said = outbox_case_init();
+    assert_int_equal(count_of(said, "changed") + count_of(said, "created"), 0);
+    assert_string_equal(outbox_case_ask("SELECT count(*) FROM outbox WHERE sequence > 0"), "6\n");
+}
+
+CASE(an_id_is_derived_where_a_row_was_given_none_and_stays_the_same)
+CASE(a_position_that_is_used_again_has_another_id)
+CASE(a_given_id_is_given_once)
+CASE(a_new_incarnation_knows_derived_ids)
+CASE(an_outbox_of_an_earlier_version_works_as_it_is)
+CASE(init_frees_the_ids_of_an_earlier_version)
+CASE_OF(a_row_whose_time_is_none_has_no_id, 0, sqlite)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ALL(an_id_is_derived_where_a_row_was_given_none_and_stays_the_same),
+        ALL(a_position_that_is_used_again_has_another_id),
+        ALL(a_given_id_is_given_once),
+        ALL(a_new_incarnation_knows_derived_ids),
+        ALL(an_outbox_of_an_earlier_version_works_as_it_is),
+        ALL(init_frees_the_ids_of_an_earlier_version),
+        TEST(a_row_whose_time_is_none_has_no_id_sqlite),
+    };
+    return TEST_RUN(tests);
+}
