@@ -1,7 +1,7 @@
 /* The origin over SQL: identity, a new history, what was captured and published, and events. */
 #include "producer/init/origin_sql.h"
 #include "common/clock.h"
-#include "producer/outbox/event_id.h"
+#include "schemas/event_id.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* Reading the outbox's rows, waiting for more, and what people ask of it. */
 #include "common/clock.h"
 #include "common/wakeup.h"
-#include "producer/outbox/event_id.h"
+#include "schemas/event_id.h"
 #include "producer/outbox/sql.h"
 
 #include <inttypes.h>

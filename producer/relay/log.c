@@ -21,13 +21,17 @@ static enum status relay_refuse_record(struct error *err, const struct record *r
 }
 
 /* A database that was rewound may give a position, its number and its time to another change. */
+static bool relay_has_value(const struct outbox_row *row, const struct change *change)
+{
+    return change->kind == KIND_VOID || slice_equal(row->payload, change->record.value);
+}
+
 static bool relay_is_known(const struct relay_partition *state, const struct outbox_row *row,
                            const struct change *change)
 {
     return row->position != 0 && row->sequence == change->sequence &&
            row->partition == state->partition && row->topic != NULL &&
-           strcmp(row->topic, state->topic) == 0 &&
-           (change->kind == KIND_VOID || slice_equal(row->payload, change->record.value));
+           strcmp(row->topic, state->topic) == 0 && relay_has_value(row, change);
 }
 
 /* @return whether this process sent the record, and the database has lost the row's claim. The
@@ -38,6 +42,7 @@ static bool relay_lost_claim(const struct relay_lane *lane, const struct outbox_
 {
     const struct relay_partition *state = &lane->state;
     return row->position != 0 && row->sequence == 0 && row->set_aside.data == NULL &&
+           relay_has_value(row, change) &&
            (row->topic == NULL || strcmp(row->topic, state->topic) == 0) &&
            change->sequence == state->last_sequence + 1 &&
            slice_is(change->previous_id, state->last_id) && change->sequence <= lane->sent_sequence;

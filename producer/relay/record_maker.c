@@ -1,7 +1,7 @@
 /* Checks rows of the outbox and makes their records. */
 #include "producer/relay/record_maker.h"
-#include "producer/outbox/event_id.h"
 #include "schemas/record/write.h"
+#include "schemas/event_id.h"
 #include "common/clock.h"
 
 #include <string.h>

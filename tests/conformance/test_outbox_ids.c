@@ -5,7 +5,7 @@
 
 #include "common/clock.h"
 #include "producer/init/origin.h"
-#include "producer/outbox/event_id.h"
+#include "schemas/event_id.h"
 #include "producer/registry.h"
 
 #define TIME_A "2026-01-02 03:04:05.000006"
@@ -289,10 +289,26 @@ static void init_frees_the_ids_of_an_earlier_version(void)
     assert_string_equal(write_under("given"), "1\n");
     outbox_case_claimed(outbox, &lease, 3);
     outbox->ops->close(outbox);
+    if (strcmp(outbox_case_product->name, "sqlite") == 0)
+        assert_string_equal(outbox_case_ask("PRAGMA integrity_check"), "ok\n");
 
     said = outbox_case_init();
     assert_int_equal(count_of(said, "changed") + count_of(said, "created"), 0);
     assert_string_equal(outbox_case_ask("SELECT count(*) FROM outbox WHERE sequence > 0"), "6\n");
+}
+
+/* Another `init` was killed while it made the index. */
+static void init_makes_an_index_again_that_was_left_unfinished(void)
+{
+    make_former_outbox();
+    outbox_case_write("order", 1, 3);
+    (void)outbox_case_ask("CREATE UNIQUE INDEX outbox_id ON outbox (id) WHERE id IS NOT NULL;"
+                          "UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
+                          "'outbox_id'::regclass");
+    assert_int_equal(count_of(outbox_case_init(), "changed  column  outbox.id"), 1);
+    assert_string_equal(outbox_case_ask("SELECT indisvalid, indisunique FROM pg_index WHERE "
+                                        "indexrelid = 'outbox_id'::regclass"),
+                        "t|t\n");
 }
 
 CASE(an_id_is_derived_where_a_row_was_given_none_and_stays_the_same)
@@ -302,6 +318,7 @@ CASE(a_new_incarnation_knows_derived_ids)
 CASE(an_outbox_of_an_earlier_version_works_as_it_is)
 CASE(init_frees_the_ids_of_an_earlier_version)
 CASE_OF(a_row_whose_time_is_none_has_no_id, 0, sqlite)
+CASE_OF(init_makes_an_index_again_that_was_left_unfinished, 1, postgresql)
 
 int main(void)
 {
@@ -313,6 +330,7 @@ int main(void)
         ALL(an_outbox_of_an_earlier_version_works_as_it_is),
         ALL(init_frees_the_ids_of_an_earlier_version),
         TEST(a_row_whose_time_is_none_has_no_id_sqlite),
+        TEST(init_makes_an_index_again_that_was_left_unfinished_postgresql),
     };
     return TEST_RUN(tests);
 }

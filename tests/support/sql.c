@@ -3,7 +3,7 @@
 
 #include "common/buffer.h"
 #include "common/clock.h"
-#include "producer/outbox/event_id.h"
+#include "schemas/event_id.h"
 
 #include <errno.h>
 #include <sqlite3.h>

@@ -267,9 +267,10 @@ static void a_foreign_outbox_table_is_never_adopted(void **state)
     (void)state;
     struct shop shop;
     struct error err = ERROR_INIT;
-    shop_make(&shop, NAME_SCHEMA, NAME_TABLE ";CREATE TABLE outbox (id bigint)");
+    shop_make(&shop, NAME_SCHEMA, NAME_TABLE ";CREATE TABLE outbox (id bigint NOT NULL)");
     assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
     assert_non_null(strstr(err.text, "rename it"));
+    assert_string_equal(postgresql_text(shop.url, "SELECT to_regclass('outbox_id')"), "NULL\n");
     shop_done(&shop);
 }
 

@@ -1,7 +1,7 @@
 /* Event ids that are derived from a row of the outbox. */
 #include "tests/support/test.h"
 
-#include "producer/outbox/event_id.h"
+#include "schemas/event_id.h"
 
 #define NOON_US INT64_C(1764417600000000)
 
@@ -17,7 +17,8 @@ static void an_id_stays_what_it_is(void **state)
 {
     (void)state;
     assert_string_equal(derived("shop", 1, NOON_US), "b2bb6fe7-46df-86b5-8000-000000000001");
-    assert_string_equal(derived("shop", INT64_C(123456789), NOON_US + 1), "2ab78032-b530-87d5-8000-0000075bcd15");
+    assert_string_equal(derived("shop", INT64_C(123456789), NOON_US + 1),
+                        "2ab78032-b530-87d5-8000-0000075bcd15");
 }
 
 static void it_is_a_uuid_of_version_8_that_ends_in_the_position(void **state)

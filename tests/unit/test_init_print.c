@@ -1,5 +1,6 @@
 /* `keepstep init --print-sql` prints the same that `keepstep init` makes. */
 #include "tests/support/database.h"
+#include "tests/support/former_outbox.h"
 #include "tests/support/load.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/roles.h"
@@ -181,6 +182,25 @@ static void sqlite3_runs_what_is_printed_twice(void **state)
     (void)run_print_twice(DATABASE_SQLITE);
 }
 
+static void frees_former_ids(enum database_kind kind, const char *former)
+{
+    const char *url = database_make(kind, "former");
+    (void)database_text(url, former);
+    (void)database_text(url, "CREATE TABLE orders (id bigint PRIMARY KEY, name text)");
+    struct process_result run = roles_print_and_run(server_config(url, ""), url);
+    if (run.exit_code != 0)
+        test_fail("%s", run.errors);
+    (void)database_text(url, "INSERT INTO orders VALUES (1, 'a')");
+    assert_string_equal(database_text(url, "SELECT count(*) FROM outbox WHERE id IS NULL"), "1\n");
+}
+
+static void printed_sql_frees_the_ids_of_an_earlier_version(void **state)
+{
+    (void)state;
+    frees_former_ids(DATABASE_POSTGRESQL, FORMER_OUTBOX_POSTGRESQL);
+    frees_former_ids(DATABASE_MARIADB, FORMER_OUTBOX_MARIADB);
+}
+
 static void refuses_a_foreign_outbox(enum database_kind kind, const char *tables)
 {
     const char *url = database_make(kind, "foreign_outbox");
@@ -217,6 +237,7 @@ int main(void)
         TEST(init_gives_a_primary_key_to_the_table_that_had_none),
         TEST(the_mariadb_client_runs_what_is_printed_twice),
         TEST(sqlite3_runs_what_is_printed_twice),
+        TEST(printed_sql_frees_the_ids_of_an_earlier_version),
         TEST(printed_sql_stops_before_it_makes_anything_beside_a_foreign_outbox),
         TEST(sqlite3_stops_before_it_makes_anything_beside_a_foreign_outbox)};
     return TEST_RUN(tests);

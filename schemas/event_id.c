@@ -1,5 +1,5 @@
 /* Derives event ids, and reads the position out of them. */
-#include "producer/outbox/event_id.h"
+#include "schemas/event_id.h"
 #include "common/digest.h"
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* The event id of an outbox row that was given none. It is derived from what the row is, so that a
  * captured change costs the service no id. */
-#ifndef PRODUCER_OUTBOX_EVENT_ID_H
-#define PRODUCER_OUTBOX_EVENT_ID_H
+#ifndef SCHEMAS_EVENT_ID_H
+#define SCHEMAS_EVENT_ID_H
 
 #include "common/slice.h"
 
