@@ -8,6 +8,7 @@
 #include "common/clock.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define WAIT_US (INT64_C(120) * 1000 * 1000)
 #define BACKLOG 7000 /* several batches of the relay */
@@ -165,43 +166,52 @@ static void rows_set_aside_in_a_backlog_hold_up_their_entities_alone(void)
     relay_shop_done(&shop);
 }
 
-/* @return how many sessions the relay has, and the newest of them, by its own number. */
-static int relay_sessions(char ret_newest[static 32])
+/* @return how many sessions the relay has, and the number of the newest of them. The observer stays
+ * open, because a session that was just closed may still be listed. */
+static int relay_sessions(struct session *observer, long *ret_newest)
 {
     bool postgresql = strcmp(outbox_case_product->name, "postgresql") == 0;
-    const char *rows = outbox_case_ask(
+    struct buffer rows;
+    char *end = NULL;
+    buffer_init(&rows, 1024);
+    session_run(
+        observer,
         postgresql ? "SELECT count(*), coalesce((array_agg(pid ORDER BY backend_start DESC))[1], 0)"
                      " FROM pg_stat_activity WHERE application_name LIKE 'keepstep%'"
                    : "SELECT count(*), coalesce(max(id), 0) FROM information_schema.processlist "
-                     "WHERE db = database() AND id <> connection_id()");
-    (void)snprintf(ret_newest, 32, "%.*s", (int)strcspn(strchr(rows, '|') + 1, "\n"),
-                   strchr(rows, '|') + 1);
-    return (int)strtol(rows, NULL, 10);
+                     "WHERE db = database() AND id <> connection_id()",
+        &rows);
+    int count = (int)strtol(buffer_text(&rows), &end, 10);
+    *ret_newest = strtol(end + strlen(SESSION_COLUMN_END), NULL, 10);
+    buffer_done(&rows);
+    return count;
 }
 
 /* The relay goes on without it, and compares the database's numbers with its own. */
 static void a_lost_second_session_costs_neither_a_row_nor_the_order(void)
 {
     struct relay_shop shop;
-    char newest[32];
+    long newest = 0;
     int ended = 0;
     bool postgresql = strcmp(outbox_case_product->name, "postgresql") == 0;
     make(&shop);
     write_many(1, 5 * BACKLOG);
+    struct session *observer = session_open(outbox_case_url);
     relay_shop_start(&shop);
     while (atomic_load(&shop.metrics.acknowledged) < 5 * BACKLOG) {
-        if (relay_sessions(newest) < 2 || ended >= 1) {
+        if (ended >= 1 || relay_sessions(observer, &newest) < 2) {
             if (ended == 0 && atomic_load(&shop.metrics.acknowledged) > 4 * BACKLOG)
                 test_fail("there was no second session");
             clock_sleep_us(1000);
             continue;
         }
-        (void)outbox_case_ask(test_format(
-            postgresql ? "SELECT pg_terminate_backend(%s)" : "KILL CONNECTION %s", newest));
-        ended++;
+        const char *kill_it = test_format(
+            postgresql ? "SELECT pg_terminate_backend(%ld)" : "KILL CONNECTION %ld", newest);
+        ended += session_try(observer, kill_it, NULL) == NULL ? 1 : 0; /* it may have ended */
     }
     expect_acknowledged(&shop, 5 * BACKLOG);
     relay_shop_stop(&shop);
+    session_close(observer);
     expect_order();
     assert_int_equal(atomic_load(&shop.metrics.published), 5 * BACKLOG);
     assert_int_equal(atomic_load(&shop.metrics.rebuilt), 0);
@@ -228,20 +238,22 @@ static void lost_sessions_again_and_again_cost_neither_a_row_nor_the_order(void)
 static void an_idle_relay_has_one_session(void)
 {
     struct relay_shop shop;
-    char newest[32];
+    long newest = 0;
     int64_t until = clock_monotonic_us() + WAIT_US;
     make(&shop);
+    struct session *observer = session_open(outbox_case_url);
     write_many(1, 10);
     relay_shop_start(&shop);
     expect_acknowledged(&shop, 10);
-    assert_int_equal(relay_sessions(newest), 1);
+    assert_int_equal(relay_sessions(observer, &newest), 1);
     write_many(11, 3 * BACKLOG);
     expect_acknowledged(&shop, 3 * BACKLOG);
-    assert_int_equal(relay_sessions(newest), 2);
-    while (relay_sessions(newest) > 1 && clock_monotonic_us() < until)
+    assert_int_equal(relay_sessions(observer, &newest), 2);
+    while (relay_sessions(observer, &newest) > 1 && clock_monotonic_us() < until)
         clock_sleep_us(100000);
-    assert_int_equal(relay_sessions(newest), 1);
+    assert_int_equal(relay_sessions(observer, &newest), 1);
     relay_shop_stop(&shop);
+    session_close(observer);
     relay_shop_done(&shop);
 }
 
