@@ -215,6 +215,8 @@ bool applier_is_reloaded(const struct applier *applier, size_t index)
 void applier_set_reloaded(struct applier *applier, size_t index, bool reloaded)
 {
     applier->owned[index].reloaded = reloaded;
+    if (reloaded)
+        applier->owned[index].end_offset = 0; /* events before it are dropped and read again */
 }
 
 void applier_note_end(struct applier *applier, size_t index, int64_t next_offset)

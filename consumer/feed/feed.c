@@ -335,7 +335,8 @@ static void feed_read_record(struct feed *feed, struct feed_event *event)
  */
 static enum status feed_fenced(struct feed *feed, struct error *err)
 {
-    feed->fenced = clock_monotonic_us() < feed->cut_off_until_us;
+    /* An unread failure is looked at again, maybe much later: the first look counts. */
+    feed->fenced = feed->fenced || clock_monotonic_us() < feed->cut_off_until_us;
     if (feed->fenced)
         return error_set(err, STATUS_ABORT,
                          "the group has put this member out after an outage of the brokers");

@@ -28,7 +28,7 @@ struct config_entry {
 };
 
 struct config_limits {
-    int64_t batch_events;               /* default 5000 */
+    int64_t batch_events;               /* default 2500 */
     int64_t batch_bytes;                /* default 4 MiB */
     int64_t batch_time_ms;              /* with an outbox; default 10, on a server 50 */
     int64_t message_bytes;              /* default 1,000,000 */

@@ -93,8 +93,8 @@ const struct config_kafka_property config_kafka_properties[] = {
     BOUNDED("fetch.max.bytes", 1024, 268435456, "memory is bounded; default 2097152"),
     BOUNDED("fetch.message.max.bytes", 1024, 268435456, "memory is bounded; default 262144"),
     ALIAS("max.partition.fetch.bytes", "fetch.message.max.bytes"),
-    BOUNDED("queued.min.messages", 1, 1000000, "memory is bounded; default 7000"),
-    BOUNDED("queued.max.messages.kbytes", 64, 262144, "memory is bounded; default 8192"),
+    BOUNDED("queued.min.messages", 1, 1000000, "memory is bounded; default 4000"),
+    BOUNDED("queued.max.messages.kbytes", 64, 262144, "memory is bounded; default 4096"),
     BOUNDED("queue.buffering.max.ms", 0, 1000,
             "an event is sent that much later; default 0: records gather while requests are under "
             "way. Raise it where fewer and larger requests count for more than delay: a busy "

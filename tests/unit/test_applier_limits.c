@@ -308,6 +308,26 @@ static void the_end_of_the_log_moves_the_position_but_never_past_a_stop(void **s
     copy_finish(copy);
 }
 
+/* The agent drops what it has read of a partition, where a record of it found no room. */
+static void an_end_that_was_noted_before_a_partition_is_read_again_does_not_count(void **state)
+{
+    (void)state;
+    struct copy *copy = copy_begin("", false);
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
+    applier_note_end(copy->applier, copy->index, 1);
+    applier_set_reloaded(copy->applier, copy->index, true);
+    batch_remove(&copy->batch, copy->index);
+    assert_false(applier_has_ends(copy->applier));
+    applier_set_reloaded(copy->applier, copy->index, false);
+    copy_apply(copy);
+    assert_int_equal(copy_where(copy)->next_offset, 0);
+    copy->offset = 0;
+    copy_add(copy, 1, 1, "c", COPY_ROW("1", "1"));
+    copy_apply(copy);
+    assert_string_equal(copy_rows(copy), "1|1|1\n");
+    copy_finish(copy);
+}
+
 static void an_incarnation_seen_first_in_the_middle_is_a_gap_and_from_its_start_is_not(void **state)
 {
     (void)state;
@@ -384,6 +404,7 @@ int main(void)
         TEST(a_record_outside_its_partition_stays_held_when_the_one_before_it_is_skipped),
         TEST(a_null_value_deletes_by_key),
         TEST(the_end_of_the_log_moves_the_position_but_never_past_a_stop),
+        TEST(an_end_that_was_noted_before_a_partition_is_read_again_does_not_count),
         TEST(an_incarnation_seen_first_in_the_middle_is_a_gap_and_from_its_start_is_not),
     };
     return TEST_RUN(tests);
