@@ -132,6 +132,15 @@ enum status outbox_sql_load_waiting(struct outbox *outbox, const struct outbox_e
     return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
 }
 
+/* The id that the claim stored as its last one. A row that has another id by now was changed, and
+ * what follows it names the one that was stored. */
+static bool outbox_row_keeps_id(const struct outbox_row *row,
+                                const struct relay_partition *partition)
+{
+    return row->id.data != NULL &&
+           (row->sequence != partition->last_sequence || slice_is(row->id, partition->last_id));
+}
+
 /* Each row's predecessor is the one before it. */
 static enum status outbox_rows_chain(const struct outbox_rows *rows,
                                      const struct relay_partition *partition, struct error *err)
@@ -149,6 +158,12 @@ static enum status outbox_rows_chain(const struct outbox_rows *rows,
                              "outbox row of %s [%d] sequence %" PRIu64
                              " is gone: rows were deleted by hand",
                              partition->topic, (int)partition->partition, sequence);
+        if (!outbox_row_keeps_id(row, partition))
+            return error_set(err, STATUS_FATAL,
+                             "outbox row %" PRId64 " (%s [%d] sequence %" PRIu64
+                             ") has another id than when it was numbered: its id or created_at was "
+                             "changed; write back what stood there",
+                             row->position, partition->topic, (int)partition->partition, sequence);
     }
     return STATUS_OK;
 }

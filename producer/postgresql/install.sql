@@ -66,9 +66,9 @@ WHERE a.attrelid = to_regclass('outbox') AND a.attname = 'id' AND a.attnotnull
 -- name: drop_id_index
 DROP INDEX CONCURRENTLY outbox_id
 
--- The service writes on meanwhile, and its transactions are waited for.
+-- The service writes on meanwhile, and its transactions are waited for, however long that takes.
 -- name: wait_for_writers
-SET lock_timeout = 0
+SET lock_timeout = 0; SET statement_timeout = 0
 
 -- name: build_id_index
 CREATE UNIQUE INDEX CONCURRENTLY outbox_id ON outbox (id) WHERE id IS NOT NULL

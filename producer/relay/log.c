@@ -26,12 +26,20 @@ static bool relay_has_value(const struct outbox_row *row, const struct change *c
     return change->kind == KIND_VOID || slice_equal(row->payload, change->record.value);
 }
 
+/* Deletes of two entities may have the same value. A key is canonical once its row is numbered. */
+static bool relay_has_entity(const struct outbox_row *row, const struct change *change)
+{
+    return slice_equal(row->entity_type, change->entity_type) &&
+           slice_equal(row->entity_key, change->entity_key);
+}
+
 static bool relay_is_known(const struct relay_partition *state, const struct outbox_row *row,
                            const struct change *change)
 {
     return row->position != 0 && row->sequence == change->sequence &&
            row->partition == state->partition && row->topic != NULL &&
-           strcmp(row->topic, state->topic) == 0 && relay_has_value(row, change);
+           strcmp(row->topic, state->topic) == 0 && relay_has_value(row, change) &&
+           relay_has_entity(row, change);
 }
 
 /* @return whether this process sent the record, and the database has lost the row's claim. The

@@ -132,6 +132,58 @@ static void a_row_whose_time_is_none_has_no_id(void)
     outbox->ops->close(outbox);
 }
 
+/* @return what is wrong with the claimed rows; "" where nothing is. */
+static const char *claimed_wrong(struct outbox *outbox)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_rows claimed = {0};
+    struct relay_partition *partitions = NULL;
+    size_t count = 0;
+    assert_int_equal(outbox->ops->load_partitions(outbox, &partitions, &count, &err), STATUS_OK);
+    assert_int_equal(count, 1);
+    enum status status = outbox->ops->load_claimed(outbox, partitions, &outbox_case_arena, &claimed,
+                                                   &err);
+    free(partitions);
+    assert_int_equal(status, err.text[0] == '\0' ? STATUS_OK : STATUS_FATAL);
+    return test_format("%s", err.text);
+}
+
+/* What follows in the log would name another event than the one before it. */
+static void a_numbered_row_whose_id_has_changed_is_not_sent(void)
+{
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    struct lease lease = outbox_case_lease(outbox);
+    outbox_case_write("order", 1, 2);
+    set_time(2, TIME_A);
+    outbox_case_claimed(outbox, &lease, 0);
+    assert_string_equal(claimed_wrong(outbox), "");
+    set_time(2, TIME_B);
+    assert_non_null(strstr(claimed_wrong(outbox),
+                           "outbox row 2 (orders [1] sequence 2) has another "
+                           "id than when it was numbered"));
+    set_time(2, TIME_A);
+    assert_string_equal(claimed_wrong(outbox), "");
+    give_id(2, "given");
+    assert_non_null(strstr(claimed_wrong(outbox), "has another id"));
+    outbox->ops->close(outbox);
+}
+
+/* Whatever its place: without an id no record can be made of it. */
+static void a_numbered_row_whose_time_is_none_is_not_sent(void)
+{
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    struct lease lease = outbox_case_lease(outbox);
+    outbox_case_write("order", 1, 2);
+    outbox_case_claimed(outbox, &lease, 0);
+    (void)outbox_case_ask("UPDATE outbox SET created_at = 'noon' WHERE position = 1");
+    assert_non_null(strstr(claimed_wrong(outbox),
+                           "outbox row 1 (orders [1] sequence 1) has another "
+                           "id than when it was numbered"));
+    outbox->ops->close(outbox);
+}
+
 /* @return how many of three rows there are after two more were written under a given id. */
 static const char *write_under(const char *id)
 {
@@ -313,11 +365,13 @@ static void init_makes_an_index_again_that_was_left_unfinished(void)
 
 CASE(an_id_is_derived_where_a_row_was_given_none_and_stays_the_same)
 CASE(a_position_that_is_used_again_has_another_id)
+CASE(a_numbered_row_whose_id_has_changed_is_not_sent)
 CASE(a_given_id_is_given_once)
 CASE(a_new_incarnation_knows_derived_ids)
 CASE(an_outbox_of_an_earlier_version_works_as_it_is)
 CASE(init_frees_the_ids_of_an_earlier_version)
 CASE_OF(a_row_whose_time_is_none_has_no_id, 0, sqlite)
+CASE_OF(a_numbered_row_whose_time_is_none_is_not_sent, 0, sqlite)
 CASE_OF(init_makes_an_index_again_that_was_left_unfinished, 1, postgresql)
 
 int main(void)
@@ -325,11 +379,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ALL(an_id_is_derived_where_a_row_was_given_none_and_stays_the_same),
         ALL(a_position_that_is_used_again_has_another_id),
+        ALL(a_numbered_row_whose_id_has_changed_is_not_sent),
         ALL(a_given_id_is_given_once),
         ALL(a_new_incarnation_knows_derived_ids),
         ALL(an_outbox_of_an_earlier_version_works_as_it_is),
         ALL(init_frees_the_ids_of_an_earlier_version),
         TEST(a_row_whose_time_is_none_has_no_id_sqlite),
+        TEST(a_numbered_row_whose_time_is_none_is_not_sent_sqlite),
         TEST(init_makes_an_index_again_that_was_left_unfinished_postgresql),
     };
     return TEST_RUN(tests);

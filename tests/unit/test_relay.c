@@ -280,6 +280,24 @@ static void a_record_with_a_rows_id_and_another_value_is_no_record_of_that_row(v
     relay_shop_done(&shop);
 }
 
+/* Deletes of two entities have the same value. */
+static void a_record_with_a_rows_id_and_another_entity_is_no_record_of_that_row(void **state)
+{
+    (void)state;
+    struct relay_shop shop = {0};
+    relay_shop_make(&shop);
+    assert_int_equal(records_read(&shop), 0);
+    (void)sqlite_text(shop.path, "UPDATE outbox SET aggregateid = '{\"id\":77}' WHERE position = 1;"
+                                 "UPDATE keepstep_relay_partition SET acknowledged_sequence = 0,"
+                                 "acknowledged_offset = -1, acknowledged_id = '';"
+                                 "DELETE FROM keepstep_relay_read");
+    relay_shop_start(&shop);
+    (void)pthread_join(shop.thread, NULL);
+    assert_int_equal(shop.status, STATUS_FATAL);
+    assert_non_null(strstr(shop.err.text, "rewound or cloned"));
+    relay_shop_done(&shop);
+}
+
 static void a_database_that_fails_is_no_other_relay(void **state)
 {
     (void)state;
@@ -336,6 +354,7 @@ int main(void)
         TEST_WITH_LIMIT(a_lease_is_kept_however_long_the_log_takes_to_be_read, 120),
         TEST_WITH_LIMIT(what_others_wrote_is_read_once_and_what_is_own_is_found_behind_it, 120),
         TEST_WITH_LIMIT(a_record_with_a_rows_id_and_another_value_is_no_record_of_that_row, 90),
+        TEST_WITH_LIMIT(a_record_with_a_rows_id_and_another_entity_is_no_record_of_that_row, 90),
         TEST_WITH_LIMIT(a_database_that_fails_is_no_other_relay, 60),
         TEST_WITH_LIMIT(a_record_that_is_known_acknowledges_those_before_it_that_the_anchor_hides,
                         90),
