@@ -63,6 +63,13 @@ SELECT i.indexrelid IS NOT NULL FROM pg_attribute AS a LEFT JOIN pg_index AS i
 WHERE a.attrelid = to_regclass('outbox') AND a.attname = 'id' AND a.attnotnull
   AND obj_description(a.attrelid, 'pg_class') LIKE 'Keepstep%' AND i.indisvalid IS NOT TRUE
 
+-- Two `init` at once take turns.
+-- name: try_index_turn
+SELECT pg_try_advisory_lock(1264941910)
+
+-- name: end_index_turn
+SELECT pg_advisory_unlock(1264941910)
+
 -- name: drop_id_index
 DROP INDEX CONCURRENTLY outbox_id
 

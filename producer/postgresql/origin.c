@@ -1,10 +1,14 @@
 /* What `init` makes in PostgreSQL: outbox, relay state, triggers, and a new history. */
 #include "producer/postgresql/capture.h"
+#include "common/clock.h"
 #include "common/postgresql_name.h"
 #include "producer/postgresql/origin_internal.h"
 #include "producer_postgresql_sql.h"
 
 #include <stdlib.h>
+
+#define TURN_WAIT_MAX_US (INT64_C(300) * 1000 * 1000)
+#define TURN_PAUSE_US    (INT64_C(100) * 1000)
 
 static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "outbox", .sql = SQL_CREATE_OUTBOX},
@@ -48,11 +52,28 @@ static enum status origin_postgresql_find_schema(struct origin_postgresql *self,
     return status;
 }
 
-/* An index that is made in a transaction keeps the service's writers out while it is made. An
- * outbox of an earlier version may have many rows, so it gets its index before the transaction. */
-static enum status origin_postgresql_index_ids(struct origin_postgresql *self, struct error *err)
+/* Two `init` at once take turns. The other one's index waits for every statement that runs, so the
+ * turn is asked for again and again instead of waited for in a statement. */
+static enum status origin_postgresql_take_turn(PGconn *connection, struct error *err)
 {
-    PGconn *connection = self->session.connection;
+    int64_t until = clock_monotonic_us() + TURN_WAIT_MAX_US;
+    for (;;) {
+        PGresult *result = NULL;
+        enum status status = postgresql_session_query(connection, SQL_TRY_INDEX_TURN, NO_SLICES,
+                                                      &result, err);
+        bool taken = status == STATUS_OK && PQgetvalue(result, 0, 0)[0] == 't';
+        PQclear(result);
+        if (status != STATUS_OK || taken)
+            return status;
+        if (clock_monotonic_us() > until)
+            return error_set(err, STATUS_RETRY, "another `keepstep init` still makes outbox_id");
+        clock_sleep_us(TURN_PAUSE_US);
+    }
+}
+
+/* Makes the index where it is lacking, and makes it again where it was left unfinished. */
+static enum status origin_postgresql_make_id_index(PGconn *connection, struct error *err)
+{
     PGresult *result = NULL;
     enum status status = postgresql_session_query(connection, SQL_FIND_ID_INDEX, NO_SLICES, &result,
                                                   err);
@@ -65,6 +86,25 @@ static enum status origin_postgresql_index_ids(struct origin_postgresql *self, s
         status = postgresql_session_execute(connection, SQL_BUILD_ID_INDEX, err);
     PQclear(result);
     return status;
+}
+
+/* An index that is made in a transaction keeps the service's writers out while it is made. An
+ * outbox of an earlier version may have many rows, so it gets its index before the transaction. */
+static enum status origin_postgresql_index_ids(struct origin_postgresql *self, struct error *err)
+{
+    PGconn *connection = self->session.connection;
+    PGresult *result = NULL;
+    enum status status = postgresql_session_query(connection, SQL_FIND_ID_INDEX, NO_SLICES, &result,
+                                                  err);
+    bool lacking = status == STATUS_OK && PQntuples(result) > 0;
+    PQclear(result);
+    if (!lacking)
+        return status;
+    status = origin_postgresql_take_turn(connection, err);
+    if (status == STATUS_OK)
+        status = origin_postgresql_make_id_index(connection, err);
+    return status == STATUS_OK ? postgresql_session_execute(connection, SQL_END_INDEX_TURN, err)
+                               : status;
 }
 
 static enum status origin_postgresql_open(const struct config *config, enum origin_mode mode,

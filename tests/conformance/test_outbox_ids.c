@@ -2,11 +2,15 @@
  * by a relay and by a new incarnation. */
 #include "tests/support/former_outbox.h"
 #include "tests/support/outbox_case.h"
+#include "tests/support/session.h"
 
 #include "common/clock.h"
 #include "producer/init/origin.h"
 #include "schemas/event_id.h"
 #include "producer/registry.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #define TIME_A "2026-01-02 03:04:05.000006"
 #define TIME_B "2026-01-02 03:04:05.000007"
@@ -363,6 +367,33 @@ static void init_makes_an_index_again_that_was_left_unfinished(void)
                         "t|t\n");
 }
 
+/** Another `init`, which makes the index. */
+struct other_init {
+    struct session *session;
+    atomic_bool over;
+};
+
+static void *end_turn(void *context)
+{
+    struct other_init *other = context;
+    clock_sleep_us(500000);
+    atomic_store(&other->over, true);
+    session_close(other->session);
+    return NULL;
+}
+
+static void two_init_take_turns_to_make_an_index(void)
+{
+    pthread_t thread;
+    make_former_outbox();
+    struct other_init other = {.session = session_open(outbox_case_url)};
+    session_run(other.session, "SELECT pg_advisory_lock(1264941910)", NULL);
+    assert_int_equal(pthread_create(&thread, NULL, end_turn, &other), 0);
+    assert_int_equal(count_of(outbox_case_init(), "changed  column  outbox.id"), 1);
+    assert_true(atomic_load(&other.over));
+    (void)pthread_join(thread, NULL);
+}
+
 CASE(an_id_is_derived_where_a_row_was_given_none_and_stays_the_same)
 CASE(a_position_that_is_used_again_has_another_id)
 CASE(a_numbered_row_whose_id_has_changed_is_not_sent)
@@ -373,6 +404,7 @@ CASE(init_frees_the_ids_of_an_earlier_version)
 CASE_OF(a_row_whose_time_is_none_has_no_id, 0, sqlite)
 CASE_OF(a_numbered_row_whose_time_is_none_is_not_sent, 0, sqlite)
 CASE_OF(init_makes_an_index_again_that_was_left_unfinished, 1, postgresql)
+CASE_OF(two_init_take_turns_to_make_an_index, 1, postgresql)
 
 int main(void)
 {
@@ -387,6 +419,7 @@ int main(void)
         TEST(a_row_whose_time_is_none_has_no_id_sqlite),
         TEST(a_numbered_row_whose_time_is_none_is_not_sent_sqlite),
         TEST(init_makes_an_index_again_that_was_left_unfinished_postgresql),
+        TEST(two_init_take_turns_to_make_an_index_postgresql),
     };
     return TEST_RUN(tests);
 }
