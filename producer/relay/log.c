@@ -44,16 +44,21 @@ static bool relay_is_known(const struct relay_partition *state, const struct out
 
 /* @return whether this process sent the record, and the database has lost the row's claim. The
  * record must be the next one of its partition: then no number is given twice. A process that does
- * not remember the record cannot tell it from one of a clone. */
-static bool relay_lost_claim(const struct relay_lane *lane, const struct outbox_row *row,
-                             const struct change *change)
+ * not remember the record cannot tell it from one of a clone. With the claim the canonical key was
+ * lost too. */
+static bool relay_lost_claim(struct relay *relay, const struct relay_lane *lane,
+                             struct outbox_row *row, const struct change *change)
 {
+    struct error ignored = ERROR_INIT;
     const struct relay_partition *state = &lane->state;
     return row->position != 0 && row->sequence == 0 && row->set_aside.data == NULL &&
            relay_has_value(row, change) &&
            (row->topic == NULL || strcmp(row->topic, state->topic) == 0) &&
            change->sequence == state->last_sequence + 1 &&
-           slice_is(change->previous_id, state->last_id) && change->sequence <= lane->sent_sequence;
+           slice_is(change->previous_id, state->last_id) &&
+           change->sequence <= lane->sent_sequence &&
+           record_make_canonical(&relay->maker, row, &relay->arena, &ignored) == STATUS_OK &&
+           relay_has_entity(row, change);
 }
 
 /* Gives a row the number that its record has in the log. */
@@ -65,10 +70,6 @@ static enum status relay_claim_again(struct relay *relay, struct relay_lane *lan
     const struct outbox_claim claim = {row, 1, &state, 1};
     state.last_sequence = change->sequence;
     (void)snprintf(state.last_id, sizeof state.last_id, "%.*s", SLICE_ARGS(change->id));
-    row->rekeyed = change->entity_key.length > 0 &&
-                   !slice_equal(row->entity_key, change->entity_key);
-    if (row->rekeyed)
-        row->entity_key = change->entity_key;
     row->topic = state.topic;
     row->partition = state.partition;
     row->sequence = change->sequence;
@@ -107,7 +108,7 @@ static enum status relay_adopt(struct relay *relay, struct relay_lane *lane,
             other = other || !slice_is(change->id, state->acknowledged_id);
         return other ? relay_refuse_record(err, &change->record, rewound) : STATUS_OK;
     }
-    if (!known && !relay_lost_claim(lane, &row, change))
+    if (!known && !relay_lost_claim(relay, lane, &row, change))
         return relay_refuse_record(err, &change->record, rewound);
     if (!known)
         status = relay_claim_again(relay, lane, &row, change, err);

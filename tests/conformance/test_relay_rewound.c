@@ -84,6 +84,7 @@ static void lose_claims(struct relay_shop *shop)
     relay_shop_prepare(shop, outbox_case_url, 1);
     for (int id = 1; id <= 3; id++)
         write_order(id);
+    (void)outbox_case_ask("UPDATE outbox SET aggregateid = '2' WHERE position = 2");
     crash_and("cp -a data older");
     relay_shop_start(shop);
     expect_acknowledged(shop, 3);
@@ -101,7 +102,32 @@ static void a_relay_that_sent_what_the_server_forgot_takes_the_numbers_from_the_
     expect_written("4\n");
     assert_int_equal(atomic_load(&shop.metrics.published), 4);
     assert_string_equal(outbox_case_ask("SELECT count(DISTINCT sequence) FROM outbox"), "4\n");
+    assert_string_equal(outbox_case_ask("SELECT aggregateid FROM outbox WHERE position = 2"),
+                        "{\"id\":2}\n");
     relay_shop_stop(&shop);
+    relay_shop_done(&shop);
+}
+
+/* The server came back with a delete of another entity at the position, under the same time. */
+static void a_relay_gives_no_number_to_another_entity_than_it_sent(void)
+{
+    struct relay_shop shop = {.status = STATUS_OK};
+    outbox_case_make();
+    relay_shop_prepare(&shop, outbox_case_url, 1);
+    (void)outbox_case_ask(
+        "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES ('order', "
+        "'{\"id\":77}', 'order.deleted', '{\"op\":\"d\",\"before\":null,\"after\":null}')");
+    crash_and("cp -a data older");
+    (void)outbox_case_ask("UPDATE outbox SET aggregateid = '{\"id\":1}'");
+    relay_shop_start(&shop);
+    expect_acknowledged(&shop, 1);
+    crash_and("rm -rf data && mv older data");
+    (void)pthread_join(shop.thread, NULL);
+    assert_int_equal(shop.status, STATUS_FATAL);
+    if (strstr(shop.err.text, "rewound or cloned") == NULL)
+        test_fail("%s", shop.err.text);
+    assert_string_equal(outbox_case_ask("SELECT aggregateid FROM outbox WHERE sequence IS NULL"),
+                        "{\"id\":77}\n");
     relay_shop_done(&shop);
 }
 
@@ -127,6 +153,7 @@ static void a_relay_that_does_not_remember_what_the_server_forgot_stops(void)
 }
 
 CASE_OF_SERVERS(a_relay_that_sent_what_the_server_forgot_takes_the_numbers_from_the_log)
+CASE_OF_SERVERS(a_relay_gives_no_number_to_another_entity_than_it_sent)
 CASE_OF_SERVERS(a_relay_that_does_not_remember_what_the_server_forgot_stops)
 CASE_OF_SERVERS(a_relay_beside_a_server_that_lost_commits_numbers_nothing_anew)
 
@@ -142,6 +169,8 @@ int main(void)
             180),
         TEST_WITH_LIMIT(
             a_relay_that_sent_what_the_server_forgot_takes_the_numbers_from_the_log_mariadb, 180),
+        TEST_WITH_LIMIT(a_relay_gives_no_number_to_another_entity_than_it_sent_postgresql, 180),
+        TEST_WITH_LIMIT(a_relay_gives_no_number_to_another_entity_than_it_sent_mariadb, 180),
         TEST_WITH_LIMIT(a_relay_that_does_not_remember_what_the_server_forgot_stops_postgresql,
                         180),
         TEST_WITH_LIMIT(a_relay_that_does_not_remember_what_the_server_forgot_stops_mariadb, 180),
