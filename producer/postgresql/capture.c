@@ -142,8 +142,14 @@ static const struct part PARTS[] = {
     {.name = "same_key", .text = "t.{column} = {}", .each = EACH_KEY, .separator = " AND "},
     {.name = "key_columns_down", .text = "{} DESC", .each = EACH_KEY},
     {.name = "key_texts", .text = "{}::text", .each = EACH_KEY},
-    {.name = "deleted_columns", .text = "{columns OLD}", .when = writer_has_before},
-    {.name = "deleted_columns", .text = "{key_columns OLD}"},
+    {.name = "nulls", .text = "{} IS NULL", .each = EACH_COLUMN},
+    {.name = "key_nulls", .text = "{} IS NULL", .each = EACH_KEY},
+    {.name = "deleted_nulls", .text = "{nulls OLD}", .when = writer_has_before},
+    {.name = "deleted_nulls", .text = "{key_nulls OLD}"},
+    {.name = "retyped_message",
+     .text = "keepstep: a column of table {found_name} that is published as {entity_type} got "
+             "another type after this session had first written the table. Connect again. Run "
+             "`keepstep init` if the schema's type does not fit any more. "},
     {.name = "edge_columns", .text = "(SELECT {} FROM edge AS t)", .each = EACH_KEY},
     {.name = "behind", .text = SQL_CAPTURE_BEHIND},
     {.name = "behind_and", .text = "{behind} AND ", .when = writer_is_resumed},

@@ -121,14 +121,15 @@ INSERT INTO {outbox}.outbox (aggregatetype, aggregateid, type, partition_key, pa
 FROM {found_name} AS t WHERE {same_key}
       AND age(t.xmin) <= age(pg_current_xact_id()::xid)
 
--- Reads each published column, so that one that was renamed or dropped is reported. It writes
+-- Reads each published column, so that one that was renamed or dropped is reported. `IS NOT NULL` is
+-- true of each `IS NULL`: where it were false, the columns behind it would not be read. It writes
 -- nothing, so that the subtransaction of its handler needs no transaction number for each row.
 -- name: capture_read_columns
   BEGIN
     IF TG_OP = 'DELETE' THEN
-      IF ROW({deleted_columns}) IS NULL THEN
+      IF ROW({deleted_nulls}) IS NOT NULL THEN
       END IF;
-    ELSIF ROW({columns NEW}) IS NULL THEN
+    ELSIF ROW({nulls NEW}) IS NOT NULL THEN
     END IF;
 {lost}
 
@@ -136,6 +137,9 @@ FROM {found_name} AS t WHERE {same_key}
   EXCEPTION WHEN undefined_column THEN
     RAISE EXCEPTION USING ERRCODE = 'undefined_column', MESSAGE =
       {text lost_message} || SQLERRM;
+  WHEN datatype_mismatch THEN
+    RAISE EXCEPTION USING ERRCODE = 'datatype_mismatch', MESSAGE =
+      {text retyped_message} || SQLERRM;
   END;
 
 -- JSON has no number for NaN or infinity, so the statement that writes one fails.

@@ -68,6 +68,21 @@ static enum status capture_check_sight(const struct check *check, struct error *
     return status;
 }
 
+/* The functions' texts stand between such marks, so that a name with one in it would end them. */
+static enum status capture_check_name(const struct check *check, const char *name,
+                                      struct error *err)
+{
+    static const char *const marks[] = {"$keepstep$", "$truncate$", "$rights$"};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        if (strstr(name, marks[i]) != NULL)
+            return check_refuse(check, err,
+                                "cannot be captured while a name has %s in it, which ends the text "
+                                "of Keepstep's functions; give it another name: %s",
+                                marks[i], name);
+    }
+    return STATUS_OK;
+}
+
 static enum status capture_judge_table(const struct check *check, const PGresult *found,
                                        struct error *err)
 {
@@ -116,7 +131,9 @@ static enum status capture_table(struct check *check, struct check_table *ret_ta
                                  struct error *err)
 {
     PGresult *found = NULL;
-    enum status status = check->watching ? capture_check_sight(check, err) : STATUS_OK;
+    enum status status = capture_check_name(check, check->entry->table, err);
+    if (status == STATUS_OK && check->watching)
+        status = capture_check_sight(check, err);
     if (status == STATUS_OK)
         status = capture_ask(check, SQL_CHECK_TABLE, NULL, &found, err);
     ret_table->exists = status == STATUS_OK && PQntuples(found) > 0;
@@ -165,7 +182,11 @@ static enum status capture_column(struct check *check, const struct column *colu
                                   struct error *err)
 {
     PGresult *found = NULL;
-    enum status status = capture_ask(check, SQL_CHECK_COLUMN, name, &found, err);
+    enum status status = capture_check_name(check, name, err);
+    if (status == STATUS_OK && column != NULL) /* the schema's own name of it */
+        status = capture_check_name(check, column->name, err);
+    if (status == STATUS_OK)
+        status = capture_ask(check, SQL_CHECK_COLUMN, name, &found, err);
     if (status == STATUS_OK && PQntuples(found) > 0) {
         ret_column->exists = true;
         ret_column->in_key = postgresql_session_integer(found, 0, 0) >= 0;

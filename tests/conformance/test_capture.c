@@ -397,6 +397,60 @@ static void a_write_behind_a_rename_or_drop_says_what_to_do(void)
     }
 }
 
+/* PostgreSQL keeps the function's plans for a session. */
+static void a_write_behind_a_change_of_columns_says_what_to_do_in_an_old_session_too(void)
+{
+    static const struct {
+        const char *change;
+        const char *advice;
+    } cases[] = {{"ALTER TABLE orders RENAME COLUMN name TO title", "was renamed or dropped"},
+                 {"ALTER TABLE orders DROP COLUMN name", "was renamed or dropped"},
+                 {"ALTER TABLE orders ALTER COLUMN name TYPE text", "Connect again"}};
+    static const char *const writes[] = {"INSERT INTO orders (id) VALUES (9)",
+                                         "UPDATE orders SET note = 'n'",
+                                         "UPDATE orders SET id = id + 10"};
+    for (size_t i = 0;
+         database_case_kind == DATABASE_POSTGRESQL && i < sizeof cases / sizeof *cases; i++) {
+        struct shop shop;
+        shop_begin(database_case_kind);
+        shop_ready(&shop, TENANT_SCHEMA, "DROP TABLE IF EXISTS orders;" TENANT_TABLE);
+        struct session *session = session_open(shop.url);
+        session_run(session,
+                    "INSERT INTO orders (id) VALUES (1);UPDATE orders SET name = 'x';"
+                    "UPDATE orders SET id = 2",
+                    NULL);
+        session_run(session, cases[i].change, NULL);
+        for (size_t w = 0; w < sizeof writes / sizeof *writes; w++) {
+            const char *error = session_try(session, writes[w], NULL);
+            if (error == NULL || strstr(error, cases[i].advice) == NULL ||
+                strstr(error, "keepstep init") == NULL)
+                test_fail("%s: %s: %s", cases[i].change, writes[w],
+                          error == NULL ? "was not refused" : error);
+        }
+        session_close(session);
+        shop_done(&shop);
+    }
+}
+
+static void a_name_that_would_end_the_text_of_a_function_is_refused(void)
+{
+    struct shop shop;
+    struct error err = ERROR_INIT;
+    if (database_case_kind != DATABASE_POSTGRESQL)
+        return;
+    shop_begin(database_case_kind);
+    shop_make(&shop,
+              "{\"$schema\":\"http://json-schema.org/draft-07/schema#\","
+              "\"type\":\"object\",\"x-keepstep-key\":[\"id\"],\"properties\":{"
+              "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"},"
+              "\"a$keepstep$\":{\"type\":\"string\",\"x-keepstep-type\":\"text\"}}}",
+              "CREATE TABLE orders (id bigint PRIMARY KEY, \"a$keepstep$\" text)");
+    assert_int_equal(shop_init(&shop, true, &err), STATUS_FATAL);
+    assert_int_equal(err.exit_code, EX_CONFIG);
+    assert_non_null(strstr(err.text, "give it another name: a$keepstep$"));
+    shop_done(&shop);
+}
+
 /* PostgreSQL's functions take at most 100 arguments. */
 static void a_table_of_as_many_columns_as_a_schema_has_is_captured_whole(void)
 {
@@ -481,6 +535,8 @@ int main(void)
         DATABASE_CASE(rows_are_published_again_only_where_no_other_service_writes_them),
         DATABASE_CASE(another_partition_key_than_the_one_that_was_published_is_refused),
         DATABASE_CASE(a_write_behind_a_rename_or_drop_says_what_to_do),
+        DATABASE_CASE(a_write_behind_a_change_of_columns_says_what_to_do_in_an_old_session_too),
+        DATABASE_CASE(a_name_that_would_end_the_text_of_a_function_is_refused),
         DATABASE_CASE(a_table_of_as_many_columns_as_a_schema_has_is_captured_whole),
         DATABASE_CASE(triggers_of_one_entity_type_never_replace_those_of_another),
     };
