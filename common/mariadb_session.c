@@ -24,10 +24,12 @@ enum status mariadb_session_execute(MYSQL *session, const char *sql, struct erro
     return STATUS_OK;
 }
 
+/* A ROLLBACK fails where the statement is cancelled (KILL QUERY). The next START TRANSACTION would
+ * then commit what was left open. */
 void mariadb_session_rollback(MYSQL *session)
 {
-    if (session != NULL)
-        (void)mysql_rollback(session);
+    if (session != NULL && mysql_rollback(session) != 0)
+        connections_give_up(session);
 }
 
 void mariadb_session_close(MYSQL *session)

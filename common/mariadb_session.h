@@ -41,7 +41,8 @@ enum status mariadb_session_statement_error(MYSQL_STMT *statement, const char *w
 /** Run one statement without parameters, and drop its rows. */
 enum status mariadb_session_execute(MYSQL *session, const char *sql, struct error *err) MUST_CHECK;
 
-/** Roll back the open transaction. Allowed in any state; cannot fail. */
+/** Roll back the open transaction. Allowed in any state. Where the server does not do it the
+ * connection is cut, so that the server ends the transaction; the next call says that it is lost. */
 void mariadb_session_rollback(MYSQL *session);
 
 #endif

@@ -159,22 +159,25 @@ enum status outbox_sql_claim(struct outbox *outbox, const struct lease *lease,
     size_t type_count = outbox_sql_fill_types(noted, claim->rows, rows, types);
     outbox_sql_fill_numbers(claim->rows, rows, numbers);
     outbox_sql_fill_partitions(claim->partitions, claim->partition_count, partitions);
-    const struct sql_step steps[] = {
-        {.statement = STATEMENT_JOIN_BY_HASH, .rows = 1},
-        {.statement = STATEMENT_WRITE_KEYS, .parameters = keys[0], .columns = 2, .rows = key_count},
-        {.statement = STATEMENT_CLAIM_ROWS,
-         .parameters = numbers[0],
-         .columns = 3,
-         .rows = rows,
-         .if_missed = "an outbox row is no longer waiting"},
-        {.statement = STATEMENT_CLAIM_TYPES,
-         .parameters = types[0],
-         .columns = 2,
-         .rows = type_count},
-        {.statement = STATEMENT_CLAIM_PARTITIONS,
-         .parameters = partitions[0],
-         .columns = 4,
-         .rows = claim->partition_count}};
+    const struct sql_step steps[] = {{.statement = STATEMENT_JOIN_BY_HASH, .rows = 1},
+                                     {.statement = STATEMENT_WRITE_KEYS,
+                                      .parameters = keys[0],
+                                      .columns = 2,
+                                      .rows = key_count,
+                                      .if_missed = "the key of an outbox row was not written"},
+                                     {.statement = STATEMENT_CLAIM_ROWS,
+                                      .parameters = numbers[0],
+                                      .columns = 3,
+                                      .rows = rows,
+                                      .if_missed = "an outbox row is no longer waiting"},
+                                     {.statement = STATEMENT_CLAIM_TYPES,
+                                      .parameters = types[0],
+                                      .columns = 2,
+                                      .rows = type_count},
+                                     {.statement = STATEMENT_CLAIM_PARTITIONS,
+                                      .parameters = partitions[0],
+                                      .columns = 4,
+                                      .rows = claim->partition_count}};
     status = outbox_sql_run_fenced(outbox_sql_of(outbox), lease, steps,
                                    sizeof steps / sizeof *steps, err);
     if (status == STATUS_OK)
@@ -248,7 +251,8 @@ enum status outbox_sql_write_keys(struct outbox *outbox, const struct lease *lea
                                      {.statement = STATEMENT_WRITE_KEYS,
                                       .parameters = keys[0],
                                       .columns = 2,
-                                      .rows = outbox_sql_fill_keys(rows, count, keys)}};
+                                      .rows = outbox_sql_fill_keys(rows, count, keys),
+                                      .if_missed = "the key of an outbox row was not written"}};
     enum status status = outbox_sql_run_fenced(outbox_sql_of(outbox), lease, steps, 2, err);
     free(keys);
     return status;

@@ -187,7 +187,7 @@ struct outbox_ops {
                              const struct outbox_row *row, const char *reason, struct error *err);
     /** Store the canonical entity_key of rows that still wait (`rekeyed`, all of them), so that
      * load_waiting can compare them with those set aside; one transaction that begins with the
-     * lease row. */
+     * lease row. ABORT where a row does not wait. */
     enum status (*write_keys)(struct outbox *outbox, const struct lease *lease,
                               const struct outbox_row *rows, size_t count, struct error *err);
     /** Find a row by its event id, given or derived.

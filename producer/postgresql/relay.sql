@@ -140,10 +140,12 @@ UPDATE outbox SET set_aside = $2, aggregateid = $3
 WHERE position = $1::bigint AND sequence IS NULL
 
 -- name: write_keys
-UPDATE outbox AS o SET aggregateid = r.entity_key
-FROM unnest($1::bigint[], $2::text[]) AS r (position, entity_key)
-WHERE o.position = r.position AND o.sequence IS NULL
-  AND o.position BETWEEN ($1::bigint[])[1] AND ($1::bigint[])[cardinality($1::bigint[])]
+WITH k AS (UPDATE outbox AS o SET aggregateid = r.entity_key
+  FROM unnest($1::bigint[], $2::text[]) AS r (position, entity_key)
+  WHERE o.position = r.position AND o.sequence IS NULL
+    AND o.position BETWEEN ($1::bigint[])[1] AND ($1::bigint[])[cardinality($1::bigint[])]
+  RETURNING 1)
+SELECT 1 / (count(*) = cardinality($1::bigint[]))::integer FROM k
 
 -- By an id that the row was given, or at the position that a derived id names.
 -- name: find_row

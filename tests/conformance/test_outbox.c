@@ -235,6 +235,9 @@ static void keys_are_written_and_rows_found_by_their_id(void)
     assert_int_equal(outbox->ops->find(outbox, slice_of("nobody"), &outbox_case_arena, &row, &err),
                      STATUS_OK);
     assert_int_equal(row.position, 0);
+    rows[0].position++; /* is not there */
+    assert_int_equal(outbox->ops->write_keys(outbox, &lease, rows, 1, &err), STATUS_ABORT);
+    assert_string_equal(err.text, "the key of an outbox row was not written");
     outbox->ops->close(outbox);
 }
 

@@ -400,7 +400,7 @@ static void a_transaction_larger_than_a_message_is_made_in_pieces(void)
         rows[MANY_ROWS - 1].position = 0; /* is not there */
         error_clear(&err);
         assert_int_equal(outbox->ops->claim(outbox, &lease, &claim, &err), STATUS_ABORT);
-        assert_string_equal(err.text, "an outbox row is no longer waiting");
+        assert_string_equal(err.text, "the key of an outbox row was not written");
         assert_string_equal(outbox_case_ask(NUMBERED), "0|0|0\n");
         rows[MANY_ROWS - 1].position = MANY_ROWS;
         error_clear(&err);

@@ -227,6 +227,25 @@ static void a_read_only_session_writes_nothing(void **state)
     mariadb_session_close(session);
 }
 
+/* Here the client refuses it, because a result was not read; KILL QUERY may cancel it as well. What
+ * it left open would be committed by the next START TRANSACTION. */
+static void a_rollback_that_was_not_done_ends_the_connection(void **state)
+{
+    (void)state;
+    const char *url = database_url("unfinished");
+    MYSQL *session = NULL;
+    mariadb_execute(url, "CREATE TABLE t(a INT) ENGINE=InnoDB");
+    assert_int_equal(open_url(url, false, &session), STATUS_OK);
+    assert_int_equal(mariadb_session_execute(session, "INSERT INTO t VALUES (1)", &err), STATUS_OK);
+    assert_int_equal(mysql_query(session, "SELECT 1"), 0);
+    mariadb_session_rollback(session);
+    mysql_free_result(mysql_store_result(session));
+    assert_int_not_equal(mariadb_session_execute(session, "START TRANSACTION", &err), STATUS_OK);
+    print_message("%s\n", err.text);
+    mariadb_session_close(session);
+    assert_string_equal(mariadb_text(url, "SELECT count(*) FROM t"), "0\n");
+}
+
 static void a_killed_session_does_not_connect_again(void **state)
 {
     (void)state;
@@ -312,6 +331,7 @@ int main(void)
         TEST_WITH_LIMIT(a_statement_beyond_the_packet_size_stops_and_ends_the_session, 120),
         TEST_WITH_LIMIT(rows_that_match_count_though_nothing_changes, 120),
         TEST_WITH_LIMIT(a_read_only_session_writes_nothing, 120),
+        TEST_WITH_LIMIT(a_rollback_that_was_not_done_ends_the_connection, 120),
         TEST_WITH_LIMIT(a_killed_session_does_not_connect_again, 120),
         TEST_WITH_LIMIT(refused_credentials_are_fatal_and_an_absent_server_is_waited_for, 120),
     };
