@@ -42,7 +42,7 @@ enum status mariadb_session_statement_error(MYSQL_STMT *statement, const char *w
 enum status mariadb_session_execute(MYSQL *session, const char *sql, struct error *err) MUST_CHECK;
 
 /** Roll back the open transaction. Allowed in any state. Where the server does not do it the
- * connection is cut, so that the server ends the transaction; the next call says that it is lost. */
+ * connection is cut: then the server ends the transaction, and the next call fails. */
 void mariadb_session_rollback(MYSQL *session);
 
 #endif
