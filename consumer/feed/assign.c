@@ -61,6 +61,7 @@ void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
         return;
     }
     feed->rebalance = assign ? FEED_ASSIGN : FEED_REVOKE;
+    feed->is_rejoining = feed->is_rejoining && !assign;
     rd_kafka_yield(handle);
 }
 
@@ -91,6 +92,7 @@ enum status feed_subscribe(struct feed *feed, struct error *err)
 enum status feed_rejoin(struct feed *feed, struct error *err)
 {
     enum status status = feed_check(rd_kafka_unsubscribe(feed->handle), "unsubscribe", err);
+    feed->is_rejoining = true;
     return status == STATUS_OK ? feed_subscribe(feed, err) : status;
 }
 

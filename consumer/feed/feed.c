@@ -280,6 +280,10 @@ void feed_close(struct feed *feed)
     if (feed->queue != NULL)
         rd_kafka_queue_destroy(feed->queue);
     if (feed->handle != NULL) {
+        /* A subscription that still waits for the revocation would outlive the group's end in
+         * librdkafka 2.0.2, which aborts the process then. */
+        if (feed->is_rejoining)
+            (void)rd_kafka_unsubscribe(feed->handle);
         if (feed->rebalance != FEED_NONE)
             (void)rd_kafka_assign(feed->handle, NULL);
         feed_leave(feed);

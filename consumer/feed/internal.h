@@ -30,6 +30,7 @@ struct feed {
     struct feed_position *assigned; /* by the last rebalance; names are those of `described` */
     size_t assigned_count;
     char unread_topic[STORE_NAME_SIZE]; /* was assigned but is not read; "": none */
+    bool is_rejoining;                  /* no assignment has come since feed_rejoin() */
     bool closing;
     bool fenced;              /* after an outage: only feed_close() is left, then another feed */
     int64_t cut_off_until_us; /* monotonic: until then being fenced may be an outage's fault */

@@ -286,6 +286,25 @@ static void an_agent_that_is_stopped_meanwhile_goes_on_after_its_start(void **st
     finish_all();
 }
 
+/* Such an agent joins the group again, and its join is not answered yet when it leaves. */
+static void an_agent_that_is_stopped_when_another_has_taken_its_partitions_ends(void **state)
+{
+    (void)state;
+    begin_all();
+    hold_up_all();
+    FOR_EACH_STORY(story)
+    {
+        atomic_store(&story->world.run.stop, true);
+        holder_run(story, "UPDATE keepstep_position SET epoch = epoch + 1; COMMIT");
+    }
+    FOR_EACH_STORY(story)
+    {
+        agent_world_end(&story->world);
+        agent_world_start(&story->world);
+    }
+    finish_all();
+}
+
 static void a_member_that_is_fenced_meanwhile_ends_and_its_successor_goes_on(void **state)
 {
     (void)state;
@@ -429,6 +448,7 @@ int main(void)
         TEST_WITH_LIMIT(what_was_read_is_dropped_when_another_agent_has_taken_the_partitions, 120),
         TEST_WITH_LIMIT(a_partition_that_stops_drops_what_was_read_of_it, 120),
         TEST_WITH_LIMIT(an_agent_that_is_stopped_meanwhile_goes_on_after_its_start, 120),
+        TEST_WITH_LIMIT(an_agent_that_is_stopped_when_another_has_taken_its_partitions_ends, 120),
         TEST_WITH_LIMIT(a_member_that_is_fenced_meanwhile_ends_and_its_successor_goes_on, 120),
         TEST_WITH_LIMIT(what_was_read_is_dropped_when_the_group_rebalances, 120),
         TEST_WITH_LIMIT(what_was_read_is_kept_while_the_broker_is_away, 120),
