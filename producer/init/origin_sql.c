@@ -99,8 +99,9 @@ static bool origin_sql_take_note(struct origin_sql *self, struct slice id, struc
     struct slice time_copy = arena_copy(&self->note_arena, created_at);
     if (id_copy.data == NULL || time_copy.data == NULL)
         return false;
-    note[0] = sql_text(id_copy);
-    note[1] = sql_integer(origin_sql_derived_from(self, id, created_at));
+    int64_t position = origin_sql_derived_from(self, id, created_at);
+    note[0] = sql_text(position == 0 ? id_copy : (struct slice){0});
+    note[1] = sql_integer(position);
     note[2] = sql_text(time_copy);
     self->note_count++;
     return true;

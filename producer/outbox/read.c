@@ -180,25 +180,41 @@ enum status outbox_sql_load_claimed(struct outbox *outbox, const struct relay_pa
     return status == STATUS_OK ? outbox_rows_chain(ret_rows, partition, err) : status;
 }
 
-/* The row was given this id, or the id names its position. */
-enum status outbox_sql_find(struct outbox *outbox, struct slice id, struct arena *arena,
-                            struct outbox_row *ret_row, struct error *err)
+/* Reads the row that was given an id, values[0], or with none the one at a position, values[1]. */
+static enum status outbox_sql_find_row(struct outbox *outbox, const struct sql_parameter values[2],
+                                       struct arena *arena, struct outbox_row *ret_row,
+                                       struct error *err)
 {
     const struct outbox_sql *self = outbox_sql_of(outbox);
     struct sql_session *session = self->session;
-    const struct sql_parameter values[] = {sql_text(id), sql_integer(event_id_position(id))};
-    struct outbox_row row = {0};
     struct slice topic = {0};
     *ret_row = (struct outbox_row){0};
     enum status status = sql_first(session, STATEMENT_FIND_ROW, values, 2, err);
     if (!session->has_row)
         return status;
-    if (!outbox_sql_fetch_row(self, arena, &row) || !sql_column_text(session, 13, arena, &topic))
+    if (!outbox_sql_fetch_row(self, arena, ret_row) || !sql_column_text(session, 13, arena, &topic))
         status = error_set(err, STATUS_RETRY, "no memory for an outbox row");
-    else if (slice_equal(row.id, id))
-        *ret_row = row;
     ret_row->topic = topic.data;
     session->ops->finish(session);
+    return status;
+}
+
+/* A row may be given an id that another one derives. It is no event: the relay sets it aside. So
+ * the row at the position that the id names comes first. */
+enum status outbox_sql_find(struct outbox *outbox, struct slice id, struct arena *arena,
+                            struct outbox_row *ret_row, struct error *err)
+{
+    const struct sql_parameter at_position[] = {sql_text((struct slice){0}),
+                                                sql_integer(event_id_position(id))};
+    const struct sql_parameter by_id[] = {sql_text(id), sql_integer(0)};
+    enum status status = STATUS_OK;
+    *ret_row = (struct outbox_row){0};
+    if (event_id_position(id) != 0)
+        status = outbox_sql_find_row(outbox, at_position, arena, ret_row, err);
+    if (status == STATUS_OK && (ret_row->position == 0 || !slice_equal(ret_row->id, id)))
+        status = outbox_sql_find_row(outbox, by_id, arena, ret_row, err);
+    if (status != STATUS_OK || !slice_equal(ret_row->id, id))
+        *ret_row = (struct outbox_row){0};
     return status;
 }
 

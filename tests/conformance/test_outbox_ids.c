@@ -136,6 +136,23 @@ static void a_row_whose_time_is_none_has_no_id(void)
     outbox->ops->close(outbox);
 }
 
+static void an_id_that_was_given_after_it_was_derived_hides_no_row(void)
+{
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    outbox_case_write("order", 1, 3);
+    const char *first = id_of(outbox, 1);
+    const char *third = id_of(outbox, 3);
+    give_id(2, first);
+    assert_true(position_of(outbox, first) == 1);
+    give_id(1, "given");
+    assert_true(position_of(outbox, first) == 2); /* as an earlier version could publish it */
+    (void)outbox_case_ask("DELETE FROM outbox WHERE position = 2");
+    assert_true(position_of(outbox, first) == 0);
+    assert_true(position_of(outbox, third) == 3);
+    outbox->ops->close(outbox);
+}
+
 /* @return what is wrong with the claimed rows; "" where nothing is. */
 static const char *claimed_wrong(struct outbox *outbox)
 {
@@ -238,6 +255,7 @@ static void a_new_incarnation_knows_derived_ids(void)
         ids[i] = id_of(outbox, i);
     }
     give_id(2, "two");
+    give_id(3, ids[7]); /* which is no event of that row */
     (void)outbox_case_ask("UPDATE outbox SET kafka_partition = 0, sequence = position "
                           "WHERE position <= 5");
     set_time(6, TIME_B); /* after a restore: another event at this position */
@@ -273,7 +291,8 @@ static void a_new_incarnation_knows_derived_ids(void)
     assert_string_equal(outbox_case_ask("SELECT position FROM outbox WHERE sequence IS NULL "
                                         "ORDER BY position"),
                         "3\n4\n5\n6\n8\n");
-    assert_string_equal(id_of(outbox, 3), ids[3]);
+    assert_string_equal(id_of(outbox, 3), ids[7]);
+    assert_string_equal(id_of(outbox, 4), ids[4]);
     assert_string_equal(id_of(outbox, 6), sixth);
     outbox->ops->close(outbox);
 }
@@ -397,6 +416,7 @@ static void two_init_take_turns_to_make_an_index(void)
 CASE(an_id_is_derived_where_a_row_was_given_none_and_stays_the_same)
 CASE(a_position_that_is_used_again_has_another_id)
 CASE(a_numbered_row_whose_id_has_changed_is_not_sent)
+CASE(an_id_that_was_given_after_it_was_derived_hides_no_row)
 CASE(a_given_id_is_given_once)
 CASE(a_new_incarnation_knows_derived_ids)
 CASE(an_outbox_of_an_earlier_version_works_as_it_is)
@@ -412,6 +432,7 @@ int main(void)
         ALL(an_id_is_derived_where_a_row_was_given_none_and_stays_the_same),
         ALL(a_position_that_is_used_again_has_another_id),
         ALL(a_numbered_row_whose_id_has_changed_is_not_sent),
+        ALL(an_id_that_was_given_after_it_was_derived_hides_no_row),
         ALL(a_given_id_is_given_once),
         ALL(a_new_incarnation_knows_derived_ids),
         ALL(an_outbox_of_an_earlier_version_works_as_it_is),
