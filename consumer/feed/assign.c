@@ -308,10 +308,15 @@ bool feed_is_silence(const struct error *err)
     return kafka_error_is_silence((rd_kafka_resp_err_t)err->native_code);
 }
 
+/* Right after an outage a broker, or librdkafka's cache, may not know a partition that the cluster
+ * has described a moment ago. Only one that was not described is gone. */
 enum status feed_log_bounds(struct feed *feed, struct topic_partition tp, int timeout_ms,
                             struct log_bounds *ret_bounds, struct error *err)
 {
-    return kafka_log_bounds(feed->handle, tp, timeout_ms, ret_bounds, err);
+    enum status status = kafka_log_bounds(feed->handle, tp, timeout_ms, ret_bounds, err);
+    if (status == STATUS_STOP && tp.partition < feed_partition_count(feed, tp.topic))
+        status = err->status = STATUS_RETRY;
+    return status;
 }
 
 enum status feed_stable_end(struct feed *feed, struct topic_partition tp, int timeout_ms,

@@ -130,7 +130,8 @@ void feed_commit_hints(struct feed *feed, const struct feed_hint *hints, size_t 
 enum status feed_read_hint(struct feed *feed, struct topic_partition tp, int timeout_ms,
                            struct feed_hint *ret_hint, struct error *err) MUST_CHECK;
 
-/** Ask the broker for the bounds of a log; its end is the last stable offset. @return OK; RETRY. */
+/** Ask the broker for the bounds of a log; its end is the last stable offset.
+ * @return OK; RETRY; STOP (the topic, as it was described, has no such partition). */
 enum status feed_log_bounds(struct feed *feed, struct topic_partition tp, int timeout_ms,
                             struct log_bounds *ret_bounds, struct error *err) MUST_CHECK;
 

@@ -10,7 +10,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define OFFSET_COMMIT 8 /* Kafka's number of this request */
+#define OFFSET_COMMIT 8 /* Kafka's numbers of these requests */
+#define LIST_OFFSETS  2
 #define CUT_OFF_US    1000000
 
 /** @param before how many headers of another program come before Keepstep's */
@@ -152,6 +153,23 @@ static void test_a_member_that_is_fenced_after_it_was_cut_off_joins_again(void *
     agent_world_done(&world);
 }
 
+/* As a broker answers that has just come back. */
+static void test_a_partition_that_the_broker_does_not_know_yet_is_asked_for_again(void **test)
+{
+    (void)test;
+    struct agent_world world;
+    const rd_kafka_resp_err_t unknown = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    agent_world_make(&world, 1);
+    rd_kafka_mock_push_request_errors(world.cluster, LIST_OFFSETS, 4, unknown, unknown, unknown,
+                                      unknown);
+    agent_world_start(&world);
+    produce(&world, 1, "one", 0);
+    assert_true(sqlite_wait_for(world.database, "SELECT a FROM orders", "one\n", 30000));
+    assert_false(atomic_load(&world.metrics->partitions[0].stopped));
+    agent_world_end(&world);
+    agent_world_done(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +179,7 @@ int main(void)
             120),
         TEST_WITH_LIMIT(test_a_member_that_is_fenced_while_its_broker_answers_ends_for_good, 60),
         TEST_WITH_LIMIT(test_a_member_that_is_fenced_after_it_was_cut_off_joins_again, 90),
+        TEST_WITH_LIMIT(test_a_partition_that_the_broker_does_not_know_yet_is_asked_for_again, 60),
     };
     return TEST_RUN(tests);
 }
