@@ -152,10 +152,10 @@ static int64_t clock_rest(const char *text, const char *end)
 
 bool clock_parse_rfc3339(const char *text, size_t length, int64_t *ret_wall_us)
 {
-    const char *end = text + length;
     int64_t seconds = 0;
     if (length < SECONDS_LENGTH || !clock_seconds(text, &seconds))
         return false;
+    const char *end = text + length;
     text += SECONDS_LENGTH;
     int64_t fraction = clock_rest(text, end);
     if (fraction < 0) {

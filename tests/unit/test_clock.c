@@ -76,6 +76,8 @@ static void what_is_no_time_is_refused(void **state)
             test_fail("accepted: \"%s\"", cases[i]);
         assert_int_equal(wall_us, -77);
     }
+    int64_t wall_us = 0;
+    assert_false(clock_parse_rfc3339(NULL, 0, &wall_us));
 }
 
 static void every_cut_of_a_time_is_refused(void **state)
