@@ -262,15 +262,15 @@ static void what_others_wrote_is_read_once_and_what_is_own_is_found_behind_it(vo
     relay_shop_done(&shop);
 }
 
-/* A rewound database gave position, time and number once more, to another change. */
-static void a_record_with_a_rows_id_and_another_value_is_no_record_of_that_row(void **state)
+/* The row was published, then changed by a statement. The relay that reads the log again must not
+ * take the record for the row's. */
+static void expect_rewound_after(const char *change)
 {
-    (void)state;
     struct relay_shop shop = {0};
     relay_shop_make(&shop);
     assert_int_equal(records_read(&shop), 0);
-    (void)sqlite_text(shop.path, "UPDATE outbox SET payload = replace(payload, '\"x\"', '\"y\"');"
-                                 "UPDATE keepstep_relay_partition SET acknowledged_sequence = 0,"
+    (void)sqlite_text(shop.path, change);
+    (void)sqlite_text(shop.path, "UPDATE keepstep_relay_partition SET acknowledged_sequence = 0,"
                                  "acknowledged_offset = -1, acknowledged_id = '';"
                                  "DELETE FROM keepstep_relay_read");
     relay_shop_start(&shop);
@@ -280,22 +280,18 @@ static void a_record_with_a_rows_id_and_another_value_is_no_record_of_that_row(v
     relay_shop_done(&shop);
 }
 
+/* A rewound database gave position, time and number once more, to another change. */
+static void a_record_with_a_rows_id_and_another_value_is_no_record_of_that_row(void **state)
+{
+    (void)state;
+    expect_rewound_after("UPDATE outbox SET payload = replace(payload, '\"x\"', '\"y\"')");
+}
+
 /* Deletes of two entities have the same value. */
 static void a_record_with_a_rows_id_and_another_entity_is_no_record_of_that_row(void **state)
 {
     (void)state;
-    struct relay_shop shop = {0};
-    relay_shop_make(&shop);
-    assert_int_equal(records_read(&shop), 0);
-    (void)sqlite_text(shop.path, "UPDATE outbox SET aggregateid = '{\"id\":77}' WHERE position = 1;"
-                                 "UPDATE keepstep_relay_partition SET acknowledged_sequence = 0,"
-                                 "acknowledged_offset = -1, acknowledged_id = '';"
-                                 "DELETE FROM keepstep_relay_read");
-    relay_shop_start(&shop);
-    (void)pthread_join(shop.thread, NULL);
-    assert_int_equal(shop.status, STATUS_FATAL);
-    assert_non_null(strstr(shop.err.text, "rewound or cloned"));
-    relay_shop_done(&shop);
+    expect_rewound_after("UPDATE outbox SET aggregateid = '{\"id\":77}' WHERE position = 1");
 }
 
 static void a_database_that_fails_is_no_other_relay(void **state)
