@@ -64,7 +64,7 @@ static inline struct topic_partition record_tp(const struct record *record)
     return (struct topic_partition){record->topic, record->partition};
 }
 
-/** What a record says. Slices are in the record, or in the arena given to record_decode(). */
+/** What a record says. Slices are in the record, or in the arena of record_decode(). */
 struct change {
     struct record record;   /* a deep copy in the arena, for parking it whole */
     size_t partition_index; /* set by the reader of several partitions; otherwise 0 */
@@ -90,14 +90,22 @@ struct schema_finder {
     void *context;
 };
 
+struct descriptions; /* schemas/record/descriptions.h */
+
+/** What record_decode() works with. */
+struct decoder {
+    struct schema_finder finder;
+    struct arena *arena;
+    struct descriptions *descriptions; /* NULL: it remembers nothing from record to record */
+};
+
 /** Decode one record and validate it. `ret_change` is filled as far as the record could be read,
  * and its record is copied: so a rejected record can be parked with its entity, or with its record
  * key. An unknown entity type is OK with schema NULL; the caller ignores it or stops.
  * @return OK; REJECT (malformed or invalid, with the reason); STOP (unknown protocol or kind, or a
  * column that the schema lacks); RETRY (arena full). */
-enum status record_decode(const struct record *record, struct schema_finder finder,
-                          struct arena *arena, struct change *ret_change,
-                          struct error *err) MUST_CHECK;
+enum status record_decode(const struct record *record, const struct decoder *decoder,
+                          struct change *ret_change, struct error *err) MUST_CHECK;
 
 /** Pack headers into one blob for keepstep_parked, and unpack them. Unpacked slices borrow the
  * blob. */

@@ -79,7 +79,8 @@ enum status applier_decode(struct applier *applier, const struct record *record,
         return applier_no_memory(err);
     struct record known = *record;
     known.form = applier_is_merged(record) ? NULL : applier_form(applier, record->topic);
-    return record_decode(&known, applier_finder(applier), &applier->arena, *ret_change, err);
+    const struct decoder decoder = {applier_finder(applier), &applier->arena, NULL};
+    return record_decode(&known, &decoder, *ret_change, err);
 }
 
 enum status applier_open(struct applier *applier, struct error *err)

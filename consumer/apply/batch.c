@@ -1,6 +1,7 @@
 /* Collects decoded events up to bounds in events and bytes, or up to a barrier. */
 #include "consumer/apply/batch.h"
 #include "common/stages.h"
+#include "schemas/record/descriptions.h"
 
 #include <stdlib.h>
 
@@ -17,12 +18,13 @@ enum status batch_init(struct batch *batch, size_t count_max, size_t bytes_max,
     batch->events = calloc(count_max, sizeof *batch->events);
     if (batch->events == NULL)
         return error_set(err, STATUS_FATAL, "no memory for a batch of %zu events", count_max);
-    return STATUS_OK;
+    return descriptions_new(&batch->descriptions, err);
 }
 
 void batch_done(struct batch *batch)
 {
     free(batch->events);
+    descriptions_free(batch->descriptions);
     arena_done(&batch->arena);
     *batch = (struct batch){0};
 }
@@ -60,10 +62,11 @@ enum status batch_add(struct batch *batch, const struct record *record, size_t p
                       struct schema_finder finder, struct error *err)
 {
     struct error decode = ERROR_INIT;
+    const struct decoder decoder = {finder, &batch->arena, batch->descriptions};
     struct batch_event *event = &batch->events[batch->count];
     *event = (struct batch_event){0};
     STAGE_TIME(polled_us);
-    event->decoded = record_decode(record, finder, &batch->arena, &event->change, &decode);
+    event->decoded = record_decode(record, &decoder, &event->change, &decode);
     if (event->decoded == STATUS_RETRY || event->decoded == STATUS_FATAL)
         return error_set(err, STATUS_FATAL, "%s/%d offset %lld: %s", record->topic,
                          record->partition, (long long)record->offset, decode.text);

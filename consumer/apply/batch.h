@@ -38,6 +38,7 @@ struct batch_event {
 
 struct batch {
     struct arena arena;
+    struct descriptions *descriptions; /* of Debezium's records that were decoded for it */
     struct batch_event *events;
     size_t count;
     size_t count_max; /* at present, see batch_adapt(); at most `size` */

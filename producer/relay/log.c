@@ -165,8 +165,8 @@ static enum status relay_visit(void *context, struct log_range *range, const str
     struct error malformed = ERROR_INIT;
     arena_reset(&relay->arena);
     atomic_fetch_add(&relay->options.metrics->log_read, 1);
-    enum status status = record_decode(record, (struct schema_finder){relay_no_schema, NULL},
-                                       &relay->arena, &change, &malformed);
+    const struct decoder decoder = {{relay_no_schema, NULL}, &relay->arena, NULL};
+    enum status status = record_decode(record, &decoder, &change, &malformed);
     if (status == STATUS_RETRY)
         return error_set(err, status, "%s", malformed.text);
     change.record.topic = range->tp.topic;

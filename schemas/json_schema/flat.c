@@ -307,3 +307,8 @@ bool json_flat_allows_text(const struct json_flat *flat, size_t index, struct sl
 {
     return check_text(&flat->properties[index], text);
 }
+
+bool json_flat_allows(const struct json_flat *flat, size_t index, const json_t *value)
+{
+    return check_property(&flat->properties[index], value);
+}

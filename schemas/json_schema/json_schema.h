@@ -61,5 +61,6 @@ bool json_flat_allows_boolean(const struct json_flat *flat, size_t index);
 bool json_flat_allows_integer(const struct json_flat *flat, size_t index, int64_t integer);
 bool json_flat_allows_real(const struct json_flat *flat, size_t index, double real);
 bool json_flat_allows_text(const struct json_flat *flat, size_t index, struct slice text);
+bool json_flat_allows(const struct json_flat *flat, size_t index, const json_t *value);
 
 #endif

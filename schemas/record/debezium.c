@@ -34,6 +34,11 @@ bool debezium_is(const struct debezium_field *field, const char *name)
     return field->name != NULL && strcmp(field->name, name) == 0;
 }
 
+bool debezium_has_bytes(const struct debezium_field *field)
+{
+    return field->type != NULL && strcmp(field->type, "bytes") == 0;
+}
+
 enum status debezium_refuse(const struct column *column, const char *what, struct error *err)
 {
     return error_set(err, STATUS_REJECT, "column \"%s\": %s (type %s)", column->name, what,
@@ -53,8 +58,8 @@ static enum status debezium_boolean(const json_t *value, json_t **ret_json)
     return STATUS_OK;
 }
 
-static enum status debezium_value(const struct column *column, const struct debezium_field *field,
-                                  const json_t *value, json_t **ret_json, struct error *err)
+enum status debezium_value(const struct column *column, const struct debezium_field *field,
+                           const json_t *value, json_t **ret_json, struct error *err)
 {
     switch (column->type) {
     case COLUMN_DECIMAL:
@@ -76,9 +81,48 @@ static enum status debezium_value(const struct column *column, const struct debe
         break;
     }
     /* Otherwise the base64 would be taken as the text. */
-    if (field->type != NULL && strcmp(field->type, "bytes") == 0)
+    if (debezium_has_bytes(field))
         return debezium_refuse(column, "the field holds bytes", err);
     return STATUS_OK;
+}
+
+bool debezium_keeps_texts(const struct column *column, const struct debezium_field *field)
+{
+    switch (column->type) {
+    case COLUMN_DATE_TIME:
+        return true;
+    case COLUMN_TEXT:
+    case COLUMN_JSON:
+    case COLUMN_UUID:
+        return !debezium_has_bytes(field);
+    case COLUMN_DECIMAL:
+        return !debezium_has_bytes(field) && !debezium_is(field, debezium_decimal_name);
+    case COLUMN_INTEGER:
+    case COLUMN_DOUBLE:
+    case COLUMN_BOOLEAN:
+    case COLUMN_BYTES:
+    case COLUMN_DATE:
+    case COLUMN_TIME:
+    case COLUMN_TIMESTAMP:
+        break;
+    }
+    return false;
+}
+
+bool debezium_keeps_numbers(const struct column *column, const struct debezium_field *field)
+{
+    return (column->type == COLUMN_INTEGER && !debezium_is(field, debezium_bits_name)) ||
+           (column->type == COLUMN_DOUBLE && !debezium_has_bytes(field));
+}
+
+struct debezium_field debezium_field_of(const struct record_form *form, const json_t *fields,
+                                        const char *name)
+{
+    const json_t *described = debezium_find(fields, name);
+    return (struct debezium_field){.type = json_string_value(json_object_get(described, "type")),
+                                   .name = json_string_value(json_object_get(described, "name")),
+                                   .parameters = json_object_get(described, "parameters"),
+                                   .binary = form->binary};
 }
 
 enum status debezium_row(const struct record_form *form, const json_t *fields, json_t *row,
@@ -98,13 +142,7 @@ enum status debezium_row(const struct record_form *form, const json_t *fields, j
         }
         if (index < 0 || json_is_null(value))
             continue;
-        const json_t *described = debezium_find(fields, name);
-        const struct debezium_field field = {
-            .type = json_string_value(json_object_get(described, "type")),
-            .name = json_string_value(json_object_get(described, "name")),
-            .parameters = json_object_get(described, "parameters"),
-            .binary = form->binary,
-        };
+        const struct debezium_field field = debezium_field_of(form, fields, name);
         enum status status = debezium_value(&schema->columns[index], &field, value, &turned, err);
         if (status != STATUS_OK)
             return status;

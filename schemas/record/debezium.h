@@ -5,6 +5,9 @@
 #include "common/buffer.h"
 #include "schemas/record/foreign.h"
 
+extern const char debezium_decimal_name[]; /* of a type: unscaled bytes */
+extern const char debezium_bits_name[];
+
 /** How Kafka Connect describes a field. All NULL where the record has no description. */
 struct debezium_field {
     const char *type; /* "int32", "bytes", "string" … */
@@ -15,6 +18,9 @@ struct debezium_field {
 
 /** @return whether the field's type has this name. */
 bool debezium_is(const struct debezium_field *field, const char *name);
+
+/** @return whether the record describes the field as bytes. */
+bool debezium_has_bytes(const struct debezium_field *field);
 
 /** Refuse a value: "column "price": WHAT (type decimal)". @return REJECT. */
 enum status debezium_refuse(const struct column *column, const char *what, struct error *err);
@@ -32,11 +38,25 @@ enum status debezium_bytes(const struct column *column, const struct debezium_fi
 enum status debezium_time(const struct column *column, const struct debezium_field *field,
                           const json_t *value, json_t **ret_json, struct error *err) MUST_CHECK;
 
+/** Convert a value of any column as debezium_row() does. */
+enum status debezium_value(const struct column *column, const struct debezium_field *field,
+                           const json_t *value, json_t **ret_json, struct error *err) MUST_CHECK;
+
+/** @return how a record describes a column. @param fields  NULL: it does not. */
+struct debezium_field debezium_field_of(const struct record_form *form, const json_t *fields,
+                                        const char *name);
+
+/** @return whether debezium_value() converts no text of this column, or no number, and refuses
+ * none. */
+bool debezium_keeps_texts(const struct column *column, const struct debezium_field *field);
+bool debezium_keeps_numbers(const struct column *column, const struct debezium_field *field);
+
 /** Append the bytes of a text in base64, in the usual alphabet or the one for URLs.
  * @return false where the text is not base64 with its padding, or too large for the buffer. */
 bool debezium_base64(struct slice text, struct buffer *bytes) MUST_CHECK;
 
 /** @return whether Debezium left the value out, because the source's log does not have it. */
 bool debezium_is_unavailable(const json_t *value);
+bool debezium_is_placeholder(struct slice text);
 
 #endif

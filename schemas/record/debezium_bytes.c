@@ -6,6 +6,13 @@ static const char placeholder[] = "__debezium_unavailable_value";
 static const char placeholder_base64[] = "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==";
 static const char placeholder_hex[] = "5f5f646562657a69756d5f756e617661696c61626c655f76616c7565";
 
+bool debezium_is_placeholder(struct slice text)
+{
+    return slice_is(text, placeholder) || slice_is(text, placeholder_base64) ||
+           (text.length == sizeof placeholder_hex - 1 &&
+            strncasecmp(text.data, placeholder_hex, text.length) == 0);
+}
+
 bool debezium_is_unavailable(const json_t *value)
 {
     /* Debezium marks a whole array or map (hstore) as unavailable by a single placeholder in it. */
@@ -13,10 +20,8 @@ bool debezium_is_unavailable(const json_t *value)
         return debezium_is_unavailable(json_array_get(value, 0));
     if (json_is_object(value) && json_object_size(value) == 1)
         return json_object_get(value, placeholder) != NULL;
-    const char *text = json_string_value(value);
-    return text != NULL &&
-           (strcmp(text, placeholder) == 0 || strcmp(text, placeholder_base64) == 0 ||
-            strcasecmp(text, placeholder_hex) == 0);
+    /* A NUL ends the text here. */
+    return json_is_string(value) && debezium_is_placeholder(slice_of(json_string_value(value)));
 }
 
 static int debezium_base64_digit(char c)
@@ -62,7 +67,7 @@ static enum status debezium_binary(const struct column *column, const struct deb
                                    struct error *err)
 {
     *ret_binary = BINARY_BASE64;
-    if (field->type != NULL && strcmp(field->type, "bytes") == 0)
+    if (debezium_has_bytes(field))
         return STATUS_OK;
     if (field->binary != BINARY_UNSAID) {
         *ret_binary = field->binary;
@@ -101,9 +106,9 @@ enum status debezium_bytes(const struct column *column, const struct debezium_fi
 {
     enum record_binary binary = BINARY_UNSAID;
     struct slice text = {.data = json_string_value(value), .length = json_string_length(value)};
-    if (debezium_is(field, "io.debezium.data.Bits"))
+    if (debezium_is(field, debezium_bits_name))
         return debezium_refuse(column, "bits; make the column an integer", err);
-    if (debezium_is(field, "org.apache.kafka.connect.data.Decimal"))
+    if (debezium_is(field, debezium_decimal_name))
         return debezium_refuse(column, "a decimal", err);
     if (text.data == NULL)
         return debezium_refuse(column, "not a string", err);

@@ -7,9 +7,9 @@
 #define NUMBER_BYTES_MAX  512
 #define NUMBER_DIGITS_MAX 1300 /* 512 bytes have 1,233 */
 
-static const char connect_decimal[] = "org.apache.kafka.connect.data.Decimal";
+const char debezium_decimal_name[] = "org.apache.kafka.connect.data.Decimal";
 static const char variable_decimal[] = "io.debezium.data.VariableScaleDecimal";
-static const char debezium_bits[] = "io.debezium.data.Bits";
+const char debezium_bits_name[] = "io.debezium.data.Bits";
 
 /* Write the magnitude of a two's complement number (most significant byte first) as digits, the
  * least significant one first. @return how many digits; one for zero. */
@@ -152,14 +152,14 @@ enum status debezium_number(const struct column *column, const struct debezium_f
     if (json_is_object(value) && (field->name == NULL || debezium_is(field, variable_decimal)))
         return debezium_decimal(column, json_object_get(value, "value"),
                                 json_integer_value(json_object_get(value, "scale")), ret_json, err);
-    if (debezium_is(field, debezium_bits) && !exact)
+    if (debezium_is(field, debezium_bits_name) && !exact)
         return debezium_read_bits(column, value, ret_json, err);
-    if (json_is_string(value) && debezium_is(field, connect_decimal)) {
+    if (json_is_string(value) && debezium_is(field, debezium_decimal_name)) {
         if (!debezium_scale(field, &scale))
             return debezium_refuse(column, "a decimal without its scale", err);
         return debezium_decimal(column, value, scale, ret_json, err);
     }
-    if (field->type != NULL && strcmp(field->type, "bytes") == 0 && json_is_string(value))
+    if (debezium_has_bytes(field) && json_is_string(value))
         return debezium_refuse(column, "the field holds bytes that are no number", err);
     if (exact && json_is_integer(value)) {
         *ret_json = json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value));

@@ -215,17 +215,19 @@ static enum status record_read_entity(struct change *change, struct slice key, s
     return status;
 }
 
-static enum status record_read(const struct record *record, struct schema_finder finder,
-                               struct arena *arena, struct change *ret_change, struct error *err)
+static enum status record_read(const struct record *record, const struct decoder *decoder,
+                               struct change *ret_change, struct error *err)
 {
     struct record_names names = {0};
+    struct schema_finder finder = decoder->finder;
+    struct arena *arena = decoder->arena;
 
     *ret_change = (struct change){.kind = KIND_CHANGE};
     enum status status = record_copy(record, arena, &ret_change->record, &names, err);
     if (status != STATUS_OK)
         return status;
     if (record->form != NULL)
-        return record_foreign_decode(ret_change, arena, err);
+        return record_foreign_decode(ret_change, decoder, err);
     ret_change->id = names.id;
     ret_change->source = names.source;
     ret_change->entity_type = record_entity_type(names.type);
@@ -256,8 +258,8 @@ static enum status record_read(const struct record *record, struct schema_finder
     return identity != STATUS_OK && status != STATUS_RETRY ? identity : status;
 }
 
-enum status record_decode(const struct record *record, struct schema_finder finder,
-                          struct arena *arena, struct change *ret_change, struct error *err)
+enum status record_decode(const struct record *record, const struct decoder *decoder,
+                          struct change *ret_change, struct error *err)
 {
-    return json_check_memory(record_read(record, finder, arena, ret_change, err), err);
+    return json_check_memory(record_read(record, decoder, ret_change, err), err);
 }

@@ -2,8 +2,8 @@
 #include "schemas/record/foreign.h"
 
 #include "common/clock.h"
+#include "schemas/record/description.h"
 #include "schemas/record/format.h"
-#include "schemas/record/value.h"
 
 static const char *const record_format_names[] = {
     [FORMAT_KEEPSTEP] = "keepstep",
@@ -132,15 +132,19 @@ static enum status foreign_read(const json_t *json, struct change *change, struc
 }
 
 /* Debezium's key is a row of the key columns. Other keys are written as ours. */
-static enum status foreign_key(const struct record *record, struct record_row *row,
-                               struct error *err)
+static enum status foreign_key(const struct record *record, struct descriptions *descriptions,
+                               struct record_row *row, struct error *err)
 {
     struct slice text = record->key;
     json_t *json = NULL;
     char *written = NULL;
     enum status status = STATUS_OK;
-    if (record->form->format == FORMAT_DEBEZIUM && text.data != NULL)
+    bool is_debezium = record->form->format == FORMAT_DEBEZIUM && text.data != NULL;
+    if (is_debezium && debezium_flat_key(descriptions, record->form, row, text))
+        return STATUS_OK;
+    if (is_debezium)
         json = json_loadb(text.data, text.length, JSON_LOAD_FLAGS | JSON_ALLOW_NUL, NULL);
+    descriptions_learn(descriptions, record->form, DESCRIPTION_KEY, text, json);
     json_t *key = (json_t *)(uintptr_t)debezium_payload(json);
     if (json_is_object(key)) {
         status = debezium_row(record->form, debezium_fields(json, NULL), key, err);
@@ -156,43 +160,60 @@ static enum status foreign_key(const struct record *record, struct record_row *r
     return status;
 }
 
-static enum status foreign_value(struct change *change, struct record_row *row, struct error *err)
+static enum status foreign_document(struct change *change, struct descriptions *descriptions,
+                                    struct record_row *row, struct error *err)
 {
     struct foreign foreign = {.op = CHANGE_DELETE};
-    struct slice value = change->record.value;
-    change->op = CHANGE_DELETE;
-    if (value.data == NULL)
-        return STATUS_OK;
-    json_t *json = json_load_value(value, err);
+    const struct record *record = &change->record;
+    bool is_debezium = record->form->format == FORMAT_DEBEZIUM;
+    json_t *json = json_load_value(record->value, err);
     if (json == NULL)
         return STATUS_REJECT;
     enum status status = foreign_read(json, change, row->arena, &foreign, err);
-    if (status == STATUS_OK && foreign.row != NULL &&
-        change->record.form->format == FORMAT_DEBEZIUM)
-        status = debezium_row(change->record.form, foreign.fields, foreign.row, err);
+    if (status == STATUS_OK && foreign.row != NULL && is_debezium)
+        status = debezium_row(record->form, foreign.fields, foreign.row, err);
     if (status == STATUS_OK && foreign.row != NULL) {
         change->op = row->op = foreign.op;
         status = record_row_decode(row, foreign.row, err);
     }
+    if (is_debezium)
+        descriptions_learn(descriptions, record->form, DESCRIPTION_VALUE, record->value, json);
     json_decref(json);
     return status;
 }
 
-enum status record_foreign_decode(struct change *change, struct arena *arena, struct error *err)
+static enum status foreign_value(struct change *change, struct descriptions *descriptions,
+                                 struct record_row *row, struct error *err)
+{
+    const struct record *record = &change->record;
+    change->op = CHANGE_DELETE;
+    if (record->value.data == NULL)
+        return STATUS_OK;
+    if (record->form->format == FORMAT_DEBEZIUM &&
+        debezium_flat_value(descriptions, record->form, row, record->value)) {
+        change->op = row->op;
+        return STATUS_OK;
+    }
+    return foreign_document(change, descriptions, row, err);
+}
+
+enum status record_foreign_decode(struct change *change, const struct decoder *decoder,
+                                  struct error *err)
 {
     const struct entity_schema *schema = change->record.form->schema;
-    struct record_row of_key = record_row_new(schema, arena);
-    struct record_row after = record_row_new(schema, arena);
+    struct record_row of_key = record_row_new(schema, decoder->arena);
+    struct record_row after = record_row_new(schema, decoder->arena);
     if (of_key.values == NULL || after.values == NULL)
         return error_set(err, STATUS_RETRY, "batch arena full");
     change->schema = schema;
     change->entity_type = slice_of(schema->entity_type);
-    enum status status = foreign_key(&change->record, &of_key, err);
+    enum status status = foreign_key(&change->record, decoder->descriptions, &of_key, err);
     change->entity_key = status == STATUS_OK ? of_key.entity_key : change->record.key;
     if (status != STATUS_OK)
         return status;
     after.entity_key = change->entity_key;
-    status = foreign_value(change, &after, err);
+    after.key_values = of_key.values;
+    status = foreign_value(change, decoder->descriptions, &after, err);
     change->values = change->op == CHANGE_DELETE ? of_key.values : after.values;
     return status;
 }

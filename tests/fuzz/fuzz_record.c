@@ -64,8 +64,8 @@ static void fuzz_read(struct slice key, struct slice value)
         struct change change;
         struct arena arena;
         arena_init(&arena, (size_t)1024 * 1024);
-        (void)!record_decode(&record, (struct schema_finder){fuzz_find, NULL}, &arena, &change,
-                             &err);
+        const struct decoder decoder = {{fuzz_find, NULL}, &arena, NULL};
+        (void)!record_decode(&record, &decoder, &change, &err);
         arena_done(&arena);
     }
 }

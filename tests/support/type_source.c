@@ -296,8 +296,8 @@ static void read_event(struct type_run *run, struct type_row *row, struct slice 
         test_fail("%s: %s: %s", run->column->native, row->name, err.text);
     if (!slice_equal(canonical, key))
         type_case_changed(run, row, "no canonical key was written", key);
-    if (record_decode(&record, (struct schema_finder){find_schema, run}, &run->arena, &row->change,
-                      &err) != STATUS_OK)
+    const struct decoder decoder = {{find_schema, run}, &run->arena, NULL};
+    if (record_decode(&record, &decoder, &row->change, &err) != STATUS_OK)
         test_fail("%s: %s: %s", run->column->native, row->name, err.text);
     row->published = true;
 }

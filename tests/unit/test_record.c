@@ -59,7 +59,8 @@ static enum status decode(const struct header *headers, size_t count, const char
                             .value = slice_of(value),
                             .headers = headers,
                             .header_count = count};
-    return record_decode(&record, (struct schema_finder){find_order, NULL}, &arena, &change, &err);
+    const struct decoder decoder = {{find_order, NULL}, &arena, NULL};
+    return record_decode(&record, &decoder, &change, &err);
 }
 
 static enum status decode_plain(const char *key, const char *value)

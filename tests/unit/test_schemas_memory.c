@@ -110,8 +110,8 @@ static bool decode(void *context)
     struct change change;
     struct arena arena;
     arena_init(&arena, (size_t)1024 * 1024);
-    bool done = is_done(
-        record_decode(&record, (struct schema_finder){find, context}, &arena, &change, &err), &err);
+    const struct decoder decoder = {{find, context}, &arena, NULL};
+    bool done = is_done(record_decode(&record, &decoder, &change, &err), &err);
     if (done && (change.values[0].integer != 42 || !slice_is(change.entity_key, "{\"id\":42}"))) {
         (void)failing_malloc_off();
         test_fail("decoded without an error to something else");
