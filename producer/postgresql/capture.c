@@ -113,6 +113,7 @@ static const struct part PARTS[] = {
     {.name = "event", .text = SQL_CAPTURE_EVENT},
     {.name = "values", .text = SQL_CAPTURE_VALUES},
     {.name = "present", .text = SQL_CAPTURE_PRESENT},
+    {.name = "readable", .text = SQL_CAPTURE_READABLE},
     {.name = "read_columns", .text = SQL_CAPTURE_READ_COLUMNS},
     {.name = "lost", .text = SQL_CAPTURE_LOST},
     {.name = "own_table", .text = SQL_CAPTURE_OWN_TABLE},

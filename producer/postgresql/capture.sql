@@ -1,24 +1,24 @@
 -- What captures a table in PostgreSQL. Words in braces: producer/capture/dialect.h; the database's
 -- own: producer/postgresql/capture.c.
 
--- An event says what the row is when the trigger runs (`t`), read by its key. The change may have left
--- it otherwise: other triggers run before this one, also those of the statement's other rows.
--- Whatever deletes the row fires a trigger of its own. The row is read only where the table has the
--- name that `init` knows and no policy hides rows (`named`); otherwise NEW is the row.
+-- An event says what the row is when the trigger runs. The change may have left it otherwise: other
+-- triggers run before this one, also those of the statement's other rows. Whatever deletes the row
+-- fires a trigger of its own. A row that nobody has changed again, or deleted, has no xmax: it is still
+-- NEW. Any other is read by its key (`t`), where the table has the name that `init` knows and no policy
+-- hides rows; else NEW is the row.
 -- enable_seqscan is off, as a plan that was made while the table was small would read all of it for
 -- each row. Each statement costs the service's transaction the start of an executor, so there are two:
--- one that asks the catalogue, and one that reads the row and writes its event.
+-- one that asks the catalogue, and one that writes the event.
 -- name: capture_row
 CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off{digits} AS $keepstep$
 DECLARE
-  named boolean;
+  read_again boolean := false;
 BEGIN
   IF current_setting('keepstep.applying', true) = {text table_name} AND pg_trigger_depth() = 1 THEN
     RETURN NULL;
   END IF;
-  SELECT c.oid = to_regclass({text found_name}) AND NOT row_security_active(c.oid) INTO named
-    {own_table};
+  PERFORM {own_table};
 {refuse_other_table}
 {read_columns}
   IF TG_OP <> 'DELETE' THEN
@@ -31,7 +31,10 @@ BEGIN
       RETURN NULL;
     END IF;
     IF NOT (ROW({key_columns OLD})::record *<> ROW({key_columns NEW})::record) THEN
-      IF named THEN
+      IF NEW.xmax <> 0 THEN
+        read_again := {readable};
+      END IF;
+      IF read_again THEN
     {event u OLD t}
       {present NEW};
       ELSE
@@ -41,7 +44,8 @@ BEGIN
     END IF;
   END IF;
   IF TG_OP <> 'INSERT' THEN
-    IF named THEN
+    read_again := {readable};
+    IF read_again THEN
     {event d OLD null}
       WHERE NOT EXISTS (SELECT 1 {present OLD});
     ELSE
@@ -49,7 +53,10 @@ BEGIN
     END IF;
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    IF named THEN
+    IF NEW.xmax <> 0 THEN
+      read_again := {readable};
+    END IF;
+    IF read_again THEN
     {event c null t}
       {present NEW};
     ELSE
@@ -120,6 +127,11 @@ INSERT INTO {outbox}.outbox (aggregatetype, aggregateid, type, partition_key, pa
 -- name: capture_present
 FROM {found_name} AS t WHERE {same_key}
       AND age(t.xmin) <= age(pg_current_xact_id()::xid)
+
+-- Whether a query by the table's name reads the table itself, and all of its rows.
+-- name: capture_readable
+to_regclass({text found_name}) = coalesce(pg_partition_root(TG_RELID), TG_RELID)
+        AND NOT row_security_active(coalesce(pg_partition_root(TG_RELID), TG_RELID))
 
 -- Reads each published column, so that one that was renamed or dropped is reported. `IS NOT NULL` is
 -- true of each `IS NULL`: where it were false, the columns behind it would not be read. It writes

@@ -2,6 +2,7 @@
 #include "tests/support/postgresql.h"
 #include "tests/support/process.h"
 #include "tests/support/roles.h"
+#include "tests/support/session.h"
 #include "tests/support/shop.h"
 
 #include "producer/capture/watch.h"
@@ -191,6 +192,26 @@ static void a_table_that_changed_hands_writes_nothing_until_init_has_run(void **
     run_as(owner, "UPDATE orders SET name = 'b'");
     assert_string_equal(shop_events(&shop), "{\"id\":1}|order.created\n{\"id\":1}|order.updated\n");
     assert_string_equal(postgresql_text(shop.url, HARMFUL), "");
+    shop_done(&shop);
+}
+
+/* A session keeps the plans that it made while the function's owner had the table. */
+static void a_table_that_changed_hands_is_refused_to_a_session_that_wrote_it_before(void **state)
+{
+    (void)state;
+    struct shop shop;
+    (void)make_owned(&shop, "");
+    init_again(&shop);
+    struct session *session = session_open(shop.url);
+    session_run(session, "INSERT INTO orders VALUES (1, 'a')", NULL);
+    postgresql_execute(shop.url, "ALTER TABLE orders OWNER TO postgres");
+    const char *error = session_try(session, "INSERT INTO orders VALUES (2, 'a')", NULL);
+    if (error == NULL || strstr(error, "run keepstep init") == NULL)
+        test_fail("%s", error == NULL ? "was not refused" : error);
+    postgresql_execute(shop.url, "ALTER TABLE orders OWNER TO shop_owner");
+    session_run(session, "INSERT INTO orders VALUES (3, 'a')", NULL);
+    assert_string_equal(shop_events(&shop), "{\"id\":1}|order.created\n{\"id\":3}|order.created\n");
+    session_close(session);
     shop_done(&shop);
 }
 
@@ -403,6 +424,7 @@ int main(void)
         TEST(a_login_that_may_only_connect_forges_no_event_and_runs_no_code),
         TEST(the_tables_owner_gains_no_rights_by_types_casts_or_tables_of_its_own),
         TEST(a_table_that_changed_hands_writes_nothing_until_init_has_run),
+        TEST(a_table_that_changed_hands_is_refused_to_a_session_that_wrote_it_before),
         TEST(an_installation_that_was_open_is_mended_by_init),
         TEST(init_runs_as_the_tables_owner_alone_and_refuses_what_it_could_not_give),
         TEST(a_partition_of_another_owner_is_truncated_and_captured),

@@ -210,6 +210,10 @@ static int64_t notified(struct reading *reading)
     return count;
 }
 
+#define OWN                                                                                        \
+    "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES ('order', '{}', 'o', "  \
+    "'{}')"
+
 /* Do what a sleeping relay does: hold the lock and listen. */
 static void begin_asleep(struct reading *reading)
 {
@@ -232,6 +236,31 @@ static void a_setting_keeps_a_session_from_waking_the_relay(void **state)
                        "BEGIN; SET LOCAL keepstep.notify = off; COMMIT; INSERT INTO "
                        "orders VALUES ('a', 3)");
     assert_int_equal(notified(&reading), 1);
+    reading_end(&reading);
+}
+
+/* What is rolled back takes its notice with it. */
+static void whatever_a_transaction_writes_wakes_the_relay_once(void **state)
+{
+    static const char *const writes[] = {
+        "BEGIN; INSERT INTO orders VALUES ('b', 1), ('b', 2); INSERT INTO orders VALUES ('b', 3); "
+        "COMMIT",
+        "BEGIN; SAVEPOINT s; INSERT INTO orders VALUES ('b', 4); ROLLBACK TO s; "
+        "INSERT INTO orders VALUES ('b', 4); COMMIT",
+        "BEGIN; SAVEPOINT s; INSERT INTO orders VALUES ('b', 5); ROLLBACK TO s; " OWN "; COMMIT",
+        "BEGIN; INSERT INTO orders VALUES ('b', 5); " OWN "; COMMIT",
+        OWN,
+        "DO $$BEGIN " OWN "; END$$",
+        "TRUNCATE orders",
+    };
+    (void)state;
+    struct reading reading;
+    begin_asleep(&reading);
+    for (size_t i = 0; i < sizeof writes / sizeof *writes; i++) {
+        postgresql_execute(reading.shop.url, writes[i]);
+        if (notified(&reading) != 1)
+            test_fail("not one notice: %s", writes[i]);
+    }
     reading_end(&reading);
 }
 
@@ -266,6 +295,7 @@ int main(void)
         TEST(a_new_history_takes_as_long_as_a_large_outbox_needs),
         TEST(a_table_whose_row_security_holds_for_the_role_of_init_is_refused),
         TEST(a_setting_keeps_a_session_from_waking_the_relay),
+        TEST(whatever_a_transaction_writes_wakes_the_relay_once),
         TEST(a_transaction_of_two_phases_is_prepared_while_the_relay_sleeps),
     };
     shop_begin(DATABASE_POSTGRESQL);
