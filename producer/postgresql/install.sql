@@ -95,18 +95,20 @@ CREATE INDEX IF NOT EXISTS outbox_set_aside ON outbox
 -- A commit notifies only while a relay sleeps, because all commits of the server queue behind one
 -- that notifies. A relay that sleeps holds the advisory lock of the outbox's oid. PREPARE TRANSACTION
 -- fails after a NOTIFY. So a server that allows it gets none, and the relay finds the row at its
--- next poll. The setting keepstep.notify, on or off, overrules all this. It is one expression, because
--- each further one costs the service's transaction; CASE keeps its order.
+-- next poll. The setting keepstep.notify, on or off, overrules that. The lock is asked for first, in an
+-- expression of its own: while no relay sleeps the service's transaction prepares nothing else. CASE
+-- keeps its order.
 -- name: create_wake
 CREATE OR REPLACE FUNCTION keepstep_outbox_wake() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $keepstep$
 BEGIN
-  IF (CASE WHEN coalesce(nullif(current_setting('keepstep.notify', true), ''),
-        CASE current_setting('max_prepared_transactions') WHEN '0' THEN 'on' ELSE 'off' END) <> 'on'
-      THEN false
-    WHEN pg_try_advisory_lock_shared(1264941907, TG_RELID::integer)
-      THEN NOT pg_advisory_unlock_shared(1264941907, TG_RELID::integer)
-    ELSE true END)
+  IF (CASE WHEN pg_try_advisory_lock_shared(1264941907, TG_RELID::integer)
+      THEN pg_advisory_unlock_shared(1264941907, TG_RELID::integer) ELSE false END)
+  THEN
+    RETURN NULL;
+  END IF;
+  IF coalesce(nullif(current_setting('keepstep.notify', true), ''),
+      (CASE current_setting('max_prepared_transactions') WHEN '0' THEN 'on' ELSE 'off' END)) = 'on'
   THEN
     PERFORM pg_notify('keepstep_outbox', '');
   END IF;
@@ -120,7 +122,7 @@ BEGIN
     (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'outbox'::regclass));
 END
 $keepstep$;
-COMMENT ON FUNCTION keepstep_outbox_wake() IS 'Keepstep 2'
+COMMENT ON FUNCTION keepstep_outbox_wake() IS 'Keepstep 3'
 
 -- name: create_wake_trigger
 CREATE OR REPLACE TRIGGER keepstep_outbox_wake AFTER INSERT ON outbox
