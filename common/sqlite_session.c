@@ -1,6 +1,7 @@
 /* Opens SQLite databases, runs statements, and translates SQLite's result codes. */
 #include "common/sqlite_session.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 /* An extended code precedes its primary code. A code that is not listed is FATAL. */
@@ -75,10 +76,21 @@ static enum status sqlite_session_check_encoding(sqlite3 *database, struct error
     return status;
 }
 
+/* What a savepoint keeps of changed pages stays in memory: by default more than 64 KiB of it go
+ * through a file, which costs more than the changes. It is bounded as the transaction is. Nobody
+ * asks how much memory SQLite uses, and counting it takes a lock that all threads share. */
+static void sqlite_session_configure(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 enum status sqlite_session_open(const char *path, int flags, sqlite3 **ret_database,
                                 struct error *err)
 {
+    static pthread_once_t configured = PTHREAD_ONCE_INIT;
     sqlite3 *database = NULL;
+    (void)pthread_once(&configured, sqlite_session_configure);
     int code = sqlite3_open_v2(path, &database, flags | SQLITE_OPEN_NOMUTEX, NULL);
     enum status status;
 
