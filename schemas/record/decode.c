@@ -83,11 +83,12 @@ static enum status record_copy(const struct record *record, struct arena *arena,
 {
     size_t guess = 0;
     struct slice topic = slice_of(record->topic);
-    struct header *headers = arena_alloc(arena, (record->header_count + 1) * sizeof *headers);
-    char *at = arena_alloc(arena, record_size(record, topic.length));
+    size_t headers_size = record->header_count * sizeof(struct header);
+    struct header *headers = arena_alloc(arena, headers_size + record_size(record, topic.length));
     *ret_record = *record;
-    if (headers == NULL || at == NULL)
+    if (headers == NULL)
         return error_set(err, STATUS_RETRY, "batch arena full");
+    char *at = (char *)headers + headers_size;
     record_copy_slice(&at, &topic);
     record_copy_slice(&at, &ret_record->key);
     record_copy_slice(&at, &ret_record->value);
@@ -186,11 +187,32 @@ static enum status record_read_identity(const struct record_names *names, struct
     return STATUS_OK;
 }
 
+/** Read the row, or for a delete keep the values of the key: they are all that it has. */
+static enum status record_read_values(struct change *change, const struct record_row *of_key,
+                                      struct error *err)
+{
+    struct record_row after = record_row_new(of_key->schema, of_key->arena);
+    enum status status = STATUS_OK;
+    if (after.values == NULL)
+        return error_set(err, STATUS_RETRY, "batch arena full");
+    change->values = after.values;
+    after.op = CHANGE_DELETE;
+    after.entity_key = of_key->entity_key;
+    after.key_values = of_key->values;
+    if (change->record.value.data != NULL)
+        status = record_payload_decode(&after, change->record.value, err);
+    change->op = after.op;
+    if (status != STATUS_OK || after.op == CHANGE_DELETE)
+        memcpy(after.values, of_key->values, of_key->schema->column_count * sizeof *after.values);
+    return status;
+}
+
 /* The key of a barrier or a heartbeat is ignored. A void's key is its entity, if it is readable. */
 static enum status record_read_entity(struct change *change, struct slice key, struct arena *arena,
                                       struct error *err)
 {
-    struct record_row of_key = record_row_new(change->schema, arena);
+    struct value room[RECORD_ROW_COLUMNS];
+    struct record_row of_key = record_row_in(room, change->schema, arena);
     if (of_key.values == NULL)
         return error_set(err, STATUS_RETRY, "batch arena full");
     enum status status = canonical_key_values(&of_key, key, err);
@@ -198,21 +220,7 @@ static enum status record_read_entity(struct change *change, struct slice key, s
         change->entity_key = of_key.entity_key;
     if (status != STATUS_OK || change->kind != KIND_CHANGE)
         return status;
-    change->op = CHANGE_DELETE;
-    change->values = of_key.values;
-    if (change->record.value.data == NULL)
-        return STATUS_OK;
-    struct record_row after = record_row_new(change->schema, arena);
-    if (after.values == NULL)
-        return error_set(err, STATUS_RETRY, "batch arena full");
-    after.op = change->op;
-    after.entity_key = change->entity_key;
-    after.key_values = of_key.values;
-    status = record_payload_decode(&after, change->record.value, err);
-    change->op = after.op;
-    if (status == STATUS_OK && change->op != CHANGE_DELETE)
-        change->values = after.values;
-    return status;
+    return record_read_values(change, &of_key, err);
 }
 
 static enum status record_read(const struct record *record, const struct decoder *decoder,

@@ -110,6 +110,15 @@ struct record_row record_row_new(const struct entity_schema *schema, struct aren
         .values = arena_alloc(arena, schema->column_count * sizeof(struct value))};
 }
 
+struct record_row record_row_in(struct value room[static RECORD_ROW_COLUMNS],
+                                const struct entity_schema *schema, struct arena *arena)
+{
+    if (schema->column_count > RECORD_ROW_COLUMNS)
+        return record_row_new(schema, arena);
+    memset(room, 0, schema->column_count * sizeof *room);
+    return (struct record_row){.schema = schema, .arena = arena, .values = room};
+}
+
 enum status record_row_decode(struct record_row *row, json_t *after, struct error *err)
 {
     struct slice key = {0};
@@ -153,10 +162,12 @@ enum status payload_validate(const struct entity_schema *schema, struct slice pa
 {
     enum status status;
     struct arena arena;
+    struct value key_room[RECORD_ROW_COLUMNS];
+    struct value room[RECORD_ROW_COLUMNS];
 
     arena_init(&arena, RECORD_PAYLOAD_ARENA_MAX);
-    struct record_row of_key = record_row_new(schema, &arena);
-    struct record_row after = record_row_new(schema, &arena);
+    struct record_row of_key = record_row_in(key_room, schema, &arena);
+    struct record_row after = record_row_in(room, schema, &arena);
     if (of_key.values == NULL || after.values == NULL) {
         status = error_set(err, STATUS_RETRY, "out of memory");
         goto out;

@@ -35,6 +35,13 @@ struct record_row {
 /** @return a row with its values in `arena`; `values` is NULL where the arena is full. */
 struct record_row record_row_new(const struct entity_schema *schema, struct arena *arena);
 
+#define RECORD_ROW_COLUMNS 32 /* of a row on the stack */
+
+/** As record_row_new() for a row that is not kept: its values are in `room`, and only those of a
+ * wider row are in `arena`. */
+struct record_row record_row_in(struct value room[static RECORD_ROW_COLUMNS],
+                                const struct entity_schema *schema, struct arena *arena);
+
 /** As canonical_key(), and keep the values of the key columns in `row`. The key borrows `text`
  * where that is canonical. */
 enum status canonical_key_values(struct record_row *row, struct slice text,

@@ -69,6 +69,25 @@ static enum status decode_plain(const char *key, const char *value)
     return decode(&type, 1, key, value);
 }
 
+/* A batch holds thousands of changes: what is read on the way must not stay with them. */
+static void a_change_keeps_its_record_once_and_one_value_for_each_column(void **state)
+{
+    (void)state;
+    const char *key = "{\"id\":42}";
+    const char *value = "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":42,\"note\":\"x\"}}";
+    const size_t rounding = 4 * sizeof(max_align_t); /* much less than a second row of values */
+    assert_int_equal(decode_plain(key, value), STATUS_OK);
+    size_t bytes = sizeof "order" + sizeof "order.updated" + strlen(key) + strlen(value) + 2;
+    size_t needed = sizeof(struct header) + bytes + order->column_count * sizeof(struct value);
+    assert_true(arena.used <= needed + rounding);
+
+    assert_int_equal(decode_plain(key, "{\"op\":\"d\"}"), STATUS_OK);
+    assert_int_equal(change.op, CHANGE_DELETE);
+    assert_int_equal(change.values[ID].integer, 42);
+    assert_int_equal(change.values[NOTE].kind, VALUE_ABSENT);
+    assert_true(arena.used <= needed + rounding);
+}
+
 static void a_create_is_decoded_to_plain_values(void **state)
 {
     (void)state;
@@ -361,6 +380,7 @@ static void a_change_that_is_written_again_reads_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_change_keeps_its_record_once_and_one_value_for_each_column),
         TEST(a_create_is_decoded_to_plain_values),
         TEST(a_decimal_with_more_digits_than_its_column_is_refused),
         TEST(dates_times_and_uuids_have_one_canonical_form_and_nothing_else_is_taken),
