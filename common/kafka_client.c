@@ -206,6 +206,12 @@ enum status kafka_error_status(rd_kafka_resp_err_t code)
     }
 }
 
+bool kafka_error_is_unknown(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+}
+
 bool kafka_error_is_silence(rd_kafka_resp_err_t code)
 {
     switch ((int)code) {

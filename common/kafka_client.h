@@ -42,6 +42,10 @@ enum status kafka_error_status(rd_kafka_resp_err_t code);
 /** @return whether an error code means that no broker answers; false: a broker has answered. */
 bool kafka_error_is_silence(rd_kafka_resp_err_t code);
 
+/** @return whether an error code means that a topic or a partition is not known. It may be gone, or
+ * the broker, or librdkafka's cache, may not know it yet right after an outage. */
+bool kafka_error_is_unknown(rd_kafka_resp_err_t code);
+
 #define KAFKA_CLUSTER_ID_SIZE 256
 
 struct kafka_topic {

@@ -427,6 +427,15 @@ static enum status agent_join_anew(struct agent *agent, struct error *err)
     return agent_connect_patiently(agent, err);
 }
 
+static enum status agent_rejoin(struct agent *agent, struct error *err)
+{
+    enum status status = feed_rejoin(agent->feed, err);
+    if (status != STATUS_ABORT || !feed_is_fenced(agent->feed))
+        return status;
+    error_clear(err);
+    return agent_join_anew(agent, err);
+}
+
 /** Decide what a step's status means for the loop. @return OK: go on; FATAL. */
 static enum status agent_handle_status(struct agent *agent, const char *step, enum status status,
                                        struct error *err)
@@ -450,7 +459,7 @@ static enum status agent_handle_status(struct agent *agent, const char *step, en
         if (feed_is_fenced(agent->feed))
             return agent_join_anew(agent, err);
         agent_set_state(agent, AGENT_ASSIGNING);
-        return feed_rejoin(agent->feed, err);
+        return agent_rejoin(agent, err);
     }
     if (status != STATUS_FATAL) {
         err->status = STATUS_FATAL;

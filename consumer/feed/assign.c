@@ -65,10 +65,13 @@ void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
     rd_kafka_yield(handle);
 }
 
-static enum status feed_check(rd_kafka_resp_err_t code, const char *what, struct error *err)
+static enum status feed_check(struct feed *feed, rd_kafka_resp_err_t code, const char *what,
+                              struct error *err)
 {
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return STATUS_OK;
+    if (code == RD_KAFKA_RESP_ERR__FATAL)
+        return feed_fatal(feed, code, what, err);
     return error_set_native(err, kafka_error_status(code), (int)code, "kafka: %s: %s", what,
                             rd_kafka_err2str(code));
 }
@@ -84,14 +87,14 @@ enum status feed_subscribe(struct feed *feed, struct error *err)
                                                     RD_KAFKA_PARTITION_UA);
     }
     if (list->cnt > 0)
-        status = feed_check(rd_kafka_subscribe(feed->handle, list), "subscribe", err);
+        status = feed_check(feed, rd_kafka_subscribe(feed->handle, list), "subscribe", err);
     rd_kafka_topic_partition_list_destroy(list);
     return status;
 }
 
 enum status feed_rejoin(struct feed *feed, struct error *err)
 {
-    enum status status = feed_check(rd_kafka_unsubscribe(feed->handle), "unsubscribe", err);
+    enum status status = feed_check(feed, rd_kafka_unsubscribe(feed->handle), "unsubscribe", err);
     feed->is_rejoining = true;
     return status == STATUS_OK ? feed_subscribe(feed, err) : status;
 }
@@ -169,7 +172,7 @@ enum status feed_assign(struct feed *feed, const struct feed_position *assigned,
     for (size_t i = 0; i < count; i++)
         rd_kafka_topic_partition_list_add(list, assigned[i].tp.topic, assigned[i].tp.partition)
             ->offset = assigned[i].offset;
-    enum status status = feed_check(rd_kafka_assign(feed->handle, list), "assign", err);
+    enum status status = feed_check(feed, rd_kafka_assign(feed->handle, list), "assign", err);
     rd_kafka_topic_partition_list_destroy(list);
     feed->rebalance = FEED_NONE;
     return status;
@@ -184,7 +187,7 @@ void feed_assign_again(struct feed *feed)
 enum status feed_unassign(struct feed *feed, struct error *err)
 {
     feed->rebalance = FEED_NONE;
-    return feed_check(rd_kafka_assign(feed->handle, NULL), "unassign", err);
+    return feed_check(feed, rd_kafka_assign(feed->handle, NULL), "unassign", err);
 }
 
 static enum status feed_pause_list(struct feed *feed, rd_kafka_topic_partition_list_t *list,
@@ -192,7 +195,7 @@ static enum status feed_pause_list(struct feed *feed, rd_kafka_topic_partition_l
 {
     rd_kafka_resp_err_t code = pause ? rd_kafka_pause_partitions(feed->handle, list)
                                      : rd_kafka_resume_partitions(feed->handle, list);
-    return feed_check(code, pause ? "pause" : "resume", err);
+    return feed_check(feed, code, pause ? "pause" : "resume", err);
 }
 
 enum status feed_pause(struct feed *feed, struct topic_partition tp, bool pause, struct error *err)
@@ -207,7 +210,8 @@ enum status feed_pause(struct feed *feed, struct topic_partition tp, bool pause,
 enum status feed_pause_all(struct feed *feed, bool pause, struct error *err)
 {
     rd_kafka_topic_partition_list_t *list = NULL;
-    enum status status = feed_check(rd_kafka_assignment(feed->handle, &list), "assignment", err);
+    enum status status = feed_check(feed, rd_kafka_assignment(feed->handle, &list), "assignment",
+                                    err);
     if (status != STATUS_OK)
         return status;
     if (list->cnt > 0)
@@ -234,7 +238,7 @@ enum status feed_seek(struct feed *feed, struct topic_partition tp, int64_t offs
     rd_kafka_topic_partition_list_add(list, tp.topic, tp.partition)->offset = offset;
     rd_kafka_error_t *failed = rd_kafka_seek_partitions(feed->handle, list, 5000);
     rd_kafka_resp_err_t code = failed == NULL ? list->elems[0].err : rd_kafka_error_code(failed);
-    enum status status = feed_check(code, "seek", err);
+    enum status status = feed_check(feed, code, "seek", err);
     if (code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS)
         status = err->status = STATUS_RETRY; /* librdkafka has not begun to read it */
     if (failed != NULL)
@@ -266,10 +270,10 @@ enum status feed_read_hint(struct feed *feed, struct topic_partition tp, int tim
     rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add(list, tp.topic,
                                                                             tp.partition);
     *ret_hint = (struct feed_hint){.position = {.tp = tp, .offset = FEED_OFFSET_NONE}};
-    enum status status = feed_check(rd_kafka_committed(feed->handle, list, timeout_ms),
+    enum status status = feed_check(feed, rd_kafka_committed(feed->handle, list, timeout_ms),
                                     "committed offset", err);
     if (status == STATUS_OK)
-        status = feed_check(element->err, "committed offset", err);
+        status = feed_check(feed, element->err, "committed offset", err);
     if (status == STATUS_OK) {
         if (element->offset >= 0)
             ret_hint->position.offset = element->offset;

@@ -22,6 +22,7 @@
 #define FEED_LEAVE_US      (INT64_C(5) * 1000 * 1000)
 #define FEED_LEAVE_POLL_MS 20
 #define FEED_CUT_OFF_US    (INT64_C(60) * 1000 * 1000)
+#define FEED_GONE_US       (INT64_C(10) * 1000 * 1000)
 #define FEED_REFILL_COUNT  1000
 #define FEED_REFILL_BYTES  ((size_t)1 << 19)
 
@@ -68,6 +69,20 @@ static void feed_tell_absent(struct feed_topic *topic)
     topic->is_absent = is_absent;
 }
 
+/** @return whether a topic that was there may come back: right after an outage a broker may not
+ * know it yet. */
+static bool feed_may_come_back(struct feed_topic *topic, int32_t partitions)
+{
+    int64_t now = clock_monotonic_us();
+    if (partitions > 0 || topic->partitions == 0) {
+        topic->gone_at_us = 0;
+        return false;
+    }
+    if (topic->gone_at_us == 0)
+        topic->gone_at_us = now + FEED_GONE_US;
+    return now < topic->gone_at_us;
+}
+
 /** Ask for a topic's cluster id, its partition count, and the settings that a rule is about. */
 static enum status feed_describe_topic(struct feed *feed, rd_kafka_t *handle,
                                        struct feed_topic *topic, int timeout_ms, struct error *err)
@@ -77,6 +92,9 @@ static enum status feed_describe_topic(struct feed *feed, rd_kafka_t *handle,
     enum status status = kafka_topic_describe(handle, topic->name, timeout_ms, &found, err);
     if (status != STATUS_OK)
         return status;
+    if (feed_may_come_back(topic, found.partitions))
+        return error_set(err, STATUS_RETRY, "topic '%s' is not known to the broker any more",
+                         topic->name);
     topic->partitions = found.partitions;
     (void)snprintf(feed->cluster_id, sizeof feed->cluster_id, "%s", found.cluster_id);
     feed_tell_absent(topic);
@@ -350,8 +368,8 @@ static enum status feed_fenced(struct feed *feed, struct error *err)
                             feed->group);
 }
 
-static enum status feed_fatal(struct feed *feed, rd_kafka_resp_err_t code, const char *text,
-                              struct error *err)
+enum status feed_fatal(struct feed *feed, rd_kafka_resp_err_t code, const char *text,
+                       struct error *err)
 {
     char native[ERROR_TEXT_SIZE];
     if (code == RD_KAFKA_RESP_ERR__FATAL)
@@ -386,6 +404,10 @@ static enum status feed_read_error(struct feed *feed, struct feed_event *event, 
     if (message->err == RD_KAFKA_RESP_ERR__FATAL ||
         message->err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
         return feed_fatal(feed, message->err, text, err);
+    if (kafka_error_is_unknown(message->err) && message->rkt != NULL && message->partition >= 0) {
+        feed_assign_again(feed); /* whose checks say whether the partition is gone */
+        return error_set_native(err, STATUS_RETRY, (int)message->err, "kafka: %s", text);
+    }
     enum status status = kafka_error_status(message->err);
     if (status == STATUS_STOP && message->rkt != NULL && message->partition >= 0) {
         (void)snprintf(feed->reason, sizeof feed->reason,

@@ -159,7 +159,8 @@ enum status feed_find_topics(struct feed *feed, bool *ret_found, struct error *e
  * @return OK with whether there is one: feed_rejoin(); RETRY. */
 enum status feed_find_unowned(struct feed *feed, bool *ret_found, struct error *err) MUST_CHECK;
 
-/** Give all partitions up, and join the group again for all topics that exist. */
+/** Give all partitions up, and join the group again for all topics that exist.
+ * @return OK; RETRY; FATAL; ABORT where feed_is_fenced(). */
 enum status feed_rejoin(struct feed *feed, struct error *err) MUST_CHECK;
 
 #endif

@@ -12,6 +12,8 @@ struct feed_topic {
     bool is_compacted;
     bool is_checked; /* its retention was checked (rule 16) */
     bool is_absent;  /* the log says so */
+    int64_t
+        gone_at_us; /* monotonic: from then on a topic that is not found is gone; 0: it was found */
 };
 
 struct feed {
@@ -44,6 +46,11 @@ void feed_rebalanced(rd_kafka_t *handle, rd_kafka_resp_err_t code,
 
 /** Note that a broker was not reached, or that the group's session has run out. */
 void feed_note_cut_off(struct feed *feed);
+
+/** Name the cause of an error after which the handle is of no use.
+ * @return FATAL; ABORT where feed_is_fenced(). */
+enum status feed_fatal(struct feed *feed, rd_kafka_resp_err_t code, const char *text,
+                       struct error *err) MUST_CHECK;
 
 /** Make librdkafka fetch at once where its queue was full; by itself it waits up to a second. */
 void feed_refill(struct feed *feed);

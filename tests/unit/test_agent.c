@@ -2,6 +2,7 @@
  * labels: threads */
 #include "tests/support/agent_world.h"
 
+#include "consumer/feed/internal.h"
 #include "operate/metrics.h"
 
 #include <sqlite3.h>
@@ -170,6 +171,37 @@ static void test_a_partition_that_the_broker_does_not_know_yet_is_asked_for_agai
     agent_world_done(&world);
 }
 
+static struct feed *open_feed(const struct agent_world *world)
+{
+    static const char *const topics[] = {"order"};
+    struct feed *feed = NULL;
+    struct error err = ERROR_INIT;
+    const struct feed_options options = {
+        .config = &world->config, .copy_id = "a-copy", .topics = topics, .topic_count = 1};
+    if (feed_open(&options, &feed, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return feed;
+}
+
+/* As a broker answers whose own copy of the metadata is behind. A topic that is gone stops its
+ * partitions for an operator. */
+static void test_a_topic_that_is_not_known_for_a_moment_is_not_gone(void **test)
+{
+    (void)test;
+    struct agent_world world;
+    struct error err = ERROR_INIT;
+    agent_world_make(&world, 1);
+    struct feed *feed = open_feed(&world);
+    rd_kafka_mock_topic_set_error(world.cluster, "order", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    assert_int_equal(feed_describe_again(feed, &err), STATUS_RETRY);
+    assert_int_equal(feed_partition_count(feed, "order"), 1);
+    rd_kafka_mock_topic_set_error(world.cluster, "order", RD_KAFKA_RESP_ERR_NO_ERROR);
+    error_clear(&err);
+    assert_int_equal(feed_describe_again(feed, &err), STATUS_OK);
+    feed_close(feed);
+    agent_world_done(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +212,7 @@ int main(void)
         TEST_WITH_LIMIT(test_a_member_that_is_fenced_while_its_broker_answers_ends_for_good, 60),
         TEST_WITH_LIMIT(test_a_member_that_is_fenced_after_it_was_cut_off_joins_again, 90),
         TEST_WITH_LIMIT(test_a_partition_that_the_broker_does_not_know_yet_is_asked_for_again, 60),
+        TEST_WITH_LIMIT(test_a_topic_that_is_not_known_for_a_moment_is_not_gone, 60),
     };
     return TEST_RUN(tests);
 }
