@@ -105,13 +105,15 @@ struct relay_refusal {
 
 /** The rows of the outbox that are not claimed yet. */
 struct relay_waiting {
-    int64_t loaded_at_us;      /* when they were last asked for */
-    int64_t found_at_us;       /* when some were there */
-    bool more;                 /* fact: there may be rows that were not loaded */
-    bool has_set_aside;        /* fact: there may be rows that are set aside */
-    bool caught_up;            /* latch of a lease: the own agent has read the log (rule 13) */
-    bool catch_up_logged;      /* latch of a lease: that it is waited for was logged */
-    struct buffer read_topics; /* JSON array of what the service's own agent reads */
+    int64_t loaded_at_us;       /* when they were last asked for */
+    int64_t found_at_us;        /* when some were there */
+    bool more;                  /* fact: there may be rows that were not loaded */
+    bool has_set_aside;         /* fact: there may be rows that are set aside */
+    int64_t set_aside_doubt_us; /* monotonic: a row may have been set aside without an answer; 0:
+                                   none */
+    bool caught_up;             /* latch of a lease: the own agent has read the log (rule 13) */
+    bool catch_up_logged;       /* latch of a lease: that it is waited for was logged */
+    struct buffer read_topics;  /* JSON array of what the service's own agent reads */
 };
 
 /** The rows that are loaded ahead (ahead.c). */

@@ -156,6 +156,20 @@ bool kafka_producer_is_answered(struct kafka_producer *producer, const char *top
            !kafka_producer_is_silence(&failed);
 }
 
+enum status kafka_producer_reach(struct kafka_producer *producer, const char *topic, int timeout_ms,
+                                 struct error *err)
+{
+    struct error failed = ERROR_INIT;
+    struct kafka_topic found;
+    enum status status = kafka_topic_describe(producer->handle, topic, timeout_ms, &found, &failed);
+    bool is_cut_off = status == STATUS_RETRY &&
+                      (failed.native_code == RD_KAFKA_RESP_ERR__TRANSPORT ||
+                       failed.native_code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN);
+    if (!is_cut_off)
+        return STATUS_OK;
+    return error_set_native(err, STATUS_RETRY, failed.native_code, "%s", failed.text);
+}
+
 bool kafka_producer_is_silence(const struct error *err)
 {
     return kafka_error_is_silence((rd_kafka_resp_err_t)err->native_code);

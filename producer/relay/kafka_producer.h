@@ -62,6 +62,11 @@ int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms);
 /** Ask the broker for a topic. @return whether it has answered within timeout_ms. */
 bool kafka_producer_is_answered(struct kafka_producer *producer, const char *topic, int timeout_ms);
 
+/** Wait until a broker can be reached; one that is there may answer later.
+ * @return OK; RETRY where none was reached within timeout_ms. */
+enum status kafka_producer_reach(struct kafka_producer *producer, const char *topic, int timeout_ms,
+                                 struct error *err) MUST_CHECK;
+
 /** @return whether an error of this file or of the log's reader says that no broker answers. */
 bool kafka_producer_is_silence(const struct error *err);
 

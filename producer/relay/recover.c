@@ -1,6 +1,7 @@
 /* The recovery (rule 10): a new producer, the log is read, and claimed rows that it lacks are sent
  * again. */
 #include "producer/relay/internal.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <inttypes.h>
@@ -8,6 +9,8 @@
 #include <stdlib.h>
 
 #define ONE_BY_ONE_POLL_MS 100
+#define REACH_MS           500
+#define REACH_US           (10 * 1000 * 1000)
 
 static void relay_log_retention(struct relay_topic *topic)
 {
@@ -48,6 +51,24 @@ static enum status relay_ensure_topics(struct relay *relay, struct error *err)
     return status;
 }
 
+/* librdkafka's calls cannot be ended before their time. So a broker is waited for in pieces, and a
+ * stop is followed soon. */
+static enum status relay_reach_broker(struct relay *relay, struct error *err)
+{
+    int64_t until = clock_monotonic_us() + REACH_US;
+    enum status status = STATUS_OK;
+    if (relay->topic_count == 0)
+        return STATUS_OK;
+    do {
+        error_clear(err);
+        status = relay_keep_lease(relay, err);
+        if (status != STATUS_OK)
+            return status;
+        status = kafka_producer_reach(relay->broker.producer, relay->topics[0].name, REACH_MS, err);
+    } while (status == STATUS_RETRY && !atomic_load(relay->stop) && clock_monotonic_us() < until);
+    return status;
+}
+
 /* Makes the producer. A topic may take smaller batches than it would send: then it is made again.
  */
 static enum status relay_new_producer(struct relay *relay, struct error *err)
@@ -59,8 +80,10 @@ static enum status relay_new_producer(struct relay *relay, struct error *err)
                                                 relay_delivered, &relay->broker.producer, err);
         if (status == STATUS_OK) {
             kafka_producer_raise(relay->broker.producer, relay->wakeup);
-            status = relay_ensure_topics(relay, err);
+            status = relay_reach_broker(relay, err);
         }
+        if (status == STATUS_OK)
+            status = relay_ensure_topics(relay, err);
         if (status != STATUS_OK)
             return status;
         bool fits = true;

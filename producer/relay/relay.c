@@ -41,6 +41,8 @@
 #define BACKOFF_MAX_US   (5 * 1000 * 1000)
 #define STOP_LIMIT_US    (5 * 1000 * 1000)
 #define FINISH_POLL_MS   1
+#define FINISH_ASK_US    (500 * 1000)
+#define FINISH_ASK_MS    500
 #define BUSY_US          (20 * 1000) /* since rows were there: more may follow */
 #define LOOK_MIN_US      500         /* while it is busy it looks that often, */
 #define LOOK_SHARE       8           /* or waits for one part of this many of how long none came */
@@ -519,17 +521,26 @@ static void relay_end_lease(struct relay *relay)
         relay_set_state(relay, RELAY_WITHOUT_LEASE);
 }
 
-/* Waits until what is in flight is delivered, and acknowledges it. The next relay finds what is
- * left.
- */
+/* Waits until what is in flight is delivered, unless no broker can be reached, and acknowledges it.
+ * The next relay finds what is left. */
 static void relay_finish(struct relay *relay)
 {
     struct error err = ERROR_INIT;
-    int64_t until = clock_monotonic_us() + STOP_LIMIT_US;
+    int64_t now = clock_monotonic_us();
+    int64_t ask_at = now + FINISH_ASK_US;
+    int64_t until = now + STOP_LIMIT_US;
     if (!relay_is_recovered(relay))
         return;
-    while (relay_awaits_delivery(relay) && clock_monotonic_us() < until)
+    for (; relay_awaits_delivery(relay) && now < until; now = clock_monotonic_us()) {
+        struct error unreached = ERROR_INIT;
         (void)kafka_producer_poll(relay->broker.producer, FINISH_POLL_MS);
+        if (now < ask_at)
+            continue;
+        ask_at = until;
+        if (kafka_producer_reach(relay->broker.producer, relay->topics[0].name, FINISH_ASK_MS,
+                                 &unreached) != STATUS_OK)
+            break;
+    }
     if (relay_acknowledge(relay, &err) != STATUS_OK)
         log_warning("relay", "at the end: %s", err.text);
 }

@@ -8,7 +8,9 @@
 
 #include <stdio.h>
 
-#define ROWS 4
+#define ROWS           4
+#define STOP_AFTER_US  500000
+#define STOP_WITHIN_US 6000000 /* a piece of the wait lasts half a second */
 
 enum event {
     EVENT_NONE,
@@ -527,6 +529,49 @@ static void a_relay_that_stops_before_it_opened_its_outbox_can_run_again(void **
     relay_shop_done(&shop);
 }
 
+/* The COMMIT that set a row aside had no answer, and the server may still be about to do it. */
+static void a_count_clears_nothing_that_may_be_set_aside_any_moment(void **state)
+{
+    struct relay_shop shop = {0};
+    struct relay *relay = NULL;
+    struct fake fake;
+    struct error err = ERROR_INIT;
+    (void)state;
+    fake_init(&fake, 0);
+    relay_shop_prepare(&shop, "sqlite:fake", 1);
+    const struct entity_schema *schemas[] = {shop.schema};
+    const struct relay_options options = {
+        .config = &shop.config, .schemas = schemas, .metrics = &shop.metrics};
+    assert_int_equal(relay_new(&options, &relay, &err), STATUS_OK);
+    relay->outbox = &fake.base;
+    int64_t now = clock_monotonic_us();
+    relay_renewed(relay, now - 1);
+    relay->waiting.has_set_aside = true;
+    relay->waiting.set_aside_doubt_us = now;
+    assert_int_equal(relay_count(relay, &err), STATUS_OK);
+    assert_true(relay->waiting.has_set_aside);
+    relay_renewed(relay, now + 1); /* so the lease row was free again */
+    relay->counts.next_at_us = 0;
+    assert_int_equal(relay_count(relay, &err), STATUS_OK);
+    assert_false(relay->waiting.has_set_aside);
+    relay_free(relay);
+    relay_shop_done(&shop);
+}
+
+static void a_stop_does_not_wait_for_a_broker_that_is_not_there(void **state)
+{
+    struct relay_shop shop = {0};
+    (void)state;
+    relay_shop_make(&shop);
+    (void)rd_kafka_mock_broker_set_down(shop.cluster, 1);
+    relay_shop_start(&shop);
+    clock_sleep_us(STOP_AFTER_US);
+    int64_t begun = clock_monotonic_us();
+    relay_shop_stop(&shop);
+    assert_true(clock_monotonic_us() - begun < STOP_WITHIN_US);
+    relay_shop_done(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +584,8 @@ int main(void)
         TEST(a_connection_lost_while_draining_needs_no_new_producer),
         TEST(a_lease_that_was_lost_and_is_free_again_is_taken_and_recovered),
         TEST(a_relay_that_stops_before_it_opened_its_outbox_can_run_again),
+        TEST(a_count_clears_nothing_that_may_be_set_aside_any_moment),
+        TEST(a_stop_does_not_wait_for_a_broker_that_is_not_there),
     };
     return TEST_RUN(tests);
 }
