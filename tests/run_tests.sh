@@ -64,11 +64,11 @@ programs_of() { # TIER: one line "NAME PROGRAM" each
 }
 
 run_fuzz() { # NAME PROGRAM: prints what a test program prints
-    local corpus=$logs/$1.corpus
+    local corpus=$logs/$1.corpus seconds=${TEST_FUZZ_SECONDS:-10}
     mkdir -p "$corpus"
     [ ! -d "$root/tests/fuzz/corpus/$1" ] || cp -r "$root/tests/fuzz/corpus/$1/." "$corpus"
-    if (cd "$logs" && timeout -k 5 60 "$2" -max_total_time="${TEST_FUZZ_SECONDS:-10}" \
-        -timeout=5 -verbosity=0 "$corpus"); then
+    if (cd "$logs" && timeout -k 5 $((seconds + 50)) "$2" \
+        -max_total_time="$seconds" -timeout=5 -verbosity=0 "$corpus"); then
         echo "[       OK ] $1"
     else
         echo "[  FAILED  ] $1"
