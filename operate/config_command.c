@@ -67,13 +67,13 @@ static void config_command_render(const struct config *config, struct buffer *ou
         out,
         "],\n\"limits\":{\"batch_events\":%lld,\"batch_bytes\":%lld,\"batch_time_ms\":%lld,"
         "\"message_bytes\":%lld,\"parked_entities\":%lld,\"parked_records\":%lld,"
-        "\"parked_skipped_retention_s\":%lld,\"outbox_retention_s\":%lld,"
+        "\"parked_bytes\":%lld,\"parked_skipped_retention_s\":%lld,\"outbox_retention_s\":%lld,"
         "\"idempotency_window_s\":%lld}}\n",
         (long long)limits->batch_events, (long long)limits->batch_bytes,
         (long long)limits->batch_time_ms, (long long)limits->message_bytes,
         (long long)limits->parked_entities, (long long)limits->parked_records,
-        (long long)limits->parked_skipped_retention_s, (long long)limits->outbox_retention_s,
-        (long long)limits->idempotency_window_s);
+        (long long)limits->parked_bytes, (long long)limits->parked_skipped_retention_s,
+        (long long)limits->outbox_retention_s, (long long)limits->idempotency_window_s);
 }
 
 static int config_command_show(const struct command_line *line, bool print)
