@@ -126,7 +126,7 @@ struct outbox_counts {
 struct outbox_purge {
     int64_t before_us;        /* wall clock; only older rows */
     struct slice read_topics; /* JSON array, NUL-terminated: what the own agent reads */
-    size_t limit;             /* rows */
+    size_t limit;             /* rows, or rows of each partition: more may go */
 };
 
 /** A slot that returned RETRY may be called again at once: a back end that lost its connection

@@ -143,6 +143,7 @@ struct relay_capture {
 /** When the steps that are taken now and then were taken last. */
 struct relay_chores {
     int64_t purged_at_us;
+    bool purges; /* fact: more rows may go than the last purge took */
     int64_t ends_noted_at_us;
     int64_t reported_at_us;
 };

@@ -35,7 +35,8 @@
 #define ACKNOWLEDGE_ROWS 5000
 #define LOAD_ANYWAY_US   (1000 * 1000)
 #define PURGE_US         (10 * 1000 * 1000)
-#define PURGE_ROWS       1000
+#define PURGE_FIRST_ROWS 16   /* looks whether any may go; once some did, */
+#define PURGE_ROWS       1000 /* as many go at once, again and again until all have gone */
 #define LEASE_WAIT_US    (200 * 1000)
 #define BACKOFF_FIRST_US (50 * 1000)
 #define BACKOFF_MAX_US   (5 * 1000 * 1000)
@@ -421,13 +422,14 @@ static enum status relay_purge(struct relay *relay, struct error *err)
         .before_us = clock_wall_us() -
                      relay->options.config->limits.outbox_retention_s * 1000 * 1000,
         .read_topics = buffer_slice(&relay->waiting.read_topics),
-        .limit = PURGE_ROWS};
+        .limit = relay->chores.purges ? PURGE_ROWS : PURGE_FIRST_ROWS};
     enum status status = relay->outbox->ops->purge(relay->outbox, &relay->lease.row, &purge,
                                                    &purged, err);
     if (purged > 0)
         failpoint(FAILPOINT_RELAY_AFTER_PURGE);
     atomic_fetch_add(&relay->options.metrics->purged, (int_fast64_t)purged);
-    relay->chores.purged_at_us = purged == PURGE_ROWS ? now - PURGE_US + ACKNOWLEDGE_US : now;
+    relay->chores.purges = purged >= purge.limit;
+    relay->chores.purged_at_us = relay->chores.purges ? now - PURGE_US + ACKNOWLEDGE_US : now;
     return status;
 }
 

@@ -6,6 +6,9 @@
 
 #include <sqlite3.h>
 
+#define STOP_AFTER_US  500000
+#define STOP_WITHIN_US 6000000 /* a piece of the wait lasts half a second */
+
 /* What goes wrong in the relay's COMMITs. SQLite is past the COMMIT once it deletes its rollback
  * journal. */
 enum fault { FAULT_NONE, FAULT_BEFORE_COMMIT, FAULT_AFTER_COMMIT };
@@ -340,6 +343,20 @@ static void a_record_that_is_known_acknowledges_those_before_it_that_the_anchor_
     relay_shop_done(&shop);
 }
 
+static void a_stop_does_not_wait_for_a_broker_that_is_not_there(void **state)
+{
+    struct relay_shop shop = {0};
+    (void)state;
+    relay_shop_make(&shop);
+    (void)rd_kafka_mock_broker_set_down(shop.cluster, 1);
+    relay_shop_start(&shop);
+    clock_sleep_us(STOP_AFTER_US);
+    int64_t begun = clock_monotonic_us();
+    relay_shop_stop(&shop);
+    assert_true(clock_monotonic_us() - begun < STOP_WITHIN_US);
+    relay_shop_done(&shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +371,7 @@ int main(void)
         TEST_WITH_LIMIT(a_database_that_fails_is_no_other_relay, 60),
         TEST_WITH_LIMIT(a_record_that_is_known_acknowledges_those_before_it_that_the_anchor_hides,
                         90),
+        TEST(a_stop_does_not_wait_for_a_broker_that_is_not_there),
     };
     use_failing_files();
     return TEST_RUN(tests);
