@@ -161,6 +161,27 @@ drop_database() { # SERVICE
     esac
 }
 
+# settle: lets the server clean up what a backlog has left behind, before a steady rate is measured. The
+# server does that by itself within minutes, and would do it amid the measurement.
+settle() {
+    local service
+    case $kind in
+    postgresql)
+        for service in shop billing; do
+            sql "$service" VACUUM
+        done
+        sql postgres CHECKPOINT
+        ;;
+    mariadb)
+        for _ in {1..60}; do
+            [ "$(sql mysql "SELECT count FROM information_schema.innodb_metrics
+                WHERE name = 'trx_rseg_history_len'")" -gt 1000 ] || break
+            sleep 1
+        done
+        ;;
+    esac
+}
+
 empty_database() { # SERVICE
     drop_database "$1"
     case $kind in

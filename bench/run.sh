@@ -105,6 +105,7 @@ part_cold_start() {
 part_latency() {
     local shop billing idle writers=4 # connections of a service; SQLite allows one writer at a time
     [ "$kind" != sqlite ] || writers=1
+    settle
     make_topic "$prefix.alone$part_try"
     local -a alone=("$bootstrap" "$prefix.tick" "$prefix.alone$part_try" "$rate" "$seconds")
     observe alone_before to_json alone_before bare_latency "${alone[@]}"
