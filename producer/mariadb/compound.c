@@ -8,18 +8,23 @@
  * error of the server has such a number. */
 #define MISSED_NUMBER 64000
 
-/* A step, and which of the transaction's values is its first one. */
+/* A step, and which of the transaction's values is its first one. Its text stands there once for
+ * each row, unless it takes all of them as a list. */
 struct compound_step {
     const struct sql_step *step;
     const char *text;
+    size_t repeats;
     size_t first;
+    size_t columns; /* values of one repeat */
     struct buffer list;
 };
+
+#define VALUES_MAX (SQL_STEPS_MAX * (SQL_COLUMNS_MAX + 1))
 
 struct compound_transaction {
     struct compound_step steps[SQL_STEPS_MAX];
     size_t step_count;
-    struct mariadb_parameter values[SQL_STEPS_MAX * (SQL_COLUMNS_MAX + 1)];
+    struct mariadb_parameter values[VALUES_MAX];
     size_t value_count;
     size_t size; /* bytes of the values */
 };
@@ -37,26 +42,34 @@ static void compound_add_value(struct compound_transaction *transaction,
     transaction->size += value.text.length + sizeof value.integer;
 }
 
-/* A step's values are its parameters or its list, and then its number of rows if that is checked.
- * @return whether they can be bound. */
+/* The values of a repeat are a row's parameters or the list, and then how many rows it must change
+ * if that is checked. @return whether they can be bound. */
 static bool compound_add(struct compound_transaction *transaction, const struct sql_step *step,
                          const char *text, size_t size_max)
 {
     struct compound_step *added = &transaction->steps[transaction->step_count++];
-    size_t columns = step->columns;
-    size_t rows = 1;
-    *added = (struct compound_step){.step = step, .text = text, .first = transaction->value_count};
+    bool takes_list = sql_mariadb_takes_list(text);
+    *added = (struct compound_step){.step = step,
+                                    .text = text,
+                                    .repeats = takes_list ? 1 : step->rows,
+                                    .first = transaction->value_count,
+                                    .columns = (takes_list ? 1 : step->columns) +
+                                               (step->if_missed != NULL)};
     buffer_init(&added->list, SQL_LIST_SIZE_MAX);
-    if (sql_mariadb_takes_list(text)) {
-        columns = 0;
-        rows = sql_mariadb_append_list(step, 0, size_max, &added->list);
-        compound_add_value(transaction, mariadb_text(buffer_slice(&added->list)));
+    if (transaction->value_count + added->repeats * added->columns > VALUES_MAX)
+        return false;
+    if (takes_list && sql_mariadb_append_list(step, 0, size_max, &added->list) != step->rows)
+        return false;
+    for (size_t row = 0; row < added->repeats; row++) {
+        if (takes_list)
+            compound_add_value(transaction, mariadb_text(buffer_slice(&added->list)));
+        for (size_t i = 0; !takes_list && i < step->columns; i++)
+            compound_add_value(transaction,
+                               sql_mariadb_parameter(&step->parameters[row * step->columns + i]));
+        if (step->if_missed != NULL)
+            compound_add_value(transaction, mariadb_integer(takes_list ? (int64_t)step->rows : 1));
     }
-    for (size_t i = 0; i < columns; i++)
-        compound_add_value(transaction, sql_mariadb_parameter(&step->parameters[i]));
-    if (step->if_missed != NULL)
-        compound_add_value(transaction, mariadb_integer((int64_t)step->rows));
-    return rows == step->rows && !added->list.failed;
+    return !added->list.failed;
 }
 
 /* The caller ends the transaction. @return whether it fits into one message. */
@@ -75,23 +88,22 @@ static bool compound_init(struct compound_transaction *transaction,
     return fits;
 }
 
-/* Replaces ?1 by the variable that has the step's first value. */
-static void compound_append_step(const struct compound_transaction *transaction, size_t index,
-                                 struct buffer *text)
+/* Replaces ?1 by the variable that has the first value of a repeat. */
+static void compound_append_repeat(const struct compound_step *step, size_t repeat, size_t error,
+                                   struct buffer *text)
 {
-    const struct compound_step *step = &transaction->steps[index];
+    size_t first = step->first + repeat * step->columns;
     for (const char *at = step->text; *at != '\0'; at++) {
         if (at[0] == '?' && at[1] >= '1' && at[1] <= '9')
-            buffer_append_format(text, "keepstep_%zu", step->first + (size_t)(*++at - '1'));
+            buffer_append_format(text, "keepstep_%zu", first + (size_t)(*++at - '1'));
         else
             buffer_append(text, at, 1);
     }
-    size_t next = index + 1 < transaction->step_count ? step[1].first : transaction->value_count;
     if (step->step->if_missed != NULL)
         buffer_append_format(text,
                              ";\nIF ROW_COUNT() <> keepstep_%zu THEN SIGNAL SQLSTATE '45000' "
                              "SET MYSQL_ERRNO = %zu; END IF",
-                             next - 1, MISSED_NUMBER + index);
+                             first + step->columns - 1, error);
     buffer_append_text(text, ";\n");
 }
 
@@ -111,8 +123,10 @@ static void compound_append(const struct compound_transaction *transaction, stru
     buffer_append_text(text,
                        "DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;\n"
                        "START TRANSACTION;\n");
-    for (size_t i = 0; i < transaction->step_count; i++)
-        compound_append_step(transaction, i, text);
+    for (size_t i = 0; i < transaction->step_count; i++) {
+        for (size_t repeat = 0; repeat < transaction->steps[i].repeats; repeat++)
+            compound_append_repeat(&transaction->steps[i], repeat, MISSED_NUMBER + i, text);
+    }
     buffer_append_text(text, "COMMIT;\nEND");
 }
 
@@ -125,6 +139,7 @@ static bool compound_is(const struct sql_compound *compound,
         const struct sql_step *step = transaction->steps[i].step;
         if (compound->steps[i].statement != step->statement ||
             compound->steps[i].columns != step->columns ||
+            compound->steps[i].repeats != transaction->steps[i].repeats ||
             compound->steps[i].checked != (step->if_missed != NULL))
             return false;
     }
@@ -151,6 +166,7 @@ static enum status compound_prepare(struct sql_mariadb *session,
         const struct sql_step *step = transaction->steps[i].step;
         compound->steps[i].statement = step->statement;
         compound->steps[i].columns = step->columns;
+        compound->steps[i].repeats = transaction->steps[i].repeats;
         compound->steps[i].checked = step->if_missed != NULL;
     }
     buffer_init(&text, TEXT_SIZE_MAX);

@@ -25,6 +25,8 @@ static const char *const STATEMENTS[OUTBOX_STATEMENT_COUNT] = {
     [STATEMENT_PURGE_SCAN_APPLIED] = SQL_PURGE_SCAN_APPLIED,
     [STATEMENT_PURGE_ROW] = SQL_PURGE_ROW,
     [STATEMENT_PURGE_MOVED] = SQL_PURGE_MOVED,
+    [STATEMENT_CLAIM_ROW] = SQL_CLAIM_ROW,
+    [STATEMENT_CLAIM_PARTITION] = SQL_CLAIM_PARTITION,
     [STATEMENT_SIGNATURE] = SQL_SIGNATURE,
     [STATEMENT_COUNT_FITTING] = SQL_COUNT_FITTING,
     OUTBOX_STATEMENTS(OUTBOX_STATEMENT_TEXT)};
@@ -95,6 +97,7 @@ const struct outbox_ops outbox_mariadb_ops = {
     .scheme = "mysql",
     .open = outbox_mariadb_open,
     .load_waiting = outbox_mariadb_load_waiting,
+    .claim = outbox_sql_claim,
     .wait = outbox_sql_wait,
     OUTBOX_SQL_SLOTS,
 };

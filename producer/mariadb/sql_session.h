@@ -12,7 +12,8 @@ struct sql_compound {
     struct {
         unsigned statement;
         size_t columns;
-        bool checked; /* each row must change one */
+        size_t repeats; /* how often its text stands there */
+        bool checked;   /* each row must change one */
     } steps[SQL_STEPS_MAX];
     size_t step_count;
     struct mariadb_statement *prepared; /* NULL: none */

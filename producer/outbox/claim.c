@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define FEW_ROWS 3 /* each number of them is a prepared transaction of its own */
+
 static enum status outbox_sql_no_memory(struct error *err)
 {
     return error_set(err, STATUS_RETRY, "no memory");
@@ -139,10 +141,19 @@ static void outbox_sql_fill_partitions(const struct relay_partition *partitions,
     }
 }
 
+/* @return the statement for one row, where the database has one and there are few. */
+static enum outbox_statement outbox_sql_choose(const struct sql_session *session,
+                                               enum outbox_statement many,
+                                               enum outbox_statement one, size_t rows)
+{
+    return rows <= FEW_ROWS && sql_statement_text(session, one) != NULL ? one : many;
+}
+
 enum status outbox_sql_claim(struct outbox *outbox, const struct lease *lease,
                              const struct outbox_claim *claim, struct error *err)
 {
     struct outbox_noted *noted = &outbox_sql_of(outbox)->noted;
+    const struct sql_session *session = outbox_sql_of(outbox)->session;
     size_t rows = claim->row_count;
     if (noted->epoch != lease->epoch || noted->session != lease->session)
         *noted = (struct outbox_noted){.epoch = lease->epoch, .session = lease->session};
@@ -160,13 +171,13 @@ enum status outbox_sql_claim(struct outbox *outbox, const struct lease *lease,
     outbox_sql_fill_numbers(claim->rows, rows, numbers);
     outbox_sql_fill_partitions(claim->partitions, claim->partition_count, partitions);
     const struct sql_step steps[] = {
-        {.statement = STATEMENT_JOIN_BY_HASH, .rows = 1},
+        {.statement = STATEMENT_JOIN_BY_HASH, .rows = key_count > 0 || rows > FEW_ROWS},
         {.statement = STATEMENT_WRITE_KEYS,
          .parameters = keys[0],
          .columns = 2,
          .rows = key_count,
          .if_missed = "the key of an outbox row was not written"},
-        {.statement = STATEMENT_CLAIM_ROWS,
+        {.statement = outbox_sql_choose(session, STATEMENT_CLAIM_ROWS, STATEMENT_CLAIM_ROW, rows),
          .parameters = numbers[0],
          .columns = 3,
          .rows = rows,
@@ -175,7 +186,8 @@ enum status outbox_sql_claim(struct outbox *outbox, const struct lease *lease,
          .parameters = types[0],
          .columns = 2,
          .rows = type_count},
-        {.statement = STATEMENT_CLAIM_PARTITIONS,
+        {.statement = outbox_sql_choose(session, STATEMENT_CLAIM_PARTITIONS,
+                                        STATEMENT_CLAIM_PARTITION, claim->partition_count),
          .parameters = partitions[0],
          .columns = 4,
          .rows = claim->partition_count}};

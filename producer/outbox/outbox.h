@@ -104,6 +104,9 @@ struct outbox_claim {
     size_t row_count;
     const struct relay_partition *partitions;
     size_t partition_count;
+    /** What load_waiting is asked for next; NULL: not known. Where that costs no round trip, its
+     * rows are read right behind the claim. They are then as they were at the claim's end. */
+    const struct outbox_extent *next;
 };
 
 /** An entity type on its way to another topic. */
@@ -225,6 +228,7 @@ struct outbox_ops {
 struct outbox {
     const struct outbox_ops *ops;
     unsigned session; /* how many connections were lost so far */
+    bool has_next;    /* the last claim has read rows too: load_waiting costs nothing now */
 };
 
 #define OUTBOX_NEW_SESSION "the connection to the database was lost"

@@ -116,19 +116,25 @@ static enum status outbox_sql_rows(struct outbox *outbox, const struct outbox_qu
     return status;
 }
 
+void outbox_sql_fill_extent(const struct outbox_extent *extent,
+                            struct sql_parameter ret_values[static OUTBOX_EXTENT_VALUES])
+{
+    ret_values[0] = sql_integer((int64_t)extent->rows);
+    ret_values[1] = sql_integer((int64_t)extent->payload_bytes);
+    ret_values[2] = sql_integer((int64_t)extent->total_bytes);
+    ret_values[3] = sql_integer(extent->after == 0 ? INT64_MIN : extent->after);
+    ret_values[4] = sql_integer((int64_t)extent->claimed);
+    ret_values[5] = sql_integer((int64_t)extent->claimed + 1);
+}
+
 enum status outbox_sql_load_waiting(struct outbox *outbox, const struct outbox_extent *extent,
                                     struct arena *arena, struct outbox_rows *ret_rows,
                                     struct error *err)
 {
-    const struct sql_parameter values[] = {
-        sql_integer((int64_t)extent->rows),
-        sql_integer((int64_t)extent->payload_bytes),
-        sql_integer((int64_t)extent->total_bytes),
-        sql_integer(extent->after == 0 ? INT64_MIN : extent->after),
-        sql_integer((int64_t)extent->claimed),
-        sql_integer((int64_t)extent->claimed + 1)};
-    const struct outbox_query query = {STATEMENT_LOAD_WAITING, values,
-                                       sizeof values / sizeof *values, extent->total_bytes, true};
+    struct sql_parameter values[OUTBOX_EXTENT_VALUES];
+    const struct outbox_query query = {STATEMENT_LOAD_WAITING, values, OUTBOX_EXTENT_VALUES,
+                                       extent->total_bytes, true};
+    outbox_sql_fill_extent(extent, values);
     return outbox_sql_rows(outbox, &query, arena, ret_rows, err);
 }
 

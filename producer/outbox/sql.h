@@ -8,6 +8,7 @@
 
 #define OUTBOX_SIGNATURE_SIZE 128
 #define OUTBOX_NOTED_MAX      16
+#define OUTBOX_EXTENT_VALUES  6
 
 /** Entity types whose topic is in the database for certain: claims under this lease, in this
  * session, have written it. */
@@ -50,6 +51,10 @@ enum status outbox_sql_open(struct outbox_sql *self, const struct outbox_options
 enum status outbox_sql_run_fenced(struct outbox_sql *self, const struct lease *lease,
                                   const struct sql_step *steps, size_t count,
                                   struct error *err) MUST_CHECK;
+
+/** The parameters of load_waiting's statement. */
+void outbox_sql_fill_extent(const struct outbox_extent *extent,
+                            struct sql_parameter ret_values[static OUTBOX_EXTENT_VALUES]);
 
 /** Where `err` says that a table is missing, say what to run, and let the process exit with 78. */
 void outbox_sql_judge_tables(const struct outbox_sql *self, struct error *err);
@@ -102,15 +107,15 @@ enum status outbox_sql_count(struct outbox *outbox, struct outbox_counts *ret_co
 enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position, bool drop,
                                          struct error *err);
 
-/** All slots but open, load_waiting and wait, which some databases have of their own. */
+/** All slots but open, load_waiting, claim and wait, which some databases have of their own. */
 #define OUTBOX_SQL_SLOTS                                                                           \
     .close = outbox_sql_close, .take_lease = outbox_sql_take_lease,                                \
     .release_lease = outbox_sql_release_lease, .load_partitions = outbox_sql_load_partitions,      \
-    .claim = outbox_sql_claim, .move_type = outbox_sql_move_type,                                  \
-    .load_claimed = outbox_sql_load_claimed, .acknowledge = outbox_sql_acknowledge,                \
-    .note_read = outbox_sql_note_read, .set_aside = outbox_sql_set_aside,                          \
-    .write_keys = outbox_sql_write_keys, .find = outbox_sql_find, .purge = outbox_sql_purge,       \
-    .held_back = outbox_sql_held_back, .list = outbox_sql_list, .count = outbox_sql_count,         \
+    .move_type = outbox_sql_move_type, .load_claimed = outbox_sql_load_claimed,                    \
+    .acknowledge = outbox_sql_acknowledge, .note_read = outbox_sql_note_read,                      \
+    .set_aside = outbox_sql_set_aside, .write_keys = outbox_sql_write_keys,                        \
+    .find = outbox_sql_find, .purge = outbox_sql_purge, .held_back = outbox_sql_held_back,         \
+    .list = outbox_sql_list, .count = outbox_sql_count,                                            \
     .resolve_set_aside = outbox_sql_resolve_set_aside, .read_lease = outbox_sql_read_lease
 
 #endif

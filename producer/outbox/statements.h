@@ -47,6 +47,9 @@ enum outbox_statement {
     STATEMENT_PURGE_SCAN_APPLIED,
     STATEMENT_PURGE_ROW,
     STATEMENT_PURGE_MOVED,
+    /* CLAIM_ROWS and CLAIM_PARTITIONS for one row: cheaper where there are few. */
+    STATEMENT_CLAIM_ROW,
+    STATEMENT_CLAIM_PARTITION,
     STATEMENT_SIGNATURE,     /* a text that is another one once another session has committed */
     STATEMENT_COUNT_FITTING, /* MariaDB: how many rows of LOAD_WAITING fit */
     STATEMENT_JOIN_BY_HASH,  /* PostgreSQL: before statements over unnest() */

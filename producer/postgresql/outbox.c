@@ -13,6 +13,7 @@ static const char *const STATEMENTS[OUTBOX_STATEMENT_COUNT] = {
     [STATEMENT_LIST_ALL] = SQL_LIST_ROWS,
     [STATEMENT_PURGE] = SQL_PURGE,
     [STATEMENT_PURGE_APPLIED] = SQL_PURGE_APPLIED,
+    [STATEMENT_CLAIM_ROW] = SQL_CLAIM_ROW,
     [STATEMENT_JOIN_BY_HASH] = SQL_JOIN_BY_HASH,
     [STATEMENT_SLEEP] = SQL_SLEEP,
     [STATEMENT_OLDER_ENDED] = SQL_OLDER_ENDED,
@@ -41,15 +42,48 @@ static enum status outbox_postgresql_open(const struct outbox_options *options,
     return outbox_sql_open(&self->shared, options, ret_outbox, err);
 }
 
+static bool outbox_postgresql_is_next(const struct outbox_postgresql *self,
+                                      const struct outbox_extent *extent)
+{
+    const struct outbox_extent *next = &self->next;
+    return next->rows == extent->rows && next->payload_bytes == extent->payload_bytes &&
+           next->total_bytes == extent->total_bytes && next->after == extent->after &&
+           next->claimed == extent->claimed;
+}
+
 static enum status outbox_postgresql_load_waiting(struct outbox *outbox,
                                                   const struct outbox_extent *extent,
                                                   struct arena *arena, struct outbox_rows *ret_rows,
                                                   struct error *err)
 {
     struct outbox_postgresql *self = (struct outbox_postgresql *)outbox;
+    if (outbox->has_next && !outbox_postgresql_is_next(self, extent))
+        sql_postgresql_forget_follower(&self->session);
+    outbox->has_next = false;
     enum status status = outbox_sql_load_waiting(outbox, extent, arena, ret_rows, err);
     if (status == STATUS_OK && ret_rows->count > 0)
         status = outbox_postgresql_found(self, err);
+    return status;
+}
+
+/* The rows that are asked for next are read while this claim's records are handed to Kafka. */
+static enum status outbox_postgresql_claim(struct outbox *outbox, const struct lease *lease,
+                                           const struct outbox_claim *claim, struct error *err)
+{
+    struct outbox_postgresql *self = (struct outbox_postgresql *)outbox;
+    struct sql_parameter values[OUTBOX_EXTENT_VALUES];
+    const struct sql_step next = {.statement = STATEMENT_LOAD_WAITING,
+                                  .parameters = values,
+                                  .columns = OUTBOX_EXTENT_VALUES,
+                                  .rows = 1};
+    if (claim->next != NULL) {
+        self->next = *claim->next;
+        outbox_sql_fill_extent(&self->next, values);
+        sql_postgresql_follow(&self->session, &next);
+    }
+    enum status status = outbox_sql_claim(outbox, lease, claim, err);
+    sql_postgresql_follow(&self->session, NULL); /* it may have failed before it was sent */
+    outbox->has_next = status == STATUS_OK && sql_postgresql_is_followed(&self->session);
     return status;
 }
 
@@ -57,6 +91,7 @@ const struct outbox_ops outbox_postgresql_ops = {
     .scheme = "postgresql",
     .open = outbox_postgresql_open,
     .load_waiting = outbox_postgresql_load_waiting,
+    .claim = outbox_postgresql_claim,
     .wait = outbox_postgresql_wait,
     OUTBOX_SQL_SLOTS,
 };

@@ -8,11 +8,12 @@
 struct outbox_postgresql {
     struct outbox_sql shared;
     struct sql_postgresql session;
-    bool asleep;            /* the advisory lock is held: commits notify */
-    unsigned slept_session; /* the session that holds it */
-    bool older_ended;       /* all transactions from before it slept have ended */
-    char slept_xmax[24];    /* xid8 */
-    int64_t slept_at_us;    /* monotonic */
+    struct outbox_extent next; /* what the last claim's follower has asked for */
+    bool asleep;               /* the advisory lock is held: commits notify */
+    unsigned slept_session;    /* the session that holds it */
+    bool older_ended;          /* all transactions from before it slept have ended */
+    char slept_xmax[24];       /* xid8 */
+    int64_t slept_at_us;       /* monotonic */
     int64_t polled_at_us;
     int64_t pause_us; /* before it sleeps again; 0: rows were found */
     int64_t resume_at_us;

@@ -75,6 +75,12 @@ WITH c AS (UPDATE outbox AS o SET kafka_partition = r.partition, sequence = r.se
   RETURNING 1)
 SELECT 1 / (count(*) = cardinality($1::bigint[]))::integer FROM c
 
+-- The same for one row: a join costs more than a few of these.
+-- name: claim_row
+WITH c AS (UPDATE outbox SET kafka_partition = $2::integer, sequence = $3::bigint
+  WHERE position = $1::bigint AND sequence IS NULL AND set_aside IS NULL RETURNING 1)
+SELECT 1 / count(*) FROM c
+
 -- name: claim_types
 INSERT INTO keepstep_relay_type SELECT DISTINCT e, p
   FROM unnest($1::text[], $2::text[]) AS n (e, p)

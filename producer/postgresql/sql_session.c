@@ -2,13 +2,15 @@
  * step at once, an array a column. Steps are one pipeline, so that a transaction is one round trip.
  */
 #include "producer/postgresql/sql_session.h"
+#include "common/clock.h"
 #include "producer/postgresql/array.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NAME_SIZE 24
+#define NAME_SIZE       24
+#define FOLLOWED_MAX_US (20 * 1000) /* older rows may have changed by now */
 
 /* A statement's parameters as the server takes them: texts, or the literals of arrays. */
 struct arguments {
@@ -31,9 +33,17 @@ static void sql_postgresql_finish(struct sql_session *session)
     self->row = -1;
 }
 
+static void sql_postgresql_drop_followed(struct sql_postgresql *self)
+{
+    PQclear(self->followed);
+    self->followed = NULL;
+}
+
 static void sql_postgresql_disconnect(struct sql_postgresql *self)
 {
     sql_postgresql_finish(&self->base);
+    sql_postgresql_drop_followed(self);
+    self->follows = false;
     if (self->connection != NULL && self->base.options.lost_count != NULL)
         ++*self->base.options.lost_count;
     postgresql_session_close(self->connection);
@@ -58,6 +68,30 @@ enum status sql_postgresql_judge(struct sql_postgresql *self, enum status status
     return status;
 }
 
+/* Reads the result of what was sent along. An error of the statement is dropped: whoever needs the
+ * rows asks again. @return OK; RETRY: the connection is lost. */
+static enum status sql_postgresql_collect(struct sql_postgresql *self, struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (!self->follows)
+        return STATUS_OK;
+    PGresult *result = postgresql_session_result(self->connection);
+    PQclear(postgresql_session_result(self->connection)); /* the statement's end */
+    PGresult *end = postgresql_session_result(self->connection);
+    self->follows = false;
+    if (PQstatus(self->connection) != CONNECTION_OK)
+        status = postgresql_session_error(self->connection, end, "outbox", err);
+    else if (PQresultStatus(end) != PGRES_PIPELINE_SYNC ||
+             PQexitPipelineMode(self->connection) != 1)
+        postgresql_session_rollback(self->connection);
+    PQclear(end);
+    if (status == STATUS_OK && PQresultStatus(result) == PGRES_TUPLES_OK)
+        self->followed = result;
+    else
+        PQclear(result);
+    return sql_postgresql_judge(self, status, err);
+}
+
 static enum status sql_postgresql_ready(struct sql_session *session, struct error *err)
 {
     struct sql_postgresql *self = sql_postgresql_of(session);
@@ -67,15 +101,16 @@ static enum status sql_postgresql_ready(struct sql_session *session, struct erro
                                                    .wait_for_disk = true,
                                                    .read_only = wanted->read_only,
                                                    .lasting = wanted->lasting};
-    if (self->connection != NULL)
-        return STATUS_OK;
+    enum status status = sql_postgresql_collect(self, err);
+    if (status != STATUS_OK || self->connection != NULL)
+        return status;
     if (wanted->single && self->prepared != NULL)
         return error_set(err, STATUS_RETRY, "the connection to the database was lost");
     free(self->prepared);
     self->prepared = calloc(wanted->text_count, sizeof *self->prepared);
     if (self->prepared == NULL)
         return error_set(err, STATUS_RETRY, "no memory");
-    enum status status = postgresql_session_open(&options, &self->connection, err);
+    status = postgresql_session_open(&options, &self->connection, err);
     if (status == STATUS_OK && wanted->setup != NULL)
         status = postgresql_session_execute(self->connection, wanted->setup, err);
     return sql_postgresql_judge(self, status, err);
@@ -123,11 +158,16 @@ static void arguments_add(struct buffer *buffer, const struct sql_parameter *par
         buffer_append(buffer, parameter->text.data, parameter->text.length);
 }
 
+static bool takes_arrays(const char *text)
+{
+    return strstr(text, "unnest(") != NULL;
+}
+
 /* The caller ends them by arguments_done(). */
 static void arguments_init(struct arguments *arguments, const char *text,
                            const struct sql_step *step)
 {
-    bool as_arrays = strstr(text, "unnest(") != NULL;
+    bool as_arrays = takes_arrays(text);
     *arguments = (struct arguments){.count = sql_postgresql_parameter_count(text)};
     if (arguments->count > (int)step->columns)
         arguments->count = (int)step->columns;
@@ -169,6 +209,19 @@ static enum status sql_postgresql_send(struct sql_postgresql *self, unsigned sta
     return STATUS_OK;
 }
 
+/* @return whether the statement's rows are there, because it was sent along. */
+static bool sql_postgresql_take_followed(struct sql_postgresql *self, unsigned statement)
+{
+    if (self->followed == NULL || self->followed_statement != statement ||
+        clock_monotonic_us() - self->followed_at_us > FOLLOWED_MAX_US) {
+        sql_postgresql_drop_followed(self);
+        return false;
+    }
+    self->result = self->followed;
+    self->followed = NULL;
+    return true;
+}
+
 static enum status sql_postgresql_run_step(struct sql_session *session, const struct sql_step *step,
                                            struct error *err)
 {
@@ -180,6 +233,8 @@ static enum status sql_postgresql_run_step(struct sql_session *session, const st
     enum status status = sql_postgresql_ready(session, err);
     if (status != STATUS_OK)
         return status;
+    if (sql_postgresql_take_followed(self, step->statement))
+        return STATUS_OK;
     arguments_init(&arguments, session->options.texts[step->statement], step);
     status = sql_postgresql_send(self, step->statement, &arguments, err);
     arguments_done(&arguments);
@@ -215,6 +270,7 @@ static enum status sql_postgresql_begin(struct sql_session *session, struct erro
     enum status status = sql_postgresql_ready(session, err);
     if (status != STATUS_OK)
         return status;
+    sql_postgresql_drop_followed(self);
     return sql_postgresql_judge(self, postgresql_session_execute(self->connection, "BEGIN", err),
                                 err);
 }
@@ -253,39 +309,91 @@ static enum status sql_postgresql_step_result(struct sql_postgresql *self,
     return status;
 }
 
-/* A pipeline up to its sync is one transaction; the commit is the sync's answer. All statements are
- * prepared before it. */
-static enum status sql_postgresql_pipeline(struct sql_postgresql *self,
-                                           const struct sql_step *const *steps,
-                                           const struct arguments *arguments, size_t count,
-                                           struct error *err)
+#define PIPELINE_MAX 16
+
+/* The statements of a transaction, and behind them the one that follows, where there is one. A step
+ * is a statement for each of its rows, unless that takes arrays of them. */
+struct pipeline {
+    const struct sql_step *steps[PIPELINE_MAX];
+    struct arguments arguments[PIPELINE_MAX];
+    char names[PIPELINE_MAX][NAME_SIZE];
+    size_t all;
+    size_t count; /* of the transaction */
+    bool overflows;
+};
+
+static void pipeline_add(struct sql_postgresql *self, struct pipeline *pipeline,
+                         const struct sql_step *step)
+{
+    const char *text = sql_statement_text(&self->base, step->statement);
+    struct sql_step part = *step;
+    if (text == NULL)
+        return;
+    if (!takes_arrays(text))
+        part.rows = 1;
+    for (size_t row = 0; row < step->rows; row += part.rows) {
+        pipeline->overflows = pipeline->overflows || pipeline->all == PIPELINE_MAX;
+        if (pipeline->overflows)
+            return;
+        if (step->columns > 0)
+            part.parameters = &step->parameters[row * step->columns];
+        arguments_init(&pipeline->arguments[pipeline->all], text, &part);
+        pipeline->steps[pipeline->all++] = step;
+    }
+}
+
+static enum status pipeline_prepare(struct sql_postgresql *self, struct pipeline *pipeline,
+                                    struct error *err)
+{
+    enum status status = pipeline->overflows ? error_set(err, STATUS_FATAL, "too many statements")
+                                             : STATUS_OK;
+    for (size_t i = 0; i < pipeline->all && status == STATUS_OK; i++)
+        status = pipeline->arguments[i].failed
+                     ? error_set(err, STATUS_RETRY, "no memory")
+                     : sql_postgresql_prepare(self, pipeline->steps[i]->statement,
+                                              pipeline->names[i], err);
+    return status;
+}
+
+/* Sends statements and a sync, up to which they are one transaction. @return false: not all. */
+static bool pipeline_send(struct sql_postgresql *self, const struct pipeline *pipeline, size_t from,
+                          size_t to)
+{
+    int sent = 1;
+    for (size_t i = from; sent == 1 && i < to; i++)
+        sent = PQsendQueryPrepared(self->connection, pipeline->names[i],
+                                   pipeline->arguments[i].count, pipeline->arguments[i].texts, NULL,
+                                   NULL, 0);
+    return sent == 1 && PQpipelineSync(self->connection) == 1;
+}
+
+/* The sync's answer says that the transaction is committed. What follows is read later, unless the
+ * transaction failed. */
+static enum status pipeline_run(struct sql_postgresql *self, const struct pipeline *pipeline,
+                                struct error *err)
 {
     PGconn *connection = self->connection;
-    char names[SQL_STEPS_MAX][NAME_SIZE];
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        status = arguments[i].failed
-                     ? error_set(err, STATUS_RETRY, "no memory")
-                     : sql_postgresql_prepare(self, steps[i]->statement, names[i], err);
-    if (status != STATUS_OK)
-        return status;
-    int sent = PQenterPipelineMode(connection);
-    for (size_t i = 0; sent == 1 && i < count; i++)
-        sent = PQsendQueryPrepared(connection, names[i], arguments[i].count, arguments[i].texts,
-                                   NULL, NULL, 0);
-    if (sent != 1 || PQpipelineSync(connection) != 1) {
+    if (PQenterPipelineMode(connection) != 1 ||
+        !pipeline_send(self, pipeline, 0, pipeline->count)) {
         status = postgresql_session_error(connection, NULL, "outbox", err);
         sql_postgresql_disconnect(self); /* nothing is durable, and little is known */
         return status;
     }
-    for (size_t i = 0; i < count; i++)
-        status = sql_postgresql_step_result(self, steps[i], status, err);
+    self->follows = pipeline->all > pipeline->count &&
+                    pipeline_send(self, pipeline, pipeline->count, pipeline->all);
+    for (size_t i = 0; i < pipeline->count; i++)
+        status = sql_postgresql_step_result(self, pipeline->steps[i], status, err);
     PGresult *end = postgresql_session_result(connection);
     if (status == STATUS_OK && PQresultStatus(end) != PGRES_PIPELINE_SYNC)
         status = postgresql_session_error(connection, end, "outbox: COMMIT", err);
     PQclear(end);
-    if (PQexitPipelineMode(connection) != 1)
+    self->followed_at_us = clock_monotonic_us();
+    if (status == STATUS_OK && self->follows)
+        self->followed_statement = pipeline->steps[pipeline->count]->statement;
+    else if (self->follows || PQexitPipelineMode(connection) != 1)
         postgresql_session_rollback(connection);
+    self->follows = self->follows && status == STATUS_OK;
     return status;
 }
 
@@ -294,22 +402,23 @@ static enum status sql_postgresql_run_steps(struct sql_session *session,
                                             struct error *err)
 {
     struct sql_postgresql *self = sql_postgresql_of(session);
-    struct arguments arguments[SQL_STEPS_MAX];
-    const struct sql_step *run[SQL_STEPS_MAX];
-    size_t run_count = 0;
+    struct pipeline pipeline = {.count = 0};
+    const struct sql_step *follower = self->follower;
+    self->follower = NULL;
     enum status status = sql_postgresql_ready(session, err);
     if (status != STATUS_OK)
         return status;
-    for (size_t i = 0; i < count && run_count < SQL_STEPS_MAX; i++) {
-        const char *text = sql_statement_text(session, steps[i].statement);
-        if (steps[i].rows == 0 || text == NULL)
-            continue;
-        arguments_init(&arguments[run_count], text, &steps[i]);
-        run[run_count++] = &steps[i];
-    }
-    status = sql_postgresql_pipeline(self, run, arguments, run_count, err);
-    for (size_t i = 0; i < run_count; i++)
-        arguments_done(&arguments[i]);
+    sql_postgresql_drop_followed(self);
+    for (size_t i = 0; i < count && i < SQL_STEPS_MAX; i++)
+        pipeline_add(self, &pipeline, &steps[i]);
+    pipeline.count = pipeline.all;
+    if (follower != NULL)
+        pipeline_add(self, &pipeline, follower);
+    status = pipeline_prepare(self, &pipeline, err);
+    if (status == STATUS_OK)
+        status = pipeline_run(self, &pipeline, err);
+    for (size_t i = 0; i < pipeline.all; i++)
+        arguments_done(&pipeline.arguments[i]);
     return sql_postgresql_judge(self, status, err);
 }
 

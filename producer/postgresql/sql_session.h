@@ -11,9 +11,34 @@ struct sql_postgresql {
     bool *prepared;     /* by statement, in this session */
     PGresult *result;   /* whose rows are being read; NULL: none */
     int row;
+    const struct sql_step *follower; /* sent along behind the next run_steps(); NULL: nothing */
+    bool follows;                    /* its result is still to come */
+    PGresult *followed;              /* its result; NULL: none */
+    unsigned followed_statement;
+    int64_t followed_at_us; /* when that was sent along; 0: its rows must not be used */
 };
 
 extern const struct sql_session_ops sql_postgresql_ops;
+
+/** Send a reading statement along with the next run_steps(): it is executed right behind the
+ * COMMIT, without a round trip of its own. The next run() of that statement gets its rows; any
+ * other call drops them, and so does time. @param step  borrowed until run_steps(). */
+static inline void sql_postgresql_follow(struct sql_postgresql *self, const struct sql_step *step)
+{
+    self->follower = step;
+}
+
+/** Let nobody get the rows of a statement that was sent along. */
+static inline void sql_postgresql_forget_follower(struct sql_postgresql *self)
+{
+    self->followed_at_us = 0;
+}
+
+/** @return whether there are, or will be, rows of a statement that was sent along. */
+static inline bool sql_postgresql_is_followed(const struct sql_postgresql *self)
+{
+    return self->follows || self->followed != NULL;
+}
 
 /** Drop a session that is gone, as after each statement. @return `status`. */
 enum status sql_postgresql_judge(struct sql_postgresql *self, enum status status,

@@ -147,7 +147,9 @@ static enum status relay_number(struct relay *relay, struct outbox_row *rows, si
                        SLICE_ARGS(lanes[i]->tail));
         partitions[i] = lanes[i]->state;
     }
-    relay->batch = (struct relay_batch){{rows, count, partitions, moved}, lanes};
+    relay->batch = (struct relay_batch){
+        {.rows = rows, .row_count = count, .partitions = partitions, .partition_count = moved},
+        lanes};
     return STATUS_OK;
 }
 
@@ -198,12 +200,18 @@ enum status relay_send_batch(struct relay *relay, struct error *err)
     return status;
 }
 
-static enum status relay_load(struct relay *relay, struct outbox_rows *ret_rows, struct error *err)
+/* What a load asks for: always the same. */
+static struct outbox_extent relay_extent(const struct relay *relay)
 {
-    const struct outbox_extent extent = {
+    return (struct outbox_extent){
         .rows = RELAY_BATCH_ROWS,
         .payload_bytes = (size_t)relay->options.config->limits.message_bytes,
         .total_bytes = RELAY_FLIGHT_BYTES};
+}
+
+static enum status relay_load(struct relay *relay, struct outbox_rows *ret_rows, struct error *err)
+{
+    const struct outbox_extent extent = relay_extent(relay);
     arena_reset(&relay->arena);
     STAGE_TIME(looked_us);
     enum status status = relay->outbox->ops->load_waiting(relay->outbox, &extent, &relay->arena,
@@ -224,6 +232,7 @@ static enum status relay_load(struct relay *relay, struct outbox_rows *ret_rows,
 enum status relay_claim(struct relay *relay, struct error *err)
 {
     struct outbox_rows rows = {0};
+    const struct outbox_extent extent = relay_extent(relay);
     relay->waiting.loaded_at_us = clock_monotonic_us();
     relay->waiting.more = true; /* unless the load says otherwise */
     enum status status = relay->waiting.caught_up ? STATUS_OK : relay_check_caught_up(relay, err);
@@ -240,10 +249,12 @@ enum status relay_claim(struct relay *relay, struct error *err)
         return status;
     relay->waiting.found_at_us = relay->waiting.loaded_at_us;
     relay_order_ahead(relay);
+    struct outbox_claim claim = relay->batch.claim;
+    claim.next = relay->waiting.more ? NULL : &extent; /* of a backlog the loader loads more */
     STAGE_TIME(numbered_us);
     STAGE_STAMP_EACH(STAGE_NUMBERED, rows.count, rows.rows[each].id, numbered_us);
     failpoint(FAILPOINT_RELAY_BEFORE_CLAIM);
-    status = relay->outbox->ops->claim(relay->outbox, &relay->lease.row, &relay->batch.claim, err);
+    status = relay->outbox->ops->claim(relay->outbox, &relay->lease.row, &claim, err);
     if (status == STATUS_RETRY)
         relay_set_state(relay, RELAY_IN_DOUBT);
     if (status != STATUS_OK)
@@ -252,6 +263,7 @@ enum status relay_claim(struct relay *relay, struct error *err)
     STAGE_TIME(claimed_us);
     STAGE_STAMP_EACH(STAGE_CLAIMED, rows.count, rows.rows[each].id, claimed_us);
     relay_renewed(relay, relay->waiting.loaded_at_us);
+    relay->waiting.more = relay->waiting.more || relay->outbox->has_next;
     status = relay_send_batch(relay, err);
     failpoint(FAILPOINT_RELAY_AFTER_PUBLISH);
     return status;

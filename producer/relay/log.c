@@ -67,7 +67,7 @@ static enum status relay_claim_again(struct relay *relay, struct relay_lane *lan
                                      struct error *err)
 {
     struct relay_partition state = lane->state;
-    const struct outbox_claim claim = {row, 1, &state, 1};
+    const struct outbox_claim claim = {row, 1, &state, 1, NULL};
     state.last_sequence = change->sequence;
     (void)snprintf(state.last_id, sizeof state.last_id, "%.*s", SLICE_ARGS(change->id));
     row->topic = state.topic;

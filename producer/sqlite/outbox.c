@@ -71,6 +71,7 @@ const struct outbox_ops outbox_sqlite_ops = {
     .scheme = "sqlite",
     .open = outbox_sqlite_open,
     .load_waiting = outbox_sql_load_waiting,
+    .claim = outbox_sql_claim,
     .wait = outbox_sql_wait,
     OUTBOX_SQL_SLOTS,
 };

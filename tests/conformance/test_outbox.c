@@ -115,7 +115,7 @@ static void a_fenced_claim_changes_nothing_and_no_row_is_claimed_twice(void)
     (void)outbox_case_ask("UPDATE outbox SET set_aside = 'x' WHERE aggregateid = '{\"id\":2}'");
     error_clear(&err);
     assert_int_equal(
-        outbox->ops->claim(outbox, &lease, &(struct outbox_claim){rows, 2, NULL, 0}, &err),
+        outbox->ops->claim(outbox, &lease, &(struct outbox_claim){rows, 2, NULL, 0, NULL}, &err),
         STATUS_ABORT);
     assert_string_equal(outbox_case_ask("SELECT count(*) FROM outbox WHERE sequence IS NOT NULL"),
                         "0\n");
@@ -259,8 +259,8 @@ static void a_claim_stores_the_key_that_the_relay_made_canonical(void)
     }
     rows[1].entity_key = slice_of("{\"id\":\"two\"}");
     rows[1].rekeyed = true;
-    if (outbox->ops->claim(outbox, &lease, &(struct outbox_claim){rows, 2, &partition, 1}, &err) !=
-        STATUS_OK)
+    if (outbox->ops->claim(outbox, &lease, &(struct outbox_claim){rows, 2, &partition, 1, NULL},
+                           &err) != STATUS_OK)
         test_fail("%s", err.text);
     assert_string_equal(
         outbox_case_ask(

@@ -51,7 +51,7 @@ static void claim_batch(struct sessions *sessions)
         batch->rows[i].sequence = i + 1;
     }
     partition.last_sequence = batch->count;
-    const struct outbox_claim claim = {batch->rows, batch->count, &partition, 1};
+    const struct outbox_claim claim = {batch->rows, batch->count, &partition, 1, NULL};
     if (sessions->relay->ops->claim(sessions->relay, &sessions->lease, &claim, &err) != STATUS_OK)
         test_fail("%s", err.text);
 }

@@ -39,7 +39,8 @@ static enum status run_claim(struct outbox *outbox, const struct lease *lease, i
         rows[i].partition = 1;
         rows[i].sequence = (uint64_t)number * 2 + i + 1;
     }
-    return outbox->ops->claim(outbox, lease, &(struct outbox_claim){rows, 2, &partition, 1}, err);
+    return outbox->ops->claim(outbox, lease, &(struct outbox_claim){rows, 2, &partition, 1, NULL},
+                              err);
 }
 
 static enum status run_acknowledge(struct outbox *outbox, const struct lease *lease, int number,
@@ -395,7 +396,7 @@ static void a_transaction_larger_than_a_message_is_made_in_pieces(void)
         struct outbox *outbox = outbox_case_open("1");
         struct lease old = outbox_case_lease(outbox);
         struct lease lease = outbox_case_lease(outbox);
-        const struct outbox_claim claim = {rows, MANY_ROWS, &partition, 1};
+        const struct outbox_claim claim = {rows, MANY_ROWS, &partition, 1, NULL};
         assert_int_equal(outbox->ops->claim(outbox, &old, &claim, &err), STATUS_ABORT);
         assert_string_equal(outbox_case_ask(NUMBERED), "0|0|0\n");
         rows[MANY_ROWS - 1].position = 0; /* is not there */

@@ -208,8 +208,8 @@ enum status outbox_case_claim_for(struct outbox *outbox, const struct lease *lea
     partition.last_sequence = last + count;
     (void)snprintf(partition.last_id, sizeof partition.last_id, "%.*s",
                    SLICE_ARGS(rows[count - 1].id));
-    return outbox->ops->claim(outbox, lease, &(struct outbox_claim){rows, count, &partition, 1},
-                              err);
+    return outbox->ops->claim(outbox, lease,
+                              &(struct outbox_claim){rows, count, &partition, 1, NULL}, err);
 }
 
 enum status outbox_case_claim(struct outbox *outbox, const struct lease *lease, uint64_t last,

@@ -250,7 +250,8 @@ static const char *claim(struct outbox *outbox, const struct lease *lease, uint6
         keys = test_format("%s%.*s %.*s ", keys, SLICE_ARGS(rows.rows[i].entity_key),
                            SLICE_ARGS(rows.rows[i].type));
     }
-    if (outbox->ops->claim(outbox, lease, &(struct outbox_claim){rows.rows, rows.count, NULL, 0},
+    if (outbox->ops->claim(outbox, lease,
+                           &(struct outbox_claim){rows.rows, rows.count, NULL, 0, NULL},
                            &err) != STATUS_OK)
         test_fail("%s", err.text);
     arena_done(&arena);

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#define ROWS           4
+#define ROWS 4
 
 enum event {
     EVENT_NONE,
