@@ -9,7 +9,7 @@
 
 #define RELAY_LEASE_US      (INT64_C(10) * 1000 * 1000)
 #define RELAY_BATCH_ROWS    2000
-#define RELAY_FLIGHT_ROWS   20000
+#define RELAY_FLIGHT_ROWS   16000 /* librdkafka keeps each record and its headers */
 #define RELAY_FLIGHT_BYTES  ((size_t)32 * 1024 * 1024)
 #define RELAY_ARENA_BYTES   LOADER_ARENA_BYTES
 #define RELAY_RECOVER_BYTES ((size_t)512 * 1024 * 1024)
