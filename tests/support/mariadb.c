@@ -219,29 +219,54 @@ void mariadb_execute(const char *url, const char *sql)
 static const char others_sql[] = "SELECT id FROM information_schema.processlist "
                                  "WHERE db = database() AND id <> connection_id()";
 
-static bool no_others(void *context)
+/* Sessions of a database, one id a line. */
+struct sessions {
+    const char *url;
+    const char *ids;
+};
+
+static bool has_line(const char *lines, const char *line)
 {
-    return mariadb_text(context, others_sql)[0] == '\0';
+    size_t length = strcspn(line, "\n") + 1;
+    for (; *lines != '\0'; lines = strchr(lines, '\n') + 1) {
+        if (strncmp(lines, line, length) == 0)
+            return true;
+    }
+    return false;
 }
 
-static void kill_others(const char *url, const char *what)
+/* Others may have begun meanwhile. */
+static bool have_ended(void *context)
+{
+    const struct sessions *sessions = context;
+    const char *living = mariadb_text(sessions->url, others_sql);
+    for (const char *id = sessions->ids; *id != '\0'; id = strchr(id, '\n') + 1) {
+        if (has_line(living, id))
+            return false;
+    }
+    return true;
+}
+
+/* @return the ids. */
+static const char *kill_others(const char *url, const char *what)
 {
     const char *ids = mariadb_text(url, others_sql);
     MYSQL *session = connect_to(url);
-    for (; *ids != '\0'; ids = strchr(ids, '\n') + 1) /* a session may have ended by itself */
-        (void)mysql_query(session, test_format("KILL %s %.*s", what, (int)strcspn(ids, "\n"), ids));
+    for (const char *id = ids; *id != '\0'; id = strchr(id, '\n') + 1) /* it may have ended */
+        (void)mysql_query(session, test_format("KILL %s %.*s", what, (int)strcspn(id, "\n"), id));
     mysql_close(session);
+    return ids;
 }
 
 void mariadb_cancel_statements(const char *url)
 {
-    kill_others(url, "QUERY");
+    (void)kill_others(url, "QUERY");
 }
 
 void mariadb_kill_backends(const char *url)
 {
-    kill_others(url, "CONNECTION");
-    if (!test_wait(no_others, (char *)(uintptr_t)url, START_MS))
+    struct sessions sessions = {url, kill_others(url, "CONNECTION")};
+    if (!test_wait(have_ended, &sessions, START_MS))
         test_fail("sessions do not end");
 }
 
