@@ -15,9 +15,12 @@
 #define STATUS_TIME_LIMIT 124
 
 /* The thread sanitizer makes a program about ten times slower. */
-#ifdef __SANITIZE_THREAD__
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
 #define LIMIT_FACTOR 10
-#else
+#endif
+#endif
+#ifndef LIMIT_FACTOR
 #define LIMIT_FACTOR 1
 #endif
 
