@@ -144,7 +144,7 @@ static void a_claim_of_any_size_numbers_all_of_its_rows_or_none(void)
         (void)outbox_case_ask("UPDATE outbox SET set_aside = 'x' WHERE position = "
                               "(SELECT p FROM (SELECT max(position) AS p FROM outbox) AS m)");
         assert_int_equal(outbox->ops->claim(outbox, &lease, &claim, &err), STATUS_ABORT);
-        assert_non_null(strstr(err.text, "no longer waiting"));
+        assert_non_null(strstr(err.text, "were waiting still"));
         error_clear(&err);
         const char *left = outbox_case_ask("SELECT count(*) FROM outbox WHERE sequence IS NULL");
         assert_int_equal(strtol(left, NULL, 10), size);
