@@ -12,7 +12,7 @@ struct outbox_postgresql {
     bool asleep;               /* the advisory lock is held: commits notify */
     unsigned slept_session;    /* the session that holds it */
     bool older_ended;          /* all transactions from before it slept have ended */
-    char slept_xmax[24];       /* xid8 */
+    char slept_xid[24];        /* xid8 */
     int64_t slept_at_us;       /* monotonic */
     int64_t polled_at_us;
     int64_t pause_us; /* before it sleeps again; 0: rows were found */

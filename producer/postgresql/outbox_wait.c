@@ -32,7 +32,7 @@ static enum status outbox_postgresql_sleep(struct outbox_postgresql *self, struc
     self->older_ended = false;
     self->slept_at_us = clock_monotonic_us();
     self->polled_at_us = self->slept_at_us;
-    sql_column_copy(session, 1, self->slept_xmax, sizeof self->slept_xmax);
+    sql_column_copy(session, 1, self->slept_xid, sizeof self->slept_xid);
     session->ops->finish(session);
     if (!self->asleep)
         outbox_postgresql_back_off(self);
@@ -91,7 +91,7 @@ static enum status outbox_postgresql_poll_older(struct outbox_postgresql *self, 
                                                 struct error *err)
 {
     struct sql_session *session = &self->session.base;
-    const struct sql_parameter before = sql_string(self->slept_xmax);
+    const struct sql_parameter before = sql_string(self->slept_xid);
     enum status status = sql_first(session, STATEMENT_OLDER_ENDED, &before, 1, err);
     if (session->has_row)
         self->older_ended = sql_column_bool(session, 0);

@@ -217,11 +217,12 @@ SELECT w.topic FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
   AND k.next_offset >= w.until_offset)
 ORDER BY $1::jsonb ? w.topic, w.topic LIMIT 1
 
--- A transaction that found the relay awake gives no notice. Those that are under way now have ended
--- once pg_snapshot_xmin() passes what is returned here.
+-- A transaction that found the relay awake gives no notice. It had its number by then, so it has ended
+-- once pg_snapshot_xmin() reaches the number that is taken here behind the lock. The snapshot's xmax
+-- would be too low: it follows the last transaction that has ended.
 -- name: sleep
-SELECT pg_try_advisory_lock(1264941907, 'outbox'::regclass::integer),
-  pg_snapshot_xmax(pg_current_snapshot())::text
+SELECT held, CASE WHEN held THEN pg_current_xact_id()::text ELSE '' END
+FROM (SELECT pg_try_advisory_lock(1264941907, 'outbox'::regclass::integer) AS held OFFSET 0) AS lock
 
 -- name: older_ended
 SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8

@@ -483,6 +483,33 @@ static void an_idle_relay_polls_seldom_whatever_others_lock_or_notify(void)
     outbox->ops->close(outbox);
 }
 
+static void *commit_soon(void *context)
+{
+    clock_sleep_us(300000);
+    PQclear(PQexec(context, "COMMIT"));
+    return NULL;
+}
+
+/* A row that was written while the relay was awake gives no notice, however late its commit is. Its
+ * transaction is the newest of the server: no later one has ended when the relay falls asleep. */
+static void a_commit_of_what_was_written_before_the_relay_slept_is_found_soon(void)
+{
+    pthread_t thread;
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    PGconn *writer = PQconnectdb(outbox_case_url);
+    PQclear(PQexec(writer, "BEGIN; INSERT INTO outbox (aggregatetype, aggregateid, type, payload) "
+                           "VALUES ('order', '{\"id\":1}', 'order.created', '{}')"));
+    assert_int_equal(PQtransactionStatus(writer), PQTRANS_INTRANS);
+    (void)idle_polls(outbox, 100000);
+    assert_int_equal(pthread_create(&thread, NULL, commit_soon, writer), 0);
+    int64_t took = wait_for_row(outbox);
+    (void)pthread_join(thread, NULL);
+    PQfinish(writer);
+    assert_true(took < 3000000); /* not ended by the limit of five seconds */
+    outbox->ops->close(outbox);
+}
+
 static void a_database_without_an_outbox_names_init(void)
 {
     struct error err = ERROR_INIT;
@@ -566,6 +593,7 @@ CASE(a_new_incarnation_is_held_back_until_the_agent_has_read)
 CASE(waiting_ends_soon_after_a_commit)
 CASE(waiting_ends_once_the_descriptor_is_readable)
 CASE_OF(an_idle_relay_polls_seldom_whatever_others_lock_or_notify, 1, postgresql)
+CASE_OF(a_commit_of_what_was_written_before_the_relay_slept_is_found_soon, 1, postgresql)
 CASE(a_database_without_an_outbox_names_init)
 CASE(an_outbox_that_an_older_version_made_names_init)
 CASE_OF_SERVERS(a_lost_session_is_opened_again_by_the_next_call)
@@ -586,6 +614,7 @@ int main(void)
         ALL(waiting_ends_soon_after_a_commit),
         ALL(waiting_ends_once_the_descriptor_is_readable),
         TEST_WITH_LIMIT(an_idle_relay_polls_seldom_whatever_others_lock_or_notify_postgresql, 90),
+        TEST(a_commit_of_what_was_written_before_the_relay_slept_is_found_soon_postgresql),
         ALL(a_database_without_an_outbox_names_init),
         ALL(an_outbox_that_an_older_version_made_names_init),
         SERVERS(a_lost_session_is_opened_again_by_the_next_call),
