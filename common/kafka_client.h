@@ -20,6 +20,11 @@ struct kafka_settings {
         (array), sizeof(array) / sizeof *(array)                                                   \
     }
 
+/** How much a relay sends as one batch and a fetch of an agent reads of a partition, at most. A
+ * broker always gives a first batch whole. If it is larger than what was asked for, the other
+ * partitions get nothing, and an agent reads one of them far ahead of the others. */
+#define KAFKA_BATCH_BYTES "131072"
+
 /** Make a configuration from layers of settings; a later layer wins. Keepstep's defaults are the
  * first layer, and what no client may change is the last. The user's layer is `kafka:` of the
  * configuration, which config_load() has checked. The log callback is set.

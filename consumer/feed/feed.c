@@ -13,11 +13,9 @@
 #define FEED_MS_OF_A_SECOND 1000
 
 /* How much librdkafka fetches ahead: enough for the next batch while one is written. */
-#define FEED_QUEUE_COUNT "4000"
-#define FEED_QUEUE_KIB   "4096"
-#define FEED_FETCH_BYTES "2097152"
-/** What one fetch reads of a partition at most, so that a batch has records of all partitions. */
-#define FEED_PART_BYTES    "262144"
+#define FEED_QUEUE_COUNT   "4000"
+#define FEED_QUEUE_KIB     "4096"
+#define FEED_FETCH_BYTES   "2097152"
 #define FEED_METADATA_MS   "30000" /* after which new partitions are noticed */
 #define FEED_LEAVE_US      (INT64_C(5) * 1000 * 1000)
 #define FEED_LEAVE_POLL_MS 20
@@ -202,7 +200,7 @@ static enum status feed_create(struct feed *feed, const struct config *config, s
         {"queued.min.messages", FEED_QUEUE_COUNT},
         {"queued.max.messages.kbytes", FEED_QUEUE_KIB},
         {"fetch.max.bytes", FEED_FETCH_BYTES},
-        {"fetch.message.max.bytes", FEED_PART_BYTES},
+        {"fetch.message.max.bytes", KAFKA_BATCH_BYTES},
         {"session.timeout.ms", mock ? "6000" : "10000"},
     };
     const struct text_pair fixed[] = {

@@ -87,7 +87,7 @@ struct relay_flights {
 /** The producer, and what is known of its broker. */
 struct relay_broker {
     struct kafka_producer *producer; /* NULL until the relay recovers */
-    int64_t batch_bytes;             /* what the smallest topic takes at once; 0: the default */
+    int64_t batch_bytes;             /* what the smallest topic takes at once; 0: enough */
     int64_t heard_at_us;             /* when the broker was last asked or has acknowledged */
     /* Fact, and not a state: a producer can also fail while claimed rows are sent again, and while
      * a claim is in doubt. It sends nothing more, and is replaced once the claim is resolved. */

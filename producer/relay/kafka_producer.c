@@ -11,6 +11,7 @@
 
 struct kafka_producer {
     rd_kafka_t *handle;
+    int64_t batch_bytes;
     delivery_report *report;
 };
 
@@ -40,6 +41,15 @@ static void kafka_producer_report(rd_kafka_t *handle, const rd_kafka_message_t *
                      rd_kafka_err2str(message->err));
 }
 
+static int64_t kafka_producer_number(const rd_kafka_conf_t *conf, const char *property)
+{
+    char text[32];
+    size_t size = sizeof text;
+    return rd_kafka_conf_get(conf, property, text, &size) == RD_KAFKA_CONF_OK
+               ? strtoll(text, NULL, 10)
+               : 0;
+}
+
 enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
                                delivery_report *report, struct kafka_producer **ret_producer,
                                struct error *err)
@@ -61,7 +71,8 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
         {"isolation.level", "read_uncommitted"},
         {"batch.size", batch}, /* the last: left out by default */
     };
-    const struct text_pair defaults[] = {{"compression.type", "lz4"}, {"linger.ms", "0"}};
+    const struct text_pair defaults[] = {
+        {"compression.type", "lz4"}, {"linger.ms", "0"}, {"batch.size", KAFKA_BATCH_BYTES}};
     const struct kafka_settings layers[] = {
         KAFKA_SETTINGS(defaults),
         {config->kafka, config->kafka_count},
@@ -74,6 +85,7 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
     if (status != STATUS_OK)
         goto out;
     producer->report = report;
+    producer->batch_bytes = kafka_producer_number(conf, "batch.size");
     rd_kafka_conf_set_opaque(conf, producer);
     rd_kafka_conf_set_dr_msg_cb(conf, kafka_producer_report);
     status = kafka_handle_new(RD_KAFKA_PRODUCER, conf, &producer->handle, err);
@@ -84,6 +96,11 @@ enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
 out:
     free(producer);
     return status;
+}
+
+int64_t kafka_producer_batch_bytes(const struct kafka_producer *producer)
+{
+    return producer->batch_bytes;
 }
 
 void kafka_producer_raise(struct kafka_producer *producer, int wakeup)

@@ -8,8 +8,6 @@
 #include "schemas/change.h"
 #include "schemas/config/config.h"
 
-#define KAFKA_BATCH_BYTES 1000000 /* librdkafka's default */
-
 struct kafka_producer;
 
 /** What became of one record. */
@@ -38,11 +36,14 @@ struct kafka_message {
     void *record; /* handed to the delivery report */
 };
 
-/** @param batch_bytes  a topic would refuse larger batches with every record; 0: the default.
+/** @param batch_bytes  a topic would refuse larger batches with every record; 0: as configured.
  * @return OK; RETRY (no memory); FATAL. */
 enum status kafka_producer_new(const struct config *config, int64_t batch_bytes,
                                delivery_report *report, struct kafka_producer **ret_producer,
                                struct error *err) MUST_CHECK;
+
+/** @return how many bytes of records it sends as one batch at most; a larger record goes alone. */
+int64_t kafka_producer_batch_bytes(const struct kafka_producer *producer);
 
 /** Raise a wakeup (common/wakeup.h) whenever there are events to serve. Clear it before
  * kafka_producer_poll(), which then serves all of them. */

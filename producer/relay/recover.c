@@ -74,8 +74,6 @@ static enum status relay_reach_broker(struct relay *relay, struct error *err)
 static enum status relay_new_producer(struct relay *relay, struct error *err)
 {
     for (;;) {
-        int64_t smallest = relay->broker.batch_bytes == 0 ? KAFKA_BATCH_BYTES
-                                                          : relay->broker.batch_bytes;
         enum status status = kafka_producer_new(relay->options.config, relay->broker.batch_bytes,
                                                 relay_delivered, &relay->broker.producer, err);
         if (status == STATUS_OK) {
@@ -86,6 +84,7 @@ static enum status relay_new_producer(struct relay *relay, struct error *err)
             status = relay_ensure_topics(relay, err);
         if (status != STATUS_OK)
             return status;
+        int64_t smallest = kafka_producer_batch_bytes(relay->broker.producer);
         bool fits = true;
         for (size_t i = 0; i < relay->topic_count; i++) {
             int64_t size = relay->topics[i].settings.message_bytes_max;

@@ -91,7 +91,7 @@ const struct config_kafka_property config_kafka_properties[] = {
             "a larger answer would be requested again and again"),
     BOUNDED("fetch.wait.max.ms", 0, 500, "a broker answers other requests only after that"),
     BOUNDED("fetch.max.bytes", 1024, 268435456, "memory is bounded; default 2097152"),
-    BOUNDED("fetch.message.max.bytes", 1024, 268435456, "memory is bounded; default 262144"),
+    BOUNDED("fetch.message.max.bytes", 1024, 268435456, "memory is bounded; default 131072"),
     ALIAS("max.partition.fetch.bytes", "fetch.message.max.bytes"),
     BOUNDED("queued.min.messages", 1, 1000000, "memory is bounded; default 4000"),
     BOUNDED("queued.max.messages.kbytes", 64, 262144, "memory is bounded; default 4096"),
@@ -102,7 +102,9 @@ const struct config_kafka_property config_kafka_properties[] = {
     ALIAS("linger.ms", "queue.buffering.max.ms"),
     BOUNDED(
         "batch.size", 1, 1000000,
-        "a topic refuses a record or a whole batch that is larger than its `max.message.bytes`"),
+        "a topic refuses a record or a whole batch that is larger than its `max.message.bytes`; of "
+        "partitions with batches larger than its `fetch.message.max.bytes` an agent reads one at a "
+        "time; default 131072"),
     BOUNDED("retry.backoff.ms", 1, 60000, "while a broker restarts, events wait that long"),
     BOUNDED("reconnect.backoff.ms", 0, 60000, "after an outage copies lag that much longer"),
     BOUNDED("reconnect.backoff.max.ms", 0, 600000, "after an outage copies lag that much longer"),
