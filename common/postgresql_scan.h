@@ -1,0 +1,43 @@
+/* Reads the rows of a whole table in a snapshot, a few at a time, and gives way to those who wait
+ * for the table. */
+#ifndef COMMON_POSTGRESQL_SCAN_H
+#define COMMON_POSTGRESQL_SCAN_H
+
+#include "common/postgresql_session.h"
+
+/** Takes the two texts of a row; both are borrowed until it returns. */
+typedef enum status text_pair_visit(void *context, struct slice first, struct slice second,
+                                    struct error *err);
+
+/** A query of two columns over one table. */
+struct postgresql_scan {
+    const char *table;            /* quoted */
+    const char *query;            /* names the table, and the parameters $1… */
+    struct slice_list parameters; /* texts */
+    int64_t until_us;             /* monotonic; the scan ends there */
+    text_pair_visit *visit;
+    void *context;
+};
+
+/** Begin a read-only transaction all of whose statements see one state. It may be left idle, and
+ * last, for `seconds`. */
+enum status postgresql_snapshot_begin(PGconn *connection, int64_t seconds,
+                                      struct error *err) MUST_CHECK;
+
+/** Give way: see whether somebody waits for a table that this transaction has read. Legal between
+ * two statements of it. @return OK; RETRY (roll back). */
+enum status postgresql_snapshot_keep(PGconn *connection, struct error *err) MUST_CHECK;
+
+/** See whether the snapshot still has a table's rows: of one that was rewritten, emptied or
+ * replaced after the snapshot began it has none, without an error (rule 32). It must have been read
+ * before, so that nobody can do that from now on. @param table  quoted. @return OK; RETRY. */
+enum status postgresql_snapshot_has(PGconn *connection, const char *table,
+                                    struct error *err) MUST_CHECK;
+
+/** Run the query inside of such a transaction and hand each row to `visit`. One row is in memory.
+ * @return OK; RETRY, also where postgresql_snapshot_keep() or postgresql_snapshot_has() return it;
+ * what visit() returned. */
+enum status postgresql_scan_run(PGconn *connection, const struct postgresql_scan *scan,
+                                struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,84 @@
+/* The seam between a comparison of copies and the database of a service that publishes a type and
+ * does not apply it: rows, positions and open entities of one moment. One thread calls all slots.
+ */
+#ifndef PRODUCER_SOURCE_SOURCE_H
+#define PRODUCER_SOURCE_SOURCE_H
+
+#include "schemas/config/config.h"
+#include "schemas/row_scan.h"
+
+#define SOURCE_INCARNATION_SIZE 37
+
+struct source;
+
+/** How much of a topic's partition is in the log. A partition that is not listed has 0 and 0. */
+struct source_position {
+    int32_t partition;
+    int64_t next_offset; /* behind the last acknowledged record */
+    uint64_t acknowledged_sequence;
+};
+
+/** Which prefix of the log the rows of a snapshot are. Lives in an arena. */
+struct source_stamp {
+    char incarnation[SOURCE_INCARNATION_SIZE];
+    struct source_position *positions; /* by partition */
+    size_t count;
+    bool existing_done; /* the rows that were there before `init` are all published */
+    bool waits;         /* a new incarnation publishes nothing yet (rule 13) */
+    int64_t set_aside;  /* rows of the type */
+};
+
+/** Entities whose last change is not in the log for certain. Lives in an arena. */
+struct source_open_keys {
+    struct slice *keys; /* canonical and sorted; one without a canonical form as it is written */
+    size_t count;       /* above the limit: too many changes wait, and some are not listed */
+};
+
+/** Which rows to read. */
+struct source_scan {
+    const struct config_entry *entry; /* names a table */
+    const struct entity_schema *schema;
+    const struct slice *keys; /* canonical, each once; NULL: all rows */
+    size_t key_count;
+    row_visit *visit;
+    void *context;
+};
+
+struct source_ops {
+    const char *scheme; /* "sqlite" */
+    /** Open a session that only reads, with the rights of the relay's role.
+     * @param config  outlives the source. @return OK; RETRY; FATAL. */
+    enum status (*open)(const struct config *config, struct source **ret_source, struct error *err);
+    /** NULL is a no-op; ends the snapshot. */
+    void (*close)(struct source *source);
+    /** Begin a snapshot, or end it: between the two, all slots see one state. Beginning connects
+     * anew where the connection was lost. Ending it is legal in any state and cannot fail.
+     * @return OK; RETRY; STOP (a SQLite database whose readers would keep its writers out). */
+    enum status (*snapshot)(struct source *source, bool begin, struct error *err);
+    /** Call it once a second while a snapshot is open and nothing is read from it.
+     * @return OK; RETRY (the snapshot has ended: it gave way to somebody who waits for a table that
+     * it holds, it became too old, or the connection is lost). */
+    enum status (*keep)(struct source *source, struct error *err);
+    /** Read what the snapshot's rows of an entity type are.
+     * @return OK; RETRY; FATAL (with exit code 78 where there is no outbox). */
+    enum status (*stamp)(struct source *source, const char *topic,
+                         const struct entity_schema *schema, struct arena *arena,
+                         struct source_stamp *ret_stamp, struct error *err);
+    /** Read the keys of the open entities of a type (rule 33): of those with an outbox row that
+     * waits, is set aside, or has a number that is not acknowledged. @param limit  keys. */
+    enum status (*open_keys)(struct source *source, const struct entity_schema *schema,
+                             size_t limit, struct arena *arena, struct source_open_keys *ret_open,
+                             struct error *err);
+    /** Hand rows to `visit`, in no order; a few are in memory at once. Keys without a row are left
+     * out.
+     * @return OK; RETRY (as keep(); the rows so far count for nothing); FATAL with exit code 78,
+     * naming what cannot be read; what visit() returned. */
+    enum status (*scan)(struct source *source, const struct source_scan *scan, struct error *err);
+};
+
+/** First member of each source. */
+struct source {
+    const struct source_ops *ops;
+};
+
+#endif
