@@ -13,11 +13,13 @@ enum value_kind {
     VALUE_INTEGER,
     VALUE_DOUBLE,
     VALUE_BOOLEAN,
-    VALUE_TEXT
+    VALUE_TEXT,
+    VALUE_UNFIT
 };
 
 /** VALUE_TEXT is for every column type whose wire form is a string. COLUMN_BYTES is already decoded
- * to its bytes. */
+ * to its bytes. VALUE_UNFIT comes only from a scan (schemas/row_scan.h), never from a record: a
+ * value without a canonical form, whose `text` is its JSON text as the database wrote it. */
 struct value {
     enum value_kind kind;
     union {

@@ -4,10 +4,40 @@
 
 #define FLAT_KEY_LENGTH_MAX 1024
 
-static bool flat_number(struct flat_reader *reader, const struct flat_row *row, size_t index,
+/** What the row's JSON Schema says of a column. */
+struct flat_judge {
+    const struct json_flat *flat; /* NULL: any value is allowed */
+    size_t index;
+};
+
+static bool flat_allows_real(struct flat_judge judge, double real)
+{
+    return judge.flat == NULL || json_flat_allows_real(judge.flat, judge.index, real);
+}
+
+static bool flat_allows_integer(struct flat_judge judge, int64_t integer)
+{
+    return judge.flat == NULL || json_flat_allows_integer(judge.flat, judge.index, integer);
+}
+
+static bool flat_allows_text(struct flat_judge judge, struct slice text)
+{
+    return judge.flat == NULL || json_flat_allows_text(judge.flat, judge.index, text);
+}
+
+static bool flat_allows_boolean(struct flat_judge judge)
+{
+    return judge.flat == NULL || json_flat_allows_boolean(judge.flat, judge.index);
+}
+
+static bool flat_allows_null(struct flat_judge judge)
+{
+    return judge.flat == NULL || json_flat_allows_null(judge.flat, judge.index);
+}
+
+static bool flat_number(struct flat_reader *reader, enum column_type type, struct flat_judge judge,
                         struct value *value)
 {
-    enum column_type type = row->schema->columns[index].type;
     const char *start = reader->at;
     int64_t integer = 0;
     double real = 0;
@@ -19,14 +49,13 @@ static bool flat_number(struct flat_reader *reader, const struct flat_row *row, 
         *value = (struct value){.kind = VALUE_DOUBLE};
         bool taken = type == COLUMN_DOUBLE && flat_real(reader, start, &real);
         value->number = real;
-        return taken && json_flat_allows_real(row->flat, index, real);
+        return taken && flat_allows_real(judge, real);
     }
     if (type == COLUMN_DOUBLE)
         *value = (struct value){.kind = VALUE_DOUBLE, .number = (double)integer};
     else
         *value = (struct value){.kind = VALUE_INTEGER, .integer = integer};
-    return (type == COLUMN_INTEGER || type == COLUMN_DOUBLE) &&
-           json_flat_allows_integer(row->flat, index, integer);
+    return (type == COLUMN_INTEGER || type == COLUMN_DOUBLE) && flat_allows_integer(judge, integer);
 }
 
 static bool flat_text(struct flat_reader *reader, const struct column *column, struct slice text,
@@ -48,26 +77,42 @@ static bool flat_text(struct flat_reader *reader, const struct column *column, s
     return record_value_text(column, text, reader->arena, value, NULL) == STATUS_OK;
 }
 
-bool flat_column(struct flat_reader *reader, const struct flat_row *row, size_t index)
+static bool flat_value(struct flat_reader *reader, const struct column *column,
+                       struct flat_judge judge, struct value *value)
 {
-    const struct column *column = &row->schema->columns[index];
-    struct value *value = &row->values[index];
     struct slice text;
     char first = flat_next(reader);
     if (first == '"')
-        return flat_string(reader, &text) && json_flat_allows_text(row->flat, index, text) &&
+        return flat_string(reader, &text) && flat_allows_text(judge, text) &&
                flat_text(reader, column, text, value);
     if (first == 'n') {
         value->kind = VALUE_NULL;
-        return column->nullable && !column->is_key && json_flat_allows_null(row->flat, index) &&
+        return column->nullable && !column->is_key && flat_allows_null(judge) &&
                flat_take(reader, slice_of("null"));
     }
     if (first == 't' || first == 'f') {
         *value = (struct value){.kind = VALUE_BOOLEAN, .boolean = first == 't'};
-        return column->type == COLUMN_BOOLEAN && json_flat_allows_boolean(row->flat, index) &&
+        return column->type == COLUMN_BOOLEAN && flat_allows_boolean(judge) &&
                flat_take(reader, slice_of(first == 't' ? "true" : "false"));
     }
-    return flat_number(reader, row, index, value);
+    return flat_number(reader, column->type, judge, value);
+}
+
+bool flat_column(struct flat_reader *reader, const struct flat_row *row, size_t index)
+{
+    return flat_value(reader, &row->schema->columns[index], (struct flat_judge){row->flat, index},
+                      &row->values[index]);
+}
+
+bool record_flat_value(struct slice *rest, const struct column *column, struct arena *arena,
+                       struct value *ret_value)
+{
+    struct flat_reader reader = {rest->data, rest->data + rest->length, arena};
+    if (!flat_value(&reader, column, (struct flat_judge){0}, ret_value))
+        return false;
+    rest->length -= (size_t)(reader.at - rest->data);
+    rest->data = reader.at;
+    return true;
 }
 
 /** Read a member's name with its colon: mostly that of the column after the last one.

@@ -62,7 +62,12 @@ enum status record_row_decode(struct record_row *row, json_t *after, struct erro
 bool record_flat_key(struct record_row *row, struct slice key) MUST_CHECK;
 bool record_flat_payload(struct record_row *row, struct slice payload) MUST_CHECK;
 
-/** The same by jansson alone. Tests compare record_flat_…() with these. */
+/** Read the value that `rest` begins with, and move `rest` behind it. The row's JSON Schema is not
+ * asked. @return false where record_value_decode() must look; then `rest` is as it was. */
+bool record_flat_value(struct slice *rest, const struct column *column, struct arena *arena,
+                       struct value *ret_value) MUST_CHECK;
+
+/** The same by jansson alone. Tests compare the readers above with these. */
 enum status canonical_key_document(struct record_row *row, struct slice text,
                                    struct error *err) MUST_CHECK;
 enum status record_payload_document(struct record_row *row, struct slice payload,

@@ -86,7 +86,8 @@ only_below operate producer consumer schemas common
 inside schemas/json_schema schemas/json.h
 inside schemas/record 'schemas/(change|json|json_schema/json_schema)\.h'
 inside schemas/config 'schemas/(json|json_schema/json_schema|record/format)\.h'
-inside schemas 'schemas/json_schema/json_schema\.h' 'schemas/record/(format|value)\.h'
+inside schemas 'schemas/json_schema/json_schema\.h' 'schemas/record/(format|value)\.h' \
+    'schemas/config/config\.h'
 
 inside consumer
 inside consumer/describe

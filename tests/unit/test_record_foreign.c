@@ -290,6 +290,7 @@ static const char *written(const struct value *value)
         return test_format("%.*s", (int)value->text.length, value->text.data);
     case VALUE_ABSENT:
     case VALUE_NULL:
+    case VALUE_UNFIT:
         break;
     }
     return "nothing";

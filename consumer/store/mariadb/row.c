@@ -71,6 +71,7 @@ static size_t value_set(const struct column *column, struct column_array *array,
         array->lengths[row] = text.length;
         break;
     case VALUE_NULL:
+    case VALUE_UNFIT:
         array->indicators[row] = STMT_INDICATOR_NULL;
         break;
     case VALUE_ABSENT:

@@ -14,6 +14,7 @@ static bool value_equal(const struct value *a, const struct value *b)
     case VALUE_INTEGER:
         return a->integer == b->integer;
     case VALUE_TEXT:
+    case VALUE_UNFIT:
         return slice_equal(a->text, b->text);
     case VALUE_BOOLEAN:
         return a->boolean == b->boolean;

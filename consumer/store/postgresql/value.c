@@ -209,6 +209,7 @@ enum status store_postgresql_encode_value(const struct mapped_table *table, size
                         "PostgreSQL has no such time", err);
     case VALUE_ABSENT:
     case VALUE_NULL:
+    case VALUE_UNFIT:
         break;
     }
     array_append_null(array);

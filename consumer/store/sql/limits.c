@@ -162,6 +162,8 @@ static const char *judge_value(const struct column *column, const struct column_
         return judge_double(limits, value->number);
     case VALUE_BOOLEAN:
         return NULL;
+    case VALUE_UNFIT:
+        return "has no canonical form";
     case VALUE_TEXT:
         break;
     }

@@ -23,6 +23,7 @@ static int value_bind(sqlite3_stmt *statement, int index, enum column_type type,
                                    SQLITE_UTF8);
     case VALUE_ABSENT:
     case VALUE_NULL:
+    case VALUE_UNFIT:
         break;
     }
     return sqlite3_bind_null(statement, index);

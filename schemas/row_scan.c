@@ -1,0 +1,155 @@
+/* Reads a scan's rows, column by column. Whatever a database has written, each column gets a value:
+ * a row that cannot be read is a different row, not an error. */
+#include "schemas/row_scan.h"
+
+#include "common/buffer.h"
+#include "schemas/record/value.h"
+
+#define SCAN_NAME_MAX ((size_t)64 * 1024)
+
+static void scan_skip(struct slice *rest, size_t length)
+{
+    rest->data += length;
+    rest->length -= length;
+}
+
+static bool scan_take(struct slice *rest, struct slice text)
+{
+    if (rest->length < text.length || text.length == 0 ||
+        memcmp(rest->data, text.data, text.length) != 0)
+        return false;
+    scan_skip(rest, text.length);
+    return true;
+}
+
+/* A name that JSON escapes. */
+static bool scan_take_escaped(struct slice *rest, struct slice name)
+{
+    struct buffer member;
+    buffer_init(&member, SCAN_NAME_MAX);
+    buffer_append_json(&member, name);
+    buffer_append_text(&member, ":");
+    bool taken = !member.failed && scan_take(rest, buffer_slice(&member));
+    buffer_done(&member);
+    return taken;
+}
+
+/* Takes ,"name": with the mark before it. @return false: `rest` is as it was. */
+static bool scan_take_name(struct slice *rest, char mark, struct slice name)
+{
+    struct slice ahead = *rest;
+    if (!scan_take(&ahead, (struct slice){&mark, 1}))
+        return false;
+    struct slice plain = ahead;
+    bool taken = scan_take(&plain, slice_of("\"")) && scan_take(&plain, name) &&
+                 scan_take(&plain, slice_of("\":"));
+    if (taken)
+        ahead = plain;
+    taken = taken || scan_take_escaped(&ahead, name);
+    if (taken)
+        *rest = ahead;
+    return taken;
+}
+
+/* Takes a scalar, valid or not: a string up to its quote, anything else up to the next mark. */
+static struct slice scan_take_raw(struct slice *rest)
+{
+    const char *data = rest->data;
+    size_t length = 0;
+    if (rest->length > 0 && *data == '"') {
+        for (length = 1; length < rest->length && data[length] != '"'; length++)
+            length += data[length] == '\\';
+        length++;
+    } else {
+        while (length < rest->length && data[length] != ',' && data[length] != '}')
+            length++;
+    }
+    length = length > rest->length ? rest->length : length;
+    scan_skip(rest, length);
+    return (struct slice){data, length};
+}
+
+static struct value scan_unfit(struct slice text)
+{
+    return (struct value){.kind = VALUE_UNFIT, .text = text};
+}
+
+/* @return OK; RETRY. */
+static enum status scan_document(const struct column *column, struct slice raw, struct arena *arena,
+                                 struct value *ret_value)
+{
+    size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
+    enum status status = STATUS_REJECT;
+    json_t *json = json_loadb(
+        raw.data, raw.length,
+        column->type == COLUMN_DOUBLE ? flags | JSON_DECODE_INT_AS_REAL : flags, NULL);
+    if (json != NULL)
+        status = record_value_decode(column, json, arena, ret_value, NULL);
+    json_decref(json);
+    if (status == STATUS_REJECT)
+        *ret_value = scan_unfit(raw);
+    return json_check_memory(status == STATUS_REJECT ? STATUS_OK : status, NULL);
+}
+
+static bool scan_is_end(struct slice rest)
+{
+    return rest.length > 0 && (*rest.data == ',' || *rest.data == '}');
+}
+
+/* A value counts as it is, whatever the schema would refuse of it. */
+static struct column scan_unlimited(const struct column *column)
+{
+    return (struct column){.name = column->name, .type = column->type, .nullable = true};
+}
+
+/* Reads a column, or leaves in it what cannot be read; then nothing is left. @return OK; RETRY. */
+static enum status scan_column(const struct column *column, char mark, struct slice *rest,
+                               struct arena *arena, struct value *ret_value)
+{
+    const struct column unlimited = scan_unlimited(column);
+    struct slice whole = *rest;
+    if (!scan_take_name(rest, mark, slice_of(column->name)))
+        goto broken;
+    struct slice ahead = *rest;
+    if (record_flat_value(&ahead, &unlimited, arena, ret_value) && scan_is_end(ahead)) {
+        *rest = ahead;
+        return STATUS_OK;
+    }
+    struct slice raw = scan_take_raw(rest);
+    if (!scan_is_end(*rest))
+        goto broken;
+    return scan_document(&unlimited, raw, arena, ret_value);
+broken:
+    *ret_value = scan_unfit(whole);
+    scan_skip(rest, rest->length);
+    return STATUS_OK;
+}
+
+static enum status scan_image(const struct entity_schema *schema, struct slice image,
+                              struct arena *arena, struct value *values)
+{
+    enum status status = STATUS_OK;
+    struct slice rest = {image.data == NULL ? "" : image.data, image.length};
+    for (size_t i = 0; status == STATUS_OK && i < schema->column_count; i++)
+        status = scan_column(&schema->columns[i], i == 0 ? '{' : ',', &rest, arena, &values[i]);
+    if (status == STATUS_OK && schema->column_count > 0 && !slice_is(rest, "}"))
+        values[schema->column_count - 1] = scan_unfit(rest);
+    return status;
+}
+
+enum status row_scan_read(const struct entity_schema *schema, struct slice key, struct slice image,
+                          struct arena *arena, struct scanned_row *ret_row, struct error *err)
+{
+    struct record_row of_key = record_row_new(schema, arena);
+    struct value *values = arena_alloc(arena, schema->column_count * sizeof *values);
+    if (of_key.values == NULL || values == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for a row of \"%s\"", schema->entity_type);
+    enum status status = json_check_memory(canonical_key_values(&of_key, key, NULL), NULL);
+    struct slice written = {key.data == NULL ? "" : key.data, key.length};
+    *ret_row = (struct scanned_row){status == STATUS_OK ? of_key.entity_key : written, values};
+    if (status == STATUS_OK || status == STATUS_REJECT)
+        status = scan_image(schema, image, arena, values);
+    return status == STATUS_OK
+               ? status
+               : error_set(err, STATUS_RETRY, "no memory for a row of \"%s\"", schema->entity_type);
+}
