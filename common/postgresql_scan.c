@@ -1,0 +1,158 @@
+/* Reads a table through a cursor: between two parts of it the session can look who waits. */
+#include "common/postgresql_scan.h"
+
+#include "common/buffer.h"
+#include "common/clock.h"
+
+#define QUERY_SIZE_MAX   ((size_t)8 * 1024 * 1024)
+#define PART_ROWS_MAX    1000
+#define PART_BYTES       ((size_t)4 * 1024 * 1024)
+#define LOOK_INTERVAL_US (INT64_C(200) * 1000)
+
+/* A reader holds up nobody but who wants the table alone (ALTER TABLE, TRUNCATE); and then each
+ * query that comes later waits behind that one. */
+static const char LOOK[] =
+    "WITH l AS MATERIALIZED (SELECT relation, pid, mode, granted, database FROM pg_locks "
+    "WHERE locktype = 'relation') "
+    "SELECT w.relation::regclass FROM l AS w JOIN l AS h USING (database, relation) "
+    "WHERE NOT w.granted AND w.mode = 'AccessExclusiveLock' AND h.granted "
+    "AND h.pid = pg_backend_pid() LIMIT 1";
+
+/* pg_class is read in the snapshot, pg_relation_filenode() is what it is now. A partitioned table
+ * has no file. Another table that got the name has another one in the snapshot. */
+static const char HAS[] =
+    "SELECT coalesce(bool_and(c.oid IS NOT NULL AND (c.relkind = 'p' OR "
+    "c.relfilenode = pg_relation_filenode(c.oid)) AND (NOT t.named OR "
+    "c.relname = (parse_ident($1))[array_upper(parse_ident($1), 1)])), false) "
+    "FROM (SELECT to_regclass($1)::oid, true UNION ALL SELECT relid, false "
+    "FROM pg_partition_tree(to_regclass($1)) WHERE level > 0) AS t (oid, named) "
+    "LEFT JOIN pg_class AS c ON c.oid = t.oid";
+
+enum status postgresql_snapshot_begin(PGconn *connection, int64_t seconds, struct error *err)
+{
+    struct buffer sql;
+    buffer_init(&sql, QUERY_SIZE_MAX);
+    buffer_append_format(&sql,
+                         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                         "SELECT set_config('idle_in_transaction_session_timeout', '%llds', true)",
+                         (long long)seconds);
+    enum status status = sql.failed
+                             ? error_set(err, STATUS_RETRY, "no memory")
+                             : postgresql_session_execute(connection, buffer_text(&sql), err);
+    buffer_done(&sql);
+    return status;
+}
+
+enum status postgresql_snapshot_keep(PGconn *connection, struct error *err)
+{
+    PGresult *result = NULL;
+    enum status status = postgresql_session_query(connection, LOOK, NO_SLICES, &result, err);
+    if (status == STATUS_OK && PQntuples(result) > 0)
+        status = error_set(err, STATUS_RETRY, "gave way to a session that waits for table %s alone",
+                           PQgetvalue(result, 0, 0));
+    PQclear(result);
+    return status;
+}
+
+enum status postgresql_snapshot_has(PGconn *connection, const char *table, struct error *err)
+{
+    const struct slice name = slice_of(table);
+    PGresult *result = NULL;
+    enum status status = postgresql_session_query(connection, HAS, (struct slice_list){&name, 1},
+                                                  &result, err);
+    if (status == STATUS_OK && PQgetvalue(result, 0, 0)[0] != 't')
+        status = error_set(err, STATUS_RETRY,
+                           "table %s was rewritten, emptied or replaced after the snapshot began",
+                           table);
+    PQclear(result);
+    return status;
+}
+
+static enum status scan_open(PGconn *connection, const struct postgresql_scan *scan,
+                             struct error *err)
+{
+    struct buffer sql;
+    buffer_init(&sql, QUERY_SIZE_MAX);
+    buffer_append_format(&sql, "DECLARE keepstep_scan NO SCROLL CURSOR FOR %s", scan->query);
+    enum status status = sql.failed ? error_set(err, STATUS_FATAL, "the query grows too large")
+                                    : postgresql_session_query(connection, buffer_text(&sql),
+                                                               scan->parameters, NULL, err);
+    buffer_done(&sql);
+    return status;
+}
+
+/* What a part has brought. */
+struct part {
+    size_t rows;
+    size_t bytes;
+};
+
+/* Takes `result`. @return OK, also of the part's end. */
+static enum status scan_row(PGconn *connection, const struct postgresql_scan *scan,
+                            PGresult *result, struct part *part, struct error *err)
+{
+    enum status status = STATUS_OK;
+    ExecStatusType kind = PQresultStatus(result);
+    if (kind == PGRES_SINGLE_TUPLE) {
+        struct slice first = postgresql_session_text(result, 0, 0);
+        struct slice second = postgresql_session_text(result, 0, 1);
+        part->rows++;
+        part->bytes += first.length + second.length;
+        status = scan->visit(scan->context, first, second, err);
+    } else if (kind != PGRES_TUPLES_OK) {
+        status = postgresql_session_error(connection, result, scan->table, err);
+    }
+    PQclear(result);
+    return status;
+}
+
+static enum status scan_part(PGconn *connection, const struct postgresql_scan *scan, size_t rows,
+                             struct part *ret_part, struct error *err)
+{
+    struct buffer sql;
+    PGresult *result = NULL;
+    enum status status = STATUS_OK;
+    *ret_part = (struct part){0};
+    buffer_init(&sql, QUERY_SIZE_MAX);
+    buffer_append_format(&sql, "FETCH %zu FROM keepstep_scan", rows);
+    if (PQsendQuery(connection, buffer_text(&sql)) != 1 || PQsetSingleRowMode(connection) != 1)
+        status = postgresql_session_error(connection, NULL, scan->table, err);
+    while (status == STATUS_OK && (result = postgresql_session_result(connection)) != NULL)
+        status = scan_row(connection, scan, result, ret_part, err);
+    buffer_done(&sql);
+    return status;
+}
+
+/* Wide rows come in smaller parts. */
+static size_t scan_next_rows(size_t rows, const struct part *part)
+{
+    size_t fitting = part->bytes == 0 ? rows : PART_BYTES / (part->bytes / part->rows + 1) + 1;
+    rows = rows * 2 < fitting ? rows * 2 : fitting;
+    return rows < PART_ROWS_MAX ? rows : PART_ROWS_MAX;
+}
+
+enum status postgresql_scan_run(PGconn *connection, const struct postgresql_scan *scan,
+                                struct error *err)
+{
+    struct part part = {.rows = 1};
+    size_t rows = 16;
+    int64_t looked_us = clock_monotonic_us();
+    enum status status = scan_open(connection, scan, err);
+    if (status == STATUS_OK)
+        status = postgresql_snapshot_has(connection, scan->table, err);
+    while (status == STATUS_OK && part.rows > 0) {
+        status = scan_part(connection, scan, rows, &part, err);
+        rows = scan_next_rows(rows, &part);
+        int64_t now_us = clock_monotonic_us();
+        if (status == STATUS_OK && now_us > scan->until_us)
+            status = error_set(err, STATUS_RETRY,
+                               "the scan of table %s takes longer than limits.scan_time_s",
+                               scan->table);
+        if (status != STATUS_OK || now_us - looked_us < LOOK_INTERVAL_US)
+            continue;
+        looked_us = now_us;
+        status = postgresql_snapshot_keep(connection, err);
+    }
+    return status == STATUS_OK ? postgresql_session_execute(connection, "CLOSE keepstep_scan", err)
+                               : status;
+}

@@ -1,0 +1,98 @@
+/* Writes conditions of keys. A parameter has the key column's own type, or one that is wider, so
+ * that the table's index is used and a key that the column cannot hold is just not found. */
+#include "schemas/key_sql.h"
+
+#include "schemas/record/value.h"
+
+#include <inttypes.h>
+
+/* The types that a key may have. */
+static const char *const POSTGRESQL_TYPES[] = {
+    [COLUMN_INTEGER] = "bigint",      [COLUMN_DECIMAL] = "numeric",
+    [COLUMN_TEXT] = "text",           [COLUMN_BYTES] = "bytea",
+    [COLUMN_DATE] = "date",           [COLUMN_TIME] = "time",
+    [COLUMN_TIMESTAMP] = "timestamp", [COLUMN_DATE_TIME] = "timestamptz",
+    [COLUMN_UUID] = "uuid",
+};
+
+/* A SQLite column may make a number of a text, or keep whatever it is given. */
+static void key_sql_sqlite(struct buffer *sql, enum column_type type, size_t number)
+{
+    if (type == COLUMN_INTEGER || type == COLUMN_BYTES)
+        buffer_append_format(sql, " = ?%zu", number);
+    else
+        buffer_append_format(sql, " IN (?%zu, CAST(?%zu AS NUMERIC), CAST(?%zu AS BLOB))", number,
+                             number, number);
+}
+
+static void key_sql_column(struct buffer *sql, const struct column_sql *columns, size_t index,
+                           size_t number)
+{
+    enum column_type type = columns->schema->columns[index].type;
+    if (columns->dialect == &column_sqlite_dialect)
+        key_sql_sqlite(sql, type, number);
+    else if (columns->dialect == &column_postgresql_dialect)
+        buffer_append_format(sql, " = $%zu::%s", number, POSTGRESQL_TYPES[type]);
+    else
+        buffer_append_text(sql, " = ?");
+}
+
+/* In SQLite a statement costs no way to a server and back. */
+size_t key_sql_count(const struct column_sql *columns)
+{
+    size_t fitting = KEY_SQL_PARAMETERS_MAX / columns->schema->key_count;
+    return columns->dialect == &column_sqlite_dialect || fitting == 0 ? 1 : fitting;
+}
+
+static void key_sql_quote(struct buffer *sql, char quote, const char *name)
+{
+    buffer_append(sql, &quote, 1);
+    for (; *name != '\0'; name++) {
+        buffer_append(sql, name, 1);
+        buffer_append(sql, name, *name == quote ? 1 : 0);
+    }
+    buffer_append(sql, &quote, 1);
+}
+
+void key_sql_append(struct buffer *sql, const struct column_sql *columns, const char *row,
+                    size_t count)
+{
+    const struct entity_schema *schema = columns->schema;
+    char quote = columns->dialect == &column_mariadb_dialect ? '`' : '"';
+    for (size_t key = 0; key < count; key++) {
+        buffer_append_text(sql, key == 0 ? "(" : ") OR (");
+        for (size_t i = 0; i < schema->key_count; i++) {
+            size_t index = schema->key_columns[i];
+            buffer_append_format(sql, "%s%s.", i == 0 ? "" : " AND ", row);
+            key_sql_quote(sql, quote, config_column(columns->entry, schema->columns[index].name));
+            key_sql_column(sql, columns, index, key * schema->key_count + i + 1);
+        }
+    }
+    buffer_append_text(sql, ")");
+}
+
+enum status key_sql_values(const struct entity_schema *schema, struct slice key,
+                           struct arena *arena, struct value *ret_values, struct error *err)
+{
+    struct record_row row = record_row_new(schema, arena);
+    if (row.values == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for a key of \"%s\"", schema->entity_type);
+    enum status status = json_check_memory(canonical_key_values(&row, key, err), err);
+    for (size_t i = 0; status == STATUS_OK && i < schema->key_count; i++)
+        ret_values[i] = row.values[schema->key_columns[i]];
+    return status;
+}
+
+void key_sql_append_text(struct buffer *text, const struct column *column,
+                         const struct value *value)
+{
+    if (value->kind == VALUE_INTEGER)
+        buffer_append_format(text, "%" PRId64, value->integer);
+    else if (column->type != COLUMN_BYTES)
+        buffer_append(text, value->text.data, value->text.length);
+    else {
+        buffer_append_text(text, "\\x");
+        for (size_t i = 0; i < value->text.length; i++)
+            buffer_append_format(text, "%02x", (unsigned int)(unsigned char)value->text.data[i]);
+    }
+}

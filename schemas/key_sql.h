@@ -1,0 +1,31 @@
+/* How a database's SQL finds the rows of some keys. */
+#ifndef SCHEMAS_KEY_SQL_H
+#define SCHEMAS_KEY_SQL_H
+
+#include "schemas/change.h"
+#include "schemas/column_sql.h"
+
+#define KEY_SQL_PARAMETERS_MAX 64 /* of a statement */
+
+/** @return for how many keys a statement is best written. */
+size_t key_sql_count(const struct column_sql *columns);
+
+/** Append a condition: the row has one of `count` keys. Its parameters are the columns of the keys,
+ * key by key, each in the byte order of the columns' names. Two keys may be the same. The condition
+ * may be true of other rows too, whose keys the table takes for the same (in capitals, with blanks
+ * at their end), so compare the keys of the rows that come. @param row  "t". */
+void key_sql_append(struct buffer *sql, const struct column_sql *columns, const char *row,
+                    size_t count);
+
+/** Read the parameters of a key: schema->key_count values; slices are in `key` or in the arena.
+ * @param key  as a scan gives it. @return OK; REJECT (it has no canonical form, so that only a scan
+ * of all rows finds its row); RETRY (arena full). */
+enum status key_sql_values(const struct entity_schema *schema, struct slice key,
+                           struct arena *arena, struct value *ret_values,
+                           struct error *err) MUST_CHECK;
+
+/** Append a parameter as a text, as PostgreSQL reads it. */
+void key_sql_append_text(struct buffer *text, const struct column *column,
+                         const struct value *value);
+
+#endif
