@@ -133,8 +133,25 @@ struct pending_range {
 struct pending_read {
     const struct pending_range *ranges;
     size_t range_count;
-    struct own_change *entities; /* sorted by type and key, each once */
+    /** Sorted by type and key, each once. NULL: those that are found are listed, in `arena`. If
+     * there are more than `limit`, entity_count becomes limit + 1 and the list is cut. */
+    struct own_change *entities;
     size_t entity_count;
+    struct arena *arena;
+    size_t limit;
+};
+
+struct scanned_row;
+typedef enum status row_visit(void *context, const struct scanned_row *row, struct error *err);
+
+/** Rows of a copy that are read. */
+struct store_scan {
+    const struct mapping *mapping;
+    const struct slice *keys; /* as scanned rows have them; NULL: all rows */
+    size_t count;
+    int64_t time_limit_ms; /* 0: none */
+    row_visit *visit;      /* it must not call the store */
+    void *context;         /* of visit */
 };
 
 enum parked_state { PARKED_HELD, PARKED_WAITING, PARKED_BEHIND, PARKED_SKIPPED };
@@ -353,6 +370,19 @@ struct store_ops {
     enum status (*commit)(struct store *store, bool durable, struct error *err);
     /** Legal in any state, cannot fail. */
     void (*rollback)(struct store *store);
+    /** Begin a snapshot, or end it; only of a store that was opened `read_only`. Until it ends,
+     * read, list, read_pending, read_parked, read_image, meta and scan see one state, and read()
+     * reads blocked entities too (rule 32). A server ends a snapshot in which nothing was asked for
+     * 60 s. To begin while one is open says that it is still wanted; it gives way where somebody
+     * waits for a table that it has read (rule 37).
+     * @return OK; RETRY (it gave way: it has ended); STOP (SQLite without WAL). */
+    enum status (*snapshot)(struct store *store, bool begin, struct error *err);
+    /** Hand rows of a copy to visit(), in no order; of keys those that have a row. Legal in a
+     * snapshot, without prepare(). Only a chunk is in memory. @return OK; what visit() returned;
+     * RETRY (gave way, time limit, table replaced since the snapshot, connection: the snapshot has
+     * ended); REJECT (the table or a column is not there, or has another type: the text names it).
+     */
+    enum status (*scan)(struct store *store, const struct store_scan *scan, struct error *err);
     /** Delete what is old, in a transaction of its own. @param ret_pruned  deleted keys. */
     enum status (*prune)(struct store *store, const struct prune *prune, size_t *ret_pruned,
                          struct error *err);

@@ -472,6 +472,19 @@ static enum status store_memory_prune(struct store *store, const struct prune *p
     return STATUS_OK;
 }
 
+static enum status store_memory_snapshot(struct store *store, bool begin, struct error *err)
+{
+    (void)store, (void)begin;
+    return error_set(err, STATUS_STOP, "snapshots are not built yet");
+}
+
+static enum status store_memory_scan(struct store *store, const struct store_scan *scan,
+                                     struct error *err)
+{
+    (void)store, (void)scan;
+    return error_set(err, STATUS_STOP, "scans are not built yet");
+}
+
 static enum status store_memory_copy_sql(const struct copies *copies, struct buffer *out,
                                          struct error *err)
 {
@@ -509,4 +522,6 @@ const struct store_ops store_memory_ops = {
     .commit = store_memory_commit,
     .rollback = store_memory_rollback,
     .prune = store_memory_prune,
+    .snapshot = store_memory_snapshot,
+    .scan = store_memory_scan,
 };

@@ -265,6 +265,8 @@ enum status store_sql_commit(struct store *store, bool durable, struct error *er
 void store_sql_rollback(struct store *store);
 enum status store_sql_prune(struct store *store, const struct prune *prune, size_t *ret_pruned,
                             struct error *err);
+enum status store_sql_snapshot(struct store *store, bool begin, struct error *err);
+enum status store_sql_scan(struct store *store, const struct store_scan *scan, struct error *err);
 
 /** The slots that are the same for every database. */
 #define STORE_SQL_SLOTS                                                                            \
@@ -275,7 +277,8 @@ enum status store_sql_prune(struct store *store, const struct prune *prune, size
     .read_parked = store_sql_read_parked, .edit_parked = store_sql_edit_parked,                    \
     .keep_image = store_sql_keep_image, .read_image = store_sql_read_image,                        \
     .drop_image = store_sql_drop_image, .commit = store_sql_commit,                                \
-    .rollback = store_sql_rollback, .prune = store_sql_prune
+    .rollback = store_sql_rollback, .prune = store_sql_prune, .snapshot = store_sql_snapshot,      \
+    .scan = store_sql_scan
 
 /** Write the ranges that were recorded since the last call. */
 enum status store_sql_write_ranges(struct store_sql *self, struct error *err) MUST_CHECK;
