@@ -74,15 +74,22 @@ static struct value scan_unfit(struct slice text)
     return (struct value){.kind = VALUE_UNFIT, .text = text};
 }
 
+/* A double may be written as an integer of any size. */
+static json_t *scan_load(const struct column *column, struct slice raw)
+{
+    static const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
+    json_t *json = json_loadb(raw.data, raw.length, flags, NULL);
+    if (json == NULL && column->type == COLUMN_DOUBLE)
+        json = json_loadb(raw.data, raw.length, flags | JSON_DECODE_INT_AS_REAL, NULL);
+    return json;
+}
+
 /* @return OK; RETRY. */
 static enum status scan_document(const struct column *column, struct slice raw, struct arena *arena,
                                  struct value *ret_value)
 {
-    size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
     enum status status = STATUS_REJECT;
-    json_t *json = json_loadb(
-        raw.data, raw.length,
-        column->type == COLUMN_DOUBLE ? flags | JSON_DECODE_INT_AS_REAL : flags, NULL);
+    json_t *json = scan_load(column, raw);
     if (json != NULL)
         status = record_value_decode(column, json, arena, ret_value, NULL);
     json_decref(json);

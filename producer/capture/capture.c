@@ -65,7 +65,7 @@ static enum status capture_write_object(const struct capture *capture,
     struct buffer name;
     struct buffer sql;
     buffer_init(&name, NAME_MAX_LENGTH);
-    buffer_init(&sql, CAPTURE_SQL_MAX);
+    buffer_init(&sql, SQL_TEXT_MAX);
     capture_name(&name, capture->dialect, object, capture->entry->entity_type);
     struct writer writer = {.sql = &sql,
                             .capture = capture,

@@ -4,11 +4,10 @@
 #define PRODUCER_CAPTURE_CAPTURE_H
 
 #include "producer/init/origin.h"
+#include "schemas/sql_text.h"
 
 struct dialect;
 struct capture_object;
-
-#define CAPTURE_SQL_MAX ((size_t)4 * 1024 * 1024)
 
 /** An entry of `publish:` whose table is captured. A database that needs to know more of the table
  * has this as the first member of its own structure. Borrows everything. */
@@ -17,6 +16,7 @@ struct capture {
     const struct config_entry *entry;
     const struct entity_schema *schema;
     size_t key[ENTITY_COLUMNS_MAX]; /* schema columns in the order of the primary key */
+    const bool *is_timestamp;       /* as in struct column_sql */
 };
 
 /** Takes the schema's order for the order of the primary key. */

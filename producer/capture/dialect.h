@@ -4,6 +4,7 @@
 #define PRODUCER_CAPTURE_DIALECT_H
 
 #include "producer/capture/capture.h"
+#include "schemas/column_dialect.h"
 
 /** What a template is being written for. A part gets a copy with its own row, event or column. */
 struct writer {
@@ -18,12 +19,10 @@ struct writer {
     struct slice before; /* "OLD" */
     struct slice after;  /* "NEW" */
 
-    struct slice row;     /* "OLD": whose columns `{}` means */
-    struct buffer *fixed; /* JOIN_FORMAT, within a text: its fixed pieces so far */
-    const char *column;   /* the table's column that `{}` means */
-    size_t index;         /* the column's in the schema; SIZE_MAX: the schema does not have it */
-    size_t ordinal;       /* the column's place in a list, from 0 */
-    bool in_key;          /* the column's value becomes part of the entity key */
+    struct slice row;   /* "OLD": whose columns `{}` means */
+    const char *column; /* the table's column that `{}` means */
+    size_t index;       /* the column's in the schema; SIZE_MAX: the schema does not have it */
+    size_t ordinal;     /* the column's place in a list, from 0 */
 
     /* A query of existing rows, see struct capture_rows. */
     bool resumed;
@@ -62,22 +61,9 @@ struct capture_object {
     const char *text;   /* the template */
 };
 
-/** How a text is put together of fixed pieces and values. */
-enum text_join {
-    JOIN_OPERATOR, /* 'a' || b */
-    JOIN_CONCAT,   /* CONCAT('a', b) */
-    JOIN_FORMAT,   /* format('a%s', b): PostgreSQL prepares each operator anew for each row */
-};
-
 /** All texts are templates. The database's own words and parts come before the common ones. */
 struct dialect {
-    char quote; /* around names */
-    enum text_join join;
-    const char *line_start; /* of a text that is joined over several lines: "\n    " */
-    void (*literal)(struct buffer *sql, struct slice text); /* NULL: as 'it''s' */
-
-    /** The JSON text of a column's value by the column's type, also of NULL. */
-    const char *values[COLUMN_UUID + 1];
+    const struct column_dialect *columns; /* how texts and values are written */
     const struct part *parts;
     size_t part_count;
     /** Write a word of the database's own. @return whether it is one; NULL: it has none. */
@@ -97,10 +83,9 @@ struct dialect {
                   struct origin_object *ret_object);
 };
 
-/** Write a template: SQL with words in braces. A word is one of those below, one of the database's
- * own, or the name of a part. `{part ROW}` writes the part for another row, and
- * `{part OP BEFORE AFTER}` for another event. A line is left out if all of it is one word that
- * writes nothing. The words of all databases:
+/** Write a template (schemas/sql_text.h). A word is one of those below, one of the database's own,
+ * or the name of a part. `{part ROW}` writes the part for another row, and `{part OP BEFORE AFTER}`
+ * for another event. The words of all databases:
  *
  *  - `{}`: the column of the row; `{row}` and `{column}`: one of the two;
  *  - `{ordinal}`: the column's place in a list;
@@ -112,13 +97,9 @@ struct dialect {
  *  - `{limit}`: how many rows are read. */
 void writer_template(struct writer *writer, const char *text);
 
-/** Append a text between quotes, where those in it are doubled. */
-void writer_quote(struct buffer *sql, char quote, struct slice text);
-
 /** Conditions of parts. */
 bool writer_is_fixed(const struct writer *writer);   /* an update may not change the partition */
 bool writer_is_resumed(const struct writer *writer); /* rows behind those that were read */
-bool writer_is_read(const struct writer *writer);    /* an event of a row that was there before */
 bool writer_has_before(const struct writer *writer); /* `before: true` */
 
 #endif

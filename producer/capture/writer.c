@@ -2,9 +2,7 @@
 #include "common/log.h"
 #include "producer/capture/dialect.h"
 
-#define ARGUMENTS_MAX     3
-#define FORMAT_VALUES_MAX 90   /* PostgreSQL takes 100 arguments */
-#define VALUE_PLACE       '\0' /* among the fixed pieces of a text, and behind each of its values */
+#define ARGUMENTS_MAX 3
 
 /* The parts of all databases. The messages go to whoever makes a change that a trigger refuses. */
 static const struct part PARTS[] = {
@@ -30,25 +28,7 @@ static const struct part PARTS[] = {
              "cannot be published"},
 };
 
-static void writer_word(struct writer *writer, struct slice word);
-
-void writer_quote(struct buffer *sql, char quote, struct slice text)
-{
-    buffer_append(sql, &quote, 1);
-    for (size_t i = 0; i < text.length; i++) {
-        buffer_append(sql, &text.data[i], 1);
-        buffer_append(sql, &text.data[i], text.data[i] == quote ? 1 : 0);
-    }
-    buffer_append(sql, &quote, 1);
-}
-
-static void writer_literal(const struct writer *writer, struct slice text)
-{
-    if (writer->capture->dialect->literal != NULL)
-        writer->capture->dialect->literal(writer->sql, text);
-    else
-        writer_quote(writer->sql, '\'', text);
-}
+static void writer_word(void *context, struct slice word);
 
 bool writer_is_fixed(const struct writer *writer)
 {
@@ -58,11 +38,6 @@ bool writer_is_fixed(const struct writer *writer)
 bool writer_is_resumed(const struct writer *writer)
 {
     return writer->resumed;
-}
-
-bool writer_is_read(const struct writer *writer)
-{
-    return writer->op == 'r';
 }
 
 bool writer_has_before(const struct writer *writer)
@@ -77,214 +52,90 @@ static void writer_choose(struct writer *writer, size_t index)
     writer->column = config_column(capture->entry, capture->schema->columns[index].name);
 }
 
+static const struct text_dialect *writer_dialect(const struct writer *writer)
+{
+    return &writer->capture->dialect->columns->text;
+}
+
 /* Writes what the word writes as a literal. */
-static void write_text(struct writer *writer, struct slice word)
+static void write_literal(struct writer *writer, struct slice word)
 {
     struct buffer text;
     struct buffer *sql = writer->sql;
-    buffer_init(&text, CAPTURE_SQL_MAX);
+    buffer_init(&text, SQL_TEXT_MAX);
     writer->sql = &text;
     writer_word(writer, word);
     writer->sql = sql;
-    writer_literal(writer, buffer_slice(&text));
+    sql_literal(sql, writer_dialect(writer), buffer_slice(&text));
     sql->failed = sql->failed || text.failed;
     buffer_done(&text);
 }
 
-/* A text of fixed pieces and values. It is written by `writer`, between text_begin() and
- * text_end(). */
-struct text {
-    struct writer writer;
-    struct buffer fixed; /* both for JOIN_FORMAT; a VALUE_PLACE stands for a value */
-    struct buffer values;
-};
-
-static void text_begin(struct text *text, const struct writer *writer)
-{
-    enum text_join join = writer->capture->dialect->join;
-    text->writer = *writer;
-    buffer_init(&text->fixed, CAPTURE_SQL_MAX);
-    buffer_init(&text->values, CAPTURE_SQL_MAX);
-    if (join == JOIN_FORMAT) {
-        text->writer.fixed = &text->fixed;
-        text->writer.sql = &text->values;
-    }
-    buffer_append_text(writer->sql, join == JOIN_CONCAT ? "CONCAT(" : "");
-}
-
-/* Takes pieces and values for one call. @return whether anything is left. */
-static bool write_format_call(const struct writer *writer, struct slice *pieces,
-                              struct slice *values)
-{
-    struct buffer format, arguments;
-    buffer_init(&format, CAPTURE_SQL_MAX);
-    buffer_init(&arguments, CAPTURE_SQL_MAX);
-    for (size_t count = 0; pieces->length > 0 && count < FORMAT_VALUES_MAX;
-         pieces->data++, pieces->length--) {
-        bool is_value = *pieces->data == VALUE_PLACE;
-        buffer_append(&format, pieces->data, is_value ? 0 : 1);
-        buffer_append_text(&format, is_value ? "%s" : *pieces->data == '%' ? "%" : "");
-        for (; is_value && *values->data != VALUE_PLACE; values->data++)
-            buffer_append(&arguments, values->data, 1);
-        values->data += is_value;
-        count += is_value;
-    }
-    buffer_append_text(writer->sql, "pg_catalog.format(");
-    writer_literal(writer, buffer_slice(&format));
-    buffer_append(writer->sql, buffer_text(&arguments), arguments.length);
-    buffer_append_text(writer->sql, ")");
-    writer->sql->failed = writer->sql->failed || format.failed || arguments.failed;
-    buffer_done(&format);
-    buffer_done(&arguments);
-    return pieces->length > 0;
-}
-
-static void write_format(const struct writer *writer, const struct text *text)
-{
-    struct slice pieces = buffer_slice(&text->fixed);
-    struct slice values = buffer_slice(&text->values);
-    if (values.length == 0)
-        writer_literal(writer, pieces);
-    else if (!text->values.failed && !text->fixed.failed)
-        while (write_format_call(writer, &pieces, &values))
-            buffer_append_text(writer->sql, " || ");
-}
-
-static void text_end(struct text *text, const struct writer *writer)
-{
-    enum text_join join = writer->capture->dialect->join;
-    struct buffer *sql = writer->sql;
-    if (join == JOIN_FORMAT)
-        write_format(writer, text);
-    buffer_append_text(sql, join == JOIN_CONCAT ? ")" : "");
-    sql->failed = sql->failed || text->fixed.failed || text->values.failed;
-    buffer_done(&text->fixed);
-    buffer_done(&text->values);
-}
-
-/* A fixed piece of a text. */
-static void write_fixed(const struct writer *writer, struct slice piece)
-{
-    if (writer->fixed != NULL)
-        buffer_append(writer->fixed, piece.data, piece.length);
-    else
-        writer_literal(writer, piece);
-}
-
-/* Between two pieces of a text. */
-static void write_join(const struct writer *writer)
-{
-    if (writer->fixed == NULL)
-        buffer_append_text(writer->sql,
-                           writer->capture->dialect->join == JOIN_CONCAT ? ", " : " || ");
-}
-
-static void write_join_line(const struct writer *writer)
-{
-    const struct dialect *dialect = writer->capture->dialect;
-    if (writer->fixed == NULL)
-        buffer_append_format(writer->sql, dialect->join == JOIN_CONCAT ? ",%s" : "%s|| ",
-                             dialect->line_start);
-}
-
-static void write_value(struct writer *writer, const char *value)
-{
-    const char place = VALUE_PLACE;
-    if (writer->fixed == NULL) {
-        writer_template(writer, value);
-        return;
-    }
-    buffer_append(writer->fixed, &place, 1);
-    buffer_append_format(writer->sql, ",%s", writer->capture->dialect->line_start);
-    writer_template(writer, value);
-    buffer_append(writer->sql, &place, 1);
-}
-
-static void write_member(struct writer *writer, const char *separator)
+/* Rows that were there before are published whatever they hold; the relay sets aside what it cannot
+ * publish. A change fails instead. */
+static struct column_sql writer_columns(const struct writer *writer)
 {
     const struct capture *capture = writer->capture;
-    const struct column *column = &capture->schema->columns[writer->index];
-    struct buffer name;
-    buffer_init(&name, CAPTURE_SQL_MAX);
-    buffer_append_text(&name, separator);
-    buffer_append_json(&name, slice_of(column->name));
-    buffer_append_text(&name, ":");
-    write_fixed(writer, buffer_slice(&name));
-    writer->sql->failed = writer->sql->failed || name.failed;
-    buffer_done(&name);
-    write_join(writer);
-    write_value(writer, capture->dialect->values[column->type]);
-}
-
-/* {"id":1,"name":"a"}: the columns of the key, or all. */
-static void write_object(struct writer writer, bool key, struct slice row)
-{
-    const struct entity_schema *schema = writer.capture->schema;
-    bool has_operator = writer.capture->dialect->join == JOIN_OPERATOR;
-    size_t count = key ? schema->key_count : schema->column_count;
-    writer.in_key = key;
-    writer.row = row;
-    buffer_append_text(writer.sql, has_operator ? "(" : "");
-    for (size_t i = 0; i < count; i++) {
-        writer_choose(&writer, key ? schema->key_columns[i] : i);
-        write_member(&writer, i == 0 ? "{" : ",");
-        write_join_line(&writer);
-    }
-    write_fixed(&writer, slice_of("}"));
-    buffer_append_text(writer.sql, has_operator ? ")" : "");
+    return (struct column_sql){.dialect = capture->dialect->columns,
+                               .schema = capture->schema,
+                               .entry = capture->entry,
+                               .is_timestamp = capture->is_timestamp,
+                               .refuses = writer->op != 'r'};
 }
 
 static void write_key(const struct writer *writer)
 {
-    struct text text;
-    text_begin(&text, writer);
-    write_object(text.writer, true, writer->row);
-    text_end(&text, writer);
+    const struct column_sql columns = writer_columns(writer);
+    struct sql_text text;
+    sql_text_begin(&text, writer_dialect(writer), writer->sql);
+    column_sql_write(&text, &columns, true, writer->row);
+    sql_text_end(&text);
 }
 
-static void write_image(const struct writer *writer, struct slice row)
+static void write_image(const struct writer *writer, struct sql_text *text, struct slice row)
 {
+    const struct column_sql columns = writer_columns(writer);
     if (slice_is(row, "null"))
-        write_fixed(writer, row);
+        sql_text_fixed(text, row);
     else
-        write_object(*writer, false, row);
+        column_sql_write(text, &columns, false, row);
 }
 
 static void write_payload(const struct writer *writer)
 {
     char head[] = "{\"op\":\"?\",\"before\":";
-    struct text text;
+    struct sql_text text;
     *strchr(head, '?') = writer->op;
-    text_begin(&text, writer);
-    write_fixed(&text.writer, slice_of(head));
-    write_join(&text.writer);
-    write_image(&text.writer, writer_has_before(writer) ? writer->before : slice_of("null"));
-    write_join_line(&text.writer);
-    write_fixed(&text.writer, slice_of(",\"after\":"));
-    write_join(&text.writer);
-    write_image(&text.writer, writer->after);
-    write_join(&text.writer);
-    write_fixed(&text.writer, slice_of("}"));
-    text_end(&text, writer);
+    sql_text_begin(&text, writer_dialect(writer), writer->sql);
+    sql_text_fixed(&text, slice_of(head));
+    sql_text_join(&text);
+    write_image(writer, &text, writer_has_before(writer) ? writer->before : slice_of("null"));
+    sql_text_join_line(&text);
+    sql_text_fixed(&text, slice_of(",\"after\":"));
+    sql_text_join(&text);
+    write_image(writer, &text, writer->after);
+    sql_text_join(&text);
+    sql_text_fixed(&text, slice_of("}"));
+    sql_text_end(&text);
 }
 
-static void write_type(struct writer *writer)
+static void write_type(const struct writer *writer)
 {
     const char *type = writer->op == 'c'   ? ".created"
                        : writer->op == 'u' ? ".updated"
                        : writer->op == 'd' ? ".deleted"
                                            : ".read";
-    struct text text;
-    text_begin(&text, writer);
-    write_fixed(&text.writer, slice_of(writer->capture->entry->entity_type));
-    write_join(&text.writer);
-    write_fixed(&text.writer, slice_of(type));
-    text_end(&text, writer);
+    struct sql_text text;
+    sql_text_begin(&text, writer_dialect(writer), writer->sql);
+    sql_text_fixed(&text, slice_of(writer->capture->entry->entity_type));
+    sql_text_join(&text);
+    sql_text_fixed(&text, slice_of(type));
+    sql_text_end(&text);
 }
 
 static void write_name(struct writer *writer, const char *name)
 {
-    writer_quote(writer->sql, writer->capture->dialect->quote, slice_of(name));
+    sql_quote(writer->sql, writer_dialect(writer)->quote, slice_of(name));
 }
 
 static void write_row(struct writer *writer)
@@ -427,8 +278,9 @@ static void writer_reject(struct writer *writer, struct slice word)
     writer->sql->failed = true;
 }
 
-static void writer_word(struct writer *writer, struct slice word)
+static void writer_word(void *context, struct slice word)
 {
+    struct writer *writer = context;
     const struct dialect *dialect = writer->capture->dialect;
     const char *space = word.length == 0 ? NULL : memchr(word.data, ' ', word.length);
     struct slice name = {word.data, space == NULL ? word.length : (size_t)(space - word.data)};
@@ -437,7 +289,7 @@ static void writer_word(struct writer *writer, struct slice word)
     struct writer inner = *writer;
     bool found = false;
     if (slice_is(name, "text")) {
-        write_text(writer, arguments);
+        write_literal(writer, arguments);
         return;
     }
     writer_arguments(&inner, arguments);
@@ -450,27 +302,5 @@ static void writer_word(struct writer *writer, struct slice word)
 
 void writer_template(struct writer *writer, const char *text)
 {
-    struct buffer *sql = writer->sql;
-    size_t length = strlen(text);
-    while (length > 0 && text[length - 1] == '\n') /* an .sql file's end of line */
-        length--;
-    const char *end = text + length;
-    while (text < end) {
-        size_t before = strcspn(text, "{");
-        before = before > (size_t)(end - text) ? (size_t)(end - text) : before;
-        buffer_append(sql, text, before);
-        text += before;
-        if (text == end)
-            break;
-        const char *close = strchr(text, '}');
-        if (close == NULL) {
-            writer_reject(writer, slice_of(text + 1));
-            break;
-        }
-        size_t start = sql->length;
-        writer_word(writer, (struct slice){text + 1, (size_t)(close - text - 1)});
-        text = close + 1;
-        bool alone = sql->length == start && (start == 0 || sql->data[start - 1] == '\n');
-        text += alone && *text == '\n' ? 1 : 0;
-    }
+    sql_template(writer->sql, text, writer_word, writer);
 }

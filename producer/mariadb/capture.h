@@ -8,7 +8,8 @@
 
 extern const struct dialect capture_mariadb_dialect;
 
-/** A captured table, and what the catalogue says of its columns. */
+/** A captured table, and what the catalogue says of its columns. The base borrows from it, so it is
+ * not copied. */
 struct capture_mariadb {
     struct capture base;
     bool is_timestamp[ENTITY_COLUMNS_MAX]; /* by schema column: TIMESTAMP, which has a zone */

@@ -186,5 +186,6 @@ enum status capture_mariadb_check(MYSQL *session, const struct check *check,
     self.base.ops = &OPS;
     *ret_capture = (struct capture_mariadb){0};
     capture_init(&ret_capture->base, &capture_mariadb_dialect, check->entry, check->schema);
+    ret_capture->base.is_timestamp = ret_capture->is_timestamp;
     return check_table(&self.base, err);
 }

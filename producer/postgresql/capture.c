@@ -1,6 +1,4 @@
-/* How PostgreSQL writes each type of column as JSON, and what its functions and triggers consist
- * of.
- */
+/* What PostgreSQL's functions and triggers that capture a table consist of. */
 #include "producer/postgresql/capture.h"
 #include "common/digest.h"
 #include "producer/capture/dialect.h"
@@ -10,22 +8,6 @@
 
 #define NAME_BYTES        40 /* of the entity type within a name that would be too long */
 #define FUNCTION_NAME_MAX ((size_t)1024)
-#define QUOTED(text)      "coalesce(to_json(" text "), 'null')"
-#define OUT_OF_RANGE                                                                               \
-    "CASE WHEN isfinite({}) THEN '\"beyond the years 1 to 9999\"' ELSE '\"infinity\"' END"
-
-/* A text in E'' does not depend on standard_conforming_strings. */
-static void capture_literal(struct buffer *sql, struct slice text)
-{
-    bool escapes = text.length > 0 && memchr(text.data, '\\', text.length) != NULL;
-    buffer_append_text(sql, escapes ? "E'" : "'");
-    for (size_t i = 0; i < text.length; i++) {
-        bool twice = text.data[i] == '\'' || text.data[i] == '\\';
-        buffer_append(sql, &text.data[i], 1);
-        buffer_append(sql, &text.data[i], twice ? 1 : 0);
-    }
-    buffer_append_text(sql, "'");
-}
 
 static void capture_short_name(struct buffer *name, const struct capture_object *object,
                                const char *entity_type)
@@ -58,9 +40,9 @@ static void write_function(const struct writer *writer, const char *schema)
     function.prefix = "keepstep_";
     buffer_init(&name, FUNCTION_NAME_MAX);
     capture_name(&name, writer->capture->dialect, &function, writer->capture->entry->entity_type);
-    writer_quote(writer->sql, '"', slice_of(schema));
+    sql_quote(writer->sql, '"', slice_of(schema));
     buffer_append_text(writer->sql, ".");
-    writer_quote(writer->sql, '"', buffer_slice(&name));
+    sql_quote(writer->sql, '"', buffer_slice(&name));
     buffer_append_text(writer->sql, "()");
     buffer_done(&name);
 }
@@ -84,7 +66,7 @@ static bool capture_word(struct writer *writer, struct slice word)
     if (slice_is(word, "function"))
         write_function(writer, capture->outbox);
     else if (slice_is(word, "outbox")) /* its schema */
-        writer_quote(sql, '"', slice_of(capture->outbox));
+        sql_quote(sql, '"', slice_of(capture->outbox));
     else if (slice_is(word, "table"))
         buffer_append_text(sql, writer->object != NULL ? writer->table : capture->name);
     else if (slice_is(word, "oid")) /* of the table */
@@ -167,38 +149,8 @@ static const struct capture_object OBJECTS[] = {
     {"trigger", "00_keepstep_", "row", NULL, SQL_CAPTURE_ROW_TRIGGER},
 };
 
-/* A value that JSON or the calendar of RFC 3339 does not have is written in words. The relay sets
- * such a row aside and names the field. */
 const struct dialect capture_postgresql_dialect = {
-    .quote = '"',
-    .join = JOIN_FORMAT,
-    .line_start = "\n      ",
-    .literal = capture_literal,
-    .values = {[COLUMN_INTEGER] = "coalesce({}::text, 'null')",
-               [COLUMN_BOOLEAN] = "coalesce({}::text, 'null')",
-               [COLUMN_DECIMAL] = QUOTED("{}::text"),
-               [COLUMN_UUID] = QUOTED("{}::text"),
-               [COLUMN_DOUBLE] = "CASE WHEN {} IS NULL THEN 'null' "
-                                 "WHEN {}::text IN ('NaN', 'Infinity', '-Infinity') THEN '\"' || "
-                                 "{}::text || '\"' WHEN {}::text = '-0' THEN '-0.0' "
-                                 "ELSE {}::float8::text END",
-               [COLUMN_TEXT] = QUOTED("{}::text"),
-               [COLUMN_JSON] = QUOTED("{}::text"),
-               [COLUMN_BYTES] = QUOTED("upper(encode({}, 'hex'))"),
-               [COLUMN_DATE_TIME] = "CASE WHEN {} IS NULL THEN 'null' "
-                                    "WHEN {} >= '0001-01-01 00:00:00+00' AND "
-                                    "{} < '10000-01-01 00:00:00+00' THEN to_char({} AT TIME ZONE "
-                                    "'UTC', E'\\\\\"YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"\\\\\"') "
-                                    "ELSE " OUT_OF_RANGE " END",
-               [COLUMN_TIMESTAMP] =
-                   "CASE WHEN {} IS NULL THEN 'null' "
-                   "WHEN {} >= '0001-01-01 00:00:00' AND {} < '10000-01-01 00:00:00' "
-                   "THEN to_char({}, E'\\\\\"YYYY-MM-DD\"T\"HH24:MI:SS.US\\\\\"') "
-                   "ELSE " OUT_OF_RANGE " END",
-               [COLUMN_DATE] = "CASE WHEN {} IS NULL THEN 'null' "
-                               "WHEN {} >= '0001-01-01' AND {} < '10000-01-01' THEN "
-                               "to_char({}, E'\\\\\"YYYY-MM-DD\\\\\"') ELSE " OUT_OF_RANGE " END",
-               [COLUMN_TIME] = QUOTED("to_char({}, 'HH24:MI:SS.US')")},
+    .columns = &column_postgresql_dialect,
     .parts = PARTS,
     .part_count = sizeof PARTS / sizeof *PARTS,
     .word = capture_word,

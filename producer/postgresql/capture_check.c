@@ -247,7 +247,7 @@ enum status capture_postgresql_check(PGconn *connection, const struct check *che
     struct check_postgresql self = {.base = *check, .connection = connection};
     struct buffer name;
     self.base.ops = &OPS;
-    buffer_init(&name, CAPTURE_SQL_MAX);
+    buffer_init(&name, SQL_TEXT_MAX);
     postgresql_name_append_table(&name, check->entry->table);
     self.table = buffer_slice(&name);
     enum status status = check_table(&self.base, err);

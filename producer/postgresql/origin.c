@@ -237,7 +237,7 @@ static enum status origin_postgresql_capture(struct origin *base, const struct c
     PGresult *found = NULL;
     PGresult *partitions = NULL;
     struct buffer name;
-    buffer_init(&name, CAPTURE_SQL_MAX);
+    buffer_init(&name, SQL_TEXT_MAX);
     postgresql_name_append_table(&name, entry->table);
     struct slice table = buffer_slice(&name);
     enum status status = postgresql_session_query(origin->session.connection, SQL_DESCRIBE_TABLE,

@@ -32,8 +32,8 @@ enum status origin_postgresql_publish(struct origin_sql *origin, const struct or
     int64_t noted[2] = {0};
     int64_t rows[2] = {0}; /* published, and whether any were found */
     int64_t more[2] = {0};
-    buffer_init(&name, CAPTURE_SQL_MAX);
-    buffer_init(&sql, CAPTURE_SQL_MAX);
+    buffer_init(&name, SQL_TEXT_MAX);
+    buffer_init(&sql, SQL_TEXT_MAX);
     postgresql_name_append_table(&name, entry->table);
     capture_init(&capture.base, &capture_postgresql_dialect, entry, table->schema);
     capture.name = buffer_text(&name);

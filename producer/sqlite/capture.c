@@ -1,12 +1,8 @@
-/* How SQLite writes each type of column as JSON, and what its triggers consist of. */
+/* What SQLite's triggers consist of. */
 #include "producer/sqlite/capture.h"
 #include "producer/capture/dialect.h"
 #include "producer_sqlite_sql.h"
 
-#define DIGITS_2    "[0-9][0-9]"
-#define DAY         DIGITS_2 DIGITS_2 "-" DIGITS_2 "-" DIGITS_2
-#define MOMENT      DAY "[T ]" DIGITS_2 ":" DIGITS_2 ":" DIGITS_2
-#define AS_TEXT     "CASE WHEN {} IS NULL THEN 'null' ELSE json_quote(CAST({} AS TEXT)) END"
 #define ONE_DIFFERS "OLD.{column} IS NOT NEW.{column} COLLATE BINARY"
 
 static const struct part PARTS[] = {
@@ -33,9 +29,6 @@ static const struct part PARTS[] = {
     {.name = "partition_key", .text = "CAST({} AS TEXT)", .each = EACH_PARTITION_KEY},
     {.name = "behind", .text = "({key_columns}) > ({noted_key})"},
     {.name = "noted_key", .text = SQL_CAPTURE_NOTED_KEY, .each = EACH_KEY},
-    {.name = "infinite", .text = "'\"infinite\"'", .when = writer_is_read},
-    {.name = "infinite",
-     .text = "RAISE(ABORT, 'keepstep: an infinite number cannot be published')"},
 };
 
 static const struct capture_object OBJECTS[] = {
@@ -45,44 +38,8 @@ static const struct capture_object OBJECTS[] = {
     {"trigger", "keepstep_", "insert", "INSERT", SQL_CAPTURE_INSERT},
 };
 
-/* A value whose storage class does not fit its type is written as it is. The relay sets such a row
- * aside and names the field. Only an infinite double is refused in a trigger, as JSON has none. A
- * decimal that SQLite keeps as a double is written with the 15 digits of its text; if these do not
- * read back to the same double, with 20. */
 const struct dialect capture_sqlite_dialect = {
-    .quote = '"',
-    .line_start = "\n    ",
-    .values = {[COLUMN_INTEGER] =
-                   "CASE typeof({}) WHEN 'blob' THEN json_quote(hex({})) ELSE json_quote({}) END",
-               [COLUMN_DECIMAL] =
-                   "CASE WHEN {} IS NULL THEN 'null' "
-                   "WHEN typeof({}) = 'real' AND CAST(CAST({} AS TEXT) AS REAL) <> {} "
-                   "THEN json_quote(printf('%!.20g', {})) ELSE json_quote(CAST({} AS TEXT)) END",
-               [COLUMN_TEXT] = AS_TEXT,
-               [COLUMN_JSON] = AS_TEXT,
-               [COLUMN_DATE] = AS_TEXT,
-               [COLUMN_TIME] = AS_TEXT,
-               [COLUMN_TIMESTAMP] = AS_TEXT,
-               [COLUMN_UUID] = AS_TEXT,
-               [COLUMN_DOUBLE] =
-                   "CASE typeof({}) WHEN 'real' THEN CASE WHEN abs({}) <= 1.7976931348623157e308 "
-                   "THEN printf('%!.20g', {}) ELSE {infinite} END "
-                   "WHEN 'blob' THEN json_quote(hex({})) ELSE json_quote({}) END",
-               [COLUMN_BYTES] = "CASE WHEN {} IS NULL THEN 'null' ELSE '\"' || hex({}) || '\"' END",
-               [COLUMN_BOOLEAN] = "CASE WHEN {} IS NULL THEN 'null' "
-                                  "WHEN typeof({}) = 'integer' AND {} = 1 THEN 'true' "
-                                  "WHEN typeof({}) = 'integer' AND {} = 0 THEN 'false' "
-                                  "ELSE json_quote(CAST({} AS TEXT)) END",
-               [COLUMN_DATE_TIME] =
-                   "CASE WHEN {} IS NULL THEN 'null' "
-                   "WHEN {} GLOB '" MOMENT "*' "
-                   "AND ltrim(rtrim(substr({}, 20), 'Z'), '.0123456789') = '' "
-                   "AND length(rtrim(substr({}, 20), 'Z')) <= 7 THEN json_quote(substr({}, 1, 10) "
-                   "|| 'T' || substr({}, 12, 8) || '.' || "
-                   "substr(ltrim(rtrim(substr({}, 20), 'Z'), '.') || '000000', 1, 6) || 'Z') "
-                   "WHEN {} GLOB '" DAY "' OR {} GLOB '" MOMENT "[+-]" DIGITS_2 ":" DIGITS_2 "' "
-                   "THEN json_quote(coalesce(strftime('%Y-%m-%dT%H:%M:%S', {}) || '.000000Z', {})) "
-                   "ELSE json_quote(CAST({} AS TEXT)) END"},
+    .columns = &column_sqlite_dialect,
     .parts = PARTS,
     .part_count = sizeof PARTS / sizeof *PARTS,
     .objects = OBJECTS,

@@ -25,22 +25,25 @@
     "\"mark\":{\"type\":\"string\",\"x-keepstep-type\":\"uuid\"},"                                 \
     "\"memo\":{\"type\":\"string\"},\"a\\\"b\\u0007\":{\"type\":\"string\"}}}"
 
+static inline bool flat_oracle_same(const struct value *a, const struct value *b)
+{
+    bool same = a->kind == b->kind;
+    if (same && a->kind == VALUE_INTEGER)
+        same = a->integer == b->integer;
+    else if (same && a->kind == VALUE_DOUBLE)
+        same = memcmp(&a->number, &b->number, sizeof a->number) == 0;
+    else if (same && a->kind == VALUE_BOOLEAN)
+        same = a->boolean == b->boolean;
+    else if (same && a->kind == VALUE_TEXT)
+        same = slice_equal(a->text, b->text);
+    return same;
+}
+
 static inline bool flat_oracle_equal(const struct entity_schema *schema, const struct value *left,
                                      const struct value *right)
 {
     for (size_t i = 0; i < schema->column_count; i++) {
-        const struct value *a = &left[i];
-        const struct value *b = &right[i];
-        bool same = a->kind == b->kind;
-        if (same && a->kind == VALUE_INTEGER)
-            same = a->integer == b->integer;
-        else if (same && a->kind == VALUE_DOUBLE)
-            same = memcmp(&a->number, &b->number, sizeof a->number) == 0;
-        else if (same && a->kind == VALUE_BOOLEAN)
-            same = a->boolean == b->boolean;
-        else if (same && a->kind == VALUE_TEXT)
-            same = slice_equal(a->text, b->text);
-        if (!same)
+        if (!flat_oracle_same(&left[i], &right[i]))
             return false;
     }
     return true;

@@ -68,6 +68,17 @@ bool type_rows_next(struct type_rows *rows, struct slice columns[3], size_t coun
     return true;
 }
 
+struct slice type_case_from_hex(struct type_run *run, struct slice hex)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char *bytes = arena_alloc(&run->arena, hex.length / 2 + 1);
+    assert_non_null(bytes);
+    for (size_t i = 0; i + 1 < hex.length; i += 2)
+        bytes[i / 2] = (char)((strchr(digits, hex.data[i]) - digits) * 16 +
+                              (strchr(digits, hex.data[i + 1]) - digits));
+    return (struct slice){.data = bytes, .length = hex.length / 2};
+}
+
 static struct slice without_zeros(struct slice decimal)
 {
     if (decimal.length == 0 || memchr(decimal.data, '.', decimal.length) == NULL)

@@ -15,7 +15,8 @@ struct type_row {
     char *literal;   /* owned */
     char *canonical; /* owned; the source holds it */
     struct change change;
-    bool published; /* its change may be applied */
+    uint64_t digest; /* of the source's row */
+    bool published;  /* its change may be applied */
 };
 
 /** One column on its way. */
@@ -64,10 +65,24 @@ const char *type_case_reader(enum database_kind kind, enum column_type type, con
 bool type_source_prepare(struct type_run *run);
 void type_source_publish(struct type_run *run);
 
+/** A table of a run that is read as `keepstep verify` reads it. */
+struct type_scan {
+    enum database_kind kind;
+    struct session *session;
+    const char *table;
+};
+
+/** Find the digest of each of its rows. Others are left as they were. */
+void type_case_scan(struct type_run *run, const struct type_scan *scan,
+                    uint64_t ret_digests[TYPE_VALUES_MAX]);
+
 /** Apply all published rows and compare them with what the copy holds. */
 void type_copy_open(struct type_copy *copy, enum database_kind kind);
 void type_copy_apply(struct type_copy *copy, struct type_run *run);
 void type_copy_close(struct type_copy *copy);
+
+/** @return the bytes, in the run's arena. */
+struct slice type_case_from_hex(struct type_run *run, struct slice hex);
 
 /** The rows that session_run() wrote. */
 struct type_rows {

@@ -229,17 +229,6 @@ bool type_source_prepare(struct type_run *run)
     return make_schema(run) && make_triggers(run);
 }
 
-static struct slice from_hex(struct type_run *run, struct slice hex)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    char *bytes = arena_alloc(&run->arena, hex.length / 2 + 1);
-    assert_non_null(bytes);
-    for (size_t i = 0; i + 1 < hex.length; i += 2)
-        bytes[i / 2] = (char)((strchr(digits, hex.data[i]) - digits) * 16 +
-                              (strchr(digits, hex.data[i + 1]) - digits));
-    return (struct slice){.data = bytes, .length = hex.length / 2};
-}
-
 static const char *outbox_sql(const struct type_run *run)
 {
     return run->kind == DATABASE_POSTGRESQL
@@ -346,6 +335,16 @@ static void read_canonical(struct type_run *run)
     buffer_done(&texts);
 }
 
+/* The table of values has the rows that were published, in a table without triggers. */
+static void read_digests(struct type_run *run)
+{
+    uint64_t digests[TYPE_VALUES_MAX] = {0};
+    const struct type_scan scan = {run->kind, run->session, test_format("%s_values", run->name)};
+    type_case_scan(run, &scan, digests);
+    for (size_t i = 0; i < run->row_count; i++)
+        run->rows[i].digest = digests[i];
+}
+
 void type_source_publish(struct type_run *run)
 {
     struct buffer existing;
@@ -375,9 +374,11 @@ void type_source_publish(struct type_run *run)
         } else {
             if (!run->column->is_key)
                 look_for_existing(run, row, &existing, columns[1]);
-            read_event(run, row, from_hex(run, columns[0]), from_hex(run, columns[1]));
+            read_event(run, row, type_case_from_hex(run, columns[0]),
+                       type_case_from_hex(run, columns[1]));
         }
     }
+    read_digests(run);
     buffer_done(&strange);
     buffer_done(&event);
     buffer_done(&existing);
