@@ -144,18 +144,18 @@ static enum status scan_image(const struct entity_schema *schema, struct slice i
     return status;
 }
 
-enum status row_scan_read(const struct entity_schema *schema, struct slice key, struct slice image,
+enum status row_scan_read(const struct entity_schema *schema, struct row_texts texts,
                           struct arena *arena, struct scanned_row *ret_row, struct error *err)
 {
     struct record_row of_key = record_row_new(schema, arena);
     struct value *values = arena_alloc(arena, schema->column_count * sizeof *values);
     if (of_key.values == NULL || values == NULL)
         return error_set(err, STATUS_RETRY, "no memory for a row of \"%s\"", schema->entity_type);
-    enum status status = json_check_memory(canonical_key_values(&of_key, key, NULL), NULL);
-    struct slice written = {key.data == NULL ? "" : key.data, key.length};
+    enum status status = json_check_memory(canonical_key_values(&of_key, texts.key, NULL), NULL);
+    struct slice written = {texts.key.data == NULL ? "" : texts.key.data, texts.key.length};
     *ret_row = (struct scanned_row){status == STATUS_OK ? of_key.entity_key : written, values};
     if (status == STATUS_OK || status == STATUS_REJECT)
-        status = scan_image(schema, image, arena, values);
+        status = scan_image(schema, texts.image, arena, values);
     return status == STATUS_OK
                ? status
                : error_set(err, STATUS_RETRY, "no memory for a row of \"%s\"", schema->entity_type);

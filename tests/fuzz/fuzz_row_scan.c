@@ -70,7 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_image(&rest, &image);
     const char *difference = NULL;
     if (!image.failed)
-        difference = scan_oracle_compare(fuzz_schema, key, buffer_slice(&image), &arena, &unfit);
+        difference = scan_oracle_compare(fuzz_schema, (struct row_texts){key, buffer_slice(&image)},
+                                         &arena, &unfit);
     if (difference != NULL) {
         (void)fprintf(stderr, "%s\n", difference);
         abort();

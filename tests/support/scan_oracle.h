@@ -28,11 +28,11 @@ static inline bool scan_oracle_reads(const struct entity_schema *schema, json_t 
     return reads;
 }
 
-/** Read a row as a database writes it. `image` has no blanks around its names.
+/** Read a row as a database writes it. The image has no blanks around its names.
  * @param ret_unfit  how many columns had no canonical form
  * @return NULL if both readers agree, otherwise the difference. */
-static inline const char *scan_oracle_compare(const struct entity_schema *schema, struct slice key,
-                                              struct slice image, struct arena *arena,
+static inline const char *scan_oracle_compare(const struct entity_schema *schema,
+                                              struct row_texts texts, struct arena *arena,
                                               size_t *ret_unfit)
 {
     struct error err = ERROR_INIT;
@@ -40,15 +40,15 @@ static inline const char *scan_oracle_compare(const struct entity_schema *schema
     struct slice canonical = {0};
     const char *difference = NULL;
     *ret_unfit = 0;
-    if (row_scan_read(schema, key, image, arena, &row, &err) != STATUS_OK)
+    if (row_scan_read(schema, texts, arena, &row, &err) != STATUS_OK)
         return "not read";
-    bool is_key = canonical_key(schema, key, arena, &canonical, NULL) == STATUS_OK;
-    if (!slice_equal(row.key, is_key ? canonical : key))
+    bool is_key = canonical_key(schema, texts.key, arena, &canonical, NULL) == STATUS_OK;
+    if (!slice_equal(row.key, is_key ? canonical : texts.key))
         difference = "another key";
     for (size_t i = 0; i < schema->column_count; i++)
         *ret_unfit += row.values[i].kind == VALUE_UNFIT;
-    json_t *document = json_loadb(image.data == NULL ? "" : image.data, image.length,
-                                  JSON_LOAD_FLAGS | JSON_ALLOW_NUL, NULL);
+    json_t *document = json_loadb(texts.image.data == NULL ? "" : texts.image.data,
+                                  texts.image.length, JSON_LOAD_FLAGS | JSON_ALLOW_NUL, NULL);
     bool reads = scan_oracle_reads(schema, document);
     for (size_t i = 0; reads && difference == NULL && i < schema->column_count; i++) {
         struct value value = {0};

@@ -56,26 +56,26 @@ static void write_scan(const struct type_run *run, const struct type_scan *scan,
 void type_case_scan(struct type_run *run, const struct type_scan *scan,
                     uint64_t ret_digests[TYPE_VALUES_MAX])
 {
-    struct buffer sql, texts;
+    struct buffer sql, found;
     struct slice columns[3];
     struct row_columns all;
     struct scanned_row row;
     struct error err = ERROR_INIT;
     buffer_init(&sql, SQL_SIZE_MAX);
-    buffer_init(&texts, ROWS_SIZE_MAX);
+    buffer_init(&found, ROWS_SIZE_MAX);
     write_scan(run, scan, &sql);
-    session_run(scan->session, buffer_text(&sql), &texts);
+    session_run(scan->session, buffer_text(&sql), &found);
     assert_int_equal(row_columns_find(run->schema, run->schema, &all, &err), STATUS_OK);
-    struct type_rows rows = {buffer_text(&texts)};
+    struct type_rows rows = {buffer_text(&found)};
     while (type_rows_next(&rows, columns, 3)) {
         size_t i = strtoul(columns[0].data, NULL, 10);
+        const struct row_texts texts = {type_case_from_hex(run, columns[1]),
+                                        type_case_from_hex(run, columns[2])};
         assert_true(i < run->row_count);
-        if (row_scan_read(run->schema, type_case_from_hex(run, columns[1]),
-                          type_case_from_hex(run, columns[2]), &run->arena, &row,
-                          &err) != STATUS_OK)
+        if (row_scan_read(run->schema, texts, &run->arena, &row, &err) != STATUS_OK)
             test_fail("%s: %s", run->column->native, err.text);
         ret_digests[i] = row_digest(row_key_digest(row.key), run->schema, &all, row.values);
     }
-    buffer_done(&texts);
+    buffer_done(&found);
     buffer_done(&sql);
 }

@@ -44,7 +44,8 @@ static size_t unfit_of(struct slice key, struct slice image)
     size_t unfit = 0;
     load();
     arena_reset(&arena);
-    const char *difference = scan_oracle_compare(schema, key, image, &arena, &unfit);
+    const char *difference = scan_oracle_compare(schema, (struct row_texts){key, image}, &arena,
+                                                 &unfit);
     if (difference != NULL)
         test_fail("%s: %.*s %.*s", difference, SLICE_ARGS(key), SLICE_ARGS(image));
     return unfit;
@@ -56,7 +57,8 @@ static const struct value *read_image(struct slice image)
     struct scanned_row row;
     load();
     arena_reset(&arena);
-    if (row_scan_read(schema, slice_of(KEY), image, &arena, &row, &err) != STATUS_OK)
+    if (row_scan_read(schema, (struct row_texts){slice_of(KEY), image}, &arena, &row, &err) !=
+        STATUS_OK)
         test_fail("%s", err.text);
     return row.values;
 }
@@ -159,14 +161,14 @@ static void a_key_without_canonical_form_is_left_as_it_was_written(void **state)
     for (size_t i = 0; i < COUNT(keys); i++) {
         const char *expected = keys[i][1] == NULL ? keys[i][0] : keys[i][1];
         arena_reset(&arena);
-        assert_int_equal(
-            row_scan_read(schema, slice_of(keys[i][0]), slice_of("{}"), &arena, &row, &err),
-            STATUS_OK);
+        assert_int_equal(row_scan_read(schema,
+                                       (struct row_texts){slice_of(keys[i][0]), slice_of("{}")},
+                                       &arena, &row, &err),
+                         STATUS_OK);
         if (!slice_is(row.key, expected))
             test_fail("%s became %.*s", keys[i][0], SLICE_ARGS(row.key));
     }
-    assert_int_equal(
-        row_scan_read(schema, (struct slice){0}, (struct slice){0}, &arena, &row, &err), STATUS_OK);
+    assert_int_equal(row_scan_read(schema, (struct row_texts){0}, &arena, &row, &err), STATUS_OK);
     assert_int_equal(row.key.length, 0);
     assert_non_null(row.key.data);
 }
@@ -218,7 +220,8 @@ static void a_full_arena_is_an_error_and_no_unfit_value(void **state)
     (void)state;
     load();
     arena_init(&small, 256);
-    assert_int_equal(row_scan_read(schema, slice_of(KEY), slice_of("{}"), &small, &row, &err),
+    assert_int_equal(row_scan_read(schema, (struct row_texts){slice_of(KEY), slice_of("{}")},
+                                   &small, &row, &err),
                      STATUS_RETRY);
     assert_string_equal(err.text, "no memory for a row of \"flat\"");
     arena_done(&small);
