@@ -1,6 +1,7 @@
 /* `keepstep config`: check a configuration, print the values in effect, document every key. */
 #include "common/buffer.h"
 #include "operate/command.h"
+#include "operate/member.h"
 #include "operate/offsets.h"
 #include "operate/service.h"
 #include "schemas/config/config.h"
@@ -35,6 +36,25 @@ static void config_command_field(const char *name, const char *value, struct buf
     buffer_append_text(out, ",\n");
 }
 
+static void config_command_limits(const struct config_limits *limits, struct buffer *out)
+{
+    member_begin(out, "limits", "{");
+    member_number(out, "batch_events", limits->batch_events);
+    member_number(out, "batch_bytes", limits->batch_bytes);
+    member_number(out, "batch_time_ms", limits->batch_time_ms);
+    member_number(out, "message_bytes", limits->message_bytes);
+    member_number(out, "parked_entities", limits->parked_entities);
+    member_number(out, "parked_records", limits->parked_records);
+    member_number(out, "parked_bytes", limits->parked_bytes);
+    member_number(out, "parked_skipped_retention_s", limits->parked_skipped_retention_s);
+    member_number(out, "outbox_retention_s", limits->outbox_retention_s);
+    member_number(out, "idempotency_window_s", limits->idempotency_window_s);
+    member_number(out, "open_entities", limits->open_entities);
+    member_number(out, "behind_records", limits->behind_records);
+    member_number(out, "scan_time_s", limits->scan_time_s);
+    buffer_append_text(out, "}");
+}
+
 static void config_command_render(const struct config *config, struct buffer *out)
 {
     buffer_append_text(out, "{");
@@ -62,18 +82,9 @@ static void config_command_render(const struct config *config, struct buffer *ou
         buffer_append_text(out, i == 0 ? "" : ",");
         buffer_append_json(out, slice_of(config->ignore[i]));
     }
-    const struct config_limits *limits = &config->limits;
-    buffer_append_format(
-        out,
-        "],\n\"limits\":{\"batch_events\":%lld,\"batch_bytes\":%lld,\"batch_time_ms\":%lld,"
-        "\"message_bytes\":%lld,\"parked_entities\":%lld,\"parked_records\":%lld,"
-        "\"parked_bytes\":%lld,\"parked_skipped_retention_s\":%lld,\"outbox_retention_s\":%lld,"
-        "\"idempotency_window_s\":%lld}}\n",
-        (long long)limits->batch_events, (long long)limits->batch_bytes,
-        (long long)limits->batch_time_ms, (long long)limits->message_bytes,
-        (long long)limits->parked_entities, (long long)limits->parked_records,
-        (long long)limits->parked_bytes, (long long)limits->parked_skipped_retention_s,
-        (long long)limits->outbox_retention_s, (long long)limits->idempotency_window_s);
+    buffer_append_text(out, "],\n");
+    config_command_limits(&config->limits, out);
+    buffer_append_text(out, "}\n");
 }
 
 static int config_command_show(const struct command_line *line, bool print)

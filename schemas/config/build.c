@@ -207,6 +207,9 @@ bool config_build(const json_t *tree, struct config *config)
         .parked_skipped_retention_s = config_integer(tree, "limits.parked_skipped_retention_s"),
         .outbox_retention_s = config_integer(tree, "limits.outbox_retention_s"),
         .idempotency_window_s = config_integer(tree, "limits.idempotency_window_s"),
+        .open_entities = config_integer(tree, "limits.open_entities"),
+        .behind_records = config_integer(tree, "limits.behind_records"),
+        .scan_time_s = config_integer(tree, "limits.scan_time_s"),
     };
     return config->service != NULL && config->topic_prefix != NULL && config->instance != NULL &&
            config->listen != NULL && config->log_level != NULL && config->log_format != NULL &&

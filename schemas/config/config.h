@@ -38,6 +38,9 @@ struct config_limits {
     int64_t outbox_retention_s;         /* default 86400 */
     int64_t parked_skipped_retention_s; /* default 30 days; 0: for ever */
     int64_t idempotency_window_s;       /* default 0: keep single keys for ever */
+    int64_t open_entities;              /* that a comparison leaves out; default 50000 */
+    int64_t behind_records;             /* of a copy that is compared; default 100000 */
+    int64_t scan_time_s;                /* of one reading of a table; default 600 */
 };
 
 struct config {

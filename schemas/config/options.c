@@ -35,6 +35,13 @@ const struct config_option config_options[] = {
     {"limits.idempotency_window_s", "0", true,
      "How long single idempotency keys stay: at least as long as their topics' retention; 0: for "
      "ever."},
+    {"limits.open_entities", "50000", true,
+     "Most entities that `keepstep verify` leaves out because they are changing or parked at one "
+     "copy; with more, the copy is not compared."},
+    {"limits.behind_records", "100000", true,
+     "Most records that a copy may be behind; with more, `keepstep verify` does not compare it."},
+    {"limits.scan_time_s", "600", true,
+     "Longest reading of one table by `keepstep verify`; with more, it gives the table up."},
 };
 const size_t config_option_count = sizeof config_options / sizeof *config_options;
 

@@ -29,6 +29,9 @@ static void the_smallest_file_gets_all_defaults(void **state)
     assert_int_equal(config->limits.batch_events, 2500);
     assert_int_equal(config->limits.batch_bytes, 4194304);
     assert_int_equal(config->limits.batch_time_ms, 10);
+    assert_int_equal(config->limits.open_entities, 50000);
+    assert_int_equal(config->limits.behind_records, 100000);
+    assert_int_equal(config->limits.scan_time_s, 600);
     assert_string_equal(config->kafka[0].value, "kafka:9092");
     assert_string_equal(config->publish[0].table, "orders");
     assert_string_equal(config->publish[0].topic, "order");
