@@ -3,7 +3,7 @@
 #
 #   tests/run_tests.sh [--label LABEL] [--totals FILE] [--name NAME]... BUILD TIER...
 #
-# TIER: unit, conformance, tidy, e2e, fuzz. A program has a label if its source says "labels: LABEL"
+# TIER: unit, conformance, tidy, model, e2e, fuzz. A program has a label if its source says "labels: LABEL"
 # in a comment. With --label only such programs run. One labelled "alone" runs when no other does,
 # because it measures under a load of its own. With --totals the counts are added to FILE, and the
 # caller prints them. Without it the last line is "N passed, N failed, N skipped". A tier's summary
@@ -38,7 +38,7 @@ has_label() { # SOURCE LABEL
 limit_of() { # TIER: seconds for one program
     case $1 in
     unit) echo "${TEST_LIMIT_UNIT:-120}" ;;
-    conformance) echo "${TEST_LIMIT_CONFORMANCE:-300}" ;;
+    conformance | model) echo "${TEST_LIMIT_CONFORMANCE:-300}" ;;
     e2e) echo "${TEST_LIMIT_E2E:-900}" ;;
     *) echo 120 ;;
     esac
@@ -47,7 +47,7 @@ limit_of() { # TIER: seconds for one program
 programs_of() { # TIER: one line "NAME PROGRAM" each
     local source name
     case $1 in
-    tidy) set -- "$root"/tests/tidy/check*.sh ;;
+    tidy | model) set -- "$root/tests/$1"/check*.sh ;;
     fuzz) set -- "$root"/tests/fuzz/fuzz_*.c ;;
     *) set -- "$root/tests/$1"/test_*.c ;;
     esac

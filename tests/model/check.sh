@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Searches all interleavings of the models in this folder, within small bounds, with SPIN. A model with
+# a rule switched off must fail: otherwise its assertions would prove nothing. It prints what a test
+# program prints.
+#
+#   tests/model/check.sh                  every search below
+#   tests/model/check.sh MODEL SWITCH...  one search, with the interleaving that fails
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
+models=$PWD
+work=$(mktemp -d "${TMPDIR:-/tmp}/keepstep-model-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+DEPTH_MAX=100000
+MEMORY_MB=1000
+tests_failed=0
+tests_run=0
+
+# search_in FOLDER MODEL SWITCH...: the verifier's output is in FOLDER/out.
+search_in() {
+    local folder=$1 model=$2
+    shift 2
+    mkdir -p "$folder"
+    cp "$models"/*.pml "$folder" || return
+    (cd "$folder" && spin -a "$@" "$model.pml" &&
+        gcc -O1 -w -DSAFETY -DCOLLAPSE -DMEMLIM="$MEMORY_MB" -o pan pan.c &&
+        ./pan -m"$DEPTH_MAX") >"$folder/out" 2>&1
+}
+
+# verdict FOLDER: "right", "broken" where an assertion failed, or "unknown".
+verdict() {
+    if grep -qE 'Search not completed|max search depth too small|memory limit' "$1/out" &&
+        ! grep -q 'assertion violated' "$1/out"; then
+        echo unknown
+    elif grep -q 'errors: 0$' "$1/out"; then
+        echo right
+    elif grep -q 'assertion violated' "$1/out"; then
+        echo broken
+    else
+        echo unknown
+    fi
+}
+
+# expect VERDICT NAME MODEL SWITCH...
+expect() {
+    local expected=$1 name=$2 folder=$work/$tests_run found
+    shift 2
+    tests_run=$((tests_run + 1))
+    search_in "$folder" "$@"
+    found=$(verdict "$folder")
+    if [ "$found" = "$expected" ]; then
+        echo "[       OK ] $name"
+    else
+        tail -n 30 "$folder/out"
+        echo "$*: $found, not $expected"
+        echo "[  FAILED  ] $name"
+        tests_failed=$((tests_failed + 1))
+    fi
+    rm -rf "$folder"
+}
+
+for program in spin gcc; do
+    command -v $program >/dev/null && continue
+    echo "skip: there is no $program: the models are not searched"
+    echo "[  SKIPPED ] the models are right in every interleaving"
+    echo "[==========] 1 test(s) run."
+    exit 0
+done
+
+if [ $# -gt 0 ]; then
+    search_in "$work/one" "$@"
+    cat "$work/one/out"
+    cd "$work/one" && [ -e "$1.pml.trail" ] && ./pan -r "$1.pml.trail"
+    exit
+fi
+
+expect right "a publisher is never wrongly different from a copy" \
+    verify -DPUBLISHER -DCHANGES=3 -DDUPLICATES=1 -DHANDS=1
+expect right "a service that applies is never wrongly different from a reader" \
+    verify -DCHANGES=2 -DDUPLICATES=1 -DHANDS=1
+expect right "services that write the same entity are never wrongly different" \
+    verify -DSERVICES=2 -DCHANGES=1 -DHANDS=1
+expect broken "rows and stamp from two snapshots (rule 32) are wrongly different" \
+    verify -DCHANGES=2 -DTORN
+expect broken "own changes that are not left out (rule 33) are wrongly different" \
+    verify -DCHANGES=2 -DNO_OPEN
+expect broken "a sent change that counts as read back (rule 33) is wrongly different" \
+    verify -DPUBLISHER -DCHANGES=2 -DSENT_IS_READ
+expect broken "changes between two stamps that are not left out (rule 34) are wrongly different" \
+    verify -DCHANGES=2 -DNO_MENTIONS
+expect right "a repair from a publisher writes the log's fold" \
+    repair -DPUBLISHER -DCHANGES=3 -DDUPLICATES=1 -DHANDS=1
+expect right "a repair beside a service that applies writes the log's fold" \
+    repair -DCHANGES=2 -DDUPLICATES=1 -DHANDS=1 -DREPAIRS=2
+expect right "a repair beside services that write the same entity writes the log's fold" \
+    repair -DSERVICES=2 -DCHANGES=1 -DHANDS=1
+expect broken "a repair that looks for no changes between the stamps writes an older row" \
+    repair -DCHANGES=2 -DHANDS=1 -DNO_MENTIONS
+expect broken "a repair that does not follow the log to its end writes an older row" \
+    repair -DCHANGES=2 -DHANDS=1 -DSTALE_END
+expect broken "a repair from a row with an open change writes what is not in the log" \
+    repair -DCHANGES=2 -DHANDS=1 -DSOURCE_OPEN
+expect broken "a repair that does not look at the copy's own changes writes over one" \
+    repair -DCHANGES=2 -DHANDS=1 -DNO_LOOK
+
+echo "[==========] $tests_run test(s) run."
+[ "$tests_failed" -eq 0 ]
