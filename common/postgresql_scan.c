@@ -4,8 +4,11 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 
+#include <inttypes.h>
+
 #define QUERY_SIZE_MAX   ((size_t)8 * 1024 * 1024)
 #define PART_ROWS_MAX    1000
+#define PARAMETERS_MAX   64 /* of a run */
 #define PART_BYTES       ((size_t)4 * 1024 * 1024)
 #define LOOK_INTERVAL_US (INT64_C(200) * 1000)
 
@@ -18,15 +21,23 @@ static const char LOOK[] =
     "WHERE NOT w.granted AND w.mode = 'AccessExclusiveLock' AND h.granted "
     "AND h.pid = pg_backend_pid() LIMIT 1";
 
-/* pg_class is read in the snapshot, pg_relation_filenode() is what it is now. A partitioned table
- * has no file. Another table that got the name has another one in the snapshot. */
+/* Tables are read in the snapshot; functions say what they are now. A partitioned table has no
+ * file, and of a foreign one nothing is known. Another table that got the name, or another schema
+ * that comes first, has another name in the snapshot. */
 static const char HAS[] =
-    "SELECT coalesce(bool_and(c.oid IS NOT NULL AND (c.relkind = 'p' OR "
-    "c.relfilenode = pg_relation_filenode(c.oid)) AND (NOT t.named OR "
-    "c.relname = (parse_ident($1))[array_upper(parse_ident($1), 1)])), false) "
-    "FROM (SELECT to_regclass($1)::oid, true UNION ALL SELECT relid, false "
-    "FROM pg_partition_tree(to_regclass($1)) WHERE level > 0) AS t (oid, named) "
-    "LEFT JOIN pg_class AS c ON c.oid = t.oid";
+    "WITH RECURSIVE own (oid) AS (SELECT to_regclass($1)::oid), "
+    "kept (oid) AS (SELECT oid FROM own UNION "
+    "SELECT i.inhrelid FROM kept JOIN pg_inherits AS i ON i.inhparent = kept.oid), "
+    "now (oid) AS (SELECT t.relid::oid FROM own, pg_partition_tree(own.oid) AS t) "
+    "SELECT coalesce(bool_and(c.oid IS NOT NULL AND (c.relkind IN ('p', 'f') OR "
+    "coalesce(c.relfilenode = pg_relation_filenode(c.oid), false))), false) "
+    "AND (SELECT count(*) FROM now) IN (0, count(*)) "
+    "AND NOT EXISTS (SELECT oid FROM now EXCEPT SELECT oid FROM kept) "
+    "AND EXISTS (SELECT FROM own JOIN pg_class AS c USING (oid) "
+    "JOIN pg_namespace AS n ON n.oid = c.relnamespace, "
+    "pg_identify_object('pg_class'::regclass, own.oid, 0) AS i "
+    "WHERE i.schema = quote_ident(n.nspname) AND i.name = quote_ident(c.relname)) "
+    "FROM kept LEFT JOIN pg_class AS c ON c.oid = kept.oid";
 
 enum status postgresql_snapshot_begin(PGconn *connection, int64_t seconds, struct error *err)
 {
@@ -155,4 +166,55 @@ enum status postgresql_scan_run(PGconn *connection, const struct postgresql_scan
     }
     return status == STATUS_OK ? postgresql_session_execute(connection, "CLOSE keepstep_scan", err)
                                : status;
+}
+
+static void query_append_text(struct buffer *texts, const struct query_parameter *parameter)
+{
+    if (parameter->kind == QUERY_INTEGER)
+        buffer_append_format(texts, "%" PRId64, parameter->integer);
+    else if (parameter->kind == QUERY_TEXT)
+        buffer_append(texts, parameter->text.data, parameter->text.length);
+    else
+        buffer_append_text(texts, "\\x");
+    for (size_t i = 0; parameter->kind == QUERY_BYTES && i < parameter->text.length; i++)
+        buffer_append_format(texts, "%02x", (unsigned int)(unsigned char)parameter->text.data[i]);
+}
+
+static enum status query_run(PGconn *connection, const struct row_query *query, struct error *err)
+{
+    struct slice parameters[PARAMETERS_MAX];
+    size_t ends[PARAMETERS_MAX];
+    size_t count = query->parameter_count;
+    size_t start = 0;
+    struct buffer texts;
+    buffer_init(&texts, QUERY_SIZE_MAX);
+    for (size_t i = 0; i < count; i++) {
+        query_append_text(&texts, &query->parameters[query->run * count + i]);
+        ends[i] = texts.length;
+    }
+    for (size_t i = 0; i < count; i++) {
+        parameters[i] = (struct slice){buffer_text(&texts) + start, ends[i] - start};
+        start = ends[i];
+    }
+    const struct postgresql_scan scan = {.table = query->table,
+                                         .query = query->sql,
+                                         .parameters = {parameters, count},
+                                         .until_us = query->until_us,
+                                         .visit = query->visit,
+                                         .context = query->context};
+    enum status status = texts.failed
+                             ? error_set(err, STATUS_RETRY, "no memory for the keys of a scan")
+                             : postgresql_scan_run(connection, &scan, err);
+    buffer_done(&texts);
+    return status;
+}
+
+enum status postgresql_scan_query(PGconn *connection, struct row_query *query, struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (query->parameter_count > PARAMETERS_MAX)
+        return error_set(err, STATUS_FATAL, "table %s: too many parameters", query->table);
+    for (query->run = 0; status == STATUS_OK && query->run < query->runs; query->run++)
+        status = query_run(connection, query, err);
+    return status;
 }

@@ -4,10 +4,7 @@
 #define COMMON_POSTGRESQL_SCAN_H
 
 #include "common/postgresql_session.h"
-
-/** Takes the two texts of a row; both are borrowed until it returns. */
-typedef enum status text_pair_visit(void *context, struct slice first, struct slice second,
-                                    struct error *err);
+#include "common/row_query.h"
 
 /** A query of two columns over one table. */
 struct postgresql_scan {
@@ -29,8 +26,9 @@ enum status postgresql_snapshot_begin(PGconn *connection, int64_t seconds,
 enum status postgresql_snapshot_keep(PGconn *connection, struct error *err) MUST_CHECK;
 
 /** See whether the snapshot still has a table's rows: of one that was rewritten, emptied or
- * replaced after the snapshot began it has none, without an error (rule 32). It must have been read
- * before, so that nobody can do that from now on. @param table  quoted. @return OK; RETRY. */
+ * replaced after the snapshot began it has none, without an error (rule 32). Partitions that came
+ * or went since count too. The table must have been read before, so that nobody can do that from
+ * now on. @param table  quoted. @return OK; RETRY. */
 enum status postgresql_snapshot_has(PGconn *connection, const char *table,
                                     struct error *err) MUST_CHECK;
 
@@ -39,5 +37,9 @@ enum status postgresql_snapshot_has(PGconn *connection, const char *table,
  * what visit() returned. */
 enum status postgresql_scan_run(PGconn *connection, const struct postgresql_scan *scan,
                                 struct error *err) MUST_CHECK;
+
+/** As postgresql_scan_run(), once for each run of the query. */
+enum status postgresql_scan_query(PGconn *connection, struct row_query *query,
+                                  struct error *err) MUST_CHECK;
 
 #endif

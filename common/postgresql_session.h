@@ -11,6 +11,7 @@
 
 /* SQLSTATEs that callers compare with. */
 #define SQLSTATE_UNDEFINED_TABLE        "42P01"
+#define SQLSTATE_UNDEFINED_COLUMN       "42703"
 #define SQLSTATE_INSUFFICIENT_PRIVILEGE "42501"
 #define SQLSTATE_DIVISION_BY_ZERO       "22012"
 

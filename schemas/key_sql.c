@@ -25,6 +25,20 @@ static void key_sql_sqlite(struct buffer *sql, enum column_type type, size_t num
                              number, number);
 }
 
+/* Nothing here may raise: another database has keys that this one cannot hold. PostgreSQL has no
+ * year 0. A text column of the schema may be one of another type, which as a text is found too. */
+static void key_sql_postgresql(struct buffer *sql, enum column_type type, size_t number)
+{
+    bool has_year = type == COLUMN_DATE || type == COLUMN_TIMESTAMP || type == COLUMN_DATE_TIME;
+    if (has_year)
+        buffer_append_format(sql,
+                             " = CASE WHEN $%zu::text NOT LIKE '0000%%' THEN $%zu::text::%s END",
+                             number, number, POSTGRESQL_TYPES[type]);
+    else
+        buffer_append_format(sql, "%s = $%zu::%s", type == COLUMN_TEXT ? "::text" : "", number,
+                             POSTGRESQL_TYPES[type]);
+}
+
 static void key_sql_column(struct buffer *sql, const struct column_sql *columns, size_t index,
                            size_t number)
 {
@@ -32,7 +46,7 @@ static void key_sql_column(struct buffer *sql, const struct column_sql *columns,
     if (columns->dialect == &column_sqlite_dialect)
         key_sql_sqlite(sql, type, number);
     else if (columns->dialect == &column_postgresql_dialect)
-        buffer_append_format(sql, " = $%zu::%s", number, POSTGRESQL_TYPES[type]);
+        key_sql_postgresql(sql, type, number);
     else
         buffer_append_text(sql, " = ?");
 }

@@ -12,6 +12,12 @@ struct pending_pass {
     const struct pending_range *range;
     bool numbered;
     size_t open; /* wanted entities of which a later change may still be found */
+
+    /* Where those that are found are listed: */
+    bool lists;
+    bool has_too_many;
+    size_t size;   /* entities that there is room for */
+    size_t sorted; /* those at the list's head that are sorted, each once */
     struct arena scratch;
 };
 
@@ -36,7 +42,7 @@ bool pending_pass_done(const struct pending_pass *pass);
 enum status store_read_pending(struct store *store, struct pending_read *pending,
                                pending_pass_read *read, struct error *err) MUST_CHECK;
 
-/** Set every entity to "no own change found". */
+/** Set every entity to "no own change found", or empty the list. */
 void store_pending_begin(struct pending_read *pending);
 
 /** Order by type and key. */

@@ -13,6 +13,7 @@
 #include "consumer/store/blocked.h"
 #include "schemas/change.h"
 #include "schemas/config/config.h"
+#include "schemas/row_scan.h"
 
 #define STORE_TOKEN_SIZE 37 /* a UUID and its NUL */
 #define STORE_ID_SIZE    64 /* longest event id that is remembered, with its NUL */
@@ -30,6 +31,7 @@ struct store_options {
     bool install;        /* init: create Keepstep's tables */
     bool new_copy;       /* with install: another copy id, and so another consumer group (rule 8) */
     bool read_only;      /* operate: only the reading slots are called */
+    int64_t snapshot_time_s; /* read_only: how long a snapshot may last; 0: 600 */
 };
 
 /** How one entity type is kept in a table. Borrowed; outlives the store. */
@@ -141,17 +143,13 @@ struct pending_read {
     size_t limit;
 };
 
-struct scanned_row;
-typedef enum status row_visit(void *context, const struct scanned_row *row, struct error *err);
-
 /** Rows of a copy that are read. */
 struct store_scan {
     const struct mapping *mapping;
-    const struct slice *keys; /* as scanned rows have them; NULL: all rows */
+    const struct slice *keys; /* as scanned rows have them, each once; NULL: all rows */
     size_t count;
-    int64_t time_limit_ms; /* 0: none */
-    row_visit *visit;      /* it must not call the store */
-    void *context;         /* of visit */
+    row_visit *visit; /* it must not call the store */
+    void *context;    /* of visit */
 };
 
 enum parked_state { PARKED_HELD, PARKED_WAITING, PARKED_BEHIND, PARKED_SKIPPED };
@@ -372,16 +370,20 @@ struct store_ops {
     void (*rollback)(struct store *store);
     /** Begin a snapshot, or end it; only of a store that was opened `read_only`. Until it ends,
      * read, list, read_pending, read_parked, read_image, meta and scan see one state, and read()
-     * reads blocked entities too (rule 32). A server ends a snapshot in which nothing was asked for
-     * 60 s. To begin while one is open says that it is still wanted; it gives way where somebody
-     * waits for a table that it has read (rule 37).
-     * @return OK; RETRY (it gave way: it has ended); STOP (SQLite without WAL). */
+     * reads blocked entities too (rule 32). Where one of them fails, end it. To begin ends an older
+     * one. Ending it is legal in any state and cannot fail.
+     * @return OK; RETRY; STOP (SQLite without WAL: its readers would keep the writers out). */
     enum status (*snapshot)(struct store *store, bool begin, struct error *err);
-    /** Hand rows of a copy to visit(), in no order; of keys those that have a row. Legal in a
-     * snapshot, without prepare(). Only a chunk is in memory. @return OK; what visit() returned;
-     * RETRY (gave way, time limit, table replaced since the snapshot, connection: the snapshot has
-     * ended); REJECT (the table or a column is not there, or has another type: the text names it).
-     */
+    /** Call it once a second while a snapshot is open and nothing is read from it: a server ends
+     * one that is idle for 60 s. @return OK; RETRY (it has ended: it gave way to somebody who waits
+     * for a table that it has read (rule 37), lasted too long, or the connection is lost). */
+    enum status (*keep)(struct store *store, struct error *err);
+    /** Hand rows of a copy to visit(), in no order; of keys those that have a row. Only in a
+     * snapshot; needs no prepare(). A few rows are in memory at once. If it does not return OK, the
+     * snapshot has ended, and the rows so far count for nothing.
+     * @return OK; what visit() returned; RETRY (as keep(); also where the table was replaced or
+     * emptied after the snapshot began); FATAL with exit code 78 (the table or a column is not
+     * there, or its type does not keep the schema's: the text names it). */
     enum status (*scan)(struct store *store, const struct store_scan *scan, struct error *err);
     /** Delete what is old, in a transaction of its own. @param ret_pruned  deleted keys. */
     enum status (*prune)(struct store *store, const struct prune *prune, size_t *ret_pruned,

@@ -126,6 +126,54 @@ static void the_pending_read_follows_what_becomes_of_a_waiting_row(void)
     assert_waits(5, true);
 }
 
+/* @return the list of what is found, parted by blanks, with "+" behind it where there is more. */
+static const char *list(size_t limit)
+{
+    const struct pending_range ranges[] = {
+        {.schema = store_case_mapping.schema, .partition = 0, .above = 4},
+        {.schema = store_case_mapping.schema, .partition = 1, .above = 0}};
+    struct pending_read pending = {
+        .ranges = ranges, .range_count = 2, .arena = &store_case_arena, .limit = limit};
+    const char *text = "";
+    assert_ok(store_case_ops->read_pending(store_case_store, &pending, &store_case_err));
+    for (size_t i = 0; i < pending.entity_count && i < limit; i++) {
+        assert_true(slice_is(pending.entities[i].entity_type, "order"));
+        text = test_format("%s%.*s ", text, SLICE_ARGS(pending.entities[i].entity_key));
+    }
+    assert_true(pending.entity_count <= limit + 1);
+    return pending.entity_count > limit ? test_format("%s+", text) : text;
+}
+
+static void without_entities_the_look_lists_each_that_it_finds_once(void)
+{
+    static const char all[] = "{\"id\":3} {\"id\":4} {\"id\":6} {\"id\":8} ";
+    make_outbox();
+    assert_string_equal(list(4), "");
+    (void)ask(own_rows);
+    assert_string_equal(list(4), all);
+    assert_string_equal(list(3), "{\"id\":3} {\"id\":4} {\"id\":6} +");
+    (void)ask("INSERT INTO outbox(aggregatetype, aggregateid) VALUES ('order', 'no key')");
+    assert_string_equal(list(9), test_format("no key %s", all));
+    (void)ask("DELETE FROM outbox WHERE aggregateid = 'no key'");
+    for (int i = 0; i < 40; i++)
+        (void)ask("INSERT INTO outbox(aggregatetype, aggregateid) VALUES "
+                  "('order', '{\"id\":6}'), ('order', '{\"id\":3}'), ('order', '8')");
+    assert_string_equal(list(4), all);
+    assert_string_equal(list(0), "+");
+    store_case_begin();
+    assert_string_equal(list(4), all);
+    store_case_commit();
+}
+
+static void a_list_of_what_waits_ends_where_there_are_too_many(void)
+{
+    make_outbox();
+    make_many();
+    (void)ask("INSERT INTO outbox(aggregatetype, aggregateid) SELECT 'order', i + 100 FROM many");
+    assert_non_null(strchr(list(20), '+'));
+    assert_non_null(strchr(list(5000), '+'));
+}
+
 static void *change_slowly(void *database)
 {
     (void)store_case_back_end->text(
@@ -173,6 +221,8 @@ int main(void)
     static struct store_case cases[] = {
         STORE_CASE_OF_SQL(the_look_finds_own_changes_that_were_not_read_back),
         STORE_CASE_OF_SQL(the_pending_read_follows_what_becomes_of_a_waiting_row),
+        STORE_CASE_OF_SQL(without_entities_the_look_lists_each_that_it_finds_once),
+        STORE_CASE_OF_SQL(a_list_of_what_waits_ends_where_there_are_too_many),
         STORE_CASE_OF_SERVERS(the_look_finds_what_others_committed_since_the_batch_began),
         STORE_CASE_OF_SERVERS(a_look_behind_the_write_finds_what_the_write_had_to_wait_for),
     };

@@ -146,7 +146,9 @@ static const struct store_back_end back_ends[] = {
                "CREATE TABLE outbox(position integer PRIMARY KEY AUTOINCREMENT, " OUTBOX_COLUMNS,
      .schema = "",
      .table = "ORDERS",
-     .column = "Price"},
+     .column = "Price",
+     .snapshots = "PRAGMA wal_checkpoint(TRUNCATE)",
+     .no_snapshots = "0|0|0\n"},
     {.url = "postgresql:",
      .is_server = true,
      .skip_reason = postgresql_skip_reason,
@@ -168,7 +170,11 @@ static const struct store_back_end back_ends[] = {
      .table = "public.orders",
      .column = "price",
      .sleep = "SELECT pg_sleep(0.3)",
-     .sleepers = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"},
+     .sleepers = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+     .snapshots = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                  "AND backend_type = 'client backend' AND xact_start IS NOT NULL "
+                  "AND pid <> pg_backend_pid()",
+     .no_snapshots = "0\n"},
     {.url = "mysql:",
      .is_server = true,
      .skip_reason = mariadb_skip_reason,
@@ -190,7 +196,9 @@ static const struct store_back_end back_ends[] = {
      .table = "orders",
      .column = "PRICE",
      .sleep = "DO SLEEP(0.3)",
-     .sleepers = "SELECT count(*) FROM information_schema.processlist WHERE state = 'User sleep'"},
+     .sleepers = "SELECT count(*) FROM information_schema.processlist WHERE state = 'User sleep'",
+     .snapshots = "SELECT count(*) FROM information_schema.innodb_trx",
+     .no_snapshots = "0\n"},
 };
 #define BACK_ENDS (sizeof back_ends / sizeof back_ends[0])
 _Static_assert(BACK_ENDS <= STORE_BACK_ENDS_MAX, "results of every back end");

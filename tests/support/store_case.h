@@ -23,16 +23,18 @@ struct store_back_end {
     void (*crash)(void);                  /* the server ends like in a crash and starts again */
     void (*cancel)(const char *database); /* end the statements of other sessions */
     void (*read_only)(const char *database, bool on); /* as a failover does */
-    const char *cancelled; /* how the error of a cancelled statement ends */
-    const char *agent;     /* on a server: the user that has only the role keepstep_agent */
-    const char *lag;       /* and the one that has keepstep_lag */
-    const char *users;     /* SQL that creates them */
-    const char *outbox;    /* SQL that makes the parts of an outbox that a store reads */
-    const char *schema;    /* comes before a table's name in the catalogue: "public." */
-    const char *table;     /* another spelling of the table orders */
-    const char *column;    /* and of its column price, if there is one */
-    const char *sleep;     /* SQL that sleeps */
-    const char *sleepers;  /* SQL that counts sleeping sessions */
+    const char *cancelled;    /* how the error of a cancelled statement ends */
+    const char *agent;        /* on a server: the user that has only the role keepstep_agent */
+    const char *lag;          /* and the one that has keepstep_lag */
+    const char *users;        /* SQL that creates them */
+    const char *outbox;       /* SQL that makes the parts of an outbox that a store reads */
+    const char *schema;       /* comes before a table's name in the catalogue: "public." */
+    const char *table;        /* another spelling of the table orders */
+    const char *column;       /* and of its column price, if there is one */
+    const char *sleep;        /* SQL that sleeps */
+    const char *sleepers;     /* SQL that counts sleeping sessions */
+    const char *snapshots;    /* SQL that tells whether another session has a transaction open, */
+    const char *no_snapshots; /* and its rows where none has */
 };
 
 enum store_case_result { STORE_CASE_NOT_RUN, STORE_CASE_FAILED, STORE_CASE_SKIPPED, STORE_CASE_OK };

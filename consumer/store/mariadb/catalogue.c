@@ -211,6 +211,7 @@ static void limits_set(const struct mapped_table *table, const struct mariadb_co
     limits->drops_sign = true;
     limits->is_exact = column->is_key && column->type == COLUMN_DECIMAL;
     if (strcasecmp(found->data_type, "timestamp") == 0) {
+        limits->is_timestamp = true;
         limits->time_min = TIMESTAMP_MIN;
         limits->time_max = far ? TIMESTAMP_END : TIMESTAMP_MAX;
     }

@@ -100,6 +100,7 @@ const struct sql_dialect store_mariadb_dialect = {
     .row_insert = SQL_ROW_INSERT,
     .row_find = SQL_ROW_FIND,
     .key_columns_max = KEY_COLUMNS_MAX,
+    .columns = &column_mariadb_dialect,
     .quote = '`',
     .denied = COMMAND_DENIED,
     .ignores_case = true,

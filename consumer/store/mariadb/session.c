@@ -1,10 +1,16 @@
 /* The MariaDB store's session: opening, installing, transactions. */
 #include "consumer/store/mariadb/internal.h"
 
+#include "common/buffer.h"
+#include "common/mariadb_scan.h"
 #include "consumer_mariadb_sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 #include <stdlib.h>
 
+#define SETTING_SIZE    64
 #define PACKET_SIZE_MIN ((int64_t)64 * 1024)
 #define TIMESTAMP_64    110500                                     /* first version */
 #define BESIDE_OUTBOX   "SET SESSION innodb_lock_wait_timeout = 1" /* the agent yields first */
@@ -78,7 +84,22 @@ static enum status session_begin(struct store_sql *sql, enum sql_transaction kin
     if (status == STATUS_OK && kind == SQL_SNAPSHOT)
         status = session_execute(sql, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", err);
     if (status == STATUS_OK && kind == SQL_SNAPSHOT)
-        status = session_execute(sql, "START TRANSACTION WITH CONSISTENT SNAPSHOT", err);
+        status = session_execute(sql, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", err);
+    return status;
+}
+
+/* One statement reads the whole table. What it may not take any more is checked beside it. */
+static enum status session_query(struct store_sql *sql, struct row_query *query, struct error *err)
+{
+    struct store_mariadb *self = (struct store_mariadb *)sql;
+    char limit[SETTING_SIZE];
+    (void)snprintf(limit, sizeof limit, "SET SESSION max_statement_time = %" PRId64,
+                   sql->snapshot_time_s);
+    enum status status = mariadb_session_execute(self->session, limit, err);
+    if (status == STATUS_OK)
+        status = mariadb_scan_run(self->session, query, err);
+    if (status == STATUS_OK)
+        status = mariadb_session_execute(self->session, "SET SESSION max_statement_time = 60", err);
     return status;
 }
 
@@ -91,6 +112,7 @@ static const struct sql_session_ops mariadb_session = {
     .begin = session_begin,
     .commit = store_mariadb_commit,
     .rollback = session_rollback,
+    .query = session_query,
     .replaces_savepoints = true,
 };
 

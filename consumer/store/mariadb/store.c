@@ -46,4 +46,5 @@ const struct store_ops store_mariadb_ops = {
     .defer = store_mariadb_defer,
     .read_pending = store_sql_read_pending,
     .claim_keys = store_mariadb_claim_keys,
+    .snapshot = store_sql_snapshot,
 };

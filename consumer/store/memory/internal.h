@@ -58,6 +58,9 @@ struct store_memory {
     struct memory_database *database;
     struct model working; /* while it is the writer */
     struct model savepoint;
+    bool read_only;
+    bool in_snapshot;
+    struct model snapshot; /* what was committed when it began */
 };
 
 static inline struct store_memory *store_memory_of(struct store *store)
@@ -73,7 +76,11 @@ void list_remove(struct list *list, size_t index);
 struct list list_copy(const struct list *list);
 void list_done(struct list *list);
 
-/** @return what this store sees: its transaction, or what is committed. */
+/** Copy all lists of a model, or free them. */
+struct model model_copy(const struct model *model);
+void model_done(struct model *model);
+
+/** @return what this store sees: its snapshot, its transaction, or what is committed. */
 struct model *store_memory_model(struct store_memory *self);
 
 /** Copy bytes into the database. */
@@ -102,6 +109,11 @@ enum status store_memory_read_image(struct store *store, const struct superseded
                                     struct error *err);
 enum status store_memory_drop_image(struct store *store, const struct superseded_image *image,
                                     struct error *err);
+
+enum status store_memory_snapshot(struct store *store, bool begin, struct error *err);
+enum status store_memory_keep_snapshot(struct store *store, struct error *err);
+enum status store_memory_scan(struct store *store, const struct store_scan *scan,
+                              struct error *err);
 
 extern const struct store_ops store_memory_ops;
 

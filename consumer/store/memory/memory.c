@@ -66,7 +66,7 @@ static struct model model_new(void)
     };
 }
 
-static struct model model_copy(const struct model *model)
+struct model model_copy(const struct model *model)
 {
     return (struct model){
         .positions = list_copy(&model->positions),
@@ -79,7 +79,7 @@ static struct model model_copy(const struct model *model)
     };
 }
 
-static void model_done(struct model *model)
+void model_done(struct model *model)
 {
     list_done(&model->positions);
     list_done(&model->sequences);
@@ -91,6 +91,8 @@ static void model_done(struct model *model)
 
 struct model *store_memory_model(struct store_memory *self)
 {
+    if (self->in_snapshot)
+        return &self->snapshot;
     return self->database->writer == self ? &self->working : &self->database->committed;
 }
 
@@ -173,6 +175,7 @@ static enum status store_memory_open(const struct store_options *options, struct
     struct store_memory *self = must(calloc(1, sizeof *self));
     self->base.ops = &store_memory_ops;
     self->database = database;
+    self->read_only = options->read_only;
     database->users++;
     *ret_store = &self->base;
     return STATUS_OK;
@@ -181,6 +184,9 @@ static enum status store_memory_open(const struct store_options *options, struct
 static void store_memory_rollback(struct store *store)
 {
     struct store_memory *self = store_memory_of(store);
+    if (self->in_snapshot)
+        model_done(&self->snapshot);
+    self->in_snapshot = false;
     if (self->database->writer != self)
         return;
     self->database->writer = NULL;
@@ -472,19 +478,6 @@ static enum status store_memory_prune(struct store *store, const struct prune *p
     return STATUS_OK;
 }
 
-static enum status store_memory_snapshot(struct store *store, bool begin, struct error *err)
-{
-    (void)store, (void)begin;
-    return error_set(err, STATUS_STOP, "snapshots are not built yet");
-}
-
-static enum status store_memory_scan(struct store *store, const struct store_scan *scan,
-                                     struct error *err)
-{
-    (void)store, (void)scan;
-    return error_set(err, STATUS_STOP, "scans are not built yet");
-}
-
 static enum status store_memory_copy_sql(const struct copies *copies, struct buffer *out,
                                          struct error *err)
 {
@@ -523,5 +516,6 @@ const struct store_ops store_memory_ops = {
     .rollback = store_memory_rollback,
     .prune = store_memory_prune,
     .snapshot = store_memory_snapshot,
+    .keep = store_memory_keep_snapshot,
     .scan = store_memory_scan,
 };

@@ -1,9 +1,12 @@
 -- What the catalogue says of a table that an entity type is mapped to.
 -- name: catalogue_lock
 SELECT pg_advisory_xact_lock(7310310985321447211)
--- Whether it is a table; the name of its engine, if that has no transactions.
+-- Whether it is a table; the name of its engine, if that has no transactions. 2: the name stands for a
+-- table that a snapshot does not know, because it was made later.
 -- name: table_read
-SELECT (relkind IN ('r', 'p'))::int, '' FROM pg_class WHERE oid = to_regclass($1)
+SELECT CASE WHEN c.oid IS NULL THEN 2 ELSE (c.relkind IN ('r', 'p'))::int END, ''
+FROM (SELECT to_regclass($1)::oid) AS named(oid) LEFT JOIN pg_class c ON c.oid = named.oid
+WHERE named.oid IS NOT NULL
 -- Whether a column's table and the column itself are there, the schema and table that a name stands
 -- for, and where the column was kept before. With a dot in it a table's name is schema and table,
 -- unless an entity type's own name has it.

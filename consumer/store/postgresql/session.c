@@ -1,6 +1,8 @@
 /* The PostgreSQL store's session: opening, the pipeline of prepared statements, parameters. */
 #include "consumer/store/postgresql/internal.h"
 
+#include "common/postgresql_scan.h"
+
 #include "consumer_postgresql_sql.h"
 
 #include <endian.h>
@@ -300,6 +302,49 @@ static void session_rollback(struct store_sql *sql)
     queue_clear(self);
 }
 
+/* Scans read results part by part, which a pipeline does not. */
+static enum status pipeline_leave(struct store_postgresql *self, struct error *err)
+{
+    enum status status = store_postgresql_sync(self, NULL, err);
+    if (status == STATUS_OK && PQexitPipelineMode(self->connection) != 1)
+        status = postgresql_session_error(self->connection, NULL, "leave the pipeline", err);
+    return status;
+}
+
+static enum status pipeline_enter(struct store_postgresql *self, enum status status,
+                                  struct error *err)
+{
+    if (status != STATUS_OK)
+        postgresql_session_rollback(self->connection);
+    if (PQenterPipelineMode(self->connection) != 1 && status == STATUS_OK)
+        status = postgresql_session_error(self->connection, NULL, "enter the pipeline", err);
+    return status;
+}
+
+/* A column or table that the snapshot's catalogue still names may be gone by now. */
+static enum status session_query(struct store_sql *sql, struct row_query *query, struct error *err)
+{
+    struct store_postgresql *self = (struct store_postgresql *)sql;
+    enum status status = pipeline_leave(self, err);
+    if (status != STATUS_OK)
+        return status;
+    status = postgresql_scan_query(self->connection, query, err);
+    if (status == STATUS_FATAL && err != NULL &&
+        (err->native_code == postgresql_sqlstate_code(SQLSTATE_UNDEFINED_TABLE) ||
+         err->native_code == postgresql_sqlstate_code(SQLSTATE_UNDEFINED_COLUMN)))
+        status = err->status = STATUS_RETRY;
+    return pipeline_enter(self, status, err);
+}
+
+static enum status session_give_way(struct store_sql *sql, struct error *err)
+{
+    struct store_postgresql *self = (struct store_postgresql *)sql;
+    enum status status = pipeline_leave(self, err);
+    return status == STATUS_OK
+               ? pipeline_enter(self, postgresql_snapshot_keep(self->connection, err), err)
+               : status;
+}
+
 static const struct sql_session_ops postgresql_session = {
     .send = session_send,
     .send_rows = store_sql_send_each,
@@ -309,6 +354,8 @@ static const struct sql_session_ops postgresql_session = {
     .begin = session_begin,
     .commit = store_postgresql_commit,
     .rollback = session_rollback,
+    .query = session_query,
+    .give_way = session_give_way,
     .part_rows = PART_ROWS,
 };
 

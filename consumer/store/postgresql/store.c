@@ -104,4 +104,5 @@ const struct store_ops store_postgresql_ops = {
     .defer = store_postgresql_defer,
     .read_pending = store_sql_read_pending,
     .claim_keys = store_postgresql_claim_keys,
+    .snapshot = store_sql_snapshot,
 };

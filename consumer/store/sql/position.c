@@ -44,17 +44,18 @@ static enum status read_blocked(void *context, struct store_row *row, struct err
 static enum status state_ask(struct store_sql *self, const char *topic, int32_t partition,
                              struct partition_state *state, struct error *err)
 {
+    bool whole = !self->read_only || self->in_snapshot;
     const struct {
         enum statement_id id;
         sql_row_read *read;
     } parts[] = {
         {STATEMENT_POSITION_READ, read_position},
         {STATEMENT_SEQUENCE_READ, read_sequence},
-        {self->read_only ? STATEMENT_PARKED_COUNT : STATEMENT_PARKED_COUNT_BYTES, read_counts},
+        {!whole ? STATEMENT_PARKED_COUNT : STATEMENT_PARKED_COUNT_BYTES, read_counts},
         {STATEMENT_BLOCKED_READ, read_blocked},
     };
     const struct parameter parameters[] = {parameter_text(topic), parameter_integer(partition)};
-    size_t count = self->read_only ? 3 : 4;
+    size_t count = whole ? 4 : 3;
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < count; i++)
         status = store_sql_ask(

@@ -135,6 +135,15 @@ static enum status column_check(struct mapped_table *table, size_t index,
     return status == STATUS_OK ? refuse_column(table, index, &found, declared, err) : status;
 }
 
+/* @return whether the row of the catalogue is of the column that a schema's column is kept in. */
+static bool column_is(const struct mapped_table *table, size_t index, const struct store_row *row)
+{
+    const char *column = mapping_column(table->mapping, index);
+    char name[STORE_NAME_SIZE];
+    row->copy(row, COLUMN_NAME, name, sizeof name);
+    return (table->dialect->ignores_case ? strcasecmp(column, name) : strcmp(column, name)) == 0;
+}
+
 static enum status column_read(void *context, struct store_row *row, struct error *err)
 {
     struct catalogue_read *read = context;
@@ -144,8 +153,7 @@ static enum status column_read(void *context, struct store_row *row, struct erro
     char name[STORE_NAME_SIZE];
     row->copy(row, COLUMN_NAME, name, sizeof name);
     for (size_t i = 0; status == STATUS_OK && i < table->mapping->schema->column_count; i++) {
-        const char *column = mapping_column(table->mapping, i);
-        if ((table->dialect->ignores_case ? strcasecmp(column, name) : strcmp(column, name)) != 0)
+        if (!column_is(table, i, row))
             continue;
         is_mapped = true;
         read->missing[i] = false;
@@ -159,6 +167,8 @@ static enum status column_read(void *context, struct store_row *row, struct erro
     return status;
 }
 
+#define TABLE_IS_LATER 2
+
 /* Read whether it is a table; its engine is named only if that has no transactions. */
 static enum status table_read(void *context, struct store_row *row, struct error *err)
 {
@@ -166,6 +176,9 @@ static enum status table_read(void *context, struct store_row *row, struct error
     const struct mapped_table *table = read->table;
     char engine[STORE_NAME_SIZE];
     read->exists = true;
+    if (row->integer(row, 0) == TABLE_IS_LATER)
+        return error_set(err, STATUS_RETRY, "table \"%s\" was made after the snapshot began",
+                         table->name);
     if (row->integer(row, 0) == 0)
         return error_set(err, STATUS_FATAL,
                          "\"%s\" is no table of its own, as it is a view or a foreign table: map "
@@ -196,6 +209,61 @@ static enum status columns_check(struct catalogue_read *read, struct parameter n
     memset(read->missing, true, sizeof read->missing);
     return store_sql_query(store_sql_of(read->table->store), SQL_CALL(TABLE_COLUMNS, name),
                            column_read, read, err);
+}
+
+/* Columns that the mapping does not have do not matter to who only reads. */
+static enum status mapped_column_read(void *context, struct store_row *row, struct error *err)
+{
+    struct catalogue_read *read = context;
+    struct mapped_table *table = read->table;
+    const struct entity_schema *schema = table->mapping->schema;
+    char declared[STORE_NAME_SIZE];
+    row->copy(row, COLUMN_DECLARED, declared, sizeof declared);
+    for (size_t i = 0; i < schema->column_count; i++) {
+        struct catalogue_column found = {0};
+        if (!column_is(table, i, row))
+            continue;
+        read->missing[i] = false;
+        enum status status = table->dialect->check_column(table, i, row, &found, err);
+        found.collation[0] = '\0';
+        return status == STATUS_OK ? refuse_column(table, i, &found, declared, err) : status;
+    }
+    return STATUS_OK;
+}
+
+static enum status missing_check(const struct catalogue_read *read, struct error *err)
+{
+    const struct mapped_table *table = read->table;
+    if (!read->exists)
+        return error_set(err, STATUS_FATAL, "there is no table \"%s\"", table->name);
+    for (size_t i = 0; i < table->mapping->schema->column_count; i++) {
+        if (read->missing[i])
+            return error_set(err, STATUS_FATAL, "table \"%s\" has no column \"%s\"", table->name,
+                             mapping_column(table->mapping, i));
+    }
+    return STATUS_OK;
+}
+
+enum status sql_table_check_columns(struct mapped_table *table, struct error *err)
+{
+    struct store_sql *self = store_sql_of(table->store);
+    struct catalogue_read read = {.table = table};
+    struct buffer name;
+    buffer_init(&name, SQL_TEXT_SIZE_MAX);
+    sql_catalogue_name_append(&name, table->dialect, table->mapping);
+    struct parameter parameter = parameter_slice(buffer_slice(&name));
+    memset(read.missing, true, sizeof read.missing);
+    enum status status = store_sql_query(self, SQL_CALL(TABLE_READ, parameter), table_read, &read,
+                                         err);
+    if (status == STATUS_OK && read.exists)
+        status = store_sql_query(self, SQL_CALL(TABLE_COLUMNS, parameter), mapped_column_read,
+                                 &read, err);
+    if (status == STATUS_OK)
+        status = missing_check(&read, err);
+    if (status == STATUS_FATAL && err != NULL)
+        error_mark_config(err);
+    buffer_done(&name);
+    return status;
 }
 
 static enum status key_check(struct catalogue_read *read, struct parameter name, struct error *err)

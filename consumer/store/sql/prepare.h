@@ -9,6 +9,10 @@
 enum status sql_copy_sql(const struct sql_dialect *dialect, const struct copies *copies,
                          struct buffer *out, struct error *err) MUST_CHECK;
 
+/** Check that a table has the columns of its mapping, and that their types keep the values of the
+ * schema's. Sets table->limits. @return OK; RETRY; FATAL with exit code 78. */
+enum status sql_table_check_columns(struct mapped_table *table, struct error *err) MUST_CHECK;
+
 /* Slots of store_ops. */
 enum status store_sql_places(struct store *store, struct place *places, size_t count, bool record,
                              struct error *err);

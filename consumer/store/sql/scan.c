@@ -1,14 +1,101 @@
-/* How the SQL stores read a copy in one snapshot. */
-#include "consumer/store/sql/session.h"
+/* How the SQL stores read a copy in one snapshot (rules 32 and 37). */
+#include "common/clock.h"
+#include "consumer/store/sql/prepare.h"
+#include "schemas/table_scan.h"
+
+static enum status snapshot_check(const struct store_sql *self, struct error *err)
+{
+    if (!self->in_snapshot)
+        return error_set(err, STATUS_RETRY, "no snapshot is open");
+    if (clock_monotonic_us() > self->until_us)
+        return error_set(err, STATUS_RETRY, "the snapshot lasts longer than limits.scan_time_s");
+    return STATUS_OK;
+}
+
+/* PostgreSQL and SQLite take the snapshot with the first statement that reads. */
+static enum status snapshot_begin(struct store_sql *self, struct error *err)
+{
+    int64_t ignored = 0;
+    enum status status = store_sql_transaction(self, SQL_SNAPSHOT, err);
+    if (status == STATUS_OK)
+        status = store_sql_number(self, SQL_CALL_PLAIN(META_EXISTS), 0, &ignored, err);
+    return status;
+}
 
 enum status store_sql_snapshot(struct store *store, bool begin, struct error *err)
 {
-    (void)store, (void)begin;
-    return error_set(err, STATUS_STOP, "snapshots are not built yet");
+    struct store_sql *self = store_sql_of(store);
+    store_sql_rollback(store);
+    if (!begin)
+        return STATUS_OK;
+    if (!self->read_only)
+        return error_set(err, STATUS_FATAL, "a store that applies begins no snapshot");
+    enum status status = snapshot_begin(self, err);
+    self->in_snapshot = status == STATUS_OK;
+    self->until_us = clock_monotonic_us() + self->snapshot_time_s * 1000 * 1000;
+    if (status != STATUS_OK)
+        store_sql_rollback(store);
+    return status;
+}
+
+/* A statement also ends the idle time. */
+enum status store_sql_keep(struct store *store, struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    int64_t ignored = 0;
+    enum status status = snapshot_check(self, err);
+    if (status == STATUS_OK)
+        status = store_sql_number(self, SQL_CALL_PLAIN(META_EXISTS), 0, &ignored, err);
+    if (status == STATUS_OK && self->session->give_way != NULL)
+        status = self->session->give_way(self, err);
+    if (status != STATUS_OK)
+        store_sql_rollback(store);
+    return status;
+}
+
+static enum status query_run(void *session, struct row_query *query, struct error *err)
+{
+    struct store_sql *self = session;
+    return self->session->query(self, query, err);
+}
+
+static enum status table_scan(const struct mapped_table *table, const struct store_scan *scan,
+                              struct error *err)
+{
+    struct store_sql *self = store_sql_of(table->store);
+    bool is_timestamp[ENTITY_COLUMNS_MAX];
+    struct buffer name;
+    for (size_t i = 0; i < ENTITY_COLUMNS_MAX; i++)
+        is_timestamp[i] = table->limits[i].is_timestamp;
+    buffer_init(&name, SQL_TEXT_SIZE_MAX);
+    sql_table_name_append(&name, table->dialect, table->mapping);
+    const struct table_scan rows = {.columns = {table->dialect->columns, table->mapping->schema,
+                                                table->mapping->entry, is_timestamp},
+                                    .table = buffer_text(&name),
+                                    .keys = scan->keys,
+                                    .key_count = scan->count,
+                                    .until_us = self->until_us,
+                                    .visit = scan->visit,
+                                    .context = scan->context,
+                                    .run = query_run,
+                                    .session = self};
+    enum status status = table_scan_run(&rows, err);
+    buffer_done(&name);
+    return status;
 }
 
 enum status store_sql_scan(struct store *store, const struct store_scan *scan, struct error *err)
 {
-    (void)store, (void)scan;
-    return error_set(err, STATUS_STOP, "scans are not built yet");
+    struct store_sql *self = store_sql_of(store);
+    struct mapped_table *table = sql_table_new(store, self->tables.dialect, scan->mapping);
+    enum status status = table == NULL ? error_set(err, STATUS_RETRY, "out of memory")
+                                       : snapshot_check(self, err);
+    if (status == STATUS_OK)
+        status = sql_table_check_columns(table, err);
+    if (status == STATUS_OK)
+        status = table_scan(table, scan, err);
+    if (status != STATUS_OK)
+        store_sql_rollback(store);
+    sql_table_free(table);
+    return status;
 }

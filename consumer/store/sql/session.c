@@ -5,8 +5,9 @@
 
 #include <stdlib.h>
 
-#define SCHEMA_VERSION 1
-#define OUTBOX_COLUMNS 4 /* those that outbox_columns looks for */
+#define SCHEMA_VERSION  1
+#define SNAPSHOT_TIME_S 600
+#define OUTBOX_COLUMNS  4 /* those that outbox_columns looks for */
 
 enum status store_sql_send_each(struct store_sql *self, const struct sql_call *call, size_t rows,
                                 struct error *err)
@@ -110,6 +111,8 @@ static enum status check_version(struct store_sql *self, struct error *err)
 enum status store_sql_ready(struct store_sql *self, const struct store_options *options,
                             struct error *err)
 {
+    self->snapshot_time_s = options->snapshot_time_s > 0 ? options->snapshot_time_s
+                                                         : SNAPSHOT_TIME_S;
     enum status status = options->install ? install(self, options->new_copy, err) : STATUS_OK;
     return status == STATUS_OK ? check_version(self, err) : status;
 }

@@ -3,6 +3,7 @@
 #ifndef CONSUMER_STORE_SQL_SESSION_H
 #define CONSUMER_STORE_SQL_SESSION_H
 
+#include "common/row_query.h"
 #include "consumer/store/sql/row.h"
 
 /** X(name): a statement that each database has as SQL_name in its .sql files. It is prepared at its
@@ -152,6 +153,11 @@ struct sql_session_ops {
     enum status (*commit)(struct store_sql *self, bool durable, struct error *err);
     /** Legal in any state, cannot fail. */
     void (*rollback)(struct store_sql *self);
+    /** Run a query in a snapshot. After a failure the snapshot has ended. */
+    enum status (*query)(struct store_sql *self, struct row_query *query, struct error *err);
+    /** See whether somebody waits for a table that the snapshot has read. NULL: nobody waits for a
+     * reader, or nobody can tell. @return OK; RETRY. */
+    enum status (*give_way)(struct store_sql *self, struct error *err);
     /** A SAVEPOINT replaces an earlier one of the same name. */
     bool replaces_savepoints;
     /** 0: rows come one by one. Else the client library keeps whole results in memory, so long
@@ -171,8 +177,12 @@ struct store_sql {
     struct store base;
     const struct sql_session_ops *session;
     bool in_transaction;
-    bool read_only; /* a role that only reads may not see records: blocked entities are not read */
+    bool read_only; /* a role that only reads may not see records: blocked entities are read only in
+                       a snapshot */
     bool has_outbox;
+    bool in_snapshot;
+    int64_t snapshot_time_s;  /* that one may last */
+    int64_t until_us;         /* monotonic; the open one ends there */
     struct sql_range *ranges; /* recorded, not yet written: see position.c */
     size_t range_count;
     struct sql_tables tables;
@@ -266,6 +276,7 @@ void store_sql_rollback(struct store *store);
 enum status store_sql_prune(struct store *store, const struct prune *prune, size_t *ret_pruned,
                             struct error *err);
 enum status store_sql_snapshot(struct store *store, bool begin, struct error *err);
+enum status store_sql_keep(struct store *store, struct error *err);
 enum status store_sql_scan(struct store *store, const struct store_scan *scan, struct error *err);
 
 /** The slots that are the same for every database. */
@@ -277,7 +288,7 @@ enum status store_sql_scan(struct store *store, const struct store_scan *scan, s
     .read_parked = store_sql_read_parked, .edit_parked = store_sql_edit_parked,                    \
     .keep_image = store_sql_keep_image, .read_image = store_sql_read_image,                        \
     .drop_image = store_sql_drop_image, .commit = store_sql_commit,                                \
-    .rollback = store_sql_rollback, .prune = store_sql_prune, .snapshot = store_sql_snapshot,      \
+    .rollback = store_sql_rollback, .prune = store_sql_prune, .keep = store_sql_keep,              \
     .scan = store_sql_scan
 
 /** Write the ranges that were recorded since the last call. */

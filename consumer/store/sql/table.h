@@ -5,6 +5,7 @@
 
 #include "common/buffer.h"
 #include "consumer/store/sql/session.h"
+#include "schemas/column_sql.h"
 
 #define SQL_TEXT_SIZE_MAX ((size_t)1024 * 1024)
 
@@ -12,6 +13,7 @@
  * every value itself (rule 28). */
 struct column_limits {
     bool takes_no_null;
+    bool is_timestamp;   /* MariaDB's TIMESTAMP, for struct column_sql */
     bool is_float;       /* of 32 bits */
     bool is_integer;     /* `min` and `max` hold, of decimals too */
     bool is_exact;       /* of a key: a decimal must have exactly `digits_behind` digits */
@@ -90,6 +92,8 @@ struct sql_dialect {
     const char *lock;       /* taken before a table is made, so that only one agent does; NULL */
     const char *grants;     /* rights on Keepstep's own tables; NULL: there are no roles */
     unsigned int order_id;  /* of the statement that store_sql_order() runs */
+
+    const struct column_dialect *columns; /* how the database writes a row as JSON */
 
     /* Names and limits. */
     char quote;             /* around names */

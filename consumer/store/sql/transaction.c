@@ -197,6 +197,7 @@ void store_sql_rollback(struct store *store)
     self->range_count = 0;
     self->session->rollback(self);
     self->in_transaction = false;
+    self->in_snapshot = false;
 }
 
 /* Ids of the parked records that were deleted. */

@@ -218,7 +218,9 @@ enum status store_sqlite_read_pending(struct store *store, struct pending_read *
                                       struct error *err)
 {
     store_pending_begin(pending);
-    return store_sql_of(store)->has_outbox
-               ? store_read_pending(store, pending, pending_read_rows, err)
-               : STATUS_OK;
+    if (!store_sql_of(store)->has_outbox)
+        return STATUS_OK;
+    return store_read_pending(
+        store, pending, pending->entities == NULL ? store_sql_pending_rows : pending_read_rows,
+        err);
 }

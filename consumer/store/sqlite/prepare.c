@@ -130,6 +130,7 @@ static enum status row_prepare(const struct mapped_table *table, struct row_stat
 const struct sql_dialect store_sqlite_dialect = {
     SQL_DIALECT_TEXTS,
     .row_upsert_key = SQL_ROW_UPSERT_KEY,
+    .columns = &column_sqlite_dialect,
     .quote = '"',
     .reserved = "sqlite_",
     .order_id = STATEMENT_CATALOGUE_ORDER,

@@ -1,6 +1,7 @@
 /* The SQLite store's session: opening, statements, parameters, rows. */
 #include "consumer/store/sqlite/internal.h"
 
+#include "common/sqlite_scan.h"
 #include "consumer_sqlite_sql.h"
 
 #include <stdio.h>
@@ -180,6 +181,11 @@ static void session_rollback(struct store_sql *sql)
         (void)sqlite3_exec(self->database, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
 }
 
+static enum status session_query(struct store_sql *sql, struct row_query *query, struct error *err)
+{
+    return sqlite_scan_run(((struct store_sqlite *)sql)->database, query, err);
+}
+
 static const struct sql_session_ops sqlite_session = {
     .send = session_send,
     .send_rows = store_sql_send_each,
@@ -189,6 +195,7 @@ static const struct sql_session_ops sqlite_session = {
     .begin = session_begin,
     .commit = store_sqlite_commit,
     .rollback = session_rollback,
+    .query = session_query,
 };
 
 static enum status store_sqlite_configure(struct store_sqlite *self,

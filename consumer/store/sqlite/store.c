@@ -57,6 +57,15 @@ enum status store_sqlite_commit(struct store_sql *sql, bool durable, struct erro
     return status;
 }
 
+static enum status store_sqlite_snapshot(struct store *store, bool begin, struct error *err)
+{
+    if (begin && !store_sqlite_of(store)->is_wal)
+        return error_set(err, STATUS_STOP,
+                         "the database is not in WAL mode, so the service cannot write while its "
+                         "tables are read: PRAGMA journal_mode = WAL");
+    return store_sql_snapshot(store, begin, err);
+}
+
 /* A file has no roles. */
 static enum status store_sqlite_copy_sql(const struct copies *copies, struct buffer *out,
                                          struct error *err)
@@ -77,4 +86,5 @@ const struct store_ops store_sqlite_ops = {
     .defer = store_sqlite_defer,
     .read_pending = store_sqlite_read_pending,
     .claim_keys = store_sqlite_claim_keys,
+    .snapshot = store_sqlite_snapshot,
 };

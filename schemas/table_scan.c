@@ -1,0 +1,220 @@
+/* Writes the query of a scan, and picks the rows of the wanted keys. */
+#include "schemas/table_scan.h"
+
+#include "schemas/key_sql.h"
+#include "schemas_sql.h"
+
+#include <stdlib.h>
+
+#define SQL_SIZE_MAX  ((size_t)8 * 1024 * 1024)
+#define ROW_SIZE_MAX  ((size_t)64 * 1024 * 1024)
+#define KEYS_SIZE_MAX ((size_t)64 * 1024 * 1024)
+#define KEYS_AT_ONCE  1024
+
+struct scanning {
+    const struct table_scan *scan;
+    struct row_query query;
+    struct buffer sql;
+    struct arena row;
+    struct arena keys;    /* parameters of the keys that are looked for at once */
+    struct slice *wanted; /* keys; NULL: all rows */
+    size_t wanted_count;
+    size_t wanted_a_run; /* of a query by key; 0: each row is compared with all of `wanted` */
+    struct slice *odd;   /* keys without a canonical form: only a scan of all rows finds these */
+    size_t odd_count;
+};
+
+static int key_compare(const void *a, const void *b)
+{
+    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+/* A query by key may find rows of other keys, also of those that another run asks for. */
+static bool scan_wants(const struct scanning *scanning, struct slice key)
+{
+    if (scanning->wanted == NULL)
+        return true;
+    if (scanning->wanted_a_run == 0)
+        return bsearch(&key, scanning->wanted, scanning->wanted_count, sizeof key, key_compare) !=
+               NULL;
+    size_t from = scanning->query.run * scanning->wanted_a_run;
+    size_t end = from + scanning->wanted_a_run;
+    for (size_t i = from; i < end && i < scanning->wanted_count; i++) {
+        if (slice_equal(scanning->wanted[i], key))
+            return true;
+    }
+    return false;
+}
+
+static enum status scan_visit(void *context, struct slice key, struct slice image,
+                              struct error *err)
+{
+    struct scanning *scanning = context;
+    const struct table_scan *scan = scanning->scan;
+    const struct row_texts texts = {key, image};
+    struct scanned_row row;
+    arena_reset(&scanning->row);
+    enum status status = row_scan_read(scan->columns.schema, texts, &scanning->row, &row, err);
+    if (status == STATUS_OK && scan_wants(scanning, row.key))
+        status = scan->visit(scan->context, &row, err);
+    return status;
+}
+
+/* Append the text of the query with its words filled in. */
+static void append_rows(struct buffer *sql, const struct table_scan *scan)
+{
+    const char *at = SQL_TABLE_ROWS;
+    for (const char *word; (word = strchr(at, '{')) != NULL; at = strchr(word, '}') + 1) {
+        buffer_append(sql, at, (size_t)(word - at));
+        if (word[1] == 'k')
+            column_sql_append_key(sql, &scan->columns, "t");
+        else if (word[1] == 'i')
+            column_sql_append_image(sql, &scan->columns, "t");
+        else
+            buffer_append_text(sql, scan->table);
+    }
+    buffer_append_text(sql, at);
+}
+
+/* @param keys  of each run; 0: all rows. */
+static enum status scan_run(struct scanning *scanning, size_t keys, struct error *err)
+{
+    const struct table_scan *scan = scanning->scan;
+    struct buffer *sql = &scanning->sql;
+    buffer_reset(sql);
+    append_rows(sql, scan);
+    if (keys > 0) {
+        buffer_append_text(sql, " WHERE ");
+        key_sql_append(sql, &scan->columns, "t", keys);
+    }
+    if (sql->failed)
+        return error_set(err, STATUS_FATAL, "table %s: the query of its rows grows too large",
+                         scan->table);
+    scanning->query.sql = buffer_text(sql);
+    return scan->run(scan->session, &scanning->query, err);
+}
+
+static enum status scan_all(struct scanning *scanning, struct error *err)
+{
+    scanning->query.parameters = NULL;
+    scanning->query.parameter_count = 0;
+    scanning->query.runs = 1;
+    scanning->wanted_a_run = 0;
+    return scan_run(scanning, 0, err);
+}
+
+static struct query_parameter key_parameter(const struct table_scan *scan, size_t key_column,
+                                            const struct value *value)
+{
+    const struct entity_schema *schema = scan->columns.schema;
+    enum column_type type = schema->columns[schema->key_columns[key_column]].type;
+    struct query_parameter parameter = {.kind = QUERY_TEXT, .text = value->text};
+    if (value->kind == VALUE_INTEGER)
+        return (struct query_parameter){.kind = QUERY_INTEGER, .integer = value->integer};
+    if (type == COLUMN_BYTES)
+        parameter.kind = QUERY_BYTES;
+    if (type == COLUMN_DATE_TIME && scan->columns.dialect == &column_mariadb_dialect &&
+        parameter.text.length > 0)
+        parameter.text.length--; /* the Z: the session is in UTC */
+    return parameter;
+}
+
+/* @return whether no row can have the key: PostgreSQL's texts hold no NUL character. */
+static bool key_is_nowhere(const struct table_scan *scan, const struct value *values)
+{
+    bool has_nul = false;
+    for (size_t i = 0; i < scan->columns.schema->key_count && !has_nul; i++)
+        has_nul = values[i].kind == VALUE_TEXT && values[i].text.length > 0 &&
+                  scan->columns.schema->columns[scan->columns.schema->key_columns[i]].type ==
+                      COLUMN_TEXT &&
+                  memchr(values[i].text.data, '\0', values[i].text.length) != NULL;
+    return has_nul && scan->columns.dialect == &column_postgresql_dialect;
+}
+
+/* Read the parameters of keys. Those without a canonical form are put aside. */
+static enum status keys_read(struct scanning *scanning, const struct slice *keys, size_t count,
+                             struct query_parameter *parameters, struct error *err)
+{
+    const struct table_scan *scan = scanning->scan;
+    size_t columns = scan->columns.schema->key_count;
+    struct value values[ENTITY_COLUMNS_MAX];
+    scanning->wanted_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct error refused = ERROR_INIT;
+        enum status status = key_sql_values(scan->columns.schema, keys[i], &scanning->keys, values,
+                                            &refused);
+        if (status == STATUS_REJECT)
+            scanning->odd[scanning->odd_count++] = keys[i];
+        else if (status != STATUS_OK)
+            return error_set(err, status, "%s", refused.text);
+        else if (key_is_nowhere(scan, values))
+            continue;
+        else
+            scanning->wanted[scanning->wanted_count++] = keys[i];
+        for (size_t k = 0; status == STATUS_OK && k < columns; k++)
+            *parameters++ = key_parameter(scan, k, &values[k]);
+    }
+    return STATUS_OK;
+}
+
+static enum status scan_some(struct scanning *scanning, const struct slice *keys, size_t count,
+                             struct error *err)
+{
+    struct row_query *query = &scanning->query;
+    size_t a_run = scanning->wanted_a_run;
+    size_t columns = scanning->scan->columns.schema->key_count;
+    arena_reset(&scanning->keys);
+    scanning->wanted = arena_alloc(&scanning->keys, count * sizeof *scanning->wanted);
+    struct query_parameter *parameters = arena_alloc(&scanning->keys, (count + a_run) * columns *
+                                                                          sizeof *parameters);
+    if (scanning->wanted == NULL || parameters == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for the keys of a scan");
+    enum status status = keys_read(scanning, keys, count, parameters, err);
+    if (status != STATUS_OK || scanning->wanted_count == 0)
+        return status;
+    query->runs = (scanning->wanted_count + a_run - 1) / a_run;
+    query->parameter_count = a_run * columns;
+    query->parameters = parameters;
+    for (size_t i = scanning->wanted_count * columns; i < query->runs * a_run * columns; i++)
+        parameters[i] = parameters[i - columns]; /* the last key again, so that none is missing */
+    return scan_run(scanning, a_run, err);
+}
+
+static enum status scan_keys(struct scanning *scanning, struct error *err)
+{
+    const struct table_scan *scan = scanning->scan;
+    enum status status = STATUS_OK;
+    scanning->odd = calloc(scan->key_count + 1, sizeof *scanning->odd);
+    if (scanning->odd == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for the keys of a scan");
+    scanning->wanted_a_run = key_sql_count(&scan->columns);
+    for (size_t i = 0; status == STATUS_OK && i < scan->key_count; i += KEYS_AT_ONCE) {
+        size_t left = scan->key_count - i;
+        status = scan_some(scanning, &scan->keys[i], left < KEYS_AT_ONCE ? left : KEYS_AT_ONCE,
+                           err);
+    }
+    if (status != STATUS_OK || scanning->odd_count == 0)
+        return status;
+    qsort(scanning->odd, scanning->odd_count, sizeof *scanning->odd, key_compare);
+    scanning->wanted = scanning->odd;
+    scanning->wanted_count = scanning->odd_count;
+    return scan_all(scanning, err);
+}
+
+enum status table_scan_run(const struct table_scan *scan, struct error *err)
+{
+    struct scanning scanning = {.scan = scan};
+    scanning.query = (struct row_query){.table = scan->table,
+                                        .until_us = scan->until_us,
+                                        .visit = scan_visit,
+                                        .context = &scanning};
+    buffer_init(&scanning.sql, SQL_SIZE_MAX);
+    arena_init(&scanning.row, ROW_SIZE_MAX);
+    arena_init(&scanning.keys, KEYS_SIZE_MAX);
+    enum status status = scan->keys == NULL ? scan_all(&scanning, err) : scan_keys(&scanning, err);
+    arena_done(&scanning.keys);
+    arena_done(&scanning.row);
+    buffer_done(&scanning.sql);
+    free(scanning.odd);
+    return status;
+}
