@@ -51,22 +51,27 @@ static bool scan_take_name(struct slice *rest, char mark, struct slice name)
     return taken;
 }
 
-/* Takes a scalar, valid or not: a string up to its quote, anything else up to the next mark. */
+/* @return where the string that begins at `at` has its closing quote; the length where it has none.
+ */
+static size_t scan_string_end(struct slice text, size_t at)
+{
+    for (at++; at < text.length && text.data[at] != '"'; at++)
+        at += text.data[at] == '\\';
+    return at < text.length ? at : text.length;
+}
+
+/* Takes a scalar, valid or not: all up to the next mark outside a string. */
 static struct slice scan_take_raw(struct slice *rest)
 {
-    const char *data = rest->data;
-    size_t length = 0;
-    if (rest->length > 0 && *data == '"') {
-        for (length = 1; length < rest->length && data[length] != '"'; length++)
-            length += data[length] == '\\';
-        length++;
-    } else {
-        while (length < rest->length && data[length] != ',' && data[length] != '}')
-            length++;
+    struct slice raw = {rest->data, 0};
+    while (raw.length < rest->length && raw.data[raw.length] != ',' &&
+           raw.data[raw.length] != '}') {
+        if (raw.data[raw.length] == '"')
+            raw.length = scan_string_end(*rest, raw.length);
+        raw.length += raw.length < rest->length;
     }
-    length = length > rest->length ? rest->length : length;
-    scan_skip(rest, length);
-    return (struct slice){data, length};
+    scan_skip(rest, raw.length);
+    return raw;
 }
 
 static struct value scan_unfit(struct slice text)

@@ -85,7 +85,7 @@ static const char *const right[COLUMNS][6] = {
 static const char *const wrong[COLUMNS][6] = {
     {"1.5", "\"1\"", "true", "9223372036854775808", "", "01"},
     {"1", "true", "\"\xff\"", "\"\t\"", "\"\\ud800\"", "x"},
-    {"1", "false"},
+    {"1", "false", "\"new\"x", "\"new\" \"old\""},
     {"1", "\"\xc0\xaf\""},
     {"\"NaN\"", "\"Infinity\"", "1e999", "true", "1.", "-"},
     {"2", "\"yes\"", "\"true\"", "0"},
