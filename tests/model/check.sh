@@ -101,6 +101,16 @@ expect broken "a repair from a row with an open change writes what is not in the
     repair -DCHANGES=2 -DHANDS=1 -DSOURCE_OPEN
 expect broken "a repair that does not look at the copy's own changes writes over one" \
     repair -DCHANGES=2 -DHANDS=1 -DNO_LOOK
+expect right "a copy that is filled from a publisher is equal to the log" \
+    fill -DPUBLISHER -DCHANGES=3 -DDUPLICATES=1 -DATTEMPTS=2
+expect right "a copy that is filled from another copy is equal to the log" \
+    fill -DREADERS=2 -DCHANGES=2 -DATTEMPTS=2
+expect broken "a fill from rows and stamp of two snapshots (rule 32) is not equal" \
+    fill -DCHANGES=2 -DTORN
+expect broken "a fill whose attempts do not clear (rule 38) leaves a row that is deleted" \
+    fill -DPUBLISHER -DCHANGES=2 -DATTEMPTS=2 -DNO_CLEAR
+expect broken "a copy that is complete at its stamp (rule 39) is not equal" \
+    fill -DPUBLISHER -DCHANGES=2 -DCOMPLETE_AT_STAMP
 
 echo "[==========] $tests_run test(s) run."
 [ "$tests_failed" -eq 0 ]

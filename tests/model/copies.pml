@@ -65,6 +65,14 @@ byte duplicates, hands;
 #define IS_OPEN(service) (last_change[service] > LAST_APPLIED(service, service))
 #endif
 
+#ifndef HAS_AGENT
+#ifdef PUBLISHER
+#define HAS_AGENT(copy)  (copy >= SERVICES)
+#else
+#define HAS_AGENT(copy)  true
+#endif
+#endif
+
 /* A record is written to the log. */
 inline append(the_change)
 {
@@ -90,14 +98,10 @@ inline run_all()
         run Relay(one)
     }
     for (one : 0 .. COPIES - 1) {
-#ifdef PUBLISHER
         if
-        :: one >= SERVICES -> run Agent(one)
+        :: HAS_AGENT(one) -> run Agent(one)
         :: else
         fi
-#else
-        run Agent(one)
-#endif
     }
     run Hand();
     one = 0
@@ -172,38 +176,40 @@ end:
     od
 }
 
-/* An agent's transaction for one record. */
+/* An agent's transaction for one record. It has the variables `change`, `service` and `is_pending`. */
+inline apply_next(copy)
+{
+    change = record[position[copy]];
+    service = SERVICE_OF(change);
+    if
+    :: SEQUENCE_OF(change) <= LAST_APPLIED(copy, service) /* a duplicate */
+    :: else ->
+       assert(SEQUENCE_OF(change) == LAST_APPLIED(copy, service) + 1);
+       LAST_APPLIED(copy, service) = SEQUENCE_OF(change);
+       if
+       :: copy < SERVICES -> is_pending = last_change[copy] > LAST_APPLIED(copy, copy)
+       :: else
+       fi;
+       if
+       :: is_other[change] || is_pending         /* rule 18: a pending own change stands later */
+       :: else ->
+          row[copy] = (is_delete[change] -> 0 : change);
+          is_by_hand[copy] = false
+       fi
+    fi;
+    position[copy]++;
+    change = 0;
+    service = 0;
+    is_pending = false
+}
+
 proctype Agent(byte copy)
 {
     byte change, service;
     bool is_pending;
 end:
     do
-    :: atomic {
-           position[copy] < log_end ->
-           change = record[position[copy]];
-           service = SERVICE_OF(change);
-           if
-           :: SEQUENCE_OF(change) <= LAST_APPLIED(copy, service) /* a duplicate */
-           :: else ->
-              assert(SEQUENCE_OF(change) == LAST_APPLIED(copy, service) + 1);
-              LAST_APPLIED(copy, service) = SEQUENCE_OF(change);
-              if
-              :: copy < SERVICES -> is_pending = last_change[copy] > LAST_APPLIED(copy, copy)
-              :: else
-              fi;
-              if
-              :: is_other[change] || is_pending  /* rule 18: a pending own change stands later */
-              :: else ->
-                 row[copy] = (is_delete[change] -> 0 : change);
-                 is_by_hand[copy] = false
-              fi
-           fi;
-           position[copy]++;
-           change = 0;
-           service = 0;
-           is_pending = false
-       }
+    :: atomic { position[copy] < log_end -> apply_next(copy) }
     od
 }
 
