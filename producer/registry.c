@@ -3,14 +3,19 @@
 
 #include <string.h>
 
+static bool registry_is(const char *url, const char *scheme)
+{
+    size_t length = strlen(scheme);
+    return strncmp(url, scheme, length) == 0 && url[length] == ':';
+}
+
 const struct outbox_ops *outbox_find(const char *url)
 {
     static const struct outbox_ops *const back_ends[] = {&outbox_sqlite_ops, &outbox_postgresql_ops,
                                                          &outbox_mariadb_ops};
 
     for (size_t i = 0; i < sizeof back_ends / sizeof back_ends[0]; i++) {
-        size_t length = strlen(back_ends[i]->scheme);
-        if (strncmp(url, back_ends[i]->scheme, length) == 0 && url[length] == ':')
+        if (registry_is(url, back_ends[i]->scheme))
             return back_ends[i];
     }
     return NULL;
@@ -22,8 +27,19 @@ const struct origin_ops *origin_find(const char *url)
                                                          &origin_mariadb_ops};
 
     for (size_t i = 0; i < sizeof back_ends / sizeof back_ends[0]; i++) {
-        size_t length = strlen(back_ends[i]->scheme);
-        if (strncmp(url, back_ends[i]->scheme, length) == 0 && url[length] == ':')
+        if (registry_is(url, back_ends[i]->scheme))
+            return back_ends[i];
+    }
+    return NULL;
+}
+
+const struct source_ops *source_find(const char *url)
+{
+    static const struct source_ops *const back_ends[] = {&source_sqlite_ops, &source_postgresql_ops,
+                                                         &source_mariadb_ops};
+
+    for (size_t i = 0; i < sizeof back_ends / sizeof back_ends[0]; i++) {
+        if (registry_is(url, back_ends[i]->scheme))
             return back_ends[i];
     }
     return NULL;

@@ -2,9 +2,8 @@
  * that the table's index is used and a key that the column cannot hold is just not found. */
 #include "schemas/key_sql.h"
 
+#include "schemas/column_dialect.h"
 #include "schemas/record/value.h"
-
-#include <inttypes.h>
 
 /* The types that a key may have. */
 static const char *const POSTGRESQL_TYPES[] = {
@@ -58,27 +57,17 @@ size_t key_sql_count(const struct column_sql *columns)
     return columns->dialect == &column_sqlite_dialect || fitting == 0 ? 1 : fitting;
 }
 
-static void key_sql_quote(struct buffer *sql, char quote, const char *name)
-{
-    buffer_append(sql, &quote, 1);
-    for (; *name != '\0'; name++) {
-        buffer_append(sql, name, 1);
-        buffer_append(sql, name, *name == quote ? 1 : 0);
-    }
-    buffer_append(sql, &quote, 1);
-}
-
 void key_sql_append(struct buffer *sql, const struct column_sql *columns, const char *row,
                     size_t count)
 {
     const struct entity_schema *schema = columns->schema;
-    char quote = columns->dialect == &column_mariadb_dialect ? '`' : '"';
     for (size_t key = 0; key < count; key++) {
         buffer_append_text(sql, key == 0 ? "(" : ") OR (");
         for (size_t i = 0; i < schema->key_count; i++) {
             size_t index = schema->key_columns[i];
             buffer_append_format(sql, "%s%s.", i == 0 ? "" : " AND ", row);
-            key_sql_quote(sql, quote, config_column(columns->entry, schema->columns[index].name));
+            sql_quote(sql, columns->dialect->text.quote,
+                      slice_of(config_column(columns->entry, schema->columns[index].name)));
             key_sql_column(sql, columns, index, key * schema->key_count + i + 1);
         }
     }
@@ -95,18 +84,4 @@ enum status key_sql_values(const struct entity_schema *schema, struct slice key,
     for (size_t i = 0; status == STATUS_OK && i < schema->key_count; i++)
         ret_values[i] = row.values[schema->key_columns[i]];
     return status;
-}
-
-void key_sql_append_text(struct buffer *text, const struct column *column,
-                         const struct value *value)
-{
-    if (value->kind == VALUE_INTEGER)
-        buffer_append_format(text, "%" PRId64, value->integer);
-    else if (column->type != COLUMN_BYTES)
-        buffer_append(text, value->text.data, value->text.length);
-    else {
-        buffer_append_text(text, "\\x");
-        for (size_t i = 0; i < value->text.length; i++)
-            buffer_append_format(text, "%02x", (unsigned int)(unsigned char)value->text.data[i]);
-    }
 }

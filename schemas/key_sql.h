@@ -24,8 +24,4 @@ enum status key_sql_values(const struct entity_schema *schema, struct slice key,
                            struct arena *arena, struct value *ret_values,
                            struct error *err) MUST_CHECK;
 
-/** Append a parameter as a text, as PostgreSQL reads it. */
-void key_sql_append_text(struct buffer *text, const struct column *column,
-                         const struct value *value);
-
 #endif

@@ -18,7 +18,8 @@ struct check {
     const struct config *config; /* for check_is_applied() */
     const struct config_entry *entry;
     const struct entity_schema *schema;
-    bool watching; /* with the rights of the relay's role, which reads no row */
+    bool watching; /* with the rights of the relay's role */
+    bool reading;  /* with `watching`: its rows are read, whatever changes them */
 };
 
 struct check_table {

@@ -9,6 +9,7 @@ static const struct part PARTS[] = {
     {.name = "partition_key", .text = "NULL"},
     {.name = "columns", .text = "{}", .each = EACH_COLUMN},
     {.name = "key_columns", .text = "{}", .each = EACH_KEY_PLACE},
+    {.name = "column_names", .text = "{column}", .each = EACH_COLUMN},
     {.name = "where_behind", .text = " WHERE {behind}", .when = writer_is_resumed},
     {.name = "fixed_message",
      .text =

@@ -9,6 +9,7 @@
 #include "producer/registry.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #define CHUNK_ROWS         1000
 #define CHUNK_US           (INT64_C(250) * 1000) /* longer: the next chunk is smaller */
@@ -349,6 +350,26 @@ static enum status init_run(struct init *init, struct error *err)
     return status;
 }
 
+/* Of a type that the service applies too, the rows are read with the rights of its agent. */
+static enum status init_grants(const struct init *init, struct buffer *grants, struct error *err)
+{
+    const struct config *config = init->config;
+    struct origin_table *tables = calloc(config->publish_count + 1, sizeof *tables);
+    size_t count = 0;
+    if (tables == NULL)
+        return error_set(err, STATUS_RETRY, "no memory");
+    for (size_t i = 0; i < config->publish_count; i++) {
+        const struct config_entry *entry = &config->publish[i];
+        if (entry->table != NULL &&
+            config_find(config->apply, config->apply_count, entry->entity_type,
+                        strlen(entry->entity_type)) == NULL)
+            tables[count++] = (struct origin_table){entry, init->schemas[i]};
+    }
+    init->origin->ops->grants(tables, count, grants);
+    free(tables);
+    return grants->failed ? error_set(err, STATUS_FATAL, "the grants grow too large") : STATUS_OK;
+}
+
 /* Everything that init_run() creates; identity and present rows are data, not objects. */
 static enum status init_print_all(struct init *init, struct error *err)
 {
@@ -365,10 +386,8 @@ static enum status init_print_all(struct init *init, struct error *err)
         return status;
     init_tell_side_effect(init);
     buffer_init(&grants, GRANTS_SIZE_MAX);
-    ops->grants(init->config, &grants);
+    status = init_grants(init, &grants, err);
     (void)fputs(buffer_text(&grants), init->options->out);
-    if (grants.failed)
-        status = error_set(err, STATUS_FATAL, "the grants grow too large");
     buffer_done(&grants);
     return status;
 }

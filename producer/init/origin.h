@@ -125,8 +125,9 @@ struct origin_ops {
                            struct error *err);
     /** Append the statements that give the roles keepstep_relay, keepstep_agent and keepstep_lag
      * what each needs on the objects of this side, and no more. The agent reads which own changes
-     * are pending. A database without roles appends nothing. */
-    void (*grants)(const struct config *config, struct buffer *out);
+     * are pending. A database without roles appends nothing.
+     * @param tables  those whose rows are compared here: their types are not applied. */
+    void (*grants)(const struct origin_table *tables, size_t count, struct buffer *out);
 
     /** Store the outbox's identity where it has none yet. */
     enum status (*identify)(struct origin *origin, const char *service, const char *incarnation,

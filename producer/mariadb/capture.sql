@@ -63,3 +63,7 @@ END
 -- holds is a lock timeout at once.
 -- name: capture_existing
 SELECT {key}, {payload}, {partition_key}, {key_columns} FROM {table} AS t{where_behind} ORDER BY {key_columns} LIMIT ? LOCK IN SHARE MODE{nowait}
+
+-- What is compared with the copies is read by whoever has the relay's role.
+-- name: capture_grant
+GRANT SELECT ({column_names}) ON {table} TO keepstep_relay

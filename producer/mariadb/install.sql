@@ -364,6 +364,7 @@ GRANT SELECT, INSERT, UPDATE ON keepstep_relay_type TO keepstep_relay;
 GRANT SELECT, INSERT, DELETE ON keepstep_relay_moved TO keepstep_relay;
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_read TO keepstep_relay;
 GRANT SELECT ON keepstep_relay_wait TO keepstep_relay;
+GRANT SELECT ON keepstep_existing TO keepstep_relay;
 GRANT EXECUTE ON FUNCTION keepstep_catalogue TO keepstep_relay;
 GRANT SELECT ON keepstep_position TO keepstep_relay;
 GRANT SELECT ON keepstep_sequence TO keepstep_relay;

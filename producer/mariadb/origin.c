@@ -198,10 +198,16 @@ static enum status origin_mariadb_capture(struct origin *origin, const struct co
     return status;
 }
 
-static void origin_mariadb_grants(const struct config *config, struct buffer *out)
+static void origin_mariadb_grants(const struct origin_table *tables, size_t count,
+                                  struct buffer *out)
 {
-    (void)config;
     buffer_append_text(out, SQL_GRANTS);
+    for (size_t i = 0; i < count; i++) {
+        struct capture capture;
+        capture_init(&capture, &capture_mariadb_dialect, tables[i].entry, tables[i].schema);
+        capture_write_rows(out, &capture, SQL_CAPTURE_GRANT, &(struct capture_rows){0});
+        buffer_append_text(out, ";\n");
+    }
 }
 
 const struct origin_ops origin_mariadb_ops = {

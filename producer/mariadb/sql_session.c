@@ -44,9 +44,7 @@ static void sql_mariadb_close(struct sql_session *session)
     self->statements = NULL;
 }
 
-/* Lets a lost session go. @return `status`. */
-static enum status sql_mariadb_judge(struct sql_mariadb *self, enum status status,
-                                     const struct error *err)
+enum status sql_mariadb_judge(struct sql_mariadb *self, enum status status, const struct error *err)
 {
     if (status != STATUS_OK && (err == NULL || err->connection_lost))
         sql_mariadb_disconnect(self);

@@ -31,4 +31,8 @@ struct sql_mariadb {
 
 extern const struct sql_session_ops sql_mariadb_ops;
 
+/** Let a session go that is lost, as after each statement. @return `status`. */
+enum status sql_mariadb_judge(struct sql_mariadb *self, enum status status,
+                              const struct error *err);
+
 #endif

@@ -1,6 +1,7 @@
 /* What PostgreSQL's functions and triggers that capture a table consist of. */
 #include "producer/postgresql/capture.h"
 #include "common/digest.h"
+#include "common/postgresql_name.h"
 #include "producer/capture/dialect.h"
 #include "producer_postgresql_sql.h"
 
@@ -59,6 +60,17 @@ static void write_digest(struct buffer *sql)
     buffer_append_format(sql, "%016" PRIx64, digest_64(before));
 }
 
+/* The outbox's schema is granted with the outbox. */
+static void write_schema_grant(struct buffer *sql, const char *table)
+{
+    size_t length = strcspn(table, ".");
+    if (table[length] != '.')
+        return;
+    buffer_append_text(sql, "GRANT USAGE ON SCHEMA ");
+    postgresql_name_append(sql, (struct slice){table, length});
+    buffer_append_text(sql, " TO keepstep_relay;");
+}
+
 static bool capture_word(struct writer *writer, struct slice word)
 {
     const struct capture_postgresql *capture = (const struct capture_postgresql *)writer->capture;
@@ -69,6 +81,8 @@ static bool capture_word(struct writer *writer, struct slice word)
         sql_quote(sql, '"', slice_of(capture->outbox));
     else if (slice_is(word, "table"))
         buffer_append_text(sql, writer->object != NULL ? writer->table : capture->name);
+    else if (slice_is(word, "grant_schema"))
+        write_schema_grant(sql, capture->base.entry->table);
     else if (slice_is(word, "oid")) /* of the table */
         buffer_append_text(sql, PQgetvalue(capture->table, 0, 0));
     else if (slice_is(word, "found_name")) /* the table as the catalogue has it */

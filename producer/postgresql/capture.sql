@@ -236,3 +236,8 @@ ROW({key_columns}) > ROW({noted_key})
 
 -- name: capture_noted_key
 (SELECT value FROM keepstep_existing_key WHERE entity_type = {text entity_type} AND ordinal = {ordinal})::{key_type}
+
+-- What is compared with the copies is read by whoever has the relay's role.
+-- name: capture_grant
+{grant_schema}
+GRANT SELECT ({column_names}) ON {table} TO keepstep_relay

@@ -108,6 +108,10 @@ static enum status capture_judge_table(const struct check *check, const PGresult
                             "neither are they read, nor deleted at the copies by TRUNCATE; run "
                             "init as a role with BYPASSRLS or as its owner, and give the owner "
                             "BYPASSRLS or the table NO FORCE ROW LEVEL SECURITY");
+    if (check->reading && capture_says(found, 5, "t"))
+        return check_refuse(check, err,
+                            "has row security that hides rows from this role, so that they cannot "
+                            "be compared: ALTER ROLE … BYPASSRLS for the login that compares");
     return STATUS_OK;
 }
 

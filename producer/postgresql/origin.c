@@ -264,11 +264,24 @@ static enum status origin_postgresql_capture(struct origin *base, const struct c
 
 /* Only what the statements of the outbox need; a service's own role needs INSERT for rows that it
  * writes itself, the triggers need nothing. */
-static void origin_postgresql_grants(const struct config *config, struct buffer *out)
+static void origin_postgresql_grants(const struct origin_table *tables, size_t count,
+                                     struct buffer *out)
 {
-    (void)config;
+    struct buffer name;
+    buffer_init(&name, SQL_TEXT_MAX);
     buffer_append_text(out, SQL_GRANTS);
     buffer_append_text(out, ";\n");
+    for (size_t i = 0; i < count; i++) {
+        struct capture_postgresql capture = {0};
+        buffer_reset(&name);
+        postgresql_name_append_table(&name, tables[i].entry->table);
+        capture_init(&capture.base, &capture_postgresql_dialect, tables[i].entry, tables[i].schema);
+        capture.name = buffer_text(&name);
+        capture_write_rows(out, &capture.base, SQL_CAPTURE_GRANT, &(struct capture_rows){0});
+        buffer_append_text(out, ";\n");
+        out->failed = out->failed || name.failed;
+    }
+    buffer_done(&name);
 }
 
 const struct origin_ops origin_postgresql_ops = {

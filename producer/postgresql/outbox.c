@@ -20,13 +20,6 @@ static const char *const STATEMENTS[OUTBOX_STATEMENT_COUNT] = {
     [STATEMENT_AWAKE] = SQL_AWAKE,
     OUTBOX_STATEMENTS(OUTBOX_STATEMENT_TEXT)};
 
-/* An outbox fills and empties faster than its statistics follow: with those of an empty one the
- * planner would sort all that waits, again for each claim. Each statement here has an index that
- * gives its rows one by one and in order. */
-#define PLANNER                                                                                    \
-    "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off;"                \
-    "SET enable_hashjoin = off; SET enable_mergejoin = off"
-
 static enum status outbox_postgresql_open(const struct outbox_options *options,
                                           struct outbox **ret_outbox, struct error *err)
 {
@@ -37,8 +30,9 @@ static enum status outbox_postgresql_open(const struct outbox_options *options,
     self->shared.session = &self->session.base;
     self->session.base.ops = &sql_postgresql_ops;
     self->session.base.options.texts = STATEMENTS;
-    self->session.base.options.setup = options->read_only ? PLANNER
-                                                          : PLANNER "; LISTEN keepstep_outbox";
+    self->session.base.options.setup = options->read_only ? POSTGRESQL_OUTBOX_PLANNER
+                                                          : POSTGRESQL_OUTBOX_PLANNER
+                                           "; LISTEN keepstep_outbox";
     return outbox_sql_open(&self->shared, options, ret_outbox, err);
 }
 

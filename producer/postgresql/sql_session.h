@@ -40,6 +40,13 @@ static inline bool sql_postgresql_is_followed(const struct sql_postgresql *self)
     return self->follows || self->followed != NULL;
 }
 
+/** An outbox fills and empties faster than its statistics follow: with those of an empty one the
+ * planner would sort all that waits, again for each claim. Each statement of the outbox has an
+ * index that gives its rows one by one and in order. */
+#define POSTGRESQL_OUTBOX_PLANNER                                                                  \
+    "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off;"                \
+    "SET enable_hashjoin = off; SET enable_mergejoin = off"
+
 /** Drop a session that is gone, as after each statement. @return `status`. */
 enum status sql_postgresql_judge(struct sql_postgresql *self, enum status status,
                                  const struct error *err);

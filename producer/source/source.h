@@ -28,8 +28,15 @@ struct source_stamp {
     int64_t set_aside;  /* rows of the type */
 };
 
+/** A published type. Borrows both. */
+struct source_type {
+    const struct config_entry *entry;
+    const struct entity_schema *schema;
+};
+
 /** Entities whose last change is not in the log for certain. Lives in an arena. */
 struct source_open_keys {
+    size_t limit;       /* set by the caller */
     struct slice *keys; /* canonical and sorted; one without a canonical form as it is written */
     size_t count;       /* above the limit: too many changes wait, and some are not listed */
 };
@@ -51,27 +58,26 @@ struct source_ops {
     enum status (*open)(const struct config *config, struct source **ret_source, struct error *err);
     /** NULL is a no-op; ends the snapshot. */
     void (*close)(struct source *source);
-    /** Begin a snapshot, or end it: between the two, all slots see one state. Beginning connects
-     * anew where the connection was lost. Ending it is legal in any state and cannot fail.
+    /** Begin a snapshot, or end it: between the two, all slots see one state, for at most
+     * limits.scan_time_s. A slot that fails ends it too. Beginning ends an open one, and connects
+     * anew where the connection was lost. Ending is legal in any state and cannot fail.
      * @return OK; RETRY; STOP (a SQLite database whose readers would keep its writers out). */
     enum status (*snapshot)(struct source *source, bool begin, struct error *err);
-    /** Call it once a second while a snapshot is open and nothing is read from it.
-     * @return OK; RETRY (the snapshot has ended: it gave way to somebody who waits for a table that
-     * it holds, it became too old, or the connection is lost). */
+    /** Say that the snapshot is still wanted; once a second while nothing is read from it, so that
+     * it gives way where somebody waits for a table that it holds.
+     * @return OK; RETRY (it has ended). */
     enum status (*keep)(struct source *source, struct error *err);
-    /** Read what the snapshot's rows of an entity type are.
+    /** Read what the snapshot's rows of an entity type are, in its present topic.
      * @return OK; RETRY; FATAL (with exit code 78 where there is no outbox). */
-    enum status (*stamp)(struct source *source, const char *topic,
-                         const struct entity_schema *schema, struct arena *arena,
+    enum status (*stamp)(struct source *source, const struct source_type *type, struct arena *arena,
                          struct source_stamp *ret_stamp, struct error *err);
     /** Read the keys of the open entities of a type (rule 33): of those with an outbox row that
-     * waits, is set aside, or has a number that is not acknowledged. @param limit  keys. */
-    enum status (*open_keys)(struct source *source, const struct entity_schema *schema,
-                             size_t limit, struct arena *arena, struct source_open_keys *ret_open,
-                             struct error *err);
+     * waits, is set aside, or has a number that is not acknowledged. @return as stamp(). */
+    enum status (*open_keys)(struct source *source, const struct source_type *type,
+                             struct arena *arena, struct source_open_keys *open, struct error *err);
     /** Hand rows to `visit`, in no order; a few are in memory at once. Keys without a row are left
      * out.
-     * @return OK; RETRY (as keep(); the rows so far count for nothing); FATAL with exit code 78,
+     * @return OK; RETRY (the rows so far count for nothing); FATAL with exit code 78,
      * naming what cannot be read; what visit() returned. */
     enum status (*scan)(struct source *source, const struct source_scan *scan, struct error *err);
 };

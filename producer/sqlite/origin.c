@@ -179,9 +179,11 @@ static enum status origin_sqlite_capture(struct origin *origin, const struct con
 }
 
 /* Who may open the file may do everything. */
-static void origin_sqlite_grants(const struct config *config, struct buffer *out)
+static void origin_sqlite_grants(const struct origin_table *tables, size_t count,
+                                 struct buffer *out)
 {
-    (void)config;
+    (void)tables;
+    (void)count;
     (void)out;
 }
 

@@ -102,13 +102,14 @@ inside consumer/apply 'consumer/metrics\.h' 'consumer/store/[a-z_]+\.h'
 inside consumer/agent 'consumer/metrics\.h' 'consumer/(feed/feed|apply/applier)\.h' \
     'consumer/store/(store|registry)\.h'
 
-inside producer 'producer/(init/origin|outbox/outbox)\.h'
+inside producer 'producer/(init/origin|outbox/outbox|source/source)\.h'
 inside producer/library
 inside producer/sql
 inside producer/outbox producer/sql/session.h
+inside producer/source producer/sql/session.h
 inside producer/capture producer/init/origin.h producer/registry.h
 for database in sqlite postgresql mariadb; do
-    inside producer/$database 'producer/(sql/session|outbox/sql|init/origin_sql|capture/(capture|check|dialect))\.h'
+    inside producer/$database 'producer/(sql/session|(outbox|source)/sql|init/origin_sql|capture/(capture|check|dialect))\.h'
 done
 inside producer/relay 'producer/(outbox/outbox|capture/watch|registry)\.h'
 inside producer/init 'producer/(capture/capture|registry|sql/session)\.h' 'producer/relay/kafka_[a-z_]+\.h'
@@ -118,7 +119,7 @@ for database in sqlite postgresql mariadb memory; do
     one_knows "store_${database}_ops" 'consumer/store/registry.*' "consumer/store/$database/*"
 done
 for database in sqlite postgresql mariadb; do
-    one_knows "(outbox|origin)_${database}_ops" 'producer/registry.*' "producer/$database/*"
+    one_knows "(outbox|origin|source)_${database}_ops" 'producer/registry.*' "producer/$database/*"
 done
 
 # No other layer includes the internal headers of a folder.

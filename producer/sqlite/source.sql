@@ -1,0 +1,39 @@
+-- What a comparison of copies asks of a publisher's SQLite database, all of it in one snapshot.
+
+-- name: source_journal
+PRAGMA journal_mode
+
+-- The snapshot begins with the first read.
+-- name: source_begin
+BEGIN;
+SELECT count(*) FROM sqlite_schema
+
+-- name: source_positions
+SELECT partition, acknowledged_offset + 1, acknowledged_sequence FROM keepstep_relay_partition
+WHERE topic = ?1 ORDER BY partition
+
+-- name: source_set_aside
+SELECT count(*) FROM outbox INDEXED BY outbox_set_aside
+WHERE set_aside IS NOT NULL AND aggregatetype = ?1
+
+-- The entities of rows that are not acknowledged, and how many such rows there are, up to ?3. Rows
+-- that wait and rows set aside have no number. A row that was numbered for a topic which its type
+-- has left counts in that topic.
+-- name: source_open_keys
+SELECT aggregateid, sum(count(*)) OVER () FROM (
+  SELECT aggregateid FROM outbox INDEXED BY outbox_waiting
+  WHERE sequence IS NULL AND aggregatetype = ?1
+  UNION ALL
+  SELECT o.aggregateid FROM keepstep_relay_type AS t
+  CROSS JOIN keepstep_relay_partition AS p ON p.topic = t.topic
+  CROSS JOIN outbox AS o INDEXED BY outbox_claimed ON o.sequence IS NOT NULL
+    AND o.kafka_partition = p.partition AND o.sequence > p.acknowledged_sequence
+    AND o.aggregatetype = t.entity_type
+  WHERE t.entity_type = ?1
+  UNION ALL
+  SELECT o.aggregateid FROM keepstep_relay_partition AS p
+  CROSS JOIN keepstep_relay_moved AS m ON m.topic = p.topic AND m.partition = p.partition
+    AND m.sequence > p.acknowledged_sequence
+  CROSS JOIN outbox AS o ON o.position = m.position
+  WHERE o.aggregatetype = ?1
+  LIMIT ?3) GROUP BY aggregateid LIMIT ?2
