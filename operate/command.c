@@ -156,6 +156,22 @@ static bool command_override(const struct command *command, const char *override
     return true;
 }
 
+/* A flag of the command itself. @return -1 to go on, else the exit code to end with. */
+static int command_take_own(const struct command *command, const struct command_flag *flag,
+                            const char *value, struct command_line *line)
+{
+    line->flags[flag - command->flags] = value;
+    if (!flag->repeats)
+        return -1;
+    if (line->repeated_count == COMMAND_REPEATED_MAX) {
+        fprintf(stderr, "keepstep %s: --%s may be given at most %d times\n", command->name,
+                flag->name, COMMAND_REPEATED_MAX);
+        return EX_USAGE;
+    }
+    line->repeated[line->repeated_count++] = value;
+    return -1;
+}
+
 /* The flag at argv[*index]. @return -1 to go on, else the exit code to end with. */
 static int command_take_flag(const struct command *command, char **argv, int *index,
                              struct command_line *line)
@@ -174,8 +190,8 @@ static int command_take_flag(const struct command *command, char **argv, int *in
     if (value == NULL)
         return EX_USAGE;
     if (common == NULL)
-        line->flags[flag - command->flags] = value;
-    else if (common == &command_common_flags[COMMAND_CONFIG])
+        return command_take_own(command, flag, value, line);
+    if (common == &command_common_flags[COMMAND_CONFIG])
         line->config_path = value;
     else if (common == &command_common_flags[COMMAND_JSON])
         line->json = true;

@@ -8,12 +8,14 @@
 
 #define COMMAND_OVERRIDES_MAX 64
 #define COMMAND_FLAGS_MAX     8
+#define COMMAND_REPEATED_MAX  15
 
 /** A flag: the parser, --help, the man page and the completion read it. */
 struct command_flag {
     const char *name;  /* without the dashes */
     const char *value; /* "SECONDS"; NULL: takes none */
     const char *description;
+    bool repeats; /* may be given several times: one flag of a command */
 };
 
 /** One subcommand. `run` gets argv from its own name on and returns a sysexits code. */
@@ -47,7 +49,9 @@ struct command_line {
     bool json;
     const char *flags[COMMAND_FLAGS_MAX]; /* parallel to the command's flags: the value, "" for a
                                            * flag without one, NULL where it was not given */
-    char **arguments;                     /* what is left */
+    const char *repeated[COMMAND_REPEATED_MAX]; /* values of the flag that may be repeated */
+    size_t repeated_count;
+    char **arguments; /* what is left */
     int argument_count;
 };
 
@@ -75,6 +79,6 @@ void command_catch_signals(void);
 
 extern const struct command command_agent, command_broker, command_config, command_demo,
     command_healthcheck, command_init, command_lag, command_outbox, command_parked, command_publish,
-    command_relay, command_run, command_schema, command_status;
+    command_relay, command_run, command_schema, command_status, command_verify;
 
 #endif

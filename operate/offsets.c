@@ -130,15 +130,24 @@ void offsets_close(struct offsets *offsets)
     free(offsets);
 }
 
-enum status offsets_partition_count(struct offsets *offsets, const char *topic, int32_t *ret_count,
-                                    struct error *err)
+enum status offsets_topic(struct offsets *offsets, const char *topic, int32_t *ret_count,
+                          char ret_cluster_id[static OFFSETS_CLUSTER_ID_SIZE], struct error *err)
 {
     struct kafka_topic found = {0};
     enum status status = kafka_topic_describe(offsets->handle, topic, OFFSETS_TIMEOUT_MS, &found,
                                               err);
-    if (status == STATUS_OK)
-        *ret_count = found.partitions;
-    return offsets_say(offsets, status, err);
+    if (status != STATUS_OK)
+        return offsets_say(offsets, status, err);
+    *ret_count = found.partitions;
+    (void)snprintf(ret_cluster_id, OFFSETS_CLUSTER_ID_SIZE, "%s", found.cluster_id);
+    return status;
+}
+
+enum status offsets_partition_count(struct offsets *offsets, const char *topic, int32_t *ret_count,
+                                    struct error *err)
+{
+    char cluster_id[OFFSETS_CLUSTER_ID_SIZE];
+    return offsets_topic(offsets, topic, ret_count, cluster_id, err);
 }
 
 enum status offsets_bounds(struct offsets *offsets, struct topic_partition tp,

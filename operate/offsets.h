@@ -28,6 +28,13 @@ void offsets_close(struct offsets *offsets);
 enum status offsets_partition_count(struct offsets *offsets, const char *topic, int32_t *ret_count,
                                     struct error *err) MUST_CHECK;
 
+#define OFFSETS_CLUSTER_ID_SIZE 256
+
+/** The same, and the cluster's id; "": unknown. */
+enum status offsets_topic(struct offsets *offsets, const char *topic, int32_t *ret_count,
+                          char ret_cluster_id[static OFFSETS_CLUSTER_ID_SIZE],
+                          struct error *err) MUST_CHECK;
+
 /** First offset of a partition, and the end after all its records, those of open transactions
  * included. @return OK; RETRY. */
 enum status offsets_bounds(struct offsets *offsets, struct topic_partition tp,

@@ -68,6 +68,45 @@ static enum status service_check_columns(const struct config *config, const char
     return status;
 }
 
+static enum status service_make_mappings(struct service *service, struct error *err)
+{
+    const struct config *config = service->config;
+    service->mappings = calloc(config->apply_count + 1, sizeof *service->mappings);
+    if (service->mappings == NULL)
+        return error_set(err, STATUS_FATAL, "out of memory");
+    for (size_t i = 0; i < config->apply_count; i++) {
+        const char *type = config->apply[i].entity_type;
+        service->mappings[i] = (struct mapping){
+            .schema = service->applied[i],
+            .entry = &config->apply[i],
+            .form = {.format = config->apply[i].format,
+                     .binary = config->apply[i].binary,
+                     .schema = service->applied[i]},
+            .published_here = config_find(config->publish, config->publish_count, type,
+                                          strlen(type)) != NULL,
+        };
+    }
+    return STATUS_OK;
+}
+
+/* All but the configuration. */
+static enum status service_load(struct service *service, struct error *err)
+{
+    const struct config *config = service->config;
+    enum status status = service_load_schemas(config, config->publish, config->publish_count,
+                                              &service->published, err);
+    if (status == STATUS_OK)
+        status = service_load_schemas(config, config->apply, config->apply_count, &service->applied,
+                                      err);
+    for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++)
+        status = service_check_columns(config, "publish", &config->publish[i],
+                                       service->published[i], err);
+    for (size_t i = 0; status == STATUS_OK && i < config->apply_count; i++)
+        status = service_check_columns(config, "apply", &config->apply[i], service->applied[i],
+                                       err);
+    return status == STATUS_OK ? service_make_mappings(service, err) : status;
+}
+
 enum status service_open(const struct command_line *line, struct service *ret_service,
                          struct error *err)
 {
@@ -76,41 +115,20 @@ enum status service_open(const struct command_line *line, struct service *ret_se
                                      &ret_service->config, err);
     if (status != STATUS_OK)
         return status;
-    const struct config *config = ret_service->config;
     command_advise_flags(line); /* config_load() has refused secrets among its overrides */
-    status = service_configure_log(config, err);
+    status = service_configure_log(ret_service->config, err);
     if (status == STATUS_OK)
-        status = service_load_schemas(config, config->publish, config->publish_count,
-                                      &ret_service->published, err);
-    if (status == STATUS_OK)
-        status = service_load_schemas(config, config->apply, config->apply_count,
-                                      &ret_service->applied, err);
-    for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++)
-        status = service_check_columns(config, "publish", &config->publish[i],
-                                       ret_service->published[i], err);
-    for (size_t i = 0; status == STATUS_OK && i < config->apply_count; i++)
-        status = service_check_columns(config, "apply", &config->apply[i], ret_service->applied[i],
-                                       err);
-    if (status != STATUS_OK)
-        return status;
-    if (config->unknown_variables != NULL)
-        log_warning("config", "%s", config->unknown_variables);
-    ret_service->mappings = calloc(config->apply_count + 1, sizeof *ret_service->mappings);
-    if (ret_service->mappings == NULL)
-        return error_set(err, STATUS_FATAL, "out of memory");
-    for (size_t i = 0; i < config->apply_count; i++) {
-        const char *type = config->apply[i].entity_type;
-        ret_service->mappings[i] = (struct mapping){
-            .schema = ret_service->applied[i],
-            .entry = &config->apply[i],
-            .form = {.format = config->apply[i].format,
-                     .binary = config->apply[i].binary,
-                     .schema = ret_service->applied[i]},
-            .published_here = config_find(config->publish, config->publish_count, type,
-                                          strlen(type)) != NULL,
-        };
-    }
-    return STATUS_OK;
+        status = service_load(ret_service, err);
+    if (status == STATUS_OK && ret_service->config->unknown_variables != NULL)
+        log_warning("config", "%s", ret_service->config->unknown_variables);
+    return status;
+}
+
+enum status service_open_file(const char *path, struct service *ret_service, struct error *err)
+{
+    *ret_service = (struct service){0};
+    enum status status = config_load_file(path, &ret_service->config, err);
+    return status == STATUS_OK ? service_load(ret_service, err) : status;
 }
 
 void service_close(struct service *service)
@@ -156,8 +174,10 @@ enum status service_open_store(const struct service *service, bool read_only,
     const struct store_ops *ops = store_find(config->database);
     if (ops == NULL)
         return service_refuse_scheme(err);
-    const struct store_options options = {
-        .path = config->database_path, .service = config->service, .read_only = read_only};
+    const struct store_options options = {.path = config->database_path,
+                                          .service = config->service,
+                                          .read_only = read_only,
+                                          .snapshot_time_s = config->limits.scan_time_s};
     return ops->open(&options, ret_store, err);
 }
 

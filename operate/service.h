@@ -18,6 +18,10 @@ struct service {
  * @return OK; FATAL. service_close() is legal after either. */
 enum status service_open(const struct command_line *line, struct service *ret_service,
                          struct error *err) MUST_CHECK;
+
+/** The same of another service, from its file alone. The log stays as it is. */
+enum status service_open_file(const char *path, struct service *ret_service,
+                              struct error *err) MUST_CHECK;
 void service_close(struct service *service);
 
 /** A whole subcommand without flags of its own: read the common ones, open the service, `run`.

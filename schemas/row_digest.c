@@ -55,6 +55,13 @@ uint64_t row_key_digest(struct slice key)
     return digest_64(key);
 }
 
+int row_digest_compare(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left;
+    uint64_t b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
 size_t row_bucket(uint64_t key_digest)
 {
     return key_digest % ROW_BUCKETS;

@@ -29,6 +29,10 @@ enum status row_columns_find(const struct entity_schema *schema,
 /** @param key  the canonical key; where a row has none, the text that it has instead. */
 uint64_t row_key_digest(struct slice key);
 
+/** Compare two digests, for qsort() and bsearch() of an array of them, or of structs that begin
+ * with one. */
+int row_digest_compare(const void *left, const void *right);
+
 /** @return which sum an entity counts in, below ROW_BUCKETS. */
 size_t row_bucket(uint64_t key_digest);
 

@@ -154,6 +154,7 @@ static enum status forward_read_log(struct forward *forward, struct error *err)
             ranges[count++] = (struct log_range){.tp = {config->publish[i].topic, p}, .anchor = -1};
     }
     const struct log_reading reading = {.config = config,
+                                        .reader = "relay",
                                         .ranges = ranges,
                                         .count = count,
                                         .visit = forward_visit,

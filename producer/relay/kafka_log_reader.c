@@ -23,7 +23,7 @@ static enum status log_reader_new(struct log_reader *reader, const struct config
 {
     char group[512];
     rd_kafka_conf_t *conf = NULL;
-    (void)snprintf(group, sizeof group, "keepstep-relay-%s", config->service);
+    (void)snprintf(group, sizeof group, "keepstep-%s-%s", reader->reading->reader, config->service);
     const struct text_pair fixed[] = {
         {"group.id", group},
         {"enable.auto.commit", "false"},
@@ -61,7 +61,8 @@ static enum status log_reader_bounds(const struct log_reader *reader, struct log
     }
     if (status != STATUS_OK)
         return err->status = STATUS_RETRY;
-    if (range->anchor >= range->bounds.end || range->from > range->bounds.end)
+    if (range->until == 0 &&
+        (range->anchor >= range->bounds.end || range->from > range->bounds.end))
         return error_set(error_config(err), STATUS_FATAL,
                          "%s [%d] ends at %lld, before what this outbox published or read: the "
                          "topic was made anew or cut; `keepstep init --new-incarnation` starts a "
@@ -80,12 +81,15 @@ static int64_t log_reader_start(const struct log_range *range, bool anchors, int
     bool stands = range->anchor >= range->bounds.first && range->anchor >= 0;
     int64_t start = range->from < range->bounds.first ? range->bounds.first : range->from;
     bool apart = stands && range->anchor + 1 < start;
-    *ret_until = anchors ? range->anchor + 1 : range->bounds.end;
+    int64_t end = range->bounds.end;
+    if (range->until > 0 && range->until < end)
+        end = range->until;
+    *ret_until = anchors ? range->anchor + 1 : end;
     if (anchors)
         return apart ? range->anchor : -1;
     if (stands && !apart)
         start = range->anchor;
-    return start < range->bounds.end ? start : -1;
+    return start < end ? start : -1;
 }
 
 static enum status log_reader_assign(struct log_reader *reader, bool anchors, struct error *err)

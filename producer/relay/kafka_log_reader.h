@@ -1,4 +1,5 @@
-/* Reads the log's last part, so that a relay finds what was published already (rule 10). */
+/* Reads parts of the log: its last part, so that a relay finds what was published already (rule
+ * 10), or what stands between two positions. */
 #ifndef PRODUCER_RELAY_KAFKA_LOG_READER_H
 #define PRODUCER_RELAY_KAFKA_LOG_READER_H
 
@@ -13,6 +14,7 @@ struct log_range {
     struct topic_partition tp;
     int64_t anchor;           /* one record that is read first, if the log still has it; -1: none */
     int64_t from;             /* then from here on, but behind the anchor */
+    int64_t until;            /* not this one; it may lie behind the end. 0: up to the end */
     bool must_exist;          /* a topic that does not exist is FATAL; otherwise it is waited for */
     struct log_bounds bounds; /* set by the reader, as it began to read */
 };
@@ -26,6 +28,7 @@ typedef enum status log_tick(void *context, struct error *err);
 
 struct log_reading {
     const struct config *config;
+    const char *reader; /* in the group's name: "relay" */
     struct log_range *ranges;
     size_t count;
     log_visit *visit;
@@ -34,9 +37,9 @@ struct log_reading {
     const atomic_bool *stop;
 };
 
-/** Read every range up to the end that its log has now.
- * @return OK; RETRY; FATAL with exit code 78 if a log ends before `anchor` or `from`; what `visit`
- * and `tick` return. */
+/** Read every range, uncommitted records too, at most up to the end that its log has now.
+ * @return OK; RETRY; FATAL with exit code 78 if a log ends before `anchor`, or before `from` where
+ * it is to be read up to its end; what `visit` and `tick` return. */
 enum status kafka_log_read(const struct log_reading *reading, struct error *err) MUST_CHECK;
 
 #endif

@@ -272,6 +272,7 @@ enum status relay_read_log(struct relay *relay, struct error *err)
         return error_set(err, STATUS_RETRY, "no memory");
     size_t count = relay_list_ranges(relay, ranges);
     const struct log_reading reading = {.config = relay->options.config,
+                                        .reader = "relay",
                                         .ranges = ranges,
                                         .count = count,
                                         .visit = relay_visit,

@@ -164,7 +164,14 @@ static enum status config_set_secrets(json_t *object, const char *section, const
     return STATUS_OK;
 }
 
-static enum status config_load_tree(const char *path, const char *const *overrides, size_t count,
+/* What wins over the file. */
+struct config_layers {
+    bool environment;
+    const char *const *overrides;
+    size_t override_count;
+};
+
+static enum status config_load_tree(const char *path, const struct config_layers *layers,
                                     json_t **ret_tree, struct error *err)
 {
     struct buffer text;
@@ -179,10 +186,10 @@ static enum status config_load_tree(const char *path, const char *const *overrid
         status = error_set(err, STATUS_FATAL, "1:1: the file must hold keys and values");
     if (status == STATUS_OK)
         status = config_check_secrets(tree, &marks, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && layers->environment)
         status = config_set_environment(tree, err);
     if (status == STATUS_OK)
-        status = config_set_overrides(tree, overrides, count, err);
+        status = config_set_overrides(tree, layers->overrides, layers->override_count, err);
     if (status == STATUS_OK)
         status = config_set_secrets(tree, "", path, err);
     if (status == STATUS_OK)
@@ -201,8 +208,8 @@ static enum status config_load_tree(const char *path, const char *const *overrid
     return status;
 }
 
-enum status config_load(const char *path, const char *const *overrides, size_t override_count,
-                        struct config **ret_config, struct error *err)
+static enum status config_load_layers(const char *path, const struct config_layers *layers,
+                                      struct config **ret_config, struct error *err)
 {
     enum status status;
     json_t *tree = NULL;
@@ -218,8 +225,7 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
                            "name the configuration by the path of its file, not by a URL");
         goto out;
     }
-    status = json_check_memory(config_load_tree(path, overrides, override_count, &tree, &own),
-                               &own);
+    status = json_check_memory(config_load_tree(path, layers, &tree, &own), &own);
     if (status != STATUS_OK) {
         bool placed = isdigit((unsigned char)own.text[0]) != 0;
         status = error_set(error_config(err), STATUS_FATAL, "%s:%s%s", path, placed ? "" : " ",
@@ -228,7 +234,7 @@ enum status config_load(const char *path, const char *const *overrides, size_t o
     }
     config->path = realpath(path, NULL);
     if (config->path == NULL || !config_build(tree, config) ||
-        !config_environment_unknown(&config->unknown_variables)) {
+        (layers->environment && !config_environment_unknown(&config->unknown_variables))) {
         status = error_set(err, STATUS_FATAL, "%s: out of memory", path);
         goto out;
     }
@@ -238,6 +244,19 @@ out:
     json_decref(tree);
     config_free(config);
     return status;
+}
+
+enum status config_load(const char *path, const char *const *overrides, size_t override_count,
+                        struct config **ret_config, struct error *err)
+{
+    const struct config_layers layers = {true, overrides, override_count};
+    return config_load_layers(path, &layers, ret_config, err);
+}
+
+enum status config_load_file(const char *path, struct config **ret_config, struct error *err)
+{
+    const struct config_layers layers = {.environment = false};
+    return config_load_layers(path, &layers, ret_config, err);
 }
 
 static void config_pairs_free(struct text_pair *pairs, size_t count)

@@ -73,6 +73,10 @@ struct config {
  * @return OK; FATAL with exit code 78 and text "FILE:LINE:COLUMN: what is wrong; what to do". */
 enum status config_load(const char *path, const char *const *overrides, size_t override_count,
                         struct config **ret_config, struct error *err) MUST_CHECK;
+
+/** The same from the file alone: the environment is meant for one service, and this is another. */
+enum status config_load_file(const char *path, struct config **ret_config,
+                             struct error *err) MUST_CHECK;
 void config_free(struct config *config);
 
 /** Refuse a URL that cannot be read, or that holds a password where others can read it. A NULL URL

@@ -68,16 +68,26 @@ bool value_append_number(const struct value *value, struct buffer *out)
     return value->kind == VALUE_INTEGER || value->kind == VALUE_DOUBLE;
 }
 
-static void record_column_write(enum column_type type, const struct value *value,
-                                struct buffer *out)
+static bool record_is_ascii(struct slice text)
 {
+    for (size_t i = 0; i < text.length; i++) {
+        if ((unsigned char)text.data[i] >= 0x80)
+            return false;
+    }
+    return true;
+}
+
+void value_append(enum column_type type, const struct value *value, struct buffer *out)
+{
+    bool is_text = value->kind == VALUE_TEXT || value->kind == VALUE_UNFIT;
+    bool is_unfit = value->kind == VALUE_UNFIT;
     if (value_append_number(value, out))
         return;
     if (value->kind == VALUE_BOOLEAN)
         buffer_append_text(out, value->boolean ? "true" : "false");
-    else if (value->kind != VALUE_TEXT)
+    else if (!is_text)
         buffer_append_text(out, "null");
-    else if (type == COLUMN_BYTES)
+    else if (is_unfit ? !record_is_ascii(value->text) : type == COLUMN_BYTES)
         record_bytes_write(value->text, out);
     else
         buffer_append_json(out, value->text);
@@ -95,7 +105,7 @@ void record_value_write(const struct change *change, struct buffer *out)
         buffer_append_text(out, first ? "" : ",");
         buffer_append_json(out, slice_of(schema->columns[i].name));
         buffer_append_text(out, ":");
-        record_column_write(schema->columns[i].type, &change->values[i], out);
+        value_append(schema->columns[i].type, &change->values[i], out);
         first = false;
     }
     buffer_append_text(out, "}}");

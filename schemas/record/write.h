@@ -29,6 +29,10 @@ enum status record_headers_build(const struct record_head *head, struct arena *a
  * @return false for any other kind; then nothing is appended. */
 bool value_append_number(const struct value *value, struct buffer *out);
 
+/** Append a value of a column of this type as JSON; one that has no canonical form as a string, in
+ * hexadecimal where it is no ASCII. */
+void value_append(enum column_type type, const struct value *value, struct buffer *out);
+
 /** Append the record value of a changed row: all columns that are not absent, in the forms of
  * docs/PROTOCOL.md, section 1.4. */
 void record_value_write(const struct change *change, struct buffer *out);

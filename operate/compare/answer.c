@@ -1,0 +1,68 @@
+/* One row after the other: is it asked for, and what is its digest? */
+#include "operate/compare/answer.h"
+
+#include "schemas/record/write.h"
+
+#include <stdlib.h>
+
+#define ANSWER_JSON_MAX  ((size_t)64 * 1024 * 1024) /* of one row */
+#define ANSWER_TICK_ROWS 256
+
+void answer_begin(struct answer *answer, const struct entity_schema *schema,
+                  const struct question *question)
+{
+    *answer = (struct answer){.schema = schema, .question = question};
+    buffer_init(&answer->json, ANSWER_JSON_MAX);
+}
+
+void answer_done(struct answer *answer)
+{
+    buffer_done(&answer->json);
+}
+
+static bool answer_leaves_out(const struct question *question, uint64_t key_digest)
+{
+    if (question->buckets != NULL && !question->buckets[row_bucket(key_digest)])
+        return true;
+    return question->left_out_count > 0 &&
+           bsearch(&key_digest, question->left_out, question->left_out_count, sizeof key_digest,
+                   row_digest_compare) != NULL;
+}
+
+static bool answer_json(struct answer *answer, const struct scanned_row *row)
+{
+    const struct row_columns *columns = answer->question->columns;
+    buffer_reset(&answer->json);
+    for (size_t i = 0; i < columns->count; i++) {
+        const struct column *column = &answer->schema->columns[columns->index[i]];
+        buffer_append_text(&answer->json, i == 0 ? "{" : ",");
+        buffer_append_json(&answer->json, slice_of(column->name));
+        buffer_append_text(&answer->json, ":");
+        value_append(column->type, &row->values[columns->index[i]], &answer->json);
+    }
+    buffer_append_text(&answer->json, "}");
+    return !answer->json.failed;
+}
+
+enum status answer_row(void *context, const struct scanned_row *row, struct error *err)
+{
+    struct answer *answer = context;
+    const struct question *question = answer->question;
+    uint64_t key_digest = row_key_digest(row->key);
+    answer->count++;
+    if (question->tick.call != NULL && answer->count % ANSWER_TICK_ROWS == 0)
+        question->tick.call(question->tick.context, answer->count);
+    if (answer_leaves_out(question, key_digest))
+        return STATUS_OK;
+    struct answered_row answered = {.key = row->key, .key_digest = key_digest};
+    answered.digest = row_digest(key_digest, answer->schema, question->columns, row->values);
+    if (answer->visit == NULL) {
+        row_sums_add(answer->sums, key_digest, answered.digest);
+        return STATUS_OK;
+    }
+    if (question->with_json && !answer_json(answer, row))
+        return error_set(err, STATUS_RETRY, "no memory for a row that differs");
+    if (question->with_json)
+        answered.json = buffer_slice(&answer->json);
+    return answer->visit(answer->context, &answered, err);
+}

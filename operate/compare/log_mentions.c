@@ -1,0 +1,140 @@
+/* Reads which entities the records between two offsets are of. */
+#include "operate/compare/log_mentions.h"
+
+#include "operate/command.h"
+#include "operate/offsets.h"
+#include "producer/relay/kafka_log_reader.h"
+
+#include <stdlib.h>
+
+#define MENTION_MAX ((size_t)16 * 1024 * 1024) /* key and headers of one record */
+
+struct log_mentions {
+    struct mention_log base;
+    const struct config *config;
+    const struct config_entry *entry;
+    const struct entity_schema *schema;
+    struct record_form form;
+    struct offsets *offsets;
+    char cluster_id[OFFSETS_CLUSTER_ID_SIZE];
+};
+
+/* One reading. */
+struct log_mentioning {
+    const struct log_mentions *log;
+    const struct mention_reading *reading;
+    struct arena scratch;
+    uint64_t count;
+};
+
+static enum status log_mentions_describe(struct mention_log *base, const char **ret_cluster_id,
+                                         int32_t *ret_partition_count, struct error *err)
+{
+    struct log_mentions *log = (struct log_mentions *)base;
+    *ret_cluster_id = log->cluster_id;
+    return offsets_topic(log->offsets, log->entry->topic, ret_partition_count, log->cluster_id,
+                         err);
+}
+
+static const struct entity_schema *log_mentions_schema(void *context, struct slice entity_type)
+{
+    const struct log_mentions *log = context;
+    return slice_is(entity_type, log->entry->entity_type) ? log->schema : NULL;
+}
+
+/* The value does not matter: without it a record is read as a delete of its entity. A record whose
+ * entity cannot be read is parked at every copy that has passed it (rule 33). */
+static enum status log_mentions_visit(void *context, struct log_range *range,
+                                      const struct record *record, struct error *err)
+{
+    struct log_mentioning *mentioning = context;
+    const struct log_mentions *log = mentioning->log;
+    struct record bare = *record;
+    struct change change = {0};
+    struct error ignored = ERROR_INIT;
+    bare.value = (struct slice){0};
+    bare.form = log->entry->format == FORMAT_KEEPSTEP ? NULL : &log->form;
+    const struct schema_finder finder = {log_mentions_schema, (void *)(uintptr_t)log};
+    enum status status = record_decode(&bare, finder, &mentioning->scratch, &change, &ignored);
+    if (status == STATUS_RETRY)
+        return error_set(err, status, "%s", ignored.text);
+    const struct mention mention = {
+        .partition = range->tp.partition, .offset = record->offset, .key = change.entity_key};
+    status = STATUS_OK;
+    if (change.entity_key.length > 0 && slice_is(change.entity_type, log->entry->entity_type))
+        status = mentioning->reading->visit(mentioning->reading->context, &mention, err);
+    arena_reset(&mentioning->scratch);
+    mentioning->count++;
+    return status;
+}
+
+static enum status log_mentions_tick(void *context, struct error *err)
+{
+    const struct log_mentioning *mentioning = context;
+    const struct tick *tick = &mentioning->reading->tick;
+    (void)err;
+    if (tick->call != NULL)
+        tick->call(tick->context, mentioning->count);
+    return STATUS_OK;
+}
+
+static enum status log_mentions_read(struct mention_log *base,
+                                     const struct mention_reading *reading, struct error *err)
+{
+    const struct log_mentions *log = (struct log_mentions *)base;
+    struct log_mentioning mentioning = {.log = log, .reading = reading};
+    struct log_range *ranges = calloc(reading->count + 1, sizeof *ranges);
+    if (ranges == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for the log's partitions");
+    arena_init(&mentioning.scratch, MENTION_MAX);
+    for (size_t i = 0; i < reading->count; i++)
+        ranges[i] = (struct log_range){.tp = {log->entry->topic, reading->spans[i].partition},
+                                       .anchor = -1,
+                                       .from = reading->spans[i].from,
+                                       .until = reading->spans[i].until};
+    const struct log_reading of_log = {.config = log->config,
+                                       .reader = "verify",
+                                       .ranges = ranges,
+                                       .count = reading->count,
+                                       .visit = log_mentions_visit,
+                                       .tick = log_mentions_tick,
+                                       .context = &mentioning,
+                                       .stop = &command_stop};
+    enum status status = kafka_log_read(&of_log, err);
+    for (size_t i = 0; i < reading->count; i++)
+        reading->spans[i].bounds = ranges[i].bounds;
+    arena_done(&mentioning.scratch);
+    free(ranges);
+    return status;
+}
+
+enum status log_mentions_new(const struct config *config, const struct config_entry *entry,
+                             const struct entity_schema *schema, struct mention_log **ret_log,
+                             struct error *err)
+{
+    struct log_mentions *log = calloc(1, sizeof *log);
+    if (log == NULL)
+        return error_set(err, STATUS_FATAL, "out of memory");
+    log->base.describe = log_mentions_describe;
+    log->base.read = log_mentions_read;
+    log->config = config;
+    log->entry = entry;
+    log->schema = schema;
+    log->form = (struct record_form){
+        .format = entry->format, .binary = entry->binary, .schema = schema};
+    enum status status = offsets_open(config, "keepstep-verify", &log->offsets, err);
+    if (status == STATUS_OK)
+        *ret_log = &log->base;
+    else
+        free(log);
+    return status;
+}
+
+void log_mentions_free(struct mention_log *base)
+{
+    struct log_mentions *log = (struct log_mentions *)base;
+    if (log == NULL)
+        return;
+    offsets_close(log->offsets);
+    free(log);
+}

@@ -1,0 +1,372 @@
+/* `keepstep verify` says what it did not compare, and why; and it refuses what makes no sense. */
+#include "tests/support/verify.h"
+
+#include <signal.h>
+#include <sysexits.h>
+
+#define PUBLISH "publish:\n  item: {table: items, partitions: 1}\n"
+#define APPLY   "apply:\n  item: {table: items, partitions: 1}\n"
+
+struct three {
+    struct kafka *kafka;
+    struct sidecar shop;
+    struct sidecar billing;
+    struct sidecar shipping;
+    const struct sidecar *all[4];
+};
+
+static void three_begin(struct three *three)
+{
+    *three = (struct three){.kafka = kafka_start()};
+    three->shop = sidecar_make(three->kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH);
+    three->billing = sidecar_make(three->kafka, "billing", NULL, APPLY);
+    three->shipping = sidecar_make(three->kafka, "shipping", NULL, APPLY);
+    three->all[0] = &three->shop;
+    three->all[1] = &three->billing;
+    three->all[2] = &three->shipping;
+    sidecar_begin(&three->shop);
+    sidecar_begin(&three->billing);
+    sidecar_begin(&three->shipping);
+}
+
+static void three_write(const struct three *three, int first, int last)
+{
+    (void)sqlite_format(three->shop.database,
+                        "WITH n(i) AS (SELECT %d UNION ALL SELECT i+1 FROM n WHERE i<%d) "
+                        "INSERT INTO items SELECT i,'item '||i,i FROM n WHERE true "
+                        "ON CONFLICT(id) DO UPDATE SET name = name || '+'",
+                        first, last);
+}
+
+static void three_settle(const struct three *three)
+{
+    sidecar_expect(&three->shop,
+                   "SELECT count(*) FROM outbox o LEFT JOIN keepstep_relay_partition p "
+                   "ON p.partition = o.kafka_partition "
+                   "WHERE o.sequence IS NULL OR o.sequence > p.acknowledged_sequence",
+                   "0\n");
+}
+
+static void three_end(struct three *three)
+{
+    sidecar_stop(&three->shop);
+    if (process_running(three->billing.process))
+        sidecar_stop(&three->billing);
+    sidecar_stop(&three->shipping);
+}
+
+static void expect(const struct process_result *result, const char *service, const char *text)
+{
+    const char *found = verify_copy(result, "item", service);
+    if (strstr(found, text) != found)
+        test_fail("%s: \"%s\" instead of \"%s\"", service, found, text);
+}
+
+static void expect_code(const struct process_result *result, int code)
+{
+    if (result->exit_code != code)
+        test_fail("exit code %d instead of %d: %s%s", result->exit_code, code, result->output,
+                  result->errors);
+}
+
+/* What a stopped agent has not applied is named. Too much of it is a reason. Once the log is
+ * trimmed, nobody knows what has changed. */
+static void a_copy_whose_agent_is_stopped_is_compared_as_far_as_the_log_tells(void **state)
+{
+    (void)state;
+    struct three three;
+    three_begin(&three);
+    three_write(&three, 1, 10);
+    sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
+    sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
+    three_settle(&three);
+    struct process_result result = VERIFY(three.all, "--json");
+    expect_code(&result, EX_OK);
+    sidecar_stop(&three.billing);
+    three_write(&three, 3, 4);
+    sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
+    three_settle(&three);
+    (void)sqlite_text(three.billing.database, "UPDATE items SET amount = 77 WHERE id IN (4, 5)");
+    result = VERIFY(three.all, "--json");
+    expect_code(&result, EX_DATAERR);
+    expect(&result, "billing", "different: {\"id\":5} differs");
+    expect(&result, "shipping", "equal");
+    assert_string_equal(verify_left(&result, "item"),
+                        "{\"id\":3} changing at billing, {\"id\":4} changing at billing");
+    result = VERIFY(three.all, "--json", "--set", "limits.behind_records=1");
+    expect_code(&result, EX_TEMPFAIL);
+    expect(&result, "billing", "not compared: 2 records behind");
+    expect(&result, "shipping", "equal");
+    kafka_trim(three.kafka, sidecar_topic("item"), 0, 11);
+    result = VERIFY(three.all, "--json");
+    expect_code(&result, EX_TEMPFAIL);
+    expect(&result, "billing",
+           test_format("not compared: the log of %s [0] begins at 11, after "
+                       "the position 10 of billing",
+                       sidecar_topic("item")));
+    expect(&result, "shipping", "equal");
+    three_end(&three);
+}
+
+/* The relay is down: what waits is named, and compared once it is published. */
+static void changes_that_wait_in_an_outbox_are_left_out(void **state)
+{
+    (void)state;
+    struct three three;
+    three_begin(&three);
+    three_write(&three, 1, 5);
+    sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
+    sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
+    three_settle(&three);
+    sidecar_stop(&three.shop);
+    three_write(&three, 5, 7);
+    struct process_result result = VERIFY(three.all, "--json");
+    expect_code(&result, EX_TEMPFAIL);
+    expect(&result, "billing", "equal");
+    assert_string_equal(verify_left(&result, "item"),
+                        "{\"id\":5} waiting at shop, {\"id\":6} waiting at shop, "
+                        "{\"id\":7} waiting at shop");
+    result = VERIFY(three.all, "--json", "--set", "limits.open_entities=2");
+    expect_code(&result, EX_TEMPFAIL);
+    expect(&result, "billing", "not compared: shop: too many changes wait");
+    sidecar_start(&three.shop, NULL);
+    sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
+    sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
+    three_settle(&three);
+    result = VERIFY(three.all, "--json");
+    expect_code(&result, EX_OK);
+    three_end(&three);
+}
+
+/* A service that refuses a row parks it; the other copies of that row are compared. Once the record
+ * is skipped, its row is missing. */
+static void an_event_parked_at_one_copy_is_named(void **state)
+{
+    (void)state;
+    struct three three;
+    three_begin(&three);
+    (void)sqlite_text(three.billing.database,
+                      "CREATE TRIGGER refuse BEFORE INSERT ON items WHEN NEW.id = 3 "
+                      "BEGIN SELECT RAISE(ABORT, 'refused'); END");
+    three_write(&three, 1, 4);
+    sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
+    sidecar_expect(&three.billing, "SELECT count(*) FROM keepstep_parked", "1\n");
+    three_settle(&three);
+    (void)sqlite_text(three.shipping.database, "UPDATE items SET amount = 77 WHERE id = 3");
+    struct process_result result = VERIFY(three.all, "--json");
+    expect_code(&result, EX_DATAERR);
+    expect(&result, "billing", "equal");
+    expect(&result, "shipping", "different: {\"id\":3} differs");
+    assert_string_equal(verify_left(&result, "item"), "{\"id\":3} parked at billing");
+    result = sidecar_run(&three.billing, "parked", "skip", "1");
+    expect_code(&result, EX_OK);
+    result = VERIFY(three.all, "--json");
+    expect_code(&result, EX_DATAERR);
+    expect(&result, "billing", "different: {\"id\":3} missing");
+    three_end(&three);
+}
+
+/* Another configuration of a service, with other columns: verify reads nothing else of it. */
+static struct sidecar with_columns(const struct sidecar *sidecar, const char *properties)
+{
+    struct sidecar other = *sidecar;
+    const char *config = test_read_file(sidecar->config);
+    other.config = test_path("%s-other.yaml", sidecar->name);
+    (void)PROCESS_RUN("mkdir", "-p", test_path("%s-schemas", sidecar->name));
+    test_write_file(other.config, test_format("schemas: %s-schemas\n%s", sidecar->name, config));
+    test_write_file(test_path("%s-schemas/item.schema.json", sidecar->name),
+                    test_format("{\"$schema\":\"http://json-schema.org/draft-07/schema#\","
+                                "\"type\":\"object\",\"x-keepstep-key\":[\"id\"],\"properties\":{"
+                                "\"id\":{\"type\":\"integer\",\"x-keepstep-type\":\"integer\"},%s},"
+                                "\"required\":[\"id\"]}",
+                                properties));
+    return other;
+}
+
+#define NAME   "\"name\":{\"type\":\"string\",\"x-keepstep-type\":\"text\"}"
+#define AMOUNT "\"amount\":{\"type\":[\"integer\",\"null\"],\"x-keepstep-type\":\"integer\"}"
+#define EXTRA  "\"extra\":{\"type\":[\"string\",\"null\"],\"x-keepstep-type\":\"text\"}"
+
+static void columns_of_the_reference_are_compared(void **state)
+{
+    (void)state;
+    struct three three;
+    three_begin(&three);
+    three_write(&three, 1, 4);
+    sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
+    sidecar_assert_equal(&three.shop, &three.shipping, "items", 20000);
+    three_settle(&three);
+    (void)sqlite_text(three.shipping.database, "ALTER TABLE items ADD COLUMN extra TEXT");
+    (void)sqlite_text(three.shipping.database, "UPDATE items SET extra = 'x'");
+    struct sidecar fewer = with_columns(&three.billing, NAME);
+    struct sidecar more = with_columns(&three.shipping, EXTRA "," AMOUNT "," NAME);
+    const struct sidecar *const others[] = {&three.shop, &fewer, &more, NULL};
+    struct process_result result = VERIFY(others, "--json");
+    expect_code(&result, EX_TEMPFAIL);
+    expect(&result, "billing", "not compared: the schema of \"item\" has no column \"amount\"");
+    expect(&result, "shipping", "equal");
+    struct sidecar lacking = with_columns(&three.billing, EXTRA "," AMOUNT "," NAME);
+    const struct sidecar *const lacks[] = {&three.shop, &lacking, NULL};
+    result = VERIFY(lacks, "--json");
+    expect_code(&result, EX_TEMPFAIL);
+    expect(&result, "billing", "not compared: ");
+    assert_non_null(strstr(verify_copy(&result, "item", "billing"), "extra"));
+    three_end(&three);
+}
+
+#define FOREIGN "apply:\n  item: {table: items, topic: foreign, format: debezium, partitions: 1}\n"
+
+/* Rule 35 of a topic without a publisher: copies are compared by their offsets. */
+static void copies_of_a_debezium_topic_are_compared(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    kafka_create_topic(kafka, "foreign", 1, NULL);
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, FOREIGN);
+    struct sidecar shipping = sidecar_make(kafka, "shipping", NULL, FOREIGN);
+    const struct sidecar *const all[] = {&shipping, &billing, NULL};
+    sidecar_begin(&billing);
+    sidecar_begin(&shipping);
+    for (int id = 1; id <= 4; id++)
+        (void)kafka_produce(kafka, "foreign", 0, test_format("{\"id\":%d}", id),
+                            test_format("{\"op\":\"c\",\"before\":null,\"after\":{\"id\":%d,"
+                                        "\"name\":\"n\",\"amount\":1}}",
+                                        id),
+                            NULL);
+    sidecar_expect(&billing, "SELECT count(*) FROM items", "4\n");
+    sidecar_expect(&shipping, "SELECT count(*) FROM items", "4\n");
+    struct process_result result = VERIFY(all, "--json");
+    expect_code(&result, EX_OK);
+    expect(&result, "shipping", "equal");
+    sidecar_stop(&billing);
+    (void)kafka_produce(kafka, "foreign", 0, "{\"id\":2}", NULL, NULL);
+    (void)kafka_produce(kafka, "foreign", 0, "{\"id\":3}",
+                        "{\"op\":\"u\",\"before\":null,\"after\":{\"id\":3,"
+                        "\"name\":\"__debezium_unavailable_value\",\"amount\":2}}",
+                        NULL);
+    sidecar_expect(&shipping, "SELECT id, name, amount FROM items ORDER BY id",
+                   "1|n|1\n3|n|2\n4|n|1\n");
+    (void)sqlite_text(billing.database, "UPDATE items SET amount = 77 WHERE id IN (3, 4)");
+    result = VERIFY(all, "--json");
+    expect_code(&result, EX_DATAERR);
+    expect(&result, "shipping", "different: {\"id\":4} differs");
+    assert_string_equal(verify_left(&result, "item"),
+                        "{\"id\":2} changing at billing, {\"id\":3} changing at billing");
+    sidecar_stop(&shipping);
+}
+
+/* A copy that began in the middle has never read what stood before. */
+static void a_copy_that_began_in_the_middle_is_not_compared(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH);
+    struct sidecar billing = sidecar_make(
+        kafka, "billing", NULL, "apply:\n  item: {table: items, partitions: 1, start: latest}\n");
+    const struct sidecar *const all[] = {&shop, &billing, NULL};
+    sidecar_begin(&shop);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES (1, 'before', 1)");
+    sidecar_expect(&shop, "SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition", "1\n");
+    sidecar_init(&billing, NULL);
+    struct process_result result = VERIFY(all, "--json");
+    expect_code(&result, EX_TEMPFAIL);
+    expect(&result, "billing", "not compared: it has not read");
+    sidecar_start(&billing, NULL);
+    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_position", "1\n");
+    result = VERIFY(all, "--json");
+    expect_code(&result, EX_TEMPFAIL);
+    expect(&result, "billing", "not compared: ");
+    assert_non_null(strstr(verify_copy(&result, "item", "billing"), "began in the middle"));
+    sidecar_stop(&billing);
+    sidecar_stop(&shop);
+}
+
+static void what_makes_no_sense_is_refused(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH);
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY);
+    struct sidecar same = shop;
+    same.config = test_path("same.yaml");
+    test_write_file(same.config, test_format("service: other\n%s",
+                                             strchr(test_read_file(shop.config), '\n') + 1));
+    const struct sidecar *const one[] = {&shop, NULL};
+    const struct sidecar *const both[] = {&shop, &billing, NULL};
+    const struct sidecar *const twice[] = {&shop, &billing, &billing, NULL};
+    const struct sidecar *const itself[] = {&shop, &same, NULL};
+    const struct {
+        const struct sidecar *const *services;
+        const char *words[3];
+        int code;
+        const char *error;
+    } cases[] = {
+        {one, {"item"}, EX_USAGE, "--with FILE names"},
+        {both, {"order"}, EX_CONFIG, "order: none of these services has rows of it"},
+        {both, {"--from", "ware"}, EX_CONFIG, "--from ware: none of these services"},
+        {both, {"--every", "soon"}, EX_USAGE, "--every wants a number"},
+        {twice, {"item"}, EX_CONFIG, "are both of service billing"},
+        {itself, {"item"}, EX_CONFIG, "name the same database"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *const words[] = {cases[i].words[0], cases[i].words[1], NULL};
+        struct process_result result = verify_run(cases[i].services, words, 30000);
+        expect_code(&result, cases[i].code);
+        if (strstr(result.errors, cases[i].error) == NULL)
+            test_fail("\"%s\" instead of \"%s\"", result.errors, cases[i].error);
+    }
+}
+
+/* The environment is meant for one service. If it named the other's database too, a copy would be
+ * compared with itself. */
+static void the_environment_is_not_the_other_services(void **state)
+{
+    (void)state;
+    struct three three;
+    three_begin(&three);
+    three_write(&three, 1, 4);
+    sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
+    three_settle(&three);
+    (void)sqlite_text(three.billing.database, "UPDATE items SET amount = 77 WHERE id = 3");
+    const char *const argv[] = {KEEPSTEP_BINARY,      "verify", "-c", three.shop.config, "--with",
+                                three.billing.config, "--json", NULL};
+    const char *const environment[] = {
+        test_format("KEEPSTEP_DATABASE=sqlite:%s", three.shop.database), NULL};
+    struct process_result result = process_run(argv, environment, 30000);
+    expect_code(&result, EX_DATAERR);
+    expect(&result, "billing", "different: {\"id\":3} differs");
+    three_end(&three);
+}
+
+static void with_every_it_goes_on_until_it_is_stopped(void **state)
+{
+    (void)state;
+    struct three three;
+    three_begin(&three);
+    three_write(&three, 1, 2);
+    sidecar_assert_equal(&three.shop, &three.billing, "items", 20000);
+    three_settle(&three);
+    const char *const argv[] = {KEEPSTEP_BINARY,      "verify",  "-c", three.shop.config, "--with",
+                                three.billing.config, "--every", "1",  "--json",          NULL};
+    struct process *process = process_start("verify", argv, NULL);
+    if (!process_wait_for(process, "\"equal\"(.|\n)*\"equal\"(.|\n)*\"equal\"", 30000))
+        test_fail("%s%s", process_output(process), process_errors(process));
+    assert_int_equal(process_stop(process, 10000), EX_OK);
+    three_end(&three);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(a_copy_whose_agent_is_stopped_is_compared_as_far_as_the_log_tells, 120),
+        TEST_WITH_LIMIT(changes_that_wait_in_an_outbox_are_left_out, 120),
+        TEST_WITH_LIMIT(an_event_parked_at_one_copy_is_named, 120),
+        TEST_WITH_LIMIT(columns_of_the_reference_are_compared, 120),
+        TEST_WITH_LIMIT(copies_of_a_debezium_topic_are_compared, 120),
+        TEST_WITH_LIMIT(a_copy_that_began_in_the_middle_is_not_compared, 120),
+        TEST_WITH_LIMIT(what_makes_no_sense_is_refused, 120),
+        TEST_WITH_LIMIT(the_environment_is_not_the_other_services, 120),
+        TEST_WITH_LIMIT(with_every_it_goes_on_until_it_is_stopped, 120),
+    };
+    return TEST_RUN(tests);
+}
