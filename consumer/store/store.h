@@ -370,8 +370,8 @@ struct store_ops {
     void (*rollback)(struct store *store);
     /** Begin a snapshot, or end it; only of a store that was opened `read_only`. Until it ends,
      * read, list, read_pending, read_parked, read_image, meta and scan see one state, and read()
-     * reads blocked entities too (rule 32). Where one of them fails, end it. To begin ends an older
-     * one. Ending it is legal in any state and cannot fail.
+     * reads blocked entities too (rule 32). Where one of them fails, end it. To begin a second one
+     * is FATAL: see keep(). Ending it is legal in any state and cannot fail.
      * @return OK; RETRY; STOP (SQLite without WAL: its readers would keep the writers out). */
     enum status (*snapshot)(struct store *store, bool begin, struct error *err);
     /** Call it once a second while a snapshot is open and nothing is read from it: a server ends

@@ -243,6 +243,30 @@ static void a_text_key_is_found_in_a_column_of_another_type(void)
     scan_end();
 }
 
+static void a_table_of_another_schema_is_read(void)
+{
+    static char names[2][8] = {"id", "v"};
+    static char elsewhere[] = "else where.typed";
+    const struct column columns[] = {{.name = names[0], .type = COLUMN_INTEGER, .is_key = true},
+                                     {.name = names[1], .type = COLUMN_INTEGER, .nullable = true}};
+    static struct scan_rows rows;
+    struct scan_table table;
+    const struct slice key = slice_of("{\"id\":2}");
+    if (!scan_is_database("postgresql:"))
+        return;
+    (void)scan_ask("CREATE SCHEMA \"else where\"");
+    scan_table_init(&table, columns, 2, 1);
+    table.entry.table = elsewhere;
+    store_case_prepare(&table.mapping);
+    (void)scan_ask("INSERT INTO \"else where\".typed VALUES (1, 1), (2, 2)");
+    scan_begin();
+    assert_ok(scan_rows(&table.mapping, NULL, 0, &rows));
+    assert_int_equal(rows.count, 2);
+    assert_ok(scan_rows(&table.mapping, &key, 1, &rows));
+    assert_int_equal(rows.count, 1);
+    scan_end();
+}
+
 /* A key that cannot be read is handed on as it was written, and found by that. */
 static void a_key_without_a_canonical_form_is_found_as_it_was_written(void)
 {
@@ -276,6 +300,7 @@ int main(void)
         STORE_CASE_OF_SQL(columns_that_the_mapping_lacks_do_not_matter),
         STORE_CASE(renamed_columns_are_read_under_their_own_names),
         STORE_CASE_OF_SERVERS(a_text_key_is_found_in_a_column_of_another_type),
+        STORE_CASE_OF_SERVERS(a_table_of_another_schema_is_read),
         STORE_CASE_OF_SQL(a_key_without_a_canonical_form_is_found_as_it_was_written),
     };
     return store_case_run(cases, sizeof cases / sizeof cases[0]);

@@ -10,6 +10,7 @@
 #include "tests/support/sql.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #define CASES_MAX 256
 
@@ -273,6 +274,12 @@ struct fence store_case_fence(int64_t new_offset)
                           .epoch = store_case_owned.epoch,
                           .revision = store_case_owned.revision,
                           .anchor_offset = -1};
+}
+
+void store_case_settle(void)
+{
+    if (strcmp(store_case_back_end->url, "mysql:") == 0)
+        (void)usleep(1200000);
 }
 
 void store_case_begin(void)

@@ -100,6 +100,9 @@ void store_case_prepare(const struct mapping *mapping);
 /** @return a fence that moves the owned position. */
 struct fence store_case_fence(int64_t new_offset);
 
+/** Wait until a snapshot can tell the tables that were just made from those that are made later. */
+void store_case_settle(void);
+
 /** Begin without moving the position; commit without waiting for the disk; read the state again. */
 void store_case_begin(void);
 void store_case_commit(void);

@@ -50,6 +50,7 @@ void scan_begin(void)
     struct store_options options = {
         .path = store_case_agent_database(), .service = "billing", .read_only = true};
     assert_ok(store_case_ops->open(&options, &reader, &store_case_err));
+    store_case_settle();
     assert_ok(store_case_ops->snapshot(reader, true, &store_case_err));
 }
 

@@ -55,10 +55,11 @@ struct column_array {
 struct store_mariadb {
     struct store_sql sql;
     MYSQL *session;
-    bool applying;      /* the user variable that silences triggers is set */
-    bool installs;      /* it is opened by `init`, which sees all of the catalogue */
-    bool timestamps_64; /* TIMESTAMP reaches 2106 */
-    size_t packet_size; /* the most that the server takes at once */
+    int64_t snapshot_time_s; /* the server's, when the open snapshot began */
+    bool applying;           /* the user variable that silences triggers is set */
+    bool installs;           /* it is opened by `init`, which sees all of the catalogue */
+    bool timestamps_64;      /* TIMESTAMP reaches 2106 */
+    size_t packet_size;      /* the most that the server takes at once */
     struct fixed_statement statements[STATEMENT_COUNT];
     struct mariadb_parameter *values; /* of the statement being run, one a place */
     size_t value_count;               /* that there is room for */

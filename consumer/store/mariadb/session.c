@@ -99,6 +99,8 @@ static enum status session_query(struct store_sql *sql, struct row_query *query,
     if (status == STATUS_OK)
         status = mariadb_scan_run(self->session, query, err);
     if (status == STATUS_OK)
+        status = mariadb_snapshot_has(self->session, query->table, self->snapshot_time_s, err);
+    if (status == STATUS_OK)
         status = mariadb_session_execute(self->session, "SET SESSION max_statement_time = 60", err);
     return status;
 }

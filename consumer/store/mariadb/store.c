@@ -3,6 +3,7 @@
 
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/mariadb_scan.h"
 #include "consumer_mariadb_sql.h"
 
 /* InnoDB checks every constraint when the row is written: there is nothing to defer. */
@@ -28,6 +29,15 @@ enum status store_mariadb_commit(struct store_sql *sql, bool durable, struct err
     return STATUS_RETRY;
 }
 
+static enum status store_mariadb_snapshot(struct store *store, bool begin, struct error *err)
+{
+    struct store_mariadb *self = store_mariadb_of(store);
+    enum status status = STATUS_OK;
+    if (begin && !self->sql.in_snapshot)
+        status = mariadb_snapshot_time(self->session, &self->snapshot_time_s, err);
+    return status == STATUS_OK ? store_sql_snapshot(store, begin, err) : status;
+}
+
 static enum status store_mariadb_copy_sql(const struct copies *copies, struct buffer *out,
                                           struct error *err)
 {
@@ -46,5 +56,5 @@ const struct store_ops store_mariadb_ops = {
     .defer = store_mariadb_defer,
     .read_pending = store_sql_read_pending,
     .claim_keys = store_mariadb_claim_keys,
-    .snapshot = store_sql_snapshot,
+    .snapshot = store_mariadb_snapshot,
 };

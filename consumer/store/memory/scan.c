@@ -10,11 +10,13 @@
 enum status store_memory_snapshot(struct store *store, bool begin, struct error *err)
 {
     struct store_memory *self = store_memory_of(store);
+    if (begin && (!self->read_only || self->in_snapshot))
+        return error_set(err, STATUS_FATAL, "%s",
+                         self->read_only ? "a snapshot is open already"
+                                         : "a store that applies begins no snapshot");
     store->ops->rollback(store);
     if (!begin)
         return STATUS_OK;
-    if (!self->read_only)
-        return error_set(err, STATUS_FATAL, "a store that applies begins no snapshot");
     self->snapshot = model_copy(&self->database->committed);
     self->in_snapshot = true;
     return STATUS_OK;

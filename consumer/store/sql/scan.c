@@ -25,11 +25,13 @@ static enum status snapshot_begin(struct store_sql *self, struct error *err)
 enum status store_sql_snapshot(struct store *store, bool begin, struct error *err)
 {
     struct store_sql *self = store_sql_of(store);
+    if (begin && (!self->read_only || self->in_snapshot))
+        return error_set(err, STATUS_FATAL, "%s",
+                         self->read_only ? "a snapshot is open already"
+                                         : "a store that applies begins no snapshot");
     store_sql_rollback(store);
     if (!begin)
         return STATUS_OK;
-    if (!self->read_only)
-        return error_set(err, STATUS_FATAL, "a store that applies begins no snapshot");
     enum status status = snapshot_begin(self, err);
     self->in_snapshot = status == STATUS_OK;
     self->until_us = clock_monotonic_us() + self->snapshot_time_s * 1000 * 1000;
