@@ -161,7 +161,7 @@ static int command_take_own(const struct command *command, const struct command_
                             const char *value, struct command_line *line)
 {
     line->flags[flag - command->flags] = value;
-    if (!flag->repeats)
+    if (command->repeated_flag == NULL || strcmp(command->repeated_flag, flag->name) != 0)
         return -1;
     if (line->repeated_count == COMMAND_REPEATED_MAX) {
         fprintf(stderr, "keepstep %s: --%s may be given at most %d times\n", command->name,

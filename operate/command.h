@@ -15,7 +15,6 @@ struct command_flag {
     const char *name;  /* without the dashes */
     const char *value; /* "SECONDS"; NULL: takes none */
     const char *description;
-    bool repeats; /* may be given several times: one flag of a command */
 };
 
 /** One subcommand. `run` gets argv from its own name on and returns a sysexits code. */
@@ -26,6 +25,7 @@ struct command {
     const char *examples;  /* what --help leads with */
     const struct command_flag *flags; /* its own; the common ones are always there */
     size_t flag_count;                /* at most COMMAND_FLAGS_MAX */
+    const char *repeated_flag;        /* the one that may be given several times; NULL: none */
     int (*run)(const struct command *command, int argc, char **argv);
 };
 

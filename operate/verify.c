@@ -19,8 +19,7 @@
 enum verify_flag { VERIFY_WITH, VERIFY_FROM, VERIFY_ROWS, VERIFY_EVERY };
 
 static const struct command_flag verify_flags[] = {
-    [VERIFY_WITH] = {"with", "FILE", "another service's configuration; may be given several times",
-                     .repeats = true},
+    [VERIFY_WITH] = {"with", "FILE", "another service's configuration; may be given several times"},
     [VERIFY_FROM] = {"from", "SERVICE",
                      "whom the others are compared with; default: the only publisher, else the "
                      "first by name"},
@@ -404,5 +403,6 @@ const struct command command_verify = {
                 "  keepstep verify order --rows -c shop.yaml --with billing.yaml\n"
                 "  keepstep verify --every 3600 --json -c shop.yaml --with billing.yaml\n",
     COMMAND_FLAGS(verify_flags),
+    .repeated_flag = "with",
     .run = verify_run,
 };

@@ -71,8 +71,10 @@ static enum status table_scan(const struct mapped_table *table, const struct sto
         is_timestamp[i] = table->limits[i].is_timestamp;
     buffer_init(&name, SQL_TEXT_SIZE_MAX);
     sql_table_name_append(&name, table->dialect, table->mapping);
-    const struct table_scan rows = {.columns = {table->dialect->columns, table->mapping->schema,
-                                                table->mapping->entry, is_timestamp},
+    const struct table_scan rows = {.columns = {.dialect = table->dialect->columns,
+                                                .schema = table->mapping->schema,
+                                                .entry = table->mapping->entry,
+                                                .is_timestamp = is_timestamp},
                                     .table = buffer_text(&name),
                                     .keys = scan->keys,
                                     .key_count = scan->count,
