@@ -54,8 +54,9 @@ static enum status log_mentions_visit(void *context, struct log_range *range,
     struct error ignored = ERROR_INIT;
     bare.value = (struct slice){0};
     bare.form = log->entry->format == FORMAT_KEEPSTEP ? NULL : &log->form;
-    const struct schema_finder finder = {log_mentions_schema, (void *)(uintptr_t)log};
-    enum status status = record_decode(&bare, finder, &mentioning->scratch, &change, &ignored);
+    const struct decoder decoder = {.finder = {log_mentions_schema, (void *)(uintptr_t)log},
+                                    .arena = &mentioning->scratch};
+    enum status status = record_decode(&bare, &decoder, &change, &ignored);
     if (status == STATUS_RETRY)
         return error_set(err, status, "%s", ignored.text);
     const struct mention mention = {

@@ -56,8 +56,8 @@ static void append_event(const struct source_case *self, struct buffer *rows, st
         .topic = "order", .key = key, .value = payload, .headers = &type, .header_count = 1};
     arena_init(&arena, ROWS_SIZE);
     found_schema = self->shop.schema;
-    if (record_decode(&record, (struct schema_finder){find_schema, NULL}, &arena, &change, &err) !=
-        STATUS_OK)
+    const struct decoder decoder = {.finder = {find_schema, NULL}, .arena = &arena};
+    if (record_decode(&record, &decoder, &change, &err) != STATUS_OK)
         test_fail("%s", err.text);
     source_case_append_row(rows, self->shop.schema, change.entity_key, change.values);
     arena_done(&arena);
