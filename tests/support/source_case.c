@@ -133,7 +133,8 @@ void source_case_claim(struct source_case *self, int32_t partition)
     (void)snprintf(state.topic, sizeof state.topic, "%s", self->shop.entry.topic);
     (void)snprintf(state.last_id, sizeof state.last_id, "%.*s",
                    SLICE_ARGS(rows.rows[rows.count - 1].id));
-    const struct outbox_claim claim = {rows.rows, rows.count, &state, 1};
+    const struct outbox_claim claim = {
+        .rows = rows.rows, .row_count = rows.count, .partitions = &state, .partition_count = 1};
     must(self->outbox->ops->claim(self->outbox, &self->lease, &claim, &err), &err);
 }
 
