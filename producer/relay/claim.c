@@ -44,7 +44,7 @@ static enum status relay_set_aside(struct relay *relay, const struct outbox_row 
         atomic_fetch_add(&relay->options.metrics->set_aside, 1);
         atomic_fetch_add(&relay->options.metrics->set_aside_now, 1);
     } else {
-        relay->waiting.set_aside_doubt_us = clock_monotonic_us();
+        relay->waiting.set_aside_in_doubt = true;
     }
     return status;
 }

@@ -149,6 +149,23 @@ static enum status relay_raise_epoch(struct relay *relay, bool *ret_alone, struc
     return STATUS_OK;
 }
 
+enum status relay_resolve_set_aside(struct relay *relay, struct error *err)
+{
+    bool alone = false;
+    if (!relay->waiting.set_aside_in_doubt)
+        return STATUS_OK;
+    enum status status = relay_raise_epoch(relay, &alone, err);
+    relay_must_compare(relay);
+    if (status != STATUS_OK)
+        return status;
+    relay->waiting.set_aside_in_doubt = false;
+    if (!alone) {
+        relay_drop_producer(relay);
+        relay_set_state(relay, RELAY_RECOVERING);
+    }
+    return STATUS_OK;
+}
+
 enum status relay_resolve_claim(struct relay *relay, struct error *err)
 {
     bool alone = false;

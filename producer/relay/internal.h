@@ -105,15 +105,14 @@ struct relay_refusal {
 
 /** The rows of the outbox that are not claimed yet. */
 struct relay_waiting {
-    int64_t loaded_at_us;       /* when they were last asked for */
-    int64_t found_at_us;        /* when some were there */
-    bool more;                  /* fact: there may be rows that were not loaded */
-    bool has_set_aside;         /* fact: there may be rows that are set aside */
-    int64_t set_aside_doubt_us; /* monotonic: a row may have been set aside without an answer; 0:
-                                   none */
-    bool caught_up;             /* latch of a lease: the own agent has read the log (rule 13) */
-    bool catch_up_logged;       /* latch of a lease: that it is waited for was logged */
-    struct buffer read_topics;  /* JSON array of what the service's own agent reads */
+    int64_t loaded_at_us;      /* when they were last asked for */
+    int64_t found_at_us;       /* when some were there */
+    bool more;                 /* fact: there may be rows that were not loaded */
+    bool has_set_aside;        /* fact: there may be rows that are set aside */
+    bool set_aside_in_doubt;   /* fact: a row may be set aside any moment, without an answer */
+    bool caught_up;            /* latch of a lease: the own agent has read the log (rule 13) */
+    bool catch_up_logged;      /* latch of a lease: that it is waited for was logged */
+    struct buffer read_topics; /* JSON array of what the service's own agent reads */
 };
 
 /** The rows that are loaded ahead (ahead.c). */
@@ -140,9 +139,9 @@ struct relay_capture {
     struct capture_finding *findings; /* parallel to config->publish */
 };
 
-/** When the steps that are taken now and then were taken last. */
+/** When the steps that are taken now and then were taken last, or are to be taken next. */
 struct relay_chores {
-    int64_t purged_at_us;
+    int64_t purge_at_us;
     bool purges; /* fact: more rows may go than the last purge took */
     int64_t ends_noted_at_us;
     int64_t reported_at_us;
@@ -284,6 +283,9 @@ enum status relay_compare(struct relay *relay, struct error *err) MUST_CHECK;
 /** Find out whether a claim that failed is durable after all. If so, its rows are sent; otherwise
  * they wait again. @return OK; RETRY (still not known); ABORT (lease lost); FATAL. */
 enum status relay_resolve_claim(struct relay *relay, struct error *err) MUST_CHECK;
+/** End what a transaction that set a row aside without an answer may still do. From then on a count
+ * says whether it has. @return OK; RETRY (still not known); ABORT (lease lost). */
+enum status relay_resolve_set_aside(struct relay *relay, struct error *err) MUST_CHECK;
 
 /* watch.c */
 

@@ -36,7 +36,8 @@
 #define LOAD_ANYWAY_US   (1000 * 1000)
 #define PURGE_US         (10 * 1000 * 1000)
 #define PURGE_FIRST_ROWS 16   /* looks whether any may go; once some did, */
-#define PURGE_ROWS       1000 /* as many go at once, again and again until all have gone */
+#define PURGE_ROWS       1000 /* as many go at once, again and again until all have gone, */
+#define PURGE_SHARE      3    /* with pauses of so many times what the last one took */
 #define LEASE_WAIT_US    (200 * 1000)
 #define BACKOFF_FIRST_US (50 * 1000)
 #define BACKOFF_MAX_US   (5 * 1000 * 1000)
@@ -271,6 +272,7 @@ static enum status relay_take_lease(struct relay *relay, struct error *err)
     relay->waiting.caught_up = false;
     relay->waiting.catch_up_logged = false;
     relay->waiting.has_set_aside = true;
+    relay->waiting.set_aside_in_doubt = false;
     relay_renewed(relay, clock_monotonic_us());
     relay_set_state(relay, RELAY_RECOVERING);
     log_info("relay", "holds the lease: origin %s, incarnation %s, epoch %lld", lease->origin,
@@ -412,11 +414,20 @@ static enum status relay_note_log_ends_due(struct relay *relay, struct error *er
     return relay_note_log_ends(relay, err);
 }
 
+/* Nothing is published while rows are purged, and many partitions have many rows. */
+static int64_t relay_purge_pause_us(const struct relay *relay, int64_t took_us)
+{
+    int64_t pause = PURGE_SHARE * took_us;
+    if (!relay->chores.purges || pause > PURGE_US)
+        return PURGE_US;
+    return pause > ACKNOWLEDGE_US ? pause : ACKNOWLEDGE_US;
+}
+
 static enum status relay_purge(struct relay *relay, struct error *err)
 {
     size_t purged = 0;
     int64_t now = clock_monotonic_us();
-    if (now - relay->chores.purged_at_us < PURGE_US)
+    if (now < relay->chores.purge_at_us)
         return STATUS_OK;
     const struct outbox_purge purge = {
         .before_us = clock_wall_us() -
@@ -429,7 +440,8 @@ static enum status relay_purge(struct relay *relay, struct error *err)
         failpoint(FAILPOINT_RELAY_AFTER_PURGE);
     atomic_fetch_add(&relay->options.metrics->purged, (int_fast64_t)purged);
     relay->chores.purges = purged >= purge.limit;
-    relay->chores.purged_at_us = relay->chores.purges ? now - PURGE_US + ACKNOWLEDGE_US : now;
+    int64_t end = clock_monotonic_us();
+    relay->chores.purge_at_us = end + relay_purge_pause_us(relay, end - now);
     return status;
 }
 
@@ -449,6 +461,8 @@ static const struct relay_step relay_steps[] = {
     {"recover", RELAY_RECOVERING, RELAY_RECOVERING, relay_recover},
     {"serve delivery reports", RELAY_DRAINING, RELAY_IN_DOUBT, relay_serve_reports},
     {"resolve the claim in doubt", RELAY_IN_DOUBT, RELAY_IN_DOUBT, relay_resolve_claim},
+    {"end the doubt about a row that is set aside", RELAY_DRAINING, RELAY_PUBLISHING,
+     relay_resolve_set_aside},
     {"compare with the database", RELAY_DRAINING, RELAY_PUBLISHING, relay_compare},
     {"replace a failed producer", RELAY_DRAINING, RELAY_PUBLISHING, relay_replace_producer},
     {"acknowledge", RELAY_DRAINING, RELAY_PUBLISHING, relay_acknowledge_due},

@@ -17,17 +17,6 @@ static int64_t relay_older(int64_t left_us, int64_t right_us)
     return left_us < right_us ? left_us : right_us;
 }
 
-/* A row may be set aside by a COMMIT that the server has not reached yet. It begins with the lease
- * row, so once this relay has written that row anew, it has happened or never will.
- * @return whether a count may say that no row is set aside. */
-static bool relay_may_clear_set_aside(struct relay *relay)
-{
-    struct relay_waiting *waiting = &relay->waiting;
-    if (relay->lease.renewed_at_us > waiting->set_aside_doubt_us)
-        waiting->set_aside_doubt_us = 0;
-    return waiting->set_aside_doubt_us == 0;
-}
-
 enum status relay_count(struct relay *relay, struct error *err)
 {
     struct relay_metrics *metrics = relay->options.metrics;
@@ -35,7 +24,6 @@ enum status relay_count(struct relay *relay, struct error *err)
     int64_t start = clock_monotonic_us();
     if (start < relay->counts.next_at_us)
         return STATUS_OK;
-    bool may_clear = relay_may_clear_set_aside(relay);
     enum status status = relay->outbox->ops->count(relay->outbox, &counts, err);
     int64_t end = clock_monotonic_us();
     int64_t wait_us = COUNT_SHARE * (end - start);
@@ -43,8 +31,7 @@ enum status relay_count(struct relay *relay, struct error *err)
     if (status != STATUS_OK)
         return status;
     /* Only the relay sets rows aside. */
-    relay->waiting.has_set_aside = counts.set_aside > 0 ||
-                                   (relay->waiting.has_set_aside && !may_clear);
+    relay->waiting.has_set_aside = counts.set_aside > 0 || relay->waiting.set_aside_in_doubt;
     relay->counts.oldest_us = relay_older(counts.oldest_waiting_us, counts.oldest_claimed_us);
     atomic_store(&metrics->waiting, counts.waiting);
     atomic_store(&metrics->set_aside_now, counts.set_aside);
