@@ -81,6 +81,13 @@ static bool feed_may_come_back(struct feed_topic *topic, int32_t partitions)
     return now < topic->gone_at_us;
 }
 
+/** Where no broker answers, nothing is known of what is gone: the time begins again. */
+static void feed_forget_gone(struct feed *feed)
+{
+    for (size_t i = 0; i < feed->topic_count; i++)
+        feed->described[i].gone_at_us = 0;
+}
+
 /** Ask for a topic's cluster id, its partition count, and the settings that a rule is about. */
 static enum status feed_describe_topic(struct feed *feed, rd_kafka_t *handle,
                                        struct feed_topic *topic, int timeout_ms, struct error *err)
@@ -88,8 +95,10 @@ static enum status feed_describe_topic(struct feed *feed, rd_kafka_t *handle,
     struct topic_settings settings;
     struct kafka_topic found;
     enum status status = kafka_topic_describe(handle, topic->name, timeout_ms, &found, err);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        feed_forget_gone(feed);
         return status;
+    }
     if (feed_may_come_back(topic, found.partitions))
         return error_set(err, STATUS_RETRY, "topic '%s' is not known to the broker any more",
                          topic->name);

@@ -202,6 +202,36 @@ static void test_a_topic_that_is_not_known_for_a_moment_is_not_gone(void **test)
     agent_world_done(&world);
 }
 
+/* @return whether a broker has answered, and the topic may still come back. */
+static bool is_missed_again(void *context)
+{
+    struct feed *feed = context;
+    struct error err = ERROR_INIT;
+    assert_int_equal(feed_describe_again(feed, &err), STATUS_RETRY);
+    return feed->described[0].gone_at_us > 0;
+}
+
+/* A broker that comes back twice may be behind each time. */
+static void test_a_topic_is_not_gone_because_of_the_time_in_which_no_broker_answered(void **test)
+{
+    (void)test;
+    struct agent_world world;
+    struct error err = ERROR_INIT;
+    agent_world_make(&world, 1);
+    struct feed *feed = open_feed(&world);
+    rd_kafka_mock_topic_set_error(world.cluster, "order", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    assert_int_equal(feed_describe_again(feed, &err), STATUS_RETRY);
+    feed->described[0].gone_at_us = 1; /* long ago */
+    (void)rd_kafka_mock_broker_set_down(world.cluster, 1);
+    error_clear(&err);
+    assert_int_equal(feed_describe_again(feed, &err), STATUS_RETRY);
+    (void)rd_kafka_mock_broker_set_up(world.cluster, 1);
+    error_clear(&err);
+    assert_true(test_wait(is_missed_again, feed, 30000));
+    feed_close(feed);
+    agent_world_done(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +243,8 @@ int main(void)
         TEST_WITH_LIMIT(test_a_member_that_is_fenced_after_it_was_cut_off_joins_again, 90),
         TEST_WITH_LIMIT(test_a_partition_that_the_broker_does_not_know_yet_is_asked_for_again, 60),
         TEST_WITH_LIMIT(test_a_topic_that_is_not_known_for_a_moment_is_not_gone, 60),
+        TEST_WITH_LIMIT(test_a_topic_is_not_gone_because_of_the_time_in_which_no_broker_answered,
+                        120),
     };
     return TEST_RUN(tests);
 }
