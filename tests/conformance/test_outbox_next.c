@@ -142,7 +142,55 @@ static void a_connection_that_is_lost_behind_a_claim_loses_no_row(void)
     outbox->ops->close(outbox);
 }
 
+/* Load again what waits. */
+static void load_again(struct outbox_rows *rows, size_t count)
+{
+    rows->count = outbox_case_waiting(outbox, &rows->rows);
+    assert_int_equal(rows->count, count);
+}
+
+/* The COMMIT itself fails; the server still executes what stands behind it. */
+static void a_claim_whose_commit_is_refused_reads_nothing_along(void)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_rows rows = begin();
+    (void)outbox_case_ask(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE 'not now' USING ERRCODE = '40001'; END $$;"
+        "CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON outbox DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()");
+    assert_int_equal(claim_first(&rows, &err), STATUS_RETRY);
+    assert_non_null(strstr(err.text, "not now"));
+    assert_false(outbox->has_next);
+    (void)outbox_case_ask("DROP TRIGGER refuse ON outbox");
+    load_again(&rows, 2);
+    claimed(&rows);
+    expect_up_to(2);
+    assert_int_equal(outbox->session, 0);
+    outbox->ops->close(outbox);
+}
+
+/* A statement in the middle fails: the row is not there any more. */
+static void a_claim_that_misses_a_row_reads_nothing_along(void)
+{
+    struct error err = ERROR_INIT;
+    struct outbox_rows rows = begin();
+    (void)outbox_case_ask("UPDATE outbox SET set_aside = 'x' WHERE position = 1");
+    assert_int_equal(claim_first(&rows, &err), STATUS_ABORT);
+    assert_false(outbox->has_next);
+    outbox_case_write("order", 3, 3);
+    expect_up_to(3);
+    (void)outbox_case_ask("UPDATE outbox SET set_aside = NULL WHERE position = 1");
+    load_again(&rows, 3);
+    claimed(&rows);
+    expect_up_to(3);
+    assert_int_equal(outbox->session, 0);
+    outbox->ops->close(outbox);
+}
+
 CASE(the_rows_behind_a_claim_are_those_that_it_left)
+CASE_OF(a_claim_whose_commit_is_refused_reads_nothing_along, 1, postgresql)
+CASE(a_claim_that_misses_a_row_reads_nothing_along)
 CASE_OF(a_claim_reads_the_next_rows_along, 1, postgresql)
 CASE(rows_that_were_read_along_are_dropped_by_any_other_call)
 CASE(rows_that_were_read_along_are_dropped_once_they_are_old)
@@ -155,6 +203,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ALL(the_rows_behind_a_claim_are_those_that_it_left),
         TEST(a_claim_reads_the_next_rows_along_postgresql),
+        TEST(a_claim_whose_commit_is_refused_reads_nothing_along_postgresql),
+        ALL(a_claim_that_misses_a_row_reads_nothing_along),
         ALL(rows_that_were_read_along_are_dropped_by_any_other_call),
         ALL(rows_that_were_read_along_are_dropped_once_they_are_old),
         ALL(rows_are_not_read_along_for_another_load),
