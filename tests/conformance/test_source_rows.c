@@ -103,8 +103,8 @@ static void rows_have_the_values_and_digests_of_their_events(void)
 static const char *const unfit[] = {
     "INSERT INTO orders VALUES (1, x'00', 'text', 9e999, 7, 'noon', 'today', 'text')",
     "INSERT INTO orders VALUES (1, 'a', 'NaN', 'Infinity', NULL, 'infinity', '20000-01-01', NULL)",
-    "SET sql_mode = ''; INSERT INTO orders VALUES (1, 'a', 1, 1, 7, '0000-00-00', '0000-00-00', "
-    "'')",
+    ("SET sql_mode = ''; INSERT INTO orders VALUES (1, 'a', 1, 1, 7, '0000-00-00', '0000-00-00', "
+     "'')"),
 };
 
 static void a_value_that_has_no_canonical_form_is_a_value_too(void)
@@ -172,8 +172,8 @@ static void keys_that_the_table_takes_for_the_same_are_told_apart(void)
     static const char *const tables[] = {
         "CREATE TABLE orders (code TEXT COLLATE NOCASE PRIMARY KEY, name TEXT)",
         "CREATE TABLE orders (code text PRIMARY KEY, name text)",
-        "CREATE TABLE orders (code VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci "
-        "PRIMARY KEY, name VARCHAR(40))"};
+        ("CREATE TABLE orders (code VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci "
+         "PRIMARY KEY, name VARCHAR(40))")};
     const char *keys[200];
     struct source_case self;
     source_case_make_bare(&self, shop_schema("code", "code text,name text"),
