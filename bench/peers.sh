@@ -9,6 +9,7 @@
 #
 # BENCH_EVENTS      events in a backlog (150000); use 20000 for a short run
 # BENCH_SECONDS     how long the latency is measured at each rate (10)
+# BENCH_PARTS       what is measured ("backlog latency faults")
 # KEEPSTEP_BINARY   the program (build/release/keepstep)
 # BENCH_KEEP        if set, all files of the run stay
 #
@@ -27,6 +28,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 events=${BENCH_EVENTS:-150000}
 seconds=${BENCH_SECONDS:-10}
+parts=${BENCH_PARTS:-backlog latency faults}
 rates=(1000 100) # records per second, while the latency is measured
 still_seconds=75 # longer than a consumer group waits for a dead member, and a start of Java
 sink_script=$PWD/bench/peers/sink.sh
@@ -34,6 +36,14 @@ progress="SELECT count(*) * 100 FROM orders WHERE id <= $events / 100"
 
 tell() { # TEXT
     echo "bench: $(date +%T) $kind: $1" >&2
+}
+
+measures() { # PART
+    [[ " $parts " == *" $1 "* ]]
+}
+
+has_faults() { # they are tried on PostgreSQL only
+    measures faults && [ "$kind" = postgresql ]
 }
 
 compile_peers() {
@@ -112,14 +122,16 @@ measure() { # KIND
     start_server "$port"
     let_in "$port"
     for name in keepstep keepstep-bare keepstep-own sink-defaults sink-tuned-1 sink-tuned-6; do
+        measures backlog || break
         choose "$name"
         part part_backlog
     done
     for name in keepstep keepstep-own sink-defaults sink-tuned-1; do
+        measures latency || break
         choose "$name"
         part part_latency
     done
-    [ "$kind" != postgresql ] || measure_faults
+    ! has_faults || measure_faults
     noise_json >"$out/noise.json"
     noise_note "$(report)" >"$out/report.txt"
     stop_server
@@ -146,6 +158,7 @@ report() {
         "$(out=$work field inserts-keepstep value_bytes) in Keepstep's"
     row "backlog" events/s "CPU us/ev" "MiB peak" "first s" "" ""
     for file in "$out"/backlog-*.json; do
+        measures backlog || break
         name=$(basename "$file" .json)
         row "${name#backlog-}$(mark "$name")" "$(field "$name" events_per_second)" \
             "$(field "$name" cpu_us_per_event)" "$(mebibytes "$name" peak_kib)" \
@@ -153,12 +166,13 @@ report() {
     done
     row "append to visible, ms" "${rates[0]}/s p50" p99 "${rates[1]}/s p50" p99 "MiB then" ""
     for file in "$out"/latency-*.json; do
+        measures latency || break
         name=$(basename "$file" .json)
         row "${name#latency-}$(mark "$name")" "$(line_field "$name" 1 p50_ms)" \
             "$(line_field "$name" 1 p99_ms)" "$(line_field "$name" 2 p50_ms)" \
             "$(line_field "$name" 2 p99_ms)" "$(mebibytes "memory-${name#latency-}" memory_kib)" ""
     done
-    [ "$kind" != postgresql ] || report_faults
+    ! has_faults || report_faults
 }
 
 kinds=${1:-all}
