@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,6 +296,32 @@ static void feed_leave(struct feed *feed)
     rd_kafka_queue_destroy(queue);
 }
 
+static void *feed_destroy_thread(void *handle)
+{
+    rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    return NULL;
+}
+
+/** librdkafka 2.0.2 waits for ever for a consumer whose topic was deleted under it.
+ * @return whether it has ended within FEED_LEAVE_US; otherwise it still uses the feed. */
+static bool feed_destroy_handle(rd_kafka_t *handle)
+{
+    pthread_t thread;
+    int64_t until = clock_wall_us() + FEED_LEAVE_US;
+    struct timespec limit = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
+    if (pthread_create(&thread, NULL, feed_destroy_thread, handle) != 0) {
+        (void)feed_destroy_thread(handle);
+        return true;
+    }
+    if (pthread_timedjoin_np(thread, NULL, &limit) == 0)
+        return true;
+    (void)pthread_detach(thread);
+    log_warning(
+        "agent",
+        "librdkafka does not end the consumer, as after a topic was deleted; it is left alone");
+    return false;
+}
+
 void feed_close(struct feed *feed)
 {
     if (feed == NULL)
@@ -312,7 +339,8 @@ void feed_close(struct feed *feed)
         if (feed->rebalance != FEED_NONE)
             (void)rd_kafka_assign(feed->handle, NULL);
         feed_leave(feed);
-        rd_kafka_destroy_flags(feed->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        if (!feed_destroy_handle(feed->handle))
+            return;
     }
     free(feed->described);
     free(feed->assigned);

@@ -132,6 +132,22 @@ static void a_topic_made_anew_stops_the_agent_even_when_it_is_longer(void **stat
     process_kill(billing.process);
 }
 
+/* It can still be ended, though librdkafka 2.0.2 does not end its consumer then. */
+static void a_topic_that_is_deleted_under_a_running_agent_stops_it(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = make_billing(kafka);
+
+    sidecar_produce(kafka, "t-1", "item.created", 1, "{\"id\":1,\"name\":\"one\",\"amount\":1}");
+    sidecar_expect(&billing, "SELECT id FROM items", "1\n");
+    kafka_delete_topic(kafka, sidecar_topic("item"));
+    bool stopped = process_wait_for(billing.process, "stands still", 60000);
+    if (!stopped)
+        test_fail("%s", process_errors(billing.process));
+    sidecar_stop(&billing);
+}
+
 static void an_unknown_entity_type_stops_and_an_ignored_one_does_not(void **state)
 {
     (void)state;
@@ -154,6 +170,7 @@ static void an_unknown_entity_type_stops_and_an_ignored_one_does_not(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(a_topic_that_is_deleted_under_a_running_agent_stops_it, 180),
         TEST_WITH_LIMIT(events_of_foreign_clients_are_applied_and_deduplicated_by_id, 90),
         TEST_WITH_LIMIT(a_poisoned_entity_parks_alone_and_is_retried_in_order, 90),
         TEST_WITH_LIMIT(a_skipped_head_lets_the_rest_of_its_entity_go_on, 90),
