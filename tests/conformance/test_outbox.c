@@ -122,44 +122,6 @@ static void a_fenced_claim_changes_nothing_and_no_row_is_claimed_twice(void)
     outbox->ops->close(outbox);
 }
 
-/* Few rows are written one by one, and many at once. */
-static void a_claim_of_any_size_numbers_all_of_its_rows_or_none(void)
-{
-    outbox_case_make();
-    struct outbox *outbox = outbox_case_open("1");
-    struct lease lease = outbox_case_lease(outbox);
-    struct relay_partition partitions[2] = {{.topic = "orders", .last_id = "a"},
-                                            {.topic = "orders", .partition = 1, .last_id = "b"}};
-    for (int size = 1, last = 0; size <= 5; last += size++) {
-        struct error err = ERROR_INIT;
-        struct outbox_row *rows = NULL;
-        outbox_case_write("order", last + 1, last + size);
-        assert_int_equal(outbox_case_waiting(outbox, &rows), size);
-        for (int i = 0; i < size; i++) {
-            rows[i].topic = "orders";
-            rows[i].partition = i % 2;
-            rows[i].sequence = ++partitions[i % 2].last_sequence;
-        }
-        const struct outbox_claim claim = {rows, (size_t)size, partitions, size > 1 ? 2 : 1, NULL};
-        (void)outbox_case_ask("UPDATE outbox SET set_aside = 'x' WHERE position = "
-                              "(SELECT p FROM (SELECT max(position) AS p FROM outbox) AS m)");
-        assert_int_equal(outbox->ops->claim(outbox, &lease, &claim, &err), STATUS_ABORT);
-        assert_non_null(strstr(err.text, "were waiting still"));
-        error_clear(&err);
-        const char *left = outbox_case_ask("SELECT count(*) FROM outbox WHERE sequence IS NULL");
-        assert_int_equal(strtol(left, NULL, 10), size);
-        (void)outbox_case_ask("UPDATE outbox SET set_aside = NULL WHERE set_aside IS NOT NULL");
-        assert_int_equal(outbox->ops->claim(outbox, &lease, &claim, &err), STATUS_OK);
-    }
-    assert_string_equal(outbox_case_ask("SELECT sequence, count(*) FROM outbox "
-                                        "WHERE kafka_partition = 1 GROUP BY 1 ORDER BY 1"),
-                        "1|1\n2|1\n3|1\n4|1\n5|1\n6|1\n");
-    assert_string_equal(
-        outbox_case_ask("SELECT last_id, last_sequence FROM keepstep_relay_partition ORDER BY 1"),
-        "a|9\nb|6\n");
-    outbox->ops->close(outbox);
-}
-
 static void a_row_set_aside_blocks_its_entity_until_it_is_released(void)
 {
     struct error err = ERROR_INIT;
@@ -583,7 +545,6 @@ static void a_lost_session_is_opened_again_by_the_next_call(void)
 CASE(a_lease_is_taken_kept_released_and_fences)
 CASE(rows_are_claimed_with_key_sequence_and_predecessor)
 CASE(a_fenced_claim_changes_nothing_and_no_row_is_claimed_twice)
-CASE(a_claim_of_any_size_numbers_all_of_its_rows_or_none)
 CASE(a_row_set_aside_blocks_its_entity_until_it_is_released)
 CASE(the_oldest_row_under_way_is_told_until_it_is_acknowledged)
 CASE(a_row_of_a_long_key_can_be_set_aside_and_blocks_its_entity)
@@ -604,7 +565,6 @@ int main(void)
         ALL(a_lease_is_taken_kept_released_and_fences),
         ALL(rows_are_claimed_with_key_sequence_and_predecessor),
         ALL(a_fenced_claim_changes_nothing_and_no_row_is_claimed_twice),
-        ALL(a_claim_of_any_size_numbers_all_of_its_rows_or_none),
         ALL(a_row_set_aside_blocks_its_entity_until_it_is_released),
         ALL(the_oldest_row_under_way_is_told_until_it_is_acknowledged),
         ALL(a_row_of_a_long_key_can_be_set_aside_and_blocks_its_entity),

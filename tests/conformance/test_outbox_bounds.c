@@ -1,5 +1,5 @@
-/* The contract of the outbox (outbox.h): how much is loaded at once, what is purged, and which
- * settings let a server lose commits. */
+/* The contract of the outbox (outbox.h): how much is loaded and claimed at once, what is purged,
+ * and which settings let a server lose commits. */
 #include "tests/support/database.h"
 #include "tests/support/mariadb.h"
 #include "tests/support/outbox_case.h"
@@ -8,6 +8,7 @@
 #include "common/clock.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Wait until the lease names the setting `wanted`: a server needs a moment to change one. @return
  * what it names in the end. */
@@ -308,6 +309,45 @@ static void how_far_the_log_was_read_is_kept_also_without_an_own_record(void)
     outbox->ops->close(outbox);
 }
 
+/* Few rows are written one by one, and many at once. */
+static void a_claim_of_any_size_numbers_all_of_its_rows_or_none(void)
+{
+    outbox_case_make();
+    struct outbox *outbox = outbox_case_open("1");
+    struct lease lease = outbox_case_lease(outbox);
+    struct relay_partition partitions[2] = {{.topic = "orders", .last_id = "a"},
+                                            {.topic = "orders", .partition = 1, .last_id = "b"}};
+    for (int size = 1, last = 0; size <= 5; last += size++) {
+        struct error err = ERROR_INIT;
+        struct outbox_row *rows = NULL;
+        outbox_case_write("order", last + 1, last + size);
+        assert_int_equal(outbox_case_waiting(outbox, &rows), size);
+        for (int i = 0; i < size; i++) {
+            rows[i].topic = "orders";
+            rows[i].partition = i % 2;
+            rows[i].sequence = ++partitions[i % 2].last_sequence;
+        }
+        const struct outbox_claim claim = {rows, (size_t)size, partitions, size > 1 ? 2 : 1, NULL};
+        (void)outbox_case_ask("UPDATE outbox SET set_aside = 'x' WHERE position = "
+                              "(SELECT p FROM (SELECT max(position) AS p FROM outbox) AS m)");
+        assert_int_equal(outbox->ops->claim(outbox, &lease, &claim, &err), STATUS_ABORT);
+        assert_non_null(strstr(err.text, "were waiting still"));
+        error_clear(&err);
+        const char *left = outbox_case_ask("SELECT count(*) FROM outbox WHERE sequence IS NULL");
+        assert_int_equal(strtol(left, NULL, 10), size);
+        (void)outbox_case_ask("UPDATE outbox SET set_aside = NULL WHERE set_aside IS NOT NULL");
+        assert_int_equal(outbox->ops->claim(outbox, &lease, &claim, &err), STATUS_OK);
+    }
+    assert_string_equal(outbox_case_ask("SELECT sequence, count(*) FROM outbox "
+                                        "WHERE kafka_partition = 1 GROUP BY 1 ORDER BY 1"),
+                        "1|1\n2|1\n3|1\n4|1\n5|1\n6|1\n");
+    assert_string_equal(
+        outbox_case_ask("SELECT last_id, last_sequence FROM keepstep_relay_partition ORDER BY 1"),
+        "a|9\nb|6\n");
+    outbox->ops->close(outbox);
+}
+
+CASE(a_claim_of_any_size_numbers_all_of_its_rows_or_none)
 CASE(how_far_the_log_was_read_is_kept_also_without_an_own_record)
 CASE(what_was_numbered_for_a_topic_is_sent_found_and_purged_there)
 CASE(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes)
@@ -319,6 +359,7 @@ CASE_OF_SERVERS(a_server_that_may_lose_what_it_committed_is_named_with_the_lease
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        ALL(a_claim_of_any_size_numbers_all_of_its_rows_or_none),
         ALL(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes),
         ALL(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back),
         ALL(rows_of_a_topic_that_is_no_longer_applied_are_purged),
