@@ -76,12 +76,9 @@ static enum status sqlite_session_check_encoding(sqlite3 *database, struct error
     return status;
 }
 
-/* What a savepoint keeps of changed pages stays in memory: by default more than 64 KiB of it go
- * through a file, which costs more than the changes. It is bounded as the transaction is. Nobody
- * asks how much memory SQLite uses, and counting it takes a lock that all threads share. */
+/* Nobody asks how much memory SQLite uses, and counting it takes a lock that all threads share. */
 static void sqlite_session_configure(void)
 {
-    (void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 

@@ -198,6 +198,9 @@ static enum status applier_write_bulk(struct applier *applier, struct batch *bat
     return status;
 }
 
+/* Where only one session writes at a time, a batch is written in bulk without a savepoint: SQLite
+ * would keep a copy of each page that changes, which takes memory or writes. A batch that is
+ * refused is done again in another transaction. */
 enum status applier_write(struct applier *applier, struct batch *batch, struct error *err)
 {
     struct error bulk = ERROR_INIT;
@@ -208,15 +211,20 @@ enum status applier_write(struct applier *applier, struct batch *batch, struct e
     struct write *writes = arena_alloc(&applier->arena, batch->count * sizeof *writes);
     if (writes == NULL)
         return applier_no_memory(err);
-    if (!applier->repeat.singly)
+    bool drops = applier->ops->excludes_writers && !applier->repeat.singly;
+    if (drops)
+        status = applier->ops->drop_savepoint(applier->store, &bulk);
+    if (status == STATUS_OK && !applier->repeat.singly)
         status = applier_write_bulk(applier, batch, writes, &done, &bulk);
     if (done)
         return STATUS_OK;
-    if (status == STATUS_FATAL) { /* it may have ended the transaction: begin another one */
+    bool is_refused = status == STATUS_REJECT || status == STATUS_STOP;
+    /* A fatal error may have ended the transaction: begin another one. */
+    if (status == STATUS_FATAL || (drops && is_refused)) {
         applier->repeat.singly = true;
         return STATUS_AGAIN;
     }
-    if (status != STATUS_OK && status != STATUS_REJECT && status != STATUS_STOP) {
+    if (status != STATUS_OK && !is_refused) {
         *err = bulk;
         return status;
     }

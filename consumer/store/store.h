@@ -313,6 +313,8 @@ struct store_ops {
                          struct error *err);
     /** With `undo` go back to the savepoint. Else set it here; the last one is gone. */
     enum status (*savepoint)(struct store *store, bool undo, struct error *err);
+    /** Give the savepoint up: from now on only rollback() undoes anything. */
+    enum status (*drop_savepoint)(struct store *store, struct error *err);
     /** With `on` defer the constraints that can be deferred. A way back to the savepoint does not
      * change that. Else check them now, and from now on with each statement, as after begin().
      * @return OK; REJECT (waiting; the change at fault is not known); RETRY. */

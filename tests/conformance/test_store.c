@@ -131,6 +131,23 @@ static void two_writers_at_a_time_make_the_second_retry(void)
     store_case_commit();
 }
 
+static void without_a_savepoint_a_transaction_is_committed_or_undone_whole(void)
+{
+    struct fence fence = store_case_fence(8);
+    assert_ok(store_case_ops->begin(store_case_store, &fence, 1, &store_case_err));
+    assert_ok(store_case_ops->drop_savepoint(store_case_store, &store_case_err));
+    assert_ok(store_case_apply(CHANGE_CREATE, 1, "one", "1"));
+    store_case_ops->rollback(store_case_store);
+    assert_ok(store_case_ops->begin(store_case_store, &fence, 1, &store_case_err));
+    assert_ok(store_case_ops->savepoint(store_case_store, false, &store_case_err));
+    assert_ok(store_case_ops->drop_savepoint(store_case_store, &store_case_err));
+    assert_ok(store_case_apply(CHANGE_CREATE, 2, "two", "2"));
+    store_case_commit();
+    store_case_assert_rows("2|two|2\n");
+    store_case_reload();
+    assert_int_equal(store_case_owned.next_offset, 8);
+}
+
 static void going_back_to_the_savepoint_keeps_the_position(void)
 {
     struct fence fence = store_case_fence(8);
@@ -396,6 +413,7 @@ int main(void)
         STORE_CASE(a_second_fence_that_fails_takes_the_first_one_back),
         STORE_CASE(another_owner_fences_the_first_one_out),
         STORE_CASE(two_writers_at_a_time_make_the_second_retry),
+        STORE_CASE(without_a_savepoint_a_transaction_is_committed_or_undone_whole),
         STORE_CASE(going_back_to_the_savepoint_keeps_the_position),
         STORE_CASE(keys_of_the_greatest_length_are_kept_whole),
         STORE_CASE(keys_are_new_then_duplicates_and_conflicts_with_another_digest),

@@ -380,6 +380,13 @@ static enum status store_memory_savepoint(struct store *store, bool undo, struct
     return STATUS_OK;
 }
 
+static enum status store_memory_drop_savepoint(struct store *store, struct error *err)
+{
+    (void)err;
+    model_done(&store_memory_of(store)->savepoint);
+    return STATUS_OK;
+}
+
 static enum status store_memory_defer(struct store *store, bool on, struct error *err)
 {
     (void)store, (void)on, (void)err; /* no constraints */
@@ -501,6 +508,7 @@ const struct store_ops store_memory_ops = {
     .take = store_memory_take,
     .begin = store_memory_begin,
     .savepoint = store_memory_savepoint,
+    .drop_savepoint = store_memory_drop_savepoint,
     .defer = store_memory_defer,
     .read_pending = store_memory_read_pending,
     .claim_keys = store_memory_claim_keys,

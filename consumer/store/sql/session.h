@@ -253,6 +253,7 @@ enum status store_sql_take(struct store *store, struct partition_state *state, s
 enum status store_sql_begin(struct store *store, const struct fence *fences, size_t count,
                             struct error *err);
 enum status store_sql_savepoint(struct store *store, bool undo, struct error *err);
+enum status store_sql_drop_savepoint(struct store *store, struct error *err);
 enum status store_sql_read_pending(struct store *store, struct pending_read *pending,
                                    struct error *err);
 enum status store_sql_record_sequence(struct store *store, const char *topic, int32_t partition,
@@ -284,12 +285,12 @@ enum status store_sql_scan(struct store *store, const struct store_scan *scan, s
     .meta = store_sql_meta, .read = store_sql_read, .list = store_sql_list,                        \
     .places = store_sql_places, .prepare = store_sql_prepare, .apply = store_sql_apply,            \
     .begin = store_sql_begin, .savepoint = store_sql_savepoint,                                    \
-    .record_sequence = store_sql_record_sequence, .park = store_sql_park,                          \
-    .read_parked = store_sql_read_parked, .edit_parked = store_sql_edit_parked,                    \
-    .keep_image = store_sql_keep_image, .read_image = store_sql_read_image,                        \
-    .drop_image = store_sql_drop_image, .commit = store_sql_commit,                                \
-    .rollback = store_sql_rollback, .prune = store_sql_prune, .keep = store_sql_keep,              \
-    .scan = store_sql_scan
+    .drop_savepoint = store_sql_drop_savepoint, .record_sequence = store_sql_record_sequence,      \
+    .park = store_sql_park, .read_parked = store_sql_read_parked,                                  \
+    .edit_parked = store_sql_edit_parked, .keep_image = store_sql_keep_image,                      \
+    .read_image = store_sql_read_image, .drop_image = store_sql_drop_image,                        \
+    .commit = store_sql_commit, .rollback = store_sql_rollback, .prune = store_sql_prune,          \
+    .keep = store_sql_keep, .scan = store_sql_scan
 
 /** Write the ranges that were recorded since the last call. */
 enum status store_sql_write_ranges(struct store_sql *self, struct error *err) MUST_CHECK;

@@ -175,6 +175,12 @@ enum status store_sql_savepoint(struct store *store, bool undo, struct error *er
     return status;
 }
 
+enum status store_sql_drop_savepoint(struct store *store, struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    return self->session->execute(self, "RELEASE SAVEPOINT keepstep_batch", err);
+}
+
 enum status store_sql_commit(struct store *store, bool durable, struct error *err)
 {
     struct store_sql *self = store_sql_of(store);
