@@ -3,16 +3,19 @@
 #include "common/clock.h"
 #include "producer/relay/kafka_log_reader.h"
 #include "producer/relay/kafka_producer.h"
+#include "schemas/change.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define LEASE_WAIT_MAX_US (INT64_C(15) * 1000 * 1000)
 #define LEASE_SLACK_US    (50 * 1000)
+#define RECORD_SIZE_MAX   ((size_t)64 * 1024 * 1024)
 
 struct forward {
     struct origin *origin;
     const struct config *config;
+    struct arena arena; /* of one record */
 };
 
 static bool forward_applies(const struct config *config, const struct config_entry *entry)
@@ -68,26 +71,37 @@ static enum status forward_await_lease(struct origin *origin, const struct origi
                      "a relay holds the lease of this outbox: stop it, then run this again");
 }
 
+static const struct entity_schema *forward_no_schema(void *context, struct slice entity_type)
+{
+    (void)context;
+    (void)entity_type;
+    return NULL;
+}
+
+/* Whether a record is malformed is for its readers to judge. */
 static enum status forward_visit(void *context, struct log_range *range,
                                  const struct record *record, struct error *err)
 {
     struct forward *forward = context;
-    struct slice id = {0};
-    struct slice created_at = {0};
-    bool own = false;
+    struct error malformed = ERROR_INIT;
+    struct change change = {0};
+    const struct decoder decoder = {{forward_no_schema, NULL}, &forward->arena, NULL};
     (void)range;
-    for (size_t i = 0; i < record->header_count; i++) {
-        const struct header *header = &record->headers[i];
-        if (slice_is(header->name, "ce_source"))
-            own = slice_is(header->value, forward->config->service);
-        else if (slice_is(header->name, "ce_id"))
-            id = header->value;
-        else if (slice_is(header->name, "ce_time"))
-            created_at = header->value;
-    }
-    if (!own || id.length == 0)
+    arena_reset(&forward->arena);
+    if (record_decode(record, &decoder, &change, &malformed) == STATUS_RETRY)
+        return error_set(err, STATUS_RETRY, "%s", malformed.text);
+    if (!slice_is(change.source, forward->config->service) || change.id.length == 0)
         return STATUS_OK;
-    return forward->origin->ops->note_in_log(forward->origin, id, created_at, err);
+    struct origin_note note = {
+        .id = change.id,
+        .content = origin_content_of(change.entity_type, change.entity_key, change.record.value)};
+    if (change.kind == KIND_VOID)
+        note.content.value = 0;
+    for (size_t i = 0; i < change.record.header_count; i++) {
+        if (slice_is(change.record.headers[i].name, "ce_time"))
+            note.created_at = change.record.headers[i].value;
+    }
+    return forward->origin->ops->note_in_log(forward->origin, &note, err);
 }
 
 /* The relay waits only where the service's own agent reads the topic. */
@@ -181,7 +195,9 @@ enum status init_forward_read(struct origin *origin, const struct config *config
         status = forward_await_lease(origin, &lease, options->out, err);
     if (status == STATUS_OK && config->publish_count > 0)
         status = forward_topics(config, err);
+    arena_init(&forward.arena, RECORD_SIZE_MAX);
     if (status == STATUS_OK && config->publish_count > 0)
         status = forward_read_log(&forward, err);
+    arena_done(&forward.arena);
     return status;
 }

@@ -107,17 +107,23 @@ static enum status init_identity(struct init *init, struct error *err)
     const struct origin_ops *ops = init->origin->ops;
     const char *service = init->config->service;
     char incarnation[UUID_TEXT_SIZE];
-    int64_t dropped = 0;
+    const struct origin_restart restart = {service, incarnation, init->schemas};
+    struct origin_restarted restarted = {0};
     uuid_v7(incarnation);
     enum status status = ops->identify(init->origin, service, incarnation, err);
     if (status != STATUS_OK || !init->options->new_incarnation)
         return status;
-    status = ops->restart(init->origin, service, incarnation, &dropped, err);
-    if (status == STATUS_OK)
+    status = ops->restart(init->origin, &restart, &restarted, err);
+    if (status != STATUS_OK)
+        return status;
+    (void)fprintf(init->options->out, "dropped  %" PRId64 " outbox rows that the log already has\n",
+                  restarted.dropped);
+    if (restarted.renamed > 0)
         (void)fprintf(init->options->out,
-                      "dropped  %" PRId64 " outbox rows that the log already has\n"
-                      "new incarnation %s\n",
-                      dropped, incarnation);
+                      "changed  %" PRId64 " outbox rows have new ids: the log has other events "
+                      "under theirs\n",
+                      restarted.renamed);
+    (void)fprintf(init->options->out, "new incarnation %s\n", incarnation);
     return status;
 }
 

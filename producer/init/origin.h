@@ -71,6 +71,31 @@ struct origin_lease {
     int64_t until_us;
 };
 
+/** What an event says, as digests. */
+struct origin_content {
+    int64_t entity; /* type and canonical key */
+    int64_t value;  /* 0: not known, as of a void */
+};
+
+/** A record of the log that this origin published. */
+struct origin_note {
+    struct slice id;
+    struct slice created_at; /* as it was published; data NULL where the record has none */
+    struct origin_content content;
+};
+
+/** A new history. */
+struct origin_restart {
+    const char *service;
+    const char *incarnation;
+    const struct entity_schema *const *schemas; /* parallel to config->publish */
+};
+
+struct origin_restarted {
+    int64_t dropped; /* rows that the log has */
+    int64_t renamed; /* rows with new ids, because the log has other events under theirs */
+};
+
 /** An event as `keepstep publish` writes it into the outbox. */
 struct origin_event {
     struct slice entity_type;
@@ -133,16 +158,15 @@ struct origin_ops {
     enum status (*identify)(struct origin *origin, const char *service, const char *incarnation,
                             struct error *err);
     /** Start a new history (rule 13), after note_in_log() and note_log_end(): rows that the log has
-     * are dropped (their number in *ret_dropped), those acknowledged too, the rest waits again;
-     * sequences begin anew; existing rows count as not read; the relay waits for the noted ends. */
-    enum status (*restart)(struct origin *origin, const char *service, const char *incarnation,
-                           int64_t *ret_dropped, struct error *err);
+     * are dropped, those acknowledged too, the rest waits again; sequences begin anew; existing
+     * rows count as not read; the relay waits for the noted ends. */
+    enum status (*restart)(struct origin *origin, const struct origin_restart *restart,
+                           struct origin_restarted *ret_restarted, struct error *err);
     /** @return OK with *ret_lease empty where the outbox is not there yet. */
     enum status (*lease)(struct origin *origin, bool *ret_initialised,
                          struct origin_lease *ret_lease, struct error *err);
-    /** Remember, for this session, an event that the log has of this origin: its id, and the
-     * created_at that it was published with, data NULL where the record has none. */
-    enum status (*note_in_log)(struct origin *origin, struct slice id, struct slice created_at,
+    /** Remember, for this session, an event that the log has of this origin. */
+    enum status (*note_in_log)(struct origin *origin, const struct origin_note *note,
                                struct error *err);
     /** Remember, for this session, the end of a topic's partition that the service applies. */
     enum status (*note_log_end)(struct origin *origin, const char *topic, int32_t partition,
@@ -174,5 +198,9 @@ struct origin_ops {
 struct origin {
     const struct origin_ops *ops;
 };
+
+/** @return what an event says. Its key is canonical. */
+struct origin_content origin_content_of(struct slice entity_type, struct slice entity_key,
+                                        struct slice value);
 
 #endif

@@ -1,7 +1,5 @@
 /* The origin over SQL: identity, a new history, what was captured and published, and events. */
 #include "producer/init/origin_sql.h"
-#include "common/clock.h"
-#include "schemas/event_id.h"
 
 #include <stdlib.h>
 
@@ -60,82 +58,8 @@ enum status origin_sql_identify(struct origin *origin, const char *service, cons
     return sql_run(origin_sql_of(origin)->session, STATEMENT_INSERT_RELAY, values, 2, err);
 }
 
-/* Makes the temporary tables where they are missing, and writes the events that were noted. */
-static enum status origin_sql_write_notes(struct origin_sql *self, struct error *err)
-{
-    static const unsigned create[] = {STATEMENT_CREATE_IN_LOG, STATEMENT_CREATE_LOG_END};
-    const struct sql_step step = {.statement = STATEMENT_NOTE_IN_LOG,
-                                  .parameters = self->notes[0],
-                                  .columns = ORIGIN_NOTE_COLUMNS,
-                                  .rows = self->note_count};
-    enum status status = sql_run_each(self->session, create, 2, err);
-    if (status == STATUS_OK)
-        status = self->session->ops->run_step(self->session, &step, err);
-    if (status == STATUS_OK) {
-        self->note_count = 0;
-        arena_reset(&self->note_arena);
-    }
-    return status;
-}
-
-/* @return the position that the id was derived from; 0 where it was given. */
-static int64_t origin_sql_derived_from(const struct origin_sql *self, struct slice id,
-                                       struct slice created_at)
-{
-    char derived[EVENT_ID_SIZE];
-    int64_t created_us = 0;
-    int64_t position = event_id_position(id);
-    if (position == 0 || !clock_parse_rfc3339(created_at.data, created_at.length, &created_us))
-        return 0;
-    event_id_derive(slice_of(self->config->service), position, created_us, derived);
-    return slice_is(id, derived) ? position : 0;
-}
-
-/* @return false where the arena is full. */
-static bool origin_sql_take_note(struct origin_sql *self, struct slice id, struct slice created_at)
-{
-    struct sql_parameter *note = self->notes[self->note_count];
-    struct slice id_copy = arena_copy(&self->note_arena, id);
-    struct slice time_copy = arena_copy(&self->note_arena, created_at);
-    if (id_copy.data == NULL || time_copy.data == NULL)
-        return false;
-    int64_t position = origin_sql_derived_from(self, id, created_at);
-    note[0] = sql_text(position == 0 ? id_copy : (struct slice){0});
-    note[1] = sql_integer(position);
-    note[2] = sql_text(time_copy);
-    self->note_count++;
-    return true;
-}
-
-enum status origin_sql_note_in_log(struct origin *origin, struct slice id, struct slice created_at,
-                                   struct error *err)
-{
-    struct origin_sql *self = origin_sql_of(origin);
-    bool taken = origin_sql_take_note(self, id, created_at);
-    if (!taken && self->note_count > 0) {
-        enum status status = origin_sql_write_notes(self, err);
-        if (status != STATUS_OK)
-            return status;
-        taken = origin_sql_take_note(self, id, created_at);
-    }
-    if (!taken)
-        return error_set(err, STATUS_RETRY, "no memory");
-    return self->note_count < ORIGIN_NOTES_MAX ? STATUS_OK : origin_sql_write_notes(self, err);
-}
-
-enum status origin_sql_note_log_end(struct origin *origin, const char *topic, int32_t partition,
-                                    int64_t end, struct error *err)
-{
-    struct origin_sql *self = origin_sql_of(origin);
-    const struct sql_parameter values[] = {sql_string(topic), sql_integer(partition),
-                                           sql_integer(end)};
-    enum status status = origin_sql_write_notes(self, err);
-    return status == STATUS_OK ? sql_run(self->session, STATEMENT_NOTE_LOG_END, values, 3, err)
-                               : status;
-}
-
-enum status origin_sql_restart(struct origin *origin, const char *service, const char *incarnation,
-                               int64_t *ret_dropped, struct error *err)
+enum status origin_sql_restart(struct origin *origin, const struct origin_restart *restart,
+                               struct origin_restarted *ret_restarted, struct error *err)
 {
     static const unsigned forget[] = {STATEMENT_FORWARD_FORGET,
                                       STATEMENT_FORWARD_WAIT,
@@ -148,14 +72,18 @@ enum status origin_sql_restart(struct origin *origin, const char *service, const
                                       STATEMENT_RESTART_EXISTING_KEY,
                                       STATEMENT_RESTART_CAPTURED};
     struct origin_sql *self = origin_sql_of(origin);
-    const struct sql_parameter values[] = {sql_string(service), sql_string(incarnation)};
+    const struct sql_parameter values[] = {sql_string(restart->service),
+                                           sql_string(restart->incarnation)};
+    *ret_restarted = (struct origin_restarted){0};
     enum status status = origin_sql_write_notes(self, err);
     if (status == STATUS_OK)
         status = sql_run(self->session, STATEMENT_LIFT_LIMIT, NULL, 0, err);
     if (status == STATUS_OK)
+        status = origin_sql_compare_notes(self, restart->schemas, &ret_restarted->renamed, err);
+    if (status == STATUS_OK)
         status = sql_run(self->session, STATEMENT_FORWARD_DROP, NULL, 0, err);
     if (status == STATUS_OK)
-        *ret_dropped = (int64_t)self->session->changed;
+        ret_restarted->dropped = (int64_t)self->session->changed;
     if (status == STATUS_OK)
         status = sql_run(self->session, STATEMENT_RESTART_RELAY, values, 2, err);
     if (status == STATUS_OK)

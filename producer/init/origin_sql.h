@@ -7,7 +7,7 @@
 #include "producer/sql/session.h"
 
 #define ORIGIN_NOTES_MAX     1000
-#define ORIGIN_NOTE_COLUMNS  3 /* parameters of NOTE_IN_LOG */
+#define ORIGIN_NOTE_COLUMNS  5 /* parameters of NOTE_IN_LOG */
 #define ORIGIN_EVENT_COLUMNS 6 /* parameters of WRITE_EVENTS */
 
 /** First member of each database's origin. */
@@ -40,6 +40,16 @@ enum status origin_sql_open(struct origin_sql *self, const struct config *config
 void origin_sql_fill_event(const struct origin_event *event,
                            struct sql_parameter row[static ORIGIN_EVENT_COLUMNS]);
 
+/** Write what note_in_log() has not written yet. */
+enum status origin_sql_write_notes(struct origin_sql *self, struct error *err) MUST_CHECK;
+
+/** Compare rows with the noted records of their derived ids. Those that say the same are marked for
+ * FORWARD_DROP, the others get new ids. Inside of a transaction.
+ * @param schemas  parallel to config->publish. */
+enum status origin_sql_compare_notes(struct origin_sql *self,
+                                     const struct entity_schema *const *schemas,
+                                     int64_t *ret_renamed, struct error *err) MUST_CHECK;
+
 /* The slots: origin.h says what each one does. */
 void origin_sql_close(struct origin *origin);
 enum status origin_sql_begin(struct origin *origin, struct error *err);
@@ -47,11 +57,11 @@ enum status origin_sql_commit(struct origin *origin, struct error *err);
 void origin_sql_rollback(struct origin *origin);
 enum status origin_sql_identify(struct origin *origin, const char *service, const char *incarnation,
                                 struct error *err);
-enum status origin_sql_restart(struct origin *origin, const char *service, const char *incarnation,
-                               int64_t *ret_dropped, struct error *err);
+enum status origin_sql_restart(struct origin *origin, const struct origin_restart *restart,
+                               struct origin_restarted *ret_restarted, struct error *err);
 enum status origin_sql_lease(struct origin *origin, bool *ret_initialised,
                              struct origin_lease *ret_lease, struct error *err);
-enum status origin_sql_note_in_log(struct origin *origin, struct slice id, struct slice created_at,
+enum status origin_sql_note_in_log(struct origin *origin, const struct origin_note *note,
                                    struct error *err);
 enum status origin_sql_note_log_end(struct origin *origin, const char *topic, int32_t partition,
                                     int64_t end, struct error *err);

@@ -11,6 +11,9 @@
     X(CREATE_IN_LOG)                                                                               \
     X(CREATE_LOG_END)                                                                              \
     X(NOTE_IN_LOG)                                                                                 \
+    X(READ_NOTED)                                                                                  \
+    X(CONFIRM_IN_LOG)                                                                              \
+    X(RENAME_NOTED)                                                                                \
     X(NOTE_LOG_END)                                                                                \
     X(FORWARD_DROP)                                                                                \
     X(FORWARD_FORGET)                                                                              \

@@ -164,10 +164,12 @@ CREATE TABLE IF NOT EXISTS keepstep_captured (
   partition_key VARCHAR(255) NOT NULL
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin COMMENT = 'keepstep captured 1'
 
--- What the log has, while --new-incarnation reads it.
+-- Rows that the log may have, while --new-incarnation reads it, with what its records say. `same`:
+-- it has the row.
 -- name: create_in_log
 CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_in_log (
-  position BIGINT NOT NULL PRIMARY KEY) ENGINE = InnoDB
+  position BIGINT NOT NULL, entity BIGINT NOT NULL, value BIGINT NOT NULL, same TINYINT NOT NULL,
+  PRIMARY KEY (position, entity, value)) ENGINE = InnoDB
 
 -- name: create_log_end
 CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_log_end (
@@ -177,14 +179,36 @@ CREATE TEMPORARY TABLE IF NOT EXISTS keepstep_log_end (
 
 -- By an id that the row was given, or at the position that a derived id names.
 -- name: note_in_log
-INSERT IGNORE INTO keepstep_in_log SELECT o.position FROM JSON_TABLE(?1, '$[*]' COLUMNS (
+INSERT IGNORE INTO keepstep_in_log SELECT o.position, 0, 0, 1 FROM JSON_TABLE(?1, '$[*]' COLUMNS (
   id VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]')) AS n
 STRAIGHT_JOIN outbox AS o ON o.id = n.id
 UNION ALL
-SELECT o.position FROM JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[1]',
-  created_at VARCHAR(255) PATH '$[2]')) AS n
+SELECT o.position, n.entity, n.value, 0 FROM JSON_TABLE(?1, '$[*]' COLUMNS (
+  position BIGINT PATH '$[1]', created_at VARCHAR(255) PATH '$[2]', entity BIGINT PATH '$[3]',
+  value BIGINT PATH '$[4]')) AS n
 STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.position = n.position
 WHERE o.id IS NULL AND BINARY DATE_FORMAT(o.created_at, '%Y-%m-%dT%H:%i:%s.%fZ') = BINARY n.created_at
+
+-- name: read_noted
+SELECT n.position, o.aggregatetype, o.aggregateid, o.payload
+FROM (SELECT DISTINCT position FROM keepstep_in_log WHERE NOT same AND position > ?1
+  ORDER BY position LIMIT 100) AS n
+LEFT JOIN outbox AS o ON o.position = n.position ORDER BY n.position
+
+-- The value of a void is 0: it says nothing of what the event said.
+-- name: confirm_in_log
+UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[0]', entity BIGINT PATH '$[1]',
+  value BIGINT PATH '$[2]')) AS r
+STRAIGHT_JOIN keepstep_in_log AS n ON n.position = r.position AND n.entity = r.entity
+  AND n.value IN (r.value, 0)
+SET n.same = 1
+
+-- name: rename_noted
+UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (position BIGINT PATH '$[0]',
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$[1]')) AS r
+STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.position = r.position
+SET o.id = r.id WHERE o.id IS NULL
+AND NOT EXISTS (SELECT 1 FROM keepstep_in_log AS n WHERE n.position = r.position AND n.same)
 
 -- name: note_log_end
 INSERT INTO keepstep_log_end VALUES (?1, ?2, ?3)
@@ -259,7 +283,7 @@ INSERT IGNORE INTO keepstep_relay (single, origin, incarnation) VALUES (1, ?1, ?
 -- What goes through a whole outbox takes as long as it takes.
 -- name: forward_drop
 SET STATEMENT max_statement_time = 0 FOR
-DELETE FROM outbox WHERE position IN (SELECT position FROM keepstep_in_log)
+DELETE FROM outbox WHERE position IN (SELECT position FROM keepstep_in_log WHERE same)
 
 -- name: forward_forget
 DELETE FROM keepstep_relay_wait

@@ -194,9 +194,11 @@ CREATE TABLE IF NOT EXISTS keepstep_captured (
   entity_type text COLLATE "C" PRIMARY KEY, mapped text NOT NULL, news text NOT NULL,
   partition_key text NOT NULL)
 
--- What the log has, while --new-incarnation reads it.
+-- Rows that the log may have, while --new-incarnation reads it, with what its records say. `same`:
+-- it has the row.
 -- name: create_in_log
-CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (position bigint PRIMARY KEY)
+CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (position bigint NOT NULL, entity bigint NOT NULL,
+  value bigint NOT NULL, same boolean NOT NULL, PRIMARY KEY (position, entity, value))
 
 -- name: create_log_end
 CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
@@ -206,13 +208,31 @@ CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
 -- By an id that the row was given, or at the position that a derived id names.
 -- name: note_in_log
 INSERT INTO pg_temp.keepstep_in_log
-SELECT position FROM outbox WHERE id = ANY (ARRAY (SELECT unnest($1::text[])))
+SELECT position, 0, 0, true FROM outbox WHERE id = ANY (ARRAY (SELECT unnest($1::text[])))
 UNION ALL
-SELECT o.position FROM outbox AS o
+SELECT o.position, n.entity, n.value, false FROM outbox AS o
+JOIN unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[]) AS n (
+  position, created_at, entity, value) ON n.position = o.position
 WHERE o.position = ANY (ARRAY (SELECT unnest($2::bigint[]))) AND o.id IS NULL
-  AND (o.position, to_char(o.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) IN (
-    SELECT p, c FROM unnest($2::bigint[], $3::text[]) AS n (p, c))
+  AND to_char(o.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') = n.created_at
 ON CONFLICT DO NOTHING
+
+-- name: read_noted
+SELECT n.position, o.aggregatetype, o.aggregateid, o.payload
+FROM (SELECT DISTINCT position FROM pg_temp.keepstep_in_log WHERE NOT same AND position > $1::bigint
+  ORDER BY position LIMIT 100) AS n
+LEFT JOIN outbox AS o ON o.position = n.position ORDER BY n.position
+
+-- The value of a void is 0: it says nothing of what the event said.
+-- name: confirm_in_log
+UPDATE pg_temp.keepstep_in_log AS n SET same = true
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS r (position, entity, value)
+WHERE n.position = r.position AND n.entity = r.entity AND n.value IN (r.value, 0)
+
+-- name: rename_noted
+UPDATE outbox AS o SET id = r.id FROM unnest($1::bigint[], $2::text[]) AS r (position, id)
+WHERE o.position = r.position AND o.id IS NULL
+  AND NOT EXISTS (SELECT 1 FROM pg_temp.keepstep_in_log AS n WHERE n.position = r.position AND n.same)
 
 -- name: note_log_end
 INSERT INTO pg_temp.keepstep_log_end VALUES ($1, $2::integer, $3::bigint)
@@ -232,7 +252,7 @@ INSERT INTO keepstep_relay (single, origin, incarnation) VALUES (1, $1, $2)
 SET LOCAL statement_timeout = 0
 
 -- name: forward_drop
-DELETE FROM outbox WHERE position IN (SELECT position FROM pg_temp.keepstep_in_log)
+DELETE FROM outbox WHERE position IN (SELECT position FROM pg_temp.keepstep_in_log WHERE same)
 
 -- A new incarnation starts its sequences again: what was acknowledged is dropped, the rest waits.
 -- name: restart_relay

@@ -112,9 +112,11 @@ CREATE TABLE IF NOT EXISTS keepstep_relay_wait (
   topic TEXT NOT NULL, partition INTEGER NOT NULL, until_offset INTEGER NOT NULL,
   PRIMARY KEY (topic, partition)) WITHOUT ROWID
 
--- What the log has, while --new-incarnation reads it.
+-- Rows that the log may have, while --new-incarnation reads it, with what its records say. `same`:
+-- it has the row.
 -- name: create_in_log
-CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (position INTEGER PRIMARY KEY)
+CREATE TEMP TABLE IF NOT EXISTS keepstep_in_log (position INTEGER NOT NULL, entity INTEGER NOT NULL,
+  value INTEGER NOT NULL, same INTEGER NOT NULL, PRIMARY KEY (position, entity, value)) WITHOUT ROWID
 
 -- name: create_log_end
 CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
@@ -124,9 +126,23 @@ CREATE TEMP TABLE IF NOT EXISTS keepstep_log_end (
 -- By an id that the row was given, or at the position that a derived id names.
 -- name: note_in_log
 INSERT OR IGNORE INTO temp.keepstep_in_log
-SELECT position FROM main.outbox WHERE id = ?1
+SELECT position, 0, 0, 1 FROM main.outbox WHERE id = ?1
 UNION ALL
-SELECT position FROM main.outbox WHERE position = ?2 AND id IS NULL AND created_at = ?3
+SELECT position, ?4, ?5, 0 FROM main.outbox WHERE position = ?2 AND id IS NULL AND created_at = ?3
+
+-- name: read_noted
+SELECT n.position, o.aggregatetype, o.aggregateid, o.payload
+FROM (SELECT DISTINCT position FROM temp.keepstep_in_log WHERE NOT same AND position > ?1
+  ORDER BY position LIMIT 100) AS n
+LEFT JOIN main.outbox AS o ON o.position = n.position ORDER BY n.position
+
+-- The value of a void is 0: it says nothing of what the event said.
+-- name: confirm_in_log
+UPDATE temp.keepstep_in_log SET same = 1 WHERE position = ?1 AND entity = ?2 AND value IN (?3, 0)
+
+-- name: rename_noted
+UPDATE main.outbox SET id = ?2 WHERE position = ?1 AND id IS NULL
+AND NOT EXISTS (SELECT 1 FROM temp.keepstep_in_log WHERE position = ?1 AND same)
 
 -- name: note_log_end
 INSERT INTO temp.keepstep_log_end VALUES (?1, ?2, ?3)
@@ -138,7 +154,7 @@ SELECT holder, lease_until_us FROM keepstep_relay
 SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'keepstep_relay'
 
 -- name: forward_drop
-DELETE FROM outbox WHERE position IN (SELECT position FROM temp.keepstep_in_log)
+DELETE FROM outbox WHERE position IN (SELECT position FROM temp.keepstep_in_log WHERE same)
 
 -- name: forward_forget
 DELETE FROM keepstep_relay_wait

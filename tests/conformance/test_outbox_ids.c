@@ -3,6 +3,7 @@
 #include "tests/support/former_outbox.h"
 #include "tests/support/outbox_case.h"
 #include "tests/support/session.h"
+#include "tests/support/shop.h"
 
 #include "common/clock.h"
 #include "producer/init/origin.h"
@@ -12,8 +13,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define TIME_A "2026-01-02 03:04:05.000006"
-#define TIME_B "2026-01-02 03:04:05.000007"
+#define TIME_A      "2026-01-02 03:04:05.000006"
+#define TIME_B      "2026-01-02 03:04:05.000007"
+#define PUBLISHED_A "2026-01-02T03:04:05.000006Z"
+#define PUBLISHED_B "2026-01-02T03:04:05.000007Z"
 
 /* SQLite keeps a time as it was written. */
 static const char *time_text(const char *time)
@@ -239,13 +242,50 @@ static struct config case_config(void)
         .instance = (char *)"1"};
 }
 
+/* A record of the log under a row's id, and what that says. */
+struct logged {
+    const char *id;
+    const char *created_at;
+    const char *key;   /* NULL: as outbox_case_write() wrote it, of the row `of` */
+    const char *value; /* NULL: so too; "": a void */
+    int of;
+};
+
+/* Starts a new history behind these records. */
+static struct origin_restarted restart_behind(const struct config *config,
+                                              const struct entity_schema *const *schemas,
+                                              const struct logged *records, size_t count)
+{
+    struct error err = ERROR_INIT;
+    struct origin *origin = NULL;
+    const struct origin_restart restart = {"shop", "01942f6e-0000-7000-8000-00000000002a", schemas};
+    struct origin_restarted restarted = {0};
+    const struct origin_ops *ops = origin_find(outbox_case_url);
+    assert_int_equal(ops->open(config, ORIGIN_INSTALL, &origin, &err), STATUS_OK);
+    for (size_t i = 0; i < count; i++) {
+        const char *key = records[i].key != NULL ? records[i].key
+                                                 : test_format("{\"id\":%d}", records[i].of);
+        const char *value = records[i].value != NULL ? records[i].value : "{\"op\":\"c\"}";
+        struct origin_note note = {
+            .id = slice_of(records[i].id),
+            .created_at = slice_of(records[i].created_at),
+            .content = origin_content_of(slice_of("order"), slice_of(key), slice_of(value))};
+        if (value[0] == '\0')
+            note.content.value = 0;
+        if (ops->note_in_log(origin, &note, &err) != STATUS_OK)
+            test_fail("%s", err.text);
+    }
+    if (ops->begin(origin, &err) != STATUS_OK ||
+        ops->restart(origin, &restart, &restarted, &err) != STATUS_OK ||
+        ops->commit(origin, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    ops->close(origin);
+    return restarted;
+}
+
 /* What the log has is dropped, claimed or not; what it does not have keeps its id. */
 static void a_new_incarnation_knows_derived_ids(void)
 {
-    static const char published_at[] = "2026-01-02T03:04:05.000006Z";
-    struct error err = ERROR_INIT;
-    struct origin *origin = NULL;
-    int64_t dropped = 0;
     const char *ids[9];
     outbox_case_make();
     struct outbox *outbox = outbox_case_open("1");
@@ -262,38 +302,111 @@ static void a_new_incarnation_knows_derived_ids(void)
     const char *sixth = id_of(outbox, 6);
 
     const struct config config = case_config();
-    const struct origin_ops *ops = origin_find(outbox_case_url);
-    assert_int_equal(ops->open(&config, ORIGIN_INSTALL, &origin, &err), STATUS_OK);
-    const struct {
-        const char *id;
-        const char *created_at;
-    } records[] = {{ids[1], published_at},
-                   {"two", published_at},
-                   {ids[2], published_at},                  /* that row has another id */
-                   {ids[4], "2026-01-02T03:04:05.000007Z"}, /* an id that was not derived from it */
-                   {ids[6], published_at},
-                   {ids[7], published_at},
-                   {ids[7], published_at},
-                   {"01942f6e-0000-8000-8000-000000000005", published_at},
-                   {ids[8], NULL}};
-    for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
-        if (ops->note_in_log(origin, slice_of(records[i].id), slice_of(records[i].created_at),
-                             &err) != STATUS_OK)
-            test_fail("%s", err.text);
-    }
-    if (ops->begin(origin, &err) != STATUS_OK ||
-        ops->restart(origin, "shop", "01942f6e-0000-7000-8000-00000000002a", &dropped, &err) !=
-            STATUS_OK ||
-        ops->commit(origin, &err) != STATUS_OK)
-        test_fail("%s", err.text);
-    ops->close(origin);
-    assert_int_equal(dropped, 3);
+    const struct logged records[] = {
+        {ids[1], PUBLISHED_A, .of = 1},
+        {"two", PUBLISHED_A, .of = 2},
+        {ids[2], PUBLISHED_A, .of = 2}, /* that row has another id */
+        {ids[4], PUBLISHED_B, .of = 4}, /* an id that was not derived from it */
+        {ids[6], PUBLISHED_A, .of = 6},
+        {ids[7], PUBLISHED_A, .of = 7},
+        {ids[7], PUBLISHED_A, .of = 7},
+        {"01942f6e-0000-8000-8000-000000000005", PUBLISHED_A, .of = 5},
+        {ids[8], NULL, .of = 8}};
+    const struct origin_restarted restarted = restart_behind(&config, NULL, records,
+                                                             sizeof records / sizeof *records);
+    assert_int_equal(restarted.dropped, 3);
+    assert_int_equal(restarted.renamed, 0);
     assert_string_equal(outbox_case_ask("SELECT position FROM outbox WHERE sequence IS NULL "
                                         "ORDER BY position"),
                         "3\n4\n5\n6\n8\n");
     assert_string_equal(id_of(outbox, 3), ids[7]);
     assert_string_equal(id_of(outbox, 4), ids[4]);
     assert_string_equal(id_of(outbox, 6), sixth);
+    outbox->ops->close(outbox);
+}
+
+static struct entity_schema *order_schema(void)
+{
+    struct error err = ERROR_INIT;
+    struct entity_schema *schema = NULL;
+    test_write_file(test_path("order.schema.json"), shop_schema("id", "id integer"));
+    if (entity_schema_new(test_directory(), "order", &schema, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    return schema;
+}
+
+/* Positions and times repeat where a writer gives created_at and the database was rewound. */
+static void a_new_incarnation_keeps_an_event_that_shares_its_id_with_another(void)
+{
+    struct config_entry entry = {.entity_type = (char *)"order", .topic = (char *)"order"};
+    const char *ids[8];
+    outbox_case_make();
+    struct entity_schema *schema = order_schema();
+    struct config config = case_config();
+    config.publish = &entry;
+    config.publish_count = 1;
+    struct outbox *outbox = outbox_case_open("1");
+    outbox_case_write("order", 1, 7);
+    for (int i = 1; i <= 7; i++) {
+        set_time(i, TIME_A);
+        ids[i] = id_of(outbox, i);
+    }
+    (void)outbox_case_ask("UPDATE outbox SET aggregateid = '{ \"id\": 4 }' WHERE position = 4;"
+                          "UPDATE outbox SET aggregateid = '5' WHERE position = 5;"
+                          "UPDATE outbox SET aggregateid = 'none' WHERE position = 7");
+    const struct logged records[] = {
+        {ids[1], PUBLISHED_A, .of = 1, .value = "{\"op\":\"d\"}"}, /* another value */
+        {ids[2], PUBLISHED_A, .of = 9},                            /* another key */
+        {ids[3], PUBLISHED_A, .of = 3, .value = "{\"op\":\"d\"}"}, /* two events of one id, */
+        {ids[3], PUBLISHED_A, .of = 3},                            /* one is the row's */
+        {ids[4], PUBLISHED_A, .of = 4},
+        {ids[5], PUBLISHED_A, .of = 5, .value = ""},
+        {ids[6], PUBLISHED_A, .of = 9, .value = ""}, /* a void of another entity */
+        {ids[7], PUBLISHED_A, .of = 7}};             /* that row's key is none */
+    const struct entity_schema *schemas[] = {schema};
+    const struct origin_restarted restarted = restart_behind(&config, schemas, records,
+                                                             sizeof records / sizeof *records);
+    assert_string_equal(outbox_case_ask("SELECT position FROM outbox WHERE id IS NOT NULL "
+                                        "ORDER BY position"),
+                        "1\n2\n6\n7\n");
+    assert_string_equal(outbox_case_ask("SELECT count(*) FROM outbox"), "4\n");
+    assert_int_equal(restarted.dropped, 3);
+    assert_int_equal(restarted.renamed, 4);
+    /* Readers would take the other event's id for a duplicate. */
+    assert_string_not_equal(id_of(outbox, 1), ids[1]);
+    assert_int_equal(event_id_position(slice_of(id_of(outbox, 1))), 0);
+    assert_true(position_of(outbox, id_of(outbox, 1)) == 1);
+    outbox->ops->close(outbox);
+    entity_schema_free(schema);
+}
+
+/* More than are compared at once. */
+static void a_new_incarnation_compares_every_row(void)
+{
+    struct logged records[250];
+    const char *name = outbox_case_product->name;
+    outbox_case_make();
+    const struct config config = case_config();
+    (void)outbox_case_ask(test_format(
+        "INSERT INTO outbox (aggregatetype, aggregateid, type, payload, created_at) "
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250) "
+        "SELECT 'order', %s, 'order.created', '{\"op\":\"c\"}', '%s' FROM n ORDER BY i",
+        strcmp(name, "mariadb") == 0 ? "CONCAT('{\"id\":', i, '}')" : "'{\"id\":' || i || '}'",
+        time_text(TIME_A)));
+    struct outbox *outbox = outbox_case_open("1");
+    struct error err = ERROR_INIT;
+    struct outbox_rows rows = {0};
+    const struct outbox_selection all = {OUTBOX_ALL, 0};
+    assert_int_equal(outbox->ops->list(outbox, &all, &outbox_case_arena, &rows, &err), STATUS_OK);
+    assert_int_equal(rows.count, 250);
+    for (int i = 0; i < 250; i++) /* the log has every second one */
+        records[i] = (struct logged){rows.rows[i].id.data, PUBLISHED_A, .of = i + 1 + i % 2};
+    const struct origin_restarted restarted = restart_behind(&config, NULL, records, 250);
+    assert_int_equal(restarted.dropped, 125);
+    assert_int_equal(restarted.renamed, 125);
+    assert_string_equal(outbox_case_ask("SELECT count(*), count(DISTINCT id), sum(position % 2) "
+                                        "FROM outbox"),
+                        "125|125|0\n");
     outbox->ops->close(outbox);
 }
 
@@ -419,6 +532,8 @@ CASE(a_numbered_row_whose_id_has_changed_is_not_sent)
 CASE(an_id_that_was_given_after_it_was_derived_hides_no_row)
 CASE(a_given_id_is_given_once)
 CASE(a_new_incarnation_knows_derived_ids)
+CASE(a_new_incarnation_keeps_an_event_that_shares_its_id_with_another)
+CASE(a_new_incarnation_compares_every_row)
 CASE(an_outbox_of_an_earlier_version_works_as_it_is)
 CASE(init_frees_the_ids_of_an_earlier_version)
 CASE_OF(a_row_whose_time_is_none_has_no_id, 0, sqlite)
@@ -435,6 +550,8 @@ int main(void)
         ALL(an_id_that_was_given_after_it_was_derived_hides_no_row),
         ALL(a_given_id_is_given_once),
         ALL(a_new_incarnation_knows_derived_ids),
+        ALL(a_new_incarnation_keeps_an_event_that_shares_its_id_with_another),
+        ALL(a_new_incarnation_compares_every_row),
         ALL(an_outbox_of_an_earlier_version_works_as_it_is),
         ALL(init_frees_the_ids_of_an_earlier_version),
         TEST(a_row_whose_time_is_none_has_no_id_sqlite),

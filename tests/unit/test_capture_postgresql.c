@@ -368,7 +368,8 @@ static void a_new_incarnation_drops_what_the_log_has_and_lets_the_rest_wait(void
     struct origin *origin = NULL;
     struct origin_lease lease;
     bool initialised = false;
-    int64_t dropped = 0;
+    const struct origin_restart restart = {.service = "shop", .incarnation = "new"};
+    struct origin_restarted restarted = {0};
     shop_ready(&shop, NAME_SCHEMA, NAME_TABLE ";INSERT INTO orders SELECT generate_series(1, 5)");
     postgresql_execute(shop.url,
                        "UPDATE outbox SET id = 'e' || position, sequence = position, "
@@ -383,15 +384,16 @@ static void a_new_incarnation_drops_what_the_log_has_and_lets_the_rest_wait(void
     assert_string_equal(lease.holder, "h");
     for (int i = 0; i < 2500; i++)
         assert_int_equal(
-            ops->note_in_log(origin, slice_of(i == 2499 ? "e3" : "x"), (struct slice){0}, &err),
+            ops->note_in_log(origin, &(struct origin_note){.id = slice_of(i == 2499 ? "e3" : "x")},
+                             &err),
             STATUS_OK);
     assert_int_equal(ops->note_log_end(origin, "order", 0, 77, &err), STATUS_OK);
     assert_int_equal(ops->begin(origin, &err), STATUS_OK);
-    if (ops->restart(origin, "shop", "new", &dropped, &err) != STATUS_OK)
+    if (ops->restart(origin, &restart, &restarted, &err) != STATUS_OK)
         test_fail("%s", err.text);
     assert_int_equal(ops->commit(origin, &err), STATUS_OK);
     ops->close(origin);
-    assert_int_equal(dropped, 1);
+    assert_int_equal(restarted.dropped, 1);
     assert_string_equal(postgresql_text(shop.url, "SELECT position, sequence FROM outbox ORDER BY "
                                                   "1"),
                         "4|NULL\n5|NULL\n");

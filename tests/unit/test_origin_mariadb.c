@@ -324,7 +324,9 @@ static void a_new_history_drops_what_the_log_has_and_numbers_anew(void **state)
     struct origin_lease held;
     bool initialised = false;
     bool done = false;
-    int64_t dropped = 0;
+    const struct origin_restart restart = {.service = "shop",
+                                           .incarnation = "01942f6e-0000-7000-8000-00000000002a"};
+    struct origin_restarted restarted = {0};
     struct shop shop;
     shop_make(&shop, SCHEMA("id"), TABLE("id"));
     shop_open(&shop);
@@ -344,12 +346,15 @@ static void a_new_history_drops_what_the_log_has_and_numbers_anew(void **state)
                               "1, 'x'); UPDATE outbox SET kafka_partition = 0");
     mariadb_execute(shop.url, "UPDATE outbox SET id = 'given' WHERE sequence = 5");
     mariadb_execute(shop.url, "SET GLOBAL innodb_force_primary_key = 1");
-    assert_int_equal(ops->note_in_log(shop.origin, slice_of("given"), (struct slice){0}, &err),
-                     STATUS_OK);
-    assert_int_equal(ops->note_in_log(shop.origin, slice_of("given"), (struct slice){0}, &err),
-                     STATUS_OK);
-    assert_int_equal(ops->note_in_log(shop.origin, slice_of("unknown"), (struct slice){0}, &err),
-                     STATUS_OK);
+    assert_int_equal(
+        ops->note_in_log(shop.origin, &(struct origin_note){.id = slice_of("given")}, &err),
+        STATUS_OK);
+    assert_int_equal(
+        ops->note_in_log(shop.origin, &(struct origin_note){.id = slice_of("given")}, &err),
+        STATUS_OK);
+    assert_int_equal(
+        ops->note_in_log(shop.origin, &(struct origin_note){.id = slice_of("unknown")}, &err),
+        STATUS_OK);
     assert_int_equal(ops->note_log_end(shop.origin, "order", 2, 77, &err), STATUS_OK);
     /* These statements may run longer than all others, because an outbox can be large. */
     mariadb_execute(shop.url, "SET GLOBAL innodb_force_primary_key = 0;"
@@ -359,11 +364,9 @@ static void a_new_history_drops_what_the_log_has_and_numbers_anew(void **state)
                               "CREATE TRIGGER u BEFORE UPDATE ON outbox FOR EACH ROW INSERT INTO "
                               "allowed VALUES (@@max_statement_time)");
     assert_int_equal(ops->begin(shop.origin, &err), STATUS_OK);
-    assert_int_equal(
-        ops->restart(shop.origin, "shop", "01942f6e-0000-7000-8000-00000000002a", &dropped, &err),
-        STATUS_OK);
+    assert_int_equal(ops->restart(shop.origin, &restart, &restarted, &err), STATUS_OK);
     assert_int_equal(ops->commit(shop.origin, &err), STATUS_OK);
-    assert_int_equal(dropped, 1);
+    assert_int_equal(restarted.dropped, 1);
     assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*), MAX(seconds) FROM allowed"),
                         "6|0\n");
     assert_string_equal(mariadb_text(shop.url, "SELECT COUNT(*), COUNT(sequence) FROM outbox;"

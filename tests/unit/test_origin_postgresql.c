@@ -133,7 +133,8 @@ static void a_new_history_takes_as_long_as_a_large_outbox_needs(void **state)
     (void)state;
     struct reading reading;
     struct error err = ERROR_INIT;
-    int64_t dropped = 0;
+    const struct origin_restart restart = {.service = "shop", .incarnation = "new"};
+    struct origin_restarted restarted = {0};
     reading_begin(&reading, TABLE);
     postgresql_execute(
         reading.shop.url,
@@ -145,10 +146,10 @@ static void a_new_history_takes_as_long_as_a_large_outbox_needs(void **state)
         "CREATE TRIGGER note BEFORE DELETE OR UPDATE ON outbox FOR EACH ROW EXECUTE "
         "FUNCTION note()");
     const struct origin_ops *ops = reading.shop.origin->ops;
-    if (ops->note_in_log(reading.shop.origin, slice_of("a"), (struct slice){0}, &err) !=
+    if (ops->note_in_log(reading.shop.origin, &(struct origin_note){.id = slice_of("a")}, &err) !=
             STATUS_OK ||
         ops->begin(reading.shop.origin, &err) != STATUS_OK ||
-        ops->restart(reading.shop.origin, "shop", "new", &dropped, &err) != STATUS_OK ||
+        ops->restart(reading.shop.origin, &restart, &restarted, &err) != STATUS_OK ||
         ops->commit(reading.shop.origin, &err) != STATUS_OK)
         test_fail("%s", err.text);
     assert_string_equal(postgresql_text(reading.shop.url, "SELECT time FROM allowed ORDER BY 1"),
