@@ -122,23 +122,58 @@ enum status outbox_sql_release_lease(struct outbox *outbox, const struct lease *
     return sql_run(outbox_sql_of(outbox)->session, STATEMENT_RELEASE_LEASE, &epoch, 1, err);
 }
 
+/* The database that another session reaches may have lost what the lease's holder remembers. */
+static enum status outbox_sql_same_session(struct outbox_sql *self, const struct lease *lease,
+                                           struct error *err)
+{
+    enum status status = self->session->ops->ready(self->session, err);
+    if (status == STATUS_OK && lease->session != self->base.session)
+        status = error_set(err, STATUS_RETRY, OUTBOX_NEW_SESSION);
+    return status;
+}
+
+static struct sql_step outbox_sql_renewal(const struct outbox_sql *self, const struct lease *lease,
+                                          struct sql_parameter ret_values[static 2])
+{
+    ret_values[0] = sql_integer(lease->epoch);
+    ret_values[1] = sql_integer(clock_wall_us() + self->lease_us);
+    return (struct sql_step){.statement = STATEMENT_RENEW_LEASE,
+                             .parameters = ret_values,
+                             .columns = 2,
+                             .rows = 1,
+                             .if_missed = "another relay took the lease"};
+}
+
 enum status outbox_sql_run_fenced(struct outbox_sql *self, const struct lease *lease,
                                   const struct sql_step *steps, size_t count, struct error *err)
 {
-    struct sql_session *session = self->session;
-    const struct sql_parameter renewed[] = {sql_integer(lease->epoch),
-                                            sql_integer(clock_wall_us() + self->lease_us)};
-    struct sql_step all[SQL_STEPS_MAX] = {{.statement = STATEMENT_RENEW_LEASE,
-                                           .parameters = renewed,
-                                           .columns = 2,
-                                           .rows = 1,
-                                           .if_missed = "another relay took the lease"}};
+    struct sql_parameter renewed[2];
+    struct sql_step all[SQL_STEPS_MAX] = {outbox_sql_renewal(self, lease, renewed)};
     if (count >= SQL_STEPS_MAX)
         return error_set(err, STATUS_FATAL, "too many steps");
     for (size_t i = 0; i < count; i++)
         all[i + 1] = steps[i];
-    enum status status = session->ops->ready(session, err);
-    if (status == STATUS_OK && lease->session != self->base.session)
-        status = error_set(err, STATUS_RETRY, OUTBOX_NEW_SESSION);
-    return status == STATUS_OK ? session->ops->run_steps(session, all, count + 1, err) : status;
+    enum status status = outbox_sql_same_session(self, lease, err);
+    return status == STATUS_OK ? self->session->ops->run_steps(self->session, all, count + 1, err)
+                               : status;
+}
+
+enum status outbox_sql_run_counted(struct outbox_sql *self, const struct lease *lease,
+                                   const struct sql_step *steps, size_t count, struct error *err)
+{
+    const struct sql_session_ops *ops = self->session->ops;
+    struct sql_parameter renewed[2];
+    const struct sql_step renewal = outbox_sql_renewal(self, lease, renewed);
+    enum status status = outbox_sql_same_session(self, lease, err);
+    if (status != STATUS_OK)
+        return status;
+    status = ops->begin(self->session, err);
+    if (status == STATUS_OK)
+        status = ops->run_step(self->session, &renewal, err);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++)
+        status = ops->run_step(self->session, &steps[i], err);
+    uint64_t changed = self->session->changed;
+    status = ops->end(self->session, status, err);
+    self->session->changed = changed;
+    return status;
 }

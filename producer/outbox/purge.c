@@ -73,9 +73,9 @@ static enum status purge_by_scan(struct outbox_sql *self, const struct lease *le
                                       .parameters = scan.positions,
                                       .columns = 1,
                                       .rows = scan.count}};
+    self->session->changed = 0;
     if (status == STATUS_OK && scan.count > 0)
-        status = outbox_sql_run_fenced(self, lease, steps, 2, err);
-    self->session->changed = scan.count; /* what was gone already counts too */
+        status = outbox_sql_run_counted(self, lease, steps, 2, err);
     free(scan.positions);
     return status;
 }

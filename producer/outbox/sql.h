@@ -52,6 +52,13 @@ enum status outbox_sql_run_fenced(struct outbox_sql *self, const struct lease *l
                                   const struct sql_step *steps, size_t count,
                                   struct error *err) MUST_CHECK;
 
+/** The same, a step at a time, so that the session's `changed` is of the last step in every
+ * database that reads old rows by a scan (MariaDB's run_steps() does not count). Not for
+ * PostgreSQL. */
+enum status outbox_sql_run_counted(struct outbox_sql *self, const struct lease *lease,
+                                   const struct sql_step *steps, size_t count,
+                                   struct error *err) MUST_CHECK;
+
 /** The parameters of load_waiting's statement. */
 void outbox_sql_fill_extent(const struct outbox_extent *extent,
                             struct sql_parameter ret_values[static OUTBOX_EXTENT_VALUES]);

@@ -4,9 +4,11 @@
 #include "tests/support/mariadb.h"
 #include "tests/support/outbox_case.h"
 #include "tests/support/postgresql.h"
+#include "tests/support/session.h"
 
 #include "common/clock.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -181,6 +183,41 @@ static void the_purge_keeps_what_is_young_unacknowledged_or_not_read_back(void)
     outbox->ops->close(outbox);
 }
 
+/** Another session, which has deleted rows and commits late. */
+struct deleter {
+    struct session *session;
+    const char *error;
+};
+
+static void *commit_late(void *context)
+{
+    struct deleter *deleter = context;
+    clock_sleep_us(500000);
+    deleter->error = session_try(deleter->session, "COMMIT", NULL);
+    return NULL;
+}
+
+/* The purge finds three rows. Two of them are gone by the time it deletes them. */
+static void a_purge_reports_what_it_has_deleted(void)
+{
+    pthread_t thread;
+    struct lease lease;
+    struct outbox *outbox = purgeable(&lease, 8);
+    struct deleter deleter = {.session = session_open(outbox_case_url)};
+    (void)outbox_case_ask("DELETE FROM keepstep_position");
+    session_run(deleter.session, "BEGIN", NULL);
+    session_run(deleter.session, "DELETE FROM outbox WHERE position IN (1, 3)", NULL);
+    assert_int_equal(pthread_create(&thread, NULL, commit_late, &deleter), 0);
+    size_t count = purged(outbox, &lease, OUTBOX_CASE_LEASE_US, "[]");
+    (void)pthread_join(thread, NULL);
+    session_close(deleter.session);
+    assert_null(deleter.error);
+    assert_int_equal(count, 1);
+    assert_string_equal(outbox_case_ask("SELECT position FROM outbox ORDER BY 1"),
+                        "4\n5\n6\n7\n8\n");
+    outbox->ops->close(outbox);
+}
+
 static void rows_of_a_topic_that_is_no_longer_applied_are_purged(void)
 {
     struct lease lease;
@@ -352,6 +389,7 @@ CASE(how_far_the_log_was_read_is_kept_also_without_an_own_record)
 CASE(what_was_numbered_for_a_topic_is_sent_found_and_purged_there)
 CASE(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes)
 CASE(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back)
+CASE(a_purge_reports_what_it_has_deleted)
 CASE(rows_of_a_topic_that_is_no_longer_applied_are_purged)
 CASE_OF(a_mariadb_started_so_that_it_may_lose_commits_is_named, 2, mariadb)
 CASE_OF_SERVERS(a_server_that_may_lose_what_it_committed_is_named_with_the_lease)
@@ -362,6 +400,7 @@ int main(void)
         ALL(a_claim_of_any_size_numbers_all_of_its_rows_or_none),
         ALL(a_payload_too_large_is_left_out_and_a_load_is_bounded_in_bytes),
         ALL(the_purge_keeps_what_is_young_unacknowledged_or_not_read_back),
+        ALL(a_purge_reports_what_it_has_deleted),
         ALL(rows_of_a_topic_that_is_no_longer_applied_are_purged),
         ALL(how_far_the_log_was_read_is_kept_also_without_an_own_record),
         ALL(what_was_numbered_for_a_topic_is_sent_found_and_purged_there),
