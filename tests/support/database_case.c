@@ -30,10 +30,10 @@ int database_case_run(const struct database_case *cases, size_t count)
             if (j == DATABASE_SQLITE && cases[i].servers_only)
                 continue;
             const char *name = test_format("%s:%s", names[j], cases[i].name);
-            runs[used] = (struct case_run){.base = {name, 4 * TEST_LIMIT_SECONDS},
+            runs[used] = (struct case_run){.base = {name, 4 * TEST_LIMIT_SECONDS, run_case},
                                            .run = &cases[i],
                                            .kind = (enum database_kind)j};
-            tests[used] = (struct CMUnitTest){name, run_case, test_begin, test_end, &runs[used]};
+            tests[used] = (struct CMUnitTest){name, test_body, test_begin, test_end, &runs[used]};
             used++;
         }
     }

@@ -399,7 +399,7 @@ static void run_case(void **state)
 
 static int end_case(void **state)
 {
-    if (store_case_store != NULL) {
+    if (store_case_store != NULL && !test_left_threads()) {
         store_case_ops->close(store_case_store);
         partition_state_done(&store_case_owned);
         arena_done(&store_case_arena);
@@ -440,8 +440,8 @@ int store_case_run(struct store_case *cases, size_t count)
                 abort();
             const char *name = test_format("%s%s", back_ends[j].url, cases[i].name);
             runs[used] = (struct case_run){
-                .base = {name, 4 * TEST_LIMIT_SECONDS}, .run = &cases[i], .back_end = j};
-            tests[used] = (struct CMUnitTest){name, run_case, test_begin, end_case, &runs[used]};
+                .base = {name, 4 * TEST_LIMIT_SECONDS, run_case}, .run = &cases[i], .back_end = j};
+            tests[used] = (struct CMUnitTest){name, test_body, test_begin, end_case, &runs[used]};
             used++;
         }
     }

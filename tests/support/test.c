@@ -1,5 +1,6 @@
 /* The frame of every test program: time limits, skips, directories. */
 #include "tests/support/test.h"
+#include "tests/support/threads.h"
 
 #include "common/clock.h"
 
@@ -13,6 +14,9 @@
 #include <unistd.h>
 
 #define STATUS_TIME_LIMIT 124
+
+/* Bytes between the stack of a test and what is called behind it: enough to print a failure. */
+#define STACK_GAP ((size_t)128 * 1024)
 
 /* The thread sanitizer makes a program about ten times slower. */
 #if defined(__has_feature)
@@ -35,6 +39,8 @@ struct test_kept {
 static struct test_kept *kept;
 static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct test_case *running;
+static size_t threads_before; /* those that outlive tests */
+static bool ended_early;      /* the test failed or was skipped */
 static const char *running_directory;
 static bool any_failed = true; /* test_run() sets it */
 static pid_t owner;
@@ -60,6 +66,11 @@ static int test_remove_entry(const char *path, const struct stat *status, int ty
     return remove(path);
 }
 
+static void test_print_kept(const struct test_kept *entry)
+{
+    (void)fprintf(stderr, "kept for you to read: %s\n", entry->text);
+}
+
 static void test_remove_kept(void)
 {
     if (getpid() != owner)
@@ -68,7 +79,7 @@ static void test_remove_kept(void)
         struct test_kept *entry = kept;
         kept = entry->next;
         if (entry->is_directory && any_failed)
-            (void)fprintf(stderr, "kept for you to read: %s\n", entry->text);
+            test_print_kept(entry);
         else if (entry->is_directory)
             (void)nftw(entry->text, test_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
         free(entry);
@@ -88,6 +99,29 @@ static void test_on_alarm(int signal_number)
     _exit(STATUS_TIME_LIMIT);
 }
 
+bool test_left_threads(void)
+{
+    return ended_early && threads_running() > threads_before;
+}
+
+/* cmocka prints a failure only behind the test's end, so this comes behind that. Nothing is freed:
+ * the threads may use it. */
+static void test_end_program_if_unsound(void)
+{
+    if (!test_left_threads())
+        return;
+    (void)printf(
+        "the program ends here: %s failed or was skipped, and threads of it still run (%zu)\n",
+        running->name, threads_running() - threads_before);
+    (void)pthread_mutex_lock(&kept_lock);
+    for (const struct test_kept *entry = kept; entry != NULL; entry = entry->next) {
+        if (entry->is_directory)
+            test_print_kept(entry);
+    }
+    (void)fflush(NULL);
+    _exit(EXIT_FAILURE);
+}
+
 int test_run(const struct CMUnitTest *tests, size_t count)
 {
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
@@ -96,16 +130,31 @@ int test_run(const struct CMUnitTest *tests, size_t count)
     struct sigaction action = {.sa_handler = test_on_alarm};
     (void)sigaction(SIGALRM, &action, NULL);
     int failed = _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
+    test_end_program_if_unsound();
     any_failed = failed != 0;
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int test_begin(void **state)
 {
+    test_end_program_if_unsound();
     running = *state;
     running_directory = NULL;
+    threads_before = threads_running();
+    ended_early = false;
     (void)alarm(running->limit_seconds * LIMIT_FACTOR);
     return 0;
+}
+
+/* A test that fails does not come back here. Threads that it left write to its stack, so what is
+ * called next stays above that. */
+void test_body(void **state)
+{
+    volatile char gap[STACK_GAP];
+    gap[0] = 0;
+    ended_early = true;
+    running->function(state);
+    ended_early = gap[0] != 0;
 }
 
 int test_end(void **state)

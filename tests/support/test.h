@@ -20,6 +20,7 @@
 struct test_case {
     const char *name;
     unsigned int limit_seconds;
+    CMUnitTestFunction function;
 };
 
 /** One entry of TEST_RUN()'s array; `function` is `static void f(void **state)`. */
@@ -28,18 +29,24 @@ struct test_case {
 /** Like TEST(), with its own time limit. After that the program ends with status 124. */
 #define TEST_WITH_LIMIT(function, seconds)                                                         \
     {                                                                                              \
-#function, function, test_begin, test_end, &(struct test_case)                             \
+#function, test_body, test_begin, test_end, &(struct test_case)                            \
         {                                                                                          \
-#function, seconds                                                                     \
+#function, seconds, function                                                           \
         }                                                                                          \
     }
 
-/** Run an array of TEST()s. @return the exit code for main(). */
+/** Run an array of TEST()s. A test that fails while threads of it still run is the last one: they
+ * use its stack. @return the exit code for main(). */
 #define TEST_RUN(tests) test_run(tests, sizeof(tests) / sizeof((tests)[0]))
 
 int test_run(const struct CMUnitTest *tests, size_t count);
 int test_begin(void **state);
+void test_body(void **state);
 int test_end(void **state);
+
+/** @return whether the running test ended early and threads of it still run. Then nothing that they
+ * may use is closed or freed, and the program ends before the next test. */
+bool test_left_threads(void);
 
 /** End this test as skipped. The summary of the whole run shows the reason. */
 void test_skip(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn));
