@@ -61,6 +61,7 @@ static void config_command_render(const struct config *config, struct buffer *ou
     config_command_field("service", config->service, out);
     config_command_field("database", config->database_shown, out);
     config_command_field("topic_prefix", config->topic_prefix, out);
+    config_command_field("control_topic", config->control_topic, out);
     config_command_field("schemas", config->schemas, out);
     config_command_field("instance", config->instance, out);
     config_command_field("listen", config->listen, out);

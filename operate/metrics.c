@@ -2,6 +2,7 @@
 #include "operate/metrics.h"
 
 #include "common/clock.h"
+#include "operate/members_page.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -87,6 +88,13 @@ static double lag_seconds(const struct metric_subject *of)
     double withheld_s = age_s(withheld_us);
     double lag_s = oldest_s > withheld_s ? oldest_s : withheld_s;
     return lag_s > silence_s ? lag_s : silence_s;
+}
+
+double metrics_lag_s(const struct agent_metrics *agent,
+                     const struct agent_partition_metrics *partition)
+{
+    const struct metric_subject of = {.agent = agent, .partition = partition};
+    return lag_seconds(&of);
 }
 
 /** X(scope, type, name without "keepstep_", help, value) */
@@ -215,7 +223,7 @@ static void append_head(struct buffer *text, const char *name, const char *type,
 }
 
 /* A label's value escapes backslash, quote and line end. */
-static void append_label(struct buffer *text, const char *value)
+void metrics_append_label(struct buffer *text, const char *value)
 {
     for (; *value != '\0'; value++) {
         if (*value == '\n') {
@@ -232,7 +240,7 @@ static void append_one(struct buffer *text, const struct metric *metric,
                        const struct metric_subject *of, const char *service)
 {
     buffer_append_format(text, "%s{service=\"", metric->name);
-    append_label(text, service);
+    metrics_append_label(text, service);
     buffer_append_format(text, "\"} %.17g\n", metric->value(of));
 }
 
@@ -247,7 +255,7 @@ static void append_partitions(struct buffer *text, const struct metric *metric,
         if (isnan(value))
             continue;
         buffer_append_format(text, "%s{topic=\"", metric->name);
-        append_label(text, of->partition->topic);
+        metrics_append_label(text, of->partition->topic);
         buffer_append_format(text, "\",partition=\"%d\"} %.17g\n", (int)of->partition->partition,
                              value);
     }
@@ -261,7 +269,7 @@ void metrics_render(void *context, struct buffer *text)
 
     append_head(text, "keepstep_build_info", "gauge", "Always 1; version and service as labels.");
     buffer_append_text(text, "keepstep_build_info{version=\"" KEEPSTEP_VERSION "\",service=\"");
-    append_label(text, sources->config->service);
+    metrics_append_label(text, sources->config->service);
     buffer_append_text(text, "\"} 1\n");
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         const struct metric *metric = &metrics[i];
@@ -276,6 +284,8 @@ void metrics_render(void *context, struct buffer *text)
         else
             append_one(text, metric, &of, sources->config->service);
     }
+    if (sources->members != NULL)
+        members_page_append(sources->members, text);
 }
 
 bool metrics_find(const char *page, const char *name, const char *service, double *ret_value)
@@ -283,7 +293,7 @@ bool metrics_find(const char *page, const char *name, const char *service, doubl
     struct buffer start;
     buffer_init(&start, METRICS_START_MAX);
     buffer_append_format(&start, "\n%s{service=\"", name);
-    append_label(&start, service);
+    metrics_append_label(&start, service);
     buffer_append_text(&start, "\"} ");
     const char *line = start.failed ? NULL : strstr(page, buffer_text(&start));
     if (line != NULL)
@@ -313,4 +323,5 @@ void metrics_describe(struct buffer *text)
         buffer_append_format(text, "| `%s` | %s | %s | %s | %s |\n", metrics[i].name,
                              metrics[i].type, who[metrics[i].scope], labels[metrics[i].scope],
                              metrics[i].help);
+    members_page_describe(text);
 }

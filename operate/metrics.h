@@ -8,10 +8,12 @@
 #include "schemas/config/config.h"
 
 /** Where the numbers come from; NULL: that loop does not run in this process. Borrowed. */
+struct members_page;
 struct metrics_sources {
     const struct config *config;
     struct agent_metrics *agent;
     struct relay_metrics *relay;
+    struct members_page *members;
 };
 
 /** Append the whole page. @param context  struct metrics_sources. @thread any. */
@@ -34,6 +36,13 @@ bool metrics_agent_is_ready(const struct agent_metrics *agent);
 /** @return for how long the agent's loop has not come round, because its database or its broker
  * does not answer; 0 before its first round. */
 int64_t metrics_agent_silence_us(const struct agent_metrics *agent);
+
+/** @return the lag of a partition in seconds; NaN where it is not known. */
+double metrics_lag_s(const struct agent_metrics *agent,
+                     const struct agent_partition_metrics *partition);
+
+/** Append the value of a label, without its quotes. */
+void metrics_append_label(struct buffer *text, const char *value);
 
 /** @return how long ago a monotonic time was; 0 for 0, which means "it does not last". */
 double metrics_since_s(int64_t since_us);

@@ -15,11 +15,11 @@ struct member_entry {
 /** One member of a type: a copy, whichever instances report it, or a publisher. */
 struct quorum_member {
     const char *service;
-    const char *copy;                    /* MEMBER_NONE: a publisher that keeps no copy */
-    const struct member_record *record;  /* the one that its state is of; NULL: never seen */
+    const char *copy;                     /* MEMBER_NONE: a publisher that keeps no copy */
+    const struct member_record *record;   /* the one that its state is of; NULL: never seen */
     const struct member_applied *applied; /* in `record`; NULL: a publisher, or never seen */
-    int64_t seen_us;                     /* of its latest record; 0: never seen */
-    bool counts;                         /* it is one of N */
+    int64_t seen_us;                      /* of its latest record; 0: never seen */
+    bool counts;                          /* it is one of N */
 };
 
 /** What is known of one partition at one member. */
@@ -36,9 +36,9 @@ struct quorum {
     const char *topic;
     struct quorum_member *members; /* those that count and those that do not, by name */
     size_t member_count;
-    size_t counting;         /* N */
-    size_t majority;         /* N / 2 + 1; 0 where nobody counts */
-    int32_t partition_count; /* of the partitions that anybody has reported */
+    size_t counting;                   /* N */
+    size_t majority;                   /* N / 2 + 1; 0 where nobody counts */
+    int32_t partition_count;           /* of the partitions that anybody has reported */
     struct quorum_position *positions; /* of member m and partition p: [m * partition_count + p] */
 };
 
@@ -61,8 +61,8 @@ void quorum_done(struct quorum *quorum);
  * QUORUM_LOG_END: a majority has all that is in the log; -1: nobody counts. */
 int64_t quorum_offset(const struct quorum *quorum, int32_t partition);
 
-static inline const struct quorum_position *
-quorum_position(const struct quorum *quorum, size_t member, int32_t partition)
+static inline const struct quorum_position *quorum_position(const struct quorum *quorum,
+                                                            size_t member, int32_t partition)
 {
     return &quorum->positions[member * (size_t)quorum->partition_count + (size_t)partition];
 }

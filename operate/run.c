@@ -5,6 +5,7 @@
 #include "common/notify.h"
 #include "consumer/agent/agent.h"
 #include "operate/command.h"
+#include "operate/desk.h"
 #include "operate/http.h"
 #include "operate/metrics.h"
 #include "operate/offsets.h"
@@ -41,6 +42,7 @@ struct run_loop {
     struct error err;
     struct agent_metrics *agent_metrics;
     struct relay_metrics *relay_metrics;
+    struct members_page *page;
 };
 
 static enum status run_relay(struct run_loop *loop)
@@ -88,6 +90,16 @@ static void *run_agent_thread(void *context)
     struct run_loop *loop = context;
     loop->status = run_agent(loop);
     atomic_store(&command_stop, true);
+    return NULL;
+}
+
+/* It ends with the process, never before: what it does helps other services, not this one. */
+static void *run_desk_thread(void *context)
+{
+    struct run_loop *loop = context;
+    const struct desk_options options = {
+        .service = loop->service, .sources = loop->told->sources, .page = loop->page};
+    desk_run(&options, &command_stop);
     return NULL;
 }
 
@@ -180,18 +192,24 @@ static int run_loops(const struct service *service, unsigned parts, struct metri
     struct run_loop relay = {.service = service, .told = &told, .relay_metrics = sources->relay};
     struct run_loop agent = {.service = service, .told = &told, .agent_metrics = sources->agent};
 
+    struct run_loop desk = {.service = service, .told = &told, .page = sources->members};
+
     if ((parts & RUNNING_RELAY) != 0)
         relay.started = pthread_create(&relay.thread, NULL, run_relay_thread, &relay) == 0;
     if ((parts & RUNNING_AGENT) != 0)
         agent.started = pthread_create(&agent.thread, NULL, run_agent_thread, &agent) == 0;
+    if (sources->members != NULL)
+        desk.started = pthread_create(&desk.thread, NULL, run_desk_thread, &desk) == 0;
     bool all_started = relay.started == ((parts & RUNNING_RELAY) != 0) &&
-                       agent.started == ((parts & RUNNING_AGENT) != 0);
+                       agent.started == ((parts & RUNNING_AGENT) != 0) &&
+                       desk.started == (sources->members != NULL);
     if (!all_started) {
         log_error("run", "could not start a thread");
         atomic_store(&command_stop, true);
     }
     int agent_code = run_finish(&agent, "agent");
     int relay_code = run_finish(&relay, "relay");
+    (void)run_finish(&desk, "desk");
     if (agent_code != EX_OK || relay_code != EX_OK)
         return agent_code != EX_OK ? agent_code : relay_code;
     return all_started ? EX_OK : EX_OSERR;
@@ -201,12 +219,15 @@ static int run_service(const struct service *service, unsigned parts)
 {
     static struct agent_metrics agent_metrics;
     static struct relay_metrics relay_metrics;
+    static struct members_page members_page = MEMBERS_PAGE_INIT;
     struct error err = ERROR_INIT;
     struct metrics_sources sources = {
         .config = service->config,
         .agent = (parts & RUNNING_AGENT) != 0 ? &agent_metrics : NULL,
         .relay = (parts & RUNNING_RELAY) != 0 ? &relay_metrics : NULL,
     };
+    if (desk_is_wanted(service->config, &sources))
+        sources.members = &members_page;
     const struct http_pages pages = {
         .metrics = metrics_render, .ready = metrics_ready, .context = &sources};
     struct http *http = NULL;

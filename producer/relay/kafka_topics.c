@@ -1,6 +1,8 @@
 /* Creates and checks topics by Kafka's admin API. */
 #include "producer/relay/kafka_topics.h"
 
+#include "common/kafka_topic.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,60 +23,18 @@ static enum status kafka_topics_refuse(struct error *err, const struct config_en
                      entry->entity_type, what);
 }
 
-static enum status kafka_topics_created(rd_kafka_event_t *event, const struct config_entry *entry,
-                                        struct error *err)
-{
-    if (event == NULL)
-        return error_set(err, STATUS_RETRY, "topic %s: creating it took too long", entry->topic);
-    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
-    const char *text = rd_kafka_event_error_string(event);
-    const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(event);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && result != NULL) {
-        size_t count = 0;
-        const rd_kafka_topic_result_t **topics = rd_kafka_CreateTopics_result_topics(result,
-                                                                                     &count);
-        if (count == 1) {
-            code = rd_kafka_topic_result_error(topics[0]);
-            text = rd_kafka_topic_result_error_string(topics[0]);
-        }
-    }
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-        return STATUS_OK;
-    return error_set_native(err, kafka_error_status(code), (int)code, "topic %s: %s", entry->topic,
-                            text == NULL ? rd_kafka_err2str(code) : text);
-}
-
 static enum status kafka_topics_create(rd_kafka_t *handle, const struct config_entry *entry,
                                        struct error *err)
 {
-    static const char *const settings[][2] = {{"retention.ms", "-1"},
-                                              {"cleanup.policy", "delete"},
-                                              {"message.timestamp.type", "LogAppendTime"}};
-    char text[TEXT_SIZE];
-    enum status status = STATUS_OK;
-    rd_kafka_event_t *event = NULL;
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(handle,
-                                                                 RD_KAFKA_ADMIN_OP_CREATETOPICS);
-    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(entry->topic, entry->partitions, -1, text,
-                                                       sizeof text);
-    if (topic == NULL) {
-        status = kafka_topics_refuse(err, entry, "%s", text);
-        goto out;
-    }
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        (void)rd_kafka_NewTopic_set_config(topic, settings[i][0], settings[i][1]);
-    (void)rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_TIMEOUT_MS, text, sizeof text);
-    rd_kafka_CreateTopics(handle, &topic, 1, options, queue);
-    event = rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS);
-    status = kafka_topics_created(event, entry, err);
-out:
-    if (event != NULL)
-        rd_kafka_event_destroy(event);
-    if (topic != NULL)
-        rd_kafka_NewTopic_destroy(topic);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_queue_destroy(queue);
+    static const struct text_pair settings[] = {{"retention.ms", "-1"},
+                                                {"cleanup.policy", "delete"},
+                                                {"message.timestamp.type", "LogAppendTime"}};
+    const struct kafka_new_topic topic = {.name = entry->topic,
+                                          .partitions = entry->partitions,
+                                          .settings = KAFKA_SETTINGS(settings)};
+    enum status status = kafka_topic_create(handle, &topic, ADMIN_TIMEOUT_MS, err);
+    if (status == STATUS_FATAL)
+        error_prefix(err, "publish.%s", entry->entity_type);
     return status;
 }
 

@@ -185,10 +185,22 @@ static bool config_database(struct config *config, const json_t *tree)
     return config->database_shown != NULL;
 }
 
+static char *config_control_topic(const json_t *tree, const char *prefix)
+{
+    const char *given = json_string_value(config_get(tree, "control_topic"));
+    char *text = NULL;
+    if (given != NULL)
+        return strdup(given);
+    return asprintf(&text, "%skeepstep", prefix) < 0 ? NULL : text;
+}
+
 bool config_build(const json_t *tree, struct config *config)
 {
     config->service = config_text(tree, "service");
     config->topic_prefix = config_text(tree, "topic_prefix");
+    config->control_topic = config->topic_prefix == NULL
+                                ? NULL
+                                : config_control_topic(tree, config->topic_prefix);
     config->instance = config_text(tree, "instance");
     config->listen = config_text(tree, "listen");
     config->log_level = config_text(tree, "log.level");
@@ -211,10 +223,10 @@ bool config_build(const json_t *tree, struct config *config)
         .behind_records = config_integer(tree, "limits.behind_records"),
         .scan_time_s = config_integer(tree, "limits.scan_time_s"),
     };
-    return config->service != NULL && config->topic_prefix != NULL && config->instance != NULL &&
-           config->listen != NULL && config->log_level != NULL && config->log_format != NULL &&
-           config->schemas != NULL && config_database(config, tree) &&
-           config_kafka(config, json_object_get(tree, "kafka")) &&
+    return config->service != NULL && config->topic_prefix != NULL &&
+           config->control_topic != NULL && config->instance != NULL && config->listen != NULL &&
+           config->log_level != NULL && config->log_format != NULL && config->schemas != NULL &&
+           config_database(config, tree) && config_kafka(config, json_object_get(tree, "kafka")) &&
            config_entries(config, json_object_get(tree, "publish"), &config->publish,
                           &config->publish_count) &&
            config_entries(config, json_object_get(tree, "apply"), &config->apply,

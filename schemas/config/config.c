@@ -208,6 +208,21 @@ static enum status config_load_tree(const char *path, const struct config_layers
     return status;
 }
 
+/* Records of members among change events would stop every agent that reads the topic. */
+static enum status config_check_control_topic(const struct config *config,
+                                              const struct config_entry *entries, size_t count,
+                                              const char *part, struct error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(entries[i].topic, config->control_topic) == 0)
+            return error_set(error_config(err), STATUS_FATAL,
+                             "%s: control_topic: %s is the topic of %s.%s too; give one of the two "
+                             "another name",
+                             config->path, config->control_topic, part, entries[i].entity_type);
+    }
+    return STATUS_OK;
+}
+
 static enum status config_load_layers(const char *path, const struct config_layers *layers,
                                       struct config **ret_config, struct error *err)
 {
@@ -238,6 +253,13 @@ static enum status config_load_layers(const char *path, const struct config_laye
         status = error_set(err, STATUS_FATAL, "%s: out of memory", path);
         goto out;
     }
+    status = config_check_control_topic(config, config->publish, config->publish_count, "publish",
+                                        err);
+    if (status == STATUS_OK)
+        status = config_check_control_topic(config, config->apply, config->apply_count, "apply",
+                                            err);
+    if (status != STATUS_OK)
+        goto out;
     *ret_config = config;
     config = NULL;
 out:
@@ -296,6 +318,7 @@ void config_free(struct config *config)
     free(config->database_path);
     free(config->database_shown);
     free(config->topic_prefix);
+    free(config->control_topic);
     free(config->schemas);
     free(config->instance);
     free(config->listen);

@@ -50,6 +50,7 @@ struct config {
     char *database_path; /* a file's path, otherwise the whole URL */
     char *database_shown; /* the URL for people: database_url_show() */
     char *topic_prefix;   /* "" unless given */
+    char *control_topic;  /* topic_prefix + "keepstep" unless given; "": none */
     char *schemas;        /* absolute path; default "schemas" in the file's folder */
     char *instance;       /* default "1" */
     char *listen;         /* default "127.0.0.1:9464"; "" switches HTTP off */

@@ -10,6 +10,9 @@ const struct config_option config_options[] = {
      "`postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE` "
      "or `mysql://USER@HOST:PORT/DATABASE?OPTION=VALUE`. Required."},
     {"topic_prefix", "", false, "What a topic's name begins with, before the entity type."},
+    {"control_topic", "`topic_prefix` + `keepstep`", false,
+     "Topic in which sidecars tell each other how far their copies are (`keepstep copies`); "
+     "empty: they do not. A sidecar makes it."},
     {"schemas", "schemas", false,
      "Folder with one `<entity type>.schema.json` for each entity type."},
     {"instance", "1", false,

@@ -1,0 +1,403 @@
+/* `keepstep copies`: who has a copy of what, how far each is, and what more than half of them hold.
+ */
+#include "common/clock.h"
+#include "operate/command.h"
+#include "operate/member.h"
+#include "operate/members.h"
+#include "operate/offsets.h"
+#include "operate/service.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define COPIES_OUTPUT_MAX ((size_t)16 * 1024 * 1024)
+#define COPIES_SILENT_S   30.0 /* a sidecar that runs reports each 10 s */
+#define COPIES_NAME_SIZE  512
+
+/* What is printed, and what it is printed from. */
+struct copies_page {
+    const struct config *config;
+    struct members members;
+    struct control_topic *topic;
+    struct offsets *offsets;
+    struct buffer text;
+    struct buffer json;
+    int64_t now_us;
+};
+
+static enum status copies_open(struct copies_page *page, char *group, size_t size,
+                               struct error *err)
+{
+    const struct config *config = page->config;
+    struct control_options options = members_control(config, group, size);
+    options.stop = &command_stop;
+    if (config->control_topic[0] == '\0')
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s: control_topic: is empty, so the services do not tell each other how "
+                         "far they are",
+                         config->path);
+    enum status status = offsets_open(config, group, &page->offsets, err);
+    int32_t partitions = 0;
+    if (status == STATUS_OK) /* where no broker answers, it says so best */
+        status = offsets_partition_count(page->offsets, config->control_topic, &partitions, err);
+    if (status == STATUS_OK)
+        status = control_topic_open(&options, &page->topic, err);
+    if (status == STATUS_OK)
+        status = control_topic_check(page->topic, err);
+    if (status == STATUS_OK)
+        status = members_read(&page->members, page->topic, err);
+    return status;
+}
+
+static void copies_done(struct copies_page *page)
+{
+    offsets_close(page->offsets);
+    control_topic_close(page->topic);
+    members_done(&page->members);
+    buffer_done(&page->text);
+    buffer_done(&page->json);
+}
+
+/* A service with several copies needs the id of each; the others are better read without it. */
+static void copies_name(const struct quorum *quorum, const struct quorum_member *member,
+                        char name[static COPIES_NAME_SIZE])
+{
+    size_t same = 0;
+    for (size_t i = 0; i < quorum->member_count; i++)
+        same += strcmp(quorum->members[i].service, member->service) == 0;
+    (void)snprintf(name, COPIES_NAME_SIZE, "%s%s%s", member->service, same > 1 ? "/" : "",
+                   same > 1 ? member->copy : "");
+}
+
+/* Of all partitions together: the records to the end of the log, and the parked ones. */
+struct copies_sum {
+    int64_t applied_behind; /* -1: not known */
+    int64_t durable_behind;
+    int32_t parked_partition; /* the first one with a parked record; -1: none */
+    int64_t parked_from;
+};
+
+static int64_t copies_behind(int64_t end, int64_t offset)
+{
+    return end > offset ? end - offset : 0;
+}
+
+static struct copies_sum copies_add(const struct quorum *quorum, size_t member, const int64_t *ends)
+{
+    struct copies_sum sum = {.parked_partition = -1};
+    for (int32_t i = 0; i < quorum->partition_count; i++) {
+        const struct quorum_position *at = quorum_position(quorum, member, i);
+        sum.applied_behind += copies_behind(ends[i], at->applied < 0 ? 0 : at->applied);
+        sum.durable_behind += copies_behind(ends[i], at->durable < 0 ? 0 : at->durable);
+        if (at->parked_from >= 0 && sum.parked_partition < 0) {
+            sum.parked_partition = i;
+            sum.parked_from = at->parked_from;
+        }
+    }
+    return sum;
+}
+
+static void copies_member_text(struct copies_page *page, const struct quorum *quorum, size_t index,
+                               const int64_t *ends)
+{
+    const struct quorum_member *member = &quorum->members[index];
+    struct buffer *text = &page->text;
+    struct copies_sum sum = copies_add(quorum, index, ends);
+    char name[COPIES_NAME_SIZE];
+    copies_name(quorum, member, name);
+    buffer_append_format(text, "  %-20s ", name);
+    if (member->record == NULL) {
+        buffer_append_text(text, "never seen; the policy counts it\n");
+        return;
+    }
+    double silent_s = (double)(page->now_us - member->seen_us) / 1e6;
+    if (member->applied == NULL)
+        buffer_append_text(text, "publishes");
+    else
+        buffer_append_format(text, "%-9s  applied %" PRId64 " behind, durable %" PRId64 " behind",
+                             member_state_name(member->applied->state), sum.applied_behind,
+                             sum.durable_behind);
+    if (sum.parked_partition >= 0)
+        buffer_append_format(text, ", parked since p%" PRId32 " %" PRId64, sum.parked_partition,
+                             sum.parked_from);
+    if (member->record->set_aside > 0)
+        buffer_append_format(text, ", %" PRId64 " set aside", member->record->set_aside);
+    if (!member->counts)
+        buffer_append_text(text, ", does not count");
+    if (silent_s > COPIES_SILENT_S)
+        buffer_append_format(text, ", SILENT for %.0f s", silent_s);
+    buffer_append_text(text, "\n");
+    if (member->applied != NULL && member->applied->reason[0] != '\0')
+        buffer_append_format(text, "    STOPPED: %s\n", member->applied->reason);
+}
+
+static void copies_member_json(struct copies_page *page, const struct quorum *quorum, size_t index)
+{
+    const struct quorum_member *member = &quorum->members[index];
+    const struct member_applied *applied = member->applied;
+    bool is_publisher = member->record != NULL && applied == NULL;
+    struct buffer *json = &page->json;
+    member_begin(json, NULL, "{");
+    member_text(json, "service", slice_of(member->service));
+    member_text(json, "copy",
+                strcmp(member->copy, MEMBER_NONE) == 0 ? (struct slice){0}
+                                                       : slice_of(member->copy));
+    member_text(json, "state",
+                is_publisher      ? slice_of("publishes")
+                : applied == NULL ? (struct slice){0}
+                                  : slice_of(member_state_name(applied->state)));
+    member_bool(json, "counts", member->counts);
+    member_seconds(json, "seen_seconds_ago",
+                   member->record == NULL ? -1 : (double)(page->now_us - member->seen_us) / 1e6);
+    member_seconds(json, "lag_seconds",
+                   applied == NULL || applied->lag_ms < 0 ? -1 : (double)applied->lag_ms / 1e3);
+    member_known_number(json, "waiting", member->record == NULL ? -1 : member->record->waiting);
+    member_known_number(json, "set_aside", member->record == NULL ? -1 : member->record->set_aside);
+    member_text(json, "stopped",
+                applied == NULL || applied->reason[0] == '\0' ? (struct slice){0}
+                                                              : slice_of(applied->reason));
+    member_begin(json, "positions", "[");
+    for (int32_t i = 0; applied != NULL && i < quorum->partition_count; i++) {
+        const struct quorum_position *at = quorum_position(quorum, index, i);
+        member_begin(json, NULL, "{");
+        member_number(json, "partition", i);
+        member_known_number(json, "applied", at->applied);
+        member_known_number(json, "durable", at->durable);
+        member_known_number(json, "parked_from", at->parked_from);
+        buffer_append_text(json, "}");
+    }
+    buffer_append_text(json, "]}");
+}
+
+static int64_t copies_quorum(const struct quorum *quorum, int32_t partition, const int64_t *ends)
+{
+    int64_t offset = quorum_offset(quorum, partition);
+    return offset == QUORUM_LOG_END ? ends[partition] : offset;
+}
+
+static void copies_type_text(struct copies_page *page, const struct quorum *quorum,
+                             const int64_t *ends)
+{
+    struct buffer *text = &page->text;
+    buffer_append_format(text, "%-10s %zu member%s", quorum->entity_type, quorum->counting,
+                         quorum->counting == 1 ? "" : "s");
+    if (strcmp(quorum->entity_type, quorum->topic) != 0)
+        buffer_append_format(text, " of topic %s", quorum->topic);
+    if (quorum->majority > 0)
+        buffer_append_format(text, ", %zu make%s a quorum", quorum->majority,
+                             quorum->majority == 1 ? "s" : "");
+    for (int32_t i = 0; quorum->majority > 0 && i < quorum->partition_count; i++)
+        buffer_append_format(text, "%s p%" PRId32 " %" PRId64, i == 0 ? "; behind it:" : ",", i,
+                             copies_behind(ends[i], copies_quorum(quorum, i, ends)));
+    buffer_append_text(text,
+                       quorum->majority > 0 && quorum->partition_count > 0 ? " records\n" : "\n");
+    for (size_t i = 0; i < quorum->member_count; i++)
+        copies_member_text(page, quorum, i, ends);
+}
+
+static void copies_type_json(struct copies_page *page, const struct quorum *quorum,
+                             const int64_t *ends)
+{
+    struct buffer *json = &page->json;
+    member_begin(json, NULL, "{");
+    member_text(json, "type", slice_of(quorum->entity_type));
+    member_text(json, "topic", slice_of(quorum->topic));
+    member_number(json, "members", (int64_t)quorum->counting);
+    member_number(json, "quorum", (int64_t)quorum->majority);
+    member_begin(json, "partitions", "[");
+    for (int32_t i = 0; i < quorum->partition_count; i++) {
+        member_begin(json, NULL, "{");
+        member_number(json, "partition", i);
+        member_number(json, "log_end", ends[i]);
+        member_known_number(json, "quorum_offset", copies_quorum(quorum, i, ends));
+        buffer_append_text(json, "}");
+    }
+    buffer_append_text(json, "]");
+    member_begin(json, "copies", "[");
+    for (size_t i = 0; i < quorum->member_count; i++)
+        copies_member_json(page, quorum, i);
+    buffer_append_text(json, "]}");
+}
+
+/* The ends are asked for after the records were read, so nobody is ahead of them. */
+static enum status copies_type(struct copies_page *page, const struct members_type *type,
+                               struct error *err)
+{
+    struct quorum quorum;
+    enum status status = members_quorum(&page->members, type, &quorum, err);
+    int64_t *ends = calloc((size_t)quorum.partition_count + 1, sizeof *ends);
+    if (status == STATUS_OK && ends == NULL)
+        status = error_set(err, STATUS_RETRY, "out of memory");
+    for (int32_t i = 0; status == STATUS_OK && i < quorum.partition_count; i++) {
+        struct log_bounds bounds = {0};
+        status = offsets_bounds(page->offsets, (struct topic_partition){type->topic, i}, &bounds,
+                                err);
+        ends[i] = bounds.end;
+    }
+    if (status == STATUS_OK) {
+        copies_type_text(page, &quorum, ends);
+        copies_type_json(page, &quorum, ends);
+    }
+    free(ends);
+    quorum_done(&quorum);
+    return status;
+}
+
+static enum status copies_types(struct copies_page *page, const char *wanted, struct error *err)
+{
+    struct members_type *types = NULL;
+    size_t count = 0;
+    size_t shown = 0;
+    page->now_us = clock_wall_us();
+    member_begin(&page->json, NULL, "{");
+    member_text(&page->json, "control_topic", slice_of(page->config->control_topic));
+    member_number(&page->json, "control_offset", page->members.end);
+    member_begin(&page->json, "types", "[");
+    enum status status = members_types(&page->members, &types, &count, err);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        if (wanted != NULL && strcmp(wanted, types[i].entity_type) != 0)
+            continue;
+        status = copies_type(page, &types[i], err);
+        shown++;
+    }
+    free(types);
+    buffer_append_text(&page->json, "]}\n");
+    if (status == STATUS_OK && wanted != NULL && shown == 0) {
+        err->exit_code = EX_USAGE;
+        return error_set(err, STATUS_FATAL,
+                         "no service has said anything of %s: `keepstep copies` shows all types",
+                         wanted);
+    }
+    if (status == STATUS_OK && shown == 0)
+        buffer_append_text(&page->text, "no service has said anything yet\n");
+    else
+        buffer_append_format(&page->text, "As of record %" PRId64 " of %s\n", page->members.end,
+                             page->config->control_topic);
+    return status;
+}
+
+static enum status copies_show(struct copies_page *page, bool json, const char *wanted,
+                               struct error *err)
+{
+    char group[256];
+    enum status status = copies_open(page, group, sizeof group, err);
+    if (status == STATUS_OK)
+        status = copies_types(page, wanted, err);
+    if (status != STATUS_OK)
+        return status;
+    fputs(buffer_text(json ? &page->json : &page->text), stdout);
+    if (page->members.unreadable.status != STATUS_OK)
+        command_say("keepstep: %s cannot be read: %s", page->config->control_topic,
+                    page->members.unreadable.text);
+    return STATUS_OK;
+}
+
+/* "SERVICE", or "SERVICE/COPY" where a service has several copies. */
+static bool copies_is_named(const struct members_item *item, const char *name)
+{
+    struct slice service = slice_of(name);
+    const char *slash = strchr(name, '/');
+    if (item->read.kind != MEMBER_KEY_MEMBER)
+        return false;
+    if (slash != NULL && !slice_is(item->read.copy, slash + 1))
+        return false;
+    if (slash != NULL)
+        service.length = (size_t)(slash - name);
+    return slice_equal(service, item->read.service);
+}
+
+/* @return OK with how many records are the copy's; FATAL where the name is nobody's, or of several.
+ */
+static enum status copies_find(const struct members *members, const char *name,
+                               int64_t *ret_seen_us, struct error *err)
+{
+    const struct members_item *first = NULL;
+    *ret_seen_us = 0;
+    for (size_t i = 0; i < members->count; i++) {
+        const struct members_item *item = members->items[i];
+        if (!copies_is_named(item, name))
+            continue;
+        if (item->record.at_us > *ret_seen_us)
+            *ret_seen_us = item->record.at_us;
+        if (first != NULL && !slice_equal(first->read.copy, item->read.copy)) {
+            err->exit_code = EX_USAGE;
+            return error_set(err, STATUS_FATAL,
+                             "%s has several copies, %s/%.*s and %s/%.*s: name one of them", name,
+                             name, SLICE_ARGS(first->read.copy), name, SLICE_ARGS(item->read.copy));
+        }
+        first = item;
+    }
+    if (first != NULL)
+        return STATUS_OK;
+    err->exit_code = EX_USAGE;
+    return error_set(err, STATUS_FATAL,
+                     "no copy or publisher is called %s: `keepstep copies` shows all of them",
+                     name);
+}
+
+static enum status copies_forget(struct copies_page *page, const char *name, struct error *err)
+{
+    char group[256];
+    int64_t seen_us = 0;
+    enum status status = copies_open(page, group, sizeof group, err);
+    if (status == STATUS_OK)
+        status = copies_find(&page->members, name, &seen_us, err);
+    for (size_t i = 0; status == STATUS_OK && i < page->members.count; i++) {
+        const struct members_item *item = page->members.items[i];
+        if (copies_is_named(item, name))
+            status = control_topic_write(page->topic, slice_of(item->key), (struct slice){0}, err);
+    }
+    if (status != STATUS_OK)
+        return status;
+    double age_s = (double)(clock_wall_us() - seen_us) / 1e6;
+    printf("%s is forgotten\n", name);
+    if (age_s < COPIES_SILENT_S)
+        command_say("keepstep: %s reported %.0f s ago: if it still runs, it comes back by itself",
+                    name, age_s < 0 ? 0 : age_s);
+    return STATUS_OK;
+}
+
+static int copies_usage(void)
+{
+    fputs("keepstep copies: usage: keepstep copies [TYPE | forget NAME]\n", stderr);
+    return EX_USAGE;
+}
+
+static int copies_run(const struct command *command, int argc, char **argv)
+{
+    struct command_line line;
+    int code = command_parse(command, argc, argv, &line);
+    if (code >= 0)
+        return code;
+    const char *first = line.argument_count > 0 ? line.arguments[0] : NULL;
+    bool forgets = first != NULL && strcmp(first, "forget") == 0;
+    if (line.argument_count > 2 || (forgets ? line.argument_count != 2 : line.argument_count > 1))
+        return copies_usage();
+    const char *name = forgets ? line.arguments[1] : NULL; /* the service is opened below */
+    struct error err = ERROR_INIT;
+    struct service service;
+    struct copies_page page = {0};
+    enum status status = service_open(&line, &service, &err);
+    page.config = service.config;
+    members_init(&page.members);
+    buffer_init(&page.text, COPIES_OUTPUT_MAX);
+    buffer_init(&page.json, COPIES_OUTPUT_MAX);
+    if (status == STATUS_OK)
+        status = forgets ? copies_forget(&page, name, &err)
+                         : copies_show(&page, line.json, first, &err);
+    code = status == STATUS_OK ? EX_OK : command_fail(&err);
+    copies_done(&page);
+    service_close(&service);
+    return code;
+}
+
+const struct command command_copies = {
+    .name = "copies",
+    .arguments = "[TYPE | forget NAME]",
+    .summary = "Show all copies of a type, and what more than half of them hold.",
+    .examples = "  keepstep copies order -c shop.yaml\n"
+                "  keepstep copies forget billing -c shop.yaml\n",
+    .run = copies_run,
+};

@@ -1,0 +1,23 @@
+/* The desk: tells the other services how far this one is, and hears how far they are. */
+#ifndef OPERATE_DESK_H
+#define OPERATE_DESK_H
+
+#include "operate/members_page.h"
+#include "operate/metrics.h"
+#include "operate/service.h"
+
+struct desk_options {
+    const struct service *service;
+    const struct metrics_sources *sources; /* of this process's loops; it only reads them */
+    struct members_page *page;
+};
+
+/** @return whether a process with these loops has a desk. A service that applies something speaks
+ * by its agent's process alone. */
+bool desk_is_wanted(const struct config *config, const struct metrics_sources *sources);
+
+/** Report until *stop, in the caller's thread. Whatever fails is logged once and tried again for
+ * ever; nothing else waits for it. */
+void desk_run(const struct desk_options *options, const atomic_bool *stop);
+
+#endif

@@ -1,0 +1,204 @@
+/* Keeps the records of the control topic by their keys. */
+#include "operate/members.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MEMBERS_ARENA_BYTES ((size_t)4 * 1024 * 1024)
+
+void members_init(struct members *members)
+{
+    *members = (struct members){.unreadable = ERROR_INIT};
+}
+
+static void members_item_free(struct members_item *item)
+{
+    if (item != NULL)
+        arena_done(&item->arena);
+    free(item);
+}
+
+void members_done(struct members *members)
+{
+    for (size_t i = 0; i < members->count; i++)
+        members_item_free(members->items[i]);
+    free(members->items);
+    members_init(members);
+}
+
+static size_t members_find(const struct members *members, struct slice key)
+{
+    size_t index = 0;
+    while (index < members->count && !slice_is(key, members->items[index]->key))
+        index++;
+    return index;
+}
+
+static void members_remove(struct members *members, size_t index)
+{
+    if (index >= members->count)
+        return;
+    members_item_free(members->items[index]);
+    members->items[index] = members->items[--members->count];
+}
+
+/* Who writes a record is said by its key and by its value. */
+static enum status members_compare_key(const struct members_item *item, struct error *err)
+{
+    const struct member_record *record = &item->record;
+    if (slice_is(item->read.service, record->service) && slice_is(item->read.copy, record->copy) &&
+        slice_is(item->read.instance, record->instance))
+        return STATUS_OK;
+    return error_set(err, STATUS_REJECT, "its key and its value name different members");
+}
+
+static enum status members_item_new(const struct control_record *record,
+                                    struct members_item **ret_item, struct error *err)
+{
+    struct members_item *item = calloc(1, sizeof *item);
+    if (item == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for the control topic");
+    memcpy(item->key, record->key.data, record->key.length);
+    item->read = member_key_read(slice_of(item->key));
+    item->offset = record->offset;
+    arena_init(&item->arena, MEMBERS_ARENA_BYTES);
+    enum status status = item->read.kind == MEMBER_KEY_POLICY
+                             ? member_policy_read(record->value, &item->arena, &item->policy, err)
+                             : member_record_read(record->value, &item->arena, &item->record, err);
+    if (status == STATUS_OK && item->read.kind == MEMBER_KEY_MEMBER)
+        status = members_compare_key(item, err);
+    if (status != STATUS_OK) {
+        members_item_free(item);
+        return status;
+    }
+    *ret_item = item;
+    return STATUS_OK;
+}
+
+static enum status members_put(struct members *members, size_t index, struct members_item *item,
+                               struct error *err)
+{
+    if (index < members->count) {
+        members_item_free(members->items[index]);
+        members->items[index] = item;
+        return STATUS_OK;
+    }
+    struct members_item **more = members->count == MEMBERS_MAX
+                                     ? NULL
+                                     : realloc(members->items, (members->count + 1) *
+                                                                   sizeof(struct members_item *));
+    if (more == NULL) {
+        members_item_free(item);
+        return error_set(err, STATUS_RETRY,
+                         "the control topic has more than %d members, or there is no memory: "
+                         "`keepstep copies forget` takes those away that are gone",
+                         MEMBERS_MAX);
+    }
+    members->items = more;
+    members->items[members->count++] = item;
+    return STATUS_OK;
+}
+
+enum status members_take(void *context, const struct control_record *record, struct error *err)
+{
+    struct members *members = context;
+    struct members_item *item = NULL;
+    struct error wrong = ERROR_INIT;
+    struct member_key key = member_key_read(record->key);
+    if (key.kind == MEMBER_KEY_OTHER || memchr(record->key.data, 0, record->key.length) != NULL)
+        return STATUS_OK;
+    size_t index = members_find(members, record->key);
+    if (record->value.data == NULL) {
+        members_remove(members, index);
+        return STATUS_OK;
+    }
+    enum status status = members_item_new(record, &item, &wrong);
+    if (status == STATUS_REJECT) {
+        error_prefix(&wrong, "record %lld (%.*s)", (long long)record->offset,
+                     SLICE_ARGS(record->key));
+        members->unreadable = wrong;
+        return STATUS_OK;
+    }
+    if (status != STATUS_OK)
+        return error_set(err, status, "%s", wrong.text);
+    return members_put(members, index, item, err);
+}
+
+enum status members_read(struct members *members, struct control_topic *topic, struct error *err)
+{
+    return control_topic_read(topic, members_take, members, &members->end, err);
+}
+
+static int members_compare_types(const void *one, const void *other)
+{
+    const struct members_type *left = one;
+    const struct members_type *right = other;
+    int order = strcmp(left->entity_type, right->entity_type);
+    return order != 0 ? order : strcmp(left->topic, right->topic);
+}
+
+static size_t members_record_types(const struct member_record *record, struct members_type *types)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < record->published_count; i++)
+        types[count++] = (struct members_type){record->published[i].entity_type,
+                                               record->published[i].topic};
+    for (size_t i = 0; i < record->applied_count; i++)
+        types[count++] = (struct members_type){record->applied[i].entity_type,
+                                               record->applied[i].topic};
+    return count;
+}
+
+enum status members_types(const struct members *members, struct members_type **ret_types,
+                          size_t *ret_count, struct error *err)
+{
+    size_t most = 0;
+    size_t count = 0;
+    size_t unique = 0;
+    for (size_t i = 0; i < members->count; i++)
+        most += members->items[i]->record.published_count + members->items[i]->record.applied_count;
+    struct members_type *types = calloc(most + 1, sizeof *types);
+    if (types == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for the types of the control topic");
+    for (size_t i = 0; i < members->count; i++)
+        count += members_record_types(&members->items[i]->record, types + count);
+    qsort(types, count, sizeof *types, members_compare_types);
+    for (size_t i = 0; i < count; i++) {
+        if (unique == 0 || members_compare_types(&types[unique - 1], &types[i]) != 0)
+            types[unique++] = types[i];
+    }
+    *ret_types = types;
+    *ret_count = unique;
+    return STATUS_OK;
+}
+
+enum status members_quorum(const struct members *members, const struct members_type *type,
+                           struct quorum *ret_quorum, struct error *err)
+{
+    struct quorum_input input = {.entity_type = type->entity_type, .topic = type->topic};
+    struct member_entry *entries = calloc(members->count + 1, sizeof *entries);
+    *ret_quorum = (struct quorum){0};
+    if (entries == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for the members of a type");
+    for (size_t i = 0; i < members->count; i++) {
+        const struct members_item *item = members->items[i];
+        if (item->read.kind == MEMBER_KEY_MEMBER)
+            entries[input.count++] = (struct member_entry){&item->record, item->offset};
+        else if (slice_is(item->read.service, type->entity_type))
+            input.policy = &item->policy;
+    }
+    input.entries = entries;
+    enum status status = quorum_make(&input, ret_quorum, err);
+    free(entries);
+    return status;
+}
+
+struct control_options members_control(const struct config *config, char *group, size_t size)
+{
+    (void)snprintf(group, size, "keepstep-desk-%s", config->service);
+    return (struct control_options){
+        .topic = config->control_topic,
+        .group = group,
+        .kafka = {config->kafka, config->kafka_count},
+    };
+}

@@ -1,0 +1,183 @@
+/* The metrics of the members, one after the other, each with all its values. */
+#include "operate/members_page.h"
+
+#include "operate/metrics.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define MEMBERS_PAGE_MAX ((size_t)8 * 1024 * 1024)
+
+/* Of what the values are written. */
+struct members_view {
+    const struct members *members;
+    struct control_topic *topic;
+    const struct quorum *quorums;
+    size_t count;
+    struct buffer *text;
+};
+
+static void view_label(const struct members_view *view, const char *before, const char *value)
+{
+    buffer_append_text(view->text, before);
+    metrics_append_label(view->text, value);
+}
+
+static void view_type(const struct members_view *view, const char *name,
+                      const struct quorum *quorum)
+{
+    buffer_append_text(view->text, name);
+    view_label(view, "{type=\"", quorum->entity_type);
+    view_label(view, "\",topic=\"", quorum->topic);
+}
+
+static void view_members(const struct members_view *view, const char *name)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        view_type(view, name, &view->quorums[i]);
+        buffer_append_format(view->text, "\"} %zu\n", view->quorums[i].counting);
+    }
+}
+
+static void view_quorum(const struct members_view *view, const char *name)
+{
+    struct error ignored = ERROR_INIT;
+    for (size_t i = 0; i < view->count; i++) {
+        const struct quorum *quorum = &view->quorums[i];
+        for (int32_t j = 0; j < quorum->partition_count; j++) {
+            int64_t offset = quorum_offset(quorum, j);
+            if (offset == QUORUM_LOG_END &&
+                control_topic_log_end(view->topic, (struct topic_partition){quorum->topic, j},
+                                      &offset, &ignored) != STATUS_OK)
+                return; /* the broker does not answer: the values are not known */
+            if (offset < 0)
+                continue;
+            view_type(view, name, quorum);
+            buffer_append_format(view->text, "\",partition=\"%" PRId32 "\"} %" PRId64 "\n", j,
+                                 offset);
+        }
+    }
+}
+
+static void view_durable(const struct members_view *view, const char *name)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        const struct quorum *quorum = &view->quorums[i];
+        for (size_t j = 0; j < quorum->member_count; j++) {
+            for (int32_t k = 0; k < quorum->partition_count; k++) {
+                int64_t durable = quorum_position(quorum, j, k)->durable;
+                if (durable < 0)
+                    continue;
+                view_type(view, name, quorum);
+                buffer_append_format(view->text, "\",partition=\"%" PRId32, k);
+                view_label(view, "\",copy=\"", quorum->members[j].service);
+                view_label(view, "/", quorum->members[j].copy);
+                buffer_append_format(view->text, "\"} %" PRId64 "\n", durable);
+            }
+        }
+    }
+}
+
+/* Several instances may write of one copy: the latest record counts. */
+static void view_seen(const struct members_view *view, const char *name)
+{
+    const struct members *members = view->members;
+    for (size_t i = 0; i < members->count; i++) {
+        const struct member_record *record = &members->items[i]->record;
+        bool is_latest = members->items[i]->read.kind == MEMBER_KEY_MEMBER;
+        for (size_t j = 0; is_latest && j < members->count; j++) {
+            const struct member_record *other = &members->items[j]->record;
+            is_latest = j == i || members->items[j]->read.kind != MEMBER_KEY_MEMBER ||
+                        strcmp(other->service, record->service) != 0 ||
+                        strcmp(other->copy, record->copy) != 0 || other->at_us < record->at_us ||
+                        (other->at_us == record->at_us && j > i);
+        }
+        if (!is_latest)
+            continue;
+        buffer_append_text(view->text, name);
+        view_label(view, "{copy=\"", record->service);
+        view_label(view, "/", record->copy);
+        buffer_append_format(view->text, "\"} %.6f\n", (double)record->at_us / 1e6);
+    }
+}
+
+static const struct members_metric {
+    const char *name;
+    const char *labels;
+    const char *help;
+    void (*append)(const struct members_view *view, const char *name);
+} members_metrics[] = {
+    {"keepstep_members", "`type`, `topic`",
+     "Copies and publishers of an entity type that count for its quorum.", view_members},
+    {"keepstep_quorum_offset", "`type`, `topic`, `partition`",
+     "Offset up to which more than half of the members hold the partition on their disks.",
+     view_quorum},
+    {"keepstep_member_durable_offset", "`type`, `topic`, `partition`, `copy`",
+     "Next offset after what a copy has on its disk, as it reported.", view_durable},
+    {"keepstep_member_seen_timestamp_seconds", "`copy`", "When a service last reported.",
+     view_seen},
+};
+#define MEMBERS_METRICS (sizeof members_metrics / sizeof *members_metrics)
+
+static void members_page_render(const struct members_view *view)
+{
+    for (size_t i = 0; i < MEMBERS_METRICS; i++) {
+        const struct members_metric *metric = &members_metrics[i];
+        buffer_append_format(view->text, "# HELP %s %s\n# TYPE %s gauge\n", metric->name,
+                             metric->help, metric->name);
+        metric->append(view, metric->name);
+    }
+}
+
+static void members_page_show(struct members_page *page, const struct buffer *text)
+{
+    char *shown = text->failed ? NULL : strdup(buffer_text(text));
+    (void)pthread_mutex_lock(&page->lock);
+    char *old = page->text;
+    page->text = shown;
+    (void)pthread_mutex_unlock(&page->lock);
+    free(old);
+}
+
+void members_page_write(struct members_page *page, const struct members *members,
+                        struct control_topic *topic)
+{
+    struct error ignored = ERROR_INIT;
+    struct members_type *types = NULL;
+    size_t count = 0;
+    size_t made = 0;
+    struct buffer text;
+    buffer_init(&text, MEMBERS_PAGE_MAX);
+    enum status status = members_types(members, &types, &count, &ignored);
+    struct quorum *quorums = calloc(count + 1, sizeof *quorums);
+    if (quorums == NULL)
+        status = STATUS_RETRY;
+    while (status == STATUS_OK && made < count) {
+        status = members_quorum(members, &types[made], &quorums[made], &ignored);
+        made++;
+    }
+    const struct members_view view = {members, topic, quorums, count, &text};
+    if (status == STATUS_OK)
+        members_page_render(&view);
+    members_page_show(page, &text);
+    for (size_t i = 0; i < made; i++)
+        quorum_done(&quorums[i]);
+    free(quorums);
+    free(types);
+    buffer_done(&text);
+}
+
+void members_page_append(struct members_page *page, struct buffer *text)
+{
+    (void)pthread_mutex_lock(&page->lock);
+    if (page->text != NULL)
+        buffer_append_text(text, page->text);
+    (void)pthread_mutex_unlock(&page->lock);
+}
+
+void members_page_describe(struct buffer *text)
+{
+    for (size_t i = 0; i < MEMBERS_METRICS; i++)
+        buffer_append_format(text, "| `%s` | gauge | desk | %s | %s |\n", members_metrics[i].name,
+                             members_metrics[i].labels, members_metrics[i].help);
+}
