@@ -253,13 +253,21 @@ void quorum_done(struct quorum *quorum)
     *quorum = (struct quorum){0};
 }
 
+/* A partition that nobody has reported is held by publishers alone. */
+static int64_t quorum_counted(const struct quorum *quorum, size_t index, int32_t partition)
+{
+    const struct quorum_member *member = &quorum->members[index];
+    if (partition < quorum->partition_count)
+        return quorum_position(quorum, index, partition)->counted;
+    return member->record != NULL && member->applied == NULL ? QUORUM_LOG_END : 0;
+}
+
 /* @return how many members that count hold at least this much. */
 static size_t quorum_holders(const struct quorum *quorum, int32_t partition, int64_t offset)
 {
     size_t holders = 0;
     for (size_t i = 0; i < quorum->member_count; i++)
-        holders += quorum->members[i].counts &&
-                   quorum_position(quorum, i, partition)->counted >= offset;
+        holders += quorum->members[i].counts && quorum_counted(quorum, i, partition) >= offset;
     return holders;
 }
 
@@ -267,7 +275,7 @@ int64_t quorum_offset(const struct quorum *quorum, int32_t partition)
 {
     int64_t largest = -1;
     for (size_t i = 0; quorum->majority > 0 && i < quorum->member_count; i++) {
-        int64_t counted = quorum_position(quorum, i, partition)->counted;
+        int64_t counted = quorum_counted(quorum, i, partition);
         if (quorum->members[i].counts && counted > largest &&
             quorum_holders(quorum, partition, counted) >= quorum->majority)
             largest = counted;

@@ -1,0 +1,224 @@
+/* Three services on a real Kafka tell each other how far their copies are, and `keepstep copies`
+ * shows it. */
+#include "common/buffer.h"
+#include "operate/http_client.h"
+#include "tests/support/sidecar.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define WAIT_MS 30000
+
+static const char publishes[] = "publish:\n  item: {table: items, partitions: 1}\n";
+static const char applies[] = "apply:\n  item: {table: items}\n";
+
+struct trio {
+    struct kafka *kafka;
+    struct sidecar shop;
+    struct sidecar billing;
+    struct sidecar shipping;
+};
+
+static void trio_begin(struct trio *trio)
+{
+    *trio = (struct trio){.kafka = kafka_start()};
+    trio->shop = sidecar_make(trio->kafka, "shop", SIDECAR_ITEM_DDL, publishes);
+    trio->billing = sidecar_make(trio->kafka, "billing", NULL, applies);
+    trio->shipping = sidecar_make(trio->kafka, "shipping", NULL, applies);
+    sidecar_begin(&trio->shop);
+    sidecar_begin(&trio->billing);
+    sidecar_begin(&trio->shipping);
+}
+
+static void trio_end(struct trio *trio)
+{
+    sidecar_stop(&trio->shop);
+    if (process_running(trio->billing.process))
+        sidecar_stop(&trio->billing);
+    if (process_running(trio->shipping.process))
+        sidecar_stop(&trio->shipping);
+}
+
+static void write_items(const struct trio *trio, int from, int to)
+{
+    (void)sqlite_text(trio->shop.database,
+                      test_format("WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i+1 FROM n "
+                                  "WHERE i < %d) INSERT INTO items SELECT i, 'item', i FROM n",
+                                  from, to));
+}
+
+static const char *copies(const struct sidecar *sidecar, const char *first, const char *second)
+{
+    struct process_result result = sidecar_run(sidecar, "copies", first, second);
+    return result.exit_code == 0 ? result.output
+                                 : test_format("exit code %d: %s", result.exit_code, result.errors);
+}
+
+struct expected {
+    const struct sidecar *sidecar;
+    const char *first;
+    const char *second;
+    const char *text;
+    const char *seen;
+};
+
+static bool is_said(void *context)
+{
+    struct expected *expected = context;
+    expected->seen = copies(expected->sidecar, expected->first, expected->second);
+    return strstr(expected->seen, expected->text) != NULL;
+}
+
+/* The test fails unless `copies item` (with --json: copies --json) says a text within the limit. */
+static void expect(const struct sidecar *sidecar, const char *flag, const char *text)
+{
+    struct expected expected = {sidecar, "item", flag, text, NULL};
+    if (!test_wait(is_said, &expected, WAIT_MS))
+        test_fail("no \"%s\" in: %s; log: %s", text, expected.seen,
+                  process_errors(sidecar->process));
+}
+
+static void everybody_sees_who_is_where(void **state)
+{
+    struct trio trio;
+    (void)state;
+    trio_begin(&trio);
+    write_items(&trio, 1, 10);
+    expect(&trio.shop, NULL, "3 members of topic ");
+    expect(&trio.shop, NULL, ", 2 make a quorum; behind it: p0 0 records\n");
+    expect(&trio.billing, NULL, "shop                 publishes\n");
+    expect(&trio.shipping, "--json", "\"partition\":0,\"log_end\":10,\"quorum_offset\":10}");
+    expect(&trio.shipping, NULL, "complete   applied 0 behind, durable 0 behind");
+    trio_end(&trio);
+}
+
+/* The publisher and one copy are a majority of three. Where the publisher and the second copy stand
+ * still, what only one has does not move the quorum. */
+static void the_quorum_moves_only_with_a_majority(void **state)
+{
+    struct trio trio;
+    (void)state;
+    trio_begin(&trio);
+    write_items(&trio, 1, 10);
+    expect(&trio.shop, "--json", "\"members\":3,\"quorum\":2,");
+    expect(&trio.shop, "--json", "\"log_end\":10,\"quorum_offset\":10}");
+    process_kill(trio.billing.process);
+    process_kill(trio.shipping.process);
+    write_items(&trio, 11, 15);
+    expect(&trio.shop, "--json", "\"log_end\":15,\"quorum_offset\":10}");
+    sidecar_start(&trio.billing, NULL);
+    expect(&trio.shop, "--json", "\"log_end\":15,\"quorum_offset\":15}");
+    trio_end(&trio);
+}
+
+static void a_killed_copy_stays_until_it_is_forgotten_and_comes_back(void **state)
+{
+    struct trio trio;
+    (void)state;
+    trio_begin(&trio);
+    write_items(&trio, 1, 10);
+    expect(&trio.shop, "--json", "\"members\":3,");
+    expect(&trio.shop, NULL, "behind it: p0 0 records");
+    process_kill(trio.billing.process);
+    write_items(&trio, 11, 12);
+    expect(&trio.shop, NULL, "complete   applied 2 behind, durable 2 behind");
+    expect(&trio.shop, "--json", "\"members\":3,");
+    const char *answer = copies(&trio.shop, "forget", "nobody");
+    assert_non_null(strstr(answer, "exit code 64"));
+    answer = copies(&trio.shop, "forget", "billing");
+    assert_non_null(strstr(answer, "billing is forgotten\n"));
+    expect(&trio.shop, "--json", "\"members\":2,\"quorum\":2,");
+    sidecar_start(&trio.billing, NULL);
+    expect(&trio.shop, "--json", "\"members\":3,\"quorum\":2,");
+    trio_end(&trio);
+}
+
+static void a_parked_record_is_shown_and_holds_the_copy_back(void **state)
+{
+    struct kafka *kafka = kafka_start();
+    (void)state;
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, "message.timestamp.type=LogAppendTime");
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, applies);
+    sidecar_begin(&billing);
+    sidecar_produce(kafka, "first", "item.created", 1, "{\"id\":1,\"name\":\"a\",\"amount\":null}");
+    sidecar_produce(kafka, "second", "item.created", 2, "{\"id\":2,\"amount\":null}");
+    sidecar_produce(kafka, "third", "item.created", 3, "{\"id\":3,\"name\":\"c\",\"amount\":null}");
+    expect(&billing, NULL, "applied 0 behind, durable 0 behind, parked since p0 1");
+    expect(&billing, "--json", "\"log_end\":3,\"quorum_offset\":1}");
+    sidecar_stop(&billing);
+}
+
+static void a_topic_that_another_program_made_is_refused_and_nothing_stops(void **state)
+{
+    struct kafka *kafka = kafka_start();
+    (void)state;
+    kafka_create_topic(kafka, sidecar_topic("keepstep"), 1, NULL);
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL, publishes);
+    sidecar_begin(&shop);
+    if (!process_wait_for(shop.process, "is not compacted", WAIT_MS))
+        test_fail("%s", process_errors(shop.process));
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES (1, 'a', 1)");
+    for (int i = 0; sidecar_records(kafka, "item") < 1; i++) {
+        if (i == 100)
+            test_fail("nothing is published: %s", process_errors(shop.process));
+        (void)usleep(100000);
+    }
+    const char *answer = copies(&shop, NULL, NULL);
+    assert_non_null(strstr(answer, "exit code 78"));
+    sidecar_stop(&shop);
+}
+
+static bool page_has(void *context)
+{
+    struct expected *expected = context;
+    struct buffer body;
+    buffer_init(&body, (size_t)1024 * 1024);
+    (void)http_get("127.0.0.1", expected->first, "/metrics", &body);
+    expected->seen = test_format("%s", buffer_text(&body));
+    buffer_done(&body);
+    return strstr(expected->seen, expected->text) != NULL;
+}
+
+static void the_metrics_have_the_members(void **state)
+{
+    static const char *const wanted[] = {
+        "keepstep_members{type=\"item\",topic=\"%s\"} 2\n",
+        "keepstep_quorum_offset{type=\"item\",topic=\"%s\",partition=\"0\"} 10\n",
+        "keepstep_member_durable_offset{type=\"item\",topic=\"%s\",partition=\"0\","
+        "copy=\"billing/",
+        "keepstep_member_seen_timestamp_seconds{copy=\"shop/-\"} ",
+    };
+    struct trio trio = {.kafka = kafka_start()};
+    (void)state;
+    trio.shop = sidecar_make(trio.kafka, "shop", SIDECAR_ITEM_DDL, publishes);
+    trio.billing = sidecar_make(trio.kafka, "billing", NULL, applies);
+    int port = sidecar_listen(&trio.shop);
+    sidecar_begin(&trio.shop);
+    sidecar_begin(&trio.billing);
+    write_items(&trio, 1, 10);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        const char *place = strstr(wanted[i], "%s");
+        struct expected expected = {
+            .first = test_format("%d", port),
+            .text = place == NULL ? wanted[i]
+                                  : test_format("%.*s%s%s", (int)(place - wanted[i]), wanted[i],
+                                                sidecar_topic("item"), place + 2)};
+        if (!test_wait(page_has, &expected, WAIT_MS))
+            test_fail("no %s in %s", expected.text, expected.seen);
+    }
+    sidecar_stop(&trio.shop);
+    sidecar_stop(&trio.billing);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(everybody_sees_who_is_where, 180),
+        TEST_WITH_LIMIT(the_quorum_moves_only_with_a_majority, 180),
+        TEST_WITH_LIMIT(a_killed_copy_stays_until_it_is_forgotten_and_comes_back, 180),
+        TEST_WITH_LIMIT(a_parked_record_is_shown_and_holds_the_copy_back, 180),
+        TEST_WITH_LIMIT(a_topic_that_another_program_made_is_refused_and_nothing_stops, 180),
+        TEST_WITH_LIMIT(the_metrics_have_the_members, 180),
+    };
+    return TEST_RUN(tests);
+}

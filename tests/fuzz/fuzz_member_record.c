@@ -1,0 +1,48 @@
+/* Any bytes as the value of a member or policy record. What is read must be written and read again
+ * as the same. */
+#include "schemas/member_record.h"
+
+#include <stdlib.h>
+
+#define ARENA_BYTES ((size_t)16 * 1024 * 1024)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void fuzz_write_again(const struct member_record *record, struct arena *arena)
+{
+    struct member_record again;
+    struct error err = ERROR_INIT;
+    struct buffer first;
+    struct buffer second;
+    buffer_init(&first, 8 * MEMBER_RECORD_BYTES_MAX);
+    buffer_init(&second, 8 * MEMBER_RECORD_BYTES_MAX);
+    member_record_append(record, &first);
+    if (!first.failed && first.length <= MEMBER_RECORD_BYTES_MAX) {
+        if (member_record_read(buffer_slice(&first), arena, &again, &err) != STATUS_OK)
+            abort();
+        member_record_append(&again, &second);
+        if (!slice_equal(buffer_slice(&first), buffer_slice(&second)))
+            abort();
+    }
+    buffer_done(&first);
+    buffer_done(&second);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena arena;
+    struct member_record record;
+    struct member_policy policy;
+    struct error err = ERROR_INIT;
+    const struct slice value = {(const char *)data, size};
+    arena_init(&arena, ARENA_BYTES);
+    if (member_record_read(value, &arena, &record, &err) == STATUS_OK)
+        fuzz_write_again(&record, &arena);
+    error_clear(&err);
+    if (member_policy_read(value, &arena, &policy, &err) == STATUS_OK && policy.count > 0 &&
+        policy.members[0] == NULL)
+        abort();
+    (void)member_key_read(value);
+    arena_done(&arena);
+    return 0;
+}
