@@ -199,6 +199,7 @@ struct control_options members_control(const struct config *config, char *group,
     return (struct control_options){
         .topic = config->control_topic,
         .group = group,
-        .kafka = {config->kafka, config->kafka_count},
+        .settings = config->kafka,
+        .setting_count = config->kafka_count,
     };
 }

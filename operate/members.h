@@ -2,7 +2,7 @@
 #ifndef OPERATE_MEMBERS_H
 #define OPERATE_MEMBERS_H
 
-#include "common/control_topic.h"
+#include "common/kafka_control_topic.h"
 #include "operate/quorum.h"
 #include "schemas/config/config.h"
 

@@ -2,6 +2,8 @@
  * shows it. */
 #include "common/buffer.h"
 #include "operate/http_client.h"
+#include "tests/support/database.h"
+#include "tests/support/load.h"
 #include "tests/support/sidecar.h"
 
 #include <stdio.h>
@@ -148,6 +150,29 @@ static void a_parked_record_is_shown_and_holds_the_copy_back(void **state)
     sidecar_stop(&billing);
 }
 
+static void copies_in_three_databases_report_with_their_roles(void **state)
+{
+    struct trio trio = {.kafka = kafka_start()};
+    (void)state;
+    load_need("psql");
+    load_need("mariadb");
+    trio.shop = sidecar_make(trio.kafka, "shop", SIDECAR_ITEM_DDL, publishes);
+    trio.billing = sidecar_make_on(trio.kafka, "billing",
+                                   database_make(DATABASE_POSTGRESQL, "billing"), applies);
+    trio.shipping = sidecar_make_on(trio.kafka, "shipping",
+                                    database_make(DATABASE_MARIADB, "shipping"), applies);
+    sidecar_begin(&trio.shop);
+    sidecar_begin(&trio.billing);
+    sidecar_begin(&trio.shipping);
+    write_items(&trio, 1, 10);
+    expect(&trio.shop, NULL,
+           "  billing              complete   applied 0 behind, durable 0 behind\n"
+           "  shipping             complete   applied 0 behind, durable 0 behind\n"
+           "  shop                 publishes\n");
+    expect(&trio.billing, "--json", "\"log_end\":10,\"quorum_offset\":10}");
+    trio_end(&trio);
+}
+
 static void a_topic_that_another_program_made_is_refused_and_nothing_stops(void **state)
 {
     struct kafka *kafka = kafka_start();
@@ -217,6 +242,7 @@ int main(void)
         TEST_WITH_LIMIT(the_quorum_moves_only_with_a_majority, 180),
         TEST_WITH_LIMIT(a_killed_copy_stays_until_it_is_forgotten_and_comes_back, 180),
         TEST_WITH_LIMIT(a_parked_record_is_shown_and_holds_the_copy_back, 180),
+        TEST_WITH_LIMIT(copies_in_three_databases_report_with_their_roles, 300),
         TEST_WITH_LIMIT(a_topic_that_another_program_made_is_refused_and_nothing_stops, 180),
         TEST_WITH_LIMIT(the_metrics_have_the_members, 180),
     };

@@ -244,7 +244,7 @@ static void a_copy_that_was_never_complete_does_not_count(void **state)
     quorum_done(&world.quorum);
 }
 
-static void a_restored_copy_goes_back_with_its_new_epoch(void **state)
+static void a_copy_that_lost_commits_goes_back_with_its_new_epoch(void **state)
 {
     struct world world = {0};
     (void)state;
@@ -253,6 +253,20 @@ static void a_restored_copy_goes_back_with_its_new_epoch(void **state)
     struct member_position *restored = add_copy(&world, "b", "1", 4);
     restored->epoch = 2;
     world.entries[1] = world.entries[2]; /* its record took the place of the older one */
+    world.count = 2;
+    expect(&world, 2, 4);
+    quorum_done(&world.quorum);
+}
+
+static void the_former_id_of_a_restored_copy_stays_until_it_is_forgotten(void **state)
+{
+    struct world world = {0};
+    (void)state;
+    add_copies(&world, (const int64_t[]){9, 9}, 2);
+    (void)add_copy(&world, "b", "1", 4);
+    world.records[2].copy = "2"; /* `init --restored` gives it another id */
+    expect(&world, 3, 9);
+    world.entries[1] = world.entries[2];
     world.count = 2;
     expect(&world, 2, 4);
     quorum_done(&world.quorum);
@@ -364,7 +378,8 @@ int main(void)
         TEST(a_silent_copy_keeps_what_it_reported),
         TEST(a_copy_that_is_not_complete_any_more_stays_and_holds_nothing),
         TEST(a_copy_that_was_never_complete_does_not_count),
-        TEST(a_restored_copy_goes_back_with_its_new_epoch),
+        TEST(a_copy_that_lost_commits_goes_back_with_its_new_epoch),
+        TEST(the_former_id_of_a_restored_copy_stays_until_it_is_forgotten),
         TEST(a_zombies_later_record_loses_against_a_higher_epoch),
         TEST(two_agents_of_a_copy_are_one_member_with_the_partitions_of_both),
         TEST(a_partition_that_a_copy_does_not_report_holds_nothing),

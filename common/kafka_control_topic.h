@@ -1,10 +1,12 @@
 /* The control topic: one partition, compacted, through which services tell each other about
  * themselves. What is applied and published never waits for it. */
-#ifndef COMMON_CONTROL_TOPIC_H
-#define COMMON_CONTROL_TOPIC_H
+#ifndef COMMON_KAFKA_CONTROL_TOPIC_H
+#define COMMON_KAFKA_CONTROL_TOPIC_H
 
-#include "common/kafka_client.h"
 #include "common/slice.h"
+#include "common/status.h"
+#include "common/text_pair.h"
+#include "common/topic_partition.h"
 
 #include <stdatomic.h>
 
@@ -12,10 +14,11 @@ struct control_topic;
 
 struct control_options {
     const char *topic;
-    const char *group;           /* no group is joined; some brokers want a name */
-    struct kafka_settings kafka; /* of the configuration */
-    bool make;                   /* make the topic where it is missing */
-    const atomic_bool *stop;     /* ends each wait */
+    const char *group;                /* no group is joined; some brokers want a name */
+    const struct text_pair *settings; /* of the configuration's `kafka:` */
+    size_t setting_count;
+    bool make;               /* make the topic where it is missing */
+    const atomic_bool *stop; /* ends each wait */
 };
 
 /** One record of it. It is borrowed until the visitor returns. value.data NULL: a tombstone. */

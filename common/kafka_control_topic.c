@@ -1,8 +1,9 @@
 /* The control topic over librdkafka: a consumer that joins no group, and a producer once something
  * is to be written. */
-#include "common/control_topic.h"
+#include "common/kafka_control_topic.h"
 
 #include "common/clock.h"
+#include "common/kafka_client.h"
 #include "common/kafka_topic.h"
 
 #include <stdlib.h>
@@ -48,7 +49,8 @@ enum status control_topic_open(const struct control_options *options,
         {"enable.auto.commit", "false"},        {"enable.auto.offset.store", "false"},
         {"auto.offset.reset", "error"},         {"enable.partition.eof", "true"},
         {"queued.max.messages.kbytes", "4096"}, {"log_level", "0"}};
-    const struct kafka_settings layers[] = {options->kafka, KAFKA_SETTINGS(fixed)};
+    const struct kafka_settings layers[] = {{options->settings, options->setting_count},
+                                            KAFKA_SETTINGS(fixed)};
     rd_kafka_conf_t *conf = NULL;
     struct control_topic *topic = calloc(1, sizeof *topic);
     if (topic == NULL)
@@ -200,7 +202,8 @@ static enum status control_topic_producer(struct control_topic *topic, struct er
                                       {"message.timeout.ms", CONTROL_WRITE_MS},
                                       {"linger.ms", "0"},
                                       {"log_level", "0"}};
-    const struct kafka_settings layers[] = {topic->options.kafka, KAFKA_SETTINGS(fixed)};
+    const struct kafka_settings layers[] = {{topic->options.settings, topic->options.setting_count},
+                                            KAFKA_SETTINGS(fixed)};
     rd_kafka_conf_t *conf = NULL;
     enum status status = kafka_conf_new(layers, 2, &conf, err);
     if (status != STATUS_OK)
