@@ -12,7 +12,7 @@
 #define DESK_TICK_US    (INT64_C(100) * 1000)
 #define DESK_REPORT_US  (INT64_C(10) * 1000 * 1000) /* at least so often */
 #define DESK_HEAR_US    (INT64_C(2) * 1000 * 1000)
-#define DESK_BACKOFF_US (INT64_C(30) * 1000 * 1000) /* at most */
+#define DESK_BACKOFF_US (INT64_C(8) * 1000 * 1000) /* at most */
 
 struct desk {
     const struct desk_options *options;
@@ -95,6 +95,8 @@ static enum status desk_report(struct desk *desk, struct error *err)
 {
     struct member_record record;
     struct buffer value;
+    if (!desk_reading_is_settled(&desk->reading, desk->options))
+        return STATUS_OK;
     enum status status = desk_reading_record(&desk->reading, desk->options, &desk->members, &record,
                                              err);
     if (status != STATUS_OK)

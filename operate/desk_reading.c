@@ -102,7 +102,7 @@ enum status desk_reading_take(struct desk_reading *reading, const struct desk_op
         return STATUS_OK;
     unsigned long long commits = atomic_load(&agent->commits);
     bool is_still = reading->taken_us != 0 && commits == reading->commits;
-    if (is_still && reading->is_settled && now - reading->taken_us < READING_US)
+    if (is_still && reading->is_still && now - reading->taken_us < READING_US)
         return STATUS_OK;
     enum status status = desk_reading_open(reading, options, err);
     if (status == STATUS_OK)
@@ -115,7 +115,8 @@ enum status desk_reading_take(struct desk_reading *reading, const struct desk_op
     positions_done(&reading->before);
     reading->before = reading->now;
     reading->now = positions;
-    reading->is_settled = is_still;
+    reading->is_still = is_still;
+    reading->count++;
     reading->commits = commits;
     reading->taken_us = now;
     return STATUS_OK;
@@ -130,6 +131,11 @@ static size_t positions_find(const struct desk_positions *positions, struct topi
     return index;
 }
 
+bool desk_reading_is_settled(const struct desk_reading *reading, const struct desk_options *options)
+{
+    return options->sources->agent == NULL || reading->count >= 2;
+}
+
 /* A commit can be seen before it is on the disk, and so can a release of what was parked. So only
  * what the reading before, a second ago, had seen too is reported. */
 static void desk_reading_settle(const struct desk_reading *reading,
@@ -138,12 +144,10 @@ static void desk_reading_settle(const struct desk_reading *reading,
     const struct desk_positions *before = &reading->before;
     size_t index = positions_find(before,
                                   (struct topic_partition){position->topic, position->partition});
-    if (index == before->count)
-        return;
-    const struct partition_state *state = &before->states[index];
-    int64_t parked_from = before->parked_from[index];
-    if (state->epoch == position->epoch && state->durable_offset < position->durable)
-        position->durable = state->durable_offset;
+    int64_t durable = index == before->count ? 0 : before->states[index].durable_offset;
+    int64_t parked_from = index == before->count ? -1 : before->parked_from[index];
+    if (durable < position->durable)
+        position->durable = durable;
     if (parked_from >= 0 && (position->parked_from < 0 || parked_from < position->parked_from))
         position->parked_from = parked_from;
 }

@@ -20,7 +20,8 @@ struct desk_reading {
     struct arena arena;         /* of the record, and of what is parked */
     int64_t taken_us;           /* monotonic; 0: nothing was read yet */
     unsigned long long commits; /* of the agent, before the last reading */
-    bool is_settled;            /* the last two readings saw the same commits */
+    size_t count;               /* readings so far */
+    bool is_still;              /* the last two saw the same commits */
 };
 
 void desk_reading_init(struct desk_reading *reading);
@@ -30,6 +31,10 @@ void desk_reading_done(struct desk_reading *reading);
  * @return OK; RETRY; FATAL. After an error the session is closed. */
 enum status desk_reading_take(struct desk_reading *reading, const struct desk_options *options,
                               struct error *err) MUST_CHECK;
+
+/** @return whether there is a reading to report: the database was read twice. */
+bool desk_reading_is_settled(const struct desk_reading *reading,
+                             const struct desk_options *options);
 
 /** Make the record from what was read; its time is 0. It is valid until the next call.
  * @param members  say whether this copy was complete once. */
