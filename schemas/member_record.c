@@ -67,6 +67,18 @@ static void member_append_text(struct buffer *out, const char *name, const char 
     buffer_append_json(out, slice_of(text));
 }
 
+/* A reason is an error's text. It can hold bytes of a record, or end in the middle of a character,
+ * and then nobody could read the record. */
+static void member_append_reason(struct buffer *out, const char *reason)
+{
+    char text[MEMBER_TEXT_MAX + 1];
+    size_t length = strnlen(reason, MEMBER_TEXT_MAX);
+    for (size_t i = 0; i < length; i++)
+        text[i] = (unsigned char)reason[i] < 0x80 ? reason[i] : '?';
+    text[length] = '\0';
+    member_append_text(out, "reason", text);
+}
+
 static void member_append_applied(const struct member_record *member, struct buffer *out)
 {
     buffer_append_text(out, ",\"applies\":{");
@@ -79,7 +91,7 @@ static void member_append_applied(const struct member_record *member, struct buf
         member_append_text(out, "state", member_state_name(applied->state));
         buffer_append_format(out, ",\"joined\":%s,\"lag_ms\":%" PRId64,
                              applied->joined ? "true" : "false", applied->lag_ms);
-        member_append_text(out, "reason", applied->reason);
+        member_append_reason(out, applied->reason);
         buffer_append_text(out, "}");
     }
     buffer_append_text(out, "}");

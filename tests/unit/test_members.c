@@ -61,6 +61,31 @@ static void a_record_reads_as_it_was_written(void **state)
     arena_done(&arena);
 }
 
+static void a_reason_that_is_cut_in_a_character_can_be_read(void **state)
+{
+    struct member_applied applied = {
+        .entity_type = "order", .topic = "order", .reason = "gap at caf\xc3"};
+    const struct member_record record = {.service = "billing",
+                                         .copy = "0193",
+                                         .instance = "1",
+                                         .version = "",
+                                         .applied = &applied,
+                                         .applied_count = 1};
+    struct member_record read;
+    struct arena arena;
+    struct buffer value;
+    struct error err = ERROR_INIT;
+    (void)state;
+    arena_init(&arena, ARENA_BYTES);
+    buffer_init(&value, MEMBER_RECORD_BYTES_MAX);
+    member_record_append(&record, &value);
+    if (member_record_read(buffer_slice(&value), &arena, &read, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_string_equal(read.applied[0].reason, "gap at caf?");
+    buffer_done(&value);
+    arena_done(&arena);
+}
+
 static void every_record_of_another_form_is_refused(void **state)
 {
     static const char *const values[] = {
@@ -212,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_record_reads_as_it_was_written),
+        TEST(a_reason_that_is_cut_in_a_character_can_be_read),
         TEST(every_record_of_another_form_is_refused),
         TEST(a_key_is_taken_apart),
         TEST(a_later_record_takes_the_place_and_a_tombstone_takes_it_away),
