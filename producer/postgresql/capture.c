@@ -113,7 +113,15 @@ static const struct part PARTS[] = {
     {.name = "read_columns", .text = SQL_CAPTURE_READ_COLUMNS},
     {.name = "lost", .text = SQL_CAPTURE_LOST},
     {.name = "own_table", .text = SQL_CAPTURE_OWN_TABLE},
+    {.name = "current", .text = SQL_CAPTURE_CURRENT},
     {.name = "refuse_other_table", .text = SQL_CAPTURE_REFUSE_OTHER_TABLE},
+    {.name = "altered_message",
+     .text = "keepstep: table {found_name} was altered after this transaction began, so that it "
+             "cannot see whose the table is now; run the transaction again"},
+    {.name = "truncate_message",
+     .text = "keepstep: TRUNCATE of {found_name} in a REPEATABLE READ or SERIALIZABLE transaction "
+             "cannot be captured whole: it also takes rows away that the transaction does not "
+             "see; run it in READ COMMITTED, or DELETE the rows"},
     {.name = "own_table_message",
      .text = "keepstep: function {plain_name} runs with the rights of the owner of table "
              "{found_name} and for that table alone; where it has another owner now, run keepstep "

@@ -71,7 +71,8 @@ COMMENT ON FUNCTION {function} IS 'Keepstep {digest}'
 
 -- TRUNCATE of a partitioned table truncates its partitions too. Those that were made since `init`
 -- have no trigger yet, so the table's trigger writes their events: of each partition that has no
--- trigger of its own, and no table between the two that has one.
+-- trigger of its own, and no table between the two that has one. TRUNCATE also takes rows away that are
+-- younger than the snapshot of a REPEATABLE READ transaction. They cannot be read, so it is refused.
 -- name: capture_truncate
 CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET row_security = off{digits} AS $keepstep$
@@ -79,6 +80,10 @@ BEGIN
 {part_of_table}
   PERFORM {own_table};
 {refuse_other_table}
+  IF current_setting('transaction_isolation') NOT LIKE 'read %' THEN
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE =
+      {text truncate_message};
+  END IF;
   DECLARE
     leaf regclass;
   BEGIN
@@ -175,11 +180,25 @@ to_regclass({text found_name}) = coalesce(pg_partition_root(TG_RELID), TG_RELID)
 FROM pg_class AS c WHERE c.oid = coalesce(pg_partition_root(TG_RELID), TG_RELID)
       AND pg_get_userbyid(c.relowner) = current_user
       AND (c.oid = {oid} OR c.oid = to_regclass({text found_name}))
+      AND {current}
+
+-- A transaction with one snapshot for all of its statements sees the catalogue as it was then, so it
+-- would see an owner that the table has no more. A row that was replaced since has an xmax that is not
+-- older than the snapshot.
+-- name: capture_current
+(c.xmax = 0 OR current_setting('transaction_isolation') LIKE 'read %'
+        OR age(c.xmax) > age(pg_snapshot_xmin(pg_current_snapshot())::xid))
 
 -- Fails where there is no such row. It stands before anything reads the service's row: the row's types
 -- and their casts are code of the table's owner, and so run with no other rights than that owner's.
 -- name: capture_refuse_other_table
   IF NOT FOUND THEN
+    PERFORM FROM pg_class AS c WHERE c.oid = coalesce(pg_partition_root(TG_RELID), TG_RELID)
+      AND NOT {current};
+    IF FOUND THEN
+      RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE =
+        {text altered_message};
+    END IF;
     RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE =
       {text own_table_message} || TG_RELID::regclass;
   END IF;

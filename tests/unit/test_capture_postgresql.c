@@ -2,6 +2,7 @@
 #include "producer/registry.h"
 #include "tests/support/postgresql.h"
 #include "tests/support/process.h"
+#include "tests/support/session.h"
 #include "tests/support/shop.h"
 
 #include "common/clock.h"
@@ -126,6 +127,23 @@ static void truncate_is_captured_as_deletes(void **state)
                                  "TRUNCATE orders; INSERT INTO orders VALUES (1)");
     assert_string_equal(shop_events(&shop), "{\"id\":1}|order.deleted\n{\"id\":2}|order.deleted\n"
                                             "{\"id\":1}|order.created\n");
+    shop_done(&shop);
+}
+
+/* TRUNCATE takes rows away that were written after the transaction's snapshot. */
+static void truncate_with_an_old_snapshot_is_refused(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_ready(&shop, NAME_SCHEMA, NAME_TABLE);
+    struct session *session = session_open(shop.url);
+    session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ", NULL);
+    session_run(session, "SELECT count(*) FROM orders", NULL);
+    postgresql_execute(shop.url, "INSERT INTO orders VALUES (1)");
+    const char *error = session_try(session, "TRUNCATE orders", NULL);
+    if (error == NULL || strstr(error, "READ COMMITTED") == NULL)
+        test_fail("%s", error == NULL ? "was not refused" : error);
+    session_close(session);
     shop_done(&shop);
 }
 
@@ -554,6 +572,7 @@ int main(void)
         TEST(a_number_that_json_does_not_have_is_refused_where_it_is_written),
         TEST(inserts_updates_key_changes_deletes_copy_and_conflicts_are_captured),
         TEST(truncate_is_captured_as_deletes),
+        TEST(truncate_with_an_old_snapshot_is_refused),
         TEST(partitions_are_captured_also_moves_between_them_and_their_truncate),
         TEST(truncate_of_a_partitioned_table_covers_partitions_that_are_younger_than_init),
         TEST(only_the_agents_direct_writes_are_silent),

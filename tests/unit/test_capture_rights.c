@@ -215,6 +215,55 @@ static void a_table_that_changed_hands_is_refused_to_a_session_that_wrote_it_bef
     shop_done(&shop);
 }
 
+/* Its snapshot is of the time when the function's owner, a superuser, had the table. */
+static void a_transaction_that_began_before_a_table_changed_hands_gains_no_rights(void **state)
+{
+    static const char *const levels[] = {"REPEATABLE READ", "SERIALIZABLE"};
+    (void)state;
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        struct shop shop;
+        const char *owner = make_owned(&shop, "");
+        postgresql_execute(shop.url, "ALTER TABLE orders OWNER TO postgres");
+        init_again(&shop);
+        struct session *session = session_open(owner);
+        session_run(session, test_format("BEGIN ISOLATION LEVEL %s", levels[i]), NULL);
+        session_run(session, "SELECT count(*) FROM spoils", NULL);
+        postgresql_execute(shop.url, "ALTER TABLE orders OWNER TO shop_owner");
+        run_as(owner, EVIL_CAST "ALTER TABLE orders ALTER name TYPE evil USING 'a'::evil");
+        const char *error = session_try(session, "INSERT INTO orders VALUES (1, 'a')", NULL);
+        if (error == NULL || strstr(error, "run the transaction again") == NULL)
+            test_fail("%s", error == NULL ? "was not refused" : error);
+        session_run(session, "ROLLBACK", NULL);
+        session_run(session, test_format("BEGIN ISOLATION LEVEL %s", levels[i]), NULL);
+        error = session_try(session, "INSERT INTO orders VALUES (1, 'a')", NULL);
+        if (error == NULL || strstr(error, "run keepstep init") == NULL)
+            test_fail("%s", error == NULL ? "was not refused" : error);
+        session_close(session);
+        assert_string_equal(postgresql_text(shop.url, "SELECT count(*) FROM spoils"), "0\n");
+        shop_done(&shop);
+    }
+}
+
+/* What altered the table before, also in vain, is no reason to refuse a transaction. */
+static void a_table_that_was_altered_is_written_in_repeatable_read(void **state)
+{
+    (void)state;
+    struct shop shop;
+    (void)make_owned(&shop, "");
+    init_again(&shop);
+    postgresql_execute(shop.url, "BEGIN; ALTER TABLE orders ALTER note SET DEFAULT 'x';"
+                                 "GRANT SELECT ON orders TO PUBLIC; ROLLBACK");
+    struct session *session = session_open(shop.url);
+    session_run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ", NULL);
+    session_run(session, "INSERT INTO orders VALUES (1, 'a')", NULL);
+    session_run(session, "GRANT INSERT ON orders TO PUBLIC", NULL);
+    session_run(session, "INSERT INTO orders VALUES (2, 'a')", NULL);
+    session_run(session, "COMMIT", NULL);
+    session_close(session);
+    assert_string_equal(shop_events(&shop), "{\"id\":1}|order.created\n{\"id\":2}|order.created\n");
+    shop_done(&shop);
+}
+
 /* An older Keepstep left functions of a superuser that everybody could attach to a table. */
 static void an_installation_that_was_open_is_mended_by_init(void **state)
 {
@@ -425,6 +474,8 @@ int main(void)
         TEST(the_tables_owner_gains_no_rights_by_types_casts_or_tables_of_its_own),
         TEST(a_table_that_changed_hands_writes_nothing_until_init_has_run),
         TEST(a_table_that_changed_hands_is_refused_to_a_session_that_wrote_it_before),
+        TEST(a_transaction_that_began_before_a_table_changed_hands_gains_no_rights),
+        TEST(a_table_that_was_altered_is_written_in_repeatable_read),
         TEST(an_installation_that_was_open_is_mended_by_init),
         TEST(init_runs_as_the_tables_owner_alone_and_refuses_what_it_could_not_give),
         TEST(a_partition_of_another_owner_is_truncated_and_captured),
