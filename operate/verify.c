@@ -178,6 +178,7 @@ static enum status verify_compare(struct verify_type *type, int *code, struct er
                                             .open_entities_max = limits->open_entities,
                                             .behind_records_max = limits->behind_records,
                                             .with_rows = line->flags[VERIFY_ROWS] != NULL,
+                                            .stop = &command_stop,
                                             .wait = verify_wait,
                                             .progress = type->verify->shows ? verify_progress
                                                                             : NULL,
@@ -196,7 +197,7 @@ static enum status verify_compare(struct verify_type *type, int *code, struct er
     if (type->verify->shows)
         fprintf(stderr, "\r\033[K");
     buffer_init(&out, VERIFY_OUTPUT_MAX);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && !atomic_load(&command_stop)) {
         (line->json ? report_json : report_text)(&report, &out);
         fputs(buffer_text(&out), stdout);
         (void)fflush(stdout);
@@ -259,6 +260,8 @@ static enum status verify_all(struct verify *verify, int *code, struct error *er
     for (size_t s = 0; s < verify->service_count; s++) {
         const struct config *config = verify->services[s].config;
         for (size_t i = 0; status == STATUS_OK && i < verify_entry_count(config); i++) {
+            if (atomic_load(&command_stop))
+                return STATUS_OK;
             if (!verify_is_shared(verify, s, i))
                 continue;
             compared++;
@@ -272,15 +275,19 @@ static enum status verify_all(struct verify *verify, int *code, struct error *er
     return status;
 }
 
+/* A comparison that is stopped says nothing: `code` stays. */
 static enum status verify_once(struct verify *verify, int *code, struct error *err)
 {
     const struct command_line *line = verify->line;
     enum status status = STATUS_OK;
-    *code = EX_OK;
+    int found = EX_OK;
     if (line->argument_count == 0)
-        return verify_all(verify, code, err);
-    for (int i = 0; status == STATUS_OK && i < line->argument_count; i++)
-        status = verify_type(verify, line->arguments[i], code, err);
+        status = verify_all(verify, &found, err);
+    for (int i = 0; status == STATUS_OK && !atomic_load(&command_stop) && i < line->argument_count;
+         i++)
+        status = verify_type(verify, line->arguments[i], &found, err);
+    if (!atomic_load(&command_stop))
+        *code = found;
     return status;
 }
 
@@ -352,11 +359,11 @@ static void verify_sleep(long seconds)
 /* Compares again and again. An error, such as a broker that is away, is told and waited for. */
 static int verify_repeat(struct verify *verify, long every_s)
 {
-    int code = EX_OK;
+    int code = EX_TEMPFAIL; /* nothing was compared yet */
     command_catch_signals();
     for (;;) {
         struct error err = ERROR_INIT;
-        if (verify_once(verify, &code, &err) != STATUS_OK) {
+        if (verify_once(verify, &code, &err) != STATUS_OK && !atomic_load(&command_stop)) {
             code = command_fail(&err);
             if (err.status != STATUS_RETRY)
                 return code;

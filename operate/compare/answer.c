@@ -49,11 +49,12 @@ enum status answer_row(void *context, const struct scanned_row *row, struct erro
     struct answer *answer = context;
     const struct question *question = answer->question;
     uint64_t key_digest = row_key_digest(row->key);
+    enum status status = STATUS_OK;
     answer->count++;
     if (question->tick.call != NULL && answer->count % ANSWER_TICK_ROWS == 0)
-        question->tick.call(question->tick.context, answer->count);
-    if (answer_leaves_out(question, key_digest))
-        return STATUS_OK;
+        status = question->tick.call(question->tick.context, answer->count, err);
+    if (status != STATUS_OK || answer_leaves_out(question, key_digest))
+        return status;
     struct answered_row answered = {.key = row->key, .key_digest = key_digest};
     answered.digest = row_digest(key_digest, answer->schema, question->columns, row->values);
     if (answer->visit == NULL) {

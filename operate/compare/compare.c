@@ -12,6 +12,7 @@
 #define DIFFERENCES_BYTES_MAX ((size_t)256 * 1024 * 1024)
 #define DIFFERENCES_FIRST     16
 #define KEEP_INTERVAL_US      1000000
+#define STOPPED               "the comparison was stopped"
 
 void compare_drop(struct compare *compare, size_t index, const char *format, ...)
 {
@@ -40,23 +41,28 @@ void compare_drop_participant(struct compare *compare, size_t index, const char 
 }
 
 /* A snapshot that is not read must be kept meanwhile, or it has to give way. */
-static void compare_tick(void *context, uint64_t count)
+static enum status compare_tick(void *context, uint64_t count, struct error *err)
 {
     struct compare *compare = context;
     const struct compare_options *options = compare->options;
     if (options->progress != NULL && compare->asked < options->count)
         options->progress(options->context, compare_participant(compare, compare->asked), count);
+    if (options->stop != NULL && atomic_load(options->stop)) {
+        compare_drop_all(compare, STOPPED);
+        return error_set(err, STATUS_RETRY, STOPPED);
+    }
     int64_t now_us = clock_monotonic_us();
     if (now_us - compare->kept_at_us < KEEP_INTERVAL_US)
-        return;
+        return STATUS_OK;
     compare->kept_at_us = now_us;
     for (size_t i = 0; i < options->count; i++) {
-        struct error err = ERROR_INIT;
+        struct error ended = ERROR_INIT;
         struct participant *participant = compare_participant(compare, i);
         if (i != compare->asked && compare_asks(compare, i) &&
-            participant->ops->keep(participant, &err) != STATUS_OK)
-            compare_drop_participant(compare, i, err.text);
+            participant->ops->keep(participant, &ended) != STATUS_OK)
+            compare_drop_participant(compare, i, ended.text);
     }
+    return STATUS_OK;
 }
 
 struct question compare_question(struct compare *compare, size_t index)

@@ -6,6 +6,8 @@
 #include "operate/compare/left_out.h"
 #include "operate/compare/mentions.h"
 
+#include <stdatomic.h>
+
 #define COMPARE_PARTICIPANTS_MAX 16
 #define COMPARE_ROUNDS_MAX       3     /* in which what was left out is compared by key */
 #define COMPARE_DIFFERENCES_MAX  10000 /* that are named, of each copy */
@@ -19,6 +21,7 @@ struct compare_options {
     int64_t open_entities_max;  /* limits.open_entities */
     int64_t behind_records_max; /* limits.behind_records */
     bool with_rows;             /* read the rows that differ */
+    const atomic_bool *stop;    /* end soon, and compare nothing more; NULL: never */
     /** Wait before a round of keys, so that those who are behind can follow. NULL: do not wait. */
     void (*wait)(int round);
     /** Called often while the rows of a participant are read. NULL: not. */

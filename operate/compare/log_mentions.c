@@ -73,10 +73,7 @@ static enum status log_mentions_tick(void *context, struct error *err)
 {
     const struct log_mentioning *mentioning = context;
     const struct tick *tick = &mentioning->reading->tick;
-    (void)err;
-    if (tick->call != NULL)
-        tick->call(tick->context, mentioning->count);
-    return STATUS_OK;
+    return tick->call == NULL ? STATUS_OK : tick->call(tick->context, mentioning->count, err);
 }
 
 static enum status log_mentions_read(struct mention_log *base,

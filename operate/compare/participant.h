@@ -41,9 +41,10 @@ struct answered_row {
 
 typedef enum status answer_visit(void *context, const struct answered_row *row, struct error *err);
 
-/** Called often while rows or the log are read. */
+/** Called often while rows or the log are read. What it returns ends the reading. */
 struct tick {
-    void (*call)(void *context, uint64_t count); /* what was read so far; call NULL: nothing */
+    /** @param count  what was read so far. call NULL: nothing. @return OK; RETRY (stop). */
+    enum status (*call)(void *context, uint64_t count, struct error *err);
     void *context;
 };
 

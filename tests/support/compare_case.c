@@ -90,8 +90,8 @@ static enum status service_answer(struct case_service *service, const struct que
         if (question->with_json)
             row.json = (struct slice){json, (size_t)length};
         if (question->tick.call != NULL)
-            question->tick.call(question->tick.context, 1);
-        if (is_asked_for(question, &row))
+            status = question->tick.call(question->tick.context, 1, err);
+        if (status == STATUS_OK && is_asked_for(question, &row))
             status = visit(context, &row, err);
     }
     return status;

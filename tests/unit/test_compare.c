@@ -492,6 +492,20 @@ static void snapshots_that_nobody_reads_are_kept(void **state)
     case_end(world);
 }
 
+static void a_comparison_that_is_stopped_asks_nobody_any_more(void **state)
+{
+    (void)state;
+    atomic_bool stop = true;
+    struct compare_case *world = case_begin(3);
+    world->options.stop = &stop;
+    case_open(world, SHOP, 0, 3, LEFT_OWN);
+    assert_int_equal(case_run(world), EX_TEMPFAIL);
+    case_assert_state(world, BILLING, COPY_NOT_COMPARED, "was stopped");
+    case_assert_state(world, SHIPPING, COPY_NOT_COMPARED, "was stopped");
+    assert_int_equal(world->services[BILLING].calls[CASE_SUMS], 0);
+    case_end(world);
+}
+
 /* A round that fails may be made good by the next one; but nothing is called equal that was not
  * compared. */
 static bool compare_once(void *context)
@@ -558,6 +572,7 @@ int main(void)
         TEST(rows_that_differ_are_shown_if_asked_for),
         TEST(a_key_without_a_canonical_form_is_never_asked_for),
         TEST(snapshots_that_nobody_reads_are_kept),
+        TEST(a_comparison_that_is_stopped_asks_nobody_any_more),
         TEST(without_memory_nothing_is_said_to_be_equal),
     };
     return TEST_RUN(tests);
