@@ -16,7 +16,8 @@ struct log_span {
 struct mention {
     int32_t partition;
     int64_t offset;
-    struct slice key; /* of the entity; borrowed */
+    struct slice key;    /* of the entity; borrowed */
+    bool covers_earlier; /* offsets before it are missing, and may have been of the same entity */
 };
 
 typedef enum status mention_visit(void *context, const struct mention *mention, struct error *err);
@@ -37,7 +38,8 @@ struct mention_log {
                             int32_t *ret_partition_count, struct error *err);
     /** Visit all records of the spans that are of the entity type, whatever their kind, also those
      * of transactions that were aborted or are open. A span whose log begins later or ends earlier
-     * is read as far as it is there.
+     * is read as far as it is there. Where offsets are missing in a span, as in a topic that is
+     * compacted, it is read once more, on to the log's end.
      * @return OK; RETRY; FATAL; what the visit returned. */
     enum status (*read)(struct mention_log *log, const struct mention_reading *reading,
                         struct error *err);

@@ -138,8 +138,10 @@ static enum status stamps_visit(void *context, const struct mention *mention, st
             continue;
         int64_t offset = compare->stamps[i].offsets[mention->partition];
         bool is_behind = offset < reference;
-        if (mention->offset < (is_behind ? offset : reference) ||
-            mention->offset >= (is_behind ? reference : offset))
+        int64_t from = is_behind ? offset : reference;
+        int64_t until = is_behind ? reference : offset;
+        if (from == until || mention->offset < from ||
+            (mention->offset >= until && !mention->covers_earlier))
             continue;
         closing.copies |= participant_bit(i);
         closing.where = is_behind ? i : 0;

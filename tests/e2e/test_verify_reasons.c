@@ -1,4 +1,5 @@
 /* `keepstep verify` says what it did not compare, and why; and it refuses what makes no sense. */
+#include "common/clock.h"
 #include "tests/support/verify.h"
 
 #include <signal.h>
@@ -214,6 +215,7 @@ static void columns_of_the_reference_are_compared(void **state)
     three_end(&three);
 }
 
+#define FOLDED  "apply:\n  item: {table: items, topic: folded, format: debezium, partitions: 1}\n"
 #define FOREIGN "apply:\n  item: {table: items, topic: foreign, format: debezium, partitions: 1}\n"
 
 /* Rule 35 of a topic without a publisher: copies are compared by their offsets. */
@@ -253,6 +255,65 @@ static void copies_of_a_debezium_topic_are_compared(void **state)
     assert_string_equal(verify_left(&result, "item"),
                         "{\"id\":2} changing at billing, {\"id\":3} changing at billing");
     sidecar_stop(&shipping);
+}
+
+static int64_t first_gap; /* the first offset that is missing; -1: none */
+
+static void note_gap(const struct kafka_record *record, void *context)
+{
+    int64_t *next = context;
+    if (record->offset < *next)
+        return;
+    if (first_gap < 0 && record->offset > *next)
+        first_gap = *next;
+    *next = record->offset + 1;
+}
+
+static void produce_item(struct kafka *kafka, int id, int amount)
+{
+    (void)kafka_produce(kafka, "folded", 0, test_format("{\"id\":%d}", id),
+                        test_format("{\"op\":\"u\",\"before\":null,\"after\":{\"id\":%d,"
+                                    "\"name\":\"n\",\"amount\":%d}}",
+                                    id, amount),
+                        NULL);
+}
+
+/* The change that one copy has and the other has not is gone from the log, because a third one that
+ * neither has came later. */
+static void what_was_compacted_away_between_two_copies_is_no_difference(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    kafka_create_topic(kafka, "folded", 1,
+                       "cleanup.policy=compact;segment.ms=100;min.cleanable.dirty.ratio=0.001;"
+                       "max.compaction.lag.ms=200");
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL, FOLDED);
+    struct sidecar shipping = sidecar_make(kafka, "shipping", NULL, FOLDED);
+    const struct sidecar *const all[] = {&shipping, &billing, NULL};
+    sidecar_begin(&billing);
+    sidecar_begin(&shipping);
+    for (int id = 1; id <= 3; id++)
+        produce_item(kafka, id, 1);
+    sidecar_expect(&billing, "SELECT count(*) FROM items", "3\n");
+    sidecar_stop(&billing);
+    produce_item(kafka, 2, 2); /* at the offset 3 */
+    produce_item(kafka, 4, 4);
+    sidecar_expect(&shipping, "SELECT count(*) FROM items", "4\n");
+    sidecar_stop(&shipping);
+    produce_item(kafka, 2, 5);
+    for (int i = 0; i < 600 && first_gap != 3; i++) {
+        int64_t next = 3;
+        produce_item(kafka, 9, i); /* a newer segment */
+        clock_sleep_us(100000);
+        first_gap = -1;
+        (void)kafka_consume_all(kafka, "folded", note_gap, &next);
+    }
+    assert_int_equal(first_gap, 3);
+    (void)sqlite_text(billing.database, "UPDATE items SET amount = 77 WHERE id = 3");
+    struct process_result result = VERIFY(all, "--json");
+    expect_code(&result, EX_DATAERR);
+    expect(&result, "shipping", "different: {\"id\":3} differs");
+    assert_non_null(strstr(verify_left(&result, "item"), "{\"id\":2} changing at billing"));
 }
 
 /* A copy that began in the middle has never read what stood before. */
@@ -363,6 +424,7 @@ int main(void)
         TEST_WITH_LIMIT(an_event_parked_at_one_copy_is_named, 120),
         TEST_WITH_LIMIT(columns_of_the_reference_are_compared, 120),
         TEST_WITH_LIMIT(copies_of_a_debezium_topic_are_compared, 120),
+        TEST_WITH_LIMIT(what_was_compacted_away_between_two_copies_is_no_difference, 180),
         TEST_WITH_LIMIT(a_copy_that_began_in_the_middle_is_not_compared, 120),
         TEST_WITH_LIMIT(what_makes_no_sense_is_refused, 120),
         TEST_WITH_LIMIT(the_environment_is_not_the_other_services, 120),

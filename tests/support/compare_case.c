@@ -169,10 +169,13 @@ static enum status log_read(struct mention_log *base, const struct mention_readi
             int64_t offset = log->mentions[m].offset;
             char key[32];
             int length = snprintf(key, sizeof key, "{\"id\":%d}", log->mentions[m].id);
-            const struct mention mention = {
-                .partition = span->partition, .offset = offset, .key = {key, (size_t)length}};
+            const struct mention mention = {.partition = span->partition,
+                                            .offset = offset,
+                                            .key = {key, (size_t)length},
+                                            .covers_earlier = log->has_gap};
+            int64_t until = log->has_gap ? span->bounds.end : span->until;
             if (log->mentions[m].partition == span->partition && offset >= span->from &&
-                offset < span->until && offset >= span->bounds.first)
+                offset < until && offset >= span->bounds.first)
                 status = reading->visit(reading->context, &mention, err);
         }
     }

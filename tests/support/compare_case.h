@@ -53,6 +53,7 @@ struct case_log {
         int id;
     } mentions[CASE_MENTIONS];
     size_t count;
+    bool has_gap; /* what compaction took is mentioned again later */
     const char *describe_fails;
     const char *read_fails;
     int readings;

@@ -168,6 +168,26 @@ static void a_mention_counts_only_between_the_stamps(void **state)
     }
 }
 
+/* What changed the entity between the stamps is gone: a later record has its key. */
+static void a_mention_above_a_gap_stands_for_one_that_was_compacted_away(void **state)
+{
+    (void)state;
+    for (int where = SHOP; where <= BILLING; where++) {
+        struct compare_case *world = case_begin(3);
+        world->log.has_gap = true;
+        case_move(world, where, 0, 0, 15);
+        case_set(world, where, 0, 3, 99);
+        case_mention(world, 0, 40, 3);
+        case_mention(world, 1, 40, 4); /* the stamps are equal there */
+        case_set(world, BILLING, 0, 4, 98);
+        assert_int_equal(case_run(world), EX_DATAERR);
+        assert_string_equal(case_differences(world, BILLING), "4 differs");
+        assert_string_equal(case_differences(world, SHIPPING), "");
+        assert_non_null(strstr(case_left(world), "3 changed at sh")); /* who is behind */
+        case_end(world);
+    }
+}
+
 static void a_mention_between_two_stamps_does_not_hide_a_third_copy(void **state)
 {
     (void)state;
@@ -554,6 +574,7 @@ int main(void)
         TEST(what_only_waits_for_a_person_is_asked_for_once),
         TEST(an_entity_that_changes_in_every_round_is_named),
         TEST(a_mention_counts_only_between_the_stamps),
+        TEST(a_mention_above_a_gap_stands_for_one_that_was_compacted_away),
         TEST(a_mention_between_two_stamps_does_not_hide_a_third_copy),
         TEST(a_copy_that_caught_up_is_compared_in_a_later_round),
         TEST(a_copy_too_far_from_the_reference_is_not_compared),
