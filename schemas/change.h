@@ -121,6 +121,19 @@ enum status headers_unpack(struct slice blob, struct arena *arena, struct header
 enum status payload_validate(const struct entity_schema *schema, struct slice payload,
                              struct slice entity_key, struct error *err) MUST_CHECK;
 
+/** An entity's row, wherever it was read. */
+struct entity_row {
+    const struct entity_schema *schema;
+    struct slice entity_key;
+    struct slice json; /* an object of its columns; data NULL: the entity has no row */
+};
+
+/** Make the change that gives an entity its row, or takes it away; it is read and validated as a
+ * record's would be. A column that the row lacks keeps its value. Slices are in the row or the
+ * arena. @return OK; REJECT naming the field and the reason; RETRY (arena full). */
+enum status change_of_row(const struct entity_row *row, struct arena *arena,
+                          struct change *ret_change, struct error *err) MUST_CHECK;
+
 /** Make `aggregateid` canonical. An object of the key columns gets sorted members and the shortest
  * escapes. A bare scalar becomes {"<the only key column>":scalar}.
  * @return OK; REJECT where it is not the entity's key. */

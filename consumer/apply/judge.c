@@ -91,12 +91,7 @@ uint64_t applier_own_last(const struct applier *applier, const struct sequence_s
                           size_t count)
 {
     /* The outbox numbers only its present incarnation. */
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(sequences[i].source, applier->config->service) == 0 &&
-            strcmp(sequences[i].incarnation, applier->meta.incarnation) == 0)
-            return sequences[i].last;
-    }
-    return 0;
+    return sequences_last(sequences, count, applier->config->service, applier->meta.incarnation);
 }
 
 static enum status applier_start_sequence(struct owned *owned, const struct change *change,

@@ -16,6 +16,17 @@ void partition_state_done(struct partition_state *state)
     state->sequence_count = 0;
 }
 
+uint64_t sequences_last(const struct sequence_state *sequences, size_t count, const char *source,
+                        const char *incarnation)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(sequences[i].source, source) == 0 &&
+            strcmp(sequences[i].incarnation, incarnation) == 0)
+            return sequences[i].last;
+    }
+    return 0;
+}
+
 int64_t store_record_bytes(const struct record *record)
 {
     size_t bytes = record->key.length + record->value.length;

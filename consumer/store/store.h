@@ -416,6 +416,10 @@ enum status store_order(struct store *store, const struct mapping *mappings, siz
 
 void partition_state_done(struct partition_state *state);
 
+/** @return the last applied sequence of a source's incarnation; 0: none. */
+uint64_t sequences_last(const struct sequence_state *sequences, size_t count, const char *source,
+                        const char *incarnation);
+
 /** @return the bytes of a record's key, value and headers. */
 int64_t store_record_bytes(const struct record *record);
 

@@ -125,13 +125,11 @@ static enum status copy_add_own(struct copy *copy, struct error *err)
 static void copy_note_range(struct copy *copy, const struct partition_state *state)
 {
     struct pending_range *range = &copy->ranges[state->partition];
-    *range = (struct pending_range){.schema = copy->base.schema, .partition = state->partition};
-    for (size_t i = 0; i < state->sequence_count; i++) {
-        const struct sequence_state *sequence = &state->sequences[i];
-        if (strcmp(sequence->source, copy->base.name) == 0 &&
-            strcmp(sequence->incarnation, copy->meta.incarnation) == 0)
-            range->above = sequence->last;
-    }
+    *range = (struct pending_range){.schema = copy->base.schema,
+                                    .partition = state->partition,
+                                    .above = sequences_last(state->sequences, state->sequence_count,
+                                                            copy->base.name,
+                                                            copy->meta.incarnation)};
 }
 
 static void copy_judge(struct copy *copy, const struct partition_state *state)
