@@ -3,6 +3,7 @@
 #include "operate/compare/copy.h"
 #include "operate/compare/log_mentions.h"
 #include "operate/compare/report.h"
+#include "operate/compare/role.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -36,47 +37,16 @@ struct verify {
     bool shows;
 };
 
-/* How a service takes part in a type. */
-struct verify_role {
-    const struct config_entry *entry;
-    const struct entity_schema *schema;
-    bool applies;
-    bool publishes;
-};
-
 /* One type's comparison under way. */
 struct verify_type {
     struct verify *verify;
     const char *entity_type;
     struct participant_options options[VERIFY_SERVICES_MAX];
     struct participant *participants[VERIFY_SERVICES_MAX]; /* the reference first */
-    struct verify_role roles[VERIFY_SERVICES_MAX];         /* parallel to the participants */
+    struct role roles[VERIFY_SERVICES_MAX];                /* parallel to the participants */
     size_t count;
     struct mention_log *log;
 };
-
-/* @return whether the service has rows of the type that can be compared. */
-static bool verify_role(const struct service *service, const char *entity_type,
-                        struct verify_role *ret_role)
-{
-    const struct config *config = service->config;
-    *ret_role = (struct verify_role){0};
-    for (size_t i = 0; i < config->publish_count; i++) {
-        if (strcmp(config->publish[i].entity_type, entity_type) != 0)
-            continue;
-        ret_role->entry = &config->publish[i];
-        ret_role->schema = service->published[i];
-        ret_role->publishes = true;
-    }
-    for (size_t i = 0; i < config->apply_count; i++) {
-        if (strcmp(config->apply[i].entity_type, entity_type) != 0)
-            continue;
-        ret_role->entry = &config->apply[i];
-        ret_role->schema = service->applied[i];
-        ret_role->applies = true;
-    }
-    return ret_role->applies || (ret_role->publishes && ret_role->entry->table != NULL);
-}
 
 /* Which service is the reference; its number. */
 static size_t verify_reference(const struct verify *verify, const char *entity_type)
@@ -85,9 +55,9 @@ static size_t verify_reference(const struct verify *verify, const char *entity_t
     size_t publisher = verify->service_count;
     size_t publishers = 0;
     for (size_t i = 0; i < verify->service_count; i++) {
-        struct verify_role role;
+        struct role role;
         const char *name = verify->services[i].config->service;
-        if (!verify_role(&verify->services[i], entity_type, &role))
+        if (!role_find(&verify->services[i], entity_type, &role))
             continue;
         if (verify->from != NULL && strcmp(verify->from, name) == 0)
             return i;
@@ -102,17 +72,16 @@ static size_t verify_reference(const struct verify *verify, const char *entity_t
 
 static enum status verify_add(struct verify_type *type, size_t index, struct error *err)
 {
-    struct verify_role *role = &type->roles[type->count];
+    struct role *role = &type->roles[type->count];
     struct participant_options *options = &type->options[type->count];
     const struct service *asker = &type->verify->services[0];
-    if (!verify_role(&type->verify->services[index], type->entity_type, role))
+    if (!role_find(&type->verify->services[index], type->entity_type, role))
         return STATUS_OK;
     *options = (struct participant_options){
         .service = &type->verify->services[index],
         .entity_type = type->entity_type,
         .open_entities_max = asker->config->limits.open_entities};
-    enum status status = (role->applies ? copy_new : publisher_new)(
-        options, &type->participants[type->count], err);
+    enum status status = role_participant_new(role, options, &type->participants[type->count], err);
     type->count += status == STATUS_OK;
     return status;
 }
@@ -242,8 +211,8 @@ static bool verify_is_shared(const struct verify *verify, size_t service, size_t
     size_t count = 0;
     for (size_t s = 0; s < verify->service_count; s++) {
         const struct config *config = verify->services[s].config;
-        struct verify_role role;
-        count += verify_role(&verify->services[s], entity_type, &role);
+        struct role role;
+        count += role_find(&verify->services[s], entity_type, &role);
         for (size_t i = 0; s <= service && i < verify_entry_count(config); i++) {
             if ((s < service || i < index) &&
                 strcmp(verify_entry(config, i)->entity_type, entity_type) == 0)
@@ -291,21 +260,14 @@ static enum status verify_once(struct verify *verify, int *code, struct error *e
     return status;
 }
 
-/* A service that is compared with itself is always equal. */
 static enum status verify_check_service(const struct verify *verify, size_t index,
                                         struct error *err)
 {
-    const struct config *config = verify->services[index].config;
-    for (size_t i = 0; i < index; i++) {
-        const struct config *other = verify->services[i].config;
-        if (strcmp(other->service, config->service) == 0)
-            return error_set(error_config(err), STATUS_FATAL, "%s and %s are both of service %s",
-                             other->path, config->path, config->service);
-        if (strcmp(other->database, config->database) == 0)
-            return error_set(error_config(err), STATUS_FATAL, "%s and %s name the same database",
-                             other->path, config->path);
-    }
-    return STATUS_OK;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < index; i++)
+        status = role_check_services(verify->services[i].config, verify->services[index].config,
+                                     err);
+    return status;
 }
 
 static enum status verify_open(struct verify *verify, struct error *err)

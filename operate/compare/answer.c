@@ -65,5 +65,8 @@ enum status answer_row(void *context, const struct scanned_row *row, struct erro
         return error_set(err, STATUS_RETRY, "no memory for a row that differs");
     if (question->with_json)
         answered.json = buffer_slice(&answer->json);
+    for (size_t i = 0; question->with_json && i < question->columns->count; i++)
+        answered.is_unfit = answered.is_unfit ||
+                            row->values[question->columns->index[i]].kind == VALUE_UNFIT;
     return answer->visit(answer->context, &answered, err);
 }

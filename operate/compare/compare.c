@@ -147,16 +147,39 @@ static bool compare_goes_on(const struct compare *compare, int round)
     return false;
 }
 
-static enum status compare_rounds(struct compare *compare, struct error *err)
+/* Where some entities alone are compared, it is as if they had been left out of all others. */
+static enum status compare_choose_keys(struct compare *compare, struct error *err)
 {
+    struct left_out *left_out = &compare->result->left_out;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < compare->options->key_count; i++) {
+        const struct closing closing = {.key = compare->options->keys[i],
+                                        .copies = compare->comparable};
+        status = left_out_close(left_out, &closing, err);
+    }
+    for (size_t i = 0; i < left_out->count; i++)
+        left_out->entities[i].pending = compare->comparable;
+    return status;
+}
+
+static enum status compare_begin(struct compare *compare, struct error *err)
+{
+    if (compare->options->keys != NULL)
+        return compare_choose_keys(compare, err);
     enum status status = compare_stamps(compare, true, err);
     if (status == STATUS_OK)
         status = compare_all_rows(compare, err);
     compare_end(compare);
+    return status;
+}
+
+static enum status compare_rounds(struct compare *compare, struct error *err)
+{
+    enum status status = compare_begin(compare, err);
     for (int round = 0;
          status == STATUS_OK && round < COMPARE_ROUNDS_MAX && compare_goes_on(compare, round);
          round++) {
-        if (compare->options->wait != NULL)
+        if (compare->options->wait != NULL && (round > 0 || compare->options->keys == NULL))
             compare->options->wait(round);
         left_out_open_all(&compare->result->left_out);
         status = compare_stamps(compare, false, err);

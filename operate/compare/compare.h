@@ -22,6 +22,8 @@ struct compare_options {
     int64_t behind_records_max; /* limits.behind_records */
     bool with_rows;             /* read the rows that differ */
     const atomic_bool *stop;    /* end soon, and compare nothing more; NULL: never */
+    const struct slice *keys;   /* canonical: compare these entities alone; NULL: all rows */
+    size_t key_count;
     /** Wait before a round of keys, so that those who are behind can follow. NULL: do not wait. */
     void (*wait)(int round);
     /** Called often while the rows of a participant are read. NULL: not. */

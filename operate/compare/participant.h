@@ -37,6 +37,7 @@ struct answered_row {
     uint64_t key_digest;
     uint64_t digest;
     struct slice json; /* the columns that are hashed, as a JSON object; data NULL: not asked for */
+    bool is_unfit;     /* with json: a value of it has no canonical form, and is a text there */
 };
 
 typedef enum status answer_visit(void *context, const struct answered_row *row, struct error *err);

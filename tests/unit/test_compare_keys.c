@@ -1,0 +1,71 @@
+/* Comparing copies by key: what was left out, and entities that are named. */
+#include "tests/support/compare_case.h"
+
+#include <sysexits.h>
+
+static void rows_compared_by_key_may_be_missing_or_too_many(void **state)
+{
+    (void)state;
+    struct compare_case *world = case_begin(2);
+    for (int id = 1; id <= 4; id++) {
+        case_open(world, BILLING, 0, id, LEFT_OWN);
+        case_settle(world, BILLING, 1, id);
+    }
+    case_set(world, BILLING, 0, 1, CASE_NO_ROW);
+    case_set(world, SHOP, 0, 2, CASE_NO_ROW);
+    case_set(world, SHOP, 0, 3, CASE_NO_ROW);
+    case_set(world, BILLING, 0, 3, CASE_NO_ROW);
+    assert_int_equal(case_run(world), EX_DATAERR);
+    assert_string_equal(case_differences(world, BILLING), "1 missing, 2 extra");
+    assert_int_equal(world->result.compared_by_key, 4);
+    case_end(world);
+}
+
+/* Two entities alone: the others are not asked for, and a mention makes one wait. */
+static void entities_that_are_named_are_compared_alone(void **state)
+{
+    (void)state;
+    static const struct slice keys[] = {{.data = "{\"id\":2}", .length = 8},
+                                        {.data = "{\"id\":3}", .length = 8}};
+    struct compare_case *world = case_begin(2);
+    world->options.keys = keys;
+    world->options.key_count = 2;
+    case_set(world, BILLING, 0, 2, 99);
+    case_set(world, BILLING, 0, 3, 99);
+    case_set(world, BILLING, 1, 3, 3);
+    case_set(world, BILLING, 0, 4, 99);
+    case_move(world, SHOP, 0, 0, 13);
+    case_move(world, SHOP, 1, 0, 10);
+    case_mention(world, 0, 12, 3);
+    assert_int_equal(case_run(world), EX_DATAERR);
+    assert_string_equal(case_differences(world, BILLING), "2 differs");
+    assert_string_equal(case_left(world), "");
+    assert_int_equal(world->services[SHOP].calls[CASE_SUMS], 0);
+    assert_int_equal(world->services[SHOP].calls[CASE_LIST], 0);
+    assert_int_equal(world->result.compared_by_key, 2);
+    case_end(world);
+}
+
+static void a_comparison_of_named_entities_that_is_stopped_calls_none_equal(void **state)
+{
+    (void)state;
+    static const struct slice keys[] = {{.data = "{\"id\":3}", .length = 8}};
+    atomic_bool stop = true;
+    struct compare_case *world = case_begin(2);
+    world->options.keys = keys;
+    world->options.key_count = 1;
+    world->options.stop = &stop;
+    assert_int_equal(case_run(world), EX_TEMPFAIL);
+    case_assert_state(world, BILLING, COPY_NOT_COMPARED, "was stopped");
+    case_end(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(rows_compared_by_key_may_be_missing_or_too_many),
+        TEST(entities_that_are_named_are_compared_alone),
+        TEST(a_comparison_of_named_entities_that_is_stopped_calls_none_equal),
+    };
+    return TEST_RUN(tests);
+}
