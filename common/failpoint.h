@@ -31,7 +31,10 @@
     X(AGENT_AFTER_HINT, "agent_after_hint")                                                        \
     X(AGENT_PARKED_BEFORE_COMMIT, "agent_parked_before_commit")                                    \
     X(AGENT_PARKED_AFTER_COMMIT, "agent_parked_after_commit")                                      \
-    X(AGENT_STOP_RECORDED, "agent_stop_recorded")
+    X(AGENT_STOP_RECORDED, "agent_stop_recorded")                                                  \
+    X(REPAIR_BEFORE_BEGIN, "repair_before_begin")                                                  \
+    X(REPAIR_AFTER_BEGIN, "repair_after_begin")                                                    \
+    X(REPAIR_BEFORE_WRITE, "repair_before_write")
 /* clang-format on */
 
 #define FAILPOINT_MEMBER(constant, name) FAILPOINT_##constant,

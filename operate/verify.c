@@ -152,14 +152,22 @@ static enum status verify_compare(struct verify_type *type, int *code, struct er
                                             .progress = type->verify->shows ? verify_progress
                                                                             : NULL,
                                             .context = type};
+    const char *paths[VERIFY_SERVICES_MAX];
+    bool applies[VERIFY_SERVICES_MAX];
     struct comparison comparison;
     struct buffer out;
-    struct report report = {.entity_type = type->entity_type,
+    struct report report = {.paths = paths,
+                            .applies = applies,
+                            .entity_type = type->entity_type,
                             .participants = (const struct participant *const *)type->participants,
                             .reference_publishes = type->roles[0].publishes,
                             .comparison = &comparison,
                             .with_rows = options.with_rows,
                             .at_us = clock_wall_us()};
+    for (size_t i = 0; i < type->count; i++) {
+        paths[i] = type->options[i].service->config->path;
+        applies[i] = type->roles[i].applies;
+    }
     int64_t begun_us = clock_monotonic_us();
     enum status status = compare_copies(&options, &comparison, err);
     report.seconds = (double)(clock_monotonic_us() - begun_us) / 1e6;

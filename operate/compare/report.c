@@ -121,6 +121,19 @@ static void report_left_for(const struct report *report, enum left_reason reason
     buffer_append_text(out, named < count ? " …\n" : "\n");
 }
 
+/* Verify does not know who is right, so the words say whose rows change. */
+static void report_next(const struct report *report, struct buffer *out)
+{
+    const char *label = "Next";
+    for (size_t i = 1; i < report->comparison->count; i++) {
+        if (report->comparison->copies[i].state != COPY_DIFFERENT || !report->applies[i])
+            continue;
+        buffer_append_format(out, "%-9s keepstep repair %s -c %s --from %s\n", label,
+                             report->entity_type, report->paths[i], report->paths[0]);
+        label = "";
+    }
+}
+
 void report_text(const struct report *report, struct buffer *out)
 {
     const struct comparison *comparison = report->comparison;
@@ -140,6 +153,7 @@ void report_text(const struct report *report, struct buffer *out)
         for (int reason = LEFT_CHANGED; reason <= LEFT_PARKED; reason++)
             report_left_for(report, (enum left_reason)reason, where, out);
     }
+    report_next(report, out);
 }
 
 static void report_json_row(struct buffer *out, const char *name, struct slice row)

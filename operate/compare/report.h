@@ -11,6 +11,8 @@ struct report {
     const struct participant *const *participants; /* the reference first */
     bool reference_publishes;
     const struct comparison *comparison;
+    const char *const *paths; /* of each participant's configuration */
+    const bool *applies;      /* parallel: whether it is a copy, which can be repaired */
     bool with_rows;
     int64_t at_us; /* when it began */
     double seconds;

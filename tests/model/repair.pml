@@ -1,6 +1,5 @@
 /* A row of one copy is repaired from another copy's row at a stamp (rule 43). What is written is
- * always the log's fold at the repaired copy's own position, and never hides an own change. The model
- * is ahead of the code: nothing repairs rows yet.
+ * always the log's fold at the repaired copy's own position, and never hides an own change.
  *
  * Each of these switches breaks the rule: NO_MENTIONS, changes between the stamps are not looked for;
  * STALE_END, nor behind the place to which the log was read first; SOURCE_OPEN, an open change at the

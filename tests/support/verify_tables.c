@@ -19,8 +19,9 @@ const struct verify_dialect verify_dialects[] = {
                          .columns = "id INTEGER PRIMARY KEY, name TEXT NOT NULL, price TEXT, "
                                     "ratio REAL NOT NULL",
                          .pause = ".shell sleep 0.01\n",
-                         .silently = {"INSERT INTO keepstep_applying VALUES ('%s'); ",
-                                      "; DELETE FROM keepstep_applying"}},
+                         .silently = {"BEGIN IMMEDIATE; "
+                                      "INSERT INTO keepstep_applying VALUES ('%s'); ",
+                                      "; DELETE FROM keepstep_applying; COMMIT"}},
     [DATABASE_POSTGRESQL] = {.service = "post",
                              .entity_type = "order",
                              .columns = "id bigint PRIMARY KEY, name text NOT NULL, "

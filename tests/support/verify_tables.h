@@ -23,7 +23,7 @@ void verify_write_schema(const char *entity_type);
 /** Append an INSERT, UPDATE or DELETE of one of `keys` rows. */
 void verify_append_statement(struct buffer *script, const char *table, int keys, unsigned *seed);
 
-/** Run statements on a table without its triggers. In SQLite nobody may write meanwhile. */
+/** Run statements on a table without its triggers. */
 void verify_write_silently(enum database_kind kind, const char *url, const char *table,
                            const char *sql);
 

@@ -1,0 +1,210 @@
+/* `keepstep repair`: gives rows of a copy the values that another copy, or the publisher, has. */
+#include "common/clock.h"
+#include "operate/compare/log_mentions.h"
+#include "operate/compare/report.h"
+#include "operate/compare/role.h"
+#include "operate/repair/report.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define REPAIR_OUTPUT_MAX  ((size_t)256 * 1024 * 1024)
+#define REPAIR_KEY_MAX     ((size_t)1024 * 1024)
+#define REPAIR_PROGRESS_US 500000
+
+enum repair_flag { REPAIR_FROM, REPAIR_KEY, REPAIR_DRY_RUN };
+
+static const struct command_flag repair_flags[] = {
+    [REPAIR_FROM] = {"from", "FILE", "configuration of the service whose rows are right"},
+    [REPAIR_KEY] = {"key", "KEY", "only this entity; default: all that differ"},
+    [REPAIR_DRY_RUN] = {"dry-run", NULL, "only say what would be done"},
+};
+
+struct repairing {
+    const struct command_line *line;
+    const char *entity_type;
+    struct service services[2]; /* the source, the copy */
+    struct role roles[2];       /* parallel */
+    struct participant_options options[2];
+    struct participant *participants[2];
+    struct mention_log *log;
+    struct arena key;
+    int64_t shown_us;
+};
+
+static void repair_progress(void *context, const struct participant *participant, uint64_t rows)
+{
+    struct repairing *repairing = context;
+    int64_t now_us = clock_monotonic_us();
+    if (now_us - repairing->shown_us < REPAIR_PROGRESS_US)
+        return;
+    repairing->shown_us = now_us;
+    fprintf(stderr, "\r\033[K%s at %s: %llu rows", repairing->entity_type, participant->name,
+            (unsigned long long)rows);
+    (void)fflush(stderr);
+}
+
+static enum status repairing_check(const struct repairing *repairing, struct error *err)
+{
+    const struct service *services = repairing->services;
+    const char *entity_type = repairing->entity_type;
+    enum status status = role_check_services(services[0].config, services[1].config, err);
+    if (status != STATUS_OK)
+        return status;
+    if (!repairing->roles[1].applies)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s does not apply %s: what its own service writes is not repaired from "
+                         "elsewhere",
+                         services[1].config->service, entity_type);
+    if (repairing->roles[0].entry == NULL ||
+        (!repairing->roles[0].applies && repairing->roles[0].entry->table == NULL))
+        return error_set(error_config(err), STATUS_FATAL, "%s has no rows of %s",
+                         services[0].config->service, entity_type);
+    return STATUS_OK;
+}
+
+static enum status repairing_open(struct repairing *repairing, struct error *err)
+{
+    const struct command_line *line = repairing->line;
+    enum status status = service_open(line, &repairing->services[1], err);
+    if (status == STATUS_OK)
+        status = service_open_file(line->flags[REPAIR_FROM], &repairing->services[0], err);
+    for (int i = 0; status == STATUS_OK && i < 2; i++)
+        (void)role_find(&repairing->services[i], repairing->entity_type, &repairing->roles[i]);
+    if (status == STATUS_OK)
+        status = repairing_check(repairing, err);
+    for (int i = 0; status == STATUS_OK && i < 2; i++) {
+        repairing->options[i] = (struct participant_options){
+            .service = &repairing->services[i],
+            .entity_type = repairing->entity_type,
+            .open_entities_max = repairing->services[1].config->limits.open_entities};
+        status = role_participant_new(&repairing->roles[i], &repairing->options[i],
+                                      &repairing->participants[i], err);
+    }
+    if (status == STATUS_OK)
+        status = log_mentions_new(repairing->services[1].config, repairing->roles[1].entry,
+                                  repairing->roles[1].schema, &repairing->log, err);
+    return status;
+}
+
+static void repairing_close(struct repairing *repairing)
+{
+    for (int i = 0; i < 2; i++) {
+        if (repairing->participants[i] != NULL)
+            repairing->participants[i]->ops->free(repairing->participants[i]);
+    }
+    log_mentions_free(repairing->log);
+    for (int i = 0; i < 2; i++) {
+        if (repairing->services[i].config != NULL)
+            service_close(&repairing->services[i]);
+    }
+    arena_done(&repairing->key);
+}
+
+/* The key as it was typed, made canonical. */
+static enum status repairing_key(struct repairing *repairing, struct slice *ret_key,
+                                 struct error *err)
+{
+    const char *text = repairing->line->flags[REPAIR_KEY];
+    *ret_key = (struct slice){0};
+    if (text == NULL)
+        return STATUS_OK;
+    enum status status = canonical_key(repairing->roles[1].schema, slice_of(text), &repairing->key,
+                                       ret_key, err);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    error_prefix(err, "--key");
+    err->exit_code = EX_USAGE;
+    return err->status = STATUS_FATAL;
+}
+
+static enum status repairing_print(const struct repairing *repairing, const struct repair *repair,
+                                   int64_t begun_us, struct error *err)
+{
+    enum status status = STATUS_OK;
+    struct buffer out;
+    buffer_init(&out, REPAIR_OUTPUT_MAX);
+    if (repairing->line->json)
+        repair_report_json(repair, begun_us, &out);
+    else
+        repair_report_text(repair, &out);
+    if (out.failed)
+        status = error_set(err, STATUS_FATAL, "no memory for the output");
+    else
+        fputs(buffer_text(&out), stdout);
+    buffer_done(&out);
+    return status;
+}
+
+static enum status repairing_run(struct repairing *repairing, int *code, struct error *err)
+{
+    const struct service *service = &repairing->services[1];
+    const struct command_line *line = repairing->line;
+    bool shows = isatty(STDERR_FILENO) == 1;
+    struct repair_options options = {
+        .source = repairing->participants[0],
+        .copy = repairing->participants[1],
+        .service = service,
+        .mapping = &service->mappings[repairing->roles[1].entry - service->config->apply],
+        .log = repairing->log,
+        .limits = &service->config->limits,
+        .dry_run = line->flags[REPAIR_DRY_RUN] != NULL,
+        .progress = shows ? repair_progress : NULL,
+        .context = repairing};
+    struct repair repair;
+    int64_t begun_us = clock_wall_us();
+    enum status status = repairing_key(repairing, &options.key, err);
+    if (status != STATUS_OK)
+        return status;
+    status = repair_run(&options, &repair, err);
+    if (shows)
+        fprintf(stderr, "\r\033[K");
+    struct error print = ERROR_INIT; /* what was done is said, also where it ended early */
+    enum status printed = STATUS_OK;
+    if (status == STATUS_OK || repair.count > 0)
+        printed = repairing_print(repairing, &repair, begun_us, &print);
+    if (status == STATUS_OK && printed != STATUS_OK) {
+        *err = print;
+        status = printed;
+    }
+    *code = repair_exit_code(&repair);
+    repair_done(&repair);
+    return status;
+}
+
+static int repair_command(const struct command *command, int argc, char **argv)
+{
+    struct command_line line;
+    struct error err = ERROR_INIT;
+    int code = command_parse(command, argc, argv, &line);
+    if (code >= 0)
+        return code;
+    if (line.argument_count != 1 || line.flags[REPAIR_FROM] == NULL) {
+        fprintf(stderr, "keepstep repair: wants one TYPE, and --from FILE; see keepstep repair "
+                        "--help\n");
+        return EX_USAGE;
+    }
+    struct repairing repairing = {.line = &line, .entity_type = line.arguments[0]};
+    arena_init(&repairing.key, REPAIR_KEY_MAX);
+    command_catch_signals();
+    enum status status = repairing_open(&repairing, &err);
+    if (status == STATUS_OK)
+        status = repairing_run(&repairing, &code, &err);
+    if (status != STATUS_OK)
+        code = command_fail(&err);
+    repairing_close(&repairing);
+    return code;
+}
+
+const struct command command_repair = {
+    .name = "repair",
+    .arguments = "TYPE",
+    .summary = "Repair rows of a copy that differ, while services and agents run.",
+    .examples = "  keepstep repair order -c shipping.yaml --from shop.yaml --dry-run\n"
+                "  keepstep repair order -c shipping.yaml --from shop.yaml\n"
+                "  keepstep repair order -c shipping.yaml --from shop.yaml --key '{\"id\":42}'\n",
+    COMMAND_FLAGS(repair_flags),
+    .run = repair_command,
+};

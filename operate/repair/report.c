@@ -1,0 +1,81 @@
+/* Writes the lines of `keepstep repair`. */
+#include "operate/repair/report.h"
+
+#include "common/clock.h"
+#include "operate/compare/report.h"
+#include "operate/member.h"
+
+static const char *report_word(const struct repair *repair, const struct repair_entity *entity)
+{
+    static const char *const words[REPAIR_STATES] = {
+        [REPAIR_PENDING] = "not known yet", [REPAIR_EQUAL] = "equal",
+        [REPAIR_CHANGED] = "repaired",      [REPAIR_CREATED] = "created",
+        [REPAIR_DELETED] = "deleted",       [REPAIR_REFUSED] = "REFUSED"};
+    static const char *const plans[DIFFERENCE_KINDS] = {[DIFFERENCE_VALUE] = "would be repaired",
+                                                        [DIFFERENCE_MISSING] = "would be created",
+                                                        [DIFFERENCE_EXTRA] = "would be deleted"};
+    bool is_planned = repair->options->dry_run && entity->state == REPAIR_PENDING &&
+                      entity->reason.data == NULL;
+    return is_planned ? plans[entity->kind] : words[entity->state];
+}
+
+void repair_report_text(const struct repair *repair, struct buffer *out)
+{
+    const struct repair_options *options = repair->options;
+    buffer_append_format(out, "%s at %s, from %s\n", options->mapping->schema->entity_type,
+                         options->copy->name, options->source->name);
+    for (size_t i = 0; i < repair->count; i++) {
+        const struct repair_entity *entity = &repair->entities[i];
+        buffer_append_format(out, "  %.*s   %s", SLICE_ARGS(entity->key),
+                             report_word(repair, entity));
+        if (entity->reason.data != NULL)
+            buffer_append_format(out, ": %.*s", SLICE_ARGS(entity->reason));
+        buffer_append_text(out, "\n");
+    }
+    if (repair->reason[0] != '\0')
+        buffer_append_format(out, "  not compared%s: %s\n", repair->count > 0 ? " to the end" : "",
+                             repair->reason);
+    else if (repair->count == 0)
+        buffer_append_text(out, "  equal: nothing to repair\n");
+    if (repair->unnamed > 0) {
+        buffer_append_text(out, "  at least ");
+        report_number(out, repair->unnamed);
+        buffer_append_text(out, " more differ: run it again\n");
+    }
+}
+
+void repair_report_json(const struct repair *repair, int64_t at_us, struct buffer *out)
+{
+    static const char *const kinds[DIFFERENCE_KINDS] = {[DIFFERENCE_VALUE] = "repaired",
+                                                        [DIFFERENCE_MISSING] = "created",
+                                                        [DIFFERENCE_EXTRA] = "deleted"};
+    static const char *const states[REPAIR_STATES] = {
+        [REPAIR_PENDING] = "pending", [REPAIR_EQUAL] = "equal",     [REPAIR_CHANGED] = "repaired",
+        [REPAIR_CREATED] = "created", [REPAIR_DELETED] = "deleted", [REPAIR_REFUSED] = "refused"};
+    const struct repair_options *options = repair->options;
+    char at[CLOCK_TEXT_SIZE];
+    clock_format_utc(at_us, at);
+    member_begin(out, NULL, "{");
+    member_text(out, "at", slice_of(at));
+    member_text(out, "type", slice_of(options->mapping->schema->entity_type));
+    member_text(out, "topic", slice_of(options->copy->topic));
+    member_text(out, "copy", slice_of(options->copy->name));
+    member_text(out, "source", slice_of(options->source->name));
+    member_bool(out, "dry_run", options->dry_run);
+    member_text(out, "reason",
+                repair->reason[0] == '\0' ? (struct slice){0} : slice_of(repair->reason));
+    member_number(out, "not_named", (int64_t)repair->unnamed);
+    member_begin(out, "entities", "[");
+    for (size_t i = 0; i < repair->count; i++) {
+        const struct repair_entity *entity = &repair->entities[i];
+        bool is_planned = options->dry_run && entity->state == REPAIR_PENDING &&
+                          entity->reason.data == NULL;
+        member_begin(out, NULL, "{");
+        member_text(out, "key", entity->key);
+        member_text(out, "what",
+                    slice_of(is_planned ? kinds[entity->kind] : states[entity->state]));
+        member_text(out, "reason", entity->reason);
+        buffer_append_text(out, "}");
+    }
+    buffer_append_text(out, "]}\n");
+}

@@ -1,0 +1,88 @@
+/* Starts three services, writes at each of them, and changes rows by hand. */
+#include "tests/support/trio.h"
+
+#include "tests/support/load.h"
+
+#define SCRIPT_MAX ((size_t)4 * 1024 * 1024)
+
+static const char *entry(const char *entity_type)
+{
+    return test_format("  %s: {table: %ss, partitions: 2}\n", entity_type, entity_type);
+}
+
+static const char *entries(size_t kind)
+{
+    const char *text = test_format("publish:\n%s%sapply:\n%s",
+                                   entry(verify_dialects[kind].entity_type), entry("stock"),
+                                   entry("stock"));
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        if (i != kind)
+            text = test_format("%s%s", text, entry(verify_dialects[i].entity_type));
+    }
+    return text;
+}
+
+void trio_begin(struct trio *trio)
+{
+    load_need("psql");
+    load_need("mariadb");
+    load_need("sqlite3");
+    *trio = (struct trio){.kafka = kafka_start()};
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        const char *url = database_make((enum database_kind)i, verify_dialects[i].service);
+        trio->services[i] = sidecar_make_on(trio->kafka, verify_dialects[i].service, url,
+                                            entries(i));
+        trio->all[i] = &trio->services[i];
+        verify_write_schema(verify_dialects[i].entity_type);
+        (void)database_text(url,
+                            test_format("CREATE TABLE %ss (%s); CREATE TABLE stocks (%s)",
+                                        verify_dialects[i].entity_type, verify_dialects[i].columns,
+                                        verify_dialects[i].columns));
+    }
+    verify_write_schema("stock");
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        sidecar_begin(&trio->services[i]);
+}
+
+struct process *trio_write(const struct trio *trio, size_t kind)
+{
+    struct buffer script;
+    unsigned seed = 7 + (unsigned)kind;
+    buffer_init(&script, SCRIPT_MAX);
+    for (int i = 0; i < TRIO_STATEMENTS; i++) {
+        verify_append_statement(&script, test_format("%ss", verify_dialects[kind].entity_type),
+                                TRIO_KEYS, &seed);
+        verify_append_statement(&script, "stocks", TRIO_KEYS, &seed);
+        buffer_append_text(&script, verify_dialects[kind].pause);
+    }
+    struct process *writer = load_client(test_format("%s-writer", verify_dialects[kind].service),
+                                         trio->services[kind].url, &script);
+    buffer_done(&script);
+    return writer;
+}
+
+void trio_settle(const struct trio *trio)
+{
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        const struct sidecar *const publisher[] = {trio->all[i], NULL};
+        const struct sidecar *const others[] = {trio->all[(i + 1) % VERIFY_KINDS],
+                                                trio->all[(i + 2) % VERIFY_KINDS], NULL};
+        load_settle(trio->kafka, verify_dialects[i].entity_type, publisher, others, 60000);
+    }
+    load_settle(trio->kafka, "stock", trio->all, trio->all, 60000);
+}
+
+void trio_end(struct trio *trio)
+{
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        sidecar_stop(&trio->services[i]);
+}
+
+void trio_plant(const struct trio *trio, enum database_kind kind, const char *table)
+{
+    const char *text = test_format("UPDATE %s SET price = 7.5 WHERE id = 1; "
+                                   "DELETE FROM %s WHERE id = 2; "
+                                   "INSERT INTO %s VALUES (99, 'planted', NULL, 0.5)",
+                                   table, table, table);
+    verify_write_silently(kind, trio->services[kind].url, table, text);
+}
