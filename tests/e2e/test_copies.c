@@ -209,8 +209,8 @@ static void the_metrics_have_the_members(void **state)
     static const char *const wanted[] = {
         "keepstep_members{type=\"item\",topic=\"%s\"} 2\n",
         "keepstep_quorum_offset{type=\"item\",topic=\"%s\",partition=\"0\"} 10\n",
-        "keepstep_member_durable_offset{type=\"item\",topic=\"%s\",partition=\"0\","
-        "copy=\"billing/",
+        ("keepstep_member_durable_offset{type=\"item\",topic=\"%s\",partition=\"0\","
+         "copy=\"billing/"),
         "keepstep_member_seen_timestamp_seconds{copy=\"shop/-\"} ",
     };
     struct trio trio = {.kafka = kafka_start()};
