@@ -13,17 +13,6 @@
 static const char *const pages[PAGES] = {"man1/keepstep.1.gz", "man5/keepstep.5.gz",
                                          "man7/keepstep-metrics.7.gz"};
 
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED true
-#elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
-
 static void need(const char *program, const char *option)
 {
     if (PROCESS_RUN(program, option).exit_code != 0)
@@ -114,7 +103,7 @@ static void the_c_program_of_the_protocol_builds_and_publishes(void **state)
 {
     (void)state;
     need("pkg-config", "--version");
-    if (SANITIZED)
+    if (TEST_SANITIZES_ADDRESSES || TEST_SANITIZES_THREADS)
         test_skip("the library was built for a sanitizer");
     shop_begin();
     test_write_file(test_path("pay.c"), test_protocol_example());

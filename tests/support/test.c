@@ -19,14 +19,7 @@
 #define STACK_GAP ((size_t)128 * 1024)
 
 /* The thread sanitizer makes a program about ten times slower. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define LIMIT_FACTOR 10
-#endif
-#endif
-#ifndef LIMIT_FACTOR
-#define LIMIT_FACTOR 1
-#endif
+#define LIMIT_FACTOR (TEST_SANITIZES_THREADS ? 10U : 1U)
 
 /* What lives until the program ends. A list of it also tells the leak checker that nothing
  * leaked. */

@@ -17,6 +17,23 @@
 
 #define TEST_LIMIT_SECONDS 30
 
+/** Which sanitizer the program is built with; clang does not define gcc's macros. */
+#ifdef __has_feature
+#define TEST_HAS_FEATURE(feature) __has_feature(feature)
+#else
+#define TEST_HAS_FEATURE(feature) 0
+#endif
+#if defined __SANITIZE_ADDRESS__ || TEST_HAS_FEATURE(address_sanitizer)
+#define TEST_SANITIZES_ADDRESSES true
+#else
+#define TEST_SANITIZES_ADDRESSES false
+#endif
+#if defined __SANITIZE_THREAD__ || TEST_HAS_FEATURE(thread_sanitizer)
+#define TEST_SANITIZES_THREADS true
+#else
+#define TEST_SANITIZES_THREADS false
+#endif
+
 struct test_case {
     const char *name;
     unsigned int limit_seconds;
