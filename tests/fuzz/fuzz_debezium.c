@@ -1,31 +1,15 @@
 /* Any bytes as records of Debezium's, one after the other: key, value, key, value …, with a NUL
  * between them. The flat reader, which remembers how the last ones began, must agree with jansson.
  */
+#include "tests/fuzz/flat_input.h"
 #include "tests/support/debezium_oracle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct entity_schema *fuzz_schema;
-
-static void fuzz_load(void)
-{
-    char folder[] = "/tmp/fuzz_debezium.XXXXXX";
-    char path[sizeof folder + 32];
-    struct error err = ERROR_INIT;
-    if (mkdtemp(folder) == NULL)
-        abort();
-    (void)snprintf(path, sizeof path, "%s/flat.schema.json", folder);
-    FILE *file = fopen(path, "we");
-    if (file == NULL || fputs(FLAT_ORACLE_SCHEMA, file) < 0 || fclose(file) != 0 ||
-        entity_schema_new(folder, "flat", &fuzz_schema, &err) != STATUS_OK)
-        abort();
-    (void)unlink(path);
-    (void)rmdir(folder);
-}
 
 /* Take the next part off the data. */
 static struct slice fuzz_part(struct slice *data)
@@ -47,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice rest = {(const char *)data, size};
     struct error err = ERROR_INIT;
     if (fuzz_schema == NULL)
-        fuzz_load();
+        fuzz_schema = flat_input_schema();
     const struct record_form form = {.format = FORMAT_DEBEZIUM, .schema = fuzz_schema};
     if (descriptions_new(&descriptions, &err) != STATUS_OK)
         abort();

@@ -1,34 +1,18 @@
 /* Any bytes as the values of a scanned row: the key, then each column's, split at the NULs. The
  * reader must agree with jansson wherever that can read the row. */
+#include "tests/fuzz/flat_input.h"
 #include "tests/support/scan_oracle.h"
 
 #include "common/buffer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define IMAGE_SIZE_MAX ((size_t)1024 * 1024)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct entity_schema *fuzz_schema;
-
-static void fuzz_load(void)
-{
-    char folder[] = "/tmp/fuzz_row_scan.XXXXXX";
-    char path[sizeof folder + 32];
-    struct error err = ERROR_INIT;
-    if (mkdtemp(folder) == NULL)
-        abort();
-    (void)snprintf(path, sizeof path, "%s/flat.schema.json", folder);
-    FILE *file = fopen(path, "we");
-    if (file == NULL || fputs(FLAT_ORACLE_SCHEMA, file) < 0 || fclose(file) != 0 ||
-        entity_schema_new(folder, "flat", &fuzz_schema, &err) != STATUS_OK)
-        abort();
-    (void)unlink(path);
-    (void)rmdir(folder);
-}
 
 /* Takes what stands before the next NUL. */
 static struct slice fuzz_take(struct slice *rest)
@@ -59,7 +43,7 @@ static void fuzz_image(struct slice *rest, struct buffer *image)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (fuzz_schema == NULL)
-        fuzz_load();
+        fuzz_schema = flat_input_schema();
     struct slice rest = {(const char *)data, size};
     struct slice key = fuzz_take(&rest);
     struct buffer image;
