@@ -5,7 +5,7 @@
 #include "common/notify.h"
 #include "consumer/agent/agent.h"
 #include "operate/command.h"
-#include "operate/desk.h"
+#include "operate/desk/desk.h"
 #include "operate/http.h"
 #include "operate/metrics.h"
 #include "operate/offsets.h"

@@ -1,5 +1,5 @@
 /* Reads positions, and makes the member record of them. */
-#include "operate/desk_reading.h"
+#include "operate/desk/reading.h"
 
 #include "common/clock.h"
 

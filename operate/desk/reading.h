@@ -3,7 +3,7 @@
 #ifndef OPERATE_DESK_READING_H
 #define OPERATE_DESK_READING_H
 
-#include "operate/desk.h"
+#include "operate/desk/desk.h"
 
 /** The positions as one reading of the database has them. */
 struct desk_positions {

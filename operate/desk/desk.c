@@ -1,10 +1,10 @@
 /* The desk's loop. It has its own session and its own Kafka handles, so that a broker or a control
  * topic that does not answer slows down nobody else. */
-#include "operate/desk.h"
+#include "operate/desk/desk.h"
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "operate/desk_reading.h"
+#include "operate/desk/reading.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* The desk: tells the other services how far this one is, and hears how far they are. */
-#ifndef OPERATE_DESK_H
-#define OPERATE_DESK_H
+#ifndef OPERATE_DESK_DESK_H
+#define OPERATE_DESK_DESK_H
 
 #include "operate/members_page.h"
 #include "operate/metrics.h"
