@@ -98,7 +98,7 @@ void fill_sums_add_key(struct fill_sums *sums, const struct fill_key *key);
 bool fill_sums_match(const struct fill_sums *sums, const struct fill_end *end);
 
 /** The parts of a stream, by their header `ks_part`. */
-enum fill_part { FILL_BEGIN, FILL_ROW, FILL_KEYS, FILL_END, FILL_VOID };
+enum fill_part { FILL_PART_BEGIN, FILL_PART_ROW, FILL_PART_KEYS, FILL_PART_END, FILL_PART_VOID };
 #define FILL_PARTS 5
 
 /** The headers of a part. */
