@@ -35,11 +35,16 @@ enum status kafka_talk_open(const struct kafka_talk_options *options, struct kaf
 /** Send what is still to be sent, for a second at most. NULL is a no-op. */
 void kafka_talk_close(struct kafka_talk *talk);
 
-/** Make a topic where it is missing, look whether it is as it has to be, and read it from its
- * present end on. Once it was joined this is a no-op.
+/** Make a topic where it is missing, and look whether it is as it has to be. Who only writes to it
+ * needs no more. Once that was done this is a no-op.
  * @param data_topic  whose rows topic; NULL: the talk topic.
  * @return OK; RETRY (no answer, no right, or not there yet); STOP (a mock broker, which makes
  * none); FATAL with exit code 78 (it is compacted, or has several partitions). */
+enum status kafka_talk_make(struct kafka_talk *talk, const char *data_topic,
+                            struct error *err) MUST_CHECK;
+
+/** The same, and read the topic from its present end on. Once it was joined this is a no-op.
+ * @return as kafka_talk_make(). */
 enum status kafka_talk_join(struct kafka_talk *talk, const char *data_topic,
                             struct error *err) MUST_CHECK;
 
