@@ -1,7 +1,6 @@
 /* `keepstep repair`: gives rows of a copy the values that another copy, or the publisher, has. */
 #include "common/clock.h"
 #include "operate/compare/log_mentions.h"
-#include "operate/compare/report.h"
 #include "operate/compare/role.h"
 #include "operate/repair/report.h"
 

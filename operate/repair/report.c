@@ -2,8 +2,8 @@
 #include "operate/repair/report.h"
 
 #include "common/clock.h"
-#include "operate/compare/report.h"
 #include "operate/member.h"
+#include "operate/verify/report.h"
 
 static const char *report_word(const struct repair *repair, const struct repair_entity *entity)
 {

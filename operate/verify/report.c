@@ -1,5 +1,5 @@
 /* Writes the lines of `keepstep verify`. */
-#include "operate/compare/report.h"
+#include "operate/verify/report.h"
 
 #include "common/clock.h"
 #include "operate/member.h"
@@ -20,6 +20,16 @@ void report_number(struct buffer *out, uint64_t number)
             buffer_append_text(out, ",");
         buffer_append(out, &digits[i], 1);
     }
+}
+
+static const char *report_name(const struct report *report, size_t index)
+{
+    return report->verify->members[index].participant->name;
+}
+
+static double report_seconds(const struct report *report)
+{
+    return (double)(report->result->ended_us - report->result->started_us) / 1e6;
 }
 
 /* The counts of a copy, "1 differs, 2 are missing". */
@@ -49,7 +59,7 @@ static void report_row(const char *name, struct slice row, struct buffer *out)
 static void report_difference(const struct report *report, size_t index,
                               const struct difference *difference, struct buffer *out)
 {
-    const char *copy = report->participants[index]->name;
+    const char *copy = report_name(report, index);
     buffer_append_format(out, "    %.*s   ", SLICE_ARGS(difference->key));
     if (difference->kind == DIFFERENCE_VALUE)
         buffer_append_text(out, "differs\n");
@@ -59,14 +69,14 @@ static void report_difference(const struct report *report, size_t index,
         buffer_append_format(out, "only at %s\n", copy);
     if (!report->with_rows)
         return;
-    report_row(report->participants[0]->name, difference->reference_row, out);
+    report_row(report_name(report, 0), difference->reference_row, out);
     report_row(copy, difference->copy_row, out);
 }
 
 static void report_copy(const struct report *report, size_t index, struct buffer *out)
 {
-    const struct copy_result *copy = &report->comparison->copies[index];
-    buffer_append_format(out, "  %-10s ", report->participants[index]->name);
+    const struct copy_result *copy = &report->result->comparison.copies[index];
+    buffer_append_format(out, "  %-10s ", report_name(report, index));
     if (copy->state == COPY_NOT_COMPARED) {
         buffer_append_format(out, "not compared: %s\n", copy->reason);
         return;
@@ -101,7 +111,7 @@ static void report_left_for(const struct report *report, enum left_reason reason
                                         [LEFT_OWN] = "waiting in the outbox of",
                                         [LEFT_IMAGE] = "changed by itself and others at",
                                         [LEFT_PARKED] = "parked at"};
-    const struct left_out *left_out = &report->comparison->left_out;
+    const struct left_out *left_out = &report->result->comparison.left_out;
     size_t count = 0;
     for (size_t i = 0; i < left_out->count; i++)
         count += report_is_left(&left_out->entities[i], reason, where);
@@ -109,7 +119,7 @@ static void report_left_for(const struct report *report, enum left_reason reason
         return;
     buffer_append_text(out, "  left out   ");
     report_number(out, count);
-    buffer_append_format(out, " %s %s:", words[reason], report->participants[where]->name);
+    buffer_append_format(out, " %s %s:", words[reason], report_name(report, where));
     size_t named = 0;
     for (size_t i = 0; i < left_out->count && named < REPORT_KEYS_MAX; i++) {
         const struct left_entity *entity = &left_out->entities[i];
@@ -125,23 +135,26 @@ static void report_left_for(const struct report *report, enum left_reason reason
 static void report_next(const struct report *report, struct buffer *out)
 {
     const char *label = "Next";
-    for (size_t i = 1; i < report->comparison->count; i++) {
-        if (report->comparison->copies[i].state != COPY_DIFFERENT || !report->applies[i])
+    for (size_t i = 1; i < report->result->comparison.count; i++) {
+        if (report->result->comparison.copies[i].state != COPY_DIFFERENT ||
+            !report->verify->members[i].applies)
             continue;
         buffer_append_format(out, "%-9s keepstep repair %s -c %s --from %s\n", label,
-                             report->entity_type, report->paths[i], report->paths[0]);
+                             report->verify->entity_type, report->verify->members[i].path,
+                             report->verify->members[0].path);
         label = "";
     }
 }
 
 void report_text(const struct report *report, struct buffer *out)
 {
-    const struct comparison *comparison = report->comparison;
-    buffer_append_format(out, "%-9s ", report->entity_type);
+    const struct comparison *comparison = &report->result->comparison;
+    double seconds = report_seconds(report);
+    buffer_append_format(out, "%-9s ", report->verify->entity_type);
     report_number(out, comparison->rows);
-    buffer_append_format(out, " rows at %s%s, %.*f s\n", report->participants[0]->name,
-                         report->reference_publishes ? " (publishes it)" : "",
-                         report->seconds < 10 ? 1 : 0, report->seconds);
+    buffer_append_format(out, " rows at %s%s, %.*f s\n", report_name(report, 0),
+                         report->verify->members[0].publishes ? " (publishes it)" : "",
+                         seconds < 10 ? 1 : 0, seconds);
     for (size_t i = 1; i < comparison->count; i++)
         report_copy(report, i, out);
     if (comparison->compared_by_key > 0) {
@@ -174,9 +187,9 @@ static void report_json_copy(const struct report *report, size_t index, struct b
     static const char *const kinds[DIFFERENCE_KINDS] = {[DIFFERENCE_VALUE] = "differs",
                                                         [DIFFERENCE_MISSING] = "missing",
                                                         [DIFFERENCE_EXTRA] = "extra"};
-    const struct copy_result *copy = &report->comparison->copies[index];
+    const struct copy_result *copy = &report->result->comparison.copies[index];
     member_begin(out, NULL, "{");
-    member_text(out, "service", slice_of(report->participants[index]->name));
+    member_text(out, "service", slice_of(report_name(report, index)));
     member_text(out, "result", slice_of(states[copy->state]));
     member_text(out, "reason",
                 copy->reason[0] == '\0' ? (struct slice){0} : slice_of(copy->reason));
@@ -204,10 +217,10 @@ static void report_json_left(const struct report *report, struct buffer *out)
                                           [LEFT_OWN] = "waiting",
                                           [LEFT_IMAGE] = "superseded",
                                           [LEFT_PARKED] = "parked"};
-    const struct left_out *left_out = &report->comparison->left_out;
+    const struct left_out *left_out = &report->result->comparison.left_out;
     int64_t count = 0;
     member_begin(out, "left_out", "{");
-    member_number(out, "compared_by_key", (int64_t)report->comparison->compared_by_key);
+    member_number(out, "compared_by_key", (int64_t)report->result->comparison.compared_by_key);
     member_begin(out, "entities", "[");
     for (size_t i = 0; i < left_out->count; i++) {
         const struct left_entity *entity = &left_out->entities[i];
@@ -216,7 +229,7 @@ static void report_json_left(const struct report *report, struct buffer *out)
         member_begin(out, NULL, "{");
         member_text(out, "key", entity->key);
         member_text(out, "why", slice_of(reasons[entity->reason]));
-        member_text(out, "at", slice_of(report->participants[entity->where]->name));
+        member_text(out, "at", slice_of(report_name(report, entity->where)));
         buffer_append_text(out, "}");
     }
     buffer_append_text(out, "]");
@@ -227,17 +240,17 @@ static void report_json_left(const struct report *report, struct buffer *out)
 void report_json(const struct report *report, struct buffer *out)
 {
     char at[CLOCK_TEXT_SIZE];
-    clock_format_utc(report->at_us, at);
+    clock_format_utc(report->result->started_us, at);
     member_begin(out, NULL, "{");
     member_text(out, "at", slice_of(at));
-    member_text(out, "type", slice_of(report->entity_type));
-    member_text(out, "topic", slice_of(report->participants[0]->topic));
-    member_text(out, "reference", slice_of(report->participants[0]->name));
-    member_bool(out, "reference_publishes", report->reference_publishes);
-    member_number(out, "rows", (int64_t)report->comparison->rows);
-    member_seconds(out, "seconds", report->seconds);
+    member_text(out, "type", slice_of(report->verify->entity_type));
+    member_text(out, "topic", slice_of(report->verify->members[0].participant->topic));
+    member_text(out, "reference", slice_of(report_name(report, 0)));
+    member_bool(out, "reference_publishes", report->verify->members[0].publishes);
+    member_number(out, "rows", (int64_t)report->result->comparison.rows);
+    member_seconds(out, "seconds", report_seconds(report));
     member_begin(out, "copies", "[");
-    for (size_t i = 1; i < report->comparison->count; i++)
+    for (size_t i = 1; i < report->result->comparison.count; i++)
         report_json_copy(report, i, out);
     buffer_append_text(out, "]");
     report_json_left(report, out);

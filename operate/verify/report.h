@@ -1,21 +1,15 @@
 /* Says what a comparison has found: for people, or as one line of JSON. */
-#ifndef OPERATE_COMPARE_REPORT_H
-#define OPERATE_COMPARE_REPORT_H
+#ifndef OPERATE_VERIFY_REPORT_H
+#define OPERATE_VERIFY_REPORT_H
 
 #include "common/buffer.h"
-#include "operate/compare/compare.h"
+#include "operate/verify/verify.h"
 
 /** One entity type's comparison. */
 struct report {
-    const char *entity_type;
-    const struct participant *const *participants; /* the reference first */
-    bool reference_publishes;
-    const struct comparison *comparison;
-    const char *const *paths; /* of each participant's configuration */
-    const bool *applies;      /* parallel: whether it is a copy, which can be repaired */
+    const struct verify *verify;
+    const struct verify_result *result;
     bool with_rows;
-    int64_t at_us; /* when it began */
-    double seconds;
 };
 
 /** Append some lines. Of many differences the first ones are named. */
