@@ -80,7 +80,7 @@ static enum status verifying_compare(struct verifying *verifying, struct verify 
                                            .progress = verifying->shows ? verify_progress : NULL,
                                            .context = &progress};
     struct verify_result result;
-    enum status status = verify_run(verify, &options, &result, err);
+    enum status status = verify_compare(verify, &options, &result, err);
     if (verifying->shows)
         fprintf(stderr, "\r\033[K");
     if (status == STATUS_OK && !result.stopped) {

@@ -84,9 +84,9 @@ static void verify_wait(int round)
     clock_sleep_us(wait_us[round]);
 }
 
-static enum status verify_compare(struct verify *verify, const struct verify_options *options,
-                                  struct mention_log *log, struct comparison *ret_comparison,
-                                  struct error *err)
+static enum status verify_rows(struct verify *verify, const struct verify_options *options,
+                               struct mention_log *log, struct comparison *ret_comparison,
+                               struct error *err)
 {
     struct participant *participants[COMPARE_PARTICIPANTS_MAX];
     const struct config_limits *limits = &verify->config->limits;
@@ -105,8 +105,8 @@ static enum status verify_compare(struct verify *verify, const struct verify_opt
     return compare_copies(&compare, ret_comparison, err);
 }
 
-enum status verify_run(struct verify *verify, const struct verify_options *options,
-                       struct verify_result *ret_result, struct error *err)
+enum status verify_compare(struct verify *verify, const struct verify_options *options,
+                           struct verify_result *ret_result, struct error *err)
 {
     *ret_result = (struct verify_result){.started_us = clock_wall_us()};
     if (verify->count < 2)
@@ -119,7 +119,7 @@ enum status verify_run(struct verify *verify, const struct verify_options *optio
     enum status status = log_mentions_new(verify->config, reference->entry,
                                           reference->participant->schema, &log, err);
     if (status == STATUS_OK)
-        status = verify_compare(verify, options, log, &ret_result->comparison, err);
+        status = verify_rows(verify, options, log, &ret_result->comparison, err);
     ret_result->ended_us = clock_wall_us();
     ret_result->stopped = options->stop != NULL && atomic_load(options->stop);
     log_mentions_free(log);

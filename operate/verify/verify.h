@@ -57,8 +57,8 @@ enum status verify_add_service(struct verify *verify, const struct service *serv
 
 /** Compare. It takes as long as the rows are read, and reads the log with a consumer of its own.
  * @return OK; RETRY; FATAL (fewer than two take part). verify_result_done() is legal after any. */
-enum status verify_run(struct verify *verify, const struct verify_options *options,
-                       struct verify_result *ret_result, struct error *err) MUST_CHECK;
+enum status verify_compare(struct verify *verify, const struct verify_options *options,
+                           struct verify_result *ret_result, struct error *err) MUST_CHECK;
 void verify_result_done(struct verify_result *result);
 
 #endif
