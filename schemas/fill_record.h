@@ -15,20 +15,7 @@
 #define FILL_SEQUENCES_MAX    ((size_t)16384)
 #define FILL_KEYS_MAX         ((size_t)1024)       /* of one `key` part */
 #define FILL_RECORD_BYTES_MAX ((size_t)900 * 1000) /* of any part but a row */
-#define FILL_REASON_BYTES_MAX ((size_t)480)        /* why an attempt is void */
 #define FILL_KEY_TEXT_MAX     ((size_t)255)        /* of an idempotency key's source, and id */
-
-struct fill_column {
-    const char *name;
-    enum column_type type;
-};
-
-/** An entity type of the topic, with the columns that each row has. */
-struct fill_type {
-    const char *entity_type;
-    const struct fill_column *columns;
-    size_t column_count;
-};
 
 /** How far the rows contain a partition of the log. */
 struct fill_position {
@@ -52,9 +39,9 @@ struct fill_sequence {
 struct fill_begin {
     const char *id; /* of the attempt, a UUID */
     const char *topic;
-    const char *source;     /* the service whose rows these are */
-    const char *cluster_id; /* "": unknown */
-    const struct fill_type *types;
+    const char *source;       /* the service whose rows these are */
+    const char *cluster_id;   /* "": unknown */
+    const char *const *types; /* the entity types of the topic whose rows follow */
     size_t type_count;
     const struct fill_position *positions; /* one of each partition */
     int32_t partition_count;
@@ -64,9 +51,14 @@ struct fill_begin {
 
 struct fill_row {
     struct slice entity_type;
-    struct slice key;  /* canonical */
-    struct slice json; /* an object of the type's columns, in the forms of section 1.4 */
+    struct slice key;   /* canonical */
+    struct slice value; /* of its record: {"op":"r","before":null,"after":{…}} */
+    struct slice json;  /* the object in it: the columns, as `r` events have them */
 };
+
+/** The value of a row's record stands between these. */
+#define FILL_ROW_HEAD "{\"op\":\"r\",\"before\":null,\"after\":"
+#define FILL_ROW_TAIL "}"
 
 /** A single idempotency key. */
 struct fill_key {
@@ -78,8 +70,7 @@ struct fill_key {
 /** What a stream ends with. */
 struct fill_end {
     uint64_t rows;
-    uint64_t keys;
-    uint64_t digest;          /* of all rows and keys, see fill_sums_add_row() */
+    uint64_t digest;          /* as struct fill_sums has it */
     const int64_t *filled_to; /* of each partition: from there on the copy is complete */
     int32_t partition_count;
 };
@@ -87,8 +78,7 @@ struct fill_end {
 /** What was sent or read so far, in any order. Begin with zeros. */
 struct fill_sums {
     uint64_t rows;
-    uint64_t keys;
-    uint64_t digest;
+    uint64_t digest; /* the digests of all rows and keys, added modulo 2^64 */
 };
 
 void fill_sums_add_row(struct fill_sums *sums, const struct fill_row *row);
@@ -135,9 +125,8 @@ enum status fill_head_read(const struct record *record, struct fill_head *ret_he
 void fill_begin_append(const struct fill_begin *begin, struct buffer *out);
 enum status fill_begin_read(const struct record *record, struct arena *arena,
                             struct fill_begin *ret_begin, struct error *err) MUST_CHECK;
-/** Append a row's value: {"op":"r","before":null,"after":JSON}. Its record's key is the row's. */
-void fill_row_append(const struct fill_row *row, struct buffer *out);
-/** @param record  its headers give the type; json and key borrow the record. */
+/** Read a row, which borrows the record. Whether its object is a row of the type, the schema of who
+ * loads it decides. */
 enum status fill_row_read(const struct record *record, struct fill_row *ret_row,
                           struct error *err) MUST_CHECK;
 void fill_keys_append(const struct fill_key *keys, size_t count, struct buffer *out);
@@ -147,7 +136,7 @@ enum status fill_keys_read(const struct record *record, struct arena *arena,
 void fill_end_append(const struct fill_end *end, struct buffer *out);
 enum status fill_end_read(const struct record *record, struct arena *arena,
                           struct fill_end *ret_end, struct error *err) MUST_CHECK;
-/** Why the source gave the attempt up. A reason is cut at FILL_REASON_BYTES_MAX. */
+/** Why the source gave the attempt up. */
 void fill_void_append(const char *reason, struct buffer *out);
 enum status fill_void_read(const struct record *record, struct arena *arena,
                            const char **ret_reason, struct error *err) MUST_CHECK;

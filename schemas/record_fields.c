@@ -100,6 +100,15 @@ json_t *fields_object(struct fields *fields, const json_t *json, const char *nam
     return NULL;
 }
 
+json_t *fields_array(struct fields *fields, const json_t *json, const char *name, size_t limit)
+{
+    json_t *array = json_object_get(json, name);
+    if (json_is_array(array) && json_array_size(array) <= limit)
+        return array;
+    fields_refuse(fields, name);
+    return NULL;
+}
+
 void fields_append_text(struct buffer *out, const char *name, const char *text)
 {
     buffer_append_format(out, ",\"%s\":", name);

@@ -42,8 +42,9 @@ bool fields_bool(struct fields *fields, const json_t *json, const char *name);
 /** @return microseconds since 1970 of an RFC 3339 time. */
 int64_t fields_time(struct fields *fields, const json_t *json, const char *name);
 
-/** @return the member `name`, an object of at most `limit` members; NULL was refused. */
+/** @return the member `name`, an object (an array) of at most `limit` members; NULL was refused. */
 json_t *fields_object(struct fields *fields, const json_t *json, const char *name, size_t limit);
+json_t *fields_array(struct fields *fields, const json_t *json, const char *name, size_t limit);
 
 /** Append `,"name":"text"`. */
 void fields_append_text(struct buffer *out, const char *name, const char *text);

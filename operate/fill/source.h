@@ -25,7 +25,8 @@ struct fill_source_options {
     const struct service *service; /* the source */
     const char *id;                /* of the attempt, a UUID */
     const char *topic;
-    const struct fill_type *types; /* all of the topic that the asker applies */
+    const struct entity_schema *const *types; /* all of the topic that the asker applies, as it has
+                                                 them; rows have the columns of these */
     size_t type_count;
 };
 
@@ -37,10 +38,5 @@ struct fill_source_options {
  * what the sink returned. */
 enum status fill_source_run(const struct fill_source_options *options, const struct fill_sink *sink,
                             struct error *err) MUST_CHECK;
-
-/** Describe an entity type as the asker has it: its columns' names and types.
- * @param columns  ENTITY_COLUMNS_MAX of them; the type borrows them and the schema. */
-void fill_type_of(const struct entity_schema *schema, struct fill_column *columns,
-                  struct fill_type *ret_type);
 
 #endif
