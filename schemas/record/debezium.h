@@ -51,10 +51,6 @@ struct debezium_field debezium_field_of(const struct record_form *form, const js
 bool debezium_keeps_texts(const struct column *column, const struct debezium_field *field);
 bool debezium_keeps_numbers(const struct column *column, const struct debezium_field *field);
 
-/** Append the bytes of a text in base64, in the usual alphabet or the one for URLs.
- * @return false where the text is not base64 with its padding, or too large for the buffer. */
-bool debezium_base64(struct slice text, struct buffer *bytes) MUST_CHECK;
-
 /** @return whether Debezium left the value out, because the source's log does not have it. */
 bool debezium_is_unavailable(const json_t *value);
 bool debezium_is_placeholder(struct slice text);

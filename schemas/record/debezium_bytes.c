@@ -2,6 +2,8 @@
  * binary.handling.mode, which the record does not contain. */
 #include "schemas/record/debezium.h"
 
+#include "common/base64.h"
+
 static const char placeholder[] = "__debezium_unavailable_value";
 static const char placeholder_base64[] = "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==";
 static const char placeholder_hex[] = "5f5f646562657a69756d5f756e617661696c61626c655f76616c7565";
@@ -22,35 +24,6 @@ bool debezium_is_unavailable(const json_t *value)
         return json_object_get(value, placeholder) != NULL;
     /* A NUL ends the text here. */
     return json_is_string(value) && debezium_is_placeholder(slice_of(json_string_value(value)));
-}
-
-static int debezium_base64_digit(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c == '\0' ? NULL : strchr(digits, c);
-    if (c == '-' || c == '_')
-        return c == '-' ? 62 : 63;
-    return at == NULL ? -1 : (int)(at - digits);
-}
-
-bool debezium_base64(struct slice text, struct buffer *bytes)
-{
-    if (text.data == NULL || text.length % 4 != 0)
-        return false;
-    for (size_t i = 0; i < text.length; i += 4) {
-        bool last = i + 4 == text.length;
-        size_t padding = !last || text.data[i + 3] != '=' ? 0 : text.data[i + 2] == '=' ? 2 : 1;
-        unsigned int group = 0;
-        for (size_t j = 0; j < 4; j++) {
-            int digit = j >= 4 - padding ? 0 : debezium_base64_digit(text.data[i + j]);
-            if (digit < 0)
-                return false;
-            group = group << 6 | (unsigned int)digit;
-        }
-        const char out[] = {(char)(group >> 16), (char)(group >> 8), (char)group};
-        buffer_append(bytes, out, 3 - padding);
-    }
-    return !bytes->failed;
 }
 
 static bool debezium_may_be_hex(struct slice text)
@@ -88,7 +61,7 @@ static enum status debezium_from_base64(const struct column *column, struct slic
     struct buffer hex;
     buffer_init(&bytes, text.length + 1);
     buffer_init(&hex, 2 * text.length + 2);
-    enum status status = debezium_base64(text, &bytes) ? STATUS_OK
+    enum status status = base64_read(text, &bytes) ? STATUS_OK
                                                        : debezium_refuse(column, "not base64", err);
     for (size_t i = 0; status == STATUS_OK && i < bytes.length; i++)
         buffer_append_format(&hex, "%02X", (unsigned char)bytes.data[i]);

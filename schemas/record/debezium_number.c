@@ -1,6 +1,8 @@
 /* Reads Debezium's decimals and integers: unscaled bytes with a scale, bits, and plain numbers. */
 #include "schemas/record/debezium.h"
 
+#include "common/base64.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -69,7 +71,7 @@ static enum status debezium_unscaled(const struct column *column, const json_t *
         status = debezium_refuse(column, "a decimal of more digits than Keepstep reads", err);
         goto out;
     }
-    if (!debezium_base64(written, &bytes) || bytes.length == 0) {
+    if (!base64_read(written, &bytes) || bytes.length == 0) {
         status = debezium_refuse(column, "not a decimal's bytes in base64", err);
         goto out;
     }
@@ -130,7 +132,7 @@ static enum status debezium_read_bits(const struct column *column, const json_t 
     enum status status = STATUS_OK;
     struct slice written = {.data = json_string_value(value), .length = json_string_length(value)};
     buffer_init(&bytes, sizeof number);
-    bool fits = debezium_base64(written, &bytes) && bytes.length > 0;
+    bool fits = base64_read(written, &bytes) && bytes.length > 0;
     for (size_t i = 0; fits && i < bytes.length; i++)
         number |= (uint64_t)(unsigned char)bytes.data[i] << (8 * i);
     if (!fits || number > INT64_MAX)
