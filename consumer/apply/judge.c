@@ -367,7 +367,8 @@ enum status applier_judge_keys(struct applier *applier, struct batch *batch, str
     for (size_t i = 0; i < batch->count; i++) {
         const struct batch_event *event = &batch->events[i];
         if (applier_claims_key(event))
-            claims[count++] = (struct key_claim){.source = event->change.source,
+            claims[count++] = (struct key_claim){.topic = event->change.record.topic,
+                                                 .source = event->change.source,
                                                  .id = event->change.id,
                                                  .digest = digest_64(event->change.record.value)};
     }

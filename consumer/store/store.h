@@ -11,9 +11,12 @@
 #define CONSUMER_STORE_STORE_H
 
 #include "consumer/store/blocked.h"
+#include "consumer/store/fill.h"
 #include "schemas/change.h"
 #include "schemas/config/config.h"
 #include "schemas/row_scan.h"
+
+#define STORE_SCHEMA_VERSION 2 /* of Keepstep's tables beside a copy; `init` makes it */
 
 #define STORE_TOKEN_SIZE 37 /* a UUID and its NUL */
 #define STORE_ID_SIZE    64 /* longest event id that is remembered, with its NUL */
@@ -76,7 +79,8 @@ struct partition_state {
     char anchor_id[STORE_ID_SIZE];
     char cluster_id[STORE_NAME_SIZE];
     int32_t partition_count;
-    bool partial;                  /* started in the middle on request */
+    int64_t filled_to; /* filled at a stamp, and complete from here on (rule 39); 0: not filled */
+    bool partial;      /* started in the middle on request */
     char stopped[ERROR_TEXT_SIZE]; /* why it is stopped; "" while it runs */
     struct sequence_state *sequences;
     size_t sequence_count;
@@ -109,11 +113,17 @@ struct fence {
 enum key_verdict { KEY_NEW, KEY_DUPLICATE, KEY_CONFLICT /* same key, other digest */ };
 
 struct key_claim {
+    const char *topic; /* of its record; NULL: not known */
     struct slice source;
     struct slice id;
     uint64_t digest;
     enum key_verdict verdict; /* set by the store */
 };
+
+static inline const char *key_claim_topic(const struct key_claim *claim)
+{
+    return claim->topic == NULL ? "" : claim->topic;
+}
 
 #define OWN_UNNUMBERED UINT64_MAX
 
@@ -143,13 +153,19 @@ struct pending_read {
     size_t limit;
 };
 
-/** Rows of a copy that are read. */
+/** @param key  borrowed until the call returns; its verdict says nothing.
+ * @return OK; anything else ends the scan. */
+typedef enum status key_visit(void *context, const struct key_claim *key, struct error *err);
+
+/** Rows of a copy that are read; or the single idempotency keys of a topic. */
 struct store_scan {
-    const struct mapping *mapping;
-    const struct slice *keys; /* as scanned rows have them, each once; NULL: all rows */
+    const struct mapping *mapping; /* NULL: single keys */
+    const char *topic;             /* of the single keys; those without a topic are read too */
+    key_visit *visit_key;          /* of the single keys; it must not call the store */
+    const struct slice *keys;      /* as scanned rows have them, each once; NULL: all rows */
     size_t count;
     row_visit *visit; /* it must not call the store */
-    void *context;    /* of visit */
+    void *context;    /* of visit or visit_key */
 };
 
 enum parked_state { PARKED_HELD, PARKED_WAITING, PARKED_BEHIND, PARKED_SKIPPED };
@@ -325,6 +341,15 @@ struct store_ops {
      * transaction. */
     enum status (*read_pending)(struct store *store, struct pending_read *pending,
                                 struct error *err);
+    /** List what was written of the fills of all topics. The caller frees the array. Legal outside
+     * a transaction. @return OK; RETRY. */
+    enum status (*list_fills)(struct store *store, struct fill_state **ret_fills, size_t *ret_count,
+                              struct error *err);
+    /** Write the fill of a topic, in a transaction; the fences may be none, because `fill->id`
+     * fences too. @param partitions  of FILL_INSTALL and FILL_END, all of the topic; else NULL.
+     * @return OK; RETRY; ABORT (another attempt, or another stage: read it again). */
+    enum status (*fill)(struct store *store, enum fill_edit edit, const struct fill_state *fill,
+                        const struct fill_partitions *partitions, struct error *err);
     /** Claim single idempotency keys: set the verdict of each, and store the new ones. A source and
      * an id have at most STORE_KEY_MAX bytes. */
     enum status (*claim_keys)(struct store *store, struct key_claim *claims, size_t count,
@@ -371,9 +396,9 @@ struct store_ops {
     /** Legal in any state, cannot fail. */
     void (*rollback)(struct store *store);
     /** Begin a snapshot, or end it; only of a store that was opened `read_only`. Until it ends,
-     * read, list, read_pending, read_parked, read_image, meta and scan see one state, and read()
-     * reads blocked entities too (rule 32). Where one of them fails, end it. To begin a second one
-     * is FATAL: see keep(). Ending it is legal in any state and cannot fail.
+     * read, list, list_fills, read_pending, read_parked, read_image, meta and scan see one state,
+     * and read() reads blocked entities too (rule 32). Where one of them fails, end it. To begin a
+     * second one is FATAL: see keep(). Ending it is legal in any state and cannot fail.
      * @return OK; RETRY; STOP (SQLite without WAL: its readers would keep the writers out). */
     enum status (*snapshot)(struct store *store, bool begin, struct error *err);
     /** Call it once a second while a snapshot is open and nothing is read from it: a server ends

@@ -379,7 +379,7 @@ static void positions_are_listed_and_an_unknown_one_does_not_exist(void)
     assert_false(unknown.exists);
     partition_state_done(&unknown);
     assert_ok(store_case_ops->meta(store_case_store, &meta, &store_case_err));
-    assert_int_equal(meta.schema_version, 1);
+    assert_int_equal(meta.schema_version, STORE_SCHEMA_VERSION);
     assert_int_equal(strlen(meta.copy_id), 36);
 }
 
@@ -395,7 +395,7 @@ static void assert_not_opened(const char *reason)
 static void a_database_with_newer_tables_of_keepsteps_or_without_them_is_refused(void)
 {
     (void)store_case_back_end->text(store_case_database(),
-                                    "UPDATE keepstep_meta SET value = '2' WHERE value = '1'");
+                                    "UPDATE keepstep_meta SET value = '3' WHERE value = '2'");
     assert_not_opened("newer program");
     (void)store_case_back_end->text(store_case_database(), "DROP TABLE keepstep_meta");
     assert_not_opened("keepstep init");

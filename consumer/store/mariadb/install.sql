@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS keepstep_position(
     partial TINYINT NOT NULL DEFAULT 0 CHECK (partial IN (0, 1)),
     stopped BLOB NOT NULL DEFAULT '',
     updated_at BIGINT NOT NULL,
+    filled_to BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (topic, `partition`)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 CREATE TABLE IF NOT EXISTS keepstep_sequence(
@@ -39,6 +40,7 @@ CREATE TABLE IF NOT EXISTS keepstep_idempotency_key(
     id VARBINARY(255) NOT NULL,
     digest BIGINT NOT NULL,
     applied_at BIGINT NOT NULL,
+    topic VARCHAR(255) NOT NULL DEFAULT '',
     PRIMARY KEY (source, id),
     INDEX keepstep_idempotency_key_applied_at (applied_at)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
@@ -78,19 +80,38 @@ CREATE TABLE IF NOT EXISTS keepstep_blocked(
     INDEX keepstep_blocked_entity (entity_digest)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 CREATE INDEX IF NOT EXISTS keepstep_parked_skipped ON keepstep_parked(state, next_attempt_at);
-INSERT INTO keepstep_meta(`key`, value) VALUES ('schema_version', '1')
-ON DUPLICATE KEY UPDATE value = value;
+CREATE TABLE IF NOT EXISTS keepstep_fill(
+    topic VARCHAR(255) NOT NULL PRIMARY KEY,
+    id VARCHAR(36) NOT NULL,
+    source VARCHAR(255) NOT NULL,
+    stage VARCHAR(16) NOT NULL
+        CHECK (stage IN ('asked', 'clearing', 'loading', 'replaying', 'done')),
+    rows_offset BIGINT NOT NULL,
+    `rows` BIGINT NOT NULL,
+    digest BIGINT NOT NULL,
+    voids INT NOT NULL,
+    asked_at BIGINT NOT NULL,
+    reason BLOB NOT NULL
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+-- Version 1 lacks these columns.
+ALTER TABLE keepstep_position ADD COLUMN IF NOT EXISTS filled_to BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE keepstep_idempotency_key
+    ADD COLUMN IF NOT EXISTS topic VARCHAR(255) NOT NULL DEFAULT '';
+INSERT INTO keepstep_meta(`key`, value) VALUES ('schema_version', '2')
+ON DUPLICATE KEY UPDATE value = CASE value WHEN '1' THEN '2' ELSE value END;
 -- MariaDB grants on one table at a time.
 -- name: grants
 GRANT SELECT, INSERT ON keepstep_meta TO keepstep_agent;
 GRANT SELECT, INSERT, UPDATE ON keepstep_position TO keepstep_agent;
-GRANT SELECT, INSERT, UPDATE ON keepstep_sequence TO keepstep_agent;
+GRANT SELECT, INSERT, UPDATE ON keepstep_fill TO keepstep_agent;
+GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_sequence TO keepstep_agent;
 GRANT SELECT, INSERT, DELETE ON keepstep_idempotency_key TO keepstep_agent;
 GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_superseded TO keepstep_agent;
 GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_parked TO keepstep_agent;
 GRANT SELECT, INSERT, DELETE ON keepstep_blocked TO keepstep_agent;
 GRANT SELECT ON keepstep_meta TO keepstep_lag;
 GRANT SELECT ON keepstep_position TO keepstep_lag;
+GRANT SELECT ON keepstep_fill TO keepstep_lag;
 GRANT SELECT ON keepstep_sequence TO keepstep_lag;
 GRANT SELECT ON keepstep_blocked TO keepstep_lag;
 GRANT SELECT (parked_id, topic, `partition`, `offset`, state) ON keepstep_parked TO keepstep_lag;

@@ -10,7 +10,7 @@
 
 #define GROUP_SIZE   FOUND_KEYS
 #define ADD_MAX      1024
-#define KEY_COLUMNS  4
+#define KEY_COLUMNS  5
 #define SQL_SIZE_MAX ((size_t)64 * 1024)
 
 static enum status keys_prepare(struct store_mariadb *self, struct error *err)
@@ -79,6 +79,7 @@ static enum status keys_add(struct store_mariadb *self, const struct key_claim *
         row[1] = parameter_raw(claims[i].id);
         row[2] = parameter_integer((int64_t)claims[i].digest);
         row[3] = parameter_integer(now_us);
+        row[4] = parameter_text(key_claim_topic(&claims[i]));
     }
     return rows == 0 ? STATUS_OK : store_mariadb_send_rows(&self->sql, &add, rows, err);
 }

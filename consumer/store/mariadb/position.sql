@@ -29,11 +29,11 @@ ON DUPLICATE KEY UPDATE
     updated_at = VALUES(updated_at)
 -- name: position_read
 SELECT topic, `partition`, next_offset, durable_offset, epoch, revision, token, anchor_offset,
-    anchor_id, cluster_id, partition_count, partial, stopped
+    anchor_id, cluster_id, partition_count, partial, stopped, filled_to
 FROM keepstep_position WHERE topic = ?1 AND `partition` = ?2
 -- name: position_list
 SELECT topic, `partition`, next_offset, durable_offset, epoch, revision, token, anchor_offset,
-    anchor_id, cluster_id, partition_count, partial, stopped
+    anchor_id, cluster_id, partition_count, partial, stopped, filled_to
 FROM keepstep_position ORDER BY topic, `partition`
 -- Every commit waits for the disk as far as the server's settings let it, so what is applied is
 -- durable (rule 7).
@@ -54,7 +54,8 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 ON DUPLICATE KEY UPDATE
     base = VALUES(base), last = VALUES(last), last_id = VALUES(last_id), digests = VALUES(digests)
 -- name: key_claim
-INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at) VALUES (?1, ?2, ?3, ?4)
+INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at, topic)
+VALUES (?1, ?2, ?3, ?4, ?5)
 -- claim_keys() appends "(source = ? AND id = ?)" for each key, joined by OR.
 -- name: key_read
 SELECT source, id, digest FROM keepstep_idempotency_key WHERE

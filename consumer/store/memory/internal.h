@@ -23,6 +23,7 @@ struct model_sequence {
 };
 
 struct model_key {
+    struct slice topic; /* empty: not known */
     struct slice source;
     struct slice id;
     uint64_t digest;
@@ -36,6 +37,7 @@ struct model {
     struct list rows;       /* struct model_row */
     struct list parked;     /* struct parked_record */
     struct list superseded; /* struct superseded_image */
+    struct list fills;      /* struct fill_state */
     int64_t last_parked_id;
 };
 
@@ -109,6 +111,12 @@ enum status store_memory_read_image(struct store *store, const struct superseded
                                     struct error *err);
 enum status store_memory_drop_image(struct store *store, const struct superseded_image *image,
                                     struct error *err);
+
+enum status store_memory_list_fills(struct store *store, struct fill_state **ret_fills,
+                                    size_t *ret_count, struct error *err);
+enum status store_memory_fill(struct store *store, enum fill_edit edit,
+                              const struct fill_state *fill,
+                              const struct fill_partitions *partitions, struct error *err);
 
 enum status store_memory_snapshot(struct store *store, bool begin, struct error *err);
 enum status store_memory_keep_snapshot(struct store *store, struct error *err);

@@ -63,6 +63,7 @@ static struct model model_new(void)
         .rows.item_size = sizeof(struct model_row),
         .parked.item_size = sizeof(struct parked_record),
         .superseded.item_size = sizeof(struct superseded_image),
+        .fills.item_size = sizeof(struct fill_state),
     };
 }
 
@@ -75,6 +76,7 @@ struct model model_copy(const struct model *model)
         .rows = list_copy(&model->rows),
         .parked = list_copy(&model->parked),
         .superseded = list_copy(&model->superseded),
+        .fills = list_copy(&model->fills),
         .last_parked_id = model->last_parked_id,
     };
 }
@@ -87,6 +89,7 @@ void model_done(struct model *model)
     list_done(&model->rows);
     list_done(&model->parked);
     list_done(&model->superseded);
+    list_done(&model->fills);
 }
 
 struct model *store_memory_model(struct store_memory *self)
@@ -259,7 +262,7 @@ static enum status store_memory_meta(struct store *store, struct store_meta *ret
                                      struct error *err)
 {
     (void)err;
-    *ret_meta = (struct store_meta){.schema_version = 1};
+    *ret_meta = (struct store_meta){.schema_version = STORE_SCHEMA_VERSION};
     (void)snprintf(ret_meta->copy_id, sizeof ret_meta->copy_id, "%s",
                    store_memory_of(store)->database->copy_id);
     return STATUS_OK;
@@ -414,10 +417,12 @@ static enum status store_memory_claim_keys(struct store *store, struct key_claim
             if (slice_equal(key->source, claims[i].source) && slice_equal(key->id, claims[i].id))
                 claims[i].verdict = key->digest == claims[i].digest ? KEY_DUPLICATE : KEY_CONFLICT;
         }
-        struct model_key key = {.source = store_memory_keep(self, claims[i].source),
-                                .id = store_memory_keep(self, claims[i].id),
-                                .digest = claims[i].digest,
-                                .applied_at_us = clock_wall_us()};
+        struct model_key key = {
+            .topic = store_memory_keep(self, slice_of(key_claim_topic(&claims[i]))),
+            .source = store_memory_keep(self, claims[i].source),
+            .id = store_memory_keep(self, claims[i].id),
+            .digest = claims[i].digest,
+            .applied_at_us = clock_wall_us()};
         if (claims[i].verdict == KEY_NEW)
             list_add(&model->keys, &key);
     }
@@ -511,6 +516,8 @@ const struct store_ops store_memory_ops = {
     .drop_savepoint = store_memory_drop_savepoint,
     .defer = store_memory_defer,
     .read_pending = store_memory_read_pending,
+    .list_fills = store_memory_list_fills,
+    .fill = store_memory_fill,
     .claim_keys = store_memory_claim_keys,
     .apply = store_memory_apply,
     .record_sequence = store_memory_record_sequence,

@@ -84,15 +84,39 @@ static enum status scan_row(const struct store_scan *scan, const struct model_ro
     return status;
 }
 
-enum status store_memory_scan(struct store *store, const struct store_scan *scan, struct error *err)
+static enum status scan_keys(const struct store_scan *scan, const struct model *model,
+                             struct error *err)
 {
-    const struct model *model = store_memory_model(store_memory_of(store));
-    enum status status = store_memory_keep_snapshot(store, err);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < model->keys.count; i++) {
+        const struct model_key *key = list_at(&model->keys, i);
+        const struct key_claim claim = {scan->topic, key->source, key->id, key->digest, KEY_NEW};
+        if (key->topic.length == 0 || slice_is(key->topic, scan->topic))
+            status = scan->visit_key(scan->context, &claim, err);
+    }
+    return status;
+}
+
+static enum status scan_rows(const struct store_scan *scan, const struct model *model,
+                             struct error *err)
+{
+    enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < model->rows.count; i++) {
         const struct model_row *row = list_at(&model->rows, i);
         if (strcmp(row->schema->entity_type, scan->mapping->schema->entity_type) == 0)
             status = scan_row(scan, row, err);
     }
+    return status;
+}
+
+enum status store_memory_scan(struct store *store, const struct store_scan *scan, struct error *err)
+{
+    const struct model *model = store_memory_model(store_memory_of(store));
+    enum status status = store_memory_keep_snapshot(store, err);
+    if (status == STATUS_OK && scan->mapping == NULL)
+        status = scan_keys(scan, model, err);
+    else if (status == STATUS_OK)
+        status = scan_rows(scan, model, err);
     if (status != STATUS_OK)
         store->ops->rollback(store);
     return status;

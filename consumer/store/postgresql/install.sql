@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS keepstep_position(
     partial BIGINT NOT NULL DEFAULT 0 CHECK (partial IN (0, 1)),
     stopped TEXT NOT NULL DEFAULT '',
     updated_at BIGINT NOT NULL,
+    filled_to BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (topic, partition)
 ) WITH (fillfactor = 50);
 CREATE TABLE IF NOT EXISTS keepstep_sequence(
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS keepstep_idempotency_key(
     id TEXT COLLATE "C" NOT NULL,
     digest BIGINT NOT NULL,
     applied_at BIGINT NOT NULL,
+    topic TEXT COLLATE "C" NOT NULL DEFAULT '',
     PRIMARY KEY (source, id)
 );
 CREATE INDEX IF NOT EXISTS keepstep_idempotency_key_applied_at
@@ -88,13 +90,37 @@ END
 $keepstep$;
 CREATE INDEX IF NOT EXISTS keepstep_blocked_entity
     ON keepstep_blocked(hashtextextended(entity_key, 0), entity_type);
-INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '1') ON CONFLICT(key) DO NOTHING;
+CREATE TABLE IF NOT EXISTS keepstep_fill(
+    topic TEXT COLLATE "C" PRIMARY KEY,
+    id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    stage TEXT NOT NULL CHECK (stage IN ('asked', 'clearing', 'loading', 'replaying', 'done')),
+    rows_offset BIGINT NOT NULL,
+    rows BIGINT NOT NULL,
+    digest BIGINT NOT NULL,
+    voids BIGINT NOT NULL,
+    asked_at BIGINT NOT NULL,
+    reason TEXT NOT NULL
+);
+-- Version 1 lacks these columns.
+DO $keepstep$
+BEGIN
+    IF EXISTS (SELECT 1 FROM keepstep_meta WHERE key = 'schema_version' AND value = '1') THEN
+        ALTER TABLE keepstep_position ADD COLUMN IF NOT EXISTS filled_to BIGINT NOT NULL DEFAULT 0;
+        ALTER TABLE keepstep_idempotency_key
+            ADD COLUMN IF NOT EXISTS topic TEXT COLLATE "C" NOT NULL DEFAULT '';
+        UPDATE keepstep_meta SET value = '2' WHERE key = 'schema_version';
+    END IF;
+END
+$keepstep$;
+INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '2') ON CONFLICT(key) DO NOTHING;
 -- What each role needs on the tables of this side, and no more: lag reads no payload.
 -- name: grants
 GRANT SELECT, INSERT ON keepstep_meta TO keepstep_agent;
 GRANT SELECT ON keepstep_meta TO keepstep_lag;
-GRANT SELECT, INSERT, UPDATE ON keepstep_position, keepstep_sequence TO keepstep_agent;
-GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_idempotency_key, keepstep_superseded,
-    keepstep_parked, keepstep_blocked TO keepstep_agent;
-GRANT SELECT ON keepstep_position, keepstep_sequence, keepstep_blocked TO keepstep_lag;
+GRANT SELECT, INSERT, UPDATE ON keepstep_position, keepstep_fill TO keepstep_agent;
+GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_sequence, keepstep_idempotency_key,
+    keepstep_superseded, keepstep_parked, keepstep_blocked TO keepstep_agent;
+GRANT SELECT ON keepstep_position, keepstep_fill, keepstep_sequence, keepstep_blocked
+    TO keepstep_lag;
 GRANT SELECT (parked_id, topic, partition, "offset", state) ON keepstep_parked TO keepstep_lag;

@@ -3,25 +3,29 @@
 
 #include "common/clock.h"
 
-/* Arrays of source, id and digest in self->arrays[0..2]. */
+/* Arrays of source, id, digest and topic in self->arrays[0..3]. */
 static enum status keys_encode(struct store_postgresql *self, const struct key_claim *claims,
                                size_t count, struct error *err)
 {
     struct buffer *source = &self->arrays[0];
     struct buffer *id = &self->arrays[1];
     struct buffer *digest = &self->arrays[2];
+    struct buffer *topic = &self->arrays[3];
     array_begin(source, WIRE_TEXT);
     array_begin(id, WIRE_TEXT);
     array_begin(digest, WIRE_INT8);
+    array_begin(topic, WIRE_TEXT);
     for (size_t i = 0; i < count; i++) {
         array_append_text(source, claims[i].source);
         array_append_text(id, claims[i].id);
         array_append_integer(digest, (int64_t)claims[i].digest);
+        array_append_text(topic, slice_of(key_claim_topic(&claims[i])));
     }
     array_end(source, count);
     array_end(id, count);
     array_end(digest, count);
-    if (source->failed || id->failed || digest->failed)
+    array_end(topic, count);
+    if (source->failed || id->failed || digest->failed || topic->failed)
         return error_set(err, STATUS_RETRY, "no memory for idempotency keys");
     return STATUS_OK;
 }
@@ -99,15 +103,17 @@ enum status store_postgresql_claim_keys(struct store *store, struct key_claim *c
     struct parameter source = parameter_bytes(buffer_slice(&self->arrays[0]));
     struct parameter id = parameter_bytes(buffer_slice(&self->arrays[1]));
     struct parameter digest = parameter_bytes(buffer_slice(&self->arrays[2]));
+    struct parameter topic = parameter_bytes(buffer_slice(&self->arrays[3]));
     struct parameter now = parameter_integer(clock_wall_us());
     if (status == STATUS_OK)
-        status = keys_add(&self->sql, SQL_CALL(KEY_ADD, source, id, digest, now), count, &all, err);
+        status = keys_add(&self->sql, SQL_CALL(KEY_ADD, source, id, digest, now, topic), count,
+                          &all, err);
     for (size_t i = 0; i < count; i++)
         claims[i].verdict = all ? KEY_NEW : KEY_CONFLICT;
     if (status != STATUS_OK || all)
         return status;
-    status = store_sql_query(&self->sql, SQL_CALL(KEY_CLAIM, source, id, digest, now), read_new,
-                             &reading, err);
+    status = store_sql_query(&self->sql, SQL_CALL(KEY_CLAIM, source, id, digest, now, topic),
+                             read_new, &reading, err);
     if (status == STATUS_OK)
         status = store_sql_query(&self->sql, SQL_CALL(KEY_READ, source, id), read_stored, &reading,
                                  err);

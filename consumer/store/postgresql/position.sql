@@ -29,11 +29,11 @@ ON CONFLICT(topic, partition) DO UPDATE SET
     updated_at = excluded.updated_at
 -- name: position_read
 SELECT topic, partition, next_offset, durable_offset, epoch, revision, token, anchor_offset,
-    anchor_id, cluster_id, partition_count, partial, stopped
+    anchor_id, cluster_id, partition_count, partial, stopped, filled_to
 FROM keepstep_position WHERE topic = $1 AND partition = $2
 -- name: position_list
 SELECT topic, partition, next_offset, durable_offset, epoch, revision, token, anchor_offset,
-    anchor_id, cluster_id, partition_count, partial, stopped
+    anchor_id, cluster_id, partition_count, partial, stopped, filled_to
 FROM keepstep_position ORDER BY topic, partition
 -- A lost fence must be an error: otherwise a COMMIT that was sent after it would succeed (rule 3).
 -- name: position_fence
@@ -68,15 +68,16 @@ ON CONFLICT(topic, partition, source, incarnation) DO UPDATE SET
     digests = excluded.digests
 -- The number of its rows says whether all keys were new.
 -- name: key_add
-INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at)
-SELECT source, id, digest, $4::bigint
-FROM unnest($1::text[], $2::text[], $3::bigint[]) AS claim(source, id, digest)
+INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at, topic)
+SELECT source, id, digest, $4::bigint, topic
+FROM unnest($1::text[], $2::text[], $3::bigint[], $5::text[]) AS claim(source, id, digest, topic)
 ON CONFLICT(source, id) DO NOTHING
 -- In the order of the claims, so that the first of several equal claims is the new one.
 -- name: key_claim
-INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at)
-SELECT source, id, digest, $4::bigint
-FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS claim(source, id, digest, n)
+INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at, topic)
+SELECT source, id, digest, $4::bigint, topic
+FROM unnest($1::text[], $2::text[], $3::bigint[], $5::text[])
+    WITH ORDINALITY AS claim(source, id, digest, topic, n)
 ORDER BY n
 ON CONFLICT(source, id) DO NOTHING RETURNING source, id
 -- name: key_read

@@ -44,6 +44,7 @@ void store_row_position(const struct store_row *row, struct partition_state *sta
     state->partition_count = (int32_t)row->integer(row, 10);
     state->partial = row->integer(row, 11) != 0;
     row->copy(row, 12, state->stopped, sizeof state->stopped);
+    state->filled_to = row->integer(row, 13);
     state->exists = true;
 }
 

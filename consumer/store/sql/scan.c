@@ -3,7 +3,7 @@
 #include "consumer/store/sql/prepare.h"
 #include "schemas/table_scan.h"
 
-static enum status snapshot_check(const struct store_sql *self, struct error *err)
+enum status store_sql_snapshot_check(const struct store_sql *self, struct error *err)
 {
     if (!self->in_snapshot)
         return error_set(err, STATUS_RETRY, "no snapshot is open");
@@ -45,7 +45,7 @@ enum status store_sql_keep(struct store *store, struct error *err)
 {
     struct store_sql *self = store_sql_of(store);
     int64_t ignored = 0;
-    enum status status = snapshot_check(self, err);
+    enum status status = store_sql_snapshot_check(self, err);
     if (status == STATUS_OK)
         status = store_sql_number(self, SQL_CALL_PLAIN(META_EXISTS), 0, &ignored, err);
     if (status == STATUS_OK && self->session->give_way != NULL)
@@ -88,18 +88,28 @@ static enum status table_scan(const struct mapped_table *table, const struct sto
     return status;
 }
 
-enum status store_sql_scan(struct store *store, const struct store_scan *scan, struct error *err)
+static enum status scan_rows(struct store_sql *self, const struct store_scan *scan,
+                             struct error *err)
 {
-    struct store_sql *self = store_sql_of(store);
-    struct mapped_table *table = sql_table_new(store, self->tables.dialect, scan->mapping);
-    enum status status = table == NULL ? error_set(err, STATUS_RETRY, "out of memory")
-                                       : snapshot_check(self, err);
+    struct mapped_table *table = sql_table_new(&self->base, self->tables.dialect, scan->mapping);
+    enum status status = table == NULL ? error_set(err, STATUS_RETRY, "out of memory") : STATUS_OK;
     if (status == STATUS_OK)
         status = sql_table_check_columns(table, err);
     if (status == STATUS_OK)
         status = table_scan(table, scan, err);
+    sql_table_free(table);
+    return status;
+}
+
+enum status store_sql_scan(struct store *store, const struct store_scan *scan, struct error *err)
+{
+    struct store_sql *self = store_sql_of(store);
+    enum status status = store_sql_snapshot_check(self, err);
+    if (status == STATUS_OK && scan->mapping == NULL)
+        status = store_sql_scan_keys(self, scan, err);
+    else if (status == STATUS_OK)
+        status = scan_rows(self, scan, err);
     if (status != STATUS_OK)
         store_sql_rollback(store);
-    sql_table_free(table);
     return status;
 }

@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 
-#define SCHEMA_VERSION  1
 #define SNAPSHOT_TIME_S 600
 #define OUTBOX_COLUMNS  4 /* those that outbox_columns looks for */
 
@@ -95,14 +94,19 @@ static enum status check_version(struct store_sql *self, struct error *err)
         status = store_sql_meta(&self->base, &meta, err);
     if (status != STATUS_OK)
         return status;
-    if (meta.schema_version > SCHEMA_VERSION)
+    if (meta.schema_version > STORE_SCHEMA_VERSION)
         return error_set(err, STATUS_FATAL,
                          "the database has schema version %d, this program knows %d: use the newer "
                          "program, whose `keepstep init` made it",
-                         meta.schema_version, SCHEMA_VERSION);
-    if (meta.schema_version < SCHEMA_VERSION)
+                         meta.schema_version, STORE_SCHEMA_VERSION);
+    if (meta.schema_version == 0)
         return error_set(error_config(err), STATUS_FATAL,
                          "the database has no Keepstep tables: run `keepstep init`");
+    if (meta.schema_version < STORE_SCHEMA_VERSION)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "the database has schema version %d, this program needs %d: stop all "
+                         "agents of this copy, then run `keepstep init`",
+                         meta.schema_version, STORE_SCHEMA_VERSION);
     status = store_sql_number(self, SQL_CALL_PLAIN(OUTBOX_COLUMNS), 0, &columns, err);
     self->has_outbox = columns == OUTBOX_COLUMNS;
     return status;

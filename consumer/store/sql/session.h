@@ -21,6 +21,20 @@
     X(POSITION_FENCE_EPOCH)                                                                        \
     X(SEQUENCE_READ)                                                                               \
     X(SEQUENCE_WRITE)                                                                              \
+    X(SEQUENCE_CLEAR)                                                                              \
+    X(KEY_CLEAR)                                                                                   \
+    X(KEY_SCAN)                                                                                    \
+    X(FILL_LIST)                                                                                   \
+    X(FILL_ASK)                                                                                    \
+    X(FILL_EDIT)                                                                                   \
+    X(FILL_NOTE)                                                                                   \
+    X(FILL_FINISH)                                                                                 \
+    X(POSITION_RAISE)                                                                              \
+    X(POSITION_INSTALL)                                                                            \
+    X(POSITION_FILLED)                                                                             \
+    X(BLOCKED_CLEAR)                                                                               \
+    X(PARKED_CLEAR)                                                                                \
+    X(SUPERSEDED_CLEAR)                                                                            \
     X(KEY_PRUNE)                                                                                   \
     X(PENDING_INCARNATION)                                                                         \
     X(PENDING_WAITING)                                                                             \
@@ -280,6 +294,18 @@ enum status store_sql_snapshot(struct store *store, bool begin, struct error *er
 enum status store_sql_keep(struct store *store, struct error *err);
 enum status store_sql_scan(struct store *store, const struct store_scan *scan, struct error *err);
 
+enum status store_sql_list_fills(struct store *store, struct fill_state **ret_fills,
+                                 size_t *ret_count, struct error *err);
+enum status store_sql_fill(struct store *store, enum fill_edit edit, const struct fill_state *fill,
+                           const struct fill_partitions *partitions, struct error *err);
+
+/** The part of store_sql_scan() that reads single keys. */
+enum status store_sql_scan_keys(struct store_sql *self, const struct store_scan *scan,
+                                struct error *err) MUST_CHECK;
+
+/** @return OK; RETRY (no snapshot is open, or it has lasted too long). */
+enum status store_sql_snapshot_check(const struct store_sql *self, struct error *err) MUST_CHECK;
+
 /** The slots that are the same for every database. */
 #define STORE_SQL_SLOTS                                                                            \
     .meta = store_sql_meta, .read = store_sql_read, .list = store_sql_list,                        \
@@ -290,7 +316,8 @@ enum status store_sql_scan(struct store *store, const struct store_scan *scan, s
     .edit_parked = store_sql_edit_parked, .keep_image = store_sql_keep_image,                      \
     .read_image = store_sql_read_image, .drop_image = store_sql_drop_image,                        \
     .commit = store_sql_commit, .rollback = store_sql_rollback, .prune = store_sql_prune,          \
-    .keep = store_sql_keep, .scan = store_sql_scan
+    .keep = store_sql_keep, .scan = store_sql_scan, .list_fills = store_sql_list_fills,            \
+    .fill = store_sql_fill
 
 /** Write the ranges that were recorded since the last call. */
 enum status store_sql_write_ranges(struct store_sql *self, struct error *err) MUST_CHECK;

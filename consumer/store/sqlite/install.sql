@@ -1,4 +1,5 @@
--- Keepstep's tables beside a local copy. Safe to run again.
+-- Keepstep's tables beside a local copy. Safe to run again. SQLite cannot add a column only where it is
+-- missing, so the tables of version 1 are changed by `keepstep init` alone.
 -- name: install
 CREATE TABLE IF NOT EXISTS keepstep_meta(
     key TEXT PRIMARY KEY,
@@ -19,6 +20,7 @@ CREATE TABLE IF NOT EXISTS keepstep_position(
     partial INTEGER NOT NULL DEFAULT 0 CHECK (partial IN (0, 1)),
     stopped TEXT NOT NULL DEFAULT '',
     updated_at INTEGER NOT NULL,
+    filled_to INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (topic, partition)
 );
 CREATE TABLE IF NOT EXISTS keepstep_sequence(
@@ -37,6 +39,7 @@ CREATE TABLE IF NOT EXISTS keepstep_idempotency_key(
     id TEXT NOT NULL,
     digest INTEGER NOT NULL,
     applied_at INTEGER NOT NULL,
+    topic TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (source, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS keepstep_idempotency_key_applied_at
@@ -78,8 +81,25 @@ CREATE TABLE IF NOT EXISTS keepstep_blocked(
     PRIMARY KEY (entity_type, entity_key, parked_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS keepstep_blocked_parked_id ON keepstep_blocked(parked_id);
+CREATE TABLE IF NOT EXISTS keepstep_fill(
+    topic TEXT PRIMARY KEY NOT NULL,
+    id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    stage TEXT NOT NULL CHECK (stage IN ('asked', 'clearing', 'loading', 'replaying', 'done')),
+    rows_offset INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    digest INTEGER NOT NULL,
+    voids INTEGER NOT NULL,
+    asked_at INTEGER NOT NULL,
+    reason TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS keepstep_applying(
     table_name TEXT PRIMARY KEY
 );
-INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '1') ON CONFLICT(key) DO NOTHING;
+INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '2') ON CONFLICT(key) DO NOTHING;
 INSERT INTO keepstep_meta(key, value) VALUES ('durable_commits', '0') ON CONFLICT(key) DO NOTHING;
+-- Run before `install` where the version is 1.
+-- name: upgrade_2
+ALTER TABLE keepstep_position ADD COLUMN filled_to INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE keepstep_idempotency_key ADD COLUMN topic TEXT NOT NULL DEFAULT '';
+UPDATE keepstep_meta SET value = '2' WHERE key = 'schema_version';

@@ -12,7 +12,8 @@ static enum status claim_key(struct store_sql *self, struct key_claim *claim, in
     int64_t stored = 0;
     int64_t added = 0;
     struct sql_call add = SQL_CALL(KEY_CLAIM, source, id, parameter_integer(digest),
-                                   parameter_integer(now_us));
+                                   parameter_integer(now_us),
+                                   parameter_text(key_claim_topic(claim)));
     add.changes = &added;
     claim->verdict = KEY_NEW;
     enum status status = store_sql_run(self, add, err);

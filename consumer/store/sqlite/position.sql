@@ -31,11 +31,11 @@ ON CONFLICT(topic, partition) DO UPDATE SET
     updated_at = excluded.updated_at
 -- name: position_read
 SELECT topic, partition, next_offset, durable_offset, epoch, revision, token, anchor_offset,
-    anchor_id, cluster_id, partition_count, partial, stopped
+    anchor_id, cluster_id, partition_count, partial, stopped, filled_to
 FROM keepstep_position WHERE topic = ?1 AND partition = ?2
 -- name: position_list
 SELECT topic, partition, next_offset, durable_offset, epoch, revision, token, anchor_offset,
-    anchor_id, cluster_id, partition_count, partial, stopped
+    anchor_id, cluster_id, partition_count, partial, stopped, filled_to
 FROM keepstep_position ORDER BY topic, partition
 -- name: position_fence
 UPDATE keepstep_position SET next_offset = ?4,
@@ -55,7 +55,8 @@ ON CONFLICT(source, incarnation, topic, partition) DO UPDATE SET
     base = excluded.base, last = excluded.last, last_id = excluded.last_id,
     digests = excluded.digests
 -- name: key_claim
-INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at) VALUES (?1, ?2, ?3, ?4)
+INSERT INTO keepstep_idempotency_key(source, id, digest, applied_at, topic)
+VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT(source, id) DO NOTHING
 -- name: key_read
 SELECT digest FROM keepstep_idempotency_key WHERE source = ?1 AND id = ?2

@@ -152,9 +152,25 @@ static enum status session_wait(struct store_sql *sql, struct error *err)
     return STATUS_OK;
 }
 
+/* SQLite has no ADD COLUMN IF NOT EXISTS. */
+static enum status session_upgrade(struct store_sql *sql, struct error *err)
+{
+    int64_t installed = 0;
+    int64_t version = 0;
+    enum status status = store_sql_number(sql, SQL_CALL_PLAIN(META_EXISTS), 0, &installed, err);
+    if (status == STATUS_OK && installed != 0)
+        status = store_sql_number(sql, SQL_CALL(META_READ, parameter_text("schema_version")), 0,
+                                  &version, err);
+    return status == STATUS_OK && version == 1
+               ? store_sqlite_execute((struct store_sqlite *)sql, SQL_UPGRADE_2, err)
+               : status;
+}
+
 static enum status session_install(struct store_sql *sql, struct error *err)
 {
-    return store_sqlite_execute((struct store_sqlite *)sql, SQL_INSTALL, err);
+    enum status status = session_upgrade(sql, err);
+    return status == STATUS_OK ? store_sqlite_execute((struct store_sqlite *)sql, SQL_INSTALL, err)
+                               : status;
 }
 
 static enum status session_begin(struct store_sql *sql, enum sql_transaction kind,
