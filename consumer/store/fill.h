@@ -4,12 +4,12 @@
 #define CONSUMER_STORE_FILL_H
 
 #include "common/status.h"
+#include "common/uuid.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define FILL_ID_SIZE     37 /* a UUID and its NUL */
 #define FILL_SOURCE_SIZE 256
 
 struct store;
@@ -28,7 +28,7 @@ enum fill_stage {
 /** The last attempt to fill a topic. */
 struct fill_state {
     char topic[FILL_SOURCE_SIZE];
-    char id[FILL_ID_SIZE];         /* of the attempt: a UUID */
+    char id[UUID_TEXT_SIZE];       /* of the attempt: a UUID */
     char source[FILL_SOURCE_SIZE]; /* whose rows it takes */
     enum fill_stage stage;
     int64_t rows_offset; /* place of the next row in what the source sends */

@@ -10,6 +10,7 @@
 #define POSITION_COLUMNS 8
 #define FILLED_COLUMNS   3
 #define KEYS_PART        4096
+#define STAGE_SIZE       16
 #define KEYS_SIZE_MAX    ((size_t)16 * 1024 * 1024)
 
 struct fill_list {
@@ -20,7 +21,7 @@ struct fill_list {
 static enum status read_fill(void *context, struct store_row *row, struct error *err)
 {
     struct fill_list *list = context;
-    char stage[FILL_ID_SIZE];
+    char stage[STAGE_SIZE];
     struct fill_state *grown = realloc(list->fills, (list->count + 1) * sizeof *grown);
     if (grown == NULL)
         return error_set(err, STATUS_RETRY, "out of memory");
