@@ -240,7 +240,7 @@ static void run_copy_sql(const struct mapping *mapping, size_t count)
 }
 
 /* Do what `init` does, as an administrator. */
-static void install(void)
+void store_case_install(void)
 {
     struct store *administrator = NULL;
     struct store_options options = {.path = database, .service = "billing", .install = true};
@@ -371,7 +371,7 @@ static void open_case(size_t index)
     database = store_case_back_end->database();
     error_clear(&store_case_err);
     arena_init(&store_case_arena, (size_t)1024 * 1024);
-    install();
+    store_case_install();
     store_case_store = store_case_open();
     store_case_prepare(&store_case_mapping);
     store_case_owned = (struct partition_state){.topic = STORE_CASE_TOPIC,

@@ -94,6 +94,9 @@ const char *store_case_user_database(const char *user);
 /** @return another open store of the agent on the same database. */
 struct store *store_case_open(void);
 
+/** Do what `init` does in the case's database, as an administrator. */
+void store_case_install(void);
+
 /** Prepare a mapping for the agent. On a server an administrator makes its table. */
 void store_case_prepare(const struct mapping *mapping);
 
