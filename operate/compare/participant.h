@@ -65,7 +65,14 @@ struct participant;
 
 /** A function that fails makes the participant incomparable: `err` says why. */
 struct participant_ops {
-    /** Begin a snapshot and read its stamp. */
+    /** Ask for the stamp that stamp() returns later, or for the sums that sums() returns for the
+     * same question, and do not wait for it: so several participants work side by side. NULL: this
+     * one works when it is called. */
+    enum status (*ask_stamp)(struct participant *participant, const struct tick *tick,
+                             struct error *err);
+    enum status (*ask_sums)(struct participant *participant, const struct question *question,
+                            struct error *err);
+    /** Begin a snapshot and read its stamp. From then on `schema` is what its service has now. */
     enum status (*stamp)(struct participant *participant, struct stamp *ret_stamp,
                          struct error *err);
     /** Add up the digests of the rows that are asked for. */

@@ -57,14 +57,46 @@ static struct question rows_question(struct compare *compare, size_t index)
     return question;
 }
 
-static bool rows_sum(struct compare *compare, size_t index, struct row_sums *ret_sums)
+static bool rows_asks_ahead(const struct compare *compare, size_t index)
+{
+    return compare_participant(compare, index)->ops->ask_sums != NULL;
+}
+
+static void rows_ask(struct compare *compare, size_t index)
 {
     struct error err = ERROR_INIT;
     struct participant *participant = compare_participant(compare, index);
     const struct question question = rows_question(compare, index);
-    *ret_sums = (struct row_sums){0};
+    enum status status = participant->ops->ask_sums(participant, &question, &err);
+    (void)compare_is_answered(compare, index, status, &err);
+}
+
+static void rows_sum(struct compare *compare, size_t index, struct row_sums *ret_sums)
+{
+    struct error err = ERROR_INIT;
+    struct participant *participant = compare_participant(compare, index);
+    const struct question question = rows_question(compare, index);
     enum status status = participant->ops->sums(participant, &question, ret_sums, &err);
-    return compare_is_answered(compare, index, status, &err);
+    (void)compare_is_answered(compare, index, status, &err);
+}
+
+/* Who has to be asked for sums is asked first and waited for last, so that all of these read their
+ * rows side by side. Databases that are opened here are read in turn meanwhile. */
+static void rows_sum_all(struct compare *compare, struct row_sums *sums)
+{
+    size_t count = compare->options->count;
+    for (size_t i = 0; i < count; i++) {
+        if (compare_asks(compare, i) && rows_asks_ahead(compare, i))
+            rows_ask(compare, i);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (compare_asks(compare, i) && !rows_asks_ahead(compare, i))
+            rows_sum(compare, i, &sums[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (compare_asks(compare, i) && rows_asks_ahead(compare, i))
+            rows_sum(compare, i, &sums[i]);
+    }
 }
 
 static struct slice listing_key(const struct listing *listing, const struct listed_row *row)
@@ -228,7 +260,8 @@ static enum status rows_list(struct compare *compare, const participant_mask *di
 
 enum status compare_all_rows(struct compare *compare, struct error *err)
 {
-    struct row_sums *sums = calloc(2, sizeof *sums);
+    size_t count = compare->options->count;
+    struct row_sums *sums = calloc(count, sizeof *sums);
     participant_mask *differs = calloc(ROW_BUCKETS, sizeof *differs);
     uint64_t rows = 0;
     participant_mask any = 0;
@@ -237,21 +270,22 @@ enum status compare_all_rows(struct compare *compare, struct error *err)
         status = error_set(err, STATUS_RETRY, "no memory for sums");
     if (status == STATUS_OK)
         status = rows_leave_out(compare, err);
-    if (status != STATUS_OK || compare->comparable == 0 || !rows_sum(compare, 0, &sums[0]))
+    if (status != STATUS_OK)
         goto out;
+    rows_sum_all(compare, sums);
     rows = compare->result->rows = sums[0].rows;
-    for (size_t i = 1; i < compare->options->count; i++) {
-        if (!compare_has(compare, i) || !rows_sum(compare, i, &sums[1]))
+    for (size_t i = 1; i < count; i++) {
+        if (!compare_has(compare, i))
             continue;
-        rows = sums[1].rows > rows ? sums[1].rows : rows;
+        rows = sums[i].rows > rows ? sums[i].rows : rows;
         for (size_t b = 0; b < ROW_BUCKETS; b++) {
-            if (sums[0].sums[b] != sums[1].sums[b])
+            if (sums[0].sums[b] != sums[i].sums[b])
                 any |= differs[b] |= participant_bit(i);
         }
     }
     if (any != 0)
         status = rows_list(compare, differs, rows, err);
-    for (size_t i = 1; status == STATUS_OK && i < compare->options->count; i++)
+    for (size_t i = 1; status == STATUS_OK && i < count; i++)
         status = compare_read_rows(compare, i, 0, err);
 out:
     free(sums);

@@ -5,21 +5,53 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Takes the stamps of all that are still compared. */
+static void stamps_take_one(struct compare *compare, size_t index)
+{
+    struct error err = ERROR_INIT;
+    struct participant *participant = compare_participant(compare, index);
+    struct stamp *stamp = &compare->stamps[index];
+    if (participant->ops->stamp(participant, stamp, &err) != STATUS_OK)
+        compare_drop_participant(compare, index, err.text);
+    else if (stamp->incomparable != NULL)
+        compare_drop_participant(compare, index, stamp->incomparable);
+    else if (stamp->open_count > (uint64_t)compare->options->open_entities_max)
+        compare_drop_participant(compare, index, "too many changes wait there");
+}
+
+/* Takes the stamps of all that are still compared, soon after each other: who has to be asked for
+ * it is asked first and waited for last. */
 static void stamps_take(struct compare *compare)
 {
     for (size_t i = 0; i < compare->options->count; i++) {
         struct error err = ERROR_INIT;
         struct participant *participant = compare_participant(compare, i);
-        if (!compare_asks(compare, i))
-            continue;
+        struct tick tick = compare_question(compare, i).tick;
         compare->stamps[i] = (struct stamp){0};
-        if (participant->ops->stamp(participant, &compare->stamps[i], &err) != STATUS_OK)
+        if (compare_asks(compare, i) && participant->ops->ask_stamp != NULL &&
+            participant->ops->ask_stamp(participant, &tick, &err) != STATUS_OK)
             compare_drop_participant(compare, i, err.text);
-        else if (compare->stamps[i].incomparable != NULL)
-            compare_drop_participant(compare, i, compare->stamps[i].incomparable);
-        else if (compare->stamps[i].open_count > (uint64_t)compare->options->open_entities_max)
-            compare_drop_participant(compare, i, "too many changes wait there");
+    }
+    for (size_t i = 0; i < compare->options->count; i++) {
+        if (compare_asks(compare, i) && compare_participant(compare, i)->ops->ask_stamp == NULL)
+            stamps_take_one(compare, i);
+    }
+    for (size_t i = 0; i < compare->options->count; i++) {
+        compare->asked = i;
+        if (compare_asks(compare, i) && compare_participant(compare, i)->ops->ask_stamp != NULL)
+            stamps_take_one(compare, i);
+    }
+}
+
+/* Rule 35: the reference's columns count; a copy with more of them is compared by these. */
+static void stamps_judge_columns(struct compare *compare)
+{
+    const struct participant *reference = compare_participant(compare, 0);
+    for (size_t i = 0; i < compare->options->count; i++) {
+        struct error err = ERROR_INIT;
+        const struct participant *participant = compare_participant(compare, i);
+        if (compare_asks(compare, i) && row_columns_find(participant->schema, reference->schema,
+                                                         &compare->columns[i], &err) != STATUS_OK)
+            compare_drop_participant(compare, i, err.text);
     }
 }
 
@@ -228,6 +260,7 @@ static enum status stamps_close_mentioned(struct compare *compare, bool add, str
 enum status compare_stamps(struct compare *compare, bool add, struct error *err)
 {
     stamps_take(compare);
+    stamps_judge_columns(compare);
     stamps_judge_log(compare);
     stamps_judge_distance(compare);
     enum status status = STATUS_OK;

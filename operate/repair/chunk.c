@@ -100,9 +100,9 @@ static enum status chunk_read_source(struct chunk *chunk, struct error *err)
     struct participant *source = chunk_options(chunk)->source;
     struct row_columns columns;
     struct stamp stamp = {0};
-    enum status status = row_columns_find(source->schema, source->schema, &columns, err);
+    enum status status = source->ops->stamp(source, &stamp, err);
     if (status == STATUS_OK)
-        status = source->ops->stamp(source, &stamp, err);
+        status = row_columns_find(source->schema, source->schema, &columns, err);
     if (status == STATUS_OK)
         status = chunk_take_stamp(chunk, &stamp, err);
     const struct question question = {
