@@ -2,10 +2,11 @@
  */
 #include "common/clock.h"
 #include "operate/command.h"
+#include "operate/control.h"
 #include "operate/member.h"
-#include "operate/members.h"
 #include "operate/offsets.h"
 #include "operate/service.h"
+#include "operate/verdict_lines.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,43 +20,32 @@
 /* What is printed, and what it is printed from. */
 struct copies_page {
     const struct config *config;
-    struct members members;
-    struct control_topic *topic;
+    struct control control;
+    char group[256];
     struct offsets *offsets;
     struct buffer text;
     struct buffer json;
     int64_t now_us;
+    const struct verdict_record *verdict; /* on the type that is shown; NULL: there is none */
 };
 
-static enum status copies_open(struct copies_page *page, char *group, size_t size,
-                               struct error *err)
+static enum status copies_open(struct copies_page *page, struct error *err)
 {
     const struct config *config = page->config;
-    struct control_options options = members_control(config, group, size);
-    options.stop = &command_stop;
-    if (config->control_topic[0] == '\0')
-        return error_set(error_config(err), STATUS_FATAL,
-                         "%s: control_topic: is empty, so the services do not tell each other how "
-                         "far they are",
-                         config->path);
-    enum status status = offsets_open(config, group, &page->offsets, err);
     int32_t partitions = 0;
-    if (status == STATUS_OK) /* where no broker answers, it says so best */
+    enum status status = STATUS_OK;
+    (void)members_control(config, page->group, sizeof page->group);
+    if (config->control_topic[0] != '\0') /* where no broker answers, this says so best */
+        status = offsets_open(config, page->group, &page->offsets, err);
+    if (page->offsets != NULL)
         status = offsets_partition_count(page->offsets, config->control_topic, &partitions, err);
-    if (status == STATUS_OK)
-        status = control_topic_open(&options, &page->topic, err);
-    if (status == STATUS_OK)
-        status = control_topic_check(page->topic, err);
-    if (status == STATUS_OK)
-        status = members_read(&page->members, page->topic, err);
-    return status;
+    return status == STATUS_OK ? control_open(config, &command_stop, &page->control, err) : status;
 }
 
 static void copies_done(struct copies_page *page)
 {
     offsets_close(page->offsets);
-    control_topic_close(page->topic);
-    members_done(&page->members);
+    control_close(&page->control);
     buffer_done(&page->text);
     buffer_done(&page->json);
 }
@@ -99,6 +89,22 @@ static struct copies_sum copies_add(const struct quorum *quorum, size_t member, 
     return sum;
 }
 
+/* Only where somebody compares the type: else each line would say that nobody does. */
+static void copies_verdict_text(struct copies_page *page, const struct quorum_member *member)
+{
+    const struct verdict_copy *copy = verdict_find(page->verdict, member->service, member->copy);
+    if (page->verdict == NULL || member->record == NULL)
+        return;
+    buffer_append_text(&page->text, "    ");
+    verdict_append_text(copy, page->now_us, &page->text);
+    buffer_append_text(&page->text, "\n");
+    if (!verdict_is_skipped(copy))
+        return;
+    buffer_append_text(&page->text, "    ");
+    verdict_append_skipped(copy, page->now_us, &page->text);
+    buffer_append_text(&page->text, "\n");
+}
+
 static void copies_member_text(struct copies_page *page, const struct quorum *quorum, size_t index,
                                const int64_t *ends)
 {
@@ -131,6 +137,7 @@ static void copies_member_text(struct copies_page *page, const struct quorum *qu
     buffer_append_text(text, "\n");
     if (member->applied != NULL && member->applied->reason[0] != '\0')
         buffer_append_format(text, "    STOPPED: %s\n", member->applied->reason);
+    copies_verdict_text(page, member);
 }
 
 static void copies_member_json(struct copies_page *page, const struct quorum *quorum, size_t index)
@@ -158,6 +165,7 @@ static void copies_member_json(struct copies_page *page, const struct quorum *qu
     member_text(json, "stopped",
                 applied == NULL || applied->reason[0] == '\0' ? (struct slice){0}
                                                               : slice_of(applied->reason));
+    verdict_append_json(verdict_find(page->verdict, member->service, member->copy), json);
     member_begin(json, "positions", "[");
     for (int32_t i = 0; applied != NULL && i < quorum->partition_count; i++) {
         const struct quorum_position *at = quorum_position(quorum, index, i);
@@ -226,7 +234,8 @@ static enum status copies_type(struct copies_page *page, const struct members_ty
                                struct error *err)
 {
     struct quorum quorum;
-    enum status status = members_quorum(&page->members, type, &quorum, err);
+    enum status status = members_quorum(&page->control.members, type, &quorum, err);
+    page->verdict = members_verdict(&page->control.members, type);
     int64_t *ends = calloc((size_t)quorum.partition_count + 1, sizeof *ends);
     if (status == STATUS_OK && ends == NULL)
         status = error_set(err, STATUS_RETRY, "out of memory");
@@ -253,9 +262,9 @@ static enum status copies_types(struct copies_page *page, const char *wanted, st
     page->now_us = clock_wall_us();
     member_begin(&page->json, NULL, "{");
     member_text(&page->json, "control_topic", slice_of(page->config->control_topic));
-    member_number(&page->json, "control_offset", page->members.end);
+    member_number(&page->json, "control_offset", page->control.members.end);
     member_begin(&page->json, "types", "[");
-    enum status status = members_types(&page->members, &types, &count, err);
+    enum status status = members_types(&page->control.members, &types, &count, err);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         if (wanted != NULL && strcmp(wanted, types[i].entity_type) != 0)
             continue;
@@ -273,39 +282,42 @@ static enum status copies_types(struct copies_page *page, const char *wanted, st
     if (status == STATUS_OK && shown == 0)
         buffer_append_text(&page->text, "no service has said anything yet\n");
     else
-        buffer_append_format(&page->text, "As of record %" PRId64 " of %s\n", page->members.end,
-                             page->config->control_topic);
+        buffer_append_format(&page->text, "As of record %" PRId64 " of %s\n",
+                             page->control.members.end, page->config->control_topic);
     return status;
 }
 
 static enum status copies_show(struct copies_page *page, bool json, const char *wanted,
                                struct error *err)
 {
-    char group[256];
-    enum status status = copies_open(page, group, sizeof group, err);
+    enum status status = copies_open(page, err);
     if (status == STATUS_OK)
         status = copies_types(page, wanted, err);
     if (status != STATUS_OK)
         return status;
     fputs(buffer_text(json ? &page->json : &page->text), stdout);
-    if (page->members.unreadable.status != STATUS_OK)
+    if (page->control.members.unreadable.status != STATUS_OK)
         command_say("keepstep: %s cannot be read: %s", page->config->control_topic,
-                    page->members.unreadable.text);
+                    page->control.members.unreadable.text);
     return STATUS_OK;
 }
 
 /* "SERVICE", or "SERVICE/COPY" where a service has several copies. */
-static bool copies_is_named(const struct members_item *item, const char *name)
+static bool copies_has_name(struct slice service, struct slice copy, const char *name)
 {
-    struct slice service = slice_of(name);
+    struct slice named = slice_of(name);
     const char *slash = strchr(name, '/');
-    if (item->read.kind != MEMBER_KEY_MEMBER)
-        return false;
-    if (slash != NULL && !slice_is(item->read.copy, slash + 1))
+    if (slash != NULL && !slice_is(copy, slash + 1))
         return false;
     if (slash != NULL)
-        service.length = (size_t)(slash - name);
-    return slice_equal(service, item->read.service);
+        named.length = (size_t)(slash - name);
+    return slice_equal(named, service);
+}
+
+static bool copies_is_named(const struct members_item *item, const char *name)
+{
+    return item->read.kind == MEMBER_KEY_MEMBER &&
+           copies_has_name(item->read.service, item->read.copy, name);
 }
 
 /* @return OK with how many records are the copy's; FATAL where the name is nobody's, or of several.
@@ -337,17 +349,54 @@ static enum status copies_find(const struct members *members, const char *name,
                      name);
 }
 
+/* Take a copy out of one record of verdicts, so that whoever comes back starts without one. */
+static enum status copies_forget_verdict(struct copies_page *page,
+                                         const struct verdict_record *known, const char *name,
+                                         struct error *err)
+{
+    struct verdict_record record = *known;
+    struct buffer key;
+    struct buffer value;
+    record.copies = calloc(known->count + 1, sizeof *record.copies);
+    record.count = 0;
+    if (record.copies == NULL)
+        return error_set(err, STATUS_FATAL, "out of memory");
+    for (size_t i = 0; i < known->count; i++) {
+        const struct verdict_copy *copy = &known->copies[i];
+        if (!copies_has_name(slice_of(copy->service), slice_of(copy->copy), name))
+            record.copies[record.count++] = *copy;
+    }
+    buffer_init(&key, MEMBER_KEY_MAX);
+    buffer_init(&value, MEMBER_RECORD_BYTES_MAX);
+    verdict_key_append(&record, &key);
+    verdict_record_append(&record, &value);
+    enum status status = STATUS_OK;
+    if (record.count < known->count)
+        status = control_topic_write(page->control.topic, buffer_slice(&key),
+                                     record.count == 0 ? (struct slice){0} : buffer_slice(&value),
+                                     err);
+    buffer_done(&key);
+    buffer_done(&value);
+    free(record.copies);
+    return status;
+}
+
 static enum status copies_forget(struct copies_page *page, const char *name, struct error *err)
 {
-    char group[256];
     int64_t seen_us = 0;
-    enum status status = copies_open(page, group, sizeof group, err);
+    enum status status = copies_open(page, err);
     if (status == STATUS_OK)
-        status = copies_find(&page->members, name, &seen_us, err);
-    for (size_t i = 0; status == STATUS_OK && i < page->members.count; i++) {
-        const struct members_item *item = page->members.items[i];
+        status = copies_find(&page->control.members, name, &seen_us, err);
+    for (size_t i = 0; status == STATUS_OK && i < page->control.members.count; i++) {
+        const struct members_item *item = page->control.members.items[i];
         if (copies_is_named(item, name))
-            status = control_topic_write(page->topic, slice_of(item->key), (struct slice){0}, err);
+            status = control_topic_write(page->control.topic, slice_of(item->key),
+                                         (struct slice){0}, err);
+    }
+    for (size_t i = 0; status == STATUS_OK && i < page->control.members.count; i++) {
+        const struct members_item *item = page->control.members.items[i];
+        if (item->read.kind == MEMBER_KEY_VERDICT)
+            status = copies_forget_verdict(page, &item->verdict, name, err);
     }
     if (status != STATUS_OK)
         return status;
@@ -381,7 +430,6 @@ static int copies_run(const struct command *command, int argc, char **argv)
     struct copies_page page = {0};
     enum status status = service_open(&line, &service, &err);
     page.config = service.config;
-    members_init(&page.members);
     buffer_init(&page.text, COPIES_OUTPUT_MAX);
     buffer_init(&page.json, COPIES_OUTPUT_MAX);
     if (status == STATUS_OK)

@@ -1,6 +1,8 @@
 /* JSON members, one after the other. */
 #include "operate/member.h"
 
+#include "common/clock.h"
+
 #include <inttypes.h>
 
 static void member_name(struct buffer *out, const char *name)
@@ -49,6 +51,13 @@ void member_seconds(struct buffer *out, const char *name, double seconds)
     }
     member_name(out, name);
     buffer_append_format(out, "%.3f", seconds);
+}
+
+void member_time(struct buffer *out, const char *name, int64_t time_us)
+{
+    char text[CLOCK_TEXT_SIZE];
+    clock_format_utc(time_us, text);
+    member_text(out, name, time_us == 0 ? (struct slice){0} : slice_of(text));
 }
 
 void member_bool(struct buffer *out, const char *name, bool value)

@@ -21,6 +21,9 @@ void member_known_number(struct buffer *out, const char *name, int64_t number);
 /** With three decimals; null below 0. */
 void member_seconds(struct buffer *out, const char *name, double seconds);
 
+/** As RFC 3339; null for 0. @param time_us  microseconds since 1970. */
+void member_time(struct buffer *out, const char *name, int64_t time_us);
+
 void member_bool(struct buffer *out, const char *name, bool value);
 
 #endif

@@ -42,14 +42,30 @@ static void members_remove(struct members *members, size_t index)
     members->items[index] = members->items[--members->count];
 }
 
-/* Who writes a record is said by its key and by its value. */
+/* Who or what a record is about is said by its key and by its value. */
 static enum status members_compare_key(const struct members_item *item, struct error *err)
 {
     const struct member_record *record = &item->record;
-    if (slice_is(item->read.service, record->service) && slice_is(item->read.copy, record->copy) &&
-        slice_is(item->read.instance, record->instance))
-        return STATUS_OK;
-    return error_set(err, STATUS_REJECT, "its key and its value name different members");
+    const struct verdict_record *verdict = &item->verdict;
+    if (item->read.kind == MEMBER_KEY_MEMBER && !(slice_is(item->read.service, record->service) &&
+                                                  slice_is(item->read.copy, record->copy) &&
+                                                  slice_is(item->read.instance, record->instance)))
+        return error_set(err, STATUS_REJECT, "its key and its value name different members");
+    if (item->read.kind == MEMBER_KEY_VERDICT &&
+        !(slice_is(item->read.entity_type, verdict->entity_type) &&
+          slice_is(item->read.topic, verdict->topic)))
+        return error_set(err, STATUS_REJECT, "its key and its value name different types");
+    return STATUS_OK;
+}
+
+static enum status members_item_read(struct members_item *item, struct slice value,
+                                     struct error *err)
+{
+    if (item->read.kind == MEMBER_KEY_POLICY)
+        return member_policy_read(value, &item->arena, &item->policy, err);
+    if (item->read.kind == MEMBER_KEY_VERDICT)
+        return verdict_record_read(value, &item->arena, &item->verdict, err);
+    return member_record_read(value, &item->arena, &item->record, err);
 }
 
 static enum status members_item_new(const struct control_record *record,
@@ -62,10 +78,8 @@ static enum status members_item_new(const struct control_record *record,
     item->read = member_key_read(slice_of(item->key));
     item->offset = record->offset;
     arena_init(&item->arena, MEMBERS_ARENA_BYTES);
-    enum status status = item->read.kind == MEMBER_KEY_POLICY
-                             ? member_policy_read(record->value, &item->arena, &item->policy, err)
-                             : member_record_read(record->value, &item->arena, &item->record, err);
-    if (status == STATUS_OK && item->read.kind == MEMBER_KEY_MEMBER)
+    enum status status = members_item_read(item, record->value, err);
+    if (status == STATUS_OK)
         status = members_compare_key(item, err);
     if (status != STATUS_OK) {
         members_item_free(item);
@@ -90,7 +104,7 @@ static enum status members_put(struct members *members, size_t index, struct mem
     if (more == NULL) {
         members_item_free(item);
         return error_set(err, STATUS_RETRY,
-                         "the control topic has more than %d members, or there is no memory: "
+                         "the control topic has more than %d records, or there is no memory: "
                          "`keepstep copies forget` takes those away that are gone",
                          MEMBERS_MAX);
     }
@@ -184,13 +198,35 @@ enum status members_quorum(const struct members *members, const struct members_t
         const struct members_item *item = members->items[i];
         if (item->read.kind == MEMBER_KEY_MEMBER)
             entries[input.count++] = (struct member_entry){&item->record, item->offset};
-        else if (slice_is(item->read.service, type->entity_type))
-            input.policy = &item->policy;
     }
+    input.policy = members_policy(members, type->entity_type);
     input.entries = entries;
     enum status status = quorum_make(&input, ret_quorum, err);
     free(entries);
     return status;
+}
+
+const struct member_policy *members_policy(const struct members *members, const char *entity_type)
+{
+    for (size_t i = 0; i < members->count; i++) {
+        const struct members_item *item = members->items[i];
+        if (item->read.kind == MEMBER_KEY_POLICY && slice_is(item->read.entity_type, entity_type))
+            return &item->policy;
+    }
+    return NULL;
+}
+
+const struct verdict_record *members_verdict(const struct members *members,
+                                             const struct members_type *type)
+{
+    for (size_t i = 0; i < members->count; i++) {
+        const struct members_item *item = members->items[i];
+        if (item->read.kind == MEMBER_KEY_VERDICT &&
+            slice_is(item->read.entity_type, type->entity_type) &&
+            slice_is(item->read.topic, type->topic))
+            return &item->verdict;
+    }
+    return NULL;
 }
 
 struct control_options members_control(const struct config *config, char *group, size_t size)

@@ -1,20 +1,22 @@
-/* What the control topic says: the last record of each instance, and the policies. */
+/* What the control topic says: the last record of each instance, the policies and the verdicts. */
 #ifndef OPERATE_MEMBERS_H
 #define OPERATE_MEMBERS_H
 
 #include "common/kafka_control_topic.h"
 #include "operate/quorum.h"
 #include "schemas/config/config.h"
+#include "schemas/verdict_record.h"
 
 #define MEMBERS_MAX 1024 /* records that are kept */
 
 /** One record of the control topic. */
 struct members_item {
     char key[MEMBER_KEY_MAX + 1];
-    struct member_key read; /* of `key` */
-    struct arena arena;     /* holds what was read of the value */
-    struct member_record record;
+    struct member_key read;      /* of `key` */
+    struct arena arena;          /* holds what was read of the value */
+    struct member_record record; /* of its kind; the others are empty */
     struct member_policy policy;
+    struct verdict_record verdict;
     int64_t offset;
 };
 
@@ -52,6 +54,13 @@ enum status members_types(const struct members *members, struct members_type **r
  * @return as quorum_make(). */
 enum status members_quorum(const struct members *members, const struct members_type *type,
                            struct quorum *ret_quorum, struct error *err) MUST_CHECK;
+
+/** @return the policy of an entity type; NULL: there is none. It lasts until the records change. */
+const struct member_policy *members_policy(const struct members *members, const char *entity_type);
+
+/** @return the verdicts on a type, and in the same way; NULL: there are none. */
+const struct verdict_record *members_verdict(const struct members *members,
+                                             const struct members_type *type);
 
 /** @return the options of a control topic for a service. `group` has the size of the buffer. */
 struct control_options members_control(const struct config *config, char *group, size_t size);

@@ -13,6 +13,7 @@ struct members_view {
     const struct members *members;
     struct control_topic *topic;
     const struct quorum *quorums;
+    const struct verdict_record **verdicts; /* parallel; NULL: nobody has compared the type */
     size_t count;
     struct buffer *text;
 };
@@ -101,6 +102,116 @@ static void view_seen(const struct members_view *view, const char *name)
     }
 }
 
+/* Call `append` for each member of each type that somebody compares. */
+static void view_verdicts(const struct members_view *view, const char *name,
+                          void (*append)(const struct members_view *view, const char *name,
+                                         size_t type, const struct quorum_member *member))
+{
+    for (size_t i = 0; i < view->count; i++) {
+        for (size_t j = 0; view->verdicts[i] != NULL && j < view->quorums[i].member_count; j++)
+            append(view, name, i, &view->quorums[i].members[j]);
+    }
+}
+
+static const struct verdict_copy *view_verdict(const struct members_view *view, size_t type,
+                                               const struct quorum_member *member)
+{
+    return verdict_find(view->verdicts[type], member->service, member->copy);
+}
+
+static void view_copy(const struct members_view *view, const char *name, size_t type,
+                      const struct quorum_member *member)
+{
+    view_type(view, name, &view->quorums[type]);
+    view_label(view, "\",copy=\"", member->service);
+    view_label(view, "/", member->copy);
+    buffer_append_text(view->text, "\"");
+}
+
+static void view_copy_rows(const struct members_view *view, const char *name, size_t type,
+                           const struct quorum_member *member)
+{
+    const struct verdict_copy *copy = view_verdict(view, type, member);
+    if (copy == NULL || (copy->state != VERDICT_EQUAL && copy->state != VERDICT_DIFFERENT))
+        return;
+    int64_t equal = copy->rows - copy->differs - copy->missing;
+    const struct {
+        const char *result;
+        int64_t rows;
+    } values[] = {{"equal", equal < 0 ? 0 : equal},
+                  {"different", copy->differs},
+                  {"missing", copy->missing},
+                  {"extra", copy->extra},
+                  {"left_out", copy->left_out}};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        view_copy(view, name, type, member);
+        buffer_append_format(view->text, ",result=\"%s\"} %" PRId64 "\n", values[i].result,
+                             values[i].rows);
+    }
+}
+
+static void view_copy_time(const struct members_view *view, const char *name, size_t type,
+                           const struct quorum_member *member, int64_t time_us)
+{
+    view_copy(view, name, type, member);
+    buffer_append_format(view->text, "} %.6f\n", (double)time_us / 1e6);
+}
+
+static void view_copy_since(const struct members_view *view, const char *name, size_t type,
+                            const struct quorum_member *member)
+{
+    const struct verdict_copy *copy = view_verdict(view, type, member);
+    if (copy != NULL && copy->equal_since_us != 0)
+        view_copy_time(view, name, type, member, copy->equal_since_us);
+}
+
+static void view_copy_equal(const struct members_view *view, const char *name, size_t type,
+                            const struct quorum_member *member)
+{
+    const struct verdict_copy *copy = view_verdict(view, type, member);
+    if (copy != NULL && copy->equal_at_us != 0)
+        view_copy_time(view, name, type, member, copy->equal_at_us);
+}
+
+/* A member that was never compared has the time 0, so that an alert sees it. */
+static void view_copy_last(const struct members_view *view, const char *name, size_t type,
+                           const struct quorum_member *member)
+{
+    const struct verdict_copy *copy = view_verdict(view, type, member);
+    view_copy_time(view, name, type, member, copy == NULL ? 0 : copy->at_us);
+}
+
+static void view_verify_rows(const struct members_view *view, const char *name)
+{
+    view_verdicts(view, name, view_copy_rows);
+}
+
+static void view_verify_since(const struct members_view *view, const char *name)
+{
+    view_verdicts(view, name, view_copy_since);
+}
+
+static void view_verify_equal(const struct members_view *view, const char *name)
+{
+    view_verdicts(view, name, view_copy_equal);
+}
+
+static void view_verify_last(const struct members_view *view, const char *name)
+{
+    view_verdicts(view, name, view_copy_last);
+}
+
+static void view_verify_seconds(const struct members_view *view, const char *name)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        if (view->verdicts[i] == NULL || view->verdicts[i]->at_us == 0)
+            continue;
+        view_type(view, name, &view->quorums[i]);
+        buffer_append_format(view->text, "\"} %.3f\n",
+                             (double)view->verdicts[i]->duration_ms / 1e3);
+    }
+}
+
 static const struct members_metric {
     const char *name;
     const char *labels;
@@ -116,6 +227,20 @@ static const struct members_metric {
      "Next offset after what a copy has on its disk, as it reported.", view_durable},
     {"keepstep_member_seen_timestamp_seconds", "`copy`", "When a service last reported.",
      view_seen},
+    {"keepstep_verify_rows", "`type`, `topic`, `copy`, `result`",
+     "Rows of a copy at the last verify that compared all of it: equal, different, missing, extra "
+     "(only there), left_out (they change all the time, or are parked).",
+     view_verify_rows},
+    {"keepstep_verify_equal_since_timestamp_seconds", "`type`, `topic`, `copy`",
+     "Since when each verify has found the copy equal; missing while it is not.",
+     view_verify_since},
+    {"keepstep_verify_last_equal_timestamp_seconds", "`type`, `topic`, `copy`",
+     "When a verify last found the copy equal.", view_verify_equal},
+    {"keepstep_verify_last_timestamp_seconds", "`type`, `topic`, `copy`",
+     "When the copy was last compared, or the others with it; 0: never, though others were.",
+     view_verify_last},
+    {"keepstep_verify_seconds", "`type`, `topic`", "How long the last verify of the type took.",
+     view_verify_seconds},
 };
 #define MEMBERS_METRICS (sizeof members_metrics / sizeof *members_metrics)
 
@@ -150,19 +275,22 @@ void members_page_write(struct members_page *page, const struct members *members
     buffer_init(&text, MEMBERS_PAGE_MAX);
     enum status status = members_types(members, &types, &count, &ignored);
     struct quorum *quorums = calloc(count + 1, sizeof *quorums);
-    if (quorums == NULL)
+    const struct verdict_record **verdicts = calloc(count + 1, sizeof(struct verdict_record *));
+    if (quorums == NULL || verdicts == NULL)
         status = STATUS_RETRY;
     while (status == STATUS_OK && made < count) {
+        verdicts[made] = members_verdict(members, &types[made]);
         status = members_quorum(members, &types[made], &quorums[made], &ignored);
         made++;
     }
-    const struct members_view view = {members, topic, quorums, count, &text};
+    const struct members_view view = {members, topic, quorums, verdicts, count, &text};
     if (status == STATUS_OK)
         members_page_render(&view);
     members_page_show(page, &text);
     for (size_t i = 0; i < made; i++)
         quorum_done(&quorums[i]);
     free(quorums);
+    free(verdicts);
     free(types);
     buffer_done(&text);
 }

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "operate/command.h"
 #include "consumer/feed/feed.h"
+#include "operate/control.h"
 #include "operate/http.h"
 #include "operate/http_client.h"
 #include "operate/member.h"
@@ -11,6 +12,7 @@
 #include "operate/offsets.h"
 #include "operate/running.h"
 #include "operate/service.h"
+#include "operate/verdict_lines.h"
 #include "producer/capture/watch.h"
 
 #include <inttypes.h>
@@ -45,6 +47,7 @@ struct status_page {
     size_t captures_broken;
     bool stopped;
     bool waits_for_relay;
+    bool differs; /* a copy of a type of this service, from the others */
     enum status_running relay;
     enum status_running agent;
     struct buffer metrics; /* of the sidecar at `listen:`; empty: none answers */
@@ -423,6 +426,37 @@ static void status_broker(struct status_page *page)
     member_seconds(&page->json, "broker_silent_seconds", silent_s);
 }
 
+static enum status status_read_verdicts(struct status_page *page, struct error *err)
+{
+    const struct config *config = page->service->config;
+    struct control control = {0};
+    struct buffer text;
+    struct buffer json;
+    buffer_init(&text, STATUS_OUTPUT_MAX);
+    buffer_init(&json, STATUS_OUTPUT_MAX);
+    enum status status = control_open(config, &command_stop, &control, err);
+    if (status == STATUS_OK)
+        status = verdict_lines_append(&control.members, config, &text, &json, &page->differs, err);
+    if (status == STATUS_OK)
+        buffer_append_format(&page->json, ",%s", buffer_text(&json));
+    if (status == STATUS_OK && text.length > 0)
+        buffer_append_format(&page->text, "\nCopies, as of record %" PRId64 " of %s\n%s",
+                             control.members.end, config->control_topic, buffer_text(&text));
+    control_close(&control);
+    buffer_done(&text);
+    buffer_done(&json);
+    return status;
+}
+
+/* Without a broker nobody knows, and a service without a control topic has nothing to say. */
+static void status_copies(struct status_page *page)
+{
+    struct error ignored = ERROR_INIT;
+    bool asks = page->broker_reason[0] == '\0' && page->service->config->control_topic[0] != '\0';
+    if (!asks || status_read_verdicts(page, &ignored) != STATUS_OK)
+        member_text(&page->json, "copies", (struct slice){0});
+}
+
 /* @return the command to type next, and in *ret_why what it is for; NULL: only read *ret_why. */
 static const char *status_next(const struct status_page *page, const char **ret_why)
 {
@@ -445,6 +479,8 @@ static const char *status_next(const struct status_page *page, const char **ret_
          "read the relay's log and the broker's: it takes no records; nothing is lost"},
         {page->voided > 0, NULL,
          "look for \"goes out as a void\" in the relay's log; write those entities again"},
+        {page->differs, "copies",
+         "shows which copy is DIFFERENT; `keepstep verify` shows the rows"},
         {page->lag > 0, "lag", NULL},
     };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
@@ -490,6 +526,7 @@ static enum status status_fill(struct status_page *page, struct error *err)
     if (status != STATUS_OK)
         return status;
     status_ask_broker(page);
+    status_copies(page);
     status_broker(page);
     status_say_next(page);
     buffer_append_text(&page->json, "}\n");

@@ -1,6 +1,8 @@
 /* `keepstep verify`: are the copies equal? */
 #include "common/clock.h"
+#include "operate/control.h"
 #include "operate/verify/report.h"
+#include "operate/verify/verdict.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,7 +32,9 @@ struct verifying {
     const struct command_line *line;
     struct service services[VERIFY_SERVICES_MAX]; /* the first is that of --config */
     size_t service_count;
-    bool shows; /* the progress */
+    bool shows;             /* the progress */
+    struct control control; /* where the verdicts are kept */
+    bool opened;            /* it was tried in this round */
 };
 
 struct verify_progress {
@@ -69,6 +73,25 @@ static enum status verify_print(const struct report *report, bool json, struct e
     return status;
 }
 
+/* Nothing depends on it that the verdict is kept. A service without a control topic keeps none. */
+static void verifying_keep(struct verifying *verifying, const struct verify *verify,
+                           const struct verify_result *result)
+{
+    struct error err = ERROR_INIT;
+    enum status status = STATUS_OK;
+    if (!verifying->opened)
+        status = control_open(verify->config, &command_stop, &verifying->control, &err);
+    if (!verifying->opened && status != STATUS_OK)
+        control_close(&verifying->control);
+    verifying->opened = true;
+    if (status == STATUS_OK && verifying->control.topic != NULL)
+        status = verdict_write(verifying->control.topic, &verifying->control.members, verify,
+                               result, &err);
+    if (status != STATUS_OK && status != STATUS_STOP && !atomic_load(&command_stop))
+        command_say("keepstep: the verdict on %s is not kept for the others: %s",
+                    verify->entity_type, err.text);
+}
+
 static enum status verifying_compare(struct verifying *verifying, struct verify *verify, int *code,
                                      struct error *err)
 {
@@ -88,6 +111,7 @@ static enum status verifying_compare(struct verifying *verifying, struct verify 
         int found = comparison_exit_code(&result.comparison);
         *code = *code == EX_DATAERR || found == EX_OK ? *code : found;
         status = verify_print(&report, line->json, err);
+        verifying_keep(verifying, verify, &result);
     }
     verify_result_done(&result);
     return status;
@@ -174,6 +198,9 @@ static enum status verifying_once(struct verifying *verifying, int *code, struct
         status = verifying_type(verifying, line->arguments[i], &found, err);
     if (!atomic_load(&command_stop))
         *code = found;
+    if (verifying->opened)
+        control_close(&verifying->control);
+    verifying->opened = false;
     return status;
 }
 

@@ -40,17 +40,20 @@ struct member_key member_key_read(struct slice key)
         return read;
     struct slice kind = member_key_part(&rest);
     if (slice_is(kind, "policy")) {
-        read.service = rest;
+        read.entity_type = rest;
         read.kind = rest.length > 0 ? MEMBER_KEY_POLICY : MEMBER_KEY_OTHER;
-        return read;
+    } else if (slice_is(kind, "verdict")) {
+        read.entity_type = member_key_part(&rest);
+        read.topic = rest;
+        if (read.entity_type.length > 0 && read.topic.length > 0)
+            read.kind = MEMBER_KEY_VERDICT;
+    } else if (slice_is(kind, "member")) {
+        read.service = member_key_part(&rest);
+        read.copy = member_key_part(&rest);
+        read.instance = rest;
+        if (read.service.length > 0 && read.copy.length > 0 && read.instance.length > 0)
+            read.kind = MEMBER_KEY_MEMBER;
     }
-    if (!slice_is(kind, "member"))
-        return read;
-    read.service = member_key_part(&rest);
-    read.copy = member_key_part(&rest);
-    read.instance = rest;
-    if (read.service.length > 0 && read.copy.length > 0 && read.instance.length > 0)
-        read.kind = MEMBER_KEY_MEMBER;
     return read;
 }
 

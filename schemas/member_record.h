@@ -13,13 +13,16 @@
 #define MEMBER_TYPES_MAX        ((size_t)1024)
 #define MEMBER_NONE             "-" /* the copy's id of a publisher that keeps no copy */
 
-/** The key of a record: "member/SERVICE/COPY/INSTANCE" or "policy/TYPE". Borrowed. */
-enum member_key_kind { MEMBER_KEY_MEMBER, MEMBER_KEY_POLICY, MEMBER_KEY_OTHER };
+/** The key of a record: "member/SERVICE/COPY/INSTANCE", "policy/TYPE" or "verdict/TYPE/TOPIC".
+ * Borrowed. */
+enum member_key_kind { MEMBER_KEY_MEMBER, MEMBER_KEY_POLICY, MEMBER_KEY_VERDICT, MEMBER_KEY_OTHER };
 struct member_key {
     enum member_key_kind kind;
-    struct slice service; /* of a policy: the entity type */
+    struct slice service; /* of a member, and the two below */
     struct slice copy;
     struct slice instance;
+    struct slice entity_type; /* of a policy or a verdict */
+    struct slice topic;       /* of a verdict */
 };
 
 enum member_state {

@@ -189,6 +189,7 @@ static enum status copy_read_topic(struct copy *copy, struct error *err)
 static enum status copy_read_stamp(struct copy *copy, struct error *err)
 {
     enum status status = copy->store->ops->meta(copy->store, &copy->meta, err);
+    copy->base.copy = copy->meta.copy_id;
     if (status == STATUS_OK)
         status = copy_read_topic(copy, err);
     if (status != STATUS_OK)
@@ -322,6 +323,7 @@ enum status copy_new(const struct participant_options *options,
     copy->mapping = &service->mappings[index];
     copy->base = (struct participant){.ops = &copy_ops,
                                       .name = service->config->service,
+                                      .copy = "",
                                       .topic = service->config->apply[index].topic,
                                       .schema = service->applied[index]};
     arena_init(&copy->keys, COPY_KEYS_MAX);

@@ -94,6 +94,8 @@ struct participant_ops {
 struct participant {
     const struct participant_ops *ops;
     const char *name; /* of its service */
+    const char
+        *copy; /* the id of the copy; "": not known before a stamp(). MEMBER_NONE: a publisher */
     const char *topic;
     const struct entity_schema *schema; /* as its service has it */
 };

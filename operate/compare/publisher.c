@@ -5,6 +5,7 @@
 #include "operate/offsets.h"
 #include "producer/registry.h"
 #include "producer/source/source.h"
+#include "schemas/member_record.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,6 +239,7 @@ enum status publisher_new(const struct participant_options *options,
     publisher->options = options;
     publisher->base.ops = &publisher_ops;
     publisher->base.name = options->service->config->service;
+    publisher->base.copy = MEMBER_NONE;
     arena_init(&publisher->keys, PUBLISHER_KEYS_MAX);
     enum status status = publisher_find(options, &publisher->type, err);
     if (status != STATUS_OK) {

@@ -4,9 +4,10 @@
 #include "operate/http_client.h"
 #include "tests/support/database.h"
 #include "tests/support/load.h"
-#include "tests/support/sidecar.h"
+#include "tests/support/verify.h"
 
 #include <stdio.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #define WAIT_MS 30000
@@ -235,6 +236,63 @@ static void the_metrics_have_the_members(void **state)
     sidecar_stop(&trio.billing);
 }
 
+/* The page of a sidecar, once it has a text. */
+static void expect_metric(int port, const char *text)
+{
+    struct expected expected = {.first = test_format("%d", port), .text = text};
+    if (!test_wait(page_has, &expected, WAIT_MS))
+        test_fail("no %s in %s", text, expected.seen);
+}
+
+static void verify(const struct trio *trio, int exit_code)
+{
+    const struct sidecar *const all[] = {&trio->shop, &trio->billing, &trio->shipping, NULL};
+    struct process_result result = VERIFY(all, "item");
+    if (result.exit_code != exit_code || result.errors[0] != '\0')
+        test_fail("exit code %d: %s%s", result.exit_code, result.output, result.errors);
+}
+
+static void what_verify_found_is_shown_by_every_service_until_a_copy_is_forgotten(void **state)
+{
+    struct trio trio = {.kafka = kafka_start()};
+    (void)state;
+    trio.shop = sidecar_make(trio.kafka, "shop", SIDECAR_ITEM_DDL, publishes);
+    trio.billing = sidecar_make(trio.kafka, "billing", NULL, applies);
+    trio.shipping = sidecar_make(trio.kafka, "shipping", NULL, applies);
+    int port = sidecar_listen(&trio.billing);
+    sidecar_begin(&trio.shop);
+    sidecar_begin(&trio.billing);
+    sidecar_begin(&trio.shipping);
+    write_items(&trio, 1, 10);
+    expect(&trio.shop, NULL, "3 members");
+    expect(&trio.shop, NULL, "behind it: p0 0 records");
+    sidecar_expect(&trio.billing, "SELECT count(*) FROM items", "10\n");
+    sidecar_expect(&trio.shipping, "SELECT count(*) FROM items", "10\n");
+    verify(&trio, EX_OK);
+    expect(&trio.shipping, NULL, "durable 0 behind\n    equal since 20");
+    expect(&trio.shipping, NULL, "publishes\n    the others were compared with it, verified ");
+    expect(&trio.shop, "--json", "\"verify\":{\"verdict\":\"equal\",\"verified_at\":\"20");
+    (void)sqlite_text(trio.shipping.database, "DELETE FROM items WHERE id < 3");
+    verify(&trio, EX_DATAERR);
+    expect(&trio.billing, NULL, "    DIFFERENT: 2 rows, last equal 20");
+    const char *status = sidecar_run(&trio.shop, "status", NULL, NULL).output;
+    print_message("%s", status);
+    assert_non_null(strstr(status, "  item       billing    equal since 20"));
+    assert_non_null(strstr(status, "  item       shipping   DIFFERENT: 2 rows, last equal 20"));
+    assert_non_null(strstr(status, "keepstep copies "));
+    expect_metric(port, "\",result=\"missing\"} 2\n");
+    expect_metric(port, "\",result=\"equal\"} 10\n");
+    expect_metric(port, "\nkeepstep_verify_equal_since_timestamp_seconds{type=\"item\",topic=");
+    expect_metric(port, "\nkeepstep_verify_seconds{type=\"item\",topic=");
+    process_kill(trio.shipping.process);
+    const char *answer = copies(&trio.shop, "forget", "shipping");
+    assert_non_null(strstr(answer, "shipping is forgotten\n"));
+    sidecar_start(&trio.shipping, NULL);
+    expect(&trio.shop, "--json", "\"members\":3,");
+    expect(&trio.shop, NULL, "never verified");
+    trio_end(&trio);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +303,7 @@ int main(void)
         TEST_WITH_LIMIT(copies_in_three_databases_report_with_their_roles, 300),
         TEST_WITH_LIMIT(a_topic_that_another_program_made_is_refused_and_nothing_stops, 180),
         TEST_WITH_LIMIT(the_metrics_have_the_members, 180),
+        TEST_WITH_LIMIT(what_verify_found_is_shown_by_every_service_until_a_copy_is_forgotten, 180),
     };
     return TEST_RUN(tests);
 }

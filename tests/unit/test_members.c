@@ -135,7 +135,8 @@ static void a_key_is_taken_apart(void **state)
 {
     static const char *const others[] = {"",           "member",      "member/",     "member/a",
                                          "member/a/b", "member/a/b/", "member//b/c", "member/a//c",
-                                         "policy",     "policy/",     "x/a/b/c"};
+                                         "policy",     "policy/",     "verdict/a",   "verdict//b",
+                                         "x/a/b/c"};
     (void)state;
     struct member_key key = member_key_read(slice_of(KEY));
     assert_int_equal(key.kind, MEMBER_KEY_MEMBER);
@@ -144,7 +145,11 @@ static void a_key_is_taken_apart(void **state)
     assert_true(slice_is(key.instance, "1"));
     key = member_key_read(slice_of("policy/order"));
     assert_int_equal(key.kind, MEMBER_KEY_POLICY);
-    assert_true(slice_is(key.service, "order"));
+    assert_true(slice_is(key.entity_type, "order"));
+    key = member_key_read(slice_of("verdict/order/shop.order"));
+    assert_int_equal(key.kind, MEMBER_KEY_VERDICT);
+    assert_true(slice_is(key.entity_type, "order"));
+    assert_true(slice_is(key.topic, "shop.order"));
     for (size_t i = 0; i < COUNT(others); i++)
         assert_int_equal(member_key_read(slice_of(others[i])).kind, MEMBER_KEY_OTHER);
     assert_int_equal(member_key_read((struct slice){0}).kind, MEMBER_KEY_OTHER);

@@ -1,0 +1,230 @@
+/* Puts the result of a comparison on top of the record of the ones before it. */
+#include "operate/verify/verdict.h"
+
+#include <string.h>
+
+#define VERDICT_ARENA_BYTES ((size_t)8 * 1024 * 1024)
+#define VERDICT_TRIES       5
+
+/* The database of a copy that did not answer tells no id. Then it is the service's only copy. */
+static const char *verdict_copy_id(const struct quorum *quorum,
+                                   const struct participant *participant)
+{
+    const char *found = "";
+    size_t count = 0;
+    if (participant->copy[0] != '\0')
+        return participant->copy;
+    for (size_t i = 0; i < quorum->member_count; i++) {
+        const struct quorum_member *member = &quorum->members[i];
+        if (strcmp(member->service, participant->name) != 0 || member->applied == NULL)
+            continue;
+        found = member->copy;
+        count++;
+    }
+    return count == 1 ? found : "";
+}
+
+static bool verdict_is_known(const struct quorum *quorum, const struct verdict_copy *copy)
+{
+    for (size_t i = 0; i < quorum->member_count; i++) {
+        if (quorum->members[i].record != NULL &&
+            strcmp(quorum->members[i].service, copy->service) == 0 &&
+            strcmp(quorum->members[i].copy, copy->copy) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool verdict_compared_any(const struct comparison *comparison)
+{
+    for (size_t i = 1; i < comparison->count; i++) {
+        if (comparison->copies[i].state != COPY_NOT_COMPARED)
+            return true;
+    }
+    return false;
+}
+
+static int64_t verdict_left_out(const struct left_out *left_out, size_t index)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < left_out->count; i++)
+        count += (left_out->entities[i].pending & participant_bit(index)) != 0;
+    return count;
+}
+
+/* Put on top of what was known of a copy what was found now. */
+static void verdict_note(const struct verdict_input *input, size_t index, struct verdict_copy *copy)
+{
+    const struct comparison *comparison = &input->result->comparison;
+    const struct copy_result *result = &comparison->copies[index];
+    bool is_reference = index == 0;
+    int64_t now_us = input->result->ended_us;
+    if (!is_reference && result->state == COPY_NOT_COMPARED) {
+        copy->skipped_at_us = now_us;
+        copy->skipped_reason = result->reason;
+        return;
+    }
+    bool was_equal = copy->state == VERDICT_EQUAL && copy->equal_since_us != 0;
+    bool is_equal = !is_reference && result->state == COPY_EQUAL;
+    copy->state = is_reference ? VERDICT_REFERENCE : is_equal ? VERDICT_EQUAL : VERDICT_DIFFERENT;
+    copy->at_us = now_us;
+    copy->asker = input->verify->config->service;
+    copy->reference = input->verify->members[0].participant->name;
+    copy->rows = (int64_t)comparison->rows;
+    copy->differs = (int64_t)result->counts[DIFFERENCE_VALUE];
+    copy->missing = (int64_t)result->counts[DIFFERENCE_MISSING];
+    copy->extra = (int64_t)result->counts[DIFFERENCE_EXTRA];
+    copy->counted_all = !result->is_partial;
+    copy->left_out = is_reference ? 0 : verdict_left_out(&comparison->left_out, index);
+    copy->equal_since_us = !is_equal ? 0 : was_equal ? copy->equal_since_us : now_us;
+    copy->equal_at_us = is_equal ? now_us : copy->equal_at_us;
+    copy->skipped_at_us = 0;
+    copy->skipped_reason = "";
+}
+
+static void verdict_add(const struct verdict_input *input, size_t index,
+                        struct verdict_record *record)
+{
+    const struct participant *participant = input->verify->members[index].participant;
+    struct verdict_copy *copy = &record->copies[record->count];
+    const char *id = verdict_copy_id(input->quorum, participant);
+    const struct verdict_copy *known = verdict_find(input->before, participant->name, id);
+    if (*id == '\0')
+        return;
+    *copy = known != NULL ? *known
+                          : (struct verdict_copy){.service = participant->name,
+                                                  .copy = id,
+                                                  .asker = "",
+                                                  .reference = "",
+                                                  .counted_all = true,
+                                                  .skipped_reason = ""};
+    verdict_note(input, index, copy);
+    record->count++;
+}
+
+enum status verdict_make(const struct verdict_input *input, struct arena *arena,
+                         struct verdict_record *ret_record, struct error *err)
+{
+    const struct verdict_record *before = input->before;
+    const struct verify *verify = input->verify;
+    const struct verify_result *result = input->result;
+    size_t before_count = before == NULL ? 0 : before->count;
+    bool compared = verdict_compared_any(&result->comparison);
+    *ret_record = (struct verdict_record){.asker = "", .reference = ""};
+    if (before != NULL)
+        *ret_record = *before;
+    ret_record->entity_type = verify->entity_type;
+    ret_record->topic = verify->members[0].participant->topic;
+    ret_record->control_offset = input->control_offset;
+    if (compared) {
+        ret_record->asker = verify->config->service;
+        ret_record->reference = verify->members[0].participant->name;
+        ret_record->at_us = result->ended_us;
+        ret_record->duration_ms = (result->ended_us - result->started_us) / 1000;
+        if (ret_record->duration_ms < 0)
+            ret_record->duration_ms = 0; /* the clock was set back */
+    }
+    ret_record->count = 0;
+    ret_record->copies = arena_alloc(arena, (before_count + verify->count + 1) *
+                                                sizeof *ret_record->copies);
+    if (ret_record->copies == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for the verdicts on %s",
+                         verify->entity_type);
+    for (size_t i = compared ? 0 : 1; i < verify->count; i++)
+        verdict_add(input, i, ret_record);
+    for (size_t i = 0; i < before_count && ret_record->count < VERDICT_COPIES_MAX; i++) {
+        const struct verdict_copy *copy = &before->copies[i];
+        if (verdict_find(ret_record, copy->service, copy->copy) == NULL &&
+            verdict_is_known(input->quorum, copy))
+            ret_record->copies[ret_record->count++] = *copy;
+    }
+    return STATUS_OK;
+}
+
+/* One writing of the record, and the watch over who else writes it. */
+struct verdict_writing {
+    struct control_topic *topic;
+    struct members *members;
+    struct arena arena; /* of the record, and of the one that was overlooked */
+    struct buffer key;
+    struct buffer value;
+    bool is_written;     /* it was read back */
+    bool has_overlooked; /* somebody else's record, or his tombstone, stands before ours */
+    struct verdict_record overlooked; /* no copies: a tombstone */
+};
+
+static enum status verdict_watch(void *context, const struct control_record *record,
+                                 struct error *err)
+{
+    struct verdict_writing *writing = context;
+    struct error ignored = ERROR_INIT;
+    if (slice_equal(record->key, buffer_slice(&writing->key)) && !writing->is_written) {
+        writing->is_written = record->value.data != NULL &&
+                              slice_equal(record->value, buffer_slice(&writing->value));
+        if (!writing->is_written) {
+            writing->has_overlooked = true;
+            writing->overlooked = (struct verdict_record){0};
+            if (record->value.data != NULL &&
+                verdict_record_read(record->value, &writing->arena, &writing->overlooked,
+                                    &ignored) != STATUS_OK)
+                writing->overlooked = (struct verdict_record){0};
+        }
+    }
+    return members_take(writing->members, record, err);
+}
+
+/* Write the record on top of `before`. */
+static enum status verdict_write_once(struct verdict_writing *writing, struct verdict_input *input,
+                                      struct error *err)
+{
+    const struct members_type type = {input->verify->entity_type,
+                                      input->verify->members[0].participant->topic};
+    struct verdict_record record;
+    struct quorum quorum;
+    enum status status = members_quorum(writing->members, &type, &quorum, err);
+    input->quorum = &quorum;
+    input->control_offset = writing->members->end;
+    if (status == STATUS_OK)
+        status = verdict_make(input, &writing->arena, &record, err);
+    if (status == STATUS_OK) {
+        buffer_reset(&writing->key);
+        buffer_reset(&writing->value);
+        verdict_key_append(&record, &writing->key);
+        verdict_record_append(&record, &writing->value);
+        if (writing->key.failed || writing->value.failed)
+            status = error_set(err, STATUS_REJECT, "the verdicts on %s are too large for a record",
+                               type.entity_type);
+    }
+    if (status == STATUS_OK)
+        status = control_topic_write(writing->topic, buffer_slice(&writing->key),
+                                     buffer_slice(&writing->value), err);
+    quorum_done(&quorum);
+    return status;
+}
+
+enum status verdict_write(struct control_topic *topic, struct members *members,
+                          const struct verify *verify, const struct verify_result *result,
+                          struct error *err)
+{
+    const struct members_type type = {verify->entity_type, verify->members[0].participant->topic};
+    struct verdict_input input = {.verify = verify, .result = result};
+    struct verdict_writing writing = {.topic = topic, .members = members};
+    arena_init(&writing.arena, VERDICT_ARENA_BYTES);
+    buffer_init(&writing.key, MEMBER_KEY_MAX);
+    buffer_init(&writing.value, MEMBER_RECORD_BYTES_MAX);
+    enum status status = STATUS_OK;
+    input.before = members_verdict(members, &type);
+    for (int i = 0; status == STATUS_OK && i < VERDICT_TRIES; i++) {
+        writing.is_written = writing.has_overlooked = false;
+        status = verdict_write_once(&writing, &input, err);
+        if (status == STATUS_OK)
+            status = control_topic_read(topic, verdict_watch, &writing, &members->end, err);
+        if (!writing.has_overlooked)
+            break;
+        input.before = writing.overlooked.count > 0 ? &writing.overlooked : NULL;
+    }
+    arena_done(&writing.arena);
+    buffer_done(&writing.key);
+    buffer_done(&writing.value);
+    return status;
+}
