@@ -430,21 +430,19 @@ static enum status status_read_verdicts(struct status_page *page, struct error *
 {
     const struct config *config = page->service->config;
     struct control control = {0};
-    struct buffer text;
-    struct buffer json;
-    buffer_init(&text, STATUS_OUTPUT_MAX);
-    buffer_init(&json, STATUS_OUTPUT_MAX);
+    struct verdict_lines lines;
+    verdict_lines_init(&lines);
     enum status status = control_open(config, &command_stop, &control, err);
     if (status == STATUS_OK)
-        status = verdict_lines_append(&control.members, config, &text, &json, &page->differs, err);
+        status = verdict_lines_append(&lines, &control.members, config, err);
     if (status == STATUS_OK)
-        buffer_append_format(&page->json, ",%s", buffer_text(&json));
-    if (status == STATUS_OK && text.length > 0)
+        buffer_append_format(&page->json, ",%s", buffer_text(&lines.json));
+    if (status == STATUS_OK && lines.text.length > 0)
         buffer_append_format(&page->text, "\nCopies, as of record %" PRId64 " of %s\n%s",
-                             control.members.end, config->control_topic, buffer_text(&text));
+                             control.members.end, config->control_topic, buffer_text(&lines.text));
+    page->differs = status == STATUS_OK && lines.differs;
     control_close(&control);
-    buffer_done(&text);
-    buffer_done(&json);
+    verdict_lines_done(&lines);
     return status;
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define LINES_MINUTE_US (INT64_C(60) * 1000 * 1000)
+#define LINES_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 /* Minutes from two minutes on, and so on: the reader wants to know whether it is long ago. */
 static void lines_append_age(int64_t now_us, int64_t at_us, struct buffer *out)
@@ -106,37 +107,49 @@ void verdict_append_json(const struct verdict_copy *copy, struct buffer *out)
     buffer_append_text(out, "}");
 }
 
-/* What is written, and where to. */
+void verdict_lines_init(struct verdict_lines *ret_lines)
+{
+    *ret_lines = (struct verdict_lines){0};
+    buffer_init(&ret_ & lines->out->text, LINES_BYTES_MAX);
+    buffer_init(&ret_ & lines->out->json, LINES_BYTES_MAX);
+}
+
+void verdict_lines_done(struct verdict_lines *lines)
+{
+    buffer_done(&lines->text);
+    buffer_done(&lines->json);
+}
+
+/* What is written of one type. */
 struct lines {
+    struct verdict_lines *out;
     const struct members *members;
     const struct members_type *type;
     const struct verdict_record *verdict; /* NULL: nobody has compared the type yet */
     int64_t now_us;
-    struct buffer *text;
-    struct buffer *json;
-    bool differs;
 };
 
 static void lines_copy(struct lines *lines, const struct quorum_member *member)
 {
     const struct verdict_copy *copy = verdict_find(lines->verdict, member->service, member->copy);
-    member_begin(lines->json, NULL, "{");
-    member_text(lines->json, "service", slice_of(member->service));
-    member_text(lines->json, "copy",
+    member_begin(&lines->out->json, NULL, "{");
+    member_text(&lines->out->json, "service", slice_of(member->service));
+    member_text(&lines->out->json, "copy",
                 strcmp(member->copy, MEMBER_NONE) == 0 ? (struct slice){0}
                                                        : slice_of(member->copy));
-    verdict_append_json(copy, lines->json);
-    buffer_append_text(lines->json, "}");
-    lines->differs = lines->differs || (copy != NULL && copy->state == VERDICT_DIFFERENT);
+    verdict_append_json(copy, &lines->out->json);
+    buffer_append_text(&lines->out->json, "}");
+    lines->out->differs = lines->out->differs || (copy != NULL && copy->state == VERDICT_DIFFERENT);
     if (lines->verdict == NULL)
         return;
-    buffer_append_format(lines->text, "  %-10s %-10s ", lines->type->entity_type, member->service);
-    verdict_append_text(copy, lines->now_us, lines->text);
+    buffer_append_format(&lines->out->text, "  %-10s %-10s ", lines->type->entity_type,
+                         member->service);
+    verdict_append_text(copy, lines->now_us, &lines->out->text);
     if (verdict_is_skipped(copy)) {
-        buffer_append_text(lines->text, "\n    ");
-        verdict_append_skipped(copy, lines->now_us, lines->text);
+        buffer_append_text(&lines->out->text, "\n    ");
+        verdict_append_skipped(copy, lines->now_us, &lines->out->text);
     }
-    buffer_append_text(lines->text, "\n");
+    buffer_append_text(&lines->out->text, "\n");
 }
 
 static enum status lines_type(struct lines *lines, struct error *err)
@@ -144,13 +157,13 @@ static enum status lines_type(struct lines *lines, struct error *err)
     struct quorum quorum;
     enum status status = members_quorum(lines->members, lines->type, &quorum, err);
     lines->verdict = members_verdict(lines->members, lines->type);
-    member_begin(lines->json, NULL, "{");
-    member_text(lines->json, "type", slice_of(lines->type->entity_type));
-    member_text(lines->json, "topic", slice_of(lines->type->topic));
-    member_begin(lines->json, "copies", "[");
+    member_begin(&lines->out->json, NULL, "{");
+    member_text(&lines->out->json, "type", slice_of(lines->type->entity_type));
+    member_text(&lines->out->json, "topic", slice_of(lines->type->topic));
+    member_begin(&lines->out->json, "copies", "[");
     for (size_t i = 0; status == STATUS_OK && i < quorum.member_count; i++)
         lines_copy(lines, &quorum.members[i]);
-    buffer_append_text(lines->json, "]}");
+    buffer_append_text(&lines->out->json, "]}");
     quorum_done(&quorum);
     return status;
 }
@@ -170,29 +183,26 @@ static enum status lines_types(struct lines *lines, const struct config *config,
                                const struct members_type *types, size_t count, struct error *err)
 {
     enum status status = STATUS_OK;
-    member_begin(lines->json, "copies", "[");
+    member_begin(&lines->out->json, "copies", "[");
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         lines->type = &types[i];
         if (lines_is_listed(config->publish, config->publish_count, lines->type) ||
             lines_is_listed(config->apply, config->apply_count, lines->type))
             status = lines_type(lines, err);
     }
-    buffer_append_text(lines->json, "]");
+    buffer_append_text(&lines->out->json, "]");
     return status;
 }
 
-enum status verdict_lines_append(const struct members *members, const struct config *config,
-                                 struct buffer *text, struct buffer *json, bool *ret_differs,
-                                 struct error *err)
+enum status verdict_lines_append(struct verdict_lines *lines, const struct members *members,
+                                 const struct config *config, struct error *err)
 {
     struct members_type *types = NULL;
     size_t count = 0;
-    struct lines lines = {
-        .members = members, .now_us = clock_wall_us(), .text = text, .json = json};
+    struct lines writing = {.out = lines, .members = members, .now_us = clock_wall_us()};
     enum status status = members_types(members, &types, &count, err);
     if (status == STATUS_OK)
-        status = lines_types(&lines, config, types, count, err);
-    *ret_differs = lines.differs;
+        status = lines_types(&writing, config, types, count, err);
     free(types);
     return status;
 }

@@ -15,12 +15,19 @@ void verdict_append_skipped(const struct verdict_copy *copy, int64_t now_us, str
 /** Append the member "verify": an object, or null where nothing is known. */
 void verdict_append_json(const struct verdict_copy *copy, struct buffer *out);
 
-/** Append what is known of the types that a service publishes or applies: lines for people, empty
- * where nothing was verified yet, and the member "copies",
- * which is not whole after an error.
- * @param ret_differs  whether a copy is different. @return OK; RETRY (memory). */
-enum status verdict_lines_append(const struct members *members, const struct config *config,
-                                 struct buffer *text, struct buffer *json, bool *ret_differs,
-                                 struct error *err) MUST_CHECK;
+/** Where they are written to. */
+struct verdict_lines {
+    struct buffer text; /* for people; empty where nothing was verified yet */
+    struct buffer json; /* the member "copies"; not whole after an error */
+    bool differs;       /* a copy is different */
+};
+
+void verdict_lines_init(struct verdict_lines *ret_lines);
+void verdict_lines_done(struct verdict_lines *lines);
+
+/** Append what is known of the types that a service publishes or applies.
+ * @return OK; RETRY (memory). */
+enum status verdict_lines_append(struct verdict_lines *lines, const struct members *members,
+                                 const struct config *config, struct error *err) MUST_CHECK;
 
 #endif
