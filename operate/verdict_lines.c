@@ -110,8 +110,8 @@ void verdict_append_json(const struct verdict_copy *copy, struct buffer *out)
 void verdict_lines_init(struct verdict_lines *ret_lines)
 {
     *ret_lines = (struct verdict_lines){0};
-    buffer_init(&ret_ & lines->out->text, LINES_BYTES_MAX);
-    buffer_init(&ret_ & lines->out->json, LINES_BYTES_MAX);
+    buffer_init(&ret_lines->text, LINES_BYTES_MAX);
+    buffer_init(&ret_lines->json, LINES_BYTES_MAX);
 }
 
 void verdict_lines_done(struct verdict_lines *lines)
