@@ -34,7 +34,19 @@
     X(AGENT_STOP_RECORDED, "agent_stop_recorded")                                                  \
     X(REPAIR_BEFORE_BEGIN, "repair_before_begin")                                                  \
     X(REPAIR_AFTER_BEGIN, "repair_after_begin")                                                    \
-    X(REPAIR_BEFORE_WRITE, "repair_before_write")
+    X(REPAIR_BEFORE_WRITE, "repair_before_write")                                                  \
+    X(FILL_BEFORE_ASK, "fill_before_ask")                                                          \
+    X(FILL_AFTER_ASK, "fill_after_ask")                                                            \
+    X(FILL_BEFORE_MARK, "fill_before_mark")                                                        \
+    X(FILL_AFTER_MARK, "fill_after_mark")                                                          \
+    X(FILL_BEFORE_CLEAR, "fill_before_clear")                                                      \
+    X(FILL_AFTER_CLEAR, "fill_after_clear")                                                        \
+    X(FILL_BEFORE_INSTALL, "fill_before_install")                                                  \
+    X(FILL_AFTER_INSTALL, "fill_after_install")                                                    \
+    X(FILL_BEFORE_ROWS, "fill_before_rows")                                                        \
+    X(FILL_AFTER_ROWS, "fill_after_rows")                                                          \
+    X(FILL_BEFORE_END, "fill_before_end")                                                          \
+    X(FILL_AFTER_END, "fill_after_end")
 /* clang-format on */
 
 #define FAILPOINT_MEMBER(constant, name) FAILPOINT_##constant,

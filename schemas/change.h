@@ -125,7 +125,8 @@ enum status payload_validate(const struct entity_schema *schema, struct slice pa
 struct entity_row {
     const struct entity_schema *schema;
     struct slice entity_key;
-    struct slice json; /* an object of its columns; data NULL: the entity has no row */
+    struct slice json;  /* an object of its columns */
+    struct slice value; /* instead of json: the value of its `r` event. Neither: it has no row */
 };
 
 /** Make the change that gives an entity its row, or takes it away; it is read and validated as a

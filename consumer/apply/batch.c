@@ -81,6 +81,24 @@ enum status batch_add(struct batch *batch, const struct record *record, size_t p
     return STATUS_OK;
 }
 
+enum status batch_add_row(struct batch *batch, const struct entity_schema *schema,
+                          struct slice entity_key, struct slice value, struct error *err)
+{
+    struct batch_event *event = &batch->events[batch->count];
+    const struct entity_row row = {.schema = schema,
+                                   .entity_key = arena_copy(&batch->arena, entity_key),
+                                   .value = arena_copy(&batch->arena, value)};
+    *event = (struct batch_event){0};
+    if (row.entity_key.data == NULL || row.value.data == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for a row");
+    enum status status = change_of_row(&row, &batch->arena, &event->change, err);
+    if (status != STATUS_OK)
+        return status;
+    batch->count++;
+    batch->bytes += entity_key.length + value.length;
+    return STATUS_OK;
+}
+
 void batch_remove(struct batch *batch, size_t partition_index)
 {
     size_t left = 0;

@@ -72,6 +72,13 @@ bool batch_is_full(const struct batch *batch);
 enum status batch_add(struct batch *batch, const struct record *record, size_t partition_index,
                       struct schema_finder finder, struct error *err) MUST_CHECK;
 
+/** Add the change that gives an entity its row; it is copied.
+ * @param value  as an `r` event's.
+ * @return OK; REJECT (it is no row of its type: nothing was added); RETRY (memory). */
+enum status batch_add_row(struct batch *batch, const struct entity_schema *schema,
+                          struct slice entity_key, struct slice value,
+                          struct error *err) MUST_CHECK;
+
 /** @return the event that was added last; there is one. */
 const struct batch_event *batch_last(const struct batch *batch);
 

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/failpoint.h"
+#include "consumer/store/topic.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -101,42 +102,32 @@ static enum status writer_allocate(struct repair_writer *writer, int32_t partiti
                : STATUS_OK;
 }
 
-/* Takes the partitions of the topic out of a list of all. */
+/* Takes the positions of the topic's partitions, and makes their fences. */
 static enum status writer_take(struct repair_writer *writer, const struct partition_state *states,
                                size_t count, struct error *err)
 {
     const char *topic = writer->repair->options->copy->topic;
-    int32_t found = 0;
-    int32_t partition_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(states[i].topic, topic) == 0)
-            partition_count = states[i].partition_count;
-    }
+    int32_t partition_count = count == 0 ? 0 : states[count - 1].partition_count;
     enum status status = writer_allocate(writer, partition_count, err);
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        int32_t partition = states[i].partition;
-        if (strcmp(states[i].topic, topic) != 0 || partition >= partition_count)
-            continue;
-        found++;
-        writer->positions[partition] = states[i].next_offset;
-        writer->fences[partition] = (struct fence){.topic = topic,
-                                                   .partition = partition,
-                                                   .epoch = states[i].epoch,
-                                                   .by_epoch_alone = true,
-                                                   .anchor_offset = -1};
-    }
-    if (status == STATUS_OK && (found == 0 || found < partition_count))
+    if (status == STATUS_OK && (count == 0 || count < (size_t)partition_count ||
+                                states[partition_count - 1].partition != partition_count - 1))
         return error_set(err, STATUS_RETRY, "the copy has not read all of %s yet", topic);
+    for (int32_t p = 0; status == STATUS_OK && p < partition_count; p++) {
+        writer->positions[p] = states[p].next_offset;
+        writer->fences[p] = partition_fence(&states[p]);
+        writer->fences[p].topic = topic; /* it outlives the states */
+    }
     return status;
 }
 
 enum status repair_writer_positions(struct repair_writer *writer, struct error *err)
 {
+    const char *topic = writer->repair->options->copy->topic;
     struct partition_state *states = NULL;
     size_t count = 0;
     enum status status = writer_open(writer, err);
     if (status == STATUS_OK)
-        status = writer->store->ops->list(writer->store, &states, &count, err);
+        status = store_list_topic(writer->store, topic, &states, &count, err);
     if (status == STATUS_OK)
         status = writer_take(writer, states, count, err);
     free(states);

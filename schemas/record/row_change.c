@@ -26,7 +26,7 @@ enum status change_of_row(const struct entity_row *row, struct arena *arena,
     const struct entity_schema *schema = row->schema;
     struct record_row of_key = record_row_new(schema, arena);
     struct record_row after = record_row_new(schema, arena);
-    struct slice payload = {0};
+    struct slice payload = row->value;
     if (of_key.values == NULL || after.values == NULL)
         return error_set(err, STATUS_RETRY, "no memory for a row");
     enum status status = canonical_key_values(&of_key, row->entity_key, err);
@@ -36,11 +36,12 @@ enum status change_of_row(const struct entity_row *row, struct arena *arena,
                                   .entity_key = of_key.entity_key,
                                   .schema = schema,
                                   .values = of_key.values};
-    if (status != STATUS_OK || row->json.data == NULL)
+    if (status != STATUS_OK || (row->json.data == NULL && row->value.data == NULL))
         return status;
     after.entity_key = of_key.entity_key;
     after.key_values = of_key.values;
-    status = row_payload(row->json, arena, &payload, err);
+    if (row->json.data != NULL)
+        status = row_payload(row->json, arena, &payload, err);
     if (status == STATUS_OK)
         status = record_payload_decode(&after, payload, err);
     if (status == STATUS_STOP) { /* only this row is at fault */

@@ -1,0 +1,95 @@
+/* The loader from inside: what the files of this folder share. */
+#ifndef CONSUMER_FILL_INTERNAL_H
+#define CONSUMER_FILL_INTERNAL_H
+
+#include "consumer/apply/batch.h"
+#include "consumer/fill/loader.h"
+
+#define LOADER_ROUNDS_MAX 8    /* of a transaction that own changes overtake */
+#define LOADER_FREE_US    2000 /* with an outbox: between two transactions, for the service */
+
+/** What is to be written next. */
+enum loader_next {
+    LOADER_NOTHING, /* there is no attempt */
+    LOADER_MARK,    /* that clearing begins */
+    LOADER_CLEAR,
+    LOADER_INSTALL,
+    LOADER_LOAD,
+    LOADER_FINISHED,
+};
+
+/** How far clearing is. It goes through the tables until nothing is left that can be deleted: a row
+ * may be held by a row of another table. */
+struct clearing {
+    size_t index;       /* of the mapping whose table is next */
+    uint64_t deleted;   /* in this pass */
+    uint64_t refused;   /* rows that the database did not let go, in this pass */
+    struct error error; /* the first of these */
+};
+
+struct fill_loader {
+    struct fill_loader_options options;
+    struct store *store; /* NULL: not open */
+    struct store_meta meta;
+    struct table_order *orders; /* of each mapping's table */
+
+    /* Of the attempt: */
+    enum loader_next next;
+    struct fill_state fill; /* as it was written last, or will be next */
+    struct fill_progress progress;
+    struct partition_state *partitions; /* the stamp */
+    size_t partition_count;
+    struct pending_range *ranges; /* where own changes are looked for, by the stamp's sequences */
+    size_t range_count;
+    struct clearing clearing;
+    struct fill_sums sums;
+    bool has_end;
+
+    /* What waits to be written: */
+    struct batch batch;
+    struct key_claim *keys; /* FILL_KEYS_MAX of them, in the batch's arena */
+    size_t key_count;
+    struct arena arena; /* of one transaction */
+};
+
+/** Open the session that writes, unless it is open. @return OK; RETRY; FATAL. */
+enum status loader_open(struct fill_loader *loader, struct error *err) MUST_CHECK;
+
+/** After a transaction that failed: roll back; close the session where it is lost. @return
+ * `status`. */
+enum status loader_undo(struct fill_loader *loader, enum status status, const struct error *err);
+
+/** Forget what the last attempt has left in memory. */
+void loader_forget(struct fill_loader *loader);
+
+/** A slot has found another stage or place than it expects: was this transaction committed before?
+ * @param rows_offset  where the fill is then; -1: wherever.
+ * @return OK: it was; ABORT, with the slot's error: another attempt has begun; RETRY. */
+enum status loader_was_done(struct fill_loader *loader, enum fill_stage stage, int64_t rows_offset,
+                            struct error *err) MUST_CHECK;
+
+/** @return whether a mapping's rows belong to the topic. */
+bool loader_has(const struct fill_loader *loader, const struct mapping *mapping);
+
+/** @return the mapping of an entity type of the topic; NULL: none. */
+const struct mapping *loader_mapping(const struct fill_loader *loader, struct slice entity_type);
+
+/** Make the ranges in which own changes are looked for: above the stamp's own sequences, or without
+ * a stamp all. @return OK; RETRY (memory). */
+enum status loader_make_ranges(struct fill_loader *loader, struct error *err) MUST_CHECK;
+
+/** Find the own changes under way of some entities, each once; sorts them.
+ * @param entities  all of types that are published here. */
+enum status loader_read_own(struct fill_loader *loader, struct own_change *entities, size_t count,
+                            struct error *err) MUST_CHECK;
+
+/** Clear the tables, for a second. @return OK with whether they are empty; RETRY; ABORT; FATAL. */
+enum status loader_clear(struct fill_loader *loader, bool *ret_done, struct error *err) MUST_CHECK;
+
+/** Refuse rows that are no own changes under way. @return OK; RETRY; FATAL with exit code 78. */
+enum status loader_refuse_rows(struct fill_loader *loader, struct error *err) MUST_CHECK;
+
+/** Write what waits. Statuses as fill_loader_step(). */
+enum status loader_write(struct fill_loader *loader, struct error *err) MUST_CHECK;
+
+#endif
