@@ -23,6 +23,7 @@ enum status {
 enum reject_kind {
     REJECT_HELD,    /* a person must act */
     REJECT_WAITING, /* another event may cure it, so the agent tries again */
+    REJECT_NO_ROW,  /* held: it lacks columns, and there is no row to keep them from */
 };
 
 #define ERROR_TEXT_SIZE 512

@@ -33,3 +33,21 @@ struct agent_partition_metrics *agent_metrics_partition(struct agent_metrics *me
     atomic_store(&metrics->partition_count, count + 1);
     return row;
 }
+
+void agent_metrics_set_fill(struct agent_metrics *metrics, const char *topic, int stage,
+                            int64_t rows)
+{
+    size_t count = atomic_load(&metrics->fill_count);
+    size_t i = 0;
+    while (i < count && strcmp(metrics->fills[i].topic, topic) != 0)
+        i++;
+    if (i == AGENT_METRICS_FILLS)
+        return;
+    struct agent_fill_metrics *row = &metrics->fills[i];
+    atomic_store(&row->stage, stage);
+    atomic_store(&row->rows, rows);
+    if (i < count)
+        return;
+    (void)snprintf(row->topic, sizeof row->topic, "%s", topic);
+    atomic_store(&metrics->fill_count, count + 1);
+}

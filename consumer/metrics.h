@@ -9,6 +9,7 @@
 
 #define AGENT_METRICS_PARTITIONS 1024
 #define AGENT_METRICS_TOPIC_SIZE 256
+#define AGENT_METRICS_FILLS      256
 
 enum agent_state {
     AGENT_CONNECTING,
@@ -36,6 +37,14 @@ struct agent_partition_metrics {
     atomic_llong parked;
 };
 
+/** One row for each topic that was ever filled. Its topic is written once, before `fill_count` is
+ * raised past the row. */
+struct agent_fill_metrics {
+    char topic[AGENT_METRICS_TOPIC_SIZE];
+    atomic_int stage; /* enum fill_stage */
+    atomic_llong rows;
+};
+
 struct agent_metrics {
     atomic_ullong events_applied;
     atomic_ullong events_duplicate;
@@ -45,6 +54,7 @@ struct agent_metrics {
     atomic_ullong events_rejected; /* of the parked: those held */
     atomic_ullong events_healed;   /* parked once, and applied since */
     atomic_ullong entities_diverged;
+    atomic_ullong events_passed_absent; /* updates of rows that a filled copy does not have */
     atomic_ullong commits;
     atomic_ullong commits_durable;
     atomic_llong last_progress_us; /* wall clock */
@@ -54,6 +64,8 @@ struct agent_metrics {
     atomic_bool ready;
     atomic_bool database_checked; /* once since the start */
     atomic_size_t topics_missing;
+    atomic_size_t fill_count;
+    struct agent_fill_metrics fills[AGENT_METRICS_FILLS];
     atomic_size_t partition_count;
     struct agent_partition_metrics partitions[AGENT_METRICS_PARTITIONS];
     struct agent_partition_metrics spare; /* of all partitions beyond those; nobody reads it */
@@ -61,6 +73,11 @@ struct agent_metrics {
 
 /** @return "connecting", "applying", … */
 const char *agent_state_name(enum agent_state state);
+
+/** Note how far the fill of a topic is. Topics beyond AGENT_METRICS_FILLS are not shown. @thread
+ * the agent's only. */
+void agent_metrics_set_fill(struct agent_metrics *metrics, const char *topic, int stage,
+                            int64_t rows);
 
 /** @return the partition's row, made where it is new; the spare one where the table is full.
  * @thread the agent's only. */

@@ -18,12 +18,14 @@ struct metric_subject {
     const struct agent_metrics *agent;
     const struct relay_metrics *relay;
     const struct agent_partition_metrics *partition;
+    const struct agent_fill_metrics *fill;
 };
 
 /** Whose metric it is, and so where it is shown. */
 enum metric_scope {
     METRIC_AGENT,     /* one value, where an agent runs */
     METRIC_PARTITION, /* one value for each partition that this agent owns */
+    METRIC_FILL,      /* one value for each topic that was ever filled */
     METRIC_RELAY,     /* one value, where a relay runs */
     METRIC_LEASE,     /* as RELAY, while it holds the lease: what it counted before is old */
 };
@@ -113,6 +115,9 @@ double metrics_lag_s(const struct agent_metrics *agent,
       atomic_load(&of->agent->events_parked))                                                      \
     X(AGENT, counter, events_rejected_total, "Events that were parked and need a person.",         \
       atomic_load(&of->agent->events_rejected))                                                    \
+    X(AGENT, counter, events_passed_absent_total,                                                  \
+      "Updates of rows that a filled copy does not have, because a later event deletes them.",     \
+      atomic_load(&of->agent->events_passed_absent))                                               \
     X(AGENT, counter, events_healed_total, "Parked events that were applied later.",               \
       atomic_load(&of->agent->events_healed))                                                      \
     X(AGENT, counter, entities_diverged_total,                                                     \
@@ -152,6 +157,10 @@ double metrics_lag_s(const struct agent_metrics *agent,
     X(PARTITION, gauge, consumer_partition_stopped,                                                \
       "1 where the partition is stopped and needs a person.",                                      \
       atomic_load(&of->partition->stopped))                                                        \
+    X(FILL, gauge, fill_stage,                                                                     \
+      "How far the fill of the copy is: 1 asked, 2 clearing, 3 loading, 4 replaying, 5 done.",     \
+      atomic_load(&of->fill->stage))                                                               \
+    X(FILL, gauge, fill_rows, "Rows that the last fill has loaded.", atomic_load(&of->fill->rows)) \
     X(RELAY, counter, events_published_total, "Events that Kafka acknowledged.",                   \
       atomic_load(&of->relay->acknowledged))                                                       \
     X(RELAY, counter, events_sent_total, "Events handed to Kafka, also again.",                    \
@@ -261,6 +270,18 @@ static void append_partitions(struct buffer *text, const struct metric *metric,
     }
 }
 
+static void append_fills(struct buffer *text, const struct metric *metric,
+                         struct metric_subject *of)
+{
+    size_t count = atomic_load(&of->agent->fill_count);
+    for (size_t i = 0; i < count; i++) {
+        of->fill = &of->agent->fills[i];
+        buffer_append_format(text, "%s{topic=\"", metric->name);
+        metrics_append_label(text, of->fill->topic);
+        buffer_append_format(text, "\"} %.17g\n", metric->value(of));
+    }
+}
+
 void metrics_render(void *context, struct buffer *text)
 {
     const struct metrics_sources *sources = context;
@@ -273,7 +294,7 @@ void metrics_render(void *context, struct buffer *text)
     buffer_append_text(text, "\"} 1\n");
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         const struct metric *metric = &metrics[i];
-        bool of_agent = metric->scope == METRIC_AGENT || metric->scope == METRIC_PARTITION;
+        bool of_agent = metric->scope <= METRIC_FILL;
         if (of_agent ? of.agent == NULL : of.relay == NULL)
             continue;
         if (metric->scope == METRIC_LEASE && !holds_lease)
@@ -281,6 +302,8 @@ void metrics_render(void *context, struct buffer *text)
         append_head(text, metric->name, metric->type, metric->help);
         if (metric->scope == METRIC_PARTITION)
             append_partitions(text, metric, &of);
+        else if (metric->scope == METRIC_FILL)
+            append_fills(text, metric, &of);
         else
             append_one(text, metric, &of, sources->config->service);
     }
@@ -306,10 +329,12 @@ void metrics_describe(struct buffer *text)
 {
     static const char *const labels[] = {[METRIC_AGENT] = "`service`",
                                          [METRIC_PARTITION] = "`topic`, `partition`",
+                                         [METRIC_FILL] = "`topic`",
                                          [METRIC_RELAY] = "`service`",
                                          [METRIC_LEASE] = "`service`; only while it publishes"};
     static const char *const who[] = {[METRIC_AGENT] = "agent",
                                       [METRIC_PARTITION] = "agent",
+                                      [METRIC_FILL] = "agent",
                                       [METRIC_RELAY] = "relay",
                                       [METRIC_LEASE] = "relay"};
     buffer_append_text(

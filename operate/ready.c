@@ -2,6 +2,7 @@
 #include "operate/metrics.h"
 
 #include "common/clock.h"
+#include "consumer/store/fill.h"
 
 #include <stdatomic.h>
 
@@ -30,6 +31,23 @@ static bool agent_is_ready(const struct agent_metrics *agent, struct buffer *rea
         buffer_append_format(reason, "agent: %s",
                              state == AGENT_APPLYING ? "no progress" : agent_state_name(state));
     return false;
+}
+
+/* A copy that is being filled has not all rows, or older and newer ones side by side. */
+static bool copies_are_filled(const struct agent_metrics *agent, struct buffer *reason)
+{
+    bool filled = true;
+    for (size_t i = 0; i < atomic_load(&agent->fill_count); i++) {
+        const struct agent_fill_metrics *fill = &agent->fills[i];
+        enum fill_stage stage = (enum fill_stage)atomic_load(&fill->stage);
+        if (stage == FILL_NONE || stage == FILL_DONE)
+            continue;
+        buffer_append_format(reason, "%sagent: %s is being filled: %s, %lld rows",
+                             reason->length > 0 ? "; " : "", fill->topic, fill_stage_name(stage),
+                             (long long)atomic_load(&fill->rows));
+        filled = false;
+    }
+    return filled;
 }
 
 /* @return whether acknowledgements come where something is under way; the reason otherwise. */
@@ -73,6 +91,8 @@ bool metrics_ready(void *context, struct buffer *reason)
     const struct metrics_sources *sources = context;
     bool ready = true;
     if (sources->agent != NULL && !agent_is_ready(sources->agent, reason))
+        ready = false;
+    if (sources->agent != NULL && !copies_are_filled(sources->agent, reason))
         ready = false;
     if (sources->relay != NULL && !relay_is_ready(sources->relay, reason))
         ready = false;

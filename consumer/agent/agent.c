@@ -72,6 +72,7 @@ void agent_free(struct agent *agent)
     batch_done(&agent->batch);
     batch_done(&agent->next);
     free(agent->partitions);
+    free(agent->fills);
     free(agent->topics);
     free(agent);
 }
@@ -366,6 +367,7 @@ static const struct agent_step {
     {"retry parked", agent_retry_parked, 0},
     {"write kept images", agent_write_images, AGENT_IMAGES_US},
     {"make durable", agent_make_durable, 0},
+    {"follow fills", agent_follow_fills, AGENT_CHECK_US},
     {"check revisions", agent_check_revisions, AGENT_CHECK_US},
     {"prune", agent_prune, AGENT_PRUNE_US},
     {"check the hints of other agents", agent_check_other_hints, 0},
@@ -427,8 +429,15 @@ static enum status agent_join_anew(struct agent *agent, struct error *err)
     return agent_connect_patiently(agent, err);
 }
 
+/** A fence was lost: to a fill, or to another agent, and then the group knows who owns what. */
 static enum status agent_rejoin(struct agent *agent, struct error *err)
 {
+    struct error ignored = ERROR_INIT;
+    bool is_filled = false;
+    if (agent_read_fills(agent, &is_filled, &ignored) == STATUS_OK && is_filled) {
+        feed_assign_again(agent->feed);
+        return STATUS_OK;
+    }
     enum status status = feed_rejoin(agent->feed, err);
     if (status != STATUS_ABORT || !feed_is_fenced(agent->feed))
         return status;

@@ -265,9 +265,31 @@ out:
     return status;
 }
 
+/** Take the partitions of all topics but those that are being filled. Whether one is filled is read
+ * once more behind that: who begins to fill then raises the epochs that were taken (rule 42).
+ * @param assigned  gets those that were taken. @return OK with whether to begin anew. */
+static enum status agent_take_all(struct agent *agent, const struct feed_event *event,
+                                  struct feed_position *assigned, size_t *ret_count,
+                                  bool *ret_again, struct error *err)
+{
+    bool ignored = false;
+    *ret_count = 0;
+    *ret_again = false;
+    enum status status = agent_read_fills(agent, &ignored, err);
+    for (size_t i = 0; i < event->assigned_count && status == STATUS_OK; i++) {
+        if (agent_is_held(agent, event->assigned[i].tp.topic))
+            continue;
+        assigned[*ret_count] = event->assigned[i];
+        status = agent_take(agent, &assigned[*ret_count], err);
+        *ret_count += status == STATUS_OK;
+    }
+    return status == STATUS_OK ? agent_read_fills(agent, ret_again, err) : status;
+}
+
 enum status agent_assign(struct agent *agent, const struct feed_event *event, struct error *err)
 {
     size_t count = 0;
+    bool again = false;
     enum status status = STATUS_OK;
     agent_drop(agent);
     agent_set_state(agent, AGENT_ASSIGNING);
@@ -277,11 +299,8 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
         status = error_set(err, STATUS_FATAL, "no memory for the assignment");
     if (status == STATUS_OK)
         status = feed_describe_again(agent->feed, err);
-    for (size_t i = 0; i < event->assigned_count && status == STATUS_OK; i++) {
-        assigned[count] = event->assigned[i];
-        status = agent_take(agent, &assigned[count], err);
-        count += status == STATUS_OK;
-    }
+    if (status == STATUS_OK)
+        status = agent_take_all(agent, event, assigned, &count, &again, err);
     if (status == STATUS_OK)
         status = feed_assign(agent->feed, assigned, count, err);
     free(assigned);
@@ -294,7 +313,7 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
         /* By then the others have sent their hints, so that a copy and its clone both notice. */
         agent->other_hints.next_us = clock_monotonic_us() + OTHER_HINTS_US;
     }
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK || again) {
         agent_drop(agent);
         feed_assign_again(agent->feed);
     }

@@ -27,7 +27,7 @@ struct agent_timer {
     int64_t wait_us; /* the last wait of agent_is_due_seldom() */
 };
 
-#define AGENT_STEPS 11
+#define AGENT_STEPS 12
 
 struct agent {
     const struct config *config;
@@ -44,6 +44,8 @@ struct agent {
     struct reader *reader;
     const char **topics;
     size_t topic_count;
+    struct fill_state *fills; /* of all topics, as they were read last */
+    size_t fill_count;
     struct agent_partition *partitions;
     size_t partition_count;
     bool has_outbox;    /* the service writes in this database too: give it time (rule 19) */
@@ -109,6 +111,21 @@ void agent_drop(struct agent *agent);
  * @return OK with *ret_pass false where the record was the anchor itself; STOP. */
 enum status agent_check_anchor(struct agent *agent, size_t index, const struct record *record,
                                bool *ret_pass, struct error *err) MUST_CHECK;
+
+/* fills.c */
+
+/** Read which topics are being filled.
+ * @param ret_changed  whether another set of topics is held, or one was filled, since the last
+ * call.
+ * @return OK; RETRY; ABORT; FATAL. */
+enum status agent_read_fills(struct agent *agent, bool *ret_changed, struct error *err) MUST_CHECK;
+
+/** @return whether nobody may read the topic: its rows are not all there yet. */
+bool agent_is_held(const struct agent *agent, const char *topic);
+
+/** Give a topic up when it is going to be filled, and read it when all its rows are there. End a
+ * fill that has come to its filled_to. Statuses as applier_apply(). */
+enum status agent_follow_fills(struct agent *agent, struct error *err) MUST_CHECK;
 
 /* hints.c */
 

@@ -110,6 +110,15 @@ bool applier_is_reloaded(const struct applier *applier, size_t index);
  *                   the feed reads from its position now. */
 void applier_set_reloaded(struct applier *applier, size_t index, bool reloaded);
 
+/** List the fills of all topics. The caller frees the array. @return OK; RETRY; FATAL. */
+enum status applier_list_fills(struct applier *applier, struct fill_state **ret_fills,
+                               size_t *ret_count, struct error *err) MUST_CHECK;
+
+/** End a fill that replays, if every partition of its topic has come to its filled_to. Statuses as
+ * applier_apply(). */
+enum status applier_finish_fill(struct applier *applier, const struct fill_state *fill,
+                                struct error *err) MUST_CHECK;
+
 /** Delete single keys and skipped records that were kept long enough, a bounded number of each.
  * @return OK; RETRY; FATAL. */
 enum status applier_prune(struct applier *applier, struct error *err) MUST_CHECK;

@@ -73,7 +73,9 @@ static enum status image_write(struct applier *applier, struct owned *owned, voi
         status = applier_attempt_write(applier, mapping, change, &pending, &why);
     if (status == STATUS_OK && pending)
         return STATUS_OK;
-    if (status == STATUS_REJECT || status == STATUS_STOP)
+    if (applier_passes_absent(owned, image->record.offset, &why))
+        status = applier->ops->savepoint(applier->store, true, err);
+    else if (status == STATUS_REJECT || status == STATUS_STOP)
         status = image_park(applier, owned, image, &why, err);
     else if (status != STATUS_OK)
         *err = why;

@@ -87,6 +87,12 @@ enum status applier_decode(struct applier *applier, const struct record *record,
 void applier_name_fatal(struct error *err, struct slice entity_type, struct slice entity_key,
                         const struct record *record);
 
+/* fill.c */
+
+/** @return whether an event at `offset` was rejected because it updates a row that is not there,
+ * and a later event below filled_to has deleted it: it is passed (rule 39). */
+bool applier_passes_absent(const struct owned *owned, int64_t offset, const struct error *why);
+
 /* transaction.c */
 
 /** Let a partition stop just before this event.

@@ -45,7 +45,7 @@ static enum status applier_stop_full(struct applier *applier, const struct batch
 enum status applier_park_event(struct applier *applier, struct batch_event *event,
                                const struct error *why, struct error *err)
 {
-    bool is_held = why->reject == REJECT_HELD;
+    bool is_held = why->reject != REJECT_WAITING;
     bool is_blocked = applier_is_blocked(applier, &event->change);
     struct block_key key = block_key_of(&event->change);
     /* An event behind another one is tried when its turn comes. That finds a decoding error again,

@@ -53,6 +53,10 @@ static enum status release_attempt(struct applier *applier, const struct release
         return applier_keep_image(applier, owned, change, err);
     const struct change *const changes[] = {change};
     status = applier->ops->apply(applier->store, mapping, changes, 1, err);
+    if (applier_passes_absent(owned, record->record.offset, err)) {
+        error_clear(err);
+        status = applier->ops->savepoint(applier->store, true, err);
+    }
     return status == STATUS_OK ? applier_drop_image(applier, owned, change, err) : status;
 }
 

@@ -120,6 +120,8 @@ static void applier_report(struct applier *applier, const struct batch *batch)
         const struct batch_event *event = &batch->events[i];
         if (counters[event->outcome] != NULL)
             atomic_fetch_add(counters[event->outcome], 1);
+        if (event->outcome == EVENT_PASSED && event->rejected)
+            atomic_fetch_add(&metrics->events_passed_absent, 1);
         if (event->outcome == EVENT_PARKED && event->parked_held)
             atomic_fetch_add(&metrics->events_rejected, 1);
         if (event->outcome == EVENT_PARKED && !event->parked_behind)

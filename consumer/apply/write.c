@@ -105,6 +105,12 @@ static enum status applier_write_rejected(struct applier *applier, const struct 
     if (status != STATUS_OK || event->outcome != EVENT_APPLY)
         return status;
     event->rejected = true;
+    const struct change *image = event->image;
+    if (applier_passes_absent(&applier->owned[event->change.partition_index], image->record.offset,
+                              reject)) {
+        event->outcome = EVENT_PASSED;
+        return STATUS_OK;
+    }
     return applier_park_event(applier, event, reject, err);
 }
 

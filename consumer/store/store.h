@@ -90,6 +90,12 @@ struct partition_state {
     int64_t parked_bytes;     /* their keys, values and headers */
 };
 
+/** @return whether it was filled and has not come to filled_to: it is not complete (rule 39). */
+static inline bool partition_is_filling(const struct partition_state *state)
+{
+    return state->next_offset < state->filled_to;
+}
+
 static inline struct topic_partition partition_state_tp(const struct partition_state *state)
 {
     return (struct topic_partition){state->topic, state->partition};

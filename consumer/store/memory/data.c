@@ -77,6 +77,7 @@ enum status store_memory_apply(struct store *store, const struct mapping *mappin
             if (there)
                 list_remove(&model->rows, index);
         } else if (!there && !change_is_complete(change) && change->op == CHANGE_UPDATE) {
+            err->reject = REJECT_NO_ROW;
             return error_set(err, STATUS_REJECT, "lacks columns, and there is no row");
         } else if (there) {
             struct model_row *row = list_at(&model->rows, index);

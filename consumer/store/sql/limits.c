@@ -19,7 +19,10 @@ enum status sql_hold_no_row(const struct mapped_table *table, const struct chang
     char reason[2 * STORE_NAME_SIZE];
     (void)snprintf(reason, sizeof reason,
                    "lacks columns, and there is no row to keep them from in %s", table->name);
-    return sql_hold(change, NULL, reason, err);
+    enum status status = sql_hold(change, NULL, reason, err);
+    if (err != NULL)
+        err->reject = REJECT_NO_ROW;
+    return status;
 }
 
 struct slice decimal_trim(struct slice text)
