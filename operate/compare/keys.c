@@ -144,7 +144,7 @@ struct shown_rows {
 static enum status keys_show(void *context, const struct answered_row *row, struct error *err)
 {
     const struct shown_rows *shown = context;
-    for (size_t i = 0; i < shown->count; i++) {
+    for (size_t i = 0; row->json.data != NULL && i < shown->count; i++) {
         struct difference *difference = &shown->differences[i];
         if (!slice_equal(difference->key, row->key))
             continue;

@@ -66,8 +66,10 @@ static enum status chunk_visit(void *context, const struct answered_row *answere
     struct repair_row *row = chunk_find(chunk, answered->key);
     if (row == NULL)
         return STATUS_OK;
-    row->row = arena_copy(&chunk->arena, answered->json);
+    row->row = arena_copy(&chunk->arena,
+                          answered->is_too_large ? slice_of("{}") : answered->json);
     row->is_unfit = answered->is_unfit;
+    row->is_too_large = answered->is_too_large;
     return row->row.data == NULL ? error_set(err, STATUS_RETRY, "no memory for the rows")
                                  : STATUS_OK;
 }

@@ -233,6 +233,10 @@ static enum status row_apply(struct repair_writer *writer, const struct repair_r
     if (row->is_unfit)
         return error_set(err, STATUS_REJECT, "a value of it at %s has no canonical form",
                          writer->repair->options->source->name);
+    if (row->is_too_large)
+        return error_set(err, STATUS_REJECT,
+                         "it is too large to be sent: name the configuration of %s after --from",
+                         writer->repair->options->source->name);
     const struct entity_row entity_row = {
         .schema = mapping->schema, .entity_key = row->entity->key, .json = row->row};
     enum status status = change_of_row(&entity_row, &writer->arena, &change, err);
