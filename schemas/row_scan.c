@@ -158,7 +158,9 @@ enum status row_scan_read(const struct entity_schema *schema, struct row_texts t
         return error_set(err, STATUS_RETRY, "no memory for a row of \"%s\"", schema->entity_type);
     enum status status = json_check_memory(canonical_key_values(&of_key, texts.key, NULL), NULL);
     struct slice written = {texts.key.data == NULL ? "" : texts.key.data, texts.key.length};
-    *ret_row = (struct scanned_row){status == STATUS_OK ? of_key.entity_key : written, values};
+    *ret_row = (struct scanned_row){.key = status == STATUS_OK ? of_key.entity_key : written,
+                                    .values = values,
+                                    .image = texts.image};
     if (status == STATUS_OK || status == STATUS_REJECT)
         status = scan_image(schema, texts.image, arena, values);
     return status == STATUS_OK

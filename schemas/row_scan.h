@@ -14,6 +14,9 @@ struct row_texts {
 struct scanned_row {
     struct slice key;           /* canonical; where it has no canonical form, as it was written */
     const struct value *values; /* as many as the schema has columns */
+    /** All columns as the database has written them: where none is unfit, an object of the forms
+     * that an event has. data NULL: no database has written it. */
+    struct slice image;
 };
 
 /** @param row  borrowed until the call returns.

@@ -9,7 +9,8 @@ SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
 START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY
 
 -- name: source_positions
-SELECT `partition`, acknowledged_offset + 1, acknowledged_sequence FROM keepstep_relay_partition
+SELECT `partition`, acknowledged_offset + 1, acknowledged_sequence, acknowledged_id
+FROM keepstep_relay_partition
 WHERE topic = ?1 ORDER BY `partition`
 
 -- name: source_set_aside
@@ -37,3 +38,27 @@ SELECT aggregateid, SUM(COUNT(*)) OVER () FROM (
   WHERE o.aggregatetype = ?1
   LIMIT ?3) AS r
 GROUP BY MD5(aggregateid), aggregateid LIMIT ?2
+
+-- name: source_last_row
+SELECT max(position) FROM outbox
+
+-- Whether there are rows up to position ?2 that are not acknowledged, and how many of them are set
+-- aside.
+-- name: source_open_rows
+SELECT EXISTS (
+  SELECT 1 FROM outbox FORCE INDEX (outbox_claimed)
+  WHERE kafka_partition IS NULL AND sequence IS NULL AND aggregatetype = ?1 AND position <= ?2)
+OR EXISTS (
+  SELECT 1 FROM keepstep_relay_type AS t
+  STRAIGHT_JOIN keepstep_relay_partition AS p ON p.topic = t.topic
+  STRAIGHT_JOIN outbox AS o FORCE INDEX (outbox_claimed) ON o.kafka_partition = p.`partition`
+    AND o.sequence > p.acknowledged_sequence AND o.aggregatetype = t.entity_type
+  WHERE t.entity_type = ?1 AND o.position <= ?2)
+OR EXISTS (
+  SELECT 1 FROM keepstep_relay_partition AS p
+  STRAIGHT_JOIN keepstep_relay_moved AS m ON m.topic = p.topic AND m.`partition` = p.`partition`
+    AND m.sequence > p.acknowledged_sequence
+  STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.position = m.position
+  WHERE o.aggregatetype = ?1 AND o.position <= ?2),
+(SELECT COUNT(*) FROM outbox FORCE INDEX (outbox_set_aside)
+  WHERE blocks IS NOT NULL AND aggregatetype = ?1 AND position <= ?2)

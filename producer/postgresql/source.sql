@@ -5,7 +5,8 @@
 SELECT to_regclass($1) IS NOT NULL
 
 -- name: source_positions
-SELECT partition, acknowledged_offset + 1, acknowledged_sequence FROM keepstep_relay_partition
+SELECT partition, acknowledged_offset + 1, acknowledged_sequence, acknowledged_id
+FROM keepstep_relay_partition
 WHERE topic = $1 ORDER BY partition
 
 -- name: source_set_aside
@@ -31,3 +32,26 @@ SELECT aggregateid, sum(count(*)) OVER () FROM (
   WHERE o.aggregatetype = $1
   LIMIT $3::bigint) AS r
 GROUP BY aggregateid LIMIT $2::bigint
+
+-- name: source_last_row
+SELECT max(position) FROM outbox
+
+-- Whether there are rows up to position $2 that are not acknowledged, and how many of them are set
+-- aside.
+-- name: source_open_rows
+SELECT EXISTS (
+  SELECT FROM outbox WHERE sequence IS NULL AND aggregatetype = $1 AND position <= $2::bigint)
+OR EXISTS (
+  SELECT FROM keepstep_relay_type AS t
+  JOIN keepstep_relay_partition AS p ON p.topic = t.topic
+  JOIN outbox AS o ON o.sequence IS NOT NULL AND o.kafka_partition = p.partition
+    AND o.sequence > p.acknowledged_sequence AND o.aggregatetype = t.entity_type
+  WHERE t.entity_type = $1 AND o.position <= $2::bigint)
+OR EXISTS (
+  SELECT FROM keepstep_relay_partition AS p
+  JOIN keepstep_relay_moved AS m ON m.topic = p.topic AND m.partition = p.partition
+    AND m.sequence > p.acknowledged_sequence
+  JOIN outbox AS o ON o.position = m.position
+  WHERE o.aggregatetype = $1 AND o.position <= $2::bigint),
+(SELECT count(*) FROM outbox WHERE set_aside IS NOT NULL AND sequence IS NULL
+  AND aggregatetype = $1 AND position <= $2::bigint)

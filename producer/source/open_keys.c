@@ -1,4 +1,5 @@
-/* Reads which entities are open at a publisher (rule 33). */
+/* Reads which entities are open at a publisher (rule 33), and whether rows of the outbox still are.
+ */
 #include "producer/source/sql.h"
 
 #include <stdlib.h>
@@ -78,5 +79,24 @@ enum status source_sql_open_keys(struct source *source, const struct source_type
         status = error_set(err, STATUS_RETRY, "no memory");
     if (status == STATUS_OK)
         status = open_read(self, type->schema, arena, open, err);
+    return source_sql_settle(self, source_sql_judge(self, status, err));
+}
+
+enum status source_sql_open_rows(struct source *source, const struct source_type *type,
+                                 struct source_open_rows *open, struct error *err)
+{
+    struct source_sql *self = source_sql_of(source);
+    struct sql_session *session = self->session;
+    const struct sql_parameter values[] = {sql_string(type->schema->entity_type),
+                                           sql_integer(open->up_to)};
+    enum status status = source_sql_check(self, err);
+    if (status != STATUS_OK)
+        return source_sql_settle(self, status);
+    status = sql_first(session, STATEMENT_SOURCE_OPEN_ROWS, values, 2, err);
+    if (session->has_row) {
+        open->are_open = sql_column_bool(session, 0);
+        open->set_aside = sql_column_integer(session, 1);
+    }
+    session->ops->finish(session);
     return source_sql_settle(self, source_sql_judge(self, status, err));
 }

@@ -8,6 +8,7 @@
 #include "schemas/row_scan.h"
 
 #define SOURCE_INCARNATION_SIZE 37
+#define SOURCE_ID_SIZE          64
 
 struct source;
 
@@ -16,6 +17,7 @@ struct source_position {
     int32_t partition;
     int64_t next_offset; /* behind the last acknowledged record */
     uint64_t acknowledged_sequence;
+    char acknowledged_id[SOURCE_ID_SIZE]; /* of that record */
 };
 
 /** Which prefix of the log the rows of a snapshot are. Lives in an arena. */
@@ -26,6 +28,7 @@ struct source_stamp {
     bool existing_done; /* the rows that were there before `init` are all published */
     bool waits;         /* a new incarnation publishes nothing yet (rule 13) */
     int64_t set_aside;  /* rows of the type */
+    int64_t last_row;   /* position of the last row of the outbox, of any type; 0: it has none */
 };
 
 /** A published type. Borrows both. */
@@ -39,6 +42,13 @@ struct source_open_keys {
     size_t limit;       /* set by the caller */
     struct slice *keys; /* canonical and sorted; one without a canonical form as it is written */
     size_t count;       /* above the limit: too many changes wait, and some are not listed */
+};
+
+/** What became of rows of the outbox that an earlier snapshot had. */
+struct source_open_rows {
+    int64_t up_to;     /* set by the caller: a position */
+    bool are_open;     /* a row up to there waits, or has a number that is not acknowledged */
+    int64_t set_aside; /* rows up to there */
 };
 
 /** Which rows to read. */
@@ -75,6 +85,10 @@ struct source_ops {
      * waits, is set aside, or has a number that is not acknowledged. @return as stamp(). */
     enum status (*open_keys)(struct source *source, const struct source_type *type,
                              struct arena *arena, struct source_open_keys *open, struct error *err);
+    /** Read whether there are rows of a type up to a position whose event may not be in the log.
+     * @return as stamp(). */
+    enum status (*open_rows)(struct source *source, const struct source_type *type,
+                             struct source_open_rows *open, struct error *err);
     /** Hand rows to `visit`, in no order; a few are in memory at once. Keys without a row are left
      * out.
      * @return OK; RETRY (the rows so far count for nothing); FATAL with exit code 78,

@@ -115,6 +115,8 @@ static enum status stamp_add(const struct sql_session *session, struct arena *ar
         .partition = (int32_t)sql_column_integer(session, 0),
         .next_offset = sql_column_integer(session, 1),
         .acknowledged_sequence = (uint64_t)sql_column_integer(session, 2)};
+    struct source_position *position = &stamp->positions[stamp->count - 1];
+    sql_column_copy(session, 3, position->acknowledged_id, sizeof position->acknowledged_id);
     return STATUS_OK;
 }
 
@@ -173,6 +175,11 @@ static enum status stamp_type(struct sql_session *session, const char *entity_ty
         status = sql_first(session, STATEMENT_SOURCE_SET_ASIDE, &type, 1, err);
     if (session->has_row)
         stamp->set_aside = sql_column_integer(session, 0);
+    session->ops->finish(session);
+    if (status == STATUS_OK)
+        status = sql_first(session, STATEMENT_SOURCE_LAST_ROW, NULL, 0, err);
+    if (session->has_row)
+        stamp->last_row = sql_column_integer(session, 0);
     session->ops->finish(session);
     return status;
 }

@@ -76,12 +76,15 @@ enum status source_sql_stamp(struct source *source, const struct source_type *ty
 enum status source_sql_open_keys(struct source *source, const struct source_type *type,
                                  struct arena *arena, struct source_open_keys *open,
                                  struct error *err);
+enum status source_sql_open_rows(struct source *source, const struct source_type *type,
+                                 struct source_open_rows *open, struct error *err);
 enum status source_sql_scan(struct source *source, const struct source_scan *scan,
                             struct error *err);
 
 /** All slots but open. */
 #define SOURCE_SQL_SLOTS                                                                           \
     .close = source_sql_close, .snapshot = source_sql_snapshot, .keep = source_sql_keep,           \
-    .stamp = source_sql_stamp, .open_keys = source_sql_open_keys, .scan = source_sql_scan
+    .stamp = source_sql_stamp, .open_keys = source_sql_open_keys,                                  \
+    .open_rows = source_sql_open_rows, .scan = source_sql_scan
 
 #endif

@@ -10,7 +10,9 @@
     X(READ_PROGRESS)                                                                               \
     X(SOURCE_POSITIONS)                                                                            \
     X(SOURCE_SET_ASIDE)                                                                            \
-    X(SOURCE_OPEN_KEYS)
+    X(SOURCE_LAST_ROW)                                                                             \
+    X(SOURCE_OPEN_KEYS)                                                                            \
+    X(SOURCE_OPEN_ROWS)
 
 enum source_statement {
 #define SOURCE_STATEMENT(name) STATEMENT_##name,

@@ -75,6 +75,44 @@ static void an_entity_is_open_while_a_row_of_it_is_not_acknowledged(void)
     source_case_done(&self);
 }
 
+static struct source_open_rows open_rows(struct source_case *self, int64_t up_to)
+{
+    struct error err = ERROR_INIT;
+    const struct source_type type = {&self->shop.entry, self->shop.schema};
+    struct source_open_rows open = {.up_to = up_to};
+    source_case_snapshot(self, true);
+    if (self->source->ops->open_rows(self->source, &type, &open, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    source_case_snapshot(self, false);
+    return open;
+}
+
+/* Rows that came later do not count: whoever waits for those of a snapshot comes to an end. */
+static void rows_up_to_a_position_are_open_until_each_of_them_is_acknowledged(void)
+{
+    struct source_case self;
+    source_case_make(&self, SOURCE_CASE_SCHEMA, THREE_ROWS);
+    source_case_snapshot(&self, true);
+    int64_t last = source_case_stamp(&self).last_row;
+    source_case_snapshot(&self, false);
+    assert_true(last == 3);
+    (void)source_case_text(&self, "INSERT INTO orders VALUES (4, 'later')");
+    assert_true(open_rows(&self, last).are_open);
+    source_case_claim(&self, 0);
+    assert_true(open_rows(&self, last).are_open);
+    source_case_acknowledge(&self, 0, 2);
+    assert_true(open_rows(&self, last).are_open);
+    assert_false(open_rows(&self, 2).are_open);
+    source_case_acknowledge(&self, 0, 3);
+    assert_false(open_rows(&self, last).are_open);
+    assert_true(open_rows(&self, 4).are_open);
+    (void)source_case_text(&self, "UPDATE orders SET name = 'x' WHERE id = 1");
+    source_case_set_aside(&self, 5);
+    assert_true(open_rows(&self, 4).set_aside == 0);
+    assert_true(open_rows(&self, 5).set_aside == 1);
+    source_case_done(&self);
+}
+
 static void a_key_that_was_written_by_hand_is_read_as_the_relay_reads_it(void)
 {
     struct source_case self;
@@ -314,6 +352,7 @@ static const struct database_case cases[] = {
     DATABASE_CASE(a_publisher_that_has_sent_nothing_has_no_position),
     DATABASE_CASE(a_partition_is_in_the_log_as_far_as_it_is_acknowledged),
     DATABASE_CASE(an_entity_is_open_while_a_row_of_it_is_not_acknowledged),
+    DATABASE_CASE(rows_up_to_a_position_are_open_until_each_of_them_is_acknowledged),
     DATABASE_CASE(a_key_that_was_written_by_hand_is_read_as_the_relay_reads_it),
     DATABASE_CASE(a_row_of_another_topic_is_open_until_it_is_acknowledged_there),
     DATABASE_CASE(more_open_entities_than_the_limit_are_too_many),

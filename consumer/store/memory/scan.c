@@ -77,7 +77,7 @@ static enum status scan_row(const struct store_scan *scan, const struct model_ro
                                                   : (struct value){.kind = VALUE_NULL};
     buffer_init(&key, KEY_SIZE_MAX);
     append_key(&key, schema, values);
-    const struct scanned_row scanned = {buffer_slice(&key), values};
+    const struct scanned_row scanned = {.key = buffer_slice(&key), .values = values};
     if (wants(scan, scanned.key))
         status = scan->visit(scan->context, &scanned, err);
     buffer_done(&key);
