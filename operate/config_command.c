@@ -52,6 +52,7 @@ static void config_command_limits(const struct config_limits *limits, struct buf
     member_number(out, "open_entities", limits->open_entities);
     member_number(out, "behind_records", limits->behind_records);
     member_number(out, "scan_time_s", limits->scan_time_s);
+    member_number(out, "snapshots", limits->snapshots);
     buffer_append_text(out, "}");
 }
 

@@ -17,6 +17,7 @@
 struct metric_subject {
     const struct agent_metrics *agent;
     const struct relay_metrics *relay;
+    const struct desk_metrics *desk;
     const struct agent_partition_metrics *partition;
     const struct agent_fill_metrics *fill;
 };
@@ -28,6 +29,7 @@ enum metric_scope {
     METRIC_FILL,      /* one value for each topic that was ever filled */
     METRIC_RELAY,     /* one value, where a relay runs */
     METRIC_LEASE,     /* as RELAY, while it holds the lease: what it counted before is old */
+    METRIC_DESK,      /* one value, where a desk answers questions */
 };
 
 struct metric {
@@ -209,7 +211,13 @@ double metrics_lag_s(const struct agent_metrics *agent,
       atomic_load(&of->relay->holds_lease))                                                        \
     X(RELAY, gauge, relay_standby,                                                                 \
       "1 while another relay publishes and this one waits to take over.",                          \
-      atomic_load(&of->relay->standby))
+      atomic_load(&of->relay->standby))                                                            \
+    X(DESK, counter, desk_questions_total, "Questions of other services that the desk got.",       \
+      atomic_load(&of->desk->questions))                                                           \
+    X(DESK, gauge, snapshots_open, "Snapshots that the desk keeps open for other services.",       \
+      atomic_load(&of->desk->snapshots_open))                                                      \
+    X(DESK, gauge, snapshot_age_seconds, "Age of the oldest of them; 0 when there is none.",       \
+      metrics_since_s(atomic_load(&of->desk->oldest_snapshot_us)))
 
 #define METRIC_VALUE(scope, type, name, help, value)                                               \
     static double value_##name(const struct metric_subject *of)                                    \
@@ -285,8 +293,15 @@ static void append_fills(struct buffer *text, const struct metric *metric,
 void metrics_render(void *context, struct buffer *text)
 {
     const struct metrics_sources *sources = context;
-    struct metric_subject of = {.agent = sources->agent, .relay = sources->relay};
-    bool holds_lease = of.relay != NULL && atomic_load(&of.relay->holds_lease);
+    struct metric_subject of = {
+        .agent = sources->agent, .relay = sources->relay, .desk = sources->desk};
+    const bool is_shown[] = {[METRIC_AGENT] = of.agent != NULL,
+                             [METRIC_PARTITION] = of.agent != NULL,
+                             [METRIC_FILL] = of.agent != NULL,
+                             [METRIC_RELAY] = of.relay != NULL,
+                             [METRIC_LEASE] = of.relay != NULL &&
+                                              atomic_load(&of.relay->holds_lease),
+                             [METRIC_DESK] = of.desk != NULL};
 
     append_head(text, "keepstep_build_info", "gauge", "Always 1; version and service as labels.");
     buffer_append_text(text, "keepstep_build_info{version=\"" KEEPSTEP_VERSION "\",service=\"");
@@ -294,10 +309,7 @@ void metrics_render(void *context, struct buffer *text)
     buffer_append_text(text, "\"} 1\n");
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         const struct metric *metric = &metrics[i];
-        bool of_agent = metric->scope <= METRIC_FILL;
-        if (of_agent ? of.agent == NULL : of.relay == NULL)
-            continue;
-        if (metric->scope == METRIC_LEASE && !holds_lease)
+        if (!is_shown[metric->scope])
             continue;
         append_head(text, metric->name, metric->type, metric->help);
         if (metric->scope == METRIC_PARTITION)
@@ -331,12 +343,11 @@ void metrics_describe(struct buffer *text)
                                          [METRIC_PARTITION] = "`topic`, `partition`",
                                          [METRIC_FILL] = "`topic`",
                                          [METRIC_RELAY] = "`service`",
-                                         [METRIC_LEASE] = "`service`; only while it publishes"};
-    static const char *const who[] = {[METRIC_AGENT] = "agent",
-                                      [METRIC_PARTITION] = "agent",
-                                      [METRIC_FILL] = "agent",
-                                      [METRIC_RELAY] = "relay",
-                                      [METRIC_LEASE] = "relay"};
+                                         [METRIC_LEASE] = "`service`; only while it publishes",
+                                         [METRIC_DESK] = "`service`"};
+    static const char *const who[] = {
+        [METRIC_AGENT] = "agent", [METRIC_PARTITION] = "agent", [METRIC_FILL] = "agent",
+        [METRIC_RELAY] = "relay", [METRIC_LEASE] = "relay",     [METRIC_DESK] = "desk"};
     buffer_append_text(
         text, "# Metrics\n\n"
               "<!-- Written by metrics_describe(); change operate/metrics.c instead. -->\n\n"

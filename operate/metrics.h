@@ -1,9 +1,11 @@
-/* The metrics page: counters of the agent and the relay in Prometheus' text format 0.0.4. */
+/* The metrics page: counters of the agent, the relay and the desk in Prometheus' text format 0.0.4.
+ */
 #ifndef OPERATE_METRICS_H
 #define OPERATE_METRICS_H
 
 #include "common/buffer.h"
 #include "consumer/metrics.h"
+#include "operate/desk/metrics.h"
 #include "producer/relay/relay.h"
 #include "schemas/config/config.h"
 
@@ -14,6 +16,7 @@ struct metrics_sources {
     struct agent_metrics *agent;
     struct relay_metrics *relay;
     struct members_page *members;
+    struct desk_metrics *desk;
 };
 
 /** Append the whole page. @param context  struct metrics_sources. @thread any. */

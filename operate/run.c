@@ -5,6 +5,7 @@
 #include "common/notify.h"
 #include "consumer/agent/agent.h"
 #include "operate/command.h"
+#include "operate/desk/answers.h"
 #include "operate/desk/desk.h"
 #include "operate/http.h"
 #include "operate/metrics.h"
@@ -42,7 +43,7 @@ struct run_loop {
     struct error err;
     struct agent_metrics *agent_metrics;
     struct relay_metrics *relay_metrics;
-    struct members_page *page;
+    atomic_ullong *report_wishes;
 };
 
 static enum status run_relay(struct run_loop *loop)
@@ -93,13 +94,26 @@ static void *run_agent_thread(void *context)
     return NULL;
 }
 
+static struct desk_options run_desk_options(const struct run_loop *loop)
+{
+    return (struct desk_options){.service = loop->service,
+                                 .sources = loop->told->sources,
+                                 .report_wishes = loop->report_wishes};
+}
+
 /* It ends with the process, never before: what it does helps other services, not this one. */
 static void *run_desk_thread(void *context)
 {
-    struct run_loop *loop = context;
-    const struct desk_options options = {
-        .service = loop->service, .sources = loop->told->sources, .page = loop->page};
+    const struct desk_options options = run_desk_options(context);
     desk_run(&options, &command_stop);
+    return NULL;
+}
+
+/* The same holds for the answers. */
+static void *run_answers_thread(void *context)
+{
+    const struct desk_options options = run_desk_options(context);
+    answers_run(&options, &command_stop);
     return NULL;
 }
 
@@ -186,23 +200,26 @@ static int run_finish(struct run_loop *loop, const char *name)
     return error_exit_code(&loop->err);
 }
 
+/* @return false where a loop that is wanted could not start. */
+static bool run_start(struct run_loop *loop, bool wanted, void *(*thread)(void *))
+{
+    loop->started = wanted && pthread_create(&loop->thread, NULL, thread, loop) == 0;
+    return loop->started == wanted;
+}
+
 static int run_loops(const struct service *service, unsigned parts, struct metrics_sources *sources)
 {
+    atomic_ullong report_wishes = 0;
     struct run_told told = {.sources = sources};
     struct run_loop relay = {.service = service, .told = &told, .relay_metrics = sources->relay};
     struct run_loop agent = {.service = service, .told = &told, .agent_metrics = sources->agent};
+    struct run_loop desk = {.service = service, .told = &told, .report_wishes = &report_wishes};
+    struct run_loop answers = desk;
 
-    struct run_loop desk = {.service = service, .told = &told, .page = sources->members};
-
-    if ((parts & RUNNING_RELAY) != 0)
-        relay.started = pthread_create(&relay.thread, NULL, run_relay_thread, &relay) == 0;
-    if ((parts & RUNNING_AGENT) != 0)
-        agent.started = pthread_create(&agent.thread, NULL, run_agent_thread, &agent) == 0;
-    if (sources->members != NULL)
-        desk.started = pthread_create(&desk.thread, NULL, run_desk_thread, &desk) == 0;
-    bool all_started = relay.started == ((parts & RUNNING_RELAY) != 0) &&
-                       agent.started == ((parts & RUNNING_AGENT) != 0) &&
-                       desk.started == (sources->members != NULL);
+    bool all_started = run_start(&relay, (parts & RUNNING_RELAY) != 0, run_relay_thread);
+    all_started &= run_start(&agent, (parts & RUNNING_AGENT) != 0, run_agent_thread);
+    all_started &= run_start(&desk, sources->members != NULL, run_desk_thread);
+    all_started &= run_start(&answers, sources->desk != NULL, run_answers_thread);
     if (!all_started) {
         log_error("run", "could not start a thread");
         atomic_store(&command_stop, true);
@@ -210,6 +227,7 @@ static int run_loops(const struct service *service, unsigned parts, struct metri
     int agent_code = run_finish(&agent, "agent");
     int relay_code = run_finish(&relay, "relay");
     (void)run_finish(&desk, "desk");
+    (void)run_finish(&answers, "desk");
     if (agent_code != EX_OK || relay_code != EX_OK)
         return agent_code != EX_OK ? agent_code : relay_code;
     return all_started ? EX_OK : EX_OSERR;
@@ -220,14 +238,17 @@ static int run_service(const struct service *service, unsigned parts)
     static struct agent_metrics agent_metrics;
     static struct relay_metrics relay_metrics;
     static struct members_page members_page = MEMBERS_PAGE_INIT;
+    static struct desk_metrics desk_metrics;
     struct error err = ERROR_INIT;
     struct metrics_sources sources = {
         .config = service->config,
         .agent = (parts & RUNNING_AGENT) != 0 ? &agent_metrics : NULL,
         .relay = (parts & RUNNING_RELAY) != 0 ? &relay_metrics : NULL,
     };
-    if (desk_is_wanted(service->config, &sources))
+    if (desk_is_wanted(service->config, &sources)) {
         sources.members = &members_page;
+        sources.desk = service->config->limits.snapshots > 0 ? &desk_metrics : NULL;
+    }
     const struct http_pages pages = {
         .metrics = metrics_render, .ready = metrics_ready, .context = &sources};
     struct http *http = NULL;

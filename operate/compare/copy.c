@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define COPY_KEYS_MAX   ((size_t)256 * 1024 * 1024)
 #define COPY_RECORD_MAX ((size_t)256 * 1024 * 1024)
 #define COPY_OPEN_FIRST 64
 
@@ -326,7 +325,8 @@ enum status copy_new(const struct participant_options *options,
                                       .copy = "",
                                       .topic = service->config->apply[index].topic,
                                       .schema = service->applied[index]};
-    arena_init(&copy->keys, COPY_KEYS_MAX);
+    arena_init(&copy->keys,
+               options->open_bytes_max == 0 ? PARTICIPANT_OPEN_BYTES_MAX : options->open_bytes_max);
     *ret_participant = &copy->base;
     return STATUS_OK;
 }

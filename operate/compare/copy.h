@@ -6,11 +6,14 @@
 #include "operate/compare/participant.h"
 #include "operate/service.h"
 
+#define PARTICIPANT_OPEN_BYTES_MAX ((size_t)256 * 1024 * 1024)
+
 /** What a participant is made of. All outlives it. */
 struct participant_options {
     const struct service *service;
     const char *entity_type;
     int64_t open_entities_max; /* that are listed, and one more */
+    size_t open_bytes_max;     /* of their keys; 0: 256 MiB */
 };
 
 /** Make the copy that the service keeps of an entity type, in its store.

@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PUBLISHER_KEYS_MAX ((size_t)256 * 1024 * 1024)
-
 struct publisher {
     struct participant base;
     const struct participant_options *options;
@@ -77,7 +75,7 @@ enum status publisher_judge(const struct participant_options *options, char *ret
     struct source *source = NULL;
     struct source_stamp stamp = {0};
     struct arena arena;
-    arena_init(&arena, PUBLISHER_KEYS_MAX);
+    arena_init(&arena, PARTICIPANT_OPEN_BYTES_MAX);
     enum status status = publisher_find(options, &type, err);
     if (status == STATUS_OK)
         status = publisher_open(options, &source, err);
@@ -240,7 +238,8 @@ enum status publisher_new(const struct participant_options *options,
     publisher->base.ops = &publisher_ops;
     publisher->base.name = options->service->config->service;
     publisher->base.copy = MEMBER_NONE;
-    arena_init(&publisher->keys, PUBLISHER_KEYS_MAX);
+    arena_init(&publisher->keys,
+               options->open_bytes_max == 0 ? PARTICIPANT_OPEN_BYTES_MAX : options->open_bytes_max);
     enum status status = publisher_find(options, &publisher->type, err);
     if (status != STATUS_OK) {
         publisher_free(&publisher->base);

@@ -11,6 +11,7 @@
 #define DESK_ROUND_US   (INT64_C(1) * 1000 * 1000)
 #define DESK_TICK_US    (INT64_C(100) * 1000)
 #define DESK_REPORT_US  (INT64_C(10) * 1000 * 1000) /* at least so often */
+#define DESK_WISH_US    (INT64_C(200) * 1000)       /* between two that are wished for */
 #define DESK_HEAR_US    (INT64_C(2) * 1000 * 1000)
 #define DESK_BACKOFF_US (INT64_C(8) * 1000 * 1000) /* at most */
 
@@ -23,8 +24,9 @@ struct desk {
     struct members members;
     int64_t heard_us; /* monotonic, when it was read last; 0: not since it was opened */
     struct desk_reading reading;
-    struct buffer written; /* the last record that was written, without its time */
-    int64_t written_us;    /* monotonic; 0: none yet */
+    struct buffer written;     /* the last record that was written, without its time */
+    int64_t written_us;        /* monotonic; 0: none yet */
+    unsigned long long wishes; /* that were made before the last record was written */
     char said[ERROR_TEXT_SIZE];
 };
 
@@ -67,7 +69,7 @@ static enum status desk_hear(struct desk *desk, struct error *err)
     if (status != STATUS_OK)
         return status;
     desk->heard_us = now;
-    members_page_write(desk->options->page, &desk->members, desk->topic);
+    members_page_write(desk->options->sources->members, &desk->members, desk->topic);
     return STATUS_OK;
 }
 
@@ -90,7 +92,7 @@ static enum status desk_write(struct desk *desk, const struct member_record *rec
     return status;
 }
 
-/* Write the record if it says something new, or if the last one is old. */
+/* Write the record if it says something new, if the last one is old, or if it is wished for. */
 static enum status desk_report(struct desk *desk, struct error *err)
 {
     struct member_record record;
@@ -104,13 +106,15 @@ static enum status desk_report(struct desk *desk, struct error *err)
     int64_t now = clock_monotonic_us();
     buffer_init(&value, MEMBER_RECORD_BYTES_MAX);
     member_record_append(&record, &value);
-    bool is_news = desk->written_us == 0 ||
+    unsigned long long wishes = atomic_load(desk->options->report_wishes);
+    bool is_news = desk->written_us == 0 || wishes != desk->wishes ||
                    !slice_equal(buffer_slice(&value), buffer_slice(&desk->written));
     if (is_news || now - desk->written_us >= DESK_REPORT_US) {
         record.at_us = clock_wall_us();
         status = desk_write(desk, &record, err);
         if (status == STATUS_OK) {
             desk->written_us = now;
+            desk->wishes = wishes;
             buffer_reset(&desk->written);
             buffer_append(&desk->written, value.data, value.length);
         }
@@ -152,10 +156,17 @@ static void desk_say(struct desk *desk, enum status status, const struct error *
     memcpy(desk->said, text, strlen(text) + 1);
 }
 
+/* @return whether a report is wished for. After a failure that can wait. */
+static bool desk_is_wished(const struct desk *desk)
+{
+    return desk->said[0] == '\0' && atomic_load(desk->options->report_wishes) != desk->wishes &&
+           clock_monotonic_us() - desk->written_us >= DESK_WISH_US;
+}
+
 static void desk_rest(const struct desk *desk, int64_t duration_us)
 {
     int64_t until = clock_monotonic_us() + duration_us;
-    while (!atomic_load(desk->stop) && clock_monotonic_us() < until)
+    while (!atomic_load(desk->stop) && clock_monotonic_us() < until && !desk_is_wished(desk))
         clock_sleep_us(DESK_TICK_US);
 }
 

@@ -8,8 +8,8 @@
 
 struct desk_options {
     const struct service *service;
-    const struct metrics_sources *sources; /* of this process's loops; it only reads them */
-    struct members_page *page;
+    const struct metrics_sources *sources; /* of this process; the desk writes only its own part */
+    atomic_ullong *report_wishes;          /* raised where another service waits for a report */
 };
 
 /** @return whether a process with these loops has a desk. A service that applies something speaks

@@ -222,6 +222,7 @@ bool config_build(const json_t *tree, struct config *config)
         .open_entities = config_integer(tree, "limits.open_entities"),
         .behind_records = config_integer(tree, "limits.behind_records"),
         .scan_time_s = config_integer(tree, "limits.scan_time_s"),
+        .snapshots = config_integer(tree, "limits.snapshots"),
     };
     return config->service != NULL && config->topic_prefix != NULL &&
            config->control_topic != NULL && config->instance != NULL && config->listen != NULL &&

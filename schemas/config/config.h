@@ -41,6 +41,7 @@ struct config_limits {
     int64_t open_entities;              /* that a comparison leaves out; default 50000 */
     int64_t behind_records;             /* of a copy that is compared; default 100000 */
     int64_t scan_time_s;                /* of one reading of a table; default 600 */
+    int64_t snapshots;                  /* open for other services; default 4; 0: no answers */
 };
 
 struct config {

@@ -45,6 +45,9 @@ const struct config_option config_options[] = {
      "Most records that a copy may be behind; with more, `keepstep verify` does not compare it."},
     {"limits.scan_time_s", "600", true,
      "Longest reading of one table by `keepstep verify`; with more, it gives the table up."},
+    {"limits.snapshots", "4", true,
+     "Most snapshots that the sidecar keeps open for other services, which compare their rows with "
+     "this one's; 0: it answers no questions."},
 };
 const size_t config_option_count = sizeof config_options / sizeof *config_options;
 

@@ -32,6 +32,7 @@ static void the_smallest_file_gets_all_defaults(void **state)
     assert_int_equal(config->limits.open_entities, 50000);
     assert_int_equal(config->limits.behind_records, 100000);
     assert_int_equal(config->limits.scan_time_s, 600);
+    assert_int_equal(config->limits.snapshots, 4);
     assert_string_equal(config->kafka[0].value, "kafka:9092");
     assert_string_equal(config->publish[0].table, "orders");
     assert_string_equal(config->publish[0].topic, "order");

@@ -12,7 +12,8 @@ static struct agent_metrics agent;
 static struct relay_metrics relay;
 static char service_name[] = "sh\"op";
 static const struct config config = {.service = service_name};
-static struct metrics_sources sources = {&config, &agent, &relay, NULL};
+static struct desk_metrics desk;
+static struct metrics_sources sources = {&config, &agent, &relay, NULL, &desk};
 
 static void prepare_partition(void)
 {

@@ -1,0 +1,293 @@
+/* Sidecars answer what another program asks them over Kafka, and nobody who is asked is held up. */
+#include "common/clock.h"
+#include "operate/http_client.h"
+#include "tests/support/asking.h"
+#include "tests/support/database.h"
+#include "tests/support/load.h"
+#include "tests/support/sidecar.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define WAIT_MS      30000
+#define MEMORY_KIB   (64 * 1024) /* that a desk may take */
+#define WIDE_ROWS    120
+#define LONG_ROWS    2000
+#define LONG_SECONDS 600
+
+static const char publishes[] = "publish:\n  item: {table: items, partitions: 1}\n";
+static const char applies[] = "apply:\n  item: {table: items}\n";
+
+static struct sidecar make(struct kafka *kafka, const char *name, enum database_kind kind,
+                           bool is_publisher)
+{
+    const char *url = kind == DATABASE_SQLITE ? test_format("sqlite:%s", test_path("%s.db", name))
+                                              : database_make(kind, name);
+    struct sidecar sidecar = sidecar_make_on(kafka, name, url, is_publisher ? publishes : applies);
+    if (is_publisher)
+        (void)database_text(url, "CREATE TABLE items(id BIGINT PRIMARY KEY, name TEXT NOT NULL, "
+                                 "amount BIGINT)");
+    return sidecar;
+}
+
+/* Publisher and copies, whatever their databases are, say the same of the same rows. */
+static void three_databases_answer(void **state)
+{
+    static const char *const names[] = {"shop", "billing", "shipping"};
+    struct kafka *kafka = kafka_start();
+    struct sidecar services[3];
+    const struct talk_answer *sums[3];
+    (void)state;
+    load_need("psql");
+    load_need("mariadb");
+    for (int kind = DATABASE_SQLITE; kind <= DATABASE_MARIADB; kind++) {
+        int publisher = DATABASE_POSTGRESQL;
+        int role = kind == publisher ? 0 : kind == DATABASE_SQLITE ? 1 : 2;
+        services[role] = make(kafka, names[role], (enum database_kind)kind, role == 0);
+    }
+    for (int i = 0; i < 3; i++)
+        sidecar_begin(&services[i]);
+    (void)database_text(services[0].url, "INSERT INTO items VALUES (1, 'one', 1), (2, 'two', 2), "
+                                         "(3, 'three', NULL)");
+    sidecar_assert_equal(&services[0], &services[1], "items", WAIT_MS);
+    sidecar_assert_equal(&services[0], &services[2], "items", WAIT_MS);
+    for (int i = 0; i < 3; i++) {
+        const struct slice keys[] = {slice_of("{\"id\":2}"), slice_of("{\"id\":7}")};
+        struct asking asking = asking_make(kafka, names[i]);
+        const struct talk_answer *stamp = asking_begin(&asking, 60);
+        assert_int_equal(stamp->partition_count, 1);
+        assert_int_equal(stamp->offsets[0], 3);
+        const struct talk_question question = asking_next(&asking, TALK_SUMS);
+        sums[i] = asking_run(&asking, &question);
+        if (sums[i]->why != NULL)
+            test_fail("%s: %s", names[i], sums[i]->why);
+        assert_int_equal(sums[i]->rows, 3);
+        assert_memory_equal(sums[i]->sums, sums[0]->sums, ROW_BUCKETS * sizeof *sums[i]->sums);
+        struct talk_question rows = asking_next(&asking, TALK_KEYS);
+        rows.keys = keys;
+        rows.key_count = 2;
+        rows.with_rows = true;
+        assert_int_equal(asking_run(&asking, &rows)->rows, 1);
+        assert_string_equal(asking_rows(&asking, &rows),
+                            "{\"id\":2} {\"id\":2,\"name\":\"two\"}\n");
+        const struct talk_question end = asking_next(&asking, TALK_END);
+        asking_ask(&asking, &end);
+    }
+    for (int i = 0; i < 3; i++)
+        sidecar_stop(&services[i]);
+}
+
+struct metric {
+    int port;
+    const char *line;
+    const char *seen;
+};
+
+static bool metric_is_there(void *context)
+{
+    struct metric *metric = context;
+    struct buffer body;
+    buffer_init(&body, (size_t)1024 * 1024);
+    (void)http_get("127.0.0.1", test_format("%d", metric->port), "/metrics", &body);
+    metric->seen = test_format("%s", buffer_text(&body));
+    buffer_done(&body);
+    return strstr(metric->seen, metric->line) != NULL;
+}
+
+static void expect_metric(int port, const char *line)
+{
+    struct metric metric = {.port = port, .line = line};
+    if (!test_wait(metric_is_there, &metric, WAIT_MS))
+        test_fail("no %s in %s", line, metric.seen);
+}
+
+/* Whoever asks may be killed at any time. */
+static void a_snapshot_that_nobody_wants_ends(void **state)
+{
+    static const char idle[] =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND state LIKE 'idle in transaction%'";
+    struct kafka *kafka = kafka_start();
+    (void)state;
+    load_need("psql");
+    struct sidecar shop = make(kafka, "shop", DATABASE_POSTGRESQL, true);
+    int port = sidecar_listen(&shop);
+    sidecar_begin(&shop);
+    struct asking asking = asking_make(kafka, "shop");
+    (void)asking_begin(&asking, 5);
+    expect_metric(port, "keepstep_snapshots_open{service=\"shop\"} 1\n");
+    assert_string_equal(database_text(shop.url, idle), "1\n");
+    expect_metric(port, "keepstep_snapshots_open{service=\"shop\"} 0\n");
+    expect_metric(port, "keepstep_snapshot_age_seconds{service=\"shop\"} 0\n");
+    assert_true(database_wait_for(shop.url, idle, "0\n", WAIT_MS));
+    const struct talk_question sums = asking_next(&asking, TALK_SUMS);
+    assert_non_null(strstr(asking_run(&asking, &sums)->why, "its session has ended"));
+    sidecar_stop(&shop);
+}
+
+/* Rows that take a while to be listed, put into a copy by hand. */
+static void begin_long_list(struct kafka *kafka, const struct sidecar *billing,
+                            struct asking *ret_asking, struct talk_question *ret_question)
+{
+    static uint16_t buckets[ROW_BUCKETS];
+    (void)database_text(billing->url,
+                        test_format("INSERT INTO items SELECT i, repeat('x', 40000), 0 "
+                                    "FROM generate_series(1, %d) AS i",
+                                    LONG_ROWS));
+    *ret_asking = asking_make(kafka, "billing");
+    (void)asking_begin(ret_asking, LONG_SECONDS);
+    for (size_t i = 0; i < ROW_BUCKETS; i++)
+        buckets[i] = (uint16_t)i;
+    *ret_question = asking_next(ret_asking, TALK_LIST);
+    ret_question->buckets = buckets;
+    ret_question->bucket_count = ROW_BUCKETS;
+    ret_question->with_rows = true;
+    asking_ask(ret_asking, ret_question);
+}
+
+static struct sidecar begin_copy(struct kafka *kafka, enum database_kind kind)
+{
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, "message.timestamp.type=LogAppendTime");
+    sidecar_produce(kafka, "first", "item.created", 0, "{\"id\":0,\"name\":\"a\",\"amount\":null}");
+    struct sidecar billing = make(kafka, "billing", kind, false);
+    sidecar_begin(&billing);
+    assert_true(database_wait_for(billing.url, "SELECT count(*) FROM items", "1\n", WAIT_MS));
+    return billing;
+}
+
+static bool rows_are_read(void *context)
+{
+    struct asking *asking = context;
+    const struct talk_question keep = asking_next(asking, TALK_KEEP);
+    return asking_run(asking, &keep)->rows > 0;
+}
+
+static void a_migration_waits_for_no_reader(void **state)
+{
+    struct kafka *kafka = kafka_start();
+    struct asking asking;
+    struct talk_question list;
+    (void)state;
+    load_need("psql");
+    struct sidecar billing = begin_copy(kafka, DATABASE_POSTGRESQL);
+    begin_long_list(kafka, &billing, &asking, &list);
+    if (!test_wait(rows_are_read, &asking, WAIT_MS))
+        test_fail("nothing is read: %s", process_errors(billing.process));
+    int64_t begun_us = clock_monotonic_us();
+    (void)database_text(billing.url, "ALTER TABLE items ADD COLUMN more integer");
+    int64_t waited_us = clock_monotonic_us() - begun_us;
+    const struct talk_answer *answer = asking_answer(&asking, &list);
+    assert_non_null(answer->why);
+    assert_non_null(strstr(answer->why, "gave way"));
+    assert_true(waited_us < 20000000);
+    sidecar_stop(&billing);
+}
+
+static void a_sidecar_ends_while_a_table_is_read(void **state)
+{
+    struct kafka *kafka = kafka_start();
+    struct asking asking;
+    struct talk_question list;
+    (void)state;
+    load_need("psql");
+    struct sidecar billing = begin_copy(kafka, DATABASE_POSTGRESQL);
+    begin_long_list(kafka, &billing, &asking, &list);
+    if (!test_wait(rows_are_read, &asking, WAIT_MS))
+        test_fail("nothing is read: %s", process_errors(billing.process));
+    int64_t begun_us = clock_monotonic_us();
+    sidecar_stop(&billing);
+    assert_true(clock_monotonic_us() - begun_us < 10000000);
+}
+
+static void answers_go_on_behind_a_broker_that_was_away(void **state)
+{
+    struct kafka *kafka = kafka_start();
+    (void)state;
+    struct sidecar shop = make(kafka, "shop", DATABASE_SQLITE, true);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES (1, 'one', 1)");
+    sidecar_begin(&shop);
+    struct asking asking = asking_make(kafka, "shop");
+    (void)asking_begin(&asking, 60);
+    kafka_stop(kafka);
+    kafka_start_again(kafka);
+    const struct talk_answer *stamp = asking_begin(&asking, 60);
+    assert_int_equal(stamp->partition_count, 1);
+    const struct talk_question sums = asking_next(&asking, TALK_SUMS);
+    assert_int_equal(asking_run(&asking, &sums)->rows, 1);
+    sidecar_stop(&shop);
+}
+
+static int64_t memory_peak_kib(const struct sidecar *sidecar)
+{
+    char line[256];
+    long long peak_kib = 0;
+    FILE *status = fopen(test_format("/proc/%d/status", process_id(sidecar->process)), "r");
+    assert_non_null(status);
+    while (peak_kib == 0 && fgets(line, sizeof line, status) != NULL)
+        (void)sscanf(line, "VmHWM: %lld", &peak_kib);
+    (void)fclose(status);
+    assert_true(peak_kib > 0);
+    return peak_kib;
+}
+
+static void wide_rows_take_little_memory(void **state)
+{
+    struct kafka *kafka = kafka_start();
+    const struct slice keys[] = {slice_of("{\"id\":3}"), slice_of("{\"id\":4}")};
+    (void)state;
+    struct sidecar billing = begin_copy(kafka, DATABASE_SQLITE);
+    struct asking asking = asking_make(kafka, "billing");
+    (void)asking_begin(&asking, LONG_SECONDS);
+    struct talk_question end = asking_next(&asking, TALK_END);
+    asking_ask(&asking, &end);
+    int64_t before_kib = memory_peak_kib(&billing);
+    (void)sqlite_text(billing.database,
+                      test_format("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n "
+                                  "WHERE i < %d) INSERT INTO items SELECT i, "
+                                  "printf('%%.*c', 890000, 'x'), i FROM n",
+                                  WIDE_ROWS));
+    (void)asking_begin(&asking, LONG_SECONDS);
+    const struct talk_question sums = asking_next(&asking, TALK_SUMS);
+    assert_int_equal(asking_run(&asking, &sums)->rows, WIDE_ROWS + 1);
+    struct talk_question rows = asking_next(&asking, TALK_KEYS);
+    rows.keys = keys;
+    rows.key_count = 2;
+    rows.with_rows = true;
+    const struct talk_answer *answer = asking_run(&asking, &rows);
+    assert_int_equal(answer->rows, 2);
+    assert_int_equal(answer->parts, 2);
+    int64_t peak_kib = memory_peak_kib(&billing);
+    if (!TEST_SANITIZES_ADDRESSES && peak_kib - before_kib > MEMORY_KIB)
+        test_fail("the sidecar grew from %" PRId64 " to %" PRId64 " KiB", before_kib, peak_kib);
+    sidecar_stop(&billing);
+}
+
+static void a_sidecar_can_be_told_to_answer_nothing(void **state)
+{
+    struct kafka *kafka = kafka_start();
+    (void)state;
+    struct sidecar shop = make(kafka, "shop", DATABASE_SQLITE, true);
+    int port = sidecar_listen(&shop);
+    test_write_file(shop.config,
+                    test_format("%slimits: {snapshots: 0}\n", test_read_file(shop.config)));
+    sidecar_begin(&shop);
+    (void)asking_make(kafka, "shop");
+    struct metric metric = {.port = port, .line = "keepstep_desk_questions_total"};
+    assert_false(metric_is_there(&metric));
+    assert_non_null(strstr(metric.seen, "keepstep_build_info"));
+    sidecar_stop(&shop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(three_databases_answer, 300),
+        TEST_WITH_LIMIT(a_snapshot_that_nobody_wants_ends, 180),
+        TEST_WITH_LIMIT(a_migration_waits_for_no_reader, 180),
+        TEST_WITH_LIMIT(a_sidecar_ends_while_a_table_is_read, 180),
+        TEST_WITH_LIMIT(answers_go_on_behind_a_broker_that_was_away, 180),
+        TEST_WITH_LIMIT(wide_rows_take_little_memory, 180),
+        TEST_WITH_LIMIT(a_sidecar_can_be_told_to_answer_nothing, 180),
+    };
+    return TEST_RUN(tests);
+}
