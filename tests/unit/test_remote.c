@@ -361,6 +361,7 @@ static void set_differences(struct compare_case *base)
     case_settle(base, BILLING, 1, 4);
     case_open(base, BILLING, 0, 5, LEFT_PARKED);
     case_move(base, SHOP, 0, 0, 13);
+    case_move(base, SHIPPING, 0, 0, 13);
     case_mention(base, 0, 12, 1);
 }
 
