@@ -5,6 +5,7 @@
 #include "operate/control.h"
 #include "operate/member.h"
 #include "operate/offsets.h"
+#include "operate/refusal.h"
 #include "operate/service.h"
 #include "operate/verdict_lines.h"
 
@@ -105,6 +106,48 @@ static void copies_verdict_text(struct copies_page *page, const struct quorum_me
     buffer_append_text(&page->text, "\n");
 }
 
+/* Of its first parked record: whether the other copies refuse it too. */
+static void copies_refusal_text(struct copies_page *page, const struct quorum *quorum, size_t index,
+                                const struct copies_sum *sum)
+{
+    struct refusal refusal = refusal_find(quorum, index, sum->parked_partition, sum->parked_from);
+    if (refusal.applied + refusal.parked + refusal.behind + refusal.unknown == 0)
+        return;
+    buffer_append_format(&page->text, "    p%" PRId32 " %" PRId64 ": ", sum->parked_partition,
+                         sum->parked_from);
+    refusal_append_text(quorum->members[index].service, &refusal, &page->text);
+    buffer_append_text(&page->text, "\n");
+}
+
+/* "": not known. A service that applies the type has the columns that it applies. */
+static const char *copies_columns(const struct quorum *quorum, const struct quorum_member *member)
+{
+    if (member->applied != NULL)
+        return member->applied->columns;
+    for (size_t i = 0; member->record != NULL && i < member->record->published_count; i++) {
+        if (strcmp(member->record->published[i].entity_type, quorum->entity_type) == 0)
+            return member->record->published[i].columns;
+    }
+    return "";
+}
+
+/* @return the first publisher, or else the first member, whose columns are known and are others. */
+static const struct quorum_member *copies_other_columns(const struct quorum *quorum,
+                                                        const struct quorum_member *member)
+{
+    const struct quorum_member *first = NULL;
+    const char *columns = copies_columns(quorum, member);
+    for (size_t i = 0; *columns != '\0' && i < quorum->member_count; i++) {
+        const struct quorum_member *other = &quorum->members[i];
+        const char *others = copies_columns(quorum, other);
+        if (*others == '\0' || strcmp(others, columns) == 0)
+            continue;
+        if (first == NULL || (first->applied != NULL && other->applied == NULL))
+            first = other;
+    }
+    return first;
+}
+
 static void copies_member_text(struct copies_page *page, const struct quorum *quorum, size_t index,
                                const int64_t *ends)
 {
@@ -130,6 +173,9 @@ static void copies_member_text(struct copies_page *page, const struct quorum *qu
                              sum.parked_from);
     if (member->record->set_aside > 0)
         buffer_append_format(text, ", %" PRId64 " set aside", member->record->set_aside);
+    const struct quorum_member *other = copies_other_columns(quorum, member);
+    if (other != NULL && member->applied != NULL)
+        buffer_append_format(text, ", other columns than %s", other->service);
     if (!member->counts)
         buffer_append_text(text, ", does not count");
     if (silent_s > COPIES_SILENT_S)
@@ -137,6 +183,8 @@ static void copies_member_text(struct copies_page *page, const struct quorum *qu
     buffer_append_text(text, "\n");
     if (member->applied != NULL && member->applied->reason[0] != '\0')
         buffer_append_format(text, "    STOPPED: %s\n", member->applied->reason);
+    if (sum.parked_partition >= 0)
+        copies_refusal_text(page, quorum, index, &sum);
     copies_verdict_text(page, member);
 }
 
@@ -165,6 +213,8 @@ static void copies_member_json(struct copies_page *page, const struct quorum *qu
     member_text(json, "stopped",
                 applied == NULL || applied->reason[0] == '\0' ? (struct slice){0}
                                                               : slice_of(applied->reason));
+    const char *columns = copies_columns(quorum, member);
+    member_text(json, "columns", *columns == '\0' ? (struct slice){0} : slice_of(columns));
     verdict_append_json(verdict_find(page->verdict, member->service, member->copy), json);
     member_begin(json, "positions", "[");
     for (int32_t i = 0; applied != NULL && i < quorum->partition_count; i++) {
@@ -174,6 +224,9 @@ static void copies_member_json(struct copies_page *page, const struct quorum *qu
         member_known_number(json, "applied", at->applied);
         member_known_number(json, "durable", at->durable);
         member_known_number(json, "parked_from", at->parked_from);
+        struct refusal refusal = refusal_find(quorum, index, i, at->parked_from);
+        if (at->parked_from >= 0)
+            refusal_append_json(&refusal, json);
         buffer_append_text(json, "}");
     }
     buffer_append_text(json, "]}");

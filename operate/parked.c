@@ -3,7 +3,6 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "operate/command.h"
-#include "operate/member.h"
 #include "operate/parked.h"
 #include "operate/service.h"
 
@@ -14,21 +13,14 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define PARKED_ARENA_MAX  ((size_t)256 * 1024 * 1024)
-#define PARKED_OUTPUT_MAX ((size_t)256 * 1024 * 1024)
-#define PARKED_AGAIN_US   (INT64_C(20) * 1000)
-#define PARKED_EDITS      16 /* in one transaction, which the agent and the service wait for */
+#define PARKED_ARENA_MAX ((size_t)256 * 1024 * 1024)
+#define PARKED_AGAIN_US  (INT64_C(20) * 1000)
+#define PARKED_EDITS     16 /* in one transaction, which the agent and the service wait for */
 
 struct parked_list {
     struct arena arena;
     struct parked_records read;
 };
-
-static const char *parked_state_name(enum parked_state state)
-{
-    static const char *const names[] = {"held", "waiting", "behind", "skipped"};
-    return names[state];
-}
 
 static enum status parked_read(struct store *store, const struct parked_filter *filter,
                                struct parked_list *list, struct error *err)
@@ -36,75 +28,6 @@ static enum status parked_read(struct store *store, const struct parked_filter *
     arena_reset(&list->arena);
     list->read.count = 0;
     return store->ops->read_parked(store, filter, &list->arena, &list->read, err);
-}
-
-static void parked_render_json(const struct parked_record *parked, bool whole, struct buffer *out)
-{
-    char time[CLOCK_TEXT_SIZE];
-    clock_format_utc(parked->parked_at_us, time);
-    member_begin(out, NULL, "{");
-    member_number(out, "id", parked->parked_id);
-    member_text(out, "state", slice_of(parked_state_name(parked->state)));
-    member_text(out, "entity_type", parked->entity_type);
-    member_text(out, "entity_key", parked->entity_key);
-    member_text(out, "topic", slice_of(parked->record.topic));
-    member_number(out, "partition", parked->record.partition);
-    member_number(out, "offset", parked->record.offset);
-    member_number(out, "code", parked->code);
-    member_number(out, "attempts", parked->attempts);
-    member_text(out, "parked_at", slice_of(time));
-    member_text(out, "reason", parked->reason);
-    if (whole) {
-        member_text(out, "key", parked->record.key);
-        member_text(out, "value", parked->record.value);
-        member_begin(out, "headers", "{");
-        for (size_t i = 0; i < parked->record.header_count; i++) {
-            buffer_append_text(out, i == 0 ? "" : ",");
-            buffer_append_json(out, parked->record.headers[i].name);
-            buffer_append_text(out, ":");
-            buffer_append_json(out, parked->record.headers[i].value);
-        }
-        buffer_append_text(out, "}");
-    }
-    buffer_append_text(out, "}\n");
-}
-
-static void parked_render_text(const struct parked_record *parked, bool whole, struct buffer *out)
-{
-    char time[CLOCK_TEXT_SIZE];
-    clock_format_utc(parked->parked_at_us, time);
-    buffer_append_format(out, "%-8lld %-8s %-16.*s %-24.*s %-8d %.*s\n",
-                         (long long)parked->parked_id, parked_state_name(parked->state),
-                         SLICE_ARGS(parked->entity_type), SLICE_ARGS(parked->entity_key),
-                         parked->attempts, SLICE_ARGS(parked->reason));
-    if (!whole)
-        return;
-    buffer_append_format(out, "record    %s [%d] at offset %lld\nparked    %s\ncode      %d\n",
-                         parked->record.topic, (int)parked->record.partition,
-                         (long long)parked->record.offset, time, parked->code);
-    for (size_t i = 0; i < parked->record.header_count; i++)
-        buffer_append_format(out, "header    %.*s: %.*s\n",
-                             SLICE_ARGS(parked->record.headers[i].name),
-                             SLICE_ARGS(parked->record.headers[i].value));
-    buffer_append_format(out, "key       %.*s\nvalue     %.*s\n", SLICE_ARGS(parked->record.key),
-                         SLICE_ARGS(parked->record.value));
-}
-
-static enum status parked_print(const struct parked_list *list,
-                                const struct parked_request *request)
-{
-    bool whole = strcmp(request->verb, "show") == 0;
-    struct buffer out;
-    buffer_init(&out, PARKED_OUTPUT_MAX);
-    if (!request->json)
-        buffer_append_format(&out, "%-8s %-8s %-16s %-24s %-8s %s\n", "ID", "STATE", "TYPE", "KEY",
-                             "ATTEMPTS", "REASON");
-    for (size_t i = 0; i < list->read.count; i++)
-        (request->json ? parked_render_json : parked_render_text)(&list->read.records[i], whole,
-                                                                  &out);
-    fputs(buffer_text(&out), stdout);
-    buffer_done(&out);
-    return STATUS_OK;
 }
 
 static void parked_say(const struct parked_record *parked, const char *outcome)
@@ -389,7 +312,7 @@ static enum status parked_do(struct store *store, const struct parked_request *r
             fprintf(stderr, "nothing is parked\n");
         else
             status = change ? parked_change(store, &list, request, err)
-                            : parked_print(&list, request);
+                            : parked_print(store, list.read.records, list.read.count, request, err);
     }
     arena_done(&list.arena);
     return status;
@@ -474,6 +397,7 @@ static int parked_run(const struct command *command, int argc, char **argv)
     struct store *store = NULL;
     command_catch_signals();
     enum status status = service_open(&line, &service, &err);
+    request.config = service.config;
     if (status == STATUS_OK)
         status = service_open_store(&service, !change || request.dry_run, &store, &err);
     if (status == STATUS_OK)

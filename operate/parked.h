@@ -8,12 +8,18 @@
 #define PARKED_LOOK_US (INT64_C(200) * 1000)
 
 struct parked_request {
+    const struct config *config;
     const char *verb;
     struct parked_filter filter; /* resume: topic and partition */
     bool all;                    /* retry: whatever is parked; else what the filter says */
     bool dry_run;
     bool json;
 };
+
+/** Print records, and what the control topic says of them at other copies, where that can be read.
+ * @return OK; RETRY; FATAL. */
+enum status parked_print(struct store *store, const struct parked_record *records, size_t count,
+                         const struct parked_request *request, struct error *err) MUST_CHECK;
 
 /** Let the stopped partitions go on that were asked for, and watch what becomes of them.
  * @return OK; FATAL with exit code 75 where one stands still again; RETRY; ABORT. */

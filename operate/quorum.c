@@ -172,6 +172,17 @@ static int64_t quorum_count(const struct quorum_member *member, const struct quo
     return at->parked_from >= 0 && at->parked_from < at->durable ? at->parked_from : at->durable;
 }
 
+static const struct member_parked *quorum_parked(const struct member_record *record,
+                                                 const struct member_position *position)
+{
+    for (size_t i = 0; position->parked_from >= 0 && i < record->parked_count; i++) {
+        if (record->parked[i].partition == position->partition &&
+            strcmp(record->parked[i].topic, position->topic) == 0)
+            return &record->parked[i];
+    }
+    return NULL;
+}
+
 /* Of each partition the position with the highest epoch, from whichever instance it comes. */
 static void quorum_fill(const struct quorum *quorum, const struct quorum_input *input, size_t index,
                         struct quorum_origin *origins)
@@ -198,6 +209,7 @@ static void quorum_fill(const struct quorum *quorum, const struct quorum_input *
                 .applied = from->applied,
                 .durable = from->durable,
                 .parked_from = from->parked_from,
+                .parked = quorum_parked(record, from),
             };
         }
     }

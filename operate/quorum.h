@@ -27,6 +27,7 @@ struct quorum_position {
     int64_t applied; /* -1: not known */
     int64_t durable; /* likewise */
     int64_t parked_from;
+    const struct member_parked *parked; /* the first ones; NULL: none, or it is not known which */
     int64_t counted; /* min(durable, parked_from); 0 where the copy is not complete;
                       * QUORUM_LOG_END for a publisher */
 };

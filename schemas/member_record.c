@@ -109,6 +109,51 @@ static void member_append_positions(const struct member_record *member, struct b
     buffer_append_text(out, "}");
 }
 
+static void member_append_parked(const struct member_record *member, struct buffer *out)
+{
+    buffer_append_text(out, ",\"parked\":[");
+    for (size_t i = 0; i < member->parked_count; i++) {
+        const struct member_parked *parked = &member->parked[i];
+        buffer_append_text(out, i == 0 ? "[" : ",[");
+        buffer_append_json(out, slice_of(parked->topic));
+        buffer_append_format(out, ",%" PRId32, parked->partition);
+        for (size_t j = 0; j < parked->count; j++)
+            buffer_append_format(out, ",%" PRId64, parked->offsets[j]);
+        buffer_append_text(out, "]");
+    }
+    buffer_append_text(out, "]");
+}
+
+static bool member_applies(const struct member_record *member, const char *entity_type)
+{
+    for (size_t i = 0; i < member->applied_count; i++) {
+        if (strcmp(member->applied[i].entity_type, entity_type) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A service that publishes and applies a type has its columns once. */
+static void member_append_columns(const struct member_record *member, struct buffer *out)
+{
+    const char *separator = "";
+    buffer_append_text(out, ",\"columns\":{");
+    for (size_t i = 0; i < member->applied_count + member->published_count; i++) {
+        bool applies = i < member->applied_count;
+        const struct member_published *published = &member->published[i - member->applied_count];
+        const char *type = applies ? member->applied[i].entity_type : published->entity_type;
+        if (!applies && member_applies(member, type))
+            continue;
+        buffer_append_text(out, separator);
+        buffer_append_json(out, slice_of(type));
+        buffer_append_text(out, ":");
+        buffer_append_json(out,
+                           slice_of(applies ? member->applied[i].columns : published->columns));
+        separator = ",";
+    }
+    buffer_append_text(out, "}");
+}
+
 void member_record_append(const struct member_record *member, struct buffer *out)
 {
     buffer_append_format(out, "{\"v\":%d", MEMBER_VERSION);
@@ -128,7 +173,16 @@ void member_record_append(const struct member_record *member, struct buffer *out
                          member->waiting, member->set_aside);
     member_append_applied(member, out);
     member_append_positions(member, out);
+    member_append_parked(member, out);
+    member_append_columns(member, out);
     buffer_append_text(out, "}");
+}
+
+/* Versions before 0.3 write none. */
+static const char *member_read_columns(struct fields *fields, const json_t *json, const char *type)
+{
+    const json_t *columns = json_object_get(json_object_get(json, "columns"), type);
+    return columns == NULL ? "" : fields_copy(fields, json_string_value(columns), "columns");
 }
 
 static void member_read_published(struct fields *fields, const json_t *json,
@@ -146,6 +200,7 @@ static void member_read_published(struct fields *fields, const json_t *json,
         struct member_published *published = &member->published[member->published_count++];
         published->entity_type = fields_copy(fields, type, "publishes");
         published->topic = fields_copy(fields, json_string_value(topic), "publishes");
+        published->columns = member_read_columns(fields, json, type);
     }
 }
 
@@ -178,6 +233,7 @@ static void member_read_applied(struct fields *fields, const json_t *json,
         applied->joined = fields_bool(fields, value, "joined");
         applied->lag_ms = fields_integer(fields, json_object_get(value, "lag_ms"), -1, "lag_ms");
         applied->reason = fields_text(fields, value, "reason");
+        applied->columns = member_read_columns(fields, json, type);
     }
 }
 
@@ -229,6 +285,41 @@ static void member_read_positions(struct fields *fields, const json_t *json,
     }
 }
 
+static void member_read_parked_at(struct fields *fields, const json_t *json,
+                                  struct member_parked *parked)
+{
+    static const char name[] = "parked";
+    size_t size = json_array_size(json);
+    if (size < 2 || size > MEMBER_PARKED_LISTED + 2) {
+        fields_refuse(fields, name);
+        return;
+    }
+    int64_t partition = fields_integer(fields, json_array_get(json, 1), 0, name);
+    if (partition >= (int64_t)MEMBER_POSITIONS_MAX)
+        fields_refuse(fields, name);
+    parked->topic = fields_copy(fields, json_string_value(json_array_get(json, 0)), name);
+    parked->partition = (int32_t)partition;
+    for (size_t i = 2; i < size; i++)
+        parked->offsets[parked->count++] = fields_integer(fields, json_array_get(json, i), 0, name);
+}
+
+/* Versions before 0.3 write none. */
+static void member_read_parked(struct fields *fields, const json_t *json,
+                               struct member_record *member)
+{
+    const json_t *list = json_object_get(json, "parked");
+    if (list == NULL)
+        return;
+    if (!json_is_array(list) || json_array_size(list) > MEMBER_PARKED_MAX) {
+        fields_refuse(fields, "parked");
+        return;
+    }
+    member->parked = fields_allocate(fields, json_array_size(list), sizeof *member->parked);
+    for (size_t i = 0; fields->status == STATUS_OK && i < json_array_size(list); i++)
+        member_read_parked_at(fields, json_array_get(list, i),
+                              &member->parked[member->parked_count++]);
+}
+
 static void member_read(struct fields *fields, const json_t *json, struct member_record *member)
 {
     const json_t *outbox = json_object_get(json, "outbox");
@@ -245,6 +336,8 @@ static void member_read(struct fields *fields, const json_t *json, struct member
         member_read_applied(fields, json, member);
     if (fields->status == STATUS_OK)
         member_read_positions(fields, json, member);
+    if (fields->status == STATUS_OK)
+        member_read_parked(fields, json, member);
 }
 
 static void member_read_policy(struct fields *fields, const json_t *json,

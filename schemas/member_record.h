@@ -11,7 +11,9 @@
 #define MEMBER_KEY_MAX          512
 #define MEMBER_POSITIONS_MAX    ((size_t)16384)
 #define MEMBER_TYPES_MAX        ((size_t)1024)
-#define MEMBER_NONE             "-" /* the copy's id of a publisher that keeps no copy */
+#define MEMBER_PARKED_MAX       ((size_t)1024) /* partitions whose parked records are listed */
+#define MEMBER_PARKED_LISTED    ((size_t)16)   /* of each the first ones */
+#define MEMBER_NONE             "-"            /* the copy's id of a publisher that keeps no copy */
 
 /** The key of a record: "member/SERVICE/COPY/INSTANCE", "policy/TYPE" or "verdict/TYPE/TOPIC".
  * Borrowed. */
@@ -36,15 +38,17 @@ enum member_state {
 struct member_published {
     const char *entity_type;
     const char *topic;
+    const char *columns; /* digest of names and types (row_columns_digest()); "": not known */
 };
 
 struct member_applied {
     const char *entity_type;
     const char *topic;
     enum member_state state;
-    bool joined;        /* it was complete once, so it counts until it is forgotten */
-    int64_t lag_ms;     /* -1: not known */
-    const char *reason; /* why it is stopped; "" while it is not */
+    bool joined;         /* it was complete once, so it counts until it is forgotten */
+    int64_t lag_ms;      /* -1: not known */
+    const char *reason;  /* why it is stopped; "" while it is not */
+    const char *columns; /* as of a published type */
 };
 
 struct member_position {
@@ -54,6 +58,14 @@ struct member_position {
     int64_t applied;
     int64_t durable;
     int64_t parked_from; /* offset of the first parked record; -1: none is parked */
+};
+
+/** The first records that are parked of a partition. There may be more where it is full. */
+struct member_parked {
+    const char *topic;
+    int32_t partition;
+    int64_t offsets[MEMBER_PARKED_LISTED];
+    size_t count;
 };
 
 /** What one instance of a service says. All of it is borrowed, or in the reader's arena. */
@@ -71,6 +83,8 @@ struct member_record {
     size_t applied_count;
     struct member_position *positions;
     size_t position_count;
+    struct member_parked *parked; /* not of all partitions, if there are too many */
+    size_t parked_count;
 };
 
 /** Who counts of a type, whoever was seen. */

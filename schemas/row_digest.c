@@ -50,6 +50,23 @@ enum status row_columns_find(const struct entity_schema *schema,
     return STATUS_OK;
 }
 
+uint64_t row_columns_digest(const struct entity_schema *schema)
+{
+    struct row_columns columns;
+    struct digest digest;
+    struct error ignored = ERROR_INIT;
+    digest_begin(&digest, 0);
+    if (row_columns_find(schema, schema, &columns, &ignored) != STATUS_OK)
+        return 0; /* a schema has all of its own columns */
+    for (size_t i = 0; i < columns.count; i++) {
+        const struct column *column = &schema->columns[columns.index[i]];
+        const char *type = column_type_name(column->type);
+        digest_add(&digest, column->name, strlen(column->name) + 1);
+        digest_add(&digest, type, strlen(type) + 1);
+    }
+    return digest_end(&digest);
+}
+
 uint64_t row_key_digest(struct slice key)
 {
     return digest_64(key);

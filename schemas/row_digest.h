@@ -26,6 +26,10 @@ enum status row_columns_find(const struct entity_schema *schema,
                              const struct entity_schema *reference, struct row_columns *ret_columns,
                              struct error *err) MUST_CHECK;
 
+/** @return a digest of the names and types of all columns, in whatever order the schema has them.
+ */
+uint64_t row_columns_digest(const struct entity_schema *schema);
+
 /** @param key  the canonical key; where a row has none, the text that it has instead. */
 uint64_t row_key_digest(struct slice key);
 

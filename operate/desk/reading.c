@@ -2,7 +2,9 @@
 #include "operate/desk/reading.h"
 
 #include "common/clock.h"
+#include "schemas/row_digest.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@ static void positions_done(struct desk_positions *positions)
 {
     free(positions->states);
     free(positions->parked_from);
+    free(positions->parked);
     *positions = (struct desk_positions){0};
 }
 
@@ -52,43 +55,60 @@ static enum status desk_reading_open(struct desk_reading *reading,
     return status;
 }
 
-/* The first record that is parked: of a partition, or of all of them where `topic` is NULL. */
+/* The first records that are parked: of a partition, or of all of them where `topic` is NULL. */
 static enum status desk_reading_parked(struct desk_reading *reading, const char *topic,
-                                       int32_t partition, int64_t *ret_offset, struct error *err)
+                                       int32_t partition, struct member_parked *ret_parked,
+                                       struct error *err)
 {
     const struct parked_filter filter = {.topic = topic,
                                          .partition = partition,
                                          .blocking = true,
                                          .without_value = true,
-                                         .limit = 1};
+                                         .limit = topic == NULL ? 1 : MEMBER_PARKED_LISTED};
     struct parked_records parked = {0};
     arena_reset(&reading->arena);
+    *ret_parked = (struct member_parked){.topic = topic, .partition = partition};
     enum status status = reading->store->ops->read_parked(reading->store, &filter, &reading->arena,
                                                           &parked, err);
-    *ret_offset = status == STATUS_OK && parked.count > 0 ? parked.records[0].record.offset : -1;
+    for (size_t i = 0; status == STATUS_OK && i < parked.count; i++)
+        ret_parked->offsets[ret_parked->count++] = parked.records[i].record.offset;
     return status;
+}
+
+static enum status desk_reading_partition(struct desk_reading *reading,
+                                          struct desk_positions *positions, size_t index,
+                                          struct error *err)
+{
+    struct member_parked parked;
+    enum status status = desk_reading_parked(reading, positions->states[index].topic,
+                                             positions->states[index].partition, &parked, err);
+    if (status != STATUS_OK || parked.count == 0)
+        return status;
+    positions->parked_from[index] = parked.offsets[0];
+    if (positions->parked_count < MEMBER_PARKED_MAX)
+        positions->parked[positions->parked_count++] = parked;
+    return STATUS_OK;
 }
 
 /* Positions first: what is parked after that lies at the position or behind it. */
 static enum status desk_reading_positions(struct desk_reading *reading,
                                           struct desk_positions *positions, struct error *err)
 {
-    int64_t any = -1;
+    struct member_parked any;
     enum status status = reading->store->ops->list(reading->store, &positions->states,
                                                    &positions->count, err);
+    if (status == STATUS_OK)
+        status = desk_reading_parked(reading, NULL, -1, &any, err);
     if (status != STATUS_OK)
         return status;
     positions->parked_from = calloc(positions->count + 1, sizeof *positions->parked_from);
-    if (positions->parked_from == NULL)
+    positions->parked = calloc(any.count == 0 ? 1 : MEMBER_PARKED_MAX, sizeof *positions->parked);
+    if (positions->parked_from == NULL || positions->parked == NULL)
         return error_set(err, STATUS_RETRY, "no memory for the positions");
-    status = desk_reading_parked(reading, NULL, -1, &any, err);
-    for (size_t i = 0; status == STATUS_OK && i < positions->count; i++) {
+    for (size_t i = 0; i < positions->count; i++)
         positions->parked_from[i] = -1;
-        if (any >= 0)
-            status = desk_reading_parked(reading, positions->states[i].topic,
-                                         positions->states[i].partition, &positions->parked_from[i],
-                                         err);
-    }
+    for (size_t i = 0; status == STATUS_OK && any.count > 0 && i < positions->count; i++)
+        status = desk_reading_partition(reading, positions, i, err);
     return status;
 }
 
@@ -219,6 +239,15 @@ static int64_t desk_reading_lag_ms(const struct agent_metrics *agent, const char
     return (int64_t)(longest_s * 1000);
 }
 
+/* Copies with other columns are told apart by it. */
+static const char *desk_reading_columns(struct arena *arena, const struct entity_schema *schema)
+{
+    char text[17];
+    (void)snprintf(text, sizeof text, "%016" PRIx64, row_columns_digest(schema));
+    struct slice columns = arena_copy(arena, slice_of(text));
+    return columns.data == NULL ? "" : columns.data;
+}
+
 static void desk_reading_add_applied(struct desk_reading *reading,
                                      const struct desk_options *options,
                                      const struct members *members, struct member_record *record)
@@ -230,6 +259,7 @@ static void desk_reading_add_applied(struct desk_reading *reading,
         applied->entity_type = entry->entity_type;
         applied->topic = entry->topic;
         applied->state = desk_reading_state(&reading->now, entry->topic, &applied->reason);
+        applied->columns = desk_reading_columns(&reading->arena, options->service->applied[i]);
         applied->lag_ms = desk_reading_lag_ms(options->sources->agent, entry->topic);
         applied->joined = applied->state == MEMBER_COMPLETE || applied->state == MEMBER_STOPPED ||
                           desk_reading_joined(members, record, entry->entity_type);
@@ -249,7 +279,7 @@ static void desk_reading_add_applied(struct desk_reading *reading,
     }
 }
 
-static void desk_reading_add_published(const struct desk_options *options,
+static void desk_reading_add_published(struct arena *arena, const struct desk_options *options,
                                        struct member_record *record)
 {
     const struct config *config = options->service->config;
@@ -259,7 +289,9 @@ static void desk_reading_add_published(const struct desk_options *options,
     record->set_aside = is_counted ? (int64_t)atomic_load(&relay->set_aside_now) : -1;
     for (size_t i = 0; i < config->publish_count; i++)
         record->published[record->published_count++] = (struct member_published){
-            config->publish[i].entity_type, config->publish[i].topic};
+            .entity_type = config->publish[i].entity_type,
+            .topic = config->publish[i].topic,
+            .columns = desk_reading_columns(arena, options->service->published[i])};
 }
 
 enum status desk_reading_record(struct desk_reading *reading, const struct desk_options *options,
@@ -282,7 +314,9 @@ enum status desk_reading_record(struct desk_reading *reading, const struct desk_
     if (ret_record->published == NULL || ret_record->applied == NULL ||
         ret_record->positions == NULL)
         return error_set(err, STATUS_RETRY, "no memory for the member record");
-    desk_reading_add_published(options, ret_record);
+    desk_reading_add_published(arena, options, ret_record);
+    ret_record->parked = reading->now.parked;
+    ret_record->parked_count = reading->now.parked_count;
     if (options->sources->agent != NULL)
         desk_reading_add_applied(reading, options, members, ret_record);
     return STATUS_OK;

@@ -10,6 +10,8 @@ struct desk_positions {
     struct partition_state *states;
     int64_t *parked_from; /* parallel; -1: none is parked */
     size_t count;
+    struct member_parked *parked; /* of those partitions that have any; topics are the states' */
+    size_t parked_count;
 };
 
 struct desk_reading {

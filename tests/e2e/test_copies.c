@@ -136,19 +136,39 @@ static void a_killed_copy_stays_until_it_is_forgotten_and_comes_back(void **stat
     trio_end(&trio);
 }
 
-static void a_parked_record_is_shown_and_holds_the_copy_back(void **state)
+static void a_parked_record_is_shown_and_who_else_refuses_it(void **state)
 {
     struct kafka *kafka = kafka_start();
     (void)state;
     kafka_create_topic(kafka, sidecar_topic("item"), 1, "message.timestamp.type=LogAppendTime");
     struct sidecar billing = sidecar_make(kafka, "billing", NULL, applies);
+    struct sidecar shipping = sidecar_make(kafka, "shipping", NULL, applies);
     sidecar_begin(&billing);
     sidecar_produce(kafka, "first", "item.created", 1, "{\"id\":1,\"name\":\"a\",\"amount\":null}");
     sidecar_produce(kafka, "second", "item.created", 2, "{\"id\":2,\"amount\":null}");
     sidecar_produce(kafka, "third", "item.created", 3, "{\"id\":3,\"name\":\"c\",\"amount\":null}");
     expect(&billing, NULL, "applied 0 behind, durable 0 behind, parked since p0 1");
     expect(&billing, "--json", "\"log_end\":3,\"quorum_offset\":1}");
+    sidecar_begin(&shipping);
+    expect(&billing, NULL, "    p0 1: all copies refuse it\n");
+    (void)sqlite_text(billing.database,
+                      "CREATE TRIGGER no_thirteen BEFORE INSERT ON items WHEN new.amount = 13 "
+                      "BEGIN SELECT RAISE(ABORT, 'not thirteen'); END");
+    sidecar_produce(kafka, "fourth", "item.created", 4, "{\"id\":4,\"name\":\"d\",\"amount\":13}");
+    sidecar_expect(&shipping, "SELECT count(*) FROM items", "3\n");
+    sidecar_expect(&billing, "SELECT count(*) FROM keepstep_parked", "2\n");
+    expect(&shipping, "--json", "\"applied\":4,\"durable\":4,\"parked_from\":1,");
+    struct process_result parked = sidecar_run(&billing, "parked", "list", NULL);
+    print_message("%s", parked.output);
+    assert_non_null(strstr(parked.output, "    all copies refuse it\n"));
+    assert_non_null(
+        strstr(parked.output, "    billing alone refuses it: 1 other copy has applied it\n"));
+    parked = sidecar_run(&billing, "parked", "list", "--json");
+    assert_non_null(strstr(parked.output, "\"other_copies\":{\"applied\":1,\"parked\":0,"));
+    parked = sidecar_run(&billing, "parked", "show", "2");
+    assert_non_null(strstr(parked.output, "\nothers    billing alone refuses it: 1 other copy"));
     sidecar_stop(&billing);
+    sidecar_stop(&shipping);
 }
 
 static void copies_in_three_databases_report_with_their_roles(void **state)
@@ -299,7 +319,7 @@ int main(void)
         TEST_WITH_LIMIT(everybody_sees_who_is_where, 180),
         TEST_WITH_LIMIT(the_quorum_moves_only_with_a_majority, 180),
         TEST_WITH_LIMIT(a_killed_copy_stays_until_it_is_forgotten_and_comes_back, 180),
-        TEST_WITH_LIMIT(a_parked_record_is_shown_and_holds_the_copy_back, 180),
+        TEST_WITH_LIMIT(a_parked_record_is_shown_and_who_else_refuses_it, 180),
         TEST_WITH_LIMIT(copies_in_three_databases_report_with_their_roles, 300),
         TEST_WITH_LIMIT(a_topic_that_another_program_made_is_refused_and_nothing_stops, 180),
         TEST_WITH_LIMIT(the_metrics_have_the_members, 180),

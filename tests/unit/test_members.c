@@ -17,7 +17,9 @@
     ",\"applies\":{\"order\":{\"topic\":\"order\",\"state\":\"complete\",\"joined\":true,"         \
     "\"lag_ms\":400,\"reason\":\"a \\\"b\\\"\"}}"
 #define POSITIONS ",\"positions\":{\"order\":[[0,12,104213,104200,-1],[1,12,99871,99871,98000]]}"
-#define RECORD    HEAD PUBLISHES OUTBOX APPLIES POSITIONS "}"
+#define PARKED    ",\"parked\":[[\"order\",1,98000,98010]]"
+#define COLUMNS   ",\"columns\":{\"order\":\"9f3c\",\"invoice\":\"\"}"
+#define RECORD    HEAD PUBLISHES OUTBOX APPLIES POSITIONS PARKED COLUMNS "}"
 
 static void take(struct members *members, const char *key, const char *value, int64_t offset)
 {
@@ -52,6 +54,10 @@ static void a_record_reads_as_it_was_written(void **state)
     assert_int_equal(record.position_count, 2);
     assert_int_equal(record.positions[1].parked_from, 98000);
     assert_int_equal(record.positions[0].durable, 104200);
+    assert_int_equal(record.parked[0].partition, 1);
+    assert_int_equal(record.parked[0].count, 2);
+    assert_int_equal(record.parked[0].offsets[1], 98010);
+    assert_string_equal(record.applied[0].columns, "9f3c");
     member_record_append(&record, &value);
     member_key_append(&record, &key);
     assert_string_equal(buffer_text(&value), RECORD);
@@ -61,10 +67,25 @@ static void a_record_reads_as_it_was_written(void **state)
     arena_done(&arena);
 }
 
+static void a_record_of_an_older_version_can_be_read(void **state)
+{
+    struct arena arena;
+    struct member_record record;
+    struct error err = ERROR_INIT;
+    (void)state;
+    arena_init(&arena, ARENA_BYTES);
+    if (member_record_read(slice_of(HEAD PUBLISHES OUTBOX APPLIES POSITIONS "}"), &arena, &record,
+                           &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    assert_int_equal(record.parked_count, 0);
+    assert_string_equal(record.applied[0].columns, "");
+    arena_done(&arena);
+}
+
 static void a_reason_that_is_cut_in_a_character_can_be_read(void **state)
 {
     struct member_applied applied = {
-        .entity_type = "order", .topic = "order", .reason = "gap at caf\xc3"};
+        .entity_type = "order", .topic = "order", .reason = "gap at caf\xc3", .columns = ""};
     const struct member_record record = {.service = "billing",
                                          .copy = "0193",
                                          .instance = "1",
@@ -117,6 +138,12 @@ static void every_record_of_another_form_is_refused(void **state)
         HEAD PUBLISHES OUTBOX APPLIES ",\"positions\":{\"order\":[[16384,1,2,3,-1]]}}",
         HEAD PUBLISHES OUTBOX APPLIES ",\"positions\":{\"order\":[[0,1,2,-3,-1]]}}",
         HEAD PUBLISHES OUTBOX APPLIES ",\"positions\":{\"order\":[[0,1,2.5,3,-1]]}}",
+        HEAD PUBLISHES OUTBOX APPLIES POSITIONS ",\"parked\":{}}",
+        HEAD PUBLISHES OUTBOX APPLIES POSITIONS ",\"parked\":[[\"order\"]]}",
+        HEAD PUBLISHES OUTBOX APPLIES POSITIONS ",\"parked\":[[\"order\",0,-1]]}",
+        HEAD PUBLISHES OUTBOX APPLIES POSITIONS
+        ",\"parked\":[[\"order\",0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]]}",
+        HEAD PUBLISHES OUTBOX APPLIES POSITIONS ",\"columns\":{\"order\":1}}",
     };
     struct arena arena;
     struct member_record record;
@@ -242,6 +269,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_record_reads_as_it_was_written),
+        TEST(a_record_of_an_older_version_can_be_read),
         TEST(a_reason_that_is_cut_in_a_character_can_be_read),
         TEST(every_record_of_another_form_is_refused),
         TEST(a_key_is_taken_apart),

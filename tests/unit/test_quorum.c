@@ -1,5 +1,5 @@
 /* Who counts for a quorum and what a majority holds, for one to five members. */
-#include "operate/quorum.h"
+#include "operate/refusal.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -47,7 +47,7 @@ static struct member_position *add_copy(struct world *world, const char *service
 static void add_publisher(struct world *world, const char *service)
 {
     size_t i = world->count++;
-    world->published[i] = (struct member_published){"order", "order"};
+    world->published[i] = (struct member_published){"order", "order", ""};
     world->records[i] = (struct member_record){.service = service,
                                                .copy = MEMBER_NONE,
                                                .instance = "1",
@@ -175,7 +175,7 @@ static void a_service_that_publishes_and_applies_counts_by_its_copy(void **state
     struct world world = {0};
     (void)state;
     (void)add_copy(&world, "a", "1", 7);
-    world.published[0] = (struct member_published){"order", "order"};
+    world.published[0] = (struct member_published){"order", "order", ""};
     world.records[0].published = &world.published[0];
     world.records[0].published_count = 1;
     expect(&world, 1, 7);
@@ -364,6 +364,60 @@ static void another_type_or_topic_is_another_quorum(void **state)
     quorum_done(&world.quorum);
 }
 
+/* "applied parked behind unknown" of the record 5 of partition 0, at the copies that are not `own`.
+ */
+static void expect_refusal(struct world *world, size_t own, const char *expected, const char *text)
+{
+    struct error err = ERROR_INIT;
+    const struct quorum_input input = {
+        .entries = world->entries, .count = world->count, .entity_type = "order", .topic = "order"};
+    struct buffer out;
+    buffer_init(&out, 1024);
+    assert_int_equal(quorum_make(&input, &world->quorum, &err), STATUS_OK);
+    struct refusal refusal = refusal_find(&world->quorum, own, 0, 5);
+    assert_string_equal(test_format("%zu %zu %zu %zu", refusal.applied, refusal.parked,
+                                    refusal.behind, refusal.unknown),
+                        expected);
+    refusal_append_text("a", &refusal, &out);
+    assert_string_equal(buffer_text(&out), text);
+    buffer_done(&out);
+    quorum_done(&world->quorum);
+}
+
+static void an_event_that_one_copy_refuses_is_told_from_one_that_all_refuse(void **state)
+{
+    struct world world = {0};
+    struct member_parked parked = {.topic = "order", .offsets = {2, 5, 9}, .count = 3};
+    (void)state;
+    add_publisher(&world, "z");
+    add_copy(&world, "a", "1", 10)->parked_from = 5;
+    expect_refusal(&world, 0, "0 0 0 0", "");
+    struct member_position *second = add_copy(&world, "b", "1", 10);
+    add_copy(&world, "c", "1", 10);
+    expect_refusal(&world, 0, "2 0 0 0", "a alone refuses it: 2 other copies have applied it");
+    second->applied = 5;
+    expect_refusal(&world, 0, "1 0 1 0",
+                   "a alone refuses it: 1 other copy has applied it, 1 other copy has not read it "
+                   "yet");
+    second->applied = 10;
+    second->parked_from = 2;
+    expect_refusal(&world, 0, "1 0 0 1", "1 other copy has applied it, 1 other copy does not say");
+    world.records[2].parked = &parked;
+    world.records[2].parked_count = 1;
+    expect_refusal(&world, 0, "1 1 0 0",
+                   "1 other copy has applied it, 1 other copy refuses it too");
+    parked.offsets[1] = 4;
+    expect_refusal(&world, 0, "2 0 0 0", "a alone refuses it: 2 other copies have applied it");
+    parked.count = 2; /* the list is whole: behind its last record nothing is parked */
+    expect_refusal(&world, 0, "2 0 0 0", "a alone refuses it: 2 other copies have applied it");
+    for (parked.count = 0; parked.count < MEMBER_PARKED_LISTED; parked.count++)
+        parked.offsets[parked.count] = -(int64_t)(MEMBER_PARKED_LISTED - parked.count);
+    expect_refusal(&world, 0, "1 0 0 1", "1 other copy has applied it, 1 other copy does not say");
+    second->parked_from = 5;
+    world.positions[3].parked_from = 5;
+    expect_refusal(&world, 0, "0 2 0 0", "all copies refuse it");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +440,7 @@ int main(void)
         TEST(a_forgotten_copy_leaves_and_comes_back),
         TEST(a_policy_fixes_the_members),
         TEST(another_type_or_topic_is_another_quorum),
+        TEST(an_event_that_one_copy_refuses_is_told_from_one_that_all_refuse),
     };
     return TEST_RUN(tests);
 }

@@ -292,6 +292,31 @@ static void a_column_of_another_type_is_named(void **state)
     entity_schema_free(reference);
 }
 
+static uint64_t columns_of(const char *id_type, const char *order)
+{
+    static const char *const columns[] = {
+        "\"a\":{\"type\":\"string\",\"x-keepstep-type\":\"text\"}",
+        "\"b\":{\"type\":\"string\",\"x-keepstep-type\":\"text\"}"};
+    struct entity_schema *loaded = load_schema(test_format(
+        "{\"$schema\":\"http://json-schema.org/draft-07/schema#\",\"type\":\"object\","
+        "\"x-keepstep-key\":[\"id\"],\"properties\":{\"id\":{\"type\":\"%s\","
+        "\"x-keepstep-type\":\"%s\"},%s%s%s}}",
+        strcmp(id_type, "integer") == 0 ? "integer" : "string", id_type, columns[order[0] - 'a'],
+        order[1] == '\0' ? "" : ",", order[1] == '\0' ? "" : columns[order[1] - 'a']));
+    uint64_t digest = row_columns_digest(loaded);
+    entity_schema_free(loaded);
+    return digest;
+}
+
+static void columns_are_told_apart_by_names_and_types_but_not_by_their_order(void **state)
+{
+    (void)state;
+    assert_int_equal(columns_of("integer", "ab"), columns_of("integer", "ba"));
+    assert_int_not_equal(columns_of("integer", "ab"), columns_of("integer", "a"));
+    assert_int_not_equal(columns_of("integer", "a"), columns_of("integer", "b"));
+    assert_int_not_equal(columns_of("integer", "a"), columns_of("text", "a"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +330,7 @@ int main(void)
         TEST(sums_do_not_know_the_order_of_rows_and_do_not_cancel_equal_ones),
         TEST(only_the_columns_of_the_reference_are_digested),
         TEST(a_column_of_another_type_is_named),
+        TEST(columns_are_told_apart_by_names_and_types_but_not_by_their_order),
     };
     return TEST_RUN(tests);
 }

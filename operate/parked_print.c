@@ -1,0 +1,192 @@
+/* Prints what is parked, and whether other copies have applied it. */
+#include "common/clock.h"
+#include "operate/command.h"
+#include "operate/control.h"
+#include "operate/member.h"
+#include "operate/parked.h"
+#include "operate/refusal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PARKED_OUTPUT_MAX ((size_t)256 * 1024 * 1024)
+
+static const char *parked_state_name(enum parked_state state)
+{
+    static const char *const names[] = {"held", "waiting", "behind", "skipped"};
+    return names[state];
+}
+
+static void parked_render_json(const struct parked_record *parked, bool whole,
+                               const struct refusal *refusal, struct buffer *out)
+{
+    char time[CLOCK_TEXT_SIZE];
+    clock_format_utc(parked->parked_at_us, time);
+    member_begin(out, NULL, "{");
+    member_number(out, "id", parked->parked_id);
+    member_text(out, "state", slice_of(parked_state_name(parked->state)));
+    member_text(out, "entity_type", parked->entity_type);
+    member_text(out, "entity_key", parked->entity_key);
+    member_text(out, "topic", slice_of(parked->record.topic));
+    member_number(out, "partition", parked->record.partition);
+    member_number(out, "offset", parked->record.offset);
+    member_number(out, "code", parked->code);
+    member_number(out, "attempts", parked->attempts);
+    member_text(out, "parked_at", slice_of(time));
+    member_text(out, "reason", parked->reason);
+    refusal_append_json(refusal, out);
+    if (whole) {
+        member_text(out, "key", parked->record.key);
+        member_text(out, "value", parked->record.value);
+        member_begin(out, "headers", "{");
+        for (size_t i = 0; i < parked->record.header_count; i++) {
+            buffer_append_text(out, i == 0 ? "" : ",");
+            buffer_append_json(out, parked->record.headers[i].name);
+            buffer_append_text(out, ":");
+            buffer_append_json(out, parked->record.headers[i].value);
+        }
+        buffer_append_text(out, "}");
+    }
+    buffer_append_text(out, "}\n");
+}
+
+static void parked_render_refusal(const struct parked_record *parked,
+                                  const struct parked_request *request,
+                                  const struct refusal *refusal, struct buffer *out)
+{
+    struct buffer text;
+    bool refused = parked->state == PARKED_HELD || parked->state == PARKED_WAITING;
+    if (refusal == NULL || !refused)
+        return;
+    buffer_init(&text, PARKED_OUTPUT_MAX);
+    refusal_append_text(request->config->service, refusal, &text);
+    if (text.length > 0)
+        buffer_append_format(out, "%s%s\n",
+                             strcmp(request->verb, "show") == 0 ? "others    " : "    ",
+                             buffer_text(&text));
+    buffer_done(&text);
+}
+
+static void parked_render_text(const struct parked_record *parked, bool whole, struct buffer *out)
+{
+    char time[CLOCK_TEXT_SIZE];
+    clock_format_utc(parked->parked_at_us, time);
+    buffer_append_format(out, "%-8lld %-8s %-16.*s %-24.*s %-8d %.*s\n",
+                         (long long)parked->parked_id, parked_state_name(parked->state),
+                         SLICE_ARGS(parked->entity_type), SLICE_ARGS(parked->entity_key),
+                         parked->attempts, SLICE_ARGS(parked->reason));
+    if (!whole)
+        return;
+    buffer_append_format(out, "record    %s [%d] at offset %lld\nparked    %s\ncode      %d\n",
+                         parked->record.topic, (int)parked->record.partition,
+                         (long long)parked->record.offset, time, parked->code);
+    for (size_t i = 0; i < parked->record.header_count; i++)
+        buffer_append_format(out, "header    %.*s: %.*s\n",
+                             SLICE_ARGS(parked->record.headers[i].name),
+                             SLICE_ARGS(parked->record.headers[i].value));
+    buffer_append_format(out, "key       %.*s\nvalue     %.*s\n", SLICE_ARGS(parked->record.key),
+                         SLICE_ARGS(parked->record.value));
+}
+
+/* What the other copies say. Without it the records are printed all the same. */
+struct parked_others {
+    const struct config *config;
+    struct control control;
+    struct store_meta meta;
+    struct members_type *types; /* NULL: nothing is known */
+    size_t count;
+    size_t current; /* the type that `quorum` is of; `count`: none yet */
+    struct quorum quorum;
+};
+
+static void parked_others_read(struct store *store, const struct config *config,
+                               struct parked_others *ret_others)
+{
+    struct error ignored = ERROR_INIT;
+    *ret_others = (struct parked_others){.config = config};
+    enum status status = control_open(config, &command_stop, &ret_others->control, &ignored);
+    if (status == STATUS_OK)
+        status = store->ops->meta(store, &ret_others->meta, &ignored);
+    if (status == STATUS_OK)
+        status = members_types(&ret_others->control.members, &ret_others->types, &ret_others->count,
+                               &ignored);
+    ret_others->current = ret_others->count;
+}
+
+static void parked_others_done(struct parked_others *others)
+{
+    quorum_done(&others->quorum);
+    free(others->types);
+    control_close(&others->control);
+}
+
+/* A record that cannot be read has no type; it concerns all copies of the topic alike. */
+static size_t parked_others_type(const struct parked_others *others,
+                                 const struct parked_record *parked)
+{
+    size_t index = 0;
+    while (index < others->count &&
+           (strcmp(others->types[index].topic, parked->record.topic) != 0 ||
+            (parked->entity_type.length > 0 &&
+             !slice_is(parked->entity_type, others->types[index].entity_type))))
+        index++;
+    return index;
+}
+
+/* @return whether the other copies are known; then what they have done with the record. */
+static bool parked_others_find(struct parked_others *others, const struct parked_record *parked,
+                               struct refusal *ret_refusal)
+{
+    struct error ignored = ERROR_INIT;
+    size_t own = 0;
+    size_t type = parked_others_type(others, parked);
+    if (type == others->count)
+        return false;
+    if (type != others->current) {
+        quorum_done(&others->quorum);
+        others->current = others->count;
+        if (members_quorum(&others->control.members, &others->types[type], &others->quorum,
+                           &ignored) != STATUS_OK)
+            return false;
+        others->current = type;
+    }
+    while (own < others->quorum.member_count &&
+           (strcmp(others->quorum.members[own].service, others->config->service) != 0 ||
+            strcmp(others->quorum.members[own].copy, others->meta.copy_id) != 0))
+        own++;
+    *ret_refusal = refusal_find(&others->quorum, own, parked->record.partition,
+                                parked->record.offset);
+    return true;
+}
+
+enum status parked_print(struct store *store, const struct parked_record *records, size_t count,
+                         const struct parked_request *request, struct error *err)
+{
+    bool whole = strcmp(request->verb, "show") == 0;
+    enum status status = STATUS_OK;
+    struct parked_others others = {0};
+    struct buffer out;
+    buffer_init(&out, PARKED_OUTPUT_MAX);
+    if (count > 0)
+        parked_others_read(store, request->config, &others);
+    if (!request->json)
+        buffer_append_format(&out, "%-8s %-8s %-16s %-24s %-8s %s\n", "ID", "STATE", "TYPE", "KEY",
+                             "ATTEMPTS", "REASON");
+    for (size_t i = 0; i < count; i++) {
+        struct refusal refusal;
+        bool known = parked_others_find(&others, &records[i], &refusal);
+        if (request->json) {
+            parked_render_json(&records[i], whole, known ? &refusal : NULL, &out);
+            continue;
+        }
+        parked_render_text(&records[i], whole, &out);
+        parked_render_refusal(&records[i], request, known ? &refusal : NULL, &out);
+    }
+    if (out.failed)
+        status = error_set(err, STATUS_FATAL, "no memory for the output");
+    else
+        fputs(buffer_text(&out), stdout);
+    parked_others_done(&others);
+    buffer_done(&out);
+    return status;
+}
