@@ -507,6 +507,19 @@ static void status_say_next(struct status_page *page)
     member_text(&page->json, "next", slice_of(next));
 }
 
+/* A snapshot that stays open explains why a database cannot clean up behind its writers. */
+static void status_snapshots(struct status_page *page)
+{
+    int64_t open = (int64_t)status_metric(page, "keepstep_snapshots_open");
+    if (open > 0)
+        buffer_append_format(&page->text,
+                             "\nReaders   %" PRId64 " snapshot%s open for other services, the "
+                             "oldest for %.0f s\n",
+                             open, open == 1 ? "" : "s",
+                             status_metric(page, "keepstep_snapshot_age_seconds"));
+    member_known_number(&page->json, "snapshots_open", open);
+}
+
 static enum status status_fill(struct status_page *page, struct error *err)
 {
     const struct config *config = page->service->config;
@@ -526,6 +539,7 @@ static enum status status_fill(struct status_page *page, struct error *err)
     status_ask_broker(page);
     status_copies(page);
     status_broker(page);
+    status_snapshots(page);
     status_say_next(page);
     buffer_append_text(&page->json, "}\n");
     return STATUS_OK;

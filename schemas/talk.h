@@ -1,7 +1,7 @@
 /* What services ask each other over the talk topic, and what they answer (rule 48;
  * docs/PROTOCOL.md, section 10). A session is between one asker and one desk, about one entity
- * type, at one snapshot. Everything that holds keys or values of entities in an answer stands in
- * the rows topic of its data topic; each question has one answer in the talk topic beside that. */
+ * type, at one snapshot. What an answer says of rows stands in the rows topic of their data topic;
+ * in the talk topic stand only questions, reasons and TALK_KEEP's answers. */
 #ifndef SCHEMAS_TALK_H
 #define SCHEMAS_TALK_H
 
@@ -74,7 +74,7 @@ struct talk_question {
     size_t topic_count;
 };
 
-/** The answer to a question, in the talk topic. */
+/** The answer to a question, behind its parts. */
 struct talk_answer {
     enum talk_ask ask; /* the question's kind */
     const char *id;

@@ -20,14 +20,14 @@ struct answering {
     struct talk_parts parts;
 };
 
-static enum status session_write_answer(const struct session_desk *desk,
+static enum status session_write_answer(const struct session_desk *desk, const char *data_topic,
                                         const struct talk_answer *answer, struct error *err)
 {
     struct buffer text;
     buffer_init(&text, TALK_MESSAGE_BYTES_MAX);
     talk_answer_append(answer, &text);
     enum status status = text.failed ? error_set(err, STATUS_RETRY, "an answer is too large")
-                                     : desk->write(desk->context, NULL, slice_of(answer->id),
+                                     : desk->write(desk->context, data_topic, slice_of(answer->id),
                                                    buffer_slice(&text), err);
     buffer_done(&text);
     return status;
@@ -42,7 +42,18 @@ enum status desk_session_refuse(const struct session_desk *desk,
                                        .number = question->number,
                                        .from = desk->name,
                                        .why = why};
-    return session_write_answer(desk, &answer, err);
+    return session_write_answer(desk, NULL, &answer, err);
+}
+
+/* What is said of rows, be it only a sum of digests, goes where the data's readers read: of few
+ * rows with few values a sum can be guessed. */
+static enum status session_say(struct desk_session *session, const struct talk_answer *answer,
+                               struct error *err)
+{
+    enum status status = session_write_answer(session->desk, session->participant->topic, answer,
+                                              err);
+    session->write_failed = status != STATUS_OK;
+    return status;
 }
 
 static struct talk_answer session_answer_begin(const struct desk_session *session,
@@ -126,7 +137,6 @@ static enum talk_open_reason session_open_reason(enum left_reason reason)
                                   : TALK_OPEN_OWN;
 }
 
-/* The open entities are keys, so they go where the data's readers read. */
 static enum status session_write_open(struct desk_session *session,
                                       const struct talk_question *asked, const struct stamp *stamp,
                                       int64_t *ret_parts, struct error *err)
@@ -164,10 +174,8 @@ static enum status session_write_stamp(struct desk_session *session,
                                          err);
     if (status == STATUS_OK)
         status = session_write_open(session, asked, stamp, &answer.parts, err);
-    if (status == STATUS_OK) {
-        status = session_write_answer(session->desk, &answer, err);
-        session->write_failed = status != STATUS_OK;
-    }
+    if (status == STATUS_OK)
+        status = session_say(session, &answer, err);
     arena_done(&arena);
     return status;
 }
@@ -251,8 +259,7 @@ static enum status answering_sums(struct answering *answering, struct talk_answe
     if (status == STATUS_OK) {
         answer->rows = sums->rows;
         answer->sums = sums->sums;
-        status = session_write_answer(session->desk, answer, err);
-        session->write_failed = status != STATUS_OK;
+        status = session_say(session, answer, err);
     }
     free(sums);
     return status;
@@ -270,8 +277,7 @@ static enum status answering_list(struct answering *answering, struct talk_answe
     if (status == STATUS_OK) {
         answer->parts = answering->parts.count;
         answer->rows = answering->parts.entries;
-        status = session_write_answer(session->desk, answer, err);
-        session->write_failed = status != STATUS_OK;
+        status = session_say(session, answer, err);
     }
     talk_parts_done(&answering->parts);
     return status;
@@ -332,7 +338,7 @@ enum status desk_session_keep(struct desk_session *session, const struct talk_qu
         return STATUS_OK;
     if (question->number == session->number) {
         answer.rows = session->rows;
-        return session_write_answer(session->desk, &answer, err);
+        return session_write_answer(session->desk, NULL, &answer, err);
     }
     if (session->state == SESSION_ANSWERING)
         session->is_over = true;

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define QUESTION_BYTES_MAX ((size_t)8 * 1024 * 1024) /* in memory */
+#define QUESTION_BYTES_MAX ((size_t)4 * 1024 * 1024) /* in memory */
+#define QUESTION_PARTS_MAX 100000                    /* brackets and commas */
 #define TEND_US            (INT64_C(1) * 1000 * 1000)
 #define HEAR_US            (INT64_C(200) * 1000) /* while rows are read */
 
@@ -227,12 +228,22 @@ static enum status sessions_question(struct sessions *sessions,
     return desk_session_refuse(&sessions->desk, question, "its version fills no other copies", err);
 }
 
+/* Each bracket and comma can be worth some hundred bytes while it is read. What we write has fewer;
+ * what others write is not to fill the memory. */
+static bool sessions_can_read(struct slice value)
+{
+    size_t parts = 0;
+    for (size_t i = 0; i < value.length; i++)
+        parts += value.data[i] == '[' || value.data[i] == '{' || value.data[i] == ',';
+    return parts <= QUESTION_PARTS_MAX;
+}
+
 enum status sessions_take(struct sessions *sessions, struct slice value, struct error *err)
 {
     struct error unreadable = ERROR_INIT;
     struct talk_message message;
     arena_reset(&sessions->arena);
-    if (value.length > TALK_MESSAGE_BYTES_MAX ||
+    if (!sessions_can_read(value) ||
         talk_message_read(value, &sessions->arena, &message, &unreadable) != STATUS_OK ||
         message.kind != TALK_QUESTION)
         return STATUS_OK;

@@ -114,9 +114,11 @@ static void a_snapshot_that_nobody_wants_ends(void **state)
     int port = sidecar_listen(&shop);
     sidecar_begin(&shop);
     struct asking asking = asking_make(kafka, "shop");
-    (void)asking_begin(&asking, 5);
+    (void)asking_begin(&asking, 10);
     expect_metric(port, "keepstep_snapshots_open{service=\"shop\"} 1\n");
     assert_string_equal(database_text(shop.url, idle), "1\n");
+    struct process_result status = sidecar_run(&shop, "status", NULL, NULL);
+    assert_non_null(strstr(status.output, "\nReaders   1 snapshot open for other services"));
     expect_metric(port, "keepstep_snapshots_open{service=\"shop\"} 0\n");
     expect_metric(port, "keepstep_snapshot_age_seconds{service=\"shop\"} 0\n");
     assert_true(database_wait_for(shop.url, idle, "0\n", WAIT_MS));

@@ -21,6 +21,17 @@ static const char *rows_topic(const struct asking *asking)
     return test_format("%s-%s", sidecar_topic("keepstep-rows"), asking->topic);
 }
 
+/* Whoever asks makes the topic of the answers. */
+static void make_rows_topic(const struct asking *asking)
+{
+    static const char *made = "";
+    const char *topic = rows_topic(asking);
+    if (strcmp(made, topic) == 0)
+        return;
+    kafka_create_topic(asking->kafka, topic, 1, NULL);
+    made = topic;
+}
+
 /* What is looked for in a topic. */
 struct looking {
     struct kafka *kafka;
@@ -53,7 +64,10 @@ struct asking asking_make(struct kafka *kafka, const char *service)
     struct looking looking = {.kafka = kafka, .service = service};
     if (!test_wait(member_is_there, &looking, ANSWER_MS))
         test_fail("%s does not report", service);
-    return (struct asking){.kafka = kafka, .desk = looking.desk, .topic = sidecar_topic("item")};
+    const struct asking asking = {
+        .kafka = kafka, .desk = looking.desk, .topic = sidecar_topic("item")};
+    make_rows_topic(&asking);
+    return asking;
 }
 
 struct talk_question asking_next(struct asking *asking, enum talk_ask ask)
@@ -110,6 +124,8 @@ answer_within(const struct asking *asking, const struct talk_question *question,
     for (int64_t waited_us = 0; looking.answer == NULL && waited_us < limit_ms * 1000;
          waited_us += POLL_US) {
         (void)kafka_consume_all(asking->kafka, talk_topic(), look_for_answer, &looking);
+        if (looking.answer == NULL)
+            (void)kafka_consume_all(asking->kafka, rows_topic(asking), look_for_answer, &looking);
         if (looking.answer == NULL)
             (void)usleep(POLL_US);
     }

@@ -282,8 +282,13 @@ void desk_answer(struct desk_case *world)
 const struct talk_answer *desk_last(const struct desk_case *world)
 {
     for (size_t i = world->answer_count; i > 0; i--) {
-        if (world->topics[i - 1] == NULL)
-            return &world->answers[i - 1].answer;
+        const struct talk_answer *answer = &world->answers[i - 1].answer;
+        bool is_of_rows = answer->why == NULL && answer->ask != TALK_KEEP;
+        if (world->answers[i - 1].kind == TALK_PART)
+            continue;
+        assert_string_equal(world->topics[i - 1] == NULL ? "" : world->topics[i - 1],
+                            is_of_rows ? "order" : "");
+        return answer;
     }
     test_fail("nothing was answered");
 }

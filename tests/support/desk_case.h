@@ -64,7 +64,8 @@ void desk_ask(struct desk_case *world, const struct talk_question *question);
 void desk_take(struct desk_case *world, const char *text);
 void desk_answer(struct desk_case *world);
 
-/** @return the last answer in the talk topic. The test fails where there is none. */
+/** @return the last answer that is no part. The test fails where there is none, or where it is in
+ * another topic than those who may read such answers read. */
 const struct talk_answer *desk_last(const struct desk_case *world);
 
 /** The test fails unless the last answer is to this question, and says that ("": it can). */
