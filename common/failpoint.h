@@ -35,6 +35,8 @@
     X(REPAIR_BEFORE_BEGIN, "repair_before_begin")                                                  \
     X(REPAIR_AFTER_BEGIN, "repair_after_begin")                                                    \
     X(REPAIR_BEFORE_WRITE, "repair_before_write")                                                  \
+    X(PUBLISH_KEY_BEFORE_COMMIT, "publish_key_before_commit")                                      \
+    X(PUBLISH_KEY_AFTER_COMMIT, "publish_key_after_commit")                                        \
     X(FILL_BEFORE_ASK, "fill_before_ask")                                                          \
     X(FILL_AFTER_ASK, "fill_after_ask")                                                            \
     X(FILL_BEFORE_MARK, "fill_before_mark")                                                        \

@@ -14,6 +14,8 @@
 #define SQLSTATE_UNDEFINED_COLUMN       "42703"
 #define SQLSTATE_INSUFFICIENT_PRIVILEGE "42501"
 #define SQLSTATE_DIVISION_BY_ZERO       "22012"
+#define SQLSTATE_LOCK_NOT_AVAILABLE     "55P03"
+#define SQLSTATE_DEADLOCK_DETECTED      "40P01"
 
 /** Open a session whose settings do not depend on the defaults of the role or the database: UTF8,
  * UTC, ISO dates, extra_float_digits, standard strings, READ COMMITTED, timeouts for locks,

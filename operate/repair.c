@@ -1,8 +1,11 @@
-/* `keepstep repair`: gives rows of a copy the values that another copy, or the publisher, has. */
+/* `keepstep repair`: gives rows of a copy the values that another copy, or the publisher, has; or
+ * publishes the publisher's rows anew, for all copies. */
 #include "common/clock.h"
 #include "operate/compare/log_mentions.h"
 #include "operate/compare/role.h"
+#include "operate/repair/publish.h"
 #include "operate/repair/report.h"
+#include "producer/registry.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,22 +16,30 @@
 #define REPAIR_KEY_MAX     ((size_t)1024 * 1024)
 #define REPAIR_PROGRESS_US 500000
 
-enum repair_flag { REPAIR_FROM, REPAIR_KEY, REPAIR_DRY_RUN };
+enum repair_flag { REPAIR_FROM, REPAIR_KEY, REPAIR_DRY_RUN, REPAIR_PUBLISH, REPAIR_WITH };
 
 static const struct command_flag repair_flags[] = {
     [REPAIR_FROM] = {"from", "FILE", "configuration of the service whose rows are right"},
     [REPAIR_KEY] = {"key", "KEY", "only this entity; default: all that differ"},
     [REPAIR_DRY_RUN] = {"dry-run", NULL, "only say what would be done"},
+    [REPAIR_PUBLISH] = {"publish", NULL,
+                        "this service's own rows are right, and the log is not: publish them anew"},
+    [REPAIR_WITH] = {"with", "FILE",
+                     "with --publish: configuration of the service whose copy shows what differs"},
 };
 
 struct repairing {
     const struct command_line *line;
     const char *entity_type;
+    const char *files[2];       /* configurations; NULL: that of --config */
+    size_t count;               /* 1: there is no copy to compare */
+    size_t own;                 /* the number of --config's service */
     struct service services[2]; /* the source, the copy */
     struct role roles[2];       /* parallel */
     struct participant_options options[2];
     struct participant *participants[2];
     struct mention_log *log;
+    struct repair_publisher publisher; /* `origin` NULL: nothing is published */
     struct arena key;
     int64_t shown_us;
 };
@@ -45,13 +56,36 @@ static void repair_progress(void *context, const struct participant *participant
     (void)fflush(stderr);
 }
 
-static enum status repairing_check(const struct repairing *repairing, struct error *err)
+/* Whose rows are published anew: all that others know of the type comes from there. */
+static enum status repairing_check_publisher(const struct repairing *repairing, struct error *err)
+{
+    const char *service = repairing->services[0].config->service;
+    const char *entity_type = repairing->entity_type;
+    if (!repairing->roles[0].publishes)
+        return error_set(error_config(err), STATUS_FATAL, "%s does not publish %s", service,
+                         entity_type);
+    if (repairing->roles[0].applies)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s applies %s too, as others publish it: its rows would count as its own "
+                         "later changes and hide theirs, so that the copies end different; repair "
+                         "each copy by --from",
+                         service, entity_type);
+    if (repairing->roles[0].entry->table == NULL)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "publish.%s names no table: write its events with `keepstep publish`",
+                         entity_type);
+    if (repairing->count > 1 && repairing->roles[1].publishes)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s publishes %s too: whose rows are right is not known; repair each copy "
+                         "by --from",
+                         repairing->services[1].config->service, entity_type);
+    return STATUS_OK;
+}
+
+static enum status repairing_check_copy(const struct repairing *repairing, struct error *err)
 {
     const struct service *services = repairing->services;
     const char *entity_type = repairing->entity_type;
-    enum status status = role_check_services(services[0].config, services[1].config, err);
-    if (status != STATUS_OK)
-        return status;
     if (!repairing->roles[1].applies)
         return error_set(error_config(err), STATUS_FATAL,
                          "%s does not apply %s: what its own service writes is not repaired from "
@@ -64,27 +98,52 @@ static enum status repairing_check(const struct repairing *repairing, struct err
     return STATUS_OK;
 }
 
+static enum status repairing_open_services(struct repairing *repairing, struct error *err)
+{
+    enum status status = service_open(repairing->line, &repairing->services[repairing->own], err);
+    for (size_t i = 0; status == STATUS_OK && i < repairing->count; i++) {
+        if (i != repairing->own)
+            status = service_open_file(repairing->files[i], &repairing->services[i], err);
+        if (status == STATUS_OK)
+            (void)role_find(&repairing->services[i], repairing->entity_type, &repairing->roles[i]);
+    }
+    if (status == STATUS_OK && repairing->count > 1)
+        status = role_check_services(repairing->services[0].config, repairing->services[1].config,
+                                     err);
+    if (status == STATUS_OK && repairing->line->flags[REPAIR_PUBLISH] != NULL)
+        status = repairing_check_publisher(repairing, err);
+    if (status == STATUS_OK && repairing->count > 1)
+        status = repairing_check_copy(repairing, err);
+    return status;
+}
+
+static enum status repairing_open_publisher(struct repairing *repairing, struct error *err)
+{
+    const struct config *config = repairing->services[0].config;
+    const struct origin_ops *ops = origin_find(config->database);
+    repairing->publisher.table = (struct origin_table){.entry = repairing->roles[0].entry,
+                                                       .schema = repairing->roles[0].schema};
+    return ops == NULL ? service_refuse_scheme(err)
+                       : ops->open(config, ORIGIN_WRITE, &repairing->publisher.origin, err);
+}
+
 static enum status repairing_open(struct repairing *repairing, struct error *err)
 {
-    const struct command_line *line = repairing->line;
-    enum status status = service_open(line, &repairing->services[1], err);
-    if (status == STATUS_OK)
-        status = service_open_file(line->flags[REPAIR_FROM], &repairing->services[0], err);
-    for (int i = 0; status == STATUS_OK && i < 2; i++)
-        (void)role_find(&repairing->services[i], repairing->entity_type, &repairing->roles[i]);
-    if (status == STATUS_OK)
-        status = repairing_check(repairing, err);
-    for (int i = 0; status == STATUS_OK && i < 2; i++) {
+    enum status status = repairing_open_services(repairing, err);
+    const struct service *own = &repairing->services[repairing->own];
+    const struct role *role = &repairing->roles[repairing->own];
+    for (size_t i = 0; status == STATUS_OK && i < repairing->count; i++) {
         repairing->options[i] = (struct participant_options){
             .service = &repairing->services[i],
             .entity_type = repairing->entity_type,
-            .open_entities_max = repairing->services[1].config->limits.open_entities};
+            .open_entities_max = own->config->limits.open_entities};
         status = role_participant_new(&repairing->roles[i], &repairing->options[i],
                                       &repairing->participants[i], err);
     }
-    if (status == STATUS_OK)
-        status = log_mentions_new(repairing->services[1].config, repairing->roles[1].entry,
-                                  repairing->roles[1].schema, &repairing->log, err);
+    if (status == STATUS_OK && repairing->count > 1)
+        status = log_mentions_new(own->config, role->entry, role->schema, &repairing->log, err);
+    if (status == STATUS_OK && repairing->line->flags[REPAIR_PUBLISH] != NULL)
+        status = repairing_open_publisher(repairing, err);
     return status;
 }
 
@@ -95,6 +154,8 @@ static void repairing_close(struct repairing *repairing)
             repairing->participants[i]->ops->free(repairing->participants[i]);
     }
     log_mentions_free(repairing->log);
+    if (repairing->publisher.origin != NULL)
+        repairing->publisher.origin->ops->close(repairing->publisher.origin);
     for (int i = 0; i < 2; i++) {
         if (repairing->services[i].config != NULL)
             service_close(&repairing->services[i]);
@@ -110,8 +171,8 @@ static enum status repairing_key(struct repairing *repairing, struct slice *ret_
     *ret_key = (struct slice){0};
     if (text == NULL)
         return STATUS_OK;
-    enum status status = canonical_key(repairing->roles[1].schema, slice_of(text), &repairing->key,
-                                       ret_key, err);
+    enum status status = canonical_key(repairing->roles[repairing->own].schema, slice_of(text),
+                                       &repairing->key, ret_key, err);
     if (status == STATUS_OK)
         return STATUS_OK;
     error_prefix(err, "--key");
@@ -142,13 +203,17 @@ static enum status repairing_run(struct repairing *repairing, int *code, struct 
     const struct service *service = &repairing->services[1];
     const struct command_line *line = repairing->line;
     bool shows = isatty(STDERR_FILENO) == 1;
+    bool publishes = repairing->publisher.origin != NULL;
     struct repair_options options = {
         .source = repairing->participants[0],
         .copy = repairing->participants[1],
+        .publisher = publishes ? &repairing->publisher : NULL,
         .service = service,
-        .mapping = &service->mappings[repairing->roles[1].entry - service->config->apply],
+        .mapping = publishes
+                       ? NULL
+                       : &service->mappings[repairing->roles[1].entry - service->config->apply],
         .log = repairing->log,
-        .limits = &service->config->limits,
+        .limits = &repairing->services[repairing->own].config->limits,
         .dry_run = line->flags[REPAIR_DRY_RUN] != NULL,
         .progress = shows ? repair_progress : NULL,
         .context = repairing};
@@ -173,6 +238,24 @@ static enum status repairing_run(struct repairing *repairing, int *code, struct 
     return status;
 }
 
+/* @return what is wrong with the flags; NULL: nothing. */
+static const char *repair_misuse(const struct command_line *line)
+{
+    const char *const *flags = line->flags;
+    if (line->argument_count != 1)
+        return "wants one TYPE";
+    if (flags[REPAIR_PUBLISH] == NULL)
+        return flags[REPAIR_WITH] != NULL   ? "--with is for --publish"
+               : flags[REPAIR_FROM] == NULL ? "wants --from FILE, or --publish"
+                                            : NULL;
+    if (flags[REPAIR_FROM] != NULL)
+        return "--publish takes the rows of this service, so there is no --from";
+    return flags[REPAIR_WITH] == NULL &&
+                   (flags[REPAIR_KEY] == NULL || flags[REPAIR_DRY_RUN] != NULL)
+               ? "--publish wants --with FILE, to see what differs, or --key alone"
+               : NULL;
+}
+
 static int repair_command(const struct command *command, int argc, char **argv)
 {
     struct command_line line;
@@ -180,12 +263,17 @@ static int repair_command(const struct command *command, int argc, char **argv)
     int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
-    if (line.argument_count != 1 || line.flags[REPAIR_FROM] == NULL) {
-        fprintf(stderr, "keepstep repair: wants one TYPE, and --from FILE; see keepstep repair "
-                        "--help\n");
+    const char *misuse = repair_misuse(&line);
+    if (misuse != NULL) {
+        fprintf(stderr, "keepstep repair: %s; see keepstep repair --help\n", misuse);
         return EX_USAGE;
     }
-    struct repairing repairing = {.line = &line, .entity_type = line.arguments[0]};
+    bool publishes = line.flags[REPAIR_PUBLISH] != NULL;
+    struct repairing repairing = {.line = &line,
+                                  .entity_type = line.arguments[0],
+                                  .files = {line.flags[REPAIR_FROM], line.flags[REPAIR_WITH]},
+                                  .count = publishes && line.flags[REPAIR_WITH] == NULL ? 1 : 2,
+                                  .own = publishes ? 0 : 1};
     arena_init(&repairing.key, REPAIR_KEY_MAX);
     command_catch_signals();
     enum status status = repairing_open(&repairing, &err);
@@ -200,10 +288,12 @@ static int repair_command(const struct command *command, int argc, char **argv)
 const struct command command_repair = {
     .name = "repair",
     .arguments = "TYPE",
-    .summary = "Repair rows of a copy that differ, while services and agents run.",
+    .summary = "Repair rows of copies that differ, while services and agents run.",
     .examples = "  keepstep repair order -c shipping.yaml --from shop.yaml --dry-run\n"
                 "  keepstep repair order -c shipping.yaml --from shop.yaml\n"
-                "  keepstep repair order -c shipping.yaml --from shop.yaml --key '{\"id\":42}'\n",
+                "  keepstep repair order -c shipping.yaml --from shop.yaml --key '{\"id\":42}'\n"
+                "  keepstep repair order -c shop.yaml --publish --with billing.yaml --dry-run\n"
+                "  keepstep repair order -c shop.yaml --publish --key '{\"id\":42}'\n",
     COMMAND_FLAGS(repair_flags),
     .run = repair_command,
 };

@@ -74,14 +74,44 @@ void key_sql_append(struct buffer *sql, const struct column_sql *columns, const 
     buffer_append_text(sql, ")");
 }
 
-enum status key_sql_values(const struct entity_schema *schema, struct slice key,
-                           struct arena *arena, struct value *ret_values, struct error *err)
+static struct query_parameter key_parameter(const struct column_sql *columns, size_t key_column,
+                                            const struct value *value)
 {
+    const struct entity_schema *schema = columns->schema;
+    enum column_type type = schema->columns[schema->key_columns[key_column]].type;
+    struct query_parameter parameter = {.kind = QUERY_TEXT, .text = value->text};
+    if (value->kind == VALUE_INTEGER)
+        return (struct query_parameter){.kind = QUERY_INTEGER, .integer = value->integer};
+    if (type == COLUMN_BYTES)
+        parameter.kind = QUERY_BYTES;
+    if (type == COLUMN_DATE_TIME && columns->dialect == &column_mariadb_dialect &&
+        parameter.text.length > 0)
+        parameter.text.length--; /* the Z: the session is in UTC */
+    return parameter;
+}
+
+enum status key_sql_parameters(const struct column_sql *columns, struct slice key,
+                               struct arena *arena, struct query_parameter *ret_parameters,
+                               struct error *err)
+{
+    const struct entity_schema *schema = columns->schema;
     struct record_row row = record_row_new(schema, arena);
     if (row.values == NULL)
         return error_set(err, STATUS_RETRY, "no memory for a key of \"%s\"", schema->entity_type);
     enum status status = json_check_memory(canonical_key_values(&row, key, err), err);
     for (size_t i = 0; status == STATUS_OK && i < schema->key_count; i++)
-        ret_values[i] = row.values[schema->key_columns[i]];
+        ret_parameters[i] = key_parameter(columns, i, &row.values[schema->key_columns[i]]);
     return status;
+}
+
+/* PostgreSQL's texts hold no NUL character. */
+bool key_sql_is_nowhere(const struct column_sql *columns, const struct query_parameter *parameters)
+{
+    const struct entity_schema *schema = columns->schema;
+    bool has_nul = false;
+    for (size_t i = 0; i < schema->key_count && !has_nul; i++)
+        has_nul = schema->columns[schema->key_columns[i]].type == COLUMN_TEXT &&
+                  parameters[i].kind == QUERY_TEXT && parameters[i].text.length > 0 &&
+                  memchr(parameters[i].text.data, '\0', parameters[i].text.length) != NULL;
+    return has_nul && columns->dialect == &column_postgresql_dialect;
 }

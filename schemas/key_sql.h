@@ -2,6 +2,7 @@
 #ifndef SCHEMAS_KEY_SQL_H
 #define SCHEMAS_KEY_SQL_H
 
+#include "common/row_query.h"
 #include "schemas/change.h"
 #include "schemas/column_sql.h"
 
@@ -17,11 +18,14 @@ size_t key_sql_count(const struct column_sql *columns);
 void key_sql_append(struct buffer *sql, const struct column_sql *columns, const char *row,
                     size_t count);
 
-/** Read the parameters of a key: schema->key_count values; slices are in `key` or in the arena.
+/** Read the parameters of a key: schema->key_count of them; slices are in `key` or in the arena.
  * @param key  as a scan gives it. @return OK; REJECT (it has no canonical form, so that only a scan
  * of all rows finds its row); RETRY (arena full). */
-enum status key_sql_values(const struct entity_schema *schema, struct slice key,
-                           struct arena *arena, struct value *ret_values,
-                           struct error *err) MUST_CHECK;
+enum status key_sql_parameters(const struct column_sql *columns, struct slice key,
+                               struct arena *arena, struct query_parameter *ret_parameters,
+                               struct error *err) MUST_CHECK;
+
+/** @return whether no row can have the key of these parameters. They cannot be bound then. */
+bool key_sql_is_nowhere(const struct column_sql *columns, const struct query_parameter *parameters);
 
 #endif

@@ -103,56 +103,25 @@ static enum status scan_all(struct scanning *scanning, struct error *err)
     return scan_run(scanning, 0, err);
 }
 
-static struct query_parameter key_parameter(const struct table_scan *scan, size_t key_column,
-                                            const struct value *value)
-{
-    const struct entity_schema *schema = scan->columns.schema;
-    enum column_type type = schema->columns[schema->key_columns[key_column]].type;
-    struct query_parameter parameter = {.kind = QUERY_TEXT, .text = value->text};
-    if (value->kind == VALUE_INTEGER)
-        return (struct query_parameter){.kind = QUERY_INTEGER, .integer = value->integer};
-    if (type == COLUMN_BYTES)
-        parameter.kind = QUERY_BYTES;
-    if (type == COLUMN_DATE_TIME && scan->columns.dialect == &column_mariadb_dialect &&
-        parameter.text.length > 0)
-        parameter.text.length--; /* the Z: the session is in UTC */
-    return parameter;
-}
-
-/* @return whether no row can have the key: PostgreSQL's texts hold no NUL character. */
-static bool key_is_nowhere(const struct table_scan *scan, const struct value *values)
-{
-    bool has_nul = false;
-    for (size_t i = 0; i < scan->columns.schema->key_count && !has_nul; i++)
-        has_nul = values[i].kind == VALUE_TEXT && values[i].text.length > 0 &&
-                  scan->columns.schema->columns[scan->columns.schema->key_columns[i]].type ==
-                      COLUMN_TEXT &&
-                  memchr(values[i].text.data, '\0', values[i].text.length) != NULL;
-    return has_nul && scan->columns.dialect == &column_postgresql_dialect;
-}
-
 /* Read the parameters of keys. Those without a canonical form are put aside. */
 static enum status keys_read(struct scanning *scanning, const struct slice *keys, size_t count,
                              struct query_parameter *parameters, struct error *err)
 {
     const struct table_scan *scan = scanning->scan;
     size_t columns = scan->columns.schema->key_count;
-    struct value values[ENTITY_COLUMNS_MAX];
     scanning->wanted_count = 0;
     for (size_t i = 0; i < count; i++) {
         struct error refused = ERROR_INIT;
-        enum status status = key_sql_values(scan->columns.schema, keys[i], &scanning->keys, values,
-                                            &refused);
+        enum status status = key_sql_parameters(&scan->columns, keys[i], &scanning->keys,
+                                                parameters, &refused);
         if (status == STATUS_REJECT)
             scanning->odd[scanning->odd_count++] = keys[i];
         else if (status != STATUS_OK)
             return error_set(err, status, "%s", refused.text);
-        else if (key_is_nowhere(scan, values))
+        if (status != STATUS_OK || key_sql_is_nowhere(&scan->columns, parameters))
             continue;
-        else
-            scanning->wanted[scanning->wanted_count++] = keys[i];
-        for (size_t k = 0; status == STATUS_OK && k < columns; k++)
-            *parameters++ = key_parameter(scan, k, &values[k]);
+        scanning->wanted[scanning->wanted_count++] = keys[i];
+        parameters += columns;
     }
     return STATUS_OK;
 }

@@ -1,5 +1,6 @@
 /* The rounds of a repair: compare, repair what differs, compare by key what is not known yet. */
 #include "operate/repair/chunk.h"
+#include "operate/repair/publish.h"
 
 #include "common/clock.h"
 
@@ -76,6 +77,15 @@ static enum status repair_begin(struct repair *repair, const struct comparison *
     if (repair->count > 1)
         qsort(repair->entities, repair->count, sizeof *repair->entities, repair_entity_compare);
     return status;
+}
+
+/* Takes over the only entity, which is not compared. */
+static enum status repair_begin_key(struct repair *repair, struct error *err)
+{
+    repair->entities = calloc(1, sizeof *repair->entities);
+    if (repair->entities == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for the entities");
+    return repair_add(repair, repair->options->key, DIFFERENCE_VALUE, err);
 }
 
 static struct repair_entity *repair_find(struct repair *repair, struct slice key)
@@ -156,8 +166,16 @@ static enum status repair_compare_pending(struct repair *repair, struct error *e
     return status;
 }
 
-/* Differs, and was not tried since it was compared last. */
-static bool repair_is_due(const struct repair_entity *entity)
+/* Without a copy to compare, what is pending is tried again. */
+static void repair_try_pending(struct repair *repair)
+{
+    for (size_t i = 0; i < repair->count; i++) {
+        if (repair->entities[i].state == REPAIR_PENDING)
+            repair_set(repair, &repair->entities[i], REPAIR_PENDING, NULL);
+    }
+}
+
+bool repair_is_due(const struct repair_entity *entity)
 {
     return entity->state == REPAIR_PENDING && entity->reason.data == NULL;
 }
@@ -231,13 +249,16 @@ static enum status repair_rounds(struct repair *repair, struct error *err)
     repair_writer_init(&writer, repair);
     for (int round = 0;
          status == STATUS_OK && repair_has_due(repair) && !atomic_load(&command_stop); round++) {
-        status = repair_write_due(&writer, err);
+        status = repair->options->publisher != NULL ? repair_publish_due(repair, err)
+                                                    : repair_write_due(&writer, err);
         if (round + 1 == REPAIR_ROUNDS_MAX || atomic_load(&command_stop) ||
             repair_count(repair, REPAIR_PENDING) == 0)
             break;
         if (round > 0)
             repair_wait(round - 1);
-        if (status == STATUS_OK)
+        if (repair->options->copy == NULL)
+            repair_try_pending(repair);
+        else if (status == STATUS_OK)
             status = repair_compare_pending(repair, err);
     }
     repair_writer_done(&writer);
@@ -251,10 +272,15 @@ enum status repair_run(const struct repair_options *options, struct repair *ret_
     *ret_repair = (struct repair){.options = options};
     arena_init(&ret_repair->texts, REPAIR_TEXTS_MAX);
     bool one = options->key.data != NULL;
-    enum status status = repair_compare(ret_repair, one ? &options->key : NULL, one, &found, err);
-    if (status == STATUS_OK)
-        status = repair_begin(ret_repair, &found, err);
-    comparison_done(&found);
+    enum status status = STATUS_OK;
+    if (options->copy == NULL) {
+        status = repair_begin_key(ret_repair, err);
+    } else {
+        status = repair_compare(ret_repair, one ? &options->key : NULL, one, &found, err);
+        if (status == STATUS_OK)
+            status = repair_begin(ret_repair, &found, err);
+        comparison_done(&found);
+    }
     return status == STATUS_OK && !options->dry_run ? repair_rounds(ret_repair, err) : status;
 }
 

@@ -1,5 +1,5 @@
-/* Repairs rows of one copy from a source's rows at a stamp (rule 43), while agents run beside it.
- */
+/* Repairs rows of one copy from a source's rows at a stamp (rule 43), while agents run beside it;
+ * or rows of all copies through the log, by what their publisher publishes anew (rule 44). */
 #ifndef OPERATE_REPAIR_REPAIR_H
 #define OPERATE_REPAIR_REPAIR_H
 
@@ -14,9 +14,13 @@ enum repair_state {
     REPAIR_CHANGED, /* the copy's row was another one */
     REPAIR_CREATED,
     REPAIR_DELETED,
-    REPAIR_REFUSED /* the row cannot be written; the reason says why */
+    REPAIR_PUBLISHED,        /* what the publisher's row is now */
+    REPAIR_PUBLISHED_DELETE, /* that it has no such row */
+    REPAIR_REFUSED           /* the row cannot be written; the reason says why */
 };
-#define REPAIR_STATES 6
+#define REPAIR_STATES 8
+
+struct repair_publisher; /* operate/repair/publish.h */
 
 struct repair_entity {
     struct slice key;          /* canonical */
@@ -27,9 +31,10 @@ struct repair_entity {
 
 struct repair_options {
     struct participant *source;
-    struct participant *copy;
-    const struct service *service; /* the copy's */
-    const struct mapping *mapping; /* its entry of the type */
+    struct participant *copy;           /* NULL: `key` is published, whatever a copy has */
+    struct repair_publisher *publisher; /* the source's; NULL: the copy's rows are written */
+    const struct service *service;      /* the copy's, to write its rows */
+    const struct mapping *mapping;      /* its entry of the type */
     struct mention_log *log;
     const struct config_limits *limits;
     struct slice key; /* canonical, of the only entity to repair; data NULL: all that differ */
@@ -50,7 +55,8 @@ struct repair {
     struct arena texts;              /* keys and reasons */
 };
 
-/** Compare, and repair what differs. What cannot be repaired is no error: its entity says so.
+/** Compare, and repair what differs, or publish it anew. What cannot be repaired is no error: its
+ * entity says so.
  * @return OK; RETRY (memory); FATAL (the database cannot be used, or rows elsewhere follow those of
  * the table). repair_done() is legal after either. */
 enum status repair_run(const struct repair_options *options, struct repair *ret_repair,
@@ -60,6 +66,9 @@ void repair_done(struct repair *repair);
 /** @return 0 if nothing is left to repair, 65 (EX_DATAERR) if a row was refused, else 75
  * (EX_TEMPFAIL); of a dry run 65 if something differs. */
 int repair_exit_code(const struct repair *repair);
+
+/** @return whether an entity differs, and was not tried since it was compared last. */
+bool repair_is_due(const struct repair_entity *entity);
 
 /** Conclude what became of an entity. The reason is copied; without memory there is none. */
 void repair_set(struct repair *repair, struct repair_entity *entity, enum repair_state state,

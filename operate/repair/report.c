@@ -10,20 +10,30 @@ static const char *report_word(const struct repair *repair, const struct repair_
     static const char *const words[REPAIR_STATES] = {
         [REPAIR_PENDING] = "not known yet", [REPAIR_EQUAL] = "equal",
         [REPAIR_CHANGED] = "repaired",      [REPAIR_CREATED] = "created",
-        [REPAIR_DELETED] = "deleted",       [REPAIR_REFUSED] = "REFUSED"};
+        [REPAIR_DELETED] = "deleted",       [REPAIR_PUBLISHED] = "published",
+        [REPAIR_REFUSED] = "REFUSED",       [REPAIR_PUBLISHED_DELETE] = "delete published"};
     static const char *const plans[DIFFERENCE_KINDS] = {[DIFFERENCE_VALUE] = "would be repaired",
                                                         [DIFFERENCE_MISSING] = "would be created",
                                                         [DIFFERENCE_EXTRA] = "would be deleted"};
-    bool is_planned = repair->options->dry_run && entity->state == REPAIR_PENDING &&
-                      entity->reason.data == NULL;
-    return is_planned ? plans[entity->kind] : words[entity->state];
+    if (!repair->options->dry_run || !repair_is_due(entity))
+        return words[entity->state];
+    if (repair->options->publisher == NULL)
+        return plans[entity->kind];
+    return entity->kind == DIFFERENCE_EXTRA ? "its delete would be published"
+                                            : "would be published";
 }
 
 void repair_report_text(const struct repair *repair, struct buffer *out)
 {
     const struct repair_options *options = repair->options;
-    buffer_append_format(out, "%s at %s, from %s\n", options->mapping->schema->entity_type,
-                         options->copy->name, options->source->name);
+    const struct participant *source = options->source;
+    if (options->publisher == NULL)
+        buffer_append_format(out, "%s at %s, from %s\n", source->schema->entity_type,
+                             options->copy->name, source->name);
+    else
+        buffer_append_format(out, "%s of %s, through the log%s%s\n", source->schema->entity_type,
+                             source->name, options->copy == NULL ? "" : ", compared with ",
+                             options->copy == NULL ? "" : options->copy->name);
     for (size_t i = 0; i < repair->count; i++) {
         const struct repair_entity *entity = &repair->entities[i];
         buffer_append_format(out, "  %.*s   %s", SLICE_ARGS(entity->key),
@@ -44,23 +54,39 @@ void repair_report_text(const struct repair *repair, struct buffer *out)
     }
 }
 
+/* Of a dry run: what would become of it. */
+static const char *report_what(const struct repair *repair, const struct repair_entity *entity)
+{
+    static const char *const words[REPAIR_STATES] = {
+        [REPAIR_PENDING] = "pending",  [REPAIR_EQUAL] = "equal",
+        [REPAIR_CHANGED] = "repaired", [REPAIR_CREATED] = "created",
+        [REPAIR_DELETED] = "deleted",  [REPAIR_PUBLISHED] = "published",
+        [REPAIR_REFUSED] = "refused",  [REPAIR_PUBLISHED_DELETE] = "delete_published"};
+    static const enum repair_state plans[2][DIFFERENCE_KINDS] = {
+        {[DIFFERENCE_VALUE] = REPAIR_CHANGED,
+         [DIFFERENCE_MISSING] = REPAIR_CREATED,
+         [DIFFERENCE_EXTRA] = REPAIR_DELETED},
+        {[DIFFERENCE_VALUE] = REPAIR_PUBLISHED,
+         [DIFFERENCE_MISSING] = REPAIR_PUBLISHED,
+         [DIFFERENCE_EXTRA] = REPAIR_PUBLISHED_DELETE}};
+    bool is_planned = repair->options->dry_run && repair_is_due(entity);
+    bool publishes = repair->options->publisher != NULL;
+    return words[is_planned ? plans[publishes][entity->kind] : entity->state];
+}
+
 void repair_report_json(const struct repair *repair, int64_t at_us, struct buffer *out)
 {
-    static const char *const kinds[DIFFERENCE_KINDS] = {[DIFFERENCE_VALUE] = "repaired",
-                                                        [DIFFERENCE_MISSING] = "created",
-                                                        [DIFFERENCE_EXTRA] = "deleted"};
-    static const char *const states[REPAIR_STATES] = {
-        [REPAIR_PENDING] = "pending", [REPAIR_EQUAL] = "equal",     [REPAIR_CHANGED] = "repaired",
-        [REPAIR_CREATED] = "created", [REPAIR_DELETED] = "deleted", [REPAIR_REFUSED] = "refused"};
     const struct repair_options *options = repair->options;
     char at[CLOCK_TEXT_SIZE];
     clock_format_utc(at_us, at);
     member_begin(out, NULL, "{");
     member_text(out, "at", slice_of(at));
-    member_text(out, "type", slice_of(options->mapping->schema->entity_type));
-    member_text(out, "topic", slice_of(options->copy->topic));
-    member_text(out, "copy", slice_of(options->copy->name));
+    member_text(out, "type", slice_of(options->source->schema->entity_type));
+    member_text(out, "topic", slice_of(options->source->topic));
+    member_text(out, "copy",
+                options->copy == NULL ? (struct slice){0} : slice_of(options->copy->name));
     member_text(out, "source", slice_of(options->source->name));
+    member_bool(out, "publish", options->publisher != NULL);
     member_bool(out, "dry_run", options->dry_run);
     member_text(out, "reason",
                 repair->reason[0] == '\0' ? (struct slice){0} : slice_of(repair->reason));
@@ -68,12 +94,9 @@ void repair_report_json(const struct repair *repair, int64_t at_us, struct buffe
     member_begin(out, "entities", "[");
     for (size_t i = 0; i < repair->count; i++) {
         const struct repair_entity *entity = &repair->entities[i];
-        bool is_planned = options->dry_run && entity->state == REPAIR_PENDING &&
-                          entity->reason.data == NULL;
         member_begin(out, NULL, "{");
         member_text(out, "key", entity->key);
-        member_text(out, "what",
-                    slice_of(is_planned ? kinds[entity->kind] : states[entity->state]));
+        member_text(out, "what", slice_of(report_what(repair, entity)));
         member_text(out, "reason", entity->reason);
         buffer_append_text(out, "}");
     }

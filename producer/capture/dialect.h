@@ -94,7 +94,8 @@ struct dialect {
  *  - `{change}`: the statement that fires the trigger;
  *  - `{text WORD}`: what the word writes, as a literal;
  *  - `{key}`, `{type}`, `{payload}`: of the event;
- *  - `{limit}`: how many rows are read. */
+ *  - `{limit}`: how many rows are read;
+ *  - `{is_key}`: the row `t` has a key, whose columns are the query's parameters. */
 void writer_template(struct writer *writer, const char *text);
 
 /** Conditions of parts. */

@@ -1,6 +1,7 @@
 /* Writes SQL from templates: the JSON of events, and the names and messages around it. */
 #include "common/log.h"
 #include "producer/capture/dialect.h"
+#include "schemas/key_sql.h"
 
 #define ARGUMENTS_MAX 3
 
@@ -179,6 +180,9 @@ static bool write_word(struct writer *writer, struct slice word)
         write_type(writer);
     } else if (slice_is(word, "payload")) {
         write_payload(writer);
+    } else if (slice_is(word, "is_key")) {
+        const struct column_sql columns = writer_columns(writer);
+        key_sql_append(sql, &columns, "t", 1);
     } else if (slice_is(word, "limit")) {
         buffer_append_format(sql, "%zu", writer->limit);
     } else {

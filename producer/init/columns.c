@@ -146,13 +146,20 @@ enum status init_columns_mended(const struct init_columns *columns, struct error
     (void)fprintf(columns->out,
                   "MENDED   %s: its triggers did not capture table %s whole. What was changed "
                   "meanwhile was not published: rows may be missing, old or, where they were "
-                  "deleted here, left over at the copies. Delete there what is gone here, and ",
+                  "deleted here, left over at the copies. ",
                   entry->entity_type, entry->table);
     if (columns_applied(columns->config, entry->entity_type)) {
-        (void)fputs("write here once more the rows that differ\n", columns->out);
+        (void)fputs("Delete there what is gone here, and write here once more the rows that "
+                    "differ\n",
+                    columns->out);
     } else {
+        (void)fprintf(columns->out,
+                      "`keepstep repair %s --publish --with FILE%s%s`, with the configuration of a "
+                      "copy, publishes what differs; ",
+                      entry->entity_type, columns->config->path == NULL ? "" : " -c ",
+                      columns->config->path == NULL ? "" : columns->config->path);
         columns_say_command(columns);
-        (void)fputs(" publishes the rows that are here\n", columns->out);
+        (void)fputs(" publishes all rows that are here, and deletes none\n", columns->out);
     }
     return STATUS_OK;
 }

@@ -96,6 +96,20 @@ struct origin_restarted {
     int64_t renamed; /* rows with new ids, because the log has other events under theirs */
 };
 
+/** What became of a key whose row was to be published. */
+enum origin_key_state {
+    ORIGIN_KEY_HELD,   /* nothing: others hold the row, or write the table; try again */
+    ORIGIN_KEY_ROW,    /* its row was published */
+    ORIGIN_KEY_DELETE, /* there is no row: a delete was published */
+    ORIGIN_KEY_REFUSED
+};
+
+struct origin_key {
+    struct slice key; /* canonical */
+    enum origin_key_state state;
+    const char *reason; /* why it was refused, static; else NULL */
+};
+
 /** An event as `keepstep publish` writes it into the outbox. */
 struct origin_event {
     struct slice entity_type;
@@ -188,6 +202,13 @@ struct origin_ops {
      * @return OK; RETRY; FATAL. */
     enum status (*chunk)(struct origin *origin, const struct origin_table *table, size_t limit,
                          struct origin_progress *ret_progress, struct error *err);
+
+    /** Publish what rows are now (rule 44), each key in a transaction of its own: a row that is
+     * there as an `r` event, read under its lock; one that is not there as a `d` event, under a
+     * lock that keeps inserts of it out. Sets what became of each key.
+     * @return OK; RETRY; FATAL, with exit code 78 where the role may not do that. */
+    enum status (*publish_keys)(struct origin *origin, const struct origin_table *table,
+                                struct origin_key *keys, size_t count, struct error *err);
 
     /** Write events into the outbox in one durable transaction, in their order. */
     enum status (*write)(struct origin *origin, const struct origin_event *events, size_t count,

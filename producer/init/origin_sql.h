@@ -2,6 +2,7 @@
 #ifndef PRODUCER_INIT_ORIGIN_SQL_H
 #define PRODUCER_INIT_ORIGIN_SQL_H
 
+#include "common/row_query.h"
 #include "producer/init/origin.h"
 #include "producer/init/statements.h"
 #include "producer/sql/session.h"
@@ -10,9 +11,31 @@
 #define ORIGIN_NOTE_COLUMNS  5 /* parameters of NOTE_IN_LOG */
 #define ORIGIN_EVENT_COLUMNS 6 /* parameters of WRITE_EVENTS */
 
+struct origin_sql;
+
+/** How a database publishes what the row of one key is now. */
+struct origin_key_database {
+    const char *row;       /* template: its key and payload, under a lock */
+    const char *partition; /* template: its key and partition key */
+    /** Write a query of a table's rows from its template.
+     * @return OK; RETRY; FATAL with exit code 78 (no such table, or none that can be captured). */
+    enum status (*write)(struct origin_sql *self, const struct origin_table *table,
+                         const char *text, struct buffer *sql, struct error *err);
+    enum status (*query)(struct origin_sql *self, struct row_query *query, struct error *err);
+    /** Keep others from inserting until the transaction ends. NULL: the row's lock does that, be
+     * there a row or not. */
+    enum status (*keep_out)(struct origin_sql *self, const struct origin_table *table,
+                            struct error *err);
+    /** @return whether `err` says that others held a lock for too long. */
+    bool (*is_held)(const struct error *err);
+    /** @return whether `err` says that the role lacks a right. */
+    bool (*lacks_right)(const struct error *err);
+};
+
 /** First member of each database's origin. */
 struct origin_sql {
     struct origin base;
+    const struct origin_key_database *key_database;
     const struct config *config; /* the caller's */
     bool watching;               /* sees only what the relay's role may see */
     struct sql_session *session; /* a member of the database's origin */
@@ -74,6 +97,8 @@ enum status origin_sql_progress(struct origin *origin, const char *entity_type,
                                 struct origin_progress *ret_progress, struct error *err);
 enum status origin_sql_chunk(struct origin *origin, const struct origin_table *table, size_t limit,
                              struct origin_progress *ret_progress, struct error *err);
+enum status origin_sql_publish_keys(struct origin *origin, const struct origin_table *table,
+                                    struct origin_key *keys, size_t count, struct error *err);
 enum status origin_sql_write(struct origin *origin, const struct origin_event *events, size_t count,
                              struct error *err);
 
@@ -103,6 +128,7 @@ enum status origin_sql_write(struct origin *origin, const struct origin_event *e
     .restart = origin_sql_restart, .lease = origin_sql_lease,                                      \
     .note_in_log = origin_sql_note_in_log, .note_log_end = origin_sql_note_log_end,                \
     .captured = origin_sql_captured, .write_captured = origin_sql_write_captured,                  \
-    .republish = origin_sql_republish, .progress = origin_sql_progress, .write = origin_sql_write
+    .republish = origin_sql_republish, .progress = origin_sql_progress,                            \
+    .publish_keys = origin_sql_publish_keys, .write = origin_sql_write
 
 #endif

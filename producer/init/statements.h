@@ -40,12 +40,14 @@ enum origin_statement {
 #define ORIGIN_STATEMENT(name) STATEMENT_##name,
     ORIGIN_STATEMENTS(ORIGIN_STATEMENT)
 #undef ORIGIN_STATEMENT
-        STATEMENT_LIFT_LIMIT, /* PostgreSQL: this transaction may take as long as it takes */
-    STATEMENT_LIMIT_WAIT,     /* PostgreSQL: this transaction waits for no row for long */
-    STATEMENT_HOLD_PROGRESS,  /* two `init` take turns; SQLite's BEGIN does that */
-    STATEMENT_READ_PLACE,     /* MariaDB: the key to go on behind */
-    STATEMENT_WRITE_PLACE,    /* MariaDB */
-    STATEMENT_FIND_TABLE,     /* MariaDB: what `compare` reads */
+        STATEMENT_LIFT_LIMIT,     /* PostgreSQL: this transaction may take as long as it takes */
+    STATEMENT_LIMIT_WAIT,         /* PostgreSQL: this transaction waits for no row for long */
+    STATEMENT_HOLD_PROGRESS,      /* two `init` take turns; SQLite's BEGIN does that */
+    STATEMENT_LOCK_GAPS,          /* MariaDB: the next transaction locks rows that are not there */
+    STATEMENT_REFUSE_HIDDEN_ROWS, /* PostgreSQL: of policies */
+    STATEMENT_READ_PLACE,         /* MariaDB: the key to go on behind */
+    STATEMENT_WRITE_PLACE,        /* MariaDB */
+    STATEMENT_FIND_TABLE,         /* MariaDB: what `compare` reads */
     STATEMENT_FIND_FUNCTION,
     STATEMENT_FIND_TRIGGER,
     STATEMENT_IS_ID_FREED,   /* MariaDB: whether rows of the outbox may be without an id */

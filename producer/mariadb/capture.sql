@@ -64,6 +64,15 @@ END
 -- name: capture_existing
 SELECT {key}, {payload}, {partition_key}, {key_columns} FROM {table} AS t{where_behind} ORDER BY {key_columns} LIMIT ? LOCK IN SHARE MODE{nowait}
 
+-- What the row of one key is now, and its partition key. Where there is no row, the gap is locked, at
+-- REPEATABLE READ: nobody can insert it until the transaction ends. The index is named, because
+-- a plan that reads the table would lock all of it.
+-- name: capture_key_row
+SELECT {key}, {payload} FROM {table} AS t FORCE INDEX (PRIMARY) WHERE {is_key} FOR UPDATE WAIT 1
+
+-- name: capture_key_partition
+SELECT {key}, {partition_key} FROM {table} AS t FORCE INDEX (PRIMARY) WHERE {is_key}
+
 -- What is compared with the copies is read by whoever has the relay's role.
 -- name: capture_grant
 GRANT SELECT ({column_names}) ON {table} TO keepstep_relay

@@ -368,6 +368,10 @@ SELECT value FROM keepstep_existing_key WHERE entity_type = ?1 ORDER BY ordinal
 INSERT INTO keepstep_existing_key (entity_type, ordinal, value) VALUES (?1, ?2, ?3)
 ON DUPLICATE KEY UPDATE value = VALUES(value)
 
+-- For the next transaction: at READ COMMITTED, which the session has, an absent row is not locked.
+-- name: lock_gaps
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
+
 -- name: write_events
 INSERT INTO outbox (aggregatetype, aggregateid, type, payload, traceparent, partition_key)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6)

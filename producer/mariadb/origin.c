@@ -25,7 +25,7 @@ static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
     [STATEMENT_WRITE_PLACE] = SQL_WRITE_PLACE,     [STATEMENT_FIND_TABLE] = SQL_FIND_TABLE,
     [STATEMENT_FIND_FUNCTION] = SQL_FIND_FUNCTION, [STATEMENT_FIND_TRIGGER] = SQL_FIND_TRIGGER,
     [STATEMENT_WATCH_TRIGGER] = SQL_WATCH_TRIGGER, [STATEMENT_IS_ID_FREED] = SQL_IS_ID_FREED,
-    ORIGIN_STATEMENTS(ORIGIN_STATEMENT_TEXT)};
+    [STATEMENT_LOCK_GAPS] = SQL_LOCK_GAPS,         ORIGIN_STATEMENTS(ORIGIN_STATEMENT_TEXT)};
 
 /* A transaction that idles would be ended by the session's own limits, so that there is one only
  * between begin and commit. A trigger waits a second for its table: behind it the service waits. */
@@ -38,6 +38,7 @@ static enum status origin_mariadb_open(const struct config *config, enum origin_
     self->shared.base.ops = &origin_mariadb_ops;
     self->shared.session = &self->session.base;
     self->shared.publish = origin_mariadb_publish;
+    self->shared.key_database = &origin_mariadb_keys;
     self->session.base.ops = &sql_mariadb_ops;
     self->session.base.options.texts = STATEMENTS;
     self->session.base.options.application = mode == ORIGIN_WATCH ? "keepstep watch"

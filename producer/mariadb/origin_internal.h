@@ -24,6 +24,7 @@ enum status origin_mariadb_chunk(struct origin *origin, const struct origin_tabl
                                  size_t limit, struct origin_progress *ret_progress,
                                  struct error *err) MUST_CHECK;
 
+extern const struct origin_key_database origin_mariadb_keys;
 extern const struct origin_ops origin_mariadb_ops;
 
 #endif

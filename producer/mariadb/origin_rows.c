@@ -1,5 +1,6 @@
 /* The rows of a MariaDB table that were there before `init`, into the outbox. */
 #include "producer/mariadb/origin_internal.h"
+#include "common/mariadb_scan.h"
 #include "producer_mariadb_sql.h"
 
 #define SQL_SIZE_MAX    ((size_t)4 * 1024 * 1024)
@@ -179,6 +180,20 @@ enum status origin_mariadb_publish(struct origin_sql *origin, const struct origi
     return status;
 }
 
+/* Reads what the catalogue says of a table, once. */
+static enum status origin_mariadb_describe(struct origin_mariadb *self,
+                                           const struct origin_table *table, struct error *err)
+{
+    if (self->table.base.entry == table->entry)
+        return STATUS_OK;
+    enum status status = capture_mariadb_check(
+        self->session.handle, &(struct check){.entry = table->entry, .schema = table->schema},
+        &self->table, err);
+    if (status != STATUS_OK)
+        self->table.base.entry = NULL;
+    return status;
+}
+
 /* Whoever waits while it holds a thousand rows is in a deadlock soon, and the service might be the
  * one that is rolled back. So it waits for no row but one alone, while it holds none. */
 enum status origin_mariadb_chunk(struct origin *origin, const struct origin_table *table,
@@ -186,13 +201,7 @@ enum status origin_mariadb_chunk(struct origin *origin, const struct origin_tabl
                                  struct error *err)
 {
     struct origin_mariadb *self = origin_mariadb_of(origin);
-    enum status status = STATUS_OK;
-    if (self->table.base.entry != table->entry)
-        status = capture_mariadb_check(
-            self->session.handle, &(struct check){.entry = table->entry, .schema = table->schema},
-            &self->table, err);
-    if (status != STATUS_OK)
-        self->table.base.entry = NULL;
+    enum status status = origin_mariadb_describe(self, table, err);
     for (size_t rows = limit; status == STATUS_OK; rows = rows > DIVISOR ? rows / DIVISOR : 1) {
         struct error held = ERROR_INIT;
         status = origin_sql_chunk(origin, table, rows, ret_progress, &held);
@@ -205,3 +214,38 @@ enum status origin_mariadb_chunk(struct origin *origin, const struct origin_tabl
     }
     return status;
 }
+
+static enum status origin_mariadb_write_key(struct origin_sql *origin,
+                                            const struct origin_table *table, const char *text,
+                                            struct buffer *sql, struct error *err)
+{
+    struct origin_mariadb *self = (struct origin_mariadb *)origin;
+    enum status status = origin_mariadb_describe(self, table, err);
+    if (status == STATUS_OK)
+        capture_write_rows(sql, &self->table.base, text, &(struct capture_rows){0});
+    return status;
+}
+
+static enum status origin_mariadb_query(struct origin_sql *origin, struct row_query *query,
+                                        struct error *err)
+{
+    return mariadb_scan_run(((struct origin_mariadb *)origin)->session.handle, query, err);
+}
+
+static bool origin_mariadb_is_held(const struct error *err)
+{
+    return err->native_code == ER_LOCK_WAIT_TIMEOUT || err->native_code == ER_LOCK_DEADLOCK;
+}
+
+static bool origin_mariadb_lacks_right(const struct error *err)
+{
+    return err->native_code == ER_TABLEACCESS_DENIED_ERROR ||
+           err->native_code == ER_COLUMNACCESS_DENIED_ERROR;
+}
+
+const struct origin_key_database origin_mariadb_keys = {.row = SQL_CAPTURE_KEY_ROW,
+                                                        .partition = SQL_CAPTURE_KEY_PARTITION,
+                                                        .write = origin_mariadb_write_key,
+                                                        .query = origin_mariadb_query,
+                                                        .is_held = origin_mariadb_is_held,
+                                                        .lacks_right = origin_mariadb_lacks_right};

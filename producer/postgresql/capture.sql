@@ -256,6 +256,17 @@ ROW({key_columns}) > ROW({noted_key})
 -- name: capture_noted_key
 (SELECT value FROM keepstep_existing_key WHERE entity_type = {text entity_type} AND ordinal = {ordinal})::{key_type}
 
+-- What the row of one key is now, and its partition key.
+-- name: capture_key_row
+SELECT {key}, {payload} FROM {table} AS t WHERE {is_key} FOR SHARE OF t
+
+-- name: capture_key_partition
+SELECT {key}, {partition_key} FROM {table} AS t WHERE {is_key}
+
+-- A row that is not there has no lock. So nobody writes the table until the transaction ends.
+-- name: capture_keep_out
+LOCK TABLE {table} IN SHARE MODE
+
 -- What is compared with the copies is read by whoever has the relay's role.
 -- name: capture_grant
 {grant_schema}

@@ -350,6 +350,10 @@ UPDATE keepstep_captured SET news = '' WHERE entity_type = $1
 -- name: limit_wait
 SET LOCAL lock_timeout = '100ms'
 
+-- A row that a policy hides from this role is an error, and not an absent row.
+-- name: refuse_hidden_rows
+SET LOCAL row_security = off
+
 -- name: hold_progress
 SELECT pg_advisory_xact_lock(1264941909, hashtext($1))
 

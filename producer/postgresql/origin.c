@@ -32,6 +32,7 @@ static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {
     [STATEMENT_LIFT_LIMIT] = SQL_LIFT_LIMIT,
     [STATEMENT_LIMIT_WAIT] = SQL_LIMIT_WAIT,
     [STATEMENT_HOLD_PROGRESS] = SQL_HOLD_PROGRESS,
+    [STATEMENT_REFUSE_HIDDEN_ROWS] = SQL_REFUSE_HIDDEN_ROWS,
     ORIGIN_STATEMENTS(ORIGIN_STATEMENT_TEXT)};
 
 /* Where the outbox is, or will be. */
@@ -116,6 +117,7 @@ static enum status origin_postgresql_open(const struct config *config, enum orig
     self->shared.base.ops = &origin_postgresql_ops;
     self->shared.session = &self->session.base;
     self->shared.publish = origin_postgresql_publish;
+    self->shared.key_database = &origin_postgresql_keys;
     self->session.base.ops = &sql_postgresql_ops;
     self->session.base.options.texts = STATEMENTS;
     self->session.base.options.application = mode == ORIGIN_WRITE   ? "keepstep publish"

@@ -20,6 +20,7 @@ enum status origin_postgresql_publish(struct origin_sql *origin, const struct or
                                       size_t limit, struct origin_progress *progress,
                                       struct error *err) MUST_CHECK;
 
+extern const struct origin_key_database origin_postgresql_keys;
 extern const struct origin_ops origin_postgresql_ops;
 
 #endif

@@ -65,6 +65,14 @@ FROM {table} AS present WHERE {same_key}
 -- name: capture_existing
 SELECT {key}, {payload}, {partition_key}, {key_columns} FROM {table} AS t{where_behind} ORDER BY {key_columns} LIMIT {limit}
 
+-- What the row of one key is now, and its partition key. BEGIN IMMEDIATE keeps everybody else from
+-- writing.
+-- name: capture_key_row
+SELECT {key}, {payload} FROM {table} AS t WHERE {is_key}
+
+-- name: capture_key_partition
+SELECT {key}, {partition_key} FROM {table} AS t WHERE {is_key}
+
 -- name: capture_noted_key
 (SELECT value FROM keepstep_existing_key WHERE entity_type = {text entity_type} AND ordinal = {ordinal})
 

@@ -31,6 +31,7 @@ static enum status origin_sqlite_open(const struct config *config, enum origin_m
     self->shared.base.ops = &origin_sqlite_ops;
     self->shared.session = &self->session.base;
     self->shared.publish = origin_sqlite_publish;
+    self->shared.key_database = &origin_sqlite_keys;
     self->session.base.ops = &sql_sqlite_ops;
     self->session.base.options.texts = STATEMENTS;
     self->session.base.options.setup = mode == ORIGIN_INSTALL ? "PRAGMA journal_mode = WAL" : NULL;

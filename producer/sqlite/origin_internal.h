@@ -19,6 +19,7 @@ enum status origin_sqlite_publish(struct origin_sql *origin, const struct origin
                                   size_t limit, struct origin_progress *progress,
                                   struct error *err) MUST_CHECK;
 
+extern const struct origin_key_database origin_sqlite_keys;
 extern const struct origin_ops origin_sqlite_ops;
 
 #endif

@@ -1,5 +1,6 @@
 /* The rows of a SQLite table that were there before `init`, into the outbox. */
 #include "producer/sqlite/capture.h"
+#include "common/sqlite_scan.h"
 #include "producer/sqlite/origin_internal.h"
 #include "producer_sqlite_sql.h"
 
@@ -47,18 +48,24 @@ static enum status origin_sqlite_publish_rows(sqlite3 *db, const char *entity_ty
     return status;
 }
 
+static void origin_sqlite_write_rows(const struct origin_table *table, const char *text,
+                                     const struct capture_rows *rows, struct buffer *sql)
+{
+    struct capture capture;
+    capture_init(&capture, &capture_sqlite_dialect, table->entry, table->schema);
+    capture_write_rows(sql, &capture, text, rows);
+}
+
 /* BEGIN IMMEDIATE is the lock on all rows. */
 enum status origin_sqlite_publish(struct origin_sql *origin, const struct origin_table *table,
                                   size_t limit, struct origin_progress *progress, struct error *err)
 {
     const struct origin_sqlite *self = (const struct origin_sqlite *)origin;
     const struct capture_rows chunk = {.resumed = progress->rows > 0, .limit = limit};
-    struct capture capture;
     struct buffer sql;
     int64_t rows = 0;
     buffer_init(&sql, SQL_SIZE_MAX);
-    capture_init(&capture, &capture_sqlite_dialect, table->entry, table->schema);
-    capture_write_rows(&sql, &capture, SQL_CAPTURE_EXISTING, &chunk);
+    origin_sqlite_write_rows(table, SQL_CAPTURE_EXISTING, &chunk, &sql);
     enum status status = origin_sqlite_publish_rows(self->session.db, table->entry->entity_type,
                                                     buffer_text(&sql), &rows, err);
     progress->rows += rows;
@@ -66,3 +73,38 @@ enum status origin_sqlite_publish(struct origin_sql *origin, const struct origin
     buffer_done(&sql);
     return status;
 }
+
+static enum status origin_sqlite_write_key(struct origin_sql *origin,
+                                           const struct origin_table *table, const char *text,
+                                           struct buffer *sql, struct error *err)
+{
+    (void)origin;
+    (void)err;
+    origin_sqlite_write_rows(table, text, &(struct capture_rows){0}, sql);
+    return STATUS_OK;
+}
+
+static enum status origin_sqlite_query(struct origin_sql *origin, struct row_query *query,
+                                       struct error *err)
+{
+    return sqlite_scan_run(((struct origin_sqlite *)origin)->session.db, query, err);
+}
+
+static bool origin_sqlite_is_held(const struct error *err)
+{
+    return (err->native_code & 0xff) == SQLITE_BUSY;
+}
+
+/* Files have rights, tables have not. */
+static bool origin_sqlite_lacks_right(const struct error *err)
+{
+    (void)err;
+    return false;
+}
+
+const struct origin_key_database origin_sqlite_keys = {.row = SQL_CAPTURE_KEY_ROW,
+                                                       .partition = SQL_CAPTURE_KEY_PARTITION,
+                                                       .write = origin_sqlite_write_key,
+                                                       .query = origin_sqlite_query,
+                                                       .is_held = origin_sqlite_is_held,
+                                                       .lacks_right = origin_sqlite_lacks_right};

@@ -112,7 +112,7 @@ for database in sqlite postgresql mariadb; do
     inside producer/$database 'producer/(sql/session|(outbox|source)/sql|init/origin_sql|capture/(capture|check|dialect))\.h'
 done
 inside producer/relay 'producer/(outbox/outbox|capture/watch|registry)\.h'
-inside producer/init 'producer/(capture/capture|registry|sql/session)\.h' 'producer/relay/kafka_[a-z_]+\.h'
+inside producer/init 'producer/(capture/(capture|dialect)|registry|sql/session)\.h' 'producer/relay/kafka_[a-z_]+\.h'
 
 door consumer/store/registry.h consumer/store/registry.c consumer/agent/agent.c 'operate/*'
 for database in sqlite postgresql mariadb memory; do

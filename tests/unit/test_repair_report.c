@@ -1,6 +1,7 @@
 /* What `keepstep repair` says and with which code it ends, by what became of the entities. */
 #include "tests/support/compare_case.h"
 
+#include "operate/repair/publish.h"
 #include "operate/repair/report.h"
 
 #include <string.h>
@@ -39,15 +40,20 @@ static void add(struct report_case *test, const char *key, enum repair_state sta
     repair_set(&test->repair, entity, state, reason);
 }
 
-static void expect_text(const struct report_case *test, const char *expected)
+static void expect_lines(const struct report_case *test, const char *head, const char *expected)
 {
     struct buffer text;
     buffer_init(&text, 65536);
     repair_report_text(&test->repair, &text);
     const char *rest = strchr(buffer_text(&text), '\n');
-    assert_non_null(strstr(buffer_text(&text), " at billing, from shop\n"));
+    assert_non_null(strstr(buffer_text(&text), head));
     assert_string_equal(rest + 1, expected);
     buffer_done(&text);
+}
+
+static void expect_text(const struct report_case *test, const char *expected)
+{
+    expect_lines(test, " at billing, from shop\n", expected);
 }
 
 static void expect_json(const struct report_case *test, const char *expected)
@@ -75,6 +81,8 @@ static void each_state_has_its_word_and_code(void **state)
         {REPAIR_CHANGED, NULL, "repaired", "repaired", EX_OK},
         {REPAIR_CREATED, NULL, "created", "created", EX_OK},
         {REPAIR_DELETED, NULL, "deleted", "deleted", EX_OK},
+        {REPAIR_PUBLISHED, NULL, "published", "published", EX_OK},
+        {REPAIR_PUBLISHED_DELETE, NULL, "delete published", "delete_published", EX_OK},
         {REPAIR_REFUSED, "too long", "REFUSED: too long", "refused", EX_DATAERR},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -108,6 +116,30 @@ static void a_dry_run_says_what_would_be_done(void **state)
     end(&test);
 }
 
+static void what_is_published_anew_has_its_own_words(void **state)
+{
+    (void)state;
+    static struct repair_publisher publisher;
+    struct report_case test;
+    begin(&test);
+    test.options.publisher = &publisher;
+    test.options.dry_run = true;
+    add(&test, "1", REPAIR_PENDING, DIFFERENCE_VALUE, NULL);
+    add(&test, "2", REPAIR_PENDING, DIFFERENCE_MISSING, NULL);
+    add(&test, "3", REPAIR_PENDING, DIFFERENCE_EXTRA, NULL);
+    expect_lines(&test, " of shop, through the log, compared with billing\n",
+                 "  1   would be published\n  2   would be published\n"
+                 "  3   its delete would be published\n");
+    expect_json(&test, "{\"key\":\"2\",\"what\":\"published\",\"reason\":null}");
+    expect_json(&test, "{\"key\":\"3\",\"what\":\"delete_published\",\"reason\":null}");
+    expect_json(&test, "\"publish\":true,\"dry_run\":true");
+    test.options.copy = NULL;
+    expect_json(&test, "\"copy\":null,\"source\":\"shop\"");
+    test.repair.count = 0;
+    expect_lines(&test, " of shop, through the log\n", "  equal: nothing to repair\n");
+    end(&test);
+}
+
 static void what_was_not_compared_or_not_named_is_said(void **state)
 {
     (void)state;
@@ -130,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_state_has_its_word_and_code),
         TEST(a_dry_run_says_what_would_be_done),
+        TEST(what_is_published_anew_has_its_own_words),
         TEST(what_was_not_compared_or_not_named_is_said),
     };
     return TEST_RUN(tests);
