@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "operate/command.h"
 #include "operate/control.h"
+#include "operate/copies_policy.h"
 #include "operate/member.h"
 #include "operate/offsets.h"
 #include "operate/refusal.h"
@@ -461,10 +462,38 @@ static enum status copies_forget(struct copies_page *page, const char *name, str
     return STATUS_OK;
 }
 
-static int copies_usage(void)
+enum { COPIES_MEMBERS, COPIES_CLEAR, COPIES_DRY_RUN };
+
+static const struct command_flag copies_flags[] = {
+    [COPIES_MEMBERS] = {"members", "NAMES",
+                        "policy: only these count, \"shop,billing\", whoever joins later"},
+    [COPIES_CLEAR] = {"clear", NULL, "policy: whoever has joined counts again"},
+    [COPIES_DRY_RUN] = {"dry-run", NULL, "policy: only show what it would change"},
+};
+
+static enum status copies_policy_run(struct copies_page *page, const struct command_line *line,
+                                     struct error *err)
 {
-    fputs("keepstep copies: usage: keepstep copies [TYPE | forget NAME]\n", stderr);
-    return EX_USAGE;
+    const struct policy_request request = {.entity_type = line->arguments[1],
+                                           .members = line->flags[COPIES_MEMBERS],
+                                           .clear = line->flags[COPIES_CLEAR] != NULL,
+                                           .dry_run = line->flags[COPIES_DRY_RUN] != NULL,
+                                           .json = line->json};
+    enum status status = copies_open(page, err);
+    return status == STATUS_OK ? copies_policy(&page->control, page->config, &request, err)
+                               : status;
+}
+
+/* @return whether the arguments make sense. */
+static bool copies_arguments(const struct command_line *line, bool has_verb, bool is_policy)
+{
+    bool has_members = line->flags[COPIES_MEMBERS] != NULL;
+    bool has_clear = line->flags[COPIES_CLEAR] != NULL;
+    bool has_flags = has_members || has_clear || line->flags[COPIES_DRY_RUN] != NULL;
+    if (has_flags && !is_policy)
+        return false;
+    return (has_verb ? line->argument_count == 2 : line->argument_count <= 1) &&
+           !(has_members && has_clear);
 }
 
 static int copies_run(const struct command *command, int argc, char **argv)
@@ -475,8 +504,11 @@ static int copies_run(const struct command *command, int argc, char **argv)
         return code;
     const char *first = line.argument_count > 0 ? line.arguments[0] : NULL;
     bool forgets = first != NULL && strcmp(first, "forget") == 0;
-    if (line.argument_count > 2 || (forgets ? line.argument_count != 2 : line.argument_count > 1))
-        return copies_usage();
+    bool is_policy = first != NULL && strcmp(first, "policy") == 0;
+    if (!copies_arguments(&line, forgets || is_policy, is_policy)) {
+        fprintf(stderr, "keepstep copies: wants %s\n", command->arguments);
+        return EX_USAGE;
+    }
     const char *name = forgets ? line.arguments[1] : NULL; /* the service is opened below */
     struct error err = ERROR_INIT;
     struct service service;
@@ -486,8 +518,9 @@ static int copies_run(const struct command *command, int argc, char **argv)
     buffer_init(&page.text, COPIES_OUTPUT_MAX);
     buffer_init(&page.json, COPIES_OUTPUT_MAX);
     if (status == STATUS_OK)
-        status = forgets ? copies_forget(&page, name, &err)
-                         : copies_show(&page, line.json, first, &err);
+        status = forgets     ? copies_forget(&page, name, &err)
+                 : is_policy ? copies_policy_run(&page, &line, &err)
+                             : copies_show(&page, line.json, first, &err);
     code = status == STATUS_OK ? EX_OK : command_fail(&err);
     copies_done(&page);
     service_close(&service);
@@ -496,9 +529,11 @@ static int copies_run(const struct command *command, int argc, char **argv)
 
 const struct command command_copies = {
     .name = "copies",
-    .arguments = "[TYPE | forget NAME]",
+    .arguments = "[TYPE | forget NAME | policy TYPE [--members NAMES | --clear]]",
     .summary = "Show all copies of a type, and what more than half of them hold.",
     .examples = "  keepstep copies order -c shop.yaml\n"
-                "  keepstep copies forget billing -c shop.yaml\n",
+                "  keepstep copies forget billing -c shop.yaml\n"
+                "  keepstep copies policy order --members shop,billing --dry-run -c shop.yaml\n",
+    COMMAND_FLAGS(copies_flags),
     .run = copies_run,
 };

@@ -186,10 +186,12 @@ enum status members_types(const struct members *members, struct members_type **r
     return STATUS_OK;
 }
 
-enum status members_quorum(const struct members *members, const struct members_type *type,
-                           struct quorum *ret_quorum, struct error *err)
+enum status members_quorum_under(const struct members *members, const struct members_type *type,
+                                 const struct member_policy *policy, struct quorum *ret_quorum,
+                                 struct error *err)
 {
-    struct quorum_input input = {.entity_type = type->entity_type, .topic = type->topic};
+    struct quorum_input input = {
+        .entity_type = type->entity_type, .topic = type->topic, .policy = policy};
     struct member_entry *entries = calloc(members->count + 1, sizeof *entries);
     *ret_quorum = (struct quorum){0};
     if (entries == NULL)
@@ -199,11 +201,17 @@ enum status members_quorum(const struct members *members, const struct members_t
         if (item->read.kind == MEMBER_KEY_MEMBER)
             entries[input.count++] = (struct member_entry){&item->record, item->offset};
     }
-    input.policy = members_policy(members, type->entity_type);
     input.entries = entries;
     enum status status = quorum_make(&input, ret_quorum, err);
     free(entries);
     return status;
+}
+
+enum status members_quorum(const struct members *members, const struct members_type *type,
+                           struct quorum *ret_quorum, struct error *err)
+{
+    return members_quorum_under(members, type, members_policy(members, type->entity_type),
+                                ret_quorum, err);
 }
 
 const struct member_policy *members_policy(const struct members *members, const char *entity_type)

@@ -55,6 +55,11 @@ enum status members_types(const struct members *members, struct members_type **r
 enum status members_quorum(const struct members *members, const struct members_type *type,
                            struct quorum *ret_quorum, struct error *err) MUST_CHECK;
 
+/** The same under a policy that the control topic does not have; NULL: without one. */
+enum status members_quorum_under(const struct members *members, const struct members_type *type,
+                                 const struct member_policy *policy, struct quorum *ret_quorum,
+                                 struct error *err) MUST_CHECK;
+
 /** @return the policy of an entity type; NULL: there is none. It lasts until the records change. */
 const struct member_policy *members_policy(const struct members *members, const char *entity_type);
 

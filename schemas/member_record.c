@@ -178,6 +178,16 @@ void member_record_append(const struct member_record *member, struct buffer *out
     buffer_append_text(out, "}");
 }
 
+void member_policy_append(const struct member_policy *policy, struct buffer *out)
+{
+    buffer_append_format(out, "{\"v\":%d,\"members\":[", MEMBER_VERSION);
+    for (size_t i = 0; i < policy->count; i++) {
+        buffer_append_text(out, i == 0 ? "" : ",");
+        buffer_append_json(out, slice_of(policy->members[i]));
+    }
+    buffer_append_text(out, "]}");
+}
+
 /* Versions before 0.3 write none. */
 static const char *member_read_columns(struct fields *fields, const json_t *json, const char *type)
 {

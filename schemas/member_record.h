@@ -105,6 +105,9 @@ void member_key_append(const struct member_record *member, struct buffer *out);
 /** Append the value of a member record. The caller looks at out->failed. */
 void member_record_append(const struct member_record *member, struct buffer *out);
 
+/** Append the value of a policy record. */
+void member_policy_append(const struct member_policy *policy, struct buffer *out);
+
 /** Read the value of a member record. Members that are not known are read past.
  * @return OK; REJECT (the text names the member at fault, never its content); RETRY (no memory, or
  * the arena is full). */

@@ -81,7 +81,43 @@ static void expect(const struct sidecar *sidecar, const char *flag, const char *
                   process_errors(sidecar->process));
 }
 
-static void everybody_sees_who_is_where(void **state)
+#define POLICY(sidecar, ...)                                                                       \
+    PROCESS_RUN(KEEPSTEP_BINARY, "copies", "policy", "item", "-c", (sidecar)->config, __VA_ARGS__)
+
+static void expect_policy(const struct process_result *result, int exit_code, const char *text)
+{
+    const char *said = exit_code == EX_OK ? result->output : result->errors;
+    if (result->exit_code != exit_code || strstr(said, text) == NULL)
+        test_fail("no \"%s\", exit code %d: %s%s", text, result->exit_code, result->output,
+                  result->errors);
+}
+
+/* Without billing the two others are a quorum, and what only they have is held by one. */
+static void a_policy_says_who_counts(const struct trio *trio)
+{
+    struct process_result result = POLICY(&trio->billing, "--members", "shop,billing", "--dry-run");
+    print_message("%s", result.output);
+    expect_policy(&result, EX_OK, "who has joined counts\nnow        3 members, 2 make a quorum: ");
+    expect_policy(&result, EX_OK, "\nthen       2 members, 2 make a quorum: billing/");
+    expect_policy(&result, EX_OK, "Nothing is changed,");
+    expect(&trio->shop, "--json", "\"members\":3,");
+    result = POLICY(&trio->billing, "--members", "shop,ware/0200");
+    expect_policy(&result, EX_OK,
+                  "ware/0200 (never seen)\n  p0        a quorum holds 10, then 0\n");
+    expect(&trio->shop, NULL, "ware                 never seen; the policy counts it\n");
+    expect(&trio->shop, NULL, "does not count");
+    result = POLICY(&trio->shop, "--members", "shop,ware");
+    expect_policy(&result, EX_USAGE, "ware is nobody's name here");
+    result = POLICY(&trio->shop, "--members", "shop,shop");
+    expect_policy(&result, EX_USAGE, "is named twice");
+    result = POLICY(&trio->shop, "--members", "shop", "--clear");
+    expect_policy(&result, EX_USAGE, "wants [TYPE | ");
+    result = POLICY(&trio->shop, "--clear", "--json");
+    expect_policy(&result, EX_OK, "\"policy\":true,\"members\":2,\"quorum\":2,\"counting\":[");
+    expect(&trio->shop, "--json", "\"members\":3,\"quorum\":2,");
+}
+
+static void everybody_sees_who_is_where_and_says_who_counts(void **state)
 {
     struct trio trio;
     (void)state;
@@ -92,6 +128,7 @@ static void everybody_sees_who_is_where(void **state)
     expect(&trio.billing, NULL, "shop                 publishes\n");
     expect(&trio.shipping, "--json", "\"partition\":0,\"log_end\":10,\"quorum_offset\":10}");
     expect(&trio.shipping, NULL, "complete   applied 0 behind, durable 0 behind");
+    a_policy_says_who_counts(&trio);
     trio_end(&trio);
 }
 
@@ -316,7 +353,7 @@ static void what_verify_found_is_shown_by_every_service_until_a_copy_is_forgotte
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_WITH_LIMIT(everybody_sees_who_is_where, 180),
+        TEST_WITH_LIMIT(everybody_sees_who_is_where_and_says_who_counts, 180),
         TEST_WITH_LIMIT(the_quorum_moves_only_with_a_majority, 180),
         TEST_WITH_LIMIT(a_killed_copy_stays_until_it_is_forgotten_and_comes_back, 180),
         TEST_WITH_LIMIT(a_parked_record_is_shown_and_who_else_refuses_it, 180),
