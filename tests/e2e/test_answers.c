@@ -12,7 +12,8 @@
 #define WAIT_MS      30000
 #define MEMORY_KIB   (64 * 1024) /* that a desk may take */
 #define WIDE_ROWS    120
-#define LONG_ROWS    2000
+#define MANY_ROWS    600000
+#define SCANS_MAX    5
 #define LONG_SECONDS 600
 
 static const char publishes[] = "publish:\n  item: {table: items, partitions: 1}\n";
@@ -127,26 +128,6 @@ static void a_snapshot_that_nobody_wants_ends(void **state)
     sidecar_stop(&shop);
 }
 
-/* Rows that take a while to be listed, put into a copy by hand. */
-static void begin_long_list(struct kafka *kafka, const struct sidecar *billing,
-                            struct asking *ret_asking, struct talk_question *ret_question)
-{
-    static uint16_t buckets[ROW_BUCKETS];
-    (void)database_text(billing->url,
-                        test_format("INSERT INTO items SELECT i, repeat('x', 40000), 0 "
-                                    "FROM generate_series(1, %d) AS i",
-                                    LONG_ROWS));
-    *ret_asking = asking_make(kafka, "billing");
-    (void)asking_begin(ret_asking, LONG_SECONDS);
-    for (size_t i = 0; i < ROW_BUCKETS; i++)
-        buckets[i] = (uint16_t)i;
-    *ret_question = asking_next(ret_asking, TALK_LIST);
-    ret_question->buckets = buckets;
-    ret_question->bucket_count = ROW_BUCKETS;
-    ret_question->with_rows = true;
-    asking_ask(ret_asking, ret_question);
-}
-
 static struct sidecar begin_copy(struct kafka *kafka, enum database_kind kind)
 {
     kafka_create_topic(kafka, sidecar_topic("item"), 1, "message.timestamp.type=LogAppendTime");
@@ -157,6 +138,14 @@ static struct sidecar begin_copy(struct kafka *kafka, enum database_kind kind)
     return billing;
 }
 
+/* Rows that take a while to be read, put into a copy by hand. */
+static void write_many_rows(const struct sidecar *billing)
+{
+    (void)database_text(billing->url, test_format("INSERT INTO items SELECT i, 'x', 0 "
+                                                  "FROM generate_series(1, %d) AS i",
+                                                  MANY_ROWS));
+}
+
 static bool rows_are_read(void *context)
 {
     struct asking *asking = context;
@@ -164,38 +153,50 @@ static bool rows_are_read(void *context)
     return asking_run(asking, &keep)->rows > 0;
 }
 
+/* Asks for the sums of a copy, and waits until its rows are read. */
+static void begin_scan(struct asking *asking, struct talk_question *ret_sums)
+{
+    (void)asking_begin(asking, LONG_SECONDS);
+    *ret_sums = asking_next(asking, TALK_SUMS);
+    asking_ask(asking, ret_sums);
+    if (!test_wait(rows_are_read, asking, WAIT_MS))
+        test_fail("nothing is read");
+}
+
+/* A scan may end before the migration begins; then it is done once more. */
 static void a_migration_waits_for_no_reader(void **state)
 {
     struct kafka *kafka = kafka_start();
-    struct asking asking;
-    struct talk_question list;
+    struct talk_question sums;
+    const char *why = NULL;
     (void)state;
     load_need("psql");
     struct sidecar billing = begin_copy(kafka, DATABASE_POSTGRESQL);
-    begin_long_list(kafka, &billing, &asking, &list);
-    if (!test_wait(rows_are_read, &asking, WAIT_MS))
-        test_fail("nothing is read: %s", process_errors(billing.process));
-    int64_t begun_us = clock_monotonic_us();
-    (void)database_text(billing.url, "ALTER TABLE items ADD COLUMN more integer");
-    int64_t waited_us = clock_monotonic_us() - begun_us;
-    const struct talk_answer *answer = asking_answer(&asking, &list);
-    assert_non_null(answer->why);
-    assert_non_null(strstr(answer->why, "gave way"));
-    assert_true(waited_us < 20000000);
+    struct asking asking = asking_make(kafka, "billing");
+    write_many_rows(&billing);
+    for (int i = 0; why == NULL && i < SCANS_MAX; i++) {
+        begin_scan(&asking, &sums);
+        int64_t begun_us = clock_monotonic_us();
+        (void)database_text(billing.url,
+                            test_format("ALTER TABLE items ADD COLUMN more%d integer", i));
+        assert_true(clock_monotonic_us() - begun_us < 20000000);
+        why = asking_answer(&asking, &sums)->why;
+    }
+    assert_non_null(why);
+    assert_non_null(strstr(why, "gave way"));
     sidecar_stop(&billing);
 }
 
 static void a_sidecar_ends_while_a_table_is_read(void **state)
 {
     struct kafka *kafka = kafka_start();
-    struct asking asking;
-    struct talk_question list;
+    struct talk_question sums;
     (void)state;
     load_need("psql");
     struct sidecar billing = begin_copy(kafka, DATABASE_POSTGRESQL);
-    begin_long_list(kafka, &billing, &asking, &list);
-    if (!test_wait(rows_are_read, &asking, WAIT_MS))
-        test_fail("nothing is read: %s", process_errors(billing.process));
+    struct asking asking = asking_make(kafka, "billing");
+    write_many_rows(&billing);
+    begin_scan(&asking, &sums);
     int64_t begun_us = clock_monotonic_us();
     sidecar_stop(&billing);
     assert_true(clock_monotonic_us() - begun_us < 10000000);
