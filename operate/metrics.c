@@ -207,6 +207,9 @@ double metrics_lag_s(const struct agent_metrics *agent,
       atomic_load(&of->relay->capture_broken))                                                     \
     X(RELAY, gauge, capture_unknown_types, "Entity types whose triggers could not be checked.",    \
       atomic_load(&of->relay->capture_unknown))                                                    \
+    X(LEASE, gauge, relay_held_back,                                                               \
+      "1 while nothing is published because the service's own copy does not have all rows yet.",   \
+      atomic_load(&of->relay->held_entry) != 0)                                                    \
     X(RELAY, gauge, relay_holds_lease, "1 while this relay is the one that publishes.",            \
       atomic_load(&of->relay->holds_lease))                                                        \
     X(RELAY, gauge, relay_standby,                                                                 \

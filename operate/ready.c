@@ -71,6 +71,20 @@ static bool relay_is_ready(const struct relay_metrics *relay, struct buffer *rea
     return false;
 }
 
+/* A relay that holds back publishes nothing, however much waits (rule 41). */
+static bool relay_may_publish(const struct metrics_sources *sources, struct buffer *reason)
+{
+    size_t held = atomic_load(&sources->relay->held_entry);
+    if (held == 0 || held > sources->config->publish_count ||
+        !atomic_load(&sources->relay->holds_lease))
+        return true;
+    buffer_append_format(reason,
+                         "%srelay: publishes nothing until this service's own copy of topic %s has "
+                         "all rows",
+                         reason->length > 0 ? "; " : "", sources->config->publish[held - 1].topic);
+    return false;
+}
+
 /* Without its triggers a relay has nothing to publish, and would look healthy. */
 static bool capture_is_whole(const struct metrics_sources *sources, struct buffer *reason)
 {
@@ -95,6 +109,8 @@ bool metrics_ready(void *context, struct buffer *reason)
     if (sources->agent != NULL && !copies_are_filled(sources->agent, reason))
         ready = false;
     if (sources->relay != NULL && !relay_is_ready(sources->relay, reason))
+        ready = false;
+    if (sources->relay != NULL && !relay_may_publish(sources, reason))
         ready = false;
     if (sources->relay != NULL && !capture_is_whole(sources, reason))
         ready = false;

@@ -395,6 +395,7 @@ GRANT SELECT ON keepstep_relay_wait TO keepstep_relay;
 GRANT SELECT ON keepstep_existing TO keepstep_relay;
 GRANT EXECUTE ON FUNCTION keepstep_catalogue TO keepstep_relay;
 GRANT SELECT ON keepstep_position TO keepstep_relay;
+GRANT SELECT ON keepstep_fill TO keepstep_relay;
 GRANT SELECT ON keepstep_sequence TO keepstep_relay;
 GRANT SELECT (position, aggregatetype, aggregateid, kafka_partition, sequence, set_aside, id)
   ON outbox TO keepstep_agent;

@@ -226,6 +226,20 @@ SELECT w.topic FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
   AND k.next_offset >= w.until_offset)
 ORDER BY JSON_CONTAINS(?1, JSON_QUOTE(w.topic)), w.topic LIMIT 1
 
+-- name: has_fill_table
+SELECT COUNT(*) >= 0 FROM (SELECT 1 FROM keepstep_fill LIMIT 1) AS t
+
+-- A topic that the service publishes too and its own agent does not read yet: rows of it are missing
+-- here (rule 41).
+-- name: unread
+SELECT t.topic FROM JSON_TABLE(?1, '$[*]' COLUMNS (
+  topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$')) AS t
+WHERE EXISTS (SELECT 1 FROM keepstep_fill AS f
+    WHERE f.topic = t.topic AND f.stage IN ('asked', 'clearing', 'loading'))
+  OR NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = t.topic GROUP BY k.topic
+    HAVING min(k.partition_count) > 0 AND count(*) >= max(k.partition_count))
+ORDER BY 1 LIMIT 1
+
 -- What changes when another session commits, read from the indexes alone: numbers become visible out
 -- of order, so the largest alone would not tell.
 -- name: signature

@@ -206,6 +206,11 @@ struct outbox_ops {
      * @param read_topics  as in outbox_purge. */
     enum status (*held_back)(struct outbox *outbox, struct slice read_topics,
                              char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
+    /** Name a topic of which the service's own agent does not read every partition, or which is
+     * being filled: rows of it are missing here (rule 41); "" where there is none.
+     * @param topics  JSON array, NUL-terminated: those that the service publishes and applies. */
+    enum status (*unread)(struct outbox *outbox, struct slice topics,
+                          char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
     /** Wait until another connection may have committed since the last call, or `wait` says to end;
      * outside of a transaction. It is for an idle relay: a busy one just loads again. May say true
      * too often, never false wrongly.

@@ -272,22 +272,37 @@ enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position
     return status;
 }
 
-/* Without the agent's tables nothing is applied here, and nothing is waited for. */
-enum status outbox_sql_held_back(struct outbox *outbox, struct slice read_topics,
-                                 char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
+/** Ask which of the topics comes first. Without the agent's tables nothing is applied here, and
+ * nothing is waited for. @param has_tables  the statement that tells whether they are there. */
+static enum status first_topic(struct outbox *outbox, unsigned has_tables, unsigned statement,
+                               struct slice topics, char ret_topic[static OUTBOX_NAME_SIZE],
+                               struct error *err)
 {
     struct outbox_sql *self = outbox_sql_of(outbox);
-    const struct sql_parameter topics = sql_text(read_topics);
+    const struct sql_parameter list = sql_text(topics);
     bool can_tell = false;
     ret_topic[0] = '\0';
-    enum status status = sql_has_tables(self->session, STATEMENT_HAS_WAIT_TABLES, &can_tell, err);
+    enum status status = sql_has_tables(self->session, has_tables, &can_tell, err);
     if (status != STATUS_OK || !can_tell)
         return status;
-    status = sql_first(self->session, STATEMENT_HELD_BACK, &topics, 1, err);
+    status = sql_first(self->session, statement, &list, 1, err);
     if (self->session->has_row)
         sql_column_copy(self->session, 0, ret_topic, OUTBOX_NAME_SIZE);
     self->session->ops->finish(self->session);
     return status;
+}
+
+enum status outbox_sql_held_back(struct outbox *outbox, struct slice read_topics,
+                                 char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
+{
+    return first_topic(outbox, STATEMENT_HAS_WAIT_TABLES, STATEMENT_HELD_BACK, read_topics,
+                       ret_topic, err);
+}
+
+enum status outbox_sql_unread(struct outbox *outbox, struct slice topics,
+                              char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
+{
+    return first_topic(outbox, STATEMENT_HAS_FILL_TABLE, STATEMENT_UNREAD, topics, ret_topic, err);
 }
 
 /* Sets *ret_changed where another session has committed since the last call. */

@@ -103,6 +103,8 @@ enum status outbox_sql_find(struct outbox *outbox, struct slice id, struct arena
 enum status outbox_sql_purge(struct outbox *outbox, const struct lease *lease,
                              const struct outbox_purge *purge, size_t *ret_purged,
                              struct error *err);
+enum status outbox_sql_unread(struct outbox *outbox, struct slice topics,
+                              char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
 enum status outbox_sql_held_back(struct outbox *outbox, struct slice read_topics,
                                  char ret_topic[static OUTBOX_NAME_SIZE], struct error *err);
 enum status outbox_sql_wait(struct outbox *outbox, const struct outbox_wait *wait,
@@ -122,7 +124,7 @@ enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position
     .acknowledge = outbox_sql_acknowledge, .note_read = outbox_sql_note_read,                      \
     .set_aside = outbox_sql_set_aside, .write_keys = outbox_sql_write_keys,                        \
     .find = outbox_sql_find, .purge = outbox_sql_purge, .held_back = outbox_sql_held_back,         \
-    .list = outbox_sql_list, .count = outbox_sql_count,                                            \
+    .unread = outbox_sql_unread, .list = outbox_sql_list, .count = outbox_sql_count,               \
     .resolve_set_aside = outbox_sql_resolve_set_aside, .read_lease = outbox_sql_read_lease
 
 #endif

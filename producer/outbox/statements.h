@@ -26,6 +26,8 @@
     X(WRITE_KEYS)                                                                                  \
     X(FIND_ROW)                                                                                    \
     X(HELD_BACK)                                                                                   \
+    X(HAS_FILL_TABLE)                                                                              \
+    X(UNREAD)                                                                                      \
     X(COUNT_ROWS)                                                                                  \
     X(RETRY_ROW)                                                                                   \
     X(DROP_ROW)                                                                                    \

@@ -22,8 +22,8 @@ GRANT SELECT, UPDATE (holder, epoch, lease_until_us) ON keepstep_relay TO keepst
 GRANT SELECT, INSERT, UPDATE ON keepstep_relay_partition, keepstep_relay_type, keepstep_relay_read
   TO keepstep_relay;
 GRANT SELECT, INSERT, DELETE ON keepstep_relay_moved TO keepstep_relay;
-GRANT SELECT ON keepstep_relay_wait, keepstep_existing, keepstep_position, keepstep_sequence
-  TO keepstep_relay;
+GRANT SELECT ON keepstep_relay_wait, keepstep_existing, keepstep_position, keepstep_sequence,
+  keepstep_fill TO keepstep_relay;
 GRANT SELECT (id, position, aggregatetype, aggregateid, kafka_partition, sequence, set_aside)
   ON outbox TO keepstep_agent;
 GRANT SELECT ON keepstep_relay, keepstep_relay_partition, keepstep_relay_type TO keepstep_agent;

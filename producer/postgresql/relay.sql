@@ -217,6 +217,18 @@ SELECT w.topic FROM keepstep_relay_wait AS w WHERE NOT EXISTS (
   AND k.next_offset >= w.until_offset)
 ORDER BY $1::jsonb ? w.topic, w.topic LIMIT 1
 
+-- name: has_fill_table
+SELECT to_regclass('keepstep_fill') IS NOT NULL
+
+-- A topic that the service publishes too and its own agent does not read yet: rows of it are missing
+-- here (rule 41).
+-- name: unread
+SELECT t.topic FROM jsonb_array_elements_text($1::jsonb) AS t (topic) WHERE EXISTS (SELECT 1 FROM keepstep_fill AS f
+    WHERE f.topic = t.topic AND f.stage IN ('asked', 'clearing', 'loading'))
+  OR NOT EXISTS (SELECT 1 FROM keepstep_position AS k WHERE k.topic = t.topic GROUP BY k.topic
+    HAVING min(k.partition_count) > 0 AND count(*) >= max(k.partition_count))
+ORDER BY 1 LIMIT 1
+
 -- A transaction that found the relay awake gives no notice. It had its number by then, so it has ended
 -- once pg_snapshot_xmin() reaches the number that is taken here behind the lock. The snapshot's xmax
 -- would be too low: it follows the last transaction that has ended.

@@ -153,44 +153,6 @@ static enum status relay_number(struct relay *relay, struct outbox_row *rows, si
     return STATUS_OK;
 }
 
-static bool relay_is_read(const struct relay *relay, const char *topic)
-{
-    const struct config *config = relay->options.config;
-    for (size_t i = 0; i < config->apply_count; i++) {
-        if (strcmp(config->apply[i].topic, topic) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Rule 13: before a new incarnation publishes, the service's own agent reads what the log had when
- * the incarnation began. */
-static enum status relay_check_caught_up(struct relay *relay, struct error *err)
-{
-    char topic[OUTBOX_NAME_SIZE];
-    enum status status = relay->outbox->ops->held_back(
-        relay->outbox, buffer_slice(&relay->waiting.read_topics), topic, err);
-    if (status != STATUS_OK)
-        return status;
-    bool behind = topic[0] != '\0';
-    if (behind && !relay_is_read(relay, topic)) {
-        return error_set(
-            error_config(err), STATUS_FATAL,
-            "the new incarnation publishes only after the service's own agent has read "
-            "what topic %s had before, but apply: does not name it any more: put its "
-            "entry back, or publish all present rows again with `keepstep init "
-            "--new-incarnation --existing-rows`",
-            topic);
-    }
-    if (behind && !relay->waiting.catch_up_logged)
-        log_info("relay", "a new incarnation: waits until the service's own agent has read what "
-                          "the log had before it");
-    relay->waiting.catch_up_logged = behind;
-    relay->waiting.caught_up = !behind;
-    relay->waiting.more = !behind;
-    return STATUS_OK;
-}
-
 enum status relay_send_batch(struct relay *relay, struct error *err)
 {
     const struct outbox_claim *claim = &relay->batch.claim;
@@ -235,8 +197,9 @@ enum status relay_claim(struct relay *relay, struct error *err)
     const struct outbox_extent extent = relay_extent(relay);
     relay->waiting.loaded_at_us = clock_monotonic_us();
     relay->waiting.more = true; /* unless the load says otherwise */
-    enum status status = relay->waiting.caught_up ? STATUS_OK : relay_check_caught_up(relay, err);
-    if (status != STATUS_OK || !relay->waiting.caught_up)
+    bool held = false;
+    enum status status = relay_check_hold(relay, &held, err);
+    if (status != STATUS_OK || held)
         return status;
     bool ahead = relay_take_ahead(relay, &rows);
     if (relay->lease.row.session != relay->outbox->session)

@@ -112,7 +112,10 @@ struct relay_waiting {
     bool set_aside_in_doubt;   /* fact: a row may be set aside any moment, without an answer */
     bool caught_up;            /* latch of a lease: the own agent has read the log (rule 13) */
     bool catch_up_logged;      /* latch of a lease: that it is waited for was logged */
+    bool is_read;              /* fact: the own agent reads all topics of both_topics (rule 41) */
+    int64_t read_again_us;     /* when that is asked again; monotonic */
     struct buffer read_topics; /* JSON array of what the service's own agent reads */
+    struct buffer both_topics; /* JSON array of what it reads of the topics that are published */
 };
 
 /** The rows that are loaded ahead (ahead.c). */
@@ -240,6 +243,16 @@ void relay_drop_producer(struct relay *relay);
 enum status relay_claim(struct relay *relay, struct error *err) MUST_CHECK;
 /** Send the batch, once its claim is durable. */
 enum status relay_send_batch(struct relay *relay, struct error *err) MUST_CHECK;
+
+/* hold.c */
+
+/** List the topics that the service's own agent reads. One whose apply: entry was taken out is read
+ * no further: it holds back no row. @return OK; RETRY (no memory). */
+enum status relay_list_topics(struct relay *relay, struct error *err) MUST_CHECK;
+
+/** See whether nothing may be published yet (rules 13 and 41). @return OK; RETRY; FATAL (what is
+ * waited for never comes). */
+enum status relay_check_hold(struct relay *relay, bool *ret_held, struct error *err) MUST_CHECK;
 
 /* ahead.c */
 

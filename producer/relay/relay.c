@@ -77,21 +77,6 @@ static enum status relay_add_entry(struct relay *relay, const struct config_entr
     return STATUS_OK;
 }
 
-/* For the purge: a topic whose apply: entry was taken out is read no further, and holds back no
- * row. */
-static enum status relay_list_read_topics(struct relay *relay, struct error *err)
-{
-    const struct config *config = relay->options.config;
-    buffer_append_text(&relay->waiting.read_topics, "[");
-    for (size_t i = 0; i < config->apply_count; i++) {
-        buffer_append_text(&relay->waiting.read_topics, i == 0 ? "" : ",");
-        buffer_append_json(&relay->waiting.read_topics, slice_of(config->apply[i].topic));
-    }
-    buffer_append_text(&relay->waiting.read_topics, "]");
-    return relay->waiting.read_topics.failed ? error_set(err, STATUS_RETRY, "no memory")
-                                             : STATUS_OK;
-}
-
 enum status relay_new(const struct relay_options *options, struct relay **ret_relay,
                       struct error *err)
 {
@@ -107,6 +92,7 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
     arena_init(&relay->arena, RELAY_ARENA_BYTES);
     arena_init(&relay->headers, HEADERS_SIZE);
     buffer_init(&relay->waiting.read_topics, READ_TOPICS_MAX);
+    buffer_init(&relay->waiting.both_topics, READ_TOPICS_MAX);
     relay->topics = calloc(config->publish_count + 1, sizeof *relay->topics);
     relay->capture.findings = calloc(config->publish_count + 1, sizeof *relay->capture.findings);
     relay->record_bytes_max = calloc(config->publish_count + 1, sizeof *relay->record_bytes_max);
@@ -117,7 +103,7 @@ enum status relay_new(const struct relay_options *options, struct relay **ret_re
     for (size_t i = 0; status == STATUS_OK && i < config->publish_count; i++)
         status = relay_add_entry(relay, &config->publish[i], err);
     if (status == STATUS_OK)
-        status = relay_list_read_topics(relay, err);
+        status = relay_list_topics(relay, err);
     if (status == STATUS_OK)
         status = wakeup_open(&relay->wakeup, err);
     relay->maker = (struct record_maker){.config = config,
@@ -157,6 +143,7 @@ void relay_free(struct relay *relay)
     arena_done(&relay->arena);
     arena_done(&relay->headers);
     buffer_done(&relay->waiting.read_topics);
+    buffer_done(&relay->waiting.both_topics);
     if (relay->wakeup >= 0)
         (void)close(relay->wakeup);
     free(relay);
@@ -271,6 +258,7 @@ static enum status relay_take_lease(struct relay *relay, struct error *err)
     relay->lease.epoch_reached = lease->epoch;
     relay->waiting.caught_up = false;
     relay->waiting.catch_up_logged = false;
+    relay->waiting.is_read = false;
     relay->waiting.has_set_aside = true;
     relay->waiting.set_aside_in_doubt = false;
     relay_renewed(relay, clock_monotonic_us());

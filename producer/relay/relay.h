@@ -33,6 +33,9 @@ struct relay_metrics {
     atomic_int_fast64_t capture_broken;
     atomic_int_fast64_t capture_unknown; /* entity types that could not be checked */
     atomic_size_t capture_first;         /* index in config->publish of the first broken one */
+    /** Of an entry of config->publish whose topic the own agent does not read yet, the index from 1
+     * on: nothing is published (rule 41). 0: none. */
+    atomic_size_t held_entry;
 };
 
 struct relay_options {

@@ -44,7 +44,7 @@ enum status relay_count(struct relay *relay, struct error *err)
 static void relay_report_oldest(struct relay *relay, int64_t under_way_us)
 {
     struct relay_metrics *metrics = relay->options.metrics;
-    bool all_taken = relay->waiting.caught_up && !relay->waiting.more &&
+    bool all_taken = relay->waiting.caught_up && relay->waiting.is_read && !relay->waiting.more &&
                      !relay->waiting.has_set_aside;
     if (!relay_is_recovered(relay))
         return;

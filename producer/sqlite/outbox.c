@@ -29,7 +29,8 @@ static const char *const STATEMENTS[OUTBOX_STATEMENT_COUNT] = {
 static bool outbox_sqlite_reads_agent(unsigned statement)
 {
     return statement == STATEMENT_HAS_POSITION_TABLE || statement == STATEMENT_HAS_WAIT_TABLES ||
-           statement == STATEMENT_HELD_BACK || statement == STATEMENT_PURGE_SCAN_APPLIED;
+           statement == STATEMENT_HELD_BACK || statement == STATEMENT_HAS_FILL_TABLE ||
+           statement == STATEMENT_UNREAD || statement == STATEMENT_PURGE_SCAN_APPLIED;
 }
 
 /* Preparing costs no round trip here. So an outbox that lacks a table is refused before anything is
