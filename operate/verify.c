@@ -1,6 +1,7 @@
 /* `keepstep verify`: are the copies equal? */
 #include "common/clock.h"
 #include "operate/control.h"
+#include "operate/verify/desks.h"
 #include "operate/verify/report.h"
 #include "operate/verify/verdict.h"
 
@@ -16,10 +17,15 @@
 #define VERIFY_EVERY_MAX_S  (365 * 86400)
 #define VERIFY_SERVICES_MAX COMPARE_PARTICIPANTS_MAX
 
-enum verify_flag { VERIFY_WITH, VERIFY_FROM, VERIFY_ROWS, VERIFY_EVERY };
+enum verify_flag { VERIFY_WITH, VERIFY_OF, VERIFY_FROM, VERIFY_ROWS, VERIFY_EVERY };
 
 static const struct command_flag verify_flags[] = {
-    [VERIFY_WITH] = {"with", "FILE", "another service's configuration; may be given several times"},
+    [VERIFY_WITH] = {"with", "FILE",
+                     "another service's configuration: its database is opened from here; may be "
+                     "given several times"},
+    [VERIFY_OF] = {"of", "SERVICE,...",
+                   "ask the sidecars of these services for their rows; default without --with: of "
+                   "all services"},
     [VERIFY_FROM] = {"from", "SERVICE",
                      "whom the others are compared with; default: the only publisher, else the "
                      "first by name"},
@@ -33,8 +39,10 @@ struct verifying {
     struct service services[VERIFY_SERVICES_MAX]; /* the first is that of --config */
     size_t service_count;
     bool shows;             /* the progress */
-    struct control control; /* where the verdicts are kept */
+    struct control control; /* who there is, and where the verdicts are kept */
     bool opened;            /* it was tried in this round */
+    struct error unopened;  /* why that failed; its status OK: it did not */
+    struct asker *asker;    /* NULL: nobody is asked in this round */
 };
 
 struct verify_progress {
@@ -73,23 +81,57 @@ static enum status verify_print(const struct report *report, bool json, struct e
     return status;
 }
 
+/* Opens the control topic once in a round. */
+static enum status verifying_open_control(struct verifying *verifying, struct error *err)
+{
+    if (!verifying->opened) {
+        verifying->unopened = (struct error)ERROR_INIT;
+        if (control_open(verifying->services[0].config, &command_stop, &verifying->control,
+                         &verifying->unopened) != STATUS_OK)
+            control_close(&verifying->control);
+    }
+    verifying->opened = true;
+    if (verifying->unopened.status != STATUS_OK)
+        *err = verifying->unopened;
+    return verifying->unopened.status;
+}
+
 /* Nothing depends on it that the verdict is kept. A service without a control topic keeps none. */
 static void verifying_keep(struct verifying *verifying, const struct verify *verify,
                            const struct verify_result *result)
 {
     struct error err = ERROR_INIT;
-    enum status status = STATUS_OK;
-    if (!verifying->opened)
-        status = control_open(verify->config, &command_stop, &verifying->control, &err);
-    if (!verifying->opened && status != STATUS_OK)
-        control_close(&verifying->control);
-    verifying->opened = true;
+    enum status status = verifying_open_control(verifying, &err);
     if (status == STATUS_OK && verifying->control.topic != NULL)
         status = verdict_write(verifying->control.topic, &verifying->control.members, verify,
                                result, &err);
     if (status != STATUS_OK && status != STATUS_STOP && !atomic_load(&command_stop))
         command_say("keepstep: the verdict on %s is not kept for the others: %s",
                     verify->entity_type, err.text);
+}
+
+static bool verifying_asks(const struct verifying *verifying)
+{
+    return verifying->line->flags[VERIFY_OF] != NULL || verifying->line->repeated_count == 0;
+}
+
+static enum status verifying_open_asker(struct verifying *verifying, struct error *err)
+{
+    const struct asker_options options = {.config = verifying->services[0].config,
+                                          .stop = &command_stop};
+    if (!verifying_asks(verifying))
+        return STATUS_OK;
+    enum status status = verifying_open_control(verifying, err);
+    return status == STATUS_OK ? asker_open(&options, &verifying->asker, err) : status;
+}
+
+static void verifying_end_round(struct verifying *verifying)
+{
+    asker_close(verifying->asker);
+    verifying->asker = NULL;
+    if (verifying->opened)
+        control_close(&verifying->control);
+    verifying->opened = false;
 }
 
 static enum status verifying_compare(struct verifying *verifying, struct verify *verify, int *code,
@@ -117,16 +159,34 @@ static enum status verifying_compare(struct verifying *verifying, struct verify 
     return status;
 }
 
+/* Adds everybody who has rows of the type. */
+static enum status verifying_add(struct verifying *verifying, struct verify *verify,
+                                 struct error *err)
+{
+    const struct verify_desks desks = {.service = &verifying->services[0],
+                                       .members = &verifying->control.members,
+                                       .asker = verifying->asker,
+                                       .of = verifying->line->flags[VERIFY_OF]};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < verifying->service_count; i++)
+        status = verify_add_service(verify, &verifying->services[i], err);
+    if (status == STATUS_OK && verifying->asker != NULL)
+        status = verify_add_desks(verify, &desks, err);
+    return status;
+}
+
+/* @param ret_compared  counts it, where two services or more have rows of the type. NULL: it is an
+ * error where they have not. */
 static enum status verifying_type(struct verifying *verifying, const char *entity_type, int *code,
-                                  struct error *err)
+                                  size_t *ret_compared, struct error *err)
 {
     struct verify verify;
-    enum status status = STATUS_OK;
     verify_init(&verify, verifying->services[0].config, entity_type);
-    for (size_t i = 0; status == STATUS_OK && i < verifying->service_count; i++)
-        status = verify_add_service(&verify, &verifying->services[i], err);
-    if (status == STATUS_OK)
+    enum status status = verifying_add(verifying, &verify, err);
+    if (status == STATUS_OK && (ret_compared == NULL || verify.count >= 2))
         status = verifying_compare(verifying, &verify, code, err);
+    if (ret_compared != NULL)
+        *ret_compared += verify.count >= 2;
     verify_done(&verify);
     return status;
 }
@@ -143,39 +203,36 @@ static size_t verifying_entry_count(const struct config *config)
     return config->publish_count + config->apply_count;
 }
 
-/* @return whether an entry is the first one of its type, and two services or more have rows of it.
- */
-static bool verifying_is_shared(const struct verifying *verifying, size_t service, size_t index)
+/* @return whether no entry before this one is of its type. */
+static bool verifying_is_first(const struct verifying *verifying, size_t service, size_t index)
 {
     const char *entity_type =
         verifying_entry(verifying->services[service].config, index)->entity_type;
-    size_t count = 0;
-    for (size_t s = 0; s < verifying->service_count; s++) {
+    for (size_t s = 0; s <= service; s++) {
         const struct config *config = verifying->services[s].config;
-        struct role role;
-        count += role_find(&verifying->services[s], entity_type, &role);
-        for (size_t i = 0; s <= service && i < verifying_entry_count(config); i++) {
+        for (size_t i = 0; i < verifying_entry_count(config); i++) {
             if ((s < service || i < index) &&
                 strcmp(verifying_entry(config, i)->entity_type, entity_type) == 0)
                 return false;
         }
     }
-    return count >= 2;
+    return true;
 }
 
+/* Of types that only services of --with have, nobody else is asked: their topics are not known. */
 static enum status verifying_all(struct verifying *verifying, int *code, struct error *err)
 {
     enum status status = STATUS_OK;
     size_t compared = 0;
-    for (size_t s = 0; s < verifying->service_count; s++) {
+    size_t services = verifying->asker == NULL ? verifying->service_count : 1;
+    for (size_t s = 0; s < services; s++) {
         const struct config *config = verifying->services[s].config;
         for (size_t i = 0; status == STATUS_OK && i < verifying_entry_count(config); i++) {
             if (atomic_load(&command_stop))
                 return STATUS_OK;
-            if (!verifying_is_shared(verifying, s, i))
-                continue;
-            compared++;
-            status = verifying_type(verifying, verifying_entry(config, i)->entity_type, code, err);
+            if (verifying_is_first(verifying, s, i))
+                status = verifying_type(verifying, verifying_entry(config, i)->entity_type, code,
+                                        &compared, err);
         }
     }
     if (status == STATUS_OK && compared == 0)
@@ -189,18 +246,16 @@ static enum status verifying_all(struct verifying *verifying, int *code, struct 
 static enum status verifying_once(struct verifying *verifying, int *code, struct error *err)
 {
     const struct command_line *line = verifying->line;
-    enum status status = STATUS_OK;
     int found = EX_OK;
-    if (line->argument_count == 0)
+    enum status status = verifying_open_asker(verifying, err);
+    if (status == STATUS_OK && line->argument_count == 0)
         status = verifying_all(verifying, &found, err);
     for (int i = 0; status == STATUS_OK && !atomic_load(&command_stop) && i < line->argument_count;
          i++)
-        status = verifying_type(verifying, line->arguments[i], &found, err);
+        status = verifying_type(verifying, line->arguments[i], &found, NULL, err);
     if (!atomic_load(&command_stop))
         *code = found;
-    if (verifying->opened)
-        control_close(&verifying->control);
-    verifying->opened = false;
+    verifying_end_round(verifying);
     return status;
 }
 
@@ -228,7 +283,7 @@ static enum status verifying_open(struct verifying *verifying, struct error *err
     if (status != STATUS_OK)
         return status;
     const char *from = line->flags[VERIFY_FROM];
-    bool is_known = from == NULL;
+    bool is_known = from == NULL || verifying_asks(verifying);
     for (size_t i = 0; i < verifying->service_count; i++)
         is_known = is_known || strcmp(verifying->services[i].config->service, from) == 0;
     if (!is_known)
@@ -289,10 +344,9 @@ static int verify_command(const struct command *command, int argc, char **argv)
     if (code >= 0)
         return code;
     long every_s = verify_every(&line);
-    if (line.repeated_count == 0 || every_s < 0) {
-        fprintf(stderr, "keepstep verify: %s; see keepstep verify --help\n",
-                every_s < 0 ? "--every wants a number of seconds from 1 on"
-                            : "--with FILE names the configuration of another service");
+    if (every_s < 0) {
+        fprintf(stderr, "keepstep verify: --every wants a number of seconds from 1 on; see "
+                        "keepstep verify --help\n");
         return EX_USAGE;
     }
     struct verifying verifying = {.line = &line, .shows = isatty(STDERR_FILENO) == 1};
@@ -312,9 +366,10 @@ const struct command command_verify = {
     .name = "verify",
     .arguments = "[TYPE...]",
     .summary = "Compare copies of entity types, row by row, while services and agents run.",
-    .examples = "  keepstep verify -c shop.yaml --with billing.yaml --with shipping.yaml\n"
-                "  keepstep verify order --rows -c shop.yaml --with billing.yaml\n"
-                "  keepstep verify --every 3600 --json -c shop.yaml --with billing.yaml\n",
+    .examples = "  keepstep verify -c shop.yaml\n"
+                "  keepstep verify order --rows -c shop.yaml --of billing\n"
+                "  keepstep verify --every 3600 --json -c shop.yaml\n"
+                "  keepstep verify -c shop.yaml --with billing.yaml --with shipping.yaml\n",
     COMMAND_FLAGS(verify_flags),
     .repeated_flag = "with",
     .run = verify_command,

@@ -140,7 +140,8 @@ static void member_append_columns(const struct member_record *member, struct buf
     buffer_append_text(out, ",\"columns\":{");
     for (size_t i = 0; i < member->applied_count + member->published_count; i++) {
         bool applies = i < member->applied_count;
-        const struct member_published *published = &member->published[i - member->applied_count];
+        const struct member_published *published =
+            applies ? NULL : &member->published[i - member->applied_count];
         const char *type = applies ? member->applied[i].entity_type : published->entity_type;
         if (!applies && member_applies(member, type))
             continue;
@@ -152,6 +153,19 @@ static void member_append_columns(const struct member_record *member, struct buf
         separator = ",";
     }
     buffer_append_text(out, "}");
+}
+
+/* Few services publish what they keep no table of, so most records do not have this. */
+static void member_append_without_rows(const struct member_record *member, struct buffer *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < member->published_count; i++) {
+        if (!member->published[i].has_no_rows)
+            continue;
+        buffer_append_text(out, count++ == 0 ? ",\"without_rows\":[" : ",");
+        buffer_append_json(out, slice_of(member->published[i].entity_type));
+    }
+    buffer_append_text(out, count == 0 ? "" : "]");
 }
 
 void member_record_append(const struct member_record *member, struct buffer *out)
@@ -175,6 +189,7 @@ void member_record_append(const struct member_record *member, struct buffer *out
     member_append_positions(member, out);
     member_append_parked(member, out);
     member_append_columns(member, out);
+    member_append_without_rows(member, out);
     buffer_append_text(out, "}");
 }
 
@@ -195,6 +210,17 @@ static const char *member_read_columns(struct fields *fields, const json_t *json
     return columns == NULL ? "" : fields_copy(fields, json_string_value(columns), "columns");
 }
 
+static bool member_read_without_rows(const json_t *json, const char *type)
+{
+    const json_t *list = json_object_get(json, "without_rows");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *named = json_string_value(json_array_get(list, i));
+        if (named != NULL && strcmp(named, type) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void member_read_published(struct fields *fields, const json_t *json,
                                   struct member_record *member)
 {
@@ -211,6 +237,7 @@ static void member_read_published(struct fields *fields, const json_t *json,
         published->entity_type = fields_copy(fields, type, "publishes");
         published->topic = fields_copy(fields, json_string_value(topic), "publishes");
         published->columns = member_read_columns(fields, json, type);
+        published->has_no_rows = member_read_without_rows(json, type);
     }
 }
 

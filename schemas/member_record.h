@@ -39,6 +39,7 @@ struct member_published {
     const char *entity_type;
     const char *topic;
     const char *columns; /* digest of names and types (row_columns_digest()); "": not known */
+    bool has_no_rows;    /* it has no `table:`, so its rows are not known */
 };
 
 struct member_applied {

@@ -291,7 +291,8 @@ static void desk_reading_add_published(struct arena *arena, const struct desk_op
         record->published[record->published_count++] = (struct member_published){
             .entity_type = config->publish[i].entity_type,
             .topic = config->publish[i].topic,
-            .columns = desk_reading_columns(arena, options->service->published[i])};
+            .columns = desk_reading_columns(arena, options->service->published[i]),
+            .has_no_rows = config->publish[i].table == NULL};
 }
 
 enum status desk_reading_record(struct desk_reading *reading, const struct desk_options *options,

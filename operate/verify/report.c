@@ -131,17 +131,23 @@ static void report_left_for(const struct report *report, enum left_reason reason
     buffer_append_text(out, named < count ? " …\n" : "\n");
 }
 
-/* Verify does not know who is right, so the words say whose rows change. */
+/* Verify does not know who is right, so the words say whose rows change. A copy is repaired where
+ * its database is, so without its configuration the command is for somebody else. */
 static void report_next(const struct report *report, struct buffer *out)
 {
+    const struct verify_member *members = report->verify->members;
+    const char *from = members[0].path == NULL ? report_name(report, 0) : members[0].path;
     const char *label = "Next";
     for (size_t i = 1; i < report->result->comparison.count; i++) {
-        if (report->result->comparison.copies[i].state != COPY_DIFFERENT ||
-            !report->verify->members[i].applies)
+        if (report->result->comparison.copies[i].state != COPY_DIFFERENT || !members[i].applies)
             continue;
-        buffer_append_format(out, "%-9s keepstep repair %s -c %s --from %s\n", label,
-                             report->verify->entity_type, report->verify->members[i].path,
-                             report->verify->members[0].path);
+        if (members[i].path != NULL)
+            buffer_append_format(out, "%-9s keepstep repair %s -c %s --from %s\n", label,
+                                 report->verify->entity_type, members[i].path, from);
+        else
+            buffer_append_format(out, "%-9s at %s: keepstep repair %s --from %s\n", label,
+                                 report_name(report, i), report->verify->entity_type,
+                                 report_name(report, 0));
         label = "";
     }
 }

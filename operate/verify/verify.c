@@ -111,7 +111,8 @@ enum status verify_compare(struct verify *verify, const struct verify_options *o
     *ret_result = (struct verify_result){.started_us = clock_wall_us()};
     if (verify->count < 2)
         return error_set(error_config(err), STATUS_FATAL,
-                         "%s: %s of these services has rows of it: name another one by --with",
+                         "%s: %s of these services has rows of it: name another one by --with, or "
+                         "run its sidecar",
                          verify->entity_type, verify->count == 0 ? "none" : "only one");
     verify_put_first(verify, verify_reference(verify, options->from));
     const struct verify_member *reference = &verify->members[0];

@@ -1,0 +1,125 @@
+/* From member records to participants whose desks are asked. */
+#include "operate/verify/desks.h"
+
+#include "operate/compare/remote.h"
+
+#include <string.h>
+
+bool verify_desks_name(const char *of, const char *service)
+{
+    size_t length = strlen(service);
+    for (const char *at = of; at != NULL && *at != '\0';) {
+        size_t part = strcspn(at, ",");
+        if (part == length && memcmp(at, service, length) == 0)
+            return true;
+        at += part + (at[part] == ',');
+    }
+    return of == NULL;
+}
+
+static const struct member_applied *desks_applied(const struct member_record *record,
+                                                  const char *entity_type, const char *topic)
+{
+    for (size_t i = 0; i < record->applied_count; i++) {
+        if (strcmp(record->applied[i].entity_type, entity_type) == 0 &&
+            strcmp(record->applied[i].topic, topic) == 0)
+            return &record->applied[i];
+    }
+    return NULL;
+}
+
+static const struct member_published *desks_published(const struct member_record *record,
+                                                      const char *entity_type, const char *topic)
+{
+    for (size_t i = 0; i < record->published_count; i++) {
+        if (strcmp(record->published[i].entity_type, entity_type) == 0 &&
+            strcmp(record->published[i].topic, topic) == 0)
+            return &record->published[i];
+    }
+    return NULL;
+}
+
+static bool desks_takes_part(const struct verify *verify, const char *service)
+{
+    for (size_t i = 0; i < verify->count; i++) {
+        if (strcmp(verify->members[i].participant->name, service) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* @return the record of a service that is the latest of those with rows of the type; NULL where
+ * another record of it stands before this one, which is looked at in its turn. */
+static const struct member_record *desks_latest(const struct members *members, size_t first,
+                                                const char *entity_type, const char *topic)
+{
+    const struct member_record *latest = NULL;
+    const char *service = members->items[first]->record.service;
+    for (size_t i = 0; i < members->count; i++) {
+        const struct member_record *record = &members->items[i]->record;
+        const struct member_published *published;
+        if (members->items[i]->read.kind != MEMBER_KEY_MEMBER ||
+            strcmp(record->service, service) != 0)
+            continue;
+        published = desks_published(record, entity_type, topic);
+        if (desks_applied(record, entity_type, topic) == NULL &&
+            (published == NULL || published->has_no_rows))
+            continue;
+        if (i < first)
+            return NULL;
+        if (latest == NULL || record->at_us > latest->at_us)
+            latest = record;
+    }
+    return latest;
+}
+
+static enum status desks_add(struct verify *verify, const struct verify_desks *desks,
+                             const struct role *role, const struct member_record *record,
+                             struct error *err)
+{
+    const char *topic = role->entry->topic;
+    struct buffer desk;
+    struct verify_member member = {
+        .entry = role->entry,
+        .applies = desks_applied(record, verify->entity_type, topic) != NULL,
+        .publishes = desks_published(record, verify->entity_type, topic) != NULL};
+    buffer_init(&desk, MEMBER_KEY_MAX);
+    talk_desk_append(record->service, record->copy, record->instance, &desk);
+    const struct remote_options options = {.asker = desks->asker,
+                                           .service = record->service,
+                                           .desk = buffer_text(&desk),
+                                           .entity_type = verify->entity_type,
+                                           .topic = topic,
+                                           .schema = role->schema,
+                                           .heard_us = record->at_us};
+    enum status status = desk.failed ? error_set(err, STATUS_RETRY, "no memory for a desk's name")
+                                     : remote_new(&options, &member.participant, err);
+    buffer_done(&desk);
+    return status == STATUS_OK ? verify_add(verify, &member, err) : status;
+}
+
+enum status verify_add_desks(struct verify *verify, const struct verify_desks *desks,
+                             struct error *err)
+{
+    const struct members *members = desks->members;
+    struct role role;
+    enum status status = STATUS_OK;
+    (void)role_find(desks->service, verify->entity_type, &role);
+    if (role.entry == NULL)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s: %s neither publishes nor applies it, so it cannot read its topic: "
+                         "ask from a service that does",
+                         verify->entity_type, desks->service->config->service);
+    for (size_t i = 0; status == STATUS_OK && i < members->count; i++) {
+        const struct member_record *record;
+        if (members->items[i]->read.kind != MEMBER_KEY_MEMBER)
+            continue;
+        record = desks_latest(members, i, verify->entity_type, role.entry->topic);
+        if (record == NULL || strcmp(record->service, desks->service->config->service) == 0 ||
+            !verify_desks_name(desks->of, record->service) ||
+            desks_takes_part(verify, record->service))
+            continue;
+        status = desks_add(verify, desks, &role, record, err);
+    }
+    return status;
+}

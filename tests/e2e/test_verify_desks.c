@@ -1,0 +1,113 @@
+/* `keepstep verify` that asks the sidecars of the other services for their rows, over three real
+ * databases. */
+#include "common/clock.h"
+#include "tests/support/load.h"
+#include "tests/support/trio.h"
+#include "tests/support/verify.h"
+
+#include <sysexits.h>
+
+static void expect(const struct process_result *result, const char *entity_type, size_t kind,
+                   const char *expected)
+{
+    const char *found = verify_copy(result, entity_type, verify_dialects[kind].service);
+    if (strstr(found, expected) != found)
+        test_fail("%s at %s: \"%s\" instead of \"%s\"; %s", entity_type,
+                  verify_dialects[kind].service, found, expected, result->errors);
+}
+
+/* One service asks all others. */
+static struct process_result ask(const struct trio *trio, size_t asker, const char *word)
+{
+    const struct sidecar *services[] = {&trio->services[asker], NULL};
+    return VERIFY(services, "--json", word);
+}
+
+/* The members must have reported before they can be asked. */
+static void wait_for_members(const struct trio *trio)
+{
+    for (int i = 0; i < 100; i++) {
+        struct process_result result = sidecar_run(&trio->services[0], "copies", NULL, NULL);
+        size_t found = 0;
+        for (size_t kind = 0; kind < VERIFY_KINDS; kind++)
+            found += strstr(result.output, verify_dialects[kind].service) != NULL;
+        if (found == VERIFY_KINDS && strstr(result.output, "starting") == NULL)
+            return;
+        clock_sleep_us(200000);
+    }
+    test_fail("the services do not report");
+}
+
+static void rows_are_compared_over_desks_under_writes_and_at_rest(void **state)
+{
+    (void)state;
+    struct trio trio;
+    struct process *writers[VERIFY_KINDS];
+    trio_begin(&trio);
+    wait_for_members(&trio);
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        writers[i] = trio_write(&trio, i);
+    int runs = 0;
+    for (bool writing = true; writing; runs++) {
+        struct process_result result = ask(&trio, (size_t)runs % VERIFY_KINDS, NULL);
+        if (result.exit_code == EX_DATAERR || verify_count(&result, "different") > 0)
+            test_fail("a false alarm: %s", result.output);
+        writing = false;
+        for (size_t i = 0; i < VERIFY_KINDS; i++)
+            writing = process_running(writers[i]) || writing;
+    }
+    for (size_t i = 0; i < VERIFY_KINDS; i++)
+        assert_true(load_client_end(writers[i], 60000) < 2 * TRIO_STATEMENTS);
+    trio_settle(&trio);
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        struct process_result result = ask(&trio, i, NULL);
+        if (result.exit_code != EX_OK || verify_count(&result, "equal") != 8)
+            test_fail("exit code %d: %s%s", result.exit_code, result.output, result.errors);
+    }
+    print_message("%d runs under writes\n", runs);
+    trio_end(&trio);
+}
+
+#define PLANTED "different: {\"id\":1} differs, {\"id\":2} missing, {\"id\":99} extra"
+
+static void planted_differences_are_found_over_desks(void **state)
+{
+    (void)state;
+    struct trio trio;
+    trio_begin(&trio);
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        for (int id = 1; id <= 3; id++)
+            (void)database_text(trio.services[i].url,
+                                test_format("INSERT INTO %ss VALUES (%d, 'n', '1.50', 0.1)",
+                                            verify_dialects[i].entity_type, id));
+    }
+    trio_settle(&trio);
+    wait_for_members(&trio);
+    trio_plant(&trio, DATABASE_SQLITE, "orders");
+    trio_plant(&trio, DATABASE_MARIADB, "visits");
+    for (size_t i = 0; i < VERIFY_KINDS; i++) {
+        struct process_result result = ask(&trio, i, "--rows");
+        assert_int_equal(result.exit_code, EX_DATAERR);
+        expect(&result, "order", DATABASE_SQLITE, PLANTED);
+        expect(&result, "order", DATABASE_MARIADB, "equal");
+        expect(&result, "visit", DATABASE_MARIADB, PLANTED);
+        expect(&result, "visit", DATABASE_POSTGRESQL, "equal");
+    }
+    struct process_result text = sidecar_run(&trio.services[DATABASE_POSTGRESQL], "verify", "order",
+                                             "--rows");
+    print_message("%s", text.output);
+    sidecar_stop(&trio.services[DATABASE_MARIADB]);
+    struct process_result silent = ask(&trio, DATABASE_POSTGRESQL, NULL);
+    expect(&silent, "order", DATABASE_MARIADB, "not compared: no answer from maria (last heard ");
+    expect(&silent, "order", DATABASE_SQLITE, PLANTED);
+    trio_end(&trio);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(rows_are_compared_over_desks_under_writes_and_at_rest, 300),
+        TEST_WITH_LIMIT(planted_differences_are_found_over_desks, 180),
+    };
+    return TEST_RUN(tests);
+}
