@@ -12,7 +12,7 @@
 #define TALK_MESSAGE_BYTES_MAX ((size_t)900 * 1000) /* below Kafka's default for a record */
 #define TALK_LEFT_OUT_MAX      ((size_t)50000)
 #define TALK_LISTED_MAX        ((size_t)1000000) /* rows or open entities, of one answer */
-#define TALK_KEYS_MAX          ((size_t)10000)   /* in one question */
+#define TALK_KEYS_MAX          ((size_t)5000)    /* in one question */
 #define TALK_PARTITIONS_MAX    ((size_t)16384)
 #define TALK_TYPES_MAX         ((size_t)1024) /* and topics, in one question */
 #define TALK_KEEP_S            10 /* how often an asker says that it still wants a snapshot */

@@ -504,6 +504,7 @@ enum status remote_new(const struct remote_options *options, struct participant 
     remote->base = (struct participant){
         .ops = &remote_ops,
         .name = arena_copy(&remote->texts, slice_of(options->service)).data,
+        .copy = arena_copy(&remote->texts, slice_of(options->copy)).data,
         .topic = arena_copy(&remote->texts, slice_of(options->topic)).data,
         .schema = options->schema};
     remote->desk = arena_copy(&remote->texts, slice_of(options->desk)).data;
@@ -514,8 +515,8 @@ enum status remote_new(const struct remote_options *options, struct participant 
     remote->session = (struct asker_session){
         .take = remote_take, .refuse = remote_refuse, .context = remote};
     asker_add(options->asker, &remote->session);
-    if (remote->base.name == NULL || remote->base.topic == NULL || remote->desk == NULL ||
-        remote->entity_type == NULL) {
+    if (remote->base.name == NULL || remote->base.copy == NULL || remote->base.topic == NULL ||
+        remote->desk == NULL || remote->entity_type == NULL) {
         remote_free(&remote->base);
         return error_set(err, STATUS_RETRY, "no memory to ask %s", options->service);
     }

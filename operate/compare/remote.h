@@ -10,6 +10,7 @@
 struct remote_options {
     struct asker *asker;
     const char *service;
+    const char *copy; /* its id; MEMBER_NONE: a publisher */
     const char *desk; /* as talk_desk_append() writes it */
     const char *entity_type;
     const char *topic;

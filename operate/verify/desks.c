@@ -87,6 +87,7 @@ static enum status desks_add(struct verify *verify, const struct verify_desks *d
     talk_desk_append(record->service, record->copy, record->instance, &desk);
     const struct remote_options options = {.asker = desks->asker,
                                            .service = record->service,
+                                           .copy = member.applies ? record->copy : MEMBER_NONE,
                                            .desk = buffer_text(&desk),
                                            .entity_type = verify->entity_type,
                                            .topic = topic,

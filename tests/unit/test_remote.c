@@ -320,6 +320,7 @@ static struct talk_world *world_begin(size_t services, size_t local)
         (void)snprintf(desk->name, sizeof desk->name, "%s/0193/1", desk->source->name);
         const struct remote_options remote = {.asker = world->asker,
                                               .service = desk->source->name,
+                                              .copy = "0193",
                                               .desk = desk->name,
                                               .entity_type = "order",
                                               .topic = "order",
