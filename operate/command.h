@@ -78,8 +78,8 @@ extern atomic_bool command_stop;
 void command_catch_signals(void);
 
 extern const struct command command_agent, command_broker, command_config, command_copies,
-    command_demo, command_healthcheck, command_init, command_lag, command_outbox, command_parked,
-    command_publish, command_relay, command_repair, command_run, command_schema, command_status,
-    command_verify;
+    command_demo, command_fill, command_healthcheck, command_init, command_lag, command_outbox,
+    command_parked, command_publish, command_relay, command_repair, command_run, command_schema,
+    command_status, command_verify;
 
 #endif

@@ -47,10 +47,10 @@ static enum status agent_first_offset(const struct agent *agent, struct partitio
         return STATUS_OK;
     if (start == CONFIG_START_NONE)
         return error_set(err, STATUS_STOP,
-                         "the log begins at offset %lld, so this copy would lack what was before; "
-                         "bring a copy of another peer, or set `start: earliest` (or latest) "
-                         "under apply: to accept a partial copy",
-                         (long long)bounds.first);
+                         "the log begins at offset %lld, so this copy would lack what was before: "
+                         "`keepstep fill %s` gives it the rows of another one; or set `start: "
+                         "earliest` (or latest) under apply: to accept a partial copy",
+                         (long long)bounds.first, state->topic);
     state->partial = true;
     return STATUS_OK;
 }
@@ -152,9 +152,10 @@ static enum status agent_check_log(struct agent *agent, struct partition_state *
                            state->cluster_id, cluster_id);
     else if (state->next_offset < bounds.first)
         status = error_set(err, STATUS_STOP,
-                           "the log begins at %lld and the copy is at %lld: events are gone; take "
-                           "a new copy",
-                           (long long)bounds.first, (long long)state->next_offset);
+                           "the log begins at %lld and the copy is at %lld: events are gone; "
+                           "`keepstep fill %s --again` clears the copy and gives it the rows of "
+                           "another one",
+                           (long long)bounds.first, (long long)state->next_offset, state->topic);
     else if (state->next_offset > bounds.end)
         status = error_set(err, STATUS_STOP,
                            "the log ends at %lld and the copy is at %lld: the topic was truncated "

@@ -91,21 +91,39 @@ static enum status loader_edit(struct fill_loader *loader, const struct loader_e
     return status;
 }
 
-/* A copy that has a position is somebody's, and so are its rows. */
+/* A position at 0 only says why an agent stands still there: nothing was read. */
+static bool is_read(const struct partition_state *state)
+{
+    return state->next_offset > 0 || state->anchor_offset >= 0;
+}
+
+/* @return OK with whether the copy has read something of the topic. */
+static enum status ask_whether_read(struct fill_loader *loader, bool *ret_read, struct error *err)
+{
+    struct partition_state *states = NULL;
+    size_t count = 0;
+    enum status status = store_list_topic(loader->store, loader->options.topic, &states, &count,
+                                          err);
+    *ret_read = false;
+    for (size_t i = 0; i < count; i++)
+        *ret_read = *ret_read || is_read(&states[i]);
+    free(states);
+    return status;
+}
+
+/* A copy that has read the log is somebody's, and so are rows that nobody has loaded. */
 static enum status ask_refuse(struct fill_loader *loader, const struct fill_state *stored,
                               struct error *err)
 {
     const char *topic = loader->options.topic;
-    struct partition_state *states = NULL;
-    size_t count = 0;
-    enum status status = store_list_topic(loader->store, topic, &states, &count, err);
-    free(states);
-    if (status == STATUS_OK && stored->stage == FILL_REPLAYING)
+    bool has_read = false;
+    if (stored->stage == FILL_REPLAYING)
         return error_set(error_config(err), STATUS_FATAL,
                          "%s is filled already, with rows of %s, and `keepstep run` reads the log "
                          "from there on; `keepstep fill %s --again` clears it and fills it anew",
                          topic, stored->source, topic);
-    if (status == STATUS_OK && count > 0)
+    enum status status = ask_whether_read(loader, &has_read, err);
+    if (status == STATUS_OK && has_read)
         return error_set(error_config(err), STATUS_FATAL,
                          "there is a copy of %s already: `keepstep repair` mends rows of it in "
                          "place; `keepstep fill %s --again` clears it and fills it anew",

@@ -1,0 +1,76 @@
+/* Writes the lines of `keepstep fill`. */
+#include "operate/fill/report.h"
+
+#include "common/clock.h"
+#include "operate/member.h"
+#include "operate/verify/report.h"
+
+#define STAMP_NAMED 4 /* partitions whose offset people see */
+
+static void append_offsets(struct buffer *out, const int64_t *offsets, int32_t count)
+{
+    for (int32_t i = 0; i < count && i < STAMP_NAMED; i++) {
+        buffer_append_text(out, i == 0 ? "" : " ");
+        report_number(out, (uint64_t)offsets[i]);
+    }
+    buffer_append_text(out, count > STAMP_NAMED ? " …" : "");
+}
+
+void fill_report_text(const struct fill_report *report, struct buffer *out)
+{
+    const struct fill_result *result = report->result;
+    const struct fill_progress *progress = &result->progress;
+    buffer_append_format(out, "%s at %s, from %s: ", report->options->topic,
+                         report->options->copy->config->service,
+                         report->options->source->config->service);
+    report_number(out, progress->rows);
+    buffer_append_format(out, " rows, %lld s\n", (long long)(report->took_us / 1000000));
+    buffer_append_format(out, "  %d partition%s, stamp ", (int)result->partition_count,
+                         result->partition_count == 1 ? "" : "s");
+    append_offsets(out, result->stamp, result->partition_count);
+    buffer_append_text(out, ", complete from ");
+    append_offsets(out, result->filled_to, result->partition_count);
+    buffer_append_text(out, " on\n");
+    if (progress->cleared > 0) {
+        buffer_append_text(out, "  ");
+        report_number(out, progress->cleared);
+        buffer_append_text(out, " rows were cleared before\n");
+    }
+    if (progress->own > 0) {
+        buffer_append_text(out, "  ");
+        report_number(out, progress->own);
+        buffer_append_text(out, " rows were left to changes of this service that are under way\n");
+    }
+    buffer_append_format(out, "Next      keepstep run -c %s\n",
+                         report->options->copy->config->path);
+}
+
+static void append_array(struct buffer *out, const char *name, const int64_t *offsets,
+                         int32_t count)
+{
+    member_begin(out, name, "[");
+    for (int32_t i = 0; i < count; i++)
+        buffer_append_format(out, "%s%lld", i == 0 ? "" : ",", (long long)offsets[i]);
+    buffer_append_text(out, "]");
+}
+
+void fill_report_json(const struct fill_report *report, struct buffer *out)
+{
+    const struct fill_result *result = report->result;
+    char at[CLOCK_TEXT_SIZE];
+    clock_format_utc(report->begun_us, at);
+    member_begin(out, NULL, "{");
+    member_text(out, "at", slice_of(at));
+    member_text(out, "topic", slice_of(report->options->topic));
+    member_text(out, "copy", slice_of(report->options->copy->config->service));
+    member_text(out, "source", slice_of(report->options->source->config->service));
+    member_number(out, "rows", (int64_t)result->progress.rows);
+    member_number(out, "keys", (int64_t)result->progress.keys);
+    member_number(out, "left_to_own_changes", (int64_t)result->progress.own);
+    member_number(out, "cleared", (int64_t)result->progress.cleared);
+    member_number(out, "voids", result->voids);
+    member_seconds(out, "seconds", (double)report->took_us / 1e6);
+    append_array(out, "stamp", result->stamp, result->partition_count);
+    append_array(out, "filled_to", result->filled_to, result->partition_count);
+    buffer_append_text(out, "}\n");
+}
