@@ -183,7 +183,9 @@ static void copies_member_text(struct copies_page *page, const struct quorum *qu
         buffer_append_format(text, ", SILENT for %.0f s", silent_s);
     buffer_append_text(text, "\n");
     if (member->applied != NULL && member->applied->reason[0] != '\0')
-        buffer_append_format(text, "    STOPPED: %s\n", member->applied->reason);
+        buffer_append_format(
+            text, "    %s%s\n",
+            member->applied->state == MEMBER_FILLING ? "" : "STOPPED: ", member->applied->reason);
     if (sum.parked_partition >= 0)
         copies_refusal_text(page, quorum, index, &sum);
     copies_verdict_text(page, member);

@@ -117,7 +117,12 @@ static enum status lag_topic(const struct lag *lag, const char *topic, struct bu
                              struct error *err)
 {
     int32_t count = 0;
-    enum status status = offsets_partition_count(lag->offsets, topic, &count, err);
+    char fill[ERROR_TEXT_SIZE];
+    enum status status = store_fill_describe(lag->store, topic, fill, sizeof fill, err);
+    if (status == STATUS_OK && fill[0] != '\0')
+        fprintf(stderr, "keepstep: topic %s: %s; the copy is not complete\n", topic, fill);
+    if (status == STATUS_OK)
+        status = offsets_partition_count(lag->offsets, topic, &count, err);
     if (status == STATUS_OK && count == 0)
         fprintf(stderr, "keepstep: topic %s does not exist yet\n", topic);
     for (int32_t i = 0; status == STATUS_OK && i < count; i++) {

@@ -12,6 +12,7 @@
 #include "operate/offsets.h"
 #include "operate/running.h"
 #include "operate/service.h"
+#include "operate/status_fills.h"
 #include "operate/verdict_lines.h"
 #include "producer/capture/watch.h"
 
@@ -47,6 +48,7 @@ struct status_page {
     size_t captures_broken;
     bool stopped;
     bool waits_for_relay;
+    bool is_held; /* a topic is not read because its rows are not all there */
     bool differs; /* a copy of a type of this service, from the others */
     enum status_running relay;
     enum status_running agent;
@@ -166,7 +168,7 @@ static enum status status_relay(struct status_page *page, struct outbox *outbox,
         member_bool(&page->json, "standby", standby > 0);
     member_text(&page->json, "relay", held ? slice_of(lease.holder) : (struct slice){0});
     member_known_number(&page->json, "voided", page->voided);
-    return STATUS_OK;
+    return status_hold_append(outbox, page->service->config, &page->text, &page->json, err);
 }
 
 /* Compare the triggers with the rights of whoever asks, so that it works also where no relay runs.
@@ -302,6 +304,8 @@ static void status_partition(struct status_page *page, const struct partition_st
         buffer_append_format(&page->text, ", %" PRId64 " parked", state->parked_count);
     if (state->partial)
         buffer_append_text(&page->text, ", a partial copy");
+    if (partition_is_filling(state))
+        buffer_append_format(&page->text, ", complete from %" PRId64 " on", state->filled_to);
     if (state->stopped[0] != '\0')
         status_stopped(page, state->stopped);
     buffer_append_text(&page->text, "\n");
@@ -312,6 +316,7 @@ static void status_partition(struct status_page *page, const struct partition_st
     member_known_number(&page->json, "log_end", end);
     member_number(&page->json, "parked", state->parked_count);
     member_bool(&page->json, "partial", state->partial);
+    member_number(&page->json, "filled_to", state->filled_to);
     member_text(&page->json, "stopped", status_or_null(state->stopped));
     buffer_append_text(&page->json, "}");
 }
@@ -384,6 +389,8 @@ static enum status status_applied(struct status_page *page, struct error *err)
     member_begin(&page->json, "applied", "{");
     member_text(&page->json, "group", slice_of(group));
     status = status_partitions(page, store, err);
+    if (status == STATUS_OK)
+        status = status_fills_append(store, &page->text, &page->json, &page->is_held, err);
     buffer_append_text(&page->json, "}");
 out:
     if (store != NULL)
@@ -464,6 +471,8 @@ static const char *status_next(const struct status_page *page, const char **ret_
         const char *why;
     } steps[] = {
         {page->stopped, "parked resume", "once the cause of what is STOPPED above is mended"},
+        {page->is_held, NULL,
+         "wait until the fill ends; where no `keepstep fill` runs any more, run it again"},
         {page->captures_broken > 0, "init",
          "mends the triggers and says what to do about the copies"},
         {page->parked > 0, "parked list", NULL},

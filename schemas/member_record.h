@@ -48,7 +48,7 @@ struct member_applied {
     enum member_state state;
     bool joined;         /* it was complete once, so it counts until it is forgotten */
     int64_t lag_ms;      /* -1: not known */
-    const char *reason;  /* why it is stopped; "" while it is not */
+    const char *reason;  /* why it is stopped, or how far it is filled; "": neither */
     const char *columns; /* as of a published type */
 };
 

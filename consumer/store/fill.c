@@ -1,6 +1,8 @@
 /* The names of a fill's stages, and the fill of one topic. */
 #include "consumer/store/store.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static const char *const stage_names[] = {
@@ -45,6 +47,40 @@ enum status store_fill_read(struct store *store, const char *topic, struct fill_
         *ret_fill = *found;
     free(fills);
     return STATUS_OK;
+}
+
+bool fill_describe(const struct fill_view *view, const char *topic, char *ret_text, size_t size)
+{
+    const struct fill_state *fill = fill_find(view->fills, view->fill_count, topic);
+    bool filling = fill != NULL && fill_holds_topic(fill->stage);
+    for (size_t i = 0; i < view->state_count; i++)
+        filling = filling || (strcmp(view->states[i].topic, topic) == 0 &&
+                              partition_is_filling(&view->states[i]));
+    ret_text[0] = '\0';
+    if (filling)
+        (void)snprintf(ret_text, size, "it is being filled from %s: %s, %" PRId64 " rows",
+                       fill == NULL ? "?" : fill->source,
+                       fill_stage_name(fill == NULL ? FILL_REPLAYING : fill->stage),
+                       fill == NULL ? 0 : fill->rows);
+    return filling;
+}
+
+enum status store_fill_describe(struct store *store, const char *topic, char *ret_text, size_t size,
+                                struct error *err)
+{
+    struct partition_state *states = NULL;
+    struct fill_state *fills = NULL;
+    struct fill_view view = {0};
+    enum status status = store->ops->list(store, &states, &view.state_count, err);
+    if (status == STATUS_OK)
+        status = store->ops->list_fills(store, &fills, &view.fill_count, err);
+    view.states = states;
+    view.fills = fills;
+    if (status == STATUS_OK)
+        (void)fill_describe(&view, topic, ret_text, size);
+    free(states);
+    free(fills);
+    return status;
 }
 
 enum status fill_lost(const struct fill_state *fill, struct error *err)

@@ -88,6 +88,23 @@ static inline bool fill_holds_topic(enum fill_stage stage)
 /** @return the fill of a topic; NULL if it was never filled. */
 const struct fill_state *fill_find(const struct fill_state *fills, size_t count, const char *topic);
 
+/** Fills and positions as a database has them: of one snapshot, or the fills read later. */
+struct fill_view {
+    const struct fill_state *fills;
+    size_t fill_count;
+    const struct partition_state *states;
+    size_t state_count;
+};
+
+/** Say that the copy of a topic is not complete because it is being filled, and how far that is.
+ * @param ret_text  "it is being filled from shop: loading, 12 rows"; "" where it is not filled.
+ * @return whether it is. */
+bool fill_describe(const struct fill_view *view, const char *topic, char *ret_text, size_t size);
+
+/** The same, read from the database. @return as list_fills(). */
+enum status store_fill_describe(struct store *store, const char *topic, char *ret_text, size_t size,
+                                struct error *err) MUST_CHECK;
+
 /** @return ABORT: the stores' answer to an edit that found another attempt or another stage. */
 enum status fill_lost(const struct fill_state *fill, struct error *err);
 

@@ -179,7 +179,10 @@ static enum status copy_read_topic(struct copy *copy, struct error *err)
         (void)snprintf(copy->cluster_id, sizeof copy->cluster_id, "%s", states[i].cluster_id);
     }
     free(states);
-    if (status == STATUS_OK && copy->partition_count == 0)
+    if (status == STATUS_OK)
+        status = store_fill_describe(copy->store, copy->base.topic, copy->reason,
+                                     sizeof copy->reason, err);
+    if (status == STATUS_OK && copy->partition_count == 0 && copy->reason[0] == '\0')
         (void)snprintf(copy->reason, sizeof copy->reason, "it has not read %s yet",
                        copy->base.topic);
     return status;

@@ -23,6 +23,7 @@ static void positions_done(struct desk_positions *positions)
     free(positions->states);
     free(positions->parked_from);
     free(positions->parked);
+    free(positions->fills);
     *positions = (struct desk_positions){0};
 }
 
@@ -97,6 +98,9 @@ static enum status desk_reading_positions(struct desk_reading *reading,
     struct member_parked any;
     enum status status = reading->store->ops->list(reading->store, &positions->states,
                                                    &positions->count, err);
+    if (status == STATUS_OK)
+        status = reading->store->ops->list_fills(reading->store, &positions->fills,
+                                                 &positions->fill_count, err);
     if (status == STATUS_OK)
         status = desk_reading_parked(reading, NULL, -1, &any, err);
     if (status != STATUS_OK)
@@ -181,6 +185,18 @@ static bool desk_reading_applies(const struct config *config, const char *topic)
     return false;
 }
 
+/* @return how far the fill of a topic is, in the arena; "" where it is not being filled. */
+static const char *desk_reading_fill(struct desk_reading *reading, const char *topic)
+{
+    char text[ERROR_TEXT_SIZE];
+    const struct fill_view view = {reading->now.fills, reading->now.fill_count, reading->now.states,
+                                   reading->now.count};
+    if (!fill_describe(&view, topic, text, sizeof text))
+        return "";
+    struct slice kept = arena_copy(&reading->arena, slice_of(text));
+    return kept.data == NULL ? "it is being filled" : kept.data;
+}
+
 static enum member_state desk_reading_state(const struct desk_positions *positions,
                                             const char *topic, const char **ret_reason)
 {
@@ -259,6 +275,11 @@ static void desk_reading_add_applied(struct desk_reading *reading,
         applied->entity_type = entry->entity_type;
         applied->topic = entry->topic;
         applied->state = desk_reading_state(&reading->now, entry->topic, &applied->reason);
+        const char *fill = desk_reading_fill(reading, entry->topic);
+        if (fill[0] != '\0') {
+            applied->state = MEMBER_FILLING;
+            applied->reason = fill;
+        }
         applied->columns = desk_reading_columns(&reading->arena, options->service->applied[i]);
         applied->lag_ms = desk_reading_lag_ms(options->sources->agent, entry->topic);
         applied->joined = applied->state == MEMBER_COMPLETE || applied->state == MEMBER_STOPPED ||

@@ -12,6 +12,8 @@ struct desk_positions {
     size_t count;
     struct member_parked *parked; /* of those partitions that have any; topics are the states' */
     size_t parked_count;
+    struct fill_state *fills;
+    size_t fill_count;
 };
 
 struct desk_reading {

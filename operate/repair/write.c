@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #define WRITE_ARENA_MAX ((size_t)256 * 1024 * 1024)
 #define WRITE_TRIES_MAX 10 /* of one transaction whose position passes what was read */
@@ -120,6 +121,21 @@ static enum status writer_take(struct repair_writer *writer, const struct partit
     return status;
 }
 
+/* Read behind the positions: a fill that begins later raises the epochs of the fences. */
+static enum status writer_refuse_filling(struct repair_writer *writer, struct error *err)
+{
+    char why[ERROR_TEXT_SIZE];
+    const struct repair_options *options = writer->repair->options;
+    enum status status = store_fill_describe(writer->store, options->copy->topic, why, sizeof why,
+                                             err);
+    if (status != STATUS_OK || why[0] == '\0')
+        return status;
+    err->exit_code = EX_TEMPFAIL;
+    return error_set(err, STATUS_FATAL,
+                     "%s: %s; a copy can be repaired when it is complete, see `keepstep status`",
+                     options->copy->topic, why);
+}
+
 enum status repair_writer_positions(struct repair_writer *writer, struct error *err)
 {
     const char *topic = writer->repair->options->copy->topic;
@@ -130,6 +146,8 @@ enum status repair_writer_positions(struct repair_writer *writer, struct error *
         status = store_list_topic(writer->store, topic, &states, &count, err);
     if (status == STATUS_OK)
         status = writer_take(writer, states, count, err);
+    if (status == STATUS_OK)
+        status = writer_refuse_filling(writer, err);
     free(states);
     return status;
 }

@@ -132,6 +132,10 @@ struct outbox_purge {
     size_t limit;             /* rows, or rows of each partition: more may go */
 };
 
+/** Append the JSON array of the topics that a service applies; with `published` only of the types
+ * that it publishes too. The caller looks at out->failed. */
+void outbox_append_applied(const struct config *config, bool published, struct buffer *out);
+
 /** A slot that returned RETRY may be called again at once: a back end that lost its connection
  * makes a new one. Any fenced change may then be durable or not, and the database may be another
  * one: fenced changes are RETRY until `session` of the lease is that of the outbox again. */

@@ -7,30 +7,13 @@
 
 #define READ_AGAIN_US (1000 * 1000) /* while it publishes a fill may begin */
 
-static void relay_list_add(struct buffer *list, const char *topic)
-{
-    buffer_append_text(list, list->length == 0 ? "[" : ",");
-    buffer_append_json(list, slice_of(topic));
-}
-
-static void relay_list_end(struct buffer *list)
-{
-    buffer_append_text(list, list->length == 0 ? "[]" : "]");
-}
-
 enum status relay_list_topics(struct relay *relay, struct error *err)
 {
     const struct config *config = relay->options.config;
     struct buffer *read = &relay->waiting.read_topics;
     struct buffer *both = &relay->waiting.both_topics;
-    for (size_t i = 0; i < config->apply_count; i++)
-        relay_list_add(read, config->apply[i].topic);
-    for (size_t i = 0; i < relay->topic_count; i++) {
-        if (relay->topics[i].applied)
-            relay_list_add(both, relay->topics[i].name);
-    }
-    relay_list_end(read);
-    relay_list_end(both);
+    outbox_append_applied(config, false, read);
+    outbox_append_applied(config, true, both);
     return read->failed || both->failed ? error_set(err, STATUS_RETRY, "no memory") : STATUS_OK;
 }
 

@@ -1,0 +1,156 @@
+/* A copy that is being filled, on a real Kafka: everybody sees it, nobody compares or repairs it,
+ * and a relay beside it waits (rules 39 and 41). The test writes the stages as a loader would. */
+#include "operate/http_client.h"
+#include "tests/support/repair.h"
+#include "tests/support/verify.h"
+
+#include "consumer/store/registry.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+
+#define ATTEMPT "0193c000-0000-7000-8000-000000000001"
+#define WAIT_MS 30000
+
+#define PUBLISH "publish:\n  item: {table: items, partitions: 1}\n"
+#define APPLY   "apply:\n  item: {table: items, partitions: 1}\n"
+
+struct pair {
+    struct kafka *kafka;
+    struct sidecar shop;
+    struct sidecar billing; /* it publishes items too */
+    int port;               /* of billing's page */
+    struct fill_state fill;
+    struct partition_state partition;
+};
+
+static void pair_begin(struct pair *pair)
+{
+    *pair = (struct pair){.kafka = kafka_start(), .fill = {.id = ATTEMPT, .source = "shop"}};
+    pair->shop = sidecar_make(pair->kafka, "shop", SIDECAR_ITEM_DDL, PUBLISH APPLY);
+    pair->billing = sidecar_make(pair->kafka, "billing", SIDECAR_ITEM_DDL, PUBLISH APPLY);
+    pair->port = sidecar_listen(&pair->billing);
+    sidecar_begin(&pair->shop);
+    sidecar_begin(&pair->billing);
+    (void)sqlite_text(pair->shop.database, "INSERT INTO items VALUES (1, 'one', 1)");
+    sidecar_expect(&pair->billing, "SELECT name FROM items", "one\n");
+    (void)snprintf(pair->fill.topic, sizeof pair->fill.topic, "%s", sidecar_topic("item"));
+}
+
+/* Write an edit, as a loader beside the agent. */
+static void fill(struct pair *pair, enum fill_edit edit)
+{
+    struct error err = ERROR_INIT;
+    struct store *store = NULL;
+    const struct store_options options = {.path = pair->billing.database, .service = "billing"};
+    const struct fill_partitions all = {&pair->partition, 1};
+    enum status status = store_sqlite_ops.open(&options, &store, &err);
+    if (status == STATUS_OK && edit == FILL_INSTALL) {
+        status = store_sqlite_ops.read(store, pair->fill.topic, 0, &pair->partition, &err);
+        pair->partition.filled_to = pair->partition.next_offset + 1;
+    }
+    if (status == STATUS_OK)
+        status = store_sqlite_ops.begin(store, NULL, 0, &err);
+    if (status == STATUS_OK)
+        status = store_sqlite_ops.fill(store, edit, &pair->fill, &all, &err);
+    if (status == STATUS_OK)
+        status = store_sqlite_ops.commit(store, true, &err);
+    if (status != STATUS_OK)
+        test_fail("%s", err.text);
+    store_sqlite_ops.close(store);
+}
+
+struct said {
+    const struct pair *pair;
+    const char *path;    /* of billing's page; NULL: */
+    const char *command; /* of billing */
+    const char *flag;
+    const char *text;
+    const char *seen;
+};
+
+static bool is_said(void *context)
+{
+    struct said *said = context;
+    if (said->path == NULL) {
+        struct process_result result = sidecar_run(&said->pair->billing, said->command, said->flag,
+                                                   NULL);
+        said->seen = test_format("%s%s", result.output, result.errors);
+    } else {
+        struct buffer page;
+        buffer_init(&page, (size_t)1 << 20);
+        (void)http_get("127.0.0.1", test_format("%d", said->pair->port), said->path, &page);
+        said->seen = test_format("%s", buffer_text(&page));
+        buffer_done(&page);
+    }
+    return strstr(said->seen, said->text) != NULL;
+}
+
+static void expect_page(const struct pair *pair, const char *path, const char *text)
+{
+    struct said said = {.pair = pair, .path = path, .text = text};
+    if (!test_wait(is_said, &said, WAIT_MS))
+        test_fail("no \"%s\" in %s: %s", text, path, said.seen);
+}
+
+static void expect_said(const struct pair *pair, const char *command, const char *flag,
+                        const char *text)
+{
+    struct said said = {.pair = pair, .command = command, .flag = flag, .text = text};
+    if (!test_wait(is_said, &said, WAIT_MS))
+        test_fail("no \"%s\" in %s: %s", text, command, said.seen);
+}
+
+static void expect_not_compared(const struct pair *pair, const char *reason)
+{
+    const struct sidecar *all[] = {&pair->shop, &pair->billing, NULL};
+    struct process_result result = VERIFY(all, "item", "--from", "shop", "--json");
+    if (result.exit_code != EX_TEMPFAIL ||
+        strstr(verify_copy(&result, "item", "billing"), reason) == NULL)
+        test_fail("exit code %d: %s%s", result.exit_code, result.output, result.errors);
+    result = REPAIR(&pair->billing, &pair->shop, "item");
+    if (result.exit_code == EX_OK || strstr(result.output, reason) == NULL)
+        test_fail("exit code %d: %s%s", result.exit_code, result.output, result.errors);
+}
+
+static void while_its_rows_come_a_copy_is_filling_for_everybody(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_begin(&pair);
+    expect_said(&pair, "copies", "item", "complete");
+    fill(&pair, FILL_ASK);
+    expect_page(&pair, "/readyz", ".item is being filled: asked, 0 rows");
+    expect_page(&pair, "/readyz",
+                "relay: publishes nothing until this service's own copy of topic");
+    (void)sqlite_text(pair.billing.database, "INSERT INTO items VALUES (2, 'two', 2)");
+    fill(&pair, FILL_CLEAR);
+    fill(&pair, FILL_INSTALL);
+    pair.fill.rows_offset = pair.fill.rows = 12;
+    fill(&pair, FILL_PROGRESS);
+    expect_page(&pair, "/metrics", "\"} 12\n");
+    expect_page(&pair, "/metrics", "keepstep_fill_stage{topic=");
+    expect_said(&pair, "status", NULL, "is being FILLED from shop: loading, 12 rows");
+    expect_said(&pair, "status", NULL, "WAITS      publishes nothing");
+    expect_said(&pair, "status", "--json", "\"stage\":\"loading\"");
+    expect_said(&pair, "lag", NULL, "it is being filled from shop: loading, 12 rows");
+    expect_said(&pair, "copies", "item", "filling");
+    expect_not_compared(&pair, "it is being filled from shop");
+    sidecar_expect(&pair.billing, "SELECT count(*) FROM outbox WHERE sequence IS NULL", "1\n");
+    fill(&pair, FILL_END);
+    sidecar_expect(&pair.shop, "SELECT name FROM items WHERE id = 2", "two\n");
+    sidecar_expect(&pair.billing, "SELECT stage FROM keepstep_fill", "done\n");
+    expect_page(&pair, "/readyz", "ready");
+    expect_said(&pair, "copies", "item", "complete");
+    sidecar_assert_equal(&pair.shop, &pair.billing, "items", WAIT_MS);
+    sidecar_stop(&pair.billing);
+    sidecar_stop(&pair.shop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_WITH_LIMIT(while_its_rows_come_a_copy_is_filling_for_everybody, 180),
+    };
+    return TEST_RUN(tests);
+}
