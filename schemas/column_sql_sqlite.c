@@ -4,7 +4,12 @@
 #define DIGITS_2 "[0-9][0-9]"
 #define DAY      DIGITS_2 DIGITS_2 "-" DIGITS_2 "-" DIGITS_2
 #define MOMENT   DAY "[T ]" DIGITS_2 ":" DIGITS_2 ":" DIGITS_2
-#define AS_TEXT  "CASE WHEN {} IS NULL THEN 'null' ELSE json_quote(CAST({} AS TEXT)) END"
+/* Mostly a moment is written in its one form already. That is cheap to see: whatever else fits this
+ * is written as it is too, if it is a text of 27 bytes. */
+#define CANONICAL                                                                                  \
+    "{} GLOB '??????????T????????." DIGITS_2 DIGITS_2 DIGITS_2 "Z' "                               \
+    "AND length(CAST({} AS BLOB)) = 27 AND typeof({}) = 'text'"
+#define AS_TEXT "CASE WHEN {} IS NULL THEN 'null' ELSE json_quote(CAST({} AS TEXT)) END"
 
 static bool column_refuses(const struct column_place *place)
 {
@@ -46,7 +51,8 @@ const struct column_dialect column_sqlite_dialect = {
                                   "WHEN typeof({}) = 'integer' AND {} = 0 THEN 'false' "
                                   "ELSE json_quote(CAST({} AS TEXT)) END",
                [COLUMN_DATE_TIME] =
-                   "CASE WHEN {} IS NULL THEN 'null' "
+                   "CASE WHEN " CANONICAL " THEN json_quote({}) "
+                   "WHEN {} IS NULL THEN 'null' "
                    "WHEN {} GLOB '" MOMENT "*' "
                    "AND ltrim(rtrim(substr({}, 20), 'Z'), '.0123456789') = '' "
                    "AND length(rtrim(substr({}, 20), 'Z')) <= 7 THEN json_quote(substr({}, 1, 10) "

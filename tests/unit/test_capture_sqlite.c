@@ -35,6 +35,42 @@ static void every_value_is_written_in_the_form_of_its_type(void **state)
     shop_done(&shop);
 }
 
+#define MOMENT "2026-02-28T01:02:03.123456Z"
+
+/* What looks like the one form of a moment is written as it is; only what is another form of one is
+ * rewritten. */
+static void a_moment_gets_its_one_form_and_anything_else_stays(void **state)
+{
+    static const char *const moments[][2] = {
+        {"'" MOMENT "'", MOMENT},
+        {"'2026-02-28 01:02:03.123456'", MOMENT},
+        {"'" MOMENT "Z'", MOMENT},
+        {"'" MOMENT "' || char(0) || 'more'", MOMENT},
+        {"CAST('" MOMENT "' AS BLOB)", MOMENT},
+        {"CAST('" MOMENT "' || char(0) AS BLOB)", MOMENT "\\u0000"},
+        {"'2026-02-28T01:02:03.12345Z'", "2026-02-28T01:02:03.123450Z"},
+        {"'2026-99-99T99:99:99.123456Z'", "2026-99-99T99:99:99.123456Z"},
+        {"'abcdefghijT12345678.000000Z'", "abcdefghijT12345678.000000Z"},
+        {"'\"bcdefghijT12345678.000000Z'", "\\\"bcdefghijT12345678.000000Z"},
+        {"char(233) || 'bcdefghijT12345678.000000Z'", "\xc3\xa9"
+                                                      "bcdefghijT12345678.000000Z"},
+        {"'abcdefghi' || char(0) || 'T12345678.000000Z'", "abcdefghi\\u0000T12345678.000000Z"},
+        {"' " MOMENT "'", " " MOMENT},
+    };
+    (void)state;
+    struct shop shop;
+    shop_ready(&shop, SCHEMA, TABLE);
+    for (size_t i = 0; i < sizeof moments / sizeof *moments; i++) {
+        (void)database_text(shop.url, test_format("INSERT INTO orders (id, at) VALUES (%zu, %s)", i,
+                                                  moments[i][0]));
+        const char *payload = database_text(
+            shop.url, "SELECT payload FROM outbox ORDER BY position DESC LIMIT 1");
+        if (strstr(payload, test_format("\"at\":\"%s\"}", moments[i][1])) == NULL)
+            test_fail("%s is %s", moments[i][0], payload);
+    }
+    shop_done(&shop);
+}
+
 static void an_update_of_no_mapped_column_is_not_captured_and_case_is(void **state)
 {
     (void)state;
@@ -307,6 +343,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_value_is_written_in_the_form_of_its_type),
+        TEST(a_moment_gets_its_one_form_and_anything_else_stays),
         TEST(an_update_of_no_mapped_column_is_not_captured_and_case_is),
         TEST(a_table_with_a_second_unique_index_is_refused),
         TEST(a_catalogue_that_is_locked_is_no_table_that_is_missing),
