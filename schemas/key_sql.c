@@ -5,6 +5,8 @@
 #include "schemas/column_dialect.h"
 #include "schemas/record/value.h"
 
+#include <ctype.h>
+
 /* The types that a key may have. */
 static const char *const POSTGRESQL_TYPES[] = {
     [COLUMN_INTEGER] = "bigint",      [COLUMN_DECIMAL] = "numeric",
@@ -50,10 +52,27 @@ static void key_sql_column(struct buffer *sql, const struct column_sql *columns,
         buffer_append_text(sql, " = ?");
 }
 
+/* MariaDB keeps a UUID in a text column as the service wrote it: in small letters or in capitals.
+ */
+static size_t key_forms(const struct column_sql *columns)
+{
+    const struct entity_schema *schema = columns->schema;
+    for (size_t i = 0; columns->dialect == &column_mariadb_dialect && i < schema->key_count; i++) {
+        if (schema->columns[schema->key_columns[i]].type == COLUMN_UUID)
+            return 2;
+    }
+    return 1;
+}
+
+size_t key_sql_width(const struct column_sql *columns)
+{
+    return columns->schema->key_count * key_forms(columns);
+}
+
 /* In SQLite a statement costs no way to a server and back. */
 size_t key_sql_count(const struct column_sql *columns)
 {
-    size_t fitting = KEY_SQL_PARAMETERS_MAX / columns->schema->key_count;
+    size_t fitting = KEY_SQL_PARAMETERS_MAX / key_sql_width(columns);
     return columns->dialect == &column_sqlite_dialect || fitting == 0 ? 1 : fitting;
 }
 
@@ -61,6 +80,7 @@ void key_sql_append(struct buffer *sql, const struct column_sql *columns, const 
                     size_t count)
 {
     const struct entity_schema *schema = columns->schema;
+    count *= key_forms(columns);
     for (size_t key = 0; key < count; key++) {
         buffer_append_text(sql, key == 0 ? "(" : ") OR (");
         for (size_t i = 0; i < schema->key_count; i++) {
@@ -90,6 +110,19 @@ static struct query_parameter key_parameter(const struct column_sql *columns, si
     return parameter;
 }
 
+static enum status key_in_capitals(struct query_parameter *parameter, struct arena *arena,
+                                   struct error *err)
+{
+    struct slice copy = arena_copy(arena, parameter->text);
+    char *text = (char *)(uintptr_t)copy.data;
+    if (text == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for a key");
+    for (size_t i = 0; i < copy.length; i++)
+        text[i] = (char)toupper((unsigned char)text[i]);
+    parameter->text = copy;
+    return STATUS_OK;
+}
+
 enum status key_sql_parameters(const struct column_sql *columns, struct slice key,
                                struct arena *arena, struct query_parameter *ret_parameters,
                                struct error *err)
@@ -101,6 +134,12 @@ enum status key_sql_parameters(const struct column_sql *columns, struct slice ke
     enum status status = json_check_memory(canonical_key_values(&row, key, err), err);
     for (size_t i = 0; status == STATUS_OK && i < schema->key_count; i++)
         ret_parameters[i] = key_parameter(columns, i, &row.values[schema->key_columns[i]]);
+    for (size_t i = schema->key_count; status == STATUS_OK && i < key_sql_width(columns); i++) {
+        size_t place = i - schema->key_count;
+        ret_parameters[i] = ret_parameters[place];
+        if (schema->columns[schema->key_columns[place]].type == COLUMN_UUID)
+            status = key_in_capitals(&ret_parameters[i], arena, err);
+    }
     return status;
 }
 

@@ -108,7 +108,7 @@ static enum status keys_read(struct scanning *scanning, const struct slice *keys
                              struct query_parameter *parameters, struct error *err)
 {
     const struct table_scan *scan = scanning->scan;
-    size_t columns = scan->columns.schema->key_count;
+    size_t width = key_sql_width(&scan->columns);
     scanning->wanted_count = 0;
     for (size_t i = 0; i < count; i++) {
         struct error refused = ERROR_INIT;
@@ -121,7 +121,7 @@ static enum status keys_read(struct scanning *scanning, const struct slice *keys
         if (status != STATUS_OK || key_sql_is_nowhere(&scan->columns, parameters))
             continue;
         scanning->wanted[scanning->wanted_count++] = keys[i];
-        parameters += columns;
+        parameters += width;
     }
     return STATUS_OK;
 }
@@ -131,21 +131,21 @@ static enum status scan_some(struct scanning *scanning, const struct slice *keys
 {
     struct row_query *query = &scanning->query;
     size_t a_run = scanning->wanted_a_run;
-    size_t columns = scanning->scan->columns.schema->key_count;
+    size_t width = key_sql_width(&scanning->scan->columns);
     arena_reset(&scanning->keys);
     scanning->wanted = arena_alloc(&scanning->keys, count * sizeof *scanning->wanted);
-    struct query_parameter *parameters = arena_alloc(&scanning->keys, (count + a_run) * columns *
-                                                                          sizeof *parameters);
+    struct query_parameter *parameters = arena_alloc(&scanning->keys,
+                                                     (count + a_run) * width * sizeof *parameters);
     if (scanning->wanted == NULL || parameters == NULL)
         return error_set(err, STATUS_RETRY, "no memory for the keys of a scan");
     enum status status = keys_read(scanning, keys, count, parameters, err);
     if (status != STATUS_OK || scanning->wanted_count == 0)
         return status;
     query->runs = (scanning->wanted_count + a_run - 1) / a_run;
-    query->parameter_count = a_run * columns;
+    query->parameter_count = a_run * width;
     query->parameters = parameters;
-    for (size_t i = scanning->wanted_count * columns; i < query->runs * a_run * columns; i++)
-        parameters[i] = parameters[i - columns]; /* the last key again, so that none is missing */
+    for (size_t i = scanning->wanted_count * width; i < query->runs * a_run * width; i++)
+        parameters[i] = parameters[i - width]; /* the last key again, so that none is missing */
     return scan_run(scanning, a_run, err);
 }
 

@@ -17,7 +17,8 @@ struct keys {
     const struct origin_table *table;
     struct buffer row;       /* SQL */
     struct buffer partition; /* SQL; empty: the type has no partition key */
-    struct query_parameter parameters[ENTITY_COLUMNS_MAX];
+    struct query_parameter parameters[ENTITY_COLUMNS_MAX * KEY_SQL_FORMS_MAX];
+    size_t width;
     bool is_nowhere; /* no row can have the key */
     struct slice key;
     struct slice found[2]; /* payload and partition key of its row; data NULL: SQL's NULL */
@@ -53,7 +54,7 @@ static enum status key_read(struct keys *keys, const struct buffer *sql, struct 
     struct row_query query = {.table = keys->table->entry->table,
                               .sql = buffer_text(sql),
                               .parameters = keys->parameters,
-                              .parameter_count = keys->table->schema->key_count,
+                              .parameter_count = keys->width,
                               .runs = 1,
                               .until_us = clock_monotonic_us() + READ_MAX_US,
                               .visit = key_visit,
@@ -186,6 +187,7 @@ static enum status key_one(struct keys *keys, struct origin_key *key, struct err
     struct error failed = ERROR_INIT;
     arena_reset(&keys->arena);
     keys->key = key->key;
+    keys->width = key_sql_width(&columns);
     keys->found[1] = (struct slice){0};
     key->state = ORIGIN_KEY_HELD;
     key->reason = NULL;

@@ -166,6 +166,65 @@ static void a_key_of_several_columns_is_found(void)
     source_case_done(&self);
 }
 
+/* MariaDB lets a primary key have 32 columns, PostgreSQL as many; of types in turn. */
+static void a_key_of_sixteen_columns_is_found(void)
+{
+    struct source_case self;
+    const char *names = "";
+    const char *columns = "";
+    const char *table = "";
+    const char *rows[2] = {"", ""};
+    const char *key = "";
+    for (int i = 0; i < 16; i++) {
+        const char *comma = i == 0 ? "" : ",";
+        bool is_text = i % 2 == 1;
+        names = test_format("%s%sk%02d", names, comma, i);
+        columns = test_format("%s%sk%02d %s", columns, comma, i, is_text ? "text" : "integer");
+        table = test_format("%sk%02d %s NOT NULL,", table, i, is_text ? "varchar(40)" : "bigint");
+        for (int row = 0; row < 2; row++)
+            rows[row] = test_format(is_text ? "%s%s'v%d'" : "%s%s%d", rows[row], comma,
+                                    i + (i == 15 ? row : 0));
+        key = test_format(is_text ? "%s%s\"k%02d\":\"v%d\"" : "%s%s\"k%02d\":%d", key, comma, i, i);
+    }
+    const char *keys[] = {test_format("{%s}", key)};
+    source_case_make_bare(&self, shop_schema(names, columns),
+                          test_format("CREATE TABLE orders (%sPRIMARY KEY (%s));"
+                                      "INSERT INTO orders VALUES (%s), (%s)",
+                                      table, names, rows[0], rows[1]));
+    source_case_snapshot(&self, true);
+    const char *all = source_case_rows(&self, NULL, 0);
+    assert_string_not_equal(row_of(all, keys[0]), "");
+    assert_string_equal(source_case_rows(&self, keys, 1), row_of(all, keys[0]));
+    source_case_done(&self);
+}
+
+/* As programs of Windows write it; MariaDB keeps it so in a text column. */
+static void a_uuid_in_capitals_is_found_by_its_key(void)
+{
+    static const char *const types[] = {"CHAR(36) COLLATE ascii_bin",
+                                        "VARCHAR(40) COLLATE utf8mb4_general_ci", "UUID"};
+    static const char *const keys[] = {"{\"id\":\"0193583c-0000-7000-8000-00000000000a\"}",
+                                       "{\"id\":\"0193583c-0000-7000-8000-00000000000b\"}",
+                                       "{\"id\":\"0193583c-0000-7000-8000-00000000000c\"}"};
+    if (database_case_kind != DATABASE_MARIADB)
+        return;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct source_case self;
+        source_case_make_bare(
+            &self, shop_schema("id", "id uuid,name text"),
+            test_format("CREATE TABLE orders (id %s PRIMARY KEY, name varchar(40));"
+                        "INSERT INTO orders VALUES "
+                        "('0193583C-0000-7000-8000-00000000000A', 'x'),"
+                        "('0193583c-0000-7000-8000-00000000000b', 'y')",
+                        types[i]));
+        source_case_snapshot(&self, true);
+        const char *all = source_case_rows(&self, NULL, 0);
+        assert_string_not_equal(row_of(all, keys[0]), "");
+        assert_string_equal(source_case_rows(&self, keys, 3), all);
+        source_case_done(&self);
+    }
+}
+
 /* Two keys may be in two statements. */
 static void keys_that_the_table_takes_for_the_same_are_told_apart(void)
 {
@@ -347,6 +406,8 @@ static const struct database_case cases[] = {
     DATABASE_CASE(a_value_that_has_no_canonical_form_is_a_value_too),
     DATABASE_CASE(rows_are_found_by_their_keys),
     DATABASE_CASE(a_key_of_several_columns_is_found),
+    DATABASE_CASE(a_key_of_sixteen_columns_is_found),
+    DATABASE_CASE_SERVERS(a_uuid_in_capitals_is_found_by_its_key),
     DATABASE_CASE(keys_that_the_table_takes_for_the_same_are_told_apart),
     DATABASE_CASE(a_key_in_no_canonical_form_is_looked_for_among_all_rows),
     DATABASE_CASE(a_scan_ends_with_what_its_visitor_returns),
