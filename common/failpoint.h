@@ -48,7 +48,11 @@
     X(FILL_BEFORE_ROWS, "fill_before_rows")                                                        \
     X(FILL_AFTER_ROWS, "fill_after_rows")                                                          \
     X(FILL_BEFORE_END, "fill_before_end")                                                          \
-    X(FILL_AFTER_END, "fill_after_end")
+    X(FILL_AFTER_END, "fill_after_end")                                                            \
+    X(FILL_SOURCE_BEGUN, "fill_source_begun")                                                      \
+    X(FILL_SOURCE_ROW, "fill_source_row")                                                          \
+    X(FILL_SOURCE_BEFORE_END, "fill_source_before_end")                                            \
+    X(FILL_SOURCE_AFTER_END, "fill_source_after_end")
 /* clang-format on */
 
 #define FAILPOINT_MEMBER(constant, name) FAILPOINT_##constant,

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "consumer/agent/agent.h"
+#include "consumer/agent/fill_wish.h"
 #include "operate/command.h"
 #include "operate/desk/answers.h"
 #include "operate/desk/desk.h"
@@ -44,6 +45,7 @@ struct run_loop {
     struct agent_metrics *agent_metrics;
     struct relay_metrics *relay_metrics;
     atomic_ullong *report_wishes;
+    struct fill_wishes *fill_wishes; /* NULL: no desk would hear them */
 };
 
 static enum status run_relay(struct run_loop *loop)
@@ -67,6 +69,7 @@ static enum status run_agent(struct run_loop *loop)
         .config = loop->service->config,
         .mappings = loop->service->mappings,
         .mapping_count = loop->service->config->apply_count,
+        .wishes = loop->fill_wishes,
         .metrics = loop->agent_metrics,
     };
     struct agent *agent = NULL;
@@ -98,6 +101,7 @@ static struct desk_options run_desk_options(const struct run_loop *loop)
 {
     return (struct desk_options){.service = loop->service,
                                  .sources = loop->told->sources,
+                                 .fill_wishes = loop->fill_wishes,
                                  .report_wishes = loop->report_wishes};
 }
 
@@ -210,10 +214,17 @@ static bool run_start(struct run_loop *loop, bool wanted, void *(*thread)(void *
 static int run_loops(const struct service *service, unsigned parts, struct metrics_sources *sources)
 {
     atomic_ullong report_wishes = 0;
+    struct fill_wishes fill_wishes = FILL_WISHES_INIT;
     struct run_told told = {.sources = sources};
     struct run_loop relay = {.service = service, .told = &told, .relay_metrics = sources->relay};
-    struct run_loop agent = {.service = service, .told = &told, .agent_metrics = sources->agent};
-    struct run_loop desk = {.service = service, .told = &told, .report_wishes = &report_wishes};
+    struct run_loop agent = {.service = service,
+                             .told = &told,
+                             .agent_metrics = sources->agent,
+                             .fill_wishes = sources->members == NULL ? NULL : &fill_wishes};
+    struct run_loop desk = {.service = service,
+                            .told = &told,
+                            .fill_wishes = agent.fill_wishes,
+                            .report_wishes = &report_wishes};
     struct run_loop answers = desk;
 
     bool all_started = run_start(&relay, (parts & RUNNING_RELAY) != 0, run_relay_thread);

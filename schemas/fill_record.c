@@ -17,11 +17,9 @@
 #define FILL_KEY_PARTS      3
 #define FILL_TYPE_END       ".read"
 
-static const char *const fill_part_names[FILL_PARTS] = {[FILL_PART_BEGIN] = "begin",
-                                                        [FILL_PART_ROW] = "row",
-                                                        [FILL_PART_KEYS] = "key",
-                                                        [FILL_PART_END] = "end",
-                                                        [FILL_PART_VOID] = "void"};
+static const char *const fill_part_names[FILL_PARTS] = {
+    [FILL_PART_BEGIN] = "begin", [FILL_PART_ROW] = "row",   [FILL_PART_KEYS] = "key",
+    [FILL_PART_END] = "end",     [FILL_PART_VOID] = "void", [FILL_PART_WAIT] = "wait"};
 
 /* No two lists of texts have the same digest because their bytes in a row are the same. */
 static void fill_digest_add(struct digest *digest, struct slice text)
@@ -212,7 +210,7 @@ void fill_end_append(const struct fill_end *end, struct buffer *out)
     buffer_append_text(out, "]}");
 }
 
-void fill_void_append(const char *reason, struct buffer *out)
+void fill_reason_append(const char *reason, struct buffer *out)
 {
     buffer_append_format(out, "{\"v\":%d", FILL_VERSION);
     fields_append_reason(out, "reason", reason);
@@ -439,8 +437,8 @@ enum status fill_end_read(const struct record *record, struct arena *arena,
     return fill_read_end(&fields, json);
 }
 
-enum status fill_void_read(const struct record *record, struct arena *arena,
-                           const char **ret_reason, struct error *err)
+enum status fill_reason_read(const struct record *record, struct arena *arena,
+                             const char **ret_reason, struct error *err)
 {
     struct fields fields = {.arena = arena, .err = err};
     *ret_reason = "";

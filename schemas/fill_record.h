@@ -88,8 +88,15 @@ void fill_sums_add_key(struct fill_sums *sums, const struct fill_key *key);
 bool fill_sums_match(const struct fill_sums *sums, const struct fill_end *end);
 
 /** The parts of a stream, by their header `ks_part`. */
-enum fill_part { FILL_PART_BEGIN, FILL_PART_ROW, FILL_PART_KEYS, FILL_PART_END, FILL_PART_VOID };
-#define FILL_PARTS 5
+enum fill_part {
+    FILL_PART_BEGIN,
+    FILL_PART_ROW,
+    FILL_PART_KEYS,
+    FILL_PART_END,
+    FILL_PART_VOID,
+    FILL_PART_WAIT
+};
+#define FILL_PARTS 6
 
 /** The headers of a part. */
 struct fill_head {
@@ -136,9 +143,9 @@ enum status fill_keys_read(const struct record *record, struct arena *arena,
 void fill_end_append(const struct fill_end *end, struct buffer *out);
 enum status fill_end_read(const struct record *record, struct arena *arena,
                           struct fill_end *ret_end, struct error *err) MUST_CHECK;
-/** Why the source gave the attempt up. */
-void fill_void_append(const char *reason, struct buffer *out);
-enum status fill_void_read(const struct record *record, struct arena *arena,
-                           const char **ret_reason, struct error *err) MUST_CHECK;
+/** Why the source gave the attempt up (FILL_PART_VOID), or what it waits for (FILL_PART_WAIT). */
+void fill_reason_append(const char *reason, struct buffer *out);
+enum status fill_reason_read(const struct record *record, struct arena *arena,
+                             const char **ret_reason, struct error *err) MUST_CHECK;
 
 #endif

@@ -1,4 +1,5 @@
 /* The agent's loop: the steps of one round, and what the failure of a step means. */
+#include "consumer/agent/loading.h"
 #include "consumer/agent/reader.h"
 
 #include "common/clock.h"
@@ -46,6 +47,7 @@ enum status agent_new(const struct agent_options *options, struct agent **ret_ag
     agent->mappings = options->mappings;
     agent->mapping_count = options->mapping_count;
     agent->metrics = options->metrics;
+    agent->wishes = options->wishes;
     agent->has_outbox = config->publish_count > 0;
     agent->ops = store_find(config->database);
     enum status status = STATUS_OK;
@@ -73,6 +75,9 @@ void agent_free(struct agent *agent)
     batch_done(&agent->next);
     free(agent->partitions);
     free(agent->fills);
+    agent_drop_loading(agent);
+    free(agent->wants_fill);
+    free(agent->owns_first);
     free(agent->topics);
     free(agent);
 }
@@ -228,7 +233,8 @@ static enum status agent_poll(struct agent *agent, struct error *err)
     if (agent->backoff_us > 0)
         status = agent_poll_paused(agent, err);
     agent_take_next(agent);
-    bool busy = agent->batch.count > 0 || applier_is_retrying(agent->applier);
+    bool busy = agent->batch.count > 0 || applier_is_retrying(agent->applier) ||
+                agent_is_loading(agent);
     int timeout_ms = busy ? 0 : AGENT_POLL_MS;
     if (agent->retrying && agent->batch.count > 0)
         return status;
@@ -368,6 +374,7 @@ static const struct agent_step {
     {"write kept images", agent_write_images, AGENT_IMAGES_US},
     {"make durable", agent_make_durable, 0},
     {"follow fills", agent_follow_fills, AGENT_CHECK_US},
+    {"fill", agent_load, 0},
     {"check revisions", agent_check_revisions, AGENT_CHECK_US},
     {"prune", agent_prune, AGENT_PRUNE_US},
     {"check the hints of other agents", agent_check_other_hints, 0},

@@ -8,12 +8,14 @@
 #include <stdatomic.h>
 
 struct agent;
+struct fill_wishes;
 
 /** What the pointers point to is borrowed, and outlives the agent. */
 struct agent_options {
     const struct config *config;
     const struct mapping *mappings; /* one an entry of `apply:` */
     size_t mapping_count;
+    struct fill_wishes *wishes;    /* where it asks for rows of a topic; NULL: nobody hears it */
     struct agent_metrics *metrics; /* written by the agent and its reader; never NULL */
 };
 

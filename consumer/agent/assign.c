@@ -55,10 +55,9 @@ static enum status agent_first_offset(const struct agent *agent, struct partitio
     return STATUS_OK;
 }
 
-/** @return whether nothing was read of a partition: it has no position, or one at 0 that was made
- * only to record why it stands still. Such a one is known by a log that begins later, or by the
- * missing cluster id: the log never passed the checks. */
-static bool agent_is_unread(const struct partition_state *state, int64_t first)
+/* One that stands still is known by a log that begins later, or by the missing cluster id: the log
+ * never passed the checks. */
+bool agent_is_unread(const struct partition_state *state, int64_t first)
 {
     bool untouched = state->next_offset == 0 && state->anchor_offset < 0;
     return !state->exists || (untouched && (first > 0 || state->cluster_id[0] == '\0'));
@@ -277,6 +276,8 @@ static enum status agent_take_all(struct agent *agent, const struct feed_event *
     *ret_count = 0;
     *ret_again = false;
     enum status status = agent_read_fills(agent, &ignored, err);
+    if (status == STATUS_OK)
+        status = agent_find_wanted_fills(agent, event, err);
     for (size_t i = 0; i < event->assigned_count && status == STATUS_OK; i++) {
         if (agent_is_held(agent, event->assigned[i].tp.topic))
             continue;

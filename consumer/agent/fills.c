@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FILLS_TIMEOUT_MS 10000
+#define FILLS_WANTED_US  (INT64_C(10) * 1000 * 1000)
+
 static enum fill_stage agent_stage_in(const struct fill_state *fills, size_t count,
                                       const char *topic)
 {
@@ -15,7 +18,93 @@ static enum fill_stage agent_stage_in(const struct fill_state *fills, size_t cou
 
 bool agent_is_held(const struct agent *agent, const char *topic)
 {
+    for (size_t i = 0; i < agent->topic_count; i++) {
+        if (agent->wants_fill[i] && strcmp(agent->topics[i], topic) == 0)
+            return true;
+    }
     return fill_holds_topic(agent_stage_in(agent->fills, agent->fill_count, topic));
+}
+
+/* @return whether a topic's copy may be filled, and always is. */
+static bool agent_may_fill(const struct agent *agent, const char *topic, bool *ret_always)
+{
+    bool may = agent->wishes != NULL;
+    *ret_always = false;
+    for (size_t i = 0; i < agent->mapping_count; i++) {
+        const struct config_entry *entry = agent->mappings[i].entry;
+        if (strcmp(entry->topic, topic) != 0)
+            continue;
+        may = may && entry->fill != CONFIG_FILL_NEVER && entry->start == CONFIG_START_NONE;
+        *ret_always = *ret_always || entry->fill == CONFIG_FILL_ALWAYS;
+    }
+    return may;
+}
+
+/* Looks at all partitions, whoever owns them. @return OK with whether the topic is to be filled. */
+static enum status agent_wants_fill(struct agent *agent, const char *topic, bool always,
+                                    bool *ret_wants, struct error *err)
+{
+    const int32_t count = feed_partition_count(agent->feed, topic);
+    enum status status = STATUS_OK;
+    bool is_lost = false;
+    bool is_read = false;
+    for (int32_t i = 0; status == STATUS_OK && i < count; i++) {
+        const struct topic_partition tp = {topic, i};
+        struct partition_state state = {0};
+        struct log_bounds bounds = {0};
+        status = applier_read(agent->applier, tp, &state, err);
+        if (status == STATUS_OK)
+            status = feed_log_bounds(agent->feed, tp, FILLS_TIMEOUT_MS, &bounds, err);
+        bool is_unread = status == STATUS_OK && agent_is_unread(&state, bounds.first);
+        is_lost = is_lost || (is_unread && bounds.first > 0);
+        is_read = is_read || !is_unread;
+        partition_state_done(&state);
+    }
+    if (status == STATUS_STOP) { /* the assignment says so too, and why */
+        error_clear(err);
+        return STATUS_OK;
+    }
+    *ret_wants = is_lost || (always && !is_read);
+    return status;
+}
+
+static enum status agent_look_at_topic(struct agent *agent, size_t index, struct error *err)
+{
+    const char *topic = agent->topics[index];
+    bool wanted = agent->wants_fill[index];
+    bool always = false;
+    agent->wants_fill[index] = false;
+    if (agent_stage_in(agent->fills, agent->fill_count, topic) != FILL_NONE)
+        return STATUS_OK;
+    enum status status = STATUS_OK;
+    if (agent_may_fill(agent, topic, &always))
+        status = agent_wants_fill(agent, topic, always, &agent->wants_fill[index], err);
+    if (wanted || agent->wants_fill[index])
+        agent_metrics_set_fill(agent->metrics, topic,
+                               agent->wants_fill[index] ? FILL_ASKED : FILL_NONE, 0);
+    if (status == STATUS_OK && agent->wants_fill[index] && !wanted)
+        log_info("agent", "%s is to be filled with the rows of another service%s", topic,
+                 always ? "" : ": its log has lost its beginning");
+    return status;
+}
+
+enum status agent_find_wanted_fills(struct agent *agent, const struct feed_event *event,
+                                    struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < agent->topic_count; i++) {
+        bool is_assigned = false;
+        agent->owns_first[i] = false;
+        for (size_t j = 0; j < event->assigned_count; j++) {
+            const struct topic_partition tp = event->assigned[j].tp;
+            bool is_here = strcmp(tp.topic, agent->topics[i]) == 0;
+            is_assigned = is_assigned || is_here;
+            agent->owns_first[i] = agent->owns_first[i] || (is_here && tp.partition == 0);
+        }
+        if (is_assigned)
+            status = agent_look_at_topic(agent, i, err);
+    }
+    return status;
 }
 
 static void agent_tell_stage(const struct fill_state *fill, enum fill_stage before)
@@ -38,6 +127,8 @@ static bool agent_is_other(const struct agent *agent, const struct fill_state *f
                            enum fill_stage before)
 {
     const struct fill_state *known = fill_find(agent->fills, agent->fill_count, fill->topic);
+    if (fill_holds_topic(fill->stage) && fill_holds_topic(before))
+        return false; /* another attempt */
     return known == NULL || strcmp(known->id, fill->id) != 0 ||
            fill_holds_topic(fill->stage) != fill_holds_topic(before);
 }
@@ -65,6 +156,16 @@ enum status agent_read_fills(struct agent *agent, bool *ret_changed, struct erro
     return STATUS_OK;
 }
 
+/* @return whether another agent is to write down that a topic is filled; it may have no need to. */
+static bool agent_waits_for_fill(const struct agent *agent)
+{
+    for (size_t i = 0; i < agent->topic_count; i++) {
+        if (agent->wants_fill[i] && !agent->owns_first[i])
+            return true;
+    }
+    return false;
+}
+
 enum status agent_follow_fills(struct agent *agent, struct error *err)
 {
     bool changed = false;
@@ -77,7 +178,8 @@ enum status agent_follow_fills(struct agent *agent, struct error *err)
         if (fill != NULL && fill->stage == FILL_REPLAYING)
             status = applier_finish_fill(agent->applier, fill, err);
     }
-    if (status == STATUS_OK && changed) {
+    bool again = agent_waits_for_fill(agent) && agent_is_due(&agent->wanted_fills, FILLS_WANTED_US);
+    if (status == STATUS_OK && (changed || again)) {
         agent_drop(agent); /* others may have raised the epochs: that is no other owner */
         feed_assign_again(agent->feed);
     }

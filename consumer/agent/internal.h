@@ -20,6 +20,7 @@ struct agent_partition {
 };
 
 struct reader;
+struct agent_loading;
 
 /** When something is done the next time. */
 struct agent_timer {
@@ -27,7 +28,7 @@ struct agent_timer {
     int64_t wait_us; /* the last wait of agent_is_due_seldom() */
 };
 
-#define AGENT_STEPS 12
+#define AGENT_STEPS 13
 
 struct agent {
     const struct config *config;
@@ -44,7 +45,11 @@ struct agent {
     struct reader *reader;
     const char **topics;
     size_t topic_count;
-    struct fill_state *fills; /* of all topics, as they were read last */
+    bool *wants_fill; /* by topic: it is to be filled, and nobody has written that down yet */
+    bool *owns_first; /* by topic: this agent owns partition 0 */
+    struct fill_wishes *wishes;    /* NULL: no copy is filled by itself */
+    struct agent_loading *loading; /* NULL: this agent fills no topic at the moment */
+    struct fill_state *fills;      /* of all topics, as they were read last */
     size_t fill_count;
     struct agent_partition *partitions;
     size_t partition_count;
@@ -57,6 +62,7 @@ struct agent {
     struct agent_timer other_hints;
     struct agent_timer missing_topics;
     struct agent_timer missing_owners;
+    struct agent_timer wanted_fills;
     size_t last_index;       /* of the partition that was read last */
     size_t lag_index;        /* the partition whose lag was measured last */
     size_t other_hint_index; /* of all partitions, the one whose hint is read next */
@@ -97,6 +103,10 @@ void agent_forget_read(struct agent *agent, size_t index);
 
 /* assign.c */
 
+/** @return whether nothing was read of a partition: it has no position, or one at 0 that was made
+ * only to record why it stands still. */
+bool agent_is_unread(const struct partition_state *state, int64_t first);
+
 /** Take the assigned partitions and start reading where the database says. */
 enum status agent_assign(struct agent *agent, const struct feed_event *event,
                          struct error *err) MUST_CHECK;
@@ -119,6 +129,12 @@ enum status agent_check_anchor(struct agent *agent, size_t index, const struct r
  * call.
  * @return OK; RETRY; ABORT; FATAL. */
 enum status agent_read_fills(struct agent *agent, bool *ret_changed, struct error *err) MUST_CHECK;
+
+/** Find out which topics must be filled before they are read (rule 38): those without a fill of
+ * which an assigned partition was not read, where the configuration allows it.
+ * @return OK; RETRY; FATAL. */
+enum status agent_find_wanted_fills(struct agent *agent, const struct feed_event *event,
+                                    struct error *err) MUST_CHECK;
 
 /** @return whether nobody may read the topic: its rows are not all there yet. */
 bool agent_is_held(const struct agent *agent, const char *topic);

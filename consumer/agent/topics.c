@@ -12,7 +12,9 @@
 enum status agent_add_topics(struct agent *agent, struct error *err)
 {
     agent->topics = calloc(agent->mapping_count + 1, sizeof *agent->topics);
-    if (agent->topics == NULL)
+    agent->wants_fill = calloc(agent->mapping_count + 1, sizeof *agent->wants_fill);
+    agent->owns_first = calloc(agent->mapping_count + 1, sizeof *agent->owns_first);
+    if (agent->topics == NULL || agent->wants_fill == NULL || agent->owns_first == NULL)
         return error_set(err, STATUS_FATAL, "no memory for the agent");
     for (size_t i = 0; i < agent->mapping_count; i++) {
         const char *topic = agent->mappings[i].entry->topic;

@@ -83,6 +83,10 @@ enum status fill_loader_step(struct fill_loader *loader, struct error *err) MUST
 enum status fill_loader_void(struct fill_loader *loader, const char *reason, int64_t *ret_voids,
                              struct error *err) MUST_CHECK;
 
+/** Store why the topic's fill waits, or does not go on, whoever's attempt is stored. It counts as
+ * none. @return OK; RETRY; ABORT. */
+enum status fill_loader_note(struct fill_loader *loader, const char *reason, struct error *err);
+
 /** What the attempt has done so far, for whoever looks on. */
 struct fill_progress {
     enum fill_stage stage;

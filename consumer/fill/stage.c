@@ -231,23 +231,38 @@ enum status fill_loader_step(struct fill_loader *loader, struct error *err)
     return STATUS_OK;
 }
 
+static enum status loader_note(struct fill_loader *loader, const struct fill_state *fill,
+                               struct error *err)
+{
+    enum status status = loader_open(loader, err);
+    if (status == STATUS_OK)
+        status = loader->store->ops->begin(loader->store, NULL, 0, err);
+    if (status == STATUS_OK)
+        status = loader->store->ops->fill(loader->store, FILL_NOTE, fill, NULL, err);
+    if (status == STATUS_OK)
+        status = loader->store->ops->commit(loader->store, true, err);
+    return loader_undo(loader, status, err);
+}
+
+enum status fill_loader_note(struct fill_loader *loader, const char *reason, struct error *err)
+{
+    struct fill_state fill = {0};
+    enum status status = fill_loader_read(loader, &fill, err);
+    (void)snprintf(fill.reason, sizeof fill.reason, "%s", reason);
+    return status == STATUS_OK ? loader_note(loader, &fill, err) : status;
+}
+
 enum status fill_loader_void(struct fill_loader *loader, const char *reason, int64_t *ret_voids,
                              struct error *err)
 {
     struct fill_state fill = loader->fill;
     fill.voids++;
     (void)snprintf(fill.reason, sizeof fill.reason, "%s", reason);
-    enum status status = loader_open(loader, err);
-    if (status == STATUS_OK)
-        status = loader->store->ops->begin(loader->store, NULL, 0, err);
-    if (status == STATUS_OK)
-        status = loader->store->ops->fill(loader->store, FILL_NOTE, &fill, NULL, err);
-    if (status == STATUS_OK)
-        status = loader->store->ops->commit(loader->store, true, err);
+    enum status status = loader_note(loader, &fill, err);
     if (status == STATUS_OK) {
         loader_forget(loader);
         loader->fill = fill;
         *ret_voids = fill.voids;
     }
-    return loader_undo(loader, status, err);
+    return status;
 }

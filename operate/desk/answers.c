@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "operate/compare/role.h"
 #include "operate/desk/sessions.h"
+#include "operate/fill/server.h"
 
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -26,7 +27,8 @@ struct answers {
     struct kafka_talk *talk; /* NULL: open it first */
     struct sessions_options sessions_options;
     struct sessions *sessions; /* NULL: not before the name is known */
-    struct error heard;        /* what failed while rows were read */
+    struct fill_server *fills;
+    struct error heard; /* what failed while rows were read */
     char said[ERROR_TEXT_SIZE];
     char said_of_database[ERROR_TEXT_SIZE];
 };
@@ -68,6 +70,16 @@ static enum status answers_write(void *context, const char *data_topic, struct s
         status = kafka_talk_make(answers->talk, data_topic, err);
     return status == STATUS_OK ? kafka_talk_write(answers->talk, data_topic, key, value, err)
                                : status;
+}
+
+static enum status answers_fill(void *context, const struct talk_question *question,
+                                struct error *err)
+{
+    struct answers *answers = context;
+    if (answers->fills == NULL)
+        answers->fills = fill_server_new(answers->options->service, answers->stop);
+    return answers->fills == NULL ? error_set(err, STATUS_RETRY, "it has no memory for a fill")
+                                  : fill_server_take(answers->fills, question, err);
 }
 
 static void answers_say_of_database(void *context, const char *text)
@@ -121,6 +133,7 @@ static enum status answers_open_sessions(struct answers *answers, struct error *
                  .say = answers_say_of_database,
                  .context = answers},
         .hear = answers_hear_meanwhile,
+        .fill = answers_fill,
         .metrics = answers->options->sources->desk,
         .idle_s = TALK_IDLE_S,
         .report_wishes = answers->options->report_wishes,
@@ -214,6 +227,7 @@ void answers_run(const struct desk_options *options, const atomic_bool *stop)
         answers_rest(&answers, rest_us);
         rest_us = rest_us < ANSWERS_BACKOFF_US / 2 ? 2 * rest_us : ANSWERS_BACKOFF_US;
     }
+    fill_server_free(answers.fills);
     sessions_free(answers.sessions);
     kafka_talk_close(answers.talk);
     buffer_done(&answers.name);

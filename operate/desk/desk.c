@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "operate/desk/reading.h"
+#include "operate/fill/asking.h"
 
 #include <stdlib.h>
 
@@ -135,6 +136,9 @@ static enum status desk_round(struct desk *desk, struct error *err)
         desk_forget_topic(desk);
         return status;
     }
+    if (desk->options->fill_wishes != NULL)
+        fill_asking_tend(desk->options->service, &desk->members, desk->options->fill_wishes,
+                         desk->stop);
     status = desk_reading_take(&desk->reading, desk->options, err);
     return status == STATUS_OK ? desk_report(desk, err) : status;
 }

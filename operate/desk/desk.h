@@ -6,9 +6,12 @@
 #include "operate/metrics.h"
 #include "operate/service.h"
 
+struct fill_wishes;
+
 struct desk_options {
     const struct service *service;
     const struct metrics_sources *sources; /* of this process; the desk writes only its own part */
+    struct fill_wishes *fill_wishes;       /* of the agent in this process; NULL: there is none */
     atomic_ullong *report_wishes;          /* raised where another service waits for a report */
 };
 

@@ -198,6 +198,18 @@ static void sessions_report(const struct sessions *sessions, const struct talk_q
     }
 }
 
+static enum status sessions_fill(const struct sessions *sessions,
+                                 const struct talk_question *question, struct error *err)
+{
+    const struct sessions_options *options = sessions->options;
+    struct error why = ERROR_INIT;
+    enum status status = options->fill == NULL
+                             ? error_set(&why, STATUS_REJECT, "its sidecar fills no other copies")
+                             : options->fill(options->desk.context, question, &why);
+    return status == STATUS_OK ? STATUS_OK
+                               : desk_session_refuse(&sessions->desk, question, why.text, err);
+}
+
 static enum status sessions_question(struct sessions *sessions,
                                      const struct talk_question *question, struct error *err)
 {
@@ -223,9 +235,9 @@ static enum status sessions_question(struct sessions *sessions,
         sessions_report(sessions, question);
         return STATUS_OK;
     case TALK_FILL:
-        break;
+        return sessions_fill(sessions, question, err);
     }
-    return desk_session_refuse(&sessions->desk, question, "its version fills no other copies", err);
+    return STATUS_OK;
 }
 
 /* Each bracket and comma can be worth some hundred bytes while it is read. What we write has fewer;

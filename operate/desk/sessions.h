@@ -13,6 +13,9 @@ struct sessions_options {
     struct session_desk desk; /* its tick stays NULL: it is the sessions' own */
     /** Hand over by sessions_take() what was asked while rows are read. */
     void (*hear)(void *context);
+    /** Hand the rows of a topic to another copy. NULL: it fills none.
+     * @return OK; anything else: the text says why not. */
+    enum status (*fill)(void *context, const struct talk_question *question, struct error *err);
     struct desk_metrics *metrics;
     int64_t idle_s;               /* after which a session ends that nobody asks */
     atomic_ullong *report_wishes; /* raised where a report is asked for */

@@ -108,6 +108,8 @@ static bool config_entry_read(const struct config *config, const char *entity_ty
     const char *topic = json_string_value(json_object_get(json, "topic"));
     const char *key = json_string_value(json_object_get(json, "partition_key"));
     const char *start = json_string_value(json_object_get(json, "start"));
+    const char *fill = json_string_value(json_object_get(json, "fill"));
+    const char *fill_from = json_string_value(json_object_get(json, "fill_from"));
     const json_t *partitions = json_object_get(json, "partitions");
 
     entry->entity_type = strdup(entity_type);
@@ -121,6 +123,9 @@ static bool config_entry_read(const struct config *config, const char *entity_ty
                                            : (int32_t)json_integer_value(partitions);
     if (start != NULL)
         entry->start = strcmp(start, "earliest") == 0 ? CONFIG_START_EARLIEST : CONFIG_START_LATEST;
+    if (fill != NULL && strcmp(fill, "auto") != 0)
+        entry->fill = strcmp(fill, "always") == 0 ? CONFIG_FILL_ALWAYS : CONFIG_FILL_NEVER;
+    entry->fill_from = fill_from == NULL ? NULL : strdup(fill_from);
     entry->before = json_is_true(json_object_get(json, "before"));
     const char *format = json_string_value(json_object_get(json, "format"));
     const char *binary = json_string_value(json_object_get(json, "binary"));
@@ -132,7 +137,9 @@ static bool config_entry_read(const struct config *config, const char *entity_ty
     return known &&
            config_pairs(json_object_get(json, "columns"), &entry->columns, &entry->column_count) &&
            entry->entity_type != NULL && entry->topic != NULL &&
-           (table == NULL || entry->table != NULL) && (key == NULL || entry->partition_key != NULL);
+           (table == NULL || entry->table != NULL) &&
+           (key == NULL || entry->partition_key != NULL) &&
+           (fill_from == NULL || entry->fill_from != NULL);
 }
 
 static bool config_entries(const struct config *config, const json_t *object,

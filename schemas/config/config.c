@@ -297,6 +297,7 @@ static void config_entries_free(struct config_entry *entries, size_t count)
         free(entries[i].table);
         free(entries[i].topic);
         free(entries[i].partition_key);
+        free(entries[i].fill_from);
         config_pairs_free(entries[i].columns, entries[i].column_count);
     }
     free(entries);

@@ -11,6 +11,9 @@
 
 enum config_start { CONFIG_START_NONE, CONFIG_START_EARLIEST, CONFIG_START_LATEST };
 
+/** Whether a copy without a position is filled with another one's rows (rule 38). */
+enum config_fill { CONFIG_FILL_AUTO, CONFIG_FILL_ALWAYS, CONFIG_FILL_NEVER };
+
 /** An entry of `publish:` or `apply:`. */
 struct config_entry {
     char *entity_type;
@@ -21,6 +24,8 @@ struct config_entry {
     size_t column_count;
     int32_t partitions; /* 6 unless given */
     enum config_start start;
+    enum config_fill fill; /* default CONFIG_FILL_AUTO */
+    char *fill_from;       /* the service to ask for rows; NULL: whoever suits best */
     bool before;
     bool foreign; /* another program writes the topic, so its partitions are not checked */
     enum record_format format;

@@ -265,7 +265,8 @@ static void a_log_without_its_beginning_is_refused_unless_start_says_otherwise(v
 {
     (void)state;
     struct kafka *kafka = kafka_start();
-    struct sidecar billing = sidecar_make(kafka, "billing", NULL, APPLY_ITEMS);
+    struct sidecar billing = sidecar_make(
+        kafka, "billing", NULL, "apply:\n  item: {table: items, partitions: 1, fill: never}\n");
     struct sidecar partial = sidecar_make(
         kafka, "partial", NULL, "apply:\n  item: {table: items, partitions: 1, start: earliest}\n");
     kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);

@@ -99,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         buffer_init(&fuzz.first, 8 * FILL_RECORD_BYTES_MAX);
         buffer_init(&fuzz.second, 8 * FILL_RECORD_BYTES_MAX);
         parts[i](&fuzz, &record);
-        if (fill_void_read(&record, &fuzz.arena, &reason, NULL) == STATUS_OK && reason == NULL)
+        if (fill_reason_read(&record, &fuzz.arena, &reason, NULL) == STATUS_OK && reason == NULL)
             abort();
         buffer_done(&fuzz.second);
         buffer_done(&fuzz.first);

@@ -202,9 +202,9 @@ static void a_reason_can_be_read_whatever_is_in_it(void **state)
     (void)state;
     world_begin(&world, "");
     buffer_init(&out, FILL_RECORD_BYTES_MAX);
-    fill_void_append("order {\"id\":\"n\xc3\"} is set aside", &out);
+    fill_reason_append("order {\"id\":\"n\xc3\"} is set aside", &out);
     world.record.value = buffer_slice(&out);
-    if (fill_void_read(&world.record, &world.arena, &reason, &world.err) != STATUS_OK)
+    if (fill_reason_read(&world.record, &world.arena, &reason, &world.err) != STATUS_OK)
         test_fail("%s", world.err.text);
     assert_string_equal(reason, "order {\"id\":\"n?\"} is set aside");
     buffer_done(&out);
