@@ -3,9 +3,11 @@
 #include "operate/http_client.h"
 #include "tests/support/repair.h"
 #include "tests/support/verify.h"
+#include "tests/support/verify_tables.h"
 
 #include "consumer/store/registry.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <sysexits.h>
 
@@ -37,6 +39,20 @@ static void pair_begin(struct pair *pair)
     (void)snprintf(pair->fill.topic, sizeof pair->fill.topic, "%s", sidecar_topic("item"));
 }
 
+/* The stamp of shop's copy. */
+static void stamp(struct pair *pair)
+{
+    struct error err = ERROR_INIT;
+    struct store *store = NULL;
+    const struct store_options options = {
+        .path = pair->shop.database, .service = "shop", .read_only = true};
+    if (store_sqlite_ops.open(&options, &store, &err) != STATUS_OK ||
+        store_sqlite_ops.read(store, pair->fill.topic, 0, &pair->partition, &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    pair->partition.filled_to = pair->partition.next_offset + 1;
+    store_sqlite_ops.close(store);
+}
+
 /* Write an edit, as a loader beside the agent. */
 static void fill(struct pair *pair, enum fill_edit edit)
 {
@@ -44,11 +60,9 @@ static void fill(struct pair *pair, enum fill_edit edit)
     struct store *store = NULL;
     const struct store_options options = {.path = pair->billing.database, .service = "billing"};
     const struct fill_partitions all = {&pair->partition, 1};
+    if (edit == FILL_INSTALL)
+        stamp(pair);
     enum status status = store_sqlite_ops.open(&options, &store, &err);
-    if (status == STATUS_OK && edit == FILL_INSTALL) {
-        status = store_sqlite_ops.read(store, pair->fill.topic, 0, &pair->partition, &err);
-        pair->partition.filled_to = pair->partition.next_offset + 1;
-    }
     if (status == STATUS_OK)
         status = store_sqlite_ops.begin(store, NULL, 0, &err);
     if (status == STATUS_OK)
@@ -147,10 +161,49 @@ static void while_its_rows_come_a_copy_is_filling_for_everybody(void **state)
     sidecar_stop(&pair.shop);
 }
 
+static void write_shop(const struct pair *pair, int id)
+{
+    (void)sqlite_format(pair->shop.database, "INSERT INTO items VALUES (%d, 'of the log', 1)", id);
+    sidecar_expect(&pair->shop,
+                   "SELECT count(*) FROM outbox o JOIN keepstep_relay_partition p JOIN "
+                   "keepstep_position k WHERE o.sequence = p.acknowledged_sequence AND "
+                   "k.next_offset > p.acknowledged_offset AND o.aggregateid = "
+                   "(SELECT aggregateid FROM outbox ORDER BY position DESC LIMIT 1)",
+                   "1\n");
+}
+
+/* The agent has read item 2 and stops itself before it writes it. Meanwhile the copy is filled as
+ * of a moment at which item 2 was gone. */
+static void an_agent_that_comes_back_after_a_fill_writes_nothing_of_before(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_begin(&pair);
+    sidecar_stop(&pair.billing);
+    write_shop(&pair, 2);
+    sidecar_start(&pair.billing, "agent_before_begin:1:stop");
+    if (!process_wait_for(pair.billing.process, "goes on at", WAIT_MS) ||
+        !process_wait_stopped(pair.billing.process, WAIT_MS))
+        test_fail("%s", process_errors(pair.billing.process));
+    fill(&pair, FILL_ASK);
+    fill(&pair, FILL_CLEAR);
+    verify_write_silently(DATABASE_SQLITE, pair.billing.url, "items", "DELETE FROM items");
+    fill(&pair, FILL_INSTALL);
+    pair.fill.rows_offset = 1;
+    fill(&pair, FILL_END);
+    process_signal(pair.billing.process, SIGCONT);
+    write_shop(&pair, 3);
+    sidecar_expect(&pair.billing, "SELECT id FROM items", "3\n");
+    sidecar_expect(&pair.billing, "SELECT stage FROM keepstep_fill", "done\n");
+    sidecar_stop(&pair.billing);
+    sidecar_stop(&pair.shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(while_its_rows_come_a_copy_is_filling_for_everybody, 180),
+        TEST_WITH_LIMIT(an_agent_that_comes_back_after_a_fill_writes_nothing_of_before, 180),
     };
     return TEST_RUN(tests);
 }
