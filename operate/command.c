@@ -53,6 +53,14 @@ void command_advise_flags(const struct command_line *line)
     advice_set_flags(fits ? flags : "");
 }
 
+void command_print_sql(const char *comment, const char *sql)
+{
+    int length = (int)strlen(sql);
+    while (length > 0 && sql[length - 1] == '\n')
+        length--;
+    printf("-- %s.\n%.*s;\n", comment, length, sql);
+}
+
 int command_fail(const struct error *err)
 {
     command_say("keepstep: %s", err->text);

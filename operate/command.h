@@ -70,6 +70,9 @@ void command_advise_flags(const struct command_line *line);
 /** Print a line on stderr; commands in backquotes are completed. */
 void command_say(const char *format, ...) PRINTF_LIKE(1, 2);
 
+/** Print a statement, with a comment before it, for people who run it themselves. */
+void command_print_sql(const char *comment, const char *sql);
+
 /** Print `err` as "keepstep: …" on stderr. @return its exit code. */
 int command_fail(const struct error *err);
 
@@ -80,6 +83,6 @@ void command_catch_signals(void);
 extern const struct command command_agent, command_broker, command_config, command_copies,
     command_demo, command_fill, command_healthcheck, command_init, command_lag, command_outbox,
     command_parked, command_publish, command_relay, command_repair, command_run, command_schema,
-    command_status, command_verify;
+    command_status, command_token, command_verify, command_wait;
 
 #endif

@@ -265,8 +265,7 @@ void quorum_done(struct quorum *quorum)
     *quorum = (struct quorum){0};
 }
 
-/* A partition that nobody has reported is held by publishers alone. */
-static int64_t quorum_counted(const struct quorum *quorum, size_t index, int32_t partition)
+int64_t quorum_counted(const struct quorum *quorum, size_t index, int32_t partition)
 {
     const struct quorum_member *member = &quorum->members[index];
     if (partition < quorum->partition_count)

@@ -62,6 +62,10 @@ void quorum_done(struct quorum *quorum);
  * QUORUM_LOG_END: a majority has all that is in the log; -1: nobody counts. */
 int64_t quorum_offset(const struct quorum *quorum, int32_t partition);
 
+/** @return up to where a member holds a partition, as it counts; a partition that nobody has
+ * reported is held by publishers alone. */
+int64_t quorum_counted(const struct quorum *quorum, size_t member, int32_t partition);
+
 static inline const struct quorum_position *quorum_position(const struct quorum *quorum,
                                                             size_t member, int32_t partition)
 {

@@ -34,3 +34,29 @@ int64_t store_record_bytes(const struct record *record)
         bytes += record->headers[i].name.length + record->headers[i].value.length;
     return (int64_t)bytes;
 }
+
+static struct slice header_find(const struct record *record, const char *name)
+{
+    for (size_t i = 0; i < record->header_count; i++) {
+        if (slice_is(record->headers[i].name, name))
+            return record->headers[i].value;
+    }
+    return (struct slice){0};
+}
+
+struct record_sequence store_record_sequence(const struct record *record)
+{
+    static const struct record_sequence none = {.source = {"", 0}, .incarnation = {"", 0}};
+    struct slice digits = header_find(record, "ce_sequence");
+    struct record_sequence place = {.source = header_find(record, "ce_source"),
+                                    .incarnation = header_find(record, "ce_incarnation")};
+    if (digits.length == 0 || place.source.length > STORE_KEY_MAX ||
+        place.incarnation.length != STORE_TOKEN_SIZE - 1)
+        return none;
+    for (size_t i = 0; i < digits.length; i++) {
+        if (digits.data[i] < '0' || digits.data[i] > '9' || place.sequence > INT64_MAX / 10 - 1)
+            return none;
+        place.sequence = place.sequence * 10 + (digits.data[i] - '0');
+    }
+    return place;
+}

@@ -278,6 +278,20 @@ struct table_order {
     char parent[STORE_NAME_SIZE];
 };
 
+/** What a store says of a token. */
+enum token_verdict {
+    TOKEN_UNKNOWN = -1, /* it never saw the token's origin in one of its topics */
+    TOKEN_WAITS = 0,    /* an event is not applied, or the copy is not complete */
+    TOKEN_APPLIED = 1,
+};
+
+/** The place of an event among those of its origin. */
+struct record_sequence {
+    struct slice source;
+    struct slice incarnation;
+    int64_t sequence; /* 0: it has none, and so neither source nor incarnation */
+};
+
 /** What is old enough to be deleted: at most `limit` of each kind. */
 struct prune {
     int64_t keys_before_us;    /* single keys that were claimed before this time; 0: none */
@@ -289,6 +303,7 @@ struct store_ops {
     const char *scheme;      /* "sqlite", "memory" */
     bool excludes_writers;   /* no other session writes between begin and commit (rule 18) */
     const char *install_sql; /* what open() with `install` runs; for `init --print-sql` */
+    const char *applied_sql; /* asks whether the events of a token are applied */
     /** Append the rest of what `init --print-sql` prints for this side: the local copies' tables,
      * and grants of exactly the rights that the roles keepstep_agent and keepstep_lag need. Their
      * rights on the outbox are the other side's. @return OK; FATAL (a column that cannot be). */
@@ -356,6 +371,10 @@ struct store_ops {
      * @return OK; RETRY; ABORT (another attempt, or another stage: read it again). */
     enum status (*fill)(struct store *store, enum fill_edit edit, const struct fill_state *fill,
                         const struct fill_partitions *partitions, struct error *err);
+    /** Find whether all events that a token names are applied here (rule 47).
+     * @param token  a text that token_read() can read. @return OK; RETRY. */
+    enum status (*applied)(struct store *store, const char *token, enum token_verdict *ret_verdict,
+                           struct error *err);
     /** Claim single idempotency keys: set the verdict of each, and store the new ones. A source and
      * an id have at most STORE_KEY_MAX bytes. */
     enum status (*claim_keys)(struct store *store, struct key_claim *claims, size_t count,
@@ -450,6 +469,9 @@ void partition_state_done(struct partition_state *state);
 /** @return the last applied sequence of a source's incarnation; 0: none. */
 uint64_t sequences_last(const struct sequence_state *sequences, size_t count, const char *source,
                         const char *incarnation);
+
+/** @return what the headers of one of Keepstep's own records say. Borrowed. */
+struct record_sequence store_record_sequence(const struct record *record);
 
 /** @return the bytes of a record's key, value and headers. */
 int64_t store_record_bytes(const struct record *record);

@@ -33,10 +33,12 @@ END
   END IF;
 END
 
+-- The positions are noted for keepstep_ticket(), which forgets them.
 -- name: capture_event
     INSERT INTO outbox (aggregatetype, type, aggregateid, partition_key, payload)
     VALUES ({text entity_type}, {type}, {key}, {partition_key},
       {payload});
+    SET @keepstep_last = LAST_INSERT_ID(), @keepstep_first = IFNULL(@keepstep_first, @keepstep_last);
 
 -- Error 1054: the table has no such column. SIGNAL takes no expression, only a variable, and at most
 -- 512 characters.

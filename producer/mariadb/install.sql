@@ -382,6 +382,7 @@ CREATE ROLE IF NOT EXISTS keepstep_relay;
 CREATE ROLE IF NOT EXISTS keepstep_agent;
 CREATE ROLE IF NOT EXISTS keepstep_lag;
 CREATE ROLE IF NOT EXISTS keepstep_run;
+CREATE ROLE IF NOT EXISTS keepstep_reader;
 GRANT keepstep_relay TO keepstep_run;
 GRANT keepstep_agent TO keepstep_run;
 GRANT SELECT, DELETE, UPDATE (aggregateid, kafka_partition, sequence, set_aside)
@@ -406,3 +407,11 @@ GRANT SELECT ON keepstep_relay TO keepstep_lag;
 GRANT SELECT ON keepstep_relay_partition TO keepstep_lag;
 GRANT SELECT ON keepstep_relay_type TO keepstep_lag;
 GRANT EXECUTE ON FUNCTION keepstep_catalogue TO keepstep_lag;
+GRANT SELECT (origin, incarnation) ON keepstep_relay TO keepstep_reader;
+GRANT SELECT (position, aggregatetype, aggregateid, kafka_partition, sequence, set_aside, blocks)
+  ON outbox TO keepstep_reader;
+GRANT SELECT ON keepstep_relay_type TO keepstep_reader;
+GRANT SELECT ON keepstep_relay_moved TO keepstep_reader;
+GRANT EXECUTE ON FUNCTION keepstep_ticket TO keepstep_reader;
+GRANT EXECUTE ON FUNCTION keepstep_token TO keepstep_reader;
+GRANT EXECUTE ON FUNCTION keepstep_token TO keepstep_relay;

@@ -18,6 +18,8 @@ static const struct origin_object OBJECTS[] = {
     {.kind = "table", .name = "keepstep_existing_key", .sql = SQL_CREATE_EXISTING_KEY},
     {.kind = "function", .name = "keepstep_catalogue", .sql = SQL_CREATE_CATALOGUE},
     {.kind = "table", .name = "keepstep_captured", .sql = SQL_CREATE_CAPTURED},
+    {.kind = "function", .name = "keepstep_ticket", .sql = SQL_CREATE_TICKET},
+    {.kind = "function", .name = "keepstep_token", .sql = SQL_CREATE_TOKEN},
 };
 
 static const char *const STATEMENTS[ORIGIN_STATEMENT_COUNT] = {

@@ -93,8 +93,16 @@ static enum status outbox_mariadb_load_waiting(struct outbox *outbox,
     return status;
 }
 
+static const struct outbox_token_sql TOKEN_SQL[] = {
+    {"Inside the transaction, behind its last write: the ticket", "SELECT keepstep_ticket()"},
+    {"Behind COMMIT: the token of the ticket; NULL while an event waits for its number",
+     "SELECT keepstep_token(TICKET)"},
+    {NULL, NULL},
+};
+
 const struct outbox_ops outbox_mariadb_ops = {
     .scheme = "mysql",
+    .token_sql = TOKEN_SQL,
     .open = outbox_mariadb_open,
     .load_waiting = outbox_mariadb_load_waiting,
     .claim = outbox_sql_claim,

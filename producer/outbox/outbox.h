@@ -136,11 +136,18 @@ struct outbox_purge {
  * that it publishes too. The caller looks at out->failed. */
 void outbox_append_applied(const struct config *config, bool published, struct buffer *out);
 
+/** How a service asks for tickets and tokens. */
+struct outbox_token_sql {
+    const char *when; /* for people */
+    const char *text; /* NULL: the end of the list */
+};
+
 /** A slot that returned RETRY may be called again at once: a back end that lost its connection
  * makes a new one. Any fenced change may then be durable or not, and the database may be another
  * one: fenced changes are RETRY until `session` of the lease is that of the outbox again. */
 struct outbox_ops {
     const char *scheme;
+    const struct outbox_token_sql *token_sql;
     enum status (*open)(const struct outbox_options *options, struct outbox **ret_outbox,
                         struct error *err);
     void (*close)(struct outbox *outbox);
@@ -230,6 +237,10 @@ struct outbox_ops {
      * @return OK; RETRY; REJECT (no such row is set aside). */
     enum status (*resolve_set_aside)(struct outbox *outbox, int64_t position, bool drop,
                                      struct error *err);
+    /** Make the token of a ticket, in `arena`; data NULL while an event waits for its number.
+     * @return OK; RETRY; REJECT (there will be none, with the reason); FATAL. */
+    enum status (*token)(struct outbox *outbox, const char *ticket, struct arena *arena,
+                         struct slice *ret_token, struct error *err);
     /** Read the lease row without taking it. */
     enum status (*read_lease)(struct outbox *outbox, struct lease *ret_lease, struct error *err);
 };

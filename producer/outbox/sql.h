@@ -72,6 +72,8 @@ enum status outbox_sql_take_lease(struct outbox *outbox, int64_t duration_us,
                                   struct lease *ret_lease, struct error *err);
 enum status outbox_sql_release_lease(struct outbox *outbox, const struct lease *lease,
                                      struct error *err);
+enum status outbox_sql_token(struct outbox *outbox, const char *ticket, struct arena *arena,
+                             struct slice *ret_token, struct error *err);
 enum status outbox_sql_read_lease(struct outbox *outbox, struct lease *ret_lease,
                                   struct error *err);
 enum status outbox_sql_load_partitions(struct outbox *outbox,
@@ -125,6 +127,7 @@ enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position
     .set_aside = outbox_sql_set_aside, .write_keys = outbox_sql_write_keys,                        \
     .find = outbox_sql_find, .purge = outbox_sql_purge, .held_back = outbox_sql_held_back,         \
     .unread = outbox_sql_unread, .list = outbox_sql_list, .count = outbox_sql_count,               \
-    .resolve_set_aside = outbox_sql_resolve_set_aside, .read_lease = outbox_sql_read_lease
+    .resolve_set_aside = outbox_sql_resolve_set_aside, .token = outbox_sql_token,                  \
+    .read_lease = outbox_sql_read_lease
 
 #endif

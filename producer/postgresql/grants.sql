@@ -1,12 +1,14 @@
--- The least that each role needs on this side; keepstep_run is relay and agent in one process. The
--- administrator makes logins that are members of one of them.
+-- The least that each role needs on this side; keepstep_run is relay and agent in one process,
+-- keepstep_reader is for the service's own logins, which wait for what they wrote. The administrator
+-- makes logins that are members of one of them.
 
 -- name: grants
 DO $keepstep$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['keepstep_agent', 'keepstep_relay', 'keepstep_lag', 'keepstep_run']
+  FOREACH name IN ARRAY ARRAY['keepstep_agent', 'keepstep_relay', 'keepstep_lag', 'keepstep_run',
+    'keepstep_reader']
   LOOP
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = name) THEN
       EXECUTE format('CREATE ROLE %I', name);
@@ -29,4 +31,11 @@ GRANT SELECT (id, position, aggregatetype, aggregateid, kafka_partition, sequenc
 GRANT SELECT ON keepstep_relay, keepstep_relay_partition, keepstep_relay_type TO keepstep_agent;
 GRANT SELECT (position, aggregatetype, kafka_partition, sequence, set_aside, created_at)
   ON outbox TO keepstep_lag;
-GRANT SELECT ON keepstep_relay, keepstep_relay_partition, keepstep_relay_type TO keepstep_lag
+GRANT SELECT ON keepstep_relay, keepstep_relay_partition, keepstep_relay_type TO keepstep_lag;
+GRANT SELECT (origin, incarnation) ON keepstep_relay TO keepstep_reader;
+GRANT SELECT (position, aggregatetype, aggregateid, kafka_partition, sequence, set_aside)
+  ON outbox TO keepstep_reader;
+GRANT SELECT ON keepstep_relay_type, keepstep_relay_moved TO keepstep_reader;
+GRANT SELECT ON SEQUENCE outbox_position_seq TO keepstep_reader;
+GRANT EXECUTE ON FUNCTION keepstep_ticket(), keepstep_token(text) TO keepstep_reader;
+GRANT EXECUTE ON FUNCTION keepstep_token(text) TO keepstep_relay

@@ -68,8 +68,19 @@ static enum status outbox_sqlite_open(const struct outbox_options *options,
     return status;
 }
 
+static const struct outbox_token_sql TOKEN_SQL[] = {
+    {"Behind BEGIN IMMEDIATE: where the outbox ends", SQL_TICKET_BEGIN},
+    {"Before COMMIT, with that as ?1: the ticket; no row where nothing is published", SQL_TICKET},
+    {"Behind COMMIT, with the ticket as ?1: its token, NULL while an event waits for its number; "
+     "and "
+     "why it has none",
+     SQL_TOKEN},
+    {NULL, NULL},
+};
+
 const struct outbox_ops outbox_sqlite_ops = {
     .scheme = "sqlite",
+    .token_sql = TOKEN_SQL,
     .open = outbox_sqlite_open,
     .load_waiting = outbox_sql_load_waiting,
     .claim = outbox_sql_claim,

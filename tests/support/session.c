@@ -112,6 +112,8 @@ static const char *try_mariadb(MYSQL *session, const char *sql, struct buffer *r
     if (mysql_real_query(session, sql, strlen(sql)) != 0)
         return test_format("%s", mysql_error(session));
     MYSQL_RES *result = mysql_store_result(session);
+    if (mysql_errno(session) != 0) /* of a row, behind the description of its columns */
+        return test_format("%s", mysql_error(session));
     while (result != NULL && (row = mysql_fetch_row(result)) != NULL) {
         const unsigned long *lengths = mysql_fetch_lengths(result);
         for (unsigned int i = 0; i < mysql_num_fields(result); i++)

@@ -55,7 +55,8 @@ CREATE TABLE IF NOT EXISTS keepstep_superseded(
     record_value LONGBLOB,
     headers LONGBLOB
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
--- state: 0 held, 1 waiting, 2 behind, 3 skipped
+-- state: 0 held, 1 waiting, 2 behind, 3 skipped. sequence: 0 where the event has none; NULL where it is
+-- not known, as version 1 parked it.
 CREATE TABLE IF NOT EXISTS keepstep_parked(
     parked_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     topic VARCHAR(255) NOT NULL,
@@ -70,6 +71,9 @@ CREATE TABLE IF NOT EXISTS keepstep_parked(
     attempts INT NOT NULL,
     parked_at BIGINT NOT NULL,
     next_attempt_at BIGINT NOT NULL,
+    source VARBINARY(255),
+    incarnation VARBINARY(36),
+    sequence BIGINT,
     UNIQUE INDEX keepstep_parked_offset (topic, `partition`, `offset`)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 CREATE TABLE IF NOT EXISTS keepstep_blocked(
@@ -97,6 +101,34 @@ CREATE TABLE IF NOT EXISTS keepstep_fill(
 ALTER TABLE keepstep_position ADD COLUMN IF NOT EXISTS filled_to BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE keepstep_idempotency_key
     ADD COLUMN IF NOT EXISTS topic VARCHAR(255) NOT NULL DEFAULT '';
+ALTER TABLE keepstep_parked ADD COLUMN IF NOT EXISTS source VARBINARY(255),
+    ADD COLUMN IF NOT EXISTS incarnation VARBINARY(36), ADD COLUMN IF NOT EXISTS sequence BIGINT;
+-- Whether all events that a token names are applied here (rule 47): 1, 0, or NULL where this copy has
+-- never seen their origin in one of the topics. What is no token is no JSON either.
+CREATE OR REPLACE FUNCTION keepstep_applied(token MEDIUMTEXT CHARACTER SET utf8mb4)
+RETURNS INT READS SQL DATA SQL SECURITY INVOKER COMMENT 'keepstep applied 1'
+RETURN (SELECT CASE
+    WHEN SUM(NOT EXISTS (SELECT 1 FROM keepstep_sequence AS s WHERE s.topic = w.topic
+      AND s.source = SUBSTRING_INDEX(token, '/', 1))) > 0 THEN NULL
+    ELSE SUM(NOT EXISTS (SELECT 1 FROM keepstep_sequence AS s WHERE s.topic = w.topic
+        AND s.`partition` = w.place AND s.source = SUBSTRING_INDEX(token, '/', 1)
+        AND s.incarnation = SUBSTRING_INDEX(SUBSTRING_INDEX(token, '/', 2), '/', -1)
+        AND s.last >= w.sequence)
+      OR EXISTS (SELECT 1 FROM keepstep_position AS p WHERE p.topic = w.topic
+        AND (p.partial <> 0 OR p.next_offset < p.filled_to))
+      OR EXISTS (SELECT 1 FROM keepstep_fill AS f WHERE f.topic = w.topic
+        AND f.stage IN ('asked', 'clearing', 'loading'))
+      OR EXISTS (SELECT 1 FROM keepstep_parked AS k WHERE k.topic = w.topic
+        AND k.`partition` = w.place AND (k.sequence IS NULL OR (k.sequence <= w.sequence
+          AND k.source = SUBSTRING_INDEX(token, '/', 1)
+          AND k.incarnation = SUBSTRING_INDEX(SUBSTRING_INDEX(token, '/', 2), '/', -1))))) = 0 END
+  FROM JSON_TABLE(IF(token REGEXP
+      '^[A-Za-z0-9][A-Za-z0-9._-]*/[0-9a-f-]{36}(/[A-Za-z0-9._-]+:[0-9]+=[0-9]+(,[0-9]+=[0-9]+)*)+$',
+      CONCAT('[{"t":"', REPLACE(REPLACE(REPLACE(REPLACE(SUBSTRING(token,
+        LENGTH(SUBSTRING_INDEX(token, '/', 2)) + 2), ',', '],['), '=', ','), ':', '","p":[['),
+        '/', ']]},{"t":"'), ']]}]'), CONCAT('this is no token: ', token)),
+    '$[*]' COLUMNS (topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$.t',
+    NESTED PATH '$.p[*]' COLUMNS (place INT PATH '$[0]', sequence BIGINT PATH '$[1]'))) AS w);
 INSERT INTO keepstep_meta(`key`, value) VALUES ('schema_version', '2')
 ON DUPLICATE KEY UPDATE value = CASE value WHEN '1' THEN '2' ELSE value END;
 -- MariaDB grants on one table at a time.
@@ -114,4 +146,14 @@ GRANT SELECT ON keepstep_position TO keepstep_lag;
 GRANT SELECT ON keepstep_fill TO keepstep_lag;
 GRANT SELECT ON keepstep_sequence TO keepstep_lag;
 GRANT SELECT ON keepstep_blocked TO keepstep_lag;
-GRANT SELECT (parked_id, topic, `partition`, `offset`, state) ON keepstep_parked TO keepstep_lag;
+GRANT SELECT (parked_id, topic, `partition`, `offset`, state, source, incarnation, sequence)
+    ON keepstep_parked TO keepstep_lag;
+GRANT SELECT (topic, `partition`, next_offset, filled_to, partial)
+    ON keepstep_position TO keepstep_reader;
+GRANT SELECT (source, incarnation, topic, `partition`, last) ON keepstep_sequence TO keepstep_reader;
+GRANT SELECT (topic, stage) ON keepstep_fill TO keepstep_reader;
+GRANT SELECT (topic, `partition`, source, incarnation, sequence)
+    ON keepstep_parked TO keepstep_reader;
+GRANT EXECUTE ON FUNCTION keepstep_applied TO keepstep_reader;
+GRANT EXECUTE ON FUNCTION keepstep_applied TO keepstep_agent;
+GRANT EXECUTE ON FUNCTION keepstep_applied TO keepstep_lag;

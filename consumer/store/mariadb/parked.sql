@@ -13,8 +13,8 @@ SELECT count(*), coalesce(sum(state = 1), 0), coalesce(sum(coalesce(length(recor
 WHERE topic = ?1 AND `partition` = ?2 AND state <> 3
 -- name: parked_add
 INSERT INTO keepstep_parked(topic, `partition`, `offset`, record_key, record_value, headers, state,
-    reason, code, attempts, parked_at, next_attempt_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING parked_id
+    reason, code, attempts, parked_at, next_attempt_at, source, incarnation, sequence)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) RETURNING parked_id
 -- It follows parked_add in the session, so nothing has to look the parked record up.
 -- name: blocked_add
 INSERT INTO keepstep_blocked(entity_digest, entity_type, entity_key, parked_id)

@@ -48,6 +48,7 @@ const struct store_ops store_mariadb_ops = {
     STORE_SQL_SLOTS,
     .scheme = "mysql",
     .install_sql = SQL_INSTALL,
+    .applied_sql = SQL_APPLIED,
     .copy_sql = store_mariadb_copy_sql,
     .open = store_mariadb_open,
     .close = store_mariadb_close,

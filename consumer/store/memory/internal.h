@@ -118,6 +118,9 @@ enum status store_memory_fill(struct store *store, enum fill_edit edit,
                               const struct fill_state *fill,
                               const struct fill_partitions *partitions, struct error *err);
 
+enum status store_memory_applied(struct store *store, const char *token,
+                                 enum token_verdict *ret_verdict, struct error *err);
+
 enum status store_memory_snapshot(struct store *store, bool begin, struct error *err);
 enum status store_memory_keep_snapshot(struct store *store, struct error *err);
 enum status store_memory_scan(struct store *store, const struct store_scan *scan,

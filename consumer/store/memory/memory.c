@@ -518,6 +518,7 @@ const struct store_ops store_memory_ops = {
     .read_pending = store_memory_read_pending,
     .list_fills = store_memory_list_fills,
     .fill = store_memory_fill,
+    .applied = store_memory_applied,
     .claim_keys = store_memory_claim_keys,
     .apply = store_memory_apply,
     .record_sequence = store_memory_record_sequence,

@@ -55,7 +55,8 @@ CREATE TABLE IF NOT EXISTS keepstep_superseded(
     headers BYTEA,
     PRIMARY KEY (entity_type, entity_key)
 );
--- state: 0 held, 1 waiting, 2 behind, 3 skipped
+-- state: 0 held, 1 waiting, 2 behind, 3 skipped. sequence: 0 where the event has none; NULL where it is
+-- not known, as version 1 parked it.
 CREATE TABLE IF NOT EXISTS keepstep_parked(
     parked_id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     topic TEXT COLLATE "C" NOT NULL,
@@ -70,6 +71,9 @@ CREATE TABLE IF NOT EXISTS keepstep_parked(
     attempts BIGINT NOT NULL,
     parked_at BIGINT NOT NULL,
     next_attempt_at BIGINT NOT NULL,
+    source TEXT COLLATE "C",
+    incarnation TEXT COLLATE "C",
+    sequence BIGINT,
     UNIQUE (topic, partition, "offset")
 );
 CREATE INDEX IF NOT EXISTS keepstep_parked_skipped
@@ -109,8 +113,52 @@ BEGIN
         ALTER TABLE keepstep_position ADD COLUMN IF NOT EXISTS filled_to BIGINT NOT NULL DEFAULT 0;
         ALTER TABLE keepstep_idempotency_key
             ADD COLUMN IF NOT EXISTS topic TEXT COLLATE "C" NOT NULL DEFAULT '';
+        ALTER TABLE keepstep_parked ADD COLUMN IF NOT EXISTS source TEXT COLLATE "C",
+            ADD COLUMN IF NOT EXISTS incarnation TEXT COLLATE "C",
+            ADD COLUMN IF NOT EXISTS sequence BIGINT;
         UPDATE keepstep_meta SET value = '2' WHERE key = 'schema_version';
     END IF;
+END
+$keepstep$;
+-- Whether all events that a token names are applied here (rule 47): 1, 0, or NULL where this copy has
+-- never seen their origin in one of the topics.
+CREATE OR REPLACE FUNCTION keepstep_applied(token text) RETURNS integer LANGUAGE plpgsql STABLE
+AS $keepstep$
+DECLARE
+    parts CONSTANT text[] := string_to_array(token, '/');
+BEGIN
+    IF token !~ ('^[A-Za-z0-9][A-Za-z0-9._-]*/[0-9a-f-]{36}'
+        '(/[A-Za-z0-9._-]+:[0-9]{1,10}=[0-9]{1,18}(,[0-9]{1,10}=[0-9]{1,18})*)+$') THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('keepstep: %L is no token', left(token, 300));
+    END IF;
+    RETURN (SELECT CASE
+        WHEN bool_or(NOT EXISTS (SELECT 1 FROM keepstep_sequence AS s WHERE s.topic = w.topic
+            AND s.source = parts[1])) THEN NULL
+        WHEN bool_or(NOT EXISTS (SELECT 1 FROM keepstep_sequence AS s WHERE s.topic = w.topic
+                AND s.partition = w.partition AND s.source = parts[1] AND s.incarnation = parts[2]
+                AND s.last >= w.sequence)
+            OR EXISTS (SELECT 1 FROM keepstep_position AS p WHERE p.topic = w.topic
+                AND (p.partial <> 0 OR p.next_offset < p.filled_to))
+            OR EXISTS (SELECT 1 FROM keepstep_fill AS f WHERE f.topic = w.topic
+                AND f.stage IN ('asked', 'clearing', 'loading'))
+            OR EXISTS (SELECT 1 FROM keepstep_parked AS k WHERE k.topic = w.topic
+                AND k.partition = w.partition AND (k.sequence IS NULL OR (k.source = parts[1]
+                    AND k.incarnation = parts[2] AND k.sequence <= w.sequence)))) THEN 0
+        ELSE 1 END
+    FROM (SELECT split_part(t.text, ':', 1) AS topic, split_part(p.text, '=', 1)::bigint AS partition,
+            split_part(p.text, '=', 2)::bigint AS sequence
+        FROM unnest(parts[3:]) AS t (text)
+        CROSS JOIN unnest(string_to_array(split_part(t.text, ':', 2), ',')) AS p (text)) AS w
+    WHERE token IS NOT NULL);
+END
+$keepstep$;
+REVOKE ALL ON FUNCTION keepstep_applied(text) FROM PUBLIC;
+DO $keepstep$
+BEGIN
+    EXECUTE (SELECT format('ALTER FUNCTION keepstep_applied(text) '
+        'SET search_path = pg_catalog, %s, pg_temp', relnamespace::regnamespace)
+        FROM pg_class WHERE oid = 'keepstep_position'::regclass);
 END
 $keepstep$;
 INSERT INTO keepstep_meta(key, value) VALUES ('schema_version', '2') ON CONFLICT(key) DO NOTHING;
@@ -123,4 +171,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON keepstep_sequence, keepstep_idempotency_
     keepstep_superseded, keepstep_parked, keepstep_blocked TO keepstep_agent;
 GRANT SELECT ON keepstep_position, keepstep_fill, keepstep_sequence, keepstep_blocked
     TO keepstep_lag;
-GRANT SELECT (parked_id, topic, partition, "offset", state) ON keepstep_parked TO keepstep_lag;
+GRANT SELECT (parked_id, topic, partition, "offset", state, source, incarnation, sequence)
+    ON keepstep_parked TO keepstep_lag;
+GRANT SELECT (topic, partition, next_offset, filled_to, partial)
+    ON keepstep_position TO keepstep_reader;
+GRANT SELECT (source, incarnation, topic, partition, last) ON keepstep_sequence TO keepstep_reader;
+GRANT SELECT (topic, stage) ON keepstep_fill TO keepstep_reader;
+GRANT SELECT (topic, partition, source, incarnation, sequence) ON keepstep_parked TO keepstep_reader;
+GRANT EXECUTE ON FUNCTION keepstep_applied(text) TO keepstep_reader, keepstep_agent, keepstep_lag;

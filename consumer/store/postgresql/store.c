@@ -96,6 +96,7 @@ const struct store_ops store_postgresql_ops = {
     STORE_SQL_SLOTS,
     .scheme = "postgresql",
     .install_sql = SQL_INSTALL,
+    .applied_sql = SQL_APPLIED,
     .copy_sql = store_postgresql_copy_sql,
     .open = store_postgresql_open,
     .close = store_postgresql_close,

@@ -20,6 +20,7 @@ static enum status park_send(struct store_sql *self, struct parked_record *parke
     struct parameter partition = parameter_integer(record->partition);
     struct parameter offset = parameter_integer(record->offset);
     struct slice headers;
+    struct record_sequence place = store_record_sequence(record);
     enum status status = store_record_headers(record, arena, &headers, err);
     if (status == STATUS_OK)
         status = store_sql_ask(
@@ -29,7 +30,8 @@ static enum status park_send(struct store_sql *self, struct parked_record *parke
                      parameter_integer(parked->state),
                      parameter_raw(store_or_empty(parked->reason)), parameter_integer(parked->code),
                      parameter_integer(parked->attempts), parameter_integer(parked->parked_at_us),
-                     parameter_integer(parked->next_attempt_us)),
+                     parameter_integer(parked->next_attempt_us), parameter_raw(place.source),
+                     parameter_raw(place.incarnation), parameter_integer(place.sequence)),
             read_parked_id, parked, err);
     if (status == STATUS_OK)
         status = store_sql_send(self,

@@ -76,6 +76,8 @@ static enum status install(struct store_sql *self, bool new_copy, struct error *
     if (status == STATUS_OK)
         status = self->session->install(self, err);
     if (status == STATUS_OK)
+        status = store_sql_place_parked(self, err);
+    if (status == STATUS_OK)
         status = store_sql_send(self, set_id, err);
     if (status == STATUS_OK)
         status = store_sql_finish(self, err);

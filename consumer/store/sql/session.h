@@ -51,6 +51,9 @@
     X(PARKED_DELETE)                                                                               \
     X(PARKED_ATTEMPT)                                                                              \
     X(PARKED_STATE)                                                                                \
+    X(PARKED_UNPLACED)                                                                             \
+    X(PARKED_PLACE)                                                                                \
+    X(APPLIED)                                                                                     \
     X(PARKED_PRUNE)                                                                                \
     X(SUPERSEDED_KEEP)                                                                             \
     X(SUPERSEDED_READ)                                                                             \
@@ -306,6 +309,13 @@ enum status store_sql_scan_keys(struct store_sql *self, const struct store_scan 
 /** @return OK; RETRY (no snapshot is open, or it has lasted too long). */
 enum status store_sql_snapshot_check(const struct store_sql *self, struct error *err) MUST_CHECK;
 
+enum status store_sql_applied(struct store *store, const char *token,
+                              enum token_verdict *ret_verdict, struct error *err);
+
+/** At `init`: store of each parked record, which an earlier version parked, its place in a
+ * sequence. */
+enum status store_sql_place_parked(struct store_sql *self, struct error *err) MUST_CHECK;
+
 /** The slots that are the same for every database. */
 #define STORE_SQL_SLOTS                                                                            \
     .meta = store_sql_meta, .read = store_sql_read, .list = store_sql_list,                        \
@@ -317,7 +327,7 @@ enum status store_sql_snapshot_check(const struct store_sql *self, struct error 
     .read_image = store_sql_read_image, .drop_image = store_sql_drop_image,                        \
     .commit = store_sql_commit, .rollback = store_sql_rollback, .prune = store_sql_prune,          \
     .keep = store_sql_keep, .scan = store_sql_scan, .list_fills = store_sql_list_fills,            \
-    .fill = store_sql_fill
+    .fill = store_sql_fill, .applied = store_sql_applied
 
 /** Write the ranges that were recorded since the last call. */
 enum status store_sql_write_ranges(struct store_sql *self, struct error *err) MUST_CHECK;

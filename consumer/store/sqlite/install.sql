@@ -55,7 +55,8 @@ CREATE TABLE IF NOT EXISTS keepstep_superseded(
     headers BLOB,
     PRIMARY KEY (entity_type, entity_key)
 ) WITHOUT ROWID;
--- state: 0 held, 1 waiting, 2 behind, 3 skipped
+-- state: 0 held, 1 waiting, 2 behind, 3 skipped. sequence: 0 where the event has none; NULL where it is
+-- not known, as version 1 parked it.
 CREATE TABLE IF NOT EXISTS keepstep_parked(
     parked_id INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL,
@@ -70,6 +71,9 @@ CREATE TABLE IF NOT EXISTS keepstep_parked(
     attempts INTEGER NOT NULL,
     parked_at INTEGER NOT NULL,
     next_attempt_at INTEGER NOT NULL,
+    source TEXT,
+    incarnation TEXT,
+    sequence INTEGER,
     UNIQUE (topic, partition, offset)
 );
 CREATE INDEX IF NOT EXISTS keepstep_parked_skipped
@@ -102,4 +106,7 @@ INSERT INTO keepstep_meta(key, value) VALUES ('durable_commits', '0') ON CONFLIC
 -- name: upgrade_2
 ALTER TABLE keepstep_position ADD COLUMN filled_to INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE keepstep_idempotency_key ADD COLUMN topic TEXT NOT NULL DEFAULT '';
+ALTER TABLE keepstep_parked ADD COLUMN source TEXT;
+ALTER TABLE keepstep_parked ADD COLUMN incarnation TEXT;
+ALTER TABLE keepstep_parked ADD COLUMN sequence INTEGER;
 UPDATE keepstep_meta SET value = '2' WHERE key = 'schema_version';

@@ -14,8 +14,8 @@ SELECT count(*), count(*) FILTER (WHERE state = 1), coalesce(sum(coalesce(length
 WHERE topic = ?1 AND partition = ?2 AND state <> 3
 -- name: parked_add
 INSERT INTO keepstep_parked(topic, partition, offset, record_key, record_value, headers, state,
-    reason, code, attempts, parked_at, next_attempt_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING parked_id
+    reason, code, attempts, parked_at, next_attempt_at, source, incarnation, sequence)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) RETURNING parked_id
 -- name: blocked_add
 INSERT INTO keepstep_blocked(entity_type, entity_key, parked_id)
 SELECT ?4, ?5, parked_id FROM keepstep_parked WHERE topic = ?1 AND partition = ?2 AND offset = ?3

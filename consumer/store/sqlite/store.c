@@ -78,6 +78,7 @@ const struct store_ops store_sqlite_ops = {
     .scheme = "sqlite",
     .excludes_writers = true,
     .install_sql = SQL_INSTALL,
+    .applied_sql = SQL_APPLIED,
     .copy_sql = store_sqlite_copy_sql,
     .open = store_sqlite_open,
     .close = store_sqlite_close,
