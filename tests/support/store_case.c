@@ -118,10 +118,12 @@ static void mariadb_crash(void)
 
 static const char postgresql_users[] =
     "DO $$ BEGIN CREATE ROLE keepstep_lag LOGIN; CREATE ROLE keepstep_agent LOGIN; "
+    "CREATE ROLE keepstep_reader LOGIN; "
     "EXCEPTION WHEN duplicate_object THEN NULL; END $$";
 
 static const char mariadb_users[] =
     "CREATE ROLE IF NOT EXISTS keepstep_lag; CREATE ROLE IF NOT EXISTS keepstep_agent; "
+    "CREATE ROLE IF NOT EXISTS keepstep_reader; "
     "CREATE USER IF NOT EXISTS agent@localhost, lag@localhost; "
     "GRANT keepstep_agent TO agent@localhost; GRANT keepstep_lag TO lag@localhost; "
     "SET DEFAULT ROLE keepstep_agent FOR agent@localhost; "
