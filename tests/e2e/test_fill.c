@@ -179,10 +179,83 @@ static void a_fill_that_is_killed_anywhere_begins_anew(void **state)
     joined_end(&joined);
 }
 
+static void write_stock(const struct sidecar *service, const char *sql)
+{
+    (void)database_text(service->url, sql);
+}
+
+static struct process *start_relay(const struct sidecar *joiner)
+{
+    const char *const argv[] = {KEEPSTEP_BINARY, "relay", "-c", joiner->config, NULL};
+    return process_start(test_format("relay-%s", joiner->name), argv, NULL);
+}
+
+/* @return how many of the service's own changes have a number. */
+static const char *published(const struct sidecar *service)
+{
+    return database_text(service->url, "SELECT count(*) FROM outbox WHERE sequence IS NOT NULL");
+}
+
+/* The service writes before its copy is filled, between two transactions of the loader, and after;
+ * entities that are new, that others have, and that others delete meanwhile. */
+static void write_while_it_joins(const struct joined *joined, struct sidecar *joiner, size_t i)
+{
+    const struct sidecar *other = service(joined, i + 1);
+    size_t new = 400 + 10 * i;
+    size_t old = 103 + 7 * i;
+    write_stock(joiner, test_format("INSERT INTO stocks VALUES (%zu, 'own', '1.50', 0.1); "
+                                    "INSERT INTO stocks VALUES (%zu, 'own', '1.50', 0.1); "
+                                    "INSERT INTO stocks VALUES (%zu, 'own', '1.50', 0.1)",
+                                    new, old, old + 1));
+    struct process *relay = start_relay(joiner);
+    struct process *fill = fill_start(joiner, service(joined, i), "stock",
+                                      "fill_after_install:stop");
+    fill_wait_stopped(fill);
+    write_stock(other, test_format("DELETE FROM stocks WHERE id IN (%zu, %zu, %zu); "
+                                   "INSERT INTO stocks VALUES (%zu, 'other', '1.50', 0.1)",
+                                   old + 1, old + 2, old + 3, new + 1));
+    write_stock(joiner, test_format("UPDATE stocks SET name = 'again' WHERE id = %zu; "
+                                    "DELETE FROM stocks WHERE id = %zu; "
+                                    "INSERT INTO stocks VALUES (%zu, 'mine', '1.50', 0.1); "
+                                    "INSERT INTO stocks VALUES (%zu, 'mine', '1.50', 0.1)",
+                                    old, new, new + 1, old + 3));
+    assert_string_equal(published(joiner), "0\n");
+    process_signal(fill, SIGCONT);
+    fill_wait_end(fill);
+    assert_true(process_running(relay));
+    assert_string_equal(
+        database_text(joiner->url, test_format("SELECT name FROM stocks WHERE id IN (%zu, %zu, "
+                                               "%zu, %zu) ORDER BY id",
+                                               old, old + 1, old + 3, new + 1)),
+        "again\nown\nmine\nmine\n"); /* nothing was written over them */
+    write_stock(joiner, test_format("UPDATE stocks SET name = 'late' WHERE id = %zu", old + 4));
+    assert_int_equal(process_stop(relay, 20000), 0);
+    sidecar_start(joiner, NULL);
+}
+
+static void a_service_may_write_while_its_copy_is_filled(void **state)
+{
+    (void)state;
+    struct joined joined;
+    joined_begin(&joined);
+    write_cold_rows(&joined);
+    for (size_t i = 0; i < JOINERS; i++)
+        write_while_it_joins(&joined, join(&joined, i), i);
+    joined_assert_equal(&joined);
+    for (size_t k = 0; k < joined.count; k++) {
+        for (size_t i = 0; i < JOINERS; i++) {
+            const char *sql = test_format("SELECT name FROM stocks WHERE id = %zu", 103 + 7 * i);
+            assert_string_equal(database_text(joined.all[k]->url, sql), "again\n");
+        }
+    }
+    joined_end(&joined);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(any_database_is_filled_from_any_other_while_services_write, 400),
+        TEST_WITH_LIMIT(a_service_may_write_while_its_copy_is_filled, 400),
         TEST_WITH_LIMIT(a_fill_that_is_killed_anywhere_begins_anew, 400),
     };
     return TEST_RUN(tests);
