@@ -19,13 +19,18 @@ enum status kafka_channel_fail(const struct kafka_channel *channel,
 enum status kafka_channel_open(struct kafka_channel *channel,
                                const struct kafka_channel_options *options, struct error *err)
 {
-    const struct text_pair fixed[] = {
-        {"group.id", options->group},           {"isolation.level", "read_uncommitted"},
-        {"enable.auto.commit", "false"},        {"enable.auto.offset.store", "false"},
-        {"auto.offset.reset", "error"},         {"enable.partition.eof", "true"},
-        {"queued.max.messages.kbytes", "4096"}, {"log_level", "0"}};
+    const struct text_pair fixed[] = {{"group.id", options->group},
+                                      {"isolation.level", "read_uncommitted"},
+                                      {"enable.auto.commit", "false"},
+                                      {"enable.auto.offset.store", "false"},
+                                      {"auto.offset.reset", "error"},
+                                      {"enable.partition.eof", "true"},
+                                      {"queued.max.messages.kbytes", "4096"},
+                                      {"log_level", "0"},
+                                      {"fetch.wait.max.ms", options->fetch_wait_ms}};
+    const size_t fixed_count = sizeof fixed / sizeof *fixed - (options->fetch_wait_ms == NULL);
     const struct kafka_settings layers[] = {{options->settings, options->setting_count},
-                                            KAFKA_SETTINGS(fixed)};
+                                            {fixed, fixed_count}};
     rd_kafka_conf_t *conf = NULL;
     *channel = (struct kafka_channel){.options = *options};
     enum status status = kafka_conf_new(layers, 2, &conf, err);

@@ -16,7 +16,9 @@ struct kafka_channel_options {
     const char *group;                /* no group is joined; some brokers want a name */
     const struct text_pair *settings; /* of the configuration's `kafka:` */
     size_t setting_count;
-    const atomic_bool *stop; /* ends each wait */
+    const char *fetch_wait_ms; /* that a broker keeps a fetch without a record; NULL: the client's
+                                * default */
+    const atomic_bool *stop;   /* ends each wait */
 };
 
 struct kafka_channel {

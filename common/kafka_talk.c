@@ -10,6 +10,7 @@
 
 #define TALK_TOPICS_MAX   1024
 #define TALK_FLUSH_MS     1000
+#define TALK_HASTY_MS     "50"
 #define TALK_NAME_MAX     249 /* of a topic, in Kafka */
 #define TALK_MAKE_US      (INT64_C(5) * 1000 * 1000)
 #define TALK_MAKE_WAIT_US (INT64_C(100) * 1000)
@@ -35,10 +36,12 @@ struct kafka_talk {
 enum status kafka_talk_open(const struct kafka_talk_options *options, struct kafka_talk **ret_talk,
                             struct error *err)
 {
-    const struct kafka_channel_options of_channel = {.group = options->group,
-                                                     .settings = options->settings,
-                                                     .setting_count = options->setting_count,
-                                                     .stop = options->stop};
+    const struct kafka_channel_options of_channel = {
+        .group = options->group,
+        .settings = options->settings,
+        .setting_count = options->setting_count,
+        .fetch_wait_ms = options->is_hasty ? TALK_HASTY_MS : NULL,
+        .stop = options->stop};
     struct kafka_talk *talk = calloc(1, sizeof *talk);
     if (talk == NULL)
         return error_set(err, STATUS_RETRY, "no memory for the talk topic");

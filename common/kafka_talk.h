@@ -18,6 +18,7 @@ struct kafka_talk_options {
     const char *group;                /* no group is joined; some brokers want a name */
     const struct text_pair *settings; /* of the configuration's `kafka:` */
     size_t setting_count;
+    bool is_hasty;           /* fetch often: it is used for moments, and joins topics meanwhile */
     const atomic_bool *stop; /* ends each wait */
 };
 

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 #define ASKER_ARENA_BYTES ((size_t)64 * 1024 * 1024) /* of one message that was read */
-#define ASKER_AT_ONCE     64                         /* records, before the caller goes on */
+#define ASKER_SILENT_MAX  ((size_t)1024 * 1024)
+#define ASKER_AT_ONCE     64 /* records, before the caller goes on */
 #define ASKER_PATIENCE_US (INT64_C(15) * 1000 * 1000)
 
 struct asker {
@@ -16,6 +17,7 @@ struct asker {
     struct asker_session *sessions;
     struct arena arena;
     struct buffer out;
+    struct buffer silent; /* names of desks, each with a NUL */
 };
 
 static enum status asker_kafka_join(void *context, const char *data_topic, struct error *err)
@@ -43,6 +45,7 @@ static enum status asker_open_kafka(struct asker *asker, struct error *err)
                                                .group = asker->group,
                                                .settings = config->kafka,
                                                .setting_count = config->kafka_count,
+                                               .is_hasty = true,
                                                .stop = asker->options.stop};
     asker->line = (struct asker_line){.join = asker_kafka_join,
                                       .write = asker_kafka_write,
@@ -67,6 +70,7 @@ enum status asker_open(const struct asker_options *options, struct asker **ret_a
         status = asker_open_kafka(asker, err);
     arena_init(&asker->arena, ASKER_ARENA_BYTES);
     buffer_init(&asker->out, TALK_MESSAGE_BYTES_MAX);
+    buffer_init(&asker->silent, ASKER_SILENT_MAX);
     if (status == STATUS_OK)
         *ret_asker = asker;
     else
@@ -81,6 +85,7 @@ void asker_close(struct asker *asker)
     kafka_talk_close(asker->talk);
     arena_done(&asker->arena);
     buffer_done(&asker->out);
+    buffer_done(&asker->silent);
     free(asker);
 }
 
@@ -123,6 +128,21 @@ enum status asker_write(struct asker *asker, const struct talk_question *questio
                                               : "the question is too large for a message");
     return asker->line.write(asker->line.context, slice_of(asked.id), buffer_slice(&asker->out),
                              err);
+}
+
+void asker_note_silence(struct asker *asker, const char *desk)
+{
+    if (!asker_is_silent(asker, desk))
+        buffer_append(&asker->silent, desk, strlen(desk) + 1);
+}
+
+bool asker_is_silent(const struct asker *asker, const char *desk)
+{
+    for (size_t at = 0; at < asker->silent.length; at += strlen(asker->silent.data + at) + 1) {
+        if (strcmp(asker->silent.data + at, desk) == 0)
+            return true;
+    }
+    return false;
 }
 
 static enum status asker_take(struct asker *asker, const struct kafka_talk_record *record,

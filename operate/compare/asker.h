@@ -63,6 +63,10 @@ enum status asker_write(struct asker *asker, const struct talk_question *questio
  * @return OK; RETRY; ABORT. */
 enum status asker_hear(struct asker *asker, int timeout_ms, struct error *err) MUST_CHECK;
 
+/** Note that a desk has not said a word. It is asked no more, and nobody waits for it again. */
+void asker_note_silence(struct asker *asker, const char *desk);
+bool asker_is_silent(const struct asker *asker, const char *desk);
+
 const struct asker_options *asker_options_of(const struct asker *asker);
 
 #endif

@@ -228,6 +228,20 @@ static enum status remote_ask(struct remote *remote, struct talk_question *quest
     return status;
 }
 
+static void remote_fail_silent(struct remote *remote)
+{
+    char text[ERROR_TEXT_SIZE];
+    int64_t ago_min = (clock_wall_us() - remote->member_heard_us) / 60000000;
+    if (remote->member_heard_us == 0)
+        (void)snprintf(text, sizeof text, "no answer from %s", remote->base.name);
+    else
+        (void)snprintf(text, sizeof text, "no answer from %s (last heard %" PRId64 " min ago)",
+                       remote->base.name, ago_min < 0 ? 0 : ago_min);
+    remote_fail(remote, text);
+    if (!remote->is_heard)
+        asker_note_silence(remote->asker, remote->desk);
+}
+
 /* Fails a session whose desk is silent, or has needed too long. */
 static void remote_judge(struct remote *remote, int64_t now_us)
 {
@@ -235,18 +249,10 @@ static void remote_judge(struct remote *remote, int64_t now_us)
     int64_t patience_us = options->patience_us * (remote->is_heard ? REMOTE_PATIENCE : 1);
     int64_t limit_us = options->config->limits.scan_time_s * 1000000 + patience_us;
     int64_t since_us = remote->heard_us > remote->asked_us ? remote->heard_us : remote->asked_us;
-    int64_t ago_min = (clock_wall_us() - remote->member_heard_us) / 60000000;
-    char text[ERROR_TEXT_SIZE];
     if (now_us - remote->begun_us > limit_us)
         remote_fail(remote, "its desk has not answered within `limits.scan_time_s`");
-    if (now_us - since_us <= patience_us)
-        return;
-    if (remote->member_heard_us == 0)
-        (void)snprintf(text, sizeof text, "no answer from %s", remote->base.name);
-    else
-        (void)snprintf(text, sizeof text, "no answer from %s (last heard %" PRId64 " min ago)",
-                       remote->base.name, ago_min < 0 ? 0 : ago_min);
-    remote_fail(remote, text);
+    if (now_us - since_us > patience_us)
+        remote_fail_silent(remote);
 }
 
 /* Says that the session is still wanted. @return OK; RETRY (it has failed). */
@@ -322,6 +328,10 @@ static enum status remote_ask_stamp(struct participant *participant, const struc
                                      .entity_type = remote->entity_type,
                                      .topic = remote->base.topic};
     remote_end(participant);
+    if (asker_is_silent(remote->asker, remote->desk)) {
+        remote_fail_silent(remote);
+        return remote_check(remote, err);
+    }
     enum status status = asker_join(remote->asker, remote->base.topic, err);
     if (status != STATUS_OK)
         return status;
