@@ -56,7 +56,8 @@ static enum status fake_rows(struct fake *fake, const struct question *question,
     struct desk_case *world = fake->world;
     enum status status = STATUS_OK;
     char *json = calloc(1, world->value_bytes + 64);
-    assert_non_null(json);
+    if (json == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for a row");
     assert_true(fake->has_snapshot);
     world->scans++;
     world->scans_now++;
@@ -133,12 +134,12 @@ static const struct participant_ops fake_ops = {.stamp = fake_stamp,
 static enum status case_open(const struct participant_options *options,
                              struct participant **ret_participant, struct error *err)
 {
-    struct fake *fake = calloc(1, sizeof *fake);
-    assert_non_null(fake);
-    if (strcmp(options->entity_type, "order") != 0) {
-        free(fake);
+    struct fake *fake = NULL;
+    if (strcmp(options->entity_type, "order") != 0)
         return error_set(err, STATUS_REJECT, "billing has no rows of that type");
-    }
+    fake = calloc(1, sizeof *fake);
+    if (fake == NULL)
+        return error_set(err, STATUS_RETRY, "no memory for a participant");
     *fake = (struct fake){.base = {.ops = &fake_ops,
                                    .name = "billing",
                                    .topic = "order",

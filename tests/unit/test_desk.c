@@ -1,6 +1,7 @@
 /* A desk answers what it is asked, within its limits, whoever asks (rules 37 and 48). */
 #include "common/clock.h"
 #include "tests/support/desk_case.h"
+#include "tests/support/failing_malloc.h"
 
 #include <unistd.h>
 
@@ -480,6 +481,63 @@ static void a_report_is_asked_for_by_topic(void **state)
     desk_end(world);
 }
 
+static size_t written;
+
+static enum status count_write(void *context, const char *data_topic, struct slice key,
+                               struct slice value, struct error *err)
+{
+    (void)context, (void)data_topic, (void)key, (void)err;
+    assert_true(value.length > 0);
+    written++;
+    return STATUS_OK;
+}
+
+struct script {
+    struct desk_case *world;
+    const char *texts[4];
+};
+
+/* @return whether all four questions were taken, and all but the last one answered. */
+static bool follow_script(void *context)
+{
+    struct script *script = context;
+    struct desk_case *world = script->world;
+    struct error err = ERROR_INIT;
+    bool is_done = true;
+    written = 0;
+    struct sessions *sessions = sessions_new(&world->options);
+    for (size_t i = 0; sessions != NULL && i < 4; i++) {
+        error_clear(&err);
+        is_done = sessions_take(sessions, slice_of(script->texts[i]), &err) == STATUS_OK &&
+                  sessions_answer(sessions, &err) == STATUS_OK && is_done;
+    }
+    sessions_free(sessions);
+    assert_int_equal(world->open_now, 0);
+    return is_done && sessions != NULL && world->said.length == 0 && written == 5;
+}
+
+static void without_memory_no_snapshot_stays_open(void **state)
+{
+    struct open_entity open[] = {{slice_of("{\"id\":1}"), LEFT_PARKED}};
+    const struct slice keys[] = {slice_of("{\"id\":1}")};
+    (void)state;
+    struct desk_case *world = desk_begin(2);
+    struct talk_question questions[] = {
+        desk_question(TALK_STAMP, DESK_FIRST, 1), desk_question(TALK_SUMS, DESK_FIRST, 2),
+        desk_question(TALK_KEYS, DESK_FIRST, 3), desk_question(TALK_END, DESK_FIRST, 4)};
+    questions[2].keys = keys;
+    questions[2].key_count = 1;
+    questions[2].with_rows = true;
+    struct script script = {.world = world};
+    for (size_t i = 0; i < 4; i++)
+        script.texts[i] = desk_text(&questions[i]);
+    world->open = open;
+    world->open_count = 1;
+    world->options.desk.write = count_write;
+    assert_true(failing_malloc_each(follow_script, &script, false) > 20);
+    desk_end(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -507,6 +565,7 @@ int main(void)
         TEST(without_a_broker_no_snapshot_stays_open),
         TEST(a_stop_ends_the_reading_of_rows),
         TEST(a_report_is_asked_for_by_topic),
+        TEST(without_memory_no_snapshot_stays_open),
     };
     return TEST_RUN(tests);
 }
