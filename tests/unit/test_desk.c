@@ -249,7 +249,41 @@ static void a_doubled_question_is_answered_once(void **state)
     desk_end(world);
 }
 
-static void one_table_is_read_at_a_time_in_the_order_of_the_questions(void **state)
+static void questions_are_answered_in_their_order(void **state)
+{
+    static const char *const ids[] = {DESK_SECOND, DESK_FIRST, DESK_THIRD};
+    (void)state;
+    struct desk_case *world = desk_begin(4);
+    begin_session(world, DESK_FIRST);
+    begin_session(world, DESK_SECOND);
+    begin_session(world, DESK_THIRD);
+    size_t before = world->answer_count;
+    for (size_t i = 0; i < 3; i++) {
+        const struct talk_question sums = desk_question(TALK_SUMS, ids[i], 2);
+        desk_ask(world, &sums);
+    }
+    desk_answer(world);
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(world->answers[before + i].answer.id, ids[i]);
+    desk_end(world);
+}
+
+static void a_session_has_one_question_at_a_time(void **state)
+{
+    (void)state;
+    struct desk_case *world = desk_begin(4);
+    const struct talk_question first = desk_question(TALK_SUMS, DESK_FIRST, 2);
+    const struct talk_question second = desk_question(TALK_SUMS, DESK_FIRST, 3);
+    begin_session(world, DESK_FIRST);
+    desk_ask(world, &first);
+    desk_ask(world, &second);
+    desk_answer(world);
+    assert_int_equal(world->scans, 1);
+    desk_assert_last(world, &first, "");
+    desk_end(world);
+}
+
+static void one_table_is_read_at_a_time(void **state)
 {
     (void)state;
     struct desk_case *world = desk_begin(4);
@@ -551,7 +585,9 @@ int main(void)
         TEST(what_is_no_question_to_this_desk_is_passed_over),
         TEST(there_are_only_so_many_snapshots),
         TEST(a_doubled_question_is_answered_once),
-        TEST(one_table_is_read_at_a_time_in_the_order_of_the_questions),
+        TEST(questions_are_answered_in_their_order),
+        TEST(a_session_has_one_question_at_a_time),
+        TEST(one_table_is_read_at_a_time),
         TEST(short_questions_are_answered_while_rows_are_read),
         TEST(keep_says_how_far_a_question_is),
         TEST(an_end_ends_the_reading_of_rows),
