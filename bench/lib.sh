@@ -10,6 +10,7 @@
 bin=$PWD/build/bench # programs and results
 kafka_script=$PWD/tests/support/kafka/kafka.sh
 keepstep=$(realpath -m "${KEEPSTEP_BINARY:-build/release/keepstep}")
+export -n KEEPSTEP_BINARY # the program would warn of it
 published="SELECT sum(acknowledged_sequence) FROM keepstep_relay_partition"
 applied="SELECT sum(next_offset) FROM keepstep_position"
 events=${events:-${BENCH_EVENTS:-300000}}
@@ -26,7 +27,7 @@ work=
 kind=
 prefix=
 out=
-server=
+servers=()
 started=()
 begin() {
     [ -x "$keepstep" ] || die 66 "$keepstep does not exist: run ./run build"
@@ -127,15 +128,18 @@ delete_topics() { # REGULAR_EXPRESSION
 
 start_server() { # [PORT]: where it listens on 127.0.0.1 too
     [ "$kind" != sqlite ] || return 0
-    server=$kind
+    servers+=("$kind")
     bench/server.sh start "$kind" "$work/$kind" "${1:-}" ||
         die 69 "the server of $kind cannot be started"
     own_processes+=("$(bench/server.sh pid "$kind" "$work/$kind")")
 }
 
-stop_server() {
-    [ -z "$server" ] || bench/server.sh stop "$server" "$work/$server" || true
-    server=
+stop_server() { # all that were started
+    local server
+    for server in ${servers[@]+"${servers[@]}"}; do
+        bench/server.sh stop "$server" "$work/$server" || true
+    done
+    servers=()
 }
 
 url() { # SERVICE
@@ -241,11 +245,15 @@ make_rows_postgresql() {
     sql shop "
 CREATE TABLE orders(id bigint PRIMARY KEY, customer text NOT NULL, state text NOT NULL,
     total numeric NOT NULL, note text NOT NULL, created_at timestamptz NOT NULL);
-CREATE TABLE ticks(id bigint PRIMARY KEY, written_us bigint NOT NULL);
-INSERT INTO orders SELECT i, 'customer '||(i%5000), 'open', i%900 + (i%100)/100.0,
+CREATE TABLE ticks(id bigint PRIMARY KEY, written_us bigint NOT NULL)"
+    insert_rows_postgresql "$events"
+}
+
+insert_rows_postgresql() { # LAST: the ids from 1 to it
+    sql shop "INSERT INTO orders SELECT i, 'customer '||(i%5000), 'open', i%900 + (i%100)/100.0,
     repeat(md5(i::text), 2)||repeat(md5((-i)::text), 2)||left(md5((i+0.5)::text), 42)||$note,
     timestamptz '2026-11-23 09:42:00+00' + (i%1000000)*interval '1 microsecond'
-    FROM generate_series(1, $events) i;"
+    FROM generate_series(1, $1) i"
 }
 
 make_rows_mariadb() {
