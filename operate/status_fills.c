@@ -22,9 +22,10 @@ static void append_text(const struct fill_state *fill, struct buffer *text)
     buffer_append_format(text, "  %s is being FILLED from %s: %s, %" PRId64 " rows, since %.0f s\n",
                          fill->topic, fill->source, fill_stage_name(fill->stage), fill->rows,
                          seconds_since(fill->asked_at_us));
+    if (fill->voids > 0)
+        buffer_append_format(text, "    %" PRId64 " attempts came to nothing\n", fill->voids);
     if (fill->reason[0] != '\0')
-        buffer_append_format(text, "    %" PRId64 " attempts came to nothing: %s\n", fill->voids,
-                             fill->reason);
+        buffer_append_format(text, "    %s\n", fill->reason);
 }
 
 static void append_json(const struct fill_state *fill, struct buffer *json)

@@ -9,7 +9,8 @@
 #include <sysexits.h>
 
 #define PUBLISH "publish:\n  item: {table: items, partitions: 1}\n"
-#define APPLY   "apply:\n  item: {table: items, partitions: 1}\n"
+/* The agent does not fill by itself. */
+#define APPLY "apply:\n  item: {table: items, partitions: 1, fill: never}\n"
 
 /** A publisher, and copies of its rows. */
 struct shop {
@@ -352,6 +353,7 @@ static void a_topic_is_filled_whole(void **state)
     assert_int_equal(fill_number(&result, "cleared"), 2);
     assert_int_equal(fill_number(&result, "rows"), 2);
     sidecar_start(&billing, NULL);
+    sidecar_expect(&billing, "SELECT stage FROM keepstep_fill", "done\n");
     const struct sidecar *const all[] = {&shop, &billing, NULL};
     struct process_result verified = VERIFY(all, "--json");
     if (verified.exit_code != EX_OK || verify_count(&verified, "equal") != 2)
