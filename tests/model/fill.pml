@@ -1,6 +1,6 @@
 /* A new copy, the last one, is filled with another copy's rows at a stamp, and applies the log from
  * there on (rules 32, 38 and 39). Once it says that it is complete, its row is the log's fold at its
- * position. The model is ahead of the code: nothing fills copies yet.
+ * position.
  *
  * The source may crash and begin again, ATTEMPTS times, at any copy. Each of these switches breaks a
  * rule: TORN (rule 32), NO_CLEAR (rule 38), COMPLETE_AT_STAMP (rule 39). */
