@@ -201,10 +201,62 @@ static void an_agent_that_comes_back_after_a_fill_writes_nothing_of_before(void 
     sidecar_stop(&pair.shop);
 }
 
+/* Another agent on the same copy. */
+static struct sidecar make_second(const struct sidecar *first)
+{
+    struct sidecar second = *first;
+    second.config = test_path("second.yaml");
+    test_write_file(second.config,
+                    test_format("%sinstance: \"2\"\n", test_read_file(first->config)));
+    return second;
+}
+
+static void write_both_partitions(const struct pair *pair, int first, int last)
+{
+    for (int id = first; id <= last; id++)
+        (void)sqlite_format(pair->shop.database,
+                            "INSERT INTO items VALUES (%d, 'item', 0);"
+                            "UPDATE items SET amount = amount + 1 WHERE id > %d",
+                            id, id - 20);
+}
+
+/* One of the two has partition 0 and loads; the other one has partition 1 and must not read it. */
+static void two_agents_of_a_copy_give_it_up_and_go_on_together(void **state)
+{
+    (void)state;
+    struct pair pair = {.kafka = kafka_start(), .fill = {.id = ATTEMPT, .source = "shop"}};
+    static const char two[] = "%s:\n  item: {table: items, partitions: 2}\n";
+    pair.shop = sidecar_make(pair.kafka, "shop", SIDECAR_ITEM_DDL, test_format(two, "publish"));
+    pair.billing = sidecar_make(pair.kafka, "billing", NULL, test_format(two, "apply"));
+    struct sidecar second = make_second(&pair.billing);
+    (void)snprintf(pair.fill.topic, sizeof pair.fill.topic, "%s", sidecar_topic("item"));
+    sidecar_begin(&pair.shop);
+    sidecar_begin(&pair.billing);
+    sidecar_start(&second, NULL);
+    if (!process_wait_for(second.process, "item/[01] goes on at", WAIT_MS))
+        test_fail("%s", process_errors(second.process));
+    write_both_partitions(&pair, 1, 50);
+    sidecar_assert_equal(&pair.shop, &pair.billing, "items", WAIT_MS);
+    sidecar_expect(&pair.billing, "SELECT count(*) FROM keepstep_position", "2\n");
+    (void)sqlite_text(pair.billing.database, "UPDATE items SET name = 'by hand'");
+    fill(&pair, FILL_ASK);
+    write_both_partitions(&pair, 51, 150);
+    sidecar_expect(&pair.billing, "SELECT stage FROM keepstep_fill", "done\n");
+    sidecar_assert_equal(&pair.shop, &pair.billing, "items", WAIT_MS);
+    sidecar_expect(&pair.billing, "SELECT count(*) FROM keepstep_parked", "0\n");
+    if (!process_wait_for(second.process, "item waits: it is being filled from shop", WAIT_MS) ||
+        !process_wait_for(pair.billing.process, "item waits: it is being filled", WAIT_MS))
+        test_fail("%s%s", process_errors(second.process), process_errors(pair.billing.process));
+    sidecar_stop(&second);
+    sidecar_stop(&pair.billing);
+    sidecar_stop(&pair.shop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(while_its_rows_come_a_copy_is_filling_for_everybody, 180),
+        TEST_WITH_LIMIT(two_agents_of_a_copy_give_it_up_and_go_on_together, 180),
         TEST_WITH_LIMIT(an_agent_that_comes_back_after_a_fill_writes_nothing_of_before, 180),
     };
     return TEST_RUN(tests);
