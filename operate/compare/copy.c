@@ -179,7 +179,7 @@ static enum status copy_read_topic(struct copy *copy, struct error *err)
         (void)snprintf(copy->cluster_id, sizeof copy->cluster_id, "%s", states[i].cluster_id);
     }
     free(states);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && copy->reason[0] == '\0')
         status = store_fill_describe(copy->store, copy->base.topic, copy->reason,
                                      sizeof copy->reason, err);
     if (status == STATUS_OK && copy->partition_count == 0 && copy->reason[0] == '\0')

@@ -62,10 +62,16 @@ static const char *publisher_waits(const struct source_stamp *stamp)
                         : NULL;
 }
 
-static const char *publisher_reason(const struct source_stamp *stamp)
+static const char *publisher_existing(const struct source_stamp *stamp)
 {
-    return !stamp->existing_done ? "its existing rows are not all published yet"
-                                 : publisher_waits(stamp);
+    return stamp->existing_done ? publisher_waits(stamp)
+                                : "its existing rows are not all published yet";
+}
+
+/* A copy need not publish the rows that were there. */
+static const char *publisher_copy_reason(const struct source_stamp *stamp)
+{
+    return stamp->existing_begun ? publisher_existing(stamp) : publisher_waits(stamp);
 }
 
 enum status publisher_judge(const struct participant_options *options, char *ret_reason,
@@ -82,7 +88,7 @@ enum status publisher_judge(const struct participant_options *options, char *ret
     if (status == STATUS_OK)
         status = source->ops->stamp(source, &type, &arena, &stamp, err);
     if (status == STATUS_OK) {
-        const char *reason = publisher_waits(&stamp);
+        const char *reason = publisher_copy_reason(&stamp);
         (void)snprintf(ret_reason, size, "%s", reason == NULL ? "" : reason);
     }
     if (source != NULL)
@@ -163,7 +169,7 @@ static enum status publisher_stamp(struct participant *participant, struct stamp
         status = publisher->source->ops->stamp(publisher->source, &publisher->type,
                                                &publisher->keys, &stamp, err);
     if (status == STATUS_OK)
-        ret_stamp->incomparable = publisher_reason(&stamp);
+        ret_stamp->incomparable = publisher_existing(&stamp);
     if (status == STATUS_OK && ret_stamp->incomparable == NULL)
         status = publisher_positions(publisher, &stamp, ret_stamp, err);
     if (status == STATUS_OK && ret_stamp->incomparable == NULL)

@@ -25,10 +25,11 @@ struct source_stamp {
     char incarnation[SOURCE_INCARNATION_SIZE];
     struct source_position *positions; /* by partition */
     size_t count;
-    bool existing_done; /* the rows that were there before `init` are all published */
-    bool waits;         /* a new incarnation publishes nothing yet (rule 13) */
-    int64_t set_aside;  /* rows of the type */
-    int64_t last_row;   /* position of the last row of the outbox, of any type; 0: it has none */
+    bool existing_begun; /* some of the rows that were there before `init` are published */
+    bool existing_done;  /* all of them are */
+    bool waits;          /* a new incarnation publishes nothing yet (rule 13) */
+    int64_t set_aside;   /* rows of the type */
+    int64_t last_row;    /* position of the last row of the outbox, of any type; 0: it has none */
 };
 
 /** A published type. Borrows both. */

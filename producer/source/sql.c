@@ -168,8 +168,10 @@ static enum status stamp_type(struct sql_session *session, const char *entity_ty
 {
     const struct sql_parameter type = sql_string(entity_type);
     enum status status = sql_first(session, STATEMENT_READ_PROGRESS, &type, 1, err);
-    if (session->has_row)
+    if (session->has_row) {
+        stamp->existing_begun = sql_column_integer(session, 0) > 0;
         stamp->existing_done = sql_column_bool(session, 1);
+    }
     session->ops->finish(session);
     if (status == STATUS_OK)
         status = sql_first(session, STATEMENT_SOURCE_SET_ASIDE, &type, 1, err);

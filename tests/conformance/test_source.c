@@ -188,6 +188,7 @@ static void existing_rows_count_as_published_when_the_last_one_is(void)
     const struct origin_table table = {&self.shop.entry, self.shop.schema};
     source_case_snapshot(&self, true);
     assert_false(source_case_stamp(&self).existing_done);
+    assert_false(source_case_stamp(&self).existing_begun);
     source_case_snapshot(&self, false);
 
     shop_open(&self.shop);
@@ -196,6 +197,7 @@ static void existing_rows_count_as_published_when_the_last_one_is(void)
     assert_false(progress.done);
     source_case_snapshot(&self, true);
     assert_false(source_case_stamp(&self).existing_done);
+    assert_true(source_case_stamp(&self).existing_begun);
     assert_string_equal(source_case_open(&self), "{\"id\":1} {\"id\":2} ");
     source_case_snapshot(&self, false);
 
