@@ -22,10 +22,33 @@ static struct fill_loader *loader;
 static struct fill_sums sums;
 static struct error err;
 
+/* A store of which the answer to one COMMIT is lost, with the connection. */
+static struct store_ops lossy;
+static int commits;
+static int lost;
+
+static enum status lossy_commit(struct store *store, bool durable, struct error *error)
+{
+    enum status status = store_case_ops->commit(store, durable, error);
+    if (status != STATUS_OK || ++commits != lost)
+        return status;
+    error->connection_lost = true;
+    return error_set(error, STATUS_RETRY, "the answer is lost");
+}
+
+static enum status lossy_open(const struct store_options *options, struct store **ret_store,
+                              struct error *error)
+{
+    enum status status = store_case_ops->open(options, ret_store, error);
+    if (status == STATUS_OK)
+        (*ret_store)->ops = &lossy;
+    return status;
+}
+
 static struct fill_loader *another_loader(void)
 {
     struct fill_loader *one = NULL;
-    const struct fill_loader_options options = {.ops = store_case_ops,
+    const struct fill_loader_options options = {.ops = lost == 0 ? store_case_ops : &lossy,
                                                 .config = &config,
                                                 .mappings = &mapping,
                                                 .mapping_count = 1,
@@ -61,8 +84,13 @@ static void must(enum status status)
 
 static void drain(void)
 {
-    while (fill_loader_is_busy(loader))
-        must(fill_loader_step(loader, &err));
+    while (fill_loader_is_busy(loader)) {
+        enum status status = fill_loader_step(loader, &err);
+        if (status == STATUS_RETRY && lost > 0)
+            error_clear(&err);
+        else
+            must(status);
+    }
 }
 
 static enum status ask(const char *id, bool again)
@@ -274,6 +302,33 @@ static void an_attempt_whose_rows_do_not_add_up_is_void(void)
     end_case();
 }
 
+/* Each transaction in turn: question, mark, clearing, stamp, two of rows, end. */
+static void a_commit_whose_answer_is_lost_is_not_done_twice(void)
+{
+    lossy = *store_case_ops;
+    lossy.commit = lossy_commit;
+    lossy.open = lossy_open;
+    for (lost = 1; lost <= 7; lost++) {
+        commits = 0;
+        begin_case();
+        enum status status = ask(ATTEMPT_1, true);
+        if (status == STATUS_RETRY)
+            status = ask(ATTEMPT_1, true);
+        must(status);
+        must(begin_at(ATTEMPT_1, 8));
+        drain();
+        load(10, 19, "x");
+        finish(9);
+        assert_true(commits >= lost);
+        assert_int_equal(fill_loader_progress(loader).rows, 10);
+        assert_int_equal(stored().rows, 10);
+        end_case();
+    }
+    lost = 0;
+    store_case_assert_rows("10|x|1.5\n11|x|1.5\n12|x|1.5\n13|x|1.5\n14|x|1.5\n15|x|1.5\n"
+                           "16|x|1.5\n17|x|1.5\n18|x|1.5\n19|x|1.5\n");
+}
+
 static void write_row(int64_t id, const char *name)
 {
     store_case_begin();
@@ -413,6 +468,7 @@ int main(void)
         STORE_CASE(rows_are_loaded_at_the_stamp),
         STORE_CASE(another_attempt_begins_with_an_empty_table),
         STORE_CASE(a_loader_that_was_overtaken_writes_nothing_more),
+        STORE_CASE(a_commit_whose_answer_is_lost_is_not_done_twice),
         STORE_CASE(an_attempt_whose_rows_do_not_add_up_is_void),
         STORE_CASE(a_table_with_rows_of_somebody_is_refused),
         STORE_CASE(a_row_that_the_schema_refuses_is_named),
