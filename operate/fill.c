@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "operate/compare/role.h"
 #include "operate/fill/report.h"
+#include "operate/fill/request.h"
 #include "operate/running.h"
 
 #include <stdio.h>
@@ -12,10 +13,11 @@
 #define FILL_OUTPUT_MAX  ((size_t)16 * 1024 * 1024)
 #define FILL_PROGRESS_US 500000
 
-enum fill_flag { FILL_FROM_CONFIG, FILL_AGAIN };
+enum fill_flag { FILL_FROM_CONFIG, FILL_FROM, FILL_AGAIN };
 
 static const struct command_flag fill_flags[] = {
     [FILL_FROM_CONFIG] = {"from-config", "FILE", "configuration of the service whose rows it gets"},
+    [FILL_FROM] = {"from", "SERVICE", "ask the running agent to take this service's rows"},
     [FILL_AGAIN] = {"again", NULL, "clear the copy first, whatever it has"},
 };
 
@@ -75,6 +77,8 @@ static enum status filling_open(struct filling *filling, struct error *err)
 {
     const struct command_line *line = filling->line;
     enum status status = service_open(line, &filling->services[1], err);
+    if (status == STATUS_OK && line->flags[FILL_FROM_CONFIG] == NULL)
+        return filling_find(filling, err);
     if (status == STATUS_OK)
         status = service_open_file(line->flags[FILL_FROM_CONFIG], &filling->services[0], err);
     if (status == STATUS_OK)
@@ -142,6 +146,27 @@ static enum status filling_run(struct filling *filling, struct error *err)
     return status;
 }
 
+static enum status filling_ask(const struct filling *filling, struct error *err)
+{
+    const struct service *copy = &filling->services[1];
+    const struct fill_request request = {.copy = copy,
+                                         .topic = filling->topic,
+                                         .source = filling->line->flags[FILL_FROM],
+                                         .again = filling->line->flags[FILL_AGAIN] != NULL};
+    struct fill_state fill;
+    if (!running_here(copy->config, RUNNING_AGENT))
+        command_say("no agent of %s seems to run on this machine: the fill begins when one runs",
+                    copy->config->service);
+    enum status status = fill_request_make(&request, err);
+    if (status == STATUS_OK)
+        status = fill_request_follow(&request, &fill, err);
+    if (status != STATUS_OK)
+        return status;
+    printf("%s at %s, from %s: %lld rows\n", filling->topic, copy->config->service, fill.source,
+           (long long)fill.rows);
+    return STATUS_OK;
+}
+
 static int fill_command(const struct command *command, int argc, char **argv)
 {
     struct command_line line;
@@ -149,16 +174,18 @@ static int fill_command(const struct command *command, int argc, char **argv)
     int code = command_parse(command, argc, argv, &line);
     if (code >= 0)
         return code;
-    if (line.argument_count != 1 || line.flags[FILL_FROM_CONFIG] == NULL) {
-        fprintf(stderr, "keepstep fill: wants one TYPE or TOPIC, and --from-config FILE; see "
-                        "keepstep fill --help\n");
+    if (line.argument_count != 1 ||
+        (line.flags[FILL_FROM_CONFIG] != NULL && line.flags[FILL_FROM] != NULL)) {
+        fprintf(stderr, "keepstep fill: wants one TYPE or TOPIC, and --from-config FILE or --from "
+                        "SERVICE, not both; see keepstep fill --help\n");
         return EX_USAGE;
     }
     struct filling filling = {.line = &line};
     command_catch_signals();
     enum status status = filling_open(&filling, &err);
     if (status == STATUS_OK)
-        status = filling_run(&filling, &err);
+        status = line.flags[FILL_FROM_CONFIG] != NULL ? filling_run(&filling, &err)
+                                                      : filling_ask(&filling, &err);
     code = status == STATUS_OK ? EX_OK : command_fail(&err);
     filling_close(&filling);
     return code;
@@ -169,7 +196,8 @@ const struct command command_fill = {
     .arguments = "TYPE|TOPIC",
     .summary = "Fill a new copy with the rows of another one, or of the publisher.",
     .examples = "  keepstep fill order -c billing.yaml --from-config shop.yaml\n"
-                "  keepstep fill order -c billing.yaml --from-config shipping.yaml --again\n",
+                "  keepstep fill order -c billing.yaml --from-config shipping.yaml --again\n"
+                "  keepstep fill order -c billing.yaml --from shipping --again\n",
     COMMAND_FLAGS(fill_flags),
     .run = fill_command,
 };

@@ -9,14 +9,14 @@
 #include "common/uuid.h"
 #include "consumer/agent/fill_wish.h"
 #include "consumer/fill/loader.h"
-#include "consumer/fill/rows_reader.h"
+#include "consumer/feed/rows_reader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LOADING_ANSWER_US    (INT64_C(30) * 1000 * 1000) /* for the begin of whoever was asked */
-#define LOADING_SILENCE_US   (INT64_C(60) * 1000 * 1000) /* a source that waits says so each 10 s */
+#define LOADING_ANSWER_US    (INT64_C(15) * 1000 * 1000) /* for the begin of whoever was asked */
+#define LOADING_SILENCE_US   (INT64_C(30) * 1000 * 1000) /* a source that waits says so each 10 s */
 #define LOADING_ROUND_US     (INT64_C(20) * 1000)        /* of reading, before others get a turn */
 #define LOADING_PAUSE_US     (INT64_C(1) * 1000 * 1000)
 #define LOADING_PAUSE_MAX_US (INT64_C(15) * 1000 * 1000)
@@ -225,7 +225,7 @@ static void loading_look_at_silence(struct agent *agent)
     loading->is_flowing = false;
     if (loading->state == LOADING_READS) {
         if (silent_us > LOADING_SILENCE_US)
-            loading_void(agent, "no rows have come for 60 s");
+            loading_void(agent, "no rows have come for 30 s");
         return;
     }
     if (is_answered && asked[0] == '\0') {

@@ -171,6 +171,8 @@ static enum status writer_begin(void *context, const struct fill_begin *begin, s
     struct rows_writer *writer = context;
     fill_begin_append(begin, &writer->value);
     enum status status = writer_send_value(writer, FILL_PART_BEGIN, err);
+    if (status == STATUS_OK) /* the copy is cleared while the first rows are read */
+        status = writer_drain(writer, true, err);
     failpoint(FAILPOINT_FILL_SOURCE_BEGUN);
     return status;
 }

@@ -1,5 +1,6 @@
 /* Fills over Kafka, which nobody asks for: a copy whose topic has lost its beginning, or that is
  * always filled, takes the rows of another one, whoever is killed meanwhile (rules 38 to 42). */
+#include "common/clock.h"
 #include "tests/support/database.h"
 #include "tests/support/load.h"
 #include "tests/support/sidecar.h"
@@ -90,12 +91,138 @@ static void mariadb_is_filled_from_sqlite(void **state)
     a_copy_that_comes_late_is_filled_by_itself(DATABASE_SQLITE, DATABASE_MARIADB);
 }
 
+/* Whoever asks anew, and follows it to its end. */
+static struct process *ask_again(const struct world *world)
+{
+    static int asked;
+    const char *const argv[] = {KEEPSTEP_BINARY,       "fill",    "item", "-c",
+                                world->billing.config, "--again", NULL};
+    return process_start(test_format("fill-%d", ++asked), argv, NULL);
+}
+
+static void follow(struct process *command)
+{
+    int code = process_wait(command, 90000);
+    if (code != 0)
+        test_fail("exit code %d: %s", code, process_errors(command));
+}
+
+/* Interleaving 14: the loading agent is killed before and behind each commit. */
+static void a_loader_that_is_killed_anywhere_begins_anew(void **state)
+{
+    static const char *const points[] = {
+        "fill_before_ask",  "fill_after_ask",      "fill_before_mark",   "fill_after_mark",
+        "fill_after_clear", "fill_before_install", "fill_after_install", "fill_before_rows",
+        "fill_after_rows",  "fill_before_end",     "fill_after_end"};
+    (void)state;
+    struct world world;
+    world_begin(&world, DATABASE_SQLITE);
+    world.billing = sidecar_make(world.kafka, "billing", SIDECAR_ITEM_DDL, COPY);
+    sidecar_begin(&world.billing);
+    expect(&world.billing, STAGE, "done\n");
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
+        sidecar_stop(&world.billing);
+        sidecar_start(&world.billing, points[i]);
+        struct process *command = ask_again(&world);
+        (void)database_text(world.shop.url,
+                            test_format("UPDATE items SET name = '%s' WHERE id %% 7 = %zu;"
+                                        "DELETE FROM items WHERE id = %zu",
+                                        points[i], i % 7, 20 + i));
+        if (process_wait(world.billing.process, 60000) == 0)
+            test_fail("%s was not passed", points[i]);
+        sidecar_start(&world.billing, NULL);
+        follow(command);
+        sidecar_assert_equal(&world.shop, &world.billing, "items", 30000);
+    }
+    expect(&world.billing, STAGE, "done\n");
+    expect(&world.billing, "SELECT count(*) FROM keepstep_parked", "0\n");
+    sidecar_stop(&world.billing);
+    sidecar_stop(&world.shop);
+}
+
+/* The rest of interleaving 14: the source is killed in the middle of the rows, and behind the end.
+ * The next attempt takes them from the other one. */
+static void a_source_that_is_killed_makes_an_attempt_void(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world, DATABASE_SQLITE);
+    sidecar_stop(&world.shop);
+    sidecar_start(&world.shop, "fill_source_row:100");
+    world.billing = sidecar_make(world.kafka, "billing", SIDECAR_ITEM_DDL, COPY);
+    sidecar_begin(&world.billing);
+    assert_true(process_wait(world.shop.process, 60000) != 0);
+    assert_true(process_wait_for(world.billing.process, "are void: no rows have come", 60000));
+    assert_int_equal(sqlite_number(world.billing.database, "SELECT voids FROM keepstep_fill"), 1);
+    sidecar_start(&world.shop, "fill_source_after_end");
+    expect(&world.billing, STAGE, "done\n");
+    sidecar_start(&world.shop, NULL);
+    sidecar_assert_equal(&world.shop, &world.billing, "items", 30000);
+    sidecar_stop(&world.billing);
+    sidecar_stop(&world.shop);
+}
+
+/* Who publishes nothing is asked first, unless fill_from: names another. */
+static void a_copy_is_asked_before_the_publisher(void **state)
+{
+    (void)state;
+    struct world world;
+    world.kafka = kafka_start();
+    world.shop = sidecar_make(world.kafka, "shop", SIDECAR_ITEM_DDL, SHOP);
+    struct sidecar shipping = sidecar_make(world.kafka, "shipping", SIDECAR_ITEM_DDL, COPY);
+    sidecar_begin(&world.shop);
+    sidecar_begin(&shipping);
+    write_rows(&world, 1, ROWS);
+    sidecar_assert_equal(&world.shop, &shipping, "items", 30000);
+    kafka_trim(world.kafka, sidecar_topic("item"), 0, 20);
+    world.billing = sidecar_make(world.kafka, "billing", SIDECAR_ITEM_DDL, COPY);
+    struct sidecar ware = sidecar_make(world.kafka, "ware", SIDECAR_ITEM_DDL,
+                                       "apply:\n  item: {table: items, fill_from: shop}\n");
+    clock_sleep_us(2500000); /* until both have told that they are complete */
+    sidecar_begin(&world.billing);
+    sidecar_begin(&ware);
+    expect(&world.billing, "SELECT stage, source FROM keepstep_fill", "done|shipping\n");
+    expect(&ware, "SELECT stage, source FROM keepstep_fill", "done|shop\n");
+    sidecar_assert_equal(&world.shop, &world.billing, "items", 30000);
+    sidecar_assert_equal(&world.shop, &ware, "items", 30000);
+    sidecar_stop(&ware);
+    sidecar_stop(&world.billing);
+    sidecar_stop(&shipping);
+    sidecar_stop(&world.shop);
+}
+
+/* What was a loud stop is a wait now: nothing is read, and nothing is written down. */
+static void a_copy_waits_until_somebody_has_the_rows(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct sidecar billing = sidecar_make(kafka, "billing", SIDECAR_ITEM_DDL, COPY);
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    for (int i = 1; i <= 4; i++)
+        sidecar_produce_sequenced(kafka, i, test_format("e%d", i),
+                                  i == 1 ? NULL : test_format("e%d", i - 1));
+    kafka_trim(kafka, sidecar_topic("item"), 0, 2);
+    sidecar_begin(&billing);
+    assert_true(process_wait_for(billing.process, "its log has lost its beginning", 30000));
+    assert_true(process_wait_for(
+        billing.process, "waits to be filled: no service has told in the control topic", 30000));
+    sidecar_stop(&billing);
+    assert_int_equal(sqlite_number(billing.database,
+                                   "SELECT (SELECT count(*) FROM keepstep_position) + "
+                                   "(SELECT count(*) FROM keepstep_fill)"),
+                     0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(mariadb_is_filled_from_sqlite, 120),
         TEST_WITH_LIMIT(sqlite_is_filled_from_postgresql, 120),
         TEST_WITH_LIMIT(postgresql_is_filled_from_mariadb, 120),
+        TEST_WITH_LIMIT(a_copy_is_asked_before_the_publisher, 120),
+        TEST_WITH_LIMIT(a_copy_waits_until_somebody_has_the_rows, 90),
+        TEST_WITH_LIMIT(a_source_that_is_killed_makes_an_attempt_void, 200),
+        TEST_WITH_LIMIT(a_loader_that_is_killed_anywhere_begins_anew, 400),
     };
     return TEST_RUN(tests);
 }

@@ -181,6 +181,43 @@ static void a_copy_that_is_not_the_log_is_no_source(void **state)
     expect_refusal(STATUS_STOP, &billing, "item", "it stands still there");
 }
 
+/* Interleaving 20: the rows' snapshot has nothing parked, whatever comes after it. */
+static void park_meanwhile(void *context, const struct fill_row *row)
+{
+    const struct sidecar *billing = context;
+    (void)row;
+    (void)sqlite_text(billing->database,
+                      "UPDATE keepstep_position SET stopped = 'a gap', next_offset = 9;"
+                      "UPDATE items SET name = 'changed'");
+}
+
+static void what_happens_to_a_source_behind_its_begin_does_not_matter(void **state)
+{
+    (void)state;
+    struct kafka *kafka = kafka_start();
+    struct error err = ERROR_INIT;
+    struct fill_kept before, kept;
+    struct sidecar billing = sidecar_make(kafka, "billing", "",
+                                          "apply:\n  item: {table: items, partitions: 1}\n");
+    kafka_create_topic(kafka, sidecar_topic("item"), 1, NULL);
+    sidecar_produce(kafka, "e1", "item.created", 1, "{\"id\":1,\"name\":\"a\",\"amount\":1}");
+    sidecar_produce(kafka, "e2", "item.created", 2, "{\"id\":2,\"name\":\"b\",\"amount\":1}");
+    sidecar_begin(&billing);
+    sidecar_expect(&billing, "SELECT count(*) FROM items", "2\n");
+    sidecar_stop(&billing);
+    must_run(&before, &billing, "item");
+    fill_kept_begin(&kept);
+    kept.at_row = park_meanwhile;
+    kept.context = &billing;
+    if (fill_kept_run(&kept, &billing, "item", &err) != STATUS_OK)
+        test_fail("%s", err.text);
+    load_assert_rows("billing", buffer_text(&before.rows), buffer_text(&kept.rows));
+    assert_int_equal(kept.filled_to[0], 2);
+    fill_kept_done(&kept);
+    fill_kept_done(&before);
+    expect_refusal(STATUS_STOP, &billing, "item", "it stands still there");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +225,7 @@ int main(void)
         TEST_WITH_LIMIT(a_source_ends_only_when_all_that_it_has_seen_is_in_the_log, 60),
         TEST_WITH_LIMIT(a_change_that_is_set_aside_makes_the_attempt_void, 60),
         TEST_WITH_LIMIT(a_copy_that_is_not_the_log_is_no_source, 60),
+        TEST_WITH_LIMIT(what_happens_to_a_source_behind_its_begin_does_not_matter, 60),
     };
     return TEST_RUN(tests);
 }

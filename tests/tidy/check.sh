@@ -99,7 +99,7 @@ inside consumer/store/memory 'consumer/store/[a-z_]+\.h'
 [ ! -d consumer/store/sql ] || inside consumer/store/sql 'consumer/store/[a-z_]+\.h'
 inside consumer/feed 'consumer/store/store\.h'
 inside consumer/apply 'consumer/metrics\.h' 'consumer/store/[a-z_]+\.h'
-inside consumer/agent 'consumer/metrics\.h' 'consumer/(feed/feed|apply/applier)\.h' \
+inside consumer/agent 'consumer/metrics\.h' 'consumer/(feed/(feed|rows_reader)|apply/applier|fill/loader)\.h' \
     'consumer/store/(store|registry)\.h'
 
 inside producer 'producer/(init/origin|outbox/outbox|source/source)\.h'

@@ -1,7 +1,7 @@
 /* Reads the stream of a fill from the rows topic of a data topic: from the topic's present end on,
  * the records of one attempt, each once and in their order. One thread. */
-#ifndef CONSUMER_FILL_ROWS_READER_H
-#define CONSUMER_FILL_ROWS_READER_H
+#ifndef CONSUMER_FEED_ROWS_READER_H
+#define CONSUMER_FEED_ROWS_READER_H
 
 #include "schemas/config/config.h"
 #include "schemas/fill_record.h"

@@ -1,5 +1,5 @@
 /* A consumer of one partition, without a group. */
-#include "consumer/fill/rows_reader.h"
+#include "consumer/feed/rows_reader.h"
 
 #include "common/clock.h"
 #include "common/kafka_client.h"

@@ -1,0 +1,71 @@
+/* A request is a row with the stage `asked`; the agent that owns partition 0 does the rest. */
+#include "operate/fill/request.h"
+
+#include "common/clock.h"
+#include "common/uuid.h"
+#include "consumer/fill/loader.h"
+#include "consumer/store/registry.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define REQUEST_POLL_US (INT64_C(500) * 1000)
+
+static enum status request_loader(const struct fill_request *request,
+                                  struct fill_loader **ret_loader, struct error *err)
+{
+    const struct config *config = request->copy->config;
+    const struct fill_loader_options options = {.ops = store_find(config->database),
+                                                .config = config,
+                                                .mappings = request->copy->mappings,
+                                                .mapping_count = config->apply_count,
+                                                .topic = request->topic};
+    return options.ops == NULL ? service_refuse_scheme(err)
+                               : fill_loader_new(&options, ret_loader, err);
+}
+
+enum status fill_request_make(const struct fill_request *request, struct error *err)
+{
+    struct fill_loader *loader = NULL;
+    char id[UUID_TEXT_SIZE];
+    uuid_v7(id);
+    const struct fill_asked asked = {.id = id,
+                                     .source = request->source == NULL ? "" : request->source,
+                                     .again = request->again};
+    enum status status = request_loader(request, &loader, err);
+    if (status == STATUS_OK)
+        status = fill_loader_ask(loader, &asked, err);
+    fill_loader_free(loader);
+    return status;
+}
+
+static void request_say(const struct fill_state *fill, char *said, size_t size)
+{
+    char text[ERROR_TEXT_SIZE];
+    (void)snprintf(text, sizeof text, "%.60s%s%.400s", fill_stage_name(fill->stage),
+                   fill->reason[0] == '\0' ? "" : ": ", fill->reason);
+    if (strcmp(text, said) == 0)
+        return;
+    command_say("%s: %s", fill->topic, text);
+    (void)snprintf(said, size, "%s", text);
+}
+
+enum status fill_request_follow(const struct fill_request *request, struct fill_state *ret_fill,
+                                struct error *err)
+{
+    char said[ERROR_TEXT_SIZE] = "";
+    struct store *store = NULL;
+    enum status status = service_open_store(request->copy, true, &store, err);
+    while (status == STATUS_OK) {
+        status = store_fill_read(store, request->topic, ret_fill, err);
+        if (status != STATUS_OK || !fill_holds_topic(ret_fill->stage))
+            break;
+        request_say(ret_fill, said, sizeof said);
+        if (atomic_load(&command_stop))
+            status = error_set(err, STATUS_RETRY, "stopped by a signal; the fill goes on");
+        clock_sleep_us(REQUEST_POLL_US);
+    }
+    if (store != NULL)
+        store->ops->close(store);
+    return status;
+}
