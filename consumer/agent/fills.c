@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define FILLS_TIMEOUT_MS 10000
-#define FILLS_WANTED_US  (INT64_C(10) * 1000 * 1000)
+#define FILLS_WANTED_US  (INT64_C(30) * 1000 * 1000)
 
 static enum fill_stage agent_stage_in(const struct fill_state *fills, size_t count,
                                       const char *topic)
@@ -40,35 +40,55 @@ static bool agent_may_fill(const struct agent *agent, const char *topic, bool *r
     return may;
 }
 
-/* Looks at all partitions, whoever owns them. @return OK with whether the topic is to be filled. */
-static enum status agent_wants_fill(struct agent *agent, const char *topic, bool always,
-                                    bool *ret_wants, struct error *err)
+/** All positions that are stored. */
+struct known_positions {
+    struct partition_state *states;
+    size_t count;
+};
+
+/* Its next_offset is 0 where there is none. */
+static struct partition_state agent_known_position(const struct known_positions *known,
+                                                   struct topic_partition tp)
 {
+    for (size_t i = 0; i < known->count; i++) {
+        struct partition_state found = known->states[i];
+        found.exists = true;
+        if (topic_partition_equal(partition_state_tp(&found), tp))
+            return found;
+    }
+    return (struct partition_state){.anchor_offset = -1};
+}
+
+/* Looks at all partitions, whoever owns them. @return OK with whether the topic is to be filled. */
+static enum status agent_wants_fill(struct agent *agent, size_t index, bool always,
+                                    const struct known_positions *known, struct error *err)
+{
+    const char *topic = agent->topics[index];
     const int32_t count = feed_partition_count(agent->feed, topic);
     enum status status = STATUS_OK;
     bool is_lost = false;
     bool is_read = false;
     for (int32_t i = 0; status == STATUS_OK && i < count; i++) {
         const struct topic_partition tp = {topic, i};
-        struct partition_state state = {0};
+        const struct partition_state state = agent_known_position(known, tp);
         struct log_bounds bounds = {0};
-        status = applier_read(agent->applier, tp, &state, err);
-        if (status == STATUS_OK)
+        bool is_unread = agent_is_unread(&state, 1); /* or maybe */
+        if (is_unread)
             status = feed_log_bounds(agent->feed, tp, FILLS_TIMEOUT_MS, &bounds, err);
-        bool is_unread = status == STATUS_OK && agent_is_unread(&state, bounds.first);
+        is_unread = is_unread && agent_is_unread(&state, bounds.first);
         is_lost = is_lost || (is_unread && bounds.first > 0);
         is_read = is_read || !is_unread;
-        partition_state_done(&state);
     }
     if (status == STATUS_STOP) { /* the assignment says so too, and why */
         error_clear(err);
         return STATUS_OK;
     }
-    *ret_wants = is_lost || (always && !is_read);
+    agent->wants_fill[index] = status == STATUS_OK && (is_lost || (always && !is_read));
     return status;
 }
 
-static enum status agent_look_at_topic(struct agent *agent, size_t index, struct error *err)
+static enum status agent_look_at_topic(struct agent *agent, size_t index,
+                                       const struct known_positions *known, struct error *err)
 {
     const char *topic = agent->topics[index];
     bool wanted = agent->wants_fill[index];
@@ -78,11 +98,11 @@ static enum status agent_look_at_topic(struct agent *agent, size_t index, struct
         return STATUS_OK;
     enum status status = STATUS_OK;
     if (agent_may_fill(agent, topic, &always))
-        status = agent_wants_fill(agent, topic, always, &agent->wants_fill[index], err);
+        status = agent_wants_fill(agent, index, always, known, err);
     if (wanted || agent->wants_fill[index])
         agent_metrics_set_fill(agent->metrics, topic,
                                agent->wants_fill[index] ? FILL_ASKED : FILL_NONE, 0);
-    if (status == STATUS_OK && agent->wants_fill[index] && !wanted)
+    if (agent->wants_fill[index] && !wanted)
         log_info("agent", "%s is to be filled with the rows of another service%s", topic,
                  always ? "" : ": its log has lost its beginning");
     return status;
@@ -91,7 +111,8 @@ static enum status agent_look_at_topic(struct agent *agent, size_t index, struct
 enum status agent_find_wanted_fills(struct agent *agent, const struct feed_event *event,
                                     struct error *err)
 {
-    enum status status = STATUS_OK;
+    struct known_positions known = {0};
+    enum status status = applier_list(agent->applier, &known.states, &known.count, err);
     for (size_t i = 0; status == STATUS_OK && i < agent->topic_count; i++) {
         bool is_assigned = false;
         agent->owns_first[i] = false;
@@ -102,8 +123,9 @@ enum status agent_find_wanted_fills(struct agent *agent, const struct feed_event
             agent->owns_first[i] = agent->owns_first[i] || (is_here && tp.partition == 0);
         }
         if (is_assigned)
-            status = agent_look_at_topic(agent, i, err);
+            status = agent_look_at_topic(agent, i, &known, err);
     }
+    free(known.states);
     return status;
 }
 

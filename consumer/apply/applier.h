@@ -110,6 +110,11 @@ bool applier_is_reloaded(const struct applier *applier, size_t index);
  *                   the feed reads from its position now. */
 void applier_set_reloaded(struct applier *applier, size_t index, bool reloaded);
 
+/** List all positions, as the store's slot does. The caller frees the array.
+ * @return OK; RETRY; FATAL. */
+enum status applier_list(struct applier *applier, struct partition_state **ret_states,
+                         size_t *ret_count, struct error *err) MUST_CHECK;
+
 /** List the fills of all topics. The caller frees the array. @return OK; RETRY; FATAL. */
 enum status applier_list_fills(struct applier *applier, struct fill_state **ret_fills,
                                size_t *ret_count, struct error *err) MUST_CHECK;

@@ -5,6 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum status applier_list(struct applier *applier, struct partition_state **ret_states,
+                         size_t *ret_count, struct error *err)
+{
+    enum status status = applier_ready(applier, err);
+    if (status == STATUS_OK)
+        status = applier->ops->list(applier->store, ret_states, ret_count, err);
+    return applier_note(applier, status, err);
+}
+
 enum status applier_list_fills(struct applier *applier, struct fill_state **ret_fills,
                                size_t *ret_count, struct error *err)
 {

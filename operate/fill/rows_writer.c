@@ -15,6 +15,7 @@
 #define WRITER_RECORDS_MAX   16384
 #define WRITER_RECORD_BYTES  ((size_t)300) /* of a record, besides key and value */
 #define WRITER_POLL_MS       50
+#define WRITER_LAST_US       (INT64_C(2) * 1000 * 1000)
 #define WRITER_TELL_US       (INT64_C(10) * 1000 * 1000) /* between two parts while it waits */
 #define WRITER_VALUE_MAX     (2 * FILL_RECORD_BYTES_MAX)
 
@@ -108,13 +109,14 @@ static bool writer_has_room(const struct rows_writer *writer)
 /* Waits until there is room for one more record; with `all` until none is under way. */
 static enum status writer_drain(struct rows_writer *writer, bool all, struct error *err)
 {
-    (void)kafka_producer_poll(writer->producer, 0);
-    while (!writer->is_refused && !writer->has_failed &&
-           (all ? writer->sent > writer->reported : !writer_has_room(writer))) {
+    int timeout_ms = 0;
+    do {
         if (atomic_load(writer->options->stop))
             return error_set(err, STATUS_RETRY, "its sidecar ends");
-        (void)kafka_producer_poll(writer->producer, WRITER_POLL_MS);
-    }
+        (void)kafka_producer_poll(writer->producer, timeout_ms);
+        timeout_ms = WRITER_POLL_MS;
+    } while (!writer->is_refused && !writer->has_failed &&
+             (all ? writer->sent > writer->reported : !writer_has_room(writer)));
     if (writer->is_refused)
         return error_set(err, STATUS_ABORT, "topic %s does not take one of the rows",
                          writer->topic);
@@ -129,7 +131,7 @@ static enum status writer_send(struct rows_writer *writer, const struct fill_hea
     struct fill_headers headers;
     size_t size = key.length + value.length + WRITER_RECORD_BYTES;
     enum status status = fill_head_write(head, &headers, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && head->part != FILL_PART_VOID)
         status = writer_drain(writer, false, err);
     if (status != STATUS_OK)
         return status;
@@ -261,6 +263,10 @@ enum status rows_writer_void(struct rows_writer *writer, const char *reason, str
 {
     buffer_reset(&writer->value);
     fill_reason_append(reason, &writer->value);
+    int64_t until_us = clock_monotonic_us() + WRITER_LAST_US; /* also where its sidecar ends */
     enum status status = writer_send_value(writer, FILL_PART_VOID, err);
-    return status == STATUS_OK ? writer_drain(writer, true, err) : status;
+    while (status == STATUS_OK && writer->sent > writer->reported &&
+           clock_monotonic_us() < until_us)
+        (void)kafka_producer_poll(writer->producer, WRITER_POLL_MS);
+    return status;
 }
