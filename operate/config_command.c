@@ -85,6 +85,9 @@ static void config_command_render(const struct config *config, struct buffer *ou
         buffer_append_json(out, slice_of(config->ignore[i]));
     }
     buffer_append_text(out, "],\n");
+    member_begin(out, "verify", "{");
+    member_number(out, "every_s", config->verify_every_s);
+    buffer_append_text(out, "}");
     config_command_limits(&config->limits, out);
     buffer_append_text(out, "}\n");
 }

@@ -13,6 +13,7 @@
 #include "operate/offsets.h"
 #include "operate/running.h"
 #include "operate/service.h"
+#include "operate/verify/loop.h"
 #include "producer/relay/relay.h"
 
 #include <errno.h>
@@ -121,6 +122,16 @@ static void *run_answers_thread(void *context)
     return NULL;
 }
 
+/* And for what is compared. */
+static void *run_verify_thread(void *context)
+{
+    const struct run_loop *loop = context;
+    const struct verify_loop_options options = {.service = loop->service,
+                                                .sources = loop->told->sources};
+    verify_loop_run(&options, &command_stop);
+    return NULL;
+}
+
 static void run_notify(struct run_told *told, const char *lines)
 {
     if (notify_send(lines) || told->failed)
@@ -226,11 +237,14 @@ static int run_loops(const struct service *service, unsigned parts, struct metri
                             .fill_wishes = agent.fill_wishes,
                             .report_wishes = &report_wishes};
     struct run_loop answers = desk;
+    struct run_loop verify = desk;
+    bool verifies = sources->members != NULL && service->config->verify_every_s > 0;
 
     bool all_started = run_start(&relay, (parts & RUNNING_RELAY) != 0, run_relay_thread);
     all_started &= run_start(&agent, (parts & RUNNING_AGENT) != 0, run_agent_thread);
     all_started &= run_start(&desk, sources->members != NULL, run_desk_thread);
     all_started &= run_start(&answers, sources->desk != NULL, run_answers_thread);
+    all_started &= run_start(&verify, verifies, run_verify_thread);
     if (!all_started) {
         log_error("run", "could not start a thread");
         atomic_store(&command_stop, true);
@@ -239,6 +253,7 @@ static int run_loops(const struct service *service, unsigned parts, struct metri
     int relay_code = run_finish(&relay, "relay");
     (void)run_finish(&desk, "desk");
     (void)run_finish(&answers, "desk");
+    (void)run_finish(&verify, "verify");
     if (agent_code != EX_OK || relay_code != EX_OK)
         return agent_code != EX_OK ? agent_code : relay_code;
     return all_started ? EX_OK : EX_OSERR;

@@ -8,10 +8,13 @@
 
 /* The database of a copy that did not answer tells no id. Then it is the service's only copy. */
 static const char *verdict_copy_id(const struct quorum *quorum,
-                                   const struct participant *participant)
+                                   const struct verify_member *compared)
 {
+    const struct participant *participant = compared->participant;
     const char *found = "";
     size_t count = 0;
+    if (!compared->applies)
+        return MEMBER_NONE;
     if (participant->copy[0] != '\0')
         return participant->copy;
     for (size_t i = 0; i < quorum->member_count; i++) {
@@ -87,7 +90,7 @@ static void verdict_add(const struct verdict_input *input, size_t index,
 {
     const struct participant *participant = input->verify->members[index].participant;
     struct verdict_copy *copy = &record->copies[record->count];
-    const char *id = verdict_copy_id(input->quorum, participant);
+    const char *id = verdict_copy_id(input->quorum, &input->verify->members[index]);
     const struct verdict_copy *known = verdict_find(input->before, participant->name, id);
     if (*id == '\0')
         return;

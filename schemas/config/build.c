@@ -215,6 +215,7 @@ bool config_build(const json_t *tree, struct config *config)
     char *schemas = config_text(tree, "schemas");
     config->schemas = schemas == NULL ? NULL : config_absolute(schemas, config->path);
     free(schemas);
+    config->verify_every_s = config_integer(tree, "verify.every_s");
     config->limits = (struct config_limits){
         .batch_events = config_integer(tree, "limits.batch_events"),
         .batch_bytes = config_integer(tree, "limits.batch_bytes"),

@@ -70,6 +70,7 @@ struct config {
     size_t apply_count;
     char **ignore;
     size_t ignore_count;
+    int64_t verify_every_s; /* default 0: the sidecar does not compare by itself */
     struct config_limits limits;
     char *unknown_variables; /* a sentence about misspelt variables; NULL: none */
 };

@@ -22,6 +22,9 @@ const struct config_option config_options[] = {
     {"log.level", "info", false,
      "Lowest level that is written: `debug`, `info`, `warning` or `error`."},
     {"log.format", "auto", false, "`auto` (logfmt on a terminal, else JSON), `logfmt` or `json`."},
+    {"verify.every_s", "0", true,
+     "How often the sidecar compares its entity types with all other services' copies; 0: not by "
+     "itself."},
     {"limits.batch_events", "2500", true, "Most events that one transaction of the agent applies."},
     {"limits.batch_bytes", "4194304", true, "Most bytes of those events."},
     {"limits.batch_time_ms", "10 or 50", true,

@@ -118,6 +118,7 @@ static void ask(struct asked *asked, const char *asker, int64_t ended_us)
         asked->participants[i] = (struct participant){
             .name = names[i], .copy = copies[i], .topic = "orders"};
         asked->verify.members[i].participant = &asked->participants[i];
+        asked->verify.members[i].applies = i > 0;
     }
     asked->result.comparison.count = COUNT(names);
     asked->result.comparison.rows = 10;
