@@ -10,9 +10,9 @@ static const char *entry(const char *entity_type)
     return test_format("  %s: {table: %ss, partitions: 2}\n", entity_type, entity_type);
 }
 
-static const char *entries(size_t kind)
+static const char *entries(size_t kind, const char *yaml)
 {
-    const char *text = test_format("publish:\n%s%sapply:\n%s",
+    const char *text = test_format("%spublish:\n%s%sapply:\n%s", yaml,
                                    entry(verify_dialects[kind].entity_type), entry("stock"),
                                    entry("stock"));
     for (size_t i = 0; i < VERIFY_KINDS; i++) {
@@ -22,7 +22,7 @@ static const char *entries(size_t kind)
     return text;
 }
 
-void trio_begin(struct trio *trio)
+void trio_make(struct trio *trio, const char *yaml)
 {
     load_need("psql");
     load_need("mariadb");
@@ -31,7 +31,7 @@ void trio_begin(struct trio *trio)
     for (size_t i = 0; i < VERIFY_KINDS; i++) {
         const char *url = database_make((enum database_kind)i, verify_dialects[i].service);
         trio->services[i] = sidecar_make_on(trio->kafka, verify_dialects[i].service, url,
-                                            entries(i));
+                                            entries(i, yaml));
         trio->all[i] = &trio->services[i];
         verify_write_schema(verify_dialects[i].entity_type);
         (void)database_text(url,
@@ -40,6 +40,11 @@ void trio_begin(struct trio *trio)
                                         verify_dialects[i].columns));
     }
     verify_write_schema("stock");
+}
+
+void trio_begin(struct trio *trio)
+{
+    trio_make(trio, "");
     for (size_t i = 0; i < VERIFY_KINDS; i++)
         sidecar_begin(&trio->services[i]);
 }

@@ -15,7 +15,11 @@ struct trio {
     const struct sidecar *all[VERIFY_KINDS + 1];
 };
 
-/** Make them, and start their sidecars. Skips the test without the databases' clients. */
+/** Make them. Skips the test without the databases' clients. @param yaml  for each configuration.
+ */
+void trio_make(struct trio *trio, const char *yaml);
+
+/** The same, and start their sidecars. */
 void trio_begin(struct trio *trio);
 void trio_end(struct trio *trio);
 

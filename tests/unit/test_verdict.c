@@ -1,6 +1,7 @@
 /* What the control topic keeps of comparisons: records are read as they were written, a result goes
  * on top of what was known, and of two askers neither loses what the other has found. */
 #include "common/kafka_client.h"
+#include "operate/verify/loop.h"
 #include "operate/verify/verdict.h"
 #include "tests/support/test.h"
 
@@ -292,6 +293,33 @@ static void a_copy_whose_database_is_away_is_the_only_one_of_its_service(void **
     world_end(&world);
 }
 
+/* A member that nobody has compared makes the type due at once; the others wait for the oldest. */
+static void a_type_is_due_when_a_member_was_not_compared_for_an_interval(void **state)
+{
+    static const struct members_type type = {"order", "orders"};
+    struct world world;
+    struct asked asked;
+    struct quorum quorum;
+    struct error err = ERROR_INIT;
+    (void)state;
+    world_begin(&world);
+    assert_int_equal(members_quorum(&world.members, &type, &quorum, &err), STATUS_OK);
+    assert_int_equal(verify_loop_due_us(NULL, &quorum, SECOND_US), 0);
+    ask(&asked, "shop", 10 * SECOND_US);
+    world_take(&world, &asked);
+    ask(&asked, "shop", 20 * SECOND_US);
+    found(&asked, 1, COPY_NOT_COMPARED, "far behind");
+    asked.verify.count = asked.result.comparison.count = 2;
+    world_take(&world, &asked); /* billing alone was tried again; nothing was compared */
+    assert_int_equal(verify_loop_due_us(&world.record, &quorum, SECOND_US), 11 * SECOND_US);
+    quorum_done(&quorum);
+    take(&world.members, MEMBER_KEY("ware", "0300"), MEMBER("ware", "0300"));
+    assert_int_equal(members_quorum(&world.members, &type, &quorum, &err), STATUS_OK);
+    assert_int_equal(verify_loop_due_us(&world.record, &quorum, SECOND_US), 0);
+    quorum_done(&quorum);
+    world_end(&world);
+}
+
 /* One process beside the control topic. */
 struct asker {
     struct control_topic *topic;
@@ -398,6 +426,7 @@ int main(void)
         TEST(a_copy_that_was_not_compared_keeps_its_verdict_with_the_reason_beside_it),
         TEST(a_new_copy_inherits_no_verdict_and_a_forgotten_one_goes),
         TEST(a_copy_whose_database_is_away_is_the_only_one_of_its_service),
+        TEST(a_type_is_due_when_a_member_was_not_compared_for_an_interval),
         TEST(two_askers_at_once_lose_nothing),
     };
     return TEST_RUN(tests);
