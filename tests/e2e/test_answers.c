@@ -220,6 +220,47 @@ static void answers_go_on_behind_a_broker_that_was_away(void **state)
     sidecar_stop(&shop);
 }
 
+static struct process *start_verify(const struct sidecar *asker, int number)
+{
+    const char *const argv[] = {KEEPSTEP_BINARY, "verify", "item", "-c", asker->config, NULL};
+    return process_start(test_format("verify-%d", number), argv, NULL);
+}
+
+static bool all_are_equal(void *context)
+{
+    return sidecar_run(context, "verify", "item", NULL).exit_code == 0;
+}
+
+/* Nobody waits for another asker for ever, and whoever is killed holds nothing. */
+static void services_that_compare_at_once_all_end(void **state)
+{
+    struct kafka *kafka = kafka_start();
+    struct sidecar services[3];
+    struct process *verifies[4];
+    (void)state;
+    services[0] = make(kafka, "shop", DATABASE_SQLITE, true);
+    services[1] = make(kafka, "billing", DATABASE_SQLITE, false);
+    services[2] = make(kafka, "shipping", DATABASE_SQLITE, false);
+    test_write_file(services[0].config, test_format("%slimits: {scan_time_s: 15}\n",
+                                                    test_read_file(services[0].config)));
+    int port = sidecar_listen(&services[0]);
+    for (int i = 0; i < 3; i++)
+        sidecar_begin(&services[i]);
+    (void)sqlite_text(services[0].database, "INSERT INTO items VALUES (1, 'one', 1)");
+    if (!test_wait(all_are_equal, &services[1], 2 * WAIT_MS))
+        test_fail("%s", sidecar_run(&services[1], "verify", "item", NULL).output);
+    for (int i = 0; i < 4; i++)
+        verifies[i] = start_verify(&services[1 + i % 2], i);
+    process_kill(verifies[3]);
+    for (int i = 0; i < 3; i++) {
+        if (process_wait(verifies[i], 2 * WAIT_MS) != 0)
+            test_fail("%s%s", process_output(verifies[i]), process_errors(verifies[i]));
+    }
+    expect_metric(port, "keepstep_snapshots_open{service=\"shop\"} 0\n");
+    for (int i = 0; i < 3; i++)
+        sidecar_stop(&services[i]);
+}
+
 static int64_t memory_peak_kib(const struct sidecar *sidecar)
 {
     char line[256];
@@ -289,6 +330,7 @@ int main(void)
         TEST_WITH_LIMIT(a_migration_waits_for_no_reader, 180),
         TEST_WITH_LIMIT(a_sidecar_ends_while_a_table_is_read, 180),
         TEST_WITH_LIMIT(answers_go_on_behind_a_broker_that_was_away, 180),
+        TEST_WITH_LIMIT(services_that_compare_at_once_all_end, 240),
         TEST_WITH_LIMIT(wide_rows_take_little_memory, 180),
         TEST_WITH_LIMIT(a_sidecar_can_be_told_to_answer_nothing, 180),
     };
