@@ -40,6 +40,17 @@ void compare_drop_participant(struct compare *compare, size_t index, const char 
         compare_drop(compare, index, "%s", reason);
 }
 
+void compare_drop_failed(struct compare *compare, size_t index, const struct error *err)
+{
+    bool is_private = err->native_code != 0 || err->connection_lost;
+    for (size_t i = 1; is_private && i < compare->options->count; i++) {
+        struct copy_result *copy = &compare->result->copies[i];
+        if ((index == 0 || index == i) && copy->reason[0] == '\0')
+            copy->is_private = true;
+    }
+    compare_drop_participant(compare, index, err->text);
+}
+
 /* A snapshot that is not read must be kept meanwhile, or it has to give way. */
 static enum status compare_tick(void *context, uint64_t count, struct error *err)
 {
@@ -60,7 +71,7 @@ static enum status compare_tick(void *context, uint64_t count, struct error *err
         struct participant *participant = compare_participant(compare, i);
         if (i != compare->asked && compare_asks(compare, i) &&
             participant->ops->keep(participant, &ended) != STATUS_OK)
-            compare_drop_participant(compare, i, ended.text);
+            compare_drop_failed(compare, i, &ended);
     }
     return STATUS_OK;
 }
@@ -77,7 +88,7 @@ bool compare_is_answered(struct compare *compare, size_t index, enum status stat
 {
     if (status == STATUS_OK)
         return compare_asks(compare, index);
-    compare_drop_participant(compare, index, err->text);
+    compare_drop_failed(compare, index, err);
     error_clear(err);
     return false;
 }

@@ -38,6 +38,9 @@ void compare_drop(struct compare *compare, size_t index, const char *format, ...
 /** Drop a participant for a reason. If it is the reference, all copies are dropped. */
 void compare_drop_participant(struct compare *compare, size_t index, const char *reason);
 
+/** The same for an error. What a client library says is marked: it can name hosts and logins. */
+void compare_drop_failed(struct compare *compare, size_t index, const struct error *err);
+
 /** Drop all copies for a reason that is no participant's. */
 void compare_drop_all(struct compare *compare, const char *reason);
 

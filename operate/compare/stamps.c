@@ -11,7 +11,7 @@ static void stamps_take_one(struct compare *compare, size_t index)
     struct participant *participant = compare_participant(compare, index);
     struct stamp *stamp = &compare->stamps[index];
     if (participant->ops->stamp(participant, stamp, &err) != STATUS_OK)
-        compare_drop_participant(compare, index, err.text);
+        compare_drop_failed(compare, index, &err);
     else if (stamp->incomparable != NULL)
         compare_drop_participant(compare, index, stamp->incomparable);
     else if (stamp->open_count > (uint64_t)compare->options->open_entities_max)
@@ -29,7 +29,7 @@ static void stamps_take(struct compare *compare)
         compare->stamps[i] = (struct stamp){0};
         if (compare_asks(compare, i) && participant->ops->ask_stamp != NULL &&
             participant->ops->ask_stamp(participant, &tick, &err) != STATUS_OK)
-            compare_drop_participant(compare, i, err.text);
+            compare_drop_failed(compare, i, &err);
     }
     for (size_t i = 0; i < compare->options->count; i++) {
         if (compare_asks(compare, i) && compare_participant(compare, i)->ops->ask_stamp == NULL)

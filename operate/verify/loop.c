@@ -116,7 +116,8 @@ static enum status loop_put_off(struct loop *loop, struct loop_type *type, struc
     return status;
 }
 
-/* Say what has become different, and what is equal again; not each time that it still is. */
+/* Say what has become different, cannot be compared any more or is equal again; not each time that
+ * it still is. */
 static void loop_say_changes(const struct verify *verify, const struct verify_result *result,
                              const struct verdict_record *before)
 {
@@ -135,6 +136,9 @@ static void loop_say_changes(const struct verify *verify, const struct verify_re
                 "verify",
                 "%s at %s is DIFFERENT from %s: %" PRIu64 " rows; `keepstep verify %s` shows them",
                 verify->entity_type, participant->name, reference, rows, verify->entity_type);
+        else if (copy->state == COPY_NOT_COMPARED && (known == NULL || known->skipped_at_us == 0))
+            log_info("verify", "%s at %s is not compared: %s", verify->entity_type,
+                     participant->name, copy->reason);
         else if (copy->state == COPY_EQUAL && was_different)
             log_info("verify", "%s at %s is equal to %s again", verify->entity_type,
                      participant->name, reference);

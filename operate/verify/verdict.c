@@ -5,6 +5,7 @@
 
 #define VERDICT_ARENA_BYTES ((size_t)8 * 1024 * 1024)
 #define VERDICT_TRIES       5
+#define VERDICT_PRIVATE     "a database does not answer, or refuses; who compared has the reason"
 
 /* The database of a copy that did not answer tells no id. Then it is the service's only copy. */
 static const char *verdict_copy_id(const struct quorum *quorum,
@@ -64,7 +65,7 @@ static void verdict_note(const struct verdict_input *input, size_t index, struct
     int64_t now_us = input->result->ended_us;
     if (!is_reference && result->state == COPY_NOT_COMPARED) {
         copy->skipped_at_us = now_us;
-        copy->skipped_reason = result->reason;
+        copy->skipped_reason = result->is_private ? VERDICT_PRIVATE : result->reason;
         return;
     }
     bool was_equal = copy->state == VERDICT_EQUAL && copy->equal_since_us != 0;
