@@ -304,3 +304,16 @@ void desk_assert_last(const struct desk_case *world, const struct talk_question 
     assert_string_equal(answer->from, DESK_NAME);
     assert_string_equal(answer->why == NULL ? "" : answer->why, why);
 }
+
+void desk_ask_and_answer(struct desk_case *world, const struct talk_question *question)
+{
+    desk_ask(world, question);
+    desk_answer(world);
+}
+
+void desk_begin_session(struct desk_case *world, const char *id)
+{
+    const struct talk_question stamp = desk_question(TALK_STAMP, id, 1);
+    desk_ask(world, &stamp);
+    desk_assert_last(world, &stamp, "");
+}

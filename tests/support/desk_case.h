@@ -64,6 +64,12 @@ void desk_ask(struct desk_case *world, const struct talk_question *question);
 void desk_take(struct desk_case *world, const char *text);
 void desk_answer(struct desk_case *world);
 
+/** Take it and answer it. */
+void desk_ask_and_answer(struct desk_case *world, const struct talk_question *question);
+
+/** Begin a session: the desk must say that it can. */
+void desk_begin_session(struct desk_case *world, const char *id);
+
 /** @return the last answer that is no part. The test fails where there is none, or where it is in
  * another topic than those who may read such answers read. */
 const struct talk_answer *desk_last(const struct desk_case *world);
