@@ -1,5 +1,5 @@
 /* What services ask each other over the talk topic, and what they answer (rule 48;
- * docs/PROTOCOL.md, section 10). A session is between one asker and one desk, about one entity
+ * docs/PROTOCOL.md, section 12). A session is between one asker and one desk, about one entity
  * type, at one snapshot. What an answer says of rows stands in the rows topic of their data topic;
  * in the talk topic stand only questions, reasons and TALK_KEEP's answers. */
 #ifndef SCHEMAS_TALK_H
