@@ -5,6 +5,8 @@
 #include "tests/support/load.h"
 #include "tests/support/sidecar.h"
 
+#include <signal.h>
+
 #define SHOP  "publish:\n  item: {table: items, partitions: 2}\n"
 #define COPY  "apply:\n  item: {table: items}\n"
 #define STAGE "SELECT stage FROM keepstep_fill"
@@ -162,6 +164,36 @@ static void a_source_that_is_killed_makes_an_attempt_void(void **state)
     sidecar_stop(&world.shop);
 }
 
+/* Interleaving 18: the agent that loads is stopped, and another one gets partition 0. When the
+ * first one comes back it finds another attempt, and changes nothing. */
+static void a_loader_that_comes_back_from_the_dead_writes_nothing(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world, DATABASE_SQLITE);
+    world.billing = sidecar_make(world.kafka, "billing", SIDECAR_ITEM_DDL, COPY);
+    struct sidecar second = world.billing;
+    second.name = "billing-second";
+    second.config = test_path("billing-second.yaml");
+    test_write_file(second.config,
+                    test_format("%sinstance: \"2\"\n", test_read_file(world.billing.config)));
+    sidecar_init(&world.billing, NULL);
+    sidecar_start(&world.billing, "fill_after_install:1:stop");
+    assert_true(process_wait_stopped(world.billing.process, 60000));
+    sidecar_start(&second, NULL); /* it gets the partitions when the session of 10 s ends */
+    expect(&second, "SELECT stage IN ('replaying', 'done') FROM keepstep_fill", "1\n");
+    const char *id = sqlite_text(world.billing.database, "SELECT id FROM keepstep_fill");
+    process_signal(world.billing.process, SIGCONT);
+    clock_sleep_us(3000000); /* it goes on where it stood */
+    assert_true(process_running(world.billing.process));
+    expect(&second, STAGE, "done\n");
+    sidecar_assert_equal(&world.shop, &second, "items", 30000);
+    assert_string_equal(sqlite_text(world.billing.database, "SELECT id FROM keepstep_fill"), id);
+    sidecar_stop(&second);
+    sidecar_stop(&world.billing);
+    sidecar_stop(&world.shop);
+}
+
 /* Who publishes nothing is asked first, unless fill_from: names another. */
 static void a_copy_is_asked_before_the_publisher(void **state)
 {
@@ -221,6 +253,7 @@ int main(void)
         TEST_WITH_LIMIT(postgresql_is_filled_from_mariadb, 120),
         TEST_WITH_LIMIT(a_copy_is_asked_before_the_publisher, 120),
         TEST_WITH_LIMIT(a_copy_waits_until_somebody_has_the_rows, 90),
+        TEST_WITH_LIMIT(a_loader_that_comes_back_from_the_dead_writes_nothing, 200),
         TEST_WITH_LIMIT(a_source_that_is_killed_makes_an_attempt_void, 200),
         TEST_WITH_LIMIT(a_loader_that_is_killed_anywhere_begins_anew, 400),
     };
