@@ -3,8 +3,10 @@
 #include "common/clock.h"
 #include "operate/compare/log_mentions.h"
 #include "operate/compare/role.h"
+#include "operate/control.h"
 #include "operate/repair/publish.h"
 #include "operate/repair/report.h"
+#include "operate/verify/desks.h"
 #include "producer/registry.h"
 
 #include <stdio.h>
@@ -16,10 +18,20 @@
 #define REPAIR_KEY_MAX     ((size_t)1024 * 1024)
 #define REPAIR_PROGRESS_US 500000
 
-enum repair_flag { REPAIR_FROM, REPAIR_KEY, REPAIR_DRY_RUN, REPAIR_PUBLISH, REPAIR_WITH };
+enum repair_flag {
+    REPAIR_FROM,
+    REPAIR_AT,
+    REPAIR_KEY,
+    REPAIR_DRY_RUN,
+    REPAIR_PUBLISH,
+    REPAIR_WITH
+};
 
 static const struct command_flag repair_flags[] = {
-    [REPAIR_FROM] = {"from", "FILE", "configuration of the service whose rows are right"},
+    [REPAIR_FROM] = {"from", "SERVICE|FILE",
+                     "whose rows are right: a service, whose sidecar is asked for them, or its "
+                     "configuration, whose database is opened from here"},
+    [REPAIR_AT] = {"at", "SERVICE", "whose copy is repaired; it must be this service's"},
     [REPAIR_KEY] = {"key", "KEY", "only this entity; default: all that differ"},
     [REPAIR_DRY_RUN] = {"dry-run", NULL, "only say what would be done"},
     [REPAIR_PUBLISH] = {"publish", NULL,
@@ -39,6 +51,8 @@ struct repairing {
     struct participant_options options[2];
     struct participant *participants[2];
     struct mention_log *log;
+    struct control control;            /* where the source is asked: who there is */
+    struct asker *asker;               /* NULL: nobody is asked */
     struct repair_publisher publisher; /* `origin` NULL: nothing is published */
     struct arena key;
     int64_t shown_us;
@@ -82,6 +96,13 @@ static enum status repairing_check_publisher(const struct repairing *repairing, 
     return STATUS_OK;
 }
 
+/* @return whether the source is a service whose sidecar is asked for its rows. */
+static bool repairing_asks(const struct repairing *repairing)
+{
+    const char *from = repairing->line->flags[REPAIR_FROM];
+    return from != NULL && access(from, F_OK) != 0;
+}
+
 static enum status repairing_check_copy(const struct repairing *repairing, struct error *err)
 {
     const struct service *services = repairing->services;
@@ -91,23 +112,50 @@ static enum status repairing_check_copy(const struct repairing *repairing, struc
                          "%s does not apply %s: what its own service writes is not repaired from "
                          "elsewhere",
                          services[1].config->service, entity_type);
-    if (repairing->roles[0].entry == NULL ||
-        (!repairing->roles[0].applies && repairing->roles[0].entry->table == NULL))
+    if (!repairing_asks(repairing) &&
+        (repairing->roles[0].entry == NULL ||
+         (!repairing->roles[0].applies && repairing->roles[0].entry->table == NULL)))
         return error_set(error_config(err), STATUS_FATAL, "%s has no rows of %s",
                          services[0].config->service, entity_type);
     return STATUS_OK;
 }
 
+/* A copy is repaired behind the fences of its own database, and by its agent's role. */
+static enum status repairing_check_place(const struct repairing *repairing, struct error *err)
+{
+    const char *own = repairing->services[repairing->own].config->service;
+    const char *at = repairing->line->flags[REPAIR_AT];
+    const char *from = repairing->line->flags[REPAIR_FROM];
+    if (at != NULL && strcmp(at, own) != 0)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "the rows of %s are repaired where its database is: run keepstep repair "
+                         "%s --from %s there, with the configuration of %s",
+                         at, repairing->entity_type, from == NULL ? own : from, at);
+    if (from == NULL && repairing->line->flags[REPAIR_PUBLISH] == NULL)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "--from is missing: say whose rows of %s are right",
+                         repairing->entity_type);
+    if (repairing_asks(repairing) && strcmp(from, own) == 0)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "--from %s: that is the service whose copy is repaired", own);
+    return STATUS_OK;
+}
+
 static enum status repairing_open_services(struct repairing *repairing, struct error *err)
 {
+    bool asks = repairing_asks(repairing);
     enum status status = service_open(repairing->line, &repairing->services[repairing->own], err);
+    if (status == STATUS_OK)
+        status = repairing_check_place(repairing, err);
     for (size_t i = 0; status == STATUS_OK && i < repairing->count; i++) {
+        if (i == 0 && asks)
+            continue;
         if (i != repairing->own)
             status = service_open_file(repairing->files[i], &repairing->services[i], err);
         if (status == STATUS_OK)
             (void)role_find(&repairing->services[i], repairing->entity_type, &repairing->roles[i]);
     }
-    if (status == STATUS_OK && repairing->count > 1)
+    if (status == STATUS_OK && repairing->count > 1 && !asks)
         status = role_check_services(repairing->services[0].config, repairing->services[1].config,
                                      err);
     if (status == STATUS_OK && repairing->line->flags[REPAIR_PUBLISH] != NULL)
@@ -115,6 +163,21 @@ static enum status repairing_open_services(struct repairing *repairing, struct e
     if (status == STATUS_OK && repairing->count > 1)
         status = repairing_check_copy(repairing, err);
     return status;
+}
+
+static enum status repairing_open_asked(struct repairing *repairing, struct error *err)
+{
+    const struct service *own = &repairing->services[repairing->own];
+    const struct asker_options options = {.config = own->config, .stop = &command_stop};
+    struct verify_desks desks = {.service = own, .members = &repairing->control.members};
+    enum status status = control_open(own->config, &command_stop, &repairing->control, err);
+    if (status == STATUS_OK)
+        status = asker_open(&options, &repairing->asker, err);
+    desks.asker = repairing->asker;
+    return status == STATUS_OK ? verify_desk_new(&desks, repairing->entity_type,
+                                                 repairing->line->flags[REPAIR_FROM],
+                                                 &repairing->participants[0], err)
+                               : status;
 }
 
 static enum status repairing_open_publisher(struct repairing *repairing, struct error *err)
@@ -132,7 +195,10 @@ static enum status repairing_open(struct repairing *repairing, struct error *err
     enum status status = repairing_open_services(repairing, err);
     const struct service *own = &repairing->services[repairing->own];
     const struct role *role = &repairing->roles[repairing->own];
-    for (size_t i = 0; status == STATUS_OK && i < repairing->count; i++) {
+    bool asks = repairing_asks(repairing);
+    if (status == STATUS_OK && asks)
+        status = repairing_open_asked(repairing, err);
+    for (size_t i = asks; status == STATUS_OK && i < repairing->count; i++) {
         repairing->options[i] = (struct participant_options){
             .service = &repairing->services[i],
             .entity_type = repairing->entity_type,
@@ -154,6 +220,8 @@ static void repairing_close(struct repairing *repairing)
             repairing->participants[i]->ops->free(repairing->participants[i]);
     }
     log_mentions_free(repairing->log);
+    asker_close(repairing->asker);
+    control_close(&repairing->control);
     if (repairing->publisher.origin != NULL)
         repairing->publisher.origin->ops->close(repairing->publisher.origin);
     for (int i = 0; i < 2; i++) {
@@ -245,9 +313,10 @@ static const char *repair_misuse(const struct command_line *line)
     if (line->argument_count != 1)
         return "wants one TYPE";
     if (flags[REPAIR_PUBLISH] == NULL)
-        return flags[REPAIR_WITH] != NULL   ? "--with is for --publish"
-               : flags[REPAIR_FROM] == NULL ? "wants --from FILE, or --publish"
-                                            : NULL;
+        return flags[REPAIR_WITH] != NULL ? "--with is for --publish"
+               : flags[REPAIR_FROM] == NULL && flags[REPAIR_AT] == NULL
+                   ? "wants --from, or --publish"
+                   : NULL;
     if (flags[REPAIR_FROM] != NULL)
         return "--publish takes the rows of this service, so there is no --from";
     return flags[REPAIR_WITH] == NULL &&
@@ -289,7 +358,7 @@ const struct command command_repair = {
     .name = "repair",
     .arguments = "TYPE",
     .summary = "Repair rows of copies that differ, while services and agents run.",
-    .examples = "  keepstep repair order -c shipping.yaml --from shop.yaml --dry-run\n"
+    .examples = "  keepstep repair order -c shipping.yaml --from shop --dry-run\n"
                 "  keepstep repair order -c shipping.yaml --from shop.yaml\n"
                 "  keepstep repair order -c shipping.yaml --from shop.yaml --key '{\"id\":42}'\n"
                 "  keepstep repair order -c shop.yaml --publish --with billing.yaml --dry-run\n"

@@ -48,13 +48,15 @@ static bool desks_takes_part(const struct verify *verify, const char *service)
     return false;
 }
 
-/* @return the record of a service that is the latest of those with rows of the type; NULL where
- * another record of it stands before this one, which is looked at in its turn. */
+/* @return the latest of a service's records with rows of the type, at the first of these; NULL at
+ * each other record. */
 static const struct member_record *desks_latest(const struct members *members, size_t first,
                                                 const char *entity_type, const char *topic)
 {
     const struct member_record *latest = NULL;
     const char *service = members->items[first]->record.service;
+    if (members->items[first]->read.kind != MEMBER_KEY_MEMBER)
+        return NULL;
     for (size_t i = 0; i < members->count; i++) {
         const struct member_record *record = &members->items[i]->record;
         const struct member_published *published;
@@ -73,29 +75,53 @@ static const struct member_record *desks_latest(const struct members *members, s
     return latest;
 }
 
+/* The asker's own entry says which topic counts, and how its log is read. */
+static enum status desks_role(const struct verify_desks *desks, const char *entity_type,
+                              struct role *ret_role, struct error *err)
+{
+    (void)role_find(desks->service, entity_type, ret_role);
+    if (ret_role->entry != NULL)
+        return STATUS_OK;
+    return error_set(error_config(err), STATUS_FATAL,
+                     "%s: %s neither publishes nor applies it, so it cannot read its topic: ask "
+                     "from a service that does",
+                     entity_type, desks->service->config->service);
+}
+
+static enum status desks_participant(const struct verify_desks *desks, const struct role *role,
+                                     const struct member_record *record, const char *entity_type,
+                                     struct participant **ret_participant, struct error *err)
+{
+    struct buffer desk;
+    const char *topic = role->entry->topic;
+    bool applies = desks_applied(record, entity_type, topic) != NULL;
+    buffer_init(&desk, MEMBER_KEY_MAX);
+    talk_desk_append(record->service, record->copy, record->instance, &desk);
+    const struct remote_options options = {.asker = desks->asker,
+                                           .service = record->service,
+                                           .copy = applies ? record->copy : MEMBER_NONE,
+                                           .desk = buffer_text(&desk),
+                                           .entity_type = entity_type,
+                                           .topic = topic,
+                                           .schema = role->schema,
+                                           .heard_us = record->at_us};
+    enum status status = desk.failed ? error_set(err, STATUS_RETRY, "no memory for a desk's name")
+                                     : remote_new(&options, ret_participant, err);
+    buffer_done(&desk);
+    return status;
+}
+
 static enum status desks_add(struct verify *verify, const struct verify_desks *desks,
                              const struct role *role, const struct member_record *record,
                              struct error *err)
 {
     const char *topic = role->entry->topic;
-    struct buffer desk;
     struct verify_member member = {
         .entry = role->entry,
         .applies = desks_applied(record, verify->entity_type, topic) != NULL,
         .publishes = desks_published(record, verify->entity_type, topic) != NULL};
-    buffer_init(&desk, MEMBER_KEY_MAX);
-    talk_desk_append(record->service, record->copy, record->instance, &desk);
-    const struct remote_options options = {.asker = desks->asker,
-                                           .service = record->service,
-                                           .copy = member.applies ? record->copy : MEMBER_NONE,
-                                           .desk = buffer_text(&desk),
-                                           .entity_type = verify->entity_type,
-                                           .topic = topic,
-                                           .schema = role->schema,
-                                           .heard_us = record->at_us};
-    enum status status = desk.failed ? error_set(err, STATUS_RETRY, "no memory for a desk's name")
-                                     : remote_new(&options, &member.participant, err);
-    buffer_done(&desk);
+    enum status status = desks_participant(desks, role, record, verify->entity_type,
+                                           &member.participant, err);
     return status == STATUS_OK ? verify_add(verify, &member, err) : status;
 }
 
@@ -104,18 +130,10 @@ enum status verify_add_desks(struct verify *verify, const struct verify_desks *d
 {
     const struct members *members = desks->members;
     struct role role;
-    enum status status = STATUS_OK;
-    (void)role_find(desks->service, verify->entity_type, &role);
-    if (role.entry == NULL)
-        return error_set(error_config(err), STATUS_FATAL,
-                         "%s: %s neither publishes nor applies it, so it cannot read its topic: "
-                         "ask from a service that does",
-                         verify->entity_type, desks->service->config->service);
+    enum status status = desks_role(desks, verify->entity_type, &role, err);
     for (size_t i = 0; status == STATUS_OK && i < members->count; i++) {
-        const struct member_record *record;
-        if (members->items[i]->read.kind != MEMBER_KEY_MEMBER)
-            continue;
-        record = desks_latest(members, i, verify->entity_type, role.entry->topic);
+        const struct member_record *record = desks_latest(members, i, verify->entity_type,
+                                                          role.entry->topic);
         if (record == NULL || strcmp(record->service, desks->service->config->service) == 0 ||
             !verify_desks_name(desks->of, record->service) ||
             desks_takes_part(verify, record->service))
@@ -123,4 +141,28 @@ enum status verify_add_desks(struct verify *verify, const struct verify_desks *d
         status = desks_add(verify, desks, &role, record, err);
     }
     return status;
+}
+
+enum status verify_desk_new(const struct verify_desks *desks, const char *entity_type,
+                            const char *service, struct participant **ret_participant,
+                            struct error *err)
+{
+    const struct members *members = desks->members;
+    const struct member_record *found = NULL;
+    struct role role;
+    enum status status = desks_role(desks, entity_type, &role, err);
+    for (size_t i = 0; status == STATUS_OK && found == NULL && i < members->count; i++) {
+        const struct member_record *record = desks_latest(members, i, entity_type,
+                                                          role.entry->topic);
+        if (record != NULL && strcmp(record->service, service) == 0)
+            found = record;
+    }
+    if (status == STATUS_OK && found == NULL)
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s: no service of that name with rows of %s reports to the control topic "
+                         "%s, and no file has it",
+                         service, entity_type, desks->service->config->control_topic);
+    return status == STATUS_OK
+               ? desks_participant(desks, &role, found, entity_type, ret_participant, err)
+               : status;
 }

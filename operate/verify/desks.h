@@ -20,6 +20,13 @@ struct verify_desks {
 enum status verify_add_desks(struct verify *verify, const struct verify_desks *desks,
                              struct error *err) MUST_CHECK;
 
+/** Make the participant of one service, by its name. It is freed before the asker is closed.
+ * @param desks  `of` does not count. @return OK; RETRY (memory); FATAL (no such service reports, or
+ * it has no rows of the type; the asker has no entry of it). */
+enum status verify_desk_new(const struct verify_desks *desks, const char *entity_type,
+                            const char *service, struct participant **ret_participant,
+                            struct error *err) MUST_CHECK;
+
 /** @return whether `of` names a service, or is NULL. */
 bool verify_desks_name(const char *of, const char *service);
 
