@@ -22,6 +22,7 @@ struct loop_type {
     const char *entity_type;
     const char *topic;
     int64_t due_us;
+    char said[ERROR_TEXT_SIZE]; /* why it was not compared; "": it was */
 };
 
 struct loop {
@@ -31,7 +32,6 @@ struct loop {
     struct loop_type *types;
     size_t count;
     struct control control; /* topic NULL: open it first */
-    char said[ERROR_TEXT_SIZE];
 };
 
 static size_t loop_find(const struct loop *loop, const char *entity_type)
@@ -183,7 +183,6 @@ static enum status loop_verify(struct loop *loop, const struct loop_type *type, 
     return status;
 }
 
-/* The desk makes the topic, so it may not be there yet. */
 static enum status loop_read(struct loop *loop, struct error *err)
 {
     if (loop->control.topic != NULL)
@@ -193,48 +192,48 @@ static enum status loop_read(struct loop *loop, struct error *err)
 
 static enum status loop_turn(struct loop *loop, struct loop_type *type, struct error *err)
 {
+    int64_t backoff_us = loop->every_us < LOOP_BACKOFF_US ? loop->every_us : LOOP_BACKOFF_US;
+    int64_t begun_us = clock_monotonic_us();
     enum status status = loop_read(loop, err);
+    bool is_missing = status == STATUS_STOP; /* the desk makes the topic, or says why it cannot */
     if (status == STATUS_OK)
         status = loop_put_off(loop, type, err);
-    int64_t begun_us = clock_monotonic_us();
-    if (status != STATUS_OK || type->due_us > begun_us)
-        return status;
-    status = loop_verify(loop, type, err);
-    type->due_us = begun_us + loop->every_us;
-    return status;
+    if (status == STATUS_OK && type->due_us <= begun_us) {
+        status = loop_verify(loop, type, err);
+        type->due_us = begun_us + loop->every_us;
+    }
+    if (status != STATUS_OK) {
+        control_close(&loop->control);
+        type->due_us = clock_monotonic_us() + backoff_us;
+    }
+    return is_missing ? STATUS_OK : status;
 }
 
-static void loop_say(struct loop *loop, const char *entity_type, enum status status,
-                     const struct error *err)
+/* Say each failure once, until something else happens. */
+static void loop_say(struct loop_type *type, enum status status, const struct error *err)
 {
     const char *text = status == STATUS_OK ? "" : err->text;
-    if (strcmp(loop->said, text) == 0)
+    if (strcmp(type->said, text) == 0)
         return;
     if (status != STATUS_OK)
         log_write(status == STATUS_RETRY || status == STATUS_STOP ? LOG_LEVEL_INFO
                                                                   : LOG_LEVEL_WARNING,
-                  "verify", "%s is not compared: %s; trying again", entity_type, text);
-    else if (loop->said[0] != '\0')
-        log_info("verify", "%s is compared again", entity_type);
-    memcpy(loop->said, text, strlen(text) + 1);
+                  "verify", "%s is not compared: %s; trying again", type->entity_type, text);
+    else
+        log_info("verify", "%s is compared again", type->entity_type);
+    memcpy(type->said, text, strlen(text) + 1);
 }
 
 static void loop_round(struct loop *loop)
 {
-    int64_t backoff_us = loop->every_us < LOOP_BACKOFF_US ? loop->every_us : LOOP_BACKOFF_US;
     for (size_t i = 0; i < loop->count && !atomic_load(loop->stop); i++) {
         struct loop_type *type = &loop->types[i];
         struct error err = ERROR_INIT;
         if (clock_monotonic_us() < type->due_us || !loop_is_mine(loop, type))
             continue;
         enum status status = loop_turn(loop, type, &err);
-        if (atomic_load(loop->stop))
-            return;
-        loop_say(loop, type->entity_type, status, &err);
-        if (status == STATUS_OK)
-            continue;
-        control_close(&loop->control);
-        type->due_us = clock_monotonic_us() + backoff_us;
+        if (!atomic_load(loop->stop))
+            loop_say(type, status, &err);
     }
 }
 
