@@ -45,6 +45,13 @@ enum status desk_session_refuse(const struct session_desk *desk,
     return session_write_answer(desk, NULL, &answer, err);
 }
 
+/* A record that is too large for its topic is no sign that nothing can be written. */
+static enum status session_note_write(struct desk_session *session, enum status status)
+{
+    session->write_failed = status != STATUS_OK && status != STATUS_REJECT;
+    return status;
+}
+
 /* What is said of rows, be it only a sum of digests, goes where the data's readers read: of few
  * rows with few values a sum can be guessed. */
 static enum status session_say(struct desk_session *session, const struct talk_answer *answer,
@@ -52,8 +59,7 @@ static enum status session_say(struct desk_session *session, const struct talk_a
 {
     enum status status = session_write_answer(session->desk, session->participant->topic, answer,
                                               err);
-    session->write_failed = status != STATUS_OK;
-    return status;
+    return session_note_write(session, status);
 }
 
 static struct talk_answer session_answer_begin(const struct desk_session *session,
@@ -95,8 +101,7 @@ static enum status session_write_part(void *context, struct slice key, struct sl
     struct desk_session *session = context;
     const struct session_desk *desk = session->desk;
     enum status status = desk->write(desk->context, session->participant->topic, key, value, err);
-    session->write_failed = status != STATUS_OK;
-    return status;
+    return session_note_write(session, status);
 }
 
 static void session_parts_begin(struct desk_session *session, const struct talk_question *asked,
@@ -222,7 +227,7 @@ enum status desk_session_begin(struct desk_session *session, const struct talk_q
                                                     .entity_type = session->entity_type,
                                                     .open_entities_max = limits->open_entities,
                                                     .open_bytes_max = SESSION_OPEN_BYTES};
-    arena_init(&session->arena, SESSION_SCRATCH_BYTES);
+    arena_init(&session->arena, SESSION_QUESTION_BYTES);
     enum status status = session_open_snapshot(session, question, &stamp, err);
     if (status == STATUS_OK)
         status = session_write_stamp(session, question, &stamp, err);

@@ -8,7 +8,8 @@
 #include "operate/compare/copy.h"
 #include "schemas/talk.h"
 
-#define SESSION_TYPE_SIZE 256
+#define SESSION_TYPE_SIZE      256
+#define SESSION_QUESTION_BYTES ((size_t)4 * 1024 * 1024) /* of a question in memory */
 
 /** What all sessions of a process share. Borrowed; it outlives them. */
 struct session_desk {

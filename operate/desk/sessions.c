@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define QUESTION_BYTES_MAX ((size_t)4 * 1024 * 1024) /* in memory */
-#define QUESTION_PARTS_MAX 100000                    /* brackets and commas */
+#define QUESTION_PARTS_MAX 100000 /* brackets and commas */
 #define TEND_US            (INT64_C(1) * 1000 * 1000)
 #define HEAR_US            (INT64_C(200) * 1000) /* while rows are read */
 
@@ -78,7 +77,7 @@ struct sessions *sessions_new(const struct sessions_options *options)
     sessions->desk.tick = sessions_tick;
     sessions->desk.say = sessions_say;
     sessions->desk.context = sessions;
-    arena_init(&sessions->arena, QUESTION_BYTES_MAX);
+    arena_init(&sessions->arena, SESSION_QUESTION_BYTES);
     sessions->list = calloc(count + 1, sizeof *sessions->list);
     if (sessions->list == NULL) {
         sessions_free(sessions);

@@ -156,6 +156,8 @@ static enum status case_write(void *context, const char *data_topic, struct slic
     (void)key;
     if (world->write_fails)
         return error_set(err, STATUS_RETRY, "the broker is away");
+    if (world->is_too_large && data_topic != NULL)
+        return error_set(err, STATUS_REJECT, "the record is too large");
     assert_true(world->answer_count < COUNT(world->answers));
     if (talk_message_read(value, &world->arena, &world->answers[world->answer_count], err) !=
         STATUS_OK)

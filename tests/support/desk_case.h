@@ -43,6 +43,7 @@ struct desk_case {
     int scans_now;
     int scans_most;
     bool write_fails;
+    bool is_too_large;               /* what is written into a rows topic */
     struct talk_message answers[64]; /* that were written, in their order */
     const char *topics[64];          /* parallel; NULL: the talk topic */
     size_t answer_count;

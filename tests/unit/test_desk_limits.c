@@ -6,6 +6,8 @@
 
 #include <unistd.h>
 
+#define LARGE_KEYS 4900
+
 static void there_are_only_so_many_snapshots(void **state)
 {
     (void)state;
@@ -197,6 +199,40 @@ static void without_a_broker_no_snapshot_stays_open(void **state)
     desk_end(world);
 }
 
+static void an_answer_that_its_topic_does_not_take_is_told(void **state)
+{
+    (void)state;
+    struct desk_case *world = desk_begin(4);
+    desk_begin_session(world, DESK_FIRST);
+    world->is_too_large = true;
+    const struct talk_question sums = desk_question(TALK_SUMS, DESK_FIRST, 2);
+    desk_ask_and_answer(world, &sums);
+    desk_assert_last(world, &sums, "the record is too large");
+    assert_int_equal(world->open_now, 0);
+    desk_end(world);
+}
+
+/* The memory of a question goes to its session, and that of the session takes the next one. */
+static void large_questions_come_one_after_the_other(void **state)
+{
+    (void)state;
+    struct desk_case *world = desk_begin(4);
+    struct slice *keys = calloc(LARGE_KEYS, sizeof *keys);
+    assert_non_null(keys);
+    for (size_t i = 0; i < LARGE_KEYS; i++)
+        keys[i] = slice_of(test_format("%0170zu", i));
+    desk_begin_session(world, DESK_FIRST);
+    for (int64_t number = 2; number < 6; number++) {
+        struct talk_question question = desk_question(TALK_KEYS, DESK_FIRST, number);
+        question.keys = keys;
+        question.key_count = LARGE_KEYS;
+        desk_ask_and_answer(world, &question);
+        desk_assert_last(world, &question, "");
+    }
+    free(keys);
+    desk_end(world);
+}
+
 static void a_stop_ends_the_reading_of_rows(void **state)
 {
     (void)state;
@@ -280,6 +316,8 @@ int main(void)
         TEST(a_session_that_nobody_asks_ends),
         TEST(a_snapshot_that_gave_way_is_told_to_whoever_asks_next),
         TEST(without_a_broker_no_snapshot_stays_open),
+        TEST(an_answer_that_its_topic_does_not_take_is_told),
+        TEST(large_questions_come_one_after_the_other),
         TEST(a_stop_ends_the_reading_of_rows),
         TEST(without_memory_no_snapshot_stays_open),
     };
