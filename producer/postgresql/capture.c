@@ -79,8 +79,6 @@ static bool capture_word(struct writer *writer, struct slice word)
         write_function(writer, capture->outbox);
     else if (slice_is(word, "outbox")) /* its schema */
         sql_quote(sql, '"', slice_of(capture->outbox));
-    else if (slice_is(word, "sequence")) /* of the outbox's positions */
-        buffer_append_text(sql, capture->positions);
     else if (slice_is(word, "table"))
         buffer_append_text(sql, writer->object != NULL ? writer->table : capture->name);
     else if (slice_is(word, "grant_schema"))
@@ -114,7 +112,6 @@ static const struct part PARTS[] = {
     {.name = "readable", .text = SQL_CAPTURE_READABLE},
     {.name = "read_columns", .text = SQL_CAPTURE_READ_COLUMNS},
     {.name = "lost", .text = SQL_CAPTURE_LOST},
-    {.name = "note", .text = SQL_CAPTURE_NOTE},
     {.name = "own_table", .text = SQL_CAPTURE_OWN_TABLE},
     {.name = "current", .text = SQL_CAPTURE_CURRENT},
     {.name = "refuse_other_table", .text = SQL_CAPTURE_REFUSE_OTHER_TABLE},

@@ -21,7 +21,6 @@ struct capture_postgresql {
     struct capture base;
     const char *name;           /* the table as it is configured, quoted */
     const char *outbox;         /* the outbox's schema */
-    const char *positions;      /* the sequence of the outbox's positions, quoted */
     const PGresult *table;      /* oid, and name with its schema, quoted */
     const PGresult *partitions; /* first column: the table and all its partitions, quoted */
 };

@@ -14,7 +14,6 @@ CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY 
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off{digits} AS $keepstep$
 DECLARE
   read_again boolean := false;
-  noted text;
 BEGIN
   IF current_setting('keepstep.applying', true) = {text table_name} AND pg_trigger_depth() = 1 THEN
     RETURN NULL;
@@ -22,7 +21,6 @@ BEGIN
   PERFORM {own_table};
 {refuse_other_table}
 {read_columns}
-{note}
   IF TG_OP <> 'DELETE' THEN
 {not_finite}
     NULL;
@@ -78,8 +76,6 @@ COMMENT ON FUNCTION {function} IS 'Keepstep {digest}'
 -- name: capture_truncate
 CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET row_security = off{digits} AS $keepstep$
-DECLARE
-  noted text;
 BEGIN
 {part_of_table}
   PERFORM {own_table};
@@ -88,7 +84,6 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE =
       {text truncate_message};
   END IF;
-{note}
   DECLARE
     leaf regclass;
   BEGIN
@@ -164,14 +159,6 @@ to_regclass({text found_name}) = coalesce(pg_partition_root(TG_RELID), TG_RELID)
       {text retyped_message} || SQLERRM;
   END;
 
--- Where the outbox ends as the transaction begins to write it, for keepstep_ticket(). It is noted once
--- a transaction: the setting ends with it. An assignment needs no executor.
--- name: capture_note
-  IF coalesce(current_setting('keepstep.behind', true), '') = '' THEN
-    noted := set_config('keepstep.behind',
-      coalesce(pg_sequence_last_value({text sequence}), 0)::text, true);
-  END IF;
-
 -- JSON has no number for NaN or infinity, so the statement that writes one fails.
 -- name: capture_not_finite
     IF NEW.{column}::text IN ('NaN', 'Infinity', '-Infinity') THEN
@@ -233,7 +220,6 @@ DECLARE
   sealed CONSTANT regprocedure := {text function};
   captured CONSTANT regclass := {text found_name};
   target CONSTANT regclass := {text outbox_table};
-  positions CONSTANT regclass := {text sequence};
 {give_rights}
 
 

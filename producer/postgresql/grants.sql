@@ -33,9 +33,8 @@ GRANT SELECT (position, aggregatetype, kafka_partition, sequence, set_aside, cre
   ON outbox TO keepstep_lag;
 GRANT SELECT ON keepstep_relay, keepstep_relay_partition, keepstep_relay_type TO keepstep_lag;
 GRANT SELECT (origin, incarnation) ON keepstep_relay TO keepstep_reader;
-GRANT SELECT (position, aggregatetype, aggregateid, kafka_partition, sequence, set_aside)
+GRANT SELECT (position, aggregatetype, aggregateid, kafka_partition, sequence, set_aside, xmin)
   ON outbox TO keepstep_reader;
 GRANT SELECT ON keepstep_relay_type, keepstep_relay_moved TO keepstep_reader;
-GRANT SELECT ON SEQUENCE outbox_position_seq TO keepstep_reader;
 GRANT EXECUTE ON FUNCTION keepstep_ticket(), keepstep_token(text) TO keepstep_reader;
 GRANT EXECUTE ON FUNCTION keepstep_token(text) TO keepstep_relay

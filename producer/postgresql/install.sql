@@ -17,7 +17,7 @@ $keepstep$
 -- Where a row is given no id, the relay derives one from its position and created_at.
 -- name: create_outbox
 CREATE TABLE IF NOT EXISTS outbox (
-  position bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME outbox_position_seq CACHE 1) PRIMARY KEY,
+  position bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
   id text COLLATE "C",
   aggregatetype text COLLATE "C" NOT NULL,
   aggregateid text COLLATE "C" NOT NULL,
@@ -302,12 +302,10 @@ BEGIN;
 SET LOCAL lock_timeout = '200ms';
 SELECT pg_advisory_xact_lock(1264941908)
 
--- Where the outbox is, or will be; and the sequence of its positions.
+-- Where the outbox is, or will be.
 -- name: outbox_schema
-SELECT n.name, coalesce(pg_get_serial_sequence(to_regclass('outbox')::text, 'position'),
-  quote_ident(n.name) || '.outbox_position_seq')
-FROM (SELECT coalesce((SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n
-  ON n.oid = c.relnamespace WHERE c.oid = to_regclass('outbox')), current_schema())) AS n (name)
+SELECT coalesce((SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n
+  ON n.oid = c.relnamespace WHERE c.oid = to_regclass('outbox')), current_schema())
 
 -- name: find_relation
 SELECT obj_description(c.oid, 'pg_class') FROM pg_class AS c WHERE c.oid = to_regclass($1)

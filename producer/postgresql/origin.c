@@ -48,8 +48,7 @@ static enum status origin_postgresql_find_schema(struct origin_postgresql *self,
                            "the role's search_path names no schema that is there: set one");
     if (status == STATUS_OK) {
         self->schema = strdup(PQgetvalue(result, 0, 0));
-        self->positions = strdup(PQgetvalue(result, 0, 1));
-        if (self->schema == NULL || self->positions == NULL)
+        if (self->schema == NULL)
             status = error_set(err, STATUS_RETRY, "no memory");
     }
     PQclear(result);
@@ -139,10 +138,8 @@ static enum status origin_postgresql_open(const struct config *config, enum orig
 
 static void origin_postgresql_close(struct origin *origin)
 {
-    if (origin != NULL) {
+    if (origin != NULL)
         free(origin_postgresql_of(origin)->schema);
-        free(origin_postgresql_of(origin)->positions);
-    }
     origin_sql_close(origin);
 }
 
@@ -258,7 +255,6 @@ static enum status origin_postgresql_capture(struct origin *base, const struct c
     if (status == STATUS_OK) {
         struct capture_postgresql capture = {.name = buffer_text(&name),
                                              .outbox = origin->schema,
-                                             .positions = origin->positions,
                                              .table = found,
                                              .partitions = partitions};
         capture_init(&capture.base, &capture_postgresql_dialect, entry, schema);

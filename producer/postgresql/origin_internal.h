@@ -8,8 +8,7 @@
 struct origin_postgresql {
     struct origin_sql shared;
     struct sql_postgresql session;
-    char *schema;    /* where the outbox is, or will be */
-    char *positions; /* the sequence of its positions, quoted */
+    char *schema; /* where the outbox is, or will be */
 };
 
 static inline struct origin_postgresql *origin_postgresql_of(struct origin *origin)

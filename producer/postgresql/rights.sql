@@ -2,8 +2,8 @@
 -- table's types, casts and policies run. Nobody else may hang it on a table, and it hangs on no
 -- other than its own.
 
--- Behind the declarations of `sealed` (the function), `captured` (its table), `target` (the outbox) and
--- `positions` (its sequence). A trigger on another table that cannot be dropped does nothing: the function refuses it.
+-- Behind the declarations of `sealed` (the function), `captured` (its table) and `target` (the
+-- outbox). A trigger on another table that cannot be dropped does nothing: the function refuses it.
 -- name: seal
   holder CONSTANT name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = captured);
   found record;
@@ -28,9 +28,6 @@ BEGIN
         found.tgname, found.relation;
     END;
   END LOOP;
-  IF NOT has_sequence_privilege(holder, positions, 'SELECT') THEN
-    EXECUTE format('GRANT SELECT ON SEQUENCE %s TO %I', positions, holder);
-  END IF;
   IF NOT has_column_privilege(holder, target, 'payload', 'INSERT') THEN
     EXECUTE format('GRANT INSERT (aggregatetype, aggregateid, type, partition_key, payload) '
       'ON %s TO %I', target, holder);
@@ -61,7 +58,6 @@ SELECT coalesce(obj_description(p.oid, 'pg_proc'), ''), coalesce(NOT (
       WHERE a.grantee = 0 OR p.prosecdef AND a.grantee <> p.proowner)
     AND (NOT p.prosecdef
       OR has_column_privilege(p.proowner, to_regclass('outbox'), 'payload', 'INSERT')
-      AND has_sequence_privilege(p.proowner, pg_get_serial_sequence('outbox', 'position'), 'SELECT')
       AND has_schema_privilege(p.proowner, c.relnamespace, 'USAGE')
       AND has_table_privilege(p.proowner, c.oid, 'SELECT')
       AND NOT EXISTS (SELECT 1 FROM pg_partition_tree(c.oid)

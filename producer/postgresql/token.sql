@@ -1,25 +1,31 @@
 -- Tickets and tokens (rule 47): what a service has of a transaction's events at its commit, and what
 -- it has of them once they have their numbers. The functions have the rights of whoever calls them,
--- are open to nobody else, and find the outbox whatever the caller's search_path is.
+-- are open to nobody else, and find the outbox whatever the caller's search_path is. They read it by
+-- its indexes: it fills and empties faster than the statistics follow. Each function and operator that
+-- they use has just its arguments' types, so that nothing in the outbox's schema can fit better.
 
--- The outbox positions of the transaction that is under way. The triggers note behind which position
--- it began to write; the sequence knows the last position that this session was given.
+-- The outbox positions of the transaction that is under way. What it wrote waits for its numbers, and no
+-- row that it wrote is older than its own transaction number; a younger row of another transaction may
+-- come in between. The session remembers below which position none of its next transactions can write,
+-- so that rows which wait since long are not read again for each ticket.
 -- name: create_ticket
-CREATE OR REPLACE FUNCTION keepstep_ticket() RETURNS text LANGUAGE plpgsql AS $keepstep$
+CREATE OR REPLACE FUNCTION keepstep_ticket() RETURNS text LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $keepstep$
 DECLARE
-  behind CONSTANT bigint := nullif(current_setting('keepstep.behind', true), '');
+  behind CONSTANT bigint := coalesce(nullif(current_setting('keepstep.behind', true), ''), '0');
+  first bigint;
   last bigint;
 BEGIN
-  IF behind IS NULL THEN
-    RETURN NULL;
+  SELECT min(w.position), max(w.position) INTO first, last FROM (
+    SELECT position, xmin FROM outbox
+    WHERE sequence IS NULL AND set_aside IS NULL AND position > behind OFFSET 0) AS w
+  WHERE age(w.xmin) <= age(pg_current_xact_id_if_assigned()::xid);
+  IF first IS NOT NULL THEN
+    PERFORM set_config('keepstep.behind', (first - 1)::text, false);
   END IF;
-  BEGIN
-    last := currval(pg_get_serial_sequence('outbox', 'position'));
-  EXCEPTION WHEN object_not_in_prerequisite_state THEN
-    RETURN NULL;
-  END;
-  RETURN (SELECT origin || '/' || incarnation || ':' || behind + 1 || '-' || last
-    FROM keepstep_relay WHERE last > behind);
+  RETURN (SELECT origin || '/' || incarnation || ':' || first::text || '-' || last::text
+    FROM keepstep_relay
+    WHERE first IS NOT NULL);
 END
 $keepstep$;
 REVOKE ALL ON FUNCTION keepstep_ticket() FROM PUBLIC;
@@ -37,29 +43,28 @@ COMMENT ON FUNCTION keepstep_ticket() IS 'Keepstep 1'
 -- entity that is set aside.
 -- name: create_token
 CREATE OR REPLACE FUNCTION keepstep_token(ticket text) RETURNS text LANGUAGE plpgsql STABLE
-AS $keepstep$
+SET enable_seqscan = off SET jit = off AS $keepstep$
 DECLARE
   parts CONSTANT text[] := regexp_match(ticket,
     '^([A-Za-z0-9][A-Za-z0-9._-]*)/([0-9a-f-]{36}):([0-9]{1,18})-([0-9]{1,18})$');
   found record;
 BEGIN
   IF parts IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'keepstep: '
-      || coalesce(quote_literal(left(ticket, 300)), 'NULL') || ' is no ticket';
+    RAISE EXCEPTION 'keepstep: % is no ticket', left(ticket, 300);
   END IF;
   WITH covered AS MATERIALIZED (
     SELECT coalesce(m.topic, t.topic) AS topic, coalesce(m.partition, o.kafka_partition) AS partition,
       o.sequence, o.position, o.set_aside IS NOT NULL AS aside,
       o.sequence IS NULL AND EXISTS (SELECT 1 FROM outbox AS b WHERE b.set_aside IS NOT NULL
-        AND hashtextextended(b.aggregateid, hashtextextended(b.aggregatetype, 0)) =
-          hashtextextended(o.aggregateid, hashtextextended(o.aggregatetype, 0))
+        AND hashtextextended(b.aggregateid, hashtextextended(b.aggregatetype, 0::bigint)) =
+          hashtextextended(o.aggregateid, hashtextextended(o.aggregatetype, 0::bigint))
         AND b.position < o.position AND b.aggregateid = o.aggregateid
         AND b.aggregatetype = o.aggregatetype) AS behind
     FROM outbox AS o LEFT JOIN keepstep_relay_type AS t ON t.entity_type = o.aggregatetype
     LEFT JOIN keepstep_relay_moved AS m ON m.position = o.position
     WHERE o.position BETWEEN parts[3]::bigint AND parts[4]::bigint),
   last AS (SELECT topic, partition, max(sequence) AS sequence FROM covered GROUP BY topic, partition),
-  topics AS (SELECT topic, string_agg(partition || '=' || sequence, ',' ORDER BY partition) AS list
+  topics AS (SELECT topic, string_agg(partition::text || '=' || sequence::text, ',' ORDER BY partition) AS list
     FROM last GROUP BY topic)
   SELECT r.origin, r.incarnation, n.* INTO found FROM keepstep_relay AS r CROSS JOIN (
     SELECT count(*) AS rows, bool_or(sequence IS NULL) AS waits,
@@ -67,13 +72,11 @@ BEGIN
       (SELECT string_agg('/' || topic || ':' || list, '' ORDER BY topic) FROM topics) AS lists
     FROM covered) AS n;
   IF found.origin <> parts[1] OR found.incarnation <> parts[2] THEN
-    RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = format('keepstep: the ticket is of '
-      '%s, incarnation %s; this database is of %s, incarnation %s: nobody knows whether the log has '
-      'those events', parts[1], parts[2], found.origin, found.incarnation);
+    RAISE EXCEPTION 'keepstep: the ticket is of %/%, this database of %/%: nobody knows whether the '
+      'log has those events', parts[1], parts[2], found.origin, found.incarnation;
   ELSIF found.rows = 0 THEN
-    RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = format('keepstep: the outbox has no '
-      'row from position %s to %s: its events were published long ago and purged, or the '
-      'transaction was rolled back', parts[3], parts[4]);
+    RAISE EXCEPTION 'keepstep: the outbox has no row at positions %-%: its events were published long '
+      'ago and purged, or the transaction was rolled back', parts[3], parts[4];
   ELSIF found.held IS NOT NULL THEN
     RAISE EXCEPTION 'keepstep: the event at position % is set aside, or waits behind one that is: '
       '`keepstep outbox list` says why', found.held;
