@@ -397,10 +397,10 @@ static void init_closes_functions_that_were_opened(void)
                                                        "'token_stranger', 'keepstep_ticket()', "
                                                        "'EXECUTE')"),
                         "f\n");
-    assert_string_equal(source_case_text(&self.source,
-                                         "SELECT proconfig FROM pg_proc WHERE proname = "
-                                         "'keepstep_token'"),
-                        "{\"search_path=pg_catalog, public, pg_temp\"}\n");
+    assert_string_equal(
+        source_case_text(&self.source, "SELECT proconfig FROM pg_proc WHERE proname = "
+                                       "'keepstep_token'"),
+        "{enable_seqscan=off,jit=off,\"search_path=pg_catalog, public, pg_temp\"}\n");
     token_case_done(&self);
 }
 
