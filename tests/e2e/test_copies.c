@@ -350,6 +350,27 @@ static void what_verify_found_is_shown_by_every_service_until_a_copy_is_forgotte
     trio_end(&trio);
 }
 
+static void verify_works_without_a_control_topic(void **state)
+{
+    struct kafka *kafka = kafka_start();
+    (void)state;
+    struct sidecar shop = sidecar_make(kafka, "shop", SIDECAR_ITEM_DDL,
+                                       test_format("control_topic: \"\"\n%s", publishes));
+    struct sidecar billing = sidecar_make(kafka, "billing", NULL,
+                                          test_format("control_topic: \"\"\n%s", applies));
+    const struct sidecar *const all[] = {&shop, &billing, NULL};
+    sidecar_begin(&shop);
+    sidecar_begin(&billing);
+    (void)sqlite_text(shop.database, "INSERT INTO items VALUES (1, 'a', 1)");
+    sidecar_expect(&billing, "SELECT count(*) FROM items", "1\n");
+    struct process_result result = VERIFY(all, "item");
+    if (result.exit_code != EX_OK || result.errors[0] != '\0')
+        test_fail("exit code %d: %s%s", result.exit_code, result.output, result.errors);
+    assert_non_null(strstr(sidecar_run(&shop, "status", "--json", NULL).output, "\"copies\":null"));
+    sidecar_stop(&shop);
+    sidecar_stop(&billing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +381,7 @@ int main(void)
         TEST_WITH_LIMIT(copies_in_three_databases_report_with_their_roles, 300),
         TEST_WITH_LIMIT(a_topic_that_another_program_made_is_refused_and_nothing_stops, 180),
         TEST_WITH_LIMIT(the_metrics_have_the_members, 180),
+        TEST_WITH_LIMIT(verify_works_without_a_control_topic, 180),
         TEST_WITH_LIMIT(what_verify_found_is_shown_by_every_service_until_a_copy_is_forgotten, 180),
     };
     return TEST_RUN(tests);
