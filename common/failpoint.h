@@ -32,6 +32,8 @@
     X(AGENT_PARKED_BEFORE_COMMIT, "agent_parked_before_commit")                                    \
     X(AGENT_PARKED_AFTER_COMMIT, "agent_parked_after_commit")                                      \
     X(AGENT_STOP_RECORDED, "agent_stop_recorded")                                                  \
+    X(VERIFY_ASKED, "verify_asked")                                                                \
+    X(VERIFY_ANSWERED, "verify_answered")                                                          \
     X(REPAIR_BEFORE_BEGIN, "repair_before_begin")                                                  \
     X(REPAIR_AFTER_BEGIN, "repair_after_begin")                                                    \
     X(REPAIR_BEFORE_WRITE, "repair_before_write")                                                  \

@@ -4,6 +4,7 @@
 #include "operate/compare/remote.h"
 
 #include "common/clock.h"
+#include "common/failpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -225,6 +226,7 @@ static enum status remote_ask(struct remote *remote, struct talk_question *quest
     enum status status = asker_write(remote->asker, question, err);
     remote->asked_us = remote->written_us = clock_monotonic_us();
     remote->is_asked = status == STATUS_OK;
+    failpoint(FAILPOINT_VERIFY_ASKED);
     return status;
 }
 
@@ -292,6 +294,7 @@ static enum status remote_wait(struct remote *remote, struct error *err)
             status = remote_check(remote, err);
     }
     remote->is_asked = false;
+    failpoint(FAILPOINT_VERIFY_ANSWERED);
     return status;
 }
 

@@ -89,10 +89,11 @@ static enum status desks_role(const struct verify_desks *desks, const char *enti
 }
 
 static enum status desks_participant(const struct verify_desks *desks, const struct role *role,
-                                     const struct member_record *record, const char *entity_type,
+                                     const struct member_record *record,
                                      struct participant **ret_participant, struct error *err)
 {
     struct buffer desk;
+    const char *entity_type = role->entry->entity_type;
     const char *topic = role->entry->topic;
     bool applies = desks_applied(record, entity_type, topic) != NULL;
     buffer_init(&desk, MEMBER_KEY_MAX);
@@ -120,8 +121,7 @@ static enum status desks_add(struct verify *verify, const struct verify_desks *d
         .entry = role->entry,
         .applies = desks_applied(record, verify->entity_type, topic) != NULL,
         .publishes = desks_published(record, verify->entity_type, topic) != NULL};
-    enum status status = desks_participant(desks, role, record, verify->entity_type,
-                                           &member.participant, err);
+    enum status status = desks_participant(desks, role, record, &member.participant, err);
     return status == STATUS_OK ? verify_add(verify, &member, err) : status;
 }
 
@@ -162,7 +162,6 @@ enum status verify_desk_new(const struct verify_desks *desks, const char *entity
                          "%s: no service of that name with rows of %s reports to the control topic "
                          "%s, and no file has it",
                          service, entity_type, desks->service->config->control_topic);
-    return status == STATUS_OK
-               ? desks_participant(desks, &role, found, entity_type, ret_participant, err)
-               : status;
+    return status == STATUS_OK ? desks_participant(desks, &role, found, ret_participant, err)
+                               : status;
 }

@@ -129,10 +129,62 @@ static void planted_differences_are_found_over_desks(void **state)
     trio_end(&trio);
 }
 
+static struct process *start(const struct trio *trio, size_t asker, const char *failpoint)
+{
+    static int starts;
+    const char *const argv[] = {KEEPSTEP_BINARY, "verify", "-c", trio->services[asker].config,
+                                "--json",        NULL};
+    const char *const environment[] = {
+        failpoint == NULL ? NULL : test_format("KEEPSTEP_FAILPOINT=%s", failpoint), NULL};
+    return process_start(test_format("verify-%d", ++starts), argv, environment);
+}
+
+#define ASKERS 4
+
+static void four_verifies_at_once_all_end(const struct trio *trio)
+{
+    struct process *askers[ASKERS];
+    for (size_t i = 0; i < ASKERS; i++)
+        askers[i] = start(trio, i % VERIFY_KINDS, NULL);
+    for (size_t i = 0; i < ASKERS; i++) {
+        if (process_wait(askers[i], 120000) != EX_OK)
+            test_fail("%s%s", process_output(askers[i]), process_errors(askers[i]));
+    }
+}
+
+/* At their desks the snapshots end by the limit that the asker has named. */
+static void an_asker_that_dies_leaves_nothing_held(void **state)
+{
+    static const char *const points[] = {"verify_asked:1", "verify_asked:2", "verify_answered:1",
+                                         "verify_asked:3", "verify_answered:3"};
+    static const char idle[] =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND state LIKE 'idle in transaction%'";
+    (void)state;
+    struct trio trio;
+    trio_begin(&trio);
+    wait_for_members(&trio);
+    four_verifies_at_once_all_end(&trio);
+    const struct sidecar *lite = &trio.services[DATABASE_SQLITE];
+    test_write_file(lite->config,
+                    test_format("%slimits:\n  scan_time_s: 5\n", test_read_file(lite->config)));
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++)
+        assert_int_equal(process_wait(start(&trio, DATABASE_SQLITE, points[i]), 60000), 137);
+    assert_true(database_wait_for(trio.services[DATABASE_POSTGRESQL].url, idle, "0\n", 60000));
+    assert_true(database_wait_for(trio.services[DATABASE_MARIADB].url,
+                                  "SELECT count(*) FROM information_schema.innodb_trx", "0\n",
+                                  60000));
+    struct process_result result = ask(&trio, DATABASE_SQLITE, NULL);
+    if (result.exit_code != EX_OK)
+        test_fail("%s%s", result.output, result.errors);
+    trio_end(&trio);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_WITH_LIMIT(rows_are_compared_over_desks_under_writes_and_at_rest, 300),
+        TEST_WITH_LIMIT(an_asker_that_dies_leaves_nothing_held, 300),
         TEST_WITH_LIMIT(planted_differences_are_found_over_desks, 180),
     };
     return TEST_RUN(tests);
