@@ -265,16 +265,14 @@ out:
     return status;
 }
 
-/** Take the partitions of all topics but those that are being filled. Whether one is filled is read
- * once more behind that: who begins to fill then raises the epochs that were taken (rule 42).
- * @param assigned  gets those that were taken. @return OK with whether to begin anew. */
+/** Take the partitions of all topics but those that are being filled.
+ * @param assigned  gets those that were taken. */
 static enum status agent_take_all(struct agent *agent, const struct feed_event *event,
                                   struct feed_position *assigned, size_t *ret_count,
-                                  bool *ret_again, struct error *err)
+                                  struct error *err)
 {
     bool ignored = false;
     *ret_count = 0;
-    *ret_again = false;
     enum status status = agent_read_fills(agent, &ignored, err);
     if (status == STATUS_OK)
         status = agent_find_wanted_fills(agent, event, err);
@@ -285,7 +283,7 @@ static enum status agent_take_all(struct agent *agent, const struct feed_event *
         status = agent_take(agent, &assigned[*ret_count], err);
         *ret_count += status == STATUS_OK;
     }
-    return status == STATUS_OK ? agent_read_fills(agent, ret_again, err) : status;
+    return status;
 }
 
 enum status agent_assign(struct agent *agent, const struct feed_event *event, struct error *err)
@@ -302,7 +300,9 @@ enum status agent_assign(struct agent *agent, const struct feed_event *event, st
     if (status == STATUS_OK)
         status = feed_describe_again(agent->feed, err);
     if (status == STATUS_OK)
-        status = agent_take_all(agent, event, assigned, &count, &again, err);
+        status = agent_take_all(agent, event, assigned, &count, err);
+    if (status == STATUS_OK) /* whoever begins to fill behind this raises the epochs (rule 42) */
+        status = agent_read_fills(agent, &again, err);
     if (status == STATUS_OK)
         status = feed_assign(agent->feed, assigned, count, err);
     free(assigned);

@@ -272,20 +272,27 @@ enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position
     return status;
 }
 
+/** A statement that names a topic, and the one that tells whether the tables that it reads are
+ * there. */
+struct topic_query {
+    unsigned has_tables;
+    unsigned statement;
+    struct slice topics; /* of these */
+};
+
 /** Ask which of the topics comes first. Without the agent's tables nothing is applied here, and
- * nothing is waited for. @param has_tables  the statement that tells whether they are there. */
-static enum status first_topic(struct outbox *outbox, unsigned has_tables, unsigned statement,
-                               struct slice topics, char ret_topic[static OUTBOX_NAME_SIZE],
-                               struct error *err)
+ * nothing is waited for. */
+static enum status first_topic(struct outbox *outbox, const struct topic_query *query,
+                               char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
 {
     struct outbox_sql *self = outbox_sql_of(outbox);
-    const struct sql_parameter list = sql_text(topics);
+    const struct sql_parameter list = sql_text(query->topics);
     bool can_tell = false;
     ret_topic[0] = '\0';
-    enum status status = sql_has_tables(self->session, has_tables, &can_tell, err);
+    enum status status = sql_has_tables(self->session, query->has_tables, &can_tell, err);
     if (status != STATUS_OK || !can_tell)
         return status;
-    status = sql_first(self->session, statement, &list, 1, err);
+    status = sql_first(self->session, query->statement, &list, 1, err);
     if (self->session->has_row)
         sql_column_copy(self->session, 0, ret_topic, OUTBOX_NAME_SIZE);
     self->session->ops->finish(self->session);
@@ -295,14 +302,15 @@ static enum status first_topic(struct outbox *outbox, unsigned has_tables, unsig
 enum status outbox_sql_held_back(struct outbox *outbox, struct slice read_topics,
                                  char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
 {
-    return first_topic(outbox, STATEMENT_HAS_WAIT_TABLES, STATEMENT_HELD_BACK, read_topics,
-                       ret_topic, err);
+    const struct topic_query query = {STATEMENT_HAS_WAIT_TABLES, STATEMENT_HELD_BACK, read_topics};
+    return first_topic(outbox, &query, ret_topic, err);
 }
 
 enum status outbox_sql_unread(struct outbox *outbox, struct slice topics,
                               char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
 {
-    return first_topic(outbox, STATEMENT_HAS_FILL_TABLE, STATEMENT_UNREAD, topics, ret_topic, err);
+    const struct topic_query query = {STATEMENT_HAS_FILL_TABLE, STATEMENT_UNREAD, topics};
+    return first_topic(outbox, &query, ret_topic, err);
 }
 
 /* Sets *ret_changed where another session has committed since the last call. */

@@ -440,6 +440,9 @@ static void keys_without_a_topic_go_only_where_the_topic_was_read_before(void)
 static const char to_version_1[] = "DROP TABLE keepstep_fill;"
                                    "ALTER TABLE keepstep_position DROP COLUMN filled_to;"
                                    "ALTER TABLE keepstep_idempotency_key DROP COLUMN topic;"
+                                   "ALTER TABLE keepstep_parked DROP COLUMN source;"
+                                   "ALTER TABLE keepstep_parked DROP COLUMN incarnation;"
+                                   "ALTER TABLE keepstep_parked DROP COLUMN sequence;"
                                    "UPDATE keepstep_meta SET value = '1' WHERE value = '2'";
 
 static void tables_of_version_1_keep_what_they_hold_when_init_changes_them(void)

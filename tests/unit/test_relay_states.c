@@ -284,18 +284,7 @@ static enum status held_back(struct outbox *outbox, struct slice read_topics,
                              char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
 {
     (void)called(outbox);
-    (void)read_topics;
-    (void)err;
-    ret_topic[0] = '\0';
-    return STATUS_OK;
-}
-
-static enum status unread(struct outbox *outbox, struct slice topics,
-                          char ret_topic[static OUTBOX_NAME_SIZE], struct error *err)
-{
-    (void)called(outbox);
-    (void)topics;
-    (void)err;
+    (void)read_topics, (void)err;
     ret_topic[0] = '\0';
     return STATUS_OK;
 }
@@ -340,7 +329,7 @@ static const struct outbox_ops fake_ops = {.close = leave_open,
                                            .find = find,
                                            .purge = purge,
                                            .held_back = held_back,
-                                           .unread = unread,
+                                           .unread = held_back,
                                            .wait = wait_for_rows,
                                            .count = count_rows,
                                            .read_lease = read_lease};
