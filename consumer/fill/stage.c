@@ -145,14 +145,14 @@ enum status fill_loader_ask(struct fill_loader *loader, const struct fill_asked 
     loader_forget(loader);
     enum status status = fill_loader_read(loader, &stored, err);
     bool goes_on = status == STATUS_OK && fill_holds_topic(stored.stage);
+    bool counts_on = goes_on && !asked->again && stored.voids < FILL_VOIDS_MAX;
     if (status == STATUS_OK && !goes_on && !asked->again)
         status = loader_undo(loader, ask_refuse(loader, &stored, err), err);
     if (status != STATUS_OK)
         return status;
     struct fill_state *fill = &loader->fill;
-    *fill = (struct fill_state){.stage = FILL_ASKED,
-                                .voids = goes_on && !asked->again ? stored.voids : 0,
-                                .asked_at_us = clock_wall_us()};
+    *fill = (struct fill_state){
+        .stage = FILL_ASKED, .voids = counts_on ? stored.voids : 0, .asked_at_us = clock_wall_us()};
     (void)snprintf(fill->topic, sizeof fill->topic, "%s", loader->options.topic);
     (void)snprintf(fill->id, sizeof fill->id, "%s", asked->id);
     (void)snprintf(fill->source, sizeof fill->source, "%s", asked->source);

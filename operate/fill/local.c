@@ -19,6 +19,7 @@ struct fill_run {
     struct fill_result *result;
     struct fill_loader *loader;
     char id[UUID_TEXT_SIZE];
+    bool again;           /* clear what the copy has: the first attempt decides it for all */
     bool is_asked;        /* the attempt is written down, so it counts */
     bool is_rejected;     /* by the copy's database */
     bool is_loader_stuck; /* not the source: another attempt would not get further */
@@ -99,14 +100,14 @@ static enum status run_note_stamp(struct fill_run *run, const struct fill_begin 
 static enum status sink_begin(void *context, const struct fill_begin *begin, struct error *err)
 {
     struct fill_run *run = context;
-    struct fill_asked asked = {
-        .id = run->id, .source = begin->source, .again = run->options->again};
+    struct fill_asked asked = {.id = run->id, .source = begin->source, .again = run->again};
     enum status status = run_note_stamp(run, begin, err);
     if (status == STATUS_OK)
         status = run_again(run, work_ask, &asked, err);
     if (status != STATUS_OK)
         return status;
     run->is_asked = true;
+    run->again = false;
     status = fill_loader_begin(run->loader, begin, err);
     return status == STATUS_OK ? run_drain(run, err) : status;
 }
@@ -182,8 +183,9 @@ static enum status run_void(struct fill_run *run, enum status status, struct err
             "the copy does not take a row: %.300s; mend the row at the source, or what "
             "refuses it, then `keepstep fill %s` again",
             why.text, options->topic);
-    return error_set(err, STATUS_REJECT, "%d attempts came to nothing: %.350s", FILL_VOIDS_MAX,
-                     why.text);
+    return error_set(err, STATUS_REJECT,
+                     "%lld attempts came to nothing, the last one because %.350s",
+                     (long long)run->result->voids, why.text);
 }
 
 /* What the source could not go on with, another attempt may be able to. */
@@ -216,7 +218,7 @@ enum status fill_run(const struct fill_options *options, struct fill_result *ret
                                                .mappings = copy->mappings,
                                                .mapping_count = copy->config->apply_count,
                                                .topic = options->topic};
-    struct fill_run run = {.options = options, .result = ret_result};
+    struct fill_run run = {.options = options, .result = ret_result, .again = options->again};
     size_t type_count = 0;
     *ret_result = (struct fill_result){0};
     if (loader.ops == NULL)

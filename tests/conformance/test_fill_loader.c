@@ -389,6 +389,34 @@ static void a_row_that_the_database_refuses_is_named(void)
     end_case();
 }
 
+/* The database does not let go a row that another table refers to; the others are cleared. */
+static void a_row_that_others_refer_to_is_said(void)
+{
+    write_row(1, "x");
+    write_row(2, "x");
+    write_row(3, "x");
+    (void)store_case_back_end->text(store_case_database(),
+                                    "CREATE TABLE bills(id int PRIMARY KEY, paid bigint, "
+                                    "FOREIGN KEY (paid) REFERENCES orders(id)); "
+                                    "INSERT INTO bills VALUES (1, 2)");
+    begin_case();
+    must(ask(ATTEMPT_1, true));
+    must(begin_at(ATTEMPT_1, 8));
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && fill_loader_is_busy(loader))
+        status = fill_loader_step(loader, &err);
+    assert_int_equal(status, STATUS_FATAL);
+    print_message("%s\n", err.text);
+    assert_non_null(strstr(err.text, "1 rows of filled cannot be deleted"));
+    store_case_assert_rows("2|x|2.5\n");
+    (void)store_case_back_end->text(store_case_database(), "DROP TABLE bills");
+    must(ask(ATTEMPT_2, false));
+    must(begin_at(ATTEMPT_2, 8));
+    drain();
+    store_case_assert_rows("");
+    end_case();
+}
+
 /* Rows that wait to be published stay, and nothing is written over them. */
 static void own_changes_under_way_stay(void)
 {
@@ -473,6 +501,7 @@ int main(void)
         STORE_CASE(a_table_with_rows_of_somebody_is_refused),
         STORE_CASE(a_row_that_the_schema_refuses_is_named),
         STORE_CASE_OF_SQL(a_row_that_the_database_refuses_is_named),
+        STORE_CASE_OF_SQL(a_row_that_others_refer_to_is_said),
         STORE_CASE_OF_SQL(own_changes_under_way_stay),
         STORE_CASE_OF_SQL(own_changes_below_the_stamp_are_cleared),
         STORE_CASE(what_is_not_for_this_copy_is_void),

@@ -296,8 +296,8 @@ static void a_fill_that_makes_no_sense_is_refused(void **state)
     expect_refused(&result, EX_CONFIG, "applies no type and no topic note");
     result = FILL(&shop.billing, &shop.billing, "item");
     expect_refused(&result, EX_CONFIG, "are both of service billing");
-    result = PROCESS_RUN(KEEPSTEP_BINARY, "fill", "item", "-c", shop.billing.config);
-    expect_refused(&result, EX_USAGE, "--from-config");
+    result = PROCESS_RUN(KEEPSTEP_BINARY, "fill", "-c", shop.billing.config);
+    expect_refused(&result, EX_USAGE, "wants one TYPE or TOPIC");
     result = FILL(&shop.billing, &shop.shipping, "item"); /* has read nothing itself */
     expect_refused(&result, EX_TEMPFAIL, "shipping");
     assert_int_equal(sqlite_number(shop.billing.database, "SELECT count(*) FROM keepstep_fill"), 0);
