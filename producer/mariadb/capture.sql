@@ -33,12 +33,15 @@ END
   END IF;
 END
 
--- The positions are noted for keepstep_ticket(), which forgets them.
+-- The first position is noted for keepstep_ticket(), which forgets it. A condition costs a fraction of a
+-- statement.
 -- name: capture_event
     INSERT INTO outbox (aggregatetype, type, aggregateid, partition_key, payload)
     VALUES ({text entity_type}, {type}, {key}, {partition_key},
       {payload});
-    SET @keepstep_last = LAST_INSERT_ID(), @keepstep_first = IFNULL(@keepstep_first, @keepstep_last);
+    IF @keepstep_first IS NULL THEN
+      SET @keepstep_first = LAST_INSERT_ID();
+    END IF;
 
 -- Error 1054: the table has no such column. SIGNAL takes no expression, only a variable, and at most
 -- 512 characters.

@@ -1,22 +1,26 @@
 -- Tickets and tokens (rule 47): what a service has of a transaction's events at its commit, and what
 -- it has of them once they have their numbers. The functions have the rights of whoever calls them.
 
--- The outbox positions that this session was given since it last asked: a session cannot tell one
--- transaction from the next. What is being written has no number yet, so that the range begins at the
--- first of these rows.
+-- The outbox positions from the first that this session was given since it last asked: a session cannot
+-- tell one transaction from the next. What is being written has no number yet, so that the range begins
+-- at the first of these rows. It ends with the last row that the transaction sees.
 -- name: create_ticket
 CREATE OR REPLACE FUNCTION keepstep_ticket()
 RETURNS VARCHAR(300) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
-READS SQL DATA SQL SECURITY INVOKER COMMENT 'keepstep ticket 1'
+READS SQL DATA SQL SECURITY INVOKER COMMENT 'keepstep ticket 2'
 BEGIN
-  DECLARE first, last BIGINT;
-  SET first = @keepstep_first, last = @keepstep_last;
-  SET @keepstep_first = NULL, @keepstep_last = NULL;
-  RETURN (SELECT CONCAT(r.origin, '/', r.incarnation, ':', COALESCE((
-      SELECT o.position FROM outbox AS o FORCE INDEX (outbox_claimed)
-      WHERE o.kafka_partition IS NULL AND o.sequence IS NULL AND o.position BETWEEN first AND last
-        AND o.set_aside IS NULL ORDER BY o.position LIMIT 1), first), '-', last)
-    FROM keepstep_relay AS r WHERE first IS NOT NULL);
+  DECLARE first BIGINT DEFAULT @keepstep_first;
+  DECLARE last BIGINT;
+  SET @keepstep_first = NULL;
+  IF first IS NULL THEN
+    RETURN NULL;
+  END IF;
+  SET last = (SELECT MAX(position) FROM outbox);
+  SET first = COALESCE((SELECT position FROM outbox FORCE INDEX (outbox_claimed)
+    WHERE kafka_partition IS NULL AND sequence IS NULL AND position >= first AND set_aside IS NULL
+    ORDER BY position LIMIT 1), first);
+  RETURN (SELECT CONCAT(origin, '/', incarnation, ':', first, '-', GREATEST(first, last))
+    FROM keepstep_relay);
 END
 
 -- Rows that are gone were numbered, or rolled back. A list would be cut at group_concat_max_len, so
