@@ -19,6 +19,9 @@ static bool is_named(const struct quorum_member *member, const char *name)
 struct holders {
     const struct wait_goal *goal;
     struct wait_state *state;
+    const struct members *members;
+    const struct members_type *types;
+    size_t type_count;
     size_t asked; /* members that are to hold a place, of all types of its topic */
 };
 
@@ -66,18 +69,17 @@ static void look_at_quorum(struct holders *holders, const struct quorum *quorum,
 }
 
 /* A place of which nobody is asked is held by nobody. */
-static enum status look_at_place(struct holders *holders, const struct members *members,
-                                 const struct members_type *types, size_t count, size_t index,
-                                 struct error *err)
+static enum status look_at_place(struct holders *holders, size_t index, struct error *err)
 {
     const struct wait_goal *goal = holders->goal;
     enum status status = STATUS_OK;
     holders->asked = 0;
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+    for (size_t i = 0; status == STATUS_OK && i < holders->type_count; i++) {
+        const struct members_type *type = &holders->types[i];
         struct quorum quorum;
-        if (strcmp(types[i].topic, goal->token.places[index].topic) != 0)
+        if (strcmp(type->topic, goal->token.places[index].topic) != 0)
             continue;
-        status = members_quorum(members, &types[i], &quorum, err);
+        status = members_quorum(holders->members, type, &quorum, err);
         if (status == STATUS_OK && goal->scope == WAIT_QUORUM)
             look_at_quorum(holders, &quorum, index);
         else if (status == STATUS_OK)
@@ -104,7 +106,7 @@ static bool is_known(const struct members *members, const char *name)
 enum status wait_goal_holders(const struct members *members, const struct wait_goal *goal,
                               struct wait_state *state, struct error *err)
 {
-    struct holders holders = {.goal = goal, .state = state};
+    struct holders holders = {.goal = goal, .state = state, .members = members};
     struct members_type *types = NULL;
     size_t count = 0;
     if (goal->scope == WAIT_SERVICE && !is_known(members, goal->at)) {
@@ -115,8 +117,10 @@ enum status wait_goal_holders(const struct members *members, const struct wait_g
     }
     state->fulfilled = true;
     enum status status = members_types(members, &types, &count, err);
+    holders.types = types;
+    holders.type_count = count;
     for (size_t i = 0; status == STATUS_OK && i < goal->token.count; i++)
-        status = look_at_place(&holders, members, types, count, i, err);
+        status = look_at_place(&holders, i, err);
     free(types);
     return status;
 }

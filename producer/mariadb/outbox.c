@@ -93,12 +93,7 @@ static enum status outbox_mariadb_load_waiting(struct outbox *outbox,
     return status;
 }
 
-static const struct outbox_token_sql TOKEN_SQL[] = {
-    {"Inside the transaction, behind its last write: the ticket", "SELECT keepstep_ticket()"},
-    {"Behind COMMIT: the token of the ticket; NULL while an event waits for its number",
-     "SELECT keepstep_token(TICKET)"},
-    {NULL, NULL},
-};
+static const struct outbox_token_sql TOKEN_SQL[] = OUTBOX_TOKEN_SQL;
 
 const struct outbox_ops outbox_mariadb_ops = {
     .scheme = "mysql",

@@ -89,3 +89,10 @@ END
 
 -- name: token
 SELECT keepstep_token(?1), NULL
+
+-- What people type.
+-- name: ask_ticket
+SELECT keepstep_ticket()
+
+-- name: ask_token
+SELECT keepstep_token(TICKET)

@@ -119,6 +119,14 @@ enum status outbox_sql_resolve_set_aside(struct outbox *outbox, int64_t position
                                          struct error *err);
 
 /** All slots but open, load_waiting, claim and wait, which some databases have of their own. */
+/** How a database that has functions is asked for tickets and tokens. */
+#define OUTBOX_TOKEN_SQL                                                                           \
+    {                                                                                              \
+        {"Inside the transaction, behind its last write: the ticket", SQL_ASK_TICKET},             \
+            {"Behind COMMIT: its token; NULL while an event waits for its number", SQL_ASK_TOKEN}, \
+            {NULL, NULL},                                                                          \
+    }
+
 #define OUTBOX_SQL_SLOTS                                                                           \
     .close = outbox_sql_close, .take_lease = outbox_sql_take_lease,                                \
     .release_lease = outbox_sql_release_lease, .load_partitions = outbox_sql_load_partitions,      \

@@ -81,12 +81,7 @@ static enum status outbox_postgresql_claim(struct outbox *outbox, const struct l
     return status;
 }
 
-static const struct outbox_token_sql TOKEN_SQL[] = {
-    {"Inside the transaction, behind its last write: the ticket", "SELECT keepstep_ticket()"},
-    {"Behind COMMIT: the token of the ticket; NULL while an event waits for its number",
-     "SELECT keepstep_token(TICKET)"},
-    {NULL, NULL},
-};
+static const struct outbox_token_sql TOKEN_SQL[] = OUTBOX_TOKEN_SQL;
 
 const struct outbox_ops outbox_postgresql_ops = {
     .scheme = "postgresql",

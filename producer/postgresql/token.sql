@@ -99,3 +99,10 @@ COMMENT ON FUNCTION keepstep_token(text) IS 'Keepstep 1'
 
 -- name: token
 SELECT keepstep_token($1), NULL
+
+-- What people type.
+-- name: ask_ticket
+SELECT keepstep_ticket()
+
+-- name: ask_token
+SELECT keepstep_token(TICKET)
