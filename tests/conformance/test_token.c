@@ -352,6 +352,18 @@ static void what_is_no_ticket_is_refused(void)
     token_case_done(&self);
 }
 
+/* keepstep_token() gives it until all events are numbered. */
+static void a_token_that_is_null_is_not_applied(void)
+{
+    struct token_case self;
+    token_case_make(&self);
+    if (is_sqlite())
+        grant_copy(self.url);
+    assert_null(ask(&self, is_sqlite() ? bound(store_find(self.url)->applied_sql, "NULL")
+                                       : "SELECT keepstep_applied(NULL)"));
+    token_case_done(&self);
+}
+
 static void nobody_may_ask_without_the_role_and_the_role_may_do_nothing_else(void)
 {
     static const char *const forbidden[] = {"SELECT payload FROM outbox",
@@ -413,6 +425,7 @@ static const struct database_case cases[] = {
     DATABASE_CASE(rows_that_are_gone_count_as_numbered_as_long_as_one_is_left),
     DATABASE_CASE(a_ticket_of_another_history_or_service_has_no_token),
     DATABASE_CASE(what_is_no_ticket_is_refused),
+    DATABASE_CASE(a_token_that_is_null_is_not_applied),
     DATABASE_CASE_SERVERS(nobody_may_ask_without_the_role_and_the_role_may_do_nothing_else),
     DATABASE_CASE_SERVERS(init_closes_functions_that_were_opened),
 };

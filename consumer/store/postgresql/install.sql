@@ -122,8 +122,9 @@ END
 $keepstep$;
 -- Whether all events that a token names are applied here (rule 47): 1, 0, or NULL where this copy has
 -- never seen their origin in one of the topics. Each function and operator has just its arguments'
--- types, so that nothing in the tables' schema can fit better.
-CREATE OR REPLACE FUNCTION keepstep_applied(token text) RETURNS integer LANGUAGE plpgsql STABLE
+-- types, so that nothing in the tables' schema can fit better. NULL, of which keepstep_token() makes what
+-- has no number yet, is applied nowhere.
+CREATE OR REPLACE FUNCTION keepstep_applied(token text) RETURNS integer LANGUAGE plpgsql STABLE STRICT
 AS $keepstep$
 DECLARE
     parts CONSTANT text[] := string_to_array(token, '/');
@@ -149,8 +150,7 @@ BEGIN
     FROM (SELECT split_part(t.text, ':', 1) AS topic, split_part(p.text, '=', 1)::bigint AS partition,
             split_part(p.text, '=', 2)::bigint AS sequence
         FROM pg_catalog.unnest(parts[3:]) AS t (text)
-        CROSS JOIN pg_catalog.unnest(string_to_array(split_part(t.text, ':', 2), ',')) AS p (text)) AS w
-    WHERE token IS NOT NULL);
+        CROSS JOIN pg_catalog.unnest(string_to_array(split_part(t.text, ':', 2), ',')) AS p (text)) AS w);
 END
 $keepstep$;
 REVOKE ALL ON FUNCTION keepstep_applied(text) FROM PUBLIC;

@@ -1,6 +1,7 @@
 -- Whether all events that a token names, ?1, are applied here (rule 47): 1, 0, or -1 where this copy has
 -- never seen their origin in one of the topics. What is no token is no JSON either. SQLite has no stored
--- functions, so `keepstep wait --print-sql` prints it.
+-- functions, so `keepstep wait --print-sql` prints it. Of NULL, which is the token of what has no number
+-- yet, it knows nothing.
 -- name: applied
 WITH text (source, incarnation, lists) AS MATERIALIZED (
   SELECT substr(?1, 1, instr(?1, '/') - 1), substr(?1, instr(?1, '/') + 1, 36),
@@ -12,6 +13,7 @@ wanted AS MATERIALIZED (
     ',', '],['), '=', ','), ':', '","p":[['), '/', ']]},{"t":"') || ']]}]') AS t
   CROSS JOIN json_each(t.value, '$.p') AS p)
 SELECT CASE
+  WHEN ?1 IS NULL THEN NULL
   WHEN total(NOT EXISTS (SELECT 1 FROM keepstep_sequence AS s WHERE s.source = w.source
     AND s.topic = w.topic)) > 0 THEN -1
   ELSE total(NOT EXISTS (SELECT 1 FROM keepstep_sequence AS s WHERE s.source = w.source
