@@ -2,6 +2,7 @@
 #include "operate/desk/session.h"
 
 #include "common/clock.h"
+#include "schemas/member_record.h"
 #include "schemas/talk_parts.h"
 
 #include <stdio.h>
@@ -185,6 +186,18 @@ static enum status session_write_stamp(struct desk_session *session,
     return status;
 }
 
+/* The asker says of which copy the rows are by the name of the desk, which is as old as the
+ * process.
+ * @return whether the database is still that copy. */
+static bool session_is_of_desk(const struct desk_session *session)
+{
+    const char *copy = session->participant->copy;
+    const char *named = session->desk->name + strcspn(session->desk->name, "/");
+    named += *named == '/';
+    return strcmp(copy, MEMBER_NONE) == 0 ||
+           slice_is((struct slice){named, strcspn(named, "/")}, copy);
+}
+
 /* @return OK; REJECT (rows of that topic are not to be had here); what open() and stamp() return.
  */
 static enum status session_open_snapshot(struct desk_session *session,
@@ -199,6 +212,9 @@ static enum status session_open_snapshot(struct desk_session *session,
         return error_set(err, STATUS_REJECT, "%s has these entities from another topic",
                          participant->name);
     status = participant->ops->stamp(participant, ret_stamp, err);
+    if (status == STATUS_OK && !session_is_of_desk(session))
+        return error_set(err, STATUS_REJECT,
+                         "its database has become another copy since its sidecar was started");
     if (status == STATUS_OK && ret_stamp->incomparable != NULL)
         return error_set(err, STATUS_REJECT, "%s", ret_stamp->incomparable);
     if (status == STATUS_OK && ret_stamp->open_count > (uint64_t)session->options.open_entities_max)

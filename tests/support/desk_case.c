@@ -142,6 +142,7 @@ static enum status case_open(const struct participant_options *options,
         return error_set(err, STATUS_RETRY, "no memory for a participant");
     *fake = (struct fake){.base = {.ops = &fake_ops,
                                    .name = "billing",
+                                   .copy = the_world->copy,
                                    .topic = "order",
                                    .schema = the_world->schema},
                           .world = the_world};
@@ -201,6 +202,7 @@ struct desk_case *desk_begin(size_t snapshots)
     arena_init(&world->arena, ARENA_BYTES);
     buffer_init(&world->said, 4096);
     world->rows = 3;
+    world->copy = "0193";
     world->entry = (struct config_entry){.entity_type = topic, .topic = topic};
     world->config = (struct config){
         .service = name,

@@ -30,6 +30,7 @@ struct desk_case {
     struct open_entity *open; /* of its stamp */
     size_t open_count;
     const char *incomparable;
+    const char *copy;       /* id of its copy */
     const char *keep_fails; /* NULL: it does not */
     const char *list_fails;
     int native_code;       /* of an error */

@@ -147,6 +147,11 @@ static void what_cannot_be_compared_is_refused_with_the_reason(void **state)
     desk_ask(world, &stamp);
     desk_assert_last(world, &stamp, "it began in the middle of the log");
     world->incomparable = NULL;
+    world->copy = "0194"; /* `init --new-copy`, beside this process */
+    desk_ask(world, &stamp);
+    desk_assert_last(world, &stamp,
+                     "its database has become another copy since its sidecar was started");
+    world->copy = "0193";
     world->open_count = 101;
     desk_ask(world, &stamp);
     desk_assert_last(world, &stamp, "too many changes wait there");
