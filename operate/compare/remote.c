@@ -275,7 +275,8 @@ static bool remote_is_answered(const struct remote *remote)
     return remote->has_answer && remote->parts_taken >= remote->parts;
 }
 
-/* Waits for the answer to the last question. */
+/* Waits for the answer to the last question. What was said while something else was done is heard
+ * before the desk is judged. */
 static enum status remote_wait(struct remote *remote, struct error *err)
 {
     const atomic_bool *stop = asker_options_of(remote->asker)->stop;
@@ -287,11 +288,10 @@ static enum status remote_wait(struct remote *remote, struct error *err)
         if (status == STATUS_OK && remote->tick.call != NULL)
             status = remote->tick.call(remote->tick.context, rows, err);
         if (status == STATUS_OK)
-            status = remote_stay(remote, err);
-        if (status == STATUS_OK)
             status = asker_hear(remote->asker, REMOTE_POLL_MS, err);
         if (status == STATUS_OK)
-            status = remote_check(remote, err);
+            status = remote_is_answered(remote) ? remote_check(remote, err)
+                                                : remote_stay(remote, err);
     }
     remote->is_asked = false;
     failpoint(FAILPOINT_VERIFY_ANSWERED);

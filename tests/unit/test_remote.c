@@ -468,6 +468,16 @@ static void a_desk_that_ends_between_two_questions_is_not_waited_for(void **stat
     world_end(world);
 }
 
+static void an_answer_that_came_while_a_slow_database_was_read_counts(void **state)
+{
+    (void)state;
+    struct talk_world *world = world_begin(2, 1);
+    world->base->services[SHOP].sleep_ms = 500; /* longer than the patience for a desk */
+    assert_int_equal(case_run(world->base), EX_OK);
+    case_assert_state(world->base, BILLING, COPY_EQUAL, "");
+    world_end(world);
+}
+
 static void a_row_that_no_message_can_hold_is_a_difference_without_values(void **state)
 {
     (void)state;
@@ -540,6 +550,7 @@ int main(void)
         TEST(a_desk_whose_answer_is_wrong_is_not_compared),
         TEST(a_silent_desk_is_told_and_the_others_are_compared),
         TEST(a_desk_that_ends_between_two_questions_is_not_waited_for),
+        TEST(an_answer_that_came_while_a_slow_database_was_read_counts),
         TEST(a_row_that_no_message_can_hold_is_a_difference_without_values),
         TEST(many_keys_are_asked_for_in_questions_that_fit),
         TEST(a_comparison_that_is_stopped_waits_for_nobody),
