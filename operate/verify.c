@@ -115,13 +115,24 @@ static bool verifying_asks(const struct verifying *verifying)
     return verifying->line->flags[VERIFY_OF] != NULL || verifying->line->repeated_count == 0;
 }
 
+static struct verify_desks verifying_desks(const struct verifying *verifying)
+{
+    return (struct verify_desks){.service = &verifying->services[0],
+                                 .members = &verifying->control.members,
+                                 .asker = verifying->asker,
+                                 .of = verifying->line->flags[VERIFY_OF]};
+}
+
 static enum status verifying_open_asker(struct verifying *verifying, struct error *err)
 {
     const struct asker_options options = {.config = verifying->services[0].config,
                                           .stop = &command_stop};
     if (!verifying_asks(verifying))
         return STATUS_OK;
+    const struct verify_desks desks = verifying_desks(verifying);
     enum status status = verifying_open_control(verifying, err);
+    if (status == STATUS_OK)
+        status = verify_desks_check(&desks, err);
     return status == STATUS_OK ? asker_open(&options, &verifying->asker, err) : status;
 }
 
@@ -163,10 +174,7 @@ static enum status verifying_compare(struct verifying *verifying, struct verify 
 static enum status verifying_add(struct verifying *verifying, struct verify *verify,
                                  struct error *err)
 {
-    const struct verify_desks desks = {.service = &verifying->services[0],
-                                       .members = &verifying->control.members,
-                                       .asker = verifying->asker,
-                                       .of = verifying->line->flags[VERIFY_OF]};
+    const struct verify_desks desks = verifying_desks(verifying);
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < verifying->service_count; i++)
         status = verify_add_service(verify, &verifying->services[i], err);

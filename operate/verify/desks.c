@@ -125,6 +125,29 @@ static enum status desks_add(struct verify *verify, const struct verify_desks *d
     return status == STATUS_OK ? verify_add(verify, &member, err) : status;
 }
 
+static bool desks_know(const struct verify_desks *desks, struct slice service)
+{
+    const struct members *members = desks->members;
+    bool known = slice_is(service, desks->service->config->service);
+    for (size_t i = 0; !known && i < members->count; i++)
+        known = members->items[i]->read.kind == MEMBER_KEY_MEMBER &&
+                slice_is(service, members->items[i]->record.service);
+    return known;
+}
+
+enum status verify_desks_check(const struct verify_desks *desks, struct error *err)
+{
+    for (const char *at = desks->of; at != NULL && *at != '\0';) {
+        struct slice service = {at, strcspn(at, ",")};
+        if (!desks_know(desks, service))
+            return error_set(error_config(err), STATUS_FATAL,
+                             "--of %.*s: no service of that name reports to the control topic %s",
+                             SLICE_ARGS(service), desks->service->config->control_topic);
+        at += service.length + (at[service.length] == ',');
+    }
+    return STATUS_OK;
+}
+
 enum status verify_add_desks(struct verify *verify, const struct verify_desks *desks,
                              struct error *err)
 {

@@ -14,6 +14,10 @@ struct verify_desks {
     const char *of; /* services, separated by commas: these alone. NULL: all */
 };
 
+/** Look whether each service that `of` names reports, or is the asker's: otherwise a comparison
+ * would pass over it, and say that all are equal. @return OK; FATAL. */
+enum status verify_desks_check(const struct verify_desks *desks, struct error *err) MUST_CHECK;
+
 /** Add all services that have rows of the type in the asker's topic and do not take part yet. Of a
  * service the instance is asked that was heard last. All but `members` outlives `verify`.
  * @return OK; RETRY (memory); FATAL (too many; the asker has no entry of the type). */
