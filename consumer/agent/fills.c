@@ -18,11 +18,12 @@ static enum fill_stage agent_stage_in(const struct fill_state *fills, size_t cou
 
 bool agent_is_held(const struct agent *agent, const char *topic)
 {
-    for (size_t i = 0; i < agent->topic_count; i++) {
+    const enum fill_stage stage = agent_stage_in(agent->fills, agent->fill_count, topic);
+    for (size_t i = 0; stage == FILL_NONE && i < agent->topic_count; i++) {
         if (agent->wants_fill[i] && strcmp(agent->topics[i], topic) == 0)
             return true;
     }
-    return fill_holds_topic(agent_stage_in(agent->fills, agent->fill_count, topic));
+    return fill_holds_topic(stage);
 }
 
 /* @return whether a topic's copy may be filled, and always is. */

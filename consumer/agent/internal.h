@@ -48,7 +48,7 @@ struct agent {
     bool *wants_fill; /* by topic: it is to be filled, and nobody has written that down yet */
     bool *owns_first; /* by topic: this agent owns partition 0 */
     struct fill_wishes *wishes;    /* NULL: no copy is filled by itself */
-    struct agent_loading *loading; /* NULL: this agent fills no topic at the moment */
+    struct agent_loading *loading; /* the topics that it fills, one at a time: the first */
     struct fill_state *fills;      /* of all topics, as they were read last */
     size_t fill_count;
     struct agent_partition *partitions;

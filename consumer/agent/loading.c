@@ -31,6 +31,7 @@ enum loading_state {
 };
 
 struct agent_loading {
+    struct agent_loading *next; /* of another topic, which rests or is over */
     const char *topic;
     enum loading_state state;
     struct fill_loader *loader;
@@ -38,7 +39,8 @@ struct agent_loading {
     struct rows_reader *reader;
     char id[UUID_TEXT_SIZE];
     char source[FILL_SOURCE_SIZE]; /* whom to ask; "": whoever suits best */
-    char over_id[FILL_ID_SIZE];    /* OVER: of the fill as it was stored then */
+    char known_id[FILL_ID_SIZE];   /* of the fill that it has seen stored, or has written */
+    bool has_written;              /* agent->fills does not say so yet */
     unsigned turn;                 /* how many were asked in vain */
     int64_t next_us;               /* monotonic, like the others */
     int64_t pause_us;
@@ -67,22 +69,27 @@ static void loading_say(struct agent_loading *loading, const char *text)
 
 static void loading_stop_reading(struct agent *agent, struct agent_loading *loading)
 {
-    fill_wishes_tell(agent->wishes, NULL);
+    if (loading->reader != NULL) /* else the wish is another topic's */
+        fill_wishes_tell(agent->wishes, NULL);
     rows_reader_close(loading->reader);
     loading->reader = NULL;
     loading->is_flowing = false;
 }
 
-void agent_drop_loading(struct agent *agent)
+static void loading_drop(struct agent *agent, struct agent_loading **place)
 {
-    struct agent_loading *loading = agent->loading;
-    if (loading == NULL)
-        return;
+    struct agent_loading *loading = *place;
+    *place = loading->next;
     loading_stop_reading(agent, loading);
     fill_loader_free(loading->loader);
     arena_done(&loading->arena);
     free(loading);
-    agent->loading = NULL;
+}
+
+void agent_drop_loading(struct agent *agent)
+{
+    while (agent->loading != NULL)
+        loading_drop(agent, &agent->loading);
 }
 
 bool agent_is_loading(const struct agent *agent)
@@ -105,10 +112,13 @@ static enum status loading_new(struct agent *agent, const char *topic, struct er
         return error_set(err, STATUS_FATAL, "no memory for a fill");
     if (fill != NULL && fill->stage == FILL_ASKED && fill->source[0] != '\0')
         source = fill->source; /* `keepstep fill --from` */
+    if (fill != NULL)
+        memcpy(loading->known_id, fill->id, sizeof loading->known_id);
     loading->topic = topic;
     loading->pause_us = LOADING_PAUSE_US;
     (void)snprintf(loading->source, sizeof loading->source, "%s", source);
     arena_init(&loading->arena, LOADING_ARENA_MAX);
+    loading->next = agent->loading;
     agent->loading = loading;
     return fill_loader_new(&options, &loading->loader, err);
 }
@@ -123,7 +133,7 @@ static void loading_give_up(struct agent *agent, const char *why)
     loading->state = LOADING_OVER;
     (void)fill_loader_note(loading->loader, why, &ignored);
     if (fill_loader_read(loading->loader, &fill, &ignored) == STATUS_OK)
-        memcpy(loading->over_id, fill.id, sizeof loading->over_id);
+        memcpy(loading->known_id, fill.id, sizeof loading->known_id);
     log_error("agent", "%s is not filled: %s. Mend the cause, then: `keepstep fill %s`",
               loading->topic, why, loading_entry(agent, loading->topic)->entity_type);
 }
@@ -259,6 +269,8 @@ static enum status loading_take_begin(struct agent *agent, const struct record *
     if (status != STATUS_OK)
         return status;
     loading->state = LOADING_READS;
+    loading->has_written = true;
+    memcpy(loading->known_id, loading->id, sizeof loading->known_id);
     loading->pause_us = LOADING_PAUSE_US;
     log_info("agent", "%s is filled with the rows of %s", loading->topic, begin.source);
     return fill_loader_begin(loading->loader, &begin, err);
@@ -368,7 +380,7 @@ static enum status loading_read(struct agent *agent, struct error *err)
 static enum status loading_round(struct agent *agent, struct error *err)
 {
     struct agent_loading *loading = agent->loading;
-    if (loading->state == LOADING_OVER || clock_monotonic_us() < loading->next_us)
+    if (clock_monotonic_us() < loading->next_us)
         return STATUS_OK;
     if (loading->state == LOADING_RESTS)
         return loading_ask(agent, err);
@@ -376,45 +388,98 @@ static enum status loading_round(struct agent *agent, struct error *err)
     if (status == STATUS_OK && loading->state == LOADING_READS &&
         fill_loader_is_busy(loading->loader))
         status = fill_loader_step(loading->loader, err);
-    if (loading->state == LOADING_READS && fill_loader_is_done(loading->loader))
-        agent_drop_loading(agent);
     return status;
 }
 
-/* @return the topic to fill; NULL: none. */
-static const char *loading_topic(const struct agent *agent)
+static bool loading_is_under_way(const struct agent_loading *loading)
+{
+    return loading->state == LOADING_ASKS || loading->state == LOADING_READS;
+}
+
+/* One that is over, or rests, lets the others go on. */
+static bool loading_waits(const struct agent_loading *loading)
+{
+    return loading->state == LOADING_OVER ||
+           (loading->state == LOADING_RESTS && clock_monotonic_us() < loading->next_us);
+}
+
+static bool loading_is_wanted(const struct agent *agent, const char *topic)
 {
     for (size_t i = 0; i < agent->topic_count; i++) {
-        if (agent->owns_first[i] && agent_is_held(agent, agent->topics[i]))
-            return agent->topics[i];
+        if (strcmp(agent->topics[i], topic) == 0)
+            return agent->owns_first[i] && agent_is_held(agent, topic);
     }
-    return NULL;
+    return false;
 }
 
 /* Another process has asked anew, or fills it. */
-static bool loading_is_outdated(const struct agent *agent)
+static bool loading_is_outdated(const struct agent *agent, const struct agent_loading *loading)
 {
-    const struct agent_loading *loading = agent->loading;
     const struct fill_state *fill = fill_find(agent->fills, agent->fill_count, loading->topic);
-    return loading->state == LOADING_OVER && fill != NULL &&
-           strcmp(fill->id, loading->over_id) != 0;
+    if (fill == NULL || strcmp(fill->id, loading->known_id) == 0)
+        return false;
+    return loading->state == LOADING_OVER ||
+           (loading->state != LOADING_READS && fill->stage == FILL_ASKED);
+}
+
+static struct agent_loading **loading_place(struct agent *agent, const char *topic)
+{
+    struct agent_loading **place = &agent->loading;
+    while (*place != NULL && strcmp((*place)->topic, topic) != 0)
+        place = &(*place)->next;
+    return place;
+}
+
+/* Puts the attempt that goes on in front. @return OK, also where there is none; FATAL (memory). */
+static enum status loading_choose(struct agent *agent, bool *ret_chosen, struct error *err)
+{
+    *ret_chosen = agent->loading != NULL && loading_is_under_way(agent->loading);
+    for (size_t i = 0; !*ret_chosen && i < agent->topic_count; i++) {
+        const char *topic = agent->topics[i];
+        struct agent_loading **place = loading_place(agent, topic);
+        struct agent_loading *loading = *place;
+        if (!loading_is_wanted(agent, topic) || (loading != NULL && loading_waits(loading)))
+            continue;
+        *ret_chosen = true;
+        if (loading == NULL)
+            return loading_new(agent, topic, err);
+        *place = loading->next;
+        loading->next = agent->loading;
+        agent->loading = loading;
+    }
+    return STATUS_OK;
+}
+
+static void loading_drop_unwanted(struct agent *agent)
+{
+    struct agent_loading **place = &agent->loading;
+    while (*place != NULL) {
+        if (!loading_is_wanted(agent, (*place)->topic) || loading_is_outdated(agent, *place))
+            loading_drop(agent, place);
+        else
+            place = &(*place)->next;
+    }
 }
 
 enum status agent_load(struct agent *agent, struct error *err)
 {
-    const char *topic = agent->wishes == NULL ? NULL : loading_topic(agent);
     enum status status = STATUS_OK;
-    if (agent->state != AGENT_APPLYING) /* who owns what is being found out */
+    bool is_chosen = false;
+    if (agent->wishes == NULL || agent->state != AGENT_APPLYING) /* or who owns what is found out */
         return STATUS_OK;
-    if (agent->loading != NULL &&
-        (topic == NULL || strcmp(topic, agent->loading->topic) != 0 || loading_is_outdated(agent)))
-        agent_drop_loading(agent);
-    if (topic == NULL)
-        return STATUS_OK;
-    if (agent->loading == NULL)
-        status = loading_new(agent, topic, err);
+    if (agent->loading != NULL && agent->loading->has_written) {
+        status = agent_follow_fills(agent, err);
+        agent->loading->has_written = status != STATUS_OK;
+    }
     if (status != STATUS_OK)
         return status;
-    status = loading_round(agent, err);
-    return agent->loading == NULL ? STATUS_OK : loading_fail(agent, status, err);
+    loading_drop_unwanted(agent);
+    status = loading_choose(agent, &is_chosen, err);
+    if (status != STATUS_OK || !is_chosen)
+        return status;
+    status = loading_fail(agent, loading_round(agent, err), err);
+    if (status != STATUS_OK || !fill_loader_is_done(agent->loading->loader))
+        return status;
+    loading_drop(agent, &agent->loading);
+    return agent_follow_fills(agent, err); /* else the topic is held for a while, and asked for */
 }

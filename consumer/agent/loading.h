@@ -5,8 +5,8 @@
 #include "consumer/agent/internal.h"
 
 /** Go on with the fill of a topic whose partition 0 this agent owns: at most one transaction.
- * Whatever fails is told and tried again, or waits for somebody who asks anew.
- * @return OK; FATAL (memory). */
+ * Topics are filled one after the other; one that waits lets the others go on. Whatever fails is
+ * told and tried again, or waits for somebody who asks anew. Statuses as agent_follow_fills(). */
 enum status agent_load(struct agent *agent, struct error *err) MUST_CHECK;
 
 /** @return whether rows come, so that the next round must not wait. */
