@@ -80,6 +80,31 @@ static bool loop_is_mine(const struct loop *loop, const struct loop_type *type)
     return false;
 }
 
+static bool loop_has_rows(const struct quorum *quorum, const struct quorum_member *member)
+{
+    const struct member_record *record = member->record;
+    for (size_t i = 0; member->applied == NULL && i < record->published_count; i++) {
+        if (strcmp(record->published[i].entity_type, quorum->entity_type) == 0 &&
+            strcmp(record->published[i].topic, quorum->topic) == 0)
+            return !record->published[i].has_no_rows;
+    }
+    return true;
+}
+
+/* Of a service the copy takes part that was heard last: the id before `init --new-copy` is known
+ * until it is forgotten. */
+static bool loop_takes_part(const struct quorum *quorum, const struct quorum_member *member)
+{
+    if (member->record == NULL || !loop_has_rows(quorum, member))
+        return false;
+    for (size_t i = 0; i < quorum->member_count; i++) {
+        const struct quorum_member *other = &quorum->members[i];
+        if (strcmp(other->service, member->service) == 0 && other->seen_us > member->seen_us)
+            return false;
+    }
+    return true;
+}
+
 int64_t verify_loop_due_us(const struct verdict_record *verdict, const struct quorum *quorum,
                            int64_t every_us)
 {
@@ -90,7 +115,7 @@ int64_t verify_loop_due_us(const struct verdict_record *verdict, const struct qu
         int64_t tried_us = copy == NULL                        ? 0
                            : copy->at_us > copy->skipped_at_us ? copy->at_us
                                                                : copy->skipped_at_us;
-        if (member->record != NULL && tried_us < oldest_us)
+        if (tried_us < oldest_us && loop_takes_part(quorum, member))
             oldest_us = tried_us;
     }
     return oldest_us == 0 || oldest_us == INT64_MAX ? 0 : oldest_us + every_us;

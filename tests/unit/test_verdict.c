@@ -294,7 +294,19 @@ static void a_copy_whose_database_is_away_is_the_only_one_of_its_service(void **
     world_end(&world);
 }
 
-/* A member that nobody has compared makes the type due at once; the others wait for the oldest. */
+#define WITHOUT_ROWS                                                                               \
+    "{\"v\":1,\"service\":\"mail\",\"copy\":\"-\",\"instance\":\"1\",\"version\":\"\","            \
+    "\"at\":\"2026-11-28T22:40:00.123456Z\",\"publishes\":{\"order\":\"orders\"},"                 \
+    "\"without_rows\":[\"order\"],\"outbox\":{\"waiting\":-1,\"set_aside\":-1},\"applies\":{},"    \
+    "\"positions\":{}}"
+#define BEFORE /* the id of billing before `init --new-copy` */                                    \
+    "{\"v\":1,\"service\":\"billing\",\"copy\":\"0192\",\"instance\":\"1\",\"version\":\"\","      \
+    "\"at\":\"2026-11-27T22:40:00.123456Z\",\"publishes\":{},\"outbox\":{\"waiting\":-1,"          \
+    "\"set_aside\":-1},\"applies\":{\"order\":{\"topic\":\"orders\",\"state\":\"complete\","       \
+    "\"joined\":true,\"lag_ms\":0,\"reason\":\"\"}},\"positions\":{}}"
+
+/* A member that nobody has compared makes the type due at once; the others wait for the oldest.
+ * Who cannot be compared makes nothing due. */
 static void a_type_is_due_when_a_member_was_not_compared_for_an_interval(void **state)
 {
     static const struct members_type type = {"order", "orders"};
@@ -312,6 +324,11 @@ static void a_type_is_due_when_a_member_was_not_compared_for_an_interval(void **
     found(&asked, 1, COPY_NOT_COMPARED, "far behind");
     asked.verify.count = asked.result.comparison.count = 2;
     world_take(&world, &asked); /* billing alone was tried again; nothing was compared */
+    assert_int_equal(verify_loop_due_us(&world.record, &quorum, SECOND_US), 11 * SECOND_US);
+    quorum_done(&quorum);
+    take(&world.members, MEMBER_KEY("mail", "-"), WITHOUT_ROWS);
+    take(&world.members, MEMBER_KEY("billing", "0192"), BEFORE);
+    assert_int_equal(members_quorum(&world.members, &type, &quorum, &err), STATUS_OK);
     assert_int_equal(verify_loop_due_us(&world.record, &quorum, SECOND_US), 11 * SECOND_US);
     quorum_done(&quorum);
     take(&world.members, MEMBER_KEY("ware", "0300"), MEMBER("ware", "0300"));
