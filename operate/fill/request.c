@@ -28,6 +28,11 @@ enum status fill_request_make(const struct fill_request *request, struct error *
 {
     struct fill_loader *loader = NULL;
     char id[UUID_TEXT_SIZE];
+    if (request->copy->config->control_topic[0] == '\0') /* the topic would be held for ever */
+        return error_set(error_config(err), STATUS_FATAL,
+                         "%s: control_topic: is empty, so the agent cannot ask anybody for rows: "
+                         "stop it and use `keepstep fill %s --from-config FILE`",
+                         request->copy->config->path, request->topic);
     uuid_v7(id);
     const struct fill_asked asked = {.id = id,
                                      .source = request->source == NULL ? "" : request->source,

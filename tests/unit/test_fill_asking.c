@@ -1,8 +1,11 @@
 /* Whom a copy asks for its rows: whoever has all of them, the best first. */
 #include "operate/fill/asking.h"
+#include "operate/fill/request.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
 
 #define NOW_US INT64_C(1795905600000000)
 
@@ -84,8 +87,25 @@ static void the_best_is_asked_first(void **state)
     members_done(&world.members);
 }
 
+static void nobody_is_asked_without_a_control_topic(void **state)
+{
+    struct world world;
+    struct error err = ERROR_INIT;
+    (void)state;
+    world_begin(&world);
+    world.config.path = (char *)"billing.yaml";
+    world.config.database = (char *)"sqlite:never-opened.db";
+    world.config.control_topic = (char *)"";
+    const struct fill_request request = {.copy = &world.service, .topic = "item"};
+    assert_int_equal(fill_request_make(&request, &err), STATUS_FATAL);
+    assert_non_null(strstr(err.text, "control_topic: is empty"));
+    assert_int_equal(err.exit_code, EX_CONFIG);
+    members_done(&world.members);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(the_best_is_asked_first)};
+    const struct CMUnitTest tests[] = {TEST(the_best_is_asked_first),
+                                       TEST(nobody_is_asked_without_a_control_topic)};
     return TEST_RUN(tests);
 }
