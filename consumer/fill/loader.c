@@ -215,6 +215,7 @@ static enum status take_partition(struct partition_state *state, const struct fi
                                   int32_t partition, struct error *err)
 {
     const struct fill_position *position = &begin->positions[partition];
+    size_t count = 0;
     state->partition = partition;
     state->partition_count = begin->partition_count;
     state->next_offset = position->next_offset;
@@ -222,7 +223,9 @@ static enum status take_partition(struct partition_state *state, const struct fi
     (void)snprintf(state->topic, sizeof state->topic, "%s", begin->topic);
     (void)snprintf(state->anchor_id, sizeof state->anchor_id, "%s", position->anchor_id);
     (void)snprintf(state->cluster_id, sizeof state->cluster_id, "%s", begin->cluster_id);
-    state->sequences = calloc(begin->sequence_count + 1, sizeof *state->sequences);
+    for (size_t i = 0; i < begin->sequence_count; i++)
+        count += begin->sequences[i].partition == partition;
+    state->sequences = calloc(count + 1, sizeof *state->sequences);
     if (state->sequences == NULL)
         return error_set(err, STATUS_RETRY, "no memory for the sequences of a stamp");
     for (size_t i = 0; i < begin->sequence_count; i++) {
