@@ -42,24 +42,28 @@ static void place_acknowledged(struct wait_goal *goal, const struct relay_partit
     }
 }
 
-/* Only the incarnation that is under way has acknowledgements.
- * @return OK with *ret_is_origin false where the token is not of this outbox. */
-static enum status place_at_origin(struct wait_view *view, struct wait_goal *goal,
-                                   bool *ret_is_origin, struct error *err)
+enum status wait_goal_is_ours(struct wait_view *view, const struct wait_goal *goal,
+                              bool *ret_is_ours, struct error *err)
 {
     struct lease lease = {0};
-    struct relay_partition *partitions = NULL;
-    size_t count = 0;
-    *ret_is_origin = false;
-    if (strcmp(goal->token.source, view->service->config->service) != 0)
+    const struct config *config = view->service->config;
+    *ret_is_ours = false;
+    if (config->publish_count == 0 || strcmp(goal->token.source, config->service) != 0)
         return STATUS_OK;
     enum status status = wait_view_outbox(view, err);
     if (status == STATUS_OK)
         status = view->outbox->ops->read_lease(view->outbox, &lease, err);
-    *ret_is_origin = strcmp(lease.incarnation, goal->token.incarnation) == 0;
-    if (status != STATUS_OK || !*ret_is_origin)
-        return status;
-    status = view->outbox->ops->load_partitions(view->outbox, &partitions, &count, err);
+    *ret_is_ours = strcmp(lease.incarnation, goal->token.incarnation) == 0;
+    return status;
+}
+
+/* Only the incarnation that is under way has acknowledgements. */
+static enum status place_at_origin(struct wait_view *view, struct wait_goal *goal,
+                                   struct error *err)
+{
+    struct relay_partition *partitions = NULL;
+    size_t count = 0;
+    enum status status = view->outbox->ops->load_partitions(view->outbox, &partitions, &count, err);
     if (status == STATUS_OK)
         place_acknowledged(goal, partitions, count);
     free(partitions);
@@ -89,11 +93,12 @@ static enum status place_at_copy(struct wait_view *view, struct wait_goal *goal,
 enum status wait_goal_place(struct wait_view *view, struct wait_goal *goal, struct error *err)
 {
     const struct config *config = view->service->config;
-    bool is_origin = false;
-    enum status status = config->publish_count > 0 ? place_at_origin(view, goal, &is_origin, err)
-                                                   : STATUS_OK;
-    if (status != STATUS_OK || is_origin)
+    bool is_ours = false;
+    enum status status = wait_goal_is_ours(view, goal, &is_ours, err);
+    if (status != STATUS_OK)
         return status;
+    if (is_ours)
+        return place_at_origin(view, goal, err);
     if (config->apply_count > 0)
         return place_at_copy(view, goal, err);
     err->exit_code = EX_DATAERR;

@@ -25,6 +25,11 @@ enum status wait_view_outbox(struct wait_view *view, struct error *err) MUST_CHE
 /** Read what is new in the control topic. @return OK; RETRY; FATAL. */
 enum status wait_view_members(struct wait_view *view, struct error *err) MUST_CHECK;
 
+/** Look whether the token is of this service's outbox, in the incarnation that is under way.
+ * @return OK; RETRY; FATAL. */
+enum status wait_goal_is_ours(struct wait_view *view, const struct wait_goal *goal,
+                              bool *ret_is_ours, struct error *err) MUST_CHECK;
+
 /** Find the offsets of a goal that are not known yet: at the origin by what its relay has
  * acknowledged, elsewhere by what the own copy has applied. A later offset is harmless.
  * @return OK, also where some are still not known; RETRY; FATAL. */

@@ -75,18 +75,22 @@ enum status wait_view_members(struct wait_view *view, struct error *err)
     return status;
 }
 
-/* The origin had its own rows at commit, whether it reads them back or not. */
+/* The origin had its own rows at commit, whether it reads them back or not. Of an earlier
+ * incarnation it may have lost them. */
 static enum status look_here(struct wait_view *view, const struct wait_goal *goal,
                              struct wait_state *state, struct error *err)
 {
     enum token_verdict verdict = TOKEN_UNKNOWN;
+    bool is_ours = false;
     const char *here = view->service->config->service;
     enum status status = wait_view_store(view, err);
     if (status == STATUS_OK)
         status = view->store->ops->applied(view->store, goal->text, &verdict, err);
+    if (status == STATUS_OK && verdict == TOKEN_UNKNOWN)
+        status = wait_goal_is_ours(view, goal, &is_ours, err);
     if (status != STATUS_OK)
         return status;
-    if (verdict == TOKEN_UNKNOWN && strcmp(here, goal->token.source) == 0)
+    if (is_ours)
         verdict = TOKEN_APPLIED;
     state->fulfilled = verdict == TOKEN_APPLIED;
     if (verdict == TOKEN_UNKNOWN)

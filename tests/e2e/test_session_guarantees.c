@@ -280,6 +280,13 @@ static void the_commands_agree(const struct world *world)
                                               post->sidecar.config, "--quorum", "--timeout", "1");
     assert_int_equal(never.exit_code, EX_TEMPFAIL);
     assert_non_null(strstr(never.output, "not known yet"));
+    const char *history = test_format("%s/0193583c-0000-7000-8000-00000000000f%s",
+                                      post->dialect->service, strrchr(post->token, '/'));
+    struct process_result lost = PROCESS_RUN(KEEPSTEP_BINARY, "wait", history, "-c",
+                                             post->sidecar.config, "--at", "post", "--timeout",
+                                             "1");
+    if (lost.exit_code != EX_TEMPFAIL)
+        test_fail("exit code %d: %s%s", lost.exit_code, lost.output, lost.errors);
 }
 
 static void what_a_service_wrote_is_read_behind_its_token(void **state)
