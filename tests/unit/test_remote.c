@@ -472,7 +472,7 @@ static void an_answer_that_came_while_a_slow_database_was_read_counts(void **sta
 {
     (void)state;
     struct talk_world *world = world_begin(2, 1);
-    world->base->services[SHOP].sleep_ms = 500; /* longer than the patience for a desk */
+    world->base->services[SHOP].sleep_ms = 900; /* longer than a desk is waited for */
     assert_int_equal(case_run(world->base), EX_OK);
     case_assert_state(world->base, BILLING, COPY_EQUAL, "");
     world_end(world);
